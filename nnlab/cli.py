@@ -1,0 +1,90 @@
+"""`nnlab COMMAND ...`: finds the command and hands it the rest; answers TAB in the shell.
+
+Nothing heavy is imported here: `nnlab --help` and the first TAB start no Hydra and no torch.
+"""
+
+import os
+import re
+import sys
+
+COMMANDS = {
+    "train": "train a network, over seeds and folds if asked",
+    "board": "show runs in TensorBoard",
+}
+
+_HELP = """\
+nnlab: a laboratory for training neural networks from the command line.
+
+Usage: nnlab COMMAND ...
+
+Commands:
+{commands}
+
+nnlab COMMAND --help says what a command takes; nnlab --version says which nnlab this is.
+Completion by TAB, in bash: eval "$(nnlab -sc install=bash)"   (fish: nnlab -sc install=fish | source)
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 2 for wrong input, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        code = _dispatch(argv)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("nnlab: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, e.g. `| head`, has gone: nothing is left to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        names = "\n".join(f"  {name:8}{summary}" for name, summary in COMMANDS.items())
+        print(_HELP.format(commands=names), end="")
+        return 0
+    if argv[0] == "--version":
+        from nnlab import __version__
+
+        print(f"nnlab {__version__}")
+        return 0
+    if argv[0] in ("-sc", "--shell-completion"):
+        return _shell_completion(argv)
+    if argv[0] not in COMMANDS:
+        from nnlab.errors import unknown
+
+        print(f"nnlab: {unknown('command', argv[0], COMMANDS)}", file=sys.stderr)
+        return 2
+    from importlib import import_module
+
+    return import_module(f"nnlab.commands.{argv[0]}").main(argv[1:])
+
+
+def _shell_completion(argv: list[str]) -> int:
+    """`-sc install=bash` and `uninstall=...` are Hydra's; `query=bash` is its hook asking at a TAB."""
+    if not any(word.startswith("query=") for word in argv[1:]):
+        from nnlab.commands import front_door
+
+        return front_door.run("train", argv, None, None)
+    line, point = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
+    if point.isdigit():
+        line = line[: int(point)]
+    program, command, rest = re.fullmatch(r"\s*(\S*\s*)(\S*)(.*)", line, re.DOTALL).groups()
+    if not rest:
+        names = ["--help", "--version"] if command.startswith("-") else COMMANDS
+        print("\n".join(name for name in names if name.startswith(command)))
+        return 0
+    return _complete_in(command, program + rest.lstrip(), argv)
+
+
+def _complete_in(command: str, line: str, argv: list[str]) -> int:
+    """What a command with a configuration may be followed by; `line` is without the command."""
+    from nnlab.paths import CONFIG_DIR
+
+    if command not in COMMANDS or not (CONFIG_DIR / f"{command}.yaml").is_file():
+        return 0  # no answer: the shell offers files
+    from nnlab.commands import front_door
+
+    return front_door.complete(command, line, argv)

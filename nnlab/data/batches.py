@@ -1,0 +1,170 @@
+"""From examples to batches: gathered by number, normalised, shared where rows agree.
+
+The data lie on the device once, as columns: x (d, N) and t (m, N). A chunk is as many steps as fit in a
+few megabytes: its examples are gathered, normalised and laid out as (S, K, d, B) at once, so that a step
+costs no call for its data. Rows with the same seed and fold share their batches by broadcasting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nnlab.autodiff.box import aligned
+from nnlab.data.normalization import statistics
+from nnlab.data.sources import Data, Dataset
+from nnlab.streams import stream
+
+CHUNK = 2**20  # numbers of one row's inputs in a chunk
+EVALUATE = 512  # examples in a batch that is only evaluated; a constant, so that no neighbour matters
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs x (K, d, B), targets t (K, m, B), and weight (1 or K, 1, B): 1/n for its n examples, else 0."""
+
+    x: torch.Tensor
+    t: torch.Tensor
+    weight: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Steps `first`, `first` + 1, ... of an epoch: all arrays have the steps in front."""
+
+    first: int
+    x: torch.Tensor  # (S, K, d, B)
+    t: torch.Tensor  # (S, K, m, B)
+    weight: torch.Tensor  # (S, 1 or K, 1, B)
+    valid: torch.Tensor  # (S, 1 or K, B): 1 for an example, 0 for what fills the last batch up
+
+
+class Examples:
+    """The data set on its device, and each fold's normalisation."""
+
+    def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
+        self.dataset, self.data, self.like = dataset, data, like
+        # Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
+        self.center = dataset.x.mean(0) * (data.normalization != "none")
+        self.x = _columns(dataset.x - self.center, like)
+        self.t = _columns(dataset.targets(), like)
+        self._scalings, self._sets = {}, {}
+
+    def scaling(self, fold) -> dict[str, np.ndarray]:
+        """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples."""
+        if fold.key not in self._scalings:
+            mean, scale = statistics(self.dataset.x[fold.train], self.data.normalization)
+            targets = self.dataset.targets()[fold.train]
+            how = "none" if self.dataset.classes else self.data.target_normalization
+            target_mean, target_scale = statistics(targets, how)
+            self._scalings[fold.key] = {
+                "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
+            }  # fmt: skip
+        return self._scalings[fold.key]
+
+    def gather(self, fold, numbers) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says."""
+        s = self.scaling(fold)
+        index = torch.as_tensor(numbers, device=self.like.device)
+        x = self._normalized(self.x.index_select(1, index), s["mean"] - self.center, s["scale"])
+        t = self._normalized(self.t.index_select(1, index), s["target_mean"], s["target_scale"])
+        return x, t
+
+    def _normalized(self, gathered, mean, scale):
+        if not mean.any() and (scale == 1).all():
+            return gathered
+        column = [_columns(v[None], self.like) for v in (mean, 1 / scale)]
+        return gathered.sub_(column[0]).mul_(column[1])
+
+    def evaluation(self, fold, which: str) -> list[Batch]:
+        """The fold's validation or test set in batches of `EVALUATE`, (1, ., B) each, kept for reuse."""
+        if (fold.key, which) not in self._sets:
+            numbers = getattr(fold, which)
+            size = -(-len(numbers) // EVALUATE) * EVALUATE
+            x, t = self.gather(fold, np.resize(numbers, size))
+            weight = (torch.arange(size, device=x.device) < len(numbers)).to(x) / len(numbers)
+            parts = [v.split(EVALUATE, 1) for v in (x, t, weight[None])]
+            self._sets[fold.key, which] = [
+                Batch(*(_own(v, self.like) for v in batch)) for batch in zip(*parts, strict=True)
+            ]
+        return self._sets[fold.key, which]
+
+
+def evaluation(examples: Examples, folds: list, which: str):
+    """The rows' validation or test batches: yields a `Batch` for all rows; shorter sets end with weight 0."""
+    sets = {fold.key: examples.evaluation(fold, which) for fold in folds}
+    rows = len(folds)
+    for i in range(max(len(s) for s in sets.values())):
+        own = [sets[fold.key] for fold in folds]
+        if len(sets) == 1:
+            b = own[0][i]
+            yield Batch(b.x.expand(rows, -1, -1), b.t.expand(rows, -1, -1), b.weight)
+        else:
+            batches = [s[min(i, len(s) - 1)] for s in own]
+            there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
+            x, t, weight = (torch.cat([getattr(b, k) for b in batches]) for k in ("x", "t", "weight"))
+            yield Batch(x, t, weight * there[:, None, None])
+
+
+class Batches:
+    """Every row's own order of its own training examples, epoch after epoch."""
+
+    def __init__(self, examples: Examples, rows: list):
+        self.examples, self.rows = examples, rows
+        self.batch, self.steps = rows[0].batch, rows[0].steps
+        keys = [(row.seed, row.fold.key) for row in rows]
+        unique = list(dict.fromkeys(keys))
+        self.sources = [rows[keys.index(key)] for key in unique]
+        self.share = [unique.index(key) for key in keys]
+        self.size = max(1, min(self.steps, CHUNK // (self.batch * len(examples.x))))  # steps in a chunk
+        self.count = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
+
+    def epoch(self, epoch: int):
+        """The chunks of an epoch (1, 2, ...)."""
+        orders = [self._order(row, epoch) for row in self.sources]
+        for first in range(0, self.steps, self.size):
+            yield self._chunk(first, orders)
+
+    def _order(self, row, epoch: int) -> np.ndarray:
+        """The epoch's order of the row's training examples, filled up to whole batches."""
+        order = stream(row.seed, "order", epoch).permutation(row.fold.train)
+        return np.resize(order, self.steps * self.batch)
+
+    def _chunk(self, first: int, orders) -> Chunk:
+        steps = min(self.size, self.steps - first)
+        here = slice(first * self.batch, (first + steps) * self.batch)
+        gathered = [
+            self.examples.gather(row.fold, order[here])
+            for row, order in zip(self.sources, orders, strict=True)
+        ]
+        x = self._spread(steps, [x for x, _ in gathered])
+        t = self._spread(steps, [t for _, t in gathered])
+        counts = list(dict.fromkeys(len(row.fold.train) for row in self.rows))
+        counts = counts if len(counts) == 1 else [len(row.fold.train) for row in self.rows]
+        place = torch.arange(here.start, here.stop, device=x.device).view(steps, 1, self.batch)
+        valid = (place < torch.tensor(counts, device=x.device)[:, None]).to(x.dtype)
+        weight = valid / valid.sum(2, keepdim=True)
+        return Chunk(first, x, t, weight[:, :, None], valid)
+
+    def _spread(self, steps: int, gathered: list[torch.Tensor]) -> torch.Tensor:
+        """Each source's (n, S B) as (S, K, n, B), every row aligned."""
+        n, slots = len(gathered[0]), self.share if len(gathered) > 1 else [0]
+        out = aligned(steps * len(slots), (n, self.batch), self.examples.like)
+        out = out.unflatten(0, (steps, len(slots)))
+        for k, source in enumerate(slots):
+            out[:, k] = gathered[source].view(n, steps, self.batch).permute(1, 0, 2)
+        return out if len(gathered) > 1 else out.expand(-1, len(self.rows), -1, -1)
+
+
+def _columns(table: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """(N, d) float64 on the host as (d, N) on the device."""
+    return torch.from_numpy(np.ascontiguousarray(table.T)).to(like)
+
+
+def _own(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A (n, B) part as (1, n, B) in memory of its own."""
+    out = aligned(1, tuple(part.shape), like)
+    out[0] = part
+    return out

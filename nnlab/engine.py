@@ -1,0 +1,164 @@
+"""The one training loop. No files, no printing: it yields a `Record` each epoch.
+
+A step is: data gradient, penalty, update. Everything is (K, ...): all rows of the stack at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from nnlab.autodiff.box import Site, aligned
+from nnlab.autodiff.graph import Graph
+from nnlab.data.batches import Batches, Examples
+from nnlab.evaluation import Evaluator, Measure, results
+from nnlab.experiment import Row
+from nnlab.population import Population
+from nnlab.results import Record, Result
+from nnlab.streams import uniforms
+
+
+def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result]) -> Iterator[Record]:
+    """Train `rows`, of one structure, in lockstep; append each row's `Result` to `finished` as it ends."""
+    graph = rows[0].experiment.model.graph(examples.dataset.x.shape[1], examples.dataset.outputs)
+    population = Population.create(rows, graph, examples.like)
+    previous = population.state.select(slice(None))  # the end of the previous epoch, to go back to
+    trainer, epoch, start = None, 0, time.perf_counter()
+    while len(population):
+        epoch += 1
+        with computing():
+            trainer = trainer or Trainer(graph, population, examples, threads)
+            metrics = trainer.epoch(epoch) | trainer.evaluator.validate()
+            improved = population.keep_best(epoch, metrics)
+            schedule, stopping = population.experiment.schedule, population.experiment.stopping
+            back = schedule.observe(population.schedule, metrics)
+            if schedule.goes_back:
+                population.state.copy_rows(torch.from_numpy(back), previous)
+                previous.copy_rows(torch.from_numpy(~back), population.state)
+            stop = stopping.observe(population.stopping, metrics)
+            ended = endings(population, epoch, metrics, stop)
+            record = Record(epoch, numbers(population), metrics, improved, ended, time.perf_counter() - start)
+            if ended:
+                leaving = np.isin(record.rows, list(ended))
+                gone = population.select(np.flatnonzero(leaving))
+                finished += results(gone, graph, examples, threads, epoch, ended)
+                staying = np.flatnonzero(~leaving)
+                population, previous, trainer = population.select(staying), previous.select(staying), None
+        yield record
+
+
+def numbers(population: Population) -> np.ndarray:
+    """The rows' numbers in the fit."""
+    return np.array([row.number for row in population.rows])
+
+
+def endings(population: Population, epoch: int, metrics, stop) -> dict[int, str]:
+    """The rows that end with this epoch, and how."""
+    lost = ~np.isfinite([metrics[m] for m in ("train_loss", "val_loss", "grad_norm")]).all(0)
+    last = epoch >= population.experiment.epochs
+    ended = {}
+    for k, row in enumerate(numbers(population)):
+        if lost[k] or last[k] or (stop is not None and stop[k]):
+            ended[int(row)] = "diverged" if lost[k] else "finished" if last[k] else "stopped"
+    return ended
+
+
+class Trainer:
+    """A population bound to its data: the buffers of a step for this number of rows."""
+
+    def __init__(self, graph: Graph, population: Population, examples: Examples, threads: int):
+        self.population, like = population, examples.like
+        rows, experiment = len(population), population.experiment
+        _, self.weights_end, size = graph.layout()
+        self.grad, self.scratch = aligned(rows, (size,), like), aligned(rows, (size,), like)
+        self.batches = Batches(examples, population.rows)
+        columns = {"dropout": experiment.regularizer.dropout}
+        site = Site(rows, self.batches.batch, True, like, columns, threads)
+        self.network = graph.bind(population.state.theta, self.grad, site)
+        self.evaluator = Evaluator(graph, population, population.state.theta, examples, threads)
+        self.measure = Measure(population, examples)
+
+    def epoch(self, epoch: int) -> dict[str, np.ndarray]:
+        """One pass over every row's training examples; the metrics of the training side, (K,) each."""
+        p, e = self.population, self.population.experiment
+        lr = e.optimizer.lr * torch.from_numpy(e.schedule.scale(epoch, e.epochs, p.schedule))[:, None]
+        sums = 0
+        for chunk in self.batches.epoch(epoch):
+            trace = self.steps(chunk, epoch, lr)
+            sums = sums + self.measure(trace, chunk.t, chunk.valid)
+        loss, error = (sums / self.batches.count).cpu().numpy()
+        weights = p.state.theta[:, : self.weights_end]
+        return {
+            "train_loss": loss,
+            "train_error": self.measure.task.finish(error),
+            "lr": lr[:, 0].numpy(),
+            "grad_norm": torch.linalg.vector_norm(self.grad, dim=1).double().cpu().numpy(),
+            "penalty": e.regularizer.penalty(weights).cpu().numpy(),
+        }
+
+    def steps(self, chunk, epoch: int, lr) -> torch.Tensor:
+        """Train on the batches of a chunk; the outputs before each step, (S, K, m, B)."""
+        network, grad, scratch = self.network, self.grad, self.scratch
+        experiment, state = self.population.experiment, self.population.state
+        regularizer, optimizer, loss = experiment.regularizer, experiment.optimizer, self.measure.loss
+        theta, slots, end = state.theta, state.slots, self.weights_end
+        weights, weights_grad = theta[:, :end], grad[:, :end]
+        count, outputs = len(chunk.x), tuple(chunk.t.shape[2:])
+        trace = aligned(count * len(theta), outputs, theta).unflatten(0, (count, -1))
+        dz = aligned(len(theta), outputs, theta)
+        batches = zip(chunk.x, chunk.t, chunk.weight, trace, self.factors(count, lr), strict=True)
+        noise = self.noise(chunk, epoch)
+        for step, (x, t, weight, z, f) in enumerate(batches):
+            for box, uniforms_of in noise:
+                box.uniforms = uniforms_of[step]
+            z.copy_(network.fprop(x))
+            loss.bprop(z, t, weight, out=dz)
+            network.bprop(dz)
+            regularizer.add_gradient(weights, weights_grad, f)
+            optimizer.update(theta, grad, slots, f, scratch)
+        state.t += count
+        return trace
+
+    def factors(self, steps: int, lr) -> list[SimpleNamespace]:
+        """What each step multiplies by, from the columns: computed in float64 and cast once."""
+        e, rows = self.population.experiment, len(lr)
+        t = self.population.state.t + torch.arange(1, steps + 1)[:, None, None]  # (S, K, 1)
+        columns = e.optimizer.factors(lr, t) | e.regularizer.factors()
+        each = {
+            name: [None] * steps if c is None else c.to(self.grad).expand(steps, rows, 1).unbind(0)
+            for name, c in columns.items()
+        }
+        return [SimpleNamespace(**{name: column[s] for name, column in each.items()}) for s in range(steps)]
+
+    def noise(self, chunk, epoch: int) -> list[tuple]:
+        """The random numbers of a chunk, for every box that wants some: (box, (K or 1, n, B) a step)."""
+        steps, seeds = len(chunk.x), [row.seed for row in self.population.rows]
+        seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
+        drawn = []
+        for node in self.network.stochastic:
+            shape, key = (steps, *node.shape, self.batches.batch), ("noise", node.name, epoch, chunk.first)
+            own = {seed: uniforms(shape, self.grad, seed, *key) for seed in dict.fromkeys(seeds)}
+            drawn.append((node.box, torch.stack([own[seed] for seed in seeds], 1).unbind(0)))
+        return drawn
+
+
+@contextlib.contextmanager
+def computing():
+    """One thread for all that is not a large product, no autograd, and subnormal numbers are zero.
+
+    Adam's averages decay into subnormal numbers, with which a CPU computes a hundred times slower.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)

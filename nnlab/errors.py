@@ -1,0 +1,19 @@
+"""What a user did wrong, said in one sentence."""
+
+import difflib
+
+
+class UserError(ValueError):
+    """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2."""
+
+
+def nearest(name: str, names) -> str:
+    """`"; did you mean 'adam'?"`, or the list of names when none is near."""
+    names = sorted(str(n) for n in names)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else f"; allowed: {', '.join(names)}"
+
+
+def unknown(kind: str, name, names) -> UserError:
+    """`unknown optimizer 'adm'; did you mean 'adam'?`"""
+    return UserError(f"unknown {kind} '{name}'{nearest(name, names)}")

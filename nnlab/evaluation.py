@@ -1,0 +1,95 @@
+"""Looking at rows without training them: loss and error of a set, and the test report at the end."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from nnlab.autodiff.box import Site
+from nnlab.autodiff.graph import Graph
+from nnlab.data.batches import EVALUATE, Examples, evaluation
+from nnlab.metrics import TASKS
+from nnlab.population import Population
+from nnlab.results import Result
+
+
+class Measure:
+    """Sums of a population's loss and error, in float64: what the records are made of."""
+
+    def __init__(self, population: Population, examples: Examples):
+        self.loss = population.experiment.loss_for(examples.dataset)
+        self.task = TASKS[examples.dataset.task]()
+        scales = [examples.scaling(row.fold)["target_scale"] for row in population.rows]
+        self.unit = torch.from_numpy(np.stack(scales)).to(examples.like)[:, :, None]  # (K, m, 1)
+
+    def __call__(self, z, t, weight) -> torch.Tensor:
+        """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
+
+        z and t are (S, K, m, B) or (K, m, B); weight (S, 1 or K, B) or (1 or K, B).
+        """
+        each = torch.stack([self.loss.fprop(z, t), self.task.per_example(z, t, self.unit)]) * weight
+        # Every row's numbers in one line before they are summed: the order of a sum is then the same
+        # for any number of rows.
+        return each.double().movedim(-2, 1).flatten(2).sum(2)
+
+
+class Evaluator:
+    """A population's network without dropout, on weights `theta` that may go on changing."""
+
+    def __init__(self, graph: Graph, population: Population, theta: torch.Tensor, examples: Examples, threads):
+        columns = {"dropout": population.experiment.regularizer.dropout}
+        site = Site(len(theta), EVALUATE, False, theta, columns, threads)
+        self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
+        self.folds, self.examples = [row.fold for row in population.rows], examples
+        self.measure = Measure(population, examples)
+
+    def validate(self) -> dict[str, np.ndarray]:
+        """Mean loss and error of every row on its validation set."""
+        sums = 0
+        for batch in evaluation(self.examples, self.folds, "validation"):
+            sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
+        loss, error = sums.cpu().numpy()
+        return {"val_loss": loss, "val_error": self.measure.task.finish(error)}
+
+    def test(self) -> list[dict]:
+        """Every row's report on its test set: the loss, and what the task reports."""
+        outputs, targets, sums = [], [], 0
+        for batch in evaluation(self.examples, self.folds, "test"):
+            z = self.network.fprop(batch.x)
+            sums = sums + self.measure(z, batch.t, batch.weight[:, 0])
+            outputs.append(z.clone())
+            targets.append(batch.t)
+        z, t = (torch.cat(parts, 2).double().cpu().numpy() for parts in (outputs, targets))
+        return [
+            {"loss": float(sums[0, k]), **self._report(z[k], t[k], fold)}
+            for k, fold in enumerate(self.folds)
+        ]
+
+    def _report(self, z, t, fold) -> dict:
+        n, s = len(fold.test), self.examples.scaling(fold)
+        mean, scale = s["target_mean"][:, None], s["target_scale"][:, None]
+        z, t = (v[:, :n] * scale + mean for v in (z, t))
+        return self.measure.task.test(z, t, self.examples.dataset.classes)
+
+
+def results(leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended) -> list[Result]:
+    """How these rows ended. The test set is looked at here, once, with the weights of the best epoch."""
+    tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test()
+    slots, _, _ = graph.layout()
+    theta = leaving.best_theta.cpu()
+    return [
+        Result(
+            row=row.number,
+            seed=row.seed,
+            repeat=row.fold.repeat,
+            fold=row.fold.number,
+            status=ended[row.number],
+            epochs=epoch,
+            best_epoch=int(leaving.best_epoch[k]),
+            best={name: float(values[k]) for name, values in leaving.best.items()},
+            test=tests[k] if leaving.best_epoch[k] else {},
+            weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
+            normalizer=examples.scaling(row.fold),
+        )
+        for k, row in enumerate(leaving.rows)
+    ]

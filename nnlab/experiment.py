@@ -1,0 +1,120 @@
+"""An experiment: every choice of a training run, as data. And its rows, and which may share a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, Literal
+
+from nnlab.data.sources import SOURCES, Data, Dataset, Digits
+from nnlab.data.splits import SPLITS, Fold, Holdout, Split
+from nnlab.errors import UserError, nearest
+from nnlab.fields import Part, control, make, static, statics
+from nnlab.initializers import INITIALIZERS, Auto, Init
+from nnlab.losses import LOSSES
+from nnlab.models import MLP, MODELS, Model
+from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
+from nnlab.regularizers import Regularizer
+from nnlab.schedules import SCHEDULES, Constant, Schedule
+from nnlab.stopping import RULES, Stopping
+
+GROUPS = {
+    "data": SOURCES,
+    "split": SPLITS,
+    "model": MODELS,
+    "init": INITIALIZERS,
+    "regularizer": Regularizer,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "stopping": RULES,
+}
+
+
+@dataclass(frozen=True)
+class Experiment(Part):
+    """What `nnlab train` runs; the defaults are those of configs/train.yaml.
+
+    >>> Experiment(optimizer=Adam(lr=0.01), seeds=10).optimizer.lr
+    0.01
+    """
+
+    name: ClassVar[str] = "experiment"
+    data: Data = field(default_factory=Digits)
+    split: Split = field(default_factory=Holdout)
+    model: Model = field(default_factory=MLP)
+    init: Init = field(default_factory=Auto)
+    regularizer: Regularizer = field(default_factory=Regularizer)
+    optimizer: Optimizer = field(default_factory=Adam)
+    schedule: Schedule = field(default_factory=Constant)
+    stopping: Stopping = field(default_factory=Stopping)
+    loss: str = static("auto", choices=("auto", *LOSSES))
+    metric: str = static("val_loss", choices=("val_loss", "val_error"))
+    epochs: int = control(50, low=1)
+    batch_size: int | Literal["full"] = static(64, low=1)
+    seed: int = static(0, low=0)
+    seeds: int = static(1, low=1)
+    device: str = static("auto")
+    dtype: str = static("float32", choices=("float32", "float64"))
+    threads: int | Literal["auto"] = static("auto", low=1)
+
+    @staticmethod
+    def from_config(config: dict) -> Experiment:
+        """The experiment that a plain nested dict describes; raises `UserError` where it is wrong."""
+        known = [f.name for f in fields(Experiment)]
+        for key in config:
+            if key not in known:
+                raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+        parts = {group: make(GROUPS[group], config[group], group) for group in GROUPS if group in config}
+        return Experiment(**{**config, **parts})
+
+    def loss_for(self, dataset: Dataset):
+        """The loss: as named, else the model's, else what fits the data."""
+        name = next((n for n in (self.loss, self.model.loss) if n != "auto"), None)
+        name = name or ("cross_entropy" if dataset.classes else "squared_error")
+        loss = LOSSES[name]()
+        if loss.needs_classes and not dataset.classes:
+            asked = f"loss = '{name}'" if self.loss == name else f"model = '{self.model.name}'"
+            raise UserError(
+                f"{asked} needs classes, but data '{self.data.name}' has numbers as targets; "
+                f"allowed with them: loss=squared_error with model=mlp or model=linear"
+            )
+        return loss
+
+    def rows(self, dataset: Dataset) -> list[Row]:
+        """Every seed on every fold of every repeat."""
+        folds = self.split.folds(dataset)
+        return [Row(self, self.seed + s, fold) for fold in folds for s in range(self.seeds)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model to train: an experiment, its own seed and its own part of the data."""
+
+    experiment: Experiment
+    seed: int
+    fold: Fold
+    number: int = 0  # in the fit
+
+    @property
+    def batch(self) -> int:
+        """Examples in a batch."""
+        size, n = self.experiment.batch_size, len(self.fold.train)
+        return n if size == "full" else min(size, n)
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch; the last may be short."""
+        return -(-len(self.fold.train) // self.batch)
+
+    @property
+    def structure(self) -> tuple:
+        """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
+        e = self.experiment
+        groups = tuple(statics(getattr(e, group)) for group in GROUPS)
+        own = (e.loss, e.metric, e.device, e.dtype, e.threads)
+        return groups + own + (self.batch, self.steps)
+
+
+def rows_of(experiments: list[Experiment], datasets: dict[Data, Dataset]) -> list[Row]:
+    """The rows of all experiments, numbered."""
+    rows = [row for e in experiments for row in e.rows(datasets[e.data])]
+    return [replace(row, number=n) for n, row in enumerate(rows)]

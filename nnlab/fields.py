@@ -1,0 +1,203 @@
+"""Columns, controls and statics: what each hyperparameter of an experiment is, and what it may be.
+
+A part of an experiment (an optimiser, a schedule, ...) is a frozen dataclass that inherits `Part`.
+Each field is declared by one of
+
+    column(default, ...)   a number that enters the arithmetic: (K, 1) in a stack, kept in float64
+    control(default, ...)  a number that the loop consults on the host: (K,) in a stack
+    static(default, ...)   everything else: structure. Rows of a stack agree on it.
+
+The same class serves one experiment (`Adam(lr=1e-3)`) and a stack (`Adam(lr=<column>)`, see `stack`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from dataclasses import MISSING, field, fields, replace
+
+import numpy as np
+
+from nnlab.errors import UserError, nearest, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowed:
+    """An interval, `low <= x <= high`, open where asked; or a list of choices."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    choices: tuple = ()
+
+    def holds(self, x) -> bool:
+        if self.choices:
+            return x in self.choices
+        return self.low <= x <= self.high and self.above < x < self.below
+
+    def __str__(self) -> str:
+        said = [("at least", self.low), ("above", self.above), ("at most", self.high), ("below", self.below)]
+        return " and ".join(f"{word} {bound:g}" for word, bound in said if math.isfinite(bound))
+
+
+def _declare(kind, default, range):
+    allowed = Allowed(**range)
+    if isinstance(default, list):
+        default = tuple(default)
+    return field(default=default, metadata={"kind": kind, "allowed": allowed})
+
+
+def column(default=MISSING, **range):
+    """A number of the arithmetic; `low`, `high`, `above`, `below` say what is allowed."""
+    return _declare("column", default, range)
+
+
+def control(default=MISSING, **range):
+    """A number that the loop consults per row on the host."""
+    return _declare("control", default, range)
+
+
+def static(default=MISSING, **range):
+    """Structure: names, sizes, flags; `choices` lists what is allowed."""
+    return _declare("static", default, range)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Base of every part: checks each field's type and range when it is made."""
+
+    group: typing.ClassVar[str] = ""
+    name: typing.ClassVar[str] = ""
+
+    def __post_init__(self):
+        types = typing.get_type_hints(type(self))
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if "kind" in f.metadata and not _is_stacked(value):
+                where = f"{self.group}.{f.name}" if self.group else f.name
+                object.__setattr__(self, f.name, checked(value, types[f.name], f.metadata["allowed"], where))
+
+
+def _is_stacked(value) -> bool:
+    return hasattr(value, "ndim")
+
+
+def checked(value, type_, allowed: Allowed, where: str):
+    """`value` as `type_` if it is one and within `allowed`; else a `UserError` that says what is."""
+    options = typing.get_args(type_) if _is_union(type_) else (type_,)
+    for option in options:
+        ok, converted = _convert(value, option)
+        if ok:
+            items = converted if isinstance(converted, tuple) else (converted,)
+            wrong = [x for x in items if x is not None and not _within(x, allowed)]
+            if not wrong:
+                return converted
+            break
+    expected = " or ".join(_describe(option, allowed) for option in options)
+    hint = nearest(value, allowed.choices) if isinstance(value, str) and allowed.choices else ""
+    raise UserError(f"{where} = {_show(value)}: expected {expected}{hint if 'mean' in hint else ''}")
+
+
+def _within(x, allowed: Allowed) -> bool:
+    if isinstance(x, str) and not allowed.choices:
+        return True
+    return x in allowed.choices if isinstance(x, str) else allowed.holds(x) if not isinstance(x, bool) else True
+
+
+def _is_union(type_) -> bool:
+    return typing.get_origin(type_) in (typing.Union, type(int | str))
+
+
+def _convert(value, type_):
+    if type_ is type(None):
+        return value is None, None
+    if typing.get_origin(type_) is typing.Literal:
+        return value in typing.get_args(type_), value
+    if typing.get_origin(type_) is tuple:
+        if not isinstance(value, (list, tuple)):
+            return False, None
+        items = [_convert(v, typing.get_args(type_)[0]) for v in value]
+        return all(ok for ok, _ in items), tuple(v for _, v in items)
+    if type_ is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+        return number, float(value) if number else None
+    if type_ is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    return isinstance(value, type_), value
+
+
+def _describe(type_, allowed: Allowed) -> str:
+    if type_ is type(None):
+        return "null"
+    if typing.get_origin(type_) is typing.Literal:
+        return " or ".join(str(a) for a in typing.get_args(type_))
+    if typing.get_origin(type_) is tuple:
+        one = _describe(typing.get_args(type_)[0], allowed)
+        return f"a list, each item {one}"
+    if allowed.choices and type_ is str:
+        return "one of " + ", ".join(allowed.choices)
+    word = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}[type_]
+    return f"{word} {allowed}".strip() if type_ in (int, float) else word
+
+
+def _show(value) -> str:
+    return f"'{value}'" if isinstance(value, str) else "null" if value is None else str(value)
+
+
+def make(classes: dict[str, type] | type, mapping, group: str):
+    """The part that `mapping` describes: `mapping["name"]` picks the class, the rest are its fields.
+
+    A group of one class has no name to pick. Raises `UserError` for an unknown name or key.
+    """
+    mapping = dict(mapping)
+    if isinstance(classes, dict):
+        name = mapping.pop("name", None)
+        if name not in classes:
+            raise unknown(group, name, classes)
+        classes = classes[name]
+    known = [f.name for f in fields(classes)]
+    for key in mapping:
+        if key not in known:
+            hint = nearest(key, known) if known else "; it has no keys"
+            raise UserError(f"{group}.{key}: {group} '{classes.name}' has no such key{hint}")
+    return classes(**mapping)
+
+
+def kind(f) -> str:
+    """column, control or static; or part, for a field that is itself a part."""
+    return f.metadata.get("kind", "part")
+
+
+def parts(whole) -> list[str]:
+    """The names of the fields that are parts."""
+    return [f.name for f in fields(whole) if kind(f) == "part"]
+
+
+def statics(part) -> tuple:
+    """What rows of one stack must agree on: the class and its static fields."""
+    return (type(part).__name__, *(getattr(part, f.name) for f in fields(part) if kind(f) == "static"))
+
+
+def stack(many: list):
+    """One part for all rows: columns become (K, 1) float64 tensors, controls (K,) float64 arrays."""
+    import torch
+
+    first = many[0]
+    if any(statics(p) != statics(first) for p in many):
+        raise ValueError("parts of one stack must agree on their static fields")
+    stacked = {}
+    for f in fields(first):
+        values = [getattr(p, f.name) for p in many]
+        if kind(f) == "column":
+            stacked[f.name] = torch.tensor(values, dtype=torch.float64)[:, None]
+        elif kind(f) == "control":
+            stacked[f.name] = np.array(values, dtype=np.float64)
+    return replace(first, **stacked)
+
+
+def select(part, rows):
+    """The same part for some rows of the stack."""
+    own = [f.name for f in fields(part) if kind(f) in ("column", "control")]
+    return replace(part, **{name: getattr(part, name)[rows] for name in own})

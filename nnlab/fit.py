@@ -1,0 +1,72 @@
+"""`fit`: experiments in, records out. Rows are grouped into stacks, and stacks are trained side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import torch
+
+from nnlab.data.batches import Examples
+from nnlab.engine import train
+from nnlab.errors import UserError
+from nnlab.experiment import Experiment, Row, rows_of
+from nnlab.results import Record, Result
+
+
+class Fit:
+    """A fit under way: iterate over it for its records; `results` has every row when it has ended.
+
+    >>> fit = Fit([Experiment(epochs=1)])
+    >>> [record.epoch for record in fit], len(fit.results)
+    ([1], 1)
+    """
+
+    def __init__(self, experiments: list[Experiment]):
+        self.datasets = {data: data.load() for data in dict.fromkeys(e.data for e in experiments)}
+        for e in experiments:
+            e.loss_for(self.datasets[e.data])
+        self.device = device(experiments[0].device)
+        self.rows = rows_of(experiments, self.datasets)
+        self.results: list[Result] = []
+
+    def __iter__(self) -> Iterator[Record]:
+        for rows in stacks(self.rows):
+            e = rows[0].experiment
+            like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.device)
+            examples = Examples(e.data, self.datasets[e.data], like)
+            yield from train(rows, examples, threads_for(e), self.results)
+        self.results.sort(key=lambda result: result.row)
+
+
+def fit(*experiments: Experiment) -> Fit:
+    """Train experiments; a `Record` each epoch, then `.results`.
+
+    for record in fit(Experiment(epochs=3)): print(record.epoch, record.val_loss)
+    """
+    return Fit(list(experiments))
+
+
+def stacks(rows: list[Row], most: int = 64) -> list[list[Row]]:
+    """Rows of one structure together, at most `most` in a stack."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(row.structure, []).append(row)
+    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+
+
+def threads_for(experiment: Experiment) -> int:
+    """How many threads a large product may take: what was asked for, else every core."""
+    return experiment.threads if experiment.threads != "auto" else len(os.sched_getaffinity(0))
+
+
+def device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU if there is one. Raises `UserError` if it is not there."""
+    count = torch.cuda.device_count() if name != "cpu" else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
+    if name in allowed and (name == "cpu" or count):
+        return torch.device(name)
+    found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
+    raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")

@@ -1,0 +1,145 @@
+"""The rows of one stack: their parameters, what their optimisers remember, their hyperparameters.
+
+    theta  (K, P)   every parameter of every row, laid out [weights | biases]
+    slots  (K, P)   each, what the optimiser remembers
+    t      (K, 1)   how many updates a row has had
+
+Early stopping, best weights and going back are `select` and `copy_rows` on exactly these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from nnlab import fields as kinds
+from nnlab.autodiff.graph import Graph
+from nnlab.experiment import Experiment, Row
+from nnlab.streams import stream
+
+
+@dataclass
+class State:
+    """What training changes in a row, and going back restores."""
+
+    theta: torch.Tensor
+    slots: SimpleNamespace
+    t: torch.Tensor
+
+    def tensors(self) -> list[torch.Tensor]:
+        return [self.theta, self.t, *vars(self.slots).values()]
+
+    def select(self, rows) -> State:
+        """A state of these rows alone, in memory of its own."""
+        slots = {name: slot[rows] for name, slot in vars(self.slots).items()}
+        return State(self.theta[rows], SimpleNamespace(**slots), self.t[rows])
+
+    def copy_rows(self, rows, source: State) -> None:
+        """Give the rows where `rows` (K,) is true the state that they have in `source`."""
+        for mine, theirs in zip(self.tensors(), source.tensors(), strict=True):
+            mine[rows] = theirs[rows]
+
+
+@dataclass
+class Population:
+    """All that a row is. Every array has K rows in front; `experiment` is the rows' experiments stacked."""
+
+    rows: list[Row]
+    experiment: Experiment
+    state: State
+    schedule: dict[str, np.ndarray]  # the schedule's and the stopping rule's memory
+    stopping: dict[str, np.ndarray]
+    best_value: np.ndarray
+    best_epoch: np.ndarray
+    best_theta: torch.Tensor
+    best: dict[str, np.ndarray] = field(default_factory=dict)  # the metrics of the best epoch
+
+    @staticmethod
+    def create(rows: list[Row], graph: Graph, like: torch.Tensor) -> Population:
+        """The rows before their first step."""
+        experiment = stacked([row.experiment for row in rows])
+        theta = initial(rows, graph).to(like)
+        slots = {name: torch.zeros_like(theta) for name in experiment.optimizer.slots}
+        state = State(theta, SimpleNamespace(**slots), torch.zeros(len(rows), 1, dtype=torch.float64))
+        return Population(
+            rows, experiment, state,
+            experiment.schedule.start(len(rows)), experiment.stopping.start(len(rows)),
+            np.full(len(rows), np.inf), np.zeros(len(rows), int), theta.clone(),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select(self, rows: np.ndarray) -> Population:
+        """The population of these rows alone (numbers, in any order)."""
+        return Population(**{f.name: _take(getattr(self, f.name), rows) for f in fields(self)})
+
+    def keep_best(self, epoch: int, metrics: dict[str, np.ndarray]) -> np.ndarray:
+        """Remember the weights of rows whose metric is the lowest so far; which they are, (K,) bool."""
+        value = metrics[self.experiment.metric]
+        improved = value < self.best_value
+        if improved.any():
+            which = torch.from_numpy(improved)
+            self.best_theta[which] = self.state.theta[which]
+            self.best_value = np.where(improved, value, self.best_value)
+            self.best_epoch = np.where(improved, epoch, self.best_epoch)
+            for name, values in metrics.items():
+                self.best[name] = np.where(improved, values, self.best.get(name, np.nan))
+        return improved
+
+
+def _take(value, rows):
+    if isinstance(value, list):
+        return [value[i] for i in rows]
+    if isinstance(value, dict):
+        return {key: array[rows] for key, array in value.items()}
+    if isinstance(value, Experiment):
+        return select_rows(value, rows)
+    if isinstance(value, State):
+        return value.select(rows)
+    return value[rows]
+
+
+# ---- stacking experiments
+
+
+def stacked(experiments: list[Experiment]) -> Experiment:
+    """One experiment for all rows: columns (K, 1), controls (K,)."""
+    own = kinds.stack([replace(e, seed=0, seeds=1) for e in experiments])
+    return replace(own, **{g: kinds.stack([getattr(e, g) for e in experiments]) for g in kinds.parts(own)})
+
+
+def select_rows(experiment: Experiment, rows) -> Experiment:
+    """The stacked experiment of some rows."""
+    own = kinds.select(experiment, rows)
+    return replace(own, **{g: kinds.select(getattr(experiment, g), rows) for g in kinds.parts(own)})
+
+
+# ---- initial weights
+
+
+def initial(rows: list[Row], graph: Graph) -> torch.Tensor:
+    """(K, P) float64 on the CPU; rows of equal seed and init share their draw."""
+    slots, _, size = graph.layout()
+    theta = torch.zeros(len(rows), size, dtype=torch.float64)
+    drawn = {}
+    for k, row in enumerate(rows):
+        init = row.experiment.init
+        if (row.seed, init) not in drawn:
+            drawn[row.seed, init] = k
+            for name, slot in slots.items():
+                slot.view(theta)[k] = _draw(init, row.seed, name, slot.parameter)
+        else:
+            theta[k] = theta[drawn[row.seed, init]]
+    return theta
+
+
+def _draw(init, seed: int, name: str, parameter) -> torch.Tensor:
+    if parameter.kind == "bias":
+        return torch.full(parameter.shape, init.bias, dtype=torch.float64)
+    random = stream(seed, "init", name)
+    p = parameter
+    return torch.from_numpy(init.draw(random, p.shape, p.fan_in, p.fan_out, p.activation))

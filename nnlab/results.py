@@ -1,0 +1,53 @@
+"""What the engine says: a `Record` each epoch, a `Result` for each row at its end. Plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Record:
+    """One epoch of the rows that were training in it.
+
+    `rows` (n,) are the rows' numbers in the fit; every array of `metrics` is (n,) float64:
+
+        train_loss   mean data loss of the epoch's batches, as they were trained (no penalty)
+        train_error  error of the same outputs: share of wrong classes, or RMSE in the target's unit
+        val_loss     mean data loss of the validation set after the epoch
+        val_error    its error
+        lr           learning rate of the epoch's last step
+        grad_norm    norm of the objective's gradient in the last step
+        penalty      lambda * Omega(theta) after the epoch
+    """
+
+    epoch: int  # 1, 2, ...
+    rows: np.ndarray
+    metrics: dict[str, np.ndarray]
+    improved: np.ndarray  # (n,) bool: the best epoch of the row so far
+    ended: dict[int, str] = field(default_factory=dict)  # row -> finished, stopped, diverged
+    seconds: float = 0.0  # since training began
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["metrics"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one row ended, with the weights of its best epoch."""
+
+    row: int
+    seed: int
+    repeat: int  # which split: split.seed + repeat
+    fold: int
+    status: str  # finished, stopped (by the stopping rule), diverged
+    epochs: int  # how many it trained
+    best_epoch: int  # 0 if it diverged before the first one ended well
+    best: dict[str, float]  # the Record's metrics at the best epoch
+    test: dict[str, object]  # see nnlab.metrics: floats, lists and lists of lists
+    weights: dict[str, np.ndarray]  # parameter name -> array, as the best epoch left them
+    normalizer: dict[str, np.ndarray]  # mean, scale (inputs), target_mean, target_scale

@@ -1,0 +1,51 @@
+"""Stopping rules: which rows have trained long enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.fields import Part, control, static
+
+
+@dataclass(frozen=True)
+class Stopping(Part):
+    """Base of the rules, and the rule `none`: train for all epochs."""
+
+    group: ClassVar[str] = "stopping"
+    name: ClassVar[str] = "none"
+
+    def start(self, rows: int) -> dict[str, np.ndarray]:
+        """The state of `rows` rows before the first epoch."""
+        return {}
+
+    def observe(self, state, metrics) -> np.ndarray | None:
+        """Look at an epoch's metrics; (K,) bool, the rows to stop, or None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Patience(Stopping):
+    """Stop after `patience` epochs in a row without a value below the best one minus `min_delta`.
+
+    Prechelt 1998; the weights of the best epoch are kept in any case.
+    """
+
+    name: ClassVar[str] = "patience"
+    metric: str = static("val_loss", choices=("val_loss", "val_error"))
+    patience: int = control(10, low=1)
+    min_delta: float = control(0.0, low=0)
+
+    def start(self, rows):
+        return {"best": np.full(rows, np.inf), "waited": np.zeros(rows)}
+
+    def observe(self, state, metrics):
+        better = metrics[self.metric] < state["best"] - self.min_delta
+        state["best"] = np.where(better, metrics[self.metric], state["best"])
+        state["waited"] = np.where(better, 0, state["waited"] + 1)
+        return state["waited"] >= self.patience
+
+
+RULES = {rule.name: rule for rule in (Stopping, Patience)}
