@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "board": "show runs in TensorBoard",
 }
+_OPTIONS = ("--help", "--version")
 
 _HELP = """\
 nnlab: a laboratory for training neural networks from the command line.
@@ -35,6 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("nnlab: interrupted", file=sys.stderr)
         return 130
+    except SystemExit as e:  # argparse has said what it had to say
+        if isinstance(e.code, str):
+            raise
+        return e.code or 0
     except BrokenPipeError:  # the reader, e.g. `| head`, has gone: nothing is left to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -55,7 +60,9 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] not in COMMANDS:
         from nnlab.errors import unknown
 
-        print(f"nnlab: {unknown('command', argv[0], COMMANDS)}", file=sys.stderr)
+        option = argv[0].startswith("-")
+        wrong = unknown(*("option", argv[0], _OPTIONS) if option else ("command", argv[0], COMMANDS))
+        print(f"nnlab: {wrong}", file=sys.stderr)
         return 2
     from importlib import import_module
 
@@ -73,7 +80,7 @@ def _shell_completion(argv: list[str]) -> int:
         line = line[: int(point)]
     program, command, rest = re.fullmatch(r"\s*(\S*\s*)(\S*)(.*)", line, re.DOTALL).groups()
     if not rest:
-        names = ["--help", "--version"] if command.startswith("-") else COMMANDS
+        names = _OPTIONS if command.startswith("-") else COMMANDS
         print("\n".join(name for name in names if name.startswith(command)))
         return 0
     return _complete_in(command, program + rest.lstrip(), argv)

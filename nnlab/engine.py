@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import Site, aligned
+from nnlab.autodiff.box import ALIGN, Site, aligned
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Batches, Examples
 from nnlab.evaluation import Evaluator, Measure, results
@@ -27,7 +27,7 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
     """Train `rows`, of one structure, in lockstep; append each row's `Result` to `finished` as it ends."""
     graph = rows[0].experiment.model.graph(examples.dataset.x.shape[1], examples.dataset.outputs)
     population = Population.create(rows, graph, examples.like)
-    previous = population.state.select(slice(None))  # the end of the previous epoch, to go back to
+    previous = population.state.select(np.arange(len(rows)))  # the end of the previous epoch, to go back to
     trainer, epoch, start = None, 0, time.perf_counter()
     while len(population):
         epoch += 1
@@ -125,15 +125,23 @@ class Trainer:
         return trace
 
     def factors(self, steps: int, lr) -> list[SimpleNamespace]:
-        """What each step multiplies by, from the columns: computed in float64 and cast once."""
-        e, rows = self.population.experiment, len(lr)
-        t = self.population.state.t + torch.arange(1, steps + 1)[:, None, None]  # (S, K, 1)
+        """What each step multiplies by, from the columns: computed in float64 and cast once.
+
+        A row's steps are computed in one padded line, since a power's last bit depends on its place.
+        """
+        e, padded = self.population.experiment, -(-steps // ALIGN) * ALIGN
+        t = self.population.state.t + torch.arange(1, padded + 1)  # (K, S)
         columns = e.optimizer.factors(lr, t) | e.regularizer.factors()
-        each = {
-            name: [None] * steps if c is None else c.to(self.grad).expand(steps, rows, 1).unbind(0)
-            for name, c in columns.items()
-        }
+        each = {name: self._per_step(c, steps) for name, c in columns.items()}
         return [SimpleNamespace(**{name: column[s] for name, column in each.items()}) for s in range(steps)]
+
+    def _per_step(self, c, steps: int):
+        """A column (K, 1) or (K, S) as one (K, 1) tensor a step; None as Nones."""
+        if c is None:
+            return [None] * steps
+        if c.shape[1] == 1:
+            return [c.to(self.grad)] * steps
+        return c[:, :steps].T.contiguous().to(self.grad).unsqueeze(2).unbind(0)
 
     def noise(self, chunk, epoch: int) -> list[tuple]:
         """The random numbers of a chunk, for every box that wants some: (box, (K or 1, n, B) a step)."""

@@ -7,7 +7,7 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
-from nnlab.data.batches import EVALUATE, Examples, evaluation
+from nnlab.data.batches import Examples, evaluation
 from nnlab.metrics import TASKS
 from nnlab.population import Population
 from nnlab.results import Result
@@ -30,7 +30,7 @@ class Measure:
         each = torch.stack([self.loss.fprop(z, t), self.task.per_example(z, t, self.unit)]) * weight
         # Every row's numbers in one line before they are summed: the order of a sum is then the same
         # for any number of rows.
-        return each.double().movedim(-2, 1).flatten(2).sum(2)
+        return each.double().movedim(-2, 1).flatten(2).contiguous().sum(2)
 
 
 class Evaluator:
@@ -38,15 +38,15 @@ class Evaluator:
 
     def __init__(self, graph: Graph, population: Population, theta: torch.Tensor, examples: Examples, threads):
         columns = {"dropout": population.experiment.regularizer.dropout}
-        site = Site(len(theta), EVALUATE, False, theta, columns, threads)
+        site = Site(len(theta), population.rows[0].evaluated, False, theta, columns, threads)
         self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
-        self.folds, self.examples = [row.fold for row in population.rows], examples
+        self.rows, self.examples = population.rows, examples
         self.measure = Measure(population, examples)
 
     def validate(self) -> dict[str, np.ndarray]:
         """Mean loss and error of every row on its validation set."""
         sums = 0
-        for batch in evaluation(self.examples, self.folds, "validation"):
+        for batch in evaluation(self.examples, self.rows, "validation"):
             sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
         loss, error = sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.measure.task.finish(error)}
@@ -54,15 +54,15 @@ class Evaluator:
     def test(self) -> list[dict]:
         """Every row's report on its test set: the loss, and what the task reports."""
         outputs, targets, sums = [], [], 0
-        for batch in evaluation(self.examples, self.folds, "test"):
+        for batch in evaluation(self.examples, self.rows, "test"):
             z = self.network.fprop(batch.x)
             sums = sums + self.measure(z, batch.t, batch.weight[:, 0])
             outputs.append(z.clone())
             targets.append(batch.t)
         z, t = (torch.cat(parts, 2).double().cpu().numpy() for parts in (outputs, targets))
         return [
-            {"loss": float(sums[0, k]), **self._report(z[k], t[k], fold)}
-            for k, fold in enumerate(self.folds)
+            {"loss": float(sums[0, k]), **self._report(z[k], t[k], row.fold)}
+            for k, row in enumerate(self.rows)
         ]
 
     def _report(self, z, t, fold) -> dict:

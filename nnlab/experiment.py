@@ -17,6 +17,8 @@ from nnlab.regularizers import Regularizer
 from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.stopping import RULES, Stopping
 
+EVALUATE = 512  # the largest batch that is only evaluated
+
 GROUPS = {
     "data": SOURCES,
     "split": SPLITS,
@@ -106,12 +108,17 @@ class Row:
         return -(-len(self.fold.train) // self.batch)
 
     @property
+    def evaluated(self) -> int:
+        """Examples in a batch that is only evaluated: its own validation set's size rounded up."""
+        return min(EVALUATE, -(-len(self.fold.validation) // 64) * 64)
+
+    @property
     def structure(self) -> tuple:
         """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
         own = (e.loss, e.metric, e.device, e.dtype, e.threads)
-        return groups + own + (self.batch, self.steps)
+        return groups + own + (self.batch, self.steps, self.evaluated)
 
 
 def rows_of(experiments: list[Experiment], datasets: dict[Data, Dataset]) -> list[Row]:

@@ -14,7 +14,7 @@ class Classification:
 
     def per_example(self, z, t, unit):
         """1 where the predicted class is wrong, (..., B)."""
-        return (z.argmax(-2) != t.argmax(-2)).to(z.dtype)
+        return (first_largest(z) != first_largest(t)).to(z.dtype)
 
     def finish(self, mean):
         return mean
@@ -60,6 +60,16 @@ class Regression:
             "mae": float(np.abs(z - t).mean()),
             "r2": float(1 - residual / total) if total > 0 else float("nan"),
         }
+
+
+def first_largest(z):
+    """m - argmax over the m units, (..., B); 0 where there is none, that is where z has a NaN.
+
+    `torch.argmax` over any axis but the last is ten times slower.
+    """
+    rank = torch.arange(z.shape[-2], 0, -1, dtype=z.dtype, device=z.device)[:, None]
+    hit = torch.eq(z, z.amax(-2, keepdim=True), out=torch.empty_like(z))
+    return hit.mul_(rank).amax(-2)
 
 
 TASKS = {task.name: task for task in (Classification, Regression)}

@@ -2,9 +2,9 @@
 
 An optimiser sees matrices (K, P): `theta`, its gradient `g`, and `slots`, what it remembers, by name and
 zero at the start. Its numbers are columns: `factors(lr, t)` computes what a step needs from them in
-float64, for a whole run of steps at once (lr and t are (S, K, 1); t counts a row's updates from 1), and
-`update` gets them by attribute, one step's (K, 1) each, in the dtype of theta. `scratch` is a further
-matrix that a step may overwrite; `g` is left as it is.
+float64, for a run of steps at once (lr (K, 1); t (K, S) counts a row's updates from 1), and `update` gets
+them by attribute, one step's (K, 1) each, in the dtype of theta. `scratch` is a further matrix that a
+step may overwrite; `g` is left as it is.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class State:
         return [self.theta, self.t, *vars(self.slots).values()]
 
     def select(self, rows) -> State:
-        """A state of these rows alone, in memory of its own."""
+        """A state of these rows (numbers) alone, in memory of its own."""
         slots = {name: slot[rows] for name, slot in vars(self.slots).items()}
         return State(self.theta[rows], SimpleNamespace(**slots), self.t[rows])
 
@@ -82,7 +82,7 @@ class Population:
         value = metrics[self.experiment.metric]
         improved = value < self.best_value
         if improved.any():
-            which = torch.from_numpy(improved)
+            which = slice(None) if improved.all() else torch.from_numpy(improved)
             self.best_theta[which] = self.state.theta[which]
             self.best_value = np.where(improved, value, self.best_value)
             self.best_epoch = np.where(improved, epoch, self.best_epoch)

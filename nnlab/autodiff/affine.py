@@ -31,20 +31,20 @@ class Affine(Box):
         fan_in, fan_out, batch = math.prod(shape), self.units, site.batch
         self.W, self.b = self.theta["weight"], self.theta["bias"]
         self.WT = self.W.mT
-        self.forward = product(site.rows, fan_out, fan_in, batch, site.threads)
+        self.to_y = product(site, fan_out, fan_in, batch, self.y)
         if site.training:
-            self.dW, self.db = self.grad["weight"], self.grad["bias"]
-            self.to_dW = product(site.rows, fan_out, batch, fan_in, site.threads)
-            self.to_dx = product(site.rows, fan_in, fan_out, batch, site.threads)
+            self.db = self.grad["bias"]
+            self.to_dW = product(site, fan_out, batch, fan_in, self.grad["weight"])
+        if self.dx[0] is not None:
+            self.to_dx = product(site, fan_in, fan_out, batch, self.dx[0])
 
     def fprop(self, x):
         self.x = x
-        return self.forward(self.W, x, self.y).add_(self.b)
+        return self.to_y(self.W, x).add_(self.b)
 
     def bprop(self, dy):
-        self.to_dW(dy, self.x.mT, self.dW)
+        self.to_dW(dy, self.x.mT)
         torch.sum(dy, 2, keepdim=True, out=self.db)
-        (dx,) = self.dx
-        if dx is not None:
-            self.to_dx(self.WT, dy, dx)
+        if self.dx[0] is not None:
+            self.to_dx(self.WT, dy)
         return self.dx

@@ -18,7 +18,6 @@ from nnlab.data.sources import Data, Dataset
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
-EVALUATE = 512  # examples in a batch that is only evaluated; a constant, so that no neighbour matters
 
 
 @dataclass(frozen=True)
@@ -78,29 +77,29 @@ class Examples:
         column = [_columns(v[None], self.like) for v in (mean, 1 / scale)]
         return gathered.sub_(column[0]).mul_(column[1])
 
-    def evaluation(self, fold, which: str) -> list[Batch]:
-        """The fold's validation or test set in batches of `EVALUATE`, (1, ., B) each, kept for reuse."""
-        if (fold.key, which) not in self._sets:
-            numbers = getattr(fold, which)
-            size = -(-len(numbers) // EVALUATE) * EVALUATE
-            x, t = self.gather(fold, np.resize(numbers, size))
+    def evaluation(self, row, which: str) -> list[Batch]:
+        """The row's validation or test set in batches of `row.evaluated`, (1, ., B) each, kept for reuse."""
+        key = (row.fold.key, which, row.evaluated)
+        if key not in self._sets:
+            numbers = getattr(row.fold, which)
+            size = -(-len(numbers) // row.evaluated) * row.evaluated
+            x, t = self.gather(row.fold, np.resize(numbers, size))
             weight = (torch.arange(size, device=x.device) < len(numbers)).to(x) / len(numbers)
-            parts = [v.split(EVALUATE, 1) for v in (x, t, weight[None])]
-            self._sets[fold.key, which] = [
+            parts = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
+            self._sets[key] = [
                 Batch(*(_own(v, self.like) for v in batch)) for batch in zip(*parts, strict=True)
             ]
-        return self._sets[fold.key, which]
+        return self._sets[key]
 
 
-def evaluation(examples: Examples, folds: list, which: str):
+def evaluation(examples: Examples, rows: list, which: str):
     """The rows' validation or test batches: yields a `Batch` for all rows; shorter sets end with weight 0."""
-    sets = {fold.key: examples.evaluation(fold, which) for fold in folds}
-    rows = len(folds)
+    sets = {row.fold.key: examples.evaluation(row, which) for row in rows}
     for i in range(max(len(s) for s in sets.values())):
-        own = [sets[fold.key] for fold in folds]
+        own = [sets[row.fold.key] for row in rows]
         if len(sets) == 1:
             b = own[0][i]
-            yield Batch(b.x.expand(rows, -1, -1), b.t.expand(rows, -1, -1), b.weight)
+            yield Batch(b.x.expand(len(rows), -1, -1), b.t.expand(len(rows), -1, -1), b.weight)
         else:
             batches = [s[min(i, len(s) - 1)] for s in own]
             there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
