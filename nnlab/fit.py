@@ -23,6 +23,7 @@ class Fit:
     """
 
     def __init__(self, experiments: list[Experiment]):
+        self.experiments = experiments
         self.datasets = {data: data.load() for data in dict.fromkeys(e.data for e in experiments)}
         for e in experiments:
             e.loss_for(self.datasets[e.data])

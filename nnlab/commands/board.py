@@ -1,0 +1,79 @@
+"""`nnlab board`: TensorBoard on a folder of runs."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from nnlab.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Show the runs below a folder until interrupted; returns TensorBoard's exit code, 2 for wrong input."""
+    try:
+        args = _parser().parse_args(argv)
+        runs = _runs(Path(args.folder))
+        if find_spec("tensorboard") is None:
+            raise UserError("TensorBoard is not installed: python -m pip install tensorboard")
+        if args.newest < 1:
+            raise UserError(f"--newest {args.newest}: expected a whole number at least 1")
+    except UserError as e:
+        print(f"nnlab board: {e}", file=sys.stderr)
+        return 2
+    if len(runs) <= args.newest:
+        return _tensorboard(args.folder, args)
+    print(f"nnlab board: the newest {args.newest} of {len(runs)} runs (see --newest)", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="nnlab-board-") as shown:
+        for run in runs[: args.newest]:
+            _link(Path(shown), Path(args.folder), run)
+        return _tensorboard(shown, args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    def refuse(message: str):
+        raise UserError(message)
+
+    parser = argparse.ArgumentParser(
+        prog="nnlab board",
+        description="Show runs in TensorBoard. New runs appear while it is open, as long as there are "
+        "no more than --newest of them.",
+    )
+    parser.error = refuse
+    parser.add_argument("folder", nargs="?", default="outputs", help="a run or a folder of runs (outputs)")
+    parser.add_argument("--port", type=int, help="where to serve (6006, or the next that is free)")
+    parser.add_argument(
+        "--newest", type=int, default=200, metavar="N", help="show at most so many runs, the newest (200)"
+    )
+    return parser
+
+
+def _runs(folder: Path) -> list[Path]:
+    """The outermost folders with event files, newest first. Raises `UserError` if there is none."""
+    if not folder.is_dir():
+        raise UserError(f"there is no folder '{folder}'; nnlab train makes outputs/train where you run it")
+    newest: dict[Path, float] = {}
+    for events in folder.rglob("events.out.tfevents.*"):
+        newest[events.parent] = max(events.stat().st_mtime, newest.get(events.parent, 0.0))
+    if not newest:
+        raise UserError(f"no TensorBoard event files below '{folder}': train a network first")
+    outermost = [run for run in newest if not any(parent in newest for parent in run.parents)]
+    return sorted(outermost, key=newest.__getitem__, reverse=True)
+
+
+def _link(shown: Path, folder: Path, run: Path) -> None:
+    """The run under its own name in `shown`: TensorBoard grows slow from some 250 runs."""
+    link = shown / run.relative_to(folder)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    os.symlink(run.resolve(), link)
+
+
+def _tensorboard(folder: str, args: argparse.Namespace) -> int:
+    port = ["--port", str(args.port)] if args.port is not None else []
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), *port]
+    try:
+        return subprocess.call(command)
+    except KeyboardInterrupt:
+        return 0

@@ -1,0 +1,174 @@
+"""From a command line to plain settings, by Hydra's Compose API: no code of a configuration runs."""
+
+import copy
+import shlex
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from hydra import compose, version
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from nnlab.commands import mistakes, overrides
+from nnlab.errors import UserError, nearest
+from nnlab.paths import CONFIG_DIR
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run."""
+
+    settings: dict  # plain Python, interpolations resolved, without Hydra's part
+    composed: DictConfig  # as Hydra composed it, with its part
+    overrides: list[str]  # what was overridden
+    places: frozenset[str]  # the settings of Hydra that were: hydra.run.dir, ...
+    command: str  # the shell line that repeats it
+
+
+def cells(config_name: str, args: Namespace) -> list[Cell]:
+    """Each run that the command line asks for: one, or with `-m` every combination of values."""
+    name = primary(config_name, args)
+    with _hydra(config_name, args) as loader:
+        options = _options(loader)
+        read = overrides.read(args.overrides, options, args.multirun)
+        lines = [[override.input_line for override in read]]
+        if args.multirun:
+            lines = BasicSweeper.split_arguments(read, None)[0]
+        reads = [overrides.read(line, options, False) for line in lines]
+
+        # Composing takes 0.2 s, setting a value nothing: compose once per combination of groups.
+        fixed = searchpath(args)
+        base = cache(lambda groups: compose(name, [*fixed, *groups], return_hydra_config=True))
+        composed = [_composed(read, options, base) for read in reads]
+        for number, config in enumerate(composed):
+            OmegaConf.copy_cache(composed[0], config)  # ${now:} is the same in all
+            _finish(config, number if args.multirun else None)
+            _check_composed(config, options)
+    repeat = ["nnlab", config_name]
+    repeat += ["-cd", args.config_dir] if args.config_dir else []
+    repeat += ["-cn", args.config_name] if args.config_name else []
+    return [_cell(config, read, repeat) for config, read in zip(composed, reads, strict=True)]
+
+
+def checked(config_name: str, args: Namespace) -> list[str]:
+    """The overrides of `args`, checked as far as one can without composing."""
+    with _hydra(config_name, args) as loader:
+        read = overrides.read(args.overrides, _options(loader), args.multirun)
+        return [override.input_line for override in read]
+
+
+def primary(config_name: str, args: Namespace) -> str:
+    """The configuration that `-cn NAME` asks for, else the command's own. Checks `-cd` as well."""
+    folder = Path(args.config_dir) if args.config_dir is not None else None
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"--config-dir {args.config_dir}: there is no such folder")
+    if args.config_name is None:
+        return config_name
+    name = args.config_name.removesuffix(".yaml")
+    names = {file.stem for place in (CONFIG_DIR, folder) if place for file in place.glob("*.yaml")}
+    if name not in names:
+        raise UserError(f"--config-name {args.config_name}: no such configuration{nearest(name, names)}")
+    return name
+
+
+def searchpath(args: Namespace) -> list[str]:
+    """An override that keeps the file of `-cn` from adding folders or packages to the search path."""
+    return ["hydra.searchpath=[]"] if args.config_name else []
+
+
+@contextmanager
+def _hydra(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
+    """Hydra on nnlab's configurations and, after them, those of `-cd`, as `@hydra.main` has it."""
+    path = create_config_search_path(str(CONFIG_DIR))
+    if args.config_dir is not None:
+        folder = f"file://{Path(args.config_dir).absolute()}"
+        path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
+    version.setbase("1.3")
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2(config_name, path).config_loader
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _options(loader: ConfigLoader) -> overrides.Options:
+    @cache
+    def options(group: str) -> list[str]:
+        try:
+            return loader.get_group_options(group)
+        except OSError:  # a word too long for the name of a file
+            return []
+
+    return options
+
+
+def _cell(config: DictConfig, read: list[Override], repeat: list[str]) -> Cell:
+    lines = [o.input_line for o in read if not overrides.is_hydras(o)]
+    places = frozenset(o.key_or_group for o in read if overrides.is_hydras(o))
+    return Cell(_settings(config), config, lines, places, shlex.join([*repeat, *lines]))
+
+
+def _composed(read: list[Override], options: overrides.Options, base) -> DictConfig:
+    """Compose the groups (and Hydra's settings), then set the values, as Hydra does."""
+    first = [o for o in read if overrides.is_hydras(o) or overrides.is_group(o, options)]
+    values = [o for o in read if o not in first]
+    config = copy.deepcopy(base(tuple(o.input_line for o in first)))
+    for override in values:
+        _set(config, override)
+    config.hydra.overrides.task = [o.input_line for o in read if not overrides.is_hydras(o)]
+    return config
+
+
+def _set(config: DictConfig, override: Override) -> None:
+    key = override.key_or_group
+    try:
+        OmegaConf.update(config, key, override.value(), merge=True)
+    except (ConfigAttributeError, ConfigKeyError) as e:
+        raise UserError(mistakes.unknown_key(key, config)) from e
+    except OmegaConfBaseException as e:
+        raise UserError(f"{override.input_line}: {mistakes.sentence(e)}") from e
+
+
+def _finish(config: DictConfig, number: int | None) -> None:
+    """What Hydra itself says of a job, in `hydra.mode` and `hydra.job`; `number` counts cells of `-m`."""
+    with open_dict(config.hydra), read_write(config.hydra):
+        config.hydra.mode = RunMode.RUN if number is None else RunMode.MULTIRUN
+        task = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        config.hydra.job.override_dirname = ",".join(sorted(task))
+        if number is not None:
+            config.hydra.job.num, config.hydra.job.id = number, str(number)
+
+
+def _check_composed(config: DictConfig, options: overrides.Options) -> None:
+    """What a configuration file, an experiment or one of `-cd`, may not say either."""
+    choices = config.hydra.runtime.choices
+    if config.hydra.callbacks:
+        raise UserError("hydra.callbacks is not empty: nnlab never runs Hydra callbacks")
+    if choices.get("hydra/launcher") != "basic":
+        raise UserError(f"hydra/launcher={choices.get('hydra/launcher')}: nnlab does not use Hydra launchers")
+    for key in set(config) - {"hydra"} - set(choices) - overrides.COMBINABLE:
+        if options(key):  # Hydra takes a list of choices for any group and merges them
+            raise UserError(f"{key} takes one of {', '.join(options(key))}, not a list of them")
+
+
+def _settings(config: DictConfig) -> dict:
+    """The settings without Hydra's, every interpolation resolved, as plain Python."""
+    HydraConfig.instance().set_config(config)
+    plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    try:
+        return OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as e:
+        raise UserError(mistakes.unresolved(e, plain)) from e

@@ -1,0 +1,86 @@
+"""Run folders: a name that says what was overridden, made so that no two runs share one."""
+
+import itertools
+import re
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from nnlab.errors import UserError
+
+_LONGEST = 80
+
+
+def slug(overrides: list[str]) -> str:
+    """`optimizer=sgd,model.hidden=128,64`: what was overridden, fit for a folder's name."""
+    text = re.sub(r"[\[\]{}()'\"]", "", ",".join(overrides))
+    text = re.sub(r"[^A-Za-z0-9._=,-]+", "-", text)
+    return re.sub(r"=-+", "=", text)[:_LONGEST].strip("-,.=")
+
+
+def run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Path:
+    """A new folder at `hydra.run.dir`; unless that was asked for exactly, with the slug added."""
+    folder = Path(config.hydra.run.dir)
+    if exact:
+        return _made(folder)
+    name = slug(overrides)
+    return _new(folder.with_name(f"{folder.name}_{name}") if name else folder)
+
+
+def sweep_folder(config: DictConfig, exact: bool) -> Path:
+    """The folder at `hydra.sweep.dir`, below which each cell has its own."""
+    folder = Path(config.hydra.sweep.dir)
+    return _made(folder) if exact else _new(folder)
+
+
+def cell_folder(sweep: Path, config: DictConfig, overrides: list[str], exact: bool) -> Path:
+    """A cell's folder: `hydra.sweep.subdir`, unless asked for exactly with the slug added."""
+    name, added = str(config.hydra.sweep.subdir), slug(overrides)
+    return _made(sweep / (name if exact or not added else f"{name}_{added}"))
+
+
+def _new(folder: Path) -> Path:
+    """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides who of several was first."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for n in itertools.count(1):
+            candidate = folder if n == 1 else folder.with_name(f"{folder.name}-{n}")
+            try:
+                candidate.mkdir()
+                return candidate
+            except FileExistsError:
+                continue
+    except OSError as e:
+        raise UserError(f"cannot make the run folder '{folder}': {e.strerror}") from e
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    except OSError as e:
+        raise UserError(f"cannot make the run folder '{folder}': {e.strerror}") from e
+
+
+def describe(folder: Path, config: DictConfig) -> None:
+    """Write `.hydra/config.yaml`, `hydra.yaml` and `overrides.yaml`, and tell Hydra of the folder.
+
+    Raises `UserError` if the folder holds a run already.
+    """
+    with open_dict(config.hydra), read_write(config.hydra):
+        config.hydra.runtime.output_dir = str(folder.resolve())
+    HydraConfig.instance().set_config(config)
+    if config.hydra.output_subdir is None:
+        return
+    inside = folder / config.hydra.output_subdir
+    settings = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    try:
+        inside.mkdir(parents=True)
+        OmegaConf.save(settings, inside / "config.yaml")
+        OmegaConf.save(HydraConfig.instance().cfg, inside / "hydra.yaml")
+        OmegaConf.save(config.hydra.overrides.task, inside / "overrides.yaml")
+    except FileExistsError as e:
+        raise UserError(f"'{folder}' holds a run already: choose another, or remove it") from e
+    except OSError as e:
+        raise UserError(f"cannot write to the run folder '{folder}': {e.strerror}") from e

@@ -1,0 +1,189 @@
+"""The one place where Hydra meets nnlab: a command line in, plain settings and a run folder out.
+
+    run("train", argv, prepare, execute) -> exit code
+
+`prepare(settings)` checks the settings of every run and returns what `execute` needs, before any
+folder exists; `execute(prepared, folder, settings, command)` runs one. Wrong input is one sentence on
+stderr and exit code 2 (NNLAB_TRACEBACK=1 shows where it came from); nothing is left behind.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import traceback
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from nnlab.commands import composing, folders, mistakes
+from nnlab.errors import UserError
+from nnlab.paths import CONFIG_DIR
+
+
+def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable) -> int:
+    """Do what the command line `nnlab <config_name> <argv>` says; returns the exit code."""
+    before = HydraConfig.instance().cfg
+    try:
+        args = _parsed(config_name, argv)
+        if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
+            return _let_hydra_answer(config_name, args)
+        with _one_sentence():
+            cells = composing.cells(config_name, args)
+        prepared = [prepare(cell.settings) for cell in cells]
+        return _execute(cells, prepared, execute, args.multirun)
+    except UserError as e:
+        if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
+            traceback.print_exc()
+        print(f"nnlab {config_name}: {' '.join(str(e).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"nnlab {config_name}: interrupted", file=sys.stderr)
+        return 130
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def complete(config_name: str, line: str, argv: list[str]) -> int:
+    """Answer a TAB. `line` is what was typed so far, without the command's name; `argv` the shell
+    hook's own `-sc query=SHELL`. Prints the words that fit, and never an error into a prompt."""
+    new_word = line[-1:].isspace()
+    words = line.split()[1:]
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            typed, asked = _parsed(config_name, words), _parsed(config_name, argv)
+            if not new_word and words[-1:] != typed.overrides[-1:]:
+                return 0  # a flag, or a flag's value: the shell offers files
+            line = " ".join(["nnlab", *["-m"] * typed.multirun, *typed.overrides])
+            line += " " * (new_word or not typed.overrides)
+            asked.config_dir, asked.config_name = typed.config_dir, typed.config_name
+            with _environment(COMP_LINE=line, COMP_POINT=str(len(line))):
+                return _let_hydra_answer(config_name, asked)
+    except Exception:
+        return 1
+
+
+@contextlib.contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Errors of reading and composing configurations become a `UserError` of one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as e:
+        raise UserError(mistakes.sentence(e)) from e
+
+
+def _parsed(config_name: str, argv: list[str]) -> Namespace:
+    """Hydra's flags, in any order with the overrides. Raises `UserError`."""
+    parser = _parser(config_name)
+    args = parser.parse_intermixed_args(argv)
+    args.parser = parser
+    if args.config_path is not None:
+        raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
+    if args.experimental_rerun is not None:
+        raise UserError("--experimental-rerun unpickles a file, which could run any code: not supported")
+    if (args.resolve or args.package) and not (args.cfg or args.help):
+        raise UserError("--resolve and --package go with --cfg, e.g. --cfg job --resolve")
+    return args
+
+
+def _parser(config_name: str) -> ArgumentParser:
+    def refuse(message: str):
+        if message.startswith("unrecognized arguments: -"):
+            message += "; settings have no dashes, they are written KEY=VALUE"
+        raise UserError(message)
+
+    parser = get_args_parser()
+    parser.prog, parser.error = f"nnlab {config_name}", refuse
+    return parser
+
+
+def _let_hydra_answer(config_name: str, args: Namespace) -> int:
+    """--help, --cfg, --info, -sc and the like, by what `@hydra.main` itself calls."""
+    version.setbase("1.3")
+    with _one_sentence():
+        composing.primary(config_name, args)
+        asked = Namespace(**vars(args))
+        if args.help or args.cfg or args.info:
+            asked.overrides = composing.checked(config_name, args) + composing.searchpath(args)
+            # A stranger's file may ask for any class as a logging handler; Hydra would make one.
+            asked.overrides += ["++hydra.hydra_logging.root=null"] if args.help else []
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), _environment(HYDRA_FULL_ERROR="1"), _program("nnlab"):
+            _run_hydra(asked, args.parser, lambda _: None, str(CONFIG_DIR), config_name)
+    except SystemExit as e:
+        if e.code:
+            raise UserError(said.getvalue()) from e
+    except Exception:
+        with _one_sentence():
+            if args.overrides and not args.shell_completion and not args.hydra_help:
+                composing.cells(config_name, args)  # says what is wrong in one sentence
+            raise
+    sys.stderr.write(said.getvalue())
+    return 0
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _program(name: str) -> Iterator[None]:
+    """Hydra names the program in its shell completion after `sys.argv[0]`."""
+    before = sys.argv[0]
+    sys.argv[0] = name
+    try:
+        yield
+    finally:
+        sys.argv[0] = before
+
+
+def _execute(cells: list[composing.Cell], prepared: list, execute: Callable, multirun: bool) -> int:
+    """Run the cells one after another, each in its own folder; the first exit code that is not 0."""
+    where = _folders_of_sweep(cells) if multirun else _folder_of_run(cells[0])
+    codes = []
+    for cell, ready, folder in zip(cells, prepared, where, strict=True):
+        folders.describe(folder, cell.composed)
+        codes.append(execute(ready, folder, cell.settings, cell.command) or 0)
+    return next((code for code in codes if code), 0)
+
+
+def _folder_of_run(cell: composing.Cell) -> Iterator[Path]:
+    HydraConfig.instance().set_config(cell.composed)
+    with _one_sentence():
+        folder = folders.run_folder(cell.composed, cell.overrides, "hydra.run.dir" in cell.places)
+    yield folder
+
+
+def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
+    """One folder per cell, named by what differs between them, made when its turn comes."""
+    first = cells[0]
+    HydraConfig.instance().set_config(first.composed)
+    with _one_sentence():
+        sweep = folders.sweep_folder(first.composed, "hydra.sweep.dir" in first.places)
+    common = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
+    for cell in cells:
+        differs = [line for line in cell.overrides if line not in common]
+        HydraConfig.instance().set_config(cell.composed)
+        with _one_sentence():
+            exact = "hydra.sweep.subdir" in cell.places
+            folder = folders.cell_folder(sweep, cell.composed, differs, exact)
+        yield folder

@@ -1,0 +1,128 @@
+"""The words of a command line, read by Hydra's grammar and checked one by one.
+
+Hydra lets much through that nnlab would trip over later, `~optimizer`, a list for a group that takes one
+choice, settings of Hydra that nnlab never reads: each is refused here in one sentence.
+`options(group)` lists a group's choices, and nothing for a word that is no group.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from nnlab.errors import UserError, unknown
+
+COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
+HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
+
+Options = Callable[[str], list[str]]
+
+
+def read(lines: list[str], options: Options, multirun: bool) -> list[Override]:
+    """The overrides of a command line, checked; those of several values need `multirun`.
+
+    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
+    """
+    parser = OverridesParser.create()
+    found = parser.parse_overrides(lines)
+    for override in found:
+        _check(override, options, multirun)
+    return parser.parse_overrides([_plain(override, options) for override in found])
+
+
+def is_group(override: Override, options: Options) -> bool:
+    """Whether it picks a choice of a group, and not a value."""
+    return "." not in override.key_or_group and bool(options(override.key_or_group))
+
+
+def is_hydras(override: Override) -> bool:
+    """Whether it is a setting of Hydra itself."""
+    return override.key_or_group == "hydra" or override.is_hydra_override()
+
+
+def _check(override: Override, options: Options, multirun: bool) -> None:
+    line, key = override.input_line, override.key_or_group
+    if override.is_delete():
+        raise UserError(f"{line}: nothing can be taken away; give {key} another value")
+    if not key or override.package is not None:
+        raise UserError(f"{line}: the word before '=' is a group or a key, without '@'")
+    if is_hydras(override):
+        _check_hydra(line, key)
+    elif isinstance(override.value(), Glob):
+        _check_glob(override, options, multirun)
+    elif override.is_sweep_override():
+        _check_sweep(override, multirun)
+    elif is_group(override, options):
+        _check_choice(line, key, override.value(), options)
+
+
+def _check_hydra(line: str, key: str) -> None:
+    if key.startswith(("hydra/launcher", "hydra.launcher")):
+        raise UserError(f"{line}: nnlab does not use Hydra launchers; -m runs one after another")
+    if key.startswith(("hydra/callbacks", "hydra.callbacks")):
+        raise UserError(f"{line}: nnlab never runs Hydra callbacks")
+    if key == "hydra.searchpath":
+        raise UserError(f"{line}: to add a folder of configurations, use -cd FOLDER")
+    if key not in HYDRA_KEYS:
+        raise UserError(f"{line}: of Hydra's own settings nnlab uses only {', '.join(HYDRA_KEYS)}")
+
+
+def _check_glob(override: Override, options: Options, multirun: bool) -> None:
+    line, key = override.input_line, override.key_or_group
+    if not override.value().filter(options(key)):
+        names = ", ".join(options(key))
+        raise UserError(f"{line} matches none of {names}" if names else f"{line}: {key} is no group")
+    _check_multirun(line, key, multirun)
+
+
+def _check_sweep(override: Override, multirun: bool) -> None:
+    line, key = override.input_line, override.key_or_group
+    if not override.is_discrete_sweep():
+        raise UserError(f"{line}: an interval has no list of values; write {key}=a,b,c or range(...)")
+    try:
+        some = list(islice(override.sweep_iterator(), 1))
+    except (ValueError, HydraException) as e:
+        raise UserError(f"{line}: {e}") from e
+    if not some:
+        raise UserError(f"{line} has no value: range(start,stop,step) ends before stop")
+    _check_multirun(line, key, multirun)
+
+
+def _check_multirun(line: str, key: str, multirun: bool) -> None:
+    if not multirun:
+        raise UserError(
+            f"{line} is several values: add -m to run each, or write a list in brackets, {key}=[a,b]"
+        )
+
+
+def _check_choice(line: str, group: str, value, options: Options) -> None:
+    """The value must name a choice of its group, or several where choices combine."""
+    some = "one or several" if group in COMBINABLE else "one"
+    takes = f"{line}: {group} takes {some} of {', '.join(options(group))}"
+    if isinstance(value, list) and group not in COMBINABLE:
+        raise UserError(f"{takes}, not a list; to run each, write -m {group}=a,b")
+    for choice in value if isinstance(value, list) else [value]:
+        if not isinstance(choice, str) or not choice:
+            raise UserError(takes)
+        _check_name(group, choice, options)
+
+
+def _check_name(group: str, choice: str, options: Options) -> None:
+    """`choice` may lie in a folder below its group: experiment=mine/first."""
+    names = options(group)
+    below, _, _ = choice.rpartition("/")
+    if below and ".." not in below:
+        names = [f"{below}/{name}" for name in options(f"{group}/{below}")] or names
+    if choice not in names:
+        raise unknown(group, choice, names)
+
+
+def _plain(override: Override, options: Options) -> str:
+    """The line with `glob(...)` written out and without the `+` of a key, which would let Hydra take
+    any key: without it, Hydra refuses one that nnlab does not know."""
+    line, key = override.input_line, override.key_or_group
+    if isinstance(override.value(), Glob):
+        line = f"{override.get_key_element()}={','.join(override.value().filter(options(key)))}"
+    return line if is_group(override, options) else line.lstrip("+")

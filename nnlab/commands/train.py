@@ -1,0 +1,54 @@
+"""`nnlab train`: one experiment, over seeds and folds if asked, into a run folder."""
+
+from pathlib import Path
+
+from nnlab.commands import front_door
+
+
+def main(argv: list[str]) -> int:
+    return front_door.run("train", argv, prepare, execute)
+
+
+def prepare(settings: dict):
+    """The fit that the settings describe, its data loaded and split; raises `UserError`."""
+    from nnlab.experiment import Experiment
+    from nnlab.fit import Fit
+
+    return Fit([Experiment.from_config(settings)])
+
+
+def execute(fit, folder: Path, settings: dict, command: str) -> int:
+    """Train it and record it; 1 if every row diverged."""
+    from nnlab.records.console import Console
+    from nnlab.records.run_folder import RunFolder
+    from nnlab.records.summary import summarize
+    from nnlab.records.tensorboard import TensorBoard, row_names
+
+    experiment, rows = fit.experiments[0], len(fit.rows)
+    names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in fit.rows])
+    task = fit.datasets[experiment.data].task
+    with (
+        RunFolder(folder) as run,
+        TensorBoard(folder, settings, rows, names) as board,
+        Console(title(fit), rows, experiment.epochs, task) as console,
+    ):
+        run.start(settings, command)
+        for record in fit:
+            for reader in (run, board, console):
+                reader.record(record)
+        summary = summarize(fit.results)
+        run.close(summary, fit.results)
+        board.close(summary, fit.results)
+        console.close(summary, folder)
+    return int(summary["rows"]["diverged"] == rows)
+
+
+def title(fit) -> str:
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
+    e, rows = fit.experiments[0], len(fit.rows)
+    dataset = fit.datasets[e.data]
+    kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
+    examples, inputs = dataset.x.shape
+    sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), dataset.outputs)))
+    how = f"{e.model.name} {sizes}, {e.optimizer.name}"
+    return f"{e.data.name} ({examples} x {inputs}, {kind}), {how}: {rows} row{'s' * (rows > 1)}"

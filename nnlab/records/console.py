@@ -1,0 +1,187 @@
+"""What a person sees of a run: some lines while it trains, a live view on a terminal, a summary."""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import shlex
+import sys
+import time
+
+import numpy as np
+
+from nnlab.records.text import duration, number, percent, summary_lines
+
+LINES = 10  # a line each tenth of the work, and one for the first epoch
+LIVE_AFTER = 0.3  # seconds of training before the live view is worth its import
+REFRESH_SECONDS = 0.2
+
+
+class Console:
+    """Shows one run on `stream`.
+
+        with Console(title, rows, epochs, task) as console:
+            console.record(record)             each epoch
+            console.close(summary, folder)
+
+    Everywhere: the title, about ten lines of progress, and a summary. On a terminal also a live
+    view below the lines, for runs longer than a moment. `task` is "classification" (errors are
+    percentages) or "regression". Several rows are shown as means over those that trained.
+    """
+
+    def __init__(self, title: str, rows: int, epochs: int, task="classification", stream=None):
+        self.stream = stream or sys.stdout
+        self.progress = Progress(rows, epochs)
+        self.task = task
+        self._live = None
+        self._shown_at = 0.0
+        self._next_line = 0
+        can_move = os.environ.get("TERM") not in ("dumb", "unknown")
+        self._on_terminal = self.stream.isatty() and can_move
+        self._plain = not self._on_terminal or bool(os.environ.get("NO_COLOR"))
+        self._print(self._bold(title))
+
+    def record(self, record) -> None:
+        """Take in a `Record`: a line if another tenth of the work is done, and the live view."""
+        self.progress.record(record)
+        if self._next_line == 0:
+            self._print_header()
+        part = self.progress.part(LINES)
+        if part >= self._next_line or self.progress.training() == 0:
+            self._print_line(record)
+        self._next_line = part + 1
+        if self._on_terminal:
+            self._show(record.seconds)
+
+    def close(self, summary: dict, folder) -> None:
+        """Take the live view away; print the summary (of `summarize`) and where the folder is."""
+        self._stop()
+        self._print("")
+        for line in summary_lines(summary, self.task):
+            self._print(line)
+        self._print("")
+        self._print(f"  run folder         {folder}")
+        self._print(f"  curves             tensorboard --logdir {shlex.quote(str(folder))}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+
+    def error(self, value: float) -> str:
+        """An error as the task has it: a percentage, or a number in the target's unit."""
+        return percent(value) if self.task == "classification" else number(value)
+
+    def _print_header(self) -> None:
+        several = f"{'training':>11}" if self.progress.rows > 1 else ""
+        self._print(
+            f"{'epoch':>7}{'train loss':>14}{'error':>10}{'validation loss':>18}{'error':>10}"
+            f"{several}{'time':>10}"
+        )
+
+    def _print_line(self, record) -> None:
+        p, now = self.progress, self.progress.now()
+        trained = f"{p.training() + len(record.ended)}/{p.rows}"
+        self._print(
+            f"{record.epoch:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
+            f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}"
+            + (f"{trained:>11}" if p.rows > 1 else "")
+            + f"{duration(record.seconds):>10}"
+        )
+
+    def _show(self, seconds: float) -> None:
+        """Start the live view once it is worth it, and refresh it five times a second at most."""
+        now = time.monotonic()
+        if self._live is None:
+            if min(seconds, self.progress.seconds_left()) < LIVE_AFTER:
+                return
+            from nnlab.records.live import start
+
+            self._live = start(self)
+            atexit.register(self._stop)  # a terminal whose cursor is hidden is no good to anybody
+        elif now - self._shown_at >= REFRESH_SECONDS:
+            self._live.refresh()
+            self._shown_at = now
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            atexit.unregister(self._stop)
+
+    def _bold(self, text: str) -> str:
+        return text if self._plain else f"\x1b[1m{text}\x1b[0m"
+
+    def _print(self, line: str) -> None:
+        """Print above the live view, in letters that the stream has."""
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        try:
+            line.encode(encoding)
+        except UnicodeEncodeError:
+            line = line.replace("±", "+-").encode(encoding, "replace").decode(encoding)
+        if self._live is not None:
+            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=self.stream, flush=True)
+
+
+class Progress:
+    """How far the rows are, and the best of each so far.
+
+    done        (rows,) epochs; all of them for a row that has ended
+    along       (rows,) the same, but rows that have ended go along with the others
+    best        row -> validation loss, validation error and epoch of its best epoch
+    """
+
+    def __init__(self, rows: int, epochs: int):
+        self.rows, self.epochs = rows, epochs
+        self.epoch, self.seconds, self.trained = 0, 0.0, 0
+        self.done = np.zeros(rows, dtype=int)
+        self.along = np.zeros(rows, dtype=int)
+        self.best: dict[int, tuple[float, float, int]] = {}
+        self.ended: dict[int, str] = {}
+
+    def record(self, record) -> None:
+        """Take in a `Record`. Every epoch does this, so it leaves the arithmetic to who looks."""
+        self._last = record
+        self.epoch, self.seconds = record.epoch, record.seconds
+        self.trained += len(record.rows)
+        self.done[record.rows] = self.along[record.rows] = record.epoch
+        losses, errors = record.metrics["val_loss"], record.metrics["val_error"]
+        for i in np.flatnonzero(record.improved).tolist():
+            self.best[int(record.rows[i])] = (float(losses[i]), float(errors[i]), record.epoch)
+        self.ended |= record.ended
+        if self.ended:
+            over = list(self.ended)
+            self.done[over] = self.epochs
+            self.along[over] = np.maximum(self.along[over], record.epoch)
+
+    def now(self) -> dict[str, float]:
+        """Metric -> its mean over the rows of the last Record, finite values only."""
+        return {name: mean(values) for name, values in self._last.metrics.items()}
+
+    def part(self, parts: int) -> int:
+        """How many of so many equal parts of the epochs are over."""
+        return int(self.along.sum()) * parts // (self.rows * self.epochs)
+
+    def share(self) -> float:
+        """Of all rows' epochs, the share that is done or will not be needed."""
+        return float(self.done.sum() / (self.rows * self.epochs))
+
+    def training(self) -> int:
+        """How many rows have not ended."""
+        return self.rows - len(self.ended)
+
+    def seconds_left(self) -> float:
+        """At the speed so far, if no other row ends early."""
+        left = self.rows * self.epochs - self.done.sum()
+        return float(left * self.seconds / max(self.trained, 1))
+
+
+def mean(values) -> float:
+    """The mean of the finite values, NaN if there are none."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else math.nan

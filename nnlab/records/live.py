@@ -1,0 +1,73 @@
+"""The live view of a run on a terminal. Only here is rich, and only after a moment of training."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console as Screen
+from rich.live import Live
+from rich.text import Text
+
+from nnlab.records.console import mean
+from nnlab.records.text import duration, number
+
+
+def start(console) -> Live:
+    """Start the view of a `records.console.Console`; its clock also ticks between epochs."""
+    screen = Screen(file=console.stream)
+    live = Live(
+        get_renderable=lambda: view(console, screen),
+        console=screen,
+        refresh_per_second=1,
+        transient=True,
+    )
+    live.start()
+    return live
+
+
+def view(console, screen: Screen) -> Text:
+    """The bar, the last epoch's losses and errors, the best so far, and what became of the rows.
+
+    One Text, laid out by hand: rich's tables take several times as long to draw.
+    """
+    p = console.progress
+    now = p.now()
+    text = Text("\n")
+    _bar(text, p, screen)
+    text.append(f"\n\n{'loss':>24}{'error':>12}\n", "dim")
+    text.append(f"  {'training':<12}{_pair(console, now['train_loss'], now['train_error'])}\n")
+    text.append(f"  {'validation':<12}{_pair(console, now['val_loss'], now['val_error'])}\n")
+    # copies, for the clock's thread may look while the training thread writes
+    best = [b for row, b in p.best.copy().items() if p.ended.get(row) != "diverged"]
+    if best:
+        loss, error, epoch = np.array(best).T
+        text.append(f"  {'best':<12}")
+        text.append(_pair(console, mean(loss), mean(error)), "green")
+        several = " (median)" if p.rows > 1 else ""
+        text.append(f"   at epoch {np.median(epoch):.0f}{several}", "dim")
+    if p.rows > 1:
+        _rows(text, p)
+    return text
+
+
+def _pair(console, loss: float, error: float) -> str:
+    return f"{number(loss):>10}{console.error(error):>12}"
+
+
+def _bar(text: Text, p, screen: Screen) -> None:
+    left = p.seconds_left()
+    left = f"{left:.0f} s" if left < 59.5 else duration(left)
+    words = f"  epoch {p.epoch} of {p.epochs}  {left:>8} left"
+    cells = max(min(screen.width, 80) - len(words), 5)
+    done = min(int(p.share() * cells), cells)
+    over, to_come = "#-" if screen.options.ascii_only else "━─"
+    text.append(over * done, "cyan")
+    text.append(to_come * (cells - done), "bright_black")
+    text.append(words)
+
+
+def _rows(text: Text, p) -> None:
+    diverged = list(p.ended.values()).count("diverged")
+    text.append(f"\n\n  means of {p.rows} rows: {p.training()} training")
+    others = len(p.ended) - diverged
+    text.append(f", {others} ended" if others else "")
+    text.append(f", {diverged} diverged" if diverged else "", "red")

@@ -1,0 +1,170 @@
+"""A run's folder: its configuration, a line per epoch and row, at the end results and weights."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.errors import UserError
+
+WEIGHTS = "model.safetensors"
+
+
+class RunFolder:
+    """Writes the files of one run.
+
+        with RunFolder(path) as folder:
+            folder.start(config, command)       config.yaml, command.txt
+            folder.record(record)               metrics.jsonl, each epoch
+            folder.close(summary, results)      model.safetensors, rows.json, summary.json
+
+    Every file but metrics.jsonl appears complete or not at all. summary.json is the last, so a
+    folder that has it is a run that ended; one that failed keeps all lines that metrics.jsonl had.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._metrics = None
+
+    def start(self, config: dict, command: str) -> None:
+        """Write the resolved configuration as YAML, and the line that repeats the run."""
+        import yaml
+
+        with _replacing(self.path / "config.yaml") as aside:
+            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+            aside.write_text(text, encoding="utf-8")
+        with _replacing(self.path / "command.txt") as aside:
+            aside.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+
+    def record(self, record) -> None:
+        """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
+        if self._metrics is None:
+            self._metrics = _open_to_append(self.path / "metrics.jsonl")
+        columns = [np.asarray(values).tolist() for values in record.metrics.values()]
+        lines = []
+        for row, *values in zip(np.asarray(record.rows).tolist(), *columns, strict=True):
+            line = {"epoch": record.epoch, "row": row}
+            line |= zip(record.metrics, map(_finite, values), strict=True)
+            lines.append(json.dumps(line, allow_nan=False) + "\n")
+        self._metrics.write("".join(lines).encode())
+        self._metrics.flush()
+
+    def close(self, summary: dict, results: list) -> None:
+        """Write the weights of every row, rows.json and summary.json; `results` are `Result`s."""
+        from safetensors.numpy import save_file
+
+        self._stop()
+        with _replacing(self.path / WEIGHTS) as aside:
+            save_file(_tensors(results), aside)
+        self._write_json("rows.json", [_row(r) for r in results])
+        self._write_json("summary.json", summary)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+
+    def _stop(self):
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
+    def _write_json(self, name: str, value) -> None:
+        with _replacing(self.path / name) as aside:
+            text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+            aside.write_text(text + "\n", encoding="utf-8")
+
+
+def load_weights(path) -> dict[int, dict[str, np.ndarray]]:
+    """The weights in a run folder (or in the file itself): row -> name -> array.
+
+    What belongs to the normaliser is named `normalizer/<name>`. Raises UserError if there are none.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    file = Path(path)
+    file = file / WEIGHTS if file.is_dir() else file
+    if not file.exists():
+        raise UserError(f"there are no weights at {file}: give the folder of a run that has ended")
+    try:
+        tensors = load_file(file)
+        rows: dict[int, dict[str, np.ndarray]] = {}
+        for key in tensors:
+            _, row, name = key.split("/", 2)
+            rows.setdefault(int(row), {})[name] = tensors[key]
+    except (SafetensorError, ValueError) as e:
+        raise UserError(f"{file} does not hold the weights of a run: {e}") from e
+    return dict(sorted(rows.items()))
+
+
+def _tensors(results: list) -> dict[str, np.ndarray]:
+    tensors = {}
+    for r in results:
+        named = r.weights | {f"normalizer/{name}": a for name, a in r.normalizer.items()}
+        # safetensors keeps no strides: a view of the flat weights has to become an array of its own
+        tensors |= {f"rows/{r.row}/{n}": np.asarray(a, order="C") for n, a in named.items()}
+    return tensors
+
+
+def _row(r) -> dict:
+    keys = ("row", "seed", "repeat", "fold", "status", "epochs", "best_epoch", "best", "test")
+    return {key: getattr(r, key) for key in keys}
+
+
+def _plain(value):
+    """The same as JSON knows it: no numpy, no tuples, None for NaN and the infinities."""
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return _finite(value)
+
+
+def _finite(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _open_to_append(path: Path):
+    """Open for appending, without the half line that a killed process may have left at the end."""
+    if path.exists():
+        text = path.read_bytes()
+        if not text.endswith(b"\n"):
+            os.truncate(path, text.rfind(b"\n") + 1)
+    return open(path, "ab")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path):
+    """A path to write to; it then becomes `path` at one stroke, or is gone if writing failed."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.touch()
+        mode = aside.stat().st_mode
+        yield aside
+        aside.chmod(mode)  # safetensors makes files that only their owner can read
+        with open(aside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself last through a power cut, where folders can be opened at all."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,125 @@
+"""A run's curves and hyperparameters for TensorBoard, in event files of the run's own folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.records.events import EventFile
+
+ROW_FOLDERS = 20  # TensorBoard grows sluggish from a few hundred runs
+TAGS = {
+    "train_loss": "loss/train",
+    "val_loss": "loss/validation",
+    "train_error": "error/train",
+    "val_error": "error/validation",
+    "lr": "learning_rate",
+    "grad_norm": "gradient_norm",
+}
+BEST_TAGS = {"val_loss": "best/validation_loss", "val_error": "best/validation_error"}
+
+
+class TensorBoard:
+    """Writes one run's event files: scalars each epoch, hyperparameters (the HParams tab).
+
+    One row: its curves are the run's. Several rows: the run's curves are means over the rows that
+    trained in the epoch (`rows_training` says how many), and the first 20 rows have curves of
+    their own in subfolders `rows/<name>`; `names[i]` names row i (`row_names`).
+
+    The HParams tab has one line for the run. `hparams` may be nested. Its columns are those of the
+    first run that TensorBoard comes upon, so a key that only other runs have is best given as None:
+    it makes a column. Call `close` at the end; without it, the run is marked as failed.
+    """
+
+    def __init__(self, folder, hparams: dict, rows: int, names: list[str] | None = None):
+        self._rows = rows
+        self._hparams = dict(_flat(hparams))
+        self._own = EventFile(folder)
+        self._own.start_session(self._hparams)
+        names = names or row_names([(row, 0, 0) for row in range(rows)])
+        shown = names[:ROW_FOLDERS] if rows > 1 else []
+        self._each = [EventFile(Path(folder) / "rows" / name) for name in shown]
+        if len(shown) < rows and shown:
+            last = len(shown) - 1
+            self._own.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
+        self._last_epoch = 0
+        self._closed = False
+
+    def record(self, record) -> None:
+        """Write a `Record`; NaN of a diverged row is written as NaN and left out of the mean."""
+        self._last_epoch = max(self._last_epoch, record.epoch)
+        metrics = {TAGS.get(name, name): values for name, values in record.metrics.items()}
+        means = {tag: _mean(values) for tag, values in metrics.items()}
+        if self._rows > 1:
+            means["rows_training"] = len(record.rows)
+        self._own.scalars(record.epoch, means)
+        for i, row in enumerate(record.rows):
+            if row < len(self._each):
+                values = {tag: float(column[i]) for tag, column in metrics.items()}
+                self._each[row].scalars(record.epoch, values)
+
+    def close(self, summary: dict, results: list) -> None:
+        """Write best and test metrics, means if several rows, and close the files."""
+        means = {name: metric["mean"] for name, metric in summary["metrics"].items()}
+        one = self._rows == 1 and len(results) == 1
+        final = _final(means)
+        self._own.scalars(results[0].best_epoch if one else self._last_epoch, final)
+        if final:
+            self._own.experiment(self._hparams, metrics=list(final))
+        self._own.end_session(succeeded=summary["rows"]["diverged"] < summary["rows"]["total"])
+        self._close_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if not self._closed:
+            self._own.end_session(succeeded=False)
+            self._close_all()
+
+    def _close_all(self):
+        for file in (self._own, *self._each):
+            file.close()
+        self._closed = True
+
+
+def row_names(places: list[tuple[int, int, int]]) -> list[str]:
+    """A name for each row from its (seed, repeat, fold): of the three, what differs among the rows.
+
+    Rows that these do not tell apart are numbered.
+
+    >>> row_names([(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1)])
+    ['seed0_fold0', 'seed0_fold1', 'seed1_fold0', 'seed1_fold1']
+    """
+    columns = []
+    for word, numbers in zip(("seed", "repeat", "fold"), zip(*places, strict=True), strict=True):
+        if len(set(numbers)) > 1:
+            width = len(str(max(numbers)))  # names sort as numbers do
+            columns.append([f"{word}{number:0{width}d}" for number in numbers])
+    names = ["_".join(words) for words in zip(*columns, strict=True)]
+    return names if len(set(names)) == len(places) else [f"row{i}" for i in range(len(places))]
+
+
+def _mean(values) -> float:
+    if len(values) == 1:
+        return float(values[0])
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    return float(finite.mean()) if finite.size else math.nan
+
+
+def _final(metrics: dict) -> dict[str, float]:
+    """Of best and test metrics, those that the HParams tab shows, by tag."""
+    best = {tag: metrics[name] for name, tag in BEST_TAGS.items() if name in metrics}
+    test = {f"test/{k[5:]}": v for k, v in metrics.items() if k.startswith("test_")}
+    return best | test
+
+
+def _flat(tree: dict, prefix: str = ""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
