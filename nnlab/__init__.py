@@ -1,3 +1,42 @@
-"""nnlab: a laboratory for training neural networks. Everything trains as a population."""
+"""nnlab: a laboratory for training neural networks. Everything trains as a population.
+
+    import nnlab
+
+    fit = nnlab.fit(nnlab.Experiment(optimizer=nnlab.Adam(lr=0.01), seeds=10))
+    for record in fit:
+        print(record.epoch, record.val_loss)
+    print(fit.results[0].test["accuracy"])
+
+The names below are imported when they are first used: `import nnlab` alone does not import torch.
+"""
+
+import importlib
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "nnlab.fitting": ("Fit", "fit"),
+    "nnlab.experiment": ("Experiment",),
+    "nnlab.results": ("Record", "Result"),
+    "nnlab.errors": ("UserError",),
+    "nnlab.data.sources": ("Data", "Dataset", "Diabetes", "Digits"),
+    "nnlab.data.splits": ("Fold", "Holdout", "KFold", "Split"),
+    "nnlab.models": ("MLP", "Linear", "Logistic", "Model"),
+    "nnlab.initializers": ("Auto", "GlorotUniform", "HeNormal", "Init"),
+    "nnlab.regularizers": ("Regularizer",),
+    "nnlab.optimizers": ("SGD", "Adam", "Momentum", "Optimizer", "RMSProp"),
+    "nnlab.schedules": ("Constant", "Cosine", "HalveAndGoBack", "Schedule"),
+    "nnlab.stopping": ("Patience", "Stopping"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = [*_HOME_OF, "__version__"]
+
+
+def __getattr__(name: str):
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'nnlab' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__():
+    return __all__

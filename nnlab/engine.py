@@ -25,11 +25,11 @@ from nnlab.streams import uniforms
 
 def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result]) -> Iterator[Record]:
     """Train `rows`, of one structure, in lockstep; append each row's `Result` to `finished` as it ends."""
-    graph = rows[0].experiment.model.graph(examples.dataset.x.shape[1], examples.dataset.outputs)
+    graph = rows[0].experiment.model.graph(*examples.dataset.sizes)
     population = Population.create(rows, graph, examples.like)
     previous = population.state.select(np.arange(len(rows)))  # the end of the previous epoch, to go back to
     trainer, epoch, start = None, 0, time.perf_counter()
-    while len(population):
+    while True:
         epoch += 1
         with computing():
             trainer = trainer or Trainer(graph, population, examples, threads)
@@ -45,11 +45,14 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
             record = Record(epoch, numbers(population), metrics, improved, ended, time.perf_counter() - start)
             if ended:
                 leaving = np.isin(record.rows, list(ended))
-                gone = population.select(np.flatnonzero(leaving))
+                gone = population if leaving.all() else population.select(np.flatnonzero(leaving))
                 finished += results(gone, graph, examples, threads, epoch, ended)
-                staying = np.flatnonzero(~leaving)
-                population, previous, trainer = population.select(staying), previous.select(staying), None
         yield record
+        if len(ended) == len(population):
+            return
+        if ended:
+            staying = np.flatnonzero(~leaving)
+            population, previous, trainer = population.select(staying), previous.select(staying), None
 
 
 def numbers(population: Population) -> np.ndarray:

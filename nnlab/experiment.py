@@ -44,7 +44,7 @@ class Experiment(Part):
     split: Split = field(default_factory=Holdout)
     model: Model = field(default_factory=MLP)
     init: Init = field(default_factory=Auto)
-    regularizer: Regularizer = field(default_factory=Regularizer)
+    regularizer: Regularizer = field(default_factory=lambda: Regularizer(l2=1e-3))
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: Schedule = field(default_factory=Constant)
     stopping: Stopping = field(default_factory=Stopping)

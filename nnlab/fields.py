@@ -13,6 +13,7 @@ The same class serves one experiment (`Adam(lr=1e-3)`) and a stack (`Adam(lr=<co
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from dataclasses import MISSING, field, fields, replace
@@ -72,12 +73,17 @@ class Part:
     name: typing.ClassVar[str] = ""
 
     def __post_init__(self):
-        types = typing.get_type_hints(type(self))
         for f in fields(self):
             value = getattr(self, f.name)
             if "kind" in f.metadata and not _is_stacked(value):
                 where = f"{self.group}.{f.name}" if self.group else f.name
-                object.__setattr__(self, f.name, checked(value, types[f.name], f.metadata["allowed"], where))
+                type_ = _types(type(self))[f.name]
+                object.__setattr__(self, f.name, checked(value, type_, f.metadata["allowed"], where))
+
+
+@functools.cache
+def _types(cls) -> dict[str, type]:
+    return typing.get_type_hints(cls)
 
 
 def _is_stacked(value) -> bool:

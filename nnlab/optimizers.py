@@ -103,6 +103,7 @@ class Adam(Optimizer):
 
     name: ClassVar[str] = "adam"
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
+    lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
     beta2: float = column(0.999, low=0, below=1)
     epsilon: float = column(1e-16, above=0)

@@ -304,11 +304,44 @@ def run_sklearn(work, rows):
     return np.array([curve])
 
 
+@functools.cache
+def nnlab_parts(work):
+    """The work as a data set and a split of nnlab's; the validation set is also what it tests on."""
+    from nnlab.data.sources import Data, Dataset
+    from nnlab.data.splits import Fold, Holdout
+
+    x, y, vx, vy = work.arrays
+    dataset = Dataset(np.concatenate([x, vx]), np.concatenate([y, vy]), tuple("0123456789"))
+    train, validation = np.split(np.arange(len(dataset.x)), [len(x)])
+
+    class Given(Data):
+        def load(self):
+            return dataset
+
+    class GivenSplit(Holdout):
+        def folds(self, dataset):
+            return [Fold(train, validation, validation)]
+
+    return Given(normalization="none"), GivenSplit()
+
+
 def run_nnlab(work, rows):
     """Nnlab: all rows as one population."""
-    from nnlab import fit
+    import nnlab
 
-    raise ImportError(f"this script does not yet know how to call {fit.__module__}.fit")
+    data, split = nnlab_parts(work)
+    experiments = [
+        nnlab.Experiment(
+            data=data, split=split, model=nnlab.MLP(hidden=work.sizes[1:-1]), init=nnlab.GlorotUniform(),
+            regularizer=nnlab.Regularizer(l2=row.l2, dropout=row.dropout), optimizer=nnlab.Adam(lr=row.lr),
+            epochs=work.epochs, batch_size=work.batch, seed=row.seed, device="cpu",
+        )
+        for row in rows
+    ]  # fmt: skip
+    curve = np.empty((len(rows), work.epochs, 2))
+    for record in nnlab.fit(*experiments):
+        curve[record.rows, record.epoch - 1] = np.stack([record.val_loss, 1 - record.val_error], 1)
+    return curve
 
 
 RIVALS = {  # name: (run, module it needs, modes it takes part in); ratios are to the first

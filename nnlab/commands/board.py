@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,8 +73,12 @@ def _link(shown: Path, folder: Path, run: Path) -> None:
 
 def _tensorboard(folder: str, args: argparse.Namespace) -> int:
     port = ["--port", str(args.port)] if args.port is not None else []
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), *port]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, *port]
+    # Ended by SIGTERM, it takes TensorBoard with it: `call` kills its child on any exception.
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         return subprocess.call(command)
     except KeyboardInterrupt:
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)

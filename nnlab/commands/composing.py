@@ -54,13 +54,20 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
         base = cache(lambda groups: compose(name, [*fixed, *groups], return_hydra_config=True))
         composed = [_composed(read, options, base) for read in reads]
         for number, config in enumerate(composed):
-            OmegaConf.copy_cache(composed[0], config)  # ${now:} is the same in all
             _finish(config, number if args.multirun else None)
             _check_composed(config, options)
-    repeat = ["nnlab", config_name]
-    repeat += ["-cd", args.config_dir] if args.config_dir else []
-    repeat += ["-cn", args.config_name] if args.config_name else []
-    return [_cell(config, read, repeat) for config, read in zip(composed, reads, strict=True)]
+    found: list[Cell] = []
+    for config, read in zip(composed, reads, strict=True):
+        OmegaConf.copy_cache(composed[0], config)  # ${now:} is the same in all
+        found.append(_cell(config, read, _without_overrides(config_name, args)))
+    return found
+
+
+def _without_overrides(config_name: str, args: Namespace) -> list[str]:
+    """The words of the command line that repeats a run, up to its overrides."""
+    words = ["nnlab", config_name]
+    words += ["-cd", args.config_dir] if args.config_dir else []
+    return words + (["-cn", args.config_name] if args.config_name else [])
 
 
 def checked(config_name: str, args: Namespace) -> list[str]:
@@ -155,6 +162,7 @@ def _finish(config: DictConfig, number: int | None) -> None:
 def _check_composed(config: DictConfig, options: overrides.Options) -> None:
     """What a configuration file, an experiment or one of `-cd`, may not say either."""
     choices = config.hydra.runtime.choices
+    OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
     if config.hydra.callbacks:
         raise UserError("hydra.callbacks is not empty: nnlab never runs Hydra callbacks")
     if choices.get("hydra/launcher") != "basic":
@@ -168,7 +176,10 @@ def _settings(config: DictConfig) -> dict:
     """The settings without Hydra's, every interpolation resolved, as plain Python."""
     HydraConfig.instance().set_config(config)
     plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    OmegaConf.copy_cache(config, plain)
     try:
         return OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as e:
         raise UserError(mistakes.unresolved(e, plain)) from e
+    finally:
+        OmegaConf.copy_cache(plain, config)

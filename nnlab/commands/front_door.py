@@ -75,7 +75,7 @@ def _one_sentence() -> Iterator[None]:
     """Errors of reading and composing configurations become a `UserError` of one sentence."""
     try:
         yield
-    except UserError:
+    except (UserError, BrokenPipeError):
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as e:
         raise UserError(mistakes.sentence(e)) from e
@@ -112,7 +112,9 @@ def _let_hydra_answer(config_name: str, args: Namespace) -> int:
     with _one_sentence():
         composing.primary(config_name, args)
         asked = Namespace(**vars(args))
-        if args.help or args.cfg or args.info:
+        if args.hydra_help and not args.help:
+            asked.overrides = []  # it shows nothing that they could change
+        elif args.help or args.cfg or args.info:
             asked.overrides = composing.checked(config_name, args) + composing.searchpath(args)
             # A stranger's file may ask for any class as a logging handler; Hydra would make one.
             asked.overrides += ["++hydra.hydra_logging.root=null"] if args.help else []

@@ -12,7 +12,7 @@ def main(argv: list[str]) -> int:
 def prepare(settings: dict):
     """The fit that the settings describe, its data loaded and split; raises `UserError`."""
     from nnlab.experiment import Experiment
-    from nnlab.fit import Fit
+    from nnlab.fitting import Fit
 
     return Fit([Experiment.from_config(settings)])
 
@@ -48,7 +48,7 @@ def title(fit) -> str:
     e, rows = fit.experiments[0], len(fit.rows)
     dataset = fit.datasets[e.data]
     kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
-    examples, inputs = dataset.x.shape
-    sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), dataset.outputs)))
+    examples, (inputs, outputs) = len(dataset.x), dataset.sizes
+    sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
     how = f"{e.model.name} {sizes}, {e.optimizer.name}"
     return f"{e.data.name} ({examples} x {inputs}, {kind}), {how}: {rows} row{'s' * (rows > 1)}"

@@ -27,9 +27,9 @@ class Dataset:
         return "classification" if self.classes else "regression"
 
     @property
-    def outputs(self) -> int:
-        """How many outputs a network for it has."""
-        return len(self.classes) if self.classes else self.y.shape[1]
+    def sizes(self) -> tuple[int, int]:
+        """How many inputs and outputs a network for it has."""
+        return self.x.shape[1], len(self.classes) if self.classes else self.y.shape[1]
 
     def targets(self) -> np.ndarray:
         """(N, m) float64: one-hot classes, or y itself."""

@@ -7,15 +7,16 @@ import math
 import os
 import shlex
 import sys
-import time
+from time import monotonic
 
 import numpy as np
 
 from nnlab.records.text import duration, number, percent, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
-LIVE_AFTER = 0.3  # seconds of training before the live view is worth its import
+LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
 REFRESH_SECONDS = 0.2
+SHOWN = ("train_loss", "train_error", "val_loss", "val_error")
 
 
 class Console:
@@ -52,7 +53,7 @@ class Console:
             self._print_line(record)
         self._next_line = part + 1
         if self._on_terminal:
-            self._show(record.seconds)
+            self._show()
 
     def close(self, summary: dict, folder) -> None:
         """Take the live view away; print the summary (of `summarize`) and where the folder is."""
@@ -83,19 +84,20 @@ class Console:
 
     def _print_line(self, record) -> None:
         p, now = self.progress, self.progress.now()
-        trained = f"{p.training() + len(record.ended)}/{p.rows}"
+        trained = f"{now['rows']}/{p.rows}"
         self._print(
             f"{record.epoch:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
             f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}"
             + (f"{trained:>11}" if p.rows > 1 else "")
-            + f"{duration(record.seconds):>10}"
+            + f"{duration(p.seconds):>10}"
         )
 
-    def _show(self, seconds: float) -> None:
+    def _show(self) -> None:
         """Start the live view once it is worth it, and refresh it five times a second at most."""
-        now = time.monotonic()
+        now = monotonic()
         if self._live is None:
-            if min(seconds, self.progress.seconds_left()) < LIVE_AFTER:
+            p = self.progress
+            if p.seconds < LIVE_AFTER or p.seconds_left() < LIVE_LEFT:
                 return
             from nnlab.records.live import start
 
@@ -130,6 +132,9 @@ class Console:
 class Progress:
     """How far the rows are, and the best of each so far.
 
+    Rows may come in several stacks, one after another or in turns, each from epoch 1; so time is
+    the wall clock's, and not the records'.
+
     done        (rows,) epochs; all of them for a row that has ended
     along       (rows,) the same, but rows that have ended go along with the others
     best        row -> validation loss, validation error and epoch of its best epoch
@@ -142,16 +147,23 @@ class Progress:
         self.along = np.zeros(rows, dtype=int)
         self.best: dict[int, tuple[float, float, int]] = {}
         self.ended: dict[int, str] = {}
+        self._started = None
+        self._at = np.zeros(rows, dtype=int)  # the epoch that each row trained last
+        self._latest = np.full((rows, len(SHOWN)), np.nan)  # and its metrics
 
     def record(self, record) -> None:
         """Take in a `Record`. Every epoch does this, so it leaves the arithmetic to who looks."""
-        self._last = record
-        self.epoch, self.seconds = record.epoch, record.seconds
+        if self._started is None:
+            self._started = monotonic() - record.seconds
+        self.epoch, self.seconds = record.epoch, monotonic() - self._started
         self.trained += len(record.rows)
-        self.done[record.rows] = self.along[record.rows] = record.epoch
-        losses, errors = record.metrics["val_loss"], record.metrics["val_error"]
+        self._at[record.rows] = self.done[record.rows] = self.along[record.rows] = record.epoch
+        for i, name in enumerate(SHOWN):
+            self._latest[record.rows, i] = record.metrics[name]
         for i in np.flatnonzero(record.improved).tolist():
-            self.best[int(record.rows[i])] = (float(losses[i]), float(errors[i]), record.epoch)
+            row = int(record.rows[i])
+            loss, error = record.metrics["val_loss"][i], record.metrics["val_error"][i]
+            self.best[row] = (float(loss), float(error), record.epoch)
         self.ended |= record.ended
         if self.ended:
             over = list(self.ended)
@@ -159,8 +171,16 @@ class Progress:
             self.along[over] = np.maximum(self.along[over], record.epoch)
 
     def now(self) -> dict[str, float]:
-        """Metric -> its mean over the rows of the last Record, finite values only."""
-        return {name: mean(values) for name, values in self._last.metrics.items()}
+        """Metric -> mean over `present`, finite values only; and how many those are, as `rows`."""
+        present = self.present()
+        means = {name: mean(self._latest[present, i]) for i, name in enumerate(SHOWN)}
+        return means | {"rows": int(present.sum())}
+
+    def present(self) -> np.ndarray:
+        """(rows,) bool: the rows that trained in this epoch, or are on their way to it."""
+        training = self._at > 0
+        training[list(self.ended)] = False
+        return training | (self._at == self.epoch)
 
     def part(self, parts: int) -> int:
         """How many of so many equal parts of the epochs are over."""

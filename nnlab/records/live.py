@@ -20,7 +20,7 @@ def start(console) -> Live:
         refresh_per_second=1,
         transient=True,
     )
-    live.start()
+    live.start(refresh=True)
     return live
 
 

@@ -25,8 +25,8 @@ class TensorBoard:
     """Writes one run's event files: scalars each epoch, hyperparameters (the HParams tab).
 
     One row: its curves are the run's. Several rows: the run's curves are means over the rows that
-    trained in the epoch (`rows_training` says how many), and the first 20 rows have curves of
-    their own in subfolders `rows/<name>`; `names[i]` names row i (`row_names`).
+    trained in the epoch (`rows_training` says how many; see `Means`), and the first 20 rows have
+    curves of their own in subfolders `rows/<name>`; `names[i]` names row i (`row_names`).
 
     The HParams tab has one line for the run. `hparams` may be nested. Its columns are those of the
     first run that TensorBoard comes upon, so a key that only other runs have is best given as None:
@@ -44,17 +44,17 @@ class TensorBoard:
         if len(shown) < rows and shown:
             last = len(shown) - 1
             self._own.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
-        self._last_epoch = 0
+        self._means = Means(rows)
         self._closed = False
 
     def record(self, record) -> None:
         """Write a `Record`; NaN of a diverged row is written as NaN and left out of the mean."""
-        self._last_epoch = max(self._last_epoch, record.epoch)
         metrics = {TAGS.get(name, name): values for name, values in record.metrics.items()}
-        means = {tag: _mean(values) for tag, values in metrics.items()}
-        if self._rows > 1:
-            means["rows_training"] = len(record.rows)
-        self._own.scalars(record.epoch, means)
+        if self._rows == 1:
+            self._own.scalars(record.epoch, {tag: float(v[0]) for tag, v in metrics.items()})
+            return
+        for epoch, means in self._means.add(record, metrics):
+            self._own.scalars(epoch, means)
         for i, row in enumerate(record.rows):
             if row < len(self._each):
                 values = {tag: float(column[i]) for tag, column in metrics.items()}
@@ -63,26 +63,60 @@ class TensorBoard:
     def close(self, summary: dict, results: list) -> None:
         """Write best and test metrics, means if several rows, and close the files."""
         means = {name: metric["mean"] for name, metric in summary["metrics"].items()}
-        one = self._rows == 1 and len(results) == 1
         final = _final(means)
-        self._own.scalars(results[0].best_epoch if one else self._last_epoch, final)
         if final:
+            one = self._rows == 1
+            step = results[0].best_epoch if one else max(r.epochs for r in results)
+            self._own.scalars(step, final)
             self._own.experiment(self._hparams, metrics=list(final))
-        self._own.end_session(succeeded=summary["rows"]["diverged"] < summary["rows"]["total"])
-        self._close_all()
+        self._close(succeeded=summary["rows"]["diverged"] < summary["rows"]["total"])
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         if not self._closed:
-            self._own.end_session(succeeded=False)
-            self._close_all()
+            self._close(succeeded=False)
 
-    def _close_all(self):
+    def _close(self, succeeded: bool) -> None:
+        for epoch, means in self._means.rest():
+            self._own.scalars(epoch, means)
+        self._own.end_session(succeeded)
         for file in (self._own, *self._each):
             file.close()
         self._closed = True
+
+
+class Means:
+    """Means over rows by epoch, over finite values only.
+
+    Rows of several stacks come one stack after another, each from epoch 1: an epoch's mean is ready
+    once every row has either trained in it or ended before.
+    """
+
+    def __init__(self, rows: int):
+        self._rows = rows
+        self._ended: dict[int, int] = {}  # row -> its last epoch
+        self._waiting: dict[int, dict[str, list[np.ndarray]]] = {}  # epoch -> tag -> values
+
+    def add(self, record, metrics: dict) -> list[tuple[int, dict[str, float]]]:
+        """Take in a `Record`, whose arrays are `metrics` by tag; the epochs now ready."""
+        values = self._waiting.setdefault(record.epoch, {tag: [] for tag in metrics})
+        for tag, column in metrics.items():
+            values[tag].append(np.asarray(column, dtype=float))
+        here = sum(map(len, next(iter(values.values()))))
+        gone = sum(last < record.epoch for last in self._ended.values())
+        self._ended |= dict.fromkeys(record.ended, record.epoch)
+        return [self._pop(record.epoch)] if here + gone == self._rows else []
+
+    def rest(self) -> list[tuple[int, dict[str, float]]]:
+        """The epochs that some rows never came to, with the means of the others."""
+        return [self._pop(epoch) for epoch in sorted(self._waiting)]
+
+    def _pop(self, epoch: int) -> tuple[int, dict[str, float]]:
+        columns = {tag: np.concatenate(v) for tag, v in self._waiting.pop(epoch).items()}
+        means = {tag: _mean(column) for tag, column in columns.items()}
+        return epoch, means | {"rows_training": max(map(len, columns.values()))}
 
 
 def row_names(places: list[tuple[int, int, int]]) -> list[str]:
@@ -102,11 +136,8 @@ def row_names(places: list[tuple[int, int, int]]) -> list[str]:
     return names if len(set(names)) == len(places) else [f"row{i}" for i in range(len(places))]
 
 
-def _mean(values) -> float:
-    if len(values) == 1:
-        return float(values[0])
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else math.nan
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
@@ -12,6 +13,10 @@ from nnlab.engine import train
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row, rows_of
 from nnlab.results import Record, Result
+from nnlab.workers import side_by_side
+
+CACHE = 2**22  # parameters in a stack
+WORTH_A_PROCESS = 2e9  # parameters x examples seen: a few tenths of a second; a fork takes 0.03 s
 
 
 class Fit:
@@ -32,12 +37,19 @@ class Fit:
         self.results: list[Result] = []
 
     def __iter__(self) -> Iterator[Record]:
-        for rows in stacks(self.rows):
-            e = rows[0].experiment
-            like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.device)
-            examples = Examples(e.data, self.datasets[e.data], like)
-            yield from train(rows, examples, threads_for(e), self.results)
+        threads = threads_for(self.experiments[0])
+        processes = threads if self.device.type == "cpu" else 1
+        shares = stacks(self.rows, self.datasets, processes)
+        alone = processes == 1 or len(shares) == 1
+        jobs = [partial(self._train, rows, threads if alone else 1) for rows in shares]
+        yield from side_by_side(jobs, processes, self.results)
         self.results.sort(key=lambda result: result.row)
+
+    def _train(self, rows: list[Row], threads: int, finished: list[Result]) -> Iterator[Record]:
+        e = rows[0].experiment
+        like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.device)
+        examples = Examples(e.data, self.datasets[e.data], like)
+        yield from train(rows, examples, threads, finished)
 
 
 def fit(*experiments: Experiment) -> Fit:
@@ -48,12 +60,25 @@ def fit(*experiments: Experiment) -> Fit:
     return Fit(list(experiments))
 
 
-def stacks(rows: list[Row], most: int = 64) -> list[list[Row]]:
-    """Rows of one structure together, at most `most` in a stack."""
+def stacks(rows: list[Row], datasets, processes: int = 1) -> list[list[Row]]:
+    """Rows of one structure together, in as many stacks as there are processes if that pays.
+
+    A stack's matrices should stay in cache: at most 64 rows, fewer if they are large. How rows are
+    divided changes how long they take, and nothing else.
+    """
     groups = {}
     for row in rows:
         groups.setdefault(row.structure, []).append(row)
-    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+    divided = []
+    for group in groups.values():
+        e, seen = group[0].experiment, len(group) * len(group[0].fold.train)
+        _, _, size = e.model.graph(*datasets[e.data].sizes).layout()
+        most = max(1, min(64, CACHE // size))
+        if size * seen * e.epochs > WORTH_A_PROCESS:
+            most = min(most, -(-len(group) // processes))
+        count = -(-len(group) // most)
+        divided += [group[i::count] for i in range(count)]
+    return divided
 
 
 def threads_for(experiment: Experiment) -> int:
