@@ -20,6 +20,7 @@ from nnlab.evaluation import Evaluator, Measure, results
 from nnlab.experiment import Row
 from nnlab.population import Population
 from nnlab.results import Record, Result
+from nnlab.schedules import Progress
 from nnlab.streams import uniforms
 
 
@@ -88,10 +89,9 @@ class Trainer:
 
     def epoch(self, epoch: int) -> dict[str, np.ndarray]:
         """One pass over every row's training examples; the metrics of the training side, (K,) each."""
-        p, e = self.population, self.population.experiment
-        lr = e.optimizer.lr * torch.from_numpy(e.schedule.scale(epoch, e.epochs, p.schedule))[:, None]
-        sums = 0
+        p, e, sums = self.population, self.population.experiment, 0
         for chunk in self.batches.epoch(epoch):
+            lr = self.learning_rate(epoch, chunk)
             trace = self.steps(chunk, epoch, lr)
             sums = sums + self.measure(trace, chunk.t, chunk.valid)
         loss, error = (sums / self.batches.count).cpu().numpy()
@@ -99,10 +99,17 @@ class Trainer:
         return {
             "train_loss": loss,
             "train_error": self.measure.task.finish(error),
-            "lr": lr[:, 0].numpy(),
+            "lr": lr[:, -1].numpy(),
             "grad_norm": torch.linalg.vector_norm(self.grad, dim=1).double().cpu().numpy(),
             "penalty": e.regularizer.penalty(weights).cpu().numpy(),
         }
+
+    def learning_rate(self, epoch: int, chunk) -> torch.Tensor:
+        """(K, S) float64: the rate of every step of the chunk."""
+        e, steps = self.population.experiment, np.arange(chunk.first, chunk.first + len(chunk.x))
+        progress = Progress(epoch, steps, self.batches.steps, e.epochs[:, None])
+        factor = e.schedule.factor(progress, self.population.schedule)
+        return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
     def steps(self, chunk, epoch: int, lr) -> torch.Tensor:
         """Train on the batches of a chunk; the outputs before each step, (S, K, m, B)."""
@@ -123,7 +130,9 @@ class Trainer:
             loss.bprop(z, t, weight, out=dz)
             network.bprop(dz)
             regularizer.add_gradient(weights, weights_grad, f)
+            optimizer.clip(grad, f)
             optimizer.update(theta, grad, slots, f, scratch)
+            regularizer.project(weights, f)
         state.t += count
         return trace
 
@@ -132,8 +141,9 @@ class Trainer:
 
         A row's steps are computed in one padded line, since a power's last bit depends on its place.
         """
-        e, padded = self.population.experiment, -(-steps // ALIGN) * ALIGN
-        t = self.population.state.t + torch.arange(1, padded + 1)  # (K, S)
+        e, padding = self.population.experiment, -steps % ALIGN
+        lr = torch.nn.functional.pad(lr, (0, padding))
+        t = self.population.state.t + torch.arange(1, steps + padding + 1)  # (K, S)
         columns = e.optimizer.factors(lr, t) | e.regularizer.factors()
         each = {name: self._per_step(c, steps) for name, c in columns.items()}
         return [SimpleNamespace(**{name: column[s] for name, column in each.items()}) for s in range(steps)]

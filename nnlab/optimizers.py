@@ -2,7 +2,7 @@
 
 An optimiser sees matrices (K, P): `theta`, its gradient `g`, and `slots`, what it remembers, by name and
 zero at the start. Its numbers are columns: `factors(lr, t)` computes what a step needs from them in
-float64, for a run of steps at once (lr (K, 1); t (K, S) counts a row's updates from 1), and `update` gets
+float64, for a run of steps at once (lr (K, S); t (K, S) counts a row's updates from 1), and `update` gets
 them by attribute, one step's (K, 1) each, in the dtype of theta. `scratch` is a further matrix that a
 step may overwrite; `g` is left as it is.
 """
@@ -27,6 +27,9 @@ class Optimizer(Part):
 
     def factors(self, lr, t) -> dict[str, torch.Tensor]:
         raise NotImplementedError
+
+    def clip(self, g, f) -> None:
+        """Change the gradient in place before the update."""
 
     def update(self, theta, g, slots, f, scratch) -> None:
         raise NotImplementedError

@@ -33,3 +33,6 @@ class Regularizer(Part):
         """grad += l2 W, both (K, W) and f.l2 (K, 1)."""
         if f.l2 is not None:
             grad.addcmul_(weights, f.l2)
+
+    def project(self, weights, f) -> None:
+        """Change the weights in place after the update."""

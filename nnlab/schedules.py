@@ -1,8 +1,8 @@
 """Learning-rate schedules: by what the rate is multiplied, per row, on the host.
 
-`scale(epoch, epochs, state)` gives the factor of an epoch (1, 2, ...) for every row; `epochs` (K,) is how
-many each row will train. A schedule that listens has a `state` (arrays over the rows) that `observe`
-updates from an epoch's metrics; it returns the rows that must go back to the previous epoch's end.
+A schedule says the factor at a `Progress`, which holds some steps of one epoch. One that listens has a
+`state` (arrays over the rows) that `observe` updates from an epoch's metrics; it returns the rows that
+must go back to the end of the previous epoch.
 """
 
 from __future__ import annotations
@@ -16,18 +16,44 @@ from nnlab.fields import Part, control, static
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Some steps of an epoch: where each of K rows stands."""
+
+    epoch: int  # 1, 2, ...
+    step: np.ndarray  # (S,) in the epoch: 0, 1, ...
+    steps: int  # in an epoch
+    epochs: np.ndarray  # (K, 1): how many each row will train
+
+    @property
+    def done(self) -> np.ndarray:
+        """Epochs done before each step, a fraction: (S,)."""
+        return self.epoch - 1 + self.step / self.steps
+
+    @property
+    def updates(self) -> np.ndarray:
+        """Updates before each step, (S,)."""
+        return (self.epoch - 1) * self.steps + self.step
+
+
+@dataclass(frozen=True)
 class Schedule(Part):
-    """Base of the schedules."""
+    """Base of the schedules: `warmup` epochs in which the factor rises linearly, step by step."""
 
     group: ClassVar[str] = "schedule"
     goes_back: ClassVar[bool] = False
+    warmup: float = control(0.0, low=0)
 
     def start(self, rows: int) -> dict[str, np.ndarray]:
         """The state of `rows` rows before the first epoch."""
         return {}
 
-    def scale(self, epoch: int, epochs: np.ndarray, state) -> np.ndarray:
-        """The factor of the learning rate in `epoch`, (K,)."""
+    def factor(self, progress: Progress, state) -> np.ndarray:
+        """(K, S): the schedule's own factor times that of the warm-up, (updates + 1) / warm-up's steps."""
+        warm = np.maximum(self.warmup, 1e-300)[:, None] * progress.steps
+        return self.scale(progress, state) * np.minimum(1, (progress.updates + 1) / warm)
+
+    def scale(self, progress: Progress, state) -> np.ndarray:
+        """The factor, broadcast to (K, S)."""
         raise NotImplementedError
 
     def observe(self, state, metrics) -> np.ndarray | None:
@@ -41,8 +67,8 @@ class Constant(Schedule):
 
     name: ClassVar[str] = "constant"
 
-    def scale(self, epoch, epochs, state):
-        return np.ones(len(epochs))
+    def scale(self, progress, state):
+        return np.ones((len(progress.epochs), 1))
 
 
 @dataclass(frozen=True)
@@ -52,8 +78,9 @@ class Cosine(Schedule):
     name: ClassVar[str] = "cosine"
     floor: float = control(0.0, low=0, high=1)
 
-    def scale(self, epoch, epochs, state):
-        return self.floor + (1 - self.floor) * (1 + np.cos(np.pi * (epoch - 1) / epochs)) / 2
+    def scale(self, progress, state):
+        floor = self.floor[:, None]
+        return floor + (1 - floor) * (1 + np.cos(np.pi * (progress.epoch - 1) / progress.epochs)) / 2
 
 
 @dataclass(frozen=True)
@@ -72,8 +99,8 @@ class HalveAndGoBack(Schedule):
     def start(self, rows):
         return {"scale": np.ones(rows), "previous": np.full(rows, np.inf)}
 
-    def scale(self, epoch, epochs, state):
-        return state["scale"].copy()
+    def scale(self, progress, state):
+        return state["scale"][:, None]
 
     def observe(self, state, metrics):
         rose = metrics[self.metric] > state["previous"]
