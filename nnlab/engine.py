@@ -108,7 +108,7 @@ class Trainer:
         """(K, S) float64: the rate of every step of the chunk."""
         e, steps = self.population.experiment, np.arange(chunk.first, chunk.first + len(chunk.x))
         progress = Progress(epoch, steps, self.batches.steps, e.epochs[:, None])
-        factor = e.schedule.factor(progress, self.population.schedule)
+        factor = e.schedule.rate(progress, self.population.schedule)
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
     def steps(self, chunk, epoch: int, lr) -> torch.Tensor:

@@ -47,7 +47,7 @@ class Schedule(Part):
         """The state of `rows` rows before the first epoch."""
         return {}
 
-    def factor(self, progress: Progress, state) -> np.ndarray:
+    def rate(self, progress: Progress, state) -> np.ndarray:
         """(K, S): the schedule's own factor times that of the warm-up, (updates + 1) / warm-up's steps."""
         warm = np.maximum(self.warmup, 1e-300)[:, None] * progress.steps
         return self.scale(progress, state) * np.minimum(1, (progress.updates + 1) / warm)
