@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from nnlab.data.batches import Examples
-from nnlab.engine import train
+from nnlab.engine import computing, train
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row, rows_of
 from nnlab.results import Record, Result
@@ -48,7 +48,8 @@ class Fit:
     def _train(self, rows: list[Row], threads: int, finished: list[Result]) -> Iterator[Record]:
         e = rows[0].experiment
         like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.device)
-        examples = Examples(e.data, self.datasets[e.data], like)
+        with computing():
+            examples = Examples(e.data, self.datasets[e.data], like)
         yield from train(rows, examples, threads, finished)
 
 

@@ -14,7 +14,7 @@ import torch
 from nnlab.data.sources import Data, Dataset
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
-from nnlab.fit import fit
+from nnlab.fitting import fit
 from nnlab.models import MLP
 from nnlab.optimizers import SGD, Adam, Momentum, RMSProp
 from nnlab.regularizers import Regularizer

@@ -1,0 +1,258 @@
+"""`nnlab COMMAND`: dispatch, completion, start-up, and the board."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnlab import cli, paths
+from nnlab.commands import board
+
+HEAVY = ("torch", "hydra", "omegaconf", "optuna", "sklearn", "numpy", "scipy", "rich", "tensorboard")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def nnlab(*argv, cwd=None, **environment):
+    """Run it as a process of its own; `done.modules` are the heavy packages that it imported."""
+    code = (
+        "import sys; from nnlab.cli import main; code = main();"
+        f"print('MODULES', *sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+    done.stderr, _, modules = done.stderr.rpartition("MODULES")
+    done.modules = set(modules.split())
+    return done
+
+
+def complete(line, point=None, shell="bash", **options):
+    point = len(line) if point is None else point
+    done = nnlab("-sc", f"query={shell}", COMP_LINE=line, COMP_POINT=str(point), **options)
+    assert done.stderr == ""
+    return done
+
+
+def test_configurations_are_found():
+    assert (paths.CONFIG_DIR / "train.yaml").is_file()
+
+
+def test_packaged_configurations_come_first(tmp_path):
+    package = tmp_path / "nnlab"
+    package.mkdir()
+    assert paths.config_dir(package) == tmp_path / "configs"
+    (package / "configs").mkdir()
+    assert paths.config_dir(package) == package / "configs"
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(argv, capsys):
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out and summary in out for name, summary in cli.COMMANDS.items())
+
+
+def test_start_up_imports_nothing_heavy():
+    for argv in ([], ["--help"], ["--version"], ["tran"]):
+        assert nnlab(*argv).modules == set()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["tran"], "nnlab: unknown command 'tran'; did you mean 'train'?\n"),
+        (["xyz"], "nnlab: unknown command 'xyz'; allowed: board, train\n"),
+        (["--versoin"], "nnlab: unknown option '--versoin'; did you mean '--version'?\n"),
+    ],
+)
+def test_unknown_command(argv, said, capsys):
+    assert cli.main(argv) == 2
+    assert capsys.readouterr() == ("", said)
+
+
+def test_version(capsys):
+    from nnlab import __version__
+
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nnlab {__version__}\n"
+
+
+def test_the_command_gets_the_rest(monkeypatch):
+    monkeypatch.setattr(board, "main", lambda argv: len(argv) + 40)
+    assert cli.main(["board", "a", "b"]) == 42
+
+
+def test_interrupted(monkeypatch, capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(board, "main", interrupted)
+    assert cli.main(["board"]) == 130
+    assert capsys.readouterr().err == "nnlab: interrupted\n"
+
+
+def test_as_a_module_and_into_a_closed_pipe():
+    command = f"'{sys.executable}' -m nnlab --help | head -1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout.startswith("nnlab: ") and done.stderr == ""
+
+
+# Completion
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nnlab ", list(cli.COMMANDS)),
+        ("nnlab", list(cli.COMMANDS)),
+        ("  nnlab  t", ["train"]),
+        ("nnlab -", ["--help", "--version"]),
+        ("nnlab x", []),
+    ],
+)
+def test_first_word(line, words):
+    done = complete(line)
+    assert done.stdout.split() == words and done.modules == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nnlab train optimizer=", {"optimizer=adam", "optimizer=sgd"}),
+        ("nnlab train  optim", {"optimizer=", "optimizer."}),
+        ("~/bin/nnlab train optimizer=sgd optimizer.l", {"optimizer.lr="}),
+        ("nnlab train epochs=3 -m optimizer=ad", {"optimizer=adam"}),
+        ("nnlab train ", {"epochs=", "optimizer="}),
+    ],
+)
+def test_words_of_a_command(line, words):
+    done = complete(line)
+    assert words <= set(done.stdout.split()) and done.returncode == 0
+    assert not done.modules & {"torch", "optuna", "sklearn", "numpy"}
+
+
+def test_completion_is_for_the_word_at_the_cursor():
+    line = "nnlab train optimizer=s epochs=3"
+    assert complete(line, point=line.index(" epochs")).stdout.split() == ["optimizer=sgd"]
+    assert complete("nnlab tr epochs=3", point=8).stdout.split() == ["train"]
+
+
+def test_completion_for_fish_has_a_word_a_line():
+    assert "optimizer=adam\noptimizer=momentum\n" in complete("nnlab train optimizer=", shell="fish").stdout
+
+
+def test_completion_knows_a_folder_of_ones_own(tmp_path):
+    (tmp_path / "conf" / "optimizer").mkdir(parents=True)
+    (tmp_path / "conf" / "optimizer" / "fast.yaml").write_text("name: sgd\n")
+    done = complete("nnlab train -cd conf optimizer=f", cwd=tmp_path)
+    assert done.stdout.split() == ["optimizer=fast"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nnlab board ",
+        "nnlab tran x",
+        "nnlab train --cf",
+        "nnlab train -cd ",
+        "nnlab train a=[x b",
+        "nnlab train -cp x ",
+    ],
+)
+def test_completion_without_an_answer_is_silent(line):
+    assert complete(line).stdout.split() == []
+
+
+def test_install_in_bash(capsys):
+    assert cli.main(["-sc", "install=bash"]) == 0
+    assert "-F hydra_bash_completion nnlab\n" in capsys.readouterr().out
+    assert cli.main(["-sc", "nonsense"]) == 2
+
+
+# nnlab board
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for age, name in enumerate(["c", "b", "a"]):
+        run = tmp_path / "outputs" / "train" / name
+        (run / "rows").mkdir(parents=True)
+        for file in (run / "events.out.tfevents.1", run / "rows" / "events.out.tfevents.2"):
+            file.touch()
+            os.utime(file, (1e9 - age, 1e9 - age))
+    return tmp_path
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The command lines that would have started TensorBoard, and the runs that it would have shown."""
+    seen = []
+
+    def call(command):
+        folder = Path(command[command.index("--logdir") + 1])
+        shown = {str(p.parent.relative_to(folder)) for p in folder.glob("train/*/events*")}
+        seen.append((command, shown))
+        return 0
+
+    monkeypatch.setattr(board.subprocess, "call", call)
+    return seen
+
+
+def test_board_shows_all_runs(runs, called):
+    assert board.main([]) == 0
+    command, shown = called[0]
+    assert command == [sys.executable, "-m", "tensorboard.main", "--logdir", "outputs"]
+    assert shown == {"train/a", "train/b", "train/c"}
+    assert board.main(["outputs/train", "--port", "6011"]) == 0
+    assert called[1][0][-3:] == ["outputs/train", "--port", "6011"]
+
+
+def test_board_shows_the_newest_of_many(runs, called, capsys):
+    assert board.main(["--newest", "2"]) == 0
+    command, shown = called[0]
+    assert shown == {"train/b", "train/c"} and not Path(command[4]).exists()
+    assert "the newest 2 of 3 runs" in capsys.readouterr().err
+    assert not any(path.is_symlink() for path in runs.rglob("*"))
+
+
+def test_board_ends_quietly_when_interrupted(runs, monkeypatch):
+    def interrupted(command):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(board.subprocess, "call", interrupted)
+    assert board.main([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "phrase"),
+    [
+        (["nowhere"], "there is no folder 'nowhere'"),
+        (["."], "no TensorBoard event files below '.'"),
+        (["--port", "x"], "'x'"),
+        (["--prot", "1"], "--prot"),
+    ],
+)
+def test_board_refuses(argv, phrase, tmp_path, monkeypatch, called, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert board.main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("nnlab board: ") and err.count("\n") == 1 and phrase in err and called == []
+
+
+def test_board_refuses_to_show_none(runs, called, capsys):
+    assert board.main(["--newest", "0"]) == 2
+    assert "--newest 0" in capsys.readouterr().err
+
+
+def test_board_help(capsys):
+    assert cli.main(["board", "--help"]) == 0
+    assert "usage: nnlab board" in capsys.readouterr().out

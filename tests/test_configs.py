@@ -1,0 +1,227 @@
+"""Every shipped YAML composes, says what its dataclass says, and trains; what is wrong is told in words.
+
+The files are found by themselves: a new one is tested as soon as it is there.
+"""
+
+import copy
+from dataclasses import fields, is_dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from networks import Points
+from omegaconf import OmegaConf
+
+import nnlab
+from nnlab.experiment import GROUPS, Experiment
+from nnlab.paths import CONFIG_DIR
+
+COMMANDS = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
+CHOICES = sorted(
+    (str(path.parent.relative_to(CONFIG_DIR)), path.stem)
+    for path in CONFIG_DIR.glob("**/*.yaml")
+    if path.parent != CONFIG_DIR
+)
+OTHER_DEFAULTS = {("regularizer", "l2"), ("regularizer", "dropout")}  # a YAML's values differ on purpose
+DATA_OF = {"linear": "diabetes"}  # a model that wants other data than the default
+
+every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".join, CHOICES))
+
+
+@cache
+def composed(*overrides, command="train") -> dict:
+    """The settings in plain Python, as a command gets them. (Hydra takes 0.2 s for them.)"""
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return OmegaConf.to_container(compose(command, list(overrides)), resolve=True, throw_on_missing=True)
+
+
+def own_keys(group, choice) -> dict:
+    return OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{choice}.yaml"))
+
+
+def override(group, choice) -> str:
+    """`group=choice`; with a plus for a group that `nnlab train` has no default of."""
+    return f"{group}={choice}" if group in GROUPS else f"+{group}={choice}"
+
+
+def plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def as_settings(part) -> dict:
+    """A part as its YAML would say it."""
+    if not is_dataclass(part):
+        return plain(part)
+    named = {"name": part.name} if isinstance(GROUPS.get(part.group), dict) else {}
+    return named | {f.name: as_settings(getattr(part, f.name)) for f in fields(part)}
+
+
+def test_the_files_were_found():
+    assert "train" in COMMANDS and ("optimizer", "adam") in CHOICES
+    assert set(GROUPS) <= {group for group, _ in CHOICES}
+
+
+def test_every_class_has_a_file():
+    listed = {
+        (group, name) for group, classes in GROUPS.items() if isinstance(classes, dict) for name in classes
+    }
+    assert listed <= set(CHOICES)
+    named = {(group, choice) for group, choice in CHOICES if isinstance(GROUPS.get(group), dict)}
+    assert named <= listed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_composes(command):
+    assert composed(command=command)
+
+
+def test_train_is_the_default_experiment():
+    settings = composed()
+    assert Experiment.from_config(settings) == Experiment()
+    assert settings == as_settings(Experiment())
+
+
+@every_choice
+def test_keys_and_values_are_those_of_the_dataclass(group, choice):
+    if group not in GROUPS:
+        pytest.skip(f"{group} is no part of an experiment")
+    keys, settings = own_keys(group, choice), composed(override(group, choice))[group]
+    part = getattr(Experiment.from_config(composed(override(group, choice))), group)
+    default = as_settings(type(part)())
+    assert set(keys) | (set(settings) if group == "regularizer" else set()) == set(default)
+    assert set(settings) == set(default)
+    if isinstance(GROUPS[group], dict):
+        assert keys["name"] == choice == part.name
+    if (group, choice) in OTHER_DEFAULTS:
+        assert settings != default
+    else:
+        assert settings == default and part == type(part)()
+
+
+@every_choice
+def test_the_experiment_trains_for_two_epochs(group, choice):
+    wanted = {"data": own_keys("data", DATA_OF[choice])} if choice in DATA_OF else {}
+    run = nnlab.Fit([Experiment.from_config(composed(override(group, choice)) | wanted | {"epochs": 2})])
+    records = list(run)
+    assert [record.epoch for record in records] == [1, 2]
+    for record in records:
+        assert all(np.isfinite(values).all() for values in record.metrics.values())
+    assert {result.status for result in run.results} == {"finished"}
+    assert all(result.test for result in run.results) and len(run.results) == len(run.rows)
+
+
+def test_regularizers_combine():
+    keys = own_keys("regularizer", "l2") | own_keys("regularizer", "dropout")
+    e = Experiment.from_config(composed("regularizer=[l2,dropout]"))
+    assert e.regularizer == nnlab.Regularizer(**keys) and set(keys) == {"l2", "dropout"}
+
+
+# ---- what is wrong
+
+NAN, INF = float("nan"), float("inf")
+WRONG = [  # key, value, words of the sentence
+    ("optimizer.lr", -1, ["optimizer.lr = -1", "a number above 0"]),
+    ("optimizer.lr", 0, ["optimizer.lr = 0", "above 0"]),
+    ("optimizer.lr", "fast", ["optimizer.lr = 'fast'", "a number"]),
+    ("optimizer.lr", True, ["optimizer.lr = True", "a number"]),
+    ("optimizer.lr", None, ["optimizer.lr = null", "a number"]),
+    ("optimizer.lr", [0.1], ["optimizer.lr = [0.1]", "a number"]),
+    ("optimizer.lr", {"a": 1}, ["optimizer.lr", "a number"]),
+    ("optimizer.lr", NAN, ["optimizer.lr = nan"]),
+    ("optimizer.lr", INF, ["optimizer.lr = inf"]),
+    ("optimizer.lr", 10**400, ["optimizer.lr"]),
+    ("optimizer.beta1", 1, ["optimizer.beta1 = 1", "at least 0 and below 1"]),
+    ("optimizer.epsilon", 0, ["optimizer.epsilon = 0", "above 0"]),
+    ("optimizer.epsilon_inside_root", "yes", ["optimizer.epsilon_inside_root = 'yes'", "true or false"]),
+    ("optimizer.epsilon_inside_root", 1, ["optimizer.epsilon_inside_root = 1", "true or false"]),
+    ("optimizer.gamma", 0.9, ["optimizer.gamma", "optimizer 'adam' has no such key"]),
+    ("optimizer.name", "adm", ["unknown optimizer 'adm'", "did you mean 'adam'"]),
+    ("optimizer.name", None, ["unknown optimizer", "adam, momentum"]),
+    ("optimizer.name", ["adam"], ["unknown optimizer", "adam, momentum"]),
+    ("optimizer", "adam", ["optimizer"]),
+    ("optimizer", None, ["optimizer"]),
+    ("optimizer", [0.1], ["optimizer"]),
+    ("regularizer.l2", -0.1, ["regularizer.l2 = -0.1", "at least 0"]),
+    ("regularizer.dropout", 1.0, ["regularizer.dropout = 1.0", "below 1"]),
+    ("regularizer.l3", 1.0, ["regularizer.l3", "no such key", "dropout, l2"]),
+    ("init.bias", NAN, ["init.bias = nan", "a number"]),
+    ("model.hidden", 64, ["model.hidden = 64", "a list", "a whole number at least 1"]),
+    ("model.hidden", [64, 0], ["model.hidden = [64, 0]", "at least 1"]),
+    ("model.hidden", [-3], ["model.hidden = [-3]", "at least 1"]),
+    ("model.hidden", [True], ["model.hidden = [True]", "a whole number"]),
+    ("model.hidden", [1.5], ["model.hidden = [1.5]", "a whole number"]),
+    ("model.hidden", "64", ["model.hidden = '64'", "a list"]),
+    ("model.activation", "rel", ["model.activation = 'rel'", "did you mean 'relu'"]),
+    ("model.activation", 3, ["model.activation = 3", "one of", "tanh"]),
+    ("model.layers", [3], ["model.layers", "model 'mlp' has no such key", "hidden"]),
+    ("model.name", "mpl", ["unknown model 'mpl'", "did you mean 'mlp'"]),
+    ("data.name", "digit", ["unknown data 'digit'", "did you mean 'digits'"]),
+    ("data.normalization", "minmax", ["data.normalization = 'minmax'", "standard, none"]),
+    ("data.seed", -1, ["data.seed = -1", "at least 0"]),
+    ("split.test", 0, ["split.test = 0", "above 0 and below 1"]),
+    ("split.validation", 1, ["split.validation = 1", "below 1"]),
+    ("split.stratify", "no", ["split.stratify = 'no'", "true or false"]),
+    ("split.repeats", 0, ["split.repeats = 0", "at least 1"]),
+    ("split.k", 5, ["split.k", "split 'holdout' has no such key"]),
+    ("schedule.name", "cos", ["unknown schedule 'cos'"]),
+    ("schedule.factor", 0.5, ["schedule.factor", "schedule 'constant'"]),
+    ("stopping", {"name": "patience", "patience": 0}, ["stopping.patience = 0", "at least 1"]),
+    ("stopping", {"name": "patience", "metric": "loss"}, ["stopping.metric = 'loss'", "val_loss"]),
+    ("epochs", 0, ["epochs = 0", "a whole number at least 1"]),
+    ("epochs", 2.5, ["epochs = 2.5", "a whole number"]),
+    ("epochs", True, ["epochs = True", "a whole number"]),
+    ("epochs", INF, ["epochs = inf", "a whole number"]),
+    ("batch_size", 0, ["batch_size = 0", "at least 1", "full"]),
+    ("batch_size", -64, ["batch_size = -64", "at least 1"]),
+    ("batch_size", "ful", ["batch_size = 'ful'", "full"]),
+    ("batch_size", True, ["batch_size = True", "a whole number"]),
+    ("seed", -1, ["seed = -1", "at least 0"]),
+    ("seed", "0", ["seed = '0'", "a whole number"]),
+    ("seeds", 0, ["seeds = 0", "at least 1"]),
+    ("threads", 0, ["threads = 0", "at least 1", "auto"]),
+    ("dtype", "float16", ["dtype = 'float16'", "float32"]),
+    ("loss", "cross_entrpy", ["loss = 'cross_entrpy'", "did you mean 'cross_entropy'"]),
+    ("metric", "accuracy", ["metric = 'accuracy'", "val_loss, val_error"]),
+    ("device", 0, ["device = 0", "a word"]),
+    ("epoch", 3, ["unknown key 'epoch'", "did you mean 'epochs'"]),
+    ("nonsense", {"a": 1}, ["unknown key 'nonsense'"]),
+]
+
+
+@pytest.mark.parametrize("key, value, words", WRONG, ids=[f"{key}={str(v)[:20]}" for key, v, _ in WRONG])
+def test_what_is_wrong_is_told(key, value, words):
+    wrong = copy.deepcopy(composed())
+    *group, last = key.split(".")
+    (wrong[group[0]] if group else wrong)[last] = value
+    with pytest.raises(nnlab.UserError) as error:
+        Experiment.from_config(wrong)
+    said = str(error.value)
+    assert all(word in said for word in words) and "\n" not in said and "''" not in said, said
+
+
+@pytest.mark.parametrize(
+    "key", sorted({key for key, _, _ in WRONG if "." not in key} - {"epoch", "nonsense"})
+)
+def test_the_same_values_are_refused_in_python(key):
+    if key in GROUPS:
+        return
+    for value in [v for k, v, _ in WRONG if k == key]:
+        with pytest.raises(nnlab.UserError, match=f"{key} = "):
+            Experiment(**{key: value})
+
+
+LATE = [  # wrong for these data or this machine: found when a fit is made, before it trains
+    (dict(device="gpu"), ["device = 'gpu'", "cpu"]),
+    (dict(device="cuda:99"), ["device = 'cuda:99'"]),
+    (dict(data=Points(classes=0), loss="cross_entropy"), ["loss = 'cross_entropy'", "squared_error"]),
+    (dict(data=Points(classes=0), model=nnlab.Logistic()), ["model = 'logistic'", "model=linear"]),
+    (dict(data=Points(n=9), split=nnlab.KFold(k=9)), ["split.k = 9", "at most 7"]),
+]
+
+
+@pytest.mark.parametrize("wrong, words", LATE, ids=[words[0] for _, words in LATE])
+def test_what_does_not_fit_the_data_or_the_machine(wrong, words):
+    with pytest.raises(nnlab.UserError) as error:
+        nnlab.Fit([Experiment(**wrong)])
+    assert all(word in str(error.value) for word in words), error.value

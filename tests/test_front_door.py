@@ -1,0 +1,457 @@
+"""The front door: what a command line becomes, and how wrong ones are refused."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from nnlab.commands import composing, folders, front_door
+from nnlab.errors import UserError
+from nnlab.paths import CONFIG_DIR
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every test runs in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NNLAB_TRACEBACK", raising=False)
+    return tmp_path
+
+
+class Calls(list):
+    """What `execute` was called with."""
+
+    def __call__(self, prepared, folder, settings, command):
+        assert folder.is_dir()
+        self.append((prepared, folder, settings, command))
+
+
+def run(*argv, prepare=lambda settings: settings, code=0):
+    calls = Calls()
+    assert front_door.run("train", list(argv), prepare, calls) == code
+    return calls
+
+
+def refused(capsys, *argv, prepare=lambda settings: settings) -> str:
+    """The one sentence that `argv` is refused with; nothing is run and nothing is left behind."""
+    before = sorted(Path.cwd().rglob("*"))
+    assert run(*argv, prepare=prepare, code=2) == []
+    out, err = capsys.readouterr()
+    assert err.startswith("nnlab train: ") and err.count("\n") == 1 and "Traceback" not in err
+    assert out == "" and sorted(Path.cwd().rglob("*")) == before
+    return err.removeprefix("nnlab train: ").strip()
+
+
+# Right input
+
+
+def test_settings_are_plain_and_resolved():
+    ((prepared, _, settings, command),) = run("stopping=patience", "model.hidden=[128,64]", "seed=3")
+    assert prepared is settings and "hydra" not in settings
+    assert type(settings["model"]) is dict and type(settings["model"]["hidden"]) is list
+    assert settings["model"]["hidden"] == [128, 64] and settings["seed"] == 3
+    assert settings["stopping"]["metric"] == settings["metric"]
+    assert command == "nnlab train stopping=patience 'model.hidden=[128,64]' seed=3"
+
+
+def test_several_regularizers_combine():
+    ((_, _, settings, _),) = run("regularizer=[l2,dropout]", "regularizer.dropout=0.3")
+    assert settings["regularizer"]["dropout"] == 0.3 and settings["regularizer"]["l2"] > 0
+    ((_, _, settings, _),) = run("regularizer.dropout=0.3")
+    assert settings["regularizer"]["dropout"] == 0.3 and settings["regularizer"]["l2"] == 0
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["optimizer=sgd", "optimizer.lr=0.7"],
+        ["optimizer.lr=0.7", "optimizer=momentum", "seed='${epochs}'", "model.hidden=[]"],
+        ["regularizer=[l2,dropout]", "metric=null", "data=diabetes", "split=kfold", "epochs=1", "epochs=2"],
+    ],
+)
+def test_composed_as_hydra_itself_composes(lines):
+    ((_, folder, settings, _),) = run(*lines)
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="train"):
+        config = compose("train", lines)
+    assert settings == OmegaConf.to_container(config, resolve=True)
+    assert OmegaConf.load(folder / ".hydra/config.yaml") == config
+    assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text()) == lines
+
+
+def test_flags_and_overrides_in_any_order():
+    assert len(run("epochs=1", "-m", "seed=1,2")) == 2
+
+
+def test_a_plus_before_a_known_key_is_harmless():
+    ((_, _, settings, _),) = run("+optimizer.lr=3", "++epochs=2")
+    assert settings["optimizer"]["lr"] == 3 and settings["epochs"] == 2
+
+
+def test_exit_code_is_that_of_execute():
+    assert front_door.run("train", [], lambda s: s, lambda *a: 1) == 1
+    codes = iter([0, 3, 1])
+    assert front_door.run("train", ["-m", "seed=1,2,3"], lambda s: s, lambda *a: next(codes)) == 3
+
+
+# Run folders
+
+
+def test_run_folder_says_what_was_overridden():
+    ((_, folder, _, _),) = run("optimizer=sgd", "model.hidden=[128,64]", "data.seed=1")
+    assert folder.parent == Path("outputs/train")
+    date, time, slug = folder.name.split("_", 2)
+    assert len(date.split("-")) == len(time.split("-")) == 3
+    assert slug == "optimizer=sgd,model.hidden=128,64,data.seed=1"
+    hydra = yaml.safe_load((folder / ".hydra/hydra.yaml").read_text())["hydra"]
+    assert hydra["runtime"]["output_dir"] == str(folder.resolve())
+    assert hydra["job"]["name"] == "train" and hydra["mode"] == "RUN"
+
+
+@pytest.mark.parametrize(
+    ("lines", "slug"),
+    [
+        ([], ""),
+        (["+experiment=mine/first"], "experiment=mine-first"),
+        (["data.path=/home/a b/ü.csv"], "data.path=home-a-b-.csv"),
+        (["metric='a,b'", "hidden=[]"], "metric=a,b,hidden"),
+        (["seed=${now:%Y}"], "seed=now-Y"),
+        (["x=" + "y" * 300], "x=" + "y" * 78),
+        (["path=../.."], "path"),
+    ],
+)
+def test_slug(lines, slug):
+    assert folders.slug(lines) == slug
+
+
+def test_runs_of_one_second_get_folders_of_their_own():
+    made = [run("hydra.output_subdir=null")[0][1] for _ in range(3)]
+    assert len(set(made)) == 3
+
+
+def _new(barrier, path):
+    barrier.wait()
+    return str(folders._new(Path(path)))
+
+
+def test_concurrent_runs_never_share_a_folder(tmp_path):
+    context = multiprocessing.get_context("fork")
+    queue, barrier = context.Queue(), context.Barrier(8)
+    workers = [
+        context.Process(target=lambda: queue.put(_new(barrier, tmp_path / "a" / "run"))) for _ in range(8)
+    ]
+    for worker in workers:
+        worker.start()
+    made = [queue.get(timeout=30) for _ in workers]
+    for worker in workers:
+        worker.join()
+    expected = {str(tmp_path / "a" / f"run{suffix}") for suffix in ["", *(f"-{n}" for n in range(2, 9))]}
+    assert set(made) == expected
+
+
+def test_an_exact_folder_is_used_and_never_twice(capsys):
+    ((_, folder, _, command),) = run("hydra.run.dir=here/it is", "seed=2")
+    assert folder == Path("here/it is") and command == "nnlab train seed=2"
+    assert "'here/it is' holds a run already" in refused(capsys, "hydra.run.dir=here/it is")
+    Path("empty").mkdir()
+    assert run("hydra.run.dir=empty")[0][1] == Path("empty")
+
+
+def test_folder_that_cannot_be_made(capsys):
+    Path("file").touch()
+    assert "cannot make the run folder 'file/x'" in refused(capsys, "hydra.run.dir=file/x")
+    assert "cannot make the run folder 'file'" in refused(capsys, "hydra.run.dir=file")
+
+
+def test_without_hydra_subfolder():
+    ((_, folder, _, _),) = run("hydra.output_subdir=null")
+    assert list(folder.iterdir()) == []
+
+
+# -m
+
+
+def test_multirun_cells():
+    seen = []
+
+    def execute(prepared, folder, settings, command):
+        config = HydraConfig.get()
+        seen.append((folder, settings, command))
+        assert config.job.num == len(seen) - 1
+        assert config.runtime.output_dir == str(folder.resolve()) and (folder / ".hydra").is_dir()
+
+    argv = ["-m", "optimizer=sgd,adam", "model.hidden=[8],[16,8]", "epochs=2"]
+    assert front_door.run("train", argv, lambda s: s, execute) == 0
+    assert len({folder.parent for folder, _, _ in seen}) == 1
+    assert seen[0][0].parent.name.endswith("_multirun")
+    assert [folder.name for folder, _, _ in seen] == [
+        "0_optimizer=sgd,model.hidden=8",
+        "1_optimizer=sgd,model.hidden=16,8",
+        "2_optimizer=adam,model.hidden=8",
+        "3_optimizer=adam,model.hidden=16,8",
+    ]
+    assert seen[1][2] == "nnlab train optimizer=sgd 'model.hidden=[16,8]' epochs=2"
+    assert seen[3][1]["optimizer"]["name"] == "adam" and seen[3][1]["model"]["hidden"] == [16, 8]
+    assert not HydraConfig.initialized()
+
+
+def test_multirun_of_groups_ranges_globs_and_lists():
+    names = [settings["optimizer"]["name"] for _, _, settings, _ in run("-m", "optimizer=glob(*d*)")]
+    assert {"adam", "sgd"} <= set(names)
+    assert [s["epochs"] for _, _, s, _ in run("-m", "epochs=range(1,4)")] == [1, 2, 3]
+    cells = run("-m", "regularizer=[l2],[l2,dropout]")
+    assert [s["regularizer"]["dropout"] > 0 for _, _, s, _ in cells] == [False, True]
+
+
+def test_multirun_cells_agree_on_the_time():
+    first, second = (s["metric"] for _, _, s, _ in run("-m", "seed=1,2", "metric=${now:%f}"))
+    assert first == second
+
+
+def test_multirun_folders_of_the_users_own():
+    cells = run("-m", "seed=1,2", "hydra.sweep.dir=all", "hydra.sweep.subdir=cell${hydra.job.num}")
+    assert [folder for _, folder, _, _ in cells] == [Path("all/cell0"), Path("all/cell1")]
+
+
+def test_all_cells_are_checked_before_any_folder_exists(capsys):
+    def prepare(settings):
+        if settings["epochs"] == 3:
+            raise UserError("epochs = 3: too many")
+
+    assert "epochs = 3" in refused(capsys, "-m", "epochs=1,2,3", prepare=prepare)
+    assert "beta1" in refused(capsys, "-m", "optimizer=adam,sgd", "optimizer.beta1=0.5")
+
+
+# Wrong input: one sentence, exit code 2, nothing left behind
+
+WRONG = [
+    (["optimizer=adm"], ["unknown optimizer 'adm'", "did you mean 'adam'"]),
+    (["optimizer=[sgd,adam]"], ["optimizer=[sgd,adam]", "one of adam", "-m"]),
+    (["optimizer=null"], ["optimizer=null", "one of adam"]),
+    (["optimizer="], ["optimizer=", "one of adam"]),
+    (["optimizer=5"], ["optimizer=5", "one of adam"]),
+    (["optimizer={name:adam}"], ["one of adam"]),
+    (["optimizer=../data/digits"], ["unknown optimizer '../data/digits'", "adam"]),
+    (["regularizer=[l2,dropot]"], ["unknown regularizer 'dropot'", "did you mean 'dropout'"]),
+    (["+optimizer=sgd"], ["optimizer has a choice already", "without '+'"]),
+    (["optimzer=adam"], ["unknown key 'optimzer'", "did you mean 'optimizer'"]),
+    (["optimizer.lrr=1"], ["unknown key 'optimizer.lrr'", "did you mean 'optimizer.lr'"]),
+    (["lr=1"], ["unknown key 'lr'", "'optimizer.lr'"]),
+    (["epochs.x=1"], ["unknown key 'epochs.x'", "'epochs'"]),
+    (["model=linear", "model.hidden=[3]"], ["'model.hidden' of model=linear", "no keys"]),
+    (["+foo=1"], ["unknown key 'foo'", "epochs"]),
+    (["++optimizer.foo=1"], ["unknown key 'optimizer.foo'", "optimizer.lr"]),
+    (["nothing/here=1"], ["unknown key 'nothing/here'"]),
+    (["~optimizer"], ["~optimizer", "nothing can be taken away"]),
+    (["optimizer@x=sgd"], ["optimizer@x=sgd", "'@'"]),
+    (["=3"], ["=3"]),
+    ([""], ["cannot read ''"]),
+    (["epochs"], ["'epochs' is not KEY=VALUE"]),
+    (["model.hidden=[64,"], ["cannot read 'model.hidden=[64,'", "bracket"]),
+    (["epochs=f(1)"], ["epochs=f(1)", "Unknown function 'f'"]),
+    (["seed=${nope}"], ["seed=${nope}", "no key 'nope'"]),
+    (["seed=${epoch}"], ["no key 'epoch'", "did you mean 'epochs'"]),
+    (["seed=${seed}"], ["seed=${seed}", "Recursive"]),
+    (["seed=???"], ["seed has no value yet"]),
+    (["seed=1,2"], ["seed=1,2", "add -m"]),
+    (["-m", "seed=interval(1,2)"], ["seed=interval(1,2)", "a,b,c"]),
+    (["-m", "seed=range(2,1)"], ["seed=range(2,1) has no value"]),
+    (["-m", "optimizer=glob(x*)"], ["matches none of adam"]),
+    (["-m", "optimizer=sgd,adm"], ["unknown optimizer 'adm'"]),
+    (["--epochs=5"], ["--epochs=5", "KEY=VALUE"]),
+    (["--cfg", "jobs"], ["'jobs'", "'job'"]),
+    (["--resolve"], ["--cfg"]),
+    (["-cd", "missing"], ["--config-dir missing"]),
+    (["-cn", "trian"], ["--config-name trian", "did you mean 'train'"]),
+    (["-cp", "x"], ["--config-path", "-cd"]),
+    (["--experimental-rerun", "x"], ["--experimental-rerun", "unpickles"]),
+    (["hydra/launcher=joblib"], ["does not use Hydra launchers"]),
+    (["hydra.launcher._target_=x"], ["does not use Hydra launchers"]),
+    (["+hydra.callbacks.x._target_=os.abort"], ["never runs Hydra callbacks"]),
+    (["hydra.searchpath=[pkg://this]"], ["-cd FOLDER"]),
+    (["hydra.job.chdir=true"], ["hydra.job.chdir=true", "hydra.run.dir"]),
+    (["hydra.run.dir=${nope}"], ["hydra.run.dir", "'nope'"]),
+    (["hydra.run.dir=[1]"], ["hydra.run.dir=[1]"]),
+    (["hydra.output_subdir=???"], ["hydra.output_subdir"]),
+    (["k" * 300 + "=1"], ["unknown key"]),
+]
+
+
+@pytest.mark.parametrize(("argv", "phrases"), WRONG, ids=[" ".join(argv)[:40] for argv, _ in WRONG])
+def test_wrong_input(capsys, argv, phrases):
+    said = refused(capsys, *argv)
+    assert [phrase for phrase in phrases if phrase not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("argv", "phrases"),
+    [
+        (["--cfg", "job", "optimizer=adm"], ["unknown optimizer 'adm'", "'adam'"]),
+        (["--cfg", "job", "optimizer.lrr=1"], ["unknown key 'optimizer.lrr'", "'optimizer.lr'"]),
+        (["--cfg", "job", "optimizer=[sgd,adam]"], ["not a list"]),
+        (["--cfg", "job", "+foo=1"], ["unknown key 'foo'"]),
+        (["--cfg", "job", "-p", "nope"], ["package 'nope' not found"]),
+        (["--cfg", "job", "-m"], ["Only one of"]),
+        (["--help", "lr=1"], ["unknown key 'lr'"]),
+        (["--info", "defaults", "optimizer=adm"], ["unknown optimizer 'adm'"]),
+        (["-sc", "install=tcsh"], ["tcsh", "bash"]),
+    ],
+)
+def test_wrong_input_to_hydras_own_commands(capsys, argv, phrases):
+    said = refused(capsys, *argv)
+    assert [phrase for phrase in phrases if phrase not in said] == [], said
+
+
+def test_wrong_values_come_from_prepare(capsys):
+    def prepare(settings):
+        raise UserError(f"epochs = {settings['epochs']}: expected\na whole number")
+
+    said = refused(capsys, "epochs=-1", prepare=prepare)
+    assert said == "epochs = -1: expected a whole number"
+
+
+def test_traceback_on_request(capsys, monkeypatch):
+    monkeypatch.setenv("NNLAB_TRACEBACK", "1")
+    run("optimizer.lrr=1", code=2)
+    err = capsys.readouterr().err
+    assert "Traceback" in err and "ConfigAttributeError" in err
+    assert err.splitlines()[-1].startswith("nnlab train: unknown key")
+
+
+def test_a_bug_is_not_taken_for_wrong_input():
+    with pytest.raises(KeyError):
+        front_door.run("train", [], lambda s: s["nope"], lambda *a: 0)
+    with pytest.raises(ValueError, match="bug"):
+        front_door.run("train", [], lambda s: s, lambda *a: int("bug"))
+
+
+def test_interrupted(capsys):
+    def execute(*_):
+        raise KeyboardInterrupt
+
+    assert front_door.run("train", [], lambda s: s, execute) == 130
+    assert capsys.readouterr().err == "nnlab train: interrupted\n"
+
+
+# Hydra's own commands
+
+
+def test_help_shows_groups_choices_and_defaults(capsys):
+    run("--help")
+    out = capsys.readouterr().out
+    assert out.startswith("nnlab train: ") and "Usage: nnlab train" in out
+    for phrase in ("optimizer: adam", "regularizer: dropout", "epochs: 50", "hydra.run.dir"):
+        assert phrase in out
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_cfg_shows_what_would_run(capsys):
+    run("--cfg", "job", "optimizer=sgd", "seed=4")
+    shown = yaml.safe_load(capsys.readouterr().out)
+    ((_, _, settings, _),) = run("optimizer=sgd", "seed=4")
+    assert shown == settings
+    run("-c", "job", "-p", "optimizer", "optimizer=sgd")
+    assert "name: sgd" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "phrase"),
+    [
+        (["--info", "defaults-tree"], "optimizer: adam"),
+        (["--info", "searchpath"], str(CONFIG_DIR)),
+        (["--hydra-help"], 'eval "$(nnlab -sc install=bash)"'),
+        (["--cfg", "hydra"], "dir: outputs/train/"),
+        (["-sc", "install=bash"], "hydra_bash_completion nnlab"),
+    ],
+)
+def test_hydras_own_commands(argv, phrase):
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from nnlab.commands import front_door as f;"
+         "sys.exit(f.run('train', sys.argv[1:], None, None))", *argv],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(CONFIG_DIR.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0 and phrase in done.stdout and done.stderr == ""
+
+
+# Folders of configurations of the user's own
+
+
+@pytest.fixture
+def mine(elsewhere, monkeypatch):
+    files = {
+        "optimizer/fast.yaml": "name: sgd\nlr: 0.7\n",
+        "optimizer/latin.yaml": "caf\udce9: 1\n",
+        "experiment/both.yaml": "# @package _global_\ndefaults:\n"
+        "  - override /regularizer: [l2, dropout]\n  - override /optimizer: sgd\nepochs: 7\n",
+        "experiment/list.yaml": "# @package _global_\ndefaults: [{override /optimizer: [sgd, adam]}]\n",
+        "experiment/typo.yaml": "# @package _global_\ndefaults: [{override /optimizer: adm}]\n",
+        "experiment/broken.yaml": "a: [1,\nb: 2\n",
+        "experiment/callback.yaml": "# @package _global_\n"
+        "hydra: {callbacks: {x: {_target_: pathlib.Path.touch, self: pwned}}}\n",
+        "experiment/handler.yaml": "# @package _global_\nhydra: {hydra_logging: {version: 1, handlers: "
+        "{h: {(): logging.FileHandler, filename: pwned}}, root: {handlers: [h]}}}\n",
+        "experiment/deep/one.yaml": "# @package _global_\nepochs: 9\n",
+        "own.yaml": "defaults: [train, _self_]\nhydra: {searchpath: ['pkg://pwned_package']}\nepochs: 4\n",
+    }
+    for name, text in files.items():
+        file = elsewhere / "my conf,s" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    (elsewhere / "pwned_package").mkdir()
+    (elsewhere / "pwned_package" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(elsewhere)
+    return "my conf,s"
+
+
+def test_a_folder_of_ones_own(mine):
+    ((_, _, settings, command),) = run("-cd", mine, "optimizer=fast")
+    assert settings["optimizer"] == {"name": "sgd", "lr": 0.7}
+    assert command == f"nnlab train -cd '{mine}' optimizer=fast"
+    ((_, folder, settings, _),) = run("-cd", mine, "+experiment=both", "epochs=8")
+    assert settings["epochs"] == 8 and settings["optimizer"]["name"] == "sgd"
+    assert settings["regularizer"]["dropout"] > 0 and folder.name.endswith("_experiment=both,epochs=8")
+    assert run("-cd", mine, "+experiment=deep/one")[0][2]["epochs"] == 9
+    assert len(run("-cd", mine, "-m", "optimizer=glob(fas*)")) == 1
+
+
+def test_a_primary_configuration_of_ones_own(mine, capsys):
+    ((_, _, settings, command),) = run("-cd", mine, "-cn", "own", "seed=1")
+    assert settings["epochs"] == 4 and settings["optimizer"]["name"] == "adam"
+    assert command == f"nnlab train -cd '{mine}' -cn own seed=1"
+    run("-cd", mine, "-cn", "own", "--cfg", "job", "-p", "epochs")
+    assert capsys.readouterr().out.strip() == "4"
+
+
+@pytest.mark.parametrize(
+    ("line", "phrases"),
+    [
+        ("+experiment=list", ["optimizer takes one of adam", "not a list"]),
+        ("+experiment=typo", ["optimizer/adm", "did you mean 'adam'"]),
+        ("+experiment=broken", ["broken.yaml", "line 1"]),
+        ("+experiment=callback", ["hydra.callbacks is not empty"]),
+        ("+experiment=bth", ["unknown experiment 'bth'", "'both'"]),
+        ("optimizer=latin", ["not UTF-8"]),
+    ],
+)
+def test_wrong_files(capsys, mine, line, phrases):
+    said = refused(capsys, "-cd", mine, line)
+    assert [phrase for phrase in phrases if phrase not in said] == [], said
+
+
+def test_a_strangers_file_runs_nothing(capsys, mine):
+    for flags, experiment in (("", "handler"), ("--help", "handler"), ("-m", "callback")):
+        front_door.run("train", ["-cd", mine, *flags.split(), f"+experiment={experiment}"], dict, Calls())
+    front_door.run("train", ["-cd", mine, "-cn", "own", "--help"], dict, Calls())
+    assert not Path("pwned").exists() and "pwned_package" not in sys.modules
+
+
+def test_checked_lines_are_those_of_the_command_line():
+    args = front_door._parsed("train", ["-m", "+epochs=3", "seed=1,2"])
+    assert composing.checked("train", args) == ["epochs=3", "seed=1,2"]

@@ -1,0 +1,235 @@
+"""Every optimiser against torch.optim and against its formula in numpy. A new one is a row of CASES.
+
+Four rows with hyperparameters of their own are stacked, and compared with four optimisers of torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from networks import one_thread  # noqa: F401
+
+from nnlab.fields import stack
+from nnlab.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Optimizer, RMSProp
+
+STEPS, P, PADDED = 50, 23, slice(17, 23)  # the padded columns lie behind 17 parameters
+
+
+@dataclass
+class Case:
+    """An optimiser's four rows; its equations in numpy; the same in torch.optim, if torch has it."""
+
+    rows: list[Optimizer]
+    formula: Callable  # (optimizer, theta, lr) -> step(g, lr), which gives the next theta
+    torch: Callable | None = None  # (optimizer, parameters) -> torch's
+
+
+def sgd(o, theta):
+    def step(g, lr):
+        nonlocal theta
+        theta = theta - lr * g
+        return theta
+
+    return step
+
+
+def momentum(o, theta):
+    previous = theta
+
+    def step(g, lr):
+        nonlocal theta, previous
+        theta, previous = theta - lr * g + o.gamma * (theta - previous), theta
+        return theta
+
+    return step
+
+
+def divisor(o, v):
+    return np.sqrt(v + o.epsilon) if o.epsilon_inside_root else np.sqrt(v) + o.epsilon
+
+
+def rmsprop(o, theta):
+    v = 0
+
+    def step(g, lr):
+        nonlocal theta, v
+        v = o.gamma * v + (1 - o.gamma) * g**2
+        theta = theta - lr * g / divisor(o, v)
+        return theta
+
+    return step
+
+
+def adam(o, theta):
+    m, v, t = 0, 0, 0
+
+    def step(g, lr):
+        nonlocal theta, m, v, t
+        t += 1
+        m = o.beta1 * m + (1 - o.beta1) * g
+        v = o.beta2 * v + (1 - o.beta2) * g**2
+        m_hat, v_hat = m / (1 - o.beta1**t), v / (1 - o.beta2**t)
+        theta = theta - lr * m_hat / divisor(o, v_hat)
+        return theta
+
+    return step
+
+
+def rmsprops(inside):
+    values = [(1e-3, 0.9, 1e-8), (0.05, 0.99, 1e-2), (0.01, 0, 1e-4), (0.3, 0.5, 1.0)]
+    return [RMSProp(*row, epsilon_inside_root=inside) for row in values]
+
+
+def adams(inside):
+    values = [(1e-3, 0.9, 0.999, 1e-8), (0.1, 0.5, 0.9, 1e-3), (0.02, 0, 0.99, 1e-6), (0.3, 0.99, 0, 1.0)]
+    return [Adam(*row, epsilon_inside_root=inside) for row in values]
+
+
+CASES = {
+    "sgd": Case([SGD(lr) for lr in (0.01, 0.1, 0.5, 1e-4)], sgd, lambda o, p: torch.optim.SGD(p, o.lr)),
+    "momentum": Case(
+        [Momentum(*row) for row in [(0.01, 0.9), (0.1, 0.5), (0.02, 0), (1e-3, 0.99)]],
+        momentum, lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma),
+    ),
+    "rmsprop": Case(rmsprops(True), rmsprop),
+    "rmsprop-outside": Case(
+        rmsprops(False), rmsprop, lambda o, p: torch.optim.RMSprop(p, o.lr, alpha=o.gamma, eps=o.epsilon)
+    ),
+    "adam": Case(adams(True), adam),
+    "adam-outside": Case(
+        adams(False), adam, lambda o, p: torch.optim.Adam(p, o.lr, (o.beta1, o.beta2), eps=o.epsilon)
+    ),
+}  # fmt: skip
+WITH_TORCH = {name: case for name, case in CASES.items() if case.torch}
+
+every_optimizer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def start(rows, dtype=torch.float64) -> torch.Tensor:
+    theta = torch.randn(rows, P, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    theta[:, PADDED] = 0
+    return theta.to(dtype)
+
+
+def gradient(theta, step: int):
+    """Of a bumpy bowl with noise that depends on the step; zero in the padded columns."""
+    numbers = np.random.default_rng(step).standard_normal((4, P))
+    noise = torch.from_numpy(numbers)[: len(theta)].to(theta.dtype)
+    g = (theta + torch.sin(3 * theta) + noise) * torch.logspace(-3, 1, P, dtype=theta.dtype)
+    g[:, PADDED] = 0
+    return g
+
+
+def trained(rows, dtype=torch.float64, lr=None) -> list[torch.Tensor]:
+    """theta (K, P) after every step of the stacked rows; `lr(step)` (K,) replaces the rows' rates."""
+    optimizer, theta, scratch = stack(rows), start(len(rows), dtype), start(len(rows), dtype)
+    slots = SimpleNamespace(**{name: torch.zeros_like(theta) for name in optimizer.slots})
+    seen = []
+    for step in range(1, STEPS + 1):
+        rate = optimizer.lr if lr is None else torch.from_numpy(lr(step))[:, None]
+        factors = optimizer.factors(rate, torch.full((len(rows), 1), float(step), dtype=torch.float64))
+        g = gradient(theta, step)
+        kept = g.clone()
+        f = SimpleNamespace(**{name: column.to(dtype) for name, column in factors.items()})
+        optimizer.update(theta, g, slots, f, scratch)
+        assert torch.equal(g, kept)
+        seen.append(theta.clone())
+    return seen
+
+
+def by_formula(case, lr=None) -> list[np.ndarray]:
+    """The same in numpy, row by row."""
+    thetas = start(4).numpy()
+    steps = [case.formula(o, theta) for o, theta in zip(case.rows, thetas, strict=True)]
+    seen = []
+    for step in range(1, STEPS + 1):
+        g = gradient(torch.from_numpy(thetas), step).numpy()
+        rates = [o.lr for o in case.rows] if lr is None else lr(step)
+        thetas = np.stack([take(*pair) for take, *pair in zip(steps, g, rates, strict=True)])
+        seen.append(thetas)
+    return seen
+
+
+def assert_close(mine, expected, tolerance):
+    for step, (a, b) in enumerate(zip(mine, expected, strict=True), start=1):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"step {step}")
+
+
+def test_every_optimizer_is_in_the_table():
+    rows = [row for case in CASES.values() for row in case.rows]
+    assert {type(row) for row in rows} == set(OPTIMIZERS.values())
+    flagged = {o for o in OPTIMIZERS.values() if "epsilon_inside_root" in [f.name for f in fields(o)]}
+    for inside in (False, True):
+        assert {type(o) for o in rows if getattr(o, "epsilon_inside_root", None) is inside} == flagged
+
+
+@pytest.mark.parametrize("case", WITH_TORCH.values(), ids=WITH_TORCH)
+def test_equals_torch(case):
+    parameters = [theta.clone().requires_grad_() for theta in start(4)]
+    optimizers = [case.torch(o, [p]) for o, p in zip(case.rows, parameters, strict=True)]
+    expected = []
+    for step in range(1, STEPS + 1):
+        g = gradient(torch.stack([p.detach() for p in parameters]), step)
+        for p, own, optimizer in zip(parameters, g, optimizers, strict=True):
+            p.grad = own.clone()
+            optimizer.step()
+        expected.append(torch.stack([p.detach().clone() for p in parameters]))
+    assert_close(trained(case.rows), expected, 1e-10)
+
+
+@every_optimizer
+def test_equals_its_formula(case):
+    assert_close(trained(case.rows), by_formula(case), 1e-10)
+
+
+@every_optimizer
+def test_equals_its_formula_when_the_rate_changes(case):
+    def lr(step):
+        return np.array([0.1 / step, 1e-3 * step, 0.01 * (1 + np.cos(step)), 0.1 * (step % 7 == 0)])
+
+    assert_close(trained(case.rows, lr=lr), by_formula(case, lr), 1e-10)
+
+
+@every_optimizer
+def test_float32_stays_close(case):
+    assert_close(trained(case.rows, torch.float32), by_formula(case), 2e-4)
+
+
+@every_optimizer
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_padded_columns_stay_zero(case, dtype):
+    for theta in (*trained(case.rows, dtype), *trained([type(case.rows[0])()] * 4, dtype)):
+        assert not theta[:, PADDED].any()
+        assert theta[:, : PADDED.start].isfinite().all()
+
+
+@every_optimizer
+def test_a_parameter_whose_gradient_is_zero_stays(case):
+    """From the first step on: a dead unit, not a padded column."""
+    optimizer, theta = stack(case.rows), start(4)
+    slots, kept = SimpleNamespace(**{s: torch.zeros_like(theta) for s in optimizer.slots}), theta.clone()
+    f = SimpleNamespace(**optimizer.factors(optimizer.lr, torch.ones(4, 1, dtype=torch.float64)))
+    optimizer.update(theta, torch.zeros_like(theta), slots, f, torch.empty_like(theta))
+    assert torch.equal(theta, kept)
+
+
+@every_optimizer
+def test_a_row_does_not_know_its_neighbours(case):
+    together = trained(case.rows)
+    for k in range(len(case.rows)):
+        swapped = [case.rows[k] if i == k else replace(o, lr=0.7) for i, o in enumerate(case.rows)]
+        assert all(torch.equal(a[k], b[k]) for a, b in zip(together, trained(swapped), strict=True))
+
+
+@every_optimizer
+def test_factors_of_many_steps_are_those_of_each(case):
+    optimizer = stack(case.rows)
+    t = torch.arange(1, 71, dtype=torch.float64) + torch.arange(4)[:, None]  # rows of different age
+    lr = optimizer.lr * torch.linspace(1, 0.1, 70, dtype=torch.float64)
+    for name, many in optimizer.factors(lr, t).items():
+        for s in range(70):
+            one = optimizer.factors(lr[:, s : s + 1], t[:, s : s + 1])[name]
+            torch.testing.assert_close(many.expand(-1, 70)[:, s : s + 1], one, rtol=1e-14, atol=0)

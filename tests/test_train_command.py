@@ -1,0 +1,127 @@
+"""`nnlab train` through the real command line: golden curves, the run folder, wrong input, start-up."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+GOLDEN = {  # overrides: validation loss of each epoch; rounding differs between machines, so 3e-4 of it
+    ("epochs=4",): [0.869054, 0.409835, 0.273959, 0.208651],
+    ("epochs=3", "optimizer=momentum", "model.hidden=[16,8]", "regularizer=dropout", "seed=3"): [1.746857, 1.038397, 0.724322],
+}
+
+
+def nnlab(cwd, *argv):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    line = [sys.executable, "-m", "nnlab", *argv]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def run_folder(cwd) -> Path:
+    (folder,) = (cwd / "outputs" / "train").iterdir()
+    return folder
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("overrides", GOLDEN, ids=" ".join)
+def test_golden_curves(tmp_path, overrides):
+    done = nnlab(tmp_path, "train", *overrides)
+    assert done.returncode == 0, done.stderr
+    losses = [line["val_loss"] for line in lines(run_folder(tmp_path))]
+    assert losses == pytest.approx(GOLDEN[overrides], rel=3e-4)
+
+
+def test_the_written_command_repeats_the_run(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir(), second.mkdir()
+    assert nnlab(first, "train", "epochs=2", "model.hidden=[9]", "regularizer.dropout=0.3").returncode == 0
+    command = (run_folder(first) / "command.txt").read_text()
+    done = subprocess.run(
+        command.replace("nnlab", f"{sys.executable} -m nnlab", 1), shell=True, cwd=second,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert lines(run_folder(first)) == lines(run_folder(second))
+    weights = [(run_folder(f) / "model.safetensors").read_bytes() for f in (first, second)]
+    assert weights[0] == weights[1]
+
+
+def test_seeds_and_folds(tmp_path):
+    done = nnlab(tmp_path, "train", "seeds=2", "split=kfold", "split.k=3", "epochs=2", "model=logistic")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((run_folder(tmp_path) / "summary.json").read_text())
+    assert summary["rows"]["finished"] == 6
+    accuracy = summary["metrics"]["test_accuracy"]
+    assert accuracy["n"] == 2 and accuracy["low"] <= accuracy["mean"] <= accuracy["high"]
+
+
+def test_regression(tmp_path):
+    done = nnlab(tmp_path, "train", "data=diabetes", "model=linear", "epochs=3")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((run_folder(tmp_path) / "summary.json").read_text())
+    assert {"test_rmse", "test_mae", "test_r2"} <= set(summary["metrics"])
+
+
+WRONG = [  # overrides, what the sentence must say
+    (["optimizer=adm"], ["adm", "adam"]),
+    (["optimizr=adam"], ["optimizr", "optimizer"]),
+    (["optimizer.lrr=0.1"], ["lrr", "lr"]),
+    (["optimizer.lr=fast"], ["optimizer.lr", "'fast'", "a number above 0"]),
+    (["optimizer.lr=-1"], ["optimizer.lr", "-1", "above 0"]),
+    (["optimizer.lr=nan"], ["optimizer.lr", "nan"]),
+    (["epochs=0"], ["epochs = 0", "at least 1"]),
+    (["epochs=2.5"], ["epochs = 2.5", "whole number"]),
+    (["batch_size=ful"], ["batch_size", "'ful'", "full"]),
+    (["model.hidden=[64,-3]"], ["model.hidden", "-3"]),
+    (["model.activation=rel"], ["model.activation", "relu"]),
+    (["device=cuda"], ["device = 'cuda'", "no CUDA device", "cpu"]),
+    (["device=gpu"], ["device = 'gpu'", "cpu"]),
+    (["dtype=float16"], ["dtype", "float32"]),
+    (["split.test=1.5"], ["split.test", "below 1"]),
+    (["split.test=0.6", "split.validation=0.6"], ["split.validation", "nothing to train on"]),
+    (["split=kfold", "split.k=5", "split.fold=5"], ["split.fold = 5", "0 to 4"]),
+    (["data=diabetes", "loss=cross_entropy"], ["cross_entropy", "diabetes", "squared_error"]),
+    (["data=diabetes", "model=logistic"], ["logistic", "diabetes"]),
+    (["regularizer.dropout=1"], ["regularizer.dropout = 1", "below 1"]),
+    (["seed=-1"], ["seed = -1"]),
+]
+
+
+@pytest.mark.parametrize("overrides, words", WRONG, ids=lambda v: " ".join(v))
+def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, overrides, words):
+    from nnlab.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *overrides]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("nnlab train: ") and said.count("\n") == 1
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_diverges_says_so_and_exits_with_1(tmp_path):
+    done = nnlab(tmp_path, "train", "data=diabetes", "optimizer=sgd", "optimizer.lr=1e9", "epochs=9")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "diverged" in done.stdout
+
+
+def test_what_a_default_run_does_not_import(tmp_path):
+    code = (
+        "import sys; from nnlab.cli import main; main(['train', 'epochs=1']); "
+        "heavy = 'sklearn', 'scipy', 'pandas', 'optuna', 'torch._dynamo', 'matplotlib', "
+        "'tensorboard.summary.writer.event_file_writer'; print([m for m in heavy if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr

@@ -1,0 +1,47 @@
+"""The wheel as a user gets it: built, unpacked elsewhere, run from another folder, with its configurations."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder to import the wheel's contents from."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = folder.glob("nnlab-*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder / "site")
+    return folder / "site"
+
+
+def nnlab(site, cwd, *argv):
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    line = [sys.executable, "-m", "nnlab", *argv]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_the_wheel_holds_every_yaml(site):
+    shipped = {p.relative_to(ROOT / "configs") for p in (ROOT / "configs").rglob("*.yaml")}
+    packed = {p.relative_to(site / "nnlab/configs") for p in (site / "nnlab/configs").rglob("*.yaml")}
+    assert shipped == packed
+    assert shipped
+
+
+def test_the_wheel_trains_in_another_folder(site, tmp_path):
+    done = nnlab(site, tmp_path, "train", "epochs=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (run,) = (tmp_path / "outputs" / "train").iterdir()
+    expected = {"config.yaml", "command.txt", "metrics.jsonl", "summary.json", "rows.json", "model.safetensors"}
+    assert expected <= {p.name for p in run.iterdir()}
+    assert str(site) in nnlab(site, tmp_path, "train", "--info", "searchpath").stdout
