@@ -7,6 +7,10 @@ class UserError(ValueError):
     """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2."""
 
 
+class Advice(UserWarning):
+    """Legal, but likely not what was meant: the reason and another way. Commands print it and go on."""
+
+
 def nearest(name: str, names) -> str:
     """`"; did you mean 'adam'?"`, or the list of names when none is near."""
     names = sorted(str(n) for n in names)

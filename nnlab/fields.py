@@ -25,22 +25,26 @@ from nnlab.errors import UserError, nearest, unknown
 
 @dataclasses.dataclass(frozen=True)
 class Allowed:
-    """An interval, `low <= x <= high`, open where asked; or a list of choices."""
+    """An interval, `low <= x <= high`, open where asked, and inf if `infinite`; or a list of choices."""
 
     low: float = -math.inf
     high: float = math.inf
     above: float = -math.inf
     below: float = math.inf
     choices: tuple = ()
+    infinite: bool = False
 
     def holds(self, x) -> bool:
         if self.choices:
             return x in self.choices
+        if x == math.inf:
+            return self.infinite
         return self.low <= x <= self.high and self.above < x < self.below
 
     def __str__(self) -> str:
         said = [("at least", self.low), ("above", self.above), ("at most", self.high), ("below", self.below)]
-        return " and ".join(f"{word} {bound:g}" for word, bound in said if math.isfinite(bound))
+        told = " and ".join(f"{word} {bound:g}" for word, bound in said if math.isfinite(bound))
+        return f"{told} (inf for none)" if self.infinite else told
 
 
 def _declare(kind, default, range):
@@ -51,7 +55,7 @@ def _declare(kind, default, range):
 
 
 def column(default=MISSING, **range):
-    """A number of the arithmetic; `low`, `high`, `above`, `below` say what is allowed."""
+    """A number of the arithmetic; `low`, `high`, `above`, `below`, `infinite` say what is allowed."""
     return _declare("column", default, range)
 
 

@@ -64,7 +64,7 @@ def test_settings_are_plain_and_resolved():
 def test_several_regularizers_combine():
     ((_, _, settings, _),) = run("regularizer=[l2,dropout]", "regularizer.dropout=0.3")
     assert settings["regularizer"]["dropout"] == 0.3 and settings["regularizer"]["l2"] > 0
-    ((_, _, settings, _),) = run("regularizer.dropout=0.3")
+    ((_, _, settings, _),) = run("regularizer=none", "regularizer.dropout=0.3")
     assert settings["regularizer"]["dropout"] == 0.3 and settings["regularizer"]["l2"] == 0
 
 

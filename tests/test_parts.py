@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import scipy.stats
 import torch

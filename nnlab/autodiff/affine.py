@@ -30,7 +30,7 @@ class Affine(Box):
     def settle(self, site, shape):
         fan_in, fan_out, batch = math.prod(shape), self.units, site.batch
         self.W, self.b = self.theta["weight"], self.theta["bias"]
-        self.WT = self.W.mT
+        self.WT, self.x = self.W.mT, None
         self.to_y = product(site, fan_out, fan_in, batch, self.y)
         if site.training:
             self.db = self.grad["bias"]
@@ -39,11 +39,12 @@ class Affine(Box):
             self.to_dx = product(site, fan_in, fan_out, batch, self.dx[0])
 
     def fprop(self, x):
-        self.x = x
+        if x is not self.x:
+            self.x, self.xT = x, x.mT
         return self.to_y(self.W, x).add_(self.b)
 
     def bprop(self, dy):
-        self.to_dW(dy, self.x.mT)
+        self.to_dW(dy, self.xT)
         torch.sum(dy, 2, keepdim=True, out=self.db)
         if self.dx[0] is not None:
             self.to_dx(self.WT, dy)

@@ -110,18 +110,12 @@ def _let_hydra_answer(config_name: str, args: Namespace) -> int:
     """--help, --cfg, --info, -sc and the like, by what `@hydra.main` itself calls."""
     version.setbase("1.3")
     with _one_sentence():
-        composing.primary(config_name, args)
-        asked = Namespace(**vars(args))
-        if args.hydra_help and not args.help:
-            asked.overrides = []  # it shows nothing that they could change
-        elif args.help or args.cfg or args.info:
-            asked.overrides = composing.checked(config_name, args) + composing.searchpath(args)
-            # A stranger's file may ask for any class as a logging handler; Hydra would make one.
-            asked.overrides += ["++hydra.hydra_logging.root=null"] if args.help else []
-    said = io.StringIO()
+        asked = _safe(config_name, args)
+    shown, said = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), _environment(HYDRA_FULL_ERROR="1"), _program("nnlab"):
-            _run_hydra(asked, args.parser, lambda _: None, str(CONFIG_DIR), config_name)
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
+            with _environment(HYDRA_FULL_ERROR="1"), _program("nnlab"):
+                _run_hydra(asked, args.parser, lambda _: None, str(CONFIG_DIR), config_name)
     except SystemExit as e:
         if e.code:
             raise UserError(said.getvalue()) from e
@@ -130,8 +124,22 @@ def _let_hydra_answer(config_name: str, args: Namespace) -> int:
             if args.overrides and not args.shell_completion and not args.hydra_help:
                 composing.cells(config_name, args)  # says what is wrong in one sentence
             raise
+    sys.stdout.write(shown.getvalue())
     sys.stderr.write(said.getvalue())
     return 0
+
+
+def _safe(config_name: str, args: Namespace) -> Namespace:
+    """The same question with checked overrides, and with those that keep files from running code."""
+    composing.primary(config_name, args)
+    safe = Namespace(**vars(args))
+    if args.hydra_help and not args.help:
+        safe.overrides = []  # it shows nothing that they could change
+    elif args.help or args.cfg or args.info:
+        safe.overrides = composing.checked(config_name, args) + composing.searchpath(args)
+        # A stranger's file may ask for any class as a logging handler; Hydra would make one.
+        safe.overrides += ["++hydra.hydra_logging.root=null"] if args.help else []
+    return safe
 
 
 @contextlib.contextmanager

@@ -119,33 +119,37 @@ class Batches:
         self.share = [unique.index(key) for key in keys]
         self.size = max(1, min(self.steps, CHUNK // (self.batch * len(examples.x))))  # steps in a chunk
         self.count = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
+        self.firsts = range(0, self.steps, self.size)
+        self.weights = [self._weights(first) for first in self.firsts]  # the same in every epoch
 
     def epoch(self, epoch: int):
         """The chunks of an epoch (1, 2, ...)."""
         orders = [self._order(row, epoch) for row in self.sources]
-        for first in range(0, self.steps, self.size):
-            yield self._chunk(first, orders)
+        for first, (weight, valid) in zip(self.firsts, self.weights, strict=True):
+            yield Chunk(first, *self._gather(first, orders), weight, valid)
 
     def _order(self, row, epoch: int) -> np.ndarray:
         """The epoch's order of the row's training examples, filled up to whole batches."""
         order = stream(row.seed, "order", epoch).permutation(row.fold.train)
         return np.resize(order, self.steps * self.batch)
 
-    def _chunk(self, first: int, orders) -> Chunk:
+    def _gather(self, first: int, orders):
+        """The chunk's inputs and targets."""
         steps = min(self.size, self.steps - first)
         here = slice(first * self.batch, (first + steps) * self.batch)
         gathered = [
             self.examples.gather(row.fold, order[here])
             for row, order in zip(self.sources, orders, strict=True)
         ]
-        x = self._spread(steps, [x for x, _ in gathered])
-        t = self._spread(steps, [t for _, t in gathered])
-        counts = list(dict.fromkeys(len(row.fold.train) for row in self.rows))
-        counts = counts if len(counts) == 1 else [len(row.fold.train) for row in self.rows]
-        place = torch.arange(here.start, here.stop, device=x.device).view(steps, 1, self.batch)
-        valid = (place < torch.tensor(counts, device=x.device)[:, None]).to(x.dtype)
-        weight = valid / valid.sum(2, keepdim=True)
-        return Chunk(first, x, t, weight[:, :, None], valid)
+        return [self._spread(steps, list(part)) for part in zip(*gathered, strict=True)]
+
+    def _weights(self, first: int):
+        """Which columns of the chunk's batches hold an example, and its weight in its batch's mean."""
+        steps = min(self.size, self.steps - first)
+        place = torch.arange(first * self.batch, (first + steps) * self.batch, device=self.count.device)
+        counts = self.count if len(self.count.unique()) > 1 else self.count[:1]
+        valid = (place.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.like.dtype)
+        return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
 
     def _spread(self, steps: int, gathered: list[torch.Tensor]) -> torch.Tensor:
         """Each source's (n, S B) as (S, K, n, B), every row aligned."""

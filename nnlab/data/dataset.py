@@ -1,0 +1,102 @@
+"""What a data set is, and the base of all that can be loaded: limits and label noise are the same for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.data.normalization import CHOICES, warn_if_sparse
+from nnlab.data.strata import divide
+from nnlab.errors import UserError
+from nnlab.fields import Part, static
+from nnlab.streams import stream
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets."""
+
+    x: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...] = ()  # names of the classes; none for regression
+    features: tuple[str, ...] = ()
+    test: np.ndarray | None = None  # example numbers, sorted, if the data come with a test set of their own
+    noisy: np.ndarray | None = None  # (N,) labels for training and validation, where they differ from y
+
+    @property
+    def task(self) -> str:
+        return "classification" if self.classes else "regression"
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many inputs and outputs a network for it has."""
+        return self.x.shape[1], len(self.classes) if self.classes else self.y.shape[1]
+
+    def targets(self, noisy: bool = False) -> np.ndarray:
+        """(N, m) float64: one-hot classes, or y itself; with label noise if asked."""
+        y = self.noisy if noisy and self.noisy is not None else self.y
+        return np.eye(len(self.classes))[y] if self.classes else y
+
+    def select(self, examples: np.ndarray) -> Dataset:
+        """Only these examples (numbers, sorted)."""
+        test = None if self.test is None else np.flatnonzero(np.isin(examples, self.test))
+        noisy = None if self.noisy is None else self.noisy[examples]
+        return replace(self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy)
+
+
+@dataclass(frozen=True)
+class Data(Part):
+    """Base of the data sets: each has a `read`, and `load` is what `read` gives, as these fields say.
+
+    normalization  how inputs are normalised: standard, minmax, maxabs, none
+    limit          only so many examples, classes (and a test set of the data's own) in equal shares
+    label_noise    the probability that a label is replaced by another class, each as likely.
+                   Training and validation see these labels; test labels are always the true ones
+    seed           of whatever is drawn: limit, label noise, the examples of synthetic data
+    """
+
+    group: ClassVar[str] = "data"
+    normalization: str = static("standard", choices=CHOICES)
+    limit: int | None = static(None, low=1)
+    label_noise: float = static(0.0, low=0, high=1)
+    seed: int = static(0, low=0)
+
+    def load(self) -> Dataset:
+        """The data set; raises `UserError` where it cannot be read."""
+        dataset = self._with_noise(self._limited(self.read()))
+        warn_if_sparse(dataset.x, self.normalization)
+        return dataset
+
+    def read(self) -> Dataset:
+        """All examples, as they are."""
+        raise NotImplementedError
+
+    def _limited(self, dataset: Dataset) -> Dataset:
+        n = len(dataset.x)
+        if self.limit is None or self.limit >= n:
+            return dataset
+        strata = 2 * dataset.y if dataset.classes else np.zeros(n, np.int64)
+        if dataset.test is not None:
+            strata = strata + np.isin(np.arange(n), dataset.test)
+        _, chosen = divide(stream(self.seed, "limit"), np.arange(n), strata, self.limit)
+        limited = dataset.select(chosen)
+        if limited.test is not None and len(limited.test) in (0, self.limit):
+            raise UserError(
+                f"data.limit = {self.limit}: too few for a training set and a test set; take more of the {n}"
+            )
+        return limited
+
+    def _with_noise(self, dataset: Dataset) -> Dataset:
+        if not self.label_noise:
+            return dataset
+        if not dataset.classes:
+            raise UserError(
+                f"data.label_noise = {self.label_noise:g}: data '{self.name}' has numbers as targets, and "
+                f"only a class can be replaced by another; leave it at 0"
+            )
+        random, n, m = stream(self.seed, "label_noise"), len(dataset.y), len(dataset.classes)
+        replaced = random.random(n) < self.label_noise
+        others = (dataset.y + random.integers(1, m, size=n)) % m
+        return replace(dataset, noisy=np.where(replaced, others, dataset.y))

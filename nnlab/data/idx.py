@@ -1,0 +1,91 @@
+"""Images in the IDX format of MNIST, Fashion-MNIST and KMNIST."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.data.dataset import Data, Dataset
+from nnlab.data.files import missing, opened, path_of
+from nnlab.errors import UserError
+from nnlab.fields import static
+
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+
+
+@dataclass(frozen=True)
+class Idx(Data):
+    """A folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the same of t10k, .gz or not.
+
+    Grey images of bytes (0 to 255). The t10k files are the test set by convention, so no split draws one.
+    MNIST: LeCun, Cortes and Burges 1998; Fashion-MNIST: Xiao, Rasul and Vollgraf 2017; KMNIST: Clanuwat
+    et al. 2018.
+    """
+
+    name: ClassVar[str] = "idx"
+    path: str | None = static(None)
+
+    def read(self):
+        folder = path_of(self.path, "FOLDER, one with the four files of MNIST's format")
+        (x, y), (test_x, test_y) = (examples(folder, part) for part in ("train", "t10k"))
+        if x.shape[1:] != test_x.shape[1:]:
+            sizes = " and ".join("x".join(map(str, images.shape[1:])) for images in (x, test_x))
+            raise UserError(f"{folder}: the train and t10k images differ in size, {sizes} pixels")
+        labels, y = np.unique(np.concatenate([y, test_y]), return_inverse=True)
+        if len(labels) < 2:
+            raise UserError(f"{folder}: all labels are '{labels[0]}': there is nothing to tell apart")
+        rows, columns = x.shape[1:]
+        pixels = tuple(f"pixel_{row}_{column}" for row in range(rows) for column in range(columns))
+        test = np.arange(len(x), len(y))
+        x = np.concatenate([x, test_x]).reshape(len(y), -1)
+        return Dataset(x, y, tuple(map(str, labels.tolist())), pixels, test)
+
+
+def examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, rows, columns) and labels (N,) of `part`, both bytes."""
+    images, labels = (found(folder, f"{part}-{name}") for name in (IMAGES, LABELS))
+    x, y = read_idx(images, 3), read_idx(labels, 1)
+    if len(x) != len(y):
+        raise UserError(f"{images} has {len(x)} images, but {labels} has {len(y)} labels")
+    if not x.size:
+        raise UserError(f"{images} has no examples: its shape is {'x'.join(map(str, x.shape))}")
+    return x, y
+
+
+def found(folder: Path, name: str) -> Path:
+    """The file of that name in the folder, or the same with .gz."""
+    for file in (folder / name, folder / f"{name}.gz"):
+        if file.is_file():
+            return file
+    if folder.is_file():
+        raise UserError(f"data.path = '{folder}' is a file: give the folder with the four files of MNIST's format")
+    raise missing(folder / name)
+
+
+def read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """The array of bytes in an IDX file: 0, 0, 8 (for bytes), the number of dimensions, each dimension
+    as four bytes, the largest first; then the bytes of the array, row by row."""
+    with opened(path) as file:
+        content = file.read()
+    expected = bytes([0, 0, 8, dimensions])
+    if content[:4] != expected:
+        raise UserError(
+            f"{path} is no IDX file of {dimensions}-dimensional bytes: it begins with {_hex(content[:4])}, "
+            f"expected {_hex(expected)}"
+        )
+    start = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else ()
+    wanted = start + math.prod(shape)
+    if len(content) != wanted or not shape:
+        size = "x".join(map(str, shape))
+        raise UserError(f"{path} has {len(content)} bytes, but its header announces {wanted} ({size}): copy it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _hex(some: bytes) -> str:
+    return some.hex(" ") or "nothing"

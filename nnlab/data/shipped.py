@@ -1,0 +1,106 @@
+"""Small data sets that scikit-learn ships, read from its files without importing it (that takes seconds)."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.data.dataset import Data, Dataset
+from nnlab.data.normalization import CHOICES
+from nnlab.errors import UserError
+from nnlab.fields import static
+
+
+@dataclass(frozen=True)
+class Digits(Data):
+    """1,797 handwritten digits of 8 x 8 pixels (0 to 16), 10 classes. Alpaydin and Kaynak 1998."""
+
+    name: ClassVar[str] = "digits"
+
+    def read(self):
+        table = np.loadtxt(shipped("digits.csv.gz"), delimiter=",")
+        pixels = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
+        return Dataset(table[:, :-1], table[:, -1].astype(np.int64), tuple("0123456789"), pixels)
+
+
+@dataclass(frozen=True)
+class Diabetes(Data):
+    """442 patients: age, sex, body mass, blood pressure, six sera; how far the disease went in a year.
+
+    Efron, Hastie, Johnstone and Tibshirani 2004.
+    """
+
+    name: ClassVar[str] = "diabetes"
+    target_normalization: str = static("standard", choices=CHOICES)
+
+    def read(self):
+        x = np.loadtxt(shipped("diabetes_data_raw.csv.gz"))
+        y = np.loadtxt(shipped("diabetes_target.csv.gz"))
+        features = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+        return Dataset(x, y[:, None], (), features)
+
+
+@dataclass(frozen=True)
+class Wine(Data):
+    """178 wines of three growers of one region, 13 chemical measurements. Aeberhard and Forina 1992 (UCI)."""
+
+    name: ClassVar[str] = "wine"
+
+    def read(self):
+        features = (
+            "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols",
+            "flavanoids", "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue",
+            "od280/od315_of_diluted_wines", "proline",
+        )  # fmt: skip
+        return labelled("wine_data.csv", features)
+
+
+@dataclass(frozen=True)
+class Iris(Data):
+    """150 irises of three species, sepals and petals measured in cm. Fisher 1936 (scikit-learn's copy)."""
+
+    name: ClassVar[str] = "iris"
+
+    def read(self):
+        parts = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
+        return labelled("iris.csv", tuple(parts))
+
+
+@dataclass(frozen=True)
+class BreastCancer(Data):
+    """569 tumours, malignant or benign: 10 properties of cell nuclei; mean, standard error, worst of each.
+
+    Street, Wolberg and Mangasarian 1993 (UCI).
+    """
+
+    name: ClassVar[str] = "breast_cancer"
+
+    def read(self):
+        properties = (
+            "radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity",
+            "concave points", "symmetry", "fractal dimension",
+        )  # fmt: skip
+        ways = ("mean {}", "{} error", "worst {}")
+        return labelled("breast_cancer.csv", tuple(way.format(p) for way in ways for p in properties))
+
+
+def labelled(file: str, features: tuple[str, ...]) -> Dataset:
+    """A table whose first line is `N,d,class,class,...` and whose last column has the class numbers."""
+    path = shipped(file)
+    with open(path) as lines:
+        classes = tuple(lines.readline().strip().split(",")[2:])
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    return Dataset(table[:, :-1], table[:, -1].astype(np.int64), classes, features)
+
+
+def shipped(file: str) -> Path:
+    """A file that scikit-learn ships."""
+    spec = importlib.util.find_spec("sklearn")
+    path = spec and Path(spec.submodule_search_locations[0]) / "datasets" / "data" / file
+    if not path or not path.exists():
+        raise UserError(f"the data set file {file} was not found: install scikit-learn, which ships it")
+    return path

@@ -1,0 +1,94 @@
+"""Data sets drawn by formula, from `data.seed` and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.data.dataset import Data, Dataset
+from nnlab.data.normalization import CHOICES
+from nnlab.fields import static
+from nnlab.streams import stream
+
+
+@dataclass(frozen=True)
+class Line(Data):
+    """Points of the line y = 0.1 x + 0.3, x uniform in [0, 1): the smallest regression there is.
+
+    `noise` is the standard deviation of what is added to y.
+    """
+
+    name: ClassVar[str] = "line"
+    n: int = static(100, low=3)
+    noise: float = static(0.0, low=0, below=np.inf)
+    target_normalization: str = static("standard", choices=CHOICES)
+
+    def read(self):
+        random = stream(self.seed, "data", self.name)
+        x = random.random((self.n, 1))
+        y = 0.1 * x + 0.3 + self.noise * random.standard_normal((self.n, 1))
+        return Dataset(x, y, (), ("x",))
+
+
+@dataclass(frozen=True)
+class Noise(Data):
+    """`d` standard normal inputs and one of two labels at random: there is nothing to learn but by heart.
+
+    After Zhang, Bengio, Hardt, Recht and Vinyals 2017, "Understanding deep learning requires rethinking
+    generalization".
+    """
+
+    name: ClassVar[str] = "noise"
+    n: int = static(400, low=3)
+    d: int = static(784, low=1)
+
+    def read(self):
+        random = stream(self.seed, "data", self.name)
+        x = random.standard_normal((self.n, self.d))
+        return Dataset(x, random.integers(2, size=self.n), ("0", "1"))
+
+
+@dataclass(frozen=True)
+class Moons(Data):
+    """Two half circles that reach into each other, a class each, as scikit-learn's `make_moons`.
+
+    `noise` is the standard deviation of what is added to both inputs; the radius is 1.
+    """
+
+    name: ClassVar[str] = "moons"
+    n: int = static(400, low=3)
+    noise: float = static(0.1, low=0, below=np.inf)
+
+    def read(self):
+        random = stream(self.seed, "data", self.name)
+        y = np.arange(self.n) % 2
+        angle = np.pi * random.random(self.n)
+        upper = np.stack([np.cos(angle), np.sin(angle)], 1)
+        x = np.where(y[:, None] == 0, upper, [1, 0.5] - upper)
+        x += self.noise * random.standard_normal(x.shape)
+        return Dataset(x, y, ("upper", "lower"), ("x1", "x2"))
+
+
+@dataclass(frozen=True)
+class Spirals(Data):
+    """Two spirals of Archimedes around each other, a class each. After Lang and Witbrock 1988.
+
+    They turn `turns` times on their way from the centre to radius 1; `noise` is the standard deviation of
+    what is added to both inputs.
+    """
+
+    name: ClassVar[str] = "spirals"
+    n: int = static(400, low=3)
+    noise: float = static(0.02, low=0, below=np.inf)
+    turns: float = static(1.5, above=0, below=np.inf)
+
+    def read(self):
+        random = stream(self.seed, "data", self.name)
+        y = np.arange(self.n) % 2
+        radius = np.sqrt(random.random(self.n))  # as many points on every piece of equal length, nearly
+        angle = 2 * np.pi * self.turns * radius + np.pi * y
+        x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+        x += self.noise * random.standard_normal(x.shape)
+        return Dataset(x, y, ("first", "second"), ("x1", "x2"))

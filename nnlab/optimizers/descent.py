@@ -1,0 +1,108 @@
+"""Steps along the gradient, at one rate for all parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nnlab.fields import column
+from nnlab.optimizers.base import Optimizer
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """theta <- theta - lr g. Robbins and Monro 1951."""
+
+    name: ClassVar[str] = "sgd"
+    lr: float = column(0.1, above=0)
+
+    def factors(self, lr, t):
+        return {"minus_lr": -lr}
+
+    def update(self, theta, g, slots, f, scratch):
+        theta.addcmul_(g, f.minus_lr)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """theta_t = theta_{t-1} - lr g + gamma (theta_{t-1} - theta_{t-2}). Polyak 1964.
+
+    `step` holds theta_{t-1} - theta_{t-2}, so a change of lr reaches only steps to come.
+    """
+
+    name: ClassVar[str] = "momentum"
+    slots: ClassVar[tuple[str, ...]] = ("step",)
+    lr: float = column(0.05, above=0)
+    gamma: float = column(0.9, low=0, below=1)
+
+    def factors(self, lr, t):
+        return {"minus_lr": -lr, "gamma": self.gamma}
+
+    def update(self, theta, g, slots, f, scratch):
+        slots.step.mul_(f.gamma).addcmul_(g, f.minus_lr)
+        theta.add_(slots.step)
+
+
+@dataclass(frozen=True)
+class Nesterov(Optimizer):
+    """Momentum whose gradient is taken where the momentum leads. Nesterov 1983; Sutskever et al. 2013.
+
+        step <- gamma step - lr g(x + gamma step);   x <- x + step
+
+    What is trained is that point ahead, theta = x + gamma step, where the gradient is known:
+
+        step <- gamma step - lr g(theta);   theta <- theta + gamma step - lr g(theta)
+
+    At a constant lr these are the steps of torch.optim.SGD(momentum=gamma, nesterov=True), which
+    leaves lr out of its memory; here, as in `Momentum`, a change of lr reaches only steps to come.
+    """
+
+    name: ClassVar[str] = "nesterov"
+    slots: ClassVar[tuple[str, ...]] = ("step",)
+    lr: float = column(0.05, above=0)
+    gamma: float = column(0.9, low=0, below=1)
+
+    def factors(self, lr, t):
+        return {"minus_lr": -lr, "gamma": self.gamma}
+
+    def update(self, theta, g, slots, f, scratch):
+        slots.step.mul_(f.gamma).addcmul_(g, f.minus_lr)
+        theta.addcmul_(slots.step, f.gamma).addcmul_(g, f.minus_lr)
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """The sign of a moving average, with decoupled decay. Chen et al. 2023, found by a program search.
+
+        W     <- W - lr weight_decay W                                weights only, never biases
+        theta <- theta - lr sign(beta1 m + (1 - beta1) g)
+        m     <- beta2 m + (1 - beta2) g
+
+    Every step has length lr in every parameter, so the paper asks for a rate 3 to 10 times smaller than
+    AdamW's and a decay as many times larger: the defaults are AdamW's divided and multiplied by 10.
+    """
+
+    name: ClassVar[str] = "lion"
+    slots: ClassVar[tuple[str, ...]] = ("m",)
+    lr: float = column(3e-4, above=0)
+    beta1: float = column(0.9, low=0, below=1)
+    beta2: float = column(0.99, low=0, below=1)
+    weight_decay: float = column(0.1, low=0)
+
+    def factors(self, lr, t):
+        return {
+            "keep": 1 - lr * self.weight_decay,
+            "one_minus_beta1": 1 - self.beta1,
+            "one_minus_beta2": 1 - self.beta2,
+            "minus_lr": -lr,
+        }
+
+    def decay(self, weights, f):
+        weights.mul_(f.keep)
+
+    def update(self, theta, g, slots, f, scratch):
+        sign = torch.lerp(slots.m, g, f.one_minus_beta1, out=scratch).sign_()
+        theta.addcmul_(sign, f.minus_lr)
+        slots.m.lerp_(g, f.one_minus_beta2)
