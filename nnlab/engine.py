@@ -1,11 +1,12 @@
 """The one training loop. No files, no printing: it yields a `Record` each epoch.
 
-A step is: data gradient, penalty, update. Everything is (K, ...): all rows of the stack at once.
+A step is: data gradient, penalty, update, projection. Everything is (K, ...): all rows of the stack at once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import torch
 
 from nnlab.autodiff.box import ALIGN, Site, aligned
 from nnlab.autodiff.graph import Graph
-from nnlab.data.batches import Batches, Examples
+from nnlab.data.batches import CHUNK, Batches, Examples
 from nnlab.evaluation import Evaluator, Measure, results
 from nnlab.experiment import Row
 from nnlab.population import Population
@@ -26,7 +27,7 @@ from nnlab.streams import uniforms
 
 def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result]) -> Iterator[Record]:
     """Train `rows`, of one structure, in lockstep; append each row's `Result` to `finished` as it ends."""
-    graph = rows[0].experiment.model.graph(*examples.dataset.sizes)
+    graph = rows[0].experiment.graph(examples.dataset)
     start, epoch, staying = time.perf_counter(), 0, np.arange(len(rows))
     with computing():
         population = Population.create(rows, graph, examples.like)
@@ -77,13 +78,14 @@ class Trainer:
     def __init__(self, graph: Graph, population: Population, examples: Examples, threads: int):
         self.population, like = population, examples.like
         rows, experiment = len(population), population.experiment
-        _, self.weights_end, size = graph.layout()
+        slots, self.weights_end, size = graph.layout()
         self.grad, self.scratch = aligned(rows, (size,), like), aligned(rows, (size,), like)
+        theta = population.state.theta
+        self.layers = [slot.view(theta) for slot in slots.values() if slot.parameter.kind == "weight"]
         self.batches = Batches(examples, population.rows)
-        columns = {"dropout": experiment.regularizer.dropout}
-        site = Site(rows, self.batches.batch, True, like, columns, threads)
-        self.network = graph.bind(population.state.theta, self.grad, site)
-        self.evaluator = Evaluator(graph, population, population.state.theta, examples, threads)
+        site = Site(rows, self.batches.batch, True, like, experiment.regularizer.rates(), threads)
+        self.network = graph.bind(theta, self.grad, site)
+        self.evaluator = Evaluator(graph, population, theta, examples, threads)
         self.measure = Measure(population, examples)
 
     def epoch(self, epoch: int) -> dict[str, np.ndarray]:
@@ -95,12 +97,13 @@ class Trainer:
             sums = sums + self.measure(trace, chunk.t, chunk.valid)
         loss, error = (sums / self.batches.count).cpu().numpy()
         weights = p.state.theta[:, : self.weights_end]
+        of_weights = e.regularizer.metrics(weights, self.layers)
         return {
             "train_loss": loss,
             "train_error": self.measure.task.finish(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": torch.linalg.vector_norm(self.grad, dim=1).double().cpu().numpy(),
-            "penalty": e.regularizer.penalty(weights).cpu().numpy(),
+            **{name: value.cpu().numpy() for name, value in of_weights.items()},
         }
 
     def learning_rate(self, epoch: int, chunk) -> torch.Tensor:
@@ -116,22 +119,23 @@ class Trainer:
         experiment, state = self.population.experiment, self.population.state
         regularizer, optimizer, loss = experiment.regularizer, experiment.optimizer, self.measure.loss
         theta, slots, end = state.theta, state.slots, self.weights_end
-        weights, weights_grad = theta[:, :end], grad[:, :end]
+        weights, weights_grad, spare = theta[:, :end], grad[:, :end], scratch[:, :end]
         count, outputs = len(chunk.x), tuple(chunk.t.shape[2:])
         trace = aligned(count * len(theta), outputs, theta).unflatten(0, (count, -1))
         dz = aligned(len(theta), outputs, theta)
-        batches = zip(chunk.x, chunk.t, chunk.weight, trace, self.factors(count, lr), strict=True)
+        targets = regularizer.smooth(chunk.t)
+        batches = zip(chunk.x, targets, chunk.weight, trace, self.factors(count, lr), strict=True)
         noise = self.noise(chunk, epoch)
-        for step, (x, t, weight, z, f) in enumerate(batches):
-            for box, uniforms_of in noise:
-                box.uniforms = uniforms_of[step]
+        for x, t, weight, z, f in batches:
+            for box, draws in noise:
+                box.uniforms = next(draws)
             z.copy_(network.fprop(x))
             loss.bprop(z, t, weight, out=dz)
             network.bprop(dz)
-            regularizer.add_gradient(weights, weights_grad, f)
+            regularizer.add_gradient(weights, weights_grad, f, spare)
             optimizer.clip(grad, f)
             optimizer.update(theta, grad, slots, f, scratch)
-            regularizer.project(weights, f)
+            regularizer.project(weights, self.layers, f, spare)
         state.t += count
         return trace
 
@@ -143,7 +147,7 @@ class Trainer:
         e, padding = self.population.experiment, -steps % ALIGN
         lr = torch.nn.functional.pad(lr, (0, padding))
         t = self.population.state.t + torch.arange(1, steps + padding + 1)  # (K, S)
-        columns = e.optimizer.factors(lr, t) | e.regularizer.factors()
+        columns = e.optimizer.factors(lr, t) | e.regularizer.factors(lr)
         each = {name: self._per_step(c, steps) for name, c in columns.items()}
         return [SimpleNamespace(**{name: column[s] for name, column in each.items()}) for s in range(steps)]
 
@@ -156,15 +160,20 @@ class Trainer:
         return c[:, :steps].T.contiguous().to(self.grad).unsqueeze(2).unbind(0)
 
     def noise(self, chunk, epoch: int) -> list[tuple]:
-        """The random numbers of a chunk, for every box that wants some: (box, (K or 1, n, B) a step)."""
-        steps, seeds = len(chunk.x), [row.seed for row in self.population.rows]
+        """Every box that wants random numbers, with those of one step of the chunk after another."""
+        return [(node.box, self._draws(node, chunk, epoch)) for node in self.network.stochastic]
+
+    def _draws(self, node, chunk, epoch: int) -> Iterator[torch.Tensor]:
+        """Uniforms (K or 1, *noise_shape), drawn for as many steps at once as fit in a chunk's size."""
+        seeds = [row.seed for row in self.population.rows]
         seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
-        drawn = []
-        for node in self.network.stochastic:
-            shape, key = (steps, *node.shape, self.batches.batch), ("noise", node.name, epoch, chunk.first)
-            own = {seed: uniforms(shape, self.grad, seed, *key) for seed in dict.fromkeys(seeds)}
-            drawn.append((node.box, torch.stack([own[seed] for seed in seeds], 1).unbind(0)))
-        return drawn
+        shape, steps = node.box.noise_shape, len(chunk.x)
+        at_once = max(1, CHUNK // math.prod(shape))
+        for first in range(0, steps, at_once):
+            block = (min(at_once, steps - first), *shape)
+            key = ("noise", node.name, epoch, chunk.first + first)
+            own = {seed: uniforms(block, self.grad, seed, *key) for seed in dict.fromkeys(seeds)}
+            yield from torch.stack([own[seed] for seed in seeds], 1).unbind(0)
 
 
 @contextlib.contextmanager

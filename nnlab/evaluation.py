@@ -37,8 +37,8 @@ class Evaluator:
     """A population's network without dropout, on weights `theta` that may go on changing."""
 
     def __init__(self, graph: Graph, population: Population, theta: torch.Tensor, examples: Examples, threads):
-        columns = {"dropout": population.experiment.regularizer.dropout}
-        site = Site(len(theta), population.rows[0].evaluated, False, theta, columns, threads)
+        rates = population.experiment.regularizer.rates()
+        site = Site(len(theta), population.rows[0].evaluated, False, theta, rates, threads)
         self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
         self.measure = Measure(population, examples)

@@ -3,16 +3,26 @@
 z and t are (..., m, B): m outputs, B examples. A class is one-hot over m, so `t` is a number for each
 output either way. `fprop` gives (..., B); `bprop` writes the gradient of the weighted sum over the
 examples, weight (..., 1, B), into `out`. With weight 1/B that is the gradient of the mean loss.
+
+Some losses have an output map built in (`map`): z are then the raw outputs of the last affine box, and the
+gradient is as simple as p - t. The others take whatever the graph gives, and any map may be its last box.
+Either way `predict` says what the network answers.
 """
 
 import torch
+
+from nnlab.autodiff.activations import sparsemax
 
 
 class CrossEntropy:
     """-sum_i t_i log p_i with p = softmax(z); its gradient is p - t. Units: nats."""
 
     name = "cross_entropy"
+    map = "softmax"
     needs_classes = True
+
+    def predict(self, z):
+        return torch.softmax(z, -2)
 
     def fprop(self, z, t):
         return -(torch.log_softmax(z, -2) * t).sum(-2)
@@ -22,11 +32,60 @@ class CrossEntropy:
         return out.sub_(t).mul_(weight)
 
 
+class SparsemaxLoss:
+    """|z - t|^2 / 2 - |z - p|^2 / 2 with p = sparsemax(z); its gradient is p - t.
+
+    How much further the target is from z than the nearest distribution: 0 as soon as z puts the right
+    class ahead of all others by 1. Martins and Astudillo 2016, eq. 22, and for targets that are
+    distributions Blondel, Martins and Niculae 2020. Computed as (p - t)'(z - (p + t) / 2).
+    """
+
+    name = "sparsemax_loss"
+    map = "sparsemax"
+    needs_classes = True
+
+    def predict(self, z):
+        return sparsemax(z)
+
+    def fprop(self, z, t):
+        p = sparsemax(z)
+        return ((p - t) * (z - (p + t) / 2)).sum(-2)
+
+    def bprop(self, z, t, weight, out):
+        sparsemax(z, out=out)
+        return out.sub_(t).mul_(weight)
+
+
+class BinaryCrossEntropy:
+    """-sum_i t_i log p_i + (1 - t_i) log(1 - p_i) with p = sigmoid(z); its gradient is p - t. Nats.
+
+    One output for each class, two classes included, and each its own yes or no: one against the rest.
+    """
+
+    name = "binary_cross_entropy"
+    map = "sigmoid"
+    needs_classes = True
+
+    def predict(self, z):
+        return torch.sigmoid(z)
+
+    def fprop(self, z, t):
+        return (torch.logaddexp(z, z.new_zeros(())) - t * z).sum(-2)
+
+    def bprop(self, z, t, weight, out):
+        torch.sigmoid(z, out=out)
+        return out.sub_(t).mul_(weight)
+
+
 class SquaredError:
     """mean_i (z_i - t_i)^2, without a half; its gradient is 2 (z - t) / m."""
 
     name = "squared_error"
+    map = None
     needs_classes = False
+
+    def predict(self, z):
+        return z
 
     def fprop(self, z, t):
         return (z - t).square_().mean(-2)
@@ -35,4 +94,24 @@ class SquaredError:
         return torch.sub(z, t, out=out).mul_(weight).mul_(2 / z.shape[-2])
 
 
-LOSSES = {loss.name: loss for loss in (CrossEntropy, SquaredError)}
+class AbsoluteError:
+    """mean_i |z_i - t_i|; its gradient is sign(z - t) / m, 0 where they are equal."""
+
+    name = "absolute_error"
+    map = None
+    needs_classes = False
+
+    def predict(self, z):
+        return z
+
+    def fprop(self, z, t):
+        return (z - t).abs_().mean(-2)
+
+    def bprop(self, z, t, weight, out):
+        return torch.sub(z, t, out=out).sign_().mul_(weight).mul_(1 / z.shape[-2])
+
+
+LOSSES = {
+    loss.name: loss for loss in (CrossEntropy, SparsemaxLoss, BinaryCrossEntropy, SquaredError, AbsoluteError)
+}
+LOSS_OF = {loss.map: name for name, loss in LOSSES.items() if loss.map}  # output map -> the loss that has it

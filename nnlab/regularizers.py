@@ -1,38 +1,102 @@
-"""Penalties on the weights, and the rates of dropout. They combine: `regularizer=[l2,dropout]`."""
+"""What keeps a network from learning its examples by heart. Regularisers combine: `regularizer=[l2,dropout]`."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from nnlab.fields import Part, column
+from nnlab.fields import Part, column, static
 
 
 @dataclass(frozen=True)
 class Regularizer(Part):
-    """Omega(theta) = l2 / 2 sum W^2, over the weights, never the biases; `dropout` of hidden units.
+    """Omega(theta) = l2 / 2 sum W^2 + l1 sum |W| over the weights, never the biases; and what is no penalty.
 
-    The penalty 0.01 sum W^2 is l2 = 0.02. The boxes apply dropout themselves (`autodiff.dropout`).
+    The penalty 0.01 sum W^2 is l2 = 0.02. Every value below is the neutral one, with which it does nothing.
+
+    proximal         l1 not by its subgradient sign(W), which never gives a weight of 0, but by a step after
+                     each update that brings every weight nearer to 0 by lr l1, and no further than 0: with
+                     sgd the proximal gradient method (Daubechies, Defrise and De Mol 2004)
+    small            report the share of weights with |W| <= small as `small_weights`; null: do not
+    dropout          the probability with which a hidden unit is dropped (`autodiff.dropout`)
+    input_dropout    the same for inputs
+    dropconnect      the same for a weight of a hidden layer, one mask for each batch
+    max_norm         after each update, a unit's incoming weights are scaled down to this norm if theirs is
+                     larger; .inf: never (Srebro and Shraibman 2005)
+    label_smoothing  e: train on t <- (1 - e) t + e / m for m classes (Szegedy et al. 2016). The reported
+                     losses are those of the data's own targets.
     """
 
     group: ClassVar[str] = "regularizer"
     l2: float = column(0.0, low=0)
+    l1: float = column(0.0, low=0)
+    proximal: bool = static(False)
+    small: float | None = static(None, low=0)
     dropout: float = column(0.0, low=0, below=1)
+    input_dropout: float = column(0.0, low=0, below=1)
+    dropconnect: float = column(0.0, low=0, below=1)
+    max_norm: float = column(math.inf, above=0, infinite=True)
+    label_smoothing: float = column(0.0, low=0, below=1)
+
+    def rates(self) -> dict[str, torch.Tensor]:
+        """The columns that boxes look up by name."""
+        return {name: getattr(self, name) for name in ("dropout", "input_dropout", "dropconnect")}
 
     def penalty(self, weights: torch.Tensor) -> torch.Tensor:
         """Omega of every row: weights (K, W) -> (K,) float64."""
-        return self.l2[:, 0] / 2 * weights.square().sum(1).double()
+        squares, sizes = weights.square().sum(1).double(), weights.abs().sum(1).double()
+        return self.l2[:, 0] / 2 * squares + self.l1[:, 0] * sizes
 
-    def factors(self) -> dict[str, torch.Tensor]:
-        """The columns that `add_gradient` uses, float64; None for those that do nothing."""
-        return {"l2": self.l2 if bool((self.l2 > 0).any()) else None}
+    def metrics(self, weights, layers) -> dict[str, torch.Tensor]:
+        """What is reported of the weights, (K,) each; `layers` are their views (K, fan_out, fan_in)."""
+        found = {"penalty": self.penalty(weights)}
+        if self.small is not None:
+            small = sum((W.abs() <= self.small).flatten(1).sum(1) for W in layers)
+            found["small_weights"] = small.double() / sum(W[0].numel() for W in layers)
+        return found
 
-    def add_gradient(self, weights, grad, f) -> None:
-        """grad += l2 W, both (K, W) and f.l2 (K, 1)."""
+    def factors(self, lr) -> dict[str, torch.Tensor]:
+        """What a step uses, from the columns and lr (K, S), float64; None for what does nothing."""
+        subgradient, shrinks = (self.l1 > 0).any(), self.proximal and (self.l1 > 0).any()
+        return {
+            "l2": self.l2 if (self.l2 > 0).any() else None,
+            "l1": self.l1 if subgradient and not self.proximal else None,
+            "shrink": lr * self.l1 if shrinks else None,
+            "minus_shrink": -lr * self.l1 if shrinks else None,
+            "max_norm": self.max_norm if self.max_norm.isfinite().any() else None,
+        }
+
+    def add_gradient(self, weights, grad, f, scratch) -> None:
+        """grad += l2 W + l1 sign(W), all (K, W); f.l2 and f.l1 (K, 1)."""
         if f.l2 is not None:
             grad.addcmul_(weights, f.l2)
+        if f.l1 is not None:
+            grad.addcmul_(torch.sign(weights, out=scratch), f.l1)
 
-    def project(self, weights, f) -> None:
-        """Change the weights in place after the update."""
+    def project(self, weights, layers, f, scratch) -> None:
+        """Change the weights in place after the update: W <- sign(W) max(|W| - lr l1, 0), then max_norm."""
+        if f.shrink is not None:
+            weights.sub_(torch.clamp(weights, f.minus_shrink, f.shrink, out=scratch))
+        if f.max_norm is not None:
+            for W in layers:
+                scale_down(W, f.max_norm[:, :, None])
+
+    def smooth(self, t: torch.Tensor) -> torch.Tensor:
+        """The targets to train on, for targets t (S, K, m, B)."""
+        if not self.smooths:
+            return t
+        e = self.label_smoothing[:, :, None]
+        return t * (1 - e).to(t) + (e / t.shape[2]).to(t)
+
+    @property
+    def smooths(self) -> bool:
+        return bool((torch.as_tensor(self.label_smoothing) > 0).any())
+
+
+def scale_down(W: torch.Tensor, norm: torch.Tensor) -> None:
+    """Divide each unit's weights, W (K, fan_out, fan_in), in place so that their norm is at most `norm`."""
+    excess = torch.linalg.vector_norm(W, dim=2, keepdim=True).div_(norm)
+    W.div_(torch.fmax(excess, excess.new_ones(())))  # fmax ignores a NaN, as of an infinite norm over .inf

@@ -58,6 +58,10 @@ class Site:
         """A buffer (K, *shape)."""
         return aligned(self.rows, shape, self.like)
 
+    def number(self, value: float) -> torch.Tensor:
+        """A constant without dimensions: as an operand it costs less than a Python number."""
+        return torch.tensor(value, dtype=self.like.dtype, device=self.like.device)
+
     def column(self, name: str) -> torch.Tensor:
         """A hyperparameter as (K, 1, 1), in float64."""
         return self.columns[name].unflatten(1, (1, 1))
@@ -79,7 +83,7 @@ def aligned(rows: int, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tens
 class Box:
     """Base of all boxes: `output_shape` and `parameters` describe it, `fprop` and `bprop` do the work."""
 
-    stochastic = False  # a training batch brings `uniforms`, one for every input unit and example
+    noise_shape: tuple[int, ...] | None = None  # once bound: of the `uniforms` that each step brings, if any
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the output for inputs of these shapes, all without K and B."""

@@ -141,7 +141,7 @@ class Graph:
             if readers[n] > 1 and useful[n] and site.training:
                 self._sums[n] = site.zeros(*node.shape, site.batch)
         self._values = [None] * len(self.nodes)
-        self.stochastic = [node for node in self.nodes[1:] if node.box.stochastic]
+        self.stochastic = [node for node in self.nodes[1:] if node.box.noise_shape]
 
     # ---- the two passes
 
