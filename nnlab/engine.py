@@ -47,7 +47,8 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
                 previous.copy_rows(torch.from_numpy(~back), population.state)
             stop = stopping.observe(population.stopping, metrics)
             ended = endings(population, epoch, metrics, stop)
-            record = Record(epoch, numbers(population), metrics, improved, ended, time.perf_counter() - start)
+            seconds, refit = time.perf_counter() - start, rows[0].refit > 0
+            record = Record(epoch, numbers(population), metrics, improved, ended, seconds, refit)
             leaving = np.isin(record.rows, list(ended))
             staying = np.flatnonzero(~leaving)
             if ended:
@@ -64,7 +65,8 @@ def numbers(population: Population) -> np.ndarray:
 def endings(population: Population, epoch: int, metrics, stop) -> dict[int, str]:
     """The rows that end with this epoch, and how."""
     lost = ~np.isfinite([metrics[m] for m in ("train_loss", "val_loss", "grad_norm")]).all(0)
-    last = epoch >= population.experiment.epochs
+    refit = np.array([row.refit for row in population.rows])
+    last = epoch >= np.where(refit, refit, population.experiment.epochs)
     ended = {}
     for k, row in enumerate(numbers(population)):
         if lost[k] or last[k] or (stop is not None and stop[k]):
@@ -102,7 +104,7 @@ class Trainer:
             "train_loss": loss,
             "train_error": self.measure.task.finish(error),
             "lr": lr[:, -1].numpy(),
-            "grad_norm": torch.linalg.vector_norm(self.grad, dim=1).double().cpu().numpy(),
+            "grad_norm": self.grad_norm.double().cpu().numpy(),
             **{name: value.cpu().numpy() for name, value in of_weights.items()},
         }
 
@@ -124,7 +126,8 @@ class Trainer:
         trace = aligned(count * len(theta), outputs, theta).unflatten(0, (count, -1))
         dz = aligned(len(theta), outputs, theta)
         targets = regularizer.smooth(chunk.t)
-        batches = zip(chunk.x, targets, chunk.weight, trace, self.factors(count, lr), strict=True)
+        columns = self.factors(count, lr)
+        batches, last = zip(chunk.x, targets, chunk.weight, trace, columns, strict=True), columns[-1]
         noise = self.noise(chunk, epoch)
         for x, t, weight, z, f in batches:
             for box, draws in noise:
@@ -133,7 +136,10 @@ class Trainer:
             loss.bprop(z, t, weight, out=dz)
             network.bprop(dz)
             regularizer.add_gradient(weights, weights_grad, f, spare)
+            if f is last:
+                self.grad_norm = torch.linalg.vector_norm(grad, dim=1)
             optimizer.clip(grad, f)
+            optimizer.decay(weights, f)
             optimizer.update(theta, grad, slots, f, scratch)
             regularizer.project(weights, self.layers, f, spare)
         state.t += count
@@ -147,7 +153,7 @@ class Trainer:
         e, padding = self.population.experiment, -steps % ALIGN
         lr = torch.nn.functional.pad(lr, (0, padding))
         t = self.population.state.t + torch.arange(1, steps + padding + 1)  # (K, S)
-        columns = e.optimizer.factors(lr, t) | e.regularizer.factors(lr)
+        columns = e.optimizer.factors(lr, t) | e.optimizer.limits() | e.regularizer.factors(lr)
         each = {name: self._per_step(c, steps) for name, c in columns.items()}
         return [SimpleNamespace(**{name: column[s] for name, column in each.items()}) for s in range(steps)]
 

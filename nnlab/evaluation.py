@@ -73,8 +73,13 @@ class Evaluator:
 
 
 def results(leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended) -> list[Result]:
-    """How these rows ended. The test set is looked at here, once, with the weights of the best epoch."""
-    tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test()
+    """How these rows ended. The test set is looked at here, once, with the weights of the best epoch.
+
+    A row that will be trained again is not tested yet, nor one that diverged in its first epoch.
+    """
+    evaluator = Evaluator(graph, leaving, leaving.best_theta, examples, threads)
+    final = [not row.experiment.refit or row.refit > 0 for row in leaving.rows]
+    tests = evaluator.test() if any(final) else []
     slots, _, _ = graph.layout()
     theta = leaving.best_theta.cpu()
     return [
@@ -87,7 +92,7 @@ def results(leaving: Population, graph: Graph, examples: Examples, threads, epoc
             epochs=epoch,
             best_epoch=int(leaving.best_epoch[k]),
             best={name: float(values[k]) for name, values in leaving.best.items()},
-            test=tests[k] if leaving.best_epoch[k] else {},
+            test=tests[k] if final[k] and leaving.best_epoch[k] else {},
             weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
             normalizer=examples.scaling(row.fold),
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from nnlab.autodiff.graph import Graph
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError, nearest
 from nnlab.fields import Part, control, make, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
-from nnlab.losses import LOSSES
+from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.regularizers import Regularizer
@@ -49,11 +52,12 @@ class Experiment(Part):
     schedule: Schedule = field(default_factory=Constant)
     stopping: Stopping = field(default_factory=Stopping)
     loss: str = static("auto", choices=("auto", *LOSSES))
-    metric: str = static("val_loss", choices=("val_loss", "val_error"))
+    metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
     epochs: int = control(50, low=1)
     batch_size: int | Literal["full"] = static(64, low=1)
     seed: int = static(0, low=0)
     seeds: int = static(1, low=1)
+    refit: bool = static(False)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
     threads: int | Literal["auto"] = static("auto", low=1)
@@ -69,17 +73,43 @@ class Experiment(Part):
         return Experiment(**{**config, **parts})
 
     def loss_for(self, dataset: Dataset):
-        """The loss: as named, else the model's, else what fits the data."""
+        """The loss: as named, else the model's, else what fits the data and the model's output map.
+
+        Raises `UserError` for what does not go together.
+        """
         name = next((n for n in (self.loss, self.model.loss) if n != "auto"), None)
-        name = name or ("cross_entropy" if dataset.classes else "squared_error")
-        loss = LOSSES[name]()
-        if loss.needs_classes and not dataset.classes:
-            asked = f"loss = '{name}'" if self.loss == name else f"model = '{self.model.name}'"
+        loss, output = LOSSES[name or self._usual_loss(dataset)](), self.model.output
+        if not dataset.classes:
+            self._refuse_what_needs_classes(loss)
+        if loss.map and output not in ("auto", loss.map):
             raise UserError(
-                f"{asked} needs classes, but data '{self.data.name}' has numbers as targets; "
-                f"allowed with them: loss=squared_error with model=mlp or model=linear"
+                f"model.output = '{output}' does not go with loss = '{loss.name}', which has {loss.map} "
+                f"built in; allowed: model.output=auto, or loss={LOSS_OF.get(output, 'squared_error')}"
             )
         return loss
+
+    def _usual_loss(self, dataset: Dataset) -> str:
+        output = "softmax" if self.model.output == "auto" else self.model.output
+        return LOSS_OF.get(output, "squared_error") if dataset.classes else "squared_error"
+
+    def _refuse_what_needs_classes(self, loss) -> None:
+        asked = f"loss = '{loss.name}'" if self.loss == loss.name else f"model = '{self.model.name}'"
+        wrong = {
+            asked: loss.needs_classes,
+            f"model.output = '{self.model.output}'": self.model.output in ("softmax", "sparsemax"),
+            "regularizer.label_smoothing above 0": self.regularizer.smooths,
+        }
+        for what in [what for what, is_wrong in wrong.items() if is_wrong]:
+            raise UserError(
+                f"{what} needs classes, but data '{self.data.name}' has numbers as targets; "
+                f"allowed with them: loss=squared_error or absolute_error with model=mlp or model=linear"
+            )
+
+    def graph(self, dataset: Dataset) -> Graph:
+        """The network for these data. A map that the loss has built in is no box of it."""
+        output = self.model.output
+        boxed = "identity" if output == "auto" or self.loss_for(dataset).map else output
+        return self.model.graph(*dataset.sizes, boxed)
 
     def rows(self, dataset: Dataset) -> list[Row]:
         """Every seed on every fold of every repeat."""
@@ -95,6 +125,13 @@ class Row:
     seed: int
     fold: Fold
     number: int = 0  # in the fit
+    refit: int = 0  # it is trained again, for so many epochs, on its training and validation examples
+
+    def again(self, epochs: int) -> Row:
+        """This row once more, with nothing held back, for as many epochs as were best."""
+        everything = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
+        e = replace(self.experiment, metric="last", stopping=Stopping())
+        return replace(self, experiment=e, fold=replace(self.fold, train=everything), refit=epochs)
 
     @property
     def batch(self) -> int:
@@ -117,7 +154,7 @@ class Row:
         """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        own = (e.loss, e.metric, e.device, e.dtype, e.threads)
+        own = (e.loss, e.metric, e.device, e.dtype, e.threads, self.refit > 0)
         return groups + own + (self.batch, self.steps, self.evaluated)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -37,13 +38,25 @@ class Fit:
         self.results: list[Result] = []
 
     def __iter__(self) -> Iterator[Record]:
+        yield from self._run(self.rows, self.results)
+        chosen = {result.row: result for result in self.results}
+        again = [
+            row.again(chosen[row.number].best_epoch)
+            for row in self.rows
+            if row.experiment.refit and chosen[row.number].status != "diverged"
+        ]
+        refitted: list[Result] = []
+        yield from self._run(again, refitted)
+        chosen |= {r.row: replace(chosen[r.row], test=r.test, weights=r.weights) for r in refitted}
+        self.results[:] = [chosen[row] for row in sorted(chosen)]
+
+    def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
         threads = threads_for(self.experiments[0])
         processes = threads if self.device.type == "cpu" else 1
-        shares = stacks(self.rows, self.datasets, processes)
+        shares = stacks(rows, self.datasets, processes)
         alone = processes == 1 or len(shares) == 1
         jobs = [partial(self._train, rows, threads if alone else 1) for rows in shares]
-        yield from side_by_side(jobs, processes, self.results)
-        self.results.sort(key=lambda result: result.row)
+        yield from side_by_side(jobs, processes, finished)
 
     def _train(self, rows: list[Row], threads: int, finished: list[Result]) -> Iterator[Record]:
         e = rows[0].experiment

@@ -79,7 +79,8 @@ class Population:
 
     def keep_best(self, epoch: int, metrics: dict[str, np.ndarray]) -> np.ndarray:
         """Remember the weights of rows whose metric is the lowest so far; which they are, (K,) bool."""
-        value = metrics[self.experiment.metric]
+        last = self.experiment.metric == "last"
+        value = np.full(len(self), -epoch) if last else metrics[self.experiment.metric]
         improved = value < self.best_value
         if improved.any():
             which = slice(None) if improved.all() else torch.from_numpy(improved)
@@ -142,4 +143,4 @@ def _draw(init, seed: int, name: str, parameter) -> torch.Tensor:
         return torch.full(parameter.shape, init.bias, dtype=torch.float64)
     random = stream(seed, "init", name)
     p = parameter
-    return torch.from_numpy(init.draw(random, p.shape, p.fan_in, p.fan_out, p.activation))
+    return torch.from_numpy(init.weights(random, p.shape, p.fan_in, p.fan_out, p.activation))

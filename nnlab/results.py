@@ -18,7 +18,7 @@ class Record:
         val_loss     mean data loss of the validation set after the epoch
         val_error    its error
         lr           learning rate of the epoch's last step
-        grad_norm    norm of the objective's gradient in the last step
+        grad_norm    norm of the objective's gradient in the last step, before clipping
         penalty      lambda * Omega(theta) after the epoch
     """
 
@@ -28,6 +28,7 @@ class Record:
     improved: np.ndarray  # (n,) bool: the best epoch of the row so far
     ended: dict[int, str] = field(default_factory=dict)  # row -> finished, stopped, diverged
     seconds: float = 0.0  # since training began
+    refit: bool = False  # trained again on the validation examples too, so those measure nothing now
 
     def __getattr__(self, name):
         try:
