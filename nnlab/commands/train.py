@@ -34,7 +34,8 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     ):
         run.start(settings, command)
         for record in fit:
-            for reader in (run, board, console):
+            # Curves end with the search for the best epoch: what a refit validates on, it trains on.
+            for reader in (run,) if record.refit else (run, board, console):
                 reader.record(record)
         summary = summarize(fit.results)
         run.close(summary, fit.results)

@@ -49,7 +49,7 @@ class RunFolder:
         columns = [np.asarray(values).tolist() for values in record.metrics.values()]
         lines = []
         for row, *values in zip(np.asarray(record.rows).tolist(), *columns, strict=True):
-            line = {"epoch": record.epoch, "row": row}
+            line = {"epoch": record.epoch, "row": row} | ({"refit": True} if record.refit else {})
             line |= zip(record.metrics, map(_finite, values), strict=True)
             lines.append(json.dumps(line, allow_nan=False) + "\n")
         self._metrics.write("".join(lines).encode())
