@@ -18,16 +18,28 @@ _HOMES = {
     "nnlab.fitting": ("Fit", "fit"),
     "nnlab.experiment": ("Experiment",),
     "nnlab.results": ("Record", "Result"),
-    "nnlab.errors": ("UserError",),
-    "nnlab.data.sources": ("Data", "Dataset", "Diabetes", "Digits"),
+    "nnlab.errors": ("Advice", "UserError"),
+    "nnlab.data.sources": (
+        "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line", "Moons",
+        "Noise", "Npz", "Spirals", "Wine",
+    ),
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "Split"),
     "nnlab.models": ("MLP", "Linear", "Logistic", "Model"),
-    "nnlab.initializers": ("Auto", "GlorotUniform", "HeNormal", "Init"),
+    "nnlab.initializers": (
+        "Auto", "ConstantInit", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Init",
+        "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
+    ),
     "nnlab.regularizers": ("Regularizer",),
-    "nnlab.optimizers": ("SGD", "Adam", "Momentum", "Optimizer", "RMSProp"),
-    "nnlab.schedules": ("Constant", "Cosine", "HalveAndGoBack", "Schedule"),
+    "nnlab.optimizers": (
+        "SGD", "AMSGrad", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Lion", "Momentum", "NAdam", "Nesterov",
+        "Optimizer", "RMSProp",
+    ),
+    "nnlab.schedules": (
+        "Constant", "Cosine", "ExponentialDecay", "HalveAndGoBack", "HalveOnRise", "InverseTimeDecay",
+        "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay", "simulate",
+    ),
     "nnlab.stopping": ("Patience", "Stopping"),
-}
+}  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*_HOME_OF, "__version__"]
 

@@ -1,6 +1,7 @@
 """The one training loop. No files, no printing: it yields a `Record` each epoch.
 
-A step is: data gradient, penalty, update, projection. Everything is (K, ...): all rows of the stack at once.
+A step is: data gradient, penalty, clipping, decay, update, projection. Everything is (K, ...): all rows of
+the stack at once.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
     """Train `rows`, of one structure, in lockstep; append each row's `Result` to `finished` as it ends."""
     graph = rows[0].experiment.graph(examples.dataset)
     start, epoch, staying = time.perf_counter(), 0, np.arange(len(rows))
+    every = rows[0].experiment.histograms
     with computing():
         population = Population.create(rows, graph, examples.like)
         previous = population.state  # as the previous epoch left it, to go back to
@@ -39,6 +41,7 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
                 population, previous = population.select(staying), previous.select(staying)
                 trainer = Trainer(graph, population, examples, threads)
             metrics = trainer.epoch(epoch) | trainer.evaluator.validate()
+            histograms = trainer.evaluator.histograms() if every and epoch % every == 0 else {}
             improved = population.keep_best(epoch, metrics)
             schedule, stopping = population.experiment.schedule, population.experiment.stopping
             back = schedule.observe(population.schedule, metrics)
@@ -48,7 +51,7 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
             stop = stopping.observe(population.stopping, metrics)
             ended = endings(population, epoch, metrics, stop)
             seconds, refit = time.perf_counter() - start, rows[0].refit > 0
-            record = Record(epoch, numbers(population), metrics, improved, ended, seconds, refit)
+            record = Record(epoch, numbers(population), metrics, improved, ended, seconds, refit, histograms)
             leaving = np.isin(record.rows, list(ended))
             staying = np.flatnonzero(~leaving)
             if ended:

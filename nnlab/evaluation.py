@@ -8,9 +8,10 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Examples, evaluation
+from nnlab.histograms import histograms
 from nnlab.metrics import TASKS
 from nnlab.population import Population
-from nnlab.results import Result
+from nnlab.results import Histograms, Result
 
 
 class Measure:
@@ -42,6 +43,7 @@ class Evaluator:
         self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
         self.measure = Measure(population, examples)
+        self.theta, self.slots = theta, graph.layout()[0]
 
     def validate(self) -> dict[str, np.ndarray]:
         """Mean loss and error of every row on its validation set."""
@@ -50,6 +52,22 @@ class Evaluator:
             sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
         loss, error = sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.measure.task.finish(error)}
+
+    def histograms(self) -> dict[str, Histograms]:
+        """Of every row: each parameter, and what each box puts out on the validation set."""
+        return histograms(len(self.rows), self._pieces)
+
+    def _pieces(self):
+        """Those numbers as (name, row, values), in as many pieces as there are batches."""
+        for name, slot in self.slots.items():
+            for k, values in enumerate(slot.view(self.theta).cpu().numpy()):
+                yield f"parameters/{name}", k, values
+        for batch in evaluation(self.examples, self.rows, "validation"):
+            self.network.fprop(batch.x)
+            examples = (batch.weight[:, 0] > 0).cpu().numpy()  # (1 or K, B): what fills a batch up is none
+            for name, y in self.network.outputs().items():
+                for k, values in enumerate(y.cpu().numpy()):
+                    yield f"activations/{name}", k, values[..., examples[k % len(examples)]]
 
     def test(self) -> list[dict]:
         """Every row's report on its test set: the loss, and what the task reports."""

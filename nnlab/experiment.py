@@ -16,6 +16,7 @@ from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
+from nnlab.plugins import lookup
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.stopping import RULES, Stopping
@@ -51,13 +52,14 @@ class Experiment(Part):
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: Schedule = field(default_factory=Constant)
     stopping: Stopping = field(default_factory=Stopping)
-    loss: str = static("auto", choices=("auto", *LOSSES))
+    loss: str = static("auto", choices=("auto", *LOSSES), plugins="loss")
     metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
     epochs: int = control(50, low=1)
     batch_size: int | Literal["full"] = static(64, low=1)
     seed: int = static(0, low=0)
     seeds: int = static(1, low=1)
     refit: bool = static(False)
+    histograms: int = static(0, low=0)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
     threads: int | Literal["auto"] = static("auto", low=1)
@@ -78,7 +80,7 @@ class Experiment(Part):
         Raises `UserError` for what does not go together.
         """
         name = next((n for n in (self.loss, self.model.loss) if n != "auto"), None)
-        loss, output = LOSSES[name or self._usual_loss(dataset)](), self.model.output
+        loss, output = lookup(LOSSES, "loss", name or self._usual_loss(dataset))(), self.model.output
         if not dataset.classes:
             self._refuse_what_needs_classes(loss)
         if loss.map and output not in ("auto", loss.map):
@@ -130,7 +132,7 @@ class Row:
     def again(self, epochs: int) -> Row:
         """This row once more, with nothing held back, for as many epochs as were best."""
         everything = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
-        e = replace(self.experiment, metric="last", stopping=Stopping())
+        e = replace(self.experiment, metric="last", stopping=Stopping(), histograms=0)
         return replace(self, experiment=e, fold=replace(self.fold, train=everything), refit=epochs)
 
     @property
@@ -154,7 +156,7 @@ class Row:
         """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        own = (e.loss, e.metric, e.device, e.dtype, e.threads, self.refit > 0)
+        own = (e.loss, e.metric, e.histograms, e.device, e.dtype, e.threads, self.refit > 0)
         return groups + own + (self.batch, self.steps, self.evaluated)
 
 

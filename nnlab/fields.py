@@ -20,7 +20,8 @@ from dataclasses import MISSING, field, fields, replace
 
 import numpy as np
 
-from nnlab.errors import UserError, nearest, unknown
+from nnlab import plugins
+from nnlab.errors import UserError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +34,15 @@ class Allowed:
     below: float = math.inf
     choices: tuple = ()
     infinite: bool = False
+    plugins: str = ""  # the group of which installed packages' classes are choices too
+
+    @property
+    def names(self) -> tuple:
+        return (*self.choices, *plugins.names(self.plugins))
 
     def holds(self, x) -> bool:
         if self.choices:
-            return x in self.choices
+            return x in self.choices or plugins.find(self.plugins, x) is not None
         if x == math.inf:
             return self.infinite
         return self.low <= x <= self.high and self.above < x < self.below
@@ -65,7 +71,8 @@ def control(default=MISSING, **range):
 
 
 def static(default=MISSING, **range):
-    """Structure: names, sizes, flags; `choices` lists what is allowed."""
+    """Structure: names, sizes, flags; `choices` lists what is allowed, and `plugins` is a group whose
+    installed classes are allowed too."""
     return _declare("static", default, range)
 
 
@@ -105,15 +112,18 @@ def checked(value, type_, allowed: Allowed, where: str):
             if not wrong:
                 return converted
             break
-    expected = " or ".join(_describe(option, allowed) for option in options)
-    hint = nearest(value, allowed.choices) if isinstance(value, str) and allowed.choices else ""
+    # In `str | tuple[str, ...]` the second is a list of the first.
+    listed = [option for option in options if typing.get_args(option)[:1] == options[:1]]
+    each = [_describe(option, allowed) for option in options if option not in listed]
+    expected = " or ".join(each + ["a list of them"] * len(listed))
+    hint = nearest(value, allowed.names) if isinstance(value, str) and allowed.choices else ""
     raise UserError(f"{where} = {_show(value)}: expected {expected}{hint if 'mean' in hint else ''}")
 
 
 def _within(x, allowed: Allowed) -> bool:
     if isinstance(x, str) and not allowed.choices:
         return True
-    return x in allowed.choices if isinstance(x, str) else allowed.holds(x) if not isinstance(x, bool) else True
+    return isinstance(x, bool) or allowed.holds(x)
 
 
 def _is_union(type_) -> bool:
@@ -147,12 +157,14 @@ def _describe(type_, allowed: Allowed) -> str:
         one = _describe(typing.get_args(type_)[0], allowed)
         return f"a list, each item {one}"
     if allowed.choices and type_ is str:
-        return "one of " + ", ".join(allowed.choices)
+        return "one of " + ", ".join(allowed.names)
     word = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}[type_]
     return f"{word} {allowed}".strip() if type_ in (int, float) else word
 
 
 def _show(value) -> str:
+    if isinstance(value, tuple):
+        value = list(value)
     return f"'{value}'" if isinstance(value, str) else "null" if value is None else str(value)
 
 
@@ -163,10 +175,7 @@ def make(classes: dict[str, type] | type, mapping, group: str):
     """
     mapping = dict(mapping)
     if isinstance(classes, dict):
-        name = mapping.pop("name", None)
-        if name not in classes:
-            raise unknown(group, name, classes)
-        classes = classes[name]
+        classes = plugins.lookup(classes, group, mapping.pop("name", None))
     known = [f.name for f in fields(classes)]
     for key in mapping:
         if key not in known:
@@ -187,7 +196,7 @@ def parts(whole) -> list[str]:
 
 def statics(part) -> tuple:
     """What rows of one stack must agree on: the class and its static fields."""
-    return (type(part).__name__, *(getattr(part, f.name) for f in fields(part) if kind(f) == "static"))
+    return (type(part), *(getattr(part, f.name) for f in fields(part) if kind(f) == "static"))
 
 
 def stack(many: list):

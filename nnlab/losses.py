@@ -14,7 +14,25 @@ import torch
 from nnlab.autodiff.activations import sparsemax
 
 
-class CrossEntropy:
+class Loss:
+    """Base of the losses."""
+
+    name: str
+    map: str | None = None  # the output map that is built in, if any
+    needs_classes = False
+
+    def predict(self, z):
+        """What the network answers: the outputs, or the map of them."""
+        return z
+
+    def fprop(self, z, t):
+        raise NotImplementedError
+
+    def bprop(self, z, t, weight, out):
+        raise NotImplementedError
+
+
+class CrossEntropy(Loss):
     """-sum_i t_i log p_i with p = softmax(z); its gradient is p - t. Units: nats."""
 
     name = "cross_entropy"
@@ -32,7 +50,7 @@ class CrossEntropy:
         return out.sub_(t).mul_(weight)
 
 
-class SparsemaxLoss:
+class SparsemaxLoss(Loss):
     """|z - t|^2 / 2 - |z - p|^2 / 2 with p = sparsemax(z); its gradient is p - t.
 
     How much further the target is from z than the nearest distribution: 0 as soon as z puts the right
@@ -56,7 +74,7 @@ class SparsemaxLoss:
         return out.sub_(t).mul_(weight)
 
 
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(Loss):
     """-sum_i t_i log p_i + (1 - t_i) log(1 - p_i) with p = sigmoid(z); its gradient is p - t. Nats.
 
     One output for each class, two classes included, and each its own yes or no: one against the rest.
@@ -77,15 +95,10 @@ class BinaryCrossEntropy:
         return out.sub_(t).mul_(weight)
 
 
-class SquaredError:
+class SquaredError(Loss):
     """mean_i (z_i - t_i)^2, without a half; its gradient is 2 (z - t) / m."""
 
     name = "squared_error"
-    map = None
-    needs_classes = False
-
-    def predict(self, z):
-        return z
 
     def fprop(self, z, t):
         return (z - t).square_().mean(-2)
@@ -94,15 +107,10 @@ class SquaredError:
         return torch.sub(z, t, out=out).mul_(weight).mul_(2 / z.shape[-2])
 
 
-class AbsoluteError:
+class AbsoluteError(Loss):
     """mean_i |z_i - t_i|; its gradient is sign(z - t) / m, 0 where they are equal."""
 
     name = "absolute_error"
-    map = None
-    needs_classes = False
-
-    def predict(self, z):
-        return z
 
     def fprop(self, z, t):
         return (z - t).abs_().mean(-2)

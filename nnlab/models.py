@@ -5,34 +5,54 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnlab.autodiff.activations import ACTIVATIONS
+from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.dropout import Dropout
+from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
+from nnlab.errors import UserError
 from nnlab.fields import Part, static
+from nnlab.plugins import lookup
 
 
 @dataclass(frozen=True)
 class Model(Part):
-    """Base of the models. `loss` is the one it is made for, if any; else the data decide."""
+    """Base of the models. `loss` is the one it is made for, if any; else the data and `output` decide.
+
+    `output` is the map at the end of the network, `auto` for the one that the loss has built in, if any.
+    """
 
     group: ClassVar[str] = "model"
     loss: ClassVar[str] = "auto"
+    output = "auto"  # no annotation: as a field of MLP it must come after `hidden`
 
-    def graph(self, inputs: int, outputs: int) -> Graph:
+    def graph(self, inputs: int, outputs: int, output: str = "identity") -> Graph:
+        """The network; `output` is the map that is its last box. See `Experiment.graph`."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class MLP(Model):
-    """x -> [affine -> activation -> dropout] for each hidden layer -> affine."""
+    """x -> [affine -> activation -> dropout] for each hidden layer -> affine -> output map.
+
+    `activation` is one for all hidden layers, or a list with one for each.
+    """
 
     name: ClassVar[str] = "mlp"
     hidden: tuple[int, ...] = static((64,), low=1)
-    activation: str = static("relu", choices=tuple(ACTIVATIONS))
+    activation: str | tuple[str, ...] = static("relu", choices=tuple(ACTIVATIONS), plugins="activation")
+    output: str = static("auto", choices=("auto", *OUTPUTS))
 
-    def graph(self, inputs, outputs):
-        return perceptron(inputs, self.hidden, outputs, self.activation)
+    def __post_init__(self):
+        super().__post_init__()
+        layers, given = self.hidden, self.activation
+        if isinstance(given, tuple) and len(given) != len(layers):
+            raise UserError(
+                f"model.activation = [{', '.join(given)}]: expected one for each hidden layer, "
+                f"but model.hidden = {list(layers)} has {len(layers)}, not {len(given)}"
+            )
+
+    def graph(self, inputs, outputs, output="identity"):
+        return perceptron(inputs, self.hidden, outputs, self.activation, output)
 
 
 @dataclass(frozen=True)
@@ -42,8 +62,8 @@ class Linear(Model):
     name: ClassVar[str] = "linear"
     loss: ClassVar[str] = "squared_error"
 
-    def graph(self, inputs, outputs):
-        return perceptron(inputs, (), outputs)
+    def graph(self, inputs, outputs, output="identity"):
+        return perceptron(inputs, (), outputs, output=output)
 
 
 @dataclass(frozen=True)
@@ -53,20 +73,26 @@ class Logistic(Model):
     name: ClassVar[str] = "logistic"
     loss: ClassVar[str] = "cross_entropy"
 
-    def graph(self, inputs, outputs):
-        return perceptron(inputs, (), outputs)
+    def graph(self, inputs, outputs, output="identity"):
+        return perceptron(inputs, (), outputs, output=output)
 
 
 MODELS = {model.name: model for model in (MLP, Linear, Logistic)}
 
 
-def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int, activation: str = "identity") -> Graph:
-    """A chain of affine boxes, `activation` and dropout after each but the last."""
+def perceptron(inputs: int, hidden, outputs: int, activation="identity", output: str = "identity") -> Graph:
+    """A chain of affine boxes, an activation and dropout after each but the last, `output` after the last.
+
+    `activation` is a name for all of `hidden`, or a tuple with one for each.
+    """
+    activations = (activation,) * len(hidden) if isinstance(activation, str) else activation
     graph = Graph((inputs,))
-    last = graph.input
-    for n, units in enumerate(hidden, start=1):
-        last = graph.add(f"hidden{n}", Affine(units, activation), last)
-        last = graph.add(f"{activation}{n}", ACTIVATIONS[activation](), last)
+    last = graph.add("input_dropout", Dropout("input_dropout"), graph.input)
+    for n, (units, activation) in enumerate(zip(hidden, activations, strict=True), start=1):
+        last = graph.add(f"hidden{n}", DropConnect(Affine(units, activation)), last)
+        last = graph.add(f"{activation}{n}", lookup(ACTIVATIONS, "activation", activation)(), last)
         last = graph.add(f"dropout{n}", Dropout(), last)
-    graph.add("output", Affine(outputs), last)
+    last = graph.add("output", Affine(outputs), last)
+    if output != "identity":
+        graph.add(output, OUTPUTS[output](), last)
     return graph

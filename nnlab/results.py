@@ -8,6 +8,14 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Histograms:
+    """A histogram of each row: `counts` (n, bins) whole numbers between `edges` (n, bins + 1)."""
+
+    counts: np.ndarray
+    edges: np.ndarray
+
+
+@dataclass(frozen=True)
 class Record:
     """One epoch of the rows that were training in it.
 
@@ -20,6 +28,10 @@ class Record:
         lr           learning rate of the epoch's last step
         grad_norm    norm of the objective's gradient in the last step, before clipping
         penalty      lambda * Omega(theta) after the epoch
+        small_weights  with regularizer.small: the share of weights no larger than that
+
+    `histograms` are of each parameter after the epoch, `parameters/hidden1.weight`, and of each box's
+    outputs on the validation set, `activations/relu1`: in the epochs that `experiment.histograms` asks for.
     """
 
     epoch: int  # 1, 2, ...
@@ -29,6 +41,7 @@ class Record:
     ended: dict[int, str] = field(default_factory=dict)  # row -> finished, stopped, diverged
     seconds: float = 0.0  # since training began
     refit: bool = False  # trained again on the validation examples too, so those measure nothing now
+    histograms: dict[str, Histograms] = field(default_factory=dict)
 
     def __getattr__(self, name):
         try:

@@ -8,11 +8,24 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nnlab.autodiff.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
+from nnlab.autodiff.activations import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Sparsemax,
+    Tanh,
+)
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import ALIGN, Site
 from nnlab.autodiff.combine import Add, Multiply
-from nnlab.autodiff.dropout import Dropout
+from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph, Slot
 from nnlab.data.sources import Data, Dataset
 from nnlab.fields import static
@@ -32,14 +45,41 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def rates(rows):
+    """The columns of a site: 0.4 for the first row, 0 for the last."""
+    column = torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None]
+    return dict.fromkeys(("dropout", "dropconnect"), column)
+
+
 def affine(box, p, x):
     pairs = zip(x.expand(len(p["weight"]), -1, -1), p["weight"], p["bias"], strict=True)
     return torch.stack([F.linear(one.T, W, b[:, 0]).T for one, W, b in pairs])
 
 
 def dropout(box, p, x):
-    rate = box.columns["dropout"][:, :, None]
+    rate = rates(len(x))[box.name][:, :, None]
     return torch.where(box.uniforms < rate, torch.zeros_like(x), x / (1 - rate))
+
+
+def dropconnect(box, p, x):
+    if isinstance(box, Affine):  # what it is when not training
+        return affine(box, p, x)
+    return affine(box.box, p | {"weight": dropout(box, p, p["weight"])}, x)
+
+
+def simplex(z):
+    """The nearest point of the simplex to z (K, m, B), by its definition: sum_i max(z_i - tau, 0) = 1.
+
+    The support is found first, by bisection for tau; then tau follows, which autograd can differentiate.
+    """
+    low, high = z.detach().amin(1, keepdim=True) - 1, z.detach().amax(1, keepdim=True)
+    for _ in range(80):
+        tau = (low + high) / 2
+        much = (z.detach() - tau).clamp_min(0).sum(1, keepdim=True) > 1
+        low, high = torch.where(much, tau, low), torch.where(much, high, tau)
+    support = z.detach() > (low + high) / 2
+    tau = (torch.where(support, z, 0).sum(1, keepdim=True) - 1) / support.sum(1, keepdim=True)
+    return torch.where(support, z - tau, 0)
 
 
 # Every box: its output from (box, parameters by name, *inputs), all (K, ., B), in torch's own functions.
@@ -49,7 +89,15 @@ REFERENCES = {
     ReLU: lambda box, p, x: F.relu(x),
     Sigmoid: lambda box, p, x: F.sigmoid(x),
     Tanh: lambda box, p, x: F.tanh(x),
+    LeakyReLU: lambda box, p, x: F.leaky_relu(x),
+    ELU: lambda box, p, x: F.elu(x),
+    GELU: lambda box, p, x: F.gelu(x),
+    SiLU: lambda box, p, x: F.silu(x),
+    Softplus: lambda box, p, x: F.softplus(x),
+    Softsign: lambda box, p, x: F.softsign(x),
     Softmax: lambda box, p, x: F.softmax(x, 1),
+    Sparsemax: lambda box, p, x: simplex(x),
+    DropConnect: dropconnect,
     Dropout: dropout,
     Add: lambda box, p, *x: torch.stack(x).sum(0),
     Multiply: lambda box, p, a, b: a * b,
@@ -92,14 +140,12 @@ def bind(box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1)
     for slot in slots.values():
         slot.view(theta)[:] = torch.randn(rows, *slot.parameter.shape, generator=random, dtype=torch.float64)
         gaps[slot.start : slot.start + slot.parameter.size] = False
-    columns = {"dropout": torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None]}
     views = [{name: slot.view(matrix) for name, slot in slots.items()} for matrix in (theta, grad)]
     needs = needs or (True,) * len(shapes)
-    site = Site(rows, batch, training, DOUBLE, columns, threads, *views, needs)
+    site = Site(rows, batch, training, DOUBLE, rates(rows), threads, *views, needs)
     bound = box.bind(site, *shapes)
-    bound.columns = columns
-    if bound.stochastic:
-        bound.uniforms = torch.rand(rows, *shapes[0], batch, generator=random, dtype=torch.float64)
+    if bound.noise_shape:
+        bound.uniforms = torch.rand(rows, *bound.noise_shape, generator=random, dtype=torch.float64)
     return Bound(bound, *views, gaps, grad)
 
 

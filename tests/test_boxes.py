@@ -3,16 +3,33 @@
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
+import scipy.optimize
 import torch
 from networks import REFERENCES, assert_near, bind, central, one_thread  # noqa: F401
 
 import nnlab.autodiff
-from nnlab.autodiff.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
+from nnlab.autodiff.activations import (
+    ACTIVATIONS,
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Sparsemax,
+    Tanh,
+    sparsemax,
+)
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Multiply
-from nnlab.autodiff.dropout import Dropout
+from nnlab.autodiff.dropout import DropConnect, Dropout
 
 CASES = {  # name: (box, shapes of its inputs)
     "affine": (Affine(5), [(7,)]),
@@ -24,9 +41,19 @@ CASES = {  # name: (box, shapes of its inputs)
     "relu-table": (ReLU(), [(3, 5)]),
     "sigmoid": (Sigmoid(), [(7,)]),
     "tanh": (Tanh(), [(13,)]),
+    "leaky_relu": (LeakyReLU(), [(7,)]),
+    "elu": (ELU(), [(7,)]),
+    "gelu": (GELU(), [(7,)]),
+    "silu": (SiLU(), [(7,)]),
+    "softplus": (Softplus(), [(7,)]),
+    "softsign": (Softsign(), [(7,)]),
     "softmax": (Softmax(), [(7,)]),
     "softmax-one": (Softmax(), [(1,)]),
+    "sparsemax": (Sparsemax(), [(7,)]),
+    "sparsemax-one": (Sparsemax(), [(1,)]),
     "dropout": (Dropout(), [(7,)]),
+    "dropconnect": (DropConnect(Affine(5)), [(7,)]),
+    "dropconnect-to-one": (DropConnect(Affine(1)), [(7,)]),
     "add": (Add(), [(7,)] * 2),
     "add-three": (Add(), [(5,)] * 3),
     "multiply": (Multiply(), [(7,)] * 2),
@@ -140,9 +167,11 @@ def test_without_training_a_box_does_the_same_and_dropout_nothing(case):
     x, _ = inputs_and_dy(case, 3, 11)
     b = bind(*case, 3, 11, training=False)
     y = b.box.fprop(*x)
-    assert not b.box.stochastic
+    assert not b.box.noise_shape
     if isinstance(b.box, Dropout):
         assert torch.equal(y, x[0])
+    elif isinstance(case[0], DropConnect):
+        assert torch.equal(y, bind(case[0].box, case[1], 3, 11).box.fprop(*x))
     else:
         assert torch.equal(y, bind(*case, 3, 11).box.fprop(*x))
 
@@ -159,6 +188,49 @@ def test_dropout_keeps_the_mean():
     b = bind(Dropout(), [(1000,)], 2, 100)
     x = torch.ones(2, 1000, 100, dtype=torch.float64)
     assert b.box.fprop(x).mean((1, 2)).sub(1).abs().max() < 5 * (0.4 / 0.6 / 1e5) ** 0.5
+
+
+def test_dropconnect_keeps_the_mean_weight():
+    b = bind(DropConnect(Affine(300)), [(400,)], 2, 1)
+    b.theta["weight"].fill_(1)
+    b.box.fprop(torch.ones(2, 400, 1, dtype=torch.float64))
+    assert b.box.V.mean((1, 2)).sub(1).abs().max() < 5 * (0.4 / 0.6 / 1.2e5) ** 0.5
+    assert {round(v, 12) for v in b.box.V[0].unique().tolist()} == {0, round(1 / 0.6, 12)}
+
+
+ACTIVATE = {name: box for name, (box, _) in CASES.items() if name in ACTIVATIONS}
+
+
+@pytest.mark.parametrize("box", ACTIVATE.values(), ids=ACTIVATE)
+def test_activations_far_from_zero(box):
+    """Neither the value nor the derivative overflows, and both are those of torch in float64."""
+    x = torch.tensor([-800.0, -40, -5, -1e-8, 1e-8, 5, 40, 800], dtype=torch.float64).view(1, 1, -1)
+    leaf, b = x.clone().requires_grad_(), bind(box, [(1,)], 1, 8)
+    y = REFERENCES[type(box)](b.box, {}, leaf)
+    y.sum().backward()
+    assert_near(b.box.fprop(x), y.detach(), 9)  # torch takes softplus(x > 20) for x
+    assert_near(b.box.bprop(torch.ones_like(x))[0], leaf.grad, 8)
+
+
+def test_sparsemax_by_hand():
+    z = [[3.0, 0, 0], [0.5, 0.5, 0], [0.6, 0.2, -1], [1, 1, 1], [1e9, 1e9 - 0.5, 0]]
+    y = [[1, 0, 0], [0.5, 0.5, 0], [0.7, 0.3, 0], [1 / 3] * 3, [0.75, 0.25, 0]]
+    z, y = (torch.tensor(v, dtype=torch.float64).T for v in (z, y))
+    assert_near(sparsemax(z[None])[0], y, 14)
+
+
+def test_sparsemax_is_the_nearest_point_of_the_simplex():
+    """By scipy's quadratic programming, which knows nothing of sorting."""
+    random = np.random.default_rng(0)
+    for m in (2, 5, 9):
+        z = random.standard_normal(m) * 0.7
+        found = scipy.optimize.minimize(
+            lambda p, z=z: ((p - z) ** 2).sum(), np.full(m, 1 / m), jac=lambda p, z=z: 2 * (p - z),
+            bounds=[(0, 1)] * m, constraints={"type": "eq", "fun": lambda p: p.sum() - 1}, method="SLSQP",
+            options={"ftol": 1e-14},
+        )  # fmt: skip
+        y = sparsemax(torch.from_numpy(z)[:, None])[:, 0].numpy()
+        assert y.sum() == pytest.approx(1) and np.allclose(y, found.x, atol=1e-6)
 
 
 def test_a_large_product_on_two_threads():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 import torch
-from networks import assert_near, central, one_thread  # noqa: F401
+from networks import assert_near, central, one_thread, simplex  # noqa: F401
 from torch.nn import functional as F
 
 from nnlab.losses import LOSSES
@@ -40,7 +40,29 @@ def class_numbers(z, t):
     return F.cross_entropy(z, t.argmax(1), reduction="none")
 
 
+def sparsemax_loss(z, t):
+    """Martins and Astudillo 2016, eq. 22, for the class k; and with t in its place for distributions."""
+    p = simplex(z.T[None])[0].T
+    support = p > 0
+    tau = torch.where(support, z - p, 0).sum(1) / support.sum(1)  # the threshold
+    squares = torch.where(support, z**2 - tau[:, None] ** 2, 0).sum(1)
+    return -(t * z).sum(1) + squares / 2 + (t**2).sum(1) / 2
+
+
+def binary_cross_entropy(z, t):
+    return F.binary_cross_entropy_with_logits(z, t, reduction="none").sum(1)
+
+
+def absolute_error(z, t):
+    return F.l1_loss(z, t, reduction="none").mean(1)
+
+
 CASES = {  # name: (loss, targets, the same in torch)
+    "sparsemax_loss": ("sparsemax_loss", one_hot, by_example(sparsemax_loss)),
+    "sparsemax_loss-soft": ("sparsemax_loss", soft, by_example(sparsemax_loss)),
+    "binary_cross_entropy": ("binary_cross_entropy", one_hot, by_example(binary_cross_entropy)),
+    "binary_cross_entropy-soft": ("binary_cross_entropy", soft, by_example(binary_cross_entropy)),
+    "absolute_error": ("absolute_error", real, by_example(absolute_error)),
     "cross_entropy": ("cross_entropy", one_hot, by_example(class_numbers)),
     "cross_entropy-soft": (
         "cross_entropy", soft, by_example(lambda z, t: F.cross_entropy(z, t, reduction="none"))
@@ -116,6 +138,31 @@ def test_cross_entropy_of_large_logits_is_finite():
     z = torch.tensor([[[1e4], [-1e4]]])
     for t, expected in ((torch.tensor([[[1.0], [0.0]]]), 0), (torch.tensor([[[0.0], [1.0]]]), 2e4)):
         assert LOSSES["cross_entropy"]().fprop(z, t).item() == expected
+
+
+def test_losses_of_large_outputs_are_finite():
+    """Right: 0. Wrong by 20,000: that, or as much for each of the two outputs."""
+    z = torch.tensor([[[1e4], [-1e4]]])
+    right, wrong = torch.tensor([[[1.0], [0.0]]]), torch.tensor([[[0.0], [1.0]]])
+    for name, much in (("cross_entropy", 2e4), ("sparsemax_loss", 2e4), ("binary_cross_entropy", 2e4)):
+        loss = LOSSES[name]()
+        assert loss.fprop(z, right).item() == 0
+        assert loss.fprop(z, wrong).item() == pytest.approx(much, abs=2)
+        assert loss.bprop(z, wrong, torch.ones(1, 1, 1), torch.empty_like(z)).flatten().tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_of_a_loss_with_a_map_is_prediction_minus_target(name):
+    z, t, _ = drawn(one_hot, (2, 4, 5))
+    loss = LOSSES[name]()
+    if loss.map is None:
+        assert loss.predict(z) is z
+        return
+    gradient = loss.bprop(z, t, torch.ones(1, 1, 1).double(), torch.empty_like(z))
+    assert_near(gradient, loss.predict(z) - t, 14)
+    assert torch.equal(loss.predict(z).argmax(-2), z.argmax(-2))
+    if loss.map != "sigmoid":
+        assert_near(loss.predict(z).sum(-2), torch.ones(2, 5).double(), 14)
 
 
 # ---- metrics

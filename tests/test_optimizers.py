@@ -1,108 +1,23 @@
-"""Every optimiser against torch.optim and against its formula in numpy. A new one is a row of CASES.
+"""Every optimiser against torch.optim and against its formula in numpy. A new one is a row of `CASES`.
 
 Four rows with hyperparameters of their own are stacked, and compared with four optimisers of torch.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from networks import one_thread  # noqa: F401
+from optimizer_cases import CASES, WEIGHTS
 
 from nnlab.fields import stack
-from nnlab.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Optimizer, RMSProp
+from nnlab.optimizers import OPTIMIZERS
 
 STEPS, P, PADDED = 50, 23, slice(17, 23)  # the padded columns lie behind 17 parameters
 
 
-@dataclass
-class Case:
-    """An optimiser's four rows; its equations in numpy; the same in torch.optim, if torch has it."""
-
-    rows: list[Optimizer]
-    formula: Callable  # (optimizer, theta, lr) -> step(g, lr), which gives the next theta
-    torch: Callable | None = None  # (optimizer, parameters) -> torch's
-
-
-def sgd(o, theta):
-    def step(g, lr):
-        nonlocal theta
-        theta = theta - lr * g
-        return theta
-
-    return step
-
-
-def momentum(o, theta):
-    previous = theta
-
-    def step(g, lr):
-        nonlocal theta, previous
-        theta, previous = theta - lr * g + o.gamma * (theta - previous), theta
-        return theta
-
-    return step
-
-
-def divisor(o, v):
-    return np.sqrt(v + o.epsilon) if o.epsilon_inside_root else np.sqrt(v) + o.epsilon
-
-
-def rmsprop(o, theta):
-    v = 0
-
-    def step(g, lr):
-        nonlocal theta, v
-        v = o.gamma * v + (1 - o.gamma) * g**2
-        theta = theta - lr * g / divisor(o, v)
-        return theta
-
-    return step
-
-
-def adam(o, theta):
-    m, v, t = 0, 0, 0
-
-    def step(g, lr):
-        nonlocal theta, m, v, t
-        t += 1
-        m = o.beta1 * m + (1 - o.beta1) * g
-        v = o.beta2 * v + (1 - o.beta2) * g**2
-        m_hat, v_hat = m / (1 - o.beta1**t), v / (1 - o.beta2**t)
-        theta = theta - lr * m_hat / divisor(o, v_hat)
-        return theta
-
-    return step
-
-
-def rmsprops(inside):
-    values = [(1e-3, 0.9, 1e-8), (0.05, 0.99, 1e-2), (0.01, 0, 1e-4), (0.3, 0.5, 1.0)]
-    return [RMSProp(*row, epsilon_inside_root=inside) for row in values]
-
-
-def adams(inside):
-    values = [(1e-3, 0.9, 0.999, 1e-8), (0.1, 0.5, 0.9, 1e-3), (0.02, 0, 0.99, 1e-6), (0.3, 0.99, 0, 1.0)]
-    return [Adam(*row, epsilon_inside_root=inside) for row in values]
-
-
-CASES = {
-    "sgd": Case([SGD(lr) for lr in (0.01, 0.1, 0.5, 1e-4)], sgd, lambda o, p: torch.optim.SGD(p, o.lr)),
-    "momentum": Case(
-        [Momentum(*row) for row in [(0.01, 0.9), (0.1, 0.5), (0.02, 0), (1e-3, 0.99)]],
-        momentum, lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma),
-    ),
-    "rmsprop": Case(rmsprops(True), rmsprop),
-    "rmsprop-outside": Case(
-        rmsprops(False), rmsprop, lambda o, p: torch.optim.RMSprop(p, o.lr, alpha=o.gamma, eps=o.epsilon)
-    ),
-    "adam": Case(adams(True), adam),
-    "adam-outside": Case(
-        adams(False), adam, lambda o, p: torch.optim.Adam(p, o.lr, (o.beta1, o.beta2), eps=o.epsilon)
-    ),
-}  # fmt: skip
 WITH_TORCH = {name: case for name, case in CASES.items() if case.torch}
 
 every_optimizer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -134,6 +49,7 @@ def trained(rows, dtype=torch.float64, lr=None) -> list[torch.Tensor]:
         g = gradient(theta, step)
         kept = g.clone()
         f = SimpleNamespace(**{name: column.to(dtype) for name, column in factors.items()})
+        optimizer.decay(theta[:, :WEIGHTS], f)
         optimizer.update(theta, g, slots, f, scratch)
         assert torch.equal(g, kept)
         seen.append(theta.clone())
@@ -167,17 +83,31 @@ def test_every_optimizer_is_in_the_table():
 
 
 @pytest.mark.parametrize("case", WITH_TORCH.values(), ids=WITH_TORCH)
-def test_equals_torch(case):
-    parameters = [theta.clone().requires_grad_() for theta in start(4)]
-    optimizers = [case.torch(o, [p]) for o, p in zip(case.rows, parameters, strict=True)]
+def test_equals_torch(case, doubles):
+    parameters = [[part.clone().requires_grad_() for part in split(theta)] for theta in start(4)]
+    optimizers = [case.torch(o, p) for o, p in zip(case.rows, parameters, strict=True)]
     expected = []
     for step in range(1, STEPS + 1):
-        g = gradient(torch.stack([p.detach() for p in parameters]), step)
-        for p, own, optimizer in zip(parameters, g, optimizers, strict=True):
-            p.grad = own.clone()
+        thetas = torch.stack([torch.cat(p).detach() for p in parameters])
+        for p, g, optimizer in zip(parameters, gradient(thetas, step), optimizers, strict=True):
+            for part, own in zip(p, split(g), strict=True):
+                part.grad = own.clone()
             optimizer.step()
-        expected.append(torch.stack([p.detach().clone() for p in parameters]))
+        expected.append(torch.stack([torch.cat(p).detach() for p in parameters]))
     assert_close(trained(case.rows), expected, 1e-10)
+
+
+def split(row):
+    """Weights and biases."""
+    return row[:WEIGHTS], row[WEIGHTS:]
+
+
+@pytest.fixture
+def doubles():
+    """torch keeps NAdam's product of momenta in the default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @every_optimizer

@@ -5,10 +5,31 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    OneCycleLR,
+    PolynomialLR,
+    StepLR,
+)
 
 from nnlab.fields import stack
-from nnlab.schedules import SCHEDULES, Constant, Cosine, HalveAndGoBack, Progress
+from nnlab.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    ExponentialDecay,
+    HalveAndGoBack,
+    HalveOnRise,
+    InverseTimeDecay,
+    OneCycle,
+    PolynomialDecay,
+    Progress,
+    ReduceOnPlateau,
+    StepDecay,
+    simulate,
+)
 from nnlab.stopping import RULES, Patience, Stopping
 
 # ---- schedules
@@ -31,6 +52,18 @@ def cosine_of_torch(epochs, floor=0.0):
     return np.repeat(of_torch(CosineAnnealingLR, epochs, epochs, eta_min=floor), STEPS)
 
 
+def epochs_of_torch(kind, epochs, *arguments):
+    return np.repeat(of_torch(kind, epochs, *arguments), STEPS)
+
+
+def one_cycle_of_torch(epochs, *arguments):
+    """Its pct_start, div_factor, final_div_factor."""
+    names = ("pct_start", "div_factor", "final_div_factor")
+    own = dict(zip(names, arguments, strict=True)) | {"cycle_momentum": False}
+    updates = epochs * STEPS
+    return np.array(of_torch(OneCycleLR, updates, max_lr=1.0, total_steps=updates, **own))
+
+
 def warmup_of_torch(updates, warm):
     return np.array(of_torch(LinearLR, updates, start_factor=1 / warm, total_iters=warm - 1))
 
@@ -46,8 +79,39 @@ FIXED = {  # schedules that follow no metric: for each row, its epochs and every
         (Cosine(floor=floor), epochs, cosine_of_torch(epochs, floor))
         for floor, epochs in [(0.0, 10), (0.1, 50), (1.0, 7)]
     ],
+    "step": [
+        (StepDecay(), 25, epochs_of_torch(StepLR, 25, 10, 0.1)),
+        (StepDecay(every=3, factor=0.7), 11, epochs_of_torch(StepLR, 11, 3, 0.7)),
+        (StepDecay(every=1, factor=2.0), 4, np.repeat([1, 2, 4, 8], STEPS)),
+    ],
+    "exponential": [
+        (ExponentialDecay(gamma=gamma), epochs, epochs_of_torch(ExponentialLR, epochs, gamma))
+        for gamma, epochs in [(0.95, 30), (0.5, 4), (1.0, 3)]
+    ],
+    "inverse-time": [
+        (InverseTimeDecay(decay=decay), epochs, 1 / (1 + decay * np.arange(epochs * STEPS)))
+        for decay, epochs in [(1e-6, 30), (0.5, 4), (0, 3)]
+    ],
+    "polynomial": [
+        (PolynomialDecay(power=power), epochs, epochs_of_torch(PolynomialLR, epochs, epochs, power))
+        for power, epochs in [(1.0, 30), (0.5, 4), (2.3, 7)]
+    ] + [(PolynomialDecay(end=0.2), 4, np.repeat([1, 0.8, 0.6, 0.4], STEPS))],
+    "one-cycle": [
+        (OneCycle(*values), epochs, one_cycle_of_torch(epochs, *values))
+        for epochs, *values in [
+            (30, 0.3, 25.0, 1e4), (4, 0.5, 2.0, 3.0), (7, 0.9, 1.0, 10.0), (2, 0.0, 25.0, 1e4),
+            (1, 0.3, 25.0, 1e4),  # up to update -0.1
+        ]
+    ] + [(OneCycle(1.0, 4.0, 5.0), 1, [0.25, 0.625, 1])],
+    "one-cycle-warmup": [
+        (OneCycle(warmup=2.0), 9, one_cycle_of_torch(9, 0.3, 25.0, 1e4) * warmup_of_torch(27, 6)),
+    ],
     "cosine-warmup": [(Cosine(warmup=2.0), 9, cosine_of_torch(9) * warmup_of_torch(27, 6))],
 }  # fmt: skip
+HALVES = [  # the metrics of two rows, and their factor in every epoch
+    (HalveOnRise(), [5, 4, 6, 4.5, 4, 3], [1, 1, 1, 0.5, 0.5, 0.5]),
+    (HalveOnRise(factor=0.1), [1, 2, 3, 3, 0.5, 0.7], [1, 1, 0.1, 0.01, 0.01, 0.01]),
+]
 # Listeners: factor of every epoch and who goes back, for the metrics of two rows (a row of the table each).
 GOES_BACK = [
     (HalveAndGoBack(factor=0.5), [5, 4, 6, 4.5, 4, 3], [1, 1, 1, 0.5, 0.25, 0.25], [0, 0, 1, 1, 0, 0]),
@@ -57,7 +121,7 @@ GOES_BACK = [
 
 def test_every_schedule_is_in_the_table():
     fixed = {type(schedule) for rows in FIXED.values() for schedule, _, _ in rows}
-    assert fixed | {HalveAndGoBack} == set(SCHEDULES.values())
+    assert fixed | {HalveAndGoBack, HalveOnRise, ReduceOnPlateau} == set(SCHEDULES.values())
 
 
 def rates(schedule, state, epoch, epochs, chunk=STEPS) -> np.ndarray:
@@ -90,6 +154,63 @@ def test_halve_and_go_back_on_hand_made_metrics(metric):
         np.testing.assert_allclose(now, np.repeat(factor[:, None], STEPS, 1))
         others = {name: np.full(2, -epoch) for name in ("val_loss", "val_error")}
         assert schedule.observe(state, others | {metric: value}).tolist() == expected.astype(bool).tolist()
+
+
+def listened(schedules, values, metric) -> np.ndarray:
+    """(K, epochs): the factor of every epoch, for the metrics (epochs, K)."""
+    schedule, state = stack(schedules), stack(schedules).start(len(schedules))
+    assert not schedule.goes_back
+    total, seen = np.full(len(schedules), 99.0), []
+    for epoch, value in enumerate(values, start=1):
+        seen.append(rates(schedule, state, epoch, total)[:, 0])
+        others = {name: np.full(len(schedules), -epoch) for name in ("val_loss", "val_error")}
+        assert schedule.observe(state, others | {metric: value}) is None
+    return np.array(seen).T
+
+
+@pytest.mark.parametrize("metric", ["val_error", "val_loss"])
+def test_halve_on_rise_on_hand_made_metrics(metric):
+    rows, values, factors = zip(*HALVES, strict=True)
+    found = listened([replace(row, metric=metric) for row in rows], np.array(values).T, metric)
+    np.testing.assert_allclose(found, factors)
+
+
+PLATEAUS = [
+    ReduceOnPlateau(patience=0), ReduceOnPlateau(patience=2), ReduceOnPlateau(patience=1, factor=0.5),
+    ReduceOnPlateau(patience=1, cooldown=3), ReduceOnPlateau(patience=0, threshold=0.1, cooldown=1),
+    ReduceOnPlateau(patience=0, min_factor=0.05), ReduceOnPlateau(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", ["val_error", "val_loss"])
+def test_reduce_on_plateau_equals_torch(metric):
+    values = np.random.default_rng(0).gamma(3, size=(60, len(PLATEAUS))) * np.linspace(3, 1, 60)[:, None]
+    values[7] = np.nan
+    found = listened([replace(row, metric=metric) for row in PLATEAUS], values, metric)
+    for row, own, mine in zip(PLATEAUS, values.T, found, strict=True):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=row.factor, patience=row.patience, threshold=row.threshold,
+            cooldown=row.cooldown, min_lr=row.min_factor, eps=0.0,
+        )  # fmt: skip
+        expected = []
+        for value in own:
+            expected.append(optimizer.param_groups[0]["lr"])
+            scheduler.step(value)
+        np.testing.assert_allclose(mine, expected, rtol=1e-12)
+    assert len(np.unique(found)) > 10
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_simulation_of_a_fixed_schedule(name):
+    for schedule, epochs, expected in FIXED[name]:
+        np.testing.assert_allclose(simulate(schedule, epochs, STEPS), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_simulation_of_listeners():
+    for row, values, factors, *_ in HALVES + GOES_BACK:
+        np.testing.assert_allclose(simulate(row, 6, 2, values), np.repeat(factors, 2))
+        np.testing.assert_array_equal(simulate(row, 3, 2), np.ones(6))
 
 
 # ---- stopping rules

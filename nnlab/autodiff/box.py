@@ -99,7 +99,8 @@ class Box:
         box.y = site.zeros(*self.output_shape(*shapes), site.batch)
         wanted = [need and site.training for need in site.needs_dx]
         box.dx = tuple(
-            site.zeros(*shape, site.batch) if want else None for shape, want in zip(shapes, wanted, strict=True)
+            site.zeros(*shape, site.batch) if want else None
+            for shape, want in zip(shapes, wanted, strict=True)
         )
         box.settle(site, *shapes)
         return box

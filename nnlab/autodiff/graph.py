@@ -153,6 +153,18 @@ class Graph:
             values[n] = fprop(*[values[i] for i in inputs])
         return values[-1]
 
+    def outputs(self) -> dict[str, torch.Tensor]:
+        """What each box put out in the last `fprop`, (K, *shape, B) by name.
+
+        A box that passes its input on as it is, like dropout outside training, is left out.
+        """
+        values = self._values
+        return {
+            self.nodes[n].name: values[n]
+            for n, _, inputs in self._forward
+            if all(values[n] is not values[i] for i in inputs)
+        }
+
     def bprop(self, dy: torch.Tensor) -> None:
         """From the gradient dy (K, m, B) at the output, the gradient of every parameter, into grad."""
         gradients = {len(self.nodes) - 1: dy}

@@ -4,12 +4,12 @@ import copy
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hydra import compose, version
+from hydra import version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -17,12 +17,14 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from nnlab.commands import mistakes, overrides
+from nnlab.commands import mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 
@@ -42,16 +44,15 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
     """Each run that the command line asks for: one, or with `-m` every combination of values."""
     name = primary(config_name, args)
     with _hydra(config_name, args) as loader:
-        options = _options(loader)
-        read = overrides.read(args.overrides, options, args.multirun)
+        options, fixed = _options(loader), searchpath(args)
+        # Composing takes 0.2 s, setting a value nothing: compose once per combination of groups.
+        base = cache(lambda groups: plugged.composed(name, [*fixed, *groups]))
+        words = [*args.overrides, *_sweep_of_experiment(args, base)]
+        read = overrides.read(words, options, args.multirun)
         lines = [[override.input_line for override in read]]
         if args.multirun:
             lines = BasicSweeper.split_arguments(read, None)[0]
         reads = [overrides.read(line, options, False) for line in lines]
-
-        # Composing takes 0.2 s, setting a value nothing: compose once per combination of groups.
-        fixed = searchpath(args)
-        base = cache(lambda groups: compose(name, [*fixed, *groups], return_hydra_config=True))
         composed = [_composed(read, options, base) for read in reads]
         for number, config in enumerate(composed):
             _finish(config, number if args.multirun else None)
@@ -61,6 +62,21 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
         OmegaConf.copy_cache(composed[0], config)  # ${now:} is the same in all
         found.append(_cell(config, read, _without_overrides(config_name, args)))
     return found
+
+
+def _sweep_of_experiment(args: Namespace, base) -> list[str]:
+    """The values that an experiment's own file sweeps over, `hydra.sweeper.params`, as words.
+
+    A file with `hydra.mode: MULTIRUN` turns `-m` on, as in Hydra. The command line goes before it.
+    """
+    chosen = tuple(word for word in args.overrides if word.lstrip("+").startswith("experiment="))
+    if not chosen or any("," in word for word in chosen):
+        return []
+    config = base(chosen)
+    args.multirun = args.multirun or config.hydra.mode == RunMode.MULTIRUN
+    given = {word.lstrip("+").partition("=")[0] for word in args.overrides}
+    swept = (config.hydra.sweeper.get("params") or {}).items() if args.multirun else ()
+    return [f"{key}={values}" for key, values in swept if key not in given]
 
 
 def _without_overrides(config_name: str, args: Namespace) -> list[str]:
@@ -74,7 +90,11 @@ def checked(config_name: str, args: Namespace) -> list[str]:
     """The overrides of `args`, checked as far as one can without composing."""
     with _hydra(config_name, args) as loader:
         read = overrides.read(args.overrides, _options(loader), args.multirun)
-        return [override.input_line for override in read]
+        lines = [override.input_line for override in read]
+        if (args.config_dir or args.config_name) and not args.multirun:
+            with suppress(HydraException, OmegaConfBaseException):  # Hydra itself will say what is wrong
+                plugged.composed(primary(config_name, args), [*searchpath(args), *lines])
+        return lines
 
 
 def primary(config_name: str, args: Namespace) -> str:
@@ -115,7 +135,9 @@ def _options(loader: ConfigLoader) -> overrides.Options:
     @cache
     def options(group: str) -> list[str]:
         try:
-            return loader.get_group_options(group)
+            folders = loader.get_group_options(group, ObjectType.GROUP)
+            below = [f"{folder}/{name}" for folder in folders for name in options(f"{group}/{folder}")]
+            return loader.get_group_options(group) + below
         except OSError:  # a word too long for the name of a file
             return []
 

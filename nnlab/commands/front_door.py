@@ -1,9 +1,10 @@
 """The one place where Hydra meets nnlab: a command line in, plain settings and a run folder out.
 
-    run("train", argv, prepare, execute) -> exit code
+    run("train", argv, prepare, execute, compare) -> exit code
 
 `prepare(settings)` checks the settings of every run and returns what `execute` needs, before any
-folder exists; `execute(prepared, folder, settings, command)` runs one. Wrong input is one sentence on
+folder exists; `execute(prepared, folder, settings, command)` runs one; after all runs of `-m`,
+`compare({what differs: folder})` may say how they did. Wrong input is one sentence on
 stderr and exit code 2 (NNLAB_TRACEBACK=1 shows where it came from); nothing is left behind.
 """
 
@@ -12,6 +13,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,11 +26,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nnlab.commands import composing, folders, mistakes
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError
 from nnlab.paths import CONFIG_DIR
 
 
-def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable) -> int:
+def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable, compare=None) -> int:
     """Do what the command line `nnlab <config_name> <argv>` says; returns the exit code."""
     before = HydraConfig.instance().cfg
     try:
@@ -37,8 +39,9 @@ def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable)
             return _let_hydra_answer(config_name, args)
         with _one_sentence():
             cells = composing.cells(config_name, args)
-        prepared = [prepare(cell.settings) for cell in cells]
-        return _execute(cells, prepared, execute, args.multirun)
+        with _advice(config_name):
+            prepared = [prepare(cell.settings) for cell in cells]
+        return _execute(cells, prepared, execute, compare if args.multirun else None, args.multirun)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
@@ -68,6 +71,21 @@ def complete(config_name: str, line: str, argv: list[str]) -> int:
                 return _let_hydra_answer(config_name, asked)
     except Exception:
         return 1
+
+
+@contextlib.contextmanager
+def _advice(config_name: str) -> Iterator[None]:
+    """Advice is one line on stderr, once; other warnings stay as they are."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message, category, *place):
+            if not issubclass(category, Advice):
+                return others(message, category, *place)
+            print(f"nnlab {config_name}: advice: {message}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextlib.contextmanager
@@ -166,14 +184,23 @@ def _program(name: str) -> Iterator[None]:
         sys.argv[0] = before
 
 
-def _execute(cells: list[composing.Cell], prepared: list, execute: Callable, multirun: bool) -> int:
+def _execute(cells: list[composing.Cell], prepared: list, execute: Callable, compare, multirun: bool) -> int:
     """Run the cells one after another, each in its own folder; the first exit code that is not 0."""
     where = _folders_of_sweep(cells) if multirun else _folder_of_run(cells[0])
-    codes = []
+    codes, done = [], []
     for cell, ready, folder in zip(cells, prepared, where, strict=True):
         folders.describe(folder, cell.composed)
         codes.append(execute(ready, folder, cell.settings, cell.command) or 0)
+        done.append(folder)
+    if compare and len(cells) > 1:
+        compare(dict(zip(map(" ".join, _differences(cells)), done, strict=True)))
     return next((code for code in codes if code), 0)
+
+
+def _differences(cells: list[composing.Cell]) -> list[list[str]]:
+    """What was overridden in each cell and not in all of them."""
+    common = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
+    return [[line for line in cell.overrides if line not in common] for cell in cells]
 
 
 def _folder_of_run(cell: composing.Cell) -> Iterator[Path]:
@@ -189,9 +216,7 @@ def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
     HydraConfig.instance().set_config(first.composed)
     with _one_sentence():
         sweep = folders.sweep_folder(first.composed, "hydra.sweep.dir" in first.places)
-    common = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
-    for cell in cells:
-        differs = [line for line in cell.overrides if line not in common]
+    for cell, differs in zip(cells, _differences(cells), strict=True):
         HydraConfig.instance().set_config(cell.composed)
         with _one_sentence():
             exact = "hydra.sweep.subdir" in cell.places

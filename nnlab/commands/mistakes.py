@@ -6,6 +6,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
+from nnlab import plugins
 from nnlab.errors import nearest
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
@@ -20,8 +21,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if isinstance(error, MissingConfigException) and error.options:
-        name = (error.missing_cfg_file or "").rpartition("/")[2]
-        return _first_lines(str(error), 1) + nearest(name, error.options)
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        return _first_lines(str(error), 1) + nearest(name, {*error.options, *plugins.names(group)})
     twice = re.search(r"Multiple values for (\S+)\.|^(\S+) appears more than once", str(error))
     if twice:
         group = twice[1] or twice[2]

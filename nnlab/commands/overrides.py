@@ -12,6 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
+from nnlab import plugins
+from nnlab.commands import plugged
 from nnlab.errors import UserError, unknown
 
 COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
@@ -115,8 +117,8 @@ def _check_name(group: str, choice: str, options: Options) -> None:
     below, _, _ = choice.rpartition("/")
     if below and ".." not in below:
         names = [f"{below}/{name}" for name in options(f"{group}/{below}")] or names
-    if choice not in names:
-        raise unknown(group, choice, names)
+    if choice not in names and not plugged.offer(group, choice):
+        raise unknown(group, choice, {*names, *plugins.names(group)})
 
 
 def _plain(override: Override, options: Options) -> str:

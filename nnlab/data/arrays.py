@@ -16,6 +16,11 @@ from nnlab.data.normalization import CHOICES
 from nnlab.errors import UserError, nearest
 from nnlab.fields import static
 
+_DAMAGED = (  # what reading a file raises that is not what it seems
+    ValueError, TypeError, EOFError, OSError, RuntimeError, MemoryError, OverflowError, KeyError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Npz(Data):
@@ -49,7 +54,9 @@ class Npz(Data):
         if y.ndim == 1:
             return targets(y, self.task, f"{path}: y")
         if self.task == "classification":
-            raise UserError(f"{path}: y has the shape {y.shape}; data.task=classification takes one class a line")
+            raise UserError(
+                f"{path}: y has the shape {y.shape}, but data.task=classification takes ({len(y)},)"
+            )
         check_numbers(path, "y", y)
         return y.astype(np.float64), ()
 
@@ -57,14 +64,14 @@ class Npz(Data):
 def arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     """The named arrays of the file; nothing in it is executed."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
             for name in names:
                 if name not in file:
-                    raise UserError(f"{path} has no array {name}{nearest(name, file.files) if file.files else ''}")
+                    raise UserError(f"{path} has no array {name}{nearest(name, file.files or ['X', 'y'])}")
             return [_array(path, file, name) for name in names]
     except UserError:
         raise
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as e:
+    except _DAMAGED as e:
         raise UserError(f"{path} is not a file of numpy.savez, or it is damaged") from e
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.box import aligned
-from nnlab.data.normalization import statistics
-from nnlab.data.sources import Data, Dataset
+from nnlab.data.dataset import Data, Dataset
+from nnlab.data.normalization import NORMALIZATIONS, columns, statistics
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
@@ -44,37 +44,40 @@ class Examples:
     """The data set on its device, and each fold's normalisation."""
 
     def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
-        self.dataset, self.data, self.like = dataset, data, like
+        self.dataset, self.like = dataset, like
+        self.how = data.normalization, "none" if dataset.classes else data.target_normalization
         # Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
-        self.center = dataset.x.mean(0) * (data.normalization != "none")
-        self.x = _columns(dataset.x - self.center, like)
-        self.t = _columns(dataset.targets(), like)
+        self.x, self.center = _on_device(dataset.x, self.how[0], like)
+        self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
+        noisy = dataset.noisy is not None
+        self.t = _on_device(dataset.targets(noisy=True), "none", like)[0] if noisy else self.true
         self._scalings, self._sets = {}, {}
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
         """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples."""
         if fold.key not in self._scalings:
-            mean, scale = statistics(self.dataset.x[fold.train], self.data.normalization)
-            targets = self.dataset.targets()[fold.train]
-            how = "none" if self.dataset.classes else self.data.target_normalization
-            target_mean, target_scale = statistics(targets, how)
+            mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
+            target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
             self._scalings[fold.key] = {
                 "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
         return self._scalings[fold.key]
 
-    def gather(self, fold, numbers) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says."""
+    def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says.
+
+        Labels are those that training sees, label noise included, or the true ones.
+        """
         s = self.scaling(fold)
         index = torch.as_tensor(numbers, device=self.like.device)
-        x = self._normalized(self.x.index_select(1, index), s["mean"] - self.center, s["scale"])
-        t = self._normalized(self.t.index_select(1, index), s["target_mean"], s["target_scale"])
-        return x, t
+        x, t = self.x.index_select(1, index), (self.true if true else self.t).index_select(1, index)
+        x = self._normalized(x, s["mean"] - self.center, s["scale"])
+        return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
 
     def _normalized(self, gathered, mean, scale):
         if not mean.any() and (scale == 1).all():
             return gathered
-        column = [_columns(v[None], self.like) for v in (mean, 1 / scale)]
+        column = [torch.from_numpy(v[:, None]).to(self.like) for v in (mean, 1 / scale)]
         return gathered.sub_(column[0]).mul_(column[1])
 
     def evaluation(self, row, which: str) -> list[Batch]:
@@ -83,7 +86,7 @@ class Examples:
         if key not in self._sets:
             numbers = getattr(row.fold, which)
             size = -(-len(numbers) // row.evaluated) * row.evaluated
-            x, t = self.gather(row.fold, np.resize(numbers, size))
+            x, t = self.gather(row.fold, np.resize(numbers, size), true=which == "test")
             weight = (torch.arange(size, device=x.device) < len(numbers)).to(x) / len(numbers)
             parts = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
             self._sets[key] = [
@@ -161,9 +164,15 @@ class Batches:
         return out if len(gathered) > 1 else out.expand(-1, len(self.rows), -1, -1)
 
 
-def _columns(table: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    """(N, d) float64 on the host as (d, N) on the device."""
-    return torch.from_numpy(np.ascontiguousarray(table.T)).to(like)
+def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """(N, d) of any real dtype as (d, N) on the device, less what `how` centres it by; and that, (d,)."""
+    out = torch.empty(table.shape[::-1], dtype=like.dtype, device=like.device)
+    center = np.zeros(len(out))
+    for here, block in columns(table):
+        center[here], _ = NORMALIZATIONS[how](block)
+        block -= center[here]
+        out[here] = torch.from_numpy(block).to(like).T
+    return out, center
 
 
 def _own(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

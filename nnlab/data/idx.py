@@ -16,6 +16,7 @@ from nnlab.errors import UserError
 from nnlab.fields import static
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+WHAT = "one with the four files of MNIST's format"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Idx(Data):
     path: str | None = static(None)
 
     def read(self):
-        folder = path_of(self.path, "FOLDER, one with the four files of MNIST's format")
+        folder = path_of(self.path, f"FOLDER, {WHAT}")
         (x, y), (test_x, test_y) = (examples(folder, part) for part in ("train", "t10k"))
         if x.shape[1:] != test_x.shape[1:]:
             sizes = " and ".join("x".join(map(str, images.shape[1:])) for images in (x, test_x))
@@ -63,7 +64,7 @@ def found(folder: Path, name: str) -> Path:
         if file.is_file():
             return file
     if folder.is_file():
-        raise UserError(f"data.path = '{folder}' is a file: give the folder with the four files of MNIST's format")
+        raise UserError(f"data.path = '{folder}' is a file: write data.path=FOLDER, {WHAT}")
     raise missing(folder / name)
 
 
@@ -82,8 +83,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else ()
     wanted = start + math.prod(shape)
     if len(content) != wanted or not shape:
-        size = "x".join(map(str, shape))
-        raise UserError(f"{path} has {len(content)} bytes, but its header announces {wanted} ({size}): copy it again")
+        has = f"has {len(content):,} bytes, but its header announces {wanted:,}"
+        raise UserError(f"{path} {has} ({'x'.join(map(str, shape))}): copy it again")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from nnlab.errors import Advice
 
-# Each gives (mean, scale) of x (d, N): an input is replaced by (input - mean) / scale.
+# Each gives (mean, scale) of x (N, d): an input is replaced by (input - mean) / scale.
 NORMALIZATIONS = {
-    "standard": lambda x: (x.mean(1), x.std(1)),  # to mean 0 and standard deviation 1
-    "minmax": lambda x: (x.min(1), x.max(1) - x.min(1)),  # to [0, 1]
-    "maxabs": lambda x: (np.zeros(len(x)), np.abs(x).max(1)),  # to [-1, 1]; 0 stays 0
-    "none": lambda x: (np.zeros(len(x)), np.ones(len(x))),
+    "standard": lambda x: (x.mean(0), x.std(0)),  # to mean 0 and standard deviation 1
+    "minmax": lambda x: (x.min(0), x.max(0) - x.min(0)),  # to [0, 1]
+    "maxabs": lambda x: (np.zeros(x.shape[1]), np.abs(x).max(0)),  # to [-1, 1]; 0 stays 0
+    "none": lambda x: (np.zeros(x.shape[1]), np.ones(x.shape[1])),
 }
 CHOICES = tuple(NORMALIZATIONS)
 BLOCK = 2**22  # numbers at a time in float64
@@ -33,12 +33,11 @@ def statistics(x: np.ndarray, how: str, rows=None) -> tuple[np.ndarray, np.ndarr
 
 
 def columns(x: np.ndarray, rows=None):
-    """x.T, (d, N), in float64, a few megabytes at a time: yields (which columns, (some, N))."""
+    """x (N, d) in float64, some columns at a time to save memory: yields (which columns, (N, some))."""
     width = max(1, BLOCK // max(1, len(x) if rows is None else len(rows)))
     for start in range(0, x.shape[1], width):
         here = slice(start, start + width)
-        part = x[:, here] if rows is None else x[rows, here]
-        yield here, np.ascontiguousarray(part.T, dtype=np.float64)
+        yield here, (x[:, here] if rows is None else x[rows, here]).astype(np.float64, order="C")
 
 
 def warn_if_sparse(x: np.ndarray, how: str) -> None:

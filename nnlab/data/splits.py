@@ -1,17 +1,21 @@
 """Training, validation and test sets. The test set is held out first, and touched once, at the end.
 
-Whatever is drawn depends on the split's seed alone: rows that differ in `seed` share their split.
+Data that come with a test set of their own (`Dataset.test`) keep it: then `split.test` is not used, and the
+test set is the same in every repeat. Whatever is drawn depends on the split's seed alone: rows that
+differ in `seed` share their split.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from nnlab.data.sources import Dataset
-from nnlab.errors import UserError
+from nnlab.data.dataset import Dataset
+from nnlab.data.strata import deal, divide
+from nnlab.errors import Advice, UserError
 from nnlab.fields import Part, static
 from nnlab.streams import stream
 
@@ -33,7 +37,10 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split(Part):
-    """Base of the splits: `folds(dataset)` lists the folds of every repeat."""
+    """Base of the splits: `folds(dataset)` lists the folds of every repeat.
+
+    `test` is the share of all examples that is held out, unless the data have a test set of their own.
+    """
 
     group: ClassVar[str] = "split"
     test: float = static(0.2, above=0, below=1)
@@ -49,9 +56,22 @@ class Split(Part):
         random = stream(self.seed + repeat, "split")
         strata = dataset.y if self.stratify and dataset.classes else np.zeros(len(dataset.x), np.int64)
         everything = np.arange(len(strata))
+        if dataset.test is not None:
+            return random, strata, np.setdiff1d(everything, dataset.test, assume_unique=True), dataset.test
         rest, test = divide(random, everything, strata, round(self.test * len(strata)))
         _enough(test, "split.test", self.test, "the test set")
         return random, strata, rest, test
+
+    def _counts(self, dataset: Dataset, rest: np.ndarray) -> np.ndarray:
+        """How many examples of each class training and validation share; at least 2 if stratified, or 0."""
+        counts = np.bincount(dataset.y[rest], minlength=len(dataset.classes))
+        total = counts if dataset.test is not None else np.bincount(dataset.y, minlength=len(counts))
+        for c in np.flatnonzero(total == 1)[:1]:
+            raise UserError(
+                f"split.stratify = true: class '{dataset.classes[c]}' has 1 example, which cannot be in "
+                f"two sets; add examples of it, take it out, or set split.stratify=false"
+            )
+        return counts
 
 
 @dataclass(frozen=True)
@@ -65,13 +85,23 @@ class Holdout(Split):
         random, strata, rest, test = self._held_out(dataset, repeat)
         size = round(self.validation * len(strata))
         if size >= len(rest):
-            raise UserError(
-                f"split.validation = {self.validation:g} and split.test = {self.test:g} leave nothing to "
-                f"train on: their sum must be below 1"
-            )
+            raise UserError(self._nothing_left(dataset, len(rest) / len(strata)))
+        if self.stratify and dataset.classes:
+            self._counts(dataset, rest)
         train, validation = divide(random, rest, strata, size)
         _enough(validation, "split.validation", self.validation, "the validation set")
         return [Fold(train, validation, test, repeat)]
+
+    def _nothing_left(self, dataset, share):
+        if dataset.test is not None:
+            return (
+                f"split.validation = {self.validation:g} leaves nothing to train on: beside the data's own "
+                f"test set there are {share:.0%} of the examples, so take less"
+            )
+        return (
+            f"split.validation = {self.validation:g} and split.test = {self.test:g} leave nothing to "
+            f"train on: their sum must be below 1"
+        )
 
 
 @dataclass(frozen=True)
@@ -84,37 +114,31 @@ class KFold(Split):
 
     def _folds(self, dataset, repeat):
         random, strata, rest, test = self._held_out(dataset, repeat)
-        if self.k > len(rest):
-            raise UserError(f"split.k = {self.k}: only {len(rest)} examples to divide, so at most {len(rest)}")
+        most = len(rest)
+        if self.k > most:
+            raise UserError(f"split.k = {self.k}: only {most} examples to divide, so at most {most}")
         if self.fold is not None and self.fold >= self.k:
-            raise UserError(f"split.fold = {self.fold}: expected null or a whole number from 0 to {self.k - 1}")
+            last = self.k - 1
+            raise UserError(f"split.fold = {self.fold}: expected null or a whole number from 0 to {last}")
+        if self.stratify and dataset.classes:
+            self._warn_of_small(dataset, self._counts(dataset, rest))
         number = deal(random, strata[rest], self.k)
         folds = [Fold(rest[number != f], rest[number == f], test, repeat, f) for f in range(self.k)]
         return folds if self.fold is None else [folds[self.fold]]
 
+    def _warn_of_small(self, dataset: Dataset, counts: np.ndarray) -> None:
+        """Advice, as scikit-learn gives it, if a class cannot be in every validation set."""
+        least = np.where(counts > 0, counts, counts.max()).argmin()
+        if counts[least] < self.k:
+            warnings.warn(
+                f"split.k = {self.k}: class '{dataset.classes[least]}' has {counts[least]} examples to "
+                f"divide, so some validation sets have none of it; take a smaller k",
+                Advice,
+                stacklevel=2,
+            )
+
 
 SPLITS = {split.name: split for split in (Holdout, KFold)}
-
-
-def divide(random, examples: np.ndarray, strata: np.ndarray, size: int):
-    """`examples` in two, the second of `size`; every stratum in equal shares (largest remainders)."""
-    own = strata[examples]
-    names, counts = np.unique(own, return_counts=True)
-    exact = counts * size / len(examples)
-    take = np.floor(exact).astype(int)
-    take[np.argsort(take - exact, kind="stable")[: size - take.sum()]] += 1
-    chosen = [random.permutation(examples[own == c])[:n] for c, n in zip(names, take, strict=True)]
-    second = np.sort(np.concatenate(chosen))
-    return np.setdiff1d(examples, second, assume_unique=True), second
-
-
-def deal(random, strata: np.ndarray, k: int) -> np.ndarray:
-    """A fold number for each example: strata shuffled, then dealt like cards, so sizes differ by one."""
-    shuffled = random.permutation(len(strata))
-    by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
-    number = np.empty(len(strata), np.int64)
-    number[by_stratum] = np.arange(len(strata)) % k
-    return number
 
 
 def _enough(part: np.ndarray, key: str, share: float, what: str) -> None:

@@ -104,13 +104,13 @@ class Table:
 
     def _targets(self, labels: list[str], numbers, name: str, task: str):
         """y and classes of the target column, whose cells may be text if they are classes."""
-        values = np.array([float(label) if is_number(label) else np.nan for label in labels])
-        text = [i for i, label in enumerate(labels) if not is_number(label)]
-        distinct = len(np.unique(values[~np.isnan(values)]))
-        for i in [*np.flatnonzero(~np.isfinite(values))]:
-            no_class = labels[i] == "" or i not in set(text)
-            if no_class or task == "regression" or task == "auto" and distinct > CLASSES:
-                raise self._wrong(numbers[i], name, labels[i])
+        numeric = np.array([is_number(label) for label in labels])
+        values = np.array([float(v) if ok else np.nan for v, ok in zip(labels, numeric, strict=True)])
+        few = task == "classification" or task == "auto" and len(np.unique(values[numeric])) <= CLASSES
+        text = few and not numeric.all()
+        missing = np.where(numeric, ~np.isfinite(values), [not label for label in labels])
+        for i in np.flatnonzero(missing if text else missing | ~numeric)[:1]:
+            raise self._wrong(numbers[i], name, labels[i])
         y = np.array(labels) if text else values
         return targets(y, task, f"{self.path}: column '{name}'")
 
@@ -127,11 +127,12 @@ def rows(path: Path, file) -> Iterator[tuple[int, list[str]]]:
     file.seek(0)
     reader, width = csv.reader(file, delimiter=delimiter), 0
     for cells in reader:
-        if not any(cells):
+        if not "".join(cells).strip():
             continue
         width = width or len(cells)
         if len(cells) != width:
-            raise UserError(f"{path}, line {reader.line_num}: {len(cells)} cells, but the first line has {width}")
+            where = f"{path}, line {reader.line_num}"
+            raise UserError(f"{where}: {len(cells)} cells, but the first line has {width}")
         yield reader.line_num, cells
 
 

@@ -44,6 +44,26 @@ class EventFile:
 
         self._plugin("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]})
 
+    def histograms(self, step: int, each: dict[str, tuple]) -> None:
+        """Write for each tag the `counts` (bins,) between `edges` (bins + 1,)."""
+        from tensorboard.compat.proto.types_pb2 import DT_DOUBLE
+
+        for tag, (counts, edges) in each.items():
+            bins = [*zip(edges[:-1], edges[1:], counts, strict=True)]
+            shape = {"dim": [{"size": len(bins)}, {"size": 3}]}
+            numbers = [float(number) for bin in bins for number in bin]
+            tensor = {"dtype": DT_DOUBLE, "tensor_shape": shape, "double_val": numbers}
+            self._plugin("histograms", tag, b"", tensor, step)  # empty content: version 0 of its format
+
+    def image(self, step: int, tag: str, png: bytes) -> None:
+        """Write a picture."""
+        from tensorboard.compat.proto.types_pb2 import DT_STRING
+
+        size = [b"%d" % side for side in struct.unpack(">II", png[16:24])]  # width, height: PNG's header
+        shape = {"dim": [{"size": 3}]}
+        tensor = {"dtype": DT_STRING, "tensor_shape": shape, "string_val": [*size, png]}
+        self._plugin("images", tag, b"", tensor, step)
+
     def start_session(self, hparams: dict) -> None:
         """Write the hyperparameters: numbers, booleans, all else as text; None is left out."""
         from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
@@ -92,12 +112,12 @@ class EventFile:
         tensor = {"dtype": DT_FLOAT, "float_val": [0.0]}
         self._plugin("hparams", f"_hparams_/{field}", content, tensor)
 
-    def _plugin(self, plugin: str, tag: str, content: bytes, tensor: dict) -> None:
+    def _plugin(self, plugin: str, tag: str, content: bytes, tensor: dict, step: int = 0) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 
         data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
         value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data), tensor=tensor)
-        self._write(step=0, summary=Summary(value=[value]))
+        self._write(step=step, summary=Summary(value=[value]))
         self._file.flush()
 
     def _write(self, **event) -> None:

@@ -22,6 +22,7 @@ class RunFolder:
             folder.start(config, command)       config.yaml, command.txt
             folder.record(record)               metrics.jsonl, each epoch
             folder.close(summary, results)      model.safetensors, rows.json, summary.json
+            folder.picture(png)                 curves.png
 
     Every file but metrics.jsonl appears complete or not at all. summary.json is the last, so a
     folder that has it is a run that ended; one that failed keeps all lines that metrics.jsonl had.
@@ -64,6 +65,11 @@ class RunFolder:
             save_file(_tensors(results), aside)
         self._write_json("rows.json", [_row(r) for r in results])
         self._write_json("summary.json", summary)
+
+    def picture(self, png: bytes) -> None:
+        """Write the picture of the curves."""
+        with _replacing(self.path / "curves.png") as aside:
+            aside.write_bytes(png)
 
     def __enter__(self):
         return self

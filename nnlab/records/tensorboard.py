@@ -22,7 +22,7 @@ BEST_TAGS = {"val_loss": "best/validation_loss", "val_error": "best/validation_e
 
 
 class TensorBoard:
-    """Writes one run's event files: scalars each epoch, hyperparameters (the HParams tab).
+    """Writes one run's event files: scalars and histograms, hyperparameters (the HParams tab), a picture.
 
     One row: its curves are the run's. Several rows: the run's curves are means over the rows that
     trained in the epoch (`rows_training` says how many; see `Means`), and the first 20 rows have
@@ -51,14 +51,17 @@ class TensorBoard:
         """Write a `Record`; NaN of a diverged row is written as NaN and left out of the mean."""
         metrics = {TAGS.get(name, name): values for name, values in record.metrics.items()}
         if self._rows == 1:
-            self._own.scalars(record.epoch, {tag: float(v[0]) for tag, v in metrics.items()})
+            _write_row(self._own, record, metrics, 0)
             return
         for epoch, means in self._means.add(record, metrics):
             self._own.scalars(epoch, means)
         for i, row in enumerate(record.rows):
             if row < len(self._each):
-                values = {tag: float(column[i]) for tag, column in metrics.items()}
-                self._each[row].scalars(record.epoch, values)
+                _write_row(self._each[row], record, metrics, i)
+
+    def picture(self, epoch: int, png: bytes) -> None:
+        """Write a picture of the curves up to this epoch."""
+        self._own.image(epoch, "curves", png)
 
     def close(self, summary: dict, results: list) -> None:
         """Write best and test metrics, means if several rows, and close the files."""
@@ -134,6 +137,12 @@ def row_names(places: list[tuple[int, int, int]]) -> list[str]:
             columns.append([f"{word}{number:0{width}d}" for number in numbers])
     names = ["_".join(words) for words in zip(*columns, strict=True)]
     return names if len(set(names)) == len(places) else [f"row{i}" for i in range(len(places))]
+
+
+def _write_row(file: EventFile, record, metrics: dict, i: int) -> None:
+    """The numbers of the `i`th row of a `Record`, whose arrays are `metrics` by tag, and its histograms."""
+    file.scalars(record.epoch, {tag: float(column[i]) for tag, column in metrics.items()})
+    file.histograms(record.epoch, {tag: (h.counts[i], h.edges[i]) for tag, h in record.histograms.items()})
 
 
 def _mean(values: np.ndarray) -> float:

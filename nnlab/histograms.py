@@ -1,0 +1,54 @@
+"""Histograms of numbers that come in pieces, such as a network's outputs batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from nnlab.results import Histograms
+
+BINS = 30  # as many as TensorBoard itself makes
+HUGE = 1e300  # the width of a range must be a number too
+
+Pieces = Iterable[tuple[str, int, np.ndarray]]  # name, row, some of its values in any shape
+
+
+def histograms(rows: int, pieces: Callable[[], Pieces]) -> dict[str, Histograms]:
+    """The histogram of each name and row, in 30 equal bins from its least to its largest value.
+
+    It is `np.histogram(values, 30)` of all the values of a row, in float64. `pieces` is gone through
+    twice, for the limits and for the counts, so that no more than one piece is ever in memory. NaN and
+    what is infinite (1e300 or more) is not counted; of a row with nothing else all counts are zero.
+    """
+    edges = {name: _edges(low, high) for name, (low, high) in _limits(rows, pieces()).items()}
+    counts = {name: np.zeros((rows, BINS), int) for name in edges}
+    for name, k, values in pieces():
+        ends = edges[name][k, [0, -1]]
+        counts[name][k] += np.histogram(_numbers(values), BINS, ends)[0]
+    return {name: Histograms(counts[name], edges[name]) for name in edges}
+
+
+def _limits(rows: int, pieces: Pieces) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The least and the largest value of each row, (rows,) each; inf and -inf where there is none."""
+    limits = {}
+    for name, k, values in pieces:
+        low, high = limits.setdefault(name, (np.full(rows, np.inf), np.full(rows, -np.inf)))
+        values = _numbers(values)
+        low[k], high[k] = values.min(initial=low[k]), values.max(initial=high[k])
+    return limits
+
+
+def _edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(rows, BINS + 1). Values all but equal lie in the middle of a range of 1, as in np.histogram."""
+    none = low > high
+    low, high = np.where(none, 0.0, low), np.where(none, 1.0, high)
+    least = 4 * BINS * np.spacing(np.maximum(abs(low), abs(high)))  # or numpy finds no edges between
+    margin = np.where(high - low > least, 0.0, np.maximum(0.5, least))
+    return np.linspace(low - margin, high + margin, BINS + 1, axis=1)
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    values = values.astype(np.float64).ravel()
+    ordinary = abs(values) < HUGE
+    return values if ordinary.all() else values[ordinary]

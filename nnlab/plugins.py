@@ -1,0 +1,94 @@
+"""Classes of a user's own, found by entry point: docs/extending.md is the tutorial.
+
+An installed package announces a class, `mine = "mylab.optimizers:Mine"` in the entry-point group
+`nnlab.optimizer`, and `optimizer=mine` then means that class. A configuration can only say a name: what is
+imported for it is what the owner of this Python has installed under it, and nothing else. nnlab's own names
+come first, and for them nobody looks at what is installed.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import MISSING, fields
+from pkgutil import resolve_name
+
+from nnlab.errors import UserError, unknown
+
+BASES = {  # group -> what its classes are derived from
+    "data": "nnlab.data.dataset:Data",
+    "split": "nnlab.data.splits:Split",
+    "model": "nnlab.models:Model",
+    "init": "nnlab.initializers:Init",
+    "optimizer": "nnlab.optimizers:Optimizer",
+    "schedule": "nnlab.schedules:Schedule",
+    "stopping": "nnlab.stopping:Stopping",
+    "activation": "nnlab.autodiff.box:Box",
+    "loss": "nnlab.losses:Loss",
+}
+
+
+def lookup(table: dict[str, type], group: str, name: str) -> type:
+    """The class of that name: nnlab's own, from `table`, else an installed package's.
+
+    Raises `UserError` if there is none, or if it cannot be used.
+    """
+    if name in table:
+        return table[name]
+    found = find(group, name)
+    if found is None:
+        raise unknown(group, name, {*table, *names(group)})
+    return found
+
+
+def find(group: str, name: str) -> type | None:
+    """The class that an installed package announces by this name, or None.
+
+    Raises `UserError` if it cannot be imported or is of the wrong kind, or if two packages announce it.
+    """
+    found = [entry for entry in _announced(group) if entry.name == name]
+    if len(found) > 1:
+        packages = " and ".join(sorted(repr(_package(entry)) for entry in found))
+        raise UserError(f"{group} '{name}' is announced by two packages, {packages}: uninstall one")
+    return _loaded(group, found[0]) if found else None
+
+
+def names(group: str) -> list[str]:
+    """The names that installed packages announce for a group; nothing is imported."""
+    return sorted({entry.name for entry in _announced(group)})
+
+
+def settings(cls: type) -> dict:
+    """What a YAML for this part would say: its name, and its fields with their defaults (`???`: none)."""
+    values = {f.name: "???" if f.default is MISSING else f.default for f in fields(cls)}
+    return {"name": cls.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _announced(group: str) -> tuple:
+    return _entry_points(f"nnlab.{group}", tuple(sys.path)) if group in BASES else ()
+
+
+@functools.cache
+def _entry_points(group: str, path: tuple) -> tuple:
+    """Found once for each state of `sys.path`, where packages are looked for."""
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=group))
+
+
+def _loaded(group: str, entry) -> type:
+    what = f"{group} '{entry.name}' of package '{_package(entry)}'"
+    try:
+        cls = entry.load()
+    except Exception as e:
+        raise UserError(f"{what} cannot be imported from {entry.value}: {type(e).__name__}: {e}") from e
+    base = resolve_name(BASES[group])
+    if not isinstance(cls, type) or not issubclass(cls, base) or cls is base:
+        raise UserError(f"{what}: {entry.value} is no subclass of {base.__module__}.{base.__name__}")
+    if getattr(cls, "name", entry.name) != entry.name:
+        raise UserError(f"{what}: the class calls itself '{cls.name}'; give both the same name")
+    return cls
+
+
+def _package(entry) -> str:
+    return entry.dist.name if entry.dist else entry.value.partition(":")[0]

@@ -1,0 +1,60 @@
+"""Several runs beside each other: the table that `nnlab train -m` ends with, and their curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nnlab.records.text import number, percent
+
+SHOWN = ("val_loss", "val_error", "test_accuracy", "test_rmse")
+SHARES = {"val_error", "test_accuracy"}  # shown as percentages for classification
+
+
+def compare(runs: dict[str, Path], stream=None) -> None:
+    """Print a table of the runs, {what differs: folder}, the best first; keep it as comparison.json.
+
+    A run's numbers are those of its summary.json: means over its rows, with their 95% intervals.
+    """
+    found = {name: _summary(folder) for name, folder in runs.items()}
+    order = sorted(runs, key=lambda name: _rank(found[name]))
+    for line in table({name: found[name] for name in order}):
+        print(line, file=stream)
+    folder = next(iter(runs.values())).parent
+    rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
+    (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print(f"\n  all runs           {folder}", file=stream)
+
+
+def table(summaries: dict[str, dict]) -> list[str]:
+    """One line a run: its name, and mean +- half the interval of every metric that some run has."""
+    columns = [m for m in SHOWN if any(m in s["metrics"] for s in summaries.values())]
+    share = "test_accuracy" in columns
+    cells = [["", *(c.replace("val_", "validation ").replace("_", " ") for c in columns)]]
+    for name, summary in summaries.items():
+        counts = summary["rows"]
+        note = f" ({counts['diverged']} of {counts['total']} diverged)" if counts["diverged"] else ""
+        cells.append([name + note, *(_cell(summary["metrics"].get(c), c, share) for c in columns)])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        f"  {first:{widths[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(rest, widths[1:], strict=True))
+        for first, *rest in cells
+    ]
+    return ["", *lines]
+
+
+def _cell(metric: dict | None, name: str, share: bool) -> str:
+    if metric is None:
+        return "-"
+    form = percent if share and name in SHARES else number
+    half = "" if metric.get("low") is None else f" ± {form((metric['high'] - metric['low']) / 2)}"
+    return form(metric["mean"]) + half
+
+
+def _rank(summary: dict) -> tuple:
+    loss = summary["metrics"].get("val_loss")
+    return (loss is None, loss["mean"] if loss else 0.0)
+
+
+def _summary(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))

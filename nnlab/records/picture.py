@@ -1,0 +1,193 @@
+"""A picture of a run's curves: loss and error over the epochs, a band where there are several rows.
+
+Matplotlib takes half a second to import, so only `draw` imports it; it draws on a canvas of its own, without
+pyplot, and so without anything global or a screen.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+
+SIZE, DOTS = (8.0, 10 / 3), 150  # inches, and dots in an inch: 1200 x 500 pixels
+LOW, HIGH = 0.1, 0.9  # the band: from the 10% of rows below to the 10% above
+FEW_ROWS, FEW_EPOCHS = 10, 12  # that have lines, and dots, of their own
+LOG_FROM = 20  # what spans such a factor is drawn on a logarithmic scale
+START, CUT = 0.1, 4  # or, where it is 0 somewhere: the first tenth may leave the picture if 4 times higher
+KINDS = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
+GREY, BLACK = "#707070", "#222222"  # the colours are Okabe and Ito's, which everyone can tell apart
+DOT = {"marker": "o", "markersize": 4.5, "markerfacecolor": KINDS["val"][1], "markeredgecolor": "white",
+       "markeredgewidth": 0.7}  # fmt: skip
+
+
+class Bands(NamedTuple):
+    """What the rows say together in each epoch: (epochs,) each, NaN in an epoch without numbers."""
+
+    mean: np.ndarray
+    low: np.ndarray  # 10% of the rows are below
+    high: np.ndarray  # 10% are above
+    rows: np.ndarray  # how many rows these are
+
+
+class Curves:
+    """The curves of a run's rows, collected from its records; epochs in which a row did not train are NaN."""
+
+    def __init__(self, rows: int):
+        self.rows, self.epochs = rows, 0
+        self.best_epoch = np.zeros(rows, int)  # 0 for a row that never had one
+        self._metrics: list[tuple] = []  # epoch, rows, metrics
+
+    def record(self, record) -> None:
+        """Take in a `Record`."""
+        self.epochs = max(self.epochs, record.epoch)
+        self.best_epoch[record.rows[record.improved]] = record.epoch
+        self._metrics.append((record.epoch, record.rows, record.metrics))
+
+    def values(self, name: str) -> np.ndarray:
+        """A metric as (rows, epochs)."""
+        values = np.full((self.rows, self.epochs), np.nan)
+        for epoch, rows, metrics in self._metrics:
+            values[rows, epoch - 1] = metrics[name]
+        return values
+
+
+def bands(values: np.ndarray) -> Bands:
+    """Mean, 10% and 90% quantile of `values` (rows, epochs) over the rows with a finite number there."""
+    values = np.where(np.isfinite(values), values, np.nan)
+    rows = np.isfinite(values).sum(0)
+    mean, low, high = np.full((3, values.shape[1]), np.nan)
+    some = rows > 0
+    if some.any():
+        mean[some] = np.nanmean(values[:, some], axis=0)
+        low[some], high[some] = np.nanquantile(values[:, some], [LOW, HIGH], axis=0)
+    return Bands(mean, low, high, rows)
+
+
+def draw(curves: Curves, title: str, task: str) -> bytes:
+    """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.2)
+    percent = task == "classification"
+    _panel(left, curves, "loss", "loss", 1)
+    _panel(right, curves, "error", "error (%)" if percent else "error (RMSE)", 100 if percent else 1)
+    _explain(figure, curves, title)
+    file = io.BytesIO()
+    canvas.print_png(file)
+    return file.getvalue()
+
+
+def _explain(figure, curves: Curves, title: str) -> None:
+    """The title, the legend, and how many rows there are where not all trained to the end."""
+    size = min(9.5, 9.5 * 75 / max(len(title), 1))
+    figure.text(0.0125, 0.945, title, fontsize=size, color=BLACK, va="center", parse_math=False)
+    handles = _handles(curves)
+    figure.legend(
+        handles=handles, ncols=len(handles), loc="center left", bbox_to_anchor=(0.005, 0.865), frameon=False,
+        fontsize=8, labelcolor=BLACK, columnspacing=1.6, handlelength=2.2,
+    )  # fmt: skip
+    there = np.isfinite(curves.values("val_loss")).sum(0)
+    if there[-1:].sum() < curves.rows:
+        note = f"rows in the mean: {there[0]} at epoch 1, {there[-1]} at epoch {len(there)}"
+        figure.text(0.985, 0.945, note, fontsize=7.5, color=GREY, va="center", ha="right")
+
+
+def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
+    """One quantity: thin lines of few rows, the band, the mean, and where the best epochs are."""
+    from matplotlib.ticker import MaxNLocator
+
+    epochs, shown = np.arange(1, curves.epochs + 1), []
+    dots = "o" if curves.epochs <= FEW_EPOCHS else None
+    for order, (kind, (_, color, style)) in enumerate(KINDS.items(), start=3):
+        values = unit * curves.values(f"{kind}_{what}")
+        b = bands(values)
+        shown += [b.mean, b.low, b.high]
+        if curves.rows > 1:
+            axes.fill_between(epochs, b.low, b.high, color=color, alpha=0.18, linewidth=0, zorder=1)
+        if 1 < curves.rows <= FEW_ROWS:
+            axes.plot(epochs, values.T, color=color, alpha=0.35, linewidth=0.5, zorder=2)
+        axes.plot(epochs, b.mean, color=color, linestyle=style, linewidth=1.6, marker=dots,
+                  markersize=3.5, zorder=order)  # fmt: skip
+    _mark_best(axes, curves, values)
+    _scale(axes, np.array(shown))
+    margin = 0.02 * (curves.epochs - 1) or 0.5
+    axes.set_xlim(1 - margin, curves.epochs + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    axes.set_xlabel("epoch", fontsize=9, color=BLACK)
+    axes.set_ylabel(label, fontsize=9, color=BLACK)
+    _quiet(axes)
+
+
+def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
+    """A line at the median best epoch, and for few rows a dot at each one's own."""
+    rows = np.flatnonzero(curves.best_epoch)
+    if not len(rows):
+        return
+    axes.axvline(np.median(curves.best_epoch[rows]), color=GREY, linewidth=0.9, linestyle=":", zorder=2.5)
+    if len(rows) <= FEW_ROWS:
+        best = curves.best_epoch[rows]
+        axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **DOT)
+
+
+def _scale(axes, shown: np.ndarray) -> None:
+    """The y axis by the means and bands: a single row that explodes is cut off, not the others flattened."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    later = shown[:, int(START * shown.shape[1]) :]
+    shown, later = (part[np.isfinite(part)] for part in (shown, later))
+    if not len(shown):
+        return
+    low, high, highest_later = shown.min(), shown.max(), later.max(initial=0)
+    if low > 0 and high > LOG_FROM * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("e+", "e")))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(low / 1.25, high * 1.25)
+    else:
+        if 0 < CUT * highest_later < high:
+            note = f"cut off: first epochs, up to {high:.3g}"
+            place = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+            axes.text(0.5, 0.985, note, fontsize=7.5, color=GREY, **place)
+            high = 1.3 * highest_later
+        margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5
+        axes.set_ylim(low - margin, high + margin)
+
+
+def _quiet(axes) -> None:
+    """Thin axes, a pale grid: what is drawn in them is what counts."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=GREY, linewidth=0.7)
+    axes.tick_params(labelsize=8, color=GREY, labelcolor=BLACK, width=0.7, length=3)
+    axes.tick_params(which="minor", color=GREY, width=0.5, length=1.8)
+    axes.grid(color="#E4E4E4", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _handles(curves: Curves) -> list:
+    """What the legend explains."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    several = curves.rows > 1
+    of = " (mean)" if several else ""
+    handles = [
+        Line2D([], [], color=color, linestyle=style, linewidth=1.6, label=name + of)
+        for name, color, style in KINDS.values()
+    ]
+    if several:
+        handles.append(Patch(color=GREY, alpha=0.3, linewidth=0, label=f"{LOW:.0%} to {HIGH:.0%} of rows"))
+    if 1 < curves.rows <= FEW_ROWS:
+        handles.append(Line2D([], [], color=GREY, linewidth=0.5, label="single rows"))
+    best = curves.best_epoch[curves.best_epoch > 0]
+    if len(best):
+        label = f"best epoch{' (median)' if several else ''}: {np.median(best):g}"
+        dot = DOT if len(best) <= FEW_ROWS else {}
+        handles.append(Line2D([], [], color=GREY, linewidth=0.9, linestyle=":", label=label, **dot))
+    return handles

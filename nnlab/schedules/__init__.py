@@ -1,0 +1,19 @@
+"""Learning-rate schedules: by what the rate is multiplied. `base` says what one is."""
+
+from nnlab.schedules.base import Progress, Schedule, simulate
+from nnlab.schedules.fixed import (
+    Constant,
+    Cosine,
+    ExponentialDecay,
+    InverseTimeDecay,
+    OneCycle,
+    PolynomialDecay,
+    StepDecay,
+)
+from nnlab.schedules.listening import HalveAndGoBack, HalveOnRise, ReduceOnPlateau
+
+_PLANS = (Constant, StepDecay, ExponentialDecay, InverseTimeDecay, PolynomialDecay, Cosine, OneCycle)
+_LISTENERS = (HalveOnRise, HalveAndGoBack, ReduceOnPlateau)
+SCHEDULES = {schedule.name: schedule for schedule in (*_PLANS, *_LISTENERS)}
+
+__all__ = ["SCHEDULES", "Progress", "Schedule", "simulate", *(s.__name__ for s in SCHEDULES.values())]

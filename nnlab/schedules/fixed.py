@@ -1,0 +1,110 @@
+"""Schedules that follow a plan. e is the number of epochs done, E of all; t and T the same of updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.fields import control
+from nnlab.schedules.base import Schedule
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """lr."""
+
+    name: ClassVar[str] = "constant"
+
+    def scale(self, progress, state):
+        return np.ones((len(progress.epochs), 1))
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """lr factor^floor(e / every): the rate falls every so many epochs, as torch's StepLR has it."""
+
+    name: ClassVar[str] = "step"
+    every: int = control(10, low=1)
+    factor: float = control(0.1, above=0)
+
+    def scale(self, progress, state):
+        return self.factor[:, None] ** (progress.done // self.every[:, None])
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """lr gamma^e, as torch's ExponentialLR has it."""
+
+    name: ClassVar[str] = "exponential"
+    gamma: float = control(0.95, above=0)
+
+    def scale(self, progress, state):
+        return self.gamma[:, None] ** progress.done
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(Schedule):
+    """lr / (1 + decay t), by the update: Robbins and Monro's 1951 condition, and Keras's old `decay`."""
+
+    name: ClassVar[str] = "inverse_time"
+    decay: float = control(1e-6, low=0)
+
+    def scale(self, progress, state):
+        return 1 / (1 + self.decay[:, None] * progress.updates)
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(Schedule):
+    """lr (end + (1 - end) (1 - e / E)^power); with end = 0 torch's PolynomialLR, with power = 1 a line."""
+
+    name: ClassVar[str] = "polynomial"
+    power: float = control(1.0, above=0)
+    end: float = control(0.0, low=0, high=1)
+
+    def scale(self, progress, state):
+        end, left = self.end[:, None], np.maximum(0, 1 - progress.done / progress.epochs)
+        return end + (1 - end) * left ** self.power[:, None]
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """lr (floor + (1 - floor) (1 + cos(pi e / E)) / 2). Loshchilov and Hutter 2017."""
+
+    name: ClassVar[str] = "cosine"
+    floor: float = control(0.0, low=0, high=1)
+
+    def scale(self, progress, state):
+        floor = self.floor[:, None]
+        return floor + (1 - floor) * (1 + np.cos(np.pi * (progress.done / progress.epochs))) / 2
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """By the update along half a cosine up to lr and another down to almost nothing. Smith and Topin 2019.
+
+        from lr / div_factor to lr                        until t = pct_start T - 1
+        from lr to lr / (div_factor final_div_factor)     until t = T - 1
+
+    lr is the peak, and the names and numbers are those of torch's OneCycleLR. Momentum stays constant.
+    """
+
+    name: ClassVar[str] = "one_cycle"
+    pct_start: float = control(0.3, low=0, high=1)
+    div_factor: float = control(25.0, low=1)
+    final_div_factor: float = control(1e4, low=1)
+
+    def scale(self, progress, state):
+        low, lowest = 1 / self.div_factor[:, None], 1 / (self.div_factor * self.final_div_factor)[:, None]
+        last = progress.epochs * progress.steps - 1  # (K, 1)
+        peak = self.pct_start[:, None] * (last + 1) - 1
+        t = progress.updates
+        up = half_cosine(low, 1, t / np.maximum(peak, 1))
+        down = half_cosine(1, lowest, (t - peak) / np.maximum(last - peak, 1e-9))
+        return np.where(t <= peak, up, down)
+
+
+def half_cosine(start, end, share):
+    """From `start` at share 0 to `end` at share 1."""
+    return end + (start - end) * (1 + np.cos(np.pi * np.clip(share, 0, 1))) / 2

@@ -1,0 +1,95 @@
+"""Schedules that listen: the rate falls when a metric of the validation set says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.fields import control, static
+from nnlab.schedules.base import Schedule
+
+METRICS = ("val_loss", "val_error")
+
+
+@dataclass(frozen=True)
+class HalveOnRise(Schedule):
+    """When the metric is above the previous epoch's: halve the rate, and go on from there."""
+
+    name: ClassVar[str] = "halve_on_rise"
+    factor: float = control(0.5, above=0, below=1)
+    metric: str = static("val_error", choices=METRICS)
+
+    def start(self, rows):
+        return {"scale": np.ones(rows), "previous": np.full(rows, np.inf)}
+
+    def scale(self, progress, state):
+        return state["scale"][:, None]
+
+    def observe(self, state, metrics):
+        rose = metrics[self.metric] > state["previous"]
+        state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
+        state["previous"] = metrics[self.metric]
+
+
+@dataclass(frozen=True)
+class HalveAndGoBack(Schedule):
+    """When the metric is above the previous epoch's: go back to that epoch's end and halve the rate.
+
+    The row gets back its weights, what its optimiser remembered, and its count of updates; `previous`
+    stays what it was, so the repeated epoch is compared with the same value.
+    """
+
+    name: ClassVar[str] = "halve_and_go_back"
+    goes_back: ClassVar[bool] = True
+    factor: float = control(0.5, above=0, below=1)
+    metric: str = static("val_error", choices=METRICS)
+
+    def start(self, rows):
+        return {"scale": np.ones(rows), "previous": np.full(rows, np.inf)}
+
+    def scale(self, progress, state):
+        return state["scale"][:, None]
+
+    def observe(self, state, metrics):
+        rose = metrics[self.metric] > state["previous"]
+        state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
+        state["previous"] = np.where(rose, state["previous"], metrics[self.metric])
+        return rose
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """After more than `patience` epochs without a better metric: multiply the rate by `factor`.
+
+    Better is below best (1 - threshold). For `cooldown` epochs after a reduction none is counted as bad;
+    the factor never falls below `min_factor`. As torch's ReduceLROnPlateau has it (mode min, threshold
+    relative), with min_lr as a share of lr.
+    """
+
+    name: ClassVar[str] = "reduce_on_plateau"
+    factor: float = control(0.1, above=0, below=1)
+    patience: int = control(10, low=0)
+    threshold: float = control(1e-4, low=0, below=1)
+    cooldown: int = control(0, low=0)
+    min_factor: float = control(0.0, low=0, high=1)
+    metric: str = static("val_loss", choices=METRICS)
+
+    def start(self, rows):
+        zero = np.zeros(rows)
+        return {"scale": zero + 1, "best": zero + np.inf, "bad": zero, "rest": zero}
+
+    def scale(self, progress, state):
+        return state["scale"][:, None]
+
+    def observe(self, state, metrics):
+        better = metrics[self.metric] < state["best"] * (1 - self.threshold)
+        resting = state["rest"] > 0
+        bad = np.where(better | resting, 0, state["bad"] + 1)
+        reduce = bad > self.patience
+        lower = np.maximum(state["scale"] * self.factor, self.min_factor)
+        state["scale"] = np.where(reduce, lower, state["scale"])
+        state["best"] = np.where(better, metrics[self.metric], state["best"])
+        state["bad"] = np.where(reduce, 0, bad)
+        state["rest"] = np.where(reduce, self.cooldown, np.maximum(state["rest"] - 1, 0))

@@ -1,0 +1,34 @@
+"""What a part must keep to, as classes of tests: for nnlab's own parts, and for those of a user.
+
+    from mylab.optimizers import Mine
+    from nnlab.testing import OptimizerContract
+
+    class TestMine(OptimizerContract):
+        optimizer = Mine
+
+and `pytest` runs every test of the contract on `Mine`. Each contract's docstring says what else may be set:
+an independent reference, the expected moments, other hyperparameters. docs/extending.md has one of each.
+
+    BoxContract        fprop, and bprop against central differences and autograd
+    LossContract       the gradient against central differences, with weights
+    OptimizerContract  one step; the state; torch.optim if it is given
+    InitContract       the generator, the moments, mean and bias
+    ScheduleContract   factors, memory, metrics that are not numbers
+    RowIndependence    part of all of them: a row of a stack equals itself alone, bit for bit, in a real fit
+
+The classes need nothing but nnlab: pytest finds `test_*` by itself, and `run` calls them without it.
+"""
+
+from nnlab.testing.boxes import BoxContract
+from nnlab.testing.inits import InitContract
+from nnlab.testing.losses import LossContract
+from nnlab.testing.numeric import assert_near, central
+from nnlab.testing.optimizers import OptimizerContract
+from nnlab.testing.parts import PartContract
+from nnlab.testing.rows import Contract, RowIndependence, run
+from nnlab.testing.schedules import ScheduleContract
+
+__all__ = [
+    "BoxContract", "Contract", "InitContract", "LossContract", "OptimizerContract", "PartContract",
+    "RowIndependence", "ScheduleContract", "assert_near", "central", "run",
+]  # fmt: skip

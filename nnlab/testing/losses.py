@@ -1,0 +1,123 @@
+"""The contract of a loss: its value example by example, and the gradient of the weighted sum."""
+
+from __future__ import annotations
+
+import torch
+
+from nnlab.autodiff.activations import OUTPUTS
+from nnlab.experiment import Experiment
+from nnlab.losses import LOSSES, Loss
+from nnlab.testing.numeric import assert_near, assert_same, central
+from nnlab.testing.rows import Bumps, RowIndependence, experiments
+
+
+class LossContract(RowIndependence):
+    """`loss` is the class.
+
+    shapes      of outputs and targets: (K, m, B), or (S, K, m, B) for several steps at once
+    targets     targets to try: one-hot classes and shares of classes, or any numbers
+    reference   (z, t) -> the loss of each example (..., B), in functions that autograd knows: if it is given,
+                value and gradient are compared with it too
+    """
+
+    loss: type[Loss]
+    shapes = ((1, 3, 5), (3, 10, 7), (2, 2, 4), (2, 3, 4, 5))
+    reference = None
+
+    def targets(self, random: torch.Generator, shape) -> list[torch.Tensor]:
+        z = 2 * torch.randn(shape, generator=random, dtype=torch.float64)
+        if not self.loss.needs_classes:
+            return [z]
+        one_hot = torch.zeros_like(z).scatter_(-2, z.argmax(-2, keepdim=True), 1)
+        return [one_hot, torch.softmax(z, -2)]
+
+    def experiments(self):
+        loss = self.loss
+
+        class WithLoss(Experiment):
+            def loss_for(self, dataset):
+                return loss()
+
+        rows = experiments(data=Bumps(classes=3 if loss.needs_classes else 0))
+        return [WithLoss(**vars(e)) for e in rows]
+
+    def test_it_is_described(self):
+        loss = self.loss
+        assert issubclass(loss, Loss), f"{loss.__name__} is no subclass of nnlab.losses.Loss"
+        assert LOSSES.get(loss.name, loss) is loss, f"nnlab has another loss of the name {loss.name!r}"
+        assert loss.name.isidentifier(), f"the name {loss.name!r} is not one word"
+        maps = [None, *OUTPUTS]
+        assert loss.map in maps, f"map = {loss.map!r}, expected one of {maps}"
+        assert isinstance(loss.needs_classes, bool), "needs_classes is True or False"
+
+    def test_fprop_gives_a_number_for_each_example(self):
+        for z, t, _ in self._cases():
+            each = self.loss().fprop(z, t)
+            expected = (*z.shape[:-2], z.shape[-1])
+            assert each.shape == expected, f"shape {tuple(each.shape)}, expected {expected}"
+            assert each.isfinite().all(), "a loss of ordinary outputs is not finite"
+
+    def test_an_example_does_not_know_the_others(self):
+        for z, t, weight in self._cases():
+            loss, some = self.loss(), torch.arange(z.shape[-1] - 1, -1, -2)
+            fewer = [v[..., some].contiguous() for v in (z, t, weight)]
+            assert_near(loss.fprop(*fewer[:2]), loss.fprop(z, t)[..., some], 13, "the loss of fewer")
+            there, here = self._gradient(*fewer), self._gradient(z, t, weight)[..., some]
+            assert_near(there, here, 13, "the gradient of fewer")
+
+    def test_predict_gives_an_answer_for_each_output(self):
+        for z, _, _ in self._cases():
+            kept = z.clone()
+            answer = self.loss().predict(z)
+            assert answer.shape == z.shape and answer.isfinite().all(), "predict gives (..., m, B), finite"
+            assert_same(z, kept, "predict changed the outputs")
+
+    def test_gradient_equals_central_differences(self):
+        """Of the sum over the examples with random weights."""
+        for z, t, weight in self._cases():
+
+            def objective(z=z, t=t, weight=weight):
+                return (self.loss().fprop(z, t) * weight.squeeze(-2)).flatten(1).sum(1)
+
+            assert_near(self._gradient(z, t, weight), central(objective, z), 6, "the gradient")
+
+    def test_value_and_gradient_equal_the_reference(self):
+        for z, t, weight in self._cases():
+            if self.reference is not None:
+                leaf = z.clone().requires_grad_()
+                value = self.reference(leaf, t)
+                (value * weight.squeeze(-2)).sum().backward()
+                assert_near(self.loss().fprop(z, t), value.detach(), 12, "the loss")
+                assert_near(self._gradient(z, t, weight), leaf.grad, 12, "the gradient")
+
+    def test_bprop_overwrites_out_and_nothing_else(self):
+        for z, t, weight in self._cases():
+            before, out = [v.clone() for v in (z, t, weight)], torch.full_like(z, torch.nan)
+            given = self.loss().bprop(z, t, weight, out=out)
+            assert_same(out, self._gradient(z, t, weight), "bprop keeps something of what `out` held")
+            assert given is out or given.data_ptr() == out.data_ptr(), "bprop returns `out`"
+            for v, kept in zip((z, t, weight), before, strict=True):
+                assert_same(v, kept, "bprop changed an argument")
+
+    def test_an_example_of_weight_zero_has_no_gradient(self):
+        for z, t, weight in self._cases():
+            weight[..., 2] = 0
+            assert not self._gradient(z, t, weight)[..., 2].any(), "weight 0, but a gradient"
+
+    def test_one_weight_for_all_examples(self):
+        """The weight may have K = 1 and B = 1, and is broadcast."""
+        for z, t, _ in self._cases():
+            one = torch.full((1, 1, 1), 1 / z.shape[-1], dtype=z.dtype)
+            full = one.expand(*z.shape[:-2], 1, z.shape[-1])
+            assert_near(self._gradient(z, t, one), self._gradient(z, t, full), 14, "the gradient")
+
+    def _gradient(self, z, t, weight):
+        return self.loss().bprop(z, t, weight, out=torch.empty_like(z))
+
+    def _cases(self):
+        for shape in self.shapes:
+            random = torch.Generator().manual_seed(sum(shape))
+            z = 2 * torch.randn(shape, generator=random, dtype=torch.float64)
+            for t in self.targets(random, shape):
+                weight = torch.rand((*shape[:-2], 1, shape[-1]), generator=random, dtype=torch.float64)
+                yield z.clone(), t, weight

@@ -1,0 +1,146 @@
+"""The contract of an optimiser: a step as the engine makes it, on rows of their own hyperparameters."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+from nnlab.autodiff.box import ALIGN
+from nnlab.fields import stack
+from nnlab.testing.numeric import assert_near, assert_same
+from nnlab.testing.parts import PartContract
+
+STEPS, P, WEIGHTS = 20, 2 * ALIGN, ALIGN
+USED = 100  # the parameters behind are padding
+
+
+class OptimizerContract(PartContract):
+    """`optimizer` is the class; `parts` are its rows.
+
+    reference   (optimizer, parameters) -> the same optimiser of torch (`torch.optim`): if it is given, theta
+                is compared with it after every step. `parts` may then say for which hyperparameters.
+    """
+
+    optimizer: type
+    reference = None
+
+    @property
+    def part(self):
+        return self.optimizer
+
+    # ---- a step
+
+    def test_factors_are_columns(self):
+        """(K, 1) or (K, S) float64, and those of many steps at once are those of each."""
+        optimizer, (lr, t) = stack(self.parts()), self._line(len(self.parts()))
+        many = optimizer.factors(lr, t)
+        for name, column in many.items():
+            fits = column.dtype == torch.float64 and column.shape in (lr[:, :1].shape, lr.shape)
+            assert fits, f"{name}: {column.dtype} {tuple(column.shape)}, not float64 (K, 1) or (K, S)"
+        for s in (0, 1, 17, lr.shape[1] - 1):
+            one = optimizer.factors(lr[:, s : s + 1], t[:, s : s + 1])
+            for name, column in many.items():
+                here = column.expand_as(lr)[:, s : s + 1]
+                torch.testing.assert_close(here, one[name].expand_as(here), rtol=1e-12, atol=0)
+
+    def test_padding_stays_zero(self):
+        for dtype in (torch.float32, torch.float64):
+            for parts in (self.parts(), [self.optimizer()] * 3):
+                for theta in self._trained(parts, dtype):
+                    assert not theta[:, USED:].any(), "a padded parameter, with gradient zero, has moved"
+                    assert theta.isfinite().all(), "theta is not finite"
+
+    def test_a_step_is_in_place_and_leaves_the_gradient(self):
+        """`_step` looks at it: theta and the slots stay the same tensors, g keeps its values."""
+        self._trained(self.parts(), checked=True)
+
+    def test_scratch_brings_nothing(self):
+        clean, dirty = (self._trained(self.parts(), scratch=value) for value in (0.0, torch.nan))
+        for a, b in zip(clean, dirty, strict=True):
+            assert_same(a, b, "a step depends on what scratch held")
+
+    def test_a_row_of_a_step_equals_itself_alone(self):
+        parts = self.parts()
+        for dtype in (torch.float32, torch.float64):
+            together = self._trained(parts, dtype)
+            for k in range(len(parts)):
+                alone = self._trained(parts, dtype, [k])
+                for step, (one, all_) in enumerate(zip(alone, together, strict=True), start=1):
+                    assert_same(one, all_[k : k + 1], f"row {k} differs from it alone at step {step}")
+
+    def test_a_step_is_deterministic(self):
+        for a, b in zip(self._trained(self.parts()), self._trained(self.parts()), strict=True):
+            assert_same(a, b, "the same steps gave other bits")
+
+    def test_it_goes_downhill(self):
+        """On |theta|^2 / 2 with the default hyperparameters: the gradient is theta."""
+        first, *_, last = self._trained([self.optimizer()], bowl=True)
+        assert last.norm() < first.norm(), f"|theta| went from {first.norm():.6g} to {last.norm():.6g}"
+
+    def test_equals_the_reference(self):
+        if self.reference is None:
+            return
+        parts, theta = self.parts(), _start(len(self.parts()), torch.float64)
+        leaves = [row.clone().requires_grad_() for row in theta]
+        theirs = [self.reference(part, [leaf]) for part, leaf in zip(parts, leaves, strict=True)]
+        for step, mine in enumerate(self._trained(parts, constant=True, decay=slice(None)), start=1):
+            g = _gradient(torch.stack([leaf.detach() for leaf in leaves]), step, range(len(parts)))
+            for leaf, own, optimizer in zip(leaves, g, theirs, strict=True):
+                leaf.grad = own.clone()
+                optimizer.step()
+            assert_near(mine, torch.stack([leaf.detach() for leaf in leaves]), 10, f"theta after step {step}")
+
+    # ---- how a step is made
+
+    def _trained(
+        self, parts, dtype=torch.float64, which=None, scratch=0.0, bowl=False, constant=False, checked=False,
+        decay=slice(WEIGHTS),
+    ) -> list[torch.Tensor]:  # fmt: skip
+        """theta (K, P) after every step, of all rows or of those in `which`."""
+        which = range(len(parts)) if which is None else which
+        optimizer, theta = stack([parts[k] for k in which]), _start(len(parts), dtype)[list(which)]
+        slots = SimpleNamespace(**{name: torch.zeros_like(theta) for name in optimizer.slots})
+        room, seen = torch.full_like(theta, scratch), []
+        lr, t = self._line(len(parts), constant)
+        rates = optimizer.lr * lr[list(which)]
+        columns = optimizer.factors(rates, t[list(which)]) | optimizer.limits()
+        for step in range(1, STEPS + 1):
+            f = SimpleNamespace(**{name: _at(column, step, dtype) for name, column in columns.items()})
+            g = theta.clone() if bowl else _gradient(theta, step, which)
+            optimizer.clip(g, f)
+            optimizer.decay(theta[:, decay], f)
+            kept, held = g.clone(), dict(vars(slots))
+            optimizer.update(theta, g, slots, f, room)
+            if checked:
+                assert_same(g, kept, "update changed the gradient")
+                same = vars(slots).keys() == held.keys() and all(vars(slots)[n] is v for n, v in held.items())
+                assert same, "update must change the slots in place, and add none"
+            seen.append(theta.clone())
+        return seen
+
+    @staticmethod
+    def _line(rows: int, constant=False):
+        """By what lr is multiplied, and the numbers of the steps: (K, S) each, as the engine has them."""
+        t = torch.arange(1, ALIGN + 1, dtype=torch.float64).expand(rows, -1).clone()
+        return (torch.ones_like(t) if constant else 1 / (1 + 0.1 * t)), t
+
+
+def _at(column, step: int, dtype):
+    if column is None:
+        return None
+    return column[:, [step - 1 if column.shape[1] > 1 else 0]].to(dtype)
+
+
+def _start(rows: int, dtype) -> torch.Tensor:
+    theta = torch.randn(rows, P, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    theta[:, USED:] = 0
+    return theta.to(dtype)
+
+
+def _gradient(theta, step: int, which) -> torch.Tensor:
+    """Of a bumpy bowl, with noise that depends on the row and on the step; zero in the padding."""
+    noise = [torch.randn(P, generator=torch.Generator().manual_seed(100 * step + k)) for k in which]
+    g = (theta + torch.sin(3 * theta) + torch.stack(noise).to(theta)) * torch.logspace(-3, 1, P).to(theta)
+    g[:, USED:] = 0
+    return g

@@ -1,0 +1,53 @@
+"""What every part of an experiment keeps to, whatever its group: optimiser, initialiser, schedule, ..."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import fields
+from pkgutil import resolve_name
+
+import yaml
+
+from nnlab.experiment import GROUPS
+from nnlab.fields import make
+from nnlab.plugins import BASES, settings
+from nnlab.testing.rows import RowIndependence, experiments, varied
+
+
+class PartContract(RowIndependence):
+    """`part` is the class. `parts` are rows of it for one stack: its defaults, and variations of them."""
+
+    part: type
+
+    def parts(self) -> list:
+        return varied(self.part())
+
+    def experiments(self):
+        return experiments(**{self.part.group: self.parts()})
+
+    def test_it_is_a_part_of_its_group(self):
+        base = resolve_name(BASES[self.part.group])
+        assert issubclass(self.part, base), f"{self.part.__name__} is no subclass of {base.__name__}"
+        frozen = "__dataclass_fields__" in vars(self.part) and self.part.__dataclass_params__.frozen
+        assert frozen, f"{self.part.__name__} lacks @dataclass(frozen=True)"
+
+    def test_its_name_is_a_word_that_no_other_has(self):
+        name = self.part.name
+        assert isinstance(name, str) and name.isidentifier(), f"the name {name!r} is not one word"
+        own = GROUPS[self.part.group].get(name, self.part)
+        assert own is self.part, f"nnlab has another {self.part.group} of the name {name!r}"
+
+    def test_every_field_is_a_column_a_control_or_static(self):
+        wrong = [f.name for f in fields(self.part) if "kind" not in f.metadata]
+        assert not wrong, f"fields not declared by column, control or static: {', '.join(wrong)}"
+
+    def test_settings_come_back_from_yaml_and_json(self):
+        table = {self.part.name: self.part}
+        for part in self.parts():
+            values = settings(self.part) | {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in dataclasses.asdict(part).items()
+            }
+            for back in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
+                assert make(table, back, self.part.group) == part, f"{values} came back otherwise"

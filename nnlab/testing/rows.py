@@ -1,0 +1,137 @@
+"""Row independence in a real fit, and what all contracts have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from nnlab.data.dataset import Data, Dataset
+from nnlab.experiment import Experiment
+from nnlab.fields import kind, static
+from nnlab.fitting import fit
+from nnlab.models import MLP
+from nnlab.regularizers import Regularizer
+
+ROWS = 3
+
+
+class Contract:
+    """Base of the contracts: every `test_*` is a property. One thread, as in the engine."""
+
+    def setup_method(self):
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def teardown_method(self):
+        torch.set_num_threads(self._threads)
+
+    @classmethod
+    def tests(cls) -> list[str]:
+        """The names of its tests."""
+        return [name for name in dir(cls) if name.startswith("test_")]
+
+
+def run(contract: type[Contract], test: str) -> None:
+    """Run one test of a contract, as pytest would."""
+    case = contract()
+    case.setup_method()
+    try:
+        getattr(case, test)()
+    finally:
+        case.teardown_method()
+
+
+class RowIndependence(Contract):
+    """A row of a stack equals itself alone, bit for bit: curves, weights, test report.
+
+    `experiments` are the rows: experiments that differ in whatever may differ inside a stack.
+    """
+
+    def experiments(self) -> list[Experiment]:
+        raise NotImplementedError
+
+    def test_a_row_of_a_stack_equals_itself_alone(self):
+        experiments = self.experiments()
+        together = trained(experiments)
+        for k, experiment in enumerate(experiments):
+            assert trained([experiment]) == [together[k]], f"row {k} differs from it alone"
+
+    def test_a_fit_is_deterministic(self):
+        experiments = self.experiments()[:1]
+        assert trained(experiments) == trained(experiments), "the same experiment gave other bits"
+
+    def test_the_rows_share_a_stack(self):
+        experiments = self.experiments()
+        if experiments:
+            structures = {row.structure for row in fit(*experiments).rows}
+            assert len(structures) == 1, "the rows differ in static fields, so that nothing was compared"
+
+
+def trained(experiments: list[Experiment]) -> list[tuple]:
+    """What each came to: the bytes of its metrics by epoch and of its weights, and its test report."""
+    if not experiments:
+        return []
+    run = fit(*experiments)
+    curves = {row.number: [] for row in run.rows}
+    for record in run:
+        for i, row in enumerate(record.rows):
+            curves[int(row)].append([_bits(record.metrics[m][i]) for m in sorted(record.metrics)])
+    return [
+        (r.status, curves[r.row], {name: _bits(w) for name, w in r.weights.items()}, repr(r.test))
+        for r in sorted(run.results, key=lambda r: r.row)
+    ]
+
+
+def _bits(array) -> bytes:
+    """The bytes of an array, with one kind of NaN."""
+    return np.where(np.isnan(array), np.nan, array).tobytes()
+
+
+@dataclass(frozen=True)
+class Bumps(Data):
+    """`n` examples of 5 features in noisy bumps: 3 classes, or 2 numbers as targets."""
+
+    name: ClassVar[str] = "bumps"
+    n: int = static(60)
+    classes: int = static(3)
+    target_normalization: str = static("standard", choices=("standard", "none"))
+
+    def read(self):
+        random = np.random.default_rng(3)
+        y = random.integers(3, size=self.n)
+        x = 3 + random.standard_normal((self.n, 5)) + random.standard_normal((3, 5))[y]
+        if self.classes:
+            return Dataset(x, y, ("a", "b", "c"))
+        return Dataset(x, 100 * np.sin(x[:, :2]) + 50 * y[:, None], ())
+
+
+def experiments(**parts) -> list[Experiment]:
+    """Rows with penalty, dropout and seed of their own; `parts[group]` is a part for all, or a list."""
+    model = MLP(hidden=(9,), activation="tanh")
+    base = Experiment(data=Bumps(), model=model, batch_size=13, epochs=3, threads=1)
+    rows = []
+    for k in range(ROWS):
+        own = {group: part[k] if isinstance(part, list) else part for group, part in parts.items()}
+        regularizer = Regularizer(l2=1e-3 * k, dropout=0.2 * (k % 2))
+        rows.append(replace(base, seed=k % 2, regularizer=regularizer, **own))
+    return rows
+
+
+def varied(part) -> list:
+    """`part` and others like it whose columns and controls differ, as far as is allowed."""
+    numbers = [f for f in fields(part) if kind(f) in ("column", "control")]
+    rows = [{f.name: _varied(f, getattr(part, f.name), k) for f in numbers} for k in range(ROWS)]
+    return [replace(part, **row) for row in rows]
+
+
+def _varied(f, value, k: int):
+    if not k or value is None:
+        return value
+    near = [1.0 / k] if value == np.inf else [value * (1 - 0.1 * k), value * (1 + 0.1 * k)]
+    near = near if value else [0.05 * k]
+    if isinstance(value, int):
+        near = [value + k, value - k]
+    return next((x for x in near if f.metadata["allowed"].holds(x)), value)

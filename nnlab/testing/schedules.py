@@ -1,0 +1,95 @@
+"""The contract of a schedule: its factors, its memory, and what it hears."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.fields import stack
+from nnlab.schedules import Progress
+from nnlab.testing.parts import PartContract
+
+EPOCHS, STEPS = 12, 5
+
+
+class ScheduleContract(PartContract):
+    """`schedule` is the class.
+
+    factors   (part, epochs, steps) -> the factor of every update, (epochs * steps,), on a metric that never
+              rises: if it is given, the schedule is compared with it
+    """
+
+    schedule: type
+    factors = None
+
+    @property
+    def part(self):
+        return self.schedule
+
+    def test_factors_are_numbers_of_each_row_and_step(self):
+        rates, _ = self._simulated(self.parts())
+        assert rates.shape == (len(self.parts()), EPOCHS * STEPS), f"rate gives {rates.shape}"
+        assert np.isfinite(rates).all() and (rates >= 0).all(), "a factor is negative or not finite"
+
+    def test_a_row_of_the_schedule_equals_itself_alone(self):
+        parts = self.parts()
+        together, back = self._simulated(parts)
+        for k in range(len(parts)):
+            alone, own = self._simulated(parts, [k])
+            assert np.array_equal(alone[0], together[k]), f"row {k} differs from it alone"
+            assert np.array_equal(own[:, 0], back[:, k]), f"row {k} goes back at other epochs alone"
+
+    def test_the_state_is_arrays_over_the_rows(self):
+        """They keep their names and shapes, so that rows may leave, and be selected."""
+        schedule = stack(self.parts())
+        state = schedule.start(3)
+        before = {name: np.shape(value) for name, value in state.items()}
+        schedule.observe(state, _metrics(1, range(3)))
+        after = {name: np.shape(value) for name, value in state.items()}
+        assert before == after, f"the state was {before} and became {after}"
+        assert all(shape[:1] == (3,) for shape in after.values()), f"not arrays over 3 rows: {after}"
+
+    def test_only_a_schedule_that_says_so_takes_rows_back(self):
+        _, back = self._simulated(self.parts())
+        assert not back.any() or self.schedule.goes_back, "observe took rows back, but goes_back is False"
+
+    def test_an_epoch_may_be_asked_for_in_pieces(self):
+        whole, pieces = (self._simulated(self.parts(), chunk=chunk)[0] for chunk in (STEPS, 2))
+        np.testing.assert_allclose(pieces, whole, rtol=1e-12, err_msg="asked for in pieces it says otherwise")
+
+    def test_metrics_that_are_not_numbers_do_no_harm(self):
+        """One row's are NaN or infinite now and then: its factors stay finite, the others' the same."""
+        parts = self.parts()
+        rates, _ = self._simulated(parts, broken=True)
+        assert np.isfinite(rates).all(), "a factor is not finite after a metric that is not a number"
+        assert np.array_equal(rates[1:], self._simulated(parts)[0][1:]), "another row has noticed"
+
+    def test_factors_equal_the_reference(self):
+        for k, part in enumerate(self.parts() if self.factors is not None else ()):
+            mine = self._simulated(self.parts(), [k], falling=True)[0][0]
+            np.testing.assert_allclose(mine, self.factors(part, EPOCHS, STEPS), rtol=1e-10, atol=1e-12)
+
+    def _simulated(self, parts, which=None, chunk=STEPS, broken=False, falling=False):
+        """The factors (K, EPOCHS * STEPS), and which rows go back after which epoch, (EPOCHS, K)."""
+        which = range(len(parts)) if which is None else which
+        schedule, epochs = stack([parts[k] for k in which]), np.full((len(which), 1), float(EPOCHS))
+        state, rates, back = schedule.start(len(which)), [], []
+        for epoch in range(1, EPOCHS + 1):
+            for first in range(0, STEPS, chunk):
+                some = np.arange(first, min(first + chunk, STEPS))
+                rate = schedule.rate(Progress(epoch, some, STEPS, epochs), state)
+                rates.append(np.broadcast_to(rate, (len(which), len(some))))
+            gone = schedule.observe(state, _metrics(epoch, which, broken, falling))
+            back.append(np.zeros(len(which), bool) if gone is None else gone)
+        return np.concatenate(rates, 1), np.array(back)
+
+
+def _metrics(epoch: int, which, broken=False, falling=False) -> dict[str, np.ndarray]:
+    """Values that rise and fall, each row its own, or only fall."""
+    values = {}
+    for number, name in enumerate(("val_loss", "val_error")):
+        up = [np.random.default_rng([epoch, k, number]).random() for k in which]
+        value = np.full(len(which), 1.0 / epoch) if falling else np.array(up) + 1.0 / epoch
+        if broken and epoch % 3 == 0:
+            value[0] = (np.nan, np.inf)[epoch % 2]
+        values[name] = value
+    return values

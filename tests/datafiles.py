@@ -1,0 +1,47 @@
+"""Small files of every format that a data set reads, made when a test wants them."""
+
+import gzip
+import struct
+
+import numpy as np
+
+
+def idx_bytes(array, kind=8) -> bytes:
+    """An array of bytes in the IDX format."""
+    array = np.asarray(array, np.uint8)
+    return bytes([0, 0, kind, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def images(seed=0, train=60, test=20, side=4):
+    """name of a file -> array: random images, labels 0, 1, 2 in turn."""
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for part, n in (("train", train), ("t10k", test)):
+        arrays[f"{part}-images-idx3-ubyte"] = random.integers(256, size=(n, side, side))
+        arrays[f"{part}-labels-idx1-ubyte"] = np.arange(n) % 3
+    return arrays
+
+
+def write_idx(folder, arrays=None, packed=False):
+    """The four files; returns the settings that say where they are."""
+    for name, array in (arrays or images()).items():
+        content = idx_bytes(array)
+        name, content = (f"{name}.gz", gzip.compress(content)) if packed else (name, content)
+        (folder / name).write_bytes(content)
+    return {"path": str(folder)}
+
+
+def write_csv(folder):
+    random = np.random.default_rng(0)
+    lines = [f"{a:.3f},{b:.3f},{'yes' if a > b else 'no'}" for a, b in random.random((60, 2))]
+    (folder / "table.csv").write_text("\n".join(["a,b,left", *lines, ""]))
+    return {"path": str(folder / "table.csv"), "target": "left"}
+
+
+def write_npz(folder):
+    x = np.random.default_rng(0).random((60, 3))
+    np.savez(folder / "arrays.npz", X=x, y=x.sum(1))
+    return {"path": str(folder / "arrays.npz")}
+
+
+WRITERS = {"idx": write_idx, "csv": write_csv, "npz": write_npz}

@@ -1,0 +1,59 @@
+"""docs/extending.md, every block of it: the package is written, found, trained with and tested."""
+
+import importlib
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nnlab.cli import main
+from nnlab.testing import Contract, run
+
+TEXT = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+FILES = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", TEXT, re.M | re.S))
+COMMANDS = "".join(re.findall(r"^```console\n(.*?)^```", TEXT, re.M | re.S)).splitlines()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The package of the page as an installer leaves it."""
+    folder = tmp_path_factory.mktemp("extending")
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "mylab" / "__init__.py").touch()
+    groups = tomllib.loads(FILES["pyproject.toml"])["project"]["entry-points"]
+    info = folder / "mylab-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mylab\nVersion: 0.1\n")
+    lines = [f"[{group}]\n{name} = {place}\n" for group, own in groups.items() for name, place in own.items()]
+    (info / "entry_points.txt").write_text("".join(lines))
+    before = list(sys.path)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    yield folder
+    sys.path[:] = before
+
+
+def test_the_page_has_what_is_tried_here():
+    assert {"mylab/parts.py", "pyproject.toml", "tests/test_mylab.py"} < set(FILES) and len(COMMANDS) == 4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_trains(site, monkeypatch, command):
+    monkeypatch.chdir(site)
+    program, *words = shlex.split(command)
+    assert program == "nnlab" and main(words) == 0
+
+
+def test_the_contracts_hold(site, monkeypatch):
+    monkeypatch.syspath_prepend(str(site / "tests"))
+    contracts = [c for c in vars(importlib.import_module("test_mylab")).values() if isinstance(c, type)]
+    contracts = [c for c in contracts if issubclass(c, Contract) and c.__name__.startswith("Test")]
+    assert len(contracts) == 4 and sum(len(c.tests()) for c in contracts) > 45
+    for contract in contracts:
+        for test in contract.tests():
+            run(contract, test)

@@ -1,0 +1,83 @@
+"""Each experiment of the lecture shows what its file says it must show."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from nnlab.cli import main
+
+
+@pytest.fixture
+def lecture(tmp_path, monkeypatch):
+    """Run `experiment=lecture/<name>`; the folder of the run, or of the sweep."""
+
+    def run(name, *overrides):
+        monkeypatch.chdir(tmp_path)
+        assert main(["train", f"experiment=lecture/{name}", *overrides]) == 0
+        (folder,) = (tmp_path / "outputs" / "train").iterdir()
+        return folder
+
+    return run
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())["metrics"]
+
+
+def last(folder):
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+def comparison(folder):
+    rows = json.loads((folder / "comparison.json").read_text())
+    return {row["run"]: row["metrics"] for row in rows}
+
+
+def test_linear_regression_finds_the_line(lecture):
+    weights = load_file(lecture("linear_regression") / "model.safetensors")
+    assert weights["rows/0/output.weight"] == pytest.approx(0.1, abs=1e-4)
+    assert weights["rows/0/output.bias"] == pytest.approx(0.3, abs=1e-4)
+
+
+def test_logistic_regression_fits_the_noise(lecture):
+    end = last(lecture("logistic_regression"))
+    assert end["train_error"] == 0
+    assert end["train_loss"] < 0.05
+    assert 0.35 < end["val_error"] < 0.65
+    assert end["penalty"] > 0
+
+
+def test_mlp_recognises_digits(lecture):
+    assert summary(lecture("mlp"))["test_accuracy"]["mean"] > 0.95
+
+
+def test_mlp_dropout_trains_with_half_of_its_units(lecture):
+    folder = lecture("mlp_dropout")
+    end = last(folder)
+    assert end["train_error"] > end["val_error"]
+    assert summary(folder)["val_error"]["mean"] < 0.15
+    assert end["lr"] == pytest.approx(0.1 / (1 + 1e-6 * (20 * 68 - 1)))
+
+
+def test_optimizers_beside_each_other(lecture):
+    found = comparison(lecture("optimizers"))
+    loss = {name.removeprefix("optimizer="): metrics["val_loss"] for name, metrics in found.items()}
+    assert set(loss) >= {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam"}
+    assert all(metric["n"] == 10 for metric in loss.values())
+    assert max(loss["momentum"]["mean"], loss["nesterov"]["mean"], loss["adam"]["mean"]) < loss["sgd"]["mean"]
+
+
+def test_initialization_beside_each_other(lecture):
+    found = comparison(lecture("initialization"))
+    error = {name.removeprefix("init="): metrics["val_error"]["mean"] for name, metrics in found.items()}
+    assert error["zeros"] > 0.85 and error["normal"] > 0.85
+    assert max(error["glorot_uniform"], error["glorot_normal"], error["orthogonal"]) < 0.06
+
+
+def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
+    found = comparison(lecture("dropout_adaptive"))
+    loss = {name.removeprefix("regularizer="): metrics["test_loss"]["mean"] for name, metrics in found.items()}
+    assert loss["input_dropout"] < loss["l2"]
+    assert np.isfinite(list(loss.values())).all()

@@ -1,0 +1,145 @@
+"""The picture of a run's curves: its numbers by hand, its file, and TensorBoard's image of it."""
+
+import io
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_records import a_record
+from test_train_command import ROOT, nnlab, run_folder
+
+from nnlab.commands import train
+from nnlab.errors import UserError
+from nnlab.records.picture import Curves, bands, draw
+from nnlab.records.tensorboard import TensorBoard
+
+NAN = np.nan
+
+
+def size_of(png):
+    """Width and height by the header of a whole PNG."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and png[-8:-4] == b"IEND"
+    return struct.unpack(">II", png[16:24])
+
+
+def image(folder):
+    """The image `curves`, as TensorBoard reads it: step, width, height, PNG."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert "curves" in events.PluginTagToContent("images")
+    (event,) = events.Tensors("curves")
+    width, height, png = make_ndarray(event.tensor_proto)
+    return event.step, int(width), int(height), png
+
+
+def some_curves(rows=4, epochs=6):
+    """Row r trains r + 3 epochs at most; the last of several diverges at once."""
+    curves, left = Curves(rows), list(range(rows))
+    for epoch in range(1, epochs + 1):
+        losses = [NAN if row == rows - 1 > 0 else (row + 1.0) / epoch for row in left]
+        curves.record(a_record(epoch, left, improved=np.isfinite(losses), val_loss=losses))
+        left = [row for row in left if row + 3 > epoch and row < max(rows - 1, 1)]
+        if not left:
+            break
+    return curves
+
+
+def test_bands_by_hand():
+    values = np.array([[1.0, 1, NAN, NAN], [2, 3, 4, NAN], [3, np.inf, 6, NAN], [6, 7, NAN, NAN]])
+    found = bands(values)
+    assert found.rows.tolist() == [4, 3, 2, 0]
+    assert found.mean == pytest.approx([3, 11 / 3, 5, NAN], nan_ok=True)
+    # Of n sorted numbers the quantile q is number q (n - 1), counted from 0, on the line to the next.
+    assert found.low == pytest.approx([1.3, 1 + 0.2 * 2, 4.2, NAN], nan_ok=True)
+    assert found.high == pytest.approx([3 + 0.7 * 3, 3 + 0.8 * 4, 5.8, NAN], nan_ok=True)
+
+
+def test_curves_of_rows_that_end_at_different_times():
+    curves = some_curves()
+    expected = [(row + 1) / np.arange(1, 6) for row in range(3)] + [np.full(5, NAN)]
+    expected[0][3:], expected[1][4:] = NAN, NAN
+    assert curves.values("val_loss") == pytest.approx(np.array(expected), nan_ok=True)
+    assert curves.best_epoch.tolist() == [3, 4, 5, 0] and curves.epochs == 5
+    assert bands(curves.values("val_loss")).rows.tolist() == [3, 3, 3, 2, 1]
+
+
+def test_stacks_one_after_another_are_the_same():
+    together, apart = Curves(2), Curves(2)
+    for epoch in (1, 2):
+        together.record(a_record(epoch, [0, 1]))
+    for row in (0, 1):
+        for epoch in (1, 2):
+            apart.record(a_record(epoch, [row]))
+    assert np.array_equal(together.values("train_error"), apart.values("train_error"))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("curves", [(1, 1), (1, 3), (4, 6), (15, 20)])
+def test_it_draws_any_run(curves, task):
+    assert size_of(draw(some_curves(*curves), "a title", task)) == (1200, 500)
+
+
+def test_it_draws_what_is_awkward():
+    nothing, flat = Curves(2), Curves(2)
+    for epoch in range(1, 31):
+        metrics = ("train_loss", "val_loss", "train_error", "val_error")
+        nothing.record(a_record(epoch, [0, 1], improved=False, **dict.fromkeys(metrics, [NAN, np.inf])))
+        flat.record(a_record(epoch, [0, 1], **dict.fromkeys(metrics, [0.0, 0.0])))
+        flat.record(a_record(1, [0, 1], **dict.fromkeys(metrics, [9.0, 1e30])))
+    for curves in (nothing, flat):
+        assert size_of(draw(curves, "$x_1^{$ " + 200 * "long ", "classification")) == (1200, 500)
+
+
+def test_the_same_run_gives_the_same_picture_and_touches_nothing_global():
+    code = """
+import sys; sys.path.insert(0, "tests")
+from test_picture import some_curves, draw
+one, two = (draw(some_curves(), "t", "regression") for _ in range(2))
+print(one == two, "matplotlib.pyplot" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "False"]
+
+
+def test_colours_are_in_it():
+    """Neither curve is hidden: pixels of both colours are there."""
+    from matplotlib.image import imread
+
+    pixels = np.round(255 * imread(io.BytesIO(draw(some_curves(4, 6), "t", "regression")))[..., :3])
+    for colour in ([0, 0x72, 0xB2], [0xD5, 0x5E, 0]):
+        assert (pixels == colour).all(2).sum() > 300
+
+
+def test_tensorboard(tmp_path):
+    png = draw(some_curves(), "t", "classification")
+    with TensorBoard(tmp_path, {}, 1) as board:
+        board.picture(5, png)
+    assert image(tmp_path) == (5, 1200, 500, png)
+
+
+def test_the_setting():
+    assert [train.wants_picture({"picture": "auto"}, rows) for rows in (1, 2)] == [False, True]
+    assert [train.wants_picture({"picture": asked}, 1) for asked in (True, False)] == [True, False]
+    assert not train.wants_picture({}, 1)
+    for wrong in ("yes", 1, None):
+        with pytest.raises(UserError, match="picture = .*true or false or auto"):
+            train.prepare({"picture": wrong})
+
+
+def test_the_command(tmp_path):
+    done = nnlab(tmp_path, "train", "seeds=3", "epochs=3", "histograms=1")
+    assert done.returncode == 0, done.stderr
+    folder = run_folder(tmp_path)
+    png = (folder / "curves.png").read_bytes()
+    assert size_of(png) == (1200, 500) and image(folder) == (3, 1200, 500, png)
+    assert "picture: auto" in (folder / "config.yaml").read_text()
+
+
+def test_a_default_run_has_no_picture(tmp_path):
+    assert nnlab(tmp_path, "train", "epochs=1").returncode == 0
+    assert not (run_folder(tmp_path) / "curves.png").exists()

@@ -1,0 +1,239 @@
+"""Every regulariser against a loop of torch.autograd, alone and combined, and what it promises."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from networks import Points, assert_near, one_thread  # noqa: F401
+from test_row_independence import assert_same, blobs, curves
+from torch.nn import functional as F
+
+import nnlab
+from nnlab import MLP, SGD, Adam, Experiment, Regularizer, UserError
+from nnlab.engine import Trainer
+from nnlab.fields import stack
+from nnlab.population import initial
+from nnlab.regularizers import scale_down
+from nnlab.streams import stream, uniforms
+
+NO_PENALTIES = {
+    "proximal", "small", "dropout", "input_dropout", "dropconnect", "max_norm", "label_smoothing"
+}  # fmt: skip
+BASE = Experiment(
+    data=Points(), model=MLP(hidden=(9,), activation="tanh"), optimizer=SGD(lr=0.3), batch_size=10,
+    epochs=3, dtype="float64",
+)  # fmt: skip
+CASES = {  # the regularisers of a stack's rows
+    "l1": [dict(l1=0.003), dict(l1=0.0), dict(l1=0.03)],
+    "proximal": [dict(l1=v, proximal=True) for v in (0.003, 0.0, 0.03)],
+    "input_dropout": [dict(input_dropout=v) for v in (0.3, 0.0, 0.6)],
+    "dropconnect": [dict(dropconnect=v) for v in (0.3, 0.0, 0.6)],
+    "max_norm": [dict(max_norm=v) for v in (0.9, math.inf, 0.5)],
+    "label_smoothing": [dict(label_smoothing=v) for v in (0.1, 0.0, 0.4)],
+    "all": [
+        dict(l2=0.01, l1=0.002, proximal=True, small=1e-3, dropout=0.2, input_dropout=0.1, dropconnect=0.3,
+             max_norm=1.1, label_smoothing=0.1),
+        dict(proximal=True, small=1e-3),
+        dict(l1=0.01, proximal=True, small=1e-3, dropconnect=0.1, max_norm=0.7),
+    ],
+}  # fmt: skip
+every_case = pytest.mark.parametrize("regularizers", CASES.values(), ids=CASES)
+
+
+def rows_of(regularizers, base=BASE):
+    return [replace(base, regularizer=Regularizer(**r), seed=k) for k, r in enumerate(regularizers)]
+
+
+def by_torch(row):
+    """Weights by name and the penalty after every epoch of `row`, by torch.autograd in float64."""
+    e, r, dataset = row.experiment, row.experiment.regularizer, row.experiment.data.load()
+    x = torch.from_numpy(dataset.x)
+    x = (x - x[row.fold.train].mean(0)) / x[row.fold.train].std(0, correction=0)
+    t, graph = torch.from_numpy(dataset.y), e.graph(dataset)
+    theta, (slots, _, _) = initial([row], graph), graph.layout()
+    p = {name: slot.view(theta)[0].clone().requires_grad_() for name, slot in slots.items()}
+    weights = [w for name, w in p.items() if name.endswith("weight")]
+
+    def kept(rate, name, shape, epoch, step):
+        if not rate:
+            return 1
+        u = uniforms((row.steps, *shape), x, row.seed, "noise", name, epoch, 0)[step]
+        return (u >= rate).double() / (1 - rate)
+
+    def outputs(x, at):
+        B, (n, d) = row.batch, p["hidden1.weight"].shape
+        x = F.pad(x.T, (0, B - len(x))) * kept(r.input_dropout, "input_dropout", (d, B), *at)
+        W = p["hidden1.weight"] * kept(r.dropconnect, "hidden1", (n, d), *at)
+        h = torch.tanh(W @ x + p["hidden1.bias"]) * kept(r.dropout, "dropout1", (n, B), *at)
+        return (p["output.weight"] @ h + p["output.bias"]).T
+
+    def omega():
+        return sum(r.l2 / 2 * W.square().sum() + r.l1 * W.abs().sum() for W in weights)
+
+    for epoch in range(1, e.epochs + 1):
+        order = stream(row.seed, "order", epoch).permutation(row.fold.train)
+        for step in range(row.steps):
+            batch = order[step * row.batch : (step + 1) * row.batch]
+            z = outputs(x[batch], (epoch, step))[: len(batch)]
+            loss = F.cross_entropy(z, t[batch], label_smoothing=r.label_smoothing)
+            penalty = omega() if not r.proximal else sum(r.l2 / 2 * W.square().sum() for W in weights)
+            for w, g in zip(p.values(), torch.autograd.grad(loss + penalty, p.values()), strict=True):
+                w.data -= e.optimizer.lr * g
+            for W in weights:
+                if r.proximal:
+                    W.data = F.softshrink(W.data, e.optimizer.lr * r.l1)
+                W.data *= (r.max_norm / W.data.norm(dim=1, keepdim=True)).clamp_max(1)
+        yield {name: w.detach().numpy().copy() for name, w in p.items()}, omega().item()
+
+
+@every_case
+def test_training_equals_a_loop_of_torch(regularizers):
+    run = nnlab.fit(*[replace(e, metric="val_loss") for e in rows_of(regularizers)])
+    records = list(run)
+    for row, result in zip(run.rows, run.results, strict=True):
+        epochs = list(by_torch(row))
+        for record, (_, penalty) in zip(records, epochs, strict=True):
+            assert record.penalty[row.number] == pytest.approx(penalty, rel=1e-9, abs=1e-12)
+        weights, _ = epochs[result.best_epoch - 1]
+        for name, w in weights.items():
+            np.testing.assert_allclose(result.weights[name], w, rtol=1e-9, atol=1e-10, err_msg=name)
+
+
+STACKS = [(90, 7, 3, (13, 6), 16), (83, 9, 4, (17,), 7), (60, 1, 2, (1,), 11), (120, 33, 5, (), 64)]
+
+
+@pytest.mark.parametrize("shape", STACKS, ids=str)
+@every_case
+def test_a_row_equals_itself_alone(regularizers, shape):
+    """Bit for bit, and beside rows that have the neutral value and others that do not."""
+    n, d, classes, hidden, batch = shape
+    base = Experiment(data=blobs(n, d, classes), model=MLP(hidden=hidden), optimizer=Adam(), batch_size=batch,
+                      epochs=2)  # fmt: skip
+    rows = rows_of(regularizers + regularizers[:2], base)
+    together = curves(rows)
+    for k in (0, 1, 4):
+        assert_same([together[k]], curves([rows[k]]), f"row {k}")
+
+
+# ---- l1
+
+
+def test_proximal_l1_gives_exact_zeros_and_the_subgradient_none():
+    l1 = dict(l1=0.02, small=0.0)
+    *_, subgradient = nnlab.fit(replace(BASE, epochs=20, regularizer=Regularizer(**l1)))
+    run = nnlab.fit(replace(BASE, epochs=20, regularizer=Regularizer(**l1, proximal=True)))
+    *_, proximal = run
+    assert subgradient.small_weights[0] == 0 and 0.3 < proximal.small_weights[0] < 1
+    assert proximal.val_loss[0] < 0.9 * math.log(3)
+
+
+def test_small_weights_are_counted_without_the_gaps():
+    run = nnlab.fit(replace(BASE, epochs=1, regularizer=Regularizer(small=0.1)))
+    (record,) = run
+    weights = [w.ravel() for name, w in run.results[0].weights.items() if name.endswith("weight")]
+    assert record.small_weights[0] == (np.abs(np.concatenate(weights)) <= 0.1).mean() > 0
+    (plain,) = nnlab.fit(replace(BASE, epochs=1))
+    assert "small_weights" not in plain.metrics
+
+
+def test_proximal_steps_reach_the_lasso_of_orthogonal_inputs():
+    """min mean (x'w - t)^2 + l1 |w| with X'X = N I has the solution softshrink(X't / N, l1 / 2)."""
+    X = torch.linalg.qr(torch.randn(40, 6, generator=torch.Generator().manual_seed(1)).double())[0] * 40**0.5
+    t = torch.randn(40, 1, generator=torch.Generator().manual_seed(2)).double() + X[:, :1]
+    r = stack([Regularizer(l1=0.3, proximal=True)])
+    w, scratch = torch.zeros(2, 1, 6, dtype=torch.float64)
+    f = SimpleNamespace(**r.factors(torch.full((1, 1), 0.05).double()))
+    for _ in range(400):
+        w -= 0.05 * (2 / 40 * X.T @ (X @ w[0][:, None] - t)).T
+        r.project(w, [], f, scratch)
+    assert_near(w, F.softshrink(X.T @ t / 40, 0.15).T, 8)
+    assert (w == 0).any() and (w != 0).any()
+
+
+# ---- max_norm
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_max_norm_holds_after_every_step(dtype, monkeypatch):
+    """For a rate at which it binds, and the layers that it scales keep their directions."""
+    seen, project = [], Regularizer.project
+
+    def spied(self, weights, layers, f, scratch):
+        before = [W.clone() for W in layers]
+        project(self, weights, layers, f, scratch)
+        for W, old in zip(layers, before, strict=True):
+            norms, was = (torch.linalg.vector_norm(v, dim=2) for v in (W, old))
+            seen.append((norms.max().item(), was.max().item()))
+            assert_near(W * was[..., None], old * norms[..., None], 5)
+            free = was <= 0.8
+            assert torch.equal(W[free], old[free])
+
+    monkeypatch.setattr(Regularizer, "project", spied)
+    list(nnlab.fit(replace(BASE, dtype=dtype, regularizer=Regularizer(max_norm=0.8))))
+    assert max(norm for norm, _ in seen) < 0.8 * (1 + 1e-6)
+    assert max(was for _, was in seen) > 0.9
+
+
+def test_scaling_down_by_hand():
+    W = torch.tensor([[[3.0, 4], [0, 0], [0.3, 0.4]], [[3, 4], [math.inf, 1], [1e30, 0]]])
+    scale_down(W, torch.tensor([[[1.0]], [[math.inf]]]))
+    expected = [[[0.6, 0.8], [0, 0], [0.3, 0.4]], [[3, 4], [math.inf, 1], [1e30, 0]]]
+    assert torch.equal(W, torch.tensor(expected))
+
+
+# ---- dropconnect and input_dropout
+
+
+@pytest.mark.parametrize("name", ["dropconnect", "input_dropout", "dropout"])
+def test_the_mean_over_masks_is_the_network_without_them(name):
+    """For a linear network it is exact: the mean output over masks tends to that of mean weights."""
+    e = replace(BASE, model=MLP(hidden=(9,), activation="identity"), regularizer=Regularizer(**{name: 0.4}))
+    run = nnlab.fit(e)
+    examples = nnlab.fitting.Examples(e.data, run.datasets[e.data], torch.empty(0, dtype=torch.float64))
+    population = nnlab.population.Population.create(run.rows, e.graph(run.datasets[e.data]), examples.like)
+    trainer = Trainer(e.graph(run.datasets[e.data]), population, examples, 1)
+    without = Trainer(e.graph(run.datasets[e.data]), with_regularizer(population, Regularizer()), examples, 1)
+    chunk = next(iter(trainer.batches.epoch(1)))
+    expected, many = without.network.fprop(chunk.x[0]), []
+    for epoch in range(1, 700):
+        noise = trainer.noise(chunk, epoch)
+        for _ in range(len(chunk.x)):
+            for box, draws in noise:
+                box.uniforms = next(draws)
+            many.append(trainer.network.fprop(chunk.x[0]).clone())
+    many = torch.stack(many)
+    error = many.std(0) / len(many) ** 0.5
+    assert len(many) > 3000 and ((many.mean(0) - expected).abs() < 5 * error).all()
+    assert (many.std(0) > 0.01).all()
+
+
+def with_regularizer(population, regularizer):
+    return replace(population, experiment=replace(population.experiment, regularizer=stack([regularizer])))
+
+
+def test_noise_of_a_layer_larger_than_a_chunk_is_drawn_in_parts(monkeypatch):
+    """The parts have streams of their own, so whatever is drawn at once is what the row alone would draw."""
+    monkeypatch.setattr("nnlab.engine.CHUNK", 200)  # 63 weights: three steps at once, six steps an epoch
+    rows = rows_of(CASES["dropconnect"])
+    together = curves(rows)
+    assert_same([together[2]], curves([rows[2]]), "in parts")
+
+
+# ---- label smoothing
+
+
+def test_label_smoothing_is_trained_and_not_reported():
+    one_step = replace(BASE, batch_size="full", epochs=1)
+    (plain,) = nnlab.fit(one_step)
+    (smooth,) = nnlab.fit(replace(one_step, regularizer=Regularizer(label_smoothing=0.5)))
+    assert plain.train_loss == smooth.train_loss  # of the outputs before the only step
+    assert plain.grad_norm != smooth.grad_norm and plain.val_loss != smooth.val_loss
+
+
+def test_label_smoothing_of_numbers_is_refused():
+    wrong = replace(BASE, data=Points(classes=0), regularizer=Regularizer(label_smoothing=0.1))
+    with pytest.raises(UserError, match="label_smoothing above 0 needs classes"):
+        nnlab.fit(wrong)

@@ -1,0 +1,238 @@
+"""Data sets: those shipped equal scikit-learn's, those drawn follow their formula; limits, noise, scales."""
+
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from networks import DOUBLE, Points
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
+
+import nnlab
+from nnlab.commands import front_door
+from nnlab.data.batches import Batches, Examples
+from nnlab.data.normalization import NORMALIZATIONS, columns, statistics
+from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
+from nnlab.data.splits import Holdout, KFold
+from nnlab.errors import Advice, UserError
+from nnlab.experiment import Experiment
+
+SHIPPED = ("digits", "diabetes", "wine", "iris", "breast_cancer")
+DRAWN = (Line, Noise, Moons, Spirals)
+
+# ---- the sets themselves
+
+
+def test_every_source_is_tested():
+    from_files = {"idx", "csv", "npz"}  # in test_files.py
+    assert set(SOURCES) == {*SHIPPED, *(kind.name for kind in DRAWN)} | from_files
+    assert all(kind.__doc__ and not hasattr(kind, kind.name) for kind in SOURCES.values())
+    assert all(getattr(nnlab, kind.__name__) is kind for kind in SOURCES.values())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_sklearn_ships_equals_what_it_loads(name):
+    raw = {"scaled": False} if name == "diabetes" else {}
+    mine, theirs = SOURCES[name]().load(), getattr(sklearn.datasets, f"load_{name}")(**raw)
+    assert mine.x.dtype == np.float64 and np.array_equal(mine.x, theirs.data)
+    assert np.array_equal(mine.y if mine.classes else mine.y[:, 0], theirs.target)
+    assert list(mine.features) == list(theirs.feature_names)
+    assert mine.classes == tuple(map(str, getattr(theirs, "target_names", ())))
+    targets = mine.targets()
+    assert np.array_equal(targets.argmax(1) if mine.classes else targets[:, 0], theirs.target)
+    assert mine.sizes == (mine.x.shape[1], targets.shape[1])
+
+
+def test_nothing_imports_sklearn_or_pandas():
+    code = "import sys, nnlab; nnlab.Wine().load(); print('sklearn' in sys.modules, 'pandas' in sys.modules)"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split() == ["False"] * 2
+
+
+@pytest.mark.parametrize("kind", DRAWN, ids=lambda kind: kind.name)
+def test_what_is_drawn_depends_on_the_seed_alone(kind):
+    one, again, other = kind(n=50).load(), kind(n=50).load(), kind(n=50, seed=1).load()
+    assert np.array_equal(one.x, again.x) and np.array_equal(one.y, again.y)
+    assert not np.array_equal(one.x, other.x) and len(one.x) == 50
+
+
+def test_line():
+    dataset = Line().load()
+    assert dataset.x.shape == dataset.y.shape == (100, 1) and dataset.task == "regression"
+    assert 0 <= dataset.x.min() and dataset.x.max() < 1
+    np.testing.assert_allclose(dataset.y, 0.1 * dataset.x + 0.3, atol=1e-15)
+    noisy = Line(n=20_000, noise=0.5).load()
+    assert np.std(noisy.y - 0.1 * noisy.x) == pytest.approx(0.5, rel=0.03)
+
+
+def test_noise_is_normal_and_its_labels_are_random():
+    dataset = Noise().load()
+    assert dataset.x.shape == (400, 784) and dataset.classes == ("0", "1")
+    assert abs(dataset.x.mean()) < 0.01 and dataset.x.std() == pytest.approx(1, abs=0.01)
+    assert dataset.y.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_moons_lie_on_half_circles():
+    dataset = Moons(noise=0.0).load()
+    upper, lower = (dataset.x[dataset.y == c] for c in (0, 1))
+    assert len(upper) == len(lower) == 200 and (upper[:, 1] >= 0).all() and (lower[:, 1] <= 0.5).all()
+    np.testing.assert_allclose(np.hypot(*upper.T), 1)
+    np.testing.assert_allclose(np.hypot(*(lower - [1, 0.5]).T), 1)
+
+
+def test_spirals_turn_as_often_as_asked():
+    dataset = Spirals(noise=0.0, turns=2.0).load()
+    radius, angle = np.hypot(*dataset.x.T), np.arctan2(*dataset.x.T[::-1])
+    expected = 4 * np.pi * radius + np.pi * dataset.y
+    np.testing.assert_allclose(np.cos(angle - expected), 1)
+    assert radius.max() <= 1
+
+
+# ---- limit and label noise
+
+
+@pytest.mark.parametrize("limit", [100, 1796, 1797, 5000])
+def test_a_limit_keeps_the_shares_of_the_classes(limit):
+    everything, limited = Digits().load(), Digits(limit=limit).load()
+    n = min(limit, 1797)
+    assert len(limited.x) == len(limited.y) == n
+    exact = np.bincount(everything.y) * n / 1797
+    assert np.abs(np.bincount(limited.y) - exact).max() < 1
+    rows = {row.tobytes() for row in everything.x}
+    assert all(row.tobytes() in rows for row in limited.x)
+    assert np.array_equal(limited.x, Digits(limit=limit, normalization="none").load().x)
+    assert n == 1797 or not np.array_equal(limited.x, Digits(limit=limit, seed=1).load().x)
+
+
+def test_label_noise_replaces_the_labels_that_train_and_validate_but_none_that_tests():
+    data = Digits(label_noise=0.3)
+    dataset = data.load()
+    replaced = dataset.noisy != dataset.y
+    assert replaced.mean() == pytest.approx(0.3, abs=0.03)
+    counts = np.bincount((dataset.noisy - dataset.y)[replaced] % 10, minlength=10)
+    assert counts[0] == 0 and (np.abs(counts[1:] - replaced.sum() / 9) < 30).all()
+
+    experiment = Experiment(data=data, split=KFold(k=2, repeats=2))
+    rows, examples = experiment.rows(dataset), Examples(data, dataset, DOUBLE)
+    for row in rows:
+        for which, y in (("validation", dataset.noisy), ("test", dataset.y)):
+            t = torch.cat([b.t[0].T for b in examples.evaluation(row, which)]).argmax(1)
+            numbers = getattr(row.fold, which)
+            assert np.array_equal(t[: len(numbers)], y[numbers])
+    chunk = next(Batches(examples, rows[:1]).epoch(1))
+    t = chunk.t[:, 0].argmax(1).flatten()
+    expected = np.bincount(dataset.noisy[rows[0].fold.train], minlength=10)
+    counts = np.bincount(t[chunk.valid.flatten() > 0], minlength=10)
+    assert np.array_equal(counts, expected)
+
+
+def test_no_label_noise_is_none_and_full_noise_leaves_no_label():
+    assert Digits().load().noisy is None
+    dataset = Digits(label_noise=1.0).load()
+    assert (dataset.noisy != dataset.y).all()
+    with pytest.raises(UserError, match=r"data.label_noise = 0.5: data 'line' has numbers as targets"):
+        Line(label_noise=0.5).load()
+
+
+# ---- normalisation
+
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "maxabs": MaxAbsScaler}
+
+
+@pytest.mark.parametrize("how", SCALERS)
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_every_dtype_is_normalised_as_by_sklearn(how, dtype, monkeypatch):
+    monkeypatch.setattr("nnlab.data.normalization.BLOCK", 150)  # three columns at a time
+    x = np.random.default_rng(0).integers(256, size=(90, 7)).astype(dtype)
+    x[:, 2] = 7  # never varies
+    dataset = Dataset(x, np.arange(90) % 3, tuple("abc"))
+    examples = Examples(Points(normalization=how), dataset, DOUBLE)
+    for fold in KFold(k=3).folds(dataset):
+        mine, _ = examples.gather(fold, np.arange(90))
+        reference = SCALERS[how]().fit(x[fold.train].astype(float)).transform(x.astype(float))
+        np.testing.assert_allclose(mine.T, reference, atol=1e-12)
+
+
+def test_every_normalization_is_compared_and_statistics_are_those_of_the_rows():
+    assert set(NORMALIZATIONS) == {*SCALERS, "none"}
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    for how in NORMALIZATIONS:
+        for mine, own in zip(statistics(x, how, np.arange(20)), statistics(x[:20], how), strict=True):
+            assert np.array_equal(mine, own)
+    assert all(block.dtype == np.float64 for _, block in columns(x.astype(np.float32)))
+
+
+def test_large_targets_keep_their_digits_in_float32():
+    z = np.random.default_rng(0).standard_normal((90, 1))
+    dataset, data = Dataset(z, 1e9 + z), Points(classes=0)
+    examples = Examples(data, dataset, torch.empty(0))
+    fold = Holdout().folds(dataset)[0]
+    _, t = examples.gather(fold, np.arange(90))
+    reference = StandardScaler().fit(z[fold.train]).transform(z)
+    np.testing.assert_allclose(t.T, reference, atol=1e-5)
+
+
+class Given(Data):
+    """Whatever it is given."""
+
+    name = "given"
+
+    def read(self):
+        return self.given
+
+
+def given(x, **settings):
+    data = Given(**settings)
+    object.__setattr__(data, "given", Dataset(x, np.arange(len(x)) % 2, ("a", "b")))
+    return data
+
+
+@pytest.mark.parametrize("how, share, width, said", [
+    ("standard", 0.95, 100, True), ("minmax", 0.95, 100, True), ("maxabs", 0.95, 100, False),
+    ("none", 0.95, 100, False), ("standard", 0.81, 784, False), ("standard", 0.95, 20, False),
+])  # fmt: skip
+def test_advice_if_a_mean_would_fill_a_sparse_table(how, share, width, said):
+    x = (np.random.default_rng(0).random((200, width)) > share) * 1.0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        given(x, normalization=how).load()
+    assert [w.category for w in caught] == [Advice] * said
+    if said:
+        assert "95% of the inputs are zeros" in str(caught[0].message)
+        assert "data.normalization=maxabs" in str(caught[0].message)
+
+
+# ---- splits of awkward classes
+
+
+def with_counts(*counts):
+    y = np.repeat(np.arange(len(counts)), counts)
+    return Dataset(np.zeros((len(y), 1)), y, tuple("abc"[: len(counts)]))
+
+
+@pytest.mark.parametrize("split", [Holdout(), KFold()])
+def test_a_class_of_one_example_cannot_be_stratified(split):
+    with pytest.raises(UserError, match="class 'b' has 1 example, .* split.stratify=false"):
+        split.folds(with_counts(30, 1))
+    assert replace(split, stratify=False).folds(with_counts(30, 1))
+
+
+def test_advice_if_k_is_larger_than_a_class():
+    with pytest.warns(Advice, match="split.k = 5: class 'b' has 3 examples to divide"):
+        KFold().folds(with_counts(30, 4))
+    KFold(k=3).folds(with_counts(30, 4))
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_says_advice_in_one_line(tmp_path, capsys):
+    def prepare(settings):
+        warnings.warn("mind the gap", Advice, stacklevel=1)
+
+    argv = [f"hydra.run.dir={tmp_path / 'run'}"]
+    assert front_door.run("train", argv, prepare, lambda *_: 0) == 0
+    assert capsys.readouterr().err == "nnlab train: advice: mind the gap\n"
