@@ -1,4 +1,4 @@
-"""The same networks in torch's own functions, central differences, and small data: what tests share."""
+"""The same networks in torch's own functions, and small data: what tests share."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -23,12 +23,12 @@ from nnlab.autodiff.activations import (
     Tanh,
 )
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.box import ALIGN, Site
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
-from nnlab.autodiff.graph import Graph, Slot
+from nnlab.autodiff.graph import Graph
 from nnlab.data.sources import Data, Dataset
 from nnlab.fields import static
+from nnlab.testing.numeric import assert_near, bind, central, rates  # noqa: F401
 
 DOUBLE = torch.empty(0, dtype=torch.float64)
 
@@ -43,12 +43,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def rates(rows):
-    """The columns of a site: 0.4 for the first row, 0 for the last."""
-    column = torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None]
-    return dict.fromkeys(("dropout", "dropconnect"), column)
 
 
 def affine(box, p, x):
@@ -115,60 +109,6 @@ def forward(graph: Graph, parameters: dict, x):
 
 def _shapes(graph, node):
     return [graph.nodes[i].shape for i in node.inputs]
-
-
-@dataclass
-class Bound:
-    """A box bound by hand, on parameters of its own, with whatever it needs set."""
-
-    box: object
-    theta: dict  # name -> (K, *shape), views of a matrix whose gaps are zero
-    grad: dict
-    gaps: torch.Tensor  # (P,) bool: the columns of the matrix that belong to no parameter
-    matrix: torch.Tensor  # (K, P), what the views of grad view
-
-
-def bind(box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1) -> Bound:
-    """`box` alone at its site, float64, with random parameters, dropout rates and uniforms."""
-    random = torch.Generator().manual_seed(seed)
-    slots, end = {}, 0
-    for name, parameter in box.parameters(*shapes).items():
-        slots[name] = Slot(parameter, end)
-        end += -(-parameter.size // ALIGN) * ALIGN
-    theta, grad = torch.zeros(2, rows, end, dtype=torch.float64)
-    gaps = torch.ones(end, dtype=torch.bool)
-    for slot in slots.values():
-        slot.view(theta)[:] = torch.randn(rows, *slot.parameter.shape, generator=random, dtype=torch.float64)
-        gaps[slot.start : slot.start + slot.parameter.size] = False
-    views = [{name: slot.view(matrix) for name, slot in slots.items()} for matrix in (theta, grad)]
-    needs = needs or (True,) * len(shapes)
-    site = Site(rows, batch, training, DOUBLE, rates(rows), threads, *views, needs)
-    bound = box.bind(site, *shapes)
-    if bound.noise_shape:
-        bound.uniforms = torch.rand(rows, *bound.noise_shape, generator=random, dtype=torch.float64)
-    return Bound(bound, *views, gaps, grad)
-
-
-def central(f, x, step=1e-6):
-    """d f_k / d x_k by central differences: f() gives (K,), and x (K, ...) is changed in place."""
-    slope = torch.empty_like(x)
-    for place in np.ndindex(*x.shape[1:]):
-        at = (slice(None), *place)
-        kept = x[at].clone()
-        x[at] = kept + step
-        up = f()
-        x[at] = kept - step
-        slope[at] = (up - f()) / (2 * step)
-        x[at] = kept
-    return slope
-
-
-def assert_near(a, b, digits):
-    """|a - b| < 10^-digits times the largest |b| of the row, and at least 1; both (K, ...)."""
-    assert a.shape == b.shape
-    a, b = (v.reshape(len(v), -1) for v in (a, b))
-    worst = ((a - b).abs() / b.abs().amax(1, keepdim=True).clamp_min(1)).nan_to_num(torch.inf).max()
-    assert worst < 10.0**-digits, f"off by {worst:.1e} of the largest"
 
 
 @dataclass(frozen=True)

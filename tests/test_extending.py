@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from nnlab.cli import main
 from nnlab.testing import Contract, run
@@ -36,6 +37,8 @@ def site(tmp_path_factory):
     importlib.invalidate_caches()
     yield folder
     sys.path[:] = before
+    for group, name in (("optimizer", "sign_momentum"), ("init", "rademacher")):
+        del ConfigStore.instance().repo[group][f"{name}.yaml"]  # what Hydra was told of
 
 
 def test_the_page_has_what_is_tried_here():

@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from nnlab.cli import main
+from nnlab.data.sources import Digits
 
 
 @pytest.fixture
@@ -77,7 +78,21 @@ def test_initialization_beside_each_other(lecture):
 
 
 def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
-    found = comparison(lecture("dropout_adaptive"))
-    loss = {name.removeprefix("regularizer="): metrics["test_loss"]["mean"] for name, metrics in found.items()}
-    assert loss["input_dropout"] < loss["l2"]
-    assert np.isfinite(list(loss.values())).all()
+    folder = lecture("dropout_adaptive")
+    found = comparison(folder)
+    l2, dropout = (found[f"regularizer={name}"]["test_loss"]["mean"] for name in ("l2", "input_dropout"))
+    assert dropout < l2
+    faint = {name: weight_of_faint_pixels(folder, name) for name in ("l2", "input_dropout")}
+    assert faint["input_dropout"] > 1.3 * faint["l2"]
+
+
+def weight_of_faint_pixels(folder, regularizer):
+    """Mean size of the weights of the pixels with little spread, relative to those with much."""
+    (run,) = folder.glob(f"*regularizer={regularizer}")
+    tensors = load_file(run / "model.safetensors")
+    dataset = Digits(limit=200).load()
+    spread = (dataset.x / tensors["rows/0/normalizer/scale"]).std(0)
+    order = [i for i in np.argsort(spread) if spread[i] > 0]
+    sizes = np.mean([np.abs(tensors[f"rows/{r}/output.weight"]).mean(0) for r in range(10)], 0)
+    quarter = len(order) // 4
+    return sizes[order[:quarter]].mean() / sizes[order[-quarter:]].mean()

@@ -1,6 +1,5 @@
 """Classes of installed packages, by name: found, checked, and never looked for without need."""
 
-import copy
 import sys
 from itertools import count
 
@@ -37,8 +36,6 @@ number = 3
 def install(tmp_path, monkeypatch):
     """Put a package on sys.path as an installer would: its module and its entry points. Gives its name."""
     monkeypatch.chdir(tmp_path)
-    store = ConfigStore.instance()
-    monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
 
     def install(source, *announced, package="mylab"):
         module, site = f"{package}_{next(NUMBER)}", tmp_path / f"site-{package}"
@@ -51,7 +48,9 @@ def install(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(site))
         return module
 
-    return install
+    yield install
+    for name in ("mine.yaml", "other.yaml"):  # what Hydra was told of
+        ConfigStore.instance().repo.get("optimizer", {}).pop(name, None)
 
 
 def refused(capsys, *argv) -> str:
@@ -85,9 +84,9 @@ def test_an_experiment_may_choose_it(install, tmp_path, capsys):
     folder.mkdir(parents=True)
     text = "# @package _global_\ndefaults: [{override /optimizer: other}]\nepochs: 1\n"
     (folder / "first.yaml").write_text(text)
-    assert main(["train", "-cd", "mine", "+experiment=first", "--cfg", "job"]) == 0
+    assert main(["train", "-cd", "mine", "experiment=first", "--cfg", "job"]) == 0
     assert "name: other" in capsys.readouterr().out
-    assert main(["train", "-cd", "mine", "+experiment=first"]) == 0
+    assert main(["train", "-cd", "mine", "experiment=first"]) == 0
 
 
 def test_names_are_told(install, capsys):
