@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import sys
 import typing
 from dataclasses import MISSING, field, fields, replace
 
@@ -22,6 +23,9 @@ import numpy as np
 
 from nnlab import plugins
 from nnlab.errors import UserError, nearest
+
+
+LARGEST = sys.float_info.max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +145,8 @@ def _convert(value, type_):
         items = [_convert(v, typing.get_args(type_)[0]) for v in value]
         return all(ok for ok, _ in items), tuple(v for _, v in items)
     if type_ is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = number and abs(value) <= LARGEST or value in (math.inf, -math.inf)
         return number, float(value) if number else None
     if type_ is int:
         return isinstance(value, int) and not isinstance(value, bool), value
@@ -173,6 +178,8 @@ def make(classes: dict[str, type] | type, mapping, group: str):
 
     A group of one class has no name to pick. Raises `UserError` for an unknown name or key.
     """
+    if not isinstance(mapping, dict):
+        raise UserError(f"{group} = {_show(mapping)}: expected a choice of the group with its keys")
     mapping = dict(mapping)
     if isinstance(classes, dict):
         classes = plugins.lookup(classes, group, mapping.pop("name", None))
@@ -180,7 +187,8 @@ def make(classes: dict[str, type] | type, mapping, group: str):
     for key in mapping:
         if key not in known:
             hint = nearest(key, known) if known else "; it has no keys"
-            raise UserError(f"{group}.{key}: {group} '{classes.name}' has no such key{hint}")
+            who = f"{group} '{classes.name}'" if classes.name else group
+            raise UserError(f"{group}.{key}: {who} has no such key{hint}")
     return classes(**mapping)
 
 

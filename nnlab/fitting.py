@@ -33,7 +33,7 @@ class Fit:
         self.datasets = {data: data.load() for data in dict.fromkeys(e.data for e in experiments)}
         for e in experiments:
             e.loss_for(self.datasets[e.data])
-        self.device = device(experiments[0].device)
+        self.devices = {e.device: device(e.device) for e in experiments}
         self.rows = rows_of(experiments, self.datasets)
         self.results: list[Result] = []
 
@@ -51,19 +51,25 @@ class Fit:
         self.results[:] = [chosen[row] for row in sorted(chosen)]
 
     def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
-        threads = threads_for(self.experiments[0])
-        processes = threads if self.device.type == "cpu" else 1
+        threads = min((threads_for(e) for e in self.experiments), default=1)
+        on_cpu = all(device.type == "cpu" for device in self.devices.values())
+        processes = threads if on_cpu else 1
         shares = stacks(rows, self.datasets, processes)
         alone = processes == 1 or len(shares) == 1
-        jobs = [partial(self._train, rows, threads if alone else 1) for rows in shares]
+        placed = {}  # the data on their devices, before any fork: workers share them
+        jobs = [
+            partial(train, rows, self._examples(rows[0].experiment, placed), threads if alone else 1)
+            for rows in shares
+        ]
         yield from side_by_side(jobs, processes, finished)
 
-    def _train(self, rows: list[Row], threads: int, finished: list[Result]) -> Iterator[Record]:
-        e = rows[0].experiment
-        like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.device)
-        with computing():
-            examples = Examples(e.data, self.datasets[e.data], like)
-        yield from train(rows, examples, threads, finished)
+    def _examples(self, e: Experiment, placed: dict) -> Examples:
+        key = (e.data, e.device, e.dtype)
+        if key not in placed:
+            like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.devices[e.device])
+            with computing():
+                placed[key] = Examples(e.data, self.datasets[e.data], like)
+        return placed[key]
 
 
 def fit(*experiments: Experiment) -> Fit:

@@ -22,18 +22,19 @@ class Classification:
     def test(self, z: np.ndarray, t: np.ndarray, classes) -> dict:
         """Accuracy, error, precision and recall per class, confusion matrix (true, predicted).
 
-        z and t are (m, N). A class that is never predicted has precision 0, as scikit-learn has it.
+        z and t are (m, N). A class that is never predicted has precision 0, as scikit-learn has it. An
+        example whose outputs have a NaN has no prediction: it is wrong, and in no cell of the matrix.
         """
-        m = len(classes)
+        m, said = len(classes), ~np.isnan(z).any(0)
         true, predicted = t.argmax(0), z.argmax(0)
-        confusion = np.bincount(true * m + predicted, minlength=m * m).reshape(m, m)
+        confusion = np.bincount((true * m + predicted)[said], minlength=m * m).reshape(m, m)
         right = np.diag(confusion)
-        accuracy = right.sum() / confusion.sum()
+        accuracy = right.sum() / len(true)
         return {
             "accuracy": float(accuracy),
             "error": float(1 - accuracy),
             "precision": (right / np.maximum(confusion.sum(0), 1)).tolist(),
-            "recall": (right / np.maximum(confusion.sum(1), 1)).tolist(),
+            "recall": (right / np.maximum(np.bincount(true, minlength=m), 1)).tolist(),
             "confusion_matrix": confusion.tolist(),
             "classes": list(classes),
         }

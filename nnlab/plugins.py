@@ -33,6 +33,8 @@ def lookup(table: dict[str, type], group: str, name: str) -> type:
 
     Raises `UserError` if there is none, or if it cannot be used.
     """
+    if not isinstance(name, str):
+        raise unknown(group, name, table)
     if name in table:
         return table[name]
     found = find(group, name)

@@ -78,10 +78,14 @@ class Population:
         return Population(**{f.name: _take(getattr(self, f.name), rows) for f in fields(self)})
 
     def keep_best(self, epoch: int, metrics: dict[str, np.ndarray]) -> np.ndarray:
-        """Remember the weights of rows whose metric is the lowest so far; which they are, (K,) bool."""
+        """Remember the weights of rows whose metric is the lowest so far; which they are, (K,) bool.
+
+        An epoch whose losses are not finite is never the best, whatever its error.
+        """
         last = self.experiment.metric == "last"
         value = np.full(len(self), -epoch) if last else metrics[self.experiment.metric]
-        improved = value < self.best_value
+        healthy = np.isfinite(metrics["train_loss"]) & np.isfinite(metrics["val_loss"])
+        improved = healthy & (value < self.best_value)
         if improved.any():
             which = slice(None) if improved.all() else torch.from_numpy(improved)
             self.best_theta[which] = self.state.theta[which]
@@ -109,7 +113,7 @@ def _take(value, rows):
 
 def stacked(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
-    own = kinds.stack([replace(e, seed=0, seeds=1) for e in experiments])
+    own = kinds.stack([replace(e, seed=0, seeds=1, batch_size=1) for e in experiments])  # the rows know them
     return replace(own, **{g: kinds.stack([getattr(e, g) for e in experiments]) for g in kinds.parts(own)})
 
 

@@ -138,7 +138,7 @@ WRONG = [  # key, value, words of the sentence
     ("optimizer.lr", INF, ["optimizer.lr = inf"]),
     ("optimizer.lr", 10**400, ["optimizer.lr"]),
     ("optimizer.beta1", 1, ["optimizer.beta1 = 1", "at least 0 and below 1"]),
-    ("optimizer.epsilon", 0, ["optimizer.epsilon = 0", "above 0"]),
+    ("optimizer.epsilon", 0, ["optimizer.epsilon = 0", "at least 1e-30"]),
     ("optimizer.epsilon_inside_root", "yes", ["optimizer.epsilon_inside_root = 'yes'", "true or false"]),
     ("optimizer.epsilon_inside_root", 1, ["optimizer.epsilon_inside_root = 1", "true or false"]),
     ("optimizer.gamma", 0.9, ["optimizer.gamma", "optimizer 'adam' has no such key"]),

@@ -73,7 +73,7 @@ def contracts():
 CASES = {
     f"{name}-{test.removeprefix('test_')}": (type(name, (base,), own), test)
     for name, base, own in contracts()
-    for test in base.tests()
+    for test in base.properties()
 }
 
 

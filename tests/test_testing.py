@@ -303,5 +303,5 @@ SOUND = {
 
 @pytest.mark.parametrize("contract", SOUND.values(), ids=SOUND)
 def test_what_is_sound_passes(contract):
-    for test in contract.tests():
+    for test in contract.properties():
         run(contract, test)

@@ -82,7 +82,7 @@ class Graph:
                 if parameter.kind in kinds:
                     slots[name] = Slot(parameter, end)
                     end += -(-parameter.size // ALIGN) * ALIGN
-            weights_end = weights_end or end
+            weights_end = end if kinds == ("weight",) else weights_end
         return slots, weights_end, end
 
     def _shapes(self, node: Node):
@@ -131,13 +131,16 @@ class Graph:
 
     def _prepare(self, site: Site, useful: list[bool]) -> None:
         readers = self._readers()
-        self._forward, self._backward, self._sums = [], [], {}
+        self._forward, self._backward, self._sums, self._unread = [], [], {}, []
+        self.rows = site.rows
         for n, node in enumerate(self.nodes):
             if n and readers[n]:
                 self._forward.append((n, node.box.fprop, node.inputs))
             if n and readers[n] and useful[n]:
                 wanted = [(j, i) for j, i in enumerate(node.inputs) if useful[i]]
                 self._backward.insert(0, (n, node.box.bprop, wanted))
+            if n and not readers[n] and site.training:
+                self._unread += node.box.grad.values()
             if readers[n] > 1 and useful[n] and site.training:
                 self._sums[n] = site.zeros(*node.shape, site.batch)
         self._values = [None] * len(self.nodes)
@@ -148,7 +151,7 @@ class Graph:
     def fprop(self, x: torch.Tensor) -> torch.Tensor:
         """The output (K, m, B) for inputs x (K or 1, *shape, B)."""
         values = self._values
-        values[0] = x
+        values[0] = x if len(x) == self.rows else x.expand(self.rows, *x.shape[1:])
         for n, fprop, inputs in self._forward:
             values[n] = fprop(*[values[i] for i in inputs])
         return values[-1]
@@ -168,6 +171,8 @@ class Graph:
     def bprop(self, dy: torch.Tensor) -> None:
         """From the gradient dy (K, m, B) at the output, the gradient of every parameter, into grad."""
         gradients = {len(self.nodes) - 1: dy}
+        for grad in self._unread:  # overwritten, as all others are
+            grad.zero_()
         for n, bprop, inputs in self._backward:
             dx = bprop(gradients.pop(n))
             for j, i in inputs:

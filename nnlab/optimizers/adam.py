@@ -30,7 +30,7 @@ class Adam(Optimizer):
     lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
     beta2: float = column(0.999, low=0, below=1)
-    epsilon: float = column(1e-16, above=0)
+    epsilon: float = column(1e-16, low=1e-30)
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
@@ -57,7 +57,7 @@ class AdamW(Optimizer):
     lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
     beta2: float = column(0.999, low=0, below=1)
-    epsilon: float = column(1e-16, above=0)
+    epsilon: float = column(1e-16, low=1e-30)
     weight_decay: float = column(0.01, low=0)
     epsilon_inside_root: bool = static(True)
 
@@ -88,7 +88,7 @@ class AMSGrad(Optimizer):
     lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
     beta2: float = column(0.999, low=0, below=1)
-    epsilon: float = column(1e-16, above=0)
+    epsilon: float = column(1e-16, low=1e-30)
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
@@ -118,7 +118,7 @@ class NAdam(Optimizer):
     lr: float = column(2e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
     beta2: float = column(0.999, low=0, below=1)
-    epsilon: float = column(1e-16, above=0)
+    epsilon: float = column(1e-16, low=1e-30)
     momentum_decay: float = column(4e-3, low=0)
     epsilon_inside_root: bool = static(True)
 

@@ -23,7 +23,7 @@ class AdaGrad(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("v",)
     lr: float = column(0.01, above=0)
     initial: float = column(0.0, low=0)
-    epsilon: float = column(1e-20, above=0)
+    epsilon: float = column(1e-20, low=1e-30)
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
@@ -55,7 +55,7 @@ class RMSProp(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("v",)
     lr: float = column(1e-3, above=0)
     gamma: float = column(0.9, low=0, below=1)
-    epsilon: float = column(1e-16, above=0)
+    epsilon: float = column(1e-16, low=1e-30)
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
@@ -82,7 +82,7 @@ class AdaDelta(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("u", "v", "room")
     lr: float = column(1.0, above=0)
     rho: float = column(0.9, low=0, below=1)
-    epsilon: float = column(1e-6, above=0)
+    epsilon: float = column(1e-6, low=1e-30)
 
     def factors(self, lr, t):
         return {"minus_lr": -lr, "one_minus_rho": 1 - self.rho, "epsilon": self.epsilon}

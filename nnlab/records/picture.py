@@ -153,7 +153,7 @@ def _scale(axes, shown: np.ndarray) -> None:
     else:
         if 0 < CUT * highest_later < high:
             note = f"cut off: first epochs, up to {high:.3g}"
-            place = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+            place = {"transform": axes.transAxes, "ha": "center", "va": "top", "backgroundcolor": "white"}
             axes.text(0.5, 0.985, note, fontsize=7.5, color=GREY, **place)
             high = 1.3 * highest_later
         margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5

@@ -29,7 +29,7 @@ class Contract:
         torch.set_num_threads(self._threads)
 
     @classmethod
-    def tests(cls) -> list[str]:
+    def properties(cls) -> list[str]:
         """The names of its tests."""
         return [name for name in dir(cls) if name.startswith("test_")]
 
