@@ -11,10 +11,11 @@ class Advice(UserWarning):
     """Legal, but likely not what was meant: the reason and another way. Commands print it and go on."""
 
 
-def nearest(name: str, names) -> str:
-    """`"; did you mean 'adam'?"`, or the list of names when none is near."""
+def nearest(name, names) -> str:
+    """`"; did you mean 'adam'?"`, or the list of names when none is near or `name` is no word."""
     names = sorted(str(n) for n in names)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    word = name if isinstance(name, str) else ""
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else f"; allowed: {', '.join(names)}"
 
 

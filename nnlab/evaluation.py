@@ -37,7 +37,9 @@ class Measure:
 class Evaluator:
     """A population's network without dropout, on weights `theta` that may go on changing."""
 
-    def __init__(self, graph: Graph, population: Population, theta: torch.Tensor, examples: Examples, threads):
+    def __init__(
+        self, graph: Graph, population: Population, theta: torch.Tensor, examples: Examples, threads
+    ):
         rates = population.experiment.regularizer.rates()
         site = Site(len(theta), population.rows[0].evaluated, False, theta, rates, threads)
         self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
@@ -90,7 +92,9 @@ class Evaluator:
         return self.measure.task.test(z, t, self.examples.dataset.classes)
 
 
-def results(leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended) -> list[Result]:
+def results(
+    leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended
+) -> list[Result]:
     """How these rows ended. The test set is looked at here, once, with the weights of the best epoch.
 
     A row that will be trained again is not tested yet, nor one that diverged in its first epoch.

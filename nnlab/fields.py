@@ -24,7 +24,6 @@ import numpy as np
 from nnlab import plugins
 from nnlab.errors import UserError, nearest
 
-
 LARGEST = sys.float_info.max
 
 

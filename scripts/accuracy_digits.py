@@ -67,7 +67,9 @@ def report(name, accuracy):
     """Mean and interval in points, over splits."""
     means = 100 * accuracy.mean(1)
     half = stats.t.ppf(0.975, len(means) - 1) * stats.sem(means) if len(means) > 1 else float("nan")
-    print(f"{name:14} {means.mean():6.2f} +- {half:.2f} points over {len(means)} splits, std {means.std():.2f}")
+    print(
+        f"{name:14} {means.mean():6.2f} +- {half:.2f} points over {len(means)} splits, std {means.std():.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def test_completion_is_for_the_word_at_the_cursor():
 
 
 def test_completion_for_fish_has_a_word_a_line():
-    assert "optimizer=adam\noptimizer=momentum\n" in complete("nnlab train optimizer=", shell="fish").stdout
+    assert "optimizer=adam\noptimizer=adamw\n" in complete("nnlab train optimizer=", shell="fish").stdout
 
 
 def test_completion_knows_a_folder_of_ones_own(tmp_path):

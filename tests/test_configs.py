@@ -15,6 +15,7 @@ from networks import Points
 from omegaconf import OmegaConf
 
 import nnlab
+from nnlab.commands import composing, front_door
 from nnlab.commands.train import of_experiment
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.paths import CONFIG_DIR
@@ -23,7 +24,11 @@ COMMANDS = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 CHOICES = sorted(
     (str(path.parent.relative_to(CONFIG_DIR)), path.stem)
     for path in CONFIG_DIR.glob("**/*.yaml")
-    if path.parent != CONFIG_DIR
+    if path.parent != CONFIG_DIR and path.relative_to(CONFIG_DIR).parts[0] != "experiment"
+)
+EXPERIMENTS = sorted(
+    str(path.relative_to(CONFIG_DIR / "experiment").with_suffix(""))
+    for path in CONFIG_DIR.glob("experiment/**/*.yaml")
 )
 # A YAML's values differ on purpose: a regulariser's default is to do nothing.
 OTHER_DEFAULTS = {pair for pair in CHOICES if pair[0] == "regularizer"} - {("regularizer", "none")}
@@ -44,11 +49,6 @@ def own_keys(group, choice) -> dict:
     return OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{choice}.yaml"))
 
 
-def override(group, choice) -> str:
-    """`group=choice`; with a plus for a group that `nnlab train` has no default of."""
-    return f"{group}={choice}" if group in GROUPS else f"+{group}={choice}"
-
-
 def plain(value):
     return list(value) if isinstance(value, tuple) else value
 
@@ -63,7 +63,8 @@ def as_settings(part) -> dict:
 
 def test_the_files_were_found():
     assert "train" in COMMANDS and ("optimizer", "adam") in CHOICES
-    assert set(GROUPS) <= {group for group, _ in CHOICES}
+    assert set(GROUPS) == {group for group, _ in CHOICES}
+    assert "lecture/mlp" in EXPERIMENTS
 
 
 def test_every_class_has_a_file():
@@ -88,10 +89,9 @@ def test_train_is_the_default_experiment():
 
 @every_choice
 def test_keys_and_values_are_those_of_the_dataclass(group, choice):
-    if group not in GROUPS:
-        pytest.skip(f"{group} is no part of an experiment")
-    keys, settings = own_keys(group, choice), composed(override(group, choice))[group]
-    part = getattr(Experiment.from_config(composed(override(group, choice))), group)
+    whole = composed(f"{group}={choice}")
+    keys, settings = own_keys(group, choice), whole[group]
+    part = getattr(Experiment.from_config(whole), group)
     default = as_settings(type(part)())
     assert set(keys) | (set(settings) if group == "regularizer" else set()) == set(default)
     assert set(settings) == set(default)
@@ -108,7 +108,21 @@ def test_the_experiment_trains_for_two_epochs(group, choice, tmp_path):
     wanted = {"data": own_keys("data", DATA_OF[choice])} if choice in DATA_OF else {}
     if group == "data" and choice in WRITERS:  # it needs a file
         wanted = {"data": own_keys("data", choice) | WRITERS[choice](tmp_path)}
-    run = nnlab.Fit([Experiment.from_config(composed(override(group, choice)) | wanted | {"epochs": 2})])
+    trains(Experiment.from_config(composed(f"{group}={choice}") | wanted | {"epochs": 2}))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_its_first_run_trains_for_two_epochs(name):
+    words = [f"experiment={name}", "epochs=2", "seeds=1", "split.repeats=1"]
+    cells = composing.cells("train", front_door._parsed("train", words))
+    experiments = [Experiment.from_config(of_experiment(cell.settings)) for cell in cells]
+    assert len(set(experiments)) == len(experiments)
+    trains(experiments[0])
+
+
+def trains(experiment):
+    """For two epochs, with finite metrics, to the end."""
+    run = nnlab.Fit([experiment])
     records = list(run)
     assert [record.epoch for record in records] == [1, 2]
     for record in records:
@@ -150,7 +164,7 @@ WRONG = [  # key, value, words of the sentence
     ("optimizer", [0.1], ["optimizer"]),
     ("regularizer.l2", -0.1, ["regularizer.l2 = -0.1", "at least 0"]),
     ("regularizer.dropout", 1.0, ["regularizer.dropout = 1.0", "below 1"]),
-    ("regularizer.l3", 1.0, ["regularizer.l3", "no such key", "dropout, l2"]),
+    ("regularizer.l3", 1.0, ["regularizer.l3", "no such key", "dropout, input_dropout, l1, l2,"]),
     ("init.bias", NAN, ["init.bias = nan", "a number"]),
     ("model.hidden", 64, ["model.hidden = 64", "a list", "a whole number at least 1"]),
     ("model.hidden", [64, 0], ["model.hidden = [64, 0]", "at least 1"]),

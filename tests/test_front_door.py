@@ -95,6 +95,30 @@ def test_a_plus_before_a_known_key_is_harmless():
     assert settings["optimizer"]["lr"] == 3 and settings["epochs"] == 2
 
 
+def test_a_plus_before_a_group_with_a_default_is_harmless(mine):
+    ((_, _, settings, command),) = run("+optimizer=sgd", "optimizer.lr=3")
+    assert settings["optimizer"] | {"name": "sgd", "lr": 3} == settings["optimizer"]
+    assert command == "nnlab train optimizer=sgd optimizer.lr=3"
+    assert [s["optimizer"]["name"] for _, _, s, _ in run("-m", "+optimizer=sgd,adam")] == ["sgd", "adam"]
+    plus, none = (run("-cd", mine, f"{sign}experiment=both")[0] for sign in ("+", ""))
+    assert plus[2:] == none[2:]
+
+
+def test_a_group_without_a_default_keeps_its_plus(mine, capsys):
+    assert run("-cd", mine, "+own_group=short")[0][2]["epochs"] == 1
+    assert "write +own_group=" in refused(capsys, "-cd", mine, "own_group=short")
+    said = refused(capsys, "-cd", mine, "experiment=chooses", "+own_group=short")
+    assert "own_group has a choice already" in said
+
+
+def test_an_experiment_that_sweeps_turns_m_on_and_gives_way_to_the_command_line(mine, capsys):
+    cells = run("-cd", mine, "experiment=sweeps")
+    assert [s["seed"] for _, _, s, _ in cells] == [1, 2]
+    cells = run("-cd", mine, "+experiment=sweeps", "seed=5", "epochs=3,4")
+    assert [(s["seed"], s["epochs"]) for _, _, s, _ in cells] == [(5, 3), (5, 4)]
+    assert "unknown key 'sed'" in refused(capsys, "-cd", mine, "experiment=sweeps", "sed=3")
+
+
 def test_exit_code_is_that_of_execute():
     assert front_door.run("train", [], lambda s: s, lambda *a: 1) == 1
     codes = iter([0, 3, 1])
@@ -233,14 +257,13 @@ def test_all_cells_are_checked_before_any_folder_exists(capsys):
 
 WRONG = [
     (["optimizer=adm"], ["unknown optimizer 'adm'", "did you mean 'adam'"]),
-    (["optimizer=[sgd,adam]"], ["optimizer=[sgd,adam]", "one of adam", "-m"]),
-    (["optimizer=null"], ["optimizer=null", "one of adam"]),
-    (["optimizer="], ["optimizer=", "one of adam"]),
-    (["optimizer=5"], ["optimizer=5", "one of adam"]),
-    (["optimizer={name:adam}"], ["one of adam"]),
+    (["optimizer=[sgd,adam]"], ["optimizer=[sgd,adam]", "one of adadelta, adagrad, adam,", "-m"]),
+    (["optimizer=null"], ["optimizer=null", "one of adadelta, adagrad, adam,"]),
+    (["optimizer="], ["optimizer=", "one of adadelta, adagrad, adam,"]),
+    (["optimizer=5"], ["optimizer=5", "one of adadelta, adagrad, adam,"]),
+    (["optimizer={name:adam}"], ["one of adadelta, adagrad, adam,"]),
     (["optimizer=../data/digits"], ["unknown optimizer '../data/digits'", "adam"]),
     (["regularizer=[l2,dropot]"], ["unknown regularizer 'dropot'", "did you mean 'dropout'"]),
-    (["+optimizer=sgd"], ["optimizer has a choice already", "without '+'"]),
     (["optimzer=adam"], ["unknown key 'optimzer'", "did you mean 'optimizer'"]),
     (["optimizer.lrr=1"], ["unknown key 'optimizer.lrr'", "did you mean 'optimizer.lr'"]),
     (["lr=1"], ["unknown key 'lr'", "'optimizer.lr'"]),
@@ -263,7 +286,7 @@ WRONG = [
     (["seed=1,2"], ["seed=1,2", "add -m"]),
     (["-m", "seed=interval(1,2)"], ["seed=interval(1,2)", "a,b,c"]),
     (["-m", "seed=range(2,1)"], ["seed=range(2,1) has no value"]),
-    (["-m", "optimizer=glob(x*)"], ["matches none of adam"]),
+    (["-m", "optimizer=glob(x*)"], ["matches none of adadelta, adagrad, adam,"]),
     (["-m", "optimizer=sgd,adm"], ["unknown optimizer 'adm'"]),
     (["--epochs=5"], ["--epochs=5", "KEY=VALUE"]),
     (["--cfg", "jobs"], ["'jobs'", "'job'"]),
@@ -347,7 +370,8 @@ def test_help_shows_groups_choices_and_defaults(capsys):
     run("--help")
     out = capsys.readouterr().out
     assert out.startswith("nnlab train: ") and "Usage: nnlab train" in out
-    for phrase in ("optimizer: adam", "regularizer: dropout", "epochs: 50", "hydra.run.dir"):
+    groups = ("optimizer: adadelta, adagrad, adam,", "regularizer: dropconnect, dropout,")
+    for phrase in (*groups, "epochs: 50", "hydra.run.dir"):
         assert phrase in out
     assert list(Path.cwd().iterdir()) == []
 
@@ -397,6 +421,11 @@ def mine(elsewhere, monkeypatch):
         "hydra: {callbacks: {x: {_target_: pathlib.Path.touch, self: pwned}}}\n",
         "experiment/handler.yaml": "# @package _global_\nhydra: {hydra_logging: {version: 1, handlers: "
         "{h: {(): logging.FileHandler, filename: pwned}}, root: {handlers: [h]}}}\n",
+        "experiment/sweeps.yaml": "# @package _global_\n"
+        "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n",
+        "experiment/chooses.yaml": "# @package _global_\ndefaults: [{/own_group: long}]\n",
+        "own_group/short.yaml": "# @package _global_\nepochs: 1\n",
+        "own_group/long.yaml": "# @package _global_\nepochs: 99\n",
         "experiment/deep/one.yaml": "# @package _global_\nepochs: 9\n",
         "own.yaml": "defaults: [train, _self_]\nhydra: {searchpath: ['pkg://pwned_package']}\nepochs: 4\n",
     }
@@ -432,11 +461,14 @@ def test_a_primary_configuration_of_ones_own(mine, capsys):
 @pytest.mark.parametrize(
     ("line", "phrases"),
     [
-        ("+experiment=list", ["optimizer takes one of adam", "not a list"]),
+        ("+experiment=list", ["optimizer takes one of adadelta,", "not a list"]),
         ("+experiment=typo", ["optimizer/adm", "did you mean 'adam'"]),
         ("+experiment=broken", ["broken.yaml", "line 1"]),
         ("+experiment=callback", ["hydra.callbacks is not empty"]),
-        ("+experiment=bth", ["unknown experiment 'bth'", "'both'"]),
+        ("+experiment=bth", ["unknown experiment 'bth'; did you mean 'both'?"]),
+        ("experiment=bth", ["unknown experiment 'bth'; did you mean 'both'?"]),
+        ("experiment=[both,typo]", ["experiment takes one of both,", "not a list"]),
+        ("experiment=deep/on", ["unknown experiment 'deep/on'; did you mean 'deep/one'?"]),
         ("optimizer=latin", ["not UTF-8"]),
     ],
 )

@@ -33,9 +33,7 @@ def a_record(epoch, rows, ended=None, improved=True, seconds=0.0, **metrics):
 
 
 def a_result(row=0, seed=0, repeat=0, fold=0, status="finished", best=None, test=None, **others):
-    best = {"val_loss": 0.5, "val_error": 0.1, "train_loss": 0.4, "train_error": 0.05} | (
-        best or {}
-    )
+    best = {"val_loss": 0.5, "val_error": 0.1, "train_loss": 0.4, "train_error": 0.05} | (best or {})
     test = {"accuracy": 0.9, "error": 0.1} if test is None else test
     weights = others.get("weights", {"affine1/weights": np.ones((2, 3), np.float32)})
     normalizer = {"mean": np.zeros(2), "scale": np.ones(2)}
@@ -584,9 +582,7 @@ def test_view_of_a_few_rows(terminal):
     from nnlab.records.live import view
 
     console = Console("digits", 4, 10, stream=terminal)
-    console.record(
-        a_record(1, range(4), seconds=2.0, val_loss=[1, 1, 1, np.nan], ended={3: "diverged"})
-    )
+    console.record(a_record(1, range(4), seconds=2.0, val_loss=[1, 1, 1, np.nan], ended={3: "diverged"}))
     text = view(console, Screen(file=terminal, width=80)).plain
     assert "epoch 1 of 10" in text and "14 s left" in text  # 3 rows, 9 epochs, half a second each
     assert re.search(r"validation +1.0000", text) and re.search(r"best +1.0000", text)

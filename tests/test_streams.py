@@ -13,7 +13,8 @@ from nnlab.streams import stream, uniforms
 
 KEYS = [
     (0, "order", 1), (1, "order", 1), (0, "order", 2), (0, "order", 11), (10, "order", 1), (0, "order"),
-    (0, "order", "1"), (0, "orde", "r", 1), (0, "noise", "a", 1), (0, "noise", "b", 1), (0, "noise", "a", 1, 0)
+    (0, "order", "1"), (0, "orde", "r", 1), (0, "noise", "a", 1), (0, "noise", "b", 1),
+    (0, "noise", "a", 1, 0),
 ]  # fmt: skip
 
 

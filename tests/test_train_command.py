@@ -12,8 +12,9 @@ ROOT = Path(__file__).parent.parent
 
 GOLDEN = {  # overrides: validation loss of each epoch; rounding differs between machines, so 3e-4 of it
     ("epochs=4",): [0.869054, 0.409835, 0.273959, 0.208651],
-    ("epochs=3", "optimizer=momentum", "model.hidden=[16,8]", "regularizer=dropout", "seed=3"): [1.746857, 1.038397, 0.724322],
-}
+    ("epochs=3", "optimizer=momentum", "model.hidden=[16,8]", "regularizer=dropout", "seed=3"):
+        [1.746857, 1.038397, 0.724322],
+}  # fmt: skip
 
 
 def nnlab(cwd, *argv):

@@ -97,10 +97,7 @@ class Graph:
         bound = copy.copy(self)
         bound.nodes = [self.nodes[0]]
         for node in self.nodes[1:]:
-            views = {
-                name: slots[f"{node.name}.{name}"]
-                for name in node.box.parameters(*self._shapes(node))
-            }
+            views = {name: slots[f"{node.name}.{name}"] for name in node.box.parameters(*self._shapes(node))}
             here = replace(
                 site,
                 theta={name: slot.view(theta) for name, slot in views.items()},

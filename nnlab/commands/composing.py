@@ -3,7 +3,7 @@
 import copy
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +28,8 @@ from nnlab.commands import mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 
+Base = Callable[[tuple[str, ...]], DictConfig]  # what a choice of groups composes to
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -42,17 +44,17 @@ class Cell:
 
 def cells(config_name: str, args: Namespace) -> list[Cell]:
     """Each run that the command line asks for: one, or with `-m` every combination of values."""
-    name = primary(config_name, args)
+    base = _base(config_name, args)
     with _hydra(config_name, args) as loader:
-        options, fixed = _options(loader), searchpath(args)
-        # Composing takes 0.2 s, setting a value nothing: compose once per combination of groups.
-        base = cache(lambda groups: plugged.composed(name, [*fixed, *groups]))
-        words = [*args.overrides, *_sweep_of_experiment(args, base)]
-        read = overrides.read(words, options, args.multirun)
+        options, has_default = _options(loader), _has_default(base)
+        # The words are checked before the experiment is composed, which may turn `-m` on and add some.
+        given = overrides.read(args.overrides, options, True, has_default)
+        words = [*args.overrides, *_sweep_of_experiment(args, given, base)]
+        read = overrides.read(words, options, args.multirun, has_default)
         lines = [[override.input_line for override in read]]
         if args.multirun:
             lines = BasicSweeper.split_arguments(read, None)[0]
-        reads = [overrides.read(line, options, False) for line in lines]
+        reads = [overrides.read(line, options, False, has_default) for line in lines]
         composed = [_composed(read, options, base) for read in reads]
         for number, config in enumerate(composed):
             _finish(config, number if args.multirun else None)
@@ -64,19 +66,19 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
     return found
 
 
-def _sweep_of_experiment(args: Namespace, base) -> list[str]:
+def _sweep_of_experiment(args: Namespace, given: list[Override], base: Base) -> list[str]:
     """The values that an experiment's own file sweeps over, `hydra.sweeper.params`, as words.
 
     A file with `hydra.mode: MULTIRUN` turns `-m` on, as in Hydra. The command line goes before it.
     """
-    chosen = tuple(word for word in args.overrides if word.lstrip("+").startswith("experiment="))
-    if not chosen or any("," in word for word in chosen):
+    chosen = [override for override in given if override.key_or_group == "experiment"]
+    if not chosen or any(override.is_sweep_override() for override in chosen):
         return []
-    config = base(chosen)
+    config = base(tuple(override.input_line for override in chosen))
     args.multirun = args.multirun or config.hydra.mode == RunMode.MULTIRUN
-    given = {word.lstrip("+").partition("=")[0] for word in args.overrides}
+    keys = {override.key_or_group for override in given}
     swept = (config.hydra.sweeper.get("params") or {}).items() if args.multirun else ()
-    return [f"{key}={values}" for key, values in swept if key not in given]
+    return [f"{key}={values}" for key, values in swept if key not in keys]
 
 
 def _without_overrides(config_name: str, args: Namespace) -> list[str]:
@@ -88,12 +90,13 @@ def _without_overrides(config_name: str, args: Namespace) -> list[str]:
 
 def checked(config_name: str, args: Namespace) -> list[str]:
     """The overrides of `args`, checked as far as one can without composing."""
+    base = _base(config_name, args)
     with _hydra(config_name, args) as loader:
-        read = overrides.read(args.overrides, _options(loader), args.multirun)
+        read = overrides.read(args.overrides, _options(loader), args.multirun, _has_default(base))
         lines = [override.input_line for override in read]
         if (args.config_dir or args.config_name) and not args.multirun:
             with suppress(HydraException, OmegaConfBaseException):  # Hydra itself will say what is wrong
-                plugged.composed(primary(config_name, args), [*searchpath(args), *lines])
+                base(tuple(lines))
         return lines
 
 
@@ -131,6 +134,16 @@ def _hydra(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
         GlobalHydra.instance().clear()
 
 
+def _base(config_name: str, args: Namespace) -> Base:
+    """Composing takes 0.2 s, setting a value nothing: compose once per combination of groups."""
+    name, fixed = primary(config_name, args), searchpath(args)
+    return cache(lambda groups: plugged.composed(name, [*fixed, *groups]))
+
+
+def _has_default(base: Base) -> overrides.HasDefault:
+    return lambda group: group in base(()).hydra.runtime.choices
+
+
 def _options(loader: ConfigLoader) -> overrides.Options:
     @cache
     def options(group: str) -> list[str]:
@@ -150,7 +163,7 @@ def _cell(config: DictConfig, read: list[Override], repeat: list[str]) -> Cell:
     return Cell(_settings(config), config, lines, places, shlex.join([*repeat, *lines]))
 
 
-def _composed(read: list[Override], options: overrides.Options, base) -> DictConfig:
+def _composed(read: list[Override], options: overrides.Options, base: Base) -> DictConfig:
     """Compose the groups (and Hydra's settings), then set the values, as Hydra does."""
     first = [o for o in read if overrides.is_hydras(o) or overrides.is_group(o, options)]
     values = [o for o in read if o not in first]

@@ -20,18 +20,19 @@ COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l
 HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
 
 Options = Callable[[str], list[str]]
+HasDefault = Callable[[str], bool]
 
 
-def read(lines: list[str], options: Options, multirun: bool) -> list[Override]:
+def read(lines: list[str], options: Options, multirun: bool, has_default: HasDefault) -> list[Override]:
     """The overrides of a command line, checked; those of several values need `multirun`.
 
-    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
+    `has_default(group)` tells whether the configuration makes a choice of the group, if only null. Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
     """
     parser = OverridesParser.create()
     found = parser.parse_overrides(lines)
     for override in found:
         _check(override, options, multirun)
-    return parser.parse_overrides([_plain(override, options) for override in found])
+    return parser.parse_overrides([_plain(override, options, has_default) for override in found])
 
 
 def is_group(override: Override, options: Options) -> bool:
@@ -114,17 +115,20 @@ def _check_choice(line: str, group: str, value, options: Options) -> None:
 def _check_name(group: str, choice: str, options: Options) -> None:
     """`choice` may lie in a folder below its group: experiment=mine/first."""
     names = options(group)
-    below, _, _ = choice.rpartition("/")
-    if below and ".." not in below:
-        names = [f"{below}/{name}" for name in options(f"{group}/{below}")] or names
     if choice not in names and not plugged.offer(group, choice):
         raise unknown(group, choice, {*names, *plugins.names(group)})
 
 
-def _plain(override: Override, options: Options) -> str:
-    """The line with `glob(...)` written out and without the `+` of a key, which would let Hydra take
-    any key: without it, Hydra refuses one that nnlab does not know."""
+def _plain(override: Override, options: Options, has_default: HasDefault) -> str:
+    """The line with `glob(...)` written out, and without a `+` that adds nothing.
+
+    A key's `+` would let Hydra take any key: without it, Hydra refuses one that nnlab does not know. With
+    `+`, Hydra would refuse another choice of a group that has one, so `+experiment=...` is `experiment=...`;
+    a group without a default, such as one of the user's own, keeps its `+`.
+    """
     line, key = override.input_line, override.key_or_group
     if isinstance(override.value(), Glob):
         line = f"{override.get_key_element()}={','.join(override.value().filter(options(key)))}"
-    return line if is_group(override, options) else line.lstrip("+")
+    if line.startswith("+") and is_group(override, options) and not has_default(key):
+        return line
+    return line.lstrip("+")

@@ -155,13 +155,14 @@ class Batches:
         return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
 
     def _spread(self, steps: int, gathered: list[torch.Tensor]) -> torch.Tensor:
-        """Each source's (n, S B) as (S, K, n, B), every row aligned."""
-        n, slots = len(gathered[0]), self.share if len(gathered) > 1 else [0]
-        out = aligned(steps * len(slots), (n, self.batch), self.examples.like)
-        out = out.unflatten(0, (steps, len(slots)))
-        for k, source in enumerate(slots):
-            out[:, k] = gathered[source].view(n, steps, self.batch).permute(1, 0, 2)
-        return out if len(gathered) > 1 else out.expand(-1, len(self.rows), -1, -1)
+        """Each source's (n, S B) as (S, K, n, B): a step's batch is a view of some columns."""
+        if len(gathered) == 1:
+            rows = gathered[0].expand(len(self.rows), -1, -1)
+        else:
+            rows = aligned(len(self.share), tuple(gathered[0].shape), self.examples.like)
+            for k, source in enumerate(self.share):
+                rows[k] = gathered[source]
+        return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
 
 
 def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:

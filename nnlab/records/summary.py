@@ -27,8 +27,7 @@ def summarize(results: list) -> dict:
     scalars = [(r, _scalars(r)) for r in kept]
     names = dict.fromkeys(name for _, values in scalars for name in values)
     metrics = {
-        name: estimate([(r, values[name]) for r, values in scalars if name in values], unit)
-        for name in names
+        name: estimate([(r, values[name]) for r, values in scalars if name in values], unit) for name in names
     }
     statuses = [r.status for r in results]
     counts = {s: statuses.count(s) for s in ("finished", "stopped", "diverged")}
