@@ -26,7 +26,8 @@ HasDefault = Callable[[str], bool]
 def read(lines: list[str], options: Options, multirun: bool, has_default: HasDefault) -> list[Override]:
     """The overrides of a command line, checked; those of several values need `multirun`.
 
-    `has_default(group)` tells whether the configuration makes a choice of the group, if only null. Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
+    `has_default(group)` tells whether the configuration makes a choice of the group, if only null.
+    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
     """
     parser = OverridesParser.create()
     found = parser.parse_overrides(lines)

@@ -77,7 +77,7 @@ class Table:
             return f"has no header (its first line has numbers); allowed: a column's number, 0 to {count - 1}"
         if target is None:
             return f"needs the name of its target column{nearest('', names) if count <= 20 else ''}"
-        hint = nearest(target, names)
+        hint = nearest(str(target), names)
         if "mean" not in hint and count > 20:
             hint = f"; it has {count}, from '{names[0]}' to '{names[-1]}'"
         return f"has no such column{hint}"
