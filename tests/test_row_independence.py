@@ -176,3 +176,14 @@ def test_threads_of_the_caller_are_left_as_they_were():
     for _ in fit(Experiment(data=blobs(40, 3, 2), epochs=2)):
         assert torch.get_num_threads() == before
     assert torch.get_num_threads() == before
+
+
+def test_large_tables_that_lie_example_by_example(monkeypatch):
+    from nnlab.data import batches
+
+    monkeypatch.setattr(batches, "WIDE", 100)
+    base = Experiment(data=blobs(130, 20, 3), model=MLP(hidden=(24,)), batch_size=17)
+    rows = [varied(base, Adam, k) for k in range(6)]
+    together = curves(rows)
+    for k in (0, 3, 5):
+        assert_same([together[k]], curves([rows[k]]), f"row {k}")

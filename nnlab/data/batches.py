@@ -18,6 +18,7 @@ from nnlab.data.normalization import NORMALIZATIONS, columns, statistics
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
+WIDE = 2**22  # numbers in a table from which gathering columns misses the cache: it then lies example by example
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Examples:
         """
         s = self.scaling(fold)
         index = torch.as_tensor(numbers, device=self.like.device)
-        x, t = self.x.index_select(1, index), (self.true if true else self.t).index_select(1, index)
+        x, t = _gathered(self.x, index), _gathered(self.true if true else self.t, index)
         x = self._normalized(x, s["mean"] - self.center, s["scale"])
         return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
 
@@ -159,7 +160,10 @@ class Batches:
         if len(gathered) == 1:
             rows = gathered[0].expand(len(self.rows), -1, -1)
         else:
-            rows = aligned(len(self.share), tuple(gathered[0].shape), self.examples.like)
+            shape, like = tuple(gathered[0].shape), self.examples.like
+            flipped = _by_example(gathered[0])  # in a stack as alone: a product's bits depend on the layout
+            rows = aligned(len(self.share), shape[::-1] if flipped else shape, like)
+            rows = rows.mT if flipped else rows
             for k, source in enumerate(self.share):
                 rows[k] = gathered[source]
         return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
@@ -167,13 +171,27 @@ class Batches:
 
 def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """(N, d) of any real dtype as (d, N) on the device, less what `how` centres it by; and that, (d,)."""
-    out = torch.empty(table.shape[::-1], dtype=like.dtype, device=like.device)
+    shape = table.shape if table.size > WIDE else table.shape[::-1]
+    out = torch.empty(shape, dtype=like.dtype, device=like.device)
+    out = out.T if table.size > WIDE else out
     center = np.zeros(len(out))
+    if how == "none":
+        return out.copy_(torch.from_numpy(table).T), center
     for here, block in columns(table):
         center[here], _ = NORMALIZATIONS[how](block)
         block -= center[here]
         out[here] = torch.from_numpy(block).to(like).T
     return out, center
+
+
+def _by_example(table: torch.Tensor) -> bool:
+    """Whether a (d, n) table lies in memory example by example, not feature by feature."""
+    return table.stride(0) == 1 and table.stride(1) > 1
+
+
+def _gathered(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """The columns `index` of a (d, N) table, laid out as the table is."""
+    return table.T.index_select(0, index).T if _by_example(table) else table.index_select(1, index)
 
 
 def _own(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
