@@ -17,6 +17,7 @@ import torch
 
 from nnlab.autodiff.box import ALIGN, Site, aligned
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.products import on_threads
 from nnlab.data.batches import CHUNK, Batches, Examples
 from nnlab.evaluation import Evaluator, Measure, results
 from nnlab.experiment import Row
@@ -24,6 +25,8 @@ from nnlab.population import Population
 from nnlab.results import Record, Result
 from nnlab.schedules import Progress
 from nnlab.streams import uniforms
+
+LARGE = 2**16  # parameters of a row from which several threads pay for an update
 
 
 def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result]) -> Iterator[Record]:
@@ -92,6 +95,9 @@ class Trainer:
         self.network = graph.bind(theta, self.grad, site)
         self.evaluator = Evaluator(graph, population, theta, examples, threads)
         self.measure = Measure(population, examples)
+        self.update = experiment.optimizer.update
+        if threads > 1 and size >= LARGE:  # products, quotients and roots: the same bits on any threads
+            self.update = on_threads(threads, self.update)
 
     def epoch(self, epoch: int) -> dict[str, np.ndarray]:
         """One pass over every row's training examples; the metrics of the training side, (K,) each."""
@@ -143,7 +149,7 @@ class Trainer:
                 self.grad_norm = torch.linalg.vector_norm(grad, dim=1)
             optimizer.clip(grad, f)
             optimizer.decay(weights, f)
-            optimizer.update(theta, grad, slots, f, scratch)
+            self.update(theta, grad, slots, f, scratch)
             regularizer.project(weights, self.layers, f, spare)
         state.t += count
         return trace

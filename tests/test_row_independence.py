@@ -187,3 +187,11 @@ def test_large_tables_that_lie_example_by_example(monkeypatch):
     together = curves(rows)
     for k in (0, 3, 5):
         assert_same([together[k]], curves([rows[k]]), f"row {k}")
+
+
+def test_large_rows_have_the_same_bits_on_one_and_two_threads():
+    base = Experiment(data=blobs(90, 70, 3), model=MLP(hidden=(1000,)), batch_size=64)
+    rows = [varied(base, Adam, k) for k in range(3)]
+    alone = curves([replace(rows[1], threads=1)])
+    assert_same(alone, curves([replace(rows[1], threads=2)]), "two threads")
+    assert_same(alone, [curves([replace(row, threads=1) for row in rows])[1]], "in a stack")

@@ -19,7 +19,7 @@ def product(site: Site, m: int, k: int, n: int, out: torch.Tensor):
     """The kernel for (K, m, k) @ (K, k, n) -> out (K, m, n): a function of (a, b) that returns `out`."""
     bmm = torch.bmm
     if site.threads > 1 and m * k * n >= LARGE and min(m, k, n) >= 16:
-        bmm = _threaded(site.threads)
+        bmm = on_threads(site.threads, torch.bmm)
     if site.rows == 1 and min(m, k, n) == 1 and out.device.type == "cpu":
         pair = _packed(2, m, n, out)
         return lambda a, b: out.copy_(bmm(a.expand(2, -1, -1), b.expand(2, -1, -1), out=pair)[:1])
@@ -36,12 +36,14 @@ def _packed(rows: int, m: int, n: int, like: torch.Tensor) -> torch.Tensor:
     return torch.zeros(rows, m, n, dtype=like.dtype, device=like.device)
 
 
-def _threaded(threads: int):
-    def bmm(a, b, out):
+def on_threads(threads: int, function):
+    """`function` on so many threads; all else in a step runs on one."""
+
+    def run(*args, **kwargs):
         torch.set_num_threads(threads)
         try:
-            return torch.bmm(a, b, out=out)
+            return function(*args, **kwargs)
         finally:
             torch.set_num_threads(1)
 
-    return bmm
+    return run
