@@ -1,7 +1,6 @@
-"""`python -m nnlab`."""
+"""`python -m nnlab` is `nnlab`."""
 
-import sys
+from nnlab.cli import run
 
-from nnlab.cli import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    run()

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: `nnlab --help` and the first TAB start no Hydra and no torch.
 """
 
+import atexit
 import os
 import re
 import sys
@@ -43,6 +44,16 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, e.g. `| head`, has gone: nothing is left to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def run() -> None:
+    """`main` as a process: what is registered for the exit is done, and torch is not taken apart first,
+    which takes a third of a second and helps nobody."""
+    code = main()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _dispatch(argv: list[str]) -> int:
