@@ -19,6 +19,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 import nnlab
+from nnlab.commands.train import of_experiment
 from nnlab.paths import CONFIG_DIR
 
 
@@ -48,7 +49,7 @@ def ours(args):
     overrides = [f"seeds={args.seeds}", f"split.repeats={args.splits}", *args.overrides]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", overrides), resolve=True)
-    fit = nnlab.Fit([nnlab.Experiment.from_config(config)])
+    fit = nnlab.Fit([nnlab.Experiment.from_config(of_experiment(config))])
     for _ in fit:
         pass
     return fit
