@@ -18,9 +18,7 @@ from nnlab.data.normalization import NORMALIZATIONS, columns, statistics
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
-WIDE = (
-    2**22
-)  # numbers in a table from which gathering columns misses the cache: it then lies example by example
+WIDE = 2**22  # numbers in a table above which it lies example by example: gathering columns misses the cache
 
 
 @dataclass(frozen=True)
