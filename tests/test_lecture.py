@@ -32,6 +32,7 @@ def last(folder):
 
 
 def comparison(folder):
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
     rows = json.loads((folder / "comparison.json").read_text())
     return {row["run"]: row["metrics"] for row in rows}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from nnlab.records.text import number, percent
 
 SHOWN = ("val_loss", "val_error", "test_accuracy", "test_rmse")
@@ -14,7 +16,8 @@ SHARES = {"val_error", "test_accuracy"}  # shown as percentages for classificati
 def compare(runs: dict[str, Path], stream=None) -> None:
     """Print a table of the runs, {what differs: folder}, the best first; keep it as comparison.json.
 
-    A run's numbers are those of its summary.json: means over its rows, with their 95% intervals.
+    A run's numbers are those of its summary.json: means over its rows, with their 95% intervals. The
+    validation losses of the eight best are drawn in comparison.png.
     """
     found = {name: _summary(folder) for name, folder in runs.items()}
     order = sorted(runs, key=lambda name: _rank(found[name]))
@@ -23,7 +26,25 @@ def compare(runs: dict[str, Path], stream=None) -> None:
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    (folder / "comparison.png").write_bytes(picture({name: runs[name] for name in order[:8]}))
     print(f"\n  all runs           {folder}", file=stream)
+
+
+def picture(runs: dict[str, Path]) -> bytes:
+    """The runs' validation losses over the epochs, as a PNG."""
+    from nnlab.records.picture import draw_beside
+
+    return draw_beside({name: validation_losses(folder) for name, folder in runs.items()}, "validation loss")
+
+
+def validation_losses(folder: Path) -> np.ndarray:
+    """(rows, epochs) of a run folder's metrics.jsonl; NaN where a row did not train."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if not line.get("refit")]
+    values = np.full((1 + max(x["row"] for x in lines), max(x["epoch"] for x in lines)), np.nan)
+    for line in lines:
+        values[line["row"], line["epoch"] - 1] = np.nan if line["val_loss"] is None else line["val_loss"]
+    return values
 
 
 def table(summaries: dict[str, dict]) -> list[str]:

@@ -17,6 +17,7 @@ FEW_ROWS, FEW_EPOCHS = 10, 12  # that have lines, and dots, of their own
 LOG_FROM = 20  # what spans such a factor is drawn on a logarithmic scale
 START, CUT = 0.1, 4  # or, where it is 0 somewhere: the first tenth may leave the picture if 4 times higher
 KINDS = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
+RUNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 GREY, BLACK = "#707070", "#222222"  # the colours are Okabe and Ito's, which everyone can tell apart
 DOT = {"marker": "o", "markersize": 4.5, "markerfacecolor": KINDS["val"][1], "markeredgecolor": "white",
        "markeredgewidth": 0.7}  # fmt: skip
@@ -78,6 +79,35 @@ def draw(curves: Curves, title: str, task: str) -> bytes:
     _panel(left, curves, "loss", "loss", 1)
     _panel(right, curves, "error", "error (%)" if percent else "error (RMSE)", 100 if percent else 1)
     _explain(figure, curves, title)
+    file = io.BytesIO()
+    canvas.print_png(file)
+    return file.getvalue()
+
+
+def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
+    """Several runs in one picture, a PNG of 1200 x 500 pixels: each one's mean and its band, as in `draw`.
+
+    `runs` has a quantity (rows, epochs) by name, eight at most; `label` says what it is.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.075, right=0.68, bottom=0.145, top=0.95)
+    shown = []
+    for (name, values), color in zip(runs.items(), RUNS, strict=False):
+        b, epochs = bands(values), np.arange(1, values.shape[1] + 1)
+        axes.fill_between(epochs, b.low, b.high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(epochs, b.mean, color=color, linewidth=1.6, label=name[:40].replace("$", r"\$"))
+        shown += [part for part in (b.mean, b.low, b.high)]
+    longest = max(map(len, shown))
+    _scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
+    axes.set_xlabel("epoch", fontsize=9, color=BLACK)
+    axes.set_ylabel(label, fontsize=9, color=BLACK)
+    _quiet(axes)
+    figure.legend(loc="upper left", bbox_to_anchor=(0.69, 0.96), frameon=False, fontsize=8, labelcolor=BLACK)
     file = io.BytesIO()
     canvas.print_png(file)
     return file.getvalue()
