@@ -64,7 +64,7 @@ class Fit:
         yield from side_by_side(jobs, processes, finished)
 
     def _examples(self, e: Experiment, placed: dict) -> Examples:
-        key = (e.data, e.device, e.dtype)
+        key = (e.data, e.split, e.device, e.dtype)  # folds are told apart by number within a split
         if key not in placed:
             like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.devices[e.device])
             with computing():

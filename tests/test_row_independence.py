@@ -145,6 +145,14 @@ def test_folds_and_seeds_equal_themselves_alone():
             assert np.array_equal(weight, by_row[seed, repeat, fold][name]), (seed, repeat, fold, name)
 
 
+def test_experiments_with_other_splits_share_a_fit():
+    base = Experiment(data=blobs(90, 7, 3), model=MLP(hidden=(5,)), epochs=3)
+    both = [replace(base, split=Holdout(seed=s)) for s in (0, 1)]
+    together = curves(both)
+    for k, experiment in enumerate(both):
+        assert_same([together[k]], curves([experiment]), f"split seed {k}")
+
+
 def test_rows_that_stop_and_go_back_leave_the_others_alone():
     base = Experiment(
         data=blobs(120, 5, 4), schedule=HalveAndGoBack(metric="val_loss"), stopping=Patience(patience=2),
