@@ -146,7 +146,7 @@ def test_folds_and_seeds_equal_themselves_alone():
 
 
 def test_experiments_with_other_splits_share_a_fit():
-    base = Experiment(data=blobs(90, 7, 3), model=MLP(hidden=(5,)), epochs=3)
+    base = Experiment(data=blobs(90, 7, 3), model=MLP(hidden=(5,)), epochs=3, threads=1)
     both = [replace(base, split=Holdout(seed=s)) for s in (0, 1)]
     together = curves(both)
     for k, experiment in enumerate(both):
