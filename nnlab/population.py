@@ -113,7 +113,8 @@ def _take(value, rows):
 
 def stacked(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
-    own = kinds.stack([replace(e, seed=0, seeds=1, batch_size=1) for e in experiments])  # the rows know them
+    known = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False}  # each row knows its own
+    own = kinds.stack([replace(e, **known) for e in experiments])
     return replace(own, **{g: kinds.stack([getattr(e, g) for e in experiments]) for g in kinds.parts(own)})
 
 

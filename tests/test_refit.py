@@ -62,3 +62,11 @@ def test_metric_picks_the_epoch(metric):
     records, (result,) = done(replace(BASE, seeds=1, metric=metric, stopping=Patience(patience=99)))
     values = [-r.epoch if metric == "last" else r.metrics[metric][0] for r in records]
     assert result.best_epoch == 1 + int(np.argmin(values))
+
+
+def test_beside_an_experiment_that_is_not_trained_again():
+    _, both = done(BASE, replace(BASE, refit=True))
+    _, plain = done(BASE)
+    _, refit = done(replace(BASE, refit=True))
+    for got, expected in zip(both, plain + refit, strict=True):
+        assert got.test == expected.test
