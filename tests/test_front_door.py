@@ -203,7 +203,7 @@ def test_without_hydra_subfolder():
 
 
 def test_multirun_cells():
-    seen = []
+    seen, before = [], HydraConfig.instance().cfg
 
     def execute(prepared, folder, settings, command):
         config = HydraConfig.get()
@@ -223,7 +223,7 @@ def test_multirun_cells():
     ]
     assert seen[1][2] == "nnlab train optimizer=sgd 'model.hidden=[16,8]' epochs=2"
     assert seen[3][1]["optimizer"]["name"] == "adam" and seen[3][1]["model"]["hidden"] == [16, 8]
-    assert not HydraConfig.initialized()
+    assert HydraConfig.instance().cfg is before
 
 
 def test_multirun_of_groups_ranges_globs_and_lists():
