@@ -1,6 +1,6 @@
 """A picture of a run's curves: loss and error over the epochs, a band where there are several rows.
 
-Matplotlib takes half a second to import, so only `draw` imports it; it draws on a canvas of its own, without
+Matplotlib takes half a second to import, so only drawing imports it; it draws on a canvas of its own, without
 pyplot, and so without anything global or a screen.
 """
 
@@ -68,20 +68,14 @@ def bands(values: np.ndarray) -> Bands:
 
 def draw(curves: Curves, title: str, task: str) -> bytes:
     """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = _figure()
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.2)
     percent = task == "classification"
     _panel(left, curves, "loss", "loss", 1)
     _panel(right, curves, "error", "error (%)" if percent else "error (RMSE)", 100 if percent else 1)
     _explain(figure, curves, title)
-    file = io.BytesIO()
-    canvas.print_png(file)
-    return file.getvalue()
+    return _png(figure)
 
 
 def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
@@ -89,11 +83,7 @@ def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
 
     `runs` has a quantity (rows, epochs) by name, eight at most; `label` says what it is.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = _figure()
     axes = figure.subplots()
     figure.subplots_adjust(left=0.075, right=0.68, bottom=0.145, top=0.95)
     shown = []
@@ -101,15 +91,29 @@ def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
         b, epochs = bands(values), np.arange(1, values.shape[1] + 1)
         axes.fill_between(epochs, b.low, b.high, color=color, alpha=0.15, linewidth=0)
         axes.plot(epochs, b.mean, color=color, linewidth=1.6, label=name[:40].replace("$", r"\$"))
-        shown += [part for part in (b.mean, b.low, b.high)]
+        shown += [b.mean, b.low, b.high]
     longest = max(map(len, shown))
     _scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
     axes.set_xlabel("epoch", fontsize=9, color=BLACK)
     axes.set_ylabel(label, fontsize=9, color=BLACK)
     _quiet(axes)
     figure.legend(loc="upper left", bbox_to_anchor=(0.69, 0.96), frameon=False, fontsize=8, labelcolor=BLACK)
+    return _png(figure)
+
+
+def _figure():
+    """An empty picture on a canvas of its own."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure) -> bytes:
     file = io.BytesIO()
-    canvas.print_png(file)
+    figure.canvas.print_png(file)
     return file.getvalue()
 
 
