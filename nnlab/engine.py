@@ -29,8 +29,13 @@ from nnlab.streams import uniforms
 LARGE = 2**16  # parameters of a row from which several threads pay for an update
 
 
-def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result]) -> Iterator[Record]:
-    """Train `rows`, of one structure, in lockstep; append each row's `Result` to `finished` as it ends."""
+def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result], pruned=frozenset()):
+    """Train `rows`, of one structure, in lockstep: yields a `Record` an epoch, and appends each row's
+    `Result` to `finished` as it ends.
+
+    Rows whose numbers stand in `pruned`, which the caller may fill between two records, leave the stack
+    before the next epoch.
+    """
     graph = rows[0].experiment.graph(examples.dataset)
     start, epoch, staying = time.perf_counter(), 0, np.arange(len(rows))
     every = rows[0].experiment.histograms
@@ -55,12 +60,21 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
             ended = endings(population, epoch, metrics, stop)
             seconds, refit = time.perf_counter() - start, rows[0].refit > 0
             record = Record(epoch, numbers(population), metrics, improved, ended, seconds, refit, histograms)
-            leaving = np.isin(record.rows, list(ended))
-            staying = np.flatnonzero(~leaving)
-            if ended:
-                gone = population if leaving.all() else population.select(np.flatnonzero(leaving))
-                finished += results(gone, graph, examples, threads, epoch, ended)
+            finished += leave(population, graph, examples, threads, epoch, ended)
         yield record
+        cut = {int(n): "pruned" for n in record.rows if n in pruned and n not in ended}
+        with computing():
+            finished += leave(population, graph, examples, threads, epoch, cut)
+        staying = np.flatnonzero(~np.isin(record.rows, [*ended, *cut]))
+
+
+def leave(population: Population, graph: Graph, examples, threads: int, epoch: int, how) -> list[Result]:
+    """The results of the rows that leave after this epoch: `how` they ended, by their numbers."""
+    if not how:
+        return []
+    leaving = np.isin(numbers(population), list(how))
+    gone = population if leaving.all() else population.select(np.flatnonzero(leaving))
+    return results(gone, graph, examples, threads, epoch, how)
 
 
 def numbers(population: Population) -> np.ndarray:

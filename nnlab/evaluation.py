@@ -97,12 +97,15 @@ def results(
 ) -> list[Result]:
     """How these rows ended. The test set is looked at here, once, with the weights of the best epoch.
 
-    A row that will be trained again is not tested yet, nor one that diverged in its first epoch.
+    A row that will be trained again is not tested yet, nor one that diverged in its first epoch, nor a
+    candidate, whose weights are not kept either.
     """
-    evaluator = Evaluator(graph, leaving, leaving.best_theta, examples, threads)
-    final = [not row.experiment.refit or row.refit > 0 for row in leaving.rows]
-    tests = evaluator.test() if any(final) else []
-    slots, _, _ = graph.layout()
+    kept = not leaving.rows[0].candidate
+    final = [kept and (not row.experiment.refit or row.refit > 0) for row in leaving.rows]
+    tests = (
+        Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
+    )
+    slots = graph.layout()[0] if kept else {}
     theta = leaving.best_theta.cpu()
     return [
         Result(
@@ -116,7 +119,7 @@ def results(
             best={name: float(values[k]) for name, values in leaving.best.items()},
             test=tests[k] if final[k] and leaving.best_epoch[k] else {},
             weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
-            normalizer=examples.scaling(row.fold),
+            normalizer=examples.scaling(row.fold) if kept else {},
         )
         for k, row in enumerate(leaving.rows)
     ]

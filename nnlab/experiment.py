@@ -128,6 +128,7 @@ class Row:
     fold: Fold
     number: int = 0  # in the fit
     refit: int = 0  # it is trained again, for so many epochs, on its training and validation examples
+    candidate: bool = False  # only its curve counts: it is never tested, and its weights are not kept
 
     def again(self, epochs: int) -> Row:
         """This row once more, with nothing held back, for as many epochs as were best."""
@@ -156,7 +157,7 @@ class Row:
         """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        own = (e.loss, e.metric, e.histograms, e.device, e.dtype, e.threads, self.refit > 0)
+        own = (e.loss, e.metric, e.histograms, e.device, e.dtype, e.threads, self.refit > 0, self.candidate)
         return groups + own + (self.batch, self.steps, self.evaluated)
 
 

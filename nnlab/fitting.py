@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
-import torch
-
-from nnlab.data.batches import Examples
-from nnlab.engine import computing, train
-from nnlab.errors import UserError
+from nnlab.engine import train
 from nnlab.experiment import Experiment, Row, rows_of
+from nnlab.library import Library, device, threads_for
 from nnlab.results import Record, Result
-from nnlab.workers import side_by_side
+from nnlab.workers import Rungs, side_by_side
 
 CACHE = 2**22  # parameters in a stack
+MOST = 64  # rows in a stack
 WORTH_A_PROCESS = 2e9  # parameters x examples seen: a few tenths of a second; a fork takes 0.03 s
 
 
 class Fit:
     """A fit under way: iterate over it for its records; `results` has every row when it has ended.
 
+    `candidates` only show their curves: they are neither tested nor trained again, and leave no weights.
+    At the `rungs` rows may be pruned. `most` is how many rows a stack holds.
+
     >>> fit = Fit([Experiment(epochs=1)])
     >>> [record.epoch for record in fit], len(fit.results)
     ([1], 1)
     """
 
-    def __init__(self, experiments: list[Experiment]):
+    def __init__(
+        self,
+        experiments: list[Experiment],
+        library: Library | None = None,
+        candidates: bool = False,
+        rungs: Rungs = Rungs(),
+        most: int | Literal["auto"] = "auto",
+    ):
         self.experiments = experiments
-        self.datasets = {data: data.load() for data in dict.fromkeys(e.data for e in experiments)}
+        self.library = library or Library()
         for e in experiments:
-            e.loss_for(self.datasets[e.data])
-        self.devices = {e.device: device(e.device) for e in experiments}
-        self.rows = rows_of(experiments, self.datasets)
+            e.loss_for(self.library.add(e))
+        self.datasets = self.library.datasets
+        self.on_cpu = all(device(name).type == "cpu" for name in {e.device for e in experiments})
+        self.rungs, self.most = rungs, most
+        self.rows = [replace(r, candidate=candidates) for r in rows_of(experiments, self.datasets)]
         self.results: list[Result] = []
 
     def __iter__(self) -> Iterator[Record]:
@@ -43,33 +53,30 @@ class Fit:
         again = [
             row.again(chosen[row.number].best_epoch)
             for row in self.rows
-            if row.experiment.refit and chosen[row.number].status != "diverged"
+            if row.experiment.refit and not row.candidate and chosen[row.number].status != "diverged"
         ]
         refitted: list[Result] = []
         yield from self._run(again, refitted)
         chosen |= {r.row: replace(chosen[r.row], test=r.test, weights=r.weights) for r in refitted}
         self.results[:] = [chosen[row] for row in sorted(chosen)]
 
-    def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
-        threads = min((threads_for(e) for e in self.experiments), default=1)
-        on_cpu = all(device.type == "cpu" for device in self.devices.values())
-        processes = threads if on_cpu else 1
-        shares = stacks(rows, self.datasets, processes)
-        alone = processes == 1 or len(shares) == 1
-        placed = {}  # the data on their devices, before any fork: workers share them
-        jobs = [
-            partial(train, rows, self._examples(rows[0].experiment, placed), threads if alone else 1)
-            for rows in shares
-        ]
-        yield from side_by_side(jobs, processes, finished)
+    @property
+    def threads(self) -> int:
+        return min((threads_for(e) for e in self.experiments), default=1)
 
-    def _examples(self, e: Experiment, placed: dict) -> Examples:
-        key = (e.data, e.split, e.device, e.dtype)  # folds are told apart by number within a split
-        if key not in placed:
-            like = torch.empty(0, dtype=getattr(torch, e.dtype), device=self.devices[e.device])
-            with computing():
-                placed[key] = Examples(e.data, self.datasets[e.data], like)
-        return placed[key]
+    def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
+        """The rows as they will be trained, a list for each stack."""
+        rows = self.rows if rows is None else rows
+        return stacks(rows, self.datasets, self.threads if self.on_cpu else 1, self.most)
+
+    def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
+        shares, processes = self.stacks(rows), self.threads if self.on_cpu else 1
+        alone = processes == 1 or len(shares) == 1
+        threads = self.threads if alone else 1
+        jobs = [  # the data are placed before any fork: workers share them
+            partial(train, rows, self.library.examples(rows[0]), threads) for rows in shares
+        ]
+        yield from side_by_side(jobs, processes, finished, self.rungs)
 
 
 def fit(*experiments: Experiment) -> Fit:
@@ -80,11 +87,11 @@ def fit(*experiments: Experiment) -> Fit:
     return Fit(list(experiments))
 
 
-def stacks(rows: list[Row], datasets, processes: int = 1) -> list[list[Row]]:
+def stacks(rows: list[Row], datasets, processes: int = 1, asked="auto") -> list[list[Row]]:
     """Rows of one structure together, in as many stacks as there are processes if that pays.
 
-    A stack's matrices should stay in cache: at most 64 rows, fewer if they are large. How rows are
-    divided changes how long they take, and nothing else.
+    A stack's matrices should stay in cache: at most 64 rows, fewer if they are large, or as many as `asked`
+    for. How rows are divided changes how long they take, and nothing else.
     """
     groups = {}
     for row in rows:
@@ -93,26 +100,9 @@ def stacks(rows: list[Row], datasets, processes: int = 1) -> list[list[Row]]:
     for group in groups.values():
         e, seen = group[0].experiment, len(group) * len(group[0].fold.train)
         _, _, size = e.model.graph(*datasets[e.data].sizes).layout()
-        most = max(1, min(64, CACHE // size))
-        if size * seen * e.epochs > WORTH_A_PROCESS:
+        most = max(1, min(MOST, CACHE // size)) if asked == "auto" else asked
+        if asked == "auto" and size * seen * e.epochs > WORTH_A_PROCESS:
             most = min(most, -(-len(group) // processes))
         count = -(-len(group) // most)
         divided += [group[i::count] for i in range(count)]
     return divided
-
-
-def threads_for(experiment: Experiment) -> int:
-    """How many threads a large product may take: what was asked for, else every core."""
-    return experiment.threads if experiment.threads != "auto" else len(os.sched_getaffinity(0))
-
-
-def device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU if there is one. Raises `UserError` if it is not there."""
-    count = torch.cuda.device_count() if name != "cpu" else 0
-    if name == "auto":
-        return torch.device("cuda" if count else "cpu")
-    allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
-    if name in allowed and (name == "cpu" or count):
-        return torch.device(name)
-    found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
-    raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")

@@ -58,7 +58,7 @@ class Result:
     seed: int
     repeat: int  # which split: split.seed + repeat
     fold: int
-    status: str  # finished, stopped (by the stopping rule), diverged
+    status: str  # finished, stopped (by the stopping rule), pruned (by who called), diverged
     epochs: int  # how many it trained
     best_epoch: int  # 0 if it diverged before the first one ended well
     best: dict[str, float]  # the Record's metrics at the best epoch

@@ -1,0 +1,54 @@
+"""Data sets, loaded once and laid on their devices once, for all fits that share them."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from nnlab.data.batches import Examples
+from nnlab.data.dataset import Data, Dataset
+from nnlab.engine import computing
+from nnlab.errors import UserError
+from nnlab.experiment import Experiment, Row
+
+
+class Library:
+    """What experiments read: a sweep trains batch after batch of trials on data that it loads once."""
+
+    def __init__(self):
+        self.datasets: dict[Data, Dataset] = {}
+        self._placed: dict[tuple, Examples] = {}
+
+    def add(self, e: Experiment) -> Dataset:
+        """Load the experiment's data, if they are not there yet; raises `UserError`."""
+        if e.data not in self.datasets:
+            self.datasets[e.data] = e.data.load()
+        return self.datasets[e.data]
+
+    def examples(self, row: Row) -> Examples:
+        """The data on the row's device, with the normalisation of its split's folds."""
+        e, again = row.experiment, row.refit > 0  # then its folds are larger
+        key = (e.data, e.split, e.device, e.dtype, again)  # folds are told apart by number within a split
+        if key not in self._placed:
+            like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device(e.device))
+            with computing():
+                self._placed[key] = Examples(e.data, self.datasets[e.data], like)
+        return self._placed[key]
+
+
+def threads_for(experiment: Experiment) -> int:
+    """How many threads a large product may take: what was asked for, else every core."""
+    return experiment.threads if experiment.threads != "auto" else len(os.sched_getaffinity(0))
+
+
+def device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU if there is one. Raises `UserError` if it is not there."""
+    count = torch.cuda.device_count() if name != "cpu" else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
+    if name in allowed and (name == "cpu" or count):
+        return torch.device(name)
+    found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
+    raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")
