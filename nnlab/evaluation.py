@@ -102,9 +102,7 @@ def results(
     """
     kept = not leaving.rows[0].candidate
     final = [kept and (not row.experiment.refit or row.refit > 0) for row in leaving.rows]
-    tests = (
-        Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
-    )
+    tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
     slots = graph.layout()[0] if kept else {}
     theta = leaving.best_theta.cpu()
     return [

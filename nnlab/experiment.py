@@ -113,9 +113,9 @@ class Experiment(Part):
         boxed = "identity" if output == "auto" or self.loss_for(dataset).map else output
         return self.model.graph(*dataset.sizes, boxed)
 
-    def rows(self, dataset: Dataset) -> list[Row]:
-        """Every seed on every fold of every repeat."""
-        folds = self.split.folds(dataset)
+    def rows(self, dataset: Dataset, folds: list[Fold] | None = None) -> list[Row]:
+        """Every seed on every fold of every repeat; `folds`, if they have been drawn already."""
+        folds = self.split.folds(dataset) if folds is None else folds
         return [Row(self, self.seed + s, fold) for fold in folds for s in range(self.seeds)]
 
 
@@ -159,9 +159,3 @@ class Row:
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
         own = (e.loss, e.metric, e.histograms, e.device, e.dtype, e.threads, self.refit > 0, self.candidate)
         return groups + own + (self.batch, self.steps, self.evaluated)
-
-
-def rows_of(experiments: list[Experiment], datasets: dict[Data, Dataset]) -> list[Row]:
-    """The rows of all experiments, numbered."""
-    rows = [row for e in experiments for row in e.rows(datasets[e.data])]
-    return [replace(row, number=n) for n, row in enumerate(rows)]

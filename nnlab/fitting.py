@@ -7,11 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
 from nnlab.engine import train
-from nnlab.experiment import Experiment, Row, rows_of
+from nnlab.experiment import Experiment, Row
 from nnlab.library import Library, device, threads_for
 from nnlab.results import Record, Result
-from nnlab.workers import Rungs, side_by_side
+from nnlab.workers import NO_RUNGS, Rungs, side_by_side
 
 CACHE = 2**22  # parameters in a stack
 MOST = 64  # rows in a stack
@@ -34,7 +36,7 @@ class Fit:
         experiments: list[Experiment],
         library: Library | None = None,
         candidates: bool = False,
-        rungs: Rungs = Rungs(),
+        rungs: Rungs = NO_RUNGS,
         most: int | Literal["auto"] = "auto",
     ):
         self.experiments = experiments
@@ -44,7 +46,9 @@ class Fit:
         self.datasets = self.library.datasets
         self.on_cpu = all(device(name).type == "cpu" for name in {e.device for e in experiments})
         self.rungs, self.most = rungs, most
-        self.rows = [replace(r, candidate=candidates) for r in rows_of(experiments, self.datasets)]
+        self.rows = [replace(row, candidate=candidates) for row in self.library.rows(experiments)]
+        counts = [e.seeds * len(self.library.folds(e)) for e in experiments]
+        self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
         self.results: list[Result] = []
 
     def __iter__(self) -> Iterator[Record]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import torch
 
 from nnlab.data.batches import Examples
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.splits import Fold, Split
 from nnlab.engine import computing
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row
@@ -18,6 +20,7 @@ class Library:
 
     def __init__(self):
         self.datasets: dict[Data, Dataset] = {}
+        self._folds: dict[tuple[Data, Split], list[Fold]] = {}
         self._placed: dict[tuple, Examples] = {}
 
     def add(self, e: Experiment) -> Dataset:
@@ -25,6 +28,17 @@ class Library:
         if e.data not in self.datasets:
             self.datasets[e.data] = e.data.load()
         return self.datasets[e.data]
+
+    def folds(self, e: Experiment) -> list[Fold]:
+        """The folds of the experiment's split; raises `UserError`."""
+        if (e.data, e.split) not in self._folds:
+            self._folds[e.data, e.split] = e.split.folds(self.add(e))
+        return self._folds[e.data, e.split]
+
+    def rows(self, experiments: list[Experiment]) -> list[Row]:
+        """The rows of all experiments, numbered."""
+        rows = [row for e in experiments for row in e.rows(self.add(e), self.folds(e))]
+        return [replace(row, number=n) for n, row in enumerate(rows)]
 
     def examples(self, row: Row) -> Examples:
         """The data on the row's device, with the normalisation of its split's folds."""

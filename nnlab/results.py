@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,6 +43,22 @@ class Record:
     refit: bool = False  # trained again on the validation examples too, so those measure nothing now
     histograms: dict[str, Histograms] = field(default_factory=dict)
 
+    def of(self, first: int, count: int) -> Record | None:
+        """What it says of the rows `first` to `first + count - 1`, numbered from 0; None if nothing."""
+        own = (self.rows >= first) & (self.rows < first + count)
+        if not own.any():
+            return None
+        if own.all() and first == 0:
+            return self
+        return replace(
+            self,
+            rows=self.rows[own] - first,
+            metrics={name: values[own] for name, values in self.metrics.items()},
+            improved=self.improved[own],
+            ended={row - first: how for row, how in self.ended.items() if first <= row < first + count},
+            histograms={n: Histograms(h.counts[own], h.edges[own]) for n, h in self.histograms.items()},
+        )
+
     def __getattr__(self, name):
         try:
             return self.__dict__["metrics"][name]
@@ -65,3 +81,7 @@ class Result:
     test: dict[str, object]  # see nnlab.metrics: floats, lists and lists of lists
     weights: dict[str, np.ndarray]  # parameter name -> array, as the best epoch left them
     normalizer: dict[str, np.ndarray]  # mean, scale (inputs), target_mean, target_scale
+
+    def numbered_from(self, first: int) -> Result:
+        """The same row, numbered within rows of which the first is `first`."""
+        return replace(self, row=self.row - first)

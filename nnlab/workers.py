@@ -20,7 +20,9 @@ import torch
 
 from nnlab.results import Record, Result
 
-Job = Callable[[list[Result], set[int]], Iterator[Record]]  # yields records, appends results; see engine.train
+Job = Callable[
+    [list[Result], set[int]], Iterator[Record]
+]  # yields records, appends results; see engine.train
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ class Rungs:
         return (*self.epochs, None)
 
 
+NO_RUNGS = Rungs()
+
+
 def side_by_side(
-    jobs: list[Job], processes: int, finished: list[Result], rungs: Rungs = Rungs()
+    jobs: list[Job], processes: int, finished: list[Result], rungs: Rungs = NO_RUNGS
 ) -> Iterator[Record]:
     """Run `jobs` on so many processes: their records, one worker after another in turn; and the results.
 

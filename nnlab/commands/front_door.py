@@ -1,11 +1,11 @@
 """The one place where Hydra meets nnlab: a command line in, plain settings and a run folder out.
 
-    run("train", argv, prepare, execute, compare) -> exit code
+    run("train", argv, prepare, execute, together) -> exit code
 
 `prepare(settings)` checks the settings of every run and returns what `execute` needs, before any
-folder exists; `execute(prepared, folder, settings, command)` runs one; after all runs of `-m`,
-`compare({what differs: folder})` may say how they did. Wrong input is one sentence on
-stderr and exit code 2 (NNLAB_TRACEBACK=1 shows where it came from); nothing is left behind.
+folder exists; `execute(prepared, folder, settings, command)` runs one, and `together({what differs: Ready})`
+those of `-m` (without it they run one after another). Wrong input is one sentence on stderr and exit code 2
+(NNLAB_TRACEBACK=1 shows where it came from); nothing is left behind.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import traceback
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import version
@@ -30,18 +31,42 @@ from nnlab.errors import Advice, UserError
 from nnlab.paths import CONFIG_DIR
 
 
-def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable, compare=None) -> int:
+@dataclass(frozen=True)
+class Ready:
+    """A run about to begin: what `prepare` made of its settings, and its folder."""
+
+    prepared: object
+    folder: Path
+    settings: dict
+    command: str
+
+
+def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable, together=None) -> int:
     """Do what the command line `nnlab <config_name> <argv>` says; returns the exit code."""
+
+    def act(args: Namespace) -> int:
+        with one_sentence():
+            cells = composing.cells(config_name, args)
+        with advice(config_name):
+            prepared = [prepare(cell.settings) for cell in cells]
+        if args.multirun and together and len(cells) > 1:
+            return together(_all_ready(cells, prepared))
+        return _execute(cells, prepared, execute, args.multirun)
+
+    return guarded(config_name, argv, act)
+
+
+def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable = lambda args: args) -> int:
+    """`act(args)` on the parsed command line, its errors told in one sentence; the exit code.
+
+    Hydra answers --help, --cfg and the like itself, of what `settle(args)` leaves.
+    """
     before = HydraConfig.instance().cfg
     try:
         args = _parsed(config_name, argv)
         if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
-            return _let_hydra_answer(config_name, args)
-        with _one_sentence():
-            cells = composing.cells(config_name, args)
-        with _advice(config_name):
-            prepared = [prepare(cell.settings) for cell in cells]
-        return _execute(cells, prepared, execute, compare if args.multirun else None, args.multirun)
+            return _let_hydra_answer(config_name, settle(args))
+        return act(args)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
@@ -74,7 +99,7 @@ def complete(config_name: str, line: str, argv: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _advice(config_name: str) -> Iterator[None]:
+def advice(config_name: str) -> Iterator[None]:
     """Advice is one line on stderr, once; other warnings stay as they are."""
     with warnings.catch_warnings():
         others = warnings.showwarning
@@ -89,7 +114,7 @@ def _advice(config_name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_sentence() -> Iterator[None]:
+def one_sentence() -> Iterator[None]:
     """Errors of reading and composing configurations become a `UserError` of one sentence."""
     try:
         yield
@@ -127,7 +152,7 @@ def _parser(config_name: str) -> ArgumentParser:
 def _let_hydra_answer(config_name: str, args: Namespace) -> int:
     """--help, --cfg, --info, -sc and the like, by what `@hydra.main` itself calls."""
     version.setbase("1.3")
-    with _one_sentence():
+    with one_sentence():
         asked = _safe(config_name, args)
     shown, said = io.StringIO(), io.StringIO()
     try:
@@ -138,7 +163,7 @@ def _let_hydra_answer(config_name: str, args: Namespace) -> int:
         if e.code:
             raise UserError(said.getvalue()) from e
     except Exception:
-        with _one_sentence():
+        with one_sentence():
             if args.overrides and not args.shell_completion and not args.hydra_help:
                 composing.cells(config_name, args)  # says what is wrong in one sentence
             raise
@@ -184,17 +209,23 @@ def _program(name: str) -> Iterator[None]:
         sys.argv[0] = before
 
 
-def _execute(cells: list[composing.Cell], prepared: list, execute: Callable, compare, multirun: bool) -> int:
+def _execute(cells: list[composing.Cell], prepared: list, execute: Callable, multirun: bool) -> int:
     """Run the cells one after another, each in its own folder; the first exit code that is not 0."""
-    where = _folders_of_sweep(cells) if multirun else _folder_of_run(cells[0])
-    codes, done = [], []
+    where = _folders_of_sweep(cells) if multirun else map(folder_of_run, cells)
+    codes = []
     for cell, ready, folder in zip(cells, prepared, where, strict=True):
         folders.describe(folder, cell.composed)
         codes.append(execute(ready, folder, cell.settings, cell.command) or 0)
-        done.append(folder)
-    if compare and len(cells) > 1:
-        compare(dict(zip(map(" ".join, _differences(cells)), done, strict=True)))
     return next((code for code in codes if code), 0)
+
+
+def _all_ready(cells: list[composing.Cell], prepared: list) -> dict[str, Ready]:
+    """Every cell with a folder of its own, by what differs between them."""
+    names, found = map(" ".join, _differences(cells)), {}
+    for name, cell, ready, folder in zip(names, cells, prepared, _folders_of_sweep(cells), strict=True):
+        folders.describe(folder, cell.composed)
+        found[name] = Ready(ready, folder, cell.settings, cell.command)
+    return found
 
 
 def _differences(cells: list[composing.Cell]) -> list[list[str]]:
@@ -203,22 +234,22 @@ def _differences(cells: list[composing.Cell]) -> list[list[str]]:
     return [[line for line in cell.overrides if line not in common] for cell in cells]
 
 
-def _folder_of_run(cell: composing.Cell) -> Iterator[Path]:
+def folder_of_run(cell: composing.Cell) -> Path:
+    """A new folder for the run, named by what was overridden."""
     HydraConfig.instance().set_config(cell.composed)
-    with _one_sentence():
-        folder = folders.run_folder(cell.composed, cell.overrides, "hydra.run.dir" in cell.places)
-    yield folder
+    with one_sentence():
+        return folders.run_folder(cell.composed, cell.overrides, "hydra.run.dir" in cell.places)
 
 
 def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
     """One folder per cell, named by what differs between them, made when its turn comes."""
     first = cells[0]
     HydraConfig.instance().set_config(first.composed)
-    with _one_sentence():
+    with one_sentence():
         sweep = folders.sweep_folder(first.composed, "hydra.sweep.dir" in first.places)
     for cell, differs in zip(cells, _differences(cells), strict=True):
         HydraConfig.instance().set_config(cell.composed)
-        with _one_sentence():
+        with one_sentence():
             exact = "hydra.sweep.subdir" in cell.places
             folder = folders.cell_folder(sweep, cell.composed, differs, exact)
         yield folder

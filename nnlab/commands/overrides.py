@@ -64,7 +64,7 @@ def _check(override: Override, options: Options, multirun: bool) -> None:
 
 def _check_hydra(line: str, key: str) -> None:
     if key.startswith(("hydra/launcher", "hydra.launcher")):
-        raise UserError(f"{line}: nnlab does not use Hydra launchers; -m runs one after another")
+        raise UserError(f"{line}: nnlab does not use Hydra launchers; -m trains all runs side by side")
     if key.startswith(("hydra/callbacks", "hydra.callbacks")):
         raise UserError(f"{line}: nnlab never runs Hydra callbacks")
     if key == "hydra.searchpath":

@@ -1,5 +1,7 @@
-"""`nnlab train`: one experiment, over seeds and folds if asked, into a run folder."""
+"""`nnlab train`: one experiment, over seeds and folds if asked, into a run folder; with -m, several."""
 
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -9,16 +11,22 @@ OWN = ("picture",)  # settings of this command, of which an experiment knows not
 
 
 def main(argv: list[str]) -> int:
-    return front_door.run("train", argv, prepare, execute, compare)
+    return front_door.run("train", argv, partial(prepare, shared={}), execute, execute_together)
 
 
-def prepare(settings: dict):
-    """The fit that the settings describe, its data loaded and split; raises `UserError`."""
+def prepare(settings: dict, shared: dict | None = None):
+    """The fit that the settings describe, its data loaded and split; raises `UserError`.
+
+    The runs of `-m` load their data once: their library is in `shared`.
+    """
     from nnlab.experiment import Experiment
     from nnlab.fitting import Fit
+    from nnlab.library import Library
 
     wants_picture(settings, rows=1)
-    return Fit([Experiment.from_config(of_experiment(settings))])
+    library = {} if shared is None else shared
+    library.setdefault("library", Library())
+    return Fit([Experiment.from_config(of_experiment(settings))], library["library"])
 
 
 def of_experiment(settings: dict) -> dict:
@@ -37,50 +45,59 @@ def wants_picture(settings: dict, rows: int) -> bool:
 def execute(fit, folder: Path, settings: dict, command: str) -> int:
     """Train it and record it; 1 if every row diverged."""
     from nnlab.records.console import Console
-    from nnlab.records.picture import Curves, draw
-    from nnlab.records.run_folder import RunFolder
-    from nnlab.records.summary import summarize
-    from nnlab.records.tensorboard import TensorBoard, row_names
+    from nnlab.records.run import Run
 
-    experiment, rows = fit.experiments[0], len(fit.rows)
-    names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in fit.rows])
-    task = fit.datasets[experiment.data].task
-    curves = Curves(rows) if wants_picture(settings, rows) else None
-    with (
-        RunFolder(folder) as run,
-        TensorBoard(folder, of_experiment(settings), rows, names) as board,
-        Console(title(fit), rows, experiment.epochs, task) as console,
-    ):
-        run.start(settings, command)
-        readers = [run, board, console] + ([curves] if curves else [])
-        for record in fit:
-            # Curves end with the search for the best epoch: what a refit validates on, it trains on.
-            for reader in [run] if record.refit else readers:
-                reader.record(record)
-        summary = summarize(fit.results)
-        run.close(summary, fit.results)
-        if curves:
-            png = draw(curves, title(fit), task)
-            run.picture(png)
-            board.picture(curves.epochs, png)
-        board.close(summary, fit.results)
-        console.close(summary, folder)
-    return int(summary["rows"]["diverged"] == rows)
+    with Run(order(fit, folder, settings, command), fit) as run:
+        with Console(run.title, len(fit.rows), run.experiment.epochs, run.task) as console:
+            for record in fit:
+                run.record(record)
+                if not record.refit:
+                    console.record(record)
+            summary = run.close()
+            console.close(summary, folder)
+    return int(summary["rows"]["diverged"] == len(fit.rows))
 
 
-def compare(runs: dict[str, Path]) -> None:
-    """The runs of `-m` beside each other."""
+def order(fit, folder: Path, settings: dict, command: str):
+    """Where a run goes, and what is written beside its numbers."""
+    from nnlab.records.run import Order
+
+    return Order(folder, settings, of_experiment(settings), command, wants_picture(settings, len(fit.rows)))
+
+
+def execute_together(runs: dict[str, front_door.Ready]) -> int:
+    """Train the runs of `-m` as rows of the same stacks, each into its folder; then compare them.
+
+    A run's files are complete as soon as its rows have ended. 1 if every row of some run diverged.
+    """
+    from nnlab.fitting import Fit
     from nnlab.records import comparison
+    from nnlab.records.console import Console
+    from nnlab.records.run import Run
 
-    comparison.compare(runs)
-
-
-def title(fit) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
-    e, rows = fit.experiments[0], len(fit.rows)
-    dataset = fit.datasets[e.data]
-    kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
-    examples, (inputs, outputs) = len(dataset.x), dataset.sizes
-    sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
-    how = f"{e.model.name} {sizes}, {e.optimizer.name}"
-    return f"{e.data.name} ({examples} x {inputs}, {kind}), {how}: {rows} row{'s' * (rows > 1)}"
+    fits = [ready.prepared for ready in runs.values()]
+    fit = Fit([f.experiments[0] for f in fits], fits[0].library)
+    summaries = {}
+    with ExitStack() as open_runs:
+        each = [
+            open_runs.enter_context(Run(order(f, r.folder, r.settings, r.command), fit, place))
+            for place, (f, r) in enumerate(zip(fits, runs.values(), strict=True))
+        ]
+        stacks = len(fit.stacks())
+        title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
+        epochs, tasks = max(e.epochs for e in fit.experiments), {run.task for run in each}
+        task = tasks.pop() if len(tasks) == 1 else "mixed"
+        with Console(title, len(fit.rows), epochs, task) as console:
+            for record in fit:
+                if not record.refit:
+                    console.record(record)
+                for place, run in enumerate(each):
+                    if place not in summaries:
+                        run.record(record)
+                        if record.ended and run.over:
+                            summaries[place] = run.close()
+        for place, run in enumerate(each):
+            if place not in summaries:
+                summaries[place] = run.close()
+    comparison.compare({name: ready.folder for name, ready in runs.items()})
+    return int(any(s["rows"]["diverged"] == s["rows"]["total"] for s in summaries.values()))

@@ -1,0 +1,96 @@
+"""All that is written of one run: its folder, its curves in TensorBoard, its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlab.experiment import Experiment, Row
+from nnlab.fitting import Fit
+from nnlab.records.picture import Curves, draw
+from nnlab.records.run_folder import RunFolder
+from nnlab.records.summary import summarize
+from nnlab.records.tensorboard import TensorBoard, row_names
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run, and where it goes: the settings, and the line that repeats them."""
+
+    folder: Path
+    settings: dict  # of the command, written to config.yaml
+    hparams: dict  # of the experiment, for TensorBoard
+    command: str
+    picture: bool
+
+
+class Run:
+    """Writes what concerns one experiment of a fit, its rows numbered from 0.
+
+    with Run(order, fit, place) as run:
+        run.record(record)           each record of the fit
+        summary = run.close()        when its rows have ended
+    """
+
+    def __init__(self, order: Order, fit: Fit, place: int = 0):
+        self.fit, self.place, self.order = fit, place, order
+        self.experiment: Experiment = fit.experiments[place]
+        self.rows: list[Row] = [row for row, owner in zip(fit.rows, fit.owner, strict=True) if owner == place]
+        self.first = self.rows[0].number
+        self.title = title(self.experiment, fit, len(self.rows))
+        self.task = fit.datasets[self.experiment.data].task
+        names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
+        self.folder = RunFolder(order.folder)
+        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names)
+        self.curves = Curves(len(self.rows)) if order.picture else None
+        self.folder.start(order.settings, order.command)
+
+    def record(self, record) -> None:
+        """Take in what a record of the fit says of this run's rows."""
+        own = record.of(self.first, len(self.rows))
+        if own is None:
+            return
+        self.folder.record(own)
+        # Curves end with the search for the best epoch: what a refit validates on, it trains on.
+        for reader in [] if own.refit else [self.board, *([self.curves] if self.curves else [])]:
+            reader.record(own)
+
+    @property
+    def over(self) -> bool:
+        """Whether all its rows have ended for good, so that it can be closed."""
+        return len(self._results()) == len(self.rows) and not self.experiment.refit
+
+    def close(self) -> dict:
+        """Write the results; the summary."""
+        results = self._results()
+        summary = summarize(results)
+        self.folder.close(summary, results)
+        if self.curves:
+            png = draw(self.curves, self.title, self.task)
+            self.folder.picture(png)
+            self.board.picture(self.curves.epochs, png)
+        self.board.close(summary, results)
+        return summary
+
+    def _results(self) -> list:
+        own = range(self.first, self.first + len(self.rows))
+        return sorted(
+            (r.numbered_from(self.first) for r in self.fit.results if r.row in own), key=lambda r: r.row
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.folder.__exit__()
+        self.board.__exit__()
+
+
+def title(e: Experiment, fit: Fit, rows: int) -> str:
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
+    dataset = fit.datasets[e.data]
+    kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
+    examples, (inputs, outputs) = len(dataset.x), dataset.sizes
+    sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
+    how = f"{e.model.name} {sizes}, {e.optimizer.name}"
+    return f"{e.data.name} ({examples} x {inputs}, {kind}), {how}: {rows} row{'s' * (rows > 1)}"

@@ -1,0 +1,138 @@
+"""Choosing trials: an Optuna study in memory, asked and told in the order of numbers.
+
+It is no more than what a sampler looks at. What lasts is in the ledger; a sweep that goes on fills a new
+one from there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from itertools import islice
+
+from nnlab.search.samplers import Grid, Sampler
+from nnlab.search.space import Interval, Space
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
+from nnlab.streams import stream
+
+ATTEMPTS = 8  # with other seeds, for a trial that was not there yet
+FEW = 100_000  # cells that can be looked through for one
+
+
+class Chooser:
+    """Asks a sampler for one trial after another; `distinct`: never for one that was there before."""
+
+    def __init__(self, space: Space, sampler: Sampler, signs: tuple[int, ...], distinct: bool = True):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.space, self.sampler, self.distinct = space, sampler, distinct
+        words = ["minimize" if sign > 0 else "maximize" for sign in signs]
+        with quiet():
+            self.study = optuna.create_study(directions=words)
+        self.distributions = {key: domain.distribution() for key, domain in space.domains.items()}
+        self.seen: set[tuple] = set()
+        self._asked = {}  # number -> Optuna's trial
+        self._cells = space.cells(sampler.points) if isinstance(sampler, Grid) else None
+        self._laid: list[dict] = []
+        self._count = space.count() if distinct else None
+
+    def ask(self, number: int) -> dict | None:
+        """The parameters of trial `number`, key -> label; None if the space has no further one."""
+        if self._cells is not None:
+            return self._cell(number)
+        for attempt in range(ATTEMPTS):
+            params = self._ask(number, attempt)
+            if not self.distinct or key_of(params) not in self.seen:
+                return self._take(number, params)
+            self.study.tell(self._asked.pop(number), state=_state(FAILED))
+        params = self._unseen(number)
+        if params is None:
+            return None
+        self.study.enqueue_trial(params)
+        return self._take(number, self._ask(number, ATTEMPTS))
+
+    def tell(self, trial: Trial) -> None:
+        """What came of a trial that was asked for."""
+        asked = self._asked.pop(trial.number, None)
+        if asked is None:
+            return  # of a grid
+        if trial.state == PRUNED:
+            epoch = max(trial.worth)
+            asked.report(trial.worth[epoch], epoch)
+        values = trial.values if trial.state == COMPLETE else None
+        with quiet():
+            self.study.tell(asked, list(values) if values else None, state=_state(trial.state))
+
+    def know(self, trial: Trial) -> None:
+        """A trial of which the sampler need only know what came of it."""
+        self.seen.add(trial.key)
+        if self._cells is None:
+            with quiet():
+                self.study.add_trial(frozen(trial, self.distributions))
+
+    def _ask(self, number: int, attempt: int) -> dict:
+        with quiet():
+            self.study.sampler = self.sampler.optuna(self.space, self.sampler.seed_of(number, attempt))
+            trial = self._asked[number] = self.study.ask()
+            return self.space.draw(lambda key, domain: _suggest(trial, key, self.distributions[key]))
+
+    def _take(self, number: int, params: dict) -> dict:
+        self.seen.add(key_of(params))
+        return params
+
+    def _cell(self, number: int) -> dict | None:
+        self._laid += islice(self._cells, number + 1 - len(self._laid))
+        return self._laid[number] if number < len(self._laid) else None
+
+    def _unseen(self, number: int) -> dict | None:
+        """A cell that no trial had, by lot; of a space too large to look through, a random point."""
+        random = stream(self.sampler.seed, "unseen", number)
+        if self._count is not None and self._count <= FEW:
+            left = [cell for cell in self.space.cells() if key_of(cell) not in self.seen]
+            return left[random.integers(len(left))] if left else None
+        while True:
+            params = self.space.draw(lambda key, domain: _lot(domain, random))
+            if key_of(params) not in self.seen:
+                return params
+
+
+def frozen(trial: Trial, distributions: dict, attributes: dict | None = None):
+    """The trial as Optuna keeps one."""
+    from optuna.trial import create_trial
+
+    values = list(trial.values) if trial.state != FAILED else None
+    return create_trial(
+        state=_state(trial.state), values=values, params=trial.params,
+        distributions={key: distributions[key] for key in trial.params},
+        intermediate_values=trial.worth if len(trial.values) < 2 else {}, user_attrs=attributes or {},
+    )  # fmt: skip
+
+
+class quiet(warnings.catch_warnings):
+    """Optuna's notes on what it calls experimental are for who writes code, not for who runs a sweep."""
+
+    def __enter__(self):
+        found = super().__enter__()
+        warnings.simplefilter("ignore")
+        return found
+
+
+def _state(word: str):
+    from optuna.trial import TrialState
+
+    return {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}[word]
+
+
+def _suggest(trial, key: str, d):
+    if hasattr(d, "choices"):
+        return trial.suggest_categorical(key, d.choices)
+    suggest = trial.suggest_int if isinstance(d.low, int) else trial.suggest_float
+    return suggest(key, d.low, d.high, step=d.step, log=d.log)
+
+
+def _lot(domain, random):
+    if isinstance(domain, Interval):
+        points = domain.points(None if domain.whole else FEW)
+        return points[random.integers(len(points))]
+    labels = domain.labels
+    return labels[random.integers(len(labels))]

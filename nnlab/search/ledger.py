@@ -1,0 +1,135 @@
+"""What lasts of a sweep: its told trials, in an Optuna study on disk or in a database.
+
+A trial is written when it is told, whole and in one stroke, in the order of numbers. So at any moment the
+study holds the first n trials of the sweep and nothing half done: what was training when a process died is
+chosen again, under the same numbers, since a choice follows from the seed and from what was told.
+Nothing that Optuna would unpickle is ever written or read: samplers' own notes stay in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nnlab.errors import UserError
+from nnlab.search.choosing import frozen, quiet
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
+
+JOURNAL = "study.journal"
+OWNER = "nnlab_sweep"  # a study's attribute: of which sweep it is
+
+
+class Ledger:
+    """The study `name` in `url`, an Optuna storage, or a journal file in `folder` if there is none.
+
+    `owner` tells this sweep from all others. A study of that name must be there if `resumed`, and must not
+    be otherwise. Raises `UserError`.
+    """
+
+    def __init__(
+        self, folder: Path, url: str | None, name: str, owner: str, signs: tuple[int, ...], resumed: bool
+    ):
+        self.where = url or str(folder / JOURNAL)
+        with quiet():
+            self.storage = _reached(url) if url else _journal(folder / JOURNAL)
+            self.study = self._resumed(name, owner) if resumed else self._new(name, owner, signs)
+
+    def trials(self) -> list[Trial]:
+        """Every trial that was told, by number."""
+        kept = self.storage.get_all_trials(self.study, deepcopy=False)
+        return [_thawed(trial) for trial in kept]
+
+    def append(self, trial: Trial, distributions: dict) -> None:
+        """Write a told trial; it is on disk when this returns. Raises `UserError` if somebody else wrote."""
+        attributes = {"rows": trial.rows, "epochs": trial.epochs}
+        attributes |= {"spread": list(trial.spread)} if trial.rows > 1 else {}
+        attributes |= {"reason": trial.reason} if trial.reason else {}
+        template = frozen(trial, distributions, attributes)
+        new = self.storage.create_new_trial(self.study, template_trial=template)
+        number = self.storage.get_trial_number_from_id(new)
+        if number != trial.number:
+            raise UserError(
+                f"{self.where}: somebody else writes to this study: trial {trial.number} became {number}"
+            )
+
+    def _new(self, name: str, owner: str, signs) -> int:
+        from optuna.exceptions import DuplicatedStudyError
+        from optuna.study import StudyDirection
+
+        directions = [StudyDirection.MINIMIZE if sign > 0 else StudyDirection.MAXIMIZE for sign in signs]
+        try:
+            study = self.storage.create_new_study(directions, study_name=name)
+        except DuplicatedStudyError as e:
+            raise UserError(
+                f"{self.where} has a study '{name}' already: go on with its sweep by resume=FOLDER, or give "
+                f"another name by study=..."
+            ) from e
+        self.storage.set_study_user_attr(study, OWNER, owner)
+        return study
+
+    def _resumed(self, name: str, owner: str) -> int:
+        try:
+            study = self.storage.get_study_id_from_name(name)
+        except KeyError as e:
+            raise UserError(f"{self.where} has no study '{name}', which this sweep wrote to") from e
+        if self.storage.get_study_user_attrs(study).get(OWNER) != owner:
+            raise UserError(f"{self.where}: the study '{name}' there is of another sweep")
+        return study
+
+
+def _journal(path: Path):
+    """A journal file, its torn tail mended: a line half written, once appended to, spoils all that follow."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if path.exists():
+        text = path.read_bytes()
+        if not text.endswith(b"\n"):
+            os.truncate(path, text.rfind(b"\n") + 1)
+    # The sweep's folder is locked by who reads this, so a lock found here is that of a process that died.
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except (ValueError, KeyError, TypeError) as e:
+        raise UserError(f"{path} is no journal of a study, or it is damaged: {e}") from e
+
+
+def _reached(url: str):
+    """The storage at an Optuna URL."""
+    from importlib.util import find_spec
+
+    from optuna.storages import RDBStorage
+
+    if "://" not in url:
+        raise UserError(f"storage = '{url}': expected a URL, such as sqlite:///sweeps.db, or null for a file")
+    if url.startswith(("redis", "journal")):
+        raise UserError(f"storage = '{url}': nnlab takes databases (sqlite, postgresql, mysql), or null")
+    if find_spec("sqlalchemy") is None:
+        raise UserError(f"storage = '{url}' needs SQLAlchemy: python -m pip install sqlalchemy alembic")
+    try:
+        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if "sqlite" in url else None)
+    except Exception as e:  # whatever a driver raises, the URL does not lead to a database
+        said = " ".join(str(e).split("\n")[0].split())
+        raise UserError(f"storage = '{url}' cannot be used: {type(e).__name__}: {said}") from e
+
+
+def _thawed(kept) -> Trial:
+    """Optuna's trial as ours."""
+    from optuna.trial import TrialState
+
+    states = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
+    if kept.state not in states:
+        raise UserError(f"trial {kept.number} of the study was left running by another program")
+    told, rows = kept.user_attrs, int(kept.user_attrs.get("rows", 0))
+    values = tuple(kept.values) if kept.values and kept.state != TrialState.FAIL else ()
+    return Trial(
+        number=kept.number,
+        params=dict(kept.params),
+        state=states[kept.state],
+        values=values,
+        spread=tuple(told.get("spread", [None] * len(values))),
+        rows=rows,
+        epochs=int(told.get("epochs", 0)),
+        reason=str(told.get("reason", "")),
+        worth=dict(kept.intermediate_values),
+    )

@@ -1,0 +1,156 @@
+"""Samplers: who chooses the next trial. Each is Optuna's, made anew for every trial.
+
+A sampler is seeded by (sampler.seed, trial number) and by nothing that came before, so a sweep that was
+interrupted chooses as one that was not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nnlab.errors import UserError
+from nnlab.fields import Part, static
+from nnlab.search.space import Space
+from nnlab.streams import stream
+
+
+@dataclass(frozen=True)
+class Sampler(Part):
+    """Base of the samplers.
+
+    `learns`: it looks at what earlier trials gave, so batches are small. `remembers`: it keeps notes on its
+    own trials beside their values; they are not stored but made again, by asking it for those trials anew.
+    """
+
+    group: ClassVar[str] = "sampler"
+    learns: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
+    objectives: ClassVar[int] = 99  # how many it can take
+    seed: int = static(0, low=0)
+
+    def seed_of(self, number: int, attempt: int = 0) -> int:
+        """A seed for one trial, of 32 bits; another for each attempt to find one that was not there yet."""
+        return int(stream(self.seed, "sampler", number, attempt).integers(2**32))
+
+    def optuna(self, space: Space, seed: int):
+        """Optuna's sampler for one trial."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Grid(Sampler):
+    """Every combination of values; `points` are laid on each interval, its ends among them."""
+
+    name: ClassVar[str] = "grid"
+    points: int | None = static(None, low=2)
+
+
+@dataclass(frozen=True)
+class Random(Sampler):
+    """Each trial by itself, evenly over the space. Bergstra and Bengio 2012."""
+
+    name: ClassVar[str] = "random"
+
+    def optuna(self, space, seed):
+        from optuna.samplers import RandomSampler
+
+        return RandomSampler(seed=seed)
+
+
+@dataclass(frozen=True)
+class TPE(Sampler):
+    """Tree-structured Parzen estimators: where good trials are dense and bad ones are not. Bergstra,
+    Bardenet, Bengio and Kegl 2011; parameters are chosen together (Falkner, Klein and Hutter 2018), and
+    trials that are still training count as bad, so that a batch spreads.
+
+    The first `startup` trials are random.
+    """
+
+    name: ClassVar[str] = "tpe"
+    learns: ClassVar[bool] = True
+    startup: int = static(16, low=1)
+
+    def optuna(self, space, seed):
+        from optuna.samplers import TPESampler
+
+        group = {"multivariate": True, "group": True} if space.conditional else {}
+        return TPESampler(seed=seed, n_startup_trials=self.startup, **group)
+
+
+@dataclass(frozen=True)
+class GP(Sampler):
+    """Bayesian optimisation with a Gaussian process: the trial of the largest expected improvement. Snoek,
+    Larochelle and Adams 2012. Half a second a trial after a hundred trials, 14 seconds after a thousand.
+    """
+
+    name: ClassVar[str] = "gp"
+    learns: ClassVar[bool] = True
+    startup: int = static(16, low=1)
+
+    def optuna(self, space, seed):
+        from optuna.samplers import GPSampler
+
+        return GPSampler(seed=seed, n_startup_trials=self.startup)
+
+
+@dataclass(frozen=True)
+class QMC(Sampler):
+    """A scrambled Sobol sequence, more even than random points: Sobol 1967, Owen 1995. It is one sequence for
+    the whole sweep; parameters that only some trials have are drawn at random."""
+
+    name: ClassVar[str] = "qmc"
+    remembers: ClassVar[bool] = True
+
+    def optuna(self, space, seed):
+        from optuna.samplers import QMCSampler, RandomSampler
+
+        sequence = QMCSampler(
+            seed=self.seed, scramble=True, independent_sampler=RandomSampler(seed=seed),
+            warn_independent_sampling=False,
+        )  # fmt: skip
+        return _informed(sequence, _distributions(space))
+
+
+@dataclass(frozen=True)
+class CMAES(Sampler):
+    """Covariance matrix adaptation: a cloud of `population` trials that moves and stretches. Hansen and
+    Ostermeier 2001. Categories, and what only some trials have, are drawn at random."""
+
+    name: ClassVar[str] = "cmaes"
+    learns: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
+    objectives: ClassVar[int] = 1
+    population: int = static(16, low=2)
+
+    def optuna(self, space, seed):
+        from optuna.distributions import CategoricalDistribution
+        from optuna.samplers import CmaEsSampler
+
+        each = _distributions(space).items()
+        numbers = {k: d for k, d in each if not isinstance(d, CategoricalDistribution)}
+        if len(numbers) < 2:
+            raise UserError(
+                "sampler=cmaes needs at least two parameters that are numbers and part of every trial; "
+                "take sampler=tpe"
+            )
+        cloud = CmaEsSampler(
+            seed=seed, popsize=self.population, n_startup_trials=0, warn_independent_sampling=False
+        )
+        return _informed(cloud, numbers)
+
+
+SAMPLERS = {sampler.name: sampler for sampler in (Grid, Random, TPE, GP, QMC, CMAES)}
+
+
+def _distributions(space: Space) -> dict:
+    """What Optuna knows of the parameters that every trial has, if there is a choice."""
+    each = {key: space.domains[key].distribution() for key in sorted(space.always())}
+    return {key: distribution for key, distribution in each.items() if not distribution.single()}
+
+
+def _informed(sampler, distributions: dict):
+    """A sampler that is told its search space: Optuna's own reads it off finished trials, and so would draw
+    the whole first batch at random."""
+    sampler.infer_relative_search_space = lambda study, trial: distributions
+    return sampler

@@ -1,0 +1,80 @@
+"""What a search is told: sampler, pruner, objective, how many trials. The dataclass of configs/sweep.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from nnlab.errors import UserError, nearest
+from nnlab.fields import Part, make, static
+from nnlab.search.pruners import PRUNERS, Pruner
+from nnlab.search.samplers import SAMPLERS, TPE, Sampler
+
+OBJECTIVES = (
+    "val_loss", "val_error", "train_loss", "train_error", "penalty", "grad_norm", "small_weights",
+    "parameters",
+)  # fmt: skip
+GROUPS = {"sampler": SAMPLERS, "pruner": PRUNERS}
+TRIALS = 64
+
+
+@dataclass(frozen=True)
+class Search(Part):
+    """Everything about a sweep but its space and its experiment.
+
+    objective  what a trial is told by, at each row's best epoch, mean over its rows; or a list of several:
+               then the best are a Pareto front. `parameters` is how many numbers are trained.
+    direction  minimize or maximize; or a list, one for each objective
+    batch      so many trials are chosen, trained and told together; auto: 16 if the sampler learns from
+               earlier trials, else up to 128
+    rows       the most rows of a stack; auto: as many as the cache has room for
+    distinct   no trial twice
+    """
+
+    sampler: Sampler = field(default_factory=TPE)
+    pruner: Pruner = field(default_factory=Pruner)
+    trials: int | Literal["auto"] = static("auto", low=1)
+    objective: str | tuple[str, ...] = static("val_loss", choices=OBJECTIVES)
+    direction: str | tuple[str, ...] = static("minimize", choices=("minimize", "maximize"))
+    batch: int | Literal["auto"] = static("auto", low=1)
+    rows: int | Literal["auto"] = static("auto", low=1)
+    distinct: bool = static(True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        count = len(self.objectives)
+        if len(self.signs) != count:
+            raise UserError(
+                f"direction = {list(self.direction)}: expected one for each of {count} objectives"
+            )
+        if len(set(self.objectives)) < count:
+            raise UserError(f"objective = {list(self.objectives)}: one of them is there twice")
+        if count > self.sampler.objectives:
+            raise UserError(f"sampler={self.sampler.name} takes one objective, not {count}; take sampler=tpe")
+        if count > 1 and self.pruner.name != "none":
+            raise UserError(
+                f"pruner={self.pruner.name} judges by one objective, not {count}; take pruner=none"
+            )
+        if self.pruner.name != "none" and self.objectives == ("parameters",):
+            raise UserError("objective=parameters does not change while training: take pruner=none")
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return (self.objective,) if isinstance(self.objective, str) else self.objective
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """1 for an objective to minimise, -1 for one to maximise."""
+        given = self.direction
+        each = (given,) * len(self.objectives) if isinstance(given, str) else given
+        return tuple(1 if word == "minimize" else -1 for word in each)
+
+    @staticmethod
+    def from_config(config: dict) -> Search:
+        """The search that a plain nested dict describes; raises `UserError` where it is wrong."""
+        known = [f.name for f in fields(Search)]
+        for key in config:
+            if key not in known:
+                raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+        parts = {group: make(GROUPS[group], config[group], group) for group in GROUPS if group in config}
+        return Search(**{**config, **parts})

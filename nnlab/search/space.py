@@ -1,0 +1,231 @@
+"""The space of a search: what each parameter may be. One object, which every sampler sees alike.
+
+A parameter is a key of the settings, `optimizer.lr`, or a group, `optimizer`; it has a domain:
+
+    Choice((0.1, 0.01))                        any of these
+    Interval(1e-4, 1e-1, log=True)             any number between, both ends included
+    Interval(1, 5, whole=True)                 1, 2, 3, 4 or 5
+    Steps(0.0, 0.1, 6)                         0.0, 0.1, ..., 0.5
+
+A parameter whose key a choice of a group does not have (`optimizer.momentum` of optimizer=adam) is no part
+of the trials with that choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+
+import numpy as np
+
+from nnlab.errors import UserError
+
+MANY = 1_000_000  # cells of a grid, beyond which nobody waits for it
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Any of `values`: None, truth values, numbers, words, or lists and mappings of these.
+
+    A value is known by its label: itself if it is a plain one, else its text, `[64, 64]`.
+    """
+
+    values: tuple
+
+    def __post_init__(self):
+        for i, label in enumerate(self.labels):
+            if label in self.labels[:i]:
+                raise UserError(f"{label} is given twice")
+
+    @cached_property
+    def labels(self) -> tuple:
+        return tuple(str(v) if isinstance(v, list | dict) else v for v in self.values)
+
+    def value(self, label):
+        """The value of this label."""
+        return self.values[self.labels.index(label)]
+
+    def points(self, count: int | None) -> tuple:
+        """Every label."""
+        return self.labels
+
+    def distribution(self):
+        """What Optuna knows of it."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.labels)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.labels))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number of [low, high], whole if `whole`; `log`: as evenly spread in its logarithm.
+
+    `laid` is how many points a grid lays on it, its ends among them, if it says so itself.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+    laid: int | None = None
+
+    def __post_init__(self):
+        ends = f"from {self.low:g} to {self.high:g}"
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise UserError(f"an interval {ends} has no finite ends")
+        if self.low > self.high:
+            raise UserError(f"an interval {ends} is empty: its first end must be the smaller one")
+        if self.low == self.high:
+            raise UserError(f"an interval {ends} has one value: write that value instead")
+        if self.log and self.low <= 0:
+            raise UserError(f"a logarithmic interval {ends} goes through zero: its ends must be above 0")
+        if self.laid is not None and self.laid < 2:
+            raise UserError(f"{self.laid} points on an interval: expected at least 2, its ends")
+
+    def value(self, label):
+        return label
+
+    def points(self, count: int | None) -> tuple | None:
+        """`count` of its numbers, evenly spread, both ends included; all if whole; None if uncountable."""
+        count = self.laid or count
+        if count is None:
+            return tuple(range(self.low, self.high + 1)) if self.whole else None
+        spaced = np.geomspace if self.log else np.linspace
+        points = spaced(self.low, self.high, count).tolist()
+        points[0], points[-1] = self.low, self.high  # geomspace rounds
+        return tuple(dict.fromkeys(map(round, points))) if self.whole else tuple(points)
+
+    def distribution(self):
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        return (IntDistribution if self.whole else FloatDistribution)(self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """start, start + step, ...: `count` numbers, computed in decimals, so that 0.1 + 0.2 is 0.3."""
+
+    start: float
+    step: float
+    count: int
+
+    def __post_init__(self):
+        if self.count < 1:
+            raise UserError("a range that ends before it starts is empty")
+
+    @cached_property
+    def labels(self) -> tuple:
+        start, step = Decimal(str(self.start)), Decimal(str(self.step))
+        numbers = [start + i * step for i in range(self.count)]
+        whole = isinstance(self.start, int) and isinstance(self.step, int)
+        return tuple((int if whole else float)(x) for x in numbers)
+
+    def value(self, label):
+        """The number nearest to `label`: a sampler's own sum of steps may be off by a rounding."""
+        return min(self.labels, key=lambda x: abs(x - label))
+
+    def points(self, count: int | None) -> tuple:
+        return self.labels
+
+    def distribution(self):
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        low, high = sorted((self.labels[0], self.labels[-1]))
+        kind = IntDistribution if isinstance(low, int) else FloatDistribution
+        return kind(low, high, step=abs(self.step))
+
+    def __str__(self) -> str:
+        return f"{self.labels[0]:g} to {self.labels[-1]:g} in steps of {abs(self.step):g}"
+
+
+Domain = Choice | Interval | Steps
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters by key, in the order in which they are chosen and a grid turns over.
+
+    `groups` are those that pick a choice of a group; `has(key, chosen)` tells whether the settings have
+    the key once the groups are `chosen`.
+    """
+
+    domains: dict[str, Domain]
+    groups: frozenset[str] = frozenset()
+    has: Callable[[str, dict], bool] = field(default=lambda key, chosen: True, compare=False)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether some parameter is no part of some trials."""
+        return len({tuple(keys) for keys in map(self.keys, self._choices())}) > 1
+
+    def keys(self, chosen: dict) -> list[str]:
+        """The parameters of a trial whose groups are `chosen`: the groups, then its keys."""
+        own = [key for key in self.domains if key not in self.groups and self.has(key, chosen)]
+        return [*(key for key in self.domains if key in self.groups), *own]
+
+    def always(self) -> list[str]:
+        """The parameters that every trial has."""
+        each = [set(self.keys(chosen)) for chosen in self._choices()]
+        return [key for key in self.domains if all(key in keys for keys in each)]
+
+    def draw(self, suggest: Callable[[str, Domain], object]) -> dict:
+        """A trial's parameters, key -> label, each as `suggest` has it."""
+        drawn = {key: suggest(key, self.domains[key]) for key in self.domains if key in self.groups}
+        for key in self.keys(drawn)[len(drawn) :]:
+            label = suggest(key, self.domains[key])
+            drawn[key] = self.domains[key].value(label) if isinstance(self.domains[key], Steps) else label
+        return drawn
+
+    def values(self, params: dict) -> dict:
+        """The parameters as the settings have them: key -> value."""
+        return {key: self.domains[key].value(label) for key, label in params.items()}
+
+    def count(self, points: int | None = None) -> int | None:
+        """How many different trials there are, with so many `points` on each interval; None: no end."""
+        total = 0
+        for chosen in self._choices():
+            each = [self.domains[key].points(points) for key in self.keys(chosen) if key not in chosen]
+            if any(axis is None for axis in each):
+                return None
+            total += math.prod(map(len, each))
+        return total
+
+    def cells(self, points: int | None = None) -> Iterator[dict]:
+        """Every trial of the grid; the last parameter changes fastest.
+
+        Raises `UserError` for an interval without a number of points, and for a grid beyond all patience.
+        """
+        endless = [key for key, domain in self.domains.items() if domain.points(points) is None]
+        for key in endless[:1]:
+            raise UserError(
+                f"{key} is any number from {self.domains[key]}: a grid needs points on it; write "
+                f"sampler.points=5, tag(points5,interval(...)) or choice(...)"
+            )
+        if self.count(points) > MANY:
+            raise UserError(
+                f"the grid has {self.count(points):,} cells, too many to keep; allowed are {MANY:,}: "
+                f"take fewer points, or sampler=random with trials=..."
+            )
+        choices = self._choices()
+        return (cell for c in choices for cell in self._product(c, self.keys(c)[len(c) :], points))
+
+    def _product(self, so_far: dict, keys: list[str], points) -> Iterator[dict]:
+        if not keys:
+            yield so_far
+            return
+        for label in self.domains[keys[0]].points(points):
+            yield from self._product(so_far | {keys[0]: label}, keys[1:], points)
+
+    def _choices(self) -> list[dict]:
+        """Every combination of choices of groups."""
+        groups = [key for key in self.domains if key in self.groups]
+        return list(Space({key: self.domains[key] for key in groups})._product({}, groups, None))

@@ -1,0 +1,185 @@
+"""The search: choose a batch of trials, train it, tell it; again, until there are enough.
+
+No files but the ledger's, no printing: it yields what happens, and those who want it read it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from nnlab.errors import UserError
+from nnlab.experiment import Experiment
+from nnlab.library import Library
+from nnlab.results import Record
+from nnlab.search.choosing import Chooser
+from nnlab.search.ledger import Ledger
+from nnlab.search.samplers import CMAES, Grid
+from nnlab.search.settings import TRIALS, Search
+from nnlab.search.space import Space
+from nnlab.search.training import Batch, Candidate, candidate
+from nnlab.search.trial import FAILED, Trial
+
+HOPELESS = 20  # if so many trials fail, all from the first, the sweep stops
+LARGEST, WORK = 128, 4e11  # trials in a batch; parameters x examples seen by one
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A batch is about to be trained."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class Told:
+    """Trials that have been told and written, by number; the batch that trained them."""
+
+    trials: list[Trial]
+    batch: Batch
+
+
+@dataclass
+class Seconds:
+    """Where the time went: choosing and telling (Optuna's share), and training."""
+
+    search: float = 0.0
+    training: float = 0.0
+
+    def add(self, what: str, since: float) -> float:
+        """Count the seconds since then; now."""
+        now = time.perf_counter()
+        setattr(self, what, getattr(self, what) + now - since)
+        return now
+
+
+@dataclass
+class Sweep:
+    """Iterate over it: `Chosen`, a `Record` an epoch and stack, `Told`; batch after batch.
+
+    `experiment_of(params)` is the experiment of a trial's parameters; it may raise `UserError`, and then the
+    trial has failed. Every trial of `ledger` counts as done. A space of fewer trials ends the sweep early.
+    """
+
+    space: Space
+    search: Search
+    experiment_of: Callable[[dict], Experiment]
+    ledger: Ledger | None = None
+    library: Library = field(default_factory=Library)
+    trials: list[Trial] = field(default_factory=list)
+    seconds: Seconds = field(default_factory=Seconds)
+
+    def __post_init__(self):
+        s = self.search
+        self.chooser = Chooser(self.space, s.sampler, s.signs, s.distinct)
+        self.trials = self.ledger.trials() if self.ledger else []
+        self.first = self._first()
+        self.size = s.batch if s.batch != "auto" else self._size()
+        self.count = s.trials if s.trials != "auto" else self._trials()
+        self.exhausted = False  # whether the space has no further trial
+
+    def __iter__(self) -> Iterator[Chosen | Record | Told]:
+        for start in range(0, self.count, self.size):
+            numbers = range(start, min(start + self.size, self.count))
+            known = [t for t in self.trials if t.number in numbers]
+            if len(known) == len(numbers) and not self.search.sampler.remembers:
+                for trial in known:
+                    self.chooser.know(trial)
+                continue
+            yield from self._batch(numbers, known)
+            self._give_up_if_hopeless()
+            if self.exhausted:
+                return
+
+    def chosen(self, numbers: range) -> dict[int, dict]:
+        """The parameters of these trials, by number; fewer than asked for at the end of the space."""
+        asked = {}
+        for number in numbers:
+            params = self.chooser.ask(number)
+            if params is None:
+                self.exhausted = True
+                break
+            asked[number] = params
+        return asked
+
+    def prepared(self, asked: dict[int, dict]) -> Batch:
+        """These trials, ready to train."""
+        new = [candidate(n, params, self.experiment_of, self.library) for n, params in asked.items()]
+        return Batch(new, self.search, self.library, self.trials, self._epochs())
+
+    def _batch(self, numbers: range, known: list[Trial]) -> Iterator[Chosen | Record | Told]:
+        now = time.perf_counter()
+        asked = self.chosen(numbers)
+        self._check(asked, known)
+        now = self.seconds.add("search", now)
+        batch = self.prepared({n: p for n, p in asked.items() if n >= start_of_new(numbers, known)})
+        yield Chosen(batch)
+        yield from batch
+        told = batch.told()
+        now = self.seconds.add("training", now)
+        for trial in [*known, *told]:
+            self.chooser.tell(trial)
+        for trial in told:
+            if self.ledger:
+                self.ledger.append(trial, self.chooser.distributions)
+            self.trials.append(trial)
+        self.seconds.add("search", now)
+        if told:
+            yield Told(told, batch)
+
+    def _check(self, asked: dict[int, dict], known: list[Trial]) -> None:
+        """A batch that was told in part is chosen again, and must come out as it was."""
+        for trial in known:
+            if asked.get(trial.number) != trial.params:
+                raise UserError(
+                    f"trial {trial.number} was {trial.params} and would now be {asked.get(trial.number)}: "
+                    f"this sweep was begun with another version of nnlab or Optuna; start a new one, perhaps "
+                    f"with refine=FOLDER"
+                )
+
+    def _give_up_if_hopeless(self) -> None:
+        first = self.trials[:HOPELESS]
+        if len(first) == HOPELESS and all(t.state == FAILED for t in first):
+            reasons = sorted({t.reason for t in first}, key=[t.reason for t in first].count, reverse=True)
+            raise Hopeless(f"the first {HOPELESS} trials all failed, most of them so: {reasons[0]}")
+
+    def _first(self) -> Candidate:
+        """Some trial, for what all have in common; raises `UserError` if it cannot be trained."""
+        params = self.space.draw(lambda key, domain: domain.points(2)[0])
+        first = candidate(0, params, self.experiment_of, self.library)
+        if first.wrong:
+            raise UserError(first.wrong)
+        return first
+
+    def _size(self) -> int:
+        """Trials in a batch: few if the sampler learns from one for the next, or if each is much work."""
+        sampler, e = self.search.sampler, self.first.experiment
+        if sampler.learns:
+            return sampler.population if isinstance(sampler, CMAES) else 16
+        folds = self.library.folds(e)
+        rows = len(folds) * e.seeds
+        size = sum(p.size for p in e.graph(self.library.datasets[e.data]).parameters.values())
+        work = rows * size * len(folds[0].train) * e.epochs
+        return int(max(16, min(LARGEST // rows, WORK // work)))
+
+    def _trials(self) -> int:
+        """All cells of a grid, else 64."""
+        sampler = self.search.sampler
+        return self.space.count(sampler.points) if isinstance(sampler, Grid) else TRIALS
+
+    def _epochs(self) -> int:
+        """The most epochs that a trial may train."""
+        domain = self.space.domains.get("epochs")
+        if domain is None:
+            return self.first.experiment.epochs
+        return int(max(domain.value(label) for label in domain.points(2)))
+
+
+class Hopeless(Exception):
+    """Every trial fails, so that more of them would say nothing."""
+
+
+def start_of_new(numbers: range, known: list[Trial]) -> int:
+    """The first number that has not been told: trials are told in order."""
+    return numbers.start + len(known)

@@ -1,0 +1,61 @@
+"""A trial: one point of the space, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that has been told. `values` has a number for each objective, mean over its rows (seeds times
+    folds), each at its best epoch; `spread` their standard deviations over the rows, None for one row.
+
+    `worth` is what the first objective was so far after each epoch, best epoch of each row: what a pruner
+    judges by, and what the study keeps as intermediate values.
+    """
+
+    number: int
+    params: dict[str, object]  # key -> label, as the space has it
+    state: str
+    values: tuple[float, ...] = ()
+    spread: tuple[float | None, ...] = ()
+    rows: int = 0
+    epochs: int = 0  # of the row that trained longest
+    reason: str = ""  # why it failed
+    worth: dict[int, float] = field(default_factory=dict)  # epoch -> worth
+
+    @property
+    def key(self) -> tuple:
+        return key_of(self.params)
+
+
+def key_of(params: dict) -> tuple:
+    """What makes two trials equal; 1 and True are two values."""
+    return tuple((name, type(label).__name__, label) for name, label in params.items())
+
+
+def best(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
+    """Complete trials, the best first by the first objective; `signs` is 1 to minimise, -1 to maximise.
+
+    Of several objectives those of the Pareto front come first: those that no other trial beats in one
+    without losing in another.
+    """
+    complete = [t for t in trials if t.state == COMPLETE]
+    order = sorted(complete, key=lambda t: (signs[0] * t.values[0], t.number))
+    if len(signs) == 1:
+        return order
+    front = pareto(complete, signs)
+    return [t for t in order if t in front] + [t for t in order if t not in front]
+
+
+def pareto(trials: list[Trial], signs: tuple[int, ...]) -> list[Trial]:
+    """The trials that are not dominated: none is at least as good in every objective and better in one."""
+
+    def dominates(a: Trial, b: Trial) -> bool:
+        pairs = [(s * x, s * y) for s, x, y in zip(signs, a.values, b.values, strict=True)]
+        return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
+
+    return [t for t in trials if not any(dominates(other, t) for other in trials)]
