@@ -44,29 +44,29 @@ class Cell:
 
 def cells(config_name: str, args: Namespace) -> list[Cell]:
     """Each run that the command line asks for: one, or with `-m` every combination of values."""
-    base = _base(config_name, args)
-    with _hydra(config_name, args) as loader:
-        options, has_default = _options(loader), _has_default(base)
+    base = base_of(config_name, args)
+    with session(config_name, args) as loader:
+        options, has_default = options_of(loader), has_default_of(base)
         # The words are checked before the experiment is composed, which may turn `-m` on and add some.
         given = overrides.read(args.overrides, options, True, has_default)
-        words = [*args.overrides, *_sweep_of_experiment(args, given, base)]
+        words = [*args.overrides, *sweep_of_experiment(args, given, base)]
         read = overrides.read(words, options, args.multirun, has_default)
         lines = [[override.input_line for override in read]]
         if args.multirun:
             lines = BasicSweeper.split_arguments(read, None)[0]
         reads = [overrides.read(line, options, False, has_default) for line in lines]
-        composed = [_composed(read, options, base) for read in reads]
+        composed = [composed_of(read, options, base) for read in reads]
         for number, config in enumerate(composed):
-            _finish(config, number if args.multirun else None)
-            _check_composed(config, options)
+            finish(config, number if args.multirun else None)
+            check_composed(config, options)
     found: list[Cell] = []
     for config, read in zip(composed, reads, strict=True):
         OmegaConf.copy_cache(composed[0], config)  # ${now:} is the same in all
-        found.append(_cell(config, read, _without_overrides(config_name, args)))
+        found.append(cell_of(config, read, without_overrides(config_name, args)))
     return found
 
 
-def _sweep_of_experiment(args: Namespace, given: list[Override], base: Base) -> list[str]:
+def sweep_of_experiment(args: Namespace, given: list[Override], base: Base) -> list[str]:
     """The values that an experiment's own file sweeps over, `hydra.sweeper.params`, as words.
 
     A file with `hydra.mode: MULTIRUN` turns `-m` on, as in Hydra. The command line goes before it.
@@ -81,7 +81,7 @@ def _sweep_of_experiment(args: Namespace, given: list[Override], base: Base) -> 
     return [f"{key}={values}" for key, values in swept if key not in keys]
 
 
-def _without_overrides(config_name: str, args: Namespace) -> list[str]:
+def without_overrides(config_name: str, args: Namespace) -> list[str]:
     """The words of the command line that repeats a run, up to its overrides."""
     words = ["nnlab", config_name]
     words += ["-cd", args.config_dir] if args.config_dir else []
@@ -90,9 +90,9 @@ def _without_overrides(config_name: str, args: Namespace) -> list[str]:
 
 def checked(config_name: str, args: Namespace) -> list[str]:
     """The overrides of `args`, checked as far as one can without composing."""
-    base = _base(config_name, args)
-    with _hydra(config_name, args) as loader:
-        read = overrides.read(args.overrides, _options(loader), args.multirun, _has_default(base))
+    base = base_of(config_name, args)
+    with session(config_name, args) as loader:
+        read = overrides.read(args.overrides, options_of(loader), args.multirun, has_default_of(base))
         lines = [override.input_line for override in read]
         if (args.config_dir or args.config_name) and not args.multirun:
             with suppress(HydraException, OmegaConfBaseException):  # Hydra itself will say what is wrong
@@ -120,7 +120,7 @@ def searchpath(args: Namespace) -> list[str]:
 
 
 @contextmanager
-def _hydra(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
+def session(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
     """Hydra on nnlab's configurations and, after them, those of `-cd`, as `@hydra.main` has it."""
     path = create_config_search_path(str(CONFIG_DIR))
     if args.config_dir is not None:
@@ -134,17 +134,17 @@ def _hydra(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
         GlobalHydra.instance().clear()
 
 
-def _base(config_name: str, args: Namespace) -> Base:
+def base_of(config_name: str, args: Namespace) -> Base:
     """Composing takes 0.2 s, setting a value nothing: compose once per combination of groups."""
     name, fixed = primary(config_name, args), searchpath(args)
     return cache(lambda groups: plugged.composed(name, [*fixed, *groups]))
 
 
-def _has_default(base: Base) -> overrides.HasDefault:
+def has_default_of(base: Base) -> overrides.HasDefault:
     return lambda group: group in base(()).hydra.runtime.choices
 
 
-def _options(loader: ConfigLoader) -> overrides.Options:
+def options_of(loader: ConfigLoader) -> overrides.Options:
     @cache
     def options(group: str) -> list[str]:
         try:
@@ -157,24 +157,24 @@ def _options(loader: ConfigLoader) -> overrides.Options:
     return options
 
 
-def _cell(config: DictConfig, read: list[Override], repeat: list[str]) -> Cell:
+def cell_of(config: DictConfig, read: list[Override], repeat: list[str]) -> Cell:
     lines = [o.input_line for o in read if not overrides.is_hydras(o)]
     places = frozenset(o.key_or_group for o in read if overrides.is_hydras(o))
-    return Cell(_settings(config), config, lines, places, shlex.join([*repeat, *lines]))
+    return Cell(settings_of(config), config, lines, places, shlex.join([*repeat, *lines]))
 
 
-def _composed(read: list[Override], options: overrides.Options, base: Base) -> DictConfig:
+def composed_of(read: list[Override], options: overrides.Options, base: Base) -> DictConfig:
     """Compose the groups (and Hydra's settings), then set the values, as Hydra does."""
     first = [o for o in read if overrides.is_hydras(o) or overrides.is_group(o, options)]
     values = [o for o in read if o not in first]
     config = copy.deepcopy(base(tuple(o.input_line for o in first)))
     for override in values:
-        _set(config, override)
+        set_value(config, override)
     config.hydra.overrides.task = [o.input_line for o in read if not overrides.is_hydras(o)]
     return config
 
 
-def _set(config: DictConfig, override: Override) -> None:
+def set_value(config: DictConfig, override: Override) -> None:
     key = override.key_or_group
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
@@ -184,7 +184,7 @@ def _set(config: DictConfig, override: Override) -> None:
         raise UserError(f"{override.input_line}: {mistakes.sentence(e)}") from e
 
 
-def _finish(config: DictConfig, number: int | None) -> None:
+def finish(config: DictConfig, number: int | None) -> None:
     """What Hydra itself says of a job, in `hydra.mode` and `hydra.job`; `number` counts cells of `-m`."""
     with open_dict(config.hydra), read_write(config.hydra):
         config.hydra.mode = RunMode.RUN if number is None else RunMode.MULTIRUN
@@ -194,7 +194,7 @@ def _finish(config: DictConfig, number: int | None) -> None:
             config.hydra.job.num, config.hydra.job.id = number, str(number)
 
 
-def _check_composed(config: DictConfig, options: overrides.Options) -> None:
+def check_composed(config: DictConfig, options: overrides.Options) -> None:
     """What a configuration file, an experiment or one of `-cd`, may not say either."""
     choices = config.hydra.runtime.choices
     OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
@@ -207,7 +207,7 @@ def _check_composed(config: DictConfig, options: overrides.Options) -> None:
             raise UserError(f"{key} takes one of {', '.join(options(key))}, not a list of them")
 
 
-def _settings(config: DictConfig) -> dict:
+def settings_of(config: DictConfig) -> dict:
     """The settings without Hydra's, every interpolation resolved, as plain Python."""
     HydraConfig.instance().set_config(config)
     plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])

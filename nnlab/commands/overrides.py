@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
 from nnlab import plugins
@@ -23,8 +23,10 @@ Options = Callable[[str], list[str]]
 HasDefault = Callable[[str], bool]
 
 
-def read(lines: list[str], options: Options, multirun: bool, has_default: HasDefault) -> list[Override]:
-    """The overrides of a command line, checked; those of several values need `multirun`.
+def read(
+    lines: list[str], options: Options, multirun: bool, has_default: HasDefault, search: bool = False
+) -> list[Override]:
+    """The overrides of a command line, checked; those of several values need `multirun`, or a `search`.
 
     `has_default(group)` tells whether the configuration makes a choice of the group, if only null.
     Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
@@ -32,7 +34,7 @@ def read(lines: list[str], options: Options, multirun: bool, has_default: HasDef
     parser = OverridesParser.create()
     found = parser.parse_overrides(lines)
     for override in found:
-        _check(override, options, multirun)
+        _check(override, options, multirun or search, search)
     return parser.parse_overrides([_plain(override, options, has_default) for override in found])
 
 
@@ -46,7 +48,7 @@ def is_hydras(override: Override) -> bool:
     return override.key_or_group == "hydra" or override.is_hydra_override()
 
 
-def _check(override: Override, options: Options, multirun: bool) -> None:
+def _check(override: Override, options: Options, multirun: bool, search: bool) -> None:
     line, key = override.input_line, override.key_or_group
     if override.is_delete():
         raise UserError(f"{line}: nothing can be taken away; give {key} another value")
@@ -56,6 +58,8 @@ def _check(override: Override, options: Options, multirun: bool) -> None:
         _check_hydra(line, key)
     elif isinstance(override.value(), Glob):
         _check_glob(override, options, multirun)
+    elif override.is_sweep_override() and search:
+        _check_searched(override, options)
     elif override.is_sweep_override():
         _check_sweep(override, multirun)
     elif is_group(override, options):
@@ -92,6 +96,16 @@ def _check_sweep(override: Override, multirun: bool) -> None:
     if not some:
         raise UserError(f"{line} has no value: range(start,stop,step) ends before stop")
     _check_multirun(line, key, multirun)
+
+
+def _check_searched(override: Override, options: Options) -> None:
+    """Of a group, several of its choices; what values a key may take, their domain will say."""
+    line, key = override.input_line, override.key_or_group
+    if is_group(override, options):
+        if not override.is_discrete_sweep() or isinstance(override.value(), RangeSweep):
+            raise UserError(f"{line}: {key} takes some of {', '.join(options(key))}")
+        for choice in override.value().list:
+            _check_choice(f"{key}={choice}", key, choice, options)
 
 
 def _check_multirun(line: str, key: str, multirun: bool) -> None:

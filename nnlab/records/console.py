@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import math
-import os
 import shlex
-import sys
 from time import monotonic
 
 import numpy as np
 
+from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, number, percent, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
-REFRESH_SECONDS = 0.2
 SHOWN = ("train_loss", "train_error", "val_loss", "val_error")
 
 
@@ -32,16 +29,12 @@ class Console:
     """
 
     def __init__(self, title: str, rows: int, epochs: int, task="classification", stream=None):
-        self.stream = stream or sys.stdout
         self.progress = Progress(rows, epochs)
         self.task = task
-        self._live = None
-        self._shown_at = 0.0
+        self.terminal = Terminal(stream, self._view)
+        self._print = self.terminal.line
         self._next_line = 0
-        can_move = os.environ.get("TERM") not in ("dumb", "unknown")
-        self._on_terminal = self.stream.isatty() and can_move
-        self._plain = not self._on_terminal or bool(os.environ.get("NO_COLOR"))
-        self._print(self._bold(title))
+        self._print(self.terminal.bold(title))
 
     def record(self, record) -> None:
         """Take in a `Record`: a line if another tenth of the work is done, and the live view."""
@@ -52,12 +45,11 @@ class Console:
         if part >= self._next_line or self.progress.training() == 0:
             self._print_line(record)
         self._next_line = part + 1
-        if self._on_terminal:
-            self._show()
+        self.terminal.show(self._is_worth_a_view)
 
     def close(self, summary: dict, folder) -> None:
         """Take the live view away; print the summary (of `summarize`) and where the folder is."""
-        self._stop()
+        self.terminal.stop()
         self._print("")
         for line in summary_lines(summary, self.task):
             self._print(line)
@@ -69,7 +61,7 @@ class Console:
         return self
 
     def __exit__(self, *_):
-        self._stop()
+        self.terminal.stop()
 
     def error(self, value: float) -> str:
         """An error as the task has it: a percentage, or a number in the target's unit."""
@@ -92,41 +84,13 @@ class Console:
             + f"{duration(p.seconds):>10}"
         )
 
-    def _show(self) -> None:
-        """Start the live view once it is worth it, and refresh it five times a second at most."""
-        now = monotonic()
-        if self._live is None:
-            p = self.progress
-            if p.seconds < LIVE_AFTER or p.seconds_left() < LIVE_LEFT:
-                return
-            from nnlab.records.live import start
+    def _is_worth_a_view(self) -> bool:
+        return self.progress.seconds >= LIVE_AFTER and self.progress.seconds_left() >= LIVE_LEFT
 
-            self._live = start(self)
-            atexit.register(self._stop)  # a terminal whose cursor is hidden is no good to anybody
-        elif now - self._shown_at >= REFRESH_SECONDS:
-            self._live.refresh()
-            self._shown_at = now
+    def _view(self, screen):
+        from nnlab.records.live import view
 
-    def _stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-            atexit.unregister(self._stop)
-
-    def _bold(self, text: str) -> str:
-        return text if self._plain else f"\x1b[1m{text}\x1b[0m"
-
-    def _print(self, line: str) -> None:
-        """Print above the live view, in letters that the stream has."""
-        encoding = getattr(self.stream, "encoding", None) or "utf-8"
-        try:
-            line.encode(encoding)
-        except UnicodeEncodeError:
-            line = line.replace("±", "+-").encode(encoding, "replace").decode(encoding)
-        if self._live is not None:
-            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(line, file=self.stream, flush=True)
+        return view(self, screen)
 
 
 class Progress:

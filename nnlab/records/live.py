@@ -11,11 +11,11 @@ from nnlab.records.console import mean
 from nnlab.records.text import duration, number
 
 
-def start(console) -> Live:
-    """Start the view of a `records.console.Console`; its clock also ticks between epochs."""
-    screen = Screen(file=console.stream)
+def start(draw, stream) -> Live:
+    """Start the view that `draw(screen)` renders; it is also drawn anew once a second between refreshes."""
+    screen = Screen(file=stream)
     live = Live(
-        get_renderable=lambda: view(console, screen),
+        get_renderable=lambda: draw(screen),
         console=screen,
         refresh_per_second=1,
         transient=True,
@@ -54,11 +54,15 @@ def _pair(console, loss: float, error: float) -> str:
 
 
 def _bar(text: Text, p, screen: Screen) -> None:
-    left = p.seconds_left()
-    left = f"{left:.0f} s" if left < 59.5 else duration(left)
-    words = f"  epoch {p.epoch} of {p.epochs}  {left:>8} left"
+    bar(text, p.share(), f"epoch {p.epoch} of {p.epochs}", p.seconds_left(), screen)
+
+
+def bar(text: Text, share: float, words: str, seconds: float, screen: Screen) -> None:
+    """A bar of which `share` is done, with words and the time left."""
+    left = f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
+    words = f"  {words}  {left:>8} left"
     cells = max(min(screen.width, 80) - len(words), 5)
-    done = min(int(p.share() * cells), cells)
+    done = min(int(share * cells), cells)
     over, to_come = "#-" if screen.options.ascii_only else "━─"
     text.append(over * done, "cyan")
     text.append(to_come * (cells - done), "bright_black")

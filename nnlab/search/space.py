@@ -42,7 +42,7 @@ class Choice:
 
     @cached_property
     def labels(self) -> tuple:
-        return tuple(str(v) if isinstance(v, list | dict) else v for v in self.values)
+        return tuple(str(v).replace("'", "") if isinstance(v, list | dict) else v for v in self.values)
 
     def value(self, label):
         """The value of this label."""

@@ -1,0 +1,103 @@
+"""Hydra's grammar of several values, as domains of a search: choice, range, interval, tag, a,b,c."""
+
+from decimal import Decimal
+from math import ceil
+
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    QuotedString,
+    RangeSweep,
+)
+
+from nnlab.errors import UserError
+from nnlab.search.space import Choice, Domain, Interval, Steps
+
+
+def domain(override: Override) -> Domain:
+    """What the word `KEY=VALUES` lets the key be. Raises `UserError`."""
+    sweep = override.value()
+    try:
+        if isinstance(sweep, ChoiceSweep):
+            _tags(sweep, ())
+            return Choice(tuple(plain(value) for value in sweep.list))
+        if isinstance(sweep, RangeSweep):
+            return _range(sweep)
+        if isinstance(sweep, IntervalSweep):
+            log, points = _tags(sweep, ("log", "points"))
+            whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
+            return Interval(sweep.start, sweep.end, log, whole, points)
+    except UserError as e:
+        raise UserError(f"{override.input_line}: {e}") from e
+    raise UserError(f"{override.input_line}: expected choice(...), range(...), interval(...) or a,b,c")
+
+
+def plain(value):
+    """A value of the grammar as plain Python."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    return value
+
+
+def word(key: str, value) -> str:
+    """`KEY=VALUE` as the command line has it: the line that sets the key to this value."""
+    return f"{key}={_written(value)}"
+
+
+def _range(sweep: RangeSweep) -> Domain:
+    """As in Python and in Hydra, without its end; with tag(log, ...) of whole numbers in steps of 1."""
+    log, _ = _tags(sweep, ("log",))
+    start, stop, step = (Decimal(str(x)) for x in (sweep.start, sweep.stop, sweep.step))
+    if step == 0:
+        raise UserError("a range in steps of 0 has no end")
+    count = max(0, ceil((stop - start) / step))
+    if not log:
+        return Steps(sweep.start, sweep.step, count)
+    if count < 2 or step != 1 or not isinstance(sweep.start, int):
+        raise UserError("tag(log, range(...)) takes two or more whole numbers in steps of 1")
+    return Interval(sweep.start, sweep.start + count - 1, True, True)
+
+
+def _tags(sweep, allowed: tuple[str, ...]) -> tuple[bool, int | None]:
+    """Whether it is logarithmic, and its number of points, of tag(log, points5, ...)."""
+    points = None
+    for tag in sorted(sweep.tags):
+        count = tag.removeprefix("points")
+        if tag.startswith("points") and count.isdigit() and "points" in allowed:
+            points = int(count)
+        elif tag not in allowed or tag == "points":
+            known = {"log": "log", "points": "points5 (or another number)"}
+            names = " and ".join(known[name] for name in allowed) or "none here"
+            raise UserError(f"unknown tag '{tag}'; allowed: {names}")
+    return "log" in sweep.tags, points
+
+
+def _written(value) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k}:{_written(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, str):
+        return value if _is_plain_word(value) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return repr(value)
+
+
+def _is_plain_word(text: str) -> bool:
+    """Whether Hydra reads the word as itself, and not as a number, null, or a list."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        read = OverridesParser.create().parse_override(f"key={text}")
+        return not read.is_sweep_override() and read.value() == text
+    except HydraException:
+        return False

@@ -1,0 +1,239 @@
+"""`nnlab sweep`'s command line: what all trials have in common, the space, and a trial's own settings."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from nnlab.commands import composing, grammar, mistakes, overrides
+from nnlab.commands.composing import Base, Cell
+from nnlab.errors import UserError, nearest
+from nnlab.search.space import Space
+
+OWN = (
+    "trials", "sampler", "pruner", "space", "objective", "direction", "batch", "rows", "distinct", "storage",
+    "study", "resume", "refine", "plan", "report",
+)  # fmt: skip
+
+
+@dataclass
+class Variants:
+    """The settings of every trial of a sweep: those in common, with a trial's parameters in their places."""
+
+    cell: Cell  # the sweep itself: its settings with every parameter at its default
+    space: Space
+    fixed: list[Override]  # what the command line says of all trials
+    base: Base
+    options: overrides.Options
+    repeat: list[str]  # the command line of a trial, up to its overrides
+    _composed: dict[tuple, tuple[DictConfig, dict, bool]] = field(default_factory=dict)
+
+    def settings(self, params: dict) -> dict:
+        """The settings of `nnlab train` for a trial's parameters, key -> label."""
+        values = self.space.values(params)
+        config, plain, refers = self.common({k: v for k, v in values.items() if k in self.space.groups})
+        own = {key: value for key, value in values.items() if key not in self.space.groups}
+        if refers:  # another value may be an interpolation of one of these
+            config = copy.deepcopy(config)
+            for key, value in own.items():
+                OmegaConf.update(config, key, value, merge=False)
+            return of_train(composing.settings_of(config))
+        settings = copy.deepcopy(plain)
+        for key, value in own.items():
+            *path, last = key.split(".")
+            node = settings
+            for name in path:
+                node = node[name]
+            node[last] = value
+        return settings
+
+    def words(self, params: dict) -> list[str]:
+        """The overrides with which `nnlab train` is this trial."""
+        values, chosen = self.space.values(params), self.space.values(_only(params, self.space.groups))
+        fixed = [o.input_line for o in self.fixed if _of_train(o) and self._applies(o, chosen)]
+        return [*fixed, *(grammar.word(key, value) for key, value in values.items())]
+
+    def _applies(self, o: Override, chosen: dict) -> bool:
+        return overrides.is_group(o, self.options) or self.has(o.key_or_group, chosen)
+
+    def has(self, key: str, chosen: dict) -> bool:
+        """Whether the settings have the key once the groups are `chosen`."""
+        group, _, own = key.partition(".")
+        if "experiment" in chosen:
+            return _in(self.common(chosen)[1], key)
+        if group in chosen and own and group not in overrides.COMBINABLE:
+            return _in(self._of_group(group, chosen[group]), own)
+        return _in(self.cell.settings, key)
+
+    def _of_group(self, group: str, choice: str) -> dict:
+        return self.common({group: choice})[1][group]
+
+    def common(self, chosen: dict) -> tuple[DictConfig, dict, bool]:
+        """What trials with these choices have in common: composed, and plain; and whether values refer to
+        parameters."""
+        words = tuple(grammar.word(key, value) for key, value in chosen.items())
+        if words not in self._composed:
+            read = overrides.read(list(words), self.options, False, lambda group: True)
+            groups = [o for o in self.fixed if overrides.is_group(o, self.options)]
+            groups = [o for o in groups if o.key_or_group not in chosen]
+            config = copy.deepcopy(self.base(tuple(o.input_line for o in [*groups, *read])))
+            for override in self.fixed:
+                if overrides.is_group(override, self.options):
+                    continue
+                if chosen and not _in(_raw(config), override.key_or_group):
+                    continue  # not a key of this choice, but of another
+                composing.set_value(config, override)
+            plain = of_train(composing.settings_of(config))
+            self._composed[words] = config, plain, self._refers(config)
+        return self._composed[words]
+
+    def _refers(self, config: DictConfig) -> bool:
+        """Whether some value is an interpolation of a parameter: `${metric}`."""
+        found = " ".join(t for t in _texts(of_train(_raw(config))) if "${" in t)
+        return any(key in found for key in self.space.domains)
+
+
+def read(args: Namespace) -> Variants:
+    """What the command line of `nnlab sweep` says; raises `UserError`."""
+    if args.multirun:
+        raise UserError("-m: nnlab sweep searches by itself; to run each of several values, nnlab train -m")
+    base = composing.base_of("sweep", args)
+    with composing.session("sweep", args) as loader:
+        options, has_default = composing.options_of(loader), composing.has_default_of(base)
+        given = overrides.read(args.overrides, options, True, has_default, search=True)
+        experiment = composing.sweep_of_experiment(args, given, base)
+        words = [*args.overrides, *experiment]
+        searched = {o.key_or_group: o for o in _read(words, options, has_default) if o.is_sweep_override()}
+        if searched and not any(o.key_or_group == "space" for o in given):
+            words.append("space=none")
+        found = _read(words, options, has_default)
+        fixed = [o for o in found if not o.is_sweep_override()]
+        searched = _of_space(fixed, base, options, has_default) | searched
+        for key, override in searched.items():
+            if key.split(".")[0] in OWN:
+                raise UserError(f"{override.input_line}: {key} is the sweep's own and takes one value")
+        cell = _cell(fixed, searched, options, base, args)
+
+    def compose(words: tuple[str, ...]) -> DictConfig:
+        with composing.session("sweep", args):
+            return base(words)
+
+    domains = {key: grammar.domain(override) for key, override in searched.items()}
+    groups = frozenset(key for key, o in searched.items() if overrides.is_group(o, options))
+    found = Variants(
+        cell, Space(domains, groups), [o for o in fixed if not overrides.is_hydras(o)], compose, options,
+        composing.without_overrides("train", args),
+    )  # fmt: skip
+    found.space = replace(found.space, has=found.has)
+    _check_keys(found)
+    return found
+
+
+def fixed_words(args: Namespace) -> Namespace:
+    """The command line without what is searched, for --cfg and --help."""
+    kept = Namespace(**vars(args))
+    base = composing.base_of("sweep", args)
+    with composing.session("sweep", args) as loader:
+        found = _read(args.overrides, composing.options_of(loader), composing.has_default_of(base))
+    kept.overrides = [o.input_line for o in found if not o.is_sweep_override()]
+    return kept
+
+
+def of_train(settings: dict) -> dict:
+    """The settings without those of the sweep itself."""
+    return {key: value for key, value in settings.items() if key not in OWN}
+
+
+def _read(words: list[str], options, has_default) -> list[Override]:
+    return overrides.read(words, options, True, has_default, search=True)
+
+
+def _of_space(fixed: list[Override], base: Base, options, has_default) -> dict[str, Override]:
+    """The parameters of the `space` group, less those of which the command line gives the value."""
+    groups = [o for o in fixed if overrides.is_group(o, options) or overrides.is_hydras(o)]
+    space = OmegaConf.to_container(base(tuple(o.input_line for o in groups)).space, resolve=True)
+    if not isinstance(space, dict):
+        raise UserError(f"space = {space}: expected keys with values to search, optimizer.lr: interval(0,1)")
+    given = {o.key_or_group for o in fixed}
+    words = [f"{key}={_text(key, values)}" for key, values in space.items() if key not in given]
+    found = overrides.read(words, options, True, has_default, search=True)
+    for o in found:
+        if not o.is_sweep_override():
+            raise UserError(
+                f"space: {o.input_line} is one value; write several, choice(a,b) or interval(a,b)"
+            )
+    return {o.key_or_group: o for o in found}
+
+
+def _text(key: str, values) -> str:
+    """Values of a YAML: in Hydra's grammar, or a list of them."""
+    if isinstance(values, list):
+        return ",".join(grammar.word("", value)[1:] for value in values)
+    if isinstance(values, str):
+        return values
+    raise UserError(f"space: {key} = {values}: expected values in Hydra's grammar, or a list")
+
+
+def _cell(fixed, searched, options, base: Base, args: Namespace) -> Cell:
+    """The sweep with every parameter at its default; a key that only some choices have is left out."""
+    swept = {key for key, o in searched.items() if overrides.is_group(o, options)}
+    later = [o for o in fixed if o.key_or_group.split(".")[0] in swept]
+    read = [o for o in fixed if o not in later]
+    config = composing.composed_of(read, options, base)
+    composing.finish(config, None)
+    composing.check_composed(config, options)
+    found = composing.cell_of(config, read, composing.without_overrides("sweep", args))
+    command = [*composing.without_overrides("sweep", args), *args.overrides]
+    lines = [word for word in args.overrides if not word.startswith("hydra.")]
+    return replace(found, overrides=lines, command=shlex.join(command))
+
+
+def _check_keys(v: Variants) -> None:
+    """Every key that is searched or set must be one of some choice's."""
+    keys = [key for key in v.space.domains if key not in v.space.groups]
+    keys += [o.key_or_group for o in v.fixed if not overrides.is_group(o, v.options)]
+    for key in keys:
+        group = key.split(".")[0]
+        if group not in v.space.groups:
+            if not v.has(key, {}):
+                raise UserError(mistakes.unknown_key(key, v.cell.composed))
+            continue
+        choices = [{group: choice} for choice in v.space.domains[group].values]
+        if not any(v.has(key, chosen) for chosen in choices):
+            names = {f"{group}.{name}" for c in choices for name in v.common(c)[1][group] if name != "name"}
+            raise UserError(f"unknown key '{key}' of any {group} here{nearest(key, names)}")
+
+
+def _of_train(o: Override) -> bool:
+    return o.key_or_group.split(".")[0] not in OWN and not overrides.is_hydras(o)
+
+
+def _only(params: dict, keys) -> dict:
+    return {key: label for key, label in params.items() if key in keys}
+
+
+def _raw(config: DictConfig) -> dict:
+    plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    return OmegaConf.to_container(plain, resolve=False)
+
+
+def _texts(node) -> Iterator[str]:
+    """Every value of nested settings that is text."""
+    if isinstance(node, str):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _texts(child)
+
+
+def _in(node, key: str) -> bool:
+    for name in key.split("."):
+        if not isinstance(node, dict) or name not in node:
+            return False
+        node = node[name]
+    return True
