@@ -20,8 +20,10 @@ no study; the rivals write nothing, and find the digits in a file (nnlab loads a
 
 A process counts from its start to its end, imports and compiling included. The rivals take turns, for a busy
 machine changes speed from minute to minute: only the ratios inside one table mean anything. "steady" is a
-trial's share of the training alone, with neither imports nor compiling. Memory is the most that a process
-and its children held at once: proportional set sizes, sampled, but no less than the peak of the largest.
+trial's share of the training alone: no compiling, and no imports but those of (a)'s and (b)'s first step and
+of the processes that (c) and (e) start. Memory is the most that a process
+and its children held at once: proportional set sizes, sampled, but no less than the peak of the largest,
+nor than what this process held when it started them.
 """
 
 import argparse
@@ -35,6 +37,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
@@ -50,8 +53,8 @@ SPACE = (
     "regularizer.l2=tag(log,interval(1e-6,1e-2))",
     "regularizer.dropout=interval(0,0.6)",
 )
-TOLERANCE = 1.5  # points of validation accuracy between best trials; of 360 examples one is 0.3
-AFFORDABLE = 200  # seconds; in a growth table what would take longer is extrapolated
+TOLERANCE = 1.5  # points between the accuracies of best trials; of 360 examples one is 0.3
+AFFORDABLE = 120  # seconds; in a growth table what would take longer is extrapolated
 
 
 @dataclass
@@ -88,40 +91,53 @@ def tree_mb(pid):
     return total
 
 
-def measured(line, folder):
-    """Run a command to its end: its output, and the peak of its tree in MB."""
-    peaks, done = [0.0], threading.Event()
+@contextmanager
+def watching(pid):
+    """A list that fills with the sizes of a process's tree, five a second."""
+    sizes, done = [0.0], threading.Event()
 
     def watch():
         while not done.wait(0.2):
-            peaks.append(tree_mb(process.pid))
+            sizes.append(tree_mb(pid))
 
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield sizes
+    finally:
+        done.set()
+        watcher.join()
+
+
+def measured(line, folder):
+    """Run a command to its end: its output, and the peak of its tree in MB."""
     paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(line, cwd=folder, env=env, stdout=out, stderr=err, start_new_session=True)
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        finally:
-            done.set()
-            watcher.join()
-            end_session(process.pid)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0), err.seek(0)
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(line)} failed:\n{out.read()}{err.read()}")
-        peaks.append(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
-        return out.read(), max(peaks)
+    with tempfile.TemporaryFile("w+") as out:
+        streams = {"stdout": out, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(line, cwd=folder, env=env, start_new_session=True, **streams)
+        with watching(process.pid) as sizes:
+            status, usage = wait(process)
+        out.seek(0)
+        if status:
+            raise RuntimeError(f"{' '.join(line)} failed:\n{out.read()}")
+        largest = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return out.read(), max(*sizes, largest)
 
 
-def end_session(pid):
-    """Leave nothing of a process behind, however it ended."""
+def wait(process):
+    """The exit status and resource usage of a process; nothing of its session is left behind."""
     try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return status, usage
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)  # let it stop what it started, and clear up
+        process.wait(10)
+        raise
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 # The jobs: run(seed) -> accuracy of the best trial
@@ -135,7 +151,7 @@ def rival_job(name, args, folder, trials, runs):
         numbers = {"trials": trials, "epochs": args.epochs, "seed": seed, "threads": args.threads}
         line += [f"--{key}={value}" for key, value in numbers.items()]
         out, memory = measured(line, folder)
-        result = json.loads(out.splitlines()[-1])
+        result = json.loads(next(line for line in reversed(out.splitlines()) if line.startswith("{")))
         if "absent" in result:
             raise ImportError(result["absent"])
         return note(runs, result, memory)
@@ -234,10 +250,12 @@ def print_table(times, runs, trials, epochs):
 
 def print_warnings(runs, accuracies, epochs):
     """Who did other work, and Optuna's share of the sweep."""
-    first = next(iter(accuracies.values()))
+    middle = np.median(list(accuracies.values()))
     for name, run in runs.items():
-        if abs(accuracies[name] - first) > TOLERANCE:
-            print(f"{name}: UNEQUAL, the best trial is {accuracies[name] - first:+.2f} points away")
+        if abs(accuracies[name] - middle) > TOLERANCE:
+            print(
+                f"{name}: UNEQUAL, its best trial is {accuracies[name] - middle:+.2f} points off the median"
+            )
         if any(result["epochs"] != epochs for result in run.results):
             print(
                 f"{name}: UNEQUAL, {run.results[0]['epochs']:g} epochs in all where {epochs} were asked for"
@@ -283,7 +301,7 @@ def cell(known, guesses, name, trials):
 def parse():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, help="default: 64")
+    parser.add_argument("--trials", type=int, help="default: 64; not for --growth, which has its own")
     parser.add_argument("--epochs", type=int, help="default: 20")
     parser.add_argument("--rounds", type=int, help="default: 3, and 1 with --growth")
     parser.add_argument("--rivals", help=f"letters of {RIVALS}; default: all, and a,c,d with --growth")

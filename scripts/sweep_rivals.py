@@ -216,7 +216,8 @@ def run_ray(work, trials, seed, laps):
     from ray import tune  # noqa: F401
 
     laps("importing")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    short = {"dir": "/tmp"}  # the path of a socket is at most 107 bytes long
+    with tempfile.TemporaryDirectory(**short, ignore_cleanup_errors=True) as folder:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         ray.init(num_cpus=PROCESSES, _temp_dir=folder, **quiet)
         laps("starting")
