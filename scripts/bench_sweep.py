@@ -166,8 +166,8 @@ def nnlab_job(args, trials, runs):
         with tempfile.TemporaryDirectory() as folder:
             words = ("sampler=random", f"trials={trials}", f"epochs={args.epochs}", f"seed={seed}", *SPACE)
             _, memory = measured([sys.executable, "-m", "nnlab", "sweep", *words], folder)
-            (sweep,) = (Path(folder) / "outputs" / "sweep").iterdir()
-            return note(runs, nnlab_result(sweep, args.epochs), memory)
+            (summary,) = Path(folder).glob("outputs/sweep/*/sweep.json")
+            return note(runs, nnlab_result(summary.parent, args.epochs), memory)
 
     return run
 
