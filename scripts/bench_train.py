@@ -140,12 +140,7 @@ def train_loader(work, row):
     torch.manual_seed(row.seed)
     x, y, *validation = map(torch.from_numpy, work.arrays)
     batches = DataLoader(TensorDataset(x, y), batch_size=work.batch, shuffle=True)
-    modules = []
-    for weight, bias in initial_layers(work, row.seed):
-        modules += [nn.Linear(*weight.shape), nn.ReLU()]
-        state = {"weight": torch.tensor(weight.T), "bias": torch.tensor(bias)}
-        modules[-2].load_state_dict(state)
-    model = nn.Sequential(*modules[:-1])
+    model = torch_modules(work, row)
     criterion, adam = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=row.lr)
     for _ in range(work.epochs):
         model.train()
@@ -156,6 +151,20 @@ def train_loader(work, row):
             adam.step()
         model.eval()
         yield torch_validate(model, *validation)
+
+
+def torch_modules(work, row):
+    """The perceptron as nn.Sequential, with the dropout of the row if it has any."""
+    import torch
+    from torch import nn
+
+    modules = []
+    for weight, bias in initial_layers(work, row.seed):
+        if modules:
+            modules += [nn.ReLU(), nn.Dropout(row.dropout)] if row.dropout else [nn.ReLU()]
+        modules.append(nn.Linear(*weight.shape))
+        modules[-1].load_state_dict({"weight": torch.tensor(weight.T), "bias": torch.tensor(bias)})
+    return nn.Sequential(*modules)
 
 
 def torch_validate(logits, x, y):
@@ -421,8 +430,8 @@ def solo(args):
     print("accuracy", RIVALS[name][0](work, [Row(int(seed))])[0, -1, 1])
 
 
-def compare(title, jobs, rounds, warmups):
-    """Warm every job up, time them in turn `rounds` times, and print the table."""
+def take_turns(jobs, rounds, warmups):
+    """Warm every job up and time them in turn `rounds` times: {name: times}, {name: accuracies in %}."""
     accuracies, times = {}, {}
     for name, (run, _) in jobs.items():
         try:
@@ -438,7 +447,12 @@ def compare(title, jobs, rounds, warmups):
             accuracies[name].append(100 * run(seed))
             times[name].append(unit * (time.perf_counter() - start))
         order.rotate(1)  # nobody is always the first
-    print_table(title, times, accuracies)
+    return times, accuracies
+
+
+def compare(title, jobs, rounds, warmups):
+    """Let the jobs take turns, and print the table."""
+    print_table(title, *take_turns(jobs, rounds, warmups))
 
 
 def print_table(title, times, accuracies):
