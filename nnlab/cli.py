@@ -10,6 +10,7 @@ import sys
 
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
+    "sweep": "search hyperparameters; trials train as rows of stacks",
     "board": "show runs in TensorBoard",
 }
 _OPTIONS = ("--help", "--version")

@@ -12,6 +12,7 @@ import contextlib
 import io
 import os
 import sys
+import time
 import traceback
 import warnings
 from argparse import ArgumentParser, Namespace
@@ -96,6 +97,16 @@ def complete(config_name: str, line: str, argv: list[str]) -> int:
                 return _let_hydra_answer(config_name, asked)
     except Exception:
         return 1
+
+
+def seconds_of_process() -> float:
+    """Since this process began, as far as the system says; else since it began to compute."""
+    try:
+        with open("/proc/self/stat") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError, IndexError):
+        return time.process_time()
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ class Variants:
     base: Base
     options: overrides.Options
     repeat: list[str]  # the command line of a trial, up to its overrides
+    texts: dict[str, str]  # key -> its values, as they were written
     _composed: dict[tuple, tuple[DictConfig, dict, bool]] = field(default_factory=dict)
 
     def settings(self, params: dict) -> dict:
@@ -70,6 +71,10 @@ class Variants:
         if group in chosen and own and group not in overrides.COMBINABLE:
             return _in(self._of_group(group, chosen[group]), own)
         return _in(self.cell.settings, key)
+
+    def knows(self, key: str) -> bool:
+        """Whether a trial may have the key: a setting, or a group."""
+        return bool(self.options(key)) or self.has(key, {})
 
     def _of_group(self, group: str, choice: str) -> dict:
         return self.common({group: choice})[1][group]
@@ -129,9 +134,44 @@ def read(args: Namespace) -> Variants:
     found = Variants(
         cell, Space(domains, groups), [o for o in fixed if not overrides.is_hydras(o)], compose, options,
         composing.without_overrides("train", args),
+        {key: o.input_line.partition("=")[2] for key, o in searched.items()},
     )  # fmt: skip
     found.space = replace(found.space, has=found.has)
     _check_keys(found)
+    return found
+
+
+def value_of(key: str, args: Namespace) -> str | None:
+    """The text that the command line gives to a key of its own, if it does."""
+    for word in args.overrides:
+        name, _, text = word.partition("=")
+        if name.lstrip("+") == key and text not in ("", "null"):
+            return text.strip("'\"")
+    return None
+
+
+def go_on(args: Namespace, about: dict) -> None:
+    """Put the words that a sweep began with before those of this command line, which go before them."""
+    given = {word.partition("=")[0].lstrip("+") for word in args.overrides}
+    before = [str(word) for word in about["words"] if word.partition("=")[0].lstrip("+") not in given]
+    args.overrides = before + args.overrides
+    args.config_dir = args.config_dir or about.get("config_dir")
+    args.config_name = args.config_name or about.get("config_name")
+
+
+def of_folder(about: dict) -> Variants:
+    """The command line with which another sweep began, read again."""
+    args = Namespace(overrides=[], config_dir=None, config_name=None, multirun=False)
+    go_on(args, about)
+    return read(args)
+
+
+def flat(tree: dict, prefix: str = "") -> dict:
+    """Nested settings by their dotted keys."""
+    found = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
     return found
 
 
@@ -190,7 +230,8 @@ def _cell(fixed, searched, options, base: Base, args: Namespace) -> Cell:
     composing.check_composed(config, options)
     found = composing.cell_of(config, read, composing.without_overrides("sweep", args))
     command = [*composing.without_overrides("sweep", args), *args.overrides]
-    lines = [word for word in args.overrides if not word.startswith("hydra.")]
+    lines = [o.input_line for o in fixed if not overrides.is_hydras(o) and o.input_line != "space=none"]
+    lines += [key for key in searched if any(word.startswith(f"{key}=") for word in args.overrides)]
     return replace(found, overrides=lines, command=shlex.join(command))
 
 

@@ -75,3 +75,21 @@ def _rows(text: Text, p) -> None:
     others = len(p.ended) - diverged
     text.append(f", {others} ended" if others else "")
     text.append(f", {diverged} diverged" if diverged else "", "red")
+
+
+def sweep_view(console, screen: Screen) -> Text:
+    """The bar, the batch in training, the trials told so far, and the best of them."""
+    text, counts = Text("\n"), console.counts()
+    told = len(console.trials)
+    bar(text, console.share(), f"trial {told} of {console.count}", console.seconds_left(), screen)
+    batch = console.batch
+    if batch is not None:
+        going, rows = len(batch.training()), len(batch.owner) - len(batch.over)
+        text.append(
+            f"\n\n  training    {going} trials, {rows} rows, epoch {console.epoch} of {console.epochs}"
+        )
+    said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    text.append(f"\n  told        {said or 'none yet'}")
+    for line in console.table()[1:2] if told else []:
+        text.append(f"\n  best        {line.strip()[: screen.width - 16]}", "green")
+    return text

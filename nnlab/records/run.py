@@ -88,9 +88,12 @@ class Run:
 
 def title(e: Experiment, fit: Fit, rows: int) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
-    dataset = fit.datasets[e.data]
+    return f"{titled(e, fit.datasets[e.data])}: {rows} row{'s' * (rows > 1)}"
+
+
+def titled(e: Experiment, dataset) -> str:
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam"""
     kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
     examples, (inputs, outputs) = len(dataset.x), dataset.sizes
     sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
-    how = f"{e.model.name} {sizes}, {e.optimizer.name}"
-    return f"{e.data.name} ({examples} x {inputs}, {kind}), {how}: {rows} row{'s' * (rows > 1)}"
+    return f"{e.data.name} ({examples} x {inputs}, {kind}), {e.model.name} {sizes}, {e.optimizer.name}"

@@ -37,16 +37,16 @@ class RunFolder:
         """Write the resolved configuration as YAML, and the line that repeats the run."""
         import yaml
 
-        with _replacing(self.path / "config.yaml") as aside:
+        with replacing(self.path / "config.yaml") as aside:
             text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
             aside.write_text(text, encoding="utf-8")
-        with _replacing(self.path / "command.txt") as aside:
+        with replacing(self.path / "command.txt") as aside:
             aside.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
 
     def record(self, record) -> None:
         """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
         if self._metrics is None:
-            self._metrics = _open_to_append(self.path / "metrics.jsonl")
+            self._metrics = open_to_append(self.path / "metrics.jsonl")
         columns = [np.asarray(values).tolist() for values in record.metrics.values()]
         lines = []
         for row, *values in zip(np.asarray(record.rows).tolist(), *columns, strict=True):
@@ -61,14 +61,14 @@ class RunFolder:
         from safetensors.numpy import save_file
 
         self._stop()
-        with _replacing(self.path / WEIGHTS) as aside:
+        with replacing(self.path / WEIGHTS) as aside:
             save_file(_tensors(results), aside)
-        self._write_json("rows.json", [_row(r) for r in results])
-        self._write_json("summary.json", summary)
+        write_json(self.path / "rows.json", [_row(r) for r in results])
+        write_json(self.path / "summary.json", summary)
 
     def picture(self, png: bytes) -> None:
         """Write the picture of the curves."""
-        with _replacing(self.path / "curves.png") as aside:
+        with replacing(self.path / "curves.png") as aside:
             aside.write_bytes(png)
 
     def __enter__(self):
@@ -81,11 +81,6 @@ class RunFolder:
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
-
-    def _write_json(self, name: str, value) -> None:
-        with _replacing(self.path / name) as aside:
-            text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-            aside.write_text(text + "\n", encoding="utf-8")
 
 
 def load_weights(path) -> dict[int, dict[str, np.ndarray]]:
@@ -140,7 +135,14 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _open_to_append(path: Path):
+def write_json(path: Path, value) -> None:
+    """Write a file of JSON, which appears complete or not at all; NaN and the infinities are null."""
+    with replacing(path) as aside:
+        text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def open_to_append(path: Path):
     """Open for appending, without the half line that a killed process may have left at the end."""
     if path.exists():
         text = path.read_bytes()
@@ -150,7 +152,7 @@ def _open_to_append(path: Path):
 
 
 @contextlib.contextmanager
-def _replacing(path: Path):
+def replacing(path: Path):
     """A path to write to; it then becomes `path` at one stroke, or is gone if writing failed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

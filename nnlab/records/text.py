@@ -19,14 +19,21 @@ def summary_lines(summary: dict, task: str) -> list[str]:
         best = summary["best_epoch"]
         spread = f"  ({best['min']} to {best['max']})" if best["min"] < best["max"] else ""
         lines.append(f"  {'best epoch':<19}{best['median']:.0f}{spread}")
-    for name, metric in summary["metrics"].items():
-        if name.startswith("test_") or name in ("val_loss", "val_error"):
-            label = LABELS.get(name, name.replace("_", " "))
-            lines.append(f"  {label:<19}{_with_interval(metric, _form(name, task))}")
+    shown = ("val_loss", "val_error")
+    every = summary["metrics"].items()
+    lines += metric_lines({n: m for n, m in every if n.startswith("test_") or n in shown}, task)
     counts = summary["rows"]
     if counts["total"] > 1 or counts["diverged"]:
         lines += ["", *_notes(summary, counts)]
     return lines
+
+
+def metric_lines(metrics: dict, task: str) -> list[str]:
+    """A line for each metric of a summary: its mean, with the interval or the spread over folds."""
+    return [
+        f"  {LABELS.get(name, name.replace('_', ' ')):<19}{_with_interval(metric, _form(name, task))}"
+        for name, metric in metrics.items()
+    ]
 
 
 def _notes(summary: dict, counts: dict) -> list[str]:

@@ -77,6 +77,12 @@ class Ledger:
         return study
 
 
+def available(url: str) -> None:
+    """Raise `UserError` unless an Optuna storage can be had at `url`."""
+    with quiet():
+        _reached(url).remove_session()
+
+
 def _journal(path: Path):
     """A journal file, its torn tail mended: a line half written, once appended to, spoils all that follow."""
     from optuna.storages import JournalStorage

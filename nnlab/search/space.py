@@ -165,7 +165,7 @@ class Space:
     @property
     def conditional(self) -> bool:
         """Whether some parameter is no part of some trials."""
-        return len({tuple(keys) for keys in map(self.keys, self._choices())}) > 1
+        return len({tuple(keys) for keys in map(self.keys, self.choices())}) > 1
 
     def keys(self, chosen: dict) -> list[str]:
         """The parameters of a trial whose groups are `chosen`: the groups, then its keys."""
@@ -174,7 +174,7 @@ class Space:
 
     def always(self) -> list[str]:
         """The parameters that every trial has."""
-        each = [set(self.keys(chosen)) for chosen in self._choices()]
+        each = [set(self.keys(chosen)) for chosen in self.choices()]
         return [key for key in self.domains if all(key in keys for keys in each)]
 
     def draw(self, suggest: Callable[[str, Domain], object]) -> dict:
@@ -192,7 +192,7 @@ class Space:
     def count(self, points: int | None = None) -> int | None:
         """How many different trials there are, with so many `points` on each interval; None: no end."""
         total = 0
-        for chosen in self._choices():
+        for chosen in self.choices():
             each = [self.domains[key].points(points) for key in self.keys(chosen) if key not in chosen]
             if any(axis is None for axis in each):
                 return None
@@ -215,7 +215,7 @@ class Space:
                 f"the grid has {self.count(points):,} cells, too many to keep; allowed are {MANY:,}: "
                 f"take fewer points, or sampler=random with trials=..."
             )
-        choices = self._choices()
+        choices = self.choices()
         return (cell for c in choices for cell in self._product(c, self.keys(c)[len(c) :], points))
 
     def _product(self, so_far: dict, keys: list[str], points) -> Iterator[dict]:
@@ -225,7 +225,7 @@ class Space:
         for label in self.domains[keys[0]].points(points):
             yield from self._product(so_far | {keys[0]: label}, keys[1:], points)
 
-    def _choices(self) -> list[dict]:
+    def choices(self) -> list[dict]:
         """Every combination of choices of groups."""
         groups = [key for key in self.domains if key in self.groups]
         return list(Space({key: self.domains[key] for key in groups})._product({}, groups, None))

@@ -15,6 +15,7 @@ from nnlab.library import Library
 from nnlab.results import Record
 from nnlab.search.choosing import Chooser
 from nnlab.search.ledger import Ledger
+from nnlab.search.plan import Plan, plan
 from nnlab.search.samplers import CMAES, Grid
 from nnlab.search.settings import TRIALS, Search
 from nnlab.search.space import Space
@@ -34,10 +35,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Told:
-    """Trials that have been told and written, by number; the batch that trained them."""
+    """What came of trials, by number, and the batch that trained them: once before they are written to the
+    ledger, and once when they are."""
 
     trials: list[Trial]
     batch: Batch
+    written: bool
 
 
 @dataclass
@@ -59,25 +62,29 @@ class Sweep:
     """Iterate over it: `Chosen`, a `Record` an epoch and stack, `Told`; batch after batch.
 
     `experiment_of(params)` is the experiment of a trial's parameters; it may raise `UserError`, and then the
-    trial has failed. Every trial of `ledger` counts as done. A space of fewer trials ends the sweep early.
+    trial has failed. A space of fewer trials ends the sweep early.
     """
 
     space: Space
     search: Search
     experiment_of: Callable[[dict], Experiment]
-    ledger: Ledger | None = None
     library: Library = field(default_factory=Library)
     trials: list[Trial] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self):
         s = self.search
+        self.ledger: Ledger | None = None
         self.chooser = Chooser(self.space, s.sampler, s.signs, s.distinct)
-        self.trials = self.ledger.trials() if self.ledger else []
         self.first = self._first()
         self.size = s.batch if s.batch != "auto" else self._size()
         self.count = s.trials if s.trials != "auto" else self._trials()
+        self.epochs = self._epochs()
         self.exhausted = False  # whether the space has no further trial
+
+    def go_on_from(self, ledger: Ledger) -> None:
+        """Write to this ledger; every trial that it has counts as told."""
+        self.ledger, self.trials = ledger, ledger.trials()
 
     def __iter__(self) -> Iterator[Chosen | Record | Told]:
         for start in range(0, self.count, self.size):
@@ -91,6 +98,29 @@ class Sweep:
             self._give_up_if_hopeless()
             if self.exhausted:
                 return
+
+    def plan(self) -> Plan:
+        """What is left to do: trials, stacks, memory, time. The first batch is chosen for it, on the side."""
+        told = len(self.trials)
+        size = max(1, min(self.size, self.count - told))
+        side = Sweep(self.space, self.search, self.experiment_of, self.library)
+        return plan(side.prepared(side.chosen(range(size))), max(0, self.count - told), self.size)
+
+    def check_ends(self) -> None:
+        """Raise `UserError` if a parameter cannot be one of its domain's ends or values."""
+        for key, domain in self.space.domains.items():
+            for label in domain.points(2):
+                params = self._with(key, label)
+                if params and (wrong := candidate(0, params, self.experiment_of, self.library).wrong):
+                    raise UserError(wrong)
+
+    def _with(self, key: str, label) -> dict | None:
+        """Some trial that has this parameter."""
+        for chosen in self.space.choices():
+            if key in self.space.keys(chosen) and chosen.get(key, label) == label:
+                first = {k: self.space.domains[k].points(2)[0] for k in self.space.keys(chosen)}
+                return first | chosen | {key: label}
+        return None
 
     def chosen(self, numbers: range) -> dict[int, dict]:
         """The parameters of these trials, by number; fewer than asked for at the end of the space."""
@@ -106,7 +136,7 @@ class Sweep:
     def prepared(self, asked: dict[int, dict]) -> Batch:
         """These trials, ready to train."""
         new = [candidate(n, params, self.experiment_of, self.library) for n, params in asked.items()]
-        return Batch(new, self.search, self.library, self.trials, self._epochs())
+        return Batch(new, self.search, self.library, self.trials, self.epochs)
 
     def _batch(self, numbers: range, known: list[Trial]) -> Iterator[Chosen | Record | Told]:
         now = time.perf_counter()
@@ -117,6 +147,7 @@ class Sweep:
         yield Chosen(batch)
         yield from batch
         told = batch.told()
+        yield Told(told, batch, written=False)
         now = self.seconds.add("training", now)
         for trial in [*known, *told]:
             self.chooser.tell(trial)
@@ -125,8 +156,7 @@ class Sweep:
                 self.ledger.append(trial, self.chooser.distributions)
             self.trials.append(trial)
         self.seconds.add("search", now)
-        if told:
-            yield Told(told, batch)
+        yield Told(told, batch, written=True)
 
     def _check(self, asked: dict[int, dict], known: list[Trial]) -> None:
         """A batch that was told in part is chosen again, and must come out as it was."""

@@ -76,7 +76,7 @@ class Batch:
 
     def _leaving(self, rung: int) -> list[int]:
         """The rows of trials that the pruner does not keep, and the others of trials that have failed."""
-        here = self._training()
+        here = self.training()
         if here:
             known = {t.number: t.worth for t in self.past if t.worth}
             known |= {c.number: self._worth(place) for place, c in enumerate(self.trained)}
@@ -95,7 +95,7 @@ class Batch:
         """The trials, by place, of which a row has diverged."""
         return set(self.owner[list(self.diverged)].tolist())
 
-    def _training(self) -> list[int]:
+    def training(self) -> list[int]:
         """The trials, by place, that are not over."""
         going = np.ones(len(self.owner), bool)
         going[list(self.over)] = False

@@ -1,0 +1,231 @@
+"""report.html: a sweep on one page, which needs no network. Optuna's figures, curves, a table.
+
+Optuna's figures need plotly, whose import takes a second: `Artist` does it in a process of its own while
+the sweep is under way.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import multiprocessing
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from nnlab.records.run_folder import replacing
+from nnlab.search.choosing import frozen, quiet
+from nnlab.search.trial import FAILED, Trial, best
+
+REPORT = "report.html"
+CURVES, LISTED = 10, 200  # trials whose curves are drawn; trials in the table
+PLAIN = {"template": "plotly_white", "font": {"family": "system-ui, sans-serif", "size": 13}}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the report is about. Plain data, so that it can be told in another process."""
+
+    title: str
+    lines: list[str]  # what was asked for, the winner's line
+    trials: list[Trial]
+    distributions: dict
+    signs: tuple[int, ...]
+    objectives: tuple[str, ...]
+    curves: dict[int, dict[str, list[float]]]
+
+
+class Artist:
+    """Draws the report in a process of its own, which begins to import what it needs at once.
+
+    Without forks (not on Linux), or if it may not (`apart`), it draws where it stands, when it is asked.
+    """
+
+    def __init__(self, apart: bool = True):
+        self._pipe = self._process = None
+        if apart and sys.platform.startswith("linux"):
+            fork = multiprocessing.get_context("fork")
+            self._pipe, there = fork.Pipe()
+            self._process = fork.Process(target=_draw_in_time, args=(there, self._pipe), daemon=True)
+            self._process.start()
+            there.close()
+
+    def begin(self, path: Path, story: Story) -> None:
+        """Begin to draw; None, rather than a path, only asks for the importances."""
+        self._work = path, story
+        if self._pipe:
+            self._pipe.send(self._work)
+
+    def end(self) -> dict[str, float]:
+        """Wait until it is there; the parameters' importances."""
+        if not self._pipe:
+            return draw(*self._work)
+        try:
+            found = self._pipe.recv()
+        except EOFError:
+            found = RuntimeError("the process that drew the report was killed")
+        self._process.join()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def _draw_in_time(pipe, parents_end) -> None:
+    """The artist's process: import, wait for the story, draw it, send what was found."""
+    parents_end.close()
+    try:
+        with quiet():
+            for name in ("optuna.importance", "optuna.visualization", "plotly.graph_objects"):
+                import_module(name)
+        pipe.send(draw(*pipe.recv()))
+    except (EOFError, KeyboardInterrupt, BrokenPipeError):
+        pass  # the sweep ended before it had something to draw
+    except Exception as e:
+        pipe.send(RuntimeError(f"{type(e).__name__}: {e}"))
+
+
+def draw(path: Path | None, story: Story) -> dict[str, float]:
+    """Write the report to `path`; the importances of the parameters for the first objective."""
+    with quiet():
+        study = _study(story)
+        importances = _importances(study, story)
+        if path is not None:
+            with replacing(path) as aside:
+                aside.write_text(page(story, figures(study, story, importances)), encoding="utf-8")
+    return importances
+
+
+def figures(study, story: Story, importances: dict) -> dict[str, object]:
+    """Heading -> plotly figure; those that have something to show."""
+    from optuna import visualization as v
+
+    name, many = story.objectives[0].replace("_", " "), len(story.objectives) > 1
+    target = {"target": lambda t: t.values[0], "target_name": name} if many else {"target_name": name}
+    complete = [t for t in story.trials if t.state != FAILED]
+    found = {}
+    if many and complete:
+        words = [o.replace("_", " ") for o in story.objectives]
+        found["Pareto front"] = v.plot_pareto_front(study, target_names=words) if len(words) < 4 else None
+    if complete:
+        found["Optimisation history"] = v.plot_optimization_history(study, **target)
+        found["Learning curves of the best trials"] = _learning(story)
+        found["Parallel coordinates"] = v.plot_parallel_coordinate(study, **target)
+        found["Slices"] = v.plot_slice(study, **target)
+    if importances:
+        found["Importance of the parameters"] = _bars(importances, name)
+    return {heading: figure for heading, figure in found.items() if figure is not None}
+
+
+def page(story: Story, drawn: dict[str, object]) -> str:
+    """The page: plotly's code, once, and each figure as data."""
+    from plotly.offline import get_plotlyjs
+
+    parts, scripts = [], []
+    for n, (heading, figure) in enumerate(drawn.items()):
+        figure.update_layout(title=None, margin={"t": 20}, **PLAIN)
+        parts.append(f'<h2>{html.escape(heading)}</h2><div class="figure" id="figure{n}"></div>')
+        scripts.append(f"draw('figure{n}', {_safe(figure.to_json())});")
+    lines = "".join(f"<p><code>{html.escape(line)}</code></p>" for line in story.lines)
+    return _PAGE.format(
+        title=html.escape(story.title), lines=lines, figures="\n".join(parts), table=_table(story),
+        plotly=get_plotlyjs(), scripts="\n".join(scripts),
+    )  # fmt: skip
+
+
+def _study(story: Story):
+    """The trials as a study, for Optuna to draw."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=["minimize" if s > 0 else "maximize" for s in story.signs])
+    study.add_trials([frozen(trial, story.distributions) for trial in story.trials])
+    return study
+
+
+def _importances(study, story: Story) -> dict[str, float]:
+    """Share of each parameter in how the first objective varies (PED-ANOVA, Watanabe et al. 2023); those
+    that every complete trial has. Nothing where there are too few trials to say."""
+    from optuna.importance import get_param_importances
+
+    target = {"target": lambda t: t.values[0]} if len(story.signs) > 1 else {}
+    try:
+        found = get_param_importances(study, **target)
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return {}
+    return {key: float(share) for key, share in found.items() if share == share}
+
+
+def _learning(story: Story):
+    from plotly.graph_objects import Figure, Scatter
+
+    figure = Figure()
+    for trial in best(story.trials, story.signs)[:CURVES]:
+        values = story.curves.get(trial.number, {}).get("val_loss", [])
+        epochs = list(range(1, len(values) + 1))
+        figure.add_trace(Scatter(x=epochs, y=values, mode="lines", name=f"trial {trial.number}"))
+    figure.update_layout(xaxis_title="epoch", yaxis_title="validation loss", yaxis_type="log")
+    return figure
+
+
+def _bars(importances: dict[str, float], name: str):
+    from plotly.graph_objects import Bar, Figure
+
+    keys = list(importances)[::-1]
+    figure = Figure(Bar(x=[importances[key] for key in keys], y=keys, orientation="h"))
+    return figure.update_layout(xaxis_title=f"importance for {name}")
+
+
+def _table(story: Story) -> str:
+    """The trials, the best first, then the pruned and the failed."""
+    ranked = best(story.trials, story.signs)
+    ranked += [t for t in story.trials if t not in ranked]
+    keys = list(dict.fromkeys(key for trial in story.trials for key in trial.params))
+    heads = ["trial", "state", *story.objectives, "epochs", *keys, "note"]
+    rows = ["".join(f"<th>{html.escape(h)}</th>" for h in heads)]
+    for t in ranked[:LISTED]:
+        values = [f"{v:.4g}" for v in t.values] or [""] * len(story.objectives)
+        spread = ["" if s is None else f" ± {s:.2g}" for s in t.spread] or [""] * len(values)
+        params = [_short(t.params.get(key, "")) for key in keys]
+        objectives = [v + s for v, s in zip(values, spread, strict=True)]
+        cells = [str(t.number), t.state, *objectives, str(t.epochs), *params, t.reason]
+        rows.append("".join(f"<td>{html.escape(c)}</td>" for c in cells))
+    more = len(ranked) - LISTED
+    note = f"<p>and {more} more, in trials.csv</p>" if more > 0 else ""
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + f"</table>{note}"
+
+
+def _short(label) -> str:
+    return f"{label:.4g}" if isinstance(label, float) else str(label)
+
+
+def _safe(text: str) -> str:
+    """JSON inside a script: nothing in it can end the script."""
+    json.loads(text)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width">
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 70rem; margin: 2rem auto }}
+body {{ padding: 0 1rem }}
+h1 {{ font-size: 1.4rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
+code {{ background: #f4f4f4; padding: .2rem .4rem; overflow-wrap: anywhere }}
+.figure {{ height: 27rem }}
+table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }}
+th, td {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
+</style></head><body>
+<h1>{title}</h1>
+{lines}
+{figures}
+<h2>Trials</h2>
+{table}
+<script>{plotly}</script>
+<script>
+function draw(id, figure) {{ Plotly.newPlot(id, figure.data, figure.layout, {{responsive: true}}); }}
+{scripts}
+</script>
+</body></html>
+"""

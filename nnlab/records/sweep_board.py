@@ -1,0 +1,70 @@
+"""A sweep in TensorBoard: a run for each trial, up to a number that it can bear, and a summary."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+from nnlab.records.events import EventFile
+from nnlab.records.tensorboard import TAGS
+from nnlab.search.settings import Search
+from nnlab.search.trial import FAILED, Trial, best
+
+ALL, SOME = 64, 20  # up to so many trials all have curves; of more, so many of the best
+
+
+class SweepBoard:
+    """Writes `trials/<number>/` with a trial's curves and hyperparameters, and `trials/summary/` with the
+    objective of every trial and the best so far, by its number.
+
+    A sweep of at most 64 trials has them all, each as soon as it is told; a longer one only its best 20, at
+    the end.
+    """
+
+    def __init__(self, folder: Path, search: Search, keys: list[str], count: int):
+        self.folder, self.search, self.keys = folder / "trials", search, keys
+        self.digits = len(str(max(count - 1, 1)))
+        self.at_once = count <= ALL
+
+    def told(self, trials: list[Trial], curves: dict[int, dict[str, list[float]]]) -> None:
+        """Trials have been told, with these curves."""
+        if self.at_once:
+            for trial in trials:
+                self._write(trial, curves.get(trial.number, {}))
+
+    def close(self, trials: list[Trial], curves: dict[int, dict[str, list[float]]]) -> None:
+        """All trials of the sweep: those that are to be there and are not, and the summary."""
+        shown = trials if self.at_once else best(trials, self.search.signs)[:SOME]
+        names = {self._name(trial) for trial in shown}
+        for folder in self.folder.glob("*"):
+            if folder.name not in names:
+                shutil.rmtree(folder)
+        for trial in shown:
+            if not (self.folder / self._name(trial)).is_dir():
+                self._write(trial, curves.get(trial.number, {}))
+        self._summary(trials)
+
+    def _name(self, trial: Trial) -> str:
+        return f"{trial.number:0{self.digits}d}"
+
+    def _write(self, trial: Trial, curves: dict[str, list[float]]) -> None:
+        file = EventFile(self.folder / self._name(trial))
+        hparams = {key: trial.params.get(key) for key in self.keys}
+        file.start_session(hparams)
+        for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
+            file.scalars(epoch, {TAGS.get(name, name): x for name, x in zip(curves, values, strict=True)})
+        objectives = [f"objective/{name}" for name in self.search.objectives]
+        if trial.values:
+            file.scalars(trial.epochs, dict(zip(objectives, trial.values, strict=True)))
+        file.experiment(hparams, objectives)
+        file.end_session(trial.state != FAILED)
+        file.close()
+
+    def _summary(self, trials: list[Trial]) -> None:
+        file, sign, so_far = EventFile(self.folder / "summary"), self.search.signs[0], math.inf
+        for trial in trials:
+            if trial.values:
+                so_far = min(so_far, sign * trial.values[0])
+                file.scalars(trial.number, {"sweep/objective": trial.values[0], "sweep/best": sign * so_far})
+        file.close()

@@ -1,0 +1,150 @@
+"""What a person sees of a sweep: some lines while it searches, a live view on a terminal, the best trials."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from nnlab.records.terminal import Terminal
+from nnlab.records.text import duration, metric_lines, number, percent
+from nnlab.search.plan import Plan, in_bytes
+from nnlab.search.settings import Search
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
+
+LINES, SHOWN = 12, 8  # lines of progress at the most; trials in the table at the end
+SHARES = ("val_error", "train_error")  # percentages, for classification
+
+
+class SweepConsole:
+    """Shows one sweep on `stream`: `start`, each of the sweep's events to `see`, `close`.
+
+    `count` trials are wanted; `known` were told before, by a process that this one goes on from.
+    """
+
+    def __init__(self, search: Search, count: int, epochs: int, task: str, known: list[Trial], stream=None):
+        self.search, self.count, self.epochs, self.task = search, count, epochs, task
+        self.trials, self.before = list(known), len(known)
+        self.terminal = Terminal(stream, self._view)
+        self.batch, self.epoch, self.began = None, 0, monotonic()
+        self._next_line = 0
+        self._work, self._done = 0.0, 0.0  # epochs of rows: of the batch, and done of all batches
+
+    def start(self, lines: list[str]) -> None:
+        self.terminal.line(self.terminal.bold(lines[0]))
+        for line in lines[1:]:
+            self.terminal.line(line)
+        if self.before < self.count:
+            heads = (("trials", 8), ("complete", 10), ("pruned", 8), ("failed", 8), ("best", 10))
+            heads += (("of trial", 10), ("time", 10))
+            self.terminal.line("".join(f"{head:>{width}}" for head, width in heads))
+
+    def chosen(self, batch) -> None:
+        """A batch begins."""
+        self.batch, self.epoch = batch, 0
+        self.terminal.show(self._is_worth_a_view)
+
+    def record(self, record) -> None:
+        """An epoch of a stack."""
+        self.epoch = record.epoch
+        self.terminal.show(self._is_worth_a_view)
+
+    def told(self, trials: list[Trial]) -> None:
+        """Trials have been told: a line, if enough of them."""
+        self.trials += trials
+        part = len(self.trials) * LINES // self.count
+        if part >= self._next_line or len(self.trials) == self.count:
+            self.terminal.line(self._line())
+            self._next_line = part + 1
+
+    def close(self, results: list[str]) -> None:
+        self.terminal.stop()
+        for line in ["", *results]:
+            self.terminal.line(line)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.terminal.stop()
+
+    def value(self, value: float, name: str) -> str:
+        """An objective as people read it."""
+        share = name in SHARES and self.task == "classification"
+        return percent(value) if share else f"{value:.0f}" if name == "parameters" else number(value)
+
+    def table(self) -> list[str]:
+        """The best trials: their objectives with the spread over rows, and their parameters."""
+        ranked = best(self.trials, self.search.signs)[:SHOWN]
+        if not ranked:
+            return ["  no trial was trained to its end"]
+        keys = list(dict.fromkeys(key for trial in ranked for key in trial.params))
+        names = [name.replace("val_", "validation ").replace("_", " ") for name in self.search.objectives]
+        cells = [["trial", *names, *keys]]
+        for trial in ranked:
+            params = [_shown(trial.params[key]) if key in trial.params else "-" for key in keys]
+            cells.append([str(trial.number), *self._objectives(trial), *params])
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return ["  " + "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in cells]
+
+    def _objectives(self, trial: Trial) -> list[str]:
+        return [
+            self.value(value, name) + ("" if std is None else f" ± {self.value(std, name)}")
+            for value, std, name in zip(trial.values, trial.spread, self.search.objectives, strict=True)
+        ]
+
+    def counts(self) -> dict[str, int]:
+        states = [trial.state for trial in self.trials]
+        return {state: states.count(state) for state in (COMPLETE, PRUNED, FAILED)}
+
+    def _line(self) -> str:
+        counts, first = self.counts(), best(self.trials, self.search.signs)[:1]
+        name = self.search.objectives[0]
+        found = self.value(first[0].values[0], name) if first else "-"
+        of = str(first[0].number) if first else "-"
+        told = "".join(f"{counts[s]:>{w}}" for s, w in ((COMPLETE, 10), (PRUNED, 8), (FAILED, 8)))
+        return f"{len(self.trials):>8}{told}{found:>10}{of:>10}{duration(monotonic() - self.began):>10}"
+
+    def _is_worth_a_view(self) -> bool:
+        seconds = monotonic() - self.began
+        return seconds > 0.5 and self.seconds_left() > 1.0
+
+    def share(self) -> float:
+        """Of the trials to come when this process began, the share that is done."""
+        running = len(self.batch.candidates) * self.epoch / self.epochs if self.batch else 0
+        told = len(self.trials) - self.before
+        fresh = self.batch and self.batch.candidates[0].number < len(self.trials)
+        done = told + (0 if fresh else running)
+        return min(1.0, done / max(1, self.count - self.before))
+
+    def seconds_left(self) -> float:
+        """At the speed so far."""
+        share = self.share()
+        return (monotonic() - self.began) * (1 - share) / share if share else 0.0
+
+    def _view(self, screen):
+        from nnlab.records.live import sweep_view
+
+        return sweep_view(self, screen)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What a sweep will take, in words."""
+    sizes, rows = sorted({p for _, _, p in plan.stacks}), sorted({k for _, k, _ in plan.stacks})
+    count = sum(n for n, _, _ in plan.stacks)
+    parameters = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
+    in_each = f"{rows[0]}" + (f" to {rows[-1]}" if len(rows) > 1 else "")
+    return [
+        f"  {plan.trials} trials, {plan.rows} rows, in batches of {min(plan.batch, plan.trials)} trials",
+        f"  {count} stacks in a batch, of {in_each} rows, each row of {parameters} parameters",
+        f"  memory {in_bytes(plan.memory)}, time about {duration(plan.seconds)}",
+        "",
+    ]
+
+
+def test_lines(metrics: dict, task: str) -> list[str]:
+    """The winner's test metrics, from its summary."""
+    tests = {name: metric for name, metric in metrics.items() if name.startswith("test_")}
+    return [f"  {'the winner, tested':<19}", *metric_lines(tests, task)] if tests else []
+
+
+def _shown(label) -> str:
+    return f"{label:.4g}" if isinstance(label, float) else "null" if label is None else str(label)

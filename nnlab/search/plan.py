@@ -1,0 +1,129 @@
+"""What a sweep will take: trials, rows, stacks, memory, time. An estimate, from sizes and a short trial run
+of this machine's arithmetic; nothing is trained."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from nnlab.engine import computing
+from nnlab.errors import UserError
+from nnlab.experiment import Row
+from nnlab.search.training import Batch
+
+CALLS = 30  # of torch in a step
+COPIES = 7  # of theta: itself, gradient, scratch, the best, the previous epoch's, and some room
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`stacks` counts the first batch's, by rows and structure; the rest is for the whole sweep."""
+
+    trials: int
+    batch: int
+    rows: int
+    stacks: list[tuple[int, int, int]]  # (how many, rows in each, parameters of a row)
+    memory: int  # bytes of the largest batch
+    seconds: float
+
+
+def plan(batch: Batch, count: int, size: int) -> Plan:
+    """The plan of a sweep of `count` trials whose first batch of `size` is this one."""
+    stacks = batch.fit.stacks()
+    sizes = [(len(rows), _size(rows[0], batch)) for rows in stacks]
+    counted = [(n, k, p) for (k, p), n in sorted(Counter(sizes).items(), reverse=True)]
+    trained = max(1, len(batch.trained))
+    processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
+    seconds = sum(_seconds(rows, p, batch) for rows, (_, p) in zip(stacks, sizes, strict=True)) / processes
+    at_once = sizes if batch.rungs else sorted(sizes, key=lambda s: -s[0] * s[1])[:processes]
+    memory = sum(_memory(k, p, rows[0], batch) for (k, p), rows in zip(at_once, stacks, strict=False))
+    data = sum(d.x.nbytes for d in batch.fit.datasets.values())
+    return Plan(
+        count, size, len(batch.fit.rows) * count // trained, counted, memory + data,
+        seconds * count / trained * _kept(batch),
+    )  # fmt: skip
+
+
+def refuse_too_large(plan: Plan, available: int | None) -> None:
+    """Raise `UserError` if a batch does not fit in the memory that there is."""
+    if available and plan.memory > available:
+        raise UserError(
+            f"a batch of {plan.batch} trials needs about {in_bytes(plan.memory)} of memory, and there are "
+            f"{in_bytes(available)}: set a smaller batch=, rows= or model"
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take, as far as the system says."""
+    try:
+        with open("/proc/meminfo") as file:
+            said = {line.split(":")[0]: line.split()[1] for line in file}
+        return int(said["MemAvailable"]) * 1024
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+
+
+def _size(row: Row, batch: Batch) -> int:
+    dataset = batch.fit.datasets[row.experiment.data]
+    return row.experiment.graph(dataset).layout()[2]
+
+
+def _seconds(rows: list[Row], size: int, batch: Batch) -> float:
+    """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, and the update."""
+    row, speed = rows[0], _speed()
+    operations = len(rows) * size * (6 * row.batch + 30)
+    step = CALLS * speed["call"] + operations / speed["operations"]
+    return step * row.steps * max(r.experiment.epochs for r in rows)
+
+
+def _memory(rows: int, size: int, row: Row, batch: Batch) -> int:
+    """Matrices of a stack, and its activations: four for each unit and example."""
+    e = row.experiment
+    bytes_each = 8 if e.dtype == "float64" else 4
+    graph = e.graph(batch.fit.datasets[e.data])
+    units = sum(node.shape[0] for node in graph.nodes)
+    matrices = rows * size * (COPIES + len(e.optimizer.slots) * 2)
+    return bytes_each * (matrices + 4 * rows * units * max(row.batch, row.evaluated))
+
+
+def _kept(batch: Batch) -> float:
+    """The share of epochs that pruning leaves, if each rung does what its rule says."""
+    factor = getattr(batch.search.pruner, "factor", 2)
+    if not batch.rungs or batch.search.pruner.name == "median":
+        return 0.6 if batch.rungs else 1.0
+    left, share, before = 1.0, 0.0, 0
+    for rung in (*batch.rungs, batch.epochs):
+        share += left * (rung - before) / batch.epochs
+        left, before = left / factor, rung
+    return share
+
+
+@cache
+def _speed() -> dict[str, float]:
+    """Seconds of a small call, and operations per second of a stack's products: a few thousandths of a
+    second of each."""
+    with computing():
+        a, b = torch.zeros(8, 64, 64), torch.zeros(8, 64, 64)
+        small = torch.zeros(1, 64)
+        call = _time(lambda: small.add_(small), 200)
+        product = _time(lambda: torch.bmm(a, b), 50)
+    return {"call": max(call * 2, 1e-6), "operations": 0.6 * 2 * 8 * 64**3 / product}
+
+
+def _time(function, count: int) -> float:
+    function()
+    start = time.perf_counter()
+    for _ in range(count):
+        function()
+    return (time.perf_counter() - start) / count
+
+
+def in_bytes(n: float) -> str:
+    """1234567 as `1.2 MB`."""
+    power = min(3, max(0, (len(str(int(n))) - 1) // 3))
+    n, unit = n / 1000**power, ("bytes", "KB", "MB", "GB")[power]
+    return f"{n:.0f} {unit}" if n >= 10 or power == 0 else f"{n:.1f} {unit}"
