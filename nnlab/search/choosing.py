@@ -7,6 +7,7 @@ one from there.
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from itertools import islice
 
 from nnlab.search.samplers import Grid, Sampler
@@ -71,7 +72,7 @@ class Chooser:
                 self.study.add_trial(frozen(trial, self.distributions))
 
     def _ask(self, number: int, attempt: int) -> dict:
-        with quiet():
+        with quiet(), one_thread():
             self.study.sampler = self.sampler.optuna(self.space, self.sampler.seed_of(number, attempt))
             trial = self._asked[number] = self.study.ask()
             return self.space.draw(lambda key, domain: _suggest(trial, key, self.distributions[key]))
@@ -115,6 +116,20 @@ class quiet(warnings.catch_warnings):
         found = super().__enter__()
         warnings.simplefilter("ignore")
         return found
+
+
+@contextmanager
+def one_thread():
+    """A Gaussian process is of small matrices: on busy cores two threads took four times as long. And what
+    it chooses does not depend on how many cores there are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _state(word: str):
