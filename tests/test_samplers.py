@@ -1,0 +1,189 @@
+"""Every sampler keeps to what is promised of all of them; TPE one by one is plain Optuna's."""
+
+import optuna
+import pytest
+from searches import SPACES, TWELVE, bowl, is_in, search, small
+
+from nnlab.errors import UserError
+from nnlab.search.choosing import Chooser
+from nnlab.search.samplers import CMAES, SAMPLERS, TPE, Grid, Random
+from nnlab.search.space import Choice, Interval, Space, Steps
+from nnlab.search.trial import FAILED, PRUNED, Trial, key_of
+
+every = pytest.mark.parametrize("name", SAMPLERS)
+those_that_learn = pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.learns])
+in_every_space = pytest.mark.parametrize("space", SPACES)
+MANY = {name: 12 if name == "gp" else 24 for name in SAMPLERS}  # trials; gp takes a tenth of a second each
+PARAMS = [(name, kind) for name in SAMPLERS for kind in SPACES]
+
+
+@pytest.fixture(scope="module")
+def searches():
+    """(sampler, space) -> its trials."""
+    return {(n, k): search(SPACES[k], small(n), count=MANY[n]) for n, k in PARAMS}
+
+
+@every
+@in_every_space
+def test_trials_are_of_the_space(name, space, searches):
+    found, space = searches[name, space], SPACES[space]
+    assert [t.number for t in found] == list(range(MANY[name]))
+    for trial in found:
+        chosen = {k: v for k, v in trial.params.items() if k in space.groups}
+        assert list(trial.params) == space.keys(chosen)  # the keys that it has, in their order
+        assert all(is_in(label, space.domains[key]) for key, label in trial.params.items()), trial
+
+
+@every
+@in_every_space
+def test_no_trial_twice(name, space, searches):
+    assert len({t.key for t in searches[name, space]}) == MANY[name]
+
+
+@every
+@in_every_space
+def test_the_same_seed_chooses_the_same_and_another_another(name, space, searches):
+    found, space = searches[name, space], SPACES[space]
+    assert search(space, small(name), count=8) == found[:8]
+    if name != "grid":
+        assert search(space, small(name, seed=1), count=8) != found[:8]
+
+
+@every
+@in_every_space
+@pytest.mark.parametrize("kept", [4, 10])
+def test_a_search_that_goes_on_is_one_that_was_not_interrupted(name, space, kept, searches):
+    found, space = searches[name, space], SPACES[space]
+    assert search(space, small(name), count=MANY[name], told=found[:kept]) == found
+
+
+@every
+def test_all_of_twelve_cells_once_and_then_no_more(name):
+    found = search(TWELVE, small(name, points=4), lambda p: p["a"] + p["b"], count=20)
+    assert [t.number for t in found] == list(range(12))
+    assert sorted(t.key for t in found) == sorted(key_of(cell) for cell in TWELVE.cells())
+    assert {t.params["a"] for t in found} == {1, 2, 3, 4} and {t.params["b"] for t in found} == {0, 0.5, 1}
+
+
+@every
+def test_a_trial_may_come_again_if_asked_for(name):
+    found = search(TWELVE, small(name, points=4), lambda p: p["a"] + p["b"], count=20, distinct=False)
+    assert len(found) == (12 if name == "grid" else 20)
+    assert len({t.key for t in found}) <= 12
+
+
+@every
+def test_both_ends_are_chosen(name):
+    space = Space({"n": Interval(1, 3, True, True), "s": Steps(0.1, 0.1, 3)})
+    found = search(space, small(name), lambda p: p["n"], count=9)
+    assert len(found) == 9
+    for key, ends in (("n", {1, 2, 3}), ("s", {0.1, 0.2, 0.3})):
+        assert {t.params[key] for t in found} == ends
+
+
+@those_that_learn
+def test_it_finds_the_best_as_well_as_chance_does(name):
+    space, seeds = SPACES["numbers"], range(2 if name == "gp" else 5)
+    counts = {"count": 16 if name == "gp" else 60}
+
+    def mean_best(name):
+        return sum(min(t.values[0] for t in search(space, small(name, seed=s), **counts)) for s in seeds)
+
+    assert mean_best(name) <= mean_best("random")
+
+
+@every
+def test_maximising_is_minimising_the_negative(name):
+    space = SPACES["numbers"]
+    down = search(space, small(name), bowl, count=8)
+    up = search(space, small(name), lambda p: -bowl(p), count=8, signs=(-1,))
+    assert [t.params for t in up] == [t.params for t in down]
+
+
+@every
+def test_failed_and_pruned_trials_are_told_too(name):
+    space = SPACES["numbers"]
+
+    def play(told=()):
+        chooser, found = Chooser(space, small(name), (1,)), list(told)
+        for trial in told if not small(name).remembers else ():
+            chooser.know(trial)
+        for n in range(0 if small(name).remembers else len(told), 15):
+            params, worth = chooser.ask(n), {1: 2.0 + n % 7, 2: 1.0 + n % 7}
+            if n % 3 == 0:
+                trial = Trial(n, params, FAILED, reason="diverged")
+            elif n % 3 == 1:
+                trial = Trial(n, params, PRUNED, (worth[2],), (None,), 1, 2, worth=worth)
+            else:
+                trial = Trial(n, params, "complete", (worth[2],), (None,), 1, 2, worth=worth)
+            chooser.tell(trial)
+            found = [*found, trial] if n >= len(found) else found
+        return found
+
+    found = play()
+    assert len({t.key for t in found}) == 15
+    assert play(found[:9]) == found
+
+
+@every
+def test_several_objectives(name):
+    if SAMPLERS[name].objectives == 1:
+        return
+    found = search(SPACES["numbers"], small(name), lambda p: (bowl(p), p["l2"]), count=12, signs=(1, -1))
+    assert len({t.key for t in found}) == 12
+
+
+@pytest.mark.parametrize("sampler", [TPE(startup=5), TPE(startup=5, seed=7), Random()], ids=str)
+def test_one_by_one_it_is_plain_optuna(sampler):
+    """Reseeded the same way, on a closed-form objective, written as Optuna's own manual has it."""
+    space = Space({"x": Interval(-5.0, 5.0), "n": Interval(1, 8, whole=True), "c": Choice(("a", "b")),
+                   "lr": Interval(1e-5, 1.0, log=True)})  # fmt: skip
+
+    def f(x, n, c, lr):
+        return x**2 + n * (c == "a") + abs(lr - 0.01)
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="minimize")
+    expected = []
+    for number in range(40):
+        seed = sampler.seed_of(number)
+        plain = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
+        study.sampler = plain if sampler.name == "tpe" else optuna.samplers.RandomSampler(seed=seed)
+        t = study.ask()
+        x, n = t.suggest_float("x", -5, 5), t.suggest_int("n", 1, 8)
+        c, lr = t.suggest_categorical("c", ["a", "b"]), t.suggest_float("lr", 1e-5, 1, log=True)
+        study.tell(t, f(x, n, c, lr))
+        expected.append({"x": x, "n": n, "c": c, "lr": lr})
+    found = search(space, sampler, lambda p: f(**p), count=40, batch=1)
+    assert [t.params for t in found] == expected
+
+
+def test_seeds_are_of_the_number_and_the_attempt_alone():
+    seeds = [[Random(seed=s).seed_of(n, a) for s in (0, 1)] for n in range(9) for a in range(3)]
+    assert len({seed for pair in seeds for seed in pair}) == 54
+    assert Random().seed_of(3) == TPE().seed_of(3) and all(0 <= s < 2**32 for pair in seeds for s in pair)
+
+
+def test_a_grid_turns_over_the_last_key_first_and_a_sweep_may_ask_beyond_its_end():
+    chooser = Chooser(TWELVE, Grid(), (1,))
+    assert [chooser.ask(n) for n in range(12)] == list(TWELVE.cells())
+    assert chooser.ask(12) is None and chooser.ask(13) is None
+    with pytest.raises(UserError, match="a grid needs points"):
+        Chooser(SPACES["numbers"], Grid(), (1,))
+
+
+@pytest.mark.parametrize("domain", [Choice(("a", "b")), Steps(1, 1, 1)])
+def test_cmaes_wants_numbers(domain):
+    with pytest.raises(UserError, match="at least two parameters that are numbers.*sampler=tpe"):
+        Chooser(Space({"a": domain, "b": Interval(0.0, 1.0)}), CMAES(), (1,)).ask(0)
+
+
+def test_a_continuous_space_with_a_lot_of_twins_still_has_others():
+    """All that random draws was there before: the last resort is a cell that was not."""
+    space = Space({"a": Interval(1, 3, whole=True), "b": Interval(1, 3, whole=True)})
+    chooser, seen = Chooser(space, Random(), (1,)), set()
+    for n in range(9):
+        params = chooser.ask(n)
+        chooser.tell(Trial(n, params, FAILED))
+        seen.add(key_of(params))
+    assert len(seen) == 9 and chooser.ask(9) is None

@@ -1,0 +1,419 @@
+"""`nnlab sweep` through the real command line: its folder, its winner, its trials, plans, wrong input."""
+
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import yaml
+from searches import (
+    IRIS, about, curves, json_lines, nnlab, sweep, told, train, trials_csv,
+)  # fmt: skip
+
+from nnlab.cli import main
+from nnlab.paths import CONFIG_DIR
+
+RANDOM = ("sampler=random", "trials=5")
+LR = "optimizer.lr=tag(log,interval(1e-3,1e-1))"
+KINDS = {  # what is searched, and how each trial is trained
+    "numbers": (LR, "regularizer.dropout=interval(0,0.5)", "batch_size=int(interval(16,40))"),
+    "seeds": (LR, "seeds=2", "regularizer.l2=0.01"),
+    "folds": (LR, "split=kfold", "split.k=3"),
+    "lists": ("model.hidden=choice([4],[7,5],[])", "model.activation=relu,tanh", LR),
+    "groups": ("optimizer=sgd,momentum,adam", "optimizer.gamma=interval(0.5,0.9)", LR, "schedule=constant,cosine"),
+    "stopping": (LR, "stopping=patience", "stopping.patience=choice(1,2)", "epochs=range(3,7)"),
+    "refit": (LR, "refit=true", "histograms=2", "metric=val_error"),
+    "error": (LR, "objective=val_error", "stopping=patience"),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """kind -> the folder of its sweep, made once."""
+    made = {}
+
+    def folder(kind):
+        if kind not in made:
+            made[kind] = sweep(tmp_path_factory.mktemp("kind") / "s", *IRIS, *RANDOM, *KINDS[kind])
+        return made[kind]
+
+    return folder
+
+
+def said(capsys, *words, code=2) -> str:
+    """What a refused sweep says: one sentence."""
+    assert main(["sweep", *words]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("nnlab sweep: ") and error.count("\n") == 1 and "Traceback" not in error, error
+    return error
+
+
+# ---- the folder
+
+
+def test_the_folder(swept):
+    folder = swept("numbers")
+    files = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+    expected = {"best", "command.txt", "config.yaml", "curves.jsonl", "study.journal", "sweep.json", "trials"}
+    assert files == expected | {"trials.csv"}
+    config, command = yaml.safe_load((folder / "config.yaml").read_text()), (folder / "command.txt").read_text()
+    assert config["space"] == dict(word.split("=", 1) for word in KINDS["numbers"])
+    assert config["sampler"] == {"name": "random", "seed": 0} and config["trials"] == 5
+    assert command.startswith("nnlab sweep data=iris") and LR in command
+    names = {p.name.split(".")[0] for p in (folder / "best").iterdir()}
+    assert names == {"command", "config", "events", "metrics", "model", "rows", "summary"}
+    found = about(folder)
+    assert found["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and found["ended"] == "complete"
+    assert found["seconds"]["total"] > found["seconds"]["training"] > 0 < found["seconds"]["search"]
+
+
+def test_trials_csv_journal_and_curves_say_the_same(swept):
+    folder = swept("seeds")
+    rows, journal, each = trials_csv(folder), told(folder), curves(folder)
+    assert [int(row["trial"]) for row in rows] == sorted(each) == list(range(5))
+    for row, op, curve in zip(rows, journal, each.values(), strict=True):
+        assert float(row["val_loss"]) == op["value"] and row["state"] == "complete"
+        assert float(row["optimizer.lr"]) == op["params"]["optimizer.lr"]
+        assert int(row["rows"]) == op["user_attrs"]["rows"] == 2
+        assert float(row["val_loss_std"]) == op["user_attrs"]["spread"][0] > 0
+        assert {len(values) for values in curve.values()} == {int(row["epochs"])} == {3}
+        worth = list(op["intermediate_values"].values())
+        assert worth == sorted(worth, reverse=True) and worth[-1] == op["value"]
+    values = [float(row["val_loss"]) for row in rows]
+    winner = about(folder)["best"]
+    assert winner["trial"] == np.argmin(values) and winner["values"] == [min(values)]
+
+
+# ---- the winner, and every other trial, is what its line of `nnlab train` gives
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_best_is_what_the_printed_line_gives_bit_for_bit(swept, kind, tmp_path):
+    folder = swept(kind)
+    line = about(folder)["best"]["command"]
+    again = train(line, tmp_path / "again")
+    for name in ("metrics.jsonl", "model.safetensors", "rows.json", "summary.json"):
+        assert (folder / "best" / name).read_bytes() == (again / name).read_bytes(), name
+    assert (folder / "best" / "command.txt").read_text().strip() == line
+    settings = [yaml.safe_load((f / "config.yaml").read_text()) for f in (folder / "best", again)]
+    assert settings[0] == settings[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_trial_is_what_its_own_line_gives(swept, kind, tmp_path):
+    """Alone through the front door: the same curve, and so the same objective, to the last bit."""
+    folder = swept(kind)
+    each, best = curves(folder), about(folder)["best"]
+    objective = "val_error" if kind == "error" else "val_loss"
+    fixed = [w for w in (*IRIS, *KINDS[kind]) if not w.startswith(("report", "objective"))]
+    for row in trials_csv(folder)[:3]:
+        own = {k: v for k, v in row.items() if k.split("_std")[0] not in ("trial", "state", "rows", "epochs", "reason", objective)}
+        words = {w.split("=")[0]: w for w in fixed}
+        words |= {k: f"{k}={v}" for k, v in own.items() if v != ""}
+        words = {k: w for k, w in words.items() if k not in own or own[k] != ""}
+        alone = train("nnlab train " + " ".join(f"'{w}'" for w in words.values()), tmp_path / row["trial"])
+        lines = [line for line in json_lines(alone / "metrics.jsonl") if not line.get("refit")]
+        epochs = range(1, 1 + max(line["epoch"] for line in lines))
+        for name, curve in each[int(row["trial"])].items():
+            means = [np.mean([line[name] for line in lines if line["epoch"] == e]) for e in epochs]
+            assert curve == means, (name, row["trial"])
+        rows = json.loads((alone / "rows.json").read_text())
+        assert float(row[objective]) == np.mean([r["best"][objective] for r in rows])
+        assert int(row["rows"]) == len(rows) and int(row["epochs"]) == len(epochs)
+    values = [float(row[objective]) for row in trials_csv(folder)]
+    assert best["values"] == [min(values)]
+
+
+def test_the_test_set_is_used_for_the_winner_alone(swept):
+    for kind in ("seeds", "folds", "refit"):
+        folder = swept(kind)
+        summary = json.loads((folder / "best" / "summary.json").read_text())["metrics"]
+        tests = {name: m for name, m in summary.items() if name.startswith("test_")}
+        assert about(folder)["test"] == tests and "test_accuracy" in tests
+        for name in ("trials.csv", "curves.jsonl", "study.journal"):
+            assert "test" not in (folder / name).read_text()
+        for file in (folder / "trials").rglob("events*"):
+            assert b"test" not in file.read_bytes()
+
+
+# ---- samplers through the front door
+
+
+def test_a_grid_is_the_cross_product_and_is_counted_before(capsys):
+    words = ("sampler=grid", "optimizer=sgd,momentum", "optimizer.lr=0.1,0.01", "optimizer.gamma=0.5,0.9")
+    assert main(["sweep", *IRIS, *words, "hydra.run.dir=g"]) == 0
+    out = capsys.readouterr().out
+    assert "6 cells in the grid" in out and out.index("6 cells in the grid") < out.index("complete")
+    from pathlib import Path
+
+    cells = [(r["optimizer"], r["optimizer.lr"], r["optimizer.gamma"]) for r in trials_csv(Path("g"))]
+    sgd = [("sgd", lr, "") for lr in ("0.1", "0.01")]
+    assert cells == [*sgd, *itertools.product(["momentum"], ["0.1", "0.01"], ["0.5", "0.9"])]
+
+
+def test_a_grid_lays_points_with_both_ends(tmp_path):
+    words = ("sampler=grid", "sampler.points=3", "optimizer.lr=tag(log,interval(1e-3,1e-1))",
+             "regularizer.dropout=tag(points2,interval(0,0.5))")  # fmt: skip
+    rows = trials_csv(sweep(tmp_path / "g", *IRIS, *words))
+    found = [(float(r["optimizer.lr"]), float(r["regularizer.dropout"])) for r in rows]
+    expected = list(itertools.product((1e-3, 1e-2, 1e-1), (0, 0.5)))
+    assert found == [pytest.approx(e, rel=1e-12) for e in expected]
+    assert (found[0][0], found[-1][0]) == (1e-3, 1e-1)
+
+
+def test_a_space_that_is_used_up_ends_the_sweep(tmp_path, capsys):
+    words = (*IRIS, "sampler=random", "trials=50", "optimizer.lr=0.1,0.01", "batch_size=16,32,64")
+    folder = sweep(tmp_path / "s", *words)
+    assert len(trials_csv(folder)) == 6 and about(folder)["ended"] == "the space has no further trial"
+
+
+def test_several_objectives_give_the_front(tmp_path):
+    words = ("sampler=random", "trials=12", "model.hidden=choice([2],[4],[8],[16])", LR,
+             "objective=[val_loss,parameters]")  # fmt: skip
+    folder = sweep(tmp_path / "s", *IRIS, *words)
+    rows = trials_csv(folder)
+    points = [(float(r["val_loss"]), float(r["parameters"]), int(r["trial"])) for r in rows]
+    sizes = {"[2]": 4 * 2 + 2 + 2 * 3 + 3, "[4]": 35, "[8]": 67, "[16]": 131}
+    assert all(float(r["parameters"]) == sizes[r["model.hidden"]] for r in rows)
+    front = [
+        p for p in points
+        if not any(q[0] <= p[0] and q[1] <= p[1] and q[:2] != p[:2] for q in points)
+    ]  # fmt: skip
+    from nnlab.search.ledger import Ledger
+    from nnlab.search.trial import best
+
+    ledger = Ledger(folder, None, "s", about(folder)["id"], (1, 1), True)
+    ranked = [t.number for t in best(ledger.trials(), (1, 1))]
+    assert ranked[: len(front)] == [n for *_, n in sorted(front)]
+    assert about(folder)["best"]["trial"] == min(front)[2] == min(points)[2]
+
+
+def test_maximise(tmp_path):
+    folder = sweep(tmp_path / "s", *IRIS, *RANDOM, LR, "objective=val_error", "direction=maximize")
+    values = [float(r["val_error"]) for r in trials_csv(folder)]
+    assert about(folder)["best"]["values"] == [max(values)]
+
+
+def test_the_same_sweep_twice_gives_the_same_and_another_seed_another(tmp_path):
+    words = (*IRIS, "sampler=tpe", "sampler.startup=3", "batch=3", "trials=9", LR)
+    first, second, third = (sweep(tmp_path / f"{i}", *words, f"sampler.seed={i // 2}") for i in range(3))
+    assert (first / "trials.csv").read_bytes() == (second / "trials.csv").read_bytes()
+    assert (first / "trials.csv").read_bytes() != (third / "trials.csv").read_bytes()
+
+
+# ---- what fails
+
+
+DIABETES = ("data=diabetes", "epochs=3", "report=false", "model=linear", "optimizer=sgd")
+
+
+def test_a_diverged_trial_has_failed_with_its_reason_and_is_never_best(tmp_path):
+    folder = sweep(tmp_path / "s", *DIABETES, "sampler=grid", "optimizer.lr=1e30,1e-3,1e20,1e-2")
+    rows = trials_csv(folder)
+    assert [r["state"] for r in rows] == ["failed", "complete", "failed", "complete"]
+    assert rows[0]["reason"] == "diverged in epoch 1" and rows[0]["val_loss"] == "" and not rows[1]["reason"]
+    assert about(folder)["best"]["trial"] in (1, 3)
+    assert about(folder)["trials"] == {"complete": 2, "pruned": 0, "failed": 2}
+    assert told(folder)[0]["state"] == 3 and told(folder)[0]["user_attrs"]["reason"] == "diverged in epoch 1"
+
+
+def test_a_trial_of_which_one_row_diverges_has_failed(tmp_path):
+    folder = sweep(tmp_path / "s", *DIABETES, "seeds=3", "sampler=grid", "optimizer.lr=1e30,1e-3")
+    assert trials_csv(folder)[0]["reason"] == "diverged in epoch 1, 3 of 3 rows"
+
+
+def test_a_setting_that_only_some_trials_cannot_have_fails_those(tmp_path):
+    folder = sweep(
+        tmp_path / "s", *IRIS, "sampler=grid", "split.test=0.2,0.7", "split.validation=0.2,0.5"
+    )
+    rows = {(r["split.test"], r["split.validation"]): r for r in trials_csv(folder)}
+    assert rows["0.7", "0.5"]["state"] == "failed" and "nothing to train on" in rows["0.7", "0.5"]["reason"]
+    assert rows["0.2", "0.5"]["state"] == rows["0.7", "0.2"]["state"] == "complete"
+
+
+def test_twenty_failures_from_the_first_on_end_the_sweep(tmp_path, capsys):
+    words = (*DIABETES, "sampler=random", "trials=60", "batch=10", "optimizer.lr=interval(1e29,1e30)")
+    assert main(["sweep", *words, f"hydra.run.dir={tmp_path / 's'}"]) == 1
+    found = capsys.readouterr()
+    assert found.err == (
+        "nnlab sweep: the first 20 trials all failed, most of them so: diverged in epoch 1\n"
+    )
+    assert "no trial was trained to its end" in found.out
+    assert len(trials_csv(tmp_path / "s")) == 20 and not (tmp_path / "s" / "best").exists()
+    assert "first 20 trials all failed" in about(tmp_path / "s")["ended"]
+
+
+def test_a_few_failures_alone_do_not_end_it_but_its_exit_code_says_so(tmp_path):
+    folder = sweep(tmp_path / "s", *DIABETES, "sampler=grid", "optimizer.lr=1e30,1e29", code=1)
+    assert about(folder)["best"] is None and about(folder)["ended"] == "complete"
+
+
+# ---- plan, refine, spaces
+
+
+def test_a_plan_trains_nothing_and_leaves_nothing(capsys, tmp_path):
+    assert main(["sweep", "plan=true", "trials=256", "pruner=halving", "seeds=2"]) == 0
+    out = capsys.readouterr().out
+    assert "256 trials, 512 rows, in batches of 16 trials" in out and "memory" in out and "time about" in out
+    assert "optimizer.lr         0.0001 to 0.1 (log)" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_counts_stacks_by_structure(capsys):
+    words = ("sampler=grid", "model.hidden=choice([4],[5],[6])", "optimizer.lr=0.1,0.01", "rows=2", "seeds=2")
+    assert main(["sweep", *IRIS, *words, "plan=true"]) == 0
+    out = capsys.readouterr().out
+    assert "6 trials, 12 rows, in batches of 6 trials" in out
+    assert "6 stacks in a batch, of 2 rows" in out and "6 cells in the grid" in out
+
+
+def test_refine_searches_again_around_the_best_and_leaves_the_other_as_it_was(swept, tmp_path):
+    other = swept("numbers")
+    before = {p: p.read_bytes() for p in other.rglob("*") if p.is_file()}
+    folder = sweep(tmp_path / "r", *IRIS, *RANDOM, f"refine={other}")
+    assert {p: p.read_bytes() for p in other.rglob("*") if p.is_file()} == before
+    rows, own = trials_csv(other), trials_csv(folder)
+    for key in ("optimizer.lr", "regularizer.dropout", "batch_size"):
+        assert key in own[0]
+        low, high = (f(float(r[key]) for r in rows) for f in (min, max))
+        margin = 0.1 * 2 * math.log(10) if key == "optimizer.lr" else 0.05 if key != "batch_size" else 3.4
+        to = math.log if key == "optimizer.lr" else float
+        assert all(to(low) - margin <= to(float(r[key])) <= to(high) + margin for r in own)
+
+
+SPACES = sorted(path.stem for path in CONFIG_DIR.glob("space/*.yaml") if path.stem != "none")
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_every_space_composes_and_a_short_sweep_of_it_runs(space, tmp_path):
+    folder = sweep(tmp_path / "s", "data=iris", "epochs=2", "report=false", f"space={space}", "trials=2")
+    keys = yaml.safe_load((CONFIG_DIR / "space" / f"{space}.yaml").read_text())
+    assert {r["state"] for r in trials_csv(folder)} == {"complete"} and len(trials_csv(folder)) == 2
+    assert set(keys) <= set(trials_csv(folder)[0])
+
+
+def test_the_command_line_goes_before_a_space(tmp_path):
+    words = (*IRIS, *RANDOM, "space=default", "optimizer.lr=0.01", "regularizer.dropout=0.1,0.2,0.3,0.4,0.5")
+    folder = sweep(tmp_path / "s", *words)
+    assert [*trials_csv(folder)[0]][6:-1] == ["regularizer.l2", "regularizer.dropout"]
+    assert "optimizer.lr=0.01" in about(folder)["best"]["command"]
+    alone = sweep(tmp_path / "t", *IRIS, *RANDOM, LR)  # values on the command line, and so no space
+    assert [*trials_csv(alone)[0]][6:-1] == ["optimizer.lr"]
+
+
+# ---- wrong input
+
+WRONG = [  # words, what the sentence must say
+    (["optimizer.lr=interval(1e-4"], ["optimizer.lr=interval(1e-4"]),
+    (["optimizer.lr=tag(log,interval(0,1))"], ["optimizer.lr", "from 0 to 1", "zero"]),
+    (["optimizer.lr=interval(1,0)"], ["optimizer.lr", "empty"]),
+    (["epochs=range(5,1)"], ["epochs", "empty"]),
+    (["optimizer.lr=0.1,0.1"], ["0.1 is given twice"]),
+    (["optimizer.lr=tag(lgo,interval(1e-4,1))"], ["unknown tag 'lgo'", "log"]),
+    (["optimizer.lrr=interval(0,1)"], ["optimizer.lrr", "optimizer.lr"]),
+    (["optimizer=sgd,adam", "optimizer.gamma=interval(0,1)"], ["optimizer.gamma"]),
+    (["optimizer=sgd,adm"], ["adm", "adam"]),
+    (["optimizer=interval(0,1)"], ["optimizer", "takes some of"]),
+    (["optimizr=sgd,adam"], ["optimizr", "optimizer"]),
+    (["optimizer.lr=interval(-1,1)"], ["optimizer.lr = -1", "above 0"]),
+    (["regularizer.dropout=interval(0,1)"], ["regularizer.dropout = 1", "below 1"]),
+    (["epochs=interval(1,9)"], ["epochs = 1.0", "whole number"]),
+    (["sampler=grid"], ["optimizer.lr", "a grid needs points"]),
+    (["sampler=grid", "sampler.points=1"], ["sampler.points = 1", "at least 2"]),
+    (["sampler=grid", "seed=range(0,1001)", "split.seed=range(0,1001)"], ["1,002,001 cells", "too many"]),
+    (["sampler=grid", "seed=int(interval(0,1000000000))"], ["1,000,000,001 cells", "too many"]),
+    (["seed=range(0,10000000000)"], ["10,000,000,000", "too long"]),
+    (["sampler=gird"], ["gird", "grid"]),
+    (["pruner=halvin"], ["halvin", "halving"]),
+    (["pruner.factor=3"], ["pruner.factor"]),
+    (["pruner=halving", "pruner.factor=1"], ["pruner.factor = 1", "at least 2"]),
+    (["space=mine"], ["mine", "default"]),
+    (["space=none"], ["nothing to search"]),
+    (["trials=0"], ["trials = 0", "at least 1"]),
+    (["trials=3,4"], ["trials", "one value"]),
+    (["sampler=random,tpe"], ["sampler", "one value"]),
+    (["batch=0"], ["batch = 0", "at least 1"]),
+    (["rows=0"], ["rows = 0", "at least 1"]),
+    (["objective=loss"], ["objective = 'loss'", "val_loss"]),
+    (["objective=test_error"], ["objective", "test_error", "val_error"]),
+    (["objective=small_weights"], ["small_weights", "regularizer.small"]),
+    (["objective=[val_loss,val_loss]"], ["twice"]),
+    (["objective=[val_loss,parameters]", "pruner=median"], ["pruner=median", "one objective"]),
+    (["objective=[val_loss,parameters]", "sampler=cmaes"], ["sampler=cmaes", "one objective"]),
+    (["objective=[val_loss,parameters]", "direction=[minimize]"], ["direction", "2 objectives"]),
+    (["direction=up"], ["direction = 'up'", "minimize"]),
+    (["sampler=cmaes", "optimizer.lr=interval(0.1,1)"], ["cmaes", "at least two parameters", "tpe"]),
+    (["distinct=yes"], ["distinct", "true or false"]),
+    (["plan=1"], ["plan", "true or false"]),
+    (["storage=study.db"], ["storage = 'study.db'", "sqlite:///"]),
+    (["storage=redis://x"], ["storage", "databases"]),
+    (["storage=nonsense://x"], ["storage = 'nonsense://x'", "cannot be used"]),
+    (["storage=sqlite:////no/such/folder/x.db"], ["storage", "cannot be used"]),
+    (["resume=nowhere"], ["'nowhere' is no folder of a sweep"]),
+    (["refine=nowhere"], ["'nowhere' is no folder of a sweep"]),
+    (["-m", LR], ["-m", "nnlab train -m"]),
+    (["model.hidden=choice([100000,100000],[200000,100000])", "batch=64"], ["memory", "batch="]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words, phrases", WRONG, ids=[" ".join(words)[:60] for words, _ in WRONG])
+def test_wrong_input_is_one_sentence_and_leaves_nothing(capsys, tmp_path, words, phrases):
+    sentence = said(capsys, "data=iris", *words)
+    assert all(phrase in sentence for phrase in phrases), sentence
+    assert not list(tmp_path.iterdir())
+
+
+# ---- Hydra's own questions, completion, start-up
+
+
+def test_help_and_cfg(capsys):
+    assert main(["sweep", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"sampler: .*cmaes.*tpe", out) and "space: " in out and "trials: auto" in out
+    assert main(["sweep", "--cfg", "job", "sampler=gp", "optimizer.lr=interval(0,1)"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["sampler"]["name"] == "gp" and shown["epochs"] == 50 and shown["trials"] == "auto"
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("nnlab sweep sampler=", {"sampler=grid", "sampler=tpe", "sampler=cmaes"}),
+        ("nnlab sweep pruner=h", {"pruner=halving", "pruner=hyperband"}),
+        ("nnlab sweep space=", {"space=default", "space=none"}),
+        ("nnlab sweep optimizer.l", {"optimizer.lr="}),
+        ("nnlab swe", {"sweep"}),
+    ],
+)
+def test_completion(line, words, monkeypatch, capsys):
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    assert main(["-sc", "query=bash"]) == 0
+    assert words <= set(capsys.readouterr().out.split())
+
+
+def test_the_sweep_is_in_the_help_which_imports_nothing_heavy(tmp_path):
+    import subprocess
+    import sys
+
+    from searches import ROOT
+
+    code = (
+        "import sys; from nnlab.cli import main; main(['--help']); "
+        "print([m for m in ('torch', 'optuna', 'hydra', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "sweep" in done.stdout and done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_as_a_process_warnings_are_errors_and_nothing_is_said_on_stderr(tmp_path):
+    done = nnlab(tmp_path, "sweep", *IRIS, "trials=20", "hydra.run.dir=s")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "to repeat it" in done.stdout and "sweep folder       s" in done.stdout
