@@ -13,6 +13,7 @@ from nnlab.commands import folders, front_door, train, variants
 from nnlab.errors import UserError
 
 MAY_DIFFER = {"trials", "resume", "plan", "report"}  # settings that a sweep may go on with changed
+SLOW = 100  # trials, for a Gaussian process
 OF_SEARCH = ("trials", "sampler", "pruner", "objective", "direction", "batch", "rows", "distinct")
 
 
@@ -53,6 +54,7 @@ def read(args: Namespace) -> Asked:
     from nnlab.search.settings import Search
 
     resumed, about, before = variants.value_of("resume", args), {}, None
+    refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
         variants.go_on(args, about)
@@ -101,9 +103,6 @@ def prepared(asked: Asked):
             "nothing to search: give a key several values, 'optimizer.lr=tag(log,interval(1e-4,1e-1))', or "
             "take a space, space=default"
         )
-    if asked.settings["refine"]:
-        asked.variants.space = _refined(asked)
-        asked.settings["space"] = {k: str(d) for k, d in asked.variants.space.domains.items()}
     if asked.settings["storage"]:
         available(asked.settings["storage"])
 
@@ -115,22 +114,22 @@ def prepared(asked: Asked):
     return sweep
 
 
-def _refined(asked: Asked):
-    """The space around the best trials of another sweep."""
+def refine_first(args: Namespace) -> None:
+    """With `refine=`: this command line becomes that of the sweep to refine, on ranges around its best."""
     from nnlab.records.sweep_folder import begun
     from nnlab.search.ledger import Ledger
     from nnlab.search.refine import refined
+    from nnlab.search.settings import Search
 
-    folder = Path(asked.settings["refine"])
-    about, before = begun(folder)
+    folder = variants.value_of("refine", args)
+    if folder is None:
+        return
+    about, before = begun(Path(folder))
     other = variants.of_folder(about)
-    ledger = Ledger(folder, before["storage"], about["study"], about["id"], asked.search.signs, True)
-    space, grid = other.space, asked.search.sampler.name == "grid"
-    missing = [key for key in space.domains if not asked.variants.knows(key)]
-    if missing:
-        raise UserError(f"refine = {folder}: it searched {missing[0]}, which these settings do not have")
-    narrowed = refined(space, ledger.trials(), asked.search.signs, grid)
-    return replace(narrowed, has=asked.variants.has)
+    signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
+    ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
+    grid = (variants.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
+    variants.search_around(args, about, refined(other.space, ledger.trials(), signs, grid))
 
 
 def show_plan(sweep, asked: Asked) -> int:
@@ -143,16 +142,16 @@ def show_plan(sweep, asked: Asked) -> int:
 
 
 def title(sweep) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 64 trials by tpe"""
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: tpe, for the least val_loss"""
     from nnlab.records.run import titled
 
-    e, s = sweep.first.experiment, sweep.search
+    e, s, space = sweep.first.experiment, sweep.search, sweep.space
+    searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
     how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
-    goals = [
-        f"{'least' if sign > 0 else 'largest'} {name}"
-        for sign, name in zip(s.signs, s.objectives, strict=True)
-    ]
-    return f"{titled(e, sweep.library.datasets[e.data])}: {how}, for the {' and the '.join(goals)}"
+    words = zip(s.signs, s.objectives, strict=True)
+    goals = [f"{'least' if sign > 0 else 'largest'} {name}" for sign, name in words]
+    about = titled(e, sweep.library.datasets[e.data], searched)
+    return f"{about}: {how}, for the {' and the '.join(goals)}"
 
 
 def space_lines(sweep) -> list[str]:
@@ -161,7 +160,13 @@ def space_lines(sweep) -> list[str]:
     width = max(map(len, space.domains))
     lines = [f"  {key:<{width}}  {domain}" for key, domain in space.domains.items()]
     if sampler.name == "grid":
-        lines.append(f"  {space.count(sampler.points)} cells in the grid")
+        count = space.count(sampler.points)
+        some = f", of which the first {sweep.count} are trained" if sweep.count < count else ""
+        lines.append(f"  {count} cells in the grid{some}")
+    if sampler.name == "gp" and sweep.count > SLOW:
+        lines.append(
+            f"  sampler=gp takes half a second a trial after {SLOW}, and longer and longer: tpe is quick"
+        )
     return lines
 
 
@@ -178,18 +183,29 @@ class Search:
         path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
         with SweepFolder(path) as self.folder:
             self._open(path)
-            return self._run()
+            try:
+                return self._run()
+            except KeyboardInterrupt:
+                again = shlex.join(["nnlab", "sweep", f"resume={path}"])
+                print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
+                return 130
 
     def _run(self) -> int:
         from nnlab.records.sweep_console import SweepConsole, plan_lines
+        from nnlab.search.plan import available_memory, refuse_too_large
         from nnlab.search.sweep import Hopeless
 
         sweep, s = self.sweep, self.sweep.search
         e = sweep.first.experiment
         task = sweep.library.datasets[e.data].task
         with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
-            before = [f"  going on after {len(sweep.trials)} trials"] if self.asked.resumed else []
-            self.console.start([title(sweep), *space_lines(sweep), *before, *plan_lines(sweep.plan())])
+            told, lines = len(sweep.trials), [title(sweep), *space_lines(sweep)]
+            lines += [f"  {told} trials are there already"] if self.asked.resumed else []
+            if told < sweep.count:
+                plan = sweep.plan()
+                refuse_too_large(plan, available_memory())
+                lines += plan_lines(plan)
+            self.console.start(lines)
             hopeless = ""
             try:
                 self._search()

@@ -152,11 +152,24 @@ def value_of(key: str, args: Namespace) -> str | None:
 
 def go_on(args: Namespace, about: dict) -> None:
     """Put the words that a sweep began with before those of this command line, which go before them."""
-    given = {word.partition("=")[0].lstrip("+") for word in args.overrides}
-    before = [str(word) for word in about["words"] if word.partition("=")[0].lstrip("+") not in given]
+    given = {_key(word) for word in args.overrides}
+    before = [str(word) for word in about["words"] if _key(word) not in given]
     args.overrides = before + args.overrides
     args.config_dir = args.config_dir or about.get("config_dir")
     args.config_name = args.config_name or about.get("config_name")
+
+
+def search_around(args: Namespace, about: dict, space: Space) -> None:
+    """The words of another sweep, on this space; those of this command line go before them."""
+    given = [word for word in args.overrides if _key(word) != "refine"]
+    args.overrides = given
+    go_on(args, about)
+    own = {_key(word) for word in given}
+    gone = {"resume", "refine", "space", "study", *(of_folder(about).space.domains.keys() - own)}
+    kept = [word for word in args.overrides if _key(word) not in gone and not word.startswith("hydra.")]
+    kept += [word for word in given if word.startswith("hydra.")]
+    around = [grammar.searched(key, domain) for key, domain in space.domains.items() if key not in own]
+    args.overrides = kept + around
 
 
 def of_folder(about: dict) -> Variants:
@@ -164,6 +177,10 @@ def of_folder(about: dict) -> Variants:
     args = Namespace(overrides=[], config_dir=None, config_name=None, multirun=False)
     go_on(args, about)
     return read(args)
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+")
 
 
 def flat(tree: dict, prefix: str = "") -> dict:
