@@ -52,6 +52,15 @@ class Artist:
             self._process.start()
             there.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._process:
+            self._pipe.close()
+            self._process.terminate()
+            self._process.join()
+
     def begin(self, path: Path, story: Story) -> None:
         """Begin to draw; None, rather than a path, only asks for the importances."""
         self._work = path, story
@@ -66,7 +75,6 @@ class Artist:
             found = self._pipe.recv()
         except EOFError:
             found = RuntimeError("the process that drew the report was killed")
-        self._process.join()
         if isinstance(found, Exception):
             raise found
         return found
