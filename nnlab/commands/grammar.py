@@ -1,5 +1,6 @@
 """Hydra's grammar of several values, as domains of a search: choice, range, interval, tag, a,b,c."""
 
+import re
 from decimal import Decimal
 from math import ceil
 
@@ -100,17 +101,22 @@ def _written(value) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{k}:{_written(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return value if _is_plain_word(value) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return value if _is_plain_word(value) else _quoted(value)
     return repr(value)
 
 
+def _quoted(text: str) -> str:
+    """In quotes; as Hydra has it, a backslash is one, unless it stands before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
+
+
 def _is_plain_word(text: str) -> bool:
-    """Whether Hydra reads the word as itself, and not as a number, null, or a list."""
+    """Whether Hydra reads the word as itself, and not as nothing, a number, null, or a list."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
         read = OverridesParser.create().parse_override(f"key={text}")
-        return not read.is_sweep_override() and read.value() == text
+        return text != "" and not read.is_sweep_override() and read.value() == text
     except HydraException:
         return False

@@ -14,7 +14,7 @@ of the trials with that choice.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -91,11 +91,11 @@ class Interval:
     def value(self, label):
         return label
 
-    def points(self, count: int | None) -> tuple | None:
+    def points(self, count: int | None) -> Sequence | None:
         """`count` of its numbers, evenly spread, both ends included; all if whole; None if uncountable."""
         count = self.laid or count
         if count is None:
-            return tuple(range(self.low, self.high + 1)) if self.whole else None
+            return range(self.low, self.high + 1) if self.whole else None
         spaced = np.geomspace if self.log else np.linspace
         points = spaced(self.low, self.high, count).tolist()
         points[0], points[-1] = self.low, self.high  # geomspace rounds
@@ -121,6 +121,11 @@ class Steps:
     def __post_init__(self):
         if self.count < 1:
             raise UserError("a range that ends before it starts is empty")
+        if self.count > MANY:
+            raise UserError(
+                f"a range of {self.count:,} numbers is too long, allowed are {MANY:,}: write interval(...), "
+                f"or int(interval(...))"
+            )
 
     @cached_property
     def labels(self) -> tuple:
