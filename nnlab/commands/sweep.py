@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnlab.commands import front_door, train, variants
+from nnlab.commands import earlier, front_door, train, variants
 from nnlab.errors import UserError
 
 MAY_DIFFER = {"trials", "resume", "plan", "report"}  # settings that a sweep may go on with changed
@@ -54,11 +54,11 @@ def read(args: Namespace) -> Asked:
     from nnlab.records.sweep_folder import begun
     from nnlab.search.settings import Search
 
-    resumed, about, before = variants.value_of("resume", args), {}, None
+    resumed, about, before = earlier.value_of("resume", args), {}, None
     refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
-        variants.go_on(args, about)
+        earlier.go_on(args, about)
     found = variants.read(args)
     settings = found.cell.settings | {"space": found.texts}
     if before is not None:
@@ -72,7 +72,7 @@ def read(args: Namespace) -> Asked:
 
 def _refuse_another(before: dict, now: dict) -> None:
     """A sweep goes on with the settings that it began with, but for the number of trials."""
-    old, new = ({k: v for k, v in variants.flat(s).items()} for s in (before, now))
+    old, new = ({k: v for k, v in earlier.flat(s).items()} for s in (before, now))
     for key in [*old, *(key for key in new if key not in old)]:
         if key.split(".")[0] not in MAY_DIFFER and old.get(key) != new.get(key):
             was, is_ = (f"{s[key]}" if key in s else "not there" for s in (old, new))
@@ -128,15 +128,16 @@ def refine_first(args: Namespace) -> None:
     from nnlab.search.refine import refined
     from nnlab.search.settings import Search
 
-    folder = variants.value_of("refine", args)
+    folder = earlier.value_of("refine", args)
     if folder is None:
         return
     about, before = begun(Path(folder))
     other = variants.of_folder(about)
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
     ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
-    grid = (variants.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
-    variants.search_around(args, about, refined(other.space, ledger.trials(), signs, grid))
+    grid = (earlier.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
+    narrowed = refined(other.space, ledger.trials(), signs, grid)
+    earlier.search_around(args, about, narrowed, set(other.space.domains))
 
 
 def show_plan(sweep, plan) -> int:
