@@ -39,6 +39,9 @@ _HOMES = {
         "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay", "simulate",
     ),
     "nnlab.stopping": ("Patience", "Stopping"),
+    "nnlab.search.settings": ("Search",),
+    "nnlab.search.space": ("Choice", "Interval", "Space", "Steps"),
+    "nnlab.search.sweep": ("Sweep",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*_HOME_OF, "__version__"]

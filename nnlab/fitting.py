@@ -8,16 +8,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+import torch
 
 from nnlab.engine import train
 from nnlab.experiment import Experiment, Row
 from nnlab.library import Library, device, threads_for
 from nnlab.results import Record, Result
+from nnlab.stacks import stacks
 from nnlab.workers import NO_RUNGS, Rungs, side_by_side
-
-CACHE = 2**22  # parameters in a stack
-MOST = 64  # rows in a stack
-WORTH_A_PROCESS = 2e9  # parameters x examples seen: a few tenths of a second; a fork takes 0.03 s
 
 
 class Fit:
@@ -71,7 +69,8 @@ class Fit:
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
         rows = self.rows if rows is None else rows
-        return stacks(rows, self.datasets, self.threads if self.on_cpu else 1, self.most)
+        free = None if self.on_cpu else torch.cuda.mem_get_info(device(rows[0].experiment.device))[0]
+        return stacks(rows, self.datasets, self.threads if self.on_cpu else 1, self.most, free)
 
     def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
         shares, processes = self.stacks(rows), self.threads if self.on_cpu else 1
@@ -89,24 +88,3 @@ def fit(*experiments: Experiment) -> Fit:
     for record in fit(Experiment(epochs=3)): print(record.epoch, record.val_loss)
     """
     return Fit(list(experiments))
-
-
-def stacks(rows: list[Row], datasets, processes: int = 1, asked="auto") -> list[list[Row]]:
-    """Rows of one structure together, in as many stacks as there are processes if that pays.
-
-    A stack's matrices should stay in cache: at most 64 rows, fewer if they are large, or as many as `asked`
-    for. How rows are divided changes how long they take, and nothing else.
-    """
-    groups = {}
-    for row in rows:
-        groups.setdefault(row.structure, []).append(row)
-    divided = []
-    for group in groups.values():
-        e, seen = group[0].experiment, len(group) * len(group[0].fold.train)
-        _, _, size = e.model.graph(*datasets[e.data].sizes).layout()
-        most = max(1, min(MOST, CACHE // size)) if asked == "auto" else asked
-        if asked == "auto" and size * seen * e.epochs > WORTH_A_PROCESS:
-            most = min(most, -(-len(group) // processes))
-        count = -(-len(group) // most)
-        divided += [group[i::count] for i in range(count)]
-    return divided

@@ -145,12 +145,15 @@ def has_default_of(base: Base) -> overrides.HasDefault:
 
 
 def options_of(loader: ConfigLoader) -> overrides.Options:
+    # Asked through the loader itself, each question would copy everything that was loaded so far.
+    names = loader.repository.get_group_options
+
     @cache
     def options(group: str) -> list[str]:
         try:
-            folders = loader.get_group_options(group, ObjectType.GROUP)
+            folders = names(group, ObjectType.GROUP)
             below = [f"{folder}/{name}" for folder in folders for name in options(f"{group}/{folder}")]
-            return loader.get_group_options(group) + below
+            return names(group, ObjectType.CONFIG) + below
         except OSError:  # a word too long for the name of a file
             return []
 

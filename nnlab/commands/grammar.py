@@ -50,6 +50,19 @@ def word(key: str, value) -> str:
     return f"{key}={_written(value)}"
 
 
+def searched(key: str, domain: Domain) -> str:
+    """`KEY=VALUES`: the word that lets the key be what the domain says."""
+    if isinstance(domain, Choice):
+        return f"{key}={','.join(map(_written, domain.values))}"
+    if isinstance(domain, Steps):
+        stop = Decimal(str(domain.labels[-1])) + Decimal(str(domain.step))  # a range is without its end
+        return f"{key}=range({domain.start!r},{stop},{domain.step!r})"
+    inner = f"interval({domain.low!r},{domain.high!r})"
+    inner = f"int({inner})" if domain.whole else inner
+    tags = ["log"] * domain.log + [f"points{domain.laid}"] * (domain.laid is not None)
+    return f"{key}=tag({','.join(tags)},{inner})" if tags else f"{key}={inner}"
+
+
 def _range(sweep: RangeSweep) -> Domain:
     """As in Python and in Hydra, without its end; with tag(log, ...) of whole numbers in steps of 1."""
     log, _ = _tags(sweep, ("log",))

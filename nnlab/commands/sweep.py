@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
 from argparse import Namespace
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnlab.commands import folders, front_door, train, variants
+from nnlab.commands import earlier, front_door, train, variants
 from nnlab.errors import UserError
 
 MAY_DIFFER = {"trials", "resume", "plan", "report"}  # settings that a sweep may go on with changed
@@ -33,18 +31,22 @@ class Asked:
 
 def act(args: Namespace) -> int:
     """Search; 1 if no trial was trained to its end."""
-    artist = None
+    from nnlab.records.report import Artist
+
     with front_door.one_sentence():
         asked = read(args)
-    if asked.settings["report"] is True and not asked.settings["plan"]:
-        from nnlab.records.report import Artist
+    settings = asked.settings
+    with ExitStack() as until_the_end:
+        artist = None
+        if settings["report"] and not settings["plan"]:  # it imports plotly while this process imports torch
+            artist = until_the_end.enter_context(Artist())
+        with front_door.advice("sweep"):
+            sweep, plan = prepared(asked)
+        if settings["plan"]:
+            return show_plan(sweep, plan)
+        from nnlab.commands.running import Running
 
-        artist = Artist()  # it imports plotly while this process imports torch
-    with front_door.advice("sweep"):
-        sweep = prepared(asked)
-    if asked.settings["plan"]:
-        return show_plan(sweep, asked)
-    return Search(sweep, asked, args, artist).run()
+        return Running(sweep, asked, args, artist).run()
 
 
 def read(args: Namespace) -> Asked:
@@ -52,10 +54,11 @@ def read(args: Namespace) -> Asked:
     from nnlab.records.sweep_folder import begun
     from nnlab.search.settings import Search
 
-    resumed, about, before = variants.value_of("resume", args), {}, None
+    resumed, about, before = earlier.value_of("resume", args), {}, None
+    refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
-        variants.go_on(args, about)
+        earlier.go_on(args, about)
     found = variants.read(args)
     settings = found.cell.settings | {"space": found.texts}
     if before is not None:
@@ -69,7 +72,7 @@ def read(args: Namespace) -> Asked:
 
 def _refuse_another(before: dict, now: dict) -> None:
     """A sweep goes on with the settings that it began with, but for the number of trials."""
-    old, new = ({k: v for k, v in variants.flat(s).items()} for s in (before, now))
+    old, new = ({k: v for k, v in earlier.flat(s).items()} for s in (before, now))
     for key in [*old, *(key for key in new if key not in old)]:
         if key.split(".")[0] not in MAY_DIFFER and old.get(key) != new.get(key):
             was, is_ = (f"{s[key]}" if key in s else "not there" for s in (old, new))
@@ -91,9 +94,13 @@ def _check_own(settings: dict) -> None:
 
 
 def prepared(asked: Asked):
-    """The sweep, not begun: its data loaded, its space checked from end to end. Raises `UserError`."""
+    """The sweep, not begun, its data loaded and its space checked from end to end; and its plan.
+
+    Raises `UserError`.
+    """
     from nnlab.experiment import Experiment
     from nnlab.search.ledger import available
+    from nnlab.search.plan import available_memory, refuse_too_large
     from nnlab.search.sweep import Sweep
 
     if not asked.variants.space.domains:
@@ -101,9 +108,6 @@ def prepared(asked: Asked):
             "nothing to search: give a key several values, 'optimizer.lr=tag(log,interval(1e-4,1e-1))', or "
             "take a space, space=default"
         )
-    if asked.settings["refine"]:
-        asked.variants.space = _refined(asked)
-        asked.settings["space"] = {k: str(d) for k, d in asked.variants.space.domains.items()}
     if asked.settings["storage"]:
         available(asked.settings["storage"])
 
@@ -112,218 +116,35 @@ def prepared(asked: Asked):
 
     sweep = Sweep(asked.variants.space, asked.search, experiment_of)
     sweep.check_ends()
-    return sweep
+    plan = sweep.plan()
+    refuse_too_large(plan, available_memory())
+    return sweep, plan
 
 
-def _refined(asked: Asked):
-    """The space around the best trials of another sweep."""
+def refine_first(args: Namespace) -> None:
+    """With `refine=`: this command line becomes that of the sweep to refine, on ranges around its best."""
     from nnlab.records.sweep_folder import begun
     from nnlab.search.ledger import Ledger
     from nnlab.search.refine import refined
+    from nnlab.search.settings import Search
 
-    folder = Path(asked.settings["refine"])
-    about, before = begun(folder)
+    folder = earlier.value_of("refine", args)
+    if folder is None:
+        return
+    about, before = begun(Path(folder))
     other = variants.of_folder(about)
-    ledger = Ledger(folder, before["storage"], about["study"], about["id"], asked.search.signs, True)
-    space, grid = other.space, asked.search.sampler.name == "grid"
-    missing = [key for key in space.domains if not asked.variants.knows(key)]
-    if missing:
-        raise UserError(f"refine = {folder}: it searched {missing[0]}, which these settings do not have")
-    narrowed = refined(space, ledger.trials(), asked.search.signs, grid)
-    return replace(narrowed, has=asked.variants.has)
+    signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
+    ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
+    grid = (earlier.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
+    narrowed = refined(other.space, ledger.trials(), signs, grid)
+    earlier.search_around(args, about, narrowed, set(other.space.domains))
 
 
-def show_plan(sweep, asked: Asked) -> int:
+def show_plan(sweep, plan) -> int:
+    from nnlab.commands.running import space_lines, sweep_title
     from nnlab.records.sweep_console import plan_lines
 
-    print(title(sweep))
-    for line in [*space_lines(sweep), *plan_lines(sweep.plan())]:
+    print(sweep_title(sweep))
+    for line in [*space_lines(sweep), *plan_lines(plan)]:
         print(line)
     return 0
-
-
-def title(sweep) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 64 trials by tpe"""
-    from nnlab.records.run import titled
-
-    e, s = sweep.first.experiment, sweep.search
-    how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
-    goals = [
-        f"{'least' if sign > 0 else 'largest'} {name}"
-        for sign, name in zip(s.signs, s.objectives, strict=True)
-    ]
-    return f"{titled(e, sweep.library.datasets[e.data])}: {how}, for the {' and the '.join(goals)}"
-
-
-def space_lines(sweep) -> list[str]:
-    """A line for each parameter; of a grid, how many cells there are."""
-    space, sampler = sweep.space, sweep.search.sampler
-    width = max(map(len, space.domains))
-    lines = [f"  {key:<{width}}  {domain}" for key, domain in space.domains.items()]
-    if sampler.name == "grid":
-        lines.append(f"  {space.count(sampler.points)} cells in the grid")
-    return lines
-
-
-class Search:
-    """A sweep under way: its folder, who writes and shows, the winner, the report."""
-
-    def __init__(self, sweep, asked: Asked, args: Namespace, artist):
-        self.sweep, self.asked, self.args, self.artist = sweep, asked, args, artist
-        self.command = asked.variants.cell.command
-
-    def run(self) -> int:
-        from nnlab.records.sweep_folder import SweepFolder
-
-        path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
-        with SweepFolder(path) as self.folder:
-            self._open(path)
-            return self._run()
-
-    def _run(self) -> int:
-        from nnlab.records.sweep_console import SweepConsole, plan_lines
-        from nnlab.search.sweep import Hopeless
-
-        sweep, s = self.sweep, self.sweep.search
-        e = sweep.first.experiment
-        task = sweep.library.datasets[e.data].task
-        with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
-            before = [f"  going on after {len(sweep.trials)} trials"] if self.asked.resumed else []
-            self.console.start([title(sweep), *space_lines(sweep), *before, *plan_lines(sweep.plan())])
-            hopeless = ""
-            try:
-                self._search()
-            except Hopeless as wrong:
-                hopeless = str(wrong)
-            lines = self._end(hopeless)
-            self.console.close(lines)
-        if hopeless:
-            print(f"nnlab sweep: {hopeless}", file=sys.stderr)
-        return int(not self.winners)
-
-    def _open(self, path: Path) -> None:
-        """Begin to write in the folder, new or that of the sweep to go on with: the ledger, the board."""
-        from nnlab.records.sweep_board import SweepBoard
-        from nnlab.records.sweep_folder import read_curves
-        from nnlab.search.ledger import Ledger
-
-        asked, sweep = self.asked, self.sweep
-        cell = asked.variants.cell
-        self.path, self.about = path, asked.about
-        url, name = asked.settings["storage"], asked.settings["study"]
-        if not asked.resumed:
-            known = {
-                "words": self.args.overrides, "config_dir": self.args.config_dir,
-                "config_name": self.args.config_name, "batch": sweep.size,
-                "study": self.path.name if name == "auto" else name,
-            }  # fmt: skip
-            folders.describe(self.path, cell.composed)
-            self.about = self.folder.start(asked.settings, self.command, known)
-        ledger = Ledger(
-            self.path, url, self.about["study"], self.about["id"], sweep.search.signs, bool(asked.resumed)
-        )
-        sweep.go_on_from(ledger)
-        self.keys = list(sweep.space.domains)
-        self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count)
-        self.folder.trials(sweep.trials, self.keys, sweep.search.objectives)
-        self.curves = read_curves(self.path)
-
-    def _search(self) -> None:
-        from nnlab.results import Record
-        from nnlab.search.sweep import Chosen
-
-        for event in self.sweep:
-            if isinstance(event, Record):
-                self.console.record(event)
-            elif isinstance(event, Chosen):
-                self.console.chosen(event.batch)
-            elif event.written:
-                self.folder.told(event.trials, self.keys, self.sweep.search.objectives)
-                self.board.told(event.trials, self.curves)
-                self.console.told(event.trials)
-            else:  # about to be: curves are on disk before their trials count as told
-                fresh = {t.number: event.batch.curves_of(t.number) for t in event.trials if t.epochs}
-                self.folder.curves(fresh)
-                self.curves |= fresh
-
-    def _end(self, hopeless: str) -> list[str]:
-        """The winner's own run, the report and all that comes last; what to print."""
-        from nnlab.search.trial import best
-
-        sweep = self.sweep
-        self.winners = best(sweep.trials, sweep.search.signs)[:1]
-        again = self.train_line(self.winners[0]) if self.winners else ""
-        if self.artist:
-            self.artist.begin(self.path / "report.html", self._story(again))
-        test = self._train_winner(again) if self.winners else {}
-        self.board.close(sweep.trials, self.curves)
-        importances = self.artist.end() if self.artist else {}
-        self._write_end(importances, test, again, hopeless)
-        return self._results(importances, test, again)
-
-    def train_line(self, trial) -> str:
-        """The `nnlab train` line that is this trial."""
-        v = self.asked.variants
-        return shlex.join([*v.repeat, *v.words(trial.params)])
-
-    def _train_winner(self, command: str) -> dict:
-        """The winner by itself, as its line would train it, into best/: the test set is used here, once."""
-        from nnlab.experiment import Experiment
-        from nnlab.fitting import Fit
-        from nnlab.records.run import Run
-
-        trial, v = self.winners[0], self.asked.variants
-        settings = v.settings(trial.params)
-        fit = Fit([Experiment.from_config(train.of_experiment(settings))], self.sweep.library)
-        aside, best = self.path / ".best", self.path / "best"
-        shutil.rmtree(aside, ignore_errors=True)
-        with Run(train.order(fit, aside, settings, command), fit) as run:
-            for record in fit:
-                run.record(record)
-            summary = run.close()
-        shutil.rmtree(best, ignore_errors=True)
-        aside.rename(best)
-        return summary["metrics"]
-
-    def _story(self, again: str):
-        from nnlab.records.report import Story
-
-        sweep, s = self.sweep, self.sweep.search
-        lines = [self.command, *([again] if again else [])]
-        return Story(
-            title(sweep), lines, sweep.trials, sweep.chooser.distributions, s.signs, s.objectives, self.curves
-        )
-
-    def _write_end(self, importances: dict, test: dict, again: str, hopeless: str) -> None:
-        seconds, counts = self.sweep.seconds, self.console.counts()
-        winner = self.winners[0] if self.winners else None
-        self.folder.about(
-            self.about
-            | {
-                "trials": counts,
-                "ended": hopeless or "the space has no further trial" if self.sweep.exhausted else "complete",
-                "best": {
-                    "trial": winner.number, "values": winner.values, "spread": winner.spread,
-                    "params": winner.params, "command": again,
-                } if winner else None,
-                "test": {name: m for name, m in test.items() if name.startswith("test_")},
-                "importances": importances,
-                "seconds": {
-                    "total": front_door.seconds_of_process(), "training": seconds.training,
-                    "search": seconds.search,
-                },
-            }
-        )  # fmt: skip
-
-    def _results(self, importances: dict, test: dict, again: str) -> list[str]:
-        from nnlab.records.sweep_console import test_lines
-
-        lines = [*self.console.table(), ""]
-        if importances:
-            shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
-            lines += [f"  importance         {shares}"]
-        lines += test_lines(test, self.console.task)
-        lines += [f"  to repeat it       {again}", ""] if again else []
-        lines += [f"  sweep folder       {self.path}"]
-        lines += [f"  report             {self.path / 'report.html'}"] if self.artist else []
-        return lines

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.commands import composing, grammar, mistakes, overrides
+from nnlab.commands import composing, earlier, grammar, mistakes, overrides
 from nnlab.commands.composing import Base, Cell
 from nnlab.errors import UserError, nearest
 from nnlab.search.space import Space
@@ -141,38 +141,11 @@ def read(args: Namespace) -> Variants:
     return found
 
 
-def value_of(key: str, args: Namespace) -> str | None:
-    """The text that the command line gives to a key of its own, if it does."""
-    for word in args.overrides:
-        name, _, text = word.partition("=")
-        if name.lstrip("+") == key and text not in ("", "null"):
-            return text.strip("'\"")
-    return None
-
-
-def go_on(args: Namespace, about: dict) -> None:
-    """Put the words that a sweep began with before those of this command line, which go before them."""
-    given = {word.partition("=")[0].lstrip("+") for word in args.overrides}
-    before = [str(word) for word in about["words"] if word.partition("=")[0].lstrip("+") not in given]
-    args.overrides = before + args.overrides
-    args.config_dir = args.config_dir or about.get("config_dir")
-    args.config_name = args.config_name or about.get("config_name")
-
-
 def of_folder(about: dict) -> Variants:
     """The command line with which another sweep began, read again."""
     args = Namespace(overrides=[], config_dir=None, config_name=None, multirun=False)
-    go_on(args, about)
+    earlier.go_on(args, about)
     return read(args)
-
-
-def flat(tree: dict, prefix: str = "") -> dict:
-    """Nested settings by their dotted keys."""
-    found = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return found
 
 
 def fixed_words(args: Namespace) -> Namespace:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from nnlab.records.run_folder import replacing
 from nnlab.search.choosing import frozen, quiet
-from nnlab.search.trial import FAILED, Trial, best
+from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 
 REPORT = "report.html"
 CURVES, LISTED = 10, 200  # trials whose curves are drawn; trials in the table
+ENOUGH = 10  # complete trials from which an importance says something
 PLAIN = {"template": "plotly_white", "font": {"family": "system-ui, sans-serif", "size": 13}}
 
 
@@ -51,6 +52,15 @@ class Artist:
             self._process.start()
             there.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._process:
+            self._pipe.close()
+            self._process.terminate()
+            self._process.join()
+
     def begin(self, path: Path, story: Story) -> None:
         """Begin to draw; None, rather than a path, only asks for the importances."""
         self._work = path, story
@@ -65,7 +75,6 @@ class Artist:
             found = self._pipe.recv()
         except EOFError:
             found = RuntimeError("the process that drew the report was killed")
-        self._process.join()
         if isinstance(found, Exception):
             raise found
         return found
@@ -75,6 +84,9 @@ def _draw_in_time(pipe, parents_end) -> None:
     """The artist's process: import, wait for the story, draw it, send what was found."""
     parents_end.close()
     try:
+        # Optuna imports these for figures and importances of other kinds, and does without if it must.
+        for unused in ("sklearn", "matplotlib"):
+            sys.modules.setdefault(unused, None)
         with quiet():
             for name in ("optuna.importance", "optuna.visualization", "plotly.graph_objects"):
                 import_module(name)
@@ -148,6 +160,8 @@ def _importances(study, story: Story) -> dict[str, float]:
     that every complete trial has. Nothing where there are too few trials to say."""
     from optuna.importance import get_param_importances
 
+    if sum(t.state == COMPLETE for t in story.trials) < ENOUGH:
+        return {}
     target = {"target": lambda t: t.values[0]} if len(story.signs) > 1 else {}
     try:
         found = get_param_importances(study, **target)

@@ -91,9 +91,14 @@ def title(e: Experiment, fit: Fit, rows: int) -> str:
     return f"{titled(e, fit.datasets[e.data])}: {rows} row{'s' * (rows > 1)}"
 
 
-def titled(e: Experiment, dataset) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam"""
+def titled(e: Experiment, dataset, searched=()) -> str:
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
     kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
     examples, (inputs, outputs) = len(dataset.x), dataset.sizes
     sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
-    return f"{e.data.name} ({examples} x {inputs}, {kind}), {e.model.name} {sizes}, {e.optimizer.name}"
+    parts = {
+        "data": f"{e.data.name} ({examples} x {inputs}, {kind})",
+        "model": f"{e.model.name} {sizes}",
+        "optimizer": e.optimizer.name,
+    }
+    return ", ".join(said for group, said in parts.items() if group not in searched)

@@ -120,14 +120,14 @@ def _row(r) -> dict:
     return {key: getattr(r, key) for key in keys}
 
 
-def _plain(value):
+def plain(value):
     """The same as JSON knows it: no numpy, no tuples, None for NaN and the infinities."""
     if isinstance(value, dict):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return _finite(value)
 
 
@@ -138,7 +138,7 @@ def _finite(value):
 def write_json(path: Path, value) -> None:
     """Write a file of JSON, which appears complete or not at all; NaN and the infinities are null."""
     with replacing(path) as aside:
-        text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
         aside.write_text(text + "\n", encoding="utf-8")
 
 

@@ -53,7 +53,8 @@ class SweepBoard:
         hparams = {key: trial.params.get(key) for key in self.keys}
         file.start_session(hparams)
         for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
-            file.scalars(epoch, {TAGS.get(name, name): x for name, x in zip(curves, values, strict=True)})
+            numbers = [math.nan if value is None else value for value in values]
+            file.scalars(epoch, dict(zip((TAGS.get(name, name) for name in curves), numbers, strict=True)))
         objectives = [f"objective/{name}" for name in self.search.objectives]
         if trial.values:
             file.scalars(trial.epochs, dict(zip(objectives, trial.values, strict=True)))

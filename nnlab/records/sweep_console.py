@@ -132,9 +132,10 @@ def plan_lines(plan: Plan) -> list[str]:
     count = sum(n for n, _, _ in plan.stacks)
     parameters = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
     in_each = f"{rows[0]}" + (f" to {rows[-1]}" if len(rows) > 1 else "")
+    stacks = f"{count} stack{'s' * (count > 1)} of {in_each} rows"
     return [
         f"  {plan.trials} trials, {plan.rows} rows, in batches of {min(plan.batch, plan.trials)} trials",
-        f"  {count} stacks in a batch, of {in_each} rows, each row of {parameters} parameters",
+        f"  a batch is {stacks}, each row of {parameters} parameters",
         f"  memory {in_bytes(plan.memory)}, time about {duration(plan.seconds)}",
         "",
     ]

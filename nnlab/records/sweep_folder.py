@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 from nnlab.errors import UserError
-from nnlab.records.run_folder import open_to_append, replacing, write_json
+from nnlab.records.run_folder import open_to_append, plain, replacing, write_json
 
 SWEEP, CURVES, TRIALS = "sweep.json", "curves.jsonl", "trials.csv"
 
@@ -56,7 +56,8 @@ class SweepFolder:
     def curves(self, lines: dict[int, dict[str, list[float]]]) -> None:
         """Append the curves of trials about to be told; of a trial that is there twice the last counts."""
         with open_to_append(self.path / CURVES) as file:
-            text = [json.dumps({"trial": n, **curves}) + "\n" for n, curves in lines.items()]
+            each = [plain({"trial": n, **curves}) for n, curves in lines.items()]
+            text = [json.dumps(line, allow_nan=False) + "\n" for line in each]
             file.write("".join(text).encode())
 
     def trials(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
@@ -91,7 +92,7 @@ def begun(path: Path) -> tuple[dict, dict]:
 
 
 def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
-    """The curves of every trial, by number."""
+    """The curves of every trial, by number; None where they were not finite."""
     file = path / CURVES
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     found = {}

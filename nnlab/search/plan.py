@@ -14,9 +14,10 @@ from nnlab.engine import computing
 from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.search.training import Batch
+from nnlab.stacks import memory, parameters
 
 CALLS = 30  # of torch in a step
-COPIES = 7  # of theta: itself, gradient, scratch, the best, the previous epoch's, and some room
+EPOCH, BATCH = 2e-3, 0.1  # seconds: of a stack's epoch beside its steps, of a batch beside its epochs
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,22 @@ class Plan:
 
 
 def plan(batch: Batch, count: int, size: int) -> Plan:
-    """The plan of a sweep of `count` trials whose first batch of `size` is this one."""
-    stacks = batch.fit.stacks()
-    sizes = [(len(rows), _size(rows[0], batch)) for rows in stacks]
-    counted = [(n, k, p) for (k, p), n in sorted(Counter(sizes).items(), reverse=True)]
-    trained = max(1, len(batch.trained))
+    """The plan of `count` trials in batches of `size`, of which the first is this one."""
+    stacks, datasets = batch.fit.stacks(), batch.fit.datasets
+    sizes = Counter((len(rows), parameters(rows[0], datasets)) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
-    seconds = sum(_seconds(rows, p, batch) for rows, (_, p) in zip(stacks, sizes, strict=True)) / processes
-    at_once = sizes if batch.rungs else sorted(sizes, key=lambda s: -s[0] * s[1])[:processes]
-    memory = sum(_memory(k, p, rows[0], batch) for (k, p), rows in zip(at_once, stacks, strict=False))
-    data = sum(d.x.nbytes for d in batch.fit.datasets.values())
+    seconds = BATCH + sum(_seconds(rows, datasets) for rows in stacks) / processes * _kept(batch)
+    takes = sorted((memory(len(rows), rows[0], datasets) for rows in stacks), reverse=True)
+    at_once = takes if batch.rungs else takes[:processes]
+    share = count / max(1, len(batch.trained))
     return Plan(
-        count, size, len(batch.fit.rows) * count // trained, counted, memory + data,
-        seconds * count / trained * _kept(batch),
-    )  # fmt: skip
+        trials=count,
+        batch=size,
+        rows=round(len(batch.fit.rows) * share),
+        stacks=[(n, k, p) for (k, p), n in sorted(sizes.items(), reverse=True)],
+        memory=sum(at_once) + sum(d.x.nbytes for d in datasets.values()),
+        seconds=seconds * share,
+    )
 
 
 def refuse_too_large(plan: Plan, available: int | None) -> None:
@@ -67,27 +70,12 @@ def available_memory() -> int | None:
         return None
 
 
-def _size(row: Row, batch: Batch) -> int:
-    dataset = batch.fit.datasets[row.experiment.data]
-    return row.experiment.graph(dataset).layout()[2]
-
-
-def _seconds(rows: list[Row], size: int, batch: Batch) -> float:
+def _seconds(rows: list[Row], datasets) -> float:
     """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, and the update."""
     row, speed = rows[0], _speed()
-    operations = len(rows) * size * (6 * row.batch + 30)
+    operations = len(rows) * parameters(row, datasets) * (6 * row.batch + 30)
     step = CALLS * speed["call"] + operations / speed["operations"]
-    return step * row.steps * max(r.experiment.epochs for r in rows)
-
-
-def _memory(rows: int, size: int, row: Row, batch: Batch) -> int:
-    """Matrices of a stack, and its activations: four for each unit and example."""
-    e = row.experiment
-    bytes_each = 8 if e.dtype == "float64" else 4
-    graph = e.graph(batch.fit.datasets[e.data])
-    units = sum(node.shape[0] for node in graph.nodes)
-    matrices = rows * size * (COPIES + len(e.optimizer.slots) * 2)
-    return bytes_each * (matrices + 4 * rows * units * max(row.batch, row.evaluated))
+    return (step * row.steps + EPOCH) * max(r.experiment.epochs for r in rows)
 
 
 def _kept(batch: Batch) -> float:

@@ -180,6 +180,8 @@ class Sweep:
         first = candidate(0, params, self.experiment_of, self.library)
         if first.wrong:
             raise UserError(first.wrong)
+        if "small_weights" in self.search.objectives and first.experiment.regularizer.small is None:
+            raise UserError("objective = small_weights: set regularizer.small, what counts as small")
         return first
 
     def _size(self) -> int:

@@ -1,0 +1,219 @@
+"""A sweep under way: who writes and shows what happens, the winner's own run, what comes last."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from nnlab.commands import folders, front_door, train
+
+SLOW = 100  # trials, for a Gaussian process
+
+
+def sweep_title(sweep) -> str:
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: tpe, for the least val_loss"""
+    from nnlab.records.run import titled
+
+    e, s, space = sweep.first.experiment, sweep.search, sweep.space
+    searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
+    how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
+    words = zip(s.signs, s.objectives, strict=True)
+    goals = [f"{'least' if sign > 0 else 'largest'} {name}" for sign, name in words]
+    about = titled(e, sweep.library.datasets[e.data], searched)
+    return f"{about}: {how}, for the {' and the '.join(goals)}"
+
+
+def space_lines(sweep) -> list[str]:
+    """A line for each parameter; of a grid, how many cells there are."""
+    space, sampler = sweep.space, sweep.search.sampler
+    width = max(map(len, space.domains))
+    lines = [f"  {key:<{width}}  {domain}" for key, domain in space.domains.items()]
+    if sampler.name == "grid":
+        count = space.count(sampler.points)
+        some = f", of which the first {sweep.count} are trained" if sweep.count < count else ""
+        lines.append(f"  {count} cells in the grid{some}")
+    if sampler.name == "gp" and sweep.count > SLOW:
+        lines.append(
+            f"  sampler=gp takes half a second a trial after {SLOW}, and longer and longer: tpe is quick"
+        )
+    return lines
+
+
+class Running:
+    """A sweep under way: its folder, who writes and shows, the winner, the report."""
+
+    def __init__(self, sweep, asked, args: Namespace, artist):
+        self.sweep, self.asked, self.args, self.artist = sweep, asked, args, artist
+        self.command = asked.variants.cell.command
+
+    def run(self) -> int:
+        from nnlab.records.sweep_folder import SweepFolder
+
+        path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
+        with SweepFolder(path) as self.folder:
+            self._open(path)
+            try:
+                return self._run()
+            except KeyboardInterrupt:
+                again = shlex.join(["nnlab", "sweep", f"resume={path}"])
+                print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
+                return 130
+
+    def _run(self) -> int:
+        from nnlab.records.sweep_console import SweepConsole, plan_lines
+        from nnlab.search.sweep import Hopeless
+
+        sweep, s = self.sweep, self.sweep.search
+        e = sweep.first.experiment
+        task = sweep.library.datasets[e.data].task
+        with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
+            told, lines = len(sweep.trials), [sweep_title(sweep), *space_lines(sweep)]
+            lines += [f"  {told} trials are there already"] if self.asked.resumed else []
+            lines += plan_lines(sweep.plan()) if told < sweep.count else []
+            self.console.start(lines)
+            hopeless = ""
+            try:
+                self._search()
+            except Hopeless as wrong:
+                hopeless = str(wrong)
+            lines = self._end(hopeless)
+            self.console.close(lines)
+        if hopeless:
+            print(f"nnlab sweep: {hopeless}", file=sys.stderr)
+        return int(not self.winners)
+
+    def _open(self, path: Path) -> None:
+        """Begin to write in the folder, new or that of the sweep to go on with: the ledger, the board."""
+        from nnlab.records.sweep_board import SweepBoard
+        from nnlab.records.sweep_folder import read_curves
+        from nnlab.search.ledger import Ledger
+
+        asked, sweep = self.asked, self.sweep
+        cell = asked.variants.cell
+        self.path, self.about = path, asked.about
+        url, name = asked.settings["storage"], asked.settings["study"]
+        if not asked.resumed:
+            known = {
+                "words": self.args.overrides, "config_dir": self.args.config_dir,
+                "config_name": self.args.config_name, "batch": sweep.size,
+                "study": self.path.name if name == "auto" else name,
+            }  # fmt: skip
+            folders.describe(self.path, cell.composed)
+            self.about = self.folder.start(asked.settings, self.command, known)
+        ledger = Ledger(
+            self.path, url, self.about["study"], self.about["id"], sweep.search.signs, bool(asked.resumed)
+        )
+        sweep.go_on_from(ledger)
+        self.keys = list(sweep.space.domains)
+        self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count)
+        self.folder.trials(sweep.trials, self.keys, sweep.search.objectives)
+        self.curves = read_curves(self.path)
+
+    def _search(self) -> None:
+        from nnlab.results import Record
+        from nnlab.search.sweep import Chosen
+
+        for event in self.sweep:
+            if isinstance(event, Record):
+                self.console.record(event)
+            elif isinstance(event, Chosen):
+                self.console.chosen(event.batch)
+            elif event.written:
+                self.folder.told(event.trials, self.keys, self.sweep.search.objectives)
+                self.board.told(event.trials, self.curves)
+                self.console.told(event.trials)
+            else:  # about to be: curves are on disk before their trials count as told
+                fresh = {t.number: event.batch.curves_of(t.number) for t in event.trials if t.epochs}
+                self.folder.curves(fresh)
+                self.curves |= fresh
+
+    def _end(self, hopeless: str) -> list[str]:
+        """The winner's own run, the report and all that comes last; what to print."""
+        from nnlab.search.trial import best
+
+        sweep = self.sweep
+        self.winners = best(sweep.trials, sweep.search.signs)[:1]
+        again = self.train_line(self.winners[0]) if self.winners else ""
+        if self.artist:
+            self.artist.begin(self.path / "report.html", self._story(again))
+        test = self._train_winner(again) if self.winners else {}
+        self.board.close(sweep.trials, self.curves)
+        importances = self.artist.end() if self.artist else {}
+        self._write_end(importances, test, again, hopeless)
+        return self._results(importances, test, again)
+
+    def train_line(self, trial) -> str:
+        """The `nnlab train` line that is this trial."""
+        v = self.asked.variants
+        return shlex.join([*v.repeat, *v.words(trial.params)])
+
+    def _train_winner(self, command: str) -> dict:
+        """The winner by itself, as its line would train it, into best/: the test set is used here, once."""
+        from nnlab.experiment import Experiment
+        from nnlab.fitting import Fit
+        from nnlab.records.run import Run
+
+        trial, v = self.winners[0], self.asked.variants
+        settings = v.settings(trial.params)
+        fit = Fit([Experiment.from_config(train.of_experiment(settings))], self.sweep.library)
+        aside, best = self.path / ".best", self.path / "best"
+        shutil.rmtree(aside, ignore_errors=True)
+        with Run(train.order(fit, aside, settings, command), fit) as run:
+            for record in fit:
+                run.record(record)
+            summary = run.close()
+        shutil.rmtree(best, ignore_errors=True)
+        aside.rename(best)
+        return summary["metrics"]
+
+    def _story(self, again: str):
+        from nnlab.records.report import Story
+
+        sweep, s = self.sweep, self.sweep.search
+        lines = [self.command, *([again] if again else [])]
+        return Story(
+            sweep_title(sweep),
+            lines,
+            sweep.trials,
+            sweep.chooser.distributions,
+            s.signs,
+            s.objectives,
+            self.curves,
+        )
+
+    def _write_end(self, importances: dict, test: dict, again: str, hopeless: str) -> None:
+        seconds, counts = self.sweep.seconds, self.console.counts()
+        winner = self.winners[0] if self.winners else None
+        self.folder.about(
+            self.about
+            | {
+                "trials": counts,
+                "ended": hopeless or "the space has no further trial" if self.sweep.exhausted else "complete",
+                "best": {
+                    "trial": winner.number, "values": winner.values, "spread": winner.spread,
+                    "params": winner.params, "command": again,
+                } if winner else None,
+                "test": {name: m for name, m in test.items() if name.startswith("test_")},
+                "importances": importances,
+                "seconds": {
+                    "total": front_door.seconds_of_process(), "training": seconds.training,
+                    "search": seconds.search,
+                },
+            }
+        )  # fmt: skip
+
+    def _results(self, importances: dict, test: dict, again: str) -> list[str]:
+        from nnlab.records.sweep_console import test_lines
+
+        lines = [*self.console.table(), ""]
+        if importances:
+            shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
+            lines += [f"  importance         {shares}"]
+        lines += test_lines(test, self.console.task)
+        lines += [f"  to repeat it       {again}", ""] if again else []
+        lines += [f"  sweep folder       {self.path}"]
+        lines += [f"  report             {self.path / 'report.html'}"] if self.artist else []
+        return lines
