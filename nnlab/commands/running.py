@@ -187,11 +187,12 @@ class Running:
     def _write_end(self, importances: dict, test: dict, again: str, hopeless: str) -> None:
         seconds, counts = self.sweep.seconds, self.console.counts()
         winner = self.winners[0] if self.winners else None
+        ended = "the space has no further trial" if self.sweep.exhausted else "complete"
         self.folder.about(
             self.about
             | {
                 "trials": counts,
-                "ended": hopeless or "the space has no further trial" if self.sweep.exhausted else "complete",
+                "ended": hopeless or ended,
                 "best": {
                     "trial": winner.number, "values": winner.values, "spread": winner.spread,
                     "params": winner.params, "command": again,
