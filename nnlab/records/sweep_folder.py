@@ -65,7 +65,8 @@ class SweepFolder:
         with replacing(self.path / TRIALS) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
             write = csv.writer(file, lineterminator="\n")
             spreads = [f"{name}_std" for name in objectives]
-            write.writerow(["trial", "state", *objectives, *spreads, "rows", "epochs", *keys, "reason"])
+            trained = "epochs_trained" if "epochs" in keys else "epochs"
+            write.writerow(["trial", "state", *objectives, *spreads, "rows", trained, *keys, "reason"])
             write.writerows(_line(trial, keys, len(objectives)) for trial in trials)
 
     def told(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
