@@ -109,7 +109,8 @@ def prepared(asked: Asked):
             "take a space, space=default"
         )
     if asked.settings["storage"]:
-        available(asked.settings["storage"])
+        name = asked.settings["study"]
+        available(asked.settings["storage"], None if asked.resumed or name == "auto" else name)
 
     def experiment_of(params: dict) -> Experiment:
         return Experiment.from_config(train.of_experiment(asked.variants.settings(params)))

@@ -60,10 +60,7 @@ class Ledger:
         try:
             study = self.storage.create_new_study(directions, study_name=name)
         except DuplicatedStudyError as e:
-            raise UserError(
-                f"{self.where} has a study '{name}' already: go on with its sweep by resume=FOLDER, or give "
-                f"another name by study=..."
-            ) from e
+            raise UserError(taken(self.where, name)) from e
         self.storage.set_study_user_attr(study, OWNER, owner)
         return study
 
@@ -77,10 +74,21 @@ class Ledger:
         return study
 
 
-def available(url: str) -> None:
-    """Raise `UserError` unless an Optuna storage can be had at `url`."""
+def available(url: str, name: str | None = None) -> None:
+    """Raise `UserError` unless an Optuna storage can be had at `url`, without a study of this `name`."""
     with quiet():
-        _reached(url).remove_session()
+        storage = _reached(url)
+        names = [study.study_name for study in storage.get_all_studies()] if name else []
+        storage.remove_session()
+    if name in names:
+        raise UserError(taken(url, name))
+
+
+def taken(where: str, name: str) -> str:
+    return (
+        f"{where} has a study '{name}' already: go on with its sweep by resume=FOLDER, or give another name "
+        f"by study=..."
+    )
 
 
 def _journal(path: Path):
