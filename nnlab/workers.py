@@ -131,7 +131,7 @@ def _work(jobs: list[Job], pipe, parents_ends, rungs: Rungs) -> None:
             send("waiting", epoch)
             if epoch is not None:
                 share.pruned.update(pipe.recv())
-    except (KeyboardInterrupt, BrokenPipeError, EOFError):
+    except (KeyboardInterrupt, ConnectionError, EOFError):
         pass  # the parent was interrupted too, and says so; or it is gone
     except BaseException:
         send("error", traceback.format_exc())

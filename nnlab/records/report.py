@@ -91,7 +91,7 @@ def _draw_in_time(pipe, parents_end) -> None:
             for name in ("optuna.importance", "optuna.visualization", "plotly.graph_objects"):
                 import_module(name)
         pipe.send(draw(*pipe.recv()))
-    except (EOFError, KeyboardInterrupt, BrokenPipeError):
+    except (EOFError, KeyboardInterrupt, ConnectionError):
         pass  # the sweep ended before it had something to draw
     except Exception as e:
         pipe.send(RuntimeError(f"{type(e).__name__}: {e}"))
