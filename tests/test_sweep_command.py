@@ -20,7 +20,7 @@ KINDS = {  # what is searched, and how each trial is trained
     "seeds": (LR, "seeds=2", "regularizer.l2=0.01"),
     "folds": (LR, "split=kfold", "split.k=3"),
     "lists": ("model.hidden=choice([4],[7,5],[])", "model.activation=relu,tanh", LR),
-    "groups": ("optimizer=sgd,momentum", "optimizer.gamma=interval(0.5,0.9)", LR, "schedule=linear,cosine"),
+    "groups": ("optimizer=sgd,momentum", "optimizer.gamma=interval(0.5,0.9)", LR, "schedule=constant,cosine"),
     "stopping": (LR, "stopping=patience", "stopping.patience=choice(1,2)", "epochs=range(3,7)"),
     "refit": (LR, "refit=true", "histograms=2", "metric=val_error"),
     "error": (LR, "objective=val_error", "stopping=patience"),
