@@ -1,0 +1,236 @@
+"""What a sweep shows of itself: report.html, its runs in TensorBoard, its study in optuna-dashboard."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from searches import IRIS, about, sweep, told, trials_csv
+
+from nnlab.records.report import Artist, Story, draw
+from nnlab.records.sweep_board import ALL, SOME
+from nnlab.search.space import Choice, Interval, Space
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
+
+LR, L2 = "optimizer.lr=tag(log,interval(1e-4,1e-1))", "regularizer.l2=interval(0,0.01)"
+EVIL = "</script><script>alert(1)</script>"
+HEADINGS = [
+    "Optimisation history", "Learning curves of the best trials", "Parallel coordinates", "Slices",
+    "Importance of the parameters", "Trials",
+]  # fmt: skip
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
+    """Trials of two parameters, one with labels that nobody should give; some pruned, some failed."""
+    space = Space({"lr": Interval(0.1, 1.0), "word": Choice(("plain", EVIL, "<b>&amp;"))})
+    states = {5: FAILED, 6: PRUNED}
+    found = []
+    for n in range(trials):
+        params = {"lr": 0.1 + n / 300, "word": space.domains["word"].labels[n % 3]}
+        state, values = states.get(n, COMPLETE), tuple((n - 4.0) ** 2 + 1 + i for i in range(len(signs)))
+        if state == FAILED:
+            found.append(Trial(n, params, state, reason=f"diverged {EVIL}"))
+        else:
+            spread = (None,) * len(values)
+            found.append(Trial(n, params, state, values, spread, 1, 3, worth={3: values[0]}))
+    distributions = {key: domain.distribution() for key, domain in space.domains.items()}
+    curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
+    return Story(
+        f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], found, distributions, signs, objectives, curves
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    draw(path, a_story())
+    return path
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    return sweep(
+        tmp_path_factory.mktemp("sweep") / "s", *IRIS, LR, L2, "model.activation=relu,tanh", "pruner=halving",
+        "trials=45", "report=true", "sampler=random",
+    )  # fmt: skip
+
+
+# ---- report.html
+
+
+def test_the_page_has_every_heading(page, swept):
+    for file in (page, swept / "report.html"):
+        text = file.read_text()
+        assert re.findall(r"<h2>(.*?)</h2>", text) == HEADINGS
+    ours = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert about(swept)["best"]["command"] in html.unescape(ours)
+    for row in trials_csv(swept):
+        assert f"<td>{row['trial']}</td><td>{row['state']}</td>" in ours
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    text = page.read_text()
+    assert not re.search(r"<(script|link|img|iframe|object|embed)[^>]*\b(src|href)\s*=", text)
+    assert "@import" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.findall(r"\b(?:src|href)\s*=\s*[\"']?https?:", text.split("<script>")[0])
+
+
+def test_no_label_breaks_out(page):
+    text = page.read_text()
+    assert "</script><script>alert" not in text and "alert(1)" in text
+    assert text.count("<script>") == text.count("</script>") == 2
+    assert "<b>&amp;" not in text.replace("&lt;b&gt;&amp;amp;", "").split("<script>")[0]
+
+
+def test_importances_are_optunas(swept):
+    import optuna
+
+    found = about(swept)["importances"]
+    assert set(found) == {"optimizer.lr", "regularizer.l2", "model.activation"}
+    assert sum(found.values()) == pytest.approx(1) and all(0 <= share <= 1 for share in found.values())
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(swept / "study.journal"))
+    )
+    study = optuna.load_study(study_name=about(swept)["study"], storage=storage)
+    assert found == pytest.approx(optuna.importance.get_param_importances(study))
+
+
+def test_drawn_apart_or_here_it_is_the_same(tmp_path):
+    story, found = a_story(), []
+    for name in ("here", "apart"):
+        artist = Artist(apart=name == "apart")
+        artist.begin(tmp_path / name, story)
+        found.append(artist.end())
+    assert found[0] == found[1] and set(found[0]) == {"lr", "word"}
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "apart").read_bytes()
+
+
+def test_an_artist_that_fails_says_so(tmp_path):
+    artist = Artist()
+    artist.begin(tmp_path / "no such folder" / "report.html", a_story())
+    with pytest.raises(RuntimeError, match="No such file"):
+        artist.end()
+
+
+@pytest.mark.parametrize("trials", [0, 1, 2, 250])
+def test_few_and_many_trials(trials, tmp_path):
+    draw(tmp_path / "r.html", a_story(trials))
+    text = (tmp_path / "r.html").read_text()
+    rows = re.findall(r"<tr>", text.split("<script>")[0])
+    assert len(rows) == 1 + min(trials, 200) and ("and 50 more, in trials.csv" in text) == (trials == 250)
+
+
+def test_a_front_is_drawn(tmp_path):
+    draw(tmp_path / "r.html", a_story(signs=(1, -1), objectives=("val_loss", "parameters")))
+    assert re.findall(r"<h2>(.*?)</h2>", (tmp_path / "r.html").read_text())[0] == "Pareto front"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.parametrize("which", ["story", "sweep"])
+def test_a_browser_draws_it(which, page, swept, tmp_path):
+    file = page if which == "story" else swept / "report.html"
+    line = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
+            "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=15000",
+            "--dump-dom", f"file://{file}"]  # fmt: skip
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    dom = done.stdout
+    figures = re.findall(r'id="figure(\d+)"', dom)
+    assert len(figures) == len(HEADINGS) - 1, done.stderr[-2000:]
+    for part in re.split(r'<div class="figure', dom)[1:]:  # what plotly made of each figure
+        drawn = part.split("<h2>")[0]
+        assert 'class="main-svg"' in drawn and drawn.count("<path") > 2
+
+
+# ---- TensorBoard
+
+
+def events(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder)).Reload()
+
+
+def hparams(found) -> dict:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    content = found.PluginTagToContent("hparams")
+    read = {tag: HParamsPluginData.FromString(text) for tag, text in content.items()}
+    start = read["_hparams_/session_start_info"].session_start_info.hparams
+    names = {info.name for info in read["_hparams_/experiment"].experiment.hparam_infos}
+    assert set(start) <= names
+    kinds = {"number_value", "string_value", "bool_value"}
+    assert all(value.WhichOneof("kind") in kinds for value in start.values())
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in start.items()}, read
+
+
+def test_up_to_64_trials_are_all_there(swept):
+    trials, rows = swept / "trials", trials_csv(swept)
+    assert {f.name for f in trials.iterdir()} == {"summary"} | {f"{n:02d}" for n in range(45)}
+    for row, op in zip(rows, told(swept), strict=True):
+        found = events(trials / f"{int(row['trial']):02d}")
+        params, read = hparams(found)
+        labels = {"model.activation": ("relu", "tanh")}
+        own = {k: labels[k][v] if k in labels else v for k, v in op["params"].items()}
+        assert params == pytest.approx(own) and "_hparams_/session_end_info" in read
+        tags = found.Tags()["scalars"]
+        assert "objective/val_loss" in tags
+        objective = found.Scalars("objective/val_loss")[0]
+        assert objective.value == pytest.approx(float(row["val_loss"])) and objective.step == int(
+            row["epochs"]
+        )
+        losses = [tag for tag in tags if "loss" in tag and not tag.startswith("objective")]
+        assert {len(found.Scalars(tag)) for tag in losses} == {int(row["epochs"])}
+
+
+def test_the_summary_has_the_best_so_far(swept):
+    found = events(swept / "trials" / "summary")
+    values = [float(row["val_loss"]) for row in trials_csv(swept)]
+    assert [e.value for e in found.Scalars("sweep/objective")] == pytest.approx(values)
+    so_far = [min(values[: n + 1]) for n in range(45)]
+    assert [e.value for e in found.Scalars("sweep/best")] == pytest.approx(so_far)
+
+
+def test_above_64_the_best_20_and_a_summary(tmp_path):
+    folder = sweep(tmp_path / "s", *IRIS, LR, "trials=70", "sampler=random", "epochs=1")
+    assert (ALL, SOME) == (64, 20)
+    ranked = sorted((float(row["val_loss"]), int(row["trial"])) for row in trials_csv(folder))
+    names = {f.name for f in (folder / "trials").iterdir()}
+    assert names == {"summary"} | {f"{n:02d}" for _, n in ranked[:20]}
+    assert len(events(folder / "trials" / "summary").Scalars("sweep/objective")) == 70
+
+
+# ---- optuna-dashboard
+
+
+@pytest.mark.parametrize("where", ["journal", "sqlite"])
+def test_optuna_dashboard_opens_the_study(where, tmp_path, swept):
+    dashboard = pytest.importorskip("optuna_dashboard")
+    from wsgiref.util import setup_testing_defaults
+
+    import optuna
+
+    if where == "journal":
+        backend = optuna.storages.journal.JournalFileBackend(str(swept / "study.journal"))
+        storage, count, folder = optuna.storages.JournalStorage(backend), 45, swept
+    else:
+        url, count = f"sqlite:///{tmp_path}/sweeps.db", 6
+        folder = sweep(tmp_path / "s", *IRIS, LR, L2, "trials=6", f"storage={url}")
+        storage = optuna.storages.RDBStorage(url)
+    app, status = dashboard.wsgi(storage), []
+
+    def get(path):
+        environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET"}
+        setup_testing_defaults(environ)
+        body = b"".join(app(environ, lambda said, headers, *_: status.append(said)))
+        assert status[-1] == "200 OK", (path, status, body[:500])
+        return json.loads(body)
+
+    studies = get("/api/studies")["study_summaries"]
+    assert [s["study_name"] for s in studies] == [about(folder)["study"]]
+    detail = get(f"/api/studies/{studies[0]['study_id']}")
+    assert len(detail["trials"]) == count
+    values = [t["values"][0] for t in detail["trials"]]
+    assert values == [float(row["val_loss"]) for row in trials_csv(folder)]
