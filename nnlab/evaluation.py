@@ -114,7 +114,7 @@ def results(
             status=ended[row.number],
             epochs=epoch,
             best_epoch=int(leaving.best_epoch[k]),
-            best={name: float(values[k]) for name, values in leaving.best.items()},
+            best={name: float(x[k]) for name, x in leaving.best.items()} if leaving.best_epoch[k] else {},
             test=tests[k] if final[k] and leaving.best_epoch[k] else {},
             weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
             normalizer=examples.scaling(row.fold) if kept else {},
