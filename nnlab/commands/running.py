@@ -61,6 +61,8 @@ class Running:
                 again = shlex.join(["nnlab", "sweep", f"resume={path}"])
                 print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
                 return 130
+            finally:
+                self.sweep.ledger.close()
 
     def _run(self) -> int:
         from nnlab.records.sweep_console import SweepConsole, plan_lines

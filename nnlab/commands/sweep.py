@@ -138,6 +138,7 @@ def refine_first(args: Namespace) -> None:
     ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
     grid = (earlier.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
     narrowed = refined(other.space, ledger.trials(), signs, grid)
+    ledger.close()
     earlier.search_around(args, about, narrowed, set(other.space.domains))
 
 
