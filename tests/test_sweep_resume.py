@@ -305,6 +305,23 @@ def test_killed_again_and_again(name, trials, kills, tmp_path):
     assert not [p for p in folder.rglob("*") if re.match(r"\.[a-z]+\.", p.name)]  # nothing half written
 
 
+def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path):
+    words = (*SLOWLY, "trials=24", *SAMPLED["random"])
+    one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
+    with Server(tmp_path) as server:
+        pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
+        while not (folder / "trials.csv").exists() or len(trials_csv(folder)) < 4:
+            assert _lives(pid)
+            time.sleep(0.005)
+        os.kill(pid, signal.SIGINT)
+        assert server.wait() == 130
+    said = (tmp_path / "stderr").read_text()
+    assert said == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
+    assert 4 <= len(told(folder)) < 24
+    resume(folder)
+    assert lasting(folder) == lasting(one)
+
+
 def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
     folder = tmp_path / "s"
     line, environment = process("sweep", *SLOWLY, "trials=400", f"hydra.run.dir={folder}")
