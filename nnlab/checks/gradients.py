@@ -215,10 +215,9 @@ def _penalty(objective: Objective, budget: Budget) -> Compared:
     g = torch.zeros_like(objective.theta)
     objective.add_penalty(g)
     weights = objective.theta[:, : objective.weights_end]
-    regularizer = objective.stacked(1).regularizer
 
     def value() -> tuple[float, float]:
-        omega = float(regularizer.penalty(weights))
+        omega = float(objective.regularizer.penalty(weights))
         return omega, omega
 
     return _compared("penalty: dW", g[:, : objective.weights_end], weights, value, budget, None)

@@ -21,7 +21,7 @@ from nnlab.population import stacked
 from nnlab.streams import stream, uniforms
 
 BATCH = 16
-STACK = 2**20  # numbers in a stack of moved parameters
+STACK = 2**18  # numbers in a stack of moved parameters
 
 
 class Objective:
@@ -40,7 +40,8 @@ class Objective:
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         self.x, self.batch = x[None].clone(), x.shape[1]
         self.slots, self.weights_end, self.size = self.graph.layout()
-        self.t = self.stacked(1).regularizer.smooth(t[None, None])[0].clone()
+        self.regularizer = stacked([self.experiment]).regularizer
+        self.t = self.regularizer.smooth(t[None, None])[0].clone()
         self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
         for name, slot in self.slots.items():
             p = slot.parameter
@@ -49,12 +50,9 @@ class Objective:
             slot.view(self.theta)[0] = torch.from_numpy(draw)
         self.network = self.bound(self.theta, self.grad)
 
-    def stacked(self, rows: int):
-        return stacked([self.experiment] * rows)
-
     def bound(self, theta: torch.Tensor, grad: torch.Tensor):
         """The network on these parameters, with the masks that all of them share."""
-        rates = self.stacked(len(theta)).regularizer.rates()
+        rates = {name: p.expand(len(theta), 1) for name, p in self.regularizer.rates().items()}
         network = self.graph.bind(theta, grad, Site(len(theta), self.batch, True, self.like, rates))
         for node in network.stochastic:
             node.box.uniforms = uniforms((1, *node.box.noise_shape), self.like, 0, "check", node.name)
@@ -63,7 +61,7 @@ class Objective:
     def value(self, network, theta: torch.Tensor) -> torch.Tensor:
         """L of every row, (K,)."""
         each = self.loss.fprop(network.fprop(self.x), self.t.expand(len(theta), -1, -1))
-        return each.mean(1) + self.stacked(len(theta)).regularizer.penalty(theta[:, : self.weights_end])
+        return each.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
 
     def gradient(self) -> dict[str, np.ndarray]:
         """By `bprop`, the loss's and the penalty's own formulas; each parameter's, flat."""
@@ -74,10 +72,9 @@ class Objective:
 
     def add_penalty(self, grad: torch.Tensor) -> None:
         """The penalty's gradient, as a step adds it."""
-        regularizer = self.stacked(1).regularizer
-        factors = SimpleNamespace(**regularizer.factors(torch.ones(1, 1, dtype=torch.float64)))
+        factors = SimpleNamespace(**self.regularizer.factors(torch.ones(1, 1, dtype=torch.float64)))
         weights, part = self.theta[:, : self.weights_end], grad[:, : self.weights_end]
-        regularizer.add_gradient(weights, part, factors, torch.empty_like(weights))
+        self.regularizer.add_gradient(weights, part, factors, torch.empty_like(weights))
 
     def by_autograd(self) -> dict[str, np.ndarray] | None:
         """The same by torch.autograd through the references; None where a box or the loss has none."""
