@@ -10,6 +10,7 @@ import sys
 
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
+    "check": "find what is wrong: the gradient, the data, the initialisation or the learning rate",
     "board": "show runs in TensorBoard",
 }
 _OPTIONS = ("--help", "--version")

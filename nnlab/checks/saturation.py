@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.activations import Sigmoid, Softsign, Tanh
+from nnlab.autodiff.box import Site
 from nnlab.checks.passes import activations, backward, forward, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import Finding, Verdict, graded
+from nnlab.engine import computing
 
 EXAMPLES, STEPS = 256, 100
 BOUNDED = (Sigmoid, Tanh, Softsign)
@@ -27,8 +29,6 @@ RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usu
 
 
 def check(subject: Subject) -> Verdict:
-    from nnlab.engine import computing
-
     with computing():
         sample = subject.sample(EXAMPLES)
         trainer = sample.trainer(sample.rows(subject.budget.seeds))
@@ -36,7 +36,7 @@ def check(subject: Subject) -> Verdict:
         before = probe.look()
         ratios = probe.train(STEPS)
         after = probe.look()
-    findings = [*_stuck(before, after), *_flow(before), *_updates(ratios)]
+    findings = [*stuck({"at the start": before, f"after {STEPS} steps": after}), *flow(before), *_updates(ratios)]
     wrong = [finding for finding in findings if finding.status != "pass"]
     details = {"start": before, "after": after, "steps": STEPS, "update_to_weight": ratios}
     return Verdict.of("saturation", wrong or [_healthy(before, after, ratios)], details)
@@ -49,8 +49,6 @@ class Probe:
         self.graph, self.trainer = sample.experiment.graph(sample.dataset), trainer
         self.slots, _, _ = self.graph.layout()
         self.loss = trainer.measure.loss
-        from nnlab.autodiff.box import Site
-
         theta = trainer.population.state.theta
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         rates = {name: p * 0 for name, p in trainer.population.experiment.regularizer.rates().items()}
@@ -108,10 +106,10 @@ def _median(values: torch.Tensor) -> float:
 # ---- what it says
 
 
-def _stuck(before: dict, after: dict) -> list[Finding]:
-    """The layer with the largest share of stuck units, at the start and later."""
+def stuck(looks: dict[str, dict]) -> list[Finding]:
+    """The layer with the largest share of stuck units, by when it was looked at."""
     findings = []
-    for when, looked in (("at the start", before), (f"after {STEPS} steps", after)):
+    for when, looked in looks.items():
         for name, layer in looked["activations"].items():
             share, bounded = layer["stuck"], layer["bounded"]
             kind = "saturated" if bounded else "dead"
@@ -126,7 +124,7 @@ def _stuck(before: dict, after: dict) -> list[Finding]:
     return sorted(findings, key=lambda f: -f.number)[:1]
 
 
-def _flow(before: dict) -> list[Finding]:
+def flow(before: dict) -> list[Finding]:
     """The gradient at the first layer beside that at the last."""
     sizes = [layer["gradient"] for layer in before["layers"].values()]
     if len(sizes) < 2 or not sizes[-1] > 0 or not sizes[0] > 0:
@@ -145,6 +143,8 @@ def _flow(before: dict) -> list[Finding]:
 def _updates(ratios: dict[str, float]) -> list[Finding]:
     name, ratio = max(ratios.items(), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
     found = f"an update changes {name} by {ratio:.2g} of its size (limit {RATIO_WARN:g})"
+    if not np.isfinite(ratio):
+        found = f"{name} is no longer finite after {STEPS} steps"
     advice = "lower the learning rate: about 1e-3 is usual"
     return [Finding(graded(ratio, RATIO_WARN, RATIO_FAIL), ratio, RATIO_WARN, found, advice, "lr_high")]
 

@@ -50,7 +50,7 @@ class Budget(Part):
     rates: int = static(64, low=8)
     rate_seeds: int = static(3, low=1)
     rate_steps: int = static(200, low=20)
-    work: float = static(5e10, above=0)
+    work: float = static(2e10, above=0)
 
 
 class Subject:
@@ -76,6 +76,12 @@ class Subject:
         chosen = np.sort(np.concatenate([train, validation]))
         here = [np.searchsorted(chosen, part) for part in (train, validation)]
         return self.having(self.dataset.select(chosen), Fold(*here, here[1]), **changes)
+
+    def training_sample(self, count: int, **changes) -> Sample:
+        """The same training examples, on which the rows are also validated."""
+        chosen = self.some(self.fold.train, count, "train")
+        everything = np.arange(len(chosen))
+        return self.having(self.dataset.select(chosen), Fold(everything, everything, everything), **changes)
 
     def having(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
         """The experiment, with some of its settings changed, on these data."""

@@ -33,6 +33,7 @@ class Verdict:
     rung: str
     findings: tuple[Finding, ...]
     details: dict = field(default_factory=dict)
+    seconds: float = 0.0
 
     @staticmethod
     def of(rung: str, findings: list[Finding], details: dict | None = None) -> Verdict:

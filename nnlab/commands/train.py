@@ -78,9 +78,12 @@ def compare(runs: dict[str, Path]) -> None:
 def title(fit) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
     e, rows = fit.experiments[0], len(fit.rows)
-    dataset = fit.datasets[e.data]
+    return f"{job(e, fit.datasets[e.data])}: {rows} row{'s' * (rows > 1)}"
+
+
+def job(e, dataset) -> str:
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam"""
     kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
     examples, (inputs, outputs) = len(dataset.x), dataset.sizes
     sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
-    how = f"{e.model.name} {sizes}, {e.optimizer.name}"
-    return f"{e.data.name} ({examples} x {inputs}, {kind}), {how}: {rows} row{'s' * (rows > 1)}"
+    return f"{e.data.name} ({examples} x {inputs}, {kind}), {e.model.name} {sizes}, {e.optimizer.name}"

@@ -11,7 +11,7 @@ from time import monotonic
 
 import numpy as np
 
-from nnlab.records.text import duration, number, percent, summary_lines
+from nnlab.records.text import duration, number, on_terminal, percent, printable, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
@@ -38,8 +38,7 @@ class Console:
         self._live = None
         self._shown_at = 0.0
         self._next_line = 0
-        can_move = os.environ.get("TERM") not in ("dumb", "unknown")
-        self._on_terminal = self.stream.isatty() and can_move
+        self._on_terminal = on_terminal(self.stream)
         self._plain = not self._on_terminal or bool(os.environ.get("NO_COLOR"))
         self._print(self._bold(title))
 
@@ -118,11 +117,7 @@ class Console:
 
     def _print(self, line: str) -> None:
         """Print above the live view, in letters that the stream has."""
-        encoding = getattr(self.stream, "encoding", None) or "utf-8"
-        try:
-            line.encode(encoding)
-        except UnicodeEncodeError:
-            line = line.replace("±", "+-").encode(encoding, "replace").decode(encoding)
+        line = printable(line, self.stream)
         if self._live is not None:
             self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:

@@ -63,12 +63,12 @@ class RunFolder:
         self._stop()
         with _replacing(self.path / WEIGHTS) as aside:
             save_file(_tensors(results), aside)
-        self._write_json("rows.json", [_row(r) for r in results])
-        self._write_json("summary.json", summary)
+        self.write_json("rows.json", [_row(r) for r in results])
+        self.write_json("summary.json", summary)
 
-    def picture(self, png: bytes) -> None:
-        """Write the picture of the curves."""
-        with _replacing(self.path / "curves.png") as aside:
+    def picture(self, png: bytes, name: str = "curves") -> None:
+        """Write a picture: that of the curves, if no other name is given."""
+        with _replacing(self.path / f"{name}.png") as aside:
             aside.write_bytes(png)
 
     def __enter__(self):
@@ -82,7 +82,8 @@ class RunFolder:
             self._metrics.close()
             self._metrics = None
 
-    def _write_json(self, name: str, value) -> None:
+    def write_json(self, name: str, value) -> None:
+        """Write plain data, numbers and arrays as JSON; NaN and the infinities are null."""
         with _replacing(self.path / name) as aside:
             text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
             aside.write_text(text + "\n", encoding="utf-8")
