@@ -14,7 +14,10 @@ from nnlab.checks.verdict import Finding, Verdict, graded
 
 WIDE = 50  # columns
 MANY = 0.5  # of a wide table's columns
-SCALE_WARN, SCALE_FAIL = 30.0, 300.0  # root mean square of inputs; standardised ones have 1, pixels up to 16 have 6
+SCALE_WARN, SCALE_FAIL = (
+    30.0,
+    300.0,
+)  # root mean square of inputs; standardised ones have 1, pixels up to 16 have 6
 UNEVEN = 100.0  # a column's size beside the median column's
 IMBALANCE = 10.0  # the largest class beside the smallest
 SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # of the test set; a single twin may be chance
@@ -24,18 +27,17 @@ def check(subject: Subject) -> Verdict:
     x = subject.dataset.x[subject.fold.train].astype(np.float64)
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
     findings = [
+        *_scales(subject, x),
         *_constant(subject, constant, x.shape[1]),
         *_twins(subject, twins(x, constant), x.shape[1]),
-        *_scales(subject, x),
         *_balance(subject),
         *_shared(subject),
     ]
     suspected, said = labels.suspected(subject)
     findings += said
     wrong = [finding for finding in findings if finding.status != "pass"]
-    told = [finding.found for finding in findings if finding.status == "pass"]
-    columns = f"{x.shape[1]} column{'s' * (x.shape[1] != 1)}"
-    summary = f"{len(x)} training examples of {columns}; " + "; ".join(told)
+    told = [finding.found for finding in findings if finding.status == "pass" and finding.found]
+    summary = f"{len(x)} x {x.shape[1]} " + ", ".join(told)
     details = {"constant": constant, "suspected": suspected}
     return Verdict.of("data", wrong or [Finding("pass", 0, 0, summary)], details)
 
@@ -57,12 +59,12 @@ def _constant(subject: Subject, constant: np.ndarray, width: int) -> list[Findin
     status = _columns("warn", len(constant), width)
     found = f"{len(constant)} of {width} columns constant (limit 0): {_names(subject, constant)}"
     if status == "pass":
-        return [Finding(status, len(constant), MANY * width, f"{len(constant)} constant, as wide tables have")]
+        return [Finding(status, len(constant), MANY * width, f"{len(constant)} constant columns")]
     return [Finding(status, len(constant), 0, found, "leave them out: they say nothing", "constant_columns")]
 
 
 def twins(x: np.ndarray, constant: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of columns that are equal, or equal up to sign, scale and shift, the second one of each pair once."""
+    """Pairs of columns that are equal up to sign, scale and shift; each repeating column once."""
     seen, pairs = {}, []
     for c in np.setdiff1d(np.arange(x.shape[1]), constant):
         z = (x[:, c] - x[:, c].mean()) / x[:, c].std()
@@ -82,13 +84,17 @@ def _twins(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[F
         return [Finding(status, len(pairs), MANY * width, f"{len(pairs)} columns repeat another")]
     first = " repeats ".join(_names(subject, [c]) for c in reversed(pairs[0]))
     found = f"{len(pairs)} of {width} columns repeat another (limit 0): {first}"
-    return [Finding(status, len(pairs), 0, found, "leave them out, or one has twice the weight", "duplicate_columns")]
+    return [
+        Finding(
+            status, len(pairs), 0, found, "leave them out, or one has twice the weight", "duplicate_columns"
+        )
+    ]
 
 
 def _scales(subject: Subject, x: np.ndarray) -> list[Finding]:
     """Of what the network sees if nothing normalises it."""
     if subject.experiment.data.normalization != "none":
-        return [Finding("pass", 1, SCALE_WARN, f"normalised ({subject.experiment.data.normalization})")]
+        return [Finding("pass", 1, SCALE_WARN, "normalised")]
     sizes = np.sqrt((x**2).mean(0))
     size, middle = float(np.sqrt((x**2).mean())), float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
     advice = "data.normalization=standard"
@@ -97,9 +103,10 @@ def _scales(subject: Subject, x: np.ndarray) -> list[Finding]:
         found = f"inputs of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
         return [Finding(graded(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, found, advice, "scales")]
     if uneven >= UNEVEN:
-        found = f"{_names(subject, [largest])} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
+        name = _names(subject, [largest])
+        found = f"{name} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
         return [Finding("warn", uneven, UNEVEN, found, advice, "scales")]
-    return [Finding("pass", size, SCALE_WARN, f"inputs of size {size:.2g}")]
+    return [Finding("pass", size, SCALE_WARN, f"of size {size:.2g}")]
 
 
 def _balance(subject: Subject) -> list[Finding]:
@@ -112,7 +119,9 @@ def _balance(subject: Subject) -> list[Finding]:
     if ratio < IMBALANCE:
         return [Finding("pass", ratio, IMBALANCE, f"classes {ratio:.2g} to 1")]
     found = f"class '{large}' is {ratio:.3g} times as frequent as '{small}' (limit {IMBALANCE:g})"
-    advice = "accuracy will flatter: read precision and recall of each class in summary.json; collect more of it"
+    advice = (
+        "accuracy will flatter: read precision and recall of each class in summary.json; collect more of it"
+    )
     return [Finding("warn", ratio, IMBALANCE, found, advice, "imbalance")]
 
 
@@ -125,8 +134,8 @@ def _shared(subject: Subject) -> list[Finding]:
     share = shared / len(fold.test)
     values = len(known) / (len(fold.train) + len(fold.validation))
     if shared < 2 or share < SHARED_WARN or values < 0.5:  # few different inputs: they repeat by nature
-        return [Finding("pass", share, SHARED_WARN, f"{share:.1%} of the test set known from training")]
-    found = f"{shared} of {len(fold.test)} test examples ({share:.1%}, limit {SHARED_WARN:.0%}) are also trained on"
+        return [Finding("pass", share, SHARED_WARN, "")]
+    found = f"{share:.1%} of the test set ({shared} examples; limit {SHARED_WARN:.0%}) are also trained on"
     advice = "take the duplicates out before splitting, or the test set flatters"
     status = graded(share, SHARED_WARN, SHARED_FAIL)
     return [Finding(status, share, SHARED_WARN, found, advice, "test_in_training")]

@@ -32,8 +32,8 @@ def check(subject: Subject) -> Verdict:
         advice = "a box or a part mixes rows: sum over units or examples, never over the first axis"
         finding = Finding("fail", by_itself, 0, found, advice, "rows_mixed")
     else:
-        found = f"twice the same weights, and row {THIRD + 1} of {ROWS} equals itself alone, bit for bit"
-        finding = Finding("pass", 0, 0, f"{found} ({STEPS} steps; limit 0 differences)")
+        found = f"the same bits twice, and row {THIRD + 1} of {ROWS} equals itself alone"
+        finding = Finding("pass", 0, 0, f"{found} (limit 0 differences; {STEPS} steps)")
     return Verdict.of("determinism", [finding], {"twice": twice, "alone": by_itself, "steps": STEPS})
 
 

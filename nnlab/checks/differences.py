@@ -44,9 +44,9 @@ def compare(
 ) -> Comparison:
     """Compare `gradient` (n,) with the differences of f.
 
-    f(which, step) -> (m,) gives the values of f after the m numbers `which`, each in its turn, have been moved
-    by `step`; `here` is its value where nothing is moved, and `size` the size of what it adds up. Errors are
-    relative to `scale`, the largest gradient of the parameter, or to what the differences can resolve.
+    f(which, step) -> (m,) gives the values of f after the m numbers `which`, each in its turn, have been
+    moved by `step`; `here` is its value where nothing is moved, and `size` the size of what it adds up.
+    Errors are relative to `scale`, the largest gradient of the parameter, or to what can be resolved.
     """
     everything = np.arange(len(gradient))
     noise = ROUNDINGS * EPS * size

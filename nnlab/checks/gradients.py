@@ -22,7 +22,9 @@ from nnlab.checks.verdict import Finding, Verdict
 from nnlab.engine import computing
 from nnlab.streams import stream
 
-DIFFERENCES = 1e-5  # relative error of differences; a right gradient is off by some 1e-8, a wrong one by > 1e-3
+DIFFERENCES = (
+    1e-5  # relative error of differences; a right gradient is off by some 1e-8, a wrong one by > 1e-3
+)
 AUTOGRAD = 1e-8  # of autograd, which subtracts nothing: a right gradient is off by some 1e-14
 CONFIDENCE = 0.95
 
@@ -86,17 +88,17 @@ def _right(worst: float, whole: list[Compared], everything: list[Compared]) -> s
     else:  # none of n is wrong: by the rule of three, less than 3 / n of all are, with 95% confidence
         least = min(c.numbers for c in whole if c.numbers < c.of)
         bound = -np.log(1 - CONFIDENCE) / least
-        which = f"{seen:,} of {total:,} parameters (fewer than {bound:.1%} of any can be wrong)"
+        which = f"{seen:,} of {total:,} parameters (error bound {bound:.1%})"
     kinks = sum(c.kinks for c in everything)
     beside = [c.of_autograd for c in everything if c.of_autograd is not None]
-    autograd = f", {max(beside):.0e} to autograd" if beside else ""
+    autograd = f", {max(beside):.0e} of autograd" if beside else ""
     tail = f"; {kinks} at kinks left out" if kinks else ""
-    return f"{which}: off by {worst:.0e} of the largest to differences (limit {DIFFERENCES:g}){autograd}{tail}"
+    return f"{which} within {worst:.0e} of differences (limit {DIFFERENCES:g}){autograd}{tail}"
 
 
 def _errors(c: Compared) -> str:
     beside = "" if c.of_autograd is None else f", {c.of_autograd:.2g} from autograd's (limit {AUTOGRAD:g})"
-    return f"off by {c.error:.2g} of the largest from differences (limit {DIFFERENCES:g}){beside}"
+    return f"off by {c.error:.2g} from differences (limit {DIFFERENCES:g}){beside}"
 
 
 def _listed(names: list[str]) -> str:
@@ -166,11 +168,11 @@ def _box(objective: Objective, budget: Budget, node, inputs, useful) -> Iterator
         if name.rpartition(".")[0] == node.name
     }
     dx = [None if d is None else d.clone() for d in box.bprop(dy)]
-    grad = {
-        name: objective.slots[f"{node.name}.{name}"].view(objective.grad).clone() for name in theta
-    }
+    grad = {name: objective.slots[f"{node.name}.{name}"].view(objective.grad).clone() for name in theta}
     other = _by_autograd(box, theta, x, dy)
-    mine = {f"input {j}" if len(x) > 1 else "dx": (dx[j], x[j]) for j, (i, _) in enumerate(inputs) if useful[i]}
+    mine = {
+        f"input {j}" if len(x) > 1 else "dx": (dx[j], x[j]) for j, (i, _) in enumerate(inputs) if useful[i]
+    }
     mine |= {f"d{name}": (grad[name], theta[name]) for name in theta}
 
     def value() -> tuple[float, float]:

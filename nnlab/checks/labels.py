@@ -3,9 +3,9 @@
 Five folds of the training examples, a row each of one stack: a network of a fixed make (64 relu units, Adam,
 standardised inputs; not the job's, which may be what is wrong) learns four and predicts the fifth. Where its
 answer differs from the label with more confidence than it usually has in that class, the label is suspected
-(confident learning: Northcutt, Jiang and Chuang 2021). Where the predictions are no better than always answering
-the most frequent class, or the targets' mean, labels and inputs have nothing to do with each other: shuffled,
-perhaps.
+(confident learning: Northcutt, Jiang and Chuang 2021). Where the predictions are no better than always
+answering the most frequent class, or the targets' mean, labels and inputs have nothing to do with each other:
+shuffled, perhaps.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray
 
 
 def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """(N,) bool: another class has the largest probability, and more than its own examples have on average."""
+    """(N,) bool: another class is the likeliest, and likelier than its own examples find it on average."""
     classes = np.arange(len(p))
     usual = np.array([p[c, label == c].mean() if (label == c).any() else np.inf for c in classes])
     said = p.argmax(0)
@@ -109,7 +109,8 @@ def _related(right: np.ndarray, counts: np.ndarray) -> Finding | None:
     needed = most + SURE * np.sqrt(most * (1 - most) / n)
     if accuracy >= min(needed, 1.0):
         return None
-    found = f"unseen labels are predicted to {accuracy:.0%}, no better than chance's {most:.0%} (limit {needed:.0%})"
+    said = f"{accuracy:.0%} of unseen labels are predicted (limit {needed:.0%})"
+    found = f"{said}, no more than chance's {most:.0%}"
     advice = "labels and inputs seem unrelated: shuffled, or joined by the wrong key?"
     return Finding("fail", accuracy, float(needed), found, advice, "labels_unrelated")
 
@@ -119,16 +120,18 @@ def _regression(z: np.ndarray, t: np.ndarray) -> Finding:
     r = float(np.corrcoef(z.ravel(), t.ravel())[0, 1]) if total > 0 and z.std() > 0 else 0.0
     needed = SURE / np.sqrt(z.size)
     if r >= needed:
-        return Finding("pass", r, needed, f"unseen targets predicted with a correlation of {r:.2g}")
-    found = f"unseen targets are predicted with a correlation of {r:.2g} (limit {needed:.2g}), no better than chance"
+        return Finding("pass", r, needed, f"correlation {r:.2g} of unseen targets (limit {needed:.2g})")
+    found = f"correlation {r:.2g} of unseen targets (limit {needed:.2g}), no better than chance"
     advice = "targets and inputs seem unrelated: shuffled, or joined by the wrong key?"
     return Finding("fail", r, float(needed), found, advice, "labels_unrelated")
 
 
 def _noise(doubted: np.ndarray) -> Finding:
     share = float(doubted.mean())
-    found = f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%})"
+    found = (
+        f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%})"
+    )
     if share < NOISE:
-        return Finding("pass", share, NOISE, f"{share:.1%} of the labels doubtful")
+        return Finding("pass", share, NOISE, f"{share:.1%} doubtful labels (limit {NOISE:.0%})")
     advice = "look at the examples listed in check.json; label_smoothing or more data if they are right"
     return Finding("warn", share, NOISE, found, advice, "label_noise")

@@ -1,9 +1,9 @@
 """The objective of a job in float64, at a generic point: where every box has something to say.
 
-Weights are drawn anew, W ~ N(0, 1 / fan_in) and b ~ N(0, 0.3^2), and inputs are standardised: at the initial
-weights gradients may vanish for good reasons (`init=zeros`), relu may stand exactly at its kink, and inputs of
-1000 would saturate every sigmoid; and a gradient of 0 tells no right formula from a wrong one. Dropout's and
-DropConnect's masks are drawn once and stay.
+Weights are drawn anew, W ~ N(0, 1 / fan_in) and b ~ N(0, 0.3^2), and inputs are standardised: at the
+initial weights gradients may vanish for good reasons (`init=zeros`), relu may stand exactly at its kink, and
+inputs of 1000 would saturate every sigmoid; and a gradient of 0 tells no right formula from a wrong one.
+Dropout's and DropConnect's masks are drawn once and stay.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def backward(network: Graph, described: Graph, dy: torch.Tensor) -> dict[int, to
 
 
 def activations(graph: Graph) -> list[int]:
-    """The nodes that are elementwise functions with parameters behind them: neither layers nor output maps."""
+    """The nodes that are elementwise functions before a layer: no layers themselves, no output maps."""
     found = []
     for n, node in enumerate(graph.nodes):
         one = len(node.inputs) == 1 and graph.nodes[node.inputs[0]].shape == node.shape

@@ -5,9 +5,10 @@ How far a rate gets is the share of the fall that the best one achieves,
     s(lr) = (start - end(lr)) / (start - least end),
 
 of the loss on the training examples without dropout, medians over the seeds and then over three neighbouring
-rates: a single noisy curve fools a range test. From the first rate on that diverges, or ends above its start, with
-any seed, training is over the edge. Below it, the rates around the best with s above 1/2 work. A job that has more steps
-than this test may have a lower rate: in n times the steps it goes about as far as n times the rate goes here.
+rates: a single noisy curve fools a range test. From the first rate on that diverges, or ends above its start,
+with any seed, training is over the edge. Below it, the rates around the best with s above 1/2 work. A job of
+more steps than this test may have a lower rate: in n times the steps it goes about as far as n times the rate
+goes here.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def check(subject: Subject) -> Verdict:
     table = Table(grid, end, start, by_chance)
     own = float(subject.experiment.optimizer.lr)
     job = subject.row.steps * subject.experiment.epochs
-    finding = judge(table, own, max(1.0, job / steps))
+    finding = judge(table, own, job / steps)
     details = {
         "lr": grid, "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
         "start": table.start, "works": table.works, "edge": table.edge, "suggestion": table.suggestion,
@@ -108,7 +109,7 @@ class Table:
         self.diverged = np.isinf(finite).mean(1)
         self.low, self.high = finite.min(1), finite.max(1)
         self.end = _smooth(np.median(finite, axis=1))
-        over = (finite > OVER * max(self.start, by_chance)).any(1)
+        over = (finite > OVER * np.maximum(start, by_chance)).any(1)  # each seed beside its own start
         count = int(over.argmax()) if over.any() else len(lr)  # how many rates are below the edge
         self.edge = float(lr[count]) if over.any() else np.inf
         self.best = int(self.end[: max(count, 1)].argmin())
@@ -136,12 +137,13 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 def judge(table: Table, own: float, longer: float) -> Finding:
     """Where the job's rate lies; its training is `longer` times this test."""
     if not table.fall > NOTHING * table.start:
-        found = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e} lowers the loss of {table.start:.3g} by {NOTHING:.0%}"
-        return Finding("fail", table.fall / table.start, NOTHING, found,
-                       "nothing is learnt: look at data, gradients and start first", "nothing_learnt")  # fmt: skip
+        tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
+        found = f"{tried} lowers the loss of {table.start:.3g} by {NOTHING:.0%}"
+        advice = "nothing is learnt: look at data, gradients and start first"
+        return Finding("fail", table.fall / table.start, NOTHING, found, advice, "nothing_learnt")
     low, high = table.works
     edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""
-    found = f"{own:.2g}, and {low:.1g} to {high:.1g} work{edge}"
+    found = f"{own:.2g}; {low:.1g} to {high:.1g} work{edge}"
     why = f"the lowest loss, {table.end[table.best]:.3g}"
     if table.suggestion < table.lr[table.best]:
         why = f"a third of the edge, {table.edge:.2g}"

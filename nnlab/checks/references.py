@@ -76,7 +76,7 @@ BOXES = {
     ELU: lambda box, p, x: F.elu(x),
     GELU: lambda box, p, x: F.gelu(x),
     SiLU: lambda box, p, x: F.silu(x),
-    Softplus: lambda box, p, x: F.softplus(x, threshold=1000),
+    Softplus: lambda box, p, x: F.softplus(x),
     Softsign: lambda box, p, x: F.softsign(x),
     Softmax: lambda box, p, x: F.softmax(x, 1),
     Sparsemax: lambda box, p, x: simplex(x),

@@ -1,7 +1,7 @@
 """The start: the loss before the first step against what chance gives, and units that are all alike.
 
-Before training a network knows nothing, so its loss should be near that of an answer that does not look at the
-inputs: ln C for C classes, the target's variance. Initial weights that keep the variance give outputs of
+Before training a network knows nothing, so its loss should be near that of an answer that does not look at
+the inputs: ln C for C classes, the target's variance. Initial weights that keep the variance give outputs of
 variance 1 to 2, and with them a loss of 1.2 to 3 times that. Far more says that the outputs are too large.
 
 Units of a layer that begin with the same weights and get the same gradient stay the same for ever.
@@ -38,15 +38,17 @@ def check(subject: Subject) -> Verdict:
 
 def _loss(ratio: float, loss: float, by_chance: float, rows: int) -> Finding:
     status = graded(ratio, WARN, FAIL)
-    found = f"loss {loss:.3g} before the first step, {ratio:.3g} times the {by_chance:.3g} of chance"
+    found = f"loss {loss:.3g} before the first step is {ratio:.3g} times chance's {by_chance:.3g}"
     advice = "the outputs are too large: normalise the inputs, or reduce the variance of the initial weights"
     wrong = status != "pass"
-    found += f" (limit {WARN:g}; median of {rows} seeds)"
+    found += f" (limit {WARN:g}; {rows} seeds)"
     return Finding(status, ratio, WARN, found, advice * wrong, "large_outputs" * wrong)
 
 
 def _symmetric(layers: list[str]) -> Finding:
-    found = f"all units of {', '.join(layers)} are alike and get the same gradient, so they stay alike (limit 0)"
+    found = (
+        f"all units of {', '.join(layers)} are alike and get the same gradient, so they stay alike (limit 0)"
+    )
     advice = "break the symmetry: draw the weights at random, e.g. init=auto"
     return Finding("fail", len(layers), 0, found, advice, "symmetry")
 

@@ -37,8 +37,11 @@ class Budget(Part):
     sample       gradients: so many numbers of each parameter and of each box's inputs
     examples     subset: how many must be learnt by heart
     steps        subset: within so many updates
-    rates        rates: learning rates, a row each for every one of `rate_seeds` seeds, for `rate_steps` updates
-    work         rates: at most so many parameters x examples seen; large networks get fewer seeds, rates, steps
+    rates        rates: how many learning rates, a row each for every seed
+    rate_seeds   rates: how many seeds
+    rate_steps   rates: how many updates
+    work         rates: at most so many parameters x examples seen; large networks get fewer seeds, steps
+                 and rates
     """
 
     group: ClassVar[str] = "check"
@@ -162,6 +165,8 @@ def chance(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
     if loss.map:
         z = torch.zeros_like(t)
     else:
-        middle = t.median(1, keepdim=True).values if loss.name == "absolute_error" else t.mean(1, keepdim=True)
+        middle = (
+            t.median(1, keepdim=True).values if loss.name == "absolute_error" else t.mean(1, keepdim=True)
+        )
         z = middle.expand_as(t)
     return float(loss.fprop(z, t).double().mean())

@@ -1,9 +1,10 @@
 """A small subset: what cannot learn 50 examples by heart, without regularisation, cannot learn at all.
 
-The training loss must go to about 0 and the accuracy to 100%. Beside the job's own learning rate, other rows of
-the stack train at smaller and larger ones: if the job's row fails, they and its curve tell the lecture's causes
-apart. Units saturated from the first steps; an error that bounces, while a lower rate does better; a loss that
-does not fall even at a very small rate, which only a wrong gradient does; or a rate that is too small.
+The training loss must go to about 0 and the accuracy to 100%. Beside the job's own learning rate, other rows
+of the stack train at smaller and larger ones: if the job's row fails, they and its curve tell the lecture's
+causes apart. Units saturated from the first steps; an error that bounces, while a lower rate does better; a
+loss that does not fall even at a very small rate, which only a wrong gradient does; or a rate that is too
+small.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from nnlab.regularizers import Regularizer
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 
-BATCH, EPOCH = 10, 200  # an epoch goes through the examples until there are so many: epochs have a cost of their own
+BATCH, EPOCH = (
+    10,
+    200,
+)  # an epoch goes through the examples until there are so many: epochs have a cost of their own
 FACTORS = (1.0, 1e-4, 1e-2, 0.1, 10.0)  # of the job's learning rate, a row each; the job's own first
 ZERO = 0.05  # of chance's loss: "about 0"
 FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fallen at all
@@ -30,7 +34,9 @@ FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fal
 def check(subject: Subject) -> Verdict:
     with computing():
         sample = subset(subject)
-        by_chance = chance(sample.experiment.loss_for(sample.dataset), sample.dataset, sample.examples, sample.fold)
+        by_chance = chance(
+            sample.experiment.loss_for(sample.dataset), sample.dataset, sample.examples, sample.fold
+        )
     optimizer, steps = sample.experiment.optimizer, sample.rows()[0].steps
     epochs = max(2, -(-subject.budget.steps // steps))
     variants = [
@@ -48,10 +54,10 @@ def check(subject: Subject) -> Verdict:
 
 
 def subset(subject: Subject) -> Sample:
-    """Different examples, as many as the network has the parameters to learn by heart, and `examples` at most.
+    """Different examples, as many as the network can learn by heart, and `examples` at most.
 
-    A network can fit about as many as it has parameters for each output (a linear one exactly as many, where its
-    inputs are independent). Half of that is asked for, so that it is also reached soon.
+    A network can fit about as many as it has parameters for each output (a linear one exactly as many, where
+    its inputs are independent). Half of that is asked for, so that it is also reached soon.
     """
     dataset, train = subject.dataset, subject.fold.train
     _, first = np.unique(dataset.x[train], axis=0, return_index=True)

@@ -36,6 +36,7 @@ def wants_picture(settings: dict, rows: int) -> bool:
 
 def execute(fit, folder: Path, settings: dict, command: str) -> int:
     """Train it and record it; 1 if every row diverged."""
+    from nnlab.checks.proposal import Course, chance_error, proposal
     from nnlab.records.console import Console
     from nnlab.records.picture import Curves, draw
     from nnlab.records.run_folder import RunFolder
@@ -46,13 +47,14 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in fit.rows])
     task = fit.datasets[experiment.data].task
     curves = Curves(rows) if wants_picture(settings, rows) else None
+    course = Course(rows)
     with (
         RunFolder(folder) as run,
         TensorBoard(folder, of_experiment(settings), rows, names) as board,
         Console(title(fit), rows, experiment.epochs, task) as console,
     ):
         run.start(settings, command)
-        readers = [run, board, console] + ([curves] if curves else [])
+        readers = [run, board, console, course] + ([curves] if curves else [])
         for record in fit:
             # Curves end with the search for the best epoch: what a refit validates on, it trains on.
             for reader in [run] if record.refit else readers:
@@ -65,6 +67,8 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
             board.picture(curves.epochs, png)
         board.close(summary, fit.results)
         console.close(summary, folder)
+        error = chance_error(fit.datasets[experiment.data], [row.fold for row in fit.rows])
+        console.note(proposal(course.outcome(error), command))
     return int(summary["rows"]["diverged"] == rows)
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of a check: a line for each rung, and below it, where something is wrong, what to try."""
+"""What a person sees of a check: a line for each rung and, where something is wrong, what to try."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nnlab.records.text import duration, on_terminal, printable
 
 COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
 WIDTH = 110
-INDENT = " " * 21
+INDENT = " " * 20
 
 
 class CheckConsole:
@@ -39,7 +39,7 @@ class CheckConsole:
         status = self._coloured(f"{verdict.status:4}", COLOURS[verdict.status])
         for n, finding in enumerate(verdict.findings):
             lines = self._wrapped(finding.found)
-            head = f"  {status}  {verdict.rung:13}" if n == 0 else INDENT
+            head = f"  {status}  {verdict.rung:12}" if n == 0 else INDENT
             self._print(head + lines[0])
             for line in lines[1:]:
                 self._print(INDENT + line)

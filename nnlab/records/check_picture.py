@@ -1,4 +1,4 @@
-"""The pictures of a check: the loss by learning rate, the small subset's curves, what flows through the layers."""
+"""A check's pictures: the loss by learning rate, the subset's curves, what flows through the layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GOOD, BAD = "#009E73", "#D55E00"
 
 
 def rates(details: dict, title: str) -> bytes:
-    """The loss after the steps by learning rate: median and range over the seeds, where it works, the edge."""
+    """The loss after the steps by learning rate: median and range over the seeds, what works, the edge."""
     figure, axes = _one(title, "learning rate", f"training loss after {details['steps']} updates")
     lr, end = np.asarray(details["lr"]), np.asarray(details["end"])
     low, high = (np.asarray(details[name]) for name in ("low", "high"))
@@ -62,13 +62,17 @@ def saturation(details: dict, title: str) -> bytes:
     looks = {"at the start": (details["start"], RUNS[0], "o-"),
              f"after {details['steps']} updates": (details["after"], RUNS[1], "s--")}  # fmt: skip
     for axes, (what, label) in zip(
-        panels, (("variance", "variance of outputs"), ("gradient", "size of gradient"), ("stuck", "")), strict=True
+        panels,
+        (("variance", "variance of outputs"), ("gradient", "size of gradient"), ("stuck", "")),
+        strict=True,
     ):
         for name, (look, colour, style) in looks.items():
             part = look["activations"] if what == "stuck" else look["layers"]
             values = np.array([layer[what] for layer in part.values()], float)
             values = values if what == "stuck" else np.where(values > 0, values, np.nan)
-            axes.plot(range(len(values)), values, style, color=colour, markersize=4, linewidth=1.4, label=name)
+            axes.plot(
+                range(len(values)), values, style, color=colour, markersize=4, linewidth=1.4, label=name
+            )
         _depth(axes, list(part), what)
         axes.set_title(label or "share of stuck units", fontsize=9, color=BLACK)
         quiet(axes)
@@ -87,6 +91,8 @@ def _depth(axes, names: list[str], what: str) -> None:
 
     turned = 30 if len(names) > 4 else 0
     axes.set_xticks(range(len(names)), names, rotation=turned, ha="right" if turned else "center")
+    if not names:
+        axes.text(0.5, 0.5, "no activations", transform=axes.transAxes, fontsize=8, color=GREY, ha="center")
     if what == "stuck":
         axes.set_ylim(-0.03, 1.03)
     elif any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
