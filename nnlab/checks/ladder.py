@@ -26,7 +26,7 @@ def chosen(only) -> list[str]:
     """The rungs that `only` names: one, several in a list, or null for all. Raises `UserError`."""
     names = list(RUNGS) if only is None else only if isinstance(only, list) else [only]
     for name in names:
-        if name not in RUNGS:
+        if name not in tuple(RUNGS):  # it may be anything, a list too
             raise unknown("rung in only", name, RUNGS)
     if not names:
         raise UserError(f"only = []: expected null for all rungs, or some of {', '.join(RUNGS)}")
