@@ -13,12 +13,10 @@ goes here.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import numpy as np
 
-from nnlab import fitting
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.engine import computing
@@ -94,9 +92,7 @@ def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int) -> tuple:
     rows = sample.rows(seeds, variants)
     with computing():
         start = sample.trainer(rows[:seeds]).evaluator.validate()["val_loss"]
-    processes = min(fitting.threads_for(sample.experiment), len(os.sched_getaffinity(0)))
-    records = sample.records(rows, processes)
-    ended = curves(records, len(rows), "val_loss")[:, -1].reshape(len(grid), seeds)
+    ended = curves(list(sample.records(rows)), len(rows), "val_loss")[:, -1].reshape(len(grid), seeds)
     return start, ended, epochs * each
 
 

@@ -18,7 +18,7 @@ from nnlab.engine import computing
 from nnlab.regularizers import Regularizer
 
 EXAMPLES = 1000
-WARN, FAIL = 4.0, 20.0  # times chance: above the 3 that variance-preserving weights give in regression
+WARN, FAIL = 6.0, 20.0  # times chance: variance-preserving weights give 3 in regression, some seeds up to 5
 ALIKE = 1e-6  # relative: rounding of equal sums, not more
 
 

@@ -125,12 +125,13 @@ class Sample:
         population = Population.create(rows, graph, self.examples.like)
         return Trainer(graph, population, self.examples, 1)
 
-    def records(self, rows: list[Row], processes: int = 1) -> list[Record]:
-        """All epochs of the rows, in stacks side by side where that pays."""
-        processes = processes if self.examples.like.device.type == "cpu" else 1
+    def records(self, rows: list[Row]) -> Iterator[Record]:
+        """The epochs of the rows, in stacks side by side where that pays."""
+        on_cpu = self.examples.like.device.type == "cpu"
+        processes = fitting.threads_for(self.experiment) if on_cpu else 1
         shares = fitting.stacks(rows, {self.experiment.data: self.dataset}, processes)
         jobs = [partial(train, share, self.examples, 1) for share in shares]
-        return list(side_by_side(jobs, processes, []))
+        yield from side_by_side(jobs, processes, [])
 
 
 def stepwise(trainer: Trainer) -> Iterator[Chunk]:

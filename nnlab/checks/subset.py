@@ -9,7 +9,8 @@ small.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,15 +20,16 @@ from nnlab.checks.subject import Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.splits import Fold
 from nnlab.engine import computing
+from nnlab.experiment import Row
 from nnlab.regularizers import Regularizer
+from nnlab.results import Record
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 
-BATCH, EPOCH = (
-    10,
-    200,
-)  # an epoch goes through the examples until there are so many: epochs have a cost of their own
+BATCH = 10
+EPOCH = 200  # examples: the few are gone through again and again, since an epoch has a cost of its own
 FACTORS = (1.0, 1e-4, 1e-2, 0.1, 10.0)  # of the job's learning rate, a row each; the job's own first
+SURE = 3  # epochs in a row
 ZERO = 0.05  # of chance's loss: "about 0"
 FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fallen at all
 
@@ -35,23 +37,26 @@ FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fal
 def check(subject: Subject) -> Verdict:
     with computing():
         sample = subset(subject)
-        by_chance = chance(
-            sample.experiment.loss_for(sample.dataset), sample.dataset, sample.examples, sample.fold
-        )
-    optimizer, steps = sample.experiment.optimizer, sample.rows()[0].steps
-    epochs = max(2, -(-subject.budget.steps // steps))
-    variants = [
-        {"optimizer": replace(optimizer, lr=optimizer.lr * factor), "epochs": epochs} for factor in FACTORS
-    ]
-    rows = sample.rows(variants=variants)
-    records = sample.records(rows)
-    loss, error = (curves(records, len(rows), name) for name in ("val_loss", "val_error"))
-    findings = [judge(subject, sample, loss, error, by_chance)]
+        loss = sample.experiment.loss_for(sample.dataset)
+        by_chance = chance(loss, sample.dataset, sample.examples, sample.fold)
+    rows, lr = _rows(sample, subject.budget.steps)
+    records = list(until_learnt(sample.records(rows), ZERO * by_chance, bool(sample.dataset.classes)))
+    found = (curves(records, len(rows), name) for name in ("val_loss", "val_error"))
+    learning = Learning(*found, lr, by_chance, len(sample.dataset.x), bool(sample.dataset.classes))
     details = {
-        "examples": len(sample.dataset.x), "chance": by_chance, "factors": FACTORS, "steps": steps,
-        "loss": loss, "error": error,
+        "examples": learning.examples, "chance": by_chance, "factors": FACTORS, "loss": learning.loss,
+        "error": learning.error,
     }  # fmt: skip
-    return Verdict.of("subset", findings, details)
+    cause = None if learning.done else _cause(before(subject))
+    return Verdict.of("subset", [judge(learning, cause)], details)
+
+
+def _rows(sample: Sample, steps: int) -> tuple[list[Row], np.ndarray]:
+    """A row for each of the rates, and the rates."""
+    optimizer, epochs = sample.experiment.optimizer, max(SURE, -(-steps // sample.rows()[0].steps))
+    lr = optimizer.lr * np.array(FACTORS)
+    variants = [{"optimizer": replace(optimizer, lr=float(rate)), "epochs": epochs} for rate in lr]
+    return sample.rows(variants=variants), lr
 
 
 def subset(subject: Subject) -> Sample:
@@ -77,50 +82,103 @@ def subset(subject: Subject) -> Sample:
     )  # fmt: skip
 
 
-def judge(subject: Subject, sample: Sample, loss: np.ndarray, error: np.ndarray, by_chance: float) -> Finding:
-    """What the curves (rows, epochs) of the rates FACTORS say; the job's own is the first row."""
-    classes, limit = bool(sample.dataset.classes), ZERO * by_chance
-    learnt = (np.nan_to_num(loss, nan=np.inf).min(1) < limit) & (~classes | (np.nanmin(error, 1) == 0))
-    ends = np.nan_to_num(loss[:, -1], nan=np.inf)
-    n, own = len(sample.dataset.x), float(ends[0])
-    told = f", {100 * (1 - error[0, -1]):.0f}% right" if classes and np.isfinite(error[0, -1]) else ""
-    found = f"{n} examples: loss {own:.2g} (limit {limit:.2g}){told} after {loss.shape[1]} epochs"
-    if learnt[0] and (np.isfinite(own) and own < by_chance):
-        return Finding("pass", own, limit, found)
+def until_learnt(records: Iterator[Record], limit: float, classes: bool) -> Iterator[Record]:
+    """Up to the third epoch in a row in which the job's own row, number 0, has learnt it all."""
+    times = 0
+    for record in records:
+        yield record
+        for own in np.flatnonzero(record.rows == 0):
+            learnt = record.val_loss[own] < limit and not (classes and record.val_error[own])
+            times = times + 1 if learnt else 0
+        if times == SURE:
+            return
 
-    def finding(status: str, cause: str, said: str, advice: str) -> Finding:
-        return Finding(status, own, limit, f"{found}: {said}", advice, cause)
 
-    cause = _cause(before(subject))
+@dataclass(frozen=True)
+class Learning:
+    """The curves of the rates FACTORS on the small subset; the job's own is the first row."""
+
+    loss: np.ndarray  # (rows, epochs), NaN after a row has diverged
+    error: np.ndarray
+    lr: np.ndarray  # (rows,)
+    chance: float
+    examples: int
+    classes: bool
+
+    @property
+    def limit(self) -> float:
+        return ZERO * self.chance
+
+    @property
+    def ends(self) -> np.ndarray:
+        """The last loss of every row, infinite if it diverged."""
+        return np.nan_to_num(self.loss[:, -1], nan=np.inf)
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """Which rows have once had it all by heart."""
+        right = (self.error == 0) if self.classes else True
+        return ((self.loss < self.limit) & right).any(1)
+
+    @property
+    def done(self) -> bool:
+        return bool(self.learnt[0] and self.ends[0] < self.chance)
+
+    @property
+    def falls(self) -> np.ndarray:
+        return self.ends < FALLEN * self.loss[:, 0]
+
+    @property
+    def better(self) -> list[int]:
+        """Lower rates that end far better than the job's own, the nearest first."""
+        return [k for k in (3, 2, 1) if self.learnt[k] or self.ends[k] < 0.5 * self.ends[0]]
+
+    @property
+    def bounces(self) -> bool:
+        """Does the job's own loss rise by a tenth or more in a fifth of the later epochs?"""
+        later = self.loss[0, self.loss.shape[1] // 2 :]
+        return len(later) > 1 and bool((later[1:] > 1.1 * later[:-1]).mean() > 0.2)
+
+    def at(self, k: int) -> str:
+        return f"at {self.lr[k]:.2g} it ends at {self.ends[k]:.2g}"
+
+    def __str__(self) -> str:
+        examples = f"{self.examples} example{'s' * (self.examples != 1)}"
+        right = (
+            f", {1 - self.error[0, -1]:.0%} right" if self.classes and np.isfinite(self.error[0, -1]) else ""
+        )
+        epochs = self.loss.shape[1]
+        return f"{examples}: loss {self.ends[0]:.2g} (limit {self.limit:.2g}){right} after {epochs} epochs"
+
+
+def judge(learning: Learning, cause: Finding | None) -> Finding:
+    """The finding; `cause` is what was wrong before the first step, if anything was."""
+    own, half = float(learning.ends[0]), 0.5 * learning.chance
+
+    def finding(status: str, name: str, said: str, advice: str) -> Finding:
+        return Finding(status, own, learning.limit, f"{learning}{said}", advice, name)
+
+    if learning.done:
+        return finding("pass", "", "", "")
     if cause:
-        return finding("fail", cause.cause, cause.found, cause.advice)
-    lr, falls = sample.experiment.optimizer.lr * np.array(FACTORS), ends < FALLEN * loss[:, 0]
-    lower = [k for k in (3, 2, 1) if learnt[k] or ends[k] < 0.5 * own]
-    if not falls[1:4].any() and not falls[4] and not learnt.any():
-        said = f"even at a rate of {lr[1]:.1g} the loss does not fall"
-        advice = "the gradient is wrong or zero: nnlab check only=[gradients,start]"
-        return finding("fail", "gradient", said, advice)
-    if not np.isfinite(own) or lower:
-        said = "it diverges" if not np.isfinite(own) else "it bounces" if _bounces(loss[0]) else "it stays up"
-        said += f"; at {lr[lower[0]]:.2g} it ends at {ends[lower[0]]:.2g}" if lower else ""
+        return finding("fail", cause.cause, f": {cause.found}", cause.advice)
+    if not learning.falls.any() and not learning.learnt.any():
+        said = f": even at a rate of {learning.lr[1]:.1g} the loss does not fall"
+        return finding(
+            "fail", "gradient", said, "the gradient is wrong or zero: nnlab check only=[gradients,start]"
+        )
+    if not np.isfinite(own) or learning.better:
+        how = "diverges" if not np.isfinite(own) else "bounces" if learning.bounces else "stays up"
+        said = "; ".join([f": it {how}", *(learning.at(k) for k in learning.better[:1])])
         return finding("fail", "lr_high", said, "lower the learning rate: nnlab check only=rates")
-    status = "warn" if own < 0.5 * by_chance else "fail"
-    if ends[4] < FALLEN * ends.min(initial=np.inf, where=np.arange(len(ends)) != 4):
-        said = f"at {lr[4]:.2g} it ends at {ends[4]:.2g}"
-        if (
-            learnt[4] and status == "warn"
-        ):  # it gets there too, later: whether in time is for the rates to say
-            return Finding("pass", own, limit, f"{found} and falling; {said}")
-        return finding(status, "lr_low", said, "raise the learning rate: nnlab check only=rates")
+    if learning.ends[4] < FALLEN * learning.ends[:4].min():
+        if learning.learnt[4] and own < half:  # it falls, later: whether in time is for the rates to say
+            return finding("pass", "", f" and falling; {learning.at(4)}", "")
+        advice = "raise the learning rate: nnlab check only=rates"
+        return finding("warn" if own < half else "fail", "lr_low", f": {learning.at(4)}", advice)
     advice = "look for contradicting labels; widen the network; or give it more updates: check.steps"
-    return finding(status, "capacity", "it falls, but no rate gets it there", advice)
-
-
-def _bounces(loss: np.ndarray) -> bool:
-    """Does it rise by a tenth or more in a fifth of the later epochs?"""
-    later = loss[len(loss) // 2 :]
-    rises = later[1:] > 1.1 * later[:-1]
-    return bool(rises.mean() > 0.2) if len(rises) else False
+    said = ": it falls, but no rate gets it there"
+    return finding("warn" if own < half else "fail", "capacity", said, advice)
 
 
 def before(subject: Subject) -> dict[str, dict]:

@@ -10,8 +10,8 @@ import textwrap
 from nnlab.records.text import duration, on_terminal, printable
 
 COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
-WIDTH = 110
-INDENT = " " * 20
+WIDTH = 116
+INDENT = " " * 21
 
 
 class CheckConsole:
@@ -39,7 +39,7 @@ class CheckConsole:
         status = self._coloured(f"{verdict.status:4}", COLOURS[verdict.status])
         for n, finding in enumerate(verdict.findings):
             lines = self._wrapped(finding.found)
-            head = f"  {status}  {verdict.rung:12}" if n == 0 else INDENT
+            head = f"  {status}  {verdict.rung:13}" if n == 0 else INDENT
             self._print(head + lines[0])
             for line in lines[1:]:
                 self._print(INDENT + line)
