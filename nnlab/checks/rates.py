@@ -2,13 +2,14 @@
 
 How far a rate gets is the share of the fall that the best one achieves,
 
-    s(lr) = (start - end(lr)) / (start - least end),
+    s(lr) = (c - end(lr)) / (c - least end),
 
-of the loss on the training examples without dropout, medians over the seeds and then over three neighbouring
-rates: a single noisy curve fools a range test. From the first rate on that diverges, or ends above its start,
-with any seed, training is over the edge. Below it, the rates around the best with s above 1/2 work. A job of
-more steps than this test may have a lower rate: in n times the steps it goes about as far as n times the rate
-goes here.
+of the loss on the training examples without dropout; c is that of chance, or of the start if it is lower: to
+come down from a bad start to what chance gives is no learning. Medians are over the seeds and then over three
+neighbouring rates: a single noisy curve fools a range test. Beyond the first rate that learns, the first one
+that diverges or ends above chance, with any seed, is the edge. Below it, the rates around the best with s
+above 1/2 work. A job of more steps than this test may have a lower rate: in n times the steps it goes about
+as far as n times the rate goes here.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from nnlab.stopping import Stopping
 LOWEST, HIGHEST = 1e-6, 1e2
 EPOCHS = 10  # into which the steps are divided: a rate that diverges leaves at the end of one
 WORKS, LITTLE = 0.5, 0.1  # of the best rate's fall
-MARGIN = 3.0  # how far the suggestion stays below the edge
-OVER = 1.05  # of the loss at the start, or of chance: a rate that ends above is over the edge
-NOTHING = 0.05  # of the start: no rate learns anything if the best falls by less
+MARGIN, WELL = 3.0, 0.9  # so near the edge, a rate should at least do as well: the edge moves in training
+OVER = 1.05  # of chance's loss: a rate that ends above is over the edge
+NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the best falls by less
 
 
 def check(subject: Subject) -> Verdict:
@@ -49,7 +50,8 @@ def check(subject: Subject) -> Verdict:
     job = subject.row.steps * subject.experiment.epochs
     finding = judge(table, own, job / steps)
     details = {
-        "lr": grid, "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
+        "chance": by_chance, "lr": grid,
+        "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
         "start": table.start, "works": table.works, "edge": table.edge, "suggestion": table.suggestion,
         "own": own, "seeds": seeds, "steps": steps,
     }  # fmt: skip
@@ -100,17 +102,19 @@ class Table:
     """The loss by learning rate, and what it says: the rates that work, the edge, the suggestion."""
 
     def __init__(self, lr: np.ndarray, end: np.ndarray, start: np.ndarray, by_chance: float):
-        self.lr, self.start = lr, max(float(np.median(start)), 1e-30)
+        self.lr, self.start = lr, float(np.median(start))
+        self.base = min(self.start, by_chance)
         finite = np.where(np.isfinite(end), end, np.inf)
         self.diverged = np.isinf(finite).mean(1)
         self.low, self.high = finite.min(1), finite.max(1)
         self.end = _smooth(np.median(finite, axis=1))
-        over = (finite > OVER * np.maximum(start, by_chance)).any(1)  # each seed beside its own start
+        learnt = np.cumsum((finite < self.base).all(1)) > 0  # at this rate or a lower one, by all seeds
+        over = (finite > OVER * by_chance).any(1) & learnt
         count = int(over.argmax()) if over.any() else len(lr)  # how many rates are below the edge
         self.edge = float(lr[count]) if over.any() else np.inf
         self.best = int(self.end[: max(count, 1)].argmin())
-        self.fall = self.start - float(self.end[self.best])
-        self.share = (self.start - self.end) / self.fall if self.fall > 0 else np.zeros(len(lr))
+        self.fall = self.base - float(self.end[self.best])
+        self.share = (self.base - self.end) / self.fall if self.fall > 0 else np.zeros(len(lr))
         first = last = self.best
         while first > 0 and self.share[first - 1] >= WORKS:
             first -= 1
@@ -132,11 +136,11 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 def judge(table: Table, own: float, longer: float) -> Finding:
     """Where the job's rate lies; its training is `longer` times this test."""
-    if not table.fall > NOTHING * table.start:
+    if not table.fall > NOTHING * table.base:
         tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
-        found = f"{tried} lowers the loss of {table.start:.3g} by {NOTHING:.0%}"
+        found = f"{tried} gets {NOTHING:.0%} below the {table.base:.3g} of chance"
         advice = "nothing is learnt: look at data, gradients and start first"
-        return Finding("fail", table.fall / table.start, NOTHING, found, advice, "nothing_learnt")
+        return Finding("fail", table.fall / max(table.base, 1e-30), NOTHING, found, advice, "nothing_learnt")
     low, high = table.works
     edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""
     found = f"{own:.2g}; {low:.1g} to {high:.1g} work{edge}"
@@ -147,6 +151,8 @@ def judge(table: Table, own: float, longer: float) -> Finding:
     share = table.of(own)
     if own >= table.edge or (own > high and share < WORKS):
         return Finding("fail", own, min(high, table.edge), f"{found}: too large", advice, "lr_high")
+    if own > table.edge / MARGIN and share < WELL:
+        return Finding("warn", own, table.edge / MARGIN, f"{found}: near the edge", advice, "lr_high")
     there = table.of(min(own * longer, table.lr[table.best]))
     if own < low and there < WORKS:
         status = "fail" if there < LITTLE else "warn"
