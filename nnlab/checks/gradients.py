@@ -46,6 +46,7 @@ class Compared:
 
     @property
     def severity(self) -> float:
+        """The larger of both errors, in units of its limit."""
         return max(self.error / DIFFERENCES, (self.of_autograd or 0) / AUTOGRAD)
 
 
@@ -53,7 +54,7 @@ def check(subject: Subject) -> Verdict:
     with computing(), torch.inference_mode(False), torch.no_grad():
         objective = Objective(subject)
         whole = list(whole_objective(objective, subject.budget))
-        boxes = [c for c in each_box(objective, subject.budget)]
+        boxes = list(each_box(objective, subject.budget))
     details = {
         "parameters": {c.where: _plain(c) for c in whole},
         "boxes": {c.where: _plain(c) for c in boxes},

@@ -45,7 +45,7 @@ class Objective:
         self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
         for name, slot in self.slots.items():
             p = slot.parameter
-            scale = p.fan_in**-0.5 if p.kind == "weight" else 0.3
+            scale = max(p.fan_in, 1) ** -0.5 if p.kind == "weight" else 0.3
             draw = scale * stream(0, "check", name).standard_normal(p.shape)
             slot.view(self.theta)[0] = torch.from_numpy(draw)
         self.network = self.bound(self.theta, self.grad)
