@@ -139,7 +139,7 @@ def judge(table: Table, own: float, longer: float) -> Finding:
     if not table.fall > NOTHING * table.base:
         tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
         found = f"{tried} gets {NOTHING:.0%} below the {table.base:.3g} of chance"
-        advice = "nothing is learnt: look at data, gradients and start first"
+        advice = "nothing is learnt at any rate: another rung says why"
         return Finding("fail", table.fall / max(table.base, 1e-30), NOTHING, found, advice, "nothing_learnt")
     low, high = table.works
     edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""

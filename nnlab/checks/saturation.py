@@ -42,9 +42,9 @@ def check(subject: Subject) -> Verdict:
         *flow(before),
         *_updates(ratios),
     ]
-    wrong = [finding for finding in findings if finding.status != "pass"]
+    healthy = all(finding.status == "pass" for finding in findings)
     details = {"start": before, "after": after, "steps": STEPS, "update_to_weight": ratios}
-    return Verdict.of("saturation", wrong or [_healthy(before, after, ratios)], details)
+    return Verdict.of("saturation", [_healthy(before, after, ratios)] if healthy else findings, details)
 
 
 class Probe:

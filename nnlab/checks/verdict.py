@@ -37,8 +37,9 @@ class Verdict:
 
     @staticmethod
     def of(rung: str, findings: list[Finding], details: dict | None = None) -> Verdict:
-        """Sorted by how bad they are; of equal ones the first found stays first."""
-        worst_first = sorted(findings, key=lambda finding: -STATUSES.index(finding.status))
+        """What is wrong, the worst first (of equals, the first found); where nothing is, everything."""
+        wrong = [finding for finding in findings if finding.status != "pass"]
+        worst_first = sorted(wrong or findings, key=lambda finding: -STATUSES.index(finding.status))
         return Verdict(rung, tuple(worst_first), details or {})
 
     @property
