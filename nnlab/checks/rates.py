@@ -120,8 +120,9 @@ class Table:
             first -= 1
         while last < count - 1 and self.share[last + 1] >= WORKS:
             last += 1
-        self.works = (float(lr[first]), float(lr[last]))
-        self.suggestion = float(min(lr[self.best], self.edge / MARGIN))
+        self.learns = self.fall > NOTHING * self.base
+        self.works = (float(lr[first]), float(lr[last])) if self.learns else None
+        self.suggestion = float(min(lr[self.best], self.edge / MARGIN)) if self.learns else None
 
     def of(self, own: float) -> float:
         """The share of the best fall at the rate nearest to this one."""
@@ -136,7 +137,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 def judge(table: Table, own: float, longer: float) -> Finding:
     """Where the job's rate lies; its training is `longer` times this test."""
-    if not table.fall > NOTHING * table.base:
+    if not table.learns:
         tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
         found = f"{tried} gets {NOTHING:.0%} below the {table.base:.3g} of chance"
         advice = "nothing is learnt at any rate: another rung says why"

@@ -29,6 +29,7 @@ from nnlab.stopping import Stopping
 BATCH = 10
 EPOCH = 200  # examples: the few are gone through again and again, since an epoch has a cost of its own
 FACTORS = (1.0, 1e-4, 1e-2, 0.1, 10.0)  # of the job's learning rate, a row each; the job's own first
+CHOICE = 2000  # training examples from which the few are taken
 SURE = 3  # epochs in a row
 ZERO = 0.05  # of chance's loss: "about 0"
 FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fallen at all
@@ -65,11 +66,11 @@ def subset(subject: Subject) -> Sample:
     A network can fit about as many as it has parameters for each output; one without activations as many as
     its inputs have independent directions, and one. Half of that is asked for, so that it is reached soon.
     """
-    dataset, train = subject.dataset, subject.fold.train
+    dataset, train = subject.dataset, subject.some(subject.fold.train, CHOICE, "choice")
     _, first = np.unique(dataset.x[train], axis=0, return_index=True)
     own = sum(p.size for p in subject.graph.parameters.values()) // (2 * dataset.sizes[1])
     if all(isinstance(subject.graph.nodes[n].box, Identity) for n in passes.activations(subject.graph)):
-        some = dataset.x[subject.some(train, 1000, "rank")].astype(np.float64)
+        some = dataset.x[train].astype(np.float64)
         own = min(own, (int(np.linalg.matrix_rank(some - some.mean(0))) + 1) // 2)
     count = min(subject.budget.examples, max(2, own))
     chosen = subject.some(train[np.sort(first)], count, "subset")

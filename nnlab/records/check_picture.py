@@ -15,20 +15,27 @@ def rates(details: dict, title: str) -> bytes:
     lr, end = np.asarray(details["lr"]), np.asarray(details["end"])
     low, high = (np.asarray(details[name]) for name in ("low", "high"))
     start = details["start"]
-    top = 1.5 * max(start, np.median(end[np.isfinite(end)])) if np.isfinite(end).any() else start
+    top = (
+        1.5 * max(start, details["chance"], np.median(end[np.isfinite(end)]))
+        if np.isfinite(end).any()
+        else start
+    )
     axes.set_xscale("log")
     axes.fill_between(lr, np.minimum(low, top), np.minimum(high, top), color=RUNS[0], alpha=0.18, linewidth=0)
     axes.plot(lr, np.where(end < top, end, np.nan), color=RUNS[0], linewidth=1.8)
-    axes.axhline(start, color=GREY, linewidth=0.8, linestyle=":")
-    axes.text(lr[0], start, " at the start", fontsize=7.5, color=GREY, va="bottom")
-    axes.axvspan(*details["works"], color=GOOD, alpha=0.12, linewidth=0)
-    shown = {"this job": (details["own"], BLACK, "-"), "suggestion": (details["suggestion"], GOOD, "--")}
+    for name, level in (("at the start", start), ("by chance", details["chance"])):
+        axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+        axes.text(lr[-1], level, name, fontsize=7.5, color=GREY, va="bottom", ha="right")
+    shown = {"this job": (details["own"], BLACK, "-")}
+    if details["works"]:
+        axes.axvspan(*details["works"], color=GOOD, alpha=0.12, linewidth=0)
+        shown["suggestion"] = (details["suggestion"], GOOD, "--")
     if np.isfinite(details["edge"]):
         shown["edge"] = (details["edge"], BAD, ":")
     for name, (x, colour, style) in shown.items():
         axes.axvline(x, color=colour, linewidth=1.2, linestyle=style, label=f"{name}: {x:.2g}")
     axes.set_ylim(0, top)
-    _legend(figure, axes, "green: at least half of the best fall")
+    _legend(figure, axes, "green: half of the best fall or more" if details["works"] else "no rate learns")
     return as_png(figure)
 
 
