@@ -7,9 +7,10 @@ from dataclasses import replace
 from time import perf_counter
 
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
-from nnlab.checks.subject import Subject
+from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Verdict
 from nnlab.errors import UserError, unknown
+from nnlab.experiment import Experiment
 
 RUNGS = {
     "start": start.check,
@@ -39,3 +40,11 @@ def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
         began = perf_counter()
         verdict = RUNGS[rung](subject)
         yield replace(verdict, seconds=perf_counter() - began)
+
+
+def check(experiment: Experiment, only=None, budget: Budget | None = None) -> Iterator[Verdict]:
+    """What `nnlab check` does, from Python.
+
+    for verdict in check(Experiment(), only="gradients"): print(verdict.status, verdict.worst.found)
+    """
+    return climb(Subject(experiment, budget), chosen(only))
