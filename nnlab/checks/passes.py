@@ -64,5 +64,6 @@ def _shapes(graph: Graph, node):
 
 def slopes(box: Box, x: torch.Tensor, step: float = 1e-3) -> torch.Tensor:
     """|f'(x)| of an elementwise box, by central differences: `bprop` itself may be at fault."""
-    up = box.fprop(x + step).clone()
-    return (up - box.fprop(x - step)).abs() / (2 * step)
+    h = step * (1 + x.abs())  # large inputs have few digits left for a small step
+    up = box.fprop(x + h).clone()
+    return (up - box.fprop(x - h)).abs() / (2 * h)

@@ -19,7 +19,7 @@ from nnlab.autodiff.box import Site
 from nnlab.checks.passes import activations, backward, forward, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import Finding, Verdict, graded
-from nnlab.engine import computing
+from nnlab.engine import Trainer, computing
 
 EXAMPLES, STEPS = 256, 100
 BOUNDED = (Sigmoid, Tanh, Softsign)
@@ -33,7 +33,7 @@ def check(subject: Subject) -> Verdict:
     with computing():
         sample = subject.sample(EXAMPLES)
         trainer = sample.trainer(sample.rows(subject.budget.seeds))
-        probe = Probe(subject, sample, trainer)
+        probe = Probe(sample, trainer)
         before = probe.look()
         ratios = probe.train(STEPS)
         after = probe.look()
@@ -50,7 +50,7 @@ def check(subject: Subject) -> Verdict:
 class Probe:
     """Rows in training, and a second copy of their network to look at, without dropout."""
 
-    def __init__(self, subject: Subject, sample: Sample, trainer):
+    def __init__(self, sample: Sample, trainer: Trainer):
         self.graph, self.trainer = sample.experiment.graph(sample.dataset), trainer
         self.slots, _, _ = self.graph.layout()
         self.loss = trainer.measure.loss
@@ -71,15 +71,15 @@ class Probe:
         found = {"layers": {}, "activations": {}}
         for n in layers(self.graph):
             found["layers"][self.graph.nodes[n].name] = {
-                "variance": _median(values[n].var(2).mean(1)),
-                "gradient": _median(gradients[n].square().mean((1, 2)).sqrt() * self.x.shape[2]),
+                "variance": _median(values[n].var(-1).flatten(1).mean(1)),
+                "gradient": _median(gradients[n].flatten(1).square().mean(1).sqrt() * self.x.shape[2]),
             }
         for n in activations(self.graph):
             node = self.network.nodes[n]
             flat = slopes(node.box, values[node.inputs[0]])
             flat = (flat < FLAT * flat.amax().clamp_min(FLAT)).to(flat)
             bounded = isinstance(node.box, BOUNDED)
-            share = flat.mean((1, 2)) if bounded else flat.amin(2).mean(1)
+            share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
             found["activations"][node.name] = {"stuck": _median(share), "bounded": bounded}
         return found
 
