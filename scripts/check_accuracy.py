@@ -2,7 +2,7 @@
 
     python scripts/check_accuracy.py [--seeds 1,2] [--only gradients] [--healthy-data wine,iris]
 
-Faults and healthy jobs are those of tests/check_cases.py and tests/check_table.txt; every healthy combination
+Faults and healthy jobs are those of tests/check_cases.py and tests/check_table.txt. Every healthy combination
 takes its turn on one of the data sets, another one with each seed. A fault counts as found if a rung warns or
 fails and names it (and the box or column, where there is one); a healthy job is an alarm if any rung does not
 pass. The thresholds were chosen for reasons that stand beside them and looked at with seed 0.
@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from check_cases import combinations, faults  # noqa: E402
+from check_cases import faults  # noqa: E402
+from check_jobs import combinations  # noqa: E402
 
 from nnlab.checks.ladder import RUNGS, climb  # noqa: E402
 from nnlab.checks.subject import Subject  # noqa: E402
@@ -55,7 +56,7 @@ def detection(seeds, prefix):
                 said = [f"{v.rung}: {f.status} {f.cause} {f.found}" for v in verdicts for f in v.findings]
                 print(f"  missed (seed {seed}) {fault.name}", *said, sep="\n      ", flush=True)
     for kind in total:
-        print(f"  {kind:38}{found[kind]:4} of {total[kind]}")
+        print(f"  {kind:38}{found[kind]:4} of {total[kind]}", flush=True)
     share = sum(found.values()) / max(sum(total.values()), 1)
     print(f"found and named: {sum(found.values())} of {sum(total.values())} planted faults, {share:.1%}")
 

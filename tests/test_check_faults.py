@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from check_cases import Between, Changed, Nosy, combinations, faults, job
+from check_cases import Changed, Nosy, faults
+from check_jobs import Between, combinations, job
 from networks import one_thread  # noqa: F401
 
 import nnlab

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from check_cases import MUTANTS, Between, job, of_gradients
+from check_jobs import Between, job
+from check_mutants import MUTANTS, of_gradients
 from networks import REFERENCES, one_thread  # noqa: F401
 
 import nnlab

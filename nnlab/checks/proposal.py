@@ -75,13 +75,13 @@ def _why(run: Outcome) -> tuple[str, str] | None:
 
 def chance_error(dataset, folds) -> float:
     """The error on the validation sets of answering the most frequent class, or the mean; mean over folds."""
-    return float(np.mean([_chance_error(dataset, fold) for fold in folds]))
+    t, different = dataset.targets(noisy=True), {fold.key: fold for fold in folds}
+    return float(np.mean([_chance_error(t, fold, bool(dataset.classes)) for fold in different.values()]))
 
 
-def _chance_error(dataset, fold) -> float:
-    t = dataset.targets(noisy=True)
+def _chance_error(t: np.ndarray, fold, classes: bool) -> float:
     train, validation = t[fold.train].mean(0), t[fold.validation]
-    if dataset.classes:
+    if classes:
         return float(1 - validation[:, train.argmax()].mean())
     return float(np.sqrt(((validation - train) ** 2).mean()))
 
