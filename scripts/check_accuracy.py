@@ -1,6 +1,6 @@
 """How often `nnlab check` is right: planted faults that it finds and names, and alarms over healthy jobs.
 
-    python scripts/check_accuracy.py [--seeds 1,2] [--only gradients] [--healthy-data wine,iris]
+    python scripts/check_accuracy.py [--seeds 1,2] [--no-healthy] [--no-faults] [--only lr_high]
 
 Faults and healthy jobs are those of tests/check_cases.py and tests/check_table.txt. Every healthy combination
 takes its turn on one of the data sets, another one with each seed. A fault counts as found if a rung warns or
@@ -29,7 +29,7 @@ HEALTHY_ON = ("digits 600", "wine", "breast_cancer", "iris", "moons", "diabetes"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", default="1")
-    parser.add_argument("--only", default="", help="of faults, those whose name begins so")
+    parser.add_argument("--only", default="", help="of the faults, those whose name begins so")
     parser.add_argument("--no-healthy", action="store_true")
     parser.add_argument("--no-faults", action="store_true")
     args = parser.parse_args()

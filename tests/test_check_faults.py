@@ -12,7 +12,7 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, ReLU, Sigmoid, Tanh
-from nnlab.checks import data, labels, passes, rates, start, subset
+from nnlab.checks import data, labels, passes, rates, saturation, start, subset
 from nnlab.checks.ladder import RUNGS, chosen, climb
 from nnlab.checks.rates import Table
 from nnlab.checks.subject import Budget, Subject, chance
@@ -129,6 +129,19 @@ def test_slopes_do_not_ask_bprop(box, derivative):
     bound = bind(box(), [(4,)], 2, 6).box
     x = torch.linspace(-3.05, 3.05, 48, dtype=torch.float64).view(2, 4, 6)
     assert np.allclose(passes.slopes(bound, x).numpy(), derivative(x.numpy()), atol=1e-6)
+
+
+def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():
+    def advice(start, after, bounded=True):
+        looks = [{"activations": {"tanh1": {"stuck": share, "bounded": bounded}}} for share in (start, after)]
+        (found,) = saturation.stuck({"at the start": looks[0], "later": looks[1]})
+        return found.status, found.number, found.advice
+
+    assert advice(0.1, 0.2)[:2] == ("pass", 0.2)
+    assert advice(0.1, 0.7) == ("fail", 0.7, "lower the learning rate")
+    status, number, said = advice(0.5, 0.4)
+    assert (status, number) == ("warn", 0.5) and "normalise the inputs" in said and "init.mean" not in said
+    assert "init.mean=0.01" in advice(0.9, 0.9, bounded=False)[2]
 
 
 # ---- the small subset

@@ -112,21 +112,22 @@ def _median(values: torch.Tensor) -> float:
 
 
 def stuck(looks: dict[str, dict]) -> list[Finding]:
-    """The layer with the largest share of stuck units, by when it was looked at."""
-    findings = []
+    """The layer with the largest share of stuck units; `looks` by when, the start first."""
+    found, (first, *_) = [], looks.values()
     for when, looked in looks.items():
         for name, layer in looked["activations"].items():
             share, bounded = layer["stuck"], layer["bounded"]
             kind = "saturated" if bounded else "dead"
-            found = f"{share:.0%} of {name}'s units are {kind} {when} (limit {STUCK_WARN:.0%})"
-            if when == "at the start":
-                advice = "reduce the variance of the initial weights, or normalise the inputs"
-                advice += "" if bounded else "; or give the weights a small positive mean: init.mean=0.01"
-            else:
-                advice = "lower the learning rate; reduce the initial variance or normalise the inputs"
-            status = graded(share, STUCK_WARN, STUCK_FAIL)
-            findings.append(Finding(status, share, STUCK_WARN, found, advice, kind))
-    return sorted(findings, key=lambda f: -f.number)[:1]
+            said = f"{share:.0%} of {name}'s units are {kind} {when} (limit {STUCK_WARN:.0%})"
+            advice = "reduce the variance of the initial weights, or normalise the inputs"
+            if first["activations"][name]["stuck"] < STUCK_WARN:  # it began well
+                advice = "lower the learning rate"
+            elif not bounded:
+                advice += "; or give the weights a small positive mean: init.mean=0.01"
+            found.append(
+                Finding(graded(share, STUCK_WARN, STUCK_FAIL), share, STUCK_WARN, said, advice, kind)
+            )
+    return sorted(found, key=lambda finding: -finding.number)[:1]
 
 
 def flow(before: dict) -> list[Finding]:
