@@ -188,6 +188,12 @@ def test_the_causes_are_told_apart():
         "gradient",
     )
     assert cause(learning([1.0, 0.99, 0.98, 0.97], higher=[1, 0.8, 0.7, 0.6])) == ("fail", "lr_low")
+    slow, there = [1.0, 0.9, 0.8, 0.7], [1.0, 0.2, 0.03, 0.01]
+    assert cause(learning(slow, higher=there, error=0.0)) == (
+        "warn",
+        "lr_low",
+    )  # it can be learnt, but sooner
+    assert cause(learning([1.0, 0.5, 0.4, 0.3], higher=there, error=0.0)) == ("pass", "")  # it will get there
     assert cause(learning([1.0, 0.5, 0.4, 0.3], higher=[1, 0.2, 0.15, 0.1]))[0] == "warn"
     assert cause(learning([0.7, 0.5, 0.4, 0.3], lower=[1, 0.9, 0.8, 0.7], higher=[0.6] * 4)) == (
         "warn",

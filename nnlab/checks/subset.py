@@ -175,8 +175,9 @@ def judge(learning: Learning, cause: Finding | None) -> Finding:
     if learning.ends[4] < FALLEN * learning.ends[:4].min():
         if learning.learnt[4] and own < half:  # it falls, later: whether in time is for the rates to say
             return finding("pass", "", f" and falling; {learning.at(4)}", "")
+        status = "warn" if own < half or learning.learnt[4] else "fail"
         advice = "raise the learning rate: nnlab check only=rates"
-        return finding("warn" if own < half else "fail", "lr_low", f": {learning.at(4)}", advice)
+        return finding(status, "lr_low", f": {learning.at(4)}", advice)
     advice = "look for contradicting labels; widen the network; or give it more updates: check.steps"
     said = ": it falls, but no rate gets it there"
     return finding("warn" if own < half else "fail", "capacity", said, advice)
