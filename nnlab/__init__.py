@@ -16,6 +16,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "nnlab.fitting": ("Fit", "fit"),
+    "nnlab.checks.ladder": ("check",),
+    "nnlab.checks.verdict": ("Verdict",),
     "nnlab.experiment": ("Experiment",),
     "nnlab.results": ("Record", "Result"),
     "nnlab.errors": ("Advice", "UserError"),

@@ -11,6 +11,7 @@ import sys
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
+    "check": "find what is wrong: the gradient, the data, the initialisation or the learning rate",
     "board": "show runs in TensorBoard",
 }
 _OPTIONS = ("--help", "--version")

@@ -6,26 +6,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
-from nnlab.autodiff.activations import (
-    ELU,
-    GELU,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Softsign,
-    Sparsemax,
-    Tanh,
-)
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
+from nnlab.checks import references
 from nnlab.data.sources import Data, Dataset
 from nnlab.fields import static
 from nnlab.testing.numeric import assert_near, bind, central, rates  # noqa: F401
@@ -45,11 +30,6 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def affine(box, p, x):
-    pairs = zip(x.expand(len(p["weight"]), -1, -1), p["weight"], p["bias"], strict=True)
-    return torch.stack([F.linear(one.T, W, b[:, 0]).T for one, W, b in pairs])
-
-
 def dropout(box, p, x):
     rate = rates(len(x))[box.name][:, :, None]
     return torch.where(box.uniforms < rate, torch.zeros_like(x), x / (1 - rate))
@@ -57,45 +37,13 @@ def dropout(box, p, x):
 
 def dropconnect(box, p, x):
     if isinstance(box, Affine):  # what it is when not training
-        return affine(box, p, x)
-    return affine(box.box, p | {"weight": dropout(box, p, p["weight"])}, x)
+        return references.affine(box, p, x)
+    return references.affine(box.box, p | {"weight": dropout(box, p, p["weight"])}, x)
 
 
-def simplex(z):
-    """The nearest point of the simplex to z (K, m, B), by its definition: sum_i max(z_i - tau, 0) = 1.
-
-    The support is found first, by bisection for tau; then tau follows, which autograd can differentiate.
-    """
-    low, high = z.detach().amin(1, keepdim=True) - 1, z.detach().amax(1, keepdim=True)
-    for _ in range(80):
-        tau = (low + high) / 2
-        much = (z.detach() - tau).clamp_min(0).sum(1, keepdim=True) > 1
-        low, high = torch.where(much, tau, low), torch.where(much, high, tau)
-    support = z.detach() > (low + high) / 2
-    tau = (torch.where(support, z, 0).sum(1, keepdim=True) - 1) / support.sum(1, keepdim=True)
-    return torch.where(support, z - tau, 0)
-
-
-# Every box: its output from (box, parameters by name, *inputs), all (K, ., B), in torch's own functions.
-REFERENCES = {
-    Affine: affine,
-    Identity: lambda box, p, x: x,
-    ReLU: lambda box, p, x: F.relu(x),
-    Sigmoid: lambda box, p, x: F.sigmoid(x),
-    Tanh: lambda box, p, x: F.tanh(x),
-    LeakyReLU: lambda box, p, x: F.leaky_relu(x),
-    ELU: lambda box, p, x: F.elu(x),
-    GELU: lambda box, p, x: F.gelu(x),
-    SiLU: lambda box, p, x: F.silu(x),
-    Softplus: lambda box, p, x: F.softplus(x),
-    Softsign: lambda box, p, x: F.softsign(x),
-    Softmax: lambda box, p, x: F.softmax(x, 1),
-    Sparsemax: lambda box, p, x: simplex(x),
-    DropConnect: dropconnect,
-    Dropout: dropout,
-    Add: lambda box, p, *x: torch.stack(x).sum(0),
-    Multiply: lambda box, p, a, b: a * b,
-}
+# Every box: its output from (box, parameters by name, *inputs), all (K, ., B), in torch's own functions;
+# dropout by the rates that `bind` gives, not by what the box made of them.
+REFERENCES = references.BOXES | {DropConnect: dropconnect, Dropout: dropout}
 
 
 def forward(graph: Graph, parameters: dict, x):

@@ -67,7 +67,7 @@ def test_start_up_imports_nothing_heavy():
     ("argv", "said"),
     [
         (["tran"], "nnlab: unknown command 'tran'; did you mean 'train'?\n"),
-        (["xyz"], "nnlab: unknown command 'xyz'; allowed: board, train\n"),
+        (["xyz"], f"nnlab: unknown command 'xyz'; allowed: {', '.join(sorted(cli.COMMANDS))}\n"),
         (["--versoin"], "nnlab: unknown option '--versoin'; did you mean '--version'?\n"),
     ],
 )

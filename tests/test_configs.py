@@ -6,6 +6,7 @@ The files are found by themselves: a new one is tested as soon as it is there.
 import copy
 from dataclasses import fields, is_dataclass
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from networks import Points
 from omegaconf import OmegaConf
 
 import nnlab
+from nnlab.checks.subject import Budget
 from nnlab.commands import composing, front_door, variants
 from nnlab.commands.train import of_experiment
 from nnlab.experiment import GROUPS, Experiment
+from nnlab.fields import make
 from nnlab.paths import CONFIG_DIR
 from nnlab.search import settings as search
 
@@ -90,8 +93,18 @@ def test_every_class_has_a_file():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_composes(command):
-    assert composed(command=command)
+def test_every_command_composes_to_the_default_experiment(command):
+    """Beside the settings that the command says are its own."""
+    own = import_module(f"nnlab.commands.{command}").OWN
+    settings = whole(command=command)
+    assert set(own) <= set(settings)
+    rest = of_experiment({k: v for k, v in settings.items() if k not in own})
+    assert Experiment.from_config(rest) == Experiment()
+
+
+def test_the_budgets_of_check_are_those_of_its_dataclass():
+    settings = composed(command="check")["check"]
+    assert settings == as_settings(Budget()) and make(Budget, settings, "check") == Budget()
 
 
 def test_train_is_the_default_experiment():

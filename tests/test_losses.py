@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 import torch
-from networks import assert_near, central, one_thread, simplex  # noqa: F401
+from networks import assert_near, central, one_thread  # noqa: F401
 from torch.nn import functional as F
 
+from nnlab.checks.references import simplex
 from nnlab.losses import LOSSES
 from nnlab.metrics import TASKS, Classification, Regression, first_largest
 

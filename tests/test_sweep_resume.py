@@ -310,7 +310,7 @@ def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path):
     one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
     with Server(tmp_path) as server:
         pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
-        while not (folder / "trials.csv").exists() or len(trials_csv(folder)) < 4:
+        while not (folder / "trials" / "03").exists():
             assert _lives(pid)
             time.sleep(0.005)
         os.kill(pid, signal.SIGINT)
@@ -318,8 +318,10 @@ def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path):
     said = (tmp_path / "stderr").read_text()
     assert said == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
     assert 4 <= len(told(folder)) < 24
+    (folder / "trials" / ".04").mkdir()  # as of one that was killed
     resume(folder)
     assert lasting(folder) == lasting(one)
+    assert {f.name for f in (folder / "trials").iterdir()} == {"summary"} | {f"{n:02d}" for n in range(24)}
 
 
 def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):

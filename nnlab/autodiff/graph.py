@@ -93,7 +93,7 @@ class Graph:
     def bind(self, theta: torch.Tensor, grad: torch.Tensor, site: Site) -> Graph:
         """A copy on `theta` and `grad` (K, P), for the population and batch size of `site`."""
         slots, _, _ = self.layout()
-        useful = self._leads_to_parameters()
+        useful = self.leads_to_parameters()
         bound = copy.copy(self)
         bound.nodes = [self.nodes[0]]
         for node in self.nodes[1:]:
@@ -108,7 +108,7 @@ class Graph:
         bound._prepare(site, useful)
         return bound
 
-    def _leads_to_parameters(self) -> list[bool]:
+    def leads_to_parameters(self) -> list[bool]:
         """For each box: does its output depend on any parameter? If not, no gradient goes there."""
         useful = []
         for node in self.nodes:

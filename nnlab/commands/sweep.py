@@ -10,6 +10,7 @@ from pathlib import Path
 from nnlab.commands import earlier, front_door, train, variants
 from nnlab.errors import UserError
 
+OWN = (*train.OWN, *variants.OWN)  # settings of this command, of which an experiment knows nothing
 MAY_DIFFER = {"trials", "resume", "plan", "report"}  # settings that a sweep may go on with changed
 OF_SEARCH = ("trials", "sampler", "pruner", "objective", "direction", "batch", "rows", "distinct")
 

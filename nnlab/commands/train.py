@@ -44,17 +44,21 @@ def wants_picture(settings: dict, rows: int) -> bool:
 
 def execute(fit, folder: Path, settings: dict, command: str) -> int:
     """Train it and record it; 1 if every row diverged."""
+    from nnlab.checks.proposal import Course, chance_error, proposal
     from nnlab.records.console import Console
     from nnlab.records.run import Run
 
+    course = Course(len(fit.rows))
     with Run(order(fit, folder, settings, command), fit) as run:
         with Console(run.title, len(fit.rows), run.experiment.epochs, run.task) as console:
             for record in fit:
                 run.record(record)
-                if not record.refit:
-                    console.record(record)
+                for reader in [] if record.refit else [console, course]:
+                    reader.record(record)
             summary = run.close()
             console.close(summary, folder)
+            error = chance_error(fit.datasets[run.experiment.data], [row.fold for row in fit.rows])
+            console.note(proposal(course.outcome(error), command))
     return int(summary["rows"]["diverged"] == len(fit.rows))
 
 

@@ -57,6 +57,12 @@ class Console:
         self._print(f"  run folder         {folder}")
         self._print(f"  curves             tensorboard --logdir {shlex.quote(str(folder))}")
 
+    def note(self, line: str | None) -> None:
+        """A line below the summary, if there is one to say."""
+        if line:
+            self._print("")
+            self._print(f"  {line}")
+
     def __enter__(self):
         return self
 

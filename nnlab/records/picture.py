@@ -68,14 +68,14 @@ def bands(values: np.ndarray) -> Bands:
 
 def draw(curves: Curves, title: str, task: str) -> bytes:
     """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is."""
-    figure = _figure()
+    figure = blank_figure()
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.2)
     percent = task == "classification"
     _panel(left, curves, "loss", "loss", 1)
     _panel(right, curves, "error", "error (%)" if percent else "error (RMSE)", 100 if percent else 1)
     _explain(figure, curves, title)
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
@@ -83,7 +83,7 @@ def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
 
     `runs` has a quantity (rows, epochs) by name, eight at most; `label` says what it is.
     """
-    figure = _figure()
+    figure = blank_figure()
     axes = figure.subplots()
     figure.subplots_adjust(left=0.075, right=0.68, bottom=0.145, top=0.95)
     shown = []
@@ -96,12 +96,12 @@ def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
     _scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
     axes.set_xlabel("epoch", fontsize=9, color=BLACK)
     axes.set_ylabel(label, fontsize=9, color=BLACK)
-    _quiet(axes)
+    quiet(axes)
     figure.legend(loc="upper left", bbox_to_anchor=(0.69, 0.96), frameon=False, fontsize=8, labelcolor=BLACK)
-    return _png(figure)
+    return as_png(figure)
 
 
-def _figure():
+def blank_figure():
     """An empty picture on a canvas of its own."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -111,7 +111,7 @@ def _figure():
     return figure
 
 
-def _png(figure) -> bytes:
+def as_png(figure) -> bytes:
     file = io.BytesIO()
     figure.canvas.print_png(file)
     return file.getvalue()
@@ -155,7 +155,7 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("epoch", fontsize=9, color=BLACK)
     axes.set_ylabel(label, fontsize=9, color=BLACK)
-    _quiet(axes)
+    quiet(axes)
 
 
 def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
@@ -194,7 +194,7 @@ def _scale(axes, shown: np.ndarray) -> None:
         axes.set_ylim(low - margin, high + margin)
 
 
-def _quiet(axes) -> None:
+def quiet(axes) -> None:
     """Thin axes, a pale grid: what is drawn in them is what counts."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=GREY, linewidth=0.7)

@@ -66,9 +66,9 @@ class RunFolder:
         write_json(self.path / "rows.json", [_row(r) for r in results])
         write_json(self.path / "summary.json", summary)
 
-    def picture(self, png: bytes) -> None:
-        """Write the picture of the curves."""
-        with replacing(self.path / "curves.png") as aside:
+    def picture(self, png: bytes, name: str = "curves") -> None:
+        """Write a picture: that of the curves, if no other name is given."""
+        with replacing(self.path / f"{name}.png") as aside:
             aside.write_bytes(png)
 
     def __enter__(self):

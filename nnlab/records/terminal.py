@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
+from nnlab.records.text import on_terminal, printable
+
 REFRESH_SECONDS = 0.2
 
 
@@ -19,18 +21,13 @@ class Terminal:
 
     def __init__(self, stream=None, view: Callable | None = None):
         self.stream, self.view = stream or sys.stdout, view
-        can_move = os.environ.get("TERM") not in ("dumb", "unknown")
-        self.moves = self.stream.isatty() and can_move
+        self.moves = on_terminal(self.stream)
         self._plain = not self.moves or bool(os.environ.get("NO_COLOR"))
         self._live, self._shown_at = None, 0.0
 
     def line(self, text: str) -> None:
         """Print above the live view, in letters that the stream has."""
-        encoding = getattr(self.stream, "encoding", None) or "utf-8"
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
-            text = text.replace("±", "+-").encode(encoding, "replace").decode(encoding)
+        text = printable(text, self.stream)
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 LABELS = {
     "val_loss": "validation loss",
@@ -79,3 +80,18 @@ def duration(seconds: float) -> str:
         return f"{seconds:.{2 if seconds < 0.995 else 1 if seconds < 9.95 else 0}f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def on_terminal(stream) -> bool:
+    """Whether the stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def printable(line: str, stream) -> str:
+    """The line in letters that the stream has."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = line.replace("±", "+-").encode(encoding, "replace").decode(encoding)
+    return line

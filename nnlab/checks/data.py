@@ -1,0 +1,145 @@
+"""The data: columns that say nothing or the same twice, scales, classes, the test set, labels.
+
+Columns are looked at in the training examples, as normalisation sees them. A wide table (an image, counts of
+words) has constant columns and twins as a matter of course: there they are told, and no warning.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.checks import labels
+from nnlab.checks.subject import Subject
+from nnlab.checks.verdict import Finding, Verdict, graded
+
+EXAMPLES = 20_000  # looked at for columns
+WIDE = 50  # columns
+MANY = 0.5  # of a wide table's columns
+SCALE_WARN, SCALE_FAIL = 30.0, 300.0  # root mean square of inputs: standardised 1, pixels up to 16 about 8
+UNEVEN = 100.0  # a column's size beside the median column's
+IMBALANCE = 10.0  # the largest class beside the smallest
+SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # of the test set; a single twin may be chance
+
+
+def check(subject: Subject) -> Verdict:
+    x = subject.dataset.x[subject.some(subject.fold.train, EXAMPLES, "columns")].astype(np.float64)
+    constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
+    findings = [
+        *_scales(subject, x),
+        *_constant(subject, constant, x.shape[1]),
+        *_twins(subject, twins(x, constant), x.shape[1]),
+        *_balance(subject),
+        *_shared(subject),
+    ]
+    suspected, said = labels.suspected(subject)
+    findings += said
+    if all(finding.status == "pass" for finding in findings):
+        findings = [_healthy(x, findings)]
+    details = {"constant": constant, "suspected": suspected}
+    return Verdict.of("data", findings, details)
+
+
+def _healthy(x: np.ndarray, findings: list[Finding]) -> Finding:
+    """One line of what each has to say."""
+    told = ", ".join(finding.found for finding in findings if finding.found)
+    return Finding("pass", 0, 0, f"{len(x)} x {x.shape[1]} {told}")
+
+
+def _names(subject: Subject, columns) -> str:
+    """The first columns by name, or by number where they have none."""
+    known = subject.dataset.features
+    names = [known[c] if known else f"column {c}" for c in columns[:3]]
+    return ", ".join(names) + (f" and {len(columns) - 3} more" if len(columns) > 3 else "")
+
+
+def _if_narrow(status: str, count: int, width: int) -> str:
+    """The status, or in a wide table a pass, as long as it is not most of its columns."""
+    return status if width < WIDE or count > MANY * width else "pass"
+
+
+def _constant(subject: Subject, constant: np.ndarray, width: int) -> list[Finding]:
+    if not len(constant):
+        return []
+    status = _if_narrow("warn", len(constant), width)
+    found = f"{len(constant)} of {width} columns constant (limit 0): {_names(subject, constant)}"
+    if status == "pass":
+        return [Finding(status, len(constant), MANY * width, f"{len(constant)} constant columns")]
+    return [Finding(status, len(constant), 0, found, "leave them out: they say nothing", "constant_columns")]
+
+
+def twins(x: np.ndarray, constant: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of columns that are equal up to sign, scale and shift; each repeating column once."""
+    seen, pairs = {}, []
+    for c in np.setdiff1d(np.arange(x.shape[1]), constant):
+        z = (x[:, c] - x[:, c].mean()) / x[:, c].std()
+        z = np.round(z * np.sign(z[np.abs(z).argmax()]), 6) + 0.0  # no -0
+        key = z.tobytes()
+        if key in seen:
+            pairs.append((seen[key], int(c)))
+        seen.setdefault(key, int(c))
+    return pairs
+
+
+def _twins(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[Finding]:
+    if not pairs:
+        return []
+    status = _if_narrow("warn", len(pairs), width)
+    if status == "pass":
+        return [Finding(status, len(pairs), MANY * width, f"{len(pairs)} columns repeat another")]
+    first = " repeats ".join(_names(subject, [c]) for c in reversed(pairs[0]))
+    found = f"{len(pairs)} of {width} columns repeat another (limit 0): {first}"
+    return [
+        Finding(
+            status, len(pairs), 0, found, "leave them out, or one has twice the weight", "duplicate_columns"
+        )
+    ]
+
+
+def _scales(subject: Subject, x: np.ndarray) -> list[Finding]:
+    """Of what the network sees if nothing normalises it."""
+    if subject.experiment.data.normalization != "none":
+        return [Finding("pass", 1, SCALE_WARN, "normalised")]
+    sizes = np.sqrt((x**2).mean(0))
+    size, middle = float(np.sqrt((x**2).mean())), float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
+    advice = "data.normalization=standard"
+    uneven, largest = sizes.max() / middle, int(sizes.argmax())
+    if size >= SCALE_WARN:
+        found = f"inputs of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
+        return [Finding(graded(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, found, advice, "scales")]
+    if uneven >= UNEVEN:
+        name = _names(subject, [largest])
+        found = f"{name} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
+        return [Finding("warn", uneven, UNEVEN, found, advice, "scales")]
+    return [Finding("pass", size, SCALE_WARN, f"of size {size:.2g}")]
+
+
+def _balance(subject: Subject) -> list[Finding]:
+    """Of the classes in the training set."""
+    if not subject.dataset.classes:
+        return []
+    counts = np.bincount(subject.dataset.y[subject.fold.train], minlength=len(subject.dataset.classes))
+    ratio = counts.max() / max(counts.min(), 1)
+    small, large = (subject.dataset.classes[int(c)] for c in (counts.argmin(), counts.argmax()))
+    if ratio < IMBALANCE:
+        return [Finding("pass", ratio, IMBALANCE, f"classes {ratio:.2g} to 1")]
+    found = f"class '{large}' is {ratio:.3g} times as frequent as '{small}' (limit {IMBALANCE:g})"
+    advice = (
+        "accuracy will flatter: read precision and recall of each class in summary.json; collect more of it"
+    )
+    return [Finding("warn", ratio, IMBALANCE, found, advice, "imbalance")]
+
+
+def _shared(subject: Subject) -> list[Finding]:
+    """Test examples whose inputs are also those of a training or validation example."""
+    fold = subject.fold
+    x = np.ascontiguousarray(subject.dataset.x) + 0  # no -0
+    known = {hash(x[i].tobytes()) for i in np.concatenate([fold.train, fold.validation])}
+    shared = sum(hash(x[i].tobytes()) in known for i in fold.test)
+    share = shared / len(fold.test)
+    values = len(known) / (len(fold.train) + len(fold.validation))
+    if shared < 2 or share < SHARED_WARN or values < 0.5:  # few different inputs: they repeat by nature
+        return [Finding("pass", share, SHARED_WARN, "")]
+    found = f"{share:.1%} of the test set ({shared} examples; limit {SHARED_WARN:.0%}) are also trained on"
+    advice = "take the duplicates out before splitting, or the test set flatters"
+    status = graded(share, SHARED_WARN, SHARED_FAIL)
+    return [Finding(status, share, SHARED_WARN, found, advice, "test_in_training")]

@@ -1,0 +1,137 @@
+"""Labels: do the inputs say anything about them, and which are confidently contradicted by the others?
+
+Five folds of the training examples, a row each of one stack: a network of a fixed make (64 relu units, Adam,
+standardised inputs; not the job's, which may be what is wrong) learns four and predicts the fifth. Where its
+answer differs from the label with more confidence than it usually has in that class, the label is suspected
+(confident learning: Northcutt, Jiang and Chuang 2021). Where the predictions are no better than always
+answering the most frequent class, or the targets' mean, labels and inputs have nothing to do with each other:
+shuffled, perhaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from nnlab.checks.subject import Sample, Subject
+from nnlab.checks.verdict import Finding
+from nnlab.data.batches import evaluation
+from nnlab.data.splits import Fold
+from nnlab.data.strata import deal
+from nnlab.engine import computing
+from nnlab.experiment import Row
+from nnlab.initializers import Auto
+from nnlab.models import MLP
+from nnlab.optimizers import Adam
+from nnlab.regularizers import Regularizer
+from nnlab.schedules import Constant
+from nnlab.stopping import Stopping
+from nnlab.streams import stream
+
+EXAMPLES, FOLDS, STEPS, BATCH = 2000, 5, 600, 32
+NOISE = 0.1  # suspected labels; hard but clean data sets have up to about half of that
+SURE = 2.33  # standard errors: a chance of 1% to be called unrelated, or related, by luck
+
+
+def suspected(subject: Subject) -> tuple[np.ndarray, list[Finding]]:
+    """The numbers of suspected examples, and what there is to say."""
+    with computing():
+        sample, rows = folds(subject)
+        z, t = predictions(sample, rows)
+    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
+    if not subject.dataset.classes:
+        return np.array([], int), [_regression(z, t)]
+    said, label = z.argmax(0), t.argmax(0)
+    finding = _related(said == label, np.bincount(label))
+    if finding:
+        return np.array([], int), [finding]
+    doubted = confident_disagreement(np.exp(z - np.logaddexp.reduce(z, axis=0)), label)
+    return chosen[doubted], [_noise(doubted)]
+
+
+def folds(subject: Subject) -> tuple[Sample, list[Row]]:
+    """A row for each fold, all on one sample of the training examples."""
+    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
+    dataset, everything = subject.dataset.select(chosen), np.arange(len(chosen))
+    if dataset.noisy is not None:
+        dataset = replace(dataset, y=dataset.noisy, noisy=None)
+    changes = {"target_normalization": "standard"} if not dataset.classes else {}
+    data = replace(subject.experiment.data, normalization="standard", **changes)
+    sample = subject.having(
+        dataset, Fold(everything, everything, everything), data=data, model=MLP(hidden=(64,)), init=Auto(),
+        regularizer=Regularizer(l2=1e-3), optimizer=Adam(lr=0.01), schedule=Constant(), stopping=Stopping(),
+        loss="auto", metric="last", batch_size=BATCH, dtype="float32",
+    )  # fmt: skip
+    strata = dataset.y if dataset.classes else np.zeros(len(chosen), np.int64)
+    number = deal(stream(0, "check", "labels"), strata, min(FOLDS, len(chosen)))
+    parts = [
+        Fold(*(np.flatnonzero(part) for part in (number != f, number == f, number == f)), 0, f)
+        for f in range(number.max() + 1)
+    ]
+    return sample, [Row(sample.experiment, 0, fold, f) for f, fold in enumerate(parts)]
+
+
+def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs and targets (m, N) of every example, by the row that did not train on it."""
+    outputs = np.zeros((sample.dataset.sizes[1], len(sample.dataset.x)))
+    targets = np.zeros_like(outputs)
+    shapes = {}
+    for row in rows:  # folds may differ by an example, and with it in their number of steps
+        shapes.setdefault(row.structure, []).append(row)
+    for same in shapes.values():
+        trainer = sample.trainer(same)
+        for epoch in range(1, 1 + max(1, -(-STEPS // trainer.batches.steps))):
+            trainer.epoch(epoch)
+        batches = list(evaluation(sample.examples, same, "validation"))
+        z = torch.cat([trainer.evaluator.network.fprop(b.x).clone() for b in batches], 2)
+        t = torch.cat([b.t for b in batches], 2)
+        for k, row in enumerate(same):
+            n = len(row.fold.validation)
+            outputs[:, row.fold.validation] = z[k, :, :n].double().cpu().numpy()
+            targets[:, row.fold.validation] = t[k, :, :n].double().cpu().numpy()
+    return outputs, targets
+
+
+def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """(N,) bool: another class is the likeliest, and likelier than its own examples find it on average."""
+    classes = np.arange(len(p))
+    usual = np.array([p[c, label == c].mean() if (label == c).any() else np.inf for c in classes])
+    said = p.argmax(0)
+    return (said != label) & (p.max(0) >= usual[said])
+
+
+def _related(right: np.ndarray, counts: np.ndarray) -> Finding | None:
+    """A failure if the predictions are no better than the most frequent class."""
+    n, most = len(right), counts.max() / counts.sum()
+    accuracy = float(right.mean())
+    needed = most + SURE * np.sqrt(most * (1 - most) / n)
+    if accuracy >= min(needed, 1.0):
+        return None
+    said = f"{accuracy:.0%} of unseen labels are predicted (limit {needed:.0%})"
+    found = f"{said}, no more than chance's {most:.0%}"
+    advice = "labels and inputs seem unrelated: shuffled, or joined by the wrong key?"
+    return Finding("fail", accuracy, float(needed), found, advice, "labels_unrelated")
+
+
+def _regression(z: np.ndarray, t: np.ndarray) -> Finding:
+    total = ((t - t.mean(1, keepdims=True)) ** 2).sum()
+    r = float(np.corrcoef(z.ravel(), t.ravel())[0, 1]) if total > 0 and z.std() > 0 else 0.0
+    needed = SURE / np.sqrt(z.size)
+    if r >= needed:
+        return Finding("pass", r, needed, f"correlation {r:.2g} of unseen targets (limit {needed:.2g})")
+    found = f"correlation {r:.2g} of unseen targets (limit {needed:.2g}), no better than chance"
+    advice = "targets and inputs seem unrelated: shuffled, or joined by the wrong key?"
+    return Finding("fail", r, float(needed), found, advice, "labels_unrelated")
+
+
+def _noise(doubted: np.ndarray) -> Finding:
+    share = float(doubted.mean())
+    found = (
+        f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%})"
+    )
+    if share < NOISE:
+        return Finding("pass", share, NOISE, f"{share:.1%} doubtful labels (limit {NOISE:.0%})")
+    advice = "look at the examples listed in check.json; label_smoothing or more data if they are right"
+    return Finding("warn", share, NOISE, found, advice, "label_noise")

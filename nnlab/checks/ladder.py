@@ -1,0 +1,50 @@
+"""The rungs in their order, each a question: is it the start, the gradient, the step, the data?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+
+from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
+from nnlab.checks.subject import Budget, Subject
+from nnlab.checks.verdict import Verdict
+from nnlab.errors import UserError, unknown
+from nnlab.experiment import Experiment
+
+RUNGS = {
+    "start": start.check,
+    "gradients": gradients.check,
+    "subset": subset.check,
+    "saturation": saturation.check,
+    "rates": rates.check,
+    "data": data.check,
+    "determinism": determinism.check,
+}
+
+
+def chosen(only) -> list[str]:
+    """The rungs that `only` names: one, several in a list, or null for all. Raises `UserError`."""
+    names = list(RUNGS) if only is None else only if isinstance(only, list) else [only]
+    for name in names:
+        if name not in tuple(RUNGS):  # it may be anything, a list too
+            raise unknown("rung in only", name, RUNGS)
+    if not names:
+        raise UserError(f"only = []: expected null for all rungs, or some of {', '.join(RUNGS)}")
+    return [rung for rung in RUNGS if rung in names]
+
+
+def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
+    """Each rung's verdict as soon as it is there."""
+    for rung in rungs:
+        began = perf_counter()
+        verdict = RUNGS[rung](subject)
+        yield replace(verdict, seconds=perf_counter() - began)
+
+
+def check(experiment: Experiment, only=None, budget: Budget | None = None) -> Iterator[Verdict]:
+    """What `nnlab check` does, from Python.
+
+    for verdict in check(Experiment(), only="gradients"): print(verdict.status, verdict.worst.found)
+    """
+    return climb(Subject(experiment, budget), chosen(only))

@@ -1,0 +1,121 @@
+"""The objective of a job in float64, at a generic point: where every box has something to say.
+
+Weights are drawn anew, W ~ N(0, 1 / fan_in) and b ~ N(0, 0.3^2), and inputs are standardised: at the
+initial weights gradients may vanish for good reasons (`init=zeros`), relu may stand exactly at its kink, and
+inputs of 1000 would saturate every sigmoid; and a gradient of 0 tells no right formula from a wrong one.
+Dropout's and DropConnect's masks are drawn once and stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from nnlab.autodiff.box import Site, aligned
+from nnlab.checks import references
+from nnlab.checks.subject import Subject
+from nnlab.population import stacked
+from nnlab.streams import stream, uniforms
+
+BATCH = 16
+STACK = 2**18  # numbers in a stack of moved parameters
+
+
+class Objective:
+    """L(theta) = mean loss + penalty, its gradient by `bprop`, by autograd, and its values elsewhere."""
+
+    def __init__(self, subject: Subject):
+        own = subject.experiment
+        regularizer = replace(own.regularizer, l1=0.0) if own.regularizer.proximal else own.regularizer
+        data = replace(own.data, normalization="standard")
+        sample = subject.sample(
+            BATCH, data=data, dtype="float64", device="cpu", batch_size="full", regularizer=regularizer
+        )
+        self.like, self.graph = sample.examples.like, sample.experiment.graph(sample.dataset)
+        self.experiment, self.dataset = sample.experiment, sample.dataset
+        self.loss = self.experiment.loss_for(sample.dataset)
+        x, t = sample.examples.gather(sample.fold, sample.fold.train)
+        self.x, self.batch = x[None].clone(), x.shape[1]
+        self.slots, self.weights_end, self.size = self.graph.layout()
+        self.regularizer = stacked([self.experiment]).regularizer
+        self.t = self.regularizer.smooth(t[None, None])[0].clone()
+        self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
+        for name, slot in self.slots.items():
+            p = slot.parameter
+            scale = max(p.fan_in, 1) ** -0.5 if p.kind == "weight" else 0.3
+            draw = scale * stream(0, "check", name).standard_normal(p.shape)
+            slot.view(self.theta)[0] = torch.from_numpy(draw)
+        self.network = self.bound(self.theta, self.grad)
+
+    def bound(self, theta: torch.Tensor, grad: torch.Tensor):
+        """The network on these parameters, with the masks that all of them share."""
+        rates = {name: p.expand(len(theta), 1) for name, p in self.regularizer.rates().items()}
+        network = self.graph.bind(theta, grad, Site(len(theta), self.batch, True, self.like, rates))
+        for node in network.stochastic:
+            node.box.uniforms = uniforms((1, *node.box.noise_shape), self.like, 0, "check", node.name)
+        return network
+
+    def value(self, network, theta: torch.Tensor) -> torch.Tensor:
+        """L of every row, (K,)."""
+        each = self.loss.fprop(network.fprop(self.x), self.t.expand(len(theta), -1, -1))
+        return each.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
+
+    def gradient(self) -> dict[str, np.ndarray]:
+        """By `bprop`, the loss's and the penalty's own formulas; each parameter's, flat."""
+        z, weight = self.network.fprop(self.x), self.like.new_full((1, 1, self.batch), 1 / self.batch)
+        self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
+        self.add_penalty(self.grad)
+        return {name: slot.view(self.grad).flatten().numpy().copy() for name, slot in self.slots.items()}
+
+    def add_penalty(self, grad: torch.Tensor) -> None:
+        """The penalty's gradient, as a step adds it."""
+        factors = SimpleNamespace(**self.regularizer.factors(torch.ones(1, 1, dtype=torch.float64)))
+        weights, part = self.theta[:, : self.weights_end], grad[:, : self.weights_end]
+        self.regularizer.add_gradient(weights, part, factors, torch.empty_like(weights))
+
+    def by_autograd(self) -> dict[str, np.ndarray] | None:
+        """The same by torch.autograd through the references; None where a box or the loss has none."""
+        regularizer, reference = self.experiment.regularizer, references.LOSSES.get(type(self.loss))
+        with torch.enable_grad():
+            leaves = {
+                name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.slots.items()
+            }
+            z = references.output(self.network, leaves, self.x)
+            if z is None or reference is None:
+                return None
+            weights = [leaves[name] for name, slot in self.slots.items() if slot.parameter.kind == "weight"]
+            penalty = sum(
+                regularizer.l2 / 2 * W.square().sum() + regularizer.l1 * W.abs().sum() for W in weights
+            )
+            gradients = torch.autograd.grad(
+                reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
+            )
+        found = zip(leaves.items(), gradients, strict=True)
+        return {
+            name: (torch.zeros_like(leaf) if g is None else g).flatten().numpy() for (name, leaf), g in found
+        }
+
+    def moved(self):
+        """f(name, which, step): L after the numbers `which` of a parameter moved by `step`, each alone.
+
+        Every moved copy of theta is a row of one stack.
+        """
+        rows = int(max(1, min(256, STACK // self.size)))
+        theta = aligned(rows, (self.size,), self.like).copy_(self.theta.expand(rows, -1))
+        network = self.bound(theta, torch.zeros_like(theta))
+
+        def f(name: str, which: np.ndarray, step: float) -> np.ndarray:
+            values = np.empty(len(which))
+            for first in range(0, len(which), rows):
+                part = torch.from_numpy(which[first : first + rows]) + self.slots[name].start
+                each = torch.arange(len(part))
+                kept = theta[each, part]
+                theta[each, part] = kept + step
+                values[first : first + rows] = self.value(network, theta)[: len(part)]
+                theta[each, part] = kept
+            return values
+
+        return f

@@ -1,0 +1,161 @@
+"""Learning rates: a row for each of 64 rates and 3 seeds, all in one stack, for some hundred steps.
+
+How far a rate gets is the share of the fall that the best one achieves,
+
+    s(lr) = (c - end(lr)) / (c - least end),
+
+of the loss on the training examples without dropout; c is that of chance, or of the start if it is lower: to
+come down from a bad start to what chance gives is no learning. Medians are over the seeds and then over three
+neighbouring rates: a single noisy curve fools a range test. Beyond the first rate that learns, the first one
+that diverges or ends above chance, with any seed, is the edge. Below it, the rates around the best with s
+above 1/2 work. A job of more steps than this test may have a lower rate: in n times the steps it goes about
+as far as n times the rate goes here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
+from nnlab.checks.verdict import Finding, Verdict
+from nnlab.engine import computing
+from nnlab.schedules import Constant
+from nnlab.stopping import Stopping
+
+LOWEST, HIGHEST = 1e-6, 1e2
+EPOCHS = 10  # into which the steps are divided: a rate that diverges leaves at the end of one
+WORKS, LITTLE = 0.5, 0.1  # of the best rate's fall
+MARGIN, WELL = 3.0, 0.9  # so near the edge, a rate should at least do as well: the edge moves in training
+OVER = 1.05  # of chance's loss: a rate that ends above is over the edge
+NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the best falls by less
+
+
+def check(subject: Subject) -> Verdict:
+    rates, seeds, steps = scale(subject)
+    batch = min(subject.row.batch, 64 if subject.experiment.batch_size == "full" else subject.row.batch)
+    grid = candidates(subject.experiment.optimizer.lr, rates)
+    with computing():
+        sample = subject.training_sample(
+            batch * max(1, steps // EPOCHS), batch_size=batch, schedule=Constant(), stopping=Stopping(),
+            metric="last",
+        )  # fmt: skip
+        by_chance = chance(
+            sample.experiment.loss_for(sample.dataset), sample.dataset, sample.examples, sample.fold
+        )
+    start, end, steps = measured(sample, grid, seeds, steps)
+    table = Table(grid, end, start, by_chance)
+    own = float(subject.experiment.optimizer.lr)
+    job = subject.row.steps * subject.experiment.epochs
+    finding = judge(table, own, job / steps)
+    details = {
+        "chance": by_chance, "lr": grid,
+        "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
+        "start": table.start, "works": table.works, "edge": table.edge, "suggestion": table.suggestion,
+        "own": own, "seeds": seeds, "steps": steps,
+    }  # fmt: skip
+    return Verdict.of("rates", [finding], details)
+
+
+def scale(subject: Subject) -> tuple[int, int, int]:
+    """How many rates, seeds and steps the budget allows: seeds go first, then steps, then rates."""
+    b: Budget = subject.budget
+    rates, seeds, steps = b.rates, b.rate_seeds, b.rate_steps
+    size = subject.graph.layout()[2] * min(subject.row.batch, 64)
+
+    def too_much() -> bool:
+        return size * rates * seeds * steps > b.work
+
+    while too_much() and (seeds > 1 or steps > 50 or rates > 16):
+        if seeds > 1:
+            seeds -= 1
+        elif steps > 50 and steps >= 3 * rates:
+            steps //= 2
+        elif rates > 16:
+            rates //= 2
+        else:
+            steps //= 2
+    return rates, seeds, steps
+
+
+def candidates(own: float, count: int) -> np.ndarray:
+    """`count` rates, sorted, the job's own among them: the others in equal factors around what is usual."""
+    low, high = min(LOWEST, own / 10), max(HIGHEST, own * 10)
+    return np.sort(np.append(np.geomspace(low, high, count - 1), own))
+
+
+def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int) -> tuple:
+    """Per seed the loss at the start, (seeds,); the last, (rates, seeds), NaN if diverged; and the steps."""
+    each = sample.rows()[0].steps
+    epochs = max(1, round(steps / each))
+    optimizer = sample.experiment.optimizer
+    variants = [{"optimizer": replace(optimizer, lr=float(lr)), "epochs": epochs} for lr in grid]
+    rows = sample.rows(seeds, variants)
+    with computing():
+        start = sample.trainer(rows[:seeds]).evaluator.validate()["val_loss"]
+    ended = curves(list(sample.records(rows)), len(rows), "val_loss")[:, -1].reshape(len(grid), seeds)
+    return start, ended, epochs * each
+
+
+class Table:
+    """The loss by learning rate, and what it says: the rates that work, the edge, the suggestion."""
+
+    def __init__(self, lr: np.ndarray, end: np.ndarray, start: np.ndarray, by_chance: float):
+        self.lr, self.start = lr, float(np.median(start))
+        self.base = min(self.start, by_chance)
+        finite = np.where(np.isfinite(end), end, np.inf)
+        self.diverged = np.isinf(finite).mean(1)
+        self.low, self.high = finite.min(1), finite.max(1)
+        self.end = _smooth(np.median(finite, axis=1))
+        learnt = np.cumsum((finite < self.base).all(1)) > 0  # at this rate or a lower one, by all seeds
+        over = (finite > OVER * by_chance).any(1) & learnt
+        count = int(over.argmax()) if over.any() else len(lr)  # how many rates are below the edge
+        self.edge = float(lr[count]) if over.any() else np.inf
+        self.best = int(self.end[: max(count, 1)].argmin())
+        self.fall = self.base - float(self.end[self.best])
+        self.share = (self.base - self.end) / self.fall if self.fall > 0 else np.zeros(len(lr))
+        first = last = self.best
+        while first > 0 and self.share[first - 1] >= WORKS:
+            first -= 1
+        while last < count - 1 and self.share[last + 1] >= WORKS:
+            last += 1
+        self.learns = self.fall > NOTHING * self.base
+        self.works = (float(lr[first]), float(lr[last])) if self.learns else None
+        self.suggestion = float(min(lr[self.best], self.edge / MARGIN)) if self.learns else None
+
+    def of(self, own: float) -> float:
+        """The share of the best fall at the rate nearest to this one."""
+        return float(self.share[np.abs(np.log(self.lr / own)).argmin()])
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """The median of each and its two neighbours."""
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    return np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0)
+
+
+def judge(table: Table, own: float, longer: float) -> Finding:
+    """Where the job's rate lies; its training is `longer` times this test."""
+    if not table.learns:
+        tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
+        found = f"{tried} gets {NOTHING:.0%} below the {table.base:.3g} of chance"
+        advice = "nothing is learnt at any rate: another rung says why"
+        return Finding("fail", table.fall / max(table.base, 1e-30), NOTHING, found, advice, "nothing_learnt")
+    low, high = table.works
+    edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""
+    found = f"{own:.2g}; {low:.1g} to {high:.1g} work{edge}"
+    why = f"the lowest loss, {table.end[table.best]:.3g}"
+    if table.suggestion < table.lr[table.best]:
+        why = f"a third of the edge, {table.edge:.2g}"
+    advice = f"optimizer.lr={table.suggestion:.2g} ({why})"
+    share = table.of(own)
+    if own >= table.edge or (own > high and share < WORKS):
+        return Finding("fail", own, min(high, table.edge), f"{found}: too large", advice, "lr_high")
+    if own > table.edge / MARGIN and share < WELL:
+        return Finding("warn", own, table.edge / MARGIN, f"{found}: near the edge", advice, "lr_high")
+    there = table.of(min(own * longer, table.lr[table.best]))
+    if own < low and there < WORKS:
+        status = "fail" if there < LITTLE else "warn"
+        return Finding(status, own, low, f"{found}: too small", advice, "lr_low")
+    return Finding("pass", own, high, f"{found} (lowest loss at {table.lr[table.best]:.1g})")

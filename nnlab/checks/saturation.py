@@ -1,0 +1,169 @@
+"""Saturation: what flows through the layers, at the start and after some steps.
+
+A sigmoid or tanh unit is saturated on an example where its derivative is below 5% of the largest one; a
+relu unit is dead if that holds for all examples. Through either no gradient passes. Where the gradient at the
+first layer is a small part of that at the last, the first learns that much slower (vanishing; Hochreiter
+1991, Glorot and Bengio 2010); where it is many times as large, a rate that suits one is too much for the
+other (exploding).
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import torch
+
+from nnlab.autodiff.activations import Sigmoid, Softsign, Tanh
+from nnlab.autodiff.box import Site
+from nnlab.checks.passes import activations, backward, forward, layers, slopes
+from nnlab.checks.subject import Sample, Subject, stepwise
+from nnlab.checks.verdict import Finding, Verdict, graded
+from nnlab.engine import Trainer, computing
+
+EXAMPLES, STEPS = 256, 100
+BOUNDED = (Sigmoid, Tanh, Softsign)
+FLAT = 0.05  # of the largest derivative
+STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
+VANISH_WARN, VANISH_FAIL = 1e-3, 1e-5  # 1e-3: a layer of sigmoids passes at most 1/4, so five pass that
+RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usual, 1 replaces the weights
+
+
+def check(subject: Subject) -> Verdict:
+    with computing():
+        sample = subject.sample(EXAMPLES)
+        trainer = sample.trainer(sample.rows(subject.budget.seeds))
+        probe = Probe(sample, trainer)
+        before = probe.look()
+        ratios = probe.train(STEPS)
+        after = probe.look()
+    findings = [
+        *stuck({"at the start": before, f"after {STEPS} steps": after}),
+        *flow(before),
+        *_updates(ratios),
+    ]
+    healthy = all(finding.status == "pass" for finding in findings)
+    details = {"start": before, "after": after, "steps": STEPS, "update_to_weight": ratios}
+    return Verdict.of("saturation", [_healthy(before, after, ratios)] if healthy else findings, details)
+
+
+class Probe:
+    """Rows in training, and a second copy of their network to look at, without dropout."""
+
+    def __init__(self, sample: Sample, trainer: Trainer):
+        self.graph, self.trainer = sample.experiment.graph(sample.dataset), trainer
+        self.slots, _, _ = self.graph.layout()
+        self.loss = trainer.measure.loss
+        theta = trainer.population.state.theta
+        x, t = sample.examples.gather(sample.fold, sample.fold.train)
+        rates = {name: p * 0 for name, p in trainer.population.experiment.regularizer.rates().items()}
+        site = Site(len(theta), x.shape[1], True, sample.examples.like, rates)
+        self.network = self.graph.bind(theta, torch.zeros_like(theta), site)
+        self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
+
+    def look(self) -> dict[str, dict]:
+        """Per layer: variances of its outputs and of the gradient there; per activation: the stuck share."""
+        values = forward(self.network, self.x)
+        weight = self.x.new_full((1, 1, self.x.shape[2]), 1 / self.x.shape[2])
+        dz = self.loss.bprop(values[-1], self.t, weight, out=torch.empty_like(values[-1]))
+        values = [v.clone() for v in values]
+        gradients = backward(self.network, self.graph, dz)
+        found = {"layers": {}, "activations": {}}
+        for n in layers(self.graph):
+            found["layers"][self.graph.nodes[n].name] = {
+                "variance": _median(values[n].var(-1).flatten(1).mean(1)),
+                "gradient": _median(gradients[n].flatten(1).square().mean(1).sqrt() * self.x.shape[2]),
+            }
+        for n in activations(self.graph):
+            node = self.network.nodes[n]
+            flat = slopes(node.box, values[node.inputs[0]])
+            flat = (flat < FLAT * flat.amax().clamp_min(FLAT)).to(flat)
+            bounded = isinstance(node.box, BOUNDED)
+            share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
+            found["activations"][node.name] = {"stuck": _median(share), "bounded": bounded}
+        return found
+
+    def train(self, steps: int) -> dict[str, float]:
+        """So many updates; per weight, how large an update is beside it, the median over the last half."""
+        theta, ratios = self.trainer.population.state.theta, []
+        before = theta.clone()
+        for step, _ in enumerate(islice(stepwise(self.trainer), steps)):
+            if step >= steps // 2:
+                ratios.append([_update(slot, before, theta) for slot in self._weights().values()])
+            before.copy_(theta)
+        medians = np.median(np.array(ratios), axis=0)
+        return {name: float(value) for name, value in zip(self._weights(), medians, strict=True)}
+
+    def _weights(self):
+        return {name: slot for name, slot in self.slots.items() if slot.parameter.kind == "weight"}
+
+
+def _update(slot, before: torch.Tensor, after: torch.Tensor) -> float:
+    old, new = slot.view(before).flatten(1), slot.view(after).flatten(1)
+    size = torch.linalg.vector_norm(old, dim=1).clamp_min(1e-30)
+    return _median(torch.linalg.vector_norm(new - old, dim=1) / size)
+
+
+def _median(values: torch.Tensor) -> float:
+    return float(values.double().nan_to_num(torch.inf).median())
+
+
+# ---- what it says
+
+
+def stuck(looks: dict[str, dict]) -> list[Finding]:
+    """The layer with the largest share of stuck units; `looks` by when, the start first."""
+    found, (first, *_) = [], looks.values()
+    for when, looked in looks.items():
+        for name, layer in looked["activations"].items():
+            share, bounded = layer["stuck"], layer["bounded"]
+            kind = "saturated" if bounded else "dead"
+            said = f"{share:.0%} of {name}'s units are {kind} {when} (limit {STUCK_WARN:.0%})"
+            advice = "reduce the variance of the initial weights, or normalise the inputs"
+            if first["activations"][name]["stuck"] < STUCK_WARN:  # it began well
+                advice = "lower the learning rate"
+            elif not bounded:
+                advice += "; or give the weights a small positive mean: init.mean=0.01"
+            found.append(
+                Finding(graded(share, STUCK_WARN, STUCK_FAIL), share, STUCK_WARN, said, advice, kind)
+            )
+    return sorted(found, key=lambda finding: -finding.number)[:1]
+
+
+def flow(before: dict) -> list[Finding]:
+    """The gradient at the first layer beside that at the last."""
+    sizes = [layer["gradient"] for layer in before["layers"].values()]
+    if len(sizes) < 2 or not sizes[-1] > 0 or not sizes[0] > 0:
+        return []
+    ratio, first, last = sizes[0] / sizes[-1], *(list(before["layers"])[i] for i in (0, -1))
+    found = f"the gradient at {first} is {ratio:.1e} times that at {last}"
+    if ratio < 1:
+        status = graded(1 / ratio, 1 / VANISH_WARN, 1 / VANISH_FAIL)
+        advice = "it vanishes: fewer layers, relu or tanh for sigmoid, larger initial weights (init=auto)"
+        return [Finding(status, ratio, VANISH_WARN, f"{found} (limit {VANISH_WARN:g})", advice, "vanishing")]
+    status = graded(ratio, 1 / VANISH_WARN, 1 / VANISH_FAIL)
+    advice = "it explodes: smaller initial weights (init=auto), or optimizer.clip_norm=1"
+    return [
+        Finding(status, ratio, 1 / VANISH_WARN, f"{found} (limit {1 / VANISH_WARN:g})", advice, "exploding")
+    ]
+
+
+def _updates(ratios: dict[str, float]) -> list[Finding]:
+    name, ratio = max(ratios.items(), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
+    found = f"an update changes {name} by {ratio:.2g} of its size (limit {RATIO_WARN:g})"
+    if not np.isfinite(ratio):
+        found = f"{name} is no longer finite after {STEPS} steps"
+    advice = "lower the learning rate: about 1e-3 is usual"
+    return [Finding(graded(ratio, RATIO_WARN, RATIO_FAIL), ratio, RATIO_WARN, found, advice, "lr_high")]
+
+
+def _healthy(before: dict, after: dict, ratios: dict[str, float]) -> Finding:
+    shares = [a["stuck"] for look in (before, after) for a in look["activations"].values()]
+    gradients = [layer["gradient"] for layer in before["layers"].values()]
+    told = []
+    if shares:
+        told.append(f"{max(shares):.0%} of units stuck (limit {STUCK_WARN:.0%})")
+    if len(gradients) > 1 and gradients[-1] > 0:
+        told.append(f"gradient first to last layer {gradients[0] / gradients[-1]:.2g}")
+    told.append(f"updates {max(ratios.values()):.1g}")
+    return Finding("pass", max(shares, default=0.0), STUCK_WARN, ", ".join(told))

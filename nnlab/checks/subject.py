@@ -1,0 +1,174 @@
+"""What is checked: an experiment on its data, loaded and split once for all rungs; and samples of them.
+
+A rung trains by the engine itself, on a sample small enough for its budget: whole stacks by `records`, or
+step by step where it looks at single steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from nnlab import library
+from nnlab.data.batches import Chunk, Examples
+from nnlab.data.dataset import Dataset
+from nnlab.data.splits import Fold
+from nnlab.data.strata import divide
+from nnlab.engine import Trainer, train
+from nnlab.experiment import Experiment, Row
+from nnlab.fields import Part, static
+from nnlab.population import Population
+from nnlab.results import Record
+from nnlab.stacks import stacks
+from nnlab.streams import stream
+from nnlab.workers import side_by_side
+
+
+@dataclass(frozen=True)
+class Budget(Part):
+    """How much the rungs may do; the defaults are those of configs/check.yaml.
+
+    seeds        start, saturation: rows, a seed each
+    parameters   gradients: every parameter of a network with no more than these, else a sample
+    sample       gradients: so many numbers of each parameter and of each box's inputs
+    examples     subset: how many must be learnt by heart
+    steps        subset: within so many updates
+    rates        rates: how many learning rates, a row each for every seed
+    rate_seeds   rates: how many seeds
+    rate_steps   rates: how many updates
+    work         rates: at most so many parameters x examples seen; large networks get fewer seeds, steps
+                 and rates
+    """
+
+    group: ClassVar[str] = "check"
+    seeds: int = static(10, low=1)
+    parameters: int = static(20_000, low=1)
+    sample: int = static(100, low=1)
+    examples: int = static(50, low=2)
+    steps: int = static(2000, low=10)
+    rates: int = static(64, low=8)
+    rate_seeds: int = static(3, low=1)
+    rate_steps: int = static(200, low=20)
+    work: float = static(2e10, above=0)
+
+
+class Subject:
+    """An experiment, its data and their first fold. Raises `UserError` for what does not go together."""
+
+    def __init__(self, experiment: Experiment, budget: Budget | None = None):
+        self.experiment, self.budget = experiment, budget or Budget()
+        self.dataset = experiment.data.load()
+        experiment.loss_for(self.dataset)
+        self.device = library.device(experiment.device)
+        self.fold = experiment.split.folds(self.dataset)[0]
+        self.graph = experiment.graph(self.dataset)
+
+    @property
+    def row(self) -> Row:
+        """The experiment as it would be trained on the first fold."""
+        return Row(self.experiment, self.experiment.seed, self.fold)
+
+    def sample(self, count: int, **changes) -> Sample:
+        """`count` training examples, in equal shares of the classes, and at most as many to validate."""
+        train = self.some(self.fold.train, count, "train")
+        validation = self.some(self.fold.validation, count, "validation")
+        chosen = np.sort(np.concatenate([train, validation]))
+        here = [np.searchsorted(chosen, part) for part in (train, validation)]
+        return self.having(self.dataset.select(chosen), Fold(*here, here[1]), **changes)
+
+    def training_sample(self, count: int, **changes) -> Sample:
+        """The same training examples, on which the rows are also validated."""
+        chosen = self.some(self.fold.train, count, "train")
+        everything = np.arange(len(chosen))
+        return self.having(self.dataset.select(chosen), Fold(everything, everything, everything), **changes)
+
+    def having(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
+        """The experiment, with some of its settings changed, on these data."""
+        e = replace(self.experiment, **{"seeds": 1, "refit": False, "histograms": 0} | changes)
+        device = self.device if e.device == self.experiment.device else library.device(e.device)
+        like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
+        return Sample(e, dataset, fold, Examples(e.data, dataset, like))
+
+    def some(self, numbers: np.ndarray, count: int, purpose: str) -> np.ndarray:
+        """`count` of these examples, sorted; all if there are no more. Always the same ones."""
+        if count >= len(numbers):
+            return numbers
+        strata = self.dataset.y if self.dataset.classes else np.zeros(len(self.dataset.x), np.int64)
+        return divide(stream(0, "check", purpose), numbers, strata, count)[1]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A few of the data on the device, and the experiment that is to be tried on them."""
+
+    experiment: Experiment
+    dataset: Dataset
+    fold: Fold
+    examples: Examples
+
+    def rows(self, seeds: int = 1, variants: list[dict] | None = None) -> list[Row]:
+        """A row for each variant (settings that change) and seed, numbered; seeds go first."""
+        rows = [
+            Row(replace(self.experiment, **variant), self.experiment.seed + s, self.fold)
+            for variant in variants or [{}]
+            for s in range(seeds)
+        ]
+        return [replace(row, number=n) for n, row in enumerate(rows)]
+
+    def trainer(self, rows: list[Row]) -> Trainer:
+        """The rows before their first step, bound to the data."""
+        graph = rows[0].experiment.graph(self.dataset)
+        population = Population.create(rows, graph, self.examples.like)
+        return Trainer(graph, population, self.examples, 1)
+
+    def records(self, rows: list[Row]) -> Iterator[Record]:
+        """The epochs of the rows, in stacks side by side where that pays."""
+        on_cpu = self.examples.like.device.type == "cpu"
+        processes = library.threads_for(self.experiment) if on_cpu else 1
+        shares = stacks(rows, {self.experiment.data: self.dataset}, processes)
+        jobs = [partial(train, share, self.examples, 1) for share in shares]
+        yield from side_by_side(jobs, processes, [])
+
+
+def stepwise(trainer: Trainer) -> Iterator[Chunk]:
+    """Train without end: yields after each update, with the batch that it was made from."""
+    epoch = 0
+    while True:
+        epoch += 1
+        for chunk in trainer.batches.epoch(epoch):
+            for s in range(len(chunk.x)):
+                own = {f.name: getattr(chunk, f.name) for f in fields(Chunk)}
+                parts = {name: v[s : s + 1] for name, v in own.items() if name != "first"}
+                one = Chunk(chunk.first + s, **parts)
+                trainer.steps(one, epoch, trainer.learning_rate(epoch, one))
+                yield one
+
+
+def curves(records: list[Record], rows: int, name: str) -> np.ndarray:
+    """A metric as (rows, epochs); NaN after a row has ended."""
+    values = np.full((rows, max(record.epoch for record in records)), np.nan)
+    for record in records:
+        values[record.rows, record.epoch - 1] = record.metrics[name]
+    return values
+
+
+def chance(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
+    """The mean loss of the best answer that does not look at the inputs, on the training examples.
+
+    With an output map built in, outputs 0: ln C for cross-entropy. Else the targets' mean, which for squared
+    error gives their variance, or their median for the absolute error.
+    """
+    _, t = examples.gather(fold, fold.train)
+    if loss.map:
+        z = torch.zeros_like(t)
+    else:
+        middle = (
+            t.median(1, keepdim=True).values if loss.name == "absolute_error" else t.mean(1, keepdim=True)
+        )
+        z = middle.expand_as(t)
+    return float(loss.fprop(z, t).double().mean())

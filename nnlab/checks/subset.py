@@ -1,0 +1,196 @@
+"""A small subset: what cannot learn 50 examples by heart, without regularisation, cannot learn at all.
+
+The training loss must go to about 0 and the accuracy to 100%. Beside the job's own learning rate, other rows
+of the stack train at smaller and larger ones: if the job's row fails, they and its curve tell the lecture's
+causes apart. Units saturated from the first steps; an error that bounces, while a lower rate does better; a
+loss that does not fall even at a very small rate, which only a wrong gradient does; or a rate that is too
+small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nnlab.autodiff.activations import Identity
+from nnlab.checks import passes, saturation
+from nnlab.checks.subject import Sample, Subject, chance, curves
+from nnlab.checks.verdict import Finding, Verdict
+from nnlab.data.splits import Fold
+from nnlab.engine import computing
+from nnlab.experiment import Row
+from nnlab.regularizers import Regularizer
+from nnlab.results import Record
+from nnlab.schedules import Constant
+from nnlab.stopping import Stopping
+
+BATCH = 10
+EPOCH = 200  # examples: the few are gone through again and again, since an epoch has a cost of its own
+FACTORS = (1.0, 1e-4, 1e-2, 0.1, 10.0)  # of the job's learning rate, a row each; the job's own first
+CHOICE = 2000  # training examples from which the few are taken
+SURE = 3  # epochs in a row
+ZERO = 0.05  # of chance's loss: "about 0"
+FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fallen at all
+
+
+def check(subject: Subject) -> Verdict:
+    with computing():
+        sample = subset(subject)
+        loss = sample.experiment.loss_for(sample.dataset)
+        by_chance = chance(loss, sample.dataset, sample.examples, sample.fold)
+    rows, lr = _rows(sample, subject.budget.steps)
+    records = list(until_learnt(sample.records(rows), ZERO * by_chance, bool(sample.dataset.classes)))
+    found = (curves(records, len(rows), name) for name in ("val_loss", "val_error"))
+    learning = Learning(*found, lr, by_chance, len(sample.dataset.x), bool(sample.dataset.classes))
+    details = {
+        "examples": learning.examples, "chance": by_chance, "factors": FACTORS, "loss": learning.loss,
+        "error": learning.error,
+    }  # fmt: skip
+    cause = None if learning.done else _cause(before(subject))
+    return Verdict.of("subset", [judge(learning, cause)], details)
+
+
+def _rows(sample: Sample, steps: int) -> tuple[list[Row], np.ndarray]:
+    """A row for each of the rates, and the rates."""
+    optimizer, epochs = sample.experiment.optimizer, max(SURE, -(-steps // sample.rows()[0].steps))
+    lr = optimizer.lr * np.array(FACTORS)
+    variants = [{"optimizer": replace(optimizer, lr=float(rate)), "epochs": epochs} for rate in lr]
+    return sample.rows(variants=variants), lr
+
+
+def subset(subject: Subject) -> Sample:
+    """Different examples, as many as the network can learn by heart, and `examples` at most.
+
+    A network can fit about as many as it has parameters for each output; one without activations as many as
+    its inputs have independent directions, and one. Half of that is asked for, so that it is reached soon.
+    """
+    dataset, train = subject.dataset, subject.some(subject.fold.train, CHOICE, "choice")
+    _, first = np.unique(dataset.x[train], axis=0, return_index=True)
+    own = sum(p.size for p in subject.graph.parameters.values()) // (2 * dataset.sizes[1])
+    if all(isinstance(subject.graph.nodes[n].box, Identity) for n in passes.activations(subject.graph)):
+        some = dataset.x[train].astype(np.float64)
+        own = min(own, (int(np.linalg.matrix_rank(some - some.mean(0))) + 1) // 2)
+    count = min(subject.budget.examples, max(2, own))
+    chosen = subject.some(train[np.sort(first)], count, "subset")
+    everything, size = np.arange(len(chosen)), subject.experiment.batch_size
+    often = np.tile(everything, -(-EPOCH // len(chosen)))
+    return subject.having(
+        dataset.select(chosen), Fold(often, everything, everything), regularizer=Regularizer(),
+        schedule=Constant(), stopping=Stopping(), metric="last",
+        batch_size=BATCH if size == "full" else min(size, BATCH),
+    )  # fmt: skip
+
+
+def until_learnt(records: Iterator[Record], limit: float, classes: bool) -> Iterator[Record]:
+    """Up to the third epoch in a row in which the job's own row, number 0, has learnt it all."""
+    times = 0
+    for record in records:
+        yield record
+        for own in np.flatnonzero(record.rows == 0):
+            learnt = record.val_loss[own] < limit and not (classes and record.val_error[own])
+            times = times + 1 if learnt else 0
+        if times == SURE:
+            return
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The curves of the rates FACTORS on the small subset; the job's own is the first row."""
+
+    loss: np.ndarray  # (rows, epochs), NaN after a row has diverged
+    error: np.ndarray
+    lr: np.ndarray  # (rows,)
+    chance: float
+    examples: int
+    classes: bool
+
+    @property
+    def limit(self) -> float:
+        return ZERO * self.chance
+
+    @property
+    def ends(self) -> np.ndarray:
+        """The last loss of every row, infinite if it diverged."""
+        return np.nan_to_num(self.loss[:, -1], nan=np.inf)
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """Which rows have once had it all by heart."""
+        right = (self.error == 0) if self.classes else True
+        return ((self.loss < self.limit) & right).any(1)
+
+    @property
+    def done(self) -> bool:
+        return bool(self.learnt[0] and self.ends[0] < self.chance)
+
+    @property
+    def falls(self) -> np.ndarray:
+        return self.ends < FALLEN * self.loss[:, 0]
+
+    @property
+    def better(self) -> list[int]:
+        """Lower rates that end far better than the job's own, the nearest first."""
+        return [k for k in (3, 2, 1) if self.learnt[k] or self.ends[k] < 0.5 * self.ends[0]]
+
+    @property
+    def bounces(self) -> bool:
+        """Does the job's own loss rise by a tenth or more in a fifth of the later epochs?"""
+        later = self.loss[0, self.loss.shape[1] // 2 :]
+        return len(later) > 1 and bool((later[1:] > 1.1 * later[:-1]).mean() > 0.2)
+
+    def at(self, k: int) -> str:
+        return f"at {self.lr[k]:.2g} it ends at {self.ends[k]:.2g}"
+
+    def __str__(self) -> str:
+        examples = f"{self.examples} example{'s' * (self.examples != 1)}"
+        right = (
+            f", {1 - self.error[0, -1]:.0%} right" if self.classes and np.isfinite(self.error[0, -1]) else ""
+        )
+        epochs = self.loss.shape[1]
+        return f"{examples}: loss {self.ends[0]:.2g} (limit {self.limit:.2g}){right} after {epochs} epochs"
+
+
+def judge(learning: Learning, cause: Finding | None) -> Finding:
+    """The finding; `cause` is what was wrong before the first step, if anything was."""
+    own, half = float(learning.ends[0]), 0.5 * learning.chance
+
+    def finding(status: str, name: str, said: str, advice: str) -> Finding:
+        return Finding(status, own, learning.limit, f"{learning}{said}", advice, name)
+
+    if learning.done:
+        return finding("pass", "", "", "")
+    if cause:
+        return finding("fail", cause.cause, f": {cause.found}", cause.advice)
+    if not learning.falls.any() and not learning.learnt.any():
+        said = f": even at a rate of {learning.lr[1]:.1g} the loss does not fall"
+        return finding(
+            "fail", "gradient", said, "the gradient is wrong or zero: nnlab check only=[gradients,start]"
+        )
+    if not np.isfinite(own) or learning.better:
+        how = "diverges" if not np.isfinite(own) else "bounces" if learning.bounces else "stays up"
+        said = "; ".join([f": it {how}", *(learning.at(k) for k in learning.better[:1])])
+        return finding("fail", "lr_high", said, "lower the learning rate: nnlab check only=rates")
+    if learning.ends[4] < FALLEN * learning.ends[:4].min():
+        if learning.learnt[4] and own < half:  # it falls, later: whether in time is for the rates to say
+            return finding("pass", "", f" and falling; {learning.at(4)}", "")
+        status = "warn" if own < half or learning.learnt[4] else "fail"
+        advice = "raise the learning rate: nnlab check only=rates"
+        return finding(status, "lr_low", f": {learning.at(4)}", advice)
+    advice = "look for contradicting labels; widen the network; or give it more updates: check.steps"
+    said = ": it falls, but no rate gets it there"
+    return finding("warn" if own < half else "fail", "capacity", said, advice)
+
+
+def before(subject: Subject) -> dict[str, dict]:
+    """What flows through the network before the first step, on the job's own data."""
+    with computing():
+        sample = subject.sample(saturation.EXAMPLES, regularizer=Regularizer())
+        return saturation.Probe(sample, sample.trainer(sample.rows(subject.budget.seeds))).look()
+
+
+def _cause(looked: dict[str, dict]) -> Finding | None:
+    """What the saturation rung finds so bad at the start that it alone explains a failure."""
+    found = [*saturation.stuck({"at the start": looked}), *saturation.flow(looked)]
+    return next((finding for finding in found if finding.status == "fail"), None)

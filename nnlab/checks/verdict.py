@@ -1,0 +1,65 @@
+"""What a rung says: findings, each with its number, its threshold and its advice; and the verdict of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+STATUSES = ("pass", "warn", "fail")  # from good to bad
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a rung found.
+
+    `cause` is the fault's name in one word, the same wherever it is found, and empty where nothing is wrong.
+    """
+
+    status: str
+    number: float
+    threshold: float
+    found: str  # a sentence with both numbers in it
+    advice: str = ""
+    cause: str = ""
+
+    def __post_init__(self):
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r}, expected one of {STATUSES}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rung says of a job: its findings, the worst first, and the numbers behind them."""
+
+    rung: str
+    findings: tuple[Finding, ...]
+    details: dict = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @staticmethod
+    def of(rung: str, findings: list[Finding], details: dict | None = None) -> Verdict:
+        """What is wrong, the worst first (of equals, the first found); where nothing is, everything."""
+        wrong = [finding for finding in findings if finding.status != "pass"]
+        worst_first = sorted(wrong or findings, key=lambda finding: -STATUSES.index(finding.status))
+        return Verdict(rung, tuple(worst_first), details or {})
+
+    @property
+    def worst(self) -> Finding:
+        return self.findings[0]
+
+    @property
+    def status(self) -> str:
+        return self.worst.status
+
+    @property
+    def causes(self) -> list[str]:
+        """The names of the faults, the worst first."""
+        return [finding.cause for finding in self.findings if finding.cause]
+
+
+def graded(number: float, warn: float, fail: float) -> str:
+    """The status of a number that should be small; what is no number fails.
+
+    >>> graded(0.5, 1, 2), graded(1.5, 1, 2), graded(float("nan"), 1, 2)
+    ('pass', 'warn', 'fail')
+    """
+    return "pass" if number < warn else "warn" if number < fail else "fail"

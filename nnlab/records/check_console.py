@@ -1,0 +1,81 @@
+"""What a person sees of a check: a line for each rung and, where something is wrong, what to try."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+
+from nnlab.records.text import duration, on_terminal, printable
+
+COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
+WIDTH = 116
+INDENT = " " * 21
+
+
+class CheckConsole:
+    """Shows verdicts on `stream`, each as soon as it is there.
+
+    with CheckConsole(title, rungs) as console:
+        console.verdict(verdict)      each rung
+        console.close(folder)
+    """
+
+    def __init__(self, title: str, rungs: list[str], stream=None):
+        self.stream = stream or sys.stdout
+        self.waiting, self.statuses, self.seconds = list(rungs), [], 0.0
+        self.on_terminal = on_terminal(self.stream)
+        self.plain = not self.on_terminal or bool(os.environ.get("NO_COLOR"))
+        self.width = min(shutil.get_terminal_size().columns, WIDTH) if self.on_terminal else WIDTH
+        self._print(self._coloured(title, "1"))
+        self._print("")
+        self._announce()
+
+    def verdict(self, verdict) -> None:
+        """The rung's line; further findings and all advice below it."""
+        self.statuses.append(verdict.status)
+        self.seconds += verdict.seconds
+        status = self._coloured(f"{verdict.status:4}", COLOURS[verdict.status])
+        for n, finding in enumerate(verdict.findings):
+            lines = self._wrapped(finding.found)
+            head = f"  {status}  {verdict.rung:13}" if n == 0 else INDENT
+            self._print(head + lines[0])
+            for line in lines[1:]:
+                self._print(INDENT + line)
+            for k, line in enumerate(self._wrapped(finding.advice, 3)):
+                self._print(f"{INDENT}{'   ' if k else '-> '}{line}")
+        self.waiting.remove(verdict.rung)
+        self._announce()
+
+    def close(self, folder) -> None:
+        """How many of each, how long it took, where the files are."""
+        counts = {"pass": "passed", "warn": "warned", "fail": "failed"}
+        told = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
+        self._print("")
+        self._print(f"  {', '.join(told)} in {duration(self.seconds)}")
+        self._print(f"  check folder       {folder}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.on_terminal:
+            self.stream.write("\x1b[2K")
+            self.stream.flush()
+
+    def _announce(self) -> None:
+        """The rung that is under way, on a terminal: its own line then takes the place."""
+        if self.on_terminal and self.waiting:
+            self.stream.write(f"  ...   {self.waiting[0]}\r")
+            self.stream.flush()
+
+    def _wrapped(self, text: str, less: int = 0) -> list[str]:
+        return textwrap.wrap(text, max(30, self.width - len(INDENT) - less), break_long_words=False)
+
+    def _coloured(self, text: str, colour: str) -> str:
+        return text if self.plain else f"\x1b[{colour}m{text}\x1b[0m"
+
+    def _print(self, line: str) -> None:
+        erase = "\x1b[2K" if self.on_terminal else ""
+        print(erase + printable(line, self.stream), file=self.stream, flush=True)

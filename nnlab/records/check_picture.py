@@ -1,0 +1,130 @@
+"""A check's pictures: the loss by learning rate, the subset's curves, what flows through the layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.records.picture import BLACK, GREY, RUNS, as_png, blank_figure, quiet
+
+GOOD, BAD = "#009E73", "#D55E00"
+
+
+def rates(details: dict, title: str) -> bytes:
+    """The loss after the steps by learning rate: median and range over the seeds, what works, the edge."""
+    figure, axes = _one(title, "learning rate", f"training loss after {details['steps']} updates")
+    lr, end = np.asarray(details["lr"]), np.asarray(details["end"])
+    low, high = (np.asarray(details[name]) for name in ("low", "high"))
+    start = details["start"]
+    top = (
+        1.5 * max(start, details["chance"], np.median(end[np.isfinite(end)]))
+        if np.isfinite(end).any()
+        else start
+    )
+    axes.set_xscale("log")
+    axes.fill_between(lr, np.minimum(low, top), np.minimum(high, top), color=RUNS[0], alpha=0.18, linewidth=0)
+    axes.plot(lr, np.where(end < top, end, np.nan), color=RUNS[0], linewidth=1.8)
+    for name, level in (("at the start", start), ("by chance", details["chance"])):
+        axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+        axes.text(lr[-1], level, name, fontsize=7.5, color=GREY, va="bottom", ha="right")
+    shown = {"this job": (details["own"], BLACK, "-")}
+    if details["works"]:
+        axes.axvspan(*details["works"], color=GOOD, alpha=0.12, linewidth=0)
+        shown["suggestion"] = (details["suggestion"], GOOD, "--")
+    if np.isfinite(details["edge"]):
+        shown["edge"] = (details["edge"], BAD, ":")
+    for name, (x, colour, style) in shown.items():
+        axes.axvline(x, color=colour, linewidth=1.2, linestyle=style, label=f"{name}: {x:.2g}")
+    axes.set_ylim(0, top)
+    _legend(figure, axes, "green: half of the best fall or more" if details["works"] else "no rate learns")
+    return as_png(figure)
+
+
+def subset(details: dict, title: str) -> bytes:
+    """The loss of the small subset over the epochs, a curve for each factor of the job's learning rate."""
+    label = f"loss on {details['examples']} examples"
+    figure, axes = _one(title, "epoch", label)
+    loss = np.asarray(details["loss"], float)
+    order = np.argsort(details["factors"])
+    axes.set_yscale("log")
+    for colour, k in zip(RUNS, order, strict=False):
+        own = details["factors"][k] == 1
+        name = "this job's rate" if own else f"times {details['factors'][k]:g}"
+        values = np.where(loss[k] > 0, loss[k], np.nan)
+        axes.plot(np.arange(1, loss.shape[1] + 1), values, color=BLACK if own else colour,
+                  linewidth=2.2 if own else 1.2, label=name)  # fmt: skip
+    axes.axhline(0.05 * details["chance"], color=GREY, linewidth=0.9, linestyle=":", label="limit")
+    seen = loss[np.isfinite(loss) & (loss > 0)]
+    if len(seen):
+        axes.set_ylim(max(seen.min(), 1e-8) / 2, min(seen.max(), 100 * max(details["chance"], 1e-8)) * 2)
+    _legend(figure, axes, "")
+    return as_png(figure)
+
+
+def saturation(details: dict, title: str) -> bytes:
+    """By depth, at the start and after some steps: variance of outputs, size of gradients, stuck units."""
+    figure = blank_figure()
+    panels = figure.subplots(1, 3)
+    figure.subplots_adjust(left=0.07, right=0.985, bottom=0.2, top=0.8, wspace=0.32)
+    figure.text(0.0125, 0.945, title, fontsize=9.5, color=BLACK, va="center", parse_math=False)
+    looks = {"at the start": (details["start"], RUNS[0], "o-"),
+             f"after {details['steps']} updates": (details["after"], RUNS[1], "s--")}  # fmt: skip
+    for axes, (what, label) in zip(
+        panels,
+        (("variance", "variance of outputs"), ("gradient", "size of gradient"), ("stuck", "")),
+        strict=True,
+    ):
+        for name, (look, colour, style) in looks.items():
+            part = look["activations"] if what == "stuck" else look["layers"]
+            values = np.array([layer[what] for layer in part.values()], float)
+            values = values if what == "stuck" else np.where(values > 0, values, np.nan)
+            axes.plot(
+                range(len(values)), values, style, color=colour, markersize=4, linewidth=1.4, label=name
+            )
+        _depth(axes, list(part), what)
+        axes.set_title(label or "share of stuck units", fontsize=9, color=BLACK)
+        quiet(axes)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, ncols=2, loc="center right", bbox_to_anchor=(0.99, 0.945), frameon=False,
+                  fontsize=8, labelcolor=BLACK)  # fmt: skip
+    return as_png(figure)
+
+
+PICTURES = {"rates": rates, "subset": subset, "saturation": saturation}
+
+
+def _depth(axes, names: list[str], what: str) -> None:
+    """Layers along the x axis, by name; a logarithmic scale but for shares."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    turned = 30 if len(names) > 4 else 0
+    axes.set_xticks(range(len(names)), names, rotation=turned, ha="right" if turned else "center")
+    if not names:
+        axes.text(0.5, 0.5, "no activations", transform=axes.transAxes, fontsize=8, color=GREY, ha="center")
+    if what == "stuck":
+        axes.set_ylim(-0.03, 1.03)
+    elif any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
+        axes.set_yscale("log")
+        seen = np.concatenate([line.get_ydata() for line in axes.lines])
+        seen = seen[np.isfinite(seen)]
+        axes.set_ylim(seen.min() / 3, seen.max() * 3)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _one(title: str, x: str, y: str):
+    """A figure with one panel, its title above and room for a legend at the right."""
+    figure = blank_figure()
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.085, right=0.76, bottom=0.145, top=0.88)
+    figure.text(0.0125, 0.945, title, fontsize=9.5, color=BLACK, va="center", parse_math=False)
+    axes.set_xlabel(x, fontsize=9, color=BLACK)
+    axes.set_ylabel(y, fontsize=9, color=BLACK)
+    quiet(axes)
+    return figure, axes
+
+
+def _legend(figure, axes, note: str) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="upper left", bbox_to_anchor=(0.77, 0.88), frameon=False, fontsize=8,
+                  labelcolor=BLACK)  # fmt: skip
+    figure.text(0.778, 0.16, note, fontsize=7, color=GREY)

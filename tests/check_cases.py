@@ -1,0 +1,169 @@
+"""Every planted fault, on which tests and scripts/check_accuracy.py measure `nnlab check`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from check_jobs import JOBS, Between, Fault, combinations, job
+from check_mutants import of_gradients
+
+import nnlab
+from nnlab.autodiff.box import Box
+from nnlab.data.sources import Data
+from nnlab.fields import static
+from nnlab.streams import stream
+
+EVERY = ("start", "subset", "saturation", "rates", "data")
+
+
+def faults(seed: int = 0) -> list[Fault]:
+    return [*of_gradients(seed), *of_starts(seed), *of_rates(seed), *of_data(seed), *of_bits(seed)]
+
+
+# -- initialisation, depth, scale
+
+
+def of_starts(seed: int) -> list[Fault]:
+    found = []
+    for c in combinations():
+        if c.mark == "x":
+            data = ("wine", "digits 600", "breast_cancer")[len(found) % 3]
+            found.append(Fault(f"symmetry: {c}", c.experiment(data, seed), ("symmetry",), ("start",)))
+    deep = nnlab.MLP(hidden=(64,) * 12, activation="sigmoid")
+    for data in ("digits", "wine", "breast_cancer", "diabetes"):
+        e = job(data, model=deep, seed=seed)
+        found.append(Fault(f"12 sigmoid layers: {data}", e, ("vanishing",), ("saturation", "subset")))
+        for activation in ("relu", "tanh", "sigmoid"):
+            scaled = Changed(of=JOBS[data].get("data", nnlab.Digits()), scale=1000, normalization="none")
+            e = job(data, data=scaled, model=nnlab.MLP(activation=activation), seed=seed)
+            causes = ("scales", "large_outputs", "saturated")
+            found.append(Fault(f"inputs times 1000: {data} {activation}", e, causes, EVERY))
+        e = job(data, init=nnlab.Normal(std=2.0), model=nnlab.MLP(hidden=(64, 64, 64)), seed=seed)
+        found.append(Fault(f"weights too large: {data}", e, ("large_outputs", "exploding"), EVERY[:3]))
+        e = job(
+            data, init=nnlab.Normal(std=3.0), model=nnlab.MLP(hidden=(64, 64), activation="tanh"), seed=seed
+        )
+        found.append(Fault(f"tanh saturated: {data}", e, ("saturated",), EVERY[:3]))
+        e = job(data, init=nnlab.Auto(bias=-30.0), seed=seed)
+        found.append(Fault(f"dead relus: {data}", e, ("dead",), EVERY[:3]))
+    return found
+
+
+# -- learning rates
+
+
+RATES = (  # optimiser, rates that are too small, rates that are too large: by far, and by less
+    (nnlab.SGD, (1e-6, 1e-4), (1e2, 1e1)),
+    (nnlab.Momentum, (1e-6, 1e-5), (1e2, 3.0)),
+    (nnlab.Adam, (1e-8, 1e-6), (1e1, 1.0)),
+    (nnlab.RMSProp, (1e-8, 1e-6), (1e1, 1.0)),
+)
+
+
+def of_rates(seed: int) -> list[Fault]:
+    found = []
+    for data in ("digits", "wine", "breast_cancer", "diabetes"):
+        for optimizer, low, high in RATES:
+            for lr, cause in [*((lr, "lr_low") for lr in low), *((lr, "lr_high") for lr in high)]:
+                e = job(data, optimizer=optimizer(lr=lr), seed=seed)
+                name = f"{cause}: {data} {optimizer.name} {lr:g}"
+                found.append(Fault(name, e, (cause,), ("subset", "saturation", "rates")))
+    return found
+
+
+# -- data
+
+
+@dataclass(frozen=True)
+class Changed(Data):
+    """Another data set with something wrong planted in it."""
+
+    name: ClassVar[str] = "changed"
+    of: Data = nnlab.Digits()
+    scale: float = static(1.0)
+    shuffled: bool = static(False)
+    rare: int = static(0)  # the first class is left with so many examples
+    constant: int = static(0)  # so many columns of one value are added
+    repeated: int = static(0)  # and so many that are others, scaled
+    copied: float = static(0.0)  # a test set of which this share is taken from training
+    target_normalization: str = static("standard")
+
+    def read(self):
+        dataset, random = self.of.load(), stream(self.seed, "planted")
+        x, y, n = dataset.x * self.scale, dataset.y, len(dataset.x)
+        y = y[random.permutation(n)] if self.shuffled else y
+        if self.rare:
+            keep = np.sort(np.concatenate([np.flatnonzero(y != 0), np.flatnonzero(y == 0)[: self.rare]]))
+            x, y, n = x[keep], y[keep], len(keep)
+        features = (*dataset.features, *(f"planted{i}" for i in range(self.constant + self.repeated)))
+        x = np.hstack([x, np.full((n, self.constant), 7.0), 3 - 2 * x[:, : self.repeated]])
+        if not self.copied:
+            return replace(dataset, x=x, y=y, features=features)
+        test, copies = np.arange(n - n // 5, n), round(self.copied * (n // 5))
+        x[test[:copies]], y[test[:copies]] = x[:copies], y[:copies]
+        return replace(dataset, x=x, y=y, features=features, test=test)
+
+
+def of_data(seed: int) -> list[Fault]:
+    found = []
+
+    def add(name: str, data: str, cause: str, words: tuple[str, ...] = (), **planted):
+        of = JOBS[data].get("data", nnlab.Digits())
+        changed = of if not planted else Changed(of=of, seed=seed, **planted)
+        e = job(data, data=changed, seed=seed)
+        found.append(Fault(f"{name}: {data}", e, (cause,), ("data",), words))
+
+    for data in ("digits", "wine", "breast_cancer", "iris", "moons", "diabetes"):
+        add("shuffled labels", data, "labels_unrelated", shuffled=True)
+        add("a fifth of the test set in training", data, "test_in_training", copied=0.2)
+        if data != "digits":
+            add("constant column", data, "constant_columns", ("planted0",), constant=1)
+            add("repeated column", data, "duplicate_columns", ("planted0",), repeated=1)
+        if data != "diabetes":
+            add("imbalance", data, "imbalance", rare=4 if data in ("wine", "iris") else 8)
+            noisy = replace(JOBS[data].get("data", nnlab.Digits()), label_noise=0.25, seed=seed)
+            e = job(data, data=noisy, seed=seed)
+            found.append(Fault(f"label noise: {data}", e, ("label_noise",), ("data",)))
+    for data in ("wine", "breast_cancer"):
+        raw = replace(JOBS[data]["data"], normalization="none")
+        found.append(Fault(f"not normalised: {data}", job(data, data=raw, seed=seed), ("scales",), ("data",)))
+    return found
+
+
+# -- bits
+
+
+class Forgetful(Box):
+    """y = x plus a little from torch's global generator."""
+
+    def fprop(self, x):
+        return torch.add(x, torch.randn_like(x), alpha=1e-3, out=self.y)
+
+    def bprop(self, dy):
+        return (dy,)
+
+
+class Nosy(Box):
+    """y = x less the mean over all rows."""
+
+    def fprop(self, x):
+        return torch.sub(x, x.mean(0, keepdim=True), out=self.y)
+
+    def bprop(self, dy):
+        return (dy,)
+
+
+def of_bits(seed: int) -> list[Fault]:
+    return [
+        Fault(
+            f"bits: {cause} {data}",
+            job(data, model=Between(box=box()), seed=seed),
+            (cause,),
+            ("determinism",),
+        )
+        for data in ("wine", "diabetes")
+        for box, cause in ((Forgetful, "not_deterministic"), (Nosy, "rows_mixed"))
+    ]

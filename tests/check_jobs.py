@@ -1,0 +1,105 @@
+"""Jobs on which `nnlab check` is measured: healthy ones, the table, and what a planted fault is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import nnlab
+from nnlab.autodiff.activations import Identity
+from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.box import Box
+from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.graph import Graph
+from nnlab.initializers import INITIALIZERS
+from nnlab.models import MODELS, Model
+
+TABLE = Path(__file__).with_name("check_table.txt")
+
+SMALL = dict(batch_size=16, epochs=100)  # of small data sets, so that they are trained to the end
+JOBS = {  # data set: a job that is healthy
+    "digits": dict(),
+    "digits 600": dict(data=nnlab.Digits(limit=600), epochs=100),
+    "wine": dict(data=nnlab.Wine(), **SMALL),
+    "breast_cancer": dict(data=nnlab.BreastCancer(), **SMALL),
+    "iris": dict(data=nnlab.Iris(), **SMALL),
+    "moons": dict(data=nnlab.Moons(n=1000), **SMALL),
+    "diabetes": dict(data=nnlab.Diabetes(), **SMALL),
+}
+
+
+def job(name: str, /, **changes) -> nnlab.Experiment:
+    return replace(nnlab.Experiment(**JOBS[name]), **changes)
+
+
+# ---- healthy and faulty combinations
+
+
+@dataclass(frozen=True)
+class Combination:
+    model: Model
+    activation: str
+    init: str
+    mark: str  # + healthy, x faulty, . excluded
+
+    def __str__(self):
+        sizes = "-".join(map(str, getattr(self.model, "hidden", ())))
+        return f"{self.model.name} {sizes} {self.activation} {self.init}".replace("  ", " ")
+
+    def experiment(self, data: str, seed: int = 0) -> nnlab.Experiment:
+        return job(data, model=self.model, init=INITIALIZERS[self.init](), seed=seed)
+
+
+def combinations() -> list[Combination]:
+    """The table, cell by cell."""
+    found, columns, model = [], [], ""
+    for line in TABLE.read_text().splitlines():
+        first, *rest = line.split() or [""]
+        if first in MODELS:
+            sizes = tuple(map(int, rest.pop(0).split("-"))) if first == "mlp" else ()
+            model, columns = (first, sizes), rest
+        elif first in INITIALIZERS and columns:
+            for activation, mark in zip(columns, rest, strict=True):
+                made = (
+                    MODELS[model[0]]() if not model[1] else nnlab.MLP(hidden=model[1], activation=activation)
+                )
+                found.append(Combination(made, activation, first, mark))
+    return found
+
+
+# ---- planted faults
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`causes`: one of them must be among the verdicts' causes; `words` must stand in what was found."""
+
+    name: str
+    experiment: nnlab.Experiment
+    causes: tuple[str, ...]
+    rungs: tuple[str, ...]  # that are climbed
+    words: tuple[str, ...] = ()
+    patch: Callable = field(default=contextlib.nullcontext)
+
+    def found(self, verdicts) -> bool:
+        findings = [f for v in verdicts for f in v.findings if f.status != "pass"]
+        named = [f for f in findings if f.cause in self.causes]
+        return any(all(word in f.found for word in self.words) for f in named)
+
+
+@dataclass(frozen=True)
+class Between(Model):
+    """affine, affine -> box -> affine; for a box of one input there is one affine box before it."""
+
+    name: ClassVar[str] = "between"
+    box: Box = Identity()
+
+    def graph(self, inputs, outputs, output="identity"):
+        graph = Graph((inputs,))
+        branches = 2 if isinstance(self.box, (Add, Multiply)) else 1
+        below = [graph.add(f"below{n}", Affine(12), graph.input) for n in range(branches)]
+        graph.add("output", Affine(outputs), graph.add("box", self.box, *below))
+        return graph

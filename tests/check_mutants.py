@@ -1,0 +1,207 @@
+"""A wrong sign or a missing factor in any one box, loss, penalty or in the graph: mutants of their bprop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from check_jobs import Between, Fault, job
+
+import nnlab
+from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
+from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.graph import Graph
+from nnlab.losses import LOSSES
+from nnlab.models import Model
+from nnlab.regularizers import Regularizer
+
+
+def times(factor: float, input: int = 0) -> Callable:
+    """bprop's dx of one input, times a factor."""
+
+    def mutant(original):
+        def bprop(self, dy):
+            dx = list(original(self, dy))
+            dx[input] = None if dx[input] is None else dx[input] * factor
+            return tuple(dx)
+
+        return bprop
+
+    return mutant
+
+
+def of_parameter(name: str, factor: float) -> Callable:
+    """The gradient of one parameter, times a factor."""
+
+    def mutant(original):
+        def bprop(self, dy):
+            dx = original(self, dy)
+            box = self.box if isinstance(self, DropConnect) else self
+            box.grad[name].mul_(factor)
+            return dx
+
+        return bprop
+
+    return mutant
+
+
+def no_derivative(original):
+    """dx = dy: the box's own derivative is missing."""
+    return lambda self, dy: (dy,)
+
+
+def no_sum(original):
+    """Softmax's and sparsemax's dx without what they subtract."""
+    return lambda self, dy: (dy * (self.y if isinstance(self, Softmax) else self.s.copy_(self.y.sign())),)
+
+
+def no_scale(original):
+    """Dropout's dx without the division by 1 - p."""
+    return lambda self, dy: (dy * self.mask.sign(),)
+
+
+def no_mask(original):
+    """DropConnect's dW without its mask."""
+    return lambda self, dy: self.box.bprop(dy)
+
+
+def swapped(original):
+    """The product's dx_1 = dy x_1."""
+    return lambda self, dy: tuple(dy * x for x in self.x)
+
+
+def transposed(original):
+    """dW with the examples of another batch: the order of a sum gone wrong."""
+
+    def bprop(self, dy):
+        dx = original(self, dy)
+        self.to_dW(dy.flip(2), self.xT)
+        return dx
+
+    return bprop
+
+
+ANY = {"sign": times(-1), "factor 2": times(2), "factor 0.99": times(0.99)}
+OF_AFFINE = {
+    "dW sign": of_parameter("weight", -1), "dW factor": of_parameter("weight", 0.5), "dW mixed": transposed,
+    "db sign": of_parameter("bias", -1), "db missing": of_parameter("bias", 0), "dx sign": times(-1),
+    "dx factor": times(2),
+}  # fmt: skip
+MUTANTS: dict[type, dict] = {
+    **{cls: ANY | {"no derivative": no_derivative} for cls in ACTIVATIONS.values()},
+    Identity: ANY,
+    Softmax: ANY | {"no sum": no_sum},
+    Sparsemax: ANY | {"no sum": no_sum},
+    Affine: OF_AFFINE,
+    Dropout: ANY | {"no scale": no_scale},
+    DropConnect: {"dW sign": of_parameter("weight", -1), "no mask": no_mask, "dx sign": times(-1)},
+    Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
+    Multiply: {"first sign": times(-1), "second factor": times(2, 1), "swapped": swapped},
+}
+
+
+@contextlib.contextmanager
+def patched(cls, name: str, mutant: Callable) -> Iterator[None]:
+    original = getattr(cls, name)
+    setattr(cls, name, mutant(original))
+    try:
+        yield
+    finally:
+        setattr(cls, name, original)
+
+
+def of_gradients(seed: int) -> list[Fault]:
+    found = []
+    for cls, mutants in MUTANTS.items():
+        for kind, mutant in mutants.items():
+            found.append(mutation(cls, "bprop", f"{cls.__name__}: {kind}", mutant, seed))
+    for name, cls in LOSSES.items():
+        for kind, factor in (("sign", -1.0), ("factor", 0.5)):
+            found.append(mutation(cls, "bprop", f"{name}: {kind}", _loss(factor), seed))
+    for kind, regularizer, factor in (("l2 factor", dict(l2=0.1), 2), ("l1 sign", dict(l1=0.1), -1)):
+        e = job("wine", regularizer=Regularizer(**regularizer), seed=seed)
+        patch = _patch(Regularizer, "add_gradient", _penalty(factor))
+        found.append(Fault(f"penalty: {kind}", e, ("gradient",), ("gradients",), ("penalty",), patch))
+    e = job("wine", model=Fork(), seed=seed)
+    patch = _patch(Graph, "bprop", lambda original: _last_reader_only)
+    found.append(Fault("graph: fan-out not summed", e, ("gradient",), ("gradients",), ("below",), patch))
+    return found
+
+
+def _patch(cls, name, mutant):
+    return lambda: patched(cls, name, mutant)
+
+
+def mutation(cls, method: str, name: str, mutant, seed: int) -> Fault:
+    """A job in which the class is used, with the mutant in its place."""
+    data, word, changes = "wine", "box", dict(model=Between(box=cls()) if cls not in NEEDS else nnlab.MLP())
+    if cls in NEEDS:
+        data, word, changes = NEEDS[cls]
+    return Fault(
+        name,
+        job(data, seed=seed, **changes),
+        ("gradient",),
+        ("gradients",),
+        (word,),
+        _patch(cls, method, mutant),
+    )
+
+
+NEEDS = {  # class: data, the word that names it, and the changes that bring it in
+    Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
+    Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
+    DropConnect: (
+        "wine", "hidden", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),
+    ),
+    **{
+        cls: ("diabetes" if not cls.needs_classes else "wine", name, dict(loss=name))
+        for name, cls in LOSSES.items()
+    },
+}  # fmt: skip
+
+
+def _loss(factor: float):
+    def mutant(original):
+        return lambda self, z, t, weight, out: original(self, z, t, weight, out=out).mul_(factor)
+
+    return mutant
+
+
+def _penalty(factor: float):
+    def mutant(original):
+        def add_gradient(self, weights, grad, f, scratch):
+            own = torch.zeros_like(grad)
+            original(self, weights, own, f, scratch)
+            grad.add_(own, alpha=factor)
+
+        return add_gradient
+
+    return mutant
+
+
+@dataclass(frozen=True)
+class Fork(Model):
+    """One affine box, read by two."""
+
+    name: ClassVar[str] = "fork"
+
+    def graph(self, inputs, outputs, output="identity"):
+        graph = Graph((inputs,))
+        below = graph.add("below", Affine(8), graph.input)
+        ends = [graph.add(f"{box.__name__}", box(), below) for box in (Sigmoid, ACTIVATIONS["tanh"])]
+        graph.add("output", Affine(outputs), graph.add("add", Add(), *ends))
+        return graph
+
+
+def _last_reader_only(self, dy):
+    """Graph.bprop with a fault: where several boxes read one, the first that comes back is all it gets."""
+    gradients = {len(self.nodes) - 1: dy}
+    for n, bprop, inputs in self._backward:
+        dx = bprop(gradients.pop(n))
+        for j, i in inputs:
+            gradients.setdefault(i, dx[j])

@@ -1,0 +1,185 @@
+"""`nnlab check` through the real command line: folder, lines, exit codes, wrong input; and train's line."""
+
+import json
+
+import numpy as np
+import pytest
+from test_train_command import nnlab
+
+from nnlab.checks.ladder import RUNGS
+from nnlab.checks.proposal import Course, Outcome, chance_error, proposal
+from nnlab.cli import main
+from nnlab.data.sources import Diabetes, Iris
+from nnlab.data.splits import Holdout
+from nnlab.results import Record
+
+FAST = ["check.rates=16", "check.rate_seeds=1", "check.steps=400", "check.seeds=3", "check.parameters=100"]
+
+
+def folder(cwd):
+    (found,) = (cwd / "outputs" / "check").iterdir()
+    return found
+
+
+def verdicts(cwd):
+    return {v["rung"]: v for v in json.loads((folder(cwd) / "check.json").read_text())}
+
+
+def test_a_healthy_job_in_another_folder(tmp_path):
+    done = nnlab(tmp_path, "check", "data=wine", "batch_size=16", *FAST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("  pass")]
+    assert lines == [["pass", rung] for rung in RUNGS]
+    assert "7 passed in" in done.stdout
+    made = {path.name for path in folder(tmp_path).iterdir()}
+    pictures = {"rates.png", "subset.png", "saturation.png"}
+    assert made == {".hydra", "config.yaml", "command.txt", "check.json"} | pictures
+    found = verdicts(tmp_path)
+    assert list(found) == list(RUNGS)
+    for verdict in found.values():
+        assert verdict["status"] == "pass" and verdict["seconds"] > 0
+        assert isinstance(verdict["number"], (int, float)) and isinstance(verdict["threshold"], (int, float))
+    assert len(found["rates"]["details"]["lr"]) == 16
+    assert all((folder(tmp_path) / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
+    command = (folder(tmp_path) / "command.txt").read_text()
+    assert command.startswith("nnlab check data=wine") and "check.rates=16" in command
+
+
+def test_a_faulty_job_fails_with_advice(tmp_path):
+    done = nnlab(tmp_path, "check", "data=iris", "init=zeros", "only=[start,saturation]", "picture=false")
+    assert done.returncode == 1, done.stderr
+    assert "fail  start" in done.stdout and "-> break the symmetry" in done.stdout
+    assert "init=auto" in done.stdout and "failed" in done.stdout
+    found = verdicts(tmp_path)
+    assert list(found) == ["start", "saturation"]
+    assert found["start"]["cause"] == "symmetry" and "init=auto" in found["start"]["advice"]
+    assert not list(folder(tmp_path).glob("*.png"))
+
+
+def test_a_warning_is_no_failure(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(
+        "a,b,c,left\n" + "".join(f"{i},{i % 7},5,{'yes' if i % 2 else 'no'}\n" for i in range(80))
+    )
+    words = ["check", "only=data", "data=csv", "data.path=mine.csv", "data.target=left"]
+    assert main(words) in (0, 1)
+    said = capsys.readouterr().out
+    assert "1 of 3 columns constant (limit 0): c" in said and "-> leave them out" in said
+    assert {f["cause"] for f in verdicts(tmp_path)["data"]["findings"]} >= {"constant_columns"}
+
+
+@pytest.mark.parametrize("words", [
+    ["data=diabetes", "model.hidden=[8]"], ["data=diabetes", "model=linear"],
+    ["data=iris", "split=kfold", "seeds=3"], ["data=moons", "stopping=patience", "schedule=cosine"],
+], ids=" ".join)  # fmt: skip
+def test_it_climbs_every_rung_on_other_jobs(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", *words, *FAST]) in (0, 1)
+    assert list(verdicts(tmp_path)) == list(RUNGS)
+    assert capsys.readouterr().err == ""
+
+
+WRONG = [
+    (["only=gradient"], ["'gradient'", "did you mean 'gradients'"]),
+    (["only=[]"], ["only = []", "gradients"]),
+    (["only=3"], ["'3'", "gradients"]),
+    (["only={a:1}"], ["only", "gradients"]),
+    (["only=[start,[data]]"], ["only", "gradients"]),
+    (["check.rates=3"], ["check.rates = 3", "at least 8"]),
+    (["check.steps=many"], ["check.steps = 'many'", "a whole number"]),
+    (["check.rate=3"], ["check.rate", "check.rates"]),
+    (["optimizer=adm"], ["adm", "adam"]),
+    (["picture=maybe"], ["picture = 'maybe'"]),
+    (["data=csv"], ["data.path"]),
+    (["data=diabetes", "model=logistic"], ["logistic", "diabetes"]),
+    (["device=cuda:9"], ["cuda:9"]),
+]
+
+
+@pytest.mark.parametrize("words, said", WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", *words]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("nnlab check: ") and shown.count("\n") == 1 and "Traceback" not in shown
+    assert all(word in shown for word in said), shown
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option, said", [
+    (["--help"], ["Usage: nnlab check", "determinism", "nnlab check only=gradients", "rate_steps: 200"]),
+    (["--cfg", "job"], ["only: null", "rate_steps: 200", "optimizer:"]),
+])  # fmt: skip
+def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", *option]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tab_completes_rungs_keys_and_choices(monkeypatch, capsys):
+    line = "nnlab check optimizer=ad"
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    assert main(["-sc", "query=bash"]) == 0
+    assert "optimizer=adam" in capsys.readouterr().out.split()
+
+
+# ---- what train proposes
+
+HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first=1.6, last=0.01, error=0.02, chance=0.9)
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({}, None),
+    (dict(diverged=1), None),  # the sweep of a rate may lose one
+    (dict(diverged=2), "2 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
+    (dict(diverged=3, last=np.nan, first=np.nan, error=np.nan),
+     "3 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
+    (dict(rows=1, diverged=1), "the row diverged; find out why: nnlab check only=rates a=1"),
+    (dict(last=1.6, error=0.88), "the training loss did not fall; find out why: nnlab check only=subset a=1"),
+    (dict(last=1.6, error=0.88, epochs=2), None),  # it has had no chance yet
+    (dict(first=0.011, last=0.011), None),  # flat, since it was done in the first epoch
+    (dict(error=0.9),
+     "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
+    (dict(error=0.8), None),
+], ids=str)  # fmt: skip
+def test_what_is_proposed(changes, said):
+    assert proposal(Outcome(**vars(HEALTHY) | changes), "nnlab train a=1") == said
+
+
+def test_an_outcome_is_read_from_the_records():
+    course = Course(3)
+    for epoch, loss, error, rows, ended in (
+        (1, [3.0, 2.0, np.nan], [0.8, 0.6, 0.9], [0, 1, 2], {2: "diverged"}),
+        (2, [1.0, 1.0], [0.2, 0.4], [0, 1], {1: "stopped"}),
+        (3, [0.5], [0.3], [0], {0: "finished"}),
+    ):
+        metrics = {"train_loss": np.array(loss), "val_error": np.array(error)}
+        course.record(Record(epoch, np.array(rows), metrics, np.zeros(len(rows), bool), ended))
+    assert course.outcome(0.9) == Outcome(3, 1, 3, first=2.5, last=0.75, error=pytest.approx(0.3), chance=0.9)
+
+
+def test_the_error_of_chance():
+    iris, diabetes = Iris().load(), Diabetes().load()
+    (fold,) = Holdout().folds(iris)
+    assert chance_error(iris, [fold, fold]) == pytest.approx(2 / 3)
+    (fold,) = Holdout().folds(diabetes)
+    y = diabetes.y[fold.validation]
+    by_hand = np.sqrt(((y - diabetes.y[fold.train].mean()) ** 2).mean())
+    assert chance_error(diabetes, [fold]) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("words, said", [
+    (["epochs=5"], None),
+    (["data=diabetes", "epochs=5"], None),
+    (["optimizer=sgd", "optimizer.lr=1e6", "epochs=5"],
+     "the row diverged; find out why: nnlab check only=rates optimizer=sgd optimizer.lr=1e6 epochs=5"),
+    (["init=zeros", "optimizer.lr=1e-6", "epochs=5"], "nnlab check only=subset init=zeros optimizer.lr=1e-6"),
+], ids=lambda v: " ".join(v) if isinstance(v, list) else "")  # fmt: skip
+def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    main(["train", *words])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert said in last if said else last.startswith("  curves")
