@@ -220,7 +220,8 @@ for line in sys.stdin:
 class Server:
     """Runs nnlab, each time in a process of its own that has imported all it needs: it saves two seconds."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path):
+        self.stderr = folder / "stderr"
         _, environment = process()
         line = [sys.executable, "-c", SERVER]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -235,41 +236,45 @@ class Server:
         """The exit code of what was started; -9 if it was killed."""
         return int(self.server.stdout.readline())
 
-    def __enter__(self):
-        return self
+    def said(self) -> str:
+        """What was said on stderr since this was last asked."""
+        text = self.stderr.read_text() if self.stderr.exists() else ""
+        self.stderr.unlink(missing_ok=True)
+        return text
 
-    def __exit__(self, *_):
-        self.server.kill()
-        self.server.communicate()
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    found = Server(tmp_path_factory.mktemp("server"))
+    yield found
+    found.server.kill()
+    found.server.communicate()
 
 
-def killed_until_it_ends(tmp_path, words, moments: random.Random, kills: int, life: float):
+def killed_until_it_ends(server, folder, words, moments: random.Random, kills: int, life: float):
     """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    folder, hits, kept = tmp_path / "s", 0, []
-    with Server(tmp_path) as server:
-        for _ in range(kills):
-            again = (folder / "study.journal").exists()
-            if not again:
-                shutil.rmtree(folder, ignore_errors=True)
-            pid = server.start(
-                "sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"])
-            )
-            waits = time.monotonic() + 20
-            while not _is_locked(folder) and time.monotonic() < waits and _lives(pid):
-                time.sleep(0.005)  # its life begins when it has the folder
-            time.sleep(moments.uniform(0, life))
-            with contextlib.suppress(ProcessLookupError):  # it may have ended
-                os.kill(pid, signal.SIGKILL)
-            hits += server.wait() == -9
-            if (folder / "study.journal").exists():
-                lines = (folder / "study.journal").read_bytes().split(b"\n")[:-1]  # whole ones
-                assert lines[: len(kept)] == kept  # what was finished is as it was
-                kept = lines
-        server.start("sweep", f"resume={folder}")
-        assert server.wait() == 0
-    assert (tmp_path / "stderr").read_text() == ""  # workers of a killed process say nothing
+    hits, kept = 0, []
+    for _ in range(kills):
+        again = (folder / "study.journal").exists()
+        if not again:
+            shutil.rmtree(folder, ignore_errors=True)
+        pid = server.start("sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"]))
+        waits = time.monotonic() + 20
+        while not _is_locked(folder) and time.monotonic() < waits and _lives(pid):
+            time.sleep(0.005)  # its life begins when it has the folder
+        time.sleep(moments.uniform(0, life))
+        with contextlib.suppress(ProcessLookupError):  # it may have ended
+            os.kill(pid, signal.SIGKILL)
+        hits += server.wait() == -9
+        if (folder / "study.journal").exists():
+            lines = (folder / "study.journal").read_bytes().split(b"\n")[:-1]  # whole ones
+            assert lines[: len(kept)] == kept  # what was finished is as it was
+            kept = lines
+    server.start("sweep", f"resume={folder}")
+    assert server.wait() == 0
+    assert server.said() == ""  # workers of a killed process say nothing
     assert (folder / "study.journal").read_bytes().split(b"\n")[: len(kept)] == kept
-    return folder, hits
+    return hits
 
 
 def _lives(pid: int) -> bool:
@@ -297,11 +302,12 @@ SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seed
 
 
 @pytest.mark.parametrize("name, trials, kills", [("tpe", 60, 20), ("cmaes", 24, 3), ("qmc", 24, 3)])
-def test_killed_again_and_again(name, trials, kills, tmp_path):
+def test_killed_again_and_again(name, trials, kills, tmp_path, server):
     words = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
     one = sweep(tmp_path / "whole" / "s", *words)
     life = 3 * about(one)["seconds"]["training"] / kills
-    folder, hits = killed_until_it_ends(tmp_path, words, random.Random(name), kills, life)
+    folder = tmp_path / "s"
+    hits = killed_until_it_ends(server, folder, words, random.Random(name), kills, life)
     assert hits >= kills // 2
     numbers = [op["intermediate_values"] for op in told(folder)]
     assert len(numbers) == trials  # none repeated, none lost
@@ -310,18 +316,16 @@ def test_killed_again_and_again(name, trials, kills, tmp_path):
     assert not [p for p in folder.rglob("*") if re.match(r"\.[a-z]+\.", p.name)]  # nothing half written
 
 
-def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path):
+def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
     words = (*SLOWLY, "trials=16", *SAMPLED["random"])
     one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
-    with Server(tmp_path) as server:
-        pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
-        while not (folder / "trials" / "03").exists():
-            assert _lives(pid)
-            time.sleep(0.005)
-        os.kill(pid, signal.SIGINT)
-        assert server.wait() == 130
-    said = (tmp_path / "stderr").read_text()
-    assert said == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
+    pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
+    while not (folder / "trials" / "03").exists():
+        assert _lives(pid)
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGINT)
+    assert server.wait() == 130
+    assert server.said() == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
     assert 4 <= len(told(folder)) < 16
     (folder / "trials" / ".04").mkdir()  # as of one that was killed
     resume(folder)
