@@ -64,7 +64,9 @@ class Ledger:
         try:
             study = self.storage.create_new_study(directions, study_name=name)
         except DuplicatedStudyError as e:
-            raise UserError(taken(self.where, name)) from e
+            study = self.storage.get_study_id_from_name(name)
+            if self.storage.get_study_user_attrs(study).get(OWNER) != owner:
+                raise UserError(taken(self.where, name)) from e
         self.storage.set_study_user_attr(study, OWNER, owner)
         return study
 
