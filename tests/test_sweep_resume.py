@@ -104,6 +104,20 @@ def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, whole, tm
     assert len(told(folder)) == 12
 
 
+@pytest.mark.parametrize("lines", [None, 0, 1, 2])
+def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_path):
+    one = whole(*USUAL, *SAMPLED["random"])
+    folder = killed(one, tmp_path / "s", 0)
+    for name in ("trials.csv", "curves.jsonl"):
+        (folder / name).unlink()
+    journal = (folder / "study.journal").read_bytes().splitlines(keepends=True)
+    (folder / "study.journal").write_bytes(b"".join(journal[:lines]))
+    if lines is None:
+        (folder / "study.journal").unlink()
+    resume(folder)
+    assert lasting(folder) == lasting(one)
+
+
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
 @pytest.mark.parametrize("trials", [3, 8])
 def test_a_pruned_one_too(pruner, trials, whole, tmp_path):
