@@ -356,6 +356,8 @@ def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
             assert running.poll() is None
             time.sleep(0.02)
         assert "is being written to by another nnlab sweep" in refused(folder)
+        sweep(tmp_path / "around", f"refine={folder}", code=2)
+        assert not (tmp_path / "around").exists()
         assert running.poll() is None
     finally:
         running.kill()
