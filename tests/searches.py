@@ -158,3 +158,19 @@ def lasting(folder) -> dict[str, bytes]:
         "trials": (folder / "trials.csv").read_bytes(), "curves": numbers, "best": about(folder)["best"],
         **{name: (folder / "best" / name).read_bytes() for name in ("metrics.jsonl", "model.safetensors")},
     }  # fmt: skip
+
+
+# ---- the sweep that is killed, resumed, stored
+
+LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+L2 = "regularizer.l2=interval(0,0.01)"
+SPACE = (
+    LR, L2, "model.hidden=choice([4],[6])", "stopping=patience", "stopping.patience=int(interval(2,9))",
+)  # fmt: skip
+USUAL = (*IRIS, *SPACE, "trials=12", "batch=4")
+SAMPLED = {
+    name: (f"sampler={name}", *(["sampler.points=2"] if name == "grid" else []),
+           *(["sampler.startup=3"] if name in ("tpe", "gp") else []),
+           *(["sampler.population=4"] if name == "cmaes" else []))
+    for name in SAMPLERS
+}  # fmt: skip

@@ -1,45 +1,23 @@
-"""A sweep that is killed, at whatever moment, goes on as if it had not been; what lasts is plain data."""
+"""A sweep that was interrupted, at whatever moment, goes on as if it had not been."""
 
-import contextlib
 import itertools
-import json
-import os
-import random
 import re
 import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 from searches import (
     IRIS,
+    SAMPLED,
+    USUAL,
     about,
-    curves,
-    json_lines,
     lasting,
-    process,
     resume,
     sweep,
     told,
-    trials_csv,
 )
 
-from nnlab.cli import main
-from nnlab.search.ledger import Ledger
 from nnlab.search.samplers import SAMPLERS
-
-LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
-L2 = "regularizer.l2=interval(0,0.01)"
-SPACE = (
-    LR, L2, "model.hidden=choice([4],[6])", "stopping=patience", "stopping.patience=int(interval(2,9))",
-)  # fmt: skip
-USUAL = (*IRIS, *SPACE, "trials=12", "batch=4")
 
 
 @pytest.fixture(autouse=True)
@@ -79,14 +57,6 @@ def killed(whole: Path, folder: Path, trials: int, tail: bytes = b"") -> Path:
     of_trials = (folder / "trials.csv").read_text().splitlines(keepends=True)
     (folder / "trials.csv").write_text("".join(of_trials[: 1 + trials]))
     return folder
-
-
-SAMPLED = {
-    name: (f"sampler={name}", *(["sampler.points=2"] if name == "grid" else []),
-           *(["sampler.startup=3"] if name in ("tpe", "gp") else []),
-           *(["sampler.population=4"] if name == "cmaes" else []))
-    for name in SAMPLERS
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -210,228 +180,3 @@ def test_a_trial_that_would_now_be_another_is_told(whole, tmp_path):
     said = resume(folder, code=2).splitlines()[-1]
     assert "trial 0 was" in said and "refine=FOLDER" in said and "Traceback" not in said
     assert (folder / "study.journal").read_bytes() == before
-
-
-# ---- killed, in earnest
-
-
-SERVER = """
-import json, os, sys
-import hydra, optuna, sklearn.datasets, torch
-import nnlab.commands.running, nnlab.commands.sweep, nnlab.fitting, nnlab.search.sweep
-from nnlab.cli import main
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(os.open("stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        os._exit(main(json.loads(line)))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Server:
-    """Runs nnlab, each time in a process of its own that has imported all it needs: it saves two seconds."""
-
-    def __init__(self, folder: Path):
-        self.stderr = folder / "stderr"
-        _, environment = process()
-        line = [sys.executable, "-c", SERVER]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.server = subprocess.Popen(line, env=environment, cwd=folder, text=True, **pipes)
-
-    def start(self, *argv) -> int:
-        """The process's id."""
-        print(json.dumps(argv), file=self.server.stdin, flush=True)
-        return int(self.server.stdout.readline())
-
-    def wait(self) -> int:
-        """The exit code of what was started; -9 if it was killed."""
-        return int(self.server.stdout.readline())
-
-    def said(self) -> str:
-        """What was said on stderr since this was last asked."""
-        text = self.stderr.read_text() if self.stderr.exists() else ""
-        self.stderr.unlink(missing_ok=True)
-        return text
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    found = Server(tmp_path_factory.mktemp("server"))
-    yield found
-    found.server.kill()
-    found.server.communicate()
-
-
-def killed_until_it_ends(server, folder, words, moments: random.Random, kills: int, life: float):
-    """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    hits, kept = 0, []
-    for _ in range(kills):
-        again = (folder / "study.journal").exists()
-        if not again:
-            shutil.rmtree(folder, ignore_errors=True)
-        pid = server.start("sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"]))
-        waits = time.monotonic() + 20
-        while not _is_locked(folder) and time.monotonic() < waits and _lives(pid):
-            time.sleep(0.005)  # its life begins when it has the folder
-        time.sleep(moments.uniform(0, life))
-        with contextlib.suppress(ProcessLookupError):  # it may have ended
-            os.kill(pid, signal.SIGKILL)
-        hits += server.wait() == -9
-        if (folder / "study.journal").exists():
-            lines = (folder / "study.journal").read_bytes().split(b"\n")[:-1]  # whole ones
-            assert lines[: len(kept)] == kept  # what was finished is as it was
-            kept = lines
-    server.start("sweep", f"resume={folder}")
-    assert server.wait() == 0
-    assert server.said() == ""  # workers of a killed process say nothing
-    assert (folder / "study.journal").read_bytes().split(b"\n")[: len(kept)] == kept
-    return hits
-
-
-def _lives(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def _is_locked(folder) -> bool:
-    import fcntl
-
-    if not (folder / ".lock").exists():
-        return False
-    with open(folder / ".lock", "a") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seeds=4")  # a second or two
-
-
-@pytest.mark.parametrize("name, trials, kills", [("tpe", 60, 20), ("cmaes", 24, 3), ("qmc", 24, 3)])
-def test_killed_again_and_again(name, trials, kills, tmp_path, server):
-    words = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
-    one = sweep(tmp_path / "whole" / "s", *words)
-    life = 3 * about(one)["seconds"]["training"] / kills
-    folder = tmp_path / "s"
-    hits = killed_until_it_ends(server, folder, words, random.Random(name), kills, life)
-    assert hits >= kills // 2
-    numbers = [op["intermediate_values"] for op in told(folder)]
-    assert len(numbers) == trials  # none repeated, none lost
-    assert Counter(r["trial"] for r in trials_csv(folder)) == Counter(map(str, range(trials)))
-    assert lasting(folder) == lasting(one)
-    assert not [p for p in folder.rglob("*") if re.match(r"\.[a-z]+\.", p.name)]  # nothing half written
-
-
-def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
-    words = (*SLOWLY, "trials=16", *SAMPLED["random"])
-    one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
-    pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
-    while not (folder / "trials" / "03").exists():
-        assert _lives(pid)
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGINT)
-    assert server.wait() == 130
-    assert server.said() == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
-    assert 4 <= len(told(folder)) < 16
-    (folder / "trials" / ".04").mkdir()  # as of one that was killed
-    resume(folder)
-    assert lasting(folder) == lasting(one)
-    assert {f.name for f in (folder / "trials").iterdir()} == {"summary"} | {f"{n:02d}" for n in range(16)}
-
-
-def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
-    folder = tmp_path / "s"
-    line, environment = process("sweep", *SLOWLY, "trials=400", f"hydra.run.dir={folder}")
-    running = subprocess.Popen(line, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    try:
-        while not (folder / "study.journal").exists():
-            assert running.poll() is None
-            time.sleep(0.02)
-        assert "is being written to by another nnlab sweep" in refused(folder)
-        sweep(tmp_path / "around", f"refine={folder}", code=2)
-        assert not (tmp_path / "around").exists()
-        assert running.poll() is None
-    finally:
-        running.kill()
-        running.wait()
-    resume(folder, "trials=4")  # the lock went with the process
-
-
-# ---- databases, and nothing pickled
-
-
-def test_sqlite(whole, tmp_path):
-    one = whole(*USUAL, *SAMPLED["tpe"])
-    url = f"sqlite:///{tmp_path}/sweeps.db"
-    folder = sweep(tmp_path / "s", *USUAL, *SAMPLED["tpe"], f"storage={url}", "trials=6")
-    resume(folder, "trials=12")
-    assert (folder / "trials.csv").read_bytes() == (one / "trials.csv").read_bytes()
-    assert not (folder / "study.journal").exists()
-    other = sweep(tmp_path / "u", *USUAL, *SAMPLED["random"], f"storage={url}", "study=mine", "trials=2")
-    assert about(other)["study"] == "mine" and len(trials_csv(other)) == 2  # beside it
-
-
-def test_a_strangers_study_in_the_database_is_refused(tmp_path, capsys):
-    import optuna
-
-    url = f"sqlite:///{tmp_path}/sweeps.db"
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    optuna.create_study(storage=url, study_name="mine")
-    before = sorted(tmp_path.rglob("*"))
-    assert main(["sweep", *USUAL, f"storage={url}", "study=mine"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "has a study 'mine' already" in said and "study=..." in said
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def is_pickle(data: bytes) -> bool:
-    """Whether some part of it looks like a pickle: a protocol's opening, or a hex text of one."""
-    return bool(
-        re.search(rb"\x80[\x02-\x05][\x8c\x95}\]c(K]|800[2-5](95|8c|7d|5d|63|28)[0-9a-f]{8}|gA[ISFSU]", data)
-    )
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_nothing_that_lasts_is_pickled(name, whole, tmp_path):
-    folder = whole(*USUAL, *SAMPLED[name])
-    for file in folder.rglob("*"):
-        if file.is_file() and file.suffix != ".safetensors" and "events" not in file.name:
-            data = file.read_bytes()
-            assert not is_pickle(data) and b"cma:" not in data, file
-    for op in json_lines(folder / "study.journal"):
-        assert op["op_code"] in (0, 2, 4) and not op.get("system_attrs")
-        assert set(op.get("user_attrs", {})) <= {"rows", "epochs", "spread", "reason"}
-
-
-def test_nothing_in_sqlite_is_pickled(tmp_path):
-    url = f"sqlite:///{tmp_path}/sweeps.db"
-    sweep(tmp_path / "s", *IRIS, LR, L2, *SAMPLED["cmaes"], "trials=8", f"storage={url}")
-    with sqlite3.connect(tmp_path / "sweeps.db") as file:
-        dump = "\n".join(file.iterdump())
-        tables = [name for (name,) in file.execute("select name from sqlite_master where type='table'")]
-        counts = {t: file.execute(f"select count(*) from {t}").fetchone()[0] for t in tables}
-    file.close()
-    assert counts["trials"] == 8 and counts["trial_system_attributes"] == 0
-    assert not is_pickle(dump.encode()) and "cma:" not in dump
-
-
-def test_a_ledger_gives_back_what_was_written(whole):
-    folder = whole(*USUAL, *SAMPLED["tpe"])
-    found = about(folder)
-    trials = Ledger(folder, None, found["study"], found["id"], (1,), True).trials()
-    assert [t.number for t in trials] == list(range(12))
-    for trial, op, row in zip(trials, told(folder), trials_csv(folder), strict=True):
-        assert trial.values == (op["value"],) and trial.epochs == int(row["epochs"])
-        assert list(trial.params) == list(yaml.safe_load((folder / "config.yaml").read_text())["space"])
-        assert trial.params["model.hidden"] in ("[4]", "[6]") and isinstance(
-            trial.params["stopping.patience"], int
-        )
-        assert len(curves(folder)[trial.number]["val_loss"]) == trial.epochs == len(trial.worth)
