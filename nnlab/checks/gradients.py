@@ -24,6 +24,7 @@ CONFIDENCE = 0.95
 
 
 def check(subject: Subject) -> Verdict:
+    """Every gradient of the job beside its references."""
     with computing(), torch.inference_mode(False), torch.no_grad():
         objective = Objective(subject)
         whole = list(whole_objective(objective, subject.budget))
