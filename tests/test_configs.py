@@ -17,18 +17,23 @@ from omegaconf import OmegaConf
 
 import nnlab
 from nnlab.checks.subject import Budget
-from nnlab.commands import composing, front_door
+from nnlab.commands import composing, front_door, variants
 from nnlab.commands.train import of_experiment
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.fields import make
 from nnlab.paths import CONFIG_DIR
+from nnlab.search import settings as search
 
 COMMANDS = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
-CHOICES = sorted(
+FILES = sorted(
     (str(path.parent.relative_to(CONFIG_DIR)), path.stem)
     for path in CONFIG_DIR.glob("**/*.yaml")
     if path.parent != CONFIG_DIR and path.relative_to(CONFIG_DIR).parts[0] != "experiment"
 )
+OF_SWEEP = {**search.GROUPS, "space": None}  # the groups of nnlab sweep, of which an experiment knows nothing
+CHOICES = [(group, choice) for group, choice in FILES if group not in OF_SWEEP]
+SEARCHES = [(group, choice) for group, choice in FILES if group in search.GROUPS]
+SPACES = [choice for group, choice in FILES if group == "space"]
 EXPERIMENTS = sorted(
     str(path.relative_to(CONFIG_DIR / "experiment").with_suffix(""))
     for path in CONFIG_DIR.glob("experiment/**/*.yaml")
@@ -43,9 +48,14 @@ every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".joi
 @cache
 def composed(*overrides, command="train") -> dict:
     """An experiment's settings in plain Python, as a command gets them. (Hydra takes 0.2 s for them.)"""
+    return of_experiment(variants.of_train(whole(*overrides, command=command)))
+
+
+def whole(*overrides, command) -> dict:
+    """All of a command's settings, its own among them."""
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         settings = compose(command, list(overrides))
-    return of_experiment(OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+    return OmegaConf.to_container(settings, resolve=True, throw_on_missing=True)
 
 
 def own_keys(group, choice) -> dict:
@@ -67,15 +77,18 @@ def as_settings(part) -> dict:
 def test_the_files_were_found():
     assert "train" in COMMANDS and ("optimizer", "adam") in CHOICES
     assert set(GROUPS) == {group for group, _ in CHOICES}
+    assert set(OF_SWEEP) == {group for group, _ in FILES} - set(GROUPS)
+    assert "sweep" in COMMANDS and ("sampler", "tpe") in SEARCHES and "default" in SPACES
     assert "lecture/mlp" in EXPERIMENTS
 
 
 def test_every_class_has_a_file():
+    groups = {**GROUPS, **search.GROUPS}
     listed = {
-        (group, name) for group, classes in GROUPS.items() if isinstance(classes, dict) for name in classes
+        (group, name) for group, classes in groups.items() if isinstance(classes, dict) for name in classes
     }
-    assert listed <= set(CHOICES)
-    named = {(group, choice) for group, choice in CHOICES if isinstance(GROUPS.get(group), dict)}
+    assert listed <= set(FILES)
+    named = {(group, choice) for group, choice in FILES if isinstance(groups.get(group), dict)}
     assert named <= listed
 
 
@@ -83,9 +96,10 @@ def test_every_class_has_a_file():
 def test_every_command_composes_to_the_default_experiment(command):
     """Beside the settings that the command says are its own."""
     own = import_module(f"nnlab.commands.{command}").OWN
-    settings = composed(command=command)
-    assert set(own) - {"picture"} <= set(settings)
-    assert Experiment.from_config({k: v for k, v in settings.items() if k not in own}) == Experiment()
+    settings = whole(command=command)
+    assert set(own) <= set(settings)
+    rest = of_experiment({k: v for k, v in settings.items() if k not in own})
+    assert Experiment.from_config(rest) == Experiment()
 
 
 def test_the_budgets_of_check_are_those_of_its_dataclass():
@@ -113,6 +127,34 @@ def test_keys_and_values_are_those_of_the_dataclass(group, choice):
         assert settings != default
     else:
         assert settings == default and part == type(part)()
+
+
+@pytest.mark.parametrize("group, choice", SEARCHES, ids=map("/".join, SEARCHES))
+def test_keys_and_values_of_a_sweeps_parts_are_those_of_the_dataclass(group, choice):
+    keys, part = own_keys(group, choice), search.GROUPS[group][choice]()
+    assert keys == {"name": choice} | {f.name: getattr(part, f.name) for f in fields(part)}
+    assert whole(f"{group}={choice}", command="sweep")[group] == keys
+
+
+def test_the_sweeps_own_settings_are_those_of_the_dataclass():
+    settings, default = whole(command="sweep"), search.Search()
+    for f in fields(default):
+        if f.name in search.GROUPS:
+            assert settings[f.name]["name"] == getattr(default, f.name).name
+        else:
+            assert settings[f.name] == getattr(default, f.name)
+    beside = set(settings) - {f.name for f in fields(default)} - set(whole(command="train"))
+    assert beside == {"space", "storage", "study", "resume", "refine", "plan", "report"}
+    assert set(variants.OWN) == beside | {f.name for f in fields(default)}
+
+
+@pytest.mark.parametrize("choice", [choice for choice in SPACES if choice != "none"])
+def test_every_space_is_of_keys_that_exist(choice):
+    found = variants.read(front_door._parsed("sweep", [f"space={choice}"]))
+    assert list(found.space.domains) == list(own_keys("space", choice))
+    assert all(found.knows(key) or found.space.conditional for key in found.space.domains)
+    cell = found.space.draw(lambda key, domain: domain.points(2)[0])
+    trains(Experiment.from_config(of_experiment(found.settings(cell)) | {"epochs": 2}))
 
 
 @every_choice

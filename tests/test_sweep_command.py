@@ -115,7 +115,7 @@ def test_every_trial_is_what_its_own_line_gives(swept, kind, tmp_path):
     objective = "val_error" if kind == "error" else "val_loss"
     fixed = [w for w in (*IRIS, *KINDS[kind]) if not w.startswith(("report", "objective"))]
     trained = "epochs_trained" if kind == "stopping" else "epochs"
-    for row in trials_csv(folder)[:2]:
+    for row in trials_csv(folder)[: 2 if kind in ("lists", "groups") else 1]:
         own = dict([*row.items()][6:-1])  # its parameters
         words = {w.split("=")[0]: w for w in fixed} | {k: f"{k}={v}" for k, v in own.items()}
         words = {k: w for k, w in words.items() if own.get(k) != ""}  # what it does not have is left out
@@ -313,8 +313,6 @@ WRONG = [  # words, what the sentence must say
     (["optimizer.lr=interval(1e-4"], ["optimizer.lr=interval(1e-4"]),
     (["optimizer.lr=tag(log,interval(0,1))"], ["optimizer.lr", "from 0 to 1", "zero"]),
     (["optimizer.lr=interval(1,0)"], ["optimizer.lr", "empty"]),
-    (["epochs=range(5,1)"], ["epochs", "empty"]),
-    (["optimizer.lr=0.1,0.1"], ["0.1 is given twice"]),
     (["optimizer.lr=tag(lgo,interval(1e-4,1))"], ["unknown tag 'lgo'", "log"]),
     (["optimizer.lrr=interval(0,1)"], ["optimizer.lrr", "optimizer.lr"]),
     (["optimizer=sgd,adam", "optimizer.gamma=interval(0,1)"], ["optimizer.gamma"]),
@@ -325,12 +323,10 @@ WRONG = [  # words, what the sentence must say
     (["regularizer.dropout=interval(0,1)"], ["regularizer.dropout = 1", "below 1"]),
     (["epochs=interval(1,9)"], ["epochs = 1.0", "whole number"]),
     (["sampler=grid"], ["optimizer.lr", "a grid needs points"]),
-    (["sampler=grid", "sampler.points=1"], ["sampler.points = 1", "at least 2"]),
     (["sampler=grid", "seed=range(0,1001)", "split.seed=range(0,1001)"], ["1,002,001 cells", "too many"]),
     (["sampler=grid", "seed=int(interval(0,1000000000))"], ["1,000,000,001 cells", "too many"]),
     (["seed=range(0,10000000000)"], ["10,000,000,000", "too long"]),
     (["sampler=gird"], ["gird", "grid"]),
-    (["pruner=halvin"], ["halvin", "halving"]),
     (["pruner.factor=3"], ["pruner.factor"]),
     (["pruner=halving", "pruner.factor=1"], ["pruner.factor = 1", "at least 2"]),
     (["space=mine"], ["mine", "default"]),
@@ -339,7 +335,6 @@ WRONG = [  # words, what the sentence must say
     (["trials=3,4"], ["trials", "one value"]),
     (["sampler=random,tpe"], ["sampler", "one value"]),
     (["batch=0"], ["batch = 0", "at least 1"]),
-    (["rows=0"], ["rows = 0", "at least 1"]),
     (["objective=loss"], ["objective = 'loss'", "val_loss"]),
     (["objective=test_error"], ["objective", "test_error", "val_error"]),
     (["objective=small_weights"], ["small_weights", "regularizer.small"]),
@@ -347,10 +342,8 @@ WRONG = [  # words, what the sentence must say
     (["objective=[val_loss,parameters]", "pruner=median"], ["pruner=median", "one objective"]),
     (["objective=[val_loss,parameters]", "sampler=cmaes"], ["sampler=cmaes", "one objective"]),
     (["objective=[val_loss,parameters]", "direction=[minimize]"], ["direction", "2 objectives"]),
-    (["direction=up"], ["direction = 'up'", "minimize"]),
     (["sampler=cmaes", "optimizer.lr=interval(0.1,1)"], ["cmaes", "at least two parameters", "tpe"]),
     (["distinct=yes"], ["distinct", "true or false"]),
-    (["plan=1"], ["plan", "true or false"]),
     (["storage=study.db"], ["storage = 'study.db'", "sqlite:///"]),
     (["storage=redis://x"], ["storage", "databases"]),
     (["storage=nonsense://x"], ["storage = 'nonsense://x'", "cannot be used"]),

@@ -1,6 +1,7 @@
 """A sweep that is killed, at whatever moment, goes on as if it had not been; what lasts is plain data."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -35,7 +36,9 @@ from nnlab.search.samplers import SAMPLERS
 
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 L2 = "regularizer.l2=interval(0,0.01)"
-SPACE = (LR, L2, "model.hidden=choice([4],[6])", "batch_size=int(interval(16,40))")
+SPACE = (
+    LR, L2, "model.hidden=choice([4],[6])", "stopping=patience", "stopping.patience=int(interval(2,9))",
+)  # fmt: skip
 USUAL = (*IRIS, *SPACE, "trials=12", "batch=4")
 
 
@@ -86,8 +89,10 @@ SAMPLED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("trials", [0, 3, 8, 12])
+@pytest.mark.parametrize(
+    "name, trials",
+    [*itertools.product(SAMPLERS, [3, 8]), ("tpe", 0), ("cmaes", 12), ("qmc", 12)],
+)
 def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, whole, tmp_path):
     one = whole(*USUAL, *SAMPLED[name])
     folder = killed(one, tmp_path / "s", trials, b'{"op_code":4,"worker')
@@ -97,6 +102,20 @@ def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, whole, tm
     assert (folder / "study.journal").read_bytes().splitlines()[: 2 + trials] == before
     assert [op["params"] for op in told(folder)] == [op["params"] for op in told(one)]
     assert len(told(folder)) == 12
+
+
+@pytest.mark.parametrize("lines", [None, 0, 1, 2])
+def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_path):
+    one = whole(*USUAL, *SAMPLED["random"])
+    folder = killed(one, tmp_path / "s", 0)
+    for name in ("trials.csv", "curves.jsonl"):
+        (folder / name).unlink()
+    journal = (folder / "study.journal").read_bytes().splitlines(keepends=True)
+    (folder / "study.journal").write_bytes(b"".join(journal[:lines]))
+    if lines is None:
+        (folder / "study.journal").unlink()
+    resume(folder)
+    assert lasting(folder) == lasting(one)
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
@@ -215,7 +234,8 @@ for line in sys.stdin:
 class Server:
     """Runs nnlab, each time in a process of its own that has imported all it needs: it saves two seconds."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path):
+        self.stderr = folder / "stderr"
         _, environment = process()
         line = [sys.executable, "-c", SERVER]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -230,41 +250,45 @@ class Server:
         """The exit code of what was started; -9 if it was killed."""
         return int(self.server.stdout.readline())
 
-    def __enter__(self):
-        return self
+    def said(self) -> str:
+        """What was said on stderr since this was last asked."""
+        text = self.stderr.read_text() if self.stderr.exists() else ""
+        self.stderr.unlink(missing_ok=True)
+        return text
 
-    def __exit__(self, *_):
-        self.server.kill()
-        self.server.communicate()
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    found = Server(tmp_path_factory.mktemp("server"))
+    yield found
+    found.server.kill()
+    found.server.communicate()
 
 
-def killed_until_it_ends(tmp_path, words, moments: random.Random, kills: int, life: float):
+def killed_until_it_ends(server, folder, words, moments: random.Random, kills: int, life: float):
     """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    folder, hits, kept = tmp_path / "s", 0, []
-    with Server(tmp_path) as server:
-        for _ in range(kills):
-            again = (folder / "study.journal").exists()
-            if not again:
-                shutil.rmtree(folder, ignore_errors=True)
-            pid = server.start(
-                "sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"])
-            )
-            waits = time.monotonic() + 20
-            while not _is_locked(folder) and time.monotonic() < waits and _lives(pid):
-                time.sleep(0.005)  # its life begins when it has the folder
-            time.sleep(moments.uniform(0, life))
-            with contextlib.suppress(ProcessLookupError):  # it may have ended
-                os.kill(pid, signal.SIGKILL)
-            hits += server.wait() == -9
-            if (folder / "study.journal").exists():
-                lines = (folder / "study.journal").read_bytes().split(b"\n")[:-1]  # whole ones
-                assert lines[: len(kept)] == kept  # what was finished is as it was
-                kept = lines
-        server.start("sweep", f"resume={folder}")
-        assert server.wait() == 0
-    assert (tmp_path / "stderr").read_text() == ""  # workers of a killed process say nothing
+    hits, kept = 0, []
+    for _ in range(kills):
+        again = (folder / "study.journal").exists()
+        if not again:
+            shutil.rmtree(folder, ignore_errors=True)
+        pid = server.start("sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"]))
+        waits = time.monotonic() + 20
+        while not _is_locked(folder) and time.monotonic() < waits and _lives(pid):
+            time.sleep(0.005)  # its life begins when it has the folder
+        time.sleep(moments.uniform(0, life))
+        with contextlib.suppress(ProcessLookupError):  # it may have ended
+            os.kill(pid, signal.SIGKILL)
+        hits += server.wait() == -9
+        if (folder / "study.journal").exists():
+            lines = (folder / "study.journal").read_bytes().split(b"\n")[:-1]  # whole ones
+            assert lines[: len(kept)] == kept  # what was finished is as it was
+            kept = lines
+    server.start("sweep", f"resume={folder}")
+    assert server.wait() == 0
+    assert server.said() == ""  # workers of a killed process say nothing
     assert (folder / "study.journal").read_bytes().split(b"\n")[: len(kept)] == kept
-    return folder, hits
+    return hits
 
 
 def _lives(pid: int) -> bool:
@@ -288,21 +312,39 @@ def _is_locked(folder) -> bool:
     return False
 
 
-SLOWLY = (*SPACE, "data=iris", "report=false", "epochs=40", "batch=4", "seeds=4")  # about 2 s of training
+SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seeds=4")  # a second or two
 
 
 @pytest.mark.parametrize("name, trials, kills", [("tpe", 60, 20), ("cmaes", 24, 3), ("qmc", 24, 3)])
-def test_killed_again_and_again(name, trials, kills, tmp_path):
+def test_killed_again_and_again(name, trials, kills, tmp_path, server):
     words = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
     one = sweep(tmp_path / "whole" / "s", *words)
     life = 3 * about(one)["seconds"]["training"] / kills
-    folder, hits = killed_until_it_ends(tmp_path, words, random.Random(name), kills, life)
+    folder = tmp_path / "s"
+    hits = killed_until_it_ends(server, folder, words, random.Random(name), kills, life)
     assert hits >= kills // 2
     numbers = [op["intermediate_values"] for op in told(folder)]
     assert len(numbers) == trials  # none repeated, none lost
     assert Counter(r["trial"] for r in trials_csv(folder)) == Counter(map(str, range(trials)))
     assert lasting(folder) == lasting(one)
     assert not [p for p in folder.rglob("*") if re.match(r"\.[a-z]+\.", p.name)]  # nothing half written
+
+
+def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
+    words = (*SLOWLY, "trials=16", *SAMPLED["random"])
+    one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
+    pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
+    while not (folder / "trials" / "03").exists():
+        assert _lives(pid)
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGINT)
+    assert server.wait() == 130
+    assert server.said() == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
+    assert 4 <= len(told(folder)) < 16
+    (folder / "trials" / ".04").mkdir()  # as of one that was killed
+    resume(folder)
+    assert lasting(folder) == lasting(one)
+    assert {f.name for f in (folder / "trials").iterdir()} == {"summary"} | {f"{n:02d}" for n in range(16)}
 
 
 def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
@@ -314,6 +356,8 @@ def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
             assert running.poll() is None
             time.sleep(0.02)
         assert "is being written to by another nnlab sweep" in refused(folder)
+        sweep(tmp_path / "around", f"refine={folder}", code=2)
+        assert not (tmp_path / "around").exists()
         assert running.poll() is None
     finally:
         running.kill()
@@ -331,10 +375,8 @@ def test_sqlite(whole, tmp_path):
     resume(folder, "trials=12")
     assert (folder / "trials.csv").read_bytes() == (one / "trials.csv").read_bytes()
     assert not (folder / "study.journal").exists()
-    again = sweep(tmp_path / "t", *USUAL, *SAMPLED["random"], f"storage={url}")  # beside it, by its own name
-    assert len(trials_csv(again)) == 12
-    other = sweep(tmp_path / "u", *USUAL, *SAMPLED["random"], f"storage={url}", "study=mine")
-    assert about(other)["study"] == "mine"
+    other = sweep(tmp_path / "u", *USUAL, *SAMPLED["random"], f"storage={url}", "study=mine", "trials=2")
+    assert about(other)["study"] == "mine" and len(trials_csv(other)) == 2  # beside it
 
 
 def test_a_strangers_study_in_the_database_is_refused(tmp_path, capsys):
@@ -389,5 +431,7 @@ def test_a_ledger_gives_back_what_was_written(whole):
     for trial, op, row in zip(trials, told(folder), trials_csv(folder), strict=True):
         assert trial.values == (op["value"],) and trial.epochs == int(row["epochs"])
         assert list(trial.params) == list(yaml.safe_load((folder / "config.yaml").read_text())["space"])
-        assert trial.params["model.hidden"] in ("[4]", "[6]") and isinstance(trial.params["batch_size"], int)
+        assert trial.params["model.hidden"] in ("[4]", "[6]") and isinstance(
+            trial.params["stopping.patience"], int
+        )
         assert len(curves(folder)[trial.number]["val_loss"]) == trial.epochs == len(trial.worth)

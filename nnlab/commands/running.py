@@ -61,6 +61,8 @@ class Running:
                 again = shlex.join(["nnlab", "sweep", f"resume={path}"])
                 print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
                 return 130
+            finally:
+                self.sweep.ledger.close()
 
     def _run(self) -> int:
         from nnlab.records.sweep_console import SweepConsole, plan_lines
@@ -88,8 +90,8 @@ class Running:
     def _open(self, path: Path) -> None:
         """Begin to write in the folder, new or that of the sweep to go on with: the ledger, the board."""
         from nnlab.records.sweep_board import SweepBoard
-        from nnlab.records.sweep_folder import read_curves
-        from nnlab.search.ledger import Ledger
+        from nnlab.records.sweep_folder import TRIALS, read_curves
+        from nnlab.search.ledger import JOURNAL, Ledger
 
         asked, sweep = self.asked, self.sweep
         cell = asked.variants.cell
@@ -103,9 +105,10 @@ class Running:
             }  # fmt: skip
             folders.describe(self.path, cell.composed)
             self.about = self.folder.start(asked.settings, self.command, known)
-        ledger = Ledger(
-            self.path, url, self.about["study"], self.about["id"], sweep.search.signs, bool(asked.resumed)
-        )
+        begun = asked.resumed is not None and (path / TRIALS).exists()
+        if not begun:  # perhaps killed while it made its study
+            (path / JOURNAL).unlink(missing_ok=True)
+        ledger = Ledger(self.path, url, self.about["study"], self.about["id"], sweep.search.signs, begun)
         sweep.go_on_from(ledger)
         self.keys = list(sweep.space.domains)
         self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count)

@@ -125,7 +125,7 @@ def prepared(asked: Asked):
 
 def refine_first(args: Namespace) -> None:
     """With `refine=`: this command line becomes that of the sweep to refine, on ranges around its best."""
-    from nnlab.records.sweep_folder import begun
+    from nnlab.records.sweep_folder import SweepFolder, begun
     from nnlab.search.ledger import Ledger
     from nnlab.search.refine import refined
     from nnlab.search.settings import Search
@@ -136,9 +136,12 @@ def refine_first(args: Namespace) -> None:
     about, before = begun(Path(folder))
     other = variants.of_folder(about)
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
-    ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
+    with SweepFolder(Path(folder)):  # a ledger mends its journal, in which nobody may write meanwhile
+        ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
+        trials = ledger.trials()
+        ledger.close()
     grid = (earlier.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
-    narrowed = refined(other.space, ledger.trials(), signs, grid)
+    narrowed = refined(other.space, trials, signs, grid)
     earlier.search_around(args, about, narrowed, set(other.space.domains))
 
 

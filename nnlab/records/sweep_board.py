@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 from pathlib import Path
@@ -49,7 +50,15 @@ class SweepBoard:
         return f"{trial.number:0{self.digits}d}"
 
     def _write(self, trial: Trial, curves: dict[str, list[float]]) -> None:
-        file = EventFile(self.folder / self._name(trial))
+        """A trial's run, which appears complete or not at all."""
+        folder = self.folder / self._name(trial)
+        aside = folder.with_name(f".{folder.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.closing(EventFile(aside)) as file:
+            self._tell(file, trial, curves)
+        aside.rename(folder)
+
+    def _tell(self, file: EventFile, trial: Trial, curves: dict[str, list[float]]) -> None:
         hparams = {key: trial.params.get(key) for key in self.keys}
         file.start_session(hparams)
         for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
@@ -60,12 +69,11 @@ class SweepBoard:
             file.scalars(trial.epochs, dict(zip(objectives, trial.values, strict=True)))
         file.experiment(hparams, objectives)
         file.end_session(trial.state != FAILED)
-        file.close()
 
     def _summary(self, trials: list[Trial]) -> None:
-        file, sign, so_far = EventFile(self.folder / "summary"), self.search.signs[0], math.inf
-        for trial in trials:
-            if trial.values:
-                so_far = min(so_far, sign * trial.values[0])
-                file.scalars(trial.number, {"sweep/objective": trial.values[0], "sweep/best": sign * so_far})
-        file.close()
+        sign, so_far = self.search.signs[0], math.inf
+        with contextlib.closing(EventFile(self.folder / "summary")) as file:
+            for trial in trials:
+                if trial.values:
+                    so_far, value = min(so_far, sign * trial.values[0]), trial.values[0]
+                    file.scalars(trial.number, {"sweep/objective": value, "sweep/best": sign * so_far})

@@ -52,6 +52,10 @@ class Ledger:
                 f"{self.where}: somebody else writes to this study: trial {trial.number} became {number}"
             )
 
+    def close(self) -> None:
+        """Leave the database, if it is in one."""
+        _leave(self.storage)
+
     def _new(self, name: str, owner: str, signs) -> int:
         from optuna.exceptions import DuplicatedStudyError
         from optuna.study import StudyDirection
@@ -60,7 +64,9 @@ class Ledger:
         try:
             study = self.storage.create_new_study(directions, study_name=name)
         except DuplicatedStudyError as e:
-            raise UserError(taken(self.where, name)) from e
+            study = self.storage.get_study_id_from_name(name)
+            if self.storage.get_study_user_attrs(study).get(OWNER) != owner:
+                raise UserError(taken(self.where, name)) from e
         self.storage.set_study_user_attr(study, OWNER, owner)
         return study
 
@@ -79,7 +85,7 @@ def available(url: str, name: str | None = None) -> None:
     with quiet():
         storage = _reached(url)
         names = [study.study_name for study in storage.get_all_studies()] if name else []
-        storage.remove_session()
+    _leave(storage)
     if name in names:
         raise UserError(taken(url, name))
 
@@ -125,6 +131,14 @@ def _reached(url: str):
     except Exception as e:  # whatever a driver raises, the URL does not lead to a database
         said = " ".join(str(e).split("\n")[0].split())
         raise UserError(f"storage = '{url}' cannot be used: {type(e).__name__}: {said}") from e
+
+
+def _leave(storage) -> None:
+    from optuna.storages import RDBStorage
+
+    storage.remove_session()
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()  # its connections, which drivers want closed
 
 
 def _thawed(kept) -> Trial:
