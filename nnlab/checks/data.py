@@ -22,6 +22,7 @@ SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # of the test set; a single twin may be ch
 
 
 def check(subject: Subject) -> Verdict:
+    """Whatever is wrong with the training examples, the test set and the labels."""
     x = subject.dataset.x[subject.some(subject.fold.train, EXAMPLES, "columns")].astype(np.float64)
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
     findings = [

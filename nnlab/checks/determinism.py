@@ -17,6 +17,7 @@ EXAMPLES, ROWS, THIRD, STEPS = 256, 5, 2, 25
 
 
 def check(subject: Subject) -> Verdict:
+    """Whether the bits repeat."""
     with computing():
         sample = subject.sample(EXAMPLES, device="cpu")
         rows = sample.rows(ROWS)

@@ -33,6 +33,7 @@ NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the bes
 
 
 def check(subject: Subject) -> Verdict:
+    """Where the job's learning rate lies among those that work."""
     rates, seeds, steps = scale(subject)
     batch = min(subject.row.batch, 64 if subject.experiment.batch_size == "full" else subject.row.batch)
     grid = candidates(subject.experiment.optimizer.lr, rates)

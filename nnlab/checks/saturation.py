@@ -30,6 +30,7 @@ RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usu
 
 
 def check(subject: Subject) -> Verdict:
+    """What flows through the layers, at the start and after some steps."""
     with computing():
         sample = subject.sample(EXAMPLES)
         trainer = sample.trainer(sample.rows(subject.budget.seeds))

@@ -27,6 +27,7 @@ ALIKE = 1e-6  # relative: rounding of equal sums, not more
 
 
 def check(subject: Subject) -> Verdict:
+    """The loss before the first step, and whether units are alike."""
     with computing():
         sample = subject.sample(EXAMPLES, regularizer=Regularizer(), batch_size="full")
         trainer = sample.trainer(sample.rows(subject.budget.seeds))

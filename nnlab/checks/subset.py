@@ -36,6 +36,7 @@ FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fal
 
 
 def check(subject: Subject) -> Verdict:
+    """Whether the job learns a few examples by heart, and if not, why."""
     with computing():
         sample = subset(subject)
         loss = sample.experiment.loss_for(sample.dataset)
