@@ -22,19 +22,19 @@ ROOT = Path(__file__).parent.parent
 
 # ---- spaces
 
-LR, L2 = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
+RATE, SHARE = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
 OWN = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
 SPACES = {  # with at least two numbers in every trial, which cmaes wants
     "numbers": Space(
-        {"lr": LR, "l2": L2, "n": Interval(1, 3, whole=True), "d": Steps(0.0, 0.1, 6), "e": Steps(5, -2, 3),
-         "w": Interval(1, 9, log=True, whole=True)}
+        {"lr": RATE, "l2": SHARE, "n": Interval(1, 3, whole=True), "d": Steps(0.0, 0.1, 6),
+         "e": Steps(5, -2, 3), "w": Interval(1, 9, log=True, whole=True)}
     ),
     "choices": Space(
-        {"a": Choice((None, True, 2, 0.5, "x", [1, 2])), "lr": LR, "b": Choice(("u", "v")), "l2": L2}
+        {"a": Choice((None, True, 2, 0.5, "x", [1, 2])), "lr": RATE, "b": Choice(("u", "v")), "l2": SHARE}
     ),
     "conditional": Space(
-        {"optimizer.gamma": L2, "optimizer": Choice(("sgd", "momentum", "adam")), "lr": LR,
-         "optimizer.beta": Steps(0.5, 0.1, 4), "l2": L2},
+        {"optimizer.gamma": SHARE, "optimizer": Choice(("sgd", "momentum", "adam")), "lr": RATE,
+         "optimizer.beta": Steps(0.5, 0.1, 4), "l2": SHARE},
         frozenset({"optimizer"}),
         lambda key, chosen: key not in OWN or chosen["optimizer"] == OWN[key],
     ),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import Points
-from searches import LR
+from searches import RATE
 
 import nnlab
 from nnlab.experiment import Experiment
@@ -159,7 +159,7 @@ def test_a_bracket_of_hyperband_is_halving_that_begins_later():
 
 
 DATA = Points(n=120)
-SPACE = Space({"lr": LR, "hidden": Choice((3, 5))})
+SPACE = Space({"lr": RATE, "hidden": Choice((3, 5))})
 
 
 def experiment_of(params):
