@@ -69,11 +69,14 @@ class Fit:
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
         rows = self.rows if rows is None else rows
+        if not rows:
+            return []
         free = None if self.on_cpu else torch.cuda.mem_get_info(device(rows[0].experiment.device))[0]
         return stacks(rows, self.datasets, self.threads if self.on_cpu else 1, self.most, free)
 
     def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
         shares, processes = self.stacks(rows), self.threads if self.on_cpu else 1
+        self.library.keep(rows)
         alone = processes == 1 or len(shares) == 1
         threads = self.threads if alone else 1
         jobs = [  # the data are placed before any fork: workers share them

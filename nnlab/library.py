@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from nnlab.data.batches import Examples
@@ -21,13 +23,18 @@ class Library:
     def __init__(self):
         self.datasets: dict[Data, Dataset] = {}
         self._folds: dict[tuple[Data, Split], list[Fold]] = {}
-        self._placed: dict[tuple, Examples] = {}
+        self._placed: dict[tuple, Examples] = {}  # data, device, dtype
+        self._split: dict[tuple, Examples] = {}  # the same, as a split normalises them
 
     def add(self, e: Experiment) -> Dataset:
         """Load the experiment's data, if they are not there yet; raises `UserError`."""
         if e.data not in self.datasets:
             self.datasets[e.data] = e.data.load()
         return self.datasets[e.data]
+
+    def fingerprints(self) -> list[str]:
+        """What tells the loaded data sets from others: a hash of each one's numbers."""
+        return sorted(_fingerprint(dataset) for dataset in self.datasets.values())
 
     def folds(self, e: Experiment) -> list[Fold]:
         """The folds of the experiment's split; raises `UserError`."""
@@ -42,13 +49,34 @@ class Library:
 
     def examples(self, row: Row) -> Examples:
         """The data on the row's device, with the normalisation of its split's folds."""
-        e, again = row.experiment, row.refit > 0  # then its folds are larger
-        key = (e.data, e.split, e.device, e.dtype, again)  # folds are told apart by number within a split
+        e = row.experiment
+        key, split = (e.data, e.device, e.dtype), _split(row)
         if key not in self._placed:
             like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device(e.device))
             with computing():
                 self._placed[key] = Examples(e.data, self.datasets[e.data], like)
-        return self._placed[key]
+        if split not in self._split:
+            self._split[split] = self._placed[key].elsewhere()
+        return self._split[split]
+
+    def keep(self, rows: list[Row]) -> None:
+        """Forget how splits other than these rows' normalise the data: a sweep may go through many."""
+        wanted = {_split(row) for row in rows}
+        self._split = {split: examples for split, examples in self._split.items() if split in wanted}
+
+
+def _split(row: Row) -> tuple:
+    """What rows share that may share a normalisation: folds are told apart by number within a split, and are
+    larger when a row is trained again."""
+    e = row.experiment
+    return e.data, e.split, e.device, e.dtype, row.refit > 0
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    found = hashlib.blake2b(repr((dataset.x.shape, dataset.classes)).encode(), digest_size=8)
+    for array in (dataset.x, dataset.y, dataset.test, dataset.noisy):
+        found.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def threads_for(experiment: Experiment) -> int:

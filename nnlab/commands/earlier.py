@@ -7,12 +7,22 @@ from argparse import Namespace
 from nnlab.commands import grammar
 from nnlab.search.space import Space
 
+FOLDERS = ("resume", "refine")  # keys whose values are folders of sweeps, which have = and , in their names
+
+
+def quote_folders(args: Namespace) -> None:
+    """Write the folders of earlier sweeps as Hydra reads them."""
+    given = {key: value_of(key, args) for key in FOLDERS}
+    args.overrides = [
+        grammar.word(key, given[key]) if (key := _key(word)) in FOLDERS else word for word in args.overrides
+    ]
+
 
 def value_of(key: str, args: Namespace) -> str | None:
     """The text that the command line gives to a key of its own, if it does."""
     for word in args.overrides:
-        name, _, text = word.partition("=")
-        if name.lstrip("+") == key and text not in ("", "null"):
+        text = word.partition("=")[2]
+        if _key(word) == key and text not in ("", "null"):
             return text.strip("'\"")
     return None
 
@@ -23,7 +33,9 @@ def go_on(args: Namespace, about: dict) -> None:
     before = [str(word) for word in about["words"] if _key(word) not in given]
     args.overrides = before + args.overrides
     args.config_dir = args.config_dir or about.get("config_dir")
-    args.config_name = args.config_name or about.get("config_name")
+    if "count" in about and "trials" not in given:  # as many as an earlier resume= asked for
+        args.overrides = [word for word in args.overrides if _key(word) != "trials"]
+        args.overrides.append(f"trials={about['count']}")
 
 
 def search_around(args: Namespace, about: dict, space: Space, searched: set[str]) -> None:
@@ -42,12 +54,3 @@ def search_around(args: Namespace, about: dict, space: Space, searched: set[str]
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+")
-
-
-def flat(tree: dict, prefix: str = "") -> dict:
-    """Nested settings by their dotted keys."""
-    found = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return found

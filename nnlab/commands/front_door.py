@@ -232,10 +232,11 @@ def _execute(cells: list[composing.Cell], prepared: list, execute: Callable, mul
 
 def _all_ready(cells: list[composing.Cell], prepared: list) -> dict[str, Ready]:
     """Every cell with a folder of its own, by what differs between them."""
-    names, found = map(" ".join, _differences(cells)), {}
+    names, found = list(map(" ".join, _differences(cells))), {}
     for name, cell, ready, folder in zip(names, cells, prepared, _folders_of_sweep(cells), strict=True):
         folders.describe(folder, cell.composed)
-        found[name] = Ready(ready, folder, cell.settings, cell.command)
+        twin = f" (run {len(found)})" if names.count(name) > 1 else ""  # the same words twice
+        found[name + twin] = Ready(ready, folder, cell.settings, cell.command)
     return found
 
 

@@ -20,6 +20,8 @@ def domain(override: Override) -> Domain:
     """What the word `KEY=VALUES` lets the key be. Raises `UserError`."""
     sweep = override.value()
     try:
+        if getattr(sweep, "shuffle", False):
+            raise UserError("shuffle changes nothing here: the sampler chooses the order")
         if isinstance(sweep, ChoiceSweep):
             _tags(sweep, ())
             return Choice(tuple(plain(value) for value in sweep.list))

@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from nnlab.commands import folders, front_door, train
+from nnlab.records.report import REPORT
 
 SLOW = 100  # trials, for a Gaussian process
 
@@ -53,16 +54,32 @@ class Running:
         from nnlab.records.sweep_folder import SweepFolder
 
         path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
+        again = shlex.join(["nnlab", "sweep", f"resume={path}"])
         with SweepFolder(path) as self.folder:
             self._open(path)
             try:
                 return self._run()
             except KeyboardInterrupt:
-                again = shlex.join(["nnlab", "sweep", f"resume={path}"])
                 print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
                 return 130
+            except OSError as e:  # a full disk, say
+                print(f"nnlab sweep: {e}; every told trial is kept; to go on: {again}", file=sys.stderr)
+                return 1
             finally:
                 self.sweep.ledger.close()
+
+    def plan_of_rest(self):
+        """The plan of a sweep to go on with, less what it has."""
+        from nnlab.records.sweep_folder import SweepFolder
+        from nnlab.search.ledger import Ledger
+
+        about, s = self.asked.about, self.sweep.search
+        with SweepFolder(self.asked.resumed):
+            url = self.asked.settings["storage"]
+            ledger = Ledger(self.asked.resumed, url, about["study"], about["id"], s.signs, True)
+            self.sweep.go_on_from(ledger)
+            ledger.close()
+        return self.sweep.plan()
 
     def _run(self) -> int:
         from nnlab.records.sweep_console import SweepConsole, plan_lines
@@ -99,12 +116,14 @@ class Running:
         url, name = asked.settings["storage"], asked.settings["study"]
         if not asked.resumed:
             known = {
-                "words": self.args.overrides, "config_dir": self.args.config_dir,
-                "config_name": self.args.config_name, "batch": sweep.size,
+                "words": self.args.overrides, "batch": sweep.size, "data": sweep.library.fingerprints(),
+                "config_dir": self.args.config_dir and str(Path(self.args.config_dir).absolute()),
                 "study": self.path.name if name == "auto" else name,
             }  # fmt: skip
             folders.describe(self.path, cell.composed)
             self.about = self.folder.start(asked.settings, self.command, known)
+        self.about = self.about | {"count": sweep.count}
+        self.folder.about(self.about)
         begun = asked.resumed is not None and (path / TRIALS).exists()
         if not begun:  # perhaps killed while it made its study
             (path / JOURNAL).unlink(missing_ok=True)
@@ -141,12 +160,12 @@ class Running:
         self.winners = best(sweep.trials, sweep.search.signs)[:1]
         again = self.train_line(self.winners[0]) if self.winners else ""
         if self.artist:
-            self.artist.begin(self.path / "report.html", self._story(again))
+            self.artist.begin(self.path / REPORT, self._story(again))
         test = self._train_winner(again) if self.winners else {}
         self.board.close(sweep.trials, self.curves)
-        importances = self.artist.end() if self.artist else {}
+        importances, no_report = self.artist.end() if self.artist else ({}, "")
         self._write_end(importances, test, again, hopeless)
-        return self._results(importances, test, again)
+        return [*self._results(importances, test, again), *self._files(no_report)]
 
     def train_line(self, trial) -> str:
         """The `nnlab train` line that is this trial."""
@@ -217,7 +236,9 @@ class Running:
             shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
             lines += [f"  importance         {shares}"]
         lines += test_lines(test, self.console.task)
-        lines += [f"  to repeat it       {again}", ""] if again else []
-        lines += [f"  sweep folder       {self.path}"]
-        lines += [f"  report             {self.path / 'report.html'}"] if self.artist else []
-        return lines
+        return [*lines, f"  to repeat it       {again}", ""] if again else lines
+
+    def _files(self, no_report: str) -> list[str]:
+        said = no_report or self.path / REPORT
+        report = [f"  report             {said}"] if self.artist else []
+        return [f"  sweep folder       {self.path}", *report]

@@ -16,7 +16,13 @@ OF_SEARCH = ("trials", "sampler", "pruner", "objective", "direction", "batch", "
 
 
 def main(argv: list[str]) -> int:
-    return front_door.guarded("sweep", argv, act, variants.fixed_words)
+    return front_door.guarded("sweep", argv, act, seen)
+
+
+def seen(args: Namespace) -> Namespace:
+    """The command line without what is searched, for --cfg and --help."""
+    earlier.quote_folders(args)
+    return variants.fixed_words(args)
 
 
 @dataclass
@@ -34,6 +40,7 @@ def act(args: Namespace) -> int:
     """Search; 1 if no trial was trained to its end."""
     from nnlab.records.report import Artist
 
+    earlier.quote_folders(args)
     with front_door.one_sentence():
         asked = read(args)
     settings = asked.settings
@@ -43,11 +50,12 @@ def act(args: Namespace) -> int:
             artist = until_the_end.enter_context(Artist())
         with front_door.advice("sweep"):
             sweep, plan = prepared(asked)
-        if settings["plan"]:
-            return show_plan(sweep, plan)
         from nnlab.commands.running import Running
 
-        return Running(sweep, asked, args, artist).run()
+        running = Running(sweep, asked, args, artist)
+        if not settings["plan"]:
+            return running.run()
+        return show_plan(sweep, running.plan_of_rest() if asked.resumed else plan)
 
 
 def read(args: Namespace) -> Asked:
@@ -73,7 +81,9 @@ def read(args: Namespace) -> Asked:
 
 def _refuse_another(before: dict, now: dict) -> None:
     """A sweep goes on with the settings that it began with, but for the number of trials."""
-    old, new = ({k: v for k, v in earlier.flat(s).items()} for s in (before, now))
+    from nnlab.records.tensorboard import flat
+
+    old, new = dict(flat(before)), dict(flat(now))
     for key in [*old, *(key for key in new if key not in old)]:
         if key.split(".")[0] not in MAY_DIFFER and old.get(key) != new.get(key):
             was, is_ = (f"{s[key]}" if key in s else "not there" for s in (old, new))
@@ -109,17 +119,22 @@ def prepared(asked: Asked):
             "nothing to search: give a key several values, 'optimizer.lr=tag(log,interval(1e-4,1e-1))', or "
             "take a space, space=default"
         )
-    if asked.settings["storage"]:
-        name = asked.settings["study"]
-        available(asked.settings["storage"], None if asked.resumed or name == "auto" else name)
 
     def experiment_of(params: dict) -> Experiment:
         return Experiment.from_config(train.of_experiment(asked.variants.settings(params)))
 
     sweep = Sweep(asked.variants.space, asked.search, experiment_of)
-    sweep.check_ends()
+    if "data" in asked.about and asked.about["data"] != sweep.library.fingerprints():
+        raise UserError(
+            f"the data are not those that the sweep in '{asked.resumed}' began with: the same file, and the "
+            f"same working directory if its path is relative"
+        )
     plan = sweep.plan()
     refuse_too_large(plan, available_memory())
+    if asked.settings["storage"] and not asked.settings["plan"]:
+        name = asked.settings["study"]
+        known = asked.resumed is not None
+        available(asked.settings["storage"], None if known or name == "auto" else name, known)
     return sweep, plan
 
 
@@ -134,6 +149,7 @@ def refine_first(args: Namespace) -> None:
     if folder is None:
         return
     about, before = begun(Path(folder))
+    about.pop("count", None)  # how many that sweep has says nothing of this one
     other = variants.of_folder(about)
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
     with SweepFolder(Path(folder)):  # a ledger mends its journal, in which nobody may write meanwhile

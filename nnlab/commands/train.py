@@ -7,6 +7,7 @@ from typing import Literal
 
 from nnlab.commands import front_door
 
+MOST_FILES, SPARE_FILES = 8192, 100  # open files that runs may share, and that others need
 OWN = ("picture",)  # settings of this command, of which an experiment knows nothing
 
 
@@ -74,18 +75,48 @@ def execute_together(runs: dict[str, front_door.Ready]) -> int:
 
     A run's files are complete as soon as its rows have ended. 1 if every row of some run diverged.
     """
-    from nnlab.fitting import Fit
     from nnlab.records import comparison
+
+    every, codes = list(runs.values()), []
+    while every:
+        count = _at_once([ready.prepared for ready in every])
+        codes.append(_train_together(every[:count]))
+        every = every[count:]
+    comparison.compare({name: ready.folder for name, ready in runs.items()})
+    return max(codes)
+
+
+def _at_once(fits: list) -> int:
+    """How many of these may be open at once: each has a few files, one for each of its first rows."""
+    from itertools import accumulate
+
+    from nnlab.records.tensorboard import ROW_FOLDERS
+
+    try:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    except (ImportError, ValueError, OSError):
+        soft = 256
+    files = accumulate(2 + min(len(fit.rows), ROW_FOLDERS) for fit in fits)
+    return max(1, sum(count <= min(soft, MOST_FILES) - SPARE_FILES for count in files))
+
+
+def _train_together(runs: list[front_door.Ready]) -> int:
+    """1 if every row of some run diverged."""
+    from nnlab.fitting import Fit
     from nnlab.records.console import Console
     from nnlab.records.run import Run
 
-    fits = [ready.prepared for ready in runs.values()]
+    fits = [ready.prepared for ready in runs]
     fit = Fit([f.experiments[0] for f in fits], fits[0].library)
     summaries = {}
     with ExitStack() as open_runs:
         each = [
             open_runs.enter_context(Run(order(f, r.folder, r.settings, r.command), fit, place))
-            for place, (f, r) in enumerate(zip(fits, runs.values(), strict=True))
+            for place, (f, r) in enumerate(zip(fits, runs, strict=True))
         ]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
@@ -103,5 +134,4 @@ def execute_together(runs: dict[str, front_door.Ready]) -> int:
         for place, run in enumerate(each):
             if place not in summaries:
                 summaries[place] = run.close()
-    comparison.compare({name: ready.folder for name, ready in runs.items()})
     return int(any(s["rows"]["diverged"] == s["rows"]["total"] for s in summaries.values()))

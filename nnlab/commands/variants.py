@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
@@ -82,9 +83,10 @@ class Variants:
     def common(self, chosen: dict) -> tuple[DictConfig, dict, bool]:
         """What trials with these choices have in common: composed, and plain; and whether values refer to
         parameters."""
-        words = tuple(grammar.word(key, value) for key, value in chosen.items())
-        if words not in self._composed:
-            read = overrides.read(list(words), self.options, False, lambda group: True)
+        known = tuple((key, str(value)) for key, value in chosen.items())
+        if known not in self._composed:
+            words = [grammar.word(key, value) for key, value in chosen.items()]
+            read = overrides.read(words, self.options, False, lambda group: True)
             groups = [o for o in self.fixed if overrides.is_group(o, self.options)]
             groups = [o for o in groups if o.key_or_group not in chosen]
             config = copy.deepcopy(self.base(tuple(o.input_line for o in [*groups, *read])))
@@ -95,17 +97,22 @@ class Variants:
                     continue  # not a key of this choice, but of another
                 composing.set_value(config, override)
             plain = of_train(composing.settings_of(config))
-            self._composed[words] = config, plain, self._refers(config)
-        return self._composed[words]
+            self._composed[known] = config, plain, self._refers(config)
+        return self._composed[known]
 
     def _refers(self, config: DictConfig) -> bool:
         """Whether some value is an interpolation of a parameter: `${metric}`."""
         found = " ".join(t for t in _texts(of_train(_raw(config))) if "${" in t)
+        found = re.findall(r"\$\{([^:}]*)\}", found)
         return any(key in found for key in self.space.domains)
 
 
 def read(args: Namespace) -> Variants:
     """What the command line of `nnlab sweep` says; raises `UserError`."""
+    if args.config_name is not None:
+        raise UserError(
+            "-cn: nnlab sweep has its own configuration, since its trials are those of nnlab train"
+        )
     if args.multirun:
         raise UserError("-m: nnlab sweep searches by itself; to run each of several values, nnlab train -m")
     base = composing.base_of("sweep", args)
@@ -114,7 +121,9 @@ def read(args: Namespace) -> Variants:
         given = overrides.read(args.overrides, options, True, has_default, search=True)
         experiment = composing.sweep_of_experiment(args, given, base)
         words = [*args.overrides, *experiment]
-        searched = {o.key_or_group: o for o in _read(words, options, has_default) if o.is_sweep_override()}
+        found = _read(words, options, has_default)
+        _refuse_twice(found)
+        searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
         if searched and not any(o.key_or_group == "space" for o in given):
             words.append("space=none")
         found = _read(words, options, has_default)
@@ -139,6 +148,17 @@ def read(args: Namespace) -> Variants:
     found.space = replace(found.space, has=found.has)
     _check_keys(found)
     return found
+
+
+def _refuse_twice(found: list[Override]) -> None:
+    """A key has its values, or its value, once."""
+    seen = {}
+    for override in found:
+        first = seen.setdefault(override.key_or_group, override)
+        if first is not override and (first.is_sweep_override() or override.is_sweep_override()):
+            raise UserError(
+                f"{override.key_or_group} is there twice: {first.input_line}, {override.input_line}"
+            )
 
 
 def of_folder(about: dict) -> Variants:

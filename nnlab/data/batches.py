@@ -7,6 +7,7 @@ costs no call for its data. Rows with the same seed and fold share their batches
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,12 @@ class Examples:
         noisy = dataset.noisy is not None
         self.t = _on_device(dataset.targets(noisy=True), "none", like)[0] if noisy else self.true
         self._scalings, self._sets = {}, {}
+
+    def elsewhere(self) -> Examples:
+        """The same data for another split: its folds have other statistics and sets."""
+        other = copy.copy(self)
+        other._scalings, other._sets = {}, {}
+        return other
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
         """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples."""

@@ -6,6 +6,7 @@ the sweep is under way.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import multiprocessing
@@ -62,22 +63,24 @@ class Artist:
             self._process.join()
 
     def begin(self, path: Path, story: Story) -> None:
-        """Begin to draw; None, rather than a path, only asks for the importances."""
+        """Begin to draw the page at `path`."""
         self._work = path, story
         if self._pipe:
-            self._pipe.send(self._work)
+            with contextlib.suppress(OSError):  # `end` will say that nobody is there
+                self._pipe.send(self._work)
 
-    def end(self) -> dict[str, float]:
-        """Wait until it is there; the parameters' importances."""
-        if not self._pipe:
-            return draw(*self._work)
+    def end(self) -> tuple[dict[str, float], str]:
+        """Wait until it is there; the parameters' importances, and why there is no page, if there is none.
+
+        No sweep is lost for a picture: whatever goes wrong in drawing is a note.
+        """
         try:
-            found = self._pipe.recv()
-        except EOFError:
-            found = RuntimeError("the process that drew the report was killed")
-        if isinstance(found, Exception):
-            raise found
-        return found
+            found = self._pipe.recv() if self._pipe else draw(*self._work)
+            return ({}, f"{REPORT} was not drawn: {found}") if isinstance(found, str) else (found, "")
+        except (EOFError, OSError):
+            return {}, f"{REPORT} was not drawn: its process was killed"
+        except Exception as e:
+            return {}, f"{REPORT} was not drawn: {type(e).__name__}: {e}"
 
 
 def _draw_in_time(pipe, parents_end) -> None:
@@ -93,8 +96,8 @@ def _draw_in_time(pipe, parents_end) -> None:
         pipe.send(draw(*pipe.recv()))
     except (EOFError, KeyboardInterrupt, ConnectionError):
         pass  # the sweep ended before it had something to draw
-    except Exception as e:
-        pipe.send(RuntimeError(f"{type(e).__name__}: {e}"))
+    except BaseException as e:
+        pipe.send(f"{type(e).__name__}: {e}")
 
 
 def draw(path: Path | None, story: Story) -> dict[str, float]:

@@ -35,13 +35,7 @@ class RunFolder:
 
     def start(self, config: dict, command: str) -> None:
         """Write the resolved configuration as YAML, and the line that repeats the run."""
-        import yaml
-
-        with replacing(self.path / "config.yaml") as aside:
-            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-            aside.write_text(text, encoding="utf-8")
-        with replacing(self.path / "command.txt") as aside:
-            aside.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+        write_begin(self.path, config, command)
 
     def record(self, record) -> None:
         """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
@@ -133,6 +127,17 @@ def plain(value):
 
 def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_begin(path: Path, config: dict, command: str) -> None:
+    """Write config.yaml and command.txt into the folder `path`."""
+    import yaml
+
+    with replacing(path / "config.yaml") as aside:
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        aside.write_text(text, encoding="utf-8")
+    with replacing(path / "command.txt") as aside:
+        aside.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def write_json(path: Path, value) -> None:

@@ -39,7 +39,8 @@ class SweepBoard:
         shown = trials if self.at_once else best(trials, self.search.signs)[:SOME]
         names = {self._name(trial) for trial in shown}
         for folder in self.folder.glob("*"):
-            if folder.name not in names:
+            own = folder.name.isdigit() or folder.name == "summary"
+            if own and folder.name not in names and folder.is_dir():
                 shutil.rmtree(folder)
         for trial in shown:
             if not (self.folder / self._name(trial)).is_dir():
@@ -56,6 +57,7 @@ class SweepBoard:
         shutil.rmtree(aside, ignore_errors=True)
         with contextlib.closing(EventFile(aside)) as file:
             self._tell(file, trial, curves)
+        shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
 
     def _tell(self, file: EventFile, trial: Trial, curves: dict[str, list[float]]) -> None:

@@ -15,7 +15,7 @@ SHARES = ("val_error", "train_error")  # percentages, for classification
 
 
 class SweepConsole:
-    """Shows one sweep on `stream`: `start`, each of the sweep's events to `see`, `close`.
+    """Shows one sweep on `stream`: `start`, then `chosen`, `record`, `told` as they come, `close`.
 
     `count` trials are wanted; `known` were told before, by a process that this one goes on from.
     """
@@ -128,6 +128,8 @@ class SweepConsole:
 
 def plan_lines(plan: Plan) -> list[str]:
     """What a sweep will take, in words."""
+    if not plan.stacks:
+        return [f"  {plan.trials} trials, in batches of {min(plan.batch, plan.trials)} trials", ""]
     sizes, rows = sorted({p for _, _, p in plan.stacks}), sorted({k for _, k, _ in plan.stacks})
     count = sum(n for n, _, _ in plan.stacks)
     parameters = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")

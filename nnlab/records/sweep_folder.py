@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 from nnlab.errors import UserError
-from nnlab.records.run_folder import open_to_append, plain, replacing, write_json
+from nnlab.records.run_folder import open_to_append, plain, replacing, write_begin, write_json
 
 SWEEP, CURVES, TRIALS = "sweep.json", "curves.jsonl", "trials.csv"
 
@@ -38,14 +38,10 @@ class SweepFolder:
 
     def start(self, config: dict, command: str, known: dict) -> dict:
         """Write what a sweep begins with; `known` is what `resume` needs, to which an id is added."""
-        import yaml
-
+        if (self.path / SWEEP).exists():
+            raise UserError(f"'{self.path}' holds a sweep already: go on with it by resume=, or take another")
         about = {"id": secrets.token_hex(8), **known}
-        with replacing(self.path / "config.yaml") as aside:
-            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-            aside.write_text(text, encoding="utf-8")
-        with replacing(self.path / "command.txt") as aside:
-            aside.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+        write_begin(self.path, config, command)
         self.about(about)
         return about
 
@@ -82,10 +78,14 @@ def begun(path: Path) -> tuple[dict, dict]:
 
     if not (path / SWEEP).is_file():
         raise UserError(f"'{path}' is no folder of a sweep: it has no {SWEEP}")
+    for inside in [*path.glob("*"), *path.glob("trials/*")]:
+        if inside.is_symlink():  # what is written or removed below it would be somewhere else
+            raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
     try:
         about = json.loads((path / SWEEP).read_text(encoding="utf-8"))
         config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-        if not isinstance(about["words"], list) or not isinstance(config, dict):
+        texts = [about["id"], about["study"], *about["words"]]
+        if not all(isinstance(text, str) for text in texts) or "storage" not in config:
             raise ValueError("it does not say how the sweep began")
         return about, config
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as e:
@@ -100,9 +100,9 @@ def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
     for line in lines:
         try:
             read = json.loads(line)
-        except ValueError:
+            found[int(read.pop("trial"))] = read
+        except (ValueError, TypeError, AttributeError, KeyError):
             continue  # half a line, of a process that was killed
-        found[read.pop("trial")] = read
     return found
 
 

@@ -35,7 +35,7 @@ class TensorBoard:
 
     def __init__(self, folder, hparams: dict, rows: int, names: list[str] | None = None):
         self._rows = rows
-        self._hparams = dict(_flat(hparams))
+        self._hparams = dict(flat(hparams))
         self._own = EventFile(folder)
         self._own.start_session(self._hparams)
         names = names or row_names([(row, 0, 0) for row in range(rows)])
@@ -157,9 +157,10 @@ def _final(metrics: dict) -> dict[str, float]:
     return best | test
 
 
-def _flat(tree: dict, prefix: str = ""):
+def flat(tree: dict, prefix: str = ""):
+    """Nested settings as pairs: dotted key, value."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

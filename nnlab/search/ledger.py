@@ -31,7 +31,7 @@ class Ledger:
     ):
         self.where = url or str(folder / JOURNAL)
         with quiet():
-            self.storage = _reached(url) if url else _journal(folder / JOURNAL)
+            self.storage = _reached(url, resumed) if url else _journal(folder / JOURNAL)
             self.study = self._resumed(name, owner) if resumed else self._new(name, owner, signs)
 
     def trials(self) -> list[Trial]:
@@ -80,10 +80,13 @@ class Ledger:
         return study
 
 
-def available(url: str, name: str | None = None) -> None:
-    """Raise `UserError` unless an Optuna storage can be had at `url`, without a study of this `name`."""
+def available(url: str, name: str | None = None, known: bool = False) -> None:
+    """Raise `UserError` unless an Optuna storage can be had at `url`, without a study of this `name`.
+
+    A `known` one must be there already.
+    """
     with quiet():
-        storage = _reached(url)
+        storage = _reached(url, known)
         names = [study.study_name for study in storage.get_all_studies()] if name else []
     _leave(storage)
     if name in names:
@@ -110,12 +113,12 @@ def _journal(path: Path):
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     try:
         return JournalStorage(JournalFileBackend(str(path)))
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, IndexError, AssertionError) as e:
         raise UserError(f"{path} is no journal of a study, or it is damaged: {e}") from e
 
 
-def _reached(url: str):
-    """The storage at an Optuna URL."""
+def _reached(url: str, known: bool):
+    """The storage at an Optuna URL; a file that is `known` must be there."""
     from importlib.util import find_spec
 
     from optuna.storages import RDBStorage
@@ -124,10 +127,17 @@ def _reached(url: str):
         raise UserError(f"storage = '{url}': expected a URL, such as sqlite:///sweeps.db, or null for a file")
     if url.startswith(("redis", "journal")):
         raise UserError(f"storage = '{url}': nnlab takes databases (sqlite, postgresql, mysql), or null")
+    file = url.partition(":///")[2].partition("?")[0]
+    if url.startswith("sqlite") and (not file or ":memory:" in file):
+        raise UserError(f"storage = '{url}' is gone with its process; write a file, sqlite:///sweeps.db")
+    if url.startswith("sqlite") and known and not Path(file).is_file():
+        raise UserError(f"storage = '{url}': there is no such file, which this sweep wrote to")
     if find_spec("sqlalchemy") is None:
         raise UserError(f"storage = '{url}' needs SQLAlchemy: python -m pip install sqlalchemy alembic")
     try:
-        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if "sqlite" in url else None)
+        return RDBStorage(
+            url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
+        )
     except Exception as e:  # whatever a driver raises, the URL does not lead to a database
         said = " ".join(str(e).split("\n")[0].split())
         raise UserError(f"storage = '{url}' cannot be used: {type(e).__name__}: {said}") from e

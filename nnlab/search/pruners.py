@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -88,13 +89,8 @@ class Hyperband(Pruner):
 
     def bracket(self, number: int, epochs: int) -> int:
         """The bracket of a trial, by its number: the one furthest behind its share of the trials so far."""
-        last = len(self.rungs(epochs))
-        sizes = [math.ceil((last + 1) * self.factor ** (last - b) / (last - b + 1)) for b in range(last + 1)]
-        shares, given = np.array(sizes) / sum(sizes), np.zeros(last + 1)
-        for n in range(number % sum(sizes) + 1):
-            bracket = int(np.argmax(shares * (n + 1) - given))
-            given[bracket] += 1
-        return bracket
+        order = _brackets(len(self.rungs(epochs)), self.factor)
+        return order[number % len(order)]
 
     def keep(self, rung, epochs, numbers, worth, came):
         brackets = np.array([self.bracket(int(n), epochs) for n in numbers])
@@ -106,6 +102,18 @@ class Hyperband(Pruner):
 
 
 PRUNERS = {pruner.name: pruner for pruner in (Pruner, Median, Halving, Hyperband)}
+
+
+@cache
+def _brackets(last: int, factor: int) -> list[int]:
+    """The brackets 0 to `last` of one round of trials, in turn; ceil((s + 1) factor^k / (k + 1)) of each."""
+    sizes = [math.ceil((last + 1) * factor ** (last - b) / (last - b + 1)) for b in range(last + 1)]
+    shares, order = np.array(sizes) / sum(sizes), []
+    given = np.zeros(last + 1)
+    for n in range(sum(sizes)):
+        order.append(int(np.argmax(shares * (n + 1) - given)))
+        given[order[-1]] += 1
+    return order
 
 
 def _powers(first: int, factor: int, end: int) -> list[int]:

@@ -73,4 +73,13 @@ def _between(domain: Domain, chosen) -> Domain:
     log = len(ratios) > 0 and (min(ratios) > 1.5 or getattr(domain, "log", False))
     whole = all(isinstance(v, int) for v in grid)
     points = Interval(low, high, log, whole).points(len(grid))
-    return Choice(tuple(float(f"{p:.4g}") if not whole else p for p in points))
+    return Choice(tuple(points) if whole else _short(points))
+
+
+def _short(points: tuple[float, ...]) -> tuple[float, ...]:
+    """The points with as few digits, from 4, as keep them apart and between the first and the last."""
+    for digits in range(4, 17):
+        short = tuple(float(f"{p:.{digits}g}") for p in points)
+        if len(set(short)) == len(points) and min(points) <= min(short) and max(short) <= max(points):
+            return short
+    return points

@@ -145,7 +145,7 @@ SAMPLERS = {sampler.name: sampler for sampler in (Grid, Random, TPE, GP, QMC, CM
 
 def _distributions(space: Space) -> dict:
     """What Optuna knows of the parameters that every trial has, if there is a choice."""
-    each = {key: space.domains[key].distribution() for key in sorted(space.always())}
+    each = {key: space.domains[key].distribution() for key in sorted(space.always)}
     return {key: distribution for key, distribution in each.items() if not distribution.single()}
 
 

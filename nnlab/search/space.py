@@ -23,6 +23,7 @@ import numpy as np
 
 from nnlab.errors import UserError
 
+EXACT = 2**53  # whole numbers up to here are floats too
 MANY = 1_000_000  # cells of a grid, beyond which nobody waits for it
 
 
@@ -42,7 +43,7 @@ class Choice:
 
     @cached_property
     def labels(self) -> tuple:
-        return tuple(str(v).replace("'", "") if isinstance(v, list | dict) else v for v in self.values)
+        return _labels(self.values, plain=True) or _labels(self.values, plain=False)
 
     def value(self, label):
         """The value of this label."""
@@ -50,6 +51,10 @@ class Choice:
 
     def points(self, count: int | None) -> tuple:
         """Every label."""
+        return self.labels
+
+    def ends(self) -> tuple:
+        """The labels that must be right for all to be: every one, or the ends of a range."""
         return self.labels
 
     def distribution(self):
@@ -85,6 +90,8 @@ class Interval:
             raise UserError(f"an interval {ends} has one value: write that value instead")
         if self.log and self.low <= 0:
             raise UserError(f"a logarithmic interval {ends} goes through zero: its ends must be above 0")
+        if self.whole and self.high - self.low > EXACT:
+            raise UserError(f"an interval {ends} has too many whole numbers; allowed are 2^53")
         if self.laid is not None and self.laid < 2:
             raise UserError(f"{self.laid} points on an interval: expected at least 2, its ends")
 
@@ -100,6 +107,9 @@ class Interval:
         points = spaced(self.low, self.high, count).tolist()
         points[0], points[-1] = self.low, self.high  # geomspace rounds
         return tuple(dict.fromkeys(map(round, points))) if self.whole else tuple(points)
+
+    def ends(self) -> tuple:
+        return self.low, self.high
 
     def distribution(self):
         from optuna.distributions import FloatDistribution, IntDistribution
@@ -136,7 +146,10 @@ class Steps:
 
     def value(self, label):
         """The number nearest to `label`: a sampler's own sum of steps may be off by a rounding."""
-        return min(self.labels, key=lambda x: abs(x - label))
+        return self.labels[min(max(0, round((label - self.start) / self.step)), self.count - 1)]
+
+    def ends(self) -> tuple:
+        return tuple(dict.fromkeys((self.labels[0], self.labels[-1])))
 
     def points(self, count: int | None) -> tuple:
         return self.labels
@@ -155,6 +168,15 @@ class Steps:
 Domain = Choice | Interval | Steps
 
 
+def _labels(values: tuple, plain: bool) -> tuple | None:
+    """What values are known by: lists as text, in which words have quotes only if they are needed."""
+    texts = [str(v) if isinstance(v, list | dict) else v for v in values]
+    if not plain:
+        return tuple(texts)
+    short = [t.replace("'", "") if t is not v else v for t, v in zip(texts, values, strict=True)]
+    return tuple(short) if len(set(map(repr, short))) == len(set(map(repr, texts))) else None
+
+
 @dataclass(frozen=True)
 class Space:
     """Parameters by key, in the order in which they are chosen and a grid turns over.
@@ -167,7 +189,7 @@ class Space:
     groups: frozenset[str] = frozenset()
     has: Callable[[str, dict], bool] = field(default=lambda key, chosen: True, compare=False)
 
-    @property
+    @cached_property
     def conditional(self) -> bool:
         """Whether some parameter is no part of some trials."""
         return len({tuple(keys) for keys in map(self.keys, self.choices())}) > 1
@@ -177,6 +199,7 @@ class Space:
         own = [key for key in self.domains if key not in self.groups and self.has(key, chosen)]
         return [*(key for key in self.domains if key in self.groups), *own]
 
+    @cached_property
     def always(self) -> list[str]:
         """The parameters that every trial has."""
         each = [set(self.keys(chosen)) for chosen in self.choices()]

@@ -5,9 +5,11 @@ No files but the ledger's, no printing: it yields what happens, and those who wa
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
@@ -22,6 +24,7 @@ from nnlab.search.space import Space
 from nnlab.search.training import Batch, Candidate, candidate
 from nnlab.search.trial import FAILED, Trial
 
+TRIES = 20  # combinations of groups, for one that goes with a value
 HOPELESS = 20  # if so many trials fail, all from the first, the sweep stops
 LARGEST, WORK = 128, 4e11  # trials in a batch; parameters x examples seen by one
 
@@ -76,10 +79,11 @@ class Sweep:
         s = self.search
         self.ledger: Ledger | None = None
         self.chooser = Chooser(self.space, s.sampler, s.signs, s.distinct)
-        self.first = self._first()
+        candidates = self._checked()
+        self.first = candidates[0]
+        self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
         self.size = s.batch if s.batch != "auto" else self._size()
         self.count = s.trials if s.trials != "auto" else self._trials()
-        self.epochs = self._epochs()
         self.exhausted = False  # whether the space has no further trial
 
     def go_on_from(self, ledger: Ledger) -> None:
@@ -87,6 +91,7 @@ class Sweep:
         self.ledger, self.trials = ledger, ledger.trials()
 
     def __iter__(self) -> Iterator[Chosen | Record | Told]:
+        self._give_up_if_hopeless()
         for start in range(0, self.count, self.size):
             numbers = range(start, min(start + self.size, self.count))
             known = [t for t in self.trials if t.number in numbers]
@@ -103,24 +108,46 @@ class Sweep:
         """What is left to do: trials, stacks, memory, time. The first batch is chosen for it, on the side."""
         told = len(self.trials)
         size = max(1, min(self.size, self.count - told))
-        side = Sweep(self.space, self.search, self.experiment_of, self.library)
+        side = copy.copy(self)
+        side.chooser = Chooser(self.space, self.search.sampler, self.search.signs, self.search.distinct)
         return plan(side.prepared(side.chosen(range(size))), max(0, self.count - told), self.size)
 
-    def check_ends(self) -> None:
-        """Raise `UserError` if a parameter cannot be one of its domain's ends or values."""
-        for key, domain in self.space.domains.items():
-            for label in domain.points(2):
-                params = self._with(key, label)
-                if params and (wrong := candidate(0, params, self.experiment_of, self.library).wrong):
-                    raise UserError(wrong)
+    def _checked(self) -> list[Candidate]:
+        """A trial for every end or value of every parameter; raises `UserError` if there is none for one.
 
-    def _with(self, key: str, label) -> dict | None:
-        """Some trial that has this parameter."""
-        for chosen in self.space.choices():
-            if key in self.space.keys(chosen) and chosen.get(key, label) == label:
-                first = {k: self.space.domains[k].points(2)[0] for k in self.space.keys(chosen)}
-                return first | chosen | {key: label}
-        return None
+        One combination of groups may not go with a value that another takes.
+        """
+        found = []
+        for key, domain in self.space.domains.items():
+            for label in domain.ends():
+                tried = [self._candidate(0, params) for params in self._having(key, label)]
+                good = [c for c in tried if c.experiment]
+                if tried and not good:
+                    raise UserError(tried[0].wrong)
+                found += good
+        return found
+
+    def _having(self, key: str, label) -> Iterator[dict]:
+        """Some trials that have this parameter, the others at their first."""
+        ends = {k: domain.ends() for k, domain in self.space.domains.items()}
+        having = (
+            {k: ends[k][0] for k in self.space.keys(chosen)} | chosen | {key: label}
+            for chosen in self.space.choices()
+            if key in self.space.keys(chosen) and chosen.get(key, label) == label
+        )
+        first = next(having, None)
+        if first is not None:
+            yield first
+            if self._candidate(0, first).wrong:
+                yield from islice(having, TRIES)
+
+    def _candidate(self, number: int, params: dict) -> Candidate:
+        found = candidate(number, params, self.experiment_of, self.library)
+        if found.experiment and "small_weights" in self.search.objectives:
+            if found.experiment.regularizer.small is None:
+                wrong = "objective = small_weights: set regularizer.small, what counts as small"
+                return Candidate(number, params, wrong=wrong)
+        return found
 
     def chosen(self, numbers: range) -> dict[int, dict]:
         """The parameters of these trials, by number; fewer than asked for at the end of the space."""
@@ -135,7 +162,7 @@ class Sweep:
 
     def prepared(self, asked: dict[int, dict]) -> Batch:
         """These trials, ready to train."""
-        new = [candidate(n, params, self.experiment_of, self.library) for n, params in asked.items()]
+        new = [self._candidate(n, params) for n, params in asked.items()]
         return Batch(new, self.search, self.library, self.trials, self.epochs)
 
     def _batch(self, numbers: range, known: list[Trial]) -> Iterator[Chosen | Record | Told]:
@@ -143,7 +170,12 @@ class Sweep:
         asked = self.chosen(numbers)
         self._check(asked, known)
         now = self.seconds.add("search", now)
-        batch = self.prepared({n: p for n, p in asked.items() if n >= start_of_new(numbers, known)})
+        new = {n: params for n, params in asked.items() if n >= numbers.start + len(known)}
+        if not new:
+            for trial in known:
+                self.chooser.tell(trial)
+            return
+        batch = self.prepared(new)
         yield Chosen(batch)
         yield from batch
         told = batch.told()
@@ -174,16 +206,6 @@ class Sweep:
             reasons = sorted({t.reason for t in first}, key=[t.reason for t in first].count, reverse=True)
             raise Hopeless(f"the first {HOPELESS} trials all failed, most of them so: {reasons[0]}")
 
-    def _first(self) -> Candidate:
-        """Some trial, for what all have in common; raises `UserError` if it cannot be trained."""
-        params = self.space.draw(lambda key, domain: domain.points(2)[0])
-        first = candidate(0, params, self.experiment_of, self.library)
-        if first.wrong:
-            raise UserError(first.wrong)
-        if "small_weights" in self.search.objectives and first.experiment.regularizer.small is None:
-            raise UserError("objective = small_weights: set regularizer.small, what counts as small")
-        return first
-
     def _size(self) -> int:
         """Trials in a batch: few if the sampler learns from one for the next, or if each is much work."""
         sampler, e = self.search.sampler, self.first.experiment
@@ -200,18 +222,6 @@ class Sweep:
         sampler = self.search.sampler
         return self.space.count(sampler.points) if isinstance(sampler, Grid) else TRIALS
 
-    def _epochs(self) -> int:
-        """The most epochs that a trial may train."""
-        domain = self.space.domains.get("epochs")
-        if domain is None:
-            return self.first.experiment.epochs
-        return int(max(domain.value(label) for label in domain.points(2)))
-
 
 class Hopeless(Exception):
     """Every trial fails, so that more of them would say nothing."""
-
-
-def start_of_new(numbers: range, known: list[Trial]) -> int:
-    """The first number that has not been told: trials are told in order."""
-    return numbers.start + len(known)

@@ -51,7 +51,7 @@ class Batch:
         self.worth = np.full(size, np.nan)  # of each row: the first objective at its best epoch so far
         self.cut: dict[int, int] = {}  # place -> the rung at which it was pruned
         self.over: set[int] = set()  # rows that have ended
-        self.diverged: set[int] = set()
+        self.diverged: dict[int, int] = {}  # row -> in which epoch
 
     def __iter__(self) -> Iterator[Record]:
         for record in self.fit:
@@ -69,7 +69,7 @@ class Batch:
             self.best[better, i] = values
         self.worth[rows, at] = self.best[rows, 0]
         self.over |= record.ended.keys()
-        self.diverged |= {row for row, how in record.ended.items() if how == "diverged"}
+        self.diverged |= {row: record.epoch for row, how in record.ended.items() if how == "diverged"}
 
     def _sizes(self, rows) -> np.ndarray:
         return np.array([self.parameters[place] for place in self.owner[rows]], float)
@@ -102,11 +102,10 @@ class Batch:
         return sorted(set(self.owner[going].tolist()) - self._failed() - self.cut.keys())
 
     def _worth(self, place: int) -> dict[int, float]:
-        """The trial's worth after each epoch so far; of none if it has failed."""
-        if place in self._failed():
-            return {}
-        rows = self.worth[self.owner == place]
-        epochs = int(np.isfinite(rows).any(0).sum())
+        """The trial's worth after each epoch so far; if it has failed, of those before."""
+        own = np.flatnonzero(self.owner == place)
+        epochs = int(np.isfinite(self.worth[own]).any(0).sum())
+        epochs = min([epochs, *(self.diverged[row] - 1 for row in own.tolist() if row in self.diverged)])
         return dict(enumerate(self._means(place)[:epochs].tolist(), start=1))
 
     def _means(self, place: int) -> np.ndarray:
@@ -131,9 +130,10 @@ class Batch:
         epochs = int(np.isfinite(self.curves["lr"][own]).sum(1).max())
         lost = [row for row in own.tolist() if row in self.diverged]
         if lost:
-            reason = f"diverged in epoch {epochs}"
+            reason = f"diverged in epoch {min(self.diverged[row] for row in lost)}"
             reason += f", {len(lost)} of {len(own)} rows" if len(own) > 1 else ""
-            return Trial(c.number, c.params, FAILED, rows=len(own), epochs=epochs, reason=reason)
+            rest = {"rows": len(own), "epochs": epochs, "reason": reason, "worth": self._worth(place)}
+            return Trial(c.number, c.params, FAILED, **rest)
         means, several = self.best[own].mean(0).tolist(), len(own) > 1
         spread = self.best[own].std(0, ddof=1).tolist() if several else [None] * len(means)
         state = PRUNED if place in self.cut else COMPLETE

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
 
@@ -47,15 +49,15 @@ def best(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
     order = sorted(complete, key=lambda t: (signs[0] * t.values[0], t.number))
     if len(signs) == 1:
         return order
-    front = pareto(complete, signs)
-    return [t for t in order if t in front] + [t for t in order if t not in front]
+    front = {t.number for t in pareto(complete, signs)}
+    return [t for t in order if t.number in front] + [t for t in order if t.number not in front]
 
 
 def pareto(trials: list[Trial], signs: tuple[int, ...]) -> list[Trial]:
     """The trials that are not dominated: none is at least as good in every objective and better in one."""
-
-    def dominates(a: Trial, b: Trial) -> bool:
-        pairs = [(s * x, s * y) for s, x, y in zip(signs, a.values, b.values, strict=True)]
-        return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
-
-    return [t for t in trials if not any(dominates(other, t) for other in trials)]
+    values = np.array([t.values for t in trials]).reshape(len(trials), -1) * signs  # (n, objectives)
+    return [
+        t
+        for t, own in zip(trials, values, strict=True)
+        if not ((values <= own).all(1) & (values < own).any(1)).any()
+    ]
