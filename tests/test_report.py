@@ -2,8 +2,10 @@
 
 import html
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -104,15 +106,24 @@ def test_drawn_apart_or_here_it_is_the_same(tmp_path):
         artist = Artist(apart=name == "apart")
         artist.begin(tmp_path / name, story)
         found.append(artist.end())
-    assert found[0] == found[1] and set(found[0]) == {"lr", "word"}
+    assert found[0] == found[1] and set(found[0][0]) == {"lr", "word"} and not found[0][1]
     assert (tmp_path / "here").read_bytes() == (tmp_path / "apart").read_bytes()
 
 
-def test_an_artist_that_fails_says_so(tmp_path):
-    artist = Artist()
-    artist.begin(tmp_path / "no such folder" / "report.html", a_story())
-    with pytest.raises(RuntimeError, match="No such file"):
-        artist.end()
+@pytest.mark.parametrize("apart", [True, False])
+def test_an_artist_that_fails_says_so(tmp_path, apart):
+    with Artist(apart) as artist:
+        artist.begin(tmp_path / "no such folder" / "report.html", a_story())
+        importances, why = artist.end()
+    assert importances == {} and "report.html was not drawn" in why and "No such file" in why
+
+
+def test_an_artist_that_was_killed_costs_the_report_and_nothing_else(tmp_path):
+    with Artist() as artist:
+        os.kill(artist._process.pid, signal.SIGKILL)
+        artist._process.join()
+        artist.begin(tmp_path / "report.html", a_story())
+        assert artist.end() == ({}, "report.html was not drawn: its process was killed")
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2, 250])

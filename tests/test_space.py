@@ -186,7 +186,7 @@ def test_a_key_that_a_choice_does_not_have_is_no_part_of_its_trials():
     found = list(CONDITIONAL.cells())
     assert found == expected and len(found) == CONDITIONAL.count() == 2 + 8 + 8
     assert [list(cell) for cell in found] == [list(cell) for cell in expected]  # keys in order, too
-    assert CONDITIONAL.conditional and CONDITIONAL.always() == ["optimizer", "lr"]
+    assert CONDITIONAL.conditional and CONDITIONAL.always == ["optimizer", "lr"]
 
 
 spaces = st.dictionaries(

@@ -52,5 +52,10 @@ def search_around(args: Namespace, about: dict, space: Space, searched: set[str]
     args.overrides = kept + around
 
 
+def last(words: list[str]) -> dict[str, str]:
+    """key -> its word; of two with one key the later, as in Hydra."""
+    return {_key(word): word for word in words}
+
+
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+")

@@ -118,11 +118,10 @@ def read(args: Namespace) -> Variants:
     base = composing.base_of("sweep", args)
     with composing.session("sweep", args) as loader:
         options, has_default = composing.options_of(loader), composing.has_default_of(base)
-        given = overrides.read(args.overrides, options, True, has_default, search=True)
+        given = _read(list(earlier.last(args.overrides).values()), options, has_default)
         experiment = composing.sweep_of_experiment(args, given, base)
-        words = [*args.overrides, *experiment]
+        words = [*earlier.last(args.overrides).values(), *experiment]
         found = _read(words, options, has_default)
-        _refuse_twice(found)
         searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
         if searched and not any(o.key_or_group == "space" for o in given):
             words.append("space=none")
@@ -148,17 +147,6 @@ def read(args: Namespace) -> Variants:
     found.space = replace(found.space, has=found.has)
     _check_keys(found)
     return found
-
-
-def _refuse_twice(found: list[Override]) -> None:
-    """A key has its values, or its value, once."""
-    seen = {}
-    for override in found:
-        first = seen.setdefault(override.key_or_group, override)
-        if first is not override and (first.is_sweep_override() or override.is_sweep_override()):
-            raise UserError(
-                f"{override.key_or_group} is there twice: {first.input_line}, {override.input_line}"
-            )
 
 
 def of_folder(about: dict) -> Variants:

@@ -75,12 +75,10 @@ class Artist:
         No sweep is lost for a picture: whatever goes wrong in drawing is a note.
         """
         try:
-            found = self._pipe.recv() if self._pipe else draw(*self._work)
-            return ({}, f"{REPORT} was not drawn: {found}") if isinstance(found, str) else (found, "")
+            found = self._pipe.recv() if self._pipe else _drawn(*self._work)
         except (EOFError, OSError):
-            return {}, f"{REPORT} was not drawn: its process was killed"
-        except Exception as e:
-            return {}, f"{REPORT} was not drawn: {type(e).__name__}: {e}"
+            found = "its process was killed"
+        return ({}, f"{REPORT} was not drawn: {found}") if isinstance(found, str) else (found, "")
 
 
 def _draw_in_time(pipe, parents_end) -> None:
@@ -93,11 +91,19 @@ def _draw_in_time(pipe, parents_end) -> None:
         with quiet():
             for name in ("optuna.importance", "optuna.visualization", "plotly.graph_objects"):
                 import_module(name)
-        pipe.send(draw(*pipe.recv()))
+        pipe.send(_drawn(*pipe.recv()))
     except (EOFError, KeyboardInterrupt, ConnectionError):
         pass  # the sweep ended before it had something to draw
-    except BaseException as e:
+    except Exception as e:
         pipe.send(f"{type(e).__name__}: {e}")
+
+
+def _drawn(path: Path, story: Story) -> dict[str, float] | str:
+    """The importances, once the page is drawn; or why it could not be."""
+    try:
+        return draw(path, story)
+    except Exception as e:
+        return f"{type(e).__name__}: {e}"
 
 
 def draw(path: Path | None, story: Story) -> dict[str, float]:

@@ -1,0 +1,132 @@
+"""Folders of sweeps that were named by nnlab, moved, linked, used twice, or made on other data."""
+
+import contextlib
+import io
+import json
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from searches import IRIS, resume, sweep, told, trials_csv
+
+from nnlab.cli import main
+
+FEW = (*IRIS, "trials=4", "epochs=2")
+
+
+def said_by(*words) -> tuple[int, str]:
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+        return main(list(words)), said.getvalue()
+
+
+def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said_by("sweep", *FEW)[0] == 0
+    (folder,) = (tmp_path / "outputs" / "sweep").iterdir()
+    assert "=" in folder.name and "," in folder.name
+    assert said_by("sweep", f"resume={folder}", "trials=6")[0] == 0
+    assert len(told(folder)) == 6
+    assert (
+        "6 trials are there already" in said_by("sweep", f"resume={folder}")[1]
+    )  # as many as were asked for
+    assert said_by("sweep", f"refine={folder}", "plan=true")[0] == 0
+    assert said_by("sweep", f"resume={folder}", "plan=true", "trials=9")[1].count("3 trials, 3 rows") == 1
+
+
+@pytest.mark.parametrize("link", ["trials", "best", "curves.jsonl"])
+def test_a_link_in_a_folder_is_refused(link, tmp_path):
+    folder, elsewhere = sweep(tmp_path / "s", *FEW), tmp_path / "elsewhere"
+    elsewhere.mkdir(), (elsewhere / "precious").mkdir()
+    shutil.rmtree(folder / link) if (folder / link).is_dir() else (folder / link).unlink()
+    (folder / link).symlink_to(elsewhere)
+    assert f"{link}' is a link" in resume(folder, "trials=5", code=2)
+    assert (elsewhere / "precious").is_dir() and len(told(folder)) == 4
+
+
+def test_what_others_put_beside_the_trials_stays(tmp_path):
+    folder = sweep(tmp_path / "s", *FEW)
+    (folder / "trials" / "notes.txt").write_text("mine")
+    resume(folder, "trials=12")
+    assert (folder / "trials" / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_holds_a_sweep_keeps_its_identity(tmp_path):
+    folder = sweep(tmp_path / "s", *FEW)
+    before = (folder / "sweep.json").read_bytes(), (folder / "config.yaml").read_bytes()
+    code, said = said_by("sweep", *FEW, "seed=1", f"hydra.run.dir={folder}", "hydra.output_subdir=null")
+    assert code == 2 and "holds a sweep already" in said
+    assert ((folder / "sweep.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
+    resume(folder, "trials=5")
+
+
+def test_other_data_under_the_same_name_are_refused(tmp_path, monkeypatch):
+    for place, seed in (("one", 0), ("two", 1)):
+        (tmp_path / place).mkdir()
+        x = np.random.default_rng(seed).standard_normal((60, 2))
+        table = np.c_[x, x[:, 0] > 0]
+        np.savetxt(tmp_path / place / "d.csv", table, delimiter=",", header="a,b,y", comments="")
+    csv = ("data=csv", "data.path=d.csv", "data.target=y", *FEW[1:])
+    monkeypatch.chdir(tmp_path / "one")
+    folder = sweep(tmp_path / "s", *csv)
+    monkeypatch.chdir(tmp_path / "two")
+    assert "the data are not those" in resume(folder, "trials=6", code=2)
+    monkeypatch.chdir(tmp_path / "one")
+    resume(folder, "trials=6")
+    assert len(told(folder)) == 6
+
+
+@pytest.mark.parametrize("kept", [12, 24, 40])
+def test_a_trial_that_diverged_after_a_rung_counts_there_when_a_sweep_goes_on(kept, tmp_path):
+    words = ("data=diabetes", "epochs=20", "optimizer=sgd", "sampler=random", "trials=48", "batch=48")
+    words += ("optimizer.lr=interval(0.05,0.1)", "report=false")
+    words += ("pruner=halving", "pruner.min_epochs=1", "pruner.factor=2")
+    whole = sweep(tmp_path / "whole", *words)
+    assert {"failed", "pruned"} <= {line["state"] for line in trials_csv(whole)}
+    part = tmp_path / "part"
+    shutil.copytree(whole, part)
+    lines = (whole / "study.journal").read_bytes().splitlines(keepends=True)
+    (part / "study.journal").write_bytes(b"".join(lines[: 2 + kept]))
+    resume(part)
+    assert (part / "trials.csv").read_bytes() == (whole / "trials.csv").read_bytes()
+
+
+def test_what_a_trial_of_several_rows_diverged_in_is_the_first_of_them(tmp_path):
+    words = ("data=diabetes", "split=kfold", "epochs=20", "optimizer=sgd", "sampler=grid", "report=false")
+    folder = sweep(tmp_path / "s", *words, "optimizer.lr=choice(0.078,0.01)")
+    reason = trials_csv(folder)[0]["reason"]
+    first = json.loads((folder / "curves.jsonl").read_text().splitlines()[0])
+    assert "of 5 rows" in reason and int(reason.split()[3].rstrip(",")) < len(first["lr"]) == 20
+
+
+def test_equal_runs_of_multirun_are_all_trained(tmp_path):
+    code, said = said_by("train", "-m", "data=iris", "epochs=1", "seed=1,1", f"hydra.sweep.dir={tmp_path}/m")
+    assert code == 0 and "(run 0)" in said and "(run 1)" in said
+    first, second = ((tmp_path / "m" / n / "metrics.jsonl").read_bytes() for n in "01")
+    assert first == second
+
+
+def test_runs_that_need_more_files_than_there_are_go_in_turns(tmp_path, monkeypatch):
+    from nnlab.commands import train
+
+    monkeypatch.setattr(train, "MOST_FILES", train.SPARE_FILES + 8)  # two runs of one row, with 3 files each
+    words = ("data=iris", "epochs=1", "seed=range(0,7)", f"hydra.sweep.dir={tmp_path}/m")
+    code, said = said_by("train", "-m", *words)
+    assert code == 0 and "2 runs: " in said and "7 runs" not in said
+    assert len(list((tmp_path / "m").glob("*/summary.json"))) == 7
+
+
+def test_the_line_after_an_interrupt_can_be_pasted(tmp_path, monkeypatch):
+    from nnlab.search.training import Batch
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "__iter__", interrupted)
+        code, said = said_by("sweep", *FEW)
+    assert code == 130
+    line = shlex.split(said.splitlines()[-1].partition("to go on: ")[2])
+    assert said_by(*line[1:])[0] == 0
