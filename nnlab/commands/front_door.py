@@ -9,6 +9,7 @@ those of `-m` (without it they run one after another). Wrong input is one senten
 """
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -50,6 +51,7 @@ def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable,
             cells = composing.cells(config_name, args)
         with advice(config_name):
             prepared = [prepare(cell.settings) for cell in cells]
+        imported()
         if args.multirun and together and len(cells) > 1:
             return together(_all_ready(cells, prepared))
         return _execute(cells, prepared, execute, args.multirun)
@@ -97,6 +99,12 @@ def complete(config_name: str, line: str, argv: list[str]) -> int:
                 return _let_hydra_answer(config_name, asked)
     except Exception:
         return 1
+
+
+def imported() -> None:
+    """Everything that a command needs is there: look for garbage from now on, and not among what stays."""
+    gc.freeze()
+    gc.enable()
 
 
 def seconds_of_process() -> float:
