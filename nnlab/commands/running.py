@@ -46,8 +46,8 @@ def space_lines(sweep) -> list[str]:
 class Running:
     """A sweep under way: its folder, who writes and shows, the winner, the report."""
 
-    def __init__(self, sweep, asked, args: Namespace, artist):
-        self.sweep, self.asked, self.args, self.artist = sweep, asked, args, artist
+    def __init__(self, sweep, asked, args: Namespace, artist, plan):
+        self.sweep, self.asked, self.args, self.artist, self.plan = sweep, asked, args, artist, plan
         self.command = asked.variants.cell.command
 
     def run(self) -> int:
@@ -91,7 +91,8 @@ class Running:
         with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
             told, lines = len(sweep.trials), [sweep_title(sweep), *space_lines(sweep)]
             lines += [f"  {told} trials are there already"] if self.asked.resumed else []
-            lines += plan_lines(sweep.plan()) if told < sweep.count else []
+            if told < sweep.count:
+                lines += plan_lines(sweep.plan() if told else self.plan)
             self.console.start(lines)
             hopeless = ""
             try:

@@ -53,7 +53,7 @@ def act(args: Namespace) -> int:
         front_door.imported()
         from nnlab.commands.running import Running
 
-        running = Running(sweep, asked, args, artist)
+        running = Running(sweep, asked, args, artist, plan)
         if not settings["plan"]:
             return running.run()
         return show_plan(sweep, running.plan_of_rest() if asked.resumed else plan)
