@@ -118,7 +118,8 @@ def _is_plain_word(text: str) -> bool:
     from hydra.errors import HydraException
 
     try:
-        read = OverridesParser.create().parse_override(f"key={text}")
-        return text != "" and not read.is_sweep_override() and read.value() == text
+        parser = OverridesParser.create()
+        alone, listed = (parser.parse_override(f"key={words}") for words in (text, f"[{text}]"))
+        return text != "" and alone.value() == text and listed.value() == [text]
     except HydraException:
         return False

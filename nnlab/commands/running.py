@@ -62,6 +62,8 @@ class Running:
             except KeyboardInterrupt:
                 print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
                 return 130
+            except BrokenPipeError:  # the reader, e.g. `| head`, has gone
+                raise
             except OSError as e:  # a full disk, say
                 print(f"nnlab sweep: {e}; every told trial is kept; to go on: {again}", file=sys.stderr)
                 return 1
@@ -210,7 +212,8 @@ class Running:
     def _write_end(self, importances: dict, test: dict, again: str, hopeless: str) -> None:
         seconds, counts = self.sweep.seconds, self.console.counts()
         winner = self.winners[0] if self.winners else None
-        ended = "the space has no further trial" if self.sweep.exhausted else "complete"
+        used_up = self.sweep.count < self.sweep.wanted
+        ended = "the space has no further trial" if used_up else "complete"
         self.folder.about(
             self.about
             | {

@@ -83,8 +83,18 @@ class Sweep:
         self.first = candidates[0]
         self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
         self.size = s.batch if s.batch != "auto" else self._size()
-        self.count = s.trials if s.trials != "auto" else self._trials()
+        self.limit = self._limit()
+        usual = self.limit if isinstance(s.sampler, Grid) else TRIALS
+        self.wanted = usual if s.trials == "auto" else s.trials
+        self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
         self.exhausted = False  # whether the space has no further trial
+
+    def _limit(self) -> int | None:
+        """How many trials there can be; None: no end."""
+        sampler = self.search.sampler
+        if isinstance(sampler, Grid):
+            return self.space.count(sampler.points)
+        return self.space.count() if self.search.distinct else None
 
     def go_on_from(self, ledger: Ledger) -> None:
         """Write to this ledger; every trial that it has counts as told."""
@@ -216,11 +226,6 @@ class Sweep:
         size = sum(p.size for p in e.graph(self.library.datasets[e.data]).parameters.values())
         work = rows * size * len(folds[0].train) * e.epochs
         return int(max(16, min(LARGEST // rows, WORK // work)))
-
-    def _trials(self) -> int:
-        """All cells of a grid, else 64."""
-        sampler = self.search.sampler
-        return self.space.count(sampler.points) if isinstance(sampler, Grid) else TRIALS
 
 
 class Hopeless(Exception):
