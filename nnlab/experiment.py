@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from nnlab.autodiff.graph import Graph
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
-from nnlab.errors import UserError, nearest
-from nnlab.fields import Part, control, make, static, statics
+from nnlab.errors import UserError
+from nnlab.fields import Part, compose, control, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model
@@ -67,12 +67,7 @@ class Experiment(Part):
     @staticmethod
     def from_config(config: dict) -> Experiment:
         """The experiment that a plain nested dict describes; raises `UserError` where it is wrong."""
-        known = [f.name for f in fields(Experiment)]
-        for key in config:
-            if key not in known:
-                raise UserError(f"unknown key '{key}'{nearest(key, known)}")
-        parts = {group: make(GROUPS[group], config[group], group) for group in GROUPS if group in config}
-        return Experiment(**{**config, **parts})
+        return compose(Experiment, GROUPS, config)
 
     def loss_for(self, dataset: Dataset):
         """The loss: as named, else the model's, else what fits the data and the model's output map.

@@ -191,6 +191,18 @@ def make(classes: dict[str, type] | type, mapping, group: str):
     return classes(**mapping)
 
 
+def compose(cls: type, groups: dict, config: dict):
+    """The `cls` that a plain nested dict describes, of which some keys are parts: `groups` has their classes.
+
+    Raises `UserError` where it is wrong.
+    """
+    known = [f.name for f in fields(cls)]
+    for key in config:
+        if key not in known:
+            raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+    return cls(**{**config, **{g: make(groups[g], config[g], g) for g in groups if g in config}})
+
+
 def kind(f) -> str:
     """column, control or static; or part, for a field that is itself a part."""
     return f.metadata.get("kind", "part")

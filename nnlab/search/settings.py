@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
-from nnlab.errors import UserError, nearest
-from nnlab.fields import Part, make, static
+from nnlab.errors import UserError
+from nnlab.fields import Part, compose, static
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 
@@ -72,9 +72,4 @@ class Search(Part):
     @staticmethod
     def from_config(config: dict) -> Search:
         """The search that a plain nested dict describes; raises `UserError` where it is wrong."""
-        known = [f.name for f in fields(Search)]
-        for key in config:
-            if key not in known:
-                raise UserError(f"unknown key '{key}'{nearest(key, known)}")
-        parts = {group: make(GROUPS[group], config[group], group) for group in GROUPS if group in config}
-        return Search(**{**config, **parts})
+        return compose(Search, GROUPS, config)
