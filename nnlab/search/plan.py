@@ -17,6 +17,7 @@ from nnlab.search.training import Batch
 from nnlab.stacks import memory, parameters
 
 CALLS = 30  # of torch in a step
+GATHER = 4e-9  # seconds for one input of an example
 EPOCH, BATCH = 2e-3, 0.1  # seconds: of a stack's epoch beside its steps, of a batch beside its epochs
 
 
@@ -75,7 +76,9 @@ def _seconds(rows: list[Row], datasets) -> float:
     row, speed = rows[0], _speed()
     operations = len(rows) * parameters(row, datasets) * (6 * row.batch + 30)
     step = CALLS * speed["call"] + operations / speed["operations"]
-    return (step * row.steps + EPOCH) * max(r.experiment.epochs for r in rows)
+    orders = len({(r.seed, r.fold.key) for r in rows})  # rows that share one share its gathering
+    gathering = GATHER * orders * len(row.fold.train) * datasets[row.experiment.data].sizes[0]
+    return (step * row.steps + gathering + EPOCH) * max(r.experiment.epochs for r in rows)
 
 
 def _kept(batch: Batch) -> float:
