@@ -192,7 +192,7 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
     """For a linear network it is exact: the mean output over masks tends to that of mean weights."""
     e = replace(BASE, model=MLP(hidden=(9,), activation="identity"), regularizer=Regularizer(**{name: 0.4}))
     run = nnlab.fit(e)
-    examples = nnlab.fitting.Examples(e.data, run.datasets[e.data], torch.empty(0, dtype=torch.float64))
+    examples = run.library.examples(run.rows[0])
     population = nnlab.population.Population.create(run.rows, e.graph(run.datasets[e.data]), examples.like)
     trainer = Trainer(e.graph(run.datasets[e.data]), population, examples, 1)
     without = Trainer(e.graph(run.datasets[e.data]), with_regularizer(population, Regularizer()), examples, 1)
