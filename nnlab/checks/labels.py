@@ -5,8 +5,9 @@ standardised inputs; not the job's, which may be what is wrong) learns four and 
 tried with a small and a large L2 penalty, since without one many wrong labels are learnt by heart; the one
 that predicts better counts. Where its answer differs from the label with more confidence than it usually has
 in that class, the label is suspected (confident learning: Northcutt, Jiang and Chuang 2021). Where the
-predictions are no better than always answering the most frequent class, or the targets' mean, labels and
-inputs have nothing to do with each other: shuffled, perhaps.
+predictions do not go up and down with the targets, labels and inputs have nothing to do with each other:
+shuffled, perhaps. That is asked of probabilities, not of answers: where one class in ten is rare, the likeliest
+class may always be the frequent one, and the probabilities still know a good deal.
 """
 
 from __future__ import annotations
@@ -33,30 +34,30 @@ from nnlab.streams import stream
 
 EXAMPLES, FOLDS, STEPS, BATCH = 2000, 5, 600, 32
 PENALTIES = (1e-3, 1e-1)
-NOISE = 0.1  # suspected labels; hard but clean data sets have up to about half of that
-SURE = 2.33  # standard errors: a chance of 1% to be called unrelated, or related, by luck
+NOISE = 0.1  # of the labels; a clean task has more only if it is too hard to be learnt from its examples
+SURE = 2.33  # standard errors: luck gets there once in a hundred
+HONEST = 0.2  # a correlation that a task worth training may stay below: if chance reaches it, none can tell
 
 
 def suspected(subject: Subject) -> tuple[np.ndarray, list[Finding]]:
     """The numbers of suspected examples, and what there is to say."""
+    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
     with computing():
-        sample, rows = folds(subject)
+        sample, rows = folds(subject, chosen)
         tries = [predictions(sample, _with_penalty(rows, l2)) for l2 in PENALTIES]
     z, t = min(tries, key=lambda outputs_and_targets: _loss(sample, *outputs_and_targets))
-    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
-    if not subject.dataset.classes:
-        return np.array([], int), [_regression(z, t)]
-    said, label = z.argmax(0), t.argmax(0)
-    finding = _related(said == label, np.bincount(label))
-    if finding:
-        return np.array([], int), [finding]
-    doubted = confident_disagreement(np.exp(z - np.logaddexp.reduce(z, axis=0)), label)
+    classes = bool(subject.dataset.classes)
+    p = np.exp(z - np.logaddexp.reduce(z, axis=0)) if classes else z
+    r, by_chance = correlation(p, t)
+    related = _related(r, SURE * by_chance, len(chosen), "labels" if classes else "targets")
+    if related.status != "pass" or not classes:
+        return np.array([], int), [related]
+    doubted = confident_disagreement(p, t.argmax(0))
     return chosen[doubted], [_noise(doubted)]
 
 
-def folds(subject: Subject) -> tuple[Sample, list[Row]]:
-    """A row for each fold, all on one sample of the training examples."""
-    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
+def folds(subject: Subject, chosen: np.ndarray) -> tuple[Sample, list[Row]]:
+    """A row for each fold, all on the chosen training examples."""
     dataset, everything = subject.dataset.select(chosen), np.arange(len(chosen))
     if dataset.noisy is not None:
         dataset = replace(dataset, y=dataset.noisy, noisy=None)
@@ -116,36 +117,42 @@ def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
     return (said != label) & (p.max(0) >= usual[said])
 
 
-def _related(right: np.ndarray, counts: np.ndarray) -> Finding | None:
-    """A failure if the predictions are no better than the most frequent class."""
-    n, most = len(right), counts.max() / counts.sum()
-    accuracy = float(right.mean())
-    needed = most + SURE * np.sqrt(most * (1 - most) / n)
-    if accuracy >= min(needed, 1.0):
-        return None
-    said = f"{accuracy:.0%} of unseen labels are predicted (limit {needed:.0%})"
-    found = f"{said}, no more than chance's {most:.0%}"
-    advice = "labels and inputs seem unrelated: shuffled, or joined by the wrong key?"
-    return Finding("fail", accuracy, float(needed), found, advice, "labels_unrelated")
+def correlation(p: np.ndarray, t: np.ndarray) -> tuple[float, float]:
+    """r between predictions and targets, (m, N) each, and its standard deviation if they are unrelated.
+
+    Over all outputs, each less its mean: r = tr(p t') / sqrt(tr(p p') tr(t t')). If the N targets are shuffled,
+    its variance is tr(p p' t t') / (tr(p p') tr(t t') (N - 1)): 1 / (N - 1) for one output or two classes,
+    less for more, which are so many independent looks.
+    """
+    p, t = (v - v.mean(1, keepdims=True) for v in (p, t))
+    pp, tt = p @ p.T, t @ t.T
+    scale = np.trace(pp) * np.trace(tt)
+    if not scale > 0:
+        return 0.0, (p.shape[1] - 1) ** -0.5
+    r, variance = (p * t).sum() / np.sqrt(scale), (pp * tt).sum() / scale / (p.shape[1] - 1)
+    return float(r), float(np.sqrt(variance))
 
 
-def _regression(z: np.ndarray, t: np.ndarray) -> Finding:
-    total = ((t - t.mean(1, keepdims=True)) ** 2).sum()
-    r = float(np.corrcoef(z.ravel(), t.ravel())[0, 1]) if total > 0 and z.std() > 0 else 0.0
-    needed = SURE / np.sqrt(z.size)
+def _related(r: float, needed: float, examples: int, what: str) -> Finding:
+    """Whether the predictions know anything of the targets; where there are too few examples, no one can say."""
+    found = f"correlation {r:.2g} of unseen {what} (limit {needed:.2g})"
     if r >= needed:
-        return Finding("pass", r, needed, f"correlation {r:.2g} of unseen targets (limit {needed:.2g})")
-    found = f"correlation {r:.2g} of unseen targets (limit {needed:.2g}), no better than chance"
-    advice = "targets and inputs seem unrelated: shuffled, or joined by the wrong key?"
-    return Finding("fail", r, float(needed), found, advice, "labels_unrelated")
+        return Finding("pass", r, needed, found)
+    if needed > HONEST:
+        return Finding("pass", r, needed, f"{examples} examples: too few to tell whether the {what} are right")
+    advice = f"{what} and inputs seem unrelated: shuffled, or joined by the wrong key?"
+    return Finding("fail", r, needed, f"{found}, no better than chance", advice, "labels_unrelated")
 
 
 def _noise(doubted: np.ndarray) -> Finding:
-    share = float(doubted.mean())
+    """A warning if the share is above the limit by more than luck; few examples leave much to luck."""
+    share, needed = float(doubted.mean()), NOISE + SURE * np.sqrt(NOISE * (1 - NOISE) / len(doubted))
+    if share < needed or needed > 2 * NOISE:
+        told = f"{share:.1%} doubtful labels (limit {NOISE:.0%})"
+        return Finding("pass", share, NOISE, told if needed <= 2 * NOISE else "too few to doubt any label")
     found = (
-        f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%})"
+        f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%}): "
+        "wrong, or too hard for the examples looked at"
     )
-    if share < NOISE:
-        return Finding("pass", share, NOISE, f"{share:.1%} doubtful labels (limit {NOISE:.0%})")
     advice = "look at the examples listed in check.json; label_smoothing or more data if they are right"
     return Finding("warn", share, NOISE, found, advice, "label_noise")
