@@ -144,6 +144,23 @@ def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():
     assert "init.mean=0.01" in advice(0.9, 0.9, bounded=False)[2]
 
 
+@pytest.mark.parametrize("changes, cause", [
+    (dict(model=nnlab.MLP(hidden=(64,) * 30, activation="sigmoid")), "vanishing"),  # squares are 0 in float32
+    (dict(model=nnlab.MLP(hidden=(64,) * 90, activation="sigmoid")), "vanishing"),  # and so are the gradients
+    (dict(model=nnlab.MLP(activation="sigmoid"), init=nnlab.Normal(bias=5.0)), "saturated"),  # every unit is
+    (dict(init=nnlab.Auto(bias=-30.0)), "dead"),
+], ids=str)  # fmt: skip
+def test_what_stops_the_gradient_altogether(changes, cause):
+    verdict = saturation.check(Subject(job("wine", **changes), SMALL))
+    assert verdict.status == "fail" and verdict.causes[0] == cause
+
+
+def test_in_training_half_of_the_tanh_units_may_be_saturated():
+    looks = [{"activations": {"tanh1": {"stuck": s, "bounded": True}}} for s in (0.1, 0.5)]
+    assert saturation.stuck({"at the start": looks[0], "later": looks[1]})[0].status == "pass"
+    assert saturation.stuck({"at the start": looks[1]})[0].status == "warn"
+
+
 # ---- the small subset
 
 
