@@ -73,6 +73,12 @@ class Subject:
         """The experiment as it would be trained on the first fold."""
         return Row(self.experiment, self.experiment.seed, self.fold)
 
+    @property
+    def idle(self) -> bool:
+        """Is there nothing to learn, since all training examples have the same target?"""
+        t = self.dataset.y[self.fold.train]
+        return bool((t == t[0]).all())
+
     def sample(self, count: int, **changes) -> Sample:
         """`count` training examples, in equal shares of the classes, and at most as many to validate."""
         train = self.some(self.fold.train, count, "train")
