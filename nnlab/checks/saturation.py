@@ -35,7 +35,8 @@ def check(subject: Subject) -> Verdict:
     """What flows through the layers, at the start and after some steps."""
     with computing():
         sample = subject.sample(EXAMPLES)
-        trainer = sample.trainer(sample.rows(subject.budget.seeds))
+        seeds = subject.seeds(STEPS * min(subject.row.batch, EXAMPLES))
+        trainer = sample.trainer(sample.rows(seeds))
         probe = Probe(sample, trainer)
         before = probe.look()
         ratios = probe.train(STEPS)
