@@ -143,7 +143,7 @@ HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first=1.6, last=0.01, error=0.0
     (dict(rows=1, diverged=1), "the row diverged; find out why: nnlab check only=rates a=1"),
     (dict(last=1.6, error=0.88),
      "the training loss did not fall; find out why: nnlab check only=[start,subset] a=1"),
-    (dict(first=0.3, last=0.3, error=0.1, chance=0.11, val_loss=0.31, chance_loss=0.35), None),  # a rare class
+    (dict(first=0.3, last=0.3, error=0.1, chance=0.11, val_loss=0.31, chance_loss=0.35), None),  # rare
     (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.31, chance_loss=0.35), None),
     (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.35, chance_loss=0.35),  # the error is lucky
      "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
@@ -162,9 +162,20 @@ def test_an_outcome_is_read_from_the_records():
     for epoch, loss, error, rows, improved, ended in (
         (1, [3.0, 2.0, np.nan], [0.8, 0.1, 0.9], [0, 1, 2], [True, True, False], {2: "diverged"}),
         (2, [1.0, 1.0], [0.2, 0.4], [0, 1], [True, True], {1: "stopped"}),
-        (3, [0.5], [0.1], [0], [False], {0: "finished"}),  # neither this 0.1 nor that above is the best epoch's
+        (
+            3,
+            [0.5],
+            [0.1],
+            [0],
+            [False],
+            {0: "finished"},
+        ),  # neither this 0.1 nor that above is the best epoch's
     ):
-        metrics = {"train_loss": np.array(loss), "val_error": np.array(error), "val_loss": 2 * np.array(error)}
+        metrics = {
+            "train_loss": np.array(loss),
+            "val_error": np.array(error),
+            "val_loss": 2 * np.array(error),
+        }
         course.record(Record(epoch, np.array(rows), metrics, np.array(improved), ended))
     assert course.outcome(Chance(0.9, 0.1, 2.3)) == Outcome(
         3, 1, 3, first=2.5, last=0.75, error=pytest.approx(0.3), chance=0.9, doubt=0.1,
@@ -210,7 +221,8 @@ def test_the_error_of_chance():
     (["data=diabetes", "epochs=5"], None),
     (["optimizer=sgd", "optimizer.lr=1e6", "epochs=5"],
      "the row diverged; find out why: nnlab check only=rates optimizer=sgd optimizer.lr=1e6 epochs=5"),
-    (["init=zeros", "optimizer.lr=1e-6", "epochs=5"], "nnlab check only=[start,subset] init=zeros optimizer.lr=1e-6"),
+    (["init=zeros", "optimizer.lr=1e-6", "epochs=5"],
+     "nnlab check only=[start,subset] init=zeros optimizer.lr=1e-6"),
     (["data=noise", "epochs=30"], "no better than chance; find out why: nnlab check only=data data=noise"),
     (["-m", "data=iris", "optimizer=sgd", "optimizer.lr=1e9,1e-9", "epochs=3"],
      "2 of 2 runs went badly, the worst: the row diverged; find out why: nnlab check only=rates data=iris"),

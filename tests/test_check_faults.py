@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from check_cases import Changed, Nosy, faults
-from check_jobs import Between, combinations, job
+from check_jobs import HASTY, Between, Drawn, combinations, drawn, job
 from networks import one_thread  # noqa: F401
 
 import nnlab
@@ -44,6 +44,12 @@ HEALTHY = [c for c in TABLE if c.mark == "+"][::12]
 def test_a_healthy_job_passes(combination):
     verdicts = list(climb(Subject(combination.experiment("wine", seed=5), SMALL), list(RUNGS)))
     assert [v.rung for v in verdicts] == list(RUNGS)
+    assert {v.status for v in verdicts} == {"pass"}, [v.worst.found for v in verdicts if v.status != "pass"]
+
+
+@pytest.mark.parametrize("kind", HASTY)
+def test_a_healthy_job_on_a_table_that_looks_faulty_passes(kind):
+    verdicts = list(climb(Subject(drawn(kind, "relu", seed=5), SMALL), list(RUNGS)))
     assert {v.status for v in verdicts} == {"pass"}, [v.worst.found for v in verdicts if v.status != "pass"]
 
 
@@ -218,6 +224,36 @@ def test_the_causes_are_told_apart():
     )
 
 
+def test_the_gradient_is_blamed_only_for_what_stays_finite():
+    def cause(curve):
+        loss = np.tile(curve, (5, 1))
+        return subset.judge(
+            Learning(loss, np.ones((5, 4)), np.array(subset.FACTORS), 1.0, 50, True), None
+        ).cause
+
+    assert cause([1.0, 1.1, 1.2, 1.3]) == "gradient"
+    assert cause([1.0, np.nan, np.nan, np.nan]) == "lr_high"
+
+
+def test_an_error_that_bounces():
+    bouncing = nnlab.Experiment(data=nnlab.Diabetes(), optimizer=nnlab.Adam(lr=0.3))  # docs/lecture.md has it
+    found = subset.check(Subject(bouncing)).worst
+    assert found.cause == "lr_high" and "it bounces" in found.found
+
+
+def test_what_is_too_large_from_the_start_comes_first():
+    """Before the rates, of which a smaller and a larger one may both seem to help."""
+    raw = nnlab.BreastCancer(normalization="none")
+    assert subset.check(Subject(nnlab.Experiment(data=raw))).causes == ["scales"]
+
+
+def test_nothing_is_asked_of_a_job_with_a_single_target():
+    subject = Subject(job("diabetes", data=Changed(of=nnlab.Diabetes(), single=True)))
+    found = {v.rung: v for v in climb(subject, ["start", "subset", "rates", "data"])}
+    assert [found[rung].status for rung in found] == ["pass", "pass", "pass", "fail"]
+    assert found["data"].causes == ["constant_target"] and "nothing to learn" in found["rates"].worst.found
+
+
 def test_it_stops_when_it_is_learnt():
     verdict = subset.check(Subject(job("digits"), SMALL))
     assert verdict.status == "pass" and verdict.details["loss"].shape[1] < 20
@@ -273,6 +309,13 @@ def test_when_no_rate_learns():
     assert (finding.status, finding.cause) == ("fail", "nothing_learnt")
     rising = rates.judge(table([2.5, 2.6, 2.7, 3, 4, 5, 6, 7, 8, 9, 9]), LR[5], 1)
     assert rising.cause == "nothing_learnt"
+    assert "another rung" not in finding.advice and "only=[" in finding.advice
+
+
+def test_a_usual_regulariser_is_not_suspected():
+    for usual in (dict(l2=1e-3), dict(dropout=0.5), dict(l1=1e-3), dict(max_norm=1.0)):
+        e = job("wine", regularizer=nnlab.Regularizer(**usual))
+        assert rates.check(Subject(e, SMALL)).status == "pass", usual
 
 
 def test_the_rates_are_sorted_and_have_the_jobs_own():
@@ -288,6 +331,23 @@ def test_a_large_network_gets_fewer_rows_and_steps():
     count, seeds, steps = rates.scale(large)
     size = large.graph.layout()[2] * 64
     assert count >= 16 and seeds == 1 and steps >= 50 and size * count * seeds * steps < 64 * 3 * 200 * size
+
+
+def test_a_large_batch_is_counted_and_cut_last():
+    def work(e):
+        subject = Subject(e)
+        updates = int(np.prod(rates.scale(subject)))
+        return rates.batch_for(subject, updates), updates * rates.batch_for(subject, updates)
+
+    assert work(job("digits"))[0] == 64
+    large, small = (job("digits", batch_size=b, model=nnlab.MLP(hidden=(400, 400))) for b in (1024, 64))
+    assert work(large)[0] < 1024 and work(large)[1] <= 2 * work(small)[1]
+    assert rates.batch_for(Subject(job("digits", batch_size="full")), 1) == 64
+
+
+def test_large_networks_get_fewer_seeds():
+    assert Subject(job("digits")).seeds(6400) == 10
+    assert Subject(job("digits", model=nnlab.MLP(hidden=(1000, 1000)))).seeds(6400) == 2
 
 
 # ---- data
@@ -316,6 +376,36 @@ def test_the_suspected_labels_are_those_that_were_changed():
     there = np.intersect1d(changed, subject.fold.train)
     assert len(np.intersect1d(numbers, there)) > 0.6 * len(there)
     assert len(np.intersect1d(numbers, there)) > 0.5 * len(numbers)
+
+
+def test_the_correlation_and_its_deviation_by_chance():
+    random = np.random.default_rng(0)
+    t = np.eye(4)[random.integers(4, size=300)].T
+    p = random.random((4, 300)) * np.array([[1], [2], [0.5], [1]])
+    r, deviation = labels.correlation(p, t)
+    assert r == pytest.approx(
+        np.corrcoef((p - p.mean(1)[:, None]).ravel(), (t - t.mean(1)[:, None]).ravel())[0, 1]
+    )
+    shuffled = [labels.correlation(p, t[:, random.permutation(300)])[0] for _ in range(2000)]
+    assert deviation == pytest.approx(np.std(shuffled), rel=0.06) and abs(np.mean(shuffled)) < 0.1 * deviation
+    two, answers = np.eye(2)[random.integers(2, size=300)].T, np.array([p[0], 1 - p[0]])
+    for outputs, targets in ((p[:1], t[:1]), (answers, two)):
+        assert labels.correlation(outputs, targets)[1] == pytest.approx(299**-0.5)
+    assert labels.correlation(np.ones((1, 50)), t[:1, :50]) == (0.0, 49**-0.5)
+
+
+@pytest.mark.parametrize("limit", [20, 50])
+def test_few_examples_are_no_fault(limit):
+    assert data.check(Subject(job("digits", data=nnlab.Digits(limit=limit)))).status == "pass"
+
+
+def test_discrete_data_with_copies_in_the_test_set():
+    """What repeats by nature is no alarm, copies beyond that are."""
+    e = job("diabetes", data=Drawn(kind="discrete"))
+    assert "repeated, of few different values" in data.check(Subject(e)).worst.found
+    assert data.check(Subject(job("diabetes", data=Changed(of=e.data, copied=1.0)))).causes == [
+        "test_in_training"
+    ]
 
 
 def test_scales_matter_only_where_nothing_normalises():

@@ -16,7 +16,9 @@ class Chance:
 
     error: float  # of always answering the most frequent class, or the targets' mean
     doubt: float = 0.0  # how far below luck may get: SURE standard errors of a share; 0 in regression
-    loss: float = math.nan  # of the classes' frequencies; not known in regression, where the error says it all
+    loss: float = (
+        math.nan
+    )  # of the classes' frequencies; not known in regression, where the error says it all
 
 
 def of(dataset, folds, loss) -> Chance:

@@ -109,7 +109,7 @@ def _twins(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[F
 
 
 def scales(subject: Subject) -> list[Finding]:
-    """Of the numbers that the network sees if nothing normalises them: inputs, and targets that are no classes."""
+    """Of what the network sees if nothing normalises it: inputs, and targets that are no classes."""
     data, found = subject.experiment.data, []
     x, advice = _columns(subject), "data.normalization=standard"
     if data.normalization == "none":
@@ -139,7 +139,8 @@ def _uneven(subject: Subject, x: np.ndarray, advice: str) -> list[Finding]:
     uneven, largest = sizes.max() / float(np.median(sizes[sizes > 0])), int(sizes.argmax())
     if uneven < UNEVEN:
         return []
-    found = f"{_names(subject, [largest])} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
+    name = _names(subject, [largest])
+    found = f"{name} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
     return [Finding("warn", uneven, UNEVEN, found, advice, "scales")]
 
 
@@ -163,8 +164,8 @@ def _shared(subject: Subject) -> list[Finding]:
     """Test examples that a training or validation example repeats, target and all.
 
     Where values are few, examples repeat each other by nature, in training as often as across: so it is
-    compared with the share of the training examples that have a twin among the others, and that with the share
-    after every column is shuffled by itself, which repeats no example but by chance.
+    compared with the share of the training examples that have a twin among the others, and that with the
+    share after every column is shuffled by itself, which repeats no example but by chance.
     """
     fold = subject.fold
     keys = _keys(subject.dataset.x, subject.dataset.y)
@@ -178,7 +179,9 @@ def _shared(subject: Subject) -> list[Finding]:
     if share <= usual + SURE * np.sqrt(usual * (1 - usual) / len(test)):
         if _repeated(_keys(*_shuffled(subject))) > 0.5 * usual:
             return [Finding("pass", share, SHARED_WARN, f"{usual:.0%} repeated, of few different values")]
-        found = f"{found}, as {usual:.0%} of the others repeat each other: repeated rows, or few different values"
+        found = (
+            f"{found}, as {usual:.0%} of the others repeat each other: repeated rows, or few different values"
+        )
         advice = "if rows were copied, take the copies out before splitting, or the test set flatters"
         return [Finding("warn", share, SHARED_WARN, found, advice, "test_in_training")]
     advice = "take the duplicates out before splitting, or the test set flatters"

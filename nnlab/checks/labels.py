@@ -6,8 +6,8 @@ tried with a small and a large L2 penalty, since without one many wrong labels a
 that predicts better counts. Where its answer differs from the label with more confidence than it usually has
 in that class, the label is suspected (confident learning: Northcutt, Jiang and Chuang 2021). Where the
 predictions do not go up and down with the targets, labels and inputs have nothing to do with each other:
-shuffled, perhaps. That is asked of probabilities, not of answers: where one class in ten is rare, the likeliest
-class may always be the frequent one, and the probabilities still know a good deal.
+shuffled, perhaps. That is asked of probabilities, not of answers: where a class is rare, the answer may
+always be the frequent one, and the probabilities still know a good deal.
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
 def correlation(p: np.ndarray, t: np.ndarray) -> tuple[float, float]:
     """r between predictions and targets, (m, N) each, and its standard deviation if they are unrelated.
 
-    Over all outputs, each less its mean: r = tr(p t') / sqrt(tr(p p') tr(t t')). If the N targets are shuffled,
-    its variance is tr(p p' t t') / (tr(p p') tr(t t') (N - 1)): 1 / (N - 1) for one output or two classes,
-    less for more, which are so many independent looks.
+    Over all outputs, each less its mean: r = tr(p t') / sqrt(tr(p p') tr(t t')). If the N targets are
+    shuffled, its variance is tr(p p' t t') / (tr(p p') tr(t t') (N - 1)): 1 / (N - 1) for one output or two
+    classes, less for more, which are so many independent looks.
     """
     p, t = (v - v.mean(1, keepdims=True) for v in (p, t))
     pp, tt = p @ p.T, t @ t.T
@@ -134,12 +134,14 @@ def correlation(p: np.ndarray, t: np.ndarray) -> tuple[float, float]:
 
 
 def _related(r: float, needed: float, examples: int, what: str) -> Finding:
-    """Whether the predictions know anything of the targets; where there are too few examples, no one can say."""
+    """Whether the predictions know anything of the targets; of few examples no one can say."""
     found = f"correlation {r:.2g} of unseen {what} (limit {needed:.2g})"
     if r >= needed:
         return Finding("pass", r, needed, found)
     if needed > HONEST:
-        return Finding("pass", r, needed, f"{examples} examples: too few to tell whether the {what} are right")
+        return Finding(
+            "pass", r, needed, f"{examples} examples: too few to tell whether the {what} are right"
+        )
     advice = f"{what} and inputs seem unrelated: shuffled, or joined by the wrong key?"
     return Finding("fail", r, needed, f"{found}, no better than chance", advice, "labels_unrelated")
 

@@ -11,7 +11,7 @@ that diverges or ends above chance, with any seed, is the edge. Below it, the ra
 above 1/2 work. A job of more steps than this test may have a lower rate: in n times the steps it goes about
 as far as n times the rate goes here.
 
-Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be what forbids.
+Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be the cause.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WORKS, LITTLE = 0.5, 0.1  # of the best rate's fall
 MARGIN, WELL = 3.0, 0.9  # so near the edge, a rate should at least do as well: the edge moves in training
 OVER = 1.05  # of chance's loss: a rate that ends above is over the edge
 NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the best falls by less
-HELD = 0.2  # the same: below it a regulariser is suspected, and guilty if without it the fall is
+HELD = 0.25  # the same: below it a regulariser is suspected, and guilty if without it the fall is
 FREED = 2.0  # times as deep
 BATCH = 64  # of a job of full batches, and the least that the budget leaves
 FEW = 4  # every fourth rate is tried without the regulariser
@@ -93,7 +93,7 @@ def batch_of(subject: Subject) -> int:
 
 
 def batch_for(subject: Subject, updates: int) -> int:
-    """The batch that the budget allows for so many updates: the last thing to give, as the edge moves with it."""
+    """The batch that the budget allows for so many updates. The last to give: the edge moves with it."""
     allowed = int(subject.budget.work / (subject.graph.layout()[2] * updates))
     return min(batch_of(subject), max(BATCH, allowed))
 
@@ -104,9 +104,7 @@ def candidates(own: float, count: int) -> np.ndarray:
     return np.sort(np.append(np.geomspace(low, high, count - 1), own))
 
 
-def measured(
-    sample: Sample, grid: np.ndarray, seeds: int, steps: int, by_chance: float
-) -> tuple[Table, int]:
+def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int, by_chance: float) -> tuple[Table, int]:
     """The losses at the start and after the steps, and how many those were."""
     each = sample.rows()[0].steps
     epochs = max(1, round(steps / each))

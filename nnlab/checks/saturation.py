@@ -1,10 +1,10 @@
 """Saturation: what flows through the layers, at the start and after some steps.
 
 A sigmoid or tanh unit is saturated on an example where its derivative is below 5% of the largest one that the
-function has between -5 and 5; a relu unit is dead if that holds for all examples. Through either no gradient passes. Where the gradient at the
-first layer is a small part of that at the last, the first learns that much slower (vanishing; Hochreiter
-1991, Glorot and Bengio 2010); where it is many times as large, a rate that suits one is too much for the
-other (exploding).
+function has between -5 and 5; a relu unit is dead if that holds for all examples. Through either no gradient
+passes. Where the gradient at the first layer is a small part of that at the last, the first learns that much
+slower (vanishing; Hochreiter 1991, Glorot and Bengio 2010); where it is many times as large, a rate that
+suits one is too much for the other (exploding).
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ BOUNDED = (Sigmoid, Tanh, Softsign)
 FLAT = 0.05  # of the largest derivative
 BETWEEN = 5.0  # -5 and 5: where activations have theirs
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
-LATE_WARN, LATE_FAIL = 0.6, 0.7  # of bounded units in training: half of those that decide may be at their ends
+LATE_WARN, LATE_FAIL = (
+    0.6,
+    0.7,
+)  # of bounded units in training: half of those that decide may be at their ends
 VANISH_WARN, VANISH_FAIL = 1e-3, 1e-5  # 1e-3: a layer of sigmoids passes at most 1/4, so five pass that
 RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usual, 1 replaces the weights
 

@@ -203,7 +203,9 @@ def before(subject: Subject) -> dict[str, dict]:
     """What flows through the network before the first step, on the job's own data."""
     with computing():
         sample = subject.sample(saturation.EXAMPLES, regularizer=Regularizer())
-        return saturation.Probe(sample, sample.trainer(sample.rows(subject.seeds(saturation.EXAMPLES)))).look()
+        return saturation.Probe(
+            sample, sample.trainer(sample.rows(subject.seeds(saturation.EXAMPLES)))
+        ).look()
 
 
 def _cause(subject: Subject) -> Finding | None:
