@@ -22,7 +22,7 @@ from nnlab.initializers import INITIALIZERS
 from nnlab.models import MODELS, Model
 from nnlab.streams import stream
 
-HASTY = ("imbalanced", "weak", "discrete", "small", "weak numbers")
+HASTY = ("imbalanced", "weak", "discrete", "small", "hard", "weak numbers")
 TABLE = Path(__file__).with_name("check_table.txt")
 
 
@@ -34,6 +34,7 @@ class Drawn(Data):
     weak        two classes, 70 to 30, on which the inputs have little bearing
     discrete    four columns of four values: most examples are there more than once
     small       40 examples
+    hard        ten classes, the largest of ten sums of 300 inputs: right, but a third is mistaken for another
     weak numbers  a target of which the inputs explain a tenth
     """
 
@@ -47,6 +48,9 @@ class Drawn(Data):
         x = random.standard_normal((n, 8))
         if self.kind == "weak numbers":
             return Dataset(x, (x[:, :1] + 3 * random.standard_normal((n, 1))) / 3)
+        if self.kind == "hard":
+            x = random.standard_normal((4000, 300))
+            return Dataset(x, (x @ random.standard_normal((300, 10))).argmax(1), tuple("0123456789"))
         if self.kind == "discrete":
             x = random.integers(0, 4, (n, 4)).astype(float)
             return Dataset(x, (x.sum(1) + random.standard_normal(n) > 6).astype(int), ("no", "yes"))

@@ -82,3 +82,16 @@ def test_scales_matter_only_where_nothing_normalises():
 def test_a_wide_table_may_have_constant_columns():
     verdict = data.check(Subject(job("digits")))
     assert verdict.status == "pass" and "4 constant columns" in verdict.worst.found
+
+
+def test_hard_labels_are_told_from_wrong_ones():
+    """Those that are wrong are doubted as often when half the examples are learnt; the hard ones more often."""
+    n = 1000
+    doubted = np.arange(n) < 250
+    assert (
+        labels.many(doubted) and not labels.many(np.arange(n) < 110) and not labels.many(np.arange(40) < 20)
+    )
+    wrong, harder = np.roll(doubted, 20), np.arange(n) < 400
+    assert not labels.hard(doubted, wrong) and labels.hard(doubted, harder)
+    assert labels._noise(doubted, wrong).cause == "label_noise"
+    assert labels._noise(doubted, harder).status == "pass"

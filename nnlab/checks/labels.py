@@ -4,7 +4,8 @@ Five folds of the training examples, a row each of one stack: a network of a fix
 standardised inputs; not the job's, which may be what is wrong) learns four and predicts the fifth. It is
 tried with a small and a large L2 penalty, since without one many wrong labels are learnt by heart; the one
 that predicts better counts. Where its answer differs from the label with more confidence than it usually has
-in that class, the label is suspected (confident learning: Northcutt, Jiang and Chuang 2021). Where the
+in that class, the label is suspected (confident learning: Northcutt, Jiang and Chuang 2021). Where many are,
+it is done again on half of the examples: hard labels are doubted less the more are learnt. Where the
 predictions do not go up and down with the targets, labels and inputs have nothing to do with each other:
 shuffled, perhaps. That is asked of probabilities, not of answers: where a class is rare, the answer may
 always be the frequent one, and the probabilities still know a good deal.
@@ -36,24 +37,36 @@ EXAMPLES, FOLDS, STEPS, BATCH = 2000, 5, 600, 32
 PENALTIES = (1e-3, 1e-1)
 NOISE = 0.1  # of the labels; a clean task has more only if it is too hard to be learnt from its examples
 SURE = 2.33  # standard errors: luck gets there once in a hundred
+CLEAR, FEWER = 3.3, 0.9  # standard errors, and of the doubts: noisy labels are also learnt better, but hardly
 HONEST = 0.2  # a correlation that a task worth training may stay below: if chance reaches it, none can tell
 
 
 def suspected(subject: Subject) -> tuple[np.ndarray, list[Finding]]:
     """The numbers of suspected examples, and what there is to say."""
     chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
-    with computing():
-        sample, rows = folds(subject, chosen)
-        tries = [predictions(sample, _with_penalty(rows, l2)) for l2 in PENALTIES]
-    z, t = min(tries, key=lambda outputs_and_targets: _loss(sample, *outputs_and_targets))
+    sample, rows = folds(subject, chosen)
+    p, t = answers(sample, rows)
     classes = bool(subject.dataset.classes)
-    p = np.exp(z - np.logaddexp.reduce(z, axis=0)) if classes else z
     r, by_chance = correlation(p, t)
     related = _related(r, SURE * by_chance, len(chosen), "labels" if classes else "targets")
     if related.status != "pass" or not classes:
         return np.array([], int), [related]
-    doubted = confident_disagreement(p, t.argmax(0))
-    return chosen[doubted], [_noise(doubted)]
+    doubted, on_half = confident_disagreement(p, t.argmax(0)), None
+    if many(doubted):
+        on_half = confident_disagreement(answers(sample, [_on_half(row) for row in rows])[0], t.argmax(0))
+    return chosen[doubted], [_noise(doubted, on_half)]
+
+
+def answers(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (or numbers) and targets (m, N), with the penalty that predicts better."""
+    with computing():
+        tries = [predictions(sample, _with_penalty(rows, l2)) for l2 in PENALTIES]
+    z, t = min(tries, key=lambda outputs_and_targets: _loss(sample, *outputs_and_targets))
+    return np.exp(z - np.logaddexp.reduce(z, axis=0)) if sample.dataset.classes else z, t
+
+
+def _on_half(row: Row) -> Row:
+    return replace(row, fold=replace(row.fold, train=row.fold.train[::2]))
 
 
 def folds(subject: Subject, chosen: np.ndarray) -> tuple[Sample, list[Row]]:
@@ -133,25 +146,42 @@ def correlation(p: np.ndarray, t: np.ndarray) -> tuple[float, float]:
     return float(r), float(np.sqrt(variance))
 
 
-def _related(r: float, needed: float, examples: int, what: str) -> Finding:
+def _related(r: float, least: float, examples: int, what: str) -> Finding:
     """Whether the predictions know anything of the targets; of few examples no one can say."""
-    found = f"correlation {r:.2g} of unseen {what} (limit {needed:.2g})"
-    if r >= needed:
-        return Finding("pass", r, needed, found)
-    if needed > HONEST:
-        return Finding(
-            "pass", r, needed, f"{examples} examples: too few to tell whether the {what} are right"
-        )
+    found = f"correlation {r:.2g} of unseen {what} (limit {least:.2g})"
+    if r >= least:
+        return Finding("pass", r, least, found)
+    if least > HONEST:
+        return Finding("pass", r, least, f"{examples} examples: too few to tell whether the {what} are right")
     advice = f"{what} and inputs seem unrelated: shuffled, or joined by the wrong key?"
-    return Finding("fail", r, needed, f"{found}, no better than chance", advice, "labels_unrelated")
+    return Finding("fail", r, least, f"{found}, no better than chance", advice, "labels_unrelated")
 
 
-def _noise(doubted: np.ndarray) -> Finding:
-    """A warning if the share is above the limit by more than luck; few examples leave much to luck."""
-    share, needed = float(doubted.mean()), NOISE + SURE * np.sqrt(NOISE * (1 - NOISE) / len(doubted))
-    if share < needed or needed > 2 * NOISE:
-        told = f"{share:.1%} doubtful labels (limit {NOISE:.0%})"
-        return Finding("pass", share, NOISE, told if needed <= 2 * NOISE else "too few to doubt any label")
+def needed(n: int) -> float:
+    """The share of n labels from which on doubts are more than luck above the limit."""
+    return NOISE + SURE * float(np.sqrt(NOISE * (1 - NOISE) / n))
+
+
+def many(doubted: np.ndarray) -> bool:
+    """Are so many labels doubted that they may be wrong? Of few examples, luck makes many."""
+    return bool(doubted.mean() >= needed(len(doubted)) and needed(len(doubted)) <= 2 * NOISE)
+
+
+def hard(doubted: np.ndarray, on_half: np.ndarray) -> bool:
+    """Do the doubts become fewer with twice the examples, clearly? What is wrong stays wrong."""
+    gone, new = (on_half & ~doubted).sum(), (doubted & ~on_half).sum()
+    return bool(gone - new > CLEAR * np.sqrt(gone + new) and doubted.mean() < FEWER * on_half.mean())
+
+
+def _noise(doubted: np.ndarray, on_half: np.ndarray | None) -> Finding:
+    """A warning if many labels are doubted; `on_half`: those that are when half the examples are learnt."""
+    share, told = float(doubted.mean()), f"{doubted.mean():.1%} doubtful labels (limit {NOISE:.0%})"
+    if not many(doubted):
+        few = needed(len(doubted)) > 2 * NOISE
+        return Finding("pass", share, NOISE, "too few to doubt any label" if few else told)
+    if hard(doubted, on_half):
+        said = f"{told}, {on_half.mean():.1%} with half the examples: hard to learn rather than wrong"
+        return Finding("pass", share, NOISE, said)
     found = (
         f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%}): "
         "wrong, or too hard for the examples looked at"
