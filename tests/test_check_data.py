@@ -85,7 +85,7 @@ def test_a_wide_table_may_have_constant_columns():
 
 
 def test_hard_labels_are_told_from_wrong_ones():
-    """Those that are wrong are doubted as often when half the examples are learnt; the hard ones more often."""
+    """Wrong ones are doubted as often when half the examples are learnt, hard ones more often."""
     n = 1000
     doubted = np.arange(n) < 250
     assert (
