@@ -20,7 +20,8 @@ EVERY = ("start", "subset", "saturation", "rates", "data")
 
 
 def faults(seed: int = 0) -> list[Fault]:
-    return [*of_gradients(seed), *of_starts(seed), *of_rates(seed), *of_data(seed), *of_bits(seed)]
+    others = (of_starts, of_rates, of_regularizers, of_data, of_bits)
+    return [*of_gradients(seed), *(fault for faults_of in others for fault in faults_of(seed))]
 
 
 # -- initialisation, depth, scale
@@ -61,6 +62,9 @@ RATES = (  # optimiser, rates that are too small, rates that are too large: by f
     (nnlab.Adam, (1e-8, 1e-6), (1e1, 1.0)),
     (nnlab.RMSProp, (1e-8, 1e-6), (1e1, 1.0)),
 )
+EXTREME = (
+    (nnlab.SGD(lr=1e9), "lr_high"), (nnlab.SGD(lr=1e6), "lr_high"), (nnlab.Adam(lr=1e-9), "lr_low"),
+)  # fmt: skip
 
 
 def of_rates(seed: int) -> list[Fault]:
@@ -71,6 +75,19 @@ def of_rates(seed: int) -> list[Fault]:
                 e = job(data, optimizer=optimizer(lr=lr), seed=seed)
                 name = f"{cause}: {data} {optimizer.name} {lr:g}"
                 found.append(Fault(name, e, (cause,), ("subset", "saturation", "rates")))
+        for optimizer, cause in EXTREME:  # by the subset alone, which must not blame the gradient
+            name = f"{cause}: {data} {optimizer.name} {optimizer.lr:g}"
+            found.append(Fault(name, job(data, optimizer=optimizer, seed=seed), (cause,), ("subset",)))
+    return found
+
+
+def of_regularizers(seed: int) -> list[Fault]:
+    found = []
+    for data in ("digits", "wine", "breast_cancer", "diabetes"):
+        for strong in (dict(l2=10.0), dict(l1=1.0), dict(max_norm=0.01)):
+            e = job(data, regularizer=nnlab.Regularizer(**strong), seed=seed)
+            (said,) = (f"{name}={value:g}" for name, value in strong.items())
+            found.append(Fault(f"regularizer: {data} {said}", e, ("regularizer",), ("rates",)))
     return found
 
 
@@ -88,6 +105,8 @@ class Changed(Data):
     rare: int = static(0)  # the first class is left with so many examples
     constant: int = static(0)  # so many columns of one value are added
     repeated: int = static(0)  # and so many that are others, scaled
+    twice: bool = static(False)  # every example is there twice
+    single: bool = static(False)  # all targets are the same
     copied: float = static(0.0)  # a test set of which this share is taken from training
     target_normalization: str = static("standard")
 
@@ -98,6 +117,9 @@ class Changed(Data):
         if self.rare:
             keep = np.sort(np.concatenate([np.flatnonzero(y != 0), np.flatnonzero(y == 0)[: self.rare]]))
             x, y, n = x[keep], y[keep], len(keep)
+        if self.twice:
+            x, y, n = np.repeat(x, 2, 0), np.repeat(y, 2, 0), 2 * n
+        y = np.full_like(y, y[0]) if self.single else y
         features = (*dataset.features, *(f"planted{i}" for i in range(self.constant + self.repeated)))
         x = np.hstack([x, np.full((n, self.constant), 7.0), 3 - 2 * x[:, : self.repeated]])
         if not self.copied:
@@ -118,6 +140,7 @@ def of_data(seed: int) -> list[Fault]:
 
     for data in ("digits", "wine", "breast_cancer", "iris", "moons", "diabetes"):
         add("shuffled labels", data, "labels_unrelated", shuffled=True)
+        add("every example twice", data, "test_in_training", ("repeated rows",), twice=True)
         add("a fifth of the test set in training", data, "test_in_training", copied=0.2)
         if data != "digits":
             add("constant column", data, "constant_columns", ("planted0",), constant=1)
@@ -130,6 +153,12 @@ def of_data(seed: int) -> list[Fault]:
     for data in ("wine", "breast_cancer"):
         raw = replace(JOBS[data]["data"], normalization="none")
         found.append(Fault(f"not normalised: {data}", job(data, data=raw, seed=seed), ("scales",), ("data",)))
+    for part in ("", "target_"):
+        raw = replace(JOBS["diabetes"]["data"], **{f"{part}normalization": "none"})
+        for rung in ("data", "subset"):
+            name = f"not normalised: diabetes {part}{rung}"
+            found.append(Fault(name, job("diabetes", data=raw, seed=seed), ("scales",), (rung,)))
+    add("a single target", "diabetes", "constant_target", single=True)
     return found
 
 

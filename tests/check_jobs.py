@@ -8,16 +8,56 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 import nnlab
 from nnlab.autodiff.activations import Identity
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.graph import Graph
+from nnlab.data.dataset import Data, Dataset
+from nnlab.fields import static
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MODELS, Model
+from nnlab.streams import stream
 
+HASTY = ("imbalanced", "weak", "discrete", "small", "hard", "weak numbers")
 TABLE = Path(__file__).with_name("check_table.txt")
+
+
+@dataclass(frozen=True)
+class Drawn(Data):
+    """Healthy tables that a hasty check takes for faulty, drawn by formula.
+
+    imbalanced  one example in ten of the rare class, and hardly a better answer than the frequent one
+    weak        two classes, 70 to 30, on which the inputs have little bearing
+    discrete    four columns of four values: most examples are there more than once
+    small       40 examples
+    hard        ten classes, the largest of ten sums of 300 inputs: right, but a third is mistaken for another
+    weak numbers  a target of which the inputs explain a tenth
+    """
+
+    name: ClassVar[str] = "drawn"
+    kind: str = static("weak")
+    target_normalization: str = static("standard")
+
+    def read(self):
+        random = stream(self.seed, "drawn", self.kind)
+        n = dict(imbalanced=3000, weak=1500, discrete=500, small=40).get(self.kind, 800)
+        x = random.standard_normal((n, 8))
+        if self.kind == "weak numbers":
+            return Dataset(x, (x[:, :1] + 3 * random.standard_normal((n, 1))) / 3)
+        if self.kind == "hard":
+            x = random.standard_normal((4000, 300))
+            return Dataset(x, (x @ random.standard_normal((300, 10))).argmax(1), tuple("0123456789"))
+        if self.kind == "discrete":
+            x = random.integers(0, 4, (n, 4)).astype(float)
+            return Dataset(x, (x.sum(1) + random.standard_normal(n) > 6).astype(int), ("no", "yes"))
+        score = dict(imbalanced=-2.6 + 0.9 * x[:, 0] + 0.6 * x[:, 1], weak=-0.9 + 0.6 * x[:, 0])
+        chance = 1 / (1 + np.exp(-score.get(self.kind, 9 * x[:, 0])))
+        return Dataset(x, (random.random(n) < chance).astype(int), ("no", "yes"))
+
 
 SMALL = dict(batch_size=16, epochs=100)  # of small data sets, so that they are trained to the end
 JOBS = {  # data set: a job that is healthy
@@ -28,11 +68,18 @@ JOBS = {  # data set: a job that is healthy
     "iris": dict(data=nnlab.Iris(), **SMALL),
     "moons": dict(data=nnlab.Moons(n=1000), **SMALL),
     "diabetes": dict(data=nnlab.Diabetes(), **SMALL),
+    **{kind: dict(data=Drawn(kind=kind), **SMALL) for kind in HASTY},
 }
 
 
 def job(name: str, /, **changes) -> nnlab.Experiment:
     return replace(nnlab.Experiment(**JOBS[name]), **changes)
+
+
+def drawn(kind: str, activation: str, seed: int) -> nnlab.Experiment:
+    """A healthy job on one of the tables of HASTY."""
+    model = nnlab.MLP(activation=activation)
+    return job(kind, data=Drawn(kind=kind, seed=seed), model=model, seed=seed)
 
 
 # ---- healthy and faulty combinations

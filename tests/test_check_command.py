@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from test_train_command import nnlab
 
+from nnlab.checks import chance
+from nnlab.checks.chance import Chance, chance_error
 from nnlab.checks.ladder import RUNGS
-from nnlab.checks.proposal import Course, Outcome, chance_error, proposal
+from nnlab.checks.proposal import Course, Outcome, proposal, proposal_of_several
 from nnlab.cli import main
 from nnlab.data.sources import Diabetes, Iris
 from nnlab.data.splits import Holdout
+from nnlab.losses import LOSSES
 from nnlab.results import Record
 
 FAST = ["check.rates=16", "check.rate_seeds=1", "check.steps=400", "check.seeds=3", "check.parameters=100"]
@@ -138,7 +141,12 @@ HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first=1.6, last=0.01, error=0.0
     (dict(diverged=3, last=np.nan, first=np.nan, error=np.nan),
      "3 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
     (dict(rows=1, diverged=1), "the row diverged; find out why: nnlab check only=rates a=1"),
-    (dict(last=1.6, error=0.88), "the training loss did not fall; find out why: nnlab check only=subset a=1"),
+    (dict(last=1.6, error=0.88),
+     "the training loss did not fall; find out why: nnlab check only=[start,subset] a=1"),
+    (dict(first=0.3, last=0.3, error=0.1, chance=0.11, val_loss=0.31, chance_loss=0.35), None),  # rare
+    (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.31, chance_loss=0.35), None),
+    (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.35, chance_loss=0.35),  # the error is lucky
+     "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
     (dict(last=1.6, error=0.88, epochs=2), None),  # it has had no chance yet
     (dict(first=0.011, last=0.011), None),  # flat, since it was done in the first epoch
     (dict(error=0.9),
@@ -151,14 +159,51 @@ def test_what_is_proposed(changes, said):
 
 def test_an_outcome_is_read_from_the_records():
     course = Course(3)
-    for epoch, loss, error, rows, ended in (
-        (1, [3.0, 2.0, np.nan], [0.8, 0.6, 0.9], [0, 1, 2], {2: "diverged"}),
-        (2, [1.0, 1.0], [0.2, 0.4], [0, 1], {1: "stopped"}),
-        (3, [0.5], [0.3], [0], {0: "finished"}),
+    for epoch, loss, error, rows, improved, ended in (
+        (1, [3.0, 2.0, np.nan], [0.8, 0.1, 0.9], [0, 1, 2], [True, True, False], {2: "diverged"}),
+        (2, [1.0, 1.0], [0.2, 0.4], [0, 1], [True, True], {1: "stopped"}),
+        (
+            3,
+            [0.5],
+            [0.1],
+            [0],
+            [False],
+            {0: "finished"},
+        ),  # neither this 0.1 nor that above is the best epoch's
     ):
-        metrics = {"train_loss": np.array(loss), "val_error": np.array(error)}
-        course.record(Record(epoch, np.array(rows), metrics, np.zeros(len(rows), bool), ended))
-    assert course.outcome(0.9) == Outcome(3, 1, 3, first=2.5, last=0.75, error=pytest.approx(0.3), chance=0.9)
+        metrics = {
+            "train_loss": np.array(loss),
+            "val_error": np.array(error),
+            "val_loss": 2 * np.array(error),
+        }
+        course.record(Record(epoch, np.array(rows), metrics, np.array(improved), ended))
+    assert course.outcome(Chance(0.9, 0.1, 2.3)) == Outcome(
+        3, 1, 3, first=2.5, last=0.75, error=pytest.approx(0.3), chance=0.9, doubt=0.1,
+        val_loss=pytest.approx(0.6), chance_loss=2.3,
+    )  # fmt: skip
+
+
+def test_of_several_runs_the_worst_is_proposed():
+    def bad(**changes):
+        return Outcome(**vars(HEALTHY) | changes)
+
+    runs = {"nnlab train a=1": HEALTHY, "nnlab train a=2": bad(error=0.9), "nnlab train a=3": bad(diverged=3)}
+    assert proposal_of_several(runs) == (
+        "2 of 3 runs went badly, the worst: 3 of 3 rows diverged; find out why: nnlab check only=rates a=3"
+    )
+    assert proposal_of_several({"nnlab train a=1": HEALTHY, "nnlab train": HEALTHY}) is None
+
+
+@pytest.mark.parametrize("loss, expected", [
+    ("cross_entropy", lambda p: -np.log(p).mean()),
+    ("binary_cross_entropy", lambda p: -3 * (np.log(p) / 3 + 2 * np.log(1 - p) / 3).mean()),
+    ("squared_error", lambda p: ((1 - p) ** 2 + 2 * p**2).mean() / 3),
+])  # fmt: skip
+def test_the_loss_of_chance(loss, expected):
+    data = Iris().load()  # of three classes that are equally frequent in every part
+    by_chance = chance.of(data, Holdout().folds(data), LOSSES[loss]())
+    assert by_chance.loss == pytest.approx(expected(np.full(3, 1 / 3)))
+    assert by_chance.doubt == pytest.approx(2 * np.sqrt(2 / 9 / 30))
 
 
 def test_the_error_of_chance():
@@ -176,10 +221,16 @@ def test_the_error_of_chance():
     (["data=diabetes", "epochs=5"], None),
     (["optimizer=sgd", "optimizer.lr=1e6", "epochs=5"],
      "the row diverged; find out why: nnlab check only=rates optimizer=sgd optimizer.lr=1e6 epochs=5"),
-    (["init=zeros", "optimizer.lr=1e-6", "epochs=5"], "nnlab check only=subset init=zeros optimizer.lr=1e-6"),
+    (["init=zeros", "optimizer.lr=1e-6", "epochs=5"],
+     "nnlab check only=[start,subset] init=zeros optimizer.lr=1e-6"),
+    (["data=noise", "epochs=30"], "no better than chance; find out why: nnlab check only=data data=noise"),
+    (["-m", "data=iris", "optimizer=sgd", "optimizer.lr=1e9,1e-9", "epochs=3"],
+     "2 of 2 runs went badly, the worst: the row diverged; find out why: nnlab check only=rates data=iris"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else "")  # fmt: skip
 def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
     main(["train", *words])
-    last = capsys.readouterr().out.splitlines()[-1]
+    lines = capsys.readouterr().out.splitlines()
+    several = words[0] == "-m"  # the table of the runs comes below
+    last = next(line for line in lines if "find out why" in line) if several else lines[-1]
     assert said in last if said else last.startswith("  curves")

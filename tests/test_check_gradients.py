@@ -16,6 +16,7 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import gradients, references
+from nnlab.checks.compared import Compared
 from nnlab.checks.differences import STEP, compare
 from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
@@ -219,3 +220,11 @@ def test_the_objective_of_the_check_is_the_objective_of_training():
     loss.backward()
     for name, leaf in leaves.items():
         assert np.allclose(mine[name], leaf.grad.flatten().numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_a_parameter_of_nothing_but_kinks_is_told():
+    kinks = Compared("box: dweight", 0.0, None, kinks=3, numbers=3, of=3)
+    seen = Compared("box: dbias", 1e-9, None, kinks=1, numbers=3, of=3)
+    found = gradients._finding([seen], [kinks, seen]).found
+    assert "all of box: dweight: nothing is known of those" in found and "dbias:" not in found
+    assert "nothing is known" not in gradients._finding([seen], [seen]).found

@@ -11,6 +11,7 @@ import numpy as np
 from nnlab.checks import labels
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, Verdict, graded
+from nnlab.streams import stream
 
 EXAMPLES = 20_000  # looked at for columns
 WIDE = 50  # columns
@@ -19,25 +20,36 @@ SCALE_WARN, SCALE_FAIL = 30.0, 300.0  # root mean square of inputs: standardised
 UNEVEN = 100.0  # a column's size beside the median column's
 IMBALANCE = 10.0  # the largest class beside the smallest
 SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # of the test set; a single twin may be chance
+SURE = 2.33  # standard errors: luck gets there once in a hundred
 
 
 def check(subject: Subject) -> Verdict:
     """Whatever is wrong with the training examples, the test set and the labels."""
-    x = subject.dataset.x[subject.some(subject.fold.train, EXAMPLES, "columns")].astype(np.float64)
+    x = _columns(subject)
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
     findings = [
-        *_scales(subject, x),
+        *scales(subject),
         *_constant(subject, constant, x.shape[1]),
         *_twins(subject, twins(x, constant), x.shape[1]),
         *_balance(subject),
         *_shared(subject),
     ]
-    suspected, said = labels.suspected(subject)
+    suspected, said = (np.array([], int), [_one_target()]) if subject.idle else labels.suspected(subject)
     findings += said
     if all(finding.status == "pass" for finding in findings):
         findings = [_healthy(x, findings)]
     details = {"constant": constant, "suspected": suspected}
     return Verdict.of("data", findings, details)
+
+
+def _columns(subject: Subject) -> np.ndarray:
+    """The inputs that are looked at."""
+    return subject.dataset.x[subject.some(subject.fold.train, EXAMPLES, "columns")].astype(np.float64)
+
+
+def _one_target() -> Finding:
+    found = "the target is constant: all training examples have the same one (limit: 2 different ones)"
+    return Finding("fail", 1, 2, found, "look at data.target, or at how the file was made", "constant_target")
 
 
 def _healthy(x: np.ndarray, findings: list[Finding]) -> Finding:
@@ -96,22 +108,40 @@ def _twins(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[F
     ]
 
 
-def _scales(subject: Subject, x: np.ndarray) -> list[Finding]:
-    """Of what the network sees if nothing normalises it."""
-    if subject.experiment.data.normalization != "none":
-        return [Finding("pass", 1, SCALE_WARN, "normalised")]
+def scales(subject: Subject) -> list[Finding]:
+    """Of what the network sees if nothing normalises it: inputs, and targets that are no classes."""
+    data, found = subject.experiment.data, []
+    x, advice = _columns(subject), "data.normalization=standard"
+    if data.normalization == "none":
+        found += _size("inputs", x, advice)
+    if getattr(data, "target_normalization", None) == "none" and not subject.dataset.classes:
+        y = subject.dataset.y[subject.fold.train].astype(np.float64)
+        found += _size("targets", y, "data.target_normalization=standard")
+    if any(finding.status != "pass" for finding in found):
+        return found
+    return [*found, *_uneven(subject, x, advice)] if found else [Finding("pass", 1, SCALE_WARN, "normalised")]
+
+
+def _size(what: str, values: np.ndarray, advice: str) -> list[Finding]:
+    """A finding of what is not normalised."""
+    size = float(np.sqrt((values**2).mean()))
+    if size < SCALE_WARN:
+        return [Finding("pass", size, SCALE_WARN, f"{what} of size {size:.2g}")]
+    found = f"{what} of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
+    return [Finding(graded(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, found, advice, "scales")]
+
+
+def _uneven(subject: Subject, x: np.ndarray, advice: str) -> list[Finding]:
+    """A column that is far larger than most, where nothing normalises them."""
     sizes = np.sqrt((x**2).mean(0))
-    size, middle = float(np.sqrt((x**2).mean())), float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
-    advice = "data.normalization=standard"
-    uneven, largest = sizes.max() / middle, int(sizes.argmax())
-    if size >= SCALE_WARN:
-        found = f"inputs of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
-        return [Finding(graded(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, found, advice, "scales")]
-    if uneven >= UNEVEN:
-        name = _names(subject, [largest])
-        found = f"{name} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
-        return [Finding("warn", uneven, UNEVEN, found, advice, "scales")]
-    return [Finding("pass", size, SCALE_WARN, f"of size {size:.2g}")]
+    if subject.experiment.data.normalization != "none" or not sizes.any():
+        return []
+    uneven, largest = sizes.max() / float(np.median(sizes[sizes > 0])), int(sizes.argmax())
+    if uneven < UNEVEN:
+        return []
+    name = _names(subject, [largest])
+    found = f"{name} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
+    return [Finding("warn", uneven, UNEVEN, found, advice, "scales")]
 
 
 def _balance(subject: Subject) -> list[Finding]:
@@ -131,16 +161,48 @@ def _balance(subject: Subject) -> list[Finding]:
 
 
 def _shared(subject: Subject) -> list[Finding]:
-    """Test examples whose inputs are also those of a training or validation example."""
+    """Test examples that a training or validation example repeats, target and all.
+
+    Where values are few, examples repeat each other by nature, in training as often as across: so it is
+    compared with the share of the training examples that have a twin among the others, and that with the
+    share after every column is shuffled by itself, which repeats no example but by chance.
+    """
     fold = subject.fold
-    x = np.ascontiguousarray(subject.dataset.x) + 0  # no -0
-    known = {hash(x[i].tobytes()) for i in np.concatenate([fold.train, fold.validation])}
-    shared = sum(hash(x[i].tobytes()) in known for i in fold.test)
-    share = shared / len(fold.test)
-    values = len(known) / (len(fold.train) + len(fold.validation))
-    if shared < 2 or share < SHARED_WARN or values < 0.5:  # few different inputs: they repeat by nature
+    keys = _keys(subject.dataset.x, subject.dataset.y)
+    known, test = keys[np.concatenate([fold.train, fold.validation])], keys[fold.test]
+    shared = int(np.isin(test, known).sum())
+    share = shared / len(test)
+    if shared < 2 or share < SHARED_WARN or len(np.unique(known)) < 0.5 * len(known):
         return [Finding("pass", share, SHARED_WARN, "")]
+    usual = _repeated(known)
     found = f"{share:.1%} of the test set ({shared} examples; limit {SHARED_WARN:.0%}) are also trained on"
+    if share <= usual + SURE * np.sqrt(usual * (1 - usual) / len(test)):
+        if _repeated(_keys(*_shuffled(subject))) > 0.5 * usual:
+            return [Finding("pass", share, SHARED_WARN, f"{usual:.0%} repeated, of few different values")]
+        found = (
+            f"{found}, as {usual:.0%} of the others repeat each other: repeated rows, or few different values"
+        )
+        advice = "if rows were copied, take the copies out before splitting, or the test set flatters"
+        return [Finding("warn", share, SHARED_WARN, found, advice, "test_in_training")]
     advice = "take the duplicates out before splitting, or the test set flatters"
     status = graded(share, SHARED_WARN, SHARED_FAIL)
     return [Finding(status, share, SHARED_WARN, found, advice, "test_in_training")]
+
+
+def _keys(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(N,): a number for each example, the same for equal ones."""
+    x, y = np.ascontiguousarray(x) + 0, np.ascontiguousarray(y) + 0  # no -0
+    return np.array([hash((inputs.tobytes(), t.tobytes())) for inputs, t in zip(x, y, strict=True)])
+
+
+def _repeated(keys: np.ndarray) -> float:
+    """The share that is there more than once."""
+    _, counts = np.unique(keys, return_counts=True)
+    return float(counts[counts > 1].sum() / len(keys))
+
+
+def _shuffled(subject: Subject) -> list[np.ndarray]:
+    """Inputs and targets of the training and validation examples, every column shuffled by itself."""
+    examples = np.concatenate([subject.fold.train, subject.fold.validation])
+    random = stream(0, "check", "shuffled")
+    return [random.permuted(v[examples], axis=0) for v in (subject.dataset.x, subject.dataset.y)]

@@ -68,6 +68,8 @@ def _right(worst: float, whole: list[Compared], everything: list[Compared]) -> s
     beside = [c.of_autograd for c in everything if c.of_autograd is not None]
     autograd = f", {max(beside):.0e} of autograd" if beside else ""
     tail = f"; {kinks} at kinks left out" if kinks else ""
+    only = [c.where for c in everything if 0 < c.numbers == c.kinks]
+    tail += f", all of {_listed(only)}: nothing is known of those" if only else ""
     return f"{which} within {worst:.0e} of differences (limit {DIFFERENCES:g}){autograd}{tail}"
 
 

@@ -4,9 +4,11 @@ Five folds of the training examples, a row each of one stack: a network of a fix
 standardised inputs; not the job's, which may be what is wrong) learns four and predicts the fifth. It is
 tried with a small and a large L2 penalty, since without one many wrong labels are learnt by heart; the one
 that predicts better counts. Where its answer differs from the label with more confidence than it usually has
-in that class, the label is suspected (confident learning: Northcutt, Jiang and Chuang 2021). Where the
-predictions are no better than always answering the most frequent class, or the targets' mean, labels and
-inputs have nothing to do with each other: shuffled, perhaps.
+in that class, the label is suspected (confident learning: Northcutt, Jiang and Chuang 2021). Where many are,
+it is done again on half of the examples: hard labels are doubted less the more are learnt. Where the
+predictions do not go up and down with the targets, labels and inputs have nothing to do with each other:
+shuffled, perhaps. That is asked of probabilities, not of answers: where a class is rare, the answer may
+always be the frequent one, and the probabilities still know a good deal.
 """
 
 from __future__ import annotations
@@ -33,30 +35,42 @@ from nnlab.streams import stream
 
 EXAMPLES, FOLDS, STEPS, BATCH = 2000, 5, 600, 32
 PENALTIES = (1e-3, 1e-1)
-NOISE = 0.1  # suspected labels; hard but clean data sets have up to about half of that
-SURE = 2.33  # standard errors: a chance of 1% to be called unrelated, or related, by luck
+NOISE = 0.1  # of the labels; a clean task has more only if it is too hard to be learnt from its examples
+SURE = 2.33  # standard errors: luck gets there once in a hundred
+CLEAR, FEWER = 3.3, 0.9  # standard errors, and of the doubts: noisy labels are also learnt better, but hardly
+HONEST = 0.2  # a correlation that a task worth training may stay below: if chance reaches it, none can tell
 
 
 def suspected(subject: Subject) -> tuple[np.ndarray, list[Finding]]:
     """The numbers of suspected examples, and what there is to say."""
+    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
+    sample, rows = folds(subject, chosen)
+    p, t = answers(sample, rows)
+    classes = bool(subject.dataset.classes)
+    r, by_chance = correlation(p, t)
+    related = _related(r, SURE * by_chance, len(chosen), "labels" if classes else "targets")
+    if r < SURE * by_chance or not classes:  # who knows nothing of the labels can doubt none
+        return np.array([], int), [related]
+    doubted, on_half = confident_disagreement(p, t.argmax(0)), None
+    if many(doubted):
+        on_half = confident_disagreement(answers(sample, [_on_half(row) for row in rows])[0], t.argmax(0))
+    return chosen[doubted], [_noise(doubted, on_half)]
+
+
+def answers(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (or numbers) and targets (m, N), with the penalty that predicts better."""
     with computing():
-        sample, rows = folds(subject)
         tries = [predictions(sample, _with_penalty(rows, l2)) for l2 in PENALTIES]
     z, t = min(tries, key=lambda outputs_and_targets: _loss(sample, *outputs_and_targets))
-    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
-    if not subject.dataset.classes:
-        return np.array([], int), [_regression(z, t)]
-    said, label = z.argmax(0), t.argmax(0)
-    finding = _related(said == label, np.bincount(label))
-    if finding:
-        return np.array([], int), [finding]
-    doubted = confident_disagreement(np.exp(z - np.logaddexp.reduce(z, axis=0)), label)
-    return chosen[doubted], [_noise(doubted)]
+    return np.exp(z - np.logaddexp.reduce(z, axis=0)) if sample.dataset.classes else z, t
 
 
-def folds(subject: Subject) -> tuple[Sample, list[Row]]:
-    """A row for each fold, all on one sample of the training examples."""
-    chosen = subject.some(subject.fold.train, EXAMPLES, "labels")
+def _on_half(row: Row) -> Row:
+    return replace(row, fold=replace(row.fold, train=row.fold.train[::2]))
+
+
+def folds(subject: Subject, chosen: np.ndarray) -> tuple[Sample, list[Row]]:
+    """A row for each fold, all on the chosen training examples."""
     dataset, everything = subject.dataset.select(chosen), np.arange(len(chosen))
     if dataset.noisy is not None:
         dataset = replace(dataset, y=dataset.noisy, noisy=None)
@@ -116,36 +130,61 @@ def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
     return (said != label) & (p.max(0) >= usual[said])
 
 
-def _related(right: np.ndarray, counts: np.ndarray) -> Finding | None:
-    """A failure if the predictions are no better than the most frequent class."""
-    n, most = len(right), counts.max() / counts.sum()
-    accuracy = float(right.mean())
-    needed = most + SURE * np.sqrt(most * (1 - most) / n)
-    if accuracy >= min(needed, 1.0):
-        return None
-    said = f"{accuracy:.0%} of unseen labels are predicted (limit {needed:.0%})"
-    found = f"{said}, no more than chance's {most:.0%}"
-    advice = "labels and inputs seem unrelated: shuffled, or joined by the wrong key?"
-    return Finding("fail", accuracy, float(needed), found, advice, "labels_unrelated")
+def correlation(p: np.ndarray, t: np.ndarray) -> tuple[float, float]:
+    """r between predictions and targets, (m, N) each, and its standard deviation if they are unrelated.
+
+    Over all outputs, each less its mean: r = tr(p t') / sqrt(tr(p p') tr(t t')). If the N targets are
+    shuffled, its variance is tr(p p' t t') / (tr(p p') tr(t t') (N - 1)): 1 / (N - 1) for one output or two
+    classes, less for more, which are so many independent looks.
+    """
+    p, t = (v - v.mean(1, keepdims=True) for v in (p, t))
+    pp, tt = p @ p.T, t @ t.T
+    scale = np.trace(pp) * np.trace(tt)
+    if not scale > 0:
+        return 0.0, (p.shape[1] - 1) ** -0.5
+    r, variance = (p * t).sum() / np.sqrt(scale), (pp * tt).sum() / scale / (p.shape[1] - 1)
+    return float(r), float(np.sqrt(variance))
 
 
-def _regression(z: np.ndarray, t: np.ndarray) -> Finding:
-    total = ((t - t.mean(1, keepdims=True)) ** 2).sum()
-    r = float(np.corrcoef(z.ravel(), t.ravel())[0, 1]) if total > 0 and z.std() > 0 else 0.0
-    needed = SURE / np.sqrt(z.size)
-    if r >= needed:
-        return Finding("pass", r, needed, f"correlation {r:.2g} of unseen targets (limit {needed:.2g})")
-    found = f"correlation {r:.2g} of unseen targets (limit {needed:.2g}), no better than chance"
-    advice = "targets and inputs seem unrelated: shuffled, or joined by the wrong key?"
-    return Finding("fail", r, float(needed), found, advice, "labels_unrelated")
+def _related(r: float, least: float, examples: int, what: str) -> Finding:
+    """Whether the predictions know anything of the targets; of few examples no one can say."""
+    found = f"correlation {r:.2g} of unseen {what} (limit {least:.2g})"
+    if r >= least:
+        return Finding("pass", r, least, found)
+    if least > HONEST:
+        return Finding("pass", r, least, f"{examples} examples: too few to tell whether the {what} are right")
+    advice = f"{what} and inputs seem unrelated: shuffled, or joined by the wrong key?"
+    return Finding("fail", r, least, f"{found}, no better than chance", advice, "labels_unrelated")
 
 
-def _noise(doubted: np.ndarray) -> Finding:
-    share = float(doubted.mean())
+def needed(n: int) -> float:
+    """The share of n labels from which on doubts are more than luck above the limit."""
+    return NOISE + SURE * float(np.sqrt(NOISE * (1 - NOISE) / n))
+
+
+def many(doubted: np.ndarray) -> bool:
+    """Are so many labels doubted that they may be wrong? Of few examples, luck makes many."""
+    return bool(doubted.mean() >= needed(len(doubted)) and needed(len(doubted)) <= 2 * NOISE)
+
+
+def hard(doubted: np.ndarray, on_half: np.ndarray) -> bool:
+    """Do the doubts become fewer with twice the examples, clearly? What is wrong stays wrong."""
+    gone, new = (on_half & ~doubted).sum(), (doubted & ~on_half).sum()
+    return bool(gone - new > CLEAR * np.sqrt(gone + new) and doubted.mean() < FEWER * on_half.mean())
+
+
+def _noise(doubted: np.ndarray, on_half: np.ndarray | None) -> Finding:
+    """A warning if many labels are doubted; `on_half`: those that are when half the examples are learnt."""
+    share, told = float(doubted.mean()), f"{doubted.mean():.1%} doubtful labels (limit {NOISE:.0%})"
+    if not many(doubted):
+        few = needed(len(doubted)) > 2 * NOISE
+        return Finding("pass", share, NOISE, "too few to doubt any label" if few else told)
+    if hard(doubted, on_half):
+        said = f"{told}, {on_half.mean():.1%} with half the examples: hard to learn rather than wrong"
+        return Finding("pass", share, NOISE, said)
     found = (
-        f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%})"
+        f"{share:.1%} of the labels are contradicted with confidence by the other folds (limit {NOISE:.0%}): "
+        "wrong, or too hard for the examples looked at"
     )
-    if share < NOISE:
-        return Finding("pass", share, NOISE, f"{share:.1%} doubtful labels (limit {NOISE:.0%})")
     advice = "look at the examples listed in check.json; label_smoothing or more data if they are right"
     return Finding("warn", share, NOISE, found, advice, "label_noise")

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
-from nnlab.checks.verdict import Verdict
+from nnlab.checks.verdict import Finding, Verdict
 from nnlab.errors import UserError, unknown
 from nnlab.experiment import Experiment
 
@@ -21,6 +21,10 @@ RUNGS = {
     "data": data.check,
     "determinism": determinism.check,
 }
+
+
+LEARNING = ("subset", "rates")  # rungs that ask how well the job learns
+NOTHING = Finding("pass", 0, 0, "nothing to learn: the target is constant (data)")
 
 
 def chosen(only) -> list[str]:
@@ -38,7 +42,8 @@ def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
     """Each rung's verdict as soon as it is there."""
     for rung in rungs:
         began = perf_counter()
-        verdict = RUNGS[rung](subject)
+        idle = subject.idle and rung in LEARNING
+        verdict = Verdict.of(rung, [NOTHING]) if idle else RUNGS[rung](subject)
         yield replace(verdict, seconds=perf_counter() - began)
 
 

@@ -34,11 +34,11 @@ def backward(network: Graph, described: Graph, dy: torch.Tensor) -> dict[int, to
 
 def activations(graph: Graph) -> list[int]:
     """The nodes that are elementwise functions before a layer: no layers themselves, no output maps."""
-    found = []
+    found, read = [], _read_by_layers(graph)
     for n, node in enumerate(graph.nodes):
         one = len(node.inputs) == 1 and graph.nodes[node.inputs[0]].shape == node.shape
         if one and not isinstance(node.box, Dropout) and not node.box.parameters(node.shape):
-            if n in _read_by_layers(graph):
+            if n in read:
                 found.append(n)
     return found
 
@@ -50,10 +50,10 @@ def layers(graph: Graph) -> list[int]:
 
 def _read_by_layers(graph: Graph) -> set[int]:
     """The nodes from which a way leads on to a layer."""
-    read = set()
+    read, own = set(), layers(graph)
     for n in range(len(graph.nodes) - 1, 0, -1):
         node = graph.nodes[n]
-        if n in read or n in layers(graph):
+        if n in read or n in own:
             read |= set(node.inputs)
     return read
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnlab.checks.chance import Chance
+
 FEWEST = 3  # epochs from which on a run has had its chance
 FLAT = 0.99  # of the first epoch's training loss
 FAR = 0.5  # of chance's error: a flat loss is fine where the error is well below that
-AT_CHANCE = 0.98  # of chance's error
+AT_CHANCE = 0.98  # of chance's error, or loss
 
 
 @dataclass(frozen=True)
@@ -22,29 +24,51 @@ class Outcome:
     epochs: int
     first: float  # training loss of the first epoch
     last: float  # and of the last
-    error: float  # least validation error
+    error: float  # validation error of the best epoch
     chance: float  # the error of the best answer that does not look at the inputs
+    doubt: float = 0.0  # by how much luck may beat that
+    val_loss: float = math.nan  # of the best epoch
+    chance_loss: float = math.nan  # and the same answer's; NaN where the errors say it all
+
+    @property
+    def at_chance(self) -> bool:
+        """Is the best epoch's error no better than chance's, and its loss neither?
+
+        Where one class is rare, the error may stay that of the frequent one while the probabilities learn.
+        """
+        error = self.error >= min(AT_CHANCE * self.chance, self.chance - self.doubt)
+        return error and not self.val_loss < AT_CHANCE * self.chance_loss
+
+    @property
+    def flat(self) -> bool:
+        """Did the training loss not fall? Where it is below chance's already, the first epoch did it all."""
+        return self.last >= FLAT * self.first and not self.last < AT_CHANCE * self.chance_loss
 
 
 class Course:
     """Reads a run's records for its `Outcome`."""
 
     def __init__(self, rows: int):
-        self.first, self.last, self.error = (np.full(rows, np.nan) for _ in range(3))
+        self.first, self.last, self.error, self.loss = (np.full(rows, np.nan) for _ in range(4))
         self.diverged, self.epochs = np.zeros(rows, bool), 0
 
     def record(self, record) -> None:
         """Take in a `Record`."""
-        rows, loss = record.rows, record.metrics["train_loss"]
+        rows, loss, best = record.rows, record.metrics["train_loss"], record.improved
         self.epochs = max(self.epochs, record.epoch)
         self.first[rows] = np.where(np.isnan(self.first[rows]), loss, self.first[rows])
         self.last[rows] = loss
-        self.error[rows] = np.fmin(self.error[rows], record.metrics["val_error"])
+        self.error[rows[best]] = record.metrics["val_error"][best]
+        self.loss[rows[best]] = record.metrics["val_loss"][best]
         self.diverged[[row for row, how in record.ended.items() if how == "diverged"]] = True
 
-    def outcome(self, chance: float) -> Outcome:
-        first, last, error = (_mean(v[~self.diverged]) for v in (self.first, self.last, self.error))
-        return Outcome(len(self.first), int(self.diverged.sum()), self.epochs, first, last, error, chance)
+    def outcome(self, chance: Chance) -> Outcome:
+        means = [_mean(v[~self.diverged]) for v in (self.first, self.last, self.error, self.loss)]
+        first, last, error, loss = means
+        rows, diverged = len(self.first), int(self.diverged.sum())
+        return Outcome(
+            rows, diverged, self.epochs, first, last, error, chance.error, chance.doubt, loss, chance.loss
+        )
 
 
 def proposal(run: Outcome, command: str) -> str | None:
@@ -66,24 +90,30 @@ def _why(run: Outcome) -> tuple[str, str] | None:
         return f"{rows} diverged", "rates"
     if run.epochs < FEWEST:
         return None
-    if run.last >= FLAT * run.first and run.error > FAR * run.chance:
-        return "the training loss did not fall", "subset"
-    if run.error >= AT_CHANCE * run.chance:
+    if run.flat and run.error > FAR * run.chance:
+        return "the training loss did not fall", "[start,subset]"
+    if run.at_chance:
         return "the validation error is no better than chance", "data"
     return None
 
 
-def chance_error(dataset, folds) -> float:
-    """The error on the validation sets of answering the most frequent class, or the mean; mean over folds."""
-    t, different = dataset.targets(noisy=True), {fold.key: fold for fold in folds}
-    return float(np.mean([_chance_error(t, fold, bool(dataset.classes)) for fold in different.values()]))
+def proposal_of_several(runs: dict[str, Outcome]) -> str | None:
+    """The same for several runs by their commands: one line for all, about the worst of them.
+
+    >>> proposal_of_several({"nnlab train optimizer.lr=1e9": Outcome(1, 1, 2, *[math.nan] * 3, 0.9)})
+    'the row diverged; find out why: nnlab check only=rates optimizer.lr=1e9'
+    """
+    bad = {command: run for command, run in runs.items() if _why(run)}
+    if not bad:
+        return None
+    worst = max(bad, key=lambda command: (bad[command].diverged / bad[command].rows, _excess(bad[command])))
+    others = f"{len(bad)} of {len(runs)} runs went badly, the worst: " if len(runs) > 1 else ""
+    return others + proposal(bad[worst], worst)
 
 
-def _chance_error(t: np.ndarray, fold, classes: bool) -> float:
-    train, validation = t[fold.train].mean(0), t[fold.validation]
-    if classes:
-        return float(1 - validation[:, train.argmax()].mean())
-    return float(np.sqrt(((validation - train) ** 2).mean()))
+def _excess(run: Outcome) -> float:
+    """The error beside chance's."""
+    return float(np.nan_to_num(run.error / run.chance, nan=0.0, posinf=0.0)) if run.chance else 0.0
 
 
 def _mean(values: np.ndarray) -> float:

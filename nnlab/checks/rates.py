@@ -10,17 +10,20 @@ neighbouring rates: a single noisy curve fools a range test. Beyond the first ra
 that diverges or ends above chance, with any seed, is the edge. Below it, the rates around the best with s
 above 1/2 work. A job of more steps than this test may have a lower rate: in n times the steps it goes about
 as far as n times the rate goes here.
+
+Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be the cause.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.engine import computing
+from nnlab.regularizers import Regularizer
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 
@@ -30,12 +33,16 @@ WORKS, LITTLE = 0.5, 0.1  # of the best rate's fall
 MARGIN, WELL = 3.0, 0.9  # so near the edge, a rate should at least do as well: the edge moves in training
 OVER = 1.05  # of chance's loss: a rate that ends above is over the edge
 NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the best falls by less
+HELD = 0.25  # the same: below it a regulariser is suspected, and guilty if without it the fall is
+FREED = 2.0  # times as deep
+BATCH = 64  # of a job of full batches, and the least that the budget leaves
+FEW = 4  # every fourth rate is tried without the regulariser
 
 
 def check(subject: Subject) -> Verdict:
     """Where the job's learning rate lies among those that work."""
     rates, seeds, steps = scale(subject)
-    batch = min(subject.row.batch, 64 if subject.experiment.batch_size == "full" else subject.row.batch)
+    batch = batch_for(subject, rates * seeds * steps)
     grid = candidates(subject.experiment.optimizer.lr, rates)
     with computing():
         sample = subject.training_sample(
@@ -45,11 +52,11 @@ def check(subject: Subject) -> Verdict:
         by_chance = chance(
             sample.experiment.loss_for(sample.dataset), sample.dataset, sample.examples, sample.fold
         )
-    start, end, steps = measured(sample, grid, seeds, steps)
-    table = Table(grid, end, start, by_chance)
+    table, steps = measured(sample, grid, seeds, steps, by_chance)
     own = float(subject.experiment.optimizer.lr)
     job = subject.row.steps * subject.experiment.epochs
-    finding = judge(table, own, job / steps)
+    held = _held(sample, table, steps, by_chance)
+    finding = held or judge(table, own, job / steps)
     details = {
         "chance": by_chance, "lr": grid,
         "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
@@ -63,7 +70,7 @@ def scale(subject: Subject) -> tuple[int, int, int]:
     """How many rates, seeds and steps the budget allows: seeds go first, then steps, then rates."""
     b: Budget = subject.budget
     rates, seeds, steps = b.rates, b.rate_seeds, b.rate_steps
-    size = subject.graph.layout()[2] * min(subject.row.batch, 64)
+    size = subject.graph.layout()[2] * batch_of(subject)
 
     def too_much() -> bool:
         return size * rates * seeds * steps > b.work
@@ -80,14 +87,25 @@ def scale(subject: Subject) -> tuple[int, int, int]:
     return rates, seeds, steps
 
 
+def batch_of(subject: Subject) -> int:
+    """The job's own batch, and of a job of full batches a usual one."""
+    return min(subject.row.batch, BATCH) if subject.experiment.batch_size == "full" else subject.row.batch
+
+
+def batch_for(subject: Subject, updates: int) -> int:
+    """The batch that the budget allows for so many updates. The last to give: the edge moves with it."""
+    allowed = int(subject.budget.work / (subject.graph.layout()[2] * updates))
+    return min(batch_of(subject), max(BATCH, allowed))
+
+
 def candidates(own: float, count: int) -> np.ndarray:
     """`count` rates, sorted, the job's own among them: the others in equal factors around what is usual."""
     low, high = min(LOWEST, own / 10), max(HIGHEST, own * 10)
     return np.sort(np.append(np.geomspace(low, high, count - 1), own))
 
 
-def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int) -> tuple:
-    """Per seed the loss at the start, (seeds,); the last, (rates, seeds), NaN if diverged; and the steps."""
+def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int, by_chance: float) -> tuple[Table, int]:
+    """The losses at the start and after the steps, and how many those were."""
     each = sample.rows()[0].steps
     epochs = max(1, round(steps / each))
     optimizer = sample.experiment.optimizer
@@ -96,7 +114,26 @@ def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int) -> tuple:
     with computing():
         start = sample.trainer(rows[:seeds]).evaluator.validate()["val_loss"]
     ended = curves(list(sample.records(rows)), len(rows), "val_loss")[:, -1].reshape(len(grid), seeds)
-    return start, ended, epochs * each
+    return Table(grid, ended, start, by_chance), epochs * each
+
+
+def _held(sample: Sample, table: Table, steps: int, by_chance: float) -> Finding | None:
+    """The finding that the regulariser keeps the job from learning, if it does."""
+    own = sample.experiment.regularizer
+    set_ = [f.name for f in fields(own) if getattr(own, f.name) != getattr(Regularizer(), f.name)]
+    if not set_ or table.fall >= HELD * table.base:
+        return None
+    free = replace(sample, experiment=replace(sample.experiment, regularizer=Regularizer()))
+    without, _ = measured(free, table.lr[::FEW], 1, steps, by_chance)
+    if not without.learns or without.fall < FREED * table.fall:
+        return None
+    fall, least, named = table.fall / table.base, NOTHING, [f"{n}={getattr(own, n):g}" for n in set_]
+    found = (
+        f"at the best rate the loss falls {max(fall, 0):.1%} below chance's (limit {least:.0%}), without the "
+        f"regulariser {without.fall / without.base:.0%}"
+    )
+    advice = f"weaken the regulariser: {', '.join(named)}"
+    return Finding("warn" if table.learns else "fail", fall, least, found, advice, "regularizer")
 
 
 class Table:
@@ -141,7 +178,7 @@ def judge(table: Table, own: float, longer: float) -> Finding:
     if not table.learns:
         tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
         found = f"{tried} gets {NOTHING:.0%} below the {table.base:.3g} of chance"
-        advice = "nothing is learnt at any rate: another rung says why"
+        advice = "it is not the rate: nnlab check only=[start,gradients,saturation,data]"
         return Finding("fail", table.fall / max(table.base, 1e-30), NOTHING, found, advice, "nothing_learnt")
     low, high = table.works
     edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""

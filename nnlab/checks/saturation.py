@@ -1,10 +1,10 @@
 """Saturation: what flows through the layers, at the start and after some steps.
 
-A sigmoid or tanh unit is saturated on an example where its derivative is below 5% of the largest one; a
-relu unit is dead if that holds for all examples. Through either no gradient passes. Where the gradient at the
-first layer is a small part of that at the last, the first learns that much slower (vanishing; Hochreiter
-1991, Glorot and Bengio 2010); where it is many times as large, a rate that suits one is too much for the
-other (exploding).
+A sigmoid or tanh unit is saturated on an example where its derivative is below 5% of the largest one that the
+function has between -5 and 5; a relu unit is dead if that holds for all examples. Through either no gradient
+passes. Where the gradient at the first layer is a small part of that at the last, the first learns that much
+slower (vanishing; Hochreiter 1991, Glorot and Bengio 2010); where it is many times as large, a rate that
+suits one is too much for the other (exploding).
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from nnlab.autodiff.activations import Sigmoid, Softsign, Tanh
 from nnlab.autodiff.box import Site
 from nnlab.checks.passes import activations, backward, forward, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
-from nnlab.checks.verdict import Finding, Verdict, graded
+from nnlab.checks.verdict import STATUSES, Finding, Verdict, graded
 from nnlab.engine import Trainer, computing
 
 EXAMPLES, STEPS = 256, 100
 BOUNDED = (Sigmoid, Tanh, Softsign)
 FLAT = 0.05  # of the largest derivative
+BETWEEN = 5.0  # -5 and 5: where activations have theirs
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
+LATE_WARN, LATE_FAIL = (
+    0.6,
+    0.7,
+)  # of bounded units in training: half of those that decide may be at their ends
 VANISH_WARN, VANISH_FAIL = 1e-3, 1e-5  # 1e-3: a layer of sigmoids passes at most 1/4, so five pass that
 RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usual, 1 replaces the weights
 
@@ -33,7 +38,8 @@ def check(subject: Subject) -> Verdict:
     """What flows through the layers, at the start and after some steps."""
     with computing():
         sample = subject.sample(EXAMPLES)
-        trainer = sample.trainer(sample.rows(subject.budget.seeds))
+        seeds = subject.seeds(STEPS * min(subject.row.batch, EXAMPLES))
+        trainer = sample.trainer(sample.rows(seeds))
         probe = Probe(sample, trainer)
         before = probe.look()
         ratios = probe.train(STEPS)
@@ -73,16 +79,24 @@ class Probe:
         for n in layers(self.graph):
             found["layers"][self.graph.nodes[n].name] = {
                 "variance": _median(values[n].var(-1).flatten(1).mean(1)),
-                "gradient": _median(gradients[n].flatten(1).square().mean(1).sqrt() * self.x.shape[2]),
+                "gradient": _median(_size(gradients[n]) * self.x.shape[2]),
+                "weights": self._size_of_weights(self.graph.nodes[n].name),
             }
         for n in activations(self.graph):
             node = self.network.nodes[n]
-            flat = slopes(node.box, values[node.inputs[0]])
-            flat = (flat < FLAT * flat.amax().clamp_min(FLAT)).to(flat)
+            x = values[node.inputs[0]]
+            grid = torch.linspace(-BETWEEN, BETWEEN, x[0].numel()).to(x).view(1, *x.shape[1:]).expand_as(x)
+            largest = slopes(node.box, grid).amax().clamp_min(FLAT)
+            flat = (slopes(node.box, x) < FLAT * largest).to(x)
             bounded = isinstance(node.box, BOUNDED)
             share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
             found["activations"][node.name] = {"stuck": _median(share), "bounded": bounded}
         return found
+
+    def _size_of_weights(self, layer: str) -> float:
+        theta, own = self.trainer.population.state.theta, f"{layer}."
+        weights = [slot for name, slot in self._weights().items() if name.startswith(own)]
+        return max((_median(_size(slot.view(theta))) for slot in weights), default=1.0)
 
     def train(self, steps: int) -> dict[str, float]:
         """So many updates; per weight, how large an update is beside it, the median over the last half."""
@@ -105,6 +119,11 @@ def _update(slot, before: torch.Tensor, after: torch.Tensor) -> float:
     return _median(torch.linalg.vector_norm(new - old, dim=1) / size)
 
 
+def _size(values: torch.Tensor) -> torch.Tensor:
+    """Root mean square of each row, in float64: squares of small gradients are 0 in float32."""
+    return values.flatten(1).double().square().mean(1).sqrt()
+
+
 def _median(values: torch.Tensor) -> float:
     return float(values.double().nan_to_num(torch.inf).median())
 
@@ -113,33 +132,38 @@ def _median(values: torch.Tensor) -> float:
 
 
 def stuck(looks: dict[str, dict]) -> list[Finding]:
-    """The layer with the largest share of stuck units; `looks` by when, the start first."""
+    """The layer with the largest share of stuck units, of the worst; `looks` by when, the start first."""
     found, (first, *_) = [], looks.values()
     for when, looked in looks.items():
         for name, layer in looked["activations"].items():
             share, bounded = layer["stuck"], layer["bounded"]
             kind = "saturated" if bounded else "dead"
-            said = f"{share:.0%} of {name}'s units are {kind} {when} (limit {STUCK_WARN:.0%})"
+            late = bounded and looked is not first
+            warn, fail = (LATE_WARN, LATE_FAIL) if late else (STUCK_WARN, STUCK_FAIL)
+            said = f"{share:.0%} of {name}'s units are {kind} {when} (limit {warn:.0%})"
             advice = "reduce the variance of the initial weights, or normalise the inputs"
             if first["activations"][name]["stuck"] < STUCK_WARN:  # it began well
                 advice = "lower the learning rate"
             elif not bounded:
                 advice += "; or give the weights a small positive mean: init.mean=0.01"
-            found.append(
-                Finding(graded(share, STUCK_WARN, STUCK_FAIL), share, STUCK_WARN, said, advice, kind)
-            )
-    return sorted(found, key=lambda finding: -finding.number)[:1]
+            found.append(Finding(graded(share, warn, fail), share, warn, said, advice, kind))
+    return sorted(found, key=lambda finding: (-STATUSES.index(finding.status), -finding.number))[:1]
 
 
 def flow(before: dict) -> list[Finding]:
-    """The gradient at the first layer beside that at the last."""
+    """The gradient at the first layer beside that at the last.
+
+    None arrives through weights that are all 0, or units that are all stuck: other findings say that.
+    """
     sizes = [layer["gradient"] for layer in before["layers"].values()]
-    if len(sizes) < 2 or not sizes[-1] > 0 or not sizes[0] > 0:
+    cut = any(layer["weights"] == 0 for layer in list(before["layers"].values())[1:])
+    cut |= any(layer["stuck"] == 1 for layer in before["activations"].values())
+    if len(sizes) < 2 or not sizes[-1] > 0 or (cut and sizes[0] == 0):
         return []
     ratio, first, last = sizes[0] / sizes[-1], *(list(before["layers"])[i] for i in (0, -1))
     found = f"the gradient at {first} is {ratio:.1e} times that at {last}"
     if ratio < 1:
-        status = graded(1 / ratio, 1 / VANISH_WARN, 1 / VANISH_FAIL)
+        status = graded(-ratio, -VANISH_WARN, -VANISH_FAIL)
         advice = "it vanishes: fewer layers, relu or tanh for sigmoid, larger initial weights (init=auto)"
         return [Finding(status, ratio, VANISH_WARN, f"{found} (limit {VANISH_WARN:g})", advice, "vanishing")]
     status = graded(ratio, 1 / VANISH_WARN, 1 / VANISH_FAIL)
@@ -159,12 +183,12 @@ def _updates(ratios: dict[str, float]) -> list[Finding]:
 
 
 def _healthy(before: dict, after: dict, ratios: dict[str, float]) -> Finding:
-    shares = [a["stuck"] for look in (before, after) for a in look["activations"].values()]
+    start, late = ([a["stuck"] for a in look["activations"].values()] for look in (before, after))
     gradients = [layer["gradient"] for layer in before["layers"].values()]
     told = []
-    if shares:
-        told.append(f"{max(shares):.0%} of units stuck (limit {STUCK_WARN:.0%})")
+    if start:
+        told.append(f"{max(start):.0%} of units stuck (limit {STUCK_WARN:.0%}), {max(late):.0%} later")
     if len(gradients) > 1 and gradients[-1] > 0:
         told.append(f"gradient first to last layer {gradients[0] / gradients[-1]:.2g}")
     told.append(f"updates {max(ratios.values()):.1g}")
-    return Finding("pass", max(shares, default=0.0), STUCK_WARN, ", ".join(told))
+    return Finding("pass", max(start, default=0.0), STUCK_WARN, ", ".join(told))

@@ -30,7 +30,7 @@ def check(subject: Subject) -> Verdict:
     """The loss before the first step, and whether units are alike."""
     with computing():
         sample = subject.sample(EXAMPLES, regularizer=Regularizer(), batch_size="full")
-        trainer = sample.trainer(sample.rows(subject.budget.seeds))
+        trainer = sample.trainer(sample.rows(subject.seeds(EXAMPLES)))
         by_chance = chance(trainer.measure.loss, sample.dataset, sample.examples, sample.fold)
         _, t = sample.examples.gather(sample.fold, sample.fold.train)
         usual = random_outputs(trainer.measure.loss, t)

@@ -33,7 +33,7 @@ from nnlab.workers import side_by_side
 class Budget(Part):
     """How much the rungs may do; the defaults are those of configs/check.yaml.
 
-    seeds        start, saturation: rows, a seed each
+    seeds        start, saturation: rows, a seed each; of large networks fewer, as `work` allows
     parameters   gradients: every parameter of a network with no more than these, else a sample
     sample       gradients: so many numbers of each parameter and of each box's inputs
     examples     subset: how many must be learnt by heart
@@ -41,8 +41,8 @@ class Budget(Part):
     rates        rates: how many learning rates, a row each for every seed
     rate_seeds   rates: how many seeds
     rate_steps   rates: how many updates
-    work         rates: at most so many parameters x examples seen; large networks get fewer seeds, steps
-                 and rates
+    work         rates, saturation: at most so many parameters x examples seen; large networks get fewer
+                 seeds, steps and rates, and of large batches a part
     """
 
     group: ClassVar[str] = "check"
@@ -72,6 +72,16 @@ class Subject:
     def row(self) -> Row:
         """The experiment as it would be trained on the first fold."""
         return Row(self.experiment, self.experiment.seed, self.fold)
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing to learn, since all training examples have the same target?"""
+        t = self.dataset.y[self.fold.train]
+        return bool((t == t[0]).all())
+
+    def seeds(self, examples: int) -> int:
+        """How many rows the budget allows if each sees so many examples."""
+        return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.layout()[2] * examples))))
 
     def sample(self, count: int, **changes) -> Sample:
         """`count` training examples, in equal shares of the classes, and at most as many to validate."""

@@ -1,10 +1,10 @@
 """A small subset: what cannot learn 50 examples by heart, without regularisation, cannot learn at all.
 
 The training loss must go to about 0 and the accuracy to 100%. Beside the job's own learning rate, other rows
-of the stack train at smaller and larger ones: if the job's row fails, they and its curve tell the lecture's
-causes apart. Units saturated from the first steps; an error that bounces, while a lower rate does better; a
-loss that does not fall even at a very small rate, which only a wrong gradient does; or a rate that is too
-small.
+of the stack train at smaller and larger ones, and at two that are small for any job: if the job's row fails,
+they and its curve tell the lecture's causes apart. Inputs or targets far too large; units saturated from the
+first steps; an error that bounces, while a lower rate does better; a loss that stays finite and does not fall
+even at a very small rate, which only a wrong gradient does; or a rate that is too small.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nnlab.autodiff.activations import Identity
-from nnlab.checks import passes, saturation
+from nnlab.checks import data, passes, saturation
 from nnlab.checks.subject import Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.splits import Fold
@@ -29,6 +29,7 @@ from nnlab.stopping import Stopping
 BATCH = 10
 EPOCH = 200  # examples: the few are gone through again and again, since an epoch has a cost of its own
 FACTORS = (1.0, 1e-4, 1e-2, 0.1, 10.0)  # of the job's learning rate, a row each; the job's own first
+ABSOLUTE = (1e-3, 1e-5)  # where the job's rate is so extreme that none of those is of any use
 CHOICE = 2000  # training examples from which the few are taken
 SURE = 3  # epochs in a row
 ZERO = 0.05  # of chance's loss: "about 0"
@@ -46,10 +47,10 @@ def check(subject: Subject) -> Verdict:
     found = (curves(records, len(rows), name) for name in ("val_loss", "val_error"))
     learning = Learning(*found, lr, by_chance, len(sample.dataset.x), bool(sample.dataset.classes))
     details = {
-        "examples": learning.examples, "chance": by_chance, "factors": FACTORS, "loss": learning.loss,
+        "examples": learning.examples, "chance": by_chance, "factors": lr / lr[0], "loss": learning.loss,
         "error": learning.error,
     }  # fmt: skip
-    cause = None if learning.done else _cause(before(subject))
+    cause = None if learning.done else _cause(subject)
     return Verdict.of("subset", [judge(learning, cause)], details)
 
 
@@ -57,6 +58,7 @@ def _rows(sample: Sample, steps: int) -> tuple[list[Row], np.ndarray]:
     """A row for each of the rates, and the rates."""
     optimizer, epochs = sample.experiment.optimizer, max(SURE, -(-steps // sample.rows()[0].steps))
     lr = optimizer.lr * np.array(FACTORS)
+    lr = np.append(lr, [rate for rate in ABSOLUTE if abs(np.log(lr / rate)).min() > np.log(2)])
     variants = [{"optimizer": replace(optimizer, lr=float(rate)), "epochs": epochs} for rate in lr]
     return sample.rows(variants=variants), lr
 
@@ -98,7 +100,7 @@ def until_learnt(records: Iterator[Record], limit: float, classes: bool) -> Iter
 
 @dataclass(frozen=True)
 class Learning:
-    """The curves of the rates FACTORS on the small subset; the job's own is the first row."""
+    """The curves of the rates FACTORS (and ABSOLUTE) on the small subset; the job's own is the first row."""
 
     loss: np.ndarray  # (rows, epochs), NaN after a row has diverged
     error: np.ndarray
@@ -133,7 +135,16 @@ class Learning:
     @property
     def better(self) -> list[int]:
         """Lower rates that end far better than the job's own, the nearest first."""
-        return [k for k in (3, 2, 1) if self.learnt[k] or self.ends[k] < 0.5 * self.ends[0]]
+        lower = sorted(np.flatnonzero(self.lr < self.lr[0]), key=lambda k: -self.lr[k])
+        return [k for k in lower if self.learnt[k] or self.ends[k] < 0.5 * self.ends[0]]
+
+    @property
+    def above(self) -> int | None:
+        """A higher rate that ends better than the job's own and all lower ones: ten times it, or another."""
+        higher = self.lr > self.lr[0]
+        limit = FALLEN * self.ends[~higher].min(initial=np.inf)
+        k = 4 if self.ends[4] < limit else int(np.where(higher, self.ends, np.inf).argmin())
+        return k if higher[k] and self.ends[k] < limit else None
 
     @property
     def bounces(self) -> bool:
@@ -164,21 +175,25 @@ def judge(learning: Learning, cause: Finding | None) -> Finding:
         return finding("pass", "", "", "")
     if cause:
         return finding("fail", cause.cause, f": {cause.found}", cause.advice)
-    if not learning.falls.any() and not learning.learnt.any():
-        said = f": even at a rate of {learning.lr[1]:.1g} the loss does not fall"
+    finite = np.isfinite(learning.ends)
+    if finite.any() and not learning.falls.any() and not learning.learnt.any():
+        said = f": even at a rate of {learning.lr[finite].min():.1g} the loss does not fall"
         return finding(
             "fail", "gradient", said, "the gradient is wrong or zero: nnlab check only=[gradients,start]"
         )
     if not np.isfinite(own) or learning.better:
         how = "diverges" if not np.isfinite(own) else "bounces" if learning.bounces else "stays up"
+        how += "" if finite.any() else f", and at {learning.lr.min():.1g} too"
         said = "; ".join([f": it {how}", *(learning.at(k) for k in learning.better[:1])])
         return finding("fail", "lr_high", said, "lower the learning rate: nnlab check only=rates")
-    if learning.ends[4] < FALLEN * learning.ends[:4].min():
-        if learning.learnt[4] and own < half:  # it falls, later: whether in time is for the rates to say
-            return finding("pass", "", f" and falling; {learning.at(4)}", "")
-        status = "warn" if own < half or learning.learnt[4] else "fail"
+    if learning.above is not None:
+        k = learning.above
+        if k == 4 and learning.learnt[k] and own < half:  # it falls, later: the rates say whether in time
+            return finding("pass", "", f" and falling; {learning.at(k)}", "")
+        near = k == 4 and learning.learnt[k]
+        status = "warn" if own < half or near else "fail"
         advice = "raise the learning rate: nnlab check only=rates"
-        return finding(status, "lr_low", f": {learning.at(4)}", advice)
+        return finding(status, "lr_low", f": {learning.at(k)}", advice)
     advice = "look for contradicting labels; widen the network; or give it more updates: check.steps"
     said = ": it falls, but no rate gets it there"
     return finding("warn" if own < half else "fail", "capacity", said, advice)
@@ -188,10 +203,14 @@ def before(subject: Subject) -> dict[str, dict]:
     """What flows through the network before the first step, on the job's own data."""
     with computing():
         sample = subject.sample(saturation.EXAMPLES, regularizer=Regularizer())
-        return saturation.Probe(sample, sample.trainer(sample.rows(subject.budget.seeds))).look()
+        return saturation.Probe(
+            sample, sample.trainer(sample.rows(subject.seeds(saturation.EXAMPLES)))
+        ).look()
 
 
-def _cause(looked: dict[str, dict]) -> Finding | None:
-    """What the saturation rung finds so bad at the start that it alone explains a failure."""
-    found = [*saturation.stuck({"at the start": looked}), *saturation.flow(looked)]
-    return next((finding for finding in found if finding.status == "fail"), None)
+def _cause(subject: Subject) -> Finding | None:
+    """What is so bad at the start that it alone explains a failure: the scales, or what saturation finds."""
+    scales = [finding for finding in data.scales(subject) if finding.status != "pass"]
+    looked = before(subject)
+    found = [*scales, *saturation.stuck({"at the start": looked}), *saturation.flow(looked)]
+    return next((f for f in found if f in scales or f.status == "fail"), None)

@@ -41,7 +41,7 @@ def execute(prepared, folder: Path, settings: dict, command: str) -> int:
             verdicts.append(verdict)
         write_json(folder / "check.json", [as_dict(verdict) for verdict in verdicts])
         for verdict in verdicts if train.wants_picture(settings, rows=2) else []:
-            if verdict.rung in PICTURES:
+            if verdict.rung in PICTURES and verdict.details:  # a rung with nothing to do has none
                 run.picture(PICTURES[verdict.rung](verdict.details, title), verdict.rung)
         console.close(folder)
     return int(any(verdict.status == "fail" for verdict in verdicts))

@@ -45,7 +45,7 @@ def wants_picture(settings: dict, rows: int) -> bool:
 
 def execute(fit, folder: Path, settings: dict, command: str) -> int:
     """Train it and record it; 1 if every row diverged."""
-    from nnlab.checks.proposal import Course, chance_error, proposal
+    from nnlab.checks.proposal import Course, proposal
     from nnlab.records.console import Console
     from nnlab.records.run import Run
 
@@ -58,9 +58,16 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
                     reader.record(record)
             summary = run.close()
             console.close(summary, folder)
-            error = chance_error(fit.datasets[run.experiment.data], [row.fold for row in fit.rows])
-            console.note(proposal(course.outcome(error), command))
+            console.note(proposal(course.outcome(_chance(run)), command))
     return int(summary["rows"]["diverged"] == len(fit.rows))
+
+
+def _chance(run):
+    """What chance gives on the run's validation sets."""
+    from nnlab.checks import chance
+
+    dataset = run.fit.datasets[run.experiment.data]
+    return chance.of(dataset, [row.fold for row in run.rows], run.experiment.loss_for(dataset))
 
 
 def order(fit, folder: Path, settings: dict, command: str):
@@ -106,6 +113,7 @@ def _at_once(fits: list) -> int:
 
 def _train_together(runs: list[front_door.Ready]) -> int:
     """1 if every row of some run diverged."""
+    from nnlab.checks.proposal import Course, proposal_of_several
     from nnlab.fitting import Fit
     from nnlab.records.console import Console
     from nnlab.records.run import Run
@@ -118,6 +126,7 @@ def _train_together(runs: list[front_door.Ready]) -> int:
             open_runs.enter_context(Run(order(f, r.folder, r.settings, r.command), fit, place))
             for place, (f, r) in enumerate(zip(fits, runs, strict=True))
         ]
+        courses = [Course(len(run.rows)) for run in each]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
         epochs, tasks = max(e.epochs for e in fit.experiments), {run.task for run in each}
@@ -126,12 +135,17 @@ def _train_together(runs: list[front_door.Ready]) -> int:
             for record in fit:
                 if not record.refit:
                     console.record(record)
-                for place, run in enumerate(each):
+                for place, (run, course) in enumerate(zip(each, courses, strict=True)):
                     if place not in summaries:
                         run.record(record)
+                        own = None if record.refit else record.of(run.first, len(run.rows))
+                        if own:
+                            course.record(own)
                         if record.ended and run.over:
                             summaries[place] = run.close()
         for place, run in enumerate(each):
             if place not in summaries:
                 summaries[place] = run.close()
+        found = zip(runs, each, courses, strict=True)
+        console.note(proposal_of_several({r.command: c.outcome(_chance(run)) for r, run, c in found}))
     return int(any(s["rows"]["diverged"] == s["rows"]["total"] for s in summaries.values()))

@@ -48,7 +48,7 @@ def subset(details: dict, title: str) -> bytes:
     axes.set_yscale("log")
     for colour, k in zip(RUNS, order, strict=False):
         own = details["factors"][k] == 1
-        name = "this job's rate" if own else f"times {details['factors'][k]:g}"
+        name = "this job's rate" if own else f"times {details['factors'][k]:.2g}"
         values = np.where(loss[k] > 0, loss[k], np.nan)
         axes.plot(np.arange(1, loss.shape[1] + 1), values, color=BLACK if own else colour,
                   linewidth=2.2 if own else 1.2, label=name)  # fmt: skip

@@ -1,0 +1,97 @@
+"""The data rung of `nnlab check`, by hand: columns, scales, twins, labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from check_cases import Changed
+from check_jobs import Drawn, job
+from networks import one_thread  # noqa: F401
+
+import nnlab
+from nnlab.checks import data, labels
+from nnlab.checks.subject import Budget, Subject
+
+SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
+
+
+# ---- data
+
+
+def test_twins_are_found_up_to_sign_scale_and_shift():
+    random = np.random.default_rng(0)
+    x = random.standard_normal((30, 5))
+    x[:, 2], x[:, 4] = 3 - 2 * x[:, 0], 1e6 * x[:, 1]
+    x[:, 3] = x[:, 0] + 1e-3 * random.standard_normal(30)  # like it, but no twin
+    assert data.twins(x, np.array([], int)) == [(0, 2), (1, 4)]
+
+
+def test_confident_disagreement_by_hand():
+    label = np.array([0, 0, 0, 1, 1, 1])
+    first = np.array([0.9, 0.8, 0.1, 0.2, 0.95, 0.65])  # usual: 0.6 in the first class, 0.4 in the second
+    doubted = labels.confident_disagreement(np.array([first, 1 - first]), label)
+    assert doubted.tolist() == [False, False, True, False, True, True]
+
+
+def test_the_suspected_labels_are_those_that_were_changed():
+    noisy = job("breast_cancer", data=nnlab.BreastCancer(label_noise=0.15))
+    subject = Subject(noisy)
+    numbers, _ = labels.suspected(subject)
+    changed = np.flatnonzero(subject.dataset.noisy != subject.dataset.y)
+    there = np.intersect1d(changed, subject.fold.train)
+    assert len(np.intersect1d(numbers, there)) > 0.6 * len(there)
+    assert len(np.intersect1d(numbers, there)) > 0.5 * len(numbers)
+
+
+def test_the_correlation_and_its_deviation_by_chance():
+    random = np.random.default_rng(0)
+    t = np.eye(4)[random.integers(4, size=300)].T
+    p = random.random((4, 300)) * np.array([[1], [2], [0.5], [1]])
+    r, deviation = labels.correlation(p, t)
+    assert r == pytest.approx(
+        np.corrcoef((p - p.mean(1)[:, None]).ravel(), (t - t.mean(1)[:, None]).ravel())[0, 1]
+    )
+    shuffled = [labels.correlation(p, t[:, random.permutation(300)])[0] for _ in range(2000)]
+    assert deviation == pytest.approx(np.std(shuffled), rel=0.06) and abs(np.mean(shuffled)) < 0.1 * deviation
+    two, answers = np.eye(2)[random.integers(2, size=300)].T, np.array([p[0], 1 - p[0]])
+    for outputs, targets in ((p[:1], t[:1]), (answers, two)):
+        assert labels.correlation(outputs, targets)[1] == pytest.approx(299**-0.5)
+    assert labels.correlation(np.ones((1, 50)), t[:1, :50]) == (0.0, 49**-0.5)
+
+
+@pytest.mark.parametrize("limit", [20, 50])
+def test_few_examples_are_no_fault(limit):
+    assert data.check(Subject(job("digits", data=nnlab.Digits(limit=limit)))).status == "pass"
+
+
+def test_discrete_data_with_copies_in_the_test_set():
+    """What repeats by nature is no alarm, copies beyond that are."""
+    e = job("diabetes", data=Drawn(kind="discrete"))
+    assert "repeated, of few different values" in data.check(Subject(e)).worst.found
+    assert data.check(Subject(job("diabetes", data=Changed(of=e.data, copied=1.0)))).causes == [
+        "test_in_training"
+    ]
+
+
+def test_scales_matter_only_where_nothing_normalises():
+    raw = replace(nnlab.Wine(), normalization="none")
+    assert data.check(Subject(job("wine", data=raw))).causes == ["scales"]
+    assert data.check(Subject(job("wine"))).status == "pass"
+
+
+def test_a_wide_table_may_have_constant_columns():
+    verdict = data.check(Subject(job("digits")))
+    assert verdict.status == "pass" and "4 constant columns" in verdict.worst.found
+
+
+def test_hard_labels_are_told_from_wrong_ones():
+    """Wrong ones are doubted as often when half the examples are learnt, hard ones more often."""
+    n = 1000
+    doubted = np.arange(n) < 250
+    assert (
+        labels.many(doubted) and not labels.many(np.arange(n) < 110) and not labels.many(np.arange(40) < 20)
+    )
+    wrong, harder = np.roll(doubted, 20), np.arange(n) < 400
+    assert not labels.hard(doubted, wrong) and labels.hard(doubted, harder)
+    assert labels._noise(doubted, wrong).cause == "label_noise"
+    assert labels._noise(doubted, harder).status == "pass"

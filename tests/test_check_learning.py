@@ -1,0 +1,200 @@
+"""The small subset and the learning rates of `nnlab check`, by hand."""
+
+import numpy as np
+import pytest
+from check_cases import Changed
+from check_jobs import job
+from networks import one_thread  # noqa: F401
+
+import nnlab
+from nnlab.checks import rates, subset
+from nnlab.checks.ladder import climb
+from nnlab.checks.rates import Table
+from nnlab.checks.subject import Budget, Subject
+from nnlab.checks.subset import Learning
+from nnlab.checks.verdict import Finding
+
+SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
+
+
+# ---- the small subset
+
+
+def test_a_network_is_asked_for_what_it_can_learn():
+    def count(experiment):
+        return len(subset.subset(Subject(experiment)).dataset.x)
+
+    assert count(job("digits")) == 50
+    assert count(job("diabetes", model=nnlab.Linear())) == 5  # half of 10 inputs and the bias
+    assert count(job("diabetes", model=nnlab.MLP(hidden=(64,), activation="identity"))) == 5
+    twice = Changed(of=nnlab.Diabetes(), repeated=5)  # ten of its fifteen inputs are independent
+    assert count(job("diabetes", data=twice, model=nnlab.Linear())) == 5
+    assert count(job("iris", model=nnlab.MLP(hidden=(2,)))) == 3  # 19 parameters for 3 outputs, half of it
+    chosen_few = subset.subset(Subject(job("iris")))
+    assert len(np.unique(chosen_few.dataset.x, axis=0)) == len(chosen_few.dataset.x) == 50
+
+
+def learning(own, lower=None, higher=None, error=0.5):
+    """Curves of four epochs: the job's own, the rate times 0.1 and times 10; the two smallest hardly fall."""
+    flat = [1.0, 0.9995, 0.999, 0.998]
+    loss = np.array([own, flat, flat, lower or flat, higher or flat])
+    return Learning(loss, np.full(loss.shape, error), 0.1 * np.array(subset.FACTORS), 1.0, 50, True)
+
+
+def test_the_causes_are_told_apart():
+    nan, learnt = np.nan, [1.0, 0.2, 0.03, 0.01]
+    up = [1.0, 1.1, 1.2, 1.3]
+    saturated = Finding("fail", 0.9, 0.3, "90% of tanh1's units are saturated", "advice", "saturated")
+
+    def cause(said, before=None):
+        found = subset.judge(said, before)
+        return found.status, found.cause
+
+    assert cause(learning(learnt, error=0.0)) == ("pass", "")
+    assert cause(learning(learnt, error=0.1))[0] == "warn"  # the loss is there, the accuracy is not
+    assert cause(learning(up), saturated) == ("fail", "saturated")
+    assert cause(learning([1.0, nan, nan, nan], lower=learnt)) == ("fail", "lr_high")
+    assert cause(learning([0.7, 0.9, 0.6, 0.9], lower=[1, 0.5, 0.2, 0.1])) == ("fail", "lr_high")
+    assert "bounces" in subset.judge(learning([0.7, 0.9, 0.6, 0.9], lower=[1, 0.5, 0.2, 0.1]), None).found
+    assert cause(Learning(np.tile(up, (5, 1)), np.ones((5, 4)), np.ones(5), 1.0, 50, True)) == (
+        "fail",
+        "gradient",
+    )
+    assert cause(learning([1.0, 0.99, 0.98, 0.97], higher=[1, 0.8, 0.7, 0.6])) == ("fail", "lr_low")
+    slow, there = [1.0, 0.9, 0.8, 0.7], [1.0, 0.2, 0.03, 0.01]
+    assert cause(learning(slow, higher=there, error=0.0)) == (
+        "warn",
+        "lr_low",
+    )  # it can be learnt, but sooner
+    assert cause(learning([1.0, 0.5, 0.4, 0.3], higher=there, error=0.0)) == ("pass", "")  # it will get there
+    assert cause(learning([1.0, 0.5, 0.4, 0.3], higher=[1, 0.2, 0.15, 0.1]))[0] == "warn"
+    assert cause(learning([0.7, 0.5, 0.4, 0.3], lower=[1, 0.9, 0.8, 0.7], higher=[0.6] * 4)) == (
+        "warn",
+        "capacity",
+    )
+
+
+def test_the_gradient_is_blamed_only_for_what_stays_finite():
+    def cause(curve):
+        loss = np.tile(curve, (5, 1))
+        return subset.judge(
+            Learning(loss, np.ones((5, 4)), np.array(subset.FACTORS), 1.0, 50, True), None
+        ).cause
+
+    assert cause([1.0, 1.1, 1.2, 1.3]) == "gradient"
+    assert cause([1.0, np.nan, np.nan, np.nan]) == "lr_high"
+
+
+def test_an_error_that_bounces():
+    bouncing = nnlab.Experiment(data=nnlab.Diabetes(), optimizer=nnlab.Adam(lr=0.3))  # docs/lecture.md has it
+    found = subset.check(Subject(bouncing)).worst
+    assert found.cause == "lr_high" and "it bounces" in found.found
+
+
+def test_what_is_too_large_from_the_start_comes_first():
+    """Before the rates, of which a smaller and a larger one may both seem to help."""
+    raw = nnlab.BreastCancer(normalization="none")
+    assert subset.check(Subject(nnlab.Experiment(data=raw))).causes == ["scales"]
+
+
+def test_nothing_is_asked_of_a_job_with_a_single_target():
+    subject = Subject(job("diabetes", data=Changed(of=nnlab.Diabetes(), single=True)))
+    found = {v.rung: v for v in climb(subject, ["start", "subset", "rates", "data"])}
+    assert [found[rung].status for rung in found] == ["pass", "pass", "pass", "fail"]
+    assert found["data"].causes == ["constant_target"] and "nothing to learn" in found["rates"].worst.found
+
+
+def test_it_stops_when_it_is_learnt():
+    verdict = subset.check(Subject(job("digits"), SMALL))
+    assert verdict.status == "pass" and verdict.details["loss"].shape[1] < 20
+
+
+# ---- learning rates
+
+
+LR = np.geomspace(1e-4, 1e1, 11)
+
+
+def table(end, start=(2.0, 2.1, 1.9)):
+    return Table(LR, np.array(end, float)[:, None] + np.array([-0.01, 0, 0.01]), np.array(start), 2.3)
+
+
+CURVE = [2.0, 1.9, 1.7, 1.2, 0.6, 0.3, 0.2, 0.25, 5.0, np.nan, np.nan]
+
+
+def test_what_works_the_edge_and_the_suggestion():
+    t = table(CURVE)
+    assert t.edge == LR[8] and t.best in (6, 7)
+    assert t.works == (LR[4], LR[7])  # half of the fall from 2 to 0.25 or less
+    assert t.suggestion == pytest.approx(min(LR[t.best], LR[8] / 3))
+    assert t.diverged.tolist() == [0] * 9 + [1] * 2
+
+
+def test_a_single_noisy_curve_does_not_fool_it():
+    end = np.array(CURVE)[:, None] + np.zeros(3)
+    end[1, 0], end[5, 1] = 0.0, 1.9  # one seed is lucky at a small rate, one unlucky at a good one
+    t = Table(LR, end, np.full(3, 2.0), 2.3)
+    assert t.works == (LR[4], LR[7]) and t.edge == LR[8]
+
+
+def test_a_lucky_rate_beyond_the_edge_is_no_good():
+    t = table([*CURVE[:9], 0.0, 0.0])
+    assert t.edge == LR[8] and t.works[1] == LR[7] and t.suggestion < LR[8]
+
+
+@pytest.mark.parametrize("own, longer, status, cause", [
+    (LR[5], 1, "pass", ""), (LR[9], 1, "fail", "lr_high"), (LR[8], 1, "fail", "lr_high"),
+    (LR[0], 1, "fail", "lr_low"), (LR[2], 1, "warn", "lr_low"),
+    (LR[2], 10, "pass", ""),  # it trains ten times as long as this test
+    (LR[4], 0.01, "pass", ""),  # in the range, however short the job is
+])  # fmt: skip
+def test_where_the_jobs_rate_lies(own, longer, status, cause):
+    finding = rates.judge(table(CURVE), own, longer)
+    assert (finding.status, finding.cause) == (status, cause), finding.found
+    assert ("optimizer.lr=" in finding.advice) == (status != "pass")
+
+
+def test_when_no_rate_learns():
+    finding = rates.judge(table([2.0] * 11), LR[5], 1)
+    assert (finding.status, finding.cause) == ("fail", "nothing_learnt")
+    rising = rates.judge(table([2.5, 2.6, 2.7, 3, 4, 5, 6, 7, 8, 9, 9]), LR[5], 1)
+    assert rising.cause == "nothing_learnt"
+    assert "another rung" not in finding.advice and "only=[" in finding.advice
+
+
+def test_a_usual_regulariser_is_not_suspected():
+    for usual in (dict(l2=1e-3), dict(dropout=0.5), dict(l1=1e-3), dict(max_norm=1.0)):
+        e = job("wine", regularizer=nnlab.Regularizer(**usual))
+        assert rates.check(Subject(e, SMALL)).status == "pass", usual
+
+
+def test_the_rates_are_sorted_and_have_the_jobs_own():
+    for own in (3e-3, 1e-9, 1e4):
+        grid = rates.candidates(own, 64)
+        assert len(grid) == 64 and own in grid and (np.diff(grid) > 0).all()
+        assert grid[0] < own < grid[-1]
+
+
+def test_a_large_network_gets_fewer_rows_and_steps():
+    small, large = (Subject(job("digits", model=nnlab.MLP(hidden=h))) for h in ((64,), (400, 400)))
+    assert rates.scale(small) == (64, 3, 200)
+    count, seeds, steps = rates.scale(large)
+    size = large.graph.layout()[2] * 64
+    assert count >= 16 and seeds == 1 and steps >= 50 and size * count * seeds * steps < 64 * 3 * 200 * size
+
+
+def test_a_large_batch_is_counted_and_cut_last():
+    def work(e):
+        subject = Subject(e)
+        updates = int(np.prod(rates.scale(subject)))
+        return rates.batch_for(subject, updates), updates * rates.batch_for(subject, updates)
+
+    assert work(job("digits"))[0] == 64
+    large, small = (job("digits", batch_size=b, model=nnlab.MLP(hidden=(400, 400))) for b in (1024, 64))
+    assert work(large)[0] < 1024 and work(large)[1] <= 2 * work(small)[1]
+    assert rates.batch_for(Subject(job("digits", batch_size="full")), 1) == 64
+
+
+def test_large_networks_get_fewer_seeds():
+    assert Subject(job("digits")).seeds(6400) == 10
+    assert Subject(job("digits", model=nnlab.MLP(hidden=(1000, 1000)))).seeds(6400) == 2
