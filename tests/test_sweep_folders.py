@@ -44,6 +44,13 @@ def test_a_link_in_a_folder_is_refused(link, tmp_path):
     assert (elsewhere / "precious").is_dir() and len(told(folder)) == 4
 
 
+def test_the_lock_of_a_killed_optuna_is_no_such_link(tmp_path):
+    folder = sweep(tmp_path / "s", *FEW)
+    (folder / "study.journal.lock").symlink_to("study.journal")  # as it makes one
+    resume(folder, "trials=5")
+    assert len(told(folder)) == 5 and not (folder / "study.journal.lock").is_symlink()
+
+
 def test_what_others_put_beside_the_trials_stays(tmp_path):
     folder = sweep(tmp_path / "s", *FEW)
     (folder / "trials" / "notes.txt").write_text("mine")

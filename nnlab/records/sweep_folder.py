@@ -11,6 +11,7 @@ from pathlib import Path
 from nnlab.errors import UserError
 from nnlab.records.run_folder import open_to_append, plain, replacing, write_begin, write_json
 
+LOCK = "study.journal.lock"
 SWEEP, CURVES, TRIALS = "sweep.json", "curves.jsonl", "trials.csv"
 
 
@@ -79,7 +80,8 @@ def begun(path: Path) -> tuple[dict, dict]:
     if not (path / SWEEP).is_file():
         raise UserError(f"'{path}' is no folder of a sweep: it has no {SWEEP}")
     for inside in [*path.glob("*"), *path.glob("trials/*")]:
-        if inside.is_symlink():  # what is written or removed below it would be somewhere else
+        # What is written or removed below a link would be somewhere else. A killed Optuna leaves its lock, one.
+        if inside.is_symlink() and inside.name != LOCK:
             raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
     try:
         about = json.loads((path / SWEEP).read_text(encoding="utf-8"))
