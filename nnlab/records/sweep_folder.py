@@ -80,7 +80,7 @@ def begun(path: Path) -> tuple[dict, dict]:
     if not (path / SWEEP).is_file():
         raise UserError(f"'{path}' is no folder of a sweep: it has no {SWEEP}")
     for inside in [*path.glob("*"), *path.glob("trials/*")]:
-        # What is written or removed below a link would be somewhere else. A killed Optuna leaves its lock, one.
+        # What is written or removed below a link would be elsewhere. A killed Optuna leaves one: its lock.
         if inside.is_symlink() and inside.name != LOCK:
             raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
     try:
