@@ -73,10 +73,6 @@ class Variants:
             return _in(self._of_group(group, chosen[group]), own)
         return _in(self.cell.settings, key)
 
-    def knows(self, key: str) -> bool:
-        """Whether a trial may have the key: a setting, or a group."""
-        return bool(self.options(key)) or self.has(key, {})
-
     def _of_group(self, group: str, choice: str) -> dict:
         return self.common({group: choice})[1][group]
 
