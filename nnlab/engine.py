@@ -29,7 +29,9 @@ from nnlab.streams import uniforms
 LARGE = 2**16  # parameters of a row from which several threads pay for an update
 
 
-def train(rows: list[Row], examples: Examples, threads: int, finished: list[Result], pruned=frozenset()):
+def train(
+    rows: list[Row], examples: Examples, threads: int, finished: list[Result], pruned=frozenset()
+) -> Iterator[Record]:
     """Train `rows`, of one structure, in lockstep: yields a `Record` an epoch, and appends each row's
     `Result` to `finished` as it ends.
 
@@ -63,8 +65,9 @@ def train(rows: list[Row], examples: Examples, threads: int, finished: list[Resu
             finished += leave(population, graph, examples, threads, epoch, ended)
         yield record
         cut = {int(n): "pruned" for n in record.rows if n in pruned and n not in ended}
-        with computing():
-            finished += leave(population, graph, examples, threads, epoch, cut)
+        if cut:
+            with computing():
+                finished += leave(population, graph, examples, threads, epoch, cut)
         staying = np.flatnonzero(~np.isin(record.rows, [*ended, *cut]))
 
 

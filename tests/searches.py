@@ -106,6 +106,25 @@ def resume(folder, *words, code=0) -> str:
     return said.getvalue()
 
 
+def refused(folder, *words) -> str:
+    """The one sentence with which `resume=` refuses."""
+    said = resume(folder, *words, code=2)
+    assert said.startswith("nnlab sweep: ") and said.count("\n") == 1, said
+    return said
+
+
+def made_once(tmp_path_factory):
+    """Words -> the folder of the sweep that nobody interrupted, made once."""
+    made = {}
+
+    def folder(*words):
+        if words not in made:
+            made[words] = sweep(tmp_path_factory.mktemp("whole") / "s", *words)
+        return made[words]
+
+    return folder
+
+
 def train(line: str, folder) -> Path:
     """A printed `nnlab train ...` line, run into that folder."""
     program, *words = shlex.split(line)

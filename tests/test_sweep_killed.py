@@ -20,6 +20,7 @@ from searches import (
     about,
     lasting,
     process,
+    refused,
     resume,
     sweep,
     told,
@@ -30,12 +31,6 @@ from searches import (
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def refused(folder, *words) -> str:
-    said = resume(folder, *words, code=2)
-    assert said.startswith("nnlab sweep: ") and said.count("\n") == 1, said
-    return said
 
 
 SERVER = """

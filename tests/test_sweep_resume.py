@@ -12,6 +12,8 @@ from searches import (
     USUAL,
     about,
     lasting,
+    made_once,
+    refused,
     resume,
     sweep,
     told,
@@ -25,26 +27,12 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def refused(folder, *words) -> str:
-    said = resume(folder, *words, code=2)
-    assert said.startswith("nnlab sweep: ") and said.count("\n") == 1, said
-    return said
-
-
 # ---- in this process: the folder as a killed process may have left it
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Words -> the folder of the sweep that nobody interrupted, made once."""
-    made = {}
-
-    def folder(*words):
-        if words not in made:
-            made[words] = sweep(tmp_path_factory.mktemp("whole") / "s", *words)
-        return made[words]
-
-    return folder
+    return made_once(tmp_path_factory)
 
 
 def killed(whole: Path, folder: Path, trials: int, tail: bytes = b"") -> Path:

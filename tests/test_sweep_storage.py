@@ -5,7 +5,21 @@ import sqlite3
 
 import pytest
 import yaml
-from searches import IRIS, L2, LR, SAMPLED, USUAL, about, curves, json_lines, resume, sweep, told, trials_csv
+from searches import (
+    IRIS,
+    L2,
+    LR,
+    SAMPLED,
+    USUAL,
+    about,
+    curves,
+    json_lines,
+    made_once,
+    resume,
+    sweep,
+    told,
+    trials_csv,
+)
 
 from nnlab.cli import main
 from nnlab.search.ledger import Ledger
@@ -19,15 +33,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Words -> the folder of the sweep that nobody interrupted, made once."""
-    made = {}
-
-    def folder(*words):
-        if words not in made:
-            made[words] = sweep(tmp_path_factory.mktemp("whole") / "s", *words)
-        return made[words]
-
-    return folder
+    return made_once(tmp_path_factory)
 
 
 def test_sqlite(whole, tmp_path):

@@ -137,9 +137,8 @@ def _train_together(runs: list[front_door.Ready]) -> int:
                     console.record(record)
                 for place, (run, course) in enumerate(zip(each, courses, strict=True)):
                     if place not in summaries:
-                        run.record(record)
-                        own = None if record.refit else record.of(run.first, len(run.rows))
-                        if own:
+                        own = run.record(record)
+                        if own and not own.refit:
                             course.record(own)
                         if record.ended and run.over:
                             summaries[place] = run.close()

@@ -45,15 +45,16 @@ class Run:
         self.curves = Curves(len(self.rows)) if order.picture else None
         self.folder.start(order.settings, order.command)
 
-    def record(self, record) -> None:
-        """Take in what a record of the fit says of this run's rows."""
+    def record(self, record):
+        """Take in what a record of the fit says of this run's rows; that part of it, None if nothing."""
         own = record.of(self.first, len(self.rows))
         if own is None:
-            return
+            return None
         self.folder.record(own)
         # Curves end with the search for the best epoch: what a refit validates on, it trains on.
         for reader in [] if own.refit else [self.board, *([self.curves] if self.curves else [])]:
             reader.record(own)
+        return own
 
     @property
     def over(self) -> bool:

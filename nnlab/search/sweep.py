@@ -87,7 +87,6 @@ class Sweep:
         usual = self.limit if isinstance(s.sampler, Grid) else TRIALS
         self.wanted = usual if s.trials == "auto" else s.trials
         self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
-        self.exhausted = False  # whether the space has no further trial
 
     def _limit(self) -> int | None:
         """How many trials there can be; None: no end."""
@@ -111,8 +110,6 @@ class Sweep:
                 continue
             yield from self._batch(numbers, known)
             self._give_up_if_hopeless()
-            if self.exhausted:
-                return
 
     def plan(self) -> Plan:
         """What is left to do: trials, stacks, memory, time. The first batch is chosen for it, on the side."""
@@ -160,15 +157,8 @@ class Sweep:
         return found
 
     def chosen(self, numbers: range) -> dict[int, dict]:
-        """The parameters of these trials, by number; fewer than asked for at the end of the space."""
-        asked = {}
-        for number in numbers:
-            params = self.chooser.ask(number)
-            if params is None:
-                self.exhausted = True
-                break
-            asked[number] = params
-        return asked
+        """The parameters of these trials, by number. (`count` is no more than the space has.)"""
+        return {number: self.chooser.ask(number) for number in numbers}
 
     def prepared(self, asked: dict[int, dict]) -> Batch:
         """These trials, ready to train."""
