@@ -2,16 +2,18 @@
 
 import html
 import json
+import math
 import os
 import re
 import shutil
 import signal
 import subprocess
 
+import numpy as np
 import pytest
 from searches import IRIS, about, sweep, told, trials_csv
 
-from nnlab.records.report import Artist, Story, draw
+from nnlab.records.report import Artist, Story, draw, figures
 from nnlab.records.sweep_board import ALL, SOME
 from nnlab.search.space import Choice, Interval, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
@@ -98,6 +100,55 @@ def test_importances_are_optunas(swept):
     )
     study = optuna.load_study(study_name=about(swept)["study"], storage=storage)
     assert found == pytest.approx(optuna.importance.get_param_importances(study))
+
+
+def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> Story:
+    """Random trials of which the first objective is f(a, b), and others are drawn beside it."""
+    random, beside = np.random.default_rng(0), np.random.default_rng(1)
+    space = Space({key: Interval(0.0, 1.0) for key in keys} | {"word": Choice(("u", "v"))})
+    found = []
+    for n in range(trials):
+        params = {**{key: float(random.uniform()) for key in keys}, "word": "uv"[random.integers(2)]}
+        values = (f(params), *(float(beside.uniform()) for _ in others))
+        found.append(Trial(n, params, COMPLETE, values, (None,) * len(values), 1, 1, worth={1: values[0]}))
+    distributions = {key: domain.distribution() for key, domain in space.domains.items()}
+    return Story("", [], found, distributions, signs, ("val_loss", *others), {})
+
+
+SLOPES = {  # what the first objective is
+    "linear": lambda p: p["a"] + p["b"] / 10,
+    "a bowl": lambda p: (p["a"] - 0.4) ** 2 + p["b"] / 3,
+    "not finite in places": lambda p: math.inf if p["a"] > 0.9 else -math.inf if p["b"] > 0.9 else p["a"],
+}
+
+
+@pytest.mark.parametrize("f", SLOPES.values(), ids=SLOPES)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("others", [("x",), ("x", "y")], ids=len)
+def test_the_first_of_several_objectives_is_drawn_as_it_is_alone(f, sign, others):
+    alone = a_search(f, (sign,))
+    beside = a_search(f, (sign, *(-1 for _ in others)), others)
+    importances = draw(None, alone)
+    assert draw(None, beside) == importances and sum(importances.values()) == pytest.approx(1)
+    ours, theirs = (figures(story, importances) for story in (alone, beside))
+    assert theirs.pop("Pareto front") and list(ours) == list(theirs)
+    whose = "Learning curves of the best trials"  # of the front, where there is one
+    assert all(ours[name].to_json() == theirs[name].to_json() for name in ours if name != whose)
+
+
+@pytest.mark.parametrize("others", [(), ("x",)])
+def test_maximising_has_the_importances_of_minimising_the_negative(others):
+    """Of a steep valley beside a wide plain, where the ends of the objective say different things."""
+    signs = (1,) * len(others)
+    down = draw(None, a_search(lambda p: p["a"] if p["a"] < 0.3 else 0.3 + p["b"], (1, *signs), others))
+    up = draw(None, a_search(lambda p: -p["a"] if p["a"] < 0.3 else -0.3 - p["b"], (-1, *signs), others))
+    wrong = draw(None, a_search(lambda p: p["a"] if p["a"] < 0.3 else 0.3 + p["b"], (-1, *signs), others))
+    assert down == up != wrong
+
+
+def test_what_gave_the_same_everywhere_or_hardly_anything_has_no_importance():
+    assert draw(None, a_search(lambda p: 0.5)) == draw(None, a_search(lambda p: p["a"], trials=9)) == {}
+    assert set(draw(None, a_search(lambda p: p["a"], keys=("a",), trials=10))) == {"a", "word"}
 
 
 def test_drawn_apart_or_here_it_is_the_same(tmp_path):

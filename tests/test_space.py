@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 
+import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
@@ -278,6 +279,58 @@ def test_a_refined_grid_has_as_many_points_between_the_neighbours_of_the_best():
     assert found.values == pytest.approx((0.001, 0.01, 0.1))
     best_at_end = refined(space, [a_trial(0, 0.0, lr=0.1, n="x")], (1,), grid=True).domains["lr"]
     assert (best_at_end.values[0], best_at_end.values[-1]) == (0.01, 0.1) and len(best_at_end.values) == 3
+
+
+LOG, EVEN = np.geomspace, np.linspace
+GRIDS = {  # a domain, the points of the grid, the best, what is laid around it
+    "log": (Interval(1e-4, 1.0, log=True), 13, 0.1, LOG(10 ** (-4 / 3), 10 ** (-2 / 3), 13)),
+    "even": (Interval(0.0, 1.0), 11, 0.3, EVEN(0.2, 0.4, 11)),
+    "at its end": (Interval(0.0, 1.0), 11, 1.0, EVEN(0.9, 1.0, 11)),
+    "its own points": (Interval(0.0, 1.0, laid=5), 13, 0.25, EVEN(0.0, 0.5, 5)),
+    "nobody said": (Interval(0.0, 1.0), None, 0.25, EVEN(0.0, 0.5, 5)),
+    "whole": (Interval(0, 100, whole=True), 11, 30, EVEN(20, 40, 11)),
+    "whole, fewer between": (Interval(1, 9, whole=True), 9, 3, EVEN(2, 4, 3)),
+    "whole, log": (Interval(1, 256, log=True, whole=True), 9, 16, LOG(8, 32, 9)),
+    "range": (Steps(0.0, 0.1, 6), 3, 0.2, EVEN(0.1, 0.3, 6)),
+    "range of whole": (Steps(9, -2, 5), 3, 3, EVEN(1, 5, 5)),
+    "written, log": (Choice((0.1, 0.01, 0.001)), 9, 0.01, LOG(0.001, 0.1, 3)),
+    "written, even": (Choice((0.1, 0.5, 0.9)), 9, 0.5, EVEN(0.1, 0.9, 3)),
+    "written, two": (Choice((0.1, 0.001)), 9, 0.1, LOG(0.001, 0.1, 2)),
+    "powers of two": (Choice((16, 32, 64, 128)), 9, 64, LOG(32, 128, 4)),
+    "negative": (Choice((-1.0, 0.0, 1.0)), 9, 0.0, EVEN(-1.0, 1.0, 3)),
+}
+
+
+@pytest.mark.parametrize("domain, points, chosen, laid", GRIDS.values(), ids=GRIDS)
+def test_a_refined_grid_of_every_kind_of_domain(domain, points, chosen, laid):
+    space = Space({"x": domain, "y": Choice(("a", "b"))})
+    trials = [a_trial(i, abs(x - chosen), x=x, y="a") for i, x in enumerate(domain.points(points or 5))]
+    found = refined(space, trials, (1,), True, points).domains
+    values, whole = found["x"].values, all(isinstance(v, int) for v in domain.points(3))
+    assert values == tuple(laid.round()) if whole else values == pytest.approx(tuple(laid), rel=1e-3)
+    assert all(isinstance(v, int) == whole for v in values) and found["y"].values == ("a",)
+
+
+MIXED = [(1.0, 2.0, math.inf), (16, 32, "full"), (True, False), (None, 1)]
+
+
+@pytest.mark.parametrize("labels", MIXED, ids=str)
+def test_a_refined_grid_keeps_the_best_of_what_are_not_all_numbers(labels):
+    trials = [a_trial(i, float(i), x=label) for i, label in enumerate(labels)]
+    found = refined(Space({"x": Choice(labels)}), trials[:1], (1,), True, 7)
+    assert found.domains["x"] == Choice(labels[:1])
+
+
+def test_a_refined_grid_of_a_key_that_only_some_trials_have():
+    space = Space({"g": Choice(("sgd", "momentum")), "gamma": Interval(0.0, 1.0)}, frozenset({"g"}),
+                  lambda key, chosen: key == "g" or chosen["g"] == "momentum")  # fmt: skip
+    trials = [a_trial(0, 0.0, g="sgd"), a_trial(1, 1.0, g="momentum", gamma=0.5)]
+    found = refined(space, trials, (1,), True, 5).domains
+    assert found["gamma"].values == pytest.approx((0.25, 0.375, 0.5, 0.625, 0.75))
+    assert found["g"].values == ("sgd", "momentum")
+    alone = refined(space, [*trials[:1], *(a_trial(i, 0.5, g="sgd") for i in range(2, 6)), trials[1]],
+                    (1,), True, 5)  # fmt: skip
+    assert set(alone.domains) == {"g"}
 
 
 def test_nothing_to_refine():

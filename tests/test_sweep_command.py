@@ -279,6 +279,25 @@ def test_refine_searches_again_around_the_best_and_leaves_the_other_as_it_was(sw
         assert all(to(low) - margin <= to(float(r[key])) <= to(high) + margin for r in own)
 
 
+POINTS7 = LR.replace("log", "log,points7")
+AROUND = {  # how a grid got its 7 points, or gets them now; how many are laid around its best
+    "sampler.points": (["sampler=grid", "sampler.points=7", LR], [], 7),
+    "a tag": (["sampler=grid", POINTS7], [], 7),
+    "a tag before sampler.points": (["sampler=grid", "sampler.points=3", POINTS7], [], 7),
+    "other points now": (["sampler=grid", "sampler.points=7", LR], ["sampler.points=4"], 4),
+    "a grid now": (["sampler=random", "trials=7", LR], ["sampler=grid", "sampler.points=7"], 7),
+    "not one now": (["sampler=grid", "sampler.points=7", LR], ["sampler=random", "trials=3"], None),
+}
+
+
+@pytest.mark.parametrize("first, then, points", AROUND.values(), ids=AROUND)
+def test_refine_lays_as_many_points_as_the_grid_had(first, then, points, tmp_path, capsys):
+    folder = sweep(tmp_path / "one", *IRIS, "epochs=1", *first)
+    assert main(["sweep", f"refine={folder}", "plan=true", *then]) == 0
+    line = next(w for w in capsys.readouterr().out.splitlines() if w.startswith("  optimizer.lr"))
+    assert len(line.split(",")) == points if points else "(log)" in line
+
+
 SPACES = sorted(path.stem for path in CONFIG_DIR.glob("space/*.yaml") if path.stem != "none")
 
 

@@ -46,10 +46,18 @@ def search_around(args: Namespace, about: dict, space: Space, searched: set[str]
     go_on(args, about)
     own = {_key(word) for word in given}
     gone = {"resume", "refine", "space", "study", *(searched - own)}
+    gone |= {_key(word) for word in about["words"] if _of_another_choice(word, given, about["words"])} - own
     kept = [word for word in args.overrides if _key(word) not in gone and not word.startswith("hydra.")]
     kept += [word for word in given if word.startswith("hydra.")]
     around = [grammar.searched(key, domain) for key, domain in space.domains.items() if key not in own]
     args.overrides = kept + around
+
+
+def _of_another_choice(word: str, given: list[str], before: list[str]) -> bool:
+    """Whether it sets a key of the sampler or pruner that the sweep had `before`, and now has another."""
+    group, _, key = _key(word).partition(".")
+    now, then = last(given), last(before)
+    return group in ("sampler", "pruner") and key != "" and group in now and now[group] != then.get(group)
 
 
 def last(words: list[str]) -> dict[str, str]:

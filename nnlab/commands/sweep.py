@@ -157,9 +157,18 @@ def refine_first(args: Namespace) -> None:
         ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
         trials = ledger.trials()
         ledger.close()
-    grid = (earlier.value_of("sampler", args) or other.cell.settings["sampler"]["name"]) == "grid"
-    narrowed = refined(other.space, trials, signs, grid)
+    sampler = other.cell.settings["sampler"]
+    grid = (earlier.value_of("sampler", args) or sampler["name"]) == "grid"
+    points = earlier.value_of("sampler.points", args) or sampler.get("points")
+    narrowed = refined(other.space, trials, signs, grid, _points(points) if grid else None)
     earlier.search_around(args, about, narrowed, set(other.space.domains))
+
+
+def _points(given) -> int | None:
+    """`sampler.points` of a grid; raises `UserError`."""
+    from nnlab.search.samplers import Grid
+
+    return Grid(points=int(given) if str(given).isdigit() else given).points
 
 
 def show_plan(sweep, plan) -> int:

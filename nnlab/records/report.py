@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import math
 import multiprocessing
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def _draw_in_time(pipe, parents_end) -> None:
             for name in ("optuna.importance", "optuna.visualization", "plotly.graph_objects"):
                 import_module(name)
             story = _rehearsal()
-            page(story, figures(_study(story), story, {"x": 1.0}))  # the second time takes half as long
+            page(story, figures(story, {"x": 1.0}))  # the second time takes half as long
         pipe.send(_drawn(*pipe.recv()))
     except (EOFError, KeyboardInterrupt, ConnectionError):
         pass  # the sweep ended before it had something to draw
@@ -120,33 +121,31 @@ def _drawn(path: Path, story: Story) -> dict[str, float] | str:
 def draw(path: Path | None, story: Story) -> dict[str, float]:
     """Write the report to `path`; the importances of the parameters for the first objective."""
     with quiet():
-        study = _study(story)
-        importances = _importances(study, story)
+        importances = _importances(story)
         if path is not None:
             with replacing(path) as aside:
-                aside.write_text(page(story, figures(study, story, importances)), encoding="utf-8")
+                aside.write_text(page(story, figures(story, importances)), encoding="utf-8")
     return importances
 
 
-def figures(study, story: Story, importances: dict) -> dict[str, object]:
-    """Heading -> plotly figure; those that have something to show."""
+def figures(story: Story, importances: dict) -> dict[str, object]:
+    """Heading -> plotly figure; those that have something to show. All but the front are of the first
+    objective, and are the same whether there are others beside it or not."""
     from optuna import visualization as v
 
-    name, many = story.objectives[0].replace("_", " "), len(story.objectives) > 1
-    target = {"target": lambda t: t.values[0], "target_name": name} if many else {"target_name": name}
+    words = [o.replace("_", " ") for o in story.objectives]
     complete = [t for t in story.trials if t.state != FAILED]
-    found = {}
-    if many and complete:
-        words = [o.replace("_", " ") for o in story.objectives]
-        found["Pareto front"] = v.plot_pareto_front(study, target_names=words) if len(words) < 4 else None
+    first, found = _study(of_first(story)), {}
+    if complete and 1 < len(words) < 4:
+        found["Pareto front"] = v.plot_pareto_front(_study(story), target_names=words)
     if complete:
-        found["Optimisation history"] = v.plot_optimization_history(study, **target)
+        found["Optimisation history"] = v.plot_optimization_history(first, target_name=words[0])
         found["Learning curves of the best trials"] = _learning(story)
-        found["Parallel coordinates"] = v.plot_parallel_coordinate(study, **target)
-        found["Slices"] = v.plot_slice(study, **target)
+        found["Parallel coordinates"] = v.plot_parallel_coordinate(first, target_name=words[0])
+        found["Slices"] = v.plot_slice(first, target_name=words[0])
     if importances:
-        found["Importance of the parameters"] = _bars(importances, name)
-    return {heading: figure for heading, figure in found.items() if figure is not None}
+        found["Importance of the parameters"] = _bars(importances, words[0])
+    return found
 
 
 def page(story: Story, drawn: dict[str, object]) -> str:
@@ -165,6 +164,17 @@ def page(story: Story, drawn: dict[str, object]) -> str:
     )  # fmt: skip
 
 
+def of_first(story: Story) -> Story:
+    """The same sweep with its first objective alone, in its own direction: Optuna takes any `target` that it
+    is asked about for one to minimise. A trial whose objective is not finite says nothing of it."""
+    trials = [
+        replace(t, values=t.values[:1], spread=t.spread[:1])
+        for t in story.trials
+        if t.state == FAILED or math.isfinite(t.values[0])
+    ]
+    return replace(story, trials=trials, signs=story.signs[:1], objectives=story.objectives[:1])
+
+
 def _study(story: Story):
     """The trials as a study, for Optuna to draw."""
     import optuna
@@ -175,16 +185,17 @@ def _study(story: Story):
     return study
 
 
-def _importances(study, story: Story) -> dict[str, float]:
+def _importances(story: Story) -> dict[str, float]:
     """Share of each parameter in how the first objective varies (PED-ANOVA, Watanabe et al. 2023); those
-    that every complete trial has. Nothing where there are too few trials to say."""
+    that every complete trial has. Nothing where there are too few trials to say, or all gave the same."""
     from optuna.importance import get_param_importances
 
-    if sum(t.state == COMPLETE for t in story.trials) < ENOUGH:
+    first = of_first(story)
+    values = [t.values[0] for t in first.trials if t.state == COMPLETE]
+    if len(values) < ENOUGH or min(values) == max(values):
         return {}
-    target = {"target": lambda t: t.values[0]} if len(story.signs) > 1 else {}
     try:
-        found = get_param_importances(study, **target)
+        found = get_param_importances(_study(first))
     except (ValueError, RuntimeError, ZeroDivisionError):
         return {}
     return {key: float(share) for key, share in found.items() if share == share}

@@ -11,14 +11,18 @@ from nnlab.search.trial import Trial, best
 
 SHARE, LEAST = 0.1, 5  # the best tenth of the trials, five at least, say where to look
 MARGIN = 0.1  # of the old width, on both sides
+GRID_POINTS = 5  # on an interval, if nobody says how many
 
 
-def refined(space: Space, trials: list[Trial], signs: tuple[int, ...], grid: bool) -> Space:
+def refined(
+    space: Space, trials: list[Trial], signs: tuple[int, ...], grid: bool, points: int | None = None
+) -> Space:
     """The space around its best trials. Raises `UserError` if none was trained to its end.
 
     An interval becomes the range of the best tenth of the trials, wider by a tenth of what it was on each
-    side, never beyond its ends; a choice keeps what they have. For a `grid`, numbers become as many between
-    the neighbours of the best one: "we can always go back and fine-tune the grid".
+    side, never beyond its ends; a choice keeps what they have. For a `grid` of so many `points` on each
+    interval, numbers become as many between the neighbours of the best one: "we can always go back and
+    fine-tune the grid".
     """
     ranked = best(trials, signs)
     if not ranked:
@@ -31,7 +35,7 @@ def refined(space: Space, trials: list[Trial], signs: tuple[int, ...], grid: boo
         if not labels:
             continue  # only of choices that none of the best has
         if grid and numbers:
-            domains[key] = _between(domain, labels[0])
+            domains[key] = _between(domain, labels[0], points or GRID_POINTS)
         elif isinstance(domain, Choice):
             domains[key] = Choice(tuple(v for v, label in zip(domain.values, domain.labels, strict=True)
                                         if label in labels))  # fmt: skip
@@ -43,8 +47,11 @@ def refined(space: Space, trials: list[Trial], signs: tuple[int, ...], grid: boo
 
 
 def _are_numbers(domain: Domain) -> bool:
-    values = domain.points(3) or ()
-    return len(values) > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return len(domain.points(3) or ()) > 1 and all(map(_is_number, domain.points(3)))
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _around(domain: Interval, labels: list) -> Interval:
@@ -63,17 +70,27 @@ def _some_steps(domain: Steps, labels: list) -> Steps:
     return replace(domain, start=domain.labels[first], count=last - first + 1)
 
 
-def _between(domain: Domain, chosen) -> Domain:
+def _between(domain: Domain, chosen, points: int) -> Domain:
     """As many numbers as before, between the neighbours of the chosen one; evenly in their logarithm if
     the grid was."""
-    grid = sorted(domain.points(5))
+    grid = sorted(domain.points(points))
     at = min(range(len(grid)), key=lambda i: abs(grid[i] - chosen))
     low, high = grid[max(0, at - 1)], grid[min(len(grid) - 1, at + 1)]
-    ratios = [b / a for a, b in zip(grid, grid[1:], strict=False)] if grid[0] > 0 else []
-    log = len(ratios) > 0 and (min(ratios) > 1.5 or getattr(domain, "log", False))
     whole = all(isinstance(v, int) for v in grid)
-    points = Interval(low, high, log, whole).points(len(grid))
-    return Choice(tuple(points) if whole else _short(points))
+    new = Interval(low, high, _is_logarithmic(domain, grid), whole).points(len(grid))
+    return Choice(tuple(new) if whole else _short(new))
+
+
+def _is_logarithmic(domain: Domain, grid: list) -> bool:
+    """Whether the numbers are even in their logarithm: as the domain says; or, written out, as they look."""
+    if not isinstance(domain, Choice):
+        return isinstance(domain, Interval) and domain.log
+    if grid[0] <= 0:
+        return False
+    ratios = [math.log(b / a) for a, b in zip(grid, grid[1:], strict=False)]
+    steps = [b - a for a, b in zip(grid, grid[1:], strict=False)]
+    even, even_in_logarithm = (max(each) / min(each) for each in (steps, ratios))
+    return even_in_logarithm < even or (len(grid) == 2 and ratios[0] > math.log(1.5))
 
 
 def _short(points: tuple[float, ...]) -> tuple[float, ...]:

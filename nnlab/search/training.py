@@ -135,6 +135,10 @@ class Batch:
             rest = {"rows": len(own), "epochs": epochs, "reason": reason, "worth": self._worth(place)}
             return Trial(c.number, c.params, FAILED, **rest)
         means, several = self.best[own].mean(0).tolist(), len(own) > 1
+        for name, value in zip(self.search.objectives, means, strict=True):
+            if not np.isfinite(value):  # there is nothing to rank it by
+                rest = {"rows": len(own), "epochs": epochs, "reason": f"{name} is {value}"}
+                return Trial(c.number, c.params, FAILED, **rest, worth=self._worth(place))
         spread = self.best[own].std(0, ddof=1).tolist() if several else [None] * len(means)
         state = PRUNED if place in self.cut else COMPLETE
         rest = tuple(means), tuple(spread), len(own), epochs
