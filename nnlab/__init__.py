@@ -25,7 +25,7 @@ _HOMES = {
         "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line", "Moons",
         "Noise", "Npz", "Spirals", "Wine",
     ),
-    "nnlab.data.splits": ("Fold", "Holdout", "KFold", "Split"),
+    "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
     "nnlab.models": ("MLP", "Linear", "Logistic", "Model"),
     "nnlab.initializers": (
         "Auto", "ConstantInit", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Init",

@@ -87,7 +87,8 @@ def numbers(population: Population) -> np.ndarray:
 
 def endings(population: Population, epoch: int, metrics, stop) -> dict[int, str]:
     """The rows that end with this epoch, and how."""
-    lost = ~np.isfinite([metrics[m] for m in ("train_loss", "val_loss", "grad_norm")]).all(0)
+    watched = [metrics[name] for name in ("train_loss", "val_loss", "grad_norm") if name in metrics]
+    lost = ~np.isfinite(watched).all(0)
     refit = np.array([row.refit for row in population.rows])
     last = epoch >= np.where(refit, refit, population.experiment.epochs)
     ended = {}
@@ -112,6 +113,7 @@ class Trainer:
         self.network = graph.bind(theta, self.grad, site)
         self.evaluator = Evaluator(graph, population, theta, examples, threads)
         self.measure = Measure(population, examples)
+        self.outputs = self.measure.loss.outputs(examples.dataset.sizes[1])
         self.update = experiment.optimizer.update
         if threads > 1 and size >= LARGE:  # products, quotients and roots: the same bits on any threads
             self.update = on_threads(threads, self.update)
@@ -148,7 +150,7 @@ class Trainer:
         regularizer, optimizer, loss = experiment.regularizer, experiment.optimizer, self.measure.loss
         theta, slots, end = state.theta, state.slots, self.weights_end
         weights, weights_grad, spare = theta[:, :end], grad[:, :end], scratch[:, :end]
-        count, outputs = len(chunk.x), tuple(chunk.t.shape[2:])
+        count, outputs = len(chunk.x), (self.outputs, chunk.t.shape[-1])
         trace = aligned(count * len(theta), outputs, theta).unflatten(0, (count, -1))
         dz = aligned(len(theta), outputs, theta)
         targets = regularizer.smooth(chunk.t)

@@ -28,7 +28,8 @@ class Measure:
 
         z and t are (S, K, m, B) or (K, m, B); weight (S, 1 or K, B) or (1 or K, B).
         """
-        each = torch.stack([self.loss.fprop(z, t), self.task.per_example(z, t, self.unit)]) * weight
+        error = self.task.per_example(self.loss.scores(z), t, self.unit)
+        each = torch.stack([self.loss.fprop(z, t), error]) * weight
         # Every row's numbers in one line before they are summed: the order of a sum is then the same
         # for any number of rows.
         return each.double().movedim(-2, 1).flatten(2).contiguous().sum(2)
@@ -44,11 +45,14 @@ class Evaluator:
         site = Site(len(theta), population.rows[0].evaluated, False, theta, rates, threads)
         self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
+        self.monitor = self.rows[0].fold.monitor
         self.measure = Measure(population, examples)
         self.theta, self.slots = theta, graph.layout()[0]
 
     def validate(self) -> dict[str, np.ndarray]:
-        """Mean loss and error of every row on its validation set."""
+        """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
+        if self.monitor != "validation":
+            return {}
         sums = 0
         for batch in evaluation(self.examples, self.rows, "validation"):
             sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
@@ -56,7 +60,8 @@ class Evaluator:
         return {"val_loss": loss, "val_error": self.measure.task.finish(error)}
 
     def histograms(self) -> dict[str, Histograms]:
-        """Of every row: each parameter, and what each box puts out on the validation set."""
+        """Of every row: each parameter, and what each box puts out on the validation set, or on the
+        training examples where nothing is held back."""
         return histograms(len(self.rows), self._pieces)
 
     def _pieces(self):
@@ -64,7 +69,7 @@ class Evaluator:
         for name, slot in self.slots.items():
             for k, values in enumerate(slot.view(self.theta).cpu().numpy()):
                 yield f"parameters/{name}", k, values
-        for batch in evaluation(self.examples, self.rows, "validation"):
+        for batch in evaluation(self.examples, self.rows, self.monitor):
             self.network.fprop(batch.x)
             examples = (batch.weight[:, 0] > 0).cpu().numpy()  # (1 or K, B): what fills a batch up is none
             for name, y in self.network.outputs().items():
@@ -72,12 +77,14 @@ class Evaluator:
                     yield f"activations/{name}", k, values[..., examples[k % len(examples)]]
 
     def test(self) -> list[dict]:
-        """Every row's report on its test set: the loss, and what the task reports."""
+        """Every row's report on its test set: the loss, and what the task reports; nothing if it has none."""
+        if not len(self.rows[0].fold.test):
+            return [{} for _ in self.rows]
         outputs, targets, sums = [], [], 0
         for batch in evaluation(self.examples, self.rows, "test"):
             z = self.network.fprop(batch.x)
             sums = sums + self.measure(z, batch.t, batch.weight[:, 0])
-            outputs.append(z.clone())
+            outputs.append(self.measure.loss.scores(z).clone())
             targets.append(batch.t)
         z, t = (torch.cat(parts, 2).double().cpu().numpy() for parts in (outputs, targets))
         return [

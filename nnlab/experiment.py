@@ -64,6 +64,26 @@ class Experiment(Part):
     dtype: str = static("float32", choices=("float32", "float64"))
     threads: int | Literal["auto"] = static("auto", low=1)
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.split.validates:
+            self._refuse_what_needs_validation()
+
+    def _refuse_what_needs_validation(self) -> None:
+        needed = {
+            f"metric={self.metric}": (self.metric != "last", "metric=last"),
+            f"stopping={self.stopping.name}": (self.stopping.listens, "stopping=none"),
+            f"schedule={self.schedule.name}": (self.schedule.listens, "schedule=constant"),
+            "refit=true": (self.refit, "refit=false"),
+        }
+        wrong = [(what, instead) for what, (is_wrong, instead) in needed.items() if is_wrong]
+        if wrong:
+            asked, allowed = zip(*wrong, strict=True)
+            raise UserError(
+                f"split={self.split.name} holds back no validation examples, which "
+                f"{' and '.join(asked)} need{'s' * (len(asked) == 1)}; allowed with it: {' '.join(allowed)}"
+            )
+
     @staticmethod
     def from_config(config: dict) -> Experiment:
         """The experiment that a plain nested dict describes; raises `UserError` where it is wrong."""
@@ -104,9 +124,9 @@ class Experiment(Part):
 
     def graph(self, dataset: Dataset) -> Graph:
         """The network for these data. A map that the loss has built in is no box of it."""
-        output = self.model.output
-        boxed = "identity" if output == "auto" or self.loss_for(dataset).map else output
-        return self.model.graph(*dataset.sizes, boxed)
+        (inputs, targets), loss, output = dataset.sizes, self.loss_for(dataset), self.model.output
+        boxed = "identity" if output == "auto" or loss.map else output
+        return self.model.graph(inputs, loss.outputs(targets), boxed)
 
     def rows(self, dataset: Dataset, folds: list[Fold] | None = None) -> list[Row]:
         """Every seed on every fold of every repeat; `folds`, if they have been drawn already."""
@@ -144,8 +164,9 @@ class Row:
 
     @property
     def evaluated(self) -> int:
-        """Examples in a batch that is only evaluated: its own validation set's size rounded up."""
-        return min(EVALUATE, -(-len(self.fold.validation) // 64) * 64)
+        """Examples in a batch that is only evaluated: the size of its own validation set rounded up, or of
+        its training set where nothing is held back."""
+        return min(EVALUATE, -(-len(getattr(self.fold, self.fold.monitor)) // 64) * 64)
 
     @property
     def structure(self) -> tuple:

@@ -1,7 +1,8 @@
 """Losses: how far outputs z are from targets t, example by example.
 
 z and t are (..., m, B): m outputs, B examples. A class is one-hot over m, so `t` is a number for each
-output either way. `fprop` gives (..., B); `bprop` writes the gradient of the weighted sum over the
+output either way; only a loss that answers two classes by one output (`outputs`) has z (..., 1, B) beside
+t (..., 2, B). `fprop` gives (..., B); `bprop` writes the gradient of the weighted sum over the
 examples, weight (..., 1, B), into `out`. With weight 1/B that is the gradient of the mean loss.
 
 Some losses have an output map built in (`map`): z are then the raw outputs of the last affine box, and the
@@ -20,6 +21,14 @@ class Loss:
     name: str
     map: str | None = None  # the output map that is built in, if any
     needs_classes = False
+
+    def outputs(self, targets: int) -> int:
+        """How many outputs a network has for targets of so many numbers."""
+        return targets
+
+    def scores(self, z):
+        """(..., m, B): a number for each target, from the outputs; the likeliest class has the largest."""
+        return z
 
     def predict(self, z):
         """What the network answers: the outputs, or the map of them."""
@@ -77,7 +86,8 @@ class SparsemaxLoss(Loss):
 class BinaryCrossEntropy(Loss):
     """-sum_i t_i log p_i + (1 - t_i) log(1 - p_i) with p = sigmoid(z); its gradient is p - t. Nats.
 
-    One output for each class, two classes included, and each its own yes or no: one against the rest.
+    Two classes have one output, for the second class: p is its probability, and 1 - p the first one's. More
+    classes have one each, and each is its own yes or no: one against the rest.
     """
 
     name = "binary_cross_entropy"
@@ -87,12 +97,23 @@ class BinaryCrossEntropy(Loss):
     def predict(self, z):
         return torch.sigmoid(z)
 
+    def outputs(self, targets):
+        return 1 if targets == 2 else targets
+
+    def scores(self, z):
+        return torch.cat([-z, z], -2) if z.shape[-2] == 1 else z
+
     def fprop(self, z, t):
-        return (torch.logaddexp(z, z.new_zeros(())) - t * z).sum(-2)
+        return (torch.logaddexp(z, z.new_zeros(())) - _last(t, z) * z).sum(-2)
 
     def bprop(self, z, t, weight, out):
         torch.sigmoid(z, out=out)
-        return out.sub_(t).mul_(weight)
+        return out.sub_(_last(t, z)).mul_(weight)
+
+
+def _last(t, z):
+    """The targets of z's outputs: all, or the second class's."""
+    return t if t.shape[-2] == z.shape[-2] else t[..., -z.shape[-2] :, :]
 
 
 class SquaredError(Loss):

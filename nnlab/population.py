@@ -84,8 +84,8 @@ class Population:
         """
         last = self.experiment.metric == "last"
         value = np.full(len(self), -epoch) if last else metrics[self.experiment.metric]
-        healthy = np.isfinite(metrics["train_loss"]) & np.isfinite(metrics["val_loss"])
-        improved = healthy & (value < self.best_value)
+        losses = [metrics[name] for name in ("train_loss", "val_loss") if name in metrics]
+        improved = np.isfinite(losses).all(0) & (value < self.best_value)
         if improved.any():
             which = slice(None) if improved.all() else torch.from_numpy(improved)
             self.best_theta[which] = self.state.theta[which]

@@ -23,8 +23,8 @@ class Record:
 
         train_loss   mean data loss of the epoch's batches, as they were trained (no penalty)
         train_error  error of the same outputs: share of wrong classes, or RMSE in the target's unit
-        val_loss     mean data loss of the validation set after the epoch
-        val_error    its error
+        val_loss     mean data loss of the validation set after the epoch; not there with split=none
+        val_error    its error; likewise
         lr           learning rate of the epoch's last step
         grad_norm    norm of the objective's gradient in the last step, before clipping
         penalty      lambda * Omega(theta) after the epoch

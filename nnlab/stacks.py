@@ -50,8 +50,7 @@ def _most(group: list[Row], datasets, processes: int, free: int | None) -> int:
 
 def parameters(row: Row, datasets) -> int:
     """Numbers in a row of theta."""
-    e = row.experiment
-    return e.model.graph(*datasets[e.data].sizes).layout()[2]
+    return row.experiment.graph(datasets[row.experiment.data]).layout()[2]
 
 
 def memory(rows: int, row: Row, datasets) -> int:

@@ -21,6 +21,11 @@ class Stopping(Part):
         """The state of `rows` rows before the first epoch."""
         return {}
 
+    @property
+    def listens(self) -> bool:
+        """Whether it looks at how validation goes."""
+        return type(self).observe is not Stopping.observe
+
     def observe(self, state, metrics) -> np.ndarray | None:
         """Look at an epoch's metrics; (K,) bool, the rows to stop, or None."""
         return None

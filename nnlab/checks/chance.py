@@ -1,4 +1,5 @@
-"""What chance gives on the validation sets: the best answer that does not look at the inputs."""
+"""What chance gives on the validation sets, or on the training examples where nothing is held back: the best
+answer that does not look at the inputs."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def of(dataset, folds, loss) -> Chance:
     error, different = chance_error(dataset, folds), {fold.key: fold for fold in folds}
     if not dataset.classes:
         return Chance(error)
-    t, examples = dataset.targets(noisy=True), sum(len(fold.validation) for fold in different.values())
+    t, examples = dataset.targets(noisy=True), sum(len(_seen(fold)) for fold in different.values())
     losses = [_loss(t, fold, loss) for fold in different.values()]
     return Chance(error, SURE * math.sqrt(error * (1 - error) / examples), float(np.mean(losses)))
 
@@ -38,7 +39,7 @@ def chance_error(dataset, folds) -> float:
 
 
 def _error(t: np.ndarray, fold, classes: bool) -> float:
-    train, validation = t[fold.train].mean(0), t[fold.validation]
+    train, validation = t[fold.train].mean(0), t[_seen(fold)]
     if classes:
         return float(1 - validation[:, train.argmax()].mean())
     return float(np.sqrt(((validation - train) ** 2).mean()))
@@ -48,6 +49,10 @@ def _loss(t: np.ndarray, fold, loss) -> float:
     """The loss of outputs that say how frequent each class is in training."""
     import torch
 
-    p, t = np.clip(t[fold.train].mean(0), 1e-12, 1 - 1e-12), torch.from_numpy(t[fold.validation].T)
-    z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)
-    return float(loss.fprop(torch.from_numpy(z)[:, None].expand_as(t), t).mean())
+    p, t = np.clip(t[fold.train].mean(0), 1e-12, 1 - 1e-12), torch.from_numpy(t[_seen(fold)].T)
+    z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(len(p)) :]
+    return float(loss.fprop(torch.from_numpy(z)[:, None].expand(-1, t.shape[1]), t).mean())
+
+
+def _seen(fold) -> np.ndarray:
+    return getattr(fold, fold.monitor)

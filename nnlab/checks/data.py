@@ -168,6 +168,8 @@ def _shared(subject: Subject) -> list[Finding]:
     share after every column is shuffled by itself, which repeats no example but by chance.
     """
     fold = subject.fold
+    if not len(fold.test):
+        return []
     keys = _keys(subject.dataset.x, subject.dataset.y)
     known, test = keys[np.concatenate([fold.train, fold.validation])], keys[fold.test]
     shared = int(np.isin(test, known).sum())

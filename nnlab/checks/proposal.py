@@ -24,7 +24,7 @@ class Outcome:
     epochs: int
     first: float  # training loss of the first epoch
     last: float  # and of the last
-    error: float  # validation error of the best epoch
+    error: float  # validation error of the best epoch; of training where nothing is held back, and so on
     chance: float  # the error of the best answer that does not look at the inputs
     doubt: float = 0.0  # by how much luck may beat that
     val_loss: float = math.nan  # of the best epoch
@@ -58,8 +58,9 @@ class Course:
         self.epochs = max(self.epochs, record.epoch)
         self.first[rows] = np.where(np.isnan(self.first[rows]), loss, self.first[rows])
         self.last[rows] = loss
-        self.error[rows[best]] = record.metrics["val_error"][best]
-        self.loss[rows[best]] = record.metrics["val_loss"][best]
+        kind = "val" if "val_loss" in record.metrics else "train"
+        self.error[rows[best]] = record.metrics[f"{kind}_error"][best]
+        self.loss[rows[best]] = record.metrics[f"{kind}_loss"][best]
         self.diverged[[row for row, how in record.ended.items() if how == "diverged"]] = True
 
     def outcome(self, chance: Chance) -> Outcome:

@@ -96,7 +96,9 @@ def distance_to_simplex(z, t):
 LOSSES = {
     CrossEntropy: lambda z, t: F.cross_entropy(z, t, reduction="none"),
     SparsemaxLoss: distance_to_simplex,
-    BinaryCrossEntropy: lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none").sum(1),
+    BinaryCrossEntropy: lambda z, t: F.binary_cross_entropy_with_logits(
+        z, t[:, -z.shape[1] :], reduction="none"
+    ).sum(1),
     SquaredError: lambda z, t: F.mse_loss(z, t, reduction="none").mean(1),
     AbsoluteError: lambda z, t: F.l1_loss(z, t, reduction="none").mean(1),
 }

@@ -45,7 +45,8 @@ def check(subject: Subject) -> Verdict:
 
 def random_outputs(loss, t: torch.Tensor) -> float:
     """The mean loss of outputs N(0, 2) that know nothing of the targets t (m, N)."""
-    z = np.sqrt(VARIANCE) * stream(0, "check", "outputs").standard_normal(tuple(t.shape))
+    shape = loss.outputs(len(t)), t.shape[1]
+    z = np.sqrt(VARIANCE) * stream(0, "check", "outputs").standard_normal(shape)
     return float(loss.fprop(torch.from_numpy(z).to(t), t).double().mean())
 
 

@@ -84,10 +84,13 @@ class Subject:
         return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.layout()[2] * examples))))
 
     def sample(self, count: int, **changes) -> Sample:
-        """`count` training examples, in equal shares of the classes, and at most as many to validate."""
+        """`count` training examples, in equal shares of the classes, and at most as many to validate, or the
+        same ones where nothing is held back."""
         train = self.some(self.fold.train, count, "train")
-        validation = self.some(self.fold.validation, count, "validation")
-        chosen = np.sort(np.concatenate([train, validation]))
+        validation = (
+            self.some(self.fold.validation, count, "validation") if len(self.fold.validation) else train
+        )
+        chosen = np.union1d(train, validation)
         here = [np.searchsorted(chosen, part) for part in (train, validation)]
         return self.having(self.dataset.select(chosen), Fold(*here, here[1]), **changes)
 
@@ -175,7 +178,7 @@ def chance(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
     """
     _, t = examples.gather(fold, fold.train)
     if loss.map:
-        z = torch.zeros_like(t)
+        z = torch.zeros_like(t[: loss.outputs(len(t))])
     else:
         middle = (
             t.median(1, keepdim=True).values if loss.name == "absolute_error" else t.mean(1, keepdim=True)

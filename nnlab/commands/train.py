@@ -51,7 +51,9 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
 
     course = Course(len(fit.rows))
     with Run(order(fit, folder, settings, command), fit) as run:
-        with Console(run.title, len(fit.rows), run.experiment.epochs, run.task) as console:
+        with Console(
+            run.title, len(fit.rows), run.experiment.epochs, run.task, validates=_validates(fit)
+        ) as console:
             for record in fit:
                 run.record(record)
                 for reader in [] if record.refit else [console, course]:
@@ -62,8 +64,13 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     return int(summary["rows"]["diverged"] == len(fit.rows))
 
 
+def _validates(fit) -> bool:
+    """Whether some run has validation sets."""
+    return any(e.split.validates for e in fit.experiments)
+
+
 def _chance(run):
-    """What chance gives on the run's validation sets."""
+    """What chance gives on the run's validation sets, or on its training examples without any."""
     from nnlab.checks import chance
 
     dataset = run.fit.datasets[run.experiment.data]
@@ -131,7 +138,7 @@ def _train_together(runs: list[front_door.Ready]) -> int:
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
         epochs, tasks = max(e.epochs for e in fit.experiments), {run.task for run in each}
         task = tasks.pop() if len(tasks) == 1 else "mixed"
-        with Console(title, len(fit.rows), epochs, task) as console:
+        with Console(title, len(fit.rows), epochs, task, validates=_validates(fit)) as console:
             for record in fit:
                 if not record.refit:
                     console.record(record)

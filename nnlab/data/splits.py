@@ -34,15 +34,46 @@ class Fold:
     def key(self) -> tuple[int, int]:
         return self.repeat, self.number
 
+    @property
+    def monitor(self) -> str:
+        """The set that tells how training goes: `validation`, or `train` where nothing is held back."""
+        return "validation" if len(self.validation) else "train"
+
 
 @dataclass(frozen=True)
 class Split(Part):
-    """Base of the splits: `folds(dataset)` lists the folds of every repeat.
+    """Base of the splits: `folds(dataset)` lists the folds of every repeat."""
+
+    group: ClassVar[str] = "split"
+    validates: ClassVar[bool] = True  # whether every fold has a validation set
+
+    def folds(self, dataset: Dataset) -> list[Fold]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NoSplit(Split):
+    """Every example trains: no validation set, and no test set but one that the data bring along.
+
+    What listens to a validation set cannot be had with it: see `Experiment`.
+    """
+
+    name: ClassVar[str] = "none"
+    validates: ClassVar[bool] = False
+
+    def folds(self, dataset):
+        nothing = np.zeros(0, np.int64)
+        test = nothing if dataset.test is None else dataset.test
+        return [Fold(np.setdiff1d(np.arange(len(dataset.x)), test, assume_unique=True), nothing, test)]
+
+
+@dataclass(frozen=True)
+class Drawn(Split):
+    """Base of the splits by lot.
 
     `test` is the share of all examples that is held out, unless the data have a test set of their own.
     """
 
-    group: ClassVar[str] = "split"
     test: float = static(0.2, above=0, below=1)
     stratify: bool = static(True)
     repeats: int = static(1, low=1)
@@ -75,7 +106,7 @@ class Split(Part):
 
 
 @dataclass(frozen=True)
-class Holdout(Split):
+class Holdout(Drawn):
     """One training, one validation and one test set; the sizes are shares of all examples."""
 
     name: ClassVar[str] = "holdout"
@@ -105,7 +136,7 @@ class Holdout(Split):
 
 
 @dataclass(frozen=True)
-class KFold(Split):
+class KFold(Drawn):
     """k folds of what the test set leaves: each validates once while the others train."""
 
     name: ClassVar[str] = "kfold"
@@ -138,7 +169,7 @@ class KFold(Split):
             )
 
 
-SPLITS = {split.name: split for split in (Holdout, KFold)}
+SPLITS = {split.name: split for split in (Holdout, KFold, NoSplit)}
 
 
 def _enough(part: np.ndarray, key: str, share: float, what: str) -> None:

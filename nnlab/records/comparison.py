@@ -9,49 +9,54 @@ import numpy as np
 
 from nnlab.records.text import number, percent
 
-SHOWN = ("val_loss", "val_error", "test_accuracy", "test_rmse")
-SHARES = {"val_error", "test_accuracy"}  # shown as percentages for classification
+SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
+WORDS = {"val": "validation", "train": "training"}
+SHARES = {"val_error", "train_error", "test_accuracy"}  # shown as percentages for classification
 
 
 def compare(runs: dict[str, Path], stream=None) -> None:
     """Print a table of the runs, {what differs: folder}, the best first; keep it as comparison.json.
 
     A run's numbers are those of its summary.json: means over its rows, with their 95% intervals. The
-    validation losses of the eight best are drawn in comparison.png.
+    validation losses of the eight best are drawn in comparison.png; training losses, if no run has others.
     """
     found = {name: _summary(folder) for name, folder in runs.items()}
-    order = sorted(runs, key=lambda name: _rank(found[name]))
+    kind = _kind(found)
+    order = sorted(runs, key=lambda name: _rank(found[name], kind))
     for line in table({name: found[name] for name in order}):
         print(line, file=stream)
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    (folder / "comparison.png").write_bytes(picture({name: runs[name] for name in order[:8]}))
+    (folder / "comparison.png").write_bytes(picture({name: runs[name] for name in order[:8]}, kind))
     print(f"\n  all runs           {folder}", file=stream)
 
 
-def picture(runs: dict[str, Path]) -> bytes:
-    """The runs' validation losses over the epochs, as a PNG."""
+def picture(runs: dict[str, Path], kind: str = "val") -> bytes:
+    """The runs' losses over the epochs, as a PNG."""
     from nnlab.records.picture import draw_beside
 
-    return draw_beside({name: validation_losses(folder) for name, folder in runs.items()}, "validation loss")
+    return draw_beside({name: losses(folder, kind) for name, folder in runs.items()}, f"{WORDS[kind]} loss")
 
 
-def validation_losses(folder: Path) -> np.ndarray:
+def losses(folder: Path, kind: str = "val") -> np.ndarray:
     """(rows, epochs) of a run folder's metrics.jsonl; NaN where a row did not train."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     lines = [line for line in lines if not line.get("refit")]
     values = np.full((1 + max(x["row"] for x in lines), max(x["epoch"] for x in lines)), np.nan)
     for line in lines:
-        values[line["row"], line["epoch"] - 1] = np.nan if line["val_loss"] is None else line["val_loss"]
+        loss = line.get(f"{kind}_loss")
+        values[line["row"], line["epoch"] - 1] = np.nan if loss is None else loss
     return values
 
 
 def table(summaries: dict[str, dict]) -> list[str]:
     """One line a run: its name, and mean +- half the interval of every metric that some run has."""
-    columns = [m for m in SHOWN if any(m in s["metrics"] for s in summaries.values())]
-    share = "test_accuracy" in columns
-    cells = [["", *(c.replace("val_", "validation ").replace("_", " ") for c in columns)]]
+    shown = [name.format(_kind(summaries)) for name in SHOWN]
+    columns = [m for m in shown if any(m in s["metrics"] for s in summaries.values())]
+    share = any("classification" in s or "test_accuracy" in s["metrics"] for s in summaries.values())
+    words = [c.replace("val_", "validation ").replace("train_", "training ") for c in columns]
+    cells = [["", *(c.replace("_", " ") for c in words)]]
     for name, summary in summaries.items():
         counts = summary["rows"]
         note = f" ({counts['diverged']} of {counts['total']} diverged)" if counts["diverged"] else ""
@@ -72,8 +77,14 @@ def _cell(metric: dict | None, name: str, share: bool) -> str:
     return form(metric["mean"]) + half
 
 
-def _rank(summary: dict) -> tuple:
-    loss = summary["metrics"].get("val_loss")
+def _kind(summaries: dict[str, dict]) -> str:
+    """Runs are ranked by validation; by training if no run that ended well has held anything back."""
+    there = {name for s in summaries.values() for name in s["metrics"]}
+    return "train" if "train_loss" in there and "val_loss" not in there else "val"
+
+
+def _rank(summary: dict, kind: str = "val") -> tuple:
+    loss = summary["metrics"].get(f"{kind}_loss")
     return (loss is None, loss["mean"] if loss else 0.0)
 
 

@@ -25,12 +25,15 @@ class Console:
 
     Everywhere: the title, about ten lines of progress, and a summary. On a terminal also a live
     view below the lines, for runs longer than a moment. `task` is "classification" (errors are
-    percentages) or "regression". Several rows are shown as means over those that trained.
+    percentages) or "regression". Several rows are shown as means over those that trained. Without
+    validation sets (`validates` is false) there are no columns for them.
     """
 
-    def __init__(self, title: str, rows: int, epochs: int, task="classification", stream=None):
+    def __init__(
+        self, title: str, rows: int, epochs: int, task="classification", stream=None, validates=True
+    ):
         self.progress = Progress(rows, epochs)
-        self.task = task
+        self.task, self.validates = task, validates
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
         self._next_line = 0
@@ -76,8 +79,9 @@ class Console:
     def _print_header(self) -> None:
         several = f"{'training':>11}" if self.progress.rows > 1 else ""
         self._print(
-            f"{'epoch':>7}{'train loss':>14}{'error':>10}{'validation loss':>18}{'error':>10}"
-            f"{several}{'time':>10}"
+            f"{'epoch':>7}{'train loss':>14}{'error':>10}"
+            + (f"{'validation loss':>18}{'error':>10}" if self.validates else "")
+            + f"{several}{'time':>10}"
         )
 
     def _print_line(self, record) -> None:
@@ -85,7 +89,7 @@ class Console:
         trained = f"{now['rows']}/{p.rows}"
         self._print(
             f"{record.epoch:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
-            f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}"
+            + (f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}" if self.validates else "")
             + (f"{trained:>11}" if p.rows > 1 else "")
             + f"{duration(p.seconds):>10}"
         )
@@ -107,7 +111,7 @@ class Progress:
 
     done        (rows,) epochs; all of them for a row that has ended
     along       (rows,) the same, but rows that have ended go along with the others
-    best        row -> validation loss, validation error and epoch of its best epoch
+    best        row -> loss, error and epoch of its best epoch: of validation, or else of training
     """
 
     def __init__(self, rows: int, epochs: int):
@@ -129,11 +133,12 @@ class Progress:
         self.trained += len(record.rows)
         self._at[record.rows] = self.done[record.rows] = self.along[record.rows] = record.epoch
         for i, name in enumerate(SHOWN):
-            self._latest[record.rows, i] = record.metrics[name]
+            self._latest[record.rows, i] = record.metrics.get(name, np.nan)
         for i in np.flatnonzero(record.improved).tolist():
             row = int(record.rows[i])
-            loss, error = record.metrics["val_loss"][i], record.metrics["val_error"][i]
-            self.best[row] = (float(loss), float(error), record.epoch)
+            kind = "val" if "val_loss" in record.metrics else "train"
+            loss, error = (float(record.metrics[f"{kind}_{what}"][i]) for what in ("loss", "error"))
+            self.best[row] = (loss, error, record.epoch)
         self.ended |= record.ended
         if self.ended:
             over = list(self.ended)

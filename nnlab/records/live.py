@@ -35,7 +35,8 @@ def view(console, screen: Screen) -> Text:
     _bar(text, p, screen)
     text.append(f"\n\n{'loss':>24}{'error':>12}\n", "dim")
     text.append(f"  {'training':<12}{_pair(console, now['train_loss'], now['train_error'])}\n")
-    text.append(f"  {'validation':<12}{_pair(console, now['val_loss'], now['val_error'])}\n")
+    if console.validates:
+        text.append(f"  {'validation':<12}{_pair(console, now['val_loss'], now['val_error'])}\n")
     # copies, for the clock's thread may look while the training thread writes
     best = [b for row, b in p.best.copy().items() if p.ended.get(row) != "diverged"]
     if best:

@@ -46,6 +46,11 @@ class Curves:
         self.best_epoch[record.rows[record.improved]] = record.epoch
         self._metrics.append((record.epoch, record.rows, record.metrics))
 
+    @property
+    def kinds(self) -> list[str]:
+        """What there are curves of: training, and validation unless nothing is held back."""
+        return [kind for kind in KINDS if any(f"{kind}_loss" in metrics for *_, metrics in self._metrics)]
+
     def values(self, name: str) -> np.ndarray:
         """A metric as (rows, epochs)."""
         values = np.full((self.rows, self.epochs), np.nan)
@@ -126,7 +131,7 @@ def _explain(figure, curves: Curves, title: str) -> None:
         handles=handles, ncols=len(handles), loc="center left", bbox_to_anchor=(0.005, 0.865), frameon=False,
         fontsize=8, labelcolor=BLACK, columnspacing=1.6, handlelength=2.2,
     )  # fmt: skip
-    there = np.isfinite(curves.values("val_loss")).sum(0)
+    there = np.isfinite(curves.values(f"{curves.kinds[-1]}_loss")).sum(0)
     if there[-1:].sum() < curves.rows:
         note = f"rows in the mean: {there[0]} at epoch 1, {there[-1]} at epoch {len(there)}"
         figure.text(0.985, 0.945, note, fontsize=7.5, color=GREY, va="center", ha="right")
@@ -138,7 +143,8 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
 
     epochs, shown = np.arange(1, curves.epochs + 1), []
     dots = "o" if curves.epochs <= FEW_EPOCHS else None
-    for order, (kind, (_, color, style)) in enumerate(KINDS.items(), start=3):
+    for order, kind in enumerate(curves.kinds, start=3):
+        _, color, style = KINDS[kind]
         values = unit * curves.values(f"{kind}_{what}")
         b = bands(values)
         shown += [b.mean, b.low, b.high]
@@ -213,7 +219,7 @@ def _handles(curves: Curves) -> list:
     of = " (mean)" if several else ""
     handles = [
         Line2D([], [], color=color, linestyle=style, linewidth=1.6, label=name + of)
-        for name, color, style in KINDS.values()
+        for name, color, style in map(KINDS.get, curves.kinds)
     ]
     if several:
         handles.append(Patch(color=GREY, alpha=0.3, linewidth=0, label=f"{LOW:.0%} to {HIGH:.0%} of rows"))

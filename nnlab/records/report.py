@@ -204,12 +204,16 @@ def _importances(story: Story) -> dict[str, float]:
 def _learning(story: Story):
     from plotly.graph_objects import Figure, Scatter
 
-    figure = Figure()
-    for trial in best(story.trials, story.signs)[:CURVES]:
-        values = story.curves.get(trial.number, {}).get("val_loss", [])
+    figure, ranked = Figure(), best(story.trials, story.signs)[:CURVES]
+    held_back = any(v == v for t in ranked for v in story.curves.get(t.number, {}).get("val_loss", []))
+    loss = "val_loss" if held_back else "train_loss"
+    for trial in ranked:
+        values = story.curves.get(trial.number, {}).get(loss, [])
         epochs = list(range(1, len(values) + 1))
         figure.add_trace(Scatter(x=epochs, y=values, mode="lines", name=f"trial {trial.number}"))
-    figure.update_layout(xaxis_title="epoch", yaxis_title="validation loss", yaxis_type="log")
+    figure.update_layout(
+        xaxis_title="epoch", yaxis_title="validation loss" if held_back else "training loss", yaxis_type="log"
+    )
     return figure
 
 

@@ -95,7 +95,8 @@ def title(e: Experiment, fit: Fit, rows: int) -> str:
 def titled(e: Experiment, dataset, searched=()) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
     kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
-    examples, (inputs, outputs) = len(dataset.x), dataset.sizes
+    examples, (inputs, targets) = len(dataset.x), dataset.sizes
+    outputs = e.loss_for(dataset).outputs(targets)
     sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
     parts = {
         "data": f"{e.data.name} ({examples} x {inputs}, {kind})",

@@ -20,8 +20,8 @@ def summary_lines(summary: dict, task: str) -> list[str]:
         best = summary["best_epoch"]
         spread = f"  ({best['min']} to {best['max']})" if best["min"] < best["max"] else ""
         lines.append(f"  {'best epoch':<19}{best['median']:.0f}{spread}")
-    shown = ("val_loss", "val_error")
     every = summary["metrics"].items()
+    shown = ("val_loss", "val_error") if "val_loss" in summary["metrics"] else ("train_loss", "train_error")
     lines += metric_lines({n: m for n, m in every if n.startswith("test_") or n in shown}, task)
     counts = summary["rows"]
     if counts["total"] > 1 or counts["diverged"]:

@@ -65,6 +65,11 @@ class Schedule(Part):
         """The factor, broadcast to (K, S)."""
         raise NotImplementedError
 
+    @property
+    def listens(self) -> bool:
+        """Whether it looks at how validation goes."""
+        return type(self).observe is not Schedule.observe
+
     def observe(self, state, metrics) -> np.ndarray | None:
         """Look at an epoch's metrics; (K,) bool, the rows to take back, or None."""
         return None

@@ -150,6 +150,12 @@ class Sweep:
 
     def _candidate(self, number: int, params: dict) -> Candidate:
         found = candidate(number, params, self.experiment_of, self.library)
+        if found.experiment and not found.experiment.split.validates:
+            unmeasured = [name for name in self.search.objectives if name.startswith("val_")]
+            if unmeasured:
+                wrong = f"objective={unmeasured[0]} is measured on validation examples, of which "
+                wrong += f"split={found.experiment.split.name} holds back none: set objective=train_loss"
+                return Candidate(number, params, wrong=wrong)
         if found.experiment and "small_weights" in self.search.objectives:
             if found.experiment.regularizer.small is None:
                 wrong = "objective = small_weights: set regularizer.small, what counts as small"

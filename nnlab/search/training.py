@@ -61,7 +61,7 @@ class Batch:
     def _see(self, record: Record) -> None:
         at, rows = record.epoch - 1, record.rows
         for name, curve in self.curves.items():
-            curve[rows, at] = record.metrics[name]
+            curve[rows, at] = record.metrics.get(name, np.nan)
         better = rows[record.improved]
         for i, name in enumerate(self.search.objectives):
             fixed = name == "parameters"
