@@ -130,7 +130,7 @@ class Trainer:
         of_weights = e.regularizer.metrics(weights, self.layers)
         return {
             "train_loss": loss,
-            "train_error": self.measure.task.finish(error),
+            "train_error": self.measure.error(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": self.grad_norm.double().cpu().numpy(),
             **{name: value.cpu().numpy() for name, value in of_weights.items()},

@@ -20,8 +20,10 @@ class Measure:
     def __init__(self, population: Population, examples: Examples):
         self.loss = population.experiment.loss_for(examples.dataset)
         self.task = TASKS[examples.dataset.task]()
-        scales = [examples.scaling(row.fold)["target_scale"] for row in population.rows]
-        self.unit = torch.from_numpy(np.stack(scales)).to(examples.like)[:, :, None]  # (K, m, 1)
+        scales = np.stack([examples.scaling(row.fold)["target_scale"] for row in population.rows])  # (K, m)
+        # Summed in units of the largest scale, so that the squares of targets like 1e25 do not overflow.
+        self.scale = scales.max(1)  # (K,)
+        self.unit = torch.from_numpy(scales / self.scale[:, None]).to(examples.like)[:, :, None]  # (K, m, 1)
 
     def __call__(self, z, t, weight) -> torch.Tensor:
         """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
@@ -33,6 +35,10 @@ class Measure:
         # Every row's numbers in one line before they are summed: the order of a sum is then the same
         # for any number of rows.
         return each.double().movedim(-2, 1).flatten(2).contiguous().sum(2)
+
+    def error(self, mean: np.ndarray) -> np.ndarray:
+        """(K,): the rows' errors from the means of what is summed; an RMSE in the target's unit."""
+        return self.task.finish(mean) * self.scale
 
 
 class Evaluator:
@@ -57,7 +63,7 @@ class Evaluator:
         for batch in evaluation(self.examples, self.rows, "validation"):
             sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
         loss, error = sums.cpu().numpy()
-        return {"val_loss": loss, "val_error": self.measure.task.finish(error)}
+        return {"val_loss": loss, "val_error": self.measure.error(error)}
 
     def histograms(self) -> dict[str, Histograms]:
         """Of every row: each parameter, and what each box puts out on the validation set, or on the
@@ -125,6 +131,8 @@ def results(
             test=tests[k] if final[k] and leaving.best_epoch[k] else {},
             weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
             normalizer=examples.scaling(row.fold) if kept else {},
+            examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
+            fixed_test=examples.dataset.test is not None,
         )
         for k, row in enumerate(leaving.rows)
     ]

@@ -59,7 +59,9 @@ class Fit:
         ]
         refitted: list[Result] = []
         yield from self._run(again, refitted)
-        chosen |= {r.row: replace(chosen[r.row], test=r.test, weights=r.weights) for r in refitted}
+        for r in refitted:
+            counts = chosen[r.row].examples | {"refit": r.examples["train"]}
+            chosen[r.row] = replace(chosen[r.row], test=r.test, weights=r.weights, examples=counts)
         self.results[:] = [chosen[row] for row in sorted(chosen)]
 
     @property

@@ -81,6 +81,8 @@ class Result:
     test: dict[str, object]  # see nnlab.metrics: floats, lists and lists of lists
     weights: dict[str, np.ndarray]  # parameter name -> array, as the best epoch left them
     normalizer: dict[str, np.ndarray]  # mean, scale (inputs), target_mean, target_scale
+    examples: dict[str, int] = field(default_factory=dict)  # train, validation, test; refit
+    fixed_test: bool = False  # the data have a test set of their own, the same in every repeat
 
     def numbered_from(self, first: int) -> Result:
         """The same row, numbered within rows of which the first is `first`."""

@@ -136,8 +136,8 @@ def _train_together(runs: list[front_door.Ready]) -> int:
         courses = [Course(len(run.rows)) for run in each]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
-        epochs, tasks = max(e.epochs for e in fit.experiments), {run.task for run in each}
-        task = tasks.pop() if len(tasks) == 1 else "mixed"
+        epochs, units = max(e.epochs for e in fit.experiments), {run.units for run in each}
+        task = each[0].task if len(units) == 1 else "mixed"
         with Console(title, len(fit.rows), epochs, task, validates=_validates(fit)) as console:
             for record in fit:
                 if not record.refit:
