@@ -94,8 +94,8 @@ class Evaluator:
             targets.append(batch.t)
         z, t = (torch.cat(parts, 2).double().cpu().numpy() for parts in (outputs, targets))
         return [
-            {"loss": float(sums[0, k]), **self._report(z[k], t[k], row.fold)}
-            for k, row in enumerate(self.rows)
+            {"loss": loss, **self._report(z[k], t[k], row.fold)}
+            for k, (loss, row) in enumerate(zip(sums[0].tolist(), self.rows, strict=True))
         ]
 
     def _report(self, z, t, fold) -> dict:

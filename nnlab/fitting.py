@@ -70,14 +70,20 @@ class Fit:
 
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
-        rows = self.rows if rows is None else rows
-        if not rows:
-            return []
-        free = None if self.on_cpu else torch.cuda.mem_get_info(device(rows[0].experiment.device))[0]
-        return stacks(rows, self.datasets, self.threads if self.on_cpu else 1, self.most, free)
+        rows, divided = self.rows if rows is None else rows, []
+        for name in dict.fromkeys(row.experiment.device for row in rows):
+            there, here = device(name), [row for row in rows if row.experiment.device == name]
+            free = None if there.type == "cpu" else torch.cuda.mem_get_info(there)[0]
+            divided += stacks(here, self.datasets, self.processes, self.most, free)
+        return divided
+
+    @property
+    def processes(self) -> int:
+        """One where there is a GPU in it: a fork could not use that."""
+        return self.threads if self.on_cpu else 1
 
     def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
-        shares, processes = self.stacks(rows), self.threads if self.on_cpu else 1
+        shares, processes = self.stacks(rows), self.processes
         self.library.keep(rows)
         alone = processes == 1 or len(shares) == 1
         threads = self.threads if alone else 1
