@@ -77,8 +77,8 @@ class Running:
 
         about, s = self.asked.about, self.sweep.search
         with SweepFolder(self.asked.resumed):
-            url = self.asked.settings["storage"]
-            ledger = Ledger(self.asked.resumed, url, about["study"], about["id"], s.signs, True)
+            database = self.asked.database
+            ledger = Ledger(self.asked.resumed, database, about["study"], about["id"], s.signs, True)
             self.sweep.go_on_from(ledger)
             ledger.close()
         return self.sweep.plan()
@@ -116,7 +116,7 @@ class Running:
         asked, sweep = self.asked, self.sweep
         cell = asked.variants.cell
         self.path, self.about = path, asked.about
-        url, name = asked.settings["storage"], asked.settings["study"]
+        name = asked.settings["study"]
         if not asked.resumed:
             known = {
                 "words": self.args.overrides, "batch": sweep.size, "data": sweep.library.fingerprints(),
@@ -127,10 +127,11 @@ class Running:
             self.about = self.folder.start(asked.settings, self.command, known)
         self.about = self.about | {"count": sweep.count}
         self.folder.about(self.about)
-        begun = asked.resumed is not None and (path / TRIALS).exists()
+        begun = asked.resumed is not None and ((path / TRIALS).exists() or not asked.may_create)
         if not begun:  # perhaps killed while it made its study
             (path / JOURNAL).unlink(missing_ok=True)
-        ledger = Ledger(self.path, url, self.about["study"], self.about["id"], sweep.search.signs, begun)
+        signs, study = sweep.search.signs, self.about["study"]
+        ledger = Ledger(self.path, asked.database, study, self.about["id"], signs, begun)
         sweep.go_on_from(ledger)
         self.keys = list(sweep.space.domains)
         self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count)

@@ -6,6 +6,7 @@ pyplot, and so without anything global or a screen.
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import NamedTuple
 
@@ -71,6 +72,21 @@ def bands(values: np.ndarray) -> Bands:
     return Bands(mean, low, high, rows)
 
 
+def in_default_style(draw):
+    """A function that draws, in matplotlib's own style: a `matplotlibrc` in the current directory, which may
+    be somebody else's, could ask for LaTeX to be run."""
+
+    @functools.wraps(draw)
+    def drawn(*args) -> bytes:
+        from matplotlib import style
+
+        with style.context("default"):
+            return draw(*args)
+
+    return drawn
+
+
+@in_default_style
 def draw(curves: Curves, title: str, task: str) -> bytes:
     """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is."""
     figure = blank_figure()
@@ -83,6 +99,7 @@ def draw(curves: Curves, title: str, task: str) -> bytes:
     return as_png(figure)
 
 
+@in_default_style
 def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
     """Several runs in one picture, a PNG of 1200 x 500 pixels: each one's mean and its band, as in `draw`.
 
