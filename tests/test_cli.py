@@ -197,7 +197,7 @@ def called(monkeypatch):
     """The command lines that would have started TensorBoard, and the runs that it would have shown."""
     seen = []
 
-    def call(command):
+    def call(command, **how):
         folder = Path(command[command.index("--logdir") + 1])
         shown = {str(p.parent.relative_to(folder)) for p in folder.glob("train/*/events*")}
         seen.append((command, shown))
