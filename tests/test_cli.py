@@ -225,7 +225,7 @@ def test_board_shows_the_newest_of_many(runs, called, capsys):
 
 
 def test_board_ends_quietly_when_interrupted(runs, monkeypatch):
-    def interrupted(command):
+    def interrupted(command, **how):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(board.subprocess, "call", interrupted)
