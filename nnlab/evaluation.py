@@ -8,10 +8,11 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Examples, evaluation
+from nnlab.experiment import Row
 from nnlab.histograms import histograms
 from nnlab.metrics import TASKS
 from nnlab.population import Population
-from nnlab.results import Histograms, Result
+from nnlab.results import Ending, Histograms, Result
 
 
 class Measure:
@@ -106,15 +107,19 @@ class Evaluator:
 
 
 def results(
-    leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended
+    leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended: dict[int, Ending]
 ) -> list[Result]:
     """How these rows ended. The test set is looked at here, once, with the weights of the best epoch.
 
-    A row that will be trained again is not tested yet, nor one that diverged in its first epoch, nor a
-    candidate, whose weights are not kept either.
+    A row that will be trained again is not tested yet, nor one that diverged before its first epoch ended or
+    in its refit, nor a candidate, whose weights are not kept either.
     """
     kept = not leaving.rows[0].candidate
-    final = [kept and (not row.experiment.refit or row.refit > 0) for row in leaving.rows]
+    failed = [ended[row.number].status == "diverged" for row in leaving.rows]
+    final = [
+        kept and (not lost if row.refit else lost or not row.experiment.refit)
+        for row, lost in zip(leaving.rows, failed, strict=True)
+    ]
     tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
     slots = graph.layout()[0] if kept else {}
     theta = leaving.best_theta.cpu()
@@ -124,7 +129,8 @@ def results(
             seed=row.seed,
             repeat=row.fold.repeat,
             fold=row.fold.number,
-            status=ended[row.number],
+            status=ended[row.number].status,
+            reason=ended[row.number].reason,
             epochs=epoch,
             best_epoch=int(leaving.best_epoch[k]),
             best={name: float(x[k]) for name, x in leaving.best.items()} if leaving.best_epoch[k] else {},
@@ -133,6 +139,17 @@ def results(
             normalizer=examples.scaling(row.fold) if kept else {},
             examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
             fixed_test=examples.dataset.test is not None,
+            past=tuple(leaving.past[k][: leaving.best_epoch[k]]),
         )
         for k, row in enumerate(leaving.rows)
     ]
+
+
+def tested(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> dict:
+    """The report on the row's test set of these weights, as a `Result` has them."""
+    graph = row.experiment.graph(examples.dataset)
+    population = Population.create([row], graph, examples.like)
+    theta = population.state.theta
+    for name, slot in graph.layout()[0].items():
+        slot.view(theta)[0] = torch.from_numpy(weights[name]).to(theta)
+    return Evaluator(graph, population, theta, examples, threads).test()[0]

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from nnlab.engine import train
+from nnlab.engine import computing, train
+from nnlab.evaluation import tested
 from nnlab.experiment import Experiment, Row
 from nnlab.library import Library, device, threads_for
-from nnlab.results import Record, Result
+from nnlab.results import Record, Refit, Result
 from nnlab.stacks import stacks
 from nnlab.workers import NO_RUNGS, Rungs, side_by_side
 
@@ -53,16 +54,25 @@ class Fit:
         yield from self._run(self.rows, self.results)
         chosen = {result.row: result for result in self.results}
         again = [
-            row.again(chosen[row.number].best_epoch)
+            row.again(chosen[row.number].past)
             for row in self.rows
             if row.experiment.refit and not row.candidate and chosen[row.number].status != "diverged"
         ]
-        refitted: list[Result] = []
-        yield from self._run(again, refitted)
-        for r in refitted:
-            counts = chosen[r.row].examples | {"refit": r.examples["train"]}
-            chosen[r.row] = replace(chosen[r.row], test=r.test, weights=r.weights, examples=counts)
-        self.results[:] = [chosen[row] for row in sorted(chosen)]
+        second: list[Result] = []
+        yield from self._run(again, second)
+        chosen |= {result.row: self._refitted(chosen[result.row], result) for result in second}
+        self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
+
+    def _refitted(self, first: Result, second: Result) -> Result:
+        """The row with the weights of its second training; if that diverged, with the first's, tested now."""
+        refit = Refit(first.best_epoch, second.examples["train"], second.status)
+        if second.status == "diverged":
+            row = self.rows[first.row]
+            with computing():
+                test = tested(row, first.weights, self.library.examples(row), self.threads)
+            return replace(first, test=test, refit=refit)
+        own = {"weights": second.weights, "normalizer": second.normalizer, "test": second.test}
+        return replace(first, refit=refit, examples=first.examples | {"refit": refit.examples}, **own)
 
     @property
     def threads(self) -> int:

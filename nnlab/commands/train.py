@@ -56,8 +56,9 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
         ) as console:
             for record in fit:
                 run.record(record)
-                for reader in [] if record.refit else [console, course]:
-                    reader.record(record)
+                console.record(record)
+                if not record.refit:
+                    course.record(record)
             summary = run.close()
             console.close(summary, folder)
             console.note(proposal(course.outcome(_chance(run)), command))
@@ -140,8 +141,7 @@ def _train_together(runs: list[front_door.Ready]) -> int:
         task = each[0].task if len(units) == 1 else "mixed"
         with Console(title, len(fit.rows), epochs, task, validates=_validates(fit)) as console:
             for record in fit:
-                if not record.refit:
-                    console.record(record)
+                console.record(record)
                 for place, (run, course) in enumerate(zip(each, courses, strict=True)):
                     if place not in summaries:
                         own = run.record(record)

@@ -58,7 +58,21 @@ def notes(summaries: dict[str, dict]) -> list[str]:
     diverged = "fewest diverged rows, then " if any(map(_diverged, summaries.values())) else ""
     lines = [f"  {each}the best first: {diverged}least {words}{why}"]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
-    return ["", *dict.fromkeys(lines)]
+    return ["", *dict.fromkeys(lines), *_refits(summaries)]
+
+
+def _refits(found: dict[str, dict]) -> list[str]:
+    """Whose the numbers are, if runs were trained twice."""
+    twice = [name for name, summary in found.items() if "refit" in summary]
+    if not twice:
+        return []
+    which = "each run was" if len(twice) == len(found) else f"{', '.join(twice)}:"
+    lines = [
+        f"  {which} trained twice (refit): first for the validation numbers and the best",
+        "  epoch, again on the validation examples too for the weights and the test numbers",
+    ]
+    lost = [name for name in twice if found[name]["refit"]["diverged"]]
+    return lines + [f"  {name}: rows diverged the second time and keep the first weights" for name in lost]
 
 
 def picture(runs: dict[str, Path], kind: str = "val", axis: str = "validation loss") -> bytes:

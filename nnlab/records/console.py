@@ -37,11 +37,18 @@ class Console:
         self.task, self.validates = task, validates
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
-        self._next_line = 0
+        self._next_line, self._again = 0, False
         self._print(self.terminal.bold(title))
 
     def record(self, record) -> None:
-        """Take in a `Record`: a line if another tenth of the work is done, and the live view."""
+        """Take in a `Record`: a line if another tenth of the work is done, and the live view. Of a refit only
+        that it has begun."""
+        if record.refit:
+            if not self._again:
+                self.terminal.stop()
+                self._print("  refit: trained again, on the validation examples too")
+            self._again = True
+            return
         self.progress.record(record)
         if self._next_line == 0:
             self._print_header()

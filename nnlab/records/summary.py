@@ -20,6 +20,11 @@ def summarize(results: list) -> dict:
     metrics         name -> mean, std, low, high, n (see `intervals.estimate`); test metrics are `test_<name>`
     undefined       metric -> in how many rows it is undefined, so that they are left out of its mean
     best_epoch      min, median, max over the rows
+    stopped_by      if rows were stopped: why -> how many
+    refit           if rows were trained again: how many, and how many of them diverged in it; the examples of
+                    the first training and of the second, and its epochs: min, median, max over the rows.
+                    Weights and test metrics are then the second training's, validation metrics, best epochs
+                    and curves the first's; of a row that diverged in the second, all are the first's
     classification  if the rows were tested on classes: classes, confusion_matrix (true, predicted)
                     summed over rows, precision and recall of each class, means over the rows in which
                     they are defined, None if in none; how many those are: precision_rows, recall_rows
@@ -39,14 +44,28 @@ def summarize(results: list) -> dict:
         "metrics": {name: estimate(v, interval_of(name, results)) for name, v in defined.items() if v},
         "undefined": {n: len(values[n]) - len(v) for n, v in defined.items() if len(v) < len(values[n])},
     }
-    epochs = [r.best_epoch for r in kept]
-    if epochs:
-        middle = float(np.median(epochs))
-        summary["best_epoch"] = {"min": min(epochs), "median": middle, "max": max(epochs)}
+    if kept:
+        summary["best_epoch"] = _range([r.best_epoch for r in kept])
+    reasons = [r.reason for r in kept if r.reason]
+    if reasons:
+        summary["stopped_by"] = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+    refits = [r.refit for r in kept if r.refit]
+    if refits:
+        summary["refit"] = {
+            "rows": len(refits),
+            "diverged": sum(refit.status == "diverged" for refit in refits),
+            "first_examples": _range([r.examples["train"] for r in kept if r.refit]),
+            "examples": _range([refit.examples for refit in refits]),
+            "epochs": _range([refit.epochs for refit in refits]),
+        }
     tested = [r.test for r in kept if "confusion_matrix" in r.test]
     if tested:
         summary["classification"] = _classification(tested)
     return summary
+
+
+def _range(values: list[int]) -> dict:
+    return {"min": min(values), "median": float(np.median(values)), "max": max(values)}
 
 
 def _values(results: list) -> dict[str, list[tuple]]:

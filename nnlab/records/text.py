@@ -14,6 +14,7 @@ LABELS = {
     "test_mae": "test MAE",
     "test_r2": "test R2",
 }
+NORMALISED = {"standard": "standardised target", "none": "target"}
 
 
 def error_name(task: str) -> str:
@@ -29,29 +30,55 @@ def label(name: str, task: str) -> str:
 
 def loss_in_words(loss: str, task: str, normalization: str) -> str:
     """What the loss is of, and so its unit: `squared error of the standardised target`; `cross entropy`."""
-    of = f" of the {target_in_words(normalization)}" if task == "regression" else ""
-    return loss.replace("_", " ") + of
-
-
-def target_in_words(normalization: str) -> str:
-    """`standardised target`, for data.target_normalization=standard."""
-    known = {"standard": "standardised target", "none": "target"}
-    return known.get(normalization, f"target normalised by {normalization}")
+    words = loss.replace("_", " ")
+    if task != "regression":
+        return words
+    return f"{words} of the {NORMALISED.get(normalization, f'target normalised by {normalization}')}"
 
 
 def summary_lines(summary: dict, task: str) -> list[str]:
     """The table at the end of a run: best epoch, best validation and test metrics, what they are, rows."""
     lines = []
     if "best_epoch" in summary:
-        best = summary["best_epoch"]
-        spread = f"  ({best['min']} to {best['max']})" if best["min"] < best["max"] else ""
-        lines.append(f"  {'best epoch':<19}{best['median']:.0f}{spread}")
-    every = summary["metrics"].items()
+        lines.append(f"  {'best epoch':<19}{_spread(summary['best_epoch'])}")
+    every, undefined = summary["metrics"].items(), _undefined(summary)
     shown = ("val_loss", "val_error") if "val_loss" in summary["metrics"] else ("train_loss", "train_error")
-    metrics = {n: m for n, m in every if n.startswith("test_") or n in shown}
-    lines += metric_lines(metrics, task, _undefined(summary))
+    lines += metric_lines({n: m for n, m in every if n in shown}, task)
+    lines += refit_lines(summary)
+    lines += metric_lines({n: m for n, m in every if n.startswith("test_")}, task, undefined)
     notes = _notes(summary, task)
     return [*lines, "", *notes] if notes else lines
+
+
+def refit_lines(summary: dict) -> list[str]:
+    """How often it was trained, on what, and whose the numbers are; nothing without a refit."""
+    if "refit" not in summary:
+        return []
+    refit = summary["refit"]
+    first, second = _plainly(refit["first_examples"]), _plainly(refit["examples"])
+    lines = [
+        f"  trained twice      first on {first} examples: the numbers above",
+        f"                     again on {second}, validation included, for {_epochs(refit['epochs'])}:",
+        "                     the weights, and the test numbers below",
+    ]
+    if refit["diverged"]:
+        rows = "it" if refit["rows"] == 1 else f"{refit['diverged']} of {refit['rows']} rows"
+        lines.append(f"                     {rows} diverged then, and kept the first weights")
+    return lines
+
+
+def _spread(values: dict) -> str:
+    several = f"  ({values['min']} to {values['max']})" if values["min"] < values["max"] else ""
+    return f"{values['median']:.0f}{several}"
+
+
+def _plainly(values: dict) -> str:
+    low, high = values["min"], values["max"]
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _epochs(values: dict) -> str:
+    return f"{_plainly(values)} epoch{'s' * (values['max'] > 1)}"
 
 
 def metric_lines(metrics: dict, task: str, undefined: dict[str, str] | None = None) -> list[str]:
@@ -81,9 +108,11 @@ def _notes(summary: dict, task: str) -> list[str]:
         left_out = " (left out of the means)" if 0 < counts["diverged"] < counts["total"] else ""
         word = "row" if counts["total"] == 1 else "rows"
         lines.append(f"  {counts['total']} {word}: {', '.join(parts)}{left_out}")
+    for why, count in summary.get("stopped_by", {}).items():
+        lines.append(f"  {f'{count} ' * (counts['total'] > 1)}stopped by {why}")
     lines += interval_lines(summary)
     if task == "regression" and summary["metrics"] and "loss_is" in summary:
-        lines.append(f"  loss: {summary['loss_is']}; RMSE, MAE: in its own unit")
+        lines.append(f"  loss: {summary['loss_is']}; RMSE and MAE: in the target's unit")
     return lines + _absent_classes(summary.get("classification", {}))
 
 
