@@ -4,6 +4,7 @@ The pretended one (`nnlab.testing.card`) is only as good as what it refuses: wha
 is asked too, and the faults that it is to find are planted.
 """
 
+import operator
 import os
 import re
 import subprocess
@@ -197,6 +198,25 @@ def test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made():
         assert len(nnlab.fit(replace(BASE, seeds=64)).stacks()) > 1
 
 
+class Repeats(Tanh):
+    """On the CPU it does; on a GPU it draws from the generator of everybody."""
+
+    def fprop(self, x):
+        return super().fprop(x).add_(torch.rand(x.shape[1:], device=x.device) * x.is_cuda)
+
+
+def test_determinism_says_what_a_gpu_promises(monkeypatch):
+    """The same bits twice: on the GPU. That a row equals itself alone: on the CPU."""
+    with gpu():
+        (sound,) = check(replace(BASE, device="cuda"), "determinism")
+        monkeypatch.setitem(ACTIVATIONS, "tanh", Repeats)
+        (drawn,) = check(replace(BASE, device="cuda"), "determinism")
+    assert "the same bits twice on the GPU, and on the CPU row 3" in sound.worst.found
+    assert drawn.causes == ["not_deterministic"] and "a GPU does not fix" in drawn.worst.advice
+    (here,) = check(replace(BASE, device="cpu"), "determinism")
+    assert here.status == "pass" and "GPU" not in here.worst.found
+
+
 # ---- commands
 
 SMALL = Budget(
@@ -350,6 +370,8 @@ ALLOWED = {  # and where the result is
     "index-of-numpy": (lambda v: v.there[np.array([0, 2])], "cuda"),
     "index-by-list": (lambda v: v.there[[0, 2], :], "cuda"),
     "mask": (lambda v: v.there[v.mask], "cuda"),
+    "index-of-the-card-that-is-a-number": (lambda v: v.here[v.index_there[1]], "cpu"),
+    "index-that-is-a-number": (lambda v: v.there[v.index[1]], "cuda"),
     "put": (lambda v: v.there.__setitem__(v.mask, v.there[v.mask]) or v.there, "cuda"),
     "put-number": (lambda v: v.there.__setitem__(v.index, v.number) or v.there, "cuda"),
     "index_put": (lambda v: v.there.index_put_((v.index,), v.there[:2].clone()), "cuda"),
@@ -406,6 +428,25 @@ def test_allowed(call, where):
         result = call(tensors())
         assert result.device.type == where and result.is_cuda == (where == "cuda")
         assert (result + 1).device == result.device and result.get_device() == (0 if where == "cuda" else -1)
+
+
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
+             operator.pow, operator.lt, operator.ge, operator.eq, operator.and_, operator.or_, operator.xor,
+             operator.lshift]  # fmt: skip
+
+
+@pytest.mark.parametrize("act", OPERATORS)
+def test_operators_take_one_number_of_the_host_and_change_none(act):
+    in_place = getattr(operator, f"i{act.__name__.strip('_')}", None)
+    with gpu():
+        there, number = torch.arange(1, 4, device="cuda"), torch.tensor(2)
+        assert act(there, number).is_cuda and act(number, there).is_cuda
+        with pytest.raises(RuntimeError):
+            act(there, number[None])
+        if in_place and act is not operator.truediv:  # which makes no whole numbers
+            assert in_place(there.clone(), number).is_cuda
+            with pytest.raises(RuntimeError):
+                in_place(number, there[0])
 
 
 def test_numbers_may_be_read():

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 
 import pytest
 
+from nnlab.cli import main
 from nnlab.records import comparison
 
 
@@ -103,3 +105,29 @@ def test_folders_of_earlier_versions_are_read(compared):
             del summary[key]
     said, order, _ = compared(a=old[0], b=old[1])
     assert order == ["a", "b"] and "validation RMSE" in said and "mean ± 95% interval over 10 seeds\n" in said
+
+
+def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsys):
+    """An RMSE of 65 was once printed as 6526.84%, and means of nats and squared units as one loss."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-m", "data=diabetes,iris", "epochs=2", "seeds=2", "hydra.sweep.dir=m"]) == 0
+    said = capsys.readouterr().out
+    progress = [line.split() for line in said.splitlines() if re.fullmatch(r" +\d+ .* s", line)]
+    assert progress and all(line[1:5] == ["-"] * 4 for line in progress)
+    lines = said.splitlines()
+    diabetes, iris = (next(s for s in lines if f"data={d} " in s) for d in ("diabetes", "iris"))
+    assert "%" not in diabetes and iris.count("%") == 4
+    rows = json.loads((tmp_path / "m" / "comparison.json").read_text())
+    assert [row["loss_is"] for row in rows] == ["squared error of the standardised target", "cross entropy"]
+    assert f"{rows[0]['metrics']['val_error']['mean']:.4f} ±" in diabetes
+
+
+def test_a_table_of_trials_says_what_its_spread_is_and_who_is_not_in_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["data=diabetes", "epochs=2", "optimizer=sgd", "optimizer.lr=choice(0.01,1e30)", "sampler=grid"]
+    assert main(["sweep", *words, "seeds=2", "objective=val_error", "hydra.run.dir=s"]) == 0
+    said = capsys.readouterr().out
+    assert "validation RMSE" in said and "± the standard deviation over a trial's 2 rows" in said
+    assert "not ranked: 1 trial of which a row diverged" in said
+    page = (tmp_path / "s" / "report.html").read_text()
+    assert "<th>validation RMSE</th>" in page and "± is the standard deviation over a trial" in page

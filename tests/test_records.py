@@ -481,6 +481,18 @@ def test_hparams(tmp_path, accumulator):
     assert group.sessions[0].status == 1  # success
 
 
+def test_errors_of_a_regression_are_rmses(tmp_path, accumulator):
+    results = [a_result(0), a_result(1, seed=1), a_result(2, seed=2, status="diverged", best={}, test={})]
+    with TensorBoard(tmp_path, {"lr": 0.1}, 3, task="regression") as board:
+        board.record(a_record(1, range(3)))
+        board.close(summarize(results), results)
+    tags = accumulator(tmp_path).Tags()["tensors"] + accumulator(tmp_path).Tags()["scalars"]
+    assert {"rmse/train", "rmse/validation", "best/validation_rmse"} <= set(tags)
+    assert not any("error" in tag for tag in tags if not tag.startswith("test/"))
+    _, [group] = hparams_tab(tmp_path)
+    assert {m.name.tag: m.value for m in group.metric_values}["rows/diverged"] == 1
+
+
 def test_runs_side_by_side_have_a_line_each(tmp_path):
     a_run(tmp_path / "one", {"lr": 0.1})
     a_run(tmp_path / "two", {"lr": 0.2}, [a_result(i, seed=i) for i in range(3)])

@@ -166,7 +166,30 @@ def session(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
 def base_of(config_name: str, args: Namespace) -> Base:
     """Composing takes 0.2 s, setting a value nothing: compose once per combination of groups."""
     name, fixed = primary(config_name, args), searchpath(args)
-    return cache(lambda groups: plugged.composed(name, [*fixed, *groups]))
+
+    @cache
+    def base(groups: tuple[str, ...]) -> DictConfig:
+        config = plugged.composed(name, [*fixed, *groups])
+        drop_keys_of_others(config, groups, base)
+        return config
+
+    return base
+
+
+def drop_keys_of_others(config: DictConfig, groups: tuple[str, ...], base: Base) -> None:
+    """An experiment's keys belong to its own choices: where the command line makes another choice, such as
+    `data=digits`, those go that the other does not have."""
+    words = {word.partition("=")[0]: word for word in groups}
+    if "experiment" not in words:
+        return
+    for group in words.keys() & config.keys() - overrides.COMBINABLE:
+        usual = base((words[group],))[group] if OmegaConf.is_dict(config[group]) else config[group]
+        others = [key for key in config[group] if key not in usual] if OmegaConf.is_dict(usual) else []
+        chosen = config.hydra.runtime.choices[group]
+        if others and base((words["experiment"],)).hydra.runtime.choices[group] != chosen:
+            with open_dict(config):
+                for key in others:
+                    del config[group][key]
 
 
 def has_default_of(base: Base) -> overrides.HasDefault:

@@ -134,7 +134,8 @@ class Running:
         ledger = Ledger(self.path, asked.database, study, self.about["id"], signs, begun)
         sweep.go_on_from(ledger)
         self.keys = list(sweep.space.domains)
-        self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count)
+        task = sweep.library.datasets[sweep.first.experiment.data].task
+        self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count, task)
         self.folder.trials(sweep.trials, self.keys, sweep.search.objectives)
         self.curves = read_curves(self.path)
 
@@ -209,6 +210,7 @@ class Running:
             s.signs,
             s.objectives,
             self.curves,
+            self.console.task,
         )
 
     def _write_end(self, importances: dict, tested: dict, again: str, hopeless: str) -> None:

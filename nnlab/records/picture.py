@@ -87,14 +87,15 @@ def in_default_style(draw):
 
 
 @in_default_style
-def draw(curves: Curves, title: str, task: str) -> bytes:
-    """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is."""
+def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
+    """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is, `target` what a loss is of."""
     figure = blank_figure()
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.2)
     percent = task == "classification"
-    _panel(left, curves, "loss", "loss", 1)
-    _panel(right, curves, "error", "error (%)" if percent else "error (RMSE)", 100 if percent else 1)
+    _panel(left, curves, "loss", f"loss of the {target}" if target else "loss", 1)
+    error = "error (%)" if percent else "RMSE (in the target's unit)"
+    _panel(right, curves, "error", error, 100 if percent else 1)
     _explain(figure, curves, title)
     return as_png(figure)
 

@@ -43,7 +43,7 @@ class Run:
         self.task = self.about["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.folder = RunFolder(order.folder)
-        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names)
+        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
         self.curves = Curves(len(self.rows)) if order.picture else None
         self.folder.start(order.settings, order.command)
 
@@ -69,7 +69,8 @@ class Run:
         summary = self.about | summarize(results)
         self.folder.close(summary, results)
         if self.curves:
-            png = draw(self.curves, self.title, self.task)
+            _, _, target = self.about["loss_is"].partition(" of the ")
+            png = draw(self.curves, self.title, self.task, target)
             self.folder.picture(png)
             self.board.picture(self.curves.epochs, png)
         self.board.close(summary, results)

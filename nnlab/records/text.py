@@ -14,7 +14,6 @@ LABELS = {
     "test_mae": "test MAE",
     "test_r2": "test R2",
 }
-NORMALISED = {"standard": "standardised target", "none": "target"}
 
 
 def error_name(task: str) -> str:
@@ -30,10 +29,14 @@ def label(name: str, task: str) -> str:
 
 def loss_in_words(loss: str, task: str, normalization: str) -> str:
     """What the loss is of, and so its unit: `squared error of the standardised target`; `cross entropy`."""
-    words = loss.replace("_", " ")
-    if task != "regression":
-        return words
-    return f"{words} of the {NORMALISED.get(normalization, f'target normalised by {normalization}')}"
+    of = f" of the {target_in_words(normalization)}" if task == "regression" else ""
+    return loss.replace("_", " ") + of
+
+
+def target_in_words(normalization: str) -> str:
+    """`standardised target`, for data.target_normalization=standard."""
+    known = {"standard": "standardised target", "none": "target"}
+    return known.get(normalization, f"target normalised by {normalization}")
 
 
 def summary_lines(summary: dict, task: str) -> list[str]:
@@ -112,7 +115,7 @@ def _notes(summary: dict, task: str) -> list[str]:
         lines.append(f"  {f'{count} ' * (counts['total'] > 1)}stopped by {why}")
     lines += interval_lines(summary)
     if task == "regression" and summary["metrics"] and "loss_is" in summary:
-        lines.append(f"  loss: {summary['loss_is']}; RMSE and MAE: in the target's unit")
+        lines.append(f"  loss: {summary['loss_is']}; RMSE, MAE: in its own unit")
     return lines + _absent_classes(summary.get("classification", {}))
 
 

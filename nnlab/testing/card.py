@@ -35,14 +35,14 @@ MEMORY = 8 << 30  # bytes
 # Elementwise arithmetic that takes one CPU number beside tensors on the card: torch's TensorIterator with
 # `allow_cpu_scalars`. Not all that is elementwise does: clamp, logaddexp, addcmul before torch 2.7 do not.
 WITH_NUMBER = frozenset(
-    "add sub mul div true_divide floor_divide remainder fmod pow rsub maximum minimum fmax fmin atan2 hypot "
-    "copysign heaviside xlogy eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or "
-    "bitwise_xor and or xor clamp_min clamp_max lerp where".split()
+    "add sub mul div true_divide floor_divide remainder fmod pow rsub maximum minimum fmax fmin max min "
+    "atan2 hypot copysign heaviside xlogy eq ne lt le gt ge logical_and logical_or logical_xor "
+    "bitwise_and bitwise_or bitwise_xor and or xor lshift rshift clamp_min clamp_max lerp where".split()
 )
 COPIES = frozenset("to type_as new_tensor tensor as_tensor asarray".split())  # between the memories
 SHAPED_LIKE = frozenset("expand_as view_as reshape_as is_same_size".split())  # the second lends its shape
 FILLED = frozenset("full full_like new_full fill_".split())  # with a number of either memory
-TO_THE_FIRST = COPIES | SHAPED_LIKE | FILLED | {"copy_"}  # whose result is where the first argument is
+TO_THE_FIRST = COPIES | SHAPED_LIKE | FILLED | {"copy_", "__getitem__"}  # the result is where that is
 TO_NUMPY = frozenset(["numpy", "__array__"])
 ON_CPUS_ONLY = frozenset("apply_ map_ map2_ histogram histogramdd pin_memory __dlpack__".split())
 SAID = {  # properties that name the device
@@ -242,25 +242,36 @@ def _may_meet(name: str, args, kwargs, tensors) -> bool:
     if name in FILLED:
         return not any(t.dim() for t in rest)
     if name == "__getitem__":
-        return on_card(first)
+        return on_card(first) or not any(map(on_card, _places(rest)))
     if name in ("__setitem__", "index_put_", "index_put"):
         return _may_be_put(name, *args, **kwargs)
     if name in ("masked_fill", "masked_fill_"):
         return on_card(first) and on_card(rest[0]) and not rest[-1].dim()
-    return name.strip("_") in WITH_NUMBER and _is_one_number(name, args, kwargs, tensors)
+    plain = name[3:-2] if name.startswith("__i") else name.strip("_")
+    elementwise = plain.replace("floordiv", "floor_divide") in WITH_NUMBER
+    return elementwise and _is_one_number(name, args, kwargs, tensors)
 
 
 def _may_be_put(name: str, tensor, indices, value, **kwargs) -> bool:
     """tensor[indices] = value: indices may be on the host; a value is copied where they are but slices."""
-    if not on_card(tensor) and any(map(on_card, _tensors(indices))):
+    if not on_card(tensor) and any(map(on_card, _places(indices))):
         return False
     if on_card(value) == on_card(tensor) or not isinstance(value, torch.Tensor):
         return True
-    slices = all(
-        i is None or i is ... or isinstance(i, (int, slice))
-        for i in (indices if isinstance(indices, tuple) else (indices,))
-    )
+    each = indices if isinstance(indices, tuple) else (indices,)
+    slices = all(i is None or i is ... or isinstance(i, (int, slice)) or _is_whole_number(i) for i in each)
     return name == "__setitem__" and (slices or not value.dim())
+
+
+def _places(indices) -> list[torch.Tensor]:
+    """The tensors among the indices; one whole number is none: it is read, wherever it is."""
+    return [t for t in _tensors(indices) if not _is_whole_number(t)]
+
+
+def _is_whole_number(value) -> bool:
+    if not isinstance(value, torch.Tensor) or value.dim():
+        return False
+    return not (value.is_floating_point() or value.dtype == torch.bool)
 
 
 def _is_one_number(name: str, args, kwargs, tensors) -> bool:
