@@ -28,7 +28,6 @@ BASE = Experiment(
     data=CLASSES, model=MLP(hidden=(9, 5), activation="tanh"), optimizer=SGD(lr=0.2), regularizer=NONE,
     batch_size=10, epochs=3, seeds=2, dtype="float64",
 )  # fmt: skip
-ANY_RISE = dict(tolerance=0.0, stop_below=0.0)
 OUTSIDE = dict(epsilon=1e-8, epsilon_inside_root=False)  # as torch has it
 
 CASES = {  # 54 examples to train on: batches of 10 end with one of 4
@@ -49,13 +48,9 @@ CASES = {  # 54 examples to train on: batches of 10 end with one of 4
     "cosine": replace(BASE, schedule=Cosine(), epochs=4),
     "warmup": replace(BASE, schedule=Cosine(warmup=1.5), optimizer=RMSProp(lr=0.01, **OUTSIDE)),
     "folds": replace(BASE, split=KFold(k=3)),
-    "go-back": replace(BASE, schedule=HalveAndGoBack(**ANY_RISE), optimizer=SGD(lr=1.5), epochs=15),
-    "go-back-tolerant": replace(
-        BASE, schedule=HalveAndGoBack(tolerance=0.05, stop_below=0.0), optimizer=SGD(lr=2.5), epochs=15
-    ),
+    "go-back": replace(BASE, schedule=HalveAndGoBack(metric="val_loss"), optimizer=SGD(lr=1.5), epochs=15),
     "go-back-adam": replace(
-        BASE, data=NUMBERS, schedule=HalveAndGoBack(factor=0.7, metric="val_error", **ANY_RISE),
-        optimizer=Adam(lr=0.1, **OUTSIDE), epochs=15,
+        BASE, data=NUMBERS, schedule=HalveAndGoBack(factor=0.7), optimizer=Adam(lr=0.1, **OUTSIDE), epochs=15
     ),
 }  # fmt: skip
 
@@ -202,6 +197,8 @@ def outputs(result, x):
     """The perceptron in numpy, from what a `Result` holds."""
     n, w = result.normalizer, result.weights
     h = ((x - n["mean"]) / n["scale"]).T
+    over = np.maximum(np.abs(h) - n["linear"], 0)
+    h = np.sign(h) * (np.minimum(np.abs(h), n["linear"]) + over / np.sqrt(1 + over**2))
     for number in (1, 2):
         h = np.tanh(w[f"hidden{number}.weight"] @ h + w[f"hidden{number}.bias"])
     return (w["output.weight"] @ h + w["output.bias"]).T
@@ -233,7 +230,7 @@ def test_test_metrics_are_those_of_the_best_weights(data):
                 "loss": np.mean((z - (t - n["target_mean"]) / n["target_scale"]) ** 2),
                 "rmse": sk.mean_squared_error(t, raw) ** 0.5,
                 "mae": sk.mean_absolute_error(t, raw),
-                "r2": sk.r2_score(t, raw, multioutput="uniform_average"),
+                "r2": sk.r2_score(t, raw, multioutput="variance_weighted"),
             }
         assert {key: result.test[key] for key in expected} == pytest.approx(expected, rel=1e-9)
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -17,9 +16,9 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 import nnlab
 from nnlab.commands import front_door
 from nnlab.data.batches import Batches, Examples
-from nnlab.data.normalization import NORMALIZATIONS, columns, statistics
+from nnlab.data.normalization import NORMALIZATIONS, columns, pulled_in, statistics
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
-from nnlab.data.splits import Holdout, KFold
+from nnlab.data.splits import Fold, Holdout, KFold
 from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
 
@@ -110,21 +109,6 @@ def test_a_limit_keeps_the_shares_of_the_classes(limit):
     assert n == 1797 or not np.array_equal(limited.x, Digits(limit=limit, seed=1).load().x)
 
 
-@pytest.mark.parametrize("d, classes, separation", [(20, 2, 4.0), (20, 10, 6.0), (3, 3, 2.5)])
-def test_separated_noise_has_the_bayes_error_that_it_says(d, classes, separation):
-    same = Noise(n=40_000, d=d, classes=classes).load()
-    data = Noise(n=40_000, d=d, classes=classes, separation=separation).load()
-    assert np.array_equal(data.y, same.y) and len(data.classes) == classes
-    means = np.stack([(data.x - same.x)[data.y == c][0] for c in range(classes)])
-    apart = np.linalg.norm(means[:, None] - means, axis=2)
-    assert apart[~np.eye(classes, dtype=bool)] == pytest.approx(separation)
-    wrong = np.mean(((data.x[:, None] - means) ** 2).sum(2).argmin(1) != data.y)
-    if classes == 2:
-        assert wrong == pytest.approx(NormalDist().cdf(-separation / 2), abs=0.003)
-    with pytest.raises(UserError, match="need as many inputs"):
-        Noise(d=1, classes=2, separation=1.0).load()
-
-
 def test_label_noise_replaces_the_labels_that_train_and_validate_but_none_that_tests():
     data = Digits(label_noise=0.3)
     dataset = data.load()
@@ -175,7 +159,7 @@ def test_every_dtype_is_normalised_as_by_sklearn(how, dtype, monkeypatch):
 
 
 def test_every_normalization_is_compared_and_statistics_are_those_of_the_rows():
-    assert set(NORMALIZATIONS) == {*SCALERS, "none"}
+    assert set(NORMALIZATIONS) == {*SCALERS, "robust", "none"}
     x = np.random.default_rng(0).standard_normal((50, 3))
     for how in NORMALIZATIONS:
         for mine, own in zip(statistics(x, how, np.arange(20)), statistics(x[:20], how), strict=True):
@@ -191,6 +175,68 @@ def test_large_targets_keep_their_digits_in_float32():
     _, t = examples.gather(fold, np.arange(90))
     reference = StandardScaler().fit(z[fold.train]).transform(z)
     np.testing.assert_allclose(t.T, reference, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_robust_is_standard_where_nothing_is_far_and_bounded_everywhere(dtype):
+    near = np.random.default_rng(0).uniform(-1.7, 1.7, (200, 4))
+    far = near.copy()
+    far[-1] = [1e3, -1e30, 60.0, 3.3e38]  # of the test set
+    fold = Fold(np.arange(150), np.arange(150, 175), np.arange(175, 200))
+    y, like = np.arange(200) % 3, torch.empty(0, dtype=dtype)
+    robust, standard = (
+        Examples(Points(normalization=how), Dataset(x, y, tuple("abc")), like)
+        for how, x in (("robust", far), ("standard", near))
+    )
+    within, _ = robust.gather(fold, np.arange(199))
+    assert torch.allclose(within, standard.gather(fold, np.arange(199))[0], atol=1e-5)
+    beyond, _ = robust.gather(fold, [199])
+    np.testing.assert_allclose(beyond[:, 0], [4, -4, 4, 4], atol=1e-2)
+    scaling = robust.scaling(fold)
+    assert np.array_equal(scaling["mean"], near[:150].mean(0))
+    assert np.array_equal(scaling["scale"], near[:150].std(0))
+
+
+def test_far_inputs_keep_their_order_and_the_curve_is_smooth():
+    z = torch.linspace(-12, 12, 4801, dtype=torch.float64)
+    y = pulled_in(z.clone())
+    far = z.abs() > 3
+    assert torch.equal(y[~far], z[~far]) and (y.diff() > 0).all() and y.abs().max() < 4
+    r = z[far].abs() - 3
+    np.testing.assert_allclose(y[far], z[far].sign() * (3 + r / (1 + r**2).sqrt()), rtol=1e-15)
+    slope = y.diff() / z.diff()
+    assert slope.max() <= 1 + 1e-9 and slope.diff().abs().max() < 0.02
+
+
+COLUMNS = {  # a column of 1,000 examples, and how many of them may lie beyond 4 deviations of a `robust` one
+    "normal": lambda r: r.standard_normal(1000),
+    "two values": lambda r: r.integers(2, size=1000),
+    "counts": lambda r: r.poisson(0.3, 1000),
+    "heavy tails": lambda r: np.exp(1.5 * r.standard_normal(1000)),
+    "one outlier": lambda r: np.append(r.standard_normal(999), 1e6),
+    "mostly zeros, one outlier": lambda r: np.append(r.random(999) * (r.random(999) < 0.2), 1e9),
+    "far from 0": lambda r: 1e9 + r.standard_normal(1000),
+    "constant": lambda r: np.full(1000, 0.1),
+    "one example differs": lambda r: np.append(np.zeros(999), 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_kind_of_column_is_told_apart_by_the_robust_normaliser(kind, dtype):
+    x = COLUMNS[kind](np.random.default_rng(1)).astype(float)[:, None]
+    dataset = Dataset(x, np.arange(1000) % 2, ("a", "b"))
+    every = np.arange(1000)
+    examples = Examples(Points(normalization="robust"), dataset, torch.empty(0, dtype=dtype))
+    z, _ = examples.gather(Fold(every, every, every), every)
+    assert z.isfinite().all() and z.abs().max() <= 4
+    bulk = np.sort(np.unique(x))[: max(2, int(0.9 * len(np.unique(x))))]
+    if len(bulk) > 1:  # most values stay apart: one far value does not press the others together
+        of = {v: float(z[0, np.flatnonzero(x[:, 0] == v)[0]]) for v in bulk}
+        assert len(set(of.values())) == len(bulk) and max(of.values()) - min(of.values()) > 0.9
+        assert list(of.values()) == sorted(of.values())
+    else:
+        assert z.abs().max() < 1e-12
 
 
 class Given(Data):
@@ -209,8 +255,9 @@ def given(x, **settings):
 
 
 @pytest.mark.parametrize("how, share, width, said", [
-    ("standard", 0.95, 100, True), ("minmax", 0.95, 100, True), ("maxabs", 0.95, 100, False),
-    ("none", 0.95, 100, False), ("standard", 0.81, 784, False), ("standard", 0.95, 20, False),
+    ("robust", 0.95, 100, True), ("standard", 0.95, 100, True), ("minmax", 0.95, 100, True),
+    ("maxabs", 0.95, 100, False), ("none", 0.95, 100, False), ("standard", 0.81, 784, False),
+    ("standard", 0.95, 20, False),
 ])  # fmt: skip
 def test_advice_if_a_mean_would_fill_a_sparse_table(how, share, width, said):
     x = (np.random.default_rng(0).random((200, width)) > share) * 1.0

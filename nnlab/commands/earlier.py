@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection, Iterator
 
 from nnlab.commands import grammar
 from nnlab.search.space import Space
-from nnlab.search.storage import without_passwords
 
 FOLDERS = ("resume", "refine")  # keys whose values are folders of sweeps, which have = and , in their names
+UNSAID = {
+    "data.normalization": "standard"
+}  # what folders meant that lack a key, where its default is another
 
 
 def quote_folders(args: Namespace) -> None:
@@ -31,14 +34,44 @@ def value_of(key: str, args: Namespace) -> str | None:
 def go_on(args: Namespace, about: dict) -> None:
     """Put the words that a sweep began with before those of this command line, which go before them."""
     given = {_key(word) for word in args.overrides}
-    about["words"], typed = without_passwords([str(word) for word in about["words"]])  # once they were kept
-    args.storage = args.storage or typed
-    before = [word for word in about["words"] if _key(word) not in given]
+    before = [str(word) for word in about["words"] if _key(word) not in given]
     args.overrides = before + args.overrides
     args.config_dir = args.config_dir or about.get("config_dir")
     if "count" in about and "trials" not in given:  # as many as an earlier resume= asked for
         args.overrides = [word for word in args.overrides if _key(word) != "trials"]
         args.overrides.append(f"trials={about['count']}")
+
+
+def as_recorded(before: dict, now: dict, given: set[str], own: Collection[str]) -> dict[str, str]:
+    """key -> the word that sets it as a sweep's config.yaml, `before`, has it: whatever today's defaults say.
+
+    A default may have changed since the sweep began, and its trials must not. What the command line gives,
+    a key or its group, is left as it is, and so are settings of the sweep's `own`.
+    """
+    old, new = (dict(_flat({**settings, "space": {}})) for settings in (before, now))
+    left = {key.partition(".")[0] for key in given} | set(own)
+    old = {key: value for key, value in UNSAID.items() if key in new} | old
+    changed = {
+        key: value
+        for key, value in old.items()
+        if key in new and new[key] != value and key.partition(".")[0] not in left
+    }
+    words = {
+        key: grammar.word(key.removesuffix(".name"), value)  # of a group, another choice
+        for key, value in changed.items()
+    }
+    if before["space"] != now["space"] and not given & {"space", *before["space"], *now["space"]}:
+        words |= {f"space.{key}": f"{key}={text}" for key, text in before["space"].items()}
+    return words
+
+
+def _flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Nested settings as pairs: dotted key, value."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def search_around(args: Namespace, about: dict, space: Space, searched: set[str]) -> None:
@@ -48,7 +81,7 @@ def search_around(args: Namespace, about: dict, space: Space, searched: set[str]
     args.overrides = given
     go_on(args, about)
     own = {_key(word) for word in given}
-    gone = {"resume", "refine", "space", *(searched - own), *({"storage", "study"} - own)}
+    gone = {"resume", "refine", "space", "study", *(searched - own)}
     gone |= {_key(word) for word in about["words"] if _of_another_choice(word, given, about["words"])} - own
     kept = [word for word in args.overrides if _key(word) not in gone and not word.startswith("hydra.")]
     kept += [word for word in given if word.startswith("hydra.")]

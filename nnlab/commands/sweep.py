@@ -7,14 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from nnlab.commands import earlier, front_door, train, variants
 from nnlab.errors import UserError
-from nnlab.search.storage import Storage, masked
 
 OWN = (*train.OWN, *variants.OWN)  # settings of this command, of which an experiment knows nothing
-MAY_DIFFER = {"trials", "resume", "plan", "report"}  # settings that a sweep may go on with changed
+MAY_DIFFER = {"trials", "resume", "refine", "plan", "report"}  # settings that a sweep may go on with changed
 OF_SEARCH = ("trials", "sampler", "pruner", "objective", "direction", "batch", "rows", "distinct")
 
 
@@ -37,8 +34,6 @@ class Asked:
     search: object  # nnlab.search.settings.Search
     resumed: Path | None
     about: dict  # of a sweep to go on with: its sweep.json
-    database: Storage | None  # which keeps the study, if that is not a file in the folder
-    may_create: bool  # a study: not in a database that only the folder to go on with names
 
 
 def act(args: Namespace) -> int:
@@ -69,42 +64,43 @@ def read(args: Namespace) -> Asked:
     from nnlab.records.sweep_folder import begun
     from nnlab.search.settings import Search
 
-    resumed, about, before = earlier.value_of("resume", args), {}, None
-    named_here = not resumed or earlier.value_of("storage", args) is not None
+    resumed, about = earlier.value_of("resume", args), {}
     refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
+        given = {*earlier.last(args.overrides)}
         earlier.go_on(args, about)
     found = variants.read(args)
-    settings = found.cell.settings | {"space": found.texts}
-    if before is not None:
-        _refuse_another(before | {"storage": _masked(before["storage"])}, settings)
+    if resumed:
+        recorded = earlier.as_recorded(before, _settings(found), given, MAY_DIFFER)
+        if recorded:
+            args.overrides += recorded.values()
+            found = variants.read(args)
+        _refuse_another(before, _settings(found), given, recorded)
+    settings = _settings(found)
     search = Search.from_config({key: settings[key] for key in OF_SEARCH})
     if search.batch == "auto" and "batch" in about:
         search = replace(search, batch=about["batch"])
     _check_own(settings)
-    database = _database(settings["storage"], args.storage)
-    may_create = database is None or named_here
-    return Asked(found, settings, search, Path(resumed) if resumed else None, about, database, may_create)
+    return Asked(found, settings, search, Path(resumed) if resumed else None, about)
 
 
-def _masked(url):
-    return masked(url) if isinstance(url, str) else url
+def _settings(found: variants.Variants) -> dict:
+    """All settings, with the space as text."""
+    return found.cell.settings | {"space": found.texts}
 
 
-def _database(url: str | None, typed: str | None) -> Storage | None:
-    """The database of `storage=`, as it was `typed` with its password; a variable in there is read here."""
-    typed = typed and OmegaConf.to_container(OmegaConf.create([typed]), resolve=True)[0]
-    return Storage.of(url, typed) if url else None
+def _refuse_another(before: dict, now: dict, given: set[str], recorded: dict) -> None:
+    """A sweep goes on with the settings that it began with, but for the number of trials.
 
-
-def _refuse_another(before: dict, now: dict) -> None:
-    """A sweep goes on with the settings that it began with, but for the number of trials."""
+    Of no account: settings that were `recorded`, and those that nnlab did not have then.
+    """
     from nnlab.records.tensorboard import flat
 
     old, new = dict(flat(before)), dict(flat(now))
-    for key in [*old, *(key for key in new if key not in old)]:
-        if key.split(".")[0] not in MAY_DIFFER and old.get(key) != new.get(key):
+    heads = {"space", *(key.partition(".")[0] for key in given)}
+    for key in [*old, *(key for key in new if key not in old and key.partition(".")[0] in heads)]:
+        if key.split(".")[0] not in MAY_DIFFER and key not in recorded and old.get(key) != new.get(key):
             was, is_ = (f"{s[key]}" if key in s else "not there" for s in (old, new))
             raise UserError(
                 f"{key} = {is_}: the sweep to go on with has {was}; of its settings only trials may change "
@@ -129,8 +125,8 @@ def prepared(asked: Asked):
     Raises `UserError`.
     """
     from nnlab.experiment import Experiment
+    from nnlab.search.ledger import available
     from nnlab.search.plan import available_memory, refuse_too_large
-    from nnlab.search.storage import available
     from nnlab.search.sweep import Sweep
 
     if not asked.variants.space.domains:
@@ -150,10 +146,10 @@ def prepared(asked: Asked):
         )
     plan = sweep.plan()
     refuse_too_large(plan, available_memory())
-    if asked.database and not asked.settings["plan"]:
+    if asked.settings["storage"] and not asked.settings["plan"]:
         name = asked.settings["study"]
-        new = asked.resumed is None and name != "auto"
-        available(asked.database, name if new else None, existing=not asked.may_create)
+        known = asked.resumed is not None
+        available(asked.settings["storage"], None if known or name == "auto" else name, known)
     return sweep, plan
 
 
@@ -170,10 +166,11 @@ def refine_first(args: Namespace) -> None:
     about, before = begun(Path(folder))
     about.pop("count", None)  # how many that sweep has says nothing of this one
     other = variants.of_folder(about)
+    given = {*earlier.last(args.overrides)}
+    recorded = earlier.as_recorded(before, _settings(other), given | {"space"}, MAY_DIFFER | {*OF_SEARCH})
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
     with SweepFolder(Path(folder)):  # a ledger mends its journal, in which nobody may write meanwhile
-        database = _database(before["storage"], args.storage)
-        ledger = Ledger(Path(folder), database, about["study"], about["id"], signs, resumed=True)
+        ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
         trials = ledger.trials()
         ledger.close()
     sampler = other.cell.settings["sampler"]
@@ -181,6 +178,7 @@ def refine_first(args: Namespace) -> None:
     points = earlier.value_of("sampler.points", args) or sampler.get("points")
     narrowed = refined(other.space, trials, signs, grid, _points(points) if grid else None)
     earlier.search_around(args, about, narrowed, set(other.space.domains))
+    args.overrides += recorded.values()
 
 
 def _points(given) -> int | None:

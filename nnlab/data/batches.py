@@ -15,7 +15,15 @@ import torch
 
 from nnlab.autodiff.box import aligned
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.normalization import NORMALIZATIONS, columns, statistics
+from nnlab.data.normalization import (
+    BOUND,
+    LINEAR,
+    NORMALIZATIONS,
+    columns,
+    median_and_spread,
+    pulled_in,
+    statistics,
+)
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
@@ -62,13 +70,18 @@ class Examples:
         return other
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
-        """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples."""
+        """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples.
+
+        Where inputs are also `pulled_in`: linear, bound.
+        """
         if fold.key not in self._scalings:
             mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
             target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
             self._scalings[fold.key] = {
                 "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
+            if self.how[0] == "robust":
+                self._scalings[fold.key] |= {"linear": np.array(LINEAR), "bound": np.array(BOUND)}
         return self._scalings[fold.key]
 
     def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,6 +93,7 @@ class Examples:
         index = torch.as_tensor(numbers, device=self.like.device)
         x, t = _gathered(self.x, index), _gathered(self.true if true else self.t, index)
         x = self._normalized(x, s["mean"] - self.center, s["scale"])
+        x = pulled_in(x) if self.how[0] == "robust" else x  # but no target, whose way back stays a line
         return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
 
     def _normalized(self, gathered, mean, scale):
@@ -185,7 +199,7 @@ def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.T
     if how == "none":
         return out.copy_(torch.from_numpy(table).T), center
     for here, block in columns(table):
-        center[here], _ = NORMALIZATIONS[how](block)
+        center[here], _ = (median_and_spread if how == "robust" else NORMALIZATIONS[how])(block)
         block -= center[here]
         out[here] = torch.from_numpy(block).to(like).T
     return out, center

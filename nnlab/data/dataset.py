@@ -50,7 +50,7 @@ class Dataset:
 class Data(Part):
     """Base of the data sets: each has a `read`, and `load` is what `read` gives, as these fields say.
 
-    normalization  how inputs are normalised: standard, minmax, maxabs, none
+    normalization  how inputs are normalised: robust, standard, minmax, maxabs, none
     limit          only so many examples, classes (and a test set of the data's own) in equal shares
     label_noise    the probability that a label is replaced by another class, each as likely.
                    Training and validation see these labels; test labels are always the true ones
@@ -58,7 +58,7 @@ class Data(Part):
     """
 
     group: ClassVar[str] = "data"
-    normalization: str = static("standard", choices=CHOICES)
+    normalization: str = static("robust", choices=CHOICES)
     limit: int | None = static(None, low=1)
     label_noise: float = static(0.0, low=0, high=1)
     seed: int = static(0, low=0)

@@ -3,19 +3,67 @@
 import warnings
 
 import numpy as np
+import torch
 
 from nnlab.errors import Advice
 
+SAMPLE = 4096  # examples of which medians are taken
+FENCE = 10.0  # spreads from the median, 6.7 standard deviations of a normal column: no farther out counts
+LINEAR = 3.0  # deviations up to which an input stays as it is
+BOUND = LINEAR + 1  # deviations that no input goes beyond
+ENDLESS = 1e6  # deviations: as good as infinitely many, and the square is a float32
+BLOCK = 2**22  # numbers at a time in float64
+SPARSE, MANY = 0.9, 50  # a sparse table: so large a share of zeros, so many columns
+
+
+def median_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each column of x (N, d), by up to `SAMPLE` examples: a few far values move neither.
+
+    The spread is the median distance from the median, over the examples that differ from it: a column of
+    mostly zeros is judged by its other values. It is 0 if there are none.
+    """
+    sample = x[np.linspace(0, len(x) - 1, min(len(x), SAMPLE)).astype(int)]
+    median = np.median(sample, axis=0)
+    distance = np.sort(np.abs(sample - median), axis=0)
+    equal = (distance == 0).sum(0)
+    middle = np.minimum(equal + (len(sample) - equal - 1) // 2, len(sample) - 1)
+    return median, np.take_along_axis(distance, middle[None], 0)[0]
+
+
+def robust(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, standard deviation) of each column of x (N, d), in which values beyond the fence count as it."""
+    median, spread = median_and_spread(x)
+    reach = np.where(spread > 0, FENCE * spread, np.inf)
+    return standard(np.clip(x, median - reach, median + reach))
+
+
+def standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x.mean(0), x.std(0)
+
+
 # Each gives (mean, scale) of x (N, d): an input is replaced by (input - mean) / scale.
 NORMALIZATIONS = {
-    "standard": lambda x: (x.mean(0), x.std(0)),  # to mean 0 and standard deviation 1
+    "robust": robust,  # to mean 0 and standard deviation 1, far values aside; then `pulled_in`
+    "standard": standard,  # to mean 0 and standard deviation 1
     "minmax": lambda x: (x.min(0), x.max(0) - x.min(0)),  # to [0, 1]
     "maxabs": lambda x: (np.zeros(x.shape[1]), np.abs(x).max(0)),  # to [-1, 1]; 0 stays 0
     "none": lambda x: (np.zeros(x.shape[1]), np.ones(x.shape[1])),
 }
 CHOICES = tuple(NORMALIZATIONS)
-BLOCK = 2**22  # numbers at a time in float64
-SPARSE, MANY = 0.9, 50  # a sparse table: so large a share of zeros, so many columns
+
+
+def pulled_in(z: torch.Tensor) -> torch.Tensor:
+    """Inputs in standard deviations, in place: as they are up to 3, beyond smoothly compressed below 4.
+
+        z where |z| <= 3, else sign(z) (3 + r / sqrt(1 + r^2)) with r = |z| - 3
+
+    A column that hardly varies in training has a tiny deviation: one new example may lie a hundred of them
+    out, and its loss outweighs all others. The curve is that of RealMLP (Holzmueller, Grinsztajn and
+    Steinwart 2024, "Better by default"), which begins at 0; here a linear model stays one.
+    """
+    inner = z.clamp(-LINEAR, LINEAR)
+    beyond = z.sub_(inner).clamp_(-ENDLESS, ENDLESS)
+    return beyond.div_(beyond.square().add_(1).sqrt_()).add_(inner)
 
 
 def statistics(x: np.ndarray, how: str, rows=None) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +93,7 @@ def warn_if_sparse(x: np.ndarray, how: str) -> None:
 
     Counts of words and one-hot columns are over 90% zeros, images of written digits about 80%.
     """
-    if how not in ("standard", "minmax") or x.shape[1] < MANY:
+    if how not in ("robust", "standard", "minmax") or x.shape[1] < MANY:
         return
     zeros = 1 - np.count_nonzero(x) / max(1, x.size)
     if zeros > SPARSE:

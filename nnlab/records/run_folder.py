@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +111,7 @@ def _tensors(results: list) -> dict[str, np.ndarray]:
 
 def _row(r) -> dict:
     keys = ("row", "seed", "repeat", "fold", "status", "epochs", "best_epoch", "best", "test")
-    row = {key: getattr(r, key) for key in keys}
-    row |= {"reason": r.reason} if r.reason else {}
-    return row | ({"refit": asdict(r.refit)} if r.refit else {})
+    return {key: getattr(r, key) for key in keys}
 
 
 def plain(value):
