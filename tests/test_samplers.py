@@ -2,13 +2,13 @@
 
 import optuna
 import pytest
-from searches import SPACES, TWELVE, bowl, is_in, search, small
+from searches import SPACES, TWELVE, a_trial, bowl, is_in, search, small
 
 from nnlab.errors import UserError
 from nnlab.search.choosing import Chooser
 from nnlab.search.samplers import CMAES, SAMPLERS, TPE, Grid, Random
 from nnlab.search.space import Choice, Interval, Space, Steps
-from nnlab.search.trial import FAILED, PRUNED, Trial, key_of
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
 
 every = pytest.mark.parametrize("name", SAMPLERS)
 those_that_learn = pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.learns])
@@ -123,6 +123,106 @@ def test_failed_and_pruned_trials_are_told_too(name):
     found = play()
     assert len({t.key for t in found}) == 15
     assert play(found[:9]) == found
+
+
+HALF_FAILS = Space({"lr": Interval(1e-4, 1e4, log=True), "l2": Interval(0.0, 1.0)})
+JUDGED = {  # how trials are judged: signs, and what those that work give
+    "one objective": ((1,), lambda p: (bowl(p),)),
+    "to maximise": ((-1,), lambda p: (-bowl(p),)),
+    "two objectives": ((1, -1), lambda p: (bowl(p), -p["l2"])),
+    "pruned": ((1,), lambda p: (bowl(p),)),
+}
+
+
+def failures(sampler, judged, batches, size, fails, told=()) -> tuple[list[int], list[Trial]]:
+    """How many of each batch fail, and all trials; `told` were before, as in a sweep that goes on."""
+    signs, f = JUDGED[judged]
+    chooser, counts, found = Chooser(HALF_FAILS, sampler, signs), [], []
+    for start in range(0, size * batches, size):
+        known = [t for t in told if start <= t.number < start + size]
+        if len(known) == size and not sampler.remembers:
+            for trial in known:
+                chooser.know(trial)
+            found += known
+            continue
+        batch = []
+        for n, params in {n: chooser.ask(n) for n in range(start, start + size)}.items():
+            pruned = judged == "pruned" and n % 3
+            values = f(params)
+            rest = (values, (None,) * len(values), 1, 1)
+            if fails(params):
+                batch.append(Trial(n, params, FAILED, reason="diverged"))
+            else:
+                batch.append(Trial(n, params, PRUNED if pruned else COMPLETE, *rest, worth={1: values[0]}))
+        chooser.tell(*batch)
+        counts.append(sum(t.state == FAILED for t in batch))
+        found += batch
+    return counts, found
+
+
+@those_that_learn
+@pytest.mark.parametrize("judged", JUDGED)
+def test_it_learns_to_avoid_what_fails(name, judged):
+    """A half of the space fails, and so does a half of the first batches; of later ones hardly any trial."""
+    if len(JUDGED[judged][0]) > SAMPLERS[name].objectives:
+        return
+    size, batches = (8, 2) if name == "gp" else (16, 5)  # gp takes its time
+    case = small(name, startup=size, population=16), judged, batches, size, lambda p: p["lr"] > 1
+    counts, found = failures(*case)
+    assert counts[-1] <= 2 < counts[0] and (name == "gp" or sum(counts[3:]) < sum(counts[:2]) / 2), counts
+    assert failures(*case, found[: size * (batches - 1)])[1] == found
+
+
+@those_that_learn
+def test_as_long_as_all_fail_it_looks_elsewhere(name):
+    """What failed is no reason to stay there."""
+    _, found = failures(small(name, startup=4), "one objective", 2, 12, lambda p: True)
+    later = [t.params["lr"] for t in found[12:]]
+    assert len({t.key for t in found}) == 24 and min(later) < 1e-2 and max(later) > 1e2
+
+
+@every
+def test_a_sweep_of_before_goes_on_by_its_rules(name):
+    """By rule 1 a failure is a trial of which Optuna knows that it failed, as it always was."""
+    if name not in ("tpe", "cmaes"):
+        return
+    sampler = small(name)
+    chooser, found = Chooser(SPACES["numbers"], sampler, (1,), rules=1, possible=lambda params: False), []
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for n in range(12):
+        params = chooser.ask(n)
+        state = FAILED if params["lr"] > 1e-2 else COMPLETE
+        values = () if state == FAILED else (bowl(params),)
+        found.append(Trial(n, params, state, values, (None,) * len(values), 1, 1))
+        chooser.tell(found[-1])
+    states = [t.state.name for t in chooser.study.get_trials(deepcopy=False)]
+    assert [s == "FAIL" for s in states] == [t.state == FAILED for t in found] and "FAIL" in states
+
+
+@every
+@pytest.mark.parametrize("space, wrong", [
+    ("numbers", lambda p: p["l2"] > 0.5), ("choices", lambda p: p["b"] == "v" and p["l2"] > 0.1),
+    ("conditional", lambda p: p["optimizer"] == "adam"),
+])  # fmt: skip
+def test_what_cannot_be_trained_is_drawn_again(name, space, wrong):
+    if name == "grid":
+        return
+    chooser = Chooser(SPACES[space], small(name), (1,), possible=lambda p: not wrong(p))
+    for n in range(MANY[name] // 2):
+        params = chooser.ask(n)
+        assert not wrong(params)
+        chooser.tell(a_trial(n, params))
+
+
+@every
+def test_what_cannot_be_trained_comes_when_nothing_else_is_left(name):
+    space = Space({"a": Interval(1, 4, whole=True), "b": Interval(1, 3, whole=True)})
+    chooser, found = Chooser(space, small(name, points=4), (1,), possible=lambda p: p["a"] > 1), []
+    for n in range(12):
+        found.append(chooser.ask(n)["a"])
+        chooser.tell(Trial(n, {"a": found[-1]}, COMPLETE, (1.0,), (None,)))
+    assert sorted(found) == sorted([1, 2, 3, 4] * 3)
+    assert name == "grid" or found[-3:] == [1, 1, 1]
 
 
 @every

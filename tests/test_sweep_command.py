@@ -229,6 +229,71 @@ def test_a_setting_that_only_some_trials_cannot_have_fails_those(tmp_path):
     assert rows["0.2", "0.5"]["state"] == rows["0.7", "0.2"]["state"] == "complete"
 
 
+ORDERS = {  # values of which some combinations cannot be trained, in the order in which the first can
+    "a list for each layer": ("model.hidden=[8],[16,8]", "model.activation=relu,[tanh,relu]"),
+    "shares": ("split.test=0.1,0.5", "split.validation=0.2,0.6"),
+}  # fmt: skip
+
+
+def _orders(words) -> list[tuple[str, ...]]:
+    """The words with their values in every order."""
+    each = [word.partition("=") for word in words]
+    lists = [re.findall(r"\[[^]]*\]|[^,\[\]]+", values) for *_, values in each]
+    picks = itertools.product(*(itertools.permutations(values) for values in lists))
+    return [tuple(f"{key}={','.join(v)}" for (key, *_), v in zip(each, pick, strict=True)) for pick in picks]
+
+
+@pytest.mark.parametrize("case", ORDERS)
+def test_in_which_order_values_stand_says_nothing(case, tmp_path, capsys):
+    found = []
+    for number, words in enumerate(_orders(ORDERS[case])):
+        line = ["sweep", *IRIS, "epochs=1", "sampler=grid", *words, f"hydra.run.dir={tmp_path / str(number)}"]
+        assert main(line) == 0
+        rows = trials_csv(tmp_path / str(number))
+        keys = [word.partition("=")[0] for word in words]
+        found.append({(*(row[key] for key in keys), row["state"], row["val_loss"]) for row in rows})
+        failed = [row["reason"] for row in rows if row["state"] == "failed"]
+        assert failed and all(failed) and f"; {len(failed)} cannot be trained" in capsys.readouterr().out
+        assert (tmp_path / str(number) / "best").is_dir()
+    assert len(found) > 3 and all(each == found[0] for each in found)
+
+
+def test_a_value_that_fits_nowhere_is_refused_and_one_that_fits_somewhere_is_not(tmp_path, capsys):
+    wrong = ("split.test=0.2,0.9", "split.validation=0.2,0.3")
+    assert main(["sweep", *IRIS, "sampler=grid", *wrong]) == 2
+    assert "split.test = 0.9" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    three = ("model.hidden=[8],[8,8],[8,8,8]", "model.activation=[relu,tanh],[tanh],[relu,tanh,relu]")
+    assert main(["sweep", "data=iris", "epochs=1", "plan=true", "sampler=grid", *three]) == 0
+    assert "9 cells in the grid; 6 cannot be trained" in capsys.readouterr().out
+
+
+def test_a_combination_that_cannot_be_trained_uses_up_no_trial(tmp_path):
+    words = ("trials=24", "model.hidden=[8],[8,8],[8,8,8]", "model.activation=relu,[relu,tanh],[relu]", LR)
+    for name in ("random", "tpe", "qmc"):
+        words = (*words, "data=iris", "epochs=1", "report=false", f"sampler={name}")
+        rows = trials_csv(sweep(tmp_path / name, *words))
+        assert len(rows) == 24 and {row["state"] for row in rows} == {"complete"}
+
+
+def test_a_grid_whose_first_cells_all_diverge_is_trained_to_its_end(tmp_path):
+    words = ("sampler=grid", "optimizer.lr=1e30,1e-3", "seed=range(0,22)", "batch=22", "epochs=1")
+    rows = trials_csv(sweep(tmp_path / "s", *DIABETES, *words))
+    assert [row["state"] for row in rows] == ["failed"] * 22 + ["complete"] * 22
+
+
+def test_a_space_that_is_too_small_and_one_that_is_left_out_are_said(capsys):
+    assert main(["sweep", *IRIS[1:3], "data=iris", "model.hidden=[4],[5]", "trials=128", "plan=true"]) == 0
+    said = capsys.readouterr().out
+    assert "2 trials, not 128: this space has no others" in said
+    assert "space=default would add\n  optimizer.lr, regularizer.l2, regularizer.dropout\n" in said
+    for words in (["space=default", "model.hidden=[4],[5]"], [], ["space=none", LR]):
+        assert main(["sweep", "data=iris", "epochs=1", *words, "plan=true"]) == 0
+        said = capsys.readouterr().out
+        assert "would add" not in said and "no others" not in said
+    assert main(["sweep", "data=iris", LR, "regularizer.l2=0.1", "plan=true"]) == 0
+    assert "would add\n  regularizer.dropout\n" in capsys.readouterr().out
+
+
 def test_twenty_failures_from_the_first_on_end_the_sweep(tmp_path, capsys):
     words = (*DIABETES, "sampler=random", "trials=60", "batch=10", "optimizer.lr=interval(1e29,1e30)")
     assert main(["sweep", *words, f"hydra.run.dir={tmp_path / 's'}"]) == 1

@@ -1,5 +1,6 @@
 """A sweep that was interrupted, at whatever moment, goes on as if it had not been."""
 
+import csv
 import itertools
 import re
 import shutil
@@ -17,6 +18,7 @@ from searches import (
     resume,
     sweep,
     told,
+    trials_csv,
 )
 
 from nnlab.search.samplers import SAMPLERS
@@ -25,6 +27,23 @@ from nnlab.search.samplers import SAMPLERS
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+OLD = Path(__file__).parent / "old_sweeps"  # begun by nnlab 0.1.0 of commit 1b75089, killed at trial 10
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in OLD.iterdir()))
+def test_a_sweep_of_an_old_version_goes_on_as_it_began(name, tmp_path):
+    """It chooses what that version chose, failed trials too, up to the last digits of another machine."""
+    folder = tmp_path / "s"
+    shutil.copytree(OLD / name, folder)
+    resume(folder)
+    found, expected = trials_csv(folder), csv.DictReader((OLD / name / "whole.csv").read_text().splitlines())
+    for row, old in zip(found, expected, strict=True):
+        assert (row["trial"], row["state"]) == (old["trial"], old["state"])
+        for key in ("optimizer.lr", "init.mean"):
+            assert float(row[key]) == pytest.approx(float(old[key]), rel=1e-6)
+    assert "failed" in [row["state"] for row in found[10:]]
 
 
 # ---- in this process: the folder as a killed process may have left it

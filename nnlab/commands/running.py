@@ -27,15 +27,23 @@ def sweep_title(sweep) -> str:
     return f"{about}: {how}, for the {' and the '.join(goals)}"
 
 
-def space_lines(sweep) -> list[str]:
-    """A line for each parameter; of a grid, how many cells there are."""
+def space_lines(sweep, left_out: tuple[str, ...] = ()) -> list[str]:
+    """A line for each parameter, and which of the default space are `left_out`; how many trials there are, if
+    that is not what was asked for."""
     space, sampler = sweep.space, sweep.search.sampler
     width = max(map(len, space.domains))
     lines = [f"  {key:<{width}}  {domain}" for key, domain in space.domains.items()]
+    if left_out:
+        lines += ["  only the keys that were named are searched; space=default would add",
+                  f"  {', '.join(left_out)}"]  # fmt: skip
     if sampler.name == "grid":
-        count = space.count(sampler.points)
+        count, impossible = space.count(sampler.points), sweep.impossible()
         some = f", of which the first {sweep.count} are trained" if sweep.count < count else ""
-        lines.append(f"  {count} cells in the grid{some}")
+        wrong = f"; {impossible} cannot be trained, and fail with the reason" if impossible else ""
+        lines.append(f"  {count} cells in the grid{some}{wrong}")
+    elif sweep.count < sweep.wanted:
+        lines.append(f"  {sweep.count} trials, not {sweep.wanted}: this space has no others, and a trial")
+        lines.append("  repeated gives the same again; seeds=10 would train each with 10 seeds")
     if sampler.name == "gp" and sweep.count > SLOW:
         lines.append(
             f"  sampler=gp takes half a second a trial after {SLOW}, and longer and longer: tpe is quick"
@@ -91,7 +99,8 @@ class Running:
         e = sweep.first.experiment
         task = sweep.library.datasets[e.data].task
         with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
-            told, lines = len(sweep.trials), [sweep_title(sweep), *space_lines(sweep)]
+            told, left_out = len(sweep.trials), self.asked.variants.left_out
+            lines = [sweep_title(sweep), *space_lines(sweep, left_out)]
             lines += [f"  {told} trials are there already"] if self.asked.resumed else []
             if told < sweep.count:
                 lines += plan_lines(sweep.plan() if told else self.plan)
@@ -119,7 +128,8 @@ class Running:
         url, name = asked.settings["storage"], asked.settings["study"]
         if not asked.resumed:
             known = {
-                "words": self.args.overrides, "batch": sweep.size, "data": sweep.library.fingerprints(),
+                "words": self.args.overrides, "batch": sweep.size, "rules": sweep.rules,
+                "data": sweep.library.fingerprints(),
                 "config_dir": self.args.config_dir and str(Path(self.args.config_dir).absolute()),
                 "study": self.path.name if name == "auto" else name,
             }  # fmt: skip

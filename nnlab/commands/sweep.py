@@ -56,7 +56,7 @@ def act(args: Namespace) -> int:
         running = Running(sweep, asked, args, artist, plan)
         if not settings["plan"]:
             return running.run()
-        return show_plan(sweep, running.plan_of_rest() if asked.resumed else plan)
+        return show_plan(asked, sweep, running.plan_of_rest() if asked.resumed else plan)
 
 
 def read(args: Namespace) -> Asked:
@@ -65,7 +65,7 @@ def read(args: Namespace) -> Asked:
     from nnlab.search.settings import Search
 
     resumed, about = earlier.value_of("resume", args), {}
-    refine_first(args)
+    refines = refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
         given = {*earlier.last(args.overrides)}
@@ -78,6 +78,8 @@ def read(args: Namespace) -> Asked:
             found = variants.read(args)
         _refuse_another(before, _settings(found), given, recorded)
     settings = _settings(found)
+    if resumed or refines:  # what is searched was said when that sweep began
+        found.left_out = ()
     search = Search.from_config({key: settings[key] for key in OF_SEARCH})
     if search.batch == "auto" and "batch" in about:
         search = replace(search, batch=about["batch"])
@@ -125,6 +127,7 @@ def prepared(asked: Asked):
     Raises `UserError`.
     """
     from nnlab.experiment import Experiment
+    from nnlab.search.choosing import RULES
     from nnlab.search.ledger import available
     from nnlab.search.plan import available_memory, refuse_too_large
     from nnlab.search.sweep import Sweep
@@ -138,7 +141,8 @@ def prepared(asked: Asked):
     def experiment_of(params: dict) -> Experiment:
         return Experiment.from_config(train.of_experiment(asked.variants.settings(params)))
 
-    sweep = Sweep(asked.variants.space, asked.search, experiment_of)
+    rules = asked.about.get("rules", 1) if asked.resumed else RULES
+    sweep = Sweep(asked.variants.space, asked.search, experiment_of, rules=rules)
     if "data" in asked.about and asked.about["data"] != sweep.library.fingerprints():
         raise UserError(
             f"the data are not those that the sweep in '{asked.resumed}' began with: the same file, and the "
@@ -153,7 +157,7 @@ def prepared(asked: Asked):
     return sweep, plan
 
 
-def refine_first(args: Namespace) -> None:
+def refine_first(args: Namespace) -> bool:
     """With `refine=`: this command line becomes that of the sweep to refine, on ranges around its best."""
     from nnlab.records.sweep_folder import SweepFolder, begun
     from nnlab.search.ledger import Ledger
@@ -162,7 +166,7 @@ def refine_first(args: Namespace) -> None:
 
     folder = earlier.value_of("refine", args)
     if folder is None:
-        return
+        return False
     about, before = begun(Path(folder))
     about.pop("count", None)  # how many that sweep has says nothing of this one
     other = variants.of_folder(about)
@@ -179,6 +183,7 @@ def refine_first(args: Namespace) -> None:
     narrowed = refined(other.space, trials, signs, grid, _points(points) if grid else None)
     earlier.search_around(args, about, narrowed, set(other.space.domains))
     args.overrides += recorded.values()
+    return True
 
 
 def _points(given) -> int | None:
@@ -188,11 +193,11 @@ def _points(given) -> int | None:
     return Grid(points=int(given) if str(given).isdigit() else given).points
 
 
-def show_plan(sweep, plan) -> int:
+def show_plan(asked: Asked, sweep, plan) -> int:
     from nnlab.commands.running import space_lines, sweep_title
     from nnlab.records.sweep_console import plan_lines
 
     print(sweep_title(sweep))
-    for line in [*space_lines(sweep), *plan_lines(plan)]:
+    for line in [*space_lines(sweep, asked.variants.left_out), *plan_lines(plan)]:
         print(line)
     return 0

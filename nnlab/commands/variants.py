@@ -34,6 +34,7 @@ class Variants:
     options: overrides.Options
     repeat: list[str]  # the command line of a trial, up to its overrides
     texts: dict[str, str]  # key -> its values, as they were written
+    left_out: tuple[str, ...] = ()  # keys of the default space, if naming others took its place
     _composed: dict[tuple, tuple[DictConfig, dict, bool]] = field(default_factory=dict)
 
     def settings(self, params: dict) -> dict:
@@ -119,7 +120,10 @@ def read(args: Namespace) -> Variants:
         words = [*earlier.last(args.overrides).values(), *experiment]
         found = _read(words, options, has_default)
         searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
+        left_out = ()
         if searched and not any(o.key_or_group == "space" for o in given):
+            usual = _of_space([o for o in found if not o.is_sweep_override()], base, options, has_default)
+            left_out = tuple(key for key in usual if key not in searched)
             words.append("space=none")
         found = _read(words, options, has_default)
         fixed = [o for o in found if not o.is_sweep_override()]
@@ -139,6 +143,7 @@ def read(args: Namespace) -> Variants:
         cell, Space(domains, groups), [o for o in fixed if not overrides.is_hydras(o)], compose, options,
         composing.without_overrides("train", args),
         {key: o.input_line.partition("=")[2] for key, o in searched.items()},
+        left_out,
     )  # fmt: skip
     found.space = replace(found.space, has=found.has)
     _check_keys(found)

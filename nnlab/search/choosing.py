@@ -7,35 +7,48 @@ one from there.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 
 from nnlab.search.samplers import Grid, Sampler
 from nnlab.search.space import Interval, Space
-from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, TRAINING, Trial, key_of
 from nnlab.streams import stream
 
-ATTEMPTS = 8  # with other seeds, for a trial that was not there yet
+ATTEMPTS = 8  # with other seeds, for a trial that was not there yet and that can be trained
+LOTS = 100  # drawn after those
 FEW = 100_000  # cells that can be looked through for one
+RULES = 2  # by rule 1 samplers learned nothing from failures, and a draw that cannot be trained was a trial
 
 
 class Chooser:
-    """Asks a sampler for one trial after another; `distinct`: never for one that was there before."""
+    """Asks a sampler for one trial after another; `distinct`: never for one that was there before.
 
-    def __init__(self, space: Space, sampler: Sampler, signs: tuple[int, ...], distinct: bool = True):
+    `possible(params)` says whether a trial can be trained at all: one that cannot is drawn again. A sweep
+    goes on by the `rules` that it began with.
+    """
+
+    def __init__(
+        self, space: Space, sampler: Sampler, signs: tuple[int, ...], distinct: bool = True,
+        possible: Callable[[dict], bool] = lambda params: True, rules: int = RULES,
+    ):  # fmt: skip
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space, self.sampler, self.distinct = space, sampler, distinct
+        self.space, self.sampler, self.signs, self.distinct = space, sampler, signs, distinct
+        self.possible, self.rules = possible, rules
         words = ["minimize" if sign > 0 else "maximize" for sign in signs]
         with quiet():
             self.study = optuna.create_study(directions=words)
         self.distributions = {key: domain.distribution() for key, domain in space.domains.items()}
         self.seen: set[tuple] = set()
+        self.worked = self.failed = 0  # of the trials that were told
         self._asked = {}  # number -> Optuna's trial
         self._cells = space.cells(sampler.points) if isinstance(sampler, Grid) else None
         self._laid: list[dict] = []
-        self._count = space.count() if distinct else None
+        self._cells_in_all = space.count() if distinct else None
 
     def ask(self, number: int) -> dict | None:
         """The parameters of trial `number`, key -> label; None if the space has no further one."""
@@ -43,39 +56,60 @@ class Chooser:
             return self._cell(number)
         for attempt in range(ATTEMPTS):
             params = self._ask(number, attempt)
-            if not self.distinct or key_of(params) not in self.seen:
+            if self._is_new(params) and (self.rules == 1 or self.possible(params)):
                 return self._take(number, params)
             self.study.tell(self._asked.pop(number), state=_state(FAILED))
-        params = self._unseen(number)
+        params = self._by_lot(number)
         if params is None:
             return None
         self.study.enqueue_trial(params)
         return self._take(number, self._ask(number, ATTEMPTS))
 
-    def tell(self, trial: Trial) -> None:
-        """What came of a trial that was asked for."""
-        asked = self._asked.pop(trial.number, None)
-        if asked is None:
-            return  # of a grid
-        if trial.state == PRUNED:
-            epoch = max(trial.worth)
-            asked.report(trial.worth[epoch], epoch)
-        values = trial.values if trial.state == COMPLETE else None
+    def tell(self, *trials: Trial) -> None:
+        """What came of a batch of trials that were asked for."""
+        for trial in trials:
+            self._count_in(trial)
+        for trial in trials:
+            self._tell(trial)
+
+    def _tell(self, trial: Trial) -> None:
+        asked, lesson = self._asked.pop(trial.number, None), self._lesson(trial)
+        if asked is None or lesson is None:
+            return  # of a grid; or it stays among those in training
+        if lesson.state == PRUNED:
+            epoch = max(lesson.worth)
+            asked.report(lesson.worth[epoch], epoch)
+        values = lesson.values if lesson.state == COMPLETE else None
         with quiet():
-            self.study.tell(asked, list(values) if values else None, state=_state(trial.state))
+            self.study.tell(asked, list(values) if values else None, state=_state(lesson.state))
 
     def know(self, trial: Trial) -> None:
         """A trial of which the sampler need only know what came of it."""
         self.seen.add(trial.key)
+        self._count_in(trial)
         if self._cells is None:
             with quiet():
-                self.study.add_trial(frozen(trial, self.distributions))
+                lesson = self._lesson(trial) or replace(trial, state=TRAINING, values=(), worth={})
+                self.study.add_trial(frozen(lesson, self.distributions))
+
+    def _count_in(self, trial: Trial) -> None:
+        if self.rules > 1:
+            self.worked += trial.state != FAILED
+            self.failed += trial.state == FAILED
+
+    def _lesson(self, trial: Trial) -> Trial | None:
+        """The trial as the sampler learns of it."""
+        return trial if self.rules == 1 else self.sampler.lesson(trial, self.signs, self.worked)
 
     def _ask(self, number: int, attempt: int) -> dict:
         with quiet(), one_thread():
-            self.study.sampler = self.sampler.optuna(self.space, self.sampler.seed_of(number, attempt))
+            seed = self.sampler.seed_of(number, attempt)
+            self.study.sampler = self.sampler.optuna(self.space, seed, self.worked, self.failed)
             trial = self._asked[number] = self.study.ask()
             return self.space.draw(lambda key, domain: _suggest(trial, key, self.distributions[key]))
+
+    def _is_new(self, params: dict) -> bool:
+        return not self.distinct or key_of(params) not in self.seen
 
     def _take(self, number: int, params: dict) -> dict:
         self.seen.add(key_of(params))
@@ -85,23 +119,32 @@ class Chooser:
         self._laid += islice(self._cells, number + 1 - len(self._laid))
         return self._laid[number] if number < len(self._laid) else None
 
-    def _unseen(self, number: int) -> dict | None:
-        """A cell that no trial had, by lot; of a space too large to look through, a random point."""
-        random = stream(self.sampler.seed, "unseen", number)
-        if self._count is not None and self._count <= FEW:
+    def _by_lot(self, number: int) -> dict | None:
+        """A cell that no trial had; of a space too large to look through, a random point. One that can be
+        trained, if there is one among those that are drawn."""
+        random, drawn = stream(self.sampler.seed, "unseen", number), None
+        for drawn in islice(self._lots(random), LOTS):
+            if self.rules == 1 or self.possible(drawn):
+                break
+        return drawn
+
+    def _lots(self, random) -> Iterator[dict]:
+        """Trials that were not there before, at random."""
+        if self._cells_in_all is not None and self._cells_in_all <= FEW:
             left = [cell for cell in self.space.cells() if key_of(cell) not in self.seen]
-            return left[random.integers(len(left))] if left else None
-        while True:
+            while left:
+                yield left.pop(random.integers(len(left)))
+        while self._cells_in_all is None or self._cells_in_all > FEW:
             params = self.space.draw(lambda key, domain: _lot(domain, random))
-            if key_of(params) not in self.seen:
-                return params
+            if self._is_new(params):
+                yield params
 
 
 def frozen(trial: Trial, distributions: dict, attributes: dict | None = None):
     """The trial as Optuna keeps one."""
     from optuna.trial import create_trial
 
-    values = list(trial.values) if trial.state != FAILED else None
+    values = list(trial.values) if trial.state in (COMPLETE, PRUNED) else None
     return create_trial(
         state=_state(trial.state), values=values, params=trial.params,
         distributions={key: distributions[key] for key in trial.params},
@@ -135,7 +178,10 @@ def one_thread():
 def _state(word: str):
     from optuna.trial import TrialState
 
-    return {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}[word]
+    return {
+        COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL,
+        TRAINING: TrialState.RUNNING,
+    }[word]  # fmt: skip
 
 
 def _suggest(trial, key: str, d):

@@ -6,12 +6,14 @@ interrupted chooses as one that was not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nnlab.errors import UserError
 from nnlab.fields import Part, static
 from nnlab.search.space import Space
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream
 
 
@@ -33,9 +35,14 @@ class Sampler(Part):
         """A seed for one trial, of 32 bits; another for each attempt to find one that was not there yet."""
         return int(stream(self.seed, "sampler", number, attempt).integers(2**32))
 
-    def optuna(self, space: Space, seed: int):
-        """Optuna's sampler for one trial."""
+    def optuna(self, space: Space, seed: int, worked: int = 0, failed: int = 0):
+        """Optuna's sampler for one trial, after so many that `worked` and so many that `failed`."""
         raise NotImplementedError
+
+    def lesson(self, trial: Trial, signs: tuple[int, ...], worked: int) -> Trial | None:
+        """The trial as the sampler learns of it, when so many have `worked`; None leaves it among those that
+        are still training."""
+        return trial
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Random(Sampler):
 
     name: ClassVar[str] = "random"
 
-    def optuna(self, space, seed):
+    def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import RandomSampler
 
         return RandomSampler(seed=seed)
@@ -62,7 +69,8 @@ class Random(Sampler):
 class TPE(Sampler):
     """Tree-structured Parzen estimators: where good trials are dense and bad ones are not. Bergstra,
     Bardenet, Bengio and Kegl 2011; parameters are chosen together (Falkner, Klein and Hutter 2018), and
-    trials that are still training count as bad, so that a batch spreads.
+    trials that are still training count as bad, so that a batch spreads. Those that failed count as bad
+    for good: worse than any that was pruned, and never among the best, however few there are.
 
     The first `startup` trials are random.
     """
@@ -71,11 +79,14 @@ class TPE(Sampler):
     learns: ClassVar[bool] = True
     startup: int = static(16, low=1)
 
-    def optuna(self, space, seed):
+    def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import TPESampler
 
         group = {"multivariate": True, "group": True} if space.conditional else {}
-        return TPESampler(seed=seed, n_startup_trials=self.startup, **group)
+        return TPESampler(seed=seed, n_startup_trials=max(0, self.startup - failed), **group)
+
+    def lesson(self, trial, signs, worked):
+        return None if trial.state == FAILED else trial
 
 
 @dataclass(frozen=True)
@@ -88,10 +99,13 @@ class GP(Sampler):
     learns: ClassVar[bool] = True
     startup: int = static(16, low=1)
 
-    def optuna(self, space, seed):
+    def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import GPSampler
 
         return GPSampler(seed=seed, n_startup_trials=self.startup)
+
+    def lesson(self, trial, signs, worked):
+        return with_values(trial, signs)
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ class QMC(Sampler):
     name: ClassVar[str] = "qmc"
     remembers: ClassVar[bool] = True
 
-    def optuna(self, space, seed):
+    def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import QMCSampler, RandomSampler
 
         sequence = QMCSampler(
@@ -115,7 +129,8 @@ class QMC(Sampler):
 @dataclass(frozen=True)
 class CMAES(Sampler):
     """Covariance matrix adaptation: a cloud of `population` trials that moves and stretches. Hansen and
-    Ostermeier 2001. Categories, and what only some trials have, are drawn at random."""
+    Ostermeier 2001. Categories, and what only some trials have, are drawn at random; and so is everything
+    as long as all trials failed, which would move the cloud anywhere."""
 
     name: ClassVar[str] = "cmaes"
     learns: ClassVar[bool] = True
@@ -123,7 +138,7 @@ class CMAES(Sampler):
     objectives: ClassVar[int] = 1
     population: int = static(16, low=2)
 
-    def optuna(self, space, seed):
+    def optuna(self, space, seed, worked=0, failed=0):
         from optuna.distributions import CategoricalDistribution
         from optuna.samplers import CmaEsSampler
 
@@ -135,12 +150,24 @@ class CMAES(Sampler):
                 "take sampler=tpe"
             )
         cloud = CmaEsSampler(
-            seed=seed, popsize=self.population, n_startup_trials=0, warn_independent_sampling=False
-        )
+            seed=seed, popsize=self.population, n_startup_trials=int(failed > 0 and worked == 0),
+            warn_independent_sampling=False,
+        )  # fmt: skip
         return _informed(cloud, numbers)
+
+    def lesson(self, trial, signs, worked):
+        return with_values(trial, signs) if worked else trial
 
 
 SAMPLERS = {sampler.name: sampler for sampler in (Grid, Random, TPE, GP, QMC, CMAES)}
+
+
+def with_values(trial: Trial, signs: tuple[int, ...]) -> Trial:
+    """The trial for a sampler that looks at values alone: one that failed is worse than every other, one that
+    was pruned is as good as it was when it was."""
+    if trial.state == FAILED:
+        return replace(trial, state=COMPLETE, values=tuple(sign * math.inf for sign in signs))
+    return replace(trial, state=COMPLETE) if trial.state == PRUNED else trial
 
 
 def _distributions(space: Space) -> dict:

@@ -8,24 +8,25 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import combinations, islice, product
 
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.library import Library
 from nnlab.results import Record
-from nnlab.search.choosing import Chooser
+from nnlab.search.choosing import RULES, Chooser
 from nnlab.search.ledger import Ledger
 from nnlab.search.plan import Plan, plan
 from nnlab.search.samplers import CMAES, Grid
 from nnlab.search.settings import TRIALS, Search
 from nnlab.search.space import Space
 from nnlab.search.training import Batch, Candidate, candidate
-from nnlab.search.trial import FAILED, Trial
+from nnlab.search.trial import FAILED, Trial, key_of
 
-TRIES = 20  # combinations of groups, for one that goes with a value
-HOPELESS = 20  # if so many trials fail, all from the first, the sweep stops
+TRIES = 500  # combinations, for one that goes with a value
+LOOKED_AT = 1000  # cells of a grid, before it begins
+HOPELESS = 20  # if so many trials diverge, all from the first, the sweep stops
 LARGEST, WORK = 128, 4e11  # trials in a batch; parameters x examples seen by one
 
 
@@ -65,20 +66,22 @@ class Sweep:
     """Iterate over it: `Chosen`, a `Record` an epoch and stack, `Told`; batch after batch.
 
     `experiment_of(params)` is the experiment of a trial's parameters; it may raise `UserError`, and then the
-    trial has failed. A space of fewer trials ends the sweep early.
+    trial has failed. A space of fewer trials ends the sweep early. `rules`: see `Chooser`.
     """
 
     space: Space
     search: Search
     experiment_of: Callable[[dict], Experiment]
     library: Library = field(default_factory=Library)
+    rules: int = RULES
     trials: list[Trial] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self):
         s = self.search
         self.ledger: Ledger | None = None
-        self.chooser = Chooser(self.space, s.sampler, s.signs, s.distinct)
+        self._ready: dict[tuple, Candidate] = {}  # trials of the next batch
+        self.chooser = self._chooser()
         candidates = self._checked()
         self.first = candidates[0]
         self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
@@ -87,6 +90,10 @@ class Sweep:
         usual = self.limit if isinstance(s.sampler, Grid) else TRIALS
         self.wanted = usual if s.trials == "auto" else s.trials
         self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
+
+    def _chooser(self) -> Chooser:
+        s = self.search
+        return Chooser(self.space, s.sampler, s.signs, s.distinct, self._is_possible, self.rules)
 
     def _limit(self) -> int | None:
         """How many trials there can be; None: no end."""
@@ -116,37 +123,48 @@ class Sweep:
         told = len(self.trials)
         size = max(1, min(self.size, self.count - told))
         side = copy.copy(self)
-        side.chooser = Chooser(self.space, self.search.sampler, self.search.signs, self.search.distinct)
+        side.chooser = side._chooser()
         return plan(side.prepared(side.chosen(range(size))), max(0, self.count - told), self.size)
 
     def _checked(self) -> list[Candidate]:
-        """A trial for every end or value of every parameter; raises `UserError` if there is none for one.
+        """A trial for every end or value of every parameter; raises `UserError` for one that fits nowhere.
 
-        One combination of groups may not go with a value that another takes.
+        What cannot go together is for the trials to find out: in which order values stand says nothing.
         """
-        found = []
+        found = {}
         for key, domain in self.space.domains.items():
             for label in domain.ends():
-                tried = [self._candidate(0, params) for params in self._having(key, label)]
-                good = [c for c in tried if c.experiment]
-                if tried and not good:
+                tried = []
+                for params in islice(self._having(key, label), TRIES):
+                    tried.append(self._candidate(0, params))
+                    if tried[-1].experiment:
+                        found[key_of(params)] = tried[-1]
+                        break
+                if tried and not tried[-1].experiment:
                     raise UserError(tried[0].wrong)
-                found += good
-        return found
+        return list(found.values())
 
     def _having(self, key: str, label) -> Iterator[dict]:
-        """Some trials that have this parameter, the others at their first."""
-        ends = {k: domain.ends() for k, domain in self.space.domains.items()}
-        having = (
-            {k: ends[k][0] for k in self.space.keys(chosen)} | chosen | {key: label}
-            for chosen in self.space.choices()
-            if key in self.space.keys(chosen) and chosen.get(key, label) == label
-        )
-        first = next(having, None)
-        if first is not None:
-            yield first
-            if self._candidate(0, first).wrong:
-                yield from islice(having, TRIES)
+        """Trials that have this parameter: with all others at their first, then with one of them at another
+        end, with two, ..."""
+        space = self.space
+        ends = {k: domain.ends() for k, domain in space.domains.items()}
+        first, others = {k: each[0] for k, each in ends.items()} | {key: label}, [k for k in ends if k != key]
+        for count in range(len(others) + 1):
+            for moved in combinations(others, count):
+                for labels in product(*(ends[k][1:] for k in moved)):
+                    every = first | dict(zip(moved, labels, strict=True))
+                    keys = space.keys({k: v for k, v in every.items() if k in space.groups})
+                    if key in keys and all(k in keys for k in moved):
+                        yield {k: every[k] for k in keys}
+
+    def impossible(self) -> int | None:
+        """How many cells of a grid cannot be trained; None if there are too many to look at each."""
+        sampler = self.search.sampler
+        if not isinstance(sampler, Grid) or self.count > LOOKED_AT:
+            return None
+        cells = islice(self.space.cells(sampler.points), self.count)
+        return sum(bool(self._candidate(0, cell).wrong) for cell in cells)
 
     def _candidate(self, number: int, params: dict) -> Candidate:
         found = candidate(number, params, self.experiment_of, self.library)
@@ -168,8 +186,19 @@ class Sweep:
 
     def prepared(self, asked: dict[int, dict]) -> Batch:
         """These trials, ready to train."""
-        new = [self._candidate(n, params) for n, params in asked.items()]
+        new = [replace(self._made(params), number=n) for n, params in asked.items()]
+        self._ready.clear()
         return Batch(new, self.search, self.library, self.trials, self.epochs)
+
+    def _is_possible(self, params: dict) -> bool:
+        return not self._made(params).wrong
+
+    def _made(self, params: dict) -> Candidate:
+        """The trial of these parameters, made once for choosing and training it."""
+        key = key_of(params)
+        if key not in self._ready:
+            self._ready[key] = self._candidate(0, params)
+        return self._ready[key]
 
     def _batch(self, numbers: range, known: list[Trial]) -> Iterator[Chosen | Record | Told]:
         now = time.perf_counter()
@@ -178,8 +207,7 @@ class Sweep:
         now = self.seconds.add("search", now)
         new = {n: params for n, params in asked.items() if n >= numbers.start + len(known)}
         if not new:
-            for trial in known:
-                self.chooser.tell(trial)
+            self.chooser.tell(*known)
             return
         batch = self.prepared(new)
         yield Chosen(batch)
@@ -187,8 +215,7 @@ class Sweep:
         told = batch.told()
         yield Told(told, batch, written=False)
         now = self.seconds.add("training", now)
-        for trial in [*known, *told]:
-            self.chooser.tell(trial)
+        self.chooser.tell(*known, *told)
         for trial in told:
             if self.ledger:
                 self.ledger.append(trial, self.chooser.distributions)
@@ -207,8 +234,11 @@ class Sweep:
                 )
 
     def _give_up_if_hopeless(self) -> None:
-        first = self.trials[:HOPELESS]
-        if len(first) == HOPELESS and all(t.state == FAILED for t in first):
+        """Not so of a grid, whose first cells are neighbours, nor for trials that were never trained."""
+        first = [t for t in self.trials if t.rows][:HOPELESS]
+        if isinstance(self.search.sampler, Grid) or len(first) < HOPELESS:
+            return
+        if all(t.state == FAILED for t in first):
             reasons = sorted({t.reason for t in first}, key=[t.reason for t in first].count, reverse=True)
             raise Hopeless(f"the first {HOPELESS} trials all failed, most of them so: {reasons[0]}")
 

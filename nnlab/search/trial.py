@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+TRAINING = "training"  # of a trial that a sampler has not been told of; no trial in a ledger is
 
 
 @dataclass(frozen=True)
