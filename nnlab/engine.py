@@ -22,10 +22,11 @@ from nnlab.data.batches import CHUNK, Batches, Examples
 from nnlab.evaluation import Evaluator, Measure, results
 from nnlab.experiment import Row
 from nnlab.population import Population
-from nnlab.results import Record, Result
+from nnlab.results import Ending, Record, Result
 from nnlab.schedules import Progress
 from nnlab.streams import uniforms
 
+HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
 LARGE = 2**16  # parameters of a row from which several threads pay for an update
 
 
@@ -50,28 +51,33 @@ def train(
             if epoch == 1 or len(staying) < len(population):
                 population, previous = population.select(staying), previous.select(staying)
                 trainer = Trainer(graph, population, examples, threads)
+            population.recall(epoch)
             metrics = trainer.epoch(epoch) | trainer.evaluator.validate()
             histograms = trainer.evaluator.histograms() if every and epoch % every == 0 else {}
-            improved = population.keep_best(epoch, metrics)
-            schedule, stopping = population.experiment.schedule, population.experiment.stopping
-            back = schedule.observe(population.schedule, metrics)
-            if schedule.goes_back:
+            heard = population.heard(metrics)
+            back = population.listen(epoch, heard)
+            improved = population.keep_best(epoch, metrics, back)
+            if population.experiment.schedule.goes_back:
                 population.state.copy_rows(torch.from_numpy(back), previous)
                 previous.copy_rows(torch.from_numpy(~back), population.state)
-            stop = stopping.observe(population.stopping, metrics)
-            ended = endings(population, epoch, metrics, stop)
+            stop = population.experiment.stopping.observe(population.stopping, heard)
+            ended = endings(population, epoch, population.lost(metrics) & ~back, stop)
             seconds, refit = time.perf_counter() - start, rows[0].refit > 0
-            record = Record(epoch, numbers(population), metrics, improved, ended, seconds, refit, histograms)
+            said = metrics | dict.fromkeys(HELD_BACK, np.full(len(population), np.nan)) if refit else metrics
+            how = {row: ending.status for row, ending in ended.items()}
+            record = Record(epoch, numbers(population), said, improved, how, seconds, refit, histograms)
             finished += leave(population, graph, examples, threads, epoch, ended)
         yield record
-        cut = {int(n): "pruned" for n in record.rows if n in pruned and n not in ended}
+        cut = {int(n): Ending("pruned") for n in record.rows if n in pruned and n not in ended}
         if cut:
             with computing():
                 finished += leave(population, graph, examples, threads, epoch, cut)
         staying = np.flatnonzero(~np.isin(record.rows, [*ended, *cut]))
 
 
-def leave(population: Population, graph: Graph, examples, threads: int, epoch: int, how) -> list[Result]:
+def leave(
+    population: Population, graph: Graph, examples, threads: int, epoch: int, how: dict[int, Ending]
+) -> list[Result]:
     """The results of the rows that leave after this epoch: `how` they ended, by their numbers."""
     if not how:
         return []
@@ -85,16 +91,23 @@ def numbers(population: Population) -> np.ndarray:
     return np.array([row.number for row in population.rows])
 
 
-def endings(population: Population, epoch: int, metrics, stop) -> dict[int, str]:
-    """The rows that end with this epoch, and how."""
-    watched = [metrics[name] for name in ("train_loss", "val_loss", "grad_norm") if name in metrics]
-    lost = ~np.isfinite(watched).all(0)
+def endings(population: Population, epoch: int, lost, stop) -> dict[int, Ending]:
+    """The rows that end with this epoch, and how. One that was never sound has diverged, however it ends."""
+    e, none = population.experiment, np.zeros(len(population), bool)
     refit = np.array([row.refit for row in population.rows])
-    last = epoch >= np.where(refit, refit, population.experiment.epochs)
+    last, over = epoch >= np.where(refit, refit, e.epochs), e.schedule.over(population.schedule)
+    stop = none if stop is None else stop
+    over = none if over is None or refit.any() else over
     ended = {}
-    for k, row in enumerate(numbers(population)):
-        if lost[k] or last[k] or (stop is not None and stop[k]):
-            ended[int(row)] = "diverged" if lost[k] else "finished" if last[k] else "stopped"
+    for k, row in enumerate(numbers(population).tolist()):
+        if lost[k] or ((last[k] or stop[k] or over[k]) and not population.best_epoch[k]):
+            ended[row] = Ending("diverged")
+        elif last[k]:
+            ended[row] = Ending("finished")
+        elif stop[k]:
+            ended[row] = Ending("stopped", f"stopping={e.stopping.name}")
+        elif over[k]:
+            ended[row] = Ending("stopped", f"schedule={e.schedule.name}, whose rate became too small")
     return ended
 
 
@@ -130,7 +143,7 @@ class Trainer:
         of_weights = e.regularizer.metrics(weights, self.layers)
         return {
             "train_loss": loss,
-            "train_error": self.measure.task.finish(error),
+            "train_error": self.measure.error(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": self.grad_norm.double().cpu().numpy(),
             **{name: value.cpu().numpy() for name, value in of_weights.items()},

@@ -8,10 +8,11 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Examples, evaluation
+from nnlab.experiment import Row
 from nnlab.histograms import histograms
 from nnlab.metrics import TASKS
 from nnlab.population import Population
-from nnlab.results import Histograms, Result
+from nnlab.results import Ending, Histograms, Result
 
 
 class Measure:
@@ -20,8 +21,10 @@ class Measure:
     def __init__(self, population: Population, examples: Examples):
         self.loss = population.experiment.loss_for(examples.dataset)
         self.task = TASKS[examples.dataset.task]()
-        scales = [examples.scaling(row.fold)["target_scale"] for row in population.rows]
-        self.unit = torch.from_numpy(np.stack(scales)).to(examples.like)[:, :, None]  # (K, m, 1)
+        scales = np.stack([examples.scaling(row.fold)["target_scale"] for row in population.rows])  # (K, m)
+        # Summed in units of the largest scale, so that the squares of targets like 1e25 do not overflow.
+        self.scale = scales.max(1)  # (K,)
+        self.unit = torch.from_numpy(scales / self.scale[:, None]).to(examples.like)[:, :, None]  # (K, m, 1)
 
     def __call__(self, z, t, weight) -> torch.Tensor:
         """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
@@ -33,6 +36,10 @@ class Measure:
         # Every row's numbers in one line before they are summed: the order of a sum is then the same
         # for any number of rows.
         return each.double().movedim(-2, 1).flatten(2).contiguous().sum(2)
+
+    def error(self, mean: np.ndarray) -> np.ndarray:
+        """(K,): the rows' errors from the means of what is summed; an RMSE in the target's unit."""
+        return self.task.finish(mean) * self.scale
 
 
 class Evaluator:
@@ -57,7 +64,7 @@ class Evaluator:
         for batch in evaluation(self.examples, self.rows, "validation"):
             sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
         loss, error = sums.cpu().numpy()
-        return {"val_loss": loss, "val_error": self.measure.task.finish(error)}
+        return {"val_loss": loss, "val_error": self.measure.error(error)}
 
     def histograms(self) -> dict[str, Histograms]:
         """Of every row: each parameter, and what each box puts out on the validation set, or on the
@@ -88,8 +95,8 @@ class Evaluator:
             targets.append(batch.t)
         z, t = (torch.cat(parts, 2).double().cpu().numpy() for parts in (outputs, targets))
         return [
-            {"loss": float(sums[0, k]), **self._report(z[k], t[k], row.fold)}
-            for k, row in enumerate(self.rows)
+            {"loss": loss, **self._report(z[k], t[k], row.fold)}
+            for k, (loss, row) in enumerate(zip(sums[0].tolist(), self.rows, strict=True))
         ]
 
     def _report(self, z, t, fold) -> dict:
@@ -100,15 +107,19 @@ class Evaluator:
 
 
 def results(
-    leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended
+    leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended: dict[int, Ending]
 ) -> list[Result]:
     """How these rows ended. The test set is looked at here, once, with the weights of the best epoch.
 
-    A row that will be trained again is not tested yet, nor one that diverged in its first epoch, nor a
-    candidate, whose weights are not kept either.
+    A row that will be trained again is not tested yet, nor one that diverged before its first epoch ended or
+    in its refit, nor a candidate, whose weights are not kept either.
     """
     kept = not leaving.rows[0].candidate
-    final = [kept and (not row.experiment.refit or row.refit > 0) for row in leaving.rows]
+    failed = [ended[row.number].status == "diverged" for row in leaving.rows]
+    final = [
+        kept and (not lost if row.refit else lost or not row.experiment.refit)
+        for row, lost in zip(leaving.rows, failed, strict=True)
+    ]
     tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
     slots = graph.layout()[0] if kept else {}
     theta = leaving.best_theta.cpu()
@@ -118,13 +129,27 @@ def results(
             seed=row.seed,
             repeat=row.fold.repeat,
             fold=row.fold.number,
-            status=ended[row.number],
+            status=ended[row.number].status,
+            reason=ended[row.number].reason,
             epochs=epoch,
             best_epoch=int(leaving.best_epoch[k]),
             best={name: float(x[k]) for name, x in leaving.best.items()} if leaving.best_epoch[k] else {},
             test=tests[k] if final[k] and leaving.best_epoch[k] else {},
             weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
             normalizer=examples.scaling(row.fold) if kept else {},
+            examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
+            fixed_test=examples.dataset.test is not None,
+            past=tuple(leaving.past[k][: leaving.best_epoch[k]]),
         )
         for k, row in enumerate(leaving.rows)
     ]
+
+
+def tested(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> dict:
+    """The report on the row's test set of these weights, as a `Result` has them."""
+    graph = row.experiment.graph(examples.dataset)
+    population = Population.create([row], graph, examples.like)
+    theta = population.state.theta
+    for name, slot in graph.layout()[0].items():
+        slot.view(theta)[0] = torch.from_numpy(weights[name]).to(theta)
+    return Evaluator(graph, population, theta, examples, threads).test()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -19,6 +20,7 @@ from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import SCHEDULES, Constant, Schedule
+from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
 EVALUATE = 512  # the largest batch that is only evaluated
@@ -143,13 +145,16 @@ class Row:
     fold: Fold
     number: int = 0  # in the fit
     refit: int = 0  # it is trained again, for so many epochs, on its training and validation examples
+    past: tuple[PastEpoch, ...] = ()  # then: the epochs that it repeats
     candidate: bool = False  # only its curve counts: it is never tested, and its weights are not kept
 
-    def again(self, epochs: int) -> Row:
-        """This row once more, with nothing held back, for as many epochs as were best."""
+    def again(self, past: Sequence[PastEpoch]) -> Row:
+        """This row once more, with nothing held back: the epochs that led to its best weights, at the same
+        learning rates, of which the same are taken back."""
         everything = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
         e = replace(self.experiment, metric="last", stopping=Stopping(), histograms=0)
-        return replace(self, experiment=e, fold=replace(self.fold, train=everything), refit=epochs)
+        fold = replace(self.fold, train=everything)
+        return replace(self, experiment=e, fold=fold, refit=len(past), past=tuple(past))
 
     @property
     def batch(self) -> int:

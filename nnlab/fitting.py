@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from nnlab.engine import train
+from nnlab.engine import computing, train
+from nnlab.evaluation import tested
 from nnlab.experiment import Experiment, Row
 from nnlab.library import Library, device, threads_for
-from nnlab.results import Record, Result
+from nnlab.results import Record, Refit, Result
 from nnlab.stacks import stacks
 from nnlab.workers import NO_RUNGS, Rungs, side_by_side
 
@@ -53,14 +54,25 @@ class Fit:
         yield from self._run(self.rows, self.results)
         chosen = {result.row: result for result in self.results}
         again = [
-            row.again(chosen[row.number].best_epoch)
+            row.again(chosen[row.number].past)
             for row in self.rows
             if row.experiment.refit and not row.candidate and chosen[row.number].status != "diverged"
         ]
-        refitted: list[Result] = []
-        yield from self._run(again, refitted)
-        chosen |= {r.row: replace(chosen[r.row], test=r.test, weights=r.weights) for r in refitted}
-        self.results[:] = [chosen[row] for row in sorted(chosen)]
+        second: list[Result] = []
+        yield from self._run(again, second)
+        chosen |= {result.row: self._refitted(chosen[result.row], result) for result in second}
+        self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
+
+    def _refitted(self, first: Result, second: Result) -> Result:
+        """The row with the weights of its second training; if that diverged, with the first's, tested now."""
+        refit = Refit(first.best_epoch, second.examples["train"], second.status)
+        if second.status == "diverged":
+            row = self.rows[first.row]
+            with computing():
+                test = tested(row, first.weights, self.library.examples(row), self.threads)
+            return replace(first, test=test, refit=refit)
+        own = {"weights": second.weights, "normalizer": second.normalizer, "test": second.test}
+        return replace(first, refit=refit, examples=first.examples | {"refit": refit.examples}, **own)
 
     @property
     def threads(self) -> int:
@@ -68,14 +80,20 @@ class Fit:
 
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
-        rows = self.rows if rows is None else rows
-        if not rows:
-            return []
-        free = None if self.on_cpu else torch.cuda.mem_get_info(device(rows[0].experiment.device))[0]
-        return stacks(rows, self.datasets, self.threads if self.on_cpu else 1, self.most, free)
+        rows, divided = self.rows if rows is None else rows, []
+        for name in dict.fromkeys(row.experiment.device for row in rows):
+            there, here = device(name), [row for row in rows if row.experiment.device == name]
+            free = None if there.type == "cpu" else torch.cuda.mem_get_info(there)[0]
+            divided += stacks(here, self.datasets, self.processes, self.most, free)
+        return divided
+
+    @property
+    def processes(self) -> int:
+        """One where there is a GPU in it: a fork could not use that."""
+        return self.threads if self.on_cpu else 1
 
     def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
-        shares, processes = self.stacks(rows), self.threads if self.on_cpu else 1
+        shares, processes = self.stacks(rows), self.processes
         self.library.keep(rows)
         alone = processes == 1 or len(shares) == 1
         threads = self.threads if alone else 1

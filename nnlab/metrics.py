@@ -22,19 +22,23 @@ class Classification:
     def test(self, z: np.ndarray, t: np.ndarray, classes) -> dict:
         """Accuracy, error, precision and recall per class, confusion matrix (true, predicted).
 
-        z and t are (m, N). A class that is never predicted has precision 0, as scikit-learn has it. An
-        example whose outputs have a NaN has no prediction: it is wrong, and in no cell of the matrix.
+        z and t are (m, N). What divides by nothing is undefined, NaN: the recall of a class that the test
+        set does not have, and the precision of one that it does not have and that is never predicted. A
+        class that it has and that is never predicted has precision 0, as scikit-learn has it: to leave it
+        out of means would reward a network that gives a class up. An example whose outputs have a NaN has
+        no prediction: it is wrong, and in no cell of the matrix.
         """
-        m, said = len(classes), ~np.isnan(z).any(0)
+        m, predicts = len(classes), ~np.isnan(z).any(0)
         true, predicted = t.argmax(0), z.argmax(0)
-        confusion = np.bincount((true * m + predicted)[said], minlength=m * m).reshape(m, m)
-        right = np.diag(confusion)
+        confusion = np.bincount((true * m + predicted)[predicts], minlength=m * m).reshape(m, m)
+        right, present = np.diag(confusion), np.bincount(true, minlength=m)
         accuracy = right.sum() / len(true)
+        chosen = np.where(present > 0, np.maximum(confusion.sum(0), 1), confusion.sum(0))
         return {
             "accuracy": float(accuracy),
             "error": float(1 - accuracy),
-            "precision": (right / np.maximum(confusion.sum(0), 1)).tolist(),
-            "recall": (right / np.maximum(np.bincount(true, minlength=m), 1)).tolist(),
+            "precision": _ratio(right, chosen).tolist(),
+            "recall": _ratio(right, present).tolist(),
             "confusion_matrix": confusion.tolist(),
             "classes": list(classes),
         }
@@ -46,21 +50,45 @@ class Regression:
     name = "regression"
 
     def per_example(self, z, t, unit):
-        """Squared error in the target's unit, mean over the outputs; unit (..., 1, 1) undoes scaling."""
+        """Squared error in a row's own unit, mean over the outputs; unit (..., m, 1) undoes scaling."""
         return ((z - t) * unit).square_().mean(-2)
 
     def finish(self, mean):
         return mean**0.5
 
     def test(self, z: np.ndarray, t: np.ndarray, classes=None) -> dict:
-        """RMSE, MAE and R2 = 1 - residual / total sum of squares; z and t (m, N) in the target's unit."""
-        residual = ((z - t) ** 2).sum()
-        total = ((t - t.mean(1, keepdims=True)) ** 2).sum()
+        """RMSE, MAE and R2; z and t (m, N) in the target's unit.
+
+        RMSE and MAE are means over all outputs. R2 of an output is 1 - residual / total sum of squares,
+        undefined (NaN) where its targets are all equal, and so of a single example; of several outputs it is
+        the mean over those that have one, each counting the same (scikit-learn's uniform average). Several
+        outputs also have `rmse_each`, `mae_each` and `r2_each`, lists, since their units may differ.
+        """
+        residual, varies = z - t, t.max(1) > t.min(1)
+        rmse, deviation = _root_mean_square(residual), _root_mean_square(t - t.mean(1, keepdims=True))
+        with np.errstate(over="ignore", invalid="ignore"):
+            r2 = 1 - np.divide(rmse, deviation, out=np.full(len(t), np.nan), where=varies) ** 2
+        mae = np.abs(residual).mean(1)
+        each = {"rmse_each": rmse.tolist(), "mae_each": mae.tolist(), "r2_each": r2.tolist()}
         return {
-            "rmse": float(np.sqrt(((z - t) ** 2).mean())),
-            "mae": float(np.abs(z - t).mean()),
-            "r2": float(1 - residual / total) if total > 0 else float("nan"),
+            "rmse": float(_root_mean_square(rmse[None])[0]),
+            "mae": float(mae.mean()),
+            "r2": float(r2[varies].mean()) if varies.any() else float("nan"),
+            **(each if len(t) > 1 else {}),
         }
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _root_mean_square(v: np.ndarray) -> np.ndarray:
+    """Of each line of v (m, N). Squares of numbers up to 1 neither overflow nor vanish, whatever the unit."""
+    largest = np.abs(v).max(1, keepdims=True)
+    size = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    with np.errstate(over="ignore"):
+        return size[:, 0] * np.sqrt(((v / size) ** 2).mean(1))
 
 
 def first_largest(z):

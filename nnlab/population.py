@@ -18,6 +18,7 @@ import torch
 from nnlab import fields as kinds
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment, Row
+from nnlab.schedules.base import PastEpoch
 from nnlab.streams import stream
 
 
@@ -55,6 +56,7 @@ class Population:
     best_value: np.ndarray
     best_epoch: np.ndarray
     best_theta: torch.Tensor
+    past: list[list[PastEpoch]]  # of each row that will be trained again, its epochs so far
     best: dict[str, np.ndarray] = field(default_factory=dict)  # the metrics of the best epoch
 
     @staticmethod
@@ -67,7 +69,7 @@ class Population:
         return Population(
             rows, experiment, state,
             experiment.schedule.start(len(rows)), experiment.stopping.start(len(rows)),
-            np.full(len(rows), np.inf), np.zeros(len(rows), int), theta.clone(),
+            np.full(len(rows), np.inf), np.zeros(len(rows), int), theta.clone(), [[] for _ in rows],
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -77,15 +79,48 @@ class Population:
         """The population of these rows alone (numbers, in any order)."""
         return Population(**{f.name: _take(getattr(self, f.name), rows) for f in fields(self)})
 
-    def keep_best(self, epoch: int, metrics: dict[str, np.ndarray]) -> np.ndarray:
+    def lost(self, metrics: dict[str, np.ndarray]) -> np.ndarray:
+        """The rows whose numbers are not finite after an epoch, (K,) bool."""
+        watched = [metrics[m] for m in ("train_loss", "val_loss", "grad_norm") if m in metrics]
+        return ~np.isfinite(watched).all(0)
+
+    def recall(self, epoch: int) -> None:
+        """In a refit: give the schedule the state that it had before this epoch of the first training."""
+        if self.rows[0].refit:
+            states = [row.past[epoch - 1].state for row in self.rows]
+            self.schedule = {name: np.stack([s[name] for s in states]) for name in states[0]}
+
+    def heard(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What schedules and stopping rules hear of an epoch: if it is lost, the largest rise there is."""
+        lost, listened = self.lost(metrics), {"val_loss", "val_error"} & metrics.keys()
+        return metrics | {m: np.where(lost, np.inf, metrics[m]) for m in listened}
+
+    def listen(self, epoch: int, heard: dict[str, np.ndarray]) -> np.ndarray:
+        """Let the schedule hear an epoch's metrics; (K,) bool, the rows to take back.
+
+        In a refit the same epochs are taken back as in the first training.
+        """
+        if self.rows[0].refit:
+            return np.array([row.past[epoch - 1].back for row in self.rows])
+        again = [k for k, row in enumerate(self.rows) if row.experiment.refit and not row.candidate]
+        before = [{name: np.copy(array[k]) for name, array in self.schedule.items()} for k in again]
+        back = self.experiment.schedule.observe(self.schedule, heard)
+        back = np.zeros(len(self), bool) if back is None else back
+        for k, state in zip(again, before, strict=True):
+            self.past[k].append(PastEpoch(state, bool(back[k])))
+        return back
+
+    def keep_best(self, epoch: int, metrics: dict[str, np.ndarray], back) -> np.ndarray:
         """Remember the weights of rows whose metric is the lowest so far; which they are, (K,) bool.
 
-        An epoch whose losses are not finite is never the best, whatever its error.
+        An epoch whose losses are not finite is never the best, whatever its error; nor is one that will be
+        taken `back` (K,) the last. A refit ends with the epoch that was the best, even if that was.
         """
         last = self.experiment.metric == "last"
         value = np.full(len(self), -epoch) if last else metrics[self.experiment.metric]
-        losses = [metrics[name] for name in ("train_loss", "val_loss") if name in metrics]
-        improved = np.isfinite(losses).all(0) & (value < self.best_value)
+        improved = ~self.lost(metrics) & (value < self.best_value)
+        if last and not self.rows[0].refit:
+            improved &= ~back
         if improved.any():
             which = slice(None) if improved.all() else torch.from_numpy(improved)
             self.best_theta[which] = self.state.theta[which]

@@ -46,9 +46,10 @@ class Regularizer(Part):
         return {name: getattr(self, name) for name in ("dropout", "input_dropout", "dropconnect")}
 
     def penalty(self, weights: torch.Tensor) -> torch.Tensor:
-        """Omega of every row: weights (K, W) -> (K,) float64."""
+        """Omega of every row: weights (K, W) -> (K,) float64, where the weights are."""
         squares, sizes = weights.square().sum(1).double(), weights.abs().sum(1).double()
-        return self.l2[:, 0] / 2 * squares + self.l1[:, 0] * sizes
+        l2, l1 = (column[:, 0].to(squares.device) for column in (self.l2, self.l1))
+        return l2 / 2 * squares + l1 * sizes
 
     def metrics(self, weights, layers) -> dict[str, torch.Tensor]:
         """What is reported of the weights, (K,) each; `layers` are their views (K, fan_out, fan_in)."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nnlab.schedules.base import PastEpoch
+
 
 @dataclass(frozen=True)
 class Histograms:
@@ -23,7 +25,8 @@ class Record:
 
         train_loss   mean data loss of the epoch's batches, as they were trained (no penalty)
         train_error  error of the same outputs: share of wrong classes, or RMSE in the target's unit
-        val_loss     mean data loss of the validation set after the epoch; not there with split=none
+        val_loss     mean data loss of the validation set after the epoch; not there with split=none, and NaN
+                     in a refit, which trains on that set
         val_error    its error; likewise
         lr           learning rate of the epoch's last step
         grad_norm    norm of the objective's gradient in the last step, before clipping
@@ -40,7 +43,7 @@ class Record:
     improved: np.ndarray  # (n,) bool: the best epoch of the row so far
     ended: dict[int, str] = field(default_factory=dict)  # row -> finished, stopped, diverged
     seconds: float = 0.0  # since training began
-    refit: bool = False  # trained again on the validation examples too, so those measure nothing now
+    refit: bool = False  # trained again, on the validation examples too
     histograms: dict[str, Histograms] = field(default_factory=dict)
 
     def of(self, first: int, count: int) -> Record | None:
@@ -67,20 +70,45 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How a row's training ended."""
+
+    status: str  # finished, stopped (by a rule or a schedule), pruned (by who called), diverged
+    reason: str = ""  # by what it was stopped
+
+
+@dataclass(frozen=True)
+class Refit:
+    """How a row was trained again, on its training and validation examples."""
+
+    epochs: int
+    examples: int
+    status: str  # finished; or diverged, and the weights and test numbers are the first training's
+
+
+@dataclass(frozen=True)
 class Result:
-    """How one row ended, with the weights of its best epoch."""
+    """How one row ended, with the weights of its best epoch.
+
+    After a refit, `weights`, `normalizer` and `test` are the second training's, everything else the first's.
+    """
 
     row: int
     seed: int
     repeat: int  # which split: split.seed + repeat
     fold: int
-    status: str  # finished, stopped (by the stopping rule), pruned (by who called), diverged
+    status: str  # see Ending
     epochs: int  # how many it trained
     best_epoch: int  # 0 if it diverged before the first one ended well
     best: dict[str, float]  # the Record's metrics at the best epoch
     test: dict[str, object]  # see nnlab.metrics: floats, lists and lists of lists
     weights: dict[str, np.ndarray]  # parameter name -> array, as the best epoch left them
     normalizer: dict[str, np.ndarray]  # mean, scale (inputs), target_mean, target_scale
+    examples: dict[str, int] = field(default_factory=dict)  # train, validation, test; refit
+    fixed_test: bool = False  # the data have a test set of their own, the same in every repeat
+    reason: str = ""
+    refit: Refit | None = None
+    past: tuple[PastEpoch, ...] = ()  # what a refit needs to know; empty after it
 
     def numbered_from(self, first: int) -> Result:
         """The same row, numbered within rows of which the first is `first`."""

@@ -127,8 +127,8 @@ def train(row: Row) -> list[Epoch]:
         epochs.append(Epoch(metrics, net.weights()))
         if e.schedule.name == "halve_and_go_back":
             now = metrics[e.schedule.metric]
-            epochs[-1].went_back = now > previous
-            if now > previous:
+            epochs[-1].went_back = now > previous * (1 + e.schedule.tolerance)
+            if epochs[-1].went_back:
                 net.load_state_dict(kept[0])
                 optimizer.load_state_dict(copy.deepcopy(kept[1]))
                 factor *= e.schedule.factor

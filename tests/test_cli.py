@@ -197,7 +197,7 @@ def called(monkeypatch):
     """The command lines that would have started TensorBoard, and the runs that it would have shown."""
     seen = []
 
-    def call(command):
+    def call(command, **how):
         folder = Path(command[command.index("--logdir") + 1])
         shown = {str(p.parent.relative_to(folder)) for p in folder.glob("train/*/events*")}
         seen.append((command, shown))
@@ -225,7 +225,7 @@ def test_board_shows_the_newest_of_many(runs, called, capsys):
 
 
 def test_board_ends_quietly_when_interrupted(runs, monkeypatch):
-    def interrupted(command):
+    def interrupted(command, **how):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(board.subprocess, "call", interrupted)

@@ -1,6 +1,8 @@
 """idx, csv and npz: what is read, and the one sentence that says what is wrong with a file."""
 
 import gzip
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from datafiles import WRITERS, idx_bytes, images, write_idx
 
 from nnlab.data.sources import SOURCES, Csv, Idx, Npz
 from nnlab.data.splits import Holdout, KFold
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError
 
 
 def told(data, *words):
@@ -203,6 +205,43 @@ def test_npz(y, expected, classes, dtype, tmp_path):
     dataset = npz(tmp_path, X=X.astype(dtype), y=np.array(y)).load()
     assert np.array_equal(dataset.x, X.astype(dtype)) and dataset.x.dtype == dtype
     assert np.array_equal(dataset.y, expected) and dataset.classes == classes
+
+
+ONE_HOT = np.eye(4)[[0, 3, 1, 0]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int8", "bool", "float32"])
+@pytest.mark.parametrize(
+    "task, advice", [("auto", "y is one-hot and is read as classes"), ("classification", "")]
+)
+def test_one_hot_targets_are_classes(task, advice, dtype, tmp_path):
+    data = replace(npz(tmp_path, X=X, y=ONE_HOT.astype(dtype)), task=task)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        dataset = data.load()
+    assert dataset.classes == ("0", "1", "3") and dataset.y.tolist() == [0, 2, 1, 0]
+    assert [str(w.message).partition(": ")[2][: len(advice)] for w in said] == [advice] * bool(advice)
+    numbers = replace(data, task="regression").load()
+    assert not numbers.classes and np.array_equal(numbers.y, ONE_HOT)
+
+
+@pytest.mark.parametrize("y, advice", [
+    (np.eye(4)[[0, 3, 1, 0]] + np.eye(4)[[1, 1, 3, 2]], "a.npz: y has 4 columns of 0s and 1s"),  # two 1s
+    (np.eye(4)[:, :3], "a.npz: y has 3 columns"),  # the last row has none
+    (2 * ONE_HOT, ""), (ONE_HOT - 0.5, ""), (np.where(ONE_HOT == 1, 0.9, 0.1 / 3), ""), (-ONE_HOT, ""),
+])  # fmt: skip
+def test_columns_that_are_not_one_hot_are_numbers(y, advice, tmp_path):
+    data = npz(tmp_path, X=X, y=y)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert np.array_equal(data.load().y, y) and not data.load().classes
+    assert len(said) == 2 * bool(advice) and all(advice in str(w.message) for w in said)
+    told(replace(data, task="classification"), "one-hot rows: a single 1 among 0s")
+
+
+def test_one_hot_of_one_class_is_told(tmp_path):
+    with pytest.warns(Advice):
+        told(npz(tmp_path, X=X, y=np.eye(3)[[1, 1, 1, 1]]), "y, one-hot, has only one class, '1'")
 
 
 NAN = np.where(X == 7, np.nan, X)

@@ -1,6 +1,7 @@
 """Each experiment of the lecture shows what its file says it must show."""
 
 import json
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -95,12 +96,28 @@ def test_mlp_recognises_digits(lecture):
     assert summary(lecture("mlp"))["test_accuracy"]["mean"] > 0.95
 
 
-def test_mlp_dropout_trains_with_half_of_its_units(lecture):
-    folder = lecture("mlp_dropout")
+def test_mlp_dropout_has_the_slides_numbers_and_learns(lecture):
+    folder = lecture("mlp_dropout", "seeds=5")
+    weights = load_file(folder / "model.safetensors")
+    shapes = [weights[f"rows/0/{name}.weight"].shape for name in ("hidden1", "hidden2", "output")]
+    assert shapes == [(64, 20), (64, 64), (2, 64)]
+    assert last(folder)["lr"] == pytest.approx(0.1 / (1 + 1e-6 * (20 * 38 - 1)))
+    best = NormalDist().cdf(4 / 2)  # of any classifier, on data without end
+    assert best - 0.02 < summary(folder)["test_accuracy"]["mean"]
+
+
+def test_mlp_dropout_on_digits_has_a_rate_that_works(lecture):
+    folder = lecture("mlp_dropout_digits", "seeds=3")
     end = last(folder)
     assert end["train_error"] > end["val_error"]
-    assert summary(folder)["val_error"]["mean"] < 0.15
-    assert end["lr"] == pytest.approx(0.1 / (1 + 1e-6 * (20 * 68 - 1)))
+    assert summary(folder)["test_accuracy"]["mean"] > 0.94
+
+
+def test_an_experiment_takes_other_data(lecture):
+    """Its keys for its own data, as data.separation here, go with them."""
+    folder = lecture("mlp_dropout", "data=digits", "epochs=1")
+    assert "experiment=lecture/mlp_dropout data=digits" in (folder / "command.txt").read_text()
+    assert load_file(folder / "model.safetensors")["rows/0/output.weight"].shape == (10, 64)
 
 
 def test_optimizers_beside_each_other(lecture):

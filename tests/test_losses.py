@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nnlab.checks.references import simplex
 from nnlab.losses import LOSSES
-from nnlab.metrics import TASKS, Classification, Regression, first_largest
+from nnlab.metrics import TASKS, Classification, first_largest
 
 # ---- losses
 
@@ -185,32 +185,16 @@ def test_classification_equals_sklearn(m, n):
     report = Classification().test(z, t, names)
     true, predicted = t.argmax(0), z.argmax(0)
     precision, recall, _, _ = sk.precision_recall_fscore_support(
-        true, predicted, labels=range(m), zero_division=0
+        true, predicted, labels=range(m), zero_division=np.nan
     )
+    precision = np.where(np.isnan(precision) & np.isin(np.arange(m), true), 0, precision)
     accuracy = sk.accuracy_score(true, predicted)
     assert report == {
         "accuracy": pytest.approx(accuracy), "error": pytest.approx(1 - accuracy),
-        "precision": pytest.approx(precision), "recall": pytest.approx(recall),
+        "precision": pytest.approx(precision, nan_ok=True), "recall": pytest.approx(recall, nan_ok=True),
         "confusion_matrix": sk.confusion_matrix(true, predicted, labels=range(m)).tolist(),
         "classes": list(names),
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("m, n", [(1, 30), (3, 17)])
-def test_regression_equals_sklearn(m, n):
-    random = np.random.default_rng(m)
-    t = 100 + 10 * random.standard_normal((m, n)) * np.arange(1, m + 1)[:, None]
-    z = t + random.standard_normal((m, n))
-    assert Regression().test(z, t) == {
-        "rmse": pytest.approx(sk.mean_squared_error(t.T, z.T) ** 0.5),
-        "mae": pytest.approx(sk.mean_absolute_error(t.T, z.T)),
-        "r2": pytest.approx(sk.r2_score(t.T, z.T, multioutput="variance_weighted")),
-    }
-
-
-def test_r2_of_equal_targets_is_not_a_number():
-    report = Regression().test(np.array([[1.0, 2.0]]), np.array([[3.0, 3.0]]))
-    assert np.isnan(report["r2"]) and report["mae"] == 1.5
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 25), (2, 3, 4, 25)], ids=str)

@@ -12,13 +12,17 @@ import pytest
 import yaml
 from scipy import special, stats
 
+from nnlab import Adam, Experiment, Fit, Logistic, Regularizer
+from nnlab.data.splits import Holdout
+from nnlab.data.synthetic import Moons
 from nnlab.errors import UserError
 from nnlab.records import run_folder
 from nnlab.records.console import Console
+from nnlab.records.intervals import t_quantile
 from nnlab.records.run_folder import RunFolder, load_weights
-from nnlab.records.summary import summarize, t_quantile
+from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
-from nnlab.records.text import duration, number, percent
+from nnlab.records.text import duration, number, percent, summary_lines
 from nnlab.results import Record, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
@@ -37,7 +41,9 @@ def a_result(row=0, seed=0, repeat=0, fold=0, status="finished", best=None, test
     test = {"accuracy": 0.9, "error": 0.1} if test is None else test
     weights = others.get("weights", {"affine1/weights": np.ones((2, 3), np.float32)})
     normalizer = {"mean": np.zeros(2), "scale": np.ones(2)}
-    return Result(row, seed, repeat, fold, status, 10, 7, best, test, weights, normalizer)
+    examples = others.get("examples", {"train": 60, "validation": 20, "test": 20})
+    known = examples, others.get("fixed_test", False)
+    return Result(row, seed, repeat, fold, status, 10, 7, best, test, weights, normalizer, *known)
 
 
 def grid(values, unit="seed"):
@@ -61,26 +67,104 @@ def test_one_row_has_no_interval():
     assert loss == {"mean": 0.5, "std": None, "low": None, "high": None, "n": 1}
 
 
-@pytest.mark.parametrize("unit", ["seed", "repeat"])
-def test_interval_is_over_units_of_fold_means(unit):
+def test_interval_over_seeds_is_students_over_fold_means():
     values = np.random.default_rng(0).normal(size=(6, 5))
-    summary = summarize(grid(values, unit))
+    summary = summarize(grid(values))
     means = values.mean(1)
     low, high = stats.t.interval(0.95, 5, means.mean(), stats.sem(means))
     expected = {"mean": means.mean(), "std": means.std(ddof=1), "low": low, "high": high, "n": 6}
-    assert summary["unit"] == unit
+    assert summary["unit"] == "seed" and summary["intervals"]["validation"]["method"] == "student"
+    assert "not new data" in summary["intervals"]["test"]["about"]
     assert summary["metrics"]["val_loss"] == pytest.approx(expected)
 
 
-def test_repeats_average_over_seeds_and_folds():
-    values = np.random.default_rng(1).normal(size=(3, 2, 4))
+def over_repeats(repeats, seeds=1, folds=1, **others):
+    """Random results of all of these, the numbers of val_loss and test_accuracy, (repeats, seeds, folds)."""
+    losses, accuracies = np.random.default_rng(1).normal(size=(2, repeats, seeds, folds))
     results = [
-        a_result(i, seed=s, repeat=r, fold=f, best={"val_loss": values[r, s, f]})
-        for i, (r, s, f) in enumerate(np.ndindex(values.shape))
+        a_result(
+            i, *at[1::-1], at[2], best={"val_loss": losses[at]}, test={"accuracy": accuracies[at]}, **others
+        )
+        for i, at in enumerate(np.ndindex(losses.shape))
     ]
-    loss = summarize(results)["metrics"]["val_loss"]
-    assert loss["n"] == 3
-    assert loss["std"] == pytest.approx(values.mean((1, 2)).std(ddof=1))
+    return losses, accuracies, results
+
+
+def corrected(values, overlap):
+    """Nadeau and Bengio's interval of these values."""
+    n, std = len(values), values.std(ddof=1)
+    half = stats.t.ppf(0.975, n - 1) * std * np.sqrt(1 / n + overlap)
+    mean = values.mean()
+    return {"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("train, validation, test", [(60, 20, 20), (10, 40, 50), (900, 99, 1)])
+def test_interval_over_splits_is_corrected_for_their_overlap(train, validation, test, seeds):
+    examples = {"train": train, "validation": validation, "test": test}
+    losses, accuracies, results = over_repeats(4, seeds, examples=examples)
+    summary = summarize(results)
+    about = summary["intervals"]["test"]
+    assert about["method"] == "corrected" and "Nadeau and Bengio 2003" in about["interval"]
+    assert about["n_test / n_train"] == pytest.approx(test / train)
+    metrics = summary["metrics"]
+    assert metrics["val_loss"] == pytest.approx(corrected(losses.mean((1, 2)), validation / train))
+    assert metrics["test_accuracy"] == pytest.approx(corrected(accuracies.mean((1, 2)), test / train))
+
+
+def test_repeated_folds_are_all_values_of_the_validation_and_one_of_the_test():
+    """Validation sets of one division do not overlap, test sets are the same: Bouckaert and Frank 2004."""
+    examples = {"train": 64, "validation": 16, "test": 20}
+    losses, accuracies, results = over_repeats(3, 2, 5, examples=examples)
+    metrics = summarize(results)["metrics"]
+    assert metrics["val_loss"] == pytest.approx(corrected(losses.mean(1).ravel(), 1 / 4))
+    assert metrics["test_accuracy"] == pytest.approx(corrected(accuracies.mean((1, 2)), 20 / 64))
+
+
+def test_a_refit_trains_on_more_than_the_epoch_was_chosen_on():
+    examples = {"train": 60, "validation": 20, "test": 20, "refit": 80}
+    losses, accuracies, results = over_repeats(5, examples=examples)
+    metrics = summarize(results)["metrics"]
+    assert metrics["val_loss"] == pytest.approx(corrected(losses.ravel(), 1 / 3))
+    assert metrics["test_accuracy"] == pytest.approx(corrected(accuracies.ravel(), 1 / 4))
+
+
+def test_a_test_set_of_the_datas_own_is_no_new_test_set_in_any_split():
+    losses, accuracies, results = over_repeats(5, fixed_test=True)
+    summary = summarize(results)
+    assert summary["metrics"]["val_loss"] == pytest.approx(corrected(losses.ravel(), 1 / 3))
+    assert summary["metrics"]["test_accuracy"] == pytest.approx(corrected(accuracies.ravel(), 0))
+    assert "one test set, not new data" in summary["intervals"]["test"]["about"]
+    assert any("same in every split" in line for line in summary_lines(summary, "classification"))
+
+
+def test_no_interval_is_made_up():
+    """Of training sets that overlap, of splits of which nothing is known, of what is infinite."""
+    metrics = summarize(over_repeats(3)[2])["metrics"]
+    assert metrics["train_loss"]["low"] is None and metrics["train_loss"]["n"] == 3
+    metrics = summarize(over_repeats(3, examples={})[2])["metrics"]
+    assert metrics["val_loss"]["low"] is None and metrics["val_loss"]["std"] > 0
+    infinite = [a_result(i, seed=i, test={"loss": v}) for i, v in enumerate([1.0, np.inf])]
+    loss = summarize(infinite)["metrics"]["test_loss"]
+    assert loss == {"mean": np.inf, "std": None, "low": None, "high": None, "n": 2}
+
+
+def test_the_interval_over_splits_holds_the_mean_over_data_sets():
+    """Every table is split ten times. Without the correction intervals hold it far too seldom."""
+    tables, repeats = 60, 10
+    common = {"model": Logistic(), "epochs": 8, "optimizer": Adam(lr=0.05), "regularizer": Regularizer()}
+    fit = Fit([
+        Experiment(data=Moons(n=100, noise=0.3, seed=s + 1), split=Holdout(repeats=repeats), **common)
+        for s in range(tables)
+    ])  # fmt: skip
+    for _ in fit:
+        pass
+    own = [[r for r in fit.results if fit.owner[r.row] == table] for table in range(tables)]
+    found = [summarize(results)["metrics"]["test_accuracy"] for results in own]
+    truth = np.mean([m["mean"] for m in found])
+    far = np.array([abs(m["mean"] - truth) / (m["high"] - m["mean"]) for m in found])
+    uncorrected = np.sqrt((1 / repeats + 1 / 3) * repeats)
+    assert (far <= 1).mean() >= 0.9 and (far * uncorrected <= 1).mean() <= 0.85
 
 
 def test_folds_of_one_seed_give_a_spread_and_no_interval():
@@ -125,9 +209,28 @@ def test_classes_are_added_up():
 
 
 def test_a_missing_number_is_not_counted():
-    tests = [{"r2": np.nan}, {"r2": 0.5}, {"r2": 0.7}]
-    r2 = summarize([a_result(i, seed=i, test=t) for i, t in enumerate(tests)])["metrics"]["test_r2"]
-    assert r2["n"] == 2 and r2["mean"] == pytest.approx(0.6)
+    tests = [{"rmse": 1.0, "r2": np.nan}, {"rmse": 1.0, "r2": 0.5}, {"rmse": 1.0, "r2": 0.7}]
+    summary = summarize([a_result(i, seed=i, test=t) for i, t in enumerate(tests)])
+    r2 = summary["metrics"]["test_r2"]
+    assert r2["n"] == 2 and r2["mean"] == pytest.approx(0.6) and summary["undefined"] == {"test_r2": 1}
+    [line] = [line for line in summary_lines(summary, "regression") if "R2" in line]
+    assert "(undefined in 1 of 3 rows: all test targets are equal)" in line
+    [line] = [x for x in summary_lines(summarize([a_result(test=tests[0])]), "regression") if "R2" in x]
+    assert line.split(maxsplit=2)[2] == "undefined: all test targets are equal"
+
+
+def test_classes_that_no_test_set_has_are_left_out_and_named():
+    def test(recall, precision):
+        return {"confusion_matrix": np.eye(3, dtype=int), "classes": list("abc"), "recall": recall,
+                "precision": precision}  # fmt: skip
+
+    both = [test([1.0, np.nan, np.nan], [0.5, 0.0, np.nan]), test([0.5, 0.2, np.nan], [1.0, 1.0, np.nan])]
+    summary = summarize([a_result(i, seed=i, test=t) for i, t in enumerate(both)])
+    found = summary["classification"]
+    assert found["recall"] == [0.75, 0.2, None] and found["recall_rows"] == [2, 1, 0]
+    assert found["precision"] == [0.75, 0.5, None] and found["precision_rows"] == [2, 2, 0]
+    [line] = [line for line in summary_lines(summary, "classification") if "recall" in line]
+    assert "'b', 'c'" in line and "'a'" not in line
 
 
 # --- run folder
@@ -376,6 +479,18 @@ def test_hparams(tmp_path, accumulator):
     assert metrics["best/validation_error"] == pytest.approx(0.1)
     assert metrics["test/accuracy"] == pytest.approx(0.9)
     assert group.sessions[0].status == 1  # success
+
+
+def test_errors_of_a_regression_are_rmses(tmp_path, accumulator):
+    results = [a_result(0), a_result(1, seed=1), a_result(2, seed=2, status="diverged", best={}, test={})]
+    with TensorBoard(tmp_path, {"lr": 0.1}, 3, task="regression") as board:
+        board.record(a_record(1, range(3)))
+        board.close(summarize(results), results)
+    tags = accumulator(tmp_path).Tags()["tensors"] + accumulator(tmp_path).Tags()["scalars"]
+    assert {"rmse/train", "rmse/validation", "best/validation_rmse"} <= set(tags)
+    assert not any("error" in tag for tag in tags if not tag.startswith("test/"))
+    _, [group] = hparams_tab(tmp_path)
+    assert {m.name.tag: m.value for m in group.metric_values}["rows/diverged"] == 1
 
 
 def test_runs_side_by_side_have_a_line_each(tmp_path):

@@ -108,14 +108,32 @@ FIXED = {  # schedules that follow no metric: for each row, its epochs and every
     ],
     "cosine-warmup": [(Cosine(warmup=2.0), 9, cosine_of_torch(9) * warmup_of_torch(27, 6))],
 }  # fmt: skip
-HALVES = [  # the metrics of two rows, and their factor in every epoch
-    (HalveOnRise(), [5, 4, 6, 4.5, 4, 3], [1, 1, 1, 0.5, 0.5, 0.5]),
-    (HalveOnRise(factor=0.1), [1, 2, 3, 3, 0.5, 0.7], [1, 1, 0.1, 0.01, 0.01, 0.01]),
+NAN, INF = float("nan"), float("inf")
+LECTURE = {"tolerance": 0.0}
+HALVES = [  # the metrics of some rows, and their factor in every epoch
+    (HalveOnRise(**LECTURE), [5, 4, 6, 4.5, 4, 3], [1, 1, 1, 0.5, 0.5, 0.5]),
+    (HalveOnRise(factor=0.1, **LECTURE), [1, 2, 3, 3, 0.5, 0.7], [1, 1, 0.1, 0.01, 0.01, 0.01]),
+    (HalveOnRise(tolerance=0.25), [4, 5, 6.5, 4, 5.1, 6], [1, 1, 1, 0.5, 0.5, 0.25]),
+    (HalveOnRise(tolerance=0.5), [-4, -3, -1, -0.4, 0, 1], [1, 1, 1, 0.5, 0.25, 0.125]),
+    (HalveOnRise(), [NAN, 2, INF, 1, 1, 1], [1, 0.5, 0.5, 0.25, 0.25, 0.25]),
 ]
-# Listeners: factor of every epoch and who goes back, for the metrics of two rows (a row of the table each).
+# Listeners: factor of every epoch and who goes back, for the metrics of some rows (a row of the table each).
 GOES_BACK = [
-    (HalveAndGoBack(factor=0.5), [5, 4, 6, 4.5, 4, 3], [1, 1, 1, 0.5, 0.25, 0.25], [0, 0, 1, 1, 0, 0]),
-    (HalveAndGoBack(factor=0.1), [1, 2, 2, 1, 0.5, 0.7], [1, 1, 0.1, 0.01, 0.01, 0.01], [0, 1, 1, 0, 0, 1]),
+    (HalveAndGoBack(**LECTURE), [5, 4, 6, 4.5, 4, 3], [1, 1, 1, 0.5, 0.25, 0.25], [0, 0, 1, 1, 0, 0]),
+    (
+        HalveAndGoBack(factor=0.1, **LECTURE),
+        [1, 2, 2, 1, 0.5, 0.7],
+        [1, 1, 0.1, 0.01, 0.01, 0.01],
+        [0, 1, 1, 0, 0, 1],
+    ),
+    (HalveAndGoBack(tolerance=0.25), [4, 5, 6.5, 6, 7, 9], [1, 1, 1, 0.5, 0.5, 0.5], [0, 0, 1, 0, 0, 1]),
+    (HalveAndGoBack(), [NAN, INF, 2, NAN, 2, 1], [1, 0.5, 0.25, 0.25, 0.125, 0.125], [1, 1, 0, 1, 0, 0]),
+    (
+        HalveAndGoBack(tolerance=0.5),
+        [-4, -3, -1, 0, -1.6, 2],
+        [1, 1, 1, 0.5, 0.25, 0.25],
+        [0, 0, 1, 1, 0, 1],
+    ),
 ]
 
 
@@ -147,13 +165,26 @@ def test_factors_of_a_fixed_schedule(rows, chunk):
 @pytest.mark.parametrize("metric", ["val_error", "val_loss"])
 def test_halve_and_go_back_on_hand_made_metrics(metric):
     rows = [replace(row, metric=metric) for row, *_ in GOES_BACK]
-    schedule, state = stack(rows), stack(rows).start(2)
+    schedule, state = stack(rows), stack(rows).start(len(rows))
     _, values, factors, back = (np.array(column).T for column in zip(*GOES_BACK, strict=True))
     for epoch, (value, factor, expected) in enumerate(zip(values, factors, back, strict=True), start=1):
-        now = rates(schedule, state, epoch, np.array([6.0, 6.0]))
+        now = rates(schedule, state, epoch, np.full(len(rows), 6.0))
         np.testing.assert_allclose(now, np.repeat(factor[:, None], STEPS, 1))
-        others = {name: np.full(2, -epoch) for name in ("val_loss", "val_error")}
+        others = {name: np.full(len(rows), -epoch) for name in ("val_loss", "val_error")}
         assert schedule.observe(state, others | {metric: value}).tolist() == expected.astype(bool).tolist()
+
+
+@pytest.mark.parametrize("kind", [HalveOnRise, HalveAndGoBack])
+def test_halving_ends_below_the_smallest_rate(kind):
+    """Three rows in one stack: 0.1 is below 0.125, nothing is below 0, and 0.25 is not below itself."""
+    rows = [kind(factor=0.1, stop_below=0.125), kind(factor=0.1, stop_below=0.0), kind(stop_below=0.25)]
+    schedule = stack(rows)
+    state, over = schedule.start(3), []
+    for value in (1.0, 2.0, 4.0, 8.0):
+        schedule.observe(state, {"val_loss": np.full(3, value)})
+        over.append(schedule.over(state).tolist())
+    assert over == [[False] * 3, [True, False, False], [True, False, False], [True, False, True]]
+    assert all(SCHEDULES[name]().over({}) is None for name in ("constant", "cosine"))
 
 
 def listened(schedules, values, metric) -> np.ndarray:
@@ -215,7 +246,6 @@ def test_simulation_of_listeners():
 
 # ---- stopping rules
 
-NAN, INF = float("nan"), float("inf")
 PATIENT = [  # (rule, metrics, the epoch after which it stops)
     (Patience(patience=2), [5, 4, 4, 4, 1], 4),
     (Patience(patience=1), [5, 4, 3, 3.5], 4),

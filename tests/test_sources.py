@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -107,6 +108,21 @@ def test_a_limit_keeps_the_shares_of_the_classes(limit):
     assert all(row.tobytes() in rows for row in limited.x)
     assert np.array_equal(limited.x, Digits(limit=limit, normalization="none").load().x)
     assert n == 1797 or not np.array_equal(limited.x, Digits(limit=limit, seed=1).load().x)
+
+
+@pytest.mark.parametrize("d, classes, separation", [(20, 2, 4.0), (20, 10, 6.0), (3, 3, 2.5)])
+def test_separated_noise_has_the_bayes_error_that_it_says(d, classes, separation):
+    same = Noise(n=40_000, d=d, classes=classes).load()
+    data = Noise(n=40_000, d=d, classes=classes, separation=separation).load()
+    assert np.array_equal(data.y, same.y) and len(data.classes) == classes
+    means = np.stack([(data.x - same.x)[data.y == c][0] for c in range(classes)])
+    apart = np.linalg.norm(means[:, None] - means, axis=2)
+    assert apart[~np.eye(classes, dtype=bool)] == pytest.approx(separation)
+    wrong = np.mean(((data.x[:, None] - means) ** 2).sum(2).argmin(1) != data.y)
+    if classes == 2:
+        assert wrong == pytest.approx(NormalDist().cdf(-separation / 2), abs=0.003)
+    with pytest.raises(UserError, match="need as many inputs"):
+        Noise(d=1, classes=2, separation=1.0).load()
 
 
 def test_label_noise_replaces_the_labels_that_train_and_validate_but_none_that_tests():

@@ -127,9 +127,12 @@ def test_every_trial_is_what_its_own_line_gives(swept, kind, tmp_path):
 def test_the_test_set_is_used_for_the_winner_alone(swept):
     for kind in ("seeds", "folds", "refit"):
         folder = swept(kind)
-        summary = json.loads((folder / "best" / "summary.json").read_text())["metrics"]
-        tests = {name: m for name, m in summary.items() if name.startswith("test_")}
+        summary = json.loads((folder / "best" / "summary.json").read_text())
+        tests = {name: m for name, m in summary["metrics"].items() if name.startswith("test_")}
         assert about(folder)["test"] == tests and "test_accuracy" in tests
+        assert about(folder).get("refit") == summary.get("refit") and ("refit" in summary) == (
+            kind == "refit"
+        )
         for name in ("trials.csv", "curves.jsonl", "study.journal"):
             assert "test" not in (folder / name).read_text()
         for file in (folder / "trials").rglob("events*"):

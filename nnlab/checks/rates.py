@@ -11,6 +11,9 @@ that diverges or ends above chance, with any seed, is the edge. Below it, the ra
 above 1/2 work. A job of more steps than this test may have a lower rate: in n times the steps it goes about
 as far as n times the rate goes here.
 
+A rate that passes, but is not far below the best, is tried once more beside lower ones at the job's own
+length: `longer`.
+
 Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be the cause.
 """
 
@@ -20,6 +23,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from nnlab.checks import longer
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.engine import computing
@@ -57,11 +61,17 @@ def check(subject: Subject) -> Verdict:
     job = subject.row.steps * subject.experiment.epochs
     held = _held(sample, table, steps, by_chance)
     finding = held or judge(table, own, job / steps)
+    in_the_end, suggestion = None, table.suggestion
+    if finding.status == "pass" and own > table.lr[table.best] / MARGIN:
+        in_the_end = longer.look(subject)
+        if in_the_end and in_the_end.far:
+            finding = longer.warning(in_the_end, finding.found)
+            suggestion = float(in_the_end.lr[in_the_end.chosen])
     details = {
         "chance": by_chance, "lr": grid,
         "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
-        "start": table.start, "works": table.works, "edge": table.edge, "suggestion": table.suggestion,
-        "own": own, "seeds": seeds, "steps": steps,
+        "start": table.start, "works": table.works, "edge": table.edge, "suggestion": suggestion,
+        "own": own, "seeds": seeds, "steps": steps, "longer": in_the_end and vars(in_the_end),
     }  # fmt: skip
     return Verdict.of("rates", [finding], details)
 

@@ -74,10 +74,12 @@ def _link(shown: Path, folder: Path, run: Path) -> None:
 def _tensorboard(folder: str, args: argparse.Namespace) -> int:
     port = ["--port", str(args.port)] if args.port is not None else []
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, *port]
+    # `-m` would import from the current directory first, and that may be somebody else's.
+    environment = os.environ | {"PYTHONSAFEPATH": "1"}
     # Ended by SIGTERM, it takes TensorBoard with it: `call` kills its child on any exception.
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        return subprocess.call(command)
+        return subprocess.call(command, env=environment)
     except KeyboardInterrupt:
         return 0
     finally:

@@ -1,6 +1,7 @@
 """From a command line to plain settings, by Hydra's Compose API: no code of a configuration runs."""
 
 import copy
+import re
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.resolvers import oc
 
 from nnlab.commands import mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
@@ -42,6 +44,30 @@ class Cell:
     command: str  # the shell line that repeats it
 
 
+@contextmanager
+def environment_named_in(words: list[str]) -> Iterator[None]:
+    """`${oc.env:NAME}` reads the variables that these words name, and no others.
+
+    Whatever a configuration reads is written into the run's folder: a file from somebody else may not pick
+    what of the environment that is.
+    """
+    named = set(re.findall(r"oc\.env:\s*(\w+)", " ".join(words)))
+
+    def read(name, *default):
+        if str(name) not in named:
+            raise UserError(
+                f"a configuration file may not read the environment; give the value of {name} on the command "
+                f"line"
+            )
+        return oc.env(name, *default)
+
+    OmegaConf.register_new_resolver("oc.env", read, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
 def cells(config_name: str, args: Namespace) -> list[Cell]:
     """Each run that the command line asks for: one, or with `-m` every combination of values."""
     base = base_of(config_name, args)
@@ -59,6 +85,9 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
         for number, config in enumerate(composed):
             finish(config, number if args.multirun else None)
             check_composed(config, options)
+        if args.config_dir is not None:
+            for config, line in zip(composed, reads, strict=True):
+                check_places(config, {override.key_or_group for override in line})
     found: list[Cell] = []
     for config, read in zip(composed, reads, strict=True):
         OmegaConf.copy_cache(composed[0], config)  # ${now:} is the same in all
@@ -137,7 +166,30 @@ def session(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
 def base_of(config_name: str, args: Namespace) -> Base:
     """Composing takes 0.2 s, setting a value nothing: compose once per combination of groups."""
     name, fixed = primary(config_name, args), searchpath(args)
-    return cache(lambda groups: plugged.composed(name, [*fixed, *groups]))
+
+    @cache
+    def base(groups: tuple[str, ...]) -> DictConfig:
+        config = plugged.composed(name, [*fixed, *groups])
+        drop_keys_of_others(config, groups, base)
+        return config
+
+    return base
+
+
+def drop_keys_of_others(config: DictConfig, groups: tuple[str, ...], base: Base) -> None:
+    """An experiment's keys belong to its own choices: where the command line makes another choice, such as
+    `data=digits`, those go that the other does not have."""
+    words = {word.partition("=")[0]: word for word in groups}
+    if "experiment" not in words:
+        return
+    for group in words.keys() & config.keys() - overrides.COMBINABLE:
+        usual = base((words[group],))[group] if OmegaConf.is_dict(config[group]) else config[group]
+        others = [key for key in config[group] if key not in usual] if OmegaConf.is_dict(usual) else []
+        chosen = config.hydra.runtime.choices[group]
+        if others and base((words["experiment"],)).hydra.runtime.choices[group] != chosen:
+            with open_dict(config):
+                for key in others:
+                    del config[group][key]
 
 
 def has_default_of(base: Base) -> overrides.HasDefault:
@@ -197,10 +249,36 @@ def finish(config: DictConfig, number: int | None) -> None:
             config.hydra.job.num, config.hydra.job.id = number, str(number)
 
 
+def check_places(config: DictConfig, given: set[str]) -> None:
+    """Only the command line, which has `given` these keys, says where nnlab writes: no file of `-cd` does."""
+    for key in overrides.HYDRA_KEYS:
+        written = mistakes.raw(config, key)
+        if key not in given and written not in (None, *_shipped_places().get(key, ())):
+            raise UserError(
+                f"{key} = '{written}': a configuration file may not say where nnlab writes; if you want it, "
+                f"write it on the command line"
+            )
+
+
+@cache
+def _shipped_places() -> dict[str, set]:
+    """What nnlab's own configurations say of the places, and Hydra's."""
+    shipped = {"hydra.output_subdir": {".hydra"}}
+    for file in CONFIG_DIR.glob("*.yaml"):
+        config = OmegaConf.load(file)
+        for key in overrides.HYDRA_KEYS:
+            shipped.setdefault(key, set()).add(mistakes.raw(config, key))
+    return shipped
+
+
 def check_composed(config: DictConfig, options: overrides.Options) -> None:
     """What a configuration file, an experiment or one of `-cd`, may not say either."""
     choices = config.hydra.runtime.choices
-    OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
+    inside = OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
+    if inside is not None and (inside in ("", ".", "..") or Path(inside).name != inside):
+        raise UserError(
+            f"hydra.output_subdir = '{inside}': expected a name, of a folder in the run's, or null"
+        )
     if config.hydra.callbacks:
         raise UserError("hydra.callbacks is not empty: nnlab never runs Hydra callbacks")
     if choices.get("hydra/launcher") != "basic":

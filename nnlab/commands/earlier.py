@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 
 from nnlab.commands import grammar
 from nnlab.search.space import Space
+from nnlab.search.storage import without_passwords
 
 FOLDERS = ("resume", "refine")  # keys whose values are folders of sweeps, which have = and , in their names
 UNSAID = {
@@ -34,7 +35,9 @@ def value_of(key: str, args: Namespace) -> str | None:
 def go_on(args: Namespace, about: dict) -> None:
     """Put the words that a sweep began with before those of this command line, which go before them."""
     given = {_key(word) for word in args.overrides}
-    before = [str(word) for word in about["words"] if _key(word) not in given]
+    about["words"], typed = without_passwords([str(word) for word in about["words"]])  # once they were kept
+    args.storage = args.storage or typed
+    before = [word for word in about["words"] if _key(word) not in given]
     args.overrides = before + args.overrides
     args.config_dir = args.config_dir or about.get("config_dir")
     if "count" in about and "trials" not in given:  # as many as an earlier resume= asked for
@@ -81,7 +84,7 @@ def search_around(args: Namespace, about: dict, space: Space, searched: set[str]
     args.overrides = given
     go_on(args, about)
     own = {_key(word) for word in given}
-    gone = {"resume", "refine", "space", "study", *(searched - own)}
+    gone = {"resume", "refine", "space", *(searched - own), *({"storage", "study"} - own)}
     gone |= {_key(word) for word in about["words"] if _of_another_choice(word, given, about["words"])} - own
     kept = [word for word in args.overrides if _key(word) not in gone and not word.startswith("hydra.")]
     kept += [word for word in given if word.startswith("hydra.")]

@@ -34,10 +34,15 @@ def sweep_folder(config: DictConfig, exact: bool) -> Path:
     return _made(folder) if exact else _new(folder)
 
 
-def cell_folder(sweep: Path, config: DictConfig, overrides: list[str], exact: bool) -> Path:
-    """A cell's folder: `hydra.sweep.subdir`, unless asked for exactly with the slug added."""
+def cell_name(config: DictConfig, overrides: list[str], exact: bool) -> str:
+    """A cell's folder in that of the sweep: `hydra.sweep.subdir`, with the slug unless asked for exactly."""
     name, added = str(config.hydra.sweep.subdir), slug(overrides)
-    return _made(sweep / (name if exact or not added else f"{name}_{added}"))
+    return name if exact or not added else f"{name}_{added}"
+
+
+def cell_folder(sweep: Path, name: str) -> Path:
+    """The folder of a cell, made."""
+    return _made(sweep / name)
 
 
 def _new(folder: Path) -> Path:
@@ -56,7 +61,12 @@ def _new(folder: Path) -> Path:
 
 
 def _made(folder: Path) -> Path:
+    """Make a folder that was asked for by name; one that is there already must be empty, since whatever is
+    in it would be overwritten, or followed where it is a link."""
     try:
+        if folder.is_dir() and any(folder.iterdir()):
+            holds = "a run already" if (folder / ".hydra").exists() else "files already"
+            raise UserError(f"'{folder}' holds {holds}: choose another folder, or empty it")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     except OSError as e:
@@ -64,10 +74,7 @@ def _made(folder: Path) -> Path:
 
 
 def describe(folder: Path, config: DictConfig) -> None:
-    """Write `.hydra/config.yaml`, `hydra.yaml` and `overrides.yaml`, and tell Hydra of the folder.
-
-    Raises `UserError` if the folder holds a run already.
-    """
+    """Write `.hydra/config.yaml`, `hydra.yaml` and `overrides.yaml`, and tell Hydra of the folder."""
     with open_dict(config.hydra), read_write(config.hydra):
         config.hydra.runtime.output_dir = str(folder.resolve())
     HydraConfig.instance().set_config(config)
@@ -80,7 +87,5 @@ def describe(folder: Path, config: DictConfig) -> None:
         OmegaConf.save(settings, inside / "config.yaml")
         OmegaConf.save(HydraConfig.instance().cfg, inside / "hydra.yaml")
         OmegaConf.save(config.hydra.overrides.task, inside / "overrides.yaml")
-    except FileExistsError as e:
-        raise UserError(f"'{folder}' holds a run already: choose another, or remove it") from e
     except OSError as e:
         raise UserError(f"cannot write to the run folder '{folder}': {e.strerror}") from e

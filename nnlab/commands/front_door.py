@@ -17,6 +17,7 @@ import time
 import traceback
 import warnings
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from yaml import YAMLError
 from nnlab.commands import composing, folders, mistakes
 from nnlab.errors import Advice, UserError
 from nnlab.paths import CONFIG_DIR
+from nnlab.search import storage
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,8 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
     before = HydraConfig.instance().cfg
     try:
         args = _parsed(config_name, argv)
-        if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
-            return _let_hydra_answer(config_name, settle(args))
-        return act(args)
+        with composing.environment_named_in(args.overrides):
+            return _answer(config_name, args, act, settle)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
@@ -80,6 +81,12 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
         return 130
     finally:
         HydraConfig.instance().cfg = before
+
+
+def _answer(config_name: str, args: Namespace, act: Callable, settle: Callable) -> int:
+    if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
+        return _let_hydra_answer(config_name, settle(args))
+    return act(args)
 
 
 def complete(config_name: str, line: str, argv: list[str]) -> int:
@@ -148,6 +155,7 @@ def _parsed(config_name: str, argv: list[str]) -> Namespace:
     parser = _parser(config_name)
     args = parser.parse_intermixed_args(argv)
     args.parser = parser
+    args.overrides, args.storage = storage.without_passwords(args.overrides)
     if args.config_path is not None:
         raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
     if args.experimental_rerun is not None:
@@ -263,13 +271,29 @@ def folder_of_run(cell: composing.Cell) -> Path:
 
 def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
     """One folder per cell, named by what differs between them, made when its turn comes."""
-    first = cells[0]
+    first, names = cells[0], _names_of_cells(cells)
     HydraConfig.instance().set_config(first.composed)
     with one_sentence():
         sweep = folders.sweep_folder(first.composed, "hydra.sweep.dir" in first.places)
-    for cell, differs in zip(cells, _differences(cells), strict=True):
+    for cell, name in zip(cells, names, strict=True):
         HydraConfig.instance().set_config(cell.composed)
         with one_sentence():
-            exact = "hydra.sweep.subdir" in cell.places
-            folder = folders.cell_folder(sweep, cell.composed, differs, exact)
+            folder = folders.cell_folder(sweep, name)
         yield folder
+
+
+def _names_of_cells(cells: list[composing.Cell]) -> list[str]:
+    """What the folder of each cell is called, in that of the sweep. Raises `UserError` if two have one."""
+    names = []
+    for cell, differs in zip(cells, _differences(cells), strict=True):
+        HydraConfig.instance().set_config(cell.composed)
+        exact = "hydra.sweep.subdir" in cell.places
+        with one_sentence():
+            names.append(folders.cell_name(cell.composed, differs, exact))
+    shared = [name for name, count in Counter(names).items() if count > 1]
+    if shared:
+        raise UserError(
+            f"hydra.sweep.subdir = '{shared[0]}': two runs cannot share a folder; "
+            "write hydra.sweep.subdir='run${hydra.job.num}', say"
+        )
+    return names

@@ -93,17 +93,18 @@ def unresolved(error: Exception, config: DictConfig) -> str:
     key = getattr(error, "full_key", None) or "a value"
     if isinstance(error, MissingMandatoryValue):
         return f"{key} has no value yet: write {key}=..."
-    value = _raw(config, key)
+    value = raw(config, key)
     found = re.search(r"Interpolation key '(.*)' not found", str(error))
     if isinstance(error, InterpolationKeyError) and found:
         hint = nearest(found[1], dotted(config))
         return f"{key}={value}: there is no key '{found[1]}'{hint if 'mean' in hint else ''}"
-    return f"{key}={value}: {_first_lines(str(error))}"
+    said = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error))
+    return f"{key}={value}: {_first_lines(said)}"
 
 
-def _raw(config: DictConfig, key: str):
-    """The value at `key` as it was written, `${...}` included."""
+def raw(config: DictConfig, key: str):
+    """The value at `key` as it was written, `${...}` included; None if there is none."""
     node = OmegaConf.to_container(config, resolve=False)
     for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else node
+        node = node.get(part) if isinstance(node, dict) else None
     return node

@@ -85,8 +85,8 @@ class Running:
 
         about, s = self.asked.about, self.sweep.search
         with SweepFolder(self.asked.resumed):
-            url = self.asked.settings["storage"]
-            ledger = Ledger(self.asked.resumed, url, about["study"], about["id"], s.signs, True)
+            database = self.asked.database
+            ledger = Ledger(self.asked.resumed, database, about["study"], about["id"], s.signs, True)
             self.sweep.go_on_from(ledger)
             ledger.close()
         return self.sweep.plan()
@@ -125,7 +125,7 @@ class Running:
         asked, sweep = self.asked, self.sweep
         cell = asked.variants.cell
         self.path, self.about = path, asked.about
-        url, name = asked.settings["storage"], asked.settings["study"]
+        name = asked.settings["study"]
         if not asked.resumed:
             known = {
                 "words": self.args.overrides, "batch": sweep.size, "rules": sweep.rules,
@@ -137,13 +137,15 @@ class Running:
             self.about = self.folder.start(asked.settings, self.command, known)
         self.about = self.about | {"count": sweep.count}
         self.folder.about(self.about)
-        begun = asked.resumed is not None and (path / TRIALS).exists()
+        begun = asked.resumed is not None and ((path / TRIALS).exists() or not asked.may_create)
         if not begun:  # perhaps killed while it made its study
             (path / JOURNAL).unlink(missing_ok=True)
-        ledger = Ledger(self.path, url, self.about["study"], self.about["id"], sweep.search.signs, begun)
+        signs, study = sweep.search.signs, self.about["study"]
+        ledger = Ledger(self.path, asked.database, study, self.about["id"], signs, begun)
         sweep.go_on_from(ledger)
         self.keys = list(sweep.space.domains)
-        self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count)
+        task = sweep.library.datasets[sweep.first.experiment.data].task
+        self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count, task)
         self.folder.trials(sweep.trials, self.keys, sweep.search.objectives)
         self.curves = read_curves(self.path)
 
@@ -174,11 +176,11 @@ class Running:
         again = self.train_line(self.winners[0]) if self.winners else ""
         if self.artist:
             self.artist.begin(self.path / REPORT, self._story(again))
-        test = self._train_winner(again) if self.winners else {}
+        winner = self._train_winner(again) if self.winners else {}
         self.board.close(sweep.trials, self.curves)
         importances, no_report = self.artist.end() if self.artist else ({}, "")
-        self._write_end(importances, test, again, hopeless)
-        return [*self._results(importances, test, again), *self._files(no_report)]
+        self._write_end(importances, winner, again, hopeless)
+        return [*self._results(importances, winner, again), *self._files(no_report)]
 
     def train_line(self, trial) -> str:
         """The `nnlab train` line that is this trial."""
@@ -186,7 +188,8 @@ class Running:
         return shlex.join([*v.repeat, *v.words(trial.params)])
 
     def _train_winner(self, command: str) -> dict:
-        """The winner by itself, as its line would train it, into best/: the test set is used here, once."""
+        """The winner by itself, as its line would train it, into best/: the test set is used here, once. Its
+        summary."""
         from nnlab.experiment import Experiment
         from nnlab.fitting import Fit
         from nnlab.records.run import Run
@@ -202,7 +205,7 @@ class Running:
             summary = run.close()
         shutil.rmtree(best, ignore_errors=True)
         aside.rename(best)
-        return summary["metrics"]
+        return summary
 
     def _story(self, again: str):
         from nnlab.records.report import Story
@@ -217,9 +220,10 @@ class Running:
             s.signs,
             s.objectives,
             self.curves,
+            self.console.task,
         )
 
-    def _write_end(self, importances: dict, test: dict, again: str, hopeless: str) -> None:
+    def _write_end(self, importances: dict, tested: dict, again: str, hopeless: str) -> None:
         seconds, counts = self.sweep.seconds, self.console.counts()
         winner = self.winners[0] if self.winners else None
         used_up = self.sweep.count < self.sweep.wanted
@@ -233,7 +237,8 @@ class Running:
                     "trial": winner.number, "values": winner.values, "spread": winner.spread,
                     "params": winner.params, "command": again,
                 } if winner else None,
-                "test": {name: m for name, m in test.items() if name.startswith("test_")},
+                "test": {n: m for n, m in tested.get("metrics", {}).items() if n.startswith("test_")},
+                **({"refit": tested["refit"]} if "refit" in tested else {}),
                 "importances": importances,
                 "seconds": {
                     "total": front_door.seconds_of_process(), "training": seconds.training,
@@ -242,14 +247,14 @@ class Running:
             }
         )  # fmt: skip
 
-    def _results(self, importances: dict, test: dict, again: str) -> list[str]:
+    def _results(self, importances: dict, winner: dict, again: str) -> list[str]:
         from nnlab.records.sweep_console import test_lines
 
         lines = [*self.console.table(), ""]
         if importances:
             shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
             lines += [f"  importance         {shares}"]
-        lines += test_lines(test, self.console.task)
+        lines += test_lines(winner, self.console.task)
         return [*lines, f"  to repeat it       {again}", ""] if again else lines
 
     def _files(self, no_report: str) -> list[str]:

@@ -7,8 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from nnlab.commands import earlier, front_door, train, variants
 from nnlab.errors import UserError
+from nnlab.search.storage import Storage, masked
 
 OWN = (*train.OWN, *variants.OWN)  # settings of this command, of which an experiment knows nothing
 MAY_DIFFER = {"trials", "resume", "refine", "plan", "report"}  # settings that a sweep may go on with changed
@@ -34,6 +37,8 @@ class Asked:
     search: object  # nnlab.search.settings.Search
     resumed: Path | None
     about: dict  # of a sweep to go on with: its sweep.json
+    database: Storage | None  # which keeps the study, if that is not a file in the folder
+    may_create: bool  # a study: not in a database that only the folder to go on with names
 
 
 def act(args: Namespace) -> int:
@@ -65,6 +70,7 @@ def read(args: Namespace) -> Asked:
     from nnlab.search.settings import Search
 
     resumed, about = earlier.value_of("resume", args), {}
+    named_here = not resumed or earlier.value_of("storage", args) is not None
     refines = refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
@@ -72,6 +78,7 @@ def read(args: Namespace) -> Asked:
         earlier.go_on(args, about)
     found = variants.read(args)
     if resumed:
+        before |= {"storage": _masked(before["storage"])}
         recorded = earlier.as_recorded(before, _settings(found), given, MAY_DIFFER)
         if recorded:
             args.overrides += recorded.values()
@@ -84,7 +91,19 @@ def read(args: Namespace) -> Asked:
     if search.batch == "auto" and "batch" in about:
         search = replace(search, batch=about["batch"])
     _check_own(settings)
-    return Asked(found, settings, search, Path(resumed) if resumed else None, about)
+    database = _database(settings["storage"], args.storage)
+    may_create = database is None or named_here
+    return Asked(found, settings, search, Path(resumed) if resumed else None, about, database, may_create)
+
+
+def _masked(url):
+    return masked(url) if isinstance(url, str) else url
+
+
+def _database(url: str | None, typed: str | None) -> Storage | None:
+    """The database of `storage=`, as it was `typed` with its password; a variable in there is read here."""
+    typed = typed and OmegaConf.to_container(OmegaConf.create([typed]), resolve=True)[0]
+    return Storage.of(url, typed) if url else None
 
 
 def _settings(found: variants.Variants) -> dict:
@@ -128,8 +147,8 @@ def prepared(asked: Asked):
     """
     from nnlab.experiment import Experiment
     from nnlab.search.choosing import RULES
-    from nnlab.search.ledger import available
     from nnlab.search.plan import available_memory, refuse_too_large
+    from nnlab.search.storage import available
     from nnlab.search.sweep import Sweep
 
     if not asked.variants.space.domains:
@@ -150,10 +169,10 @@ def prepared(asked: Asked):
         )
     plan = sweep.plan()
     refuse_too_large(plan, available_memory())
-    if asked.settings["storage"] and not asked.settings["plan"]:
+    if asked.database and not asked.settings["plan"]:
         name = asked.settings["study"]
-        known = asked.resumed is not None
-        available(asked.settings["storage"], None if known or name == "auto" else name, known)
+        new = asked.resumed is None and name != "auto"
+        available(asked.database, name if new else None, existing=not asked.may_create)
     return sweep, plan
 
 
@@ -174,7 +193,8 @@ def refine_first(args: Namespace) -> bool:
     recorded = earlier.as_recorded(before, _settings(other), given | {"space"}, MAY_DIFFER | {*OF_SEARCH})
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
     with SweepFolder(Path(folder)):  # a ledger mends its journal, in which nobody may write meanwhile
-        ledger = Ledger(Path(folder), before["storage"], about["study"], about["id"], signs, resumed=True)
+        database = _database(before["storage"], args.storage)
+        ledger = Ledger(Path(folder), database, about["study"], about["id"], signs, resumed=True)
         trials = ledger.trials()
         ledger.close()
     sampler = other.cell.settings["sampler"]

@@ -56,8 +56,9 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
         ) as console:
             for record in fit:
                 run.record(record)
-                for reader in [] if record.refit else [console, course]:
-                    reader.record(record)
+                console.record(record)
+                if not record.refit:
+                    course.record(record)
             summary = run.close()
             console.close(summary, folder)
             console.note(proposal(course.outcome(_chance(run)), command))
@@ -136,12 +137,11 @@ def _train_together(runs: list[front_door.Ready]) -> int:
         courses = [Course(len(run.rows)) for run in each]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
-        epochs, tasks = max(e.epochs for e in fit.experiments), {run.task for run in each}
-        task = tasks.pop() if len(tasks) == 1 else "mixed"
+        epochs, units = max(e.epochs for e in fit.experiments), {run.units for run in each}
+        task = each[0].task if len(units) == 1 else "mixed"
         with Console(title, len(fit.rows), epochs, task, validates=_validates(fit)) as console:
             for record in fit:
-                if not record.refit:
-                    console.record(record)
+                console.record(record)
                 for place, (run, course) in enumerate(zip(each, courses, strict=True)):
                     if place not in summaries:
                         own = run.record(record)

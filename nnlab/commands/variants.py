@@ -152,7 +152,7 @@ def read(args: Namespace) -> Variants:
 
 def of_folder(about: dict) -> Variants:
     """The command line with which another sweep began, read again."""
-    args = Namespace(overrides=[], config_dir=None, config_name=None, multirun=False)
+    args = Namespace(overrides=[], config_dir=None, config_name=None, multirun=False, storage=None)
     earlier.go_on(args, about)
     return read(args)
 
@@ -210,11 +210,19 @@ def _cell(fixed, searched, options, base: Base, args: Namespace) -> Cell:
     config = composing.composed_of(read, options, base)
     composing.finish(config, None)
     composing.check_composed(config, options)
+    if args.config_dir is not None:
+        composing.check_places(config, {o.key_or_group for o in fixed})
     found = composing.cell_of(config, read, composing.without_overrides("sweep", args))
     command = [*composing.without_overrides("sweep", args), *args.overrides]
-    lines = [o.input_line for o in fixed if not overrides.is_hydras(o) and o.input_line != "space=none"]
+    lines = [o.input_line for o in fixed if _names_folder(o)]
     lines += [key for key in searched if any(word.startswith(f"{key}=") for word in args.overrides)]
     return replace(found, overrides=lines, command=shlex.join(command))
+
+
+def _names_folder(o: Override) -> bool:
+    """Whether a sweep's folder, and with it the study, may be named by this word: a database says nothing of
+    what is searched, and may say more than is good."""
+    return not overrides.is_hydras(o) and o.input_line != "space=none" and o.key_or_group != "storage"
 
 
 def _check_keys(v: Variants) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import TASKS, file_of, targets
 from nnlab.data.normalization import CHOICES
-from nnlab.errors import UserError, nearest
+from nnlab.errors import Advice, UserError, nearest
 from nnlab.fields import static
 
 _DAMAGED = (  # what reading a file raises that is not what it seems
@@ -26,8 +27,9 @@ _DAMAGED = (  # what reading a file raises that is not what it seems
 class Npz(Data):
     """A file of `numpy.savez`: X (N, d), real numbers; y (N,), text or numbers, or (N, m) numbers.
 
-    `task: auto` takes text and whole numbers of at most 20 values for classes. Arrays of Python objects
-    are refused: to read them is to run whatever the file says.
+    `task: auto` takes text and whole numbers of at most 20 values for classes, and so several columns of 0
+    with a single 1 in every row: classes one-hot, named by the column's number from 0. Arrays of Python
+    objects are refused: to read them is to run whatever the file says.
     """
 
     name: ClassVar[str] = "npz"
@@ -53,12 +55,36 @@ class Npz(Data):
             y = y[:, 0]
         if y.ndim == 1:
             return targets(y, self.task, f"{path}: y")
-        if self.task == "classification":
-            raise UserError(
-                f"{path}: y has the shape {y.shape}, but data.task=classification takes ({len(y)},)"
-            )
         check_numbers(path, "y", y)
-        return y.astype(np.float64), ()
+        one_hot = is_one_hot(y)
+        if self.task == "classification" and not one_hot:
+            raise UserError(
+                f"{path}: y has the shape {y.shape}, but data.task=classification takes ({len(y)},), or "
+                f"one-hot rows: a single 1 among 0s"
+            )
+        if self.task == "auto" and ((y == 0) | (y == 1)).all():
+            warnings.warn(_taken_for(path, y, one_hot), Advice, stacklevel=2)
+        if self.task == "regression" or not one_hot:
+            return y.astype(np.float64), ()
+        return targets(y.argmax(1), "classification", f"{path}: y, one-hot,")
+
+
+def is_one_hot(y: np.ndarray) -> bool:
+    """Whether every row of y (N, m), m > 1, is 0 but for a single 1."""
+    return y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1, dtype=np.int64) == 1).all())
+
+
+def _taken_for(path: Path, y: np.ndarray, one_hot: bool) -> str:
+    """How columns of 0s and 1s are read, and the other way."""
+    if one_hot:
+        return (
+            f"{path}: y is one-hot and is read as classes, a column each; data.task=regression trains its 0s "
+            f"and 1s as numbers"
+        )
+    return (
+        f"{path}: y has {y.shape[1]} columns of 0s and 1s and not a single 1 in every row, so they are no "
+        f"classes: they are trained as numbers, which data.task=regression says without this advice"
+    )
 
 
 def arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.normalization import CHOICES
+from nnlab.errors import UserError
 from nnlab.fields import static
 from nnlab.streams import stream
 
@@ -34,7 +35,10 @@ class Line(Data):
 
 @dataclass(frozen=True)
 class Noise(Data):
-    """`d` standard normal inputs and one of two labels at random: there is nothing to learn but by heart.
+    """`d` standard normal inputs and one of `classes` labels at random: nothing to learn but by heart.
+
+    With a `separation` there is: the classes' means then lie so far apart, each from each, in standard
+    deviations, x ~ N(mean_c, I). For two classes no classifier's error is below Phi(-separation / 2).
 
     After Zhang, Bengio, Hardt, Recht and Vinyals 2017, "Understanding deep learning requires rethinking
     generalization".
@@ -43,11 +47,26 @@ class Noise(Data):
     name: ClassVar[str] = "noise"
     n: int = static(400, low=3)
     d: int = static(784, low=1)
+    classes: int = static(2, low=2)
+    separation: float = static(0.0, low=0, below=np.inf)
 
     def read(self):
         random = stream(self.seed, "data", self.name)
         x = random.standard_normal((self.n, self.d))
-        return Dataset(x, random.integers(2, size=self.n), ("0", "1"))
+        y = random.integers(self.classes, size=self.n)
+        if self.separation:
+            x += self._means(random)[y]
+        return Dataset(x, y, tuple(map(str, range(self.classes))))
+
+    def _means(self, random) -> np.ndarray:
+        """(classes, d): orthogonal, in random directions, each `separation` from each."""
+        if self.classes > self.d:
+            raise UserError(
+                f"data.separation = {self.separation:g}: {self.classes} classes need as many inputs to lie "
+                f"equally far apart, but data.d = {self.d}; allowed: data.d={self.classes} or more"
+            )
+        directions, _ = np.linalg.qr(random.standard_normal((self.d, self.classes)))
+        return self.separation / np.sqrt(2) * directions.T
 
 
 @dataclass(frozen=True)

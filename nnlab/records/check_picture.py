@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlab.records.picture import BLACK, GREY, RUNS, as_png, blank_figure, quiet
+from nnlab.records.picture import BLACK, GREY, RUNS, as_png, blank_figure, in_default_style, quiet
 
 GOOD, BAD = "#009E73", "#D55E00"
 
 
+@in_default_style
 def rates(details: dict, title: str) -> bytes:
     """The loss after the steps by learning rate: median and range over the seeds, what works, the edge."""
     figure, axes = _one(title, "learning rate", f"training loss after {details['steps']} updates")
@@ -39,6 +40,7 @@ def rates(details: dict, title: str) -> bytes:
     return as_png(figure)
 
 
+@in_default_style
 def subset(details: dict, title: str) -> bytes:
     """The loss of the small subset over the epochs, a curve for each factor of the job's learning rate."""
     label = f"loss on {details['examples']} examples"
@@ -60,6 +62,7 @@ def subset(details: dict, title: str) -> bytes:
     return as_png(figure)
 
 
+@in_default_style
 def saturation(details: dict, title: str) -> bytes:
     """By depth, at the start and after some steps: variance of outputs, size of gradients, stuck units."""
     figure = blank_figure()

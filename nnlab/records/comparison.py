@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.records.text import number, percent
+from nnlab.records.text import form, interval_lines, label
 
 SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
-WORDS = {"val": "validation", "train": "training"}
-SHARES = {"val_error", "train_error", "test_accuracy"}  # shown as percentages for classification
+DRAWN = 8  # runs in the picture
 
 
 def compare(runs: dict[str, Path], stream=None) -> None:
@@ -21,22 +20,66 @@ def compare(runs: dict[str, Path], stream=None) -> None:
     validation losses of the eight best are drawn in comparison.png; training losses, if no run has others.
     """
     found = {name: _summary(folder) for name, folder in runs.items()}
-    kind = _kind(found)
-    order = sorted(runs, key=lambda name: _rank(found[name], kind))
-    for line in table({name: found[name] for name in order}):
+    order = ranked(found)
+    for line in [*table({name: found[name] for name in order}), *notes(found)]:
         print(line, file=stream)
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    (folder / "comparison.png").write_bytes(picture({name: runs[name] for name in order[:8]}, kind))
+    drawn = {name + _diverged(found[name]): runs[name] for name in order[:DRAWN]}
+    (folder / "comparison.png").write_bytes(picture(drawn, _kind(found), _axis(found)))
     print(f"\n  all runs           {folder}", file=stream)
 
 
-def picture(runs: dict[str, Path], kind: str = "val") -> bytes:
+def ranked(summaries: dict[str, dict]) -> list[str]:
+    """The names of the runs, the best first; those on different data by themselves, in the order given.
+
+    A diverged row counts as an infinite loss: a run with fewer of them comes first, and only among equals
+    does the mean over the rows that survived decide. It is that of the validation loss; where the losses are
+    of different kinds, that of the error, which all runs on the same data have in the same unit.
+    """
+    data, judge = list(dict.fromkeys(map(_data, summaries.values()))), _judge(summaries)
+
+    def place(name: str) -> tuple:
+        summary = summaries[name]
+        rows, metric = summary["rows"], summary["metrics"].get(judge)
+        mean = np.inf if metric is None or metric["mean"] is None else metric["mean"]
+        return data.index(_data(summary)), rows["diverged"] / rows["total"], mean
+
+    return sorted(summaries, key=place)
+
+
+def notes(summaries: dict[str, dict]) -> list[str]:
+    """Below the table: how it is ordered, and what stands behind the +-."""
+    each = "each data set by itself, " if len(set(map(_data, summaries.values()))) > 1 else ""
+    judge, tasks = _judge(summaries), dict.fromkeys(map(_task, summaries.values()))
+    words = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
+    why = " (their losses differ in kind)" if judge.endswith("error") else ""
+    diverged = "fewest diverged rows, then " if any(map(_diverged, summaries.values())) else ""
+    lines = [f"  {each}the best first: {diverged}least {words}{why}"]
+    lines += [line for s in summaries.values() for line in interval_lines(s)]
+    return ["", *dict.fromkeys(lines), *_refits(summaries)]
+
+
+def _refits(found: dict[str, dict]) -> list[str]:
+    """Whose the numbers are, if runs were trained twice."""
+    twice = [name for name, summary in found.items() if "refit" in summary]
+    if not twice:
+        return []
+    which = "each run was" if len(twice) == len(found) else f"{', '.join(twice)}:"
+    lines = [
+        f"  {which} trained twice (refit): first for the validation numbers and the best",
+        "  epoch, again on the validation examples too for the weights and the test numbers",
+    ]
+    lost = [name for name in twice if found[name]["refit"]["diverged"]]
+    return lines + [f"  {name}: rows diverged the second time and keep the first weights" for name in lost]
+
+
+def picture(runs: dict[str, Path], kind: str = "val", axis: str = "validation loss") -> bytes:
     """The runs' losses over the epochs, as a PNG."""
     from nnlab.records.picture import draw_beside
 
-    return draw_beside({name: losses(folder, kind) for name, folder in runs.items()}, f"{WORDS[kind]} loss")
+    return draw_beside({name: losses(folder, kind) for name, folder in runs.items()}, axis)
 
 
 def losses(folder: Path, kind: str = "val") -> np.ndarray:
@@ -52,15 +95,17 @@ def losses(folder: Path, kind: str = "val") -> np.ndarray:
 
 def table(summaries: dict[str, dict]) -> list[str]:
     """One line a run: its name, and mean +- half the interval of every metric that some run has."""
-    shown = [name.format(_kind(summaries)) for name in SHOWN]
-    columns = [m for m in shown if any(m in s["metrics"] for s in summaries.values())]
-    share = any("classification" in s or "test_accuracy" in s["metrics"] for s in summaries.values())
-    words = [c.replace("val_", "validation ").replace("train_", "training ") for c in columns]
-    cells = [["", *(c.replace("_", " ") for c in words)]]
+    tasks, kind = list(dict.fromkeys(map(_task, summaries.values()))), _kind(summaries)
+    heads = [
+        (metric, label(metric, task))
+        for metric in (name.format(kind) for name in SHOWN)
+        for task in tasks
+        if any(metric in s["metrics"] and _task(s) == task for s in summaries.values())
+    ]
+    heads = list(dict.fromkeys(heads))  # an error is one column, an RMSE another
+    cells = [["", *(head for _, head in heads)]]
     for name, summary in summaries.items():
-        counts = summary["rows"]
-        note = f" ({counts['diverged']} of {counts['total']} diverged)" if counts["diverged"] else ""
-        cells.append([name + note, *(_cell(summary["metrics"].get(c), c, share) for c in columns)])
+        cells.append([name + _diverged(summary), *(_cell(summary, *head) for head in heads)])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         f"  {first:{widths[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(rest, widths[1:], strict=True))
@@ -69,12 +114,13 @@ def table(summaries: dict[str, dict]) -> list[str]:
     return ["", *lines]
 
 
-def _cell(metric: dict | None, name: str, share: bool) -> str:
-    if metric is None:
+def _cell(summary: dict, name: str, head: str) -> str:
+    task, metric = _task(summary), summary["metrics"].get(name)
+    if metric is None or metric["mean"] is None or label(name, task) != head:
         return "-"
-    form = percent if share and name in SHARES else number
-    half = "" if metric.get("low") is None else f" ± {form((metric['high'] - metric['low']) / 2)}"
-    return form(metric["mean"]) + half
+    said = form(name, task)
+    half = "" if metric.get("low") is None else f" ± {said((metric['high'] - metric['low']) / 2)}"
+    return said(metric["mean"]) + half
 
 
 def _kind(summaries: dict[str, dict]) -> str:
@@ -83,9 +129,36 @@ def _kind(summaries: dict[str, dict]) -> str:
     return "train" if "train_loss" in there and "val_loss" not in there else "val"
 
 
-def _rank(summary: dict, kind: str = "val") -> tuple:
-    loss = summary["metrics"].get(f"{kind}_loss")
-    return (loss is None, loss["mean"] if loss else 0.0)
+def _judge(summaries: dict[str, dict]) -> str:
+    """The metric that orders the runs: the loss, if all on the same data have the same kind of it."""
+    kinds: dict[str, set] = {}
+    for summary in summaries.values():
+        kinds.setdefault(_data(summary), set()).add(summary.get("loss_is"))
+    what = "loss" if all(len(kind) == 1 for kind in kinds.values()) else "error"
+    return f"{_kind(summaries)}_{what}"
+
+
+def _task(summary: dict) -> str:
+    """The run's task; of a folder that does not say it, what its metrics are of."""
+    inferred = "regression" if "test_rmse" in summary["metrics"] else "classification"
+    return summary.get("task", inferred)
+
+
+def _data(summary: dict) -> str:
+    return summary.get("data", "")
+
+
+def _diverged(summary: dict) -> str:
+    counts = summary["rows"]
+    return f" ({counts['diverged']} of {counts['total']} diverged)" if counts["diverged"] else ""
+
+
+def _axis(summaries: dict[str, dict]) -> str:
+    """What the picture shows, and whether it shows all of it."""
+    kinds = {(_data(s), s.get("loss_is")) for s in summaries.values()}
+    mixed = ", of different data or kinds" if len(kinds) > 1 else ""
+    some = f" (the {DRAWN} best of {len(summaries)} runs)" if len(summaries) > DRAWN else ""
+    return f"{label(f'{_kind(summaries)}_loss', '')}{mixed}{some}"
 
 
 def _summary(folder: Path) -> dict:

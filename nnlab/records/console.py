@@ -9,7 +9,7 @@ from time import monotonic
 import numpy as np
 
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, number, percent, summary_lines
+from nnlab.records.text import duration, error_name, number, percent, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
@@ -25,8 +25,9 @@ class Console:
 
     Everywhere: the title, about ten lines of progress, and a summary. On a terminal also a live
     view below the lines, for runs longer than a moment. `task` is "classification" (errors are
-    percentages) or "regression". Several rows are shown as means over those that trained. Without
-    validation sets (`validates` is false) there are no columns for them.
+    percentages), "regression" (they are RMSEs) or "mixed": then there is no mean of all rows to show.
+    Several rows are shown as means over those that trained. Without validation sets (`validates` is
+    false) there are no columns for them.
     """
 
     def __init__(
@@ -36,11 +37,18 @@ class Console:
         self.task, self.validates = task, validates
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
-        self._next_line = 0
+        self._next_line, self._again = 0, False
         self._print(self.terminal.bold(title))
 
     def record(self, record) -> None:
-        """Take in a `Record`: a line if another tenth of the work is done, and the live view."""
+        """Take in a `Record`: a line if another tenth of the work is done, and the live view. Of a refit only
+        that it has begun."""
+        if record.refit:
+            if not self._again:
+                self.terminal.stop()
+                self._print("  refit: trained again, on the validation examples too")
+            self._again = True
+            return
         self.progress.record(record)
         if self._next_line == 0:
             self._print_header()
@@ -73,14 +81,19 @@ class Console:
         self.terminal.stop()
 
     def error(self, value: float) -> str:
-        """An error as the task has it: a percentage, or a number in the target's unit."""
-        return percent(value) if self.task == "classification" else number(value)
+        """An error as the task has it: a percentage, or an RMSE in the target's unit."""
+        return percent(value) if self.task == "classification" else self.loss(value)
+
+    def loss(self, value: float) -> str:
+        """A loss, if the rows have the same kind of it."""
+        return "-" if self.task == "mixed" else number(value)
 
     def _print_header(self) -> None:
+        error = error_name(self.task)
         several = f"{'training':>11}" if self.progress.rows > 1 else ""
         self._print(
-            f"{'epoch':>7}{'train loss':>14}{'error':>10}"
-            + (f"{'validation loss':>18}{'error':>10}" if self.validates else "")
+            f"{'epoch':>7}{'train loss':>14}{error:>10}"
+            + (f"{'validation loss':>18}{error:>10}" if self.validates else "")
             + f"{several}{'time':>10}"
         )
 
@@ -88,8 +101,12 @@ class Console:
         p, now = self.progress, self.progress.now()
         trained = f"{now['rows']}/{p.rows}"
         self._print(
-            f"{record.epoch:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
-            + (f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}" if self.validates else "")
+            f"{record.epoch:>7}{self.loss(now['train_loss']):>14}{self.error(now['train_error']):>10}"
+            + (
+                f"{self.loss(now['val_loss']):>18}{self.error(now['val_error']):>10}"
+                if self.validates
+                else ""
+            )
             + (f"{trained:>11}" if p.rows > 1 else "")
             + f"{duration(p.seconds):>10}"
         )

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from nnlab.records.console import mean
-from nnlab.records.text import duration, number
+from nnlab.records.text import duration, error_name
 
 
 def start(draw, stream) -> Live:
@@ -33,7 +33,7 @@ def view(console, screen: Screen) -> Text:
     now = p.now()
     text = Text("\n")
     _bar(text, p, screen)
-    text.append(f"\n\n{'loss':>24}{'error':>12}\n", "dim")
+    text.append(f"\n\n{'loss':>24}{error_name(console.task):>12}\n", "dim")
     text.append(f"  {'training':<12}{_pair(console, now['train_loss'], now['train_error'])}\n")
     if console.validates:
         text.append(f"  {'validation':<12}{_pair(console, now['val_loss'], now['val_error'])}\n")
@@ -51,7 +51,7 @@ def view(console, screen: Screen) -> Text:
 
 
 def _pair(console, loss: float, error: float) -> str:
-    return f"{number(loss):>10}{console.error(error):>12}"
+    return f"{console.loss(loss):>10}{console.error(error):>12}"
 
 
 def _bar(text: Text, p, screen: Screen) -> None:

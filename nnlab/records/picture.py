@@ -6,6 +6,7 @@ pyplot, and so without anything global or a screen.
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import NamedTuple
 
@@ -71,18 +72,35 @@ def bands(values: np.ndarray) -> Bands:
     return Bands(mean, low, high, rows)
 
 
-def draw(curves: Curves, title: str, task: str) -> bytes:
-    """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is."""
+def in_default_style(draw):
+    """A function that draws, in matplotlib's own style: a `matplotlibrc` in the current directory, which may
+    be somebody else's, could ask for LaTeX to be run."""
+
+    @functools.wraps(draw)
+    def drawn(*args) -> bytes:
+        from matplotlib import style
+
+        with style.context("default"):
+            return draw(*args)
+
+    return drawn
+
+
+@in_default_style
+def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
+    """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is, `target` what a loss is of."""
     figure = blank_figure()
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.2)
     percent = task == "classification"
-    _panel(left, curves, "loss", "loss", 1)
-    _panel(right, curves, "error", "error (%)" if percent else "error (RMSE)", 100 if percent else 1)
+    _panel(left, curves, "loss", f"loss of the {target}" if target else "loss", 1)
+    error = "error (%)" if percent else "RMSE (in the target's unit)"
+    _panel(right, curves, "error", error, 100 if percent else 1)
     _explain(figure, curves, title)
     return as_png(figure)
 
 
+@in_default_style
 def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
     """Several runs in one picture, a PNG of 1200 x 500 pixels: each one's mean and its band, as in `draw`.
 

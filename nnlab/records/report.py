@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 
 from nnlab.records.run_folder import replacing
+from nnlab.records.text import label
 from nnlab.search.choosing import frozen, quiet
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 
@@ -37,6 +38,7 @@ class Story:
     signs: tuple[int, ...]
     objectives: tuple[str, ...]
     curves: dict[int, dict[str, list[float]]]
+    task: str = "classification"
 
 
 def _rehearsal() -> Story:
@@ -133,7 +135,7 @@ def figures(story: Story, importances: dict) -> dict[str, object]:
     objective, and are the same whether there are others beside it or not."""
     from optuna import visualization as v
 
-    words = [o.replace("_", " ") for o in story.objectives]
+    words = [label(o, story.task) for o in story.objectives]
     complete = [t for t in story.trials if t.state != FAILED]
     first, found = _study(of_first(story)), {}
     if complete and 1 < len(words) < 4:
@@ -230,7 +232,8 @@ def _table(story: Story) -> str:
     ranked = best(story.trials, story.signs)
     ranked += [t for t in story.trials if t not in ranked]
     keys = list(dict.fromkeys(key for trial in story.trials for key in trial.params))
-    heads = ["trial", "state", *story.objectives, "epochs", *keys, "note"]
+    objectives = [label(name, story.task) for name in story.objectives]
+    heads = ["trial", "state", *objectives, "epochs", *keys, "note"]
     rows = ["".join(f"<th>{html.escape(h)}</th>" for h in heads)]
     for t in ranked[:LISTED]:
         values = [f"{v:.4g}" for v in t.values] or [""] * len(story.objectives)
@@ -241,6 +244,9 @@ def _table(story: Story) -> str:
         rows.append("".join(f"<td>{html.escape(c)}</td>" for c in cells))
     more = len(ranked) - LISTED
     note = f"<p>and {more} more, in trials.csv</p>" if more > 0 else ""
+    note += "<p>The best first; a trial of which a row diverged has failed and has no rank.</p>"
+    if any(t.rows > 1 for t in ranked):
+        note += "<p>± is the standard deviation over a trial's rows.</p>"
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + f"</table>{note}"
 
 

@@ -11,6 +11,7 @@ from nnlab.records.picture import Curves, draw
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
+from nnlab.records.text import loss_in_words
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Run:
         self.rows: list[Row] = [row for row, owner in zip(fit.rows, fit.owner, strict=True) if owner == place]
         self.first = self.rows[0].number
         self.title = title(self.experiment, fit, len(self.rows))
-        self.task = fit.datasets[self.experiment.data].task
+        self.about = about(self.experiment, fit.datasets[self.experiment.data])
+        self.task = self.about["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.folder = RunFolder(order.folder)
-        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names)
+        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
         self.curves = Curves(len(self.rows)) if order.picture else None
         self.folder.start(order.settings, order.command)
 
@@ -64,14 +66,20 @@ class Run:
     def close(self) -> dict:
         """Write the results; the summary."""
         results = self._results()
-        summary = summarize(results)
+        summary = self.about | summarize(results)
         self.folder.close(summary, results)
         if self.curves:
-            png = draw(self.curves, self.title, self.task)
+            _, _, target = self.about["loss_is"].partition(" of the ")
+            png = draw(self.curves, self.title, self.task, target)
             self.folder.picture(png)
             self.board.picture(self.curves.epochs, png)
         self.board.close(summary, results)
         return summary
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """In what its loss and its error are measured: means over runs need them to be the same."""
+        return self.about["loss_is"], self.about["data"] if self.task == "regression" else "share"
 
     def _results(self) -> list:
         own = range(self.first, self.first + len(self.rows))
@@ -85,6 +93,14 @@ class Run:
     def __exit__(self, *_):
         self.folder.__exit__()
         self.board.__exit__()
+
+
+def about(e: Experiment, dataset) -> dict[str, str]:
+    """What the numbers of a summary are: of which data and task, and of which loss."""
+    data = ": ".join([e.data.name, *(str(v) for k in ("path", "target") if (v := getattr(e.data, k, None)))])
+    normalization, loss = getattr(e.data, "target_normalization", "none"), e.loss_for(dataset).name
+    loss_is = loss_in_words(loss, dataset.task, normalization)
+    return {"data": data, "task": dataset.task, "loss": loss, "loss_is": loss_is}
 
 
 def title(e: Experiment, fit: Fit, rows: int) -> str:

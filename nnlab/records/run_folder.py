@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,9 @@ def _tensors(results: list) -> dict[str, np.ndarray]:
 
 def _row(r) -> dict:
     keys = ("row", "seed", "repeat", "fold", "status", "epochs", "best_epoch", "best", "test")
-    return {key: getattr(r, key) for key in keys}
+    row = {key: getattr(r, key) for key in keys}
+    row |= {"reason": r.reason} if r.reason else {}
+    return row | ({"refit": asdict(r.refit)} if r.refit else {})
 
 
 def plain(value):

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from nnlab.records.intervals import SETS, estimate, interval_of
+
 BEST = ("val_loss", "val_error", "train_loss", "train_error")  # of a row's best epoch
 
 
@@ -14,96 +15,78 @@ def summarize(results: list) -> dict:
     """The summary of a run's `Result`s. Plain numbers, lists and None.
 
     rows            how many: total, finished, stopped, diverged
-    unit            what n counts: "repeat" if the run drew several splits, else "seed"
-    metrics         name -> mean, std, low, high, n (see `estimate`); test metrics are `test_<name>`
+    unit            what means are over: "repeat" if the run drew several splits, else "seed"
+    intervals       training, validation, test -> how their intervals are made (see `intervals.Interval`)
+    metrics         name -> mean, std, low, high, n (see `intervals.estimate`); test metrics are `test_<name>`
+    undefined       metric -> in how many rows it is undefined, so that they are left out of its mean
     best_epoch      min, median, max over the rows
+    stopped_by      if rows were stopped: why -> how many
+    refit           if rows were trained again: how many, and how many of them diverged in it; the examples of
+                    the first training and of the second, and its epochs: min, median, max over the rows.
+                    Weights and test metrics are then the second training's, validation metrics, best epochs
+                    and curves the first's; of a row that diverged in the second, all are the first's
     classification  if the rows were tested on classes: classes, confusion_matrix (true, predicted)
-                    summed over rows, precision and recall of each class, means over rows
+                    summed over rows, precision and recall of each class, means over the rows in which
+                    they are defined, None if in none; how many those are: precision_rows, recall_rows
 
     Diverged rows are counted and otherwise left out; if all diverged, `metrics` is empty.
     """
     kept = [r for r in results if r.status != "diverged"]
     unit = "repeat" if len({r.repeat for r in results}) > 1 else "seed"
-    scalars = [(r, _scalars(r)) for r in kept]
-    names = dict.fromkeys(name for _, values in scalars for name in values)
-    metrics = {
-        name: estimate([(r, values[name]) for r, values in scalars if name in values], unit) for name in names
-    }
     statuses = [r.status for r in results]
     counts = {s: statuses.count(s) for s in ("finished", "stopped", "diverged")}
-    summary = {"rows": {"total": len(results), **counts}, "unit": unit, "metrics": metrics}
-    epochs = [r.best_epoch for r in kept]
-    if epochs:
-        middle = float(np.median(epochs))
-        summary["best_epoch"] = {"min": min(epochs), "median": middle, "max": max(epochs)}
+    values = _values(kept)
+    defined = {name: [(r, v) for r, v in each if not math.isnan(v)] for name, each in values.items()}
+    summary = {
+        "rows": {"total": len(results), **counts},
+        "unit": unit,
+        "intervals": {of: interval_of(word, results).plain() for word, of in SETS.items()},
+        "metrics": {name: estimate(v, interval_of(name, results)) for name, v in defined.items() if v},
+        "undefined": {n: len(values[n]) - len(v) for n, v in defined.items() if len(v) < len(values[n])},
+    }
+    if kept:
+        summary["best_epoch"] = _range([r.best_epoch for r in kept])
+    reasons = [r.reason for r in kept if r.reason]
+    if reasons:
+        summary["stopped_by"] = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+    refits = [r.refit for r in kept if r.refit]
+    if refits:
+        summary["refit"] = {
+            "rows": len(refits),
+            "diverged": sum(refit.status == "diverged" for refit in refits),
+            "first_examples": _range([r.examples["train"] for r in kept if r.refit]),
+            "examples": _range([refit.examples for refit in refits]),
+            "epochs": _range([refit.epochs for refit in refits]),
+        }
     tested = [r.test for r in kept if "confusion_matrix" in r.test]
     if tested:
         summary["classification"] = _classification(tested)
     return summary
 
 
-def estimate(values: list[tuple], unit: str) -> dict:
-    """Mean and 95% Student t interval of `values`, pairs (Result, number), over units.
-
-    A unit is a repeat or a seed, and its value is the mean over its rows: folds share examples, and
-    folds of one seed share a seed, so they are never counted as independent. With n = 1 there is no
-    std, low or high (None); several folds then give `fold_std`, which is information, no interval.
-    """
-    means = _group_means(values, unit)
-    n, mean = len(means), float(np.mean(means))
-    if n == 1:
-        folds = _group_means(values, "fold")
-        spread = {"fold_std": float(np.std(folds, ddof=1))} if len(folds) > 1 else {}
-        return {"mean": mean, "std": None, "low": None, "high": None, "n": 1, **spread}
-    std = float(np.std(means, ddof=1))
-    half = t_quantile(n - 1) * std / math.sqrt(n)
-    return {"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n}
+def _range(values: list[int]) -> dict:
+    return {"min": min(values), "median": float(np.median(values)), "max": max(values)}
 
 
-def t_quantile(dof: int, confidence: float = CONFIDENCE) -> float:
-    """The t for which P(|T| <= t) = confidence; T is Student's, `dof` = 1, 2, ... its freedom.
-
-    By bisection on the finite series in theta = atan(t / sqrt(dof)) (Abramowitz and Stegun, 1964,
-    26.7.3 and 26.7.4). scipy.special.stdtrit gives the same digits, but importing it takes as long
-    as training a small model.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        theta = (low + high) / 2
-        low, high = (theta, high) if _t_probability(theta, dof) < confidence else (low, theta)
-    return math.sqrt(dof) * math.tan(theta)
-
-
-def _t_probability(theta: float, dof: int) -> float:
-    """P(|T| <= sqrt(dof) tan(theta))."""
-    sin, cos = math.sin(theta), math.cos(theta)
-    odd = dof % 2
-    term, total = (cos if odd else 1.0), 0.0
-    for k in range(odd + 2, dof + 1, 2):
-        total += term
-        term *= (k - 1) / k * cos * cos
-    return 2 / math.pi * (theta + sin * total) if odd else sin * total
-
-
-def _scalars(result) -> dict[str, float]:
-    """The row's numbers, the best epoch's and the test's; what is missing or NaN is left out."""
-    found = {name: result.best.get(name) for name in BEST}
-    found |= {f"test_{name}": value for name, value in result.test.items()}
-    numbers = (int, float, np.number)
-    return {k: float(v) for k, v in found.items() if isinstance(v, numbers) and not math.isnan(v)}
-
-
-def _group_means(values: list[tuple], key: str) -> list[float]:
-    groups: dict[int, list[float]] = {}
-    for result, value in values:
-        groups.setdefault(getattr(result, key), []).append(value)
-    return [float(np.mean(group)) for group in groups.values()]
+def _values(results: list) -> dict[str, list[tuple]]:
+    """Metric -> pairs (Result, number): those of its best epoch and of its test; NaN where undefined."""
+    found = {}
+    for result in results:
+        numbers = {name: result.best[name] for name in BEST if name in result.best}
+        numbers |= {f"test_{name}": value for name, value in result.test.items()}
+        for name, value in numbers.items():
+            if isinstance(value, int | float | np.number):
+                found.setdefault(name, []).append((result, float(value)))
+    return found
 
 
 def _classification(tests: list[dict]) -> dict:
-    return {
-        "classes": list(tests[0]["classes"]),
-        "confusion_matrix": np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist(),
-        "precision": np.mean([t["precision"] for t in tests], axis=0).tolist(),
-        "recall": np.mean([t["recall"] for t in tests], axis=0).tolist(),
-    }
+    summed = np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist()
+    found = {"classes": list(tests[0]["classes"]), "confusion_matrix": summed}
+    for name in ("precision", "recall"):
+        each = [
+            [v for v in column if not math.isnan(v)] for column in zip(*(t[name] for t in tests), strict=True)
+        ]
+        found[name] = [float(np.mean(defined)) if defined else None for defined in each]
+        found[f"{name}_rows"] = [len(defined) for defined in each]
+    return found

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from nnlab.records.events import EventFile
-from nnlab.records.tensorboard import TAGS
+from nnlab.records.tensorboard import tags
 from nnlab.search.settings import Search
 from nnlab.search.trial import FAILED, Trial, best
 
@@ -23,7 +23,10 @@ class SweepBoard:
     the end.
     """
 
-    def __init__(self, folder: Path, search: Search, keys: list[str], count: int):
+    def __init__(
+        self, folder: Path, search: Search, keys: list[str], count: int, task: str = "classification"
+    ):
+        self.tags = tags(task)
         self.folder, self.search, self.keys = folder / "trials", search, keys
         self.digits = len(str(max(count - 1, 1)))
         self.at_once = count <= ALL
@@ -65,7 +68,9 @@ class SweepBoard:
         file.start_session(hparams)
         for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
             numbers = [math.nan if value is None else value for value in values]
-            file.scalars(epoch, dict(zip((TAGS.get(name, name) for name in curves), numbers, strict=True)))
+            file.scalars(
+                epoch, dict(zip((self.tags.get(name, name) for name in curves), numbers, strict=True))
+            )
         objectives = [f"objective/{name}" for name in self.search.objectives]
         if trial.values:
             file.scalars(trial.epochs, dict(zip(objectives, trial.values, strict=True)))

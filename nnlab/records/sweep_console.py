@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, metric_lines, number, percent
+from nnlab.records.text import duration, label, metric_lines, number, percent, refit_lines
 from nnlab.search.plan import Plan, in_bytes
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
@@ -77,13 +77,24 @@ class SweepConsole:
         if not ranked:
             return ["  no trial was trained to its end"]
         keys = list(dict.fromkeys(key for trial in ranked for key in trial.params))
-        names = [name.replace("val_", "validation ").replace("_", " ") for name in self.search.objectives]
+        names = [label(name, self.task) for name in self.search.objectives]
         cells = [["trial", *names, *keys]]
         for trial in ranked:
             params = [_shown(trial.params[key]) if key in trial.params else "-" for key in keys]
             cells.append([str(trial.number), *self._objectives(trial), *params])
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return ["  " + "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in cells]
+        lines = ["  " + "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in cells]
+        return [*lines, *self._notes(ranked)]
+
+    def _notes(self, ranked: list[Trial]) -> list[str]:
+        """What stands behind the +-, and what is not in the table."""
+        rows = ranked[0].rows
+        lines = [f"  ± the standard deviation over a trial's {rows} rows"] if rows > 1 else []
+        diverged = sum("diverged" in trial.reason for trial in self.trials)
+        if diverged:
+            trials = "1 trial" if diverged == 1 else f"{diverged} trials"
+            lines.append(f"  not ranked: {trials} of which a row diverged")
+        return lines
 
     def _objectives(self, trial: Trial) -> list[str]:
         return [
@@ -143,10 +154,11 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
 
 
-def test_lines(metrics: dict, task: str) -> list[str]:
-    """The winner's test metrics, from its summary."""
-    tests = {name: metric for name, metric in metrics.items() if name.startswith("test_")}
-    return [f"  {'the winner, tested':<19}", *metric_lines(tests, task)] if tests else []
+def test_lines(summary: dict, task: str) -> list[str]:
+    """The winner's test metrics, from its summary, and what was trained twice for them."""
+    tests = {name: m for name, m in summary.get("metrics", {}).items() if name.startswith("test_")}
+    said = [f"  {'the winner, tested':<19}", *refit_lines(summary), *metric_lines(tests, task)]
+    return said if tests else []
 
 
 def _shown(label) -> str:

@@ -17,8 +17,11 @@ TAGS = {
     "val_error": "error/validation",
     "lr": "learning_rate",
     "grad_norm": "gradient_norm",
+    "best_val_loss": "best/validation_loss",
+    "best_val_error": "best/validation_error",
 }
-BEST_TAGS = {"val_loss": "best/validation_loss", "val_error": "best/validation_error"}
+BEST = ("val_loss", "val_error")
+DIVERGED = "rows/diverged"  # of several rows: how many are left out of the means
 
 
 class TensorBoard:
@@ -33,8 +36,10 @@ class TensorBoard:
     it makes a column. Call `close` at the end; without it, the run is marked as failed.
     """
 
-    def __init__(self, folder, hparams: dict, rows: int, names: list[str] | None = None):
-        self._rows = rows
+    def __init__(
+        self, folder, hparams: dict, rows: int, names: list[str] | None = None, task: str = "classification"
+    ):
+        self._rows, self._tags = rows, tags(task)
         self._hparams = dict(flat(hparams))
         self._own = EventFile(folder)
         self._own.start_session(self._hparams)
@@ -49,7 +54,7 @@ class TensorBoard:
 
     def record(self, record) -> None:
         """Write a `Record`; NaN of a diverged row is written as NaN and left out of the mean."""
-        metrics = {TAGS.get(name, name): values for name, values in record.metrics.items()}
+        metrics = {self._tags.get(name, name): values for name, values in record.metrics.items()}
         if self._rows == 1:
             _write_row(self._own, record, metrics, 0)
             return
@@ -66,9 +71,9 @@ class TensorBoard:
     def close(self, summary: dict, results: list) -> None:
         """Write best and test metrics, means if several rows, and close the files."""
         means = {name: metric["mean"] for name, metric in summary["metrics"].items()}
-        final = _final(means)
+        final, one = _final(means, self._tags), self._rows == 1
         if final:
-            one = self._rows == 1
+            final |= {} if one else {DIVERGED: summary["rows"]["diverged"]}
             step = results[0].best_epoch if one else max(r.epochs for r in results)
             self._own.scalars(step, final)
             self._own.experiment(self._hparams, metrics=list(final))
@@ -150,9 +155,15 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else math.nan
 
 
-def _final(metrics: dict) -> dict[str, float]:
+def tags(task: str) -> dict[str, str]:
+    """Metric -> tag; the error of a regression is an RMSE."""
+    error = "rmse" if task == "regression" else "error"
+    return {name: tag.replace("error", error) for name, tag in TAGS.items()}
+
+
+def _final(metrics: dict, tags: dict[str, str]) -> dict[str, float]:
     """Of best and test metrics, those that the HParams tab shows, by tag."""
-    best = {tag: metrics[name] for name, tag in BEST_TAGS.items() if name in metrics}
+    best = {tags[f"best_{name}"]: metrics[name] for name in BEST if name in metrics}
     test = {f"test/{k[5:]}": v for k, v in metrics.items() if k.startswith("test_")}
     return best | test
 

@@ -10,56 +10,165 @@ LABELS = {
     "val_error": "validation error",
     "train_loss": "training loss",
     "train_error": "training error",
+    "test_rmse": "test RMSE",
+    "test_mae": "test MAE",
+    "test_r2": "test R2",
 }
 
 
+def error_name(task: str) -> str:
+    """What an error is: the share of wrong classes, or the root of the mean squared error."""
+    return "RMSE" if task == "regression" else "error"
+
+
+def label(name: str, task: str) -> str:
+    """A metric's name as people read it: `validation RMSE` for val_error of a regression."""
+    words = LABELS.get(name, name.replace("_", " "))
+    return words.replace("error", error_name(task)) if name in LABELS else words
+
+
+def loss_in_words(loss: str, task: str, normalization: str) -> str:
+    """What the loss is of, and so its unit: `squared error of the standardised target`; `cross entropy`."""
+    of = f" of the {target_in_words(normalization)}" if task == "regression" else ""
+    return loss.replace("_", " ") + of
+
+
+def target_in_words(normalization: str) -> str:
+    """`standardised target`, for data.target_normalization=standard."""
+    known = {"standard": "standardised target", "none": "target"}
+    return known.get(normalization, f"target normalised by {normalization}")
+
+
 def summary_lines(summary: dict, task: str) -> list[str]:
-    """The table at the end of a run: best epoch, best validation and test metrics, rows."""
+    """The table at the end of a run: best epoch, best validation and test metrics, what they are, rows."""
     lines = []
     if "best_epoch" in summary:
-        best = summary["best_epoch"]
-        spread = f"  ({best['min']} to {best['max']})" if best["min"] < best["max"] else ""
-        lines.append(f"  {'best epoch':<19}{best['median']:.0f}{spread}")
-    every = summary["metrics"].items()
+        lines.append(f"  {'best epoch':<19}{_spread(summary['best_epoch'])}")
+    every, undefined = summary["metrics"].items(), _undefined(summary)
     shown = ("val_loss", "val_error") if "val_loss" in summary["metrics"] else ("train_loss", "train_error")
-    lines += metric_lines({n: m for n, m in every if n.startswith("test_") or n in shown}, task)
-    counts = summary["rows"]
-    if counts["total"] > 1 or counts["diverged"]:
-        lines += ["", *_notes(summary, counts)]
+    lines += metric_lines({n: m for n, m in every if n in shown}, task)
+    lines += refit_lines(summary)
+    lines += metric_lines({n: m for n, m in every if n.startswith("test_")}, task, undefined)
+    notes = _notes(summary, task)
+    return [*lines, "", *notes] if notes else lines
+
+
+def refit_lines(summary: dict) -> list[str]:
+    """How often it was trained, on what, and whose the numbers are; nothing without a refit."""
+    if "refit" not in summary:
+        return []
+    refit = summary["refit"]
+    first, second = _plainly(refit["first_examples"]), _plainly(refit["examples"])
+    lines = [
+        f"  trained twice      first on {first} examples: the numbers above",
+        f"                     again on {second}, validation included, for {_epochs(refit['epochs'])}:",
+        "                     the weights, and the test numbers below",
+    ]
+    if refit["diverged"]:
+        rows = "it" if refit["rows"] == 1 else f"{refit['diverged']} of {refit['rows']} rows"
+        lines.append(f"                     {rows} diverged then, and kept the first weights")
     return lines
 
 
-def metric_lines(metrics: dict, task: str) -> list[str]:
-    """A line for each metric of a summary: its mean, with the interval or the spread over folds."""
+def _spread(values: dict) -> str:
+    several = f"  ({values['min']} to {values['max']})" if values["min"] < values["max"] else ""
+    return f"{values['median']:.0f}{several}"
+
+
+def _plainly(values: dict) -> str:
+    low, high = values["min"], values["max"]
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _epochs(values: dict) -> str:
+    return f"{_plainly(values)} epoch{'s' * (values['max'] > 1)}"
+
+
+def metric_lines(metrics: dict, task: str, undefined: dict[str, str] | None = None) -> list[str]:
+    """A line for each metric of a summary: its mean, with the interval or the spread over folds; and for each
+    that is `undefined`, name -> where and why."""
+    undefined = undefined or {}
     return [
-        f"  {LABELS.get(name, name.replace('_', ' ')):<19}{_with_interval(metric, _form(name, task))}"
-        for name, metric in metrics.items()
+        f"  {label(n, task):<19}{_with_interval(metrics.get(n), form(n, task))}{undefined.get(n, '')}"
+        for n in dict.fromkeys([*metrics, *undefined])
     ]
 
 
-def _notes(summary: dict, counts: dict) -> list[str]:
-    parts = [f"{counts[s]} {s}" for s in ("finished", "stopped", "diverged") if counts[s]]
-    left_out = " (left out of the means)" if 0 < counts["diverged"] < counts["total"] else ""
-    word = "row" if counts["total"] == 1 else "rows"
-    lines = [f"  {counts['total']} {word}: {', '.join(parts)}{left_out}"]
-    n = max((metric["n"] for metric in summary["metrics"].values()), default=0)
-    if n > 1:
-        of = "splits" if summary["unit"] == "repeat" else "seeds"
-        lines.append(f"  mean ± 95% interval over {n} {of}")
-    elif any("fold_std" in metric for metric in summary["metrics"].values()):
-        lines.append("  mean over the folds; for an interval, repeat: seeds=10 or split.repeats=10")
+def _undefined(summary: dict) -> dict[str, str]:
+    """Metric -> in how many rows it is undefined, and why."""
+    undefined, rows, words = summary.get("undefined", {}), summary["rows"], {}
+    kept = rows["total"] - rows["diverged"]
+    for name, count in undefined.items():
+        why = ": all test targets are equal" if name == "test_r2" and "test_rmse" not in undefined else ""
+        words[name] = f"undefined{why}" if count == kept else f"  (undefined in {count} of {kept} rows{why})"
+    return {name: said for name, said in words.items() if name.startswith("test_")}
+
+
+def _notes(summary: dict, task: str) -> list[str]:
+    counts, lines = summary["rows"], []
+    if counts["total"] > 1 or counts["diverged"]:
+        parts = [f"{counts[s]} {s}" for s in ("finished", "stopped", "diverged") if counts[s]]
+        left_out = " (left out of the means)" if 0 < counts["diverged"] < counts["total"] else ""
+        word = "row" if counts["total"] == 1 else "rows"
+        lines.append(f"  {counts['total']} {word}: {', '.join(parts)}{left_out}")
+    for why, count in summary.get("stopped_by", {}).items():
+        lines.append(f"  {f'{count} ' * (counts['total'] > 1)}stopped by {why}")
+    lines += interval_lines(summary)
+    if task == "regression" and summary["metrics"] and "loss_is" in summary:
+        lines.append(f"  loss: {summary['loss_is']}; RMSE, MAE: in its own unit")
+    return lines + _absent_classes(summary.get("classification", {}))
+
+
+def interval_lines(summary: dict) -> list[str]:
+    """What the intervals of a summary are over, and what they do not speak of."""
+    metrics, intervals = summary["metrics"], summary.get("intervals", {})
+    trained, validated, tested = (
+        max((m["n"] for name, m in metrics.items() if name.startswith(of)), default=0)
+        for of in ("train_", "val_", "test_")
+    )
+    units = tested or validated or trained
+    if units < 2:
+        folds = any("fold_std" in metric for metric in metrics.values())
+        return (
+            ["  mean over the folds; for an interval, repeat: seeds=10 or split.repeats=10"] if folds else []
+        )
+    if summary["unit"] == "seed":
+        scope = " on one split: it does not cover new data" if intervals else ""
+        return [f"  mean ± 95% interval over {units} seeds{scope}"]
+    methods = {of: each["method"] for of, each in intervals.items()}
+    corrected = ", corrected for overlap (Nadeau-Bengio)" if "corrected" in methods.values() else ""
+    lines = [f"  mean ± 95% interval over {units} splits{corrected}"]
+    if validated > units:
+        lines.append(f"  validation: over all their {validated} folds")
+    if methods.get("test") == "student":
+        lines.append("  test: one test set, the same in every split: it does not cover new data")
     return lines
 
 
-def _with_interval(metric: dict, form) -> str:
-    if metric["n"] > 1:
+def _absent_classes(classification: dict) -> list[str]:
+    """The classes without a test example in some rows: their recall is undefined there."""
+    tested = classification.get("recall_rows", [])
+    absent = [
+        f"'{c}'" for c, n in zip(classification.get("classes", ()), tested, strict=False) if n < max(tested)
+    ]
+    if not absent:
+        return []
+    more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+    return [f"  not in every test set, so its recall is undefined there: class {', '.join(absent[:3])}{more}"]
+
+
+def _with_interval(metric: dict | None, form) -> str:
+    if metric is None:
+        return ""
+    if metric["n"] > 1 and metric["low"] is not None:
         return f"{form(metric['mean'])} ± {form(metric['high'] - metric['mean'])}"
     if "fold_std" in metric:
         return f"{form(metric['mean'])}  (sd over folds {form(metric['fold_std'])})"
     return form(metric["mean"])
 
 
-def _form(name: str, task: str):
+def form(name: str, task: str):
+    """How a metric is written: a percentage, where it is a share."""
     share = task == "classification" and name.endswith(("error", "accuracy"))
     return percent if share else number
 

@@ -2,7 +2,13 @@
 
 A schedule says the factor at a `Progress`, which holds some steps of one epoch. One that listens has a
 `state` (arrays over the rows) that `observe` updates from an epoch's metrics; it returns the rows that
-must go back to the end of the previous epoch.
+must go back to the end of the previous epoch. `over` says which rows have a rate too small to go on with.
+
+What `observe` hears of a row whose epoch ended in NaN or infinity is infinity, the largest rise there is. If
+it takes the row back, training goes on from the previous epoch; if not, the row has diverged.
+
+A refit listens to nothing, since it trains on the examples that the metrics are of: the state is given the
+values that it had before the same epoch of the first training, and the same epochs are taken back.
 """
 
 from __future__ import annotations
@@ -35,6 +41,14 @@ class Progress:
     def updates(self) -> np.ndarray:
         """Updates before each step, (S,)."""
         return (self.epoch - 1) * self.steps + self.step
+
+
+@dataclass(frozen=True)
+class PastEpoch:
+    """An epoch of one row, as a refit repeats it."""
+
+    state: dict[str, np.ndarray]  # the schedule's, before the epoch
+    back: bool  # whether the row was taken back after it
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,10 @@ class Schedule(Part):
 
     def observe(self, state, metrics) -> np.ndarray | None:
         """Look at an epoch's metrics; (K,) bool, the rows to take back, or None."""
+        return None
+
+    def over(self, state) -> np.ndarray | None:
+        """After an epoch: (K,) bool, the rows whose rate is too small to train on, or None."""
         return None
 
 

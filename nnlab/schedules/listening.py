@@ -15,11 +15,18 @@ METRICS = ("val_loss", "val_error")
 
 @dataclass(frozen=True)
 class HalveOnRise(Schedule):
-    """When the metric is above the previous epoch's: halve the rate, and go on from there."""
+    """When the metric is above the previous epoch's by more than `tolerance` of it: halve the rate.
+
+    Training ends when the factor is below `stop_below`. The lecture's rule, any rise of the error, is
+    metric = val_error with tolerance = 0: of few validation examples the error rises by chance, and the rate
+    is soon too small to learn at.
+    """
 
     name: ClassVar[str] = "halve_on_rise"
     factor: float = control(0.5, above=0, below=1)
-    metric: str = static("val_error", choices=METRICS)
+    metric: str = static("val_loss", choices=METRICS)
+    tolerance: float = control(0.1, low=0)
+    stop_below: float = control(1e-3, low=0, below=1)
 
     def start(self, rows):
         return {"scale": np.ones(rows), "previous": np.full(rows, np.inf)}
@@ -28,23 +35,31 @@ class HalveOnRise(Schedule):
         return state["scale"][:, None]
 
     def observe(self, state, metrics):
-        rose = metrics[self.metric] > state["previous"]
+        rose = rises(metrics[self.metric], state["previous"], self.tolerance)
         state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
         state["previous"] = metrics[self.metric]
+
+    def over(self, state):
+        return state["scale"] < self.stop_below
 
 
 @dataclass(frozen=True)
 class HalveAndGoBack(Schedule):
-    """When the metric is above the previous epoch's: go back to that epoch's end and halve the rate.
+    """When the metric is above the previous epoch's by more than `tolerance` of it: go back to that epoch's
+    end and halve the rate.
 
     The row gets back its weights, what its optimiser remembered, and its count of updates; `previous`
-    stays what it was, so the repeated epoch is compared with the same value.
+    stays what it was, so the repeated epoch is compared with the same value. An epoch that ends in NaN is
+    taken back too. Training ends when the factor is below `stop_below`. The lecture's rule is metric =
+    val_error with tolerance = 0, as in `HalveOnRise`.
     """
 
     name: ClassVar[str] = "halve_and_go_back"
     goes_back: ClassVar[bool] = True
     factor: float = control(0.5, above=0, below=1)
-    metric: str = static("val_error", choices=METRICS)
+    metric: str = static("val_loss", choices=METRICS)
+    tolerance: float = control(0.1, low=0)
+    stop_below: float = control(1e-3, low=0, below=1)
 
     def start(self, rows):
         return {"scale": np.ones(rows), "previous": np.full(rows, np.inf)}
@@ -53,10 +68,19 @@ class HalveAndGoBack(Schedule):
         return state["scale"][:, None]
 
     def observe(self, state, metrics):
-        rose = metrics[self.metric] > state["previous"]
+        rose = rises(metrics[self.metric], state["previous"], self.tolerance)
         state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
         state["previous"] = np.where(rose, state["previous"], metrics[self.metric])
         return rose
+
+    def over(self, state):
+        return state["scale"] < self.stop_below
+
+
+def rises(metric, previous, tolerance) -> np.ndarray:
+    """Whether each row's metric is above `previous` by more than that share of it; NaN and inf always are."""
+    room = tolerance * np.abs(np.where(np.isfinite(previous), previous, 0))
+    return ~np.isfinite(metric) | (metric > previous + room)
 
 
 @dataclass(frozen=True)

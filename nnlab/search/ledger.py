@@ -8,11 +8,13 @@ Nothing that Optuna would unpickle is ever written or read: samplers' own notes 
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from nnlab.errors import UserError
 from nnlab.search.choosing import frozen, quiet
+from nnlab.search.storage import Storage, connected, leave, taken
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 
 JOURNAL = "study.journal"
@@ -20,18 +22,24 @@ OWNER = "nnlab_sweep"  # a study's attribute: of which sweep it is
 
 
 class Ledger:
-    """The study `name` in `url`, an Optuna storage, or a journal file in `folder` if there is none.
+    """The study `name` in a database, or in a journal file in `folder` if there is none.
 
     `owner` tells this sweep from all others. A study of that name must be there if `resumed`, and must not
     be otherwise. Raises `UserError`.
     """
 
     def __init__(
-        self, folder: Path, url: str | None, name: str, owner: str, signs: tuple[int, ...], resumed: bool
+        self,
+        folder: Path,
+        database: Storage | None,
+        name: str,
+        owner: str,
+        signs: tuple[int, ...],
+        resumed: bool,
     ):
-        self.where = url or str(folder / JOURNAL)
+        self.where = str(database or folder / JOURNAL)
         with quiet():
-            self.storage = _reached(url, resumed) if url else _journal(folder / JOURNAL)
+            self.storage = connected(database, resumed) if database else _journal(folder / JOURNAL)
             self.study = self._resumed(name, owner) if resumed else self._new(name, owner, signs)
 
     def trials(self) -> list[Trial]:
@@ -54,7 +62,7 @@ class Ledger:
 
     def close(self) -> None:
         """Leave the database, if it is in one."""
-        _leave(self.storage)
+        leave(self.storage)
 
     def _new(self, name: str, owner: str, signs) -> int:
         from optuna.exceptions import DuplicatedStudyError
@@ -80,35 +88,13 @@ class Ledger:
         return study
 
 
-def available(url: str, name: str | None = None, known: bool = False) -> None:
-    """Raise `UserError` unless an Optuna storage can be had at `url`, without a study of this `name`.
-
-    A `known` one must be there already.
-    """
-    with quiet():
-        storage = _reached(url, known)
-        names = [study.study_name for study in storage.get_all_studies()] if name else []
-    _leave(storage)
-    if name in names:
-        raise UserError(taken(url, name))
-
-
-def taken(where: str, name: str) -> str:
-    return (
-        f"{where} has a study '{name}' already: go on with its sweep by resume=FOLDER, or give another name "
-        f"by study=..."
-    )
-
-
 def _journal(path: Path):
     """A journal file, its torn tail mended: a line half written, once appended to, spoils all that follow."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     if path.exists():
-        text = path.read_bytes()
-        if not text.endswith(b"\n"):
-            os.truncate(path, text.rfind(b"\n") + 1)
+        _mend_tail(path)
     # The sweep's folder is locked by who reads this, so a lock found here is that of a process that died.
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     try:
@@ -117,38 +103,25 @@ def _journal(path: Path):
         raise UserError(f"{path} is no journal of a study, or it is damaged: {e}") from e
 
 
-def _reached(url: str, known: bool):
-    """The storage at an Optuna URL; a file that is `known` must be there."""
-    from importlib.util import find_spec
+def _mend_tail(path: Path) -> None:
+    """Cut what the last write left damaged: half a line after a kill, anything at all after a power cut.
 
-    from optuna.storages import RDBStorage
+    Optuna would append behind it, and no line from there on could be read again.
+    """
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = len(lines)
+    while whole and not _is_operation(lines[whole - 1]):
+        whole -= 1
+    if 0 < whole < len(lines):  # else it is no journal at all, and not ours to cut
+        os.truncate(path, sum(map(len, lines[:whole])))
 
-    if "://" not in url:
-        raise UserError(f"storage = '{url}': expected a URL, such as sqlite:///sweeps.db, or null for a file")
-    if url.startswith(("redis", "journal")):
-        raise UserError(f"storage = '{url}': nnlab takes databases (sqlite, postgresql, mysql), or null")
-    file = url.partition(":///")[2].partition("?")[0]
-    if url.startswith("sqlite") and (not file or ":memory:" in file):
-        raise UserError(f"storage = '{url}' is gone with its process; write a file, sqlite:///sweeps.db")
-    if url.startswith("sqlite") and known and not Path(file).is_file():
-        raise UserError(f"storage = '{url}': there is no such file, which this sweep wrote to")
-    if find_spec("sqlalchemy") is None:
-        raise UserError(f"storage = '{url}' needs SQLAlchemy: python -m pip install sqlalchemy alembic")
+
+def _is_operation(line: bytes) -> bool:
+    """Whether a journal's line is one of Optuna's operations, to its end."""
     try:
-        return RDBStorage(
-            url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
-        )
-    except Exception as e:  # whatever a driver raises, the URL does not lead to a database
-        said = " ".join(str(e).split("\n")[0].split())
-        raise UserError(f"storage = '{url}' cannot be used: {type(e).__name__}: {said}") from e
-
-
-def _leave(storage) -> None:
-    from optuna.storages import RDBStorage
-
-    storage.remove_session()
-    if isinstance(storage, RDBStorage):
-        storage.engine.dispose()  # its connections, which drivers want closed
+        return line.endswith(b"\n") and "op_code" in json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _thawed(kept) -> Trial:

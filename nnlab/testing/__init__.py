@@ -20,6 +20,7 @@ The classes need nothing but nnlab: pytest finds `test_*` by itself, and `run` c
 """
 
 from nnlab.testing.boxes import BoxContract
+from nnlab.testing.card import pretended_card
 from nnlab.testing.inits import InitContract
 from nnlab.testing.losses import LossContract
 from nnlab.testing.numeric import assert_near, central
@@ -30,5 +31,6 @@ from nnlab.testing.schedules import ScheduleContract
 
 __all__ = [
     "BoxContract", "Contract", "InitContract", "LossContract", "OptimizerContract", "PartContract",
-    "RowIndependence", "ScheduleContract", "assert_near", "central", "run",
+    "RowIndependence", "ScheduleContract", "assert_near", "central", "pretended_card",
+    "run",
 ]  # fmt: skip

@@ -63,8 +63,9 @@ def rates(rows: int) -> dict[str, torch.Tensor]:
 
 
 def bind(
-    box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None
-) -> Bound:
+    box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None,
+    device="cpu",
+) -> Bound:  # fmt: skip
     """`box` alone at its site, with random parameters, dropout rates and uniforms, set by `seed`.
 
     With `row` a population of one: that row of the population of `rows`.
@@ -75,19 +76,19 @@ def bind(
     for name, parameter in box.parameters(*shapes).items():
         slots[name] = Slot(parameter, end)
         end += -(-parameter.size // ALIGN) * ALIGN
-    matrices = [torch.zeros(len(range(rows)[which]), end, dtype=dtype) for _ in range(2)]
+    like = torch.empty(0, dtype=dtype, device=device)
+    matrices = [like.new_zeros(len(range(rows)[which]), end) for _ in range(2)]
     views = [{name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices]
     gaps = torch.ones(end, dtype=torch.bool)
     for name, slot in slots.items():
         drawn = torch.randn(rows, *slot.parameter.shape, generator=random, dtype=torch.float64)
-        views[0][name][:] = drawn[which]
+        views[0][name].copy_(drawn[which])
         gaps[slot.start : slot.start + slot.parameter.size] = False
     columns = {name: column[which] for name, column in rates(rows).items()}
     needs = needs or (True,) * len(shapes)
-    like = torch.empty(0, dtype=dtype)
     site = Site(len(matrices[0]), batch, training, like, columns, threads, *views, needs)
     bound = box.bind(site, *shapes)
     if bound.noise_shape:
         drawn = torch.rand(rows, *bound.noise_shape, generator=random, dtype=torch.float64)
-        bound.uniforms = in_rows(drawn[which].to(dtype))
+        bound.uniforms = in_rows(drawn[which].to(like))
     return Bound(bound, *views, gaps, matrices[1])

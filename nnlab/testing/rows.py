@@ -8,12 +8,14 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nnlab.autodiff.box import Site
 from nnlab.data.dataset import Data, Dataset
 from nnlab.experiment import Experiment
 from nnlab.fields import kind, static
 from nnlab.fitting import fit
 from nnlab.models import MLP
 from nnlab.regularizers import Regularizer
+from nnlab.testing.card import pretended_card
 
 ROWS = 3
 
@@ -45,8 +47,9 @@ def run(contract: type[Contract], test: str) -> None:
 
 
 class RowIndependence(Contract):
-    """A row of a stack equals itself alone, bit for bit: curves, weights, test report.
+    """A row of a stack equals itself alone, bit for bit on the CPU: curves, weights, test report.
 
+    And the rows train on a GPU: on a pretended one, which refuses what a real one would (`card`).
     `experiments` are the rows: experiments that differ in whatever may differ inside a stack.
     """
 
@@ -69,20 +72,59 @@ class RowIndependence(Contract):
             structures = {row.structure for row in fit(*experiments).rows}
             assert len(structures) == 1, "the rows differ in static fields, so that nothing was compared"
 
+    def test_it_trains_on_a_gpu(self):
+        """It meets no tensor of the CPU there; without random numbers, which are others, it learns alike."""
+        experiments = self.experiments()
+        with pretended_card():
+            on_card = _fitted(experiments, "cuda")
+        assert [r.status for r, _ in on_card] == [r.status for r, _ in _fitted(experiments, "cpu")]
+        still = [_without_noise(e) for e in experiments]
+        if any(map(_draws, still)):
+            return
+        with pretended_card():
+            on_card = _fitted(still, "cuda")
+        for (there, curve), (here, expected) in zip(on_card, _fitted(still, "cpu"), strict=True):
+            _assert_close(curve, expected, "the curves")
+            for name, weights in here.weights.items():
+                _assert_close(there.weights[name], weights, name)
+
 
 def trained(experiments: list[Experiment]) -> list[tuple]:
-    """What each came to: the bytes of its metrics by epoch and of its weights, and its test report."""
+    """What each came to on the CPU: the bytes of its metrics by epoch and of its weights; its test report."""
+    return [
+        (r.status, list(map(_bits, curve)), {n: _bits(w) for n, w in r.weights.items()}, repr(r.test))
+        for r, curve in _fitted(experiments, "cpu")
+    ]
+
+
+def _fitted(experiments: list[Experiment], device: str) -> list[tuple]:
+    """Each row's `Result`, and its metrics by epoch."""
     if not experiments:
         return []
-    run = fit(*experiments)
+    run = fit(*[replace(e, device=device) for e in experiments])
     curves = {row.number: [] for row in run.rows}
     for record in run:
         for i, row in enumerate(record.rows):
-            curves[int(row)].append([_bits(record.metrics[m][i]) for m in sorted(record.metrics)])
-    return [
-        (r.status, curves[r.row], {name: _bits(w) for name, w in r.weights.items()}, repr(r.test))
-        for r in sorted(run.results, key=lambda r: r.row)
-    ]
+            curves[int(row)].append(np.array([record.metrics[m][i] for m in sorted(record.metrics)]))
+    return [(r, curves[r.row]) for r in sorted(run.results, key=lambda r: r.row)]
+
+
+def _without_noise(e: Experiment) -> Experiment:
+    return replace(e, regularizer=replace(e.regularizer, dropout=0.0, input_dropout=0.0, dropconnect=0.0))
+
+
+def _draws(e: Experiment) -> bool:
+    """Does a box of its network draw random numbers still?"""
+    graph = e.graph(e.data.load())
+    theta, rates = torch.zeros(1, graph.layout()[2]), {}
+    for name, p in e.regularizer.rates().items():
+        rates[name] = torch.tensor([[p]], dtype=torch.float64)
+    return bool(graph.bind(theta, theta.clone(), Site(1, 2, True, theta, rates)).stochastic)
+
+
+def _assert_close(there, here, what: str) -> None:
+    message = f"{what} on a GPU are not those on the CPU: was something written into a copy?"
+    np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-6, err_msg=message)
 
 
 def _bits(array) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nnlab.fields import stack
+from nnlab.fitting import fit
 from nnlab.schedules import Progress
 from nnlab.testing.parts import PartContract
 
@@ -51,6 +54,24 @@ class ScheduleContract(PartContract):
     def test_only_a_schedule_that_says_so_takes_rows_back(self):
         _, back = self._simulated(self.parts())
         assert not back.any() or self.schedule.goes_back, "observe took rows back, but goes_back is False"
+
+    def test_which_rows_are_over_is_said_of_each(self):
+        schedule = stack(self.parts())
+        state = schedule.start(3)
+        schedule.observe(state, _metrics(1, range(3)))
+        over = schedule.over(state)
+        assert over is None or np.asarray(over).dtype == bool and np.shape(over) == (3,), f"over gives {over}"
+
+    def test_a_refit_repeats_the_rates_of_the_first_training(self):
+        """As far as the best epoch, without listening: it trains on the examples of the metrics."""
+        run, rates = fit(*(replace(e, refit=True) for e in self.experiments())), {}
+        for record in run:
+            for row, lr in zip(record.rows.tolist(), record.lr.tolist(), strict=True):
+                rates.setdefault((row, record.refit), []).append(lr)
+        for r in run.results:
+            first, again = rates[r.row, False][: r.best_epoch], rates.get((r.row, True), [])
+            np.testing.assert_allclose(again, first[: len(again)], rtol=0.2, err_msg=f"row {r.row}")
+            assert len(again) == len(first) or "diverged" in (r.status, r.refit.status)
 
     def test_an_epoch_may_be_asked_for_in_pieces(self):
         whole, pieces = (self._simulated(self.parts(), chunk=chunk)[0] for chunk in (STEPS, 2))
