@@ -164,7 +164,8 @@ def nnlab_job(args, trials, runs):
 
     def run(seed):
         with tempfile.TemporaryDirectory() as folder:
-            words = ("sampler=random", f"trials={trials}", f"epochs={args.epochs}", f"seed={seed}", *SPACE)
+            words = ("device=cpu", "sampler=random", f"trials={trials}", f"epochs={args.epochs}")
+            words += (f"seed={seed}", *SPACE)
             _, memory = measured([sys.executable, "-m", "nnlab", "sweep", *words], folder)
             (summary,) = Path(folder).glob("outputs/sweep/*/sweep.json")
             return note(runs, nnlab_result(summary.parent, args.epochs), memory)

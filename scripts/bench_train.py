@@ -414,7 +414,7 @@ def process_jobs(work, folder):
     nnlab = functools.partial(command, "nnlab.__main__", "-m", "nnlab")
     digits = "from sklearn.datasets import load_digits; load_digits()"
     return jobs | {
-        "nnlab train": nnlab("train", f"epochs={work.epochs}"),
+        "nnlab train": nnlab("train", "device=cpu", f"epochs={work.epochs}"),
         "nnlab --help": nnlab("--help"),
         "import torch": command("torch", "-c", "import torch"),
         "load_digits": command("sklearn", "-c", digits),
