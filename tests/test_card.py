@@ -252,6 +252,17 @@ def test_sweeps(tmp_path, name):
         assert name == "grid" or main(resume) == 0
 
 
+def test_a_sweep_is_planned_by_the_memory_of_the_gpu(tmp_path, capsys):
+    """Stacks that wait for each other at rungs are there at once; others one after another."""
+    words = ["sweep", *IRIS, "trials=16", "device=cuda", f"hydra.run.dir={tmp_path / 's'}"]
+    with pretended_card(memory=100_000):
+        assert main([*words, "pruner=halving", "pruner.min_epochs=1"]) == 2
+        said = capsys.readouterr().err
+        assert "16 trials needs about" in said and "there are 100 KB" in said and said.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+        assert main(words) == 0
+
+
 COMMANDS = [
     "train",
     "train -m optimizer=sgd,nadam device=cpu,cuda",

@@ -146,6 +146,7 @@ def prepared(asked: Asked):
     Raises `UserError`.
     """
     from nnlab.experiment import Experiment
+    from nnlab.library import device
     from nnlab.search.choosing import RULES
     from nnlab.search.plan import available_memory, refuse_too_large
     from nnlab.search.storage import available
@@ -168,7 +169,7 @@ def prepared(asked: Asked):
             f"same working directory if its path is relative"
         )
     plan = sweep.plan()
-    refuse_too_large(plan, available_memory())
+    refuse_too_large(plan, available_memory(device(sweep.first.experiment.device)))
     if asked.database and not asked.settings["plan"]:
         name = asked.settings["study"]
         new = asked.resumed is None and name != "auto"

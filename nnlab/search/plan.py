@@ -13,6 +13,7 @@ import torch
 from nnlab.engine import computing
 from nnlab.errors import UserError
 from nnlab.experiment import Row
+from nnlab.library import device
 from nnlab.search.training import Batch
 from nnlab.stacks import memory, parameters
 
@@ -61,8 +62,10 @@ def refuse_too_large(plan: Plan, available: int | None) -> None:
         )
 
 
-def available_memory() -> int | None:
-    """Bytes that this process may still take, as far as the system says."""
+def available_memory(where: torch.device) -> int | None:
+    """Bytes that this process may still take there, as far as the system says."""
+    if where.type != "cpu":
+        return torch.cuda.mem_get_info(where)[0]
     try:
         with open("/proc/meminfo") as file:
             said = {line.split(":")[0]: line.split()[1] for line in file}
@@ -73,7 +76,7 @@ def available_memory() -> int | None:
 
 def _seconds(rows: list[Row], datasets) -> float:
     """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, and the update."""
-    row, speed = rows[0], _speed()
+    row, speed = rows[0], _speed(device(rows[0].experiment.device))
     operations = len(rows) * parameters(row, datasets) * (6 * row.batch + 30)
     step = CALLS * speed["call"] + operations / speed["operations"]
     orders = len({(r.seed, r.fold.key) for r in rows})  # rows that share one share its gathering
@@ -94,22 +97,24 @@ def _kept(batch: Batch) -> float:
 
 
 @cache
-def _speed() -> dict[str, float]:
+def _speed(where: torch.device) -> dict[str, float]:
     """Seconds of a small call, and operations per second of a stack's products: a few thousandths of a
     second of each."""
     with computing():
-        a, b = torch.zeros(8, 64, 64), torch.zeros(8, 64, 64)
-        small = torch.zeros(1, 64)
+        a, b = (torch.zeros(8, 64, 64, device=where) for _ in range(2))
+        small = torch.zeros(1, 64, device=where)
         call = _time(lambda: small.add_(small), 200)
         product = _time(lambda: torch.bmm(a, b), 50)
     return {"call": max(call * 2, 1e-6), "operations": 0.6 * 2 * 8 * 64**3 / product}
 
 
 def _time(function, count: int) -> float:
-    function()
+    """Seconds of a call; a tensor that is read waits for a GPU."""
+    float(function().sum())
     start = time.perf_counter()
     for _ in range(count):
-        function()
+        result = function()
+    float(result.sum())
     return (time.perf_counter() - start) / count
 
 
