@@ -15,8 +15,8 @@ allowed  copies (`to`, `cpu`, `copy_`, a slice that is assigned); indices from t
 
 and a copy is one: to write into `theta.cpu()` changes nothing on the card. Where versions of torch differ
 the stricter one is meant. The numbers are those of the CPU: nothing is said of speed, memory or rounding.
-Calls are seen in the thread that pretends, by way of `torch.overrides`; not what an extension in C++ does,
-nor DLPack.
+Calls are seen in the thread that pretends, by way of `torch.overrides`; not what an extension in C++ or a
+transform of torch.func does. Streams, graphs and DLPack are not there.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class PretendedCard(TorchFunctionMode):
         given = (*args, *kwargs.values())
         tensors = list(_tensors(given))
         cards = sum(map(on_card, tensors))
-        if cards:
+        if cards and not kwargs.get("force"):
             _refuse_what_is_not_for_cards(name)
         if 0 < cards < len(tensors) and not _may_meet(name, args, kwargs, tensors):
             raise RuntimeError(
@@ -128,6 +128,8 @@ class PretendedCard(TorchFunctionMode):
             return _copied(args[0], args[0], card)
         if name == "cpu":
             return _copied(func(args[0]), args[0], False)
+        if kwargs.pop("force", False) and cards:  # of numpy
+            args = (args[0].clone(),)
         if kwargs.pop("pin_memory", False) and card:
             raise RuntimeError("Only dense CPU tensors can be pinned")
         args = [CPU if _names_a_device(name, v) else v for v in args]
@@ -271,7 +273,7 @@ def _places(indices) -> list[torch.Tensor]:
 def _is_whole_number(value) -> bool:
     if not isinstance(value, torch.Tensor) or value.dim():
         return False
-    return not (value.is_floating_point() or value.dtype == torch.bool)
+    return not (value.is_floating_point() or value.dtype in (torch.bool, torch.uint8))
 
 
 def _is_one_number(name: str, args, kwargs, tensors) -> bool:
