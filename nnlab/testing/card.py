@@ -15,8 +15,9 @@ allowed  copies (`to`, `cpu`, `copy_`, a slice that is assigned); indices from t
 
 and a copy is one: to write into `theta.cpu()` changes nothing on the card. Where versions of torch differ
 the stricter one is meant. The numbers are those of the CPU: nothing is said of speed, memory or rounding.
-Calls are seen in the thread that pretends, by way of `torch.overrides`; not what an extension in C++ or a
-transform of torch.func does. Streams, graphs and DLPack are not there.
+Calls are seen in the thread that pretends, by way of `torch.overrides`; not what an extension in C++, a
+transform of torch.func or an `autograd.Function` going backward does. Streams, graphs and DLPack are
+not there.
 """
 
 from __future__ import annotations
