@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,99 @@ def test_a_diverging_run_says_so_and_leaves_its_neighbours_alone():
     summaries = [json.loads((f / "summary.json").read_text())["rows"] for f in folders]
     assert [s["diverged"] for s in summaries] == [1, 0] and summaries[1]["finished"] == 1
     assert len(json_lines(folders[1] / "metrics.jsonl")) == 3
+
+
+# ---- experiments that sweep by themselves
+
+
+def words_of(folders) -> list[tuple[str, ...]]:
+    """What each run's line says of the keys in question."""
+    asked = ("experiment", "optimizer", "optimizer.lr", "init", "seed", "mine", "batch_size")
+    lines = [shlex.split((folder / "command.txt").read_text()) for folder in folders]
+    return [tuple(w for w in line if w.partition("=")[0].lstrip("+") in asked) for line in lines]
+
+
+SEVEN = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
+SIX = ("zeros", "normal", "uniform", "glorot_uniform", "glorot_normal", "orthogonal")
+FAST = ("seeds=1", "epochs=1", "data=iris", "model.hidden=[4]")
+OPTIMIZERS, INIT = "experiment=lecture/optimizers", "experiment=lecture/initialization"
+SWEPT = {  # the command line, and what the runs are
+    "one": ([OPTIMIZERS], [(OPTIMIZERS, f"optimizer={o}") for o in SEVEN]),
+    "two": (
+        ["experiment=lecture/optimizers,lecture/initialization"],
+        [(OPTIMIZERS, f"optimizer={o}") for o in SEVEN] + [(INIT, f"init={i}") for i in SIX],
+    ),
+    "and one that does not": (
+        ["experiment=lecture/mlp,lecture/initialization"],
+        [("experiment=lecture/mlp",), *((INIT, f"init={i}") for i in SIX)],
+    ),
+    "and the command line": (
+        [OPTIMIZERS, "optimizer.lr=0.1,0.01"],
+        [(OPTIMIZERS, f"optimizer.lr={lr}", f"optimizer={o}") for lr in (0.1, 0.01) for o in SEVEN],
+    ),
+    "a key of both": (
+        [OPTIMIZERS, "optimizer=sgd,adam"], [(OPTIMIZERS, f"optimizer={o}") for o in ("sgd", "adam")],
+    ),
+    "a key of both, once": ([OPTIMIZERS, "optimizer=sgd"], [(OPTIMIZERS, "optimizer=sgd")]),
+    "a key of one": (
+        ["experiment=lecture/optimizers,lecture/initialization", "init=normal"],
+        [(OPTIMIZERS, "init=normal", f"optimizer={o}") for o in SEVEN] + [(INIT, "init=normal")],
+    ),
+    "a pattern": (["experiment=glob(lecture/opt*)"], [(OPTIMIZERS, f"optimizer={o}") for o in SEVEN]),
+    "your own": (
+        ["experiment=own,lecture/mlp"],
+        [("experiment=own", f"seed={s}", f"batch_size={b}") for s in (1, 2) for b in (8, 16)]
+        + [("experiment=lecture/mlp",)],
+    ),
+    "a group of your own": (
+        ["+mine=rates"], [("+mine=rates", f"optimizer.lr={lr}") for lr in (0.1, 0.2, 0.3)],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def mine(tmp_path) -> Path:
+    """A folder for -cd, with files that sweep."""
+    head = "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+    for name, params in (("experiment/own", "      seed: 1,2\n      batch_size: 8,16\n"),
+                         ("mine/rates", "      optimizer.lr: 0.1,0.2,0.3\n")):  # fmt: skip
+        file = tmp_path / "mine" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(head + params)
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize("case", SWEPT)
+def test_files_that_sweep_by_themselves_are_run_one_by_one(case, mine):
+    words, expected = SWEPT[case]
+    folders, _ = multirun("-cd", str(mine), *words, *FAST[2 if case == "a key of both, once" else 0 :])
+    assert words_of(folders) == expected
+
+
+def test_several_experiments_without_m_are_refused_as_ever(capsys):
+    words = ["train", "experiment=lecture/optimizers,lecture/initialization"]
+    assert main(words) == 2 and "add -m to run each" in capsys.readouterr().err
+    assert main(["train", "experiment=lecture/mlp", "seed=1,2"]) == 2
+    assert "add -m to run each" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, searched", [
+    ([OPTIMIZERS], {"optimizer": ", ".join(SEVEN)}),
+    ([OPTIMIZERS, "optimizer=sgd,adam"], {"optimizer": "sgd, adam"}),
+    ([OPTIMIZERS, "optimizer=sgd", "optimizer.lr=0.1,0.2"], {"optimizer.lr": "0.1, 0.2"}),
+    (["experiment=own"], {"seed": "1, 2", "batch_size": "8, 16"}),
+    (["experiment=lecture/mlp,lecture/mlp_dropout"], {"experiment": "lecture/mlp, lecture/mlp_dropout"}),
+])  # fmt: skip
+def test_nnlab_sweep_searches_what_an_experiment_sweeps(words, searched, mine, capsys):
+    assert main(["sweep", "-cd", str(mine), *words, *FAST, "plan=true"]) == 0
+    said = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()[1 : 1 + len(searched)]]
+    assert {key: values.strip() for key, values in said} == searched
+
+
+def test_nnlab_sweep_takes_one_such_experiment_at_a_time(capsys):
+    both = "experiment=lecture/mlp,lecture/optimizers"
+    assert main(["sweep", both, *FAST]) == 2
+    said = capsys.readouterr().err
+    assert f"{OPTIMIZERS} sweeps by itself, optimizer=sgd,momentum" in said and f"train -m {both}" in said
+    assert said.count("\n") == 1
+    assert main(["sweep", both, "optimizer=sgd", *FAST, "plan=true"]) == 0

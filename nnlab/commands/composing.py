@@ -73,13 +73,16 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
     base = base_of(config_name, args)
     with session(config_name, args) as loader:
         options, has_default = options_of(loader), has_default_of(base)
-        # The words are checked before the experiment is composed, which may turn `-m` on and add some.
+        # The words are checked before the files are composed, which may turn `-m` on and add some.
         given = overrides.read(args.overrides, options, True, has_default)
-        words = [*args.overrides, *sweep_of_experiment(args, given, base)]
-        read = overrides.read(words, options, args.multirun, has_default)
+        swept_by_files(args, given, options, base)
+        read = overrides.read(args.overrides, options, args.multirun, has_default)
         lines = [[override.input_line for override in read]]
         if args.multirun:
             lines = BasicSweeper.split_arguments(read, None)[0]
+            lines = [
+                more for line in lines for more in _split_by_files(args, line, options, has_default, base)
+            ]
         reads = [overrides.read(line, options, False, has_default) for line in lines]
         composed = [composed_of(read, options, base) for read in reads]
         for number, config in enumerate(composed):
@@ -95,15 +98,24 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
     return found
 
 
-def sweep_of_experiment(args: Namespace, given: list[Override], base: Base) -> list[str]:
-    """The values that an experiment's own file sweeps over, `hydra.sweeper.params`, as words.
+def _split_by_files(args: Namespace, line: list[str], options, has_default, base: Base) -> list[list[str]]:
+    """A run of `-m` in the runs that the files which it chooses make of it."""
+    swept = swept_by_files(args, overrides.read(line, options, False, has_default), options, base)
+    read = overrides.read([*line, *swept], options, True, has_default)
+    return BasicSweeper.split_arguments(read, None)[0]
+
+
+def swept_by_files(
+    args: Namespace, given: list[Override], options: overrides.Options, base: Base
+) -> list[str]:
+    """The values that a configuration file sweeps over, an experiment's, say: its `hydra.sweeper.params`, as
+    words. Groups of which several choices are `given` are not looked at.
 
     A file with `hydra.mode: MULTIRUN` turns `-m` on, as in Hydra. The command line goes before it.
     """
-    chosen = [override for override in given if override.key_or_group == "experiment"]
-    if not chosen or any(override.is_sweep_override() for override in chosen):
-        return []
-    config = base(tuple(override.input_line for override in chosen))
+    single = [o for o in given if not o.is_sweep_override()]
+    groups = [o.input_line for o in single if overrides.is_hydras(o) or overrides.is_group(o, options)]
+    config = base(tuple(groups))
     args.multirun = args.multirun or config.hydra.mode == RunMode.MULTIRUN
     keys = {override.key_or_group for override in given}
     swept = (config.hydra.sweeper.get("params") or {}).items() if args.multirun else ()

@@ -116,7 +116,7 @@ def read(args: Namespace) -> Variants:
     with composing.session("sweep", args) as loader:
         options, has_default = composing.options_of(loader), composing.has_default_of(base)
         given = _read(list(earlier.last(args.overrides).values()), options, has_default)
-        experiment = composing.sweep_of_experiment(args, given, base)
+        experiment = _swept_by_experiment(args, given, options, base)
         words = [*earlier.last(args.overrides).values(), *experiment]
         found = _read(words, options, has_default)
         searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
@@ -148,6 +148,25 @@ def read(args: Namespace) -> Variants:
     found.space = replace(found.space, has=found.has)
     _check_keys(found)
     return found
+
+
+def _swept_by_experiment(args: Namespace, given: list[Override], options, base: Base) -> list[str]:
+    """What the experiment's own file sweeps over, as words. Raises `UserError` if several experiments are
+    given of which one does: it would be searched in that one alone."""
+    several = [o for o in given if o.key_or_group == "experiment" and o.is_sweep_override()]
+    if not several:
+        asked = any(o.key_or_group == "experiment" for o in given)
+        return composing.swept_by_files(args, given, options, base) if asked else []
+    for name in several[0].value().list:
+        line = f"experiment={grammar.plain(name)}"
+        one = overrides.read([line], options, False, composing.has_default_of(base))
+        others = [o for o in given if o not in several]
+        for word in composing.swept_by_files(Namespace(**vars(args)), [*others, *one], options, base):
+            raise UserError(
+                f"{line} sweeps by itself, {word}: nnlab sweep takes one such experiment at a time; to run "
+                f"several, nnlab train -m {several[0].input_line}"
+            )
+    return []
 
 
 def of_folder(about: dict) -> Variants:
