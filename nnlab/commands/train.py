@@ -47,6 +47,7 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     """Train it and record it; 1 if every row diverged."""
     from nnlab.checks.proposal import Course, proposal
     from nnlab.records.console import Console
+    from nnlab.records.formula import lines
     from nnlab.records.run import Run
 
     course = Course(len(fit.rows))
@@ -60,7 +61,8 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
                 if not record.refit:
                     course.record(record)
             summary = run.close()
-            console.close(summary, folder)
+            learnt = lines(run.equation, folder, len(fit.rows) > 1) if run.equation else []
+            console.close(summary, folder, learnt)
             console.note(proposal(course.outcome(_chance(run)), command))
     return int(summary["rows"]["diverged"] == len(fit.rows))
 

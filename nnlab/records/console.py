@@ -58,13 +58,13 @@ class Console:
         self._next_line = part + 1
         self.terminal.show(self._is_worth_a_view)
 
-    def close(self, summary: dict, folder) -> None:
-        """Take the live view away; print the summary (of `summarize`) and where the folder is."""
+    def close(self, summary: dict, folder, equation=()) -> None:
+        """Take the live view away; print the summary (of `summarize`), the lines of what was learnt if it is
+        an equation, and where the folder is."""
         self.terminal.stop()
         self._print("")
-        for line in summary_lines(summary, self.task):
+        for line in [*summary_lines(summary, self.task), "", *equation, *([""] if equation else [])]:
             self._print(line)
-        self._print("")
         self._print(f"  run folder         {folder}")
         self._print(f"  curves             tensorboard --logdir {shlex.quote(str(folder))}")
 

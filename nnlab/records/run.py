@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.fitting import Fit
+from nnlab.records import formula
 from nnlab.records.picture import Curves, draw
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.summary import summarize
@@ -42,6 +44,7 @@ class Run:
         self.about = about(self.experiment, fit.datasets[self.experiment.data])
         self.task = self.about["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
+        self.equation: Equation | None = None  # known when it is closed
         self.folder = RunFolder(order.folder)
         self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
         self.curves = Curves(len(self.rows)) if order.picture else None
@@ -67,6 +70,9 @@ class Run:
         """Write the results; the summary."""
         results = self._results()
         summary = self.about | summarize(results)
+        self.equation = self._equation(results)
+        if self.equation:
+            self.folder.write(formula.FILE, formula.as_json(self.equation))
         self.folder.close(summary, results)
         if self.curves:
             _, _, target = self.about["loss_is"].partition(" of the ")
@@ -75,6 +81,11 @@ class Run:
             self.board.picture(self.curves.epochs, png)
         self.board.close(summary, results)
         return summary
+
+    def _equation(self, results: list):
+        """That of the first row that has one: of a small model without hidden layers."""
+        found = (equation(self.fit, self.rows[r.row], r) for r in results if r.status != "diverged")
+        return next(found, None)
 
     @property
     def units(self) -> tuple[str, str]:

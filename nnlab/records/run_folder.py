@@ -61,6 +61,10 @@ class RunFolder:
         write_json(self.path / "rows.json", [_row(r) for r in results])
         write_json(self.path / "summary.json", summary)
 
+    def write(self, name: str, value) -> None:
+        """Write another file of JSON."""
+        write_json(self.path / name, value)
+
     def picture(self, png: bytes, name: str = "curves") -> None:
         """Write a picture: that of the curves, if no other name is given."""
         with replacing(self.path / f"{name}.png") as aside:

@@ -1,0 +1,97 @@
+"""W, b and predictions of models without hidden layers, on the screen and in equation.json."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sklearn.linear_model as sk
+from networks import one_thread  # noqa: F401
+
+import nnlab
+from nnlab import MLP, SGD, Adam, Diabetes, Experiment, Iris, Linear, Logistic, Moons, Regularizer
+from nnlab.cli import main
+from nnlab.equation import equation
+from nnlab.records import formula
+
+FULL = Experiment(batch_size="full", dtype="float64", regularizer=Regularizer(), metric="last", epochs=2000)
+
+
+def learnt(experiment):
+    run = nnlab.fit(experiment)
+    list(run)
+    return run, equation(run, run.rows[0], run.results[0])
+
+
+def test_linear_regression_is_least_squares_in_the_datas_own_units():
+    """On normalised inputs and targets, and said of those that the file has."""
+    e = replace(FULL, data=Diabetes(normalization="standard"), model=Linear())
+    run, found = learnt(replace(e, optimizer=nnlab.Nesterov(lr=0.05, gamma=0.95), epochs=1500))
+    dataset, train = run.datasets[e.data], run.rows[0].fold.train
+    there = sk.LinearRegression().fit(dataset.x[train], dataset.y[train])
+    assert found.own_units
+    assert found.weight == pytest.approx(there.coef_, rel=0.01, abs=0.01)
+    assert found.bias == pytest.approx(there.intercept_, rel=0.01)
+    assert found.answers == pytest.approx(there.predict(dataset.x[found.examples]).T, rel=0.001)
+    assert np.array_equal(found.targets[0], dataset.y[train, 0])
+
+
+@pytest.mark.parametrize("how", ["standard", "minmax", "maxabs", "none"])
+def test_answers_are_those_of_the_equation_on_raw_inputs(how):
+    data = Diabetes(normalization=how)
+    run, found = learnt(replace(FULL, data=data, model=Linear(), optimizer=Adam(lr=0.01), epochs=20))
+    x = run.datasets[data].x[found.examples]
+    assert found.own_units and found.answers == pytest.approx(found.weight @ x.T + found.bias[:, None])
+
+
+@pytest.mark.parametrize("data, loss", [
+    (Iris(), "auto"), (Moons(), "binary_cross_entropy"), (Iris(), "sparsemax_loss"), (Moons(), "auto"),
+])  # fmt: skip
+@pytest.mark.parametrize("refit", [False, True])
+def test_classes_are_predicted_from_raw_inputs(data, loss, refit):
+    """p = map(W x + b), and so the share of right training answers is that of the run."""
+    e = replace(FULL, data=data, model=Logistic(), loss=loss, optimizer=Adam(lr=0.05), epochs=30)
+    run, found = learnt(replace(e, refit=refit, data=replace(data, normalization="minmax")))
+    dataset = run.datasets[run.experiments[0].data]
+    z = found.weight @ dataset.x[found.examples].T + found.bias[:, None]
+    if not refit:
+        assert found.own_units
+        said = (z[0] > 0).astype(int) if len(z) == 1 else z.argmax(0)
+        mean = run.results[0].normalizer["mean"]
+        assert mean == pytest.approx(dataset.x[found.examples].min(0))
+        assert np.mean(said != found.targets) <= run.results[0].best["train_error"] + 0.02
+        if found.map == "sigmoid":
+            assert found.answers == pytest.approx(1 / (1 + np.exp(-z)))
+    expected = 1 if len(dataset.classes) == 2 and loss != "auto" else len(dataset.classes)
+    assert found.weight.shape == (expected, dataset.x.shape[1])
+
+
+@pytest.mark.parametrize("e", [
+    Experiment(epochs=1), Experiment(model=Logistic(), epochs=1),  # hidden layers, ten outputs
+    Experiment(data=Iris(), model=MLP(hidden=(), output="softmax"), loss="squared_error", epochs=1),
+    Experiment(data=Diabetes(), model=Linear(), optimizer=SGD(lr=1e30), epochs=3),  # it diverged
+])  # fmt: skip
+def test_other_models_have_none(e):
+    assert learnt(e)[1] is None
+
+
+def test_the_screen_shows_the_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "experiment=lecture/linear_regression"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("  y = W x + b, in the data's own units")
+    words = [line.split() for line in lines[start + 1 : start + 7]]
+    assert words[:2] == [["W", "0.1000"], ["b", "0.3000"]]
+    assert words[3][0] == "y" and words[3][1:] == words[4][1:] and words[4][0] == "target"
+    path = tmp_path / words[5][2]
+    found = json.loads(path.read_text())
+    assert found["W"] == [[pytest.approx(0.1, abs=1e-5)]] and found["b"] == [pytest.approx(0.3, abs=1e-5)]
+    assert found["features"] == ["x"] and len(found["training"]["answers"][0]) == 60
+    assert found["training"]["answers"][0] == pytest.approx(found["training"]["targets"][0], abs=1e-5)
+
+
+def test_long_equations_fit_80_columns():
+    _, found = learnt(replace(FULL, data=nnlab.Noise(), model=Logistic(), epochs=2))
+    shown = formula.lines(found, "run", True)
+    assert max(map(len, shown)) <= 96 and "of seed 0" in shown[0]
+    assert f"(784, norm {np.linalg.norm(found.weight[0]):.4f})" in shown[1]
