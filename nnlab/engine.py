@@ -6,7 +6,6 @@ the stack at once.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -17,17 +16,17 @@ import torch
 
 from nnlab.autodiff.box import ALIGN, Site, aligned
 from nnlab.autodiff.graph import Graph
-from nnlab.autodiff.products import on_threads
 from nnlab.data.batches import CHUNK, Batches, Examples
 from nnlab.evaluation import Evaluator, Measure, results
 from nnlab.experiment import Row
+from nnlab.optimizers.parts import in_parts
 from nnlab.population import Population
 from nnlab.results import Ending, Record, Result
 from nnlab.schedules import Progress
 from nnlab.streams import uniforms
+from nnlab.threads import computing
 
 HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
-LARGE = 2**16  # parameters of a row from which several threads pay for an update
 
 
 def train(
@@ -127,9 +126,9 @@ class Trainer:
         self.evaluator = Evaluator(graph, population, theta, examples, threads)
         self.measure = Measure(population, examples)
         self.outputs = self.measure.loss.outputs(examples.dataset.sizes[1])
-        self.update = experiment.optimizer.update
-        if threads > 1 and size >= LARGE:  # products, quotients and roots: the same bits on any threads
-            self.update = on_threads(threads, self.update)
+        self.update = in_parts(
+            experiment.optimizer, theta, self.grad, population.state.slots, self.scratch, threads
+        )
 
     def epoch(self, epoch: int) -> dict[str, np.ndarray]:
         """One pass over every row's training examples; the metrics of the training side, (K,) each."""
@@ -161,7 +160,7 @@ class Trainer:
         network, grad, scratch = self.network, self.grad, self.scratch
         experiment, state = self.population.experiment, self.population.state
         regularizer, optimizer, loss = experiment.regularizer, experiment.optimizer, self.measure.loss
-        theta, slots, end = state.theta, state.slots, self.weights_end
+        theta, end = state.theta, self.weights_end
         weights, weights_grad, spare = theta[:, :end], grad[:, :end], scratch[:, :end]
         count, outputs = len(chunk.x), (self.outputs, chunk.t.shape[-1])
         trace = aligned(count * len(theta), outputs, theta).unflatten(0, (count, -1))
@@ -181,7 +180,7 @@ class Trainer:
                 self.grad_norm = torch.linalg.vector_norm(grad, dim=1)
             optimizer.clip(grad, f)
             optimizer.decay(weights, f)
-            self.update(theta, grad, slots, f, scratch)
+            self.update(f)
             regularizer.project(weights, self.layers, f, spare)
         state.t += count
         return trace
@@ -221,21 +220,3 @@ class Trainer:
             key = ("noise", node.name, epoch, chunk.first + first)
             own = {seed: uniforms(block, self.grad, seed, *key) for seed in dict.fromkeys(seeds)}
             yield from torch.stack([own[seed] for seed in seeds], 1).unbind(0)
-
-
-@contextlib.contextmanager
-def computing():
-    """One thread for all that is not a large product, no autograd, and subnormal numbers are zero.
-
-    Inference mode saves a fifth of a small step, since tensors made in it carry nothing for autograd.
-    Adam's averages decay into subnormal numbers, with which a CPU computes a hundred times slower.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)

@@ -80,7 +80,7 @@ def _fingerprint(dataset: Dataset) -> str:
 
 
 def threads_for(experiment: Experiment) -> int:
-    """How many threads a large product may take: what was asked for, else every core."""
+    """How many threads may share a large product, or stacks: what was asked for, else every core."""
     return experiment.threads if experiment.threads != "auto" else len(os.sched_getaffinity(0))
 
 

@@ -231,10 +231,3 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
         )  # fmt: skip
         y = sparsemax(torch.from_numpy(z)[:, None])[:, 0].numpy()
         assert y.sum() == pytest.approx(1) and np.allclose(y, found.x, atol=1e-6)
-
-
-def test_a_large_product_on_two_threads():
-    case, x = (Affine(200), [(160,)]), numbers(1, (160,), 130, 0)
-    one, two = (bind(*case, 1, 130, threads=n).box.fprop(x) for n in (1, 2))
-    assert torch.equal(one, two)
-    assert torch.get_num_threads() == 1

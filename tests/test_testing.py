@@ -166,6 +166,16 @@ class Float32Factors(Plain):
 
 
 @dataclass(frozen=True)
+class LooksAtTheRow(SGD):
+    """A step of length lr along the gradient, whatever its norm."""
+
+    elementwise = True
+
+    def update(self, theta, g, slots, f, scratch):
+        theta.addcmul_(g / torch.linalg.vector_norm(g, dim=1, keepdim=True), f.minus_lr)
+
+
+@dataclass(frozen=True)
 class Undeclared(Optimizer):
     name: ClassVar[str] = "undeclared"
     slope: float = 0.5
@@ -263,6 +273,7 @@ FAULTS = [
     (contract(OptimizerContract, optimizer=MixesGradients), "a_row_of_a_step_equals_itself_alone"),
     (contract(OptimizerContract, optimizer=MixesGradients), "a_row_of_a_stack_equals_itself_alone"),
     (contract(OptimizerContract, optimizer=SharesRate), "a_row_of_a_stack_equals_itself_alone"),
+    (contract(OptimizerContract, optimizer=LooksAtTheRow), "an_elementwise_step_in_parts_is_the_whole_step"),
     (contract(OptimizerContract, optimizer=Uphill), "it_goes_downhill"),
     (contract(OptimizerContract, optimizer=ReadsScratch), "scratch_brings_nothing"),
     (contract(OptimizerContract, optimizer=NewSlot), "a_step_is_in_place_and_leaves_the_gradient"),

@@ -49,7 +49,7 @@ class Site:
     training: bool
     like: torch.Tensor  # dtype and device
     columns: dict[str, torch.Tensor] = field(default_factory=dict)  # (K, 1) float64, e.g. "dropout"
-    threads: int = 1  # for one large product
+    threads: int = 1  # that share the blocks of a large product
     theta: dict[str, torch.Tensor] = field(default_factory=dict)  # this box's, (K, *shape)
     grad: dict[str, torch.Tensor] = field(default_factory=dict)
     needs_dx: tuple[bool, ...] = (True,)  # which inputs lead to parameters

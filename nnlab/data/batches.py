@@ -128,7 +128,7 @@ def evaluation(examples: Examples, rows: list, which: str):
         else:
             batches = [s[min(i, len(s) - 1)] for s in own]
             there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
-            x, t, weight = (torch.cat([getattr(b, k) for b in batches]) for k in ("x", "t", "weight"))
+            x, t, weight = (_stacked([getattr(b, k) for b in batches]) for k in ("x", "t", "weight"))
             yield Batch(x, t, weight * there[:, None, None])
 
 
@@ -213,6 +213,14 @@ def _by_example(table: torch.Tensor) -> bool:
 def _gathered(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """The columns `index` of a (d, N) table, laid out as the table is."""
     return table.T.index_select(0, index).T if _by_example(table) else table.index_select(1, index)
+
+
+def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Parts (1, n, B) as (K, n, B), each row aligned as it is alone."""
+    out = aligned(len(parts), tuple(parts[0].shape[1:]), parts[0])
+    for row, part in zip(out, parts, strict=True):
+        row.copy_(part[0])
+    return out
 
 
 def _own(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

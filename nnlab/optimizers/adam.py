@@ -26,6 +26,7 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
     lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
@@ -53,6 +54,7 @@ class AdamW(Optimizer):
     """
 
     name: ClassVar[str] = "adamw"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
     lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
@@ -84,6 +86,7 @@ class AMSGrad(Optimizer):
     """
 
     name: ClassVar[str] = "amsgrad"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "top")
     lr: float = column(3e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
@@ -114,6 +117,7 @@ class NAdam(Optimizer):
     """
 
     name: ClassVar[str] = "nadam"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "room")
     lr: float = column(2e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)

@@ -20,6 +20,7 @@ class AdaGrad(Optimizer):
     """
 
     name: ClassVar[str] = "adagrad"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("v",)
     lr: float = column(0.01, above=0)
     initial: float = column(0.0, low=0)
@@ -52,6 +53,7 @@ class RMSProp(Optimizer):
     """
 
     name: ClassVar[str] = "rmsprop"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("v",)
     lr: float = column(1e-3, above=0)
     gamma: float = column(0.9, low=0, below=1)
@@ -79,6 +81,7 @@ class AdaDelta(Optimizer):
     """
 
     name: ClassVar[str] = "adadelta"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("u", "v", "room")
     lr: float = column(1.0, above=0)
     rho: float = column(0.9, low=0, below=1)

@@ -4,7 +4,8 @@ An optimiser sees matrices (K, P): `theta`, its gradient `g`, and `slots`, what 
 zero at the start. Its numbers are columns: `factors(lr, t)` computes what a step needs from them in
 float64, for a run of steps at once (lr (K, S); t (K, S) counts a row's updates from 1), and `update` gets
 them by attribute, one step's (K, 1) each, in the dtype of theta. `scratch` is a further matrix that a
-step may overwrite (one that needs two has a slot `room`); `g` is left as it is.
+step may overwrite (one that needs two has a slot `room`); `g` is left as it is. An update that is
+`elementwise`, and says so, is made in parts that fit into a cache, on several threads if there are any.
 """
 
 from __future__ import annotations
@@ -30,10 +31,17 @@ class Optimizer(Part):
 
     group: ClassVar[str] = "optimizer"
     slots: ClassVar[tuple[str, ...]] = ()
+    elementwise: ClassVar[bool] = False  # `update` treats each parameter by its own numbers and f alone
     lr: float = column(1e-3, above=0)
     _: KW_ONLY
     clip_norm: float = column(math.inf, above=0, infinite=True)
     clip_value: float = column(math.inf, above=0, infinite=True)
+
+    def __init_subclass__(cls):
+        """Whoever writes an `update` says of it whether it is elementwise: that is not inherited."""
+        super().__init_subclass__()
+        if "update" in vars(cls) and "elementwise" not in vars(cls):
+            cls.elementwise = False
 
     def factors(self, lr, t) -> dict[str, torch.Tensor]:
         """The columns of `decay` and `update`, (K, 1) or (K, S) float64."""

@@ -16,6 +16,7 @@ class SGD(Optimizer):
     """theta <- theta - lr g. Robbins and Monro 1951."""
 
     name: ClassVar[str] = "sgd"
+    elementwise: ClassVar[bool] = True
     lr: float = column(0.1, above=0)
 
     def factors(self, lr, t):
@@ -33,6 +34,7 @@ class Momentum(Optimizer):
     """
 
     name: ClassVar[str] = "momentum"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("step",)
     lr: float = column(0.05, above=0)
     gamma: float = column(0.9, low=0, below=1)
@@ -60,6 +62,7 @@ class Nesterov(Optimizer):
     """
 
     name: ClassVar[str] = "nesterov"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("step",)
     lr: float = column(0.05, above=0)
     gamma: float = column(0.9, low=0, below=1)
@@ -85,6 +88,7 @@ class Lion(Optimizer):
     """
 
     name: ClassVar[str] = "lion"
+    elementwise: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("m",)
     lr: float = column(3e-4, above=0)
     beta1: float = column(0.9, low=0, below=1)

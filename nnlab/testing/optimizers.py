@@ -69,6 +69,15 @@ class OptimizerContract(PartContract):
                 for step, (one, all_) in enumerate(zip(alone, together, strict=True), start=1):
                     assert_same(one, all_[k : k + 1], f"row {k} differs from it alone at step {step}")
 
+    def test_an_elementwise_step_in_parts_is_the_whole_step(self):
+        """If the optimiser says that it is: the engine then makes its steps in blocks of columns."""
+        if not self.optimizer.elementwise:
+            return
+        for whole, parts in zip(
+            self._trained(self.parts()), self._trained(self.parts(), cut=True), strict=True
+        ):
+            assert_same(whole, parts, "not elementwise: a step looks at more of a row than one parameter")
+
     def test_a_step_is_deterministic(self):
         for a, b in zip(self._trained(self.parts()), self._trained(self.parts()), strict=True):
             assert_same(a, b, "the same steps gave other bits")
@@ -95,7 +104,7 @@ class OptimizerContract(PartContract):
 
     def _trained(
         self, parts, dtype=torch.float64, which=None, scratch=0.0, bowl=False, constant=False, checked=False,
-        decay=slice(WEIGHTS),
+        decay=slice(WEIGHTS), cut=False,
     ) -> list[torch.Tensor]:  # fmt: skip
         """theta (K, P) after every step, of all rows or of those in `which`."""
         which = range(len(parts)) if which is None else which
@@ -111,7 +120,9 @@ class OptimizerContract(PartContract):
             optimizer.clip(g, f)
             optimizer.decay(theta[:, decay], f)
             kept, held = g.clone(), dict(vars(slots))
-            optimizer.update(theta, g, slots, f, room)
+            for c in (slice(ALIGN), slice(ALIGN, P)) if cut else (slice(P),):
+                some = SimpleNamespace(**{name: slot[:, c] for name, slot in held.items()}) if cut else slots
+                optimizer.update(theta[:, c], g[:, c], some, f, room[:, c])
             if checked:
                 assert_same(g, kept, "update changed the gradient")
                 same = vars(slots).keys() == held.keys() and all(vars(slots)[n] is v for n, v in held.items())
