@@ -9,6 +9,7 @@ from nnlab.errors import Advice
 
 SAMPLE = 4096  # examples of which medians are taken
 FENCE = 10.0  # spreads from the median, 6.7 standard deviations of a normal column: no farther out counts
+FLOOR = 0.1  # of a column's range: no smaller deviation divides (a normal column's is 0.15)
 LINEAR = 3.0  # deviations up to which an input stays as it is
 BOUND = LINEAR + 1  # deviations that no input goes beyond
 ENDLESS = 1e6  # deviations: as good as infinitely many, and the square is a float32
@@ -31,10 +32,15 @@ def median_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def robust(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each column of x (N, d), in which values beyond the fence count as it."""
+    """(mean, scale) of each column of x (N, d), in which values beyond the fence count as the fence.
+
+    The scale is the standard deviation, or a tenth of the range where that is more: so where one value is
+    nearly all of a column, the few others do not shout.
+    """
     median, spread = median_and_spread(x)
     reach = np.where(spread > 0, FENCE * spread, np.inf)
-    return standard(np.clip(x, median - reach, median + reach))
+    x = np.clip(x, median - reach, median + reach)
+    return x.mean(0), np.maximum(x.std(0), FLOOR * np.ptp(x, axis=0))
 
 
 def standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +49,7 @@ def standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 # Each gives (mean, scale) of x (N, d): an input is replaced by (input - mean) / scale.
 NORMALIZATIONS = {
-    "robust": robust,  # to mean 0 and standard deviation 1, far values aside; then `pulled_in`
+    "robust": robust,  # to mean 0 and deviation 1, far values aside; then `pulled_in`
     "standard": standard,  # to mean 0 and standard deviation 1
     "minmax": lambda x: (x.min(0), x.max(0) - x.min(0)),  # to [0, 1]
     "maxabs": lambda x: (np.zeros(x.shape[1]), np.abs(x).max(0)),  # to [-1, 1]; 0 stays 0
