@@ -24,6 +24,7 @@ from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
 EVALUATE = 512  # the largest batch that is only evaluated
+LARGEST = {"float32": 1e37, "float64": 1e150}  # numbers in data: they fit, and in float64 their squares do
 
 GROUPS = {
     "data": SOURCES,
@@ -90,6 +91,20 @@ class Experiment(Part):
     def from_config(config: dict) -> Experiment:
         """The experiment that a plain nested dict describes; raises `UserError` where it is wrong."""
         return compose(Experiment, GROUPS, config)
+
+    def load(self) -> Dataset:
+        """Its data. Raises `UserError` for what cannot be read, or is too large to compute with."""
+        dataset = self.data.load()
+        for what, values in (("input", dataset.x), ("target", dataset.y)):
+            largest = max(float(values.max()), -float(values.min())) if values.dtype.kind == "f" else 0.0
+            if largest > LARGEST[self.dtype]:
+                wider = "take dtype=float64, or " if largest < LARGEST["float64"] else ""
+                raise UserError(
+                    f"data '{self.data.name}': the {what} has numbers up to {largest:.2g}, and "
+                    f"dtype={self.dtype} computes with numbers up to {LARGEST[self.dtype]:g}; {wider}"
+                    f"divide it by a constant"
+                )
+        return dataset
 
     def loss_for(self, dataset: Dataset):
         """The loss: as named, else the model's, else what fits the data and the model's output map.

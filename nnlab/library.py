@@ -29,7 +29,7 @@ class Library:
     def add(self, e: Experiment) -> Dataset:
         """Load the experiment's data, if they are not there yet; raises `UserError`."""
         if e.data not in self.datasets:
-            self.datasets[e.data] = e.data.load()
+            self.datasets[e.data] = e.load()
         return self.datasets[e.data]
 
     def fingerprints(self) -> list[str]:

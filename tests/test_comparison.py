@@ -107,6 +107,18 @@ def test_folders_of_earlier_versions_are_read(compared):
     assert order == ["a", "b"] and "validation RMSE" in said and "mean ± 95% interval over 10 seeds\n" in said
 
 
+@pytest.mark.parametrize("runs, luck", [
+    (("split.seed=0", "split.seed=1"), "order is luck; for the mean: split.repeats=10"),
+    (("seed=0", "seed=1"), "seeds=10"),
+    (("seed=0 lr=1", "seed=1 lr=1"), "differ in seed alone"),
+    (("seed=0 lr=1", "seed=0 lr=2"), ""),
+    (("seed=0 lr=1", "seed=1 lr=2"), ""),
+])  # fmt: skip
+def test_the_luckiest_of_several_seeds_is_not_the_best(runs, luck, compared):
+    said, *_ = compared(**{run: a_summary(i) for i, run in enumerate(runs)})
+    assert ("the order is luck" in said) == bool(luck) and luck in said
+
+
 def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsys):
     """An RMSE of 65 was once printed as 6526.84%, and means of nats and squared units as one loss."""
     monkeypatch.chdir(tmp_path)

@@ -71,6 +71,26 @@ def test_regression(tmp_path):
     assert {"test_rmse", "test_mae", "test_r2"} <= set(summary["metrics"])
 
 
+@pytest.mark.parametrize("largest, dtype, ok", [
+    (1e30, "float32", True), (1e38, "float32", False), (1e38, "float64", True), (1e200, "float64", False),
+])  # fmt: skip
+@pytest.mark.parametrize("column", ["x", "y"])
+def test_numbers_that_are_too_large_to_compute_with(
+    largest, dtype, ok, column, tmp_path, monkeypatch, capsys
+):
+    from nnlab.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i + largest * (i == 7) * (column == 'x')},{(2 * i + 0.5) * (largest / 60) ** (column == 'y')}"
+             for i in range(30)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]))
+    words = ["data=csv", "data.path=t.csv", "data.target=y", f"dtype={dtype}", "epochs=2"]
+    assert main(["train", *words]) == (0 if ok else 2)
+    said = capsys.readouterr().err
+    assert ok or f"dtype={dtype} computes with numbers up to" in said and said.count("\n") == 1
+    assert ("take dtype=float64" in said) == (largest == 1e38 and not ok)
+
+
 WRONG = [  # overrides, what the sentence must say
     (["optimizer=adm"], ["adm", "adam"]),
     (["optimizr=adam"], ["optimizr", "optimizer"]),

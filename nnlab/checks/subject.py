@@ -62,7 +62,7 @@ class Subject:
 
     def __init__(self, experiment: Experiment, budget: Budget | None = None):
         self.experiment, self.budget = experiment, budget or Budget()
-        self.dataset = experiment.data.load()
+        self.dataset = experiment.load()
         experiment.loss_for(self.dataset)
         self.device = library.device(experiment.device)
         self.fold = experiment.split.folds(self.dataset)[0]

@@ -11,6 +11,7 @@ from nnlab.records.text import form, interval_lines, label
 
 SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
 DRAWN = 8  # runs in the picture
+SEEDS = {"seed": "seeds=10", "split.seed": "split.repeats=10"}  # what gives the mean over them
 
 
 def compare(runs: dict[str, Path], stream=None) -> None:
@@ -56,7 +57,7 @@ def notes(summaries: dict[str, dict]) -> list[str]:
     words = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
     why = " (their losses differ in kind)" if judge.endswith("error") else ""
     diverged = "fewest diverged rows, then " if any(map(_diverged, summaries.values())) else ""
-    lines = [f"  {each}the best first: {diverged}least {words}{why}"]
+    lines = [f"  {each}the best first: {diverged}least {words}{why}", *_luck(summaries)]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
     return ["", *dict.fromkeys(lines), *_refits(summaries)]
 
@@ -73,6 +74,18 @@ def _refits(found: dict[str, dict]) -> list[str]:
     ]
     lost = [name for name in twice if found[name]["refit"]["diverged"]]
     return lines + [f"  {name}: rows diverged the second time and keep the first weights" for name in lost]
+
+
+def _luck(runs) -> list[str]:
+    """A note on runs that differ in a seed alone: their order means nothing."""
+    words = [dict(word.partition("=")[::2] for word in name.split()) for name in runs]
+    varied = {key for one in words for key in one if len({each.get(key) for each in words}) > 1}
+    if not varied or not varied <= SEEDS.keys():
+        return []
+    names, means = sorted(varied), [SEEDS[key] for key in sorted(varied)]
+    return [
+        f"  they differ in {' and '.join(names)} alone: the order is luck; for the mean: {' '.join(means)}"
+    ]
 
 
 def picture(runs: dict[str, Path], kind: str = "val", axis: str = "validation loss") -> bytes:
