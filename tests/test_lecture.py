@@ -140,6 +140,9 @@ def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
     found = comparison(folder)
     l2, dropout = (found[f"regularizer={name}"]["test_loss"]["mean"] for name in ("l2", "input_dropout"))
     assert dropout < l2
+    runs = [next(folder.glob(f"*regularizer={name}")) for name in ("l2", "input_dropout")]
+    each = [[row["test"]["loss"] for row in json.loads((run / "rows.json").read_text())] for run in runs]
+    assert sum(b < a for a, b in zip(*each, strict=True)) >= 7  # of 10 splits
     faint = {name: weight_of_faint_pixels(folder, name) for name in ("l2", "input_dropout")}
     assert faint["input_dropout"] > 1.3 * faint["l2"]
 
