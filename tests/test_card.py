@@ -4,6 +4,7 @@ The pretended one (`nnlab.testing.card`) is only as good as what it refuses: wha
 is asked too, and the faults that it is to find are planted.
 """
 
+import json
 import operator
 import os
 import re
@@ -295,6 +296,9 @@ def test_the_command_line_picks_the_gpu(tmp_path, line):
         [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "on cuda" in done.stdout.splitlines()[0] or line.startswith("train -m")
+    made_on = [json.loads(file.read_text())["device"] for file in tmp_path.glob("outputs/**/summary.json")]
+    assert set(made_on) == ({"cpu", "cuda"} if "cpu" in line else {"cuda"}) or "check" in line
 
 
 # ---- what a card refuses, and what it allows

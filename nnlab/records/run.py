@@ -8,6 +8,7 @@ from pathlib import Path
 from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.fitting import Fit
+from nnlab.library import device
 from nnlab.records import formula
 from nnlab.records.picture import Curves, draw
 from nnlab.records.run_folder import RunFolder
@@ -107,11 +108,12 @@ class Run:
 
 
 def about(e: Experiment, dataset) -> dict[str, str]:
-    """What the numbers of a summary are: of which data and task, and of which loss."""
+    """What the numbers of a summary are: of which data and task, of which loss, and made on which device."""
     data = ": ".join([e.data.name, *(str(v) for k in ("path", "target") if (v := getattr(e.data, k, None)))])
     normalization, loss = getattr(e.data, "target_normalization", "none"), e.loss_for(dataset).name
     loss_is = loss_in_words(loss, dataset.task, normalization)
-    return {"data": data, "task": dataset.task, "loss": loss, "loss_is": loss_is}
+    own = {"data": data, "task": dataset.task, "loss": loss, "loss_is": loss_is}
+    return own | {"device": str(device(e.device))}
 
 
 def title(e: Experiment, fit: Fit, rows: int) -> str:
@@ -125,9 +127,11 @@ def titled(e: Experiment, dataset, searched=()) -> str:
     examples, (inputs, targets) = len(dataset.x), dataset.sizes
     outputs = e.loss_for(dataset).outputs(targets)
     sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
+    where = device(e.device)
     parts = {
         "data": f"{e.data.name} ({examples} x {inputs}, {kind})",
         "model": f"{e.model.name} {sizes}",
         "optimizer": e.optimizer.name,
+        **({"device": f"on {where}"} if where.type != "cpu" else {}),
     }
     return ", ".join(said for group, said in parts.items() if group not in searched)
