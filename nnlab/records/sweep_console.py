@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, label, metric_lines, number, percent, refit_lines
+from nnlab.records.text import duration, interval_lines, label, metric_lines, number, percent, refit_lines
 from nnlab.search.plan import Plan, in_bytes
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
@@ -158,7 +158,7 @@ def test_lines(summary: dict, task: str) -> list[str]:
     """The winner's test metrics, from its summary, and what was trained twice for them."""
     tests = {name: m for name, m in summary.get("metrics", {}).items() if name.startswith("test_")}
     said = [f"  {'the winner, tested':<19}", *refit_lines(summary), *metric_lines(tests, task)]
-    return said if tests else []
+    return [*said, *interval_lines(summary)] if tests else []
 
 
 def _shown(label) -> str:
