@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
@@ -150,3 +151,65 @@ class Between(Model):
         below = [graph.add(f"below{n}", Affine(12), graph.input) for n in range(branches)]
         graph.add("output", Affine(outputs), graph.add("box", self.box, *below))
         return graph
+
+
+# ---- honest tables whose classes overlap
+
+
+@dataclass(frozen=True)
+class Overlapping(Data):
+    """Two classes or three whose best possible answer is wrong in a share `bayes` of the cases; no label is.
+
+    In all but the last two P(yes | x) = 1 / (1 + exp(-a f(x))), with a such that the share comes out.
+
+    linear      f is a sum of the inputs
+    imbalanced  the same less a constant: one in five is a yes
+    bounded     the same of inputs in [-1, 1]
+    ring        f is the distance from the middle, squared
+    product     f is the product of two inputs
+    cubic       f has heavy tails
+    gaussians   two classes around two points
+    three       three classes around three points
+    """
+
+    name: ClassVar[str] = "overlapping"
+    kind: str = static("linear")
+    n: int = static(1000)
+    d: int = static(4)
+    bayes: float = static(0.3)
+
+    def read(self):
+        random = stream(self.seed, "overlapping", self.kind)
+        x = (
+            random.uniform(-1, 1, (self.n, self.d))
+            if self.kind == "bounded"
+            else random.standard_normal((self.n, self.d))
+        )
+        if self.kind in ("gaussians", "three"):
+            return self._around_points(x, random)
+        total = x @ random.standard_normal(self.d)
+        f = dict(ring=(x**2).sum(1), product=x[:, 0] * x[:, -1], cubic=total + total**3).get(self.kind, total)
+        f = (f - (np.quantile(f, 0.8) if self.kind == "imbalanced" else np.median(f))) / f.std()
+        steep = np.geomspace(0.01, 100, 600)
+        p = 1 / (1 + np.exp(-np.clip(steep[:, None] * f, -50, 50)))
+        best = np.abs(np.minimum(p, 1 - p).mean(1) - self.bayes).argmin()
+        return Dataset(x, (random.random(self.n) < p[best]).astype(int), ("no", "yes"))
+
+    def _around_points(self, x, random):
+        y = random.integers(3 if self.kind == "three" else 2, size=self.n)
+        points = np.zeros((3, self.d))
+        points[1, 0] = points[2, -1] = -2 * NormalDist().inv_cdf(self.bayes)  # two of them are so wrong
+        return Dataset(x + points[y], y, ("a", "b", "c")[: y.max() + 1])
+
+
+OVERLAPPING = (  # kind, examples, inputs
+    ("linear", 400, 2), ("linear", 1000, 8), ("linear", 3000, 30), ("imbalanced", 1500, 5),
+    ("bounded", 1500, 3), ("ring", 1000, 2), ("product", 1000, 3), ("cubic", 800, 5),
+    ("gaussians", 800, 3), ("three", 1500, 4),
+)  # fmt: skip
+BAYES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
+
+
+def overlapping(kind: str, n: int, d: int, bayes: float, seed: int) -> nnlab.Experiment:
+    data = Overlapping(kind=kind, n=n, d=d, bayes=bayes, seed=seed)
+    return nnlab.Experiment(data=data, seed=seed, **SMALL)

@@ -62,7 +62,7 @@ def test_a_faulty_job_fails_with_advice(tmp_path):
 def test_a_warning_is_no_failure(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text(
-        "a,b,c,left\n" + "".join(f"{i},{i % 7},5,{'yes' if i % 2 else 'no'}\n" for i in range(80))
+        "a,b,c,left\n" + "".join(f"{i % 9},{i % 7},5,{'yes' if i % 2 else 'no'}\n" for i in range(80))
     )
     words = ["check", "only=data", "data=csv", "data.path=mine.csv", "data.target=left"]
     assert main(words) in (0, 1)

@@ -33,16 +33,6 @@ def test_confident_disagreement_by_hand():
     assert doubted.tolist() == [False, False, True, False, True, True]
 
 
-def test_the_suspected_labels_are_those_that_were_changed():
-    noisy = job("breast_cancer", data=nnlab.BreastCancer(label_noise=0.15))
-    subject = Subject(noisy)
-    numbers, _ = labels.suspected(subject)
-    changed = np.flatnonzero(subject.dataset.noisy != subject.dataset.y)
-    there = np.intersect1d(changed, subject.fold.train)
-    assert len(np.intersect1d(numbers, there)) > 0.6 * len(there)
-    assert len(np.intersect1d(numbers, there)) > 0.5 * len(numbers)
-
-
 def test_the_correlation_and_its_deviation_by_chance():
     random = np.random.default_rng(0)
     t = np.eye(4)[random.integers(4, size=300)].T
@@ -67,7 +57,7 @@ def test_few_examples_are_no_fault(limit):
 def test_discrete_data_with_copies_in_the_test_set():
     """What repeats by nature is no alarm, copies beyond that are."""
     e = job("diabetes", data=Drawn(kind="discrete"))
-    assert "repeated, of few different values" in data.check(Subject(e)).worst.found
+    assert "of few different values" in data.check(Subject(e)).worst.found
     assert data.check(Subject(job("diabetes", data=Changed(of=e.data, copied=1.0)))).causes == [
         "test_in_training"
     ]
@@ -82,16 +72,3 @@ def test_scales_matter_only_where_nothing_normalises():
 def test_a_wide_table_may_have_constant_columns():
     verdict = data.check(Subject(job("digits")))
     assert verdict.status == "pass" and "4 constant columns" in verdict.worst.found
-
-
-def test_hard_labels_are_told_from_wrong_ones():
-    """Wrong ones are doubted as often when half the examples are learnt, hard ones more often."""
-    n = 1000
-    doubted = np.arange(n) < 250
-    assert (
-        labels.many(doubted) and not labels.many(np.arange(n) < 110) and not labels.many(np.arange(40) < 20)
-    )
-    wrong, harder = np.roll(doubted, 20), np.arange(n) < 400
-    assert not labels.hard(doubted, wrong) and labels.hard(doubted, harder)
-    assert labels._noise(doubted, wrong).cause == "label_noise"
-    assert labels._noise(doubted, harder).status == "pass"

@@ -7,13 +7,14 @@ import torch
 from check_cases import Nosy, faults
 from check_jobs import HASTY, Between, combinations, drawn, job
 from networks import one_thread  # noqa: F401
+from test_check_verdicts import says_its_limit
 
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.checks import start
 from nnlab.checks.ladder import RUNGS, chosen, climb
 from nnlab.checks.subject import Budget, Subject
-from nnlab.checks.verdict import Finding, Verdict, graded
+from nnlab.checks.verdict import Finding, Verdict
 from nnlab.errors import UserError
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MODELS
@@ -29,8 +30,10 @@ SOME |= {fault.name: fault for fault in [f for f in ALL if f.name.startswith("sy
 @pytest.mark.parametrize("fault", SOME.values(), ids=SOME)
 def test_a_fault_is_found_and_named(fault):
     verdicts = list(climb(Subject(fault.experiment, SMALL), list(fault.rungs)))
-    assert fault.found(verdicts), [finding.found for v in verdicts for finding in v.findings]
-    assert all(f.advice for v in verdicts for f in v.findings if f.status != "pass")
+    findings = [finding for verdict in verdicts for finding in verdict.findings]
+    assert fault.found(verdicts), [finding.found for finding in findings]
+    assert all(f.advice for f in findings if f.status != "pass")
+    assert all(map(says_its_limit, findings))
 
 
 HEALTHY = [c for c in TABLE if c.mark == "+"][::12]
@@ -40,6 +43,7 @@ HEALTHY = [c for c in TABLE if c.mark == "+"][::12]
 def test_a_healthy_job_passes(combination):
     verdicts = list(climb(Subject(combination.experiment("wine", seed=5), SMALL), list(RUNGS)))
     assert [v.rung for v in verdicts] == list(RUNGS)
+    assert all(says_its_limit(f) for v in verdicts for f in v.findings)
     assert {v.status for v in verdicts} == {"pass"}, [v.worst.found for v in verdicts if v.status != "pass"]
 
 
@@ -61,11 +65,11 @@ def test_the_table_has_every_combination():
 
 
 def test_a_verdict_is_as_bad_as_its_worst_finding():
-    good, bad, worse = (Finding(s, 1, 2, s, cause=s * (s != "pass")) for s in ("pass", "warn", "fail"))
+    numbers = {"pass": 1, "warn": 3, "fail": 5}
+    good, bad, worse = (Finding(s, n, 2, s, cause=s * (s != "pass")) for s, n in numbers.items())
     verdict = Verdict.of("start", [good, bad, worse])
     assert verdict.status == "fail" and verdict.worst is worse and verdict.causes == ["fail", "warn"]
     assert Verdict.of("start", [good]).status == "pass"
-    assert [graded(x, 1, 2) for x in (0.9, 1, 2, np.nan, np.inf)] == ["pass", "warn", "fail", "fail", "fail"]
     with pytest.raises(ValueError, match="good"):
         Finding("good", 1, 2, "")
 

@@ -31,9 +31,16 @@ class Compared:
         return self.error > DIFFERENCES or (self.of_autograd or 0) > AUTOGRAD
 
     @property
+    def worst(self) -> tuple[float, float]:
+        """The error that is larger in units of its limit, and the limit."""
+        both = (self.error, DIFFERENCES), (self.of_autograd or 0.0, AUTOGRAD)
+        return max(both, key=lambda pair: pair[0] / pair[1])
+
+    @property
     def severity(self) -> float:
         """The larger of both errors, in units of its limit."""
-        return max(self.error / DIFFERENCES, (self.of_autograd or 0) / AUTOGRAD)
+        error, limit = self.worst
+        return error / limit
 
     def plain(self) -> dict:
         """For check.json."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlab.checks import labels
+from nnlab.checks import labels, leaks
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, Verdict, graded
 from nnlab.streams import stream
@@ -31,6 +31,7 @@ def check(subject: Subject) -> Verdict:
         *scales(subject),
         *_constant(subject, constant, x.shape[1]),
         *_twins(subject, twins(x, constant), x.shape[1]),
+        *leaks.check(subject),
         *_balance(subject),
         *_shared(subject),
     ]
@@ -48,8 +49,9 @@ def _columns(subject: Subject) -> np.ndarray:
 
 
 def _one_target() -> Finding:
-    found = "the target is constant: all training examples have the same one (limit: 2 different ones)"
-    return Finding("fail", 1, 2, found, "look at data.target, or at how the file was made", "constant_target")
+    found = "the target is constant: all training examples have the same one (at least 2 different ones)"
+    advice = "look at data.target, or at how the file was made"
+    return Finding("fail", 1, 2, found, advice, "constant_target", at_least=True)
 
 
 def _healthy(x: np.ndarray, findings: list[Finding]) -> Finding:
@@ -125,7 +127,7 @@ def scales(subject: Subject) -> list[Finding]:
 def _size(what: str, values: np.ndarray, advice: str) -> list[Finding]:
     """A finding of what is not normalised."""
     size = float(np.sqrt((values**2).mean()))
-    if size < SCALE_WARN:
+    if size <= SCALE_WARN:
         return [Finding("pass", size, SCALE_WARN, f"{what} of size {size:.2g}")]
     found = f"{what} of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
     return [Finding(graded(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, found, advice, "scales")]
@@ -137,7 +139,7 @@ def _uneven(subject: Subject, x: np.ndarray, advice: str) -> list[Finding]:
     if subject.experiment.data.normalization != "none" or not sizes.any():
         return []
     uneven, largest = sizes.max() / float(np.median(sizes[sizes > 0])), int(sizes.argmax())
-    if uneven < UNEVEN:
+    if uneven <= UNEVEN:
         return []
     name = _names(subject, [largest])
     found = f"{name} is {uneven:.3g} times as large as most (limit {UNEVEN:g}), not normalised"
@@ -151,7 +153,7 @@ def _balance(subject: Subject) -> list[Finding]:
     counts = np.bincount(subject.dataset.y[subject.fold.train], minlength=len(subject.dataset.classes))
     ratio = counts.max() / max(counts.min(), 1)
     small, large = (subject.dataset.classes[int(c)] for c in (counts.argmin(), counts.argmax()))
-    if ratio < IMBALANCE:
+    if ratio <= IMBALANCE:
         return [Finding("pass", ratio, IMBALANCE, f"classes {ratio:.2g} to 1")]
     found = f"class '{large}' is {ratio:.3g} times as frequent as '{small}' (limit {IMBALANCE:g})"
     advice = (
@@ -174,13 +176,18 @@ def _shared(subject: Subject) -> list[Finding]:
     known, test = keys[np.concatenate([fold.train, fold.validation])], keys[fold.test]
     shared = int(np.isin(test, known).sum())
     share = shared / len(test)
-    if shared < 2 or share < SHARED_WARN or len(np.unique(known)) < 0.5 * len(known):
-        return [Finding("pass", share, SHARED_WARN, "")]
+    least = max(SHARED_WARN, 1 / len(test))  # a single twin may be chance
+    if share <= least:
+        return [Finding("pass", share, least, "")]
+    if len(np.unique(known)) < 0.5 * len(known):
+        return [Finding("pass", share, 1.0, "most examples repeat another: of few different values")]
     usual = _repeated(known)
     found = f"{share:.1%} of the test set ({shared} examples; limit {SHARED_WARN:.0%}) are also trained on"
-    if share <= usual + SURE * np.sqrt(usual * (1 - usual) / len(test)):
+    expected = usual + SURE * float(np.sqrt(usual * (1 - usual) / len(test)))
+    if share <= expected:
         if _repeated(_keys(*_shuffled(subject))) > 0.5 * usual:
-            return [Finding("pass", share, SHARED_WARN, f"{usual:.0%} repeated, of few different values")]
+            said = f"{share:.0%} of the test set repeated (limit {expected:.0%}), of few different values"
+            return [Finding("pass", share, expected, said)]
         found = (
             f"{found}, as {usual:.0%} of the others repeat each other: repeated rows, or few different values"
         )

@@ -46,12 +46,12 @@ def _finding(whole: list[Compared], boxes: list[Compared]) -> Finding:
         reaches = f", which spoils {_listed([c.where for c in wrong_whole])}" if wrong_whole else ""
         found = f"{first.where} is wrong: {_errors(first)}{also}{reaches}"
         advice = f"bprop of {first.where.partition(':')[0]} disagrees with its own fprop: mend its formula"
-        return Finding("fail", first.error, DIFFERENCES, found, advice, "gradient")
+        return Finding("fail", *first.worst, found, advice, "gradient")
     if wrong_whole:
         first = wrong_whole[0]
         found = f"every box is right by itself, but {first.where} is wrong: {_errors(first)}"
         advice = "look at how the graph adds up gradients where several boxes read one"
-        return Finding("fail", first.error, DIFFERENCES, found, advice, "gradient")
+        return Finding("fail", *first.worst, found, advice, "gradient")
     worst = max(c.error for c in everything)
     return Finding("pass", worst, DIFFERENCES, _right(worst, whole, everything))
 

@@ -137,13 +137,14 @@ def _held(sample: Sample, table: Table, steps: int, by_chance: float) -> Finding
     without, _ = measured(free, table.lr[::FEW], 1, steps, by_chance)
     if not without.learns or without.fall < FREED * table.fall:
         return None
-    fall, least, named = table.fall / table.base, NOTHING, [f"{n}={getattr(own, n):g}" for n in set_]
+    fall, least, named = table.fall / table.base, HELD, [f"{n}={getattr(own, n):g}" for n in set_]
     found = (
-        f"at the best rate the loss falls {max(fall, 0):.1%} below chance's (limit {least:.0%}), without the "
-        f"regulariser {without.fall / without.base:.0%}"
+        f"at the best rate the loss falls {max(fall, 0):.1%} below chance's (at least {least:.0%}), "
+        f"without the regulariser {without.fall / without.base:.0%}"
     )
     advice = f"weaken the regulariser: {', '.join(named)}"
-    return Finding("warn" if table.learns else "fail", fall, least, found, advice, "regularizer")
+    status = "warn" if table.learns else "fail"
+    return Finding(status, fall, least, found, advice, "regularizer", at_least=True)
 
 
 class Table:
@@ -187,9 +188,11 @@ def judge(table: Table, own: float, longer: float) -> Finding:
     """Where the job's rate lies; its training is `longer` times this test."""
     if not table.learns:
         tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
-        found = f"{tried} gets {NOTHING:.0%} below the {table.base:.3g} of chance"
+        fall = table.fall / max(table.base, 1e-30)
+        tried += f" gets more than {max(fall, 0):.1%} below the {table.base:.3g} of chance"
+        found = f"{tried} (at least {NOTHING:.0%})"
         advice = "it is not the rate: nnlab check only=[start,gradients,saturation,data]"
-        return Finding("fail", table.fall / max(table.base, 1e-30), NOTHING, found, advice, "nothing_learnt")
+        return Finding("fail", fall, NOTHING, found, advice, "nothing_learnt", at_least=True)
     low, high = table.works
     edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""
     found = f"{own:.2g}; {low:.1g} to {high:.1g} work{edge}"
@@ -205,5 +208,8 @@ def judge(table: Table, own: float, longer: float) -> Finding:
     there = table.of(min(own * longer, table.lr[table.best]))
     if own < low and there < WORKS:
         status = "fail" if there < LITTLE else "warn"
-        return Finding(status, own, low, f"{found}: too small", advice, "lr_low")
-    return Finding("pass", own, high, f"{found} (lowest loss at {table.lr[table.best]:.1g})")
+        return Finding(status, own, low, f"{found}: too small", advice, "lr_low", at_least=True)
+    lowest = f"lowest loss at {table.lr[table.best]:.1g}"
+    if own < low:
+        lowest += f"; this job takes {longer:.3g} times the steps of the test"
+    return Finding("pass", own, high if own <= high else table.edge, f"{found} ({lowest})")

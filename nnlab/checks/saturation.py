@@ -132,7 +132,7 @@ def _median(values: torch.Tensor) -> float:
 
 
 def stuck(looks: dict[str, dict]) -> list[Finding]:
-    """The layer with the largest share of stuck units, of the worst; `looks` by when, the start first."""
+    """The stuck units that are the worst beside their limit; `looks` by when, the start first."""
     found, (first, *_) = [], looks.values()
     for when, looked in looks.items():
         for name, layer in looked["activations"].items():
@@ -147,7 +147,7 @@ def stuck(looks: dict[str, dict]) -> list[Finding]:
             elif not bounded:
                 advice += "; or give the weights a small positive mean: init.mean=0.01"
             found.append(Finding(graded(share, warn, fail), share, warn, said, advice, kind))
-    return sorted(found, key=lambda finding: (-STATUSES.index(finding.status), -finding.number))[:1]
+    return sorted(found, key=lambda f: (-STATUSES.index(f.status), -f.number / f.threshold))[:1]
 
 
 def flow(before: dict) -> list[Finding]:
@@ -165,7 +165,8 @@ def flow(before: dict) -> list[Finding]:
     if ratio < 1:
         status = graded(-ratio, -VANISH_WARN, -VANISH_FAIL)
         advice = "it vanishes: fewer layers, relu or tanh for sigmoid, larger initial weights (init=auto)"
-        return [Finding(status, ratio, VANISH_WARN, f"{found} (limit {VANISH_WARN:g})", advice, "vanishing")]
+        said = f"{found} (at least {VANISH_WARN:g})"
+        return [Finding(status, ratio, VANISH_WARN, said, advice, "vanishing", at_least=True)]
     status = graded(ratio, 1 / VANISH_WARN, 1 / VANISH_FAIL)
     advice = "it explodes: smaller initial weights (init=auto), or optimizer.clip_norm=1"
     return [
@@ -183,12 +184,20 @@ def _updates(ratios: dict[str, float]) -> list[Finding]:
 
 
 def _healthy(before: dict, after: dict, ratios: dict[str, float]) -> Finding:
-    start, late = ([a["stuck"] for a in look["activations"].values()] for look in (before, after))
+    start, late = (list(look["activations"].values()) for look in (before, after))
     gradients = [layer["gradient"] for layer in before["layers"].values()]
     told = []
+    first = max((a["stuck"] for a in start), default=0.0)
     if start:
-        told.append(f"{max(start):.0%} of units stuck (limit {STUCK_WARN:.0%}), {max(late):.0%} later")
+        told.append(f"{first:.0%} of units stuck (limit {STUCK_WARN:.0%})")
+        limit, share = max(((_late(a), a["stuck"]) for a in late), key=lambda pair: pair[1] / pair[0])
+        told.append(f"{share:.0%} later (limit {limit:.0%})")
     if len(gradients) > 1 and gradients[-1] > 0:
         told.append(f"gradient first to last layer {gradients[0] / gradients[-1]:.2g}")
     told.append(f"updates {max(ratios.values()):.1g}")
-    return Finding("pass", max(start, default=0.0), STUCK_WARN, ", ".join(told))
+    return Finding("pass", first, STUCK_WARN, ", ".join(told))
+
+
+def _late(activation: dict) -> float:
+    """How many of its units may be stuck after some steps."""
+    return LATE_WARN if activation["bounded"] else STUCK_WARN

@@ -51,7 +51,7 @@ def random_outputs(loss, t: torch.Tensor) -> float:
 
 
 def _loss(loss: float, by_chance: float, usual: float, rows: int) -> Finding:
-    status, limit = graded(loss / usual, WARN, FAIL), WARN * usual
+    status, limit = graded(loss, WARN * usual, FAIL * usual), WARN * usual
     found = (
         f"loss {loss:.3g} before the first step, {by_chance:.3g} by chance (limit {limit:.3g}; {rows} seeds)"
     )

@@ -92,7 +92,7 @@ def until_learnt(records: Iterator[Record], limit: float, classes: bool) -> Iter
     for record in records:
         yield record
         for own in np.flatnonzero(record.rows == 0):
-            learnt = record.val_loss[own] < limit and not (classes and record.val_error[own])
+            learnt = record.val_loss[own] <= limit and not (classes and record.val_error[own])
             times = times + 1 if learnt else 0
         if times == SURE:
             return
@@ -121,12 +121,16 @@ class Learning:
     @property
     def learnt(self) -> np.ndarray:
         """Which rows have once had it all by heart."""
-        right = (self.error == 0) if self.classes else True
-        return ((self.loss < self.limit) & right).any(1)
+        return self._by_heart.any(1)
+
+    @property
+    def _by_heart(self) -> np.ndarray:
+        """(rows, epochs)"""
+        return (self.loss <= self.limit) & ((self.error == 0) if self.classes else True)
 
     @property
     def done(self) -> bool:
-        return bool(self.learnt[0] and self.ends[0] < self.chance)
+        return bool(self.learnt[0] and self.ends[0] <= self.chance)
 
     @property
     def falls(self) -> np.ndarray:
@@ -155,24 +159,41 @@ class Learning:
     def at(self, k: int) -> str:
         return f"at {self.lr[k]:.2g} it ends at {self.ends[k]:.2g}"
 
-    def __str__(self) -> str:
+    def said(self, epoch: int, limit: str) -> str:
+        """The job's own row at the end of an epoch, beside what the loss may be."""
+        epoch %= self.loss.shape[1]
         examples = f"{self.examples} example{'s' * (self.examples != 1)}"
-        right = (
-            f", {1 - self.error[0, -1]:.0%} right" if self.classes and np.isfinite(self.error[0, -1]) else ""
-        )
-        epochs = self.loss.shape[1]
-        return f"{examples}: loss {self.ends[0]:.2g} (limit {self.limit:.2g}){right} after {epochs} epochs"
+        loss, right = np.nan_to_num(self.loss[0, epoch], nan=np.inf), 1 - self.error[0, epoch]
+        share = f", {right:.0%} right" if self.classes and np.isfinite(right) else ""
+        return f"{examples}: loss {loss:.2g} (limit {limit}){share} after {epoch + 1} epochs"
+
+    def passed(self) -> Finding:
+        """It is learnt by heart: in the last epoch, or in an earlier one where the rate bounces."""
+        epoch = int(np.flatnonzero(self._by_heart[0])[-1])
+        later = "" if epoch + 1 == self.loss.shape[1] else f"; in the end {self.ends[0]:.2g}"
+        found = self.said(epoch, f"{self.limit:.2g}") + later
+        return Finding("pass", float(self.loss[0, epoch]), self.limit, found)
+
+    def falling(self, k: int) -> Finding:
+        """It is half learnt, and a higher rate learns it: in time so will this one."""
+        half = 0.5 * self.chance
+        found = f"{self.said(-1, f'{half:.2g}, half of chance')} and falling; {self.at(k)}"
+        return Finding("pass", float(self.ends[0]), half, found)
+
+    def failed(self, status: str, cause: str, why: str, advice: str) -> Finding:
+        """It is not learnt: the loss is too large, or it is small and some answers are wrong."""
+        found = self.said(-1, f"{self.limit:.2g}") + why
+        if self.ends[0] > self.limit:
+            return Finding(status, float(self.ends[0]), self.limit, found, advice, cause)
+        wrong = round(self.error[0, -1] * self.examples)
+        return Finding(status, wrong, 0, f"{found}; {wrong} wrong (limit 0)", advice, cause)
 
 
 def judge(learning: Learning, cause: Finding | None) -> Finding:
     """The finding; `cause` is what was wrong before the first step, if anything was."""
-    own, half = float(learning.ends[0]), 0.5 * learning.chance
-
-    def finding(status: str, name: str, said: str, advice: str) -> Finding:
-        return Finding(status, own, learning.limit, f"{learning}{said}", advice, name)
-
+    own, half, finding = float(learning.ends[0]), 0.5 * learning.chance, learning.failed
     if learning.done:
-        return finding("pass", "", "", "")
+        return learning.passed()
     if cause:
         return finding("fail", cause.cause, f": {cause.found}", cause.advice)
     finite = np.isfinite(learning.ends)
@@ -189,7 +210,7 @@ def judge(learning: Learning, cause: Finding | None) -> Finding:
     if learning.above is not None:
         k = learning.above
         if k == 4 and learning.learnt[k] and own < half:  # it falls, later: the rates say whether in time
-            return finding("pass", "", f" and falling; {learning.at(k)}", "")
+            return learning.falling(k)
         near = k == 4 and learning.learnt[k]
         status = "warn" if own < half or near else "fail"
         advice = "raise the learning rate: nnlab check only=rates"

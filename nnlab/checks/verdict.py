@@ -12,18 +12,30 @@ class Finding:
     """One thing that a rung found.
 
     `cause` is the fault's name in one word, the same wherever it is found, and empty where nothing is wrong.
+    It passes if and only if the number is within its limit: a sentence that prints both cannot contradict
+    its status. Most limits are upper ones, "(limit 3)"; with `at_least` it is a lower one, "(at least 3)".
     """
 
     status: str
     number: float
-    threshold: float
+    threshold: float  # the number may reach it, and not pass it
     found: str  # a sentence with both numbers in it
     advice: str = ""
     cause: str = ""
+    at_least: bool = False
 
     def __post_init__(self):
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r}, expected one of {STATUSES}")
+        if (self.status == "pass") != self.within:
+            raise ValueError(
+                f"{self.status}: {self.number:g} with a limit of {self.threshold:g}: {self.found}"
+            )
+
+    @property
+    def within(self) -> bool:
+        """Is the number on the right side of its limit? What is no number never is."""
+        return self.number >= self.threshold if self.at_least else self.number <= self.threshold
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Verdict:
 def graded(number: float, warn: float, fail: float) -> str:
     """The status of a number that should be small; what is no number fails.
 
-    >>> graded(0.5, 1, 2), graded(1.5, 1, 2), graded(float("nan"), 1, 2)
+    >>> graded(1, 1, 2), graded(1.5, 1, 2), graded(float("nan"), 1, 2)
     ('pass', 'warn', 'fail')
     """
-    return "pass" if number < warn else "warn" if number < fail else "fail"
+    return "pass" if number <= warn else "warn" if number <= fail else "fail"

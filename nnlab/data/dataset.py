@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import CHOICES, warn_if_sparse
 from nnlab.data.strata import divide
 from nnlab.errors import UserError
@@ -65,7 +66,9 @@ class Data(Part):
 
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""
-        dataset = self._with_noise(self._limited(self.read()))
+        dataset = self.read()
+        warn_of_identifiers(dataset.x, dataset.features)
+        dataset = self._with_noise(self._limited(dataset))
         warn_if_sparse(dataset.x, self.normalization)
         return dataset
 

@@ -1,0 +1,117 @@
+"""Wrong labels are told from classes that overlap, where that can be known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from check_jobs import BAYES, JOBS, OVERLAPPING, job, overlapping
+from networks import one_thread  # noqa: F401
+
+import nnlab
+from nnlab.checks import labels
+from nnlab.checks.overlap import wrong_labels
+from nnlab.checks.subject import Subject
+from nnlab.data.sources import Noise
+
+# ---- the test for wrong labels, on distances drawn by formula
+
+DISTANCES = {
+    "uniform": lambda random, n: random.random(n),
+    "normal": lambda random, n: np.abs(random.standard_normal(n)),
+    "heavy": lambda random, n: np.abs(random.standard_t(3, n)),
+    "two heaps": lambda random, n: np.abs(1 + random.standard_normal(n)),
+    "bounded": lambda random, n: np.abs(np.sin(9 * random.standard_normal(n))),
+}
+
+
+@pytest.mark.parametrize("kind", DISTANCES)
+@pytest.mark.parametrize("steep", [0.3, 1.0, 3.0])
+def test_classes_that_overlap_are_seldom_called_wrong(kind, steep):
+    random, times = np.random.default_rng(0), 0
+    for _ in range(100):
+        distance = DISTANCES[kind](random, 600)
+        differs = random.random(600) < 1 / (1 + np.exp(steep * distance))
+        times += wrong_labels(distance, differs, 2)[1] > labels.LIKELY
+    assert times <= 10  # of 100; five are expected at worst
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_labels_wrong_at_any_distance_are_found(share, classes):
+    random, found = np.random.default_rng(0), []
+    for _ in range(50):
+        distance = DISTANCES["normal"](random, 600)
+        boundary = 1 / (1 + np.exp(20 * distance))
+        found.append(
+            wrong_labels(distance, random.random(600) < share + (0.5 - share) * 2 * boundary, classes)
+        )
+    wrong, sure = np.array(found).T
+    assert np.mean(wrong) == pytest.approx(share, abs=0.03) and (sure > labels.LIKELY).mean() > 0.9
+
+
+def test_it_depends_on_the_order_of_the_distances_alone():
+    random = np.random.default_rng(0)
+    distance, differs = random.random(300), random.random(300) < 0.2
+    assert wrong_labels(distance, differs, 3) == wrong_labels(np.exp(9 * distance), differs, 3)
+    assert wrong_labels(distance, np.zeros(300, bool), 2) == (0.0, 0.0)
+
+
+def test_what_is_said_of_doubted_labels():
+    n = 1000
+    doubted = np.arange(n) < 250
+    same, more = np.roll(doubted, 20), np.arange(n) < 400
+
+    def said(*args):
+        finding = labels._noise(doubted, *args)
+        return finding.status, finding.cause, finding.found
+
+    assert said(0.2, 5.0, 2, same)[:2] == ("warn", "label_noise")
+    assert "about 20% are wrong" in said(0.2, 5.0, 2, same)[2]
+    for args, words in (
+        ((0.1, 1.0, 2), "nothing says that they are wrong"), ((0.4, 5.0, 2, same), "none can tell which"),
+        ((0.2, 5.0, 2, more), "hard to learn rather than wrong"),
+    ):  # fmt: skip
+        status, cause, sentence = said(*args)
+        assert (status, cause) == ("pass", "") and words in sentence
+    assert (
+        labels.many(doubted) and not labels.many(np.arange(n) < 100) and not labels.many(np.arange(40) < 20)
+    )
+
+
+# ---- the rung
+
+SOME = [(*table, BAYES[(3 * k + 2) % len(BAYES)]) for k, table in enumerate(OVERLAPPING)]
+SOME += [("linear", 400, 2, 0.3), ("linear", 1000, 8, 0.3)]
+
+
+@pytest.mark.parametrize("kind, n, d, bayes", SOME)
+def test_an_honest_table_is_not_called_mislabelled(kind, n, d, bayes):
+    _, (finding,) = labels.suspected(Subject(overlapping(kind, n, d, bayes, seed=3)))
+    assert finding.cause != "label_noise", finding.found
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
+def test_the_shipped_sets_are_not_called_mislabelled(name):
+    _, (finding,) = labels.suspected(Subject(job(name)))
+    assert finding.status == "pass"
+
+
+@pytest.mark.parametrize(
+    "name, share", [("wine", 0.25), ("breast_cancer", 0.2), ("moons", 0.2), ("digits", 0.2)]
+)
+def test_wrong_labels_in_classes_that_can_be_told_apart_are_found(name, share):
+    data = replace(JOBS[name].get("data", nnlab.Digits()), label_noise=share, seed=4)
+    subject = Subject(job(name, data=data))
+    numbers, (finding,) = labels.suspected(subject)
+    assert (finding.status, finding.cause) == ("warn", "label_noise"), finding.found
+    changed = np.flatnonzero(subject.dataset.noisy != subject.dataset.y)
+    there = np.intersect1d(changed, subject.fold.train)
+    right = len(np.intersect1d(numbers, there))
+    assert right > 0.6 * len(there) and right > 0.5 * len(numbers)
+
+
+def test_what_few_examples_cannot_show_is_said_so():
+    few, many = (labels.suspected(Subject(nnlab.Experiment(data=Noise(n=n, d=3))))[1][0] for n in (300, 4000))
+    assert few.cause == many.cause == "labels_unrelated"
+    assert few.status == "warn" and "too weakly related" in few.advice
+    assert many.status == "fail" and "too weakly related" not in many.advice

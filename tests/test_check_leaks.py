@@ -1,0 +1,149 @@
+"""Row numbers among the inputs, and the target itself: `nnlab check only=data`, and train's advice."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from test_train_command import nnlab as run
+
+import nnlab
+from nnlab.checks import leaks
+from nnlab.checks.subject import Subject
+from nnlab.cli import main
+from nnlab.data.identifiers import identifiers
+
+N = 60
+RANDOM = np.random.default_rng(0)
+KEPT = np.sort(RANDOM.choice(80, N, replace=False)).astype(float)  # what is left of 80 rows
+
+NUMBERED = {
+    "from 0": ("a", np.arange(N)),
+    "from 1": ("a", np.arange(1, N + 1)),
+    "backwards": ("a", np.arange(N)[::-1]),
+    "shuffled": ("a", RANDOM.permutation(N)),
+    "rows left out": ("a", KEPT),
+    "rows left out, nameless": ("column 0", RANDOM.permutation(500)[:N]),
+    "by tens": ("a", 10 * np.arange(N)),
+    "pandas' index": ("Unnamed: 0", RANDOM.permutation(N) + 5000),
+    "keys": ("PassengerId", RANDOM.choice(10**6, N, replace=False)),
+    "keys of several words": ("customer id", RANDOM.choice(10**6, N, replace=False)),
+    "seconds": ("when", 1_700_000_000 + np.cumsum(RANDOM.integers(1, 4000, N))),
+    "milliseconds": ("when", 1_700_000_000_000 + np.cumsum(RANDOM.integers(1, 10**6, N))),
+    "dates": ("day", np.array([20260100 + 100 * (i // 28) + 1 + i % 28 for i in range(N)])),
+}
+
+HEALTHY = {
+    "years": ("year", 1950 + np.arange(N)),
+    "years, several rows each": ("year", np.repeat(1990 + np.arange(N // 4), 4)),
+    "a sorted measurement": ("income", np.sort(RANDOM.lognormal(10, 1, N)).round()),
+    "a sorted measurement with fractions": ("height", np.sort(RANDOM.normal(170, 9, N))),
+    "a grid": ("x", np.linspace(-1, 1, N)),
+    "a grid of whole numbers": ("x", np.repeat(np.arange(10), N // 10)),
+    "counts": ("count", RANDOM.poisson(30, N)),
+    "large counts": ("population", RANDOM.choice(10**6, N, replace=False)),
+    "a code with few values": ("country_id", RANDOM.integers(0, 9, N)),
+    "a key that rows share": ("id", np.repeat(np.arange(N // 3), 3)),
+    "a constant": ("id", np.full(N, 7)),
+    "whether": ("valid", RANDOM.integers(0, 2, N)),  # ends with "id"
+}
+
+
+def table(name, column):
+    return np.c_[RANDOM.standard_normal((N, 2)), column], ("b", "c", name)
+
+
+@pytest.mark.parametrize("kind", NUMBERED)
+def test_what_numbers_the_rows_is_found(kind):
+    assert list(identifiers(*table(*NUMBERED[kind]))) == [2]
+
+
+@pytest.mark.parametrize("kind", HEALTHY)
+def test_what_only_looks_like_it_is_not(kind):
+    assert identifiers(*table(*HEALTHY[kind])) == {}
+
+
+def test_the_only_input_is_what_the_target_depends_on():
+    assert identifiers(np.arange(N)[:, None], ("",)) == {}
+
+
+@pytest.mark.parametrize("data", [nnlab.Digits(), nnlab.Wine(), nnlab.Iris(), nnlab.Diabetes(),
+                                  nnlab.BreastCancer(), nnlab.Moons()], ids=lambda d: d.name)  # fmt: skip
+def test_of_the_shipped_sets_nothing_is_said(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        subject = Subject(nnlab.Experiment(data=data))
+    assert leaks.check(subject) == []
+
+
+# ---- the target in disguise
+
+CLASS = RANDOM.integers(0, 3, 300)
+X = RANDOM.standard_normal((300, 3))
+NUMBER = np.exp(X[:, :1] + RANDOM.standard_normal((300, 1)))
+
+LEAKS = {
+    "a copy": (CLASS, CLASS),
+    "other numbers": (np.array([7.0, -2.0, 5.0])[CLASS], CLASS),
+    "one of a one-hot code": (CLASS == 1, CLASS),
+    "a copy with a little noise": (CLASS + 0.005 * RANDOM.standard_normal(300), CLASS),
+    "a copy with a slip": (np.where(np.arange(300) == 17, 2 - CLASS, CLASS), CLASS),
+    "the number itself": (NUMBER[:, 0], NUMBER),
+    "on another scale": (-3 * np.log(NUMBER[:, 0]), NUMBER),
+    "rounded": (NUMBER[:, 0].round(4), NUMBER),
+}
+NO_LEAKS = {
+    "a good input": (CLASS + 0.3 * RANDOM.standard_normal(300), CLASS),
+    "half of a copy": (np.where(np.arange(300) % 5, CLASS, 0), CLASS),
+    "a rare flag": (np.arange(300) == 5, CLASS),
+    "something else": (RANDOM.integers(0, 2, 300), CLASS),
+    "strongly correlated": (NUMBER[:, 0] + 0.05 * RANDOM.standard_normal(300), NUMBER),
+}
+
+
+def of(column, target):
+    x = np.c_[X, column].astype(float)
+    return leaks.of_classes(x, target) if target.ndim == 1 else leaks.of_numbers(x, target)
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_the_target_in_disguise_is_found(kind):
+    assert list(of(*LEAKS[kind])) == [3]
+
+
+@pytest.mark.parametrize("kind", NO_LEAKS)
+def test_a_good_input_is_no_leak(kind):
+    assert of(*NO_LEAKS[kind]) == {}
+
+
+# ---- as a user sees it
+
+
+def sorted_by_class(first):
+    lines = [f"{first(i)},{RANDOM.normal():.4f},{'abc'[i // 50]}\n" for i in range(150)]
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("header, first, cause, words", [
+    (",x,y\n", lambda i: i, "row_number", "the input 'column 0' counts the rows"),
+    ("id,x,y\n", lambda i: 1000 + i, "row_number", "the input 'id' is different in every row"),
+    ("stage,x,y\n", lambda i: (4, 9, 6)[i // 50], "leak", "the input 'stage' has one value for each class"),
+])  # fmt: skip
+def test_a_csv_file(tmp_path, monkeypatch, capsys, header, first, cause, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(header + sorted_by_class(first))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["check", "only=data", "data=csv", "data.path=t.csv", "data.target=y"]) == 0
+    shown, advised = (" ".join(text.split()) for text in capsys.readouterr())
+    assert "warn data " + words in shown and "take the column out of the file" in shown
+    assert ("advice: " + words in advised) == (cause == "row_number")
+    (verdict,) = json.loads(next(tmp_path.glob("outputs/check/*/check.json")).read_text())
+    assert [finding["cause"] for finding in verdict["findings"]] == [cause]
+
+
+def test_an_npz_file(tmp_path):
+    np.savez(tmp_path / "t.npz", X=np.c_[X[:150], np.arange(150)], y=np.repeat([0, 1, 2], 50))
+    done = run(tmp_path, "train", "data=npz", "data.path=t.npz", "epochs=1")
+    assert done.returncode == 0
+    assert "advice: input 3 counts the rows: take the column out of the file" in done.stderr
