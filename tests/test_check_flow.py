@@ -76,8 +76,8 @@ def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():
         (found,) = saturation.stuck({"at the start": looks[0], "later": looks[1]})
         return found.status, found.number, found.advice
 
-    assert advice(0.1, 0.2)[:2] == ("pass", 0.2)
-    assert advice(0.1, 0.7) == ("fail", 0.7, "lower the learning rate")
+    assert advice(0.1, 0.3)[:2] == ("pass", 0.3)
+    assert advice(0.1, 0.71) == ("fail", 0.71, "lower the learning rate")
     status, number, said = advice(0.5, 0.4)
     assert (status, number) == ("warn", 0.5) and "normalise the inputs" in said and "init.mean" not in said
     assert "init.mean=0.01" in advice(0.9, 0.9, bounded=False)[2]

@@ -96,11 +96,9 @@ def test_the_shipped_sets_are_not_called_mislabelled(name):
     assert finding.status == "pass"
 
 
-@pytest.mark.parametrize(
-    "name, share", [("wine", 0.25), ("breast_cancer", 0.2), ("moons", 0.2), ("digits", 0.2)]
-)
-def test_wrong_labels_in_classes_that_can_be_told_apart_are_found(name, share):
-    data = replace(JOBS[name].get("data", nnlab.Digits()), label_noise=share, seed=4)
+@pytest.mark.parametrize("name", ["breast_cancer", "moons", "digits"])
+def test_wrong_labels_in_classes_that_can_be_told_apart_are_found(name):
+    data = replace(JOBS[name].get("data", nnlab.Digits()), label_noise=0.2, seed=4)
     subject = Subject(job(name, data=data))
     numbers, (finding,) = labels.suspected(subject)
     assert (finding.status, finding.cause) == ("warn", "label_noise"), finding.found

@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-from test_train_command import nnlab as run
 
 import nnlab
 from nnlab.checks import leaks
@@ -142,8 +141,10 @@ def test_a_csv_file(tmp_path, monkeypatch, capsys, header, first, cause, words):
     assert [finding["cause"] for finding in verdict["findings"]] == [cause]
 
 
-def test_an_npz_file(tmp_path):
-    np.savez(tmp_path / "t.npz", X=np.c_[X[:150], np.arange(150)], y=np.repeat([0, 1, 2], 50))
-    done = run(tmp_path, "train", "data=npz", "data.path=t.npz", "epochs=1")
-    assert done.returncode == 0
-    assert "advice: input 3 counts the rows: take the column out of the file" in done.stderr
+def test_train_advises_on_an_npz_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("t.npz", X=np.c_[X[:150], np.arange(150)], y=np.repeat([0, 1, 2], 50))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["train", "data=npz", "data.path=t.npz", "epochs=1"]) == 0
+    assert "advice: input 3 counts the rows: take the column out of the file" in capsys.readouterr().err
