@@ -147,6 +147,8 @@ HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first=1.6, last=0.01, error=0.0
     (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.31, chance_loss=0.35), None),
     (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.35, chance_loss=0.35),  # the error is lucky
      "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
+    (dict(error=9.0, chance=9.1, doubt=0.2, measure="RMSE"),
+     "the validation RMSE is no better than chance; find out why: nnlab check only=data a=1"),
     (dict(last=1.6, error=0.88, epochs=2), None),  # it has had no chance yet
     (dict(first=0.011, last=0.011), None),  # flat, since it was done in the first epoch
     (dict(error=0.9),

@@ -20,13 +20,14 @@ class Chance:
     loss: float = (
         math.nan
     )  # of the classes' frequencies; not known in regression, where the error says it all
+    measure: str = "error"  # what the error is called: RMSE in regression
 
 
 def of(dataset, folds, loss) -> Chance:
     """Chance on these folds of the data set; `loss` as the experiment has it."""
     error, different = chance_error(dataset, folds), {fold.key: fold for fold in folds}
     if not dataset.classes:
-        return Chance(error)
+        return Chance(error, measure="RMSE")
     t, examples = dataset.targets(noisy=True), sum(len(_seen(fold)) for fold in different.values())
     losses = [_loss(t, fold, loss) for fold in different.values()]
     return Chance(error, SURE * math.sqrt(error * (1 - error) / examples), float(np.mean(losses)))

@@ -29,6 +29,7 @@ class Outcome:
     doubt: float = 0.0  # by how much luck may beat that
     val_loss: float = math.nan  # of the best epoch
     chance_loss: float = math.nan  # and the same answer's; NaN where the errors say it all
+    measure: str = "error"  # or RMSE
 
     @property
     def at_chance(self) -> bool:
@@ -67,9 +68,8 @@ class Course:
         means = [_mean(v[~self.diverged]) for v in (self.first, self.last, self.error, self.loss)]
         first, last, error, loss = means
         rows, diverged = len(self.first), int(self.diverged.sum())
-        return Outcome(
-            rows, diverged, self.epochs, first, last, error, chance.error, chance.doubt, loss, chance.loss
-        )
+        by_chance = chance.error, chance.doubt, loss, chance.loss, chance.measure
+        return Outcome(rows, diverged, self.epochs, first, last, error, *by_chance)
 
 
 def proposal(run: Outcome, command: str) -> str | None:
@@ -94,7 +94,7 @@ def _why(run: Outcome) -> tuple[str, str] | None:
     if run.flat and run.error > FAR * run.chance:
         return "the training loss did not fall", "[start,subset]"
     if run.at_chance:
-        return "the validation error is no better than chance", "data"
+        return f"the validation {run.measure} is no better than chance", "data"
     return None
 
 
