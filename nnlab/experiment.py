@@ -23,6 +23,7 @@ from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
+DEFAULT_L2 = 1e-3
 EVALUATE = 512  # the largest batch that is only evaluated
 LARGEST = {"float32": 1e37, "float64": 1e150}  # numbers in data: they fit, and in float64 their squares do
 
@@ -51,7 +52,7 @@ class Experiment(Part):
     split: Split = field(default_factory=Holdout)
     model: Model = field(default_factory=MLP)
     init: Init = field(default_factory=Auto)
-    regularizer: Regularizer = field(default_factory=lambda: Regularizer(l2=1e-3))
+    regularizer: Regularizer = None  # l2 = 1e-3, or 0 where the optimiser decays the weights itself
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: Schedule = field(default_factory=Constant)
     stopping: Stopping = field(default_factory=Stopping)
@@ -69,6 +70,9 @@ class Experiment(Part):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.regularizer is None:
+            usual = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
+            object.__setattr__(self, "regularizer", usual)
         if not self.split.validates:
             self._refuse_what_needs_validation()
 

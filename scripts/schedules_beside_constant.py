@@ -17,7 +17,7 @@ import nnlab
 from nnlab.data.sources import SOURCES
 from nnlab.data.splits import Holdout
 from nnlab.optimizers import OPTIMIZERS
-from nnlab.records.summary import t_quantile
+from nnlab.records.intervals import t_quantile
 from nnlab.schedules import Constant, HalveAndGoBack, HalveOnRise
 
 SETS = ("digits", "iris", "wine", "breast_cancer", "moons", "spirals", "diabetes")

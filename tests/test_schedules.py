@@ -180,7 +180,7 @@ def test_halving_ends_below_the_smallest_rate(kind):
     rows = [kind(factor=0.1, stop_below=0.125), kind(factor=0.1, stop_below=0.0), kind(stop_below=0.25)]
     schedule = stack(rows)
     state, over = schedule.start(3), []
-    for value in (1.0, 2.0, 4.0, 8.0):
+    for value in (1.0, 3.0, 9.0, 27.0):
         schedule.observe(state, {"val_loss": np.full(3, value)})
         over.append(schedule.over(state).tolist())
     assert over == [[False] * 3, [True, False, False], [True, False, False], [True, False, True]]

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from nnlab.commands import mistakes, overrides, plugged
+from nnlab.commands import automatic, mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 
@@ -42,6 +42,10 @@ class Cell:
     overrides: list[str]  # what was overridden
     places: frozenset[str]  # the settings of Hydra that were: hydra.run.dir, ...
     command: str  # the shell line that repeats it
+
+    def notes(self) -> list[str]:
+        """What to say of settings that follow from others."""
+        return automatic.notes(self.composed, self.settings)
 
 
 @contextmanager

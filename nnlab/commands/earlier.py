@@ -10,9 +10,11 @@ from nnlab.search.space import Space
 from nnlab.search.storage import without_passwords
 
 FOLDERS = ("resume", "refine")  # keys whose values are folders of sweeps, which have = and , in their names
-UNSAID = {
-    "data.normalization": "standard"
-}  # what folders meant that lack a key, where its default is another
+UNSAID = {  # what folders meant that lack a key, where its default is another
+    "data.normalization": "standard",
+    "schedule.tolerance": 0.0,
+    "schedule.stop_below": 0.0,
+}
 
 
 def quote_folders(args: Namespace) -> None:

@@ -18,7 +18,7 @@ import traceback
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def run(config_name: str, argv: list[str], prepare: Callable, execute: Callable,
         with one_sentence():
             cells = composing.cells(config_name, args)
         with advice(config_name):
+            advise(config_name, (note for cell in cells for note in cell.notes()))
             prepared = [prepare(cell.settings) for cell in cells]
         imported()
         if args.multirun and together and len(cells) > 1:
@@ -133,10 +134,16 @@ def advice(config_name: str) -> Iterator[None]:
         def show(message, category, *place):
             if not issubclass(category, Advice):
                 return others(message, category, *place)
-            print(f"nnlab {config_name}: advice: {message}", file=sys.stderr)
+            advise(config_name, [message])
 
         warnings.showwarning = show
         yield
+
+
+def advise(config_name: str, notes: Iterable[object]) -> None:
+    """A line on stderr for each note, each once."""
+    for note in dict.fromkeys(notes):
+        print(f"nnlab {config_name}: advice: {note}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,7 @@ def act(args: Namespace) -> int:
             artist = until_the_end.enter_context(Artist())
         with front_door.advice("sweep"):
             sweep, plan = prepared(asked)
+            front_door.advise("sweep", asked.variants.notes())
         front_door.imported()
         from nnlab.commands.running import Running
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.commands import composing, earlier, grammar, mistakes, overrides
+from nnlab.commands import automatic, composing, earlier, grammar, mistakes, overrides
 from nnlab.commands.composing import Base, Cell
 from nnlab.errors import UserError, nearest
 from nnlab.search.space import Space
@@ -55,6 +55,13 @@ class Variants:
                 node = node[name]
             node[last] = value
         return settings
+
+    def notes(self) -> list[str]:
+        """What to say of settings that follow from others, of every optimiser that is tried."""
+        tried = self.space.domains["optimizer"].values if "optimizer" in self.space.groups else ()
+        commons = [self.common({"optimizer": name}) for name in tried] or [self.common({})]
+        each = (automatic.notes(config, plain, self.space.domains) for config, plain, _ in commons)
+        return list(dict.fromkeys(note for found in each for note in found))
 
     def words(self, params: dict) -> list[str]:
         """The overrides with which `nnlab train` is this trial."""

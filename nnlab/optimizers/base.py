@@ -11,7 +11,7 @@ step may overwrite (one that needs two has a slot `room`); `g` is left as it is.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import ClassVar
 
 import torch
@@ -42,6 +42,11 @@ class Optimizer(Part):
         super().__init_subclass__()
         if "update" in vars(cls) and "elementwise" not in vars(cls):
             cls.elementwise = False
+
+    @property
+    def decays(self) -> bool:
+        """Whether it shrinks the weights itself, beside any penalty: by its `weight_decay`."""
+        return any(f.name == "weight_decay" for f in fields(self))
 
     def factors(self, lr, t) -> dict[str, torch.Tensor]:
         """The columns of `decay` and `update`, (K, 1) or (K, S) float64."""

@@ -100,7 +100,7 @@ def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.nd
     metric never gets worse. An epoch that a schedule takes back counts as an epoch.
 
     >>> from nnlab.schedules import HalveOnRise
-    >>> simulate(HalveOnRise(), epochs=3, steps=2, metrics=[1, 2, 0]).tolist()
+    >>> simulate(HalveOnRise(), epochs=3, steps=2, metrics=[1, 3, 0]).tolist()
     [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
     schedule, total = stack([schedule]), np.array([[epochs]], float)

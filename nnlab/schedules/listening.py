@@ -18,14 +18,14 @@ class HalveOnRise(Schedule):
     """When the metric is above the previous epoch's by more than `tolerance` of it: halve the rate.
 
     Training ends when the factor is below `stop_below`. The lecture's rule, any rise of the error, is
-    metric = val_error with tolerance = 0: of few validation examples the error rises by chance, and the rate
-    is soon too small to learn at.
+    metric = val_error with tolerance = 0. By default the loss has to double (tolerance = 1): metrics of a few
+    hundred examples rise by chance, and the rate is soon too small to learn at (docs/log.md has numbers).
     """
 
     name: ClassVar[str] = "halve_on_rise"
     factor: float = control(0.5, above=0, below=1)
     metric: str = static("val_loss", choices=METRICS)
-    tolerance: float = control(0.1, low=0)
+    tolerance: float = control(1.0, low=0)
     stop_below: float = control(1e-3, low=0, below=1)
 
     def start(self, rows):
@@ -58,7 +58,7 @@ class HalveAndGoBack(Schedule):
     goes_back: ClassVar[bool] = True
     factor: float = control(0.5, above=0, below=1)
     metric: str = static("val_loss", choices=METRICS)
-    tolerance: float = control(0.1, low=0)
+    tolerance: float = control(1.0, low=0)
     stop_below: float = control(1e-3, low=0, below=1)
 
     def start(self, rows):

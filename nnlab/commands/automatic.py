@@ -1,0 +1,43 @@
+"""Settings that follow from others: interpolations in YAML, so that config.yaml has what was trained.
+
+${unless_decayed:1e-3}   1e-3, or 0 where the optimiser has a weight_decay of its own
+${listened:${metric}}    the metric, or val_loss where it is `last`, which nothing can listen to
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def unless_decayed(l2: float, *, _root_) -> float:
+    return 0.0 if "weight_decay" in (_root_.get("optimizer") or ()) else l2
+
+
+def listened(metric: str) -> str:
+    return "val_loss" if metric == "last" else metric
+
+
+OmegaConf.register_new_resolver("unless_decayed", unless_decayed, replace=True)
+OmegaConf.register_new_resolver("listened", listened, replace=True)
+
+
+def notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) -> list[str]:
+    """What to say of weights that an optimiser decays itself: the default penalty is left out, or they are
+    decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
+    optimizer, l2 = settings["optimizer"], settings["regularizer"]["l2"]
+    decay = optimizer.get("weight_decay", 0)
+    if "weight_decay" not in optimizer:
+        return []
+    itself = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay = {decay})"
+    if "regularizer.l2" in searched or (_positive(l2) and _positive(decay)):
+        l2 = "searched" if "regularizer.l2" in searched else l2
+        return [f"{itself} and regularizer.l2 is {l2}: usual is one of them, the other 0"]
+    if OmegaConf.is_interpolation(config.regularizer, "l2"):
+        return [f"{itself}, so regularizer.l2 is 0; to have both, set it"]
+    return []
+
+
+def _positive(x) -> bool:
+    return isinstance(x, int | float) and x > 0

@@ -1,0 +1,114 @@
+"""Weights are decayed once by default, by the penalty or by the optimiser; `metric=last` has listeners."""
+
+import json
+
+import pytest
+import yaml
+from networks import Points
+
+import nnlab
+from nnlab import cli
+from nnlab.experiment import DEFAULT_L2, Experiment
+from nnlab.optimizers import OPTIMIZERS
+from nnlab.regularizers import Regularizer
+
+DECAYING = ("adamw", "lion")
+SHORT = ("data=iris", "epochs=2")
+
+
+def test_which_optimisers_decay_the_weights():
+    assert {name for name, kind in OPTIMIZERS.items() if kind().decays} == set(DECAYING)
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """train(*words): the settings that the run wrote, and what it advised; exit code 0."""
+    monkeypatch.chdir(tmp_path)
+
+    def train(*words, command="train"):
+        assert cli.main([command, *SHORT, *words, "hydra.run.dir=run"]) == 0
+        said = capsys.readouterr().err
+        settings = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+        line = (tmp_path / "run/command.txt").read_text()
+        (tmp_path / "run").rename(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
+        return settings, said, line
+
+    return train
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_default_penalty_is_left_out_beside_a_decay_of_the_optimiser(name, train):
+    settings, said, line = train(f"optimizer={name}")
+    assert settings["regularizer"]["l2"] == (0.0 if name in DECAYING else DEFAULT_L2)
+    assert ("so regularizer.l2 is 0" in said) == (name in DECAYING) and said.count("\n") == (name in DECAYING)
+    assert Experiment(optimizer=OPTIMIZERS[name]()).regularizer.l2 == settings["regularizer"]["l2"]
+    assert line.strip() == f"nnlab train data=iris epochs=2 optimizer={name}"
+
+
+ASKED = [  # words, l2, a part of the advice or nothing
+    (["optimizer=adamw", "regularizer=l2"], 1e-3, "and regularizer.l2 is 0.001"),
+    (["optimizer=lion", "regularizer.l2=0.02"], 0.02, "and regularizer.l2 is 0.02"),
+    (["optimizer=adamw", "regularizer=[auto,dropout]"], 0.0, "so regularizer.l2 is 0"),
+    (["optimizer=adamw", "regularizer=dropout"], 0.0, ""),
+    (["optimizer=adamw", "regularizer=none"], 0.0, ""),
+    (["optimizer=adamw", "regularizer=l2", "optimizer.weight_decay=0"], 1e-3, ""),
+    (["optimizer=adamw", "optimizer.weight_decay=0"], 0.0, "so regularizer.l2 is 0"),
+    (["regularizer=[auto,dropout]"], 1e-3, ""),
+    (["experiment=lecture/mlp", "optimizer=adamw"], 0.0, ""),
+]
+
+
+@pytest.mark.parametrize("words, l2, advice", ASKED)
+def test_what_is_asked_for_is_done(words, l2, advice, train):
+    settings, said, _ = train(*words)
+    assert settings["regularizer"]["l2"] == l2
+    assert advice in said if advice else not said
+
+
+def test_runs_beside_each_other_have_each_their_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", *SHORT, "optimizer=adam,adamw", "hydra.sweep.dir=runs"]
+    assert cli.main(["train", *words]) == 0
+    assert capsys.readouterr().err.count("advice") == 1
+    each = [yaml.safe_load(file.read_text()) for file in sorted(tmp_path.glob("runs/*/config.yaml"))]
+    assert {c["optimizer"]["name"]: c["regularizer"]["l2"] for c in each} == {"adam": 1e-3, "adamw": 0.0}
+
+
+def test_trials_of_a_sweep_too(tmp_path, monkeypatch, capsys):
+    """The winner's own run has what its trial had, and its line repeats it."""
+    monkeypatch.chdir(tmp_path)
+    words = "optimizer=adamw,lion sampler=grid report=false hydra.run.dir=sweep"
+    assert cli.main(["sweep", *SHORT, *words.split()]) == 0
+    assert capsys.readouterr().err.count("so regularizer.l2 is 0") == 2
+    best = json.loads((tmp_path / "sweep/sweep.json").read_text())["best"]
+    assert yaml.safe_load((tmp_path / "sweep/best/config.yaml").read_text())["regularizer"]["l2"] == 0.0
+    rows = json.loads((tmp_path / "sweep/best/rows.json").read_text())
+    assert [row["best"]["val_loss"] for row in rows] == best["values"]
+    assert cli.main(["sweep", *SHORT, "optimizer=adamw", "trials=2", "plan=true"]) == 0
+    assert "regularizer.l2 is searched" in capsys.readouterr().err
+
+
+def test_in_python_too():
+    """The default follows the optimiser; what is given stays."""
+    data, l2 = Points(), Regularizer(l2=0.5)
+    assert nnlab.Experiment(data=data, optimizer=nnlab.AdamW()).regularizer == Regularizer()
+    assert nnlab.Experiment(data=data, optimizer=nnlab.AdamW(), regularizer=l2).regularizer == l2
+    assert Experiment.from_config({"optimizer": {"name": "lion"}}).regularizer == Regularizer()
+    assert Experiment.from_config({"optimizer": {"name": "adam"}}).regularizer.l2 == DEFAULT_L2
+
+
+# ---- metric=last
+
+
+@pytest.mark.parametrize("listener", ["stopping=patience", "schedule=reduce_on_plateau"])
+def test_what_follows_the_metric_listens_to_the_loss_where_the_last_weights_are_kept(listener, train):
+    group = listener.split("=")[0]
+    for metric, heard in (("last", "val_loss"), ("val_error", "val_error"), ("val_loss", "val_loss")):
+        settings, said, _ = train(f"metric={metric}", listener)
+        assert (settings["metric"], settings[group]["metric"], said) == (metric, heard, "")
+
+
+def test_what_does_not_listen_cannot_be_told_to(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *SHORT, "stopping=patience", "stopping.metric=last"]) == 2
+    assert "stopping.metric = 'last'" in capsys.readouterr().err
