@@ -70,6 +70,11 @@ def test_a_real_gpu_passes_these_tests(monkeypatch):
     assert done.returncode == 0, done.stdout[-5000:]
 
 
+def test_all_other_tests_ask_for_the_cpu():
+    if not REAL:
+        assert os.environ[HIDES] == "" and nnlab.library.device("auto").type == "cpu"
+
+
 # ---- whatever trains
 
 CLASSES, NUMBERS = Points(), Points(classes=0)
@@ -171,6 +176,19 @@ def test_the_same_stack_twice_has_the_same_bits():
     assert a == b
     for one, other in zip(first, second, strict=True):
         assert all(np.array_equal(w, other.weights[name]) for name, w in one.weights.items())
+
+
+def test_weights_are_tested_again():
+    """As those of a row whose refit diverged are."""
+    (e,) = CASES["numbers"][:1]
+    with gpu():
+        fit = Fit([replace(e, device="cuda")])
+        list(fit)
+        again = nnlab.evaluation.tested(
+            fit.rows[0], fit.results[0].weights, fit.library.examples(fit.rows[0]), 1
+        )
+    for name in ("loss", "rmse", "mae"):
+        assert again[name] == pytest.approx(fit.results[0].test[name], rel=1e-5)
 
 
 def test_a_stack_holds_as_many_rows_as_asked_for():
