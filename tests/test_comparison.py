@@ -56,7 +56,7 @@ def test_diverged_rows_count_against_a_run(compared):
         half=a_summary(0.0, 0, 1, 2),
     )  # fmt: skip
     assert order == ["good", "worse", "another", "one", "half", "few", "none"]
-    assert "the best first: fewest diverged rows, then least validation loss" in said
+    assert "the best first: fewest diverged, then least validation loss" in said
     assert "few (9 of 10 diverged)" in drawn and "±" in said and "95% interval over 10 seeds" in said
 
 
@@ -75,7 +75,7 @@ def test_each_data_set_is_ranked_by_itself_and_in_its_own_unit(compared):
         d2=a_summary(0.3, 65.3, **diabetes), c2=a_summary(0.9, 0.2), d1=a_summary(0.2, 50.1, **diabetes),
         c1=a_summary(0.8, 0.03),
     )  # fmt: skip
-    assert order == ["d1", "d2", "c1", "c2"] and "each data set by itself" in said
+    assert order == ["d1", "d2", "c1", "c2"] and "of each data set the best first" in said
     assert "of different data" in axis
     lines = {line.split()[0]: line for line in said.splitlines() if line.strip()}
     assert "3.00%" in lines["c1"] and "50.1000 ±" in lines["d1"]
@@ -108,9 +108,9 @@ def test_folders_of_earlier_versions_are_read(compared):
 
 
 @pytest.mark.parametrize("runs, luck", [
-    (("split.seed=0", "split.seed=1"), "order is luck; for the mean: split.repeats=10"),
+    (("split.seed=0", "split.seed=1"), "differs: the order is luck; for the mean split.repeats=10"),
     (("seed=0", "seed=1"), "seeds=10"),
-    (("seed=0 lr=1", "seed=1 lr=1"), "differ in seed alone"),
+    (("seed=0 lr=1", "seed=1 lr=1"), "only seed differs"),
     (("seed=0 lr=1", "seed=0 lr=2"), ""),
     (("seed=0 lr=1", "seed=1 lr=2"), ""),
 ])  # fmt: skip

@@ -52,11 +52,11 @@ def ranked(summaries: dict[str, dict]) -> list[str]:
 
 def notes(summaries: dict[str, dict]) -> list[str]:
     """Below the table: how it is ordered, and what stands behind the +-."""
-    each = "each data set by itself, " if len(set(map(_data, summaries.values()))) > 1 else ""
+    each = "of each data set " if len(set(map(_data, summaries.values()))) > 1 else ""
     judge, tasks = _judge(summaries), dict.fromkeys(map(_task, summaries.values()))
     words = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
     why = " (their losses differ in kind)" if judge.endswith("error") else ""
-    diverged = "fewest diverged rows, then " if any(map(_diverged, summaries.values())) else ""
+    diverged = "fewest diverged, then " if any(map(_diverged, summaries.values())) else ""
     lines = [f"  {each}the best first: {diverged}least {words}{why}", *_luck(summaries)]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
     return ["", *dict.fromkeys(lines), *_refits(summaries)]
@@ -83,9 +83,7 @@ def _luck(runs) -> list[str]:
     if not varied or not varied <= SEEDS.keys():
         return []
     names, means = sorted(varied), [SEEDS[key] for key in sorted(varied)]
-    return [
-        f"  they differ in {' and '.join(names)} alone: the order is luck; for the mean: {' '.join(means)}"
-    ]
+    return [f"  only {' and '.join(names)} differs: the order is luck; for the mean {' '.join(means)}"]
 
 
 def picture(runs: dict[str, Path], kind: str = "val", axis: str = "validation loss") -> bytes:

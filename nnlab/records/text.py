@@ -154,7 +154,7 @@ def _absent_classes(classification: dict) -> list[str]:
     if not absent:
         return []
     more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-    return [f"  not in every test set, so its recall is undefined there: class {', '.join(absent[:3])}{more}"]
+    return [f"  no test example in some rows, so no recall there: {', '.join(absent[:3])}{more}"]
 
 
 def _with_interval(metric: dict | None, form) -> str:
