@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,12 +107,18 @@ def cases():
         yield f"output-{output}-{loss}", [replace(BASE, model=MLP(hidden=(9,), output=output), loss=loss)]
     for name, init in INITIALIZERS.items():
         yield f"init-{name}", rows_of("init", varied(init()))
-    for name, schedule in SCHEDULES.items():  # rows leave one after the other, and some go back
+    for name in ("halve_on_rise", "halve_and_go_back"):  # at other epochs in each row
+        schedule = SCHEDULES[name](metric="val_loss", tolerance=0.0)
+        yield (
+            f"listening-{name}",
+            [replace(BASE, schedule=schedule, optimizer=SGD(lr=1.5), epochs=12, seeds=3)],
+        )
+    for name, schedule in SCHEDULES.items():  # rows leave one after the other
         schedules = rows_of("schedule", varied(schedule(warmup=0.5)))
         yield (
             f"schedule-{name}",
             [
-                replace(e, optimizer=SGD(lr=2.0), epochs=8, stopping=Patience(patience=1 + k))
+                replace(e, optimizer=SGD(lr=0.5), epochs=8, stopping=Patience(patience=1 + k))
                 for k, e in enumerate(schedules)
             ],
         )
@@ -167,6 +174,13 @@ def test_it_trains_and_learns_what_the_cpu_learns(name):
         return assert_same_numbers(there, here)
     assert {r.status for r in there[0]} == {"finished"} and np.isfinite([*there[1].values()]).all()
     assert there[1][0] != here[1][0]  # the row that draws
+
+
+@pytest.mark.parametrize("name", ["halve_on_rise", "halve_and_go_back"])
+def test_rows_do_listen_in_those_cases(name):
+    _, seen = curves(CASES[f"listening-{name}"], "cpu")
+    rates = [{epoch[1] for epoch in curve} for curve in seen.values()]
+    assert min(map(len, rates)) > 1 and sum(map(len, rates)) > 6
 
 
 def test_the_same_stack_twice_has_the_same_bits():
@@ -520,11 +534,28 @@ def test_a_fork_cannot_use_a_card_that_was_used():
     if REAL:
         pytest.skip("torch itself says so of a real one")
     with pretended_card() as card:
-        torch.zeros(3, device="cuda")
-        card.used_in += 1  # as after a fork: the process is another one
-        with pytest.raises(RuntimeError, match="forked subprocess"):
-            torch.zeros(3, device="cuda")
-        torch.zeros(3)
+        assert _in_a_fork(lambda: torch.zeros(3, device="cuda")) == ""
+        there = torch.zeros(3, device="cuda")
+        assert card.used_in == os.getpid() and _in_a_fork(lambda: torch.zeros(3) + 1) == ""
+        for call in (lambda: torch.zeros(3, device="cuda"), lambda: there + 1, there.cpu):
+            assert "forked subprocess" in _in_a_fork(call)
+
+
+def _in_a_fork(call) -> str:
+    """What it raises in a fork of this process, if anything."""
+    ours, theirs = os.pipe()
+    with warnings.catch_warnings(action="ignore"):
+        child = os.fork()
+    if not child:
+        try:
+            call()
+        except BaseException as e:
+            os.write(theirs, str(e).encode())
+        os._exit(0)
+    os.close(theirs)
+    os.waitpid(child, 0)
+    with open(ours) as file:
+        return file.read()
 
 
 def test_what_is_refused_is_what_torch_says_of_itself():
