@@ -10,10 +10,12 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from datafiles import write_idx
 from scipy import special, stats
 
 from nnlab import Adam, Experiment, Fit, Logistic, Regularizer
-from nnlab.data.splits import Holdout
+from nnlab.data.sources import Idx
+from nnlab.data.splits import Holdout, KFold
 from nnlab.data.synthetic import Moons
 from nnlab.errors import UserError
 from nnlab.records import run_folder
@@ -136,6 +138,24 @@ def test_a_test_set_of_the_datas_own_is_no_new_test_set_in_any_split():
     assert summary["metrics"]["test_accuracy"] == pytest.approx(corrected(accuracies.ravel(), 0))
     assert "one test set, not new data" in summary["intervals"]["test"]["about"]
     assert any("same in every split" in line for line in summary_lines(summary, "classification"))
+
+
+@pytest.mark.parametrize("own, split, counts", [
+    (True, Holdout(repeats=2), {"train": 44, "validation": 16, "test": 20}),
+    (False, Holdout(repeats=2), {"train": 36, "validation": 12, "test": 12}),
+    (False, KFold(k=3, repeats=2), {"train": 32, "validation": 16, "test": 12}),
+])  # fmt: skip
+def test_results_know_how_many_examples_their_sets_have(own, split, counts, tmp_path):
+    write_idx(tmp_path)
+    data = Idx(path=str(tmp_path)) if own else Moons(n=60)
+    fit = Fit([Experiment(data=data, split=split, model=Logistic(), epochs=1)])
+    for _ in fit:
+        pass
+    assert all(r.examples == counts and r.fixed_test == own for r in fit.results)
+    intervals = summarize(fit.results)["intervals"]
+    assert intervals["test"]["method"] == ("student" if own else "corrected")
+    overlap = intervals["validation"]["n_test / n_train"]
+    assert overlap == pytest.approx(counts["validation"] / counts["train"])
 
 
 def test_no_interval_is_made_up():
