@@ -4,9 +4,11 @@ Nothing heavy is imported here: `nnlab --help` and the first TAB start no Hydra 
 """
 
 import atexit
+import contextlib
 import gc
 import os
 import re
+import signal
 import sys
 
 COMMANDS = {
@@ -45,7 +47,13 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return e.code or 0
     except BrokenPipeError:  # the reader, e.g. `| head`, has gone: nothing is left to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
+        return 1
+    except OSError as e:
+        if e.filename is not None:
+            raise
+        print(f"nnlab: standard output: {e.strerror}", file=sys.stderr)
+        _close_output()
         return 1
 
 
@@ -53,11 +61,23 @@ def run() -> None:
     """`main` as a process: what is registered for the exit is done, and torch is not taken apart first,
     which takes a third of a second and helps nobody."""
     gc.disable()  # until all is imported (front_door.imported): it takes a tenth off `import torch`
-    code = main()
+    # A stream that was closed before the process began is None.
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    code = 130
+    with contextlib.suppress(KeyboardInterrupt):
+        code = main()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: there is nothing left to interrupt
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(code)
+
+
+def _close_output() -> None:
+    """Whatever is still printed goes nowhere, and what is in its buffer too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import torch
@@ -30,13 +30,17 @@ HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which sa
 
 
 def train(
-    rows: list[Row], examples: Examples, threads: int, finished: list[Result], pruned=frozenset()
+    rows: list[Row],
+    examples: Examples,
+    threads: int,
+    finished: list[Result],
+    leaving: Mapping[int, str] = MappingProxyType({}),
 ) -> Iterator[Record]:
     """Train `rows`, of one structure, in lockstep: yields a `Record` an epoch, and appends each row's
     `Result` to `finished` as it ends.
 
-    Rows whose numbers stand in `pruned`, which the caller may fill between two records, leave the stack
-    before the next epoch.
+    `leaving` says how rows end, by their numbers, which are to leave before the next epoch: pruned,
+    interrupted. The caller may fill it between two records.
     """
     graph = rows[0].experiment.graph(examples.dataset)
     start, epoch, staying = time.perf_counter(), 0, np.arange(len(rows))
@@ -67,7 +71,7 @@ def train(
             record = Record(epoch, numbers(population), said, improved, how, seconds, refit, histograms)
             finished += leave(population, graph, examples, threads, epoch, ended)
         yield record
-        cut = {int(n): Ending("pruned") for n in record.rows if n in pruned and n not in ended}
+        cut = {int(n): Ending(leaving[n]) for n in record.rows if n in leaving and n not in ended}
         if cut:
             with computing():
                 finished += leave(population, graph, examples, threads, epoch, cut)

@@ -7,6 +7,24 @@ class UserError(ValueError):
     """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2."""
 
 
+class MachineFault(RuntimeError):
+    """The machine failed, not the user: no memory, a killed process. Commands print it and exit with 1."""
+
+
+def fault(error: BaseException) -> str | None:
+    """What the machine's fault is, in one sentence; None if `error` is none of the machine's but nnlab's."""
+    name = type(error).__name__
+    said = " ".join(str(error).split())
+    if isinstance(error, BrokenPipeError):
+        return "standard output was closed"
+    if isinstance(error, MemoryError) or "OutOfMemory" in name or "can't allocate memory" in said:
+        return f"there is not enough memory: {said or name}"
+    if isinstance(error, OSError):
+        reason = error.strerror or said or name
+        return f"{reason}: '{error.filename}'" if error.filename is not None else reason
+    return said if isinstance(error, MachineFault) else None
+
+
 class Advice(UserWarning):
     """Legal, but likely not what was meant: the reason and another way. Commands print it and go on."""
 

@@ -106,19 +106,24 @@ class Evaluator:
         return self.measure.task.test(z, t, self.examples.dataset.classes)
 
 
+def _is_final(row, lost: bool) -> bool:
+    """Whether this is the row's last training; the refit of a row that is `lost` is no training at all."""
+    return not lost if row.refit else lost or not row.experiment.refit
+
+
 def results(
     leaving: Population, graph: Graph, examples: Examples, threads, epoch: int, ended: dict[int, Ending]
 ) -> list[Result]:
     """How these rows ended. The test set is looked at here, once, with the weights of the best epoch.
 
     A row that will be trained again is not tested yet, nor one that diverged before its first epoch ended or
-    in its refit, nor a candidate, whose weights are not kept either.
+    in its refit or was interrupted, nor a candidate, whose weights are not kept either.
     """
     kept = not leaving.rows[0].candidate
-    failed = [ended[row.number].status == "diverged" for row in leaving.rows]
+    how = [ended[row.number].status for row in leaving.rows]
     final = [
-        kept and (not lost if row.refit else lost or not row.experiment.refit)
-        for row, lost in zip(leaving.rows, failed, strict=True)
+        kept and status != "interrupted" and _is_final(row, status == "diverged")
+        for row, status in zip(leaving.rows, how, strict=True)
     ]
     tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
     slots = graph.layout()[0] if kept else {}

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from nnlab import interruption
 from nnlab.engine import computing, train
 from nnlab.evaluation import tested
 from nnlab.experiment import Experiment, Row
@@ -52,6 +53,8 @@ class Fit:
 
     def __iter__(self) -> Iterator[Record]:
         yield from self._run(self.rows, self.results)
+        if interruption.asked():
+            return
         chosen = {result.row: result for result in self.results}
         again = [
             row.again(chosen[row.number].past)
@@ -60,7 +63,8 @@ class Fit:
         ]
         second: list[Result] = []
         yield from self._run(again, second)
-        chosen |= {result.row: self._refitted(chosen[result.row], result) for result in second}
+        ended = [result for result in second if result.status != "interrupted"]
+        chosen |= {result.row: self._refitted(chosen[result.row], result) for result in ended}
         self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
 
     def _refitted(self, first: Result, second: Result) -> Result:

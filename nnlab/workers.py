@@ -10,19 +10,24 @@ which are to leave. So what is pruned does not depend on which worker was quicke
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from inspect import GEN_CREATED, getgeneratorstate
 
 import torch
 
+from nnlab import interruption
+from nnlab.errors import MachineFault, fault
 from nnlab.results import Record, Result
 
-Job = Callable[
-    [list[Result], set[int]], Iterator[Record]
-]  # yields records, appends results; see engine.train
+# Yields records, appends results, lets rows leave: see engine.train.
+Job = Callable[[list[Result], dict[int, str]], Iterator[Record]]
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,14 @@ def side_by_side(
     """Run `jobs` on so many processes: their records, one worker after another in turn; and the results.
 
     The order of the records depends on the jobs alone, not on which worker was quicker. Raises
-    `RuntimeError` with the worker's traceback if one fails.
+    `MachineFault` if a worker is killed, and `RuntimeError` with its traceback if it fails.
     """
     if processes < 2 or len(jobs) < 2 or not sys.platform.startswith("linux"):
         share = Share(jobs, finished)
         for epoch in rungs.stages():
             yield from share.until(epoch)
             if epoch is not None:
-                share.pruned.update(rungs.leaving(epoch))
+                share.prune(rungs.leaving(epoch))
         return
     fork = multiprocessing.get_context("fork")
     pipes, workers = [], []
@@ -64,7 +69,7 @@ def side_by_side(
             workers.append(fork.Process(target=_work, args=(share, there, pipes, rungs), daemon=True))
             workers[-1].start()
             there.close()
-        yield from _in_turn(pipes, finished, rungs)
+        yield from _in_turn(dict(zip(pipes, workers, strict=True)), finished, rungs)
     finally:
         for worker in workers:
             worker.terminate()
@@ -75,45 +80,72 @@ class Share:
     """Some jobs, one after another up to each rung."""
 
     def __init__(self, jobs: list[Job], finished: list[Result]):
-        self.pruned: set[int] = set()
-        self.running = [job(finished, self.pruned) for job in jobs]
+        self.leaving: dict[int, str] = {}  # row -> how it ends
+        self.running = [job(finished, self.leaving) for job in jobs]
 
     def until(self, epoch: int | None) -> Iterator[Record]:
         """The records of every job up to this epoch; None: to its end."""
         for records in self.running:
+            if interruption.asked() and getgeneratorstate(records) == GEN_CREATED:
+                continue
             for record in records:
                 yield record
+                if interruption.asked():
+                    self.leaving |= dict.fromkeys(record.rows.tolist(), "interrupted")
                 if record.epoch == epoch:
                     break
 
+    def prune(self, rows: Iterable[int]) -> None:
+        self.leaving |= dict.fromkeys(rows, "pruned")
 
-def _in_turn(pipes, finished: list[Result], rungs: Rungs) -> Iterator[Record]:
+
+def _in_turn(workers: dict, finished: list[Result], rungs: Rungs) -> Iterator[Record]:
+    """What comes through each worker's pipe, in turn.
+
+    If a worker meets a fault of the machine, or is killed, the others end their epoch, so that their rows'
+    weights are kept; then `MachineFault` is raised.
+    """
+    stopping, failure = False, ""
     for epoch in rungs.stages():
-        training = list(pipes)
+        training = list(workers)
         while training:
+            if (interruption.asked() or failure) and not stopping:
+                stopping = True
+                _interrupt(workers.values())
             for pipe in list(training):
                 kind, value, results = _receive(pipe)
                 finished += results
                 if kind == "record":
                     yield value
-                elif kind == "waiting":
-                    training.remove(pipe)
-                else:
+                elif kind == "error":
                     raise RuntimeError(f"a worker failed:\n{value}")
+                else:
+                    training.remove(pipe)
+                    failure = failure or (value if kind == "fault" else "")
+        if failure:
+            raise MachineFault(failure)
         if epoch is not None:
             leaving = set(rungs.leaving(epoch))
-            for pipe in pipes:
+            for pipe in workers:
                 pipe.send(leaving)
+
+
+def _interrupt(workers) -> None:
+    """A Ctrl-C reaches every process of a terminal; a signal from elsewhere only the first of them."""
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGINT)
 
 
 def _receive(pipe):
     try:
         return pipe.recv()
-    except EOFError:
-        return "error", "it was killed, perhaps for want of memory", []
+    except (EOFError, ConnectionError):
+        return "fault", "a worker process was killed, perhaps for want of memory", []
 
 
 def _work(jobs: list[Job], pipe, parents_ends, rungs: Rungs) -> None:
+    interruption.only_ask()
     for end in parents_ends:  # inherited by the fork: a worker whose parent was killed is to notice it
         end.close()
     torch.set_num_threads(1)  # a fork cannot use the threads that its parent had started
@@ -130,8 +162,9 @@ def _work(jobs: list[Job], pipe, parents_ends, rungs: Rungs) -> None:
                 send("record", record)
             send("waiting", epoch)
             if epoch is not None:
-                share.pruned.update(pipe.recv())
-    except (KeyboardInterrupt, ConnectionError, EOFError):
-        pass  # the parent was interrupted too, and says so; or it is gone
-    except BaseException:
-        send("error", traceback.format_exc())
+                share.prune(pipe.recv())
+    except (ConnectionError, EOFError):
+        pass  # the parent is gone
+    except BaseException as e:
+        said = fault(e)
+        send(*(("fault", said) if said else ("error", traceback.format_exc())))

@@ -29,8 +29,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from nnlab import interruption
 from nnlab.commands import composing, folders, mistakes
-from nnlab.errors import Advice, UserError
+from nnlab.commands.early import EndedEarly
+from nnlab.errors import Advice, UserError, fault
 from nnlab.paths import CONFIG_DIR
 from nnlab.search import storage
 
@@ -77,9 +79,19 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
             traceback.print_exc()
         print(f"nnlab {config_name}: {' '.join(str(e).split())}", file=sys.stderr)
         return 2
+    except EndedEarly as e:
+        print(f"nnlab {config_name}: {e}", file=sys.stderr)
+        return e.code
     except KeyboardInterrupt:
+        interruption.ignore()
         print(f"nnlab {config_name}: interrupted", file=sys.stderr)
         return 130
+    except Exception as e:
+        said = fault(e)
+        if said is None:
+            raise
+        print(f"nnlab {config_name}: {said}", file=sys.stderr)
+        return 1
     finally:
         HydraConfig.instance().cfg = before
 

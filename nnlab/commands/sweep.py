@@ -148,8 +148,8 @@ def prepared(asked: Asked):
     """
     from nnlab.experiment import Experiment
     from nnlab.library import device
+    from nnlab.memory import refuse_too_large
     from nnlab.search.choosing import RULES
-    from nnlab.search.plan import available_memory, refuse_too_large
     from nnlab.search.storage import available
     from nnlab.search.sweep import Sweep
 
@@ -170,7 +170,8 @@ def prepared(asked: Asked):
             f"same working directory if its path is relative"
         )
     plan = sweep.plan()
-    refuse_too_large(plan, available_memory(device(sweep.first.experiment.device)))
+    batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
+    refuse_too_large(plan.memory, batch, instead, device(sweep.first.experiment.device))
     if asked.database and not asked.settings["plan"]:
         name = asked.settings["study"]
         new = asked.resumed is None and name != "auto"

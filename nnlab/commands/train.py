@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from nnlab.commands import front_door
+from nnlab.commands import early, front_door
 
 MOST_FILES, SPARE_FILES = 8192, 100  # open files that runs may share, and that others need
 OWN = ("picture",)  # settings of this command, of which an experiment knows nothing
@@ -22,12 +22,16 @@ def prepare(settings: dict, shared: dict | None = None):
     """
     from nnlab.experiment import Experiment
     from nnlab.fitting import Fit
-    from nnlab.library import Library
+    from nnlab.library import Library, device
+    from nnlab.memory import needed, refuse_too_large
 
     wants_picture(settings, rows=1)
     library = {} if shared is None else shared
     library.setdefault("library", Library())
-    return Fit([Experiment.from_config(of_experiment(settings))], library["library"])
+    fit = Fit([Experiment.from_config(of_experiment(settings))], library["library"])
+    count, where = needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
+    refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
+    return fit
 
 
 def of_experiment(settings: dict) -> dict:
@@ -55,11 +59,14 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
         with Console(
             run.title, len(fit.rows), run.experiment.epochs, run.task, validates=_validates(fit)
         ) as console:
-            for record in fit:
+
+            def read(record) -> None:
                 run.record(record)
                 console.record(record)
                 if not record.refit:
                     course.record(record)
+
+            early.train(fit, [run], read)
             summary = run.close()
             learnt = lines(run.equation, folder, len(fit.rows) > 1) if run.equation else []
             console.close(summary, folder, learnt)
@@ -142,7 +149,8 @@ def _train_together(runs: list[front_door.Ready]) -> int:
         epochs, units = max(e.epochs for e in fit.experiments), {run.units for run in each}
         task = each[0].task if len(units) == 1 else "mixed"
         with Console(title, len(fit.rows), epochs, task, validates=_validates(fit)) as console:
-            for record in fit:
+
+            def read(record) -> None:
                 console.record(record)
                 for place, (run, course) in enumerate(zip(each, courses, strict=True)):
                     if place not in summaries:
@@ -151,6 +159,8 @@ def _train_together(runs: list[front_door.Ready]) -> int:
                             course.record(own)
                         if record.ended and run.over:
                             summaries[place] = run.close()
+
+            early.train(fit, each, read)
         for place, run in enumerate(each):
             if place not in summaries:
                 summaries[place] = run.close()

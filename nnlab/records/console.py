@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from time import monotonic
@@ -38,6 +39,7 @@ class Console:
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
         self._next_line, self._again = 0, False
+        self._last = None  # the last record that has no line
         self._print(self.terminal.bold(title))
 
     def record(self, record) -> None:
@@ -53,8 +55,10 @@ class Console:
         if self._next_line == 0:
             self._print_header()
         part = self.progress.part(LINES)
+        self._last = record
         if part >= self._next_line or self.progress.training() == 0:
             self._print_line(record)
+            self._last = None
         self._next_line = part + 1
         self.terminal.show(self._is_worth_a_view)
 
@@ -77,8 +81,11 @@ class Console:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.terminal.stop()
+        if kind is not None and self._last is not None:  # the view is gone: where it stood
+            with contextlib.suppress(OSError):
+                self._print_line(self._last)
 
     def error(self, value: float) -> str:
         """An error as the task has it: a percentage, or an RMSE in the target's unit."""

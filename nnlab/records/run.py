@@ -15,6 +15,9 @@ from nnlab.records.run_folder import RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import loss_in_words
+from nnlab.stacks import parameters
+
+BYTES_OF_REPORT = 2**14  # in rows.json, of each row; and in headers and names of weights
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,12 @@ class Run:
         self.task = self.about["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.equation: Equation | None = None  # known when it is closed
+        self.closed = False  # whether all of it is written
         self.folder = RunFolder(order.folder)
         self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
         self.curves = Curves(len(self.rows)) if order.picture else None
         self.folder.start(order.settings, order.command)
+        self.folder.reserve(self._size_of_weights())
 
     def record(self, record):
         """Take in what a record of the fit says of this run's rows; that part of it, None if nothing."""
@@ -61,6 +66,20 @@ class Run:
         for reader in [] if own.refit else [self.board, *([self.curves] if self.curves else [])]:
             reader.record(own)
         return own
+
+    def keep(self) -> int:
+        """Write what there is of a run that ended early: the best weights so far; of how many rows."""
+        results = [r for r in self._results() if r.best_epoch]
+        self.folder.keep(results)
+        return len(results)
+
+    def _size_of_weights(self) -> int:
+        """Bytes that the weights will take, with their normalisers, and rows.json."""
+        row, dataset = self.rows[0], self.fit.datasets[self.experiment.data]
+        number = 8 if self.experiment.dtype == "float64" else 4
+        normalizer = 2 * 8 * sum(dataset.sizes)
+        each = number * parameters(row, self.fit.datasets) + normalizer + BYTES_OF_REPORT
+        return len(self.rows) * each + BYTES_OF_REPORT
 
     @property
     def over(self) -> bool:
@@ -81,6 +100,7 @@ class Run:
             self.folder.picture(png)
             self.board.picture(self.curves.epochs, png)
         self.board.close(summary, results)
+        self.closed = True
         return summary
 
     def _equation(self, results: list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import numpy as np
 from nnlab.errors import UserError
 
 WEIGHTS = "model.safetensors"
+RESERVED = ".reserved"  # room for the weights, while it trains
 
 
 class RunFolder:
@@ -21,12 +23,14 @@ class RunFolder:
 
         with RunFolder(path) as folder:
             folder.start(config, command)       config.yaml, command.txt
+            folder.reserve(count)               room for the weights
             folder.record(record)               metrics.jsonl, each epoch
             folder.close(summary, results)      model.safetensors, rows.json, summary.json
             folder.picture(png)                 curves.png
 
     Every file but metrics.jsonl appears complete or not at all. summary.json is the last, so a
-    folder that has it is a run that ended; one that failed keeps all lines that metrics.jsonl had.
+    folder that has it is a run that ended; one that failed keeps all lines that metrics.jsonl had, and
+    with `keep` the weights of its best epochs so far.
     """
 
     def __init__(self, path):
@@ -37,6 +41,19 @@ class RunFolder:
     def start(self, config: dict, command: str) -> None:
         """Write the resolved configuration as YAML, and the line that repeats the run."""
         write_begin(self.path, config, command)
+
+    def reserve(self, count: int) -> None:
+        """Take so many bytes of the disk, which `close` and `keep` give back for what they write: a disk
+        that fills up while it trains does not cost the weights. Raises `OSError` if there are not so many."""
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        with open(self.path / RESERVED, "wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(1, count))
+            except AttributeError:
+                pass  # not on this system
+            except OSError as e:
+                if e.errno in full:
+                    raise OSError(e.errno, e.strerror, str(self.path)) from e
 
     def record(self, record) -> None:
         """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
@@ -53,13 +70,18 @@ class RunFolder:
 
     def close(self, summary: dict, results: list) -> None:
         """Write the weights of every row, rows.json and summary.json; `results` are `Result`s."""
+        self.keep(results)
+        write_json(self.path / "summary.json", summary)
+
+    def keep(self, results: list) -> None:
+        """Write the weights of these rows, and rows.json: all that there is of a run that did not end."""
         from safetensors.numpy import save_file
 
+        (self.path / RESERVED).unlink(missing_ok=True)
         self._stop()
         with replacing(self.path / WEIGHTS) as aside:
             save_file(_tensors(results), aside)
         write_json(self.path / "rows.json", [_row(r) for r in results])
-        write_json(self.path / "summary.json", summary)
 
     def write(self, name: str, value) -> None:
         """Write another file of JSON."""
@@ -75,11 +97,14 @@ class RunFolder:
 
     def __exit__(self, *_):
         self._stop()
+        with contextlib.suppress(OSError):
+            (self.path / RESERVED).unlink(missing_ok=True)
 
     def _stop(self):
-        if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
+        metrics, self._metrics = self._metrics, None
+        if metrics is not None:
+            with contextlib.suppress(OSError):  # every line was flushed: what is left is one that failed
+                metrics.close()
 
 
 def load_weights(path) -> dict[int, dict[str, np.ndarray]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from time import monotonic
 
+from nnlab.memory import in_bytes, resident
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, interval_lines, label, metric_lines, number, percent, refit_lines
-from nnlab.search.plan import Plan, in_bytes
+from nnlab.search.plan import Plan
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
 
@@ -149,7 +150,7 @@ def plan_lines(plan: Plan) -> list[str]:
     return [
         f"  {plan.trials} trials, {plan.rows} rows, in batches of {min(plan.batch, plan.trials)} trials",
         f"  a batch is {stacks}, each row of {parameters} parameters",
-        f"  memory {in_bytes(plan.memory)}, time about {duration(plan.seconds)}",
+        f"  memory {in_bytes(resident() + plan.memory)}, time about {duration(plan.seconds)}",
         "",
     ]
 

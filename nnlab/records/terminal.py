@@ -28,10 +28,13 @@ class Terminal:
     def line(self, text: str) -> None:
         """Print above the live view, in letters that the stream has."""
         text = printable(text, self.stream)
-        if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(text, file=self.stream, flush=True)
+        try:
+            if self._live is not None:
+                self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(text, file=self.stream, flush=True)
+        except OSError as e:
+            raise OSError(e.errno, e.strerror, "standard output") from e
 
     def bold(self, text: str) -> str:
         return text if self._plain else f"\x1b[1m{text}\x1b[0m"

@@ -11,11 +11,11 @@ from functools import cache
 import torch
 
 from nnlab.engine import computing
-from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.library import device
+from nnlab.memory import needed
 from nnlab.search.training import Batch
-from nnlab.stacks import memory, parameters
+from nnlab.stacks import parameters
 
 CALLS = 30  # of torch in a step
 GATHER = 4e-9  # seconds for one input of an example
@@ -30,7 +30,7 @@ class Plan:
     batch: int
     rows: int
     stacks: list[tuple[int, int, int]]  # (how many, rows in each, parameters of a row)
-    memory: int  # bytes of the largest batch
+    memory: int  # bytes that the largest batch takes beside what the process has
     seconds: float
 
 
@@ -40,38 +40,15 @@ def plan(batch: Batch, count: int, size: int) -> Plan:
     sizes = Counter((len(rows), parameters(rows[0], datasets)) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
     seconds = BATCH + sum(_seconds(rows, datasets) for rows in stacks) / processes * _kept(batch)
-    takes = sorted((memory(len(rows), rows[0], datasets) for rows in stacks), reverse=True)
-    at_once = takes if batch.rungs else takes[:processes]
     share = count / max(1, len(batch.trained))
     return Plan(
         trials=count,
         batch=size,
         rows=round(len(batch.fit.rows) * share),
         stacks=[(n, k, p) for (k, p), n in sorted(sizes.items(), reverse=True)],
-        memory=sum(at_once) + sum(d.x.nbytes for d in datasets.values()),
+        memory=needed(stacks, datasets, len(stacks) if batch.rungs else processes),
         seconds=seconds * share,
     )
-
-
-def refuse_too_large(plan: Plan, available: int | None) -> None:
-    """Raise `UserError` if a batch does not fit in the memory that there is."""
-    if available and plan.memory > available:
-        raise UserError(
-            f"a batch of {plan.batch} trials needs about {in_bytes(plan.memory)} of memory, and there are "
-            f"{in_bytes(available)}: set a smaller batch=, rows= or model"
-        )
-
-
-def available_memory(where: torch.device) -> int | None:
-    """Bytes that this process may still take there, as far as the system says."""
-    if where.type != "cpu":
-        return torch.cuda.mem_get_info(where)[0]
-    try:
-        with open("/proc/meminfo") as file:
-            said = {line.split(":")[0]: line.split()[1] for line in file}
-        return int(said["MemAvailable"]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
 
 
 def _seconds(rows: list[Row], datasets) -> float:
@@ -116,10 +93,3 @@ def _time(function, count: int) -> float:
         result = function()
     float(result.sum())
     return (time.perf_counter() - start) / count
-
-
-def in_bytes(n: float) -> str:
-    """1234567 as `1.2 MB`."""
-    power = min(3, max(0, (len(str(int(n))) - 1) // 3))
-    n, unit = n / 1000**power, ("bytes", "KB", "MB", "GB")[power]
-    return f"{n:.0f} {unit}" if n >= 10 or power == 0 else f"{n:.1f} {unit}"

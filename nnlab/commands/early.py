@@ -1,0 +1,75 @@
+"""Training that ends early, by Ctrl-C or a fault of the machine: what there is of it is kept, and named."""
+
+from collections.abc import Callable
+
+from nnlab import interruption
+from nnlab.errors import fault
+
+
+class EndedEarly(Exception):
+    """One sentence: why, and what there is; and the exit code."""
+
+    def __init__(self, sentence: str, code: int):
+        super().__init__(sentence)
+        self.code = code
+
+
+def train(fit, runs: list, read: Callable) -> None:
+    """Iterate over `fit` and `read` its records, of which the `runs` write.
+
+    A first Ctrl-C, or a fault of the machine wherever it is met, lets the epoch come to its end. Then the
+    best weights so far of runs that have not ended are written, and `EndedEarly` is raised.
+    """
+    records, why = iter(fit), ""
+    epoch = 0
+    with interruption.between_epochs():
+        try:
+            for record in records:
+                epoch = max(epoch, record.epoch)
+                read(record)
+            interrupted = interruption.asked()
+        except KeyboardInterrupt:
+            interruption.ignore()
+            where = ", ".join(f"'{run.folder.path}'" for run in runs if not run.closed)
+            raise EndedEarly(f"stopped at once (epoch {epoch}): no weights in {where}", 130) from None
+        except Exception as e:
+            why, interrupted = fault(e) or "", False
+            if not why:
+                raise
+            _come_to_an_end(records)
+    if interrupted or why:
+        raise EndedEarly(f"{why or 'interrupted'} (epoch {epoch}): {_kept(runs)}", 1 if why else 130)
+
+
+def _come_to_an_end(records) -> None:
+    """Let every row end with the epoch under way; whoever was to read the records cannot any more."""
+    interruption.ask()
+    try:
+        for _ in records:
+            pass
+    except Exception as e:
+        if not fault(e):
+            raise
+
+
+def _kept(runs: list) -> str:
+    """What is in the folders, once the weights are there."""
+    begun = [run for run in runs if not run.closed]
+    said = [_kept_of(run) for run in begun]
+    if len(runs) == 1:
+        return said[0] if said else f"'{runs[0].folder.path}' is complete"
+    where, whole = runs[0].folder.path.parent, len(runs) - len(begun)
+    complete = f"{whole} of {len(runs)} runs in '{where}' are complete"
+    others = ", and so on" if len(said) > 1 else ""
+    return f"{complete}; {said[0]}{others}" if said else complete
+
+
+def _kept_of(run) -> str:
+    """Write what there is of one run; what that is."""
+    try:
+        rows, count = run.keep(), len(run.rows)
+    except OSError as e:
+        return f"'{run.folder.path}' has the curves, and its weights cannot be written ({fault(e)})"
+    of_rows = f" of {rows} of its {count} rows" if count > 1 else ""
+    kept = f"the curves and the best weights so far{of_rows}" if rows else "the curves; no epoch ended well"
+    return f"'{run.folder.path}' has {kept}"

@@ -1,0 +1,76 @@
+"""Ctrl-C while training: it ends with the epoch, so that the best weights so far are kept.
+
+A flag for the whole process, since a signal has no other place to put it. Workers are forks and inherit the
+handler; each has a flag of its own.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
+
+_asked = False
+
+
+def asked() -> bool:
+    """Whether training is to end with the epoch under way."""
+    return _asked
+
+
+def ask() -> None:
+    """Let training end with the epoch under way."""
+    global _asked
+    _asked = True
+
+
+@contextmanager
+def between_epochs() -> Iterator[None]:
+    """While this lasts, a first Ctrl-C only asks; a second raises `KeyboardInterrupt`, as ever."""
+    global _asked
+
+    def handle(number, frame):
+        if _asked:
+            raise KeyboardInterrupt
+        ask()
+        os.write(2, NOTE)  # `print` may not be called from a handler that interrupted a `print`
+
+    before = _handle_with(handle)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+        _asked = False
+
+
+def only_ask() -> None:
+    """For a worker: however often it is interrupted, its parent says when it ends."""
+    _handle_with(lambda number, frame: ask())
+
+
+def ignore() -> None:
+    """From now on there is nothing left to interrupt but the end of the process."""
+    _handle_with(signal.SIG_IGN)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """A Ctrl-C within comes after it: for what must not be left half done."""
+    if not hasattr(signal, "pthread_sigmask"):  # not on this system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _handle_with(handler):
+    """Set the handler; the one before, or None in a thread, where there is none to set."""
+    try:
+        return signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return None
