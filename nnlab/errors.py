@@ -7,6 +7,9 @@ class UserError(ValueError):
     """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2."""
 
 
+NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed")  # torch, in a `RuntimeError`
+
+
 class MachineFault(RuntimeError):
     """The machine failed, not the user: no memory, a killed process. Commands print it and exit with 1."""
 
@@ -17,7 +20,7 @@ def fault(error: BaseException) -> str | None:
     said = " ".join(str(error).split())
     if isinstance(error, BrokenPipeError):
         return "standard output was closed"
-    if isinstance(error, MemoryError) or "OutOfMemory" in name or "can't allocate memory" in said:
+    if isinstance(error, MemoryError) or "OutOfMemory" in name or any(w in said for w in NO_MEMORY):
         return f"there is not enough memory: {said or name}"
     if isinstance(error, OSError):
         reason = error.strerror or said or name

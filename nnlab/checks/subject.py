@@ -21,6 +21,7 @@ from nnlab.data.splits import Fold
 from nnlab.data.strata import divide
 from nnlab.engine import Trainer, train
 from nnlab.experiment import Experiment, Row
+from nnlab.memory import needed, refuse_too_large
 from nnlab.fields import Part, static
 from nnlab.population import Population
 from nnlab.results import Record
@@ -67,6 +68,10 @@ class Subject:
         self.device = library.device(experiment.device)
         self.fold = experiment.split.folds(self.dataset)[0]
         self.graph = experiment.graph(self.dataset)
+        count = needed([[self.row]], {experiment.data: self.dataset}, 1)
+        refuse_too_large(
+            count, "one row of this job", "take a smaller model, batch_size or data", self.device
+        )
 
     @property
     def row(self) -> Row:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nnlab.commands import front_door, train
+from nnlab.commands import early, front_door, train
 
 OWN = (*train.OWN, "only", "check")  # settings of this command, of which an experiment knows nothing
 
@@ -36,10 +36,15 @@ def execute(prepared, folder: Path, settings: dict, command: str) -> int:
     title = titled(subject.experiment, subject.dataset)
     with RunFolder(folder) as run, CheckConsole(title, rungs) as console:
         run.start(settings, command)
-        for verdict in climb(subject, rungs):
-            console.verdict(verdict)
-            verdicts.append(verdict)
-        write_json(folder / "check.json", [as_dict(verdict) for verdict in verdicts])
+
+        def kept() -> str:
+            return f"'{folder}' has what {len(verdicts)} of {len(rungs)} rungs said"
+
+        with early.naming(kept):
+            for verdict in climb(subject, rungs):
+                verdicts.append(verdict)
+                write_json(folder / "check.json", [as_dict(verdict) for verdict in verdicts])
+                console.verdict(verdict)
         for verdict in verdicts if train.wants_picture(settings, rows=2) else []:
             if verdict.rung in PICTURES and verdict.details:  # a rung with nothing to do has none
                 run.picture(PICTURES[verdict.rung](verdict.details, title), verdict.rung)

@@ -1,6 +1,7 @@
 """Training that ends early, by Ctrl-C or a fault of the machine: what there is of it is kept, and named."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from nnlab import interruption
 from nnlab.errors import fault
@@ -12,6 +13,20 @@ class EndedEarly(Exception):
     def __init__(self, sentence: str, code: int):
         super().__init__(sentence)
         self.code = code
+
+
+@contextmanager
+def naming(kept: Callable[[], str]) -> Iterator[None]:
+    """A Ctrl-C or a fault within is told in one sentence, with what there is: `kept()`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        interruption.ignore()
+        raise EndedEarly(f"interrupted: {kept()}", 130) from None
+    except Exception as e:
+        if not fault(e):
+            raise
+        raise EndedEarly(f"{fault(e)}: {kept()}", 1) from e
 
 
 def train(fit, runs: list, read: Callable) -> None:

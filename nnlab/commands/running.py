@@ -8,7 +8,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from nnlab import interruption
 from nnlab.commands import folders, front_door, train
+from nnlab.errors import fault
 from nnlab.records.report import REPORT
 
 SLOW = 100  # trials, for a Gaussian process
@@ -68,12 +70,16 @@ class Running:
             try:
                 return self._run()
             except KeyboardInterrupt:
+                interruption.ignore()
                 print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
                 return 130
-            except BrokenPipeError:  # the reader, e.g. `| head`, has gone
-                raise
-            except OSError as e:  # a full disk, say
-                print(f"nnlab sweep: {e}; every told trial is kept; to go on: {again}", file=sys.stderr)
+            except Exception as e:
+                said = fault(e)
+                if said is None:
+                    raise
+                print(
+                    f"nnlab sweep: {said}; every finished batch is kept; to go on: {again}", file=sys.stderr
+                )
                 return 1
             finally:
                 self.sweep.ledger.close()

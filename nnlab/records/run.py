@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +52,10 @@ class Run:
         self.equation: Equation | None = None  # known when it is closed
         self.closed = False  # whether all of it is written
         self.folder = RunFolder(order.folder)
-        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
-        self.curves = Curves(len(self.rows)) if order.picture else None
         self.folder.start(order.settings, order.command)
         self.folder.reserve(self._size_of_weights())
+        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
+        self.curves = Curves(len(self.rows)) if order.picture else None
 
     def record(self, record):
         """Take in what a record of the fit says of this run's rows; that part of it, None if nothing."""
@@ -124,7 +125,8 @@ class Run:
 
     def __exit__(self, *_):
         self.folder.__exit__()
-        self.board.__exit__()
+        with contextlib.suppress(*[OSError] if not self.closed else []):  # of a full disk somebody has spoken
+            self.board.__exit__()
 
 
 def about(e: Experiment, dataset) -> dict[str, str]:

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from nnlab.errors import UserError
+from nnlab.interruption import deferred
 from nnlab.search.choosing import frozen, quiet
 from nnlab.search.storage import Storage, connected, leave, taken
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
@@ -53,7 +54,8 @@ class Ledger:
         attributes |= {"spread": list(trial.spread)} if trial.rows > 1 else {}
         attributes |= {"reason": trial.reason} if trial.reason else {}
         template = frozen(trial, distributions, attributes)
-        new = self.storage.create_new_trial(self.study, template_trial=template)
+        with deferred():  # Optuna's lock, once half freed, would be nobody's
+            new = self.storage.create_new_trial(self.study, template_trial=template)
         number = self.storage.get_trial_number_from_id(new)
         if number != trial.number:
             raise UserError(

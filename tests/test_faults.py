@@ -1,0 +1,266 @@
+"""Ctrl-C and faults of the machine: one sentence, no traceback, and what was finished is kept."""
+
+import errno
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nnlab
+from nnlab import interruption, memory
+from nnlab.cli import main
+from nnlab.commands import early
+from nnlab.errors import MachineFault, fault
+from nnlab.records.run_folder import RESERVED, load_weights
+
+LINE = [sys.executable, "-m", "nnlab"]
+LONG = ("data=iris", "model.hidden=[4]", "epochs=1000000", "split.stratify=false")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def started(tmp_path, *words, **how) -> subprocess.Popen:
+    """The command in a process group of its own, once it writes records."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
+    process = subprocess.Popen([*LINE, *words], cwd=tmp_path, env=environment, start_new_session=True, **how)
+    end = time.monotonic() + 60
+    while not list(tmp_path.rglob("metrics.jsonl")) and process.poll() is None:
+        assert time.monotonic() < end, "it does not begin"
+        time.sleep(0.02)
+    time.sleep(0.3)
+    return process
+
+
+def ended(process) -> tuple[int, str]:
+    _, said = process.communicate(timeout=60)
+    assert "Traceback" not in said and "Exception ignored" not in said, said
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("group", [True, False])
+@pytest.mark.parametrize("seeds", [1, 70])
+def test_an_interrupted_run_has_its_best_weights(seeds, group, tmp_path):
+    process = started(tmp_path, "train", *LONG, f"seeds={seeds}", "hydra.run.dir=r")
+    (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
+    code, said = ended(process)
+    assert code == 130 and "'r' has the curves and the best weights so far" in said
+    rows = json.loads((tmp_path / "r/rows.json").read_text())
+    assert len(rows) == seeds == len(load_weights(tmp_path / "r"))
+    assert {row["status"] for row in rows} == {"interrupted"} and not any(row["test"] for row in rows)
+    lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
+    for row in rows:  # the weights are those of the best epoch that the curves have
+        own = [line["val_loss"] for line in lines if line["row"] == row["row"]]
+        assert row["best"]["val_loss"] == min(own) and row["best_epoch"] == own.index(min(own)) + 1
+    assert not (tmp_path / "r" / RESERVED).exists() and not (tmp_path / "r/summary.json").exists()
+
+
+def test_its_weights_are_those_of_the_same_run_ended_there(tmp_path):
+    process = started(tmp_path, "train", *LONG, "hydra.run.dir=r")
+    os.kill(process.pid, signal.SIGINT)
+    assert ended(process)[0] == 130
+    (row,) = json.loads((tmp_path / "r/rows.json").read_text())
+    assert main(["train", *LONG[:2], LONG[3], f"epochs={row['epochs']}", "hydra.run.dir=whole"]) == 0
+    one, other = (load_weights(tmp_path / name)[0] for name in ("r", "whole"))
+    assert all(np.array_equal(one[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize("words", [("train", *LONG, "seeds=70"), ("check", "data=digits", "only=rates")])
+def test_twice_is_at_once(words, tmp_path):
+    process = started(tmp_path, *words) if words[0] == "train" else _check(tmp_path, words)
+    for _ in range(4):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    code, said = ended(process)
+    assert code == 130 and said.strip().splitlines()[-1].startswith(f"nnlab {words[0]}: ")
+
+
+def _check(tmp_path, words):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [*LINE, *words, "check.steps=100000"], cwd=tmp_path, env=environment, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.rglob("command.txt")) and process.poll() is None:
+        time.sleep(0.02)
+    return process
+
+
+def test_runs_of_m_that_had_ended_are_complete(tmp_path):
+    words = (*LONG[:2], LONG[3], "epochs=3,1000000", "hydra.sweep.dir=all")
+    process = started(tmp_path, "train", "-m", *words)
+    os.killpg(process.pid, signal.SIGINT)
+    code, said = ended(process)
+    assert code == 130 and "1 of 2 runs in 'all' are complete" in said
+    short, long = sorted((tmp_path / "all").iterdir())
+    assert (short / "summary.json").exists() and not (long / "summary.json").exists()
+    assert load_weights(short) and load_weights(long)
+
+
+def test_a_killed_worker_is_a_sentence_and_the_others_rows_are_kept(tmp_path):
+    process = started(tmp_path, "train", *LONG, "seeds=70", "hydra.run.dir=r", "threads=2")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 2
+    os.kill(int(children[0]), signal.SIGKILL)
+    code, said = ended(process)
+    assert code == 1 and "a worker process was killed" in said and "35 of its 70 rows" in said
+    assert len(load_weights(tmp_path / "r")) == 35
+
+
+def test_a_full_file_system_costs_the_curves_and_not_the_weights(tmp_path):
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    process = started(tmp_path, "train", *LONG, "hydra.run.dir=r", preexec_fn=limit)
+    code, said = ended(process)
+    assert code == 1 and "File too large" in said and "the best weights so far" in said
+    assert len(load_weights(tmp_path / "r")) == 1
+
+
+def test_no_room_for_the_weights_is_known_before_training(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert main(["train", *LONG, "hydra.run.dir=r"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "No space left on device: 'r'" in said
+
+
+class Broken:
+    """A run whose files cannot be written any more, after so many records."""
+
+    def __init__(self, fit, error, after=3):
+        self.fit, self.error, self.left = fit, error, after
+        self.closed, self.rows, self.kept = False, fit.rows, None
+        self.folder = type("Folder", (), {"path": Path("there")})
+
+    def read(self, record):
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+    def keep(self):
+        self.kept = [result.row for result in self.fit.results if result.best_epoch]
+        return len(self.kept)
+
+
+ERRORS = (
+    OSError(errno.ENOSPC, "No space left on device", "there/metrics.jsonl"),
+    OSError(errno.EROFS, "Read-only file system"), OSError(errno.EMFILE, "Too many open files"),
+    FileNotFoundError(2, "No such file or directory", "there"), BrokenPipeError(32, "Broken pipe"),
+    MemoryError(), MachineFault("a worker process was killed"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__ + str(getattr(e, "errno", "")))
+@pytest.mark.parametrize("seeds", [2, 70])
+def test_any_fault_ends_the_epoch_and_keeps_every_row(error, seeds):
+    data = nnlab.Iris()
+    fit = nnlab.fit(nnlab.Experiment(data=data, epochs=50, seeds=seeds, model=nnlab.MLP(hidden=(4,))))
+    broken = Broken(fit, error)
+    with pytest.raises(early.EndedEarly) as ending:
+        early.train(fit, [broken], broken.read)
+    said = str(ending.value)
+    assert ending.value.code == 1 and fault(error) in said and "\n" not in said
+    assert sorted(broken.kept) == list(range(seeds)) and not interruption.asked()
+    assert max(result.epochs for result in fit.results) <= 5
+
+
+def test_a_fault_of_nnlabs_own_stays_a_traceback():
+    fit = nnlab.fit(nnlab.Experiment(data=nnlab.Iris(), epochs=5))
+    broken = Broken(fit, ValueError("a bug"))
+    with pytest.raises(ValueError, match="a bug"):
+        early.train(fit, [broken], broken.read)
+    assert fault(RuntimeError("a bug")) is None and not interruption.asked()
+
+
+@pytest.mark.parametrize("words", [("train", *LONG[:2], "epochs=2"), ("check", "only=start"), ("--help",)])
+@pytest.mark.parametrize("closed", ["full", "stdout", "stderr"])
+def test_streams_that_are_full_or_closed(words, closed, tmp_path):
+    shell = {"full": "> /dev/full", "stdout": ">&-", "stderr": "2>&-"}[closed]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    line = f"{shlex.join([*LINE, *words])} {shell}"
+    done = subprocess.run(
+        line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr and done.returncode == (1 if closed == "full" else 0), done.stderr
+    assert closed != "full" or "No space left on device" in done.stderr
+
+
+# Memory
+
+
+@pytest.mark.parametrize("command", [("train",), ("train", "-m", "seed=0,1"), ("sweep",), ("check",)])
+def test_what_cannot_fit_is_counted_beforehand(command, capsys, tmp_path):
+    assert main([*command, "data=iris", "model.hidden=[1000000,1000000]"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "TB of memory" in said and not list(tmp_path.iterdir())
+
+
+def test_the_count_is_that_of_the_process(tmp_path):
+    """Of a table of 6,000 x 400 as float64 the plan says what the process takes, within a quarter."""
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "t.npz", X=random.normal(size=(6000, 400)), y=random.integers(0, 2, 6000))
+    words = "data=npz data.path=t.npz epochs=1 trials=4 batch=4 report=false threads=1".split()
+    code = (
+        "import sys, resource; from nnlab.cli import main; sys.argv[0] = 'nnlab'; main(sys.argv[1:]); "
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "sweep", *words], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, timeout=100, check=True,
+    )  # fmt: skip
+    said = next(line for line in done.stdout.splitlines() if "memory" in line).split()
+    planned = float(said[1]) * {"MB,": 1e6, "GB,": 1e9}[said[2]]
+    peak = float(done.stdout.split()[-1])
+    assert 0.75 < planned / peak < 1.25, (planned, peak)
+
+
+def test_limits_of_the_process_and_its_group(tmp_path, monkeypatch):
+    root, inside = tmp_path / "cgroup", tmp_path / "cgroup/a/b"
+    inside.mkdir(parents=True)
+    (tmp_path / "of").write_text("0::/a/b\n")
+    for folder, most, used in ((inside, "max", 5), (inside.parent, "1000", 400)):
+        (folder / "memory.max").write_text(most)
+        (folder / "memory.current").write_text(str(used))
+    assert memory._of_group(root, tmp_path / "of") == 600
+    (root / "memory/c").mkdir(parents=True)
+    (tmp_path / "of").write_text("4:cpu,memory:/c\n")
+    (root / "memory/c/memory.limit_in_bytes").write_text("900")
+    (root / "memory/c/memory.usage_in_bytes").write_text("100")
+    assert memory._of_group(root, tmp_path / "of") == 800
+    assert memory._of_group(root, tmp_path / "none") is None
+    monkeypatch.setattr(memory, "_of_group", lambda: 7)
+    assert memory.available() == 7
+
+
+def test_a_limit_of_address_space_is_looked_at(tmp_path):
+    code = "import resource, torch; from nnlab import memory; print(memory.available())"
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -v 8000000; "{sys.executable}" -c "{code}"'], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60, check=True,
+    )  # fmt: skip
+    assert 0 < int(done.stdout) < 8_000_000 * 1024
+
+
+def test_torch_says_that_there_is_no_memory():
+    for count in (2**45, 2**60):
+        with pytest.raises(RuntimeError) as error:
+            torch.empty(count, dtype=torch.float64)
+        assert "not enough memory" in fault(error.value)
