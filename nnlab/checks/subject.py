@@ -21,8 +21,8 @@ from nnlab.data.splits import Fold
 from nnlab.data.strata import divide
 from nnlab.engine import Trainer, train
 from nnlab.experiment import Experiment, Row
-from nnlab.memory import needed, refuse_too_large
 from nnlab.fields import Part, static
+from nnlab.memory import needed, refuse_too_large
 from nnlab.population import Population
 from nnlab.results import Record
 from nnlab.stacks import stacks
