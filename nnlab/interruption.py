@@ -32,6 +32,7 @@ def between_epochs() -> Iterator[None]:
 
     def handle(number, frame):
         if _asked:
+            _handle_with(signal.SIG_IGN)  # what is raised now is not interrupted on its way out
             raise KeyboardInterrupt
         ask()
         os.write(2, NOTE)  # `print` may not be called from a handler that interrupted a `print`
@@ -48,11 +49,6 @@ def between_epochs() -> Iterator[None]:
 def only_ask() -> None:
     """For a worker: however often it is interrupted, its parent says when it ends."""
     _handle_with(lambda number, frame: ask())
-
-
-def ignore() -> None:
-    """From now on there is nothing left to interrupt but the end of the process."""
-    _handle_with(signal.SIG_IGN)
 
 
 @contextmanager

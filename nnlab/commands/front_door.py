@@ -29,7 +29,6 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nnlab import interruption
 from nnlab.commands import composing, folders, mistakes
 from nnlab.commands.early import EndedEarly
 from nnlab.errors import Advice, UserError, fault
@@ -83,7 +82,6 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
         print(f"nnlab {config_name}: {e}", file=sys.stderr)
         return e.code
     except KeyboardInterrupt:
-        interruption.ignore()
         print(f"nnlab {config_name}: interrupted", file=sys.stderr)
         return 130
     except Exception as e:

@@ -8,7 +8,6 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from nnlab import interruption
 from nnlab.commands import folders, front_door, train
 from nnlab.errors import fault
 from nnlab.records.report import REPORT
@@ -70,7 +69,6 @@ class Running:
             try:
                 return self._run()
             except KeyboardInterrupt:
-                interruption.ignore()
                 print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
                 return 130
             except Exception as e:
