@@ -137,7 +137,7 @@ class PretendedCard(TorchFunctionMode):
         kwargs = {key: CPU if _names_a_device(name, v) else v for key, v in kwargs.items()}
         result = func(*args, **kwargs)
         if name in COPIES and isinstance(result, torch.Tensor):
-            return _copied(result, args[0], card)
+            return _copied(result, given[0], card)
         return _marked(result, tensors) if card else result
 
     @staticmethod
@@ -241,7 +241,7 @@ def _may_meet(name: str, args, kwargs, tensors) -> bool:
     """Whether a card lets these tensors, of both memories, meet in this call."""
     if name in COPIES | SHAPED_LIKE or name == "copy_":
         return True
-    first, rest = args[0], list(_tensors((args[1:], kwargs)))
+    first, *rest = (args[0] if args else None), *_tensors((args[1:], kwargs))
     if name in FILLED:
         return not any(t.dim() for t in rest)
     if name == "__getitem__":
