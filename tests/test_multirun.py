@@ -161,6 +161,7 @@ def test_several_experiments_without_m_are_refused_as_ever(capsys):
     assert "add -m to run each" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 @pytest.mark.parametrize("words, searched", [
     ([OPTIMIZERS], {"optimizer": ", ".join(SEVEN)}),
     ([OPTIMIZERS, "optimizer=sgd,adam"], {"optimizer": "sgd, adam"}),

@@ -225,6 +225,7 @@ def test_a_trial_of_which_one_row_diverges_has_failed(tmp_path):
     assert trials_csv(folder)[0]["reason"] == "diverged in epoch 1, 3 of 3 rows"
 
 
+@pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 def test_a_setting_that_only_some_trials_cannot_have_fails_those(tmp_path):
     folder = sweep(tmp_path / "s", *IRIS, "sampler=grid", "split.test=0.2,0.7", "split.validation=0.2,0.5")
     rows = {(r["split.test"], r["split.validation"]): r for r in trials_csv(folder)}
@@ -246,6 +247,7 @@ def _orders(words) -> list[tuple[str, ...]]:
     return [tuple(f"{key}={','.join(v)}" for (key, *_), v in zip(each, pick, strict=True)) for pick in picks]
 
 
+@pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 @pytest.mark.parametrize("case", ORDERS)
 def test_in_which_order_values_stand_says_nothing(case, tmp_path, capsys):
     found = []
@@ -278,6 +280,7 @@ def test_a_combination_that_cannot_be_trained_uses_up_no_trial(tmp_path):
         assert len(rows) == 24 and {row["state"] for row in rows} == {"complete"}
 
 
+@pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 def test_a_grid_whose_first_cells_all_diverge_is_trained_to_its_end(tmp_path):
     words = ("sampler=grid", "optimizer.lr=1e30,1e-3", "seed=range(0,22)", "batch=22", "epochs=1")
     rows = trials_csv(sweep(tmp_path / "s", *DIABETES, *words))

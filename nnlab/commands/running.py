@@ -37,6 +37,7 @@ def space_lines(sweep, left_out: tuple[str, ...] = ()) -> list[str]:
     if left_out:
         lines += ["  only the keys that were named are searched; space=default would add",
                   f"  {', '.join(left_out)}"]  # fmt: skip
+    lines += [f"  {sweep.judged_by}"] if sweep.judged_by else []
     if sampler.name == "grid":
         count, impossible = space.count(sampler.points), sweep.impossible()
         some = f", of which the first {sweep.count} are trained" if sweep.count < count else ""

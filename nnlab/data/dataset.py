@@ -59,6 +59,7 @@ class Data(Part):
     """
 
     group: ClassVar[str] = "data"
+    drawn: ClassVar[bool] = False  # whether the examples themselves are drawn by `seed`
     normalization: str = static("robust", choices=CHOICES)
     limit: int | None = static(None, low=1)
     label_noise: float = static(0.0, low=0, high=1)

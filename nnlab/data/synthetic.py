@@ -22,6 +22,7 @@ class Line(Data):
     """
 
     name: ClassVar[str] = "line"
+    drawn: ClassVar[bool] = True
     n: int = static(100, low=3)
     noise: float = static(0.0, low=0, below=np.inf)
     target_normalization: str = static("standard", choices=CHOICES)
@@ -45,6 +46,7 @@ class Noise(Data):
     """
 
     name: ClassVar[str] = "noise"
+    drawn: ClassVar[bool] = True
     n: int = static(400, low=3)
     d: int = static(784, low=1)
     classes: int = static(2, low=2)
@@ -77,6 +79,7 @@ class Moons(Data):
     """
 
     name: ClassVar[str] = "moons"
+    drawn: ClassVar[bool] = True
     n: int = static(400, low=3)
     noise: float = static(0.1, low=0, below=np.inf)
 
@@ -99,6 +102,7 @@ class Spirals(Data):
     """
 
     name: ClassVar[str] = "spirals"
+    drawn: ClassVar[bool] = True
     n: int = static(400, low=3)
     noise: float = static(0.02, low=0, below=np.inf)
     turns: float = static(1.5, above=0, below=np.inf)

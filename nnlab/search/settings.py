@@ -24,6 +24,7 @@ class Search(Part):
 
     objective  what a trial is told by, at each row's best epoch, mean over its rows; or a list of several:
                then the best are a Pareto front. `parameters` is how many numbers are trained.
+               auto: val_loss, or val_error where the losses of trials are in different units
     direction  minimize or maximize; or a list, one for each objective
     batch      so many trials are chosen, trained and told together; auto: 16 if the sampler learns from
                earlier trials, else up to 128
@@ -34,7 +35,7 @@ class Search(Part):
     sampler: Sampler = field(default_factory=TPE)
     pruner: Pruner = field(default_factory=Pruner)
     trials: int | Literal["auto"] = static("auto", low=1)
-    objective: str | tuple[str, ...] = static("val_loss", choices=OBJECTIVES)
+    objective: str | tuple[str, ...] = static("auto", choices=("auto", *OBJECTIVES))
     direction: str | tuple[str, ...] = static("minimize", choices=("minimize", "maximize"))
     batch: int | Literal["auto"] = static("auto", low=1)
     rows: int | Literal["auto"] = static("auto", low=1)
@@ -59,8 +60,14 @@ class Search(Part):
             raise UserError("objective=parameters does not change while training: take pruner=none")
 
     @property
-    def objectives(self) -> tuple[str, ...]:
+    def asked(self) -> tuple[str, ...]:
+        """The objectives as they were asked for."""
         return (self.objective,) if isinstance(self.objective, str) else self.objective
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The same; `auto` is val_loss, until `comparable.judged` says otherwise."""
+        return tuple("val_loss" if name == "auto" else name for name in self.asked)
 
     @property
     def signs(self) -> tuple[int, ...]:

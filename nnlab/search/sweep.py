@@ -16,6 +16,7 @@ from nnlab.experiment import Experiment
 from nnlab.library import Library
 from nnlab.results import Record
 from nnlab.search.choosing import RULES, Chooser
+from nnlab.search.comparable import judged
 from nnlab.search.ledger import Ledger
 from nnlab.search.plan import Plan, plan
 from nnlab.search.samplers import CMAES, Grid
@@ -83,6 +84,9 @@ class Sweep:
         self._ready: dict[tuple, Candidate] = {}  # trials of the next batch
         self.chooser = self._chooser()
         candidates = self._checked()
+        self.judged_by = ""  # why, if it is not by the usual objective
+        if self.rules > 1:
+            self.search, self.judged_by = judged(s, candidates, self.library)
         self.first = candidates[0]
         self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
         self.size = s.batch if s.batch != "auto" else self._size()

@@ -1,0 +1,165 @@
+"""Whether trials can be ranked by an objective: whether it is the same quantity, on the same examples.
+
+A loss of one kind is not to be compared with one of another, nor one of a target in other units; and a trial
+that is validated on other examples than the next may only be the lucky one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import numpy as np
+
+from nnlab.errors import Advice, UserError
+from nnlab.experiment import Experiment
+from nnlab.library import Library
+from nnlab.search.settings import Search
+from nnlab.search.training import Candidate
+
+NOT_MEASURED = {"data.normalization", "data.target_normalization"}  # no other examples
+LUCK = {"data.seed", "split.seed", "split.fold"}  # which examples validate
+SIZES = {
+    "split", "split.test", "split.validation", "split.k", "split.stratify", "split.repeats", "data.limit",
+    "data.label_noise",
+}  # fmt: skip
+IN_ITS_STEAD = {"train_loss": "train_error"}  # else val_error
+NOISE = ("dropout", "input_dropout", "dropconnect")  # training losses are measured under it
+
+
+def judged(search: Search, candidates: list[Candidate], library: Library) -> tuple[Search, str]:
+    """The search with an objective by which these trials can be ranked; and why, if it is not the usual one.
+
+    Raises `UserError` where none can be, or the one that was asked for cannot; warns of what is doubtful.
+    """
+    said = ""
+    if "auto" in search.asked:
+        keys = _keys(candidates, lambda e: _unit("val_loss", e, library))
+        chosen = "val_error" if keys else "val_loss"
+        objectives = tuple(chosen if name == "auto" else name for name in search.asked)
+        search = replace(search, objective=objectives if len(objectives) > 1 else chosen)
+        if keys:
+            said = f"by val_error, since {_and(keys)} gives losses in different units"
+    for name in search.objectives:
+        _refuse_units(name, candidates, library)
+        if name.startswith(("val_", "train_")):
+            _judge_examples(name, candidates, library)
+    _advise_seeds(search, candidates)
+    return search, said
+
+
+def _refuse_units(name: str, candidates: list[Candidate], library: Library) -> None:
+    keys = _keys(candidates, lambda e: _unit(name, e, library))
+    if not keys:
+        return
+    if name == "penalty":
+        _advise(f"objective=penalty: {_and(keys)} is a factor of it, so the smallest one wins")
+        return
+    instead = IN_ITS_STEAD.get(name, "val_error")
+    other = "give regularizer.small one value" if name == "small_weights" else f"take objective={instead}"
+    raise UserError(
+        f"objective={name} cannot rank these trials: {_and(keys)} gives it a different unit in each; {other}"
+    )
+
+
+def _unit(name: str, e: Experiment, library: Library) -> tuple:
+    """What the size of an objective depends on, beside how good a model is."""
+    dataset, regularizer = library.datasets[e.data], e.regularizer
+    if name in ("val_loss", "train_loss", "grad_norm"):
+        scale = "" if dataset.classes else getattr(e.data, "target_normalization", "")
+        return e.loss_for(dataset).name, scale
+    of_weights = {"penalty": (regularizer.l2, regularizer.l1), "small_weights": (regularizer.small,)}
+    return of_weights.get(name, ())
+
+
+def _judge_examples(name: str, candidates: list[Candidate], library: Library) -> None:
+    """Refuse other data and mere luck; advise where examples differ in number."""
+    known: dict[tuple, bytes] = {}
+    part = "validation" if name.startswith("val_") else "train"
+
+    def examples(e: Experiment) -> bytes:
+        if (e.data, e.split) not in known:
+            known[e.data, e.split] = _digest(e, part, library)
+        return known[e.data, e.split]
+
+    for key, (one, other) in _pairs(candidates, examples).items():
+        differ = _differ(one, other)
+        if differ - LUCK - SIZES:
+            raise UserError(
+                f"{key}: trials on different data cannot be ranked against each other; make a sweep for "
+                f"each, or a table of all by nnlab train -m"
+            )
+        words = f"{key} gives trials other {'validation' if part == 'validation' else 'training'} examples"
+        if differ <= LUCK:
+            raise UserError(
+                f"{words}, so the best would be the luckiest draw; take split.repeats=10, with which a trial "
+                f"is judged by its mean over 10 splits"
+            )
+        _advise(f"{words}, so a part of what ranks them is luck; split.repeats=10 takes means over 10 splits")
+    noisy = _keys(candidates, lambda e: tuple(getattr(e.regularizer, kind) for kind in NOISE))
+    if part == "train" and noisy:
+        _advise(
+            f"objective={name} is measured with {_and(noisy)} at work, so the least of it wins; take "
+            f"objective={name.replace('train', 'val')}"
+        )
+
+
+def _digest(e: Experiment, part: str, library: Library) -> bytes:
+    """Which examples these are, and what is to be answered for them. Not what is known of each, unless they
+    are drawn, which may have left the answers the same: two tables of the same examples may be compared."""
+    dataset, found = library.datasets[e.data], hashlib.blake2b(digest_size=16)
+    y, drawn = dataset.y if dataset.noisy is None else dataset.noisy, e.data.drawn or e.data.limit
+    for fold in library.folds(e):
+        numbers = getattr(fold, part)
+        for array in (numbers, y[numbers], *([dataset.x[numbers]] if drawn else [])):
+            found.update(np.ascontiguousarray(array).data)
+    return found.digest()
+
+
+def _differ(one: Experiment, other: Experiment) -> set[str]:
+    """The keys of data and split, or the groups themselves, in which two experiments differ."""
+    found = set()
+    for group in ("data", "split"):
+        a, b = getattr(one, group), getattr(other, group)
+        if type(a) is not type(b):
+            found.add(group)
+            continue
+        found |= {f"{group}.{f.name}" for f in fields(a) if getattr(a, f.name) != getattr(b, f.name)}
+    return found - NOT_MEASURED
+
+
+def _advise_seeds(search: Search, candidates: list[Candidate]) -> None:
+    keys = _keys(candidates, lambda e: e.seed)
+    if keys and set(search.objectives) != {"parameters"}:
+        _advise(f"{_and(keys)} is luck and not a setting: seeds=10 gives every trial the mean over 10 seeds")
+
+
+def _keys(candidates: list[Candidate], of: Callable[[Experiment], object]) -> list[str]:
+    """The searched keys on which `of` depends."""
+    return list(_pairs(candidates, of))
+
+
+def _pairs(candidates: list[Candidate], of: Callable[[Experiment], object]) -> dict[str, tuple]:
+    """searched key -> two experiments that differ in it alone, and in `of`."""
+    found = {}
+    for key in dict.fromkeys(key for c in candidates for key in c.params):
+        alike = defaultdict(list)
+        for c in candidates:
+            rest = {k: v for k, v in c.params.items() if k != key and not k.startswith(f"{key}.")}
+            alike[repr(rest)].append(c.experiment)
+        for one, *others in alike.values():
+            other = next((e for e in others if of(e) != of(one)), None)
+            if other is not None:
+                found.setdefault(key, (one, other))
+    return found
+
+
+def _and(keys: list[str]) -> str:
+    return " or ".join(keys)
+
+
+def _advise(sentence: str) -> None:
+    warnings.warn(sentence, Advice, stacklevel=2)
