@@ -93,7 +93,13 @@ class Experiment(Part):
 
     @staticmethod
     def from_config(config: dict) -> Experiment:
-        """The experiment that a plain nested dict describes; raises `UserError` where it is wrong."""
+        """The experiment that a plain nested dict describes; raises `UserError` where it is wrong.
+
+        Data that do not say how they are normalised mean what they meant before there was `robust`.
+        """
+        data = config.get("data")
+        if isinstance(data, dict):
+            config = {**config, "data": {"normalization": "standard", **data}}
         return compose(Experiment, GROUPS, config)
 
     def load(self) -> Dataset:

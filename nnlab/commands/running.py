@@ -8,9 +8,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from nnlab.commands import folders, front_door, train
+from nnlab.commands import baseline, folders, front_door, train
 from nnlab.errors import fault
-from nnlab.records.report import REPORT
+from nnlab.records.report import REPORT, add_lines
 
 SLOW = 100  # trials, for a Gaussian process
 
@@ -59,6 +59,7 @@ class Running:
     def __init__(self, sweep, asked, args: Namespace, artist, plan):
         self.sweep, self.asked, self.args, self.artist, self.plan = sweep, asked, args, artist, plan
         self.command = asked.variants.cell.command
+        self.compared: dict = {}  # the winner with what the search started from
 
     def run(self) -> int:
         from nnlab.records.sweep_folder import SweepFolder
@@ -184,6 +185,8 @@ class Running:
         winner = self._train_winner(again) if self.winners else {}
         self.board.close(sweep.trials, self.curves)
         importances, no_report = self.artist.end() if self.artist else ({}, "")
+        if self.artist and not no_report:
+            add_lines(self.path / REPORT, self._against_default())
         self._write_end(importances, winner, again, hopeless)
         return [*self._results(importances, winner, again), *self._files(no_report)]
 
@@ -193,15 +196,16 @@ class Running:
         return shlex.join([*v.repeat, *v.words(trial.params)])
 
     def _train_winner(self, command: str) -> dict:
-        """The winner by itself, as its line would train it, into best/: the test set is used here, once. Its
-        summary."""
+        """The winner as its line would train it, into best/: the test set is used here, once. Its summary.
+
+        Beside it, in the same fit, what the search started from.
+        """
         from nnlab.experiment import Experiment
-        from nnlab.fitting import Fit
         from nnlab.records.run import Run
 
         trial, v = self.winners[0], self.asked.variants
         settings = v.settings(trial.params)
-        fit = Fit([Experiment.from_config(train.of_experiment(settings))], self.sweep.library)
+        fit = self._with_default(Experiment.from_config(train.of_experiment(settings)))
         aside, best = self.path / ".best", self.path / "best"
         shutil.rmtree(aside, ignore_errors=True)
         with Run(train.order(fit, aside, settings, command), fit) as run:
@@ -210,7 +214,34 @@ class Running:
             summary = run.close()
         shutil.rmtree(best, ignore_errors=True)
         aside.rename(best)
+        if len(fit.experiments) > 1:
+            self.compared = baseline.compared(fit, self.sweep.search.objectives)
         return summary
+
+    def _with_default(self, winner):
+        """The fit of the winner and, where their numbers may stand beside each other, of the default."""
+        from nnlab.experiment import Experiment
+        from nnlab.fitting import Fit
+        from nnlab.search.training import candidate
+
+        def as_it_stands(params: dict) -> Experiment:
+            return Experiment.from_config(train.of_experiment(self.asked.variants.settings(params)))
+
+        library = self.sweep.library
+        checked = candidate(0, {}, as_it_stands, library)
+        wrong = checked.wrong or baseline.not_comparable(winner, checked.experiment, library.datasets)
+        self.compared = {"reason": wrong}
+        if wrong:
+            return Fit([winner], library)
+        trained = self.sweep.trials
+        return Fit(baseline.together(winner, as_it_stands({}), len(trained)), library)
+
+    def _against_default(self) -> list[str]:
+        """How the winner compares with what the search started from."""
+        if not self.compared:
+            return []
+        command = shlex.join([*self.asked.variants.repeat, *self.asked.variants.words({})])
+        return baseline.lines(self.compared, self.console.task, command)
 
     def _story(self, again: str):
         from nnlab.records.report import Story
@@ -244,6 +275,7 @@ class Running:
                 } if winner else None,
                 "test": {n: m for n, m in tested.get("metrics", {}).items() if n.startswith("test_")},
                 **({"refit": tested["refit"]} if "refit" in tested else {}),
+                **({"compared": self.compared} if self.compared else {}),
                 "importances": importances,
                 "seconds": {
                     "total": front_door.seconds_of_process(), "training": seconds.training,
@@ -260,7 +292,9 @@ class Running:
             shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
             lines += [f"  importance         {shares}"]
         lines += test_lines(winner, self.console.task)
-        return [*lines, f"  to repeat it       {again}", ""] if again else lines
+        lines += [f"  to repeat it       {again}", ""] if again else []
+        compared = self._against_default()
+        return [*lines, *compared, ""] if compared else lines
 
     def _files(self, no_report: str) -> list[str]:
         said = no_report or self.path / REPORT

@@ -88,10 +88,11 @@ def _chance(run):
 
 
 def order(fit, folder: Path, settings: dict, command: str):
-    """Where a run goes, and what is written beside its numbers."""
+    """Where a run goes, the first of a fit, and what is written beside its numbers."""
     from nnlab.records.run import Order
 
-    return Order(folder, settings, of_experiment(settings), command, wants_picture(settings, len(fit.rows)))
+    picture = wants_picture(settings, rows=int((fit.owner == 0).sum()))
+    return Order(folder, settings, of_experiment(settings), command, picture)
 
 
 def execute_together(runs: dict[str, front_door.Ready]) -> int:

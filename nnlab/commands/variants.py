@@ -97,7 +97,7 @@ class Variants:
             for override in self.fixed:
                 if overrides.is_group(override, self.options):
                     continue
-                if chosen and not _in(_raw(config), override.key_or_group):
+                if not _in(_raw(config), override.key_or_group):
                     continue  # not a key of this choice, but of another
                 composing.set_value(config, override)
             plain = of_train(composing.settings_of(config))

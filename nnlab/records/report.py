@@ -161,9 +161,18 @@ def page(story: Story, drawn: dict[str, object]) -> str:
         scripts.append(f"draw('figure{n}', {_safe(figure.to_json())});")
     lines = "".join(f"<p><code>{html.escape(line)}</code></p>" for line in story.lines)
     return _PAGE.format(
-        title=html.escape(story.title), lines=lines, figures="\n".join(parts), table=_table(story),
-        plotly=get_plotlyjs(), scripts="\n".join(scripts),
+        title=html.escape(story.title), lines=lines, later=_LATER, figures="\n".join(parts),
+        table=_table(story), plotly=get_plotlyjs(), scripts="\n".join(scripts),
     )  # fmt: skip
+
+
+def add_lines(path: Path, lines: list[str]) -> None:
+    """Put lines below those of the page that is drawn: what is known only when the winner has been tested."""
+    text = "\n".join(line.removeprefix("  ") for line in lines)
+    drawn = path.read_text(encoding="utf-8")
+    with replacing(path) as aside:
+        told = f"<pre>{html.escape(text)}</pre>" if lines else ""
+        aside.write_text(drawn.replace(_LATER, told, 1), encoding="utf-8")
 
 
 def of_first(story: Story) -> Story:
@@ -260,6 +269,7 @@ def _safe(text: str) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+_LATER = "<!-- the winner beside what the search started from -->"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width">
@@ -274,6 +284,7 @@ th, td {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dd
 </style></head><body>
 <h1>{title}</h1>
 {lines}
+{later}
 {figures}
 <h2>Trials</h2>
 {table}
