@@ -42,8 +42,8 @@ class Budget(Part):
     rates        rates: how many learning rates, a row each for every seed
     rate_seeds   rates: how many seeds
     rate_steps   rates: how many updates
-    work         rates, saturation: at most so many parameters x examples seen; large networks get fewer
-                 seeds, steps and rates, and of large batches a part
+    work         rates, saturation: at most so many parameters x examples seen, determinism: a tenth of it;
+                 large networks get fewer seeds, steps and rates, and of large batches a part
     """
 
     group: ClassVar[str] = "check"
@@ -138,11 +138,11 @@ class Sample:
         ]
         return [replace(row, number=n) for n, row in enumerate(rows)]
 
-    def trainer(self, rows: list[Row]) -> Trainer:
+    def trainer(self, rows: list[Row], threads: int = 1) -> Trainer:
         """The rows before their first step, bound to the data."""
         graph = rows[0].experiment.graph(self.dataset)
         population = Population.create(rows, graph, self.examples.like)
-        return Trainer(graph, population, self.examples, 1)
+        return Trainer(graph, population, self.examples, threads)
 
     def records(self, rows: list[Row]) -> Iterator[Record]:
         """The epochs of the rows, in stacks side by side where that pays."""
