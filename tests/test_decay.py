@@ -1,6 +1,9 @@
 """Weights are decayed once by default, by the penalty or by the optimiser; `metric=last` has listeners."""
 
+import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -112,3 +115,19 @@ def test_what_does_not_listen_cannot_be_told_to(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", *SHORT, "stopping=patience", "stopping.metric=last"]) == 2
     assert "stopping.metric = 'last'" in capsys.readouterr().err
+
+
+# ---- a sweep that began when the defaults were others
+
+
+def test_an_old_sweep_over_optimisers_and_schedules_goes_on_as_it_began(tmp_path, monkeypatch):
+    """Begun by nnlab 0.1.0 of commit 1b75089, which trained 9 trials (whole.csv); here it has the first 4."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(Path(__file__).parent / "old_choices", "sweep")
+    assert cli.main(["sweep", "resume=sweep", "trials=9"]) == 0
+    texts = (Path(f"sweep/{name}.csv").read_text() for name in ("trials", "whole"))
+    found, expected = (list(csv.DictReader(text.splitlines())) for text in texts)
+    assert {"adamw", "lion"} <= {row["optimizer"] for row in expected[4:]}
+    assert "halve_on_rise" in {row["schedule"] for row in expected[4:]}
+    for row, old in zip(found, expected, strict=True):
+        assert float(row["val_loss"]) == pytest.approx(float(old["val_loss"]), rel=1e-4), row

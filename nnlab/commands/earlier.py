@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 
+from omegaconf import OmegaConf
+
 from nnlab.commands import grammar
 from nnlab.search.space import Space
 from nnlab.search.storage import without_passwords
@@ -68,6 +70,24 @@ def as_recorded(before: dict, now: dict, given: set[str], own: Collection[str]) 
     if before["space"] != now["space"] and not given & {"space", *before["space"], *now["space"]}:
         words |= {f"space.{key}": f"{key}={text}" for key, text in before["space"].items()}
     return words
+
+
+def of_searched_choices(about: dict, found, given: set[str]) -> dict[str, str]:
+    """The same for what depends on the choice of a searched group, which config.yaml does not show.
+
+    `found` is the sweep's command line, read. A sweep.json without `rules` is of nnlab 0.1.0.
+    """
+    if "rules" in about:
+        return {}
+    words, searched = {}, {group: found.space.domains[group].values for group in found.space.groups}
+    if "optimizer" in searched and OmegaConf.is_interpolation(found.cell.composed.regularizer, "l2"):
+        words["regularizer.l2"] = "regularizer.l2=1e-3"
+    if {"halve_on_rise", "halve_and_go_back"} & {*searched.get("schedule", ())}:
+        words |= {key: f"{key}={value}" for key, value in UNSAID.items() if key.startswith("schedule.")}
+        if "reduce_on_plateau" not in searched["schedule"]:  # whose metric was another
+            words["schedule.metric"] = "schedule.metric=val_error"
+    taken = given | found.space.domains.keys() | {o.key_or_group for o in found.fixed}
+    return {key: word for key, word in words.items() if key not in taken}
 
 
 def _flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

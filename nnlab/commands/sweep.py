@@ -81,6 +81,7 @@ def read(args: Namespace) -> Asked:
     if resumed:
         before |= {"storage": _masked(before["storage"])}
         recorded = earlier.as_recorded(before, _settings(found), given, MAY_DIFFER)
+        recorded |= earlier.of_searched_choices(about, found, given)
         if recorded:
             args.overrides += recorded.values()
             found = variants.read(args)
@@ -194,6 +195,7 @@ def refine_first(args: Namespace) -> bool:
     other = variants.of_folder(about)
     given = {*earlier.last(args.overrides)}
     recorded = earlier.as_recorded(before, _settings(other), given | {"space"}, MAY_DIFFER | {*OF_SEARCH})
+    recorded |= earlier.of_searched_choices(about, other, given)
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
     with SweepFolder(Path(folder)):  # a ledger mends its journal, in which nobody may write meanwhile
         database = _database(before["storage"], args.storage)
