@@ -81,6 +81,24 @@ def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, whole, tm
     assert len(told(folder)) == 12
 
 
+DIVERGES = (
+    "data=diabetes", "data.target_normalization=none", "data.limit=60", "epochs=2", "batch_size=4", "batch=4",
+    "model.hidden=[3,3]", "regularizer=none", "optimizer=sgd", "optimizer.lr=tag(log,interval(1e-6,1e4))",
+    "init.mean=interval(0,1)", "trials=16", "report=false",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+def test_one_whose_trials_diverge_too(name, whole, tmp_path):
+    """What a sampler learned of the failed ones, it learns again."""
+    one = whole(*DIVERGES, *SAMPLED[name])
+    states = [row["state"] for row in trials_csv(one)]
+    assert "failed" in states[:8] and states.count("failed") < 8
+    folder = killed(one, tmp_path / "s", 10)
+    resume(folder)
+    assert lasting(folder) == lasting(one)
+
+
 @pytest.mark.parametrize("lines", [None, 0, 1, 2])
 def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_path):
     one = whole(*USUAL, *SAMPLED["random"])
