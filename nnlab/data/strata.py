@@ -4,12 +4,17 @@ import numpy as np
 
 
 def divide(random, examples: np.ndarray, strata: np.ndarray, size: int):
-    """`examples` in two, the second of `size`; every stratum in equal shares (largest remainders)."""
+    """`examples` in two, the second of `size`; every stratum in equal shares (largest remainders).
+
+    Of equal remainders the lot decides: else some small classes never were in a test set.
+    """
     own = strata[examples]
     names, counts = np.unique(own, return_counts=True)
-    exact = counts * size / len(examples)
-    take = np.floor(exact).astype(int)
-    take[np.argsort(take - exact, kind="stable")[: size - take.sum()]] += 1
+    take, remainder = np.divmod(counts * size, len(examples))
+    lot = np.random.Generator(random.bit_generator.jumped()).permutation(
+        len(names)
+    )  # `random` stays as it is
+    take[np.lexsort([lot, -remainder])[: size - take.sum()]] += 1
     chosen = [random.permutation(examples[own == c])[:n] for c, n in zip(names, take, strict=True)]
     second = np.sort(np.concatenate(chosen))
     return np.setdiff1d(examples, second, assume_unique=True), second
