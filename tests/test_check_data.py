@@ -69,6 +69,25 @@ def test_scales_matter_only_where_nothing_normalises():
     assert data.check(Subject(job("wine"))).status == "pass"
 
 
+@pytest.mark.parametrize("how", ["standard", "robust", "none"])
+def test_columns_far_out_are_named_where_nothing_pulls_them_in(how):
+    verdict = data.check(Subject(job("digits", data=nnlab.Digits(normalization=how))))
+    far = [f for f in verdict.findings if f.cause == "far_columns"]
+    if how in ("robust", "none"):
+        assert not far
+        return
+    (finding,) = far
+    assert "scales out in the" in finding.found and "pixel_" in finding.found
+    assert finding.status == "warn" and finding.number > 10 and "data.normalization=robust" in finding.advice
+
+
+def test_heavy_tails_are_not_far_out():
+    for name in ("wine", "iris", "breast_cancer", "diabetes", "moons"):
+        e = job(name)
+        verdict = data.check(Subject(replace(e, data=replace(e.data, normalization="standard"))))
+        assert "far_columns" not in verdict.causes, name
+
+
 def test_a_wide_table_may_have_constant_columns():
     verdict = data.check(Subject(job("digits")))
     assert verdict.status == "pass" and "4 constant columns" in verdict.worst.found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlab.checks import labels, leaks
+from nnlab.checks import far, labels, leaks
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, Verdict, graded
 from nnlab.streams import stream
@@ -31,6 +31,7 @@ def check(subject: Subject) -> Verdict:
         *scales(subject),
         *_constant(subject, constant, x.shape[1]),
         *_twins(subject, twins(x, constant), x.shape[1]),
+        *far.check(subject),
         *leaks.check(subject),
         *_balance(subject),
         *_shared(subject),
@@ -113,7 +114,7 @@ def _twins(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[F
 def scales(subject: Subject) -> list[Finding]:
     """Of what the network sees if nothing normalises it: inputs, and targets that are no classes."""
     data, found = subject.experiment.data, []
-    x, advice = _columns(subject), "data.normalization=standard"
+    x, advice = _columns(subject), "data.normalization=robust"
     if data.normalization == "none":
         found += _size("inputs", x, advice)
     if getattr(data, "target_normalization", None) == "none" and not subject.dataset.classes:
