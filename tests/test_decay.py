@@ -3,15 +3,20 @@
 import csv
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
 from networks import Points
+from omegaconf import OmegaConf
 
 import nnlab
-from nnlab import cli
+from nnlab import cli, plugins
+from nnlab.commands import automatic
 from nnlab.experiment import DEFAULT_L2, Experiment
+from nnlab.fields import column
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import Regularizer
 
@@ -98,6 +103,22 @@ def test_in_python_too():
     assert nnlab.Experiment(data=data, optimizer=nnlab.AdamW(), regularizer=l2).regularizer == l2
     assert Experiment.from_config({"optimizer": {"name": "lion"}}).regularizer == Regularizer()
     assert Experiment.from_config({"optimizer": {"name": "adam"}}).regularizer.l2 == DEFAULT_L2
+
+
+def test_an_optimiser_of_a_package_too():
+    """By the key alone: its settings are its class's fields."""
+
+    @dataclass(frozen=True)
+    class Mine(nnlab.SGD):
+        name: ClassVar[str] = "mine"
+        weight_decay: float = column(0.3, low=0)
+
+    settings = {"optimizer": plugins.settings(Mine), "regularizer": {"l2": 0.0}}
+    config = OmegaConf.create(settings | {"regularizer": {"l2": "${unless_decayed:1e-3}"}})
+    assert config.regularizer.l2 == 0.0 and Mine().decays
+    (note,) = automatic.notes(config, settings)
+    assert note.startswith("optimizer=mine decays the weights itself (optimizer.weight_decay = 0.3), so")
+    assert OmegaConf.create({**config, "optimizer": plugins.settings(nnlab.SGD)}).regularizer.l2 == DEFAULT_L2
 
 
 # ---- metric=last
