@@ -27,6 +27,7 @@ from nnlab.data.normalization import (
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
+KEPT, PART = 2**26, 2**12  # numbers in all tables that are kept normalised; examples of one at a time
 WIDE = 2**22  # numbers in a table above which it lies example by example: gathering columns misses the cache
 
 
@@ -61,12 +62,12 @@ class Examples:
         self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
         noisy = dataset.noisy is not None
         self.t = _on_device(dataset.targets(noisy=True), "none", like)[0] if noisy else self.true
-        self._scalings, self._sets = {}, {}
+        self._scalings, self._sets, self._tables = {}, {}, {}
 
     def elsewhere(self) -> Examples:
         """The same data for another split: its folds have other statistics and sets."""
         other = copy.copy(self)
-        other._scalings, other._sets = {}, {}
+        other._scalings, other._sets, other._tables = {}, {}, {}
         return other
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
@@ -91,10 +92,23 @@ class Examples:
         """
         s = self.scaling(fold)
         index = torch.as_tensor(numbers, device=self.like.device)
-        x, t = _gathered(self.x, index), _gathered(self.true if true else self.t, index)
-        x = self._normalized(x, s["mean"] - self.center, s["scale"])
-        x = pulled_in(x) if self.how[0] == "robust" else x  # but no target, whose way back stays a line
+        x, t = self._inputs(fold, s, index), _gathered(self.true if true else self.t, index)
         return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
+
+    def _inputs(self, fold, s, index) -> torch.Tensor:
+        """The inputs of the examples `index`, normalised. (Targets are never pulled in: their way back is a
+        line.) A table that was pulled in once is kept, as long as a few are not too large."""
+        mean, scale = s["mean"] - self.center, s["scale"]
+        if self.how[0] != "robust":
+            return self._normalized(_gathered(self.x, index), mean, scale)
+        if fold.key not in self._tables:
+            if (len(self._tables) + 1) * self.x.numel() > KEPT:
+                return pulled_in(self._normalized(_gathered(self.x, index), mean, scale))
+            table = self.x.clone()
+            for part in table.split(PART, 1):
+                pulled_in(self._normalized(part, mean, scale))
+            self._tables[fold.key] = table
+        return _gathered(self._tables[fold.key], index)
 
     def _normalized(self, gathered, mean, scale):
         if not mean.any() and (scale == 1).all():
