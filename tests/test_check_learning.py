@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from check_cases import Changed
-from check_jobs import job
+from check_jobs import job, overlapping
 from networks import one_thread  # noqa: F401
 
 import nnlab
@@ -32,6 +32,15 @@ def test_a_network_is_asked_for_what_it_can_learn():
     assert count(job("iris", model=nnlab.MLP(hidden=(2,)))) == 3  # 19 parameters for 3 outputs, half of it
     chosen_few = subset.subset(Subject(job("iris")))
     assert len(np.unique(chosen_few.dataset.x, axis=0)) == len(chosen_few.dataset.x) == 50
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+@pytest.mark.parametrize("bayes", [0.2, 0.3, 0.4])
+def test_classes_that_overlap_are_no_fault_of_the_job(d, bayes):
+    subject = Subject(overlapping("linear", 1000, d, bayes, seed=1))
+    assert subset.check(subject).status == "pass"
+    few = subset.subset(subject).dataset
+    assert len(few.x) == 50 and set(few.y) == {0, 1}
 
 
 def learning(own, lower=None, higher=None, error=0.5):
@@ -93,7 +102,7 @@ def test_an_error_that_bounces():
 
 def test_what_is_too_large_from_the_start_comes_first():
     """Before the rates, of which a smaller and a larger one may both seem to help."""
-    raw = nnlab.BreastCancer(normalization="none")
+    raw = nnlab.Diabetes(target_normalization="none")
     assert subset.check(Subject(nnlab.Experiment(data=raw))).causes == ["scales"]
 
 

@@ -6,6 +6,8 @@ words) has constant columns and twins as a matter of course: there they are told
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nnlab.checks import far, labels, leaks
@@ -18,6 +20,7 @@ WIDE = 50  # columns
 MANY = 0.5  # of a wide table's columns
 SCALE_WARN, SCALE_FAIL = 30.0, 300.0  # root mean square of inputs: standardised 1, pixels up to 16 about 8
 UNEVEN = 100.0  # a column's size beside the median column's
+OUTSIDE = 0.02  # of the targets: beyond the values that the output can take
 IMBALANCE = 10.0  # the largest class beside the smallest
 SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # of the test set; a single twin may be chance
 SURE = 2.33  # standard errors: luck gets there once in a hundred
@@ -56,9 +59,9 @@ def _one_target() -> Finding:
 
 
 def _healthy(x: np.ndarray, findings: list[Finding]) -> Finding:
-    """One line of what each has to say."""
+    """One line of what each has to say, with the number and the limit of the labels, the last of them."""
     told = ", ".join(finding.found for finding in findings if finding.found)
-    return Finding("pass", 0, 0, f"{len(x)} x {x.shape[1]} {told}")
+    return replace(findings[-1], found=f"{len(x)} x {x.shape[1]} {told}")
 
 
 def _names(subject: Subject, columns) -> str:
@@ -112,8 +115,11 @@ def _twins(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[F
 
 
 def scales(subject: Subject) -> list[Finding]:
-    """Of what the network sees if nothing normalises it: inputs, and targets that are no classes."""
-    data, found = subject.experiment.data, []
+    """Of what the network sees if nothing normalises it: inputs, and targets that are no classes.
+
+    And of targets that its last unit cannot reach.
+    """
+    data, found = subject.experiment.data, _out_of_range(subject)
     x, advice = _columns(subject), "data.normalization=robust"
     if data.normalization == "none":
         found += _size("inputs", x, advice)
@@ -123,6 +129,22 @@ def scales(subject: Subject) -> list[Finding]:
     if any(finding.status != "pass" for finding in found):
         return found
     return [*found, *_uneven(subject, x, advice)] if found else [Finding("pass", 1, SCALE_WARN, "normalised")]
+
+
+def _out_of_range(subject: Subject) -> list[Finding]:
+    """Of targets, as they are normalised, that are not among the values of a sigmoid."""
+    if subject.experiment.model.output != "sigmoid" or subject.dataset.classes:
+        return []
+    sample = subject.training_sample(EXAMPLES)
+    _, t = sample.examples.gather(sample.fold, sample.fold.train)
+    outside = float(((t < 0) | (t > 1)).double().mean())
+    if outside <= OUTSIDE:
+        return []
+    found = (
+        f"{outside:.0%} of the targets are beyond the 0 to 1 of model.output=sigmoid (limit {OUTSIDE:.0%})"
+    )
+    advice = "model.output=auto, or data.target_normalization=minmax"
+    return [Finding("fail", outside, OUTSIDE, found, advice, "out_of_range")]
 
 
 def _size(what: str, values: np.ndarray, advice: str) -> list[Finding]:

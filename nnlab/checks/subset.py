@@ -9,6 +9,7 @@ even at a very small rate, which only a wrong gradient does; or a rate that is t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from nnlab.autodiff.activations import Identity
 from nnlab.checks import data, passes, saturation
 from nnlab.checks.subject import Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
+from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
 from nnlab.engine import computing
 from nnlab.experiment import Row
@@ -31,6 +33,7 @@ EPOCH = 200  # examples: the few are gone through again and again, since an epoc
 FACTORS = (1.0, 1e-4, 1e-2, 0.1, 10.0)  # of the job's learning rate, a row each; the job's own first
 ABSOLUTE = (1e-3, 1e-5)  # where the job's rate is so extreme that none of those is of any use
 CHOICE = 2000  # training examples from which the few are taken
+NEIGHBOURS, PEACEFUL = 10, 0.25  # of each class so many are kept, whose neighbours have the same
 SURE = 3  # epochs in a row
 ZERO = 0.05  # of chance's loss: "about 0"
 FALLEN = 0.999  # of the first epoch's loss: at some small rate it must have fallen at all
@@ -76,7 +79,7 @@ def subset(subject: Subject) -> Sample:
         some = dataset.x[train].astype(np.float64)
         own = min(own, (int(np.linalg.matrix_rank(some - some.mean(0))) + 1) // 2)
     count = min(subject.budget.examples, max(2, own))
-    chosen = subject.some(train[np.sort(first)], count, "subset")
+    chosen = subject.some(undisputed(dataset, train[np.sort(first)], count), count, "subset")
     everything, size = np.arange(len(chosen)), subject.experiment.batch_size
     often = np.tile(everything, -(-EPOCH // len(chosen)))
     return subject.having(
@@ -84,6 +87,26 @@ def subset(subject: Subject) -> Sample:
         schedule=Constant(), stopping=Stopping(), metric="last",
         batch_size=BATCH if size == "full" else min(size, BATCH),
     )  # fmt: skip
+
+
+def undisputed(dataset: Dataset, examples: np.ndarray, count: int) -> np.ndarray:
+    """Of each class the quarter, or enough for `count`, that has most neighbours of its own class.
+
+    Where classes overlap in a few inputs, neighbours contradict each other, and to learn them by heart takes
+    more than a job that is in order has. That would say nothing of the job.
+    """
+    if not dataset.classes or len(examples) <= max(count, NEIGHBOURS):
+        return examples
+    x, y = dataset.x[examples].astype(np.float32), dataset.y[examples]
+    x = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1)
+    square = (x**2).sum(1)
+    distance = square[:, None] + square - 2 * x @ x.T
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argpartition(distance, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+    order = np.argsort(-(y[nearest] == y[:, None]).sum(1), kind="stable")
+    share = max(PEACEFUL, count / len(examples))
+    kept = [own[: math.ceil(share * len(own))] for own in (order[y[order] == c] for c in np.unique(y))]
+    return examples[np.sort(np.concatenate(kept))]
 
 
 def until_learnt(records: Iterator[Record], limit: float, classes: bool) -> Iterator[Record]:
