@@ -40,7 +40,8 @@ NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the bes
 HELD = 0.25  # the same: below it a regulariser is suspected, and guilty if without it the fall is
 FREED = 2.0  # times as deep
 BATCH = 64  # of a job of full batches, and the least that the budget leaves
-FEW = 4  # every fourth rate is tried without the regulariser
+FEW = 4  # every fourth rate is tried without the regulariser, or for more steps:
+MORE = 10  # times as many
 
 
 def check(subject: Subject) -> Verdict:
@@ -59,6 +60,9 @@ def check(subject: Subject) -> Verdict:
     table, steps = measured(sample, grid, seeds, steps, by_chance)
     own = float(subject.experiment.optimizer.lr)
     job = subject.row.steps * subject.experiment.epochs
+    if not table.learns and job > steps:  # of small batches so few steps may show nothing
+        seeds = 1
+        table, steps = measured(sample, grid[::FEW], seeds, min(job, MORE * steps), by_chance)
     held = _held(sample, table, steps, by_chance)
     finding = held or judge(table, own, job / steps)
     in_the_end, suggestion = None, table.suggestion
@@ -68,7 +72,7 @@ def check(subject: Subject) -> Verdict:
             finding = longer.warning(in_the_end, finding.found)
             suggestion = float(in_the_end.lr[in_the_end.chosen])
     details = {
-        "chance": by_chance, "lr": grid,
+        "chance": by_chance, "lr": table.lr,
         "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
         "start": table.start, "works": table.works, "edge": table.edge, "suggestion": suggestion,
         "own": own, "seeds": seeds, "steps": steps, "longer": in_the_end and vars(in_the_end),
