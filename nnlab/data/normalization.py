@@ -10,7 +10,7 @@ from nnlab.errors import Advice
 SAMPLE = 4096  # examples of which medians are taken
 FENCE = 10.0  # spreads from the median, 6.7 standard deviations of a normal column: no farther out counts
 FLOOR = 0.1  # of a column's range: no smaller deviation divides (a normal column's is 0.15)
-LINEAR = 3.0  # deviations up to which an input stays as it is
+LINEAR = 5.0  # deviations up to which an input stays as it is
 BOUND = LINEAR + 1  # deviations that no input goes beyond
 ENDLESS = 1e6  # deviations: as good as infinitely many, and the square is a float32
 BLOCK = 2**22  # numbers at a time in float64
@@ -59,9 +59,9 @@ CHOICES = tuple(NORMALIZATIONS)
 
 
 def pulled_in(z: torch.Tensor) -> torch.Tensor:
-    """Inputs in standard deviations, in place: as they are up to 3, beyond smoothly compressed below 4.
+    """Inputs in standard deviations, in place: as they are up to 5, beyond smoothly compressed below 6.
 
-        z where |z| <= 3, else sign(z) (3 + r / sqrt(1 + r^2)) with r = |z| - 3
+        z where |z| <= 5, else sign(z) (5 + r / sqrt(1 + r^2)) with r = |z| - 5
 
     A column that hardly varies in training has a tiny deviation: one new example may lie a hundred of them
     out, and its loss outweighs all others. The curve is that of RealMLP (Holzmueller, Grinsztajn and
