@@ -17,13 +17,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "nnlab.fitting": ("Fit", "fit"),
     "nnlab.checks.ladder": ("check",),
-    "nnlab.checks.verdict": ("Verdict",),
+    "nnlab.checks.subject": ("Budget",),
+    "nnlab.checks.verdict": ("Finding", "Verdict"),
     "nnlab.experiment": ("Experiment",),
     "nnlab.results": ("Record", "Result"),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
-        "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line", "Moons",
-        "Noise", "Npz", "Spirals", "Wine",
+        "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",
+        "Moons", "Noise", "Npz", "Spirals", "Wine",
     ),
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
     "nnlab.models": ("MLP", "Linear", "Logistic", "Model"),
@@ -41,9 +42,12 @@ _HOMES = {
         "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay", "simulate",
     ),
     "nnlab.stopping": ("Patience", "Stopping"),
+    "nnlab.search.pruners": ("Halving", "Hyperband", "Median", "Pruner"),
+    "nnlab.search.samplers": ("CMAES", "GP", "Grid", "QMC", "Random", "Sampler", "TPE"),
     "nnlab.search.settings": ("Search",),
     "nnlab.search.space": ("Choice", "Interval", "Space", "Steps"),
     "nnlab.search.sweep": ("Sweep",),
+    "nnlab.search.trial": ("Trial",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*_HOME_OF, "__version__"]

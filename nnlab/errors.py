@@ -7,6 +7,10 @@ class UserError(ValueError):
     """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2."""
 
 
+class UnknownSetting(UserError, TypeError):
+    """A setting that a class does not have; in Python a `TypeError`, as for any unknown keyword."""
+
+
 NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed")  # torch, in a `RuntimeError`
 
 

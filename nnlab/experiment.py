@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from nnlab.autodiff.graph import Graph
+from nnlab.data.in_memory import arrays_of
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError
-from nnlab.fields import Part, compose, control, static, statics
+from nnlab.fields import Part, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
-from nnlab.regularizers import Regularizer
+from nnlab.regularizers import REGULARIZERS, Regularizer, combined
 from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
@@ -48,14 +49,16 @@ class Experiment(Part):
     """
 
     name: ClassVar[str] = "experiment"
-    data: Data = field(default_factory=Digits)
-    split: Split = field(default_factory=Holdout)
-    model: Model = field(default_factory=MLP)
-    init: Init = field(default_factory=Auto)
-    regularizer: Regularizer = None  # l2 = 1e-3, or 0 where the optimiser decays the weights itself
-    optimizer: Optimizer = field(default_factory=Adam)
-    schedule: Schedule = field(default_factory=Constant)
-    stopping: Stopping = field(default_factory=Stopping)
+    data: Data = part(SOURCES, Digits, reads=arrays_of)
+    split: Split = part(SPLITS, Holdout)
+    model: Model = part(MODELS, MLP)
+    init: Init = part(INITIALIZERS, Auto)
+    regularizer: Regularizer = part(
+        REGULARIZERS, None, reads=combined
+    )  # l2 = 1e-3, or 0 where the optimiser decays the weights itself
+    optimizer: Optimizer = part(OPTIMIZERS, Adam)
+    schedule: Schedule = part(SCHEDULES, Constant)
+    stopping: Stopping = part(RULES, Stopping)
     loss: str = static("auto", choices=("auto", *LOSSES), plugins="loss")
     metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
     epochs: int = control(50, low=1)
@@ -69,6 +72,8 @@ class Experiment(Part):
     threads: int | Literal["auto"] = static("auto", low=1)
 
     def __post_init__(self):
+        if self.regularizer == "auto":
+            object.__setattr__(self, "regularizer", None)
         super().__post_init__()
         if self.regularizer is None:
             usual = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)

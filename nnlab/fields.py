@@ -6,6 +6,7 @@ Each field is declared by one of
     column(default, ...)   a number that enters the arithmetic: (K, 1) in a stack, kept in float64
     control(default, ...)  a number that the loop consults on the host: (K,) in a stack
     static(default, ...)   everything else: structure. Rows of a stack agree on it.
+    part(choices, make)    of an experiment: a part, or the name of one of `choices` (see choices.part_of)
 
 The same class serves one experiment (`Adam(lr=1e-3)`) and a stack (`Adam(lr=<column>)`, see `stack`).
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 import sys
 import typing
 from dataclasses import MISSING, field, fields, replace
@@ -22,7 +24,8 @@ from dataclasses import MISSING, field, fields, replace
 import numpy as np
 
 from nnlab import plugins
-from nnlab.errors import UserError, nearest
+from nnlab.choices import part_of
+from nnlab.errors import UnknownSetting, UserError, nearest
 
 LARGEST = sys.float_info.max
 
@@ -79,8 +82,26 @@ def static(default=MISSING, **range):
     return _declare("static", default, range)
 
 
+def part(choices: dict, make, reads=None):
+    """A field that is itself a part: one of `choices` by its name, `make()` if nothing is said (None: the
+    whole decides); `reads` makes one of other values."""
+    return field(
+        default_factory=make or (lambda: None),
+        metadata={"choices": choices, "reads": reads, "optional": make is None},
+    )
+
+
+class Settings(type):
+    """Of parts: what is called with a setting that it does not have says which it has."""
+
+    def __call__(cls, *args, **settings):
+        for key in settings.keys() - _names(cls):
+            raise UnknownSetting(_no_such(cls, key))
+        return super().__call__(*args, **settings)
+
+
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Part(metaclass=Settings):
     """Base of every part: checks each field's type and range when it is made."""
 
     group: typing.ClassVar[str] = ""
@@ -89,10 +110,13 @@ class Part:
     def __post_init__(self):
         for f in fields(self):
             value = getattr(self, f.name)
-            if "kind" in f.metadata and not _is_stacked(value):
+            if "kind" in f.metadata and not _is_stacked(value, f.metadata["kind"]):
                 where = f"{self.group}.{f.name}" if self.group else f.name
                 type_ = _types(type(self))[f.name]
                 object.__setattr__(self, f.name, checked(value, type_, f.metadata["allowed"], where))
+            elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
+                said = f.metadata["choices"], f.metadata["reads"]
+                object.__setattr__(self, f.name, part_of(value, f.name, _types(type(self))[f.name], *said))
 
 
 @functools.cache
@@ -100,12 +124,40 @@ def _types(cls) -> dict[str, type]:
     return typing.get_type_hints(cls)
 
 
-def _is_stacked(value) -> bool:
-    return hasattr(value, "ndim")
+@functools.cache
+def _names(cls) -> frozenset[str]:
+    return frozenset(f.name for f in fields(cls) if f.init)
+
+
+def _no_such(cls, key: str) -> str:
+    """`Experiment has no setting 'lr': it is one of optimizer, Adam(lr=...)`."""
+    said = f"{cls.__name__} has no setting '{key}'"
+    for f in fields(cls):
+        if "choices" in f.metadata:
+            usual = type(f.default_factory() or _types(cls)[f.name]())
+            if key in _names(usual):
+                return f"{said}: it is one of {f.name}, write {f.name}={usual.__name__}({key}=...)"
+    return f"{said}{nearest(key, _names(cls)) if _names(cls) else '; it has none'}"
+
+
+def _is_stacked(value, kind: str) -> bool:
+    """Whether it is a stack's; Python's own numbers, and numpy's, are one experiment's."""
+    stacks = {"column": "Tensor", "control": "ndarray"}
+    return type(value).__name__ == stacks.get(kind) and value.ndim > 0
+
+
+def _native(value):
+    """Numbers and lists of numpy and torch, and paths, as Python's own."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_native, value)) if type(value) in (list, tuple) else value
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def checked(value, type_, allowed: Allowed, where: str):
     """`value` as `type_` if it is one and within `allowed`; else a `UserError` that says what is."""
+    value = _native(value)
     options = typing.get_args(type_) if _is_union(type_) else (type_,)
     for option in options:
         ok, converted = _convert(value, option)

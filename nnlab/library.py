@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from nnlab.data.batches import Examples
@@ -34,7 +32,7 @@ class Library:
 
     def fingerprints(self) -> list[str]:
         """What tells the loaded data sets from others: a hash of each one's numbers."""
-        return sorted(_fingerprint(dataset) for dataset in self.datasets.values())
+        return sorted(dataset.fingerprint() for dataset in self.datasets.values())
 
     def folds(self, e: Experiment) -> list[Fold]:
         """The folds of the experiment's split; raises `UserError`."""
@@ -70,13 +68,6 @@ def _split(row: Row) -> tuple:
     larger when a row is trained again."""
     e = row.experiment
     return e.data, e.split, e.device, e.dtype, row.refit > 0
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    found = hashlib.blake2b(repr((dataset.x.shape, dataset.classes)).encode(), digest_size=8)
-    for array in (dataset.x, dataset.y, dataset.test, dataset.noisy):
-        found.update(b"" if array is None else np.ascontiguousarray(array).data)
-    return found.hexdigest()
 
 
 def threads_for(experiment: Experiment) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 
+from nnlab.choices import shown
+from nnlab.errors import UserError, unknown
 from nnlab.fields import Part, column, static
 
 
@@ -101,3 +104,29 @@ def scale_down(W: torch.Tensor, norm: torch.Tensor) -> None:
     """Divide each unit's weights, W (K, fan_out, fan_in), in place so that their norm is at most `norm`."""
     excess = torch.linalg.vector_norm(W, dim=2, keepdim=True).div_(norm)
     W.div_(torch.fmax(excess, excess.new_ones(())))  # fmax ignores a NaN, as of an infinite norm over .inf
+
+
+# What the names mean that configs/regularizer/ has; `auto` is for the experiment to decide.
+SETTINGS = {
+    "none": {},
+    "l2": {"l2": 1e-3},
+    "l1": {"l1": 1e-4, "small": 1e-3},
+    "dropout": {"dropout": 0.2},
+    "input_dropout": {"input_dropout": 0.1},
+    "dropconnect": {"dropconnect": 0.2},
+    "max_norm": {"max_norm": 3.0},
+    "label_smoothing": {"label_smoothing": 0.1},
+}
+REGULARIZERS = {name: partial(Regularizer, **settings) for name, settings in SETTINGS.items()}
+
+
+def combined(names) -> Regularizer | None:
+    """`["l2", "dropout"]` as one regulariser; None if it is no list. Raises `UserError` for other words."""
+    if not isinstance(names, (list, tuple)):
+        return None
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"regularizer = {shown(names)}: expected names, {', '.join(SETTINGS)}")
+        if name not in SETTINGS:
+            raise unknown("regularizer", name, SETTINGS)
+    return Regularizer(**{key: value for name in names for key, value in SETTINGS[name].items()})

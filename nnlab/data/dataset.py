@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from nnlab.fields import Part, static
 from nnlab.streams import stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets."""
 
@@ -25,6 +26,17 @@ class Dataset:
     features: tuple[str, ...] = ()
     test: np.ndarray | None = None  # example numbers, sorted, if the data come with a test set of their own
     noisy: np.ndarray | None = None  # (N,) labels for training and validation, where they differ from y
+
+    def __repr__(self):
+        return f"Dataset({self.size})"
+
+    @property
+    def size(self) -> str:
+        """`1797 x 64, 10 classes`."""
+        one, outputs = "one number to predict", self.y.shape[-1]
+        numbers = one if outputs == 1 else f"{outputs} numbers to predict"
+        kind = f"{len(self.classes)} classes" if self.classes else numbers
+        return f"{self.x.shape[0]} x {self.x.shape[1]}, {kind}"
 
     @property
     def task(self) -> str:
@@ -39,6 +51,13 @@ class Dataset:
         """(N, m) float64: one-hot classes, or y itself; with label noise if asked."""
         y = self.noisy if noisy and self.noisy is not None else self.y
         return np.eye(len(self.classes))[y] if self.classes else y
+
+    def fingerprint(self) -> str:
+        """What tells it from others: a hash of its numbers."""
+        found = hashlib.blake2b(repr((self.x.shape, self.classes)).encode(), digest_size=8)
+        for array in (self.x, self.y, self.test, self.noisy):
+            found.update(b"" if array is None else np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     def select(self, examples: np.ndarray) -> Dataset:
         """Only these examples (numbers, sorted)."""
@@ -60,6 +79,7 @@ class Data(Part):
 
     group: ClassVar[str] = "data"
     drawn: ClassVar[bool] = False  # whether the examples themselves are drawn by `seed`
+    _: KW_ONLY
     normalization: str = static("robust", choices=CHOICES)
     limit: int | None = static(None, low=1)
     label_noise: float = static(0.0, low=0, high=1)

@@ -1,8 +1,12 @@
-"""The table of all data sets that `nnlab train data=...` knows. Each is a part of the experiment."""
+"""The table of all data sets that `nnlab train data=...` knows. Each is a part of the experiment.
+
+`Arrays` is no choice of it: only Python can hand an array over.
+"""
 
 from nnlab.data.arrays import Npz
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.idx import Idx
+from nnlab.data.in_memory import Arrays
 from nnlab.data.shipped import BreastCancer, Diabetes, Digits, Iris, Wine
 from nnlab.data.synthetic import Line, Moons, Noise, Spirals
 from nnlab.data.tables import Csv
@@ -11,4 +15,4 @@ SOURCES = {
     source.name: source
     for source in (Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Idx, Csv, Npz)
 }
-__all__ = ["SOURCES", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]
+__all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]

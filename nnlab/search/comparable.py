@@ -127,7 +127,9 @@ def _differ(one: Experiment, other: Experiment) -> set[str]:
         if type(a) is not type(b):
             found.add(group)
             continue
-        found |= {f"{group}.{f.name}" for f in fields(a) if getattr(a, f.name) != getattr(b, f.name)}
+        found |= {
+            f"{group}.{f.name}" for f in fields(a) if f.compare and getattr(a, f.name) != getattr(b, f.name)
+        }
     return found - NOT_MEASURED
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from nnlab.errors import UserError
-from nnlab.fields import Part, compose, static
+from nnlab.fields import Part, compose, part, static
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 
@@ -32,8 +32,8 @@ class Search(Part):
     distinct   no trial twice
     """
 
-    sampler: Sampler = field(default_factory=TPE)
-    pruner: Pruner = field(default_factory=Pruner)
+    sampler: Sampler = part(SAMPLERS, TPE)
+    pruner: Pruner = part(PRUNERS, Pruner)
     trials: int | Literal["auto"] = static("auto", low=1)
     objective: str | tuple[str, ...] = static("auto", choices=("auto", *OBJECTIVES))
     direction: str | tuple[str, ...] = static("minimize", choices=("minimize", "maximize"))

@@ -1,0 +1,63 @@
+"""What may stand for a part of an experiment in Python: the part itself, or the name of a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+
+from nnlab.errors import UserError
+from nnlab.plugins import lookup, names
+
+SHOWN = 60  # characters of a value in a sentence
+
+
+def part_of(value, group: str, base: type, choices: Mapping[str, Callable], reads: Callable | None = None):
+    """The `base` that `value` is, or stands for: `"adam"` is `Adam()`, by the names of `choices`.
+
+    `reads(value)` gives the part for other values, or None. Raises `UserError` for what stands for nothing.
+    """
+    if isinstance(value, base):
+        return value
+    part = reads(value) if reads else None
+    if part is not None:
+        return part
+    if isinstance(value, str):
+        return _with_defaults(lookup(choices, group, value), group, value)
+    named = sorted({*choices, *names(group)})
+    known = f"expected a name or a nnlab.{base.__name__}; the names are {', '.join(named)}"
+    if isinstance(value, type):
+        wanted = f"write {_called(value)}()" if issubclass(value, base) else known
+        raise UserError(f"{group} = {_called(value)}: that is a class; {wanted}")
+    other = getattr(value, "group", "")
+    if isinstance(other, str) and other and other != group:
+        raise UserError(f"{group} = {shown(value)}: that goes into {other}=; {known}")
+    raise UserError(f"{group} = {shown(value)}: {known}")
+
+
+def shown(value) -> str:
+    """A value in a sentence: its `repr` in one line, cut where it is long, or its type where it is large."""
+    kind = type(value)
+    if hasattr(value, "shape"):
+        name = "array" if kind.__name__ == "ndarray" else kind.__name__
+        return f"{_article(name)} of the shape {tuple(value.shape)}"
+    if kind.__repr__ is object.__repr__:
+        return _article(kind.__name__)
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
+def _called(cls: type) -> str:
+    """What a user calls a class."""
+    return f"nnlab.{cls.__name__}" if cls.__module__.partition(".")[0] == "nnlab" else cls.__name__
+
+
+def _with_defaults(make: Callable, group: str, name: str):
+    if is_dataclass(make):
+        needed = [f.name for f in fields(make) if f.init and f.default is f.default_factory is MISSING]
+        if needed:
+            raise UserError(f"{group} = '{name}' needs {', '.join(needed)}: write {_called(make)}(...)")
+    return make()

@@ -1,0 +1,204 @@
+"""Arrays that a Python session has, as a data set."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from nnlab.choices import shown
+from nnlab.data.arrays import is_one_hot
+from nnlab.data.dataset import Data, Dataset
+from nnlab.data.files import CLASSES, TASKS, targets
+from nnlab.data.foreign import TEXT, array_of, refuse_text
+from nnlab.data.normalization import CHOICES
+from nnlab.errors import Advice, UserError
+from nnlab.fields import Allowed, static
+
+FILES = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
+
+
+@dataclass(frozen=True, repr=False)
+class Arrays(Data):
+    """Inputs x (N, d) and targets y (N,) or (N, m): numpy arrays, tensors, data frames, series, lists.
+
+    What an example has of several dimensions, an image, is laid out in one line. By `task: auto`
+
+        text, truth values, whole numbers of at most 20 values    are classes
+        several columns, of which one is 1 and the others are 0   are classes, one-hot
+        other whole numbers                                       are refused: say which
+        floats                                                    are numbers: a regression
+
+    x_test, y_test  a test set of its own: none is then drawn from x
+    features        names of the inputs; else those of the columns of a data frame
+    task            auto, classification, regression
+    target_normalization  of numbers: standard, robust, minmax, maxabs, none
+
+    The arrays are copied, and two `Arrays` of equal content are equal. Raises `UserError` for what is
+    missing, infinite, ragged or no number.
+
+    >>> Arrays([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["a", "b", "a"])
+    Arrays(3 x 2, 2 classes)
+    """
+
+    name: ClassVar[str] = "arrays"
+    x: np.ndarray = field(compare=False)
+    y: np.ndarray = field(compare=False)
+    x_test: np.ndarray | None = field(default=None, compare=False)
+    y_test: np.ndarray | None = field(default=None, compare=False)
+    features: tuple[str, ...] = static(())
+    task: str = static("auto", choices=TASKS)
+    target_normalization: str = static("standard", choices=CHOICES)
+    content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
+
+    def __post_init__(self):
+        super().__post_init__()
+        x, names = _inputs(self.x, "x")
+        y = _targets(self.y, "y", self.task)
+        _same_length(x, y, "x", "y")
+        features, test = self.features or names, None
+        if len(features) not in (0, x.shape[1]):
+            raise UserError(f"features has {len(features)} names, and x has {x.shape[1]} columns")
+        parts = {"x": x, "y": y, "x_test": None, "y_test": None}
+        if self.x_test is not None or self.y_test is not None:
+            test = self._test(x, y, names)
+            parts |= dict(zip(("x_test", "y_test"), test, strict=True))
+        for array in parts.values():
+            if array is not None:
+                array.flags.writeable = False
+        dataset = _dataset(x, y, test, features, self.task)
+        task = "classification" if dataset.classes else "regression"
+        settled = {"features": features, "task": task, "content": dataset.fingerprint(), "_dataset": dataset}
+        for key, value in (parts | settled).items():
+            object.__setattr__(self, key, value)
+
+    def __repr__(self):
+        tested = "" if self.x_test is None else f", {len(self.x_test)} of them to test"
+        return f"Arrays({self._dataset.size}{tested})"
+
+    def read(self):
+        return self._dataset
+
+    def _test(self, x, y, names) -> tuple[np.ndarray, np.ndarray]:
+        for what, given in (("x_test", self.x_test), ("y_test", self.y_test)):
+            if given is None:
+                raise UserError(f"{what} is not there: a test set is x_test and y_test, both or neither")
+        test_x, test_names = _inputs(self.x_test, "x_test")
+        test_y = _targets(self.y_test, "y_test", self.task)
+        _same_length(test_x, test_y, "x_test", "y_test")
+        if test_x.shape[1] != x.shape[1]:
+            raise UserError(f"x_test has {test_x.shape[1]} inputs, and x has {x.shape[1]}")
+        if names and test_names and names != test_names:
+            differs = next(i for i, (a, b) in enumerate(zip(names, test_names, strict=True)) if a != b)
+            raise UserError(
+                f"x_test has the column {test_names[differs]!r} where x has {names[differs]!r}: expected the "
+                f"same columns in the same order"
+            )
+        if test_y.shape[1:] != y.shape[1:]:
+            raise UserError(f"y_test has the shape {test_y.shape}, expected that of y, {y.shape}")
+        if (test_y.dtype.kind in TEXT) != (y.dtype.kind in TEXT):
+            one, other = ("text" if v.dtype.kind in TEXT else "numbers" for v in (y, test_y))
+            raise UserError(f"y_test has {other}, and y has {one}")
+        return test_x, test_y
+
+
+def arrays_of(value) -> Arrays | None:
+    """`(x, y)`, or (x, y, x_test, y_test), as data; None if it is something else.
+
+    Raises `UserError` for what a user may take for data and is not.
+    """
+    if isinstance(value, tuple) and len(value) in (2, 4):
+        return Arrays(*value)
+    if isinstance(value, Dataset) or hasattr(value, "shape") or isinstance(value, (list, tuple)):
+        raise UserError(f"data = {shown(value)}: write nnlab.Arrays(x, y), inputs and targets")
+    if isinstance(value, str) and ("." in value or "/" in value):
+        raise UserError(f"data = '{value}': data in a file are {FILES}")
+    return None
+
+
+def _inputs(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """x (N, d) and its columns' names."""
+    x, names = array_of(given, what)
+    if x.ndim == 1:
+        raise UserError(
+            f"{what} has the shape {x.shape}, expected (examples, inputs); one input is {what}.reshape(-1, 1)"
+        )
+    refuse_text(x, what, names)
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x
+    return x.reshape(len(x), -1), names
+
+
+def _targets(given, what: str, task: str) -> np.ndarray:
+    """y (N,) or (N, m), of which classes are told by name."""
+    y, names = array_of(given, what)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 1:
+        return y
+    if y.ndim > 2:
+        raise UserError(f"{what} has the shape {y.shape}, expected (examples,) or (examples, outputs)")
+    refuse_text(y, what, names)
+    one_hot = is_one_hot(y)
+    if task == "classification" and not one_hot:
+        raise UserError(
+            f"{what} has the shape {y.shape}, but task='classification' takes ({len(y)},), or one-hot rows: "
+            f"a single 1 among 0s"
+        )
+    if one_hot and task != "regression":
+        labels = names or [str(i).rjust(len(str(y.shape[1] - 1)), "0") for i in range(y.shape[1])]
+        return np.array(labels)[y.argmax(1)]
+    return y.astype(np.float64)
+
+
+def _same_length(x, y, *names: str) -> None:
+    if len(x) != len(y):
+        raise UserError(f"{names[0]} has {len(x)} examples, and {names[1]} has {len(y)}")
+
+
+def _dataset(x, y, test, features, task: str) -> Dataset:
+    """All examples, those of a test set last."""
+    count = len(x)
+    if test is not None:
+        x, y = (np.concatenate(pair) for pair in zip((x, y), test, strict=True))
+    y, classes = (y.astype(np.float64), ()) if y.ndim == 2 else targets(y, _task(y, task), "y")
+    if classes and test is not None:
+        unseen = np.setdiff1d(y[count:], y[:count])
+        if len(unseen):
+            raise UserError(f"y_test has the class '{classes[unseen[0]]}', which y does not have")
+    return Dataset(x, y, classes, features, None if test is None else np.arange(count, len(x)))
+
+
+def _task(y: np.ndarray, task: str) -> str:
+    """What `auto` means for a column y (N,)."""
+    kind = y.dtype.kind
+    if kind in TEXT and task == "regression":
+        raise UserError(f"y is text, {str(y[0])!r}, and task='regression' takes numbers")
+    if task != "auto":
+        return task
+    if kind in TEXT or kind == "b":
+        return "classification"
+    values = np.unique(y)
+    few, whole = len(values) <= CLASSES, kind != "f" or bool((values == np.floor(values)).all())
+    if kind == "f":
+        if few and whole and len(values) < math.sqrt(len(y)):
+            _advise_classes(values)
+        return "regression"
+    if not few:
+        raise UserError(
+            f"y has {len(values)} different whole numbers, which may be classes or amounts: say "
+            f"task='classification' or task='regression' to nnlab.Arrays, or give amounts as floats"
+        )
+    return "classification"
+
+
+def _advise_classes(values: np.ndarray) -> None:
+    some = ", ".join(f"{v:g}" for v in values[:3])
+    warnings.warn(
+        f"y has the floats {some}{', ...' if len(values) > 3 else ''} alone and is trained as numbers; if "
+        f"they are classes, give them as whole numbers or say task='classification'",
+        Advice,
+        stacklevel=2,
+    )

@@ -1,0 +1,250 @@
+"""nnlab from Python, as a notebook uses it: what is taken, and the sentence for what is not."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import nnlab
+from nnlab.regularizers import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+RANDOM = np.random.default_rng(0)
+X = RANDOM.random((60, 4))
+CLASSES = np.arange(60) % 3
+AMOUNTS = RANDOM.random(60)
+
+
+class Frame:
+    """What pandas and polars have in common: columns with names, and a way to numpy."""
+
+    def __init__(self, **columns):
+        self.columns = list(columns)
+        self.values = list(columns.values())
+
+    def to_numpy(self):
+        return np.column_stack([np.asarray(v, object) for v in self.values])
+
+
+NAMES = [
+    ({"optimizer": "adam"}, {"optimizer": nnlab.Adam()}),
+    ({"model": "mlp", "data": "digits"}, {}),
+    ({"schedule": "cosine", "init": "he_normal"}, {"schedule": nnlab.Cosine(), "init": nnlab.HeNormal()}),
+    ({"split": "kfold", "stopping": "patience"}, {"split": nnlab.KFold(), "stopping": nnlab.Patience()}),
+    ({"stopping": "none"}, {}),
+    ({"regularizer": "dropout"}, {"regularizer": nnlab.Regularizer(dropout=0.2)}),
+    ({"regularizer": ["l2", "dropout"]}, {"regularizer": nnlab.Regularizer(l2=1e-3, dropout=0.2)}),
+    ({"regularizer": "auto"}, {}),
+    ({"regularizer": None}, {}),
+    ({"regularizer": "none", "seed": np.int64(3)}, {"regularizer": nnlab.Regularizer(), "seed": 3}),
+    ({"optimizer": nnlab.SGD(np.float64(0.5))}, {"optimizer": nnlab.SGD(0.5)}),
+    ({"model": nnlab.MLP(np.array([8, 8]))}, {"model": nnlab.MLP((8, 8))}),
+    ({"data": nnlab.Csv(Path("a.csv"), "left")}, {"data": nnlab.Csv(path="a.csv", target="left")}),
+    ({"data": (X, CLASSES)}, {"data": nnlab.Arrays(X, CLASSES)}),
+]
+
+
+@pytest.mark.parametrize("given, meant", NAMES)
+def test_a_name_means_the_choice_with_its_defaults(given, meant):
+    e = nnlab.Experiment(**given)
+    assert e == nnlab.Experiment(**meant) and hash(e) == hash(nnlab.Experiment(**meant))
+    assert replace(e, epochs=3).epochs == 3 and replace(e, epochs=3).optimizer == e.optimizer
+
+
+def test_names_of_a_search():
+    search = nnlab.Search(sampler="random", pruner="halving")
+    assert search == nnlab.Search(sampler=nnlab.Random(), pruner=nnlab.Halving())
+
+
+def test_a_name_of_a_regularizer_means_what_its_file_says():
+    for file in (ROOT / "configs" / "regularizer").glob("*.yaml"):
+        if file.stem != "auto":
+            said = nnlab.Regularizer(**OmegaConf.load(file))
+            assert (
+                said == nnlab.Regularizer(**SETTINGS[file.stem]) != nnlab.Regularizer() or file.stem == "none"
+            )
+    assert len(SETTINGS) == len(list((ROOT / "configs" / "regularizer").glob("*.yaml"))) - 1
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: nnlab.Experiment(optimizer="adm"), "unknown optimizer 'adm'; did you mean 'adam'?"),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Adam), "optimizer = nnlab.Adam: that is a class; write nn"),
+        (lambda: nnlab.Experiment(optimizer=torch.optim.Adam), "optimizer = Adam: that is a class; expected"),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Cosine()), "that goes into schedule="),
+        (lambda: nnlab.Experiment(optimizer=3), "optimizer = 3: expected a name or a nnlab.Optimizer; the n"),
+        (lambda: nnlab.Experiment(optimizer=None), "optimizer = None: expected a name"),
+        (lambda: nnlab.Experiment(optimizer={"name": "adam"}), "expected a name or a nnlab.Optimizer"),
+        (lambda: nnlab.Experiment(model=torch.nn.Linear(2, 2)), "model = Linear(in_features=2, out_features"),
+        (lambda: nnlab.Experiment(split=0.2), "split = 0.2: expected a name or a nnlab.Split; the names are"),
+        (lambda: nnlab.Experiment(regularizer=["l2", "drop"]), "unknown regularizer 'drop'; did you mean 'd"),
+        (lambda: nnlab.Experiment(regularizer=["l2", 3]), "regularizer = ['l2', 3]: expected names, none, l"),
+        (lambda: nnlab.Experiment(data="churn.csv"), "data = 'churn.csv': data in a file are nnlab.Csv(path"),
+        (lambda: nnlab.Experiment(data=X), "data = an array of the shape (60, 4): write nnlab.Arrays(x, y)"),
+        (lambda: nnlab.Experiment(data=nnlab.Iris().load()), "data = Dataset(150 x 4, 3 classes): write nnl"),
+        (lambda: nnlab.Experiment(data=[X, CLASSES, X]), "write nnlab.Arrays(x, y)"),
+        (lambda: nnlab.Experiment(lr=0.1), "no setting 'lr': it is one of optimizer, write optimizer=Adam(l"),
+        (lambda: nnlab.Experiment(hidden=[3]), "write model=MLP(hidden=...)"),
+        (lambda: nnlab.Experiment(dropout=0.1), "write regularizer=Regularizer(dropout=...)"),
+        (lambda: nnlab.Experiment(optimiser="adam"), "no setting 'optimiser'; did you mean 'optimizer'?"),
+        (lambda: replace(nnlab.Experiment(), epoch=3), "no setting 'epoch'; did you mean 'epochs'?"),
+        (lambda: nnlab.Adam(beta3=1), "Adam has no setting 'beta3'; did you mean 'beta"),
+        (lambda: nnlab.Stopping(patience=3), "Stopping has no setting 'patience'; it has none"),
+        (lambda: nnlab.Adam(lr=np.float64(-1)), "optimizer.lr = -1.0: expected a number above 0"),
+        (lambda: nnlab.Adam(lr=np.array([0.1, 0.2])), "optimizer.lr = [0.1, 0.2]: expected a number above 0"),
+        (lambda: nnlab.Experiment(epochs="5"), "epochs = '5': expected a whole number at least 1"),
+        (lambda: nnlab.Search(sampler="randm"), "unknown sampler 'randm'; did you mean 'random'?"),
+        (lambda: nnlab.Search(pruner=nnlab.TPE()), "that goes into sampler="),
+    ],
+)  # fmt: skip
+def test_what_stands_for_no_part_is_a_sentence(make, said):
+    with pytest.raises(nnlab.UserError) as wrong:
+        make()
+    assert said in str(wrong.value) and "\n" not in str(wrong.value)
+
+
+def test_an_unknown_setting_is_a_type_error_as_ever():
+    with pytest.raises(TypeError):
+        nnlab.Adam(learning_rate=0.1)
+
+
+ARRAYS = {  # (x, y) -> sizes, classes
+    "numpy, whole numbers": ((X, CLASSES), (4, 3), ("0", "1", "2")),
+    "floats": ((X, AMOUNTS), (4, 1), ()),
+    "a column of floats": ((X, AMOUNTS[:, None]), (4, 1), ()),
+    "several outputs": ((X, X[:, :2]), (4, 2), ()),
+    "text": ((X, list("abc") * 20), (4, 3), ("a", "b", "c")),
+    "text as objects": ((X, np.array(list("abc") * 20, object)), (4, 3), ("a", "b", "c")),
+    "bytes": ((X, np.array([b"a", b"b"] * 30)), (4, 2), ("a", "b")),
+    "truth values": ((X, CLASSES == 1), (4, 2), ("0", "1")),
+    "one-hot": ((X, np.eye(3)[CLASSES]), (4, 3), ("0", "1", "2")),
+    "one-hot of 30 classes": ((X, np.eye(30, dtype=int)[np.arange(60) % 30]), (4, 30), None),
+    "one-hot with names": ((X, Frame(b=CLASSES == 0, a=CLASSES != 0)), (4, 2), ("a", "b")),
+    "lists": ((X.tolist(), CLASSES.tolist()), (4, 3), ("0", "1", "2")),
+    "tensors": ((torch.tensor(X), torch.tensor(CLASSES)), (4, 3), ("0", "1", "2")),
+    "bfloat16 with a gradient": ((torch.tensor(X).bfloat16().requires_grad_(), CLASSES), (4, 3), None),
+    "lists of tensors": ((list(torch.tensor(X)), list(torch.tensor(CLASSES))), (4, 3), None),
+    "truth values as inputs": ((X > 0.5, CLASSES), (4, 3), None),
+    "half precision": ((X.astype(np.float16), CLASSES), (4, 3), None),
+    "the other byte order": ((X.astype(">f8"), CLASSES.astype(">i4")), (4, 3), None),
+    "images": ((X.reshape(60, 2, 2), CLASSES), (4, 3), None),
+    "a data frame": ((Frame(age=range(60), old=[True, False] * 30), CLASSES), (2, 3), None),
+    "whole numbers as objects": ((X, np.array(CLASSES, object)), (4, 3), ("0", "1", "2")),
+}
+
+
+@pytest.mark.parametrize("given, sizes, classes", ARRAYS.values(), ids=ARRAYS)
+def test_arrays_are_data(given, sizes, classes):
+    data = nnlab.Arrays(*given)
+    dataset = data.load()
+    assert dataset.sizes == sizes and len(dataset.x) == 60
+    assert classes is None or dataset.classes == classes
+    assert dataset.x.dtype.isnative and dataset.x.dtype.kind in "iuf"
+    again = nnlab.Arrays(*given)
+    assert data == again and hash(data) == hash(again) and data is not again
+    assert replace(data, limit=30).load().sizes == sizes
+    assert replace(data, x=np.ones((60, 7))) != data
+
+
+X_WITH_NAN, X_WITH_INF = X.copy(), X.copy()
+X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ((X, CLASSES[:50]), "x has 60 examples, and y has 50"),
+        ((X[:, 0], CLASSES), "x has the shape (60,), expected (examples, inputs); one input is x.reshape(-1"),
+        ((X_WITH_NAN, CLASSES), "x[3, 2] is missing (nan); expected a finite number"),
+        ((X_WITH_INF, CLASSES), "x[0, 1] is -inf; expected a finite number"),
+        ((np.ma.masked_equal(np.eye(60), 1), CLASSES), "x[0, 0] is masked"),
+        ((Frame(age=[1.0, np.nan] * 30, b=[True] * 60), CLASSES), "x[1], column 'age', is missing; expected"),
+        ((Frame(age=range(60), city=["Rome"] * 60), CLASSES), "x[0], column 'city', is 'Rome'; expected a n"),
+        ((X, np.append(AMOUNTS[1:], np.inf)), "y[59] is inf; expected a finite number"),
+        ((X, ["a", None, "b"] * 20), "y[1] is missing; expected text, as others are"),
+        ((X, np.array(["a", 1, "b"] * 20, object)), "y[1] is 1; expected text, as others are"),
+        ((X, [None] * 60), "y[0] is missing; expected a number"),
+        ((X, [{}] * 60), "y[0] is {}; expected a number"),
+        (([[1, 2], [3]], [0, 1]), "x is ragged: its rows differ in length"),
+        (([["1.5"], ["2"]], [0, 1]), "x[0, 0] is '1.5'; expected a number"),
+        ((X.astype(complex), CLASSES), "x has the dtype complex128, expected real numbers or text"),
+        ((np.array([["2020-01-01"]] * 60, "M8[D]"), CLASSES), "x has the dtype datetime64[D], expected real"),
+        ((X, np.arange(60)), "y has 60 different whole numbers, which may be classes or amounts"),
+        ((X, CLASSES * 0), "y has only one class, '0'"),
+        ((X, CLASSES.reshape(-1, 1, 1) * np.ones((60, 2, 2))), "y has the shape (60, 2, 2), expected (examp"),
+        (([], []), "x has the shape (0,): there are no examples in it"),
+        (("age", CLASSES), "x = 'age': expected an array, a table or a list, one item an example"),
+        ((X, "left"), "y = 'left': expected an array"),
+        ((X, None), "y = None: expected an array"),
+        ((X, 3), "y = 3: expected an array"),
+        (({"a": [1]}, CLASSES), "x = {'a': [1]}: expected an array"),
+        ((zip(X, X, strict=True), CLASSES), "x = a zip: expected an array"),
+        ((X, CLASSES, X[:5]), "y_test is not there: a test set is x_test and y_test, both or neither"),
+        ((X, CLASSES, None, CLASSES[:5]), "x_test is not there"),
+        ((X, CLASSES, X[:5, :2], CLASSES[:5]), "x_test has 2 inputs, and x has 4"),
+        ((X, CLASSES, X[:5], CLASSES[:4]), "x_test has 5 examples, and y_test has 4"),
+        ((X, CLASSES, X[:5], CLASSES[:5] + 5), "y_test has the class '5', which y does not have"),
+        ((X, CLASSES, X[:5], ["a"] * 5), "y_test has text, and y has numbers"),
+        ((X, AMOUNTS, X[:5], X[:5, :2]), "y_test has the shape (5, 2), expected that of y, (60,)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_data_is_a_sentence(given, said):
+    with pytest.raises(nnlab.UserError) as wrong:
+        nnlab.Arrays(*given)
+    assert said in str(wrong.value) and "\n" not in str(wrong.value)
+
+
+def test_other_settings_of_arrays():
+    ids = np.arange(60)
+    assert nnlab.Arrays(X, ids, task="regression").load().classes == ()
+    assert len(nnlab.Arrays(X, ids // 2, task="classification").load().classes) == 30
+    assert nnlab.Arrays(X, np.eye(3)[CLASSES], task="regression").load().sizes == (4, 3)
+    with pytest.raises(nnlab.UserError, match="y is text, 'a', and task='regression' takes numbers"):
+        nnlab.Arrays(X, ["a", "b"] * 30, task="regression")
+    with pytest.raises(nnlab.UserError, match=r"features has 2 names, and x has 4 columns"):
+        nnlab.Arrays(X, CLASSES, features=["a", "b"])
+    with pytest.warns(nnlab.Advice, match="y has the floats 0, 1, 2 alone and is trained as numbers"):
+        assert nnlab.Arrays(X, CLASSES * 1.0).load().classes == ()
+
+
+def test_a_test_set_of_its_own_and_names():
+    frame = Frame(age=X[:, 0], height=X[:, 1])
+    data = nnlab.Arrays(frame, CLASSES, frame, CLASSES)
+    assert data.features == ("age", "height") and data.load().test.tolist() == list(range(60, 120))
+    assert repr(data) == "Arrays(120 x 2, 3 classes, 60 of them to test)"
+    with pytest.raises(nnlab.UserError, match="x_test has the column 'height' where x has 'age'"):
+        nnlab.Arrays(frame, CLASSES, Frame(height=X[:, 1], age=X[:, 0]), CLASSES)
+
+
+def test_arrays_do_not_change_with_what_was_given():
+    x = X.copy()
+    data = nnlab.Arrays(x, CLASSES)
+    x[:] = 0
+    assert (data.x == X).all() and data == nnlab.Arrays(X, CLASSES)
+    with pytest.raises(ValueError, match="read-only"):
+        data.x[0] = 1
+
+
+def test_arrays_of_other_libraries():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"age": [30, 20, 50] * 20, "tall": [1.5, 2.0] * 30, "member": [True, False] * 30}
+    )
+    for y in (pandas.Series(["a", "b"] * 30), pandas.Series(["a", "b"] * 30, dtype="category")):
+        data = nnlab.Arrays(frame.convert_dtypes(), y)
+        assert data.load().classes == ("a", "b") and data.features == ("age", "tall", "member")
+    with pytest.raises(nnlab.UserError, match=r"x\[1\], column 'age', is missing"):
+        nnlab.Arrays(frame.convert_dtypes().mask(frame["age"] == 20), CLASSES)
+
+
+def test_data_with_other_numbers_do_not_share_a_stack():
+    both = [nnlab.Experiment(data=nnlab.Arrays(X, y), epochs=2) for y in (CLASSES, CLASSES[::-1])]
+    together, alone = nnlab.fit(*both), nnlab.fit(both[1])
+    assert list(together) and list(alone)
+    with warnings.catch_warnings():
+        assert together.results[1].best == alone.results[0].best != together.results[0].best
