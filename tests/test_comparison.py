@@ -124,8 +124,8 @@ def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["train", "-m", "data=diabetes,iris", "epochs=2", "seeds=2", "hydra.sweep.dir=m"]) == 0
     said = capsys.readouterr().out
-    progress = [line.split() for line in said.splitlines() if re.fullmatch(r" +\d+ .* s", line)]
-    assert progress and all(line[1:5] == ["-"] * 4 for line in progress)
+    progress = [line.split() for line in said.splitlines() if re.fullmatch(r" +\d+% .* s", line)]
+    assert progress and all(line[2:4] == ["of", "2"] and len(line) == 6 for line in progress)
     lines = said.splitlines()
     diabetes, iris = (next(s for s in lines if f"data={d} " in s) for d in ("diabetes", "iris"))
     assert "%" not in diabetes and iris.count("%") == 4

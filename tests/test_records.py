@@ -613,7 +613,7 @@ def test_plain_lines(rows, shown):
     header, first = text.splitlines()[1:3]
     assert len(header) == len(first)
     assert ("12/12" in first) == (rows > 1)
-    assert "tensorboard --logdir 'outputs/train/a run'" in text
+    assert "nnlab board 'outputs/train/a run'" in text
 
 
 def test_a_row_that_stops_has_a_last_line(shown):
@@ -628,14 +628,16 @@ def test_rows_that_end_are_counted_where_they_end(shown):
 
 def test_stacks_one_after_another(clock):
     stream = io.StringIO()
-    with Console("digits", 2, 10, stream=stream) as console:
+    with Console("digits", 2, 10, stream=stream, together=False) as console:
         for row in (0, 1):
             for epoch in range(1, 11):
                 clock[0] += 1
                 ended = {row: "finished"} if epoch == 10 else {}
                 console.record(a_record(epoch, [row], ended, seconds=float(epoch)))
-    assert epochs_of(stream.getvalue()) == [1, 2, 4, 6, 8, 10, 2, 4, 6, 8, 10]
-    assert stream.getvalue().splitlines()[-1].endswith("20 s")
+    header, *lines = stream.getvalue().splitlines()[1:]
+    shares = [int(line.split()[0][:-1]) for line in lines]
+    assert header.split()[0] == "done" and shares == [5, *range(10, 101, 10)]
+    assert lines[-1].endswith("20 s")
 
 
 def test_stacks_in_turns(clock):
@@ -647,7 +649,7 @@ def test_stacks_in_turns(clock):
             console.record(a_record(epoch, [0, 1], ended, seconds=float(epoch)))
             ended = {2: "finished"} if epoch == 10 else {}
             console.record(a_record(epoch, [2], ended, seconds=epoch / 2))
-    assert epochs_of(stream.getvalue()) == [1, *range(1, 11)]  # the very first record has a line
+    assert epochs_of(stream.getvalue()) == [*range(1, 11)]
     last = stream.getvalue().splitlines()[-1]
     assert last.split() == "10 0.2000 20.00% 0.2000 20.00% 3/3 10 s".split()
 

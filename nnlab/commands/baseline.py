@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from nnlab.experiment import Experiment
 from nnlab.fitting import Fit
+from nnlab.records import columns
 from nnlab.records.intervals import estimate, interval_of
 from nnlab.records.run import about
 from nnlab.records.summary import summarize
@@ -121,7 +122,7 @@ def lines(found: dict, task: str, command: str) -> list[str]:
     over = f"{seeds} seeds each, ± the 95% interval over them" if seeds > 1 else "one seed each"
     lost = [f"  {found[w]['rows']['diverged']} of the {w}'s rows diverged" for w in ("winner", "default")]
     lost = [text for text in lost if not text.startswith("  0 ")]
-    return [*said, f"  {over}", *lost, f"  it started from    {command}"]
+    return [*said, f"  {over}", *lost, *columns.command("it started from", command)]
 
 
 def _cell(metric: dict | None, written) -> str:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from nnlab.errors import UserError
 
-_LONGEST = 80
+_LONGEST = 46  # letters: outputs/check/DATE_TIME_SLUG then fits a line of 80
 
 
 def slug(overrides: list[str]) -> str:

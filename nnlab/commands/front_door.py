@@ -33,6 +33,7 @@ from nnlab.commands import composing, folders, mistakes
 from nnlab.commands.early import EndedEarly
 from nnlab.errors import Advice, UserError, fault
 from nnlab.paths import CONFIG_DIR
+from nnlab.records.text import on_terminal
 from nnlab.search import storage
 
 
@@ -97,7 +98,15 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
 def _answer(config_name: str, args: Namespace, act: Callable, settle: Callable) -> int:
     if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
         return _let_hydra_answer(config_name, settle(args))
+    _show_a_sign(config_name)
     return act(args)
+
+
+def _show_a_sign(config_name: str) -> None:
+    """On a terminal, that something is under way: on a busy machine torch takes seconds to import. What is
+    printed next is longer, begins in the same column, and so takes its place."""
+    if on_terminal(sys.stdout):
+        print(f"nnlab {config_name} ...", end="\r", flush=True)
 
 
 def complete(config_name: str, line: str, argv: list[str]) -> int:

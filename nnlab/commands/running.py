@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nnlab.commands import baseline, folders, front_door, train
 from nnlab.errors import fault
+from nnlab.records.columns import command, labelled
 from nnlab.records.report import REPORT, add_lines
 
 SLOW = 100  # trials, for a Gaussian process
@@ -290,13 +291,15 @@ class Running:
         lines = [*self.console.table(), ""]
         if importances:
             shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
-            lines += [f"  importance         {shares}"]
+            lines += labelled("importance", shares)
         lines += test_lines(winner, self.console.task)
-        lines += [f"  to repeat it       {again}", ""] if again else []
+        lines += [*command("to repeat it", again), ""] if again else []
         compared = self._against_default()
         return [*lines, *compared, ""] if compared else lines
 
     def _files(self, no_report: str) -> list[str]:
-        said = no_report or self.path / REPORT
-        report = [f"  report             {said}"] if self.artist else []
-        return [f"  sweep folder       {self.path}", *report]
+        from nnlab.records.console import board_line
+
+        said = no_report or f"{REPORT} in it"
+        report = labelled("report", said) if self.artist else []
+        return [*labelled("sweep folder", self.path), *report, *command("its curves", board_line(self.path))]

@@ -221,8 +221,8 @@ def _points(given) -> int | None:
 def show_plan(asked: Asked, sweep, plan) -> int:
     from nnlab.commands.running import space_lines, sweep_title
     from nnlab.records.sweep_console import plan_lines
+    from nnlab.records.terminal import Terminal
 
-    print(sweep_title(sweep))
-    for line in [*space_lines(sweep, asked.variants.left_out), *plan_lines(plan)]:
-        print(line)
+    for line in [sweep_title(sweep), *space_lines(sweep, asked.variants.left_out), *plan_lines(plan)]:
+        Terminal().line(line)
     return 0

@@ -57,8 +57,9 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     course = Course(len(fit.rows))
     with Run(order(fit, folder, settings, command), fit) as run:
         with Console(
-            run.title, len(fit.rows), run.experiment.epochs, run.task, validates=_validates(fit)
-        ) as console:
+            run.title, len(fit.rows), run.experiment.epochs, run.task, validates=_validates(fit),
+            together=_together(fit),
+        ) as console:  # fmt: skip
 
             def read(record) -> None:
                 run.record(record)
@@ -72,6 +73,19 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
             console.close(summary, folder, learnt)
             console.note(proposal(course.outcome(_chance(run)), command))
     return int(summary["rows"]["diverged"] == len(fit.rows))
+
+
+def _together(fit) -> bool:
+    """Whether all stacks train at the same time."""
+    return len(fit.stacks()) <= fit.processes
+
+
+def _compared_by(runs: list, validates: bool) -> str:
+    """The metric that runs in training are compared by: none, if they train on different data."""
+    kind = "val" if validates else "train"
+    if len({run.about["data"] for run in runs}) > 1:
+        return ""
+    return f"{kind}_loss" if len({run.about["loss_is"] for run in runs}) == 1 else f"{kind}_error"
 
 
 def _validates(fit) -> bool:
@@ -102,10 +116,10 @@ def execute_together(runs: dict[str, front_door.Ready]) -> int:
     """
     from nnlab.records import comparison
 
-    every, codes = list(runs.values()), []
+    every, codes = list(runs), []
     while every:
-        count = _at_once([ready.prepared for ready in every])
-        codes.append(_train_together(every[:count]))
+        count = _at_once([runs[name].prepared for name in every])
+        codes.append(_train_together({name: runs[name] for name in every[:count]}))
         every = every[count:]
     comparison.compare({name: ready.folder for name, ready in runs.items()})
     return max(codes)
@@ -129,13 +143,17 @@ def _at_once(fits: list) -> int:
     return max(1, sum(count <= min(soft, MOST_FILES) - SPARE_FILES for count in files))
 
 
-def _train_together(runs: list[front_door.Ready]) -> int:
+def _train_together(together: dict[str, front_door.Ready]) -> int:
     """1 if every row of some run diverged."""
     from nnlab.checks.proposal import Course, proposal_of_several
     from nnlab.fitting import Fit
-    from nnlab.records.console import Console
+    from nnlab.records.columns import shortened
+    from nnlab.records.comparison import BRIEF, brief
+    from nnlab.records.console import Beside, Console
     from nnlab.records.run import Run
 
+    names = tuple(shortened(name, BRIEF) for name in brief(list(together)))
+    runs = list(together.values())
     fits = [ready.prepared for ready in runs]
     fit = Fit([f.experiments[0] for f in fits], fits[0].library)
     summaries = {}
@@ -147,9 +165,9 @@ def _train_together(runs: list[front_door.Ready]) -> int:
         courses = [Course(len(run.rows)) for run in each]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
-        epochs, units = max(e.epochs for e in fit.experiments), {run.units for run in each}
-        task = each[0].task if len(units) == 1 else "mixed"
-        with Console(title, len(fit.rows), epochs, task, validates=_validates(fit)) as console:
+        epochs = max(e.epochs for e in fit.experiments)
+        beside = Beside(names, fit.owner, _compared_by(each, _validates(fit)))
+        with Console(title, len(fit.rows), epochs, each[0].task, beside=beside) as console:
 
             def read(record) -> None:
                 console.record(record)

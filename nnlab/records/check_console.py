@@ -7,10 +7,10 @@ import shutil
 import sys
 import textwrap
 
+from nnlab.records.columns import WIDTH, labelled, wrapped
 from nnlab.records.text import duration, on_terminal, printable
 
 COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
-WIDTH = 116
 INDENT = " " * 21
 
 
@@ -28,7 +28,8 @@ class CheckConsole:
         self.on_terminal = on_terminal(self.stream)
         self.plain = not self.on_terminal or bool(os.environ.get("NO_COLOR"))
         self.width = min(shutil.get_terminal_size().columns, WIDTH) if self.on_terminal else WIDTH
-        self._print(self._coloured(title, "1"))
+        for part in wrapped(title):
+            self._print(self._coloured(part, "1"))
         self._print("")
         self._announce()
 
@@ -54,7 +55,8 @@ class CheckConsole:
         told = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
         self._print("")
         self._print(f"  {', '.join(told)} in {duration(self.seconds)}")
-        self._print(f"  check folder       {folder}")
+        for line in labelled("check folder", folder):
+            self._print(line)
 
     def __enter__(self):
         return self

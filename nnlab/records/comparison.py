@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
+from nnlab.records import columns
+from nnlab.records.console import board_line
 from nnlab.records.text import form, interval_lines, label
 
 SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
 DRAWN = 8  # runs in the picture
+BRIEF = 36  # letters of a run's name in a line of progress
 SEEDS = {"seed": "seeds=10", "split.seed": "split.repeats=10"}  # what gives the mean over them
 
 
@@ -23,13 +27,14 @@ def compare(runs: dict[str, Path], stream=None) -> None:
     found = {name: _summary(folder) for name, folder in runs.items()}
     order = ranked(found)
     for line in [*table({name: found[name] for name in order}), *notes(found)]:
-        print(line, file=stream)
+        print("\n".join(columns.wrapped(line)), file=stream)
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     drawn = {name + _diverged(found[name]): runs[name] for name in order[:DRAWN]}
     (folder / "comparison.png").write_bytes(picture(drawn, _kind(found), _axis(found)))
-    print(f"\n  all runs           {folder}", file=stream)
+    ends = [*columns.labelled("all runs", folder), *columns.command("their curves", board_line(folder))]
+    print("", *ends, sep="\n", file=stream)
 
 
 def ranked(summaries: dict[str, dict]) -> list[str]:
@@ -54,10 +59,10 @@ def notes(summaries: dict[str, dict]) -> list[str]:
     """Below the table: how it is ordered, and what stands behind the +-."""
     each = "of each data set " if len(set(map(_data, summaries.values()))) > 1 else ""
     judge, tasks = _judge(summaries), dict.fromkeys(map(_task, summaries.values()))
-    words = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
+    metric = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
     why = " (their losses differ in kind)" if judge.endswith("error") else ""
     diverged = "fewest diverged, then " if any(map(_diverged, summaries.values())) else ""
-    lines = [f"  {each}the best first: {diverged}least {words}{why}", *_luck(summaries)]
+    lines = [f"  {each}the best first: {diverged}least {metric}{why}", *_luck(summaries)]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
     return ["", *dict.fromkeys(lines), *_refits(summaries)]
 
@@ -78,8 +83,8 @@ def _refits(found: dict[str, dict]) -> list[str]:
 
 def _luck(runs) -> list[str]:
     """A note on runs that differ in a seed alone: their order means nothing."""
-    words = [dict(word.partition("=")[::2] for word in name.split()) for name in runs]
-    varied = {key for one in words for key in one if len({each.get(key) for each in words}) > 1}
+    every = [words(name) for name in runs]
+    varied = {key for one in every for key in one if len({each.get(key) for each in every}) > 1}
     if not varied or not varied <= SEEDS.keys():
         return []
     names, means = sorted(varied), [SEEDS[key] for key in sorted(varied)]
@@ -105,31 +110,66 @@ def losses(folder: Path, kind: str = "val") -> np.ndarray:
 
 
 def table(summaries: dict[str, dict]) -> list[str]:
-    """One line a run: its name, and mean +- half the interval of every metric that some run has."""
-    tasks, kind = list(dict.fromkeys(map(_task, summaries.values()))), _kind(summaries)
-    heads = [
-        (metric, label(metric, task))
-        for metric in (name.format(kind) for name in SHOWN)
-        for task in tasks
-        if any(metric in s["metrics"] and _task(s) == task for s in summaries.values())
-    ]
-    heads = list(dict.fromkeys(heads))  # an error is one column, an RMSE another
-    cells = [["", *(head for _, head in heads)]]
-    for name, summary in summaries.items():
-        cells.append([name + _diverged(summary), *(_cell(summary, *head) for head in heads)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        f"  {first:{widths[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(rest, widths[1:], strict=True))
-        for first, *rest in cells
-    ]
-    return ["", *lines]
+    """One line a run: what it has of its own, and mean +- half the interval of every metric that some run
+    has; a table for each task. Names that leave no room for the numbers become columns, one for each key, or
+    else have lines of their own."""
+    lines = []
+    for task in dict.fromkeys(map(_task, summaries.values())):
+        lines += ["", *_table({name: s for name, s in summaries.items() if _task(s) == task}, task)]
+    return lines
 
 
-def _cell(summary: dict, name: str, head: str) -> str:
-    task, metric = _task(summary), summary["metrics"].get(name)
-    if metric is None or metric["mean"] is None or label(name, task) != head:
+def _table(summaries: dict[str, dict], task: str) -> list[str]:
+    kind, runs = _kind(summaries), summaries.values()
+    metrics = [name.format(kind) for name in SHOWN]
+    metrics = [metric for metric in metrics if any(metric in s["metrics"] for s in runs)]
+    heads, numbers = (
+        [label(metric, task) for metric in metrics],
+        [[_cell(s, m) for m in metrics] for s in runs],
+    )
+    names = [name + _diverged(summary) for name, summary in summaries.items()]
+    for keys, cells in (([""], [[name] for name in names]), _by_key(summaries)):
+        rows = [[*own, *row] for own, row in zip(cells, numbers, strict=True)]
+        lines = columns.table([*keys, *heads], rows, len(keys))
+        if "" not in lines and max(len(cell) for own in cells for cell in own) <= columns.LONGEST:
+            return lines
+    lines = columns.table(["", *heads], [["", *row] for row in numbers], 1)
+    own = len(lines) - len(numbers)
+    each = zip(names, lines[own:], strict=True)
+    return [*lines[:own], *(text for name, row in each for text in (*columns.wrapped(f"  {name}"), row))]
+
+
+def words(name: str) -> dict[str, str]:
+    """A run's name as what was overridden: key -> value."""
+    each = re.split(r" (?=[~+]*[A-Za-z_][\w./@-]*=)", name)
+    return {key: value for key, _, value in (word.partition("=") for word in each)}
+
+
+def brief(names: list[str]) -> list[str]:
+    """The names with short keys; where these are too long for a line of progress, the values alone."""
+    each = [words(name) for name in names]
+    keys = list(dict.fromkeys(key for one in each for key in one))
+    short = dict(zip(keys, columns.short_names(keys), strict=True))
+    said = [" ".join(f"{short[key]}={value}" if value else key for key, value in one.items()) for one in each]
+    return said if max(map(len, said)) <= BRIEF else [", ".join(one.values()) for one in each]
+
+
+def _by_key(summaries: dict[str, dict]) -> tuple[list[str], list[list[str]]]:
+    """The keys that runs are named by, and each run's values; how many rows diverged, if any did."""
+    each = [words(name) for name in summaries]
+    keys = list(dict.fromkeys(key for one in each for key in one))
+    values = [[one.get(key, "-") for key in keys] for one in each]
+    lost = [f"{s['rows']['diverged']} of {s['rows']['total']}" for s in summaries.values()]
+    if any(map(_diverged, summaries.values())):
+        return [*keys, "diverged"], [[*v, n] for v, n in zip(values, lost, strict=True)]
+    return keys, values
+
+
+def _cell(summary: dict, name: str) -> str:
+    metric = summary["metrics"].get(name)
+    if metric is None or metric["mean"] is None:
         return "-"
-    said = form(name, task)
+    said = form(name, _task(summary))
     half = "" if metric.get("low") is None else f" ± {said((metric['high'] - metric['low']) / 2)}"
     return said(metric["mean"]) + half
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
+from dataclasses import dataclass
 from time import monotonic
 
 import numpy as np
 
+from nnlab.records.columns import command, labelled
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, error_name, number, percent, summary_lines
+from nnlab.records.text import duration, error_name, form, label, number, percent, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
@@ -26,21 +28,26 @@ class Console:
 
     Everywhere: the title, about ten lines of progress, and a summary. On a terminal also a live
     view below the lines, for runs longer than a moment. `task` is "classification" (errors are
-    percentages), "regression" (they are RMSEs) or "mixed": then there is no mean of all rows to show.
-    Several rows are shown as means over those that trained. Without validation sets (`validates` is
-    false) there are no columns for them.
+    percentages) or "regression" (they are RMSEs). Several rows are shown as means over those that trained.
+    Without validation sets (`validates` is false) there are no columns for them.
+
+    Runs that train `beside` each other have no mean: how many of them have ended is shown, and the best so
+    far. Where stacks train one after another (not `together`), the epochs would begin again with each: the
+    share of the work is shown.
     """
 
     def __init__(
-        self, title: str, rows: int, epochs: int, task="classification", stream=None, validates=True
-    ):
+        self, title: str, rows: int, epochs: int, task="classification", stream=None, validates=True,
+        beside: Beside | None = None, together: bool = True,
+    ):  # fmt: skip
         self.progress = Progress(rows, epochs)
-        self.task, self.validates = task, validates
+        self.task, self.validates, self.beside, self.together = task, validates, beside, together
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
         self._next_line, self._again = 0, False
         self._last = None  # the last record that has no line
-        self._print(self.terminal.bold(title))
+        self._shown_epoch = 0
+        self.terminal.title(title)
 
     def record(self, record) -> None:
         """Take in a `Record`: a line if another tenth of the work is done, and the live view. Of a refit only
@@ -56,11 +63,16 @@ class Console:
             self._print_header()
         part = self.progress.part(LINES)
         self._last = record
-        if part >= self._next_line or self.progress.training() == 0:
-            self._print_line(record)
+        over = self.progress.training() == 0
+        if over or (part >= self._next_line and self._epoch() > self._shown_epoch):
+            self._print_line()
             self._last = None
-        self._next_line = part + 1
+            self._next_line = part + 1
         self.terminal.show(self._is_worth_a_view)
+
+    def _epoch(self) -> int:
+        """The epoch to which all rows have come; where they do not train together, the last one's."""
+        return int(self.progress.along.min()) if self.together and not self.beside else self.progress.trained
 
     def close(self, summary: dict, folder, equation=()) -> None:
         """Take the live view away; print the summary (of `summarize`), the lines of what was learnt if it is
@@ -69,14 +81,15 @@ class Console:
         self._print("")
         for line in [*summary_lines(summary, self.task), "", *equation, *([""] if equation else [])]:
             self._print(line)
-        self._print(f"  run folder         {folder}")
-        self._print(f"  curves             tensorboard --logdir {shlex.quote(str(folder))}")
+        for line in [*labelled("run folder", folder), *command("its curves", board_line(folder))]:
+            self._print(line)
 
-    def note(self, line: str | None) -> None:
-        """A line below the summary, if there is one to say."""
-        if line:
-            self._print("")
-            self._print(f"  {line}")
+    def note(self, sentence: str | None) -> None:
+        """A sentence below the summary, if there is one; the command that it ends with can be copied."""
+        if sentence:
+            said, colon, line = sentence.rpartition(": nnlab ")
+            for part in ["", *(command(f"{said}:", f"nnlab {line}") if colon else labelled(sentence, ""))]:
+                self._print(part.rstrip())
 
     def __enter__(self):
         return self
@@ -85,46 +98,81 @@ class Console:
         self.terminal.stop()
         if kind is not None and self._last is not None:  # the view is gone: where it stood
             with contextlib.suppress(OSError):
-                self._print_line(self._last)
+                self._print_line()
 
     def error(self, value: float) -> str:
         """An error as the task has it: a percentage, or an RMSE in the target's unit."""
-        return percent(value) if self.task == "classification" else self.loss(value)
-
-    def loss(self, value: float) -> str:
-        """A loss, if the rows have the same kind of it."""
-        return "-" if self.task == "mixed" else number(value)
+        return percent(value) if self.task == "classification" else number(value)
 
     def _print_header(self) -> None:
-        error = error_name(self.task)
         several = f"{'training':>11}" if self.progress.rows > 1 else ""
+        error = error_name(self.task)
+        if self.beside:
+            best = f"  least {label(self.beside.metric, self.task)} so far" if self.beside.metric else ""
+            self._print(f"{'done':>7}{'runs ended':>14}{'time':>10}{best}")
+            return
         self._print(
-            f"{'epoch':>7}{'train loss':>14}{error:>10}"
+            f"{'epoch' if self.together else 'done':>7}{'train loss':>14}{error:>10}"
             + (f"{'validation loss':>18}{error:>10}" if self.validates else "")
             + f"{several}{'time':>10}"
         )
 
-    def _print_line(self, record) -> None:
+    def _print_line(self) -> None:
         p, now = self.progress, self.progress.now()
+        self._shown_epoch, time = self._epoch(), f"{duration(p.seconds):>10}"
+        done = f"{max(1, p.along.min())}" if self.together and not self.beside else f"{p.share():.0%}"
+        if self.beside:
+            self._print(
+                f"{done:>7}{self.beside.ended(p):>14}{time}  {self.beside.best(p, self.task)}".rstrip()
+            )
+            return
         trained = f"{now['rows']}/{p.rows}"
         self._print(
-            f"{record.epoch:>7}{self.loss(now['train_loss']):>14}{self.error(now['train_error']):>10}"
-            + (
-                f"{self.loss(now['val_loss']):>18}{self.error(now['val_error']):>10}"
-                if self.validates
-                else ""
-            )
+            f"{done:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
+            + (f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}" if self.validates else "")
             + (f"{trained:>11}" if p.rows > 1 else "")
-            + f"{duration(p.seconds):>10}"
+            + time
         )
 
     def _is_worth_a_view(self) -> bool:
         return self.progress.seconds >= LIVE_AFTER and self.progress.seconds_left() >= LIVE_LEFT
 
     def _view(self, screen):
-        from nnlab.records.live import view
+        from nnlab.records.live import runs_view, view
 
-        return view(self, screen)
+        return (runs_view if self.beside else view)(self, screen)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Runs that train beside each other: of which rows, and by which metric they are compared."""
+
+    names: tuple[str, ...]
+    owner: np.ndarray  # (rows,) the place of each row's run
+    metric: str = ""  # val_loss, val_error, train_...; "" where they are not to be compared
+
+    def ended(self, progress: Progress) -> str:
+        """`3 of 9`: how many runs have no row in training."""
+        training = {int(self.owner[row]) for row in range(progress.rows) if row not in progress.ended}
+        return f"{len(self.names) - len(training)} of {len(self.names)}"
+
+    def best(self, progress: Progress, task: str) -> str:
+        """The run whose rows' best epochs have the least mean; a run with a diverged row is none."""
+        values, place = progress.best.copy(), self.metric.endswith("error")
+        means = {}
+        for run in range(len(self.names) if self.metric else 0):
+            rows = np.flatnonzero(self.owner == run).tolist()
+            if all(row in values and progress.ended.get(row) != "diverged" for row in rows):
+                means[run] = mean([values[row][place] for row in rows])
+        if not means:
+            return "-" if self.metric else ""
+        run = min(means, key=means.__getitem__)
+        return f"{form(self.metric, task)(means[run]):<8} {self.names[run]}"
+
+
+def board_line(folder) -> str:
+    """What shows a folder's curves."""
+    return f"nnlab board {shlex.quote(str(folder))}"
 
 
 class Progress:

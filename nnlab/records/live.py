@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from nnlab.records.console import mean
-from nnlab.records.text import duration, error_name
+from nnlab.records.text import duration, error_name, label, number
 
 
 def start(draw, stream) -> Live:
@@ -32,7 +32,8 @@ def view(console, screen: Screen) -> Text:
     p = console.progress
     now = p.now()
     text = Text("\n")
-    _bar(text, p, screen)
+    words = f"epoch {p.epoch} of {p.epochs}" if console.together else f"{p.share():.0%}"
+    bar(text, p.share(), words, p.seconds_left(), screen)
     text.append(f"\n\n{'loss':>24}{error_name(console.task):>12}\n", "dim")
     text.append(f"  {'training':<12}{_pair(console, now['train_loss'], now['train_error'])}\n")
     if console.validates:
@@ -51,11 +52,17 @@ def view(console, screen: Screen) -> Text:
 
 
 def _pair(console, loss: float, error: float) -> str:
-    return f"{console.loss(loss):>10}{console.error(error):>12}"
+    return f"{number(loss):>10}{console.error(error):>12}"
 
 
-def _bar(text: Text, p, screen: Screen) -> None:
-    bar(text, p.share(), f"epoch {p.epoch} of {p.epochs}", p.seconds_left(), screen)
+def runs_view(console, screen: Screen) -> Text:
+    """The bar, and the best of the runs so far."""
+    p, beside, text = console.progress, console.beside, Text("\n")
+    bar(text, p.share(), f"{beside.ended(p)} runs ended", p.seconds_left(), screen)
+    if beside.metric:
+        text.append(f"\n\n  least {label(beside.metric, console.task)} so far  ", "dim")
+        text.append(beside.best(p, console.task), "green")
+    return text
 
 
 def bar(text: Text, share: float, words: str, seconds: float, screen: Screen) -> None:
@@ -91,6 +98,6 @@ def sweep_view(console, screen: Screen) -> Text:
         )
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     text.append(f"\n  told        {said or 'none yet'}")
-    for line in console.table()[1:2] if told else []:
-        text.append(f"\n  best        {line.strip()[: screen.width - 16]}", "green")
+    best = console.best_line()
+    text.append(f"\n  best        {best[: screen.width - 16]}" if best else "", "green")
     return text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import monotonic
 
 from nnlab.memory import in_bytes, resident
+from nnlab.records import columns
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, interval_lines, label, metric_lines, number, percent, refit_lines
 from nnlab.search.plan import Plan
@@ -30,7 +32,7 @@ class SweepConsole:
         self._work, self._done = 0.0, 0.0  # epochs of rows: of the batch, and done of all batches
 
     def start(self, lines: list[str]) -> None:
-        self.terminal.line(self.terminal.bold(lines[0]))
+        self.terminal.title(lines[0])
         for line in lines[1:]:
             self.terminal.line(line)
         if self.before < self.count:
@@ -64,8 +66,20 @@ class SweepConsole:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.terminal.stop()
+        if kind is not None and len(self.trials) < self.count:  # the view is gone: where it stood
+            with contextlib.suppress(OSError):
+                self.terminal.line(self._line())
+                for line in self._under_way():
+                    self.terminal.line(f"{line}; begun again by resume=")
+
+    def _under_way(self) -> list[str]:
+        """The batch in training, in words, if there is one."""
+        if self.batch is None or self.batch.candidates[0].number < len(self.trials):
+            return []
+        going, rows = len(self.batch.training()), len(self.batch.owner) - len(self.batch.over)
+        return [f"  in training: {going} trials, {rows} rows, epoch {self.epoch} of {self.epochs}"]
 
     def value(self, value: float, name: str) -> str:
         """An objective as people read it."""
@@ -83,9 +97,15 @@ class SweepConsole:
         for trial in ranked:
             params = [_shown(trial.params[key]) if key in trial.params else "-" for key in keys]
             cells.append([str(trial.number), *self._objectives(trial), *params])
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  " + "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in cells]
-        return [*lines, *self._notes(ranked)]
+        return [*columns.table(cells[0], cells[1:]), *self._notes(ranked)]
+
+    def best_line(self) -> str:
+        """The best trial so far, and what it has; empty without any."""
+        for trial in best(self.trials, self.search.signs)[:1]:
+            keys = columns.short_names(list(trial.params))
+            params = [f"{key}={_shown(v)}" for key, v in zip(keys, trial.params.values(), strict=True)]
+            return "  ".join([f"trial {trial.number}:", *self._objectives(trial), *params])
+        return ""
 
     def _notes(self, ranked: list[Trial]) -> list[str]:
         """What stands behind the +-, and what is not in the table."""
@@ -158,7 +178,7 @@ def plan_lines(plan: Plan) -> list[str]:
 def test_lines(summary: dict, task: str) -> list[str]:
     """The winner's test metrics, from its summary, and what was trained twice for them."""
     tests = {name: m for name, m in summary.get("metrics", {}).items() if name.startswith("test_")}
-    said = [f"  {'the winner, tested':<19}", *refit_lines(summary), *metric_lines(tests, task)]
+    said = ["  the winner, tested", *refit_lines(summary), *metric_lines(tests, task)]
     return [*said, *interval_lines(summary)] if tests else []
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
+from nnlab.records.columns import wrapped
 from nnlab.records.text import on_terminal, printable
 
 REFRESH_SECONDS = 0.2
@@ -26,8 +27,16 @@ class Terminal:
         self._live, self._shown_at = None, 0.0
 
     def line(self, text: str) -> None:
-        """Print above the live view, in letters that the stream has."""
-        text = printable(text, self.stream)
+        """Print above the live view, in letters that the stream has; what is too long in several lines."""
+        for part in wrapped(printable(text, self.stream)):
+            self._write(part)
+
+    def title(self, text: str) -> None:
+        """Print a line in bold."""
+        for part in wrapped(printable(text, self.stream)):
+            self._write(part if self._plain else f"\x1b[1m{part}\x1b[0m")
+
+    def _write(self, text: str) -> None:
         try:
             if self._live is not None:
                 self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -35,9 +44,6 @@ class Terminal:
                 print(text, file=self.stream, flush=True)
         except OSError as e:
             raise OSError(e.errno, e.strerror, "standard output") from e
-
-    def bold(self, text: str) -> str:
-        return text if self._plain else f"\x1b[1m{text}\x1b[0m"
 
     def show(self, worth: Callable[[], bool]) -> None:
         """Start the live view once it is `worth` it, and refresh it five times a second at most."""
