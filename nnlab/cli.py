@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import gc
 import os
-import re
 import signal
 import sys
 
@@ -28,7 +27,8 @@ Commands:
 {commands}
 
 nnlab COMMAND --help says what a command takes; nnlab --version says which nnlab this is.
-Completion by TAB, in bash: eval "$(nnlab -sc install=bash)"   (fish: nnlab -sc install=fish | source)
+Completion by TAB: eval "$(nnlab -sc install=bash)" in ~/.bashrc; in ~/.zshrc with zsh for bash;
+in fish: nnlab -sc install=fish | source
 """
 
 
@@ -105,28 +105,14 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _shell_completion(argv: list[str]) -> int:
-    """`-sc install=bash` and `uninstall=...` are Hydra's; `query=bash` is its hook asking at a TAB."""
-    if not any(word.startswith("query=") for word in argv[1:]):
-        from nnlab.commands import front_door
+    """`-sc install=SHELL` and `uninstall=SHELL`; `query=SHELL` is a shell that asks at a TAB and
+    never gets an error into its prompt."""
+    from nnlab.errors import UserError
+    from nnlab.shells import answer
 
-        return front_door.run("train", argv, None, None)
-    line, point = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
-    if point.isdigit():
-        line = line[: int(point)]
-    program, command, rest = re.fullmatch(r"\s*(\S*\s*)(\S*)(.*)", line, re.DOTALL).groups()
-    if not rest:
-        names = _OPTIONS if command.startswith("-") else COMMANDS
-        print("\n".join(name for name in names if name.startswith(command)))
-        return 0
-    return _complete_in(command, program + rest.lstrip(), argv)
-
-
-def _complete_in(command: str, line: str, argv: list[str]) -> int:
-    """What a command with a configuration may be followed by; `line` is without the command."""
-    from nnlab.paths import CONFIG_DIR
-
-    if command not in COMMANDS or not (CONFIG_DIR / f"{command}.yaml").is_file():
-        return 0  # no answer: the shell offers files
-    from nnlab.commands import front_door
-
-    return front_door.complete(command, line, argv)
+    try:
+        print(answer(" ".join(argv[1:]), COMMANDS, _OPTIONS), end="")
+    except UserError as e:
+        print(f"nnlab: {e}", file=sys.stderr)
+        return 2
+    return 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import MISSING, fields
+from pathlib import Path
 from pkgutil import resolve_name
 
 from nnlab.errors import UserError, unknown
@@ -58,6 +59,16 @@ def find(group: str, name: str) -> type | None:
 def names(group: str) -> list[str]:
     """The names that installed packages announce for a group; nothing is imported."""
     return sorted({entry.name for entry in _announced(group)})
+
+
+def source(group: str, name: str) -> tuple[Path, str] | None:
+    """The file and the name of the class that an installed package announces; nothing is imported."""
+    entry = next((entry for entry in _announced(group) if entry.name == name), None)
+    if entry is None or not entry.attr:
+        return None
+    inside = entry.module.replace(".", "/")
+    files = (Path(place, f"{inside}{end}") for place in sys.path for end in (".py", "/__init__.py"))
+    return next(((file, entry.attr) for file in files if file.is_file()), None)
 
 
 def settings(cls: type) -> dict:

@@ -32,13 +32,6 @@ def nnlab(*argv, cwd=None, **environment):
     return done
 
 
-def complete(line, point=None, shell="bash", **options):
-    point = len(line) if point is None else point
-    done = nnlab("-sc", f"query={shell}", COMP_LINE=line, COMP_POINT=str(point), **options)
-    assert done.stderr == ""
-    return done
-
-
 def test_configurations_are_found():
     assert (paths.CONFIG_DIR / "train.yaml").is_file()
 
@@ -103,78 +96,6 @@ def test_as_a_module_and_into_a_closed_pipe():
         command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     assert done.stdout.startswith("nnlab: ") and done.stderr == ""
-
-
-# Completion
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("nnlab ", list(cli.COMMANDS)),
-        ("nnlab", list(cli.COMMANDS)),
-        ("  nnlab  t", ["train"]),
-        ("nnlab -", ["--help", "--version"]),
-        ("nnlab x", []),
-    ],
-)
-def test_first_word(line, words):
-    done = complete(line)
-    assert done.stdout.split() == words and done.modules == set()
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("nnlab train optimizer=", {"optimizer=adam", "optimizer=sgd"}),
-        ("nnlab train  optim", {"optimizer=", "optimizer."}),
-        ("~/bin/nnlab train optimizer=sgd optimizer.l", {"optimizer.lr="}),
-        ("nnlab train epochs=3 -m optimizer=ad", {"optimizer=adam"}),
-        ("nnlab train ", {"epochs=", "optimizer="}),
-    ],
-)
-def test_words_of_a_command(line, words):
-    done = complete(line)
-    assert words <= set(done.stdout.split()) and done.returncode == 0
-    assert not done.modules & {"torch", "optuna", "sklearn", "numpy"}
-
-
-def test_completion_is_for_the_word_at_the_cursor():
-    line = "nnlab train optimizer=s epochs=3"
-    assert complete(line, point=line.index(" epochs")).stdout.split() == ["optimizer=sgd"]
-    assert complete("nnlab tr epochs=3", point=8).stdout.split() == ["train"]
-
-
-def test_completion_for_fish_has_a_word_a_line():
-    assert "optimizer=adam\noptimizer=adamw\n" in complete("nnlab train optimizer=", shell="fish").stdout
-
-
-def test_completion_knows_a_folder_of_ones_own(tmp_path):
-    (tmp_path / "conf" / "optimizer").mkdir(parents=True)
-    (tmp_path / "conf" / "optimizer" / "fast.yaml").write_text("name: sgd\n")
-    done = complete("nnlab train -cd conf optimizer=f", cwd=tmp_path)
-    assert done.stdout.split() == ["optimizer=fast"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "nnlab board ",
-        "nnlab tran x",
-        "nnlab train --cf",
-        "nnlab train -cd ",
-        "nnlab train a=[x b",
-        "nnlab train -cp x ",
-    ],
-)
-def test_completion_without_an_answer_is_silent(line):
-    assert complete(line).stdout.split() == []
-
-
-def test_install_in_bash(capsys):
-    assert cli.main(["-sc", "install=bash"]) == 0
-    assert "-F hydra_bash_completion nnlab\n" in capsys.readouterr().out
-    assert cli.main(["-sc", "nonsense"]) == 2
 
 
 # nnlab board

@@ -389,7 +389,7 @@ def test_the_command_line_goes_before_a_space(tmp_path):
     assert [*trials_csv(alone)[0]][6:-1] == ["optimizer.lr"]
 
 
-# ---- Hydra's own questions, completion, start-up
+# ---- Hydra's own questions, start-up
 
 
 def test_help_and_cfg(capsys):
@@ -399,23 +399,6 @@ def test_help_and_cfg(capsys):
     assert main(["sweep", "--cfg", "job", "sampler=gp", "optimizer.lr=interval(0,1)"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["sampler"]["name"] == "gp" and shown["epochs"] == 50 and shown["trials"] == "auto"
-
-
-@pytest.mark.parametrize(
-    "line, words",
-    [
-        ("nnlab sweep sampler=", {"sampler=grid", "sampler=tpe", "sampler=cmaes"}),
-        ("nnlab sweep pruner=h", {"pruner=halving", "pruner=hyperband"}),
-        ("nnlab sweep space=", {"space=default", "space=none"}),
-        ("nnlab sweep optimizer.l", {"optimizer.lr="}),
-        ("nnlab swe", {"sweep"}),
-    ],
-)
-def test_completion(line, words, monkeypatch, capsys):
-    monkeypatch.setenv("COMP_LINE", line)
-    monkeypatch.setenv("COMP_POINT", str(len(line)))
-    assert main(["-sc", "query=bash"]) == 0
-    assert words <= set(capsys.readouterr().out.split())
 
 
 def test_the_sweep_is_in_the_help_which_imports_nothing_heavy(tmp_path):

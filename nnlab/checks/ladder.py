@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.errors import UserError, unknown
+from nnlab.errors import UserError
 from nnlab.experiment import Experiment
+from nnlab.fields import Part, static
 
 RUNGS = {
     "start": start.check,
@@ -23,16 +24,21 @@ RUNGS = {
 }
 
 
+@dataclass(frozen=True)
+class Rungs(Part):
+    """`only`: a rung, a list of them, or null for all."""
+
+    only: str | tuple[str, ...] | None = static(None, choices=tuple(RUNGS))
+
+
 LEARNING = ("subset", "rates")  # rungs that ask how well the job learns
 NOTHING = Finding("pass", 0, 0, "nothing to learn: the target is constant (data)")
 
 
 def chosen(only) -> list[str]:
     """The rungs that `only` names: one, several in a list, or null for all. Raises `UserError`."""
-    names = list(RUNGS) if only is None else only if isinstance(only, list) else [only]
-    for name in names:
-        if name not in tuple(RUNGS):  # it may be anything, a list too
-            raise unknown("rung in only", name, RUNGS)
+    asked = Rungs(only).only
+    names = tuple(RUNGS) if asked is None else (asked,) if isinstance(asked, str) else asked
     if not names:
         raise UserError(f"only = []: expected null for all rungs, or some of {', '.join(RUNGS)}")
     return [rung for rung in RUNGS if rung in names]

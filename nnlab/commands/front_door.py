@@ -96,7 +96,7 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
 
 
 def _answer(config_name: str, args: Namespace, act: Callable, settle: Callable) -> int:
-    if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
+    if args.help or args.hydra_help or args.cfg or args.info:
         return _let_hydra_answer(config_name, settle(args))
     _show_a_sign(config_name)
     return act(args)
@@ -107,25 +107,6 @@ def _show_a_sign(config_name: str) -> None:
     printed next is longer, begins in the same column, and so takes its place."""
     if on_terminal(sys.stdout):
         print(f"nnlab {config_name} ...", end="\r", flush=True)
-
-
-def complete(config_name: str, line: str, argv: list[str]) -> int:
-    """Answer a TAB. `line` is what was typed so far, without the command's name; `argv` the shell
-    hook's own `-sc query=SHELL`. Prints the words that fit, and never an error into a prompt."""
-    new_word = line[-1:].isspace()
-    words = line.split()[1:]
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            typed, asked = _parsed(config_name, words), _parsed(config_name, argv)
-            if not new_word and words[-1:] != typed.overrides[-1:]:
-                return 0  # a flag, or a flag's value: the shell offers files
-            line = " ".join(["nnlab", *["-m"] * typed.multirun, *typed.overrides])
-            line += " " * (new_word or not typed.overrides)
-            asked.config_dir, asked.config_name = typed.config_dir, typed.config_name
-            with _environment(COMP_LINE=line, COMP_POINT=str(len(line))):
-                return _let_hydra_answer(config_name, asked)
-    except Exception:
-        return 1
 
 
 def imported() -> None:
@@ -186,6 +167,8 @@ def _parsed(config_name: str, argv: list[str]) -> Namespace:
         raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
     if args.experimental_rerun is not None:
         raise UserError("--experimental-rerun unpickles a file, which could run any code: not supported")
+    if args.shell_completion:
+        raise UserError("-sc goes before the command: nnlab -sc install=bash")
     if (args.resolve or args.package) and not (args.cfg or args.help):
         raise UserError("--resolve and --package go with --cfg, e.g. --cfg job --resolve")
     return args
@@ -203,7 +186,7 @@ def _parser(config_name: str) -> ArgumentParser:
 
 
 def _let_hydra_answer(config_name: str, args: Namespace) -> int:
-    """--help, --cfg, --info, -sc and the like, by what `@hydra.main` itself calls."""
+    """--help, --cfg, --info and the like, by what `@hydra.main` itself calls."""
     version.setbase("1.3")
     with one_sentence():
         asked = _safe(config_name, args)
@@ -217,7 +200,7 @@ def _let_hydra_answer(config_name: str, args: Namespace) -> int:
             raise UserError(said.getvalue()) from e
     except Exception:
         with one_sentence():
-            if args.overrides and not args.shell_completion and not args.hydra_help:
+            if args.overrides and not args.hydra_help:
                 composing.cells(config_name, args)  # says what is wrong in one sentence
             raise
     sys.stdout.write(shown.getvalue())

@@ -132,13 +132,11 @@ def _refuse_another(before: dict, now: dict, given: set[str], recorded: dict) ->
 
 
 def _check_own(settings: dict) -> None:
-    from nnlab.fields import Allowed, checked
+    from dataclasses import fields
 
-    for key in ("plan", "report"):
-        checked(settings[key], bool, Allowed(), key)
-    for key in ("storage", "resume", "refine"):
-        checked(settings[key], str | None, Allowed(), key)
-    checked(settings["study"], str, Allowed(), "study")
+    from nnlab.commands.own import OfSweep
+
+    OfSweep(**{f.name: settings[f.name] for f in fields(OfSweep)})
     train.wants_picture(settings, rows=1)
 
 

@@ -3,7 +3,6 @@
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from nnlab.commands import early, front_door
 
@@ -41,9 +40,9 @@ def of_experiment(settings: dict) -> dict:
 
 def wants_picture(settings: dict, rows: int) -> bool:
     """Whether to draw the curves: as asked, else where there are several rows. Raises `UserError`."""
-    from nnlab.fields import Allowed, checked
+    from nnlab.commands.own import OfTrain
 
-    asked = checked(settings.get("picture", "auto"), bool | Literal["auto"], Allowed(), "picture")
+    asked = OfTrain(settings.get("picture", "auto")).picture
     return rows > 1 if asked == "auto" else asked
 
 

@@ -1,0 +1,210 @@
+"""What the classes of parts declare, read from their source: names, ranges, choices, formulas.
+
+`--help` and TAB must answer in a moment, and importing the classes imports torch, which takes seconds. So
+their modules are parsed and not run: a field's `column(0.9, low=0, below=1)` is what help says of it, and the
+docstring is where the formula stands. tests/test_declared.py compares all of it with the classes themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from nnlab import plugins
+
+PACKAGE = Path(__file__).resolve().parent
+SANITY = 1e5  # upper ends from here on only keep a machine alive: nobody needs to read them
+MODULES = {  # group -> the files that have its classes
+    "data": "data/*.py", "split": "data/splits.py", "model": "models.py", "init": "initializers.py",
+    "regularizer": "regularizers.py", "optimizer": "optimizers/*.py", "schedule": "schedules/*.py",
+    "stopping": "stopping.py", "sampler": "search/samplers.py", "pruner": "search/pruners.py",
+    "check": "checks/subject.py",
+}  # fmt: skip
+SINGLE = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
+OWN = (  # where keys that belong to no group are declared
+    ("experiment.py", "Experiment"), ("commands/own.py", "OfTrain"), ("commands/own.py", "OfSweep"),
+    ("search/settings.py", "Search"), ("checks/ladder.py", "Rungs"),
+)  # fmt: skip
+_OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field as it is declared: `lr: float = column(1e-3, above=0)`."""
+
+    types: tuple[str, ...]  # of the annotation: ("int", "Literal['full']")
+    range: dict  # low, high, above, below, infinite, choices, plugins
+
+    @property
+    def words(self) -> list[str]:
+        """The words that are allowed; none for a number, or for free text."""
+        found = [str(word) for word in self.range.get("choices", ())]
+        found += ["true", "false"] * ("bool" in self.types)
+        for literal in (t for t in self.types if t.startswith("Literal[")):
+            found += [str(word) for word in ast.literal_eval(f"[{literal[8:-1]}]")]
+        return found + ["null"] * ("None" in self.types)
+
+    @property
+    def plugins(self) -> list[str]:
+        """Names that installed packages announce for it."""
+        return plugins.names(self.range.get("plugins", ""))
+
+    @property
+    def listed(self) -> bool:
+        """Whether it takes a list."""
+        return any(t.startswith("tuple[") for t in self.types)
+
+    def __str__(self) -> str:
+        """What is allowed: `above 0 and below 1`, `whole, at least 1, or full`, `a, b; or a list of them`."""
+        ends = [
+            f"{word} {self.range[key]:g}"
+            for key, word in _ENDS.items()
+            if abs(self.range.get(key, SANITY)) < SANITY
+        ]
+        whole = any("int" in t for t in self.types) and "str" not in self.types
+        number = ", ".join(["whole"] * whole + [" and ".join(ends)] * bool(ends))
+        if self.listed and not self.words:
+            return f"a list, each {number}"
+        number += ", or .inf" * bool(self.range.get("infinite"))
+        words = ", ".join(self.words) + "; or a list of them" * self.listed
+        return f"{number}, or {words}" if number and words else number or words
+
+
+_ENDS = {"low": "at least", "above": "above", "high": "at most", "below": "below"}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A class of a part: its fields with those of its bases, and its docstring."""
+
+    name: str
+    doc: str
+    fields: dict[str, Field] = field(default_factory=dict)
+
+
+@cache
+def of_choice(group: str, name: str | None) -> Declaration | None:
+    """The class of nnlab's own that a choice means, or None. Groups of one class have no name."""
+    if group not in MODULES:
+        return None
+    for module in map(_module, sorted(PACKAGE.glob(MODULES[group]))):
+        for cls in module.classes:
+            if SINGLE.get(group) == cls or group not in SINGLE and _names(module, cls) == (group, name):
+                return _declaration(module, cls)
+    return _plugged(group, name)
+
+
+@cache
+def of_key(key: str) -> Field | None:
+    """The declaration of a key that belongs to no group: `epochs`, `trials`."""
+    for file, cls in OWN:
+        fields = _declaration(_module(PACKAGE / file), cls).fields
+        if key in fields:
+            return fields[key]
+    return None
+
+
+def _plugged(group: str, name: str | None) -> Declaration | None:
+    """The class of an installed package, from its source, if that can be read; nothing is imported."""
+    place = plugins.source(group, name) if name else None
+    if place is None:
+        return None
+    module = _module(place[0])
+    return _declaration(module, place[1]) if place[1] in module.classes else None
+
+
+class _Module:
+    """A module's source: its classes, constants and imports by name."""
+
+    def __init__(self, file: Path):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        self.constants = {
+            target.id: node.value
+            for node in tree.body if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)
+        }  # fmt: skip
+        self.imports = {
+            alias.asname or alias.name: (node.module, alias.name)
+            for node in tree.body if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }  # fmt: skip
+
+    def home(self, name: str) -> tuple[_Module, str] | None:
+        """Where nnlab itself defines what is called so here."""
+        if name in self.classes or name in self.constants:
+            return self, name
+        module, original = self.imports.get(name, ("", name))
+        path = PACKAGE.joinpath(*module.split(".")[1:])
+        files = [path.with_suffix(".py"), path / "__init__.py"] if module.startswith("nnlab") else []
+        return next((_module(file).home(original) for file in files if file.is_file()), None)
+
+
+_module = cache(_Module)
+
+
+def _declaration(module: _Module, name: str) -> Declaration:
+    node, found = module.classes[name], {}
+    for base in reversed(node.bases):
+        home = module.home(ast.unparse(base))
+        if home is not None:
+            found |= _declaration(*home).fields
+    for line in node.body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Call):
+            if ast.unparse(line.value.func) in ("column", "control", "static"):
+                types = tuple(t.strip() for t in ast.unparse(line.annotation).split(" | "))
+                range = {k.arg: _value(k.value, module) for k in line.value.keywords if k.arg != "default"}
+                found[line.target.id] = Field(types, range)
+    return Declaration(name, ast.get_docstring(node) or "", found)
+
+
+def _names(module: _Module, cls: str) -> tuple[str | None, str | None]:
+    """(group, name) of a class, as it or its bases say."""
+    return _attribute(module, cls, "group"), _attribute(module, cls, "name", inherited=False)
+
+
+def _attribute(module: _Module, cls: str, attribute: str, inherited: bool = True):
+    node = module.classes[cls]
+    for line in node.body:
+        targets = [line.target] if isinstance(line, ast.AnnAssign) else getattr(line, "targets", ())
+        if any(isinstance(t, ast.Name) and t.id == attribute for t in targets) and line.value is not None:
+            return _value(line.value, module)
+    homes = (module.home(ast.unparse(base)) for base in node.bases) if inherited else ()
+    return next((_attribute(*home, attribute) for home in homes if home is not None), None)
+
+
+def _value(node: ast.expr, module: _Module, bound: dict | None = None):
+    """What an expression of a declaration comes to: literals, constants by name, tables of classes."""
+    bound = bound or {}
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.UnaryOp(op=ast.USub()):
+            return -_value(node.operand, module, bound)
+        case ast.BinOp():
+            return _OPERATORS[type(node.op)](*(_value(n, module, bound) for n in (node.left, node.right)))
+        case ast.Tuple() | ast.List():
+            each = [_value(n.value if isinstance(n, ast.Starred) else n, module, bound) for n in node.elts]
+            pairs = zip(node.elts, each, strict=True)
+            return tuple(x for n, v in pairs for x in (v if isinstance(n, ast.Starred) else (v,)))
+        case ast.Dict():
+            return tuple(_value(key, module, bound) for key in node.keys)
+        case ast.DictComp(generators=[ast.comprehension(target=ast.Name(id=name), iter=source)]):
+            items = _value(source, module, bound)
+            return tuple(_value(node.key, module, {**bound, name: item}) for item in items)
+        case ast.Call(func=ast.Name(id="tuple" | "list"), args=[argument]):
+            return _value(argument, module, bound)
+        case ast.Attribute(attr="inf"):
+            return math.inf
+        case ast.Attribute():
+            return _attribute(*_value(node.value, module, bound), node.attr)
+        case ast.Name(id=name) if name in bound:
+            return bound[name]
+        case ast.Name(id=name):
+            home, original = module.home(name)
+            return (home, original) if original in home.classes else _value(home.constants[original], home)
+    raise ValueError(f"cannot read '{ast.unparse(node)}' without running it")

@@ -1,0 +1,65 @@
+"""What is read of a class from its source is what the class itself says."""
+
+import math
+
+import pytest
+
+from nnlab import declared
+from nnlab.checks.ladder import Rungs
+from nnlab.checks.subject import Budget
+from nnlab.commands.own import OfSweep, OfTrain
+from nnlab.experiment import GROUPS, Experiment
+from nnlab.fields import fields
+from nnlab.regularizers import Regularizer
+from nnlab.search import settings as search
+
+CLASSES = [
+    (group, name, cls)
+    for group, classes in {**GROUPS, **search.GROUPS}.items() if isinstance(classes, dict)
+    for name, cls in classes.items()
+] + [("regularizer", None, Regularizer), ("check", None, Budget)]  # fmt: skip
+
+
+def is_as_declared(read: declared.Field, field):
+    allowed = field.metadata["allowed"]
+    for end, none in (("low", -math.inf), ("above", -math.inf), ("high", math.inf), ("below", math.inf)):
+        assert read.range.get(end, none) == getattr(allowed, end)
+    assert tuple(read.range.get("choices", ())) == allowed.choices
+    assert read.range.get("infinite", False) == allowed.infinite
+    assert read.range.get("plugins", "") == allowed.plugins
+    assert " | ".join(read.types) == field.type
+
+
+@pytest.mark.parametrize("group, name, cls", CLASSES, ids=[f"{g}={n}" for g, n, _ in CLASSES])
+def test_a_class(group, name, cls):
+    read = declared.of_choice(group, name)
+    assert read.name == cls.__name__ and set(read.fields) == {f.name for f in fields(cls)}
+    assert read.doc.split() == cls.__doc__.split()
+    for f in fields(cls):
+        is_as_declared(read.fields[f.name], f)
+
+
+@pytest.mark.parametrize("cls", [Experiment, search.Search, OfTrain, OfSweep, Rungs])
+def test_keys_of_no_group(cls):
+    for f in fields(cls):
+        if "kind" in f.metadata:
+            is_as_declared(declared.of_key(f.name), f)
+
+
+def test_what_there_is_not():
+    assert declared.of_choice("optimizer", "adm") is declared.of_choice("nothing", "x") is None
+    assert declared.of_key("nothing") is None
+
+
+@pytest.mark.parametrize("key, said", [
+    ("epochs", "whole, at least 1"), ("batch_size", "whole, at least 1, or full"), ("refit", "true, false"),
+    ("metric", "val_loss, val_error, last"), ("direction", "minimize, maximize; or a list of them"),
+])  # fmt: skip
+def test_in_words(key, said):
+    assert str(declared.of_key(key)) == said
+
+
+def test_numbers_in_words():
+    adam, mlp = declared.of_choice("optimizer", "adam").fields, declared.of_choice("model", "mlp").fields
+    assert str(adam["beta1"]) == "at least 0 and below 1" and str(adam["clip_norm"]) == "above 0, or .inf"
+    assert str(mlp["hidden"]) == "a list, each whole, at least 1"

@@ -1,0 +1,345 @@
+"""TAB: what is offered works, and what works is offered. In this process, as a process, and in the shells."""
+
+import os
+import shutil
+import subprocess
+import sys
+from itertools import zip_longest
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from nnlab import cli, shells, tab
+from nnlab.catalogue import Catalogue
+from nnlab.checks.ladder import chosen
+from nnlab.checks.subject import Budget
+from nnlab.commands import composing, front_door, grammar, overrides, variants
+from nnlab.commands.own import OfSweep
+from nnlab.commands.train import of_experiment, wants_picture
+from nnlab.experiment import GROUPS, Experiment
+from nnlab.fields import Part, checked, fields, make
+from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
+from nnlab.search.settings import Search
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with some files, among them such as a stranger may have put there."""
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "churn.csv",
+        "my table.csv",
+        "b,c.csv",
+        "$(touch pwned).csv",
+        "x.npz",
+        "a.png",
+        ".hidden.csv",
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / "mnist").mkdir()
+    done = tmp_path / "outputs" / "sweep" / "2026-01-01_optimizer.lr=1,2"
+    done.mkdir(parents=True)
+    (done / "sweep.json").touch()
+    (tmp_path / "outputs" / "train" / "run").mkdir(parents=True)
+    mine = tmp_path / "mine"
+    for name in ("optimizer/fast", "experiment/own/deep", "lab/first", "other"):
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / f"{name}.yaml").write_text(
+            "name: sgd\nlr: 0.7\n" if "fast" in name else "# @package _global_\n{}\n"
+        )
+    return tmp_path
+
+
+# ---- what is offered
+
+
+OFFERS = [  # line, what all offers begin with, how they go on
+    ("nnlab train experiment", "", "experiment="),
+    ("nnlab train experiment=lecture/mlp_d", "experiment=lecture/", "mlp_dropout|mlp_dropout_digits"),
+    ("nnlab train optimizer=sgd,a", "", ""),
+    ("nnlab train -m optimizer=sgd,ada", "optimizer=sgd,", "adadelta|adagrad|adam|adamw"),
+    ("nnlab sweep optimizer=sgd,adama", "", ""),
+    ("nnlab sweep model.activation=relu,tan", "model.activation=relu,", "tanh"),
+    ("nnlab train optimizer=momentum optimizer.", "optimizer.", "clip_norm=|clip_value=|gamma=|lr="),
+    ("nnlab train -m optimizer=sgd,adam optimizer.", "optimizer.", "clip_norm=|clip_value=|lr="),
+    ("nnlab sweep optimizer=sgd,adam optimizer.beta", "optimizer.", "beta1=|beta2="),
+    ("nnlab train experiment=lecture/optimizers optimizer=sgd optimizer.g", "", ""),
+    ("nnlab train experiment=lecture/initialization optimizer.g", "optimizer.", "gamma="),
+    ("nnlab train optimizer=sgd optimizer", "", "optimizer."),
+    ("nnlab train 'regularizer=[l2,drop", 'regularizer=[l2,', 'dropconnect|dropout'),
+    ("nnlab check only=[data,s", "only=[data,", "saturation|start|subset"),
+    ("nnlab check only=s", "only=", "saturation|start|subset"),
+    ("nnlab train loss=s", "loss=", "sparsemax_loss|squared_error"),
+    ("nnlab train metric=", "metric=", "last|val_error|val_loss"),
+    ("nnlab train schedule=halve_on_rise schedule.metric=", "schedule.metric=", "val_error|val_loss"),
+    ("nnlab train refit=", "refit=", "false|true"),
+    ("nnlab train dtype=", "dtype=", "float32|float64"),
+    ("nnlab train data.normalization=m", "data.normalization=", "maxabs|minmax"),
+    ("nnlab train batch_size=", "batch_size=", "full"),
+    ("nnlab train epochs=", "epochs=", "50"),
+    ("nnlab train model=linear model.", "", ""),
+    ("nnlab train sampler", "", ""),
+    ("nnlab check pruner", "", ""),
+    ("nnlab train space=", "", ""),
+    ("nnlab sweep space=n", "space=", "none"),
+    ("nnlab sweep sampler=gp,", "", ""),
+    ("nnlab sweep trials=64,", "", ""),
+    ("nnlab sweep objective=[val_loss,par", "objective=[val_loss,", "parameters"),
+    ("nnlab train --c", "", "--cfg|--config-dir|--config-name"),
+    ("nnlab train --cfg j", "", "job"),
+    ("nnlab sweep --mu", "", ""),
+    ("nnlab train --mu", "", "--multirun"),
+    ("nnlab board --", "", "--help|--port|--newest"),
+    ("nnlab board outputs/", "outputs/", "sweep/|train/"),
+    ("nnlab train data=csv data.path=", "data.path=", "churn.csv|mine/|mnist/|my table.csv|outputs/"),
+    ("nnlab train data=csv data.path=.h", "data.path=.hidden.", "csv"),
+    ("nnlab train data=npz data.path=x", "data.path=x.", "npz"),
+    ("nnlab train data=idx data.path=m", "data.path=", "mine/|mnist/"),
+    ("nnlab sweep resume=", "resume=", "outputs/"),
+    ("nnlab sweep refine=outputs/sweep/2", "refine=outputs/sweep/2026-01-01_optimizer.lr=1,", "2/"),
+    ("nnlab train hydra.run.dir=out", "hydra.run.dir=", "outputs/"),
+    ("nnlab train -cd m", "", "mine/|mnist/"),
+    ("nnlab train -cd mine optimizer=f", "optimizer=", "fast"),
+    ("nnlab train -cd mine optimizer=fast optimizer.", "optimizer.", "lr="),
+    ("nnlab train -cd mine experiment=o", "experiment=own/", "deep"),
+    ("nnlab train -cd mine +l", "", "+lab=|+loss="),
+    ("nnlab train -cd mine -cn o", "", "other"),
+    ("nnlab train -cd nowhere optimizer=sg", "optimizer=", "sgd"),
+    ("nnlab train x=", "", ""),
+    ("nnlab tran x", "", ""),
+    ("nnlab train model.hidden=[6", "", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line, head, rest", OFFERS, ids=[line for line, _, _ in OFFERS])
+def test_offers(here, line, head, rest):
+    assert tab.offers(line) == [f"{head}{end}" for end in rest.split("|") if rest]
+
+
+def test_a_word_that_is_open_or_wrong_does_not_spoil_others():
+    assert tab.offers("nnlab train a=[x batch_") == tab.offers("nnlab train 'batch_") == ["batch_size="]
+
+
+def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
+    for command, others in (("train", {"sampler", "pruner", "space", "trials", "only"}), ("sweep", {"only"})):
+        words = {word.rstrip("=.") for word in tab.offers(f"nnlab {command} ")}
+        assert words == set(front_door_settings(command, [])) | {"experiment"}
+        assert not words & others
+
+
+def front_door_settings(command, words):
+    args = front_door._parsed(command, words)
+    if command == "sweep":
+        return variants.read(args).cell.settings
+    return composing.cells(command, args)[0].settings
+
+
+# ---- whatever is offered is accepted
+
+
+def endings(before: str, word: str = ""):
+    """Every word that one comes to by TAB after TAB; a key with nothing to offer has its own value."""
+    for offer in tab.offers(f"{before} {word}"):
+        if not offer.endswith(("=", ".")):
+            yield offer
+            continue
+        further = list(endings(before, offer))
+        key = Catalogue(before.split()[1], before.split()[2:]).all_keys().get(offer[:-1])
+        if not further and key is not None:
+            further = [grammar.word(key.name, key.value)]
+        yield from further
+
+
+def with_commas(before: str, words: list[str]):
+    """The same with a second value after a comma, where one is offered."""
+    firsts = {word.partition("=")[0]: word for word in words}
+    for word in firsts.values():
+        yield from tab.offers(f"{before} {word},")[:1]
+
+
+def groups_of(command: str, words: list[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words} & {*Catalogue(command).groups}
+
+
+@pytest.fixture(scope="module")
+def offered_to_train():
+    return list(endings("nnlab train"))
+
+
+def test_every_choice_that_is_offered_is_accepted(offered_to_train):
+    """The i-th choices of all groups beside each other."""
+    groups, columns = groups_of("train", offered_to_train), {}
+    for word in offered_to_train:
+        if word.partition("=")[0] in groups:
+            columns.setdefault(word.partition("=")[0], []).append(word)
+    assert len(columns) == len(GROUPS) + 1
+    for words in zip_longest(*columns.values()):
+        words = [word for word in words if word]
+        settings = is_accepted("train", words)
+        for group in GROUPS:
+            offered = {w.rstrip("=") for w in tab.offers(f"nnlab train {' '.join(words)} {group}.")}
+            assert offered == {f"{group}.{key}" for key in settings[group] if key != "name"}, words
+
+
+@pytest.mark.parametrize("state", [
+    "train", "check", "train experiment=lecture/mlp_dropout",
+    "train data=csv schedule=halve_on_rise stopping=patience optimizer=adamw split=kfold",
+])  # fmt: skip
+def test_every_value_that_is_offered_is_accepted(here, state):
+    """The i-th values of all keys beside each other."""
+    command, *before = state.split()
+    columns = {}
+    for word in endings(f"nnlab {state}"):
+        columns.setdefault(word.partition("=")[0], []).append(word)
+    for group in groups_of(command, [f"{key}=" for key in columns]):
+        del columns[group]
+    assert len(columns) > 30
+    for words in zip_longest(*columns.values()):
+        is_accepted(command, [*before, *(word for word in words if word)])
+
+
+def is_accepted(command, words):
+    settings = front_door_settings(command, words)
+    wants_picture(settings, rows=1)
+    if command == "check":
+        chosen(settings.pop("only"))
+        make(Budget, settings.pop("check"), "check")
+    for key, value in of_experiment(settings).items():
+        if key in GROUPS:
+            make(GROUPS[key], value, key)
+        else:
+            is_of(Experiment, key, value)
+    return settings
+
+
+def is_of(cls: type[Part], key: str, value):
+    (f,) = [f for f in fields(cls) if f.name == key]
+    checked(value, get_type_hints(cls)[key], f.metadata["allowed"], key)
+
+
+@pytest.mark.parametrize("command, flags", [("train", ["-m"]), ("sweep", [])])
+def test_several_values_that_are_offered_are_accepted(command, flags, offered_to_train):
+    words = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
+    assert len(words) > 20
+    args = front_door._parsed(command, words)
+    base = composing.base_of(command, args)
+    with composing.session(command, args) as loader:
+        options, has_default = composing.options_of(loader), composing.has_default_of(base)
+        read = overrides.read(words, options, command == "train", has_default, search=command == "sweep")
+    assert all(o.is_sweep_override() and len(set(o.value().list)) == 2 for o in read)
+
+
+def test_what_a_sweep_offers_beside_is_accepted(offered_to_train):
+    own = [word for word in endings("nnlab sweep") if "." not in word and word not in offered_to_train]
+    assert {"space=none", "sampler=gp", "trials=auto", "storage=null"} <= set(own)
+    columns = {}
+    for word in own:
+        if not word.startswith(("resume=", "refine=", "storage=sqlite")):
+            columns.setdefault(word.partition("=")[0], []).append(word)
+    for words in zip_longest(*columns.values()):
+        settings = front_door_settings("sweep", [word for word in words if word])
+        OfSweep(**{f.name: settings[f.name] for f in fields(OfSweep)})
+        for f in fields(Search):
+            if f.name in GROUPS_OF_SEARCH:
+                make(GROUPS_OF_SEARCH[f.name], settings[f.name], f.name)
+            else:
+                is_of(Search, f.name, settings[f.name])
+
+
+# ---- as a process
+
+
+def complete(line, point=None, shell="bash", **environment):
+    """What `nnlab -sc query=SHELL` prints, and which heavy packages it imported."""
+    heavy = {"torch", "hydra", "omegaconf", "optuna", "sklearn", "numpy", "scipy", "rich"}
+    code = (
+        "import sys; from nnlab.cli import main; code = main();"
+        f"print(*sorted({heavy} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-sc", f"query={shell}"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COMP_LINE": line,
+             "COMP_POINT": str(len(line) if point is None else point), **environment},
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr == "\n", done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("line, words", [
+    ("nnlab ", list(cli.COMMANDS)), ("nnlab", list(cli.COMMANDS)), ("  nnlab  t", ["train"]),
+    ("nnlab -", ["--help", "--version"]), ("nnlab x", []),
+    ("~/bin/nnlab train optimizer=sgd optimizer.l", ["optimizer.lr="]),
+    ("nnlab check loss=s", ["loss=sparsemax_loss", "loss=squared_error"]),
+    ("nnlab tran x", []),
+])  # fmt: skip
+def test_as_a_process_nothing_heavy_is_imported(line, words):
+    assert complete(line) == words
+
+
+def test_completion_is_for_the_word_at_the_cursor():
+    line = "nnlab train optimizer=s epochs=3"
+    assert complete(line, point=line.index(" epochs")) == ["optimizer=sgd"]
+
+
+@pytest.mark.parametrize("line, word, inserted", [
+    ("nnlab train loss=sq", "sq", ["squared_error"]),
+    ("nnlab train loss=sq", "loss=sq", ["loss=squared_error"]),  # where `=` is no sign that breaks words
+    ("nnlab train data=csv data.path=my\\ ", "my\\ ", ["my\\ table.csv"]),
+    ("nnlab train 'data.path=my t", "'data.path=my t", []),
+    ("nnlab train data=csv 'data.path=my t", "'data.path=my t", ["data.path=my table.csv"]),
+    ("nnlab board $", "$", ["\\$\\(touch\\ pwned\\)/"]),
+    ("nnlab board '$", "'$", ["$(touch pwned)/"]),
+    ('nnlab board "$', '"$', ["\\$(touch pwned)/"]),
+])  # fmt: skip
+def test_words_as_bash_inserts_them(here, line, word, inserted):
+    (here / "$(touch pwned)").mkdir()
+    assert shells.in_bash(tab.offers(line), line, word) == inserted
+
+
+def test_install(capsys):
+    for shell in shells.INSTALL:
+        assert cli.main(["-sc", f"install={shell}"]) == 0
+        assert "nnlab -sc query" in capsys.readouterr().out.replace('"$1"', "nnlab").replace(
+            '"${(Q)words[1]}"', "nnlab"
+        )
+    for wrong in (["-sc", "nonsense"], ["-sc"], ["-sc", "install=tcsh"]):
+        assert cli.main(wrong) == 2
+        assert "bash" in capsys.readouterr().err
+
+
+# ---- in the shells
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("words, offered", [
+    (["nnlab", "train", "experiment"], ["experiment="]),
+    (["nnlab", "train", "optimizer", "=", "ada"], ["adadelta", "adagrad", "adam", "adamw"]),
+    (["nnlab", "board", "$"], ["\\$\\(touch\\ pwned\\)/"]),
+])  # fmt: skip
+def test_in_bash(here, words, offered):
+    (here / "$(touch pwned)").mkdir()
+    line = " ".join(words).replace(" = ", "=")
+    script = f"""
+        set -u
+        nnlab() {{ '{sys.executable}' -m nnlab "$@"; }}
+        eval "$(nnlab -sc install=bash)"
+        COMP_LINE='{line}' COMP_POINT={len(line)}
+        _nnlab_tab nnlab '{words[-1]}' x
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout.splitlines() == offered, done.stderr
+    assert not (here / "pwned").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_scripts_can_be_read(shell, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    for script in (shells.INSTALL, shells.UNINSTALL):
+        subprocess.run([shell, "-n"], input=script[shell], text=True, check=True)
