@@ -13,7 +13,7 @@ from nnlab.data.in_memory import arrays_of
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError
-from nnlab.fields import Part, compose, control, part, static, statics
+from nnlab.fields import ENOUGH, EXACT, Part, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model
@@ -25,6 +25,7 @@ from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
 DEFAULT_L2 = 1e-3
+ROWS = 100_000  # of an experiment
 EVALUATE = 512  # the largest batch that is only evaluated
 LARGEST = {"float32": 1e37, "float64": 1e150}  # numbers in data: they fit, and in float64 their squares do
 
@@ -61,15 +62,15 @@ class Experiment(Part):
     stopping: Stopping = part(RULES, Stopping)
     loss: str = static("auto", choices=("auto", *LOSSES), plugins="loss")
     metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
-    epochs: int = control(50, low=1)
-    batch_size: int | Literal["full"] = static(64, low=1)
-    seed: int = static(0, low=0)
-    seeds: int = static(1, low=1)
+    epochs: int = control(50, low=1, high=10_000_000)
+    batch_size: int | Literal["full"] = static(64, low=1, high=ENOUGH)
+    seed: int = static(0, low=0, high=EXACT)
+    seeds: int = static(1, low=1, high=ROWS)
     refit: bool = static(False)
-    histograms: int = static(0, low=0)
+    histograms: int = static(0, low=0, high=ENOUGH)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
-    threads: int | Literal["auto"] = static("auto", low=1)
+    threads: int | Literal["auto"] = static("auto", low=1, high=1024)
 
     def __post_init__(self):
         if self.regularizer == "auto":
@@ -78,6 +79,11 @@ class Experiment(Part):
         if self.regularizer is None:
             usual = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
             object.__setattr__(self, "regularizer", usual)
+        if self.seeds * self.split.count > ROWS:
+            raise UserError(
+                f"seeds = {self.seeds} on {self.split.count} folds (split.repeats, split.k) are "
+                f"{self.seeds * self.split.count:,} rows; allowed are {ROWS:,}"
+            )
         if not self.split.validates:
             self._refuse_what_needs_validation()
 

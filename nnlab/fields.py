@@ -28,11 +28,18 @@ from nnlab.choices import part_of
 from nnlab.errors import UnknownSetting, UserError, nearest
 
 LARGEST = sys.float_info.max
+EXACT = 2**53  # whole numbers up to here are floats too
+ENOUGH = 10**9  # the upper end of whole numbers that cost nothing, for who writes "for ever"
+ITEMS = 1000  # in a list
+SHOWN = 80  # characters of a wrong value
 
 
 @dataclasses.dataclass(frozen=True)
 class Allowed:
-    """An interval, `low <= x <= high`, open where asked, and inf if `infinite`; or a list of choices."""
+    """An interval, `low <= x <= high`, open where asked, and inf if `infinite`; or a list of choices.
+
+    A whole number has an upper end: what costs memory or time before the first epoch must be refused.
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -55,8 +62,12 @@ class Allowed:
 
     def __str__(self) -> str:
         said = [("at least", self.low), ("above", self.above), ("at most", self.high), ("below", self.below)]
-        told = " and ".join(f"{word} {bound:g}" for word, bound in said if math.isfinite(bound))
+        told = " and ".join(f"{word} {_bound(bound)}" for word, bound in said if math.isfinite(bound))
         return f"{told} (inf for none)" if self.infinite else told
+
+
+def _bound(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _declare(kind, default, range):
@@ -164,6 +175,8 @@ def checked(value, type_, allowed: Allowed, where: str):
         if ok:
             items = converted if isinstance(converted, tuple) else (converted,)
             wrong = [x for x in items if x is not None and not _within(x, allowed)]
+            if len(items) > ITEMS:
+                raise UserError(f"{where} is a list of {len(items):,}: expected {ITEMS:,} at most")
             if not wrong:
                 return converted
             break
@@ -221,7 +234,15 @@ def _describe(type_, allowed: Allowed) -> str:
 def _show(value) -> str:
     if isinstance(value, tuple):
         value = list(value)
-    return f"'{value}'" if isinstance(value, str) else "null" if value is None else str(value)
+    if value is None:
+        return "null"
+    text = f"'{value}'" if isinstance(value, str) else str(value) if _is_printable(value) else "that number"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _is_printable(value) -> bool:
+    """Python writes no whole number of more than some thousand digits."""
+    return not isinstance(value, int) or value.bit_length() < 10_000
 
 
 def make(classes: dict[str, type] | type, mapping, group: str):

@@ -13,6 +13,8 @@ from nnlab.errors import UserError
 from nnlab.fields import Part, static
 from nnlab.plugins import lookup
 
+UNITS = 10_000_000  # in a layer; whether there is memory for its weights is counted before it is made
+
 
 @dataclass(frozen=True)
 class Model(Part):
@@ -38,7 +40,7 @@ class MLP(Model):
     """
 
     name: ClassVar[str] = "mlp"
-    hidden: tuple[int, ...] = static((64,), low=1)
+    hidden: tuple[int, ...] = static((64,), low=1, high=UNITS)
     activation: str | tuple[str, ...] = static("relu", choices=tuple(ACTIVATIONS), plugins="activation")
     output: str = static("auto", choices=("auto", *OUTPUTS))
 

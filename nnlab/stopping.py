@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import Part, control, static
+from nnlab.fields import ENOUGH, Part, control, static
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Patience(Stopping):
 
     name: ClassVar[str] = "patience"
     metric: str = static("val_loss", choices=("val_loss", "val_error"))
-    patience: int = control(10, low=1)
+    patience: int = control(10, low=1, high=ENOUGH)
     min_delta: float = control(0.0, low=0)
 
     def start(self, rows):

@@ -21,7 +21,7 @@ from nnlab.data.splits import Fold
 from nnlab.data.strata import divide
 from nnlab.engine import Trainer, train
 from nnlab.experiment import Experiment, Row
-from nnlab.fields import Part, static
+from nnlab.fields import ENOUGH, Part, static
 from nnlab.memory import needed, refuse_too_large
 from nnlab.population import Population
 from nnlab.results import Record
@@ -47,15 +47,15 @@ class Budget(Part):
     """
 
     group: ClassVar[str] = "check"
-    seeds: int = static(10, low=1)
-    parameters: int = static(20_000, low=1)
-    sample: int = static(100, low=1)
-    examples: int = static(50, low=2)
-    steps: int = static(2000, low=10)
-    rates: int = static(64, low=8)
-    rate_seeds: int = static(3, low=1)
-    rate_steps: int = static(200, low=20)
-    work: float = static(2e10, above=0)
+    seeds: int = static(10, low=1, high=1000)
+    parameters: int = static(20_000, low=1, high=ENOUGH)
+    sample: int = static(100, low=1, high=ENOUGH)
+    examples: int = static(50, low=2, high=ENOUGH)
+    steps: int = static(2000, low=10, high=ENOUGH)
+    rates: int = static(64, low=8, high=1000)
+    rate_seeds: int = static(3, low=1, high=100)
+    rate_steps: int = static(200, low=20, high=1_000_000)
+    work: float = static(2e10, above=0, high=1e18)
 
 
 class Subject:

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from nnlab.commands import automatic, mistakes, overrides, plugged
+from nnlab.commands import automatic, config_files, mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 
@@ -83,10 +83,12 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
         read = overrides.read(args.overrides, options, args.multirun, has_default)
         lines = [[override.input_line for override in read]]
         if args.multirun:
+            overrides.check_count(read)
             lines = BasicSweeper.split_arguments(read, None)[0]
             lines = [
                 more for line in lines for more in _split_by_files(args, line, options, has_default, base)
             ]
+            overrides.check_runs(len(lines), " ".join(args.overrides))
         reads = [overrides.read(line, options, False, has_default) for line in lines]
         composed = [composed_of(read, options, base) for read in reads]
         for number, config in enumerate(composed):
@@ -106,6 +108,7 @@ def _split_by_files(args: Namespace, line: list[str], options, has_default, base
     """A run of `-m` in the runs that the files which it chooses make of it."""
     swept = swept_by_files(args, overrides.read(line, options, False, has_default), options, base)
     read = overrides.read([*line, *swept], options, True, has_default)
+    overrides.check_count(read)
     return BasicSweeper.split_arguments(read, None)[0]
 
 
@@ -172,6 +175,7 @@ def session(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
         folder = f"file://{Path(args.config_dir).absolute()}"
         path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
     version.setbase("1.3")
+    config_files.install()
     GlobalHydra.instance().clear()
     try:
         yield Hydra.create_main_hydra2(config_name, path).config_loader
@@ -198,7 +202,7 @@ def drop_keys_of_others(config: DictConfig, groups: tuple[str, ...], base: Base)
     words = {word.partition("=")[0]: word for word in groups}
     if "experiment" not in words:
         return
-    for group in words.keys() & config.keys() - overrides.COMBINABLE:
+    for group in words.keys() & config.keys() - overrides.COMBINABLE - {"experiment"}:
         usual = base((words[group],))[group] if OmegaConf.is_dict(config[group]) else config[group]
         others = [key for key in config[group] if key not in usual] if OmegaConf.is_dict(usual) else []
         chosen = config.hydra.runtime.choices[group]

@@ -29,7 +29,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nnlab.commands import composing, folders, mistakes
+from nnlab.commands import composing, config_files, folders, mistakes
 from nnlab.commands.early import EndedEarly
 from nnlab.errors import Advice, UserError, fault
 from nnlab.paths import CONFIG_DIR
@@ -97,7 +97,9 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
 
 def _answer(config_name: str, args: Namespace, act: Callable, settle: Callable) -> int:
     if args.help or args.hydra_help or args.cfg or args.info:
-        return _let_hydra_answer(config_name, settle(args))
+        with one_sentence():
+            settled = settle(args)
+        return _let_hydra_answer(config_name, settled)
     _show_a_sign(config_name)
     return act(args)
 
@@ -155,6 +157,8 @@ def one_sentence() -> Iterator[None]:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as e:
         raise UserError(mistakes.sentence(e)) from e
+    except RecursionError as e:
+        raise UserError(mistakes.TOO_DEEP) from e
 
 
 def _parsed(config_name: str, argv: list[str]) -> Namespace:
@@ -188,6 +192,7 @@ def _parser(config_name: str) -> ArgumentParser:
 def _let_hydra_answer(config_name: str, args: Namespace) -> int:
     """--help, --cfg, --info and the like, by what `@hydra.main` itself calls."""
     version.setbase("1.3")
+    config_files.install()
     with one_sentence():
         asked = _safe(config_name, args)
     shown, said = io.StringIO(), io.StringIO()

@@ -2,7 +2,6 @@
 
 import re
 from decimal import Decimal
-from math import ceil
 
 from hydra.core.override_parser.types import (
     ChoiceSweep,
@@ -12,6 +11,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 
+from nnlab.commands.overrides import as_hydra_reads, length
 from nnlab.errors import UserError
 from nnlab.search.space import Choice, Domain, Interval, Steps
 
@@ -68,13 +68,10 @@ def searched(key: str, domain: Domain) -> str:
 def _range(sweep: RangeSweep) -> Domain:
     """As in Python and in Hydra, without its end; with tag(log, ...) of whole numbers in steps of 1."""
     log, _ = _tags(sweep, ("log",))
-    start, stop, step = (Decimal(str(x)) for x in (sweep.start, sweep.stop, sweep.step))
-    if step == 0:
-        raise UserError("a range in steps of 0 has no end")
-    count = max(0, ceil((stop - start) / step))
+    count = length(sweep)
     if not log:
         return Steps(sweep.start, sweep.step, count)
-    if count < 2 or step != 1 or not isinstance(sweep.start, int):
+    if count < 2 or sweep.step != 1 or not isinstance(sweep.start, int):
         raise UserError("tag(log, range(...)) takes two or more whole numbers in steps of 1")
     return Interval(sweep.start, sweep.start + count - 1, True, True)
 
@@ -120,6 +117,7 @@ def _is_plain_word(text: str) -> bool:
     try:
         parser = OverridesParser.create()
         alone, listed = (parser.parse_override(f"key={words}") for words in (text, f"[{text}]"))
-        return text != "" and alone.value() == text and listed.value() == [text]
+        is_itself = alone.value() == text and listed.value() == [text]
+        return text != "" and is_itself and as_hydra_reads(f"key={text}") == f"key={text}"
     except HydraException:
         return False

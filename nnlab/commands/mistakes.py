@@ -15,6 +15,8 @@ _NOISE = re.compile(
     r"|Config search path|Available options in"
 )
 
+TOO_DEEP = "a value has more brackets within brackets than can be read, or a file refers to itself"
+
 
 def sentence(error: Exception) -> str:
     """One sentence for any error of composing a configuration."""

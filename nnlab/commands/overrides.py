@@ -5,19 +5,26 @@ choice, settings of Hydra that nnlab never reads: each is refused here in one se
 `options(group)` lists a group's choices, and nothing for a word that is no group.
 """
 
+import re
 from collections.abc import Callable
-from itertools import islice
+from decimal import Decimal
+from math import ceil, isfinite, prod
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
-from hydra.errors import HydraException
 
 from nnlab import plugins
 from nnlab.commands import plugged
 from nnlab.errors import UserError, unknown
 
+RUNS = 5000  # of -m
+LONGEST = 10_000  # characters of a word, which Hydra reads slowly
 COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
 HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
+
+_QUOTED_OR_DOTTED = re.compile(
+    r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?<=[=,:(\[{ ])([+-]?)\.(inf|Inf|INF|nan|NaN|NAN)(?=[],:)} ]|$)"""
+)
 
 Options = Callable[[str], list[str]]
 HasDefault = Callable[[str], bool]
@@ -29,13 +36,27 @@ def read(
     """The overrides of a command line, checked; those of several values need `multirun`, or a `search`.
 
     `has_default(group)` tells whether the configuration makes a choice of the group, if only null.
-    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
+    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its
     """
     parser = OverridesParser.create()
-    found = parser.parse_overrides(lines)
+    found = [override for line in lines for override in _parsed(parser, line)]
     for override in found:
         _check(override, options, multirun or search, search)
     return parser.parse_overrides([_plain(override, options, has_default) for override in found])
+
+
+def _parsed(parser: OverridesParser, line: str) -> list[Override]:
+    if len(line) > LONGEST:
+        raise UserError(
+            f"{line[:40]}... has {len(line):,} characters; allowed are {LONGEST:,}: write so much into a "
+            f"configuration file"
+        )
+    try:
+        return parser.parse_overrides([as_hydra_reads(line)])
+    except RecursionError as e:
+        raise UserError(f"{line[:40]}... has more brackets within brackets than can be read") from e
+    except ValueError as e:
+        raise UserError(f"{line[:40]}... is a number of more digits than can be read") from e
 
 
 def is_group(override: Override, options: Options) -> bool:
@@ -89,13 +110,53 @@ def _check_sweep(override: Override, multirun: bool) -> None:
     line, key = override.input_line, override.key_or_group
     if not override.is_discrete_sweep():
         raise UserError(f"{line}: an interval has no list of values; write {key}=a,b,c or range(...)")
-    try:
-        some = list(islice(override.sweep_iterator(), 1))
-    except (ValueError, HydraException) as e:
-        raise UserError(f"{line}: {e}") from e
-    if not some:
+    if not count(override):
         raise UserError(f"{line} has no value: range(start,stop,step) ends before stop")
     _check_multirun(line, key, multirun)
+
+
+def count(override: Override) -> int:
+    """How many values a sweep over choices or a range has. Raises `UserError`."""
+    values = override.value()
+    if not isinstance(values, RangeSweep):
+        return len(values.list) if override.is_sweep_override() else 1
+    try:
+        return length(values)
+    except UserError as e:
+        raise UserError(f"{override.input_line}: {e}") from e
+
+
+def check_count(read: list[Override]) -> None:
+    """Raise `UserError` for more runs than anybody can wait for: they are counted before they are listed."""
+    check_runs(prod(map(count, read)), " ".join(o.input_line for o in read if o.is_sweep_override()))
+
+
+def check_runs(runs: int, words: str) -> None:
+    if runs > RUNS:
+        many = f"{runs:,}" if runs < 10**12 else "more than 10^12"
+        raise UserError(
+            f"{words}: {many} runs; allowed are {RUNS:,}: take fewer values, or seeds=n for several seeds"
+        )
+
+
+def as_hydra_reads(line: str) -> str:
+    """The word with `.inf` and `.nan`, as YAML writes them, in Hydra's spelling; quoted text stays.
+
+    >>> as_hydra_reads("optimizer.clip_norm=[.inf,-.INF,'.inf']")
+    "optimizer.clip_norm=[inf,-inf,'.inf']"
+    """
+    return _QUOTED_OR_DOTTED.sub(lambda m: f"{m[1]}{m[2].lower()}" if m[2] else m[0], line)
+
+
+def length(sweep: RangeSweep) -> int:
+    """How many numbers a range has. Raises `UserError` if it has no end."""
+    ends = (sweep.start, sweep.stop, sweep.step)
+    if not all(isinstance(x, int) or isinstance(x, float) and isfinite(x) for x in ends):
+        raise UserError("a range has three finite numbers, range(start,stop,step)")
+    start, stop, step = (Decimal(str(x)) for x in ends)
+    if step == 0:
+        raise UserError("a range in steps of 0 has no end")
+    return max(0, ceil((stop - start) / step))
 
 
 def _check_searched(override: Override, options: Options) -> None:

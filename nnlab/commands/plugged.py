@@ -6,9 +6,16 @@ Packages are looked for only when a choice is none of the YAML files, so shipped
 from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nnlab import plugins
+from nnlab.errors import UserError
+from nnlab.untrusted import refuse_many_references
+
+HYDRA_PARTS = (
+    "hydra", "hydra.run", "hydra.sweep", "hydra.sweeper", "hydra.job", "hydra.runtime", "hydra.overrides",
+    "hydra.runtime.choices",
+)  # fmt: skip
 
 
 def offer(group: str, choice: str) -> bool:
@@ -27,9 +34,32 @@ def composed(name: str, overrides: list[str]) -> DictConfig:
     offered = set()
     while True:
         try:
-            return compose(name, overrides, return_hydra_config=True)
+            return _shaped(compose(name, overrides, return_hydra_config=True))
+        except (AttributeError, TypeError, KeyError, AssertionError) as e:
+            raise UserError(f"the configuration files make no configuration: {e}") from e
         except MissingConfigException as e:
             group, _, choice = (e.missing_cfg_file or "").rpartition("/")
             if (group, choice) in offered or not offer(group, choice):
                 raise
             offered.add((group, choice))
+
+
+def _shaped(config: DictConfig) -> DictConfig:
+    """The configuration, if every group and every part of Hydra's that is looked at is a mapping: a file may
+    have put anything in its place. Raises `UserError`."""
+    for key in HYDRA_PARTS:
+        if not isinstance(OmegaConf.select(config, key), DictConfig):
+            raise UserError(f"{key} is no mapping: a configuration file may not replace it")
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    plain = OmegaConf.to_container(own, resolve=False)
+    refuse_many_references(plain)
+    if plain.get("experiment") is not None:
+        raise UserError(
+            f"experiment={config.hydra.runtime.choices.get('experiment')}: its file must begin with the line "
+            f"'# @package _global_', or its keys are not those of the settings"
+        )
+    for group in config.hydra.runtime.choices:
+        if config.hydra.runtime.choices[group] is not None and group in config:
+            if not isinstance(config[group], DictConfig):
+                raise UserError(f"{group} = {config[group]}: expected a choice of the group with its keys")
+    return config

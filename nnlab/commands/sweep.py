@@ -159,7 +159,9 @@ def prepared(asked: Asked):
         )
 
     def experiment_of(params: dict) -> Experiment:
-        return Experiment.from_config(train.of_experiment(asked.variants.settings(params)))
+        settings = asked.variants.settings(params)
+        train.wants_picture(settings, rows=1)  # the winner's own run would refuse it, at the end
+        return Experiment.from_config(train.of_experiment(settings))
 
     rules = asked.about.get("rules", 1) if asked.resumed else RULES
     sweep = Sweep(asked.variants.space, asked.search, experiment_of, rules=rules)

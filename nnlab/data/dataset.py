@@ -12,7 +12,7 @@ from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import CHOICES, warn_if_sparse
 from nnlab.data.strata import divide
 from nnlab.errors import UserError
-from nnlab.fields import Part, static
+from nnlab.fields import ENOUGH, EXACT, Part, static
 from nnlab.streams import stream
 
 
@@ -81,9 +81,9 @@ class Data(Part):
     drawn: ClassVar[bool] = False  # whether the examples themselves are drawn by `seed`
     _: KW_ONLY
     normalization: str = static("robust", choices=CHOICES)
-    limit: int | None = static(None, low=1)
+    limit: int | None = static(None, low=1, high=ENOUGH)
     label_noise: float = static(0.0, low=0, high=1)
-    seed: int = static(0, low=0)
+    seed: int = static(0, low=0, high=EXACT)
 
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""

@@ -16,8 +16,10 @@ import numpy as np
 from nnlab.data.dataset import Dataset
 from nnlab.data.strata import deal, divide
 from nnlab.errors import Advice, UserError
-from nnlab.fields import Part, static
+from nnlab.fields import ENOUGH, EXACT, Part, static
 from nnlab.streams import stream
+
+NUMBERS = 2**27  # of examples, in all folds: 1 GB
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Split(Part):
 
     group: ClassVar[str] = "split"
     validates: ClassVar[bool] = True  # whether every fold has a validation set
+
+    @property
+    def count(self) -> int:
+        """How many folds there are, in all repeats."""
+        return 1
 
     def folds(self, dataset: Dataset) -> list[Fold]:
         raise NotImplementedError
@@ -76,10 +83,20 @@ class Drawn(Split):
 
     test: float = static(0.2, above=0, below=1)
     stratify: bool = static(True)
-    repeats: int = static(1, low=1)
-    seed: int = static(0, low=0)
+    repeats: int = static(1, low=1, high=1000)
+    seed: int = static(0, low=0, high=EXACT)
+
+    @property
+    def count(self):
+        return self.repeats
 
     def folds(self, dataset: Dataset) -> list[Fold]:
+        n = len(dataset.x)
+        if self.count * n > NUMBERS:
+            raise UserError(
+                f"{self.count:,} folds of {n:,} examples are {self.count * n:,} example numbers; allowed are "
+                f"{NUMBERS:,}: take fewer by split.repeats or split.k"
+            )
         return [fold for repeat in range(self.repeats) for fold in self._folds(dataset, repeat)]
 
     def _held_out(self, dataset: Dataset, repeat: int):
@@ -140,8 +157,12 @@ class KFold(Drawn):
     """k folds of what the test set leaves: each validates once while the others train."""
 
     name: ClassVar[str] = "kfold"
-    k: int = static(5, low=2)
-    fold: int | None = static(None, low=0)
+    k: int = static(5, low=2, high=ENOUGH)
+    fold: int | None = static(None, low=0, high=ENOUGH)
+
+    @property
+    def count(self):
+        return self.repeats * (self.k if self.fold is None else 1)
 
     def _folds(self, dataset, repeat):
         random, strata, rest, test = self._held_out(dataset, repeat)

@@ -13,6 +13,9 @@ from nnlab.errors import UserError
 from nnlab.fields import static
 from nnlab.streams import stream
 
+DRAWN = 10_000_000  # examples
+NUMBERS = 2**28  # in a table that is drawn: 2 GB
+
 
 @dataclass(frozen=True)
 class Line(Data):
@@ -23,7 +26,7 @@ class Line(Data):
 
     name: ClassVar[str] = "line"
     drawn: ClassVar[bool] = True
-    n: int = static(100, low=3)
+    n: int = static(100, low=3, high=DRAWN)
     noise: float = static(0.0, low=0, below=np.inf)
     target_normalization: str = static("standard", choices=CHOICES)
 
@@ -47,12 +50,17 @@ class Noise(Data):
 
     name: ClassVar[str] = "noise"
     drawn: ClassVar[bool] = True
-    n: int = static(400, low=3)
-    d: int = static(784, low=1)
-    classes: int = static(2, low=2)
+    n: int = static(400, low=3, high=DRAWN)
+    d: int = static(784, low=1, high=1_000_000)
+    classes: int = static(2, low=2, high=100_000)
     separation: float = static(0.0, low=0, below=np.inf)
 
     def read(self):
+        if self.n * self.d > NUMBERS:
+            raise UserError(
+                f"data.n = {self.n} and data.d = {self.d} are {self.n * self.d:,} numbers; allowed are "
+                f"{NUMBERS:,}"
+            )
         random = stream(self.seed, "data", self.name)
         x = random.standard_normal((self.n, self.d))
         y = random.integers(self.classes, size=self.n)
@@ -80,7 +88,7 @@ class Moons(Data):
 
     name: ClassVar[str] = "moons"
     drawn: ClassVar[bool] = True
-    n: int = static(400, low=3)
+    n: int = static(400, low=3, high=DRAWN)
     noise: float = static(0.1, low=0, below=np.inf)
 
     def read(self):
@@ -103,7 +111,7 @@ class Spirals(Data):
 
     name: ClassVar[str] = "spirals"
     drawn: ClassVar[bool] = True
-    n: int = static(400, low=3)
+    n: int = static(400, low=3, high=DRAWN)
     noise: float = static(0.02, low=0, below=np.inf)
     turns: float = static(1.5, above=0, below=np.inf)
 

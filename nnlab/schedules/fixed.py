@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import control
+from nnlab.fields import ENOUGH, control
 from nnlab.schedules.base import Schedule
 
 
@@ -26,7 +26,7 @@ class StepDecay(Schedule):
     """lr factor^floor(e / every): the rate falls every so many epochs, as torch's StepLR has it."""
 
     name: ClassVar[str] = "step"
-    every: int = control(10, low=1)
+    every: int = control(10, low=1, high=ENOUGH)
     factor: float = control(0.1, above=0)
 
     def scale(self, progress, state):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import control, static
+from nnlab.fields import ENOUGH, control, static
 from nnlab.schedules.base import Schedule
 
 METRICS = ("val_loss", "val_error")
@@ -94,9 +94,9 @@ class ReduceOnPlateau(Schedule):
 
     name: ClassVar[str] = "reduce_on_plateau"
     factor: float = control(0.1, above=0, below=1)
-    patience: int = control(10, low=0)
+    patience: int = control(10, low=0, high=ENOUGH)
     threshold: float = control(1e-4, low=0, below=1)
-    cooldown: int = control(0, low=0)
+    cooldown: int = control(0, low=0, high=ENOUGH)
     min_factor: float = control(0.0, low=0, high=1)
     metric: str = static("val_loss", choices=METRICS)
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import Part, static
+from nnlab.fields import ENOUGH, Part, static
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Median(Pruner):
     After Golovin et al. 2017 (Vizier), who compare with finished trials only: here all train at once."""
 
     name: ClassVar[str] = "median"
-    startup: int = static(5, low=2)
-    warmup: int = static(5, low=1)
-    interval: int = static(5, low=1)
+    startup: int = static(5, low=2, high=ENOUGH)
+    warmup: int = static(5, low=1, high=ENOUGH)
+    interval: int = static(5, low=1, high=ENOUGH)
 
     def rungs(self, epochs):
         return list(range(self.warmup, epochs, self.interval))
@@ -61,8 +61,8 @@ class Halving(Pruner):
     `factor` trials go on. Jamieson and Talwalkar 2016; beside earlier batches, as in Li et al. 2020."""
 
     name: ClassVar[str] = "halving"
-    min_epochs: int = static(2, low=1)
-    factor: int = static(3, low=2)
+    min_epochs: int = static(2, low=1, high=ENOUGH)
+    factor: int = static(3, low=2, high=ENOUGH)
 
     def rungs(self, epochs):
         return _powers(self.min_epochs, self.factor, epochs)
@@ -81,16 +81,15 @@ class Hyperband(Pruner):
     """
 
     name: ClassVar[str] = "hyperband"
-    min_epochs: int = static(2, low=1)
-    factor: int = static(3, low=2)
+    min_epochs: int = static(2, low=1, high=ENOUGH)
+    factor: int = static(3, low=2, high=ENOUGH)
 
     def rungs(self, epochs):
         return _powers(self.min_epochs, self.factor, epochs)
 
     def bracket(self, number: int, epochs: int) -> int:
         """The bracket of a trial, by its number: the one furthest behind its share of the trials so far."""
-        order = _brackets(len(self.rungs(epochs)), self.factor)
-        return order[number % len(order)]
+        return _brackets(len(self.rungs(epochs)), self.factor).of(number)
 
     def keep(self, rung, epochs, numbers, worth, came):
         brackets = np.array([self.bracket(int(n), epochs) for n in numbers])
@@ -104,16 +103,30 @@ class Hyperband(Pruner):
 PRUNERS = {pruner.name: pruner for pruner in (Pruner, Median, Halving, Hyperband)}
 
 
+class _Brackets:
+    """The brackets 0 to `last` of one round of trials, in turn; ceil((s + 1) factor^k / (k + 1)) of each.
+
+    A round may be longer than any sweep: as much of it is made as is asked for.
+    """
+
+    def __init__(self, last: int, factor: int):
+        sizes = [math.ceil((last + 1) * factor ** (last - b) / (last - b + 1)) for b in range(last + 1)]
+        self.round, self.shares = sum(sizes), np.array(sizes) / sum(sizes)
+        self.order: list[int] = []
+        self.given = np.zeros(last + 1)
+
+    def of(self, number: int) -> int:
+        """The bracket of a trial."""
+        place = number % self.round
+        for n in range(len(self.order), place + 1):
+            self.order.append(int(np.argmax(self.shares * (n + 1) - self.given)))
+            self.given[self.order[-1]] += 1
+        return self.order[place]
+
+
 @cache
-def _brackets(last: int, factor: int) -> list[int]:
-    """The brackets 0 to `last` of one round of trials, in turn; ceil((s + 1) factor^k / (k + 1)) of each."""
-    sizes = [math.ceil((last + 1) * factor ** (last - b) / (last - b + 1)) for b in range(last + 1)]
-    shares, order = np.array(sizes) / sum(sizes), []
-    given = np.zeros(last + 1)
-    for n in range(sum(sizes)):
-        order.append(int(np.argmax(shares * (n + 1) - given)))
-        given[order[-1]] += 1
-    return order
+def _brackets(last: int, factor: int) -> _Brackets:
+    return _Brackets(last, factor)
 
 
 def _powers(first: int, factor: int, end: int) -> list[int]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nnlab.errors import UserError
-from nnlab.fields import Part, static
-from nnlab.search.space import Space
+from nnlab.fields import ENOUGH, EXACT, Part, static
+from nnlab.search.space import MANY, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream
 
@@ -29,7 +29,7 @@ class Sampler(Part):
     learns: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     objectives: ClassVar[int] = 99  # how many it can take
-    seed: int = static(0, low=0)
+    seed: int = static(0, low=0, high=EXACT)
 
     def seed_of(self, number: int, attempt: int = 0) -> int:
         """A seed for one trial, of 32 bits; another for each attempt to find one that was not there yet."""
@@ -50,7 +50,7 @@ class Grid(Sampler):
     """Every combination of values; `points` are laid on each interval, its ends among them."""
 
     name: ClassVar[str] = "grid"
-    points: int | None = static(None, low=2)
+    points: int | None = static(None, low=2, high=MANY)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TPE(Sampler):
 
     name: ClassVar[str] = "tpe"
     learns: ClassVar[bool] = True
-    startup: int = static(16, low=1)
+    startup: int = static(16, low=1, high=ENOUGH)
 
     def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import TPESampler
@@ -97,7 +97,7 @@ class GP(Sampler):
 
     name: ClassVar[str] = "gp"
     learns: ClassVar[bool] = True
-    startup: int = static(16, low=1)
+    startup: int = static(16, low=1, high=ENOUGH)
 
     def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import GPSampler
@@ -136,7 +136,7 @@ class CMAES(Sampler):
     learns: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
     objectives: ClassVar[int] = 1
-    population: int = static(16, low=2)
+    population: int = static(16, low=2, high=1000)
 
     def optuna(self, space, seed, worked=0, failed=0):
         from optuna.distributions import CategoricalDistribution

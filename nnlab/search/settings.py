@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnlab.errors import UserError
-from nnlab.fields import Part, compose, part, static
+from nnlab.fields import ENOUGH, Part, compose, part, static
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 
@@ -34,11 +34,11 @@ class Search(Part):
 
     sampler: Sampler = part(SAMPLERS, TPE)
     pruner: Pruner = part(PRUNERS, Pruner)
-    trials: int | Literal["auto"] = static("auto", low=1)
+    trials: int | Literal["auto"] = static("auto", low=1, high=1_000_000)
     objective: str | tuple[str, ...] = static("auto", choices=("auto", *OBJECTIVES))
     direction: str | tuple[str, ...] = static("minimize", choices=("minimize", "maximize"))
-    batch: int | Literal["auto"] = static("auto", low=1)
-    rows: int | Literal["auto"] = static("auto", low=1)
+    batch: int | Literal["auto"] = static("auto", low=1, high=10_000)
+    rows: int | Literal["auto"] = static("auto", low=1, high=ENOUGH)
     distinct: bool = static(True)
 
     def __post_init__(self):

@@ -22,8 +22,8 @@ from functools import cached_property
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.fields import EXACT
 
-EXACT = 2**53  # whole numbers up to here are floats too
 MANY = 1_000_000  # cells of a grid, beyond which nobody waits for it
 
 
@@ -92,8 +92,8 @@ class Interval:
             raise UserError(f"a logarithmic interval {ends} goes through zero: its ends must be above 0")
         if self.whole and self.high - self.low > EXACT:
             raise UserError(f"an interval {ends} has too many whole numbers; allowed are 2^53")
-        if self.laid is not None and self.laid < 2:
-            raise UserError(f"{self.laid} points on an interval: expected at least 2, its ends")
+        if self.laid is not None and not 2 <= self.laid <= MANY:
+            raise UserError(f"{self.laid} points on an interval: expected at least 2, at most {MANY:,}")
 
     def value(self, label):
         return label

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.fitting import Fit
 from nnlab.library import Library
+from nnlab.memory import refuse_too_large
 from nnlab.results import Record
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
@@ -46,6 +48,9 @@ class Batch:
         self.owner = self.fit.owner  # row -> its trial, by place in `trained`
         self.parameters = [_parameters(e, library) for e in experiments]
         size = (len(self.owner), max((e.epochs for e in experiments), default=0))
+        numbers = size[0] * size[1] * (len(CURVES) + 1)
+        what = f"the curves of a batch of {len(candidates)} trials, {size[1]:,} epochs each,"
+        refuse_too_large(8 * numbers, what, "set fewer epochs or a smaller batch=", torch.device("cpu"))
         self.curves = {name: np.full(size, np.nan) for name in CURVES}
         self.best = np.full((len(self.owner), len(search.objectives)), np.nan)
         self.worth = np.full(size, np.nan)  # of each row: the first objective at its best epoch so far

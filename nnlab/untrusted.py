@@ -1,0 +1,112 @@
+"""Files that somebody else may have written, read within bounds: they are files, of a sane size and depth.
+
+Whatever is wrong with one is a `UserError` that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+from nnlab.errors import UserError
+
+LARGEST = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
+NODES, DEPTH = 100_000, 50  # of nested settings, once aliases are written out
+EXPANSIONS = 100_000  # of values that refer to values that refer to values
+LEAVES = (str, bool, int, float, type(None))
+
+
+def text_of(path: Path, most: int) -> str:
+    """The text of a plain file of at most so many bytes: no pipe, no device, nothing that has no end."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as file:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
+                raise UserError(f"'{path}' is not a plain file")
+            if about.st_size > most:
+                raise UserError(f"'{path}' has {about.st_size:,} bytes; allowed are {most:,}")
+            return file.read(most + 1).decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise UserError(f"'{path}' is not text in UTF-8: {e.reason} at byte {e.start}") from e
+    except OSError as e:
+        raise UserError(f"'{path}' cannot be read: {e.strerror or e}") from e
+
+
+def yaml_of(path: Path, loader=None):
+    """What a file of YAML says, plain values only."""
+    import yaml
+
+    text = text_of(path, LARGEST["YAML"])
+    try:
+        tree = yaml.load(text, Loader=loader or yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError) as e:  # a date that there is not, a number of 5,000 digits
+        raise UserError(f"'{path}' is not YAML that nnlab reads: {_first(e)}") from e
+    except RecursionError as e:
+        raise UserError(f"'{path}' is nested too deep to read") from e
+    refuse_unbounded(tree, str(path))
+    return tree
+
+
+def json_of(path: Path):
+    """What a file of JSON says."""
+    try:
+        tree = json.loads(text_of(path, LARGEST["JSON"]))
+    except ValueError as e:
+        raise UserError(f"'{path}' is not JSON: {_first(e)}") from e
+    except RecursionError as e:
+        raise UserError(f"'{path}' is nested too deep to read") from e
+    return tree
+
+
+def refuse_unbounded(tree, where: str) -> None:
+    """Raise `UserError` for settings that are few in a file and endless once written out: aliases of
+    aliases, an alias of itself; and for what is no setting at all."""
+    for count, (depth, key, value) in enumerate(_nodes(tree)):
+        if count > NODES or depth > DEPTH:
+            raise UserError(
+                f"'{where}' has more than {NODES:,} values, or brackets {DEPTH} deep, once its aliases are "
+                f"written out"
+            )
+        if not isinstance(key, str):
+            raise UserError(f"'{where}': the key {key!r} is not a word; in quotes it is")
+        if not isinstance(value, (*LEAVES, dict, list)):
+            raise UserError(f"'{where}': {key or 'a value'} is a {type(value).__name__}, which is no setting")
+
+
+def _nodes(tree) -> Iterator[tuple[int, object, object]]:
+    """(depth, key, value) of every value, `key` the last one above it."""
+    waiting = [(0, "", tree)]
+    while waiting:
+        depth, key, value = waiting.pop()
+        yield depth, key, value
+        if isinstance(value, dict):
+            waiting += [(depth + 1, name, child) for name, child in value.items()]
+        elif isinstance(value, list):
+            waiting += [(depth + 1, key, child) for child in value]
+
+
+def refuse_many_references(tree) -> None:
+    """Raise `UserError` for settings whose interpolations may multiply: `a: ${b}${b}`, `b: ${c}${c}`, ..."""
+    expansions = 1  # a bound: who is referred to is expanded once for each who refers, all the way
+    for _, _, value in _nodes(tree):
+        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        referring = [child for child in children if isinstance(child, str) and "${" in child]
+        expansions *= max(1, len(referring)) * prod(text.count("${") for text in referring)
+        if expansions > EXPANSIONS:
+            raise UserError("too many values refer to others by ${...}: written out, there is no end of them")
+
+
+def is_number(value) -> bool:
+    """Whether it is a finite number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _first(error: Exception) -> str:
+    """An error in one line."""
+    return " ".join(str(error).split())[:200]
