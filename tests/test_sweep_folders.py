@@ -62,7 +62,7 @@ def test_a_folder_that_holds_a_sweep_keeps_its_identity(tmp_path):
     folder = sweep(tmp_path / "s", *FEW)
     before = (folder / "sweep.json").read_bytes(), (folder / "config.yaml").read_bytes()
     code, said = said_by("sweep", *FEW, "seed=1", f"hydra.run.dir={folder}", "hydra.output_subdir=null")
-    assert code == 2 and "holds a sweep already" in said
+    assert code == 2 and "holds a run already" in said
     assert ((folder / "sweep.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
     resume(folder, "trials=5")
 

@@ -217,6 +217,7 @@ def _safe(config_name: str, args: Namespace) -> Namespace:
     """The same question with checked overrides, and with those that keep files from running code."""
     composing.primary(config_name, args)
     safe = Namespace(**vars(args))
+    safe.resolve = args.resolve or args.cfg == "job"  # what would run: the values, not how they come about
     if args.hydra_help and not args.help:
         safe.overrides = []  # it shows nothing that they could change
     elif args.help or args.cfg or args.info:
