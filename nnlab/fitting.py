@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
+from inspect import GEN_SUSPENDED, getgeneratorstate
 from typing import Literal
 
 import numpy as np
 import torch
 
 from nnlab import interruption
+from nnlab.choices import shown
+from nnlab.data.dataset import Data
+from nnlab.data.in_memory import Arrays
 from nnlab.engine import computing, train
+from nnlab.errors import UserError
 from nnlab.evaluation import tested
 from nnlab.experiment import Experiment, Row
+from nnlab.history import History
 from nnlab.library import Library, device, threads_for
-from nnlab.results import Record, Refit, Result
+from nnlab.results import Record, Refit, Result, Results
 from nnlab.stacks import stacks
 from nnlab.workers import NO_RUNGS, Rungs, side_by_side
 
 
 class Fit:
-    """A fit under way: iterate over it for its records; `results` has every row when it has ended.
+    """A fit: its rows train while it is iterated over, or by `run`.
+
+    >>> fit = Fit([Experiment(epochs=2, seeds=3)])
+    >>> for record in fit:                          # an epoch of the rows of a stack
+    ...     if record.val_loss.max() < 3:
+    ...         break                               # it waits; another `for`, or `run`, goes on
+    >>> len(fit.run().results)                      # to the end: a result for every row
+    3
+
+    What has been recorded is in `history`, and as curves in `curves`. `stop` ends it early.
 
     `candidates` only show their curves: they are neither tested nor trained again, and leave no weights.
-    At the `rungs` rows may be pruned. `most` is how many rows a stack holds.
-
-    >>> fit = Fit([Experiment(epochs=1)])
-    >>> [record.epoch for record in fit], len(fit.results)
-    ([1], 1)
+    At the `rungs` rows may be pruned. `most` is how many rows a stack holds. One that is `attended`, by
+    somebody at a prompt, keeps its records, and a Ctrl-C ends it with the epoch.
     """
 
     def __init__(
@@ -38,6 +51,7 @@ class Fit:
         candidates: bool = False,
         rungs: Rungs = NO_RUNGS,
         most: int | Literal["auto"] = "auto",
+        attended: bool = False,
     ):
         self.experiments = experiments
         self.library = library or Library()
@@ -49,11 +63,80 @@ class Fit:
         self.rows = [replace(row, candidate=candidates) for row in self.library.rows(experiments)]
         counts = [e.seeds * len(self.library.folds(e)) for e in experiments]
         self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
-        self.results: list[Result] = []
+        self.results = Results()  # of the rows that have ended
+        self._attended, self._past = attended, History()
+        self._records = self._train()
+        self._ending = False
 
     def __iter__(self) -> Iterator[Record]:
+        while (record := self._next()) is not None:
+            yield record
+
+    def run(self) -> Fit:
+        """Train to the end."""
+        for _ in self:
+            pass
+        return self
+
+    def stop(self) -> Fit:
+        """End here: rows in training have the weights of their best epoch, with which they are tested.
+
+        Where stacks train side by side, theirs may be some epochs further than the last record.
+        """
+        self._end("stopped", "by fit.stop()")
+        return self
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """All records as columns of equal length, a line for each row and epoch, row after row: experiment,
+        row, seed, repeat, fold, epoch, refit, and the metrics of `Record`. For `pandas.DataFrame`."""
+        return self._past.table(self.rows, self.owner)
+
+    def curves(self, name: str) -> np.ndarray:
+        """A metric as (rows, epochs), NaN after a row has ended: `plt.plot(fit.curves("val_loss").T)`."""
+        return self._past.curves(name, len(self.rows))
+
+    def __repr__(self):
+        rows = f"{len(self.rows)} row{'s' * (len(self.rows) != 1)}"
+        how = Counter(result.status for result in self.results)
+        ended = ", ".join(f"{count} {status}" for status, count in how.items())
+        begun = (
+            f"epoch {self._past.epoch}" if self._past.epoch else "not begun: fit.run(), or iterate over it"
+        )
+        return f"<Fit: {rows}, {ended if len(self.results) == len(self.rows) else begun}>"
+
+    def _next(self) -> Record | None:
+        """The next record; None at the end. Raises `KeyboardInterrupt` if somebody interrupts it."""
+        if not self._attended:
+            return next(self._records, None)
+        with interruption.between_epochs() as mine:
+            record = next(self._records, None)
+            if record:
+                self._past.add(record)
+            if mine and interruption.asked():
+                self._end("interrupted")
+                raise KeyboardInterrupt
+        return record
+
+    def _end(self, status: str, reason: str = "") -> None:
+        """Let every row end with the epoch under way, and test it. One that has not begun has no result."""
+        if getgeneratorstate(self._records) != GEN_SUSPENDED:
+            self._records.close()
+            return
+        self._ending = True
+        for record in self._records:
+            self._past.add(record)
+        for place, result in enumerate(self.results):
+            if result.status == "interrupted":
+                result = replace(result, status=status, reason=reason)
+            if not result.test and result.status != "diverged":
+                result = replace(result, test=self._tested(result), past=())
+            self.results[place] = result
+        self.results.sort(key=lambda result: result.row)
+
+    def _train(self) -> Iterator[Record]:
         yield from self._run(self.rows, self.results)
-        if interruption.asked():
+        if self._is_ending():
             return
         chosen = {result.row: result for result in self.results}
         again = [
@@ -67,14 +150,20 @@ class Fit:
         chosen |= {result.row: self._refitted(chosen[result.row], result) for result in ended}
         self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
 
+    def _is_ending(self) -> bool:
+        return self._ending or interruption.asked()
+
+    def _tested(self, result: Result) -> dict:
+        """The test report of a row that was not tested as it ended."""
+        row = self.rows[result.row]
+        with computing():
+            return tested(row, result.weights, self.library.examples(row), self.threads)
+
     def _refitted(self, first: Result, second: Result) -> Result:
         """The row with the weights of its second training; if that diverged, with the first's, tested now."""
         refit = Refit(first.best_epoch, second.examples["train"], second.status)
         if second.status == "diverged":
-            row = self.rows[first.row]
-            with computing():
-                test = tested(row, first.weights, self.library.examples(row), self.threads)
-            return replace(first, test=test, refit=refit)
+            return replace(first, test=self._tested(first), refit=refit)
         own = {"weights": second.weights, "normalizer": second.normalizer, "test": second.test}
         return replace(first, refit=refit, examples=first.examples | {"refit": refit.examples}, **own)
 
@@ -104,12 +193,36 @@ class Fit:
         jobs = [  # the data are placed before any fork: workers share them
             partial(train, rows, self.library.examples(rows[0]), threads) for rows in shares
         ]
-        yield from side_by_side(jobs, processes, finished, self.rungs)
+        yield from side_by_side(jobs, processes, finished, self.rungs, self._is_ending)
 
 
-def fit(*experiments: Experiment) -> Fit:
-    """Train experiments; a `Record` each epoch, then `.results`.
+def fit(*experiments: Experiment, x_test=None, y_test=None) -> Fit:
+    """Train experiments, on their own data or on arrays that follow them: see `Arrays`, `Fit`.
 
-    for record in fit(Experiment(epochs=3)): print(record.epoch, record.val_loss)
+    >>> fit(Experiment(epochs=3)).run().results[0].epochs
+    3
+    >>> x, y = [[0.0], [0.1], [0.9], [1.0]] * 10, ["low", "low", "high", "high"] * 10
+    >>> fit(Experiment(epochs=3), x, y)
+    <Fit: 1 row, not begun: fit.run(), or iterate over it>
+
+    Arrays take the place of the experiments' data, of which normalization, limit, label_noise and seed
+    stay. Nothing is trained before the fit is run, or iterated over.
     """
-    return Fit(list(experiments))
+    return Fit(on_arrays(experiments, x_test, y_test), attended=True)
+
+
+def on_arrays(given: tuple, x_test=None, y_test=None) -> list[Experiment]:
+    """The experiments that come first in `given`, with the arrays x and y as their data if these follow."""
+    many = given and isinstance(given[0], (list, tuple)) and given[0]
+    if many and all(isinstance(e, Experiment) for e in many):
+        given = (*many, *given[1:])
+    count = next((i for i, e in enumerate(given) if not isinstance(e, Experiment)), len(given))
+    experiments, arrays = list(given[:count]) or [Experiment()], given[count:]
+    if len(arrays) not in (0, 2) or not arrays and (x_test is not None or y_test is not None):
+        there = ", ".join(shown(value) for value in arrays) or "no arrays but x_test or y_test"
+        raise UserError(f"expected experiments, and after them nothing or two arrays, x and y; got {there}")
+    if not arrays:
+        return experiments
+    kept = [{f.name: getattr(e.data, f.name) for f in fields(Data)} for e in experiments]
+    data = {tuple(how.items()): Arrays(*arrays, x_test, y_test, **how) for how in kept}
+    return [replace(e, data=data[tuple(how.items())]) for e, how in zip(experiments, kept, strict=True)]

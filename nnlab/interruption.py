@@ -12,6 +12,7 @@ from contextlib import contextmanager
 NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
 
 _asked = False
+_seen_to = False  # somebody is there who lets training end
 
 
 def asked() -> bool:
@@ -26,9 +27,15 @@ def ask() -> None:
 
 
 @contextmanager
-def between_epochs() -> Iterator[None]:
-    """While this lasts, a first Ctrl-C only asks; a second raises `KeyboardInterrupt`, as ever."""
-    global _asked
+def between_epochs() -> Iterator[bool]:
+    """While this lasts, a first Ctrl-C only asks; a second raises `KeyboardInterrupt`, as ever.
+
+    Yields whether it is for the caller to see to what was asked, and not for somebody around it.
+    """
+    global _asked, _seen_to
+    if _seen_to:
+        yield False
+        return
 
     def handle(number, frame):
         if _asked:
@@ -38,17 +45,21 @@ def between_epochs() -> Iterator[None]:
         os.write(2, NOTE)  # `print` may not be called from a handler that interrupted a `print`
 
     before = _handle_with(handle)
+    _seen_to = mine = before is not None
     try:
-        yield
+        yield mine
     finally:
-        if before is not None:
+        if mine:
             signal.signal(signal.SIGINT, before)
-        _asked = False
+        if mine or not _seen_to:  # else somebody else was asked meanwhile, in another thread
+            _asked = _seen_to = False
 
 
 def only_ask() -> None:
     """For a worker: however often it is interrupted, its parent says when it ends."""
     _handle_with(lambda number, frame: ask())
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager

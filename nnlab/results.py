@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nnlab.errors import UserError
 from nnlab.schedules.base import PastEpoch
 
 
@@ -17,9 +18,10 @@ class Histograms:
     edges: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Record:
-    """One epoch of the rows that were training in it.
+    """One epoch of the rows of one stack that were training in it. A fit of several stacks, as of many seeds
+    or of other networks, has a record an epoch for each; `Fit.history` has all of them in one table.
 
     `rows` (n,) are the rows' numbers in the fit; every array of `metrics` is (n,) float64:
 
@@ -68,6 +70,14 @@ class Record:
         except KeyError:
             raise AttributeError(name) from None
 
+    def __dir__(self):
+        return [*super().__dir__(), *self.metrics]
+
+    def __repr__(self):
+        of = f"row {self.rows[0]}" if len(self.rows) == 1 else f"means of {len(self.rows)} rows"
+        means = ", ".join(f"{name} {values.mean():.4g}" for name, values in self.metrics.items())
+        return f"<Record: epoch {self.epoch}, {of}: {means}>"
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -86,7 +96,7 @@ class Refit:
     status: str  # finished; or diverged, and the weights and test numbers are the first training's
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """How one row ended, with the weights of its best epoch.
 
@@ -110,6 +120,29 @@ class Result:
     refit: Refit | None = None
     past: tuple[PastEpoch, ...] = ()  # what a refit needs to know; empty after it
 
+    def __repr__(self):
+        how = f"{self.status} after {self.epochs} epochs, the best {self.best_epoch}"
+        said = [f"{name} {value:.4g}" for name, value in self.best.items() if name.startswith("val_")]
+        said += [f"test {name} {v:.4g}" for name, v in self.test.items() if isinstance(v, float)]
+        return f"<Result: row {self.row}, seed {self.seed}: {', '.join([how, *said])}>"
+
     def numbered_from(self, first: int) -> Result:
         """The same row, numbered within rows of which the first is `first`."""
         return replace(self, row=self.row - first)
+
+
+class NothingYet(UserError, IndexError):
+    """There is no such result, or not yet."""
+
+
+class Results(list):
+    """The results of rows that have ended, of which an index beyond them says what to do."""
+
+    def __getitem__(self, place):
+        try:
+            return super().__getitem__(place)
+        except IndexError:
+            there = f"{len(self)} rows have ended" if self else "no row has ended yet"
+            raise NothingYet(
+                f"there is no result {place}: {there}; fit.run() trains to the end, fit.stop() ends here"
+            ) from None

@@ -46,15 +46,21 @@ NO_RUNGS = Rungs()
 
 
 def side_by_side(
-    jobs: list[Job], processes: int, finished: list[Result], rungs: Rungs = NO_RUNGS
+    jobs: list[Job],
+    processes: int,
+    finished: list[Result],
+    rungs: Rungs = NO_RUNGS,
+    ending: Callable[[], bool] = interruption.asked,
 ) -> Iterator[Record]:
     """Run `jobs` on so many processes: their records, one worker after another in turn; and the results.
+
+    Once it is `ending`, every row leaves with the epoch under way.
 
     The order of the records depends on the jobs alone, not on which worker was quicker. Raises
     `MachineFault` if a worker is killed, and `RuntimeError` with its traceback if it fails.
     """
     if processes < 2 or len(jobs) < 2 or not sys.platform.startswith("linux"):
-        share = Share(jobs, finished)
+        share = Share(jobs, finished, ending)
         for epoch in rungs.stages():
             yield from share.until(epoch)
             if epoch is not None:
@@ -67,9 +73,10 @@ def side_by_side(
             here, there = fork.Pipe()
             pipes.append(here)
             workers.append(fork.Process(target=_work, args=(share, there, pipes, rungs), daemon=True))
-            workers[-1].start()
+            with interruption.deferred():  # until it knows what to do about a Ctrl-C
+                workers[-1].start()
             there.close()
-        yield from _in_turn(dict(zip(pipes, workers, strict=True)), finished, rungs)
+        yield from _in_turn(dict(zip(pipes, workers, strict=True)), finished, rungs, ending)
     finally:
         with interruption.deferred():
             for worker in workers:
@@ -80,18 +87,19 @@ def side_by_side(
 class Share:
     """Some jobs, one after another up to each rung."""
 
-    def __init__(self, jobs: list[Job], finished: list[Result]):
+    def __init__(self, jobs: list[Job], finished: list[Result], ending=interruption.asked):
+        self.ending = ending
         self.leaving: dict[int, str] = {}  # row -> how it ends
         self.running = [job(finished, self.leaving) for job in jobs]
 
     def until(self, epoch: int | None) -> Iterator[Record]:
         """The records of every job up to this epoch; None: to its end."""
         for records in self.running:
-            if interruption.asked() and getgeneratorstate(records) == GEN_CREATED:
+            if self.ending() and getgeneratorstate(records) == GEN_CREATED:
                 continue
             for record in records:
                 yield record
-                if interruption.asked():
+                if self.ending():
                     self.leaving |= dict.fromkeys(record.rows.tolist(), "interrupted")
                 if record.epoch == epoch:
                     break
@@ -100,7 +108,7 @@ class Share:
         self.leaving |= dict.fromkeys(rows, "pruned")
 
 
-def _in_turn(workers: dict, finished: list[Result], rungs: Rungs) -> Iterator[Record]:
+def _in_turn(workers: dict, finished: list[Result], rungs: Rungs, ending) -> Iterator[Record]:
     """What comes through each worker's pipe, in turn.
 
     If a worker meets a fault of the machine, or is killed, the others end their epoch, so that their rows'
@@ -110,7 +118,7 @@ def _in_turn(workers: dict, finished: list[Result], rungs: Rungs) -> Iterator[Re
     for epoch in rungs.stages():
         training = list(workers)
         while training:
-            if (interruption.asked() or failure) and not stopping:
+            if (ending() or failure) and not stopping:
                 stopping = True
                 _interrupt(workers.values())
             for pipe in list(training):

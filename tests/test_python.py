@@ -1,6 +1,11 @@
 """nnlab from Python, as a notebook uses it: what is taken, and the sentence for what is not."""
 
-import warnings
+import doctest
+import importlib.util
+import os
+import pkgutil
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,7 +138,7 @@ ARRAYS = {  # (x, y) -> sizes, classes
     "half precision": ((X.astype(np.float16), CLASSES), (4, 3), None),
     "the other byte order": ((X.astype(">f8"), CLASSES.astype(">i4")), (4, 3), None),
     "images": ((X.reshape(60, 2, 2), CLASSES), (4, 3), None),
-    "a data frame": ((Frame(age=range(60), old=[True, False] * 30), CLASSES), (2, 3), None),
+    "a data frame": ((Frame(age=[30, 20, 50] * 20, old=[True, False] * 30), CLASSES), (2, 3), None),
     "whole numbers as objects": ((X, np.array(CLASSES, object)), (4, 3), ("0", "1", "2")),
 }
 
@@ -148,7 +153,7 @@ def test_arrays_are_data(given, sizes, classes):
     again = nnlab.Arrays(*given)
     assert data == again and hash(data) == hash(again) and data is not again
     assert replace(data, limit=30).load().sizes == sizes
-    assert replace(data, x=np.ones((60, 7))) != data
+    assert replace(data, x=data.x + 1.0) != data
 
 
 X_WITH_NAN, X_WITH_INF = X.copy(), X.copy()
@@ -244,7 +249,202 @@ def test_arrays_of_other_libraries():
 
 def test_data_with_other_numbers_do_not_share_a_stack():
     both = [nnlab.Experiment(data=nnlab.Arrays(X, y), epochs=2) for y in (CLASSES, CLASSES[::-1])]
-    together, alone = nnlab.fit(*both), nnlab.fit(both[1])
-    assert list(together) and list(alone)
-    with warnings.catch_warnings():
-        assert together.results[1].best == alone.results[0].best != together.results[0].best
+    together, alone = nnlab.fit(*both).run(), nnlab.fit(both[1]).run()
+    assert together.results[1].best == alone.results[0].best != together.results[0].best
+
+
+SMALL = nnlab.Experiment(data=nnlab.Arrays(X, CLASSES), epochs=6, seeds=4)
+SLOW = nnlab.Experiment(epochs=100_000, seeds=4)
+
+
+def several_stacks(*networks) -> nnlab.Fit:
+    """Rows of two networks cannot share a stack."""
+    return nnlab.fit([replace(SMALL, model=nnlab.MLP((units,))) for units in networks or (8, 16)])
+
+
+def test_a_fit_before_a_break_and_after():
+    fit = nnlab.fit(SMALL)
+    assert repr(fit) == "<Fit: 4 rows, not begun: fit.run(), or iterate over it>"
+    assert fit.results == [] and len(fit.history["epoch"]) == 0
+    for call in (lambda: fit.results[0], lambda: fit.results[-1]):
+        with pytest.raises(IndexError, match="no row has ended yet; fit.run.. trains to the end"):
+            call()
+    seen = []
+    for record in fit:
+        seen.append(record.epoch)
+        if record.epoch == 2:
+            break
+    assert fit.results == [] and repr(fit) == "<Fit: 4 rows, epoch 2>"
+    assert fit.run() is fit and [r.row for r in fit.results] == [0, 1, 2, 3]
+    assert list(fit) == [] and repr(fit) == "<Fit: 4 rows, 4 finished>"
+    whole = nnlab.fit(SMALL).run()
+    assert [r.best for r in fit.results] == [r.best for r in whole.results]
+    for name, values in whole.history.items():
+        assert np.array_equal(values, fit.history[name], equal_nan=True), name
+
+
+@pytest.mark.parametrize("begin", [nnlab.fit, lambda e: several_stacks()], ids=["one", "stacks"])
+def test_a_fit_that_is_stopped_has_the_best_so_far(begin):
+    fit = begin(SMALL)
+    for record in fit:
+        if record.epoch == 3:
+            break
+    assert fit.stop() is fit and fit.stop() is fit and list(fit) == []
+    ended = {result.row: result for result in fit.results}
+    assert set(record.rows.tolist()) <= set(ended)
+    whole = nnlab.fit(*fit.experiments)
+    losses, sofar = whole.run().curves("val_loss"), fit.curves("val_loss")
+    for row, result in ended.items():
+        assert result.status in ("stopped", "finished") and 3 <= result.epochs
+        assert result.best_epoch == 1 + np.argmin(losses[row, : result.epochs])
+        assert set(result.test) >= {"loss", "accuracy"} and np.isfinite(result.test["loss"])
+        assert np.array_equal(losses[row, : result.epochs], sofar[row, : result.epochs])
+
+
+def test_the_test_numbers_of_a_stopped_row_are_those_of_its_weights():
+    fit, short = nnlab.fit(replace(SMALL, metric="last")), nnlab.fit(replace(SMALL, metric="last", epochs=2))
+    for record in fit:
+        if record.epoch == 2:
+            break
+    assert [r.test for r in fit.stop().results] == [r.test for r in short.run().results]
+
+
+def test_stopped_in_the_second_training():
+    fit = nnlab.fit(replace(SMALL, refit=True, epochs=5))
+    for record in fit:
+        if record.refit:
+            break
+    assert len(fit.stop().results) == 4
+    assert all(r.test["loss"] > 0 and not r.past for r in fit.results)
+
+
+def test_stopped_before_it_began():
+    fit = nnlab.fit(SMALL).stop()
+    assert fit.results == [] and list(fit) == []
+
+
+@pytest.mark.parametrize("experiments", [[SLOW], [SLOW, replace(SLOW, model="linear", loss="squared_error")]])
+def test_an_interrupted_fit_keeps_the_best_so_far(experiments, capfd):
+    fit = nnlab.fit(experiments)
+    next(iter(fit))
+    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        fit.run()
+    interrupt.join()
+    assert fit.results and {r.status for r in fit.results} == {"interrupted"}
+    assert all(r.best_epoch and r.test["accuracy"] > 0.5 for r in fit.results)
+    assert "finishing this epoch" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_fit_in_a_thread_and_quiet(capfd):
+    fit = several_stacks()
+    thread = threading.Thread(target=fit.run)
+    thread.start()
+    thread.join()
+    assert len(fit.results) == 8 and capfd.readouterr() == ("", "")
+
+
+def test_two_fits_side_by_side():
+    one, other = nnlab.fit(SMALL), nnlab.fit(SMALL)
+    for a, b in zip(one, other, strict=True):
+        assert (a.val_loss == b.val_loss).all()
+        if a.epoch == 3:
+            other.stop()
+            break
+    assert {r.status for r in other.results} == {"stopped"}
+    assert {r.status for r in one.run().results} == {"finished"}
+
+
+def test_history_and_curves():
+    fit = several_stacks().run()
+    table, curves = fit.history, fit.curves("val_loss")
+    assert curves.shape == (8, 6) and {len(column) for column in table.values()} == {48}
+    assert table["row"].tolist() == np.repeat(range(8), 6).tolist()
+    assert table["epoch"].tolist() == [1, 2, 3, 4, 5, 6] * 8
+    assert table["seed"].tolist() == np.repeat([0, 1, 2, 3] * 2, 6).tolist()
+    assert table["experiment"].tolist() == np.repeat([0, 1], 24).tolist()
+    assert (table["val_loss"].reshape(8, 6) == curves).all() and np.isfinite(curves).all()
+    for result in fit.results:
+        assert curves[result.row, result.best_epoch - 1] == result.best["val_loss"]
+    with pytest.raises(KeyError, match="no curve 'val_los'; did you mean 'val_loss'"):
+        fit.curves("val_los")
+
+
+def test_history_of_rows_that_measure_different_things():
+    without = replace(SMALL, split=nnlab.NoSplit(), metric="last", seeds=1)
+    table = nnlab.fit(without, replace(SMALL, seeds=1, refit=True)).run().history
+    missing = np.isnan(table["val_loss"])
+    assert (missing == ((table["experiment"] == 0) | table["refit"])).all() and table["refit"].any()
+
+
+def test_a_history_is_a_data_frame():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(nnlab.fit(SMALL).run().history)
+    assert frame.groupby("row").val_loss.min().shape == (4,)
+
+
+def test_histograms_stay_in_the_record():
+    assert all(r.histograms for r in nnlab.fit(replace(SMALL, histograms=1, epochs=2)))
+
+
+def test_what_is_shown_is_short():
+    fit = nnlab.fit(SMALL)
+    record = next(iter(fit))
+    shown = [record, fit.run(), *fit.results, nnlab.Iris().load(), SMALL.data]
+    assert all(len(repr(one)) < 250 and "\n" not in repr(one) for one in shown)
+    assert repr(record).startswith("<Record: epoch 1, means of 4 rows: train_loss ")
+    assert repr(fit.results[0]).startswith(
+        "<Result: row 0, seed 0: finished after 6 epochs, the best 6, val_"
+    )
+    assert "val_loss" in dir(record)
+
+
+def test_a_verdict_is_shown_short():
+    (verdict,) = nnlab.check(SMALL, only="start")
+    assert repr(verdict).startswith("<Verdict: start pass: loss ") and len(repr(verdict)) < 200
+
+
+def test_fit_takes_arrays():
+    by_data = nnlab.fit(SMALL).run()
+    by_hand = nnlab.fit(replace(SMALL, data="iris"), X, CLASSES).run()
+    assert [r.test for r in by_data.results] == [r.test for r in by_hand.results]
+    limited = nnlab.fit(
+        nnlab.Experiment(data=nnlab.Iris(limit=30), epochs=1), X, CLASSES, x_test=X, y_test=CLASSES
+    )
+    assert limited.experiments[0].data.limit == 30
+    assert (
+        repr(nnlab.fit(X, CLASSES))
+        == repr(nnlab.fit())
+        == repr(nnlab.fit([SMALL])).replace("4 rows", "1 row")
+    )
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ((X,), "two arrays, x and y; got an array of the shape (60, 4)"),
+        ((SMALL, X), "expected experiments, and after them nothing or two arrays, x and y; got an array"),
+        ((SMALL, X, CLASSES, X), "two arrays, x and y; got an array of the shape (60, 4), an array of"),
+        (("adam",), "two arrays, x and y; got 'adam'"),
+        ((nnlab.Adam(),), "two arrays, x and y; got Adam(lr=0.003"),
+        (({"epochs": 3},), "two arrays, x and y; got {'epochs': 3}"),
+        ((SMALL, X, CLASSES[:3]), "x has 60 examples, and y has 3"),
+        ((replace(SMALL, loss="cross_entropy"), X, AMOUNTS), "loss = 'cross_entropy' needs classes, but dat"),
+    ],
+)
+def test_what_cannot_be_fitted_is_a_sentence(given, said):
+    with pytest.raises(nnlab.UserError) as wrong:
+        nnlab.fit(*given)
+    assert said in str(wrong.value)
+
+
+MODULES = [m.name for m in pkgutil.walk_packages(nnlab.__path__, "nnlab.") if not m.name.endswith("__main__")]
+EXAMPLES = [m for m in MODULES if ">>> " in Path(importlib.util.find_spec(m).origin).read_text()]
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_the_examples_of_docstrings_are_true(module):
+    done = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
+    assert done.attempted and not done.failed

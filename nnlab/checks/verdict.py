@@ -38,7 +38,7 @@ class Finding:
         return self.number >= self.threshold if self.at_least else self.number <= self.threshold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What a rung says of a job: its findings, the worst first, and the numbers behind them."""
 
@@ -53,6 +53,10 @@ class Verdict:
         wrong = [finding for finding in findings if finding.status != "pass"]
         worst_first = sorted(wrong or findings, key=lambda finding: -STATUSES.index(finding.status))
         return Verdict(rung, tuple(worst_first), details or {})
+
+    def __repr__(self):
+        said = "; ".join(f"{f.found}{f' -> {f.advice}' if f.advice else ''}" for f in self.findings)
+        return f"<Verdict: {self.rung} {self.status}: {said}>"
 
     @property
     def worst(self) -> Finding:
