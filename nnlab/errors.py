@@ -1,10 +1,47 @@
 """What a user did wrong, said in one sentence."""
 
 import difflib
+import sys
+import unicodedata
+
+NAMED = 50  # names that a sentence lists
+
+
+def visible(text: str) -> str:
+    """The text without characters that act instead of being seen: what a terminal takes for a command (a
+    label may hold `ESC ]0;` and set its title), what turns the direction of writing, what has no width. They
+    are written as Python writes them. Lines and tabs stay.
+
+    >>> visible("a\x1b]0;b")
+    'a\\x1b]0;b'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if _is_seen(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_seen(c: str) -> bool:
+    return c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs"
+
+
+def one_line(text: str) -> str:
+    """The same in one line."""
+    return " ".join(line.strip() for line in visible(text).split("\n")).strip()
+
+
+def say(command: str, sentence: str) -> None:
+    """One line on stderr: `nnlab train: there is no file x.csv`."""
+    print(f"nnlab {command}: {one_line(sentence)}", file=sys.stderr)
 
 
 class UserError(ValueError):
-    """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2."""
+    """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2.
+
+    The sentence may quote what a file holds: it is made `visible`, and one line.
+    """
+
+    def __init__(self, sentence: str):
+        super().__init__(one_line(str(sentence)))
 
 
 class UnknownSetting(UserError, TypeError):
@@ -33,7 +70,13 @@ def fault(error: BaseException) -> str | None:
 
 
 class Advice(UserWarning):
-    """Legal, but likely not what was meant: the reason and another way. Commands print it and go on."""
+    """Legal, but likely not what was meant: the reason and another way. Commands print it and go on.
+
+    The sentence is made `visible`, as that of a `UserError`.
+    """
+
+    def __init__(self, sentence: str):
+        super().__init__(one_line(str(sentence)))
 
 
 def nearest(name, names) -> str:
@@ -41,9 +84,22 @@ def nearest(name, names) -> str:
     names = sorted(str(n) for n in names)
     word = name if isinstance(name, str) else ""
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else f"; allowed: {', '.join(names)}"
+    if close:
+        return f"; did you mean '{shortened(close[0])}'?"
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"; allowed: {', '.join(map(shortened, names[:NAMED]))}{more}"
 
 
 def unknown(kind: str, name, names) -> UserError:
     """`unknown optimizer 'adm'; did you mean 'adam'?`"""
     return UserError(f"unknown {kind} '{name}'{nearest(name, names)}")
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """The text, or its beginning and end if it has more than `most` characters: a cell may be a whole file.
+
+    >>> shortened("a" * 1000, 8)
+    'aaaa ... aaaa (1,000 characters)'
+    """
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]} ({len(text):,} characters)"

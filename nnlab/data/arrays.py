@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import TASKS, file_of, targets
+from nnlab.data.files import file_of
+from nnlab.data.members import Arrays, opened_arrays
 from nnlab.data.normalization import CHOICES
-from nnlab.errors import Advice, UserError, nearest
+from nnlab.errors import Advice, UserError
 from nnlab.fields import static
 
-_DAMAGED = (  # what reading a file raises that is not what it seems
-    ValueError, TypeError, EOFError, OSError, RuntimeError, MemoryError, OverflowError, KeyError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+NAMES = (("X", "y", "X_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"),
+         ("X_train", "y_train", "X_test", "y_test"))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Npz(Data):
-    """A file of `numpy.savez`: X (N, d), real numbers; y (N,), text or numbers, or (N, m) numbers.
+    """A file of `numpy.savez`: X (N, d), real numbers, or images (N, rows, columns[, channels]), whose pixels
+    are then the inputs; y (N,), text or numbers, or (N, m) numbers. X_test and y_test, if they are there, are
+    the test set, so no split draws one. X_train or x_train, and y_train, are as good.
 
     `task: auto` takes text and whole numbers of at most 20 values for classes, and so several columns of 0
     with a single 1 in every row: classes one-hot, named by the column's number from 0. Arrays of Python
@@ -34,39 +34,89 @@ class Npz(Data):
 
     name: ClassVar[str] = "npz"
     path: str | None = static(None)
-    task: str = static("auto", choices=TASKS)
+    task: str = static("auto", choices=labels.TASKS)
     target_normalization: str = static("standard", choices=CHOICES)
 
     def read(self):
         path = file_of(self.path, "FILE, one of numpy.savez with arrays X and y")
-        x, y = arrays(path, ("X", "y"))
-        if x.ndim != 2 or not x.size:
-            raise UserError(f"{path}: X has the shape {x.shape}, expected (examples, inputs)")
-        if y.ndim not in (1, 2) or len(y) != len(x) or not y.size:
-            n = len(x)
-            raise UserError(f"{path}: y has the shape {y.shape}, expected ({n},) or ({n}, outputs) like X")
-        check_numbers(path, "X", x)
-        if y.dtype.kind != "U" or self.task == "regression":
-            check_numbers(path, "y", y)
-        return Dataset(x, *self._targets(path, y))
+        with opened_arrays(path) as arrays:
+            of_x, of_y, of_test_x, of_test_y = next((n for n in NAMES if n[0] in arrays), NAMES[0])
+            x, y = self._pair(path, arrays, of_x, of_y)
+            tests = [name for name in (of_test_x, of_test_y) if name in arrays]
+            if len(tests) == 1:
+                absent = of_test_y if tests == [of_test_x] else of_test_x
+                raise UserError(f"{path} has {tests[0]} but no {absent}: a test set is both")
+            test, features = None, _features(path, of_x, x)
+            if tests:
+                test_x, test_y = self._pair(path, arrays, of_test_x, of_test_y)
+                for name, own, other in ((of_x, x, test_x), (of_y, y, test_y)):
+                    _check_alike(path, name, own, other)
+                test = np.arange(len(x), len(x) + len(test_x))
+                x, y = np.concatenate([x, test_x]), np.concatenate([y, test_y])
+        y, classes = self._targets(path, of_y, y)
+        if classes and test is not None:
+            _say_untrained(path, y, classes, test)
+        return Dataset(x.reshape(len(x), -1), y, classes, features, test)
 
-    def _targets(self, path: Path, y: np.ndarray):
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = y[:, 0]
+    def _pair(self, path: Path, arrays: Arrays, of_x: str, of_y: str):
+        """Inputs and targets, both (N, ...), finite."""
+        x = arrays.read(of_x)
+        if x.ndim < 2 or not x.size:
+            raise UserError(f"{path}: {of_x} has the shape {x.shape}, expected (examples, inputs)")
+        check_numbers(path, of_x, x)
+        y = arrays.read(of_y)
+        if y.ndim not in (1, 2) or len(y) != len(x) or not y.size:
+            wanted = f"({len(x)},) or ({len(x)}, outputs) like {of_x}"
+            raise UserError(f"{path}: {of_y} has the shape {y.shape}, expected {wanted}")
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.dtype.kind != "U" or y.ndim == 2 or self.task == "regression":
+            check_numbers(path, of_y, y)
+        return x, y
+
+    def _targets(self, path: Path, name: str, y: np.ndarray):
         if y.ndim == 1:
-            return targets(y, self.task, f"{path}: y")
-        check_numbers(path, "y", y)
+            return labels.targets(y, self.task, f"{path}: {name}")
         one_hot = is_one_hot(y)
         if self.task == "classification" and not one_hot:
             raise UserError(
-                f"{path}: y has the shape {y.shape}, but data.task=classification takes ({len(y)},), or "
+                f"{path}: {name} has the shape {y.shape}, but data.task=classification takes ({len(y)},), or "
                 f"one-hot rows: a single 1 among 0s"
             )
         if self.task == "auto" and ((y == 0) | (y == 1)).all():
-            warnings.warn(_taken_for(path, y, one_hot), Advice, stacklevel=2)
+            warnings.warn(_taken_for(path, name, y, one_hot), Advice, stacklevel=2)
         if self.task == "regression" or not one_hot:
             return y.astype(np.float64), ()
-        return targets(y.argmax(1), "classification", f"{path}: y, one-hot,")
+        return labels.targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
+
+
+def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
+    """Names of the inputs that images become, and a word that they do."""
+    if x.ndim == 2:
+        return ()
+    inputs = x[0].size
+    said = "x".join(map(str, x.shape[1:]))
+    note = f"{path}: {name} has the shape {x.shape}: the {said} numbers of an example are {inputs:,} inputs"
+    warnings.warn(note, Advice, stacklevel=3)
+    return tuple("pixel_" + "_".join(map(str, place)) for place in np.ndindex(x.shape[1:]))
+
+
+def _check_alike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:
+    """Raises `UserError` unless an example of one is as an example of the other."""
+    if train.shape[1:] != test.shape[1:]:
+        raise UserError(
+            f"{path}: {name} has the shape {train.shape} and its test set {test.shape}: they differ in more "
+            f"than the number of examples"
+        )
+    if (train.dtype.kind == "U") != (test.dtype.kind == "U"):
+        raise UserError(f"{path}: of {name} and its test set one is text and the other numbers")
+
+
+def _say_untrained(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
+    """Advice, if a class is in the test set alone."""
+    trained = np.bincount(np.delete(y, test), minlength=len(classes))
+    for c in np.flatnonzero(trained == 0)[:1]:
+        said = f"{path}: class '{classes[c]}' is in the test set alone: no network can learn it"
+        warnings.warn(said, Advice, stacklevel=3)
 
 
 def is_one_hot(y: np.ndarray) -> bool:
@@ -74,42 +124,17 @@ def is_one_hot(y: np.ndarray) -> bool:
     return y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1, dtype=np.int64) == 1).all())
 
 
-def _taken_for(path: Path, y: np.ndarray, one_hot: bool) -> str:
+def _taken_for(path: Path, name: str, y: np.ndarray, one_hot: bool) -> str:
     """How columns of 0s and 1s are read, and the other way."""
     if one_hot:
         return (
-            f"{path}: y is one-hot and is read as classes, a column each; data.task=regression trains its 0s "
-            f"and 1s as numbers"
+            f"{path}: {name} is one-hot and is read as classes, a column each; data.task=regression trains "
+            f"its 0s and 1s as numbers"
         )
     return (
-        f"{path}: y has {y.shape[1]} columns of 0s and 1s and not a single 1 in every row, so they are no "
-        f"classes: they are trained as numbers, which data.task=regression says without this advice"
+        f"{path}: {name} has {y.shape[1]} columns of 0s and 1s and not a single 1 in every row, so they are "
+        f"no classes: they are trained as numbers, which data.task=regression says without this advice"
     )
-
-
-def arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
-    """The named arrays of the file; nothing in it is executed."""
-    try:
-        with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-            for name in names:
-                if name not in file:
-                    raise UserError(f"{path} has no array {name}{nearest(name, file.files or ['X', 'y'])}")
-            return [_array(path, file, name) for name in names]
-    except UserError:
-        raise
-    except _DAMAGED as e:
-        raise UserError(f"{path} is not a file of numpy.savez, or it is damaged") from e
-
-
-def _array(path: Path, file, name: str) -> np.ndarray:
-    try:
-        return file[name]
-    except ValueError as e:
-        if "pickle" not in str(e):
-            raise
-        raise UserError(
-            f"{path}: {name} holds Python objects, which could run code when read; save numbers or text"
-        ) from e
 
 
 def check_numbers(path: Path, name: str, values: np.ndarray) -> None:

@@ -1,84 +1,143 @@
-"""Files that users bring: finding and opening them, and telling classes from numbers in a target."""
+"""Files that users bring: finding and opening them, without waiting for ever or filling the memory."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import io
+import os
+import stat
 import zlib
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
+from nnlab.errors import UserError, nearest, shortened
+from nnlab.machine import available, in_bytes
 
-from nnlab.errors import UserError, nearest
-
-TASKS = ("auto", "classification", "regression")
-CLASSES = 20  # whole numbers of at most so many values are classes, unless data.task says otherwise
+SHARE = 2 / 3  # of the free memory that a file's content may take: training lays it out once more
+LOOK_BYTES = 2**24  # read between two looks at what is left
+NEIGHBOURS = 1000  # files in a folder among which a similar name is looked for
+KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device",
+         stat.S_IFBLK: "device"}  # fmt: skip
 
 
 def path_of(path: str | None, what: str) -> Path:
     """`data.path` as a path; raises `UserError` if it is not set."""
     if not path:
         raise UserError(f"data.path = {'null' if path is None else repr(path)}: write data.path={what}")
-    return Path(path).expanduser()
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as e:  # ~nobody
+        raise UserError(f"data.path = '{shortened(path)}': {e}") from e
 
 
 def file_of(path: str | None, what: str) -> Path:
     """The file at `data.path`; raises `UserError` with the nearest name if there is none."""
     file = path_of(path, what)
-    if file.is_dir():
-        raise UserError(f"data.path = '{path}' is a folder: write data.path={what}")
-    if not file.exists():
-        raise missing(file)
+    kind = kind_of(file)
+    if kind != "file":
+        raise UserError(f"data.path = '{path}' is a {kind}: write data.path={what}")
     return file
+
+
+def kind_of(file: Path) -> str:
+    """file, folder, pipe, device or socket; raises `UserError` if it is not there or cannot be looked at."""
+    try:
+        return KINDS.get(stat.S_IFMT(os.stat(file).st_mode), "file")
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing(file) from None
+    except (OSError, ValueError) as e:
+        raise UserError(f"'{shortened(str(file))}' cannot be read: {_reason(e)}") from e
 
 
 def missing(file: Path) -> UserError:
     """`there is no file data/churm.csv; did you mean 'churn.csv'?`"""
-    if not file.parent.is_dir():
-        return UserError(f"there is no file {file}: there is no folder {file.parent}")
-    hint = nearest(file.name, [other.name for other in file.parent.iterdir()])
-    return UserError(f"there is no file {file}{hint if 'mean' in hint else ''}")
+    where, folder = (shortened(str(path), 200) for path in (file, file.parent))
+    if not os.path.isdir(file.parent):
+        return UserError(f"there is no file {where}: there is no folder {folder}")
+    try:
+        neighbours = [other.name for other in islice(file.parent.iterdir(), NEIGHBOURS)]
+    except OSError:  # a folder that may be entered, but not listed
+        neighbours = []
+    hint = nearest(file.name, neighbours)
+    return UserError(f"there is no file {where}{hint if 'mean' in hint else ''}")
 
 
 @contextmanager
-def opened(path: Path, mode: str = "rb"):
-    """The file, unpacked if it is gzip's; what goes wrong in reading it is a `UserError` that names it."""
+def reading(path: Path):
+    """What goes wrong in reading the file is a `UserError` that names it."""
     try:
-        with open(path, "rb") as start:
-            packed = start.read(2) == b"\x1f\x8b"
-        text = {} if "b" in mode else {"encoding": "utf-8-sig", "newline": ""}
-        with (gzip.open if packed else open)(path, mode, **text) as file:
-            yield file
+        yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise UserError(f"{path} is a damaged gzip file: {e}") from e
     except UnicodeDecodeError as e:
         raise UserError(f"{path} is not text in UTF-8: {e.reason} at byte {e.start}") from e
     except csv.Error as e:
-        raise UserError(f"{path} is no table: {e}") from e
+        raise UserError(f"{path} is not a table: {e}") from e
     except OSError as e:
-        raise UserError(f"{path} cannot be read: {e.strerror or e}") from e
+        raise UserError(f"{path} cannot be read: {_reason(e)}") from e
 
 
-def targets(y: np.ndarray, task: str, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(y, classes) of a `Dataset` from the target column y (N,), text or finite numbers.
-
-    By `auto`, text and whole numbers of at most 20 values are classes. Classes are sorted.
-    """
-    if task == "regression" or task == "auto" and not are_classes(y):
-        return y.astype(np.float64)[:, None], ()
-    values, number = np.unique(y, return_inverse=True)
-    names = tuple(_label(v) for v in values.tolist())
-    if len(names) < 2:
-        raise UserError(f"{where} has only one class, '{names[0]}': there is nothing to tell apart")
-    return number, names
+@contextmanager
+def opened(path: Path):
+    """The bytes of a regular file, unpacked if it is gzip's, as far as they fit into memory."""
+    with reading(path), regular(path) as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        with gzip.open(file) if packed else file as content:
+            yield io.BufferedReader(Watched(content, path), 2**16)
 
 
-def are_classes(y: np.ndarray) -> bool:
-    """Whether `auto` takes them for classes."""
-    return y.dtype.kind not in "biuf" or bool((y == np.floor(y)).all()) and len(np.unique(y)) <= CLASSES
+@contextmanager
+def opened_text(path: Path):
+    """The same as text in UTF-8, whose lines keep their ends."""
+    with opened(path) as content:
+        yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
 
 
-def _label(value) -> str:
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole or isinstance(value, bool) else str(value)
+def regular(path: Path):
+    """A regular file, open for reading: whoever opens a pipe or a device may wait for ever."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UserError(f"{path} is a {kind_of(path)}, expected a file")
+    return open(handle, "rb")
+
+
+def refuse_what_fills_memory(path: Path, count: int, there: int | None) -> None:
+    """Raises `UserError` if so many bytes are too many for a memory of which `there` are free."""
+    if there is not None and count > SHARE * there:
+        raise UserError(
+            f"{path} does not fit into memory: it announces {in_bytes(count)}, and of the "
+            f"{in_bytes(max(0, there))} that are free a third is needed to train"
+        )
+
+
+class Watched(io.RawIOBase):
+    """The bytes of `content`, which end in a `UserError` if they, and what is made of them, fill the memory:
+    a small .gz may hold any number of them."""
+
+    def __init__(self, content, path: Path):
+        self._content, self._path, self._read, self._look = content, path, 0, LOOK_BYTES
+        self._free = available()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        count = self._content.readinto(buffer)
+        self._read += count
+        if self._read >= self._look:
+            self._look += LOOK_BYTES
+            left = available()
+            if left is not None and left < (1 - SHARE) * self._free:
+                raise UserError(
+                    f"{self._path} does not fit into memory: after {in_bytes(self._read)} of its content "
+                    f"{in_bytes(max(0, left))} are left of {in_bytes(self._free)}, too few to train"
+                )
+        return count
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

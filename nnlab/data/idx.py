@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import missing, opened, path_of
+from nnlab.data.files import missing, opened, path_of, refuse_what_fills_memory
 from nnlab.errors import UserError
 from nnlab.fields import static
+from nnlab.machine import available
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+BEYOND = 2**20  # bytes behind the array that are counted
 WHAT = "one with the four files of MNIST's format"
 
 
@@ -61,9 +64,9 @@ def examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 def found(folder: Path, name: str) -> Path:
     """The file of that name in the folder, or the same with .gz."""
     for file in (folder / name, folder / f"{name}.gz"):
-        if file.is_file():
+        if os.path.exists(file):
             return file
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise UserError(f"data.path = '{folder}' is a file: write data.path=FOLDER, {WHAT}")
     raise missing(folder / name)
 
@@ -71,21 +74,28 @@ def found(folder: Path, name: str) -> Path:
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """The array of bytes in an IDX file: 0, 0, 8 (for bytes), the number of dimensions, each dimension
     as four bytes, the largest first; then the bytes of the array, row by row."""
+    expected, start = bytes([0, 0, 8, dimensions]), 4 + 4 * dimensions
     with opened(path) as file:
-        content = file.read()
-    expected = bytes([0, 0, 8, dimensions])
-    if content[:4] != expected:
-        raise UserError(
-            f"{path} is no IDX file of {dimensions}-dimensional bytes: it begins with {_hex(content[:4])}, "
-            f"expected {_hex(expected)}"
-        )
-    start = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else ()
-    wanted = start + math.prod(shape)
-    if len(content) != wanted or not shape:
-        has = f"has {len(content):,} bytes, but its header announces {wanted:,}"
-        raise UserError(f"{path} {has} ({'x'.join(map(str, shape))}): copy it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+        begin = file.read(start)
+        if begin[:4] != expected:
+            raise UserError(
+                f"{path} is no IDX file of {dimensions}-dimensional bytes: it begins with "
+                f"{_hex(begin[:4])}, expected {_hex(expected)}"
+            )
+        if len(begin) < start:
+            raise UserError(f"{path} has {len(begin)} bytes, too few for its header: copy it again")
+        shape = struct.unpack(f">{dimensions}I", begin[4:])
+        announced = math.prod(shape)
+        refuse_what_fills_memory(path, announced, available())
+        content = file.read(announced + 1)
+        if len(content) != announced:
+            beyond = len(file.read(BEYOND))
+            more = "more than " * (beyond == BEYOND)
+            raise UserError(
+                f"{path} has {more}{start + len(content) + beyond:,} bytes, but its header announces "
+                f"{start + announced:,} ({'x'.join(map(str, shape))}): copy it again"
+            )
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _hex(some: bytes) -> str:

@@ -3,51 +3,69 @@
 from __future__ import annotations
 
 import csv
+import math
+import warnings
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import CLASSES, TASKS, file_of, opened, targets
+from nnlab.data.files import file_of, opened_text
+from nnlab.data.headers import is_header, is_number, is_odd, may_be_header
 from nnlab.data.normalization import CHOICES
-from nnlab.errors import UserError, nearest
+from nnlab.errors import Advice, UserError, nearest, shortened
 from nnlab.fields import static
 
 DELIMITERS = "\t;,"
+LONGEST = 2**26  # characters in a line, or in a cell
 
 
 @dataclass(frozen=True)
 class Csv(Data):
-    """A text file of numbers between commas, semicolons or tabs, .gz or not; a header if its first line
-    has no number. `target` is a column's name or its number, from 0, or from -1 at the end.
+    """A text file of numbers between commas, semicolons or tabs, .gz or not. `target` is a column's name or
+    its number, from 0, or from -1 at the end.
 
-    The target may be text, and is then a class; `task: auto` takes whole numbers of at most 20 values for
-    classes too.
+    The first line is a header if it has no number, or if the file shows it: names may be numbers too, as
+    pandas gives them. The target may be text, and is then a class, as it is written; `task: auto` takes whole
+    numbers of at most 20 values for classes too.
     """
 
     name: ClassVar[str] = "csv"
     path: str | None = static(None)
     target: str | int | None = static(None)
-    task: str = static("auto", choices=TASKS)
+    task: str = static("auto", choices=labels.TASKS)
     target_normalization: str = static("standard", choices=CHOICES)
 
     def read(self):
         path = file_of(self.path, "FILE, one of numbers between commas, semicolons or tabs")
-        with opened(path, "rt") as file:
+        with opened_text(path) as file, long_cells():
             lines = rows(path, file)
-            number, first = next(lines, (0, []))
-            if not first:
+            begin = list(islice(lines, 2))
+            if not begin:
                 raise UserError(f"{path} is empty")
-            header = not any(map(is_number, first))
-            names = [name.strip() or f"column {i}" for i, name in enumerate(first)]
-            table = Table(path, names if header else [str(i) for i in range(len(first))], header)
+            first, second = begin[0][1], begin[-1][1]
+            header = is_header(first, second, self.target)
+            if header and is_odd(first, self.target):
+                said = shortened(", ".join(first))
+                note = f"{path}: the first line, {said}, is taken for the names of the columns"
+                warnings.warn(note, Advice, stacklevel=2)
+            table = Table(path, names(first) if header else [str(i) for i in range(len(first))], header)
             column = table.column(self.target)
-            return table.dataset(lines if header else chain([(number, first)], lines), column, self.task)
+            if not header and may_be_header(first, column):
+                table = replace(table, doubtful=names(first))
+            return table.dataset(chain(begin[header:], lines), column, self.task)
+
+
+def names(first: list[str]) -> list[str]:
+    """The columns' names, by a header."""
+    return [name.strip() or f"column {i}" for i, name in enumerate(first)]
 
 
 @dataclass(frozen=True)
@@ -57,12 +75,15 @@ class Table:
     path: Path
     names: list[str]
     header: bool
+    doubtful: list[str] | None = None  # the first example, if it may be a header
 
     def column(self, target: str | int | None) -> int:
         """The number of the target column."""
         count, names = len(self.names), self.names
         if count < 2:
-            raise UserError(f"{self.path} has only one column, '{names[0]}': expected inputs and a target")
+            raise UserError(
+                f"{self.path} has only one column, '{shortened(names[0])}': expected inputs and a target"
+            )
         if isinstance(target, int) and -count <= target < count:
             return target % count
         if names.count(str(target)) == 1 and self.header:
@@ -84,64 +105,109 @@ class Table:
 
     def dataset(self, lines: Iterator[tuple[int, list[str]]], target: int, task: str) -> Dataset:
         """The examples; `lines` are (line number, cells)."""
-        x, labels, numbers = array("d"), [], array("q")
+        x, found, numbers = array("d"), [], array("q")
         inputs = [name for i, name in enumerate(self.names) if i != target]
         for number, cells in lines:
-            labels.append(cells.pop(target).strip())
+            found.append(cells.pop(target).strip())
             try:
                 x.extend(map(float, cells))
             except ValueError:
                 bad = next(i for i, cell in enumerate(cells) if not is_number(cell))
                 raise self._wrong(number, inputs[bad], cells[bad].strip()) from None
             numbers.append(number)
-        if not labels:
+        if not found:
             raise UserError(f"{self.path} has no examples, only a header")
-        x = np.frombuffer(x).reshape(len(labels), len(inputs))
+        x = np.frombuffer(x).reshape(len(found), len(inputs))
+        if self.doubtful and found[0] not in found[1:]:  # a label comes again, a name does not
+            table = replace(self, names=self.doubtful, header=True, doubtful=None)
+            return table._dataset(x[1:], found[1:], numbers[1:], target, task)
+        return self._dataset(x, found, numbers, target, task)
+
+    def _dataset(self, x: np.ndarray, found: list[str], numbers, target: int, task: str) -> Dataset:
+        inputs = [name for i, name in enumerate(self.names) if i != target]
         for i, j in np.argwhere(~np.isfinite(x))[:1]:
             raise self._wrong(numbers[i], inputs[j], f"{x[i, j]:g}")
-        y, classes = self._targets(labels, numbers, self.names[target], task)
+        y, classes = self._targets(found, numbers, self.names[target], task)
         return Dataset(x, y, classes, tuple(inputs))
 
-    def _targets(self, labels: list[str], numbers, name: str, task: str):
+    def _targets(self, found: list[str], numbers, name: str, task: str):
         """y and classes of the target column, whose cells may be text if they are classes."""
-        numeric = np.array([is_number(label) for label in labels])
-        values = np.array([float(v) if ok else np.nan for v, ok in zip(labels, numeric, strict=True)])
-        few = task == "classification" or task == "auto" and len(np.unique(values[numeric])) <= CLASSES
-        text = few and not numeric.all()
-        missing = np.where(numeric, ~np.isfinite(values), [not label for label in labels])
-        for i in np.flatnonzero(missing if text else missing | ~numeric)[:1]:
-            raise self._wrong(numbers[i], name, labels[i])
-        y = np.array(labels) if text else values
-        return targets(y, task, f"{self.path}: column '{name}'")
+        distinct, where = set(found), f"{self.path}: column '{name}'"
+        value = {label: float(label) if is_number(label) else np.nan for label in distinct}
+        text = not all(map(is_number, distinct))
+        few = len({v for v in value.values() if v == v}) <= labels.CLASSES
+        if text and (task == "classification" or task == "auto" and few):
+            self._refuse(found, numbers, name, lambda label: not label)
+            return labels.of_words(found, where)
+        self._refuse(found, numbers, name, lambda label: not math.isfinite(value[label]))
+        y = np.array([value[label] for label in found])
+        classes = task == "classification" or task == "auto" and labels.are_classes(y)
+        if classes and not labels.are_numbers(distinct):
+            return labels.of_words(found, where)
+        return labels.targets(y, task, where)
+
+    def _refuse(self, found: list[str], numbers, name: str, wrong) -> None:
+        for number, label in zip(numbers, found, strict=True):
+            if wrong(label):
+                raise self._wrong(number, name, label)
 
     def _wrong(self, line: int, column: str, cell: str) -> UserError:
-        what = "is empty" if not cell else "is missing" if cell.lower() == "nan" else f"'{cell}' is no number"
-        what = f"'{cell}' is not finite" if "inf" in cell.lower() and is_number(cell) else what
-        return UserError(f"{self.path}, line {line}, column '{column}': {what}; expected a number")
+        said = f"'{shortened(cell)}'"
+        what = "is empty" if not cell else "is missing" if cell.lower() == "nan" else f"{said} is no number"
+        what = f"{said} is not finite" if is_number(cell) and np.isinf(float(cell)) else what
+        where = f"{self.path}, line {line}, column '{shortened(column)}'"
+        return UserError(f"{where}: {what}; expected a number")
 
 
 def rows(path: Path, file) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of every line that is not empty; all have as many cells as the first."""
-    start = next((line for line in file if line.strip()), "")
+    lines, before = pieces(path, file), []
+    for line in lines:
+        before.append(line)
+        if line.strip():
+            break
+    start = before[-1] if before else ""
     delimiter = max(DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
-    file.seek(0)
-    reader, width = csv.reader(file, delimiter=delimiter), 0
-    for cells in reader:
-        if not "".join(cells).strip():
-            continue
-        width = width or len(cells)
-        if len(cells) != width:
-            where = f"{path}, line {reader.line_num}"
-            raise UserError(f"{where}: {len(cells)} cells, but the first line has {width}")
-        yield reader.line_num, cells
-
-
-def is_number(cell: str) -> bool:
+    reader, width, begins = csv.reader(chain(before, lines), delimiter=delimiter, strict=True), 0, 1
     try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        for cells in reader:
+            begins = reader.line_num + 1
+            if not "".join(cells).strip():
+                continue
+            width = width or len(cells)
+            if len(cells) != width:
+                where = f"{path}, line {reader.line_num}"
+                raise UserError(f"{where}: {len(cells)} cells, but the first line has {width}")
+            yield reader.line_num, cells
+    except csv.Error as e:
+        raise UserError(f"{path}, line {begins}: {_in_words(str(e))}") from e
+
+
+def pieces(path: Path, file) -> Iterator[str]:
+    """The lines of a text file, each of a length that memory can bear."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST), ""), 1):
+        if len(line) == LONGEST:
+            raise UserError(f"{path}, line {number} has {LONGEST:,} characters or more: is it a table?")
+        yield line
+
+
+def _in_words(error: str) -> str:
+    """What Python's csv module says."""
+    if "unexpected end" in error or "field limit" in error:
+        return "a quote begins a cell and is never closed"
+    if "expected after" in error:
+        return "a cell in quotes goes on behind them; write quotes inside of it twice"
+    return error
+
+
+@contextmanager
+def long_cells():
+    """Python's csv module refuses cells of 131,072 characters; so long is a line without its delimiter."""
+    before = csv.field_size_limit(LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _shown(target) -> str:

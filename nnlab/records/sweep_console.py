@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from time import monotonic
 
-from nnlab.memory import in_bytes, resident
+from nnlab.machine import in_bytes, resident
 from nnlab.records import columns
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, interval_lines, label, metric_lines, number, percent, refit_lines
