@@ -87,23 +87,25 @@ class Evaluator:
         """Every row's report on its test set: the loss, and what the task reports; nothing if it has none."""
         if not len(self.rows[0].fold.test):
             return [{} for _ in self.rows]
-        outputs, targets, sums = [], [], 0
+        outputs, targets, sums, answer = [], [], 0, self.measure.task.answer
         for batch in evaluation(self.examples, self.rows, "test"):
             z = self.network.fprop(batch.x)
             sums = sums + self.measure(z, batch.t, batch.weight[:, 0])
-            outputs.append(self.measure.loss.scores(z).clone())
-            targets.append(batch.t)
-        z, t = (torch.cat(parts, 2).double().cpu().numpy() for parts in (outputs, targets))
+            outputs.append(answer(self.measure.loss.scores(z).double().cpu().numpy()))
+            targets.append(answer(batch.t.double().cpu().numpy()))
+        z, t = (np.concatenate(parts, 2) for parts in (outputs, targets))
         return [
             {"loss": loss, **self._report(z[k], t[k], row.fold)}
             for k, (loss, row) in enumerate(zip(sums[0].tolist(), self.rows, strict=True))
         ]
 
     def _report(self, z, t, fold) -> dict:
-        n, s = len(fold.test), self.examples.scaling(fold)
-        mean, scale = s["target_mean"][:, None], s["target_scale"][:, None]
-        z, t = (v[:, :n] * scale + mean for v in (z, t))
-        return self.measure.task.test(z, t, self.examples.dataset.classes)
+        classes, s = self.examples.dataset.classes, self.examples.scaling(fold)
+        z, t = z[:, : len(fold.test)], t[:, : len(fold.test)]
+        if not classes:
+            mean, scale = s["target_mean"][:, None], s["target_scale"][:, None]
+            z, t = (v * scale + mean for v in (z, t))
+        return self.measure.task.test(z, t, classes)
 
 
 def _is_final(row, lost: bool) -> bool:

@@ -6,6 +6,8 @@ Outputs z and targets t are (..., m, B) as in `losses`.
 import numpy as np
 import torch
 
+MATRIX = 100  # classes up to which there is a confusion matrix: of 10,000 it has 100 million cells
+
 
 class Classification:
     """The class with the largest output is predicted; the error is the share of wrong classes."""
@@ -19,29 +21,36 @@ class Classification:
     def finish(self, mean):
         return mean
 
-    def test(self, z: np.ndarray, t: np.ndarray, classes) -> dict:
-        """Accuracy, error, precision and recall per class, confusion matrix (true, predicted).
+    def answer(self, z: np.ndarray) -> np.ndarray:
+        """(..., 1, B): the number of the class with the largest output, -1 where one is NaN."""
+        return np.where(np.isnan(z).any(-2, keepdims=True), -1, z.argmax(-2, keepdims=True))
 
-        z and t are (m, N). What divides by nothing is undefined, NaN: the recall of a class that the test
-        set does not have, and the precision of one that it does not have and that is never predicted. A
-        class that it has and that is never predicted has precision 0, as scikit-learn has it: to leave it
-        out of means would reward a network that gives a class up. An example whose outputs have a NaN has
-        no prediction: it is wrong, and in no cell of the matrix.
+    def test(self, z: np.ndarray, t: np.ndarray, classes) -> dict:
+        """Accuracy, error, precision and recall per class, confusion matrix (true, predicted), of answers z
+        and t (1, N); no matrix for more than 100 classes.
+
+        What divides by nothing is undefined, NaN: the recall of a class that the test set does not have, and
+        the precision of one that it does not have and that is never predicted. A class that it has and that
+        is never predicted has precision 0, as scikit-learn has it: to leave it out of means would reward a
+        network that gives a class up. An example whose outputs have a NaN has no prediction: it is wrong,
+        and in no cell of the matrix.
         """
-        m, predicts = len(classes), ~np.isnan(z).any(0)
-        true, predicted = t.argmax(0), z.argmax(0)
-        confusion = np.bincount((true * m + predicted)[predicts], minlength=m * m).reshape(m, m)
-        right, present = np.diag(confusion), np.bincount(true, minlength=m)
+        m, (predicted,), (true,) = len(classes), z, t
+        predicts = predicted >= 0
+        right = np.bincount(true[predicted == true], minlength=m)
+        present, chosen = np.bincount(true, minlength=m), np.bincount(predicted[predicts], minlength=m)
         accuracy = right.sum() / len(true)
-        chosen = np.where(present > 0, np.maximum(confusion.sum(0), 1), confusion.sum(0))
-        return {
+        report = {
             "accuracy": float(accuracy),
             "error": float(1 - accuracy),
-            "precision": _ratio(right, chosen).tolist(),
+            "precision": _ratio(right, np.where(present > 0, np.maximum(chosen, 1), chosen)).tolist(),
             "recall": _ratio(right, present).tolist(),
-            "confusion_matrix": confusion.tolist(),
             "classes": list(classes),
         }
+        if m <= MATRIX:
+            cells = np.bincount((true * m + predicted)[predicts], minlength=m * m)
+            report["confusion_matrix"] = cells.reshape(m, m).tolist()
+        return report
 
 
 class Regression:
@@ -55,6 +64,9 @@ class Regression:
 
     def finish(self, mean):
         return mean**0.5
+
+    def answer(self, z: np.ndarray) -> np.ndarray:
+        return z
 
     def test(self, z: np.ndarray, t: np.ndarray, classes=None) -> dict:
         """RMSE, MAE and R2; z and t (m, N) in the target's unit.

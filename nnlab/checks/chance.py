@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SURE = 2.0  # standard errors
+BLOCK = 2**22  # numbers of one-hot targets at a time
 
 
 @dataclass(frozen=True)
@@ -28,31 +29,43 @@ def of(dataset, folds, loss) -> Chance:
     error, different = chance_error(dataset, folds), {fold.key: fold for fold in folds}
     if not dataset.classes:
         return Chance(error, measure="RMSE")
-    t, examples = dataset.targets(noisy=True), sum(len(_seen(fold)) for fold in different.values())
-    losses = [_loss(t, fold, loss) for fold in different.values()]
+    examples = sum(len(_seen(fold)) for fold in different.values())
+    losses = [_loss(*_counts(dataset, fold), loss) for fold in different.values()]
     return Chance(error, SURE * math.sqrt(error * (1 - error) / examples), float(np.mean(losses)))
 
 
 def chance_error(dataset, folds) -> float:
     """The error on the validation sets of answering the most frequent class, or the mean; mean over folds."""
-    t, different = dataset.targets(noisy=True), {fold.key: fold for fold in folds}
-    return float(np.mean([_error(t, fold, bool(dataset.classes)) for fold in different.values()]))
+    different = {fold.key: fold for fold in folds}
+    return float(np.mean([_error(dataset, fold) for fold in different.values()]))
 
 
-def _error(t: np.ndarray, fold, classes: bool) -> float:
-    train, validation = t[fold.train].mean(0), t[_seen(fold)]
-    if classes:
-        return float(1 - validation[:, train.argmax()].mean())
-    return float(np.sqrt(((validation - train) ** 2).mean()))
+def _counts(dataset, fold) -> tuple[np.ndarray, np.ndarray]:
+    """How many training and validation examples each class has."""
+    y, m = dataset.targets(noisy=True), len(dataset.classes)
+    return tuple(np.bincount(y[numbers], minlength=m) for numbers in (fold.train, _seen(fold)))
 
 
-def _loss(t: np.ndarray, fold, loss) -> float:
-    """The loss of outputs that say how frequent each class is in training."""
+def _error(dataset, fold) -> float:
+    if dataset.classes:
+        train, validation = _counts(dataset, fold)
+        return float(1 - validation[train.argmax()] / validation.sum())
+    t = dataset.targets()
+    return float(np.sqrt(((t[_seen(fold)] - t[fold.train].mean(0)) ** 2).mean()))
+
+
+def _loss(train: np.ndarray, validation: np.ndarray, loss) -> float:
+    """The loss of outputs that say how frequent each class is in training; of the counts in both sets."""
     import torch
 
-    p, t = np.clip(t[fold.train].mean(0), 1e-12, 1 - 1e-12), torch.from_numpy(t[_seen(fold)].T)
-    z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(len(p)) :]
-    return float(loss.fprop(torch.from_numpy(z)[:, None].expand(-1, t.shape[1]), t).mean())
+    p, m = np.clip(train / train.sum(), 1e-12, 1 - 1e-12), len(train)
+    z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(m) :]
+    present, total = np.flatnonzero(validation), 0.0
+    for some in np.array_split(present, -(-len(present) * m // BLOCK)):
+        t = torch.zeros(m, len(some), dtype=torch.float64).scatter_(0, torch.from_numpy(some)[None], 1)
+        each = loss.fprop(torch.from_numpy(z)[:, None].expand(-1, len(some)), t).numpy()
+        total += float(each @ validation[some])
+    return total / float(validation.sum())
 
 
 def _seen(fold) -> np.ndarray:

@@ -1,8 +1,9 @@
 """From examples to batches: gathered by number, normalised, shared where rows agree.
 
-The data lie on the device once, as columns: x (d, N) and t (m, N). A chunk is as many steps as fit in a
-few megabytes: its examples are gathered, normalised and laid out as (S, K, d, B) at once, so that a step
-costs no call for its data. Rows with the same seed and fold share their batches by broadcasting.
+The data lie on the device once, as columns: x (d, N) and t (m, N), or (1, N) class numbers. A chunk is as
+many steps as fit in a few megabytes: its examples are gathered, normalised and laid out as (S, K, d, B) at
+once, classes one-hot, so that a step costs no call for its data. Rows with the same seed and fold share
+their batches by broadcasting.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from nnlab.data.normalization import (
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
+TARGETS = 8  # times as many may be its targets: of many classes, one-hot, they are more than the inputs
 KEPT, PART = 2**26, 2**12  # numbers in all tables that are kept normalised; examples of one at a time
 WIDE = 2**22  # numbers in a table above which it lies example by example: gathering columns misses the cache
 
@@ -59,9 +61,12 @@ class Examples:
         self.how = data.normalization, "none" if dataset.classes else data.target_normalization
         # Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
         self.x, self.center = _on_device(dataset.x, self.how[0], like)
-        self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
-        noisy = dataset.noisy is not None
-        self.t = _on_device(dataset.targets(noisy=True), "none", like)[0] if noisy else self.true
+        self.outputs = dataset.sizes[1]
+        if dataset.classes:
+            self.true, self.t = (_class_numbers(dataset.targets(noisy), like) for noisy in (False, True))
+        else:
+            self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
+            self.t = self.true
         self._scalings, self._sets, self._tables = {}, {}, {}
 
     def elsewhere(self) -> Examples:
@@ -77,7 +82,10 @@ class Examples:
         """
         if fold.key not in self._scalings:
             mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
-            target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
+            if self.dataset.classes:
+                target_mean, target_scale = np.zeros(self.outputs), np.ones(self.outputs)
+            else:
+                target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
             self._scalings[fold.key] = {
                 "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
@@ -86,13 +94,26 @@ class Examples:
         return self._scalings[fold.key]
 
     def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says.
+        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says; classes one-hot.
 
         Labels are those that training sees, label noise included, or the true ones.
         """
+        x, t = self._columns(fold, numbers, true)
+        return x, self.one_hot(t[None])[0]
+
+    def one_hot(self, t: torch.Tensor) -> torch.Tensor:
+        """Class numbers (K, 1, B) as (K, m, B); real targets (K, m, B) as they are."""
+        if not self.dataset.classes:
+            return t
+        return aligned(len(t), (self.outputs, t.shape[2]), self.like).scatter_(1, t, 1)
+
+    def _columns(self, fold, numbers, true: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with classes by number, t (1, n)."""
         s = self.scaling(fold)
         index = torch.as_tensor(numbers, device=self.like.device)
         x, t = self._inputs(fold, s, index), _gathered(self.true if true else self.t, index)
+        if self.dataset.classes:
+            return x, t
         return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
 
     def _inputs(self, fold, s, index) -> torch.Tensor:
@@ -117,17 +138,16 @@ class Examples:
         return gathered.sub_(column[0]).mul_(column[1])
 
     def evaluation(self, row, which: str) -> list[Batch]:
-        """The row's validation or test set in batches of `row.evaluated`, (1, ., B) each, kept for reuse."""
+        """The row's validation or test set in batches of `row.evaluated`, (1, ., B) each, kept for reuse:
+        with classes by number."""
         key = (row.fold.key, which, row.evaluated)
         if key not in self._sets:
             numbers = getattr(row.fold, which)
             size = -(-len(numbers) // row.evaluated) * row.evaluated
-            x, t = self.gather(row.fold, np.resize(numbers, size), true=which == "test")
+            x, t = self._columns(row.fold, np.resize(numbers, size), which == "test")
             weight = (torch.arange(size, device=x.device) < len(numbers)).to(x) / len(numbers)
             parts = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
-            self._sets[key] = [
-                Batch(*(_own(v, self.like) for v in batch)) for batch in zip(*parts, strict=True)
-            ]
+            self._sets[key] = [Batch(*map(_own, batch)) for batch in zip(*parts, strict=True)]
         return self._sets[key]
 
 
@@ -138,12 +158,13 @@ def evaluation(examples: Examples, rows: list, which: str):
         own = [sets[row.fold.key] for row in rows]
         if len(sets) == 1:
             b = own[0][i]
-            yield Batch(b.x.expand(len(rows), -1, -1), b.t.expand(len(rows), -1, -1), b.weight)
+            t = examples.one_hot(b.t)
+            yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
         else:
             batches = [s[min(i, len(s) - 1)] for s in own]
             there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
             x, t, weight = (_stacked([getattr(b, k) for b in batches]) for k in ("x", "t", "weight"))
-            yield Batch(x, t, weight * there[:, None, None])
+            yield Batch(x, examples.one_hot(t), weight * there[:, None, None])
 
 
 class Batches:
@@ -156,7 +177,7 @@ class Batches:
         unique = list(dict.fromkeys(keys))
         self.sources = [rows[keys.index(key)] for key in unique]
         self.share = [unique.index(key) for key in keys]
-        self.size = max(1, min(self.steps, CHUNK // (self.batch * len(examples.x))))  # steps in a chunk
+        self.size = steps_in_chunk(self.steps, self.batch, len(examples.x), examples.outputs)
         self.count = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
         self.firsts = range(0, self.steps, self.size)
         self.weights = [self._weights(first) for first in self.firsts]  # the same in every epoch
@@ -204,6 +225,11 @@ class Batches:
         return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
 
 
+def steps_in_chunk(steps: int, batch: int, inputs: int, outputs: int) -> int:
+    """How many steps of an epoch are gathered at once."""
+    return max(1, min(steps, CHUNK // (batch * inputs), TARGETS * CHUNK // (batch * outputs)))
+
+
 def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """(N, d) of any real dtype as (d, N) on the device, less what `how` centres it by; and that, (d,)."""
     shape = table.shape if table.size > WIDE else table.shape[::-1]
@@ -217,6 +243,11 @@ def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.T
         block -= center[here]
         out[here] = torch.from_numpy(block).to(like).T
     return out, center
+
+
+def _class_numbers(y: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """(N,) as (1, N) on the device."""
+    return torch.from_numpy(y.astype(np.int64)[None]).to(like.device)
 
 
 def _by_example(table: torch.Tensor) -> bool:
@@ -237,8 +268,8 @@ def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
     return out
 
 
-def _own(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def _own(part: torch.Tensor) -> torch.Tensor:
     """A (n, B) part as (1, n, B) in memory of its own."""
-    out = aligned(1, tuple(part.shape), like)
+    out = aligned(1, tuple(part.shape), part)
     out[0] = part
     return out

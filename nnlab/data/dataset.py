@@ -48,9 +48,11 @@ class Dataset:
         return self.x.shape[1], len(self.classes) if self.classes else self.y.shape[1]
 
     def targets(self, noisy: bool = False) -> np.ndarray:
-        """(N, m) float64: one-hot classes, or y itself; with label noise if asked."""
-        y = self.noisy if noisy and self.noisy is not None else self.y
-        return np.eye(len(self.classes))[y] if self.classes else y
+        """(N,) class numbers or (N, m) real targets; with label noise if asked.
+
+        Classes become one-hot a batch at a time: a table of 100,000 examples and classes would take 75 GiB.
+        """
+        return self.noisy if noisy and self.noisy is not None else self.y
 
     def fingerprint(self) -> str:
         """What tells it from others: a hash of its numbers."""

@@ -26,8 +26,9 @@ def summarize(results: list) -> dict:
                     Weights and test metrics are then the second training's, validation metrics, best epochs
                     and curves the first's; of a row that diverged in the second, all are the first's
     classification  if the rows were tested on classes: classes, confusion_matrix (true, predicted)
-                    summed over rows, precision and recall of each class, means over the rows in which
-                    they are defined, None if in none; how many those are: precision_rows, recall_rows
+                    summed over rows (of 100 classes at most), precision and recall of each class,
+                    means over the rows in which they are defined, None if in none; how many those are:
+                    precision_rows, recall_rows
 
     Diverged rows are counted and otherwise left out; if all diverged, `metrics` is empty.
     """
@@ -58,7 +59,7 @@ def summarize(results: list) -> dict:
             "examples": _range([refit.examples for refit in refits]),
             "epochs": _range([refit.epochs for refit in refits]),
         }
-    tested = [r.test for r in kept if "confusion_matrix" in r.test]
+    tested = [r.test for r in kept if "recall" in r.test]
     if tested:
         summary["classification"] = _classification(tested)
     return summary
@@ -81,8 +82,9 @@ def _values(results: list) -> dict[str, list[tuple]]:
 
 
 def _classification(tests: list[dict]) -> dict:
-    summed = np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist()
-    found = {"classes": list(tests[0]["classes"]), "confusion_matrix": summed}
+    found = {"classes": list(tests[0]["classes"])}
+    if "confusion_matrix" in tests[0]:
+        found["confusion_matrix"] = np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist()
     for name in ("precision", "recall"):
         each = [
             [v for v in column if not math.isnan(v)] for column in zip(*(t[name] for t in tests), strict=True)
