@@ -9,7 +9,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from nnlab.errors import UserError
+from nnlab.errors import UserError, say
 
 
 def main(argv: list[str]) -> int:
@@ -22,11 +22,11 @@ def main(argv: list[str]) -> int:
         if args.newest < 1:
             raise UserError(f"--newest {args.newest}: expected a whole number at least 1")
     except UserError as e:
-        print(f"nnlab board: {e}", file=sys.stderr)
+        say("board", str(e))
         return 2
     if len(runs) <= args.newest:
         return _tensorboard(args.folder, args)
-    print(f"nnlab board: the newest {args.newest} of {len(runs)} runs (see --newest)", file=sys.stderr)
+    say("board", f"the newest {args.newest} of {len(runs)} runs (see --newest)")
     with tempfile.TemporaryDirectory(prefix="nnlab-board-") as shown:
         for run in runs[: args.newest]:
             _link(Path(shown), Path(args.folder), run)

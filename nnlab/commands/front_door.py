@@ -31,7 +31,7 @@ from yaml import YAMLError
 
 from nnlab.commands import composing, config_files, folders, mistakes
 from nnlab.commands.early import EndedEarly
-from nnlab.errors import Advice, UserError, fault
+from nnlab.errors import Advice, UserError, fault, say
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import on_terminal
 from nnlab.search import storage
@@ -77,19 +77,19 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
-        print(f"nnlab {config_name}: {' '.join(str(e).split())}", file=sys.stderr)
+        say(config_name, str(e))
         return 2
     except EndedEarly as e:
-        print(f"nnlab {config_name}: {e}", file=sys.stderr)
+        say(config_name, str(e))
         return e.code
     except KeyboardInterrupt:
-        print(f"nnlab {config_name}: interrupted", file=sys.stderr)
+        say(config_name, "interrupted")
         return 130
     except Exception as e:
         said = fault(e)
         if said is None:
             raise
-        print(f"nnlab {config_name}: {said}", file=sys.stderr)
+        say(config_name, said)
         return 1
     finally:
         HydraConfig.instance().cfg = before
@@ -145,7 +145,7 @@ def advice(config_name: str) -> Iterator[None]:
 def advise(config_name: str, notes: Iterable[object]) -> None:
     """A line on stderr for each note, each once."""
     for note in dict.fromkeys(notes):
-        print(f"nnlab {config_name}: advice: {note}", file=sys.stderr)
+        say(config_name, f"advice: {note}")
 
 
 @contextlib.contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 from nnlab.commands import baseline, folders, front_door, train
-from nnlab.errors import fault
+from nnlab.errors import fault, say
 from nnlab.records.columns import command, labelled
 from nnlab.records.report import REPORT, add_lines
 
@@ -72,15 +71,13 @@ class Running:
             try:
                 return self._run()
             except KeyboardInterrupt:
-                print(f"nnlab sweep: interrupted; to go on: {again}", file=sys.stderr)
+                say("sweep", f"interrupted; to go on: {again}")
                 return 130
             except Exception as e:
                 said = fault(e)
                 if said is None:
                     raise
-                print(
-                    f"nnlab sweep: {said}; every finished batch is kept; to go on: {again}", file=sys.stderr
-                )
+                say("sweep", f"{said}; every finished batch is kept; to go on: {again}")
                 return 1
             finally:
                 self.sweep.ledger.close()
@@ -120,7 +117,7 @@ class Running:
             lines = self._end(hopeless)
             self.console.close(lines)
         if hopeless:
-            print(f"nnlab sweep: {hopeless}", file=sys.stderr)
+            say("sweep", hopeless)
         return int(not self.winners)
 
     def _open(self, path: Path) -> None:

@@ -7,8 +7,9 @@ import shutil
 import sys
 import textwrap
 
+from nnlab.errors import visible
 from nnlab.records.columns import WIDTH, labelled, wrapped
-from nnlab.records.text import duration, on_terminal, printable
+from nnlab.records.text import duration, encodable, on_terminal
 
 COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
 INDENT = " " * 21
@@ -55,7 +56,7 @@ class CheckConsole:
         told = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
         self._print("")
         self._print(f"  {', '.join(told)} in {duration(self.seconds)}")
-        for line in labelled("check folder", folder):
+        for line in labelled("check folder", visible(str(folder))):
             self._print(line)
 
     def __enter__(self):
@@ -73,11 +74,12 @@ class CheckConsole:
             self.stream.flush()
 
     def _wrapped(self, text: str, less: int = 0) -> list[str]:
-        return textwrap.wrap(text, max(30, self.width - len(INDENT) - less), break_long_words=False)
+        return textwrap.wrap(visible(text), max(30, self.width - len(INDENT) - less), break_long_words=False)
 
     def _coloured(self, text: str, colour: str) -> str:
-        return text if self.plain else f"\x1b[{colour}m{text}\x1b[0m"
+        return visible(text) if self.plain else f"\x1b[{colour}m{visible(text)}\x1b[0m"
 
     def _print(self, line: str) -> None:
+        """A line whose parts are `visible`, since it may have colours."""
         erase = "\x1b[2K" if self.on_terminal else ""
-        print(erase + printable(line, self.stream), file=self.stream, flush=True)
+        print(erase + encodable(line, self.stream), file=self.stream, flush=True)

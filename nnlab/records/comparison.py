@@ -10,6 +10,7 @@ import numpy as np
 
 from nnlab.records import columns
 from nnlab.records.console import board_line
+from nnlab.records.terminal import Terminal
 from nnlab.records.text import form, interval_lines, label
 
 SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
@@ -25,16 +26,17 @@ def compare(runs: dict[str, Path], stream=None) -> None:
     validation losses of the eight best are drawn in comparison.png; training losses, if no run has others.
     """
     found = {name: _summary(folder) for name, folder in runs.items()}
-    order = ranked(found)
+    order, screen = ranked(found), Terminal(stream)
     for line in [*table({name: found[name] for name in order}), *notes(found)]:
-        print("\n".join(columns.wrapped(line)), file=stream)
+        screen.line(line)
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     drawn = {name + _diverged(found[name]): runs[name] for name in order[:DRAWN]}
     (folder / "comparison.png").write_bytes(picture(drawn, _kind(found), _axis(found)))
     ends = [*columns.labelled("all runs", folder), *columns.command("their curves", board_line(folder))]
-    print("", *ends, sep="\n", file=stream)
+    for line in ["", *ends]:
+        screen.line(line)
 
 
 def ranked(summaries: dict[str, dict]) -> list[str]:

@@ -7,6 +7,7 @@ from rich.console import Console as Screen
 from rich.live import Live
 from rich.text import Text
 
+from nnlab.errors import visible
 from nnlab.records.console import mean
 from nnlab.records.text import duration, error_name, label, number
 
@@ -98,6 +99,6 @@ def sweep_view(console, screen: Screen) -> Text:
         )
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     text.append(f"\n  told        {said or 'none yet'}")
-    best = console.best_line()
+    best = visible(console.best_line())
     text.append(f"\n  best        {best[: screen.width - 16]}" if best else "", "green")
     return text

@@ -11,11 +11,13 @@ import html
 import json
 import math
 import multiprocessing
+import re
 import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+from nnlab.errors import visible
 from nnlab.records.run_folder import replacing
 from nnlab.records.text import label
 from nnlab.search.choosing import frozen, quiet
@@ -24,6 +26,7 @@ from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 REPORT = "report.html"
 CURVES, LISTED = 10, 200  # trials whose curves are drawn; trials in the table
 ENOUGH = 10  # complete trials from which an importance says something
+MARKUP = re.compile(r"<(?!br>|/?extra>|/?b>)")
 PLAIN = {"template": "plotly_white", "font": {"family": "system-ui, sans-serif", "size": 13}}
 
 
@@ -157,11 +160,11 @@ def page(story: Story, drawn: dict[str, object]) -> str:
     parts, scripts = [], []
     for n, (heading, figure) in enumerate(drawn.items()):
         figure.update_layout(title=None, margin={"t": 20}, **PLAIN)
-        parts.append(f'<h2>{html.escape(heading)}</h2><div class="figure" id="figure{n}"></div>')
+        parts.append(f'<h2>{_escaped(heading)}</h2><div class="figure" id="figure{n}"></div>')
         scripts.append(f"draw('figure{n}', {_safe(figure.to_json())});")
-    lines = "".join(f"<p><code>{html.escape(line)}</code></p>" for line in story.lines)
+    lines = "".join(f"<p><code>{_escaped(line)}</code></p>" for line in story.lines)
     return _PAGE.format(
-        title=html.escape(story.title), lines=lines, later=_LATER, figures="\n".join(parts),
+        title=_escaped(story.title), lines=lines, later=_LATER, figures="\n".join(parts),
         table=_table(story), plotly=get_plotlyjs(), scripts="\n".join(scripts),
     )  # fmt: skip
 
@@ -171,7 +174,7 @@ def add_lines(path: Path, lines: list[str]) -> None:
     text = "\n".join(line.removeprefix("  ") for line in lines)
     drawn = path.read_text(encoding="utf-8")
     with replacing(path) as aside:
-        told = f"<pre>{html.escape(text)}</pre>" if lines else ""
+        told = f"<pre>{_escaped(text)}</pre>" if lines else ""
         aside.write_text(drawn.replace(_LATER, told, 1), encoding="utf-8")
 
 
@@ -243,14 +246,14 @@ def _table(story: Story) -> str:
     keys = list(dict.fromkeys(key for trial in story.trials for key in trial.params))
     objectives = [label(name, story.task) for name in story.objectives]
     heads = ["trial", "state", *objectives, "epochs", *keys, "note"]
-    rows = ["".join(f"<th>{html.escape(h)}</th>" for h in heads)]
+    rows = ["".join(f"<th>{_escaped(h)}</th>" for h in heads)]
     for t in ranked[:LISTED]:
         values = [f"{v:.4g}" for v in t.values] or [""] * len(story.objectives)
         spread = ["" if s is None else f" ± {s:.2g}" for s in t.spread] or [""] * len(values)
         params = [_short(t.params.get(key, "")) for key in keys]
         objectives = [v + s for v, s in zip(values, spread, strict=True)]
         cells = [str(t.number), t.state, *objectives, str(t.epochs), *params, t.reason]
-        rows.append("".join(f"<td>{html.escape(c)}</td>" for c in cells))
+        rows.append("".join(f"<td>{_escaped(c)}</td>" for c in cells))
     more = len(ranked) - LISTED
     note = f"<p>and {more} more, in trials.csv</p>" if more > 0 else ""
     note += "<p>The best first; a trial of which a row diverged has failed and has no rank.</p>"
@@ -259,14 +262,27 @@ def _table(story: Story) -> str:
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + f"</table>{note}"
 
 
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
+
+
 def _short(label) -> str:
     return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
 def _safe(text: str) -> str:
-    """JSON inside a script: nothing in it can end the script."""
-    json.loads(text)
+    """A figure's JSON inside a script: nothing in it can end the script, and no text in it is a link or other
+    markup, but for what Optuna writes itself: plotly takes <a href=...> in a label for a link."""
+    text = json.dumps(_without_markup(json.loads(text)), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _without_markup(value):
+    if isinstance(value, dict):
+        return {key: _without_markup(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_markup(v) for v in value]
+    return MARKUP.sub("&lt;", visible(value)) if isinstance(value, str) else value
 
 
 _LATER = "<!-- the winner beside what the search started from -->"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import secrets
 from pathlib import Path
 
-from nnlab.errors import UserError
+from nnlab.errors import UserError, visible
 from nnlab.records.run_folder import open_to_append, plain, replacing, write_begin, write_json
 
 LOCK = "study.journal.lock"
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # begin what a spreadsheet computes
 SWEEP, CURVES, TRIALS = "sweep.json", "curves.jsonl", "trials.csv"
 
 
@@ -63,7 +65,8 @@ class SweepFolder:
             write = csv.writer(file, lineterminator="\n")
             spreads = [f"{name}_std" for name in objectives]
             trained = "epochs_trained" if "epochs" in keys else "epochs"
-            write.writerow(["trial", "state", *objectives, *spreads, "rows", trained, *keys, "reason"])
+            heads = ["trial", "state", *objectives, *spreads, "rows", trained, *keys, "reason"]
+            write.writerow(map(_cell, heads))
             write.writerows(_line(trial, keys, len(objectives)) for trial in trials)
 
     def told(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
@@ -112,11 +115,23 @@ def _line(trial, keys: list[str], count: int) -> list:
     values = [*trial.values, *[""] * (count - len(trial.values))]
     spread = ["" if s is None else s for s in trial.spread] + [""] * (count - len(trial.spread))
     params = [_cell(trial.params[key]) if key in trial.params else "" for key in keys]
-    return [trial.number, trial.state, *values, *spread, trial.rows, trial.epochs, *params, trial.reason]
+    end = [*params, _cell(trial.reason)]
+    return [trial.number, trial.state, *values, *spread, trial.rows, trial.epochs, *end]
 
 
 def _cell(label):
+    """A value as a cell. A word that a spreadsheet would compute, =1+1, gets an apostrophe in front, by which
+    spreadsheets know text; numbers stay."""
+    if isinstance(label, str):
+        return f"'{visible(label)}" if label[:1] in FORMULAS and not _is_number(label) else visible(label)
     return "null" if label is None else str(label).lower() if isinstance(label, bool) else label
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _locked(path: Path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 
+from nnlab.errors import visible
+
 LABELS = {
     "val_loss": "validation loss",
     "val_error": "validation error",
@@ -197,6 +199,11 @@ def on_terminal(stream) -> bool:
 
 
 def printable(line: str, stream) -> str:
+    """The line in letters that the stream has, and that are seen: it may quote a file."""
+    return encodable(visible(line), stream)
+
+
+def encodable(line: str, stream) -> str:
     """The line in letters that the stream has."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
