@@ -12,8 +12,8 @@ import numpy as np
 from nnlab.choices import shown
 from nnlab.data.arrays import is_one_hot
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import CLASSES, TASKS, targets
 from nnlab.data.foreign import TEXT, array_of, refuse_text
+from nnlab.data.labels import CLASSES, TASKS, targets
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError
 from nnlab.fields import Allowed, static
