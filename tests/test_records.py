@@ -490,7 +490,7 @@ def test_hparams(tmp_path, accumulator):
         "optimizer.name": "adam",
         "optimizer.lr": 0.01,
         "nesterov": True,
-        "max_norm": "inf",
+        "max_norm": sys.float_info.max,
         "hidden": "[64, 32]",
     }
     assert {info.name for info in experiment.hparam_infos} == {*values, "l1"}
@@ -763,7 +763,7 @@ with board.TensorBoard({str(tmp_path)!r}, {{"lr": 1.0}}, 1):
     pass
 summary = {{"rows": {{"total": 1, "diverged": 0}}, "metrics": {{}}}}
 console.Console("t", 1, 1, stream=io.StringIO()).close(summary, "f")
-print([m for m in ("torch", "rich", "scipy", "fsspec", "tensorboard.summary") if m in sys.modules])
+print([m for m in ("rich", "scipy", "fsspec", "tensorboard.summary") if m in sys.modules])
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"

@@ -238,12 +238,12 @@ def test_up_to_64_trials_are_all_there(swept):
         own = {k: labels[k][v] if k in labels else v for k, v in op["params"].items()}
         assert params == pytest.approx(own) and "_hparams_/session_end_info" in read
         tags = found.Tags()["scalars"]
-        assert "objective/val_loss" in tags
-        objective = found.Scalars("objective/val_loss")[0]
+        assert "best/validation_loss" in tags
+        objective = found.Scalars("best/validation_loss")[0]
         assert objective.value == pytest.approx(float(row["val_loss"])) and objective.step == int(
             row["epochs"]
         )
-        losses = [tag for tag in tags if "loss" in tag and not tag.startswith("objective")]
+        losses = [tag for tag in tags if tag.startswith("loss")]
         assert {len(found.Scalars(tag)) for tag in losses} == {int(row["epochs"])}
 
 

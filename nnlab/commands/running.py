@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from nnlab.commands import baseline, folders, front_door, train
@@ -199,6 +200,7 @@ class Running:
         Beside it, in the same fit, what the search started from.
         """
         from nnlab.experiment import Experiment
+        from nnlab.records.hparams import setting
         from nnlab.records.run import Run
 
         trial, v = self.winners[0], self.asked.variants
@@ -206,7 +208,9 @@ class Running:
         fit = self._with_default(Experiment.from_config(train.of_experiment(settings)))
         aside, best = self.path / ".best", self.path / "best"
         shutil.rmtree(aside, ignore_errors=True)
-        with Run(train.order(fit, aside, settings, command), fit) as run:
+        searched = tuple(setting(key) for key in self.keys)
+        order = replace(train.order(fit, aside, settings, command), differ=searched)
+        with Run(order, fit) as run:
             for record in fit:
                 run.record(record)
             summary = run.close()

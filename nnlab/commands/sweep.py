@@ -118,7 +118,7 @@ def _refuse_another(before: dict, now: dict, given: set[str], recorded: dict) ->
 
     Of no account: settings that were `recorded`, and those that nnlab did not have then.
     """
-    from nnlab.records.tensorboard import flat
+    from nnlab.records.hparams import flat
 
     old, new = dict(flat(before)), dict(flat(now))
     heads = {"space", *(key.partition(".")[0] for key in given)}

@@ -1,6 +1,7 @@
 """`nnlab train`: one experiment, over seeds and folds if asked, into a run folder; with -m, several."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -108,6 +109,14 @@ def order(fit, folder: Path, settings: dict, command: str):
     return Order(folder, settings, of_experiment(settings), command, picture)
 
 
+def _orders_beside(orders: list) -> list:
+    """The same, each with the hyperparameters of all and what tells it from the others."""
+    from nnlab.records.hparams import beside
+
+    hparams, differ = beside([one.hparams for one in orders])
+    return [replace(one, hparams=own, differ=differ) for one, own in zip(orders, hparams, strict=True)]
+
+
 def execute_together(runs: dict[str, front_door.Ready]) -> int:
     """Train the runs of `-m` as rows of the same stacks, each into its folder; then compare them.
 
@@ -157,10 +166,10 @@ def _train_together(together: dict[str, front_door.Ready]) -> int:
     fit = Fit([f.experiments[0] for f in fits], fits[0].library)
     summaries = {}
     with ExitStack() as open_runs:
-        each = [
-            open_runs.enter_context(Run(order(f, r.folder, r.settings, r.command), fit, place))
-            for place, (f, r) in enumerate(zip(fits, runs, strict=True))
-        ]
+        orders = _orders_beside(
+            [order(f, r.folder, r.settings, r.command) for f, r in zip(fits, runs, strict=True)]
+        )
+        each = [open_runs.enter_context(Run(one, fit, place)) for place, one in enumerate(orders)]
         courses = [Course(len(run.rows)) for run in each]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"

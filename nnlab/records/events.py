@@ -7,11 +7,12 @@ than a small run: importing it takes 0.15 to 0.3 s, and its thread may die with 
 
 from __future__ import annotations
 
-import math
 import os
 import struct
 import time
 from pathlib import Path
+
+from nnlab.records.hparams import kind_of, typed
 
 FLUSH_SECONDS = 2.0
 
@@ -65,19 +66,19 @@ class EventFile:
         self._plugin("images", tag, b"", tensor, step)
 
     def start_session(self, hparams: dict) -> None:
-        """Write the hyperparameters: numbers, booleans, all else as text; None is left out."""
+        """Write the hyperparameters; None is left out."""
         from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
 
         info = SessionStartInfo(start_time_secs=time.time())
         for name, value in hparams.items():
+            value = typed(name, value)
             if value is not None:
-                kind = _kind(value)
-                value = str(value) if kind == "string" else value
-                setattr(info.hparams[name], f"{kind}_value", value)
+                setattr(info.hparams[name], f"{_kind(value)}_value", value)
         self._hparams("session_start_info", info)
 
-    def experiment(self, hparams: dict, metrics: list[str]) -> None:
-        """Write the columns of the HParams tab; without them it has one for each scalar's tag."""
+    def experiment(self, hparams: dict, metrics: list[str], differ=()) -> None:
+        """Write the columns of the HParams tab, and in which of them runs `differ`; without them it has one
+        for each scalar's tag."""
         from tensorboard.plugins.hparams import api_pb2
 
         kinds = {
@@ -87,7 +88,7 @@ class EventFile:
         }
         info = api_pb2.Experiment(time_created_secs=time.time())
         for name, value in hparams.items():
-            info.hparam_infos.add(name=name, type=kinds[_kind(value)])
+            info.hparam_infos.add(name=name, type=kinds[kind_of(name, value)], differs=name in differ)
         for tag in metrics:
             info.metric_infos.add(name=api_pb2.MetricName(tag=tag))
         self._hparams("experiment", info)
@@ -155,7 +156,4 @@ _CRC = [_crc_of_byte(byte) for byte in range(256)]
 
 
 def _kind(value) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    number = isinstance(value, int | float) and math.isfinite(value)
-    return "number" if number else "string"
+    return "bool" if isinstance(value, bool) else "number" if isinstance(value, float) else "string"

@@ -30,6 +30,7 @@ class Order:
     hparams: dict  # of the experiment, for TensorBoard
     command: str
     picture: bool
+    differ: tuple[str, ...] = ()  # hyperparameters that tell it from other runs
 
 
 class Run:
@@ -54,7 +55,7 @@ class Run:
         self.folder = RunFolder(order.folder)
         self.folder.start(order.settings, order.command)
         self.folder.reserve(self._size_of_weights())
-        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task)
+        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task, order.differ)
         self.curves = Curves(len(self.rows)) if order.picture else None
 
     def record(self, record):

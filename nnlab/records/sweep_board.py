@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from nnlab.records.events import EventFile
-from nnlab.records.tensorboard import tags
+from nnlab.records.hparams import setting
+from nnlab.records.tensorboard import objective_tag, tags
 from nnlab.search.settings import Search
 from nnlab.search.trial import FAILED, Trial, best
 
@@ -64,17 +65,17 @@ class SweepBoard:
         aside.rename(folder)
 
     def _tell(self, file: EventFile, trial: Trial, curves: dict[str, list[float]]) -> None:
-        hparams = {key: trial.params.get(key) for key in self.keys}
+        hparams = {setting(key): trial.params.get(key) for key in self.keys}
         file.start_session(hparams)
         for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
             numbers = [math.nan if value is None else value for value in values]
             file.scalars(
                 epoch, dict(zip((self.tags.get(name, name) for name in curves), numbers, strict=True))
             )
-        objectives = [f"objective/{name}" for name in self.search.objectives]
+        objectives = [objective_tag(name, self.tags) for name in self.search.objectives]
         if trial.values:
             file.scalars(trial.epochs, dict(zip(objectives, trial.values, strict=True)))
-        file.experiment(hparams, objectives)
+        file.experiment(hparams, objectives, hparams)
         file.end_session(trial.state != FAILED)
 
     def _summary(self, trials: list[Trial]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.records.events import EventFile
+from nnlab.records.hparams import flat, in_front
 
 ROW_FOLDERS = 20  # TensorBoard grows sluggish from a few hundred runs
 TAGS = {
@@ -33,14 +34,17 @@ class TensorBoard:
 
     The HParams tab has one line for the run. `hparams` may be nested. Its columns are those of the
     first run that TensorBoard comes upon, so a key that only other runs have is best given as None:
-    it makes a column. Call `close` at the end; without it, the run is marked as failed.
+    it makes a column. Those in which runs `differ` come first.
+
+    Call `close` at the end; without it, the run is marked as failed.
     """
 
     def __init__(
-        self, folder, hparams: dict, rows: int, names: list[str] | None = None, task: str = "classification"
-    ):
+        self, folder, hparams: dict, rows: int, names: list[str] | None = None, task: str = "classification",
+        differ: tuple[str, ...] = (),
+    ):  # fmt: skip
         self._rows, self._tags = rows, tags(task)
-        self._hparams = dict(flat(hparams))
+        self._hparams, self._differ = in_front(dict(flat(hparams)), differ), differ
         self._own = EventFile(folder)
         self._own.start_session(self._hparams)
         names = names or row_names([(row, 0, 0) for row in range(rows)])
@@ -76,7 +80,7 @@ class TensorBoard:
             final |= {} if one else {DIVERGED: summary["rows"]["diverged"]}
             step = results[0].best_epoch if one else max(r.epochs for r in results)
             self._own.scalars(step, final)
-            self._own.experiment(self._hparams, metrics=list(final))
+            self._own.experiment(self._hparams, list(final), self._differ)
         self._close(succeeded=summary["rows"]["diverged"] < summary["rows"]["total"])
 
     def __enter__(self):
@@ -161,17 +165,13 @@ def tags(task: str) -> dict[str, str]:
     return {name: tag.replace("error", error) for name, tag in TAGS.items()}
 
 
+def objective_tag(name: str, tags: dict[str, str]) -> str:
+    """The tag of a sweep's objective: that of a run's own column, where runs have one."""
+    return tags.get(f"best_{name}", f"objective/{name}")
+
+
 def _final(metrics: dict, tags: dict[str, str]) -> dict[str, float]:
     """Of best and test metrics, those that the HParams tab shows, by tag."""
     best = {tags[f"best_{name}"]: metrics[name] for name in BEST if name in metrics}
     test = {f"test/{k[5:]}": v for k, v in metrics.items() if k.startswith("test_")}
     return best | test
-
-
-def flat(tree: dict, prefix: str = ""):
-    """Nested settings as pairs: dotted key, value."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

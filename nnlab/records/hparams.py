@@ -1,0 +1,95 @@
+"""Hyperparameters as TensorBoard's HParams tab takes them: a column has values of one type, or its backend
+fails when it sorts by the column. So the type is that of what a key may hold, never that of one value."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+import types
+import typing
+
+NUMBER, TRUTH, TEXT = "number", "bool", "string"
+DIGITS = 8  # of a whole number in a column of text: padded, so that text sorts as numbers do
+
+
+def flat(tree: dict, prefix: str = ""):
+    """Nested settings as pairs: dotted key, value."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def beside(runs: list[dict]) -> tuple[list[dict], tuple[str, ...]]:
+    """The flat settings of several runs with the keys of all of them, those first in which they differ; and
+    which these are. What a run does not have is None."""
+    each = [dict(flat(settings)) for settings in runs]
+    keys = dict.fromkeys(key for own in each for key in own)
+    differ = tuple(key for key in keys if len({repr(own.get(key)) for own in each}) > 1)
+    return [in_front(own | {key: own.get(key) for key in keys}, differ) for own in each], differ
+
+
+def in_front(hparams: dict, keys) -> dict:
+    """The same with these keys first."""
+    return {key: hparams[key] for key in keys if key in hparams} | hparams
+
+
+def setting(key: str) -> str:
+    """The setting that a word such as `optimizer=adam` sets: `optimizer.name`."""
+    from nnlab.experiment import GROUPS
+
+    return f"{key}.name" if key in GROUPS else key
+
+
+def typed(key: str, value):
+    """The value as its column has it; None stays None, and so is left out."""
+    if value is None:
+        return None
+    kind = kind_of(key, value)
+    if kind == TEXT:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return f"{value:>{DIGITS}}" if whole else str(value)
+    try:
+        return bool(value) if kind == TRUTH else finite(float(value))
+    except (TypeError, ValueError):  # of a run that was never trained so
+        return None
+
+
+def finite(value: float) -> float | None:
+    """The value; of an infinite one the largest that there is, since JSON has no infinity."""
+    return None if math.isnan(value) else max(-sys.float_info.max, min(sys.float_info.max, value))
+
+
+def kind_of(key: str, value=None) -> str:
+    """What the column of this key holds; of a key that nothing here has, by the value."""
+    declared = _declared(key)
+    if declared:
+        return declared
+    return TRUTH if isinstance(value, bool) else NUMBER if isinstance(value, int | float) else TEXT
+
+
+@functools.cache
+def _declared(key: str) -> str:
+    """By the annotations of all classes that have such a setting; "" if none has."""
+    from nnlab.experiment import GROUPS, Experiment
+
+    group, _, name = key.partition(".")
+    if key in GROUPS or name == "name":
+        return TEXT
+    if not name:
+        return _kind(typing.get_type_hints(Experiment).get(key))
+    table = GROUPS.get(group, {})
+    classes = table.values() if isinstance(table, dict) else [table]
+    kinds = {_kind(typing.get_type_hints(c).get(name)) for c in classes} - {""}
+    return kinds.pop() if len(kinds) == 1 else TEXT if kinds else ""
+
+
+def _kind(hint) -> str:
+    """Of an annotation: numbers, truth values, or anything else and any mixture."""
+    if hint is None:
+        return ""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    members = {m for m in (typing.get_args(hint) if union else [hint]) if m is not type(None)}
+    return NUMBER if members <= {int, float} else TRUTH if members == {bool} else TEXT
