@@ -33,7 +33,9 @@ def compared(tmp_path, monkeypatch):
     """What `compare` prints of these summaries, and the runs in the order of comparison.json."""
     axes = []
     monkeypatch.setattr(
-        comparison, "picture", lambda runs, kind, axis: axes.append((list(runs), axis)) or b"png"
+        comparison,
+        "picture",
+        lambda runs, found: axes.append((list(runs), comparison._axis(found))) or b"png",
     )
 
     def compare(**summaries):
@@ -57,7 +59,12 @@ def test_diverged_rows_count_against_a_run(compared):
     )  # fmt: skip
     assert order == ["good", "worse", "another", "one", "half", "few", "none"]
     assert "the best first: fewest diverged, then least validation loss" in said
-    assert "few (9 of 10 diverged)" in drawn and "±" in said and "95% interval over 10 seeds" in said
+    assert (
+        "few" in drawn
+        and "few (9 of 10 diverged)" in said
+        and "±" in said
+        and "95% interval over 10 seeds" in said
+    )
 
 
 def test_without_diverged_rows_none_are_spoken_of(compared):
@@ -92,9 +99,10 @@ def test_losses_that_differ_in_kind_are_not_compared(compared):
     assert "least validation error (their losses differ in kind)" in said
 
 
-def test_more_runs_than_the_picture_has_are_said(compared):
-    _, order, (drawn, axis) = compared(**{f"r{i}": a_summary(i) for i in range(9)})
-    assert drawn == order[:8] and axis == "validation loss (the 8 best of 9 runs)"
+def test_the_picture_has_all_runs(compared):
+    """Of nine widths the worst was left out, without a word."""
+    _, order, (drawn, axis) = compared(**{f"r{i}": a_summary(i) for i in range(30)})
+    assert drawn == order and len(drawn) == 30 and axis == "validation loss"
 
 
 def test_folders_of_earlier_versions_are_read(compared):
@@ -143,3 +151,115 @@ def test_a_table_of_trials_says_what_its_spread_is_and_who_is_not_in_it(tmp_path
     assert "not ranked: 1 trial of which a row diverged" in said
     page = (tmp_path / "s" / "report.html").read_text()
     assert "<th>validation RMSE</th>" in page and "± is the standard deviation over a trial" in page
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, kept to be looked at."""
+    from nnlab.records import check_picture, comparison_picture, picture
+
+    kept = []
+    for module in (check_picture, comparison_picture):
+        monkeypatch.setattr(module, "as_png", lambda figure: kept.append(figure) or picture.as_png(figure))
+    return kept
+
+
+def runs_on_disk(folder, values: dict[str, list[float]], rows=2, diverged=0):
+    """Runs whose validation losses are these, in each of their rows; {name: folder}, {name: summary}."""
+    folders = {name: folder / str(n) for n, name in enumerate(values)}
+    for name, place in folders.items():
+        place.mkdir()
+        lines = [
+            {"epoch": epoch, "row": row, "val_loss": value + 0.01 * row}
+            for epoch, value in enumerate(values[name], start=1)
+            for row in range(rows)
+        ]
+        (place / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folders, {name: a_summary(v[-1], diverged=diverged) for name, v in values.items()}
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 30])
+def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
+    values = {f"model.hidden=[{n + 1}]": [1.0, 0.9 - 0.01 * n] for n in range(count)}
+    png = comparison.picture(*runs_on_disk(tmp_path, values))
+    assert png[:4] == b"\x89PNG" and png[16:24] == (1200).to_bytes(4, "big") + (500).to_bytes(4, "big")
+    (figure,) = figures
+    axes, *others = figure.axes
+    assert len(axes.lines) == count and bool(others) == (count >= 3)
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert len(named) == min(count, 20)
+    said = " ".join(text.get_text() for text in figure.texts)
+    assert "mean of the rows" in said and ("shade: 10% to 90%" in said) == (count <= 8)
+    assert (f"{count - 20} more" in said) == (count > 20)
+    if others:  # the result against the width
+        (line,) = others[0].lines
+        assert (
+            line.get_xdata().tolist() == list(range(1, count + 1))
+            and others[0].get_xlabel() == "model.hidden"
+        )
+        assert line.get_ydata() == pytest.approx([v[-1] for v in values.values()])
+
+
+def test_equal_curves_do_not_hide_each_other(tmp_path, figures):
+    comparison.picture(*runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]}))
+    dashes = [line._unscaled_dash_pattern for line in figures[0].axes[0].lines]
+    assert dashes[2] == (0, None) and dashes[0][1] == dashes[1][1] and dashes[0][0] != dashes[1][0]
+
+
+def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
+    names = {f"data.path={'x' * 90}{n}.csv": [1, 0.5 + n] for n in range(2)}
+    comparison.picture(*runs_on_disk(tmp_path, names, diverged=3))
+    texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert len(set(texts)) == 2 and all(
+        text.endswith("(3 of 10 diverged)") and "..." in text for text in texts
+    )
+
+
+def test_a_varied_number_has_a_line_for_each_of_the_others(tmp_path, figures):
+    values = {f"optimizer.lr={lr} optimizer={o}": [1, lr] for lr in (0.001, 0.01, 1) for o in ("sgd", "adam")}
+    comparison.picture(*runs_on_disk(tmp_path, values))
+    _, panel = figures[0].axes
+    assert panel.get_xscale() == "log" and [len(line.get_xdata()) for line in panel.lines] == [3, 3]
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["optimizer=sgd", "optimizer=adam"]
+
+
+def _layers(values, stuck):
+    return {
+        "layers": {f"hidden{n}": {"variance": v, "gradient": v} for n, v in enumerate(values)},
+        "activations": {f"relu{n}": {"stuck": s} for n, s in enumerate(stuck)},
+    }
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.1], [10.0**-n for n in range(13)], [1.0, 0.0, 1e-8], [0.0, 0.0]])
+def test_saturation_shows_every_layer_and_nothing_lies_on_anything(values, figures):
+    """Twelve layers: the title lay on the legend, tick labels on each other, and zeros were not there."""
+    from nnlab.records import check_picture
+
+    look = _layers(values, [0.5] * len(values))
+    title = "digits (1797 x 64, 10 classes), mlp " + "-".join(["64"] * 14) + ", adam"
+    check_picture.saturation({"start": look, "after": look, "steps": 100}, title)
+    (figure,) = figures
+    renderer = figure.canvas.get_renderer()
+    above = figure.texts[0].get_window_extent(renderer)
+    legend = figure.legends[0].get_window_extent(renderer)
+    assert not above.overlaps(legend)
+    for axes in figure.axes:
+        line = axes.lines[0]
+        low, high = axes.get_ylim()
+        assert len(line.get_ydata()) == len(values) and all(low <= y <= high for y in line.get_ydata())
+        assert not axes.title.get_window_extent(renderer).overlaps(legend)
+        assert len(axes.get_xticks()) <= 7
+
+
+def test_only_this_jobs_own_curve_of_the_subset_is_black(figures):
+    from nnlab.records import check_picture
+
+    factors = [1, 10, 0.33, 0.1, 0.033, 0.01, 1e-3, 1e-4, 3]
+    loss = [[1.0, 0.5 + 0.01 * n] for n in range(len(factors))]
+    check_picture.subset({"examples": 50, "loss": loss, "factors": factors, "chance": 2.3}, "digits")
+    curves = [line for line in figures[0].axes[0].lines if line.get_label() != "limit"]
+    looks = [(line.get_color(), line.get_linestyle()) for line in curves]
+    assert len(curves) == len(factors) == len(set(looks))
+    black = [line.get_label() for line in curves if line.get_color() in ("#222222", "#000000", "black")]
+    assert black == ["this job's rate"]

@@ -7,6 +7,7 @@ import numpy as np
 from nnlab.records.picture import BLACK, GREY, RUNS, as_png, blank_figure, in_default_style, quiet
 
 GOOD, BAD = "#009E73", "#D55E00"
+TICKS = 6  # names along an axis
 
 
 @in_default_style
@@ -48,11 +49,14 @@ def subset(details: dict, title: str) -> bytes:
     loss = np.asarray(details["loss"], float)
     order = np.argsort(details["factors"])
     axes.set_yscale("log")
-    for colour, k in zip(RUNS, order, strict=False):
+    colours = [colour for colour in RUNS if colour != "#000000"]  # black is this job's own
+    for n, k in enumerate(order):
+        colour = colours[n % len(colours)]
         own = details["factors"][k] == 1
         name = "this job's rate" if own else f"times {details['factors'][k]:.2g}"
         values = np.where(loss[k] > 0, loss[k], np.nan)
-        axes.plot(np.arange(1, loss.shape[1] + 1), values, color=BLACK if own else colour,
+        style = "-" if n < len(colours) else "--"
+        axes.plot(np.arange(1, loss.shape[1] + 1), values, style, color=BLACK if own else colour,
                   linewidth=2.2 if own else 1.2, label=name)  # fmt: skip
     axes.axhline(0.05 * details["chance"], color=GREY, linewidth=0.9, linestyle=":", label="limit")
     seen = loss[np.isfinite(loss) & (loss > 0)]
@@ -67,8 +71,8 @@ def saturation(details: dict, title: str) -> bytes:
     """By depth, at the start and after some steps: variance of outputs, size of gradients, stuck units."""
     figure = blank_figure()
     panels = figure.subplots(1, 3)
-    figure.subplots_adjust(left=0.07, right=0.985, bottom=0.2, top=0.8, wspace=0.32)
-    figure.text(0.0125, 0.945, title, fontsize=9.5, color=BLACK, va="center", parse_math=False)
+    figure.subplots_adjust(left=0.07, right=0.985, bottom=0.2, top=0.75, wspace=0.32)
+    figure.text(0.0125, 0.955, title, fontsize=9.5, color=BLACK, va="center", parse_math=False)
     looks = {"at the start": (details["start"], RUNS[0], "o-"),
              f"after {details['steps']} updates": (details["after"], RUNS[1], "s--")}  # fmt: skip
     for axes, (what, label) in zip(
@@ -79,7 +83,6 @@ def saturation(details: dict, title: str) -> bytes:
         for name, (look, colour, style) in looks.items():
             part = look["activations"] if what == "stuck" else look["layers"]
             values = np.array([layer[what] for layer in part.values()], float)
-            values = values if what == "stuck" else np.where(values > 0, values, np.nan)
             axes.plot(
                 range(len(values)), values, style, color=colour, markersize=4, linewidth=1.4, label=name
             )
@@ -87,7 +90,7 @@ def saturation(details: dict, title: str) -> bytes:
         axes.set_title(label or "share of stuck units", fontsize=9, color=BLACK)
         quiet(axes)
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, ncols=2, loc="center right", bbox_to_anchor=(0.99, 0.945), frameon=False,
+    figure.legend(handles, names, ncols=2, loc="center left", bbox_to_anchor=(0.005, 0.885), frameon=False,
                   fontsize=8, labelcolor=BLACK)  # fmt: skip
     return as_png(figure)
 
@@ -99,19 +102,45 @@ def _depth(axes, names: list[str], what: str) -> None:
     """Layers along the x axis, by name; a logarithmic scale but for shares."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
+    every = -(-len(names) // TICKS)
+    places = range(len(names))[:: max(1, every)]
     turned = 30 if len(names) > 4 else 0
-    axes.set_xticks(range(len(names)), names, rotation=turned, ha="right" if turned else "center")
+    shown = [names[i] for i in places]
+    axes.set_xticks(
+        places,
+        shown,
+        rotation=turned,
+        ha="right" if turned else "center",
+        rotation_mode="anchor" if turned else "default",
+    )
     if not names:
         axes.text(0.5, 0.5, "no activations", transform=axes.transAxes, fontsize=8, color=GREY, ha="center")
     if what == "stuck":
         axes.set_ylim(-0.03, 1.03)
-    elif any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
-        axes.set_yscale("log")
-        seen = np.concatenate([line.get_ydata() for line in axes.lines])
-        seen = seen[np.isfinite(seen)]
-        axes.set_ylim(seen.min() / 3, seen.max() * 3)
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        return
+    seen = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    seen = seen[np.isfinite(seen)]
+    if not (seen > 0).any():
+        return
+    least = seen[seen > 0].min()
+    axes.set_yscale("log")
+    axes.set_ylim(least / 3, seen.max() * 3)
+    if (seen <= 0).any():
+        _zeros(axes, least / 10)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _zeros(axes, level: float) -> None:
+    """What is 0 has no place on a logarithmic scale: it is drawn at the bottom, on a line of its own."""
+    for line in axes.lines:
+        y = np.asarray(line.get_ydata(), float)
+        line.set_ydata(np.where(y > 0, y, np.where(np.isfinite(y), level, np.nan)))
+    axes.set_ylim(bottom=level / 3)
+    axes.axhline(level, color=GREY, linewidth=0.7, linestyle=":")
+    axes.text(
+        1.0, level, "0", fontsize=8, color=GREY, va="bottom", ha="right", transform=axes.get_yaxis_transform()
+    )
 
 
 def _one(title: str, x: str, y: str):

@@ -14,7 +14,6 @@ from nnlab.records.terminal import Terminal
 from nnlab.records.text import form, interval_lines, label
 
 SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
-DRAWN = 8  # runs in the picture
 BRIEF = 36  # letters of a run's name in a line of progress
 SEEDS = {"seed": "seeds=10", "split.seed": "split.repeats=10"}  # what gives the mean over them
 
@@ -23,7 +22,7 @@ def compare(runs: dict[str, Path], stream=None) -> None:
     """Print a table of the runs, {what differs: folder}, the best first; keep it as comparison.json.
 
     A run's numbers are those of its summary.json: means over its rows, with their 95% intervals. The
-    validation losses of the eight best are drawn in comparison.png; training losses, if no run has others.
+    validation losses of all are drawn in comparison.png; training losses, if no run has others.
     """
     found = {name: _summary(folder) for name, folder in runs.items()}
     order, screen = ranked(found), Terminal(stream)
@@ -32,8 +31,8 @@ def compare(runs: dict[str, Path], stream=None) -> None:
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    drawn = {name + _diverged(found[name]): runs[name] for name in order[:DRAWN]}
-    (folder / "comparison.png").write_bytes(picture(drawn, _kind(found), _axis(found)))
+    drawn = {name: found[name] for name in order}
+    (folder / "comparison.png").write_bytes(picture({name: runs[name] for name in order}, drawn))
     ends = [*columns.labelled("all runs", folder), *columns.command("their curves", board_line(folder))]
     for line in ["", *ends]:
         screen.line(line)
@@ -93,11 +92,53 @@ def _luck(runs) -> list[str]:
     return [f"  only {' and '.join(names)} differs: the order is luck; for the mean {' '.join(means)}"]
 
 
-def picture(runs: dict[str, Path], kind: str = "val", axis: str = "validation loss") -> bytes:
-    """The runs' losses over the epochs, as a PNG."""
-    from nnlab.records.picture import draw_beside
+def picture(runs: dict[str, Path], found: dict[str, dict]) -> bytes:
+    """All runs' losses over the epochs, and their results against a number that varies, as a PNG."""
+    from nnlab.records.comparison_picture import LETTERS, draw
 
-    return draw_beside({name: losses(folder, kind) for name, folder in runs.items()}, axis)
+    kind = _kind(found)
+    names = [f"{name} ({n})" if n else name for name, n in _numbered(brief(list(runs), LETTERS))]
+    curves = dict(zip(names, (losses(folder, kind) for folder in runs.values()), strict=True))
+    return draw(curves, [_diverged(found[name]) for name in runs], _axis(found), against(found))
+
+
+def _numbered(names: list[str]) -> list[tuple[str, int]]:
+    """Each name, and how many stand before it that are the same."""
+    return [(name, names[:i].count(name)) for i, name in enumerate(names)]
+
+
+def against(found: dict[str, dict]):
+    """The results against the number that varies most, if there are three of it or more, and they may stand
+    beside each other."""
+    from nnlab.records.comparison_picture import Against
+
+    each, judge = {name: words(name) for name in found}, _judge(found)
+    if len(set(map(_data, found.values()))) > 1:
+        return None
+    keys = list(dict.fromkeys(key for one in each.values() for key in one))
+    numbers = {key: [_number(one.get(key, "")) for one in each.values()] for key in keys}
+    counts = {key: len(set(v)) for key, v in numbers.items() if None not in v and key not in SEEDS}
+    if max(counts.values(), default=0) < 3:
+        return None
+    key, lines = max(counts, key=counts.__getitem__), {}
+    for (name, summary), x in zip(found.items(), numbers[key], strict=True):
+        metric = summary["metrics"].get(judge)
+        if metric is not None and metric["mean"] is not None:
+            ends = [metric["mean"] if metric.get(end) is None else metric[end] for end in ("low", "high")]
+            others = " ".join(f"{k}={v}" for k, v in each[name].items() if k != key)
+            lines.setdefault(others, []).append([x, metric["mean"], *ends])
+    arrays = {name: np.array(points, float) for name, points in lines.items()}
+    task = _task(next(iter(found.values())))
+    return Against(key, f"{label(judge, task)} of the best epoch", arrays) if arrays else None
+
+
+def _number(text: str) -> float | None:
+    """`64` and `[64]` are numbers; `full` and `[64,32]` are not."""
+    try:
+        value = float(text.removeprefix("[").removesuffix("]"))
+        return value if np.isfinite(value) else None
+    except ValueError:
+        return None
 
 
 def losses(folder: Path, kind: str = "val") -> np.ndarray:
@@ -147,13 +188,13 @@ def words(name: str) -> dict[str, str]:
     return {key: value for key, _, value in (word.partition("=") for word in each)}
 
 
-def brief(names: list[str]) -> list[str]:
-    """The names with short keys; where these are too long for a line of progress, the values alone."""
+def brief(names: list[str], longest: int = BRIEF) -> list[str]:
+    """The names with short keys; where one of them is too long, the values alone."""
     each = [words(name) for name in names]
     keys = list(dict.fromkeys(key for one in each for key in one))
     short = dict(zip(keys, columns.short_names(keys), strict=True))
     said = [" ".join(f"{short[key]}={value}" if value else key for key, value in one.items()) for one in each]
-    return said if max(map(len, said)) <= BRIEF else [", ".join(one.values()) for one in each]
+    return said if max(map(len, said)) <= longest else [", ".join(one.values()) for one in each]
 
 
 def _by_key(summaries: dict[str, dict]) -> tuple[list[str], list[list[str]]]:
@@ -207,11 +248,10 @@ def _diverged(summary: dict) -> str:
 
 
 def _axis(summaries: dict[str, dict]) -> str:
-    """What the picture shows, and whether it shows all of it."""
+    """What the picture shows."""
     kinds = {(_data(s), s.get("loss_is")) for s in summaries.values()}
     mixed = ", of different data or kinds" if len(kinds) > 1 else ""
-    some = f" (the {DRAWN} best of {len(summaries)} runs)" if len(summaries) > DRAWN else ""
-    return f"{label(f'{_kind(summaries)}_loss', '')}{mixed}{some}"
+    return f"{label(f'{_kind(summaries)}_loss', '')}{mixed}"
 
 
 def _summary(folder: Path) -> dict:

@@ -100,30 +100,6 @@ def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
     return as_png(figure)
 
 
-@in_default_style
-def draw_beside(runs: dict[str, np.ndarray], label: str) -> bytes:
-    """Several runs in one picture, a PNG of 1200 x 500 pixels: each one's mean and its band, as in `draw`.
-
-    `runs` has a quantity (rows, epochs) by name, eight at most; `label` says what it is.
-    """
-    figure = blank_figure()
-    axes = figure.subplots()
-    figure.subplots_adjust(left=0.075, right=0.68, bottom=0.145, top=0.95)
-    shown = []
-    for (name, values), color in zip(runs.items(), RUNS, strict=False):
-        b, epochs = bands(values), np.arange(1, values.shape[1] + 1)
-        axes.fill_between(epochs, b.low, b.high, color=color, alpha=0.15, linewidth=0)
-        axes.plot(epochs, b.mean, color=color, linewidth=1.6, label=name[:40].replace("$", r"\$"))
-        shown += [b.mean, b.low, b.high]
-    longest = max(map(len, shown))
-    _scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
-    axes.set_xlabel("epoch", fontsize=9, color=BLACK)
-    axes.set_ylabel(label, fontsize=9, color=BLACK)
-    quiet(axes)
-    figure.legend(loc="upper left", bbox_to_anchor=(0.69, 0.96), frameon=False, fontsize=8, labelcolor=BLACK)
-    return as_png(figure)
-
-
 def blank_figure():
     """An empty picture on a canvas of its own."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -173,7 +149,7 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
         axes.plot(epochs, b.mean, color=color, linestyle=style, linewidth=1.6, marker=dots,
                   markersize=3.5, zorder=order)  # fmt: skip
     _mark_best(axes, curves, values)
-    _scale(axes, np.array(shown))
+    scale(axes, np.array(shown))
     margin = 0.02 * (curves.epochs - 1) or 0.5
     axes.set_xlim(1 - margin, curves.epochs + margin)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
@@ -193,7 +169,7 @@ def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
         axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **DOT)
 
 
-def _scale(axes, shown: np.ndarray) -> None:
+def scale(axes, shown: np.ndarray) -> None:
     """The y axis by the means and bands: a single row that explodes is cut off, not the others flattened."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
