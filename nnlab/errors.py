@@ -8,7 +8,7 @@ NAMED = 50  # names that a sentence lists
 
 
 def visible(text: str) -> str:
-    """The text without characters that act instead of being seen: what a terminal takes for a command (a
+    r"""The text without characters that act instead of being seen: what a terminal takes for a command (a
     label may hold `ESC ]0;` and set its title), what turns the direction of writing, what has no width. They
     are written as Python writes them. Lines and tabs stay.
 

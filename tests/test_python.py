@@ -4,7 +4,9 @@ import doctest
 import importlib.util
 import os
 import pkgutil
+import re
 import signal
+import textwrap
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -448,3 +450,16 @@ EXAMPLES = [m for m in MODULES if ">>> " in Path(importlib.util.find_spec(m).ori
 def test_the_examples_of_docstrings_are_true(module):
     done = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
     assert done.attempted and not done.failed
+
+
+def test_the_readme_is_true(capsys):
+    """Its blocks of Python, one after another in one session."""
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"^From Python[^\n]*:\n\n((?:    .*\n|\n)+)", text, re.M)
+    assert len(blocks) == 2
+    session = {"x": X, "y": CLASSES, "x_test": X[:9], "y_test": CLASSES[:9]}
+    for block in blocks:
+        exec(textwrap.dedent(block), session)  # noqa: S102
+    said = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("start pass loss ") for line in said) and said[-1].startswith("Trial(number=")
+    assert session["fit"].results

@@ -39,7 +39,10 @@ class Variants:
 
     def settings(self, params: dict) -> dict:
         """The settings of `nnlab train` for a trial's parameters, key -> label."""
-        values = self.space.values(params)
+        return self.of_values(self.space.values(params))
+
+    def of_values(self, values: dict) -> dict:
+        """The same for key -> value."""
         config, plain, refers = self.common({k: v for k, v in values.items() if k in self.space.groups})
         own = {key: value for key, value in values.items() if key not in self.space.groups}
         if refers:  # another value may be an interpolation of one of these

@@ -24,6 +24,7 @@ import numpy as np
 from nnlab.errors import UserError
 from nnlab.fields import EXACT
 
+PLAIN = (bool, int, float, str)  # what Optuna keeps as it is
 MANY = 1_000_000  # cells of a grid, beyond which nobody waits for it
 
 
@@ -170,7 +171,7 @@ Domain = Choice | Interval | Steps
 
 def _labels(values: tuple, plain: bool) -> tuple | None:
     """What values are known by: lists as text, in which words have quotes only if they are needed."""
-    texts = [str(v) if isinstance(v, list | dict) else v for v in values]
+    texts = [v if v is None or isinstance(v, PLAIN) else str(v) for v in values]
     if not plain:
         return tuple(texts)
     short = [t.replace("'", "") if t is not v else v for t, v in zip(texts, values, strict=True)]

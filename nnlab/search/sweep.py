@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, product
 
+import numpy as np
+
+from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.library import Library
 from nnlab.results import Record
 from nnlab.search.choosing import RULES, Chooser
 from nnlab.search.comparable import judged
+from nnlab.search.from_python import read_base, space_of, table, variant
 from nnlab.search.ledger import Ledger
 from nnlab.search.plan import Plan, plan
 from nnlab.search.samplers import CMAES, Grid
 from nnlab.search.settings import TRIALS, Search
-from nnlab.search.space import Space
+from nnlab.search.space import Interval, Space  # noqa: F401 (Interval: of the example)
 from nnlab.search.training import Batch, Candidate, candidate
-from nnlab.search.trial import FAILED, Trial, key_of
+from nnlab.search.trial import COMPLETE, FAILED, Trial, best, key_of
 
 TRIES = 500  # combinations, for one that goes with a value
 LOOKED_AT = 1000  # cells of a grid, before it begins
@@ -62,24 +66,41 @@ class Seconds:
         return now
 
 
-@dataclass
+@dataclass(repr=False)
 class Sweep:
-    """Iterate over it: `Chosen`, a `Record` an epoch and stack, `Told`; batch after batch.
+    """A search over settings of an experiment: `run` it, or iterate over it.
 
-    `experiment_of(params)` is the experiment of a trial's parameters; it may raise `UserError`, and then the
-    trial has failed. A space of fewer trials ends the sweep early. `rules`: see `Chooser`.
+    >>> lr = Interval(1e-4, 1e-1, log=True)
+    >>> sweep = Sweep({"optimizer.lr": lr, "model.hidden": [[32], [64, 64]]}, Search(trials=4))
+    >>> sweep.run()                                          # doctest: +ELLIPSIS
+    <Sweep: 4 of 4 trials, the best val_loss ...>
+
+    `best` is then the best trial, `experiment(best)` its experiment, and `table` has all trials.
+
+    space          a dict: key -> a list of values, a range, an `Interval` or `Steps`; or a `Space`
+    search         how: sampler, pruner, objective, number of trials
+    experiment_of  an experiment, of which the keys are settings (`epochs`, `optimizer`, `optimizer.lr`); or a
+                   function that makes one of a trial's parameters, key -> value. It may raise `UserError`,
+                   and then the trial has failed
+
+    Iterated over, it yields `Chosen`, a `Record` an epoch and stack, `Told`, batch after batch. A space of
+    fewer trials ends it early. `rules`: see `Chooser`.
     """
 
-    space: Space
-    search: Search
-    experiment_of: Callable[[dict], Experiment]
+    space: Space | dict
+    search: Search = field(default_factory=Search)
+    experiment_of: Callable[[dict], Experiment] | Experiment | None = None
     library: Library = field(default_factory=Library)
     rules: int = RULES
     trials: list[Trial] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self):
-        s = self.search
+        self.experiment_of = read_base(self.experiment_of)
+        base = self.experiment_of if isinstance(self.experiment_of, Experiment) else None
+        self.space, s = space_of(self.space, base), self.search
+        if not isinstance(s, Search):
+            raise UserError(f"search = {shown(s)}: expected a nnlab.Search(trials=...)")
         self.ledger: Ledger | None = None
         self._ready: dict[tuple, Candidate] = {}  # trials of the next batch
         self.chooser = self._chooser()
@@ -94,6 +115,46 @@ class Sweep:
         usual = self.limit if isinstance(s.sampler, Grid) else TRIALS
         self.wanted = usual if s.trials == "auto" else s.trials
         self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
+
+    def run(self) -> Sweep:
+        """Train every trial that has not been told yet."""
+        for _ in self:
+            pass
+        return self
+
+    @property
+    def best(self) -> Trial:
+        """The best complete trial, by the first objective. Raises `UserError` if there is none yet."""
+        complete = best(self.trials, self.search.signs)
+        if complete:
+            return complete[0]
+        failed = [t.reason for t in self.trials if t.reason]
+        why = f"{len(self.trials)} trials have failed: {failed[0]}" if failed else "sweep.run() trains them"
+        raise UserError(f"no trial is complete: {why}")
+
+    @property
+    def table(self) -> dict[str, np.ndarray]:
+        """All trials as columns of equal length, for `pandas.DataFrame`."""
+        return table(self.trials, self.space.domains, self.search.objectives)
+
+    def experiment(self, trial: Trial | dict) -> Experiment:
+        """The experiment of a trial, or of its parameters. Raises `UserError` for what cannot be made."""
+        values = self.space.values(trial.params if isinstance(trial, Trial) else trial)
+        if isinstance(self.experiment_of, Experiment):
+            return variant(self.experiment_of, values)
+        made = self.experiment_of(values)
+        if not isinstance(made, Experiment):
+            raise UserError(f"the function gave {shown(made)} for {values}: expected a nnlab.Experiment")
+        return made
+
+    def __repr__(self):
+        said = f"<Sweep: {len(self.trials)} of {self.count} trials"
+        if not any(trial.state == COMPLETE for trial in self.trials):
+            return (
+                f"{said}; sweep.run(), or iterate over it>" if not self.trials else f"{said}, none complete>"
+            )
+        values = ", ".join(f"{v:.4g}" for v in self.best.values)
+        return f"{said}, the best {', '.join(self.search.objectives)} {values} with {self.best.params}>"
 
     def _chooser(self) -> Chooser:
         s = self.search
@@ -171,7 +232,7 @@ class Sweep:
         return sum(bool(self._candidate(0, cell).wrong) for cell in cells)
 
     def _candidate(self, number: int, params: dict) -> Candidate:
-        found = candidate(number, params, self.experiment_of, self.library)
+        found = candidate(number, params, self.experiment, self.library)
         if found.experiment and not found.experiment.split.validates:
             unmeasured = [name for name in self.search.objectives if name.startswith("val_")]
             if unmeasured:

@@ -28,7 +28,7 @@ class Trial:
     rows: int = 0
     epochs: int = 0  # of the row that trained longest
     reason: str = ""  # why it failed
-    worth: dict[int, float] = field(default_factory=dict)  # epoch -> worth
+    worth: dict[int, float] = field(default_factory=dict, repr=False)  # epoch -> worth
 
     @property
     def key(self) -> tuple:
