@@ -168,11 +168,11 @@ class Catalogue:
                 name = f"{group}.{key}"
                 found[name] = Key(name, value, file.comments.get(name, ""), fields.get(key))
         for choice in self.chosen(group):
-            settings = (self.file(group, choice) or Commented({}, "", {})).settings
-            for key, value in settings.items():
-                if f"{group}.{key}" in found:
-                    old = found[f"{group}.{key}"]
-                    found[f"{group}.{key}"] = Key(old.name, value, old.meaning, old.field)
+            file = self.file(group, choice) or Commented({}, "", {})
+            for key, value in file.settings.items():
+                if old := found.get(f"{group}.{key}"):
+                    meaning = file.comments.get(key) or old.meaning
+                    found[old.name] = Key(old.name, value, meaning, old.field)
         return {name: self._by_experiment(key) for name, key in found.items()}
 
     def _by_experiment(self, key: Key) -> Key:

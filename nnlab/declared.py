@@ -70,6 +70,7 @@ class Field:
         if self.listed and not self.words:
             return f"a list, each {number}"
         number += ", or .inf" * bool(self.range.get("infinite"))
+        number += "text" * ("str" in self.types and self.types != ("str",) and "choices" not in self.range)
         words = ", ".join(self.words) + "; or a list of them" * self.listed
         return f"{number}, or {words}" if number and words else number or words
 
@@ -113,8 +114,11 @@ def _plugged(group: str, name: str | None) -> Declaration | None:
     place = plugins.source(group, name) if name else None
     if place is None:
         return None
-    module = _module(place[0])
-    return _declaration(module, place[1]) if place[1] in module.classes else None
+    try:
+        module = _module(place[0])
+        return _declaration(module, place[1]) if place[1] in module.classes else None
+    except (OSError, SyntaxError, LookupError, ValueError, TypeError):  # it may be written in any way
+        return None
 
 
 class _Module:
@@ -142,6 +146,12 @@ class _Module:
         path = PACKAGE.joinpath(*module.split(".")[1:])
         files = [path.with_suffix(".py"), path / "__init__.py"] if module.startswith("nnlab") else []
         return next((_module(file).home(original) for file in files if file.is_file()), None)
+
+    def submodule(self, name: str) -> _Module | None:
+        """The module of nnlab's that was imported by this name: `from nnlab.data import labels`."""
+        package, original = self.imports.get(name, ("", name))
+        file = PACKAGE.joinpath(*package.split(".")[1:], f"{original}.py")
+        return _module(file) if package.startswith("nnlab") and file.is_file() else None
 
 
 _module = cache(_Module)
@@ -200,6 +210,8 @@ def _value(node: ast.expr, module: _Module, bound: dict | None = None):
             return _value(argument, module, bound)
         case ast.Attribute(attr="inf"):
             return math.inf
+        case ast.Attribute(value=ast.Name(id=name)) if (inner := module.submodule(name)) is not None:
+            return _value(ast.Name(node.attr), inner)
         case ast.Attribute():
             return _attribute(*_value(node.value, module, bound), node.attr)
         case ast.Name(id=name) if name in bound:

@@ -6,6 +6,7 @@ bash's `compgen -W` does, and bash, which inserts offers as they are, gets them 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -83,7 +84,9 @@ def _offers(line: str, first: dict[str, str], options: tuple[str, ...]) -> list[
     if len(words) < 3:
         word = words[1] if len(words) == 2 else ""
         return [name for name in (options if word.startswith("-") else first) if name.startswith(word)]
-    return tab.offers(line) if words[1] in first else []
+    with contextlib.suppress(Exception):  # never an error into a prompt
+        return tab.offers(line) if words[1] in first else []
+    return []
 
 
 _SPECIAL = re.compile(r"([^\w@%+=:,./\[\]~-])", re.ASCII)

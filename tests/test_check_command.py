@@ -110,7 +110,7 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("option, said", [
-    (["--help"], ["Usage: nnlab check", "determinism", "nnlab check only=gradients", "rate_steps: 200"]),
+    (["--help"], ["Usage: nnlab check", "determinism", "nnlab check only=gradients", "check.rate_steps=200"]),
     (["--cfg", "job"], ["only: null", "rate_steps: 200", "optimizer:"]),
 ])  # fmt: skip
 def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, said):

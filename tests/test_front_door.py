@@ -366,18 +366,15 @@ def test_interrupted(capsys):
 # Hydra's own commands
 
 
-def test_help_shows_groups_choices_and_defaults(capsys):
+def test_help_is_there_and_writes_nothing(capsys):
     run("--help")
     out = capsys.readouterr().out
-    assert out.startswith("nnlab train: ") and "Usage: nnlab train" in out
-    groups = ("optimizer: adadelta, adagrad, adam,", "regularizer: ")
-    for phrase in (*groups, "epochs: 50", "hydra.run.dir"):
-        assert phrase in out
+    assert out.startswith("nnlab train: ") and "Usage: nnlab train" in out and "hydra.run.dir" in out
     assert list(Path.cwd().iterdir()) == []
 
 
 def test_cfg_shows_what_would_run(capsys):
-    run("--cfg", "job", "optimizer=sgd", "seed=4")
+    run("--cfg", "job", "--resolve", "optimizer=sgd", "seed=4")
     shown = yaml.safe_load(capsys.readouterr().out)
     ((_, _, settings, _),) = run("optimizer=sgd", "seed=4")
     assert shown == settings

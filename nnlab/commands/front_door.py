@@ -29,7 +29,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nnlab.commands import composing, config_files, folders, mistakes
+from nnlab.commands import composing, config_files, folders, help, mistakes
 from nnlab.commands.early import EndedEarly
 from nnlab.errors import Advice, UserError, fault, say
 from nnlab.paths import CONFIG_DIR
@@ -96,12 +96,26 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
 
 
 def _answer(config_name: str, args: Namespace, act: Callable, settle: Callable) -> int:
-    if args.help or args.hydra_help or args.cfg or args.info:
+    if args.help and not args.hydra_help:
+        print(_page(config_name, args, settle), end="")
+        return 0
+    if args.hydra_help or args.cfg or args.info:
         with one_sentence():
             settled = settle(args)
         return _let_hydra_answer(config_name, settled)
     _show_a_sign(config_name)
     return act(args)
+
+
+def _page(config_name: str, args: Namespace, settle: Callable) -> str:
+    """What --help says; of wrong words what is wrong, as without it."""
+    rest = Namespace(**vars(args))
+    rest.overrides = [word for word in args.overrides if "=" in word]
+    with one_sentence():
+        composing.primary(config_name, rest)
+        if rest.overrides:
+            composing.cells(config_name, settle(rest))
+    return help.text(config_name, args)
 
 
 def _show_a_sign(config_name: str) -> None:
@@ -190,7 +204,7 @@ def _parser(config_name: str) -> ArgumentParser:
 
 
 def _let_hydra_answer(config_name: str, args: Namespace) -> int:
-    """--help, --cfg, --info and the like, by what `@hydra.main` itself calls."""
+    """--cfg, --info and the like, by what `@hydra.main` itself calls."""
     version.setbase("1.3")
     config_files.install()
     with one_sentence():
@@ -218,12 +232,8 @@ def _safe(config_name: str, args: Namespace) -> Namespace:
     composing.primary(config_name, args)
     safe = Namespace(**vars(args))
     safe.resolve = args.resolve or args.cfg == "job"  # what would run: the values, not how they come about
-    if args.hydra_help and not args.help:
-        safe.overrides = []  # it shows nothing that they could change
-    elif args.help or args.cfg or args.info:
-        safe.overrides = composing.checked(config_name, args) + composing.searchpath(args)
-        # A stranger's file may ask for any class as a logging handler; Hydra would make one.
-        safe.overrides += ["++hydra.hydra_logging.root=null"] if args.help else []
+    checked = [] if args.hydra_help else composing.checked(config_name, args)
+    safe.overrides = checked + composing.searchpath(args) * (not args.hydra_help)
     return safe
 
 

@@ -109,7 +109,8 @@ class NAdam(Optimizer):
     """Adam that looks ahead as Nesterov does, with a momentum that grows to beta1. Dozat 2016.
 
         mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)
-        m^ = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) m + (1 - mu_t) / (1 - mu_1 ... mu_t) g
+        m^ = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) m
+             + (1 - mu_t) / (1 - mu_1 ... mu_t) g
         theta <- theta - lr m^ / sqrt(v^ + epsilon)
 
     with Adam's m, v and v^. With a for the factor of g and b for that of m, m^ is computed as

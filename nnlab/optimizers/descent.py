@@ -55,7 +55,8 @@ class Nesterov(Optimizer):
 
     What is trained is that point ahead, theta = x + gamma step, where the gradient is known:
 
-        step <- gamma step - lr g(theta);   theta <- theta + gamma step - lr g(theta)
+        step <- gamma step - lr g(theta)
+        theta <- theta + gamma step - lr g(theta)
 
     At a constant lr these are the steps of torch.optim.SGD(momentum=gamma, nesterov=True), which
     leaves lr out of its memory; here, as in `Momentum`, a change of lr reaches only steps to come.
@@ -79,7 +80,7 @@ class Nesterov(Optimizer):
 class Lion(Optimizer):
     """The sign of a moving average, with decoupled decay. Chen et al. 2023, found by a program search.
 
-        W     <- W - lr weight_decay W                                weights only, never biases
+        W     <- W - lr weight_decay W          weights only, never biases
         theta <- theta - lr sign(beta1 m + (1 - beta1) g)
         m     <- beta2 m + (1 - beta2) g
 

@@ -84,8 +84,8 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """By the update along half a cosine up to lr and another down to almost nothing. Smith and Topin 2019.
 
-        from lr / div_factor to lr                        until t = pct_start T - 1
-        from lr to lr / (div_factor final_div_factor)     until t = T - 1
+        from lr / div_factor to lr                     until t = pct_start T - 1
+        from lr to lr / (div_factor final_div_factor)  until t = T - 1
 
     lr is the peak, and the names and numbers are those of torch's OneCycleLR. Momentum stays constant.
     """

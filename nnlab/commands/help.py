@@ -1,0 +1,157 @@
+"""`nnlab COMMAND --help`: every key with its meaning and what is allowed, in 80 columns.
+
+    nnlab train --help                   all of it
+    nnlab train optimizer --help         the choices of a group
+    nnlab train optimizer=adam --help    one choice: its formula and its keys
+    nnlab train refit --help             one key
+
+Meanings are the comments of the YAML files, formulas the docstrings of the classes, ranges their
+declarations. All are read without importing torch: nnlab/catalogue.py, declared.py.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterable
+from itertools import groupby
+from string import Template
+
+from nnlab import declared
+from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, read
+from nnlab.errors import UserError, nearest
+from nnlab.paths import CONFIG_DIR
+
+WIDTH, COLUMN = 79, 28  # of a line, and where what a key means begins
+FREE = ("experiment", "space")  # groups whose choices are pages to be read as they stand
+
+
+def text(command: str, args: Namespace) -> str:
+    """What `--help` says beside these words. Raises `UserError` for a word that is neither group nor key."""
+    catalogue = Catalogue(command, args.overrides, args.config_dir, args.config_name)
+    topics = [word for word in args.overrides if "=" not in word]
+    chosen = [group for group in catalogue.given if group in catalogue.groups]
+    pages = [_topic(catalogue, word) for word in topics]
+    pages += [_choice(catalogue, group, name) for group in chosen for name in catalogue.chosen(group)]
+    return "\n".join(pages) if pages else _everything(catalogue)
+
+
+def _topic(catalogue: Catalogue, word: str) -> str:
+    if word in catalogue.groups:
+        return _group(catalogue, word)
+    keys = catalogue.all_keys()
+    found = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
+    if not found:
+        names = [*catalogue.groups, *keys]
+        raise UserError(f"--help: there is no group and no key '{word}'{nearest(word, names)}")
+    return _lines(catalogue, found)
+
+
+def _group(catalogue: Catalogue, group: str) -> str:
+    several = "one or several, in brackets," if group in COMBINABLE else "one"
+    usual = ", ".join(catalogue.chosen(group)) or "none"
+    title = f"{group}=CHOICE: {several} of these (if not said: {usual})\n\n"
+    choices = "".join(_row(name, _summary(catalogue, group, name)) for name in catalogue.choices(group))
+    example = [*catalogue.chosen(group), *catalogue.choices(group)][0]
+    return f"{title}{choices}\nMore of one: nnlab {catalogue.command} {group}={example} --help\n"
+
+
+def _choice(catalogue: Catalogue, group: str, name: str) -> str:
+    file, keys = catalogue.file(group, name), catalogue.of_choice(group, name)
+    said = _doc(catalogue, group, name) or (file.head if file else "")
+    title = f"{group}={name}\n\n{_paragraphs(said)}\n\n"
+    if group in FREE and file is not None:
+        return title + "".join(f"  {line}\n" for line in _settings(file.settings))
+    return title + (_lines(catalogue, keys.values()) or "  It has no keys.\n")
+
+
+def _paragraphs(said: str) -> str:
+    """A docstring in 80 columns: formulas, which are indented, stay as they are."""
+    runs = groupby(said.splitlines(), lambda line: not line or line.startswith(" "))
+    filled = ("\n".join(run) if kept else textwrap.fill(" ".join(run), WIDTH - 2) for kept, run in runs)
+    return textwrap.indent("\n".join(filled), "  ")
+
+
+def _doc(catalogue: Catalogue, group: str, name: str) -> str:
+    """The docstring of its class, with the formula; none where one class is behind all choices."""
+    file = catalogue.file(group, name)
+    cls = declared.of_choice(group, file.settings.get("name", name) if file else name)
+    based = cls is None or group in declared.SINGLE or cls.doc.startswith("Base of")
+    return "" if based else cls.doc
+
+
+def _summary(catalogue: Catalogue, group: str, name: str) -> str:
+    """One sentence: the first of its file, else of its class."""
+    file = catalogue.file(group, name)
+    said = (file.head if file else "") or _doc(catalogue, group, name)
+    first = re.split(r"(?<=[^A-Z.]\.)\s|:?\n\s*\n|:\n\s|\nShows:", said.strip(), maxsplit=1)[0]
+    return textwrap.shorten(first, 150, placeholder=" ...")
+
+
+def _everything(catalogue: Catalogue) -> str:
+    template = read(CONFIG_DIR / f"{catalogue.command}.yaml").settings["hydra"]["help"]["template"]
+    shared = Catalogue("train")
+    keys = catalogue.all_keys()
+    heads = {*shared.defaults, *(name.partition(".")[0] for name in shared.keys())}
+    own = [key for name, key in keys.items() if name.partition(".")[0] not in heads]
+    rest = [key for key in keys.values() if key not in own]
+    groups = "".join(
+        _row(f"{group}={','.join(catalogue.chosen(group)) or 'null'}", ", ".join(catalogue.choices(group)))
+        for group in catalogue.groups
+    )
+    places = "".join(_row(f"{key}=", meaning) for key, meaning in PLACES.items())
+    return Template(template).safe_substitute(
+        OWN=_lines(catalogue, own), GROUPS=groups, KEYS=_lines(catalogue, rest), PLACES=places
+    )
+
+
+def _lines(catalogue: Catalogue, keys: Iterable[Key]) -> str:
+    return "".join(_key(key, catalogue.given.get(key.name)) for key in keys)
+
+
+def _key(key: Key, given: str | None) -> str:
+    """`optimizer.lr=0.003    learning rate, before its schedule (above 0)`"""
+    allowed = str(key.field) if key.field else ""
+    text = f"{key.meaning} ({allowed})" if key.meaning and allowed else key.meaning or allowed
+    follows = given is None and "${" in str(key.value)  # another key; its meaning says which
+    return _row(key.name if follows else f"{key.name}={_value(key.value) if given is None else given}", text)
+
+
+def _row(head: str, text: str) -> str:
+    """A line of two columns, as many as it needs; what is too long for the first has a line of its own."""
+    lines = textwrap.wrap(text, WIDTH - COLUMN - 2, break_on_hyphens=False) or [""]
+    head = f"  {head}"
+    first = head.ljust(COLUMN + 2) if len(head) <= COLUMN else f"{head}\n{' ' * (COLUMN + 2)}"
+    return f"\n{' ' * (COLUMN + 2)}".join([first + lines[0], *lines[1:]]).rstrip() + "\n"
+
+
+def _value(value) -> str:
+    """As the command line has it."""
+    if isinstance(value, bool) or value is None:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(_value, value))}]"
+    if isinstance(value, float) and math.isinf(value):
+        return ".inf"
+    return str(value)
+
+
+def _settings(settings: dict) -> list[str]:
+    """What a file says, as words of the command line."""
+    overrides = [entry for entry in settings.get("defaults") or () if isinstance(entry, dict)]
+    words = [f"{g.split('/')[-1]}={_value(name)}" for entry in overrides for g, name in entry.items()]
+    words += _flat({key: value for key, value in settings.items() if key not in ("defaults", "hydra")})
+    swept = ((settings.get("hydra") or {}).get("sweeper") or {}).get("params") or {}
+    return words + [
+        f"-m {line}" for key, value in swept.items() for line in textwrap.wrap(f"{key}={value}", 70)
+    ]
+
+
+def _flat(node: dict, prefix: str = "") -> list[str]:
+    found = []
+    for key, value in node.items():
+        inside = isinstance(value, dict) and value
+        found += _flat(value, f"{prefix}{key}.") if inside else [f"{prefix}{key}={_value(value)}"]
+    return found

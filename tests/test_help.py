@@ -1,0 +1,114 @@
+"""--help: every key of every choice has its meaning and what it may be; pages of choices, groups and keys."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nnlab.catalogue import Catalogue, commented
+from nnlab.cli import main
+
+COMMANDS = ("train", "sweep", "check")
+CHOICES = [
+    (group, choice) for group in Catalogue("sweep").groups for choice in Catalogue("sweep").choices(group)
+]  # fmt: skip
+
+
+def shown(capsys, *argv) -> str:
+    assert main([*argv, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_key_is_explained_within_80_columns(command, capsys):
+    page, keys = shown(capsys, command), Catalogue(command).all_keys()
+    assert max(map(len, page.splitlines())) < 80 and "$" not in page.replace("run${hydra.job.num}", "")
+    flat = " ".join(page.split())
+    for key in keys.values():
+        assert f"\n  {key.name}" in page and len(key.meaning.split()) > 1, key.name
+        assert key.meaning in flat and (not str(key.field) or f"({key.field})" in flat), key.name
+    assert page.startswith(f"nnlab {command}: ") and page.index("Usage:") < page.index("epochs=50")
+
+
+def test_what_differs_between_commands_stands_first(capsys):
+    assert shown(capsys, "sweep").index("trials=auto") < 3200 > shown(capsys, "check").index("only=null")
+    for command, foreign in (
+        ("train", "sampler="),
+        ("train", "only="),
+        ("check", "pruner="),
+        ("sweep", "only="),
+    ):
+        assert f"\n  {foreign}" not in shown(capsys, command)
+
+
+@pytest.mark.parametrize("group, choice", CHOICES, ids=[f"{g}={c}" for g, c in CHOICES])
+def test_every_choice_has_a_page_and_every_key_of_it_a_meaning(group, choice, capsys):
+    page = shown(capsys, "sweep", f"{group}={choice}")
+    assert page.startswith(f"{group}={choice}\n\n  ") and len(page.split()) > 4
+    assert max(map(len, page.splitlines())) < 80
+    keys = {} if group in ("experiment", "space") else Catalogue("sweep").of_choice(group, choice)
+    for key in keys.values():
+        assert key.meaning and f"\n  {key.name}" in page, key.name
+        assert key.field is not None, key.name
+
+
+@pytest.mark.parametrize("group", Catalogue("sweep").groups)
+def test_every_group_has_a_page_with_a_sentence_for_each_choice(group, capsys):
+    page = shown(capsys, "sweep", group)
+    assert max(map(len, page.splitlines())) < 80
+    for choice in Catalogue("sweep").choices(group):
+        (line,) = [
+            line for line in page.splitlines() if line.startswith(f"  {choice} ") or line == f"  {choice}"
+        ]
+        assert len(line.split()) > 1 or len(choice) > 24, choice
+
+
+@pytest.mark.parametrize("words, phrases", [
+    (["optimizer=adam"], ["m <- beta1 m + (1 - beta1) g", "optimizer.beta1=0.9", "at least 0 and below 1"]),
+    (["optimizer=adam", "optimizer.lr=0.5"], ["optimizer.lr=0.5"]),
+    (["schedule=cosine"], ["schedule.floor=0.0", "as a share of lr"]),
+    (["regularizer=l1"], ["never biases", "exactly 0", "small_weights"]),
+    (["refit"], ["refit=false", "second time", "validation examples"]),
+    (["lr"], ["optimizer.lr=3e-3"]),
+    (["experiment=lecture/mlp"], ["Shows: over 95%", "epochs=20"]),
+    (["data=csv"], ["data.target=null", "text, or null"]),
+    (["model.activation"], ["a list has one for each", "identity, relu, leaky_relu"]),
+])  # fmt: skip
+def test_pages(words, phrases, capsys):
+    page = " ".join(shown(capsys, "train", *words).split())
+    assert [phrase for phrase in phrases if phrase not in page] == [] and "Usage" not in page
+
+
+@pytest.mark.parametrize("words, said", [
+    (["optimzer"], "no group and no key 'optimzer'; did you mean 'optimizer'?"),
+    (["optimizer=adm"], "did you mean 'adam'"), (["optimizer.lrr=1"], "unknown key 'optimizer.lrr'"),
+    (["epochs=(1"], "cannot read 'epochs=(1'"), (["-cd", "nowhere"], "there is no such folder"),
+])  # fmt: skip
+def test_wrong_words(words, said, capsys):
+    assert main(["train", *words, "--help"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("# Fast.\nname: sgd\nlr: 0.7  # as fast as can be\n")
+    page = shown(capsys, "train", "-cd", ".", "optimizer=mine")
+    assert "optimizer.lr=0.7" in page and "as fast as can be (above 0)" in page and "clip" not in page
+    assert "Fast." in shown(capsys, "train", "-cd", ".", "optimizer")
+
+
+def test_comments_of_a_file():
+    text = "# @package _global_\n# Head,\n# in two.\na: 'x # y'   # one\n  #  no more\n"
+    text += "b:\n  c: 1 # two\n       # lines\n# other\n"
+    assert commented(text) == ("Head,\nin two.", {"a": "one", "b.c": "two lines"})
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys; from nnlab.cli import main\n"
+        "for words in ([], ['optimizer=adam'], ['optimizer']): main(['train', *words, '--help'])\n"
+        "print(*{'torch', 'optuna', 'sklearn', 'scipy', 'numpy'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "\n"
