@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 import os
 import sys
@@ -103,7 +104,16 @@ def part(choices: dict, make, reads=None):
 
 
 class Settings(type):
-    """Of parts: what is called with a setting that it does not have says which it has."""
+    # Of parts: what is called with a setting that it does not have says which it has; and its documentation
+    # says what each setting means.
+
+    @property
+    def __doc__(cls):
+        from nnlab.manual import settings_of
+
+        written = inspect.cleandoc(vars(cls).get("__doc__") or "")
+        made = "__match_args__" in vars(cls)  # before that, the decorator only asks whether there is a text
+        return "\n\n".join(filter(None, [written or cls.__name__, made and settings_of(cls)]))
 
     def __call__(cls, *args, **settings):
         for key in settings.keys() - _names(cls):
@@ -169,8 +179,7 @@ def _native(value):
 def checked(value, type_, allowed: Allowed, where: str):
     """`value` as `type_` if it is one and within `allowed`; else a `UserError` that says what is."""
     value = _native(value)
-    options = typing.get_args(type_) if _is_union(type_) else (type_,)
-    for option in options:
+    for option in _options(type_):
         ok, converted = _convert(value, option)
         if ok:
             items = converted if isinstance(converted, tuple) else (converted,)
@@ -180,12 +189,23 @@ def checked(value, type_, allowed: Allowed, where: str):
             if not wrong:
                 return converted
             break
+    hint = nearest(value, allowed.names) if isinstance(value, str) and allowed.choices else ""
+    raise UserError(
+        f"{where} = {_show(value)}: expected {expected(type_, allowed)}{hint if 'mean' in hint else ''}"
+    )
+
+
+def expected(type_, allowed: Allowed) -> str:
+    """`a whole number at least 1 or full`: what a field of this type may be."""
+    options = _options(type_)
     # In `str | tuple[str, ...]` the second is a list of the first.
     listed = [option for option in options if typing.get_args(option)[:1] == options[:1]]
     each = [_describe(option, allowed) for option in options if option not in listed]
-    expected = " or ".join(each + ["a list of them"] * len(listed))
-    hint = nearest(value, allowed.names) if isinstance(value, str) and allowed.choices else ""
-    raise UserError(f"{where} = {_show(value)}: expected {expected}{hint if 'mean' in hint else ''}")
+    return " or ".join(each + ["a list of them"] * len(listed))
+
+
+def _options(type_) -> tuple:
+    return typing.get_args(type_) if _is_union(type_) else (type_,)
 
 
 def _within(x, allowed: Allowed) -> bool:

@@ -2,13 +2,16 @@
 
 import doctest
 import importlib.util
+import inspect
 import os
 import pkgutil
 import re
 import signal
+import subprocess
+import sys
 import textwrap
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ import torch
 from omegaconf import OmegaConf
 
 import nnlab
+from nnlab.fields import Settings, column
 from nnlab.regularizers import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -463,3 +467,52 @@ def test_the_readme_is_true(capsys):
     said = capsys.readouterr().out.splitlines()
     assert any(line.startswith("start pass loss ") for line in said) and said[-1].startswith("Trial(number=")
     assert session["fit"].results
+
+
+def test_help_says_what_every_setting_means():
+    for name in nnlab.__all__:
+        cls = getattr(nnlab, name)
+        if isinstance(cls, Settings):
+            text = inspect.getdoc(cls)
+            wanted = [
+                f.name for f in fields(cls) if f.init and ("kind" in f.metadata or "choices" in f.metadata)
+            ]
+            assert text and all(re.search(rf"^{key}( = .+)?$", text, re.M) for key in wanted), name
+    said = inspect.getdoc(nnlab.Experiment)
+    assert re.search(r"^epochs = 50\n    .*a whole number at least 1", said, re.M | re.S)
+    assert "initial weights, batch order" in " ".join(said.split())
+    assert "optimizer = Adam()\n    a nnlab.Optimizer, or by name adadelta, adagrad, adam," in said
+    assert "m <- beta1 m + (1 - beta1) g" in inspect.getdoc(nnlab.Adam)
+
+
+def test_help_of_a_class_of_your_own():
+    @dataclass(frozen=True)
+    class Mine(nnlab.Optimizer):
+        """theta <- theta."""
+
+        name = "mine"
+        pace: float = column(0.5, above=0)
+
+    assert inspect.getdoc(Mine).startswith("theta <- theta.\n\nSettings\n\nlr = 0.001\n    ")
+    assert inspect.getdoc(Mine).endswith("pace = 0.5\n    a number above 0")
+
+    @dataclass(frozen=True)
+    class Bare(nnlab.Optimizer):
+        name = "bare"
+
+    assert inspect.getdoc(Bare).startswith("Bare\n\nSettings")
+
+
+def test_an_editor_sees_the_names():
+    stub = (ROOT / "nnlab" / "__init__.pyi").read_text()
+    names = set(re.findall(r"\b(\w+) as \1\b", stub)) | set(re.findall(r"^(__version__):", stub, re.M))
+    assert names == set(nnlab.__all__) == set(dir(nnlab))
+    homes = {}
+    for home, listed in re.findall(r"^from ([\w.]+) import (\([^)]*\)|.*)$", stub, re.M):
+        homes[home] = set(re.findall(r"(\w+) as", listed))
+    assert homes == {home: set(listed) for home, listed in nnlab._HOMES.items()}
+
+
+def test_the_import_is_lazy():
+    code = "import nnlab, sys; dir(nnlab); assert not {'torch', 'numpy', 'optuna', 'yaml'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,126 @@
+"""The public names, for editors: nnlab/__init__.py imports each when it is first used."""
+# ruff: noqa: I001
+
+from nnlab.checks.ladder import check as check
+from nnlab.checks.subject import Budget as Budget
+from nnlab.checks.verdict import (
+    Finding as Finding,
+    Verdict as Verdict,
+)
+from nnlab.data.sources import (
+    Arrays as Arrays,
+    BreastCancer as BreastCancer,
+    Csv as Csv,
+    Data as Data,
+    Dataset as Dataset,
+    Diabetes as Diabetes,
+    Digits as Digits,
+    Idx as Idx,
+    Iris as Iris,
+    Line as Line,
+    Moons as Moons,
+    Noise as Noise,
+    Npz as Npz,
+    Spirals as Spirals,
+    Wine as Wine,
+)
+from nnlab.data.splits import (
+    Fold as Fold,
+    Holdout as Holdout,
+    KFold as KFold,
+    NoSplit as NoSplit,
+    Split as Split,
+)
+from nnlab.errors import (
+    Advice as Advice,
+    UserError as UserError,
+)
+from nnlab.experiment import Experiment as Experiment
+from nnlab.fitting import (
+    Fit as Fit,
+    fit as fit,
+)
+from nnlab.initializers import (
+    Auto as Auto,
+    ConstantInit as ConstantInit,
+    GlorotNormal as GlorotNormal,
+    GlorotUniform as GlorotUniform,
+    HeNormal as HeNormal,
+    HeUniform as HeUniform,
+    Init as Init,
+    LeCunNormal as LeCunNormal,
+    Normal as Normal,
+    Orthogonal as Orthogonal,
+    Uniform as Uniform,
+    Zeros as Zeros,
+)
+from nnlab.models import (
+    MLP as MLP,
+    Linear as Linear,
+    Logistic as Logistic,
+    Model as Model,
+)
+from nnlab.optimizers import (
+    SGD as SGD,
+    AMSGrad as AMSGrad,
+    AdaDelta as AdaDelta,
+    AdaGrad as AdaGrad,
+    Adam as Adam,
+    AdamW as AdamW,
+    Lion as Lion,
+    Momentum as Momentum,
+    NAdam as NAdam,
+    Nesterov as Nesterov,
+    Optimizer as Optimizer,
+    RMSProp as RMSProp,
+)
+from nnlab.regularizers import Regularizer as Regularizer
+from nnlab.results import (
+    Record as Record,
+    Result as Result,
+)
+from nnlab.schedules import (
+    Constant as Constant,
+    Cosine as Cosine,
+    ExponentialDecay as ExponentialDecay,
+    HalveAndGoBack as HalveAndGoBack,
+    HalveOnRise as HalveOnRise,
+    InverseTimeDecay as InverseTimeDecay,
+    OneCycle as OneCycle,
+    PolynomialDecay as PolynomialDecay,
+    ReduceOnPlateau as ReduceOnPlateau,
+    Schedule as Schedule,
+    StepDecay as StepDecay,
+    simulate as simulate,
+)
+from nnlab.search.pruners import (
+    Halving as Halving,
+    Hyperband as Hyperband,
+    Median as Median,
+    Pruner as Pruner,
+)
+from nnlab.search.samplers import (
+    CMAES as CMAES,
+    GP as GP,
+    Grid as Grid,
+    QMC as QMC,
+    Random as Random,
+    Sampler as Sampler,
+    TPE as TPE,
+)
+from nnlab.search.settings import Search as Search
+from nnlab.search.space import (
+    Choice as Choice,
+    Interval as Interval,
+    Space as Space,
+    Steps as Steps,
+)
+from nnlab.search.sweep import Sweep as Sweep
+from nnlab.search.trial import Trial as Trial
+from nnlab.stopping import (
+    Patience as Patience,
+    Stopping as Stopping,
+)
+
+__version__: str
+__all__: list[str]
