@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from nnlab import cli, paths
-from nnlab.commands import board
+from nnlab.commands import board, board_server
 
 HEAVY = ("torch", "hydra", "omegaconf", "optuna", "sklearn", "numpy", "scipy", "rich", "tensorboard")
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,7 +132,7 @@ def called(monkeypatch):
 def test_board_shows_all_runs(runs, called):
     assert board.main([]) == 0
     command, shown = called[0]
-    assert command == [sys.executable, "-m", "tensorboard.main", "--logdir", "outputs"]
+    assert command == [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", "outputs"]
     assert shown == {"train/a", "train/b", "train/c"}
     assert board.main(["outputs/train", "--port", "6011"]) == 0
     assert called[1][0][-3:] == ["outputs/train", "--port", "6011"]
@@ -177,3 +178,21 @@ def test_board_refuses_to_show_none(runs, called, capsys):
 def test_board_help(capsys):
     assert cli.main(["board", "--help"]) == 0
     assert "usage: nnlab board" in capsys.readouterr().out
+
+
+def test_the_page_of_the_board_selects_more_than_40_runs():
+    """TensorBoard selects none of more than 40 runs, and SCALARS is empty; nothing else of it is changed."""
+    from tensorboard import assets
+
+    theirs = assets.get_default_assets_zip_provider()
+    with (
+        theirs() as file,
+        zipfile.ZipFile(file) as old,
+        zipfile.ZipFile(board_server.with_more_runs(theirs())) as new,
+    ):
+        assert old.namelist() == new.namelist() and new.testzip() is None
+        differ = [name for name in old.namelist() if old.read(name) != new.read(name)]
+        assert differ == ["index.js"]
+        was, now = old.read("index.js"), new.read("index.js")
+    assert was.count(board_server.THEIRS) == now.count(board_server.OURS) == 1
+    assert now.replace(board_server.OURS, board_server.THEIRS) == was

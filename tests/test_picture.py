@@ -4,14 +4,18 @@ import io
 import struct
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from test_records import a_record
 from test_train_command import ROOT, nnlab, run_folder
 
+from nnlab.cli import main
 from nnlab.commands import train
 from nnlab.errors import UserError
+from nnlab.records import late_pictures
+from nnlab.records.late_pictures import LatePictures
 from nnlab.records.picture import Curves, bands, draw
 from nnlab.records.tensorboard import TensorBoard
 
@@ -143,3 +147,76 @@ def test_the_command(tmp_path):
 def test_a_default_run_has_no_picture(tmp_path):
     assert nnlab(tmp_path, "train", "epochs=1").returncode == 0
     assert not (run_folder(tmp_path) / "curves.png").exists()
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    from nnlab.records import picture
+
+    kept, as_png = [], picture.as_png
+    monkeypatch.setattr(picture, "as_png", lambda figure: kept.append(figure) or as_png(figure))
+    return kept
+
+
+def curves_with_rates(rates):
+    """One row, whose learning rates are these."""
+    made = Curves(1)
+    for epoch, rate in enumerate(rates, start=1):
+        names = ("train_loss", "train_error", "val_loss", "val_error")
+        made.add(epoch, np.array([0]), dict.fromkeys(names, np.array([1 / epoch])) | {"lr": np.array([rate])})
+    made.best_epoch[:] = len(rates)
+    return made
+
+
+@pytest.mark.parametrize("rates", [[0.1] * 5, [0.1, 0.1, 0.05], [1, 0.1, 0.001, 0.0]])
+def test_the_learning_rate_is_in_the_picture(rates, figures):
+    draw(curves_with_rates(rates), "digits", "classification")
+    (figure,) = figures
+    said = [text.get_text() for text in figure.texts]
+    if len(set(rates)) == 1:
+        assert len(figure.axes) == 2 and f"learning rate {rates[0]:.3g}" in said
+    else:
+        *_, panel = figure.axes
+        assert len(figure.axes) == 3 and panel.get_title() == "learning rate"
+        assert panel.lines[0].get_ydata().tolist() == rates
+    assert "best epoch: " + str(len(rates)) in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_board_draws_what_a_run_of_one_row_left_out(tmp_path, monkeypatch):
+    """The same picture that picture=true draws; nothing where it is not wanted, there, or cannot be."""
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "data=iris", "epochs=3", "schedule=cosine"]
+    for name, more in (("auto", []), ("now", ["picture=true"]), ("never", ["picture=false"]), ("bad", [])):
+        assert main([*words, *more, f"hydra.run.dir=runs/{name}"]) == 0
+    (tmp_path / "runs/bad/rows.json").write_text('[{"best_epoch": 1}, 7')
+    (tmp_path / "runs/huge").mkdir()
+    for name in ("summary.json", "rows.json", "config.yaml"):
+        (tmp_path / "runs/huge" / name).write_bytes((tmp_path / "runs/auto" / name).read_bytes())
+    (tmp_path / "runs/huge/metrics.jsonl").write_text('{"epoch": 1000000000, "row": 0, "train_loss": 1}\n')
+    runs = sorted((tmp_path / "runs").iterdir())
+    with LatePictures(runs) as late:
+        late.finish()
+    assert {run.name for run in runs if (run / "curves.png").exists()} == {"auto", "now"}
+    assert (tmp_path / "runs/auto/curves.png").read_bytes() == (tmp_path / "runs/now/curves.png").read_bytes()
+    assert not [file for run in runs for file in run.glob(".*.png.*")] and late.drawn == 1
+    with LatePictures(runs) as late:
+        late.finish()
+    assert late.drawn == 0
+
+
+def test_no_picture_is_begun_once_the_board_closes(tmp_path, monkeypatch):
+    drawn = []
+
+    def slow(run):
+        started.set()
+        released.wait(10)
+        drawn.append(run)
+
+    started, released = threading.Event(), threading.Event()
+    monkeypatch.setattr(late_pictures, "draw", slow)
+    monkeypatch.setattr(late_pictures, "_lacks", lambda run: True)
+    with LatePictures([tmp_path / "a", tmp_path / "b"]) as late:
+        assert started.wait(10)
+        late.leave()
+        released.set()
+    assert drawn == [tmp_path / "a"]

@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="nnlab board",
-        description="Show runs in TensorBoard. New runs appear while it is open, as long as there are "
+        description="Show runs in TensorBoard, and draw curves.png in the folders of those that have "
+        "none (unless picture=false). New runs appear while it is open, as long as there are "
         "no more than --newest of them.",
     )
     parser.error = refuse
@@ -73,7 +74,7 @@ def _link(shown: Path, folder: Path, run: Path) -> None:
 
 def _tensorboard(folder: str, args: argparse.Namespace) -> int:
     port = ["--port", str(args.port)] if args.port is not None else []
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", folder, *port]
+    command = [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", folder, *port]
     # `-m` would import from the current directory first, and that may be somebody else's.
     environment = os.environ | {"PYTHONSAFEPATH": "1"}
     # Ended by SIGTERM, it takes TensorBoard with it: `call` kills its child on any exception.

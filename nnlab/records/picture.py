@@ -43,9 +43,13 @@ class Curves:
 
     def record(self, record) -> None:
         """Take in a `Record`."""
-        self.epochs = max(self.epochs, record.epoch)
         self.best_epoch[record.rows[record.improved]] = record.epoch
-        self._metrics.append((record.epoch, record.rows, record.metrics))
+        self.add(record.epoch, record.rows, record.metrics)
+
+    def add(self, epoch: int, rows: np.ndarray, metrics: dict[str, np.ndarray]) -> None:
+        """Take in the metrics of these rows in an epoch."""
+        self.epochs = max(self.epochs, epoch)
+        self._metrics.append((epoch, rows, metrics))
 
     @property
     def kinds(self) -> list[str]:
@@ -56,8 +60,13 @@ class Curves:
         """A metric as (rows, epochs)."""
         values = np.full((self.rows, self.epochs), np.nan)
         for epoch, rows, metrics in self._metrics:
-            values[rows, epoch - 1] = metrics[name]
+            values[rows, epoch - 1] = metrics.get(name, np.nan)
         return values
+
+    @property
+    def rates(self) -> np.ndarray:
+        """(rows, epochs): the learning rates, NaN where they are not known."""
+        return self.values("lr")
 
 
 def bands(values: np.ndarray) -> Bands:
@@ -90,13 +99,18 @@ def in_default_style(draw):
 def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
     """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is, `target` what a loss is of."""
     figure = blank_figure()
-    left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.2)
+    rates = curves.rates[np.isfinite(curves.rates)]
+    varies = int(len(rates) > 0 and rates.max() > rates.min())
+    left, right, *last = figure.subplots(1, 2 + varies, width_ratios=[1, 1, *[0.55] * varies])
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.27 if varies else 0.2)
     percent = task == "classification"
     _panel(left, curves, "loss", f"loss of the {target}" if target else "loss", 1)
     error = "error (%)" if percent else "RMSE (in the target's unit)"
     _panel(right, curves, "error", error, 100 if percent else 1)
-    _explain(figure, curves, title)
+    for axes in last:
+        _rates(axes, curves)
+    constant = f"learning rate {rates[0]:.3g}" if len(rates) and not varies else ""
+    _explain(figure, curves, title, constant)
     return as_png(figure)
 
 
@@ -116,8 +130,20 @@ def as_png(figure) -> bytes:
     return file.getvalue()
 
 
-def _explain(figure, curves: Curves, title: str) -> None:
-    """The title, the legend, and how many rows there are where not all trained to the end."""
+def _rates(axes, curves: Curves) -> None:
+    """The learning rate of each row."""
+    axes.plot(np.arange(1, curves.epochs + 1), curves.rates.T, color=BLACK, linewidth=1.0, alpha=0.7)
+    best = curves.best_epoch[curves.best_epoch > 0]
+    if len(best):
+        axes.axvline(np.median(best), color=GREY, linewidth=0.9, linestyle=":")
+    scale(axes, curves.rates)
+    _epochs(axes, curves, "")
+    axes.set_title("learning rate", fontsize=9, color=BLACK)
+
+
+def _explain(figure, curves: Curves, title: str, constant: str) -> None:
+    """The title, the legend, a learning rate that is constant, and how many rows there are where not all
+    trained to the end."""
     size = min(9.5, 9.5 * 75 / max(len(title), 1))
     figure.text(0.0125, 0.945, title, fontsize=size, color=BLACK, va="center", parse_math=False)
     handles = _handles(curves)
@@ -125,6 +151,7 @@ def _explain(figure, curves: Curves, title: str) -> None:
         handles=handles, ncols=len(handles), loc="center left", bbox_to_anchor=(0.005, 0.865), frameon=False,
         fontsize=8, labelcolor=BLACK, columnspacing=1.6, handlelength=2.2,
     )  # fmt: skip
+    figure.text(0.985, 0.02, constant, fontsize=8, color=GREY, va="bottom", ha="right")
     there = np.isfinite(curves.values(f"{curves.kinds[-1]}_loss")).sum(0)
     if there[-1:].sum() < curves.rows:
         note = f"rows in the mean: {there[0]} at epoch 1, {there[-1]} at epoch {len(there)}"
@@ -133,8 +160,6 @@ def _explain(figure, curves: Curves, title: str) -> None:
 
 def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
     """One quantity: thin lines of few rows, the band, the mean, and where the best epochs are."""
-    from matplotlib.ticker import MaxNLocator
-
     epochs, shown = np.arange(1, curves.epochs + 1), []
     dots = "o" if curves.epochs <= FEW_EPOCHS else None
     for order, kind in enumerate(curves.kinds, start=3):
@@ -150,6 +175,13 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
                   markersize=3.5, zorder=order)  # fmt: skip
     _mark_best(axes, curves, values)
     scale(axes, np.array(shown))
+    _epochs(axes, curves, label)
+
+
+def _epochs(axes, curves: Curves, label: str) -> None:
+    """The axis of the epochs, and what the other is."""
+    from matplotlib.ticker import MaxNLocator
+
     margin = 0.02 * (curves.epochs - 1) or 0.5
     axes.set_xlim(1 - margin, curves.epochs + margin)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))

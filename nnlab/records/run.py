@@ -91,7 +91,7 @@ class Run:
     def close(self) -> dict:
         """Write the results; the summary."""
         results = self._results()
-        summary = self.about | summarize(results)
+        summary = {"title": self.title} | self.about | summarize(results)
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(formula.FILE, formula.as_json(self.equation))
