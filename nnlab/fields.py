@@ -103,9 +103,24 @@ def part(choices: dict, make, reads=None):
     )
 
 
+def _shown(part) -> str:
+    """`Adam(lr=0.01)`: the settings that are not at their default."""
+    said = [f"{f.name}={getattr(part, f.name)!r}" for f in fields(part) if f.repr and not _is_usual(part, f)]
+    return f"{type(part).__qualname__}({', '.join(said)})"
+
+
+def _is_usual(part, f) -> bool:
+    value = getattr(part, f.name)
+    usual = f.default_factory() if f.default_factory is not MISSING else f.default
+    return not hasattr(value, "ndim") and type(value) is type(usual) and value == usual
+
+
 class Settings(type):
-    # Of parts: what is called with a setting that it does not have says which it has; and its documentation
-    # says what each setting means.
+    # Of parts: what is called with a setting that it does not have says which it has; its documentation says
+    # what each setting means; and it shows those that are not at their default.
+
+    def __new__(cls, name, bases, namespace):
+        return super().__new__(cls, name, bases, {"__repr__": _shown} | namespace)
 
     @property
     def __doc__(cls):

@@ -36,7 +36,7 @@ def meanings(cls: type) -> dict[str, str]:
         comments = read(CONFIG_DIR / f"{PRIMARY[kind]}.yaml").comments
         return {key.removeprefix(f"{kind}."): said for key, said in comments.items()}
     own = read(CONFIG_DIR / kind / f"{cls.name}.yaml").comments
-    base = next(c for c in reversed(cls.__mro__) if vars(c).get("group"))
+    base = next((c for c in reversed(cls.__mro__) if vars(c).get("group")), cls)
     shared = [f.name for f in dataclasses.fields(base)]
     each = [read(file).comments for file in sorted((CONFIG_DIR / kind).glob("*.yaml"))]
     said = {key: Counter(c[key] for c in each if key in c).most_common(1) for key in shared}

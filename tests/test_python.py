@@ -191,6 +191,7 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
         (([], []), "x has the shape (0,): there are no examples in it"),
         (("age", CLASSES), "x = 'age': expected an array, a table or a list, one item an example"),
         ((X, "left"), "y = 'left': expected an array"),
+        ((Frame(age=CLASSES, left=CLASSES), "left"), "y = 'left': that is a column of x; write x.drop("),
         ((X, None), "y = None: expected an array"),
         ((X, 3), "y = 3: expected an array"),
         (({"a": [1]}, CLASSES), "x = {'a': [1]}: expected an array"),
@@ -412,6 +413,47 @@ def test_a_verdict_is_shown_short():
     assert repr(verdict).startswith("<Verdict: start pass: loss ") and len(repr(verdict)) < 200
 
 
+@pytest.mark.parametrize(
+    "part, shown",
+    [
+        (nnlab.Adam(), "Adam()"),
+        (nnlab.Adam(lr=0.01), "Adam(lr=0.01)"),
+        (nnlab.MLP((32,), activation="tanh"), "MLP(hidden=(32,), activation='tanh')"),
+        (nnlab.Experiment(optimizer=nnlab.SGD(0.5), seeds=3, regularizer="none"),
+         "Experiment(regularizer=Regularizer(), optimizer=SGD(lr=0.5), seeds=3)"),
+        (nnlab.Search(sampler="random"), "Search(sampler=Random())"),
+    ],
+)  # fmt: skip
+def test_a_part_shows_what_is_not_at_its_default(part, shown):
+    assert (
+        repr(part) == shown
+        and eval(repr(part), vars(nnlab) | {n: getattr(nnlab, n) for n in dir(nnlab)}) == part
+    )
+
+
+@pytest.mark.parametrize("only", ["start", ["start"], ("start",)])
+def test_one_rung(only):
+    assert [verdict.rung for verdict in nnlab.check(SMALL, only)] == ["start"]
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda: nnlab.check("digits"), "experiment = 'digits': expected a nnlab.Experiment"),
+        (lambda: nnlab.check(nnlab.Experiment), "expected a nnlab.Experiment"),
+        (lambda: nnlab.check(SMALL, budget={"seeds": 3}), "budget = {'seeds': 3}: expected a nnlab.Budget"),
+        (lambda: nnlab.check(SMALL, "strat"), "only = 'strat': expected one of start, gradients"),
+        (lambda: nnlab.check(SMALL, 3), "only = 3: expected one of start, gradients"),
+        (lambda: nnlab.check(SMALL, []), "only = []: expected null for all rungs"),
+        (lambda: nnlab.Budget(seed=3), "Budget has no setting 'seed'; did you mean 'seeds'?"),
+    ],
+)
+def test_what_cannot_be_checked_is_a_sentence(call, said):
+    with pytest.raises(nnlab.UserError) as wrong:
+        call()
+    assert said in str(wrong.value)
+
+
 def test_fit_takes_arrays():
     by_data = nnlab.fit(SMALL).run()
     by_hand = nnlab.fit(replace(SMALL, data="iris"), X, CLASSES).run()
@@ -434,7 +476,7 @@ def test_fit_takes_arrays():
         ((SMALL, X), "expected experiments, and after them nothing or two arrays, x and y; got an array"),
         ((SMALL, X, CLASSES, X), "two arrays, x and y; got an array of the shape (60, 4), an array of"),
         (("adam",), "two arrays, x and y; got 'adam'"),
-        ((nnlab.Adam(),), "two arrays, x and y; got Adam(lr=0.003"),
+        ((nnlab.Adam(),), "two arrays, x and y; got Adam()"),
         (({"epochs": 3},), "two arrays, x and y; got {'epochs': 3}"),
         ((SMALL, X, CLASSES[:3]), "x has 60 examples, and y has 3"),
         ((replace(SMALL, loss="cross_entropy"), X, AMOUNTS), "loss = 'cross_entropy' needs classes, but dat"),

@@ -9,6 +9,7 @@ from time import perf_counter
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
+from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.fields import Part, static
@@ -54,8 +55,17 @@ def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
 
 
 def check(experiment: Experiment, only=None, budget: Budget | None = None) -> Iterator[Verdict]:
-    """What `nnlab check` does, from Python.
+    """What `nnlab check` does: a `Verdict` a rung, as soon as it is there.
 
-    for verdict in check(Experiment(), only="gradients"): print(verdict.status, verdict.worst.found)
+    >>> for verdict in check(Experiment(), only=["start", "data"]):
+    ...     print(verdict.rung, verdict.status)
+    start pass
+    data pass
+
+    `only` is the name of a rung, or several: start, gradients, subset, saturation, rates, data, determinism.
+    Raises `UserError` for what does not go together.
     """
+    for name, given, kind in (("experiment", experiment, Experiment), ("budget", budget, Budget)):
+        if not isinstance(given, kind) and not (name == "budget" and given is None):
+            raise UserError(f"{name} = {shown(given)}: expected a nnlab.{kind.__name__}")
     return climb(Subject(experiment, budget), chosen(only))

@@ -57,6 +57,8 @@ class Arrays(Data):
     def __post_init__(self):
         super().__post_init__()
         x, names = _inputs(self.x, "x")
+        if isinstance(self.y, str) and self.y in names:
+            raise UserError(f"y = '{self.y}': that is a column of x; write x.drop(columns=y) and x[y]")
         y = _targets(self.y, "y", self.task)
         _same_length(x, y, "x", "y")
         features, test = self.features or names, None
