@@ -158,8 +158,8 @@ def prepared(asked: Asked):
             "take a space, space=default"
         )
 
-    def experiment_of(params: dict) -> Experiment:
-        settings = asked.variants.settings(params)
+    def experiment_of(values: dict) -> Experiment:
+        settings = asked.variants.of_values(values)
         train.wants_picture(settings, rows=1)  # the winner's own run would refuse it, at the end
         return Experiment.from_config(train.of_experiment(settings))
 
