@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nnlab.autodiff.graph import Graph
+from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_of
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
@@ -27,7 +28,6 @@ from nnlab.stopping import RULES, Stopping
 DEFAULT_L2 = 1e-3
 ROWS = 100_000  # of an experiment
 EVALUATE = 512  # the largest batch that is only evaluated
-LARGEST = {"float32": 1e37, "float64": 1e150}  # numbers in data: they fit, and in float64 their squares do
 
 GROUPS = {
     "data": SOURCES,
@@ -114,17 +114,9 @@ class Experiment(Part):
         return compose(Experiment, GROUPS, config)
 
     def load(self) -> Dataset:
-        """Its data. Raises `UserError` for what cannot be read, or is too large to compute with."""
+        """Its data. Raises `UserError` for what cannot be read, or has numbers too large or too small."""
         dataset = self.data.load()
-        for what, values in (("input", dataset.x), ("target", dataset.y)):
-            largest = max(float(values.max()), -float(values.min())) if values.dtype.kind == "f" else 0.0
-            if largest > LARGEST[self.dtype]:
-                wider = "take dtype=float64, or " if largest < LARGEST["float64"] else ""
-                raise UserError(
-                    f"data '{self.data.name}': the {what} has numbers up to {largest:.2g}, and "
-                    f"dtype={self.dtype} computes with numbers up to {LARGEST[self.dtype]:g}; {wider}"
-                    f"divide it by a constant"
-                )
+        refuse_extremes(self.data, dataset, self.dtype)
         return dataset
 
     def loss_for(self, dataset: Dataset):

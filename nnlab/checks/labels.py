@@ -152,11 +152,12 @@ def correlation(p: np.ndarray, t: np.ndarray) -> tuple[float, float]:
     classes, less for more, which are so many independent looks.
     """
     p, t = (v - v.mean(1, keepdims=True) for v in (p, t))
-    pp, tt = p @ p.T, t @ t.T
-    scale = np.trace(pp) * np.trace(tt)
+    scale = (p * p).sum() * (t * t).sum()
     if not scale > 0:
         return 0.0, (p.shape[1] - 1) ** -0.5
-    r, variance = (p * t).sum() / np.sqrt(scale), (pp * tt).sum() / scale / (p.shape[1] - 1)
+    # tr(p p' t t') is also |p' t|^2, (N, N): less for many classes
+    both = ((p @ p.T) * (t @ t.T)).sum() if len(p) <= p.shape[1] else ((p.T @ t) ** 2).sum()
+    r, variance = (p * t).sum() / np.sqrt(scale), both / scale / (p.shape[1] - 1)
     return float(r), float(np.sqrt(variance))
 
 
