@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from searches import IRIS, about, sweep, told, trials_csv
 
-from nnlab.records.report import Artist, Story, draw, figures
+from nnlab.records.report import Artist, Story, _decades, draw, figures
 from nnlab.records.sweep_board import ALL, SOME
+from nnlab.records.text import label, number, percent
 from nnlab.search.space import Choice, Interval, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 
@@ -296,3 +297,27 @@ def test_optuna_dashboard_opens_the_study(where, tmp_path, swept):
     assert len(detail["trials"]) == count
     values = [t["values"][0] for t in detail["trials"]]
     assert values == [float(row["val_loss"]) for row in trials_csv(folder)]
+
+
+def test_the_page_says_what_the_winner_gives_on_the_test_set(swept):
+    """And names each metric in one way."""
+    text = html.unescape(
+        re.sub(r"<script>.*?</script>", "", (swept / "report.html").read_text(), flags=re.DOTALL)
+    )
+    summary = json.loads((swept / "best" / "summary.json").read_text())
+    for name in ("val_loss", "test_loss"):
+        words = label(name, "classification")
+        assert re.search(
+            rf"^{words} +{re.escape(number(summary['metrics'][name]['mean']))}", text, re.MULTILINE
+        )
+    assert f"{percent(summary['metrics']['test_accuracy']['mean'])}" in text
+    said = text.replace("objective=val_loss", "")
+    assert "val_loss" not in said and "val loss" not in said and "for the least validation loss" in said
+
+
+@pytest.mark.parametrize("values, ticks", [
+    ([0.0003, 0.03], [0.001, 0.01]), ([1e-6, 0.5], [1e-6, 1e-4, 1e-2]), ([0.002, 0.008], [0.002, 0.008]),
+    ([5.0], [5.0]), ([], []),
+])  # fmt: skip
+def test_ticks_of_a_logarithmic_axis(values, ticks):
+    assert _decades(values) == pytest.approx(ticks)

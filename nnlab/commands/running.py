@@ -12,20 +12,22 @@ from nnlab.commands import baseline, folders, front_door, train
 from nnlab.errors import fault, say
 from nnlab.records.columns import command, labelled
 from nnlab.records.report import REPORT, add_lines
+from nnlab.records.text import label, summary_lines
 
 SLOW = 100  # trials, for a Gaussian process
 
 
 def sweep_title(sweep) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: tpe, for the least val_loss"""
+    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: tpe, for the least validation loss"""
     from nnlab.records.run import titled
 
     e, s, space = sweep.first.experiment, sweep.search, sweep.space
     searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
     how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
     words = zip(s.signs, s.objectives, strict=True)
-    goals = [f"{'least' if sign > 0 else 'largest'} {name}" for sign, name in words]
-    about = titled(e, sweep.library.datasets[e.data], searched)
+    dataset = sweep.library.datasets[e.data]
+    goals = [f"{'least' if sign > 0 else 'largest'} {label(name, dataset.task)}" for sign, name in words]
+    about = titled(e, dataset, searched)
     return f"{about}: {how}, for the {' and the '.join(goals)}"
 
 
@@ -185,7 +187,13 @@ class Running:
         self.board.close(sweep.trials, self.curves)
         importances, no_report = self.artist.end() if self.artist else ({}, "")
         if self.artist and not no_report:
-            add_lines(self.path / REPORT, self._against_default())
+            tested = (
+                ["  the winner's own run, in best/", *summary_lines(winner, self.console.task)]
+                if winner
+                else []
+            )
+            against = self._against_default()
+            add_lines(self.path / REPORT, [*tested, *([""] if tested and against else []), *against])
         self._write_end(importances, winner, again, hopeless)
         return [*self._results(importances, winner, again), *self._files(no_report)]
 

@@ -159,7 +159,8 @@ def page(story: Story, drawn: dict[str, object]) -> str:
 
     parts, scripts = [], []
     for n, (heading, figure) in enumerate(drawn.items()):
-        figure.update_layout(title=None, margin={"t": 20}, **PLAIN)
+        _plain_ticks(figure)
+        figure.update_layout(title=None, margin={"t": 20}, width=None, autosize=True, **PLAIN)
         parts.append(f'<h2>{_escaped(heading)}</h2><div class="figure" id="figure{n}"></div>')
         scripts.append(f"draw('figure{n}', {_safe(figure.to_json())});")
     lines = "".join(f"<p><code>{_escaped(line)}</code></p>" for line in story.lines)
@@ -229,6 +230,32 @@ def _learning(story: Story):
         xaxis_title="epoch", yaxis_title="validation loss" if held_back else "training loss", yaxis_type="log"
     )
     return figure
+
+
+def _plain_ticks(figure) -> None:
+    """Ticks on logarithmic axes as numbers, not the 5 of 0.0005, and few; names of choices without quotes."""
+    figure.update_yaxes(tickformat="~g", selector={"type": "log"})
+    for trace in figure.select_traces("scatter"):
+        axis = figure.layout[f"xaxis{(trace.xaxis or 'x')[1:]}"]
+        if axis.type == "log":
+            ticks = _decades([x for x in trace.x if isinstance(x, int | float) and x > 0])
+            axis.update(tickvals=ticks, ticktext=[f"{tick:.2g}" for tick in ticks])
+        elif axis.categoryarray:
+            axis.categoryarray = [_unquoted(name) for name in axis.categoryarray]
+            trace.x = [_unquoted(x) for x in trace.x]
+
+
+def _decades(values: list[float]) -> list[float]:
+    """Up to four powers of ten among the values; if there is one at most, the smallest and the largest."""
+    if not values:
+        return []
+    low, high = math.ceil(math.log10(min(values))), math.floor(math.log10(max(values)))
+    powers = [10.0**n for n in range(low, high + 1, 1 + max(0, high - low) // 4)]
+    return powers if len(powers) > 1 else sorted({min(values), max(values)})
+
+
+def _unquoted(name):
+    return name.strip("'") if isinstance(name, str) else name
 
 
 def _bars(importances: dict[str, float], name: str):
