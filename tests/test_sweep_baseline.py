@@ -5,13 +5,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from scipy import stats
 from searches import IRIS, about, refused, resume, sweep, train, trials_csv
 
 import nnlab
 from nnlab.commands import baseline
 from nnlab.fitting import Fit
+from nnlab.library import Library
 
 OLD = Path(__file__).parent / "old_sweep"  # of nnlab when data.normalization was standard by default
 MANY = ("trials=64", "sampler=random", "epochs=2")
@@ -37,11 +38,11 @@ def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     """The winner and the default, each trained alone with as many seeds by its printed line."""
     folder = sweep(tmp_path / "s", *KINDS[kind])
     found = about(folder)["compared"]
-    assert found["seeds"] == (3 if kind == "seeds" else 4)
+    assert (found["seed"], found["seeds"], found["chosen"]) == (3 if kind == "seeds" else 1, 4, False)
     said = resume(folder)
-    (start,) = (t.split("from", 1)[1].strip() for t in said.splitlines() if t.startswith("  it started from"))
+    start = said.partition("\n  it started from")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
     for who, line in (("winner", about(folder)["best"]["command"]), ("default", start)):
-        alone = train(f"{line} seeds={found['seeds']}", tmp_path / who)
+        alone = train(f"{line} seed={found['seed']} seeds={found['seeds']}", tmp_path / who)
         assert json.loads((alone / "summary.json").read_text())["metrics"] == found[who]["metrics"], who
     assert about(folder)["compared"] == found  # after a sweep that was resumed when it had ended
     one = {json.loads(text)["row"] for text in (folder / "best" / "metrics.jsonl").read_text().splitlines()}
@@ -53,17 +54,30 @@ def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     assert f"the search's winner is {found['validation']['verdict']} than what it started from" in said
 
 
-@pytest.mark.parametrize("trials, own, expected", [
-    (64, 1, 4), (1000, 1, 4), (25, 1, 2), (4, 1, 1), (64, 10, 10), (64, 3, 4), (2, 3, 3),
+QUICK, SLOW = 1.0, 1e12  # parameters x examples seen of a row
+
+
+@pytest.mark.parametrize("trials, own, work, expected", [
+    (64, 1, SLOW, 4), (1000, 1, SLOW, 4), (25, 1, SLOW, 3), (4, 1, SLOW, 0), (64, 10, SLOW, 10),
+    (4, 3, SLOW, 0), (4, 10, SLOW, 4), (2, 1, QUICK, 4), (1, 3, QUICK, 4), (4, 10, QUICK, 10),
 ])  # fmt: skip
-def test_how_many_seeds(trials, own, expected):
-    assert baseline.seeds_of_each(trials, own) == expected
-    more = 2 * expected - own - own  # than winner and default have anyway
-    assert more <= baseline.SHARE * trials * own
+def test_how_many_seeds(trials, own, work, expected):
+    folds = BASE.split.folds(nnlab.Iris().load())
+    winner = replace(BASE, seeds=own)
+    assert baseline.fresh_seeds(winner, trials, folds, work) == expected
+    if trials == 64 and own == 1:  # the default sweep
+        assert 2 * expected + 1 <= 0.15 * trials * own
+
+
+def test_repeats_of_the_split_are_values_too():
+    winner = replace(BASE, split=nnlab.Holdout(repeats=10))
+    folds = winner.split.folds(nnlab.Iris().load())
+    assert baseline.fresh_seeds(winner, 8, folds, SLOW) == 1
 
 
 def compared(winner, default, trials=64):
-    fit = Fit(baseline.together(winner, default, trials))
+    library = Library()
+    fit = Fit(baseline.together(winner, default, trials, library), library)
     for _ in fit:
         pass
     return baseline.compared(fit, ("val_loss",)), fit
@@ -73,26 +87,71 @@ BASE = nnlab.Experiment(data=nnlab.Iris(), epochs=3)
 FAST, BAD = replace(BASE, epochs=40), replace(BASE, optimizer=nnlab.SGD(lr=1e38))
 
 
+THAN = "than what it started from"
+
+
 @pytest.mark.parametrize("winner, default, verdict, said", [
-    (FAST, BASE, "better", "the search's winner is better than what it started from"),
-    (BASE, FAST, "worse", "the search's winner is worse than what it started from"),
-    (BASE, BASE, "no better", "the search's winner is no better than what it started from"),
-    (BASE, BAD, "diverged", "what the search started from diverges; its winner does not"),
+    (FAST, BASE, "better", f"the search's winner is better {THAN}"),
+    (BASE, FAST, "worse", f"the search's winner is worse {THAN}"),
+    (replace(BASE, epochs=4), replace(BASE, epochs=4, optimizer=nnlab.Adam(beta2=0.9991)), "no better",
+     f"the search's winner is no better {THAN}"),  # always a little better, by less than 0.1%
+    (BASE, replace(BASE, seed=7), "identical", "the same: identical"),
+    (BASE, BASE, "itself", "the search's winner is what it started from: no trial was better"),
+    (BASE, BAD, "diverged", "what it started from diverges; the search's winner does not"),
+    (BAD, BASE, "diverged", "4 diverged, and 0 of what it started from"),
 ])  # fmt: skip
 def test_the_verdict(winner, default, verdict, said):
     found, fit = compared(winner, default)
     assert found["validation"]["verdict"] == verdict
     text = "\n".join(baseline.lines(found, "classification", "nnlab train"))
     assert said in text and all(len(line) <= 80 for line in text.splitlines())
-    if verdict != "diverged":
-        pairs = {
-            k: [r.best["val_loss"] for r in fit.results if fit.owner[r.row] in k] for k in ((0, 2), (1,))
-        }
-        difference = np.subtract(pairs[0, 2], pairs[1,])
-        assert found["validation"]["difference"]["mean"] == pytest.approx(difference.mean())
-        assert found["validation"]["difference"]["std"] == pytest.approx(difference.std(ddof=1))
-    else:
+    if verdict in ("better", "worse", "no better"):
+        values = [[r.best["val_loss"] for r in fit.results if fit.owner[r.row] == i] for i in (2, 1)]
+        expected = stats.ttest_rel(*values).confidence_interval(0.95)
+        difference = found["validation"]["difference"]
+        assert (difference["low"], difference["high"]) == pytest.approx(tuple(expected))
+        assert difference == found["differences"]["val_loss"]
+        assert "seeds 1 to 4 for both, which the search has not used" in text
+    if verdict == "no better":
+        assert difference["high"] < 0 and "under 0.1%" in text
+    if said.startswith("what it started"):
         assert "4 of the default's rows diverged" in text
+
+
+def test_one_seed_that_chose_the_winner_tells_nothing(monkeypatch):
+    monkeypatch.setattr(baseline, "QUICK_WORK", 0.0)
+    found, fit = compared(FAST, BASE, trials=4)
+    assert len(fit.rows) == 2 and found["validation"]["verdict"] == "cannot be told"
+    text = "\n".join(baseline.lines(found, "classification", "nnlab train"))
+    assert "cannot be told: one seed each, by which the winner was chosen" in text
+    assert "seed=1 seeds=4 would tell" in text
+
+
+def test_without_examples_held_back_it_is_by_those_of_training():
+    alone = replace(BASE, split=nnlab.NoSplit(), metric="last")
+    found, _ = compared(replace(alone, epochs=40), alone)
+    assert found["metric"] == "train_loss" and found["validation"]["verdict"] == "better"
+
+
+@pytest.mark.parametrize("words", [
+    ("optimizer.beta2=interval(0.998,0.9995)", "sampler=random", "trials=6", "epochs=4"),
+    ("model.hidden=choice([4],[8],[16])", "distinct=false", "sampler=random", "trials=6", "epochs=2"),
+])  # fmt: skip
+def test_a_small_sweep_has_seeds_enough(words, tmp_path):
+    found = about(sweep(tmp_path / "s", *IRIS, *words))["compared"]
+    assert found["seeds"] == 4 and found["differences"]["val_loss"]["n"] == 4
+    assert found["validation"]["verdict"] in ("no better", "better", "worse")
+    assert (found["validation"]["verdict"] == "no better") or "beta2" not in words[0]
+
+
+def test_the_winner_is_the_default_or_has_other_examples(tmp_path, capsys):
+    words = ("data=diabetes", "report=false", "sampler=grid", "epochs=2", "split=kfold")
+    folder = sweep(tmp_path / "s", *words, "split.k=choice(5)")
+    assert about(folder)["compared"] == {"validation": {"verdict": "itself"}}
+    said = resume(folder)
+    assert "the search's winner is what it started from" in said
+    other = about(sweep(tmp_path / "o", *words, "split.k=choice(2)"))["compared"]
+    assert other == {"reason": "their validation examples are not the same"}
 
 
 def test_what_does_not_stand_beside_each_other_is_said(tmp_path):

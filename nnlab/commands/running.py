@@ -224,7 +224,7 @@ class Running:
             summary = run.close()
         shutil.rmtree(best, ignore_errors=True)
         aside.rename(best)
-        if len(fit.experiments) > 1:
+        if not self.compared["reason"]:
             self.compared = baseline.compared(fit, self.sweep.search.objectives)
         return summary
 
@@ -239,12 +239,12 @@ class Running:
 
         library = self.sweep.library
         checked = candidate(0, {}, as_it_stands, library)
-        wrong = checked.wrong or baseline.not_comparable(winner, checked.experiment, library.datasets)
+        wrong = checked.wrong or baseline.not_comparable(winner, checked.experiment, library)
         self.compared = {"reason": wrong}
         if wrong:
             return Fit([winner], library)
         trained = self.sweep.trials
-        return Fit(baseline.together(winner, as_it_stands({}), len(trained)), library)
+        return Fit(baseline.together(winner, as_it_stands({}), len(trained), library), library)
 
     def _against_default(self) -> list[str]:
         """How the winner compares with what the search started from."""

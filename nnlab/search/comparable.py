@@ -80,12 +80,12 @@ def _judge_examples(name: str, candidates: list[Candidate], library: Library) ->
     known: dict[tuple, bytes] = {}
     part = "validation" if name.startswith("val_") else "train"
 
-    def examples(e: Experiment) -> bytes:
+    def digest(e: Experiment) -> bytes:
         if (e.data, e.split) not in known:
-            known[e.data, e.split] = _digest(e, part, library)
+            known[e.data, e.split] = examples(e, part, library)
         return known[e.data, e.split]
 
-    for key, (one, other) in _pairs(candidates, examples).items():
+    for key, (one, other) in _pairs(candidates, digest).items():
         differ = _differ(one, other)
         if differ - LUCK - SIZES:
             raise UserError(
@@ -107,9 +107,10 @@ def _judge_examples(name: str, candidates: list[Candidate], library: Library) ->
         )
 
 
-def _digest(e: Experiment, part: str, library: Library) -> bytes:
-    """Which examples these are, and what is to be answered for them. Not what is known of each, unless they
-    are drawn, which may have left the answers the same: two tables of the same examples may be compared."""
+def examples(e: Experiment, part: str, library: Library) -> bytes:
+    """A digest of which examples these are, and what is to be answered for them. Not what is known of each,
+    unless they are drawn, which may have left the answers the same: two tables of the same examples may be
+    compared."""
     dataset, found = library.datasets[e.data], hashlib.blake2b(digest_size=16)
     y, drawn = dataset.y if dataset.noisy is None else dataset.noisy, e.data.drawn or e.data.limit
     for fold in library.folds(e):
