@@ -132,6 +132,33 @@ def test_what_is_no_sweep_is_a_sentence(make, said):
     assert said in str(wrong.value) and "\n" not in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: nnlab.Interval("a", 3), "Interval: low = 'a': expected a number"),
+        (lambda: nnlab.Interval(0, None), "Interval: high = None: expected a number"),
+        (lambda: nnlab.Interval(0.5, 3, whole=True), "Interval: low = 0.5: expected a whole number"),
+        (lambda: nnlab.Interval(0, [1]), "Interval: high = [1]: expected a number"),
+        (lambda: nnlab.Interval(0, 1, log=True), "a logarithmic interval from 0 to 1 goes through zero"),
+        (lambda: nnlab.Choice(5), "a choice of 5: expected a list of values"),
+        (lambda: nnlab.Choice("adam"), "a choice of 'adam': expected a list of values"),
+        (lambda: nnlab.Choice([]), "a choice of []: expected a list of values"),
+        (lambda: nnlab.Steps(0, 1, 2.5), "Steps: count = 2.5: expected a whole number"),
+        (lambda: nnlab.Steps(0, 0, 3), "steps of 0 do not get anywhere"),
+    ],
+)
+def test_what_is_no_domain_is_a_sentence(make, said):
+    with pytest.raises(nnlab.UserError) as wrong:
+        make()
+    assert said in str(wrong.value)
+
+
+def test_domains_of_numpys_numbers():
+    assert nnlab.Interval(np.float64(1), np.int64(3)) == nnlab.Interval(1, 3)
+    assert nnlab.Interval(1.0, 3.0, whole=True).points(None) == range(1, 4)
+    assert nnlab.Choice(np.arange(3)) == nnlab.Choice([0, 1, 2]) == nnlab.Choice(range(3))
+
+
 def test_a_sweep_where_every_trial_fails_says_why():
     sweep = nnlab.Sweep({"optimizer.lr": [1e30, 1e31]}, GRID, BASE).run()
     with pytest.raises(

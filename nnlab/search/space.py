@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
+from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.fields import EXACT
 
@@ -38,6 +39,10 @@ class Choice:
     values: tuple
 
     def __post_init__(self):
+        given = self.values.tolist() if hasattr(self.values, "tolist") else self.values
+        if not isinstance(given, (list, tuple, range)) or not given:
+            raise UserError(f"a choice of {shown(given)}: expected a list of values")
+        object.__setattr__(self, "values", tuple(given))
         for i, label in enumerate(self.labels):
             if label in self.labels[:i]:
                 raise UserError(f"{label} is given twice")
@@ -82,6 +87,7 @@ class Interval:
     laid: int | None = None
 
     def __post_init__(self):
+        _read_numbers(self, ("low", "high"), self.whole)
         ends = f"from {self.low:g} to {self.high:g}"
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise UserError(f"an interval {ends} has no finite ends")
@@ -130,6 +136,10 @@ class Steps:
     count: int
 
     def __post_init__(self):
+        _read_numbers(self, ("start", "step"))
+        _read_numbers(self, ("count",), whole=True)
+        if self.step == 0 and self.count > 1:
+            raise UserError("steps of 0 do not get anywhere")
         if self.count < 1:
             raise UserError("a range that ends before it starts is empty")
         if self.count > MANY:
@@ -167,6 +177,18 @@ class Steps:
 
 
 Domain = Choice | Interval | Steps
+
+
+def _read_numbers(domain: Domain, names: tuple[str, ...], whole: bool = False) -> None:
+    """These fields as Python's own numbers; raises `UserError` for what is none."""
+    for name in names:
+        given = getattr(domain, name)
+        x = given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else given
+        x = int(x) if whole and isinstance(x, float) and x.is_integer() else x
+        if isinstance(x, bool) or not isinstance(x, int if whole else int | float):
+            expected = "a whole number" if whole else "a number"
+            raise UserError(f"{type(domain).__name__}: {name} = {shown(given)}: expected {expected}")
+        object.__setattr__(domain, name, x)
 
 
 def _labels(values: tuple, plain: bool) -> tuple | None:
