@@ -16,6 +16,7 @@ from test_report import a_story
 from nnlab.cli import main
 from nnlab.errors import Advice, UserError, nearest, one_line, shortened, visible
 from nnlab.records.check_console import CheckConsole
+from nnlab.records.hparams import flat
 from nnlab.records.report import _safe, figures
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.terminal import Terminal
@@ -42,6 +43,8 @@ def test_no_sentence_acts(acting):
     CheckConsole(acting, [acting], stream).close(acting)
     for text in (visible(acting), str(UserError(acting)), str(Advice(acting)), stream.getvalue()):
         assert_seen(text)
+    (hparam,) = flat({"data": {acting: acting}})
+    assert_seen("".join(hparam))
     assert "\n" not in one_line(f"a\n{acting}") and visible(visible(acting)) == visible(acting)
 
 

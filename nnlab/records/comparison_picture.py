@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlab.errors import visible
 from nnlab.records.columns import shortened
 from nnlab.records.picture import (
     BLACK,
@@ -54,7 +55,7 @@ def draw(runs: dict[str, np.ndarray], notes: list[str], label: str, against: Aga
         )
         if len(runs) <= SHADED:
             axes.fill_between(epochs, b.low, b.high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(epochs, b.mean, label=name.replace("$", r"\$"), **look)
+        axes.plot(epochs, b.mean, label=visible(name).replace("$", r"\$"), **look)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     longest = max(len(b.mean) for b in each)
     shown = [s for b in each for s in ([b.mean, b.low, b.high] if len(runs) <= SHADED else [b.mean])]
@@ -97,7 +98,7 @@ def _result(axes, against: Against) -> None:
         x, mean, low, high = points[np.argsort(points[:, 0])].T
         alone = len(against.lines) == 1
         axes.plot(x, mean, "o-", color=BLACK if alone else colour, markersize=3.5, linewidth=1.2,
-                  label=shortened(name, 24).replace("$", r"\$"))  # fmt: skip
+                  label=shortened(visible(name), 24).replace("$", r"\$"))  # fmt: skip
         axes.vlines(x, low, high, color=BLACK if alone else colour, linewidth=0.8, alpha=0.6)
         shown += [mean, low, high]
     scale(axes, np.concatenate(shown)[None])

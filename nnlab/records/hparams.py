@@ -9,17 +9,19 @@ import sys
 import types
 import typing
 
+from nnlab.errors import visible
+
 NUMBER, TRUTH, TEXT = "number", "bool", "string"
 DIGITS = 8  # of a whole number in a column of text: padded, so that text sorts as numbers do
 
 
 def flat(tree: dict, prefix: str = ""):
-    """Nested settings as pairs: dotted key, value."""
+    """Nested settings as pairs: dotted key, value; words without characters that act."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield visible(f"{prefix}{key}"), visible(value) if isinstance(value, str) else value
 
 
 def beside(runs: list[dict]) -> tuple[list[dict], tuple[str, ...]]:
