@@ -1,8 +1,9 @@
 """What a user did wrong, said in one sentence."""
 
-import difflib
 import sys
 import unicodedata
+
+from nnlab.suggestions import hint
 
 NAMED = 50  # names that a sentence lists
 
@@ -79,20 +80,22 @@ class Advice(UserWarning):
         super().__init__(one_line(str(sentence)))
 
 
-def nearest(name, names) -> str:
-    """`"; did you mean 'adam'?"`, or the list of names when none is near or `name` is no word."""
+def nearest(name, names, of: str = "") -> str:
+    """`"; did you mean 'adam'?"`, or the list of names when none is near or `name` is no word.
+
+    `of` is the key or group of which it is a value, or "keys": words of other tools are known.
+    """
     names = sorted(str(n) for n in names)
-    word = name if isinstance(name, str) else ""
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean '{shortened(close[0])}'?"
+    said = hint(shortened(name), names, of) if isinstance(name, str) else ""
+    if said:
+        return said
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return f"; allowed: {', '.join(map(shortened, names[:NAMED]))}{more}"
 
 
 def unknown(kind: str, name, names) -> UserError:
     """`unknown optimizer 'adm'; did you mean 'adam'?`"""
-    return UserError(f"unknown {kind} '{name}'{nearest(name, names)}")
+    return UserError(f"unknown {kind} '{name}'{nearest(name, names, kind)}")
 
 
 def shortened(text: str, most: int = 60) -> str:

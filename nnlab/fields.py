@@ -27,6 +27,7 @@ import numpy as np
 from nnlab import plugins
 from nnlab.choices import part_of
 from nnlab.errors import UnknownSetting, UserError, nearest
+from nnlab.suggestions import hint
 
 LARGEST = sys.float_info.max
 EXACT = 2**53  # whole numbers up to here are floats too
@@ -204,10 +205,11 @@ def checked(value, type_, allowed: Allowed, where: str):
             if not wrong:
                 return converted
             break
-    hint = nearest(value, allowed.names) if isinstance(value, str) and allowed.choices else ""
-    raise UserError(
-        f"{where} = {_show(value)}: expected {expected(type_, allowed)}{hint if 'mean' in hint else ''}"
-    )
+    literals = [
+        word for option in _options(type_) for word in typing.get_args(option) if isinstance(word, str)
+    ]
+    meant = hint(_show(value).strip("'"), [*allowed.names, *literals], where)
+    raise UserError(f"{where} = {_show(value)}: expected {expected(type_, allowed)}{meant}")
 
 
 def expected(type_, allowed: Allowed) -> str:
@@ -293,9 +295,9 @@ def make(classes: dict[str, type] | type, mapping, group: str):
     known = [f.name for f in fields(classes)]
     for key in mapping:
         if key not in known:
-            hint = nearest(key, known) if known else "; it has no keys"
+            meant = nearest(key, known, "keys") if known else "; it has no keys"
             who = f"{group} '{classes.name}'" if classes.name else group
-            raise UserError(f"{group}.{key}: {who} has no such key{hint}")
+            raise UserError(f"{group}.{key}: {who} has no such key{meant}")
     return classes(**mapping)
 
 
@@ -307,7 +309,7 @@ def compose(cls: type, groups: dict, config: dict):
     known = [f.name for f in fields(cls)]
     for key in config:
         if key not in known:
-            raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+            raise UserError(f"unknown key '{key}'{nearest(key, known, 'keys')}")
     return cls(**{**config, **{g: make(groups[g], config[g], g) for g in groups if g in config}})
 
 

@@ -13,6 +13,7 @@ from nnlab.data.splits import Fold, Split
 from nnlab.engine import computing
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row
+from nnlab.suggestions import hint
 
 
 class Library:
@@ -83,5 +84,8 @@ def device(name: str) -> torch.device:
     allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
     if name in allowed and (name == "cpu" or count):
         return torch.device(name)
+    other = hint(name, allowed, "device")
+    if other and name not in allowed:
+        raise UserError(f"device = '{name}': allowed are auto, cpu, cuda, cuda:N{other}")
     found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
     raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")

@@ -465,7 +465,7 @@ def test_a_primary_configuration_of_ones_own(mine, capsys):
         ("experiment=bth", ["unknown experiment 'bth'; did you mean 'both'?"]),
         ("experiment=[both,typo]", ["experiment takes one of both,", "not a list"]),
         ("experiment=deep/on", ["unknown experiment 'deep/on'; did you mean 'deep/one'?"]),
-        ("optimizer=latin", ["not UTF-8"]),
+        ("optimizer=latin", ["UTF-8"]),
     ],
 )
 def test_wrong_files(capsys, mine, line, phrases):

@@ -181,6 +181,7 @@ def _parsed(config_name: str, argv: list[str]) -> Namespace:
     args = parser.parse_intermixed_args(argv)
     args.parser = parser
     args.overrides, args.storage = storage.without_passwords(args.overrides)
+    mistakes.refuse_words_of_others(config_name, args.overrides)
     if args.config_path is not None:
         raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
     if args.experimental_rerun is not None:
@@ -195,7 +196,7 @@ def _parsed(config_name: str, argv: list[str]) -> Namespace:
 def _parser(config_name: str) -> ArgumentParser:
     def refuse(message: str):
         if message.startswith("unrecognized arguments: -"):
-            message += "; settings have no dashes, they are written KEY=VALUE"
+            message = mistakes.with_dashes(config_name, message.split()[2])
         raise UserError(message)
 
     parser = get_args_parser()

@@ -1,13 +1,17 @@
 """What Hydra and OmegaConf raise, said in one sentence that names the value and what is allowed."""
 
 import re
+from functools import cache
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from nnlab import plugins
-from nnlab.errors import nearest
+from nnlab.catalogue import COMBINABLE, Catalogue, read
+from nnlab.errors import UserError, nearest
+from nnlab.paths import CONFIG_DIR
+from nnlab.suggestions import function_elsewhere, key_elsewhere, near, plain
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
 _NOISE = re.compile(
@@ -50,6 +54,10 @@ def _unreadable(error: OverrideParseException) -> str:
     if "missing EQUAL" in error.message:
         return f"'{error.override}' is not KEY=VALUE, such as epochs=20"
     found = re.search(r"while evaluating '.*': (.*)", error.message)
+    function = re.search(r"Unknown function '(\w+)'", error.message)
+    if function:
+        known = "; allowed: choice(a,b), range(1,9,2), interval(0,1), tag(log,interval(1e-4,1))"
+        return f"'{error.override}': {found[1]}{function_elsewhere(function[1]) or known}"
     if found:
         return f"'{error.override}': {found[1]}"
     return (
@@ -58,22 +66,71 @@ def _unreadable(error: OverrideParseException) -> str:
     )
 
 
+def refuse_words_of_others(command: str, words: list[str]) -> None:
+    """Raise `UserError` for a key or group that another command has and this one has not."""
+    for word in words:
+        head = word.lstrip("+~").partition("=")[0].partition(".")[0]
+        for other in ("sweep", "check"):
+            if other != command and head in _own(other):
+                more = ": nnlab train begins a run and cannot go on with one" if head == "resume" else ""
+                raise UserError(f"{word}: {head} is a word of nnlab {other}{more}")
+
+
+@cache
+def _own(command: str) -> frozenset[str]:
+    """The keys and groups that a command has beside those of `nnlab train`."""
+    settings = read(CONFIG_DIR / f"{command}.yaml").settings
+    groups = {key for entry in settings["defaults"] if isinstance(entry, dict) for key in entry}
+    return frozenset({*settings, *groups} - {"defaults", "hydra"})
+
+
+def with_dashes(command: str, option: str) -> str:
+    """What to say of `--lr=0.1`, as other tools have it."""
+    typed = option.lstrip("-").partition("=")[0]
+    catalogue = Catalogue(command)
+    names = [*catalogue.groups, *catalogue.all_keys()]
+    same = [name for name in names if plain(name.rpartition(".")[2]) == plain(typed) or name == typed]
+    meant = f"; did you mean '{same[0]}='?" if same else key_elsewhere(typed) or ""
+    return f"{option}: settings have no dashes, they are written KEY=VALUE{meant}"
+
+
 def unknown_key(key: str, config: DictConfig) -> str:
-    """`unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?`"""
-    leaf = key.rpartition(".")[2]
-    same = [name for name in dotted(config) if name.rpartition(".")[2] == leaf]
-    if same:
-        return f"unknown key '{key}'; did you mean {' or '.join(repr(name) for name in same[:3])}?"
-    parent = key.rpartition(".")[0]
+    """`unknown key 'optimizer.lrr' of optimizer=adam; did you mean 'optimizer.lr'?`"""
+    parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else None
-    if not isinstance(node, DictConfig):
-        return f"unknown key '{key}'{nearest(key, [k for k in config if k != 'hydra'])}"
     choice = config.hydra.runtime.choices.get(parent)
-    names = [f"{parent}.{name}" for name in node if name != "name"]
-    if not names and not choice:
-        return f"unknown key '{key}'; did you mean '{parent}'?"
-    of = f" of {parent}={choice}" if choice else ""
-    return f"unknown key '{key}'{of}{nearest(key, names) if names else '; it has no keys'}"
+    unknown = f"unknown key '{key}'" + f" of {parent}={choice}" * bool(choice)
+    names = [f"{parent}.{n}" for n in node if n != "name"] if isinstance(node, DictConfig) else []
+    allowed = nearest("", names) if names else "; it has no keys" if choice else ""
+    same = [name for name in dotted(config) if name.rpartition(".")[2] == leaf]
+    having, said = _choices_with(key), key_elsewhere(key)
+    if having and (parent or not same and not said):
+        group, choices = having
+        write = f"write {group}={choices[0]} {group}.{leaf}=..."
+        return f"{unknown}: it is one of {group}={', '.join(choices)}; {write}{allowed}"
+    if same:
+        return f"{unknown}; did you mean {' or '.join(repr(name) for name in same[:3])}?"
+    if said:
+        return f"{unknown}{said}"
+    if names:
+        return f"{unknown}{nearest(key, names)}"
+    if choice or parent and node is not None:
+        return f"{unknown}{allowed}" if choice else f"{unknown}; did you mean '{parent}'?"
+    slip = near(key, dotted(config))
+    top = [name for name in config if name != "hydra"]
+    return f"{unknown}; did you mean '{slip[0]}'?" if slip else f"{unknown}{nearest(key, top)}"
+
+
+def _choices_with(key: str) -> tuple[str, list[str]] | None:
+    """The group and those of its choices that have the key, where a choice of nnlab's own has it."""
+    catalogue = Catalogue("train")
+    parent, _, leaf = key.rpartition(".")
+    groups = [parent] if parent else catalogue.defaults
+    for group in groups if set(groups) <= {*catalogue.defaults} else ():
+        having = [c for c in catalogue.choices(group) if f"{group}.{leaf}" in catalogue.of_choice(group, c)]
+        if having and group not in (*COMBINABLE, "experiment"):
+            return group, having
+    return None
 
 
 def dotted(config: DictConfig) -> list[str]:

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from nnlab import plugins
 from nnlab.commands import plugged
 from nnlab.errors import UserError, unknown
+from nnlab.suggestions import hint
 
 RUNS = 5000  # of -m
 LONGEST = 10_000  # characters of a word, which Hydra reads slowly
@@ -184,7 +185,7 @@ def _check_choice(line: str, group: str, value, options: Options) -> None:
         raise UserError(f"{takes}, not a list; to run each, write -m {group}=a,b")
     for choice in value if isinstance(value, list) else [value]:
         if not isinstance(choice, str) or not choice:
-            raise UserError(takes)
+            raise UserError(f"{takes}{hint(line.partition('=')[2], options(group), group)}")
         _check_name(group, choice, options)
 
 

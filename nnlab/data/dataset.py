@@ -108,6 +108,12 @@ class Data(Part):
             strata = strata + np.isin(np.arange(n), dataset.test)
         _, chosen = divide(stream(self.seed, "limit"), np.arange(n), strata, self.limit)
         limited = dataset.select(chosen)
+        classes = len(dataset.classes)
+        if self.limit < classes:
+            raise UserError(
+                f"data.limit = {self.limit}: too few for {classes} classes; take {2 * classes} or more of "
+                f"the {n:,} examples, or null for all"
+            )
         if limited.test is not None and len(limited.test) in (0, self.limit):
             raise UserError(
                 f"data.limit = {self.limit}: too few for a training set and a test set; take more of the {n}"

@@ -117,7 +117,8 @@ class Drawn(Split):
         for c in np.flatnonzero(total == 1)[:1]:
             raise UserError(
                 f"split.stratify = true: class '{dataset.classes[c]}' has 1 example, which cannot be in "
-                f"two sets; add examples of it, take it out, or set split.stratify=false"
+                f"two sets; add examples of it (data.limit may be too low), take it out, or set "
+                f"split.stratify=false"
             )
         return counts
 
