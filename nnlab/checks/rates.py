@@ -213,7 +213,7 @@ def judge(table: Table, own: float, longer: float) -> Finding:
     if own < low and there < WORKS:
         status = "fail" if there < LITTLE else "warn"
         return Finding(status, own, low, f"{found}: too small", advice, "lr_low", at_least=True)
-    lowest = f"lowest loss at {table.lr[table.best]:.1g}"
+    suggested = f"suggestion {table.suggestion:.2g}: {why}"
     if own < low:
-        lowest += f"; this job takes {longer:.3g} times the steps of the test"
-    return Finding("pass", own, high if own <= high else table.edge, f"{found} ({lowest})")
+        suggested += f"; this job takes {longer:.3g} times the steps of the test"
+    return Finding("pass", own, high if own <= high else table.edge, f"{found} ({suggested})")

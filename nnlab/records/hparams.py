@@ -6,8 +6,6 @@ from __future__ import annotations
 import functools
 import math
 import sys
-import types
-import typing
 
 from nnlab.errors import visible
 
@@ -80,18 +78,16 @@ def _declared(key: str) -> str:
     group, _, name = key.partition(".")
     if key in GROUPS or name == "name":
         return TEXT
-    if not name:
-        return _kind(typing.get_type_hints(Experiment).get(key))
-    table = GROUPS.get(group, {})
+    table = GROUPS.get(group, {}) if name else Experiment
     classes = table.values() if isinstance(table, dict) else [table]
-    kinds = {_kind(typing.get_type_hints(c).get(name)) for c in classes} - {""}
+    fields = (c.__dataclass_fields__.get(name or key) for c in classes)
+    kinds = {_kind(field.type) for field in fields if field}
     return kinds.pop() if len(kinds) == 1 else TEXT if kinds else ""
 
 
-def _kind(hint) -> str:
-    """Of an annotation: numbers, truth values, or anything else and any mixture."""
-    if hint is None:
-        return ""
-    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    members = {m for m in (typing.get_args(hint) if union else [hint]) if m is not type(None)}
-    return NUMBER if members <= {int, float} else TRUTH if members == {bool} else TEXT
+def _kind(annotation) -> str:
+    """Numbers, truth values, or anything else and any mixture: `int | None`, `int | Literal["full"]`. Read as
+    it was written, for to evaluate those of all classes would take longer than to write the file."""
+    written = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    members = {member.strip() for member in written.split("|")} - {"None"}
+    return NUMBER if members <= {"int", "float"} else TRUTH if members == {"bool"} else TEXT
