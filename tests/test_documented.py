@@ -1,0 +1,82 @@
+"""Every command line in README and docs: shells hand its words over as they are written, nnlab takes them."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nnlab import cli
+from nnlab.commands import composing, front_door, variants
+from nnlab.commands.train import of_experiment
+from nnlab.experiment import Experiment
+
+ROOT = Path(__file__).resolve().parents[1]
+PLACEHOLDER = re.compile(r"[A-Z]{4,}|\.\.\.|<|SHELL|\|")  # FOLDER, GROUP=CHOICE, ...
+FROM_PACKAGES = (
+    "bent",
+    "sign_momentum",
+    "rademacher",
+    "-cd mine",
+)  # docs/extending.md, run by test_extending.py
+
+
+def documented() -> list[str]:
+    """What follows `nnlab` in code spans and indented lines, without comments."""
+    found = []
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            indented = re.match(r"    (?:\$ )?(nnlab .*)", line)
+            found += [indented[1]] if indented else re.findall(r"`(nnlab [^`]*)`", line)
+    lines = (re.sub(r"\s+#.*|; .*", "", line).strip() for line in found)
+    return sorted({line for line in lines if line.split()[1:2] and line.split()[1] in cli.COMMANDS})
+
+
+LINES = documented()
+WHOLE = [
+    line for line in LINES
+    if not PLACEHOLDER.search(line) and not any(name in line for name in FROM_PACKAGES)
+]  # fmt: skip
+
+
+def test_they_were_found():
+    assert len(WHOLE) > 50 and {line.split()[1] for line in WHOLE} == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_words_reach_nnlab_as_they_are_written(shell, tmp_path):
+    """In zsh an open bracket that is no file's pattern ends the command."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    command = [shell, "-f", "-c"] if shell == "zsh" else [shell, "--norc", "-c"]
+    for line in LINES:
+        if re.search(r"[<|]", line):
+            continue
+        done = subprocess.run(
+            [*command, f"nnlab() {{ printf '%s\\n' \"$@\"; }}; {line}"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.stdout.splitlines() == shlex.split(line)[1:] and not done.stderr, (line, done.stderr)
+
+
+@pytest.mark.parametrize("line", WHOLE)
+def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command, *words = shlex.split(line)[1:]
+    if command == "board":
+        return
+    if {"--help", "--cfg"} & set(words):
+        assert cli.main([command, *words]) == 0
+        return
+    args = front_door._parsed(command, words)
+    if command == "sweep":
+        settings = [variants.read(args).cell.settings]
+        own = variants.OWN
+    else:
+        settings, own = [cell.settings for cell in composing.cells(command, args)], ("only", "check")
+    for one in settings:
+        Experiment.from_config(of_experiment({key: value for key, value in one.items() if key not in own}))
