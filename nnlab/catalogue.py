@@ -124,7 +124,7 @@ class Catalogue:
         return {
             f"{group}.{key}": Key(
                 f"{group}.{key}",
-                file.settings[key] if file else None,
+                file.settings[key] if file else fields[key].default,
                 (file.comments.get(key, "") if file else "") or usual.get(f"{group}.{key}", ""),
                 fields.get(key),
             )

@@ -38,6 +38,7 @@ class Field:
 
     types: tuple[str, ...]  # of the annotation: ("int", "Literal['full']")
     range: dict  # low, high, above, below, infinite, choices, plugins
+    default: object = None
 
     @property
     def words(self) -> list[str]:
@@ -168,7 +169,8 @@ def _declaration(module: _Module, name: str) -> Declaration:
             if ast.unparse(line.value.func) in ("column", "control", "static"):
                 types = tuple(t.strip() for t in ast.unparse(line.annotation).split(" | "))
                 range = {k.arg: _value(k.value, module) for k in line.value.keywords if k.arg != "default"}
-                found[line.target.id] = Field(types, range)
+                default = _value(line.value.args[0], module) if line.value.args else None
+                found[line.target.id] = Field(types, range, default)
     return Declaration(name, ast.get_docstring(node) or "", found)
 
 

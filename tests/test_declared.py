@@ -1,6 +1,7 @@
 """What is read of a class from its source is what the class itself says."""
 
 import math
+from dataclasses import MISSING
 
 import pytest
 
@@ -28,6 +29,7 @@ def is_as_declared(read: declared.Field, field):
     assert read.range.get("infinite", False) == allowed.infinite
     assert read.range.get("plugins", "") == allowed.plugins
     assert " | ".join(read.types) == field.type
+    assert read.default == (None if field.default is MISSING else field.default)
 
 
 @pytest.mark.parametrize("group, name, cls", CLASSES, ids=[f"{g}={n}" for g, n, _ in CLASSES])

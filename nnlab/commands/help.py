@@ -131,7 +131,7 @@ def _value(value) -> str:
     """As the command line has it."""
     if isinstance(value, bool) or value is None:
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return f"[{','.join(map(_value, value))}]"
     if isinstance(value, float) and math.isinf(value):
         return ".inf"
