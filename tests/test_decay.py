@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,10 +12,11 @@ import pytest
 import yaml
 from networks import Points
 from omegaconf import OmegaConf
+from searches import trials_csv
 
 import nnlab
 from nnlab import cli, plugins
-from nnlab.commands import automatic
+from nnlab.commands import automatic, variants
 from nnlab.experiment import DEFAULT_L2, Experiment
 from nnlab.fields import column
 from nnlab.optimizers import OPTIMIZERS
@@ -60,7 +62,10 @@ ASKED = [  # words, l2, a part of the advice or nothing
     (["optimizer=adamw", "regularizer=dropout"], 0.0, ""),
     (["optimizer=adamw", "regularizer=none"], 0.0, ""),
     (["optimizer=adamw", "regularizer=l2", "optimizer.weight_decay=0"], 1e-3, ""),
-    (["optimizer=adamw", "optimizer.weight_decay=0"], 0.0, "so regularizer.l2 is 0"),
+    (["optimizer=adamw", "optimizer.weight_decay=0"], 1e-3, ""),
+    (["optimizer=lion", "optimizer.weight_decay=0.0"], 1e-3, ""),
+    (["optimizer=lion", "optimizer.weight_decay=0.3"], 0.0, "so regularizer.l2 is 0"),
+    (["optimizer=adamw", "optimizer.weight_decay=0", "regularizer.l2=0"], 0.0, ""),
     (["regularizer=[auto,dropout]"], 1e-3, ""),
     (["experiment=lecture/mlp", "optimizer=adamw"], 0.0, ""),
 ]
@@ -92,8 +97,56 @@ def test_trials_of_a_sweep_too(tmp_path, monkeypatch, capsys):
     assert yaml.safe_load((tmp_path / "sweep/best/config.yaml").read_text())["regularizer"]["l2"] == 0.0
     rows = json.loads((tmp_path / "sweep/best/rows.json").read_text())
     assert [row["best"]["val_loss"] for row in rows] == best["values"]
-    assert cli.main(["sweep", *SHORT, "optimizer=adamw", "trials=2", "plan=true"]) == 0
-    assert "regularizer.l2 is searched" in capsys.readouterr().err
+
+
+def test_a_trial_whose_decay_is_zero_keeps_the_penalty(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = "optimizer=adamw optimizer.weight_decay=0,0.01 sampler=grid report=false hydra.run.dir=sweep"
+    assert cli.main(["sweep", *SHORT, *words.split()]) == 0
+    trials = trials_csv(tmp_path / "sweep")
+    for trial, decay in zip(trials, ("0", "0.01"), strict=True):
+        words = ["optimizer=adamw", f"optimizer.weight_decay={decay}", f"hydra.run.dir=run{decay}"]
+        assert cli.main(["train", *SHORT, *words]) == 0
+        (row,) = json.loads((tmp_path / f"run{decay}/rows.json").read_text())
+        assert row["best"]["val_loss"] == float(trial["val_loss"])
+
+
+ONCE = "so optimizer.weight_decay is searched in place of the space's regularizer.l2"
+SEARCHED = [  # words, keys of each optimiser's trials beside those of rate and dropout, advice
+    ("optimizer=adamw", [{"optimizer.weight_decay"}], ONCE),
+    ("optimizer=lion space=mlp_small", [{"optimizer.weight_decay"}], ONCE),
+    ("optimizer=adam", [{"regularizer.l2"}], ""),
+    ("optimizer=adamw optimizer.weight_decay=0", [{"regularizer.l2"}], ""),
+    ("optimizer=adamw optimizer.weight_decay=0.1", [set()], ONCE),
+    ("optimizer=adam,adamw space=default", [{"regularizer.l2"}, {"optimizer.weight_decay"}], ONCE),
+    ("optimizer=adamw regularizer.l2=0.1,0.2", [{"regularizer.l2"}], "and regularizer.l2 is searched"),
+    ("optimizer=adamw regularizer.l2=0.1", [set()], "and regularizer.l2 is 0.1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words, keys, advice", SEARCHED)
+def test_a_space_decays_the_weights_once(words, keys, advice):
+    args = Namespace(overrides=words.split(), config_dir=None, config_name=None, multirun=False, storage=None)
+    found = variants.read(args)
+    groups = found.space.choices()
+    decays = {"regularizer.l2", "optimizer.weight_decay"}
+    assert [decays & {*found.space.keys(chosen)} for chosen in groups] == keys
+    notes = " ".join(found.notes())
+    assert advice in notes if advice else not notes
+
+
+def test_such_a_sweep_is_trained_and_goes_on_and_is_refined(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = "optimizer=adam,adamw space=default trials=6 report=false hydra.run.dir=sweep"
+    assert cli.main(["sweep", *SHORT, *words.split()]) == 0
+    for trial in trials_csv(tmp_path / "sweep"):
+        decays = (trial["regularizer.l2"] != "", trial["optimizer.weight_decay"] != "")
+        assert decays == ((True, False) if trial["optimizer"] == "adam" else (False, True))
+    assert cli.main(["sweep", "resume=sweep", "trials=8"]) == 0
+    assert len(trials_csv(tmp_path / "sweep")) == 8
+    capsys.readouterr()
+    assert cli.main(["sweep", "refine=sweep", "trials=3", "hydra.run.dir=again"]) == 0
+    assert "usual is one of them" not in capsys.readouterr().err
 
 
 def test_in_python_too():

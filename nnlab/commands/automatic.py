@@ -1,6 +1,6 @@
 """Settings that follow from others: interpolations in YAML, so that config.yaml has what was trained.
 
-${unless_decayed:1e-3}   1e-3, or 0 where the optimiser has a weight_decay of its own
+${unless_decayed:1e-3}   1e-3, or 0 where the optimiser has a weight_decay of its own that is not 0
 ${listened:${metric}}    the metric, or val_loss where it is `last`, which nothing can listen to
 """
 
@@ -10,9 +10,20 @@ from collections.abc import Collection
 
 from omegaconf import DictConfig, OmegaConf
 
+PENALTY, DECAY = "regularizer.l2", "optimizer.weight_decay"
+DECAYS = "tag(log,interval(1e-4,1))"  # what is searched of it, where a space has the penalty
+SEARCHED_ONCE = (
+    f"the optimiser decays the weights itself, so {DECAY} is searched in place of the space's {PENALTY}"
+)
+
 
 def unless_decayed(l2: float, *, _root_) -> float:
-    return 0.0 if "weight_decay" in (_root_.get("optimizer") or ()) else l2
+    return 0.0 if decay_of(_root_.get("optimizer")) else l2
+
+
+def decay_of(optimizer) -> float:
+    """The `weight_decay` of an optimiser's settings; 0 if it has none."""
+    return (optimizer or {}).get("weight_decay") or 0.0
 
 
 def listened(metric: str) -> str:
@@ -28,11 +39,15 @@ def notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) ->
     decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
     optimizer, l2 = settings["optimizer"], settings["regularizer"]["l2"]
     decay = optimizer.get("weight_decay", 0)
-    if "weight_decay" not in optimizer:
+    if "weight_decay" not in optimizer or not (decay or DECAY in searched):
         return []
     itself = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay = {decay})"
-    if "regularizer.l2" in searched or (_positive(l2) and _positive(decay)):
-        l2 = "searched" if "regularizer.l2" in searched else l2
+    if DECAY in searched:
+        itself = (
+            f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay is searched)"
+        )
+    if PENALTY in searched or (_positive(l2) and _positive(decay)):
+        l2 = "searched" if PENALTY in searched else l2
         return [f"{itself} and regularizer.l2 is {l2}: usual is one of them, the other 0"]
     if OmegaConf.is_interpolation(config.regularizer, "l2"):
         return [f"{itself}, so regularizer.l2 is 0; to have both, set it"]

@@ -136,7 +136,7 @@ class Running:
         if not asked.resumed:
             known = {
                 "words": self.args.overrides, "batch": sweep.size, "rules": sweep.rules,
-                "data": sweep.library.fingerprints(),
+                "data": sweep.library.fingerprints(), "decayed_once": asked.variants.decayed_once,
                 "config_dir": self.args.config_dir and str(Path(self.args.config_dir).absolute()),
                 "study": self.path.name if name == "auto" else name,
             }  # fmt: skip

@@ -85,6 +85,7 @@ def read(args: Namespace) -> Asked:
         if recorded:
             args.overrides += recorded.values()
             found = variants.read(args)
+        found.decayed_once &= about.get("decayed_once", False)  # not so in nnlab 0.1.0
         _refuse_another(before, _settings(found), given, recorded)
     settings = _settings(found)
     if resumed or refines:  # what is searched was said when that sweep began

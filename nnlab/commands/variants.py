@@ -35,6 +35,7 @@ class Variants:
     repeat: list[str]  # the command line of a trial, up to its overrides
     texts: dict[str, str]  # key -> its values, as they were written
     left_out: tuple[str, ...] = ()  # keys of the default space, if naming others took its place
+    decayed_once: bool = False  # an optimiser's own decay is searched in place of regularizer.l2
     _composed: dict[tuple, tuple[DictConfig, dict, bool]] = field(default_factory=dict)
 
     def settings(self, params: dict) -> dict:
@@ -61,6 +62,8 @@ class Variants:
 
     def notes(self) -> list[str]:
         """What to say of settings that follow from others, of every optimiser that is tried."""
+        if self.decayed_once:
+            return [automatic.SEARCHED_ONCE]
         tried = self.space.domains["optimizer"].values if "optimizer" in self.space.groups else ()
         commons = [self.common({"optimizer": name}) for name in tried] or [self.common({})]
         each = (automatic.notes(config, plain, self.space.domains) for config, plain, _ in commons)
@@ -78,6 +81,8 @@ class Variants:
     def has(self, key: str, chosen: dict) -> bool:
         """Whether the settings have the key once the groups are `chosen`."""
         group, _, own = key.partition(".")
+        if self.decayed_once and key == automatic.PENALTY:
+            return not automatic.decay_of(self.common(chosen)[1]["optimizer"])
         if "experiment" in chosen:
             return _in(self.common(chosen)[1], key)
         if group in chosen and own and group not in overrides.COMBINABLE:
@@ -111,6 +116,8 @@ class Variants:
         """Whether some value is an interpolation of a parameter: `${metric}`."""
         found = " ".join(t for t in _texts(of_train(_raw(config))) if "${" in t)
         found = re.findall(r"\$\{([^:}]*)\}", found)
+        if any("unless_decayed" in text for text in _texts(of_train(_raw(config)))):
+            found.append(automatic.DECAY)
         return any(key in found for key in self.space.domains)
 
 
@@ -132,12 +139,18 @@ def read(args: Namespace) -> Variants:
         searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
         left_out = ()
         if searched and not any(o.key_or_group == "space" for o in given):
-            usual = _of_space([o for o in found if not o.is_sweep_override()], base, options, has_default)
+            fixed = [o for o in found if not o.is_sweep_override()]
+            usual = _decayed_once(
+                _of_space(fixed, base, options, has_default), searched, fixed, base, options
+            )
             left_out = tuple(key for key in usual if key not in searched)
             words.append("space=none")
         found = _read(words, options, has_default)
         fixed = [o for o in found if not o.is_sweep_override()]
-        searched = _of_space(fixed, base, options, has_default) | searched
+        usual = _of_space(fixed, base, options, has_default)
+        once = _decayed_once(usual, searched, fixed, base, options)
+        searched = once | searched
+        both = {automatic.PENALTY, automatic.DECAY, "optimizer"} <= searched.keys()
         for key, override in searched.items():
             if key.split(".")[0] in OWN:
                 raise UserError(f"{override.input_line}: {key} is the sweep's own and takes one value")
@@ -153,7 +166,7 @@ def read(args: Namespace) -> Variants:
         cell, Space(domains, groups), [o for o in fixed if not overrides.is_hydras(o)], compose, options,
         composing.without_overrides("train", args),
         {key: o.input_line.partition("=")[2] for key, o in searched.items()},
-        left_out,
+        left_out, once != usual or both,
     )  # fmt: skip
     found.space = replace(found.space, has=found.has)
     _check_keys(found)
@@ -220,6 +233,30 @@ def _of_space(fixed: list[Override], base: Base, options, has_default) -> dict[s
                 f"space: {o.input_line} is one value; write several, choice(a,b) or interval(a,b)"
             )
     return {o.key_or_group: o for o in found}
+
+
+def _decayed_once(usual: dict, searched: dict, fixed: list[Override], base: Base, options) -> dict:
+    """The parameters of a space, in which an optimiser's own decay stands in place of regularizer.l2: to
+    search that beside it would decay the weights twice. What is `searched` by the command line stays."""
+    l2, decay = automatic.PENALTY, automatic.DECAY
+    if l2 not in usual or l2 in searched:
+        return usual
+    every = usual | searched
+    tried = grammar.domain(every["optimizer"]).values if "optimizer" in every else (None,)
+    words = [o.input_line for o in fixed if overrides.is_group(o, options) or overrides.is_hydras(o)]
+    given = next((o.value() for o in fixed if o.key_or_group == decay), None)
+    decays = []
+    for name in tried:
+        optimizer = base((*words, *([f"optimizer={name}"] if name else []))).optimizer
+        value = automatic.decay_of(optimizer)
+        decays.append(value and (decay in searched or given is None or given != 0))
+    if not any(decays):
+        return usual
+    found = {key: o for key, o in usual.items() if key != l2 or not all(decays)}
+    if given is None and decay not in every:
+        word = f"{decay}={automatic.DECAYS}"
+        found[decay] = overrides.read([word], options, True, lambda group: True, search=True)[0]
+    return found
 
 
 def _text(key: str, values) -> str:

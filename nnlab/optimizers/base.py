@@ -11,7 +11,7 @@ step may overwrite (one that needs two has a slot `room`); `g` is left as it is.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import torch
@@ -45,8 +45,8 @@ class Optimizer(Part):
 
     @property
     def decays(self) -> bool:
-        """Whether it shrinks the weights itself, beside any penalty: by its `weight_decay`."""
-        return any(f.name == "weight_decay" for f in fields(self))
+        """Whether it shrinks the weights itself, beside any penalty: by a `weight_decay` that is not 0."""
+        return getattr(self, "weight_decay", 0) != 0
 
     def factors(self, lr, t) -> dict[str, torch.Tensor]:
         """The columns of `decay` and `update`, (K, 1) or (K, S) float64."""
