@@ -5,16 +5,22 @@ is the matter with an outcome; scripts/fuzz.py counts, test_fuzz.py tries a few 
 """
 
 import contextlib
+import json
 import math
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from random import Random
+
+import yaml
 
 from nnlab.checks.subject import Budget
 from nnlab.cli import main
@@ -51,6 +57,135 @@ def parts() -> list[type]:
     return [Experiment, Search, Budget, *classes]
 
 
+# ---- Folders of sweeps, edited by hand
+
+FILES = ("sweep.json", "config.yaml", "study.journal", "curves.jsonl", "trials.csv", "command.txt")
+ODD = (
+    None, True, -1, 0, 2**63, 10**400, 1e308, math.inf, math.nan, "", "word", "null", "../..", "${seed}",
+    "\x00", [], {}, [None], ["a", ["b"]], {"a": {"b": 1}}, {"1": 2}, "x" * 3000,
+)  # fmt: skip
+INSERTED = (b"\x00", b"\xff\xfe", b"\n", b",,,", b"}{", b": - [", b"'", b"1e400", b"\t", b"&a *a")
+
+
+def mutate(folder: Path, random: Random, outside: Path) -> str:
+    """Spoil one file of the folder; how. `outside` is a file of somebody's, to which a link may lead."""
+    name = random.choice(FILES)
+    how = random.choice((_a_value, _a_value, _a_value, _text, _another_kind))
+    return f"{name}: {how(folder / name, random, outside)}"
+
+
+def _a_value(file: Path, random: Random, outside: Path) -> str:
+    """Another value somewhere in a file of JSON or YAML, or in one line of it."""
+    text = file.read_text()
+    if file.suffix not in (".json", ".yaml", ".jsonl", ".journal"):
+        return _text(file, random, outside)
+    lines = text.splitlines() if file.suffix in (".jsonl", ".journal") else [text]
+    at = random.randrange(len(lines))
+    tree = yaml.safe_load(text) if file.suffix == ".yaml" else json.loads(lines[at])
+    said = _change(tree, random)
+    if file.suffix == ".yaml":
+        lines[at] = yaml.safe_dump(said[1], sort_keys=False)
+    else:
+        lines[at] = json.dumps(said[1], indent=2 if file.suffix == ".json" else None)
+    file.write_text("\n".join(lines) + "\n")
+    return f"line {at}: {said[0]}"
+
+
+def _change(tree, random: Random) -> tuple[str, object]:
+    """(how, the tree with one place changed)."""
+    places = [([], tree)]
+    for path, node in places:  # it grows
+        each = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        places += [([*path, key], child) for key, child in each]
+    path, node = random.choice(places)
+    value = random.choice(ODD)
+    if not path:
+        return f"all of it is {str(value)[:20]}", value
+    parent = tree
+    for key in path[:-1]:
+        parent = parent[key]
+    if random.random() < 0.25 and isinstance(parent, dict):
+        del parent[path[-1]]
+        return f"without {path}", tree
+    if random.random() < 0.2:
+        value = [node] if random.random() < 0.5 else {"a": node}
+    parent[path[-1]] = value
+    return f"{path} = {str(value)[:30]}", tree
+
+
+def _text(file: Path, random: Random, outside: Path) -> str:
+    """Bytes changed, cut or doubled."""
+    data = bytearray(file.read_bytes())
+    how = random.choice(("cut", "flip", "insert", "double", "deep", "binary", "shuffle", "empty"))
+    at = random.randrange(len(data) or 1)
+    if how == "cut":
+        data = data[:at]
+    elif how == "flip":
+        for _ in range(random.randrange(1, 4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+    elif how == "insert":
+        data[at:at] = random.choice(INSERTED)
+    elif how == "double":
+        data = data + data
+    elif how == "deep":
+        data = bytearray(b"[" * 3000 + b"]" * 3000 + b"\n")
+    elif how == "binary":
+        data = bytearray(random.randbytes(200))
+    elif how == "shuffle":
+        lines = bytes(data).splitlines(keepends=True)
+        random.shuffle(lines)
+        data = bytearray(b"".join(lines))
+    else:
+        data = bytearray()
+    file.write_bytes(data)
+    return f"{how} at {at}"
+
+
+def _another_kind(file: Path, random: Random, outside: Path) -> str:
+    """Not a file of its own."""
+    how = random.choice(("gone", "fifo", "link", "hard link", "folder", "device"))
+    data = file.read_bytes()
+    file.unlink()
+    if how == "fifo":
+        os.mkfifo(file)
+    elif how in ("link", "hard link"):
+        outside.write_bytes(data)
+        file.symlink_to(outside) if how == "link" else os.link(outside, file)
+    elif how == "folder":
+        file.mkdir()
+    elif how == "device":
+        file.symlink_to("/dev/zero")
+    return how
+
+
+def sweep_to_spoil(folder: Path) -> None:
+    """A sweep of seven trials, three of which are a batch told in part."""
+    words = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=7", "batch=4", "report=false"]
+    space = ["optimizer=sgd,adam", "optimizer.lr=tag(log,interval(1e-3,0.1))", "seed=range(0,9)"]
+    folder.parent.mkdir()
+    made = run(["sweep", *words, *space, f"hydra.run.dir={folder}"], folder.parent)
+    assert made.code == 0, made
+
+
+GO_ON = (["resume=s"], ["resume=s", "trials=9"], ["resume=s", "plan=true"], ["refine=s", "plan=true"])
+
+
+def spoiled(whole: Path, scratch: Path, seed: int) -> tuple[str, Outcome, str]:
+    """What was done to a copy of the sweep, what going on with it gave, and what is wrong with that."""
+    random = Random(seed)
+    outside = scratch / "outside"
+    outside.write_text("mine\n")
+    shutil.copytree(whole, scratch / "s")
+    how = mutate(scratch / "s", random, outside)
+    before = outside.read_bytes()
+    o = run(["sweep", *random.choice(GO_ON), "report=false"], scratch)
+    said = wrong(o)
+    if outside.read_bytes() != before:
+        said = "wrote to a file outside"
+    shutil.rmtree(scratch / "s")
+    return how, o, said
+
+
 def run(argv: list[str], folder: Path) -> Outcome:
     """`nnlab argv` in a fork, in `folder`."""
     before = _inside(folder)
@@ -73,6 +208,8 @@ def wrong(o: Outcome) -> str:
 
     0: it ran. 1: it ran and nothing worked, a sentence says so. 2: one sentence, and nothing is left behind.
     """
+    if o.code < 0 and any(name.endswith((".hydra", "config.yaml")) for name in o.left):
+        return ""  # it trains, for as long as was asked for
     if o.code < 0:
         name = signal.Signals(-o.code).name
         return "takes too long" if name in ("SIGXCPU", "SIGKILL", "SIGALRM") else f"ended by {name}"
@@ -97,6 +234,8 @@ def _become(argv, folder, out, err) -> None:
         os.setsid()
         os.chdir(folder)
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+        warnings.resetwarnings()  # pytest makes errors of them; a user reads them
+        warnings.simplefilter("ignore", DeprecationWarning)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
@@ -129,3 +268,109 @@ def _wait(child: int) -> tuple[int, float]:
 
 def _inside(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def warm() -> None:
+    """Import once what every fork needs."""
+    import optuna  # noqa: F401
+
+    import nnlab.commands.check
+    import nnlab.commands.running
+    import nnlab.fitting
+    import nnlab.records.console
+    import nnlab.search.sweep  # noqa: F401
+
+
+KINDS = ("folders", "words", "keys")
+
+
+def cases(what: str, scratch: Path, first: int, count: int):
+    """(seed, (how, outcome, what is wrong)) of so many cases of a kind."""
+    if what == "folders":
+        sweep_to_spoil(scratch / "whole" / "s")
+    for seed in range(first, first + count):
+        place = scratch / str(seed)
+        place.mkdir()
+        if what == "folders":
+            yield seed, spoiled(scratch / "whole" / "s", place, seed)
+        else:
+            argv = (a_line if what == "words" else a_key)(Random(seed), seed)
+            outcome = run(argv, place)
+            yield seed, ("", outcome, wrong(outcome))
+        shutil.rmtree(place)
+
+
+# ---- Command lines
+
+SMALL = ["data=iris", "epochs=1", "model.hidden=[3]"]
+OF_COMMAND = {"train": [], "sweep": ["trials=2", "report=false"], "check": ["only=start"]}
+LINES = """
+    optimizer=sgd optimizer=adam optimizer.lr=0.1 optimizer.clip_norm=.inf schedule=cosine schedule.warmup=2
+    regularizer=[l2,dropout] regularizer.dropout=0.3 split=kfold split.test=0.3 split.repeats=2
+    model.hidden=[4,4]
+    model.activation=tanh model.output=softmax seeds=2 seed=1 batch_size=full stopping=patience
+    init=orthogonal
+    loss=squared_error metric=val_error refit=true data=line data.limit=60 data.label_noise=0.1 dtype=float64
+    threads=1 device=cpu histograms=1 picture=true hydra.run.dir=out hydra.output_subdir=null data.seed=3
+"""
+OWN_LINES = {  # of one command alone
+    "train": "-m optimizer.lr=0.1,0.2 optimizer=sgd,adam seed=range(0,3) experiment=lecture/mlp --cfg job",
+    "sweep": """optimizer.lr=tag(log,interval(1e-3,1)) regularizer.l2=interval(0,1) seed=range(0,3)
+        optimizer=sgd,lion
+        sampler=grid sampler=qmc pruner=halving objective=[val_error,parameters] plan=true batch=2
+        study=x --cfg job
+        space=none space=mlp_small sampler.seed=4 distinct=false direction=maximize""",
+    "check": "only=[data,start] check.seeds=2 check.work=1e6 --info",
+}
+PIECES = (
+    """
+    = == + ~ ++ @ [ ] ( ) { } ' " , : $ ${ ${seed} ${x .. . - -- # % * ? null true .inf -.nan 1e999 0x1
+    interval( range(
+    tag( choice( glob(*) sort( shuffle( int( str( cast( _ __ 999999999999999999999999 é
+""".split()
+    + ["\\", "\n", "\t", " ", "\ud7ff"]
+)
+
+
+def a_line(random: Random, seed: int) -> list[str]:
+    """A command line of some words, one or two of which are spoiled."""
+    command = random.choice(list(OF_COMMAND))
+    lines = LINES.split() + 3 * OWN_LINES[command].split()
+    words = random.sample(lines, random.randrange(1, 4))
+    for _ in range(random.randrange(0, 3)):
+        at = random.randrange(len(words))
+        words[at] = _spoil(words[at], random)
+    return [command, *SMALL, *OF_COMMAND[command], *words]
+
+
+def _spoil(word: str, random: Random) -> str:
+    at, piece = random.randrange(len(word) + 1), random.choice(PIECES)
+    if random.random() < 0.3:
+        return word[:at] + word[at + random.randrange(1, 4) :]
+    if random.random() < 0.4:  # another value
+        return f"{word.partition('=')[0]}={piece}{random.choice(PIECES)}"
+    return word[:at] + piece + word[at:]
+
+
+VALUES = (
+    *"2147483648 9223372036854775808 1e308 -1e308 5e-324 1e400 -1 0 nan inf".split(),
+    *"-inf .inf true null word 1.5".split(),
+    *"1000000000 100000 10000 '' [] {} [null] [[]] {a:1}".split(), "1" + "0" * 400,
+)  # fmt: skip
+
+
+def a_key(random: Random, seed: int) -> list[str]:
+    """One key of one choice with an extreme value, all of them in turn."""
+    every = [(cls, f.name) for cls in parts() for f in fields(cls) if "kind" in f.metadata]
+    # Neighbouring seeds are far from each other in the table.
+    cls, key = every[seed * 101 % len(every)]
+    value = VALUES[(seed + seed // len(every)) % len(VALUES)]
+    group = getattr(cls, "group", "")
+    words = list(SMALL)
+    if group == "data":
+        words = [f"data={cls.name}", "epochs=1", "model.hidden=[3]"]
+    elif cls.name and group and group != "regularizer":
+        words.append(f"{group}={cls.name}")
+    of_search = cls is Search or group in SEARCH_GROUPS
+    command = "sweep" if of_search else "check" if cls is Budget else "train"
+    return [command, *words, *OF_COMMAND[command], f"{group}.{key}={value}" if group else f"{key}={value}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -20,19 +21,33 @@ UNSAID = {  # what folders meant that lack a key, where its default is another
 
 
 def quote_folders(args: Namespace) -> None:
-    """Write the folders of earlier sweeps as Hydra reads them."""
-    given = {key: value_of(key, args) for key in FOLDERS}
+    """Write the folders of earlier sweeps as Hydra reads them, whatever characters their names have."""
+    args.folders = {key: _folder(text) for key in FOLDERS if (text := value_of(key, args)) is not None}
     args.overrides = [
-        grammar.word(key, given[key]) if (key := _key(word)) in FOLDERS else word for word in args.overrides
+        _literal(key, args.folders[key]) if (key := _key(word)) in args.folders else word
+        for word in args.overrides
     ]
+
+
+def _folder(text: str) -> str:
+    """The folder that was typed, in Hydra's quotes or not."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1].replace("\\" + text[0], text[0]) if quoted and not Path(text).exists() else text
+
+
+def _literal(key: str, text: str) -> str:
+    """The word that sets the key to this text, in which `${` is no interpolation."""
+    return grammar.word(key, text.replace("${", "\\${"))
 
 
 def value_of(key: str, args: Namespace) -> str | None:
     """The text that the command line gives to a key of its own, if it does."""
+    if key in getattr(args, "folders", {}):
+        return args.folders[key]
     for word in args.overrides:
         text = word.partition("=")[2]
         if _key(word) == key and text not in ("", "null"):
-            return text.strip("'\"")
+            return text if key in FOLDERS else text.strip("'\"")
     return None
 
 

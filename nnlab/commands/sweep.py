@@ -46,16 +46,15 @@ def act(args: Namespace) -> int:
     from nnlab.records.report import Artist
 
     earlier.quote_folders(args)
-    with front_door.one_sentence():
-        asked = read(args)
-    settings = asked.settings
     with ExitStack() as until_the_end:
-        artist = None
+        until_the_end.enter_context(front_door.advice("sweep"))
+        with front_door.one_sentence():
+            asked = read(args)
+        settings, artist = asked.settings, None
         if settings["report"] and not settings["plan"]:  # it imports plotly while this process imports torch
             artist = until_the_end.enter_context(Artist())
-        with front_door.advice("sweep"):
-            sweep, plan = prepared(asked)
-            front_door.advise("sweep", asked.variants.notes())
+        sweep, plan = prepared(asked)
+        front_door.advise("sweep", asked.variants.notes())
         front_door.imported()
         from nnlab.commands.running import Running
 
@@ -165,6 +164,8 @@ def prepared(asked: Asked):
         return Experiment.from_config(train.of_experiment(settings))
 
     rules = asked.about.get("rules", 1) if asked.resumed else RULES
+    if rules > RULES:
+        raise UserError(f"'{asked.resumed}' was begun by a newer nnlab: go on with it by that one")
     sweep = Sweep(asked.variants.space, asked.search, experiment_of, rules=rules)
     if "data" in asked.about and asked.about["data"] != sweep.library.fingerprints():
         raise UserError(
@@ -184,7 +185,7 @@ def prepared(asked: Asked):
 def refine_first(args: Namespace) -> bool:
     """With `refine=`: this command line becomes that of the sweep to refine, on ranges around its best."""
     from nnlab.records.sweep_folder import SweepFolder, begun
-    from nnlab.search.ledger import Ledger
+    from nnlab.search.ledger import Ledger, check
     from nnlab.search.refine import refined
     from nnlab.search.settings import Search
 
@@ -203,6 +204,7 @@ def refine_first(args: Namespace) -> bool:
         ledger = Ledger(Path(folder), database, about["study"], about["id"], signs, resumed=True)
         trials = ledger.trials()
         ledger.close()
+        check(trials, other.space, signs)
     sampler = other.cell.settings["sampler"]
     grid = (earlier.value_of("sampler", args) or sampler["name"]) == "grid"
     points = earlier.value_of("sampler.points", args) or sampler.get("points")

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import json
 import math
 import os
 import secrets
+import stat
+import warnings
 from pathlib import Path
 
-from nnlab.errors import UserError, visible
+from nnlab.errors import Advice, UserError, visible
+from nnlab.fields import Allowed, checked
 from nnlab.records.run_folder import open_to_append, plain, replacing, write_begin, write_json
+from nnlab.untrusted import is_number, json_of, yaml_of
 
 LOCK = "study.journal.lock"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # begin what a spreadsheet computes
 SWEEP, CURVES, TRIALS = "sweep.json", "curves.jsonl", "trials.csv"
+FILES = (SWEEP, CURVES, TRIALS, "config.yaml", "command.txt", "study.journal", "report.html")
+TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
+
+ABOUT = {
+    "id": (str, Allowed()),
+    "study": (str, Allowed()),
+    "words": (tuple[str, ...], Allowed()),
+    "batch": (int, Allowed(low=1)),
+    "rules": (int, Allowed(low=1)),
+    "count": (int, Allowed(low=1)),
+    "config_dir": (str | None, Allowed()),
+}
+SETTINGS = {"storage": (str | None, Allowed())}
+NEEDED = ("id", "study", "words")
 
 
 class SweepFolder:
@@ -77,38 +97,73 @@ class SweepFolder:
 
 
 def begun(path: Path) -> tuple[dict, dict]:
-    """What a sweep's folder says of it: sweep.json, and its settings. Raises `UserError`."""
-    import yaml
+    """What a sweep's folder says of it: sweep.json, and its settings. Raises `UserError`.
 
-    if not (path / SWEEP).is_file():
+    The folder may be somebody else's, or edited by hand: what is returned has the types that its readers
+    count on, and whatever lies in the folder is its own.
+    """
+    if not (path / SWEEP).exists():
         raise UserError(f"'{path}' is no folder of a sweep: it has no {SWEEP}")
-    for inside in [*path.glob("*"), *path.glob("trials/*")]:
-        # What is written or removed below a link would be elsewhere. A killed Optuna leaves one: its lock.
-        if inside.is_symlink() and inside.name != LOCK:
-            raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
-    try:
-        about = json.loads((path / SWEEP).read_text(encoding="utf-8"))
-        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-        texts = [about["id"], about["study"], *about["words"]]
-        if not all(isinstance(text, str) for text in texts) or "storage" not in config:
-            raise ValueError("it does not say how the sweep began")
-        return about, config
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as e:
-        raise UserError(f"'{path}' is damaged: {type(e).__name__}: {e}") from e
+    _refuse_what_is_elsewhere(path)
+    about, config = json_of(path / SWEEP), yaml_of(path / "config.yaml")
+    for name, tree, keys in ((SWEEP, about, ABOUT), ("config.yaml", config, SETTINGS)):
+        if not isinstance(tree, dict):
+            raise UserError(f"'{path / name}' holds no keys with values")
+        for key, (type_, allowed) in keys.items():
+            if key in tree or key in NEEDED:
+                tree[key] = checked(tree.get(key), type_, allowed, f"'{path / name}': {key}")
+    about["words"] = list(about["words"])
+    texts = config.get("space")
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise UserError(f"'{path / 'config.yaml'}': space is not keys with their values as text")
+    return about, config
+
+
+def _refuse_what_is_elsewhere(path: Path) -> None:
+    """What is written or removed below a link would be elsewhere, and so is what a hard link has; nothing is
+    read from a pipe or a device. A killed Optuna leaves a link of its own: its lock."""
+    for folder, names, files in os.walk(path):
+        for name in [*names, *files]:
+            inside = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
+                about = inside.lstat()
+                if stat.S_ISLNK(about.st_mode) and inside != path / LOCK:
+                    raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
+                if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode) or inside == path / LOCK):
+                    raise UserError(f"'{inside}' is neither a file nor a folder")
+                if stat.S_ISREG(about.st_mode) and about.st_nlink > 1:
+                    raise UserError(
+                        f"'{inside}' is a hard link, the same file as another elsewhere: make a copy of the "
+                        f"folder (cp -r), and go on in that"
+                    )
+                if inside.parent == path and name in FILES and not stat.S_ISREG(about.st_mode):
+                    raise UserError(f"'{inside}' is a folder, where a file should be")
 
 
 def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
-    """The curves of every trial, by number; None where they were not finite."""
+    """The curves of every trial, by number; None where they were not finite. Lines that are no curves are
+    left out: half a line, of a process that was killed."""
     file = path / CURVES
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
     found = {}
     for line in lines:
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             read = json.loads(line)
-            found[int(read.pop("trial"))] = read
-        except (ValueError, TypeError, AttributeError, KeyError):
-            continue  # half a line, of a process that was killed
+            if _are_curves(read):
+                found[read.pop("trial")] = read
     return found
+
+
+def _are_curves(read) -> bool:
+    """A trial's number, and lists of numbers, equally long."""
+    if not isinstance(read, dict) or type(read.get("trial")) is not int:
+        return False
+    curves = [curve for name, curve in read.items() if name != "trial"]
+    return (
+        all(isinstance(curve, list) for curve in curves)
+        and len({len(curve) for curve in curves}) <= 1
+        and all(value is None or is_number(value) for curve in curves for value in curve)
+    )
 
 
 def _line(trial, keys: list[str], count: int) -> list:
@@ -147,7 +202,14 @@ def _locked(path: Path):
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
-        file.close()
-        raise UserError(f"'{path}' is being written to by another nnlab sweep") from e
+        if e.errno in TAKEN:
+            file.close()
+            raise UserError(f"'{path}' is being written to by another nnlab sweep") from e
+        warnings.warn(
+            f"the file system of '{path}' has no locks ({e.strerror}): see to it that no other nnlab sweep "
+            f"writes there meanwhile",
+            Advice,
+            stacklevel=2,
+        )
     os.set_inheritable(file.fileno(), False)
     return file

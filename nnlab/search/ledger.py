@@ -9,14 +9,19 @@ Nothing that Optuna would unpickle is ever written or read: samplers' own notes 
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnlab.errors import UserError
 from nnlab.interruption import deferred
 from nnlab.search.choosing import frozen, quiet
+from nnlab.search.space import Space
 from nnlab.search.storage import Storage, connected, leave, taken
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
+from nnlab.untrusted import is_number
 
 JOURNAL = "study.journal"
 OWNER = "nnlab_sweep"  # a study's attribute: of which sweep it is
@@ -40,13 +45,14 @@ class Ledger:
     ):
         self.where = str(database or folder / JOURNAL)
         with quiet():
-            self.storage = connected(database, resumed) if database else _journal(folder / JOURNAL)
+            self.storage = connected(database, resumed) if database else _journal(folder / JOURNAL, resumed)
             self.study = self._resumed(name, owner) if resumed else self._new(name, owner, signs)
 
     def trials(self) -> list[Trial]:
         """Every trial that was told, by number."""
-        kept = self.storage.get_all_trials(self.study, deepcopy=False)
-        return [_thawed(trial) for trial in kept]
+        with self._damaged():
+            kept = self.storage.get_all_trials(self.study, deepcopy=False)
+            return [_thawed(trial) for trial in kept]
 
     def append(self, trial: Trial, distributions: dict) -> None:
         """Write a told trial; it is on disk when this returns. Raises `UserError` if somebody else wrote."""
@@ -80,29 +86,46 @@ class Ledger:
         self.storage.set_study_user_attr(study, OWNER, owner)
         return study
 
-    def _resumed(self, name: str, owner: str) -> int:
+    @contextmanager
+    def _damaged(self) -> Iterator[None]:
+        """What is found there may be anything, if somebody else wrote to it."""
         try:
-            study = self.storage.get_study_id_from_name(name)
-        except KeyError as e:
-            raise UserError(f"{self.where} has no study '{name}', which this sweep wrote to") from e
-        if self.storage.get_study_user_attrs(study).get(OWNER) != owner:
+            yield
+        except (UserError, OSError):
+            raise
+        except Exception as e:
+            raise UserError(f"{self.where} is damaged: {_said(e)}") from e
+
+    def _resumed(self, name: str, owner: str) -> int:
+        with self._damaged():
+            try:
+                study = self.storage.get_study_id_from_name(name)
+            except KeyError as e:
+                raise UserError(f"{self.where} has no study '{name}', which this sweep wrote to") from e
+            theirs = self.storage.get_study_user_attrs(study).get(OWNER)
+        if theirs != owner:
             raise UserError(f"{self.where}: the study '{name}' there is of another sweep")
         return study
 
 
-def _journal(path: Path):
+def _journal(path: Path, resumed: bool):
     """A journal file, its torn tail mended: a line half written, once appended to, spoils all that follow."""
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     if path.exists():
         _mend_tail(path)
+    elif resumed:
+        raise UserError(f"there is no {path}, which this sweep wrote to")
     # The sweep's folder is locked by who reads this, so a lock found here is that of a process that died.
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
-    except (ValueError, KeyError, TypeError, IndexError, AssertionError) as e:
-        raise UserError(f"{path} is no journal of a study, or it is damaged: {e}") from e
+        # Optuna's other lock is a link, which not every file system has.
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    except OSError:
+        raise
+    except Exception as e:  # whatever Optuna trips over
+        raise UserError(f"{path} is no journal of a study, or it is damaged: {_said(e)}") from e
 
 
 def _mend_tail(path: Path) -> None:
@@ -133,16 +156,53 @@ def _thawed(kept) -> Trial:
     states = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
     if kept.state not in states:
         raise UserError(f"trial {kept.number} of the study was left running by another program")
-    told, rows = kept.user_attrs, int(kept.user_attrs.get("rows", 0))
+    told, rows = kept.user_attrs, kept.user_attrs.get("rows", 0)
     values = tuple(kept.values) if kept.values and kept.state != TrialState.FAIL else ()
-    return Trial(
-        number=kept.number,
-        params=dict(kept.params),
-        state=states[kept.state],
-        values=values,
-        spread=tuple(told.get("spread", [None] * len(values))),
-        rows=rows,
-        epochs=int(told.get("epochs", 0)),
-        reason=str(told.get("reason", "")),
-        worth=dict(kept.intermediate_values),
+    return _sound(
+        Trial(
+            number=kept.number,
+            params=dict(kept.params),
+            state=states[kept.state],
+            values=values,
+            spread=tuple(told.get("spread", [None] * len(values))),
+            rows=rows,
+            epochs=told.get("epochs", 0),
+            reason=str(told.get("reason", "")),
+            worth=dict(kept.intermediate_values),
+        )
     )
+
+
+def _sound(trial: Trial) -> Trial:
+    """The trial, if it is one that nnlab may have written."""
+    counts, numbers = (trial.rows, trial.epochs), (*trial.values, *(s for s in trial.spread if s is not None))
+    wrong = {
+        "a count of rows or epochs": all(type(count) is int and count >= 0 for count in counts),
+        "a value or its spread": all(map(is_number, numbers)),
+        "the number of spreads": len(trial.spread) == len(trial.values),
+        "the epochs of its intermediate values": list(trial.worth) == list(range(1, len(trial.worth) + 1)),
+        "an intermediate value": not any(map(math.isnan, trial.worth.values())),
+    }
+    for what in [what for what, is_right in wrong.items() if not is_right]:
+        raise UserError(f"trial {trial.number} of the study is not as nnlab writes one: {what} is wrong")
+    return trial
+
+
+def check(trials: list[Trial], space: Space, signs: tuple[int, ...]) -> None:
+    """Raise `UserError` unless every trial is one of this space and has a value for each objective."""
+    distributions = {key: domain.distribution() for key, domain in space.domains.items()}
+    for trial in trials:
+        chosen = {key: label for key, label in trial.params.items() if key in space.groups}
+        try:
+            belongs = set(trial.params) == set(space.keys(chosen))
+            frozen(trial, distributions)
+        except (ValueError, TypeError, KeyError, IndexError, AssertionError):
+            belongs = False
+        if not belongs or trial.state == COMPLETE and len(trial.values) != len(signs):
+            raise UserError(
+                f"trial {trial.number} of the study, {trial.params}, is none of the space that was searched"
+            )
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

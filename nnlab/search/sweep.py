@@ -21,7 +21,7 @@ from nnlab.results import Record
 from nnlab.search.choosing import RULES, Chooser
 from nnlab.search.comparable import judged
 from nnlab.search.from_python import read_base, space_of, table, variant
-from nnlab.search.ledger import Ledger
+from nnlab.search.ledger import Ledger, check
 from nnlab.search.plan import Plan, plan
 from nnlab.search.samplers import CMAES, Grid
 from nnlab.search.settings import TRIALS, Search
@@ -170,6 +170,7 @@ class Sweep:
     def go_on_from(self, ledger: Ledger) -> None:
         """Write to this ledger; every trial that it has counts as told."""
         self.ledger, self.trials = ledger, ledger.trials()
+        check(self.trials, self.space, self.search.signs)
 
     def __iter__(self) -> Iterator[Chosen | Record | Told]:
         self._give_up_if_hopeless()
