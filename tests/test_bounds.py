@@ -86,6 +86,17 @@ def test_of_a_sweep_too(capsys, tmp_path, words, phrase):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "model.safetensors", ".reserved", "study.journal", "best", "trials"]
+)
+def test_hydras_own_folder_is_not_called_as_a_file_of_the_run(capsys, tmp_path, name):
+    for command in (["train"], ["sweep", "trials=2"], ["check", "only=start"]):
+        assert main([*command, *TINY, f"hydra.output_subdir={name}"]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "hydra.output_subdir" in said, said
+    assert not list(tmp_path.iterdir())
+
+
 def test_infinity_as_yaml_writes_it_is_infinity(capsys):
     grid = ("sampler=grid", "plan=true", "regularizer=max_norm", "regularizer.max_norm=.inf,2")
     assert main(["train", *TINY, "optimizer.clip_norm=.inf", "optimizer.clip_value=.Inf"]) == 0

@@ -30,6 +30,7 @@ from nnlab.commands import automatic, config_files, mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 
+TAKEN = ("best", "trials", ".best", ".reserved", ".lock")  # names in a run's or a sweep's folder
 Base = Callable[[tuple[str, ...]], DictConfig]  # what a choice of groups composes to
 
 
@@ -299,6 +300,8 @@ def check_composed(config: DictConfig, options: overrides.Options) -> None:
         raise UserError(
             f"hydra.output_subdir = '{inside}': expected a name, of a folder in the run's, or null"
         )
+    if inside is not None and (Path(inside).suffix or inside in TAKEN):
+        raise UserError(f"hydra.output_subdir = '{inside}': a file or folder of the run's own is called so")
     if config.hydra.callbacks:
         raise UserError("hydra.callbacks is not empty: nnlab never runs Hydra callbacks")
     if choices.get("hydra/launcher") != "basic":
