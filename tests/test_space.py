@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlab.commands import grammar
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError
 from nnlab.search.refine import refined
 from nnlab.search.space import Choice, Interval, Space, Steps
 from nnlab.search.trial import COMPLETE, Trial
@@ -275,8 +275,9 @@ def test_refined_ranges():
 def test_a_refined_grid_has_as_many_points_between_the_neighbours_of_the_best():
     space = Space({"lr": Choice((0.1, 0.01, 0.001)), "n": Choice(("x", "y"))})
     trials = [a_trial(i, abs(math.log10(lr) + 2), lr=lr, n="x") for i, lr in enumerate((0.1, 0.01, 0.001))]
-    found = refined(space, trials, (1,), grid=True).domains["lr"]
-    assert found.values == pytest.approx((0.001, 0.01, 0.1))
+    with pytest.warns(Advice, match="lr: 3 points from 0.001 to 0.1 would be .* again: 5 are laid"):
+        found = refined(space, trials, (1,), grid=True).domains["lr"]
+    assert found.values == pytest.approx(LOG(0.001, 0.1, 5), rel=1e-3)  # three would be the same again
     best_at_end = refined(space, [a_trial(0, 0.0, lr=0.1, n="x")], (1,), grid=True).domains["lr"]
     assert (best_at_end.values[0], best_at_end.values[-1]) == (0.01, 0.1) and len(best_at_end.values) == 3
 
@@ -289,26 +290,63 @@ GRIDS = {  # a domain, the points of the grid, the best, what is laid around it
     "its own points": (Interval(0.0, 1.0, laid=5), 13, 0.25, EVEN(0.0, 0.5, 5)),
     "nobody said": (Interval(0.0, 1.0), None, 0.25, EVEN(0.0, 0.5, 5)),
     "whole": (Interval(0, 100, whole=True), 11, 30, EVEN(20, 40, 11)),
-    "whole, fewer between": (Interval(1, 9, whole=True), 9, 3, EVEN(2, 4, 3)),
     "whole, log": (Interval(1, 256, log=True, whole=True), 9, 16, LOG(8, 32, 9)),
     "range": (Steps(0.0, 0.1, 6), 3, 0.2, EVEN(0.1, 0.3, 6)),
     "range of whole": (Steps(9, -2, 5), 3, 3, EVEN(1, 5, 5)),
-    "written, log": (Choice((0.1, 0.01, 0.001)), 9, 0.01, LOG(0.001, 0.1, 3)),
-    "written, even": (Choice((0.1, 0.5, 0.9)), 9, 0.5, EVEN(0.1, 0.9, 3)),
-    "written, two": (Choice((0.1, 0.001)), 9, 0.1, LOG(0.001, 0.1, 2)),
+    "written, log": (Choice((0.1, 0.01, 0.001)), 9, 0.1, LOG(0.01, 0.1, 3)),
+    "written, even": (Choice((0.1, 0.5, 0.9)), 9, 0.9, EVEN(0.5, 0.9, 3)),
     "powers of two": (Choice((16, 32, 64, 128)), 9, 64, LOG(32, 128, 4)),
-    "negative": (Choice((-1.0, 0.0, 1.0)), 9, 0.0, EVEN(-1.0, 1.0, 3)),
+    "negative": (Choice((-1.0, 0.0, 1.0)), 9, -1.0, EVEN(-1.0, 0.0, 3)),
+}
+AGAIN = {  # the same, where as many points would be the grid again
+    "two": (Interval(1.0, 3.0), 2, 1.0, EVEN(1.0, 3.0, 3)),
+    "two, log": (Interval(1e-3, 1e-1, log=True), 2, 0.1, LOG(1e-3, 1e-1, 3)),
+    "written, two": (Choice((0.1, 0.001)), 9, 0.1, LOG(0.001, 0.1, 3)),
+    "written, three": (Choice((-1.0, 0.0, 1.0)), 9, 0.0, EVEN(-1.0, 1.0, 5)),
+    "every whole number": (Interval(4, 40, whole=True), None, 4, EVEN(4, 5, 2)),
+    "every whole number, log": (Interval(4, 64, log=True, whole=True), None, 4, EVEN(4, 5, 2)),
+    "every whole number, inside": (Interval(1, 9, whole=True), 9, 3, EVEN(2, 4, 3)),
 }
 
 
 @pytest.mark.parametrize("domain, points, chosen, laid", GRIDS.values(), ids=GRIDS)
 def test_a_refined_grid_of_every_kind_of_domain(domain, points, chosen, laid):
+    check_refined(domain, points, chosen, laid)
+
+
+@pytest.mark.parametrize("domain, points, chosen, laid", AGAIN.values(), ids=AGAIN)
+def test_a_refined_grid_is_never_the_same_again_without_a_word(domain, points, chosen, laid):
+    with pytest.warns(Advice, match="x: .* the grid") as said:
+        check_refined(domain, points, chosen, laid)
+    tried = len(domain.points(points)) if isinstance(domain, Interval) else 0
+    assert ("are all there are" in str(said[0].message)) == (tried > 2)
+
+
+def check_refined(domain, points, chosen, laid):
     space = Space({"x": domain, "y": Choice(("a", "b"))})
-    trials = [a_trial(i, abs(x - chosen), x=x, y="a") for i, x in enumerate(domain.points(points or 5))]
+    trials = [
+        a_trial(i, abs(x - chosen), x=x, y="a")
+        for i, x in enumerate(domain.points(points) or domain.points(5))
+    ]
     found = refined(space, trials, (1,), True, points).domains
     values, whole = found["x"].values, all(isinstance(v, int) for v in domain.points(3))
     assert values == tuple(laid.round()) if whole else values == pytest.approx(tuple(laid), rel=1e-3)
     assert all(isinstance(v, int) == whole for v in values) and found["y"].values == ("a",)
+
+
+OTHER = {  # points before, now, the best, what is laid
+    "fewer": (7, 4, 1e-2, LOG(10**-2.5, 10**-1.5, 4)),
+    "more": (7, 13, 1e-2, LOG(10**-2.5, 10**-1.5, 13)),
+    "at the end": (7, 4, 1e-4, LOG(1e-4, 10**-3.5, 4)),
+    "nearest in the logarithm": (4, 7, 10**-1.6, LOG(1e-3, 1e-1, 7)),  # 0.025 is nearer to 0.01 than to 0.1
+}
+
+
+@pytest.mark.parametrize("before, now, chosen, laid", OTHER.values(), ids=OTHER)
+def test_another_count_lies_between_the_neighbours_of_the_grid_before(before, now, chosen, laid):
+    space = Space({"x": Interval(1e-4, 1e-1, log=True)})
+    found = refined(space, [a_trial(0, 0.0, x=chosen)], (1,), True, before, now).domains["x"]
+    assert found.values == pytest.approx(tuple(laid), rel=1e-3)
 
 
 MIXED = [(1.0, 2.0, math.inf), (16, 32, "full"), (True, False), (None, 1)]

@@ -355,18 +355,34 @@ AROUND = {  # how a grid got its 7 points, or gets them now; how many are laid a
     "sampler.points": (["sampler=grid", "sampler.points=7", LR], [], 7),
     "a tag": (["sampler=grid", POINTS7], [], 7),
     "a tag before sampler.points": (["sampler=grid", "sampler.points=3", POINTS7], [], 7),
+    "more points now": (["sampler=grid", "sampler.points=7", LR], ["sampler.points=13"], 13),
+    "other points now, of a tag": (["sampler=grid", POINTS7], ["sampler.points=4"], 4),
+    "two points": (["sampler=grid", "sampler.points=2", LR], [], 3),
     "other points now": (["sampler=grid", "sampler.points=7", LR], ["sampler.points=4"], 4),
     "a grid now": (["sampler=random", "trials=7", LR], ["sampler=grid", "sampler.points=7"], 7),
     "not one now": (["sampler=grid", "sampler.points=7", LR], ["sampler=random", "trials=3"], None),
 }
 
 
+@pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 @pytest.mark.parametrize("first, then, points", AROUND.values(), ids=AROUND)
 def test_refine_lays_as_many_points_as_the_grid_had(first, then, points, tmp_path, capsys):
     folder = sweep(tmp_path / "one", *IRIS, "epochs=1", *first)
     assert main(["sweep", f"refine={folder}", "plan=true", *then]) == 0
-    line = next(w for w in capsys.readouterr().out.splitlines() if w.startswith("  optimizer.lr"))
-    assert len(line.split(",")) == points if points else "(log)" in line
+    said = capsys.readouterr().out.rpartition("\n  optimizer.lr")[2]
+    assert f"  {points} cells in the grid" in said if points else "(log)" in said
+
+
+@pytest.mark.filterwarnings("always::nnlab.errors.Advice")
+def test_refine_of_every_whole_number_lies_between_the_neighbours(tmp_path, capsys):
+    words = ("sampler=grid", "epochs=1", "batch_size=tag(log,int(interval(4,24)))")
+    folder = sweep(tmp_path / "one", *IRIS, *words)
+    best = about(folder)["best"]["params"]["batch_size"]
+    assert main(["sweep", f"refine={folder}", "plan=true"]) == 0
+    line = next(w for w in capsys.readouterr().out.splitlines() if w.startswith("  batch_size"))
+    assert [int(n) for n in line.split(maxsplit=1)[1].split(",")] == [
+        n for n in (best - 1, best, best + 1) if 4 <= n <= 24
+    ]
 
 
 SPACES = sorted(path.stem for path in CONFIG_DIR.glob("space/*.yaml") if path.stem != "none")

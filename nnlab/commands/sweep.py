@@ -207,8 +207,10 @@ def refine_first(args: Namespace) -> bool:
         check(trials, other.space, signs)
     sampler = other.cell.settings["sampler"]
     grid = (earlier.value_of("sampler", args) or sampler["name"]) == "grid"
-    points = earlier.value_of("sampler.points", args) or sampler.get("points")
-    narrowed = refined(other.space, trials, signs, grid, _points(points) if grid else None)
+    now = _points(earlier.value_of("sampler.points", args)) if grid else None
+    before = _points(sampler.get("points")) if sampler["name"] == "grid" else now
+    with front_door.advice("sweep"):
+        narrowed = refined(other.space, trials, signs, grid, before, now)
     earlier.search_around(args, about, narrowed, set(other.space.domains))
     args.overrides += recorded.values()
     return True

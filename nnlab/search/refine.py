@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError
 from nnlab.search.space import Choice, Domain, Interval, Space, Steps
 from nnlab.search.trial import Trial, best
 
@@ -15,14 +17,16 @@ GRID_POINTS = 5  # on an interval, if nobody says how many
 
 
 def refined(
-    space: Space, trials: list[Trial], signs: tuple[int, ...], grid: bool, points: int | None = None
-) -> Space:
+    space: Space, trials: list[Trial], signs: tuple[int, ...], grid: bool, before: int | None = None,
+    points: int | None = None,
+) -> Space:  # fmt: skip
     """The space around its best trials. Raises `UserError` if none was trained to its end.
 
     An interval becomes the range of the best tenth of the trials, wider by a tenth of what it was on each
-    side, never beyond its ends; a choice keeps what they have. For a `grid` of so many `points` on each
-    interval, numbers become as many between the neighbours of the best one: "we can always go back and
-    fine-tune the grid".
+    side, never beyond its ends; a choice keeps what they have. For a `grid`, numbers become others between
+    the neighbours that the best one had in the grid `before`, of so many points on each interval (None: all
+    whole numbers): as many as there were, or so many `points`. "We can always go back and fine-tune the
+    grid." It warns where these would be those of the grid again.
     """
     ranked = best(trials, signs)
     if not ranked:
@@ -35,7 +39,7 @@ def refined(
         if not labels:
             continue  # only of choices that none of the best has
         if grid and numbers:
-            domains[key] = _between(domain, labels[0], points or GRID_POINTS)
+            domains[key] = _between(key, domain, labels[0], before, points)
         elif isinstance(domain, Choice):
             domains[key] = Choice(tuple(v for v, label in zip(domain.values, domain.labels, strict=True)
                                         if label in labels))  # fmt: skip
@@ -70,15 +74,32 @@ def _some_steps(domain: Steps, labels: list) -> Steps:
     return replace(domain, start=domain.labels[first], count=last - first + 1)
 
 
-def _between(domain: Domain, chosen, points: int) -> Domain:
-    """As many numbers as before, between the neighbours of the chosen one; evenly in their logarithm if
-    the grid was."""
-    grid = sorted(domain.points(points))
-    at = min(range(len(grid)), key=lambda i: abs(grid[i] - chosen))
+def _between(key: str, domain: Domain, chosen, before: int | None, count: int | None) -> Domain:
+    """So many numbers, or as many as before, between the neighbours of the chosen one; evenly in their
+    logarithm if the grid was. Where that is the grid again, some between its points too."""
+    grid = sorted(domain.points(before) or domain.points(GRID_POINTS))
+    logarithmic = _is_logarithmic(domain, grid)
+    to = math.log if logarithmic else float
+    at = min(range(len(grid)), key=lambda i: abs(to(grid[i]) - to(chosen)))
     low, high = grid[max(0, at - 1)], grid[min(len(grid) - 1, at + 1)]
-    whole = all(isinstance(v, int) for v in grid)
-    new = Interval(low, high, _is_logarithmic(domain, grid), whole).points(len(grid))
+    whole, count = all(isinstance(v, int) for v in grid), count or len(grid)
+    between = Interval(low, high, logarithmic, whole)
+    new = between.points(count)
+    if _are_of(grid, new):
+        again, new = new, between.points(2 * count - 1)
+        ends = f"{key}: {len(again)} points from {low:g} to {high:g}"
+        _advise(f"{ends} are all there are, and the grid had them" if _are_of(grid, new) else
+                f"{ends} would be those of the grid again: {len(new)} are laid")  # fmt: skip
     return Choice(tuple(new) if whole else _short(new))
+
+
+def _are_of(grid: list, points: Sequence) -> bool:
+    """Whether the grid has all of these points, but for rounding."""
+    return all(any(math.isclose(p, q, rel_tol=1e-3, abs_tol=1e-12) for q in grid) for p in points)
+
+
+def _advise(sentence: str) -> None:
+    warnings.warn(sentence, Advice, stacklevel=2)
 
 
 def _is_logarithmic(domain: Domain, grid: list) -> bool:
