@@ -94,10 +94,11 @@ def _dispatch(argv: list[str]) -> int:
         return _shell_completion(argv)
     if argv[0] not in COMMANDS:
         from nnlab.errors import unknown
+        from nnlab.masking import masked_urls
 
         option = argv[0].startswith("-")
         wrong = unknown(*("option", argv[0], _OPTIONS) if option else ("command", argv[0], COMMANDS))
-        print(f"nnlab: {wrong}", file=sys.stderr)
+        print(f"nnlab: {masked_urls(str(wrong))}", file=sys.stderr)
         return 2
     from importlib import import_module
 

@@ -3,6 +3,7 @@
 import sys
 import unicodedata
 
+from nnlab.masking import masked_urls
 from nnlab.suggestions import hint
 
 NAMED = 50  # names that a sentence lists
@@ -32,7 +33,7 @@ def one_line(text: str) -> str:
 
 def say(command: str, sentence: str) -> None:
     """One line on stderr: `nnlab train: there is no file x.csv`."""
-    print(f"nnlab {command}: {one_line(sentence)}", file=sys.stderr)
+    print(f"nnlab {command}: {masked_urls(one_line(sentence))}", file=sys.stderr)
 
 
 class UserError(ValueError):

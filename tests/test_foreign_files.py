@@ -112,6 +112,29 @@ def test_a_configuration_folder_says_not_where_nnlab_writes(command, key, text, 
     assert f"{key} = " in said and said.count("\n") == 1 and [f.name for f in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("command", ["train", "train -m", "check", "sweep"])
+@pytest.mark.parametrize(
+    "key",
+    ["hydra.sweep.dir", "+hydra.run.dir", "++hydra.output_subdir", "hydra.sweep.subdir", "hydra/output"],
+)
+def test_what_a_file_sweeps_over_says_not_where_nnlab_writes(command, key, capsys, tmp_path):
+    (tmp_path / "mine/experiment").mkdir(parents=True)
+    sweep = f"hydra: {{mode: MULTIRUN, sweeper: {{params: {{'{key}': ../evil, seed: '0,1'}}}}}}"
+    (tmp_path / "mine/experiment/x.yaml").write_text(f"# @package _global_\n{sweep}\n")
+    said = refused(capsys, *command.split(), "-cd", "mine", "experiment=x", *TINY)
+    assert "may not say where nnlab writes" in said
+
+
+def test_a_sweeps_words_choose_no_folder_for_refine(tmp_path):
+    folder = sweep(tmp_path / "s", *IRIS, LR, "trials=2")
+    text = (folder / "sweep.json").read_text()
+    for place in ("+hydra.run.dir", "++hydra.run.dir", "hydra.run.dir", " hydra.run.dir"):
+        words = text.replace('"words": [', f'"words": [\n"{place}={tmp_path}/evil",')
+        (folder / "sweep.json").write_text(words)
+        assert main(["sweep", f"refine={folder}", "trials=2", "report=false"]) in (0, 2)
+        assert not (tmp_path / "evil").exists()
+
+
 def test_a_configuration_folder_names_no_study(tmp_path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
     words = "storage: sqlite:///x.db\nstudy: s\nresume: here\nrefine: here\n"

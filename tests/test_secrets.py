@@ -11,7 +11,8 @@ from searches import IRIS, LR, about, sweep, trials_csv
 from test_postgres import program, server  # noqa: F401
 
 from nnlab.cli import main
-from nnlab.search.storage import Storage, masked, without_passwords
+from nnlab.masking import masked, masked_urls
+from nnlab.search.storage import Storage, without_passwords
 
 SECRET = "hunter2%21"  # as a URL has it; the password is hunter2!
 URLS = {
@@ -23,6 +24,12 @@ URLS = {
     "sqlite+pysqlcipher://:{}@/file.db": "sqlite+pysqlcipher://:***@/file.db",
     "me:{}@host/db": "me:***@host/db",
     "postgresql://me:p@ss/{}#?@host/db": "postgresql://me:***@host/db",
+    "postgresql+psycopg://me:{}": "postgresql+psycopg://me:***",
+    "postgresql+psycopg://me:{}/db": "postgresql+psycopg://me:***/db",
+    "postgresql://h/db?user=me&p%61ssword={}": "postgresql://h/db?user=me&p%61ssword=***",
+    "postgresql://h/db?user=me&authToken={}&port=5": "postgresql://h/db?user=me&authToken=***&port=5",
+    "postgresql://h/db?user=me;password={}": "postgresql://h/db?user=me;password=***",
+    "postgresql://h/db?options=-c%20{}": "postgresql://h/db?options=***",
 }
 
 
@@ -45,7 +52,7 @@ def test_a_url_without_a_password_stays(url):
 def test_words(sign, quote):
     url = f"mysql://me:{SECRET}@h/d"
     words, typed = without_passwords([f"{sign}storage={quote}{url}{quote}", "seed=1"])
-    assert words == [f"{sign}storage={quote}mysql://me:***@h/d{quote}", "seed=1"] and typed == url
+    assert words == [f"{sign}storage='mysql://me:***@h/d'", "seed=1"] and typed == url
 
 
 def test_where_a_password_comes_from(monkeypatch):
@@ -69,6 +76,11 @@ def test_where_a_password_comes_from(monkeypatch):
         ["sweep", "storage=mysql+nothing://me:hunter2@h/d", LR],
         ["sweep", "storage=redis://me:hunter2@h", LR],
         ["sweep", "storage=me:hunter2@h", LR], ["sweep", "storage=postgresql://me:hunter2@[/d", LR],
+        ["sweep", "storage=postgresql+psycopg://me:hunter2", LR],
+        ["sweep", "storage=postgresql+psycopg://me:hunter2/db", LR],
+        ["sweep", "--storage={}", LR], ["sweep", "--storage", "{}", LR], ["sweep", "storage ={}", LR],
+        ["sweep", "storage:{}", LR], ["sweep", "{}", LR], ["sweep", "hydra.storage={}", LR], ["{}"],
+        ["storage={}"], ["sweep", "resume={}"], ["sweep", "refine={}"], ["board", "{}"],
     ],
 )  # fmt: skip
 def test_no_sentence_has_it(argv, capsys, tmp_path, monkeypatch):
@@ -78,6 +90,32 @@ def test_no_sentence_has_it(argv, capsys, tmp_path, monkeypatch):
     said = capsys.readouterr()
     assert said.out + said.err and "hunter2" not in said.out + said.err
     assert not [path for path in tmp_path.rglob("*") if "hunter2" in str(path)]
+
+
+def test_words_that_are_no_storage_keep_no_password_either(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    url = "postgresql://me:hunter2@h/d"
+    assert main(["sweep", *IRIS, LR, "trials=2", f"study='{url}'", "hydra.run.dir=s"]) == 0
+    assert b"hunter2" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert masked_urls(f"see {url}, and {url}") == "see postgresql://me:***@h/d, and postgresql://me:***@h/d"
+
+
+@pytest.mark.parametrize("url", ["${oc.env:MY_URL}", "mysql://me:${oc.env:MY_PW}@h/d"])
+def test_a_variable_in_storage_is_read_and_masked(url, capsys, monkeypatch):
+    monkeypatch.setenv("MY_URL", "mysql://me:hunter2@h/d")
+    monkeypatch.setenv("MY_PW", "hunter2")
+    words, typed = without_passwords([f"storage='{url}'"])
+    assert typed == "mysql://me:hunter2@h/d" and words == ["storage='mysql://me:***@h/d'"]
+    for asked in (["--cfg", "job"], ["--cfg", "all", "--resolve"], ["plan=true"]):
+        main(["sweep", *IRIS, LR, f"storage='{url}'", *asked])
+        said = capsys.readouterr()
+        assert "hunter2" not in said.out + said.err
+
+
+def test_a_password_as_a_parameter_is_typed_in_quotes():
+    url = "postgresql+psycopg://127.0.0.1/db?user=me&password=hunter2!"
+    words, typed = without_passwords([f"storage='{url}'"])
+    assert typed == url and words == ["storage='postgresql+psycopg://127.0.0.1/db?user=me&password=***'"]
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 
 TAKEN = ("best", "trials", ".best", ".reserved", ".lock")  # names in a run's or a sweep's folder
+PLACES = ("hydra", "storage", "study", "resume", "refine")  # what only the command line says
+
 Base = Callable[[tuple[str, ...]], DictConfig]  # what a choice of groups composes to
 
 
@@ -127,6 +129,12 @@ def swept_by_files(
     args.multirun = args.multirun or config.hydra.mode == RunMode.MULTIRUN
     keys = {override.key_or_group for override in given}
     swept = (config.hydra.sweeper.get("params") or {}).items() if args.multirun else ()
+    for key, values in swept:
+        if str(key).lstrip("+~ ").split(".")[0].split("@")[0].split("/")[0] in PLACES:
+            raise UserError(
+                f"hydra.sweeper.params: {key}={values}: a configuration file may not say where nnlab writes; "
+                f"if you want it, write it on the command line"
+            )
     return [f"{key}={values}" for key, values in swept if key not in keys]
 
 

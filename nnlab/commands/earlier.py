@@ -123,8 +123,8 @@ def search_around(args: Namespace, about: dict, space: Space, searched: set[str]
     own = {_key(word) for word in given}
     gone = {"resume", "refine", "space", *(searched - own), *({"storage", "study"} - own)}
     gone |= {_key(word) for word in about["words"] if _of_another_choice(word, given, about["words"])} - own
-    kept = [word for word in args.overrides if _key(word) not in gone and not word.startswith("hydra.")]
-    kept += [word for word in given if word.startswith("hydra.")]
+    kept = [word for word in args.overrides if _key(word) not in gone and not _key(word).startswith("hydra")]
+    kept += [word for word in given if _key(word).startswith("hydra")]
     around = [grammar.searched(key, domain) for key, domain in space.domains.items() if key not in own]
     args.overrides = kept + around
 

@@ -178,9 +178,9 @@ def one_sentence() -> Iterator[None]:
 def _parsed(config_name: str, argv: list[str]) -> Namespace:
     """Hydra's flags, in any order with the overrides. Raises `UserError`."""
     parser = _parser(config_name)
-    args = parser.parse_intermixed_args(argv)
-    args.parser = parser
-    args.overrides, args.storage = storage.without_passwords(args.overrides)
+    words, typed = storage.without_passwords(argv)
+    args = parser.parse_intermixed_args(words)
+    args.parser, args.storage = parser, typed
     mistakes.refuse_words_of_others(config_name, args.overrides)
     if args.config_path is not None:
         raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")

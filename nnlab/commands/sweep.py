@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from nnlab.commands import earlier, front_door, train, variants
 from nnlab.errors import UserError
 from nnlab.search.storage import Storage, masked
@@ -103,14 +101,14 @@ def _masked(url):
 
 
 def _database(url: str | None, typed: str | None) -> Storage | None:
-    """The database of `storage=`, as it was `typed` with its password; a variable in there is read here."""
-    typed = typed and OmegaConf.to_container(OmegaConf.create([typed]), resolve=True)[0]
+    """The database of `storage=`, as it was `typed` with its password."""
     return Storage.of(url, typed) if url else None
 
 
 def _settings(found: variants.Variants) -> dict:
     """All settings, with the space as text."""
-    return found.cell.settings | {"space": found.texts}
+    settings = found.cell.settings
+    return settings | {"space": found.texts, "storage": _masked(settings["storage"])}
 
 
 def _refuse_another(before: dict, now: dict, given: set[str], recorded: dict) -> None:

@@ -12,14 +12,9 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from nnlab.errors import UserError
-
-MASK = "***"
-# From the first colon behind the user's name to the last @: an unquoted password may hold any of both.
-_PASSWORD = re.compile(r"((?:\w[\w+.-]*://)?[^:/?@'\"]*):(?!//)(.*)(?=@)", re.DOTALL)
-_PARAMETER = re.compile(r"(?<=[?&])(\w*pass(?:word|wd)?|pwd|token|odbc_connect)=([^&]*)", re.IGNORECASE)
+from nnlab.masking import MASK, masked, masked_urls, secrets
 
 CREATE_ATTEMPTS = 6  # of several processes that make one new database at once, the others try again
 CREATE_PAUSE = 0.05  # seconds before the second attempt; it doubles
@@ -52,36 +47,43 @@ class Storage:
 
     def without_secrets(self, text: str) -> str:
         """The text, say a driver's, with this database's passwords masked."""
-        patterns = (_PASSWORD, _PARAMETER)
-        secrets = {match[2] for pattern in patterns if (match := pattern.search(self.url))} - {"", MASK}
-        for secret in sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True):
+        for secret in sorted(secrets(self.url), key=len, reverse=True):
             text = text.replace(secret, MASK)
         return text
-
-
-def masked(url: str) -> str:
-    """The URL without its password: `***` stands for it."""
-    return _PARAMETER.sub(rf"\1={MASK}", _PASSWORD.sub(rf"\1:{MASK}", url))
 
 
 def _anonymous(url: str) -> str:
     """The URL with no place for a password, for which the driver then looks elsewhere."""
     url = masked(url).replace(f":{MASK}@", "@")
-    url = re.sub(rf"(?<=[?&])\w+={re.escape(MASK)}(&|$)", "", url)
+    url = re.sub(rf"(?<=[?&;])[^=&;?]+={re.escape(MASK)}([&;]|$)", "", url)
     return url.rstrip("?&")
 
 
 def without_passwords(words: list[str]) -> tuple[list[str], str | None]:
-    """The words of a command line with the password of `storage=` masked; and its URL as it was typed."""
-    typed = None
-    shown = []
+    """The words of a command line with every password in a URL masked; and `storage=` as it was typed.
+
+    A variable of the environment in `storage=` is read here, since what it holds is masked as well.
+    """
+    typed, shown = None, []
     for word in words:
         key, equals, text = word.partition("=")
-        if equals and key.lstrip("+") == "storage" and masked(text) != text:
-            typed = text.strip("'\"")
-            word = f"{key}={masked(text)}"
-        shown.append(word)
+        if equals and key.strip().lstrip("+") == "storage":
+            whole = _resolved(text.strip("'\""))
+            if "${" in text or masked(text) != text:
+                typed = whole
+                word = f"{key}='{masked(whole)}'"
+        shown.append(masked_urls(word))
     return shown, typed
+
+
+def _resolved(text: str) -> str:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return str(OmegaConf.to_container(OmegaConf.create([text]), resolve=True)[0])
+    except OmegaConfBaseException:
+        return text  # it is of a setting, which is not known yet
 
 
 def connected(storage: Storage, existing: bool):
