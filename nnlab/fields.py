@@ -248,7 +248,8 @@ def _convert(value, type_):
     if type_ is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         number = number and abs(value) <= LARGEST or value in (math.inf, -math.inf)
-        return number, float(value) if number else None
+        # Training flushes subnormal numbers to 0; settings that change under way would not be found again.
+        return number, (0.0 if abs(value) < sys.float_info.min else float(value)) if number else None
     if type_ is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     return isinstance(value, type_), value

@@ -53,6 +53,7 @@ def test_every_whole_number_has_an_upper_end(cls, f):
         (["model.hidden=" + "[" * 400 + "4" + "]" * 400], ["brackets"]),
         (["model.hidden=[" + "4," * 2000 + "4]"], ["model.hidden", "2,001"]),
         (["data=noise", "data.n=10000000", "data.d=1000000"], ["data.n", "data.d", "numbers"]),
+        (["optimizer.lr=5e-324"], ["optimizer.lr", "above 0"]),
         (["optimizer.lr=.nan"], ["optimizer.lr", "nan"]),
         (["optimizer.lr=.inf"], ["optimizer.lr", "inf"]),
         (["optimizer.clip_norm=-.inf"], ["optimizer.clip_norm = -inf"]),
@@ -101,6 +102,7 @@ def test_infinity_as_yaml_writes_it_is_infinity(capsys):
     grid = ("sampler=grid", "plan=true", "regularizer=max_norm", "regularizer.max_norm=.inf,2")
     assert main(["train", *TINY, "optimizer.clip_norm=.inf", "optimizer.clip_value=.Inf"]) == 0
     assert main(["train", *TINY, "-m", "optimizer.clip_norm=.INF,1"]) == 0
+    assert main(["train", *TINY, "data.label_noise=5e-324"]) == 0
     assert main(["sweep", *TINY, *grid]) == 0
     assert "inf, 2" in capsys.readouterr().out
 
