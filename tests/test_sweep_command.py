@@ -236,6 +236,8 @@ def test_a_setting_that_only_some_trials_cannot_have_fails_those(tmp_path):
 ORDERS = {  # values of which some combinations cannot be trained, in the order in which the first can
     "a list for each layer": ("model.hidden=[8],[16,8]", "model.activation=relu,[tanh,relu]"),
     "shares": ("split.test=0.1,0.5", "split.validation=0.2,0.6"),
+    "ranked or not": ("metric=last,val_loss", "split=none,holdout"),
+    "measured or not": ("objective=small_weights", "regularizer.small=null,0.1", "seed=0,1"),
 }  # fmt: skip
 
 
@@ -256,7 +258,7 @@ def test_in_which_order_values_stand_says_nothing(case, tmp_path, capsys):
         assert main(line) == 0
         rows = trials_csv(tmp_path / str(number))
         keys = [word.partition("=")[0] for word in words]
-        found.append({(*(row[key] for key in keys), row["state"], row["val_loss"]) for row in rows})
+        found.append({(*(row.get(key) for key in keys), row["state"], row.get("val_loss")) for row in rows})
         failed = [row["reason"] for row in rows if row["state"] == "failed"]
         assert failed and all(failed) and f"; {len(failed)} cannot be trained" in capsys.readouterr().out
         assert (tmp_path / str(number) / "best").is_dir()
@@ -268,6 +270,8 @@ def test_a_value_that_fits_nowhere_is_refused_and_one_that_fits_somewhere_is_not
     assert main(["sweep", *IRIS, "sampler=grid", *wrong]) == 2
     assert "split.test = 0.9" in capsys.readouterr().err and not list(tmp_path.iterdir())
     three = ("model.hidden=[8],[8,8],[8,8,8]", "model.activation=[relu,tanh],[tanh],[relu,tanh,relu]")
+    assert main(["sweep", "data=iris", "split=none", "metric=last", "optimizer.lr=0.1,0.2"]) == 2
+    assert "split=none holds back none: set objective=train_loss" in capsys.readouterr().err
     assert main(["sweep", "data=iris", "epochs=1", "plan=true", "sampler=grid", *three]) == 0
     assert "9 cells in the grid; 6 cannot be trained" in capsys.readouterr().out
 

@@ -44,7 +44,7 @@ def space_lines(sweep, left_out: tuple[str, ...] = ()) -> list[str]:
     if sampler.name == "grid":
         count, impossible = space.count(sampler.points), sweep.impossible()
         some = f", of which the first {sweep.count} are trained" if sweep.count < count else ""
-        wrong = f"; {impossible} cannot be trained, and fail with the reason" if impossible else ""
+        wrong = f"; {impossible} cannot be trained or ranked, and fail with the reason" if impossible else ""
         lines.append(f"  {count} cells in the grid{some}{wrong}")
     elif sweep.count < sweep.wanted:
         lines.append(f"  {sweep.count} trials, not {sweep.wanted}: this space has no others, and a trial")

@@ -193,11 +193,12 @@ class Sweep:
         return plan(side.prepared(side.chosen(range(size))), max(0, self.count - told), self.size)
 
     def _checked(self) -> list[Candidate]:
-        """A trial for every end or value of every parameter; raises `UserError` for one that fits nowhere.
+        """A trial for every end or value of every parameter. Raises `UserError` for one that fits nowhere,
+        and where no trial can be ranked.
 
         What cannot go together is for the trials to find out: in which order values stand says nothing.
         """
-        found = {}
+        found, unranked = {}, []
         for key, domain in self.space.domains.items():
             for label in domain.ends():
                 tried = []
@@ -207,7 +208,11 @@ class Sweep:
                         found[key_of(params)] = tried[-1]
                         break
                 if tried and not tried[-1].experiment:
-                    raise UserError(tried[0].wrong)
+                    unranked += (c.wrong for c in tried if c.unranked)
+                    if not any(c.unranked for c in tried):
+                        raise UserError(min(c.wrong for c in tried))
+        if not found:
+            raise UserError(min(unranked))
         return list(found.values())
 
     def _having(self, key: str, label) -> Iterator[dict]:
@@ -225,7 +230,7 @@ class Sweep:
                         yield {k: every[k] for k in keys}
 
     def impossible(self) -> int | None:
-        """How many cells of a grid cannot be trained; None if there are too many to look at each."""
+        """How many cells of a grid cannot be trained or ranked; None if they are too many to look at."""
         sampler = self.search.sampler
         if not isinstance(sampler, Grid) or self.count > LOOKED_AT:
             return None
@@ -239,11 +244,11 @@ class Sweep:
             if unmeasured:
                 wrong = f"objective={unmeasured[0]} is measured on validation examples, of which "
                 wrong += f"split={found.experiment.split.name} holds back none: set objective=train_loss"
-                return Candidate(number, params, wrong=wrong)
+                return Candidate(number, params, wrong=wrong, unranked=True)
         if found.experiment and "small_weights" in self.search.objectives:
             if found.experiment.regularizer.small is None:
                 wrong = "objective = small_weights: set regularizer.small, what counts as small"
-                return Candidate(number, params, wrong=wrong)
+                return Candidate(number, params, wrong=wrong, unranked=True)
         return found
 
     def chosen(self, numbers: range) -> dict[int, dict]:

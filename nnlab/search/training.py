@@ -29,6 +29,7 @@ class Candidate:
     params: dict
     experiment: Experiment | None = None
     wrong: str = ""
+    unranked: bool = False  # it could be trained, but the objective is not measured
 
 
 class Batch:
