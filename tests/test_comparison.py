@@ -43,7 +43,7 @@ def compared(tmp_path, monkeypatch):
             (tmp_path / name).mkdir()
             (tmp_path / name / "summary.json").write_text(json.dumps(summary))
         stream = io.StringIO()
-        comparison.compare({name: tmp_path / name for name in summaries}, stream)
+        comparison.compare({name: tmp_path / name for name in summaries}, stream=stream)
         rows = json.loads((tmp_path / "comparison.json").read_text())
         return stream.getvalue(), [row["run"] for row in rows], axes[-1]
 

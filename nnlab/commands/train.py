@@ -129,8 +129,22 @@ def execute_together(runs: dict[str, front_door.Ready]) -> int:
         count = _at_once([runs[name].prepared for name in every])
         codes.append(_train_together({name: runs[name] for name in every[:count]}))
         every = every[count:]
-    comparison.compare({name: ready.folder for name, ready in runs.items()})
+    said = _doubts([ready.prepared for ready in runs.values()])
+    comparison.compare({name: ready.folder for name, ready in runs.items()}, said)
     return max(codes)
+
+
+def _doubts(fits: list) -> list[str]:
+    """What to say of the order of these fits' runs, those on each data set by themselves."""
+    from nnlab.records.run import about
+    from nnlab.search.comparable import doubtful
+
+    by_data = {}
+    for fit in fits:
+        e = fit.experiments[0]
+        by_data.setdefault(about(e, fit.datasets[e.data])["data"], []).append(e)
+    said = (doubtful(experiments, fits[0].library) for experiments in by_data.values())
+    return [sentence for sentence in said if sentence]
 
 
 def _at_once(fits: list) -> int:
@@ -174,7 +188,8 @@ def _train_together(together: dict[str, front_door.Ready]) -> int:
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
         epochs = max(e.epochs for e in fit.experiments)
-        beside = Beside(names, fit.owner, _compared_by(each, _validates(fit)))
+        metric = "" if _doubts(fits) else _compared_by(each, _validates(fit))
+        beside = Beside(names, fit.owner, metric)
         with Console(title, len(fit.rows), epochs, each[0].task, beside=beside) as console:
 
             def read(record) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,16 @@ BRIEF = 36  # letters of a run's name in a line of progress
 SEEDS = {"seed": "seeds=10", "split.seed": "split.repeats=10"}  # what gives the mean over them
 
 
-def compare(runs: dict[str, Path], stream=None) -> None:
-    """Print a table of the runs, {what differs: folder}, the best first; keep it as comparison.json.
+def compare(runs: dict[str, Path], doubts: Sequence[str] = (), stream=None) -> None:
+    """Print a table of the runs, {what differs: folder}, the best first; keep it as comparison.json. Below it
+    stands what is to be said of their order: `doubts`.
 
     A run's numbers are those of its summary.json: means over its rows, with their 95% intervals. The
     validation losses of all are drawn in comparison.png; training losses, if no run has others.
     """
     found = {name: _summary(folder) for name, folder in runs.items()}
     order, screen = ranked(found), Terminal(stream)
-    for line in [*table({name: found[name] for name in order}), *notes(found)]:
+    for line in [*table({name: found[name] for name in order}), *notes(found, doubts)]:
         screen.line(line)
     folder = next(iter(runs.values())).parent
     rows = [{"run": name, "folder": runs[name].name, **found[name]} for name in order]
@@ -56,14 +58,15 @@ def ranked(summaries: dict[str, dict]) -> list[str]:
     return sorted(summaries, key=place)
 
 
-def notes(summaries: dict[str, dict]) -> list[str]:
+def notes(summaries: dict[str, dict], doubts: Sequence[str] = ()) -> list[str]:
     """Below the table: how it is ordered, and what stands behind the +-."""
     each = "of each data set " if len(set(map(_data, summaries.values()))) > 1 else ""
     judge, tasks = _judge(summaries), dict.fromkeys(map(_task, summaries.values()))
     metric = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
     why = " (their losses differ in kind)" if judge.endswith("error") else ""
     diverged = "fewest diverged, then " if any(map(_diverged, summaries.values())) else ""
-    lines = [f"  {each}the best first: {diverged}least {metric}{why}", *_luck(summaries)]
+    luck = _luck(summaries) or [line for text in doubts for line in columns.wrapped(f"  {text}")]
+    lines = [f"  {each}the best first: {diverged}least {metric}{why}", *luck]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
     return ["", *dict.fromkeys(lines), *_refits(summaries)]
 
@@ -89,7 +92,8 @@ def _luck(runs) -> list[str]:
     if not varied or not varied <= SEEDS.keys():
         return []
     names, means = sorted(varied), [SEEDS[key] for key in sorted(varied)]
-    return [f"  only {' and '.join(names)} differs: the order is luck; for the mean {' '.join(means)}"]
+    only = f"only {' and '.join(names)} differ{'s' * (len(names) == 1)}"
+    return [f"  {only}: the order is luck; for the mean {' '.join(means)}"]
 
 
 def picture(runs: dict[str, Path], found: dict[str, dict]) -> bytes:

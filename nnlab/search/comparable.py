@@ -120,6 +120,24 @@ def examples(e: Experiment, part: str, library: Library) -> bytes:
     return found.digest()
 
 
+def doubtful(experiments: list[Experiment], library: Library) -> str:
+    """What is to be said of the order of these runs on one data set, where they are not judged by the same
+    examples; "" where they are."""
+    part = "validation" if all(e.split.validates for e in experiments) else "train"
+    first, digest = experiments[0], examples(experiments[0], part, library)
+    others = [e for e in experiments[1:] if examples(e, part, library) != digest]
+    keys = set().union(*(_differ(first, e) for e in others))
+    if not keys:
+        return ""
+    words = " and ".join(sorted(keys - LUCK if keys - LUCK else keys))
+    if keys - LUCK - SIZES:
+        return f"{words}: runs on different data, so their order does not say which is better"
+    which = f"{words}: runs have other {'validation' if part == 'validation' else 'training'} examples"
+    return (
+        f"{which}, so {'' if keys <= LUCK else 'a part of '}their order is luck; split.repeats=10 takes means"
+    )
+
+
 def _differ(one: Experiment, other: Experiment) -> set[str]:
     """The keys of data and split, or the groups themselves, in which two experiments differ."""
     found = set()
