@@ -20,7 +20,6 @@ NUMBERED = {
     "from 0": ("a", np.arange(N)),
     "from 1": ("a", np.arange(1, N + 1)),
     "backwards": ("a", np.arange(N)[::-1]),
-    "shuffled": ("a", RANDOM.permutation(N)),
     "rows left out": ("a", KEPT),
     "rows left out, nameless": ("column 0", RANDOM.permutation(500)[:N]),
     "by tens": ("a", 10 * np.arange(N)),
@@ -29,6 +28,30 @@ NUMBERED = {
     "keys of several words": ("customer id", RANDOM.choice(10**6, N, replace=False)),
     "seconds": ("when", 1_700_000_000 + np.cumsum(RANDOM.integers(1, 4000, N))),
     "milliseconds": ("when", 1_700_000_000_000 + np.cumsum(RANDOM.integers(1, 10**6, N))),
+    "shuffled, from anywhere": ("t", 1000 + RANDOM.permutation(N)),
+    "shuffled": ("a", RANDOM.permutation(N)),
+    "backwards from -1": ("a", -1 - np.arange(N)),
+    "the first twice": ("a", np.maximum(np.arange(N) - 1, 0)),
+    "shuffled seconds": ("timestamp", 1_700_000_000 + RANDOM.permutation(4000 * N)[:N]),
+    "seconds and a half": ("t", 1_700_000_000.5 + np.cumsum(RANDOM.integers(1, 4000, N))),
+    "shuffled dates": (
+        "b",
+        np.array([20260100 + 100 * (i // 28) + 1 + i % 28 for i in RANDOM.permutation(N)]),
+    ),
+    **{
+        name: (name, 101 + RANDOM.permutation(N))
+        for name in (
+            "patient",
+            "subject",
+            "Sample",
+            "serial",
+            "rownum",
+            "recordid",
+            "userid",
+            "order no",
+            "LineNumber",
+        )
+    },
     "dates": ("day", np.array([20260100 + 100 * (i // 28) + 1 + i % 28 for i in range(N)])),
 }
 
@@ -44,6 +67,12 @@ HEALTHY = {
     "a code with few values": ("country_id", RANDOM.integers(0, 9, N)),
     "a key that rows share": ("id", np.repeat(np.arange(N // 3), 3)),
     "a constant": ("id", np.full(N, 7)),
+    "doses": ("dose", 2 * np.arange(N)),
+    "atomic numbers": ("atomic_number", 1 + np.arange(N)),
+    "ranks": ("rank", 1 + RANDOM.permutation(N)),
+    "prices": ("price_index", RANDOM.choice(10**4, N, replace=False)),
+    "white blood cells": ("wbc no", RANDOM.choice(10**4, N, replace=False)),
+    "hours": ("hour", np.arange(N) % 24),
     "whether": ("valid", RANDOM.integers(0, 2, N)),  # ends with "id"
 }
 
@@ -60,6 +89,72 @@ def test_what_numbers_the_rows_is_found(kind):
 @pytest.mark.parametrize("kind", HEALTHY)
 def test_what_only_looks_like_it_is_not(kind):
     assert identifiers(*table(*HEALTHY[kind])) == {}
+
+
+# ---- in a file that is sorted by class, whatever the numbers are
+
+BY_CLASS = np.repeat([2, 0, 1], N // 3)
+ROW = np.arange(N)
+IN_ORDER = {
+    "fractions": ROW / N,
+    "halves": ROW + 0.5,
+    "two rows each": ROW // 2,
+    "tenths": 0.1 * ROW,
+    "backwards": -ROW - 1.0,
+    "gaps": np.cumsum(RANDOM.integers(1, 9, N)),
+    "squares": ROW**2.0,
+    "keys that rise": np.sort(RANDOM.choice(900_000, N, replace=False) + 100_000),
+    "years": 1950 + ROW,
+    "two rows exchanged": np.r_[ROW[:30], 31, 30, ROW[32:]],
+}
+
+
+@pytest.mark.parametrize("kind", IN_ORDER)
+@pytest.mark.parametrize("name", ["t", "place", ""])
+def test_a_column_that_follows_the_rows_is_found_where_the_classes_do(kind, name):
+    x, names = table(name, IN_ORDER[kind])
+    assert list(identifiers(x, names, BY_CLASS)) == [2]
+    assert list(identifiers(x, names, np.tile(BY_CLASS[::2], 2))) == [2]  # two files, one after the other
+    assert list(identifiers(x, names, np.repeat([2.0, 0.5], N // 2)[:, None])) == [2]  # classes as numbers
+
+
+@pytest.mark.parametrize("kind", IN_ORDER)
+def test_sorted_by_a_target_that_is_a_number_only_a_name_tells_it_from_a_cause(kind):
+    y = np.sort(RANDOM.lognormal(size=(N, 1)), axis=0)
+    for name, found in (("t", [2]), ("dose", [])):
+        assert list(identifiers(*table(name, IN_ORDER[kind]), y)) == found
+
+
+def test_numbers_given_in_a_sorted_file_that_was_shuffled_afterwards():
+    order = RANDOM.permutation(N)
+    assert list(identifiers(*table("t", 1000 + order), BY_CLASS[order])) == [2]
+    assert identifiers(*table("rank", 1 + order), RANDOM.permutation(BY_CLASS)) == {}
+
+
+@pytest.mark.parametrize("kind", HEALTHY)
+def test_where_the_classes_are_mixed_nothing_is_said(kind):
+    for seed in range(20):
+        assert identifiers(*table(*HEALTHY[kind]), np.random.default_rng(seed).integers(0, 3, N)) == {}
+
+
+@pytest.mark.parametrize("slope", [0.05, 0.2])
+def test_a_dose_that_decides_the_class_is_no_row_number(slope):
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        y = (random.random(N) < 1 / (1 + np.exp(-slope * (ROW - N / 2)))).astype(int)
+        assert identifiers(*table("dose", 2 * ROW), y) == {}, seed
+
+
+def test_a_good_input_of_a_file_sorted_by_class_is_none():
+    x, names = table("length", BY_CLASS + 0.1 * RANDOM.standard_normal(N))
+    assert identifiers(x, names, BY_CLASS) == {}
+    assert identifiers(*table("stage", np.array([4, 9, 6])[BY_CLASS]), BY_CLASS) == {}  # a copy of the target
+
+
+def test_numbers_in_a_file_without_names_are_no_keys():
+    counts, x = RANDOM.choice(10**6, N, replace=False), RANDOM.standard_normal((N, 2))
+    assert identifiers(np.c_[x, counts], ()) == {}
+    assert list(identifiers(np.c_[x, np.sort(counts)], (), BY_CLASS)) == [2]
 
 
 def test_the_only_input_is_what_the_target_depends_on():
@@ -125,7 +220,7 @@ def sorted_by_class(first):
 
 @pytest.mark.parametrize("header, first, cause, words", [
     (",x,y\n", lambda i: i, "row_number", "the input 'column 0' counts the rows"),
-    ("id,x,y\n", lambda i: 1000 + i, "row_number", "the input 'id' is different in every row"),
+    ("id,x,y\n", lambda i: 1000 + i, "row_number", "the input 'id' counts the rows"),
     ("stage,x,y\n", lambda i: (4, 9, 6)[i // 50], "leak", "the input 'stage' has one value for each class"),
 ])  # fmt: skip
 def test_a_csv_file(tmp_path, monkeypatch, capsys, header, first, cause, words):

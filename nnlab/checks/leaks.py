@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.identifiers import REMEDY, identifiers, told
+from nnlab.data.identifiers import REMEDY, identifiers_of, ranks, told
 
 FEWEST = 20  # examples, of which so many must have another value than most: fewer agree by chance
 OTHERS = 5
@@ -24,7 +24,7 @@ MONOTONE = 0.9999  # rank correlation with the target
 def check(subject: Subject) -> list[Finding]:
     """A finding for the row numbers, if there are any, and one for the targets among the inputs."""
     dataset = subject.dataset
-    numbered = identifiers(dataset.x, dataset.features)
+    numbered = identifiers_of(dataset)
     some = subject.some(subject.fold.train, EXAMPLES, "leaks")
     x, y = dataset.x[some].astype(np.float64), dataset.y[some]
     leaks = {} if x.shape[1] < 2 or len(x) < FEWEST else (of_classes if dataset.classes else of_numbers)(x, y)
@@ -48,19 +48,13 @@ def of_classes(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
 def of_numbers(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
     """Columns of x (N, d) that rise or fall with a target, a column of y (N, m): their rank correlation."""
     found = {}
-    targets = [_ranks(t) for t in y.T if len(np.unique(t)) >= FEWEST]
+    targets = [ranks(t) for t in y.T if len(np.unique(t)) >= FEWEST]
     for c, v in enumerate(x.T):
         if targets and len(np.unique(v)) >= FEWEST:
-            ranks = _ranks(v)
-            r = max((float(np.corrcoef(ranks, t)[0, 1]) for t in targets), key=abs)
+            rank = ranks(v)
+            r = max((float(np.corrcoef(rank, t)[0, 1]) for t in targets), key=abs)
             found |= {c: r} if abs(r) >= MONOTONE else {}
     return found
-
-
-def _ranks(v: np.ndarray) -> np.ndarray:
-    """Of each value, equal ones having the mean of theirs."""
-    _, number, counts = np.unique(v, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[number]
 
 
 def _numbered(names: tuple[str, ...], numbered: dict[int, str]) -> list[Finding]:

@@ -90,7 +90,7 @@ class Data(Part):
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""
         dataset = self.read()
-        warn_of_identifiers(dataset.x, dataset.features)
+        warn_of_identifiers(dataset)
         dataset = self._with_noise(self._limited(dataset))
         warn_if_sparse(dataset.x, self.normalization)
         return dataset
