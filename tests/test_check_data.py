@@ -11,6 +11,7 @@ from networks import one_thread  # noqa: F401
 import nnlab
 from nnlab.checks import data, labels
 from nnlab.checks.subject import Budget, Subject
+from nnlab.data.dataset import Data, Dataset
 
 SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
 
@@ -79,6 +80,64 @@ def test_columns_far_out_are_named_where_nothing_pulls_them_in(how):
     (finding,) = far
     assert "scales out in the" in finding.found and "pixel_" in finding.found
     assert finding.status == "warn" and finding.number > 10 and "data.normalization=robust" in finding.advice
+
+
+class Written(Data):
+    """Five normal columns, two classes; as `change` has them."""
+
+    name = "written"
+
+    def read(self):
+        random = np.random.default_rng(0)
+        x = random.standard_normal((300, 5))
+        dataset = Dataset(x, (x[:, 0] + x[:, 1] > 0).astype(int), ("a", "b"), tuple("vwxyz"))
+        self.change(dataset.x)
+        return dataset
+
+
+def written(change, **settings):
+    given = Written(**settings)
+    object.__setattr__(given, "change", change)
+    return Subject(nnlab.Experiment(data=given))
+
+
+@pytest.mark.parametrize("how", ["robust", "standard", "minmax"])
+@pytest.mark.parametrize("which", ["validation", "test"])
+@pytest.mark.parametrize("level, value", [(0, 1e6), (7, -40)])
+def test_an_example_far_out_of_a_column_that_is_constant_in_training_is_named(how, which, level, value):
+    fold = written(lambda x: None).fold
+    example = getattr(fold, which)[3]
+
+    def change(x):
+        x[:, 4] = level
+        x[example, 4] = value
+
+    (finding,) = data.check(written(change, normalization=how)).findings
+    assert (finding.status, finding.cause) == ("warn", "far_columns")
+    words = f"z is {level} in all of training and {value:.4g} in example {example}, of the {which} set"
+    assert words in finding.found and "is that value right?" in finding.advice
+
+
+def test_a_column_that_is_constant_everywhere_says_nothing_and_one_that_hardly_differs_too():
+    def constant(x):
+        x[:, 3], x[:, 4] = 7, np.arange(len(x)) == fold.test[0]
+
+    fold = written(lambda x: None).fold
+    (finding,) = data.check(written(constant)).findings
+    assert finding.cause == "constant_columns" and finding.found.startswith("2 of 5 columns constant")
+
+
+def test_a_word_on_a_column_of_which_many_values_are_pulled_in():
+    def missing(x):
+        x[::30, 2] = -99999
+
+    def heavy(x):
+        x[:, 2] = np.random.default_rng(0).standard_t(1.5, len(x))
+
+    verdict = data.check(written(missing))
+    assert verdict.status == "pass" and "of x beyond 5 deviations and pulled in" in verdict.worst.found
+    verdict = data.check(written(heavy))
+    assert verdict.status == "pass" and "pulled in" not in verdict.worst.found
 
 
 def test_heavy_tails_are_not_far_out():

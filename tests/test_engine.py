@@ -203,7 +203,7 @@ def outputs(result, x):
     n, w = result.normalizer, result.weights
     h = ((x - n["mean"]) / n["scale"]).T
     over = np.maximum(np.abs(h) - n["linear"], 0)
-    h = np.sign(h) * (np.minimum(np.abs(h), n["linear"]) + over / np.sqrt(1 + over**2))
+    h = np.sign(h) * (np.minimum(np.abs(h), n["linear"]) + np.log1p(over))
     for number in (1, 2):
         h = np.tanh(w[f"hidden{number}.weight"] @ h + w[f"hidden{number}.bias"])
     return (w["output.weight"] @ h + w["output.bias"]).T

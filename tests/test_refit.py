@@ -150,9 +150,9 @@ def test_the_normaliser_is_that_of_the_weights(normalization):
     for row, result in zip(run.rows, run.results, strict=True):
         d, n, w = data.load(), result.normalizer, result.weights
         h = (d.x[row.fold.test] - n["mean"]) / n["scale"]
-        if "linear" in n:  # beyond it, smoothly up to the bound
+        if "linear" in n:  # beyond it, as a logarithm
             r = np.maximum(np.abs(h) - n["linear"], 0)
-            h = np.clip(h, -n["linear"], n["linear"]) + np.sign(h) * r / np.sqrt(1 + r**2)
+            h = np.clip(h, -n["linear"], n["linear"]) + np.sign(h) * np.log1p(r)
         for name in ("hidden1", "output"):
             h = h @ w[f"{name}.weight"].T + w[f"{name}.bias"].ravel()
             h = np.maximum(0, h) if name == "hidden1" else h

@@ -30,11 +30,12 @@ def check(subject: Subject) -> Verdict:
     """Whatever is wrong with the training examples, the test set and the labels."""
     x = _columns(subject)
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
+    varies = list(far.out_of_constant(subject, constant)) if x.shape[1] < WIDE else []  # said by `far`
     findings = [
         *scales(subject),
-        *_constant(subject, constant, x.shape[1]),
+        *far.check(subject, constant),
+        *_constant(subject, np.setdiff1d(constant, varies), x.shape[1]),
         *_twins(subject, twins(x, constant), x.shape[1]),
-        *far.check(subject),
         *leaks.check(subject),
         *_balance(subject),
         *_shared(subject),

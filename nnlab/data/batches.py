@@ -17,7 +17,6 @@ import torch
 from nnlab.autodiff.box import aligned
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.normalization import (
-    BOUND,
     LINEAR,
     NORMALIZATIONS,
     columns,
@@ -78,7 +77,7 @@ class Examples:
     def scaling(self, fold) -> dict[str, np.ndarray]:
         """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples.
 
-        Where inputs are also `pulled_in`: linear, bound.
+        Where inputs are also `pulled_in`: linear, up to where they are not.
         """
         if fold.key not in self._scalings:
             mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
@@ -90,7 +89,7 @@ class Examples:
                 "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
             if self.how[0] == "robust":
-                self._scalings[fold.key] |= {"linear": np.array(LINEAR), "bound": np.array(BOUND)}
+                self._scalings[fold.key]["linear"] = np.array(LINEAR)
         return self._scalings[fold.key]
 
     def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

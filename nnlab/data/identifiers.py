@@ -3,8 +3,8 @@
 Such a column says nothing of a new example, and where a file is sorted by class it gives the answer away:
 every test example lies between two training examples of its class. That is how it is known, whatever numbers
 it has: it goes up (or down) from row to row, and the targets come in runs along the file. Where they do not,
-or where the rows were shuffled after they were numbered, its name must say what it is, or at least nothing else:
-the numbers 1 to n may be a rank, and even steps a dose.
+or where the rows were shuffled after they were numbered, its name must say what it is, or at least nothing
+else: the numbers 1 to n may be a rank, and even steps a dose.
 """
 
 from __future__ import annotations

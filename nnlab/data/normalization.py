@@ -8,11 +8,12 @@ import torch
 from nnlab.errors import Advice
 
 SAMPLE = 4096  # examples of which medians are taken
-FENCE = 10.0  # spreads from the median, 6.7 standard deviations of a normal column: no farther out counts
+FENCE = 10.0  # spreads from the median, 6.7 standard deviations of a normal column: no farther out counts,
+TAIL = 5.0  # unless that is less than so many times as far as the column's tail goes
+HALVINGS = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)  # of the examples lie farther out: looked for a tail
+GAP = 4.0  # times as far as the one before: that is no tail any more (a Cauchy column's 2)
 FLOOR = 0.1  # of a column's range: no smaller deviation divides (a normal column's is 0.15)
 LINEAR = 5.0  # deviations up to which an input stays as it is
-BOUND = LINEAR + 1  # deviations that no input goes beyond
-ENDLESS = 1e6  # deviations: as good as infinitely many, and the square is a float32
 BLOCK = 2**22  # numbers at a time in float64
 SPARSE, MANY = 0.9, 50  # a sparse table: so large a share of zeros, so many columns
 
@@ -23,12 +24,37 @@ def median_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The spread is the median distance from the median, over the examples that differ from it: a column of
     mostly zeros is judged by its other values. It is 0 if there are none.
     """
+    median, distance = _distances(x)
+    return median, _spread(distance)
+
+
+def _distances(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The medians (d,) and the distances from them of up to `SAMPLE` examples, sorted."""
     sample = x[np.linspace(0, len(x) - 1, min(len(x), SAMPLE)).astype(int)]
     median = np.median(sample, axis=0)
-    distance = np.sort(np.abs(sample - median), axis=0)
+    return median, np.sort(np.abs(sample - median), axis=0)
+
+
+def _spread(distance: np.ndarray) -> np.ndarray:
     equal = (distance == 0).sum(0)
-    middle = np.minimum(equal + (len(sample) - equal - 1) // 2, len(sample) - 1)
-    return median, np.take_along_axis(distance, middle[None], 0)[0]
+    middle = np.minimum(equal + (len(distance) - equal - 1) // 2, len(distance) - 1)
+    return np.take_along_axis(distance, middle[None], 0)[0]
+
+
+def fence(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(median, reach) of each column of x (N, d): what lies farther from its median is an outlier.
+
+    A heavy tail goes on: with half as many examples beyond, the distance is no more than some times as
+    large. Where there is a gap instead, as before a code for a missing value, the tail ends before it.
+    """
+    median, distance = _distances(x)
+    spread = _spread(distance)
+    tail, goes_on = spread, spread > 0
+    for share in HALVINGS:
+        farther = distance[int((1 - share) * (len(distance) - 1))]
+        goes_on = goes_on & (farther <= GAP * tail)
+        tail = np.where(goes_on, np.maximum(tail, farther), tail)
+    return median, np.where(spread > 0, np.maximum(FENCE * spread, TAIL * tail), np.inf)
 
 
 def robust(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -37,8 +63,7 @@ def robust(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The scale is the standard deviation, or a tenth of the range where that is more: so where one value is
     nearly all of a column, the few others do not shout.
     """
-    median, spread = median_and_spread(x)
-    reach = np.where(spread > 0, FENCE * spread, np.inf)
+    median, reach = fence(x)
     x = np.clip(x, median - reach, median + reach)
     return x.mean(0), np.maximum(x.std(0), FLOOR * np.ptp(x, axis=0))
 
@@ -59,17 +84,18 @@ CHOICES = tuple(NORMALIZATIONS)
 
 
 def pulled_in(z: torch.Tensor) -> torch.Tensor:
-    """Inputs in standard deviations, in place: as they are up to 5, beyond smoothly compressed below 6.
+    """Inputs in standard deviations, in place: as they are up to 5, beyond they grow as a logarithm.
 
-        z where |z| <= 5, else sign(z) (5 + r / sqrt(1 + r^2)) with r = |z| - 5
+        z where |z| <= 5, else sign(z) (5 + log(1 + r)) with r = |z| - 5
 
-    A column that hardly varies in training has a tiny deviation: one new example may lie a hundred of them
-    out, and its loss outweighs all others. The curve is that of RealMLP (Holzmueller, Grinsztajn and
-    Steinwart 2024, "Better by default"), which begins at 0; here a linear model stays one.
+    A column that hardly varies in training has a tiny deviation: one new example may lie a million of them
+    out, and its loss outweighs all others; here it is 19 out. Near values keep their distances, so a linear
+    model stays one, and far ones their order, so a class that begins far out can be learnt. (RealMLP's
+    curve, Holzmueller, Grinsztajn and Steinwart 2024, begins at 0 and ends at 3.)
     """
     inner = z.clamp(-LINEAR, LINEAR)
-    beyond = z.sub_(inner).clamp_(-ENDLESS, ENDLESS)
-    return beyond.div_(beyond.square().add_(1).sqrt_()).add_(inner)
+    beyond = z.sub_(inner)
+    return beyond.copy_(beyond.abs().log1p_().copysign_(inner)).add_(inner)
 
 
 def statistics(x: np.ndarray, how: str, rows=None) -> tuple[np.ndarray, np.ndarray]:
