@@ -58,6 +58,10 @@ def test_diverged_rows_count_against_a_run(compared):
         half=a_summary(0.0, 0, 1, 2),
     )  # fmt: skip
     assert order == ["good", "worse", "another", "one", "half", "few", "none"]
+    after = {name: said.partition(f"  {name}")[2].split("\n") for name in ("few (", "one (", "good")}
+    assert "0.1000*" in "".join(after["few ("][:2]) and "*" in "".join(after["one ("][:2])
+    assert "*" not in "".join(after["good"][:2])
+    assert "*: mean over the rows that did not diverge" in said
     assert "the best first: fewest diverged, then least validation loss" in said
     assert (
         "few" in drawn
@@ -70,6 +74,7 @@ def test_diverged_rows_count_against_a_run(compared):
 def test_without_diverged_rows_none_are_spoken_of(compared):
     said, order, _ = compared(b=a_summary(0.5), a=a_summary(0.4))
     assert order == ["a", "b"] and "\n  the best first: least validation loss\n" in said
+    assert "*" not in said
 
 
 def test_each_data_set_is_ranked_by_itself_and_in_its_own_unit(compared):

@@ -209,3 +209,16 @@ def test_the_order_of_runs_on_other_examples_is_doubted(words):
     _, said = multirun("epochs=1", "model.hidden=[4]", *words.split())
     below = " ".join(said.partition("the best first")[2].split())
     assert DOUBTS[words] in below if DOUBTS[words] else not re.search("runs have|runs on|luck", below)
+
+
+@pytest.mark.parametrize("words", [["experiment=lecture/optimizers"], ["-m", "optimizer.lr=0.1,0.01"]])
+def test_several_runs_go_where_one_was_asked_to_go(words, capsys):
+    """Whether an experiment is several runs is its file's to say; and what is asked for is done."""
+    assert main(["train", *words, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 0
+    assert Path("mine/comparison.json").is_file() and len([*Path("mine").glob("*/summary.json")]) > 1
+    assert [path.name for path in Path().iterdir()] == ["mine"]
+    assert main(["train", *words, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 2  # not empty
+    assert "'mine'" in capsys.readouterr().err
+    given = ["hydra.run.dir=one", "hydra.sweep.dir=two"]
+    assert main(["train", "-m", "optimizer.lr=0.1,0.01", "data=iris", "epochs=1", *given]) == 0
+    assert Path("two/comparison.json").is_file() and not Path("one").exists()

@@ -6,26 +6,29 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from datafiles import write_idx
 from scipy import special, stats
+from sklearn.metrics import r2_score
 
 from nnlab import Adam, Experiment, Fit, Logistic, Regularizer
 from nnlab.data.sources import Idx
 from nnlab.data.splits import Holdout, KFold
 from nnlab.data.synthetic import Moons
 from nnlab.errors import UserError
+from nnlab.metrics import Regression
 from nnlab.records import run_folder
 from nnlab.records.console import Console
 from nnlab.records.intervals import t_quantile
 from nnlab.records.run_folder import RunFolder, load_weights
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
-from nnlab.records.text import duration, number, percent, summary_lines
-from nnlab.results import Record, Result
+from nnlab.records.text import duration, number, percent, refit_lines, summary_lines
+from nnlab.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
 
@@ -249,8 +252,45 @@ def test_classes_that_no_test_set_has_are_left_out_and_named():
     found = summary["classification"]
     assert found["recall"] == [0.75, 0.2, None] and found["recall_rows"] == [2, 1, 0]
     assert found["precision"] == [0.75, 0.5, None] and found["precision_rows"] == [2, 2, 0]
-    [line] = [line for line in summary_lines(summary, "classification") if "recall" in line]
-    assert "'b', 'c'" in line and "'a'" not in line
+    lines = [line.strip() for line in summary_lines(summary, "classification") if "recall" in line]
+    assert lines == [
+        "no test example, so no recall: 'c'",
+        "no test example in some rows, so no recall there: 'b'",
+    ]
+    one = summary_lines(summarize([a_result(test=both[0])]), "classification")
+    assert [line.strip() for line in one if "recall" in line] == ["no test example, so no recall: 'b', 'c'"]
+
+
+@pytest.mark.parametrize("rows, lost, said", [
+    (1, 0, ["first on 60 examples: the numbers above", "again on 80, validation included, for 9 epochs:",
+            "the weights, and the test numbers below"]),
+    (1, 1, ["first on 60 examples: all numbers here and the weights",
+            "again on 80, validation included, and diverged"]),
+    (3, 3, ["first on 60 examples: all numbers here and the weights",
+            "again on 80, validation included, and all rows diverged"]),
+    (3, 2, ["first on 60 examples: the numbers above", "again on 80, validation included, for 9 epochs:",
+            "the weights, and the test numbers below; but",
+            "2 of 3 rows diverged then: theirs are the first's"]),
+])  # fmt: skip
+def test_whose_the_numbers_are_after_a_refit(rows, lost, said):
+    examples = {"train": 60, "validation": 20, "test": 20, "refit": 80}
+    results = [
+        replace(a_result(i, seed=i, examples=examples), refit=Refit(9, 80, how))
+        for i, how in enumerate(["diverged"] * lost + ["finished"] * (rows - lost))
+    ]
+    lines = refit_lines(summarize(results))
+    assert [line[21:] for line in lines] == said and max(map(len, lines)) <= 80
+
+
+def test_outputs_that_have_no_r2_are_named():
+    t = np.array([[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]])
+    scores = Regression().test(t + 0.1, t)
+    summary = summarize([a_result(test=scores)])
+    assert summary["metrics"]["test_r2"]["mean"] == pytest.approx(r2_score(t[0], t[0] + 0.1))
+    said = "\n".join(summary_lines(summary, "regression"))
+    assert "test R2 without output 1: equal test targets" in said
+    both = summary_lines(summarize([a_result(test=Regression().test(t[:1] + 0.1, t[:1]))]), "regression")
+    assert "without" not in "\n".join(both)
 
 
 # --- run folder

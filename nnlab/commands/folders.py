@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -28,10 +29,14 @@ def run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Path:
     return _new(folder.with_name(f"{folder.name}_{name}") if name else folder)
 
 
-def sweep_folder(config: DictConfig, exact: bool) -> Path:
-    """The folder at `hydra.sweep.dir`, below which each cell has its own."""
-    folder = Path(config.hydra.sweep.dir)
-    return _made(folder) if exact else _new(folder)
+def sweep_folder(config: DictConfig, asked: Collection[str]) -> Path:
+    """The folder at `hydra.sweep.dir`, below which each cell has its own; or at `hydra.run.dir`, if only that
+    was asked for: whether an experiment is several runs is its file's to say."""
+    if "hydra.sweep.dir" in asked:
+        return _made(Path(config.hydra.sweep.dir))
+    if "hydra.run.dir" in asked:
+        return _made(Path(config.hydra.run.dir))
+    return _new(Path(config.hydra.sweep.dir))
 
 
 def cell_name(config: DictConfig, overrides: list[str], exact: bool) -> str:

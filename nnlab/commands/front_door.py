@@ -300,7 +300,7 @@ def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
     first, names = cells[0], _names_of_cells(cells)
     HydraConfig.instance().set_config(first.composed)
     with one_sentence():
-        sweep = folders.sweep_folder(first.composed, "hydra.sweep.dir" in first.places)
+        sweep = folders.sweep_folder(first.composed, first.places)
     for cell, name in zip(cells, names, strict=True):
         HydraConfig.instance().set_config(cell.composed)
         with one_sentence():

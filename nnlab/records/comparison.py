@@ -68,6 +68,8 @@ def notes(summaries: dict[str, dict], doubts: Sequence[str] = ()) -> list[str]:
     luck = _luck(summaries) or [line for text in doubts for line in columns.wrapped(f"  {text}")]
     lines = [f"  {each}the best first: {diverged}least {metric}{why}", *luck]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
+    if any(0 < s["rows"]["diverged"] < s["rows"]["total"] for s in summaries.values()):
+        lines.append("  *: mean over the rows that did not diverge, which says nothing of the others")
     return ["", *dict.fromkeys(lines), *_refits(summaries)]
 
 
@@ -218,7 +220,8 @@ def _cell(summary: dict, name: str) -> str:
         return "-"
     said = form(name, _task(summary))
     half = "" if metric.get("low") is None else f" ± {said((metric['high'] - metric['low']) / 2)}"
-    return said(metric["mean"]) + half
+    survived = "*" if _diverged(summary) else ""
+    return said(metric["mean"]) + half + survived
 
 
 def _kind(summaries: dict[str, dict]) -> str:

@@ -19,6 +19,7 @@ def summarize(results: list) -> dict:
     intervals       training, validation, test -> how their intervals are made (see `intervals.Interval`)
     metrics         name -> mean, std, low, high, n (see `intervals.estimate`); test metrics are `test_<name>`
     undefined       metric -> in how many rows it is undefined, so that they are left out of its mean
+    undefined_outputs  if some of several outputs have no R2 in some row: which, from 0
     best_epoch      min, median, max over the rows
     stopped_by      if rows were stopped: why -> how many
     refit           if rows were trained again: how many, and how many of them diverged in it; the examples of
@@ -45,6 +46,9 @@ def summarize(results: list) -> dict:
         "metrics": {name: estimate(v, interval_of(name, results)) for name, v in defined.items() if v},
         "undefined": {n: len(values[n]) - len(v) for n, v in defined.items() if len(v) < len(values[n])},
     }
+    outputs = {i for r in kept for i, r2 in enumerate(r.test.get("r2_each", ())) if math.isnan(r2)}
+    if outputs:
+        summary["undefined_outputs"] = sorted(outputs)
     if kept:
         summary["best_epoch"] = _range([r.best_epoch for r in kept])
     reasons = [r.reason for r in kept if r.reason]

@@ -61,15 +61,21 @@ def refit_lines(summary: dict) -> list[str]:
         return []
     refit = summary["refit"]
     first, second = _plainly(refit["first_examples"]), _plainly(refit["examples"])
-    lines = [
-        f"  trained twice      first on {first} examples: the numbers above",
-        f"                     again on {second}, validation included, for {_epochs(refit['epochs'])}:",
-        "                     the weights, and the test numbers below",
-    ]
-    if refit["diverged"]:
-        rows = "it" if refit["rows"] == 1 else f"{refit['diverged']} of {refit['rows']} rows"
-        lines.append(f"                     {rows} diverged then, and kept the first weights")
-    return lines
+    lost, rows = refit["diverged"], refit["rows"]
+    again = f"again on {second}, validation included"
+    if lost == rows:
+        said = [
+            f"first on {first} examples: all numbers here and the weights",
+            f"{again}, {'and diverged' if rows == 1 else 'and all rows diverged'}",
+        ]
+    else:
+        said = [
+            f"first on {first} examples: the numbers above",
+            f"{again}, for {_epochs(refit['epochs'])}:",
+            "the weights, and the test numbers below" + "; but" * (lost > 0),
+        ]
+        said += [f"{lost} of {rows} rows diverged then: theirs are the first's"] if lost else []
+    return [f"  {'' if i else 'trained twice':<19}{text}" for i, text in enumerate(said)]
 
 
 def _spread(values: dict) -> str:
@@ -118,7 +124,11 @@ def _notes(summary: dict, task: str) -> list[str]:
     lines += interval_lines(summary)
     if task == "regression" and summary["metrics"] and "loss_is" in summary:
         lines.append(f"  loss: {summary['loss_is']}; RMSE, MAE: in its own unit")
-    return lines + _absent_classes(summary.get("classification", {}))
+    if "test_r2" in summary["metrics"] and summary.get("undefined_outputs"):
+        outputs = summary["undefined_outputs"]
+        which = ", ".join(map(str, outputs[:5])) + ", ..." * (len(outputs) > 5)
+        lines.append(f"  test R2 without output{'s' * (len(outputs) > 1)} {which}: equal test targets")
+    return lines + _absent_classes(summary)
 
 
 def interval_lines(summary: dict) -> list[str]:
@@ -147,16 +157,21 @@ def interval_lines(summary: dict) -> list[str]:
     return lines
 
 
-def _absent_classes(classification: dict) -> list[str]:
-    """The classes without a test example in some rows: their recall is undefined there."""
-    tested = classification.get("recall_rows", [])
-    absent = [
-        f"'{c}'" for c, n in zip(classification.get("classes", ()), tested, strict=False) if n < max(tested)
+def _absent_classes(summary: dict) -> list[str]:
+    """The classes without a test example, in any row or in some: their recall is undefined there."""
+    found, rows = summary.get("classification", {}), summary["rows"]
+    each = [*zip(found.get("classes", ()), found.get("recall_rows", ()), strict=False)]
+    kept = rows["total"] - rows["diverged"]
+    never, sometimes = [c for c, n in each if n == 0], [c for c, n in each if 0 < n < kept]
+    return [
+        *([f"  no test example, so no recall: {_some(never)}"] if never else []),
+        *([f"  no test example in some rows, so no recall there: {_some(sometimes)}"] if sometimes else []),
     ]
-    if not absent:
-        return []
-    more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-    return [f"  no test example in some rows, so no recall there: {', '.join(absent[:3])}{more}"]
+
+
+def _some(classes: list) -> str:
+    more = f" and {len(classes) - 3} more" if len(classes) > 3 else ""
+    return ", ".join(f"'{c}'" for c in classes[:3]) + more
 
 
 def _with_interval(metric: dict | None, form) -> str:
