@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from datafiles import WRITERS, idx_bytes, images, write_idx
 
+import nnlab
 from nnlab.data.sources import SOURCES, Csv, Idx, Npz
 from nnlab.data.splits import Holdout, KFold
 from nnlab.errors import Advice, UserError
@@ -223,6 +224,45 @@ def test_one_hot_targets_are_classes(task, advice, dtype, tmp_path):
     assert [str(w.message).partition(": ")[2][: len(advice)] for w in said] == [advice] * bool(advice)
     numbers = replace(data, task="regression").load()
     assert not numbers.classes and np.array_equal(numbers.y, ONE_HOT)
+
+
+CODES = {
+    "-1 and 1": (-1, 1),
+    "0 and 255": (0, 255),
+    "0.03333 and 0.9333": (1 / 30, 1 - 2 / 30),
+    "2 and 7": (2, 7),
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "int16"])
+def test_one_hot_in_other_numbers_is_classes_too(code, dtype, tmp_path):
+    low, high = CODES[code]
+    if np.dtype(dtype).kind != "f" and low != int(low) or dtype == "uint8" and low < 0:
+        pytest.skip("the numbers do not exist in it")
+    random = np.random.default_rng(0)
+    number = np.arange(30) % 3
+    x, y = random.random((30, 2)), np.where(np.eye(3)[number] == 1, high, low).astype(dtype)
+    data = npz(tmp_path, X=x, y=y)
+    with pytest.warns(
+        Advice, match=f"y is one-hot in {code} and is read as classes, .* data.task=regression"
+    ):
+        dataset = data.load()
+    assert dataset.classes == ("0", "1", "2") and np.array_equal(dataset.y, number)
+    assert np.array_equal(replace(data, task="regression").load().y, y)
+    assert replace(data, task="classification").load().classes == ("0", "1", "2")
+    with pytest.warns(Advice, match=f"y is one-hot in {code}"):
+        assert nnlab.Arrays(x, y).load().classes == ("0", "1", "2")
+    assert nnlab.Arrays(x, y, task="regression").load().classes == ()
+
+
+@pytest.mark.parametrize("change", ["two high", "none high", "a third number", "one low"])
+def test_a_row_that_is_otherwise_makes_them_numbers(change, tmp_path):
+    y = 2 * np.eye(3)[np.arange(30) % 3] - 1
+    y[7] = {"two high": [1, 1, -1], "none high": -1, "a third number": [0, -1, 1], "one low": y[7]}[change]
+    y = -y if change == "one low" else y
+    dataset = npz(tmp_path, X=np.random.default_rng(0).random((30, 2)), y=y).load()
+    assert dataset.classes == () and np.array_equal(dataset.y, y)
 
 
 @pytest.mark.parametrize("y, advice", [

@@ -202,7 +202,8 @@ def _noise(doubted: np.ndarray, wrong: float, sure: float, classes: int, on_half
     """
     share, limits = f"{doubted.mean():.1%} doubtful labels", f"{sure:.1f} standard errors, limit {LIKELY:g}"
     if sure <= LIKELY:
-        said = f"{share}, as where classes overlap; nothing says that they are wrong ({limits})"
+        few = f"in {len(doubted):,} examples ({limits})"
+        said = f"{share}: cannot tell wrong labels from overlapping classes {few}"
         return Finding("pass", sure, LIKELY, said)
     if wrong > CHANCE * (1 - 1 / classes):
         return Finding(

@@ -17,6 +17,8 @@ from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError
 from nnlab.fields import static
 
+FEWEST = 10  # rows; in fewer, two numbers may lie like a code by chance
+ROUNDING = 1e-6  # of the difference between the two
 NAMES = (("X", "y", "X_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"),
          ("X_train", "y_train", "X_test", "y_test"))  # fmt: skip
 
@@ -28,8 +30,9 @@ class Npz(Data):
     the test set, so no split draws one. X_train or x_train, and y_train, are as good.
 
     `task: auto` takes text and whole numbers of at most 20 values for classes, and so several columns of 0
-    with a single 1 in every row: classes one-hot, named by the column's number from 0. Arrays of Python
-    objects are refused: to read them is to run whatever the file says.
+    with a single 1 in every row, or of any two numbers in their places: classes one-hot, named by the
+    column's number from 0. Arrays of Python objects are refused: to read them is to run whatever the file
+    says.
     """
 
     name: ClassVar[str] = "npz"
@@ -80,10 +83,13 @@ class Npz(Data):
         if self.task == "classification" and not one_hot:
             raise UserError(
                 f"{path}: {name} has the shape {y.shape}, but data.task=classification takes ({len(y)},), or "
-                f"one-hot rows: a single 1 among 0s"
+                f"one-hot rows: a single 1 among 0s, or any two numbers in their places"
             )
-        if self.task == "auto" and ((y == 0) | (y == 1)).all():
-            warnings.warn(_taken_for(path, name, y, one_hot), Advice, stacklevel=2)
+        if self.task == "auto" and one_hot:
+            said = taken_for_classes(y, f"{path}: {name}", "data.task=regression")
+            warnings.warn(said, Advice, stacklevel=2)
+        elif self.task == "auto" and ((y == 0) | (y == 1)).all():
+            warnings.warn(_taken_for_numbers(f"{path}: {name}", y), Advice, stacklevel=2)
         if self.task == "regression" or not one_hot:
             return y.astype(np.float64), ()
         return labels.targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
@@ -120,19 +126,31 @@ def _say_untrained(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np
 
 
 def is_one_hot(y: np.ndarray) -> bool:
-    """Whether every row of y (N, m), m > 1, is 0 but for a single 1."""
-    return y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1, dtype=np.int64) == 1).all())
+    """Whether every row of y (N, m), m > 1, is one high value among equal low ones, the same two in all rows.
+
+    They are 1 and 0, or, in more than a few rows, any two: -1 and 1, 0 and 255, 1/30 and 14/15 (smoothed).
+    """
+    if y.shape[1] < 2:
+        return False
+    low, high = y.min(), y.max()
+    if (low, high) != (0, 1) and len(y) < FEWEST:
+        return False
+    rounding = ROUNDING * (float(high) - float(low)) if y.dtype.kind == "f" else 0
+    is_high, is_low = (y >= high - rounding, y <= low + rounding) if rounding else (y == high, y == low)
+    return bool((is_high.sum(1) == 1).all() and (is_high | is_low).all() and low < high)
 
 
-def _taken_for(path: Path, name: str, y: np.ndarray, one_hot: bool) -> str:
-    """How columns of 0s and 1s are read, and the other way."""
-    if one_hot:
-        return (
-            f"{path}: {name} is one-hot and is read as classes, a column each; data.task=regression trains "
-            f"its 0s and 1s as numbers"
-        )
+def taken_for_classes(y: np.ndarray, name: str, otherwise: str) -> str:
+    """Advice on a one-hot y: `otherwise` is the setting by which its numbers stay numbers."""
+    low, high = float(y.min()), float(y.max())
+    code = "" if (low, high) == (0, 1) else f" in {low:.4g} and {high:.4g}"
+    numbers = f"{otherwise} trains its numbers as they are"
+    return f"{name} is one-hot{code} and is read as classes, a column each; {numbers}"
+
+
+def _taken_for_numbers(name: str, y: np.ndarray) -> str:
     return (
-        f"{path}: {name} has {y.shape[1]} columns of 0s and 1s and not a single 1 in every row, so they are "
+        f"{name} has {y.shape[1]} columns of 0s and 1s and not a single 1 in every row, so they are "
         f"no classes: they are trained as numbers, which data.task=regression says without this advice"
     )
 

@@ -133,15 +133,15 @@ def _gives_away(v: np.ndarray, different: int, silent: bool, y: np.ndarray) -> s
     depend on, unless its name says nothing. And n whole numbers without a gap are the order that the rows had
     before they were shuffled.
     """
-    n = len(v)
+    n, goes = len(v), "rises" if v[-1] > v[0] else "falls"
     if _sorted(v):
         for t in y[:, None].T if y.ndim == 1 else y.T:
             few = y.ndim == 1 or len(np.unique(t)) <= 20
             runs = _in_runs(t) if few else 0
             if runs and different >= EACH * runs:
-                return "goes one way from row to row, and the rows are in the order of the classes"
+                return f"{goes} from row to row, and the rows are in the order of the classes"
             if silent and not few and _sorted(t):
-                return "goes one way from row to row, and the rows are in the order of the target"
+                return f"{goes} from row to row, and the rows are in the order of the target"
     elif silent and different == n == v.max() - v.min() + 1 and y.ndim == 1 and _in_runs(y[np.argsort(v)]):
         return "numbers the rows in the order of the classes"
     return ""

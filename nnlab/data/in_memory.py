@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.choices import shown
-from nnlab.data.arrays import is_one_hot
+from nnlab.data.arrays import is_one_hot, taken_for_classes
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.foreign import TEXT, array_of, refuse_text
 from nnlab.data.labels import CLASSES, TASKS, targets
@@ -147,9 +147,11 @@ def _targets(given, what: str, task: str) -> np.ndarray:
     if task == "classification" and not one_hot:
         raise UserError(
             f"{what} has the shape {y.shape}, but task='classification' takes ({len(y)},), or one-hot rows: "
-            f"a single 1 among 0s"
+            f"a single 1 among 0s, or any two numbers in their places"
         )
     if one_hot and task != "regression":
+        if task == "auto" and (y.min(), y.max()) != (0, 1):
+            warnings.warn(taken_for_classes(y, what, "task='regression'"), Advice, stacklevel=2)
         labels = names or [str(i).rjust(len(str(y.shape[1] - 1)), "0") for i in range(y.shape[1])]
         return np.array(labels)[y.argmax(1)]
     return y.astype(np.float64)
