@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, product
 
@@ -210,9 +210,9 @@ class Sweep:
                 if tried and not tried[-1].experiment:
                     unranked += (c.wrong for c in tried if c.unranked)
                     if not any(c.unranked for c in tried):
-                        raise UserError(min(c.wrong for c in tried))
+                        raise UserError(_shortest(c.wrong for c in tried))
         if not found:
-            raise UserError(min(unranked))
+            raise UserError(_shortest(unranked))
         return list(found.values())
 
     def _having(self, key: str, label) -> Iterator[dict]:
@@ -323,6 +323,11 @@ class Sweep:
         size = sum(p.size for p in e.graph(self.library.datasets[e.data]).parameters.values())
         work = rows * size * len(folds[0].train) * e.epochs
         return int(max(16, min(LARGEST // rows, WORK // work)))
+
+
+def _shortest(reasons: Iterable[str]) -> str:
+    """One of several, whichever comes first."""
+    return min(reasons, key=lambda reason: (len(reason), reason))
 
 
 class Hopeless(Exception):
