@@ -10,6 +10,9 @@ import os
 import signal
 import sys
 
+from nnlab import interruption
+from nnlab.errors import complain
+
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
@@ -36,23 +39,24 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 2 for wrong input, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        code = _dispatch(argv)
+        try:
+            code = _dispatch(argv)
+        except SystemExit as e:  # argparse has said what it had to say
+            if isinstance(e.code, str):
+                raise
+            code = e.code or 0
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("nnlab: interrupted", file=sys.stderr)
+        complain("nnlab: interrupted")
         return 130
-    except SystemExit as e:  # argparse has said what it had to say
-        if isinstance(e.code, str):
-            raise
-        return e.code or 0
     except BrokenPipeError:  # the reader, e.g. `| head`, has gone: nothing is left to say to it
         _close_output()
         return 1
     except OSError as e:
         if e.filename is not None:
             raise
-        print(f"nnlab: standard output: {e.strerror}", file=sys.stderr)
+        complain(f"nnlab: standard output: {e.strerror}")
         _close_output()
         return 1
 
@@ -64,6 +68,7 @@ def run() -> None:
     # A stream that was closed before the process began is None.
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
+    interruption.ends_at_once(" ".join(["nnlab", *(a for a in sys.argv[1:2] if a in COMMANDS)]))
     code = 130
     with contextlib.suppress(KeyboardInterrupt):
         code = main()
@@ -98,7 +103,7 @@ def _dispatch(argv: list[str]) -> int:
 
         option = argv[0].startswith("-")
         wrong = unknown(*("option", argv[0], _OPTIONS) if option else ("command", argv[0], COMMANDS))
-        print(f"nnlab: {masked_urls(str(wrong))}", file=sys.stderr)
+        complain(f"nnlab: {masked_urls(str(wrong))}")
         return 2
     from importlib import import_module
 
@@ -114,6 +119,6 @@ def _shell_completion(argv: list[str]) -> int:
     try:
         print(answer(" ".join(argv[1:]), COMMANDS, _OPTIONS), end="")
     except UserError as e:
-        print(f"nnlab: {e}", file=sys.stderr)
+        complain(f"nnlab: {e}")
         return 2
     return 0

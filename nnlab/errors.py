@@ -1,5 +1,7 @@
 """What a user did wrong, said in one sentence."""
 
+import contextlib
+import errno
 import sys
 import unicodedata
 
@@ -33,7 +35,13 @@ def one_line(text: str) -> str:
 
 def say(command: str, sentence: str) -> None:
     """One line on stderr: `nnlab train: there is no file x.csv`."""
-    print(f"nnlab {command}: {masked_urls(one_line(sentence))}", file=sys.stderr)
+    complain(f"nnlab {command}: {masked_urls(one_line(sentence))}")
+
+
+def complain(line: str) -> None:
+    """One line on stderr. Where that is full or gone, the exit code still says what it has to say."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 class UserError(ValueError):
@@ -55,6 +63,15 @@ NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed")  # 
 
 class MachineFault(RuntimeError):
     """The machine failed, not the user: no memory, a killed process. Commands print it and exit with 1."""
+
+
+# Of a file that cannot be written: it is nobody's choice. No permission, a name too long is the user's.
+_MACHINES = ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE")
+
+
+def is_machines(error: OSError) -> bool:
+    """Whether the machine is at fault, and not the path that the user chose."""
+    return errno.errorcode.get(error.errno, "") in _MACHINES
 
 
 def fault(error: BaseException) -> str | None:

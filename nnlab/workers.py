@@ -80,7 +80,7 @@ def side_by_side(
     finally:
         with interruption.deferred():
             for worker in workers:
-                worker.terminate()
+                worker.kill()  # it takes SIGTERM for a Ctrl-C
                 worker.join()
 
 

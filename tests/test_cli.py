@@ -132,10 +132,11 @@ def called(monkeypatch):
 def test_board_shows_all_runs(runs, called):
     assert board.main([]) == 0
     command, shown = called[0]
-    assert command == [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", "outputs"]
+    here = Path("outputs").absolute()
+    assert command == [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", str(here)]
     assert shown == {"train/a", "train/b", "train/c"}
     assert board.main(["outputs/train", "--port", "6011"]) == 0
-    assert called[1][0][-3:] == ["outputs/train", "--port", "6011"]
+    assert called[1][0][-3:] == [str(here / "train"), "--port", "6011"]
 
 
 def test_board_shows_the_newest_of_many(runs, called, capsys):
@@ -144,6 +145,18 @@ def test_board_shows_the_newest_of_many(runs, called, capsys):
     assert shown == {"train/b", "train/c"} and not Path(command[4]).exists()
     assert "the newest 2 of 3 runs" in capsys.readouterr().err
     assert not any(path.is_symlink() for path in runs.rglob("*"))
+
+
+@pytest.mark.parametrize("port", ["-5", "65536", "99999999"])
+def test_board_takes_a_port(port, runs, capsys):
+    assert cli.main(["board", "--port", port]) == 2
+    assert f"--port {port}: expected a whole number from 0" in capsys.readouterr().err
+
+
+def test_board_passes_over_links_to_nowhere(runs, monkeypatch):
+    Path("outputs/events.out.tfevents.1").symlink_to("/nonexistent")
+    monkeypatch.setattr(board.subprocess, "call", lambda command, **how: 0)
+    assert cli.main(["board"]) == 0
 
 
 def test_board_ends_quietly_when_interrupted(runs, monkeypatch):

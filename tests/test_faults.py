@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +148,8 @@ class Broken:
     def __init__(self, fit, error, after=3):
         self.fit, self.error, self.left = fit, error, after
         self.closed, self.rows, self.kept = False, fit.rows, None
-        self.folder = type("Folder", (), {"path": Path("there")})
+        self.folder = type("Folder", (), {"path": Path("there"), "closed": False})
+        self.lost = False
 
     def read(self, record):
         self.left -= 1
@@ -189,7 +192,114 @@ def test_a_fault_of_nnlabs_own_stays_a_traceback():
     assert fault(RuntimeError("a bug")) is None and not interruption.asked()
 
 
-@pytest.mark.parametrize("words", [("train", *LONG[:2], "epochs=2"), ("check", "only=start"), ("--help",)])
+@pytest.mark.parametrize("delay", [0.2, 0.4, 0.6, 0.8, 1.0])
+def test_an_interrupt_while_it_is_imported_or_composed(delay, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [*LINE, "train", "-m", *LONG[:2], "epochs=20", "seed=0,1,2", "picture=true"]
+    process = subprocess.Popen(
+        line, cwd=tmp_path, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    began = time.monotonic()
+    while "nnlab" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < began + delay:
+        time.sleep(0.02)
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.01)
+    code, said = ended(process)
+    # Before nnlab's first line, Python itself has the word.
+    assert code == 130 and said.count("\n") == 1 and said.startswith("nnlab train: interrupted")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("seeds, group", [(1, False), (70, True)])
+def test_a_batch_system_or_a_lost_terminal_is_as_a_ctrl_c(number, seeds, group, tmp_path):
+    process = started(tmp_path, "train", *LONG, f"seeds={seeds}", "hydra.run.dir=r")
+    (os.killpg if group else os.kill)(process.pid, number)
+    code, said = ended(process)
+    assert code == 128 + number and "'r' has the curves and the best weights so far" in said
+    assert len(load_weights(tmp_path / "r")) == seeds and not (tmp_path / "r" / RESERVED).exists()
+
+
+def test_what_is_ignored_stays_so(tmp_path):
+    quiet = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)  # nohup
+    process = started(tmp_path, "train", *LONG, "hydra.run.dir=r", preexec_fn=quiet)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert ended(process)[0] == 130
+
+
+@pytest.mark.parametrize("how", ["removed", "made again", "a link elsewhere"])
+def test_a_folder_that_is_lost_while_it_trains(how, tmp_path):
+    process = started(tmp_path, "train", *LONG, "hydra.run.dir=r")
+    (tmp_path / "r").rename(tmp_path / "moved")
+    if how != "a link elsewhere":
+        shutil.rmtree(tmp_path / "moved")
+    (tmp_path / "victim").mkdir()
+    if how == "a link elsewhere":
+        (tmp_path / "r").symlink_to(tmp_path / "victim")
+    if how == "made again":
+        (tmp_path / "r").mkdir()
+    code, said = ended(process)
+    assert code == 1 and "'r' was removed or replaced; 'r-2' has the curves and the best weights" in said
+    assert load_weights(tmp_path / "r-2") and not list((tmp_path / "victim").iterdir())
+    lines = (tmp_path / "r-2/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1)) and len(lines) > 2
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("multirun", [False, True])
+def test_what_comes_after_training_names_what_is_whole(multirun, error, capsys, monkeypatch):
+    def draw(*_):
+        raise error
+
+    monkeypatch.setattr("nnlab.records.run.draw", draw)
+    words = ["-m", "seed=0,1", "hydra.sweep.dir=all"] if multirun else ["hydra.run.dir=all/r"]
+    code = main(["train", *LONG[:2], "epochs=2", "picture=true", *words])
+    said = capsys.readouterr().err
+    assert code == (1 if isinstance(error, OSError) else 130) and said.count("\n") == 1
+    at_once = multirun and code == 130  # while others train: as the second Ctrl-C
+    assert (
+        "no weights in 'all/1_seed=1'" if at_once else "has the curves, the weights and the summary"
+    ) in said
+    first = min(Path("all").iterdir())
+    assert (str(first) in said) != at_once and load_weights(first) and (first / "summary.json").exists()
+
+
+@pytest.mark.parametrize("words", [("train",), ("train", "-m", "seed=0,1"), ("check",),
+                                   ("sweep", "optimizer.lr=interval(0.001,0.1)")])  # fmt: skip
+@pytest.mark.parametrize("place", ["omegaconf.OmegaConf.save", "nnlab.records.run_folder._sync_folder"])
+def test_a_full_disk_at_the_beginning_leaves_nothing(place, words, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(place, full)
+    where = ("hydra.sweep.dir=all",) if "-m" in words else ("hydra.run.dir=all/r",)
+    assert main([*words, *LONG[:2], "epochs=1", *where]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "No space left on device" in said and "all/" in said
+    assert not list(Path("all").iterdir())
+
+
+def test_only_the_machine_is_a_fault(capsys):
+    Path("file").touch()
+    for place in ("file/r", "a" * 300):
+        assert main(["train", *LONG[:2], "epochs=1", f"hydra.run.dir={place}"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["train data=iris epochs=x", "nonsense", "board nowhere", "--nonsense"])
+def test_wrong_input_is_2_wherever_it_is_said(line, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    shell = f"{shlex.join(LINE)} {line} 2> /dev/full"
+    assert subprocess.run(shell, shell=True, cwd=tmp_path, env=environment).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("train", *LONG[:2], "epochs=2"), ("check", "only=start"), ("--help",), ("board", "--help")]
+)
 @pytest.mark.parametrize("closed", ["full", "stdout", "stderr"])
 def test_streams_that_are_full_or_closed(words, closed, tmp_path):
     shell = {"full": "> /dev/full", "stdout": ">&-", "stderr": "2>&-"}[closed]
@@ -200,6 +310,7 @@ def test_streams_that_are_full_or_closed(words, closed, tmp_path):
     )
     assert "Traceback" not in done.stderr and done.returncode == (1 if closed == "full" else 0), done.stderr
     assert closed != "full" or "No space left on device" in done.stderr
+    assert closed != "full" or words[0] != "train" or "'outputs/" in done.stderr
 
 
 # Memory

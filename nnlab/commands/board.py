@@ -1,6 +1,7 @@
 """`nnlab board`: TensorBoard on a folder of runs."""
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,10 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from nnlab import interruption
 from nnlab.errors import UserError, say
+
+LAST_PORT = 65535
 
 
 def main(argv: list[str]) -> int:
@@ -21,9 +25,17 @@ def main(argv: list[str]) -> int:
             raise UserError("TensorBoard is not installed: python -m pip install tensorboard")
         if args.newest < 1:
             raise UserError(f"--newest {args.newest}: expected a whole number at least 1")
+        if args.port is not None and not 0 <= args.port <= LAST_PORT:
+            raise UserError(f"--port {args.port}: expected a whole number from 0 (any) to {LAST_PORT}")
     except UserError as e:
         say("board", str(e))
         return 2
+    with interruption.raising():
+        return _show(runs, args)
+
+
+def _show(runs: list[Path], args: argparse.Namespace) -> int:
+    """All of them, or links to the newest."""
     if len(runs) <= args.newest:
         return _tensorboard(args.folder, args)
     say("board", f"the newest {args.newest} of {len(runs)} runs (see --newest)")
@@ -44,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "no more than --newest of them.",
     )
     parser.error = refuse
+    parser.print_help = lambda: print(parser.format_help(), end="")  # argparse's own hides a full disk
     parser.add_argument("folder", nargs="?", default="outputs", help="a run or a folder of runs (outputs)")
     parser.add_argument("--port", type=int, help="where to serve (6006, or the next that is free)")
     parser.add_argument(
@@ -58,7 +71,8 @@ def _runs(folder: Path) -> list[Path]:
         raise UserError(f"there is no folder '{folder}'; nnlab train makes outputs/train where you run it")
     newest: dict[Path, float] = {}
     for events in folder.rglob("events.out.tfevents.*"):
-        newest[events.parent] = max(events.stat().st_mtime, newest.get(events.parent, 0.0))
+        with contextlib.suppress(OSError):  # removed meanwhile, or a link to nowhere
+            newest[events.parent] = max(events.stat().st_mtime, newest.get(events.parent, 0.0))
     if not newest:
         raise UserError(f"no TensorBoard event files below '{folder}': train a network first")
     outermost = [run for run in newest if not any(parent in newest for parent in run.parents)]
@@ -74,14 +88,12 @@ def _link(shown: Path, folder: Path, run: Path) -> None:
 
 def _tensorboard(folder: str, args: argparse.Namespace) -> int:
     port = ["--port", str(args.port)] if args.port is not None else []
-    command = [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", folder, *port]
+    # A relative path may look like a protocol to TensorBoard, as a://b does.
+    where = str(Path(folder).absolute())
+    command = [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", where, *port]
     # `-m` would import from the current directory first, and that may be somebody else's.
     environment = os.environ | {"PYTHONSAFEPATH": "1"}
-    # Ended by SIGTERM, it takes TensorBoard with it: `call` kills its child on any exception.
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        return subprocess.call(command, env=environment)
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return subprocess.call(command, env=environment)  # kills its child on any exception
+    except KeyboardInterrupt:  # the way to end it; not so by SIGTERM
+        return 0 if interruption.code() == 128 + signal.SIGINT else interruption.code()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nnlab.commands import early, front_door, train
+from nnlab.commands.folders import withdraw
 
 OWN = (*train.OWN, "only", "check")  # settings of this command, of which an experiment knows nothing
 
@@ -30,21 +31,23 @@ def execute(prepared, folder: Path, settings: dict, command: str) -> int:
     from nnlab.records.check_console import CheckConsole
     from nnlab.records.check_picture import PICTURES
     from nnlab.records.run import titled
-    from nnlab.records.run_folder import RunFolder, write_json
+    from nnlab.records.run_folder import RunFolder
 
     (subject, rungs), verdicts = prepared, []
     title = titled(subject.experiment, subject.dataset)
-    with RunFolder(folder) as run, CheckConsole(title, rungs) as console:
+
+    def kept() -> str:
+        if not verdicts:
+            withdraw(folder)
+            return "no rung has said anything yet"
+        return f"'{folder}' has what {len(verdicts)} of {len(rungs)} rungs said"
+
+    with early.naming(kept), RunFolder(folder) as run, CheckConsole(title, rungs) as console:
         run.start(settings, command)
-
-        def kept() -> str:
-            return f"'{folder}' has what {len(verdicts)} of {len(rungs)} rungs said"
-
-        with early.naming(kept):
-            for verdict in climb(subject, rungs):
-                verdicts.append(verdict)
-                write_json(folder / "check.json", [as_dict(verdict) for verdict in verdicts])
-                console.verdict(verdict)
+        for verdict in climb(subject, rungs):
+            run.write("check.json", [as_dict(one) for one in [*verdicts, verdict]])
+            verdicts.append(verdict)
+            console.verdict(verdict)
         for verdict in verdicts if train.wants_picture(settings, rows=2) else []:
             if verdict.rung in PICTURES and verdict.details:  # a rung with nothing to do has none
                 run.picture(PICTURES[verdict.rung](verdict.details, title), verdict.rung)

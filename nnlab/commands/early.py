@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nnlab import interruption
+from nnlab.commands.folders import withdraw
 from nnlab.errors import fault
 
 
@@ -18,14 +20,34 @@ class EndedEarly(Exception):
 @contextmanager
 def naming(kept: Callable[[], str]) -> Iterator[None]:
     """A Ctrl-C or a fault within is told in one sentence, with what there is: `kept()`."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise EndedEarly(f"interrupted: {kept()}", 130) from None
-    except Exception as e:
-        if not fault(e):
+    with interruption.raising():
+        try:
+            yield
+        except EndedEarly:
             raise
-        raise EndedEarly(f"{fault(e)}: {kept()}", 1) from e
+        except BaseException as e:
+            # A library that is being imported makes another exception of a Ctrl-C.
+            why = "interrupted" if interrupted(e) else fault(e)
+            if not why:
+                raise
+            raise EndedEarly(f"{why}: {kept()}", interruption.code() if interrupted(e) else 1) from e
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether a signal is why."""
+    return isinstance(error, KeyboardInterrupt) or (interruption.came() and not fault(error))
+
+
+def kept_of(runs: list, places: list[Path]) -> str:
+    """What there is in the `places` of these runs, once the weights of those under way are written.
+
+    Where not all have begun, none has trained: nothing is left of them.
+    """
+    if len(runs) < len(places):
+        for place in places:
+            withdraw(place)
+        return "nothing was begun"
+    return _kept(runs)
 
 
 def train(fit, runs: list, read: Callable) -> None:
@@ -41,17 +63,19 @@ def train(fit, runs: list, read: Callable) -> None:
             for record in records:
                 epoch = max(epoch, record.epoch)
                 read(record)
-            interrupted = interruption.asked()
+            ended_by_signal = interruption.asked()
         except KeyboardInterrupt:
-            where = ", ".join(f"'{run.folder.path}'" for run in runs if not run.closed)
-            raise EndedEarly(f"stopped at once (epoch {epoch}): no weights in {where}", 130) from None
+            where = ", ".join(f"'{run.folder.path}'" for run in runs if not run.folder.closed)
+            said = f"stopped at once (epoch {epoch}): {f'no weights in {where}' if where else _kept(runs)}"
+            raise EndedEarly(said, interruption.code()) from None
         except Exception as e:
-            why, interrupted = fault(e) or "", False
+            why, ended_by_signal = fault(e) or "", False
             if not why:
                 raise
             _come_to_an_end(records)
-    if interrupted or why:
-        raise EndedEarly(f"{why or 'interrupted'} (epoch {epoch}): {_kept(runs)}", 1 if why else 130)
+    if ended_by_signal or why:
+        code = 1 if why else interruption.code()
+        raise EndedEarly(f"{why or 'interrupted'} (epoch {epoch}): {_kept(runs)}", code)
 
 
 def _come_to_an_end(records) -> None:
@@ -79,10 +103,14 @@ def _kept(runs: list) -> str:
 
 def _kept_of(run) -> str:
     """Write what there is of one run; what that is."""
+    was = run.folder.path
+    if run.folder.closed:
+        return f"'{was}' has the curves, the weights and the summary"
     try:
         rows, count = run.keep(), len(run.rows)
     except OSError as e:
-        return f"'{run.folder.path}' has the curves, and its weights cannot be written ({fault(e)})"
+        return f"'{was}' has the curves, and its weights cannot be written ({fault(e)})"
     of_rows = f" of {rows} of its {count} rows" if count > 1 else ""
     kept = f"the curves and the best weights so far{of_rows}" if rows else "the curves; no epoch ended well"
-    return f"'{run.folder.path}' has {kept}"
+    lost = f"'{was}' was removed or replaced; " if run.lost else ""
+    return f"{lost}'{run.folder.path}' has {kept}"

@@ -1,14 +1,16 @@
 """Run folders: a name that says what was overridden, made so that no two runs share one."""
 
-import itertools
 import re
-from collections.abc import Collection
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from nnlab.errors import UserError
+from nnlab.errors import MachineFault, UserError, is_machines
+from nnlab.records.run_folder import made_new
 
 _LONGEST = 46  # letters: outputs/check/DATE_TIME_SLUG then fits a line of 80
 
@@ -52,30 +54,35 @@ def cell_folder(sweep: Path, name: str) -> Path:
 
 def _new(folder: Path) -> Path:
     """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides who of several was first."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for n in itertools.count(1):
-            candidate = folder if n == 1 else folder.with_name(f"{folder.name}-{n}")
-            try:
-                candidate.mkdir()
-                return candidate
-            except FileExistsError:
-                continue
-    except OSError as e:
-        raise UserError(f"cannot make the run folder '{folder}': {e.strerror}") from e
+    with _writing("make", folder):
+        return made_new(folder)
 
 
 def _made(folder: Path) -> Path:
     """Make a folder that was asked for by name; one that is there already must be empty, since whatever is
     in it would be overwritten, or followed where it is a link."""
-    try:
+    with _writing("make", folder):
         if folder.is_dir() and any(folder.iterdir()):
             holds = "a run already" if (folder / ".hydra").exists() else "files already"
             raise UserError(f"'{folder}' holds {holds}: choose another folder, or empty it")
         folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    return folder
+
+
+@contextmanager
+def _writing(verb: str, folder: Path) -> Iterator[None]:
+    """What the user chose wrongly is a `UserError`, a full disk a `MachineFault`; both name the folder."""
+    try:
+        yield
     except OSError as e:
-        raise UserError(f"cannot make the run folder '{folder}': {e.strerror}") from e
+        kind = MachineFault if is_machines(e) else UserError
+        raise kind(f"cannot {verb} the run folder '{folder}': {e.strerror}") from e
+
+
+def withdraw(folder: Path) -> None:
+    """Remove a folder in which nothing was begun. All that it has was written by nnlab, since it was new or
+    empty."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe(folder: Path, config: DictConfig) -> None:
@@ -88,9 +95,11 @@ def describe(folder: Path, config: DictConfig) -> None:
     inside = folder / config.hydra.output_subdir
     settings = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     try:
-        inside.mkdir(parents=True)
-        OmegaConf.save(settings, inside / "config.yaml")
-        OmegaConf.save(HydraConfig.instance().cfg, inside / "hydra.yaml")
-        OmegaConf.save(config.hydra.overrides.task, inside / "overrides.yaml")
-    except OSError as e:
-        raise UserError(f"cannot write to the run folder '{folder}': {e.strerror}") from e
+        with _writing("write to", folder):
+            inside.mkdir(parents=True)
+            OmegaConf.save(settings, inside / "config.yaml")
+            OmegaConf.save(HydraConfig.instance().cfg, inside / "hydra.yaml")
+            OmegaConf.save(config.hydra.overrides.task, inside / "overrides.yaml")
+    except (UserError, MachineFault):
+        withdraw(folder)
+        raise

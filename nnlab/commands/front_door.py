@@ -29,9 +29,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from nnlab import interruption
 from nnlab.commands import composing, config_files, folders, help, mistakes
 from nnlab.commands.early import EndedEarly
-from nnlab.errors import Advice, UserError, fault, say
+from nnlab.errors import Advice, UserError, fault, is_machines, say
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import on_terminal
 from nnlab.search import storage
@@ -84,7 +85,7 @@ def guarded(config_name: str, argv: list[str], act: Callable, settle: Callable =
         return e.code
     except KeyboardInterrupt:
         say(config_name, "interrupted")
-        return 130
+        return interruption.code()
     except Exception as e:
         said = fault(e)
         if said is None:
@@ -169,7 +170,11 @@ def one_sentence() -> Iterator[None]:
         yield
     except (UserError, BrokenPipeError):
         raise
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as e:
+    except OSError as e:
+        if is_machines(e):
+            raise
+        raise UserError(mistakes.sentence(e)) from e
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as e:
         raise UserError(mistakes.sentence(e)) from e
     except RecursionError as e:
         raise UserError(mistakes.TOO_DEEP) from e

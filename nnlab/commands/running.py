@@ -8,12 +8,13 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from nnlab.commands import baseline, folders, front_door, train
-from nnlab.errors import fault, say
+from nnlab.commands import baseline, early, folders, front_door, train
+from nnlab.errors import say
 from nnlab.records.columns import command, labelled
 from nnlab.records.report import REPORT, add_lines
 from nnlab.records.text import label, summary_lines
 
+ASIDE = ".best"  # the folder of the winner's run, until it has ended
 SLOW = 100  # trials, for a Gaussian process
 
 
@@ -67,23 +68,23 @@ class Running:
     def run(self) -> int:
         from nnlab.records.sweep_folder import SweepFolder
 
-        path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
-        again = shlex.join(["nnlab", "sweep", f"resume={path}"])
-        with SweepFolder(path) as self.folder:
-            self._open(path)
+        self.path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
+        with early.naming(self._kept), SweepFolder(self.path) as self.folder:
             try:
+                self._open(self.path)
                 return self._run()
-            except KeyboardInterrupt:
-                say("sweep", f"interrupted; to go on: {again}")
-                return 130
-            except Exception as e:
-                said = fault(e)
-                if said is None:
-                    raise
-                say("sweep", f"{said}; every finished batch is kept; to go on: {again}")
-                return 1
             finally:
-                self.sweep.ledger.close()
+                shutil.rmtree(self.path / ASIDE, ignore_errors=True)
+                if self.sweep.ledger:
+                    self.sweep.ledger.close()
+
+    def _kept(self) -> str:
+        """What there is of a sweep that ended early; of one that has not begun nothing is left."""
+        if not self.asked.resumed and not self.sweep.ledger:
+            folders.withdraw(self.path)
+            return "nothing was begun"
+        again = shlex.join(["nnlab", "sweep", f"resume={self.path}"])
+        return f"every finished batch is kept in '{self.path}'; to go on: {again}"
 
     def plan_of_rest(self):
         """The plan of a sweep to go on with, less what it has."""
@@ -131,7 +132,7 @@ class Running:
 
         asked, sweep = self.asked, self.sweep
         cell = asked.variants.cell
-        self.path, self.about = path, asked.about
+        self.about = asked.about
         name = asked.settings["study"]
         if not asked.resumed:
             known = {
@@ -214,7 +215,7 @@ class Running:
         trial, v = self.winners[0], self.asked.variants
         settings = v.settings(trial.params)
         fit = self._with_default(Experiment.from_config(train.of_experiment(settings)))
-        aside, best = self.path / ".best", self.path / "best"
+        aside, best = self.path / ASIDE, self.path / "best"
         shutil.rmtree(aside, ignore_errors=True)
         searched = tuple(setting(key) for key in self.keys)
         order = replace(train.order(fit, aside, settings, command), differ=searched)

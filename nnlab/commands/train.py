@@ -54,8 +54,10 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     from nnlab.records.formula import lines
     from nnlab.records.run import Run
 
-    course = Course(len(fit.rows))
-    with Run(order(fit, folder, settings, command), fit) as run:
+    course, runs = Course(len(fit.rows)), []
+    with early.naming(lambda: early.kept_of(runs, [folder])), ExitStack() as until_the_end:
+        run = until_the_end.enter_context(Run(order(fit, folder, settings, command), fit))
+        runs.append(run)
         with Console(
             run.title, len(fit.rows), run.experiment.epochs, run.task, validates=_validates(fit),
             together=_together(fit),
@@ -179,11 +181,13 @@ def _train_together(together: dict[str, front_door.Ready]) -> int:
     fits = [ready.prepared for ready in runs]
     fit = Fit([f.experiments[0] for f in fits], fits[0].library)
     summaries = {}
-    with ExitStack() as open_runs:
+    each, folders = [], [ready.folder for ready in runs]
+    with early.naming(lambda: early.kept_of(each, folders)), ExitStack() as open_runs:
         orders = _orders_beside(
             [order(f, r.folder, r.settings, r.command) for f, r in zip(fits, runs, strict=True)]
         )
-        each = [open_runs.enter_context(Run(one, fit, place)) for place, one in enumerate(orders)]
+        for place, one in enumerate(orders):
+            each.append(open_runs.enter_context(Run(one, fit, place)))
         courses = [Course(len(run.rows)) for run in each]
         stacks = len(fit.stacks())
         title = f"{len(each)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"

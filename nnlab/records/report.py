@@ -12,13 +12,14 @@ import json
 import math
 import multiprocessing
 import re
+import signal
 import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 from nnlab.errors import visible
-from nnlab.records.run_folder import replacing
+from nnlab.records.run_folder import aside, replacing
 from nnlab.records.text import label
 from nnlab.search.choosing import frozen, quiet
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best
@@ -60,7 +61,7 @@ class Artist:
     """
 
     def __init__(self, apart: bool = True):
-        self._pipe = self._process = None
+        self._pipe = self._process = self._work = None
         if apart and sys.platform.startswith("linux"):
             fork = multiprocessing.get_context("fork")
             self._pipe, there = fork.Pipe()
@@ -76,6 +77,8 @@ class Artist:
             self._pipe.close()
             self._process.terminate()
             self._process.join()
+            if self._work:  # ended while it wrote
+                aside(self._work[0], self._process.pid).unlink(missing_ok=True)
 
     def begin(self, path: Path, story: Story) -> None:
         """Begin to draw the page at `path`."""
@@ -99,6 +102,7 @@ class Artist:
 def _draw_in_time(pipe, parents_end) -> None:
     """The artist's process: import, wait for the story, draw it, send what was found."""
     parents_end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent ends it
     try:
         # Optuna imports these for figures and importances of other kinds, and does without if it must.
         for unused in ("sklearn", "matplotlib"):
@@ -109,7 +113,7 @@ def _draw_in_time(pipe, parents_end) -> None:
             story = _rehearsal()
             page(story, figures(story, {"x": 1.0}))  # the second time takes half as long
         pipe.send(_drawn(*pipe.recv()))
-    except (EOFError, KeyboardInterrupt, ConnectionError):
+    except (EOFError, ConnectionError):
         pass  # the sweep ended before it had something to draw
     except Exception as e:
         pipe.send(f"{type(e).__name__}: {e}")
@@ -128,8 +132,8 @@ def draw(path: Path | None, story: Story) -> dict[str, float]:
     with quiet():
         importances = _importances(story)
         if path is not None:
-            with replacing(path) as aside:
-                aside.write_text(page(story, figures(story, importances)), encoding="utf-8")
+            with replacing(path) as there:
+                there.write_text(page(story, figures(story, importances)), encoding="utf-8")
     return importances
 
 
@@ -174,9 +178,9 @@ def add_lines(path: Path, lines: list[str]) -> None:
     """Put lines below those of the page that is drawn: what is known only when the winner has been tested."""
     text = "\n".join(line.removeprefix("  ") for line in lines)
     drawn = path.read_text(encoding="utf-8")
-    with replacing(path) as aside:
+    with replacing(path) as there:
         told = f"<pre>{_escaped(text)}</pre>" if lines else ""
-        aside.write_text(drawn.replace(_LATER, told, 1), encoding="utf-8")
+        there.write_text(drawn.replace(_LATER, told, 1), encoding="utf-8")
 
 
 def of_first(story: Story) -> Story:

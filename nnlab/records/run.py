@@ -52,10 +52,17 @@ class Run:
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.equation: Equation | None = None  # known when it is closed
         self.closed = False  # whether all of it is written
+        self.lost = False  # its folder, so that `keep` had to take another
         self.folder = RunFolder(order.folder)
-        self.folder.start(order.settings, order.command)
-        self.folder.reserve(self._size_of_weights())
-        self.board = TensorBoard(order.folder, order.hparams, len(self.rows), names, self.task, order.differ)
+        try:
+            self.folder.start(order.settings, order.command)
+            self.folder.reserve(self._size_of_weights())
+            self.board = TensorBoard(
+                order.folder, order.hparams, len(self.rows), names, self.task, order.differ
+            )
+        except BaseException:
+            self.folder.__exit__()
+            raise
         self.curves = Curves(len(self.rows)) if order.picture else None
 
     def record(self, record):
@@ -72,7 +79,7 @@ class Run:
     def keep(self) -> int:
         """Write what there is of a run that ended early: the best weights so far; of how many rows."""
         results = [r for r in self._results() if r.best_epoch]
-        self.folder.keep(results)
+        self.lost = self.folder.keep(results)
         return len(results)
 
     def _size_of_weights(self) -> int:

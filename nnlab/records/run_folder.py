@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import numpy as np
 
 from nnlab.errors import UserError
 
+METRICS = "metrics.jsonl"
 WEIGHTS = "model.safetensors"
 RESERVED = ".reserved"  # room for the weights, while it trains
 
@@ -36,10 +38,13 @@ class RunFolder:
     def __init__(self, path):
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
+        self.closed = False  # whether the results are written
+        self._identity, self._begin = _identity(self.path), ({}, "")
         self._metrics = None
 
     def start(self, config: dict, command: str) -> None:
         """Write the resolved configuration as YAML, and the line that repeats the run."""
+        self._begin = config, command
         write_begin(self.path, config, command)
 
     def reserve(self, count: int) -> None:
@@ -58,23 +63,58 @@ class RunFolder:
     def record(self, record) -> None:
         """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
         if self._metrics is None:
-            self._metrics = open_to_append(self.path / "metrics.jsonl")
+            self._metrics = open_to_append(self.path / METRICS)
         columns = [np.asarray(values).tolist() for values in record.metrics.values()]
         lines = []
         for row, *values in zip(np.asarray(record.rows).tolist(), *columns, strict=True):
             line = {"epoch": record.epoch, "row": row} | ({"refit": True} if record.refit else {})
             line |= zip(record.metrics, map(_finite, values), strict=True)
             lines.append(json.dumps(line, allow_nan=False) + "\n")
+        self._check()
         self._metrics.write("".join(lines).encode())
         self._metrics.flush()
 
     def close(self, summary: dict, results: list) -> None:
         """Write the weights of every row, rows.json and summary.json; `results` are `Result`s."""
-        self.keep(results)
+        self._check()
+        self._write(results)
         write_json(self.path / "summary.json", summary)
+        self.closed = True
 
-    def keep(self, results: list) -> None:
-        """Write the weights of these rows, and rows.json: all that there is of a run that did not end."""
+    def keep(self, results: list) -> bool:
+        """Write the weights of these rows, and rows.json: all that there is of a run that did not end.
+
+        If the folder is gone, or another one has its name, into a new one beside it; whether that is so.
+        """
+        lost = self._is_lost()
+        if lost:
+            self._begin_anew()
+        self._write(results)
+        return lost
+
+    def _is_lost(self) -> bool:
+        """Whether the folder was removed or exchanged, perhaps for a link to elsewhere. (The number of one
+        that was removed may be given to the next, but its files then have no name any more.)"""
+        try:
+            there = _identity(self.path) == self._identity
+        except OSError:
+            return True
+        return not there or (self._metrics is not None and os.fstat(self._metrics.fileno()).st_nlink == 0)
+
+    def _check(self) -> None:
+        if self._is_lost():
+            raise OSError(errno.ENOENT, "the folder was removed or replaced while it trained", str(self.path))
+
+    def _begin_anew(self) -> None:
+        """A new folder beside the one that was lost, with what that had of the settings and the curves."""
+        self.path = made_new(self.path, first=2)
+        self._identity = _identity(self.path)
+        write_begin(self.path, *self._begin)
+        if self._metrics is not None:
+            self._metrics.seek(0)
+            (self.path / METRICS).write_bytes(self._metrics.read())
+
+    def _write(self, results: list) -> None:
         from safetensors.numpy import save_file
 
         (self.path / RESERVED).unlink(missing_ok=True)
@@ -85,10 +125,12 @@ class RunFolder:
 
     def write(self, name: str, value) -> None:
         """Write another file of JSON."""
+        self._check()
         write_json(self.path / name, value)
 
     def picture(self, png: bytes, name: str = "curves") -> None:
         """Write a picture: that of the curves, if no other name is given."""
+        self._check()
         with replacing(self.path / f"{name}.png") as aside:
             aside.write_bytes(png)
 
@@ -96,9 +138,10 @@ class RunFolder:
         return self
 
     def __exit__(self, *_):
-        self._stop()
         with contextlib.suppress(OSError):
+            self._check()
             (self.path / RESERVED).unlink(missing_ok=True)
+        self._stop()
 
     def _stop(self):
         metrics, self._metrics = self._metrics, None
@@ -161,15 +204,35 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def made_new(folder: Path, first: int = 1) -> Path:
+    """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides who of several was first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for n in itertools.count(first):
+        candidate = folder if n == 1 else folder.with_name(f"{folder.name}-{n}")
+        with contextlib.suppress(FileExistsError):
+            candidate.mkdir()
+            return candidate
+    raise AssertionError("unreachable")
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """What tells the folder from another one of its name."""
+    there = os.stat(folder)
+    return there.st_dev, there.st_ino
+
+
 def write_begin(path: Path, config: dict, command: str) -> None:
     """Write config.yaml and command.txt into the folder `path`."""
     import yaml
 
-    with replacing(path / "config.yaml") as aside:
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        aside.write_text(text, encoding="utf-8")
-    with replacing(path / "command.txt") as aside:
-        aside.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    try:
+        with replacing(path / "config.yaml") as there:
+            there.write_text(text, encoding="utf-8")
+        with replacing(path / "command.txt") as there:
+            there.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as e:  # that of a full disk names no file
+        raise OSError(e.errno, e.strerror, str(path)) from e
 
 
 def write_json(path: Path, value) -> None:
@@ -185,24 +248,29 @@ def open_to_append(path: Path):
         text = path.read_bytes()
         if not text.endswith(b"\n"):
             os.truncate(path, text.rfind(b"\n") + 1)
-    return open(path, "ab")
+    return open(path, "ab+")
 
 
 @contextlib.contextmanager
 def replacing(path: Path):
     """A path to write to; it then becomes `path` at one stroke, or is gone if writing failed."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    there = aside(path, os.getpid())
     try:
-        aside.touch()
-        mode = aside.stat().st_mode
-        yield aside
-        aside.chmod(mode)  # safetensors makes files that only their owner can read
-        with open(aside, "rb+") as file:
+        there.touch()
+        mode = there.stat().st_mode
+        yield there
+        there.chmod(mode)  # safetensors makes files that only their owner can read
+        with open(there, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(there, path)
         _sync_folder(path.parent)
     finally:
-        aside.unlink(missing_ok=True)
+        there.unlink(missing_ok=True)
+
+
+def aside(path: Path, process: int) -> Path:
+    """Where a process writes what is to become `path`."""
+    return path.with_name(f".{path.name}.{process}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,10 +12,10 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nnlab.errors import UserError
+from nnlab.errors import MachineFault, UserError
 from nnlab.interruption import deferred
 from nnlab.search.choosing import frozen, quiet
 from nnlab.search.space import Space
@@ -43,8 +43,8 @@ class Ledger:
         signs: tuple[int, ...],
         resumed: bool,
     ):
-        self.where = str(database or folder / JOURNAL)
-        with quiet():
+        self.database, self.where = database, str(database or folder / JOURNAL)
+        with quiet(), self._reached():
             self.storage = connected(database, resumed) if database else _journal(folder / JOURNAL, resumed)
             self.study = self._resumed(name, owner) if resumed else self._new(name, owner, signs)
 
@@ -60,17 +60,35 @@ class Ledger:
         attributes |= {"spread": list(trial.spread)} if trial.rows > 1 else {}
         attributes |= {"reason": trial.reason} if trial.reason else {}
         template = frozen(trial, distributions, attributes)
-        with deferred():  # Optuna's lock, once half freed, would be nobody's
-            new = self.storage.create_new_trial(self.study, template_trial=template)
-        number = self.storage.get_trial_number_from_id(new)
+        with self._reached():
+            with deferred():  # Optuna's lock, once half freed, would be nobody's
+                new = self.storage.create_new_trial(self.study, template_trial=template)
+            number = self.storage.get_trial_number_from_id(new)
         if number != trial.number:
             raise UserError(
                 f"{self.where}: somebody else writes to this study: trial {trial.number} became {number}"
             )
 
     def close(self) -> None:
-        """Leave the database, if it is in one."""
-        leave(self.storage)
+        """Leave the database, if it is in one. All is written: one that fails now loses nothing."""
+        with suppress(MachineFault), self._reached():
+            leave(self.storage)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A database that fails is a fault of the machine: its last sentence, without its secrets."""
+        from optuna.exceptions import StorageInternalError
+
+        try:
+            yield
+        except Exception as e:
+            if not self.database or not (
+                isinstance(e, StorageInternalError) or type(e).__module__.startswith("sqlalchemy")
+            ):
+                raise
+            cause = e.__cause__ or e  # Optuna wraps what the driver raised
+            said = self.database.without_secrets(" ".join(str(cause).split("\n")[0].split()))
+            raise MachineFault(f"the database {self.where}: {said}") from None
 
     def _new(self, name: str, owner: str, signs) -> int:
         from optuna.exceptions import DuplicatedStudyError
