@@ -157,7 +157,8 @@ def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
         time.sleep(0.005)
     os.kill(pid, signal.SIGINT)
     assert server.wait() == 130
-    assert server.said() == f"nnlab sweep: interrupted; to go on: nnlab sweep resume={folder}\n"
+    kept = f"every finished batch is kept; to go on: nnlab sweep resume={folder}"
+    assert server.said() == f"nnlab sweep: interrupted: {kept}\n"
     assert 4 <= len(told(folder)) < 16
     (folder / "trials" / ".04").mkdir()  # as of one that was killed
     resume(folder)

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 import yaml
@@ -103,3 +104,47 @@ def test_a_ledger_gives_back_what_was_written(whole):
             trial.params["stopping.patience"], int
         )
         assert len(curves(folder)[trial.number]["val_loss"]) == trial.epochs == len(trial.worth)
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize("operation", ["create_new_trial", "get_all_trials", "set_study_user_attr", "leave"])
+def test_a_database_that_fails_is_one_sentence(operation, capsys, monkeypatch):
+    from optuna.exceptions import StorageInternalError
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import OperationalError
+
+    def gone(*_, **__):
+        cause = OperationalError("INSERT", {}, Exception(f"server closed the connection: password={SECRET}"))
+        raise StorageInternalError("An exception is raised during the commit.") from cause
+
+    url = f"sqlite:///{Path('s.db').absolute()}?password={SECRET}"
+    monkeypatch.setattr("nnlab.search.storage.CREATE_ATTEMPTS", 1)
+    if operation == "leave":
+        monkeypatch.setattr("nnlab.search.ledger.leave", gone)
+    else:
+        monkeypatch.setattr(RDBStorage, operation, gone)
+    words = ["data=iris", "epochs=1", "model.hidden=[4]", "optimizer.lr=interval(0.001,0.1)", "trials=2"]
+    code = main(["sweep", *words, "report=false", f"storage='{url}'", "hydra.run.dir=s"])
+    said = capsys.readouterr().err
+    assert SECRET not in said
+    if operation == "leave":  # all is written by then
+        assert code == 0 and not said
+        return
+    assert code == 1 and said.count("\n") == 1 and "the database sqlite:" in said
+    assert "resume=s" in said if operation == "create_new_trial" else not Path("s").exists()
+
+
+@pytest.mark.parametrize(
+    "line", ['{"op_code": 99}', '{"op_code": 4, "worker_id": "a"}', '{"op_code": [4]}', "4"]
+)
+def test_a_last_line_that_is_no_operation_is_mended(line, whole, tmp_path):
+    import shutil
+
+    folder = tmp_path / "s"
+    shutil.copytree(whole(*USUAL, *SAMPLED["tpe"]), folder)
+    before = (folder / "study.journal").read_bytes()
+    (folder / "study.journal").write_bytes(before + line.encode() + b"\n")
+    assert main(["sweep", f"resume={folder}"]) == 0
+    assert (folder / "study.journal").read_bytes() == before

@@ -10,6 +10,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
+from nnlab.errors import UserError
 from nnlab.untrusted import LARGEST, text_of, yaml_of
 
 HEADER = 512  # characters at a file's start in which Hydra looks for `# @package`
@@ -23,6 +24,8 @@ class BoundedFiles(FileConfigSource):
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
         tree = yaml_of(path, get_yaml_loader())
+        if isinstance(tree, dict) and not isinstance(tree.get("hydra", {}), dict):
+            raise UserError(f"{path.name}: hydra is no mapping: a configuration file may not replace it")
         return ConfigResult(
             config=OmegaConf.create({} if tree is None else tree),
             path=f"{self.scheme()}://{self.path}",

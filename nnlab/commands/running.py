@@ -84,7 +84,7 @@ class Running:
             folders.withdraw(self.path)
             return "nothing was begun"
         again = shlex.join(["nnlab", "sweep", f"resume={self.path}"])
-        return f"every finished batch is kept in '{self.path}'; to go on: {again}"
+        return f"every finished batch is kept; to go on: {again}"
 
     def plan_of_rest(self):
         """The plan of a sweep to go on with, less what it has."""

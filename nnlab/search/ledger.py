@@ -24,6 +24,8 @@ from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.untrusted import is_number
 
 JOURNAL = "study.journal"
+OPERATIONS = 11  # that Optuna's journal knows, numbered from 0
+SUBJECTS = {"study_name", "study_id", "trial_id"}  # each of them names one
 OWNER = "nnlab_sweep"  # a study's attribute: of which sweep it is
 
 
@@ -50,7 +52,7 @@ class Ledger:
 
     def trials(self) -> list[Trial]:
         """Every trial that was told, by number."""
-        with self._damaged():
+        with self._damaged(), self._reached():
             kept = self.storage.get_all_trials(self.study, deepcopy=False)
             return [_thawed(trial) for trial in kept]
 
@@ -109,13 +111,13 @@ class Ledger:
         """What is found there may be anything, if somebody else wrote to it."""
         try:
             yield
-        except (UserError, OSError):
+        except (UserError, MachineFault, OSError):
             raise
         except Exception as e:
             raise UserError(f"{self.where} is damaged: {_said(e)}") from e
 
     def _resumed(self, name: str, owner: str) -> int:
-        with self._damaged():
+        with self._damaged(), self._reached():
             try:
                 study = self.storage.get_study_id_from_name(name)
             except KeyError as e:
@@ -162,8 +164,10 @@ def _mend_tail(path: Path) -> None:
 def _is_operation(line: bytes) -> bool:
     """Whether a journal's line is one of Optuna's operations, to its end."""
     try:
-        return line.endswith(b"\n") and "op_code" in json.loads(line)
-    except (ValueError, TypeError, RecursionError):
+        fields = json.loads(line)
+        known = fields["op_code"] in range(OPERATIONS) and "worker_id" in fields
+        return line.endswith(b"\n") and known and not fields.keys().isdisjoint(SUBJECTS)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
 
 
