@@ -375,3 +375,16 @@ def test_torch_says_that_there_is_no_memory():
         with pytest.raises(RuntimeError) as error:
             torch.empty(count, dtype=torch.float64)
         assert "not enough memory" in fault(error.value)
+
+
+# Links
+
+
+@pytest.mark.parametrize("words", [("train",), ("train", "-m", "seed=0,1"), ("check", "only=start")])
+def test_a_linked_place_is_named(words, tmp_path, capsys):
+    Path("elsewhere").mkdir()
+    Path("outputs").symlink_to("elsewhere")
+    assert main([*words, *LONG[:2], "epochs=1"]) == 0
+    goes = f"what is written there goes to '{tmp_path / 'elsewhere'}'"
+    said = f"nnlab {words[0]}: advice: 'outputs' is a link: {goes}"
+    assert said in capsys.readouterr().err

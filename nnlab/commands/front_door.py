@@ -12,6 +12,7 @@ import contextlib
 import gc
 import io
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -297,7 +298,16 @@ def folder_of_run(cell: composing.Cell) -> Path:
     """A new folder for the run, named by what was overridden."""
     HydraConfig.instance().set_config(cell.composed)
     with one_sentence():
-        return folders.run_folder(cell.composed, cell.overrides, "hydra.run.dir" in cell.places)
+        folder = folders.run_folder(cell.composed, cell.overrides, "hydra.run.dir" in cell.places)
+    _say_where(cell, folder)
+    return folder
+
+
+def _say_where(cell: composing.Cell, folder: Path) -> None:
+    """A link among the folders above a new one leads elsewhere, and may have come with somebody's archive."""
+    above = [place for place in folder.parents if not place.is_absolute() and place.is_symlink()]
+    command = shlex.split(cell.command)[1]
+    advise(command, [f"'{p}' is a link: what is written there goes to '{p.resolve()}'" for p in above])
 
 
 def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
@@ -306,6 +316,7 @@ def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
     HydraConfig.instance().set_config(first.composed)
     with one_sentence():
         sweep = folders.sweep_folder(first.composed, first.places)
+    _say_where(first, sweep)
     for cell, name in zip(cells, names, strict=True):
         HydraConfig.instance().set_config(cell.composed)
         with one_sentence():
