@@ -91,8 +91,8 @@ def test_what_a_space_may_be(space):
     [
         (lambda: nnlab.Sweep({"lr": LR}), "space: no setting 'lr'; did you mean 'optimizer.lr'?"),
         (
-            lambda: nnlab.Sweep({"optimizer.learning": LR}),
-            "no setting 'optimizer.learning'; did you mean 'op",
+            lambda: nnlab.Sweep({"optimizer.lrr": LR}),
+            "no setting 'optimizer.lrr'; did you mean 'optimizer.lr'",
         ),
         (lambda: nnlab.Sweep({"epoch": [1, 2]}), "no setting 'epoch'; did you mean 'epochs'?"),
         (lambda: nnlab.Sweep({3: [1, 2]}), "no setting '3'"),

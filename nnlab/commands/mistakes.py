@@ -11,7 +11,7 @@ from nnlab import plugins
 from nnlab.catalogue import COMBINABLE, Catalogue, read
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
-from nnlab.suggestions import function_elsewhere, key_elsewhere, near, plain
+from nnlab.suggestions import distance, function_elsewhere, key_elsewhere, near, plain
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
 _NOISE = re.compile(
@@ -110,6 +110,9 @@ def unknown_key(key: str, config: DictConfig) -> str:
         return f"{unknown}: it is one of {group}={', '.join(choices)}; {write}{allowed}"
     if same:
         return f"{unknown}; did you mean {' or '.join(repr(name) for name in same[:3])}?"
+    slip = next(iter(near(key, names)), "")
+    if slip and distance(leaf, slip.rpartition(".")[2]) == 1 and f"{parent}." not in (said or ""):
+        return f"{unknown}; did you mean '{slip}'?"
     if said:
         return f"{unknown}{said}"
     if names:

@@ -100,7 +100,8 @@ def _judge_examples(name: str, candidates: list[Candidate], library: Library) ->
             )
         _advise(f"{words}, so a part of what ranks them is luck; split.repeats=10 takes means over 10 splits")
     noisy = _keys(candidates, lambda e: tuple(getattr(e.regularizer, kind) for kind in NOISE))
-    if part == "train" and noisy:
+    validated = all(e.split.validates for e in (c.experiment for c in candidates) if e)
+    if part == "train" and noisy and validated:
         _advise(
             f"objective={name} is measured with {_and(noisy)} at work, so the least of it wins; take "
             f"objective={name.replace('train', 'val')}"
