@@ -93,7 +93,7 @@ def test_a_name_of_a_regularizer_means_what_its_file_says():
         (lambda: nnlab.Experiment(optimizer={"name": "adam"}), "expected a name or a nnlab.Optimizer"),
         (lambda: nnlab.Experiment(model=torch.nn.Linear(2, 2)), "model = Linear(in_features=2, out_features"),
         (lambda: nnlab.Experiment(split=0.2), "split = 0.2: expected a name or a nnlab.Split; the names are"),
-        (lambda: nnlab.Experiment(regularizer=["l2", "dropuot"]), "unknown regularizer 'dropuot'; did you mean"),
+        (lambda: nnlab.Experiment(regularizer=["l2", "dropuot"]), "'dropuot'; did you mean"),
         (lambda: nnlab.Experiment(regularizer=["l2", 3]), "regularizer = ['l2', 3]: expected names, none, l"),
         (lambda: nnlab.Experiment(data="churn.csv"), "data = 'churn.csv': data in a file are nnlab.Csv(path"),
         (lambda: nnlab.Experiment(data=X), "data = an array of the shape (60, 4): write nnlab.Arrays(x, y)"),
