@@ -125,3 +125,10 @@ def test_no_line_of_a_command_is_wider_than_a_terminal(case, tmp_path, monkeypat
     assert (folder is None) == (case == "plan") and (case == "plan" or (tmp_path / folder[0]).is_dir())
     if "check" not in case and "plan" not in case:
         assert "nnlab board" in said and "tensorboard" not in said
+
+
+def test_a_table_has_one_head_where_the_first_line_waits_for_other_stacks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["data=iris", "model.hidden=[4]", "seeds=10", "split=kfold", "split.k=8", "epochs=10"]
+    assert main(["train", *words, "threads=1"]) == 0
+    assert capsys.readouterr().out.count("train loss") == 1

@@ -58,9 +58,9 @@ class Console:
                 self._print("  refit: trained again, on the validation examples too")
             self._again = True
             return
-        self.progress.record(record)
-        if self._next_line == 0:
+        if self.progress.trained == 0:  # the first record of all
             self._print_header()
+        self.progress.record(record)
         part = self.progress.part(LINES)
         self._last = record
         over = self.progress.training() == 0
