@@ -6,6 +6,7 @@ where there is a real one on that too (`python -m pytest --gpu tests/test_card.p
 """
 
 import os
+import signal
 
 HIDES = "CUDA_VISIBLE_DEVICES"
 SEEN = os.environ.get(HIDES)  # what whoever started the tests lets be seen; None: all
@@ -18,3 +19,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if not config.getoption("gpu"):
         os.environ[HIDES] = ""
+
+
+# In a background job of a shell Ctrl-C is ignored, and so it would be in the commands that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
