@@ -38,11 +38,18 @@ def started(tmp_path, *words, **how) -> subprocess.Popen:
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
     process = subprocess.Popen([*LINE, *words], cwd=tmp_path, env=environment, start_new_session=True, **how)
     end = time.monotonic() + 60
-    while not list(tmp_path.rglob("metrics.jsonl")) and process.poll() is None:
+    while not _all_begun(tmp_path, words) and process.poll() is None:
         assert time.monotonic() < end, "it does not begin"
         time.sleep(0.02)
     time.sleep(0.3)
     return process
+
+
+def _all_begun(tmp_path, words) -> bool:
+    """Whether every stack has ended an epoch: of two, each has one of the last two rows."""
+    seeds = next((int(word.partition("=")[2]) for word in words if word.startswith("seeds=")), 1)
+    text = "".join(file.read_text() for file in tmp_path.rglob("metrics.jsonl"))
+    return all(f'"row": {row},' in text for row in range(max(0, seeds - 2), seeds))
 
 
 def ended(process) -> tuple[int, str]:
