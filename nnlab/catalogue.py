@@ -14,7 +14,9 @@ from pathlib import Path
 import yaml
 
 from nnlab import declared, plugins
+from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
+from nnlab.untrusted import LARGEST, text_of, yaml_of
 
 COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
 UNNAMED = {"space"}  # groups whose files have no keys of their own
@@ -235,9 +237,9 @@ def _files(folder: Path) -> list[Path]:
 def read(file: Path) -> Commented:
     """A YAML file with its comments; nothing, if it cannot be read."""
     try:
-        text = file.read_text(encoding="utf-8")
-        settings = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
+        text = text_of(file, LARGEST["YAML"])
+        settings = yaml_of(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except UserError:
         return Commented({}, "", {})
     head, comments = commented(text)
     return Commented(settings if isinstance(settings, dict) else {}, head, comments)

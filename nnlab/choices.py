@@ -37,9 +37,9 @@ def part_of(value, group: str, base: type, choices: Mapping[str, Callable], read
 def shown(value) -> str:
     """A value in a sentence: its `repr` in one line, cut where it is long, or its type where it is large."""
     kind = type(value)
-    if hasattr(value, "shape"):
+    if isinstance(getattr(value, "shape", None), tuple):
         name = "array" if kind.__name__ == "ndarray" else kind.__name__
-        return f"{_article(name)} of the shape {tuple(value.shape)}"
+        return f"{_article(name)} of the shape {value.shape}"
     if kind.__repr__ is object.__repr__:
         return _article(kind.__name__)
     text = " ".join(repr(value).split())

@@ -185,7 +185,7 @@ def _is_stacked(value, kind: str) -> bool:
 
 def _native(value):
     """Numbers and lists of numpy and torch, and paths, as Python's own."""
-    if hasattr(value, "tolist"):
+    if hasattr(value, "tolist") and not isinstance(value, type):
         return value.tolist()
     if isinstance(value, (list, tuple)):
         return type(value)(map(_native, value)) if type(value) in (list, tuple) else value

@@ -43,12 +43,25 @@ def yaml_of(path: Path, loader=None):
     import yaml
 
     text = text_of(path, LARGEST["YAML"])
+    reader = None
     try:
-        tree = yaml.load(text, Loader=loader or yaml.SafeLoader)
+        reader = (loader or yaml.SafeLoader)(text)
+        node = reader.get_single_node()
+        if node is None:
+            return None
+        _refuse_endless(node, path)  # before it is built: `<<` writes aliases out while it builds
+        tree = reader.construct_document(node)
+    except UserError:
+        raise
     except (yaml.YAMLError, ValueError) as e:  # a date that there is not, a number of 5,000 digits
         raise UserError(f"'{path}' is not YAML that nnlab reads: {_first(e)}") from e
     except RecursionError as e:
         raise UserError(f"'{path}' is nested too deep to read") from e
+    except Exception as e:  # PyYAML's own words for values that do not go with their tags
+        raise UserError(f"'{path}' is not YAML that nnlab reads: a value does not go with its tag") from e
+    finally:
+        if reader is not None:
+            reader.dispose()
     refuse_unbounded(tree, str(path))
     return tree
 
@@ -69,14 +82,32 @@ def refuse_unbounded(tree, where: str) -> None:
     aliases, an alias of itself; and for what is no setting at all."""
     for count, (depth, key, value) in enumerate(_nodes(tree)):
         if count > NODES or depth > DEPTH:
-            raise UserError(
-                f"'{where}' has more than {NODES:,} values, or brackets {DEPTH} deep, once its aliases are "
-                f"written out"
-            )
+            raise UserError(_endless(where))
         if not isinstance(key, str):
             raise UserError(f"'{where}': the key {key!r} is not a word; in quotes it is")
         if not isinstance(value, (*LEAVES, dict, list)):
             raise UserError(f"'{where}': {key or 'a value'} is a {type(value).__name__}, which is no setting")
+
+
+def _refuse_endless(node, path: Path) -> None:
+    """Raise `UserError` for a node of YAML that has too many values once its aliases are written out."""
+    sizes: dict[int, int] = {}
+
+    def size(node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = NODES + 1  # as long as it is not known: what holds itself has no end
+            children = node.value if isinstance(node.value, list) else []
+            flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+            sizes[id(node)] = min(NODES + 1, 1 + sum(map(size, flat)))
+        return sizes[id(node)]
+
+    if size(node) > NODES:
+        raise UserError(_endless(path))
+
+
+def _endless(where) -> str:
+    bounds = f"more than {NODES:,} values, or brackets {DEPTH} deep"
+    return f"'{where}' has {bounds}, once its aliases are written out"
 
 
 def _nodes(tree) -> Iterator[tuple[int, object, object]]:

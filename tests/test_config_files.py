@@ -9,8 +9,18 @@ from nnlab.cli import main
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{c}: &{c} [{','.join(['*' + p] * 10)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
 )
+MERGES = "a0: &a0 {k0: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{','.join([f'*a{i - 1}'] * 9)}], k{i}: 1}}\n" for i in range(1, 12)
+)
 FILES = {
     "laughs": LAUGHS,
+    "merges": MERGES,
+    "mergeself": "a: &a {<<: *a, b: 1}\n",
+    "emptyint": "epochs: !!int ''\n",
+    "emptyfloat": "epochs: !!float ''\n",
+    "noescape": 'metric: "\\UFFFFFFFF"\n',
+    "nobool": "refit: !!bool x\n",
+    "notime": "epochs: !!timestamp x\n",
     "self": "optimizer: &a {lr: *a}\n",
     "selflist": "x: &a [*a]\n",
     "circle": "defaults: [/experiment/circle]\n",

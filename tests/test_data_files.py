@@ -16,6 +16,8 @@ import pytest
 from datafiles import idx_bytes, images, write_idx
 
 from nnlab.data import files, members
+from nnlab.data.identifiers import identifiers
+from nnlab.data.in_memory import Arrays as InMemory
 from nnlab.data.sources import Csv, Idx, Npz
 from nnlab.errors import Advice, UserError
 
@@ -478,3 +480,39 @@ def test_random_idx_files(tmp_path):
             Idx(path=str(tmp_path)).load()
         except UserError as e:
             assert "\n" not in str(e)
+
+
+def saved_y(path, y):
+    np.savez(path, X=np.random.default_rng(0).normal(size=(80, 3)), y=y)
+    return Npz(path=str(path)).load()
+
+
+@pytest.mark.parametrize("ids", [(2**64 - 1, 2**64 - 2, 5, 6), (2**63, 2**63 + 1), (2**53, 2**53 + 1, 7)])
+def test_class_numbers_that_only_64_bits_tell_apart_stay_apart(ids, tmp_path):
+    y = np.array((list(ids) * 80)[:80], np.uint64)
+    dataset = saved_y(tmp_path / "u.npz", y)
+    assert dataset.classes == tuple(map(str, sorted(ids)))
+    assert [dataset.classes[c] for c in dataset.y] == [str(v) for v in y.tolist()]
+
+
+@pytest.mark.parametrize("code", [0xFFFFFFFF, 0x110000, 0xD800, 0xDFFF])
+def test_text_of_codes_that_are_no_characters_is_a_sentence(code, tmp_path):
+    y = np.array(["a", "b"] * 40)
+    y.view(np.uint32)[3] = code
+    with pytest.raises(UserError, match="no characters"):
+        saved_y(tmp_path / "t.npz", y)
+    with pytest.raises(UserError, match="no characters"):
+        InMemory(np.zeros((80, 2)), y)
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    np.savez(tmp_path / "v.npz", X=x, y=y, X_val=x, y_val=y, sample_weight=y)
+    with pytest.warns(Advice, match="not read: X_val, y_val, sample_weight"):
+        Npz(path=str(tmp_path / "v.npz")).load()
+
+
+def test_numbers_near_the_largest_make_no_noise(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3)) * [1, 1e306, 1e307]
+    x[0, 1], x[1, 1] = 1.7e308, -1.7e308
+    assert identifiers(x, ("a", "b", "c"), np.arange(60) % 2) == {}

@@ -558,3 +558,45 @@ def test_an_editor_sees_the_names():
 def test_the_import_is_lazy():
     code = "import nnlab, sys; dir(nnlab); assert not {'torch', 'numpy', 'optuna', 'yaml'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nnlab.Arrays([[10**400]] * 80, [0, 1] * 40),
+        lambda: nnlab.Arrays(np.zeros((80, 2)), [10**400] * 80),
+        lambda: nnlab.Arrays(np.zeros((4, 2)), ["a", float("nan"), "b", "a"]),
+        lambda: nnlab.Arrays(np.ndarray, [0, 1]),
+        lambda: nnlab.Arrays(np, [0, 1]),
+        lambda: nnlab.Arrays(type("Odd", (), {"shape": None})(), [0, 1]),
+        lambda: nnlab.Arrays(type("Odd", (), {"__array__": lambda *_: {}[0], "shape": (2, 2)})(), [0, 1]),
+        lambda: nnlab.Interval(0, 10**400),
+        lambda: nnlab.Search(objective=[]),
+        lambda: nnlab.Experiment(dtype=np.float32),
+    ],
+)
+def test_what_no_library_makes_a_number_of_is_a_sentence(make):
+    with pytest.raises(nnlab.UserError) as wrong:
+        make()
+    assert "\n" not in str(wrong.value) and str(wrong.value)
+
+
+def test_bytes_that_are_not_utf8_are_labels_of_their_own():
+    x, y = np.zeros((80, 2)) + np.arange(80)[:, None] % 7, np.array([b"\xff", b"\xfe", b"a", b"a"] * 20)
+    assert len(nnlab.Arrays(x, y).read().classes) == 3
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="numpy has no such text")
+def test_numpys_own_strings_are_labels():
+    y = np.array(["a", "b"] * 40, dtype=np.dtypes.StringDType())
+    assert nnlab.Arrays(np.zeros((80, 2)) + np.arange(80)[:, None] % 7, y).read().classes == ("a", "b")
+
+
+def test_rows_of_another_order_are_not_paired_in_silence():
+    pandas = pytest.importorskip("pandas")
+    x = pandas.DataFrame({"a": np.random.default_rng(0).normal(size=40)})
+    y = (x["a"] > 0).sample(frac=1, random_state=1)
+    with pytest.raises(nnlab.UserError, match="different indexes"):
+        nnlab.Arrays(x, y)
+    assert nnlab.Arrays(x, y.loc[x.index]).y.tolist() == (x["a"] > 0).tolist()
+    nnlab.Arrays(x, y.to_numpy())

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from nnlab.errors import MachineFault, UserError, is_machines
-from nnlab.records.run_folder import made_new
+from nnlab.records.files import made_new
 
 _LONGEST = 46  # letters: outputs/check/DATE_TIME_SLUG then fits a line of 80
 

@@ -50,6 +50,7 @@ class Npz(Data):
                 absent = of_test_y if tests == [of_test_x] else of_test_x
                 raise UserError(f"{path} has {tests[0]} but no {absent}: a test set is both")
             test, features = None, _features(path, of_x, x)
+            _say_unused(path, [name for name in arrays.names if name not in (of_x, of_y, *tests)])
             if tests:
                 test_x, test_y = self._pair(path, arrays, of_test_x, of_test_y)
                 for name, own, other in ((of_x, x, test_x), (of_y, y, test_y)):
@@ -67,6 +68,7 @@ class Npz(Data):
         if x.ndim < 2 or not x.size:
             raise UserError(f"{path}: {of_x} has the shape {x.shape}, expected (examples, inputs)")
         check_numbers(path, of_x, x)
+        x = x.astype(np.float64) if x.dtype.name == "uint64" else x
         y = arrays.read(of_y)
         if y.ndim not in (1, 2) or len(y) != len(x) or not y.size:
             wanted = f"({len(x)},) or ({len(x)}, outputs) like {of_x}"
@@ -104,6 +106,12 @@ def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
     note = f"{path}: {name} has the shape {x.shape}: the {said} numbers of an example are {inputs:,} inputs"
     warnings.warn(note, Advice, stacklevel=3)
     return tuple("pixel_" + "_".join(map(str, place)) for place in np.ndindex(x.shape[1:]))
+
+
+def _say_unused(path: Path, names: list[str]) -> None:
+    if names:
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        warnings.warn(f"{path}: of no use here, and not read: {some}", Advice, stacklevel=3)
 
 
 def _check_alike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:

@@ -5,9 +5,11 @@ pandas and polars say `to_numpy`, torch says `detach`, all others `__array__` or
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from types import ModuleType
 
 import numpy as np
 
@@ -30,12 +32,14 @@ def array_of(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
     names = _names(given)
     try:
         values = np.asarray(_read(given))
-    except (ValueError, TypeError, RuntimeError) as e:
+    except Exception as e:  # whatever another library raises, it is no array
         if "inhomogeneous" in str(e):
             raise UserError(f"{what} is ragged: its rows differ in length") from e
         raise UserError(f"{what} cannot be read as an array: {' '.join(str(e).split())}") from e
     if not values.size:
         raise UserError(f"{what} has the shape {values.shape}: there are no examples in it")
+    if values.dtype.kind == "U" and isinstance(given, list | tuple):
+        _refuse_nan(given, what)  # numpy has made a label of it
     values = _plain(values, what, names)
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise UserError(f"{_place(what, np.argwhere(np.ma.getmaskarray(given))[0], names)} is masked")
@@ -45,6 +49,40 @@ def array_of(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
             is_ = "is missing (nan)" if wrong != wrong else f"is {wrong:g}"
             raise UserError(f"{_place(what, place, names)} {is_}; expected a finite number")
     return np.array(values, order="C"), names
+
+
+def decoded(values: np.ndarray) -> np.ndarray:
+    """Bytes as text: in UTF-8, or by one character a byte where they are not, so that none are merged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return np.char.decode(values, "utf-8")
+        except UnicodeDecodeError:
+            return np.char.decode(values, "latin-1")
+
+
+def is_text(values: np.ndarray) -> bool:
+    """Whether the codes of an array of text are characters: below 0x110000, no half of a surrogate pair."""
+    order = values.dtype.byteorder
+    codes = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.dtype(np.uint32).newbyteorder(order))
+    return not ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any()
+
+
+def refuse_other_rows(x, y, of_x: str, of_y: str) -> None:
+    """Raises `UserError` for a table and a series whose rows are named, and not in the same order."""
+    first, second = (getattr(given, "index", None) for given in (x, y))
+    if hasattr(first, "equals") and hasattr(second, "equals") and len(first) == len(second):
+        if not first.equals(second):
+            raise UserError(
+                f"the rows of {of_x} and {of_y} have different indexes: write {of_y}.loc[{of_x}.index] to "
+                f"pair them by index, or {of_y}.to_numpy() to pair them by position"
+            )
+
+
+def _refuse_nan(given, what: str) -> None:
+    for place, v in enumerate(given):
+        if isinstance(v, float) and v != v:
+            raise UserError(f"{what}[{place}] is missing; expected text, as others are")
 
 
 def refuse_text(values: np.ndarray, what: str, names: tuple[str, ...]) -> None:
@@ -61,8 +99,10 @@ def _names(given) -> tuple[str, ...]:
 
 
 def _is_array(given) -> bool:
+    if isinstance(given, type | ModuleType):
+        return False
     if hasattr(given, "shape"):
-        return len(given.shape) > 0
+        return isinstance(given.shape, Sequence) and len(given.shape) > 0
     return isinstance(given, Sequence) and not isinstance(given, str | bytes) or hasattr(given, "to_numpy")
 
 
@@ -79,9 +119,11 @@ def _plain(values: np.ndarray, what: str, names: tuple[str, ...]) -> np.ndarray:
     if kind == "O":
         return _of_objects(values, what, names)
     if kind == "S":
-        return np.char.decode(values, "utf-8", "replace")
+        return decoded(values)
     if kind == "T":
-        return values.astype(str)
+        return _plain(values.astype(object), what, names)
+    if kind == "U" and not is_text(values):
+        raise UserError(f"{what} holds text with codes that are no characters")
     if kind not in NUMBERS + "U":
         raise UserError(f"{what} has the dtype {values.dtype}, expected real numbers or text")
     if kind == "f" and values.dtype.itemsize not in (4, 8):
@@ -93,7 +135,7 @@ def _of_objects(values: np.ndarray, what: str, names: tuple[str, ...]) -> np.nda
     """Python's objects, each of them text or each a number."""
     text = np.array([isinstance(v, str) for v in values.flat]).reshape(values.shape)
     if text.all():
-        return values.astype(str)
+        return _plain(values.astype(str), what, names)
     column_of_text = values.ndim == 1 and text.any()
     numbers, kinds = np.empty(values.shape), set()
     for place, v in np.ndenumerate(values):
@@ -104,7 +146,11 @@ def _of_objects(values: np.ndarray, what: str, names: tuple[str, ...]) -> np.nda
                 "text, as others are" if column_of_text else NUMBER if isinstance(v, str) else "a number"
             )
             raise UserError(f"{_place(what, place, names)} {reason}; expected {expected}")
-        numbers[place] = 0 if column_of_text else float(v)
+        try:
+            numbers[place] = 0 if column_of_text else float(v)
+        except (OverflowError, ValueError) as e:
+            said = f"{_place(what, place, names)} is {shown(v)}, which no float is"
+            raise UserError(f"{said}; expected a number below 1.8e308") from e
     return (
         numbers.astype(bool)
         if kinds == {"truth"}

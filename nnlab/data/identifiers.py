@@ -48,6 +48,7 @@ STAMPS = ((1e8, 1e10), (1e11, 1e13), (1e14, 1e16), (1e17, 1e19))  # seconds to n
 DATES = (19_000_101, 22_000_101)  # 20261126
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of numbers near the largest, no order is found
 def identifiers(x: np.ndarray, names: tuple[str, ...], y: np.ndarray | None = None) -> dict[int, str]:
     """The columns of x (N, d), in the order of the file, that number the examples, and in what way.
 

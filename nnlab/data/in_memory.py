@@ -12,7 +12,7 @@ import numpy as np
 from nnlab.choices import shown
 from nnlab.data.arrays import is_one_hot, taken_for_classes
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.foreign import TEXT, array_of, refuse_text
+from nnlab.data.foreign import TEXT, array_of, refuse_other_rows, refuse_text
 from nnlab.data.labels import CLASSES, TASKS, targets
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError
@@ -56,6 +56,7 @@ class Arrays(Data):
 
     def __post_init__(self):
         super().__post_init__()
+        refuse_other_rows(self.x, self.y, "x", "y")
         x, names = _inputs(self.x, "x")
         if isinstance(self.y, str) and self.y in names:
             raise UserError(f"y = '{self.y}': that is a column of x; write x.drop(columns=y) and x[y]")
@@ -88,6 +89,7 @@ class Arrays(Data):
         for what, given in (("x_test", self.x_test), ("y_test", self.y_test)):
             if given is None:
                 raise UserError(f"{what} is not there: a test set is x_test and y_test, both or neither")
+        refuse_other_rows(self.x_test, self.y_test, "x_test", "y_test")
         test_x, test_names = _inputs(self.x_test, "x_test")
         test_y = _targets(self.y_test, "y_test", self.task)
         _same_length(test_x, test_y, "x_test", "y_test")

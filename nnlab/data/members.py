@@ -12,11 +12,13 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnlab.data.files import reading, refuse_what_fills_memory, regular
+from nnlab.data.foreign import decoded, is_text
 from nnlab.errors import UserError, nearest
 from nnlab.machine import available
 
 MAGIC = b"\x93NUMPY"
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+EXACT = 2**53  # up to here a float64 has every whole number
 NATIVE = ("bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64")
 
 
@@ -31,8 +33,13 @@ class Arrays:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._members)
+
     def read(self, name: str) -> np.ndarray:
-        """The array in this machine's byte order, numbers of a dtype that torch knows."""
+        """The array in this machine's byte order, numbers of a dtype that torch knows; unsigned ones that
+        only 64 bits can tell apart stay as they are."""
         if name not in self:
             raise UserError(f"{self.path} has no array {name}{nearest(name, self._members or ['X', 'y'])}")
         info = self._members[name]
@@ -46,6 +53,8 @@ class Arrays:
             array = npy.read_array(member, allow_pickle=False)
             if member.read(1):
                 raise ValueError("there is more behind the array")
+        if array.dtype.kind == "U" and not is_text(array):
+            raise UserError(f"{self.path}: {name} holds text with codes that are no characters")
         return native(array)
 
     def _check(self, name: str, member, size: int) -> None:
@@ -102,13 +111,10 @@ def native(array: np.ndarray) -> np.ndarray:
     """The same in C order and the machine's byte order; bytes as text, and numbers as float64 whose dtype
     torch does not know."""
     if array.dtype.kind == "S":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return np.char.decode(array, "utf-8")
-            except UnicodeDecodeError:
-                return np.char.decode(array, "latin-1")
+        return decoded(array)
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
+    if array.dtype.name == "uint64" and array.size and array.max() > EXACT:
+        return array
     if array.dtype.kind in "uif" and array.dtype.name not in NATIVE:
         with np.errstate(over="ignore"):  # a long double beyond float64 is then refused as infinite
             return array.astype(np.float64)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.records.run_folder import replacing
+from nnlab.records.files import replacing
 
 MOST, LARGEST = 20, 2**25  # runs that are drawn, the newest; bytes of a file that is read
 PICTURE = "curves.png"

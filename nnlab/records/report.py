@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 from nnlab.errors import visible
-from nnlab.records.run_folder import aside, replacing
+from nnlab.records.files import aside, replacing
 from nnlab.records.text import label
 from nnlab.search.choosing import frozen, quiet
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best

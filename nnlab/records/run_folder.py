@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import json
-import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.records.files import finite, made_new, open_to_append, replacing, write_json
 
 METRICS = "metrics.jsonl"
 WEIGHTS = "model.safetensors"
@@ -68,7 +67,7 @@ class RunFolder:
         lines = []
         for row, *values in zip(np.asarray(record.rows).tolist(), *columns, strict=True):
             line = {"epoch": record.epoch, "row": row} | ({"refit": True} if record.refit else {})
-            line |= zip(record.metrics, map(_finite, values), strict=True)
+            line |= zip(record.metrics, map(finite, values), strict=True)
             lines.append(json.dumps(line, allow_nan=False) + "\n")
         self._check()
         self._metrics.write("".join(lines).encode())
@@ -189,32 +188,6 @@ def _row(r) -> dict:
     return row | ({"refit": asdict(r.refit)} if r.refit else {})
 
 
-def plain(value):
-    """The same as JSON knows it: no numpy, no tuples, None for NaN and the infinities."""
-    if isinstance(value, dict):
-        return {str(key): plain(v) for key, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return _finite(value)
-
-
-def _finite(value):
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def made_new(folder: Path, first: int = 1) -> Path:
-    """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides who of several was first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for n in itertools.count(first):
-        candidate = folder if n == 1 else folder.with_name(f"{folder.name}-{n}")
-        with contextlib.suppress(FileExistsError):
-            candidate.mkdir()
-            return candidate
-    raise AssertionError("unreachable")
-
-
 def _identity(folder: Path) -> tuple[int, int]:
     """What tells the folder from another one of its name."""
     there = os.stat(folder)
@@ -233,51 +206,3 @@ def write_begin(path: Path, config: dict, command: str) -> None:
             there.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
     except OSError as e:  # that of a full disk names no file
         raise OSError(e.errno, e.strerror, str(path)) from e
-
-
-def write_json(path: Path, value) -> None:
-    """Write a file of JSON, which appears complete or not at all; NaN and the infinities are null."""
-    with replacing(path) as aside:
-        text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-        aside.write_text(text + "\n", encoding="utf-8")
-
-
-def open_to_append(path: Path):
-    """Open for appending, without the half line that a killed process may have left at the end."""
-    if path.exists():
-        text = path.read_bytes()
-        if not text.endswith(b"\n"):
-            os.truncate(path, text.rfind(b"\n") + 1)
-    return open(path, "ab+")
-
-
-@contextlib.contextmanager
-def replacing(path: Path):
-    """A path to write to; it then becomes `path` at one stroke, or is gone if writing failed."""
-    there = aside(path, os.getpid())
-    try:
-        there.touch()
-        mode = there.stat().st_mode
-        yield there
-        there.chmod(mode)  # safetensors makes files that only their owner can read
-        with open(there, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(there, path)
-        _sync_folder(path.parent)
-    finally:
-        there.unlink(missing_ok=True)
-
-
-def aside(path: Path, process: int) -> Path:
-    """Where a process writes what is to become `path`."""
-    return path.with_name(f".{path.name}.{process}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where folders can be opened at all."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

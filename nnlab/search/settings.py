@@ -44,6 +44,8 @@ class Search(Part):
     def __post_init__(self):
         super().__post_init__()
         count = len(self.objectives)
+        if not count:
+            raise UserError("objective = []: expected at least one of " + ", ".join(OBJECTIVES))
         if len(self.signs) != count:
             raise UserError(
                 f"direction = {list(self.direction)}: expected one for each of {count} objectives"

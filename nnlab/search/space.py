@@ -14,6 +14,7 @@ of the trials with that choice.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -188,6 +189,10 @@ def _read_numbers(domain: Domain, names: tuple[str, ...], whole: bool = False) -
         if isinstance(x, bool) or not isinstance(x, int if whole else int | float):
             expected = "a whole number" if whole else "a number"
             raise UserError(f"{type(domain).__name__}: {name} = {shown(given)}: expected {expected}")
+        if abs(x) > sys.float_info.max and x not in (math.inf, -math.inf):
+            raise UserError(
+                f"{type(domain).__name__}: {name} is beyond 1.8e308, the largest number that there is"
+            )
         object.__setattr__(domain, name, x)
 
 
