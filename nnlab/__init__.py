@@ -15,12 +15,12 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "nnlab.fitting": ("Fit", "fit"),
+    "nnlab.training.fitting": ("Fit", "fit"),
     "nnlab.checks.ladder": ("check",),
     "nnlab.checks.subject": ("Budget",),
     "nnlab.checks.verdict": ("Finding", "Verdict"),
     "nnlab.experiment": ("Experiment",),
-    "nnlab.results": ("Record", "Result"),
+    "nnlab.training.results": ("Record", "Result"),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",

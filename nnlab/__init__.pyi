@@ -36,7 +36,7 @@ from nnlab.errors import (
     UserError as UserError,
 )
 from nnlab.experiment import Experiment as Experiment
-from nnlab.fitting import (
+from nnlab.training.fitting import (
     Fit as Fit,
     fit as fit,
 )
@@ -75,7 +75,7 @@ from nnlab.optimizers import (
     RMSProp as RMSProp,
 )
 from nnlab.regularizers import Regularizer as Regularizer
-from nnlab.results import (
+from nnlab.training.results import (
     Record as Record,
     Result as Result,
 )

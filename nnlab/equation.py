@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from nnlab.experiment import Row
-from nnlab.fitting import Fit
-from nnlab.results import Result
+from nnlab.training.fitting import Fit
+from nnlab.training.results import Result
 
 OUTPUTS, EXAMPLES = 3, 1000  # the most outputs that a screen has room for; training examples answered
 SAME = 1e-4  # of the outputs' size: so near, the equation in the data's own units says the same

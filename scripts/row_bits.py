@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from nnlab.threads import computing
+from nnlab.runtime.threads import computing
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import bits  # noqa: E402

@@ -9,11 +9,12 @@ from dataclasses import replace
 import torch
 from test_row_independence import blobs, curves, varied
 
-from nnlab.autodiff.box import Site, aligned
+from nnlab.autodiff.box import Site
 from nnlab.autodiff.products import product
 from nnlab.experiment import Experiment
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS
+from nnlab.runtime.layout import aligned
 
 LAYOUTS = ("own", "chunk", "shared", "by example", "by example, own")
 STEPS = 3  # of a chunk: the second is looked at

@@ -276,7 +276,6 @@ def warm() -> None:
 
     import nnlab.commands.check
     import nnlab.commands.running
-    import nnlab.fitting
     import nnlab.records.console
     import nnlab.search.sweep  # noqa: F401
 

@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
 from nnlab.experiment import Row
-from nnlab.population import initial
 from nnlab.streams import stream, uniforms
+from nnlab.training.population import initial
 
 OPTIMIZERS = {  # of an nnlab optimiser and parameters
     "sgd": lambda o, p: torch.optim.SGD(p, o.lr),

@@ -36,18 +36,18 @@ from nnlab.checks.ladder import RUNGS, check
 from nnlab.checks.subject import Budget
 from nnlab.cli import main
 from nnlab.data.normalization import CHOICES as NORMALIZATIONS
-from nnlab.engine import Trainer
-from nnlab.evaluation import Evaluator
-from nnlab.fitting import Fit
 from nnlab.initializers import INITIALIZERS
 from nnlab.losses import SquaredError
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS
-from nnlab.population import Population
 from nnlab.schedules import SCHEDULES
 from nnlab.testing import BoxContract, LossContract, OptimizerContract, pretended_card, run
 from nnlab.testing.card import ON_CPUS_ONLY, WITH_NUMBER, on_card
 from nnlab.testing.rows import varied
+from nnlab.training.engine import Trainer
+from nnlab.training.evaluation import Evaluator
+from nnlab.training.fitting import Fit
+from nnlab.training.population import Population
 
 REAL = torch.cuda.device_count() > 0  # of which `--gpu` leaves one in sight
 
@@ -73,7 +73,7 @@ def test_a_real_gpu_passes_these_tests(monkeypatch):
 
 def test_all_other_tests_ask_for_the_cpu():
     if not REAL:
-        assert os.environ[HIDES] == "" and nnlab.library.device("auto").type == "cpu"
+        assert os.environ[HIDES] == "" and nnlab.runtime.devices.device("auto").type == "cpu"
 
 
 # ---- whatever trains
@@ -198,7 +198,7 @@ def test_weights_are_tested_again():
     with gpu():
         fit = Fit([replace(e, device="cuda")])
         list(fit)
-        again = nnlab.evaluation.tested(
+        again = nnlab.training.evaluation.tested(
             fit.rows[0], fit.results[0].weights, fit.library.examples(fit.rows[0]), 1
         )
     for name in ("loss", "rmse", "mae"):
@@ -226,11 +226,11 @@ def test_both_devices_in_one_fit():
 
 def test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made():
     with gpu():
-        assert nnlab.library.device("auto").type == "cuda"
+        assert nnlab.runtime.devices.device("auto").type == "cuda"
         fit = nnlab.fit(*[replace(BASE, batch_size=size, threads=2) for size in (7, 16)])
         assert fit.processes == 1 and len(fit.stacks()) == 2
         with pytest.raises(nnlab.UserError, match="cuda:7"):
-            nnlab.library.device("cuda:7")
+            nnlab.runtime.devices.device("cuda:7")
     with pretended_card(memory=1 << 20):  # bytes: few rows at once
         assert len(nnlab.fit(replace(BASE, seeds=64)).stacks()) > 1
 
@@ -612,7 +612,7 @@ def per_step(self, c, steps):
 ENGINE_FAULTS = {
     "columns-meet-sums": (Regularizer, "penalty", penalty, "same device"),
     "numpy": (Evaluator, "validate", validate, "numpy"),
-    "generator": (nnlab.engine, "uniforms", uniforms, "generator"),
+    "generator": (nnlab.training.engine, "uniforms", uniforms, "generator"),
     "put": (Population, "create", best_on_the_host(Population.create), "same device|indices"),
     "columns-of-a-step": (Trainer, "_per_step", per_step, "same device"),
 }

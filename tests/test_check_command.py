@@ -14,7 +14,7 @@ from nnlab.cli import main
 from nnlab.data.sources import Diabetes, Iris
 from nnlab.data.splits import Holdout
 from nnlab.losses import LOSSES
-from nnlab.results import Record
+from nnlab.training.results import Record
 
 FAST = ["check.rates=16", "check.rate_seeds=1", "check.steps=400", "check.seeds=3", "check.parameters=100"]
 

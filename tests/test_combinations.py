@@ -13,9 +13,10 @@ from test_row_independence import assert_same, blobs, curves
 import nnlab
 from nnlab import MLP, Adam, Experiment, Regularizer, UserError
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
-from nnlab.autodiff.box import Site, aligned
+from nnlab.autodiff.box import Site
 from nnlab.losses import LOSS_OF, LOSSES
-from nnlab.population import stacked
+from nnlab.runtime.layout import aligned
+from nnlab.training.population import stacked
 
 CLASSES, NUMBERS = Points(d=3, classes=4), Points(d=3, classes=0)
 DATASETS = {data: data.load() for data in (CLASSES, NUMBERS)}

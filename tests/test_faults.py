@@ -17,11 +17,12 @@ import pytest
 import torch
 
 import nnlab
-from nnlab import interruption, machine
+from nnlab import interruption
 from nnlab.cli import main
 from nnlab.commands import early
 from nnlab.errors import MachineFault, fault
 from nnlab.records.run_folder import RESERVED, load_weights
+from nnlab.runtime import machine
 
 LINE = [sys.executable, "-m", "nnlab"]
 LONG = ("data=iris", "model.hidden=[4]", "epochs=1000000", "split.stratify=false")
@@ -372,7 +373,7 @@ def test_limits_of_the_process_and_its_group(tmp_path, monkeypatch):
 
 
 def test_a_limit_of_address_space_is_looked_at(tmp_path):
-    code = "import resource, torch; from nnlab import machine; print(machine.available())"
+    code = "import resource, torch; from nnlab.runtime import machine; print(machine.available())"
     done = subprocess.run(
         ["sh", "-c", f'ulimit -v 8000000; "{sys.executable}" -c "{code}"'], capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60, check=True,

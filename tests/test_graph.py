@@ -9,9 +9,10 @@ from networks import DOUBLE, assert_near, central, forward, one_thread  # noqa: 
 
 from nnlab.autodiff.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.box import ALIGN, Box, Parameter, Site
+from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.graph import Graph
+from nnlab.runtime.layout import ALIGN
 
 KINDS = {  # name: (a box for a drawn width, how many inputs it may take)
     "affine": (Affine, [1]),

@@ -9,13 +9,13 @@ from test_row_independence import blobs
 
 from nnlab.data.batches import Examples
 from nnlab.data.splits import KFold
-from nnlab.evaluation import Evaluator
 from nnlab.experiment import Experiment
-from nnlab.fitting import fit
-from nnlab.histograms import BINS, histograms
 from nnlab.models import MLP
 from nnlab.records.tensorboard import TensorBoard
 from nnlab.regularizers import Regularizer
+from nnlab.training.evaluation import Evaluator
+from nnlab.training.fitting import fit
+from nnlab.training.histograms import BINS, histograms
 
 # Odd sizes, so that every line of memory is padded, and validation sets of several sizes that fill no batch.
 BASE = Experiment(

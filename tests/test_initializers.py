@@ -30,8 +30,8 @@ from nnlab.initializers import (
     Zeros,
 )
 from nnlab.models import perceptron
-from nnlab.population import initial
 from nnlab.streams import stream
+from nnlab.training.population import initial
 
 
 def uniform(variance):

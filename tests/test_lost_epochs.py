@@ -8,8 +8,8 @@ from networks import Points
 
 import nnlab
 from nnlab import MLP, SGD, Experiment, Patience, Regularizer
-from nnlab.engine import Trainer
 from nnlab.schedules import SCHEDULES, HalveAndGoBack
+from nnlab.training.engine import Trainer
 
 NAN, INF = float("nan"), float("inf")
 BASE = Experiment(

@@ -8,9 +8,10 @@ import pytest
 import torch
 from bits import LAYOUTS, factors, kernel, result
 
-from nnlab.autodiff.box import Site, aligned
+from nnlab.autodiff.box import Site
 from nnlab.autodiff.products import BLOCK, MOST, WIDTH, Blocks, block_size, product
-from nnlab.threads import computing
+from nnlab.runtime.layout import aligned
+from nnlab.runtime.threads import computing
 
 SIZES = [  # fan_in, fan_out, batch
     (784, 128, 128), (784, 256, 128), (784, 128, 50), (256, 256, 128), (784, 10, 1200), (784, 1, 11_000),

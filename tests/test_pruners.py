@@ -13,14 +13,14 @@ from searches import RATE
 
 import nnlab
 from nnlab.experiment import Experiment
-from nnlab.fitting import Fit
-from nnlab.results import Record
 from nnlab.search.pruners import PRUNERS, Halving, Hyperband, Median, Pruner
 from nnlab.search.samplers import Random
 from nnlab.search.settings import Search
 from nnlab.search.space import Choice, Space
 from nnlab.search.sweep import Chosen, Sweep
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED
+from nnlab.training.fitting import Fit
+from nnlab.training.results import Record
 
 every = pytest.mark.parametrize("pruner", [p() for p in PRUNERS.values()], ids=PRUNERS)
 those_that_prune = pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from nnlab.records.run_folder import RunFolder, load_weights
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import duration, number, percent, refit_lines, summary_lines
-from nnlab.results import Record, Refit, Result
+from nnlab.training.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
 

@@ -12,14 +12,14 @@ from test_row_independence import blobs
 
 from nnlab import cli
 from nnlab.data.splits import Fold, Holdout
-from nnlab.engine import Trainer
 from nnlab.experiment import Experiment
 from nnlab.fields import stack, static
-from nnlab.fitting import fit
 from nnlab.models import MLP
 from nnlab.optimizers import SGD, Adam
 from nnlab.schedules import SCHEDULES, Cosine, HalveAndGoBack, HalveOnRise, ReduceOnPlateau, Schedule
 from nnlab.stopping import Patience, Stopping
+from nnlab.training.engine import Trainer
+from nnlab.training.fitting import fit
 
 BASE = Experiment(data=blobs(90, 5, 3), model=MLP(hidden=(7,)), optimizer=Adam(lr=0.05), epochs=30,
                   schedule=Cosine(), stopping=Patience(patience=3), batch_size=16, seeds=2)  # fmt: skip
@@ -242,7 +242,7 @@ def test_it_equals_training_on_those_examples():
 
 
 def test_the_test_set_is_touched_once(monkeypatch):
-    from nnlab.evaluation import Evaluator
+    from nnlab.training.evaluation import Evaluator
 
     tested, test = [], Evaluator.test
     monkeypatch.setattr(Evaluator, "test", lambda self: tested.append(len(self.rows)) or test(self))

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 import nnlab
 from nnlab import MLP, SGD, Adam, Experiment, Regularizer, UserError
-from nnlab.engine import Trainer
 from nnlab.fields import stack
-from nnlab.population import initial
 from nnlab.regularizers import scale_down
 from nnlab.streams import stream, uniforms
+from nnlab.training.engine import Trainer
+from nnlab.training.population import Population, initial
 
 NO_PENALTIES = {
     "proximal", "small", "dropout", "input_dropout", "dropconnect", "max_norm", "label_smoothing"
@@ -193,7 +193,7 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
     e = replace(BASE, model=MLP(hidden=(9,), activation="identity"), regularizer=Regularizer(**{name: 0.4}))
     run = nnlab.fit(e)
     examples = run.library.examples(run.rows[0])
-    population = nnlab.population.Population.create(run.rows, e.graph(run.datasets[e.data]), examples.like)
+    population = Population.create(run.rows, e.graph(run.datasets[e.data]), examples.like)
     trainer = Trainer(e.graph(run.datasets[e.data]), population, examples, 1)
     without = Trainer(e.graph(run.datasets[e.data]), with_regularizer(population, Regularizer()), examples, 1)
     chunk = next(iter(trainer.batches.epoch(1)))
@@ -216,7 +216,8 @@ def with_regularizer(population, regularizer):
 
 def test_noise_of_a_layer_larger_than_a_chunk_is_drawn_in_parts(monkeypatch):
     """The parts have streams of their own, so whatever is drawn at once is what the row alone would draw."""
-    monkeypatch.setattr("nnlab.engine.CHUNK", 200)  # 63 weights: three steps at once, six steps an epoch
+    # 63 weights: three steps at once, six an epoch
+    monkeypatch.setattr("nnlab.training.engine.CHUNK", 200)
     rows = rows_of(CASES["dropconnect"])
     together = curves(rows)
     assert_same([together[2]], curves([rows[2]]), "in parts")

@@ -19,11 +19,11 @@ from test_row_independence import assert_same, blobs, curves, varied
 from nnlab.cli import main
 from nnlab.data.splits import KFold
 from nnlab.experiment import Experiment
-from nnlab.fitting import Fit, fit
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS, SGD, Adam
 from nnlab.optimizers.parts import in_parts
-from nnlab.threads import computing
+from nnlab.runtime.threads import computing
+from nnlab.training.fitting import Fit, fit
 
 THREADS = (1, 2, 3, 8)
 MNIST = Experiment(data=blobs(420, 784, 10), model=MLP(hidden=(256, 256)), batch_size=128, epochs=2)

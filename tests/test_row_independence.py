@@ -14,12 +14,12 @@ import torch
 from nnlab.data.sources import Data, Dataset
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
-from nnlab.fitting import fit
 from nnlab.models import MLP
 from nnlab.optimizers import SGD, Adam, Momentum, RMSProp
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import Cosine, HalveAndGoBack
 from nnlab.stopping import Patience
+from nnlab.training.fitting import fit
 
 
 class Blobs(Data):

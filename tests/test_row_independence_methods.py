@@ -11,16 +11,16 @@ import pytest
 import torch
 from test_row_independence import assert_same, blobs, curves
 
-from nnlab.engine import computing
 from nnlab.experiment import Experiment, Row
 from nnlab.fields import kind, stack
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS
-from nnlab.population import initial
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import SCHEDULES, Progress
 from nnlab.stopping import Patience
+from nnlab.training.engine import computing
+from nnlab.training.population import initial
 
 BASE = Experiment(
     data=blobs(83, 7, 3), model=MLP(hidden=(13,), activation="tanh"), batch_size=9, epochs=4,

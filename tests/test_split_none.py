@@ -12,8 +12,8 @@ import nnlab
 from nnlab import Experiment, HalveOnRise, NoSplit, Patience, ReduceOnPlateau
 from nnlab.cli import main
 from nnlab.data.sources import SOURCES
-from nnlab.engine import train
 from nnlab.errors import UserError
+from nnlab.training.engine import train
 
 NONE = Experiment(split=NoSplit(), metric="last", epochs=3)
 LINE = ["split=none", "metric=last", "epochs=3"]

@@ -11,8 +11,8 @@ from searches import IRIS, about, refused, resume, sweep, train, trials_csv
 
 import nnlab
 from nnlab.commands import baseline
-from nnlab.fitting import Fit
-from nnlab.library import Library
+from nnlab.training.fitting import Fit
+from nnlab.training.library import Library
 
 OLD = Path(__file__).parent / "old_sweep"  # of nnlab when data.normalization was standard by default
 MANY = ("trials=64", "sampler=random", "epochs=2")

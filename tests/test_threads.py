@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from nnlab.threads import computing, run_all
+from nnlab.runtime.threads import computing, run_all
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])

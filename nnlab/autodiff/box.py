@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-ALIGN = 64  # floats; see `aligned`
+from nnlab.runtime.layout import aligned
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,6 @@ class Site:
     def column(self, name: str) -> torch.Tensor:
         """A hyperparameter as (K, 1, 1), in float64."""
         return self.columns[name].unflatten(1, (1, 1))
-
-
-def aligned(rows: int, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
-    """Zeros (rows, *shape), each row on its own multiple of 64 floats.
-
-    A kernel's rounding may depend on the address and on the vector tail of what it is given. So every
-    row of every buffer begins on the same kind of address and ends in the same kind of tail, whichever
-    row it is and however many there are: its bits do not depend on its neighbours.
-    """
-    size = math.prod(shape)
-    stride = -(-size // ALIGN) * ALIGN
-    flat = torch.zeros(rows, stride, dtype=like.dtype, device=like.device)
-    return flat[:, :size].unflatten(1, shape)
 
 
 class Box:

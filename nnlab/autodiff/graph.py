@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nnlab.autodiff.box import ALIGN, Box, Parameter, Site
+from nnlab.autodiff.box import Box, Parameter, Site
+from nnlab.runtime.layout import ALIGN
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from functools import partial
 
 import torch
 
-from nnlab.autodiff.box import Site, aligned
-from nnlab.threads import run_all
+from nnlab.autodiff.box import Site
+from nnlab.runtime.layout import aligned
+from nnlab.runtime.threads import run_all
 
 BLOCK = 2**22  # multiply-adds in a block, at least: 40 microseconds and more, so that waking a thread pays
 MOST = 8  # blocks in a row's product

@@ -17,9 +17,9 @@ import torch
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.batches import evaluation
-from nnlab.engine import computing
-from nnlab.library import threads_for
-from nnlab.stacks import stacks
+from nnlab.runtime.devices import thread_count
+from nnlab.training.engine import computing
+from nnlab.training.stacks import stacks
 
 ROWS, THIRD, STEPS = 5, 2, 25
 PAIR = 2  # the fewest rows, steps and threads with which there is anything to compare
@@ -53,7 +53,7 @@ def on_gpu(subject: Subject, on_cpu: Finding) -> Finding:
 
 def on_cpu(subject: Subject) -> Verdict:
     """Whether the bits repeat, whatever the threads, and those of a row are its own."""
-    threads = max(PAIR, threads_for(subject.experiment))
+    threads = max(PAIR, thread_count(subject.experiment.threads))
     with computing():
         sample, count, steps = bounded(subject, "cpu")
         rows = sample.rows(count)
@@ -73,7 +73,7 @@ def on_cpu(subject: Subject) -> Verdict:
     elif between:
         found = f"on 1 thread and on {threads}, {between:,} {of} differ (limit 0)"
         advice = (
-            "a box or a part calls torch on several threads: share calls of fixed blocks, nnlab/threads.py"
+            "a box or a part calls torch on several threads: share calls of fixed blocks, runtime/threads.py"
         )
         finding = Finding("fail", between, 0, found, advice, "threads_differ")
     elif by_itself:
@@ -105,7 +105,9 @@ def bounded(subject: Subject, device: str) -> tuple[Sample, int, int]:
 def as_trained(subject: Subject) -> int:
     """How many rows the job's largest stack has on a CPU, or a few more."""
     e, dataset = subject.experiment, subject.dataset
-    return max(ROWS, *(len(stack) for stack in stacks(e.rows(dataset), {e.data: dataset}, threads_for(e))))
+    return max(
+        ROWS, *(len(stack) for stack in stacks(e.rows(dataset), {e.data: dataset}, thread_count(e.threads)))
+    )
 
 
 def trained(sample: Sample, rows, steps: int, threads: int) -> torch.Tensor:

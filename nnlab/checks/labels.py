@@ -28,7 +28,6 @@ from nnlab.checks.verdict import Finding
 from nnlab.data.batches import evaluation
 from nnlab.data.splits import Fold
 from nnlab.data.strata import deal
-from nnlab.engine import computing
 from nnlab.experiment import Row
 from nnlab.initializers import Auto
 from nnlab.models import MLP
@@ -37,6 +36,7 @@ from nnlab.regularizers import Regularizer
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 from nnlab.streams import stream
+from nnlab.training.engine import computing
 
 EXAMPLES, FOLDS, STEPS, BATCH = 2000, 5, 600, 32
 PENALTIES = (1e-3, 1e-1)

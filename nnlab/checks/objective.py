@@ -14,11 +14,12 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import Site, aligned
+from nnlab.autodiff.box import Site
 from nnlab.checks import references
 from nnlab.checks.subject import Subject
-from nnlab.population import stacked
+from nnlab.runtime.layout import aligned
 from nnlab.streams import stream, uniforms
+from nnlab.training.population import stacked
 
 BATCH = 16
 STACK = 2**18  # numbers in a stack of moved parameters

@@ -26,10 +26,10 @@ import numpy as np
 from nnlab.checks import longer
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.engine import computing
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
+from nnlab.training.engine import computing
 
 LOWEST, HIGHEST = 1e-6, 1e2
 EPOCHS = 10  # into which the steps are divided: a rate that diverges leaves at the end of one

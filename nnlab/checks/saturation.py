@@ -19,7 +19,7 @@ from nnlab.autodiff.box import Site
 from nnlab.checks.passes import activations, backward, forward, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, graded
-from nnlab.engine import Trainer, computing
+from nnlab.training.engine import Trainer, computing
 
 EXAMPLES, STEPS = 256, 100
 BOUNDED = (Sigmoid, Tanh, Softsign)

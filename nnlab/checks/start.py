@@ -16,9 +16,9 @@ import torch
 
 from nnlab.checks.subject import Subject, chance
 from nnlab.checks.verdict import Finding, Verdict, graded
-from nnlab.engine import computing
 from nnlab.regularizers import Regularizer
 from nnlab.streams import stream
+from nnlab.training.engine import computing
 
 EXAMPLES = 1000
 VARIANCE = 2.0  # of outputs that variance-preserving weights give

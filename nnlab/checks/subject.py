@@ -14,20 +14,20 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from nnlab import library
 from nnlab.data.batches import Chunk, Examples
 from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
 from nnlab.data.strata import divide
-from nnlab.engine import Trainer, train
 from nnlab.experiment import Experiment, Row
 from nnlab.fields import ENOUGH, Part, static
-from nnlab.memory import needed, refuse_too_large
-from nnlab.population import Population
-from nnlab.results import Record
-from nnlab.stacks import stacks
+from nnlab.runtime import devices
 from nnlab.streams import stream
-from nnlab.workers import side_by_side
+from nnlab.training.engine import Trainer, train
+from nnlab.training.memory import needed, refuse_too_large
+from nnlab.training.population import Population
+from nnlab.training.results import Record
+from nnlab.training.stacks import stacks
+from nnlab.training.workers import side_by_side
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Subject:
         self.experiment, self.budget = experiment, budget or Budget()
         self.dataset = experiment.load()
         experiment.loss_for(self.dataset)
-        self.device = library.device(experiment.device)
+        self.device = devices.device(experiment.device)
         self.fold = experiment.split.folds(self.dataset)[0]
         self.graph = experiment.graph(self.dataset)
         count = needed([[self.row]], {experiment.data: self.dataset}, 1)
@@ -108,7 +108,7 @@ class Subject:
     def having(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
         """The experiment, with some of its settings changed, on these data."""
         e = replace(self.experiment, **{"seeds": 1, "refit": False, "histograms": 0} | changes)
-        device = self.device if e.device == self.experiment.device else library.device(e.device)
+        device = self.device if e.device == self.experiment.device else devices.device(e.device)
         like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
         return Sample(e, dataset, fold, Examples(e.data, dataset, like))
 
@@ -147,7 +147,7 @@ class Sample:
     def records(self, rows: list[Row]) -> Iterator[Record]:
         """The epochs of the rows, in stacks side by side where that pays."""
         on_cpu = self.examples.like.device.type == "cpu"
-        processes = library.threads_for(self.experiment) if on_cpu else 1
+        processes = devices.thread_count(self.experiment.threads) if on_cpu else 1
         shares = stacks(rows, {self.experiment.data: self.dataset}, processes)
         jobs = [partial(train, share, self.examples, 1) for share in shares]
         yield from side_by_side(jobs, processes, [])

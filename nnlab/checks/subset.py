@@ -21,12 +21,12 @@ from nnlab.checks.subject import Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
-from nnlab.engine import computing
 from nnlab.experiment import Row
 from nnlab.regularizers import Regularizer
-from nnlab.results import Record
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
+from nnlab.training.engine import computing
+from nnlab.training.results import Record
 
 BATCH = 10
 EPOCH = 200  # examples: the few are gone through again and again, since an epoch has a cost of its own

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from nnlab.experiment import Experiment
 from nnlab.fields import EXACT
-from nnlab.fitting import Fit
-from nnlab.library import Library
 from nnlab.records import columns
 from nnlab.records.intervals import estimate, interval_of
 from nnlab.records.run import about
 from nnlab.records.summary import summarize
 from nnlab.records.text import form, label
 from nnlab.search.comparable import examples
+from nnlab.training.fitting import Fit
+from nnlab.training.library import Library
 
 VALUES, FEWEST = 4, 3  # of each, seeds on splits; the fewest whose interval can say anything
 SHARE = 0.25  # of the trials' rows: more are not added, unless they are quick

@@ -158,8 +158,8 @@ class Running:
         self.curves = read_curves(self.path)
 
     def _search(self) -> None:
-        from nnlab.results import Record
         from nnlab.search.sweep import Chosen
+        from nnlab.training.results import Record
 
         for event in self.sweep:
             if isinstance(event, Record):
@@ -232,8 +232,8 @@ class Running:
     def _with_default(self, winner):
         """The fit of the winner and, where their numbers may stand beside each other, of the default."""
         from nnlab.experiment import Experiment
-        from nnlab.fitting import Fit
         from nnlab.search.training import candidate
+        from nnlab.training.fitting import Fit
 
         def as_it_stands(params: dict) -> Experiment:
             return Experiment.from_config(train.of_experiment(self.asked.variants.settings(params)))

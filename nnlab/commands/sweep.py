@@ -144,11 +144,11 @@ def prepared(asked: Asked):
     Raises `UserError`.
     """
     from nnlab.experiment import Experiment
-    from nnlab.library import device
-    from nnlab.memory import refuse_too_large
+    from nnlab.runtime.devices import device
     from nnlab.search.choosing import RULES
     from nnlab.search.storage import available
     from nnlab.search.sweep import Sweep
+    from nnlab.training.memory import refuse_too_large
 
     if not asked.variants.space.domains:
         raise UserError(

@@ -21,9 +21,10 @@ def prepare(settings: dict, shared: dict | None = None):
     The runs of `-m` load their data once: their library is in `shared`.
     """
     from nnlab.experiment import Experiment
-    from nnlab.fitting import Fit
-    from nnlab.library import Library, device
-    from nnlab.memory import needed, refuse_too_large
+    from nnlab.runtime.devices import device
+    from nnlab.training.fitting import Fit
+    from nnlab.training.library import Library
+    from nnlab.training.memory import needed, refuse_too_large
 
     wants_picture(settings, rows=1)
     library = {} if shared is None else shared
@@ -170,11 +171,11 @@ def _at_once(fits: list) -> int:
 def _train_together(together: dict[str, front_door.Ready]) -> int:
     """1 if every row of some run diverged."""
     from nnlab.checks.proposal import Course, proposal_of_several
-    from nnlab.fitting import Fit
     from nnlab.records.columns import shortened
     from nnlab.records.comparison import BRIEF, brief
     from nnlab.records.console import Beside, Console
     from nnlab.records.run import Run
+    from nnlab.training.fitting import Fit
 
     names = tuple(shortened(name, BRIEF) for name in brief(list(together)))
     runs = list(together.values())

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import aligned
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.normalization import (
     LINEAR,
@@ -24,6 +23,7 @@ from nnlab.data.normalization import (
     pulled_in,
     statistics,
 )
+from nnlab.runtime.layout import aligned
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from nnlab.errors import UserError, nearest, shortened
-from nnlab.machine import available, in_bytes
+from nnlab.runtime.machine import available, in_bytes
 
 SHARE = 2 / 3  # of the free memory that a file's content may take: training lays it out once more
 LOOK_BYTES = 2**24  # read between two looks at what is left

@@ -15,7 +15,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import missing, opened, path_of, refuse_what_fills_memory
 from nnlab.errors import UserError
 from nnlab.fields import static
-from nnlab.machine import available
+from nnlab.runtime.machine import available
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 BEYOND = 2**20  # bytes behind the array that are counted

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from nnlab.data.files import reading, refuse_what_fills_memory, regular
 from nnlab.data.foreign import decoded, is_text
 from nnlab.errors import UserError, nearest
-from nnlab.machine import available
+from nnlab.runtime.machine import available
 
 MAGIC = b"\x93NUMPY"
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

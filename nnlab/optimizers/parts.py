@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 
-from nnlab.autodiff.box import ALIGN
 from nnlab.optimizers.base import Optimizer
-from nnlab.threads import run_all
+from nnlab.runtime.layout import ALIGN
+from nnlab.runtime.threads import run_all
 
 BLOCK = 2**16  # numbers of each matrix in a part
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
-from nnlab.fitting import Fit
-from nnlab.library import device
 from nnlab.records import formula
 from nnlab.records.picture import Curves, draw
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import loss_in_words
-from nnlab.stacks import parameters
+from nnlab.runtime.devices import device
+from nnlab.training.fitting import Fit
+from nnlab.training.stacks import parameters
 
 BYTES_OF_REPORT = 2**14  # in rows.json, of each row; and in headers and names of weights
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from time import monotonic
 
-from nnlab.machine import in_bytes, resident
 from nnlab.records import columns
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, interval_lines, label, metric_lines, number, percent, refit_lines
+from nnlab.runtime.machine import in_bytes, resident
 from nnlab.search.plan import Plan
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best

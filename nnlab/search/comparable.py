@@ -16,9 +16,9 @@ import numpy as np
 
 from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
-from nnlab.library import Library
 from nnlab.search.settings import Search
 from nnlab.search.training import Candidate
+from nnlab.training.library import Library
 
 NOT_MEASURED = {"data.normalization", "data.target_normalization"}  # no other examples
 LUCK = {"data.seed", "split.seed", "split.fold"}  # which examples validate

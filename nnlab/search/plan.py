@@ -10,12 +10,12 @@ from functools import cache
 
 import torch
 
-from nnlab.engine import computing
 from nnlab.experiment import Row
-from nnlab.library import device
-from nnlab.memory import needed
+from nnlab.runtime.devices import device
 from nnlab.search.training import Batch
-from nnlab.stacks import parameters
+from nnlab.training.engine import computing
+from nnlab.training.memory import needed
+from nnlab.training.stacks import parameters
 
 CALLS = 30  # of torch in a step
 GATHER = 4e-9  # seconds for one input of an example

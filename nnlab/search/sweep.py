@@ -16,8 +16,6 @@ import numpy as np
 from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
-from nnlab.library import Library
-from nnlab.results import Record
 from nnlab.search.choosing import RULES, Chooser
 from nnlab.search.comparable import judged
 from nnlab.search.from_python import read_base, space_of, table, variant
@@ -28,6 +26,8 @@ from nnlab.search.settings import TRIALS, Search
 from nnlab.search.space import Interval, Space  # noqa: F401 (Interval: of the example)
 from nnlab.search.training import Batch, Candidate, candidate
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best, key_of
+from nnlab.training.library import Library
+from nnlab.training.results import Record
 
 TRIES = 500  # combinations, for one that goes with a value
 LOOKED_AT = 1000  # cells of a grid, before it begins

@@ -10,13 +10,13 @@ import torch
 
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
-from nnlab.fitting import Fit
-from nnlab.library import Library
-from nnlab.memory import refuse_too_large
-from nnlab.results import Record
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
-from nnlab.workers import Rungs
+from nnlab.training.fitting import Fit
+from nnlab.training.library import Library
+from nnlab.training.memory import refuse_too_large
+from nnlab.training.results import Record
+from nnlab.training.workers import Rungs
 
 CURVES = ("train_loss", "val_loss", "train_error", "val_error", "lr")
 

@@ -9,9 +9,9 @@ import torch
 
 from nnlab.experiment import Experiment, Row
 from nnlab.models import perceptron
-from nnlab.population import initial
 from nnlab.streams import stream
 from nnlab.testing.parts import PartContract
+from nnlab.training.population import initial
 
 
 class InitContract(PartContract):

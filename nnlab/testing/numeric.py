@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import ALIGN, Site, aligned
+from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Slot
+from nnlab.runtime.layout import ALIGN, aligned
 
 COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import torch
 
-from nnlab.autodiff.box import ALIGN
 from nnlab.fields import stack
+from nnlab.runtime.layout import ALIGN
 from nnlab.testing.numeric import assert_near, assert_same
 from nnlab.testing.parts import PartContract
 

@@ -12,10 +12,10 @@ from nnlab.autodiff.box import Site
 from nnlab.data.dataset import Data, Dataset
 from nnlab.experiment import Experiment
 from nnlab.fields import kind, static
-from nnlab.fitting import fit
 from nnlab.models import MLP
 from nnlab.regularizers import Regularizer
 from nnlab.testing.card import pretended_card
+from nnlab.training.fitting import fit
 
 ROWS = 3
 

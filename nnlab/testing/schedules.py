@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from nnlab.fields import stack
-from nnlab.fitting import fit
 from nnlab.schedules import Progress
 from nnlab.testing.parts import PartContract
+from nnlab.training.fitting import fit
 
 EPOCHS, STEPS = 12, 5
 

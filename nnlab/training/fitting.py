@@ -16,15 +16,16 @@ from nnlab import interruption
 from nnlab.choices import shown
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
-from nnlab.engine import computing, train
 from nnlab.errors import UserError
-from nnlab.evaluation import tested
 from nnlab.experiment import Experiment, Row
-from nnlab.history import History
-from nnlab.library import Library, device, threads_for
-from nnlab.results import Record, Refit, Result, Results
-from nnlab.stacks import stacks
-from nnlab.workers import NO_RUNGS, Rungs, side_by_side
+from nnlab.runtime.devices import device, thread_count
+from nnlab.training.engine import computing, train
+from nnlab.training.evaluation import tested
+from nnlab.training.history import History
+from nnlab.training.library import Library
+from nnlab.training.results import Record, Refit, Result, Results
+from nnlab.training.stacks import stacks
+from nnlab.training.workers import NO_RUNGS, Rungs, side_by_side
 
 
 class Fit:
@@ -169,7 +170,7 @@ class Fit:
 
     @property
     def threads(self) -> int:
-        return min((threads_for(e) for e in self.experiments), default=1)
+        return min((thread_count(e.threads) for e in self.experiments), default=1)
 
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import torch
@@ -10,10 +9,9 @@ import torch
 from nnlab.data.batches import Examples
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.splits import Fold, Split
-from nnlab.engine import computing
-from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row
-from nnlab.suggestions import hint
+from nnlab.runtime.devices import device
+from nnlab.training.engine import computing
 
 
 class Library:
@@ -69,23 +67,3 @@ def _split(row: Row) -> tuple:
     larger when a row is trained again."""
     e = row.experiment
     return e.data, e.split, e.device, e.dtype, row.refit > 0
-
-
-def threads_for(experiment: Experiment) -> int:
-    """How many threads may share a large product, or stacks: what was asked for, else every core."""
-    return experiment.threads if experiment.threads != "auto" else len(os.sched_getaffinity(0))
-
-
-def device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU if there is one. Raises `UserError` if it is not there."""
-    count = torch.cuda.device_count() if name != "cpu" else 0
-    if name == "auto":
-        return torch.device("cuda" if count else "cpu")
-    allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
-    if name in allowed and (name == "cpu" or count):
-        return torch.device(name)
-    other = hint(name, allowed, "device")
-    if other and name not in allowed:
-        raise UserError(f"device = '{name}': allowed are auto, cpu, cuda, cuda:N{other}")
-    found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
-    raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")

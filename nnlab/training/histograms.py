@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from nnlab.results import Histograms
+from nnlab.training.results import Histograms
 
 BINS = 30  # as many as TensorBoard itself makes
 HUGE = 1e300  # the width of a range must be a number too

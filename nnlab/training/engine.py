@@ -14,17 +14,18 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import ALIGN, Site, aligned
+from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import CHUNK, Batches, Examples
-from nnlab.evaluation import Evaluator, Measure, results
 from nnlab.experiment import Row
 from nnlab.optimizers.parts import in_parts
-from nnlab.population import Population
-from nnlab.results import Ending, Record, Result
+from nnlab.runtime.layout import ALIGN, aligned
+from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
 from nnlab.streams import uniforms
-from nnlab.threads import computing
+from nnlab.training.evaluation import Evaluator, Measure, results
+from nnlab.training.population import Population
+from nnlab.training.results import Ending, Record, Result
 
 HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
 

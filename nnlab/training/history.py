@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnlab.errors import nearest
-from nnlab.results import Record
+from nnlab.training.results import Record
 
 
 class History:

@@ -24,7 +24,7 @@ import torch
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, fault
-from nnlab.results import Record, Result
+from nnlab.training.results import Record, Result
 
 # Yields records, appends results, lets rows leave: see engine.train.
 Job = Callable[[list[Result], dict[int, str]], Iterator[Record]]

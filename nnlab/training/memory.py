@@ -7,8 +7,8 @@ import torch
 from nnlab.data.batches import steps_in_chunk
 from nnlab.errors import UserError
 from nnlab.experiment import Row
-from nnlab.machine import available, in_bytes
-from nnlab.stacks import memory, parameters
+from nnlab.runtime.machine import available, in_bytes
+from nnlab.training.stacks import memory, parameters
 
 CLASS_NUMBER = 8  # bytes of a target that is a class
 CHUNK_COPIES = 3  # of a chunk of examples: gathered, normalised, laid out

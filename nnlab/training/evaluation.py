@@ -9,10 +9,10 @@ from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Examples, evaluation
 from nnlab.experiment import Row
-from nnlab.histograms import histograms
 from nnlab.metrics import TASKS
-from nnlab.population import Population
-from nnlab.results import Ending, Histograms, Result
+from nnlab.training.histograms import histograms
+from nnlab.training.population import Population
+from nnlab.training.results import Ending, Histograms, Result
 
 
 class Measure:

@@ -1,0 +1,31 @@
+"""Where tensors live and how many threads share the work."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import torch
+
+from nnlab.errors import UserError
+from nnlab.suggestions import hint
+
+
+def thread_count(asked: int | Literal["auto"]) -> int:
+    """How many threads may share a large product, or stacks: what was asked for, else every core."""
+    return asked if asked != "auto" else len(os.sched_getaffinity(0))
+
+
+def device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU if there is one. Raises `UserError` if it is not there."""
+    count = torch.cuda.device_count() if name != "cpu" else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
+    if name in allowed and (name == "cpu" or count):
+        return torch.device(name)
+    other = hint(name, allowed, "device")
+    if other and name not in allowed:
+        raise UserError(f"device = '{name}': allowed are auto, cpu, cuda, cuda:N{other}")
+    found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
+    raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")

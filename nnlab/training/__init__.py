@@ -1,0 +1,1 @@
+"""Training: experiments in, records out. Knows tensors and data; no file, no screen, no Hydra."""
