@@ -43,14 +43,14 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
     dataset, e = fit.datasets[row.experiment.data], row.experiment
     if set(result.weights) != {"output.weight", "output.bias"} or not result.best_epoch:
         return None
-    if e.graph(dataset).nodes[-1].name != "output" or len(result.weights["output.weight"]) > OUTPUTS:
+    if e.graph(dataset.spec).nodes[-1].name != "output" or len(result.weights["output.weight"]) > OUTPUTS:
         return None
     W = result.weights["output.weight"].astype(np.float64)
     b = result.weights["output.bias"].astype(np.float64).reshape(-1)
     fold = row.again([]).fold if e.refit else row.fold
     fold, some = replace(fold, repeat=-1), fold.train[:EXAMPLES]  # a fold of its own: a refit has other means
     x, t = (v.double().cpu().numpy() for v in fit.library.examples(row).elsewhere().gather(fold, some))
-    z, loss, n = W @ x + b[:, None], e.loss_for(dataset), result.normalizer
+    z, loss, n = W @ x + b[:, None], e.loss_for(dataset.spec), result.normalizer
     m = len(b)
     unit, middle = (np.ones(m), np.zeros(m)) if dataset.classes else (n["target_scale"], n["target_mean"])
     own_W = unit[:, None] * W / n["scale"]

@@ -12,6 +12,7 @@ from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_of
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
+from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError
 from nnlab.fields import ENOUGH, EXACT, Part, compose, control, part, static, statics
@@ -119,14 +120,14 @@ class Experiment(Part):
         refuse_extremes(self.data, dataset, self.dtype)
         return dataset
 
-    def loss_for(self, dataset: Dataset):
-        """The loss: as named, else the model's, else what fits the data and the model's output map.
+    def loss_for(self, spec: DataSpec):
+        """The loss for such data: as named, else the model's, else what fits them and the model's output map.
 
         Raises `UserError` for what does not go together.
         """
         name = next((n for n in (self.loss, self.model.loss) if n != "auto"), None)
-        loss, output = lookup(LOSSES, "loss", name or self._usual_loss(dataset))(), self.model.output
-        if not dataset.classes:
+        loss, output = lookup(LOSSES, "loss", name or self._usual_loss(spec))(), self.model.output
+        if not spec.classes:
             self._refuse_what_needs_classes(loss)
         if loss.map and output not in ("auto", loss.map):
             raise UserError(
@@ -135,9 +136,9 @@ class Experiment(Part):
             )
         return loss
 
-    def _usual_loss(self, dataset: Dataset) -> str:
+    def _usual_loss(self, spec: DataSpec) -> str:
         output = "softmax" if self.model.output == "auto" else self.model.output
-        return LOSS_OF.get(output, "squared_error") if dataset.classes else "squared_error"
+        return LOSS_OF.get(output, "squared_error") if spec.classes else "squared_error"
 
     def _refuse_what_needs_classes(self, loss) -> None:
         asked = f"loss = '{loss.name}'" if self.loss == loss.name else f"model = '{self.model.name}'"
@@ -152,11 +153,11 @@ class Experiment(Part):
                 f"allowed with them: loss=squared_error or absolute_error with model=mlp or model=linear"
             )
 
-    def graph(self, dataset: Dataset) -> Graph:
-        """The network for these data. A map that the loss has built in is no box of it."""
-        (inputs, targets), loss, output = dataset.sizes, self.loss_for(dataset), self.model.output
+    def graph(self, spec: DataSpec) -> Graph:
+        """The network for such data. A map that the loss has built in is no box of it."""
+        loss, output = self.loss_for(spec), self.model.output
         boxed = "identity" if output == "auto" or loss.map else output
-        return self.model.graph(inputs, loss.outputs(targets), boxed)
+        return self.model.graph(spec.shape, loss.outputs(spec.outputs), boxed)
 
     def rows(self, dataset: Dataset, folds: list[Fold] | None = None) -> list[Row]:
         """Every seed on every fold of every repeat; `folds`, if they have been drawn already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,8 +28,9 @@ class Model(Part):
     loss: ClassVar[str] = "auto"
     output = "auto"  # no annotation: as a field of MLP it must come after `hidden`
 
-    def graph(self, inputs: int, outputs: int, output: str = "identity") -> Graph:
-        """The network; `output` is the map that is its last box. See `Experiment.graph`."""
+    def graph(self, shape: tuple[int, ...], outputs: int, output: str = "identity") -> Graph:
+        """The network for examples of this shape, (64,) or (1, 28, 28); `output` is the map that is its last
+        box. See `Experiment.graph`. The models below read an image as one line of numbers, row after row."""
         raise NotImplementedError
 
 
@@ -53,8 +55,8 @@ class MLP(Model):
                 f"but model.hidden = {list(layers)} has {len(layers)}, not {len(given)}"
             )
 
-    def graph(self, inputs, outputs, output="identity"):
-        return perceptron(inputs, self.hidden, outputs, self.activation, output)
+    def graph(self, shape, outputs, output="identity"):
+        return perceptron(math.prod(shape), self.hidden, outputs, self.activation, output)
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Linear(Model):
     name: ClassVar[str] = "linear"
     loss: ClassVar[str] = "squared_error"
 
-    def graph(self, inputs, outputs, output="identity"):
-        return perceptron(inputs, (), outputs, output=output)
+    def graph(self, shape, outputs, output="identity"):
+        return perceptron(math.prod(shape), (), outputs, output=output)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Logistic(Model):
     name: ClassVar[str] = "logistic"
     loss: ClassVar[str] = "cross_entropy"
 
-    def graph(self, inputs, outputs, output="identity"):
-        return perceptron(inputs, (), outputs, output=output)
+    def graph(self, shape, outputs, output="identity"):
+        return perceptron(math.prod(shape), (), outputs, output=output)
 
 
 MODELS = {model.name: model for model in (MLP, Linear, Logistic)}

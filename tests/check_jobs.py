@@ -145,8 +145,8 @@ class Between(Model):
     name: ClassVar[str] = "between"
     box: Box = Identity()
 
-    def graph(self, inputs, outputs, output="identity"):
-        graph = Graph((inputs,))
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph(shape)
         branches = 2 if isinstance(self.box, (Add, Multiply)) else 1
         below = [graph.add(f"below{n}", Affine(12), graph.input) for n in range(branches)]
         graph.add("output", Affine(outputs), graph.add("box", self.box, *below))

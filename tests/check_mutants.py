@@ -190,8 +190,8 @@ class Fork(Model):
 
     name: ClassVar[str] = "fork"
 
-    def graph(self, inputs, outputs, output="identity"):
-        graph = Graph((inputs,))
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph(shape)
         below = graph.add("below", Affine(8), graph.input)
         ends = [graph.add(f"{box.__name__}", box(), below) for box in (Sigmoid, ACTIVATIONS["tanh"])]
         graph.add("output", Affine(outputs), graph.add("add", Add(), *ends))

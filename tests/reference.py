@@ -35,7 +35,7 @@ class Net(torch.nn.Module):
         hidden = getattr(e.model, "hidden", ())
         self.activation = ACTIVATIONS[getattr(e.model, "activation", "identity")]
         self.names = [f"hidden{n}" for n in range(1, len(hidden) + 1)] + ["output"]
-        graph = e.model.graph(inputs, outputs)
+        graph = e.model.graph((inputs,), outputs)
         theta, (slots, _, _) = initial([row], graph), graph.layout()
         self.layers = torch.nn.ModuleList()
         for name, (i, o) in zip(
@@ -82,7 +82,7 @@ def train(row: Row) -> list[Epoch]:
     else:
         scaler = StandardScaler().fit(dataset.y[fold.train])
         t, loss, unit = torch.from_numpy(scaler.transform(dataset.y)), F.mse_loss, torch.tensor(scaler.scale_)
-    net = Net(row, *dataset.sizes)
+    net = Net(row, dataset.spec.inputs, dataset.spec.outputs)
     optimizer = OPTIMIZERS[e.optimizer.name](e.optimizer, net.parameters())
     kept, previous, factor, epochs = None, math.inf, 1.0, []
     steps = -(-len(fold.train) // row.batch)

@@ -40,8 +40,8 @@ class Planted(Model):
     name: ClassVar[str] = "planted"
     by: str = "threads"
 
-    def graph(self, inputs, outputs, output="identity"):
-        graph = Graph((inputs,))
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph(shape)
         graph.add("output", Affine(outputs), graph.add("hidden", Divided(40, self.by), graph.input))
         return graph
 
@@ -76,7 +76,7 @@ def test_it_looks_at_the_stack_that_is_trained(rows, threads, several, monkeypat
 
 def test_large_jobs_get_fewer_steps_rows_and_examples():
     job = replace(JOB, model=MLP(hidden=(30,)))
-    size, batch = Subject(job).graph.layout()[2], len(Subject(job).fold.train)
+    size, batch = Subject(job).graph.parameter_count, len(Subject(job).fold.train)
 
     def bounded(passes):
         """What is done if the budget is so many passes of one row over one batch."""

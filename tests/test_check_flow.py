@@ -19,7 +19,7 @@ SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
 
 def chance_of(experiment):
     sample = Subject(experiment).sample(500)
-    loss = experiment.loss_for(sample.dataset)
+    loss = experiment.loss_for(sample.dataset.spec)
     return chance(loss, sample.dataset, sample.examples, sample.fold), sample
 
 
@@ -50,10 +50,10 @@ def test_chance_of_numbers_is_their_variance():
 
 def test_the_activations_and_layers_of_a_network_are_found():
     graph = job("wine", model=nnlab.MLP(hidden=(5, 4), activation=("tanh", "relu"), output="softmax"),
-                loss="squared_error").graph(nnlab.Wine().load())  # fmt: skip
+                loss="squared_error").graph(nnlab.Wine().load().spec)  # fmt: skip
     names = [[graph.nodes[n].name for n in f(graph)] for f in (passes.layers, passes.activations)]
     assert names == [["hidden1", "hidden2", "output"], ["tanh1", "relu2"]]
-    linear = nnlab.Logistic().graph(13, 3)
+    linear = nnlab.Logistic().graph((13,), 3)
     assert [linear.nodes[n].name for n in passes.layers(linear)] == ["output"]
     assert passes.activations(linear) == []
 

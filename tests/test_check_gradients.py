@@ -143,8 +143,8 @@ class Tied(Model):
 
     name: ClassVar[str] = "tied"
 
-    def graph(self, inputs, outputs, output="identity"):
-        graph = Graph((inputs,))
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph(shape)
         h = graph.add("below", Affine(12), graph.input)
         h = graph.add("pooled", Largest(), graph.add("relu", ACTIVATIONS["relu"](), h))
         graph.add("output", Affine(outputs), h)

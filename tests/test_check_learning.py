@@ -190,7 +190,7 @@ def test_a_large_network_gets_fewer_rows_and_steps():
     small, large = (Subject(job("digits", model=nnlab.MLP(hidden=h))) for h in ((64,), (400, 400)))
     assert rates.scale(small) == (64, 3, 200)
     count, seeds, steps = rates.scale(large)
-    size = large.graph.layout()[2] * 64
+    size = large.graph.parameter_count * 64
     assert count >= 16 and seeds == 1 and steps >= 50 and size * count * seeds * steps < 64 * 3 * 200 * size
 
 

@@ -57,7 +57,8 @@ class Objective:
     def __init__(self, experiments, seed):
         e, self.rows, B = stacked(experiments), len(experiments), 5
         dataset, like = DATASETS[CLASSES], torch.empty(0, dtype=torch.float64)
-        self.loss, self.regularizer, graph = e.loss_for(dataset), e.regularizer, experiments[0].graph(dataset)
+        self.loss, self.regularizer = e.loss_for(dataset.spec), e.regularizer
+        graph = experiments[0].graph(dataset.spec)
         self.slots, self.end, size = graph.layout()
         self.theta, self.grad = (aligned(self.rows, (size,), like) for _ in range(2))
         self.views = {name: slot.view(self.theta) for name, slot in self.slots.items()}
@@ -136,7 +137,9 @@ def test_a_combination_trains_or_is_refused_in_one_sentence(data, output, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_auto_is_the_map_of_the_loss_or_none(loss):
     own = LOSSES[loss].map or "identity"
-    auto, named = (Experiment(model=MLP(output=o), loss=loss).graph(DATASETS[CLASSES]) for o in ("auto", own))
+    auto, named = (
+        Experiment(model=MLP(output=o), loss=loss).graph(DATASETS[CLASSES].spec) for o in ("auto", own)
+    )
     assert [node.name for node in auto.nodes] == [node.name for node in named.nodes]
     assert auto.nodes[-1].name == "output"
 
@@ -144,7 +147,7 @@ def test_auto_is_the_map_of_the_loss_or_none(loss):
 @pytest.mark.parametrize("output", MAPS)
 def test_the_usual_loss_of_an_output_map_is_the_one_that_has_it(output):
     usual = {"auto": "cross_entropy", "identity": "squared_error"} | LOSS_OF
-    assert Experiment(model=MLP(output=output)).loss_for(DATASETS[CLASSES]).name == usual[output]
+    assert Experiment(model=MLP(output=output)).loss_for(DATASETS[CLASSES].spec).name == usual[output]
 
 
 @every_good_pair
@@ -167,10 +170,10 @@ def test_predictions_and_what_is_reported_agree(output, loss):
 
 def test_one_activation_for_each_layer():
     model = MLP(hidden=[3, 4], activation=["relu", "tanh"])
-    names = [node.name for node in model.graph(2, 2).nodes]
+    names = [node.name for node in model.graph((2,), 2).nodes]
     assert [name for name in names if name[:-1] in ACTIVATIONS] == ["relu1", "tanh2"]
     one, two = (MLP(hidden=(3, 4), activation=a) for a in ("tanh", ("tanh", "tanh")))
-    assert list(one.graph(2, 2).parameters.values()) == list(two.graph(2, 2).parameters.values())
+    assert list(one.graph((2,), 2).parameters.values()) == list(two.graph((2,), 2).parameters.values())
 
 
 WRONG = [

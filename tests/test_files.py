@@ -140,7 +140,7 @@ def test_csv(case, tmp_path):
 def test_whole_numbers_are_classes_up_to_twenty(tmp_path):
     for n, task in ((20, "classification"), (21, "regression")):
         text = "\n".join(f"{i / 2},{i % n}" for i in range(3 * n))
-        assert table(tmp_path, text).load().task == task
+        assert table(tmp_path, text).load().spec.task == task
 
 
 NUMBERS = "".join(f"{i},{i}\n" for i in range(25))

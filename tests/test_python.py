@@ -153,12 +153,12 @@ ARRAYS = {  # (x, y) -> sizes, classes
 def test_arrays_are_data(given, sizes, classes):
     data = nnlab.Arrays(*given)
     dataset = data.load()
-    assert dataset.sizes == sizes and len(dataset.x) == 60
+    assert (dataset.spec.inputs, dataset.spec.outputs) == sizes and len(dataset.x) == 60
     assert classes is None or dataset.classes == classes
     assert dataset.x.dtype.isnative and dataset.x.dtype.kind in "iuf"
     again = nnlab.Arrays(*given)
     assert data == again and hash(data) == hash(again) and data is not again
-    assert replace(data, limit=30).load().sizes == sizes
+    assert replace(data, limit=30).load().spec == dataset.spec
     assert replace(data, x=data.x + 1.0) != data
 
 
@@ -215,7 +215,7 @@ def test_other_settings_of_arrays():
     ids = np.arange(60)
     assert nnlab.Arrays(X, ids, task="regression").load().classes == ()
     assert len(nnlab.Arrays(X, ids // 2, task="classification").load().classes) == 30
-    assert nnlab.Arrays(X, np.eye(3)[CLASSES], task="regression").load().sizes == (4, 3)
+    assert nnlab.Arrays(X, np.eye(3)[CLASSES], task="regression").load().spec.outputs == 3
     with pytest.raises(nnlab.UserError, match="y is text, 'a', and task='regression' takes numbers"):
         nnlab.Arrays(X, ["a", "b"] * 30, task="regression")
     with pytest.raises(nnlab.UserError, match=r"features has 2 names, and x has 4 columns"):

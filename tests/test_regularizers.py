@@ -52,7 +52,7 @@ def by_torch(row):
     e, r, dataset = row.experiment, row.experiment.regularizer, row.experiment.data.load()
     x = torch.from_numpy(dataset.x)
     x = (x - x[row.fold.train].mean(0)) / x[row.fold.train].std(0, correction=0)
-    t, graph = torch.from_numpy(dataset.y), e.graph(dataset)
+    t, graph = torch.from_numpy(dataset.y), e.graph(dataset.spec)
     theta, (slots, _, _) = initial([row], graph), graph.layout()
     p = {name: slot.view(theta)[0].clone().requires_grad_() for name, slot in slots.items()}
     weights = [w for name, w in p.items() if name.endswith("weight")]
@@ -193,9 +193,10 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
     e = replace(BASE, model=MLP(hidden=(9,), activation="identity"), regularizer=Regularizer(**{name: 0.4}))
     run = nnlab.fit(e)
     examples = run.library.examples(run.rows[0])
-    population = Population.create(run.rows, e.graph(run.datasets[e.data]), examples.like)
-    trainer = Trainer(e.graph(run.datasets[e.data]), population, examples, 1)
-    without = Trainer(e.graph(run.datasets[e.data]), with_regularizer(population, Regularizer()), examples, 1)
+    graph = e.graph(run.datasets[e.data].spec)
+    population = Population.create(run.rows, graph, examples.like)
+    trainer = Trainer(graph, population, examples, 1)
+    without = Trainer(graph, with_regularizer(population, Regularizer()), examples, 1)
     chunk = next(iter(trainer.batches.epoch(1)))
     expected, many = without.network.fprop(chunk.x[0]), []
     for epoch in range(1, 700):

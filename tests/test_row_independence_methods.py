@@ -78,7 +78,7 @@ def test_initializers(name):
 
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_initial_weights_do_not_know_the_threads_of_the_caller(name):
-    graph, row = MLP(hidden=(300,)).graph(200, 3), Row(replace(BASE, init=INITIALIZERS[name]()), 0, None)
+    graph, row = MLP(hidden=(300,)).graph((200,), 3), Row(replace(BASE, init=INITIALIZERS[name]()), 0, None)
     before, drawn = torch.get_num_threads(), []
     for threads in (1, 2):
         torch.set_num_threads(threads)

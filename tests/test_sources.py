@@ -46,7 +46,7 @@ def test_what_sklearn_ships_equals_what_it_loads(name):
     assert mine.classes == tuple(map(str, getattr(theirs, "target_names", ())))
     targets = mine.targets()
     assert np.array_equal(targets if mine.classes else targets[:, 0], theirs.target)
-    assert mine.sizes == (mine.x.shape[1], len(mine.classes) or 1)
+    assert (mine.spec.shape, mine.spec.outputs) == (mine.x.shape[1:], len(mine.classes) or 1)
 
 
 def test_nothing_imports_sklearn_or_pandas():
@@ -64,7 +64,7 @@ def test_what_is_drawn_depends_on_the_seed_alone(kind):
 
 def test_line():
     dataset = Line().load()
-    assert dataset.x.shape == dataset.y.shape == (100, 1) and dataset.task == "regression"
+    assert dataset.x.shape == dataset.y.shape == (100, 1) and dataset.spec.task == "regression"
     assert 0 <= dataset.x.min() and dataset.x.max() < 1
     np.testing.assert_allclose(dataset.y, 0.1 * dataset.x + 0.3, atol=1e-15)
     noisy = Line(n=20_000, noise=0.5).load()

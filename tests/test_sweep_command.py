@@ -61,7 +61,7 @@ def test_the_folder(swept):
     assert config["sampler"] == {"name": "random", "seed": 0} and config["trials"] == 5
     assert command.startswith("nnlab sweep data=iris") and LR in command
     names = {p.name.split(".")[0] for p in (folder / "best").iterdir()}
-    assert names == {"command", "config", "events", "metrics", "model", "rows", "summary"}
+    assert names == {"command", "config", "events", "metrics", "model", "rows", "spec", "summary"}
     found = about(folder)
     assert found["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and found["ended"] == "complete"
     assert found["seconds"]["total"] > found["seconds"]["training"] > 0 < found["seconds"]["search"]

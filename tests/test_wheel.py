@@ -43,6 +43,6 @@ def test_the_wheel_trains_in_another_folder(site, tmp_path):
     assert done.stderr == ""
     (run,) = (tmp_path / "outputs" / "train").iterdir()
     made = {p.name for p in run.iterdir()}
-    assert {"config.yaml", "command.txt", "metrics.jsonl", "summary.json", "rows.json"} <= made
+    assert {"config.yaml", "command.txt", "metrics.jsonl", "summary.json", "rows.json", "spec.json"} <= made
     assert "model.safetensors" in made
     assert str(site) in nnlab(site, tmp_path, "train", "--info", "searchpath").stdout

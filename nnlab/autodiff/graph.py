@@ -71,6 +71,11 @@ class Graph:
             for name, parameter in node.box.parameters(*self._shapes(node)).items()
         }
 
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are trained. (A row of theta is wider: `layout` aligns its slots.)"""
+        return sum(parameter.size for parameter in self.parameters.values())
+
     def layout(self) -> tuple[dict[str, Slot], int, int]:
         """Where each parameter lies in theta: weights first, so that "weights only" is one slice.
 

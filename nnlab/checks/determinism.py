@@ -91,7 +91,7 @@ def on_cpu(subject: Subject) -> Verdict:
 def bounded(subject: Subject, device: str) -> tuple[Sample, int, int]:
     """The job on that device, the rows of a stack and the steps: where they are too much work for the budget,
     fewer steps of fewer rows, and then of a part of the batch."""
-    size, allowed = subject.graph.layout()[2], SHARE * subject.budget.work
+    size, allowed = subject.graph.parameter_count, SHARE * subject.budget.work
     batch = subject.row.batch
     rows = as_trained(subject)
     steps = int(max(PAIR, min(STEPS, allowed / (size * rows * batch))))

@@ -111,13 +111,13 @@ def _with_penalty(rows: list[Row], l2: float) -> list[Row]:
 
 def _loss(sample: Sample, z: np.ndarray, t: np.ndarray) -> float:
     """The mean loss of outputs and targets (m, N)."""
-    loss = sample.experiment.loss_for(sample.dataset)
+    loss = sample.experiment.loss_for(sample.dataset.spec)
     return float(loss.fprop(torch.from_numpy(z), torch.from_numpy(t)).mean())
 
 
 def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
     """Outputs and targets (m, N) of every example, by the row that did not train on it."""
-    outputs = np.zeros((sample.dataset.sizes[1], len(sample.dataset.x)))
+    outputs = np.zeros((sample.dataset.spec.outputs, len(sample.dataset.x)))
     targets = np.zeros_like(outputs)
     shapes = {}
     for row in rows:  # folds may differ by an example, and with it in their number of steps

@@ -68,7 +68,7 @@ class Longer:
 
 def look(subject: Subject) -> Longer | None:
     """Train the job at its rate and lower ones; None where the budget is too small to say anything."""
-    size, batch = subject.graph.layout()[2], subject.row.batch
+    size, batch = subject.graph.parameter_count, subject.row.batch
     wanted = min(MOST, subject.row.steps * subject.experiment.epochs)
 
     def affordable(seeds: int) -> int:

@@ -35,9 +35,9 @@ class Objective:
         sample = subject.sample(
             BATCH, data=data, dtype="float64", device="cpu", batch_size="full", regularizer=regularizer
         )
-        self.like, self.graph = sample.examples.like, sample.experiment.graph(sample.dataset)
+        self.like, self.graph = sample.examples.like, sample.experiment.graph(sample.dataset.spec)
         self.experiment, self.dataset = sample.experiment, sample.dataset
-        self.loss = self.experiment.loss_for(sample.dataset)
+        self.loss = self.experiment.loss_for(sample.dataset.spec)
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         self.x, self.batch = x[None].clone(), x.shape[1]
         self.slots, self.weights_end, self.size = self.graph.layout()

@@ -55,7 +55,7 @@ def check(subject: Subject) -> Verdict:
             metric="last",
         )  # fmt: skip
         by_chance = chance(
-            sample.experiment.loss_for(sample.dataset), sample.dataset, sample.examples, sample.fold
+            sample.experiment.loss_for(sample.dataset.spec), sample.dataset, sample.examples, sample.fold
         )
     table, steps = measured(sample, grid, seeds, steps, by_chance)
     own = float(subject.experiment.optimizer.lr)
@@ -84,7 +84,7 @@ def scale(subject: Subject) -> tuple[int, int, int]:
     """How many rates, seeds and steps the budget allows: seeds go first, then steps, then rates."""
     b: Budget = subject.budget
     rates, seeds, steps = b.rates, b.rate_seeds, b.rate_steps
-    size = subject.graph.layout()[2] * batch_of(subject)
+    size = subject.graph.parameter_count * batch_of(subject)
 
     def too_much() -> bool:
         return size * rates * seeds * steps > b.work
@@ -108,7 +108,7 @@ def batch_of(subject: Subject) -> int:
 
 def batch_for(subject: Subject, updates: int) -> int:
     """The batch that the budget allows for so many updates. The last to give: the edge moves with it."""
-    allowed = int(subject.budget.work / (subject.graph.layout()[2] * updates))
+    allowed = int(subject.budget.work / (subject.graph.parameter_count * updates))
     return min(batch_of(subject), max(BATCH, allowed))
 
 

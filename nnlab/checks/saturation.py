@@ -58,7 +58,7 @@ class Probe:
     """Rows in training, and a second copy of their network to look at, without dropout."""
 
     def __init__(self, sample: Sample, trainer: Trainer):
-        self.graph, self.trainer = sample.experiment.graph(sample.dataset), trainer
+        self.graph, self.trainer = sample.experiment.graph(sample.dataset.spec), trainer
         self.slots, _, _ = self.graph.layout()
         self.loss = trainer.measure.loss
         theta = trainer.population.state.theta

@@ -72,7 +72,7 @@ def _symmetric(layers: list[str]) -> Finding:
 def _alike(sample, trainer) -> list[str]:
     """The layers whose units have equal weights and equal gradients in every row."""
     network, grad = trainer.network, trainer.grad
-    slots, _, _ = sample.experiment.graph(sample.dataset).layout()
+    slots, _, _ = sample.experiment.graph(sample.dataset.spec).layout()
     batch = next(iter(trainer.batches.epoch(1)))
     z = network.fprop(batch.x[0])
     network.bprop(trainer.measure.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))

@@ -64,10 +64,10 @@ class Subject:
     def __init__(self, experiment: Experiment, budget: Budget | None = None):
         self.experiment, self.budget = experiment, budget or Budget()
         self.dataset = experiment.load()
-        experiment.loss_for(self.dataset)
+        experiment.loss_for(self.dataset.spec)
         self.device = devices.device(experiment.device)
         self.fold = experiment.split.folds(self.dataset)[0]
-        self.graph = experiment.graph(self.dataset)
+        self.graph = experiment.graph(self.dataset.spec)
         count = needed([[self.row]], {experiment.data: self.dataset}, 1)
         refuse_too_large(
             count, "one row of this job", "take a smaller model, batch_size or data", self.device
@@ -86,7 +86,7 @@ class Subject:
 
     def seeds(self, examples: int) -> int:
         """How many rows the budget allows if each sees so many examples."""
-        return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.layout()[2] * examples))))
+        return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.parameter_count * examples))))
 
     def sample(self, count: int, **changes) -> Sample:
         """`count` training examples, in equal shares of the classes, and at most as many to validate, or the
@@ -140,7 +140,7 @@ class Sample:
 
     def trainer(self, rows: list[Row], threads: int = 1) -> Trainer:
         """The rows before their first step, bound to the data."""
-        graph = rows[0].experiment.graph(self.dataset)
+        graph = rows[0].experiment.graph(self.dataset.spec)
         population = Population.create(rows, graph, self.examples.like)
         return Trainer(graph, population, self.examples, threads)
 

@@ -43,7 +43,7 @@ def check(subject: Subject) -> Verdict:
     """Whether the job learns a few examples by heart, and if not, why."""
     with computing():
         sample = subset(subject)
-        loss = sample.experiment.loss_for(sample.dataset)
+        loss = sample.experiment.loss_for(sample.dataset.spec)
         by_chance = chance(loss, sample.dataset, sample.examples, sample.fold)
     rows, lr = _rows(sample, subject.budget.steps)
     records = list(until_learnt(sample.records(rows), ZERO * by_chance, bool(sample.dataset.classes)))
@@ -74,7 +74,7 @@ def subset(subject: Subject) -> Sample:
     """
     dataset, train = subject.dataset, subject.some(subject.fold.train, CHOICE, "choice")
     _, first = np.unique(dataset.x[train], axis=0, return_index=True)
-    own = sum(p.size for p in subject.graph.parameters.values()) // (2 * dataset.sizes[1])
+    own = subject.graph.parameter_count // (2 * dataset.spec.outputs)
     if all(isinstance(subject.graph.nodes[n].box, Identity) for n in passes.activations(subject.graph)):
         some = dataset.x[train].astype(np.float64)
         own = min(own, (int(np.linalg.matrix_rank(some - some.mean(0))) + 1) // 2)

@@ -51,7 +51,7 @@ def together(winner: Experiment, default: Experiment, trials: int, library: Libr
     if winner == default:
         return [winner]
     folds = library.folds(winner)
-    size = max(e.graph(library.add(e)).layout()[2] for e in (winner, default))
+    size = max(e.graph(library.add(e).spec).parameter_count for e in (winner, default))
     work = size * len(folds[0].train) * max(winner.epochs, default.epochs)
     count = fresh_seeds(winner, trials, folds, work)
     if not count:
@@ -64,7 +64,7 @@ def together(winner: Experiment, default: Experiment, trials: int, library: Libr
 
 def not_comparable(winner: Experiment, default: Experiment, library: Library) -> str:
     """Why their numbers do not stand beside each other; "" if they do."""
-    one, other = (about(e, library.add(e)) for e in (winner, default))
+    one, other = (about(e, library.add(e).spec) for e in (winner, default))
     for key, word in (("data", "data"), ("loss_is", "loss")):
         if one[key] != other[key]:
             return f"the winner's {word} ({one[key]}) is not the default's ({other[key]})"

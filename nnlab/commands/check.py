@@ -34,7 +34,7 @@ def execute(prepared, folder: Path, settings: dict, command: str) -> int:
     from nnlab.records.run_folder import RunFolder
 
     (subject, rungs), verdicts = prepared, []
-    title = titled(subject.experiment, subject.dataset)
+    title = titled(subject.experiment, subject.dataset.spec)
 
     def kept() -> str:
         if not verdicts:

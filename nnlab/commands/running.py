@@ -26,9 +26,9 @@ def sweep_title(sweep) -> str:
     searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
     how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
     words = zip(s.signs, s.objectives, strict=True)
-    dataset = sweep.library.datasets[e.data]
-    goals = [f"{'least' if sign > 0 else 'largest'} {label(name, dataset.task)}" for sign, name in words]
-    about = titled(e, dataset, searched)
+    spec = sweep.library.datasets[e.data].spec
+    goals = [f"{'least' if sign > 0 else 'largest'} {label(name, spec.task)}" for sign, name in words]
+    about = titled(e, spec, searched)
     return f"{about}: {how}, for the {' and the '.join(goals)}"
 
 
@@ -105,7 +105,7 @@ class Running:
 
         sweep, s = self.sweep, self.sweep.search
         e = sweep.first.experiment
-        task = sweep.library.datasets[e.data].task
+        task = sweep.library.datasets[e.data].spec.task
         with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
             told, left_out = len(sweep.trials), self.asked.variants.left_out
             lines = [sweep_title(sweep), *space_lines(sweep, left_out)]
@@ -152,7 +152,7 @@ class Running:
         ledger = Ledger(self.path, asked.database, study, self.about["id"], signs, begun)
         sweep.go_on_from(ledger)
         self.keys = list(sweep.space.domains)
-        task = sweep.library.datasets[sweep.first.experiment.data].task
+        task = sweep.library.datasets[sweep.first.experiment.data].spec.task
         self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count, task)
         self.folder.trials(sweep.trials, self.keys, sweep.search.objectives)
         self.curves = read_curves(self.path)

@@ -101,7 +101,7 @@ def _chance(run):
     from nnlab.checks import chance
 
     dataset = run.fit.datasets[run.experiment.data]
-    return chance.of(dataset, [row.fold for row in run.rows], run.experiment.loss_for(dataset))
+    return chance.of(dataset, [row.fold for row in run.rows], run.experiment.loss_for(dataset.spec))
 
 
 def order(fit, folder: Path, settings: dict, command: str):
@@ -145,7 +145,7 @@ def _doubts(fits: list) -> list[str]:
     by_data = {}
     for fit in fits:
         e = fit.experiments[0]
-        by_data.setdefault(about(e, fit.datasets[e.data])["data"], []).append(e)
+        by_data.setdefault(about(e, fit.datasets[e.data].spec)["data"], []).append(e)
     said = (doubtful(experiments, fits[0].library) for experiments in by_data.values())
     return [sentence for sentence in said if sentence]
 

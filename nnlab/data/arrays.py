@@ -57,10 +57,10 @@ class Npz(Data):
                     _check_alike(path, name, own, other)
                 test = np.arange(len(x), len(x) + len(test_x))
                 x, y = np.concatenate([x, test_x]), np.concatenate([y, test_y])
-        y, classes = self._targets(path, of_y, y)
+        y, classes, kind = self._targets(path, of_y, y)
         if classes and test is not None:
             _say_untrained(path, y, classes, test)
-        return Dataset(x.reshape(len(x), -1), y, classes, features, test)
+        return Dataset(x.reshape(len(x), -1), y, classes, features, test, labels=kind)
 
     def _pair(self, path: Path, arrays: Arrays, of_x: str, of_y: str):
         """Inputs and targets, both (N, ...), finite."""
@@ -78,7 +78,7 @@ class Npz(Data):
             check_numbers(path, of_y, y)
         return x, y
 
-    def _targets(self, path: Path, name: str, y: np.ndarray):
+    def _targets(self, path: Path, name: str, y: np.ndarray) -> labels.Targets:
         if y.ndim == 1:
             return labels.targets(y, self.task, f"{path}: {name}")
         one_hot = is_one_hot(y)
@@ -93,7 +93,7 @@ class Npz(Data):
         elif self.task == "auto" and ((y == 0) | (y == 1)).all():
             warnings.warn(_taken_for_numbers(f"{path}: {name}", y), Advice, stacklevel=2)
         if self.task == "regression" or not one_hot:
-            return y.astype(np.float64), ()
+            return labels.Targets(y.astype(np.float64))
         return labels.targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
 
 

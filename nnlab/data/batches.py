@@ -56,11 +56,11 @@ class Examples:
     """The data set on its device, and each fold's normalisation."""
 
     def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
-        self.dataset, self.like = dataset, like
+        self.dataset, self.spec, self.like = dataset, dataset.spec, like
         self.how = data.normalization, "none" if dataset.classes else data.target_normalization
         # Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
         self.x, self.center = _on_device(dataset.x, self.how[0], like)
-        self.outputs = dataset.sizes[1]
+        self.outputs = self.spec.outputs
         if dataset.classes:
             self.true, self.t = (_class_numbers(dataset.targets(noisy), like) for noisy in (False, True))
         else:

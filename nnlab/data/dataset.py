@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import CHOICES, warn_if_sparse
+from nnlab.data.spec import DataSpec
 from nnlab.data.strata import divide
 from nnlab.errors import UserError
 from nnlab.fields import ENOUGH, EXACT, Part, static
@@ -18,7 +21,10 @@ from nnlab.streams import stream
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets."""
+    """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets.
+
+    `spec` describes them: what a network, a loss and a report need to know.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -26,26 +32,29 @@ class Dataset:
     features: tuple[str, ...] = ()
     test: np.ndarray | None = None  # example numbers, sorted, if the data come with a test set of their own
     noisy: np.ndarray | None = None  # (N,) labels for training and validation, where they differ from y
+    labels: str = "text"  # what the classes were before they had names; see `DataSpec`
+    target_names: tuple[str, ...] = ()  # of the column of labels, or of each target
+    shape: tuple[int, ...] | None = None  # of an example, if it is more than d numbers: (1, 28, 28)
 
     def __repr__(self):
-        return f"Dataset({self.size})"
+        return f"Dataset({self.spec.size})"
 
-    @property
-    def size(self) -> str:
-        """`1797 x 64, 10 classes`."""
-        one, outputs = "one number to predict", self.y.shape[-1]
-        numbers = one if outputs == 1 else f"{outputs} numbers to predict"
-        kind = f"{len(self.classes)} classes" if self.classes else numbers
-        return f"{self.x.shape[0]} x {self.x.shape[1]}, {kind}"
-
-    @property
-    def task(self) -> str:
-        return "classification" if self.classes else "regression"
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """How many inputs and outputs a network for it has."""
-        return self.x.shape[1], len(self.classes) if self.classes else self.y.shape[1]
+    @cached_property
+    def spec(self) -> DataSpec:
+        """The description. Raises `UserError` where names or shape do not go with the examples."""
+        count, width = self.x.shape
+        if self.shape is not None and math.prod(self.shape) != width:
+            raise UserError(f"shape = {list(self.shape)}, but an example has {width:,} numbers")
+        return DataSpec(
+            shape=(width,) if self.shape is None else self.shape,
+            outputs=len(self.classes) or self.y.shape[1],
+            task="classification" if self.classes else "regression",
+            classes=self.classes,
+            labels=self.labels,
+            features=self.features,
+            targets=self.target_names,
+            examples=count,
+        )
 
     def targets(self, noisy: bool = False) -> np.ndarray:
         """(N,) class numbers or (N, m) real targets; with label noise if asked.
@@ -90,6 +99,10 @@ class Data(Part):
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""
         dataset = self.read()
+        try:
+            _ = dataset.spec
+        except UserError as e:
+            raise UserError(f"data '{self.name}': {e}") from e
         warn_of_identifiers(dataset)
         dataset = self._with_noise(self._limited(dataset))
         warn_if_sparse(dataset.x, self.normalization)

@@ -21,7 +21,8 @@ TEXT, NUMBERS = "USTa", "biuf"  # numpy's letters
 
 
 def array_of(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """`given` as an array, and the names of its columns if it has some. Raises `UserError` with `what` in it.
+    """`given` as an array, and the names of its columns if it has some, of a series its own. Raises
+    `UserError` with `what` in it.
 
     Numbers are real, of a usual width and finite; text is text. Nothing is shared with what was given.
     """
@@ -95,7 +96,10 @@ def refuse_text(values: np.ndarray, what: str, names: tuple[str, ...]) -> None:
 
 def _names(given) -> tuple[str, ...]:
     columns = getattr(given, "columns", None)
-    return () if columns is None or callable(columns) else tuple(str(name) for name in columns)
+    if columns is not None and not callable(columns):
+        return tuple(str(name) for name in columns)
+    name = getattr(given, "name", None) if hasattr(given, "to_numpy") else None  # a series has one
+    return (str(name),) if isinstance(name, str | int) and name != "" else ()
 
 
 def _is_array(given) -> bool:

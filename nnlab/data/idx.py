@@ -47,7 +47,8 @@ class Idx(Data):
         pixels = tuple(f"pixel_{row}_{column}" for row in range(rows) for column in range(columns))
         test = np.arange(len(x), len(y))
         x = np.concatenate([x, test_x]).reshape(len(y), -1)
-        return Dataset(x, y, tuple(map(str, labels.tolist())), pixels, test)
+        classes = tuple(map(str, labels.tolist()))
+        return Dataset(x, y, classes, pixels, test, labels="integer")
 
 
 def examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from nnlab.choices import shown
 from nnlab.data.arrays import is_one_hot, taken_for_classes
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.foreign import TEXT, array_of, refuse_other_rows, refuse_text
-from nnlab.data.labels import CLASSES, TASKS, targets
+from nnlab.data.labels import CLASSES, TASKS, Targets, targets
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError
 from nnlab.fields import Allowed, static
@@ -36,6 +36,7 @@ class Arrays(Data):
     features        names of the inputs; else those of the columns of a data frame
     task            auto, classification, regression
     target_normalization  of numbers: standard, robust, minmax, maxabs, none
+    targets         names of the targets; else those of y's columns, or y's own if it is a series
 
     The arrays are copied, and two `Arrays` of equal content are equal. Raises `UserError` for what is
     missing, infinite, ragged or no number.
@@ -52,6 +53,7 @@ class Arrays(Data):
     features: tuple[str, ...] = static(())
     task: str = static("auto", choices=TASKS)
     target_normalization: str = static("standard", choices=CHOICES)
+    targets: tuple[str, ...] = static(())
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
     def __post_init__(self):
@@ -60,7 +62,7 @@ class Arrays(Data):
         x, names = _inputs(self.x, "x")
         if isinstance(self.y, str) and self.y in names:
             raise UserError(f"y = '{self.y}': that is a column of x; write x.drop(columns=y) and x[y]")
-        y = _targets(self.y, "y", self.task)
+        y, target_names = _targets(self.y, "y", self.task)
         _same_length(x, y, "x", "y")
         features, test = self.features or names, None
         if len(features) not in (0, x.shape[1]):
@@ -72,15 +74,19 @@ class Arrays(Data):
         for array in parts.values():
             if array is not None:
                 array.flags.writeable = False
-        dataset = _dataset(x, y, test, features, self.task)
-        task = "classification" if dataset.classes else "regression"
-        settled = {"features": features, "task": task, "content": dataset.fingerprint(), "_dataset": dataset}
+        dataset = replace(
+            _dataset(x, y, test, features, self.task), target_names=self.targets or target_names
+        )
+        settled = {
+            "features": features, "targets": dataset.target_names, "task": dataset.spec.task,
+            "content": f"{dataset.fingerprint()} {dataset.labels}", "_dataset": dataset,
+        }  # fmt: skip
         for key, value in (parts | settled).items():
             object.__setattr__(self, key, value)
 
     def __repr__(self):
         tested = "" if self.x_test is None else f", {len(self.x_test)} of them to test"
-        return f"Arrays({self._dataset.size}{tested})"
+        return f"Arrays({self._dataset.spec.size}{tested})"
 
     def read(self):
         return self._dataset
@@ -91,7 +97,7 @@ class Arrays(Data):
                 raise UserError(f"{what} is not there: a test set is x_test and y_test, both or neither")
         refuse_other_rows(self.x_test, self.y_test, "x_test", "y_test")
         test_x, test_names = _inputs(self.x_test, "x_test")
-        test_y = _targets(self.y_test, "y_test", self.task)
+        test_y, _ = _targets(self.y_test, "y_test", self.task)
         _same_length(test_x, test_y, "x_test", "y_test")
         if test_x.shape[1] != x.shape[1]:
             raise UserError(f"x_test has {test_x.shape[1]} inputs, and x has {x.shape[1]}")
@@ -135,13 +141,13 @@ def _inputs(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
     return x.reshape(len(x), -1), names
 
 
-def _targets(given, what: str, task: str) -> np.ndarray:
-    """y (N,) or (N, m), of which classes are told by name."""
+def _targets(given, what: str, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """y (N,) or (N, m), of which classes are told by name; and the targets' names, if they have some."""
     y, names = array_of(given, what)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 1:
-        return y
+        return y, names
     if y.ndim > 2:
         raise UserError(f"{what} has the shape {y.shape}, expected (examples,) or (examples, outputs)")
     refuse_text(y, what, names)
@@ -155,8 +161,8 @@ def _targets(given, what: str, task: str) -> np.ndarray:
         if task == "auto" and (y.min(), y.max()) != (0, 1):
             warnings.warn(taken_for_classes(y, what, "task='regression'"), Advice, stacklevel=2)
         labels = names or [str(i).rjust(len(str(y.shape[1] - 1)), "0") for i in range(y.shape[1])]
-        return np.array(labels)[y.argmax(1)]
-    return y.astype(np.float64)
+        return np.array(labels)[y.argmax(1)], ()
+    return y.astype(np.float64), names
 
 
 def _same_length(x, y, *names: str) -> None:
@@ -169,12 +175,13 @@ def _dataset(x, y, test, features, task: str) -> Dataset:
     count = len(x)
     if test is not None:
         x, y = (np.concatenate(pair) for pair in zip((x, y), test, strict=True))
-    y, classes = (y.astype(np.float64), ()) if y.ndim == 2 else targets(y, _task(y, task), "y")
+    y, classes, labels = Targets(y.astype(np.float64)) if y.ndim == 2 else targets(y, _task(y, task), "y")
     if classes and test is not None:
         unseen = np.setdiff1d(y[count:], y[:count])
         if len(unseen):
             raise UserError(f"y_test has the class '{classes[unseen[0]]}', which y does not have")
-    return Dataset(x, y, classes, features, None if test is None else np.arange(count, len(x)))
+    tested = None if test is None else np.arange(count, len(x))
+    return Dataset(x, y, classes, features, tested, labels=labels)
 
 
 def _task(y: np.ndarray, task: str) -> str:

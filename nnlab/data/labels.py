@@ -6,6 +6,7 @@ import re
 import unicodedata
 import warnings
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,26 +18,35 @@ PLAIN = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | 
 MISSING = ("nan", "na", "n/a", "null", "none", "?")  # what may stand for a label that is not there
 
 
-def targets(y: np.ndarray, task: str, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(y, classes) of a `Dataset` from the target column y (N,), text or finite numbers.
+class Targets(NamedTuple):
+    """What a target column gives a `Dataset`."""
+
+    y: np.ndarray  # (N,) class numbers, or (N, m) numbers
+    classes: tuple[str, ...] = ()
+    labels: str = "text"  # what the classes were; see `DataSpec`
+
+
+def targets(y: np.ndarray, task: str, where: str) -> Targets:
+    """Those of the target column y (N,), text or finite numbers.
 
     By `auto`, text and whole numbers of at most 20 values are classes. Classes are sorted. Raises `UserError`
     where there is only one, or most have one example.
     """
     if task == "regression" or task == "auto" and not are_classes(y):
-        return y.astype(np.float64)[:, None], ()
+        return Targets(y.astype(np.float64)[:, None])
     if y.dtype.kind not in "biuf":
         return of_words(y.tolist(), where)
     values, number = np.unique(y, return_inverse=True)
-    return _classes(number, tuple(_label(v) for v in values.tolist()), where)
+    labels = "boolean" if y.dtype.kind == "b" else "integer" if _are_whole(values) else "real"
+    return Targets(*_classes(number, tuple(_label(v) for v in values.tolist()), where), labels)
 
 
 def are_classes(y: np.ndarray) -> bool:
     """Whether `auto` takes them for classes."""
-    return y.dtype.kind not in "biuf" or bool((y == np.floor(y)).all()) and len(np.unique(y)) <= CLASSES
+    return y.dtype.kind not in "biuf" or _are_whole(y) and len(np.unique(y)) <= CLASSES
 
 
-def of_words(labels: list[str], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def of_words(labels: list[str], where: str) -> Targets:
     """The same from labels taken to the letter: `01` and `1` are two classes, and so are `Yes` and `yes`.
     Advice says so of two that read alike."""
     names = tuple(sorted(set(labels)))
@@ -49,7 +59,7 @@ def of_words(labels: list[str], where: str) -> tuple[np.ndarray, tuple[str, ...]
     for name in [name for name in names if name.lower() in MISSING][:1]:
         said = f"{where} has {len(names)} classes, and '{name}' is one of them, not a missing label"
         warnings.warn(said, Advice, stacklevel=3)
-    return y, names
+    return Targets(y, names)
 
 
 def are_numbers(labels: set[str]) -> bool:
@@ -89,6 +99,10 @@ def _reading(name: str):
     text = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
     text = " ".join(text.casefold().split())
     return float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?", text, re.ASCII) else text
+
+
+def _are_whole(y: np.ndarray) -> bool:
+    return bool((y == np.floor(y)).all())
 
 
 def _label(value) -> str:

@@ -24,7 +24,10 @@ class Digits(Data):
     def read(self):
         table = np.loadtxt(shipped("digits.csv.gz"), delimiter=",")
         pixels = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
-        return Dataset(table[:, :-1], table[:, -1].astype(np.int64), tuple("0123456789"), pixels)
+        return Dataset(
+            table[:, :-1], table[:, -1].astype(np.int64), tuple("0123456789"), pixels,
+            labels="integer", target_names=("digit",),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Diabetes(Data):
         x = np.loadtxt(shipped("diabetes_data_raw.csv.gz"))
         y = np.loadtxt(shipped("diabetes_target.csv.gz"))
         features = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
-        return Dataset(x, y[:, None], (), features)
+        return Dataset(x, y[:, None], (), features, target_names=("progression",))
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Wine(Data):
             "flavanoids", "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue",
             "od280/od315_of_diluted_wines", "proline",
         )  # fmt: skip
-        return labelled("wine_data.csv", features)
+        return labelled("wine_data.csv", features, "grower")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Iris(Data):
 
     def read(self):
         parts = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
-        return labelled("iris.csv", tuple(parts))
+        return labelled("iris.csv", tuple(parts), "species")
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,18 @@ class BreastCancer(Data):
             "concave points", "symmetry", "fractal dimension",
         )  # fmt: skip
         ways = ("mean {}", "{} error", "worst {}")
-        return labelled("breast_cancer.csv", tuple(way.format(p) for way in ways for p in properties))
+        features = tuple(way.format(p) for way in ways for p in properties)
+        return labelled("breast_cancer.csv", features, "diagnosis")
 
 
-def labelled(file: str, features: tuple[str, ...]) -> Dataset:
+def labelled(file: str, features: tuple[str, ...], target: str) -> Dataset:
     """A table whose first line is `N,d,class,class,...` and whose last column has the class numbers."""
     path = shipped(file)
     with open(path) as lines:
         classes = tuple(lines.readline().strip().split(",")[2:])
     table = np.loadtxt(path, delimiter=",", skiprows=1)
-    return Dataset(table[:, :-1], table[:, -1].astype(np.int64), classes, features)
+    y = table[:, -1].astype(np.int64)
+    return Dataset(table[:, :-1], y, classes, features, target_names=(target,))
 
 
 def shipped(file: str) -> Path:

@@ -34,7 +34,7 @@ class Line(Data):
         random = stream(self.seed, "data", self.name)
         x = random.random((self.n, 1))
         y = 0.1 * x + 0.3 + self.noise * random.standard_normal((self.n, 1))
-        return Dataset(x, y, (), ("x",))
+        return Dataset(x, y, (), ("x",), target_names=("y",))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Noise(Data):
         y = random.integers(self.classes, size=self.n)
         if self.separation:
             x += self._means(random)[y]
-        return Dataset(x, y, tuple(map(str, range(self.classes))))
+        return Dataset(x, y, tuple(map(str, range(self.classes))), labels="integer")
 
     def _means(self, random) -> np.ndarray:
         """(classes, d): orthogonal, in random directions, each `separation` from each."""

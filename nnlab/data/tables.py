@@ -127,11 +127,12 @@ class Table:
         inputs = [name for i, name in enumerate(self.names) if i != target]
         for i, j in np.argwhere(~np.isfinite(x))[:1]:
             raise self._wrong(numbers[i], inputs[j], f"{x[i, j]:g}")
-        y, classes = self._targets(found, numbers, self.names[target], task)
-        return Dataset(x, y, classes, tuple(inputs))
+        name = self.names[target]
+        y, classes, kind = self._targets(found, numbers, name, task)
+        return Dataset(x, y, classes, tuple(inputs), labels=kind, target_names=(name,))
 
-    def _targets(self, found: list[str], numbers, name: str, task: str):
-        """y and classes of the target column, whose cells may be text if they are classes."""
+    def _targets(self, found: list[str], numbers, name: str, task: str) -> labels.Targets:
+        """Those of the target column, whose cells may be text if they are classes."""
         distinct, where = set(found), f"{self.path}: column '{name}'"
         value = {label: float(label) if is_number(label) else np.nan for label in distinct}
         text = not all(map(is_number, distinct))

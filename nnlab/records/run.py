@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnlab.data.spec import DataSpec
 from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.records import formula
@@ -16,7 +17,7 @@ from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import loss_in_words
 from nnlab.runtime.devices import device
 from nnlab.training.fitting import Fit
-from nnlab.training.stacks import parameters
+from nnlab.training.stacks import theta_width
 
 BYTES_OF_REPORT = 2**14  # in rows.json, of each row; and in headers and names of weights
 
@@ -47,7 +48,8 @@ class Run:
         self.rows: list[Row] = [row for row, owner in zip(fit.rows, fit.owner, strict=True) if owner == place]
         self.first = self.rows[0].number
         self.title = title(self.experiment, fit, len(self.rows))
-        self.about = about(self.experiment, fit.datasets[self.experiment.data])
+        self.spec = fit.datasets[self.experiment.data].spec
+        self.about = about(self.experiment, self.spec)
         self.task = self.about["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.equation: Equation | None = None  # known when it is closed
@@ -55,7 +57,7 @@ class Run:
         self.lost = False  # its folder, so that `keep` had to take another
         self.folder = RunFolder(order.folder)
         try:
-            self.folder.start(order.settings, order.command)
+            self.folder.start(order.settings, order.command, self.spec)
             self.folder.reserve(self._size_of_weights())
             self.board = TensorBoard(
                 order.folder, order.hparams, len(self.rows), names, self.task, order.differ
@@ -84,10 +86,9 @@ class Run:
 
     def _size_of_weights(self) -> int:
         """Bytes that the weights will take, with their normalisers, and rows.json."""
-        row, dataset = self.rows[0], self.fit.datasets[self.experiment.data]
         number = 8 if self.experiment.dtype == "float64" else 4
-        normalizer = 2 * 8 * sum(dataset.sizes)
-        each = number * parameters(row, self.fit.datasets) + normalizer + BYTES_OF_REPORT
+        normalizer = 2 * 8 * (self.spec.inputs + self.spec.outputs)
+        each = number * theta_width(self.rows[0], self.fit.datasets) + normalizer + BYTES_OF_REPORT
         return len(self.rows) * each + BYTES_OF_REPORT
 
     @property
@@ -137,29 +138,28 @@ class Run:
             self.board.__exit__()
 
 
-def about(e: Experiment, dataset) -> dict[str, str]:
+def about(e: Experiment, spec: DataSpec) -> dict[str, str]:
     """What the numbers of a summary are: of which data and task, of which loss, and made on which device."""
     data = ": ".join([e.data.name, *(str(v) for k in ("path", "target") if (v := getattr(e.data, k, None)))])
-    normalization, loss = getattr(e.data, "target_normalization", "none"), e.loss_for(dataset).name
-    loss_is = loss_in_words(loss, dataset.task, normalization)
-    own = {"data": data, "task": dataset.task, "loss": loss, "loss_is": loss_is}
+    normalization, loss = getattr(e.data, "target_normalization", "none"), e.loss_for(spec).name
+    loss_is = loss_in_words(loss, spec.task, normalization)
+    own = {"data": data, "task": spec.task, "loss": loss, "loss_is": loss_is}
     return own | {"device": str(device(e.device))}
 
 
 def title(e: Experiment, fit: Fit, rows: int) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
-    return f"{titled(e, fit.datasets[e.data])}: {rows} row{'s' * (rows > 1)}"
+    return f"{titled(e, fit.datasets[e.data].spec)}: {rows} row{'s' * (rows > 1)}"
 
 
-def titled(e: Experiment, dataset, searched=()) -> str:
+def titled(e: Experiment, spec: DataSpec, searched=()) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
-    kind = f"{len(dataset.classes)} classes" if dataset.classes else "regression"
-    examples, (inputs, targets) = len(dataset.x), dataset.sizes
-    outputs = e.loss_for(dataset).outputs(targets)
-    sizes = "-".join(map(str, (inputs, *getattr(e.model, "hidden", ()), outputs)))
+    kind = f"{len(spec.classes)} classes" if spec.classes else "regression"
+    outputs = e.loss_for(spec).outputs(spec.outputs)
+    sizes = "-".join(map(str, (spec.inputs, *getattr(e.model, "hidden", ()), outputs)))
     where = device(e.device)
     parts = {
-        "data": f"{e.data.name} ({examples} x {inputs}, {kind})",
+        "data": f"{e.data.name} ({spec.dimensions}, {kind})",
         "model": f"{e.model.name} {sizes}",
         "optimizer": e.optimizer.name,
         **({"device": f"on {where}"} if where.type != "cpu" else {}),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nnlab.data.spec import FILE as SPEC
+from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.records.files import finite, made_new, open_to_append, replacing, write_json
 
@@ -23,7 +25,7 @@ class RunFolder:
     """Writes the files of one run.
 
         with RunFolder(path) as folder:
-            folder.start(config, command)       config.yaml, command.txt
+            folder.start(config, command, spec) config.yaml, command.txt, spec.json
             folder.reserve(count)               room for the weights
             folder.record(record)               metrics.jsonl, each epoch
             folder.close(summary, results)      model.safetensors, rows.json, summary.json
@@ -38,13 +40,14 @@ class RunFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self.closed = False  # whether the results are written
-        self._identity, self._begin = _identity(self.path), ({}, "")
+        self._identity, self._begin = _identity(self.path), ({}, "", None)
         self._metrics = None
 
-    def start(self, config: dict, command: str) -> None:
-        """Write the resolved configuration as YAML, and the line that repeats the run."""
-        self._begin = config, command
-        write_begin(self.path, config, command)
+    def start(self, config: dict, command: str, spec: DataSpec | None = None) -> None:
+        """Write the resolved configuration as YAML, the line that repeats the run, and what its data are
+        like, which a folder without weights does not need."""
+        self._begin = config, command, spec
+        write_begin(self.path, *self._begin)
 
     def reserve(self, count: int) -> None:
         """Take so many bytes of the disk, which `close` and `keep` give back for what they write: a disk
@@ -194,8 +197,8 @@ def _identity(folder: Path) -> tuple[int, int]:
     return there.st_dev, there.st_ino
 
 
-def write_begin(path: Path, config: dict, command: str) -> None:
-    """Write config.yaml and command.txt into the folder `path`."""
+def write_begin(path: Path, config: dict, command: str, spec: DataSpec | None = None) -> None:
+    """Write config.yaml, command.txt and, of what is given, spec.json into the folder `path`."""
     import yaml
 
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
@@ -204,5 +207,7 @@ def write_begin(path: Path, config: dict, command: str) -> None:
             there.write_text(text, encoding="utf-8")
         with replacing(path / "command.txt") as there:
             there.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+        if spec is not None:
+            write_json(path / SPEC, spec.to_json())
     except OSError as e:  # that of a full disk names no file
         raise OSError(e.errno, e.strerror, str(path)) from e

@@ -70,7 +70,7 @@ def _unit(name: str, e: Experiment, library: Library) -> tuple:
     dataset, regularizer = library.datasets[e.data], e.regularizer
     if name in ("val_loss", "train_loss", "grad_norm"):
         scale = "" if dataset.classes else getattr(e.data, "target_normalization", "")
-        return e.loss_for(dataset).name, scale
+        return e.loss_for(dataset.spec).name, scale
     of_weights = {"penalty": (regularizer.l2, regularizer.l1), "small_weights": (regularizer.small,)}
     return of_weights.get(name, ())
 

@@ -15,7 +15,7 @@ from nnlab.runtime.devices import device
 from nnlab.search.training import Batch
 from nnlab.training.engine import computing
 from nnlab.training.memory import needed
-from nnlab.training.stacks import parameters
+from nnlab.training.stacks import parameter_count
 
 CALLS = 30  # of torch in a step
 GATHER = 4e-9  # seconds for one input of an example
@@ -37,7 +37,7 @@ class Plan:
 def plan(batch: Batch, count: int, size: int) -> Plan:
     """The plan of `count` trials in batches of `size`, of which the first is this one."""
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
-    sizes = Counter((len(rows), parameters(rows[0], datasets)) for rows in stacks)
+    sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
     seconds = BATCH + sum(_seconds(rows, datasets) for rows in stacks) / processes * _kept(batch)
     share = count / max(1, len(batch.trained))
@@ -54,10 +54,10 @@ def plan(batch: Batch, count: int, size: int) -> Plan:
 def _seconds(rows: list[Row], datasets) -> float:
     """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, and the update."""
     row, speed = rows[0], _speed(device(rows[0].experiment.device))
-    operations = len(rows) * parameters(row, datasets) * (6 * row.batch + 30)
+    operations = len(rows) * parameter_count(row, datasets) * (6 * row.batch + 30)
     step = CALLS * speed["call"] + operations / speed["operations"]
     orders = len({(r.seed, r.fold.key) for r in rows})  # rows that share one share its gathering
-    gathering = GATHER * orders * len(row.fold.train) * datasets[row.experiment.data].sizes[0]
+    gathering = GATHER * orders * len(row.fold.train) * datasets[row.experiment.data].spec.inputs
     return (step * row.steps + gathering + EPOCH) * max(r.experiment.epochs for r in rows)
 
 

@@ -320,7 +320,7 @@ class Sweep:
             return sampler.population if isinstance(sampler, CMAES) else 16
         folds = self.library.folds(e)
         rows = len(folds) * e.seeds
-        size = sum(p.size for p in e.graph(self.library.datasets[e.data]).parameters.values())
+        size = e.graph(self.library.datasets[e.data].spec).parameter_count
         work = rows * size * len(folds[0].train) * e.epochs
         return int(max(16, min(LARGEST // rows, WORK // work)))
 

@@ -164,15 +164,15 @@ def candidate(number: int, params: dict, experiment_of, library: Library) -> Can
     try:
         e = replace(experiment_of(params), refit=False, histograms=0)  # the winner's own run does these
         library.folds(e)
-        e.loss_for(library.datasets[e.data])
-        e.graph(library.datasets[e.data])
+        e.loss_for(library.datasets[e.data].spec)
+        e.graph(library.datasets[e.data].spec)
         return Candidate(number, params, e)
     except UserError as wrong:
         return Candidate(number, params, wrong=" ".join(str(wrong).split()))
 
 
 def _parameters(e: Experiment, library: Library) -> int:
-    return sum(p.size for p in e.graph(library.datasets[e.data]).parameters.values())
+    return e.graph(library.datasets[e.data].spec).parameter_count
 
 
 def _means(curve: np.ndarray) -> np.ndarray:

@@ -180,8 +180,8 @@ def _model(box: Box, shapes) -> Model:
     class Between(Model):
         name = "between"
 
-        def graph(self, inputs, outputs, output="identity"):
-            graph = Graph((inputs,))
+        def graph(self, shape, outputs, output="identity"):
+            graph = Graph(shape)
             below = [graph.add(f"below{n}", Affine(s[0]), graph.input) for n, s in enumerate(shapes)]
             graph.add("output", Affine(outputs), graph.add("box", box, *below))
             return graph

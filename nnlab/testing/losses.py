@@ -35,7 +35,7 @@ class LossContract(RowIndependence):
         loss = self.loss
 
         class WithLoss(Experiment):
-            def loss_for(self, dataset):
+            def loss_for(self, spec):
                 return loss()
 
         rows = experiments(data=Bumps(classes=3 if loss.needs_classes else 0))

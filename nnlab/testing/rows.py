@@ -115,7 +115,7 @@ def _without_noise(e: Experiment) -> Experiment:
 
 def _draws(e: Experiment) -> bool:
     """Does a box of its network draw random numbers still?"""
-    graph = e.graph(e.data.load())
+    graph = e.graph(e.data.load().spec)
     theta, rates = torch.zeros(1, graph.layout()[2]), {}
     for name, p in e.regularizer.rates().items():
         rates[name] = torch.tensor([[p]], dtype=torch.float64)

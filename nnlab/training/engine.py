@@ -43,7 +43,7 @@ def train(
     `leaving` says how rows end, by their numbers, which are to leave before the next epoch: pruned,
     interrupted. The caller may fill it between two records.
     """
-    graph = rows[0].experiment.graph(examples.dataset)
+    graph = rows[0].experiment.graph(examples.spec)
     start, epoch, staying = time.perf_counter(), 0, np.arange(len(rows))
     every = rows[0].experiment.histograms
     with computing():
@@ -130,7 +130,7 @@ class Trainer:
         self.network = graph.bind(theta, self.grad, site)
         self.evaluator = Evaluator(graph, population, theta, examples, threads)
         self.measure = Measure(population, examples)
-        self.outputs = self.measure.loss.outputs(examples.dataset.sizes[1])
+        self.outputs = self.measure.loss.outputs(examples.spec.outputs)
         self.update = in_parts(
             experiment.optimizer, theta, self.grad, population.state.slots, self.scratch, threads
         )

@@ -19,8 +19,8 @@ class Measure:
     """Sums of a population's loss and error, in float64: what the records are made of."""
 
     def __init__(self, population: Population, examples: Examples):
-        self.loss = population.experiment.loss_for(examples.dataset)
-        self.task = TASKS[examples.dataset.task]()
+        self.loss = population.experiment.loss_for(examples.spec)
+        self.task = TASKS[examples.spec.task]()
         scales = np.stack([examples.scaling(row.fold)["target_scale"] for row in population.rows])  # (K, m)
         # Summed in units of the largest scale, so that the squares of targets like 1e25 do not overflow.
         self.scale = scales.max(1)  # (K,)
@@ -154,7 +154,7 @@ def results(
 
 def tested(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> dict:
     """The report on the row's test set of these weights, as a `Result` has them."""
-    graph = row.experiment.graph(examples.dataset)
+    graph = row.experiment.graph(examples.spec)
     population = Population.create([row], graph, examples.like)
     theta = population.state.theta
     for name, slot in graph.layout()[0].items():

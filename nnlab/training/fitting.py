@@ -57,7 +57,7 @@ class Fit:
         self.experiments = experiments
         self.library = library or Library()
         for e in experiments:
-            e.loss_for(self.library.add(e))
+            e.loss_for(self.library.add(e).spec)
         self.datasets = self.library.datasets
         self.on_cpu = all(device(name).type == "cpu" for name in {e.device for e in experiments})
         self.rungs, self.most = rungs, most

@@ -8,7 +8,7 @@ from nnlab.data.batches import steps_in_chunk
 from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.runtime.machine import available, in_bytes
-from nnlab.training.stacks import memory, parameters
+from nnlab.training.stacks import memory, theta_width
 
 CLASS_NUMBER = 8  # bytes of a target that is a class
 CHUNK_COPIES = 3  # of a chunk of examples: gathered, normalised, laid out
@@ -18,7 +18,7 @@ def needed(stacks: list[list[Row]], datasets, at_once: int) -> int:
     """Bytes that training these stacks takes beside what the process has: data on their device, matrices
     and activations of the largest stacks that train `at_once`, the best weights of every row."""
     takes = sorted((_of_stack(rows, datasets) for rows in stacks), reverse=True)
-    kept = sum(_number(rows[0]) * len(rows) * parameters(rows[0], datasets) for rows in stacks)
+    kept = sum(_number(rows[0]) * len(rows) * theta_width(rows[0], datasets) for rows in stacks)
     return sum(takes[:at_once]) + kept + _placed(stacks, datasets)
 
 
@@ -38,9 +38,9 @@ def _of_stack(rows: list[Row], datasets) -> int:
     """Its matrices and activations, and a chunk of examples for each order in which they come."""
     orders = len({(row.seed, row.fold.key) for row in rows})
     row = rows[0]
-    inputs, outputs = datasets[row.experiment.data].sizes
-    examples = row.batch * steps_in_chunk(row.steps, row.batch, inputs, outputs)
-    chunk = CHUNK_COPIES * orders * examples * (inputs + outputs) * _number(row)
+    spec = datasets[row.experiment.data].spec
+    examples = row.batch * steps_in_chunk(row.steps, row.batch, spec.inputs, spec.outputs)
+    chunk = CHUNK_COPIES * orders * examples * (spec.inputs + spec.outputs) * _number(row)
     return memory(len(rows), row, datasets) + chunk
 
 
@@ -50,9 +50,9 @@ def _placed(stacks: list[list[Row]], datasets) -> int:
     for rows in stacks:
         for row in rows:
             e = row.experiment
-            inputs, outputs = datasets[e.data].sizes
-            targets = CLASS_NUMBER if datasets[e.data].classes else _number(row) * outputs
-            width = _number(row) * inputs + targets
+            spec = datasets[e.data].spec
+            targets = CLASS_NUMBER if spec.classes else _number(row) * spec.outputs
+            width = _number(row) * spec.inputs + targets
             tables[e.data, e.dtype] = width * len(datasets[e.data].x)
             evaluated = len(row.fold.validation) + len(row.fold.test)
             sets[e.data, e.split, e.dtype, row.fold.key] = width * evaluated

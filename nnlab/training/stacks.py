@@ -38,26 +38,31 @@ def stacks(
 
 
 def _most(group: list[Row], datasets, processes: int, free: int | None) -> int:
-    row, size = group[0], parameters(group[0], datasets)
+    row, width = group[0], theta_width(group[0], datasets)
     if free is not None:
         fit = max(1, int(SHARE * free / memory(1, row, datasets)))
         return 2 ** (fit.bit_length() - 1)
-    most = max(1, min(MOST, CACHE // size))
-    if size * len(group) * len(row.fold.train) * row.experiment.epochs > WORTH_A_PROCESS:
+    most = max(1, min(MOST, CACHE // width))
+    if width * len(group) * len(row.fold.train) * row.experiment.epochs > WORTH_A_PROCESS:
         most = min(most, -(-len(group) // processes))
     return most
 
 
-def parameters(row: Row, datasets) -> int:
-    """Numbers in a row of theta."""
-    return row.experiment.graph(datasets[row.experiment.data]).layout()[2]
+def parameter_count(row: Row, datasets) -> int:
+    """How many numbers of this row are trained."""
+    return row.experiment.graph(datasets[row.experiment.data].spec).parameter_count
+
+
+def theta_width(row: Row, datasets) -> int:
+    """Numbers in a row of theta, with the room that aligns its parameters: what memory is counted by."""
+    return row.experiment.graph(datasets[row.experiment.data].spec).layout()[2]
 
 
 def memory(rows: int, row: Row, datasets) -> int:
     """Bytes of a stack of so many rows like this one: its matrices, and its activations, four numbers for
     each unit and example. An estimate."""
     e = row.experiment
-    graph = e.graph(datasets[e.data])
+    graph = e.graph(datasets[e.data].spec)
     units = sum(node.shape[0] for node in graph.nodes)
     matrices = graph.layout()[2] * (COPIES + 2 * len(e.optimizer.slots))
     return (8 if e.dtype == "float64" else 4) * rows * (matrices + 4 * units * max(row.batch, row.evaluated))
