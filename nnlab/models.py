@@ -93,7 +93,8 @@ def perceptron(inputs: int, hidden, outputs: int, activation="identity", output:
     graph = Graph((inputs,))
     last = graph.add("input_dropout", Dropout("input_dropout"), graph.input)
     for n, (units, activation) in enumerate(zip(hidden, activations, strict=True), start=1):
-        last = graph.add(f"hidden{n}", DropConnect(Affine(units, activation)), last)
+        masked = DropConnect(stream=f"hidden{n}")
+        last = graph.add(f"hidden{n}", Affine(units, activation), last, weight=masked)
         last = graph.add(f"{activation}{n}", lookup(ACTIVATIONS, "activation", activation)(), last)
         last = graph.add(f"dropout{n}", Dropout(), last)
     last = graph.add("output", Affine(outputs), last)

@@ -168,20 +168,20 @@ def of_data(seed: int) -> list[Fault]:
 class Forgetful(Box):
     """y = x plus a little from torch's global generator."""
 
-    def fprop(self, x):
-        return torch.add(x, torch.randn_like(x), alpha=1e-3, out=self.y)
+    def fprop(self, ctx, x):
+        return torch.add(x, torch.randn_like(x), alpha=1e-3, out=ctx.y)
 
-    def bprop(self, dy):
+    def bprop(self, ctx, dy):
         return (dy,)
 
 
 class Nosy(Box):
     """y = x less the mean over all rows."""
 
-    def fprop(self, x):
-        return torch.sub(x, x.mean(0, keepdim=True), out=self.y)
+    def fprop(self, ctx, x):
+        return torch.sub(x, x.mean(0, keepdim=True), out=ctx.y)
 
-    def bprop(self, dy):
+    def bprop(self, ctx, dy):
         return (dy,)
 
 

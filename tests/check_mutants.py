@@ -16,17 +16,18 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.network import Network
 from nnlab.losses import LOSSES
 from nnlab.models import Model
 from nnlab.regularizers import Regularizer
 
 
 def times(factor: float, input: int = 0) -> Callable:
-    """bprop's dx of one input, times a factor."""
+    """bprop's gradient of one input, or of a leaf after them, times a factor."""
 
     def mutant(original):
-        def bprop(self, dy):
-            dx = list(original(self, dy))
+        def bprop(self, ctx, dy):
+            dx = list(original(self, ctx, dy))
             dx[input] = None if dx[input] is None else dx[input] * factor
             return tuple(dx)
 
@@ -35,52 +36,32 @@ def times(factor: float, input: int = 0) -> Callable:
     return mutant
 
 
-def of_parameter(name: str, factor: float) -> Callable:
-    """The gradient of one parameter, times a factor."""
-
-    def mutant(original):
-        def bprop(self, dy):
-            dx = original(self, dy)
-            box = self.box if isinstance(self, DropConnect) else self
-            box.grad[name].mul_(factor)
-            return dx
-
-        return bprop
-
-    return mutant
-
-
 def no_derivative(original):
     """dx = dy: the box's own derivative is missing."""
-    return lambda self, dy: (dy,)
+    return lambda self, ctx, dy: (dy,)
 
 
 def no_sum(original):
     """Softmax's and sparsemax's dx without what they subtract."""
-    return lambda self, dy: (dy * (self.y if isinstance(self, Softmax) else self.s.copy_(self.y.sign())),)
+    return lambda self, ctx, dy: (dy * (ctx.y if isinstance(self, Softmax) else ctx.s.copy_(ctx.y.sign())),)
 
 
 def no_scale(original):
     """Dropout's dx without the division by 1 - p."""
-    return lambda self, dy: (dy * self.mask.sign(),)
-
-
-def no_mask(original):
-    """DropConnect's dW without its mask."""
-    return lambda self, dy: self.box.bprop(dy)
+    return lambda self, ctx, dy: (dy * ctx.mask.sign(),)
 
 
 def swapped(original):
     """The product's dx_1 = dy x_1."""
-    return lambda self, dy: tuple(dy * x for x in self.x)
+    return lambda self, ctx, dy: tuple(dy * x for x in ctx.x)
 
 
 def transposed(original):
     """dW with the examples of another batch: the order of a sum gone wrong."""
 
-    def bprop(self, dy):
-        dx = original(self, dy)
-        self.to_dW(dy.flip(2), self.xT)
+    def bprop(self, ctx, dy):
+        dx = original(self, ctx, dy)
+        ctx.to_dW(dy.flip(2), ctx.XT)
         return dx
 
     return bprop
@@ -88,18 +69,16 @@ def transposed(original):
 
 ANY = {"sign": times(-1), "factor 2": times(2), "factor 0.99": times(0.99)}
 OF_AFFINE = {
-    "dW sign": of_parameter("weight", -1), "dW factor": of_parameter("weight", 0.5), "dW mixed": transposed,
-    "db sign": of_parameter("bias", -1), "db missing": of_parameter("bias", 0), "dx sign": times(-1),
-    "dx factor": times(2),
+    "dW sign": times(-1, 1), "dW factor": times(0.5, 1), "dW mixed": transposed, "db sign": times(-1, 2),
+    "db missing": times(0, 2), "dx sign": times(-1), "dx factor": times(2),
 }  # fmt: skip
 MUTANTS: dict[type, dict] = {
-    **{cls: ANY | {"no derivative": no_derivative} for cls in ACTIVATIONS.values()},
-    Identity: ANY,
+    **{cls: ANY | {"no derivative": no_derivative} for cls in ACTIVATIONS.values() if cls is not Identity},
     Softmax: ANY | {"no sum": no_sum},
     Sparsemax: ANY | {"no sum": no_sum},
     Affine: OF_AFFINE,
     Dropout: ANY | {"no scale": no_scale},
-    DropConnect: {"dW sign": of_parameter("weight", -1), "no mask": no_mask, "dx sign": times(-1)},
+    DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
     Multiply: {"first sign": times(-1), "second factor": times(2, 1), "swapped": swapped},
 }
@@ -128,7 +107,7 @@ def of_gradients(seed: int) -> list[Fault]:
         patch = _patch(Regularizer, "add_gradient", _penalty(factor))
         found.append(Fault(f"penalty: {kind}", e, ("gradient",), ("gradients",), ("penalty",), patch))
     e = job("wine", model=Fork(), seed=seed)
-    patch = _patch(Graph, "bprop", lambda original: _last_reader_only)
+    patch = _patch(Network, "bprop", lambda original: _last_reader_only)
     found.append(Fault("graph: fan-out not summed", e, ("gradient",), ("gradients",), ("below",), patch))
     return found
 
@@ -156,7 +135,7 @@ NEEDS = {  # class: data, the word that names it, and the changes that bring it 
     Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
     Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
     DropConnect: (
-        "wine", "hidden", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),
+        "wine", "dropconnect", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),
     ),
     **{
         cls: ("diabetes" if not cls.needs_classes else "wine", name, dict(loss=name))
@@ -199,9 +178,10 @@ class Fork(Model):
 
 
 def _last_reader_only(self, dy):
-    """Graph.bprop with a fault: where several boxes read one, the first that comes back is all it gets."""
-    gradients = {len(self.nodes) - 1: dy}
-    for n, bprop, inputs in self._backward:
-        dx = bprop(gradients.pop(n))
-        for j, i in inputs:
+    """Network.bprop with a fault: where several boxes read one, the first that comes back is all it gets."""
+    gradients = {self.source[-1]: dy}
+    for n, bprop, reads in self._backward:
+        dx = bprop(gradients[n])
+        for j, i, _, _ in reads:
             gradients.setdefault(i, dx[j])
+    return gradients

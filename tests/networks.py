@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import references
@@ -30,33 +29,23 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def dropout(box, p, x):
-    rate = rates(len(x))[box.name][:, :, None]
-    return torch.where(box.uniforms < rate, torch.zeros_like(x), x / (1 - rate))
+def dropout(box, ctx, x):
+    rate = rates(len(x))[box.rate][:, :, None]
+    return torch.where(ctx.uniforms < rate, torch.zeros_like(x), x / (1 - rate))
 
 
-def dropconnect(box, p, x):
-    if isinstance(box, Affine):  # what it is when not training
-        return references.affine(box, p, x)
-    return references.affine(box.box, p | {"weight": dropout(box, p, p["weight"])}, x)
+# Every box: its output from the box, its context and its inputs, in torch's own functions; dropout by the
+# rates that `bind` gives, not by what the box made of them.
+REFERENCES = references.BOXES | {DropConnect: dropout, Dropout: dropout}
 
 
-# Every box: its output from (box, parameters by name, *inputs), all (K, ., B), in torch's own functions;
-# dropout by the rates that `bind` gives, not by what the box made of them.
-REFERENCES = references.BOXES | {DropConnect: dropconnect, Dropout: dropout}
-
-
-def forward(graph: Graph, parameters: dict, x):
-    """The graph's output in torch's functions; `parameters` are (K, ...) by their full names."""
+def forward(graph: Graph, leaves: dict, x):
+    """The graph's output in torch's functions, of boxes that draw nothing; `leaves` are (K, ...) by name."""
     values = [x]
     for node in graph.nodes[1:]:
-        own = {n: parameters[f"{node.name}.{n}"] for n in node.box.parameters(*_shapes(graph, node))}
-        values.append(REFERENCES[type(node.box)](node.box, own, *[values[i] for i in node.inputs]))
+        inputs = [values[i] for i in node.reads]
+        values.append(leaves[node.name] if node.leaf else REFERENCES[type(node.box)](node.box, None, *inputs))
     return values[-1]
-
-
-def _shapes(graph, node):
-    return [graph.nodes[i].shape for i in node.inputs]
 
 
 @dataclass(frozen=True)

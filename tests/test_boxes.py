@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
-from networks import REFERENCES, assert_near, bind, central, one_thread  # noqa: F401
+from networks import REFERENCES, assert_near, central, one_thread  # noqa: F401
 
 import nnlab.autodiff
 from nnlab.autodiff.activations import (
@@ -28,8 +28,10 @@ from nnlab.autodiff.activations import (
 )
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
+from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.testing import numeric
 
 CASES = {  # name: (box, shapes of its inputs)
     "affine": (Affine(5), [(7,)]),
@@ -52,8 +54,9 @@ CASES = {  # name: (box, shapes of its inputs)
     "sparsemax": (Sparsemax(), [(7,)]),
     "sparsemax-one": (Sparsemax(), [(1,)]),
     "dropout": (Dropout(), [(7,)]),
-    "dropconnect": (DropConnect(Affine(5)), [(7,)]),
-    "dropconnect-to-one": (DropConnect(Affine(1)), [(7,)]),
+    "dropconnect": (DropConnect(), [(5, 7)]),
+    "dropconnect-to-one": (DropConnect(), [(1, 7)]),
+    "affine-of-images": (Affine(5), [(2, 3, 4)]),
     "add": (Add(), [(7,)] * 2),
     "add-three": (Add(), [(5,)] * 3),
     "multiply": (Multiply(), [(7,)] * 2),
@@ -64,23 +67,32 @@ every_box = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_size = pytest.mark.parametrize("rows, batch", SIZES, ids=str)
 
 
-def numbers(rows, shape, batch, seed):
-    """Random (K, *shape, B), none near the kink of a relu."""
-    x = torch.randn(rows, *shape, batch, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def numbers(rows, shape, seed):
+    """Random (K, *shape), none near the kink of a relu."""
+    x = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return x + 0.01 * x.sign()
 
 
 def inputs_and_dy(case, rows, batch):
     box, shapes = case
-    x = [numbers(rows, shape, batch, seed) for seed, shape in enumerate(shapes)]
-    return x, numbers(rows, box.output_shape(*shapes), batch, 99)
+    examples = () if isinstance(box, DropConnect) else (batch,)
+    x = [numbers(rows, (*shape, *examples), seed) for seed, shape in enumerate(shapes)]
+    return x, numbers(rows, (*box.output_shape(*shapes), *examples), 99)
+
+
+def bind(box, shapes, rows, batch, **how):
+    return numeric.bind(box, shapes, rows, batch, per_example=not isinstance(box, DropConnect), **how)
+
+
+def reference(b, *x):
+    return REFERENCES[type(b.box)](b.box, b.ctx, *x)
 
 
 def test_every_box_of_nnlab_is_in_the_table():
     for module in pkgutil.iter_modules(nnlab.autodiff.__path__, "nnlab.autodiff."):
         importlib.import_module(module.name)
-    boxes = {box for box in Box.__subclasses__() if box.__module__.startswith("nnlab.")}
-    assert boxes == set(REFERENCES) == {type(box) for box, _ in CASES.values()}
+    boxes = {box for box in (*Box.__subclasses__(), *Dropout.__subclasses__()) if "nnlab." in box.__module__}
+    assert boxes == set(BOXES.values()) == set(REFERENCES) == {type(box) for box, _ in CASES.values()}
 
 
 @every_size
@@ -88,9 +100,9 @@ def test_every_box_of_nnlab_is_in_the_table():
 def test_fprop_equals_torch(case, rows, batch):
     x, dy = inputs_and_dy(case, rows, batch)
     b = bind(*case, rows, batch)
-    y = b.box.fprop(*x)
+    y = b.fprop(*x)
     assert y.shape == dy.shape
-    assert_near(y, REFERENCES[type(b.box)](b.box, b.theta, *x), 14)
+    assert_near(y, reference(b, *x, *b.theta.values()), 14)
 
 
 @every_size
@@ -98,12 +110,12 @@ def test_fprop_equals_torch(case, rows, batch):
 def test_bprop_equals_autograd(case, rows, batch):
     x, dy = inputs_and_dy(case, rows, batch)
     b = bind(*case, rows, batch)
-    b.box.fprop(*x)
-    dx = b.box.bprop(dy)
+    b.fprop(*x)
+    dx = b.bprop(dy)
 
     leaves = [v.clone().requires_grad_() for v in x]
     theta = {name: v.clone().requires_grad_() for name, v in b.theta.items()}
-    REFERENCES[type(b.box)](b.box, theta, *leaves).backward(dy)
+    reference(b, *leaves, *theta.values()).backward(dy)
     for mine, leaf in zip(dx, leaves, strict=True):
         assert_near(mine, leaf.grad, 13)
     for name, leaf in theta.items():
@@ -117,10 +129,10 @@ def test_bprop_equals_central_differences(case, rows, batch):
     b = bind(*case, rows, batch)
 
     def objective():
-        return (b.box.fprop(*x) * dy).flatten(1).sum(1)
+        return (b.fprop(*x) * dy).flatten(1).sum(1)
 
     objective()
-    dx = [v.clone() for v in b.box.bprop(dy)]
+    dx = [v.clone() for v in b.bprop(dy)]
     for mine, v in zip(dx, x, strict=True):
         assert_near(mine, central(objective, v), 7)
     for name, v in b.theta.items():
@@ -132,12 +144,12 @@ def test_bprop_equals_central_differences(case, rows, batch):
 def test_bprop_overwrites_and_leaves_dy_and_gaps_alone(case, rows, batch):
     x, dy = inputs_and_dy(case, rows, batch)
     b, kept, inputs = bind(*case, rows, batch), dy.clone(), [v.clone() for v in x]
-    b.box.fprop(*x)
-    first = [v.clone() for v in b.box.bprop(dy)] + [v.clone() for v in b.grad.values()]
+    b.fprop(*x)
+    first = [v.clone() for v in b.bprop(dy)] + [v.clone() for v in b.grad.values()]
     for v in b.grad.values():
         v.fill_(7)
-    b.box.fprop(*x)
-    second = [*b.box.bprop(dy), *b.grad.values()]
+    b.fprop(*x)
+    second = [*b.bprop(dy), *b.grad.values()]
     assert all(torch.equal(a, c) for a, c in zip(first, second, strict=True))
     assert torch.equal(dy, kept)
     assert all(torch.equal(a, c) for a, c in zip(x, inputs, strict=True))
@@ -148,15 +160,15 @@ def test_bprop_overwrites_and_leaves_dy_and_gaps_alone(case, rows, batch):
 def test_gradients_that_nobody_needs_change_no_other(case):
     x, dy = inputs_and_dy(case, 3, 11)
     full = bind(*case, 3, 11)
-    full.box.fprop(*x)
-    all_dx = full.box.bprop(dy)
+    full.fprop(*x)
+    all_dx = full.bprop(dy)
     for j in range(len(x)):
         needs = tuple(i != j for i in range(len(x)))
         if not any(needs) and not full.grad:
             continue  # the graph never asks such a box
         b = bind(*case, 3, 11, needs=needs)
-        b.box.fprop(*x)
-        dx = b.box.bprop(dy)
+        b.fprop(*x)
+        dx = b.bprop(dy)
         assert len(dx) == len(x)
         assert all(torch.equal(a, c) for a, c, need in zip(dx, all_dx, needs, strict=True) if need)
         assert all(torch.equal(b.grad[name], full.grad[name]) for name in full.grad)
@@ -166,36 +178,31 @@ def test_gradients_that_nobody_needs_change_no_other(case):
 def test_without_training_a_box_does_the_same_and_dropout_nothing(case):
     x, _ = inputs_and_dy(case, 3, 11)
     b = bind(*case, 3, 11, training=False)
-    y = b.box.fprop(*x)
-    assert not b.box.noise_shape
+    y = b.fprop(*x)
     if isinstance(b.box, Dropout):
-        assert torch.equal(y, x[0])
-    elif isinstance(case[0], DropConnect):
-        assert torch.equal(y, bind(case[0].box, case[1], 3, 11).box.fprop(*x))
+        assert b.ctx is None and torch.equal(y, x[0])
     else:
-        assert torch.equal(y, bind(*case, 3, 11).box.fprop(*x))
+        assert torch.equal(y, bind(*case, 3, 11).fprop(*x))
 
 
 def test_dropout_by_hand():
     b = bind(Dropout(), [(4,)], 2, 1)  # rates 0.4 and 0
-    b.box.uniforms = torch.tensor([0.0, 0.39, 0.4, 0.99], dtype=torch.float64).view(1, 4, 1).expand(2, -1, -1)
+    b.ctx.uniforms = torch.tensor([0.0, 0.39, 0.4, 0.99], dtype=torch.float64).view(1, 4, 1).expand(2, -1, -1)
     x = torch.ones(2, 4, 1, dtype=torch.float64)
     by_hand = [[0, 0, 1 / 0.6, 1 / 0.6], [1, 1, 1, 1]]
-    assert_near(b.box.fprop(x)[:, :, 0], torch.tensor(by_hand, dtype=torch.float64), 15)
+    assert_near(b.fprop(x)[:, :, 0], torch.tensor(by_hand, dtype=torch.float64), 15)
 
 
 def test_dropout_keeps_the_mean():
     b = bind(Dropout(), [(1000,)], 2, 100)
     x = torch.ones(2, 1000, 100, dtype=torch.float64)
-    assert b.box.fprop(x).mean((1, 2)).sub(1).abs().max() < 5 * (0.4 / 0.6 / 1e5) ** 0.5
+    assert b.fprop(x).mean((1, 2)).sub(1).abs().max() < 5 * (0.4 / 0.6 / 1e5) ** 0.5
 
 
 def test_dropconnect_keeps_the_mean_weight():
-    b = bind(DropConnect(Affine(300)), [(400,)], 2, 1)
-    b.theta["weight"].fill_(1)
-    b.box.fprop(torch.ones(2, 400, 1, dtype=torch.float64))
-    assert b.box.V.mean((1, 2)).sub(1).abs().max() < 5 * (0.4 / 0.6 / 1.2e5) ** 0.5
-    assert {round(v, 12) for v in b.box.V[0].unique().tolist()} == {0, round(1 / 0.6, 12)}
+    V = bind(DropConnect(), [(300, 400)], 2, 1).fprop(torch.ones(2, 300, 400, dtype=torch.float64))
+    assert V.mean((1, 2)).sub(1).abs().max() < 5 * (0.4 / 0.6 / 1.2e5) ** 0.5
+    assert {round(v, 12) for v in V[0].unique().tolist()} == {0, round(1 / 0.6, 12)}
 
 
 ACTIVATE = {name: box for name, (box, _) in CASES.items() if name in ACTIVATIONS}
@@ -206,10 +213,10 @@ def test_activations_far_from_zero(box):
     """Neither the value nor the derivative overflows, and both are those of torch in float64."""
     x = torch.tensor([-800.0, -40, -5, -1e-8, 1e-8, 5, 40, 800], dtype=torch.float64).view(1, 1, -1)
     leaf, b = x.clone().requires_grad_(), bind(box, [(1,)], 1, 8)
-    y = REFERENCES[type(box)](b.box, {}, leaf)
+    y = reference(b, leaf)
     y.sum().backward()
-    assert_near(b.box.fprop(x), y.detach(), 9)  # torch takes softplus(x > 20) for x
-    assert_near(b.box.bprop(torch.ones_like(x))[0], leaf.grad, 8)
+    assert_near(b.fprop(x), y.detach(), 9)  # torch takes softplus(x > 20) for x
+    assert_near(b.bprop(torch.ones_like(x))[0], leaf.grad, 8)
 
 
 def test_sparsemax_by_hand():

@@ -238,8 +238,8 @@ def test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made():
 class Repeats(Tanh):
     """On the CPU it does; on a GPU it draws from the generator of everybody."""
 
-    def fprop(self, x):
-        return super().fprop(x).add_(torch.rand(x.shape[1:], device=x.device) * x.is_cuda)
+    def fprop(self, ctx, x):
+        return super().fprop(ctx, x).add_(torch.rand(x.shape[1:], device=x.device) * x.is_cuda)
 
 
 def test_determinism_says_what_a_gpu_promises(monkeypatch):
@@ -599,7 +599,8 @@ def uniforms(shape, like, seed, *key):
 def best_on_the_host(create):
     def created(*args):
         population = create(*args)
-        population.best_theta = population.best_theta.cpu()
+        best = population.best_weights
+        population.best_weights = replace(best, theta=best.theta.cpu())
         return population
 
     return staticmethod(created)
@@ -645,42 +646,42 @@ class WritesACopy(SGD):
 
 
 class OwnBuffer(ReLU):
-    def settle(self, site, shape):
-        super().settle(site, shape)
-        self.y = torch.zeros(site.rows, *shape, site.batch, dtype=site.like.dtype)
+    def settle(self, ctx, shape):
+        super().settle(ctx, shape)
+        ctx.y = torch.zeros(ctx.y.shape, dtype=ctx.y.dtype)
 
 
 class OwnMask(Tanh):
-    def bprop(self, dy):
-        (dx,) = super().bprop(dy)
+    def bprop(self, ctx, dy):
+        (dx,) = super().bprop(ctx, dy)
         return (torch.where(torch.ones(dy.shape[1:], dtype=torch.bool), dx, torch.zeros_like(dx)),)
 
 
 class ByNumpy(Box):
-    def fprop(self, x):
-        self.y.copy_(torch.from_numpy(np.sinh(x.numpy())))
-        return self.y
+    def fprop(self, ctx, x):
+        ctx.y.copy_(torch.from_numpy(np.sinh(x.numpy())))
+        return ctx.y
 
-    def bprop(self, dy):
-        self.dx[0].copy_(dy * (self.y**2 + 1).sqrt())
-        return self.dx
+    def bprop(self, ctx, dy):
+        ctx.dx[0].copy_(dy * (ctx.y**2 + 1).sqrt())
+        return ctx.dx
 
 
 class Draws(Tanh):
-    def fprop(self, x):
+    def fprop(self, ctx, x):
         noise = torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0), device=x.device)
-        return super().fprop(x).add_(0 * noise)
+        return super().fprop(ctx, x).add_(0 * noise)
 
 
 class PutsPieces(Box):
-    def fprop(self, x):
-        self.y.copy_(x)
-        self.y[:, torch.arange(2)] = torch.zeros(len(x), 2, x.shape[2], dtype=x.dtype)
-        return self.y
+    def fprop(self, ctx, x):
+        ctx.y.copy_(x)
+        ctx.y[:, torch.arange(2)] = torch.zeros(len(x), 2, x.shape[2], dtype=x.dtype)
+        return ctx.y
 
-    def bprop(self, dy):
-        self.dx[0].copy_(dy)[:, :2] = 0
-        return self.dx
+    def bprop(self, ctx, dy):
+        ctx.dx[0].copy_(dy)[:, :2] = 0
+        return ctx.dx
 
 
 class StacksBoth(SquaredError):

@@ -14,23 +14,23 @@ from nnlab.checks import determinism
 from nnlab.checks.subject import Budget, Subject
 from nnlab.data.splits import NoSplit
 from nnlab.data.synthetic import Noise
+from nnlab.fields import static
 from nnlab.models import MLP, Model
 
 LARGE = 300  # examples in a batch from which the planted products go wrong
 
 
+@dataclass(frozen=True)
 class Divided(Affine):
     """W x as a sum of two halves in a large batch: if there are several threads, or several rows."""
 
-    def __init__(self, units, by):
-        super().__init__(units)
-        self.by = by
+    by: str = static("threads")
 
-    def settle(self, site, shape):
-        super().settle(site, shape)
+    def settle(self, ctx, shape):
+        super().settle(ctx, shape)
         half = shape[0] // 2
-        if site.batch >= LARGE and getattr(site, self.by) > 1:
-            self.to_y = lambda W, x: torch.bmm(W[:, :, :half], x[:, :half], out=self.y).add_(
+        if ctx.site.batch >= LARGE and getattr(ctx.site, self.by) > 1:
+            ctx.to_y = lambda W, x: torch.bmm(W[:, :, :half], x[:, :half], out=ctx.y).add_(
                 torch.bmm(W[:, :, half:], x[:, half:])
             )
 

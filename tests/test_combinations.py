@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from networks import Points, assert_near, central, one_thread  # noqa: F401
+from networks import Points, assert_near, bind, central, one_thread  # noqa: F401
 from test_row_independence import assert_same, blobs, curves
 
 import nnlab
@@ -59,7 +59,8 @@ class Objective:
         dataset, like = DATASETS[CLASSES], torch.empty(0, dtype=torch.float64)
         self.loss, self.regularizer = e.loss_for(dataset.spec), e.regularizer
         graph = experiments[0].graph(dataset.spec)
-        self.slots, self.end, size = graph.layout()
+        layout = graph.layout()
+        self.slots, self.end, size = layout.slots, layout.weights_end, layout.size
         self.theta, self.grad = (aligned(self.rows, (size,), like) for _ in range(2))
         self.views = {name: slot.view(self.theta) for name, slot in self.slots.items()}
         self.draws = torch.Generator().manual_seed(seed)
@@ -70,9 +71,9 @@ class Objective:
         self.t = self.regularizer.smooth(t[None])[0]
         site = Site(self.rows, B, True, like, e.regularizer.rates())
         self.network = graph.bind(self.theta, self.grad, site)
-        for node in self.network.stochastic:
-            shape = (self.rows, *node.box.noise_shape)
-            node.box.uniforms = torch.rand(shape, generator=self.draws, dtype=torch.float64)
+        for _, ctx in self.network.stochastic:
+            shape = (self.rows, *ctx.noise_shape)
+            ctx.uniforms = torch.rand(shape, generator=self.draws, dtype=torch.float64)
 
     def normal(self, *shape):
         return torch.randn(self.rows, *shape, generator=self.draws, dtype=torch.float64)
@@ -164,7 +165,7 @@ def test_predictions_and_what_is_reported_agree(output, loss):
     if shown in OUTPUTS and shown != "identity":
         assert p.min() >= 0 and p.max() <= 1
         raw = Objective([replace(e, model=MLP(output="auto"), loss="auto")], 0)
-        same = OUTPUTS[shown]().bind(Site(1, 5, False, z), (4,)).fprop(raw.network.fprop(raw.x))
+        same = bind(OUTPUTS[shown](), [(4,)], 1, 5).fprop(raw.network.fprop(raw.x))
         assert_near(p, same, 14)
 
 
@@ -232,8 +233,7 @@ def test_an_activation_of_odd_blocks(activation):
         like = torch.empty(0)
         x, dy = aligned(5, (n, B), like), aligned(5, (n, B), like)
         x[:], dy[:] = (torch.from_numpy(3 * r.standard_normal((5, n, B))).float() for _ in range(2))
-        box = ACTIVATIONS[activation]().bind(Site(5, B, True, like), (n,))
-        one = ACTIVATIONS[activation]().bind(Site(1, B, True, like), (n,))
+        box, one = (bind(ACTIVATIONS[activation](), [(n,)], k, B, dtype=like.dtype) for k in (5, 1))
         y, (dx,) = box.fprop(x), box.bprop(dy)
         for k in range(5):
             assert torch.equal(one.fprop(x[k : k + 1])[0], y[k]), (n, B)

@@ -23,7 +23,7 @@ from nnlab.testing import (
 BOXES = {
     **{name: (box(), ((7,),)) for name, box in (ACTIVATIONS | OUTPUTS).items()},
     "affine": (Affine(5), ((7,),)),
-    "dropconnect": (DropConnect(Affine(5)), ((7,),)),
+    "dropconnect": (DropConnect(), ((5, 7),)),
     "dropout": (Dropout(), ((7,),)),
     "add-tables": (Add(), ((3, 5),) * 2),
     "multiply": (Multiply(), ((7,),) * 2),
@@ -57,7 +57,8 @@ def contracts():
     """Each as a user would write it."""
     for name, (box, shapes) in BOXES.items():
         reference = staticmethod(REFERENCES[type(box)])
-        yield f"box-{name}", BoxContract, {"box": box, "shapes": shapes, "reference": reference}
+        own = {"per_example": not isinstance(box, DropConnect)}
+        yield f"box-{name}", BoxContract, own | {"box": box, "shapes": shapes, "reference": reference}
     for name, loss in LOSSES.items():
         yield f"loss-{name}", LossContract, {"loss": loss}
     for name, optimizer in OPTIMIZERS.items():

@@ -35,8 +35,9 @@ def graphs(draw):
     graph = Graph((draw(WIDTHS),))
     for n in range(draw(st.integers(1, 9))):
         make, arities = KINDS[draw(st.sampled_from(sorted(KINDS)))]
-        first = draw(st.integers(0, len(graph.nodes) - 1))
-        alike = [i for i, node in enumerate(graph.nodes) if node.shape == graph.nodes[first].shape]
+        values = [i for i, node in enumerate(graph.nodes) if node.per_example]
+        first = draw(st.sampled_from(values))
+        alike = [i for i in values if graph.nodes[i].shape == graph.nodes[first].shape]
         others = [draw(st.sampled_from(alike)) for _ in range(draw(st.sampled_from(arities)) - 1)]
         graph.add(f"box{n}", make(draw(WIDTHS)), first, *others)
     return graph
@@ -47,8 +48,9 @@ class Net:
 
     def __init__(self, graph, rows, batch, fill=0.0):
         random = torch.Generator().manual_seed(len(graph.nodes))
-        self.graph, (self.slots, self.weights_end, size) = graph, graph.layout()
-        self.theta, self.grad = torch.zeros(2, rows, size, dtype=torch.float64)
+        self.graph, layout = graph, graph.layout()
+        self.slots = layout.slots
+        self.theta, self.grad = torch.zeros(2, rows, layout.size, dtype=torch.float64)
         self.weights = {name: slot.view(self.theta) for name, slot in self.slots.items()}
         self.gradients = {name: slot.view(self.grad) for name, slot in self.slots.items()}
         for name in self.slots:
@@ -89,7 +91,7 @@ def test_output_and_gradients_equal_torch(graph, rows, batch):
     assert torch.equal(net.dy, dy)
     gaps = torch.ones(net.grad.shape[1], dtype=torch.bool)
     for slot in net.slots.values():
-        gaps[slot.start : slot.start + slot.parameter.size] = False
+        gaps[slot.start : slot.start + slot.leaf.size] = False
     assert not net.grad[:, gaps].any()
 
 
@@ -146,7 +148,7 @@ def test_a_bound_copy_leaves_the_graph_alone():
 class Bias(Box):
     """y = x + b, a box with a bias alone."""
 
-    def parameters(self, shape):
+    def leaves(self, shape):
         return {"bias": Parameter((*shape, 1), "bias")}
 
 
@@ -170,16 +172,17 @@ LAYOUTS = {"residual": residual, "odd-sizes": odd_sizes, "biases-alone": biases_
 @pytest.mark.parametrize("graph", LAYOUTS.values(), ids=LAYOUTS)
 def test_layout(graph):
     graph = graph()
-    slots, weights_end, size = graph.layout()
+    layout = graph.layout()
+    slots, weights_end, size = layout.slots, layout.weights_end, layout.size
     assert set(slots) == set(graph.parameters)
     owner = np.full(size, -1)
     for number, (name, slot) in enumerate(slots.items()):
-        place = slice(slot.start, slot.start + slot.parameter.size)
+        place = slice(slot.start, slot.start + slot.leaf.size)
         assert slot.start % ALIGN == 0
-        assert (owner[place] == -1).all() and len(owner[place]) == slot.parameter.size, name
+        assert (owner[place] == -1).all() and len(owner[place]) == slot.leaf.size, name
         owner[place] = number
-        before = slot.start + slot.parameter.size <= weights_end
-        assert before if slot.parameter.kind == "weight" else slot.start >= weights_end, name
+        before = slot.start + slot.leaf.size <= weights_end
+        assert before if slot.leaf.kind == "weight" else slot.start >= weights_end, name
         matrix = torch.arange(2 * size).view(2, size)
         assert torch.equal(slot.view(matrix).flatten(1), matrix[:, place])
     assert size % ALIGN == 0 and weights_end % ALIGN == 0
@@ -187,12 +190,12 @@ def test_layout(graph):
 
 
 def test_layout_by_hand():
-    slots, weights_end, size = odd_sizes().layout()
-    assert {name: slot.start for name, slot in slots.items()} == {
+    layout = odd_sizes().layout()
+    assert {name: slot.start for name, slot in layout.slots.items()} == {
         "layer0.weight": 0, "layer1.weight": 64, "layer2.weight": 128, "layer3.weight": 128 + 4160,
         "layer0.bias": 4544, "layer1.bias": 4608, "layer2.bias": 4672, "layer3.bias": 4800,
     }  # fmt: skip
-    assert (weights_end, size) == (4544, 4864)
+    assert (layout.weights_end, layout.size) == (4544, 4864)
 
 
 # ---- errors
@@ -200,13 +203,13 @@ def test_layout_by_hand():
 
 @pytest.mark.parametrize("name", ["input", "h"])
 def test_two_boxes_of_one_name(name):
-    with pytest.raises(ValueError, match=f"two boxes of the name '{name}'"):
+    with pytest.raises(ValueError, match=f"two values of the name '{name}'"):
         residual().add(name, ReLU(), 0)
 
 
-@pytest.mark.parametrize("inputs", [(), (-1,), (8,), (0, 99)], ids=str)
+@pytest.mark.parametrize("inputs", [(), (-1,), (16,), (0, 99)], ids=str)
 def test_inputs_that_do_not_exist(inputs):
     graph = residual()
-    with pytest.raises(ValueError, match=r"box 'new' reads .* but boxes 0 to 7 exist"):
+    with pytest.raises(ValueError, match=r"box 'new' reads .* but values 0 to 15 exist"):
         graph.add("new", Add(), *inputs)
     assert "new" not in [node.name for node in graph.nodes]

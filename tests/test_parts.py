@@ -26,7 +26,8 @@ def test_every_penalty_is_in_the_table():
 @pytest.mark.parametrize("keys", [c for n in (0, 1, 2) for c in combinations(PENALTIES, n)], ids=str)
 def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     graph, rows = perceptron(5, (7,), 3), 3
-    slots, end, size = graph.layout()
+    layout = graph.layout()
+    slots, end, size = layout.slots, layout.weights_end, layout.size
     theta, grad = torch.randn(2, rows, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     before, kept = grad.clone(), theta.clone()
     coefficients = [{key: 0.1 * k for key in keys} for k in range(rows)]
@@ -50,5 +51,5 @@ def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
 def gaps(slots, end):
     free = torch.ones(end, dtype=torch.bool)
     for slot in slots.values():
-        free[slot.start : slot.start + slot.parameter.size] = False
+        free[slot.start : slot.start + slot.leaf.size] = False
     return free

@@ -53,7 +53,7 @@ def by_torch(row):
     x = torch.from_numpy(dataset.x)
     x = (x - x[row.fold.train].mean(0)) / x[row.fold.train].std(0, correction=0)
     t, graph = torch.from_numpy(dataset.y), e.graph(dataset.spec)
-    theta, (slots, _, _) = initial([row], graph), graph.layout()
+    theta, slots = initial([row], graph), graph.layout().slots
     p = {name: slot.view(theta)[0].clone().requires_grad_() for name, slot in slots.items()}
     weights = [w for name, w in p.items() if name.endswith("weight")]
 
@@ -202,8 +202,8 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
     for epoch in range(1, 700):
         noise = trainer.noise(chunk, epoch)
         for _ in range(len(chunk.x)):
-            for box, draws in noise:
-                box.uniforms = next(draws)
+            for ctx, draws in noise:
+                ctx.uniforms = next(draws)
             many.append(trainer.network.fprop(chunk.x[0]).clone())
     many = torch.stack(many)
     error = many.std(0) / len(many) ** 0.5

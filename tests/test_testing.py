@@ -30,51 +30,51 @@ from nnlab.testing.rows import experiments
 
 
 class WrongSign(Tanh):
-    def bprop(self, dy):
-        return tuple(dx.neg_() for dx in super().bprop(dy))
+    def bprop(self, ctx, dy):
+        return tuple(dx.neg_() for dx in super().bprop(ctx, dy))
 
 
 class Accumulates(Affine):
-    def bprop(self, dy):
-        before = self.grad["bias"].clone()
-        dx = super().bprop(dy)
-        self.grad["bias"].add_(before)
+    def bprop(self, ctx, dy):
+        before = ctx.dx[2].clone()
+        dx = super().bprop(ctx, dy)
+        dx[2].add_(before)
         return dx
 
 
 class WritesDy(Tanh):
-    def bprop(self, dy):
-        dx = super().bprop(dy)
+    def bprop(self, ctx, dy):
+        dx = super().bprop(ctx, dy)
         dy.zero_()
         return dx
 
 
 class WritesX(Box):
-    def fprop(self, x):
+    def fprop(self, ctx, x):
         return x.mul_(2)
 
-    def bprop(self, dy):
+    def bprop(self, ctx, dy):
         return (2 * dy,)
 
 
 class MixesRows(Box):
-    def fprop(self, x):
-        return torch.sub(x, x.mean(0, keepdim=True), out=self.y)
+    def fprop(self, ctx, x):
+        return torch.sub(x, x.mean(0, keepdim=True), out=ctx.y)
 
-    def bprop(self, dy):
-        return (torch.sub(dy, dy.mean(0, keepdim=True), out=self.dx[0]),)
+    def bprop(self, ctx, dy):
+        return (torch.sub(dy, dy.mean(0, keepdim=True), out=ctx.dx[0]),)
 
 
 class OtherShape(Tanh):
-    def fprop(self, x):
-        return super().fprop(x)[:, 1:]
+    def fprop(self, ctx, x):
+        return super().fprop(ctx, x)[:, 1:]
 
 
 class OtherFunction(Tanh):
     """Right in itself, but not the reference."""
 
-    def fprop(self, x):
-        return super().fprop(x + 1)
+    def fprop(self, ctx, x):
+        return super().fprop(ctx, x + 1)
 
 
 # ---- losses
@@ -243,7 +243,7 @@ def contract(base, **own):
     return type("Planted", (base,), own)
 
 
-def tanh(box, p, x):
+def tanh(box, ctx, x):
     return torch.tanh(x)
 
 

@@ -1,205 +1,239 @@
 """Elementwise activations, y = f(x) and dx = dy f'(x), and the maps of a whole layer onto the simplex."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from nnlab.autodiff.box import Box
+from nnlab.fields import static
 
 
+@dataclass(frozen=True)
 class Identity(Box):
     """y = x."""
 
-    def fprop(self, x):
-        return x
+    name: ClassVar[str] = "identity"
 
-    def bprop(self, dy):
-        return (dy,)
+    def passes_on(self, site):
+        return True
 
 
+@dataclass(frozen=True)
 class ReLU(Box):
     """y = max(x, 0); dx = dy [y > 0]. At 0 the derivative is taken to be 0."""
 
-    def settle(self, site, shape):
-        self.zero = site.number(0)
+    name: ClassVar[str] = "relu"
 
-    def fprop(self, x):
-        return torch.clamp_min(x, self.zero, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.zero = ctx.number(0)
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.sign(self.y, out=dx).mul_(dy)  # y >= 0, so its sign is [y > 0]
-        return self.dx
+    def fprop(self, ctx, x):
+        return torch.clamp_min(x, ctx.zero, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.sign(ctx.y, out=dx).mul_(dy)  # y >= 0, so its sign is [y > 0]
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class LeakyReLU(Box):
     """y = max(x, a x) with the slope a < 1; dx = dy max([y > 0], a). Maas, Hannun and Ng 2013."""
 
-    def __init__(self, slope: float = 0.01):
-        self.slope = slope
+    name: ClassVar[str] = "leaky_relu"
+    slope: float = static(0.01, low=0, below=1)
 
-    def settle(self, site, shape):
-        self.a = site.number(self.slope)
+    def settle(self, ctx, shape):
+        ctx.a = ctx.number(self.slope)
 
-    def fprop(self, x):
-        torch.mul(x, self.a, out=self.y)
-        return torch.maximum(x, self.y, out=self.y)
+    def fprop(self, ctx, x):
+        torch.mul(x, ctx.a, out=ctx.y)
+        return torch.maximum(x, ctx.y, out=ctx.y)
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.sign(self.y, out=dx).clamp_min_(self.a).mul_(dy)
-        return self.dx
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.sign(ctx.y, out=dx).clamp_min_(ctx.a).mul_(dy)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class ELU(Box):
     """y = x where x > 0, else exp(x) - 1; dx = dy (1 + min(y, 0)). Clevert, Unterthiner, Hochreiter 2016.
 
     Since exp(x) - 1 >= x, that is y = max(x, exp(min(x, 0)) - 1).
     """
 
-    def settle(self, site, shape):
-        self.zero = site.number(0)
+    name: ClassVar[str] = "elu"
 
-    def fprop(self, x):
-        torch.clamp_max(x, self.zero, out=self.y).expm1_()
-        return torch.maximum(x, self.y, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.zero = ctx.number(0)
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.clamp_max(self.y, self.zero, out=dx)
+    def fprop(self, ctx, x):
+        torch.clamp_max(x, ctx.zero, out=ctx.y).expm1_()
+        return torch.maximum(x, ctx.y, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.clamp_max(ctx.y, ctx.zero, out=dx)
         torch.addcmul(dy, dx, dy, out=dx)
-        return self.dx
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class GELU(Box):
     """y = x P(x), P the normal distribution and p its density; dx = dy (P + x p). Hendrycks, Gimpel 2016.
 
     P(x) = (1 + erf(x / sqrt 2)) / 2 and p(x) = exp(-x^2 / 2 - log(2 pi) / 2): exact, no approximation.
     """
 
-    def settle(self, site, shape):
-        self.root_half, self.half = site.number(math.sqrt(0.5)), site.number(0.5)
-        self.log_p0 = site.number(-0.5 * math.log(2 * math.pi))
-        self.P = site.zeros(*shape, site.batch)
+    name: ClassVar[str] = "gelu"
 
-    def fprop(self, x):
-        self.x = x
-        torch.mul(x, self.root_half, out=self.P).erf_()
-        torch.add(self.half, self.P, alpha=0.5, out=self.P)
-        return torch.mul(x, self.P, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.root_half, ctx.half = ctx.number(math.sqrt(0.5)), ctx.number(0.5)
+        ctx.log_p0 = ctx.number(-0.5 * math.log(2 * math.pi))
+        ctx.P = ctx.zeros()
 
-    def bprop(self, dy):
-        (dx,), x = self.dx, self.x
-        torch.addcmul(self.log_p0, x, x, value=-0.5, out=dx).exp_()
-        torch.addcmul(self.P, x, dx, out=dx).mul_(dy)
-        return self.dx
+    def fprop(self, ctx, x):
+        ctx.x = x
+        torch.mul(x, ctx.root_half, out=ctx.P).erf_()
+        torch.add(ctx.half, ctx.P, alpha=0.5, out=ctx.P)
+        return torch.mul(x, ctx.P, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,), x = ctx.dx, ctx.x
+        torch.addcmul(ctx.log_p0, x, x, value=-0.5, out=dx).exp_()
+        torch.addcmul(ctx.P, x, dx, out=dx).mul_(dy)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class SiLU(Box):
     """y = x s with s = 1 / (1 + exp(-x)); dx = dy (s + y (1 - s)). Elfwing, Uchibe and Doya 2017."""
 
-    def settle(self, site, shape):
-        self.s = site.zeros(*shape, site.batch)
+    name: ClassVar[str] = "silu"
 
-    def fprop(self, x):
-        torch.sigmoid(x, out=self.s)
-        return torch.mul(x, self.s, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.s = ctx.zeros()
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.addcmul(self.s, self.s, self.y, value=-1, out=dx).add_(self.y).mul_(dy)
-        return self.dx
+    def fprop(self, ctx, x):
+        torch.sigmoid(x, out=ctx.s)
+        return torch.mul(x, ctx.s, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.addcmul(ctx.s, ctx.s, ctx.y, value=-1, out=dx).add_(ctx.y).mul_(dy)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class Softplus(Box):
     """y = log(1 + exp(x)); dx = dy / (1 + exp(-x)). Dugas et al. 2001."""
 
-    def settle(self, site, shape):
-        self.zero = site.number(0)
+    name: ClassVar[str] = "softplus"
 
-    def fprop(self, x):
-        self.x = x
-        return torch.logaddexp(x, self.zero, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.zero = ctx.number(0)
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.sigmoid(self.x, out=dx).mul_(dy)
-        return self.dx
+    def fprop(self, ctx, x):
+        ctx.x = x
+        return torch.logaddexp(x, ctx.zero, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.sigmoid(ctx.x, out=dx).mul_(dy)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class Softsign(Box):
     """y = x / d with d = 1 + |x|; dx = dy / d^2. Glorot and Bengio 2010."""
 
-    def settle(self, site, shape):
-        self.one, self.d = site.number(1), site.zeros(*shape, site.batch)
+    name: ClassVar[str] = "softsign"
 
-    def fprop(self, x):
-        torch.abs(x, out=self.d).add_(self.one)
-        return torch.div(x, self.d, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.one, ctx.d = ctx.number(1), ctx.zeros()
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.div(dy, self.d, out=dx).div_(self.d)
-        return self.dx
+    def fprop(self, ctx, x):
+        torch.abs(x, out=ctx.d).add_(ctx.one)
+        return torch.div(x, ctx.d, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.div(dy, ctx.d, out=dx).div_(ctx.d)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class Sigmoid(Box):
     """y = 1 / (1 + exp(-x)); dx = dy y (1 - y)."""
 
-    def fprop(self, x):
-        return torch.sigmoid(x, out=self.y)
+    name: ClassVar[str] = "sigmoid"
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.mul(dy, self.y, out=dx)
-        dx.addcmul_(dx, self.y, value=-1)
-        return self.dx
+    def fprop(self, ctx, x):
+        return torch.sigmoid(x, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.mul(dy, ctx.y, out=dx)
+        dx.addcmul_(dx, ctx.y, value=-1)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class Tanh(Box):
     """y = tanh(x); dx = dy (1 - y^2)."""
 
-    def fprop(self, x):
-        return torch.tanh(x, out=self.y)
+    name: ClassVar[str] = "tanh"
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.mul(dy, self.y, out=dx)
-        torch.addcmul(dy, dx, self.y, value=-1, out=dx)
-        return self.dx
+    def fprop(self, ctx, x):
+        return torch.tanh(x, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.mul(dy, ctx.y, out=dx)
+        torch.addcmul(dy, dx, ctx.y, value=-1, out=dx)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class Softmax(Box):
     """y_i = exp(x_i) / sum_j exp(x_j) over the units; dx = y (dy - sum_j dy_j y_j)."""
 
-    def fprop(self, x):
-        return torch.softmax(x, 1, out=self.y)
+    name: ClassVar[str] = "softmax"
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.mul(dy, self.y, out=dx)
-        torch.sub(dy, dx.sum(1, keepdim=True), out=dx).mul_(self.y)
-        return self.dx
+    def fprop(self, ctx, x):
+        return torch.softmax(x, 1, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.mul(dy, ctx.y, out=dx)
+        torch.sub(dy, dx.sum(1, keepdim=True), out=dx).mul_(ctx.y)
+        return ctx.dx
 
 
+@dataclass(frozen=True)
 class Sparsemax(Box):
     """y = the point of the simplex nearest to x; dx = s (dy - the mean of dy over the support), s = [y > 0].
 
     Martins and Astudillo 2016.
     """
 
-    def settle(self, site, shape):
-        self.s = site.zeros(*shape, site.batch)
+    name: ClassVar[str] = "sparsemax"
 
-    def fprop(self, x):
-        return sparsemax(x, out=self.y)
+    def settle(self, ctx, shape):
+        ctx.s = ctx.zeros()
 
-    def bprop(self, dy):
-        (dx,) = self.dx
-        torch.sign(self.y, out=self.s)
-        mean = torch.mul(dy, self.s, out=dx).sum(1, keepdim=True) / self.s.sum(1, keepdim=True)
-        torch.sub(dy, mean, out=dx).mul_(self.s)
-        return self.dx
+    def fprop(self, ctx, x):
+        return sparsemax(x, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        torch.sign(ctx.y, out=ctx.s)
+        mean = torch.mul(dy, ctx.s, out=dx).sum(1, keepdim=True) / ctx.s.sum(1, keepdim=True)
+        torch.sub(dy, mean, out=dx).mul_(ctx.s)
+        return ctx.dx
 
 
 def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
@@ -215,7 +249,6 @@ def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
 
 
 ACTIVATIONS = {
-    "identity": Identity, "relu": ReLU, "leaky_relu": LeakyReLU, "elu": ELU, "gelu": GELU, "silu": SiLU,
-    "softplus": Softplus, "sigmoid": Sigmoid, "tanh": Tanh, "softsign": Softsign,
-}  # fmt: skip
-OUTPUTS = {"identity": Identity, "softmax": Softmax, "sparsemax": Sparsemax, "sigmoid": Sigmoid}
+    box.name: box for box in (Identity, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus, Sigmoid, Tanh, Softsign)
+}
+OUTPUTS = {box.name: box for box in (Identity, Softmax, Sparsemax, Sigmoid)}

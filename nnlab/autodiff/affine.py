@@ -1,51 +1,65 @@
 """The affine box: the one with weights."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.products import product
+from nnlab.fields import static
 
 
+@dataclass(frozen=True)
 class Affine(Box):
     """Y = W X + b, with X (K, fan_in, B), W (K, fan_out, fan_in), b (K, fan_out, 1).
 
-    bprop:  dW = dY X',  db = the sum of dY over the examples,  dX = W' dY.
+    bprop:  dX = W' dY,  dW = dY X',  db = the sum of dY over the examples.
+
+    Inputs of more dimensions, as images, are read as one long column. `activation` is what follows: what the
+    initialisation of W goes by.
     """
 
-    def __init__(self, units: int, activation: str = "identity"):
-        self.units, self.activation = units, activation  # the activation that follows, for init
+    name: ClassVar[str] = "affine"
+    units: int = static(low=1)
+    activation: str = static("identity")
 
-    def output_shape(self, shape):
-        return (self.units,)
-
-    def parameters(self, shape):
+    def leaves(self, shape):
         fan_in = math.prod(shape)
         return {
             "weight": Parameter((self.units, fan_in), "weight", fan_in, self.units, self.activation),
             "bias": Parameter((self.units, 1), "bias"),
         }
 
-    def settle(self, site, shape):
-        fan_in, fan_out, batch = math.prod(shape), self.units, site.batch
-        self.W, self.b = self.theta["weight"], self.theta["bias"]
-        self.WT, self.x = self.W.mT, None
-        self.to_y = product(site, fan_out, fan_in, batch, self.y)
-        if site.training:
-            self.db = self.grad["bias"]
-            self.to_dW = product(site, fan_out, batch, fan_in, self.grad["weight"])
-        if self.dx[0] is not None:
-            self.to_dx = product(site, fan_in, fan_out, batch, self.dx[0])
+    def output_shape(self, shape):
+        return (self.units,)
 
-    def fprop(self, x):
-        if x is not self.x:
-            self.x, self.xT = x, x.mT
-        return self.to_y(self.W, x).add_(self.b)
+    def settle(self, ctx, shape):
+        fan_in, fan_out, batch = math.prod(shape), self.units, ctx.site.batch
+        dx, dW, _ = ctx.dx
+        ctx.x = ctx.W = None
+        ctx.columns = len(shape) == 1
+        ctx.to_y = product(ctx.site, fan_out, fan_in, batch, ctx.y)
+        if dx is not None:
+            ctx.to_dx = product(ctx.site, fan_in, fan_out, batch, dx if ctx.columns else dx.flatten(1, -2))
+        if dW is not None:
+            ctx.to_dW = product(ctx.site, fan_out, batch, fan_in, dW)
 
-    def bprop(self, dy):
-        self.to_dW(dy, self.xT)
-        torch.sum(dy, 2, keepdim=True, out=self.db)
-        if self.dx[0] is not None:
-            self.to_dx(self.WT, dy)
-        return self.dx
+    def fprop(self, ctx, x, W, b):
+        if x is not ctx.x:
+            ctx.x, X = x, x if ctx.columns else x.flatten(1, -2)
+            ctx.X, ctx.XT = X, X.mT
+        if W is not ctx.W:
+            ctx.W, ctx.WT = W, W.mT
+        return ctx.to_y(W, ctx.X).add_(b)
+
+    def bprop(self, ctx, dy):
+        dx, dW, db = ctx.dx
+        if dW is not None:
+            ctx.to_dW(dy, ctx.XT)
+        if db is not None:
+            torch.sum(dy, 2, keepdim=True, out=db)
+        if dx is not None:
+            ctx.to_dx(ctx.WT, dy)
+        return ctx.dx

@@ -1,32 +1,41 @@
 """Boxes of several inputs: where branches of the graph meet."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 
 from nnlab.autodiff.box import Box
 
 
+@dataclass(frozen=True)
 class Add(Box):
     """y = x_1 + x_2 + ..., all of one shape; every dx_i = dy."""
 
-    def fprop(self, *x):
-        torch.add(x[0], x[1], out=self.y)
+    name: ClassVar[str] = "add"
+
+    def fprop(self, ctx, *x):
+        torch.add(x[0], x[1], out=ctx.y)
         for further in x[2:]:
-            self.y.add_(further)
-        return self.y
+            ctx.y.add_(further)
+        return ctx.y
 
-    def bprop(self, dy):
-        return (dy,) * len(self.dx)
+    def bprop(self, ctx, dy):
+        return (dy,) * len(ctx.dx)
 
 
+@dataclass(frozen=True)
 class Multiply(Box):
     """y = x_1 x_2, elementwise; dx_1 = dy x_2, dx_2 = dy x_1."""
 
-    def fprop(self, a, b):
-        self.x = (a, b)
-        return torch.mul(a, b, out=self.y)
+    name: ClassVar[str] = "multiply"
 
-    def bprop(self, dy):
-        for dx, other in zip(self.dx, reversed(self.x), strict=True):
+    def fprop(self, ctx, a, b):
+        ctx.x = (a, b)
+        return torch.mul(a, b, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        for dx, other in zip(ctx.dx, reversed(ctx.x), strict=True):
             if dx is not None:
                 torch.mul(dy, other, out=dx)
-        return self.dx
+        return ctx.dx

@@ -1,81 +1,51 @@
 """Inverted dropout, of units and of weights."""
 
-import copy
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from nnlab.autodiff.box import Box
+from nnlab.fields import static
 
 
+@dataclass(frozen=True)
 class Dropout(Box):
     """y = x m / (1 - p), each m_i = [u_i >= p] for a uniform u_i; the identity when not training.
 
-    Kept units are divided by 1 - p, so nothing needs scaling at test time. p is the experiment's
-    column `name`, a row's own; `uniforms` (K or 1, n, B) are set by the engine before each step.
+    Kept units are divided by 1 - p, so nothing needs scaling at test time. p is the experiment's column
+    `rate`, a row's own. The uniforms come from the stream named `stream`, or after the node.
     Srivastava et al. 2014.
     """
 
-    def __init__(self, name: str = "dropout"):
-        self.name = name
+    name: ClassVar[str] = "dropout"
+    rate: str = static("dropout")
+    stream: str = static("")
 
-    def settle(self, site, shape):
-        p = site.column(self.name)
-        self.active = site.training and bool((p > 0).any())
-        if self.active:
-            self.noise_shape = (*shape, site.batch)
-            self.p, self.scale = p.to(site.like), (1 / (1 - p)).to(site.like)
-            self.mask = site.zeros(*self.noise_shape)
+    def passes_on(self, site):
+        return not (site.training and bool((site.columns[self.rate] > 0).any()))
 
-    def fprop(self, x):
-        if not self.active:
-            return x
-        torch.ge(self.uniforms, self.p, out=self.mask).mul_(self.scale)
-        return torch.mul(x, self.mask, out=self.y)
+    def settle(self, ctx, shape):
+        p = ctx.column(self.rate)
+        ctx.p, ctx.scale = p.to(ctx.y), (1 / (1 - p)).to(ctx.y)
+        ctx.noise_shape, ctx.mask = ctx.shape, ctx.zeros()
 
-    def bprop(self, dy):
-        if not self.active:
-            return (dy,)
-        torch.mul(dy, self.mask, out=self.dx[0])
-        return self.dx
+    def fprop(self, ctx, x):
+        torch.ge(ctx.uniforms, ctx.p, out=ctx.mask).mul_(ctx.scale)
+        return torch.mul(x, ctx.mask, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        torch.mul(dy, ctx.mask, out=ctx.dx[0])
+        return ctx.dx
 
 
-class DropConnect(Box):
-    """`box` with its weights W replaced by V = W m / (1 - p), each m_ij = [u_ij >= p]; dW = dV m / (1 - p).
+@dataclass(frozen=True)
+class DropConnect(Dropout):
+    """Dropout on a leaf: V = W m / (1 - p) takes the place of the weights W, and dW = dV m / (1 - p).
 
-    One mask for each row and batch. Kept weights are divided by 1 - p, so that their mean is W, which is
-    what is used when not training: then, and where no row has a rate, `bind` gives the box itself. p is
-    the column `name`; `uniforms` (K or 1, *W's shape) are set by the engine before each step.
-    Wan et al. 2013, who draw a mask for every example.
+    One mask for each row and batch. Kept weights are divided by 1 - p, so that their mean is W, which is what
+    is used when not training. Wan et al. 2013, who draw a mask for every example.
     """
 
-    def __init__(self, box: Box, name: str = "dropconnect"):
-        self.box, self.name = box, name
-
-    def output_shape(self, *shapes):
-        return self.box.output_shape(*shapes)
-
-    def parameters(self, *shapes):
-        return self.box.parameters(*shapes)
-
-    def bind(self, site, *shapes):
-        p = site.column(self.name)
-        if not (site.training and bool((p > 0).any())):
-            return self.box.bind(site, *shapes)
-        bound = copy.copy(self)
-        bound.W, bound.dW = site.theta["weight"], site.grad["weight"]
-        bound.noise_shape = tuple(bound.W.shape[1:])
-        bound.p, bound.scale = p.to(site.like), (1 / (1 - p)).to(site.like)
-        bound.mask, bound.V = (site.zeros(*bound.noise_shape) for _ in range(2))
-        bound.box = self.box.bind(replace(site, theta=site.theta | {"weight": bound.V}), *shapes)
-        return bound
-
-    def fprop(self, *x):
-        torch.ge(self.uniforms, self.p, out=self.mask).mul_(self.scale)
-        torch.mul(self.W, self.mask, out=self.V)
-        return self.box.fprop(*x)
-
-    def bprop(self, dy):
-        dx = self.box.bprop(dy)
-        self.dW.mul_(self.mask)
-        return dx
+    name: ClassVar[str] = "dropconnect"
+    rate: str = static("dropconnect")

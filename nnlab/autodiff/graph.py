@@ -1,185 +1,157 @@
-"""A network: a directed acyclic graph of boxes, evaluated forwards and backwards."""
+"""A network as data: a directed acyclic graph of boxes, and of the leaves that they read."""
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from nnlab.autodiff.box import Box, Parameter, Site
+from nnlab.autodiff.box import Box, Buffer, Parameter, Site
+from nnlab.autodiff.network import Network
 from nnlab.runtime.layout import ALIGN
 
 
 @dataclass(frozen=True)
 class Node:
-    """A box at its place: a name, the boxes it reads (by number, 0 is the input) and its output's shape."""
+    """One value of the graph: what a box makes of others, or a leaf of the row, or neither: the input."""
 
     name: str
-    box: Box
-    inputs: tuple[int, ...]
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # without K and B
+    box: Box | None = None
+    inputs: tuple[int, ...] = ()  # what the box reads, by number
+    leaves: tuple[int, ...] = ()  # and after that: its own leaves, or what stands in for them
+    leaf: Parameter | Buffer | None = None
+    per_example: bool = True  # whether B comes after the shape: not for leaves, nor boxes on them alone
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.inputs + self.leaves
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a parameter lies in a row of theta."""
+    """Where a leaf lies in a row of theta, or of the buffers."""
 
-    parameter: Parameter
+    leaf: Parameter | Buffer
     start: int
 
     def view(self, matrix: torch.Tensor) -> torch.Tensor:
         """Its part of `matrix` (K, P), as (K, *shape)."""
-        part = matrix[:, self.start : self.start + self.parameter.size]
-        return part.unflatten(1, self.parameter.shape)
+        return matrix[:, self.start : self.start + self.leaf.size].unflatten(1, self.leaf.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies. Each slot begins on a multiple of 64 numbers; what is between them stays zero.
+
+    Parameters are laid out [weights | biases], so that "weights only" is one slice, `[:weights_end]`.
+    """
+
+    slots: dict[str, Slot]  # of the parameters, by name
+    weights_end: int
+    size: int  # P: a row of theta, the gaps included
+    buffers: dict[str, Slot]
+    buffers_size: int
 
 
 class Graph:
-    """Boxes in topological order, each added after the boxes it reads.
+    """Boxes in topological order, each added after those it reads, and the leaves of each before it.
 
         graph = Graph((64,))
-        h = graph.add("hidden", Affine(32), graph.input)
+        h = graph.add("hidden", Affine(32), graph.input)    # and its leaves hidden.weight, hidden.bias
         h = graph.add("tanh", Tanh(), h)
-        graph.add("output", Affine(10), h)      # the last box added is the output
+        graph.add("output", Affine(10), h)                  # the last box added is the output
 
-    `bind` puts it on a population's theta and grad; the copy has `fprop` and `bprop`.
+    A graph computes nothing: `bind` gives the `Network` of a population.
+
+    >>> from nnlab.autodiff.affine import Affine
+    >>> graph = Graph((64,))
+    >>> _ = graph.add("output", Affine(10), graph.input)
+    >>> [(node.name, node.shape) for node in graph.nodes]
+    [('input', (64,)), ('output.weight', (10, 64)), ('output.bias', (10, 1)), ('output', (10,))]
     """
 
     input = 0
 
     def __init__(self, shape: tuple[int, ...]):
-        self.nodes = [Node("input", Box(), (), tuple(shape))]
+        self.nodes = [Node("input", tuple(shape))]
 
-    def add(self, name: str, box: Box, *inputs: int) -> int:
-        """Append a box that reads the outputs numbered `inputs`; its own number."""
-        if name in [node.name for node in self.nodes]:
-            raise ValueError(f"two boxes of the name {name!r}")
+    def add(self, name: str, box: Box, *inputs: int, **given: int | Box) -> int:
+        """Append a box that reads the values numbered `inputs`, and its leaves; its own number.
+
+        For a leaf there may be `given` the number of another one, which is then shared, or a box that is to
+        stand between the leaf and this box: `add("hidden", Affine(64), x, weight=DropConnect())`.
+        """
         if not inputs or not all(0 <= i < len(self.nodes) for i in inputs):
-            raise ValueError(f"box {name!r} reads {inputs}, but boxes 0 to {len(self.nodes) - 1} exist")
-        shape = box.output_shape(*[self.nodes[i].shape for i in inputs])
-        self.nodes.append(Node(name, box, inputs, shape))
+            raise ValueError(f"box {name!r} reads {inputs}, but values 0 to {len(self.nodes) - 1} exist")
+        shapes = [self.nodes[i].shape for i in inputs]
+        leaves = box.leaves(*shapes)
+        if given.keys() - leaves.keys():
+            unknown = ", ".join(sorted(given.keys() - leaves.keys()))
+            raise ValueError(f"box {name!r} has no leaf {unknown}: it has {', '.join(leaves) or 'none'}")
+        new = [name, *(f"{name}.{leaf}" for leaf in leaves)]
+        taken = {node.name for node in self.nodes} & set(new)
+        if taken:
+            raise ValueError(f"two values of the name {min(taken)!r}")
+        own = tuple(self._leaf(f"{name}.{key}", leaf, given.get(key)) for key, leaf in leaves.items())
+        per_example = any(self.nodes[i].per_example for i in inputs)
+        return self._append(Node(name, box.output_shape(*shapes), box, inputs, own, None, per_example))
+
+    def _leaf(self, name: str, leaf: Parameter | Buffer, given: int | Box | None) -> int:
+        if isinstance(given, int):
+            if self.nodes[given].shape != leaf.shape:
+                raise ValueError(f"{name} is {leaf.shape}, but value {given} is {self.nodes[given].shape}")
+            return given
+        number = self._append(Node(name, leaf.shape, leaf=leaf, per_example=False))
+        return self.add(f"{name}.{given.name}", given, number) if given else number
+
+    def _append(self, node: Node) -> int:
+        self.nodes.append(node)
         return len(self.nodes) - 1
 
-    # ---- parameters
+    def __getitem__(self, name: str) -> int:
+        """The number of the value of that name."""
+        return next(n for n, node in enumerate(self.nodes) if node.name == name)
+
+    # ---- leaves
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         """Every parameter by its full name, `hidden.weight`, in the order of the boxes."""
-        return {
-            f"{node.name}.{name}": parameter
-            for node in self.nodes[1:]
-            for name, parameter in node.box.parameters(*self._shapes(node)).items()
-        }
+        return {node.name: node.leaf for node in self.nodes if isinstance(node.leaf, Parameter)}
 
     @property
     def parameter_count(self) -> int:
         """How many numbers are trained. (A row of theta is wider: `layout` aligns its slots.)"""
         return sum(parameter.size for parameter in self.parameters.values())
 
-    def layout(self) -> tuple[dict[str, Slot], int, int]:
-        """Where each parameter lies in theta: weights first, so that "weights only" is one slice.
+    @property
+    def buffers(self) -> dict[str, Buffer]:
+        """Every buffer by its full name, likewise."""
+        return {node.name: node.leaf for node in self.nodes if isinstance(node.leaf, Buffer)}
 
-        Returns the slots, the end of the weights and P. Every slot starts on a multiple of 64 floats;
-        what lies between is zero in theta and grad, and stays so.
-        """
-        slots, end, weights_end = {}, 0, 0
-        for kinds in (("weight",), ("bias",)):
-            for name, parameter in self.parameters.items():
-                if parameter.kind in kinds:
-                    slots[name] = Slot(parameter, end)
-                    end += -(-parameter.size // ALIGN) * ALIGN
-            weights_end = end if kinds == ("weight",) else weights_end
-        return slots, weights_end, end
-
-    def _shapes(self, node: Node):
-        return [self.nodes[i].shape for i in node.inputs]
-
-    # ---- binding
-
-    def bind(self, theta: torch.Tensor, grad: torch.Tensor, site: Site) -> Graph:
-        """A copy on `theta` and `grad` (K, P), for the population and batch size of `site`."""
-        slots, _, _ = self.layout()
-        useful = self.leads_to_parameters()
-        bound = copy.copy(self)
-        bound.nodes = [self.nodes[0]]
-        for node in self.nodes[1:]:
-            views = {name: slots[f"{node.name}.{name}"] for name in node.box.parameters(*self._shapes(node))}
-            here = replace(
-                site,
-                theta={name: slot.view(theta) for name, slot in views.items()},
-                grad={name: slot.view(grad) for name, slot in views.items()},
-                needs_dx=tuple(useful[i] for i in node.inputs),
-            )
-            bound.nodes.append(replace(node, box=node.box.bind(here, *self._shapes(node))))
-        bound._prepare(site, useful)
-        return bound
+    def layout(self) -> Layout:
+        """Where each leaf lies."""
+        named = self.parameters
+        weights, weights_end = _slots({n: p for n, p in named.items() if p.kind == "weight"}, 0)
+        biases, size = _slots({n: p for n, p in named.items() if p.kind == "bias"}, weights_end)
+        return Layout(weights | biases, weights_end, size, *_slots(self.buffers, 0))
 
     def leads_to_parameters(self) -> list[bool]:
-        """For each box: does its output depend on any parameter? If not, no gradient goes there."""
+        """For each value: does it depend on any parameter? If not, no gradient goes there."""
         useful = []
         for node in self.nodes:
-            own = bool(node.inputs) and bool(node.box.parameters(*self._shapes(node)))
-            useful.append(own or any(useful[i] for i in node.inputs))
+            useful.append(isinstance(node.leaf, Parameter) or any(useful[i] for i in node.reads))
         return useful
 
-    def _readers(self) -> list[int]:
-        """For each box: how many others read it on the way to the output."""
-        readers = [0] * len(self.nodes)
-        readers[-1] = 1
-        for n in range(len(self.nodes) - 1, 0, -1):
-            if readers[n]:
-                for i in self.nodes[n].inputs:
-                    readers[i] += 1
-        return readers
+    def bind(self, theta, grad, site: Site, buffers=None) -> Network:
+        """The network on the rows' `theta`, `grad` (K, P) and `buffers` (K, Q), if there are any."""
+        return Network(self, theta, grad, site, buffers)
 
-    def _prepare(self, site: Site, useful: list[bool]) -> None:
-        readers = self._readers()
-        self._forward, self._backward, self._sums, self._unread = [], [], {}, []
-        self.rows = site.rows
-        for n, node in enumerate(self.nodes):
-            if n and readers[n]:
-                self._forward.append((n, node.box.fprop, node.inputs))
-            if n and readers[n] and useful[n]:
-                wanted = [(j, i) for j, i in enumerate(node.inputs) if useful[i]]
-                self._backward.insert(0, (n, node.box.bprop, wanted))
-            if n and not readers[n] and site.training:
-                self._unread += node.box.grad.values()
-            if readers[n] > 1 and useful[n] and site.training:
-                self._sums[n] = site.zeros(*node.shape, site.batch)
-        self._values = [None] * len(self.nodes)
-        self.stochastic = [node for node in self.nodes[1:] if node.box.noise_shape]
 
-    # ---- the two passes
-
-    def fprop(self, x: torch.Tensor) -> torch.Tensor:
-        """The output (K, m, B) for inputs x (K or 1, *shape, B)."""
-        values = self._values
-        values[0] = x if len(x) == self.rows else x.expand(self.rows, *x.shape[1:])
-        for n, fprop, inputs in self._forward:
-            values[n] = fprop(*[values[i] for i in inputs])
-        return values[-1]
-
-    def outputs(self) -> dict[str, torch.Tensor]:
-        """What each box put out in the last `fprop`, (K, *shape, B) by name.
-
-        A box that passes its input on as it is, like dropout outside training, is left out.
-        """
-        values = self._values
-        return {
-            self.nodes[n].name: values[n]
-            for n, _, inputs in self._forward
-            if all(values[n] is not values[i] for i in inputs)
-        }
-
-    def bprop(self, dy: torch.Tensor) -> None:
-        """From the gradient dy (K, m, B) at the output, the gradient of every parameter, into grad."""
-        gradients = {len(self.nodes) - 1: dy}
-        for grad in self._unread:  # overwritten, as all others are
-            grad.zero_()
-        for n, bprop, inputs in self._backward:
-            dx = bprop(gradients.pop(n))
-            for j, i in inputs:
-                if i not in gradients:
-                    gradients[i] = dx[j]
-                else:  # fan-out: the gradients of all readers are summed
-                    gradients[i] = torch.add(gradients[i], dx[j], out=self._sums[i])
+def _slots(leaves: dict, start: int) -> tuple[dict[str, Slot], int]:
+    slots = {}
+    for name, leaf in leaves.items():
+        slots[name] = Slot(leaf, start)
+        start += -(-leaf.size // ALIGN) * ALIGN
+    return slots, start

@@ -10,69 +10,63 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from nnlab.autodiff.graph import Graph, Node
+from nnlab.autodiff.network import Placed
 from nnlab.checks import references
 from nnlab.checks.compared import DIFFERENCES, Compared, relative, some
 from nnlab.checks.differences import compare
 from nnlab.checks.objective import Objective
-from nnlab.checks.passes import backward, forward
 from nnlab.checks.subject import Budget
 from nnlab.streams import stream
 
 
 def each_box(objective: Objective, budget: Budget) -> Iterator[Compared]:
     """The gradients that each box computes, of its inputs and its parameters; the loss's; the penalty's."""
-    network, described = objective.network, objective.graph
-    values = forward(network, objective.x)
-    reached = backward(network, described, _normal(values[-1], "output"))
-    useful = described.leads_to_parameters()
-    for n, node in enumerate(network.nodes):
-        if n and n in reached and useful[n]:
-            inputs = [(i, values[i].clone()) for i in node.inputs]
-            yield from _box(objective, budget, node, inputs, useful)
-    yield from _loss(objective, budget, values[-1])
+    network = objective.network
+    z = network.fprop(objective.x).clone()
+    values = [None if value is None else value.clone() for value in network.values()]
+    for n, placed in network.placed.items():
+        if network.useful[n]:
+            inputs = [values[i].clone() for i in network.reads[n]]
+            useful = [network.useful[i] for i in network.reads[n]]
+            yield from _box(network.graph, n, placed, inputs, useful, budget)
+    yield from _loss(objective, budget, z)
     if objective.experiment.regularizer.l2 or objective.experiment.regularizer.l1:
         yield _penalty(objective, budget)
 
 
-def _box(objective: Objective, budget: Budget, node, inputs, useful) -> Iterator[Compared]:
-    box, x = node.box, [value for _, value in inputs]
-    dy = _normal(box.fprop(*x), node.name)
-    theta = {
-        name.rpartition(".")[2]: slot.view(objective.theta)
-        for name, slot in objective.slots.items()
-        if name.rpartition(".")[0] == node.name
-    }
-    dx = [None if d is None else d.clone() for d in box.bprop(dy)]
-    grad = {name: objective.slots[f"{node.name}.{name}"].view(objective.grad).clone() for name in theta}
-    other = _by_autograd(box, theta, x, dy)
-    names = _names(x, theta)
-    mine = {names[j]: (dx[j], x[j]) for j, (i, _) in enumerate(inputs) if useful[i]}
-    mine |= {f"d{name}": (grad[name], theta[name]) for name in theta}
+def _box(graph: Graph, n: int, placed: Placed, x: list, useful: list[bool], budget: Budget):
+    node = graph.nodes[n]
+    dy = _normal(placed.fprop(*x), node.name)
+    dx = [None if d is None else d.clone() for d in placed.bprop(dy)]
+    other = _by_autograd(placed, x, dy)
 
     def value() -> tuple[float, float]:
-        terms = box.fprop(*x) * dy
+        terms = placed.fprop(*x) * dy
         return float(terms.sum()), float(terms.abs().sum())
 
-    for what, (g, moved) in mine.items():
-        yield _compared(f"{node.name}: {what}", g, moved, value, budget, other and other[what])
+    for j, name in enumerate(_names(graph, node)):
+        if useful[j]:
+            beside = None if other is None else other[j]
+            yield _compared(f"{node.name}: {name}", dx[j], x[j], value, budget, beside)
 
 
-def _by_autograd(box, theta, x, dy) -> dict[str, torch.Tensor] | None:
-    reference = references.BOXES.get(type(box))
+def _by_autograd(placed: Placed, x, dy) -> list[torch.Tensor] | None:
+    reference = references.BOXES.get(type(placed.box))
     if reference is None:
         return None
     with torch.enable_grad():
-        leaves = [v.clone().requires_grad_() for v in x]
-        own = {name: v.clone().requires_grad_() for name, v in theta.items()}
-        every = [*leaves, *own.values()]
-        found = torch.autograd.grad(reference(box, own, *leaves), every, dy, allow_unused=True)
-    filled = [torch.zeros_like(v) if g is None else g for g, v in zip(found, every, strict=True)]
-    return dict(zip(_names(x, theta), filled, strict=True))
+        inputs = [v.clone().requires_grad_() for v in x]
+        y = reference(placed.box, placed.ctx, *inputs)
+        gradients = torch.autograd.grad(y, inputs, dy, allow_unused=True)
+    return [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, inputs, strict=True)]
 
 
-def _names(x, theta) -> list[str]:
+def _names(graph: Graph, node: Node) -> list[str]:
     """What a box's gradients are called: dx, or input 0, input 1, ...; then dweight, dbias, ..."""
-    return [f"input {j}" if len(x) > 1 else "dx" for j in range(len(x))] + [f"d{name}" for name in theta]
+    shapes = [graph.nodes[i].shape for i in node.inputs]
+    inputs = [f"input {j}" if len(shapes) > 1 else "dx" for j in range(len(shapes))]
+    return inputs + [f"d{name}" for name in node.box.leaves(*shapes)]
 
 
 def _loss(objective: Objective, budget: Budget, z: torch.Tensor) -> Iterator[Compared]:

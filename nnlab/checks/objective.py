@@ -19,7 +19,7 @@ from nnlab.checks import references
 from nnlab.checks.subject import Subject
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream, uniforms
-from nnlab.training.population import stacked
+from nnlab.training.population import stacked, untouched_buffers
 
 BATCH = 16
 STACK = 2**18  # numbers in a stack of moved parameters
@@ -40,12 +40,14 @@ class Objective:
         self.loss = self.experiment.loss_for(sample.dataset.spec)
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         self.x, self.batch = x[None].clone(), x.shape[1]
-        self.slots, self.weights_end, self.size = self.graph.layout()
+        layout = self.graph.layout()
+        self.slots, self.weights_end, self.size = layout.slots, layout.weights_end, layout.size
+        self.buffers = untouched_buffers(sample.rows(), self.graph).to(self.like)
         self.regularizer = stacked([self.experiment]).regularizer
         self.t = self.regularizer.smooth(t[None, None])[0].clone()
         self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
         for name, slot in self.slots.items():
-            p = slot.parameter
+            p = slot.leaf
             scale = max(p.fan_in, 1) ** -0.5 if p.kind == "weight" else 0.3
             draw = scale * stream(0, "check", name).standard_normal(p.shape)
             slot.view(self.theta)[0] = torch.from_numpy(draw)
@@ -54,9 +56,10 @@ class Objective:
     def bound(self, theta: torch.Tensor, grad: torch.Tensor):
         """The network on these parameters, with the masks that all of them share."""
         rates = {name: p.expand(len(theta), 1) for name, p in self.regularizer.rates().items()}
-        network = self.graph.bind(theta, grad, Site(len(theta), self.batch, True, self.like, rates))
-        for node in network.stochastic:
-            node.box.uniforms = uniforms((1, *node.box.noise_shape), self.like, 0, "check", node.name)
+        site = Site(len(theta), self.batch, True, self.like, rates)
+        network = self.graph.bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
+        for name, ctx in network.stochastic:
+            ctx.uniforms = uniforms((1, *ctx.noise_shape), self.like, 0, "check", name)
         return network
 
     def value(self, network, theta: torch.Tensor) -> torch.Tensor:
@@ -84,10 +87,11 @@ class Objective:
             leaves = {
                 name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.slots.items()
             }
-            z = references.output(self.network, leaves, self.x)
+            buffers = {n: slot.view(self.buffers) for n, slot in self.graph.layout().buffers.items()}
+            z = references.output(self.network, leaves | buffers, self.x)
             if z is None or reference is None:
                 return None
-            weights = [leaves[name] for name, slot in self.slots.items() if slot.parameter.kind == "weight"]
+            weights = [leaves[name] for name, slot in self.slots.items() if slot.leaf.kind == "weight"]
             penalty = sum(
                 regularizer.l2 / 2 * W.square().sum() + regularizer.l1 * W.abs().sum() for W in weights
             )

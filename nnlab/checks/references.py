@@ -26,28 +26,18 @@ from nnlab.autodiff.activations import (
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
-from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.network import Network
 from nnlab.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SparsemaxLoss, SquaredError
 
 
-def affine(box, p, x):
-    pairs = zip(x.expand(len(p["weight"]), -1, -1), p["weight"], p["bias"], strict=True)
-    return torch.stack([F.linear(one.T, W, b[:, 0]).T for one, W, b in pairs])
+def affine(box, ctx, x, W, b):
+    rows = zip(x.flatten(1, -2).expand(len(W), -1, -1), W, b, strict=True)
+    return torch.stack([F.linear(one.T, weight, bias[:, 0]).T for one, weight, bias in rows])
 
 
-def masked(box, x):
-    """Inverted dropout of x with the box's own uniforms and rates p (K, 1, 1)."""
-    return torch.where(box.uniforms < box.p, torch.zeros_like(x), x / (1 - box.p))
-
-
-def dropout(box, p, x):
-    return masked(box, x) if box.active else x
-
-
-def dropconnect(box, p, x):
-    if isinstance(box, Affine):  # what it is where no row has a rate
-        return affine(box, p, x)
-    return affine(box.box, p | {"weight": masked(box, p["weight"])}, x)
+def dropout(box, ctx, x):
+    """With the place's own uniforms and rates p (K, 1, 1)."""
+    return torch.where(ctx.uniforms < ctx.p, torch.zeros_like(x), x / (1 - ctx.p))
 
 
 def simplex(z):
@@ -65,25 +55,25 @@ def simplex(z):
     return torch.where(support, z - tau, 0)
 
 
-# Every box: its output from (box, parameters by name, *inputs), all (K, ., B).
+# Every box: its output from the box, the context of its place, and its inputs (K, ., B), leaves (K, .) last.
 BOXES = {
     Affine: affine,
-    Identity: lambda box, p, x: x,
-    ReLU: lambda box, p, x: F.relu(x),
-    Sigmoid: lambda box, p, x: F.sigmoid(x),
-    Tanh: lambda box, p, x: F.tanh(x),
-    LeakyReLU: lambda box, p, x: F.leaky_relu(x, box.slope),
-    ELU: lambda box, p, x: F.elu(x),
-    GELU: lambda box, p, x: F.gelu(x),
-    SiLU: lambda box, p, x: F.silu(x),
-    Softplus: lambda box, p, x: F.softplus(x),
-    Softsign: lambda box, p, x: F.softsign(x),
-    Softmax: lambda box, p, x: F.softmax(x, 1),
-    Sparsemax: lambda box, p, x: simplex(x),
-    DropConnect: dropconnect,
+    Identity: lambda box, ctx, x: x,
+    ReLU: lambda box, ctx, x: F.relu(x),
+    Sigmoid: lambda box, ctx, x: F.sigmoid(x),
+    Tanh: lambda box, ctx, x: F.tanh(x),
+    LeakyReLU: lambda box, ctx, x: F.leaky_relu(x, box.slope),
+    ELU: lambda box, ctx, x: F.elu(x),
+    GELU: lambda box, ctx, x: F.gelu(x),
+    SiLU: lambda box, ctx, x: F.silu(x),
+    Softplus: lambda box, ctx, x: F.softplus(x),
+    Softsign: lambda box, ctx, x: F.softsign(x),
+    Softmax: lambda box, ctx, x: F.softmax(x, 1),
+    Sparsemax: lambda box, ctx, x: simplex(x),
+    DropConnect: dropout,
     Dropout: dropout,
-    Add: lambda box, p, *x: torch.stack(x).sum(0),
-    Multiply: lambda box, p, a, b: a * b,
+    Add: lambda box, ctx, *x: torch.stack(x).sum(0),
+    Multiply: lambda box, ctx, a, b: a * b,
 }
 
 
@@ -104,19 +94,20 @@ LOSSES = {
 }
 
 
-def output(network: Graph, parameters: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor | None:
-    """The network's output (K, m, B) in torch's functions; `parameters` (K, ...) are by their full names.
+def output(network: Network, leaves: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor | None:
+    """The network's output (K, m, B) in torch's functions; `leaves` (K, ...) are by their full names.
 
     None where a box, or an activation of an installed package, has no reference here.
     """
-    values = [x]
-    for node in network.nodes[1:]:
-        if type(node.box) not in BOXES:
+    values: list = [x]
+    for n, node in enumerate(network.graph.nodes[1:], start=1):
+        if node.leaf:
+            values.append(leaves[node.name])
+        elif n not in network.placed:  # it passes its input on, or leads nowhere
+            values.append(values[network.source[n]] if network.source[n] != n else None)
+        elif type(node.box) in BOXES:
+            inputs = [values[i] for i in network.reads[n]]
+            values.append(BOXES[type(node.box)](node.box, network.placed[n].ctx, *inputs))
+        else:
             return None
-        own = {
-            name.removeprefix(f"{node.name}."): v
-            for name, v in parameters.items()
-            if name.rpartition(".")[0] == node.name
-        }
-        values.append(BOXES[type(node.box)](node.box, own, *[values[i] for i in node.inputs]))
     return values[-1]

@@ -16,7 +16,7 @@ import torch
 
 from nnlab.autodiff.activations import Sigmoid, Softsign, Tanh
 from nnlab.autodiff.box import Site
-from nnlab.checks.passes import activations, backward, forward, layers, slopes
+from nnlab.checks.passes import activations, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, graded
 from nnlab.training.engine import Trainer, computing
@@ -59,35 +59,39 @@ class Probe:
 
     def __init__(self, sample: Sample, trainer: Trainer):
         self.graph, self.trainer = sample.experiment.graph(sample.dataset.spec), trainer
-        self.slots, _, _ = self.graph.layout()
+        self.slots = self.graph.layout().slots
         self.loss = trainer.measure.loss
-        theta = trainer.population.state.theta
+        state = trainer.population.state
+        theta = state.theta
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         rates = {name: p * 0 for name, p in trainer.population.experiment.regularizer.rates().items()}
         site = Site(len(theta), x.shape[1], True, sample.examples.like, rates)
-        self.network = self.graph.bind(theta, torch.zeros_like(theta), site)
+        self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
 
     def look(self) -> dict[str, dict]:
         """Per layer: variances of its outputs and of the gradient there; per activation: the stuck share."""
-        values = forward(self.network, self.x)
+        z = self.network.fprop(self.x)
         weight = self.x.new_full((1, 1, self.x.shape[2]), 1 / self.x.shape[2])
-        dz = self.loss.bprop(values[-1], self.t, weight, out=torch.empty_like(values[-1]))
-        values = [v.clone() for v in values]
-        gradients = backward(self.network, self.graph, dz)
+        values = [None if v is None else v.clone() for v in self.network.values()]
+        gradients = self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
         found = {"layers": {}, "activations": {}}
         for n in layers(self.graph):
+            if n not in gradients:  # it leads nowhere
+                continue
             found["layers"][self.graph.nodes[n].name] = {
                 "variance": _median(values[n].var(-1).flatten(1).mean(1)),
                 "gradient": _median(_size(gradients[n]) * self.x.shape[2]),
                 "weights": self._size_of_weights(self.graph.nodes[n].name),
             }
         for n in activations(self.graph):
-            node = self.network.nodes[n]
-            x = values[node.inputs[0]]
+            node, x = self.graph.nodes[n], values[self.graph.nodes[n].inputs[0]]
+            if x is None:
+                continue
+            f = self.network.placed[n].fprop if n in self.network.placed else lambda x: x
             grid = torch.linspace(-BETWEEN, BETWEEN, x[0].numel()).to(x).view(1, *x.shape[1:]).expand_as(x)
-            largest = slopes(node.box, grid).amax().clamp_min(FLAT)
-            flat = (slopes(node.box, x) < FLAT * largest).to(x)
+            largest = slopes(f, grid).amax().clamp_min(FLAT)
+            flat = (slopes(f, x) < FLAT * largest).to(x)
             bounded = isinstance(node.box, BOUNDED)
             share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
             found["activations"][node.name] = {"stuck": _median(share), "bounded": bounded}
@@ -110,7 +114,7 @@ class Probe:
         return {name: float(value) for name, value in zip(self._weights(), medians, strict=True)}
 
     def _weights(self):
-        return {name: slot for name, slot in self.slots.items() if slot.parameter.kind == "weight"}
+        return {name: slot for name, slot in self.slots.items() if slot.leaf.kind == "weight"}
 
 
 def _update(slot, before: torch.Tensor, after: torch.Tensor) -> float:

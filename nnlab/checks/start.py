@@ -72,7 +72,7 @@ def _symmetric(layers: list[str]) -> Finding:
 def _alike(sample, trainer) -> list[str]:
     """The layers whose units have equal weights and equal gradients in every row."""
     network, grad = trainer.network, trainer.grad
-    slots, _, _ = sample.experiment.graph(sample.dataset.spec).layout()
+    slots = sample.experiment.graph(sample.dataset.spec).layout().slots
     batch = next(iter(trainer.batches.epoch(1)))
     z = network.fprop(batch.x[0])
     network.bprop(trainer.measure.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))
@@ -80,8 +80,8 @@ def _alike(sample, trainer) -> list[str]:
     return [
         name.rpartition(".")[0]
         for name, slot in slots.items()
-        if slot.parameter.kind == "weight"
-        and slot.parameter.shape[0] > 1
+        if slot.leaf.kind == "weight"
+        and slot.leaf.shape[0] > 1
         and _equal_rows(slot.view(theta))
         and _equal_rows(slot.view(grad))
     ]

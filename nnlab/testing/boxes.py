@@ -9,22 +9,24 @@ from nnlab.autodiff.box import Box
 from nnlab.autodiff.graph import Graph
 from nnlab.models import Model
 from nnlab.testing.card import pretended_card
-from nnlab.testing.numeric import assert_near, assert_same, bind, central, in_rows
+from nnlab.testing.numeric import Bound, assert_near, assert_same, bind, central, in_rows
 from nnlab.testing.rows import RowIndependence, experiments
 
 
 class BoxContract(RowIndependence):
     """`box` is a box, or a class of one that is made without arguments, as an activation is.
 
-    shapes      of its inputs, without K and B
-    sizes       (K, B) with which everything is tried
-    inputs      numbers to try; say others if the box has a kink elsewhere than at 0
-    reference   (box, parameters by name, *inputs) -> the output, in functions that autograd knows: if it is
-                given, both passes are compared with it too
+    shapes       of its inputs, without K and B
+    per_example  whether its inputs have examples; not so for a box on a leaf, as DropConnect is
+    sizes        (K, B) with which everything is tried
+    inputs       numbers to try; say others if the box has a kink elsewhere than at 0
+    reference    (box, ctx, *inputs) -> the output, in functions that autograd knows, of the inputs and after
+                 them its leaves: if it is given, both passes are compared with it too
     """
 
     box: Box | type[Box]
     shapes = ((7,),)
+    per_example = True
     sizes = ((1, 11), (3, 11), (1, 1), (3, 1))
     reference = None
 
@@ -33,19 +35,21 @@ class BoxContract(RowIndependence):
 
     def inputs(self, rows: int, batch: int) -> list[torch.Tensor]:
         """Random (K, *shape, B), none within 0.01 of 0."""
-        return [_normal(rows, shape, batch, seed) for seed, shape in enumerate(self.shapes)]
+        return [_normal(rows, (*shape, *self._batch(batch)), seed) for seed, shape in enumerate(self.shapes)]
 
     def experiments(self):
-        """The box in a network, behind an affine box for each of its inputs, if all are vectors."""
+        """The box in a network: on a leaf, or behind an affine box for each input, if all are vectors."""
+        if not self.per_example:
+            return experiments(model=_on_a_leaf(self.described()))
         flat = all(len(s) == 1 for s in (*self.shapes, self.described().output_shape(*self.shapes)))
-        return experiments(model=_model(self.described(), self.shapes)) if flat else []
+        return experiments(model=_between(self.described(), self.shapes)) if flat else []
 
     # ---- the forward pass
 
     def test_fprop_gives_the_announced_shape_and_dtype(self):
         for dtype in (torch.float32, torch.float64):
             for (rows, batch), b, x, dy in self._cases(dtype=dtype):
-                y = b.box.fprop(*x)
+                y = b.fprop(*x)
                 assert y.shape == dy.shape, f"output {tuple(y.shape)}, output_shape says {tuple(dy.shape)}"
                 assert y.dtype == dtype, f"output {y.dtype}, expected {dtype}"
                 assert y.isfinite().all(), f"K = {rows}, B = {batch}: an output is not finite"
@@ -53,16 +57,16 @@ class BoxContract(RowIndependence):
     def test_fprop_equals_the_reference(self):
         for size, b, x, _ in self._cases():
             if self.reference is not None:
-                assert_near(b.box.fprop(*x), self.reference(b.box, b.theta, *x), 12, f"fprop, K, B = {size}")
+                assert_near(b.fprop(*x), self._expected(b, x), 12, f"fprop, K, B = {size}")
 
     def test_fprop_is_the_same_when_not_training(self):
         """But for a box that draws random numbers, which may do something else."""
         for (rows, batch), b, x, _ in self._cases():
-            still = bind(self.described(), self.shapes, rows, batch, training=False)
-            assert not still.box.noise_shape, "a box draws no random numbers when not training"
-            y = still.box.fprop(*x)
-            if not b.box.noise_shape:
-                assert_same(y, b.box.fprop(*x), "fprop differs when not training")
+            still = self._bind(rows, batch, training=False)
+            assert not _draws(still), "a box draws no random numbers when not training"
+            y = still.fprop(*x)
+            if not _draws(b):
+                assert_same(y, b.fprop(*x), "fprop differs when not training")
 
     # ---- the backward pass
 
@@ -70,29 +74,31 @@ class BoxContract(RowIndependence):
         for size, b, x, dy in self._cases():
 
             def objective(b=b, x=x, dy=dy):
-                return (b.box.fprop(*x) * dy).flatten(1).sum(1)
+                return (b.fprop(*x) * dy).flatten(1).sum(1)
 
             objective()
-            dx = [v.clone() for v in b.box.bprop(dy)]
+            dx = [v.clone() for v in b.bprop(dy)]
             assert len(dx) == len(x), f"bprop gives {len(dx)} gradients for {len(x)} inputs"
             for n, (mine, v) in enumerate(zip(dx, x, strict=True)):
                 assert_near(mine, central(objective, v), 6, f"the gradient of input {n}, K, B = {size},")
-            for name, v in b.theta.items():
-                assert_near(b.grad[name], central(objective, v), 6, f"the gradient of {name}, K, B = {size},")
+            for name, gradient in b.grad.items():
+                assert_near(
+                    gradient, central(objective, b.theta[name]), 6, f"the gradient of {name}, K, B = {size},"
+                )
 
     def test_bprop_equals_autograd(self):
         for size, b, x, dy in self._cases():
             if self.reference is None:
                 return
-            b.box.fprop(*x)
-            dx = b.box.bprop(dy)
+            b.fprop(*x)
+            dx = b.bprop(dy)
             leaves = [v.clone().requires_grad_() for v in x]
             theta = {name: v.clone().requires_grad_() for name, v in b.theta.items()}
-            self.reference(b.box, theta, *leaves).backward(dy)
+            self._expected(b, leaves, theta).backward(dy)
             for n, (mine, leaf) in enumerate(zip(dx, leaves, strict=True)):
                 assert_near(mine, leaf.grad, 12, f"the gradient of input {n}, K, B = {size},")
-            for name, leaf in theta.items():
-                assert_near(b.grad[name], leaf.grad, 12, f"the gradient of {name}, K, B = {size},")
+            for name, gradient in b.grad.items():
+                assert_near(gradient, theta[name].grad, 12, f"the gradient of {name}, K, B = {size},")
 
     def test_bprop_overwrites(self):
         """A second step gives what it would give alone, whatever the first one left."""
@@ -100,8 +106,8 @@ class BoxContract(RowIndependence):
             for v in b.grad.values():
                 v.fill_(7)
             first = _step(b, x, dy)
-            b.box.fprop(*[v + 1 for v in x])
-            b.box.bprop(2 * dy)
+            b.fprop(*[v + 1 for v in x])
+            b.bprop(2 * dy)
             for a, c in zip(_step(b, x, dy), first, strict=True):
                 assert_same(a, c, f"K, B = {size}: bprop keeps something of an earlier step")
 
@@ -121,9 +127,9 @@ class BoxContract(RowIndependence):
             for j in range(len(x)):
                 needs = tuple(i != j for i in range(len(x)))
                 if any(needs) or b.grad:  # else the graph never asks
-                    part = bind(self.described(), self.shapes, rows, batch, needs=needs)
-                    part.box.fprop(*x)
-                    dx = part.box.bprop(dy)
+                    part = self._bind(rows, batch, needs=needs)
+                    part.fprop(*x)
+                    dx = part.bprop(dy)
                     for i in range(len(x)):
                         if needs[i]:
                             assert_same(dx[i], all_dx[i], f"input {i} without input {j}")
@@ -133,11 +139,11 @@ class BoxContract(RowIndependence):
     def test_a_row_of_the_box_equals_itself_alone(self):
         for dtype in (torch.float32, torch.float64):
             for (rows, batch), b, x, dy in self._cases(dtype=dtype):
-                together = [b.box.fprop(*x).clone(), *_step(b, x, dy)]
+                together = [b.fprop(*x).clone(), *_step(b, x, dy)]
                 for k in range(rows):
-                    alone = bind(self.described(), self.shapes, rows, batch, dtype=dtype, row=k)
+                    alone = self._bind(rows, batch, dtype=dtype, row=k)
                     own = [in_rows(v[k : k + 1]) for v in (*x, dy)]
-                    mine = [alone.box.fprop(*own[:-1]).clone(), *_step(alone, own[:-1], own[-1])]
+                    mine = [alone.fprop(*own[:-1]).clone(), *_step(alone, own[:-1], own[-1])]
                     for one, all_ in zip(mine, together, strict=True):
                         if one is not None:
                             assert_same(one, all_[k : k + 1], f"row {k} of {rows} differs from it alone")
@@ -145,11 +151,11 @@ class BoxContract(RowIndependence):
     def test_both_passes_on_a_gpu(self):
         """On a pretended one (`card`): no tensor of the CPU is met, and the numbers are the CPU's."""
         for size, b, x, dy in self._cases(dtype=torch.float32):
-            here = [b.box.fprop(*x).clone(), *_step(b, x, dy)]
+            here = [b.fprop(*x).clone(), *_step(b, x, dy)]
             with pretended_card():
-                there = bind(self.described(), self.shapes, *size, dtype=torch.float32, device="cuda")
+                there = self._bind(*size, dtype=torch.float32, device="cuda")
                 x, dy = [in_rows(v.to("cuda")) for v in x], in_rows(dy.to("cuda"))
-                on_card = [there.box.fprop(*x).clone(), *_step(there, x, dy)]
+                on_card = [there.fprop(*x).clone(), *_step(there, x, dy)]
                 assert all(v.is_cuda for v in on_card), f"K, B = {size}: a gradient is not on the GPU"
                 on_card = [v.cpu() for v in on_card]
             for mine, expected in zip(on_card, here, strict=True):
@@ -157,24 +163,38 @@ class BoxContract(RowIndependence):
 
     def _cases(self, dtype=torch.float64):
         for rows, batch in self.sizes:
-            b = bind(self.described(), self.shapes, rows, batch, dtype=dtype)
+            b = self._bind(rows, batch, dtype=dtype)
             x = [in_rows(v.to(dtype)) for v in self.inputs(rows, batch)]
-            dy = _normal(rows, self.described().output_shape(*self.shapes), batch, 99)
+            shape = self.described().output_shape(*self.shapes)
+            dy = _normal(rows, (*shape, *self._batch(batch)), 99)
             yield (rows, batch), b, x, in_rows(dy.to(dtype))
 
+    def _bind(self, rows, batch, **how) -> Bound:
+        return bind(self.described(), self.shapes, rows, batch, per_example=self.per_example, **how)
 
-def _normal(rows, shape, batch, seed):
-    x = torch.randn(rows, *shape, batch, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    def _batch(self, batch: int) -> tuple[int, ...]:
+        return (batch,) if self.per_example else ()
+
+    def _expected(self, b: Bound, x, theta=None) -> torch.Tensor:
+        return self.reference(b.box, b.ctx, *x, *(theta or b.theta).values())
+
+
+def _draws(b: Bound) -> bool:
+    return bool(b.ctx and b.ctx.noise_shape)
+
+
+def _normal(rows, shape, seed):
+    x = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return x + 0.01 * x.sign()
 
 
 def _step(b, x, dy) -> list:
     """Copies of all gradients after both passes."""
-    b.box.fprop(*x)
-    return [*(v.clone() for v in b.box.bprop(dy)), *(v.clone() for v in b.grad.values())]
+    b.fprop(*x)
+    return [*(v.clone() for v in b.bprop(dy)), *(v.clone() for v in b.grad.values())]
 
 
-def _model(box: Box, shapes) -> Model:
+def _between(box: Box, shapes) -> Model:
     """A network with `box` between affine boxes."""
 
     class Between(Model):
@@ -187,3 +207,18 @@ def _model(box: Box, shapes) -> Model:
             return graph
 
     return Between()
+
+
+def _on_a_leaf(box: Box) -> Model:
+    """A network with `box` on the weights of its first layer."""
+
+    class OnALeaf(Model):
+        name = "on_a_leaf"
+
+        def graph(self, shape, outputs, output="identity"):
+            graph = Graph(shape)
+            below = graph.add("below", Affine(5), graph.input, weight=box)
+            graph.add("output", Affine(outputs), below)
+            return graph
+
+    return OnALeaf()

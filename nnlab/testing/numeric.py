@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import Site
+from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.graph import Slot
+from nnlab.autodiff.network import Placed
 from nnlab.runtime.layout import ALIGN, aligned
 
 COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
@@ -49,13 +50,32 @@ def in_rows(x: torch.Tensor) -> torch.Tensor:
 
 @dataclass
 class Bound:
-    """A box bound by hand, on parameters of its own, with whatever it needs set."""
+    """A box bound by hand, on leaves of its own, with whatever it needs set."""
 
-    box: object
+    box: Box
+    placed: Placed | None  # None where it passes its input on
     theta: dict  # name -> (K, *shape), views of a matrix whose gaps are zero
     grad: dict
     gaps: torch.Tensor  # (P,) bool: the columns of the matrix that belong to no parameter
     matrix: torch.Tensor  # (K, P), what the views of grad view
+
+    @property
+    def ctx(self):
+        return self.placed and self.placed.ctx
+
+    def fprop(self, *x):
+        return self.placed.fprop(*x, *self.theta.values()) if self.placed else x[0]
+
+    def bprop(self, dy) -> tuple:
+        """The gradients of the inputs; those of the parameters are in `grad`."""
+        if not self.placed:
+            return (dy,)
+        dx = self.placed.bprop(dy)
+        count = len(dx) - len(self.theta)
+        for mine, room in zip(dx[count:], self.ctx.dx[count:], strict=True):
+            if room is not None and mine is not room:
+                room.copy_(mine)
+        return dx[:count]
 
 
 def rates(rows: int) -> dict[str, torch.Tensor]:
@@ -65,31 +85,42 @@ def rates(rows: int) -> dict[str, torch.Tensor]:
 
 def bind(
     box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None,
-    device="cpu",
+    device="cpu", per_example=True,
 ) -> Bound:  # fmt: skip
-    """`box` alone at its site, with random parameters, dropout rates and uniforms, set by `seed`.
+    """`box` alone in its place, with random leaves, dropout rates and uniforms, set by `seed`.
 
-    With `row` a population of one: that row of the population of `rows`.
+    With `row` a population of one: that row of the population of `rows`. Not `per_example`: on leaves.
     """
     which = slice(None) if row is None else slice(row, row + 1)
     random = torch.Generator().manual_seed(seed)
     slots, end = {}, 0
-    for name, parameter in box.parameters(*shapes).items():
-        slots[name] = Slot(parameter, end)
-        end += -(-parameter.size // ALIGN) * ALIGN
+    for name, leaf in box.leaves(*shapes).items():
+        slots[name] = Slot(leaf, end)
+        end += -(-leaf.size // ALIGN) * ALIGN
     like = torch.empty(0, dtype=dtype, device=device)
     matrices = [like.new_zeros(len(range(rows)[which]), end) for _ in range(2)]
-    views = [{name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices]
+    theta, grad = ({name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices)
     gaps = torch.ones(end, dtype=torch.bool)
     for name, slot in slots.items():
-        drawn = torch.randn(rows, *slot.parameter.shape, generator=random, dtype=torch.float64)
-        views[0][name].copy_(drawn[which])
-        gaps[slot.start : slot.start + slot.parameter.size] = False
+        drawn = torch.randn(rows, *slot.leaf.shape, generator=random, dtype=torch.float64)
+        theta[name].copy_(drawn[which])
+        gaps[slot.start : slot.start + slot.leaf.size] = False
     columns = {name: column[which] for name, column in rates(rows).items()}
-    needs = needs or (True,) * len(shapes)
-    site = Site(len(matrices[0]), batch, training, like, columns, threads, *views, needs)
-    bound = box.bind(site, *shapes)
-    if bound.noise_shape:
-        drawn = torch.rand(rows, *bound.noise_shape, generator=random, dtype=torch.float64)
-        bound.uniforms = in_rows(drawn[which].to(like))
-    return Bound(bound, *views, gaps, matrices[1])
+    site = Site(len(matrices[0]), batch, training, like, columns, threads)
+    if box.passes_on(site):
+        return Bound(box, None, theta, grad, gaps, matrices[1])
+    examples = (batch,) if per_example else ()
+    wanted = [training and need for need in needs or (True,) * len(shapes)]
+    dx = [
+        aligned(site.rows, (*shape, *examples), like) if want else None
+        for shape, want in zip(shapes, wanted, strict=True)
+    ]
+    grad = {name: view for name, view in grad.items() if isinstance(slots[name].leaf, Parameter)}
+    dx += [grad.get(name) if training else None for name in slots]
+    placed = Placed(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
+    if placed.ctx.noise_shape:
+        drawn = torch.rand(rows, *placed.ctx.noise_shape, generator=random, dtype=torch.float64)
+        placed.ctx.uniforms = in_rows(drawn[which].to(like))
+    if box.counts:
+        placed.ctx.valid = like.new_ones(1, 1, batch)
+    return Bound(box, placed, theta, grad, gaps, matrices[1])

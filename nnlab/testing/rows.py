@@ -116,10 +116,11 @@ def _without_noise(e: Experiment) -> Experiment:
 def _draws(e: Experiment) -> bool:
     """Does a box of its network draw random numbers still?"""
     graph = e.graph(e.data.load().spec)
-    theta, rates = torch.zeros(1, graph.layout()[2]), {}
+    layout, rates = graph.layout(), {}
+    theta, buffers = torch.zeros(1, layout.size), torch.zeros(1, layout.buffers_size)
     for name, p in e.regularizer.rates().items():
         rates[name] = torch.tensor([[p]], dtype=torch.float64)
-    return bool(graph.bind(theta, theta.clone(), Site(1, 2, True, theta, rates)).stochastic)
+    return bool(graph.bind(theta, theta.clone(), Site(1, 2, True, theta, rates), buffers).stochastic)
 
 
 def _assert_close(there, here, what: str) -> None:

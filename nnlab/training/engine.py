@@ -121,14 +121,14 @@ class Trainer:
     def __init__(self, graph: Graph, population: Population, examples: Examples, threads: int):
         self.population, like = population, examples.like
         rows, experiment = len(population), population.experiment
-        slots, self.weights_end, size = graph.layout()
-        self.grad, self.scratch = aligned(rows, (size,), like), aligned(rows, (size,), like)
-        theta = population.state.theta
-        self.layers = [slot.view(theta) for slot in slots.values() if slot.parameter.kind == "weight"]
+        layout, theta = graph.layout(), population.state.theta
+        self.weights_end = layout.weights_end
+        self.grad, self.scratch = (aligned(rows, (layout.size,), like) for _ in range(2))
+        self.layers = [slot.view(theta) for slot in layout.slots.values() if slot.leaf.kind == "weight"]
         self.batches = Batches(examples, population.rows)
         site = Site(rows, self.batches.batch, True, like, experiment.regularizer.rates(), threads)
-        self.network = graph.bind(theta, self.grad, site)
-        self.evaluator = Evaluator(graph, population, theta, examples, threads)
+        self.network = graph.bind(theta, self.grad, site, population.state.buffers)
+        self.evaluator = Evaluator(graph, population, population.state, examples, threads)
         self.measure = Measure(population, examples)
         self.outputs = self.measure.loss.outputs(examples.spec.outputs)
         self.update = in_parts(
@@ -172,11 +172,13 @@ class Trainer:
         dz = aligned(len(theta), outputs, theta)
         targets = regularizer.smooth(chunk.t)
         columns = self.factors(count, lr)
-        batches, last = zip(chunk.x, targets, chunk.weight, trace, columns, strict=True), columns[-1]
-        noise = self.noise(chunk, epoch)
-        for x, t, weight, z, f in batches:
-            for box, draws in noise:
-                box.uniforms = next(draws)
+        batches = zip(chunk.x, targets, chunk.weight, chunk.valid, trace, columns, strict=True)
+        last, noise, counting = columns[-1], self.noise(chunk, epoch), network.counting
+        for x, t, weight, valid, z, f in batches:
+            for ctx, draws in noise:
+                ctx.uniforms = next(draws)
+            for ctx in counting:
+                ctx.valid = valid[:, None]
             z.copy_(network.fprop(x))
             loss.bprop(z, t, weight, out=dz)
             network.bprop(dz)
@@ -211,17 +213,17 @@ class Trainer:
         return c[:, :steps].T.contiguous().to(self.grad).unsqueeze(2).unbind(0)
 
     def noise(self, chunk, epoch: int) -> list[tuple]:
-        """Every box that wants random numbers, with those of one step of the chunk after another."""
-        return [(node.box, self._draws(node, chunk, epoch)) for node in self.network.stochastic]
+        """The context of every box that wants random numbers, with those of one step after another."""
+        return [(ctx, self._draws(name, ctx, chunk, epoch)) for name, ctx in self.network.stochastic]
 
-    def _draws(self, node, chunk, epoch: int) -> Iterator[torch.Tensor]:
+    def _draws(self, name: str, ctx, chunk, epoch: int) -> Iterator[torch.Tensor]:
         """Uniforms (K or 1, *noise_shape), drawn for as many steps at once as fit in a chunk's size."""
         seeds = [row.seed for row in self.population.rows]
         seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
-        shape, steps = node.box.noise_shape, len(chunk.x)
+        shape, steps = ctx.noise_shape, len(chunk.x)
         at_once = max(1, CHUNK // math.prod(shape))
         for first in range(0, steps, at_once):
             block = (min(at_once, steps - first), *shape)
-            key = ("noise", node.name, epoch, chunk.first + first)
+            key = ("noise", name, epoch, chunk.first + first)
             own = {seed: uniforms(block, self.grad, seed, *key) for seed in dict.fromkeys(seeds)}
             yield from torch.stack([own[seed] for seed in seeds], 1).unbind(0)

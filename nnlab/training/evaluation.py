@@ -11,7 +11,7 @@ from nnlab.data.batches import Examples, evaluation
 from nnlab.experiment import Row
 from nnlab.metrics import TASKS
 from nnlab.training.histograms import histograms
-from nnlab.training.population import Population
+from nnlab.training.population import Population, Weights
 from nnlab.training.results import Ending, Histograms, Result
 
 
@@ -43,18 +43,16 @@ class Measure:
 
 
 class Evaluator:
-    """A population's network without dropout, on weights `theta` that may go on changing."""
+    """A population's network without dropout, on `weights` that may go on changing."""
 
-    def __init__(
-        self, graph: Graph, population: Population, theta: torch.Tensor, examples: Examples, threads
-    ):
-        rates = population.experiment.regularizer.rates()
+    def __init__(self, graph: Graph, population: Population, weights: Weights, examples: Examples, threads):
+        rates, theta = population.experiment.regularizer.rates(), weights.theta
         site = Site(len(theta), population.rows[0].evaluated, False, theta, rates, threads)
-        self.network = graph.bind(theta, theta, site)  # nothing writes a gradient here
+        self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
         self.monitor = self.rows[0].fold.monitor
         self.measure = Measure(population, examples)
-        self.theta, self.slots = theta, graph.layout()[0]
+        self.theta, self.slots = theta, graph.layout().slots
 
     def validate(self) -> dict[str, np.ndarray]:
         """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
@@ -127,9 +125,8 @@ def results(
         kept and status != "interrupted" and _is_final(row, status == "diverged")
         for row, status in zip(leaving.rows, how, strict=True)
     ]
-    tests = Evaluator(graph, leaving, leaving.best_theta, examples, threads).test() if any(final) else []
-    slots = graph.layout()[0] if kept else {}
-    theta = leaving.best_theta.cpu()
+    tests = Evaluator(graph, leaving, leaving.best_weights, examples, threads).test() if any(final) else []
+    weights = named_arrays(graph, leaving.best_weights) if kept else {}
     return [
         Result(
             row=row.number,
@@ -142,7 +139,7 @@ def results(
             best_epoch=int(leaving.best_epoch[k]),
             best={name: float(x[k]) for name, x in leaving.best.items()} if leaving.best_epoch[k] else {},
             test=tests[k] if final[k] and leaving.best_epoch[k] else {},
-            weights={name: slot.view(theta)[k].numpy().copy() for name, slot in slots.items()},
+            weights={name: array[k].copy() for name, array in weights.items()},
             normalizer=examples.scaling(row.fold) if kept else {},
             examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
             fixed_test=examples.dataset.test is not None,
@@ -152,11 +149,23 @@ def results(
     ]
 
 
+def named(graph: Graph, weights: Weights) -> dict[str, torch.Tensor]:
+    """Every leaf by its full name, as a view (K, *shape)."""
+    layout = graph.layout()
+    parameters = {name: slot.view(weights.theta) for name, slot in layout.slots.items()}
+    return parameters | {name: slot.view(weights.buffers) for name, slot in layout.buffers.items()}
+
+
+def named_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:
+    """The same on the host."""
+    here = Weights(weights.theta.cpu(), weights.buffers.cpu())
+    return {name: view.numpy() for name, view in named(graph, here).items()}
+
+
 def tested(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> dict:
     """The report on the row's test set of these weights, as a `Result` has them."""
     graph = row.experiment.graph(examples.spec)
     population = Population.create([row], graph, examples.like)
-    theta = population.state.theta
-    for name, slot in graph.layout()[0].items():
-        slot.view(theta)[0] = torch.from_numpy(weights[name]).to(theta)
-    return Evaluator(graph, population, theta, examples, threads).test()[0]
+    for name, view in named(graph, population.state).items():
+        view[0] = torch.from_numpy(weights[name]).to(view)
+    return Evaluator(graph, population, population.state, examples, threads).test()[0]

@@ -1,8 +1,9 @@
 """The rows of one stack: their parameters, what their optimisers remember, their hyperparameters.
 
-    theta  (K, P)   every parameter of every row, laid out [weights | biases]
-    slots  (K, P)   each, what the optimiser remembers
-    t      (K, 1)   how many updates a row has had
+    theta    (K, P)   every parameter of every row, laid out [weights | biases]
+    buffers  (K, Q)   what boxes keep of the examples they saw, as running means
+    slots    (K, P)   each, what the optimiser remembers
+    t        (K, 1)   how many updates a row has had
 
 Early stopping, best weights and going back are `select` and `copy_rows` on exactly these.
 """
@@ -23,25 +24,38 @@ from nnlab.streams import stream
 
 
 @dataclass
-class State:
-    """What training changes in a row, and going back restores."""
+class Weights:
+    """What a row computes with."""
 
     theta: torch.Tensor
+    buffers: torch.Tensor
+
+    def tensors(self) -> list[torch.Tensor]:
+        return [self.theta, *([self.buffers] if self.buffers.numel() else [])]
+
+    def select(self, rows):
+        """Those of these rows (numbers) alone, in memory of their own."""
+        return Weights(self.theta[rows], self.buffers[rows])
+
+    def copy_rows(self, rows, source: Weights) -> None:
+        """Give the rows where `rows` (K,) is true, or all, what they have in `source`."""
+        for mine, theirs in zip(self.tensors(), source.tensors(), strict=True):
+            mine[rows] = theirs[rows]
+
+
+@dataclass
+class State(Weights):
+    """What training changes in a row, and going back restores."""
+
     slots: SimpleNamespace
     t: torch.Tensor
 
-    def tensors(self) -> list[torch.Tensor]:
-        return [self.theta, self.t, *vars(self.slots).values()]
+    def tensors(self):
+        return [*super().tensors(), self.t, *vars(self.slots).values()]
 
-    def select(self, rows) -> State:
-        """A state of these rows (numbers) alone, in memory of its own."""
+    def select(self, rows):
         slots = {name: slot[rows] for name, slot in vars(self.slots).items()}
-        return State(self.theta[rows], SimpleNamespace(**slots), self.t[rows])
-
-    def copy_rows(self, rows, source: State) -> None:
-        """Give the rows where `rows` (K,) is true the state that they have in `source`."""
-        for mine, theirs in zip(self.tensors(), source.tensors(), strict=True):
-            mine[rows] = theirs[rows]
+        return State(self.theta[rows], self.buffers[rows], SimpleNamespace(**slots), self.t[rows])
 
 
 @dataclass
@@ -55,7 +69,7 @@ class Population:
     stopping: dict[str, np.ndarray]
     best_value: np.ndarray
     best_epoch: np.ndarray
-    best_theta: torch.Tensor
+    best_weights: Weights
     past: list[list[PastEpoch]]  # of each row that will be trained again, its epochs so far
     best: dict[str, np.ndarray] = field(default_factory=dict)  # the metrics of the best epoch
 
@@ -65,11 +79,15 @@ class Population:
         experiment = stacked([row.experiment for row in rows])
         theta = initial(rows, graph).to(like)
         slots = {name: torch.zeros_like(theta) for name in experiment.optimizer.slots}
-        state = State(theta, SimpleNamespace(**slots), torch.zeros(len(rows), 1, dtype=torch.float64))
+        buffers = untouched_buffers(rows, graph).to(like)
+        state = State(
+            theta, buffers, SimpleNamespace(**slots), torch.zeros(len(rows), 1, dtype=torch.float64)
+        )
         return Population(
             rows, experiment, state,
             experiment.schedule.start(len(rows)), experiment.stopping.start(len(rows)),
-            np.full(len(rows), np.inf), np.zeros(len(rows), int), theta.clone(), [[] for _ in rows],
+            np.full(len(rows), np.inf), np.zeros(len(rows), int), Weights(theta.clone(), buffers.clone()),
+            [[] for _ in rows],
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -123,7 +141,8 @@ class Population:
             improved &= ~back
         if improved.any():
             which = slice(None) if improved.all() else torch.from_numpy(improved)
-            self.best_theta[which] = self.state.theta[which]
+            for best, now in zip(self.best_weights.tensors(), Weights.tensors(self.state), strict=True):
+                best[which] = now[which]
             self.best_value = np.where(improved, value, self.best_value)
             self.best_epoch = np.where(improved, epoch, self.best_epoch)
             for name, values in metrics.items():
@@ -138,7 +157,7 @@ def _take(value, rows):
         return {key: array[rows] for key, array in value.items()}
     if isinstance(value, Experiment):
         return select_rows(value, rows)
-    if isinstance(value, State):
+    if isinstance(value, Weights):
         return value.select(rows)
     return value[rows]
 
@@ -164,18 +183,27 @@ def select_rows(experiment: Experiment, rows) -> Experiment:
 
 def initial(rows: list[Row], graph: Graph) -> torch.Tensor:
     """(K, P) float64 on the CPU; rows of equal seed and init share their draw."""
-    slots, _, size = graph.layout()
-    theta = torch.zeros(len(rows), size, dtype=torch.float64)
+    layout = graph.layout()
+    theta = torch.zeros(len(rows), layout.size, dtype=torch.float64)
     drawn = {}
     for k, row in enumerate(rows):
         init = row.experiment.init
         if (row.seed, init) not in drawn:
             drawn[row.seed, init] = k
-            for name, slot in slots.items():
-                slot.view(theta)[k] = _draw(init, row.seed, name, slot.parameter)
+            for name, slot in layout.slots.items():
+                slot.view(theta)[k] = _draw(init, row.seed, name, slot.leaf)
         else:
             theta[k] = theta[drawn[row.seed, init]]
     return theta
+
+
+def untouched_buffers(rows: list[Row], graph: Graph) -> torch.Tensor:
+    """(K, Q) float64 on the CPU: every buffer at its start."""
+    layout = graph.layout()
+    buffers = torch.zeros(len(rows), layout.buffers_size, dtype=torch.float64)
+    for slot in layout.buffers.values():
+        slot.view(buffers).fill_(slot.leaf.start)
+    return buffers
 
 
 def _draw(init, seed: int, name: str, parameter) -> torch.Tensor:

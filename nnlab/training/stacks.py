@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from nnlab.experiment import Row
@@ -55,7 +56,7 @@ def parameter_count(row: Row, datasets) -> int:
 
 def theta_width(row: Row, datasets) -> int:
     """Numbers in a row of theta, with the room that aligns its parameters: what memory is counted by."""
-    return row.experiment.graph(datasets[row.experiment.data].spec).layout()[2]
+    return row.experiment.graph(datasets[row.experiment.data].spec).layout().size
 
 
 def memory(rows: int, row: Row, datasets) -> int:
@@ -63,6 +64,6 @@ def memory(rows: int, row: Row, datasets) -> int:
     each unit and example. An estimate."""
     e = row.experiment
     graph = e.graph(datasets[e.data].spec)
-    units = sum(node.shape[0] for node in graph.nodes)
-    matrices = graph.layout()[2] * (COPIES + 2 * len(e.optimizer.slots))
+    units = sum(math.prod(node.shape) for node in graph.nodes if node.per_example)
+    matrices = graph.layout().size * (COPIES + 2 * len(e.optimizer.slots))
     return (8 if e.dtype == "float64" else 4) * rows * (matrices + 4 * units * max(row.batch, row.evaluated))
