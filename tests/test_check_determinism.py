@@ -42,7 +42,7 @@ class Planted(Model):
 
     def graph(self, shape, outputs, output="identity"):
         graph = Graph(shape)
-        graph.add("output", Affine(outputs), graph.add("hidden", Divided(40, self.by), graph.input))
+        graph.add("output", Affine(outputs), graph.add("hidden", Divided(40, by=self.by), graph.input))
         return graph
 
 
