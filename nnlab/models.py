@@ -38,7 +38,8 @@ class Model(Part):
 class MLP(Model):
     """x -> [affine -> activation -> dropout] for each hidden layer -> affine -> output map.
 
-    `activation` is one for all hidden layers, or a list with one for each.
+    `activation` is one for all hidden layers, or a list with one for each. An image is read as one line of
+    numbers.
     """
 
     name: ClassVar[str] = "mlp"

@@ -19,6 +19,7 @@ from searches import sweep
 
 import nnlab
 from nnlab.cli import main
+from nnlab.data import spec as described
 from nnlab.data.spec import DIMENSIONS, LABELS, LARGEST, DataSpec
 from nnlab.experiment import Experiment
 from nnlab.metrics import TASKS
@@ -209,6 +210,23 @@ def test_a_series_names_the_target():
     two = nnlab.Arrays(frame[["a"]], frame[["b", "c"]]).load().spec
     assert two.targets == ("b", "c") and two.features == ("a",) and two.outputs == 2
     assert nnlab.Arrays(X, frame["c"].to_numpy()).load().spec.targets == ()
+
+
+def test_a_data_set_may_name_things_in_lists():
+    dataset = nnlab.Dataset(X, np.arange(20) % 2, ["a", "b"], ["u", "v", "w"], target_names=["t"], shape=[3])
+    assert dataset.spec == DataSpec((3,), 2, "classification", ("a", "b"), "text", ("u", "v", "w"), ("t",))
+    with pytest.raises(
+        nnlab.UserError, match=r"^classes = \[0, 1\]: expected a list of names, which are text$"
+    ):
+        _ = nnlab.Dataset(X, np.arange(20) % 2, [0, 1]).spec
+    with pytest.raises(
+        nnlab.UserError, match=r"^x has the shape \(20, 3, 1\), expected \(examples, inputs\)"
+    ):
+        _ = nnlab.Dataset(X[:, :, None], np.arange(20) % 2, ["a", "b"]).spec
+
+
+def test_tasks_are_those_that_can_be_measured():
+    assert set(described.TASKS) == set(TASKS)
 
 
 def test_names_that_do_not_go_with_a_data_set_are_refused():

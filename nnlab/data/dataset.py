@@ -42,17 +42,23 @@ class Dataset:
     @cached_property
     def spec(self) -> DataSpec:
         """The description. Raises `UserError` where names or shape do not go with the examples."""
+        if self.x.ndim != 2:
+            raise UserError(
+                f"x has the shape {self.x.shape}, expected (examples, inputs); what an image's inputs were "
+                f"goes into the data set's shape, such as (1, 28, 28)"
+            )
         count, width = self.x.shape
-        if self.shape is not None and math.prod(self.shape) != width:
-            raise UserError(f"shape = {list(self.shape)}, but an example has {width:,} numbers")
+        shape = (width,) if self.shape is None else tuple(self.shape)
+        if math.prod(shape) != width:
+            raise UserError(f"shape = {list(shape)}, but an example has {width:,} numbers")
         return DataSpec(
-            shape=(width,) if self.shape is None else self.shape,
+            shape=shape,
             outputs=len(self.classes) or self.y.shape[1],
             task="classification" if self.classes else "regression",
-            classes=self.classes,
+            classes=tuple(self.classes),
             labels=self.labels,
-            features=self.features,
-            targets=self.target_names,
+            features=tuple(self.features),
+            targets=tuple(self.target_names),
             examples=count,
         )
 

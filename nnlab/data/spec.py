@@ -116,7 +116,7 @@ class DataSpec:
                 yield f"{key} = {_shown(value)}{nearest(value, allowed)}"
         for key in ("classes", "features", "targets"):
             if not _are_names(getattr(self, key)):
-                yield _fault(key, getattr(self, key), "a list of names")
+                yield _fault(key, getattr(self, key), "a list of names, which are text")
         yield from self._faults_of_counts()
         for number in range(len(self.classes) if self.labels != "text" else 0):
             try:

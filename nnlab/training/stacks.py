@@ -7,9 +7,9 @@ from typing import Literal
 
 from nnlab.experiment import Row
 
-CACHE = 2**22  # parameters in a stack, on a CPU
+CACHE = 2**22  # numbers of theta in a stack, on a CPU
 MOST = 64  # rows in it
-WORTH_A_PROCESS = 2e9  # parameters x examples seen: a few tenths of a second; a fork takes 0.03 s
+WORTH_A_PROCESS = 2e9  # numbers of theta x examples seen: a few tenths of a second; a fork takes 0.03 s
 SHARE = 0.5  # of a GPU's free memory, for a stack
 COPIES = 7  # of theta: itself, gradient, scratch, the best, the previous epoch's, and some room
 
