@@ -13,19 +13,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from datafiles import WRITERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from searches import sweep
 
 import nnlab
+from nnlab.autodiff.box import Site
 from nnlab.cli import main
+from nnlab.commands.train import of_experiment
 from nnlab.data import spec as described
+from nnlab.data.normalization import pulled_in
+from nnlab.data.sources import SOURCES
 from nnlab.data.spec import DIMENSIONS, LABELS, LARGEST, DataSpec
 from nnlab.experiment import Experiment
 from nnlab.metrics import TASKS
 from nnlab.models import MODELS, perceptron
 from nnlab.records.files import write_json
-from nnlab.records.run_folder import RunFolder
+from nnlab.records.run_folder import RunFolder, load_weights
 from nnlab.training.evaluation import Measure
 from nnlab.training.population import Population
 from nnlab.untrusted import json_of
@@ -58,7 +64,7 @@ def specs(draw):
     return DataSpec(shape, outputs, task, tuple(classes), labels, features, targets, examples)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(specs())
 def test_a_spec_survives_its_file(tmp_path_factory, spec):
     file = tmp_path_factory.getbasetemp() / "spec.json"
@@ -135,7 +141,7 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 TREES = st.recursive(LEAVES, lambda t: st.lists(t) | st.dictionaries(st.text(), t), max_leaves=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from([*(f.name for f in fields(DataSpec)), "x"]), TREES))
 def test_whatever_a_file_says_is_a_spec_or_a_sentence(tree):
     try:
@@ -316,6 +322,36 @@ def test_a_run_folder_says_what_its_data_are_like(tmp_path):
     spec = spec_in(tmp_path / "r")
     assert spec == DIGITS and (spec.examples, spec.targets, spec.label(7)) == (1797, ("digit",), 7)
     assert not (tmp_path / "r/spec.json").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
+    (tmp_path / "data").mkdir()
+    given = WRITERS[name](tmp_path / "data")
+    words = [f"data.{key}={value}" for key, value in given.items()]
+    run("train", f"data={name}", *words, "epochs=3", f"hydra.run.dir={tmp_path}/r")
+    dataset = SOURCES[name](**given).load()
+    shutil.rmtree(tmp_path / "data")
+
+    spec, (weights,) = spec_in(tmp_path / "r"), load_weights(tmp_path / "r").values()
+    e = Experiment.from_config(of_experiment(yaml.safe_load((tmp_path / "r/config.yaml").read_text())))
+    graph, loss, task = e.graph(spec), e.loss_for(spec), TASKS[spec.task]()
+    layout, n = graph.layout(), {k[11:]: v for k, v in weights.items() if k.startswith("normalizer/")}
+    theta = torch.zeros(1, layout.size)
+    for parameter, slot in layout.slots.items():
+        slot.view(theta)[0] = torch.from_numpy(weights[parameter])
+
+    (fold,) = e.split.folds(dataset)
+    x, y = ((v[fold.test] if v.ndim > 1 else v[fold.test, None]).T for v in (dataset.x, dataset.y))
+    x = pulled_in(torch.from_numpy((x - n["mean"][:, None]) / n["scale"][:, None]).float())
+    network = graph.bind(theta, theta, Site(1, x.shape[1], False, theta, e.regularizer.rates(), 1))
+    answers = task.answer(loss.scores(network.fprop(x[None]))[0].numpy())
+    if not spec.classes:
+        answers = answers * n["target_scale"][:, None] + n["target_mean"][:, None]
+    tested = json.loads((tmp_path / "r/rows.json").read_text())[0]["test"]
+    assert spec == dataset.spec
+    for key, value in task.test(answers, y, spec.classes).items():
+        assert tested[key] == (value if isinstance(value, list) else pytest.approx(value, rel=1e-5)), key
 
 
 def test_every_run_of_several_says_its_own(tmp_path):
