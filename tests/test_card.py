@@ -44,10 +44,10 @@ from nnlab.schedules import SCHEDULES
 from nnlab.testing import BoxContract, LossContract, OptimizerContract, pretended_card, run
 from nnlab.testing.card import ON_CPUS_ONLY, WITH_NUMBER, on_card
 from nnlab.testing.rows import varied
-from nnlab.training.engine import Trainer
 from nnlab.training.evaluation import Evaluator
 from nnlab.training.fitting import Fit
 from nnlab.training.population import Population
+from nnlab.training.step import Columns
 
 REAL = torch.cuda.device_count() > 0  # of which `--gpu` leaves one in sight
 
@@ -606,16 +606,20 @@ def best_on_the_host(create):
     return staticmethod(created)
 
 
-def per_step(self, c, steps):
-    return [None if c is None else c[:, :1].float()] * steps
+def views_of_the_host(views):
+    def of_the_host(self):
+        self.placed = self.table
+        return views(self)
+
+    return of_the_host
 
 
 ENGINE_FAULTS = {
     "columns-meet-sums": (Regularizer, "penalty", penalty, "same device"),
     "numpy": (Evaluator, "validate", validate, "numpy"),
-    "generator": (nnlab.training.engine, "uniforms", uniforms, "generator"),
+    "generator": (nnlab.training.step, "uniforms", uniforms, "generator"),
     "put": (Population, "create", best_on_the_host(Population.create), "same device|indices"),
-    "columns-of-a-step": (Trainer, "_per_step", per_step, "same device"),
+    "columns-of-a-step": (Columns, "_views", views_of_the_host(Columns._views), "same device"),
 }
 
 

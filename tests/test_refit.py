@@ -18,8 +18,8 @@ from nnlab.models import MLP
 from nnlab.optimizers import SGD, Adam
 from nnlab.schedules import SCHEDULES, Cosine, HalveAndGoBack, HalveOnRise, ReduceOnPlateau, Schedule
 from nnlab.stopping import Patience, Stopping
-from nnlab.training.engine import Trainer
 from nnlab.training.fitting import fit
+from nnlab.training.training import Training
 
 BASE = Experiment(data=blobs(90, 5, 3), model=MLP(hidden=(7,)), optimizer=Adam(lr=0.05), epochs=30,
                   schedule=Cosine(), stopping=Patience(patience=3), batch_size=16, seeds=2)  # fmt: skip
@@ -103,13 +103,13 @@ def test_a_refit_repeats_what_chose_its_epochs(name, monkeypatch):
     """Every row the rates of its own, as far as its best epoch, and what was taken back is taken back again:
     its weights are those of a schedule that is given these and listens to nothing."""
     if name == "a lost epoch":
-        epoch = Trainer.epoch
+        epoch = Training.one_pass
 
         def lost(self, number):
             found = epoch(self, number)
             return found | ({"train_loss": np.full(len(self.population), np.nan)} if number == 2 else {})
 
-        monkeypatch.setattr(Trainer, "epoch", lost)
+        monkeypatch.setattr(Training, "one_pass", lost)
     schedule = LISTENERS[name]
     base = replace(JUMPY, schedule=schedule, stopping=Patience(patience=40), seeds=3)
     records, results = done(replace(base, refit=True))
@@ -162,14 +162,14 @@ def test_the_normaliser_is_that_of_the_weights(normalization):
 
 def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
     """Its neighbours are refitted. The test set is looked at once, with the weights that are kept."""
-    epoch = Trainer.epoch
+    epoch = Training.one_pass
 
     def lost(self, number):
         mine = [row.seed == 1 and row.refit > 0 and number == 3 for row in self.population.rows]
         found = epoch(self, number)
         return found | {"train_loss": np.where(mine, np.nan, found["train_loss"])}
 
-    monkeypatch.setattr(Trainer, "epoch", lost)
+    monkeypatch.setattr(Training, "one_pass", lost)
     base = replace(BASE, threads=1)
     _, plain = done(base)
     _, (good, bad) = done(replace(base, refit=True))
@@ -183,13 +183,13 @@ def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
 
 
 def test_a_row_that_diverged_the_first_time_is_tested_with_its_best_weights(monkeypatch):
-    epoch = Trainer.epoch
+    epoch = Training.one_pass
 
     def lost(self, number):
         mine = [row.seed == 1 and number == 4 for row in self.population.rows]
         return epoch(self, number) | {"grad_norm": np.where(mine, np.inf, 1.0)}
 
-    monkeypatch.setattr(Trainer, "epoch", lost)
+    monkeypatch.setattr(Training, "one_pass", lost)
     _, plain = done(BASE)
     _, (good, bad) = done(replace(BASE, refit=True))
     assert (bad.status, bad.refit, bad.best_epoch) == ("diverged", None, plain[1].best_epoch)

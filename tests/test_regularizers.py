@@ -15,9 +15,10 @@ import nnlab
 from nnlab import MLP, SGD, Adam, Experiment, Regularizer, UserError
 from nnlab.fields import stack
 from nnlab.regularizers import scale_down
+from nnlab.runtime.threads import computing
 from nnlab.streams import stream, uniforms
-from nnlab.training.engine import Trainer
-from nnlab.training.population import Population, initial
+from nnlab.training.population import initial
+from nnlab.training.training import Training
 
 NO_PENALTIES = {
     "proximal", "small", "dropout", "input_dropout", "dropconnect", "max_norm", "label_smoothing"
@@ -193,32 +194,26 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
     e = replace(BASE, model=MLP(hidden=(9,), activation="identity"), regularizer=Regularizer(**{name: 0.4}))
     run = nnlab.fit(e)
     examples = run.library.examples(run.rows[0])
-    graph = e.graph(run.datasets[e.data].spec)
-    population = Population.create(run.rows, graph, examples.like)
-    trainer = Trainer(graph, population, examples, 1)
-    without = Trainer(graph, with_regularizer(population, Regularizer()), examples, 1)
-    chunk = next(iter(trainer.batches.epoch(1)))
-    expected, many = without.network.fprop(chunk.x[0]), []
-    for epoch in range(1, 700):
-        noise = trainer.noise(chunk, epoch)
-        for _ in range(len(chunk.x)):
-            for ctx, draws in noise:
-                ctx.uniforms = next(draws)
-            many.append(trainer.network.fprop(chunk.x[0]).clone())
+    training = Training(run.rows, examples, 1).begin()
+    chunk, step, many = next(iter(training.batches.epoch(1))), training.step, []
+    with computing():
+        for epoch in range(1, 700):
+            for s in range(len(chunk.x)):
+                for noise in step.noise:
+                    noise.set(epoch, chunk.first, s, len(chunk.x))
+                many.append(step.network.fprop(chunk.x[0]).clone())
+        plain = [replace(row, experiment=replace(e, regularizer=Regularizer())) for row in run.rows]
+        expected = Training(plain, examples, 1).begin().step.network.fprop(chunk.x[0])
     many = torch.stack(many)
     error = many.std(0) / len(many) ** 0.5
     assert len(many) > 3000 and ((many.mean(0) - expected).abs() < 5 * error).all()
     assert (many.std(0) > 0.01).all()
 
 
-def with_regularizer(population, regularizer):
-    return replace(population, experiment=replace(population.experiment, regularizer=stack([regularizer])))
-
-
 def test_noise_of_a_layer_larger_than_a_chunk_is_drawn_in_parts(monkeypatch):
     """The parts have streams of their own, so whatever is drawn at once is what the row alone would draw."""
     # 63 weights: three steps at once, six an epoch
-    monkeypatch.setattr("nnlab.training.engine.CHUNK", 200)
+    monkeypatch.setattr("nnlab.training.step.CHUNK", 200)
     rows = rows_of(CASES["dropconnect"])
     together = curves(rows)
     assert_same([together[2]], curves([rows[2]]), "in parts")

@@ -17,9 +17,9 @@ from nnlab.initializers import INITIALIZERS
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import Regularizer
+from nnlab.runtime.threads import computing
 from nnlab.schedules import SCHEDULES, Progress
 from nnlab.stopping import Patience
-from nnlab.training.engine import computing
 from nnlab.training.population import initial
 
 BASE = Experiment(

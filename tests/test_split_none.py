@@ -13,7 +13,7 @@ from nnlab import Experiment, HalveOnRise, NoSplit, Patience, ReduceOnPlateau
 from nnlab.cli import main
 from nnlab.data.sources import SOURCES
 from nnlab.errors import UserError
-from nnlab.training.engine import train
+from nnlab.training.training import Training
 
 NONE = Experiment(split=NoSplit(), metric="last", epochs=3)
 LINE = ["split=none", "metric=last", "epochs=3"]
@@ -44,8 +44,9 @@ def test_it_is_what_a_refit_trains():
     row, kept = run.rows[0], run.results[0]
     everything = replace(row.fold, validation=row.fold.train[:100])
     watched = replace(row, experiment=replace(row.experiment, split=nnlab.Holdout()), fold=everything)
-    results = []
-    list(train([watched], run.library.examples(watched).elsewhere(), 1, results))
+    training, results = Training([watched], run.library.examples(watched).elsewhere(), 1), []
+    while len(training):
+        _, results = training.epoch()
     for name, weights in kept.weights.items():
         assert weights.tobytes() == results[0].weights[name].tobytes()
 

@@ -18,7 +18,7 @@ from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.batches import evaluation
 from nnlab.runtime.devices import thread_count
-from nnlab.training.engine import computing
+from nnlab.runtime.threads import computing
 from nnlab.training.stacks import stacks
 
 ROWS, THIRD, STEPS = 5, 2, 25
@@ -112,12 +112,12 @@ def as_trained(subject: Subject) -> int:
 
 def trained(sample: Sample, rows, steps: int, threads: int) -> torch.Tensor:
     """(K, P + m B): the rows' weights after some steps, and what they then put out for a batch held back."""
-    trainer = sample.trainer(rows, threads)
-    for _ in islice(stepwise(trainer), steps):
+    training = sample.training(rows, threads)
+    for _ in islice(stepwise(training), steps):
         pass
     batch = next(evaluation(sample.examples, rows, sample.fold.monitor))
-    z = trainer.evaluator.network.fprop(batch.x)
-    return torch.cat([trainer.population.state.theta, z.flatten(1)], 1)
+    z = training.evaluator.network.fprop(batch.x)
+    return torch.cat([training.population.state.theta, z.flatten(1)], 1)
 
 
 def _different(a: torch.Tensor, b: torch.Tensor) -> int:

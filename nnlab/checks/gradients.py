@@ -18,7 +18,7 @@ from nnlab.checks.differences import compare
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.training.engine import computing
+from nnlab.runtime.threads import computing
 
 CONFIDENCE = 0.95
 

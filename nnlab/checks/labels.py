@@ -33,10 +33,10 @@ from nnlab.initializers import Auto
 from nnlab.models import MLP
 from nnlab.optimizers import Adam
 from nnlab.regularizers import Regularizer
+from nnlab.runtime.threads import computing
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 from nnlab.streams import stream
-from nnlab.training.engine import computing
 
 EXAMPLES, FOLDS, STEPS, BATCH = 2000, 5, 600, 32
 PENALTIES = (1e-3, 1e-1)
@@ -123,11 +123,11 @@ def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray
     for row in rows:  # folds may differ by an example, and with it in their number of steps
         shapes.setdefault(row.structure, []).append(row)
     for same in shapes.values():
-        trainer = sample.trainer(same)
-        for epoch in range(1, 1 + max(1, -(-STEPS // trainer.batches.steps))):
-            trainer.epoch(epoch)
+        training = sample.training(same)
+        for epoch in range(1, 1 + max(1, -(-STEPS // training.batches.steps))):
+            training.one_pass(epoch)
         batches = list(evaluation(sample.examples, same, "validation"))
-        z = torch.cat([trainer.evaluator.network.fprop(b.x).clone() for b in batches], 2)
+        z = torch.cat([training.evaluator.network.fprop(b.x).clone() for b in batches], 2)
         t = torch.cat([b.t for b in batches], 2)
         for k, row in enumerate(same):
             n = len(row.fold.validation)

@@ -15,7 +15,7 @@ import numpy as np
 
 from nnlab.checks.subject import Sample, Subject
 from nnlab.checks.verdict import Finding
-from nnlab.training.engine import computing
+from nnlab.runtime.threads import computing
 
 FACTORS = (1.0, 0.4, 0.16, 0.06)  # of the job's rate; each about a step of those that people try
 SEEDS, FEWEST = 6, 4  # half choose the rate, half judge it

@@ -27,9 +27,9 @@ from nnlab.checks import longer
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.regularizers import Regularizer
+from nnlab.runtime.threads import computing
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
-from nnlab.training.engine import computing
 
 LOWEST, HIGHEST = 1e-6, 1e2
 EPOCHS = 10  # into which the steps are divided: a rate that diverges leaves at the end of one
@@ -126,7 +126,7 @@ def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int, by_chance
     variants = [{"optimizer": replace(optimizer, lr=float(lr)), "epochs": epochs} for lr in grid]
     rows = sample.rows(seeds, variants)
     with computing():
-        start = sample.trainer(rows[:seeds]).evaluator.validate()["val_loss"]
+        start = sample.training(rows[:seeds]).evaluator.validate()["val_loss"]
     ended = curves(list(sample.records(rows)), len(rows), "val_loss")[:, -1].reshape(len(grid), seeds)
     return Table(grid, ended, start, by_chance), epochs * each
 

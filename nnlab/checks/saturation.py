@@ -19,7 +19,8 @@ from nnlab.autodiff.box import Site
 from nnlab.checks.passes import activations, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, graded
-from nnlab.training.engine import Trainer, computing
+from nnlab.runtime.threads import computing
+from nnlab.training.training import Training
 
 EXAMPLES, STEPS = 256, 100
 BOUNDED = (Sigmoid, Tanh, Softsign)
@@ -39,8 +40,7 @@ def check(subject: Subject) -> Verdict:
     with computing():
         sample = subject.sample(EXAMPLES)
         seeds = subject.seeds(STEPS * min(subject.row.batch, EXAMPLES))
-        trainer = sample.trainer(sample.rows(seeds))
-        probe = Probe(sample, trainer)
+        probe = Probe(sample, sample.training(sample.rows(seeds)))
         before = probe.look()
         ratios = probe.train(STEPS)
         after = probe.look()
@@ -57,14 +57,14 @@ def check(subject: Subject) -> Verdict:
 class Probe:
     """Rows in training, and a second copy of their network to look at, without dropout."""
 
-    def __init__(self, sample: Sample, trainer: Trainer):
-        self.graph, self.trainer = sample.experiment.graph(sample.dataset.spec), trainer
+    def __init__(self, sample: Sample, training: Training):
+        self.graph, self.training = sample.experiment.graph(sample.dataset.spec), training
         self.slots = self.graph.layout().slots
-        self.loss = trainer.measure.loss
-        state = trainer.population.state
+        self.loss = training.step.loss
+        state = training.population.state
         theta = state.theta
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
-        rates = {name: p * 0 for name, p in trainer.population.experiment.regularizer.rates().items()}
+        rates = {name: p * 0 for name, p in training.population.experiment.regularizer.rates().items()}
         site = Site(len(theta), x.shape[1], True, sample.examples.like, rates)
         self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
@@ -98,15 +98,15 @@ class Probe:
         return found
 
     def _size_of_weights(self, layer: str) -> float:
-        theta, own = self.trainer.population.state.theta, f"{layer}."
+        theta, own = self.training.population.state.theta, f"{layer}."
         weights = [slot for name, slot in self._weights().items() if name.startswith(own)]
         return max((_median(_size(slot.view(theta))) for slot in weights), default=1.0)
 
     def train(self, steps: int) -> dict[str, float]:
         """So many updates; per weight, how large an update is beside it, the median over the last half."""
-        theta, ratios = self.trainer.population.state.theta, []
+        theta, ratios = self.training.population.state.theta, []
         before = theta.clone()
-        for step, _ in enumerate(islice(stepwise(self.trainer), steps)):
+        for step, _ in enumerate(islice(stepwise(self.training), steps)):
             if step >= steps // 2:
                 ratios.append([_update(slot, before, theta) for slot in self._weights().values()])
             before.copy_(theta)

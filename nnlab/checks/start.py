@@ -17,8 +17,8 @@ import torch
 from nnlab.checks.subject import Subject, chance
 from nnlab.checks.verdict import Finding, Verdict, graded
 from nnlab.regularizers import Regularizer
+from nnlab.runtime.threads import computing
 from nnlab.streams import stream
-from nnlab.training.engine import computing
 
 EXAMPLES = 1000
 VARIANCE = 2.0  # of outputs that variance-preserving weights give
@@ -30,12 +30,12 @@ def check(subject: Subject) -> Verdict:
     """The loss before the first step, and whether units are alike."""
     with computing():
         sample = subject.sample(EXAMPLES, regularizer=Regularizer(), batch_size="full")
-        trainer = sample.trainer(sample.rows(subject.seeds(EXAMPLES)))
-        by_chance = chance(trainer.measure.loss, sample.dataset, sample.examples, sample.fold)
+        training = sample.training(sample.rows(subject.seeds(EXAMPLES)))
+        by_chance = chance(training.step.loss, sample.dataset, sample.examples, sample.fold)
         _, t = sample.examples.gather(sample.fold, sample.fold.train)
-        usual = random_outputs(trainer.measure.loss, t)
-        losses = trainer.evaluator.validate()["val_loss"]
-        alike = _alike(sample, trainer)
+        usual = random_outputs(training.step.loss, t)
+        losses = training.evaluator.validate()["val_loss"]
+        alike = _alike(sample, training)
     findings = [_loss(float(np.median(losses)), by_chance, usual, len(losses))]
     if alike:
         findings.insert(0, _symmetric(alike))
@@ -69,14 +69,14 @@ def _symmetric(layers: list[str]) -> Finding:
     return Finding("fail", len(layers), 0, found, advice, "symmetry")
 
 
-def _alike(sample, trainer) -> list[str]:
+def _alike(sample, training) -> list[str]:
     """The layers whose units have equal weights and equal gradients in every row."""
-    network, grad = trainer.network, trainer.grad
+    network, grad = training.step.network, training.step.grad
     slots = sample.experiment.graph(sample.dataset.spec).layout().slots
-    batch = next(iter(trainer.batches.epoch(1)))
+    batch = next(iter(training.batches.epoch(1)))
     z = network.fprop(batch.x[0])
-    network.bprop(trainer.measure.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))
-    theta = trainer.population.state.theta
+    network.bprop(training.step.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))
+    theta = training.population.state.theta
     return [
         name.rpartition(".")[0]
         for name, slot in slots.items()

@@ -1,14 +1,14 @@
 """What is checked: an experiment on its data, loaded and split once for all rungs; and samples of them.
 
-A rung trains by the engine itself, on a sample small enough for its budget: whole stacks by `records`, or
-step by step where it looks at single steps.
+A rung trains as every run does, by `Training` and `Step`, on a sample small enough for its budget: whole
+stacks by `records`, or step by step where it looks at single steps.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,11 +22,10 @@ from nnlab.experiment import Experiment, Row
 from nnlab.fields import ENOUGH, Part, static
 from nnlab.runtime import devices
 from nnlab.streams import stream
-from nnlab.training.engine import Trainer, train
 from nnlab.training.memory import needed, refuse_too_large
-from nnlab.training.population import Population
 from nnlab.training.results import Record
 from nnlab.training.stacks import stacks
+from nnlab.training.training import Training
 from nnlab.training.workers import side_by_side
 
 
@@ -138,32 +137,28 @@ class Sample:
         ]
         return [replace(row, number=n) for n, row in enumerate(rows)]
 
-    def trainer(self, rows: list[Row], threads: int = 1) -> Trainer:
-        """The rows before their first step, bound to the data."""
-        graph = rows[0].experiment.graph(self.dataset.spec)
-        population = Population.create(rows, graph, self.examples.like)
-        return Trainer(graph, population, self.examples, threads)
+    def training(self, rows: list[Row], threads: int = 1) -> Training:
+        """The rows before their first step."""
+        return Training(rows, self.examples, threads).begin()
 
     def records(self, rows: list[Row]) -> Iterator[Record]:
         """The epochs of the rows, in stacks side by side where that pays."""
         on_cpu = self.examples.like.device.type == "cpu"
         processes = devices.thread_count(self.experiment.threads) if on_cpu else 1
-        shares = stacks(rows, {self.experiment.data: self.dataset}, processes)
-        jobs = [partial(train, share, self.examples, 1) for share in shares]
-        yield from side_by_side(jobs, processes, [])
+        divided = stacks(rows, {self.experiment.data: self.dataset}, processes)
+        trainings = [Training(stack, self.examples, 1) for stack in divided]
+        for record, _ in side_by_side(trainings, processes):
+            if record:
+                yield record
 
 
-def stepwise(trainer: Trainer) -> Iterator[Chunk]:
+def stepwise(training: Training) -> Iterator[Chunk]:
     """Train without end: yields after each update, with the batch that it was made from."""
-    epoch = 0
-    while True:
-        epoch += 1
-        for chunk in trainer.batches.epoch(epoch):
+    for epoch in itertools.count(1):
+        for chunk in training.batches.epoch(epoch):
             for s in range(len(chunk.x)):
-                own = {f.name: getattr(chunk, f.name) for f in fields(Chunk)}
-                parts = {name: v[s : s + 1] for name, v in own.items() if name != "first"}
-                one = Chunk(chunk.first + s, **parts)
-                trainer.steps(one, epoch, trainer.learning_rate(epoch, one))
+                one = chunk.step(s)
+                training.step.run(one, epoch, training.learning_rate(epoch, one))
                 yield one
 
 

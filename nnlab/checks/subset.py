@@ -23,9 +23,9 @@ from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
 from nnlab.experiment import Row
 from nnlab.regularizers import Regularizer
+from nnlab.runtime.threads import computing
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
-from nnlab.training.engine import computing
 from nnlab.training.results import Record
 
 BATCH = 10
@@ -248,7 +248,7 @@ def before(subject: Subject) -> dict[str, dict]:
     with computing():
         sample = subject.sample(saturation.EXAMPLES, regularizer=Regularizer())
         return saturation.Probe(
-            sample, sample.trainer(sample.rows(subject.seeds(saturation.EXAMPLES)))
+            sample, sample.training(sample.rows(subject.seeds(saturation.EXAMPLES)))
         ).look()
 
 

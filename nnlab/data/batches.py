@@ -51,6 +51,11 @@ class Chunk:
     weight: torch.Tensor  # (S, 1 or K, 1, B)
     valid: torch.Tensor  # (S, 1 or K, B): 1 for an example, 0 for what fills the last batch up
 
+    def step(self, s: int) -> Chunk:
+        """Its step s alone, as a chunk."""
+        here = slice(s, s + 1)
+        return Chunk(self.first + s, self.x[here], self.t[here], self.weight[here], self.valid[here])
+
 
 class Examples:
     """The data set on its device, and each fold's normalisation."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from functools import partial
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from typing import Literal
 
@@ -19,13 +18,14 @@ from nnlab.data.in_memory import Arrays
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, thread_count
-from nnlab.training.engine import computing, train
+from nnlab.runtime.threads import computing
 from nnlab.training.evaluation import tested
 from nnlab.training.history import History
 from nnlab.training.library import Library
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import stacks
-from nnlab.training.workers import NO_RUNGS, Rungs, side_by_side
+from nnlab.training.training import Training
+from nnlab.training.workers import NO_RUNGS, Progress, Rungs, side_by_side
 
 
 class Fit:
@@ -136,7 +136,10 @@ class Fit:
         self.results.sort(key=lambda result: result.row)
 
     def _train(self) -> Iterator[Record]:
-        yield from self._run(self.rows, self.results)
+        for record, results in self._run(self.rows):
+            self.results += results
+            if record:
+                yield record
         if self._is_ending():
             return
         chosen = {result.row: result for result in self.results}
@@ -146,7 +149,10 @@ class Fit:
             if row.experiment.refit and not row.candidate and chosen[row.number].status != "diverged"
         ]
         second: list[Result] = []
-        yield from self._run(again, second)
+        for record, results in self._run(again):
+            second += results
+            if record:
+                yield record
         ended = [result for result in second if result.status != "interrupted"]
         chosen |= {result.row: self._refitted(chosen[result.row], result) for result in ended}
         self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
@@ -186,15 +192,13 @@ class Fit:
         """One where there is a GPU in it: a fork could not use that."""
         return self.threads if self.on_cpu else 1
 
-    def _run(self, rows: list[Row], finished: list[Result]) -> Iterator[Record]:
-        shares, processes = self.stacks(rows), self.processes
+    def _run(self, rows: list[Row]) -> Iterator[Progress]:
+        divided, processes = self.stacks(rows), self.processes
         self.library.keep(rows)
-        alone = processes == 1 or len(shares) == 1
-        threads = self.threads if alone else 1
-        jobs = [  # the data are placed before any fork: workers share them
-            partial(train, rows, self.library.examples(rows[0]), threads) for rows in shares
-        ]
-        yield from side_by_side(jobs, processes, finished, self.rungs, self._is_ending)
+        threads = self.threads if processes == 1 or len(divided) == 1 else 1
+        # The data are placed before any fork: workers share them.
+        trainings = [Training(stack, self.library.examples(stack[0]), threads) for stack in divided]
+        yield from side_by_side(trainings, processes, self.rungs, self._is_ending)
 
 
 def fit(*experiments: Experiment, x_test=None, y_test=None) -> Fit:

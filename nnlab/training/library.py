@@ -11,7 +11,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.splits import Fold, Split
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device
-from nnlab.training.engine import computing
+from nnlab.runtime.threads import computing
 
 
 class Library:

@@ -1,4 +1,4 @@
-"""What the engine says: a `Record` each epoch, a `Result` for each row at its end. Plain numbers."""
+"""What training says: a `Record` each epoch, a `Result` for each row at its end. Plain numbers."""
 
 from __future__ import annotations
 

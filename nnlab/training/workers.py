@@ -1,7 +1,7 @@
 """Stacks trained side by side, a process each, on a CPU; and the rungs at which all of them wait.
 
 Small stacks run fastest on one thread, and Python threads would wait for each other between calls. So
-each worker is a fork that trains its share of the stacks on one thread and sends what the engine yields.
+each worker is a fork that trains its share of the stacks on one thread and sends what comes of every epoch.
 The bits of a row do not depend on where it is trained.
 
 At a rung, an epoch, every stack waits until all have come to it: who compares rows across stacks then says
@@ -18,16 +18,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from inspect import GEN_CREATED, getgeneratorstate
 
 import torch
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, fault
 from nnlab.training.results import Record, Result
+from nnlab.training.training import Training
 
-# Yields records, appends results, lets rows leave: see engine.train.
-Job = Callable[[list[Result], dict[int, str]], Iterator[Record]]
+# An epoch and the rows that ended with it; without a record, rows that were pruned or interrupted.
+Progress = tuple[Record | None, list[Result]]
 
 
 @dataclass(frozen=True)
@@ -46,37 +46,36 @@ NO_RUNGS = Rungs()
 
 
 def side_by_side(
-    jobs: list[Job],
+    stacks: list[Training],
     processes: int,
-    finished: list[Result],
     rungs: Rungs = NO_RUNGS,
     ending: Callable[[], bool] = interruption.asked,
-) -> Iterator[Record]:
-    """Run `jobs` on so many processes: their records, one worker after another in turn; and the results.
+) -> Iterator[Progress]:
+    """Train `stacks` on so many processes: their records and results, one worker after another in turn.
 
     Once it is `ending`, every row leaves with the epoch under way.
 
     The order of the records depends on the jobs alone, not on which worker was quicker. Raises
     `MachineFault` if a worker is killed, and `RuntimeError` with its traceback if it fails.
     """
-    if processes < 2 or len(jobs) < 2 or not sys.platform.startswith("linux"):
-        share = Share(jobs, finished, ending)
+    if processes < 2 or len(stacks) < 2 or not sys.platform.startswith("linux"):
+        share = Share(stacks, ending)
         for epoch in rungs.stages():
             yield from share.until(epoch)
             if epoch is not None:
-                share.prune(rungs.leaving(epoch))
+                yield None, share.prune(rungs.leaving(epoch))
         return
     fork = multiprocessing.get_context("fork")
     pipes, workers = [], []
     try:
-        for share in (jobs[i::processes] for i in range(min(processes, len(jobs)))):
+        for share in (stacks[i::processes] for i in range(min(processes, len(stacks)))):
             here, there = fork.Pipe()
             pipes.append(here)
             workers.append(fork.Process(target=_work, args=(share, there, pipes, rungs), daemon=True))
             with interruption.deferred():  # until it knows what to do about a Ctrl-C
                 workers[-1].start()
             there.close()
-        yield from _in_turn(dict(zip(pipes, workers, strict=True)), finished, rungs, ending)
+        yield from _in_turn(dict(zip(pipes, workers, strict=True)), rungs, ending)
     finally:
         with interruption.deferred():
             for worker in workers:
@@ -85,30 +84,30 @@ def side_by_side(
 
 
 class Share:
-    """Some jobs, one after another up to each rung."""
+    """Some stacks, one after another up to each rung."""
 
-    def __init__(self, jobs: list[Job], finished: list[Result], ending=interruption.asked):
-        self.ending = ending
-        self.leaving: dict[int, str] = {}  # row -> how it ends
-        self.running = [job(finished, self.leaving) for job in jobs]
+    def __init__(self, stacks: list[Training], ending=interruption.asked):
+        self.stacks, self.ending = stacks, ending
 
-    def until(self, epoch: int | None) -> Iterator[Record]:
-        """The records of every job up to this epoch; None: to its end."""
-        for records in self.running:
-            if self.ending() and getgeneratorstate(records) == GEN_CREATED:
+    def until(self, epoch: int | None) -> Iterator[Progress]:
+        """Train every stack up to this epoch; None: to its end."""
+        for stack in self.stacks:
+            if self.ending() and not stack.begun:
                 continue
-            for record in records:
-                yield record
+            while len(stack):
+                record, results = stack.epoch()
+                yield record, results
                 if self.ending():
-                    self.leaving |= dict.fromkeys(record.rows.tolist(), "interrupted")
+                    yield None, stack.leave(stack.numbers, "interrupted")
                 if record.epoch == epoch:
                     break
 
-    def prune(self, rows: Iterable[int]) -> None:
-        self.leaving |= dict.fromkeys(rows, "pruned")
+    def prune(self, rows: Iterable[int]) -> list[Result]:
+        rows = list(rows)
+        return [result for stack in self.stacks if len(stack) for result in stack.leave(rows, "pruned")]
 
 
-def _in_turn(workers: dict, finished: list[Result], rungs: Rungs, ending) -> Iterator[Record]:
+def _in_turn(workers: dict, rungs: Rungs, ending) -> Iterator[Progress]:
     """What comes through each worker's pipe, in turn.
 
     If a worker meets a fault of the machine, or is killed, the others end their epoch, so that their rows'
@@ -122,9 +121,8 @@ def _in_turn(workers: dict, finished: list[Result], rungs: Rungs, ending) -> Ite
                 stopping = True
                 _interrupt(workers.values())
             for pipe in list(training):
-                kind, value, results = _receive(pipe)
-                finished += results
-                if kind == "record":
+                kind, value = _receive(pipe)
+                if kind == "progress":
                     yield value
                 elif kind == "error":
                     raise RuntimeError(f"a worker failed:\n{value}")
@@ -150,30 +148,24 @@ def _receive(pipe):
     try:
         return pipe.recv()
     except (EOFError, ConnectionError):
-        return "fault", "a worker process was killed, perhaps for want of memory", []
+        return "fault", "a worker process was killed, perhaps for want of memory"
 
 
-def _work(jobs: list[Job], pipe, parents_ends, rungs: Rungs) -> None:
+def _work(stacks: list[Training], pipe, parents_ends, rungs: Rungs) -> None:
     interruption.only_ask()
     for end in parents_ends:  # inherited by the fork: a worker whose parent was killed is to notice it
         end.close()
     torch.set_num_threads(1)  # a fork cannot use the threads that its parent had started
-    finished: list[Result] = []
-
-    def send(kind: str, value) -> None:
-        pipe.send((kind, value, list(finished)))
-        finished.clear()
-
     try:
-        share = Share(jobs, finished)
+        share = Share(stacks)
         for epoch in rungs.stages():
-            for record in share.until(epoch):
-                send("record", record)
-            send("waiting", epoch)
+            for progress in share.until(epoch):
+                pipe.send(("progress", progress))
+            pipe.send(("waiting", epoch))
             if epoch is not None:
-                share.prune(pipe.recv())
+                pipe.send(("progress", (None, share.prune(pipe.recv()))))
     except (ConnectionError, EOFError):
         pass  # the parent is gone
     except BaseException as e:
         said = fault(e)
-        send(*(("fault", said) if said else ("error", traceback.format_exc())))
+        pipe.send(("fault", said) if said else ("error", traceback.format_exc()))

@@ -1,0 +1,146 @@
+"""One step of a population, on buffers that are allocated once and never move.
+
+A step is: data gradient, penalty, clipping, decay, update, projection. Everything is (K, ...): all rows of
+the stack at once. Within a step nothing is asked of a number, so that on a GPU its calls could be recorded
+once and replayed.
+"""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import torch
+
+from nnlab.autodiff.box import Site
+from nnlab.autodiff.graph import Graph
+from nnlab.data.batches import CHUNK, Batches, Chunk
+from nnlab.losses import Loss
+from nnlab.optimizers.parts import in_parts
+from nnlab.runtime.layout import ALIGN, aligned
+from nnlab.streams import uniforms
+from nnlab.training.population import Population
+
+
+class Step:
+    """A step of `population`, on its `batches`; `run` trains on a chunk of them.
+
+    `network`, `grad` (K, P) and `grad_norm` (K,) are those of the last step.
+    """
+
+    def __init__(self, graph: Graph, population: Population, loss: Loss, batches: Batches, threads: int):
+        self.population, self.loss = population, loss
+        rows, e, theta = len(population), population.experiment, population.state.theta
+        steps, batch = batches.size, batches.batch
+        layout = graph.layout()
+        self.grad, self.scratch = (aligned(rows, (layout.size,), theta) for _ in range(2))
+        self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
+        of_weights = slice(layout.weights_end)
+        self.weights, self.weights_grad, self.spare = (
+            m[:, of_weights] for m in (theta, self.grad, self.scratch)
+        )
+        self.layers = [slot.view(theta) for slot in layout.slots.values() if slot.leaf.kind == "weight"]
+        site = Site(rows, batch, True, theta, e.regularizer.rates(), threads)
+        self.network = graph.bind(theta, self.grad, site, population.state.buffers)
+        self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
+        outputs = loss.outputs(batches.examples.outputs), batch
+        self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
+        self.dz = aligned(rows, outputs, theta)
+        self.columns = Columns(population, steps)
+        self.update = in_parts(e.optimizer, theta, self.grad, population.state.slots, self.scratch, threads)
+
+    def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
+        """Train on a chunk of the epoch's batches, at rates lr (K, S); what the network put out before each
+        step, (S, K, m, B): the next chunk overwrites it."""
+        count = len(chunk.x)
+        self.columns.fill(lr, count)
+        x, t, weight = chunk.x, self.population.experiment.regularizer.smooth(chunk.t), chunk.weight
+        z, f = self.trace[:count], self.columns.steps[:count]
+        for s, inputs in enumerate(zip(x, t, weight, z, f, strict=True)):
+            for noise in self.noise:
+                noise.set(epoch, chunk.first, s, count)
+            for ctx in self.network.counting:
+                ctx.valid = chunk.valid[s, :, None]
+            self(*inputs, last=s == count - 1)
+        self.population.state.t += count
+        return z
+
+    def __call__(self, x, t, weight, z, f, last: bool) -> None:
+        """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
+        columns f; the outputs into z. The norm of the gradient is taken of the last step of a chunk."""
+        regularizer, optimizer = self.population.experiment.regularizer, self.population.experiment.optimizer
+        z.copy_(self.network.fprop(x))
+        self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
+        regularizer.add_gradient(self.weights, self.weights_grad, f, self.spare)
+        if last:
+            torch.linalg.vector_norm(self.grad, dim=1, out=self.grad_norm)
+        optimizer.clip(self.grad, f)
+        optimizer.decay(self.weights, f)
+        self.update(f)
+        regularizer.project(self.weights, self.layers, f, self.spare)
+
+
+class Columns:
+    """What each step of a chunk multiplies by, computed in float64 from the hyperparameters and cast once.
+
+    `steps[s]` has the (K, 1) of step s by name, None for what no row does: views of one table, so that
+    filling it for another chunk makes no tensors, and is one copy where it lies on a GPU.
+    """
+
+    def __init__(self, population: Population, steps: int):
+        self.population, theta = population, population.state.theta
+        known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGN), 1)
+        self.names = [name for name, column in known.items() if column is not None]
+        self.table = torch.zeros(steps, len(self.names), len(theta), dtype=theta.dtype)
+        self.placed = self.table.to(theta.device)  # on a CPU the table itself
+        absent = dict.fromkeys(known.keys() - set(self.names))
+        self.steps = [SimpleNamespace(**absent, **own) for own in self._views()]
+
+    def fill(self, lr: torch.Tensor, count: int) -> None:
+        """With the columns of the next `count` steps, at rates lr (K, S).
+
+        A row's steps are computed in one padded line, since a power's last bit depends on its place.
+        """
+        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGN)), count)
+        for place, name in enumerate(self.names):
+            self.table[:count, place] = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
+        self.placed.copy_(self.table)
+
+    def _columns(self, lr: torch.Tensor, count: int) -> dict[str, torch.Tensor | None]:
+        """By name, (K, 1) or (K, steps) float64."""
+        e = self.population.experiment
+        t = self.population.state.t + torch.arange(1, lr.shape[1] + 1)  # (K, S)
+        return e.optimizer.factors(lr, t) | e.optimizer.limits() | e.regularizer.factors(lr)
+
+    def _views(self) -> list[dict[str, torch.Tensor]]:
+        """For each step, its columns (K, 1) by name."""
+        rows = (step.unsqueeze(2).unbind(0) for step in self.placed.unbind(0))
+        return [dict(zip(self.names, columns, strict=True)) for columns in rows]
+
+
+class Noise:
+    """The uniform numbers of one box, (K or 1, *shape) a step, drawn for as many steps at once as fit in a
+    chunk's size. Rows of one seed share them."""
+
+    def __init__(self, name: str, ctx, population: Population, steps: int):
+        self.name, self.ctx = name, ctx
+        seeds = [row.seed for row in population.rows]
+        self.seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
+        self.at_once = min(steps, max(1, CHUNK // math.prod(ctx.noise_shape)))
+        theta = population.state.theta
+        shape = self.at_once, len(self.seeds), *ctx.noise_shape
+        self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)
+        self.steps = self.buffer.unbind(0)
+
+    def set(self, epoch: int, first: int, s: int, count: int) -> None:
+        """Give the box those of step s of `count` steps, of which the epoch's step `first` is the first."""
+        place = s % self.at_once
+        if place == 0:
+            self._draw(min(self.at_once, count - s), "noise", self.name, epoch, first + s)
+        self.ctx.uniforms = self.steps[place]
+
+    def _draw(self, steps: int, *key) -> None:
+        shape = steps, *self.ctx.noise_shape
+        drawn = {seed: uniforms(shape, self.buffer, seed, *key) for seed in dict.fromkeys(self.seeds)}
+        for k, seed in enumerate(self.seeds):
+            self.buffer[:steps, k] = drawn[seed]

@@ -1,0 +1,173 @@
+"""The one training loop, an epoch at a time. No files, no printing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from nnlab.data.batches import Batches, Chunk, Examples
+from nnlab.experiment import Row
+from nnlab.runtime.threads import computing
+from nnlab.schedules import Progress
+from nnlab.training.evaluation import Evaluator, results
+from nnlab.training.population import Population
+from nnlab.training.results import Ending, Record, Result
+from nnlab.training.step import Step
+
+HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
+
+
+class Training:
+    """Rows of one structure, trained in lockstep until none is left.
+
+        training = Training(rows, examples, threads)
+        while len(training):
+            record, results = training.epoch()
+
+    A row ends by itself, with its epochs, its stopping rule, its schedule, or because it diverged: then its
+    result comes with the record. Or it is ended by whoever calls `leave`.
+
+    Nothing is drawn or allocated before the first epoch, and all is given back after the last.
+    """
+
+    def __init__(self, rows: list[Row], examples: Examples, threads: int):
+        self.rows = list(rows)  # those that are left
+        self.examples, self.threads = examples, threads
+        self.graph = rows[0].experiment.graph(examples.spec)
+        self.epochs = 0  # done
+        self.population: Population | None = None
+        self.batches = self.evaluator = self.step = None  # bound to this many rows
+        self._previous = None  # the state that the epoch before left, to go back to
+        self._since = 0.0  # the moment, by the clock, at which training began
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers, in the fit, of the rows that are left."""
+        return [row.number for row in self.rows]
+
+    @property
+    def begun(self) -> bool:
+        return self.population is not None or self.epochs > 0
+
+    def begin(self) -> Training:
+        """Draw the initial weights and allocate; the first epoch does so by itself."""
+        if not self.begun:
+            with computing():
+                self._since = time.perf_counter()
+                self.population = Population.create(self.rows, self.graph, self.examples.like)
+                self._bind()
+        return self
+
+    def epoch(self) -> tuple[Record, list[Result]]:
+        """Train every row for an epoch; and the results of those that ended with it."""
+        if not self.rows:
+            raise ValueError("no row is left to train")
+        self.begin()
+        with computing():
+            if self.step is None:
+                self._bind()
+            self.epochs += 1
+            population, epoch = self.population, self.epochs
+            population.recall(epoch)
+            metrics = self.one_pass(epoch) | self.evaluator.validate()
+            every = self.rows[0].experiment.histograms
+            histograms = self.evaluator.histograms() if every and epoch % every == 0 else {}
+            heard = population.heard(metrics)
+            back = population.listen(epoch, heard)
+            improved = population.keep_best(epoch, metrics, back)
+            self._go_back(back)
+            stop = population.experiment.stopping.observe(population.stopping, heard)
+            ended = endings(population, epoch, population.lost(metrics) & ~back, stop)
+            refit, nothing = self.rows[0].refit > 0, np.full(len(population), np.nan)
+            said = metrics | dict.fromkeys(HELD_BACK, nothing) if refit else metrics
+            how = {row: ending.status for row, ending in ended.items()}
+            seconds, rows = time.perf_counter() - self._since, np.array(self.numbers)
+            record = Record(epoch, rows, said, improved, how, seconds, refit, histograms)
+            return record, self._leave(ended)
+
+    def leave(self, rows: Iterable[int], status: str) -> list[Result]:
+        """End rows, by their numbers, before the next epoch: pruned, interrupted. Their results; numbers of
+        rows that are not in training are ignored."""
+        self.begin()
+        with computing():
+            return self._leave({row: Ending(status) for row in rows if row in self.numbers})
+
+    def one_pass(self, epoch: int) -> dict[str, np.ndarray]:
+        """One pass over every row's training examples; the metrics of the training side, (K,) each."""
+        regularizer, sums = self.population.experiment.regularizer, 0
+        for chunk in self.batches.epoch(epoch):
+            lr = self.learning_rate(epoch, chunk)
+            z = self.step.run(chunk, epoch, lr)
+            sums = sums + self.evaluator.measure(z, chunk.t, chunk.valid)
+        loss, error = (sums / self.batches.count).cpu().numpy()
+        of_weights = regularizer.metrics(self.step.weights, self.step.layers)
+        return {
+            "train_loss": loss,
+            "train_error": self.evaluator.measure.error(error),
+            "lr": lr[:, -1].numpy(),
+            "grad_norm": self.step.grad_norm.double().cpu().numpy(),
+            **{name: value.cpu().numpy() for name, value in of_weights.items()},
+        }
+
+    def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
+        """(K, S) float64: the rate of every step of the chunk."""
+        e, steps = self.population.experiment, np.arange(chunk.first, chunk.first + len(chunk.x))
+        progress = Progress(epoch, steps, self.batches.steps, e.epochs[:, None])
+        factor = e.schedule.rate(progress, self.population.schedule)
+        return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
+
+    def _bind(self) -> None:
+        """Allocate what depends on how many rows there are."""
+        population, examples = self.population, self.examples
+        self.batches = Batches(examples, population.rows)
+        self.evaluator = Evaluator(self.graph, population, population.state, examples, self.threads)
+        self.step = Step(self.graph, population, self.evaluator.measure.loss, self.batches, self.threads)
+        if population.experiment.schedule.goes_back and self._previous is None:
+            self._previous = population.state.select(np.arange(len(population)))
+
+    def _go_back(self, back: np.ndarray) -> None:
+        """Take the rows where `back` (K,) is true to the state of the epoch before; keep the others'."""
+        if self._previous is not None:
+            self.population.state.copy_rows(torch.from_numpy(back), self._previous)
+            self._previous.copy_rows(torch.from_numpy(~back), self.population.state)
+
+    def _leave(self, how: dict[int, Ending]) -> list[Result]:
+        """Take rows out of the stack; their results."""
+        if not how:
+            return []
+        leaving = np.isin(self.numbers, list(how))
+        gone, staying = self.population, np.flatnonzero(~leaving)
+        if len(staying):
+            gone = gone.select(np.flatnonzero(leaving))
+        ended = results(gone, self.graph, self.examples, self.threads, self.epochs, how)
+        self.batches = self.evaluator = self.step = None
+        self.rows = [self.rows[k] for k in staying]
+        self.population = self.population.select(staying) if len(staying) else None
+        self._previous = self._previous.select(staying) if len(staying) and self._previous else None
+        return ended
+
+
+def endings(population: Population, epoch: int, lost, stop) -> dict[int, Ending]:
+    """The rows that end with this epoch, and how. One that was never sound has diverged, however it ends."""
+    e, none = population.experiment, np.zeros(len(population), bool)
+    refit = np.array([row.refit for row in population.rows])
+    last, over = epoch >= np.where(refit, refit, e.epochs), e.schedule.over(population.schedule)
+    stop = none if stop is None else stop
+    over = none if over is None or refit.any() else over
+    ended = {}
+    for k, row in enumerate(population.rows):
+        if lost[k] or ((last[k] or stop[k] or over[k]) and not population.best_epoch[k]):
+            ended[row.number] = Ending("diverged")
+        elif last[k]:
+            ended[row.number] = Ending("finished")
+        elif stop[k]:
+            ended[row.number] = Ending("stopped", f"stopping={e.stopping.name}")
+        elif over[k]:
+            ended[row.number] = Ending("stopped", f"schedule={e.schedule.name}, whose rate became too small")
+    return ended
