@@ -30,17 +30,19 @@ class Weights:
     theta: torch.Tensor
     buffers: torch.Tensor
 
-    def tensors(self) -> list[torch.Tensor]:
-        return [self.theta, *([self.buffers] if self.buffers.numel() else [])]
+    def named(self) -> dict[str, torch.Tensor]:
+        """Every tensor by its name."""
+        return {"theta": self.theta} | ({"buffers": self.buffers} if self.buffers.numel() else {})
 
     def select(self, rows):
         """Those of these rows (numbers) alone, in memory of their own."""
         return Weights(self.theta[rows], self.buffers[rows])
 
     def copy_rows(self, rows, source: Weights) -> None:
-        """Give the rows where `rows` (K,) is true, or all, what they have in `source`."""
-        for mine, theirs in zip(self.tensors(), source.tensors(), strict=True):
-            mine[rows] = theirs[rows]
+        """Give the rows where `rows` (K,) is true, or all, what `source` has, which may have more."""
+        theirs = source.named()
+        for name, mine in self.named().items():
+            mine[rows] = theirs[name][rows]
 
 
 @dataclass
@@ -50,8 +52,9 @@ class State(Weights):
     slots: SimpleNamespace
     t: torch.Tensor
 
-    def tensors(self):
-        return [*super().tensors(), self.t, *vars(self.slots).values()]
+    def named(self):
+        slots = {f"slots.{name}": slot for name, slot in vars(self.slots).items()}
+        return super().named() | {"t": self.t} | slots
 
     def select(self, rows):
         slots = {name: slot[rows] for name, slot in vars(self.slots).items()}
@@ -97,6 +100,11 @@ class Population:
         """The population of these rows alone (numbers, in any order)."""
         return Population(**{f.name: _take(getattr(self, f.name), rows) for f in fields(self)})
 
+    @property
+    def remembering(self) -> list[int]:
+        """The rows, by place, that will be trained again, and so remember their epochs."""
+        return [k for k, r in enumerate(self.rows) if r.experiment.refit and not r.refit and not r.candidate]
+
     def lost(self, metrics: dict[str, np.ndarray]) -> np.ndarray:
         """The rows whose numbers are not finite after an epoch, (K,) bool."""
         watched = [metrics[m] for m in ("train_loss", "val_loss", "grad_norm") if m in metrics]
@@ -120,7 +128,7 @@ class Population:
         """
         if self.rows[0].refit:
             return np.array([row.past[epoch - 1].back for row in self.rows])
-        again = [k for k, row in enumerate(self.rows) if row.experiment.refit and not row.candidate]
+        again = self.remembering
         before = [{name: np.copy(array[k]) for name, array in self.schedule.items()} for k in again]
         back = self.experiment.schedule.observe(self.schedule, heard)
         back = np.zeros(len(self), bool) if back is None else back
@@ -141,8 +149,7 @@ class Population:
             improved &= ~back
         if improved.any():
             which = slice(None) if improved.all() else torch.from_numpy(improved)
-            for best, now in zip(self.best_weights.tensors(), Weights.tensors(self.state), strict=True):
-                best[which] = now[which]
+            self.best_weights.copy_rows(which, self.state)
             self.best_value = np.where(improved, value, self.best_value)
             self.best_epoch = np.where(improved, epoch, self.best_epoch)
             for name, values in metrics.items():

@@ -15,6 +15,7 @@ from nnlab.schedules import Progress
 from nnlab.training.evaluation import Evaluator, results
 from nnlab.training.population import Population
 from nnlab.training.results import Ending, Record, Result
+from nnlab.training.snapshot import Snapshot, arrays, fill
 from nnlab.training.step import Step
 
 HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
@@ -58,9 +59,9 @@ class Training:
     def begin(self) -> Training:
         """Draw the initial weights and allocate; the first epoch does so by itself."""
         if not self.begun:
+            self._since = time.perf_counter()
             with computing():
-                self._since = time.perf_counter()
-                self.population = Population.create(self.rows, self.graph, self.examples.like)
+                self._create()
                 self._bind()
         return self
 
@@ -98,6 +99,30 @@ class Training:
         with computing():
             return self._leave({row: Ending(status) for row in rows if row in self.numbers})
 
+    def state(self) -> Snapshot:
+        """All that another `Training` of the same rows needs to go on from here, bit for bit."""
+        self.begin()
+        held = arrays(self.population, self._previous) if self.rows else {}
+        seconds = time.perf_counter() - self._since
+        return Snapshot(held, {"epochs": self.epochs, "seconds": seconds, "rows": self.numbers})
+
+    def restore(self, snapshot: Snapshot) -> Training:
+        """Be where the training was of which this is the `state`; its rows must be among these.
+
+        Raises `ValueError` for a state of other rows, or of another network or optimiser.
+        """
+        known, values = {row.number: row for row in self.rows}, snapshot.values
+        if missing := set(values["rows"]) - known.keys():
+            raise ValueError(f"a state of rows {sorted(missing)}, which are not in this training")
+        self.rows = [known[number] for number in values["rows"]]
+        self.population = self._previous = self.batches = self.evaluator = self.step = None
+        with computing():
+            if self.rows:
+                self._create()
+                fill(self.population, self._previous, snapshot.arrays)
+        self.epochs, self._since = values["epochs"], time.perf_counter() - values["seconds"]
+        return self
+
     def one_pass(self, epoch: int) -> dict[str, np.ndarray]:
         """One pass over every row's training examples; the metrics of the training side, (K,) each."""
         regularizer, sums = self.population.experiment.regularizer, 0
@@ -122,14 +147,18 @@ class Training:
         factor = e.schedule.rate(progress, self.population.schedule)
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
+    def _create(self) -> None:
+        """Draw the initial weights."""
+        self.population = Population.create(self.rows, self.graph, self.examples.like)
+        if self.population.experiment.schedule.goes_back:
+            self._previous = self.population.state.select(np.arange(len(self)))
+
     def _bind(self) -> None:
         """Allocate what depends on how many rows there are."""
         population, examples = self.population, self.examples
         self.batches = Batches(examples, population.rows)
         self.evaluator = Evaluator(self.graph, population, population.state, examples, self.threads)
         self.step = Step(self.graph, population, self.evaluator.measure.loss, self.batches, self.threads)
-        if population.experiment.schedule.goes_back and self._previous is None:
-            self._previous = population.state.select(np.arange(len(population)))
 
     def _go_back(self, back: np.ndarray) -> None:
         """Take the rows where `back` (K,) is true to the state of the epoch before; keep the others'."""

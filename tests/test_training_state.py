@@ -1,0 +1,195 @@
+"""Training that is taken up again, from arrays and JSON, goes on bit for bit as if it had not been left."""
+
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from networks import Points, one_thread  # noqa: F401
+from safetensors.numpy import load, save
+from test_leaves import WithCentred
+from test_row_independence_methods import LIMITS, varied
+
+import nnlab
+from nnlab import MLP, SGD, Experiment, HalveAndGoBack, KFold, Patience, Regularizer
+from nnlab.optimizers import OPTIMIZERS
+from nnlab.regularizers import REGULARIZERS
+from nnlab.schedules import SCHEDULES
+from nnlab.stopping import RULES
+from nnlab.testing import pretended_card
+from nnlab.training.results import Record, Result
+from nnlab.training.snapshot import Snapshot
+from nnlab.training.training import Training
+
+EPOCHS = 6
+BASE = Experiment(
+    data=Points(), model=MLP(hidden=(7,), activation="tanh"), regularizer=Regularizer(), batch_size=10,
+    epochs=EPOCHS, histograms=2, threads=1,
+)  # fmt: skip
+PRUNED = {3: [1]}  # after epoch 3 row 1 is pruned
+
+
+def on_disk(snapshot: Snapshot) -> Snapshot:
+    """It, written and read."""
+    values = json.loads(json.dumps(snapshot.values, allow_nan=False))
+    return Snapshot(load(save(snapshot.arrays)), values)
+
+
+def go_on(training: Training, snapshots: dict | None = None):
+    """(epoch, record, results) to the end; the state after every epoch into `snapshots`."""
+    said = []
+    while len(training):
+        record, results = training.epoch()
+        results += training.leave(PRUNED.get(training.epochs, ()), "pruned")
+        said.append((record.epoch, record, results))
+        if snapshots is not None:
+            snapshots[training.epochs] = training.state()
+    return said
+
+
+def bits(thing):
+    """Anything that is said, as something that is equal only if every bit is; but for the clock's."""
+    if isinstance(thing, np.ndarray):
+        return thing.dtype.str, thing.shape, thing.tobytes()
+    if isinstance(thing, (Record, Result)) or hasattr(thing, "__dataclass_fields__"):
+        return {f.name: bits(getattr(thing, f.name)) for f in fields(thing) if f.name != "seconds"}
+    if isinstance(thing, dict):
+        return {name: bits(value) for name, value in thing.items()}
+    if isinstance(thing, (list, tuple)):
+        return [bits(value) for value in thing]
+    return repr(thing)
+
+
+def assert_goes_on(experiments, device="cpu"):
+    """From the state after any epoch, and before the first, of every stack."""
+    run = nnlab.fit(*(replace(e, device=device) for e in experiments))
+    for rows in run.stacks():
+        examples = run.library.examples(rows[0])
+        whole, snapshots = Training(rows, examples, 1), {}
+        snapshots[0] = whole.state()
+        said = go_on(whole, snapshots)
+        assert not whole.state().arrays
+        for epoch, snapshot in snapshots.items():
+            again = Training(rows, examples, 1).restore(on_disk(snapshot))
+            assert again.state().values["seconds"] >= snapshot.values["seconds"]
+            assert bits(go_on(again)) == bits(said[epoch:]), f"after epoch {epoch}"
+    return said
+
+
+def rows_of(base, optimizer=None, count=5):
+    """Rows that differ in what may differ in a stack, their number of epochs too."""
+    optimizer = optimizer or SGD(lr=0.1)
+    return [
+        replace(base, seed=k % 3, epochs=EPOCHS - k % 3, optimizer=varied(optimizer, k, **LIMITS[k]))
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name):
+    assert_goes_on(rows_of(BASE, OPTIMIZERS[name]()))
+
+
+@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules(name, refit):
+    rows = rows_of(replace(BASE, optimizer=SGD(lr=2.0)), SGD(lr=2.0))
+    schedules = [varied(SCHEDULES[name](), k) for k in range(len(rows))]
+    said = assert_goes_on(
+        [
+            replace(r, schedule=s, refit=refit and k != 2)
+            for k, (r, s) in enumerate(zip(rows, schedules, strict=True))
+        ]
+    )
+    assert any(result.past for _, _, results in said for result in results) == refit
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_stopping_rules(name):
+    rows = rows_of(replace(BASE, metric="val_error"), SGD(lr=1.0))
+    said = assert_goes_on([replace(r, stopping=varied(RULES[name](), k)) for k, r in enumerate(rows)])
+    assert said
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_regularizers(name):
+    assert_goes_on(
+        [replace(r, regularizer=varied(REGULARIZERS[name](), k)) for k, r in enumerate(rows_of(BASE))]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_folds_and_seeds(dtype):
+    regularizer = Regularizer(dropout=0.3, dropconnect=0.2)
+    base = replace(BASE, split=KFold(k=3), seeds=2, regularizer=regularizer, dtype=dtype)
+    assert_goes_on([replace(base, stopping=Patience(patience=2), optimizer=SGD(lr=1.0))])
+
+
+def test_rows_that_end_in_every_way():
+    """They diverge, stop, are pruned, have a rate that is too small, and finish."""
+    lr = [0.01, 0.1, 4.0, 0.05, 0.02, 1.0]
+    rows = [
+        replace(
+            BASE, data=Points(classes=0), optimizer=SGD(lr=v if k != 2 else 1e30), seed=k,
+            stopping=Patience(patience=1 if k == 3 else 50, min_delta=1e9 if k == 3 else 0.0),
+        )
+        for k, v in enumerate(lr)
+    ]  # fmt: skip
+    said = assert_goes_on(rows)
+    how = {result.row: result.status for _, _, results in said for result in results}
+    assert how | {5: ""} == {0: "finished", 1: "pruned", 2: "diverged", 3: "stopped", 4: "finished", 5: ""}
+
+
+def test_a_refit_goes_on():
+    """Rows that are trained again: the past that they repeat comes with the rows."""
+    base = replace(BASE, schedule=HalveAndGoBack(tolerance=0.0), optimizer=SGD(lr=2.0), refit=True, seeds=4)
+    run = nnlab.fit(base)
+    examples, results = run.library.examples(run.rows[0]), []
+    first = Training(run.rows, examples, 1)
+    while len(first):
+        results += first.epoch()[1]
+    assert any(epoch.back for r in results for epoch in r.past)
+    rows = [run.rows[r.row].again(r.past) for r in results if r.status != "diverged"]
+    second, snapshots = Training(rows, run.library.examples(rows[0]), 1), {}
+    said = go_on(second, snapshots)
+    for epoch, snapshot in snapshots.items():
+        again = Training(rows, run.library.examples(rows[0]), 1).restore(on_disk(snapshot))
+        assert bits(go_on(again)) == bits(said[epoch:])
+
+
+def test_buffers_of_boxes():
+    base = replace(BASE, model=WithCentred(), schedule=HalveAndGoBack(tolerance=0.0))
+    assert_goes_on(rows_of(base, SGD(lr=3.0)))
+
+
+def test_on_a_card():
+    with pretended_card():
+        said = assert_goes_on([replace(r, schedule=HalveAndGoBack()) for r in rows_of(BASE)], "cuda")
+    assert said
+
+
+def test_a_state_of_something_else_is_refused():
+    def training(e):
+        run = nnlab.fit(e)
+        return Training(run.rows, run.library.examples(run.rows[0]), 1)
+
+    two = training(replace(BASE, seeds=2)).state()
+    with pytest.raises(ValueError, match=r"a state of rows \[1\], which are not in this training"):
+        training(BASE).restore(two)
+    with pytest.raises(ValueError, match="slots.m"):
+        training(replace(BASE, seeds=2, optimizer=SGD())).restore(two)
+    with pytest.raises(ValueError, match="a snapshot of something else"):
+        training(replace(BASE, seeds=2, model=MLP(hidden=(8, 80)))).restore(two)
+
+
+def test_leaving():
+    run = nnlab.fit(replace(BASE, seeds=3))
+    training = Training(run.rows, run.library.examples(run.rows[0]), 1)
+    training.epoch()
+    (gone,) = training.leave([1, 17], "pruned")
+    assert (gone.row, gone.status, gone.epochs, training.numbers) == (1, "pruned", 1, [0, 2])
+    assert training.leave([1], "pruned") == []
+    rest = training.leave(training.numbers, "interrupted")
+    assert [r.row for r in rest] == [0, 2] and not len(training) and all(r.test == {} for r in rest)
+    with pytest.raises(ValueError, match="no row is left"):
+        training.epoch()
