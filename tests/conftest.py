@@ -1,8 +1,8 @@
 """Bits are promised on the CPU: alone and in a stack, on one thread and on two, before a kill and after it.
 
 So the tests ask for the CPU, on a machine with a GPU too, and so do the commands that they start: the GPU is
-hidden, and `device=auto` is the CPU. What trains on a GPU is in test_card.py: it runs on a pretended one, and
-where there is a real one on that too (`python -m pytest --gpu tests/test_card.py`).
+hidden, and `device=auto` is the CPU. What trains on a GPU is in test_card*.py: on a pretended one, and
+where there is a real one on that too (`python -m pytest --gpu tests/test_*card*.py`).
 """
 
 import os
@@ -13,7 +13,7 @@ SEEN = os.environ.get(HIDES)  # what whoever started the tests lets be seen; Non
 
 
 def pytest_addoption(parser):
-    parser.addoption("--gpu", action="store_true", help="leave the GPU in sight, for tests/test_card.py")
+    parser.addoption("--gpu", action="store_true", help="leave the GPU in sight, for tests/test_*card*.py")
 
 
 def pytest_configure(config):
