@@ -31,7 +31,10 @@ def test_every_key_takes_an_extreme_value_or_says_in_a_sentence_what_it_takes(cl
             assert f.name in str(e) and len(str(e)) < 500, (value, str(e))
 
 
-@pytest.mark.parametrize("cls, f", [k for k in KEYS if "int" in str(k[1].type)], ids=str)
+WHOLE = {name: key for name, key in zip(NAMES, KEYS, strict=True) if "int" in str(key[1].type)}
+
+
+@pytest.mark.parametrize("cls, f", WHOLE.values(), ids=WHOLE)
 def test_every_whole_number_has_an_upper_end(cls, f):
     assert math.isfinite(f.metadata["allowed"].high) or f.name == "target"
 

@@ -80,7 +80,7 @@ def test_a_break_keeps_what_was_told():
         {"init": [nnlab.Zeros(), "he_normal", nnlab.HeNormal(bias=0.1)]},
         nnlab.Space({"epochs": nnlab.Choice((1, 2, 3))}),
     ],
-    ids=str,
+    ids=["array", "lists", "names", "Steps", "Choice", "parts", "Space"],
 )
 def test_what_a_space_may_be(space):
     assert len(nnlab.Sweep(space, GRID, BASE).run().trials) == 3
