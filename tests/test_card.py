@@ -8,31 +8,34 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
-from cards import BASE, CLASSES, NUMBERS, REAL, assert_same_numbers, curves, gpu, on_gpu, rows_of
+from card_cases import CASES
+from cards import BASE, CLASSES, NUMBERS, REAL, assert_same_numbers, curves, gpu, on_gpu
 from conftest import HIDES, SEEN
 from networks import one_thread  # noqa: F401
 from searches import IRIS, ROOT
-from test_combinations import GOOD, REGULARIZERS
 
 import nnlab
-from nnlab import SGD, KFold, Linear, Logistic, Patience, Regularizer
-from nnlab.autodiff.activations import ACTIVATIONS, Tanh
+from nnlab import Regularizer
+from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Tanh
 from nnlab.checks import labels
 from nnlab.checks.ladder import RUNGS, check
 from nnlab.checks.subject import Budget
 from nnlab.cli import main
 from nnlab.data.normalization import CHOICES as NORMALIZATIONS
+from nnlab.data.splits import SPLITS
 from nnlab.initializers import INITIALIZERS
-from nnlab.models import MLP
+from nnlab.losses import LOSSES
+from nnlab.models import MLP, MODELS
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.schedules import SCHEDULES
+from nnlab.stopping import RULES
+from nnlab.streams import uniforms
 from nnlab.testing import pretended_card
-from nnlab.testing.rows import varied
 from nnlab.training.fitting import Fit
 
 
@@ -53,64 +56,66 @@ def test_all_other_tests_ask_for_the_cpu():
 
 # ---- whatever trains
 
-LIMITS = dict(clip_norm=0.5, clip_value=0.1)
-NOISY = ("dropout", "input_dropout", "dropconnect", "all")  # a GPU draws its own numbers
+
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """Sets of other sizes are evaluated in other numbers of batches."""
+    monkeypatch.setattr(nnlab.experiment, "EVALUATE", 19)
 
 
-def cases():
-    for name, optimizer in OPTIMIZERS.items():
-        yield f"optimizer-{name}", rows_of("optimizer", varied(optimizer()))
-        yield f"optimizer-{name}-clipped", rows_of("optimizer", [replace(optimizer(), **LIMITS), optimizer()])
-        if hasattr(optimizer, "epsilon_inside_root"):
-            yield f"optimizer-{name}-outside", rows_of("optimizer", [optimizer(epsilon_inside_root=False)])
-    after = {"proximal": dict(l1=0.01, proximal=True), "max_norm": dict(max_norm=0.7)}
-    for name, keys in (REGULARIZERS | after | {"small": dict(small=0.1)}).items():
-        nothing = Regularizer(proximal="proximal" in keys, small=keys.get("small"))
-        yield f"regularizer-{name}", rows_of("regularizer", [Regularizer(**keys), nothing])
-    for name in ACTIVATIONS:
-        yield f"activation-{name}", rows_of("model", [MLP(hidden=(9, 4), activation=name)] * 2)
-    for output, loss in GOOD:
-        yield f"output-{output}-{loss}", [replace(BASE, model=MLP(hidden=(9,), output=output), loss=loss)]
-    for name, init in INITIALIZERS.items():
-        yield f"init-{name}", rows_of("init", varied(init()))
-    for name in ("halve_on_rise", "halve_and_go_back"):  # at other epochs in each row
-        schedule = SCHEDULES[name](metric="val_loss", tolerance=0.0)
-        yield (
-            f"listening-{name}",
-            [replace(BASE, schedule=schedule, optimizer=SGD(lr=1.5), epochs=12, seeds=3)],
-        )
-    for name, schedule in SCHEDULES.items():  # rows leave one after the other
-        schedules = rows_of("schedule", varied(schedule(warmup=0.5)))
-        yield (
-            f"schedule-{name}",
-            [
-                replace(e, optimizer=SGD(lr=0.5), epochs=8, stopping=Patience(patience=1 + k))
-                for k, e in enumerate(schedules)
-            ],
-        )
-    for name in NORMALIZATIONS:
-        yield f"normalization-{name}", [replace(BASE, data=replace(CLASSES, normalization=name))]
-    yield "label-noise", [replace(BASE, data=nnlab.Digits(limit=100, label_noise=0.2))]
-    yield "folds-of-other-sizes", [replace(BASE, split=KFold(k=4, repeats=2), seeds=2, batch_size="full")]
-    yield "refit", [replace(BASE, refit=True, seeds=2, stopping=Patience(patience=1))]
-    yield "last", [replace(BASE, metric="last", batch_size=1)]
-    yield "histograms", [replace(BASE, histograms=1, seeds=3)]
-    yield "float64", [replace(BASE, dtype="float64", regularizer=Regularizer(l2=0.1, max_norm=0.5))]
-    yield "numbers", [replace(BASE, data=NUMBERS, loss=loss) for loss in ("auto", "absolute_error")]
-    yield "linear", [replace(BASE, data=NUMBERS, model=Linear(), optimizer=SGD(lr=0.05))]
-    yield "logistic", [replace(BASE, model=Logistic())]
-    yield "structures", [replace(BASE, batch_size=size) for size in (7, 16, "full")]
-    yield "diverges", [replace(BASE, optimizer=SGD(lr=lr)) for lr in (0.1, 1e30)]
+@pytest.fixture
+def same_draws(monkeypatch):
+    """A GPU draws numbers of its own; here it is given those of the CPU."""
 
+    def drawn(shape, like, *name):
+        return uniforms(shape, torch.empty(0, dtype=like.dtype), *name).to(like)
 
-CASES = dict(cases())
+    monkeypatch.setattr(nnlab.training.step, "uniforms", drawn)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_trains_and_learns_what_the_cpu_learns(name):
+def test_it_trains_and_learns_what_the_cpu_learns(name, few_at_once, same_draws):
+    assert_same_numbers(on_gpu(CASES[name]), curves(CASES[name], "cpu"))
+
+
+TABLES = {
+    "optimizer": OPTIMIZERS,
+    "model": MODELS,
+    "init": INITIALIZERS,
+    "schedule": SCHEDULES,
+    "split": SPLITS,
+    "stopping": RULES,
+}
+NOT_TRIED = {  # fields of which one value is enough, and where more are
+    "device",  # is the other one
+    "threads",  # test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made
+}
+
+
+def test_every_entry_of_every_table_is_tried_and_every_field_of_it():
+    """With two values at least: whoever adds a hyperparameter sees here that a case of it is missing."""
+    tried, experiments = {}, [e for group in CASES.values() for e in group]
+    for e in experiments:
+        for part in (e, e.regularizer, *(getattr(e, group) for group in TABLES)):
+            for f in fields(part):
+                tried.setdefault((type(part), f.name), set()).add(repr(getattr(part, f.name)))
+    for group, table in TABLES.items():
+        assert {type(getattr(e, group)) for e in experiments} == set(table.values()), group
+    rates = {name for name, values in tried.items() if len(values) < 2 and name[1] not in NOT_TRIED}
+    assert not rates, f"always the same in all cases: {rates}"
+    assert {e.loss for e in experiments} >= set(LOSSES)
+    assert {e.data.normalization for e in experiments} == set(NORMALIZATIONS)
+    activations = {e.model.activation for e in experiments if isinstance(e.model, MLP)}
+    outputs = {e.model.output for e in experiments}
+    assert activations >= set(ACTIVATIONS) and outputs == {"auto", *OUTPUTS}
+
+
+NOISY = ("regularizer-dropout", "regularizer-input_dropout", "regularizer-dropconnect", "regularizer-all")
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_a_gpu_draws_its_own_numbers(name):
     there, here = on_gpu(CASES[name]), curves(CASES[name], "cpu")
-    if name.partition("-")[2] not in NOISY:
-        return assert_same_numbers(there, here)
     assert {r.status for r in there[0]} == {"finished"} and np.isfinite([*there[1].values()]).all()
     assert there[1][0] != here[1][0]  # the row that draws
 
