@@ -88,12 +88,12 @@ class Regularizer(Part):
             for W in layers:
                 scale_down(W, f.max_norm[:, :, None])
 
-    def smooth(self, t: torch.Tensor) -> torch.Tensor:
-        """The targets to train on, for targets t (S, K, m, B)."""
+    def smooth(self, t: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        """The targets to train on, for targets t (S, K, m, B): in `out`, if that is given, or t itself."""
         if not self.smooths:
             return t
         e = self.label_smoothing[:, :, None]
-        return t * (1 - e).to(t) + (e / t.shape[2]).to(t)
+        return torch.mul(t, (1 - e).to(t), out=out).add_((e / t.shape[2]).to(t))
 
     @property
     def smooths(self) -> bool:

@@ -52,7 +52,7 @@ class Affine(Box):
             ctx.X, ctx.XT = X, X.mT
         if W is not ctx.W:
             ctx.W, ctx.WT = W, W.mT
-        return ctx.to_y(W, ctx.X).add_(b)
+        return torch.add(ctx.to_y(W, ctx.X), b, out=ctx.y)
 
     def bprop(self, ctx, dy):
         dx, dW, db = ctx.dx

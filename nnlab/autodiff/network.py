@@ -40,17 +40,23 @@ class Network:
         self.readers = self._readers()
         self._leaves(theta, grad, buffers)
         self.placed = {n: self._place(n) for n in self._boxes() if self.readers[n]}
+        output = self.placed.get(self.source[-1])
+        self._last = output and output.ctx  # None where the output is a leaf or the input
+        self._y = output and output.ctx.y
         self._order()
 
     # ---- the two passes
 
-    def fprop(self, x: torch.Tensor) -> torch.Tensor:
-        """The output (K, m, B) for inputs x (K or 1, *shape, B)."""
+    def fprop(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        """The output (K, m, B) for inputs x (K or 1, *shape, B); in `out` if that is given."""
         values, rows = self._values, self.site.rows
+        if self._last:  # where its box writes, unless that has settled otherwise
+            self._last.y = self._y if out is None else out
         values[0] = x if len(x) == rows else x.expand(rows, *x.shape[1:])
         for n, fprop, reads in self._forward:
             values[n] = fprop(*[values[i] for i in reads])
-        return values[self.source[-1]]
+        z = values[self.source[-1]]
+        return z if out is None or z is out else out.copy_(z)
 
     def bprop(self, dy: torch.Tensor) -> dict[int, torch.Tensor]:
         """From the gradient dy (K, m, B) at the output, the gradient of every parameter, into grad; that at

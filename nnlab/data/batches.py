@@ -23,7 +23,7 @@ from nnlab.data.normalization import (
     pulled_in,
     statistics,
 )
-from nnlab.runtime.layout import aligned
+from nnlab.runtime.layout import Room, aligned
 from nnlab.streams import stream
 
 CHUNK = 2**20  # numbers of one row's inputs in a chunk
@@ -172,7 +172,11 @@ def evaluation(examples: Examples, rows: list, which: str):
 
 
 class Batches:
-    """Every row's own order of its own training examples, epoch after epoch."""
+    """Every row's own order of its own training examples, epoch after epoch.
+
+    A chunk lies where the one before it lay, as steps need it that are captured on a GPU, and is
+    overwritten by the next. One order of examples on a CPU is a view of what was gathered instead.
+    """
 
     def __init__(self, examples: Examples, rows: list):
         self.examples, self.rows = examples, rows
@@ -184,6 +188,7 @@ class Batches:
         self.size = steps_in_chunk(self.steps, self.batch, len(examples.x), examples.outputs)
         self.count = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
         self.firsts = range(0, self.steps, self.size)
+        self.rooms = Room(examples.like), Room(examples.like)  # for inputs and targets
         self.weights = [self._weights(first) for first in self.firsts]  # the same in every epoch
 
     def epoch(self, epoch: int):
@@ -205,7 +210,8 @@ class Batches:
             self.examples.gather(row.fold, order[here])
             for row, order in zip(self.sources, orders, strict=True)
         ]
-        return [self._spread(steps, list(part)) for part in zip(*gathered, strict=True)]
+        parts = zip(self.rooms, zip(*gathered, strict=True), strict=True)
+        return [self._spread(steps, part, room) for room, part in parts]
 
     def _weights(self, first: int):
         """Which columns of the chunk's batches hold an example, and its weight in its batch's mean."""
@@ -215,17 +221,19 @@ class Batches:
         valid = (place.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.like.dtype)
         return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
 
-    def _spread(self, steps: int, gathered: list[torch.Tensor]) -> torch.Tensor:
+    def _spread(self, steps: int, gathered: tuple[torch.Tensor, ...], room: Room) -> torch.Tensor:
         """Each source's (n, S B) as (S, K, n, B): a step's batch is a view of some columns."""
-        if len(gathered) == 1:
-            rows = gathered[0].expand(len(self.rows), -1, -1)
+        share = self.share if len(gathered) > 1 else [0]  # one for all
+        if len(share) == 1 and self.examples.like.device.type == "cpu":
+            rows = gathered[0][None]
         else:
-            shape, like = tuple(gathered[0].shape), self.examples.like
+            shape = tuple(gathered[0].shape)
             flipped = _by_example(gathered[0])  # in a stack as alone: a product's bits depend on the layout
-            rows = aligned(len(self.share), shape[::-1] if flipped else shape, like)
+            rows = room.aligned(len(share), shape[::-1] if flipped else shape)
             rows = rows.mT if flipped else rows
-            for k, source in enumerate(self.share):
+            for k, source in enumerate(share):
                 rows[k] = gathered[source]
+        rows = rows.expand(len(self.rows), -1, -1)
         return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
 
 

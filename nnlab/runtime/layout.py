@@ -17,6 +17,24 @@ def aligned(rows: int, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tens
     row it is and however many there are: its bits do not depend on its neighbours.
     """
     size = math.prod(shape)
-    stride = -(-size // ALIGN) * ALIGN
-    flat = torch.zeros(rows, stride, dtype=like.dtype, device=like.device)
+    flat = torch.zeros(rows, _stride(size), dtype=like.dtype, device=like.device)
     return flat[:, :size].unflatten(1, shape)
+
+
+class Room:
+    """Memory that one tensor after another is given: what they hold comes and goes, their address stays."""
+
+    def __init__(self, like: torch.Tensor):
+        self.flat = like.new_empty(0)
+
+    def aligned(self, rows: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """(rows, *shape), laid out as `aligned` does it, with whatever was there before."""
+        size = math.prod(shape)
+        count = rows * _stride(size)
+        if count > len(self.flat):
+            self.flat = self.flat.new_zeros(count)
+        return self.flat[:count].view(rows, -1)[:, :size].unflatten(1, shape)
+
+
+def _stride(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN

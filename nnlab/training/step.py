@@ -43,7 +43,9 @@ class Step:
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
-        outputs = loss.outputs(batches.examples.outputs), batch
+        targets = batches.examples.outputs
+        self.smoothed = theta.new_empty(steps if e.regularizer.smooths else 0, rows, targets, batch)
+        outputs = loss.outputs(targets), batch
         self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, outputs, theta)
         self.columns = Columns(population, steps)
@@ -54,9 +56,9 @@ class Step:
         step, (S, K, m, B): the next chunk overwrites it."""
         count = len(chunk.x)
         self.columns.fill(lr, count)
-        x, t, weight = chunk.x, self.population.experiment.regularizer.smooth(chunk.t), chunk.weight
+        t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
         z, f = self.trace[:count], self.columns.steps[:count]
-        for s, inputs in enumerate(zip(x, t, weight, z, f, strict=True)):
+        for s, inputs in enumerate(zip(chunk.x, t, chunk.weight, z, f, strict=True)):
             for noise in self.noise:
                 noise.set(epoch, chunk.first, s, count)
             for ctx in self.network.counting:
@@ -69,7 +71,7 @@ class Step:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
         columns f; the outputs into z. The norm of the gradient is taken of the last step of a chunk."""
         regularizer, optimizer = self.population.experiment.regularizer, self.population.experiment.optimizer
-        z.copy_(self.network.fprop(x))
+        self.network.fprop(x, out=z)
         self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
         regularizer.add_gradient(self.weights, self.weights_grad, f, self.spare)
         if last:

@@ -1,0 +1,115 @@
+"""A step: how many calls it makes, and that its buffers never move, so that it can be captured on a GPU."""
+
+from dataclasses import replace
+
+import pytest
+from networks import Points, one_thread  # noqa: F401
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import nnlab
+from nnlab import MLP, Experiment, KFold, Regularizer
+from nnlab.runtime.threads import computing
+from nnlab.testing import pretended_card
+from nnlab.training.step import Step
+from nnlab.training.training import Training
+
+VIEWS = {"mT", "expand", "slice", "view", "unsqueeze", "unbind"}
+BASE = Experiment(
+    data=Points(), model=MLP(hidden=(6,)), optimizer=nnlab.Adam(lr=0.01), batch_size=10, epochs=2, threads=1
+)
+
+
+class Calls(TorchDispatchMode):
+    """The names of the calls that compute something."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        self.names += [name] if name not in VIEWS else []
+        return function(*args, **kwargs or {})
+
+
+def training(e):
+    run = nnlab.fit(e)
+    return Training(run.rows, run.library.examples(run.rows[0]), 1).begin()
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What happens in every step: a list that `watch(look)` fills with what `look(step, inputs)` sees."""
+
+    def watch(look):
+        seen, step = [], Step.__call__
+
+        def watched(self, *inputs, last):
+            seen.append(look(self, inputs, lambda: step(self, *inputs, last=last)))
+
+        monkeypatch.setattr(Step, "__call__", watched)
+        return seen
+
+    return watch
+
+
+# A hidden layer, relu, cross-entropy, Adam; of several rows two products more are copied (products.py).
+@pytest.mark.parametrize("l2", [0.0, 1e-3])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("rows, count", [(1, 22), (5, 24)])
+def test_the_calls_of_a_step_do_not_grow_with_the_rows(steps, rows, count, dropout, l2):
+    def look(step, inputs, go):
+        with Calls() as calls:
+            go()
+        return calls.names
+
+    seen = steps(look)
+    regularizer = Regularizer(l2=l2, dropout=dropout)
+    digits = replace(BASE, data=nnlab.Digits(), model=MLP(), batch_size=64)
+    job = training(replace(digits, regularizer=regularizer, seeds=rows))
+    with computing():
+        job.one_pass(1)
+    assert len(seen) == 17
+    wanted = count + (l2 > 0) + 4 * (dropout > 0)
+    assert [len(names) for names in seen] == 16 * [wanted] + [wanted + 1], seen[0]  # and the gradient's norm
+
+
+CASES = {
+    "one order": {"seeds": 1},
+    "orders": {"seeds": 3},
+    "folds": {"split": KFold(k=3), "seeds": 2},
+    "noise": {"regularizer": Regularizer(dropout=0.3, dropconnect=0.1, label_smoothing=0.1), "seeds": 2},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_that_a_step_reads_or_writes_moves(steps, monkeypatch, case):
+    """On a GPU, of chunks of four steps: the fifth, sixth ... chunk is where the first was."""
+
+    def look(step, inputs, go):
+        go()
+        x, t, weight, z, f = inputs
+        columns = [c for c in vars(f).values() if c is not None]
+        noise = [noise.ctx.uniforms for noise in step.noise]
+        return [
+            x,
+            t,
+            weight,
+            z,
+            step.grad,
+            step.grad_norm,
+            *columns,
+            *noise,
+        ]  # kept: memory is not used again
+
+    monkeypatch.setattr("nnlab.data.batches.steps_in_chunk", lambda *sizes: 4)
+    with pretended_card():
+        seen = steps(look)
+        job = training(replace(BASE, **CASES[case], device="cuda"))
+        with computing():
+            for epoch in (1, 2, 3):
+                job.one_pass(epoch)
+        count, where = job.batches.steps, [[v.data_ptr() for v in step] for step in seen]
+    assert len(where) == 3 * count and count % 4  # the last chunk is short
+    assert where[:count] == where[count : 2 * count] == where[2 * count :]
+    assert where[0][:2] == where[4][:2] != where[1][:2]  # inputs and targets, of the next chunk too
