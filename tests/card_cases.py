@@ -6,7 +6,7 @@ Whoever adds a method, or a hyperparameter to one, has it here by itself; `NOT_T
 from dataclasses import fields, replace
 
 import numpy as np
-from cards import BASE, CLASSES, NUMBERS, rows_of
+from cards import BASE, CLASSES, NUMBERS, SHORT, rows_of
 from networks import Points
 from test_combinations import GOOD, REGULARIZERS
 
@@ -24,7 +24,6 @@ from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
 from nnlab.testing.rows import varied
 
-SHORT = replace(BASE, epochs=2)
 LAST = replace(SHORT, metric="last")  # so that nothing needs to be held back
 LIMITS = dict(clip_norm=0.5, clip_value=0.1)
 MANY = 150  # classes, above which a report has no confusion matrix

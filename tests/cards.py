@@ -5,11 +5,15 @@ from dataclasses import replace
 from unittest import mock
 
 import numpy as np
+import pytest
 import torch
 from networks import Points
 
+import nnlab
 from nnlab import Experiment, Regularizer
+from nnlab.checks.subject import Budget
 from nnlab.models import MLP
+from nnlab.streams import uniforms
 from nnlab.testing import pretended_card
 from nnlab.training.fitting import Fit
 from nnlab.training.step import Step
@@ -20,6 +24,12 @@ BASE = Experiment(
     data=CLASSES, model=MLP(hidden=(9,), activation="tanh"), regularizer=Regularizer(), batch_size=16,
     epochs=3,
 )  # fmt: skip
+
+
+SHORT = replace(BASE, epochs=2)
+SMALL = Budget(
+    seeds=2, parameters=500, sample=20, examples=10, steps=50, rates=8, rate_seeds=2, rate_steps=20
+)
 
 
 def rows_of(group, parts) -> list[Experiment]:
@@ -77,10 +87,21 @@ def assert_same_numbers(there, here):
     ]
     assert seen.keys() == curve.keys()
     for row in curve:
-        np.testing.assert_allclose(seen[row], curve[row], **TOLERANCE)
+        for mine, other in zip(seen[row], curve[row], strict=True):
+            np.testing.assert_allclose(mine, other, **TOLERANCE)
     for mine, other in zip(results, expected, strict=True):
         assert mine.weights.keys() == other.weights.keys() and mine.test.keys() == other.test.keys()
         for name, weights in other.weights.items():
             np.testing.assert_allclose(mine.weights[name], weights, err_msg=name, **TOLERANCE)
         for name in ("loss", "accuracy", "rmse") & other.test.keys():
             np.testing.assert_allclose(mine.test[name], other.test[name], err_msg=name, **TOLERANCE)
+
+
+@pytest.fixture
+def same_draws(monkeypatch):
+    """A GPU draws numbers of its own; here it is given those of the CPU."""
+
+    def drawn(shape, like, *name):
+        return uniforms(shape, torch.empty(0, dtype=like.dtype), *name).to(like)
+
+    monkeypatch.setattr(nnlab.training.step, "uniforms", drawn)

@@ -14,17 +14,29 @@ import numpy as np
 import pytest
 import torch
 from card_cases import CASES
-from cards import BASE, CLASSES, NUMBERS, REAL, assert_same_numbers, curves, gpu, on_gpu
+from cards import (
+    BASE,
+    CLASSES,
+    NUMBERS,
+    REAL,
+    SHORT,
+    SMALL,
+    assert_same_numbers,
+    curves,
+    gpu,
+    on_gpu,
+    same_draws,  # noqa: F401
+)
 from conftest import HIDES, SEEN
 from networks import one_thread  # noqa: F401
 from searches import IRIS, ROOT
+from test_combinations import DISTINCT
 
 import nnlab
 from nnlab import Regularizer
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Tanh
 from nnlab.checks import labels
 from nnlab.checks.ladder import RUNGS, check
-from nnlab.checks.subject import Budget
 from nnlab.cli import main
 from nnlab.data.normalization import CHOICES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS
@@ -34,7 +46,6 @@ from nnlab.models import MLP, MODELS
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
-from nnlab.streams import uniforms
 from nnlab.testing import pretended_card
 from nnlab.training.fitting import Fit
 
@@ -63,18 +74,8 @@ def few_at_once(monkeypatch):
     monkeypatch.setattr(nnlab.experiment, "EVALUATE", 19)
 
 
-@pytest.fixture
-def same_draws(monkeypatch):
-    """A GPU draws numbers of its own; here it is given those of the CPU."""
-
-    def drawn(shape, like, *name):
-        return uniforms(shape, torch.empty(0, dtype=like.dtype), *name).to(like)
-
-    monkeypatch.setattr(nnlab.training.step, "uniforms", drawn)
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_it_trains_and_learns_what_the_cpu_learns(name, few_at_once, same_draws):
+def test_it_trains_and_learns_what_the_cpu_learns(name, few_at_once, same_draws):  # noqa: F811
     assert_same_numbers(on_gpu(CASES[name]), curves(CASES[name], "cpu"))
 
 
@@ -159,6 +160,44 @@ def test_tables_that_lie_example_by_example(monkeypatch):
     assert_same_numbers(on_gpu(CASES["numbers"]), curves(CASES["numbers"], "cpu"))
 
 
+def test_arrays_that_are_on_the_gpu_already():
+    """Inputs and targets, and a test set of their own: whoever has tensors there need not know."""
+    data = CLASSES.load()
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+    (here,) = nnlab.fit(SHORT, x[:70], y[:70], x_test=x[70:], y_test=y[70:]).run().results
+    with gpu():
+        x, y = x.to("cuda"), y.to("cuda")
+        on = replace(SHORT, device="cuda")
+        (there,) = nnlab.fit(on, x[:70], y[:70], x_test=x[70:], y_test=y[70:]).run().results
+        verdicts = [*nnlab.check(replace(on, data=nnlab.Arrays(x, y)), "start")]
+    assert there.test["loss"] == pytest.approx(here.test["loss"], rel=1e-5)
+    assert [v.status for v in verdicts] == ["pass"]
+
+
+def test_a_fit_that_is_stopped_and_gone_on_with():
+    e = replace(BASE, epochs=6, seeds=2, schedule="halve_and_go_back")
+
+    def interrupted(device):
+        fit = nnlab.fit(replace(e, device=device))
+        for record in fit:
+            if record.epoch == 2:
+                break
+        for record in fit:
+            if record.epoch == 4:
+                fit.stop()
+        return fit
+
+    here = interrupted("cpu")
+    with gpu():
+        there = interrupted("cuda")
+    assert [r.status for r in there.results] == [r.status for r in here.results] == ["stopped"] * 2
+    np.testing.assert_allclose(there.curves("val_loss"), here.curves("val_loss"), rtol=1e-4)
+    for mine, other in zip(there.results, here.results, strict=True):
+        assert mine.epochs == other.epochs and mine.test["loss"] == pytest.approx(
+            other.test["loss"], rel=1e-4
+        )
+
+
 def test_both_devices_in_one_fit():
     """In either order: the memory that is asked after is that of the GPU."""
     for devices in (("cpu", "cuda"), ("cuda:0", "cpu", "cuda")):
@@ -201,10 +240,6 @@ def test_determinism_says_what_a_gpu_promises(monkeypatch):
 
 # ---- commands
 
-SMALL = Budget(
-    seeds=2, parameters=500, sample=20, examples=10, steps=50, rates=8, rate_seeds=2, rate_steps=20
-)
-
 
 @pytest.mark.parametrize("data", [CLASSES, NUMBERS], ids=["classes", "numbers"])
 @pytest.mark.parametrize("rung", RUNGS)
@@ -216,6 +251,20 @@ def test_every_rung_of_check(rung, data, monkeypatch):
     with gpu():
         (there,) = check(replace(e, device="cuda"), rung, SMALL)
     assert there.status in ("pass", "warn", here.status), there.findings
+
+
+def test_a_rung_says_the_same_of_networks_of_all_kinds():
+    """The gradients of every activation, output map, loss and penalty; and where nothing is held back."""
+    layers = MLP(hidden=(3,) * len(ACTIVATIONS), activation=tuple(ACTIVATIONS))
+    regularizer = Regularizer(l1=0.1, l2=0.1, dropconnect=0.2, dropout=0.2)
+    kinds = [replace(BASE, model=layers, regularizer=regularizer)]
+    kinds += [replace(BASE, model=MLP(hidden=(3,), output=output), loss=loss) for output, loss in DISTINCT]
+    kinds += [replace(BASE, split=nnlab.NoSplit(), metric="last", batch_size="full")]
+    for e in kinds:
+        (here,) = check(replace(e, device="cpu"), "gradients", SMALL)
+        with gpu():
+            (there,) = check(replace(e, device="cuda"), "gradients", SMALL)
+        assert there.status == here.status == "pass", (e, there.findings)
 
 
 SWEEPS = {
@@ -243,6 +292,25 @@ def test_a_sweep_is_planned_by_the_memory_of_the_gpu(tmp_path, capsys):
         assert "16 trials needs about" in said and "there are 100 KB" in said and said.count("\n") == 1
         assert not list(tmp_path.iterdir())
         assert main(words) == 0
+
+
+TRAINED = {
+    "equation": ["model=linear", "data=diabetes", "picture=true"],
+    "folds": ["split=kfold", "split.k=3", "seeds=2", "refit=true", "histograms=1"],
+    "everything": ["split=none", "metric=last", "regularizer=[l2,dropout,max_norm]", "batch_size=full"],
+    "several": ["-m", "optimizer=sgd,adam", "regularizer=l1,dropconnect", "dtype=float64"],
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_whole_runs_of_the_command_line(tmp_path, name):
+    with gpu():
+        line = ["train", "data=iris", *TRAINED[name], "device=cuda", "epochs=2"]
+        assert main([*line, f"hydra.run.dir={tmp_path / 'r'}", f"hydra.sweep.dir={tmp_path / 'r'}"]) == 0
+    summaries = [json.loads(file.read_text()) for file in tmp_path.glob("r/**/summary.json")]
+    assert len(summaries) == (4 if name == "several" else 1)
+    assert all(s["device"] == "cuda" for s in summaries)
+    assert all(file.stat().st_size for file in tmp_path.glob("r/**/model.safetensors"))
 
 
 COMMANDS = [

@@ -3,6 +3,7 @@
 import pytest
 from networks import REFERENCES
 
+from nnlab.autodiff import boxes
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Multiply
@@ -69,6 +70,10 @@ def contracts():
         yield f"init-{name}", InitContract, own
     for name, schedule in SCHEDULES.items():
         yield f"schedule-{name}", ScheduleContract, {"schedule": schedule}
+
+
+def test_every_box_of_the_table_has_a_contract():
+    assert {type(box) for box, _ in BOXES.values()} == set(boxes.BOXES.values())
 
 
 CASES = {
