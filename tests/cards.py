@@ -54,7 +54,7 @@ def gpu():
                 call(step, *inputs, **how)
 
         with mock.patch.object(Step, "__call__", recorded):
-            yield
+            yield card
 
 
 def on_gpu(experiments, **options):

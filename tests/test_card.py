@@ -31,9 +31,10 @@ from conftest import HIDES, SEEN
 from networks import one_thread  # noqa: F401
 from searches import IRIS, ROOT
 from test_combinations import DISTINCT
+from test_leaves import WithCentred
 
 import nnlab
-from nnlab import Regularizer
+from nnlab import Patience, Regularizer
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Tanh
 from nnlab.checks import labels
 from nnlab.checks.ladder import RUNGS, check
@@ -48,6 +49,7 @@ from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
 from nnlab.testing import pretended_card
 from nnlab.training.fitting import Fit
+from nnlab.training.training import Training
 
 
 def test_a_real_gpu_passes_these_tests(monkeypatch):
@@ -198,6 +200,30 @@ def test_a_fit_that_is_stopped_and_gone_on_with():
         )
 
 
+@pytest.mark.parametrize("first, then", [("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")])
+def test_training_that_is_taken_up_on_the_other_device(first, then):
+    """As after the machine with the GPU is gone: but for rounding it goes on as it would have."""
+    jumps = replace(BASE, epochs=5, schedule="halve_and_go_back", optimizer="adam", model=WithCentred())
+    experiments = [replace(jumps, seed=k, stopping=Patience(patience=2 + k)) for k in range(3)]
+
+    def training(device):
+        fit = Fit([replace(e, device=device) for e in experiments])
+        return Training(fit.rows, fit.library.examples(fit.rows[0]), 1)
+
+    def ended(training):
+        results = []
+        while len(training):
+            results += training.epoch()[1]
+        return sorted(results, key=lambda r: r.row)
+
+    here = ended(training("cpu"))
+    with gpu():
+        begun = training(first)
+        begun.epoch(), begun.epoch()
+        there = ended(training(then).restore(begun.state()))
+    assert_same_numbers((there, {}), (here, {}))
+
+
 def test_both_devices_in_one_fit():
     """In either order: the memory that is asked after is that of the GPU."""
     for devices in (("cpu", "cuda"), ("cuda:0", "cpu", "cuda")):
@@ -322,25 +348,30 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_the_command_line_picks_the_gpu(tmp_path, line):
-    """In a process of its own, without a word of a device."""
+def test_the_command_line_picks_the_gpu(tmp_path, line, monkeypatch, capsys):
+    """Without a word of a device."""
+    monkeypatch.chdir(tmp_path)
+    words = [*line.split(), "data=iris", *["epochs=2"] * ("check" not in line)]
+    with gpu() as card:
+        assert main(words) == 0
+        assert torch.cuda.max_memory_allocated() if REAL else card.used_in
+    assert "on cuda" in capsys.readouterr().out.splitlines()[0] or line.startswith("train -m")
+    made_on = [json.loads(file.read_text())["device"] for file in tmp_path.glob("outputs/**/summary.json")]
+    assert set(made_on) == ({"cpu", "cuda"} if "cpu" in line else {"cuda"}) or "check" in line
+
+
+def test_a_command_in_a_process_of_its_own_picks_the_gpu(tmp_path):
+    """Where nothing has been imported before it, and every warning is an error."""
     code = (
-        "import sys, torch, contextlib\n"
+        "import sys, contextlib, torch\n"
         "from nnlab.cli import main\n"
         "from nnlab.testing import pretended_card\n"
-        "real = torch.cuda.device_count()\n"
-        "with contextlib.nullcontext() if real else pretended_card() as card:\n"
-        "    code = main(sys.argv[1:])\n"
-        "    assert torch.cuda.max_memory_allocated() if real else card.used_in\n"
-        "sys.exit(code)\n"
+        "with contextlib.nullcontext() if torch.cuda.device_count() else pretended_card():\n"
+        "    sys.exit(main(sys.argv[1:]))\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != HIDES} | ({HIDES: SEEN} if SEEN else {})
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-    words = [*line.split(), "data=iris", *["epochs=2"] * ("check" not in line)]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    line = [sys.executable, "-c", code, "train", "data=iris", "epochs=2"]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "on cuda" in done.stdout.splitlines()[0] or line.startswith("train -m")
-    made_on = [json.loads(file.read_text())["device"] for file in tmp_path.glob("outputs/**/summary.json")]
-    assert set(made_on) == ({"cpu", "cuda"} if "cpu" in line else {"cuda"}) or "check" in line
+    assert "on cuda" in done.stdout.splitlines()[0]
