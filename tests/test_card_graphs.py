@@ -6,9 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 from cards import (
-    BASE,
     SHORT,
-    SMALL,
     TOLERANCE,
     assert_same_numbers,
     curves,
@@ -19,14 +17,13 @@ from cards import (
 from hypothesis import given, settings
 from networks import one_thread, rates  # noqa: F401
 from test_graph import graphs, residual
-from test_leaves import GRAPHS, JOB, WithCentred
+from test_leaves import GRAPHS, JOB
 
 from nnlab import SGD, HalveAndGoBack, KFold, NoSplit, Patience, Regularizer
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.graph import Graph
-from nnlab.checks.ladder import check
 from nnlab.fields import static
 from nnlab.models import Model
 from nnlab.runtime.layout import aligned
@@ -175,12 +172,3 @@ def test_boxes_with_buffers_that_count(rows):
     there, here = on_gpu(rows), curves(rows, "cpu")
     assert_same_numbers(there, here)
     assert all("centred.running" in r.weights for r in there[0])
-
-
-@pytest.mark.parametrize("rung", ["start", "gradients", "saturation", "subset", "determinism"])
-def test_rungs_of_a_network_with_buffers(rung):
-    e = replace(BASE, model=WithCentred())
-    (here,) = check(replace(e, device="cpu"), rung, SMALL)
-    with gpu():
-        (there,) = check(replace(e, device="cuda"), rung, SMALL)
-    assert there.status == here.status, there.findings
