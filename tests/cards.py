@@ -9,12 +9,11 @@ import pytest
 import torch
 from networks import Points
 
-import nnlab
 from nnlab import Experiment, Regularizer
 from nnlab.checks.subject import Budget
 from nnlab.models import MLP
-from nnlab.streams import uniforms
 from nnlab.testing import pretended_card
+from nnlab.testing.rows import draws_of_the_cpu
 from nnlab.training.fitting import Fit
 from nnlab.training.step import Step
 
@@ -98,10 +97,7 @@ def assert_same_numbers(there, here):
 
 
 @pytest.fixture
-def same_draws(monkeypatch):
+def same_draws():
     """A GPU draws numbers of its own; here it is given those of the CPU."""
-
-    def drawn(shape, like, *name):
-        return uniforms(shape, torch.empty(0, dtype=like.dtype), *name).to(like)
-
-    monkeypatch.setattr(nnlab.training.step, "uniforms", drawn)
+    with draws_of_the_cpu():
+        yield

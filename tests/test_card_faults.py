@@ -129,6 +129,23 @@ class Draws(Tanh):
         return super().fprop(ctx, x).add_(0 * noise)
 
 
+@dataclass(frozen=True)
+class NoisyCopy(Box):
+    """y = x + u / 10 for a uniform u, and a gradient that on a GPU is scaled in a copy only."""
+
+    name: ClassVar[str] = "noisy_copy"
+
+    def settle(self, ctx, shape):
+        ctx.noise_shape = ctx.shape if ctx.training else None
+
+    def fprop(self, ctx, x):
+        return ctx.y.copy_(x + ctx.uniforms / 10 if ctx.training else x).mul_(2)
+
+    def bprop(self, ctx, dy):
+        ctx.dx[0].copy_(dy).cpu().mul_(2)
+        return ctx.dx
+
+
 class PutsPieces(Box):
     def fprop(self, ctx, x):
         ctx.y.copy_(x)
@@ -248,6 +265,7 @@ CONTRACT_FAULTS = [
     (contract(BoxContract, box=OwnMask), "it_trains_on_a_gpu", "same device"),
     (contract(BoxContract, box=ByNumpy), "both_passes_on_a_gpu", "numpy"),
     (contract(BoxContract, box=Draws), "it_trains_on_a_gpu", "generator"),
+    (contract(BoxContract, box=NoisyCopy), "it_trains_on_a_gpu", "written into a copy"),
     (contract(BoxContract, box=PutsPieces), "both_passes_on_a_gpu", "same device"),
     (contract(BoxContract, box=OnTheOther), "both_passes_on_a_gpu", "same device"),
     (contract(BoxContract, box=OnTheOther), "it_trains_on_a_gpu", "same device"),
