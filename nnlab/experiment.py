@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from nnlab.allowed import ENOUGH, EXACT
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_of
@@ -15,7 +16,7 @@ from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError
-from nnlab.fields import ENOUGH, EXACT, Part, compose, control, part, static, statics
+from nnlab.fields import Part, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model

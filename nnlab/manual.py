@@ -12,6 +12,7 @@ from collections import Counter
 from functools import cache
 from typing import get_type_hints
 
+from nnlab.allowed import expected
 from nnlab.catalogue import read
 from nnlab.paths import CONFIG_DIR
 
@@ -49,8 +50,6 @@ def _setting(cls: type, f: dataclasses.Field, meaning: str) -> str:
         usual = "None" if f.metadata["optional"] else f"{type(f.default_factory()).__name__}()"
         allowed = f"a nnlab.{base}, or by name {', '.join(sorted(f.metadata['choices']))}"
     else:
-        from nnlab.fields import expected
-
         usual = "" if f.default is dataclasses.MISSING else repr(f.default)
         allowed = expected(get_type_hints(cls)[f.name], f.metadata["allowed"])
     head = f"{f.name} = {usual}" if usual else f.name

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import ENOUGH, Part, control, static
+from nnlab.allowed import ENOUGH
+from nnlab.fields import Part, control, static
 
 
 @dataclass(frozen=True)

@@ -614,7 +614,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch):
     """A clock that stands still unless told: `clock[0]` is the time."""
     now = [100.0]
-    monkeypatch.setattr("nnlab.records.console.monotonic", lambda: now[0])
+    monkeypatch.setattr("nnlab.records.progress.monotonic", lambda: now[0])
     return now
 
 

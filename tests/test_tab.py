@@ -11,6 +11,7 @@ from typing import get_type_hints
 import pytest
 
 from nnlab import cli, shells, tab
+from nnlab.allowed import checked
 from nnlab.catalogue import Catalogue
 from nnlab.checks.ladder import chosen
 from nnlab.checks.subject import Budget
@@ -18,7 +19,7 @@ from nnlab.commands import composing, front_door, grammar, overrides, variants
 from nnlab.commands.own import OfSweep
 from nnlab.commands.train import of_experiment, wants_picture
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.fields import Part, checked, fields, make
+from nnlab.fields import Part, fields, make
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
 from nnlab.search.settings import Search
 

@@ -14,12 +14,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nnlab.allowed import ENOUGH
 from nnlab.data.batches import Chunk, Examples
 from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
 from nnlab.data.strata import divide
 from nnlab.experiment import Experiment, Row
-from nnlab.fields import ENOUGH, Part, static
+from nnlab.fields import Part, static
 from nnlab.runtime import devices
 from nnlab.streams import stream
 from nnlab.training.memory import needed, refuse_too_large

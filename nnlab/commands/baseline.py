@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from nnlab.allowed import EXACT
 from nnlab.experiment import Experiment
-from nnlab.fields import EXACT
 from nnlab.records import columns
 from nnlab.records.intervals import estimate, interval_of
 from nnlab.records.run import about

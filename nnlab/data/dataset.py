@@ -10,12 +10,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlab.allowed import ENOUGH, EXACT
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import CHOICES, warn_if_sparse
 from nnlab.data.spec import DataSpec
 from nnlab.data.strata import divide
 from nnlab.errors import UserError
-from nnlab.fields import ENOUGH, EXACT, Part, static
+from nnlab.fields import Part, static
 from nnlab.streams import stream
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlab.allowed import Allowed
 from nnlab.choices import shown
 from nnlab.data.arrays import is_one_hot, taken_for_classes
 from nnlab.data.dataset import Data, Dataset
@@ -16,7 +17,7 @@ from nnlab.data.foreign import TEXT, array_of, refuse_other_rows, refuse_text
 from nnlab.data.labels import CLASSES, TASKS, Targets, targets
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError
-from nnlab.fields import Allowed, static
+from nnlab.fields import static
 
 FILES = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
 

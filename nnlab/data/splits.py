@@ -13,10 +13,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlab.allowed import ENOUGH, EXACT
 from nnlab.data.dataset import Dataset
 from nnlab.data.strata import deal, divide
 from nnlab.errors import Advice, UserError
-from nnlab.fields import ENOUGH, EXACT, Part, static
+from nnlab.fields import Part, static
 from nnlab.streams import stream
 
 NUMBERS = 2**27  # of examples, in all folds: 1 GB

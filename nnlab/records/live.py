@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from nnlab.errors import visible
-from nnlab.records.console import mean
+from nnlab.records.progress import mean
 from nnlab.records.text import duration, error_name, label, number
 
 

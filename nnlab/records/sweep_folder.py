@@ -13,8 +13,8 @@ import stat
 import warnings
 from pathlib import Path
 
+from nnlab.allowed import Allowed, checked
 from nnlab.errors import Advice, UserError, visible
-from nnlab.fields import Allowed, checked
 from nnlab.records.files import open_to_append, plain, replacing, write_json
 from nnlab.records.run_folder import write_begin
 from nnlab.untrusted import is_number, json_of, yaml_of

@@ -8,7 +8,13 @@ from typing import Literal
 import torch
 
 from nnlab.errors import UserError
+from nnlab.runtime.machine import available
 from nnlab.suggestions import hint
+
+
+def free_memory(where: torch.device) -> int | None:
+    """Bytes that are to be had on the device; None if the system does not say."""
+    return available() if where.type == "cpu" else torch.cuda.mem_get_info(where)[0]
 
 
 def thread_count(asked: int | Literal["auto"]) -> int:

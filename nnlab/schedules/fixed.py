@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import ENOUGH, control
+from nnlab.allowed import ENOUGH
+from nnlab.fields import control
 from nnlab.schedules.base import Schedule
 
 

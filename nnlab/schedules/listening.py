@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import ENOUGH, control, static
+from nnlab.allowed import ENOUGH
+from nnlab.fields import control, static
 from nnlab.schedules.base import Schedule
 
 METRICS = ("val_loss", "val_error")

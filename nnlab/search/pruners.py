@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.fields import ENOUGH, Part, static
+from nnlab.allowed import ENOUGH
+from nnlab.fields import Part, static
 
 
 @dataclass(frozen=True)

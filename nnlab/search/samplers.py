@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from nnlab.allowed import ENOUGH, EXACT
 from nnlab.errors import UserError
-from nnlab.fields import ENOUGH, EXACT, Part, static
+from nnlab.fields import Part, static
 from nnlab.search.space import MANY, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nnlab.allowed import ENOUGH
 from nnlab.errors import UserError
-from nnlab.fields import ENOUGH, Part, compose, part, static
+from nnlab.fields import Part, compose, part, static
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 

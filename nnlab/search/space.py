@@ -22,9 +22,9 @@ from functools import cached_property
 
 import numpy as np
 
+from nnlab.allowed import EXACT
 from nnlab.choices import shown
 from nnlab.errors import UserError
-from nnlab.fields import EXACT
 
 PLAIN = (bool, int, float, str)  # what Optuna keeps as it is
 MANY = 1_000_000  # cells of a grid, beyond which nobody waits for it

@@ -9,7 +9,6 @@ from inspect import GEN_SUSPENDED, getgeneratorstate
 from typing import Literal
 
 import numpy as np
-import torch
 
 from nnlab import interruption
 from nnlab.choices import shown
@@ -17,7 +16,7 @@ from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row
-from nnlab.runtime.devices import device, thread_count
+from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.evaluation import tested
 from nnlab.training.history import History
@@ -183,7 +182,7 @@ class Fit:
         rows, divided = self.rows if rows is None else rows, []
         for name in dict.fromkeys(row.experiment.device for row in rows):
             there, here = device(name), [row for row in rows if row.experiment.device == name]
-            free = None if there.type == "cpu" else torch.cuda.mem_get_info(there)[0]
+            free = None if there.type == "cpu" else free_memory(there)
             divided += stacks(here, self.datasets, self.processes, self.most, free)
         return divided
 

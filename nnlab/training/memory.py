@@ -7,7 +7,8 @@ import torch
 from nnlab.data.batches import steps_in_chunk
 from nnlab.errors import UserError
 from nnlab.experiment import Row
-from nnlab.runtime.machine import available, in_bytes
+from nnlab.runtime.devices import free_memory
+from nnlab.runtime.machine import in_bytes
 from nnlab.training.stacks import memory, theta_width
 
 CLASS_NUMBER = 8  # bytes of a target that is a class
@@ -24,7 +25,7 @@ def needed(stacks: list[list[Row]], datasets, at_once: int) -> int:
 
 def refuse_too_large(count: int, what: str, instead: str, where: torch.device) -> None:
     """Raise `UserError` if so many bytes are not to be had on the device."""
-    there = available() if where.type == "cpu" else torch.cuda.mem_get_info(where)[0]
+    there = free_memory(where)
     if there is not None and count > there:
         wanted, left = in_bytes(count), in_bytes(max(0, there))
         raise UserError(f"{what} needs about {wanted} of memory, and there are {left}: {instead}")
