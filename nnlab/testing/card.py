@@ -139,9 +139,9 @@ class PretendedCard(TorchFunctionMode):
         if func == SET_DATA:
             args[0]._on_card = on_card(args[1])
             return func(*args)
-        refuse(name, args, kwargs)
         given = (*args, *kwargs.values())
         tensors = list(tensors_in(given))
+        refuse(name, args, kwargs, tensors)
         card = self._destination(name, given, tensors)
         if card or any(map(on_card, tensors)):
             self._use()

@@ -57,9 +57,11 @@ def tensors_in(values) -> Iterator[torch.Tensor]:
 # ---- what is refused
 
 
-def refuse(name: str, args, kwargs) -> None:
-    """Raises what a card would for this call; `force` (of numpy) means a copy to the CPU first."""
-    tensors = list(tensors_in((args, kwargs)))
+def refuse(name: str, args, kwargs, tensors: list[torch.Tensor]) -> None:
+    """Raises what a card would for this call, which has been given these tensors.
+
+    `force` is an argument of numpy: a copy to the CPU comes first.
+    """
     cards = sum(map(on_card, tensors))
     if cards and not kwargs.get("force"):
         _refuse_what_is_not_for_cards(name, tensors)
