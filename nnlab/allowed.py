@@ -81,6 +81,8 @@ def checked(value, type_, allowed: Allowed, where: str):
         word for option in _options(type_) for word in typing.get_args(option) if isinstance(word, str)
     ]
     meant = hint(shown_as(value).strip("'"), [*allowed.names, *literals], where)
+    if str in _options(type_) and not allowed.choices and isinstance(value, (float, bool)):
+        meant = f"; as a text in two quotes, \"{where}='{shown_as(value)}'\""
     raise UserError(f"{where} = {shown_as(value)}: expected {expected(type_, allowed)}{meant}")
 
 

@@ -210,8 +210,8 @@ def _listed(typed: str) -> list[str]:
 
 
 def _is_plain(path: str) -> bool:
-    """Whether Hydra's grammar reads it as it stands."""
-    return re.fullmatch(r"[\w./~+ @%-]+", path, re.ASCII) is not None and path.strip() == path
+    """Whether a command line takes it as it stands: a comma parts values, brackets begin lists."""
+    return re.fullmatch(r"[^][{},'\"$\\]+", path) is not None and path.strip() == path
 
 
 def _begin(typed: str, words: Iterable[str]) -> list[str]:

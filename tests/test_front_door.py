@@ -144,7 +144,7 @@ def test_run_folder_says_what_was_overridden():
     [
         ([], ""),
         (["+experiment=mine/first"], "experiment=mine-first"),
-        (["data.path=/home/a b/ü.csv"], "data.path=home-a-b-.csv"),
+        (["data.path=/home/a b/ü.csv"], "data.path=home-a-b-ü.csv"),
         (["metric='a,b'", "hidden=[]"], "metric=a,b,hidden"),
         (["seed=${now:%Y}"], "seed=now-Y"),
         (["x=" + "y" * 300], "x=" + "y" * 44),

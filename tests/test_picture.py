@@ -5,6 +5,8 @@ import struct
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from test_records import a_record
 from test_train_command import ROOT, nnlab, run_folder
 
 from nnlab.cli import main
-from nnlab.commands import train
+from nnlab.commands import board, train
 from nnlab.errors import UserError
 from nnlab.records import late_pictures
 from nnlab.records.late_pictures import LatePictures
@@ -202,6 +204,24 @@ def test_the_board_draws_what_a_run_of_one_row_left_out(tmp_path, monkeypatch):
     with LatePictures(runs) as late:
         late.finish()
     assert late.drawn == 0
+
+
+def test_the_command_draws_it(tmp_path, monkeypatch):
+    """`nnlab board` itself, with a TensorBoard that is open until the picture is there."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "data=iris", "epochs=2"]) == 0
+    (run,) = Path("outputs/train").iterdir()
+    assert not (run / "curves.png").exists()
+
+    def tensorboard(command, **how):
+        deadline = time.monotonic() + 60
+        while not (run / "curves.png").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return 0
+
+    monkeypatch.setattr(board.subprocess, "call", tensorboard)
+    assert main(["board"]) == 0
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_picture_is_begun_once_the_board_closes(tmp_path, monkeypatch):

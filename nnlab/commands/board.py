@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nnlab import interruption
 from nnlab.errors import UserError, say
+from nnlab.records.late_pictures import LatePictures
 
 LAST_PORT = 65535
 
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> int:
     except UserError as e:
         say("board", str(e))
         return 2
-    with interruption.raising():
+    with interruption.raising(), LatePictures(runs[: args.newest]):
         return _show(runs, args)
 
 

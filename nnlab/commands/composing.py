@@ -2,7 +2,6 @@
 
 import copy
 import re
-import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from omegaconf.resolvers import oc
 from nnlab.commands import automatic, config_files, mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
+from nnlab.records.text import shell_line
 
 TAKEN = ("best", "trials", ".best", ".reserved", ".lock")  # names in a run's or a sweep's folder
 PLACES = ("hydra", "storage", "study", "resume", "refine")  # what only the command line says
@@ -244,7 +244,7 @@ def options_of(loader: ConfigLoader) -> overrides.Options:
 def cell_of(config: DictConfig, read: list[Override], repeat: list[str]) -> Cell:
     lines = [o.input_line for o in read if not overrides.is_hydras(o)]
     places = frozenset(o.key_or_group for o in read if overrides.is_hydras(o))
-    return Cell(settings_of(config), config, lines, places, shlex.join([*repeat, *lines]))
+    return Cell(settings_of(config), config, lines, places, shell_line([*repeat, *lines]))
 
 
 def composed_of(read: list[Override], options: overrides.Options, base: Base) -> DictConfig:

@@ -9,10 +9,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from nnlab.commands import grammar
+from nnlab.commands.text_values import FOLDERS
 from nnlab.search.space import Space
 from nnlab.search.storage import without_passwords
 
-FOLDERS = ("resume", "refine")  # keys whose values are folders of sweeps, which have = and , in their names
 UNSAID = {  # what folders meant that lack a key, where its default is another
     "data.normalization": "standard",
     "schedule.tolerance": 0.0,

@@ -18,7 +18,7 @@ _LONGEST = 46  # letters: outputs/check/DATE_TIME_SLUG then fits a line of 80
 def slug(overrides: list[str]) -> str:
     """`optimizer=sgd,model.hidden=128,64`: what was overridden, fit for a folder's name."""
     text = re.sub(r"[\[\]{}()'\"]", "", ",".join(overrides))
-    text = re.sub(r"[^A-Za-z0-9._=,-]+", "-", text)
+    text = re.sub(r"[^\w.=,-]+", "-", text)
     return re.sub(r"=-+", "=", text)[:_LONGEST].strip("-,.=")
 
 

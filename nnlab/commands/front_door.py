@@ -31,8 +31,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nnlab import interruption
+from nnlab.catalogue import Catalogue
 from nnlab.commands import composing, config_files, folders, help, mistakes
 from nnlab.commands.early import EndedEarly
+from nnlab.commands.text_values import FOLDERS, Texts
 from nnlab.errors import Advice, UserError, fault, is_machines, say
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import on_terminal
@@ -194,9 +196,16 @@ def _parsed(config_name: str, argv: list[str]) -> Namespace:
         raise UserError("--experimental-rerun unpickles a file, which could run any code: not supported")
     if args.shell_completion:
         raise UserError("-sc goes before the command: nnlab -sc install=bash")
+    args.overrides = _texts(config_name, args).readable(args.overrides)
     if (args.resolve or args.package) and not (args.cfg or args.help):
         raise UserError("--resolve and --package go with --cfg, e.g. --cfg job --resolve")
     return args
+
+
+def _texts(config_name: str, args: Namespace) -> Texts:
+    search = config_name == "sweep"
+    catalogue = Catalogue(config_name, args.overrides, args.config_dir, args.config_name)
+    return Texts(catalogue, search or args.multirun, FOLDERS if search else ())
 
 
 def _parser(config_name: str) -> ArgumentParser:

@@ -1,6 +1,5 @@
 """Hydra's grammar of several values, as domains of a search: choice, range, interval, tag, a,b,c."""
 
-import re
 from decimal import Decimal
 
 from hydra.core.override_parser.types import (
@@ -11,7 +10,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 
-from nnlab.commands.overrides import as_hydra_reads, length
+from nnlab.commands.overrides import as_hydra_reads, length, quoted
 from nnlab.errors import UserError
 from nnlab.search.space import Choice, Domain, Interval, Steps
 
@@ -100,13 +99,8 @@ def _written(value) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{k}:{_written(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return value if _is_plain_word(value) else _quoted(value)
+        return value if _is_plain_word(value) else quoted(value)
     return repr(value)
-
-
-def _quoted(text: str) -> str:
-    """In quotes; as Hydra has it, a backslash is one, unless it stands before a quote."""
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
 
 
 def _is_plain_word(text: str) -> bool:

@@ -9,8 +9,10 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from nnlab import plugins
 from nnlab.catalogue import COMBINABLE, Catalogue, read
-from nnlab.errors import UserError, nearest
+from nnlab.commands.overrides import quoted
+from nnlab.errors import UserError, nearest, shortened
 from nnlab.paths import CONFIG_DIR
+from nnlab.records.text import shell_word
 from nnlab.suggestions import distance, function_elsewhere, key_elsewhere, near, plain
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
@@ -60,9 +62,11 @@ def _unreadable(error: OverrideParseException) -> str:
         return f"'{error.override}': {found[1]}{function_elsewhere(function[1]) or known}"
     if found:
         return f"'{error.override}': {found[1]}"
+    key, _, value = str(error.override).partition("=")
+    own = shell_word(f"{key}={quoted(value)}") if key.isascii() and value else "KEY='\"a=b\"'"
     return (
         f"cannot read '{error.override}' as KEY=VALUE: close every bracket and quote, write a list "
-        "without spaces, [64,32], and quote a value with other signs, KEY='\"a=b\"'"
+        f"without spaces, [64,32], and a text with other signs in two quotes, {shortened(own)}"
     )
 
 

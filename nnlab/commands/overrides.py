@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from nnlab import plugins
 from nnlab.commands import plugged
 from nnlab.errors import UserError, unknown
+from nnlab.records.text import shell_word
 from nnlab.suggestions import hint
 
 RUNS = 5000  # of -m
@@ -149,6 +150,11 @@ def as_hydra_reads(line: str) -> str:
     return _QUOTED_OR_DOTTED.sub(lambda m: f"{m[1]}{m[2].lower()}" if m[2] else m[0], line)
 
 
+def quoted(text: str) -> str:
+    """In quotes; as Hydra has it, a backslash is one, unless it stands before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
+
+
 def length(sweep: RangeSweep) -> int:
     """How many numbers a range has. Raises `UserError` if it has no end."""
     ends = (sweep.start, sweep.stop, sweep.step)
@@ -172,8 +178,10 @@ def _check_searched(override: Override, options: Options) -> None:
 
 def _check_multirun(line: str, key: str, multirun: bool) -> None:
     if not multirun:
+        value = line.partition("=")[2]
+        one = f", or, if it is one text, {shell_word(f'{key}={quoted(value)}')}" * ("(" not in value)
         raise UserError(
-            f"{line} is several values: add -m to run each, or write a list in brackets, {key}=[a,b]"
+            f"{line} is several values: add -m to run each, or write a list in brackets, {key}=[a,b]{one}"
         )
 
 

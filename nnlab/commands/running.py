@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from argparse import Namespace
 from dataclasses import replace
@@ -12,7 +11,7 @@ from nnlab.commands import baseline, early, folders, front_door, train
 from nnlab.errors import say
 from nnlab.records.columns import command, labelled
 from nnlab.records.report import REPORT, add_lines
-from nnlab.records.text import label, summary_lines
+from nnlab.records.text import label, shell_line, summary_lines
 
 ASIDE = ".best"  # the folder of the winner's run, until it has ended
 SLOW = 100  # trials, for a Gaussian process
@@ -83,7 +82,7 @@ class Running:
         if not self.asked.resumed and not self.sweep.ledger:
             folders.withdraw(self.path)
             return "nothing was begun"
-        again = shlex.join(["nnlab", "sweep", f"resume={self.path}"])
+        again = shell_line(["nnlab", "sweep", f"resume={self.path}"])
         return f"every finished batch is kept; to go on: {again}"
 
     def plan_of_rest(self):
@@ -201,7 +200,7 @@ class Running:
     def train_line(self, trial) -> str:
         """The `nnlab train` line that is this trial."""
         v = self.asked.variants
-        return shlex.join([*v.repeat, *v.words(trial.params)])
+        return shell_line([*v.repeat, *v.words(trial.params)])
 
     def _train_winner(self, command: str) -> dict:
         """The winner as its line would train it, into best/: the test set is used here, once. Its summary.
@@ -251,7 +250,7 @@ class Running:
         """How the winner compares with what the search started from."""
         if not self.compared:
             return []
-        command = shlex.join([*self.asked.variants.repeat, *self.asked.variants.words({})])
+        command = shell_line([*self.asked.variants.repeat, *self.asked.variants.words({})])
         return baseline.lines(self.compared, self.console.task, command)
 
     def _story(self, again: str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import shlex
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab.commands import automatic, composing, earlier, grammar, mistakes, overrides
 from nnlab.commands.composing import Base, Cell
 from nnlab.errors import UserError, nearest
+from nnlab.records.text import shell_line
 from nnlab.search.space import Space
 
 OWN = (
@@ -282,7 +282,7 @@ def _cell(fixed, searched, options, base: Base, args: Namespace) -> Cell:
     command = [*composing.without_overrides("sweep", args), *args.overrides]
     lines = [o.input_line for o in fixed if _names_folder(o)]
     lines += [key for key in searched if any(word.startswith(f"{key}=") for word in args.overrides)]
-    return replace(found, overrides=lines, command=shlex.join(command))
+    return replace(found, overrides=lines, command=shell_line(command))
 
 
 def _names_folder(o: Override) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import textwrap
 
+from nnlab.records.text import shell_word
+
 WIDTH, LABEL, GAP = 80, 19, "  "  # letters of a line, of a label before what it labels, between columns
 LONGEST = 40  # letters of a cell, of which the middle is left out if there are more
 COPIED = "    "  # what lines to copy begin with: nothing breaks these
@@ -76,7 +78,7 @@ def labelled(label: str, text) -> list[str]:
 
 def command(label: str, line: str) -> list[str]:
     """A command to copy: in lines that a shell joins again, if it is too long for one."""
-    words = [*map(shlex.quote, shlex.split(line))]
+    words = [*map(shell_word, shlex.split(line))]
     whole = f"  {label + ' ':<{LABEL}}{' '.join(words)}"
     if len(whole) <= WIDTH:
         return [whole]

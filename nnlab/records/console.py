@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from nnlab.records.columns import command, labelled
 from nnlab.records.progress import Progress, mean
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, error_name, form, label, number, percent, summary_lines
+from nnlab.records.text import duration, error_name, form, label, number, percent, shell_word, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
@@ -170,4 +169,4 @@ class Beside:
 
 def board_line(folder) -> str:
     """What shows a folder's curves."""
-    return f"nnlab board {shlex.quote(str(folder))}"
+    return f"nnlab board {shell_word(str(folder))}"

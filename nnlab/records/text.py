@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
+from collections.abc import Iterable
 
 from nnlab.errors import visible
 
@@ -206,6 +208,21 @@ def duration(seconds: float) -> str:
         return f"{seconds:.{2 if seconds < 0.995 else 1 if seconds < 9.95 else 0}f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def shell_word(word: str) -> str:
+    """The word as a shell reads it; of two ways the one that is easier to read.
+
+    >>> print(shell_word("data.target='Age (years)'"))
+    "data.target='Age (years)'"
+    """
+    in_double = "'" in word and word.isprintable() and not any(sign in word for sign in '"$`\\!')
+    return f'"{word}"' if in_double else shlex.quote(word)
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """The command line of these words."""
+    return " ".join(map(shell_word, words))
 
 
 def on_terminal(stream) -> bool:

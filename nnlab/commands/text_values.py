@@ -1,0 +1,92 @@
+"""Texts on the command line: names of files and columns have any letters, brackets and spaces.
+
+Hydra's grammar reads plain ASCII words only, and takes `Age (years)` for a call of a function. What it cannot
+read, and stands where a text may stand, is put into Hydra's quotes before anybody reads the word.
+"""
+
+import re
+from collections.abc import Iterable
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from nnlab import declared
+from nnlab.catalogue import Catalogue
+from nnlab.commands.overrides import HYDRA_KEYS, as_hydra_reads, quoted
+
+FOLDERS = ("resume", "refine")  # of sweeps, which have = and , in their names: commands/earlier.py reads them
+_PLAIN = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
+
+
+class Texts:
+    """The words of a command line with its texts in quotes; `several` says whether a key may have several
+    values, between commas, as with -m and in a search.
+
+    >>> Texts(Catalogue("train"), several=False).readable(["data.target=Age (years)", "epochs=5"])
+    ["data.target='Age (years)'", 'epochs=5']
+    """
+
+    def __init__(self, catalogue: Catalogue, several: bool, but: Iterable[str] = ()):
+        self.catalogue, self.several, self.but = catalogue, several, frozenset(but)
+        self._parser = OverridesParser.create()
+
+    def readable(self, words: Iterable[str]) -> list[str]:
+        return [self._readable(word) for word in words]
+
+    def _readable(self, word: str) -> str:
+        key, equals, value = word.partition("=")
+        name = key.lstrip("+")
+        if not equals or _PLAIN.fullmatch(value) or name in self.but or self._parsed(word):
+            return word
+        if not self._takes_text(name, value) or not self._parsed(f"{key}=x"):
+            return word
+        pieces = parts(value) if self.several else [value]
+        return f"{key}={','.join(p if self._stands(key, p) else quoted(p.strip()) for p in pieces)}"
+
+    def _stands(self, key: str, value: str) -> bool:
+        return bool(value.strip()) and self._parsed(f"{key}={value}") is not None
+
+    def _parsed(self, word: str) -> Override | None:
+        try:
+            return self._parser.parse_override(as_hydra_reads(word))
+        except (HydraException, RecursionError, ValueError):
+            return None
+
+    def _takes_text(self, key: str, value: str) -> bool:
+        """Whether the key's values are text, as far as anything says; of a key that nobody knows the sentence
+        should say that, and not that its value cannot be read."""
+        if key in HYDRA_KEYS:
+            return True
+        group, dot, leaf = key.partition(".")
+        if not dot and group in self.catalogue.groups:
+            return not re.search(r"[][(){}'\"]", value)  # a file of the user's own may have any name
+        fields = [field for field in (declared.of_key(key), self._chosen(key)) if field]
+        if dot:
+            classes = (declared.of_choice(group, choice) for choice in self.catalogue.choices(group))
+            fields += [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]
+        return not fields or any("str" in f.types and "choices" not in f.range for f in fields)
+
+    def _chosen(self, key: str) -> declared.Field | None:
+        known = self.catalogue.all_keys().get(key)
+        return known.field if known else None
+
+
+def parts(value: str) -> list[str]:
+    """The values between commas that stand outside of brackets and quotes.
+
+    >>> parts("Größe,Age (years, months)")
+    ['Größe', 'Age (years, months)']
+    """
+    found, depth, quote = [""], 0, ""
+    for sign in value:
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+        depth += (not quote) * ((sign in "([{") - (sign in ")]}"))
+        if sign == "," and not quote and depth == 0:
+            found.append("")
+        else:
+            found[-1] += sign
+    return found if not quote and depth == 0 else [value]

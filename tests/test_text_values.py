@@ -1,0 +1,95 @@
+"""Names of files and columns on the command line: any letters, brackets, spaces."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nnlab import tab
+from nnlab.catalogue import Catalogue
+from nnlab.cli import main
+from nnlab.commands.overrides import quoted
+from nnlab.commands.text_values import Texts
+
+NAMES = ["Größe", "größe.csv", "Age (years)", "年龄", "Umsatz [€]", "a{b}", "it's", 'the "x"', "f(x)",
+         "100 %", "a&b", "x=y",
+         "sum(a, b)", "C:\\temp (1)\\a b", "(", "*", "naïve~1", "a;b", "é", "σ²"]  # fmt: skip
+
+
+def readable(*words, several=False, command="train"):
+    return Texts(Catalogue(command, list(words)), several).readable(words)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key", ["data.path", "data.target", "hydra.run.dir"])
+def test_a_text_is_taken_as_it_is(key, name):
+    from nnlab.commands import overrides
+
+    (word,) = readable(f"{key}={name}")
+    (read,) = overrides.read([word], lambda group: [], False, lambda group: False)
+    value = read.value()
+    assert getattr(value, "text", value) == name
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["data.target=a,b", "data.target=[a,b]", "data.target='Größe'", "data.target=-1", "data.target=null",
+     "optimizer.lr=(x)", "model.hidden=[64,", "epochs=1€", "optimizer.lr=uniform(0.1,1)", "data", "",
+     "model.activation=relu(", "data.path=${oc.env:HOME}/a.csv", "ü=3", "optimizer=[adam,"],
+)  # fmt: skip
+def test_other_words_stay(word):
+    assert readable(word) == [word] == readable(word, several=True)
+
+
+def test_several_texts_stay_several():
+    words = ["data.target=Größe,b,Age (years, months)"]
+    assert readable(*words, several=True) == ["data.target='Größe',b,'Age (years, months)'"]
+    assert readable(*words) == [f"data.target={quoted(words[0].partition('=')[2])}"]
+
+
+def test_commands_take_them_and_their_lines_repeat(tmp_path, monkeypatch, capsys):
+    """train, its command.txt, -m, a sweep and its resume, from a path and a column that Hydra cannot read."""
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "meine Daten (1)" / "größe, alt.csv"
+    table.parent.mkdir()
+    table.write_text("a,Größe (cm)\n" + "".join(f"{i},{i % 7}\n" for i in range(40)), encoding="utf-8")
+    words = ["data=csv", "data.path=meine Daten (1)/größe, alt.csv", "data.target=Größe (cm)", "epochs=1",
+             "data.task=regression"]  # fmt: skip
+    assert main(["train", *words, "hydra.run.dir=läufe (1)"]) == 0
+    line = Path("läufe (1)/command.txt").read_text(encoding="utf-8").strip()
+    assert "\"data.target='Größe (cm)'\"" in line and "'\"'\"'" not in line
+    assert main([*shlex.split(line)[1:], "hydra.run.dir=again"]) == 0
+    weights = [Path(folder, "model.safetensors").read_bytes() for folder in ("läufe (1)", "again")]
+    assert weights[0] == weights[1]
+    assert main(["train", *words]) == 0 and "größe" in next(Path("outputs/train").iterdir()).name
+    one, other = "data.target=a,Größe (cm)", words[1].replace(", alt", "")
+    table.with_name("größe.csv").write_bytes(table.read_bytes())
+    assert main(["train", "-m", words[0], other, one, *words[3:]]) == 0
+    assert main(["sweep", words[0], other, *words[2:], "trials=2", "report=false", "hydra.run.dir=s ü"]) == 0
+    assert main(["sweep", "resume=s ü", "trials=3", "report=false"]) == 0
+    winner = Path("s ü/best/command.txt").read_text(encoding="utf-8")
+    assert main([*shlex.split(winner)[1:], "hydra.run.dir=winner"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("data.target=a,b", "\"data.target='a,b'\""),
+        ("data.target=1.5", "\"data.target='1.5'\""),
+        ("optimizer.lr=0,1€", "\"optimizer.lr='0,1€'\""),
+        ("data.traget=Größe", "unknown key 'data.traget'"),
+        ("optimizer=adäm", "did you mean 'adam'?"),
+    ],
+)
+def test_a_refused_word_is_shown_in_quotes(word, shown, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "data=csv", word]) == 2
+    assert shown in capsys.readouterr().err
+
+
+def test_tab_offers_files_of_such_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("größe.csv", "a (1).csv", "a,b.csv"):
+        Path(name).write_text("a,b\n1,2\n")
+    assert tab.offers("nnlab train data=csv data.path=") == ["data.path=a (1).csv", "data.path=größe.csv"]
