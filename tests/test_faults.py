@@ -239,6 +239,15 @@ def test_what_is_ignored_stays_so(tmp_path):
     assert ended(process)[0] == 130
 
 
+def test_workers_end_in_the_background_of_a_shell(tmp_path):
+    """Where SIGINT is ignored, by all processes, and SIGTERM reaches the first alone."""
+    quiet = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    process = started(tmp_path, "train", *LONG, "seeds=70", "hydra.run.dir=r", preexec_fn=quiet)
+    process.send_signal(signal.SIGTERM)
+    code, said = ended(process)
+    assert code == 128 + signal.SIGTERM and "of 70 of its 70 rows" in said
+
+
 @pytest.mark.parametrize("how", ["removed", "made again", "a link elsewhere"])
 def test_a_folder_that_is_lost_while_it_trains(how, tmp_path):
     process = started(tmp_path, "train", *LONG, "hydra.run.dir=r")

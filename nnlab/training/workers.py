@@ -138,10 +138,13 @@ def _in_turn(workers: dict, rungs: Rungs, ending) -> Iterator[Progress]:
 
 
 def _interrupt(workers) -> None:
-    """A Ctrl-C reaches every process of a terminal; a signal from elsewhere only the first of them."""
+    """A Ctrl-C reaches every process of a terminal; a signal from elsewhere only the first of them.
+
+    By SIGTERM, since in the background of a shell SIGINT is ignored, by workers too.
+    """
     for worker in workers:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.pid, signal.SIGINT)
+            os.kill(worker.pid, signal.SIGTERM)
 
 
 def _receive(pipe):
