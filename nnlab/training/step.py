@@ -91,7 +91,7 @@ class Columns:
 
     def __init__(self, population: Population, steps: int):
         self.population, theta = population, population.state.theta
-        known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGN), 1)
+        known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGN))
         self.names = [name for name, column in known.items() if column is not None]
         self.table = torch.zeros(steps, len(self.names), len(theta), dtype=theta.dtype)
         self.placed = self.table.to(theta.device)  # on a CPU the table itself
@@ -103,12 +103,12 @@ class Columns:
 
         A row's steps are computed in one padded line, since a power's last bit depends on its place.
         """
-        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGN)), count)
+        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGN)))
         for place, name in enumerate(self.names):
             self.table[:count, place] = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
         self.placed.copy_(self.table)
 
-    def _columns(self, lr: torch.Tensor, count: int) -> dict[str, torch.Tensor | None]:
+    def _columns(self, lr: torch.Tensor) -> dict[str, torch.Tensor | None]:
         """By name, (K, 1) or (K, steps) float64."""
         e = self.population.experiment
         t = self.population.state.t + torch.arange(1, lr.shape[1] + 1)  # (K, S)

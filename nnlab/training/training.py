@@ -57,11 +57,12 @@ class Training:
         return self.population is not None or self.epochs > 0
 
     def begin(self) -> Training:
-        """Draw the initial weights and allocate; the first epoch does so by itself."""
-        if not self.begun:
-            self._since = time.perf_counter()
-            with computing():
+        """Draw the initial weights, if that is to be done, and allocate; an epoch does so by itself."""
+        with computing():
+            if not self.begun:
+                self._since = time.perf_counter()
                 self._create()
+            if self.rows and self.step is None:
                 self._bind()
         return self
 
@@ -71,8 +72,6 @@ class Training:
             raise ValueError("no row is left to train")
         self.begin()
         with computing():
-            if self.step is None:
-                self._bind()
             self.epochs += 1
             population, epoch = self.population, self.epochs
             population.recall(epoch)
@@ -95,13 +94,15 @@ class Training:
     def leave(self, rows: Iterable[int], status: str) -> list[Result]:
         """End rows, by their numbers, before the next epoch: pruned, interrupted. Their results; numbers of
         rows that are not in training are ignored."""
-        self.begin()
+        if not self.begun:
+            self.begin()
         with computing():
             return self._leave({row: Ending(status) for row in rows if row in self.numbers})
 
     def state(self) -> Snapshot:
         """All that another `Training` of the same rows needs to go on from here, bit for bit."""
-        self.begin()
+        if not self.begun:
+            self.begin()
         held = arrays(self.population, self._previous) if self.rows else {}
         seconds = time.perf_counter() - self._since
         return Snapshot(held, {"epochs": self.epochs, "seconds": seconds, "rows": self.numbers})
