@@ -27,7 +27,7 @@ from nnlab.records.intervals import t_quantile
 from nnlab.records.run_folder import RunFolder, load_weights
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
-from nnlab.records.text import duration, number, percent, refit_lines, summary_lines
+from nnlab.records.text import duration, number, percent, refit_lines, spread, summary_lines
 from nnlab.training.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
@@ -780,10 +780,18 @@ def test_numbers_as_text():
     assert [number(x) for x in (0.0, 0.5, 123.456, 2e-5, 1e6)] == [
         "0.0000",
         "0.5000",
-        "123.4560",
+        "123.5",
         "2e-05",
         "1e+06",
     ]
+    assert [number(x) for x in (99.5, 999.96, 9398.3, -16623.4, 999999.4)] == [
+        "99.5000", "1,000", "9,398", "-16,623", "999,999"
+    ]  # fmt: skip
+    pairs = [(9398.3056, 2058.2735), (-7166.2641, 6458.17), (1234.5, 0.3), (0.0874, 2e-4), (1.07e7, 8948.17)]
+    assert [spread(*pair) for pair in pairs] == [
+        "9,398 ± 2,058", "-7,166 ± 6,458", "1,234 ± 0.3", "0.0874 ± 0.0002", "1.07e+07 ± 8.95e+03",
+    ]  # fmt: skip
+    assert spread(0.02, 0.001, percent) == "2.00% ± 0.10%" and spread(5000.0, None) == "5,000"
     times = [duration(s) for s in (0.123, 1.26, 59.4, 59.6, 200, 3599.6, 3900)]
     assert times == ["0.12 s", "1.3 s", "59 s", "1:00 min", "3:20 min", "1:00 h", "1:05 h"]
 

@@ -16,11 +16,12 @@ from nnlab.records import columns
 from nnlab.records.intervals import estimate, interval_of
 from nnlab.records.run import about
 from nnlab.records.summary import summarize
-from nnlab.records.text import form, label
+from nnlab.records.text import form, label, spread
 from nnlab.search.comparable import examples
 from nnlab.training.fitting import Fit
 from nnlab.training.library import Library
 
+WIDTH = 17  # letters of a column, so that most tables look alike
 VALUES, FEWEST = 4, 3  # of each, seeds on splits; the fewest whose interval can say anything
 SHARE = 0.25  # of the trials' rows: more are not added, unless they are quick
 QUICK_WORK = 2e11  # parameters x examples seen: some seconds, up to a minute
@@ -191,11 +192,13 @@ def lines(found: dict, task: str, command: str) -> list[str]:
     if "metric" not in found:
         return said
     names = [found["metric"], *(n for n in found["default"]["metrics"] if n.startswith("test_"))]
-    said.append(f"  {'':<19}{'winner':<19}{'started from':<19}difference")
-    for name in dict.fromkeys(names):
-        means = (found["winner"]["metrics"], found["default"]["metrics"], found["differences"])
-        cells = [_cell(each.get(name), form(name, task)) for each in means]
-        said.append(f"  {label(name, task):<19}{cells[0]:<19}{cells[1]:<19}{cells[2]}")
+    means = (found["winner"]["metrics"], found["default"]["metrics"], found["differences"])
+    rows = [
+        [label(name, task), *(_cell(each.get(name), form(name, task)) for each in means)]
+        for name in dict.fromkeys(names)
+    ]
+    heads = [f"{head:<{WIDTH}}" for head in ("", "winner", "started from", "difference")]
+    said += columns.table(heads, rows, left=len(heads))
     lost = [f"  {found[w]['rows']['diverged']} of the {w}'s rows diverged" for w in ("winner", "default")]
     lost = [text for text in lost if not text.startswith("  0 ")]
     return [*said, *_over(found), *lost, *columns.command("it started from", command)]
@@ -221,5 +224,5 @@ def _over(found: dict) -> list[str]:
 def _cell(metric: dict | None, written) -> str:
     if metric is None:
         return "-"
-    near = "" if metric["low"] is None else f" ± {written(metric['high'] - metric['mean'])}"
-    return written(metric["mean"]) + near
+    half = None if metric["low"] is None else metric["high"] - metric["mean"]
+    return spread(metric["mean"], half, written)

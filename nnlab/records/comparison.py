@@ -12,7 +12,7 @@ import numpy as np
 from nnlab.records import columns
 from nnlab.records.console import board_line
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import form, interval_lines, label
+from nnlab.records.text import form, interval_lines, label, spread
 
 SHOWN = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # of validation; see `_kind`
 BRIEF = 36  # letters of a run's name in a line of progress
@@ -219,9 +219,8 @@ def _cell(summary: dict, name: str) -> str:
     if metric is None or metric["mean"] is None:
         return "-"
     said = form(name, _task(summary))
-    half = "" if metric.get("low") is None else f" ± {said((metric['high'] - metric['low']) / 2)}"
-    survived = "*" if _diverged(summary) else ""
-    return said(metric["mean"]) + half + survived
+    half = None if metric.get("low") is None else (metric["high"] - metric["low"]) / 2
+    return spread(metric["mean"], half, said) + "*" * bool(_diverged(summary))
 
 
 def _kind(summaries: dict[str, dict]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nnlab.errors import visible
 from nnlab.records.files import aside, replacing
-from nnlab.records.text import label
+from nnlab.records.text import form, label, spread
 from nnlab.search.choosing import frozen, quiet
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 
@@ -279,11 +279,10 @@ def _table(story: Story) -> str:
     heads = ["trial", "state", *objectives, "epochs", *keys, "note"]
     rows = ["".join(f"<th>{_escaped(h)}</th>" for h in heads)]
     for t in ranked[:LISTED]:
-        values = [f"{v:.4g}" for v in t.values] or [""] * len(story.objectives)
-        spread = ["" if s is None else f" ± {s:.2g}" for s in t.spread] or [""] * len(values)
         params = [_short(t.params.get(key, "")) for key in keys]
-        objectives = [v + s for v, s in zip(values, spread, strict=True)]
-        cells = [str(t.number), t.state, *objectives, str(t.epochs), *params, t.reason]
+        each = zip(t.values, t.spread, story.objectives, strict=True) if t.values else ()
+        values = [spread(v, s, form(name, story.task)) for v, s, name in each] or [""] * len(objectives)
+        cells = [str(t.number), t.state, *values, str(t.epochs), *params, t.reason]
         rows.append("".join(f"<td>{_escaped(c)}</td>" for c in cells))
     more = len(ranked) - LISTED
     note = f"<p>and {more} more, in trials.csv</p>" if more > 0 else ""

@@ -7,14 +7,13 @@ from time import monotonic
 
 from nnlab.records import columns
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, interval_lines, label, metric_lines, number, percent, refit_lines
+from nnlab.records.text import duration, form, interval_lines, label, metric_lines, refit_lines, spread
 from nnlab.runtime.machine import in_bytes, resident
 from nnlab.search.plan import Plan
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
 
 LINES, SHOWN = 12, 8  # lines of progress at the most; trials in the table at the end
-SHARES = ("val_error", "train_error")  # percentages, for classification
 
 
 class SweepConsole:
@@ -83,8 +82,7 @@ class SweepConsole:
 
     def value(self, value: float, name: str) -> str:
         """An objective as people read it."""
-        share = name in SHARES and self.task == "classification"
-        return percent(value) if share else f"{value:.0f}" if name == "parameters" else number(value)
+        return form(name, self.task)(value)
 
     def table(self) -> list[str]:
         """The best trials: their objectives with the spread over rows, and their parameters."""
@@ -119,7 +117,7 @@ class SweepConsole:
 
     def _objectives(self, trial: Trial) -> list[str]:
         return [
-            self.value(value, name) + ("" if std is None else f" ± {self.value(std, name)}")
+            spread(value, std, form(name, self.task))
             for value, std, name in zip(trial.values, trial.spread, self.search.objectives, strict=True)
         ]
 

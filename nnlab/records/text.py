@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from nnlab.errors import visible
 
+SMALL, LARGE, HUGE = 1e-3, 100, 1e6  # from where on a number is written in another way
+
 LABELS = {
     "val_loss": "validation loss",
     "val_error": "validation error",
@@ -180,7 +182,7 @@ def _with_interval(metric: dict | None, form) -> str:
     if metric is None:
         return ""
     if metric["n"] > 1 and metric["low"] is not None:
-        return f"{form(metric['mean'])} ± {form(metric['high'] - metric['mean'])}"
+        return spread(metric["mean"], metric["high"] - metric["mean"], form)
     if "fold_std" in metric:
         return f"{form(metric['mean'])}  (sd over folds {form(metric['fold_std'])})"
     return form(metric["mean"])
@@ -188,6 +190,8 @@ def _with_interval(metric: dict | None, form) -> str:
 
 def form(name: str, task: str):
     """How a metric is written: a percentage, where it is a share."""
+    if name == "parameters":
+        return "{:,.0f}".format
     share = task == "classification" and name.endswith(("error", "accuracy"))
     return percent if share else number
 
@@ -198,8 +202,30 @@ def percent(share: float) -> str:
 
 
 def number(x: float) -> str:
-    """Four digits after the point, or the exponent where that would show too little or too much."""
-    return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e4 else f"{x:.3g}"
+    """Four digits after the point; of large numbers four digits in all and whole thousands, `16,623`; and the
+    exponent where that would show too little or too much."""
+    if abs(x) < LARGE or not math.isfinite(x):
+        return f"{x:.4f}" if x == 0 or abs(x) >= SMALL else f"{x:.3g}"
+    return _fixed(x, abs(x)) if abs(x) < HUGE else f"{x:.3g}"
+
+
+def _fixed(x: float, largest: float) -> str:
+    """With as many decimals as leave four digits to a number as large as `largest`, from LARGE on."""
+    return f"{x:,.1f}" if round(largest, 1) < 1000 else f"{x:,.0f}"
+
+
+def spread(value: float, half: float | None, written=number) -> str:
+    """`16,623 ± 6,458`: a value and half the width of its interval, in one format."""
+    if half is None:
+        return written(value)
+    largest = max((abs(x) for x in (value, half) if math.isfinite(x)), default=0.0)
+    if written is number and largest >= HUGE:
+        value, half = (f"{x:.2e}" if abs(x) >= LARGE else number(x) for x in (value, half))
+        return f"{value} ± {half}"
+    if written is number and largest >= LARGE:
+        each = [_fixed(x, largest) if abs(x) >= 1 or x == 0 else f"{x:.1g}" for x in (value, half)]
+        return " ± ".join(each)
+    return f"{written(value)} ± {written(half)}"
 
 
 def duration(seconds: float) -> str:
