@@ -111,6 +111,11 @@ def test_graphs_with_shared_leaves(graph):
     assert_same_passes(graph(), training=False)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_box_that_counts_where_nobody_says_which_examples_do(training):
+    assert_same_passes(JOB.model.graph((5,), 3), training=training)
+
+
 @settings(max_examples=20, deadline=None, derandomize=True, database=None)
 @given(graph=graphs())
 def test_random_graphs(graph):
