@@ -1,6 +1,7 @@
 """Faults that only a GPU shows, planted in the engine and in plug-ins: the pretended card must find them."""
 
 import re
+import threading
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -290,6 +291,14 @@ def test_a_contract_finds_a_fault_of_a_plug_in(contract, test, said):
 
 
 def test_nothing_is_pretended_afterwards():
+    patched = [
+        (torch, "Generator"),
+        (torch.cuda, "mem_get_info"),
+        (torch.nn.Parameter, "__new__"),
+        (threading.Thread, "run"),
+    ]
+    before = [getattr(owner, name) for owner, name in patched]
     with pretended_card():
         assert on_card(torch.zeros(3, device="cuda"))
-    assert not on_card(torch.zeros(3)) and torch.Generator is torch._C.Generator
+    assert not on_card(torch.zeros(3))
+    assert [getattr(owner, name) for owner, name in patched] == before
