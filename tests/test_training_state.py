@@ -173,13 +173,33 @@ def test_a_state_of_something_else_is_refused():
         run = nnlab.fit(e)
         return Training(run.rows, run.library.examples(run.rows[0]), 1)
 
-    two = training(replace(BASE, seeds=2)).state()
+    two, own = training(replace(BASE, seeds=2)).state(), training(replace(BASE, seeds=2, optimizer=SGD()))
+    own.epoch()
+    before = own.state()
+    with pytest.raises(ValueError, match="these rows have no state.slots.m"):
+        own.restore(two)
+    assert bits(own.state().arrays) == bits(before.arrays) and own.epochs == 1  # nothing has changed
     with pytest.raises(ValueError, match=r"a state of rows \[1\], which are not in this training"):
         training(BASE).restore(two)
-    with pytest.raises(ValueError, match="slots.m"):
-        training(replace(BASE, seeds=2, optimizer=SGD())).restore(two)
-    with pytest.raises(ValueError, match="a snapshot of something else"):
+    with pytest.raises(ValueError, match="a state of something else"):
         training(replace(BASE, seeds=2, model=MLP(hidden=(8, 80)))).restore(two)
+    with pytest.raises(ValueError, match="state.theta is float32"):
+        training(replace(BASE, seeds=2, dtype="float64")).restore(two)
+
+
+def test_a_state_that_lacks_something_is_refused():
+    run = nnlab.fit(replace(BASE, seeds=2, refit=True, schedule=HalveAndGoBack(), stopping=Patience()))
+    training = Training(run.rows, run.library.examples(run.rows[0]), 1)
+    training.epoch()
+    whole = training.state()
+    for name, array in whole.arrays.items():
+        rest = {n: a for n, a in whole.arrays.items() if n != name}
+        again = Training(run.rows, training.examples, 1)
+        with pytest.raises(ValueError, match=f"{name} is"):
+            again.restore(replace(whole, arrays=rest | {name: array[:1]}))
+        if not name.startswith(("past.", "best.")):
+            with pytest.raises(ValueError, match=f"{name} is not there"):
+                again.restore(replace(whole, arrays=rest))
 
 
 def test_leaving():

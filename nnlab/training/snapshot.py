@@ -19,15 +19,9 @@ import torch
 from nnlab.schedules.base import PastEpoch
 from nnlab.training.population import Population, Weights
 
-HELD = (
-    "state",
-    "best_weights",
-    "schedule",
-    "stopping",
-    "best_value",
-    "best_epoch",
-    "best",
-)  # by a population
+# Of a population; and of what there is more after the first step.
+HELD = ("state", "best_weights", "schedule", "stopping", "best_value", "best_epoch", "best")
+GROWING = ("best.", "past.", "schedule.", "stopping.")
 
 
 @dataclass(frozen=True)
@@ -52,10 +46,11 @@ def arrays(population: Population, previous: Weights | None) -> dict[str, np.nda
 
 def fill(population: Population, previous: Weights | None, held: dict[str, np.ndarray]) -> None:
     """Give rows before their first step what `arrays` has taken. Raises `ValueError` if it does not fit."""
-    for part, weights in (("state", population.state), ("best_weights", population.best_weights)):
-        _copy(weights, _of(part, held))
-    if previous is not None:
-        _copy(previous, _of("previous", held))
+    _refuse_others(arrays(population, previous), held, population)
+    parts = {"state": population.state, "best_weights": population.best_weights, "previous": previous}
+    for part, weights in parts.items():
+        for name, tensor in weights.named().items() if weights else ():
+            tensor.copy_(torch.from_numpy(held[f"{part}.{name}"]))
     for part in ("schedule", "stopping", "best"):
         setattr(population, part, {name: np.array(array) for name, array in _of(part, held).items()})
     population.best_value, population.best_epoch = (np.array(held[n]) for n in ("best_value", "best_epoch"))
@@ -64,6 +59,20 @@ def fill(population: Population, previous: Weights | None, held: dict[str, np.nd
         states = ({name: np.array(array[n, e]) for name, array in memory.items()} for e in range(len(back)))
         epochs = [PastEpoch(*epoch) for epoch in zip(states, back.tolist(), strict=True)]
         population.past[population.remembering[n]] = epochs
+
+
+def _refuse_others(wanted: dict, held: dict, population: Population) -> None:
+    """What these rows have before their first step, they have later; all else has an entry for every row."""
+    for name, array in wanted.items():
+        there = f"{held[name].dtype} {held[name].shape}" if name in held else "not there"
+        if there != (here := f"{array.dtype} {array.shape}"):
+            raise ValueError(f"a state of something else: {name} is {there}, and of these rows {here}")
+    for name, array in held.items():
+        if name not in wanted and not name.startswith(GROWING):
+            raise ValueError(f"a state of something else: these rows have no {name}")
+        count = len(population.remembering if name.startswith("past.") else population)
+        if array.shape[:1] != (count,):
+            raise ValueError(f"a state of something else: {name} is {array.shape}, for {count} rows")
 
 
 def _flat(part: str, value):
@@ -79,14 +88,3 @@ def _flat(part: str, value):
 def _of(part: str, held: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of one part, by their names within it."""
     return {n.removeprefix(f"{part}."): array for n, array in held.items() if n.startswith(f"{part}.")}
-
-
-def _copy(weights: Weights, given: dict[str, np.ndarray]) -> None:
-    mine = weights.named()
-    wanted, there = ({name: tuple(array.shape) for name, array in arrays.items()} for arrays in (mine, given))
-    if wanted != there:
-        raise ValueError(
-            f"a snapshot of something else: its arrays are {there}, and these rows have {wanted}"
-        )
-    for name, tensor in mine.items():
-        tensor.copy_(torch.from_numpy(given[name]))

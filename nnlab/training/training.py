@@ -13,7 +13,7 @@ from nnlab.experiment import Row
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
 from nnlab.training.evaluation import Evaluator, results
-from nnlab.training.population import Population
+from nnlab.training.population import Population, State
 from nnlab.training.results import Ending, Record, Result
 from nnlab.training.snapshot import Snapshot, arrays, fill
 from nnlab.training.step import Step
@@ -41,7 +41,7 @@ class Training:
         self.epochs = 0  # done
         self.population: Population | None = None
         self.batches = self.evaluator = self.step = None  # bound to this many rows
-        self._previous = None  # the state that the epoch before left, to go back to
+        self._previous: State | None = None  # the state that the epoch before left, to go back to
         self._since = 0.0  # the moment, by the clock, at which training began
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Training:
         with computing():
             if not self.begun:
                 self._since = time.perf_counter()
-                self._create()
+                self.population, self._previous = self._drawn(self.rows)
             if self.rows and self.step is None:
                 self._bind()
         return self
@@ -115,12 +115,14 @@ class Training:
         known, values = {row.number: row for row in self.rows}, snapshot.values
         if missing := set(values["rows"]) - known.keys():
             raise ValueError(f"a state of rows {sorted(missing)}, which are not in this training")
-        self.rows = [known[number] for number in values["rows"]]
-        self.population = self._previous = self.batches = self.evaluator = self.step = None
+        rows = [known[number] for number in values["rows"]]
+        population = previous = None
         with computing():
-            if self.rows:
-                self._create()
-                fill(self.population, self._previous, snapshot.arrays)
+            if rows:
+                population, previous = self._drawn(rows)
+                fill(population, previous, snapshot.arrays)
+        self.rows, self.population, self._previous = rows, population, previous
+        self.batches = self.evaluator = self.step = None
         self.epochs, self._since = values["epochs"], time.perf_counter() - values["seconds"]
         return self
 
@@ -148,11 +150,11 @@ class Training:
         factor = e.schedule.rate(progress, self.population.schedule)
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
-    def _create(self) -> None:
-        """Draw the initial weights."""
-        self.population = Population.create(self.rows, self.graph, self.examples.like)
-        if self.population.experiment.schedule.goes_back:
-            self._previous = self.population.state.select(np.arange(len(self)))
+    def _drawn(self, rows: list[Row]) -> tuple[Population, State | None]:
+        """Rows before their first step; and the same as the state to go back to, if a schedule does."""
+        population = Population.create(rows, self.graph, self.examples.like)
+        goes_back = population.experiment.schedule.goes_back
+        return population, population.state.select(np.arange(len(rows))) if goes_back else None
 
     def _bind(self) -> None:
         """Allocate what depends on how many rows there are."""
