@@ -18,6 +18,8 @@ from nnlab.runtime.machine import available, in_bytes
 SHARE = 2 / 3  # of the free memory that a file's content may take: training lays it out once more
 LOOK_BYTES = 2**24  # read between two looks at what is left
 NEIGHBOURS = 1000  # files in a folder among which a similar name is looked for
+SIGNS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PK\x03\x04": "a zip archive, as .xlsx is",
+         b"\xd0\xcf\x11\xe0": "an .xls file"}  # fmt: skip
 KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device",
          stat.S_IFBLK: "device"}  # fmt: skip
 
@@ -72,7 +74,11 @@ def reading(path: Path):
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise UserError(f"{path} is a damaged gzip file: {e}") from e
     except UnicodeDecodeError as e:
-        raise UserError(f"{path} is not text in UTF-8: {e.reason} at byte {e.start}") from e
+        begin = e.object[:4]
+        what = next((f"it is {name}" for sign, name in SIGNS.items() if begin.startswith(sign)), "")
+        what = what or f"{e.reason} at byte {e.start}"
+        way = "as a CSV file in UTF-8" if "UTF" not in what and "it is" in what else "as UTF-8"
+        raise UserError(f"{path} is not text in UTF-8: {what}; save it {way}") from e
     except csv.Error as e:
         raise UserError(f"{path} is not a table: {e}") from e
     except OSError as e:

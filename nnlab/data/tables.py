@@ -7,7 +7,7 @@ import math
 import warnings
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.data import labels
+from nnlab.data import cells, labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import file_of, opened_text
 from nnlab.data.headers import is_header, is_number, is_odd, may_be_header
@@ -83,6 +83,7 @@ class Table:
         if count < 2:
             raise UserError(
                 f"{self.path} has only one column, '{shortened(names[0])}': expected inputs and a target"
+                f"{cells.of_first_line(names)}"
             )
         if isinstance(target, int) and -count <= target < count:
             return target % count
@@ -107,13 +108,18 @@ class Table:
         """The examples; `lines` are (line number, cells)."""
         x, found, numbers = array("d"), [], array("q")
         inputs = [name for i, name in enumerate(self.names) if i != target]
-        for number, cells in lines:
-            found.append(cells.pop(target).strip())
+        for number, row in lines:
+            found.append(row.pop(target).strip())
             try:
-                x.extend(map(float, cells))
+                x.extend(map(float, row))
             except ValueError:
-                bad = next(i for i, cell in enumerate(cells) if not is_number(cell))
-                raise self._wrong(number, inputs[bad], cells[bad].strip()) from None
+                bad = next(i for i, cell in enumerate(row) if not is_number(cell))
+                rest = [row[bad], *_column(lines, bad + (bad >= target))]
+                above = np.frombuffer(x)[: len(numbers) * len(inputs)].reshape(len(numbers), len(inputs))
+                missing = ["nan"] * int(np.isnan(above[:, bad]).sum())
+                raise self._wrong(
+                    number, inputs[bad], [*rest, *missing], len(numbers) - len(missing)
+                ) from None
             numbers.append(number)
         if not found:
             raise UserError(f"{self.path} has no examples, only a header")
@@ -126,7 +132,8 @@ class Table:
     def _dataset(self, x: np.ndarray, found: list[str], numbers, target: int, task: str) -> Dataset:
         inputs = [name for i, name in enumerate(self.names) if i != target]
         for i, j in np.argwhere(~np.isfinite(x))[:1]:
-            raise self._wrong(numbers[i], inputs[j], f"{x[i, j]:g}")
+            column = [f"{value:g}" for value in [x[i, j], *x[i + 1 :, j]]]
+            raise self._wrong(numbers[i], inputs[j], column, int(i))
         name = self.names[target]
         y, classes, kind = self._targets(found, numbers, name, task)
         return Dataset(x, y, classes, tuple(inputs), labels=kind, target_names=(name,))
@@ -138,7 +145,7 @@ class Table:
         text = not all(map(is_number, distinct))
         few = len({v for v in value.values() if v == v}) <= labels.CLASSES
         if text and (task == "classification" or task == "auto" and few):
-            self._refuse(found, numbers, name, lambda label: not label)
+            self._refuse(found, numbers, name, lambda label: not label, of_classes=True)
             return labels.of_words(found, where)
         self._refuse(found, numbers, name, lambda label: not math.isfinite(value[label]))
         y = np.array([value[label] for label in found])
@@ -147,17 +154,30 @@ class Table:
             return labels.of_words(found, where)
         return labels.targets(y, task, where)
 
-    def _refuse(self, found: list[str], numbers, name: str, wrong) -> None:
-        for number, label in zip(numbers, found, strict=True):
+    def _refuse(self, found: list[str], numbers, name: str, wrong, of_classes=False) -> None:
+        for i, (number, label) in enumerate(zip(numbers, found, strict=True)):
             if wrong(label):
-                raise self._wrong(number, name, label)
+                raise self._wrong(number, name, found[i:], i, True, of_classes)
 
-    def _wrong(self, line: int, column: str, cell: str) -> UserError:
-        said = f"'{shortened(cell)}'"
-        what = "is empty" if not cell else "is missing" if cell.lower() == "nan" else f"{said} is no number"
-        what = f"{said} is not finite" if is_number(cell) and np.isinf(float(cell)) else what
+    def _wrong(
+        self, line: int, column: str, below: list[str], above: int, of_target=False, of_classes=False
+    ) -> UserError:
+        """`below` are the column's cells from the wrong one on; so many are `above` it, and numbers."""
+        cell, what = below[0].strip(), cells.kind(below[0])
+        alike = sum(cells.kind(other) == what for other in below)
         where = f"{self.path}, line {line}, column '{shortened(column)}'"
-        return UserError(f"{where}: {what}; expected a number")
+        if not cell and column == f"column {len(self.names) - 1}" and alike == len(below):
+            return UserError(f"{where}: is empty: take out the delimiter at the end of each line")
+        return UserError(f"{where}: {cells.sentence(cell, alike, above + len(below), of_target, of_classes)}")
+
+
+def _column(lines: Iterator[tuple[int, list[str]]], place: int) -> list[str]:
+    """A column of what is left of a table, up to a line that cannot be read."""
+    found = []
+    with suppress(UserError):
+        for _, row in lines:
+            found.append(row[place])
+    return found
 
 
 def rows(path: Path, file) -> Iterator[tuple[int, list[str]]]:
@@ -169,17 +189,19 @@ def rows(path: Path, file) -> Iterator[tuple[int, list[str]]]:
             break
     start = before[-1] if before else ""
     delimiter = max(DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
-    reader, width, begins = csv.reader(chain(before, lines), delimiter=delimiter, strict=True), 0, 1
+    reader, first, begins = csv.reader(chain(before, lines), delimiter=delimiter, strict=True), [], 1
     try:
-        for cells in reader:
+        for row in reader:
             begins = reader.line_num + 1
-            if not "".join(cells).strip():
+            if not "".join(row).strip():
                 continue
-            width = width or len(cells)
-            if len(cells) != width:
-                where = f"{path}, line {reader.line_num}"
-                raise UserError(f"{where}: {len(cells)} cells, but the first line has {width}")
-            yield reader.line_num, cells
+            first = first or list(row)
+            if len(row) != len(first):
+                where, why = f"{path}, line {reader.line_num}", cells.of_first_line(first)
+                if len(row) == len(first) + 1 and not row[-1].strip():
+                    why = f": take out the '{delimiter}' at the end of the line"
+                raise UserError(f"{where}: {len(row)} cells, but the first line has {len(first)}{why}")
+            yield reader.line_num, row
     except csv.Error as e:
         raise UserError(f"{path}, line {begins}: {_in_words(str(e))}") from e
 
