@@ -16,7 +16,7 @@ import yaml
 from nnlab import declared, plugins
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
-from nnlab.untrusted import LARGEST, text_of, yaml_of
+from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
 COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
 UNNAMED = {"space"}  # groups whose files have no keys of their own
@@ -237,7 +237,7 @@ def _files(folder: Path) -> list[Path]:
 def read(file: Path) -> Commented:
     """A YAML file with its comments; nothing, if it cannot be read."""
     try:
-        text = text_of(file, LARGEST["YAML"])
+        text = text_of(file, LARGEST_FILES["YAML"])
         settings = yaml_of(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except UserError:
         return Commented({}, "", {})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nnlab.errors import UserError
 
-LARGEST = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
+LARGEST_FILES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
 NODES, DEPTH = 100_000, 50  # of nested settings, once aliases are written out
 EXPANSIONS = 100_000  # of values that refer to values that refer to values
 LEAVES = (str, bool, int, float, type(None))
@@ -42,7 +42,7 @@ def yaml_of(path: Path, loader=None):
     """What a file of YAML says, plain values only."""
     import yaml
 
-    text = text_of(path, LARGEST["YAML"])
+    text = text_of(path, LARGEST_FILES["YAML"])
     reader = None
     try:
         reader = (loader or yaml.SafeLoader)(text)
@@ -69,7 +69,7 @@ def yaml_of(path: Path, loader=None):
 def json_of(path: Path):
     """What a file of JSON says."""
     try:
-        tree = json.loads(text_of(path, LARGEST["JSON"]))
+        tree = json.loads(text_of(path, LARGEST_FILES["JSON"]))
     except ValueError as e:
         raise UserError(f"'{path}' is not JSON: {_first(e)}") from e
     except RecursionError as e:

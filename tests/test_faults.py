@@ -21,7 +21,8 @@ from nnlab import interruption
 from nnlab.cli import main
 from nnlab.commands import early
 from nnlab.errors import MachineFault, fault
-from nnlab.records.run_folder import RESERVED, load_weights
+from nnlab.records.run_folder import RESERVED
+from nnlab.records.stored_run import StoredRun
 from nnlab.runtime import machine
 
 LINE = [sys.executable, "-m", "nnlab"]
@@ -67,7 +68,7 @@ def test_an_interrupted_run_has_its_best_weights(seeds, group, tmp_path):
     code, said = ended(process)
     assert code == 130 and "'r' has the curves and the best weights so far" in said
     rows = json.loads((tmp_path / "r/rows.json").read_text())
-    assert len(rows) == seeds == len(load_weights(tmp_path / "r"))
+    assert len(rows) == seeds == len(StoredRun(tmp_path / "r").weights)
     assert {row["status"] for row in rows} == {"interrupted"} and not any(row["test"] for row in rows)
     lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
     for row in rows:  # the weights are those of the best epoch that the curves have
@@ -82,7 +83,7 @@ def test_its_weights_are_those_of_the_same_run_ended_there(tmp_path):
     assert ended(process)[0] == 130
     (row,) = json.loads((tmp_path / "r/rows.json").read_text())
     assert main(["train", *LONG[:2], LONG[3], f"epochs={row['epochs']}", "hydra.run.dir=whole"]) == 0
-    one, other = (load_weights(tmp_path / name)[0] for name in ("r", "whole"))
+    one, other = (StoredRun(tmp_path / name).weights[0] for name in ("r", "whole"))
     assert all(np.array_equal(one[name], other[name]) for name in other)
 
 
@@ -115,7 +116,7 @@ def test_runs_of_m_that_had_ended_are_complete(tmp_path):
     assert code == 130 and "1 of 2 runs in 'all' are complete" in said
     short, long = sorted((tmp_path / "all").iterdir())
     assert (short / "summary.json").exists() and not (long / "summary.json").exists()
-    assert load_weights(short) and load_weights(long)
+    assert StoredRun(short).weights and StoredRun(long).weights
 
 
 def test_a_killed_worker_is_a_sentence_and_the_others_rows_are_kept(tmp_path):
@@ -125,7 +126,7 @@ def test_a_killed_worker_is_a_sentence_and_the_others_rows_are_kept(tmp_path):
     os.kill(int(children[0]), signal.SIGKILL)
     code, said = ended(process)
     assert code == 1 and "a worker process was killed" in said and "35 of its 70 rows" in said
-    assert len(load_weights(tmp_path / "r")) == 35
+    assert len(StoredRun(tmp_path / "r").weights) == 35
 
 
 def test_a_full_file_system_costs_the_curves_and_not_the_weights(tmp_path):
@@ -137,7 +138,7 @@ def test_a_full_file_system_costs_the_curves_and_not_the_weights(tmp_path):
     process = started(tmp_path, "train", *LONG, "hydra.run.dir=r", preexec_fn=limit)
     code, said = ended(process)
     assert code == 1 and "File too large" in said and "the best weights so far" in said
-    assert len(load_weights(tmp_path / "r")) == 1
+    assert len(StoredRun(tmp_path / "r").weights) == 1
 
 
 def test_no_room_for_the_weights_is_known_before_training(tmp_path, capsys, monkeypatch):
@@ -226,7 +227,7 @@ def test_a_batch_system_or_a_lost_terminal_is_as_a_ctrl_c(number, seeds, group, 
     (os.killpg if group else os.kill)(process.pid, number)
     code, said = ended(process)
     assert code == 128 + number and "'r' has the curves and the best weights so far" in said
-    assert len(load_weights(tmp_path / "r")) == seeds and not (tmp_path / "r" / RESERVED).exists()
+    assert len(StoredRun(tmp_path / "r").weights) == seeds and not (tmp_path / "r" / RESERVED).exists()
 
 
 def test_what_is_ignored_stays_so(tmp_path):
@@ -261,7 +262,7 @@ def test_a_folder_that_is_lost_while_it_trains(how, tmp_path):
         (tmp_path / "r").mkdir()
     code, said = ended(process)
     assert code == 1 and "'r' was removed or replaced; 'r-2' has the curves and the best weights" in said
-    assert load_weights(tmp_path / "r-2") and not list((tmp_path / "victim").iterdir())
+    assert StoredRun(tmp_path / "r-2").weights and not list((tmp_path / "victim").iterdir())
     lines = (tmp_path / "r-2/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1)) and len(lines) > 2
 
@@ -282,7 +283,7 @@ def test_what_comes_after_training_names_what_is_whole(multirun, error, capsys, 
         "no weights in 'all/1_seed=1'" if at_once else "has the curves, the weights and the summary"
     ) in said
     first = min(Path("all").iterdir())
-    assert (str(first) in said) != at_once and load_weights(first) and (first / "summary.json").exists()
+    assert (str(first) in said) != at_once and StoredRun(first).weights and (first / "summary.json").exists()
 
 
 @pytest.mark.parametrize("words", [("train",), ("train", "-m", "seed=0,1"), ("check",),

@@ -24,7 +24,8 @@ from nnlab.metrics import Regression
 from nnlab.records import run_folder
 from nnlab.records.console import Console
 from nnlab.records.intervals import t_quantile
-from nnlab.records.run_folder import RunFolder, load_weights
+from nnlab.records.run_folder import RunFolder
+from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import duration, number, percent, refit_lines, spread, summary_lines
@@ -371,20 +372,24 @@ def test_weights_come_back(tmp_path):
     results = [a_result(row, seed=row, weights=weights) for row in (0, 10, 2)]
     with RunFolder(tmp_path) as folder:
         folder.close(summarize(results), results)
-    for path in (tmp_path, tmp_path / "model.safetensors"):
-        rows = load_weights(path)
-        assert list(rows) == [0, 2, 10]
-        for name, array in (weights | {"normalizer/scale": np.ones(2)}).items():
-            np.testing.assert_array_equal(rows[10][name], array)
-        assert rows[10]["a/w"].dtype == np.float32
+    run = StoredRun(tmp_path)
+    assert list(run.weights) == list(run.normalizer) == [0, 2, 10]
+    assert set(run.weights[10]) == set(weights)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(run.weights[10][name], array)
+    np.testing.assert_array_equal(run.normalizer[10]["scale"], np.ones(2))
+    assert run.weights[10]["a/w"].dtype == np.float32
 
 
 def test_weights_that_are_not_there(tmp_path):
-    with pytest.raises(UserError, match="no weights at"):
-        load_weights(tmp_path)
+    with pytest.raises(UserError, match="is not the folder of a run"):
+        StoredRun(tmp_path)
+    RunFolder(tmp_path).start({}, "nnlab train")
+    with pytest.raises(UserError, match="has no model.safetensors: the run has not ended"):
+        _ = StoredRun(tmp_path).weights
     (tmp_path / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="does not hold"):
-        load_weights(tmp_path)
+        _ = StoredRun(tmp_path).weights
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from datafiles import WRITERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,6 @@ from searches import sweep
 import nnlab
 from nnlab.autodiff.box import Site
 from nnlab.cli import main
-from nnlab.commands.train import of_experiment
 from nnlab.data import spec as described
 from nnlab.data.normalization import pulled_in
 from nnlab.data.sources import SOURCES
@@ -31,7 +29,8 @@ from nnlab.experiment import Experiment
 from nnlab.metrics import TASKS
 from nnlab.models import MODELS, perceptron
 from nnlab.records.files import write_json
-from nnlab.records.run_folder import RunFolder, load_weights
+from nnlab.records.run_folder import RunFolder
+from nnlab.records.stored_run import StoredRun
 from nnlab.training.evaluation import Measure
 from nnlab.training.population import Population
 from nnlab.untrusted import json_of
@@ -333,10 +332,11 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     dataset = SOURCES[name](**given).load()
     shutil.rmtree(tmp_path / "data")
 
-    spec, (weights,) = spec_in(tmp_path / "r"), load_weights(tmp_path / "r").values()
-    e = Experiment.from_config(of_experiment(yaml.safe_load((tmp_path / "r/config.yaml").read_text())))
+    stored = StoredRun(tmp_path / "r")
+    (weights,), (n,) = stored.weights.values(), stored.normalizer.values()
+    e, spec = stored.experiment, stored.spec
     graph, loss, task = e.graph(spec), e.loss_for(spec), TASKS[spec.task]()
-    layout, n = graph.layout(), {k[11:]: v for k, v in weights.items() if k.startswith("normalizer/")}
+    layout = graph.layout()
     theta = torch.zeros(1, layout.size)
     for parameter, slot in layout.slots.items():
         slot.view(theta)[0] = torch.from_numpy(weights[parameter])

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
 from nnlab.errors import UserError
-from nnlab.untrusted import LARGEST, text_of, yaml_of
+from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
 HEADER = 512  # characters at a file's start in which Hydra looks for `# @package`
 
@@ -30,7 +30,7 @@ class BoundedFiles(FileConfigSource):
             config=OmegaConf.create({} if tree is None else tree),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
-            header=self._get_header_dict(text_of(path, LARGEST["YAML"])[:HEADER]),
+            header=self._get_header_dict(text_of(path, LARGEST_FILES["YAML"])[:HEADER]),
         )
 
 

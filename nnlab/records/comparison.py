@@ -11,6 +11,7 @@ import numpy as np
 
 from nnlab.records import columns
 from nnlab.records.console import board_line
+from nnlab.records.stored_run import StoredRun
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import form, interval_lines, label, spread
 
@@ -149,13 +150,7 @@ def _number(text: str) -> float | None:
 
 def losses(folder: Path, kind: str = "val") -> np.ndarray:
     """(rows, epochs) of a run folder's metrics.jsonl; NaN where a row did not train."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    lines = [line for line in lines if not line.get("refit")]
-    values = np.full((1 + max(x["row"] for x in lines), max(x["epoch"] for x in lines)), np.nan)
-    for line in lines:
-        loss = line.get(f"{kind}_loss")
-        values[line["row"], line["epoch"] - 1] = np.nan if loss is None else loss
-    return values
+    return StoredRun(folder).curves(f"{kind}_loss")
 
 
 def table(summaries: dict[str, dict]) -> list[str]:
@@ -261,4 +256,4 @@ def _axis(summaries: dict[str, dict]) -> str:
 
 
 def _summary(folder: Path) -> dict:
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return StoredRun(folder).summary

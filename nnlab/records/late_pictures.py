@@ -3,15 +3,16 @@ drawing takes, but whoever opens `nnlab board` waits for TensorBoard anyway."""
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
 import numpy as np
 
+from nnlab.errors import UserError
 from nnlab.records.files import replacing
+from nnlab.records.stored_run import StoredRun
 
-MOST, LARGEST = 20, 2**25  # runs that are drawn, the newest; bytes of a file that is read
+MOST = 20  # runs that are drawn, the newest
 PICTURE = "curves.png"
 
 
@@ -60,11 +61,13 @@ def draw(run: Path) -> None:
     """Write the picture of a run that has ended, from what its folder says."""
     from nnlab.records import picture
 
-    summary, rows = json.loads(_text(run / "summary.json")), json.loads(_text(run / "rows.json"))
-    curves = _curves(_text(run / "metrics.jsonl"), rows)
-    _, _, target = str(summary.get("loss_is", "")).partition(" of the ")
-    title = str(summary.get("title", run.name))
-    png = picture.draw(curves, title, str(summary.get("task", "classification")), target)
+    stored = StoredRun(run)
+    _, _, target = str(stored.summary.get("loss_is", "")).partition(" of the ")
+    title, task = (
+        str(stored.summary.get("title", run.name)),
+        str(stored.summary.get("task", "classification")),
+    )
+    png = picture.draw(_curves(stored), title, task, target)
     with replacing(run / PICTURE) as aside:
         aside.write_bytes(png)
 
@@ -72,34 +75,19 @@ def draw(run: Path) -> None:
 def _lacks(run: Path) -> bool:
     """Whether it has ended without a picture, and nobody said picture=false."""
     try:
-        there = (run / "summary.json").is_file() and not (run / PICTURE).is_symlink()
-        return (
-            there and not (run / PICTURE).exists() and "\npicture: false\n" not in _text(run / "config.yaml")
-        )
-    except (OSError, ValueError):
+        stored, there = StoredRun(run), run / PICTURE
+        return stored.ended and not there.exists() and not there.is_symlink() and stored.settings["picture"]
+    except (UserError, KeyError, OSError):
         return False
 
 
-def _text(file: Path) -> str:
-    if not file.is_file() or file.stat().st_size > LARGEST:
-        raise ValueError(f"{file} is no file of a run, or is too large")
-    return file.read_text(encoding="utf-8")
-
-
-def _curves(text: str, rows: list[dict]):
-    """The curves in metrics.jsonl, of rows as rows.json has them."""
+def _curves(run: StoredRun):
     from nnlab.records.picture import Curves
 
-    lines = [line for line in map(json.loads, text.splitlines()) if not line.get("refit")]
-    if max(line["row"] for line in lines) >= len(rows) or max(line["epoch"] for line in lines) > len(lines):
-        raise ValueError("the lines are not those of a run")
-    epochs: dict[int, list[dict]] = {}
-    for line in lines:
-        epochs.setdefault(line["epoch"], []).append(line)
-    curves = Curves(len(rows))
-    for epoch, each in sorted(epochs.items()):
-        metrics = {name: np.array([line[name] for line in each], float) for name in each[0]
-                   if name not in ("epoch", "row")}  # fmt: skip
-        curves.add(epoch, np.array([line["row"] for line in each]), metrics)
-    curves.best_epoch[:] = [row["best_epoch"] for row in rows]
+    curves, names = Curves(len(run.rows)), run.metrics
+    values = {name: run.curves(name) for name in names}
+    for epoch in range(values["train_loss"].shape[1]):
+        trained = np.flatnonzero(np.isfinite(values["lr"][:, epoch]))
+        curves.add(epoch + 1, trained, {name: v[trained, epoch] for name, v in values.items()})
+    curves.best_epoch[:] = [row["best_epoch"] for row in run.rows]
     return curves

@@ -13,11 +13,11 @@ import numpy as np
 
 from nnlab.data.spec import FILE as SPEC
 from nnlab.data.spec import DataSpec
-from nnlab.errors import UserError
 from nnlab.records.files import finite, made_new, open_to_append, replacing, write_json
 
 METRICS = "metrics.jsonl"
 WEIGHTS = "model.safetensors"
+NORMALIZER = "normalizer/"  # begins, in it, the names of what is not trained
 RESERVED = ".reserved"  # room for the weights, while it trains
 
 
@@ -152,33 +152,10 @@ class RunFolder:
                 metrics.close()
 
 
-def load_weights(path) -> dict[int, dict[str, np.ndarray]]:
-    """The weights in a run folder (or in the file itself): row -> name -> array.
-
-    What belongs to the normaliser is named `normalizer/<name>`. Raises UserError if there are none.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    file = Path(path)
-    file = file / WEIGHTS if file.is_dir() else file
-    if not file.exists():
-        raise UserError(f"there are no weights at {file}: give the folder of a run that has ended")
-    try:
-        tensors = load_file(file)
-        rows: dict[int, dict[str, np.ndarray]] = {}
-        for key in tensors:
-            _, row, name = key.split("/", 2)
-            rows.setdefault(int(row), {})[name] = tensors[key]
-    except (SafetensorError, ValueError) as e:
-        raise UserError(f"{file} does not hold the weights of a run: {e}") from e
-    return dict(sorted(rows.items()))
-
-
 def _tensors(results: list) -> dict[str, np.ndarray]:
     tensors = {}
     for r in results:
-        named = r.weights | {f"normalizer/{name}": a for name, a in r.normalizer.items()}
+        named = r.weights | {f"{NORMALIZER}{name}": a for name, a in r.normalizer.items()}
         # safetensors keeps no strides: a view of the flat weights has to become an array of its own
         tensors |= {f"rows/{r.row}/{n}": np.asarray(a, order="C") for n, a in named.items()}
     return tensors

@@ -139,7 +139,7 @@ class Training:
             "train_loss": loss,
             "train_error": self.evaluator.measure.error(error),
             "lr": lr[:, -1].numpy(),
-            "grad_norm": self.step.grad_norm.double().cpu().numpy(),
+            "grad_norm": self.step.grad_norm.double().cpu().numpy().copy(),  # in float64 it is the step's own
             **{name: value.cpu().numpy() for name, value in of_weights.items()},
         }
 
