@@ -7,6 +7,10 @@ import pytest
 
 from nnlab.catalogue import Catalogue, commented
 from nnlab.cli import main
+from nnlab.data.labels import CLASSES
+from nnlab.data.normalization import LINEAR
+from nnlab.search.settings import TRIALS
+from nnlab.search.sweep import LARGEST
 
 COMMANDS = ("train", "sweep", "check")
 CHOICES = [
@@ -17,6 +21,18 @@ CHOICES = [
 def shown(capsys, *argv) -> str:
     assert main([*argv, "--help"]) == 0
     return capsys.readouterr().out
+
+
+def test_numbers_in_the_meanings_are_those_of_the_code():
+    """What a comment says of a default that is decided elsewhere."""
+    meanings = {
+        name: key.meaning for c in COMMANDS for name, key in Catalogue(c, ["data=csv"]).all_keys().items()
+    }
+    for source in Catalogue("train").choices("data"):
+        said = Catalogue("train").of_choice("data", source)["data.normalization"].meaning
+        assert f"pulled in beyond {LINEAR:g} deviations" in said, source
+    assert f"up to {CLASSES} whole numbers" in meanings["data.task"]
+    assert f"auto: {TRIALS}," in meanings["trials"] and f"up to {LARGEST}" in meanings["batch"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

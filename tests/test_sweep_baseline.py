@@ -48,9 +48,10 @@ def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     one = {json.loads(text)["row"] for text in (folder / "best" / "metrics.jsonl").read_text().splitlines()}
     assert len(one) == {"folds": 3, "seeds": 3}.get(kind, 1)
     metric = "val_error" if kind == "two objectives" else "val_loss"
-    better = found["winner"]["metrics"][metric]["mean"] < found["default"]["metrics"][metric]["mean"]
+    less = found["winner"]["metrics"][metric]["mean"] < found["default"]["metrics"][metric]["mean"]
+    better = less != (kind == "largest")
     assert found["metric"] == metric and (better or found["validation"]["verdict"] != "better")
-    assert (kind == "largest") <= (found["validation"]["verdict"] == "worse")
+    assert (kind == "largest") <= (found["validation"]["verdict"] == "better")
     assert f"the search's winner is {found['validation']['verdict']} than what it started from" in said
 
 
@@ -75,12 +76,12 @@ def test_repeats_of_the_split_are_values_too():
     assert baseline.fresh_seeds(winner, 8, folds, SLOW) == 1
 
 
-def compared(winner, default, trials=64):
+def compared(winner, default, trials=64, sign=1):
     library = Library()
     fit = Fit(baseline.together(winner, default, trials, library), library)
     for _ in fit:
         pass
-    return baseline.compared(fit, ("val_loss",)), fit
+    return baseline.compared(fit, ("val_loss",), (sign,)), fit
 
 
 BASE = nnlab.Experiment(data=nnlab.Iris(), epochs=3)
@@ -116,6 +117,12 @@ def test_the_verdict(winner, default, verdict, said):
         assert difference["high"] < 0 and "under 0.1%" in text
     if said.startswith("what it started"):
         assert "4 of the default's rows diverged" in text
+
+
+@pytest.mark.parametrize("winner, default, verdict", [(FAST, BASE, "worse"), (BASE, FAST, "better")])
+def test_the_verdict_on_what_is_maximised(winner, default, verdict):
+    found, _ = compared(winner, default, sign=-1)
+    assert found["validation"]["verdict"] == verdict == found["test"]["verdict"]
 
 
 def test_one_seed_that_chose_the_winner_tells_nothing(monkeypatch):

@@ -311,7 +311,9 @@ def test_twenty_failures_from_the_first_on_end_the_sweep(tmp_path, capsys):
     assert found.err == (
         "nnlab sweep: the first 20 trials all failed, most of them so: diverged in epoch 1\n"
     )
-    assert "no trial was trained to its end" in found.out
+    assert "no trial was trained to its end: 20 of 20 diverged in epoch 1" in found.out
+    line = re.search(r"nnlab check only=rates (?:.*\\\n)*.*", found.out)[0]
+    assert "data=diabetes" in line and re.search(r"optimizer\.lr=\d\.\d+e\+29", line)
     assert len(trials_csv(tmp_path / "s")) == 20 and not (tmp_path / "s" / "best").exists()
     assert "first 20 trials all failed" in about(tmp_path / "s")["ended"]
 

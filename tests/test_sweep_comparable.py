@@ -38,6 +38,7 @@ DOUBTFUL = {  # what is searched, and what is said of it, while the sweep goes o
     "data.label_noise=interval(0,0.3)": "data.label_noise gives trials other validation examples",
     "split=kfold split.k=3,5": "split.k gives trials other validation examples",
     "seed=0,1": "seed is luck",
+    "seeds=1,2": "seeds makes a trial's mean surer and not better",
     "regularizer.dropout=0,0.5 objective=train_loss": "take objective=val_loss",
     "regularizer.input_dropout=0,0.5 objective=train_error": "take objective=val_error",
     "regularizer.l2=interval(0,1) objective=[val_loss,penalty]": "regularizer.l2 is a factor",

@@ -75,7 +75,7 @@ def not_comparable(winner: Experiment, default: Experiment, library: Library) ->
     return ""
 
 
-def compared(fit: Fit, objectives: tuple[str, ...]) -> dict:
+def compared(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> dict:
     """How the winner (of `fit`, made of `together`) compares with the default, for sweep.json.
 
     metric            what the verdict is by: the objective if it is of validation examples, else val_loss;
@@ -85,7 +85,8 @@ def compared(fit: Fit, objectives: tuple[str, ...]) -> dict:
     winner, default   rows, and the means and 95% intervals of their metrics, as in summary.json
     differences       the winner's less the default's, paired by seed and fold: the same for each metric
     validation, test  verdict: better, no better, worse (by the 95% interval of the paired difference, and by
-                      0.1% of the default at least), identical, diverged, cannot be told; difference.
+                      0.1% of the default at least), identical, diverged, cannot be told; difference. Where
+                      the metric is to be maximised (`signs`), more is better
                       `itself`, and nothing else, if the winner is the default
     """
     if len(fit.experiments) == 1:
@@ -96,6 +97,7 @@ def compared(fit: Fit, objectives: tuple[str, ...]) -> dict:
     names = list(dict.fromkeys(name for s in summaries for name in s["metrics"]))
     order = (*(n for n in objectives if n in HELD_BACK), "val_loss", *objectives, "train_loss")
     known = [name for name in order if name in (names or order)]
+    sign = dict(zip(objectives, signs, strict=True)).get(known[0], 1)
     differences = {name: _difference(*results, name) for name in names}
     return {
         "metric": known[0],
@@ -107,13 +109,13 @@ def compared(fit: Fit, objectives: tuple[str, ...]) -> dict:
             for who, s in zip(("winner", "default"), summaries, strict=True)
         },
         "differences": {name: found for name, found in differences.items() if found},
-        "validation": _verdict(*results, known[0], chosen),
-        "test": _verdict(*results, TESTED, chosen),
+        "validation": _verdict(*results, known[0], chosen, sign),
+        "test": _verdict(*results, TESTED, chosen, sign),
     }
 
 
-def _verdict(winner: list, default: list, metric: str, chosen: bool) -> dict:
-    """What the paired differences of a metric say."""
+def _verdict(winner: list, default: list, metric: str, chosen: bool, sign: int) -> dict:
+    """What the paired differences of a metric say, where `sign` times it is to be minimised."""
     found = _difference(winner, default, metric)
     lost = [sum(r.status == "diverged" for r in each) for each in (winner, default)]
     if lost[0] > lost[1] or lost[1] == len(default):
@@ -126,8 +128,10 @@ def _verdict(winner: list, default: list, metric: str, chosen: bool) -> dict:
         verdict = UNKNOWN
     else:
         least = NEGLIGIBLE * abs(found["default"])
-        gain = found["high"] < 0 and found["mean"] < -least
-        verdict = BETTER if gain else WORSE if found["low"] > 0 and found["mean"] > least else EQUAL
+        less = found["high"] < 0 and found["mean"] < -least
+        more = found["low"] > 0 and found["mean"] > least
+        gain, loss = (less, more) if sign > 0 else (more, less)
+        verdict = BETTER if gain else WORSE if loss else EQUAL
     return {"verdict": verdict, "difference": found}
 
 

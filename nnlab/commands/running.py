@@ -108,7 +108,8 @@ class Running:
         with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
             told, left_out = len(sweep.trials), self.asked.variants.left_out
             lines = [sweep_title(sweep), *space_lines(sweep, left_out)]
-            lines += [f"  {told} trials are there already"] if self.asked.resumed else []
+            more = "; that is all that were asked for, so nothing is trained" * (told >= sweep.count)
+            lines += labelled(f"{told} trials are there already{more}", "") if self.asked.resumed else []
             if told < sweep.count:
                 lines += plan_lines(sweep.plan() if told else self.plan)
             self.console.start(lines)
@@ -225,7 +226,7 @@ class Running:
         shutil.rmtree(best, ignore_errors=True)
         aside.rename(best)
         if not self.compared["reason"]:
-            self.compared = baseline.compared(fit, self.sweep.search.objectives)
+            self.compared = baseline.compared(fit, self.sweep.search.objectives, self.sweep.search.signs)
         return summary
 
     def _with_default(self, winner):
@@ -303,8 +304,17 @@ class Running:
             lines += labelled("importance", shares)
         lines += test_lines(winner, self.console.task)
         lines += [*command("to repeat it", again), ""] if again else []
+        lines += [*self._way_out(), ""] if not again else []
         compared = self._against_default()
         return [*lines, *compared, ""] if compared else lines
+
+    def _way_out(self) -> list[str]:
+        """What to do where no trial came to its end: if they diverged, look for a rate that works."""
+        diverged = [trial for trial in self.sweep.trials if "diverged" in trial.reason]
+        if 2 * len(diverged) < len(self.sweep.trials) or not diverged:
+            return []
+        line = self.train_line(diverged[0]).replace("nnlab train", "nnlab check only=rates", 1)
+        return command("for a rate that works, search below what this says:", line)
 
     def _files(self, no_report: str) -> list[str]:
         from nnlab.records.console import board_line

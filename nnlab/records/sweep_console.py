@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from time import monotonic
 
 from nnlab.records import columns
@@ -88,7 +89,7 @@ class SweepConsole:
         """The best trials: their objectives with the spread over rows, and their parameters."""
         ranked = best(self.trials, self.search.signs)[:SHOWN]
         if not ranked:
-            return ["  no trial was trained to its end"]
+            return columns.wrapped(f"  no trial was trained to its end{self._why_none()}")
         keys = list(dict.fromkeys(key for trial in ranked for key in trial.params))
         names = [label(name, self.task) for name in self.search.objectives]
         cells = [["trial", *names, *keys]]
@@ -96,6 +97,11 @@ class SweepConsole:
             params = [_shown(trial.params[key]) if key in trial.params else "-" for key in keys]
             cells.append([str(trial.number), *self._objectives(trial), *params])
         return [*columns.table(cells[0], cells[1:]), *self._notes(ranked)]
+
+    def _why_none(self) -> str:
+        """The reason of most trials, and of how many."""
+        reasons = Counter(trial.reason for trial in self.trials if trial.reason).most_common(1)
+        return "".join(f": {count} of {len(self.trials)} {reason}" for reason, count in reasons)
 
     def best_line(self) -> str:
         """The best trial so far, and what it has; empty without any."""

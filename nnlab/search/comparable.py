@@ -157,6 +157,12 @@ def _advise_seeds(search: Search, candidates: list[Candidate]) -> None:
     keys = _keys(candidates, lambda e: e.seed)
     if keys and set(search.objectives) != {"parameters"}:
         _advise(f"{_and(keys)} is luck and not a setting: seeds=10 gives every trial the mean over 10 seeds")
+    keys = _keys(candidates, lambda e: e.seeds)
+    if keys and set(search.objectives) != {"parameters"}:
+        _advise(
+            f"{_and(keys)} makes a trial's mean surer and not better: of few seeds the luckiest wins; "
+            f"take one number for all, seeds=10"
+        )
 
 
 def _keys(candidates: list[Candidate], of: Callable[[Experiment], object]) -> list[str]:
