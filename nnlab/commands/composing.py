@@ -10,11 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from hydra import version
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -25,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from nnlab.commands import automatic, config_files, mistakes, overrides, plugged
+from nnlab.commands import automatic, config_files, hydra_private, mistakes, overrides, plugged
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import shell_line
@@ -87,7 +83,7 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
         lines = [[override.input_line for override in read]]
         if args.multirun:
             overrides.check_count(read)
-            lines = BasicSweeper.split_arguments(read, None)[0]
+            lines = hydra_private.combinations(read)
             lines = [
                 more for line in lines for more in _split_by_files(args, line, options, has_default, base)
             ]
@@ -112,7 +108,7 @@ def _split_by_files(args: Namespace, line: list[str], options, has_default, base
     swept = swept_by_files(args, overrides.read(line, options, False, has_default), options, base)
     read = overrides.read([*line, *swept], options, True, has_default)
     overrides.check_count(read)
-    return BasicSweeper.split_arguments(read, None)[0]
+    return hydra_private.combinations(read)
 
 
 def swept_by_files(
@@ -179,15 +175,12 @@ def searchpath(args: Namespace) -> list[str]:
 @contextmanager
 def session(config_name: str, args: Namespace) -> Iterator[ConfigLoader]:
     """Hydra on nnlab's configurations and, after them, those of `-cd`, as `@hydra.main` has it."""
-    path = create_config_search_path(str(CONFIG_DIR))
-    if args.config_dir is not None:
-        folder = f"file://{Path(args.config_dir).absolute()}"
-        path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
+    first = None if args.config_dir is None else Path(args.config_dir)
     version.setbase("1.3")
     config_files.install()
     GlobalHydra.instance().clear()
     try:
-        yield Hydra.create_main_hydra2(config_name, path).config_loader
+        yield hydra_private.loader(config_name, CONFIG_DIR, first)
     finally:
         GlobalHydra.instance().clear()
 
@@ -226,8 +219,7 @@ def has_default_of(base: Base) -> overrides.HasDefault:
 
 
 def options_of(loader: ConfigLoader) -> overrides.Options:
-    # Asked through the loader itself, each question would copy everything that was loaded so far.
-    names = loader.repository.get_group_options
+    names = hydra_private.options(loader)
 
     @cache
     def options(group: str) -> list[str]:

@@ -3,27 +3,24 @@
 import os
 from pathlib import Path
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import OmegaConf
-from omegaconf._utils import get_yaml_loader
 
+from nnlab.commands.hydra_private import FilesOfFolder, read_files_by, yaml_loader
 from nnlab.errors import UserError
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
 HEADER = 512  # characters at a file's start in which Hydra looks for `# @package`
 
 
-class BoundedFiles(FileConfigSource):
+class BoundedFiles(FilesOfFolder):
     """Hydra's folder of YAML files; what a file says is checked before OmegaConf copies it."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
-        tree = yaml_of(path, get_yaml_loader())
+        tree = yaml_of(path, yaml_loader())
         if isinstance(tree, dict) and not isinstance(tree.get("hydra", {}), dict):
             raise UserError(f"{path.name}: hydra is no mapping: a configuration file may not replace it")
         return ConfigResult(
@@ -36,5 +33,4 @@ class BoundedFiles(FileConfigSource):
 
 def install() -> None:
     """Let Hydra read every file so, in this process."""
-    Plugins.instance()  # which registers Hydra's own
-    SourcesRegistry.instance().types[BoundedFiles.scheme()] = BoundedFiles
+    read_files_by(BoundedFiles)

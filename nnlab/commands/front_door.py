@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import version
-from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -32,7 +31,7 @@ from yaml import YAMLError
 
 from nnlab import interruption
 from nnlab.catalogue import Catalogue
-from nnlab.commands import composing, config_files, folders, help, mistakes
+from nnlab.commands import composing, config_files, folders, help, hydra_private, mistakes
 from nnlab.commands.early import EndedEarly
 from nnlab.commands.text_values import FOLDERS, Texts
 from nnlab.errors import Advice, UserError, fault, is_machines, say
@@ -214,7 +213,7 @@ def _parser(config_name: str) -> ArgumentParser:
             message = mistakes.with_dashes(config_name, message.split()[2])
         raise UserError(message)
 
-    parser = get_args_parser()
+    parser = hydra_private.parser()
     parser.prog, parser.error = f"nnlab {config_name}", refuse
     return parser
 
@@ -229,7 +228,7 @@ def _let_hydra_answer(config_name: str, args: Namespace) -> int:
     try:
         with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
             with _environment(HYDRA_FULL_ERROR="1"), _program("nnlab"):
-                _run_hydra(asked, args.parser, lambda _: None, str(CONFIG_DIR), config_name)
+                hydra_private.answer(asked, CONFIG_DIR, config_name)
     except SystemExit as e:
         if e.code:
             raise UserError(said.getvalue()) from e

@@ -1,0 +1,94 @@
+"""What nnlab counts on of Hydra's private parts: when hydra-core changes, this says which part did."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+import nnlab
+from nnlab.commands import hydra_private
+from nnlab.commands.config_files import BoundedFiles
+from nnlab.paths import CONFIG_DIR
+
+
+@pytest.fixture
+def session(tmp_path):
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("name: sgd\nlr: 0.5\n")
+    GlobalHydra.instance().clear()
+    hydra_private.read_files_by(BoundedFiles)
+    yield hydra_private.loader("train", CONFIG_DIR, tmp_path)
+    GlobalHydra.instance().clear()
+
+
+def test_the_loader_knows_both_folders(session):
+    options = hydra_private.options(session)
+    assert {"adam", "mine"} <= set(options("optimizer", ObjectType.CONFIG))
+    assert "lecture" in options("experiment", ObjectType.GROUP)
+    assert options("nothing", ObjectType.CONFIG) == []
+
+
+def test_a_folder_given_goes_before(session):
+    from hydra import compose
+
+    assert compose("train", ["optimizer=mine"]).optimizer.lr == 0.5
+
+
+def test_the_parser_knows_the_words_of_hydra_main():
+    args = hydra_private.parser().parse_args(["a=1", "-m", "-cd", "x", "-cn", "y", "--cfg", "job", "b=2"])
+    assert (args.overrides, args.multirun, args.config_dir, args.config_name) == (
+        ["a=1", "b=2"],
+        True,
+        "x",
+        "y",
+    )
+    assert (args.cfg, args.info, args.hydra_help, args.resolve, args.package) == (
+        "job",
+        None,
+        False,
+        False,
+        None,
+    )
+    assert {"help", "version", "shell_completion", "run"} <= vars(args).keys()
+
+
+def test_the_runs_of_multirun_are_a_product_in_the_order_of_the_words():
+    read = OverridesParser.create().parse_overrides(["a=1,2", "b=x", "c=choice(3,4)"])
+    assert hydra_private.combinations(read) == [
+        ["a=1", "b=x", "c=3"], ["a=1", "b=x", "c=4"], ["a=2", "b=x", "c=3"], ["a=2", "b=x", "c=4"],
+    ]  # fmt: skip
+
+
+def test_hydra_answers_itself(capsys):
+    parser = hydra_private.parser()
+    args = parser.parse_args(["--cfg", "job", "optimizer=sgd"])
+    args.parser = parser
+    GlobalHydra.instance().clear()
+    hydra_private.answer(args, CONFIG_DIR, "train")
+    GlobalHydra.instance().clear()
+    assert "name: sgd" in capsys.readouterr().out
+
+
+def test_the_yaml_loader_reads_what_omegaconf_does():
+    import yaml
+
+    assert yaml.load("a: 1e3", hydra_private.yaml_loader()) == {"a": 1000.0}
+    with pytest.raises(yaml.YAMLError, match="duplicate key"):
+        yaml.load("a: 1\na: 2", hydra_private.yaml_loader())
+
+
+def test_nobody_else_imports_what_is_private():
+    private = []
+    for file in Path(nnlab.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.startswith(("hydra", "omegaconf"))
+            ):
+                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+                private += [file.stem] * any(name.startswith("_") for name in names)
+    assert set(private) == {"hydra_private"}
