@@ -38,21 +38,11 @@ def test_a_folder_given_goes_before(session):
 
 
 def test_the_parser_knows_the_words_of_hydra_main():
-    args = hydra_private.parser().parse_args(["a=1", "-m", "-cd", "x", "-cn", "y", "--cfg", "job", "b=2"])
-    assert (args.overrides, args.multirun, args.config_dir, args.config_name) == (
-        ["a=1", "b=2"],
-        True,
-        "x",
-        "y",
-    )
-    assert (args.cfg, args.info, args.hydra_help, args.resolve, args.package) == (
-        "job",
-        None,
-        False,
-        False,
-        None,
-    )
-    assert {"help", "version", "shell_completion", "run"} <= vars(args).keys()
+    words = ["a=1", "b=2", "-m", "-cd", "x", "-cn", "y", "--cfg", "job"]
+    args = vars(hydra_private.parser().parse_args(words))
+    said = dict(overrides=["a=1", "b=2"], multirun=True, config_dir="x", config_name="y", cfg="job")
+    assert args == args | said | dict(info=None, hydra_help=False, resolve=False, package=None)
+    assert {"help", "version", "shell_completion", "run"} <= args.keys()
 
 
 def test_the_runs_of_multirun_are_a_product_in_the_order_of_the_words():
@@ -81,14 +71,12 @@ def test_the_yaml_loader_reads_what_omegaconf_does():
 
 
 def test_nobody_else_imports_what_is_private():
-    private = []
+    private = set()
     for file in Path(nnlab.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if (
-                isinstance(node, ast.ImportFrom)
-                and node.module
-                and node.module.startswith(("hydra", "omegaconf"))
-            ):
-                names = [*node.module.split("."), *(alias.name for alias in node.names)]
-                private += [file.stem] * any(name.startswith("_") for name in names)
-    assert set(private) == {"hydra_private"}
+            module = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and module.startswith(("hydra", "omegaconf")):
+                names = [*module.split("."), *(alias.name for alias in node.names)]
+                if any(name.startswith("_") for name in names):
+                    private.add(file.stem)
+    assert private == {"hydra_private"}
