@@ -42,7 +42,7 @@ def test_the_parser_knows_the_words_of_hydra_main():
     args = vars(hydra_private.parser().parse_args(words))
     said = dict(overrides=["a=1", "b=2"], multirun=True, config_dir="x", config_name="y", cfg="job")
     assert args == args | said | dict(info=None, hydra_help=False, resolve=False, package=None)
-    assert {"help", "version", "shell_completion", "run"} <= args.keys()
+    assert {"help", "shell_completion", "run"} <= args.keys()
 
 
 def test_the_runs_of_multirun_are_a_product_in_the_order_of_the_words():
