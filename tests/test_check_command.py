@@ -1,15 +1,17 @@
 """`nnlab check` through the real command line: folder, lines, exit codes, wrong input; and train's line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_train_command import nnlab
 
+from nnlab import SGD, Experiment, Momentum, Nesterov, fit
 from nnlab.checks import chance
 from nnlab.checks.chance import Chance, chance_error
 from nnlab.checks.ladder import RUNGS
-from nnlab.checks.proposal import Course, Outcome, proposal, proposal_of_several
+from nnlab.checks.proposal import Course, Outcome, lower_rate, proposal, proposal_of_several
 from nnlab.cli import main
 from nnlab.data.sources import Diabetes, Iris
 from nnlab.data.splits import Holdout
@@ -132,6 +134,8 @@ HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first=1.6, last=0.01, error=0.0
     (dict(diverged=2), "2 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
     (dict(diverged=3, last=np.nan, first=np.nan, error=np.nan),
      "3 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
+    (dict(rows=1, diverged=1, lower=0.02),
+     "the row diverged; try optimizer.lr=0.02, or find out why: nnlab check only=rates a=1"),
     (dict(rows=1, diverged=1), "the row diverged; find out why: nnlab check only=rates a=1"),
     (dict(last=1.6, error=0.88),
      "the training loss did not fall; find out why: nnlab check only=[start,subset] a=1"),
@@ -210,16 +214,30 @@ def test_the_error_of_chance():
     assert chance_error(diabetes, [fold]) == pytest.approx(by_hand)
 
 
+@pytest.mark.parametrize("data", ["diabetes", "line"])
+@pytest.mark.parametrize("optimizer", [SGD, Momentum, Nesterov])
+def test_the_proposed_rate_trains_where_the_default_diverges(data, optimizer):
+    """Squared errors of a target: every shipped regression, over sizes of batches."""
+    for batch_size in (8, 64, "full"):
+        usual = optimizer()
+        e = Experiment(data=data, optimizer=replace(usual, lr=lower_rate(usual)), epochs=5, seeds=3,
+                             batch_size=batch_size)  # fmt: skip
+        assert {result.status for result in fit(e).run().results} == {"finished"}
+    assert lower_rate(SGD(lr=0.002)) == 2e-4 and lower_rate(optimizer(lr=1e9)) == usual.lr / 10
+
+
 @pytest.mark.parametrize("words, said", [
     (["epochs=5"], None),
     (["data=diabetes", "epochs=5"], None),
     (["optimizer=sgd", "optimizer.lr=1e6", "epochs=5"],
-     "the row diverged; find out why: nnlab check only=rates optimizer=sgd optimizer.lr=1e6 epochs=5"),
+     "the row diverged; try optimizer.lr=0.01, or find out why: nnlab check only=rates optimizer=sgd "
+     "optimizer.lr=1e6 epochs=5"),
     (["init=zeros", "optimizer.lr=1e-6", "epochs=5"],
      "nnlab check only=[start,subset] init=zeros optimizer.lr=1e-6"),
     (["data=noise", "epochs=30"], "no better than chance; find out why: nnlab check only=data data=noise"),
     (["-m", "data=iris", "optimizer=sgd", "optimizer.lr=1e9,1e-9", "epochs=3"],
-     "2 of 2 runs went badly, the worst: the row diverged; find out why: nnlab check only=rates data=iris"),
+     "2 of 2 runs went badly, the worst: the row diverged; try optimizer.lr=0.01, or find out why: "
+     "nnlab check only=rates data=iris"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else "")  # fmt: skip
 def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)

@@ -30,6 +30,7 @@ class Outcome:
     val_loss: float = math.nan  # of the best epoch
     chance_loss: float = math.nan  # and the same answer's; NaN where the errors say it all
     measure: str = "error"  # or RMSE
+    lower: float | None = None  # a learning rate to try if it diverged
 
     @property
     def at_chance(self) -> bool:
@@ -64,12 +65,24 @@ class Course:
         self.loss[rows[best]] = record.metrics[f"{kind}_loss"][best]
         self.diverged[[row for row, how in record.ended.items() if how == "diverged"]] = True
 
-    def outcome(self, chance: Chance) -> Outcome:
+    def outcome(self, chance: Chance, lower: float | None = None) -> Outcome:
         means = [_mean(v[~self.diverged]) for v in (self.first, self.last, self.error, self.loss)]
         first, last, error, loss = means
         rows, diverged = len(self.first), int(self.diverged.sum())
         by_chance = chance.error, chance.doubt, loss, chance.loss, chance.measure
-        return Outcome(rows, diverged, self.epochs, first, last, error, *by_chance)
+        return Outcome(rows, diverged, self.epochs, first, last, error, *by_chance, lower)
+
+
+def lower_rate(optimizer) -> float | None:
+    """A rate that rarely diverges: a tenth of this one, or of the default if that is lower; None for an
+    optimiser without one.
+
+    The default of plain gradients is for classes: the gradient of a squared error grows with the error, and a
+    tenth of it trains every regression that nnlab ships.
+    """
+    rate, usual = getattr(optimizer, "lr", None), getattr(type(optimizer), "lr", None)
+    rates = [lr for lr in (rate, usual) if isinstance(lr, int | float)]
+    return float(f"{min(rates) / 10:.2g}") if rates else None
 
 
 def proposal(run: Outcome, command: str) -> str | None:
@@ -82,7 +95,8 @@ def proposal(run: Outcome, command: str) -> str | None:
     if found is None:
         return None
     why, rung = found
-    return f"{why}; find out why: {command.replace('nnlab train', f'nnlab check only={rung}', 1)}"
+    tried = f"try optimizer.lr={run.lower:g}, or " if run.diverged and rung == "rates" and run.lower else ""
+    return f"{why}; {tried}find out why: {command.replace('nnlab train', f'nnlab check only={rung}', 1)}"
 
 
 def _why(run: Outcome) -> tuple[str, str] | None:

@@ -50,7 +50,7 @@ def wants_picture(settings: dict, rows: int) -> bool:
 
 def execute(fit, folder: Path, settings: dict, command: str) -> int:
     """Train it and record it; 1 if every row diverged."""
-    from nnlab.checks.proposal import Course, proposal
+    from nnlab.checks.proposal import Course, lower_rate, proposal
     from nnlab.records.console import Console
     from nnlab.records.formula import lines
     from nnlab.records.run import Run
@@ -74,7 +74,8 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
             summary = run.close()
             learnt = lines(run.equation, folder, len(fit.rows) > 1) if run.equation else []
             console.close(summary, folder, learnt)
-            console.note(proposal(course.outcome(_chance(run)), command))
+            outcome = course.outcome(_chance(run), lower_rate(run.experiment.optimizer))
+            console.note(proposal(outcome, command))
     return int(summary["rows"]["diverged"] == len(fit.rows))
 
 
@@ -170,7 +171,7 @@ def _at_once(fits: list) -> int:
 
 def _train_together(together: dict[str, front_door.Ready]) -> int:
     """1 if every row of some run diverged."""
-    from nnlab.checks.proposal import Course, proposal_of_several
+    from nnlab.checks.proposal import Course, lower_rate, proposal_of_several
     from nnlab.records.columns import shortened
     from nnlab.records.comparison import BRIEF, brief
     from nnlab.records.console import Beside, Console
@@ -212,5 +213,9 @@ def _train_together(together: dict[str, front_door.Ready]) -> int:
             if place not in summaries:
                 summaries[place] = run.close()
         found = zip(runs, each, courses, strict=True)
-        console.note(proposal_of_several({r.command: c.outcome(_chance(run)) for r, run, c in found}))
+        outcomes = {
+            ready.command: course.outcome(_chance(run), lower_rate(run.experiment.optimizer))
+            for ready, run, course in found
+        }
+        console.note(proposal_of_several(outcomes))
     return int(any(s["rows"]["diverged"] == s["rows"]["total"] for s in summaries.values()))
