@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nnlab import cli
+from nnlab.catalogue import Catalogue
 from nnlab.commands import composing, front_door, variants
 from nnlab.commands.train import of_experiment
 from nnlab.experiment import Experiment
@@ -45,6 +46,15 @@ def test_they_were_found():
     assert len(WHOLE) > 50 and {line.split()[1] for line in WHOLE} == set(cli.COMMANDS)
 
 
+def test_the_table_of_groups_has_every_choice():
+    text = (ROOT / "README.md").read_text("utf-8").partition("\n## Groups and choices\n")[2]
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text.partition("\n## ")[0], re.MULTILINE))
+    catalogue = Catalogue("sweep")
+    for group in catalogue.groups:
+        named = table[group].removeprefix("lecture/: ").split(", ")
+        assert sorted(named) == sorted(choice.removeprefix("lecture/") for choice in catalogue.choices(group))
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_words_reach_nnlab_as_they_are_written(shell, tmp_path):
     """In zsh an open bracket that is no file's pattern ends the command."""
@@ -74,7 +84,9 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
         return
     args = front_door._parsed(command, words)
     if command == "sweep":
-        settings = [variants.read(args).cell.settings]
+        found = variants.read(args)
+        settings, wanted, there = [found.cell.settings], found.cell.settings["trials"], found.space.count()
+        assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
         own = variants.OWN
     else:
         settings, own = [cell.settings for cell in composing.cells(command, args)], ("only", "check")
