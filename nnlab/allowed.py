@@ -82,7 +82,8 @@ def checked(value, type_, allowed: Allowed, where: str):
     ]
     meant = hint(shown_as(value).strip("'"), [*allowed.names, *literals], where)
     if str in _options(type_) and not allowed.choices and isinstance(value, (float, bool)):
-        meant = f"; as a text in two quotes, \"{where}='{shown_as(value)}'\""
+        text = shown_as(value).lower()
+        meant = f"; as a text in two quotes, \"{where}='{text}'\""
     raise UserError(f"{where} = {shown_as(value)}: expected {expected(type_, allowed)}{meant}")
 
 

@@ -12,8 +12,8 @@ from nnlab.commands.overrides import quoted
 from nnlab.commands.text_values import Texts
 
 NAMES = ["Größe", "größe.csv", "Age (years)", "年龄", "Umsatz [€]", "a{b}", "it's", 'the "x"', "f(x)",
-         "100 %", "a&b", "x=y",
-         "sum(a, b)", "C:\\temp (1)\\a b", "(", "*", "naïve~1", "a;b", "é", "σ²"]  # fmt: skip
+         "é", "σ²", "100 %", "a&b", "x=y", "sum(a, b)", "C:\\temp (1)\\a b", "(", "*",
+         "naïve~1", "a;b", "{z}"]  # fmt: skip
 
 
 def readable(*words, several=False, command="train"):
@@ -23,19 +23,29 @@ def readable(*words, several=False, command="train"):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", ["data.path", "data.target", "hydra.run.dir"])
 def test_a_text_is_taken_as_it_is(key, name):
+    assert value_of(key, name) == name
+
+
+@pytest.mark.parametrize("name", ["[kg]", "true", "1.5", "{a:b}", "[]"])
+def test_names_of_the_data_may_look_like_other_values(name):
+    assert value_of("data.target", name) == name
+
+
+def value_of(key, name):
     from nnlab.commands import overrides
 
     (word,) = readable(f"{key}={name}")
     (read,) = overrides.read([word], lambda group: [], False, lambda group: False)
     value = read.value()
-    assert getattr(value, "text", value) == name
+    return getattr(value, "text", value)
 
 
 @pytest.mark.parametrize(
     "word",
     ["data.target=a,b", "data.target=[a,b]", "data.target='Größe'", "data.target=-1", "data.target=null",
-     "optimizer.lr=(x)", "model.hidden=[64,", "epochs=1€", "optimizer.lr=uniform(0.1,1)", "data", "",
-     "model.activation=relu(", "data.path=${oc.env:HOME}/a.csv", "ü=3", "optimizer=[adam,"],
+     "optimizer.lr=(x)", "model.hidden=[64,", "epochs=1€", "optimizer.lr=uniform(0.1,1)", "data", "", "ü=3",
+     "model.activation=relu(", "data.path=${oc.env:HOME}/a.csv", "optimizer=[adam,", "model.hidden=[64,32]",
+     "data.label_noise=0.1", "data.limit=true", "picture=false"],
 )  # fmt: skip
 def test_other_words_stay(word):
     assert readable(word) == [word] == readable(word, several=True)
@@ -76,7 +86,7 @@ def test_commands_take_them_and_their_lines_repeat(tmp_path, monkeypatch, capsys
     ("word", "shown"),
     [
         ("data.target=a,b", "\"data.target='a,b'\""),
-        ("data.target=1.5", "\"data.target='1.5'\""),
+        ("device=1.5", "\"device='1.5'\""),
         ("optimizer.lr=0,1€", "\"optimizer.lr='0,1€'\""),
         ("data.traget=Größe", "unknown key 'data.traget'"),
         ("optimizer=adäm", "did you mean 'adam'?"),

@@ -21,7 +21,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 
+from nnlab.catalogue import Catalogue
 from nnlab.commands import automatic, config_files, hydra_private, mistakes, overrides, plugged
+from nnlab.commands.text_values import Texts
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import shell_line
@@ -131,7 +133,9 @@ def swept_by_files(
                 f"hydra.sweeper.params: {key}={values}: a configuration file may not say where nnlab writes; "
                 f"if you want it, write it on the command line"
             )
-    return [f"{key}={values}" for key, values in swept if key not in keys]
+    catalogue = Catalogue("train", args.overrides, args.config_dir, args.config_name)
+    texts = Texts(catalogue, several=True)
+    return texts.readable(f"{key}={values}" for key, values in swept if key not in keys)
 
 
 def without_overrides(config_name: str, args: Namespace) -> list[str]:

@@ -16,6 +16,7 @@ from nnlab.catalogue import Catalogue
 from nnlab.commands.overrides import HYDRA_KEYS, as_hydra_reads, quoted
 
 FOLDERS = ("resume", "refine")  # of sweeps, which have = and , in their names: commands/earlier.py reads them
+NAMING = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
 _PLAIN = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
 
 
@@ -37,10 +38,15 @@ class Texts:
     def _readable(self, word: str) -> str:
         key, equals, value = word.partition("=")
         name = key.lstrip("+")
-        if not equals or _PLAIN.fullmatch(value) or name in self.but or self._parsed(word):
+        if not equals or name in self.but or name.partition(".")[0] != NAMING and _PLAIN.fullmatch(value):
+            return word
+        read = self._parsed(word)
+        if read and not (name.startswith(f"{NAMING}.") and _is_other(read.value())):
             return word
         if not self._takes_text(name, value) or not self._parsed(f"{key}=x"):
             return word
+        if read:
+            return f"{key}={quoted(value.strip())}"
         pieces = parts(value) if self.several else [value]
         return f"{key}={','.join(p if self._stands(key, p) else quoted(p.strip()) for p in pieces)}"
 
@@ -61,15 +67,18 @@ class Texts:
         group, dot, leaf = key.partition(".")
         if not dot and group in self.catalogue.groups:
             return not re.search(r"[][(){}'\"]", value)  # a file of the user's own may have any name
-        fields = [field for field in (declared.of_key(key), self._chosen(key)) if field]
         if dot:
-            classes = (declared.of_choice(group, choice) for choice in self.catalogue.choices(group))
-            fields += [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]
+            names = [None] if group in declared.SINGLE else self.catalogue.choices(group)
+            classes = (declared.of_choice(group, name) for name in names)
+            fields = [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]
+        else:
+            fields = [field for field in [declared.of_key(key)] if field]
         return not fields or any("str" in f.types and "choices" not in f.range for f in fields)
 
-    def _chosen(self, key: str) -> declared.Field | None:
-        known = self.catalogue.all_keys().get(key)
-        return known.field if known else None
+
+def _is_other(value) -> bool:
+    """Whether the grammar makes of it what no name is, though it may be written so; `[a,b]` is a list."""
+    return isinstance(value, dict | float | bool) or isinstance(value, list) and len(value) < 2
 
 
 def parts(value: str) -> list[str]:
