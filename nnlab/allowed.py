@@ -13,6 +13,7 @@ from nnlab.errors import UserError
 from nnlab.suggestions import hint
 
 LARGEST = sys.float_info.max
+ROWS = 100_000  # of an experiment
 EXACT = 2**53  # whole numbers up to here are floats too
 ENOUGH = 10**9  # the upper end of whole numbers that cost nothing, for who writes "for ever"
 ITEMS = 1000  # in a list

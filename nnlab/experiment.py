@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH, EXACT
+from nnlab.allowed import ENOUGH, EXACT, ROWS
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_of
@@ -28,7 +28,6 @@ from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
 DEFAULT_L2 = 1e-3
-ROWS = 100_000  # of an experiment
 EVALUATE = 512  # the largest batch that is only evaluated
 
 GROUPS = {

@@ -5,6 +5,8 @@ Whatever is wrong with one is a `UserError` that names it.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
 import os
@@ -12,30 +14,59 @@ import stat
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 from nnlab.errors import UserError
 
 LARGEST_FILES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
+LONGEST_LINE = 2**20  # bytes of one that has lines
 NODES, DEPTH = 100_000, 50  # of nested settings, once aliases are written out
 EXPANSIONS = 100_000  # of values that refer to values that refer to values
 LEAVES = (str, bool, int, float, type(None))
 
 
-def text_of(path: Path, most: int) -> str:
-    """The text of a plain file of at most so many bytes: no pipe, no device, nothing that has no end."""
+@contextlib.contextmanager
+def plain_file(path: Path) -> Iterator[BinaryIO]:
+    """An open file with bytes to read: no pipe, which would be waited for, and no device."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(handle, "rb") as file:
-            about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode):
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise UserError(f"'{path}' is not a plain file")
-            if about.st_size > most:
-                raise UserError(f"'{path}' has {about.st_size:,} bytes; allowed are {most:,}")
-            return file.read(most + 1).decode("utf-8")
-    except UnicodeDecodeError as e:
-        raise UserError(f"'{path}' is not text in UTF-8: {e.reason} at byte {e.start}") from e
+            yield file
     except OSError as e:
         raise UserError(f"'{path}' cannot be read: {e.strerror or e}") from e
+
+
+def text_of(path: Path, most: int) -> str:
+    """The text of a plain file of at most so many bytes."""
+    with plain_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise UserError(f"'{path}' has {size:,} bytes; allowed are {most:,}")
+        try:
+            return file.read(most + 1).decode("utf-8")
+        except UnicodeDecodeError as e:
+            raise UserError(f"'{path}' is not text in UTF-8: {e.reason} at byte {e.start}") from e
+
+
+def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
+    """(where it stands, what it says) of each line of a file that grows by lines of JSON, however long it
+    has become; without the half line that a killed process may have left at the end."""
+    with plain_file(path) as file:
+        for number in itertools.count(1):
+            line, where = file.readline(LONGEST_LINE), f"'{path}', line {number}"
+            if not line.endswith(b"\n"):
+                if len(line) == LONGEST_LINE:
+                    raise UserError(f"{where} is longer than {LONGEST_LINE:,} bytes")
+                return
+            try:
+                tree = json.loads(line.decode())
+            except (ValueError, RecursionError) as e:
+                raise UserError(f"{where} is not JSON") from e
+            if not isinstance(tree, dict):
+                raise UserError(f"{where}: expected names and values in braces")
+            yield where, tree
 
 
 def yaml_of(path: Path, loader=None):
@@ -135,7 +166,17 @@ def refuse_many_references(tree) -> None:
 
 def is_number(value) -> bool:
     """Whether it is a finite number, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of 400 digits
+        return False
+
+
+def is_count(value) -> bool:
+    """Whether it is a whole number from 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _first(error: Exception) -> str:

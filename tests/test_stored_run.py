@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from dataclasses import replace
+import struct
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,13 @@ import pytest
 import yaml
 
 import nnlab
+from nnlab import untrusted
+from nnlab.cli import main
 from nnlab.commands.train import of_experiment
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
+from nnlab.records import stored_curves, stored_weights
+from nnlab.records.files import plain
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
@@ -55,9 +60,13 @@ def test_what_is_written_is_read(tmp_path, e):
     assert run.ended and run.settings == {"epochs": e.epochs} and run.command == "nnlab train it"
     assert run.spec == fit.datasets[e.data].spec
     assert run.summary["rows"]["total"] == len(results)
+    assert run.summary == plain(summarize(results))
     for row, result in zip(run.rows, results, strict=True):
-        assert (row["row"], row["seed"], row["status"]) == (result.row, result.seed, result.status)
-        assert row["best_epoch"] == result.best_epoch
+        refit = result.refit and asdict(result.refit)
+        values = {f.name: getattr(result, f.name) for f in fields(result)} | {"refit": refit}
+        assert row == plain({key: values[key] for key in row})
+        assert row.keys() >= {"row", "seed", "repeat", "fold", "status", "epochs", "best", "test"}
+        assert ("refit" in row) == e.refit and ("reason" in row) == bool(result.reason)
     searching = [record for record in records if not record.refit]
     for name in searching[0].metrics:
         values = np.full((len(results), max(r.epoch for r in searching)), np.nan)
@@ -66,6 +75,7 @@ def test_what_is_written_is_read(tmp_path, e):
         np.testing.assert_array_equal(run.curves(name), np.where(np.isfinite(values), values, np.nan))
     assert set(run.metrics) == {name for record in records for name in record.metrics}
     assert (run.curves("train_loss", refit=True).size > 0) == e.refit
+    assert [*run.weights] == [*run.normalizer] == [result.row for result in results]
     for result in results:
         for read, there in ((run.weights, result.weights), (run.normalizer, result.normalizer)):
             assert set(read[result.row]) == set(there)
@@ -96,15 +106,79 @@ def test_a_killed_run_has_its_curves_but_for_half_a_line(tmp_path):
     np.testing.assert_array_equal(StoredRun(tmp_path / "r").curves("val_loss"), whole)
 
 
+def with_lines(folder, *lines: dict) -> StoredRun:
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return StoredRun(folder)
+
+
+def test_a_run_killed_before_its_first_rows_were_there(tmp_path):
+    """Stacks train beside each other: row 7 may end its first epoch before row 0 does."""
+    run = with_lines(tmp_path, {"epoch": 1, "row": 7, "val_loss": 0.5})
+    assert run.curves("val_loss").shape == (8, 1) and run.curves("val_loss")[7, 0] == 0.5
+    with pytest.raises(UserError, match=r"metrics.jsonl' has no curve 'val_los'; did you mean 'val_loss'"):
+        run.curves("val_los")
+    with pytest.raises(UserError, match="no curve 'val_loss': no epoch has ended"):
+        with_lines(tmp_path).curves("val_loss")
+
+
+def test_an_epoch_that_is_there_twice_is_the_later_one(tmp_path):
+    for first, then, read in ((1.0, 2.0, 2.0), (1.0, None, np.nan), (np.inf, 3.0, 3.0)):
+        run = with_lines(tmp_path, *({"epoch": 1, "row": 0, "val_loss": value} for value in (first, then)))
+        np.testing.assert_array_equal(run.curves("val_loss"), [[read]])
+
+
+def test_curves_of_any_length_are_read(tmp_path, monkeypatch):
+    """A run of 1,000 rows and epochs has 200 MB of lines: only one of them is in memory at a time."""
+    monkeypatch.setitem(untrusted.LARGEST_FILES, "JSON", 100)
+    shutil.copytree(OLD / "rows", tmp_path / "r")
+    assert StoredRun(tmp_path / "r").curves("val_loss").shape == (4, 3)
+    (tmp_path / "r/metrics.jsonl").write_text(" " * (untrusted.LONGEST_LINE + 1))
+    with pytest.raises(UserError, match="metrics.jsonl', line 1 is longer than 1,048,576 bytes"):
+        _ = StoredRun(tmp_path / "r").metrics
+
+
+def test_weights_are_read_row_by_row(monkeypatch):
+    run, free = StoredRun(OLD / "rows"), []
+    monkeypatch.setattr(stored_weights, "available", lambda: free.append(1) or 10**9)
+    assert len(run.weights) == 4 and not free
+    assert run.weights[2]["output.weight"].any() and free == [1]
+
+
+@pytest.mark.parametrize(
+    "module, name", [(stored_weights, "model.safetensors"), (stored_curves, "metrics.jsonl")]
+)
+def test_what_does_not_fit_into_memory_is_not_begun(module, name, monkeypatch):
+    monkeypatch.setattr(module, "available", lambda: 100)
+    run = StoredRun(OLD / "rows")
+    with pytest.raises(UserError, match=rf"{name}'.* has .*; this machine has 100 bytes left"):
+        _ = run.weights[0], run.curves("val_loss")
+
+
+def test_runs_of_every_command_are_read(tmp_path, monkeypatch):
+    """Those of -m, of which one has no validation set; the best trial of a sweep."""
+    monkeypatch.chdir(tmp_path)
+    words = ["data=iris", "epochs=2", "model.hidden=[4]"]
+    assert main(["train", "-m", *words, "split=none,holdout", "metric=last", "hydra.sweep.dir=m"]) == 0
+    assert main(["sweep", *words, "trials=2", "report=false", "hydra.run.dir=s"]) == 0
+    folders = [file.parent for file in Path().glob("*/*/summary.json")]
+    assert len(folders) == 3
+    for folder in folders:
+        run = StoredRun(folder)
+        assert run.experiment.epochs == 2 and run.spec.classes and run.command.startswith("nnlab train ")
+        assert run.curves("train_loss").shape == (1, 2) and len(run.rows) == len(run.weights) == 1
+
+
 # ---- folders of earlier days
 
 
-@pytest.mark.parametrize("name, rows", [("plain", 1), ("rows", 4)])
+@pytest.mark.parametrize("name, rows", [("plain", 1), ("rows", 4), ("first", 4)])
 def test_old_folders_open(name, rows):
+    """`first` is of the days before there was a spec, or another normalisation than `standard`."""
     run = StoredRun(OLD / name)
-    assert run.ended and len(run.rows) == len(run.weights) == rows and run.spec.features
+    assert run.ended and len(run.rows) == len(run.weights) == rows
+    assert (run.spec is None) == (name == "first") and (run.spec is None or run.spec.features)
     assert run.experiment == Experiment.from_config(of_experiment(run.settings))
-    assert run.command.startswith("nnlab train data=iris")
+    assert run.command.startswith("nnlab train ") and "data=iris" in run.command
     e = replace(run.experiment, threads=1)
     again = nnlab.fit(e).run()
     for row, result in zip(run.rows, again.results, strict=True):  # the line repeats, some rounding aside
@@ -136,18 +210,39 @@ def test_a_folder_that_says_nothing_of_normalisation_means_what_it_meant(tmp_pat
 def everything(run: StoredRun):
     return [
         run.settings, run.experiment, run.command, run.spec, run.summary, run.rows, run.metrics,
-        run.curves("val_loss"), run.weights, run.normalizer,
+        run.curves("val_loss"), dict(run.weights), dict(run.normalizer),
     ]  # fmt: skip
 
 
+ROW = {"row": 0, "seed": 0, "epochs": 1, "best_epoch": 1, "status": "finished", "best": {}, "test": {}}
+LINE = '{"row": 0, "epoch": 1, "val_loss": %s}\n'
+
+
+def tensors(name: str, dtype: str = "F32", size: int = 4) -> str:
+    """A file of safetensors with one tensor of so many bytes, which need not be there."""
+    header = json.dumps({name: {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}})
+    return struct.pack("<Q", len(header)).decode("latin-1") + header + "\x00" * 4
+
+
 WRONG = {
-    "config.yaml": ["", "[1]", "a: [", "optimizer: {name: x}", "a: !!python/object:os.system x", "epochs: 0"],
+    "config.yaml": ["", "[1]", "a: [", "optimizer: {name: x}", "a: !!python/object:os.system x", "epochs: 0",
+                    "epcohs: 3", "1: 2", "&a a: *a"],
     "spec.json": ["{}", "[]", '{"shape": [-1]}', "x"],
-    "summary.json": ["[]", "3", "{"],
-    "rows.json": ["{}", "[1]", '[{"row": 0}]', '[{"row": true}]', "["],
+    "summary.json": ["[]", "3", "{", "{}", '{"rows": {"total": 1}, "metrics": {}}', "[" * 10**5,
+                     '{"rows": {"total": 1, "diverged": 0}, "metrics": {"val_loss": 3}}',
+                     '{"rows": {"total": 1, "diverged": 0}, "metrics": {"val_loss": {"mean": "x"}}}'],
+    "rows.json": ["{}", "[1]", '[{"row": 0}]', '[{"row": true}]', "[", json.dumps([ROW, ROW]),
+                  *(json.dumps([ROW | wrong]) for wrong in (
+                      {"row": -1}, {"row": 10**30}, {"epochs": 0.5}, {"status": None}, {"test": []},
+                      {"best": {"val_loss": "x"}}))],
     "metrics.jsonl": ["3\n", "{}\n", "x\n", '{"row": -1, "epoch": 1}\n', '{"row": 0, "epoch": 99999999}\n',
-                      '{"row": 1e9, "epoch": 1}\n', '{"row": 999999, "epoch": 1}\n', "[" * 5000 + "\n"],
-    "model.safetensors": ["", "x", "\x00" * 8, "\xff" * 64],
+                      '{"row": 1e9, "epoch": 1}\n', '{"row": 999999, "epoch": 1}\n', "[" * 5000 + "\n",
+                      '{"row": 0, "epoch": 1, "refit": 1}\n', '{"row": 0, "epoch": 0}\n', "\xff\n", "\n",
+                      *(LINE % value for value in ("[1]", '"3"', "true", "1" * 400, "1" * 5000, "{}"))],
+    "model.safetensors": ["", "x", "\x00" * 8, "\xff" * 64, tensors("x"), tensors("rows/-1/x"),
+                          tensors("rows/00/x"), tensors("rows/0/"), tensors("rows/\u0663/x"),
+                          tensors("rows/0/x", "BF16", 2),
+                          tensors("rows/0/x", "I32"), tensors("rows/0/x", "F64"), tensors("cells/0/x")],
 }  # fmt: skip
 
 
@@ -185,9 +280,27 @@ def test_what_is_no_run(tmp_path, name):
         StoredRun(tmp_path / name)
 
 
-def test_numbers_that_json_has_not_are_no_metrics(tmp_path):
-    shutil.copytree(OLD / "plain", tmp_path / "r")
-    lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
-    lines[0]["val_loss"], lines[1]["val_loss"] = "3", [1]
-    (tmp_path / "r/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert np.isnan(StoredRun(tmp_path / "r").curves("val_loss")[0, :2]).all()
+@pytest.mark.parametrize("name", [*WRONG, "command.txt"])
+def test_a_damaged_file_is_read_or_refused(tmp_path, name):
+    """Bytes are changed, cut off and put in, at random: a value, or a sentence that names the file."""
+    shutil.copytree(OLD / "rows", tmp_path / "r")
+    whole, rng, refused = (OLD / "rows" / name).read_bytes(), np.random.default_rng(7), 0
+    for _ in range(40):
+        text = bytearray(whole)
+        for place in rng.integers(len(text), size=rng.integers(1, 4)).tolist():
+            text[place : place + int(rng.integers(3))] = rng.bytes(int(rng.integers(3)))
+        (tmp_path / "r" / name).write_bytes(
+            text[: int(rng.integers(len(text))) if rng.random() < 0.2 else None]
+        )
+        try:
+            everything(StoredRun(tmp_path / "r"))
+        except UserError as e:
+            refused += 1
+            assert name in str(e) and "\n" not in str(e)
+    assert refused > 3 or name == "command.txt"
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
+def test_a_name_that_no_folder_has(name):
+    with pytest.raises(UserError, match="cannot be read|not a folder"):
+        StoredRun(name)

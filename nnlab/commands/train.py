@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from nnlab.commands import early, front_door
+from nnlab.records.files import OF_RECORDING
 
 MOST_FILES, SPARE_FILES = 8192, 100  # open files that runs may share, and that others need
-OWN = ("picture",)  # settings of this command, of which an experiment knows nothing
+OWN = OF_RECORDING  # settings of this command, of which an experiment knows nothing
 
 
 def main(argv: list[str]) -> int:

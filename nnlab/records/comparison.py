@@ -149,8 +149,9 @@ def _number(text: str) -> float | None:
 
 
 def losses(folder: Path, kind: str = "val") -> np.ndarray:
-    """(rows, epochs) of a run folder's metrics.jsonl; NaN where a row did not train."""
-    return StoredRun(folder).curves(f"{kind}_loss")
+    """(rows, epochs) of a run folder, NaN where a row did not train, or a run has no validation set."""
+    run, name = StoredRun(folder), f"{kind}_loss"
+    return run.curves(name) if name in run.metrics else np.full_like(run.curves("train_loss"), np.nan)
 
 
 def table(summaries: dict[str, dict]) -> list[str]:

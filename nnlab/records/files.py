@@ -9,6 +9,8 @@ import os
 import re
 from pathlib import Path
 
+OF_RECORDING = ("picture",)  # settings that say what is recorded, of which an experiment knows nothing
+
 
 def plain(value):
     """The same as JSON knows it: no numpy, no tuples, None for NaN and the infinities."""

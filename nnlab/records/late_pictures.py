@@ -63,10 +63,8 @@ def draw(run: Path) -> None:
 
     stored = StoredRun(run)
     _, _, target = str(stored.summary.get("loss_is", "")).partition(" of the ")
-    title, task = (
-        str(stored.summary.get("title", run.name)),
-        str(stored.summary.get("task", "classification")),
-    )
+    title = str(stored.summary.get("title", run.name))
+    task = str(stored.summary.get("task", "classification"))
     png = picture.draw(_curves(stored), title, task, target)
     with replacing(run / PICTURE) as aside:
         aside.write_bytes(png)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import fields
+import os
+import stat
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnlab.allowed import ROWS
 from nnlab.data.spec import FILE as SPEC
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
-from nnlab.records.run_folder import METRICS, NORMALIZER, WEIGHTS
-from nnlab.untrusted import LARGEST_FILES, is_number, json_of, text_of, yaml_of
+from nnlab.records.files import OF_RECORDING
+from nnlab.records.run_folder import METRICS, WEIGHTS
+from nnlab.records.stored_curves import StoredCurves
+from nnlab.records.stored_weights import weights_and_normalizers
+from nnlab.untrusted import is_count, is_number, json_of, text_of, yaml_of
 
 if TYPE_CHECKING:
     from nnlab.experiment import Experiment
 
 FILES = ("config.yaml", METRICS, WEIGHTS, "summary.json")  # one of which every run has
+AT_THE_END = ("summary.json", "rows.json", WEIGHTS)
 LONGEST_COMMAND = 2**20  # bytes of command.txt
-ROW_KEYS = {
-    "row": int,
-    "seed": int,
-    "epochs": int,
-    "best_epoch": int,
-    "status": str,
-    "best": dict,
-    "test": dict,
-}
 
 
 class StoredRun:
@@ -51,25 +47,27 @@ class StoredRun:
 
     def __init__(self, path):
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise UserError(f"'{path}' is not a folder; expected that of a run")
-        if not any((self.path / name).exists() for name in FILES):
+        try:
+            there = os.listdir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"'{path}' is not a folder; expected that of a run") from None
+        except (OSError, ValueError) as e:
+            raise UserError(f"'{path}' cannot be read: {getattr(e, 'strerror', e)}") from e
+        if not {*there} & {*FILES}:
             raise UserError(f"'{path}' is not the folder of a run: it has none of {', '.join(FILES)}")
 
     @cached_property
     def settings(self) -> dict:
         """Those of the command, as they were resolved."""
-        tree = yaml_of(self._file("config.yaml"))
-        return self._checked("config.yaml", tree, dict, "keys and values")
+        return self._checked("config.yaml", yaml_of(self._file("config.yaml")), _settings_fault)
 
     @cached_property
     def experiment(self) -> Experiment:
-        """What was trained. Other settings are the command's own."""
+        """What was trained."""
         from nnlab.experiment import Experiment  # and torch, which whoever looks at curves need not wait for
 
-        known = {f.name for f in fields(Experiment)}
         try:
-            return Experiment.from_config({k: v for k, v in self.settings.items() if k in known})
+            return Experiment.from_config({k: v for k, v in self.settings.items() if k not in OF_RECORDING})
         except UserError as e:
             raise UserError(f"'{self.path / 'config.yaml'}': {e}") from e
 
@@ -80,127 +78,120 @@ class StoredRun:
     @cached_property
     def spec(self) -> DataSpec | None:
         """What the data are like; None where the folder is older than that."""
-        if not (self.path / SPEC).exists():
+        if not self._has(SPEC):
             return None
         return DataSpec.from_json(json_of(self._file(SPEC)), f"'{self.path / SPEC}'")
 
     @property
     def ended(self) -> bool:
-        return (self.path / "summary.json").is_file()
+        return self._has("summary.json")
 
     @cached_property
     def summary(self) -> dict:
-        return self._checked("summary.json", json_of(self._file("summary.json")), dict, "keys and values")
+        return self._checked("summary.json", json_of(self._file("summary.json")), _summary_fault)
 
     @cached_property
     def rows(self) -> list[dict]:
-        """How each row ended, as `Result` has it, but for weights."""
-        rows = self._checked("rows.json", json_of(self._file("rows.json")), list, "a list of rows")
-        for row in rows:
-            missing = [key for key, kind in ROW_KEYS.items() if not self._has(row, key, kind)]
-            if missing:
-                raise UserError(f"'{self.path / 'rows.json'}': a row has no {missing[0]}, or not of its type")
-        return rows
-
-    def curves(self, name: str, refit: bool = False) -> np.ndarray:
-        """A metric as (rows, epochs), NaN where a row did not train, or it was not finite; of the search for
-        the best epochs, or of the `refit` after it."""
-        lines = [line for line in self._lines if bool(line.get("refit")) == refit]
-        values = np.full((self._row_count, max((line["epoch"] for line in lines), default=0)), np.nan)
-        for line in lines:
-            if is_number(line.get(name)):
-                values[line["row"], line["epoch"] - 1] = line[name]
-        return values
+        """How each row ended, as `Result` has it, but for weights; None for what is not a number."""
+        return self._checked("rows.json", json_of(self._file("rows.json")), _rows_fault)
 
     @property
     def metrics(self) -> list[str]:
         """The names of the curves."""
-        return list(
-            dict.fromkeys(key for line in self._lines for key in line if key not in ("epoch", "row", "refit"))
-        )
+        return self._curves.names
+
+    def curves(self, name: str, refit: bool = False) -> np.ndarray:
+        """A metric as (rows, epochs), NaN where a row did not train, or it was not finite; of the search for
+        the best epochs, or of the `refit` after it."""
+        return self._curves.of(name, refit)
 
     @property
-    def weights(self) -> dict[int, dict[str, np.ndarray]]:
+    def weights(self) -> Mapping[int, dict[str, np.ndarray]]:
         """Row -> name -> array: parameters and buffers."""
-        return self._split(of_normalizer=False)
+        return self._tensors[0]
 
     @property
-    def normalizer(self) -> dict[int, dict[str, np.ndarray]]:
+    def normalizer(self) -> Mapping[int, dict[str, np.ndarray]]:
         """Row -> name -> array: mean, scale, perhaps linear; target_mean, target_scale."""
-        return self._split(of_normalizer=True)
+        return self._tensors[1]
 
-    # ---- files
+    @cached_property
+    def _curves(self) -> StoredCurves:
+        return StoredCurves(self._file(METRICS))
+
+    @cached_property
+    def _tensors(self):
+        return weights_and_normalizers(self._file(WEIGHTS))
+
+    def _has(self, name: str) -> bool:
+        """Whether there is such a file, or something in its place."""
+        return os.path.lexists(self.path / name)
 
     def _file(self, name: str) -> Path:
+        """The path of a file that may be opened."""
         file = self.path / name
-        if file.is_symlink():
+        try:
+            kind = os.lstat(file).st_mode
+        except FileNotFoundError:
+            why = "it is not the whole folder of a run"
+            if name in AT_THE_END:
+                why = "the run has not ended, or was interrupted before an epoch ended well"
+            raise UserError(f"'{self.path}' has no {name}: {why}") from None
+        except OSError as e:
+            raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
+        if stat.S_ISLNK(kind):
             raise UserError(f"'{file}' is a link: nothing outside of a run's folder is read")
-        if not file.exists():
-            raise UserError(f"'{self.path}' has no {name}: {self._why_not(name)}")
-        if not file.is_file():  # a pipe would be waited for
+        if not stat.S_ISREG(kind):
             raise UserError(f"'{file}' is not a plain file")
         return file
 
-    def _why_not(self, name: str) -> str:
-        if name in ("summary.json", "rows.json", WEIGHTS):
-            return "the run has not ended, or was interrupted before an epoch ended well"
-        return "it is not the whole folder of a run"
-
-    def _checked(self, name: str, tree, kind: type, expected: str):
-        if not isinstance(tree, kind):
-            raise UserError(f"'{self.path / name}': expected {expected}")
+    def _checked(self, name: str, tree, fault_of):
+        if fault := fault_of(tree):
+            raise UserError(f"'{self.path / name}': {fault}")
         return tree
 
-    @staticmethod
-    def _has(row, key: str, kind: type) -> bool:
-        return isinstance(row, dict) and isinstance(row.get(key), kind) and not isinstance(row[key], bool)
 
-    @cached_property
-    def _row_count(self) -> int:
-        whole = len(self.rows) if (self.path / "rows.json").is_file() else 0
-        return max([whole, *(line["row"] + 1 for line in self._lines)])
+def _settings_fault(tree) -> str:
+    return "" if isinstance(tree, dict) else "expected keys and values"
 
-    @cached_property
-    def _lines(self) -> list[dict]:
-        """Those of metrics.jsonl, without the half one that a killed process may have left at the end."""
-        text = text_of(self._file(METRICS), LARGEST_FILES["JSON"])
-        lines = list(self._parsed(text[: text.rfind("\n") + 1]))
-        for key, least in (("row", 0), ("epoch", 1)):
-            values = [line[key] for line in lines]
-            if any(
-                not isinstance(v, int) or isinstance(v, bool) or not least <= v < least + len(lines)
-                for v in values
-            ):
-                raise UserError(f"'{self.path / METRICS}': a line's {key} is not one that a run has")
-        return lines
 
-    def _parsed(self, text: str) -> Iterator[dict]:
-        for number, line in enumerate(text.splitlines(), start=1):
-            try:
-                tree = json.loads(line)
-            except (ValueError, RecursionError) as e:
-                raise UserError(f"'{self.path / METRICS}', line {number}, is not JSON") from e
-            if not (isinstance(tree, dict) and {"row", "epoch"} <= tree.keys()):
-                raise UserError(
-                    f"'{self.path / METRICS}', line {number}: expected an epoch, a row and metrics"
-                )
-            yield tree
+def _summary_fault(tree) -> str:
+    """What a table of several runs relies on."""
+    if not isinstance(tree, dict):
+        return "expected keys and values"
+    rows, metrics = tree.get("rows"), tree.get("metrics")
+    if not isinstance(rows, dict) or not all(is_count(rows.get(key)) for key in ("total", "diverged")):
+        return "expected rows, and how many: total, diverged"
+    if not isinstance(metrics, dict):
+        return "expected metrics, by name"
+    for name, metric in metrics.items():
+        if not isinstance(metric, dict) or not _are_numbers(metric.values()):
+            return f"the metric {name!r:.100} is not a mean and its interval, in numbers"
+    return ""
 
-    @cached_property
-    def _tensors(self) -> dict[tuple[int, str], np.ndarray]:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
 
-        file = self._file(WEIGHTS)
-        try:
-            named = load_file(file)
-            return {(int(key.split("/")[1]), key.split("/", 2)[2]): array for key, array in named.items()}
-        except (SafetensorError, OSError, ValueError, IndexError, KeyError) as e:
-            raise UserError(f"'{file}' does not hold the weights of a run: {e}") from e
+def _rows_fault(tree) -> str:
+    if not isinstance(tree, list) or not all(isinstance(row, dict) for row in tree):
+        return "expected a list of rows"
+    for row in tree:
+        missing = [key for key, is_right in ROW.items() if not is_right(row.get(key))]
+        if missing:
+            return f"a row has no {missing[0]}, or one of another kind"
+    if len({row["row"] for row in tree}) < len(tree):
+        return "two rows have the same number"
+    return ""
 
-    def _split(self, of_normalizer: bool) -> dict[int, dict[str, np.ndarray]]:
-        rows: dict[int, dict[str, np.ndarray]] = {row: {} for row, _ in sorted(self._tensors)}
-        for (row, name), array in self._tensors.items():
-            if name.startswith(NORMALIZER) == of_normalizer:
-                rows[row][name.removeprefix(NORMALIZER)] = array
-        return rows
+
+def _are_numbers(values) -> bool:
+    return all(value is None or is_number(value) for value in values)
+
+
+ROW = {
+    "row": lambda value: is_count(value) and value < ROWS,
+    "seed": lambda value: isinstance(value, int),
+    "epochs": is_count,
+    "best_epoch": is_count,
+    "status": lambda value: isinstance(value, str),
+    "best": lambda value: isinstance(value, dict) and _are_numbers(value.values()),
+    "test": lambda value: isinstance(value, dict),
+}  # what a row has, and of which kind

@@ -1,0 +1,88 @@
+"""The curves of a run folder, read: a line of metrics.jsonl is a place in matrices, its epoch and row."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.allowed import ROWS
+from nnlab.errors import UserError, nearest
+from nnlab.runtime.machine import available, in_bytes
+from nnlab.untrusted import is_count, is_number, lines_of_json
+
+KEYS = ("epoch", "row", "refit")  # of a line, beside its metrics
+
+
+class StoredCurves:
+    """Metrics as (rows, epochs), NaN where a row did not train, or the metric was not finite.
+
+    Lines are read one by one, into 16 bytes for each number: a run of 1,000 rows and epochs has a million.
+    Where a row has an epoch twice, the later line counts.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+        self._rows, self._epochs, self._refit = array("q"), array("q"), array("b")  # of each line
+        self._metrics: dict[str, tuple[array, array]] = {}  # name -> numbers of lines, values
+        for where, line in lines_of_json(file):
+            self._add_place(where, line)
+            self._add_metrics(where, line)
+        self._refuse_epochs_of_no_run()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._metrics)
+
+    def of(self, name: str, refit: bool = False) -> np.ndarray:
+        """(rows, epochs) of the search for the best epochs, or of the `refit` after it."""
+        if name not in self._metrics:
+            there = nearest(name, self.names) if self.names else ": no epoch has ended"
+            raise UserError(f"'{self.file}' has no curve '{name}'{there}")
+        rows, epochs, again = (np.asarray(column) for column in (self._rows, self._epochs, self._refit))
+        lines, values = (np.asarray(column) for column in self._metrics[name])
+        shape = int(rows.max(initial=-1)) + 1, int(epochs[again == refit].max(initial=0))
+        self._refuse_too_large(*shape)
+        asked = again[lines] == refit
+        curves = np.full(shape, np.nan)
+        curves[rows[lines[asked]], epochs[lines[asked]] - 1] = values[asked]
+        return np.where(np.isfinite(curves), curves, np.nan)
+
+    def _add_place(self, where: str, line: dict) -> None:
+        row, epoch, refit = line.get("row"), line.get("epoch"), line.get("refit", False)
+        if not (is_count(row) and row < ROWS):
+            raise UserError(f"{where}: expected a row, a whole number from 0 to {ROWS - 1:,}")
+        if not (is_count(epoch) and 1 <= epoch < 2**31):
+            raise UserError(f"{where}: expected an epoch, a whole number from 1")
+        if not isinstance(refit, bool):
+            raise UserError(f"{where}: refit is true or false")
+        for column, value in ((self._rows, row), (self._epochs, epoch), (self._refit, refit)):
+            column.append(value)
+
+    def _add_metrics(self, where: str, line: dict) -> None:
+        number = len(self._rows) - 1
+        for name, value in line.items():
+            if type(value) is not float:
+                if name in KEYS:
+                    continue
+                if value is not None and not is_number(value):
+                    raise UserError(f"{where}: {name!r:.50} is neither a number nor null")
+                value = np.nan if value is None else float(value)
+            if name not in self._metrics:
+                self._metrics[name] = array("q"), array("d")
+            lines, values = self._metrics[name]
+            lines.append(number)
+            values.append(value)
+
+    def _refuse_epochs_of_no_run(self) -> None:
+        """Whoever comes to an epoch has lines for those before it."""
+        last, count = max(self._epochs, default=0), len(self._epochs)
+        if last > count:
+            raise UserError(f"'{self.file}' has an epoch {last:,}, but no more than {count:,} lines")
+
+    def _refuse_too_large(self, rows: int, epochs: int) -> None:
+        needed, free = 8 * rows * epochs, available()
+        if free is not None and needed > free / 2:
+            what = f"{rows:,} rows of {epochs:,} epochs, {in_bytes(needed)} each curve"
+            raise UserError(f"'{self.file}' has {what}; this machine has {in_bytes(free)} left")

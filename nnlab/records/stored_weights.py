@@ -1,0 +1,71 @@
+"""The weights of a run folder, read: those of one row when they are asked for, not all that there are."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.errors import UserError
+from nnlab.records.run_folder import NORMALIZER
+from nnlab.runtime.machine import available, in_bytes
+
+BYTES = {"F32": 4, "F64": 8}  # of a number, by safetensors' names of the types that a run has
+KEY = re.compile(r"rows/(0|[1-9][0-9]{0,9})/(.+)", re.DOTALL)
+
+
+class StoredWeights(Mapping):
+    """Row -> name -> array, each row read when it is asked for."""
+
+    def __init__(self, names: dict[int, dict[str, str]], read: Callable):
+        self._names, self._read = names, read  # row -> name -> name in the file
+
+    def __getitem__(self, row: int) -> dict[str, np.ndarray]:
+        return self._read(row, self._names[row])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
+    """Of every row what was trained, and what was not. Raises `UserError` for a file of something else."""
+    from safetensors import SafetensorError, safe_open
+
+    wrong = (SafetensorError, OSError, ValueError, MemoryError)
+    try:
+        tensors = safe_open(file, framework="np")
+        keys = list(tensors.keys())
+    except wrong as e:
+        raise UserError(f"'{file}' does not hold the weights of a run: {e}") from e
+    split: tuple[dict, dict] = {}, {}
+    for key in keys:
+        if not (match := KEY.fullmatch(key)):
+            raise UserError(f"'{file}': expected rows/<row>/<name>; got the name {key!r:.100}")
+        row, name = int(match[1]), match[2]
+        for names in split:  # a row without a normaliser has an empty one
+            names.setdefault(row, {})
+        split[name.startswith(NORMALIZER)][row][name.removeprefix(NORMALIZER)] = key
+
+    def read(row: int, names: dict[str, str]) -> dict[str, np.ndarray]:
+        _refuse_too_large(file, row, [tensors.get_slice(key) for key in names.values()])
+        try:
+            return {name: tensors.get_tensor(key) for name, key in names.items()}
+        except wrong as e:
+            raise UserError(f"'{file}': the weights of row {row} cannot be read: {e}") from e
+
+    return tuple(StoredWeights(dict(sorted(names.items())), read) for names in split)
+
+
+def _refuse_too_large(file: Path, row: int, tensors: list) -> None:
+    for kind in {tensor.get_dtype() for tensor in tensors} - {*BYTES}:
+        raise UserError(f"'{file}': row {row} has numbers of the type {kind}; allowed are {', '.join(BYTES)}")
+    needed = sum(BYTES[tensor.get_dtype()] * math.prod(tensor.get_shape()) for tensor in tensors)
+    free = available()
+    if free is not None and needed > free / 2:
+        raise UserError(f"'{file}': row {row} has {in_bytes(needed)}; this machine has {in_bytes(free)} left")
