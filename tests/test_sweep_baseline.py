@@ -1,6 +1,7 @@
 """A sweep's winner beside what the search started from; and sweeps that began under other defaults."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,24 @@ def test_the_verdict(winner, default, verdict, said):
 def test_the_verdict_on_what_is_maximised(winner, default, verdict):
     found, _ = compared(winner, default, sign=-1)
     assert found["validation"]["verdict"] == verdict == found["test"]["verdict"]
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4, 1e9, -1e9])
+def test_columns_of_large_numbers_stand_apart(scale):
+    """The table of both is a line for each metric, in 80 columns, two spaces between its cells."""
+    mean, half = 1.6623 * scale, 0.6458 * abs(scale)
+    metric = {"n": 4, "mean": mean, "low": mean - half, "high": mean + half}
+    metrics = {"val_loss": metric, "test_loss": metric, "test_rmse": metric}
+    each = {"rows": {"diverged": 0, "total": 4}, "metrics": metrics}
+    found = {
+        "metric": "val_loss", "seed": 1, "seeds": 4, "chosen": False, "winner": each, "default": each,
+        "differences": metrics, "validation": {"verdict": "better", "difference": metric},
+        "test": {"verdict": "better"},
+    }  # fmt: skip
+    shown = [line for line in baseline.lines(found, "regression", "nnlab train") if " ± " in line][:-1]
+    assert len(shown) == 3 and all(len(line) <= 80 for line in shown)
+    cells = [re.split(" {2,}", line.strip()) for line in shown]
+    assert all(len(row) == 4 and row[1] == row[2] == row[3] for row in cells), cells
 
 
 def test_one_seed_that_chose_the_winner_tells_nothing(monkeypatch):

@@ -220,8 +220,8 @@ def spread(value: float, half: float | None, written=number) -> str:
         return written(value)
     largest = max((abs(x) for x in (value, half) if math.isfinite(x)), default=0.0)
     if written is number and largest >= HUGE:
-        value, half = (f"{x:.2e}" if abs(x) >= LARGE else number(x) for x in (value, half))
-        return f"{value} ± {half}"
+        said = f"{value:.2e}" if abs(value) >= LARGE else number(value)
+        return f"{said} ± {f'{half:.1e}' if half >= LARGE else number(half)}"
     if written is number and largest >= LARGE:
         each = [_fixed(x, largest) if abs(x) >= 1 or x == 0 else f"{x:.1g}" for x in (value, half)]
         return " ± ".join(each)
