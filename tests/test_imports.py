@@ -1,8 +1,11 @@
-"""Imports go one way: down this table; and which part of the house knows which library."""
+"""Imports go one way: down this table; which part of the house knows which library; what start-up waits for;
+and who writes files or to the screen."""
 
 import ast
 from collections import defaultdict
 from pathlib import Path
+
+import pytest
 
 import nnlab
 
@@ -27,6 +30,21 @@ KNOWN_BY = {
     "tensorboard": {"records", "commands"},
     "sklearn": {"data"},
 }
+# What a person waits for before anything is said: these modules, and all that they import at their top.
+WAITED_FOR = {
+    ("nnlab", "nnlab.cli", "nnlab.tab", "nnlab.shells", "nnlab.commands.help"):
+        {"torch", "numpy", "optuna", "sklearn", "scipy", "hydra", "omegaconf", "safetensors", "rich"},
+    ("nnlab.commands.train", "nnlab.commands.sweep", "nnlab.commands.check", "nnlab.commands.board"):
+        {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
+}  # fmt: skip
+# Imported where they are used, or not at all: each takes longer than a small run.
+LATE = {"optuna", "sklearn", "scipy", "pandas", "matplotlib", "plotly", "tensorboard"}
+# From here down nothing is written: what trains gives values, and `records` and `commands` write them.
+SILENT = range(LEVEL["runtime"], LEVEL["training"] + 1)
+WRITES = {
+    "print", "write_text", "write_bytes", "mkdir", "makedirs", "mkdtemp", "unlink", "rename", "touch",
+    "rmtree", "save", "savez", "save_file", "stdout", "stderr",
+}  # fmt: skip
 
 
 def module_of(file: Path) -> str:
@@ -37,10 +55,12 @@ def module_of(file: Path) -> str:
 SOURCES = {module_of(file): ast.parse(file.read_text()) for file in ROOT.rglob("*.py")}
 
 
-def imported(tree: ast.AST):
-    """Every module that is imported in it, in functions too, but for those that only types need."""
+def imported(tree: ast.AST, late: bool = True, for_types: bool = False):
+    """Every module that is imported in it: in functions too if `late`, and by those that only types need."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING" and not for_types:
+            continue
+        if isinstance(node, ast.FunctionDef) and not late:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -49,10 +69,31 @@ def imported(tree: ast.AST):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if name in SOURCES else node.module for name in names)
         else:
-            yield from imported(node)
+            yield from imported(node, late, for_types)
 
 
 IMPORTS = {module: set(imported(tree)) - {module} for module, tree in SOURCES.items()}
+
+
+def waits_for(module: str) -> set[str]:
+    """The module, and what is imported before it is there: at the top of modules, and of their packages."""
+    seen, left = set(), [module]
+    while left:
+        if (module := left.pop()) not in seen:
+            seen.add(module)
+            left += [module.rpartition(".")[0]] * ("." in module)
+            left += imported(SOURCES[module], late=False) if module in SOURCES else ()
+    return seen
+
+
+def written_by(tree: ast.AST):
+    """Lines of calls and names by which something is written."""
+    for node in ast.walk(tree):
+        name = getattr(node, "id", None) or getattr(node, "attr", None)
+        modes = [*node.args[1:2], *(k.value for k in node.keywords)] if isinstance(node, ast.Call) else []
+        opened = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open"
+        if name in WRITES or opened and any({*"wax+"} & {*str(ast.literal_eval(mode))} for mode in modes):
+            yield node.lineno
 
 
 def part(module: str) -> str:
@@ -68,8 +109,8 @@ def test_every_part_has_its_place():
 def test_imports_go_down():
     wrong = [
         f"{module} imports {other}"
-        for module, others in IMPORTS.items()
-        for other in others & set(SOURCES)
+        for module, tree in SOURCES.items()
+        for other in set(imported(tree, for_types=True)) & set(SOURCES)
         if part(module) != part(other) and part(other) and part(module)
         and LEVEL[part(other)] >= LEVEL[part(module)]
     ]  # fmt: skip
@@ -95,8 +136,57 @@ def test_libraries_are_known_by_who_is_to_know_them():
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_circle_and_a_wrong_direction_would_be_seen():
+@pytest.mark.parametrize("module", [module for modules in WAITED_FOR for module in modules])
+def test_start_up_does_not_wait(module):
+    without = next(libraries for modules, libraries in WAITED_FOR.items() if module in modules)
+    assert not {name.split(".")[0] for name in waits_for(module)} & without
+
+
+def test_what_takes_long_is_imported_late():
+    wrong = [
+        f"{module} imports {other} at its top"
+        for module, tree in SOURCES.items()
+        for other in imported(tree, late=False)
+        if other.split(".")[0] in LATE
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_trains_knows_no_file_and_no_screen():
+    wrong = [
+        f"{module}, line {line}"
+        for module, tree in SOURCES.items()
+        if part(module) and LEVEL[part(module)] in SILENT
+        for line in written_by(tree)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_are_named_where_they_are_imported():
+    """An import by a text would not be seen here. Whoever does it: lazy names, words of the command line,
+    and optuna's own modules."""
+    by_text = {
+        module
+        for module, tree in SOURCES.items()
+        for node in ast.walk(tree)
+        if {getattr(node, "id", ""), getattr(node, "attr", "")} & {"import_module", "__import__"}
+    }
+    assert by_text == {"nnlab", "nnlab.cli", "nnlab.records.report"}
+
+
+def test_faults_would_be_seen():
     tree = ast.parse("def f():\n    from nnlab.commands import train\n    import nnlab.records.text\n")
     assert set(imported(tree)) == {"nnlab.commands.train", "nnlab.records.text"}
-    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nnlab.cli\n"
-    assert set(imported(ast.parse(typed))) == {"typing"}
+    assert not {*imported(tree, late=False)}
+    typed = ast.parse("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nnlab.cli\n")
+    assert set(imported(typed)) == {"typing"} and "nnlab.cli" in set(imported(typed, for_types=True))
+    assert {"nnlab", "nnlab.fields", "numpy"} <= waits_for("nnlab.optimizers.adam")
+    for line in (
+        "print(1)",
+        "open('a', 'w')",
+        "open('a', mode='ab')",
+        "p.write_text('')",
+        "sys.stderr.write('')",
+    ):
+        assert [*written_by(ast.parse(line))], line
+    assert not [*written_by(ast.parse("open('a')\nopen('a', 'rb')\ngraph.input"))]
