@@ -89,6 +89,7 @@ def test_commands_take_them_and_their_lines_repeat(tmp_path, monkeypatch, capsys
         ("device=1.5", "\"device='1.5'\""),
         ("optimizer.lr=0,1€", "\"optimizer.lr='0,1€'\""),
         ("data.traget=Größe", "unknown key 'data.traget'"),
+        ("ü", "'ü' is not KEY=VALUE, such as epochs=20; quote a word that has spaces"),
         ("optimizer=adäm", "did you mean 'adam'?"),
     ],
 )

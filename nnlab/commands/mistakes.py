@@ -53,8 +53,11 @@ def _first_lines(text: str, count: int = 3) -> str:
 
 def _unreadable(error: OverrideParseException) -> str:
     """A word of the command line that does not follow Hydra's grammar."""
-    if "missing EQUAL" in error.message:
-        return f"'{error.override}' is not KEY=VALUE, such as epochs=20"
+    if "missing EQUAL" in error.message or error.override and "=" not in error.override:
+        return (
+            f"'{error.override}' is not KEY=VALUE, such as epochs=20; quote a word that has spaces, "
+            f'"data.path=a b.csv"'
+        )
     found = re.search(r"while evaluating '.*': (.*)", error.message)
     function = re.search(r"Unknown function '(\w+)'", error.message)
     if function:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -242,6 +243,8 @@ def shell_word(word: str) -> str:
     >>> print(shell_word("data.target='Age (years)'"))
     "data.target='Age (years)'"
     """
+    if re.fullmatch(r"[\w@%+=:,./-]+", word):  # letters of any alphabet
+        return word
     in_double = "'" in word and word.isprintable() and not any(sign in word for sign in '"$`\\!')
     return f'"{word}"' if in_double else shlex.quote(word)
 
