@@ -21,6 +21,7 @@ _HOMES = {
     "nnlab.checks.verdict": ("Finding", "Verdict"),
     "nnlab.experiment": ("Experiment",),
     "nnlab.training.results": ("Record", "Result"),
+    "nnlab.records.stored_run": ("StoredRun",),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",

@@ -75,6 +75,7 @@ from nnlab.optimizers import (
     Optimizer as Optimizer,
     RMSProp as RMSProp,
 )
+from nnlab.records.stored_run import StoredRun as StoredRun
 from nnlab.regularizers import Regularizer as Regularizer
 from nnlab.training.results import (
     Record as Record,

@@ -48,6 +48,11 @@ class UserError(ValueError):
     """Bad input: the value, where it came from, what is allowed. Commands print it and exit with 2.
 
     The sentence may quote what a file holds: it is made `visible`, and one line.
+
+    >>> import nnlab
+    >>> nnlab.Experiment(optimizer="adma")
+    Traceback (most recent call last):
+    nnlab.errors.UserError: unknown optimizer 'adma'; did you mean 'adam'?
     """
 
     def __init__(self, sentence: str):

@@ -40,6 +40,9 @@ class MLP(Model):
 
     `activation` is one for all hidden layers, or a list with one for each. An image is read as one line of
     numbers.
+
+    >>> MLP(hidden=(64,)).graph((64,), outputs=10).parameter_count
+    4810
     """
 
     name: ClassVar[str] = "mlp"

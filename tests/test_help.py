@@ -61,7 +61,7 @@ def test_what_differs_between_commands_stands_first(capsys):
 def test_every_choice_has_a_page_and_every_key_of_it_a_meaning(group, choice, capsys):
     page = shown(capsys, "sweep", f"{group}={choice}")
     assert page.startswith(f"{group}={choice}\n\n  ") and len(page.split()) > 4
-    assert max(map(len, page.splitlines())) < 80
+    assert max(map(len, page.splitlines())) < 80 and ">>>" not in page
     keys = {} if group in ("experiment", "space") else Catalogue("sweep").of_choice(group, choice)
     for key in keys.values():
         assert key.meaning and f"\n  {key.name}" in page, key.name

@@ -79,7 +79,7 @@ def _doc(catalogue: Catalogue, group: str, name: str) -> str:
     file = catalogue.file(group, name)
     cls = declared.of_choice(group, file.settings.get("name", name) if file else name)
     based = cls is None or group in declared.SINGLE or cls.doc.startswith("Base of")
-    return "" if based else cls.doc
+    return "" if based else cls.doc.partition("\n\n>>> ")[0]  # an example in Python is for who reads Python
 
 
 def _summary(catalogue: Catalogue, group: str, name: str) -> str:

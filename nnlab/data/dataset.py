@@ -25,6 +25,9 @@ class Dataset:
     """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets.
 
     `spec` describes them: what a network, a loss and a report need to know.
+
+    >>> Dataset(np.zeros((5, 2)), np.array([0, 1, 1, 0, 1]), classes=("left", "right"))
+    Dataset(5 x 2, 2 classes)
     """
 
     x: np.ndarray

@@ -156,7 +156,13 @@ class Holdout(Drawn):
 
 @dataclass(frozen=True)
 class KFold(Drawn):
-    """k folds of what the test set leaves: each validates once while the others train."""
+    """k folds of what the test set leaves: each validates once while the others train.
+
+    >>> import nnlab
+    >>> folds = KFold(k=4).folds(nnlab.Moons(n=100).load())
+    >>> [(len(fold.train), len(fold.validation), len(fold.test)) for fold in folds]
+    [(60, 20, 20), (60, 20, 20), (60, 20, 20), (60, 20, 20)]
+    """
 
     name: ClassVar[str] = "kfold"
     k: int = static(5, low=2, high=ENOUGH)

@@ -84,6 +84,9 @@ class Moons(Data):
     """Two half circles that reach into each other, a class each, as scikit-learn's `make_moons`.
 
     `noise` is the standard deviation of what is added to both inputs; the radius is 1.
+
+    >>> Moons(n=100, noise=0.2).load()
+    Dataset(100 x 2, 2 classes)
     """
 
     name: ClassVar[str] = "moons"

@@ -24,7 +24,12 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """lr factor^floor(e / every): the rate falls every so many epochs, as torch's StepLR has it."""
+    """lr factor^floor(e / every): the rate falls every so many epochs, as torch's StepLR has it.
+
+    >>> from nnlab import simulate
+    >>> simulate(StepDecay(every=2), epochs=5, steps=1).round(3).tolist()
+    [1.0, 1.0, 0.1, 0.1, 0.01]
+    """
 
     name: ClassVar[str] = "step"
     every: int = control(10, low=1, high=ENOUGH)
@@ -71,7 +76,12 @@ class PolynomialDecay(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """lr (floor + (1 - floor) (1 + cos(pi e / E)) / 2). Loshchilov and Hutter 2017."""
+    """lr (floor + (1 - floor) (1 + cos(pi e / E)) / 2). Loshchilov and Hutter 2017.
+
+    >>> from nnlab import simulate
+    >>> simulate(Cosine(), epochs=4, steps=1).round(3).tolist()
+    [1.0, 0.854, 0.5, 0.146]
+    """
 
     name: ClassVar[str] = "cosine"
     floor: float = control(0.0, low=0, high=1)
@@ -89,6 +99,10 @@ class OneCycle(Schedule):
         from lr to lr / (div_factor final_div_factor)  until t = T - 1
 
     lr is the peak, and the names and numbers are those of torch's OneCycleLR. Momentum stays constant.
+
+    >>> from nnlab import simulate
+    >>> simulate(OneCycle(), epochs=5, steps=1).round(3).tolist()
+    [0.04, 0.95, 0.611, 0.188, 0.0]
     """
 
     name: ClassVar[str] = "one_cycle"

@@ -53,6 +53,10 @@ class HalveAndGoBack(Schedule):
     stays what it was, so the repeated epoch is compared with the same value. An epoch that ends in NaN is
     taken back too. Training ends when the factor is below `stop_below`. The lecture's rule is metric =
     val_error with tolerance = 0, as in `HalveOnRise`.
+
+    >>> from nnlab import simulate
+    >>> simulate(HalveAndGoBack(), epochs=4, steps=1, metrics=[1, 3, 1, 1]).tolist()
+    [1.0, 1.0, 0.5, 0.5]
     """
 
     name: ClassVar[str] = "halve_and_go_back"
@@ -91,6 +95,10 @@ class ReduceOnPlateau(Schedule):
     Better is below best (1 - threshold). For `cooldown` epochs after a reduction none is counted as bad;
     the factor never falls below `min_factor`. As torch's ReduceLROnPlateau has it (mode min, threshold
     relative), with min_lr as a share of lr.
+
+    >>> from nnlab import simulate
+    >>> simulate(ReduceOnPlateau(patience=1), epochs=4, steps=1, metrics=[1, 2, 2, 2]).round(3).tolist()
+    [1.0, 1.0, 1.0, 0.1]
     """
 
     name: ClassVar[str] = "reduce_on_plateau"

@@ -35,6 +35,9 @@ class Choice:
     """Any of `values`: None, truth values, numbers, words, or lists and mappings of these.
 
     A value is known by its label: itself if it is a plain one, else its text, `[64, 64]`.
+
+    >>> Choice([0.1, [64, 64]]).labels
+    (0.1, '[64, 64]')
     """
 
     values: tuple
@@ -79,6 +82,9 @@ class Interval:
     """A number of [low, high], whole if `whole`; `log`: as evenly spread in its logarithm.
 
     `laid` is how many points a grid lays on it, its ends among them, if it says so itself.
+
+    >>> Interval(1, 64, log=True, whole=True).points(4)
+    (1, 4, 16, 64)
     """
 
     low: float
@@ -130,7 +136,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Steps:
-    """start, start + step, ...: `count` numbers, computed in decimals, so that 0.1 + 0.2 is 0.3."""
+    """start, start + step, ...: `count` numbers, computed in decimals, so that 0.1 + 0.2 is 0.3.
+
+    >>> Steps(0.1, 0.1, 3).points(None)
+    (0.1, 0.2, 0.3)
+    """
 
     start: float
     step: float

@@ -37,6 +37,11 @@ class Record:
 
     `histograms` are of each parameter after the epoch, `parameters/hidden1.weight`, and of each box's
     outputs on the validation set, `activations/relu1`: in the epochs that `experiment.histograms` asks for.
+
+    >>> import nnlab
+    >>> record = next(iter(nnlab.fit(nnlab.Experiment(data=nnlab.Moons(n=60), seeds=3))))
+    >>> record.epoch, record.rows.tolist(), record.val_loss.shape
+    (1, [0, 1, 2], (3,))
     """
 
     epoch: int  # 1, 2, ...
@@ -101,6 +106,11 @@ class Result:
     """How one row ended, with the weights of its best epoch.
 
     After a refit, `weights`, `normalizer` and `test` are the second training's, everything else the first's.
+
+    >>> import nnlab
+    >>> (result,) = nnlab.fit(nnlab.Experiment(data=nnlab.Moons(n=60), epochs=2)).run().results
+    >>> result.status, result.epochs, result.weights["output.weight"].shape
+    ('finished', 2, (2, 64))
     """
 
     row: int
