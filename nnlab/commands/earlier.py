@@ -40,6 +40,14 @@ def _literal(key: str, text: str) -> str:
     return grammar.word(key, text.replace("${", "\\${"))
 
 
+def as_typed(args: Namespace) -> list[str]:
+    """The words with the folders of earlier sweeps as they may be typed."""
+    folders = getattr(args, "folders", {})
+    return [
+        f"{_key(word)}={folders[_key(word)]}" if _key(word) in folders else word for word in args.overrides
+    ]
+
+
 def value_of(key: str, args: Namespace) -> str | None:
     """The text that the command line gives to a key of its own, if it does."""
     if key in getattr(args, "folders", {}):

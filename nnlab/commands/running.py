@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nnlab.commands import baseline, early, folders, front_door, train
 from nnlab.errors import say
-from nnlab.records.columns import command, labelled
+from nnlab.records.columns import command, labelled, wrapped
 from nnlab.records.report import REPORT, add_lines
 from nnlab.records.text import label, shell_line, summary_lines
 
@@ -109,7 +109,7 @@ class Running:
             told, left_out = len(sweep.trials), self.asked.variants.left_out
             lines = [sweep_title(sweep), *space_lines(sweep, left_out)]
             more = "; that is all that were asked for, so nothing is trained" * (told >= sweep.count)
-            lines += labelled(f"{told} trials are there already{more}", "") if self.asked.resumed else []
+            lines += wrapped(f"  {told} trials are there already{more}") if self.asked.resumed else []
             if told < sweep.count:
                 lines += plan_lines(sweep.plan() if told else self.plan)
             self.console.start(lines)

@@ -279,7 +279,8 @@ def _cell(fixed, searched, options, base: Base, args: Namespace) -> Cell:
     if args.config_dir is not None:
         composing.check_places(config, {o.key_or_group for o in fixed})
     found = composing.cell_of(config, read, composing.without_overrides("sweep", args))
-    command = [*composing.without_overrides("sweep", args), *args.overrides]
+    typed = earlier.as_typed(args)  # folders need no quotes of Hydra's
+    command = [*composing.without_overrides("sweep", args), *typed]
     lines = [o.input_line for o in fixed if _names_folder(o)]
     lines += [key for key in searched if any(word.startswith(f"{key}=") for word in args.overrides)]
     return replace(found, overrides=lines, command=shell_line(command))
