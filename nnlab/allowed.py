@@ -85,7 +85,23 @@ def checked(value, type_, allowed: Allowed, where: str):
     if str in _options(type_) and not allowed.choices and isinstance(value, (float, bool)):
         text = shown_as(value).lower()
         meant = f"; as a text in two quotes, \"{where}='{text}'\""
+    near = _near(value, type_, allowed)
+    if near is not None:
+        meant = f"; write {shown_as(near)}"
     raise UserError(f"{where} = {shown_as(value)}: expected {expected(type_, allowed)}{meant}")
+
+
+def _near(value, type_, allowed: Allowed):
+    """The allowed value that this one stands for: 1000 for 1000.0, [64] for 64; None if there is none."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) <= EXACT
+    one = int(value) if whole else value
+    for near in (one, [one]):
+        for option in _options(type_):
+            ok, converted = _convert(near, option)
+            items = converted if isinstance(converted, tuple) else (converted,)
+            if ok and all(x is not None and _within(x, allowed) for x in items):
+                return near
+    return None
 
 
 def expected(type_, allowed: Allowed) -> str:

@@ -86,6 +86,8 @@ def _close_output() -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
+    if argv[:1] == ["help"]:  # as git and others have it
+        return _dispatch([*argv[1:2], "--help", *argv[2:]])
     if not argv or argv[0] in ("-h", "--help"):
         names = "\n".join(f"  {name:8}{summary}" for name, summary in COMMANDS.items())
         print(_HELP.format(commands=names), end="")

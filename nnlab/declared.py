@@ -110,6 +110,26 @@ def of_key(key: str) -> Field | None:
     return None
 
 
+@cache
+def fields_of(key: str) -> tuple[Field, ...]:
+    """Every declaration of a key: that of the whole, or those of all classes of its group that have it."""
+    group, dot, leaf = key.partition(".")
+    if not dot:
+        return tuple(field for field in (of_key(key),) if field)
+    modules = map(_module, sorted(PACKAGE.glob(MODULES.get(group, "none"))))
+    classes = [
+        (m, c) for m in modules for c in m.classes if SINGLE.get(group) == c or _names(m, c)[0] == group
+    ]
+    each = (_declaration(module, cls).fields for module, cls in classes)
+    return tuple(fields[leaf] for fields in each if leaf in fields)
+
+
+def takes_whole(key: str) -> bool:
+    """Whether the numbers that a key takes are whole ones."""
+    types = {t for field in fields_of(key) for t in field.types}
+    return "int" in types and "float" not in types
+
+
 def _plugged(group: str, name: str | None) -> Declaration | None:
     """The class of an installed package, from its source, if that can be read; nothing is imported."""
     place = plugins.source(group, name) if name else None

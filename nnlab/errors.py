@@ -6,9 +6,10 @@ import sys
 import unicodedata
 
 from nnlab.masking import masked_urls
-from nnlab.suggestions import hint
+from nnlab.suggestions import distance, hint
 
-NAMED = 50  # names that a sentence lists
+WALL, NAMED = 40, 12  # of more names than a reader looks through, a sentence lists the nearest
+COMPARED = 2000  # of names that a sentence may list: a header has any number
 
 
 def visible(text: str) -> str:
@@ -112,8 +113,11 @@ def nearest(name, names, of: str = "") -> str:
     said = hint(shortened(name), names, of) if isinstance(name, str) else ""
     if said:
         return said
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"; allowed: {', '.join(map(shortened, names[:NAMED]))}{more}"
+    if len(names) <= WALL:
+        return f"; allowed: {', '.join(map(shortened, names))}"
+    typed, compared = shortened(str(name)).lower(), names[:COMPARED]
+    some = sorted(compared, key=lambda n: distance(typed, shortened(n).lower())) if name else names
+    return f"; allowed: {', '.join(map(shortened, some[:NAMED]))} and {len(names) - NAMED:,} more"
 
 
 def unknown(kind: str, name, names) -> UserError:

@@ -29,20 +29,63 @@ def said(meant: str | None) -> str:
     """What an entry of the table says, as a half sentence."""
     if meant is None:
         return ""
-    return f"; did you mean '{meant}'?" if re.fullmatch(r"[\w.]+", meant) else f"; {meant}"
+    return (
+        f"; did you mean '{meant}'?" if is_name(meant) or meant[:2] == "--" else f"; {meant}" if meant else ""
+    )
 
 
-def key_elsewhere(key: str) -> str | None:
+def key_meant(key: str, choice: str = "") -> str | None:
+    """What the table has for a key of another tool, below this choice of its group, its group, or anywhere.
+
+    It is a key of nnlab's, or what to say; None if no tool is known to have it.
+
+    >>> key_meant("schedule.step_size"), key_meant("schedule.gamma", "step"), key_meant("step_size")
+    ('schedule.every', 'schedule.factor', 'optimizer.lr')
+    """
+    parent, _, leaf = key.rpartition(".")
+    tables = (_within(f"{parent}={choice}"), _within(parent), _elsewhere("keys"))
+    return next((table[plain(leaf)] or "" for table in tables if plain(leaf) in table), None)
+
+
+def key_elsewhere(key: str, choice: str = "") -> str | None:
     """What to say of a key that another tool has; None if no tool is known to have it."""
-    words = _elsewhere("keys")
-    leaf = plain(key.rpartition(".")[2])
-    return said(words[leaf]) if leaf in words else None
+    meant = key_meant(key, choice)
+    return None if meant is None else said(meant)
 
 
-def function_elsewhere(name: str) -> str:
-    """What a function of several values is called here: `uniform` is `interval`."""
+def is_name(meant: str | None) -> bool:
+    """Whether an entry of the table is a key or a choice, and no sentence."""
+    return re.fullmatch(r"[\w.]+", meant or "") is not None
+
+
+def function_elsewhere(name: str, arguments: str = "", whole: bool = False) -> str | None:
+    """The function of several values that another tool's is here, with its arguments; None if none is known.
+
+    >>> function_elsewhere("loguniform", "1e-5, 0.1"), function_elsewhere("uniform", "1,5", whole=True)
+    ('tag(log,interval(1e-5,0.1))', 'int(interval(1,5))')
+    """
     meant = _elsewhere("functions").get(plain(name))
-    return f"; did you mean {meant}?" if meant else ""
+    if meant is None:
+        return None
+    given = [word.strip() for word in arguments.split(",") if word.strip()]
+    if whole and "interval" in meant and "int(" not in meant:
+        meant = meant.replace("interval(A,B)", "int(interval(A,B))")
+    if len(given) >= len(set(re.findall(r"\b[AB]\b|N", meant))):
+        for place, word in zip("ABN", given, strict=False):
+            meant = re.sub(rf"\b{place}\b|N(?=,)" if place == "N" else rf"\b{place}\b", word, meant)
+        meant = meant.replace("...", ",".join(given) or "...")
+    return meant
+
+
+READERS = {  # data that read a file or a folder -> the endings of such files; None: it wants a folder
+    "csv": (".csv", ".tsv", ".txt", ".dat", ".data"), "npz": (".npz",), "idx": None,
+}  # fmt: skip
+
+
+def reader_of(path: str) -> str | None:
+    """The data that read a file of this name: `csv` of table.csv; None if none does."""
+    name = path.lower().removesuffix(".gz")
+    return next((data for data, ends in READERS.items() if ends and name.endswith(ends)), None)
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:
@@ -79,8 +122,13 @@ def distance(a: str, b: str) -> int:
 
 
 def plain(word: str) -> str:
-    """The word without capitals and without what stands between its parts."""
-    return re.sub(r"[^a-z0-9]", "", str(word).lower()) or str(word)
+    """The word without capitals and without what stands between its parts, in American spelling.
+
+    >>> plain("Kernel-Regulariser")
+    'kernelregularizer'
+    """
+    letters = re.sub(r"[^a-z0-9]", "", str(word).lower())
+    return re.sub(r"is(?=(e|ed|er|ers|ation)$)", "iz", letters) or str(word)
 
 
 @cache
@@ -94,10 +142,17 @@ def _table() -> dict:
 def _elsewhere(of: str) -> dict[str, str | None]:
     """The words of other tools for a key's or a group's values, for keys, or for functions."""
     table = _table()
-    values = {name: words for names, words in table["values"].items() for name in names.split(", ")}
-    words = table.get(of) if of in ("keys", "functions") else values.get(of)
-    return {
-        plain(w.strip("'")): meant
-        for several, meant in (words or {}).items()
-        for w in str(several).split(", ")
-    }
+    words = table.get(of) if of in ("keys", "functions") else _split(table["values"]).get(of)
+    return {plain(word.strip("'")): meant for word, meant in _split(words or {}).items()}
+
+
+@cache
+def _within(where: str) -> dict[str, str | None]:
+    """The words of other tools for keys of a group, or of one of its choices, `schedule=step`."""
+    words = _split(_table()["within"]).get(where) or {}
+    return {plain(word): meant for word, meant in _split(words).items()}
+
+
+def _split(table: dict) -> dict:
+    """A line of the table has several words, between commas."""
+    return {word: meant for several, meant in table.items() for word in str(several).split(", ")}

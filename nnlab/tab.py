@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key
+from nnlab.suggestions import READERS
 
 MULTIRUN = ("-m", "--multirun")
 OPTIONS = {  # option -> the words it takes: none, some of these, a folder or a name of `-cn`
@@ -22,9 +23,6 @@ OPTIONS = {  # option -> the words it takes: none, some of these, a folder or a 
 }  # fmt: skip
 SHORT = {"-c": "--cfg", "-m": "--multirun", "-cd": "--config-dir", "-cn": "--config-name", "-i": "--info"}
 BOARD = {"--help": (), "--port": (), "--newest": ()}
-SUFFIXES = {  # of files that a data set can read; None: it wants a folder
-    "csv": (".csv", ".tsv", ".txt", ".dat", ".data"), "npz": (".npz",), "idx": None,
-}  # fmt: skip
 SWEEPS = ("resume", "refine")  # keys whose values are folders of sweeps
 SINGLE = {
     "trials",
@@ -178,7 +176,7 @@ def _takes_path(key: Key) -> bool:
 def _paths(catalogue: Catalogue, key: Key, typed: str) -> list[str]:
     if key.name in SWEEPS:
         return [path for path in _listed(typed) if _leads_to_sweep(path)]
-    suffixes = SUFFIXES.get(catalogue.chosen("data")[0]) if key.name == "data.path" else ()
+    suffixes = READERS.get(catalogue.chosen("data")[0]) if key.name == "data.path" else ()
     if suffixes is None or key.name.endswith("folder"):
         return _folders(typed)
     ends = tuple(f"{end}{packed}" for end in suffixes for packed in ("", ".gz"))

@@ -3,11 +3,15 @@
 Each mistake with what must be in its sentence, and then what must not be, since it would mislead.
 """
 
+import numpy as np
 import pytest
 
 from nnlab import suggestions
 from nnlab.catalogue import Catalogue
 from nnlab.cli import main
+from nnlab.data.arrays import Npz
+from nnlab.errors import UserError
+from nnlab.runtime.devices import device
 
 MISTAKES = """
 # keys of other tools
@@ -82,7 +86,7 @@ train dtype=fp32 | 'float32'
 train dtype=float16 | float32, float64 | did you mean
 train batch_size=all | 'full'
 train device=mps | CPUs and on NVIDIA GPUs | no CUDA device
-train device=gpu | 'cuda'
+train device=gpu | CUDA device
 train experiment=mlp | 'lecture/mlp'
 sweep sampler=bayesian | 'gp'
 sweep sampler=grid_search | 'grid'
@@ -90,8 +94,69 @@ sweep pruner=asha | 'halving'
 sweep direction=min | 'minimize'
 sweep objective=accuracy | 'val_error'
 sweep optimizer.lr=uniform(0.1,1) | interval(0.1,1)
-sweep optimizer.lr=loguniform(0.1,1) | tag(log,interval(
-sweep optimizer=categorical(sgd,adam) | choice(a,b)
+sweep optimizer.lr=loguniform(0.1,1) | optimizer.lr=tag(log,interval(0.1,1))
+sweep optimizer=categorical(sgd,adam) | optimizer=choice(sgd,adam)
+sweep optimizer.lr=uniform(0,1) | optimizer.lr=interval(0,1)
+sweep epochs=uniform(1,5) | epochs=int(interval(1,5))
+sweep epochs=randint(1,5) | epochs=int(interval(1,5))
+sweep optimizer.lr=geomspace(0.01,1,3) | tag(log,points3,interval(0.01,1))
+sweep optimizer.lr=quniform(0,1,0.1) | range(0,1,0.1)
+sweep optimizer.lr=uniform() | optimizer.lr=interval(A,B)
+# keys of other tools below a group, or one choice of it
+train schedule=step schedule.step_size=3 | 'schedule.every' | optimizer.lr
+train schedule=step schedule.gamma=0.5 | 'schedule.factor' | exponential
+train schedule.step_size=3 | write schedule=step schedule.every=... | optimizer.lr
+train schedule=polynomial schedule.end_lr=0 | 'schedule.end' | optimizer.lr
+train schedule=cosine schedule.eta_min=0 | 'schedule.floor' | optimizer.lr
+train schedule=cosine schedule.T_max=5 | epochs=N
+train stopping=patience stopping.monitor=val_loss | 'stopping.metric'
+train init=normal init.stddev=1 | 'init.std'
+train init=normal init.gain=1 | init=orthogonal
+sweep sampler.n_startup_trials=3 | 'sampler.startup'
+sweep sampler.multivariate=true | nnlab sets this
+sweep pruner=median pruner.n_warmup_steps=3 | 'pruner.warmup'
+sweep pruner.n_warmup_steps=3 | write pruner=median pruner.warmup=...
+sweep pruner=hyperband pruner.reduction_factor=3 | 'pruner.factor'
+sweep n_trials=5 | 'trials' | is a word of
+sweep study_name=x | 'study'
+sweep timeout=5 | trials=N
+train study_name=x | study is a word of nnlab sweep
+train regularisation=l2 | 'regularizer'
+train regulariser=l2 | 'regularizer'
+train regularizer.lambda=0.1 | 'regularizer.l2'
+train optimiser=sgd | 'optimizer'
+# values of another form
+train model.hidden=64 | write [64]
+train epochs=1e3 | write 1000
+train batch_size=64.0 | write 64
+train epochs=1.5 | a whole number | write
+sweep epochs=interval(1,5) | write epochs=int(interval(1,5))
+sweep batch_size=tag(log,interval(8,64)) | write batch_size=tag(log,int(interval(8,64)))
+train optimizer.lr=interval(0,1) | nnlab sweep
+train seeds=1,2 | add -m | list | text
+train optimizer.lr=0,1 | add -m | list | text
+train optimizer=sgd,adam | add -m | list | text
+train model.hidden=64,32 | 'model.hidden=[64,32]' | text
+train regularizer=l1,l2 | 'regularizer=[l1,l2]' | text
+train data=csv data.path=a,b | if it is one text | list
+# files where data are named, words without =
+train data=wide.csv | data=csv data.path=wide.csv
+train data=other.csv.gz | data=csv data.path=other.csv.gz
+train data=some.npz | data=npz data.path=some.npz
+train wide.csv | data=csv data.path=wide.csv
+train adam | optimizer=adam
+train epochs 5 | epochs=
+train help | --help
+fit | 'train'
+tune epochs=1 | 'sweep'
+# a place of many runs, for one
+train hydra.sweep.dir=x | add -m
+train hydra.sweep.subdir=x | add -m
+sweep hydra.sweep.dir=x | hydra.run.dir
+# the board's
+board folder=x | nnlab board x
+board --logdir=x | nnlab board x
+board port=6007 | --port 6007
 # words of another command
 train sampler=grid | a word of nnlab sweep | +sampler
 train +space=none | a word of nnlab sweep
@@ -116,6 +181,7 @@ train optmizer.lr=1 | 'optimizer.lr'
 train sede=1 | 'seed'
 train optimizer=adm | 'adam'
 train nonsense=1 | allowed: | did you mean
+train nonsense=1 | experiment, | did you mean
 """
 LINES = [line for line in MISTAKES.strip().splitlines() if not line.startswith("#")]
 
@@ -146,6 +212,12 @@ def test_what_the_table_proposes_is_there():
     table = suggestions._table()
     for meant in table["keys"].values():
         assert meant is None or " " in meant or meant in keys, meant
+    for several, words in table["within"].items():
+        for where in several.split(", "):
+            group, _, choice = where.partition("=")
+            has = [catalogue.of_choice(group, c) for c in ([choice] if choice else catalogue.choices(group))]
+            for meant in filter(suggestions.is_name, words.values()):
+                assert not meant.startswith(f"{group}.") or any(meant in keys for keys in has), (where, meant)
     for several, words in table["values"].items():
         for name in several.split(", "):
             field = (
@@ -158,6 +230,42 @@ def test_what_the_table_proposes_is_there():
             for meant in words.values() if known else ():
                 fits = meant is None or " " in str(meant) or meant in known
                 assert fits or several.count(",") or name == "device", (name, meant)
+
+
+@pytest.mark.parametrize("cards, name, right", [
+    (0, "cuda:0", "no CUDA device; allowed here: auto, cpu"),
+    (0, "gpu", "no CUDA device; allowed here: auto, cpu"),
+    (1, "cuda:3", "1 CUDA device; allowed here: auto, cpu, cuda, cuda:0"), (1, "gpu", "did you mean 'cuda'"),
+    (0, "cpuu", "did you mean 'cpu'"), (0, "mps", "on CPUs and on NVIDIA GPUs"),
+])  # fmt: skip
+def test_a_device_that_is_not_here(monkeypatch, cards, name, right):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: cards)
+    with pytest.raises(UserError) as wrong:
+        device(name)
+    assert right in str(wrong.value)
+    assert cards or "'cuda'" not in str(wrong.value) and ", cuda" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "board"], ["help", "train", "epochs"]])
+def test_help_as_a_command(words, capsys):
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert main([*words[1:2], "--help", *words[2:]]) == 0 and shown == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names, right", [
+    ("xy", "x y"), ("XY", "X Y"), ("Xy", "X y"), ("xY", "x Y"), (["X_Train", "Y_TRAIN"], "X_Train Y_TRAIN"),
+    (["x", "X", "y"], "has both x and X"), (["X", "y", "Y"], "has both y and Y"), ("ay", "has no array X"),
+])  # fmt: skip
+def test_capitals_of_arrays(tmp_path, names, right):
+    numbers = np.arange(20.0).reshape(10, 2)
+    arrays = {name: numbers if name.lower().startswith("x") else numbers[:, 0] for name in names}
+    np.savez(tmp_path / "a.npz", **arrays)
+    try:
+        read = Npz(path=str(tmp_path / "a.npz")).read()
+        assert read.x.shape == (10, 2) and right == " ".join(names)
+    except UserError as wrong:
+        assert right in str(wrong)
 
 
 @pytest.mark.parametrize("a, b, slips", [

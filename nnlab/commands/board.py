@@ -13,6 +13,7 @@ from pathlib import Path
 from nnlab import interruption
 from nnlab.errors import UserError, say
 from nnlab.records.late_pictures import LatePictures
+from nnlab.records.text import shell_word
 
 LAST_PORT = 65535
 
@@ -48,7 +49,8 @@ def _show(runs: list[Path], args: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     def refuse(message: str):
-        raise UserError(message)
+        word = message.removeprefix("unrecognized arguments: ")
+        raise UserError(f"{message}{_meant(word) if word != message else ''}")
 
     parser = argparse.ArgumentParser(
         prog="nnlab board",
@@ -66,10 +68,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _meant(word: str) -> str:
+    """What another form of an option or of the folder is here: `port=80`, `--logdir=outputs`."""
+    name, _, value = word.lstrip("-").partition("=")
+    if name in ("port", "newest"):
+        return f"; did you mean --{name} {value}?"
+    if name in ("folder", "logdir", "log_dir", "dir", "path", "run", "runs"):
+        return f"; the folder is a word by itself: nnlab board {shell_word(value or 'outputs')}"
+    return ""
+
+
 def _runs(folder: Path) -> list[Path]:
     """The outermost folders with event files, newest first. Raises `UserError` if there is none."""
     if not folder.is_dir():
-        raise UserError(f"there is no folder '{folder}'; nnlab train makes outputs/train where you run it")
+        made = "; nnlab train makes outputs/train where you run it"
+        raise UserError(f"there is no folder '{folder}'{_meant(str(folder)) or made}")
     newest: dict[Path, float] = {}
     for events in folder.rglob("events.out.tfevents.*"):
         with contextlib.suppress(OSError):  # removed meanwhile, or a link to nowhere

@@ -82,6 +82,10 @@ def cells(config_name: str, args: Namespace) -> list[Cell]:
         given = overrides.read(args.overrides, options, True, has_default)
         swept_by_files(args, given, options, base)
         read = overrides.read(args.overrides, options, args.multirun, has_default)
+        if not args.multirun:
+            overrides.refuse_places_of_several(
+                read, "add -m, or write hydra.run.dir for the folder of one run"
+            )
         lines = [[override.input_line for override in read]]
         if args.multirun:
             overrides.check_count(read)

@@ -7,13 +7,22 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
-from nnlab import plugins
+from nnlab import declared, plugins
 from nnlab.catalogue import COMBINABLE, Catalogue, read
-from nnlab.commands.overrides import quoted
+from nnlab.commands.overrides import as_data, quoted
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import shell_word
-from nnlab.suggestions import distance, function_elsewhere, key_elsewhere, near, plain
+from nnlab.suggestions import (
+    distance,
+    function_elsewhere,
+    is_name,
+    key_elsewhere,
+    key_meant,
+    near,
+    plain,
+    said,
+)
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
 _NOISE = re.compile(
@@ -53,16 +62,15 @@ def _first_lines(text: str, count: int = 3) -> str:
 
 def _unreadable(error: OverrideParseException) -> str:
     """A word of the command line that does not follow Hydra's grammar."""
-    if "missing EQUAL" in error.message or error.override and "=" not in error.override:
-        return (
-            f"'{error.override}' is not KEY=VALUE, such as epochs=20; quote a word that has spaces, "
-            f'"data.path=a b.csv"'
-        )
+    if "=" not in str(error.override):
+        return f"'{error.override}' is not KEY=VALUE{_with_equals(str(error.override))}"
     found = re.search(r"while evaluating '.*': (.*)", error.message)
     function = re.search(r"Unknown function '(\w+)'", error.message)
     if function:
-        known = "; allowed: choice(a,b), range(1,9,2), interval(0,1), tag(log,interval(1e-4,1))"
-        return f"'{error.override}': {found[1]}{function_elsewhere(function[1]) or known}"
+        key, _, value = str(error.override).partition("=")
+        meant = function_elsewhere(function[1], value[len(function[1]) + 1 : -1], declared.takes_whole(key))
+        known = "allowed: choice(a,b), range(1,9,2), interval(0,1), tag(log,interval(1e-4,1))"
+        return f"'{error.override}': {found[1]}; {f'did you mean {key}={meant}?' if meant else known}"
     if found:
         return f"'{error.override}': {found[1]}"
     key, _, value = str(error.override).partition("=")
@@ -71,6 +79,21 @@ def _unreadable(error: OverrideParseException) -> str:
         f"cannot read '{error.override}' as KEY=VALUE: close every bracket and quote, write a list "
         f"without spaces, [64,32], and a text with other signs in two quotes, {shortened(own)}"
     )
+
+
+def _with_equals(word: str) -> str:
+    """What a word without `=` may have been meant for: a file, a choice, a key, a question."""
+    if data := as_data(word):
+        return f"; as data it is {data}"
+    if plain(word) == "help":
+        return "; did you mean --help?"
+    catalogue = Catalogue("sweep")
+    if word in catalogue.groups or word in catalogue.all_keys():
+        return f"; did you mean {word}=...?"
+    for group in catalogue.groups:
+        if word in catalogue.choices(group) and word not in ("none", "null"):
+            return f"; did you mean {group}={word}?"
+    return ', such as epochs=20; quote a word that has spaces, "data.path=a b.csv"'
 
 
 def refuse_words_of_others(command: str, words: list[str]) -> None:
@@ -110,30 +133,51 @@ def unknown_key(key: str, config: DictConfig) -> str:
     names = [f"{parent}.{n}" for n in node if n != "name"] if isinstance(node, DictConfig) else []
     allowed = nearest("", names) if names else "; it has no keys" if choice else ""
     same = [name for name in dotted(config) if name.rpartition(".")[2] == leaf]
-    having, said = _choices_with(key), key_elsewhere(key)
-    if having and (parent or not same and not said):
+    known = key_meant(key, choice or "")
+    inside = known is not None and (not is_name(known) or parent and known.startswith(f"{parent}."))
+    if inside and known != key_meant(leaf):
+        return f"{unknown}{_of_choice(known, names) or said(known) or allowed}"
+    having, meant = _choices_with(key), None if known is None else _of_command(known, config) or said(known)
+    if having and (parent or not same and not meant):
         group, choices = having
         write = f"write {group}={choices[0]} {group}.{leaf}=..."
         return f"{unknown}: it is one of {group}={', '.join(choices)}; {write}{allowed}"
     if same:
         return f"{unknown}; did you mean {' or '.join(repr(name) for name in same[:3])}?"
     slip = next(iter(near(key, names)), "")
-    if slip and distance(leaf, slip.rpartition(".")[2]) == 1 and f"{parent}." not in (said or ""):
+    if slip and distance(leaf, slip.rpartition(".")[2]) == 1 and f"{parent}." not in (meant or ""):
         return f"{unknown}; did you mean '{slip}'?"
-    if said:
-        return f"{unknown}{said}"
+    if meant:
+        return f"{unknown}{meant}"
     if names:
         return f"{unknown}{nearest(key, names)}"
     if choice or parent and node is not None:
         return f"{unknown}{allowed}" if choice else f"{unknown}; did you mean '{parent}'?"
     slip = near(key, dotted(config))
-    top = [name for name in config if name != "hydra"]
+    top = {*config, *(group for group in config.hydra.runtime.choices if "/" not in group)} - {"hydra"}
     return f"{unknown}; did you mean '{slip[0]}'?" if slip else f"{unknown}{nearest(key, top)}"
+
+
+def _of_choice(key: str, names: list[str]) -> str:
+    """Of a key that another choice of the group has: which; nothing of one that is among the names."""
+    having = _choices_with(key) if is_name(key) and key not in names else None
+    if not having:
+        return ""
+    group, choices = having
+    return f": it is {key} of {group}={', '.join(choices)}; write {group}={choices[0]} {key}=..."
+
+
+def _of_command(key: str, config: DictConfig) -> str:
+    """Of a key that another command has: which; nothing of one that this one has."""
+    if not is_name(key) or key in config or "." in key:
+        return ""
+    other = next((command for command in ("sweep", "check") if key in _own(command)), "")
+    return f"; {key} is a word of nnlab {other}" if other else ""
 
 
 def _choices_with(key: str) -> tuple[str, list[str]] | None:
     """The group and those of its choices that have the key, where a choice of nnlab's own has it."""
-    catalogue = Catalogue("train")
+    catalogue = Catalogue("sweep")
     parent, _, leaf = key.rpartition(".")
     groups = [parent] if parent else catalogue.defaults
     for group in groups if set(groups) <= {*catalogue.defaults} else ():

@@ -9,15 +9,16 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from math import ceil, isfinite, prod
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 
-from nnlab import plugins
+from nnlab import declared, plugins
 from nnlab.commands import plugged
 from nnlab.errors import UserError, unknown
 from nnlab.records.text import shell_word
-from nnlab.suggestions import hint
+from nnlab.suggestions import hint, reader_of
 
 RUNS = 5000  # of -m
 LONGEST = 10_000  # characters of a word, which Hydra reads slowly
@@ -84,7 +85,7 @@ def _check(override: Override, options: Options, multirun: bool, search: bool) -
     elif override.is_sweep_override() and search:
         _check_searched(override, options)
     elif override.is_sweep_override():
-        _check_sweep(override, multirun)
+        _check_sweep(override, multirun, is_group(override, options))
     elif is_group(override, options):
         _check_choice(line, key, override.value(), options)
 
@@ -100,21 +101,31 @@ def _check_hydra(line: str, key: str) -> None:
         raise UserError(f"{line}: of Hydra's own settings nnlab uses only {', '.join(HYDRA_KEYS)}")
 
 
+def refuse_places_of_several(read: list[Override], instead: str) -> None:
+    """Raise `UserError` for a place of the runs of -m where there is one run, which would not heed it."""
+    for override in read:
+        if override.key_or_group.startswith("hydra.sweep."):
+            raise UserError(f"{override.input_line} is a place for the runs of -m: {instead}")
+
+
 def _check_glob(override: Override, options: Options, multirun: bool) -> None:
     line, key = override.input_line, override.key_or_group
     if not override.value().filter(options(key)):
         names = ", ".join(options(key))
         raise UserError(f"{line} matches none of {names}" if names else f"{line}: {key} is no group")
-    _check_multirun(line, key, multirun)
+    _check_multirun(line, key, multirun, bool(options(key)))
 
 
-def _check_sweep(override: Override, multirun: bool) -> None:
+def _check_sweep(override: Override, multirun: bool, group: bool) -> None:
     line, key = override.input_line, override.key_or_group
     if not override.is_discrete_sweep():
-        raise UserError(f"{line}: an interval has no list of values; write {key}=a,b,c or range(...)")
+        raise UserError(
+            f"{line}: an interval has no list of values; write {key}=a,b,c or range(...), or search it with "
+            f"nnlab sweep"
+        )
     if not count(override):
         raise UserError(f"{line} has no value: range(start,stop,step) ends before stop")
-    _check_multirun(line, key, multirun)
+    _check_multirun(line, key, multirun, group)
 
 
 def count(override: Override) -> int:
@@ -176,13 +187,28 @@ def _check_searched(override: Override, options: Options) -> None:
             _check_choice(f"{key}={choice}", key, choice, options)
 
 
-def _check_multirun(line: str, key: str, multirun: bool) -> None:
-    if not multirun:
-        value = line.partition("=")[2]
-        one = f", or, if it is one text, {shell_word(f'{key}={quoted(value)}')}" * ("(" not in value)
-        raise UserError(
-            f"{line} is several values: add -m to run each, or write a list in brackets, {key}=[a,b]{one}"
-        )
+def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
+    """Several values are several runs; or else one list, or one text, where the key takes such."""
+    if multirun:
+        return
+    value, fields = line.partition("=")[2], declared.fields_of(key)
+    plain = not re.search(r"[][(){}]", value)
+    ways = ["add -m to run each"]
+    if plain and (key in COMBINABLE if group else any(field.listed for field in fields)):
+        ways.append(f"write a list in brackets, {shell_word(f'{key}=[{value}]')}")
+    if (
+        plain
+        and not group
+        and (not fields or any("str" in f.types and "choices" not in f.range for f in fields))
+    ):
+        ways.append(f"if it is one text, {shell_word(f'{key}={quoted(value)}')}")
+    raise UserError(f"{line} is several values: {', or '.join(ways)}")
+
+
+def as_data(word: str) -> str:
+    """The words that read a file or folder of data; nothing for what is neither."""
+    reader = reader_of(word) or ("idx" if "/" in word and Path(word).is_dir() else None)
+    return f"data={reader} {shell_word(f'data.path={word}')}" if reader else ""
 
 
 def _check_choice(line: str, group: str, value, options: Options) -> None:
@@ -200,6 +226,8 @@ def _check_choice(line: str, group: str, value, options: Options) -> None:
 def _check_name(group: str, choice: str, options: Options) -> None:
     """`choice` may lie in a folder below its group: experiment=mine/first."""
     names = options(group)
+    if choice not in names and group == "data" and (data := as_data(choice)):
+        raise UserError(f"unknown data '{choice}': a file or folder is {data}")
     if choice not in names and not plugged.offer(group, choice):
         raise unknown(group, choice, {*names, *plugins.names(group)})
 

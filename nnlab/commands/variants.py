@@ -16,6 +16,7 @@ from nnlab.commands.composing import Base, Cell
 from nnlab.errors import UserError, nearest
 from nnlab.records.text import shell_line
 from nnlab.search.space import Space
+from nnlab.suggestions import key_elsewhere
 
 OWN = (
     "trials", "sampler", "pruner", "space", "objective", "direction", "batch", "rows", "distinct", "storage",
@@ -136,6 +137,7 @@ def read(args: Namespace) -> Variants:
         experiment = _swept_by_experiment(args, given, options, base)
         words = [*earlier.last(args.overrides).values(), *experiment]
         found = _read(words, options, has_default)
+        overrides.refuse_places_of_several(found, "the folder of a search is hydra.run.dir")
         searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
         left_out = ()
         if searched and not any(o.key_or_group == "space" for o in given):
@@ -305,7 +307,9 @@ def _check_keys(v: Variants) -> None:
         choices = [{group: choice} for choice in v.space.domains[group].values]
         if not any(v.has(key, chosen) for chosen in choices):
             names = {f"{group}.{name}" for c in choices for name in v.common(c)[1][group] if name != "name"}
-            raise UserError(f"unknown key '{key}' of any {group} here{nearest(key, names)}")
+            raise UserError(
+                f"unknown key '{key}' of any {group} here{key_elsewhere(key) or nearest(key, names)}"
+            )
 
 
 def _of_train(o: Override) -> bool:

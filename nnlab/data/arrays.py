@@ -19,15 +19,15 @@ from nnlab.fields import static
 
 FEWEST = 10  # rows; in fewer, two numbers may lie like a code by chance
 ROUNDING = 1e-6  # of the difference between the two
-NAMES = (("X", "y", "X_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"),
-         ("X_train", "y_train", "X_test", "y_test"))  # fmt: skip
+NAMES = (("X", "y", "X_test", "y_test"), ("X_train", "y_train", "X_test", "y_test"))
 
 
 @dataclass(frozen=True)
 class Npz(Data):
     """A file of `numpy.savez`: X (N, d), real numbers, or images (N, rows, columns[, channels]), whose pixels
     are then the inputs; y (N,), text or numbers, or (N, m) numbers. X_test and y_test, if they are there, are
-    the test set, so no split draws one. X_train or x_train, and y_train, are as good.
+    the test set, so no split draws one. X_train and y_train are as good, and so are small letters or capitals
+    in any of them.
 
     `task: auto` takes text and whole numbers of at most 20 values for classes, and so several columns of 0
     with a single 1 in every row, or of any two numbers in their places: classes one-hot, named by the
@@ -43,7 +43,7 @@ class Npz(Data):
     def read(self):
         path = file_of(self.path, "FILE, one of numpy.savez with arrays X and y")
         with opened_arrays(path) as arrays:
-            of_x, of_y, of_test_x, of_test_y = next((n for n in NAMES if n[0] in arrays), NAMES[0])
+            of_x, of_y, of_test_x, of_test_y = _named(path, arrays.names)
             x, y = self._pair(path, arrays, of_x, of_y)
             tests = [name for name in (of_test_x, of_test_y) if name in arrays]
             if len(tests) == 1:
@@ -95,6 +95,18 @@ class Npz(Data):
         if self.task == "regression" or not one_hot:
             return labels.Targets(y.astype(np.float64))
         return labels.targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
+
+
+def _named(path: Path, there: list[str]) -> list[str]:
+    """What inputs, targets and those of the test set are called in the file; of an absent one its usual name.
+    Raises `UserError` where two differ in capitals alone: either may be meant."""
+    lower = [name.lower() for name in there]
+    usual = next((names for names in NAMES if names[0].lower() in lower), NAMES[0])
+    alike = {name: [other for other in there if other.lower() == name.lower()] for name in usual}
+    for several in alike.values():
+        if len(several) > 1:
+            raise UserError(f"{path} has both {' and '.join(several)}: leave out or rename one of them")
+    return [several[0] if several else name for name, several in alike.items()]
 
 
 def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:

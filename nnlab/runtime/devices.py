@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
 import torch
@@ -27,11 +28,13 @@ def device(name: str) -> torch.device:
     count = torch.cuda.device_count() if name != "cpu" else 0
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
-    allowed = ["auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(count))]
-    if name in allowed and (name == "cpu" or count):
+    cards = ["cuda", *(f"cuda:{i}" for i in range(count))] if count else []
+    allowed = ["auto", "cpu", *cards]
+    if name in allowed:
         return torch.device(name)
-    other = hint(name, allowed, "device")
-    if other and name not in allowed:
-        raise UserError(f"device = '{name}': allowed are auto, cpu, cuda, cuda:N{other}")
+    here = ", ".join(allowed)
+    other = hint(name, ["auto", "cpu", "cuda"], "device") if not re.fullmatch(r"cuda(:\d+)?", name) else ""
+    if other and (count or "'cuda'" not in other):
+        raise UserError(f"device = '{name}': allowed here are {here}{other}")
     found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
-    raise UserError(f"device = '{name}': this machine has {found}; allowed: auto, cpu, cuda, cuda:N")
+    raise UserError(f"device = '{name}': this machine has {found}; allowed here: {here}")
