@@ -143,7 +143,7 @@ def _convert(value, type_):
         # Training flushes subnormal numbers to 0; settings that change under way would not be found again.
         return number, (0.0 if abs(value) < sys.float_info.min else float(value)) if number else None
     if type_ is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST, value
     return isinstance(value, type_), value
 
 
@@ -167,10 +167,13 @@ def shown_as(value) -> str:
         value = list(value)
     if value is None:
         return "null"
-    text = f"'{value}'" if isinstance(value, str) else str(value) if _is_printable(value) else "that number"
+    text = f"'{value}'" if isinstance(value, str) else _text(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
-def _is_printable(value) -> bool:
-    """Python writes no whole number of more than some thousand digits."""
-    return not isinstance(value, int) or value.bit_length() < 10_000
+def _text(value) -> str:
+    """As Python writes it: which it does of no whole number of more than some thousand digits."""
+    try:
+        return str(value)
+    except Exception:  # of anybody's class
+        return "that number" if isinstance(value, int) else f"that {type(value).__name__}"

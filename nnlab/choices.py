@@ -16,7 +16,7 @@ def part_of(value, group: str, base: type, choices: Mapping[str, Callable], read
 
     `reads(value)` gives the part for other values, or None. Raises `UserError` for what stands for nothing.
     """
-    if isinstance(value, base):
+    if isinstance(value, base) and not _is_abstract(type(value), choices):
         return value
     part = reads(value) if reads else None
     if part is not None:
@@ -25,6 +25,8 @@ def part_of(value, group: str, base: type, choices: Mapping[str, Callable], read
         return _with_defaults(lookup(choices, group, value), group, value)
     named = sorted({*choices, *names(group)})
     known = f"expected a name or a nnlab.{base.__name__}; the names are {', '.join(named)}"
+    if isinstance(value, base):
+        known = f"that is only what they are derived from; the names are {', '.join(named)}"
     if isinstance(value, type):
         wanted = f"write {_called(value)}()" if issubclass(value, base) else known
         raise UserError(f"{group} = {_called(value)}: that is a class; {wanted}")
@@ -42,7 +44,10 @@ def shown(value) -> str:
         return f"{_article(name)} of the shape {value.shape}"
     if kind.__repr__ is object.__repr__:
         return _article(kind.__name__)
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a class of anybody's, or a whole number of more digits than Python writes
+        return _article(kind.__name__)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
@@ -53,6 +58,11 @@ def _article(word: str) -> str:
 def _called(cls: type) -> str:
     """What a user calls a class."""
     return f"nnlab.{cls.__name__}" if cls.__module__.partition(".")[0] == "nnlab" else cls.__name__
+
+
+def _is_abstract(cls: type, choices: Mapping[str, Callable]) -> bool:
+    """Whether it is only the base of the choices: without a name, and none of them makes it."""
+    return not cls.name and any(isinstance(c, type) and cls in c.__mro__[1:] for c in choices.values())
 
 
 def _with_defaults(make: Callable, group: str, name: str):

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nnlab.allowed import ENOUGH, EXACT, ROWS
+from nnlab.arguments import typed
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_of
@@ -74,7 +75,7 @@ class Experiment(Part):
     threads: int | Literal["auto"] = static("auto", low=1, high=1024)
 
     def __post_init__(self):
-        if self.regularizer == "auto":
+        if isinstance(self.regularizer, str) and self.regularizer == "auto":
             object.__setattr__(self, "regularizer", None)
         super().__post_init__()
         if self.regularizer is None:
@@ -104,6 +105,7 @@ class Experiment(Part):
             )
 
     @staticmethod
+    @typed
     def from_config(config: dict) -> Experiment:
         """The experiment that a plain nested dict describes; raises `UserError` where it is wrong.
 
@@ -120,6 +122,7 @@ class Experiment(Part):
         refuse_extremes(self.data, dataset, self.dtype)
         return dataset
 
+    @typed
     def loss_for(self, spec: DataSpec):
         """The loss for such data: as named, else the model's, else what fits them and the model's output map.
 
@@ -153,12 +156,14 @@ class Experiment(Part):
                 f"allowed with them: loss=squared_error or absolute_error with model=mlp or model=linear"
             )
 
+    @typed
     def graph(self, spec: DataSpec) -> Graph:
         """The network for such data. A map that the loss has built in is no box of it."""
         loss, output = self.loss_for(spec), self.model.output
         boxed = "identity" if output == "auto" or loss.map else output
         return self.model.graph(spec.shape, loss.outputs(spec.outputs), boxed)
 
+    @typed
     def rows(self, dataset: Dataset, folds: list[Fold] | None = None) -> list[Row]:
         """Every seed on every fold of every repeat; `folds`, if they have been drawn already."""
         folds = self.split.folds(dataset) if folds is None else folds

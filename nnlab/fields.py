@@ -23,6 +23,7 @@ import numpy as np
 
 from nnlab import plugins
 from nnlab.allowed import Allowed, checked, shown_as
+from nnlab.arguments import bound
 from nnlab.choices import part_of
 from nnlab.errors import UnknownSetting, UserError, nearest
 
@@ -89,6 +90,7 @@ class Settings(type):
     def __call__(cls, *args, **settings):
         for key in settings.keys() - _names(cls):
             raise UnknownSetting(_no_such(cls, key))
+        bound(cls.__name__, *_places(cls), args, settings)
         return super().__call__(*args, **settings)
 
 
@@ -119,6 +121,14 @@ def _types(cls) -> dict[str, type]:
 @functools.cache
 def _names(cls) -> frozenset[str]:
     return frozenset(f.name for f in fields(cls) if f.init)
+
+
+@functools.cache
+def _places(cls) -> tuple[list[str], frozenset[str]]:
+    """The settings that may be given by position, and those that must be given."""
+    own = [f for f in fields(cls) if f.init]
+    needed = frozenset(f.name for f in own if f.default is f.default_factory is MISSING)
+    return [f.name for f in own if not f.kw_only], needed
 
 
 def _no_such(cls, key: str) -> str:

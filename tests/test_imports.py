@@ -12,8 +12,9 @@ import nnlab
 ROOT = Path(nnlab.__file__).parent
 # Whoever stands in a line imports from lines above it, and from its own package.
 LAYERS = [
-    ("masking",), ("suggestions", "paths", "interruption"), ("errors",), ("untrusted", "plugins", "streams"),
-    ("runtime", "declared", "choices", "allowed"), ("catalogue",), ("manual",), ("fields",),
+    ("masking",), ("suggestions", "paths", "interruption"), ("errors",),
+    ("untrusted", "plugins", "streams", "alone"),
+    ("runtime", "declared", "choices", "allowed"), ("arguments",), ("catalogue",), ("manual",), ("fields",),
     ("autodiff", "data", "initializers", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
     ("losses", "models"), ("experiment",), ("training",), ("equation", "checks", "search", "testing"),
     ("records",), ("commands",), ("tab",), ("shells",), ("cli",), ("__main__",),

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from nnlab.alone import Alone
+from nnlab.arguments import typed
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.fields import Part, static
@@ -54,6 +55,7 @@ def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
         yield replace(verdict, seconds=perf_counter() - began)
 
 
+@typed
 def check(experiment: Experiment, only=None, budget: Budget | None = None) -> Iterator[Verdict]:
     """What `nnlab check` does: a `Verdict` a rung, as soon as it is there.
 
@@ -65,7 +67,4 @@ def check(experiment: Experiment, only=None, budget: Budget | None = None) -> It
     `only` is the name of a rung, or several: start, gradients, subset, saturation, rates, data, determinism.
     Raises `UserError` for what does not go together.
     """
-    for name, given, kind in (("experiment", experiment, Experiment), ("budget", budget, Budget)):
-        if not isinstance(given, kind) and not (name == "budget" and given is None):
-            raise UserError(f"{name} = {shown(given)}: expected a nnlab.{kind.__name__}")
-    return climb(Subject(experiment, budget), chosen(only))
+    return Alone("check", climb(Subject(experiment, budget), chosen(only)))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nnlab.arguments import typed
+from nnlab.errors import UserError
+
 STATUSES = ("pass", "warn", "fail")  # from good to bad
 
 
+@typed
 @dataclass(frozen=True)
 class Finding:
     """One thing that a rung found.
@@ -26,9 +30,9 @@ class Finding:
 
     def __post_init__(self):
         if self.status not in STATUSES:
-            raise ValueError(f"status {self.status!r}, expected one of {STATUSES}")
+            raise UserError(f"status = '{self.status}': expected one of {', '.join(STATUSES)}")
         if (self.status == "pass") != self.within:
-            raise ValueError(
+            raise UserError(
                 f"{self.status}: {self.number:g} with a limit of {self.threshold:g}: {self.found}"
             )
 
@@ -38,6 +42,7 @@ class Finding:
         return self.number >= self.threshold if self.at_least else self.number <= self.threshold
 
 
+@typed
 @dataclass(frozen=True, repr=False)
 class Verdict:
     """What a rung says of a job: its findings, the worst first, and the numbers behind them."""
@@ -46,6 +51,10 @@ class Verdict:
     findings: tuple[Finding, ...]
     details: dict = field(default_factory=dict)
     seconds: float = 0.0
+
+    def __post_init__(self):
+        if not self.findings:
+            raise UserError("findings = (): expected at least one")
 
     @staticmethod
     def of(rung: str, findings: list[Finding], details: dict | None = None) -> Verdict:

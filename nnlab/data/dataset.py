@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import ENOUGH, EXACT
+from nnlab.arguments import typed
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import CHOICES, warn_if_sparse
 from nnlab.data.spec import DataSpec
@@ -20,6 +21,7 @@ from nnlab.fields import Part, static
 from nnlab.streams import stream
 
 
+@typed
 @dataclass(frozen=True, repr=False)
 class Dataset:
     """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets.
@@ -51,6 +53,9 @@ class Dataset:
                 f"x has the shape {self.x.shape}, expected (examples, inputs); what an image's inputs were "
                 f"goes into the data set's shape, such as (1, 28, 28)"
             )
+        if self.y.ndim != (1 if self.classes else 2) or len(self.x) != len(self.y):
+            targets = "(examples,) of classes" if self.classes else "(examples, outputs) of numbers"
+            raise UserError(f"y has the shape {self.y.shape} beside x {self.x.shape}: expected {targets}")
         count, width = self.x.shape
         shape = (width,) if self.shape is None else tuple(self.shape)
         if math.prod(shape) != width:

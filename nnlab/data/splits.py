@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import ENOUGH, EXACT
+from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
 from nnlab.data.strata import deal, divide
 from nnlab.errors import Advice, UserError
@@ -23,6 +24,7 @@ from nnlab.streams import stream
 NUMBERS = 2**27  # of examples, in all folds: 1 GB
 
 
+@typed
 @dataclass(frozen=True)
 class Fold:
     """Which examples train, validate and test one row (sorted example numbers)."""
@@ -69,7 +71,8 @@ class NoSplit(Split):
     name: ClassVar[str] = "none"
     validates: ClassVar[bool] = False
 
-    def folds(self, dataset):
+    @typed
+    def folds(self, dataset: Dataset) -> list[Fold]:
         nothing = np.zeros(0, np.int64)
         test = nothing if dataset.test is None else dataset.test
         return [Fold(np.setdiff1d(np.arange(len(dataset.x)), test, assume_unique=True), nothing, test)]
@@ -91,6 +94,7 @@ class Drawn(Split):
     def count(self):
         return self.repeats
 
+    @typed
     def folds(self, dataset: Dataset) -> list[Fold]:
         n = len(dataset.x)
         if self.count * n > NUMBERS:

@@ -18,9 +18,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlab.allowed import Allowed, checked
+from nnlab.arguments import typed
+from nnlab.choices import shown
+from nnlab.errors import UserError
 from nnlab.fields import Part, control, stack
 
 LINE = 64  # steps
+UPDATES = 2**27  # of which `simulate` says the factor: 1 GB
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class Schedule(Part):
         return None
 
 
+@typed
 def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.ndarray:
     """The factor of every update, (epochs * steps,), without training.
 
@@ -103,6 +109,7 @@ def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.nd
     >>> simulate(HalveOnRise(), epochs=3, steps=2, metrics=[1, 3, 0]).tolist()
     [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
+    _refuse(schedule, epochs, steps, metrics)
     schedule, total = stack([schedule]), np.array([[epochs]], float)
     state, seen = schedule.start(1), []
     for epoch in range(1, epochs + 1):
@@ -110,3 +117,20 @@ def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.nd
         if metrics is not None and state:
             schedule.observe(state, {schedule.metric: np.array([metrics[epoch - 1]], float)})
     return np.concatenate(seen)
+
+
+def _refuse(schedule: Schedule, epochs: int, steps: int, metrics) -> None:
+    """Raise `UserError` for what cannot be simulated."""
+    if type(schedule) is Schedule:
+        raise UserError("schedule = Schedule(): that is only their base; take nnlab.Cosine(), say")
+    checked(epochs, int, Allowed(low=1, high=UPDATES), "epochs")
+    checked(steps, int, Allowed(low=1, high=UPDATES), "steps")
+    if epochs * steps > UPDATES:
+        raise UserError(f"epochs = {epochs} of {steps} steps: expected {UPDATES:,} updates at most")
+    if metrics is not None:
+        try:
+            values = np.asarray(metrics, float)
+        except (TypeError, ValueError, OverflowError):
+            values = np.empty(())
+        if values.ndim != 1 or len(values) < epochs:
+            raise UserError(f"metrics = {shown(metrics)}: expected a number for each of {epochs} epochs")

@@ -20,7 +20,7 @@ EXPECTED = "a list of values, a range, or a nnlab.Interval(low, high)"
 def space_of(given, base: Experiment | None) -> Space:
     """A dict of key -> list, range or domain as a `Space`, whose keys are `base`'s settings if there is one:
     `optimizer.lr`, `epochs`, `optimizer`. Raises `UserError`."""
-    if isinstance(given, Space):
+    if isinstance(given, Space) and given.domains:
         return given
     if not isinstance(given, Mapping) or not given:
         raise UserError(f"space = {shown(given)}: expected a dict of key -> {EXPECTED}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnlab.allowed import ENOUGH
+from nnlab.arguments import typed
 from nnlab.errors import UserError
 from nnlab.fields import Part, compose, part, static
 from nnlab.search.pruners import PRUNERS, Pruner
@@ -80,6 +81,7 @@ class Search(Part):
         return tuple(1 if word == "minimize" else -1 for word in each)
 
     @staticmethod
+    @typed
     def from_config(config: dict) -> Search:
         """The search that a plain nested dict describes; raises `UserError` where it is wrong."""
         return compose(Search, GROUPS, config)

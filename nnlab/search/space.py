@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -23,13 +23,15 @@ from functools import cached_property
 import numpy as np
 
 from nnlab.allowed import EXACT
+from nnlab.arguments import is_number, typed
 from nnlab.choices import shown
-from nnlab.errors import UserError
+from nnlab.errors import UserError, nearest, shortened
 
 PLAIN = (bool, int, float, str)  # what Optuna keeps as it is
 MANY = 1_000_000  # cells of a grid, beyond which nobody waits for it
 
 
+@typed(but=("values",))
 @dataclass(frozen=True)
 class Choice:
     """Any of `values`: None, truth values, numbers, words, or lists and mappings of these.
@@ -56,8 +58,11 @@ class Choice:
         return _labels(self.values, plain=True) or _labels(self.values, plain=False)
 
     def value(self, label):
-        """The value of this label."""
-        return self.values[self.labels.index(label)]
+        """The value of this label. Raises `UserError` for what is none."""
+        try:
+            return self.values[self.labels.index(label)]
+        except ValueError:  # also of an array, which is equal to nothing
+            raise UserError(f"{shown(label)} is not among {shortened(str(self), 200)}") from None
 
     def points(self, count: int | None) -> tuple:
         """Every label."""
@@ -77,6 +82,7 @@ class Choice:
         return ", ".join(map(str, self.labels))
 
 
+@typed(but=("low", "high"))
 @dataclass(frozen=True)
 class Interval:
     """A number of [low, high], whole if `whole`; `log`: as evenly spread in its logarithm.
@@ -110,6 +116,8 @@ class Interval:
             raise UserError(f"{self.laid} points on an interval: expected at least 2, at most {MANY:,}")
 
     def value(self, label):
+        if not is_number(label):
+            raise UserError(f"{shown(label)} is no number from {self}")
         return label
 
     def points(self, count: int | None) -> Sequence | None:
@@ -134,6 +142,7 @@ class Interval:
         return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
 
 
+@typed(but=("start", "step", "count"))
 @dataclass(frozen=True)
 class Steps:
     """start, start + step, ...: `count` numbers, computed in decimals, so that 0.1 + 0.2 is 0.3.
@@ -168,6 +177,8 @@ class Steps:
 
     def value(self, label):
         """The number nearest to `label`: a sampler's own sum of steps may be off by a rounding."""
+        if not is_number(label):
+            raise UserError(f"{shown(label)} is no number from {self}")
         return self.labels[min(max(0, round((label - self.start) / self.step)), self.count - 1)]
 
     def ends(self) -> tuple:
@@ -215,6 +226,7 @@ def _labels(values: tuple, plain: bool) -> tuple | None:
     return tuple(short) if len(set(map(repr, short))) == len(set(map(repr, texts))) else None
 
 
+@typed
 @dataclass(frozen=True)
 class Space:
     """Parameters by key, in the order in which they are chosen and a grid turns over.
@@ -224,7 +236,7 @@ class Space:
     """
 
     domains: dict[str, Domain]
-    groups: frozenset[str] = frozenset()
+    groups: Set[str] = frozenset()
     has: Callable[[str, dict], bool] = field(default=lambda key, chosen: True, compare=False)
 
     @cached_property
@@ -251,10 +263,20 @@ class Space:
             drawn[key] = self.domains[key].value(label) if isinstance(self.domains[key], Steps) else label
         return drawn
 
+    @typed
     def values(self, params: dict) -> dict:
-        """The parameters as the settings have them: key -> value."""
-        return {key: self.domains[key].value(label) for key, label in params.items()}
+        """The parameters as the settings have them: key -> value. Raises `UserError` for what is none."""
+        values = {}
+        for key, label in params.items():
+            if key not in self.domains:
+                raise UserError(f"params: no parameter '{key}'{nearest(key, self.domains)}")
+            try:
+                values[key] = self.domains[key].value(label)
+            except UserError as e:
+                raise UserError(f"params['{key}'] = {e}") from None
+        return values
 
+    @typed
     def count(self, points: int | None = None) -> int | None:
         """How many different trials there are, with so many `points` on each interval; None: no end."""
         total = 0
@@ -265,6 +287,7 @@ class Space:
             total += math.prod(map(len, each))
         return total
 
+    @typed
     def cells(self, points: int | None = None) -> Iterator[dict]:
         """Every trial of the grid; the last parameter changes fastest.
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import copy
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import combinations, islice, product
 
 import numpy as np
 
+from nnlab.alone import Alone
+from nnlab.arguments import typed
 from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
@@ -66,6 +69,7 @@ class Seconds:
         return now
 
 
+@typed(but=("space", "experiment_of"))
 @dataclass(repr=False)
 class Sweep:
     """A search over settings of an experiment: `run` it, or iterate over it.
@@ -90,6 +94,7 @@ class Sweep:
     space: Space | dict
     search: Search = field(default_factory=Search)
     experiment_of: Callable[[dict], Experiment] | Experiment | None = None
+    _: KW_ONLY
     library: Library = field(default_factory=Library)
     rules: int = RULES
     trials: list[Trial] = field(default_factory=list)
@@ -99,9 +104,8 @@ class Sweep:
         self.experiment_of = read_base(self.experiment_of)
         base = self.experiment_of if isinstance(self.experiment_of, Experiment) else None
         self.space, s = space_of(self.space, base), self.search
-        if not isinstance(s, Search):
-            raise UserError(f"search = {shown(s)}: expected a nnlab.Search(trials=...)")
         self.ledger: Ledger | None = None
+        self._under_way: Callable[[], Alone | None] = lambda: None
         self._ready: dict[tuple, Candidate] = {}  # trials of the next batch
         self.chooser = self._chooser()
         candidates = self._checked()
@@ -137,9 +141,25 @@ class Sweep:
         """All trials as columns of equal length, for `pandas.DataFrame`."""
         return table(self.trials, self.space.domains, self.search.objectives)
 
+    @typed
     def experiment(self, trial: Trial | dict) -> Experiment:
         """The experiment of a trial, or of its parameters. Raises `UserError` for what cannot be made."""
-        values = self.space.values(trial.params if isinstance(trial, Trial) else trial)
+        params = trial.params if isinstance(trial, Trial) else trial
+        self._refuse_missing(params)
+        return self._experiment(params)
+
+    def _refuse_missing(self, params: dict) -> None:
+        """Raise `UserError` where parameters of a trial are missing, or are none of the space."""
+        self.space.values(params)
+        groups = [key for key in self.space.domains if key in self.space.groups]
+        missing = [key for key in groups if key not in params] or [
+            key for key in self.space.keys({k: params[k] for k in groups}) if key not in params
+        ]
+        if missing:
+            raise UserError(f"params = {shown(params)}: {missing[0]} is missing")
+
+    def _experiment(self, params: dict) -> Experiment:
+        values = self.space.values(params)
         if isinstance(self.experiment_of, Experiment):
             return variant(self.experiment_of, values)
         made = self.experiment_of(values)
@@ -167,12 +187,21 @@ class Sweep:
             return self.space.count(sampler.points)
         return self.space.count() if self.search.distinct else None
 
+    @typed
     def go_on_from(self, ledger: Ledger) -> None:
         """Write to this ledger; every trial that it has counts as told."""
         self.ledger, self.trials = ledger, ledger.trials()
         check(self.trials, self.space, self.search.signs)
 
     def __iter__(self) -> Iterator[Chosen | Record | Told]:
+        before = self._under_way()
+        if before:  # two would train the same trials
+            before.give_up()
+        mine = Alone("sweep", self._train())
+        self._under_way = weakref.ref(mine)
+        return mine
+
+    def _train(self) -> Iterator[Chosen | Record | Told]:
         self._give_up_if_hopeless()
         for start in range(0, self.count, self.size):
             numbers = range(start, min(start + self.size, self.count))
@@ -238,7 +267,7 @@ class Sweep:
         return sum(bool(self._candidate(0, cell).wrong) for cell in cells)
 
     def _candidate(self, number: int, params: dict) -> Candidate:
-        found = candidate(number, params, self.experiment, self.library)
+        found = candidate(number, params, self._experiment, self.library)
         if found.experiment and not found.experiment.split.validates:
             unmeasured = [name for name in self.search.objectives if name.startswith("val_")]
             if unmeasured:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nnlab.arguments import typed
+
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 TRAINING = "training"  # of a trial that a sampler has not been told of; no trial in a ledger is
 
 
+@typed
 @dataclass(frozen=True)
 class Trial:
     """A trial that has been told. `values` has a number for each objective, mean over its rows (seeds times

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 
 from nnlab import interruption
+from nnlab.alone import Alone
+from nnlab.arguments import typed
 from nnlab.choices import shown
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
@@ -44,6 +46,7 @@ class Fit:
     somebody at a prompt, keeps its records, and a Ctrl-C ends it with the epoch.
     """
 
+    @typed
     def __init__(
         self,
         experiments: list[Experiment],
@@ -65,7 +68,7 @@ class Fit:
         self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
         self.results = Results()  # of the rows that have ended
         self._attended, self._past = attended, History()
-        self._records = self._train()
+        self._records = Alone("fit", self._train())
         self._ending = False
 
     def __iter__(self) -> Iterator[Record]:
@@ -92,6 +95,7 @@ class Fit:
         row, seed, repeat, fold, epoch, refit, and the metrics of `Record`. For `pandas.DataFrame`."""
         return self._past.table(self.rows, self.owner)
 
+    @typed
     def curves(self, name: str) -> np.ndarray:
         """A metric as (rows, epochs), NaN after a row has ended: `plt.plot(fit.curves("val_loss").T)`."""
         return self._past.curves(name, len(self.rows))
@@ -120,12 +124,13 @@ class Fit:
 
     def _end(self, status: str, reason: str = "") -> None:
         """Let every row end with the epoch under way, and test it. One that has not begun has no result."""
-        if getgeneratorstate(self._records) != GEN_SUSPENDED:
-            self._records.close()
-            return
-        self._ending = True
-        for record in self._records:
-            self._past.add(record)
+        with self._records.held() as records:
+            if getgeneratorstate(records) != GEN_SUSPENDED:
+                records.close()
+                return
+            self._ending = True
+            for record in records:
+                self._past.add(record)
         for place, result in enumerate(self.results):
             if result.status == "interrupted":
                 result = replace(result, status=status, reason=reason)
@@ -200,6 +205,7 @@ class Fit:
         yield from side_by_side(trainings, processes, self.rungs, self._is_ending)
 
 
+@typed
 def fit(*experiments: Experiment, x_test=None, y_test=None) -> Fit:
     """Train experiments, on their own data or on arrays that follow them: see `Arrays`, `Fit`.
 

@@ -6,8 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnlab.errors import nearest
+from nnlab.errors import UserError, nearest
 from nnlab.training.results import Record
+
+
+class NoCurve(UserError, KeyError):
+    """A metric that no record has."""
+
+    __str__ = ValueError.__str__  # a `KeyError` puts its sentence into quotes
 
 
 class History:
@@ -46,7 +52,7 @@ class History:
         values = np.full((rows, max((record.epoch for record in first), default=0)), np.nan)
         for record in first:
             if name not in record.metrics:
-                raise KeyError(f"no curve '{name}'{nearest(name, record.metrics)}")
+                raise NoCurve(f"no curve '{name}'{nearest(name, record.metrics)}")
             values[record.rows, record.epoch - 1] = record.metrics[name]
         return values
 

@@ -1,0 +1,145 @@
+"""What a call is given, compared with what its annotations say: `@typed` makes a sentence of the difference.
+
+Parts check themselves, ranges and all (see `fields`). This is for every other public function and class.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence, Set
+from types import NoneType, UnionType
+
+import numpy as np
+
+import nnlab
+from nnlab.choices import shown
+from nnlab.errors import UnknownSetting, UserError, nearest
+
+WORDS = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "a word", dict: "a dict",
+    list: "a list", tuple: "a tuple", np.ndarray: "a numpy array", object: "anything", NoneType: "None",
+}  # fmt: skip
+
+
+def is_number(x, kind=numbers.Real) -> bool:
+    """Whether it is a number, of Python or numpy, no larger than floats are; True is none."""
+    if isinstance(x, int):
+        return not isinstance(x, bool) and abs(x) <= sys.float_info.max
+    return isinstance(x, kind)
+
+
+WIDER = {
+    int: functools.partial(is_number, kind=numbers.Integral),
+    float: is_number,
+    bool: lambda x: isinstance(x, (bool, np.bool_)),
+}
+
+
+def typed(callee=None, *, but: tuple[str, ...] = ()):
+    """A function or class that raises `UserError` for an argument that is not what its annotation says.
+
+    It says so itself of those in `but`, and takes anything where there is no annotation.
+
+    >>> @typed
+    ... def times(word: str, count: int = 2):
+    ...     return word * count
+    >>> times("ab", count="2")
+    Traceback (most recent call last):
+    nnlab.errors.UserError: count = '2': expected a whole number
+    """
+    if callee is None:
+        return functools.partial(typed, but=but)
+    if isinstance(callee, type):
+        callee.__init__ = _checking(callee.__init__, callee.__name__, but)
+        return callee
+    return _checking(callee, callee.__name__, but)
+
+
+def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
+    parameters = inspect.signature(function).parameters
+    starred = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())  # these are for it to read
+    places = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    needed = {p.name for p in parameters.values() if p.default is p.empty}
+
+    @functools.cache
+    def checks() -> dict[str, tuple[Callable, object]]:
+        hints = typing.get_type_hints(function)
+        hints = {key: hints.get(key, typing.Any) for key in parameters}
+        return {key: (_test(typing.Any if key in but else hint), hint) for key, hint in hints.items()}
+
+    @functools.wraps(function)
+    def checked(*args, **settings):
+        known = checks()
+        for key in settings.keys() - known.keys():
+            raise UnknownSetting(f"{name} has no argument '{key}'{nearest(key, known.keys() - {'self'})}")
+        given = settings if starred else bound(name, places, needed, args, settings)
+        for key, value in given.items():
+            holds, hint = known[key]
+            if not holds(value):
+                raise UserError(f"{key} = {shown(value)}: expected {described(hint)}")
+        return function(*args, **settings)
+
+    return checked
+
+
+def bound(name: str, places: Sequence[str], needed: Set[str], args: tuple, settings: dict) -> dict:
+    """Every argument by its name, of a call to what has these `places`. Raises `UserError`, which is also a
+    `TypeError`, where there are too many, too few, or one is given twice."""
+    given = dict(zip(places, args, strict=False)) | settings
+    if len(args) > len(places):
+        named, count = [key for key in places if key != "self"], len(args) - ("self" in places)
+        raise UnknownSetting(
+            f"{name}: {count} arguments by position; expected at most {len(named)}, {', '.join(named)}"
+        )
+    for key in places[: len(args)]:
+        if key in settings:
+            raise UnknownSetting(f"{name}: {key} is given twice, by its position and by its name")
+    if needed - given.keys():
+        missing = [key for key in places if key in needed and key not in given]
+        raise UnknownSetting(f"{name} needs {' and '.join(missing)}")
+    return given
+
+
+def _test(hint) -> Callable[[object], bool]:
+    """Whether a value is what the annotation says."""
+    of, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (typing.Any, object):
+        return lambda x: True
+    if hint is None:
+        return lambda x: x is None
+    if hint in WIDER:
+        return WIDER[hint]
+    if of in (typing.Union, UnionType):
+        tests = [_test(option) for option in inner]
+        return lambda x: any(test(x) for test in tests)
+    if of is typing.Literal:
+        return lambda x: isinstance(x, str) and x in inner
+    if hint is Callable or of is Callable:
+        return callable
+    if of in (list, tuple, Set):
+        item = _test(inner[0])
+        return lambda x: isinstance(x, of) and all(map(item, x))
+    if of in (dict, Mapping):
+        key, item = map(_test, inner)
+        return lambda x: isinstance(x, of) and all(map(key, x)) and all(map(item, x.values()))
+    return lambda x: isinstance(x, of or hint)
+
+
+def described(hint) -> str:
+    """`a list, each item a nnlab.Experiment`."""
+    of, inner = typing.get_origin(hint), typing.get_args(hint)
+    if of in (typing.Union, UnionType):
+        return " or ".join(map(described, inner))
+    if of is typing.Literal:
+        return " or ".join(map(repr, inner))
+    if hint is Callable or of is Callable:
+        return "a function"
+    if of in (list, tuple, Set):
+        return f"a {of.__name__.lower()}, each item {described(inner[0])}"
+    if of in (dict, Mapping):
+        return f"a dict of {described(inner[0])} -> {described(inner[1])}"
+    return WORDS.get(hint) or f"a {'nnlab.' * (hint.__name__ in nnlab.__all__)}{hint.__name__}"

@@ -1,0 +1,218 @@
+"""Every public name, given what it cannot take: a `UserError` of one sentence, and nothing raw."""
+
+import inspect
+import threading
+import warnings
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.alone import Alone
+from nnlab.arguments import typed
+from nnlab.training import training
+
+E, ROWS = nnlab.Experiment(), np.arange(2)
+DATASET = nnlab.Iris().load()
+TRIAL = nnlab.Trial(0, {"epochs": 1}, "complete", (0.5,))
+FINDING = nnlab.Finding("pass", 0, 1, "nothing")
+SPACE = nnlab.Space({"epochs": nnlab.Choice([1, 2])})
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+ODD = [
+    None, True, 3, -1, 0.5, float("nan"), float("inf"), 10**400, 10**5000, 1j, "", "x", b"x", [], [1], [[]],
+    [None], (), {}, {"x": 1}, {1: 2}, {1}, range(3), object(), Unprintable(), lambda p: 3, np.ones((3, 2)),
+    np.ones(()), nnlab.Adam(), nnlab.Adam, E, nnlab.Search(), nnlab.Interval(1, 2), nnlab.Choice([1]), SPACE,
+    TRIAL, DATASET, FINDING, nnlab.Budget(), nnlab.Cosine(), nnlab.Regularizer(), nnlab.Optimizer(),
+    nnlab.Data(), nnlab.fit(),
+]  # fmt: skip
+RESULT = {
+    "row": 0, "seed": 0, "repeat": 0, "fold": 0, "status": "finished", "epochs": 1, "best_epoch": 1,
+    "best": {}, "test": {}, "weights": {}, "normalizer": {},
+}  # fmt: skip
+NEEDED = {  # what a call needs beside its defaults
+    nnlab.Arrays: {"x": np.eye(4), "y": [0, 1, 0, 1]},
+    nnlab.Choice: {"values": [1]},
+    nnlab.Dataset: {"x": DATASET.x, "y": DATASET.y, "classes": DATASET.classes},
+    nnlab.Finding: {"status": "pass", "number": 0, "threshold": 1, "found": "nothing"},
+    nnlab.Fit: {"experiments": [E]},
+    nnlab.Fold: {"train": ROWS, "validation": ROWS, "test": ROWS},
+    nnlab.Interval: {"low": 1, "high": 2},
+    nnlab.Record: {"epoch": 1, "rows": ROWS, "metrics": {"val_loss": ROWS}, "improved": ROWS > 0},
+    nnlab.Result: RESULT,
+    nnlab.Space: {"domains": SPACE.domains},
+    nnlab.Steps: {"start": 0, "step": 1, "count": 3},
+    nnlab.Sweep: {"space": {"epochs": [1, 2]}},
+    nnlab.Trial: {"number": 0, "params": {}, "state": "complete"},
+    nnlab.Verdict: {"rung": "start", "findings": (FINDING,)},
+    nnlab.check: {"experiment": E},
+    nnlab.simulate: {"schedule": nnlab.Cosine(), "epochs": 2, "steps": 2},
+}
+SWEEP = nnlab.Sweep({"epochs": [1, 2], "optimizer": ["adam", "sgd"], "optimizer.lr": nnlab.Interval(1, 2)})
+METHODS = {
+    E.from_config: {"config": {}}, E.graph: {"spec": DATASET.spec}, E.loss_for: {"spec": DATASET.spec},
+    E.rows: {"dataset": DATASET}, E.split.folds: {"dataset": DATASET},
+    nnlab.NoSplit().folds: {"dataset": DATASET}, nnlab.Search.from_config: {"config": {}},
+    nnlab.fit().curves: {"name": "val_loss"}, SPACE.values: {"params": {"epochs": 1}}, SPACE.count: {},
+    SPACE.cells: {},
+}  # fmt: skip
+MESSAGES = nnlab.UserError, nnlab.Advice
+PUBLIC = [o for o in (getattr(nnlab, name) for name in nnlab.__all__) if callable(o) and o not in MESSAGES]
+CALLS = {o: NEEDED.get(o, {}) for o in PUBLIC} | METHODS
+
+
+def _arguments(call) -> list[str]:
+    if is_dataclass(call):
+        return [f.name for f in fields(call) if f.init]
+    starred = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [p.name for p in inspect.signature(call).parameters.values() if p.kind not in starred]
+
+
+def _refused(call, *args, **settings) -> bool:
+    """Whether it says so; what it makes must at least be fit to be shown."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            repr(call(*args, **settings))
+    except nnlab.UserError as wrong:
+        assert str(wrong) and "\n" not in str(wrong) and len(str(wrong)) < 600
+        return True
+    return False
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__qualname__)
+def test_what_a_public_name_cannot_take_is_a_sentence(call):
+    needed = CALLS[call]
+    assert not _refused(call, **needed)
+    for name in _arguments(call):
+        for odd in ODD:
+            _refused(call, **{**needed, name: odd})
+        assert _refused(call, **{**needed, name: object()}), name
+    for odd in ODD:
+        for count in range(8):
+            _refused(call, *[odd] * count)
+    assert _refused(call, no_such_argument=1)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
+def test_whose_trial_it_is(odd):
+    for given in (odd, {"epochs": odd}, {"epochs": 1, "optimizer": "adam", "optimizer.lr": odd}):
+        if not isinstance(odd, (int, float)) or isinstance(odd, bool) or odd != odd:
+            assert _refused(SWEEP.experiment, given)
+    assert not _refused(SWEEP.experiment, {"epochs": 1, "optimizer": "adam", "optimizer.lr": 1.5})
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda: nnlab.Sweep({}, nnlab.Search(), E, [], []), "Sweep: 5 arguments by position; expected"),
+        (lambda: nnlab.Sweep(E, {"epochs": [1]}), "search = {'epochs': [1]}: expected a nnlab.Search"),
+        (lambda: SWEEP.experiment(None), "trial = None: expected a nnlab.Trial or a dict"),
+        (lambda: SWEEP.experiment({"epoch": 1}), "params: no parameter 'epoch'; did you mean 'epochs'?"),
+        (lambda: SWEEP.experiment({"epochs": 5}), "params['epochs'] = 5 is not among 1, 2"),
+        (lambda: SWEEP.experiment({"epochs": 1, "optimizer": "sgd"}), "optimizer.lr is missing"),
+        (lambda: nnlab.Space(3), "domains = 3: expected a dict of a word -> a nnlab.Choice or a nnlab.Int"),
+        (lambda: nnlab.Sweep(nnlab.Space({})), "expected a dict of key ->"),
+        (lambda: nnlab.Fit(E), "): expected a list, each item a nnlab.Experiment"),
+        (lambda: nnlab.Adam(1, lr=1), "Adam: lr is given twice"),
+        (lambda: nnlab.Arrays(), "Arrays needs x and y"),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Optimizer()), "only what they are derived from; the names"),
+        (lambda: nnlab.simulate(nnlab.Cosine(), 10**5, 10**5), "expected 134,217,728 updates at most"),
+        (lambda: nnlab.simulate(nnlab.HalveOnRise(), 3, 2, [1]), "metrics = [1]: expected a number for each"),
+    ],
+)
+def test_the_sentence_says_what_is_expected(call, said):
+    with pytest.raises(nnlab.UserError) as wrong:
+        call()
+    assert said in str(wrong.value)
+
+
+def test_what_annotations_may_say():
+    @typed(but=("free",))
+    def call(one: "dict[str, int] | None", free: int = 0, *, word: str = "a"):
+        return one, free, word
+
+    assert call({"a": np.int64(1)}, "b", word="c") == ({"a": 1}, "b", "c") and call(None)[0] is None
+    for args, settings in [(({"a": 1.5},), {}), ((1, 2, 3), {}), ((), {}), ((None,), {"word": 1})]:
+        assert _refused(call, *args, **settings)
+    with pytest.raises(TypeError, match="call has no argument 'wrod'; did you mean 'word'"):
+        call(None, wrod=1)
+
+
+def _in_another_thread(ask):
+    """What comes of `ask()` there."""
+    came = []
+
+    def catch():
+        try:
+            came.append(ask())
+        except Exception as e:  # whatever it is, the test wants to see it
+            came.append(e)
+
+    thread = threading.Thread(target=catch)
+    thread.start()
+    thread.join()
+    return came[0]
+
+
+def test_two_threads_at_once_are_a_sentence():
+    """And the one that came first goes on."""
+
+    def steps():
+        for step in range(3):
+            came.append(_in_another_thread(lambda: next(alone)))
+            yield step
+
+    came, alone = [], Alone("fit", steps())
+    assert list(alone) == [0, 1, 2] and len(came) == 3
+    assert all(
+        isinstance(e, nnlab.UserError) and "fit is under way in another thread" in str(e) for e in came
+    )
+
+
+SMALL = nnlab.Experiment(data=nnlab.Arrays(np.eye(40), np.arange(40) % 2), epochs=3, threads=1)
+
+
+def _asked_meanwhile(monkeypatch, whole, asks: dict) -> dict:
+    """What comes of each of `asks` in another thread while `whole` trains its first epoch."""
+    came, epoch = {}, training.Training.epoch
+
+    def meanwhile(self):
+        came.update({name: _in_another_thread(ask) for name, ask in asks.items() if name not in came})
+        return epoch(self)
+
+    monkeypatch.setattr(training.Training, "epoch", meanwhile)
+    whole.run()
+    return came
+
+
+def test_a_fit_that_two_threads_run(monkeypatch):
+    fit = nnlab.fit(SMALL)
+    asks = {"run": fit.run, "next": lambda: next(iter(fit)), "stop": fit.stop}
+    came = _asked_meanwhile(monkeypatch, fit, asks)
+    assert len(came) == 3 and all(isinstance(e, nnlab.UserError) for e in came.values())
+    assert all("under way in another thread" in str(e) for e in came.values())
+    assert [r.status for r in fit.results] == ["finished"] and fit.curves("val_loss").shape == (1, 3)
+
+
+def test_a_sweep_that_two_threads_run(monkeypatch):
+    sweep = nnlab.Sweep({"optimizer.lr": [0.1, 0.2]}, nnlab.Search(sampler="grid"), SMALL)
+    (came,) = _asked_meanwhile(monkeypatch, sweep, {"run": sweep.run}).values()
+    assert isinstance(came, nnlab.UserError) and "this sweep is under way in another thread" in str(came)
+    assert [trial.number for trial in sweep.trials] == [0, 1]
+
+
+def test_a_sweep_that_is_begun_once_more_trains_no_trial_twice():
+    search = nnlab.Search(sampler="grid", batch=1)
+    sweep = nnlab.Sweep({"optimizer.lr": [0.1, 0.2, 0.3]}, search, SMALL)
+    first = iter(sweep)
+    next(first)
+    assert [t.number for t in sweep.run().trials] == [0, 1, 2]
+    with pytest.raises(nnlab.UserError, match="begun once more"):
+        next(first)
