@@ -13,15 +13,13 @@ import typing
 from collections.abc import Callable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 
-import numpy as np
-
 import nnlab
 from nnlab.choices import shown
 from nnlab.errors import UnknownSetting, UserError, nearest
 
 WORDS = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a word", dict: "a dict",
-    list: "a list", tuple: "a tuple", np.ndarray: "a numpy array", object: "anything", NoneType: "None",
+    list: "a list", tuple: "a tuple", object: "anything", NoneType: "None",
 }  # fmt: skip
 
 
@@ -35,7 +33,7 @@ def is_number(x, kind=numbers.Real) -> bool:
 WIDER = {
     int: functools.partial(is_number, kind=numbers.Integral),
     float: is_number,
-    bool: lambda x: isinstance(x, (bool, np.bool_)),
+    bool: lambda x: type(x).__name__ in ("bool", "bool_"),  # numpy's too, which is not imported for it
 }
 
 
@@ -142,4 +140,6 @@ def described(hint) -> str:
         return f"a {of.__name__.lower()}, each item {described(inner[0])}"
     if of in (dict, Mapping):
         return f"a dict of {described(inner[0])} -> {described(inner[1])}"
+    if hint.__module__ == "numpy":
+        return f"a numpy {hint.__name__.removeprefix('nd')}"
     return WORDS.get(hint) or f"a {'nnlab.' * (hint.__name__ in nnlab.__all__)}{hint.__name__}"

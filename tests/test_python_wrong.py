@@ -39,6 +39,7 @@ RESULT = {
 NEEDED = {  # what a call needs beside its defaults
     nnlab.Arrays: {"x": np.eye(4), "y": [0, 1, 0, 1]},
     nnlab.Choice: {"values": [1]},
+    nnlab.DataSpec: {"shape": (2,), "outputs": 1, "task": "regression"},
     nnlab.Dataset: {"x": DATASET.x, "y": DATASET.y, "classes": DATASET.classes},
     nnlab.Finding: {"status": "pass", "number": 0, "threshold": 1, "found": "nothing"},
     nnlab.Fit: {"experiments": [E]},

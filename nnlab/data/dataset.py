@@ -34,13 +34,13 @@ class Dataset:
 
     x: np.ndarray
     y: np.ndarray
-    classes: tuple[str, ...] = ()  # names of the classes; none for regression
-    features: tuple[str, ...] = ()
+    classes: tuple | list = ()  # names of the classes; none for regression
+    features: tuple | list = ()
     test: np.ndarray | None = None  # example numbers, sorted, if the data come with a test set of their own
     noisy: np.ndarray | None = None  # (N,) labels for training and validation, where they differ from y
     labels: str = "text"  # what the classes were before they had names; see `DataSpec`
-    target_names: tuple[str, ...] = ()  # of the column of labels, or of each target
-    shape: tuple[int, ...] | None = None  # of an example, if it is more than d numbers: (1, 28, 28)
+    target_names: tuple | list = ()  # of the column of labels, or of each target
+    shape: tuple[int, ...] | list[int] | None = None  # of an example of more than one axis: (1, 28, 28)
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"

@@ -11,6 +11,7 @@ import reprlib
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 
+from nnlab.arguments import typed
 from nnlab.errors import UserError, nearest, shortened
 
 FILE = "spec.json"  # its name in a run folder
@@ -20,6 +21,7 @@ DIMENSIONS = 8  # the most of a shape
 LABELS = {"text": str, "integer": int, "real": float, "boolean": {"0": False, "1": True}.__getitem__}
 
 
+@typed(but=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples"))
 @dataclass(frozen=True)
 class DataSpec:
     """What there is to know of a data set without its examples.
@@ -146,11 +148,14 @@ def _fault(key: str, value, expected: str) -> str:
 
 
 def _shown(value) -> str:
-    return reprlib.repr(list(value) if isinstance(value, tuple) else value)
+    try:
+        return reprlib.repr(list(value) if isinstance(value, tuple) else value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "that number"
 
 
 def _is_whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _is_shape(value) -> bool:
