@@ -32,10 +32,6 @@ ODD = [
     TRIAL, DATASET, FINDING, nnlab.Budget(), nnlab.Cosine(), nnlab.Regularizer(), nnlab.Optimizer(),
     nnlab.Data(), nnlab.fit(),
 ]  # fmt: skip
-RESULT = {
-    "row": 0, "seed": 0, "repeat": 0, "fold": 0, "status": "finished", "epochs": 1, "best_epoch": 1,
-    "best": {}, "test": {}, "weights": {}, "normalizer": {},
-}  # fmt: skip
 NEEDED = {  # what a call needs beside its defaults
     nnlab.Arrays: {"x": np.eye(4), "y": [0, 1, 0, 1]},
     nnlab.Choice: {"values": [1]},
@@ -45,8 +41,6 @@ NEEDED = {  # what a call needs beside its defaults
     nnlab.Fit: {"experiments": [E]},
     nnlab.Fold: {"train": ROWS, "validation": ROWS, "test": ROWS},
     nnlab.Interval: {"low": 1, "high": 2},
-    nnlab.Record: {"epoch": 1, "rows": ROWS, "metrics": {"val_loss": ROWS}, "improved": ROWS > 0},
-    nnlab.Result: RESULT,
     nnlab.Space: {"domains": SPACE.domains},
     nnlab.Steps: {"start": 0, "step": 1, "count": 3},
     nnlab.Sweep: {"space": {"epochs": [1, 2]}},
@@ -64,7 +58,10 @@ METHODS = {
     SPACE.cells: {},
 }  # fmt: skip
 MESSAGES = nnlab.UserError, nnlab.Advice
-PUBLIC = [o for o in (getattr(nnlab, name) for name in nnlab.__all__) if callable(o) and o not in MESSAGES]
+MADE = nnlab.Record, nnlab.Result  # by training, one an epoch: nobody else makes them
+PUBLIC = [
+    o for o in (getattr(nnlab, name) for name in nnlab.__all__) if callable(o) and o not in MESSAGES + MADE
+]
 CALLS = {o: NEEDED.get(o, {}) for o in PUBLIC} | METHODS
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nnlab.arguments import typed
 from nnlab.errors import UserError
 from nnlab.schedules.base import PastEpoch
 
@@ -19,7 +18,6 @@ class Histograms:
     edges: np.ndarray
 
 
-@typed
 @dataclass(frozen=True, repr=False)
 class Record:
     """One epoch of the rows of one stack that were training in it. A fit of several stacks, as of many seeds
@@ -54,10 +52,6 @@ class Record:
     seconds: float = 0.0  # since training began
     refit: bool = False  # trained again, on the validation examples too
     histograms: dict[str, Histograms] = field(default_factory=dict)
-
-    def __post_init__(self):
-        if self.rows.ndim != 1:
-            raise UserError(f"rows has the shape {self.rows.shape}: expected (n,)")
 
     def of(self, first: int, count: int) -> Record | None:
         """What it says of the rows `first` to `first + count - 1`, numbered from 0; None if nothing."""
@@ -107,7 +101,6 @@ class Refit:
     status: str  # finished; or diverged, and the weights and test numbers are the first training's
 
 
-@typed
 @dataclass(frozen=True, repr=False)
 class Result:
     """How one row ended, with the weights of its best epoch.
