@@ -46,6 +46,8 @@ from pathlib import Path
 import numpy as np
 from bench_train import digits_work, take_turns
 
+from nnlab import StoredRun
+
 ROOT = Path(__file__).resolve().parent.parent
 RIVALS = {"a": "torch", "b": "lightning", "c": "sklearn", "d": "jax", "e": "ray"}
 SPACE = (
@@ -177,7 +179,7 @@ def nnlab_result(sweep, epochs):
     """A sweep folder in the words of the rivals."""
     with open(sweep / "trials.csv", newline="") as file:
         trials = len(list(csv.DictReader(file)))
-    best = json.loads((sweep / "best" / "summary.json").read_text())["metrics"]
+    best = StoredRun(sweep / "best").summary["metrics"]
     seconds = json.loads((sweep / "sweep.json").read_text())["seconds"]
     accuracy = 1 - best["val_error"]["mean"]
     return {

@@ -5,10 +5,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from nnlab.cli import main
 from nnlab.data.sources import Digits, Noise
+from nnlab.records.stored_run import StoredRun
 from nnlab.streams import stream
 
 
@@ -26,11 +26,13 @@ def lecture(tmp_path, monkeypatch):
 
 
 def summary(folder):
-    return json.loads((folder / "summary.json").read_text())["metrics"]
+    return StoredRun(folder).summary["metrics"]
 
 
 def last(folder):
-    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    """The metrics of the last epoch, of the last row."""
+    run = StoredRun(folder)
+    return {name: run.curves(name)[-1, -1] for name in run.metrics}
 
 
 def comparison(folder):
@@ -40,9 +42,9 @@ def comparison(folder):
 
 
 def test_linear_regression_finds_the_line(lecture):
-    weights = load_file(lecture("linear_regression") / "model.safetensors")
-    assert weights["rows/0/output.weight"] == pytest.approx(0.1, abs=1e-4)
-    assert weights["rows/0/output.bias"] == pytest.approx(0.3, abs=1e-4)
+    weights = StoredRun(lecture("linear_regression")).weights[0]
+    assert weights["output.weight"] == pytest.approx(0.1, abs=1e-4)
+    assert weights["output.bias"] == pytest.approx(0.3, abs=1e-4)
 
 
 def slide(x, y, w, b, steps, lr=0.1):
@@ -70,12 +72,11 @@ def test_logistic_regression_takes_the_slides_steps(lecture):
     folder = lecture("logistic_regression", "epochs=300", "dtype=float64")
     x, y = noise()
     w, b, losses = slide(x, y, START, 0.0, 300)
-    weights = load_file(folder / "model.safetensors")
-    assert weights["rows/0/output.weight"].ravel() == pytest.approx(w, abs=1e-11)
-    assert weights["rows/0/output.bias"].item() == pytest.approx(b, abs=1e-11)
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["train_loss"] for line in lines] == pytest.approx(losses, abs=1e-11)
-    assert lines[-1]["penalty"] == pytest.approx(0.01 * np.sum(w**2))
+    run = StoredRun(folder)
+    assert run.weights[0]["output.weight"].ravel() == pytest.approx(w, abs=1e-11)
+    assert run.weights[0]["output.bias"].item() == pytest.approx(b, abs=1e-11)
+    assert run.curves("train_loss")[0].tolist() == pytest.approx(losses, abs=1e-11)
+    assert last(folder)["penalty"] == pytest.approx(0.01 * np.sum(w**2))
 
 
 def test_logistic_regression_fits_the_noise(lecture):
@@ -98,8 +99,8 @@ def test_mlp_recognises_digits(lecture):
 
 def test_mlp_dropout_has_the_slides_numbers_and_learns(lecture):
     folder = lecture("mlp_dropout", "seeds=5")
-    weights = load_file(folder / "model.safetensors")
-    shapes = [weights[f"rows/0/{name}.weight"].shape for name in ("hidden1", "hidden2", "output")]
+    weights = StoredRun(folder).weights[0]
+    shapes = [weights[f"{name}.weight"].shape for name in ("hidden1", "hidden2", "output")]
     assert shapes == [(64, 20), (64, 64), (2, 64)]
     assert last(folder)["lr"] == pytest.approx(0.1 / (1 + 1e-6 * (20 * 38 - 1)))
     best = NormalDist().cdf(4 / 2)  # of any classifier, on data without end
@@ -116,8 +117,9 @@ def test_mlp_dropout_on_digits_has_a_rate_that_works(lecture):
 def test_an_experiment_takes_other_data(lecture):
     """Its keys for its own data, as data.separation here, go with them."""
     folder = lecture("mlp_dropout", "data=digits", "epochs=1")
-    assert "experiment=lecture/mlp_dropout data=digits" in (folder / "command.txt").read_text()
-    assert load_file(folder / "model.safetensors")["rows/0/output.weight"].shape == (10, 64)
+    run = StoredRun(folder)
+    assert "experiment=lecture/mlp_dropout data=digits" in run.command
+    assert run.weights[0]["output.weight"].shape == (10, 64)
 
 
 def test_optimizers_beside_each_other(lecture):
@@ -141,7 +143,7 @@ def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
     l2, dropout = (found[f"regularizer={name}"]["test_loss"]["mean"] for name in ("l2", "input_dropout"))
     assert dropout < l2
     runs = [next(folder.glob(f"*regularizer={name}")) for name in ("l2", "input_dropout")]
-    each = [[row["test"]["loss"] for row in json.loads((run / "rows.json").read_text())] for run in runs]
+    each = [[row["test"]["loss"] for row in StoredRun(run).rows] for run in runs]
     assert sum(b < a for a, b in zip(*each, strict=True)) >= 7  # of 10 splits
     faint = {name: weight_of_faint_pixels(folder, name) for name in ("l2", "input_dropout")}
     assert faint["input_dropout"] > 1.3 * faint["l2"]
@@ -149,11 +151,11 @@ def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
 
 def weight_of_faint_pixels(folder, regularizer):
     """Mean size of the weights of the pixels with little spread, relative to those with much."""
-    (run,) = folder.glob(f"*regularizer={regularizer}")
-    tensors = load_file(run / "model.safetensors")
+    (path,) = folder.glob(f"*regularizer={regularizer}")
+    run = StoredRun(path)
     dataset = Digits(limit=200).load()
-    spread = (dataset.x / tensors["rows/0/normalizer/scale"]).std(0)
+    spread = (dataset.x / run.normalizer[0]["scale"]).std(0)
     order = [i for i in np.argsort(spread) if spread[i] > 0]
-    sizes = np.mean([np.abs(tensors[f"rows/{r}/output.weight"]).mean(0) for r in range(10)], 0)
+    sizes = np.mean([np.abs(weights["output.weight"]).mean(0) for weights in run.weights.values()], 0)
     quarter = len(order) // 4
     return sizes[order[:quarter]].mean() / sizes[order[-quarter:]].mean()

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from networks import Points
-from safetensors.numpy import load_file
 from test_row_independence import blobs
 
 from nnlab import cli
@@ -16,6 +15,7 @@ from nnlab.experiment import Experiment
 from nnlab.fields import stack, static
 from nnlab.models import MLP
 from nnlab.optimizers import SGD, Adam
+from nnlab.records.stored_run import StoredRun
 from nnlab.schedules import SCHEDULES, Cosine, HalveAndGoBack, HalveOnRise, ReduceOnPlateau, Schedule
 from nnlab.stopping import Patience, Stopping
 from nnlab.training.fitting import fit
@@ -216,10 +216,11 @@ def test_the_screen_and_the_summary_say_that_it_trained_twice(tmp_path, monkeypa
     assert "validation loss" in before and "test accuracy" in after and "test" not in before
     assert "on 90 examples" in after and "again on 120, validation included" in after
     assert max(map(len, said.splitlines()[:-3])) <= 80
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert all((line["val_loss"] is None) == line.get("refit", False) for line in lines)
-    saved = load_file(tmp_path / "run/model.safetensors")
-    assert saved["rows/0/normalizer/mean"].shape == (4,)
+    run = StoredRun(tmp_path / "run")
+    for refit in (False, True):  # which has no validation examples left
+        trained = np.isfinite(run.curves("train_loss", refit))
+        assert trained.any() and (np.isfinite(run.curves("val_loss", refit)) == (trained & (not refit))).all()
+    assert run.normalizer[0]["mean"].shape == (4,)
 
 
 def test_the_table_of_several_runs_says_which_were_trained_twice(tmp_path, monkeypatch, capsys):

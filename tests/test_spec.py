@@ -313,7 +313,7 @@ def run(*words):
 
 
 def spec_in(folder: Path) -> DataSpec:
-    return DataSpec.from_json(json_of(folder / "spec.json"), str(folder / "spec.json"))
+    return StoredRun(folder).spec
 
 
 def test_a_run_folder_says_what_its_data_are_like(tmp_path):
@@ -348,7 +348,7 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     answers = task.answer(loss.scores(network.fprop(x[None]))[0].numpy())
     if not spec.classes:
         answers = answers * n["target_scale"][:, None] + n["target_mean"][:, None]
-    tested = json.loads((tmp_path / "r/rows.json").read_text())[0]["test"]
+    tested = stored.rows[0]["test"]
     assert spec == dataset.spec
     for key, value in task.test(answers, y, spec.classes).items():
         assert tested[key] == (value if isinstance(value, list) else pytest.approx(value, rel=1e-5)), key

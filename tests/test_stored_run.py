@@ -119,6 +119,10 @@ def test_a_run_killed_before_its_first_rows_were_there(tmp_path):
         run.curves("val_los")
     with pytest.raises(UserError, match="no curve 'val_loss': no epoch has ended"):
         with_lines(tmp_path).curves("val_loss")
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "config.yaml").write_text("epochs: 3")
+    with pytest.raises(UserError, match="has no metrics.jsonl: no epoch has ended"):
+        StoredRun(tmp_path).curves("val_loss")
 
 
 def test_an_epoch_that_is_there_twice_is_the_later_one(tmp_path):

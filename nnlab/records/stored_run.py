@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from nnlab.experiment import Experiment
 
 FILES = ("config.yaml", METRICS, WEIGHTS, "summary.json")  # one of which every run has
-AT_THE_END = ("summary.json", "rows.json", WEIGHTS)
+NOT_BEGUN = "no epoch has ended"
+NOT_ENDED = "the run has not ended, or was interrupted before an epoch ended well"
+WHY_MISSING = {METRICS: NOT_BEGUN, "summary.json": NOT_ENDED, "rows.json": NOT_ENDED, WEIGHTS: NOT_ENDED}
 LONGEST_COMMAND = 2**20  # bytes of command.txt
 
 
@@ -133,9 +135,7 @@ class StoredRun:
         try:
             kind = os.lstat(file).st_mode
         except FileNotFoundError:
-            why = "it is not the whole folder of a run"
-            if name in AT_THE_END:
-                why = "the run has not ended, or was interrupted before an epoch ended well"
+            why = WHY_MISSING.get(name, "it is not the whole folder of a run")
             raise UserError(f"'{self.path}' has no {name}: {why}") from None
         except OSError as e:
             raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
