@@ -41,7 +41,8 @@ def chunks(request, monkeypatch):
 def epoch_of(experiment, number=1):
     """(rows, x (S, K, B), classes (S, K, B), weight (S, K, B)) of an epoch, in numpy."""
     rows = experiment.rows(NUMBERED)
-    parts = list(Batches(Examples(RAW, NUMBERED, DOUBLE), rows).epoch(number))
+    epoch = Batches(Examples(RAW, NUMBERED, DOUBLE), rows).epoch(number)
+    parts = [replace(p, x=p.x.clone(), t=p.t.clone()) for p in epoch]  # the next chunk takes their room
     assert [p.first for p in parts] == list(np.cumsum([0, *[len(p.x) for p in parts]])[:-1])
     x, t, weight, valid = (
         torch.cat([getattr(p, name) for p in parts]) for name in ("x", "t", "weight", "valid")
