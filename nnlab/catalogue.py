@@ -28,6 +28,11 @@ PLACES = {  # settings of Hydra's that a command line may have
 }
 
 
+def places(command: str) -> dict[str, str]:
+    """Those that a command heeds: a search is one run, in its own folder."""
+    return {key: said for key, said in PLACES.items() if command != "sweep" or ".sweep." not in key}
+
+
 @dataclass(frozen=True)
 class Key:
     """A setting: its key with its path, its value, what it means, and what is allowed."""

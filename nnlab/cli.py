@@ -16,7 +16,7 @@ from nnlab.errors import complain
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
-    "check": "find what is wrong: the gradient, the data, the initialisation or the learning rate",
+    "check": "find what is wrong: gradient, data, initialisation, learning rate",
     "board": "show runs in TensorBoard",
 }
 _OPTIONS = ("--help", "--version")
@@ -29,9 +29,10 @@ Usage: nnlab COMMAND ...
 Commands:
 {commands}
 
-nnlab COMMAND --help says what a command takes; nnlab --version says which nnlab this is.
-Completion by TAB: eval "$(nnlab -sc install=bash)" in ~/.bashrc; in ~/.zshrc with zsh for bash;
-in fish: nnlab -sc install=fish | source
+nnlab COMMAND --help says what a command takes; nnlab --version, which nnlab
+this is.
+Completion by TAB: eval "$(nnlab -sc install=bash)" in ~/.bashrc; in ~/.zshrc
+with zsh for bash; in fish: nnlab -sc install=fish | source
 """
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key
+from nnlab.catalogue import COMBINABLE, Catalogue, Key, places
 from nnlab.suggestions import READERS
 
 MULTIRUN = ("-m", "--multirun")
@@ -114,7 +114,9 @@ def _names(given: dict[str, str]) -> list[str]:
 def _keys(catalogue: Catalogue, typed: str, words: list[str], plus: str) -> list[str]:
     """Groups and keys that begin as typed; not those that have a value already."""
     given = {word.lstrip("+").partition("=")[0] for word in words}
-    hydras = [f"{key}=" for key in PLACES if typed and key.startswith(typed) and key not in given]
+    hydras = [
+        f"{key}=" for key in places(catalogue.command) if typed and key.startswith(typed) and key not in given
+    ]
     group, dot, _ = typed.partition(".")
     keys = catalogue.all_keys()
     if dot:

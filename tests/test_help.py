@@ -1,5 +1,6 @@
 """--help: every key of every choice has its meaning and what it may be; pages of choices, groups and keys."""
 
+import re
 import subprocess
 import sys
 
@@ -96,13 +97,42 @@ def test_pages(words, phrases, capsys):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["optimzer"], "no group and no key 'optimzer'; did you mean 'optimizer'?"),
+    (["momentum"], "did you mean optimizer=momentum?"), (["adam"], "did you mean optimizer=adam?"),
+    (["zeros"], "did you mean init=zeros?"), (["none"], "did you mean split=none or regularizer=none"),
+    (["early_stopping"], "write stopping=patience"), (["learning_rate"], "'optimizer.lr'"),
+    (["schedule.every"], "write schedule=step"),
+    (["schedule.step_size"], "write schedule=step schedule.every"),
+    (["qqqqq"], "and 44 more"), (["optimzer"], "no group and no key 'optimzer'; did you mean 'optimizer'?"),
     (["optimizer=adm"], "did you mean 'adam'"), (["optimizer.lrr=1"], "unknown key 'optimizer.lrr'"),
     (["epochs=(1"], "cannot read 'epochs=(1'"), (["-cd", "nowhere"], "there is no such folder"),
 ])  # fmt: skip
 def test_wrong_words(words, said, capsys):
     assert main(["train", *words, "--help"]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_the_help_lists_has_a_page(command, capsys):
+    listed = re.findall(r"^  ([\w.]+)=", shown(capsys, command), re.M)
+    assert "epochs" in listed and ("hydra.run.dir" in listed or command != "train")
+    for word in listed:
+        assert len(shown(capsys, command, word).split()) > 2, word
+
+
+@pytest.mark.parametrize("group", Catalogue("sweep").groups)
+def test_no_sentence_of_a_group_is_cut(group, capsys):
+    page = shown(capsys, "sweep", group)
+    assert "..." not in page and not re.search(r"\bal\.$", page, re.M)
+
+
+def test_what_an_init_is_stands_in_its_sentence(capsys):
+    page = " ".join(shown(capsys, "train", "init").split())
+    assert "variance 2 / inputs of a layer" in page and "variance 2 / (inputs + outputs of a layer)" in page
+
+
+def test_the_first_page_fits_a_terminal(capsys):
+    assert main(["--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 80
 
 
 def test_a_folder_of_ones_own(tmp_path, monkeypatch, capsys):

@@ -20,8 +20,9 @@ from itertools import groupby
 from string import Template
 
 from nnlab import declared
-from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, read
-from nnlab.errors import UserError, nearest
+from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, places, read
+from nnlab.commands import mistakes
+from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
 WIDTH, COLUMN = 79, 28  # of a line, and where what a key means begins
@@ -42,10 +43,12 @@ def _topic(catalogue: Catalogue, word: str) -> str:
     if word in catalogue.groups:
         return _group(catalogue, word)
     keys = catalogue.all_keys()
+    if word in places(catalogue.command):
+        return _row(f"{word}=", PLACES[word])
     found = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
     if not found:
-        names = [*catalogue.groups, *keys]
-        raise UserError(f"--help: there is no group and no key '{word}'{nearest(word, names)}")
+        meant = mistakes.topic_meant(word, catalogue)
+        raise UserError(f"--help: there is no group and no key '{word}'{meant}")
     return _lines(catalogue, found)
 
 
@@ -86,8 +89,8 @@ def _summary(catalogue: Catalogue, group: str, name: str) -> str:
     """One sentence: the first of its file, else of its class."""
     file = catalogue.file(group, name)
     said = (file.head if file else "") or _doc(catalogue, group, name)
-    first = re.split(r"(?<=[^A-Z.]\.)\s|:?\n\s*\n|:\n\s|\nShows:", said.strip(), maxsplit=1)[0]
-    return textwrap.shorten(first, 150, placeholder=" ...")
+    first = re.split(r"(?<=[^A-Z.]\.)(?<! al\.)\s|:?\n\s*\n|:\n\s|\nShows:", said.strip(), maxsplit=1)[0]
+    return " ".join(first.split())
 
 
 def _everything(catalogue: Catalogue) -> str:
@@ -101,9 +104,12 @@ def _everything(catalogue: Catalogue) -> str:
         _row(f"{group}={','.join(catalogue.chosen(group)) or 'null'}", ", ".join(catalogue.choices(group)))
         for group in catalogue.groups
     )
-    places = "".join(_row(f"{key}=", meaning) for key, meaning in PLACES.items())
+    where = places(catalogue.command).items()
     return Template(template).safe_substitute(
-        OWN=_lines(catalogue, own), GROUPS=groups, KEYS=_lines(catalogue, rest), PLACES=places
+        OWN=_lines(catalogue, own),
+        GROUPS=groups,
+        KEYS=_lines(catalogue, rest),
+        PLACES="".join(_row(f"{key}=", meaning) for key, meaning in where),
     )
 
 

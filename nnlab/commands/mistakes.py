@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from nnlab import declared, plugins
-from nnlab.catalogue import COMBINABLE, Catalogue, read
+from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, read
 from nnlab.commands.overrides import as_data, quoted
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.paths import CONFIG_DIR
@@ -122,6 +122,21 @@ def with_dashes(command: str, option: str) -> str:
     same = [name for name in names if plain(name.rpartition(".")[2]) == plain(typed) or name == typed]
     meant = f"; did you mean '{same[0]}='?" if same else key_elsewhere(typed) or ""
     return f"{option}: settings have no dashes, they are written KEY=VALUE{meant}"
+
+
+def topic_meant(word: str, catalogue: Catalogue) -> str:
+    """What to say of a word that --help has no page for: that of a choice, or a word of another tool."""
+    parent, _, leaf = word.rpartition(".")
+    chosen = catalogue.chosen(parent)[0] if catalogue.chosen(parent) else ""
+    known, names = key_meant(word, chosen), [*catalogue.groups, *catalogue.all_keys(), *PLACES]
+    holders = [group for group in catalogue.groups if word in catalogue.choices(group)]
+    if holders:
+        return f"; did you mean {' or '.join(f'{group}={word}' for group in holders)}?"
+    meant = "" if known is None else _of_choice(known, names) or said(known)
+    having = None if meant else _choices_with(word)
+    if having and parent:
+        return f": it is one of {having[0]}={', '.join(having[1])}; write {having[0]}={having[1][0]} {word}"
+    return meant or nearest(word, names)
 
 
 def unknown_key(key: str, config: DictConfig) -> str:
