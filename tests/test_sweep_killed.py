@@ -133,7 +133,7 @@ def _is_locked(folder) -> bool:
 SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seeds=4")  # a second or two
 
 
-@pytest.mark.parametrize("name, trials, kills", [("tpe", 60, 20), ("cmaes", 24, 3), ("qmc", 24, 3)])
+@pytest.mark.parametrize("name, trials, kills", [("tpe", 32, 8), ("cmaes", 16, 2), ("qmc", 16, 2)])
 def test_killed_again_and_again(name, trials, kills, tmp_path, server):
     words = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
     one = sweep(tmp_path / "whole" / "s", *words)
