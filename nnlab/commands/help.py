@@ -21,7 +21,7 @@ from string import Template
 
 from nnlab import declared
 from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, places, read
-from nnlab.commands import mistakes
+from nnlab.commands.meant import topic_meant
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
@@ -47,7 +47,7 @@ def _topic(catalogue: Catalogue, word: str) -> str:
         return _row(f"{word}=", PLACES[word])
     found = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
     if not found:
-        meant = mistakes.topic_meant(word, catalogue)
+        meant = topic_meant(word, catalogue)
         raise UserError(f"--help: there is no group and no key '{word}'{meant}")
     return _lines(catalogue, found)
 

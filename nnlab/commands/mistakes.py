@@ -8,7 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from nnlab import declared, plugins
-from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, read
+from nnlab.catalogue import Catalogue, read
+from nnlab.commands.meant import choices_with, of_choice
 from nnlab.commands.overrides import as_data, quoted
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.paths import CONFIG_DIR
@@ -124,21 +125,6 @@ def with_dashes(command: str, option: str) -> str:
     return f"{option}: settings have no dashes, they are written KEY=VALUE{meant}"
 
 
-def topic_meant(word: str, catalogue: Catalogue) -> str:
-    """What to say of a word that --help has no page for: that of a choice, or a word of another tool."""
-    parent, _, leaf = word.rpartition(".")
-    chosen = catalogue.chosen(parent)[0] if catalogue.chosen(parent) else ""
-    known, names = key_meant(word, chosen), [*catalogue.groups, *catalogue.all_keys(), *PLACES]
-    holders = [group for group in catalogue.groups if word in catalogue.choices(group)]
-    if holders:
-        return f"; did you mean {' or '.join(f'{group}={word}' for group in holders)}?"
-    meant = "" if known is None else _of_choice(known, names) or said(known)
-    having = None if meant else _choices_with(word)
-    if having and parent:
-        return f": it is one of {having[0]}={', '.join(having[1])}; write {having[0]}={having[1][0]} {word}"
-    return meant or nearest(word, names)
-
-
 def unknown_key(key: str, config: DictConfig) -> str:
     """`unknown key 'optimizer.lrr' of optimizer=adam; did you mean 'optimizer.lr'?`"""
     parent, _, leaf = key.rpartition(".")
@@ -151,9 +137,9 @@ def unknown_key(key: str, config: DictConfig) -> str:
     known = key_meant(key, choice or "")
     inside = known is not None and (not is_name(known) or parent and known.startswith(f"{parent}."))
     if inside and known != key_meant(leaf):
-        return f"{unknown}{_of_choice(known, names) or said(known) or allowed}"
-    having, meant = _choices_with(key), None if known is None else _of_command(known, config) or said(known)
-    if having and (parent or not same and not meant):
+        return f"{unknown}{of_choice(known, names) or said(known) or allowed}"
+    having, meant = choices_with(key), None if known is None else _of_command(known, config) or said(known)
+    if having and having[0] in config and (parent or not same and not meant):
         group, choices = having
         write = f"write {group}={choices[0]} {group}.{leaf}=..."
         return f"{unknown}: it is one of {group}={', '.join(choices)}; {write}{allowed}"
@@ -173,33 +159,12 @@ def unknown_key(key: str, config: DictConfig) -> str:
     return f"{unknown}; did you mean '{slip[0]}'?" if slip else f"{unknown}{nearest(key, top)}"
 
 
-def _of_choice(key: str, names: list[str]) -> str:
-    """Of a key that another choice of the group has: which; nothing of one that is among the names."""
-    having = _choices_with(key) if is_name(key) and key not in names else None
-    if not having:
-        return ""
-    group, choices = having
-    return f": it is {key} of {group}={', '.join(choices)}; write {group}={choices[0]} {key}=..."
-
-
 def _of_command(key: str, config: DictConfig) -> str:
     """Of a key that another command has: which; nothing of one that this one has."""
     if not is_name(key) or key in config or "." in key:
         return ""
     other = next((command for command in ("sweep", "check") if key in _own(command)), "")
     return f"; {key} is a word of nnlab {other}" if other else ""
-
-
-def _choices_with(key: str) -> tuple[str, list[str]] | None:
-    """The group and those of its choices that have the key, where a choice of nnlab's own has it."""
-    catalogue = Catalogue("sweep")
-    parent, _, leaf = key.rpartition(".")
-    groups = [parent] if parent else catalogue.defaults
-    for group in groups if set(groups) <= {*catalogue.defaults} else ():
-        having = [c for c in catalogue.choices(group) if f"{group}.{leaf}" in catalogue.of_choice(group, c)]
-        if having and group not in (*COMBINABLE, "experiment"):
-            return group, having
-    return None
 
 
 def dotted(config: DictConfig) -> list[str]:

@@ -1,0 +1,43 @@
+"""What a key or topic that is not known may mean, as far as the catalogue says: Hydra is not asked."""
+
+from __future__ import annotations
+
+from nnlab.catalogue import COMBINABLE, Catalogue, places
+from nnlab.errors import nearest
+from nnlab.suggestions import is_name, key_meant, said
+
+
+def topic_meant(word: str, catalogue: Catalogue) -> str:
+    """What to say of a word that --help has no page for: that of a choice, or a word of another tool."""
+    parent = word.rpartition(".")[0]
+    known = key_meant(word, next(iter(catalogue.chosen(parent)), ""))
+    names = [*catalogue.groups, *catalogue.all_keys(), *places(catalogue.command)]
+    holders = [group for group in catalogue.groups if word in catalogue.choices(group)]
+    if holders:
+        return f"; did you mean {' or '.join(f'{group}={word}' for group in holders)}?"
+    meant = "" if known is None else of_choice(known, names) or said(known)
+    having = None if meant else choices_with(word)
+    if having and parent:
+        return f": it is one of {having[0]}={', '.join(having[1])}; write {having[0]}={having[1][0]} {word}"
+    return meant or nearest(word, names)
+
+
+def of_choice(key: str, names: list[str]) -> str:
+    """Of a key that another choice of the group has: which; nothing of one that is among the names."""
+    having = choices_with(key) if is_name(key) and key not in names else None
+    if not having:
+        return ""
+    group, choices = having
+    return f": it is {key} of {group}={', '.join(choices)}; write {group}={choices[0]} {key}=..."
+
+
+def choices_with(key: str) -> tuple[str, list[str]] | None:
+    """The group and those of its choices that have the key, where a choice of nnlab's own has it."""
+    catalogue = Catalogue("sweep")
+    parent, _, leaf = key.rpartition(".")
+    groups = [parent] if parent else catalogue.defaults
+    for group in groups if set(groups) <= {*catalogue.defaults} else ():
+        having = [c for c in catalogue.choices(group) if f"{group}.{leaf}" in catalogue.of_choice(group, c)]
+        if having and group not in (*COMBINABLE, "experiment"):
+            return group, having
+    return None
