@@ -23,7 +23,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Who may import a library: a package or a module; everybody else does without it.
 KNOWN_BY = {
     "hydra": {"commands"},
-    "omegaconf": {"commands", "search"},  # search.storage: what a database's name is, once resolved
+    "omegaconf": {"commands"},
     "optuna": {"search", "records"},  # records.report: its figures
     "rich": {"records"},
     "matplotlib": {"records"},
@@ -33,9 +33,11 @@ KNOWN_BY = {
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.
 WAITED_FOR = {
-    ("nnlab", "nnlab.cli", "nnlab.tab", "nnlab.shells", "nnlab.commands.help"):
+    ("nnlab", "nnlab.cli", "nnlab.tab", "nnlab.shells"):
         {"torch", "numpy", "optuna", "sklearn", "scipy", "hydra", "omegaconf", "safetensors", "rich"},
-    ("nnlab.commands.train", "nnlab.commands.sweep", "nnlab.commands.check", "nnlab.commands.board"):
+    ("nnlab.commands.help", "nnlab.commands.train", "nnlab.commands.check"):
+        {"torch", "numpy", "optuna", "sklearn", "scipy", "safetensors", "rich"},
+    ("nnlab.commands.sweep", "nnlab.commands.board"):
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip
 # Imported where they are used, or not at all: each takes longer than a small run.

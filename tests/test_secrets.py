@@ -11,8 +11,9 @@ from searches import IRIS, LR, about, sweep, trials_csv
 from test_postgres import program, server  # noqa: F401
 
 from nnlab.cli import main
+from nnlab.commands.passwords import without_passwords
 from nnlab.masking import masked, masked_urls
-from nnlab.search.storage import Storage, without_passwords
+from nnlab.search.storage import Storage
 
 SECRET = "hunter2%21"  # as a URL has it; the password is hunter2!
 URLS = {

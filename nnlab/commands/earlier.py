@@ -9,9 +9,9 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from nnlab.commands import grammar
+from nnlab.commands.passwords import without_passwords
 from nnlab.commands.text_values import FOLDERS
 from nnlab.search.space import Space
-from nnlab.search.storage import without_passwords
 
 UNSAID = {  # what folders meant that lack a key, where its default is another
     "data.normalization": "standard",

@@ -33,11 +33,11 @@ from nnlab import interruption
 from nnlab.catalogue import Catalogue
 from nnlab.commands import composing, config_files, folders, help, hydra_private, mistakes
 from nnlab.commands.early import EndedEarly
+from nnlab.commands.passwords import without_passwords
 from nnlab.commands.text_values import FOLDERS, Texts
 from nnlab.errors import Advice, UserError, fault, is_machines, say
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import on_terminal
-from nnlab.search import storage
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def one_sentence() -> Iterator[None]:
 def _parsed(config_name: str, argv: list[str]) -> Namespace:
     """Hydra's flags, in any order with the overrides. Raises `UserError`."""
     parser = _parser(config_name)
-    words, typed = storage.without_passwords(argv)
+    words, typed = without_passwords(argv)
     args = parser.parse_intermixed_args(words)
     args.parser, args.storage = parser, typed
     mistakes.refuse_words_of_others(config_name, args.overrides)

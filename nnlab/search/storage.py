@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnlab.errors import UserError
-from nnlab.masking import MASK, masked, masked_urls, secrets
+from nnlab.masking import MASK, masked, secrets
 
 CREATE_ATTEMPTS = 6  # of several processes that make one new database at once, the others try again
 CREATE_PAUSE = 0.05  # seconds before the second attempt; it doubles
@@ -57,33 +57,6 @@ def _anonymous(url: str) -> str:
     url = masked(url).replace(f":{MASK}@", "@")
     url = re.sub(rf"(?<=[?&;])[^=&;?]+={re.escape(MASK)}([&;]|$)", "", url)
     return url.rstrip("?&")
-
-
-def without_passwords(words: list[str]) -> tuple[list[str], str | None]:
-    """The words of a command line with every password in a URL masked; and `storage=` as it was typed.
-
-    A variable of the environment in `storage=` is read here, since what it holds is masked as well.
-    """
-    typed, shown = None, []
-    for word in words:
-        key, equals, text = word.partition("=")
-        if equals and key.strip().lstrip("+") == "storage":
-            whole = _resolved(text.strip("'\""))
-            if "${" in text or masked(text) != text:
-                typed = whole
-                word = f"{key}='{masked(whole)}'"
-        shown.append(masked_urls(word))
-    return shown, typed
-
-
-def _resolved(text: str) -> str:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        return str(OmegaConf.to_container(OmegaConf.create([text]), resolve=True)[0])
-    except OmegaConfBaseException:
-        return text  # it is of a setting, which is not known yet
 
 
 def connected(storage: Storage, existing: bool):

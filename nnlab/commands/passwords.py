@@ -1,0 +1,32 @@
+"""Passwords in the words of a command line, none of which is shown or written."""
+
+from __future__ import annotations
+
+from nnlab.masking import masked, masked_urls
+
+
+def without_passwords(words: list[str]) -> tuple[list[str], str | None]:
+    """The words of a command line with every password in a URL masked; and `storage=` as it was typed.
+
+    A variable of the environment in `storage=` is read here, since what it holds is masked as well.
+    """
+    typed, shown = None, []
+    for word in words:
+        key, equals, text = word.partition("=")
+        if equals and key.strip().lstrip("+") == "storage":
+            whole = _resolved(text.strip("'\""))
+            if "${" in text or masked(text) != text:
+                typed = whole
+                word = f"{key}='{masked(whole)}'"
+        shown.append(masked_urls(word))
+    return shown, typed
+
+
+def _resolved(text: str) -> str:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return str(OmegaConf.to_container(OmegaConf.create([text]), resolve=True)[0])
+    except OmegaConfBaseException:
+        return text  # it is of a setting, which is not known yet
