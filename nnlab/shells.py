@@ -20,13 +20,14 @@ _nnlab_tab() {
     while IFS= read -r offer; do
         COMPREPLY+=("$offer")
     done < <(COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" NNLAB_WORD="$2" "$1" -sc query=bash 2>/dev/null)
+    type compopt &>/dev/null && compopt -o nosort 2>/dev/null
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[!=./,[] ]] && type compopt &>/dev/null; then
         compopt +o nospace
     fi
 }
 complete -o nospace -F _nnlab_tab nnlab
 """
-# zsh takes an open `[` without a quote for a subscript of its own, and asks nobody.
+# zsh takes an open `[` without a quote for a subscript of a variable, and asks whoever completes those.
 _ZSH = """\
 _nnlab_tab() {
     local -a offers done open
@@ -35,23 +36,37 @@ _nnlab_tab() {
     for offer in $offers; do
         if [[ "$offer" == *[=./,\\[] ]]; then open+=("$offer"); else done+=("$offer"); fi
     done
-    (( ${#done} )) && compadd -- $done
-    (( ${#open} )) && compadd -S '' -- $open
+    (( ${#done} )) && compadd -V nnlab -- $done
+    (( ${#open} )) && compadd -V nnlab-open -S '' -- $open
+}
+_nnlab_subscript() {
+    if [[ "$LBUFFER" != (|*[[:space:]/])nnlab[[:space:]]* ]]; then
+        _subscript
+        return
+    fi
+    local -a inside
+    local offer line="nnlab ${LBUFFER##*nnlab[[:space:]]}"
+    local -i before=$(( ${#${line##*[[:space:]]}} - ${#PREFIX} ))
+    for offer in "${(@f)$(COMP_LINE="$line" COMP_POINT="${#line}" nnlab -sc query=zsh 2>/dev/null)}"; do
+        inside+=("${offer[before+1,-1]}")
+    done
+    (( ${#${(j::)inside}} )) && compadd -S '' -- $inside
 }
 (( ${+functions[compdef]} )) || { autoload -Uz compinit && compinit -u; }
 compdef _nnlab_tab nnlab
+compdef _nnlab_subscript -subscript-
 """
 _FISH = """\
 function _nnlab_tab
     set -l line (commandline -cp)
     env COMP_LINE="$line" COMP_POINT=(string length -- "$line") nnlab -sc query=fish 2>/dev/null
 end
-complete -c nnlab -f -a '(_nnlab_tab)'
+complete -c nnlab -f -k -a '(_nnlab_tab)'
 """
 INSTALL = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 UNINSTALL = {
     "bash": "complete -r nnlab; unset -f _nnlab_tab\n",
-    "zsh": "compdef -d nnlab; unfunction _nnlab_tab\n",
+    "zsh": "compdef -d nnlab; compdef _subscript -subscript-; unfunction _nnlab_tab _nnlab_subscript\n",
     "fish": "complete -c nnlab -e; functions -e _nnlab_tab\n",
 }
 

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.catalogue import COMBINABLE, Catalogue, Key, places
-from nnlab.suggestions import READERS
+from nnlab.data.headers import columns
+from nnlab.suggestions import READERS, reader_of
 
 MULTIRUN = ("-m", "--multirun")
 OPTIONS = {  # option -> the words it takes: none, some of these, a folder or a name of `-cn`
@@ -45,7 +46,7 @@ def offers(line: str) -> list[str]:
     command, words = (before[1:] or [""])[0], before[2:]
     if command == "board":
         return _begin(word, list(BOARD)) if word.startswith("-") else _folders(word)
-    return sorted(set(_of_command(command, words, word)))
+    return sorted(set(_of_command(command, words, word)), key=lambda offer: (offer.endswith("/"), offer))
 
 
 def split(line: str) -> list[str]:
@@ -82,13 +83,19 @@ def _of_command(command: str, words: list[str], word: str) -> Iterable[str]:
         names = _names(given) if kind == "name" else kind
         return _folders(word) if kind == "folder" else _begin(word, names)
     if word.startswith("-"):
-        return _begin(word, [o for o in options if o not in given])
+        short = [letter for letter, long in SHORT.items() if long in options and long not in given]
+        return _begin(word, [*short * (word[:2] != "--"), *(o for o in options if o not in given)])
     catalogue = Catalogue(command, values, given.get("--config-dir"), given.get("--config-name"))
-    several = command == "sweep" or "--multirun" in given
     plus = re.match(r"\+*", word)[0]
     name, equals, value = word[len(plus) :].partition("=")
-    found = _values(catalogue, name, value, several) if equals else _keys(catalogue, name, values, plus)
-    return [plus + offer for offer in found]
+    found = _values(catalogue, name, value) if equals else _keys(catalogue, name, values, plus)
+    several = "--multirun" in options and "--multirun" not in given and any(map(_is_several, values))
+    return [plus + offer for offer in found] + ["-m"] * (several and not word)
+
+
+def _is_several(word: str) -> bool:
+    """Whether it has several values, between commas: then `-m` is wanted, which may come last."""
+    return "," in re.sub(r"\[.*\]|'.*'|\(.*\)", "", word.partition("=")[2])
 
 
 def _options(words: list[str], options: dict) -> tuple[dict[str, str], list[str], str]:
@@ -127,25 +134,30 @@ def _keys(catalogue: Catalogue, typed: str, words: list[str], plus: str) -> list
     return hydras + [word for word in _begin(typed, found) if word.rstrip("=") not in given]
 
 
-def _values(catalogue: Catalogue, name: str, value: str, several: bool) -> list[str]:
-    """`name=...`: choices of a group, words or files that a key takes; several with commas where allowed."""
+def _values(catalogue: Catalogue, name: str, value: str) -> list[str]:
+    """`name=...`: choices of a group, words or files that a key takes; several with commas, with which a
+    search needs nothing and other commands -m."""
     group = name in catalogue.groups
     key = None if group else catalogue.keys(name.partition(".")[0] if "." in name else None).get(name)
     key = key or catalogue.all_keys().get(name)
+    if name == "data.path":
+        return [f"{name}={path}" for path in _data_files(catalogue, value)]
     if key is None and not group:
         return [f"{name}={path}" for path in _folders(value)] if name == "hydra.run.dir" else []
     if key is not None and _takes_path(key):
         return [f"{name}={path}" for path in _paths(catalogue, key, value)]
     words = catalogue.choices(group and name) if group else _words(key)
+    if name == "data.target":
+        words = _columns(catalogue) or words
     listed = name in COMBINABLE if group else bool(key.field and key.field.listed and key.field.words)
     head, last = _cut(value)
     if "[" in head:
-        if not listed or head.count("[") > 1 and not several:
+        if not listed:
             return []
         inside = head.rpartition("[")[2]
         words = [w for w in words if w not in ("auto", "null", "none")]
         words = words if name == "model.activation" else [w for w in words if w not in inside.split(",")]
-    elif head and (not several or name in SINGLE or not re.fullmatch(r"[\w.,/+-]*", head)):
+    elif head and (name in SINGLE or not re.fullmatch(r"[\w.,/+-]*", head)):
         return []
     else:
         words = [w for w in words if w not in head.split(",")]
@@ -178,12 +190,23 @@ def _takes_path(key: Key) -> bool:
 def _paths(catalogue: Catalogue, key: Key, typed: str) -> list[str]:
     if key.name in SWEEPS:
         return [path for path in _listed(typed) if _leads_to_sweep(path)]
-    suffixes = READERS.get(catalogue.chosen("data")[0]) if key.name == "data.path" else ()
-    if suffixes is None or key.name.endswith("folder"):
-        return _folders(typed)
-    ends = tuple(f"{end}{packed}" for end in suffixes for packed in ("", ".gz"))
-    found = [path for path in _listed(typed) if path.endswith("/") or not ends or path.lower().endswith(ends)]
-    return [path for path in found if _is_plain(path)]
+    return _folders(typed) if key.name.endswith("folder") else list(filter(_is_plain, _listed(typed)))
+
+
+def _data_files(catalogue: Catalogue, typed: str) -> list[str]:
+    """Files that the chosen data read, by their endings, and folders; of data that read none, such as may be
+    read by others: `data=csv` may still come."""
+    reader = next(iter(catalogue.chosen("data")), "")
+    wanted = [reader] if reader in READERS else list(READERS)
+    found = [path for path in _listed(typed) if path.endswith("/") or reader_of(path) in wanted]
+    return list(filter(_is_plain, found))
+
+
+def _columns(catalogue: Catalogue) -> list[str]:
+    """The names in the first line of the file at data.path."""
+    path = catalogue.given.get("data.path", "").strip("'\"")
+    names = columns(os.path.expanduser(path)) if path else []
+    return [name for name in names if name.isprintable() and _is_plain(name)]
 
 
 def _leads_to_sweep(path: str) -> bool:

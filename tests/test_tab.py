@@ -1,5 +1,6 @@
 """TAB: what is offered works, and what works is offered. In this process, as a process, and in the shells."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from nnlab.checks.subject import Budget
 from nnlab.commands import composing, front_door, grammar, overrides, variants
 from nnlab.commands.own import OfSweep
 from nnlab.commands.train import of_experiment, wants_picture
+from nnlab.data.headers import columns
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.fields import Part, fields, make
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
@@ -60,7 +62,8 @@ def here(tmp_path, monkeypatch):
 OFFERS = [  # line, what all offers begin with, how they go on
     ("nnlab train experiment", "", "experiment="),
     ("nnlab train experiment=lecture/mlp_d", "experiment=lecture/", "mlp_dropout|mlp_dropout_digits"),
-    ("nnlab train optimizer=sgd,a", "", ""),
+    ("nnlab train optimizer=sgd,ada", "optimizer=sgd,", "adadelta|adagrad|adam|adamw"),
+    ("nnlab train loss=cross_entropy,sq", "loss=cross_entropy,", "squared_error"),
     ("nnlab train -m optimizer=sgd,ada", "optimizer=sgd,", "adadelta|adagrad|adam|adamw"),
     ("nnlab sweep optimizer=sgd,adama", "", ""),
     ("nnlab sweep model.activation=relu,tan", "model.activation=relu,", "tanh"),
@@ -89,13 +92,20 @@ OFFERS = [  # line, what all offers begin with, how they go on
     ("nnlab sweep sampler=gp,", "", ""),
     ("nnlab sweep trials=64,", "", ""),
     ("nnlab sweep objective=[val_loss,par", "objective=[val_loss,", "parameters"),
+    ("nnlab train --h", "--", "help|hydra-help"),
+    ("nnlab board -", "-", "-help|-port|-newest"),
+    ("nnlab train -m -c", "-c", "|d|n"),
+    ("nnlab sweep -m", "", ""),
     ("nnlab train --c", "", "--cfg|--config-dir|--config-name"),
     ("nnlab train --cfg j", "", "job"),
     ("nnlab sweep --mu", "", ""),
     ("nnlab train --mu", "", "--multirun"),
     ("nnlab board --", "", "--help|--port|--newest"),
     ("nnlab board outputs/", "outputs/", "sweep/|train/"),
-    ("nnlab train data=csv data.path=", "data.path=", "churn.csv|mine/|mnist/|my table.csv|outputs/"),
+    ("nnlab train data=csv data.path=", "data.path=", "churn.csv|my table.csv|mine/|mnist/|outputs/"),
+    ("nnlab train data.path=", "data.path=", "churn.csv|my table.csv|x.npz|mine/|mnist/|outputs/"),
+    ("nnlab train data.path=my", "data.path=", "my table.csv"),
+    ("nnlab train data=npz data.path=", "data.path=", "x.npz|mine/|mnist/|outputs/"),
     ("nnlab train data=csv data.path=.h", "data.path=.hidden.", "csv"),
     ("nnlab train data=npz data.path=x", "data.path=x.", "npz"),
     ("nnlab train data=idx data.path=m", "data.path=", "mine/|mnist/"),
@@ -118,6 +128,45 @@ OFFERS = [  # line, what all offers begin with, how they go on
 @pytest.mark.parametrize("line, head, rest", OFFERS, ids=[line for line, _, _ in OFFERS])
 def test_offers(here, line, head, rest):
     assert tab.offers(line) == [f"{head}{end}" for end in rest.split("|") if rest]
+
+
+COLUMNS = [  # content, its columns' names that are offered
+    ("a,b,label\n1,2,x\n", "a|b|label"), ("Age (years);b\n1,5;2\n", "Age (years)|b"), ("a\tb\n1\t2\n", "a|b"),
+    ('"x, y",b\n1,2\n', "b"),
+    ("\ufeffÄpfel,b\n1,2\n", "b|Äpfel"), ("\n\na,b\n", "a|b"), ("1,2\n3,4\n", "null"),
+    ("", "null"), ("a,$(touch pwned)\n", "a"), ("a,\x1bb\n1,2\n", "a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("content, names", COLUMNS)
+def test_columns_of_the_file_on_the_line(here, content, names, packed):
+    data = content.encode()
+    (here / "t.csv").write_bytes(gzip.compress(data) if packed else data)
+    line = "nnlab train data=csv data.path=t.csv data.target="
+    assert tab.offers(line) == [f"data.target={name}" for name in names.split("|")]
+
+
+def test_columns_are_looked_for_within_bounds(here):
+    """A pipe, a device, a folder, a header without end, a damaged archive: nothing is waited for."""
+    os.mkfifo(here / "pipe.csv")
+    (here / "long.csv").write_bytes(b"a,b," + b"c" * 10**7)
+    (here / "cut.csv").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
+    (here / "mine.csv").mkdir()
+    for name in ("pipe.csv", "/dev/zero", "mine.csv", "nowhere.csv", "cut.csv"):
+        assert len(columns(name)) in (0, 2)
+    assert columns("long.csv")[:2] == ["a", "b"]
+
+
+def test_a_dash_alone_is_any_option():
+    assert {"-m", "-cd", "--multirun", "--help"} < set(tab.offers("nnlab train -"))
+    assert "-m" not in tab.offers("nnlab sweep -") and "-m" not in tab.offers("nnlab train --multirun -")
+
+
+def test_several_values_want_a_flag():
+    assert "-m" in tab.offers("nnlab train optimizer=sgd,adam ")
+    for line in ("nnlab train 'model.hidden=[3,4]' ", "nnlab train -m seed=1,2 ", "nnlab sweep seed=1,2 "):
+        assert "-m" not in tab.offers(line)
 
 
 def test_a_word_that_is_open_or_wrong_does_not_spoil_others():
@@ -289,7 +338,7 @@ def test_completion_is_for_the_word_at_the_cursor():
     ("nnlab train loss=sq", "sq", ["squared_error"]),
     ("nnlab train loss=sq", "loss=sq", ["loss=squared_error"]),  # where `=` is no sign that breaks words
     ("nnlab train data=csv data.path=my\\ ", "my\\ ", ["my\\ table.csv"]),
-    ("nnlab train 'data.path=my t", "'data.path=my t", []),
+    ("nnlab train 'data.path=my t", "'data.path=my t", ["data.path=my table.csv"]),
     ("nnlab train data=csv 'data.path=my t", "'data.path=my t", ["data.path=my table.csv"]),
     ("nnlab board $", "$", ["\\$\\(touch\\ pwned\\)/"]),
     ("nnlab board '$", "'$", ["$(touch pwned)/"]),
@@ -336,6 +385,22 @@ def test_in_bash(here, words, offered):
     )
     assert done.stdout.splitlines() == offered, done.stderr
     assert not (here / "pwned").exists()
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_asks_inside_of_an_open_bracket(tmp_path):
+    """Where zsh believes to be in a variable's subscript, whose words are not those of the line."""
+    script = f"""
+        compdef() {{ :; }}; compinit() {{ :; }}; compadd() {{ print -r -- "$@"; }}
+        _subscript() {{ print default; }}
+        nnlab() {{ '{sys.executable}' -m nnlab "$@"; }}
+        {shells.INSTALL["zsh"]}
+        LBUFFER='nnlab train epochs=3 model.activation=[relu,t' PREFIX='relu,t' _nnlab_subscript
+        LBUFFER='echo $path[1' PREFIX=1 _nnlab_subscript
+    """
+    done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+    assert done.stdout.splitlines() == ["-S  -- relu,tanh", "default"], done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -18,12 +18,11 @@ import numpy as np
 from nnlab.data import cells, labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import file_of, opened_text
-from nnlab.data.headers import is_header, is_number, is_odd, may_be_header
+from nnlab.data.headers import DELIMITERS, is_header, is_number, is_odd, may_be_header
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError, nearest, shortened
 from nnlab.fields import static
 
-DELIMITERS = "\t;,"
 LONGEST = 2**26  # characters in a line, or in a cell
 
 
