@@ -23,6 +23,15 @@ WORDS = {
 }  # fmt: skip
 
 
+OF_EXPERIMENTS = ("fit", "check", "Fit", "Sweep")  # what takes experiments, and no settings of them
+
+
+def _elsewhere(key: str) -> str:
+    from nnlab.in_python import argument_elsewhere
+
+    return argument_elsewhere(key)
+
+
 def is_number(x, kind=numbers.Real) -> bool:
     """Whether it is a number, of Python or numpy, no larger than floats are; True is none."""
     if isinstance(x, int):
@@ -73,7 +82,9 @@ def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
     def checked(*args, **settings):
         known = checks()
         for key in settings.keys() - known.keys():
-            raise UnknownSetting(f"{name} has no argument '{key}'{nearest(key, known.keys() - {'self'})}")
+            meant = _elsewhere(key) if name in OF_EXPERIMENTS else ""
+            meant = meant or nearest(key, known.keys() - {"self"})
+            raise UnknownSetting(f"{name} has no argument '{key}'{meant}")
         given = settings if starred else bound(name, places, needed, args, settings)
         for key, value in given.items():
             holds, hint = known[key]

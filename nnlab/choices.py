@@ -68,6 +68,8 @@ def _is_abstract(cls: type, choices: Mapping[str, Callable]) -> bool:
 def _with_defaults(make: Callable, group: str, name: str):
     if is_dataclass(make):
         needed = [f.name for f in fields(make) if f.init and f.default is f.default_factory is MISSING]
+        needed += getattr(make, "needs", ())
         if needed:
-            raise UserError(f"{group} = '{name}' needs {', '.join(needed)}: write {_called(make)}(...)")
+            call = f"{_called(make)}({', '.join(f'{n}=...' for n in needed)})"
+            raise UserError(f"{group} = '{name}' needs {', '.join(needed)}: write {call}")
     return make()

@@ -130,6 +130,11 @@ def takes_whole(key: str) -> bool:
     return "int" in types and "float" not in types
 
 
+def homes(key: str) -> list[tuple[str, str]]:
+    """The classes, with their files, that declare a key of no group."""
+    return [(cls, file) for file, cls in OWN if key in _declaration(_module(PACKAGE / file), cls).fields]
+
+
 def _plugged(group: str, name: str | None) -> Declaration | None:
     """The class of an installed package, from its source, if that can be read; nothing is imported."""
     place = plugins.source(group, name) if name else None

@@ -89,7 +89,7 @@ class Settings(type):
 
     def __call__(cls, *args, **settings):
         for key in settings.keys() - _names(cls):
-            raise UnknownSetting(_no_such(cls, key))
+            raise UnknownSetting(_no_such(cls, key, settings[key]))
         bound(cls.__name__, *_places(cls), args, settings)
         return super().__call__(*args, **settings)
 
@@ -131,7 +131,7 @@ def _places(cls) -> tuple[list[str], frozenset[str]]:
     return [f.name for f in own if not f.kw_only], needed
 
 
-def _no_such(cls, key: str) -> str:
+def _no_such(cls, key: str, value) -> str:
     """`Experiment has no setting 'lr': it is one of optimizer, Adam(lr=...)`."""
     said = f"{cls.__name__} has no setting '{key}'"
     for f in fields(cls):
@@ -139,7 +139,11 @@ def _no_such(cls, key: str) -> str:
             usual = type(f.default_factory() or _types(cls)[f.name]())
             if key in _names(usual):
                 return f"{said}: it is one of {f.name}, write {f.name}={usual.__name__}({key}=...)"
-    return f"{said}{nearest(key, _names(cls)) if _names(cls) else '; it has none'}"
+    from nnlab.in_python import setting_elsewhere
+
+    group, choice = (word if isinstance(word, str) else "" for word in (cls.group, cls.name))
+    meant = setting_elsewhere(key, _names(cls), group, choice, value)
+    return f"{said}{meant or (nearest(key, _names(cls)) if _names(cls) else '; it has none')}"
 
 
 def _is_stacked(value, kind: str) -> bool:

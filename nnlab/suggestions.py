@@ -53,6 +53,17 @@ def key_elsewhere(key: str, choice: str = "") -> str | None:
     return None if meant is None else said(meant)
 
 
+def with_number(meant: str | None, value: object) -> str | None:
+    """An entry of the table with the user's number in place of its own, if the value is one.
+
+    >>> with_number("write split=kfold split.k=5", 10)
+    'write split=kfold split.k=10'
+    """
+    if not meant or isinstance(value, bool) or not isinstance(value, int | float):
+        return meant
+    return re.sub(r"=\d[\d.e-]*\b", f"={value}", meant)
+
+
 def is_name(meant: str | None) -> bool:
     """Whether an entry of the table is a key or a choice, and no sentence."""
     return re.fullmatch(r"[\w.]+", meant or "") is not None

@@ -14,7 +14,8 @@ ROOT = Path(nnlab.__file__).parent
 LAYERS = [
     ("masking",), ("suggestions", "paths", "interruption"), ("errors",),
     ("untrusted", "plugins", "streams", "alone"),
-    ("runtime", "declared", "choices", "allowed"), ("arguments",), ("catalogue",), ("manual",), ("fields",),
+    ("runtime", "declared", "choices", "allowed"), ("catalogue",), ("in_python",), ("arguments",),
+    ("manual",), ("fields",),
     ("autodiff", "data", "initializers", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
     ("losses", "models"), ("experiment",), ("training",), ("equation", "checks", "search", "testing"),
     ("records",), ("commands",), ("tab",), ("shells",), ("cli",), ("__main__",),

@@ -105,7 +105,7 @@ def test_a_name_of_a_regularizer_means_what_its_file_says():
         (lambda: nnlab.Experiment(optimiser="adam"), "no setting 'optimiser'; did you mean 'optimizer'?"),
         (lambda: replace(nnlab.Experiment(), epoch=3), "no setting 'epoch'; did you mean 'epochs'?"),
         (lambda: nnlab.Adam(beta3=1), "Adam has no setting 'beta3'; did you mean 'beta"),
-        (lambda: nnlab.Stopping(patience=3), "Stopping has no setting 'patience'; it has none"),
+        (lambda: nnlab.Stopping(patience=3), "'patience'; write stopping=nnlab.Patience(patience=3)"),
         (lambda: nnlab.Adam(lr=np.float64(-1)), "optimizer.lr = -1.0: expected a number above 0"),
         (lambda: nnlab.Adam(lr=np.array([0.1, 0.2])), "optimizer.lr = [0.1, 0.2]: expected a number above 0"),
         (lambda: nnlab.Experiment(epochs="5"), "epochs = '5': expected a whole number at least 1"),

@@ -21,7 +21,7 @@ def test_a_dict_and_an_experiment():
     assert sweep.best.values[0] == min(trial.values[0] for trial in sweep.trials)
     e = sweep.experiment(sweep.best)
     assert e.optimizer.lr == sweep.best.params["optimizer.lr"] and e.epochs == sweep.best.params["epochs"]
-    assert str(list(e.model.hidden)) == sweep.best.params["model.hidden"]
+    assert list(e.model.hidden) == sweep.best.params["model.hidden"]
     assert nnlab.fit(e).run().results[0].best["val_loss"] == sweep.best.values[0]
     assert repr(sweep).startswith("<Sweep: 5 of 5 trials, the best val_loss ")
     assert "worth" not in repr(sweep.best) and len(repr(sweep.best)) < 300
@@ -107,7 +107,10 @@ def test_what_a_space_may_be(space):
         (lambda: nnlab.Sweep({"epochs": "1,2"}), "space['epochs'] = '1,2': expected a list of values"),
         (lambda: nnlab.Sweep({"epochs": []}), "space['epochs'] = []: expected a list of values"),
         (lambda: nnlab.Sweep({"epochs": range(3, 1)}), "a range that ends before it starts is empty"),
-        (lambda: nnlab.Sweep({}), "space = {}: expected a dict of key -> a list of values, a range, or"),
+        (
+            lambda: nnlab.Sweep({}),
+            "space = {}: it is empty; expected at least one key",
+        ),
         (lambda: nnlab.Sweep([1]), "space = [1]: expected a dict of key ->"),
         (lambda: nnlab.Sweep({"epochs": [1, 2]}, 5), "search = 5: expected a nnlab.Search"),
         (

@@ -11,9 +11,11 @@ from nnlab.arguments import typed
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
+from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.fields import Part, static
+from nnlab.training.fitting import named, on_arrays
 
 RUNGS = {
     "start": start.check,
@@ -56,7 +58,10 @@ def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
 
 
 @typed
-def check(experiment: Experiment, only=None, budget: Budget | None = None) -> Iterator[Verdict]:
+def check(
+    experiment: Experiment | None = None, *arrays, only=None, budget: Budget | None = None,
+    x=None, y=None, x_test=None, y_test=None,
+) -> Iterator[Verdict]:  # fmt: skip
     """What `nnlab check` does: a `Verdict` a rung, as soon as it is there.
 
     >>> for verdict in check(Experiment(), only=["start", "data"]):
@@ -64,7 +69,17 @@ def check(experiment: Experiment, only=None, budget: Budget | None = None) -> It
     start pass
     data pass
 
+    Arrays x and y that follow the experiment, and a test set, take the place of its data, as in `nnlab.fit`.
     `only` is the name of a rung, or several: start, gradients, subset, saturation, rates, data, determinism.
     Raises `UserError` for what does not go together.
     """
-    return Alone("check", climb(Subject(experiment, budget), chosen(only)))
+    if len(arrays) == 1 and only is None and not hasattr(arrays[0], "shape"):
+        arrays, only = (), arrays[0]
+    first = () if experiment is None else (experiment,)
+    given = (*first, *arrays, *named(x, y))
+    if len(given) == 1 and not isinstance(experiment, Experiment):
+        raise UserError(f"experiment = {shown(experiment)}: expected a nnlab.Experiment")
+    several = on_arrays(given, x_test, y_test)
+    if len(several) > 1:
+        raise UserError(f"nnlab.check takes one experiment, not {len(several)}")
+    return Alone("check", climb(Subject(several[0], budget), chosen(only)))

@@ -263,7 +263,7 @@ def set_value(config: DictConfig, override: Override) -> None:
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
     except (ConfigAttributeError, ConfigKeyError) as e:
-        raise UserError(mistakes.unknown_key(key, config)) from e
+        raise UserError(mistakes.unknown_key(key, config, override.value())) from e
     except OmegaConfBaseException as e:
         raise UserError(f"{override.input_line}: {mistakes.sentence(e)}") from e
 

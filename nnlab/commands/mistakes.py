@@ -1,6 +1,7 @@
 """What Hydra and OmegaConf raise, said in one sentence that names the value and what is allowed."""
 
 import re
+import shlex
 from functools import cache
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -22,7 +23,9 @@ from nnlab.suggestions import (
     key_meant,
     near,
     plain,
+    reader_of,
     said,
+    with_number,
 )
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
@@ -125,7 +128,7 @@ def with_dashes(command: str, option: str) -> str:
     return f"{option}: settings have no dashes, they are written KEY=VALUE{meant}"
 
 
-def unknown_key(key: str, config: DictConfig) -> str:
+def unknown_key(key: str, config: DictConfig, value: object = None) -> str:
     """`unknown key 'optimizer.lrr' of optimizer=adam; did you mean 'optimizer.lr'?`"""
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else None
@@ -134,14 +137,16 @@ def unknown_key(key: str, config: DictConfig) -> str:
     names = [f"{parent}.{n}" for n in node if n != "name"] if isinstance(node, DictConfig) else []
     allowed = nearest("", names) if names else "; it has no keys" if choice else ""
     same = [name for name in dotted(config) if name.rpartition(".")[2] == leaf]
-    known = key_meant(key, choice or "")
+    known = with_number(key_meant(key, choice or ""), value)
     inside = known is not None and (not is_name(known) or parent and known.startswith(f"{parent}."))
-    if inside and known != key_meant(leaf):
+    if inside and known != with_number(key_meant(leaf), value):
         return f"{unknown}{of_choice(known, names) or said(known) or allowed}"
     having, meant = choices_with(key), None if known is None else _of_command(known, config) or said(known)
     if having and having[0] in config and (parent or not same and not meant):
         group, choices = having
         write = f"write {group}={choices[0]} {group}.{leaf}=..."
+        reader = reader_of(str(value)) if key == "data.path" and value else None
+        write = f"write data={reader} data.path={shlex.quote(str(value))}" if reader else write
         return f"{unknown}: it is one of {group}={', '.join(choices)}; {write}{allowed}"
     if same:
         return f"{unknown}; did you mean {' or '.join(repr(name) for name in same[:3])}?"

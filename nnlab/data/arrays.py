@@ -36,6 +36,7 @@ class Npz(Data):
     """
 
     name: ClassVar[str] = "npz"
+    needs: ClassVar[tuple[str, ...]] = ("path",)
     path: str | None = static(None)
     task: str = static("auto", choices=labels.TASKS)
     target_normalization: str = static("standard", choices=CHOICES)

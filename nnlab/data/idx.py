@@ -32,6 +32,7 @@ class Idx(Data):
     """
 
     name: ClassVar[str] = "idx"
+    needs: ClassVar[tuple[str, ...]] = ("path",)
     path: str | None = static(None)
 
     def read(self):

@@ -37,6 +37,7 @@ class Csv(Data):
     """
 
     name: ClassVar[str] = "csv"
+    needs: ClassVar[tuple[str, ...]] = ("path", "target")
     path: str | None = static(None)
     target: str | int | None = static(None)
     task: str = static("auto", choices=labels.TASKS)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 
 import numpy as np
 
 from nnlab.choices import shown
+from nnlab.declared import takes_whole
 from nnlab.errors import UserError, nearest
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.fields import parts
+from nnlab.in_python import setting_elsewhere
 from nnlab.search.space import Choice, Domain, Interval, Space, Steps
 from nnlab.search.trial import COMPLETE, PRUNED, Trial
 
@@ -22,17 +25,22 @@ def space_of(given, base: Experiment | None) -> Space:
     `optimizer.lr`, `epochs`, `optimizer`. Raises `UserError`."""
     if isinstance(given, Space) and given.domains:
         return given
-    if not isinstance(given, Mapping) or not given:
+    if isinstance(given, Mapping) and not given:
+        raise UserError(f"space = {{}}: it is empty; expected at least one key -> {EXPECTED}")
+    if not isinstance(given, Mapping):
         raise UserError(f"space = {shown(given)}: expected a dict of key -> {EXPECTED}")
     domains = {key: domain_of(key, values) for key, values in given.items()}
     if base is None:
         return Space(domains)
+    for key, domain in domains.items():
+        _refuse_numbers_between(key, domain)
     groups = frozenset(key for key in domains if key in parts(base))
     known = _keys(base, domains)
     for key in domains:
         if key not in known:
             same = [name for name in known if name.endswith(f".{key}")]
-            raise UserError(f"space: no setting '{key}'{nearest(same[0] if same else key, known)}")
+            meant = "" if same else _elsewhere(key, base, known)
+            raise UserError(f"space: no setting '{key}'{meant or nearest(same[0] if same else key, known)}")
 
     def has(key: str, chosen: dict) -> bool:
         head, _, name = key.partition(".")
@@ -41,6 +49,20 @@ def space_of(given, base: Experiment | None) -> Space:
         return any(f.name == name for f in fields(_part(base, head, domains[head].value(chosen[head]))))
 
     return Space(domains, groups, has)
+
+
+def _refuse_numbers_between(key: str, domain: Domain) -> None:
+    """Raise `UserError` for an interval of all numbers, where the key takes whole ones."""
+    if isinstance(domain, Interval) and not domain.whole and takes_whole(key):
+        low, high = math.ceil(domain.low), math.floor(domain.high)
+        meant = f"nnlab.Interval({low}, {high}{', log=True' * domain.log}, whole=True)"
+        raise UserError(f"space['{key}'] = {domain}: {key} takes whole numbers; write {meant}")
+
+
+def _elsewhere(key: str, base: Experiment, known: list[str]) -> str:
+    """What to say of a key that another tool has."""
+    choice = getattr(getattr(base, str(key).rpartition(".")[0], None), "name", "")
+    return setting_elsewhere(str(key), known, choice=choice)
 
 
 def domain_of(key: str, given) -> Domain:

@@ -58,9 +58,9 @@ class Choice:
         return _labels(self.values, plain=True) or _labels(self.values, plain=False)
 
     def value(self, label):
-        """The value of this label. Raises `UserError` for what is none."""
+        """The value of this label, or a value itself. Raises `UserError` for what is none."""
         try:
-            return self.values[self.labels.index(label)]
+            return self.values[self.labels.index(label) if label in self.labels else self.values.index(label)]
         except ValueError:  # also of an array, which is equal to nothing
             raise UserError(f"{shown(label)} is not among {shortened(str(self), 200)}") from None
 

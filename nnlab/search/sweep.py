@@ -128,10 +128,11 @@ class Sweep:
 
     @property
     def best(self) -> Trial:
-        """The best complete trial, by the first objective. Raises `UserError` if there is none yet."""
+        """The best complete trial, by the first objective; its `params` are values, lists as lists. Raises
+        `UserError` if there is none yet."""
         complete = best(self.trials, self.search.signs)
         if complete:
-            return complete[0]
+            return replace(complete[0], params=self.space.values(complete[0].params))
         failed = [t.reason for t in self.trials if t.reason]
         why = f"{len(self.trials)} trials have failed: {failed[0]}" if failed else "sweep.run() trains them"
         raise UserError(f"no trial is complete: {why}")

@@ -206,7 +206,7 @@ class Fit:
 
 
 @typed
-def fit(*experiments: Experiment, x_test=None, y_test=None) -> Fit:
+def fit(*experiments: Experiment, x=None, y=None, x_test=None, y_test=None) -> Fit:
     """Train experiments, on their own data or on arrays that follow them: see `Arrays`, `Fit`.
 
     >>> fit(Experiment(epochs=3)).run().results[0].epochs
@@ -218,7 +218,12 @@ def fit(*experiments: Experiment, x_test=None, y_test=None) -> Fit:
     Arrays take the place of the experiments' data, of which normalization, limit, label_noise and seed
     stay. Nothing is trained before the fit is run, or iterated over.
     """
-    return Fit(on_arrays(experiments, x_test, y_test), attended=True)
+    return Fit(on_arrays((*experiments, *named(x, y)), x_test, y_test), attended=True)
+
+
+def named(*arrays) -> tuple:
+    """Those arrays that a call has by their names."""
+    return tuple(array for array in arrays if array is not None)
 
 
 def on_arrays(given: tuple, x_test=None, y_test=None) -> list[Experiment]:
