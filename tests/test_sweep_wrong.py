@@ -31,7 +31,7 @@ WRONG = [  # words, what the sentence must say
     (["optimizr=sgd,adam"], ["optimizr", "optimizer"]),
     (["optimizer.lr=interval(-1,1)"], ["optimizer.lr = -1", "above 0"]),
     (["regularizer.dropout=interval(0,1)"], ["regularizer.dropout = 1", "below 1"]),
-    (["epochs=interval(1,9)"], ["epochs = 1.0", "whole number"]),
+    (["epochs=interval(1,9)"], ["epochs takes whole numbers", "int(interval(1,9))"]),
     (["sampler=grid"], ["optimizer.lr", "a grid needs points"]),
     (["sampler=grid", "seed=range(0,1001)", "split.seed=range(0,1001)"], ["1,002,001 cells", "too many"]),
     (["sampler=grid", "seed=int(interval(0,1000000000))"], ["1,000,000,001 cells", "too many"]),
