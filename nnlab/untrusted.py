@@ -97,10 +97,10 @@ def yaml_of(path: Path, loader=None):
     return tree
 
 
-def json_of(path: Path):
-    """What a file of JSON says."""
+def json_of(path: Path, most: int = 0):
+    """What a file of JSON says, of at most the usual size, or of `most` bytes if that is more."""
     try:
-        tree = json.loads(text_of(path, LARGEST_FILES["JSON"]))
+        tree = json.loads(text_of(path, max(most, LARGEST_FILES["JSON"])))
     except ValueError as e:
         raise UserError(f"'{path}' is not JSON: {_first(e)}") from e
     except RecursionError as e:

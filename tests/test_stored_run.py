@@ -16,7 +16,7 @@ from nnlab.cli import main
 from nnlab.commands.train import of_experiment
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
-from nnlab.records import stored_curves, stored_weights
+from nnlab.records import stored_curves, stored_run, stored_weights
 from nnlab.records.files import plain
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
@@ -144,6 +144,14 @@ def test_curves_of_any_length_are_read(tmp_path, monkeypatch):
     (tmp_path / "r/metrics.jsonl").write_text(" " * (untrusted.LONGEST_LINE + 1))
     with pytest.raises(UserError, match="metrics.jsonl', line 1 is longer than 1,048,576 bytes"):
         _ = StoredRun(tmp_path / "r").metrics
+
+
+def test_rows_of_any_number_are_read_that_fit_into_memory(monkeypatch):
+    monkeypatch.setitem(untrusted.LARGEST_FILES, "JSON", 100)
+    assert len(StoredRun(OLD / "rows").rows) == 4
+    monkeypatch.setattr(stored_run, "available", lambda: 32_000)
+    with pytest.raises(UserError, match="rows.json' has .* bytes; allowed are 1,000"):
+        _ = StoredRun(OLD / "rows").rows
 
 
 def test_weights_are_read_row_by_row(monkeypatch):

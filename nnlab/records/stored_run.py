@@ -19,6 +19,7 @@ from nnlab.records.files import OF_RECORDING
 from nnlab.records.run_folder import METRICS, WEIGHTS
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_weights import weights_and_normalizers
+from nnlab.runtime.machine import available
 from nnlab.untrusted import is_count, is_number, json_of, text_of, yaml_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ FILES = ("config.yaml", METRICS, WEIGHTS, "summary.json")  # one of which every 
 NOT_BEGUN = "no epoch has ended"
 NOT_ENDED = "the run has not ended, or was interrupted before an epoch ended well"
 WHY_MISSING = {METRICS: NOT_BEGUN, "summary.json": NOT_ENDED, "rows.json": NOT_ENDED, WEIGHTS: NOT_ENDED}
+MEMORY_OF_JSON = 32  # bytes for each of a file once it is read: 4 for numbers, 25 for empty braces
 LONGEST_COMMAND = 2**20  # bytes of command.txt
 
 
@@ -95,7 +97,8 @@ class StoredRun:
     @cached_property
     def rows(self) -> list[dict]:
         """How each row ended, as `Result` has it, but for weights; None for what is not a number."""
-        return self._checked("rows.json", json_of(self._file("rows.json")), _rows_fault)
+        most = (available() or 0) // MEMORY_OF_JSON  # 2,000 rows of 100 classes have 210 MB
+        return self._checked("rows.json", json_of(self._file("rows.json"), most), _rows_fault)
 
     @property
     def metrics(self) -> list[str]:
