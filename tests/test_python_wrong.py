@@ -4,6 +4,7 @@ import inspect
 import threading
 import warnings
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ ODD = [
     TRIAL, DATASET, FINDING, nnlab.Budget(), nnlab.Cosine(), nnlab.Regularizer(), nnlab.Optimizer(),
     nnlab.Data(), nnlab.fit(),
 ]  # fmt: skip
+RUN = Path(__file__).parent / "old_runs/plain"
 NEEDED = {  # what a call needs beside its defaults
     nnlab.Arrays: {"x": np.eye(4), "y": [0, 1, 0, 1]},
     nnlab.Choice: {"values": [1]},
@@ -42,6 +44,7 @@ NEEDED = {  # what a call needs beside its defaults
     nnlab.Fold: {"train": ROWS, "validation": ROWS, "test": ROWS},
     nnlab.Interval: {"low": 1, "high": 2},
     nnlab.Space: {"domains": SPACE.domains},
+    nnlab.StoredRun: {"path": RUN},
     nnlab.Steps: {"start": 0, "step": 1, "count": 3},
     nnlab.Sweep: {"space": {"epochs": [1, 2]}},
     nnlab.Trial: {"number": 0, "params": {}, "state": "complete"},
@@ -54,7 +57,8 @@ METHODS = {
     E.from_config: {"config": {}}, E.graph: {"spec": DATASET.spec}, E.loss_for: {"spec": DATASET.spec},
     E.rows: {"dataset": DATASET}, E.split.folds: {"dataset": DATASET},
     nnlab.NoSplit().folds: {"dataset": DATASET}, nnlab.Search.from_config: {"config": {}},
-    nnlab.fit().curves: {"name": "val_loss"}, SPACE.values: {"params": {"epochs": 1}}, SPACE.count: {},
+    nnlab.fit().curves: {"name": "val_loss"}, nnlab.StoredRun(RUN).curves: {"name": "val_loss"},
+    SPACE.values: {"params": {"epochs": 1}}, SPACE.count: {},
     SPACE.cells: {},
 }  # fmt: skip
 MESSAGES = nnlab.UserError, nnlab.Advice

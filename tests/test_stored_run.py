@@ -96,7 +96,12 @@ def test_an_interrupted_run_has_what_was_kept(tmp_path):
         folder.record(next(iter(fit)))
         folder.keep(fit.stop().results)
     run = StoredRun(tmp_path)
-    assert not run.ended and run.curves("val_loss").shape == (2, 1) and len(run.weights) == len(run.rows) == 2
+    assert (
+        not run.ended
+        and repr(run) == f"<StoredRun: {tmp_path}, not ended>"
+        and run.curves("val_loss").shape == (2, 1)
+        and len(run.weights) == len(run.rows) == 2
+    )
     with pytest.raises(UserError, match="has no summary.json: the run has not ended"):
         _ = run.summary
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnlab.allowed import ROWS
+from nnlab.arguments import typed
 from nnlab.data.spec import FILE as SPEC
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
@@ -33,6 +34,7 @@ MEMORY_OF_JSON = 32  # bytes for each of a file once it is read: 4 for numbers, 
 LONGEST_COMMAND = 2**20  # bytes of command.txt
 
 
+@typed
 class StoredRun:
     """What a run folder says. Each file is read when it is first asked for; whatever is wrong with one, or
     missing, is a `UserError` that names it.
@@ -49,7 +51,7 @@ class StoredRun:
     killed only curves. Nothing outside of the folder is read, whatever lies in it.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         try:
             there = os.listdir(path)
@@ -59,6 +61,9 @@ class StoredRun:
             raise UserError(f"'{path}' cannot be read: {getattr(e, 'strerror', e)}") from e
         if not {*there} & {*FILES}:
             raise UserError(f"'{path}' is not the folder of a run: it has none of {', '.join(FILES)}")
+
+    def __repr__(self) -> str:
+        return f"<StoredRun: {self.path}{'' if self.ended else ', not ended'}>"
 
     @cached_property
     def settings(self) -> dict:
@@ -105,6 +110,7 @@ class StoredRun:
         """The names of the curves."""
         return self._curves.names
 
+    @typed
     def curves(self, name: str, refit: bool = False) -> np.ndarray:
         """A metric as (rows, epochs), NaN where a row did not train, or it was not finite; of the search for
         the best epochs, or of the `refit` after it."""
