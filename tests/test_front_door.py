@@ -275,7 +275,7 @@ WRONG = [
     (["~optimizer"], ["~optimizer", "nothing can be taken away"]),
     (["optimizer@x=sgd"], ["optimizer@x=sgd", "'@'"]),
     (["=3"], ["=3"]),
-    ([""], ["cannot read ''"]),
+    ([""], ["'' is not KEY=VALUE, such as epochs=20"]),
     (["epochs"], ["'epochs' is not KEY=VALUE"]),
     (["model.hidden=[64,"], ["cannot read 'model.hidden=[64,'", "bracket"]),
     (["epochs=f(1)"], ["epochs=f(1)", "Unknown function 'f'"]),
