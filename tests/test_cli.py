@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,23 @@ def test_board_refuses(argv, phrase, tmp_path, monkeypatch, called, capsys):
 def test_board_refuses_to_show_none(runs, called, capsys):
     assert board.main(["--newest", "0"]) == 2
     assert "--newest 0" in capsys.readouterr().err
+
+
+def test_the_board_says_where_it_is_and_not_what_it_lacks(capsys):
+    """print writes a line and its end apart; warnings and errors pass."""
+    quiet = board_server.WithoutNoise(sys.stderr)
+    print("TensorFlow installation not found - running with reduced feature set.", file=quiet)
+    quiet.write('\nNOTE: Using experimental fast data loading logic. To disable, pass\n    "--load_fast"\n\n')
+    print("Address already in use", file=quiet)
+    print("TensorBoard 2 at http://localhost:6006/", file=quiet, flush=True)
+    assert capsys.readouterr().err == "Address already in use\nTensorBoard 2 at http://localhost:6006/\n"
+
+
+def test_the_notices_are_tensorboards():
+    """Where it words them otherwise, they would be seen again."""
+    folder = Path(find_spec("tensorboard").origin).parent
+    said = "".join((folder / file).read_text() for file in ("main_lib.py", "program.py"))
+    assert all(notice in said for notice in board_server.NOISE)
 
 
 def test_board_help(capsys):

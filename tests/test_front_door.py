@@ -155,6 +155,24 @@ def test_slug(lines, slug):
     assert folders.slug(lines) == slug
 
 
+LONG = "[" + "1000," * 12
+
+
+@pytest.mark.parametrize(("runs", "names"), [
+    ([["a.b=1"], ["a.b=2"]], ["a.b=1", "a.b=2"]),
+    ([[f"model.hidden={LONG}8]"], [f"model.hidden={LONG}16]"]], ["hidden=..8", "hidden=..16"]),
+    ([[f"data.path={'/deep' * 12}/good.csv"], [f"data.path={'/deep' * 12}/grand.csv"]],
+     ["path=..good.csv", "path=..grand.csv"]),
+    ([["seed=1", f"model.hidden={LONG}8]"], ["seed=2", f"model.hidden={LONG}9]"]],
+     ["seed=1,hidden=..8", "seed=2,hidden=..9"]),
+    ([["optimizer.lr=0.00100001", "optimizer.clip_norm=0.5", "regularizer.label_smoothing=0.1"],
+      ["optimizer.lr=0.00100002", "optimizer.clip_norm=0.5", "regularizer.label_smoothing=0.2"]],
+     ["lr=0.00100001,clip_norm=0.5,label_smoo=0.1", "lr=0.00100002,clip_norm=0.5,label_smoo=0.2"]),
+])  # fmt: skip
+def test_folders_of_multirun_keep_what_differs(runs, names):
+    assert [folders.slug(words) for words in folders.telling(runs)] == names
+
+
 def test_runs_of_one_second_get_folders_of_their_own():
     made = [run("hydra.output_subdir=null")[0][1] for _ in range(3)]
     assert len(set(made)) == 3

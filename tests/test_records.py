@@ -820,3 +820,15 @@ print([m for m in ("rich", "scipy", "fsspec", "tensorboard.summary") if m in sys
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "rows, shown", [(3, "3/3"), (9999, "9999/9999"), (99_999, "99999"), (10**5, "100000")]
+)
+def test_columns_do_not_touch(rows, shown):
+    stream, half = io.StringIO(), {name: np.full(rows, 0.5) for name in METRICS}
+    with Console("digits", rows, 1, stream=stream) as console:
+        console.record(a_record(1, np.arange(rows), dict.fromkeys(range(rows), "finished"), **half))
+    header, line = stream.getvalue().splitlines()[-2:]
+    assert len(line) <= 80 and len(line.split()) == len(re.split(r"  +", header.strip())) + 1  # "0.00 s"
+    assert shown in line.split()

@@ -1,5 +1,6 @@
 """Schedules and stopping rules against torch and on hand-made metrics, each a row of a table."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+import nnlab
 from nnlab.fields import stack
 from nnlab.schedules import (
     SCHEDULES,
@@ -275,3 +277,16 @@ def test_patience_on_hand_made_metrics(metric):
             others = {name: np.full(len(which), -epoch) for name in ("val_loss", "val_error")}
             stops.append(rule.observe(state, others | {metric: value}))
         assert (np.array(stops).argmax(0) + 1).tolist() == [PATIENT[k][2] for k in which]
+
+
+def test_a_warmup_that_does_not_end_is_advised_against():
+    def advised(warmup, epochs, **settings):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            experiment = nnlab.Experiment(data="iris", schedule=Cosine(warmup=warmup), epochs=epochs)
+            nnlab.Fit([experiment], **settings)
+        return [str(one.message) for one in said]
+
+    (said,) = advised(1000, 2)
+    assert said.startswith("schedule.warmup = 1000 epochs and epochs = 2:") and "0.002 times" in said
+    assert not advised(2, 2) and not advised(0, 1) and not advised(1000, 2, candidates=True)

@@ -1,14 +1,16 @@
 """TensorBoard as it is, but that SCALARS shows more than 40 runs: of more it selects none, and is empty.
 
 `python -m nnlab.commands.board_server FLAGS` is `python -m tensorboard.main FLAGS`, with its page's constant
-raised to what its other tab, TIME SERIES, takes. tensorboard/main.py says how: "Those wishing to customize
-the set of plugins or static assets that TensorBoard uses can swap out this file with their own."
+raised to what its other tab, TIME SERIES, takes, and without notices of no use here. Its main.py says how:
+"Those wishing to customize the set of plugins or static assets that TensorBoard uses can swap out this file
+with their own."
 """
 
 import io
 import sys
 import zipfile
 
+NOISE = ("TensorFlow installation not found", "Using experimental fast data loading logic")
 PAGE, THEIRS, OURS = "index.js", b"maxNamesToEnableByDefault=40", b"maxNamesToEnableByDefault=500"
 
 
@@ -24,11 +26,27 @@ def with_more_runs(assets):
     return changed
 
 
+class WithoutNoise:
+    """A stream without the `NOISE` that TensorBoard begins with; all else of it goes on as it is."""
+
+    def __init__(self, stream):
+        self._stream, self._drops_end = stream, False
+
+    def write(self, text: str) -> int:
+        is_noise = any(noise in text for noise in NOISE) or self._drops_end and text == "\n"
+        self._drops_end = is_noise and not text.endswith("\n")
+        return len(text) if is_noise else self._stream.write(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
 def main() -> None:
     from absl import app
     from tensorboard import assets, default, main_lib, program
     from tensorboard.plugins import base_plugin
 
+    sys.stderr = WithoutNoise(sys.stderr)
     main_lib.global_init()
     theirs = assets.get_default_assets_zip_provider()
     ours = theirs and (lambda: with_more_runs(theirs()))

@@ -1,5 +1,6 @@
 """Run folders: a name that says what was overridden, made so that no two runs share one."""
 
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -17,9 +18,44 @@ _LONGEST = 46  # letters: outputs/check/DATE_TIME_SLUG then fits a line of 80
 
 def slug(overrides: list[str]) -> str:
     """`optimizer=sgd,model.hidden=128,64`: what was overridden, fit for a folder's name."""
-    text = re.sub(r"[\[\]{}()'\"]", "", ",".join(overrides))
+    return _name(overrides)[:_LONGEST].strip("-,.=")
+
+
+def _name(words: list[str]) -> str:
+    text = re.sub(r"[\[\]{}()'\"]", "", ",".join(words))
     text = re.sub(r"[^\w.=,-]+", "-", text)
-    return re.sub(r"=-+", "=", text)[:_LONGEST].strip("-,.=")
+    return re.sub(r"=-+", "=", text)
+
+
+def telling(runs: list[list[str]]) -> list[list[str]]:
+    """The words of each run as its folder needs them. Where a name would be cut, perhaps just where the runs
+    differ, keys are their last words or less, and what values begin with alike is left out.
+
+    >>> telling([["data.path=/home/somebody/somewhere/else/good.csv"], ["data.path=/home/bad.csv"]])
+    [['path=..somebody/somewhere/else/good.csv'], ['path=..bad.csv']]
+    """
+    if all(len(_name(words)) <= _LONGEST for words in runs):
+        return runs
+    values: dict[str, list[str]] = {}
+    for key, _, value in (word.partition("=") for words in runs for word in words):
+        values.setdefault(key, []).append(value)
+    alike = {key: len(_alike(several)) for key, several in values.items()}
+
+    def short(word: str, room: int = _LONGEST) -> str:
+        key, _, value = word.partition("=")
+        value = f"..{value[alike[key] :]}" if alike[key] > 2 else value
+        return f"{key.rpartition('.')[2][: max(3, room - 1 - len(value))]}={value}"
+
+    names = [[short(word) for word in words] for words in runs]
+    if all(len(_name(words)) <= _LONGEST for words in names):
+        return names
+    return [[short(word, (_LONGEST + 1) // len(words) - 1) for word in words] for words in runs]
+
+
+def _alike(values: list[str]) -> str:
+    """What they all begin with, up to the end of an item, of a folder, or of a word."""
+    common = os.path.commonprefix(values) if len(set(values)) > 1 else ""
+    return re.sub(r"[^][{}(),:/ _-]*$", "", common)
 
 
 def run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Path:

@@ -335,7 +335,7 @@ def _folders_of_sweep(cells: list[composing.Cell]) -> Iterator[Path]:
 def _names_of_cells(cells: list[composing.Cell]) -> list[str]:
     """What the folder of each cell is called, in that of the sweep. Raises `UserError` if two have one."""
     names = []
-    for cell, differs in zip(cells, _differences(cells), strict=True):
+    for cell, differs in zip(cells, folders.telling(_differences(cells)), strict=True):
         HydraConfig.instance().set_config(cell.composed)
         exact = "hydra.sweep.subdir" in cell.places
         with one_sentence():

@@ -13,6 +13,7 @@ from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, error_name, form, label, number, percent, shell_word, summary_lines
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
+WIDEST = 10  # letters of a cell: 999/10000
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
 
 
@@ -124,6 +125,7 @@ class Console:
             )
             return
         trained = f"{now['rows']}/{p.rows}"
+        trained = trained if len(trained) <= WIDEST else f"{now['rows']}"  # the title says of how many
         self._print(
             f"{done:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
             + (f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}" if self.validates else "")

@@ -13,6 +13,7 @@ values that it had before the same epoch of the first training, and the same epo
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ import numpy as np
 from nnlab.allowed import Allowed, checked
 from nnlab.arguments import typed
 from nnlab.choices import shown
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError
 from nnlab.fields import Part, control, stack
 
 LINE = 64  # steps
@@ -64,6 +65,16 @@ class Schedule(Part):
     goes_back: ClassVar[bool] = False
     _: KW_ONLY
     warmup: float = control(0.0, low=0)
+
+    def advise(self, epochs: int) -> None:
+        """Advice, if the warm-up is longer than so many epochs."""
+        if self.warmup > epochs:
+            warnings.warn(
+                f"schedule.warmup = {self.warmup:g} epochs and epochs = {epochs}: the warm-up does not end, "
+                f"and the last learning rate is {epochs / self.warmup:.2g} times what it would be",
+                Advice,
+                stacklevel=3,
+            )
 
     def start(self, rows: int) -> dict[str, np.ndarray]:
         """The state of `rows` rows before the first epoch."""
