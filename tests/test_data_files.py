@@ -331,6 +331,13 @@ HEADERS = {  # name: (first line, target, its names; none if it is an example)
     "an example of points": ("0.1,2.5,3.5,no", -1, None),
     "quoted": ('"0","1","2","target"', "target", ["0", "1", "2"]),
     "spaces": ("0, 1, 2, target", "target", ["0", "1", "2"]),
+    "quantiles": ("id,0.25,0.5,y", -1, ["id", "0.25", "0.5"]),
+    "quantiles alone": ("0.25,0.5,0.75,land", -1, None),
+    "quantiles, by name": ("0.25,0.5,0.75,land", "land", ["0.25", "0.5", "0.75"]),
+    "a number below 0": ("a,-1,c,y", "y", ["a", "-1", "c"]),
+    "one word": ("1,1,c,2", 3, ["1", "1", "c"]),
+    "a word further on": ("-1,1e3,c,7", 3, ["-1", "1e3", "c"]),
+    "an example with a gap": ("0.5,1,2,no", -1, None),
 }  # fmt: skip
 
 
@@ -338,11 +345,13 @@ HEADERS = {  # name: (first line, target, its names; none if it is an example)
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_the_first_line_is_a_header_or_an_example(first, target, features, ending, tmp_path):
     lines = [f"{i % 3}.5,{i * 7 % 5},{i % 4},{'yes' if i % 2 else 'no'}" for i in range(20)]
-    dataset, _ = advised(table(tmp_path, ending.join([first, *lines, ""]), target=target))
-    if features is None and "land" not in first:
+    data = table(tmp_path, ending.join([first, *lines, ""]), target=target)
+    if features is None and "land" in first:
+        refused(data, f"its first line, {first.replace(',', ', ')}, may be the names", "data.target='land'")
+        return
+    dataset, _ = advised(data)
+    if features is None:
         assert len(dataset.x) == 21 and dataset.features == ("0", "1", "2") and len(dataset.classes) == 2
-    elif features is None:  # nothing in the file tells: a class of one example, which stratifying refuses
-        assert len(dataset.classes) == 3
     else:
         assert len(dataset.x) == 20 and list(dataset.features) == features and len(dataset.classes) == 2
 
@@ -356,6 +365,31 @@ def test_numbers_above_numbers(first, target, advice, tmp_path):
     dataset, said = advised(table(tmp_path, "\n".join([first, *lines]), target=target))
     assert len(dataset.x) == 30 and not dataset.classes and (advice in said if advice else not said)
     assert list(dataset.features) == first.split(",")[:3]
+
+
+NUMBERS_AS_NAMES = ["1e3", "0.9", "true", "null", "007", "1_000", "-0.5", "inf", "nan", "x"]
+
+
+@pytest.mark.parametrize("name", NUMBERS_AS_NAMES)
+@pytest.mark.parametrize("others", ["a,b", "3.5,7.25"], ids=["words", "numbers"])
+def test_a_target_is_named_as_it_was_typed(name, others, tmp_path):
+    lines = [f"{i % 3},{i % 4}.5,{i}.25" for i in range(30)]
+    dataset, _ = advised(table(tmp_path, "\n".join([f"{others},{name}", *lines]), target=name))
+    assert len(dataset.x) == 30 and dataset.target_names == (name,)
+
+
+@pytest.mark.parametrize("labels", [["x", "1"], ["1", "2", "x"], ["1"] * 150 + ["x"]], ids=len)
+def test_a_label_above_labels_that_are_numbers(labels, tmp_path):
+    """An example of a class called x is no line of names, if others of the class follow."""
+    lines = [f"{i % 7},{i * 3 % 5},{label}" for i, label in enumerate(["x", *labels * 4])]
+    dataset, _ = advised(table(tmp_path, "\n".join(lines), task="classification"))
+    assert len(dataset.x) == len(lines) and "x" in dataset.classes
+
+
+def test_a_number_that_is_a_name_elsewhere(tmp_path):
+    lines = [f"{i % 3}.5,{i * 7 % 5},{i}.25" for i in range(30)]
+    dataset, said = advised(table(tmp_path, "\n".join(["y,2,1", *lines]), target=1))
+    assert dataset.target_names == ("2",) and "the column named 1 is number 2" in said
 
 
 def test_a_header_of_many_columns(tmp_path):

@@ -26,7 +26,7 @@ def test_a_text_is_taken_as_it_is(key, name):
     assert value_of(key, name) == name
 
 
-@pytest.mark.parametrize("name", ["[kg]", "true", "1.5", "{a:b}", "[]"])
+@pytest.mark.parametrize("name", ["[kg]", "true", "1.5", "{a:b}", "[]", "1e3", "0.9", "007", "null", "1_000"])
 def test_names_of_the_data_may_look_like_other_values(name):
     assert value_of("data.target", name) == name
 
@@ -42,7 +42,7 @@ def value_of(key, name):
 
 @pytest.mark.parametrize(
     "word",
-    ["data.target=a,b", "data.target=[a,b]", "data.target='Größe'", "data.target=-1", "data.target=null",
+    ["data.target=a,b", "data.target=[a,b]", "data.target='Größe'", "data.target=-1", "data.path=null",
      "optimizer.lr=(x)", "model.hidden=[64,", "epochs=1€", "optimizer.lr=uniform(0.1,1)", "data", "", "ü=3",
      "model.activation=relu(", "data.path=${oc.env:HOME}/a.csv", "optimizer=[adam,", "model.hidden=[64,32]",
      "data.label_noise=0.1", "data.limit=true", "picture=false"],
@@ -54,6 +54,7 @@ def test_other_words_stay(word):
 def test_several_texts_stay_several():
     words = ["data.target=Größe,b,Age (years, months)"]
     assert readable(*words, several=True) == ["data.target='Größe',b,'Age (years, months)'"]
+    assert readable("data.target=1e3,b,null", several=True) == ["data.target='1e3',b,'null'"]
     assert readable(*words) == [f"data.target={quoted(words[0].partition('=')[2])}"]
 
 

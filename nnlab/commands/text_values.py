@@ -17,6 +17,7 @@ from nnlab.commands.overrides import HYDRA_KEYS, as_hydra_reads, quoted
 
 FOLDERS = ("resume", "refine")  # of sweeps, which have = and , in their names: commands/earlier.py reads them
 NAMING = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
+TARGET = "data.target"
 _PLAIN = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
 
 
@@ -41,14 +42,28 @@ class Texts:
         if not equals or name in self.but or name.partition(".")[0] != NAMING and _PLAIN.fullmatch(value):
             return word
         read = self._parsed(word)
-        if read and not (name.startswith(f"{NAMING}.") and _is_other(read.value())):
+        pieces = parts(value) if self.several else [value]
+        names = name.startswith(f"{NAMING}.")
+        if read and not (names and any(self._is_misread(key, piece) for piece in pieces)):
             return word
         if not self._takes_text(name, value) or not self._parsed(f"{key}=x"):
             return word
         if read:
-            return f"{key}={quoted(value.strip())}"
-        pieces = parts(value) if self.several else [value]
+            return f"{key}={','.join(quoted(p.strip()) if self._is_misread(key, p) else p for p in pieces)}"
         return f"{key}={','.join(p if self._stands(key, p) else quoted(p.strip()) for p in pieces)}"
+
+    def _is_misread(self, key: str, value: str) -> bool:
+        """Whether the grammar makes of it what no name is, though it may be written so: 1e3, true; `[a,b]` is
+        a list. No target is none at all, so `null` is a column's name there."""
+        read = self._parsed(f"{key}={value}")
+        if not read or read.is_sweep_override():
+            return False
+        found = read.value()
+        if isinstance(found, int) and not isinstance(found, bool):
+            return str(found) != value.strip()  # 1_000
+        if found is None:
+            return key.lstrip("+") == TARGET
+        return isinstance(found, dict | float | bool) or isinstance(found, list) and len(found) < 2
 
     def _stands(self, key: str, value: str) -> bool:
         return bool(value.strip()) and self._parsed(f"{key}={value}") is not None
@@ -74,11 +89,6 @@ class Texts:
         else:
             fields = [field for field in [declared.of_key(key)] if field]
         return not fields or any("str" in f.types and "choices" not in f.range for f in fields)
-
-
-def _is_other(value) -> bool:
-    """Whether the grammar makes of it what no name is, though it may be written so; `[a,b]` is a list."""
-    return isinstance(value, dict | float | bool) or isinstance(value, list) and len(value) < 2
 
 
 def parts(value: str) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from nnlab.data.headers import is_number
-from nnlab.data.labels import MISSING
 from nnlab.errors import shortened
 
+MISSING = ("nan", "na", "n/a", "null", "none", "?")  # what may stand for a label that is not there
 ABSENT = (*MISSING, "-", "--", ".", "<na>", "nil", "missing", "#n/a", "nat")  # in lower case
 LONGEST = 40  # letters of a cell whose shape is looked at
 _DATE = re.compile(r"(\d{4}([-/.])\d\d?(\2\d\d?)?|\d\d?([-/.])\d\d?\4\d{2,4})([T ].*)?|\d\d?:\d\d(:\d\d.*)?")
@@ -23,6 +22,14 @@ WAYS = {
     "text": "make columns of 0 and 1 of it, as pandas.get_dummies does, or take it out",
     "slip": "mend or drop such rows",
 }
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def kind(cell: str) -> str:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlab.data.cells import MISSING
 from nnlab.errors import Advice, UserError, shortened
 
 TASKS = ("auto", "classification", "regression")
 CLASSES = 20  # whole numbers of at most so many values are classes, unless data.task says otherwise
 PLAIN = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)  # 01 is a code
-MISSING = ("nan", "na", "n/a", "null", "none", "?")  # what may stand for a label that is not there
 
 
 class Targets(NamedTuple):

@@ -6,6 +6,7 @@ import csv
 import math
 import warnings
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,9 +17,10 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data import cells, labels
+from nnlab.data.cells import is_number
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import file_of, opened_text
-from nnlab.data.headers import DELIMITERS, is_header, is_number, is_odd, may_be_header
+from nnlab.data.headers import DELIMITERS, LOOK, counts, is_header, is_odd, may_be_header
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError, nearest, shortened
 from nnlab.fields import static
@@ -47,20 +49,24 @@ class Csv(Data):
         path = file_of(self.path, "FILE, one of numbers between commas, semicolons or tabs")
         with opened_text(path) as file, long_cells():
             lines = rows(path, file)
-            begin = list(islice(lines, 2))
+            begin = list(islice(lines, 1 + LOOK))
             if not begin:
                 raise UserError(f"{path} is empty")
-            first, second = begin[0][1], begin[-1][1]
-            header = is_header(first, second, self.target)
+            first, *below = [row for _, row in begin]
+            header = is_header(first, below, self.target)
             if header and is_odd(first, self.target):
-                said = shortened(", ".join(first))
-                note = f"{path}: the first line, {said}, is taken for the names of the columns"
-                warnings.warn(note, Advice, stacklevel=2)
+                _say_of_names(path, first)
             table = Table(path, names(first) if header else [str(i) for i in range(len(first))], header)
             column = table.column(self.target)
             if not header and may_be_header(first, column):
                 table = replace(table, doubtful=names(first))
             return table.dataset(chain(begin[header:], lines), column, self.task)
+
+
+def _say_of_names(path: Path, first: list[str]) -> None:
+    said = shortened(", ".join(first))
+    note = f"{path}: the first line, {said}, is taken for the names of the columns"
+    warnings.warn(note, Advice, stacklevel=2)
 
 
 def names(first: list[str]) -> list[str]:
@@ -86,6 +92,7 @@ class Table:
                 f"{cells.of_first_line(names)}"
             )
         if isinstance(target, int) and -count <= target < count:
+            self._say_of_which(target)
             return target % count
         if names.count(str(target)) == 1 and self.header:
             return names.index(str(target))
@@ -93,10 +100,24 @@ class Table:
             raise UserError(f"data.target = '{target}': {self.path} has several columns of that name")
         raise UserError(f"data.target = {_shown(target)}: {self.path} {self._allowed(target)}")
 
+    def _say_of_which(self, target: int) -> None:
+        """A column's number goes before a column of that name."""
+        count, name = len(self.names), str(target)
+        if self.header and self.names.count(name) == 1 and self.names.index(name) != target % count:
+            warnings.warn(
+                f"data.target = {target}: taken for the number of column '{shortened(self.names[target])}'; "
+                f"the column named {name} is number {self.names.index(name)}",
+                Advice,
+                stacklevel=2,
+            )
+
     def _allowed(self, target) -> str:
         names, count = self.names, len(self.names)
         if not self.header:
-            return f"has no header (its first line has numbers); allowed: a column's number, 0 to {count - 1}"
+            return (
+                f"has no header (its first line has numbers); allowed: a column's number, 0 to {count - 1}, "
+                f"or the target's name if that line has names after all"
+            )
         if target is None:
             return f"needs the name of its target column{nearest('', names) if count <= 20 else ''}"
         hint = nearest(str(target), names)
@@ -124,10 +145,29 @@ class Table:
         if not found:
             raise UserError(f"{self.path} has no examples, only a header")
         x = np.frombuffer(x).reshape(len(found), len(inputs))
-        if self.doubtful and found[0] not in found[1:]:  # a label comes again, a name does not
+        if self.doubtful and self._begins_with_names(found):
             table = replace(self, names=self.doubtful, header=True, doubtful=None)
             return table._dataset(x[1:], found[1:], numbers[1:], target, task)
         return self._dataset(x, found, numbers, target, task)
+
+    def _begins_with_names(self, targets: list[str]) -> bool:
+        """Whether a doubtful first line has names: a label comes again, a name does not. Raises `UserError`
+        where it may be either."""
+        first, *below = targets
+        if first in below:
+            return False
+        if counts(self.doubtful):
+            return True
+        if below and all(map(is_number, below)):
+            _say_of_names(self.path, self.doubtful)
+            return True
+        if below and min(Counter(below).values()) > 1:
+            raise UserError(
+                f"{self.path}: its first line, {shortened(', '.join(self.doubtful))}, may be the names of "
+                f"the columns or an example: say data.target='{shortened(first)}' if they are names, "
+                f"else put names above it"
+            )
+        return False
 
     def _dataset(self, x: np.ndarray, found: list[str], numbers, target: int, task: str) -> Dataset:
         inputs = [name for i, name in enumerate(self.names) if i != target]
