@@ -87,15 +87,29 @@ def checked(value, type_, allowed: Allowed, where: str):
         meant = f"; as a text in two quotes, \"{where}='{text}'\""
     near = _near(value, type_, allowed)
     if near is not None:
-        meant = f"; write {shown_as(near)}"
+        meant = f"; write {str(near).lower() if isinstance(near, bool) else shown_as(near)}"
     raise UserError(f"{where} = {shown_as(value)}: expected {expected(type_, allowed)}{meant}")
 
 
+TRUTH = dict.fromkeys(("yes", "on", "1", "true"), True) | dict.fromkeys(("no", "off", "0", "false"), False)
+
+
+def _number(text: str) -> float | str:
+    """The number that a text is; else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _near(value, type_, allowed: Allowed):
-    """The allowed value that this one stands for: 1000 for 1000.0, [64] for 64; None if there is none."""
-    whole = isinstance(value, float) and value.is_integer() and abs(value) <= EXACT
-    one = int(value) if whole else value
-    for near in (one, [one]):
+    """The allowed value that this one stands for: 1000 for 1000.0, [64] for 64, true for yes, 3 for '3'; None
+    if there is none."""
+    word = str(value).lower()
+    number = _number(value) if isinstance(value, str) else value
+    whole = isinstance(number, float) and number.is_integer() and abs(number) <= EXACT
+    one = int(number) if whole else number
+    for near in (one, [one], *([TRUTH[word]] if word in TRUTH else [])):
         for option in _options(type_):
             ok, converted = _convert(near, option)
             items = converted if isinstance(converted, tuple) else (converted,)

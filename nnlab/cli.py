@@ -103,9 +103,12 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] not in COMMANDS:
         from nnlab.errors import unknown
         from nnlab.masking import masked_urls
+        from nnlab.suggestions import reader_of
 
         option = argv[0].startswith("-")
         wrong = unknown(*("option", argv[0], _OPTIONS) if option else ("command", argv[0], COMMANDS))
+        if "=" in argv[0] or reader_of(argv[0]):
+            wrong = f"{argv[0]}: the first word is a command, nnlab train say; allowed: {', '.join(COMMANDS)}"
         complain(f"nnlab: {masked_urls(str(wrong))}")
         return 2
     from importlib import import_module

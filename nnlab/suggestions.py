@@ -18,6 +18,8 @@ def hint(word: str, names: Collection[str], of: str = "") -> str:
     `of` is the key or group whose value the word is, or "keys" if it is a key itself.
     """
     same = [name for name in names if plain(name) == plain(word)]
+    if of == "data" and word.lower().endswith(UNREAD):
+        return "; save it as CSV, for data=csv data.path=FILE, or by numpy.savez, for data=npz data.path=FILE"
     known = plain(word) in _elsewhere(of)
     if same or not known:
         found = same[:1] or near(word, names)
@@ -88,6 +90,10 @@ def function_elsewhere(name: str, arguments: str = "", whole: bool = False) -> s
     return meant
 
 
+UNREAD = (
+    ".npy", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".xls", ".xlsx", ".ods", ".parquet",
+    ".feather", ".json", ".arff",
+)  # fmt: skip
 READERS = {  # data that read a file or a folder -> the endings of such files; None: it wants a folder
     "csv": (".csv", ".tsv", ".txt", ".dat", ".data"), "npz": (".npz",), "idx": None,
 }  # fmt: skip

@@ -55,6 +55,21 @@ train data.path=x.csv | data=csv, idx, npz | data.limit'
 train split.k=5 | write split=kfold split.k
 train schedule=cosine schedule.gamma=0.5 | schedule=exponential | did you mean
 train optimizer.gamma=0.5 | momentum, nesterov, rmsprop | 'optimizer.lr'
+train optimizer=momentum optimizer.momentum=0.8 | 'optimizer.gamma'
+train optimizer=rmsprop optimizer.alpha=0.99 | 'optimizer.gamma'
+train split=kfold split.n_splits=3 | 'split.k'
+train patience=7 | stopping.patience=7 | 10
+train cv=3 | split.k=3
+train weight_decay=0.2 | regularizer.l2=0.2, or | 1e-3
+train data.path=x.npz | write data=npz data.path=x.npz
+train refit=yes | write true
+train epochs="3" | write 3
+train optimizer.lr=0,1 | decimals have a point, optimizer.lr=0.1
+train learning_rate | 'optimizer.lr'
+train data=good.xlsx | save it as CSV | allowed
+train data=good.npy | by numpy.savez | allowed
+good.csv | the first word is a command
+epochs=5 | the first word is a command
 # values of other tools
 train data=mnist | data=idx data.path=FOLDER | noise
 train loss=mse | 'squared_error'

@@ -97,6 +97,8 @@ def _with_equals(word: str) -> str:
     for group in catalogue.groups:
         if word in catalogue.choices(group) and word not in ("none", "null"):
             return f"; did you mean {group}={word}?"
+    if meant := said(key_meant(word)):
+        return meant
     return ', such as epochs=20; quote a word that has spaces, "data.path=a b.csv"'
 
 

@@ -202,6 +202,9 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
         and (not fields or any("str" in f.types and "choices" not in f.range for f in fields))
     ):
         ways.append(f"if it is one text, {shell_word(f'{key}={quoted(value)}')}")
+    decimal = re.fullmatch(r"\d+,\d+", value) and any("float" in field.types for field in fields)
+    if decimal and len(ways) == 1:
+        ways.append(f"since decimals have a point, {key}={value.replace(',', '.')}")
     raise UserError(f"{line} is several values: {', or '.join(ways)}")
 
 
