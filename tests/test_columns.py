@@ -41,13 +41,19 @@ def test_what_is_labelled_stays_whole_or_is_broken_between_words(size):
     path = "x" * size
     lines = labelled("run folder", path)
     assert path in [line.strip() for line in lines] or lines == [f"  run folder         {path}"]
-    assert all(len(line) <= max(WIDTH, size) for line in lines)
+    assert all(len(line) <= WIDTH or line == f"    {path}" for line in lines)
     sentence = labelled("importance", "lr 80%, " * 20)
     assert max(map(len, sentence)) <= WIDTH and "  ".join(sentence).split() == [
         "importance",
         *["lr", "80%,"] * 20,
     ]
     assert all(line.startswith(" " * 21 + "lr") or line.startswith(" " * 21 + "80%") for line in sentence[1:])
+
+
+@pytest.mark.parametrize("size", [5, 60, 76, 79, 90, 200])
+def test_what_stands_below_its_label_is_indented(size):
+    for lines in (labelled("run folder", "x" * size), command("its curves", f"nnlab board {'x' * size}")):
+        assert lines[0].startswith("  ") and all(line.startswith("    ") for line in lines[1:])
 
 
 @pytest.mark.parametrize("values", [1, 3, 12])

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from nnlab.errors import MachineFault, UserError, is_machines
 from nnlab.records.files import made_new
 
-_LONGEST = 46  # letters: outputs/check/DATE_TIME_SLUG then fits a line of 80
+_LONGEST = 42  # letters: outputs/check/DATE_TIME_SLUG, indented, then fits a line of 80
 
 
 def slug(overrides: list[str]) -> str:
@@ -63,7 +63,7 @@ def run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Path:
     folder = Path(config.hydra.run.dir)
     if exact:
         return _made(folder)
-    name = slug(overrides)
+    name = slug(*telling([overrides]))
     return _new(folder.with_name(f"{folder.name}_{name}") if name else folder)
 
 

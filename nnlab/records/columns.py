@@ -62,7 +62,7 @@ def wrapped(line: str) -> list[str]:
     rest = rest.lstrip(" ")
     before = line[: len(line) - len(rest)]
     if len(before) + max(map(len, rest.split())) > WIDTH:  # too long to stand beside its label
-        return [margin + label, " " * max(0, min(len(COPIED), WIDTH - len(rest))) + rest]
+        return [margin + label, COPIED + rest]
     return _filled(rest, before, " " * len(before))
 
 
@@ -85,7 +85,8 @@ def command(label: str, line: str) -> list[str]:
     lines = [COPIED]
     for word in words:
         if lines[-1].strip() and len(lines[-1]) + 1 + len(word) + len(" \\") > WIDTH:
-            lines.append((COPIED + "  ")[: max(0, WIDTH - len(word))])
+            deeper = len(COPIED) + 2 + len(word) <= WIDTH
+            lines.append(COPIED + "  " * deeper)
         lines[-1] += f" {word}" if lines[-1].strip() else word
     return [f"  {label}", *(f"{text} \\" for text in lines[:-1]), lines[-1]]
 
