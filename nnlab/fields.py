@@ -110,7 +110,17 @@ class Part(metaclass=Settings):
                 object.__setattr__(self, f.name, checked(value, type_, f.metadata["allowed"], where))
             elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
                 said = f.metadata["choices"], f.metadata["reads"]
-                object.__setattr__(self, f.name, part_of(value, f.name, _types(type(self))[f.name], *said))
+                object.__setattr__(self, f.name, _part_of(value, f.name, _types(type(self))[f.name], *said))
+
+
+def _part_of(value, group: str, *said):
+    """The same as `part_of`; what it says of other tools' words, as Python has it."""
+    try:
+        return part_of(value, group, *said)
+    except UserError as e:
+        from nnlab.in_python import as_python
+
+        raise UserError(as_python(str(e))) from e
 
 
 @functools.cache

@@ -82,5 +82,6 @@ def as_python(text: str) -> str:
         settings = re.findall(r"\.(\w+=[^\s,;]+)", rest)
         return f"{group}=nnlab.{cls.name}({', '.join(settings)})" if cls else match[0]
 
+    text = re.sub(r"'(\w+)=\[([\w,]+)\]'", lambda m: f"{m[1]}={m[2].split(',')}", text)
     text = re.sub(rf"\b({GROUPS})=(\w+)((?: \1\.\w+=[^\s,;]+)*)", made, text)
     return re.sub(rf"\b((?:{GROUPS})\.\w+)=([^\s,;]+)", lambda m: home(m[1], m[2]) or m[0], text)
