@@ -105,7 +105,7 @@ def _number(text: str) -> float | str:
 def _near(value, type_, allowed: Allowed):
     """The allowed value that this one stands for: 1000 for 1000.0, [64] for 64, true for yes, 3 for '3'; None
     if there is none."""
-    word = str(value).lower()
+    word = str(value).lower() if isinstance(value, str) or value in (0, 1) else ""
     number = _number(value) if isinstance(value, str) else value
     whole = isinstance(number, float) and number.is_integer() and abs(number) <= EXACT
     one = int(number) if whole else number
