@@ -88,7 +88,19 @@ def checked(value, type_, allowed: Allowed, where: str):
     near = _near(value, type_, allowed)
     if near is not None:
         meant = f"; write {str(near).lower() if isinstance(near, bool) else shown_as(near)}"
-    raise UserError(f"{where} = {shown_as(value)}: expected {expected(type_, allowed)}{meant}")
+    raise UserError(
+        f"{where} = {shown_as(value)}{_as_read(value)}: expected {expected(type_, allowed)}{meant}"
+    )
+
+
+def _as_read(value) -> str:
+    """What a number counts as that float64 has not."""
+    if not isinstance(value, float):
+        return ""
+    if abs(value) == math.inf:
+        return f" (as any number beyond {LARGEST:.2g} is read)"
+    tiny = 0 < abs(value) < sys.float_info.min
+    return f" (below {sys.float_info.min:.2g}, the least that float64 keeps exactly: counts as 0)" * tiny
 
 
 TRUTH = dict.fromkeys(("yes", "on", "1", "true"), True) | dict.fromkeys(("no", "off", "0", "false"), False)

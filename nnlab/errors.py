@@ -122,6 +122,8 @@ def nearest(name, names, of: str = "") -> str:
 
 def unknown(kind: str, name, names) -> UserError:
     """`unknown optimizer 'adm'; did you mean 'adam'?`"""
+    if name is None:
+        return UserError(f"{kind} has no name that says which one it is{nearest('', names, kind)}")
     return UserError(f"unknown {kind} '{name}'{nearest(name, names, kind)}")
 
 

@@ -60,6 +60,8 @@ def test_every_whole_number_has_an_upper_end(cls, f):
         (["optimizer.lr=.nan"], ["optimizer.lr", "nan"]),
         (["optimizer.lr=.inf"], ["optimizer.lr", "inf"]),
         (["optimizer.clip_norm=-.inf"], ["optimizer.clip_norm = -inf"]),
+        (["epochs=1e400"], ["epochs = inf (as any number beyond 1.8e+308 is read)"]),
+        (["optimizer.lr=1e-320"], ["optimizer.lr = 1e-320 (below 2.2e-308, ", "counts as 0"]),
     ],
     ids=lambda x: " ".join(x)[:50],
 )

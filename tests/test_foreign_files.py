@@ -229,6 +229,43 @@ def test_the_command_line_may_read_the_environment(tmp_path, monkeypatch):
     assert yaml.safe_load((tmp_path / "r/config.yaml").read_text())["seed"] == 7
 
 
+# Sentences about files of -cd
+
+CIRCLES = [  # name of a file, what it says
+    {"data/a": "defaults: [b]", "data/b": "defaults: [a]"},
+    {"data/a": "defaults: [/data/b@_here_]", "data/b": "defaults: [{/data: a}]"},
+    {
+        "data/a": "defaults: [moons, b]",
+        "data/b": "defaults: [c, _self_]",
+        "data/c": "defaults: [b.yaml]",
+    },
+]
+HOLLOW = [
+    ("", "is empty"),
+    ("# nothing\n", "is empty"),
+    ("3", "no keys with values, but 3"),
+    ("- 1", "but [1]"),
+]
+
+
+@pytest.mark.parametrize("files", CIRCLES, ids=len)
+def test_defaults_in_a_circle_name_their_files(files, capsys, tmp_path):
+    for name, text in files.items():
+        (tmp_path / "c" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "c" / name).with_suffix(".yaml").write_text(text + "\n")
+    said = refused(capsys, "train", "-cd", "c", "data=a")
+    assert "lead back" in said and said.count("data/b.yaml") >= 1
+
+
+@pytest.mark.parametrize("group", ["data", "optimizer", "sampler", "model"])
+@pytest.mark.parametrize("text, words", HOLLOW)
+def test_files_without_keys_are_named(group, text, words, capsys, tmp_path):
+    (tmp_path / "c" / group).mkdir(parents=True)
+    (tmp_path / "c" / group / "x.yaml").write_text(text)
+    said = refused(capsys, "sweep", "-cd", "c", f"{group}=x", LR)
+    assert f"c/{group}/x.yaml' " in said and words in said
+
+
 # A study's journal
 
 
@@ -244,6 +281,37 @@ def test_a_journals_damaged_end_is_mended_before_anything_is_written(tail, tmp_p
     for trials in (6, 8):  # the second reads what the first wrote behind the damage
         assert main(["sweep", f"resume={folder}", f"trials={trials}"]) == 0
     assert (folder / "trials.csv").read_bytes() == (whole / "trials.csv").read_bytes()
+
+
+def test_what_a_sweep_cannot_go_on_with_is_said_before_anything_else(capsys, tmp_path):
+    """Files where folders should be, and the reverse; trials of another study among its own."""
+    folder = sweep(tmp_path / "s", *IRIS, LR, "trials=2")
+    capsys.readouterr()
+    resume = ["sweep", f"resume={folder}", "trials=3"]
+    for name in (
+        "best",
+        ".best",
+        "trials",
+        "trials/2",
+        "trials/summary",
+        ".hydra",
+        ".lock",
+        "study.journal.lock",
+    ):
+        place, kept = folder / name, tmp_path / "kept"
+        if place.exists():
+            place.rename(kept)
+        place.mkdir() if "lock" in name else place.write_text("a note")
+        assert f"{name}' is a f" in refused(capsys, *resume) and place.exists()
+        place.rmdir() if "lock" in name else place.unlink()
+        if kept.exists():
+            kept.rename(place)
+    journal = folder / "study.journal"
+    *before, last = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([*before, last.replace('"study_id":0', '"study_id":7')]))
+    assert f"line {len(before) + 1}, is of another study" in refused(capsys, *resume)
+    journal.write_text("".join([*before, last]))
+    assert main(resume) == 0
 
 
 def test_a_journal_that_is_damaged_within_is_left_as_it_is(capsys, tmp_path):

@@ -1,15 +1,24 @@
 """Configuration files as Hydra is given them: read within bounds, whoever wrote them."""
 
 import os
+import posixpath
+from collections.abc import Iterator
 from pathlib import Path
 
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import OmegaConf
 
+from nnlab.allowed import shown_as
+from nnlab.catalogue import UNNAMED
 from nnlab.commands.hydra_private import FilesOfFolder, read_files_by, yaml_loader
 from nnlab.errors import UserError
+from nnlab.paths import CONFIG_DIR
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
+NAMED = (
+    {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()} - UNNAMED - {"experiment", "hydra"}
+)
+_read: dict[str, tuple[Path, object]] = {}  # by its name in Hydra: a file that was read, and its defaults
 HEADER = 512  # characters at a file's start in which Hydra looks for `# @package`
 
 
@@ -21,6 +30,12 @@ class BoundedFiles(FilesOfFolder):
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
         tree = yaml_of(path, yaml_loader())
+        name = config_path.removesuffix(".yaml")
+        if tree is None and posixpath.dirname(name) in NAMED:
+            raise UserError(f"'{path}' is empty: expected name: and the keys of what it names")
+        if not isinstance(tree, dict | None):
+            raise UserError(f"'{path}' holds no keys with values, but {shown_as(tree)}")
+        _read[name] = path, (tree or {}).get("defaults")
         if isinstance(tree, dict) and not isinstance(tree.get("hydra", {}), dict):
             raise UserError(f"{path.name}: hydra is no mapping: a configuration file may not replace it")
         return ConfigResult(
@@ -31,6 +46,38 @@ class BoundedFiles(FilesOfFolder):
         )
 
 
+def circle() -> str:
+    """What to say of files whose `defaults` lead back to themselves, if some that were read do."""
+    for begin in _read:
+        ways, seen = [[begin]], set()
+        while ways:
+            way = ways.pop()
+            for name in _defaults_of(way[-1]):
+                if name == begin:
+                    files = ", ".join(f"'{_read[step][0]}'" for step in [*way, begin])
+                    return f"the defaults of a configuration file lead back to it: {files}"
+                if name in _read and name not in seen:
+                    seen.add(name)
+                    ways.append([*way, name])
+    return ""
+
+
+def _defaults_of(name: str) -> Iterator[str]:
+    """The files that a file's `defaults` name: `b`, `/group/b`, `group: b`, `override /group: [b, c]`."""
+    defaults = _read[name][1]
+    for entry in defaults if isinstance(defaults, list) else []:
+        for key, chosen in entry.items() if isinstance(entry, dict) else [("", entry)]:
+            for choice in chosen if isinstance(chosen, list) else [chosen]:
+                place = posixpath.join("/", posixpath.dirname(name), _named(key), _named(choice))
+                yield place.lstrip("/").removesuffix(".yaml")
+
+
+def _named(entry) -> str:
+    """`/group/b` of `override /group/b@package`."""
+    return (str(entry).split("@")[0].split() or [""])[-1]
+
+
 def install() -> None:
     """Let Hydra read every file so, in this process."""
+    _read.clear()
     read_files_by(BoundedFiles)

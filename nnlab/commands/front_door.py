@@ -179,7 +179,7 @@ def one_sentence() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as e:
         raise UserError(mistakes.sentence(e)) from e
     except RecursionError as e:
-        raise UserError(mistakes.TOO_DEEP) from e
+        raise UserError(config_files.circle() or mistakes.TOO_DEEP) from e
 
 
 def _parsed(config_name: str, argv: list[str]) -> Namespace:

@@ -143,14 +143,14 @@ class Running:
             }  # fmt: skip
             folders.describe(self.path, cell.composed)
             self.about = self.folder.start(asked.settings, self.command, known)
-        self.about = self.about | {"count": sweep.count}
-        self.folder.about(self.about)
         begun = asked.resumed is not None and ((path / TRIALS).exists() or not asked.may_create)
         if not begun:  # perhaps killed while it made its study
             (path / JOURNAL).unlink(missing_ok=True)
         signs, study = sweep.search.signs, self.about["study"]
         ledger = Ledger(self.path, asked.database, study, self.about["id"], signs, begun)
         sweep.go_on_from(ledger)
+        self.about = self.about | {"count": sweep.count}
+        self.folder.about(self.about)
         self.keys = list(sweep.space.domains)
         task = sweep.library.datasets[sweep.first.experiment.data].spec.task
         self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count, task)

@@ -22,7 +22,8 @@ from nnlab.untrusted import is_number, json_of, yaml_of
 LOCK = "study.journal.lock"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # begin what a spreadsheet computes
 SWEEP, CURVES, TRIALS = "sweep.json", "curves.jsonl", "trials.csv"
-FILES = (SWEEP, CURVES, TRIALS, "config.yaml", "command.txt", "study.journal", "report.html")
+FILES = (SWEEP, CURVES, TRIALS, "config.yaml", "command.txt", "study.journal", "report.html", ".lock", LOCK)
+FOLDERS = ("best", ".best", "trials", ".hydra")
 TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
 
 ABOUT = {
@@ -137,8 +138,11 @@ def _refuse_what_is_elsewhere(path: Path) -> None:
                         f"'{inside}' is a hard link, the same file as another elsewhere: make a copy of the "
                         f"folder (cp -r), and go on in that"
                     )
-                if inside.parent == path and name in FILES and not stat.S_ISREG(about.st_mode):
-                    raise UserError(f"'{inside}' is a folder, where a file should be")
+                if inside.parent == path and name in FILES and stat.S_ISDIR(about.st_mode):
+                    raise UserError(f"'{inside}' is a folder, where a file should be: move it away")
+                of_folder = inside.parent == path and name in FOLDERS or inside.parent == path / "trials"
+                if of_folder and stat.S_ISREG(about.st_mode):
+                    raise UserError(f"'{inside}' is a file, where nnlab writes a folder: move it away")
 
 
 def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from nnlab.untrusted import is_number
 JOURNAL = "study.journal"
 OPERATIONS = 11  # that Optuna's journal knows, numbered from 0
 SUBJECTS = {"study_name", "study_id", "trial_id"}  # each of them names one
+STUDY_ID = re.compile(rb'"study_id": ?(\d{1,20})')  # 0 in a journal of one study
 OWNER = "nnlab_sweep"  # a study's attribute: of which sweep it is
 
 
@@ -135,6 +137,7 @@ def _journal(path: Path, resumed: bool):
 
     if path.exists():
         _mend_tail(path)
+        _refuse_other_studies(path)
     elif resumed:
         raise UserError(f"there is no {path}, which this sweep wrote to")
     # The sweep's folder is locked by who reads this, so a lock found here is that of a process that died.
@@ -159,6 +162,17 @@ def _mend_tail(path: Path) -> None:
         whole -= 1
     if 0 < whole < len(lines):  # else it is no journal at all, and not ours to cut
         os.truncate(path, sum(map(len, lines[:whole])))
+
+
+def _refuse_other_studies(path: Path) -> None:
+    """Each sweep has a journal to itself; trials of another study would be missing, and be trained again."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if any(int(found) for found in STUDY_ID.findall(line)):
+                raise UserError(
+                    f"{path}, line {number}, is of another study than the sweep's: take the file "
+                    f"from a copy of the folder, or start a new sweep"
+                )
 
 
 def _is_operation(line: bytes) -> bool:
