@@ -30,7 +30,9 @@ def prepare(settings: dict, shared: dict | None = None):
     wants_picture(settings, rows=1)
     library = {} if shared is None else shared
     library.setdefault("library", Library())
-    fit = Fit([Experiment.from_config(of_experiment(settings))], library["library"])
+    experiment = Experiment.from_config(of_experiment(settings))
+    fit = Fit([experiment], library["library"])
+    experiment.schedule.advise(experiment.epochs)
     count, where = needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
     refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
     return fit

@@ -60,7 +60,7 @@ class Fit:
         self.library = library or Library()
         for e in experiments:
             e.loss_for(self.library.add(e).spec)
-            if not candidates:
+            if attended:
                 e.schedule.advise(e.epochs)
         self.datasets = self.library.datasets
         self.on_cpu = all(device(name).type == "cpu" for name in {e.device for e in experiments})
