@@ -345,7 +345,8 @@ TRAINED = {
 def test_whole_runs_of_the_command_line(tmp_path, name):
     with gpu():
         line = ["train", "data=iris", *TRAINED[name], "device=cuda", "epochs=2"]
-        assert main([*line, f"hydra.run.dir={tmp_path / 'r'}", f"hydra.sweep.dir={tmp_path / 'r'}"]) == 0
+        place = "sweep" if "-m" in line else "run"
+        assert main([*line, f"hydra.{place}.dir={tmp_path / 'r'}"]) == 0
     summaries = [json.loads(file.read_text()) for file in tmp_path.glob("r/**/summary.json")]
     assert len(summaries) == (4 if name == "several" else 1)
     assert all(s["device"] == "cuda" for s in summaries)

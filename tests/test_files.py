@@ -286,7 +286,7 @@ def test_one_hot_of_one_class_is_told(tmp_path):
 
 NAN = np.where(X == 7, np.nan, X)
 WRONG_NPZ = {
-    "missing": ({"X": X, "Y": X}, ["no array y", "did you mean 'Y'?"]),
+    "missing": ({"X": X, "Y_": X}, ["no array y", "did you mean 'Y_'?"]),
     "no-arrays": ({}, ["no array X"]),
     "shape": ({"X": X[0], "y": X[0]}, ["X has the shape (3,)", "(examples, inputs)"]),
     "length": ({"X": X, "y": X[0]}, ["y has the shape (3,)", "(4,)"]),

@@ -70,9 +70,12 @@ def check(
     data pass
 
     Arrays x and y that follow the experiment, and a test set, take the place of its data, as in `nnlab.fit`.
-    `only` is the name of a rung, or several: start, gradients, subset, saturation, rates, data, determinism.
+    `only`, which may also follow the experiment, is the name of a rung, or several: start, gradients, subset,
+    saturation, rates, data, determinism.
     Raises `UserError` for what does not go together.
     """
+    if len(arrays) == 2 and isinstance(arrays[1], Budget):
+        arrays, budget = arrays[:1], arrays[1]
     if len(arrays) == 1 and only is None and not hasattr(arrays[0], "shape"):
         arrays, only = (), arrays[0]
     first = () if experiment is None else (experiment,)
