@@ -220,7 +220,7 @@ WRONG = [  # key, value, words of the sentence
     ("optimizer.epsilon_inside_root", 1, ["optimizer.epsilon_inside_root = 1", "true or false"]),
     ("optimizer.gamma", 0.9, ["optimizer.gamma", "optimizer 'adam' has no such key"]),
     ("optimizer.name", "adm", ["unknown optimizer 'adm'", "did you mean 'adam'"]),
-    ("optimizer.name", None, ["unknown optimizer", "adam, adamw"]),
+    ("optimizer.name", None, ["optimizer has no name", "adam, adamw"]),
     ("optimizer.name", ["adam"], ["unknown optimizer", "adam, adamw"]),
     ("optimizer", "adam", ["optimizer"]),
     ("optimizer", None, ["optimizer"]),
