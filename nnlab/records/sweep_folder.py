@@ -121,6 +121,14 @@ def begun(path: Path) -> tuple[dict, dict]:
     return about, config
 
 
+def _is_folders_name(path: Path, inside: Path) -> bool:
+    """Whether nnlab makes a folder of that name: others may put files beside the trials."""
+    of_trials = inside.parent == path / "trials" and (
+        inside.name == "summary" or inside.name.strip(".").isdigit()
+    )
+    return of_trials or (inside.parent == path and inside.name in FOLDERS)
+
+
 def _refuse_what_is_elsewhere(path: Path) -> None:
     """What is written or removed below a link would be elsewhere, and so is what a hard link has; nothing is
     read from a pipe or a device. A killed Optuna leaves a link of its own: its lock."""
@@ -140,8 +148,7 @@ def _refuse_what_is_elsewhere(path: Path) -> None:
                     )
                 if inside.parent == path and name in FILES and stat.S_ISDIR(about.st_mode):
                     raise UserError(f"'{inside}' is a folder, where a file should be: move it away")
-                of_folder = inside.parent == path and name in FOLDERS or inside.parent == path / "trials"
-                if of_folder and stat.S_ISREG(about.st_mode):
+                if stat.S_ISREG(about.st_mode) and _is_folders_name(path, inside):
                     raise UserError(f"'{inside}' is a file, where nnlab writes a folder: move it away")
 
 
