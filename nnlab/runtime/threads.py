@@ -46,17 +46,26 @@ def computing():
 
 
 @contextlib.contextmanager
-def _settings():
-    """Of this thread: torch keeps all three for each thread by itself."""
+def one_thread():
+    """One thread for each torch call, and afterwards as many as before."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
+
+
+@contextlib.contextmanager
+def _settings():
+    """Of this thread: torch keeps all three for each thread by itself."""
+    with one_thread():
+        torch.set_flush_denormal(True)
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            torch.set_flush_denormal(False)
 
 
 def run_all(tasks: Sequence[Callable[[], object]], threads: int) -> None:

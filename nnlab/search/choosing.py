@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
+from nnlab.runtime.threads import one_thread
 from nnlab.search.samplers import Grid, Sampler
 from nnlab.search.space import Interval, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, TRAINING, Trial, key_of
@@ -102,6 +102,8 @@ class Chooser:
         return trial if self.rules == 1 else self.sampler.lesson(trial, self.signs, self.worked)
 
     def _ask(self, number: int, attempt: int) -> dict:
+        # A Gaussian process is of small matrices: on busy cores two threads took four times as long. And what
+        # it chooses does not depend on how many cores there are.
         with quiet(), one_thread():
             seed = self.sampler.seed_of(number, attempt)
             self.study.sampler = self.sampler.optuna(self.space, seed, self.worked, self.failed)
@@ -159,20 +161,6 @@ class quiet(warnings.catch_warnings):
         found = super().__enter__()
         warnings.simplefilter("ignore")
         return found
-
-
-@contextmanager
-def one_thread():
-    """A Gaussian process is of small matrices: on busy cores two threads took four times as long. And what
-    it chooses does not depend on how many cores there are."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _state(word: str):

@@ -16,6 +16,7 @@ from nnlab.experiment import Experiment
 from nnlab.fields import kind, static
 from nnlab.models import MLP
 from nnlab.regularizers import Regularizer
+from nnlab.runtime.threads import one_thread
 from nnlab.streams import uniforms
 from nnlab.testing.card import pretended_card
 from nnlab.training import step
@@ -28,11 +29,11 @@ class Contract:
     """Base of the contracts: every `test_*` is a property. One thread, as in the engine."""
 
     def setup_method(self):
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        self._one_thread = one_thread()
+        self._one_thread.__enter__()
 
     def teardown_method(self):
-        torch.set_num_threads(self._threads)
+        self._one_thread.__exit__(None, None, None)
 
     @classmethod
     def properties(cls) -> list[str]:
