@@ -16,11 +16,12 @@ from nnlab.cli import main
 from nnlab.commands.train import of_experiment
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
-from nnlab.records import stored_curves, stored_run, stored_weights
+from nnlab.records import stored_run
 from nnlab.records.files import plain
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
+from nnlab.runtime import machine
 from nnlab.testing.rows import Bumps
 
 OLD = Path(__file__).parent / "old_runs"
@@ -161,19 +162,23 @@ def test_rows_of_any_number_are_read_that_fit_into_memory(monkeypatch):
 
 def test_weights_are_read_row_by_row(monkeypatch):
     run, free = StoredRun(OLD / "rows"), []
-    monkeypatch.setattr(stored_weights, "available", lambda: free.append(1) or 10**9)
+    monkeypatch.setattr(machine, "available", lambda: free.append(1) or 10**9)
     assert len(run.weights) == 4 and not free
     assert run.weights[2]["output.weight"].any() and free == [1]
 
 
 @pytest.mark.parametrize(
-    "module, name", [(stored_weights, "model.safetensors"), (stored_curves, "metrics.jsonl")]
+    "name, read",
+    [
+        ("model.safetensors", lambda run: run.weights[0]),
+        ("metrics.jsonl", lambda run: run.curves("val_loss")),
+    ],
 )
-def test_what_does_not_fit_into_memory_is_not_begun(module, name, monkeypatch):
-    monkeypatch.setattr(module, "available", lambda: 100)
+def test_what_does_not_fit_into_memory_is_not_begun(name, read, monkeypatch):
+    monkeypatch.setattr(machine, "available", lambda: 100)
     run = StoredRun(OLD / "rows")
     with pytest.raises(UserError, match=rf"{name}'.* has .*; this machine has 100 bytes left"):
-        _ = run.weights[0], run.curves("val_loss")
+        read(run)
 
 
 def test_runs_of_every_command_are_read(tmp_path, monkeypatch):

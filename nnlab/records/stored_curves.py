@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from nnlab.allowed import ROWS
 from nnlab.errors import UserError, nearest
-from nnlab.runtime.machine import available, in_bytes
+from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.untrusted import is_count, is_number, lines_of_json
 
 KEYS = ("epoch", "row", "refit")  # of a line, beside its metrics
@@ -43,7 +44,9 @@ class StoredCurves:
         rows, epochs, again = (np.asarray(column) for column in (self._rows, self._epochs, self._refit))
         lines, values = (np.asarray(column) for column in self._metrics[name])
         shape = int(rows.max(initial=-1)) + 1, int(epochs[again == refit].max(initial=0))
-        self._refuse_too_large(*shape)
+        bytes_of_all = 8 * math.prod(shape)
+        what = f"{shape[0]:,} rows of {shape[1]:,} epochs, {in_bytes(bytes_of_all)} each curve"
+        refuse_too_large(f"'{self.file}' has {what}", bytes_of_all)
         asked = again[lines] == refit
         curves = np.full(shape, np.nan)
         curves[rows[lines[asked]], epochs[lines[asked]] - 1] = values[asked]
@@ -80,9 +83,3 @@ class StoredCurves:
         last, count = max(self._epochs, default=0), len(self._epochs)
         if last > count:
             raise UserError(f"'{self.file}' has an epoch {last:,}, but no more than {count:,} lines")
-
-    def _refuse_too_large(self, rows: int, epochs: int) -> None:
-        needed, free = 8 * rows * epochs, available()
-        if free is not None and needed > free / 2:
-            what = f"{rows:,} rows of {epochs:,} epochs, {in_bytes(needed)} each curve"
-            raise UserError(f"'{self.file}' has {what}; this machine has {in_bytes(free)} left")

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.records.run_folder import NORMALIZER
-from nnlab.runtime.machine import available, in_bytes
+from nnlab.runtime.machine import in_bytes, refuse_too_large
 
 BYTES = {"F32": 4, "F64": 8}  # of a number, by safetensors' names of the types that a run has
 KEY = re.compile(r"rows/(0|[1-9][0-9]{0,9})/(.+)", re.DOTALL)
@@ -66,6 +66,4 @@ def _refuse_too_large(file: Path, row: int, tensors: list) -> None:
     for kind in {tensor.get_dtype() for tensor in tensors} - {*BYTES}:
         raise UserError(f"'{file}': row {row} has numbers of the type {kind}; allowed are {', '.join(BYTES)}")
     needed = sum(BYTES[tensor.get_dtype()] * math.prod(tensor.get_shape()) for tensor in tensors)
-    free = available()
-    if free is not None and needed > free / 2:
-        raise UserError(f"'{file}': row {row} has {in_bytes(needed)}; this machine has {in_bytes(free)} left")
+    refuse_too_large(f"'{file}': row {row} has {in_bytes(needed)}", needed)

@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from nnlab.errors import UserError
+
 
 def available() -> int | None:
     """Bytes that this process may still take: by the machine, its control group and its own limit; None if
@@ -17,6 +19,13 @@ def available() -> int | None:
 def resident() -> int:
     """Bytes of memory that this process has; 0 if the system does not say."""
     return _pages(1)
+
+
+def refuse_too_large(what: str, needed: int) -> None:
+    """Raise `UserError` if `what` is to be read needs more than half of the memory that is left."""
+    free = available()
+    if free is not None and needed > free / 2:
+        raise UserError(f"{what}; this machine has {in_bytes(free)} left")
 
 
 def in_bytes(n: float) -> str:
