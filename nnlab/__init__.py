@@ -15,7 +15,7 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "nnlab.training.fitting": ("Fit", "fit"),
+    "nnlab.training.fit": ("Fit", "fit"),
     "nnlab.checks.ladder": ("check",),
     "nnlab.checks.subject": ("Budget",),
     "nnlab.checks.verdict": ("Finding", "Verdict"),

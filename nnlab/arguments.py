@@ -1,6 +1,7 @@
 """What a call is given, compared with what its annotations say: `@typed` makes a sentence of the difference.
 
-Parts check themselves, ranges and all (see `fields`). This is for every other public function and class.
+Components check themselves, ranges and all (see `hyperparameters`). This is for every other public function
+and class.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ OF_EXPERIMENTS = ("fit", "check", "Fit", "Sweep")  # what takes experiments, and
 
 
 def _elsewhere(key: str) -> str:
-    from nnlab.in_python import argument_elsewhere
+    from nnlab.as_python import argument_elsewhere
 
     return argument_elsewhere(key)
 

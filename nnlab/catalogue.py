@@ -1,7 +1,7 @@
 """What a command line may say, as TAB and `--help` need it: groups, choices, keys, and what they mean.
 
 It reads the YAML files themselves, whose comments are the meanings, and the declarations of the classes
-(nnlab/declared.py): Hydra takes a quarter of a second to compose, and torch seconds to import.
+(nnlab/declarations.py): Hydra takes a quarter of a second to compose, and torch seconds to import.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from nnlab import declared, plugins
+from nnlab import declarations, plugins
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
@@ -40,7 +40,7 @@ class Key:
     name: str
     value: object
     meaning: str = ""
-    field: declared.Field | None = None
+    field: declarations.Field | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Catalogue:
         """The keys of one choice, with its defaults."""
         file = self.file(group, choice)
         name = file.settings.get("name", choice) if file else choice
-        cls = declared.of_choice(group, None if group in declared.SINGLE else name)
+        cls = declarations.of_choice(group, None if group in declarations.SINGLE else name)
         fields = cls.fields if cls else {}
         usual = self._primary_comments()
         names = [key for key in file.settings if key != "name"] if file else list(fields)
@@ -158,18 +158,18 @@ class Catalogue:
                 if key in ("defaults", "hydra") or key in self.defaults:
                     continue
                 if isinstance(value, dict):
-                    cls = declared.of_choice(key, None)
+                    cls = declarations.of_choice(key, None)
                     for leaf, inner in value.items():
                         name = f"{key}.{leaf}"
                         field = cls.fields.get(leaf) if cls else None
                         found[name] = Key(name, inner, file.comments.get(name, ""), field)
                 else:
-                    found[key] = Key(key, value, file.comments.get(key, ""), declared.of_key(key))
+                    found[key] = Key(key, value, file.comments.get(key, ""), declarations.of_key(key))
         return {name: self._by_experiment(key) for name, key in found.items()}
 
     def _combined(self, group: str) -> dict[str, Key]:
         """A group whose choices combine: every key has its neutral value in the command's own file."""
-        fields, found = getattr(declared.of_choice(group, None), "fields", {}), {}
+        fields, found = getattr(declarations.of_choice(group, None), "fields", {}), {}
         for file in self._primaries(self.name):
             for key, value in (file.settings.get(group) or {}).items():
                 name = f"{group}.{key}"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nnlab.experiment import Row
-from nnlab.training.fitting import Fit
+from nnlab.training.fit import Fit
 from nnlab.training.results import Result
 
 OUTPUTS, EXAMPLES = 3, 1000  # the most outputs that a screen has room for; training examples answered
@@ -49,7 +49,7 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
     b = result.weights["output.bias"].astype(np.float64).reshape(-1)
     fold = row.again([]).fold if e.refit else row.fold
     fold, some = replace(fold, repeat=-1), fold.train[:EXAMPLES]  # a fold of its own: a refit has other means
-    x, t = (v.double().cpu().numpy() for v in fit.library.examples(row).elsewhere().gather(fold, some))
+    x, t = (v.double().cpu().numpy() for v in fit.cache.examples(row).elsewhere().gather(fold, some))
     z, loss, n = W @ x + b[:, None], e.loss_for(dataset.spec), result.normalizer
     m = len(b)
     unit, middle = (np.ones(m), np.zeros(m)) if dataset.classes else (n["target_scale"], n["target_mean"])

@@ -17,7 +17,7 @@ from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError
-from nnlab.fields import Part, compose, control, part, static, statics
+from nnlab.hyperparameters import Component, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.models import MLP, MODELS, Model
@@ -44,7 +44,7 @@ GROUPS = {
 
 
 @dataclass(frozen=True)
-class Experiment(Part):
+class Experiment(Component):
     """What `nnlab train` runs; the defaults are those of configs/train.yaml.
 
     >>> Experiment(optimizer=Adam(lr=0.01), seeds=10).optimizer.lr

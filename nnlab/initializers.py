@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from nnlab.fields import Part, column
+from nnlab.hyperparameters import Component, column
 
 RELU_FAMILY = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 
 
 @dataclass(frozen=True)
-class Init(Part):
+class Init(Component):
     """Base: biases get `bias`; weights are `mean` + what `draw` draws.
 
     The lecture asks for a small positive mean before relu, so that few units start dead.

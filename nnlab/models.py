@@ -11,14 +11,14 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.errors import UserError
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 from nnlab.plugins import lookup
 
 UNITS = 10_000_000  # in a layer; whether there is memory for its weights is counted before it is made
 
 
 @dataclass(frozen=True)
-class Model(Part):
+class Model(Component):
     """Base of the models. `loss` is the one it is made for, if any; else the data and `output` decide.
 
     `output` is the map at the end of the network, `auto` for the one that the loss has built in, if any.

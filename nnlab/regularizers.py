@@ -11,11 +11,11 @@ import torch
 
 from nnlab.choices import shown
 from nnlab.errors import UserError, unknown
-from nnlab.fields import Part, column, static
+from nnlab.hyperparameters import Component, column, static
 
 
 @dataclass(frozen=True)
-class Regularizer(Part):
+class Regularizer(Component):
     """Omega(theta) = l2 / 2 sum W^2 + l1 sum |W| over the weights, never the biases; and what is no penalty.
 
     The penalty 0.01 sum W^2 is l2 = 0.02. Every value below is the neutral one, with which it does nothing.

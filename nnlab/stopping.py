@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import ENOUGH
-from nnlab.fields import Part, control, static
+from nnlab.hyperparameters import Component, control, static
 
 
 @dataclass(frozen=True)
-class Stopping(Part):
+class Stopping(Component):
     """Base of the rules, and the rule `none`: train for all epochs."""
 
     group: ClassVar[str] = "stopping"

@@ -15,7 +15,7 @@ from nnlab import MLP, SGD, Experiment, KFold, Linear, Logistic, Patience, Regul
 from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.data.normalization import CHOICES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS, NoSplit
-from nnlab.fields import kind
+from nnlab.hyperparameters import kind
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MODELS
 from nnlab.optimizers import OPTIMIZERS

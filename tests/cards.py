@@ -14,7 +14,7 @@ from nnlab.checks.subject import Budget
 from nnlab.models import MLP
 from nnlab.testing import pretended_card
 from nnlab.testing.rows import draws_of_the_cpu
-from nnlab.training.fitting import Fit
+from nnlab.training.fit import Fit
 from nnlab.training.step import Step
 
 REAL = torch.cuda.device_count() > 0  # of which `--gpu` leaves one in sight

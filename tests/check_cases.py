@@ -13,7 +13,7 @@ from check_mutants import of_gradients
 import nnlab
 from nnlab.autodiff.box import Box
 from nnlab.data.sources import Data
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.streams import stream
 
 EVERY = ("start", "subset", "saturation", "rates", "data")

@@ -18,7 +18,7 @@ from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.graph import Graph
 from nnlab.data.dataset import Data, Dataset
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MODELS, Model
 from nnlab.streams import stream

@@ -11,7 +11,7 @@ from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import references
 from nnlab.data.sources import Data, Dataset
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.testing.numeric import assert_near, bind, central, rates  # noqa: F401
 
 DOUBLE = torch.empty(0, dtype=torch.float64)

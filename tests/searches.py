@@ -13,9 +13,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from nnlab.cli import main
-from nnlab.search.choosing import Chooser
 from nnlab.search.samplers import SAMPLERS
 from nnlab.search.space import Choice, Interval, Space, Steps
+from nnlab.search.study import Chooser
 from nnlab.search.trial import COMPLETE, Trial
 
 ROOT = Path(__file__).parent.parent

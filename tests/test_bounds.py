@@ -10,7 +10,7 @@ from nnlab.cli import main
 from nnlab.commands.overrides import RUNS, as_hydra_reads
 from nnlab.errors import UserError
 from nnlab.experiment import ROWS
-from nnlab.fields import kind
+from nnlab.hyperparameters import kind
 
 TINY = ("data=iris", "epochs=1", "model.hidden=[4]")
 KEYS = [(cls, f) for cls in parts() for f in fields(cls) if kind(f) != "part"]

@@ -48,7 +48,7 @@ from nnlab.optimizers import OPTIMIZERS
 from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
 from nnlab.testing import pretended_card
-from nnlab.training.fitting import Fit
+from nnlab.training.fit import Fit
 from nnlab.training.training import Training
 
 
@@ -146,7 +146,7 @@ def test_weights_are_tested_again():
         fit = Fit([replace(e, device="cuda")])
         list(fit)
         again = nnlab.training.evaluation.tested(
-            fit.rows[0], fit.results[0].weights, fit.library.examples(fit.rows[0]), 1
+            fit.rows[0], fit.results[0].weights, fit.cache.examples(fit.rows[0]), 1
         )
     for name in ("loss", "rmse", "mae"):
         assert again[name] == pytest.approx(fit.results[0].test[name], rel=1e-5)
@@ -209,7 +209,7 @@ def test_training_that_is_taken_up_on_the_other_device(first, then):
 
     def training(device):
         fit = Fit([replace(e, device=device) for e in experiments])
-        return Training(fit.rows, fit.library.examples(fit.rows[0]), 1)
+        return Training(fit.rows, fit.cache.examples(fit.rows[0]), 1)
 
     def ended(training):
         results = []

@@ -24,7 +24,7 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.graph import Graph
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.models import Model
 from nnlab.runtime.layout import aligned
 

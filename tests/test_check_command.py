@@ -8,8 +8,8 @@ import pytest
 from test_train_command import nnlab
 
 from nnlab import SGD, Experiment, Momentum, Nesterov, fit
-from nnlab.checks import chance
-from nnlab.checks.chance import Chance, chance_error
+from nnlab.checks import chance_level
+from nnlab.checks.chance_level import Chance, chance_error
 from nnlab.checks.ladder import RUNGS
 from nnlab.checks.proposal import Course, Outcome, lower_rate, proposal, proposal_of_several
 from nnlab.cli import main
@@ -199,7 +199,7 @@ def test_of_several_runs_the_worst_is_proposed():
 ])  # fmt: skip
 def test_the_loss_of_chance(loss, expected):
     data = Iris().load()  # of three classes that are equally frequent in every part
-    by_chance = chance.of(data, Holdout().folds(data), LOSSES[loss]())
+    by_chance = chance_level.of(data, Holdout().folds(data), LOSSES[loss]())
     assert by_chance.loss == pytest.approx(expected(np.full(3, 1 / 3)))
     assert by_chance.doubt == pytest.approx(2 * np.sqrt(2 / 9 / 30))
 

@@ -14,7 +14,7 @@ from nnlab.checks import determinism
 from nnlab.checks.subject import Budget, Subject
 from nnlab.data.splits import NoSplit
 from nnlab.data.synthetic import Noise
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.models import MLP, Model
 
 LARGE = 300  # examples in a batch from which the planted products go wrong

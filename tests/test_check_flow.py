@@ -8,7 +8,7 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab.autodiff.activations import ReLU, Sigmoid, Tanh
-from nnlab.checks import passes, saturation
+from nnlab.checks import layers, saturation
 from nnlab.checks.subject import Budget, Subject, chance
 
 SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
@@ -51,11 +51,11 @@ def test_chance_of_numbers_is_their_variance():
 def test_the_activations_and_layers_of_a_network_are_found():
     graph = job("wine", model=nnlab.MLP(hidden=(5, 4), activation=("tanh", "relu"), output="softmax"),
                 loss="squared_error").graph(nnlab.Wine().load().spec)  # fmt: skip
-    names = [[graph.nodes[n].name for n in f(graph)] for f in (passes.layers, passes.activations)]
+    names = [[graph.nodes[n].name for n in f(graph)] for f in (layers.layers, layers.activations)]
     assert names == [["hidden1", "hidden2", "output"], ["tanh1", "relu2"]]
     linear = nnlab.Logistic().graph((13,), 3)
-    assert [linear.nodes[n].name for n in passes.layers(linear)] == ["output"]
-    assert passes.activations(linear) == []
+    assert [linear.nodes[n].name for n in layers.layers(linear)] == ["output"]
+    assert layers.activations(linear) == []
 
 
 @pytest.mark.parametrize("box, derivative", [
@@ -67,7 +67,7 @@ def test_slopes_do_not_ask_bprop(box, derivative):
 
     bound = bind(box(), [(4,)], 2, 6)
     x = torch.linspace(-3.05, 3.05, 48, dtype=torch.float64).view(2, 4, 6)
-    assert np.allclose(passes.slopes(bound.fprop, x).numpy(), derivative(x.numpy()), atol=1e-6)
+    assert np.allclose(layers.slopes(bound.fprop, x).numpy(), derivative(x.numpy()), atol=1e-6)
 
 
 def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():

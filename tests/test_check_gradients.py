@@ -16,8 +16,8 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import gradients, references
-from nnlab.checks.compared import Compared
-from nnlab.checks.differences import STEP, compare
+from nnlab.checks.central_differences import STEP, compare
+from nnlab.checks.gradient_comparison import Compared
 from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
 from nnlab.models import Model

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlab.checks import labels, rates, saturation, subset
-from nnlab.checks.compared import Compared
+from nnlab.checks.gradient_comparison import Compared
 from nnlab.checks.gradients import _finding
 from nnlab.checks.rates import Table
 from nnlab.checks.subset import FACTORS, Learning

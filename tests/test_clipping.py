@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import nnlab
 from nnlab import SGD, Experiment, NAdam
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 
 INF, NAN = math.inf, math.nan
 

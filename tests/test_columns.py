@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlab.cli import main
-from nnlab.records import comparison
-from nnlab.records.columns import LONGEST, WIDTH, command, labelled, short_names, shortened, table, wrapped
+from nnlab.records import runs_table
+from nnlab.records.text_columns import (
+    LONGEST,
+    WIDTH,
+    command,
+    labelled,
+    short_names,
+    shortened,
+    table,
+    wrapped,
+)
 
 words = st.text(st.characters(categories=["L", "N"], include_characters="._=[]"), min_size=1, max_size=30)
 
@@ -91,7 +100,7 @@ def test_a_comparison_fits_and_shows_every_run(case, lost, task):
     interval = {"low": 100.0, "high": 190.0}
     metrics = {name: {"mean": 123.4567, **interval} for name in ("val_loss", "val_error", test)}
     summary = {"task": task, "rows": {"total": 10, "diverged": lost}, "metrics": metrics}
-    lines = comparison.table(dict.fromkeys(names, summary))
+    lines = runs_table.table(dict.fromkeys(names, summary))
     alone = "\n".join(lines)
     assert max(len(line) for line in lines if "some/where" not in line) <= WIDTH
     assert alone.count("3 of 10") == (2 if lost else 0) and alone.count("±") == 6
@@ -102,9 +111,9 @@ def test_a_comparison_fits_and_shows_every_run(case, lost, task):
 
 
 def test_brief_names_fit_a_line_of_progress():
-    assert comparison.brief(["optimizer.lr=0.1 seed=1", "optimizer.lr=0.2"]) == ["lr=0.1 seed=1", "lr=0.2"]
+    assert runs_table.brief(["optimizer.lr=0.1 seed=1", "optimizer.lr=0.2"]) == ["lr=0.1 seed=1", "lr=0.2"]
     long = "optimizer=momentum batch_size=16 model.activation=tanh"
-    assert comparison.brief([long, long]) == ["momentum, 16, tanh"] * 2
+    assert runs_table.brief([long, long]) == ["momentum, 16, tanh"] * 2
 
 
 GOLDEN = {

@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 
 import nnlab
 from nnlab.checks.subject import Budget
-from nnlab.commands import composing, front_door, variants
+from nnlab.commands import composing, hydra_entry, variants
 from nnlab.commands.train import of_experiment
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.fields import make
+from nnlab.hyperparameters import make
 from nnlab.paths import CONFIG_DIR
 from nnlab.search import settings as search
 
@@ -151,7 +151,7 @@ def test_the_sweeps_own_settings_are_those_of_the_dataclass():
 
 @pytest.mark.parametrize("choice", [choice for choice in SPACES if choice != "none"])
 def test_every_space_is_of_keys_that_exist(choice):
-    found = variants.read(front_door._parsed("sweep", [f"space={choice}"]))
+    found = variants.read(hydra_entry._parsed("sweep", [f"space={choice}"]))
     assert list(found.space.domains) == list(own_keys("space", choice))
     keys = found.space.domains
     assert all(found.options(key) or found.has(key, {}) or found.space.conditional for key in keys)
@@ -174,9 +174,9 @@ def test_the_experiment_trains_for_two_epochs(group, choice, tmp_path):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_its_first_run_trains_for_two_epochs(name):
     words = [f"experiment={name}", "epochs=2", "seeds=1"]
-    splits = composing.cells("train", front_door._parsed("train", words))[0].settings["split"]
+    splits = composing.cells("train", hydra_entry._parsed("train", words))[0].settings["split"]
     words += ["split.repeats=1"] if "repeats" in splits else []
-    cells = composing.cells("train", front_door._parsed("train", words))
+    cells = composing.cells("train", hydra_entry._parsed("train", words))
     experiments = [Experiment.from_config(of_experiment(cell.settings)) for cell in cells]
     assert len(set(experiments)) == len(experiments)
     trains(experiments[0])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from datafiles import idx_bytes, images, write_idx
 
-from nnlab.data import files, members
+from nnlab.data import files, npz_members
 from nnlab.data.identifiers import identifiers
 from nnlab.data.in_memory import Arrays as InMemory
 from nnlab.data.sources import Csv, Idx, Npz
@@ -102,7 +102,7 @@ def test_names_that_no_file_can_have(kind, path, tmp_path):
 def small_memory(monkeypatch):
     """64 MB are free at first, and 16 MB once something has been read."""
     free = iter([64 * 10**6])
-    for module in (files, members):
+    for module in (files, npz_members):
         monkeypatch.setattr(module, "available", lambda: next(free, 16 * 10**6))
     monkeypatch.setattr("nnlab.data.idx.available", lambda: 64 * 10**6)
 
@@ -133,7 +133,7 @@ def test_a_small_gz_that_holds_much_ends_in_a_sentence(pattern, small_memory, mo
 
 
 def test_a_line_without_end_is_not_read_to_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("nnlab.data.tables.LONGEST", 1000)
+    monkeypatch.setattr("nnlab.data.text_tables.LONGEST", 1000)
     refused(table(tmp_path, "a,b\n1,2\n" + "1," * 600), "line 3 has 1,000 characters or more")
 
 

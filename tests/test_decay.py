@@ -18,7 +18,7 @@ import nnlab
 from nnlab import cli, plugins
 from nnlab.commands import automatic, variants
 from nnlab.experiment import DEFAULT_L2, Experiment
-from nnlab.fields import column
+from nnlab.hyperparameters import column
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import Regularizer
 

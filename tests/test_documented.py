@@ -10,7 +10,7 @@ import pytest
 
 from nnlab import cli
 from nnlab.catalogue import Catalogue
-from nnlab.commands import composing, front_door, variants
+from nnlab.commands import composing, hydra_entry, variants
 from nnlab.commands.train import of_experiment
 from nnlab.experiment import Experiment
 
@@ -82,7 +82,7 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     if {"--help", "--cfg"} & set(words):
         assert cli.main([command, *words]) == 0
         return
-    args = front_door._parsed(command, words)
+    args = hydra_entry._parsed(command, words)
     if command == "sweep":
         found = variants.read(args)
         settings, wanted, there = [found.cell.settings], found.cell.settings["trials"], found.space.count()

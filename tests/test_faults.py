@@ -19,7 +19,7 @@ import torch
 import nnlab
 from nnlab import interruption
 from nnlab.cli import main
-from nnlab.commands import early
+from nnlab.commands import early_end
 from nnlab.errors import MachineFault, fault
 from nnlab.records.run_folder import RESERVED
 from nnlab.records.stored_run import StoredRun
@@ -185,8 +185,8 @@ def test_any_fault_ends_the_epoch_and_keeps_every_row(error, seeds):
     data = nnlab.Iris()
     fit = nnlab.fit(nnlab.Experiment(data=data, epochs=50, seeds=seeds, model=nnlab.MLP(hidden=(4,))))
     broken = Broken(fit, error)
-    with pytest.raises(early.EndedEarly) as ending:
-        early.train(fit, [broken], broken.read)
+    with pytest.raises(early_end.EndedEarly) as ending:
+        early_end.train(fit, [broken], broken.read)
     said = str(ending.value)
     assert ending.value.code == 1 and fault(error) in said and "\n" not in said
     assert sorted(broken.kept) == list(range(seeds)) and not interruption.asked()
@@ -197,7 +197,7 @@ def test_a_fault_of_nnlabs_own_stays_a_traceback():
     fit = nnlab.fit(nnlab.Experiment(data=nnlab.Iris(), epochs=5))
     broken = Broken(fit, ValueError("a bug"))
     with pytest.raises(ValueError, match="a bug"):
-        early.train(fit, [broken], broken.read)
+        early_end.train(fit, [broken], broken.read)
     assert fault(RuntimeError("a bug")) is None and not interruption.asked()
 
 

@@ -14,7 +14,7 @@ from nnlab.models import MLP
 from nnlab.records.tensorboard import TensorBoard
 from nnlab.regularizers import Regularizer
 from nnlab.training.evaluation import Evaluator
-from nnlab.training.fitting import fit
+from nnlab.training.fit import fit
 from nnlab.training.histograms import BINS, histograms
 
 # Odd sizes, so that every line of memory is padded, and validation sets of several sizes that fill no batch.

@@ -13,9 +13,9 @@ ROOT = Path(nnlab.__file__).parent
 # Whoever stands in a line imports from lines above it, and from its own package.
 LAYERS = [
     ("masking",), ("suggestions", "paths", "interruption"), ("errors",),
-    ("untrusted", "plugins", "streams", "alone"),
-    ("runtime", "declared", "choices", "allowed"), ("catalogue",), ("in_python",), ("arguments",),
-    ("manual",), ("fields",),
+    ("untrusted", "plugins", "streams", "exclusive"),
+    ("runtime", "declarations", "choices", "allowed"), ("catalogue",), ("as_python",), ("arguments",),
+    ("settings_help",), ("hyperparameters",),
     ("autodiff", "data", "initializers", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
     ("losses", "models"), ("experiment",), ("training",), ("equation", "checks", "search", "testing"),
     ("records",), ("commands",), ("tab",), ("shells",), ("cli",), ("__main__",),
@@ -184,7 +184,7 @@ def test_faults_would_be_seen():
     assert not {*imported(tree, late=False)}
     typed = ast.parse("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nnlab.cli\n")
     assert set(imported(typed)) == {"typing"} and "nnlab.cli" in set(imported(typed, for_types=True))
-    assert {"nnlab", "nnlab.fields", "numpy"} <= waits_for("nnlab.optimizers.adam")
+    assert {"nnlab", "nnlab.hyperparameters", "numpy"} <= waits_for("nnlab.optimizers.adam")
     for line in (
         "print(1)",
         "open('a', 'w')",

@@ -15,7 +15,7 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Buffer
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.graph import Graph
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.models import Model
 from nnlab.testing import BoxContract
 from nnlab.testing.rows import Bumps, trained
@@ -164,7 +164,7 @@ def test_only_what_is_real_in_a_short_batch_counts():
     """In one epoch of batches of 16, of which the last is short, beside the same by hand."""
     e = replace(JOB, epochs=1, optimizer=nnlab.SGD(lr=1e-300), dtype="float64")
     fit = nnlab.fit(e)
-    examples, (row,) = fit.library.examples(fit.rows[0]), fit.rows
+    examples, (row,) = fit.cache.examples(fit.rows[0]), fit.rows
     (result,) = fit.run().results
     order = nnlab.streams.stream(row.seed, "order", 1).permutation(row.fold.train)
     W, b = result.weights["hidden.weight"], result.weights["hidden.bias"]

@@ -9,7 +9,7 @@ import sklearn.metrics as sk
 import torch
 from networks import DOUBLE, Points
 
-from nnlab.checks import chance
+from nnlab.checks import chance_level
 from nnlab.checks.labels import correlation
 from nnlab.cli import main
 from nnlab.data.batches import TARGETS, Batches, Examples, evaluation, steps_in_chunk
@@ -106,7 +106,7 @@ def test_chance_is_that_of_one_hot_tables(name, classes):
         p = np.clip(p, 1e-12, 1)
         z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(classes) :]
         losses.append(loss.fprop(torch.from_numpy(np.tile(z[:, None], seen.shape[1])), seen).mean())
-    found = chance.of(dataset, folds, loss)
+    found = chance_level.of(dataset, folds, loss)
     assert found.error == pytest.approx(np.mean(errors)) and found.loss == pytest.approx(np.mean(losses))
 
 

@@ -11,7 +11,7 @@ import pytest
 from searches import json_lines, train
 
 from nnlab.cli import main
-from nnlab.training.fitting import Fit
+from nnlab.training.fit import Fit
 
 USUAL = ["data=iris", "epochs=3", "model.hidden=[8]"]
 CASES = {  # what is common, what differs, how many stacks there are

@@ -12,7 +12,7 @@ import torch
 from networks import one_thread  # noqa: F401
 from optimizer_cases import CASES, WEIGHTS
 
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 from nnlab.optimizers import OPTIMIZERS
 
 STEPS, P, PADDED = 50, 23, slice(17, 23)  # the padded columns lie behind 17 parameters

@@ -9,7 +9,7 @@ import test_regularizers
 import torch
 from networks import assert_near, one_thread  # noqa: F401
 
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 from nnlab.models import perceptron
 from nnlab.regularizers import Regularizer
 

@@ -16,7 +16,7 @@ NUMBER = count()  # a package's module is imported once in a process, so each te
 SGD = """
 from dataclasses import dataclass
 from typing import ClassVar
-from nnlab.fields import column, static
+from nnlab.hyperparameters import column, static
 from nnlab.optimizers import SGD
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from nnlab.search.settings import Search
 from nnlab.search.space import Choice, Space
 from nnlab.search.sweep import Chosen, Sweep
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED
-from nnlab.training.fitting import Fit
+from nnlab.training.fit import Fit
 from nnlab.training.results import Record
 
 every = pytest.mark.parametrize("pruner", [p() for p in PRUNERS.values()], ids=PRUNERS)

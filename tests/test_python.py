@@ -20,7 +20,7 @@ import torch
 from omegaconf import OmegaConf
 
 import nnlab
-from nnlab.fields import Settings, column
+from nnlab.hyperparameters import Settings, column
 from nnlab.regularizers import SETTINGS
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab.alone import Alone
 from nnlab.arguments import typed
+from nnlab.exclusive import Exclusive
 from nnlab.training import training
 
 E, ROWS = nnlab.Experiment(), np.arange(2)
@@ -171,7 +171,7 @@ def test_two_threads_at_once_are_a_sentence():
             came.append(_in_another_thread(lambda: next(alone)))
             yield step
 
-    came, alone = [], Alone("fit", steps())
+    came, alone = [], Exclusive("fit", steps())
     assert list(alone) == [0, 1, 2] and len(came) == 3
     assert all(
         isinstance(e, nnlab.UserError) and "fit is under way in another thread" in str(e) for e in came

@@ -12,13 +12,13 @@ from test_row_independence import blobs
 from nnlab import cli
 from nnlab.data.splits import Fold, Holdout
 from nnlab.experiment import Experiment
-from nnlab.fields import stack, static
+from nnlab.hyperparameters import stack, static
 from nnlab.models import MLP
 from nnlab.optimizers import SGD, Adam
 from nnlab.records.stored_run import StoredRun
 from nnlab.schedules import SCHEDULES, Cosine, HalveAndGoBack, HalveOnRise, ReduceOnPlateau, Schedule
 from nnlab.stopping import Patience, Stopping
-from nnlab.training.fitting import fit
+from nnlab.training.fit import fit
 from nnlab.training.training import Training
 
 BASE = Experiment(data=blobs(90, 5, 3), model=MLP(hidden=(7,)), optimizer=Adam(lr=0.05), epochs=30,

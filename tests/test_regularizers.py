@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import nnlab
 from nnlab import MLP, SGD, Adam, Experiment, Regularizer, UserError
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 from nnlab.regularizers import scale_down
 from nnlab.runtime.threads import computing
 from nnlab.streams import stream, uniforms
@@ -193,7 +193,7 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
     """For a linear network it is exact: the mean output over masks tends to that of mean weights."""
     e = replace(BASE, model=MLP(hidden=(9,), activation="identity"), regularizer=Regularizer(**{name: 0.4}))
     run = nnlab.fit(e)
-    examples = run.library.examples(run.rows[0])
+    examples = run.cache.examples(run.rows[0])
     training = Training(run.rows, examples, 1).begin()
     chunk, step, many = next(iter(training.batches.epoch(1))), training.step, []
     with computing():

@@ -21,9 +21,9 @@ from nnlab.data.splits import KFold
 from nnlab.experiment import Experiment
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS, SGD, Adam
-from nnlab.optimizers.parts import in_parts
+from nnlab.optimizers.blocks import in_blocks
 from nnlab.runtime.threads import computing
-from nnlab.training.fitting import Fit, fit
+from nnlab.training.fit import Fit, fit
 
 THREADS = (1, 2, 3, 8)
 MNIST = Experiment(data=blobs(420, 784, 10), model=MLP(hidden=(256, 256)), batch_size=128, epochs=2)
@@ -130,5 +130,5 @@ def test_an_update_that_looks_at_the_whole_row_is_made_at_once():
     theta = torch.ones(1, 2**17)
     f, slots = SimpleNamespace(minus_lr=torch.tensor([[-1.0]])), SimpleNamespace()
     with computing():
-        in_parts(UnitStep(), theta, torch.full_like(theta, 3.0), slots, torch.zeros_like(theta), 3)(f)
+        in_blocks(UnitStep(), theta, torch.full_like(theta, 3.0), slots, torch.zeros_like(theta), 3)(f)
     assert torch.linalg.vector_norm(theta - 1).item() == pytest.approx(1)

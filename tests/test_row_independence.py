@@ -19,7 +19,7 @@ from nnlab.optimizers import SGD, Adam, Momentum, RMSProp
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import Cosine, HalveAndGoBack
 from nnlab.stopping import Patience
-from nnlab.training.fitting import fit
+from nnlab.training.fit import fit
 
 
 class Blobs(Data):

@@ -12,7 +12,7 @@ import torch
 from test_row_independence import assert_same, blobs, curves
 
 from nnlab.experiment import Experiment, Row
-from nnlab.fields import kind, stack
+from nnlab.hyperparameters import kind, stack
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS

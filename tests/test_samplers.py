@@ -5,9 +5,9 @@ import pytest
 from searches import SPACES, TWELVE, a_trial, bowl, is_in, search, small
 
 from nnlab.errors import UserError
-from nnlab.search.choosing import Chooser
 from nnlab.search.samplers import CMAES, SAMPLERS, TPE, Grid, Random
 from nnlab.search.space import Choice, Interval, Space, Steps
+from nnlab.search.study import Chooser
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
 
 every = pytest.mark.parametrize("name", SAMPLERS)

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 )
 
 import nnlab
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 from nnlab.schedules import (
     SCHEDULES,
     Constant,

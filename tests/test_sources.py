@@ -15,7 +15,7 @@ from networks import DOUBLE, Points
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
 import nnlab
-from nnlab.commands import front_door
+from nnlab.commands import hydra_entry
 from nnlab.data.batches import Batches, Examples
 from nnlab.data.normalization import NORMALIZATIONS, columns, pulled_in, robust, statistics
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
@@ -345,5 +345,5 @@ def test_the_command_says_advice_in_one_line(tmp_path, capsys):
         warnings.warn("mind the gap", Advice, stacklevel=1)
 
     argv = [f"hydra.run.dir={tmp_path / 'run'}"]
-    assert front_door.run("train", argv, prepare, lambda *_: 0) == 0
+    assert hydra_entry.run("train", argv, prepare, lambda *_: 0) == 0
     assert capsys.readouterr().err == "nnlab train: advice: mind the gap\n"

@@ -264,7 +264,7 @@ def test_a_spec_alone_builds_the_network_and_the_loss(data, model):
             n: w.shape for n, w in result.weights.items()
         }
         assert graph.parameter_count == sum(w.size for w in result.weights.values())
-    trained = Measure(Population.create(fit.rows, graph, torch.empty(0)), fit.library.examples(fit.rows[0]))
+    trained = Measure(Population.create(fit.rows, graph, torch.empty(0)), fit.cache.examples(fit.rows[0]))
     assert type(loss) is type(trained.loss) and type(trained.task) is TASKS[spec.task]
     assert graph.nodes[-1].shape == (loss.outputs(spec.outputs),)
 

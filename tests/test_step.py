@@ -34,7 +34,7 @@ class Calls(TorchDispatchMode):
 
 def training(e):
     run = nnlab.fit(e)
-    return Training(run.rows, run.library.examples(run.rows[0]), 1).begin()
+    return Training(run.rows, run.cache.examples(run.rows[0]), 1).begin()
 
 
 @pytest.fixture

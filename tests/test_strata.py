@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from nnlab.data.dataset import Dataset
 from nnlab.data.sources import Digits
 from nnlab.data.splits import Holdout
-from nnlab.data.strata import divide
+from nnlab.data.stratification import divide
 from nnlab.streams import stream
 
 COUNTS = {

@@ -12,8 +12,8 @@ from searches import IRIS, about, refused, resume, sweep, train, trials_csv
 
 import nnlab
 from nnlab.commands import baseline
-from nnlab.training.fitting import Fit
-from nnlab.training.library import Library
+from nnlab.training.data_cache import DataCache
+from nnlab.training.fit import Fit
 
 OLD = Path(__file__).parent / "old_sweep"  # of nnlab when data.normalization was standard by default
 MANY = ("trials=64", "sampler=random", "epochs=2")
@@ -78,8 +78,8 @@ def test_repeats_of_the_split_are_values_too():
 
 
 def compared(winner, default, trials=64, sign=1):
-    library = Library()
-    fit = Fit(baseline.together(winner, default, trials, library), library)
+    cache = DataCache()
+    fit = Fit(baseline.together(winner, default, trials, cache), cache)
     for _ in fit:
         pass
     return baseline.compared(fit, ("val_loss",), (sign,)), fit

@@ -12,7 +12,7 @@ import pytest
 from searches import IRIS, resume, sweep, told, trials_csv
 
 from nnlab.cli import main
-from nnlab.commands import earlier
+from nnlab.commands import continued_sweep
 
 FEW = (*IRIS, "trials=4", "epochs=2")
 
@@ -39,8 +39,8 @@ def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypat
 def test_the_line_of_a_sweep_that_goes_on_quotes_its_folder_once():
     words = ["resume=my sweeps/lr=1,2 (a)", "trials=3"]
     args = Namespace(overrides=words)
-    earlier.quote_folders(args)
-    assert args.overrides != words and earlier.as_typed(args) == words
+    continued_sweep.quote_folders(args)
+    assert args.overrides != words and continued_sweep.as_typed(args) == words
 
 
 @pytest.mark.parametrize("link", ["trials", "best", "curves.jsonl"])
@@ -133,7 +133,7 @@ def test_runs_that_need_more_files_than_there_are_go_in_turns(tmp_path, monkeypa
 
 
 def test_the_line_after_an_interrupt_can_be_pasted(tmp_path, monkeypatch):
-    from nnlab.search.training import Batch
+    from nnlab.search.batch_training import Batch
 
     def interrupted(self):
         raise KeyboardInterrupt

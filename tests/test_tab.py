@@ -16,12 +16,12 @@ from nnlab.allowed import checked
 from nnlab.catalogue import Catalogue
 from nnlab.checks.ladder import chosen
 from nnlab.checks.subject import Budget
-from nnlab.commands import composing, front_door, grammar, overrides, variants
-from nnlab.commands.own import OfSweep
+from nnlab.commands import composing, grammar, hydra_entry, overrides, variants
+from nnlab.commands.command_keys import OfSweep
 from nnlab.commands.train import of_experiment, wants_picture
 from nnlab.data.headers import columns
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.fields import Part, fields, make
+from nnlab.hyperparameters import Component, fields, make
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
 from nnlab.search.settings import Search
 
@@ -181,7 +181,7 @@ def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
 
 
 def front_door_settings(command, words):
-    args = front_door._parsed(command, words)
+    args = hydra_entry._parsed(command, words)
     if command == "sweep":
         return variants.read(args).cell.settings
     return composing.cells(command, args)[0].settings
@@ -265,7 +265,7 @@ def is_accepted(command, words):
     return settings
 
 
-def is_of(cls: type[Part], key: str, value):
+def is_of(cls: type[Component], key: str, value):
     (f,) = [f for f in fields(cls) if f.name == key]
     checked(value, get_type_hints(cls)[key], f.metadata["allowed"], key)
 
@@ -274,7 +274,7 @@ def is_of(cls: type[Part], key: str, value):
 def test_several_values_that_are_offered_are_accepted(command, flags, offered_to_train):
     words = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
     assert len(words) > 20
-    args = front_door._parsed(command, words)
+    args = hydra_entry._parsed(command, words)
     base = composing.base_of(command, args)
     with composing.session(command, args) as loader:
         options, has_default = composing.options_of(loader), composing.has_default_of(base)

@@ -10,7 +10,7 @@ import torch
 from nnlab.autodiff.activations import Tanh
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
-from nnlab.fields import column, control
+from nnlab.hyperparameters import column, control
 from nnlab.initializers import Init
 from nnlab.losses import CrossEntropy, SquaredError
 from nnlab.optimizers import SGD, Momentum, Optimizer

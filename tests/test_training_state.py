@@ -64,7 +64,7 @@ def assert_goes_on(experiments, device="cpu"):
     """From the state after any epoch, and before the first, of every stack."""
     run = nnlab.fit(*(replace(e, device=device) for e in experiments))
     for rows in run.stacks():
-        examples = run.library.examples(rows[0])
+        examples = run.cache.examples(rows[0])
         whole, snapshots = Training(rows, examples, 1), {}
         snapshots[0] = whole.state()
         said = go_on(whole, snapshots)
@@ -144,16 +144,16 @@ def test_a_refit_goes_on():
     """Rows that are trained again: the past that they repeat comes with the rows."""
     base = replace(BASE, schedule=HalveAndGoBack(tolerance=0.0), optimizer=SGD(lr=2.0), refit=True, seeds=4)
     run = nnlab.fit(base)
-    examples, results = run.library.examples(run.rows[0]), []
+    examples, results = run.cache.examples(run.rows[0]), []
     first = Training(run.rows, examples, 1)
     while len(first):
         results += first.epoch()[1]
     assert any(epoch.back for r in results for epoch in r.past)
     rows = [run.rows[r.row].again(r.past) for r in results if r.status != "diverged"]
-    second, snapshots = Training(rows, run.library.examples(rows[0]), 1), {}
+    second, snapshots = Training(rows, run.cache.examples(rows[0]), 1), {}
     said = go_on(second, snapshots)
     for epoch, snapshot in snapshots.items():
-        again = Training(rows, run.library.examples(rows[0]), 1).restore(on_disk(snapshot))
+        again = Training(rows, run.cache.examples(rows[0]), 1).restore(on_disk(snapshot))
         assert bits(go_on(again)) == bits(said[epoch:])
 
 
@@ -171,7 +171,7 @@ def test_on_a_card():
 def test_a_state_of_something_else_is_refused():
     def training(e):
         run = nnlab.fit(e)
-        return Training(run.rows, run.library.examples(run.rows[0]), 1)
+        return Training(run.rows, run.cache.examples(run.rows[0]), 1)
 
     two, own = training(replace(BASE, seeds=2)).state(), training(replace(BASE, seeds=2, optimizer=SGD()))
     own.epoch()
@@ -189,7 +189,7 @@ def test_a_state_of_something_else_is_refused():
 
 def test_a_state_that_lacks_something_is_refused():
     run = nnlab.fit(replace(BASE, seeds=2, refit=True, schedule=HalveAndGoBack(), stopping=Patience()))
-    training = Training(run.rows, run.library.examples(run.rows[0]), 1)
+    training = Training(run.rows, run.cache.examples(run.rows[0]), 1)
     training.epoch()
     whole = training.state()
     for name, array in whole.arrays.items():
@@ -204,7 +204,7 @@ def test_a_state_that_lacks_something_is_refused():
 
 def test_leaving():
     run = nnlab.fit(replace(BASE, seeds=3))
-    training = Training(run.rows, run.library.examples(run.rows[0]), 1)
+    training = Training(run.rows, run.cache.examples(run.rows[0]), 1)
     training.epoch()
     (gone,) = training.leave([1, 17], "pruned")
     assert (gone.row, gone.status, gone.epochs, training.numbers) == (1, "pruned", 1, [0, 2])

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 
 
 @dataclass(frozen=True)

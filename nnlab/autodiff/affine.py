@@ -8,7 +8,7 @@ import torch
 
 from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.products import product
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 
 
 @dataclass(frozen=True)

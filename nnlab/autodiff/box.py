@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import torch
 
-from nnlab.fields import Part
+from nnlab.hyperparameters import Component
 from nnlab.runtime.layout import aligned
 
 
@@ -101,7 +101,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Box(Part):
+class Box(Component):
     """Base of all boxes. `leaves` and `output_shape` describe it, of inputs whose shapes are without K and B;
     `fprop` and `bprop` do the work."""
 

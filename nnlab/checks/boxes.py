@@ -13,8 +13,8 @@ import torch
 from nnlab.autodiff.graph import Graph, Node
 from nnlab.autodiff.network import Placed
 from nnlab.checks import references
-from nnlab.checks.compared import DIFFERENCES, Compared, relative, some
-from nnlab.checks.differences import compare
+from nnlab.checks.central_differences import compare
+from nnlab.checks.gradient_comparison import DIFFERENCES, Compared, relative, some
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget
 from nnlab.streams import stream

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnlab.checks import far, labels, leaks
+from nnlab.checks import labels, leaks, outlying_columns
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, Verdict, graded
 from nnlab.streams import stream
@@ -30,10 +30,10 @@ def check(subject: Subject) -> Verdict:
     """Whatever is wrong with the training examples, the test set and the labels."""
     x = _columns(subject)
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
-    varies = list(far.out_of_constant(subject, constant)) if x.shape[1] < WIDE else []  # said by `far`
+    varies = list(outlying_columns.out_of_constant(subject, constant)) if x.shape[1] < WIDE else []
     findings = [
         *scales(subject),
-        *far.check(subject, constant),
+        *outlying_columns.check(subject, constant),
         *_constant(subject, np.setdiff1d(constant, varies), x.shape[1]),
         *_twins(subject, twins(x, constant), x.shape[1]),
         *leaks.check(subject),

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from nnlab.checks.boxes import each_box
-from nnlab.checks.compared import AUTOGRAD, DIFFERENCES, Compared, relative, some
-from nnlab.checks.differences import compare
+from nnlab.checks.central_differences import compare
+from nnlab.checks.gradient_comparison import AUTOGRAD, DIFFERENCES, Compared, relative, some
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict

@@ -27,7 +27,7 @@ from nnlab.checks.subject import Sample, Subject
 from nnlab.checks.verdict import Finding
 from nnlab.data.batches import evaluation
 from nnlab.data.splits import Fold
-from nnlab.data.strata import deal
+from nnlab.data.stratification import deal
 from nnlab.experiment import Row
 from nnlab.initializers import Auto
 from nnlab.models import MLP

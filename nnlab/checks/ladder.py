@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from nnlab.alone import Alone
 from nnlab.arguments import typed
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.choices import shown
 from nnlab.errors import UserError
+from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
-from nnlab.fields import Part, static
-from nnlab.training.fitting import named, on_arrays
+from nnlab.hyperparameters import Component, static
+from nnlab.training.fit import named, on_arrays
 
 RUNGS = {
     "start": start.check,
@@ -29,7 +29,7 @@ RUNGS = {
 
 
 @dataclass(frozen=True)
-class Rungs(Part):
+class Rungs(Component):
     """`only`: a rung, a list of them, or null for all."""
 
     only: str | tuple[str, ...] | None = static(None, choices=tuple(RUNGS))
@@ -85,4 +85,4 @@ def check(
     several = on_arrays(given, x_test, y_test)
     if len(several) > 1:
         raise UserError(f"nnlab.check takes one experiment, not {len(several)}")
-    return Alone("check", climb(Subject(several[0], budget), chosen(only)))
+    return Exclusive("check", climb(Subject(several[0], budget), chosen(only)))

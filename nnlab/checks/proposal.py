@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.checks.chance import Chance
+from nnlab.checks.chance_level import Chance
 
 FEWEST = 3  # epochs from which on a run has had its chance
 FLAT = 0.99  # of the first epoch's training loss

@@ -12,7 +12,7 @@ above 1/2 work. A job of more steps than this test may have a lower rate: in n t
 as far as n times the rate goes here.
 
 A rate that passes, but is not far below the best, is tried once more beside lower ones at the job's own
-length: `longer`.
+length: `full_length`.
 
 Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be the cause.
 """
@@ -23,7 +23,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from nnlab.checks import longer
+from nnlab.checks import full_length
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.regularizers import Regularizer
@@ -67,9 +67,9 @@ def check(subject: Subject) -> Verdict:
     finding = held or judge(table, own, job / steps)
     in_the_end, suggestion = None, table.suggestion
     if finding.status == "pass" and own > table.lr[table.best] / MARGIN:
-        in_the_end = longer.look(subject)
+        in_the_end = full_length.look(subject)
         if in_the_end and in_the_end.far:
-            finding = longer.warning(in_the_end, finding.found)
+            finding = full_length.warning(in_the_end, finding.found)
             suggestion = float(in_the_end.lr[in_the_end.chosen])
     details = {
         "chance": by_chance, "lr": table.lr,
@@ -189,7 +189,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def judge(table: Table, own: float, longer: float) -> Finding:
-    """Where the job's rate lies; its training is `longer` times this test."""
+    """Where the job's rate lies; its training is `full_length` times this test."""
     if not table.learns:
         tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
         fall = table.fall / max(table.base, 1e-30)

@@ -16,7 +16,7 @@ import torch
 
 from nnlab.autodiff.activations import Sigmoid, Softsign, Tanh
 from nnlab.autodiff.box import Site
-from nnlab.checks.passes import activations, layers, slopes
+from nnlab.checks.layers import activations, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, graded
 from nnlab.runtime.threads import computing

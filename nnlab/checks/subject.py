@@ -18,9 +18,9 @@ from nnlab.allowed import ENOUGH
 from nnlab.data.batches import Chunk, Examples
 from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
-from nnlab.data.strata import divide
+from nnlab.data.stratification import divide
 from nnlab.experiment import Experiment, Row
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 from nnlab.runtime import devices
 from nnlab.streams import stream
 from nnlab.training.memory import needed, refuse_too_large
@@ -31,7 +31,7 @@ from nnlab.training.workers import side_by_side
 
 
 @dataclass(frozen=True)
-class Budget(Part):
+class Budget(Component):
     """How much the rungs may do; the defaults are those of configs/check.yaml.
 
     seeds        start, saturation: rows, a seed each; of large networks fewer, as `work` allows

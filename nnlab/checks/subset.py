@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nnlab.autodiff.activations import Identity
-from nnlab.checks import data, passes, saturation
+from nnlab.checks import data, layers, saturation
 from nnlab.checks.subject import Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.dataset import Dataset
@@ -75,7 +75,7 @@ def subset(subject: Subject) -> Sample:
     dataset, train = subject.dataset, subject.some(subject.fold.train, CHOICE, "choice")
     _, first = np.unique(dataset.x[train], axis=0, return_index=True)
     own = subject.graph.parameter_count // (2 * dataset.spec.outputs)
-    if all(isinstance(subject.graph.nodes[n].box, Identity) for n in passes.activations(subject.graph)):
+    if all(isinstance(subject.graph.nodes[n].box, Identity) for n in layers.activations(subject.graph)):
         some = dataset.x[train].astype(np.float64)
         own = min(own, (int(np.linalg.matrix_rank(some - some.mean(0))) + 1) // 2)
     count = min(subject.budget.examples, max(2, own))

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from nnlab.allowed import EXACT
 from nnlab.experiment import Experiment
-from nnlab.records import columns
+from nnlab.records import text_columns
 from nnlab.records.intervals import estimate, interval_of
 from nnlab.records.run import about
 from nnlab.records.summary import summarize
 from nnlab.records.text import form, label, spread
-from nnlab.search.comparable import examples
-from nnlab.training.fitting import Fit
-from nnlab.training.library import Library
+from nnlab.search.rankable import examples
+from nnlab.training.data_cache import DataCache
+from nnlab.training.fit import Fit
 
 WIDTH = 17  # letters of a column, so that most tables look alike
 VALUES, FEWEST = 4, 3  # of each, seeds on splits; the fewest whose interval can say anything
@@ -46,13 +46,13 @@ def fresh_seeds(winner: Experiment, trials: int, folds: list, work: float) -> in
     return 0
 
 
-def together(winner: Experiment, default: Experiment, trials: int, library: Library) -> list[Experiment]:
+def together(winner: Experiment, default: Experiment, trials: int, cache: DataCache) -> list[Experiment]:
     """The winner as it is, which becomes `best/`; the default and the winner with seeds that are new to both.
     Without these the default alone, with the winner's seeds; and alone the winner that is the default."""
     if winner == default:
         return [winner]
-    folds = library.folds(winner)
-    size = max(e.graph(library.add(e).spec).parameter_count for e in (winner, default))
+    folds = cache.folds(winner)
+    size = max(e.graph(cache.add(e).spec).parameter_count for e in (winner, default))
     work = size * len(folds[0].train) * max(winner.epochs, default.epochs)
     count = fresh_seeds(winner, trials, folds, work)
     if not count:
@@ -63,14 +63,14 @@ def together(winner: Experiment, default: Experiment, trials: int, library: Libr
     return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (default, winner))]
 
 
-def not_comparable(winner: Experiment, default: Experiment, library: Library) -> str:
+def not_comparable(winner: Experiment, default: Experiment, cache: DataCache) -> str:
     """Why their numbers do not stand beside each other; "" if they do."""
-    one, other = (about(e, library.add(e).spec) for e in (winner, default))
+    one, other = (about(e, cache.add(e).spec) for e in (winner, default))
     for key, word in (("data", "data"), ("loss_is", "loss")):
         if one[key] != other[key]:
             return f"the winner's {word} ({one[key]}) is not the default's ({other[key]})"
     part = "validation" if winner.split.validates and default.split.validates else "train"
-    if len({examples(e, part, library) for e in (winner, default)}) > 1:
+    if len({examples(e, part, cache) for e in (winner, default)}) > 1:
         return f"their {'training' if part == 'train' else part} examples are not the same"
     return ""
 
@@ -202,10 +202,10 @@ def lines(found: dict, task: str, command: str) -> list[str]:
         for name in dict.fromkeys(names)
     ]
     heads = [f"{head:<{WIDTH}}" for head in ("", "winner", "started from", "difference")]
-    said += columns.table(heads, rows, left=len(heads))
+    said += text_columns.table(heads, rows, left=len(heads))
     lost = [f"  {found[w]['rows']['diverged']} of the {w}'s rows diverged" for w in ("winner", "default")]
     lost = [text for text in lost if not text.startswith("  0 ")]
-    return [*said, *_over(found), *lost, *columns.command("it started from", command)]
+    return [*said, *_over(found), *lost, *text_columns.command("it started from", command)]
 
 
 def _over(found: dict) -> list[str]:

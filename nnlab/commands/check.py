@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from nnlab.commands import early, front_door, train
+from nnlab.commands import early_end, hydra_entry, train
 from nnlab.commands.folders import withdraw
 
 OWN = (*train.OWN, "only", "check")  # settings of this command, of which an experiment knows nothing
 
 
 def main(argv: list[str]) -> int:
-    return front_door.run("check", argv, prepare, execute)
+    return hydra_entry.run("check", argv, prepare, execute)
 
 
 def prepare(settings: dict):
@@ -17,7 +17,7 @@ def prepare(settings: dict):
     from nnlab.checks.ladder import chosen
     from nnlab.checks.subject import Budget, Subject
     from nnlab.experiment import Experiment
-    from nnlab.fields import make
+    from nnlab.hyperparameters import make
 
     train.wants_picture(settings, rows=2)
     rungs, budget = chosen(settings["only"]), make(Budget, settings["check"], "check")
@@ -42,7 +42,7 @@ def execute(prepared, folder: Path, settings: dict, command: str) -> int:
             return "no rung has said anything yet"
         return f"'{folder}' has what {len(verdicts)} of {len(rungs)} rungs said"
 
-    with early.naming(kept), RunFolder(folder) as run, CheckConsole(title, rungs) as console:
+    with early_end.naming(kept), RunFolder(folder) as run, CheckConsole(title, rungs) as console:
         run.start(settings, command)
         for verdict in climb(subject, rungs):
             run.write("check.json", [as_dict(one) for one in [*verdicts, verdict]])

@@ -22,7 +22,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from omegaconf.resolvers import oc
 
 from nnlab.catalogue import Catalogue
-from nnlab.commands import automatic, config_files, hydra_private, mistakes, overrides, plugged
+from nnlab.commands import automatic, config_files, hydra_errors, hydra_private, overrides, plugin_choices
 from nnlab.commands.text_values import Texts
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
@@ -199,7 +199,7 @@ def base_of(config_name: str, args: Namespace) -> Base:
 
     @cache
     def base(groups: tuple[str, ...]) -> DictConfig:
-        config = plugged.composed(name, [*fixed, *groups])
+        config = plugin_choices.composed(name, [*fixed, *groups])
         drop_keys_of_others(config, groups, base)
         return config
 
@@ -263,9 +263,9 @@ def set_value(config: DictConfig, override: Override) -> None:
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
     except (ConfigAttributeError, ConfigKeyError) as e:
-        raise UserError(mistakes.unknown_key(key, config, override.value())) from e
+        raise UserError(hydra_errors.unknown_key(key, config, override.value())) from e
     except OmegaConfBaseException as e:
-        raise UserError(f"{override.input_line}: {mistakes.sentence(e)}") from e
+        raise UserError(f"{override.input_line}: {hydra_errors.sentence(e)}") from e
 
 
 def finish(config: DictConfig, number: int | None) -> None:
@@ -281,7 +281,7 @@ def finish(config: DictConfig, number: int | None) -> None:
 def check_places(config: DictConfig, given: set[str]) -> None:
     """Only the command line, which has `given` these keys, says where nnlab writes: no file of `-cd` does."""
     for key in overrides.HYDRA_KEYS:
-        written = mistakes.raw(config, key)
+        written = hydra_errors.raw(config, key)
         if key not in given and written not in (None, *_shipped_places().get(key, ())):
             raise UserError(
                 f"{key} = '{written}': a configuration file may not say where nnlab writes; if you want it, "
@@ -296,7 +296,7 @@ def _shipped_places() -> dict[str, set]:
     for file in CONFIG_DIR.glob("*.yaml"):
         config = OmegaConf.load(file)
         for key in overrides.HYDRA_KEYS:
-            shipped.setdefault(key, set()).add(mistakes.raw(config, key))
+            shipped.setdefault(key, set()).add(hydra_errors.raw(config, key))
     return shipped
 
 
@@ -327,6 +327,6 @@ def settings_of(config: DictConfig) -> dict:
     try:
         return OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as e:
-        raise UserError(mistakes.unresolved(e, plain)) from e
+        raise UserError(hydra_errors.unresolved(e, plain)) from e
     finally:
         OmegaConf.copy_cache(plain, config)

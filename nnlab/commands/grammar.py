@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 
-from nnlab import declared
+from nnlab import declarations
 from nnlab.commands.overrides import as_hydra_reads, length, quoted
 from nnlab.errors import UserError
 from nnlab.search.space import Choice, Domain, Interval, Steps
@@ -31,7 +31,7 @@ def domain(override: Override) -> Domain:
         if isinstance(sweep, IntervalSweep):
             log, points = _tags(sweep, ("log", "points"))
             whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
-            if not whole and declared.takes_whole(override.key_or_group):
+            if not whole and declarations.takes_whole(override.key_or_group):
                 meant = re.sub(r"(interval\([^()]*\))", r"int(\1)", override.input_line)
                 raise UserError(f"{override.key_or_group} takes whole numbers; write {meant}")
             return Interval(sweep.start, sweep.end, log, whole, points)

@@ -6,7 +6,7 @@
     nnlab train refit --help             one key
 
 Meanings are the comments of the YAML files, formulas the docstrings of the classes, ranges their
-declarations. All are read without importing torch: nnlab/catalogue.py, declared.py.
+declarations. All are read without importing torch: nnlab/catalogue.py, declarations.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collections.abc import Iterable
 from itertools import groupby
 from string import Template
 
-from nnlab import declared
+from nnlab import declarations
 from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, places, read
-from nnlab.commands.meant import topic_meant
+from nnlab.commands.nearest_key import topic_meant
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
@@ -80,8 +80,8 @@ def _paragraphs(said: str) -> str:
 def _doc(catalogue: Catalogue, group: str, name: str) -> str:
     """The docstring of its class, with the formula; none where one class is behind all choices."""
     file = catalogue.file(group, name)
-    cls = declared.of_choice(group, file.settings.get("name", name) if file else name)
-    based = cls is None or group in declared.SINGLE or cls.doc.startswith("Base of")
+    cls = declarations.of_choice(group, file.settings.get("name", name) if file else name)
+    based = cls is None or group in declarations.SINGLE or cls.doc.startswith("Base of")
     return "" if based else cls.doc.partition("\n\n>>> ")[0]  # an example in Python is for who reads Python
 
 

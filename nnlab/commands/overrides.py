@@ -14,8 +14,8 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 
-from nnlab import declared, plugins
-from nnlab.commands import plugged
+from nnlab import declarations, plugins
+from nnlab.commands import plugin_choices
 from nnlab.errors import UserError, unknown
 from nnlab.records.text import shell_word
 from nnlab.suggestions import hint, reader_of
@@ -191,7 +191,7 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
     """Several values are several runs; or else one list, or one text, where the key takes such."""
     if multirun:
         return
-    value, fields = line.partition("=")[2], declared.fields_of(key)
+    value, fields = line.partition("=")[2], declarations.fields_of(key)
     plain = not re.search(r"[][(){}]", value)
     ways = ["add -m to run each"]
     if plain and (key in COMBINABLE if group else any(field.listed for field in fields)):
@@ -231,7 +231,7 @@ def _check_name(group: str, choice: str, options: Options) -> None:
     names = options(group)
     if choice not in names and group == "data" and (data := as_data(choice)):
         raise UserError(f"unknown data '{choice}': a file or folder is {data}")
-    if choice not in names and not plugged.offer(group, choice):
+    if choice not in names and not plugin_choices.offer(group, choice):
         raise unknown(group, choice, {*names, *plugins.names(group)})
 
 

@@ -7,11 +7,11 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from nnlab.commands import baseline, early, folders, front_door, train
+from nnlab.commands import baseline, early_end, folders, hydra_entry, train
 from nnlab.errors import say
-from nnlab.records.columns import command, labelled, wrapped
 from nnlab.records.report import REPORT, add_lines
 from nnlab.records.text import label, shell_line, summary_lines
+from nnlab.records.text_columns import command, labelled, wrapped
 
 ASIDE = ".best"  # the folder of the winner's run, until it has ended
 SLOW = 100  # trials, for a Gaussian process
@@ -25,7 +25,7 @@ def sweep_title(sweep) -> str:
     searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
     how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
     words = zip(s.signs, s.objectives, strict=True)
-    spec = sweep.library.datasets[e.data].spec
+    spec = sweep.cache.datasets[e.data].spec
     goals = [f"{'least' if sign > 0 else 'largest'} {label(name, spec.task)}" for sign, name in words]
     about = titled(e, spec, searched)
     return f"{about}: {how}, for the {' and the '.join(goals)}"
@@ -67,8 +67,8 @@ class Running:
     def run(self) -> int:
         from nnlab.records.sweep_folder import SweepFolder
 
-        self.path = self.asked.resumed or front_door.folder_of_run(self.asked.variants.cell)
-        with early.naming(self._kept), SweepFolder(self.path) as self.folder:
+        self.path = self.asked.resumed or hydra_entry.folder_of_run(self.asked.variants.cell)
+        with early_end.naming(self._kept), SweepFolder(self.path) as self.folder:
             try:
                 self._open(self.path)
                 return self._run()
@@ -104,7 +104,7 @@ class Running:
 
         sweep, s = self.sweep, self.sweep.search
         e = sweep.first.experiment
-        task = sweep.library.datasets[e.data].spec.task
+        task = sweep.cache.datasets[e.data].spec.task
         with SweepConsole(s, sweep.count, sweep.epochs, task, sweep.trials) as self.console:
             told, left_out = len(sweep.trials), self.asked.variants.left_out
             lines = [sweep_title(sweep), *space_lines(sweep, left_out)]
@@ -137,7 +137,7 @@ class Running:
         if not asked.resumed:
             known = {
                 "words": self.args.overrides, "batch": sweep.size, "rules": sweep.rules,
-                "data": sweep.library.fingerprints(), "decayed_once": asked.variants.decayed_once,
+                "data": sweep.cache.fingerprints(), "decayed_once": asked.variants.decayed_once,
                 "config_dir": self.args.config_dir and str(Path(self.args.config_dir).absolute()),
                 "study": self.path.name if name == "auto" else name,
             }  # fmt: skip
@@ -152,7 +152,7 @@ class Running:
         self.about = self.about | {"count": sweep.count}
         self.folder.about(self.about)
         self.keys = list(sweep.space.domains)
-        task = sweep.library.datasets[sweep.first.experiment.data].spec.task
+        task = sweep.cache.datasets[sweep.first.experiment.data].spec.task
         self.board = SweepBoard(self.path, sweep.search, self.keys, sweep.count, task)
         self.folder.trials(sweep.trials, self.keys, sweep.search.objectives)
         self.curves = read_curves(self.path)
@@ -232,20 +232,20 @@ class Running:
     def _with_default(self, winner):
         """The fit of the winner and, where their numbers may stand beside each other, of the default."""
         from nnlab.experiment import Experiment
-        from nnlab.search.training import candidate
-        from nnlab.training.fitting import Fit
+        from nnlab.search.batch_training import candidate
+        from nnlab.training.fit import Fit
 
         def as_it_stands(params: dict) -> Experiment:
             return Experiment.from_config(train.of_experiment(self.asked.variants.settings(params)))
 
-        library = self.sweep.library
-        checked = candidate(0, {}, as_it_stands, library)
-        wrong = checked.wrong or baseline.not_comparable(winner, checked.experiment, library)
+        cache = self.sweep.cache
+        checked = candidate(0, {}, as_it_stands, cache)
+        wrong = checked.wrong or baseline.not_comparable(winner, checked.experiment, cache)
         self.compared = {"reason": wrong}
         if wrong:
-            return Fit([winner], library)
+            return Fit([winner], cache)
         trained = self.sweep.trials
-        return Fit(baseline.together(winner, as_it_stands({}), len(trained), library), library)
+        return Fit(baseline.together(winner, as_it_stands({}), len(trained), cache), cache)
 
     def _against_default(self) -> list[str]:
         """How the winner compares with what the search started from."""
@@ -289,7 +289,7 @@ class Running:
                 **({"compared": self.compared} if self.compared else {}),
                 "importances": importances,
                 "seconds": {
-                    "total": front_door.seconds_of_process(), "training": seconds.training,
+                    "total": hydra_entry.seconds_of_process(), "training": seconds.training,
                     "search": seconds.search,
                 },
             }

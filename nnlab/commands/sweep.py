@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnlab.commands import earlier, front_door, train, variants
+from nnlab.commands import continued_sweep, hydra_entry, train, variants
 from nnlab.errors import UserError
 from nnlab.search.storage import Storage, masked
 
@@ -17,12 +17,12 @@ OF_SEARCH = ("trials", "sampler", "pruner", "objective", "direction", "batch", "
 
 
 def main(argv: list[str]) -> int:
-    return front_door.guarded("sweep", argv, act, seen)
+    return hydra_entry.guarded("sweep", argv, act, seen)
 
 
 def seen(args: Namespace) -> Namespace:
     """The command line without what is searched, for --cfg and --help."""
-    earlier.quote_folders(args)
+    continued_sweep.quote_folders(args)
     return variants.fixed_words(args)
 
 
@@ -43,17 +43,17 @@ def act(args: Namespace) -> int:
     """Search; 1 if no trial was trained to its end."""
     from nnlab.records.report import Artist
 
-    earlier.quote_folders(args)
+    continued_sweep.quote_folders(args)
     with ExitStack() as until_the_end:
-        until_the_end.enter_context(front_door.advice("sweep"))
-        with front_door.one_sentence():
+        until_the_end.enter_context(hydra_entry.advice("sweep"))
+        with hydra_entry.one_sentence():
             asked = read(args)
         settings, artist = asked.settings, None
         if settings["report"] and not settings["plan"]:  # it imports plotly while this process imports torch
             artist = until_the_end.enter_context(Artist())
         sweep, plan = prepared(asked)
-        front_door.advise("sweep", asked.variants.notes())
-        front_door.imported()
+        hydra_entry.advise("sweep", asked.variants.notes())
+        hydra_entry.imported()
         from nnlab.commands.running import Running
 
         running = Running(sweep, asked, args, artist, plan)
@@ -67,18 +67,18 @@ def read(args: Namespace) -> Asked:
     from nnlab.records.sweep_folder import begun
     from nnlab.search.settings import Search
 
-    resumed, about = earlier.value_of("resume", args), {}
-    named_here = not resumed or earlier.value_of("storage", args) is not None
+    resumed, about = continued_sweep.value_of("resume", args), {}
+    named_here = not resumed or continued_sweep.value_of("storage", args) is not None
     refines = refine_first(args)
     if resumed:
         about, before = begun(Path(resumed))
-        given = {*earlier.last(args.overrides)}
-        earlier.go_on(args, about)
+        given = {*continued_sweep.last(args.overrides)}
+        continued_sweep.go_on(args, about)
     found = variants.read(args)
     if resumed:
         before |= {"storage": _masked(before["storage"])}
-        recorded = earlier.as_recorded(before, _settings(found), given, MAY_DIFFER)
-        recorded |= earlier.of_searched_choices(about, found, given)
+        recorded = continued_sweep.as_recorded(before, _settings(found), given, MAY_DIFFER)
+        recorded |= continued_sweep.of_searched_choices(about, found, given)
         if recorded:
             args.overrides += recorded.values()
             found = variants.read(args)
@@ -132,7 +132,7 @@ def _refuse_another(before: dict, now: dict, given: set[str], recorded: dict) ->
 def _check_own(settings: dict) -> None:
     from dataclasses import fields
 
-    from nnlab.commands.own import OfSweep
+    from nnlab.commands.command_keys import OfSweep
 
     OfSweep(**{f.name: settings[f.name] for f in fields(OfSweep)})
     train.wants_picture(settings, rows=1)
@@ -145,8 +145,8 @@ def prepared(asked: Asked):
     """
     from nnlab.experiment import Experiment
     from nnlab.runtime.devices import device
-    from nnlab.search.choosing import RULES
     from nnlab.search.storage import available
+    from nnlab.search.study import RULES
     from nnlab.search.sweep import Sweep
     from nnlab.training.memory import refuse_too_large
 
@@ -165,7 +165,7 @@ def prepared(asked: Asked):
     if rules > RULES:
         raise UserError(f"'{asked.resumed}' was begun by a newer nnlab: go on with it by that one")
     sweep = Sweep(asked.variants.space, asked.search, experiment_of, rules=rules)
-    if "data" in asked.about and asked.about["data"] != sweep.library.fingerprints():
+    if "data" in asked.about and asked.about["data"] != sweep.cache.fingerprints():
         raise UserError(
             f"the data are not those that the sweep in '{asked.resumed}' began with: the same file, and the "
             f"same working directory if its path is relative"
@@ -187,15 +187,17 @@ def refine_first(args: Namespace) -> bool:
     from nnlab.search.refine import refined
     from nnlab.search.settings import Search
 
-    folder = earlier.value_of("refine", args)
+    folder = continued_sweep.value_of("refine", args)
     if folder is None:
         return False
     about, before = begun(Path(folder))
     about.pop("count", None)  # how many that sweep has says nothing of this one
     other = variants.of_folder(about)
-    given = {*earlier.last(args.overrides)}
-    recorded = earlier.as_recorded(before, _settings(other), given | {"space"}, MAY_DIFFER | {*OF_SEARCH})
-    recorded |= earlier.of_searched_choices(about, other, given)
+    given = {*continued_sweep.last(args.overrides)}
+    recorded = continued_sweep.as_recorded(
+        before, _settings(other), given | {"space"}, MAY_DIFFER | {*OF_SEARCH}
+    )
+    recorded |= continued_sweep.of_searched_choices(about, other, given)
     signs = Search.from_config({key: other.cell.settings[key] for key in OF_SEARCH}).signs
     with SweepFolder(Path(folder)):  # a ledger mends its journal, in which nobody may write meanwhile
         database = _database(before["storage"], args.storage)
@@ -204,12 +206,12 @@ def refine_first(args: Namespace) -> bool:
         ledger.close()
         check(trials, other.space, signs)
     sampler = other.cell.settings["sampler"]
-    grid = (earlier.value_of("sampler", args) or sampler["name"]) == "grid"
-    now = _points(earlier.value_of("sampler.points", args)) if grid else None
+    grid = (continued_sweep.value_of("sampler", args) or sampler["name"]) == "grid"
+    now = _points(continued_sweep.value_of("sampler.points", args)) if grid else None
     before = _points(sampler.get("points")) if sampler["name"] == "grid" else now
-    with front_door.advice("sweep"):
+    with hydra_entry.advice("sweep"):
         narrowed = refined(other.space, trials, signs, grid, before, now)
-    earlier.search_around(args, about, narrowed, set(other.space.domains))
+    continued_sweep.search_around(args, about, narrowed, set(other.space.domains))
     args.overrides += recorded.values()
     return True
 

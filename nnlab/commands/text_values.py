@@ -11,11 +11,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from nnlab import declared
+from nnlab import declarations
 from nnlab.catalogue import Catalogue
 from nnlab.commands.overrides import HYDRA_KEYS, as_hydra_reads, quoted
 
-FOLDERS = ("resume", "refine")  # of sweeps, which have = and , in their names: commands/earlier.py reads them
+FOLDERS = (
+    "resume",
+    "refine",
+)  # of sweeps, which have = and , in their names: `continued_sweep` reads them
 NAMING = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
 TARGET = "data.target"
 _PLAIN = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
@@ -83,11 +86,11 @@ class Texts:
         if not dot and group in self.catalogue.groups:
             return not re.search(r"[][(){}'\"]", value)  # a file of the user's own may have any name
         if dot:
-            names = [None] if group in declared.SINGLE else self.catalogue.choices(group)
-            classes = (declared.of_choice(group, name) for name in names)
+            names = [None] if group in declarations.SINGLE else self.catalogue.choices(group)
+            classes = (declarations.of_choice(group, name) for name in names)
             fields = [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]
         else:
-            fields = [field for field in [declared.of_key(key)] if field]
+            fields = [field for field in [declarations.of_key(key)] if field]
         return not fields or any("str" in f.types and "choices" not in f.range for f in fields)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from nnlab.commands import early, front_door
+from nnlab.commands import early_end, hydra_entry
 from nnlab.records.files import OF_RECORDING
 
 MOST_FILES, SPARE_FILES = 8192, 100  # open files that runs may share, and that others need
@@ -13,25 +13,24 @@ OWN = OF_RECORDING  # settings of this command, of which an experiment knows not
 
 
 def main(argv: list[str]) -> int:
-    return front_door.run("train", argv, partial(prepare, shared={}), execute, execute_together)
+    return hydra_entry.run("train", argv, partial(prepare, shared={}), execute, execute_together)
 
 
 def prepare(settings: dict, shared: dict | None = None):
     """The fit that the settings describe, its data loaded and split; raises `UserError`.
 
-    The runs of `-m` load their data once: their library is in `shared`.
+    The runs of `-m` load their data once: their cache is in `shared`.
     """
     from nnlab.experiment import Experiment
     from nnlab.runtime.devices import device
-    from nnlab.training.fitting import Fit
-    from nnlab.training.library import Library
+    from nnlab.training.data_cache import DataCache
+    from nnlab.training.fit import Fit
     from nnlab.training.memory import needed, refuse_too_large
 
     wants_picture(settings, rows=1)
-    library = {} if shared is None else shared
-    library.setdefault("library", Library())
+    cache = ({} if shared is None else shared).setdefault("cache", DataCache())
     experiment = Experiment.from_config(of_experiment(settings))
-    fit = Fit([experiment], library["library"])
+    fit = Fit([experiment], cache)
     experiment.schedule.advise(experiment.epochs)
     count, where = needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
     refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
@@ -45,7 +44,7 @@ def of_experiment(settings: dict) -> dict:
 
 def wants_picture(settings: dict, rows: int) -> bool:
     """Whether to draw the curves: as asked, else where there are several rows. Raises `UserError`."""
-    from nnlab.commands.own import OfTrain
+    from nnlab.commands.command_keys import OfTrain
 
     asked = OfTrain(settings.get("picture", "auto")).picture
     return rows > 1 if asked == "auto" else asked
@@ -59,7 +58,7 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
     from nnlab.records.run import Run
 
     course, runs = Course(len(fit.rows)), []
-    with early.naming(lambda: early.kept_of(runs, [folder])), ExitStack() as until_the_end:
+    with early_end.naming(lambda: early_end.kept_of(runs, [folder])), ExitStack() as until_the_end:
         run = until_the_end.enter_context(Run(order(fit, folder, settings, command), fit))
         runs.append(run)
         with Console(
@@ -73,7 +72,7 @@ def execute(fit, folder: Path, settings: dict, command: str) -> int:
                 if not record.refit:
                     course.record(record)
 
-            early.train(fit, [run], read)
+            early_end.train(fit, [run], read)
             summary = run.close()
             learnt = lines(run.equation, folder, len(fit.rows) > 1) if run.equation else []
             console.close(summary, folder, learnt)
@@ -102,10 +101,10 @@ def _validates(fit) -> bool:
 
 def _chance(run):
     """What chance gives on the run's validation sets, or on its training examples without any."""
-    from nnlab.checks import chance
+    from nnlab.checks import chance_level
 
     dataset = run.fit.datasets[run.experiment.data]
-    return chance.of(dataset, [row.fold for row in run.rows], run.experiment.loss_for(dataset.spec))
+    return chance_level.of(dataset, [row.fold for row in run.rows], run.experiment.loss_for(dataset.spec))
 
 
 def order(fit, folder: Path, settings: dict, command: str):
@@ -124,12 +123,12 @@ def _orders_beside(orders: list) -> list:
     return [replace(one, hparams=own, differ=differ) for one, own in zip(orders, hparams, strict=True)]
 
 
-def execute_together(runs: dict[str, front_door.Ready]) -> int:
+def execute_together(runs: dict[str, hydra_entry.Ready]) -> int:
     """Train the runs of `-m` as rows of the same stacks, each into its folder; then compare them.
 
     A run's files are complete as soon as its rows have ended. 1 if every row of some run diverged.
     """
-    from nnlab.records import comparison
+    from nnlab.records import runs_table
 
     every, codes = list(runs), []
     while every:
@@ -137,20 +136,20 @@ def execute_together(runs: dict[str, front_door.Ready]) -> int:
         codes.append(_train_together({name: runs[name] for name in every[:count]}))
         every = every[count:]
     said = _doubts([ready.prepared for ready in runs.values()])
-    comparison.compare({name: ready.folder for name, ready in runs.items()}, said)
+    runs_table.compare({name: ready.folder for name, ready in runs.items()}, said)
     return max(codes)
 
 
 def _doubts(fits: list) -> list[str]:
     """What to say of the order of these fits' runs, those on each data set by themselves."""
     from nnlab.records.run import about
-    from nnlab.search.comparable import doubtful
+    from nnlab.search.rankable import doubtful
 
     by_data = {}
     for fit in fits:
         e = fit.experiments[0]
         by_data.setdefault(about(e, fit.datasets[e.data].spec)["data"], []).append(e)
-    said = (doubtful(experiments, fits[0].library) for experiments in by_data.values())
+    said = (doubtful(experiments, fits[0].cache) for experiments in by_data.values())
     return [sentence for sentence in said if sentence]
 
 
@@ -172,22 +171,22 @@ def _at_once(fits: list) -> int:
     return max(1, sum(count <= min(soft, MOST_FILES) - SPARE_FILES for count in files))
 
 
-def _train_together(together: dict[str, front_door.Ready]) -> int:
+def _train_together(together: dict[str, hydra_entry.Ready]) -> int:
     """1 if every row of some run diverged."""
     from nnlab.checks.proposal import Course, lower_rate, proposal_of_several
-    from nnlab.records.columns import shortened
-    from nnlab.records.comparison import BRIEF, brief
     from nnlab.records.console import Beside, Console
     from nnlab.records.run import Run
-    from nnlab.training.fitting import Fit
+    from nnlab.records.runs_table import BRIEF, brief
+    from nnlab.records.text_columns import shortened
+    from nnlab.training.fit import Fit
 
     names = tuple(shortened(name, BRIEF) for name in brief(list(together)))
     runs = list(together.values())
     fits = [ready.prepared for ready in runs]
-    fit = Fit([f.experiments[0] for f in fits], fits[0].library)
+    fit = Fit([f.experiments[0] for f in fits], fits[0].cache)
     summaries = {}
     each, folders = [], [ready.folder for ready in runs]
-    with early.naming(lambda: early.kept_of(each, folders)), ExitStack() as open_runs:
+    with early_end.naming(lambda: early_end.kept_of(each, folders)), ExitStack() as open_runs:
         orders = _orders_beside(
             [order(f, r.folder, r.settings, r.command) for f, r in zip(fits, runs, strict=True)]
         )
@@ -211,7 +210,7 @@ def _train_together(together: dict[str, front_door.Ready]) -> int:
                         if record.ended and run.over:
                             summaries[place] = run.close()
 
-            early.train(fit, each, read)
+            early_end.train(fit, each, read)
         for place, run in enumerate(each):
             if place not in summaries:
                 summaries[place] = run.close()

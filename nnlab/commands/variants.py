@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.commands import automatic, composing, earlier, grammar, mistakes, overrides
+from nnlab.commands import automatic, composing, continued_sweep, grammar, hydra_errors, overrides
 from nnlab.commands.composing import Base, Cell
 from nnlab.errors import UserError, nearest
 from nnlab.records.text import shell_line
@@ -133,9 +133,9 @@ def read(args: Namespace) -> Variants:
     base = composing.base_of("sweep", args)
     with composing.session("sweep", args) as loader:
         options, has_default = composing.options_of(loader), composing.has_default_of(base)
-        given = _read(list(earlier.last(args.overrides).values()), options, has_default)
+        given = _read(list(continued_sweep.last(args.overrides).values()), options, has_default)
         experiment = _swept_by_experiment(args, given, options, base)
-        words = [*earlier.last(args.overrides).values(), *experiment]
+        words = [*continued_sweep.last(args.overrides).values(), *experiment]
         found = _read(words, options, has_default)
         overrides.refuse_places_of_several(found, "the folder of a search is hydra.run.dir")
         searched = {o.key_or_group: o for o in found if o.is_sweep_override()}
@@ -197,7 +197,7 @@ def _swept_by_experiment(args: Namespace, given: list[Override], options, base: 
 def of_folder(about: dict) -> Variants:
     """The command line with which another sweep began, read again."""
     args = Namespace(overrides=[], config_dir=None, config_name=None, multirun=False, storage=None)
-    earlier.go_on(args, about)
+    continued_sweep.go_on(args, about)
     return read(args)
 
 
@@ -281,7 +281,7 @@ def _cell(fixed, searched, options, base: Base, args: Namespace) -> Cell:
     if args.config_dir is not None:
         composing.check_places(config, {o.key_or_group for o in fixed})
     found = composing.cell_of(config, read, composing.without_overrides("sweep", args))
-    typed = earlier.as_typed(args)  # folders need no quotes of Hydra's
+    typed = continued_sweep.as_typed(args)  # folders need no quotes of Hydra's
     command = [*composing.without_overrides("sweep", args), *typed]
     lines = [o.input_line for o in fixed if _names_folder(o)]
     lines += [key for key in searched if any(word.startswith(f"{key}=") for word in args.overrides)]
@@ -302,7 +302,7 @@ def _check_keys(v: Variants) -> None:
         group = key.split(".")[0]
         if group not in v.space.groups:
             if not v.has(key, {}):
-                raise UserError(mistakes.unknown_key(key, v.cell.composed))
+                raise UserError(hydra_errors.unknown_key(key, v.cell.composed))
             continue
         choices = [{group: choice} for choice in v.space.domains[group].values]
         if not any(v.has(key, chosen) for chosen in choices):

@@ -15,9 +15,9 @@ from nnlab.arguments import typed
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import CHOICES, warn_if_sparse
 from nnlab.data.spec import DataSpec
-from nnlab.data.strata import divide
+from nnlab.data.stratification import divide
 from nnlab.errors import UserError
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
 
 
@@ -93,7 +93,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Data(Part):
+class Data(Component):
     """Base of the data sets: each has a `read`, and `load` is what `read` gives, as these fields say.
 
     normalization  how inputs are normalised: robust, standard, minmax, maxabs, none

@@ -14,7 +14,7 @@ import numpy as np
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import missing, opened, path_of, refuse_what_fills_memory
 from nnlab.errors import UserError
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.runtime.machine import available
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"

@@ -11,13 +11,13 @@ import numpy as np
 
 from nnlab.allowed import Allowed
 from nnlab.choices import shown
-from nnlab.data.arrays import is_one_hot, taken_for_classes
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.foreign import TEXT, array_of, refuse_other_rows, refuse_text
 from nnlab.data.labels import CLASSES, TASKS, Targets, targets
 from nnlab.data.normalization import CHOICES
+from nnlab.data.numpy_files import is_one_hot, taken_for_classes
+from nnlab.data.other_libraries import TEXT, array_of, refuse_other_rows, refuse_text
 from nnlab.errors import Advice, UserError
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 
 FILES = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
 

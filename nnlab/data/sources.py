@@ -3,13 +3,13 @@
 `Arrays` is no choice of it: only Python can hand an array over.
 """
 
-from nnlab.data.arrays import Npz
+from nnlab.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.idx import Idx
 from nnlab.data.in_memory import Arrays
-from nnlab.data.shipped import BreastCancer, Diabetes, Digits, Iris, Wine
+from nnlab.data.numpy_files import Npz
 from nnlab.data.synthetic import Line, Moons, Noise, Spirals
-from nnlab.data.tables import Csv
+from nnlab.data.text_tables import Csv
 
 SOURCES = {
     source.name: source

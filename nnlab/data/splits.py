@@ -16,9 +16,9 @@ import numpy as np
 from nnlab.allowed import ENOUGH, EXACT
 from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
-from nnlab.data.strata import deal, divide
+from nnlab.data.stratification import deal, divide
 from nnlab.errors import Advice, UserError
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
 
 NUMBERS = 2**27  # of examples, in all folds: 1 GB
@@ -46,7 +46,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Split(Part):
+class Split(Component):
     """Base of the splits: `folds(dataset)` lists the folds of every repeat."""
 
     group: ClassVar[str] = "split"

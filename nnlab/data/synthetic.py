@@ -10,7 +10,7 @@ import numpy as np
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import UserError
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 from nnlab.streams import stream
 
 DRAWN = 10_000_000  # examples

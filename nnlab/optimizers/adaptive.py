@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from nnlab.fields import column, static
+from nnlab.hyperparameters import column, static
 from nnlab.optimizers.base import Optimizer, over_root
 
 

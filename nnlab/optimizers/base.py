@@ -16,11 +16,11 @@ from typing import ClassVar
 
 import torch
 
-from nnlab.fields import Part, column
+from nnlab.hyperparameters import Component, column
 
 
 @dataclass(frozen=True)
-class Optimizer(Part):
+class Optimizer(Component):
     """Base of the optimisers; `lr` is the rate before its schedule. A step is: clip, decay, update.
 
     The gradient g of a row, all parameters together, is clipped first by value and then by norm:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from nnlab.fields import column
+from nnlab.hyperparameters import column
 from nnlab.optimizers.base import Optimizer
 
 

@@ -8,8 +8,8 @@ import sys
 import textwrap
 
 from nnlab.errors import visible
-from nnlab.records.columns import WIDTH, labelled, wrapped
 from nnlab.records.text import duration, encodable, on_terminal
+from nnlab.records.text_columns import WIDTH, labelled, wrapped
 
 COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
 INDENT = " " * 21

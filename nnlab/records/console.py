@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.records.columns import command, labelled
 from nnlab.records.progress import Progress, mean
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, error_name, form, label, number, percent, shell_word, summary_lines
+from nnlab.records.text_columns import command, labelled
 
 LINES = 10  # a line each tenth of the work, and one for the first epoch
 WIDEST = 10  # letters of a cell: 999/10000

@@ -21,7 +21,7 @@ from pathlib import Path
 from nnlab.errors import visible
 from nnlab.records.files import aside, replacing
 from nnlab.records.text import form, label, spread
-from nnlab.search.choosing import frozen, quiet
+from nnlab.search.study import frozen, quiet
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 
 REPORT = "report.html"

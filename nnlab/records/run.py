@@ -16,7 +16,7 @@ from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import loss_in_words
 from nnlab.runtime.devices import device
-from nnlab.training.fitting import Fit
+from nnlab.training.fit import Fit
 from nnlab.training.stacks import theta_width
 
 BYTES_OF_REPORT = 2**14  # in rows.json, of each row; and in headers and names of weights

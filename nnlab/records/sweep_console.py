@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from time import monotonic
 
-from nnlab.records import columns
+from nnlab.records import text_columns
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, form, interval_lines, label, metric_lines, refit_lines, spread
 from nnlab.runtime.machine import in_bytes, resident
@@ -89,14 +89,14 @@ class SweepConsole:
         """The best trials: their objectives with the spread over rows, and their parameters."""
         ranked = best(self.trials, self.search.signs)[:SHOWN]
         if not ranked:
-            return columns.wrapped(f"  no trial was trained to its end{self._why_none()}")
+            return text_columns.wrapped(f"  no trial was trained to its end{self._why_none()}")
         keys = list(dict.fromkeys(key for trial in ranked for key in trial.params))
         names = [label(name, self.task) for name in self.search.objectives]
         cells = [["trial", *names, *keys]]
         for trial in ranked:
             params = [_shown(trial.params[key]) if key in trial.params else "-" for key in keys]
             cells.append([str(trial.number), *self._objectives(trial), *params])
-        return [*columns.table(cells[0], cells[1:]), *self._notes(ranked)]
+        return [*text_columns.table(cells[0], cells[1:]), *self._notes(ranked)]
 
     def _why_none(self) -> str:
         """The reason of most trials, and of how many."""
@@ -106,7 +106,7 @@ class SweepConsole:
     def best_line(self) -> str:
         """The best trial so far, and what it has; empty without any."""
         for trial in best(self.trials, self.search.signs)[:1]:
-            keys = columns.short_names(list(trial.params))
+            keys = text_columns.short_names(list(trial.params))
             params = [f"{key}={_shown(v)}" for key, v in zip(keys, trial.params.values(), strict=True)]
             return "  ".join([f"trial {trial.number}:", *self._objectives(trial), *params])
         return ""

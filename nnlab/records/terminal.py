@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from nnlab.records.columns import wrapped
 from nnlab.records.text import on_terminal, printable
+from nnlab.records.text_columns import wrapped
 
 REFRESH_SECONDS = 0.2
 

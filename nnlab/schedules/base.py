@@ -23,7 +23,7 @@ from nnlab.allowed import Allowed, checked
 from nnlab.arguments import typed
 from nnlab.choices import shown
 from nnlab.errors import Advice, UserError
-from nnlab.fields import Part, control, stack
+from nnlab.hyperparameters import Component, control, stack
 
 LINE = 64  # steps
 UPDATES = 2**27  # of which `simulate` says the factor: 1 GB
@@ -58,7 +58,7 @@ class PastEpoch:
 
 
 @dataclass(frozen=True)
-class Schedule(Part):
+class Schedule(Component):
     """Base of the schedules: `warmup` epochs in which the factor rises linearly, step by step."""
 
     group: ClassVar[str] = "schedule"

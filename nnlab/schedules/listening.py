@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import ENOUGH
-from nnlab.fields import control, static
+from nnlab.hyperparameters import control, static
 from nnlab.schedules.base import Schedule
 
 METRICS = ("val_loss", "val_error")

@@ -8,12 +8,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from nnlab.as_python import setting_elsewhere
 from nnlab.choices import shown
-from nnlab.declared import takes_whole
+from nnlab.declarations import takes_whole
 from nnlab.errors import UserError, nearest
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.fields import parts
-from nnlab.in_python import setting_elsewhere
+from nnlab.hyperparameters import parts
 from nnlab.search.space import Choice, Domain, Interval, Space, Steps
 from nnlab.search.trial import COMPLETE, PRUNED, Trial
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from nnlab.errors import MachineFault, UserError
 from nnlab.interruption import deferred
-from nnlab.search.choosing import frozen, quiet
 from nnlab.search.space import Space
 from nnlab.search.storage import Storage, connected, leave, taken
+from nnlab.search.study import frozen, quiet
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.untrusted import is_number
 

@@ -13,7 +13,7 @@ import torch
 from nnlab.experiment import Row
 from nnlab.runtime.devices import device
 from nnlab.runtime.threads import computing
-from nnlab.search.training import Batch
+from nnlab.search.batch_training import Batch
 from nnlab.training.memory import needed
 from nnlab.training.stacks import parameter_count
 

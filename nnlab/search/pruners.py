@@ -15,11 +15,11 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import ENOUGH
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 
 
 @dataclass(frozen=True)
-class Pruner(Part):
+class Pruner(Component):
     """Base of the pruners, and the one of name `none`: every trial is trained to its end."""
 
     group: ClassVar[str] = "pruner"

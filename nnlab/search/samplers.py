@@ -12,14 +12,14 @@ from typing import ClassVar
 
 from nnlab.allowed import ENOUGH, EXACT
 from nnlab.errors import UserError
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 from nnlab.search.space import MANY, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream
 
 
 @dataclass(frozen=True)
-class Sampler(Part):
+class Sampler(Component):
     """Base of the samplers.
 
     `learns`: it looks at what earlier trials gave, so batches are small. `remembers`: it keeps notes on its

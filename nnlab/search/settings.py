@@ -8,7 +8,7 @@ from typing import Literal
 from nnlab.allowed import ENOUGH
 from nnlab.arguments import typed
 from nnlab.errors import UserError
-from nnlab.fields import Part, compose, part, static
+from nnlab.hyperparameters import Component, compose, part, static
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 
@@ -21,7 +21,7 @@ TRIALS = 64
 
 
 @dataclass(frozen=True)
-class Search(Part):
+class Search(Component):
     """Everything about a sweep but its space and its experiment.
 
     objective  what a trial is told by, at each row's best epoch, mean over its rows; or a list of several:

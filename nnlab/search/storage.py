@@ -91,7 +91,7 @@ def leave(storage) -> None:
 
 def available(storage: Storage, name: str | None = None, existing: bool = False) -> None:
     """Raise `UserError` unless the database can be had, without a study of this `name`."""
-    from nnlab.search.choosing import quiet
+    from nnlab.search.study import quiet
 
     with quiet():
         optuna = connected(storage, existing)

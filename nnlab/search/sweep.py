@@ -14,22 +14,22 @@ from itertools import combinations, islice, product
 
 import numpy as np
 
-from nnlab.alone import Alone
 from nnlab.arguments import typed
 from nnlab.choices import shown
 from nnlab.errors import UserError
+from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
-from nnlab.search.choosing import RULES, Chooser
-from nnlab.search.comparable import judged
+from nnlab.search.batch_training import Batch, Candidate, candidate
 from nnlab.search.from_python import read_base, space_of, table, variant
 from nnlab.search.ledger import Ledger, check
 from nnlab.search.plan import Plan, plan
+from nnlab.search.rankable import judged
 from nnlab.search.samplers import CMAES, Grid
 from nnlab.search.settings import TRIALS, Search
 from nnlab.search.space import Interval, Space  # noqa: F401 (Interval: of the example)
-from nnlab.search.training import Batch, Candidate, candidate
+from nnlab.search.study import RULES, Chooser
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best, key_of
-from nnlab.training.library import Library
+from nnlab.training.data_cache import DataCache
 from nnlab.training.results import Record
 
 TRIES = 500  # combinations, for one that goes with a value
@@ -95,7 +95,7 @@ class Sweep:
     search: Search = field(default_factory=Search)
     experiment_of: Callable[[dict], Experiment] | Experiment | None = None
     _: KW_ONLY
-    library: Library = field(default_factory=Library)
+    cache: DataCache = field(default_factory=DataCache)
     rules: int = RULES
     trials: list[Trial] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
@@ -105,13 +105,13 @@ class Sweep:
         base = self.experiment_of if isinstance(self.experiment_of, Experiment) else None
         self.space, s = space_of(self.space, base), self.search
         self.ledger: Ledger | None = None
-        self._under_way: Callable[[], Alone | None] = lambda: None
+        self._under_way: Callable[[], Exclusive | None] = lambda: None
         self._ready: dict[tuple, Candidate] = {}  # trials of the next batch
         self.chooser = self._chooser()
         candidates = self._checked()
         self.judged_by = ""  # why, if it is not by the usual objective
         if self.rules > 1:
-            self.search, self.judged_by = judged(s, candidates, self.library)
+            self.search, self.judged_by = judged(s, candidates, self.cache)
         self.first = candidates[0]
         self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
         self.size = s.batch if s.batch != "auto" else self._size()
@@ -198,7 +198,7 @@ class Sweep:
         before = self._under_way()
         if before:  # two would train the same trials
             before.give_up()
-        mine = Alone("sweep", self._train())
+        mine = Exclusive("sweep", self._train())
         self._under_way = weakref.ref(mine)
         return mine
 
@@ -268,7 +268,7 @@ class Sweep:
         return sum(bool(self._candidate(0, cell).wrong) for cell in cells)
 
     def _candidate(self, number: int, params: dict) -> Candidate:
-        found = candidate(number, params, self._experiment, self.library)
+        found = candidate(number, params, self._experiment, self.cache)
         if found.experiment and not found.experiment.split.validates:
             unmeasured = [name for name in self.search.objectives if name.startswith("val_")]
             if unmeasured:
@@ -289,7 +289,7 @@ class Sweep:
         """These trials, ready to train."""
         new = [replace(self._made(params), number=n) for n, params in asked.items()]
         self._ready.clear()
-        return Batch(new, self.search, self.library, self.trials, self.epochs)
+        return Batch(new, self.search, self.cache, self.trials, self.epochs)
 
     def _is_possible(self, params: dict) -> bool:
         return not self._made(params).wrong
@@ -348,9 +348,9 @@ class Sweep:
         sampler, e = self.search.sampler, self.first.experiment
         if sampler.learns:
             return sampler.population if isinstance(sampler, CMAES) else 16
-        folds = self.library.folds(e)
+        folds = self.cache.folds(e)
         rows = len(folds) * e.seeds
-        size = e.graph(self.library.datasets[e.data].spec).parameter_count
+        size = e.graph(self.cache.datasets[e.data].spec).parameter_count
         work = rows * size * len(folds[0].train) * e.epochs
         return int(max(16, min(LARGEST // rows, WORK // work)))
 

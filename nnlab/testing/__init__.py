@@ -21,11 +21,11 @@ The classes need nothing but nnlab: pytest finds `test_*` by itself, and `run` c
 
 from nnlab.testing.boxes import BoxContract
 from nnlab.testing.card import pretended_card
+from nnlab.testing.components import PartContract
 from nnlab.testing.inits import InitContract
 from nnlab.testing.losses import LossContract
 from nnlab.testing.numeric import assert_near, central
 from nnlab.testing.optimizers import OptimizerContract
-from nnlab.testing.parts import PartContract
 from nnlab.testing.rows import Contract, RowIndependence, run
 from nnlab.testing.schedules import ScheduleContract
 

@@ -10,7 +10,7 @@ import torch
 from nnlab.experiment import Experiment, Row
 from nnlab.models import perceptron
 from nnlab.streams import stream
-from nnlab.testing.parts import PartContract
+from nnlab.testing.components import PartContract
 from nnlab.training.population import initial
 
 

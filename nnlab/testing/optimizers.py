@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import torch
 
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 from nnlab.runtime.layout import ALIGN
+from nnlab.testing.components import PartContract
 from nnlab.testing.numeric import assert_near, assert_same
-from nnlab.testing.parts import PartContract
 
 STEPS, P, WEIGHTS = 20, 2 * ALIGN, ALIGN
 USED = 100  # the parameters behind are padding

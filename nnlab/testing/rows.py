@@ -13,14 +13,14 @@ import torch
 
 from nnlab.data.dataset import Data, Dataset
 from nnlab.experiment import Experiment
-from nnlab.fields import kind, static
+from nnlab.hyperparameters import kind, static
 from nnlab.models import MLP
 from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import one_thread
 from nnlab.streams import uniforms
 from nnlab.testing.card import pretended_card
 from nnlab.training import step
-from nnlab.training.fitting import fit
+from nnlab.training.fit import fit
 
 ROWS = 3
 

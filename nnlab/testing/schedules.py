@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnlab.fields import stack
+from nnlab.hyperparameters import stack
 from nnlab.schedules import Progress
-from nnlab.testing.parts import PartContract
-from nnlab.training.fitting import fit
+from nnlab.testing.components import PartContract
+from nnlab.training.fit import fit
 
 EPOCHS, STEPS = 12, 5
 

@@ -16,9 +16,9 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from nnlab import fields as kinds
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment, Row
+from nnlab.hyperparameters import parts, select, stack
 from nnlab.schedules.base import PastEpoch
 from nnlab.streams import stream
 
@@ -175,14 +175,17 @@ def _take(value, rows):
 def stacked(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
     known = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False}  # each row knows its own
-    own = kinds.stack([replace(e, **known) for e in experiments])
-    return replace(own, **{g: kinds.stack([getattr(e, g) for e in experiments]) for g in kinds.parts(own)})
+    own = stack([replace(e, **known) for e in experiments])
+    return replace(
+        own,
+        **{g: stack([getattr(e, g) for e in experiments]) for g in parts(own)},
+    )
 
 
 def select_rows(experiment: Experiment, rows) -> Experiment:
     """The stacked experiment of some rows."""
-    own = kinds.select(experiment, rows)
-    return replace(own, **{g: kinds.select(getattr(experiment, g), rows) for g in kinds.parts(own)})
+    own = select(experiment, rows)
+    return replace(own, **{g: select(getattr(experiment, g), rows) for g in parts(own)})
 
 
 # ---- initial weights

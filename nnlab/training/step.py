@@ -16,7 +16,7 @@ from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import CHUNK, Batches, Chunk
 from nnlab.losses import Loss
-from nnlab.optimizers.parts import in_parts
+from nnlab.optimizers.blocks import in_blocks
 from nnlab.runtime.layout import ALIGN, aligned
 from nnlab.streams import uniforms
 from nnlab.training.population import Population
@@ -49,7 +49,7 @@ class Step:
         self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, outputs, theta)
         self.columns = Columns(population, steps)
-        self.update = in_parts(e.optimizer, theta, self.grad, population.state.slots, self.scratch, threads)
+        self.update = in_blocks(e.optimizer, theta, self.grad, population.state.slots, self.scratch, threads)
 
     def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
         """Train on a chunk of the epoch's batches, at rates lr (K, S); what the network put out before each

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab import in_python, suggestions
+from nnlab import as_python, suggestions
 
 X, Y = np.random.default_rng(0).random((60, 4)), np.arange(60) % 3
 E = nnlab.Experiment(data=nnlab.Arrays(X, Y), epochs=1)
@@ -73,13 +73,13 @@ def test_an_interval_of_all_numbers_for_a_key_of_whole_ones(key, domain, meant):
 def test_every_entry_of_the_table_can_be_said_in_python():
     """None is left half in the command line's words, and what it proposes is there."""
     for meant in suggestions._table()["keys"].values():
-        said = in_python.as_python(meant or "")
+        said = as_python.as_python(meant or "")
         for group, name, inside in re.findall(r"(\w+)=nnlab\.(\w+)\(([^)]*)\)", said):
             names = [word.partition("=")[0] for word in inside.split(", ") if word]
             cls = getattr(nnlab, name)
             assert cls.group == group and {*names} <= cls.__dataclass_fields__.keys(), said
         if meant and suggestions.is_name(meant) and "." in meant and not meant.startswith("hydra."):
-            assert in_python.home(meant), meant
+            assert as_python.home(meant), meant
 
 
 def test_arrays_by_position_and_by_name():

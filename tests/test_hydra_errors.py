@@ -9,7 +9,7 @@ import pytest
 from nnlab import suggestions
 from nnlab.catalogue import Catalogue
 from nnlab.cli import main
-from nnlab.data.arrays import Npz
+from nnlab.data.numpy_files import Npz
 from nnlab.errors import UserError
 from nnlab.runtime.devices import device
 

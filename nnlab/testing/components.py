@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 import yaml
 
 from nnlab.experiment import GROUPS
-from nnlab.fields import make
+from nnlab.hyperparameters import make
 from nnlab.plugins import BASES, settings
 from nnlab.testing.rows import RowIndependence, experiments, varied
 

@@ -5,12 +5,12 @@ from dataclasses import MISSING
 
 import pytest
 
-from nnlab import declared
+from nnlab import declarations
 from nnlab.checks.ladder import Rungs
 from nnlab.checks.subject import Budget
-from nnlab.commands.own import OfSweep, OfTrain
+from nnlab.commands.command_keys import OfSweep, OfTrain
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.fields import fields
+from nnlab.hyperparameters import fields
 from nnlab.regularizers import Regularizer
 from nnlab.search import settings as search
 
@@ -21,7 +21,7 @@ CLASSES = [
 ] + [("regularizer", None, Regularizer), ("check", None, Budget)]  # fmt: skip
 
 
-def is_as_declared(read: declared.Field, field):
+def is_as_declared(read: declarations.Field, field):
     allowed = field.metadata["allowed"]
     for end, none in (("low", -math.inf), ("above", -math.inf), ("high", math.inf), ("below", math.inf)):
         assert read.range.get(end, none) == getattr(allowed, end)
@@ -34,7 +34,7 @@ def is_as_declared(read: declared.Field, field):
 
 @pytest.mark.parametrize("group, name, cls", CLASSES, ids=[f"{g}={n}" for g, n, _ in CLASSES])
 def test_a_class(group, name, cls):
-    read = declared.of_choice(group, name)
+    read = declarations.of_choice(group, name)
     assert read.name == cls.__name__ and set(read.fields) == {f.name for f in fields(cls)}
     words = read.doc.split()
     assert words and cls.__doc__.split()[: len(words)] == words  # `help` in Python says the settings after it
@@ -46,12 +46,12 @@ def test_a_class(group, name, cls):
 def test_keys_of_no_group(cls):
     for f in fields(cls):
         if "kind" in f.metadata:
-            is_as_declared(declared.of_key(f.name), f)
+            is_as_declared(declarations.of_key(f.name), f)
 
 
 def test_what_there_is_not():
-    assert declared.of_choice("optimizer", "adm") is declared.of_choice("nothing", "x") is None
-    assert declared.of_key("nothing") is None
+    assert declarations.of_choice("optimizer", "adm") is declarations.of_choice("nothing", "x") is None
+    assert declarations.of_key("nothing") is None
 
 
 @pytest.mark.parametrize("key, said", [
@@ -59,10 +59,13 @@ def test_what_there_is_not():
     ("metric", "val_loss, val_error, last"), ("direction", "minimize, maximize; or a list of them"),
 ])  # fmt: skip
 def test_in_words(key, said):
-    assert str(declared.of_key(key)) == said
+    assert str(declarations.of_key(key)) == said
 
 
 def test_numbers_in_words():
-    adam, mlp = declared.of_choice("optimizer", "adam").fields, declared.of_choice("model", "mlp").fields
+    adam, mlp = (
+        declarations.of_choice("optimizer", "adam").fields,
+        declarations.of_choice("model", "mlp").fields,
+    )
     assert str(adam["beta1"]) == "at least 0 and below 1" and str(adam["clip_norm"]) == "above 0, or .inf"
     assert str(mlp["hidden"]) == "a list, each whole, at least 1"

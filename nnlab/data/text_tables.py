@@ -23,7 +23,7 @@ from nnlab.data.files import file_of, opened_text
 from nnlab.data.headers import DELIMITERS, LOOK, counts, is_header, is_odd, may_be_header
 from nnlab.data.normalization import CHOICES
 from nnlab.errors import Advice, UserError, nearest, shortened
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 
 LONGEST = 2**26  # characters in a line, or in a cell
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nnlab.cli import main
-from nnlab.records import comparison
+from nnlab.records import runs_table
 
 
 def a_summary(loss, error=0.1, diverged=0, rows=10, **about):
@@ -30,12 +30,12 @@ def a_summary(loss, error=0.1, diverged=0, rows=10, **about):
 
 @pytest.fixture
 def compared(tmp_path, monkeypatch):
-    """What `compare` prints of these summaries, and the runs in the order of comparison.json."""
+    """What `compare` prints of these summaries, and the runs in the order of runs_table.json."""
     axes = []
     monkeypatch.setattr(
-        comparison,
+        runs_table,
         "picture",
-        lambda runs, found: axes.append((list(runs), comparison._axis(found))) or b"png",
+        lambda runs, found: axes.append((list(runs), runs_table._axis(found))) or b"png",
     )
 
     def compare(**summaries):
@@ -43,8 +43,8 @@ def compared(tmp_path, monkeypatch):
             (tmp_path / name).mkdir()
             (tmp_path / name / "summary.json").write_text(json.dumps(summary))
         stream = io.StringIO()
-        comparison.compare({name: tmp_path / name for name in summaries}, stream=stream)
-        rows = json.loads((tmp_path / "comparison.json").read_text())
+        runs_table.compare({name: tmp_path / name for name in summaries}, stream=stream)
+        rows = json.loads((tmp_path / "runs_table.json").read_text())
         return stream.getvalue(), [row["run"] for row in rows], axes[-1]
 
     return compare
@@ -142,7 +142,7 @@ def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsy
     lines = said.splitlines()
     diabetes, iris = (next(s for s in lines if f"data={d} " in s) for d in ("diabetes", "iris"))
     assert "%" not in diabetes and iris.count("%") == 4
-    rows = json.loads((tmp_path / "m" / "comparison.json").read_text())
+    rows = json.loads((tmp_path / "m" / "runs_table.json").read_text())
     assert [row["loss_is"] for row in rows] == ["squared error of the standardised target", "cross entropy"]
     assert f"{rows[0]['metrics']['val_error']['mean']:.4f} ±" in diabetes
 
@@ -161,10 +161,10 @@ def test_a_table_of_trials_says_what_its_spread_is_and_who_is_not_in_it(tmp_path
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are drawn, kept to be looked at."""
-    from nnlab.records import check_picture, comparison_picture, picture
+    from nnlab.records import check_picture, picture, runs_picture
 
     kept = []
-    for module in (check_picture, comparison_picture):
+    for module in (check_picture, runs_picture):
         monkeypatch.setattr(module, "as_png", lambda figure: kept.append(figure) or picture.as_png(figure))
     return kept
 
@@ -186,7 +186,7 @@ def runs_on_disk(folder, values: dict[str, list[float]], rows=2, diverged=0):
 @pytest.mark.parametrize("count", [1, 8, 9, 30])
 def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
     values = {f"model.hidden=[{n + 1}]": [1.0, 0.9 - 0.01 * n] for n in range(count)}
-    png = comparison.picture(*runs_on_disk(tmp_path, values))
+    png = runs_table.picture(*runs_on_disk(tmp_path, values))
     assert png[:4] == b"\x89PNG" and png[16:24] == (1200).to_bytes(4, "big") + (500).to_bytes(4, "big")
     (figure,) = figures
     axes, *others = figure.axes
@@ -207,14 +207,14 @@ def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
 
 
 def test_equal_curves_do_not_hide_each_other(tmp_path, figures):
-    comparison.picture(*runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]}))
+    runs_table.picture(*runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]}))
     dashes = [line._unscaled_dash_pattern for line in figures[0].axes[0].lines]
     assert dashes[2] == (0, None) and dashes[0][1] == dashes[1][1] and dashes[0][0] != dashes[1][0]
 
 
 def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
     names = {f"data.path={'x' * 90}{n}.csv": [1, 0.5 + n] for n in range(2)}
-    comparison.picture(*runs_on_disk(tmp_path, names, diverged=3))
+    runs_table.picture(*runs_on_disk(tmp_path, names, diverged=3))
     texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert len(set(texts)) == 2 and all(
         text.endswith("(3 of 10 diverged)") and "..." in text for text in texts
@@ -223,7 +223,7 @@ def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
 
 def test_a_varied_number_has_a_line_for_each_of_the_others(tmp_path, figures):
     values = {f"optimizer.lr={lr} optimizer={o}": [1, lr] for lr in (0.001, 0.01, 1) for o in ("sgd", "adam")}
-    comparison.picture(*runs_on_disk(tmp_path, values))
+    runs_table.picture(*runs_on_disk(tmp_path, values))
     _, panel = figures[0].axes
     assert panel.get_xscale() == "log" and [len(line.get_xdata()) for line in panel.lines] == [3, 3]
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["optimizer=sgd", "optimizer=adam"]

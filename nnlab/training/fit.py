@@ -11,18 +11,18 @@ from typing import Literal
 import numpy as np
 
 from nnlab import interruption
-from nnlab.alone import Alone
 from nnlab.arguments import typed
 from nnlab.choices import shown
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.errors import UserError
+from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
+from nnlab.training.data_cache import DataCache
 from nnlab.training.evaluation import tested
 from nnlab.training.history import History
-from nnlab.training.library import Library
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import stacks
 from nnlab.training.training import Training
@@ -50,27 +50,27 @@ class Fit:
     def __init__(
         self,
         experiments: list[Experiment],
-        library: Library | None = None,
+        cache: DataCache | None = None,
         candidates: bool = False,
         rungs: Rungs = NO_RUNGS,
         most: int | Literal["auto"] = "auto",
         attended: bool = False,
     ):
         self.experiments = experiments
-        self.library = library or Library()
+        self.cache = cache or DataCache()
         for e in experiments:
-            e.loss_for(self.library.add(e).spec)
+            e.loss_for(self.cache.add(e).spec)
             if attended:
                 e.schedule.advise(e.epochs)
-        self.datasets = self.library.datasets
+        self.datasets = self.cache.datasets
         self.on_cpu = all(device(name).type == "cpu" for name in {e.device for e in experiments})
         self.rungs, self.most = rungs, most
-        self.rows = [replace(row, candidate=candidates) for row in self.library.rows(experiments)]
-        counts = [e.seeds * len(self.library.folds(e)) for e in experiments]
+        self.rows = [replace(row, candidate=candidates) for row in self.cache.rows(experiments)]
+        counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
         self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
         self.results = Results()  # of the rows that have ended
         self._attended, self._past = attended, History()
-        self._records = Alone("fit", self._train())
+        self._records = Exclusive("fit", self._train())
         self._ending = False
 
     def __iter__(self) -> Iterator[Record]:
@@ -170,7 +170,7 @@ class Fit:
         """The test report of a row that was not tested as it ended."""
         row = self.rows[result.row]
         with computing():
-            return tested(row, result.weights, self.library.examples(row), self.threads)
+            return tested(row, result.weights, self.cache.examples(row), self.threads)
 
     def _refitted(self, first: Result, second: Result) -> Result:
         """The row with the weights of its second training; if that diverged, with the first's, tested now."""
@@ -200,10 +200,10 @@ class Fit:
 
     def _run(self, rows: list[Row]) -> Iterator[Progress]:
         divided, processes = self.stacks(rows), self.processes
-        self.library.keep(rows)
+        self.cache.keep(rows)
         threads = self.threads if processes == 1 or len(divided) == 1 else 1
         # The data are placed before any fork: workers share them.
-        trainings = [Training(stack, self.library.examples(stack[0]), threads) for stack in divided]
+        trainings = [Training(stack, self.cache.examples(stack[0]), threads) for stack in divided]
         yield from side_by_side(trainings, processes, self.rungs, self._is_ending)
 
 

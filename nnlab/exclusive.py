@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from nnlab.errors import UserError
 
 
-class Alone(Iterator):
+class Exclusive(Iterator):
     """What `steps` yields. Who asks while another thread does gets a `UserError`, and that one goes on."""
 
     def __init__(self, what: str, steps: Generator):

@@ -14,7 +14,7 @@ from nnlab.runtime.devices import device
 from nnlab.runtime.threads import computing
 
 
-class Library:
+class DataCache:
     """What experiments read: a sweep trains batch after batch of trials on data that it loads once."""
 
     def __init__(self):

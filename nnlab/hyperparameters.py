@@ -1,6 +1,6 @@
 """Columns, controls and statics: what each hyperparameter of an experiment is, and what it may be.
 
-A part of an experiment (an optimiser, a schedule, ...) is a frozen dataclass that inherits `Part`.
+A part of an experiment (an optimiser, a schedule, ...) is a frozen dataclass that inherits `Component`.
 Each field is declared by one of
 
     column(default, ...)   a number that enters the arithmetic: (K, 1) in a stack, kept in float64
@@ -81,7 +81,7 @@ class Settings(type):
 
     @property
     def __doc__(cls):
-        from nnlab.manual import settings_of
+        from nnlab.settings_help import settings_of
 
         written = inspect.cleandoc(vars(cls).get("__doc__") or "")
         made = "__match_args__" in vars(cls)  # before that, the decorator only asks whether there is a text
@@ -95,7 +95,7 @@ class Settings(type):
 
 
 @dataclasses.dataclass(frozen=True)
-class Part(metaclass=Settings):
+class Component(metaclass=Settings):
     """Base of every part: checks each field's type and range when it is made."""
 
     group: typing.ClassVar[str] = ""
@@ -118,7 +118,7 @@ def _part_of(value, group: str, *said):
     try:
         return part_of(value, group, *said)
     except UserError as e:
-        from nnlab.in_python import as_python
+        from nnlab.as_python import as_python
 
         raise UserError(as_python(str(e))) from e
 
@@ -149,7 +149,7 @@ def _no_such(cls, key: str, value) -> str:
             usual = type(f.default_factory() or _types(cls)[f.name]())
             if key in _names(usual):
                 return f"{said}: it is one of {f.name}, write {f.name}={usual.__name__}({key}=...)"
-    from nnlab.in_python import setting_elsewhere
+    from nnlab.as_python import setting_elsewhere
 
     group, choice = (word if isinstance(word, str) else "" for word in (cls.group, cls.name))
     meant = setting_elsewhere(key, _names(cls), group, choice, value)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nnlab.fields import Part, static
+from nnlab.hyperparameters import Component, static
 
 
 @dataclass(frozen=True)
-class OfTrain(Part):
+class OfTrain(Component):
     """Those of `nnlab train`, which every command has."""
 
     picture: bool | Literal["auto"] = static("auto")
 
 
 @dataclass(frozen=True)
-class OfSweep(Part):
+class OfSweep(Component):
     """Those of `nnlab sweep`."""
 
     storage: str | None = static(None)

@@ -26,7 +26,8 @@ MODULES = {  # group -> the files that have its classes
 }  # fmt: skip
 SINGLE = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
 OWN = (  # where keys that belong to no group are declared
-    ("experiment.py", "Experiment"), ("commands/own.py", "OfTrain"), ("commands/own.py", "OfSweep"),
+    ("experiment.py", "Experiment"),
+    ("commands/command_keys.py", "OfTrain"), ("commands/command_keys.py", "OfSweep"),
     ("search/settings.py", "Search"), ("checks/ladder.py", "Rungs"),
 )  # fmt: skip
 _OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}

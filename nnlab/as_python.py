@@ -1,6 +1,7 @@
 """Words of the command line, and of other tools, as Python has them: `optimizer.lr` is `nnlab.Adam(lr=...)`.
 
-Read only when a setting or an argument is not known. Classes are known from their sources: see `declared`.
+Read only when a setting or an argument is not known. Classes are known from their sources (see
+`declarations`).
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from nnlab import declared
+from nnlab import declarations
 from nnlab.catalogue import Catalogue
 from nnlab.suggestions import is_name, key_meant, said, with_number
 
-GROUPS = "|".join(declared.MODULES)
+GROUPS = "|".join(declarations.MODULES)
 WHOLES = {"experiment.py": "Experiment", "search/settings.py": "Search"}
 OF_SEARCH = ("sampler", "pruner")
 
@@ -45,7 +46,7 @@ def argument_elsewhere(key: str) -> str:
 def _of_usual(key: str) -> str | None:
     """Where a key goes that the usual choice of a group has: `lr` is Adam's."""
     catalogue = Catalogue("train")
-    names = (f"{group}.{key}" for group in declared.MODULES if group in catalogue.groups)
+    names = (f"{group}.{key}" for group in declarations.MODULES if group in catalogue.groups)
     return next((home(name) for name in names if name in catalogue.all_keys()), None)
 
 
@@ -56,14 +57,14 @@ def home(key: str, value: str = "...") -> str | None:
     ('nnlab.Experiment(epochs=...)', 'optimizer=nnlab.Momentum(gamma=0.9)')
     """
     group, dot, leaf = key.rpartition(".")
-    if not dot and key in declared.MODULES:
+    if not dot and key in declarations.MODULES:
         return f"nnlab.{'Search' if key in OF_SEARCH else 'Experiment'}({key}={value})"
     if not dot:
-        whole = next((cls for cls, file in declared.homes(key) if WHOLES.get(file) == cls), None)
+        whole = next((cls for cls, file in declarations.homes(key) if WHOLES.get(file) == cls), None)
         return whole and f"nnlab.{whole}({key}={value})"
     catalogue = Catalogue("sweep")
     for choice in (*catalogue.chosen(group), *catalogue.choices(group)):
-        cls = declared.of_choice(group, None if group in declared.SINGLE else choice)
+        cls = declarations.of_choice(group, None if group in declarations.SINGLE else choice)
         if cls and leaf in cls.fields:
             return f"{group}=nnlab.{cls.name}({leaf}={value})"
     return None
@@ -78,7 +79,7 @@ def as_python(text: str) -> str:
 
     def made(match: re.Match) -> str:
         group, choice, rest = match.groups()
-        cls = declared.of_choice(group, choice)
+        cls = declarations.of_choice(group, choice)
         settings = re.findall(r"\.(\w+=[^\s,;]+)", rest)
         return f"{group}=nnlab.{cls.name}({', '.join(settings)})" if cls else match[0]
 

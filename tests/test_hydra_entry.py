@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from nnlab.commands import composing, folders, front_door
+from nnlab.commands import composing, folders, hydra_entry
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
@@ -35,7 +35,7 @@ class Calls(list):
 
 def run(*argv, prepare=lambda settings: settings, code=0):
     calls = Calls()
-    assert front_door.run("train", list(argv), prepare, calls) == code
+    assert hydra_entry.run("train", list(argv), prepare, calls) == code
     return calls
 
 
@@ -120,9 +120,9 @@ def test_an_experiment_that_sweeps_turns_m_on_and_gives_way_to_the_command_line(
 
 
 def test_exit_code_is_that_of_execute():
-    assert front_door.run("train", [], lambda s: s, lambda *a: 1) == 1
+    assert hydra_entry.run("train", [], lambda s: s, lambda *a: 1) == 1
     codes = iter([0, 3, 1])
-    assert front_door.run("train", ["-m", "seed=1,2,3"], lambda s: s, lambda *a: next(codes)) == 3
+    assert hydra_entry.run("train", ["-m", "seed=1,2,3"], lambda s: s, lambda *a: next(codes)) == 3
 
 
 # Run folders
@@ -230,7 +230,7 @@ def test_multirun_cells():
         assert config.runtime.output_dir == str(folder.resolve()) and (folder / ".hydra").is_dir()
 
     argv = ["-m", "optimizer=sgd,adam", "model.hidden=[8],[16,8]", "epochs=2"]
-    assert front_door.run("train", argv, lambda s: s, execute) == 0
+    assert hydra_entry.run("train", argv, lambda s: s, execute) == 0
     assert len({folder.parent for folder, _, _ in seen}) == 1
     assert seen[0][0].parent.name.endswith("_multirun")
     assert [folder.name for folder, _, _ in seen] == [
@@ -368,16 +368,16 @@ def test_traceback_on_request(capsys, monkeypatch):
 
 def test_a_bug_is_not_taken_for_wrong_input():
     with pytest.raises(KeyError):
-        front_door.run("train", [], lambda s: s["nope"], lambda *a: 0)
+        hydra_entry.run("train", [], lambda s: s["nope"], lambda *a: 0)
     with pytest.raises(ValueError, match="bug"):
-        front_door.run("train", [], lambda s: s, lambda *a: int("bug"))
+        hydra_entry.run("train", [], lambda s: s, lambda *a: int("bug"))
 
 
 def test_interrupted(capsys):
     def execute(*_):
         raise KeyboardInterrupt
 
-    assert front_door.run("train", [], lambda s: s, execute) == 130
+    assert hydra_entry.run("train", [], lambda s: s, execute) == 130
     assert capsys.readouterr().err == "nnlab train: interrupted\n"
 
 
@@ -411,7 +411,7 @@ def test_cfg_shows_what_would_run(capsys):
 )
 def test_hydras_own_commands(argv, phrase):
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from nnlab.commands import front_door as f;"
+        [sys.executable, "-c", "import sys; from nnlab.commands import hydra_entry as f;"
          "sys.exit(f.run('train', sys.argv[1:], None, None))", *argv],
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(CONFIG_DIR.parent)},
     )  # fmt: skip
@@ -493,11 +493,11 @@ def test_wrong_files(capsys, mine, line, phrases):
 
 def test_a_strangers_file_runs_nothing(capsys, mine):
     for flags, experiment in (("", "handler"), ("--help", "handler"), ("-m", "callback")):
-        front_door.run("train", ["-cd", mine, *flags.split(), f"+experiment={experiment}"], dict, Calls())
-    front_door.run("train", ["-cd", mine, "-cn", "own", "--help"], dict, Calls())
+        hydra_entry.run("train", ["-cd", mine, *flags.split(), f"+experiment={experiment}"], dict, Calls())
+    hydra_entry.run("train", ["-cd", mine, "-cn", "own", "--help"], dict, Calls())
     assert not Path("pwned").exists() and "pwned_package" not in sys.modules
 
 
 def test_checked_lines_are_those_of_the_command_line():
-    args = front_door._parsed("train", ["-m", "+epochs=3", "seed=1,2"])
+    args = hydra_entry._parsed("train", ["-m", "+epochs=3", "seed=1,2"])
     assert composing.checked("train", args) == ["epochs=3", "seed=1,2"]

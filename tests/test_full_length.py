@@ -9,8 +9,8 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab import MLP, InverseTimeDecay, Nesterov, Regularizer, Uniform
-from nnlab.checks import longer, rates
-from nnlab.checks.longer import FACTORS, Longer
+from nnlab.checks import full_length, rates
+from nnlab.checks.full_length import FACTORS, Longer
 from nnlab.checks.subject import Budget, Subject
 
 SMALL = Budget(rates=32, rate_seeds=2)
@@ -49,7 +49,7 @@ def test_a_rate_far_below_the_best_needs_no_longer_look():
 
 
 def test_a_small_budget_looks_no_longer():
-    assert longer.look(Subject(SLIDE, Budget(work=1e6))) is None
+    assert full_length.look(Subject(SLIDE, Budget(work=1e6))) is None
 
 
 def shares(own, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300):
@@ -66,7 +66,7 @@ def test_what_is_far():
     found = shares(high, low)
     assert found.far and found.chosen == 2
     assert found.judged == pytest.approx((0.115, 0.04))  # the last two seeds judge
-    assert "11.5% wrong at 0.1 and 4.0% wrong at 0.016" in longer.warning(found, "0.1").found
+    assert "11.5% wrong at 0.1 and 4.0% wrong at 0.016" in full_length.warning(found, "0.1").found
     assert shares([np.inf, np.inf, 0.5, np.inf], low).far  # it diverged
     assert not shares(low, high).far
     assert not shares(high, [0.04, 0.04, 0.04, 0.12]).far  # not on every seed
@@ -74,4 +74,4 @@ def test_what_is_far():
     assert not shares(high, [0.09, 0.09, 0.09, 0.09]).far  # not by much
     assert not shares([0.04] * 4, [0.02] * 4, examples=100).far  # two examples of a hundred
     assert shares([60.0] * 4, [30.0] * 4, classes=False).far
-    assert "an RMSE of 60" in longer.warning(shares([60.0] * 4, [30.0] * 4, classes=False), "0.1").found
+    assert "an RMSE of 60" in full_length.warning(shares([60.0] * 4, [30.0] * 4, classes=False), "0.1").found

@@ -8,9 +8,9 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
-from nnlab import declared, plugins
+from nnlab import declarations, plugins
 from nnlab.catalogue import Catalogue, read
-from nnlab.commands.meant import choices_with, of_choice
+from nnlab.commands.nearest_key import choices_with, of_choice
 from nnlab.commands.overrides import as_data, quoted
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.paths import CONFIG_DIR
@@ -72,7 +72,9 @@ def _unreadable(error: OverrideParseException) -> str:
     function = re.search(r"Unknown function '(\w+)'", error.message)
     if function:
         key, _, value = str(error.override).partition("=")
-        meant = function_elsewhere(function[1], value[len(function[1]) + 1 : -1], declared.takes_whole(key))
+        meant = function_elsewhere(
+            function[1], value[len(function[1]) + 1 : -1], declarations.takes_whole(key)
+        )
         known = "allowed: choice(a,b), range(1,9,2), interval(0,1), tag(log,interval(1e-4,1))"
         return f"'{error.override}': {found[1]}; {f'did you mean {key}={meant}?' if meant else known}"
     if found:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.records import columns
+from nnlab.records import text_columns
 from nnlab.records.console import board_line
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.terminal import Terminal
@@ -36,7 +36,10 @@ def compare(runs: dict[str, Path], doubts: Sequence[str] = (), stream=None) -> N
     (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     drawn = {name: found[name] for name in order}
     (folder / "comparison.png").write_bytes(picture({name: runs[name] for name in order}, drawn))
-    ends = [*columns.labelled("all runs", folder), *columns.command("their curves", board_line(folder))]
+    ends = [
+        *text_columns.labelled("all runs", folder),
+        *text_columns.command("their curves", board_line(folder)),
+    ]
     for line in ["", *ends]:
         screen.line(line)
 
@@ -66,7 +69,7 @@ def notes(summaries: dict[str, dict], doubts: Sequence[str] = ()) -> list[str]:
     metric = " or ".join(dict.fromkeys(label(judge, task) for task in tasks))
     why = " (their losses differ in kind)" if judge.endswith("error") else ""
     diverged = "fewest diverged, then " if any(map(_diverged, summaries.values())) else ""
-    luck = _luck(summaries) or [line for text in doubts for line in columns.wrapped(f"  {text}")]
+    luck = _luck(summaries) or [line for text in doubts for line in text_columns.wrapped(f"  {text}")]
     lines = [f"  {each}the best first: {diverged}least {metric}{why}", *luck]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
     if any(0 < s["rows"]["diverged"] < s["rows"]["total"] for s in summaries.values()):
@@ -101,7 +104,7 @@ def _luck(runs) -> list[str]:
 
 def picture(runs: dict[str, Path], found: dict[str, dict]) -> bytes:
     """All runs' losses over the epochs, and their results against a number that varies, as a PNG."""
-    from nnlab.records.comparison_picture import LETTERS, draw
+    from nnlab.records.runs_picture import LETTERS, draw
 
     kind = _kind(found)
     names = [f"{name} ({n})" if n else name for name, n in _numbered(brief(list(runs), LETTERS))]
@@ -117,7 +120,7 @@ def _numbered(names: list[str]) -> list[tuple[str, int]]:
 def against(found: dict[str, dict]):
     """The results against the number that varies most, if there are three of it or more, and they may stand
     beside each other."""
-    from nnlab.records.comparison_picture import Against
+    from nnlab.records.runs_picture import Against
 
     each, judge = {name: words(name) for name in found}, _judge(found)
     if len(set(map(_data, found.values()))) > 1:
@@ -175,13 +178,13 @@ def _table(summaries: dict[str, dict], task: str) -> list[str]:
     names = [name + _diverged(summary) for name, summary in summaries.items()]
     for keys, cells in (([""], [[name] for name in names]), _by_key(summaries)):
         rows = [[*own, *row] for own, row in zip(cells, numbers, strict=True)]
-        lines = columns.table([*keys, *heads], rows, len(keys))
-        if "" not in lines and max(len(cell) for own in cells for cell in own) <= columns.LONGEST:
+        lines = text_columns.table([*keys, *heads], rows, len(keys))
+        if "" not in lines and max(len(cell) for own in cells for cell in own) <= text_columns.LONGEST:
             return lines
-    lines = columns.table(["", *heads], [["", *row] for row in numbers], 1)
+    lines = text_columns.table(["", *heads], [["", *row] for row in numbers], 1)
     own = len(lines) - len(numbers)
     each = zip(names, lines[own:], strict=True)
-    return [*lines[:own], *(text for name, row in each for text in (*columns.wrapped(f"  {name}"), row))]
+    return [*lines[:own], *(text for name, row in each for text in (*text_columns.wrapped(f"  {name}"), row))]
 
 
 def words(name: str) -> dict[str, str]:
@@ -194,7 +197,7 @@ def brief(names: list[str], longest: int = BRIEF) -> list[str]:
     """The names with short keys; where one of them is too long, the values alone."""
     each = [words(name) for name in names]
     keys = list(dict.fromkeys(key for one in each for key in one))
-    short = dict(zip(keys, columns.short_names(keys), strict=True))
+    short = dict(zip(keys, text_columns.short_names(keys), strict=True))
     said = [" ".join(f"{short[key]}={value}" if value else key for key, value in one.items()) for one in each]
     return said if max(map(len, said)) <= longest else [", ".join(one.values()) for one in each]
 

@@ -12,8 +12,8 @@ from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
-from nnlab.training.fitting import Fit
-from nnlab.training.library import Library
+from nnlab.training.data_cache import DataCache
+from nnlab.training.fit import Fit
 from nnlab.training.memory import refuse_too_large
 from nnlab.training.results import Record
 from nnlab.training.workers import Rungs
@@ -39,15 +39,15 @@ class Batch:
     """
 
     def __init__(
-        self, candidates: list[Candidate], search: Search, library: Library, past: list[Trial], epochs: int
+        self, candidates: list[Candidate], search: Search, cache: DataCache, past: list[Trial], epochs: int
     ):
         self.candidates, self.search, self.past, self.epochs = candidates, search, past, epochs
         self.trained = [c for c in candidates if c.experiment]
         self.rungs = tuple(search.pruner.rungs(epochs))
         experiments = [c.experiment for c in self.trained]
-        self.fit = Fit(experiments, library, True, Rungs(self.rungs, self._leaving), search.rows)
+        self.fit = Fit(experiments, cache, True, Rungs(self.rungs, self._leaving), search.rows)
         self.owner = self.fit.owner  # row -> its trial, by place in `trained`
-        self.parameters = [_parameters(e, library) for e in experiments]
+        self.parameters = [_parameters(e, cache) for e in experiments]
         size = (len(self.owner), max((e.epochs for e in experiments), default=0))
         numbers = size[0] * size[1] * (len(CURVES) + 1)
         what = f"the curves of a batch of {len(candidates)} trials, {size[1]:,} epochs each,"
@@ -159,20 +159,20 @@ class Batch:
         return {name: _means(curve[:, :count]).tolist() for name, curve in each.items()}
 
 
-def candidate(number: int, params: dict, experiment_of, library: Library) -> Candidate:
+def candidate(number: int, params: dict, experiment_of, cache: DataCache) -> Candidate:
     """The trial ready to train, its data loaded; or with a sentence that says why it cannot be."""
     try:
         e = replace(experiment_of(params), refit=False, histograms=0)  # the winner's own run does these
-        library.folds(e)
-        e.loss_for(library.datasets[e.data].spec)
-        e.graph(library.datasets[e.data].spec)
+        cache.folds(e)
+        e.loss_for(cache.datasets[e.data].spec)
+        e.graph(cache.datasets[e.data].spec)
         return Candidate(number, params, e)
     except UserError as wrong:
         return Candidate(number, params, wrong=" ".join(str(wrong).split()))
 
 
-def _parameters(e: Experiment, library: Library) -> int:
-    return e.graph(library.datasets[e.data].spec).parameter_count
+def _parameters(e: Experiment, cache: DataCache) -> int:
+    return e.graph(cache.datasets[e.data].spec).parameter_count
 
 
 def _means(curve: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ import numpy as np
 
 from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
+from nnlab.search.batch_training import Candidate
 from nnlab.search.settings import Search
-from nnlab.search.training import Candidate
-from nnlab.training.library import Library
+from nnlab.training.data_cache import DataCache
 
 NOT_MEASURED = {"data.normalization", "data.target_normalization"}  # no other examples
 LUCK = {"data.seed", "split.seed", "split.fold"}  # which examples validate
@@ -30,29 +30,29 @@ IN_ITS_STEAD = {"train_loss": "train_error"}  # else val_error
 NOISE = ("dropout", "input_dropout", "dropconnect")  # training losses are measured under it
 
 
-def judged(search: Search, candidates: list[Candidate], library: Library) -> tuple[Search, str]:
+def judged(search: Search, candidates: list[Candidate], cache: DataCache) -> tuple[Search, str]:
     """The search with an objective by which these trials can be ranked; and why, if it is not the usual one.
 
     Raises `UserError` where none can be, or the one that was asked for cannot; warns of what is doubtful.
     """
     said = ""
     if "auto" in search.asked:
-        keys = _keys(candidates, lambda e: _unit("val_loss", e, library))
+        keys = _keys(candidates, lambda e: _unit("val_loss", e, cache))
         chosen = "val_error" if keys else "val_loss"
         objectives = tuple(chosen if name == "auto" else name for name in search.asked)
         search = replace(search, objective=objectives if len(objectives) > 1 else chosen)
         if keys:
             said = f"by val_error, since {_and(keys)} gives losses in different units"
     for name in search.objectives:
-        _refuse_units(name, candidates, library)
+        _refuse_units(name, candidates, cache)
         if name.startswith(("val_", "train_")):
-            _judge_examples(name, candidates, library)
+            _judge_examples(name, candidates, cache)
     _advise_seeds(search, candidates)
     return search, said
 
 
-def _refuse_units(name: str, candidates: list[Candidate], library: Library) -> None:
-    keys = _keys(candidates, lambda e: _unit(name, e, library))
+def _refuse_units(name: str, candidates: list[Candidate], cache: DataCache) -> None:
+    keys = _keys(candidates, lambda e: _unit(name, e, cache))
     if not keys:
         return
     if name == "penalty":
@@ -65,9 +65,9 @@ def _refuse_units(name: str, candidates: list[Candidate], library: Library) -> N
     )
 
 
-def _unit(name: str, e: Experiment, library: Library) -> tuple:
+def _unit(name: str, e: Experiment, cache: DataCache) -> tuple:
     """What the size of an objective depends on, beside how good a model is."""
-    dataset, regularizer = library.datasets[e.data], e.regularizer
+    dataset, regularizer = cache.datasets[e.data], e.regularizer
     if name in ("val_loss", "train_loss", "grad_norm"):
         scale = "" if dataset.classes else getattr(e.data, "target_normalization", "")
         return e.loss_for(dataset.spec).name, scale
@@ -75,14 +75,14 @@ def _unit(name: str, e: Experiment, library: Library) -> tuple:
     return of_weights.get(name, ())
 
 
-def _judge_examples(name: str, candidates: list[Candidate], library: Library) -> None:
+def _judge_examples(name: str, candidates: list[Candidate], cache: DataCache) -> None:
     """Refuse other data and mere luck; advise where examples differ in number."""
     known: dict[tuple, bytes] = {}
     part = "validation" if name.startswith("val_") else "train"
 
     def digest(e: Experiment) -> bytes:
         if (e.data, e.split) not in known:
-            known[e.data, e.split] = examples(e, part, library)
+            known[e.data, e.split] = examples(e, part, cache)
         return known[e.data, e.split]
 
     for key, (one, other) in _pairs(candidates, digest).items():
@@ -108,25 +108,25 @@ def _judge_examples(name: str, candidates: list[Candidate], library: Library) ->
         )
 
 
-def examples(e: Experiment, part: str, library: Library) -> bytes:
+def examples(e: Experiment, part: str, cache: DataCache) -> bytes:
     """A digest of which examples these are, and what is to be answered for them. Not what is known of each,
     unless they are drawn, which may have left the answers the same: two tables of the same examples may be
     compared."""
-    dataset, found = library.datasets[e.data], hashlib.blake2b(digest_size=16)
+    dataset, found = cache.datasets[e.data], hashlib.blake2b(digest_size=16)
     y, drawn = dataset.y if dataset.noisy is None else dataset.noisy, e.data.drawn or e.data.limit
-    for fold in library.folds(e):
+    for fold in cache.folds(e):
         numbers = getattr(fold, part)
         for array in (numbers, y[numbers], *([dataset.x[numbers]] if drawn else [])):
             found.update(np.ascontiguousarray(array).data)
     return found.digest()
 
 
-def doubtful(experiments: list[Experiment], library: Library) -> str:
+def doubtful(experiments: list[Experiment], cache: DataCache) -> str:
     """What is to be said of the order of these runs on one data set, where they are not judged by the same
     examples; "" where they are."""
     part = "validation" if all(e.split.validates for e in experiments) else "train"
-    first, digest = experiments[0], examples(experiments[0], part, library)
-    others = [e for e in experiments[1:] if examples(e, part, library) != digest]
+    first, digest = experiments[0], examples(experiments[0], part, cache)
+    others = [e for e in experiments[1:] if examples(e, part, cache) != digest]
     keys = set().union(*(_differ(first, e) for e in others))
     if not keys:
         return ""

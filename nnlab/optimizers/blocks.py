@@ -13,7 +13,7 @@ from nnlab.runtime.threads import run_all
 BLOCK = 2**16  # numbers of each matrix in a part
 
 
-def in_parts(
+def in_blocks(
     optimizer: Optimizer, theta, g, slots, scratch, threads: int
 ) -> Callable[[SimpleNamespace], None]:
     """`optimizer.update` on these matrices (K, P), a function of a step's columns f.

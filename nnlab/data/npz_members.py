@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnlab.data.files import reading, refuse_what_fills_memory, regular
-from nnlab.data.foreign import decoded, is_text
+from nnlab.data.other_libraries import decoded, is_text
 from nnlab.errors import UserError, nearest
 from nnlab.runtime.machine import available
 

@@ -31,8 +31,8 @@ from yaml import YAMLError
 
 from nnlab import interruption
 from nnlab.catalogue import Catalogue
-from nnlab.commands import composing, config_files, folders, help, hydra_private, mistakes
-from nnlab.commands.early import EndedEarly
+from nnlab.commands import composing, config_files, folders, help, hydra_errors, hydra_private
+from nnlab.commands.early_end import EndedEarly
 from nnlab.commands.passwords import without_passwords
 from nnlab.commands.text_values import FOLDERS, Texts
 from nnlab.errors import Advice, UserError, fault, is_machines, say
@@ -175,11 +175,11 @@ def one_sentence() -> Iterator[None]:
     except OSError as e:
         if is_machines(e):
             raise
-        raise UserError(mistakes.sentence(e)) from e
+        raise UserError(hydra_errors.sentence(e)) from e
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as e:
-        raise UserError(mistakes.sentence(e)) from e
+        raise UserError(hydra_errors.sentence(e)) from e
     except RecursionError as e:
-        raise UserError(config_files.circle() or mistakes.TOO_DEEP) from e
+        raise UserError(config_files.circle() or hydra_errors.TOO_DEEP) from e
 
 
 def _parsed(config_name: str, argv: list[str]) -> Namespace:
@@ -188,7 +188,7 @@ def _parsed(config_name: str, argv: list[str]) -> Namespace:
     words, typed = without_passwords(argv)
     args = parser.parse_intermixed_args(words)
     args.parser, args.storage = parser, typed
-    mistakes.refuse_words_of_others(config_name, args.overrides)
+    hydra_errors.refuse_words_of_others(config_name, args.overrides)
     if args.config_path is not None:
         raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
     if args.experimental_rerun is not None:
@@ -210,7 +210,7 @@ def _texts(config_name: str, args: Namespace) -> Texts:
 def _parser(config_name: str) -> ArgumentParser:
     def refuse(message: str):
         if message.startswith("unrecognized arguments: -"):
-            message = mistakes.with_dashes(config_name, message.split()[2])
+            message = hydra_errors.with_dashes(config_name, message.split()[2])
         raise UserError(message)
 
     parser = hydra_private.parser()

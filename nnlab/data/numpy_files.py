@@ -12,10 +12,10 @@ import numpy as np
 from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import file_of
-from nnlab.data.members import Arrays, opened_arrays
 from nnlab.data.normalization import CHOICES
+from nnlab.data.npz_members import Arrays, opened_arrays
 from nnlab.errors import Advice, UserError
-from nnlab.fields import static
+from nnlab.hyperparameters import static
 
 FEWEST = 10  # rows; in fewer, two numbers may lie like a code by chance
 ROUNDING = 1e-6  # of the difference between the two

@@ -20,10 +20,10 @@ HYDRA_PARTS = (
 
 def offer(group: str, choice: str) -> bool:
     """Give Hydra the settings of an installed package's class, if there is one of that name."""
-    from nnlab.fields import Part
+    from nnlab.hyperparameters import Component
 
     cls = plugins.find(group, choice)
-    if cls is None or not issubclass(cls, Part):
+    if cls is None or not issubclass(cls, Component):
         return False
     ConfigStore.instance().store(name=choice, group=group, node=plugins.settings(cls))
     return True

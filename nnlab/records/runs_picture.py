@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nnlab.errors import visible
-from nnlab.records.columns import shortened
 from nnlab.records.picture import (
     BLACK,
     GREY,
@@ -22,6 +21,7 @@ from nnlab.records.picture import (
     quiet,
     scale,
 )  # fmt: skip
+from nnlab.records.text_columns import shortened
 
 COLOURS = tuple(colour for colour in RUNS if colour != "#000000")
 NAMED, SHADED, LETTERS = 20, 8, 34  # runs with a name, with a shade; letters of a name
