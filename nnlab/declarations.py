@@ -2,7 +2,7 @@
 
 `--help` and TAB must answer in a moment, and importing the classes imports torch, which takes seconds. So
 their modules are parsed and not run: a field's `column(0.9, low=0, below=1)` is what help says of it, and the
-docstring is where the formula stands. tests/test_declared.py compares all of it with the classes themselves.
+docstring is where the formula stands. tests/test_declarations.py compares it with the classes themselves.
 """
 
 from __future__ import annotations
