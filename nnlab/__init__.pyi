@@ -37,7 +37,7 @@ from nnlab.errors import (
     UserError as UserError,
 )
 from nnlab.experiment import Experiment as Experiment
-from nnlab.training.fitting import (
+from nnlab.training.fit import (
     Fit as Fit,
     fit as fit,
 )
