@@ -82,7 +82,9 @@ def search(space, sampler, f=bowl, count=24, batch=4, signs=(1,), distinct=True,
 def a_trial(number, params, f=bowl) -> Trial:
     values = f(params)
     values = values if isinstance(values, tuple) else (values,)
-    return Trial(number, params, COMPLETE, values, (None,) * len(values), 1, 1, worth={1: values[0]})
+    return Trial(
+        number, params, COMPLETE, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
+    )
 
 
 # ---- sweeps

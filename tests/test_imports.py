@@ -12,7 +12,7 @@ import nnlab
 ROOT = Path(nnlab.__file__).parent
 # Whoever stands in a line imports from lines above it, and from its own package.
 LAYERS = [
-    ("masking",), ("suggestions", "paths", "interruption"), ("errors",),
+    ("masking", "means"), ("suggestions", "paths", "interruption"), ("errors",),
     ("untrusted", "plugins", "streams", "exclusive"),
     ("runtime", "declarations", "choices", "allowed"), ("catalogue",), ("as_python",), ("arguments",),
     ("settings_help",), ("hyperparameters",),

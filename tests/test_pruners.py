@@ -17,7 +17,7 @@ from nnlab.search.pruners import PRUNERS, Halving, Hyperband, Median, Pruner
 from nnlab.search.samplers import Random
 from nnlab.search.settings import Search
 from nnlab.search.space import Choice, Space
-from nnlab.search.sweep import Chosen, Sweep
+from nnlab.search.sweep import BatchStarted, Sweep
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED
 from nnlab.training.fit import Fit
 from nnlab.training.results import Record
@@ -175,7 +175,7 @@ def swept(pruner, rows="auto", threads=1, batch="auto", count=18, e=experiment_o
     sweep = Sweep(space, search, lambda params: replace(e(params), threads=threads, seeds=seeds))
     trained, curves, batch = 0, {}, None
     for event in sweep:
-        if isinstance(event, Chosen):
+        if isinstance(event, BatchStarted):
             batch = event.batch
         elif isinstance(event, Record):
             trained += len(event.rows)
@@ -229,8 +229,10 @@ def test_later_batches_are_judged_beside_earlier_ones():
     alive = {t.number for t in sweep.trials}
     for rung in (1, 2, 4, 8):  # a trial goes on if it is among the better half of all that had come so far
         for t in sweep.trials:
-            came = [o for o in sweep.trials[: t.number // 6 * 6 + 6] if rung in o.worth]
-            better = sorted(came, key=lambda o: (o.worth[rung], o.number))[: max(1, len(came) // 2)]
+            came = [o for o in sweep.trials[: t.number // 6 * 6 + 6] if rung in o.intermediate_values]
+            better = sorted(came, key=lambda o: (o.intermediate_values[rung], o.number))[
+                : max(1, len(came) // 2)
+            ]
             if t.number in alive and t not in better:
                 assert t.state == PRUNED and t.epochs == rung
                 alive.remove(t.number)
@@ -240,7 +242,7 @@ def test_later_batches_are_judged_beside_earlier_ones():
 def test_a_trial_of_several_rows_is_judged_by_its_mean_and_leaves_whole():
     sweep, trained, _ = swept(Halving(), seeds=2)
     assert trained == sum(t.rows * t.epochs for t in sweep.trials) and {t.rows for t in sweep.trials} == {2}
-    worth = {t.number: t.worth for t in sweep.trials}
+    worth = {t.number: t.intermediate_values for t in sweep.trials}
     first = sorted(worth, key=lambda n: worth[n][2])
     assert {t.number for t in sweep.trials if t.epochs > 2} == set(first[:6])
     for trial in sweep.trials:
@@ -258,5 +260,7 @@ def test_a_trial_that_diverges_fails_and_its_other_rows_leave_at_the_next_rung()
     sweep, _, _ = swept(Halving(1, 3), count=6, e=wild, space=space, seeds=2)
     failed = [t for t in sweep.trials if t.state == FAILED]
     assert {t.params["lr"] for t in failed} == {1e30} and len(failed) == 2
-    assert all("diverged in epoch" in t.reason and t.values == () and t.worth == {} for t in failed)
+    assert all(
+        "diverged in epoch" in t.reason and t.values == () and t.intermediate_values == {} for t in failed
+    )
     assert any(t.state == COMPLETE for t in sweep.trials)

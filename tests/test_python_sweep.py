@@ -24,7 +24,7 @@ def test_a_dict_and_an_experiment():
     assert list(e.model.hidden) == sweep.best.params["model.hidden"]
     assert nnlab.fit(e).run().results[0].best["val_loss"] == sweep.best.values[0]
     assert repr(sweep).startswith("<Sweep: 5 of 5 trials, the best val_loss ")
-    assert "worth" not in repr(sweep.best) and len(repr(sweep.best)) < 300
+    assert "intermediate" not in repr(sweep.best) and len(repr(sweep.best)) < 300
     table = sweep.table
     assert list(table)[:2] == ["number", "state"] and {len(c) for c in table.values()} == {5}
     assert table["val_loss"].min() == sweep.best.values[0] and table["optimizer.lr"].dtype == float

@@ -40,7 +40,7 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
             found.append(Trial(n, params, state, reason=f"diverged {EVIL}"))
         else:
             spread = (None,) * len(values)
-            found.append(Trial(n, params, state, values, spread, 1, 3, worth={3: values[0]}))
+            found.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
     distributions = {key: domain.distribution() for key, domain in space.domains.items()}
     curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
     return Story(
@@ -111,7 +111,11 @@ def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> Story:
     for n in range(trials):
         params = {**{key: float(random.uniform()) for key in keys}, "word": "uv"[random.integers(2)]}
         values = (f(params), *(float(beside.uniform()) for _ in others))
-        found.append(Trial(n, params, COMPLETE, values, (None,) * len(values), 1, 1, worth={1: values[0]}))
+        found.append(
+            Trial(
+                n, params, COMPLETE, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
+            )
+        )
     distributions = {key: domain.distribution() for key, domain in space.domains.items()}
     return Story("", [], found, distributions, signs, ("val_loss", *others), {})
 

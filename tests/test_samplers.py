@@ -113,9 +113,9 @@ def test_failed_and_pruned_trials_are_told_too(name):
             if n % 3 == 0:
                 trial = Trial(n, params, FAILED, reason="diverged")
             elif n % 3 == 1:
-                trial = Trial(n, params, PRUNED, (worth[2],), (None,), 1, 2, worth=worth)
+                trial = Trial(n, params, PRUNED, (worth[2],), (None,), 1, 2, intermediate_values=worth)
             else:
-                trial = Trial(n, params, "complete", (worth[2],), (None,), 1, 2, worth=worth)
+                trial = Trial(n, params, "complete", (worth[2],), (None,), 1, 2, intermediate_values=worth)
             chooser.tell(trial)
             found = [*found, trial] if n >= len(found) else found
         return found
@@ -153,7 +153,11 @@ def failures(sampler, judged, batches, size, fails, told=()) -> tuple[list[int],
             if fails(params):
                 batch.append(Trial(n, params, FAILED, reason="diverged"))
             else:
-                batch.append(Trial(n, params, PRUNED if pruned else COMPLETE, *rest, worth={1: values[0]}))
+                batch.append(
+                    Trial(
+                        n, params, PRUNED if pruned else COMPLETE, *rest, intermediate_values={1: values[0]}
+                    )
+                )
         chooser.tell(*batch)
         counts.append(sum(t.state == FAILED for t in batch))
         found += batch

@@ -133,7 +133,7 @@ def test_runs_that_need_more_files_than_there_are_go_in_turns(tmp_path, monkeypa
 
 
 def test_the_line_after_an_interrupt_can_be_pasted(tmp_path, monkeypatch):
-    from nnlab.search.batch_training import Batch
+    from nnlab.search.batch_training import TrialBatch
 
     def interrupted(self):
         raise KeyboardInterrupt
@@ -141,7 +141,7 @@ def test_the_line_after_an_interrupt_can_be_pasted(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, "__iter__", interrupted)
+        patch.setattr(TrialBatch, "__iter__", interrupted)
         code, said = said_by("sweep", *FEW)
     assert code == 130
     line = shlex.split(said.splitlines()[-1].partition("to go on: ")[2])

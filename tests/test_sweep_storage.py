@@ -103,7 +103,7 @@ def test_a_ledger_gives_back_what_was_written(whole):
         assert trial.params["model.hidden"] in ("[4]", "[6]") and isinstance(
             trial.params["stopping.patience"], int
         )
-        assert len(curves(folder)[trial.number]["val_loss"]) == trial.epochs == len(trial.worth)
+        assert len(curves(folder)[trial.number]["val_loss"]) == trial.epochs == len(trial.intermediate_values)
 
 
 SECRET = "hunter2"

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.identifiers import REMEDY, identifiers_of, ranks, told
+from nnlab.data.identifiers import REMEDY, identifiers_of, named_input, ranks
 
 FEWEST = 20  # examples, of which so many must have another value than most: fewer agree by chance
 OTHERS = 5
@@ -62,7 +62,7 @@ def _numbered(names: tuple[str, ...], numbered: dict[int, str]) -> list[Finding]
         return []
     first, how = next(iter(numbered.items()))
     others = f"; {len(numbered) - 1} more like it" if len(numbered) > 1 else ""
-    found = f"{told(first, names)} {how}{others} (limit 0 such inputs)"
+    found = f"{named_input(first, names)} {how}{others} (limit 0 such inputs)"
     return [Finding("warn", len(numbered), 0, found, REMEDY, "row_number")]
 
 
@@ -74,8 +74,7 @@ def _copies(dataset, copies: dict[int, float]) -> list[Finding]:
     if not dataset.classes:
         what = f"{'rises' if how > 0 else 'falls'} with the target, rank correlation {how:.4f}"
     others = f"; {len(copies) - 1} more like it" if len(copies) > 1 else ""
-    found = (
-        f"{told(first, dataset.features)} {what}: it is the target in disguise{others} (limit 0 such inputs)"
-    )
+    name = named_input(first, dataset.features)
+    found = f"{name} {what}: it is the target in disguise{others} (limit 0 such inputs)"
     advice = "take the column out of the file, unless it is known before the target is"
     return [Finding("warn", len(copies), 0, found, advice, "leak")]

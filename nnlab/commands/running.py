@@ -158,18 +158,18 @@ class Running:
         self.curves = read_curves(self.path)
 
     def _search(self) -> None:
-        from nnlab.search.sweep import Chosen
+        from nnlab.search.sweep import BatchStarted
         from nnlab.training.results import Record
 
         for event in self.sweep:
             if isinstance(event, Record):
                 self.console.record(event)
-            elif isinstance(event, Chosen):
-                self.console.chosen(event.batch)
+            elif isinstance(event, BatchStarted):
+                self.console.batch_started(event.batch)
             elif event.written:
-                self.folder.told(event.trials, self.keys, self.sweep.search.objectives)
-                self.board.told(event.trials, self.curves)
-                self.console.told(event.trials)
+                self.folder.append_trials(event.trials, self.keys, self.sweep.search.objectives)
+                self.board.trials_finished(event.trials, self.curves)
+                self.console.trials_finished(event.trials)
             else:  # about to be: curves are on disk before their trials count as told
                 fresh = {t.number: event.batch.curves_of(t.number) for t in event.trials if t.epochs}
                 self.folder.curves(fresh)

@@ -177,12 +177,12 @@ def identifiers_of(dataset) -> dict[int, str]:
 def warn_of_identifiers(dataset) -> None:
     """Advice, if an input numbers the examples."""
     for c, how in list(identifiers_of(dataset).items())[:1]:
-        warnings.warn(f"{told(c, dataset.features)} {how}: {REMEDY}", Advice, stacklevel=3)
+        warnings.warn(f"{named_input(c, dataset.features)} {how}: {REMEDY}", Advice, stacklevel=3)
 
 
 REMEDY = "take the column out of the file, unless new examples have it too and it means something"
 
 
-def told(column: int, names: tuple[str, ...]) -> str:
+def named_input(column: int, names: tuple[str, ...]) -> str:
     """`the input 'id'`, or by its number where it has no name."""
     return f"the input '{names[column]}'" if names and names[column] else f"input {column}"

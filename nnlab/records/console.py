@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.records.progress import Progress, mean
+from nnlab.records.progress import EpochProgress, mean
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, error_name, form, label, number, percent, shell_word, summary_lines
 from nnlab.records.text_columns import command, labelled
@@ -38,7 +38,7 @@ class Console:
         self, title: str, rows: int, epochs: int, task="classification", stream=None, validates=True,
         beside: Beside | None = None, together: bool = True,
     ):  # fmt: skip
-        self.progress = Progress(rows, epochs)
+        self.progress = EpochProgress(rows, epochs)
         self.task, self.validates, self.beside, self.together = task, validates, beside, together
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
@@ -150,12 +150,12 @@ class Beside:
     owner: np.ndarray  # (rows,) the place of each row's run
     metric: str = ""  # val_loss, val_error, train_...; "" where they are not to be compared
 
-    def ended(self, progress: Progress) -> str:
+    def ended(self, progress: EpochProgress) -> str:
         """`3 of 9`: how many runs have no row in training."""
         training = {int(self.owner[row]) for row in range(progress.rows) if row not in progress.ended}
         return f"{len(self.names) - len(training)} of {len(self.names)}"
 
-    def best(self, progress: Progress, task: str) -> str:
+    def best(self, progress: EpochProgress, task: str) -> str:
         """The run whose rows' best epochs have the least mean; a run with a diverged row is none."""
         values, place = progress.best.copy(), self.metric.endswith("error")
         means = {}

@@ -10,7 +10,7 @@ import numpy as np
 SHOWN = ("train_loss", "train_error", "val_loss", "val_error")
 
 
-class Progress:
+class EpochProgress:
     """How far the rows are, and the best of each so far.
 
     Rows may come in several stacks, one after another or in turns, each from epoch 1; so time is

@@ -49,7 +49,10 @@ def _rehearsal() -> Story:
     """Something to draw while there is nothing yet."""
     from optuna.distributions import FloatDistribution
 
-    trials = [Trial(n, {"x": n / 4}, COMPLETE, (n / 4,), (None,), 1, 1, worth={1: n / 4}) for n in range(4)]
+    trials = [
+        Trial(n, {"x": n / 4}, COMPLETE, (n / 4,), (None,), 1, 1, intermediate_values={1: n / 4})
+        for n in range(4)
+    ]
     curves = {trial.number: {"val_loss": [1.0, 0.5]} for trial in trials}
     return Story("", [], trials, {"x": FloatDistribution(0, 1)}, (1,), ("val_loss",), curves)
 

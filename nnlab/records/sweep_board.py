@@ -32,7 +32,7 @@ class SweepBoard:
         self.digits = len(str(max(count - 1, 1)))
         self.at_once = count <= ALL
 
-    def told(self, trials: list[Trial], curves: dict[int, dict[str, list[float]]]) -> None:
+    def trials_finished(self, trials: list[Trial], curves: dict[int, dict[str, list[float]]]) -> None:
         """Trials have been told, with these curves."""
         if self.at_once:
             for trial in trials:

@@ -40,7 +40,7 @@ class SweepConsole:
             heads += (("of trial", 10), ("time", 10))
             self.terminal.line("".join(f"{head:>{width}}" for head, width in heads))
 
-    def chosen(self, batch) -> None:
+    def batch_started(self, batch) -> None:
         """A batch begins."""
         self.batch, self.epoch = batch, 0
         self.terminal.show(self._is_worth_a_view)
@@ -50,7 +50,7 @@ class SweepConsole:
         self.epoch = record.epoch
         self.terminal.show(self._is_worth_a_view)
 
-    def told(self, trials: list[Trial]) -> None:
+    def trials_finished(self, trials: list[Trial]) -> None:
         """Trials have been told: a line, if enough of them."""
         self.trials += trials
         part = len(self.trials) * LINES // self.count

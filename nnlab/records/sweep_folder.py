@@ -91,7 +91,7 @@ class SweepFolder:
             write.writerow(map(_cell, heads))
             write.writerows(_line(trial, keys, len(objectives)) for trial in trials)
 
-    def told(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
+    def append_trials(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
         """Append told trials to trials.csv."""
         with open(self.path / TRIALS, "a", newline="", encoding="utf-8") as file:
             write = csv.writer(file, lineterminator="\n")

@@ -204,7 +204,7 @@ def _thawed(kept) -> Trial:
             rows=rows,
             epochs=told.get("epochs", 0),
             reason=str(told.get("reason", "")),
-            worth=dict(kept.intermediate_values),
+            intermediate_values=dict(kept.intermediate_values),
         )
     )
 
@@ -216,8 +216,9 @@ def _sound(trial: Trial) -> Trial:
         "a count of rows or epochs": all(type(count) is int and count >= 0 for count in counts),
         "a value or its spread": all(map(is_number, numbers)),
         "the number of spreads": len(trial.spread) == len(trial.values),
-        "the epochs of its intermediate values": list(trial.worth) == list(range(1, len(trial.worth) + 1)),
-        "an intermediate value": not any(map(math.isnan, trial.worth.values())),
+        "the epochs of its intermediate values": list(trial.intermediate_values)
+        == list(range(1, len(trial.intermediate_values) + 1)),
+        "an intermediate value": not any(map(math.isnan, trial.intermediate_values.values())),
     }
     for what in [what for what, is_right in wrong.items() if not is_right]:
         raise UserError(f"trial {trial.number} of the study is not as nnlab writes one: {what} is wrong")

@@ -13,7 +13,7 @@ import torch
 from nnlab.experiment import Row
 from nnlab.runtime.devices import device
 from nnlab.runtime.threads import computing
-from nnlab.search.batch_training import Batch
+from nnlab.search.batch_training import TrialBatch
 from nnlab.training.memory import needed
 from nnlab.training.stacks import parameter_count
 
@@ -34,7 +34,7 @@ class Plan:
     seconds: float
 
 
-def plan(batch: Batch, count: int, size: int) -> Plan:
+def plan(batch: TrialBatch, count: int, size: int) -> Plan:
     """The plan of `count` trials in batches of `size`, of which the first is this one."""
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
     sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
@@ -61,7 +61,7 @@ def _seconds(rows: list[Row], datasets) -> float:
     return (step * row.steps + gathering + EPOCH) * max(r.experiment.epochs for r in rows)
 
 
-def _kept(batch: Batch) -> float:
+def _kept(batch: TrialBatch) -> float:
     """The share of epochs that pruning leaves, if each rung does what its rule says."""
     factor = getattr(batch.search.pruner, "factor", 2)
     if not batch.rungs or batch.search.pruner.name == "median":

@@ -77,8 +77,8 @@ class Chooser:
         if asked is None or lesson is None:
             return  # of a grid; or it stays among those in training
         if lesson.state == PRUNED:
-            epoch = max(lesson.worth)
-            asked.report(lesson.worth[epoch], epoch)
+            epoch = max(lesson.intermediate_values)
+            asked.report(lesson.intermediate_values[epoch], epoch)
         values = lesson.values if lesson.state == COMPLETE else None
         with quiet():
             self.study.tell(asked, list(values) if values else None, state=_state(lesson.state))
@@ -89,7 +89,9 @@ class Chooser:
         self._count_in(trial)
         if self._cells is None:
             with quiet():
-                lesson = self._lesson(trial) or replace(trial, state=TRAINING, values=(), worth={})
+                lesson = self._lesson(trial) or replace(
+                    trial, state=TRAINING, values=(), intermediate_values={}
+                )
                 self.study.add_trial(frozen(lesson, self.distributions))
 
     def _count_in(self, trial: Trial) -> None:
@@ -150,7 +152,8 @@ def frozen(trial: Trial, distributions: dict, attributes: dict | None = None):
     return create_trial(
         state=_state(trial.state), values=values, params=trial.params,
         distributions={key: distributions[key] for key in trial.params},
-        intermediate_values=trial.worth if len(trial.values) < 2 else {}, user_attrs=attributes or {},
+        intermediate_values=trial.intermediate_values if len(trial.values) < 2 else {},
+        user_attrs=attributes or {},
     )  # fmt: skip
 
 

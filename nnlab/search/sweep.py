@@ -19,7 +19,7 @@ from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
-from nnlab.search.batch_training import Batch, Candidate, candidate
+from nnlab.search.batch_training import Candidate, TrialBatch, candidate
 from nnlab.search.from_python import read_base, space_of, table, variant
 from nnlab.search.ledger import Ledger, check
 from nnlab.search.plan import Plan, plan
@@ -39,19 +39,19 @@ LARGEST, WORK = 128, 4e11  # trials in a batch; parameters x examples seen by on
 
 
 @dataclass(frozen=True)
-class Chosen:
+class BatchStarted:
     """A batch is about to be trained."""
 
-    batch: Batch
+    batch: TrialBatch
 
 
 @dataclass(frozen=True)
-class Told:
+class TrialsFinished:
     """What came of trials, by number, and the batch that trained them: once before they are written to the
     ledger, and once when they are."""
 
     trials: list[Trial]
-    batch: Batch
+    batch: TrialBatch
     written: bool
 
 
@@ -87,8 +87,8 @@ class Sweep:
                    function that makes one of a trial's parameters, key -> value. It may raise `UserError`,
                    and then the trial has failed
 
-    Iterated over, it yields `Chosen`, a `Record` an epoch and stack, `Told`, batch after batch. A space of
-    fewer trials ends it early. `rules`: see `Chooser`.
+    Iterated over, it yields for each batch `BatchStarted`, a `Record` an epoch and stack, and
+    `TrialsFinished` twice. A space of fewer trials ends it early. `rules`: see `Chooser`.
     """
 
     space: Space | dict
@@ -194,7 +194,7 @@ class Sweep:
         self.ledger, self.trials = ledger, ledger.trials()
         check(self.trials, self.space, self.search.signs)
 
-    def __iter__(self) -> Iterator[Chosen | Record | Told]:
+    def __iter__(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
         before = self._under_way()
         if before:  # two would train the same trials
             before.give_up()
@@ -202,7 +202,7 @@ class Sweep:
         self._under_way = weakref.ref(mine)
         return mine
 
-    def _train(self) -> Iterator[Chosen | Record | Told]:
+    def _train(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
         self._give_up_if_hopeless()
         for start in range(0, self.count, self.size):
             numbers = range(start, min(start + self.size, self.count))
@@ -285,11 +285,11 @@ class Sweep:
         """The parameters of these trials, by number. (`count` is no more than the space has.)"""
         return {number: self.chooser.ask(number) for number in numbers}
 
-    def prepared(self, asked: dict[int, dict]) -> Batch:
+    def prepared(self, asked: dict[int, dict]) -> TrialBatch:
         """These trials, ready to train."""
         new = [replace(self._made(params), number=n) for n, params in asked.items()]
         self._ready.clear()
-        return Batch(new, self.search, self.cache, self.trials, self.epochs)
+        return TrialBatch(new, self.search, self.cache, self.trials, self.epochs)
 
     def _is_possible(self, params: dict) -> bool:
         return not self._made(params).wrong
@@ -301,7 +301,7 @@ class Sweep:
             self._ready[key] = self._candidate(0, params)
         return self._ready[key]
 
-    def _batch(self, numbers: range, known: list[Trial]) -> Iterator[Chosen | Record | Told]:
+    def _batch(self, numbers: range, known: list[Trial]) -> Iterator[BatchStarted | Record | TrialsFinished]:
         now = time.perf_counter()
         asked = self.chosen(numbers)
         self._check(asked, known)
@@ -311,10 +311,10 @@ class Sweep:
             self.chooser.tell(*known)
             return
         batch = self.prepared(new)
-        yield Chosen(batch)
+        yield BatchStarted(batch)
         yield from batch
-        told = batch.told()
-        yield Told(told, batch, written=False)
+        told = batch.finished()
+        yield TrialsFinished(told, batch, written=False)
         now = self.seconds.add("training", now)
         self.chooser.tell(*known, *told)
         for trial in told:
@@ -322,7 +322,7 @@ class Sweep:
                 self.ledger.append(trial, self.chooser.distributions)
             self.trials.append(trial)
         self.seconds.add("search", now)
-        yield Told(told, batch, written=True)
+        yield TrialsFinished(told, batch, written=True)
 
     def _check(self, asked: dict[int, dict], known: list[Trial]) -> None:
         """A batch that was told in part is chosen again, and must come out as it was."""

@@ -10,17 +10,17 @@ import numpy as np
 from nnlab.arguments import typed
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
-TRAINING = "training"  # of a trial that a sampler has not been told of; no trial in a ledger is
+TRAINING = "training"  # of a trial that a sampler has no result of; no trial in a ledger is
 
 
 @typed
 @dataclass(frozen=True)
 class Trial:
-    """A trial that has been told. `values` has a number for each objective, mean over its rows (seeds times
+    """A trial that finished. `values` has a number for each objective, mean over its rows (seeds times
     folds), each at its best epoch; `spread` their standard deviations over the rows, None for one row.
 
-    `worth` is what the first objective was so far after each epoch, best epoch of each row: what a pruner
-    judges by, and what the study keeps as intermediate values.
+    `intermediate_values` is what the first objective was so far after each epoch, at the best epoch of each
+    row: what a pruner compares.
     """
 
     number: int
@@ -31,7 +31,7 @@ class Trial:
     rows: int = 0
     epochs: int = 0  # of the row that trained longest
     reason: str = ""  # why it failed
-    worth: dict[int, float] = field(default_factory=dict, repr=False)  # epoch -> worth
+    intermediate_values: dict[int, float] = field(default_factory=dict, repr=False)  # by epoch
 
     @property
     def key(self) -> tuple:
