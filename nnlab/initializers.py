@@ -11,9 +11,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nnlab.autodiff.activations import activation_class
 from nnlab.hyperparameters import Component, column
-
-RELU_FAMILY = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 
 
 @dataclass(frozen=True)
@@ -159,12 +158,13 @@ class Orthogonal(Init):
 
 @dataclass(frozen=True)
 class Auto(Init):
-    """He where relu or one of its family follows, Glorot before everything else (the output included)."""
+    """What suits the activation that follows, as its class says (`initialization`): He where relu or one of
+    its family follows, Glorot before everything else (the output included)."""
 
     name: ClassVar[str] = "auto"
 
     def draw(self, random, shape, fan_in, fan_out, activation):
-        method = HeNormal() if activation in RELU_FAMILY else GlorotUniform()
+        method = INITIALIZERS[activation_class(activation).initialization]()
         return method.draw(random, shape, fan_in, fan_out, activation)
 
 

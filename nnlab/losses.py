@@ -10,9 +10,12 @@ gradient is as simple as p - t. The others take whatever the graph gives, and an
 Either way `predict` says what the network answers.
 """
 
-import torch
+from collections.abc import Callable
 
-from nnlab.autodiff.activations import sparsemax
+import torch
+from torch.nn import functional as F
+
+from nnlab.autodiff.simplex import nearest, sparsemax
 
 
 class Loss:
@@ -21,6 +24,10 @@ class Loss:
     name: str
     map: str | None = None  # the output map that is built in, if any
     needs_classes = False
+
+    # reference(self, z, t): the loss of each example (K, B), of z and t (K, m, B), in torch's own functions,
+    # which autograd differentiates. With it `nnlab check` and nnlab.testing compare value and gradient.
+    reference: Callable | None = None
 
     def outputs(self, targets: int) -> int:
         """How many outputs a network has for targets of so many numbers."""
@@ -33,6 +40,14 @@ class Loss:
     def predict(self, z):
         """What the network answers: the outputs, or the map of them."""
         return z
+
+    def raw(self, p):
+        """Outputs of which the answer is p, (m, ...) probabilities: the inverse of the map."""
+        return p
+
+    def constant(self, t):
+        """The outputs (m, 1) that lose least on targets t (m, N) where all examples get the same."""
+        return t.mean(1, keepdim=True)
 
     def fprop(self, z, t):
         raise NotImplementedError
@@ -51,12 +66,18 @@ class CrossEntropy(Loss):
     def predict(self, z):
         return torch.softmax(z, -2)
 
+    def raw(self, p):
+        return p.log()
+
     def fprop(self, z, t):
         return -(torch.log_softmax(z, -2) * t).sum(-2)
 
     def bprop(self, z, t, weight, out):
         torch.softmax(z, -2, out=out)
         return out.sub_(t).mul_(weight)
+
+    def reference(self, z, t):
+        return F.cross_entropy(z, t, reduction="none")
 
 
 class SparsemaxLoss(Loss):
@@ -82,6 +103,9 @@ class SparsemaxLoss(Loss):
         sparsemax(z, out=out)
         return out.sub_(t).mul_(weight)
 
+    def reference(self, z, t):
+        return ((z - t).square() - (z - nearest(z)).square()).sum(-2) / 2
+
 
 class BinaryCrossEntropy(Loss):
     """-sum_i t_i log p_i + (1 - t_i) log(1 - p_i) with p = sigmoid(z); its gradient is p - t. Nats.
@@ -97,6 +121,9 @@ class BinaryCrossEntropy(Loss):
     def predict(self, z):
         return torch.sigmoid(z)
 
+    def raw(self, p):
+        return (p / (1 - p)).log()
+
     def outputs(self, targets):
         return 1 if targets == 2 else targets
 
@@ -109,6 +136,10 @@ class BinaryCrossEntropy(Loss):
     def bprop(self, z, t, weight, out):
         torch.sigmoid(z, out=out)
         return out.sub_(_last(t, z)).mul_(weight)
+
+    def reference(self, z, t):
+        targets = t[..., -z.shape[-2] :, :]
+        return F.binary_cross_entropy_with_logits(z, targets, reduction="none").sum(-2)
 
 
 def _last(t, z):
@@ -127,6 +158,9 @@ class SquaredError(Loss):
     def bprop(self, z, t, weight, out):
         return torch.sub(z, t, out=out).mul_(weight).mul_(2 / z.shape[-2])
 
+    def reference(self, z, t):
+        return F.mse_loss(z, t, reduction="none").mean(-2)
+
 
 class AbsoluteError(Loss):
     """mean_i |z_i - t_i|; its gradient is sign(z - t) / m, 0 where they are equal."""
@@ -138,6 +172,12 @@ class AbsoluteError(Loss):
 
     def bprop(self, z, t, weight, out):
         return torch.sub(z, t, out=out).sign_().mul_(weight).mul_(1 / z.shape[-2])
+
+    def reference(self, z, t):
+        return F.l1_loss(z, t, reduction="none").mean(-2)
+
+    def constant(self, t):
+        return t.median(1, keepdim=True).values
 
 
 LOSSES = {

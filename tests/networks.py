@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
-from nnlab.checks import references
 from nnlab.data.sources import Data, Dataset
 from nnlab.hyperparameters import static
 from nnlab.testing.numeric import assert_near, bind, central, rates  # noqa: F401
@@ -29,22 +27,12 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def dropout(box, ctx, x):
-    rate = rates(len(x))[box.rate][:, :, None]
-    return torch.where(ctx.uniforms < rate, torch.zeros_like(x), x / (1 - rate))
-
-
-# Every box: its output from the box, its context and its inputs, in torch's own functions; dropout by the
-# rates that `bind` gives, not by what the box made of them.
-REFERENCES = references.BOXES | {DropConnect: dropout, Dropout: dropout}
-
-
 def forward(graph: Graph, leaves: dict, x):
     """The graph's output in torch's functions, of boxes that draw nothing; `leaves` are (K, ...) by name."""
     values = [x]
     for node in graph.nodes[1:]:
         inputs = [values[i] for i in node.reads]
-        values.append(leaves[node.name] if node.leaf else REFERENCES[type(node.box)](node.box, None, *inputs))
+        values.append(leaves[node.name] if node.leaf else node.box.reference(None, *inputs))
     return values[-1]
 
 

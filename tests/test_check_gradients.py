@@ -8,14 +8,15 @@ import pytest
 import torch
 from check_jobs import Between, job
 from check_mutants import MUTANTS, of_gradients
-from networks import REFERENCES, one_thread  # noqa: F401
+from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Identity
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
+from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.graph import Graph
-from nnlab.checks import gradients, references
+from nnlab.checks import gradients
 from nnlab.checks.central_differences import STEP, compare
 from nnlab.checks.gradient_comparison import Compared
 from nnlab.checks.subject import Budget, Subject
@@ -33,9 +34,9 @@ def checked(experiment, **budget):
 
 
 def test_every_box_and_every_loss_has_mutants_and_a_reference():
-    boxes = set(REFERENCES) - {Identity}  # which has no pass that could be wrong
-    assert set(MUTANTS) == boxes == set(references.BOXES) - {Identity}
-    assert set(references.LOSSES) == set(LOSSES.values())
+    boxes = set(BOXES.values()) - {Identity}  # which has no pass that could be wrong
+    assert set(MUTANTS) == boxes and all(box.reference for box in boxes)
+    assert all(loss.reference for loss in LOSSES.values())
     assert all(any(name.startswith(loss) for name in FAULTS) for loss in LOSSES)
 
 
@@ -121,6 +122,26 @@ def test_a_box_without_a_reference_is_checked_by_differences_alone():
     assert right.details["boxes"]["box: dx"]["autograd"] is None
     assert right.details["parameters"]["output.weight"]["autograd"] is None
     assert wrong.status == "fail" and wrong.worst.found.startswith("box: dx is wrong")
+
+
+class CubedAsTorchHasIt(Cubed):
+    def reference(self, ctx, x):
+        return x**3
+
+
+class AnotherFunction(Cubed):
+    def reference(self, ctx, x):
+        return 2 * x**3
+
+
+def test_a_box_that_brings_its_reference_is_compared_with_autograd_too():
+    """As those of nnlab, which know no more of themselves; the whole network is then compared as well."""
+    right, wrong = (
+        checked(job("wine", model=Between(box=b()))) for b in (CubedAsTorchHasIt, AnotherFunction)
+    )
+    assert right.details["boxes"]["box: dx"]["autograd"] < 1e-12
+    assert right.status == "pass" and right.details["parameters"]["output.weight"]["autograd"] < 1e-12
+    assert wrong.status == "fail" and "autograd" in wrong.worst.found
 
 
 class Largest(Box):

@@ -16,8 +16,9 @@ LAYERS = [
     ("untrusted", "plugins", "streams", "exclusive"),
     ("runtime", "declarations", "choices", "allowed"), ("catalogue",), ("as_python",), ("arguments",),
     ("settings_help",), ("hyperparameters",),
-    ("autodiff", "data", "initializers", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
-    ("losses", "models"), ("experiment",), ("training",), ("equation", "checks", "search", "testing"),
+    ("autodiff", "data", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
+    ("initializers", "losses", "models"), ("experiment",), ("training",),
+    ("equation", "checks", "search", "testing"),
     ("records",), ("commands",), ("tab",), ("shells",), ("cli",), ("__main__",),
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

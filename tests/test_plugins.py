@@ -1,15 +1,21 @@
 """Classes of installed packages, by name: found, checked, and never looked for without need."""
 
 import sys
+from dataclasses import replace
 from itertools import count
 
 import pytest
+import torch
 import yaml
 from hydra.core.config_store import ConfigStore
 
 import nnlab
 from nnlab import plugins
+from nnlab.checks import saturation
+from nnlab.checks.subject import Subject
 from nnlab.cli import main
+from nnlab.experiment import Row
+from nnlab.training.population import initial
 
 NUMBER = count()  # a package's module is imported once in a process, so each test has one of its own
 
@@ -87,6 +93,30 @@ def test_an_experiment_may_choose_it(install, tmp_path, capsys):
     assert main(["train", "-cd", "mine", "experiment=first", "--cfg", "job"]) == 0
     assert "name: other" in capsys.readouterr().out
     assert main(["train", "-cd", "mine", "experiment=first"]) == 0
+
+
+ACTIVATION = """
+from typing import ClassVar
+from nnlab.autodiff.activations import Tanh
+
+class Mine(Tanh):
+    name: ClassVar[str] = "mine"
+    bounded: ClassVar[bool] = {bounded}
+    initialization: ClassVar[str] = "{initialization}"
+"""
+
+
+@pytest.mark.parametrize("bounded, initialization", [(True, "he_normal"), (False, "lecun_normal")])
+def test_an_activation_says_what_suits_it(install, bounded, initialization):
+    """init=auto draws for it what it asks for, and the saturation rung takes it for what it says it is."""
+    install(ACTIVATION.format(bounded=bounded, initialization=initialization), ("activation", "mine", "Mine"))
+    e = nnlab.Experiment(model=nnlab.MLP(hidden=(20,), activation="mine"), seed=3)
+    graph = e.model.graph((50,), 3)
+    own, named = (initial([Row(replace(e, init=init), 3, None)], graph) for init in ("auto", initialization))
+    hidden = graph.layout().slots["hidden1.weight"]
+    assert torch.equal(hidden.view(own), hidden.view(named))
+    verdict = saturation.check(Subject(replace(e, data="iris")))
+    assert verdict.details["start"]["activations"]["mine1"]["bounded"] == bounded
 
 
 def test_names_are_told(install, capsys):

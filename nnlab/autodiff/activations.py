@@ -1,12 +1,19 @@
-"""Elementwise activations, y = f(x) and dx = dy f'(x), and the maps of a whole layer onto the simplex."""
+"""Elementwise activations, y = f(x) and dx = dy f'(x), and the maps of a whole layer onto the simplex.
+
+`initialization` is what suits the weights before one: He's where half of the inputs are cut off, since that
+halves the variance. `reference` is the same function as torch has it, and shares nothing with the passes.
+"""
 
 import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch.nn import functional as F
 
+from nnlab import plugins
 from nnlab.autodiff.box import Box
+from nnlab.autodiff.simplex import nearest, sparsemax
 from nnlab.hyperparameters import static
 
 
@@ -19,12 +26,16 @@ class Identity(Box):
     def passes_on(self, site):
         return True
 
+    def reference(self, ctx, x):
+        return x
+
 
 @dataclass(frozen=True)
 class ReLU(Box):
     """y = max(x, 0); dx = dy [y > 0]. At 0 the derivative is taken to be 0."""
 
     name: ClassVar[str] = "relu"
+    initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
         ctx.zero = ctx.number(0)
@@ -37,12 +48,16 @@ class ReLU(Box):
         torch.sign(ctx.y, out=dx).mul_(dy)  # y >= 0, so its sign is [y > 0]
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.relu(x)
+
 
 @dataclass(frozen=True)
 class LeakyReLU(Box):
     """y = max(x, a x) with the slope a < 1; dx = dy max([y > 0], a). Maas, Hannun and Ng 2013."""
 
     name: ClassVar[str] = "leaky_relu"
+    initialization: ClassVar[str] = "he_normal"
     slope: float = static(0.01, low=0, below=1)
 
     def settle(self, ctx, shape):
@@ -57,6 +72,9 @@ class LeakyReLU(Box):
         torch.sign(ctx.y, out=dx).clamp_min_(ctx.a).mul_(dy)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.leaky_relu(x, self.slope)
+
 
 @dataclass(frozen=True)
 class ELU(Box):
@@ -66,6 +84,7 @@ class ELU(Box):
     """
 
     name: ClassVar[str] = "elu"
+    initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
         ctx.zero = ctx.number(0)
@@ -80,6 +99,9 @@ class ELU(Box):
         torch.addcmul(dy, dx, dy, out=dx)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.elu(x)
+
 
 @dataclass(frozen=True)
 class GELU(Box):
@@ -89,6 +111,7 @@ class GELU(Box):
     """
 
     name: ClassVar[str] = "gelu"
+    initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
         ctx.root_half, ctx.half = ctx.number(math.sqrt(0.5)), ctx.number(0.5)
@@ -107,12 +130,16 @@ class GELU(Box):
         torch.addcmul(ctx.P, x, dx, out=dx).mul_(dy)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.gelu(x)
+
 
 @dataclass(frozen=True)
 class SiLU(Box):
     """y = x s with s = 1 / (1 + exp(-x)); dx = dy (s + y (1 - s)). Elfwing, Uchibe and Doya 2017."""
 
     name: ClassVar[str] = "silu"
+    initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
         ctx.s = ctx.zeros()
@@ -126,12 +153,16 @@ class SiLU(Box):
         torch.addcmul(ctx.s, ctx.s, ctx.y, value=-1, out=dx).add_(ctx.y).mul_(dy)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.silu(x)
+
 
 @dataclass(frozen=True)
 class Softplus(Box):
     """y = log(1 + exp(x)); dx = dy / (1 + exp(-x)). Dugas et al. 2001."""
 
     name: ClassVar[str] = "softplus"
+    initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
         ctx.zero = ctx.number(0)
@@ -145,12 +176,16 @@ class Softplus(Box):
         torch.sigmoid(ctx.x, out=dx).mul_(dy)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.softplus(x)
+
 
 @dataclass(frozen=True)
 class Softsign(Box):
     """y = x / d with d = 1 + |x|; dx = dy / d^2. Glorot and Bengio 2010."""
 
     name: ClassVar[str] = "softsign"
+    bounded: ClassVar[bool] = True
 
     def settle(self, ctx, shape):
         ctx.one, ctx.d = ctx.number(1), ctx.zeros()
@@ -164,12 +199,16 @@ class Softsign(Box):
         torch.div(dy, ctx.d, out=dx).div_(ctx.d)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.softsign(x)
+
 
 @dataclass(frozen=True)
 class Sigmoid(Box):
     """y = 1 / (1 + exp(-x)); dx = dy y (1 - y)."""
 
     name: ClassVar[str] = "sigmoid"
+    bounded: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
         return torch.sigmoid(x, out=ctx.y)
@@ -180,12 +219,16 @@ class Sigmoid(Box):
         dx.addcmul_(dx, ctx.y, value=-1)
         return ctx.dx
 
+    def reference(self, ctx, x):
+        return F.sigmoid(x)
+
 
 @dataclass(frozen=True)
 class Tanh(Box):
     """y = tanh(x); dx = dy (1 - y^2)."""
 
     name: ClassVar[str] = "tanh"
+    bounded: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
         return torch.tanh(x, out=ctx.y)
@@ -195,6 +238,9 @@ class Tanh(Box):
         torch.mul(dy, ctx.y, out=dx)
         torch.addcmul(dy, dx, ctx.y, value=-1, out=dx)
         return ctx.dx
+
+    def reference(self, ctx, x):
+        return F.tanh(x)
 
 
 @dataclass(frozen=True)
@@ -211,6 +257,9 @@ class Softmax(Box):
         torch.mul(dy, ctx.y, out=dx)
         torch.sub(dy, dx.sum(1, keepdim=True), out=dx).mul_(ctx.y)
         return ctx.dx
+
+    def reference(self, ctx, x):
+        return F.softmax(x, 1)
 
 
 @dataclass(frozen=True)
@@ -235,20 +284,17 @@ class Sparsemax(Box):
         torch.sub(dy, mean, out=dx).mul_(ctx.s)
         return ctx.dx
 
-
-def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-    """max(z - tau, 0) over the units, z (..., m, B), with the tau that makes the sum 1.
-
-    tau = max_k (z_(1) + ... + z_(k) - 1) / k, where z_(1) >= z_(2) >= ...: each k supposes that the k
-    largest are the support, and the largest tau is that of the true one. Held, Wolfe and Crowder 1974.
-    """
-    z = z - z.amax(-2, keepdim=True)  # the same projection, and large z lose no digits in the sums
-    k = torch.arange(1, z.shape[-2] + 1, dtype=z.dtype, device=z.device)[:, None]
-    tau = z.sort(-2, descending=True).values.cumsum(-2).sub_(1).div_(k).amax(-2, keepdim=True)
-    return torch.clamp_min(z.sub_(tau), 0, out=out)
+    def reference(self, ctx, x):
+        return nearest(x)
 
 
 ACTIVATIONS = {
     box.name: box for box in (Identity, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus, Sigmoid, Tanh, Softsign)
 }
 OUTPUTS = {box.name: box for box in (Identity, Softmax, Sparsemax, Sigmoid)}
+
+
+def activation_class(name: str) -> type[Box]:
+    """The activation of that name, of nnlab or of an installed package; one that nobody knows is taken for
+    the identity, as of a graph that is made by hand."""
+    return ACTIVATIONS.get(name) or plugins.find("activation", name) or Identity

@@ -17,6 +17,7 @@ a pass needs is in the context of the place where the box stands in a bound netw
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -107,6 +108,13 @@ class Box(Component):
 
     group: ClassVar[str] = "box"
     counts: ClassVar[bool] = False  # it needs to know which examples of a batch are real: `ctx.valid`
+    noisy: ClassVar[bool] = False  # it draws random numbers in training
+    bounded: ClassVar[bool] = False  # an activation between two finite ends, where its units saturate
+    initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it
+
+    # reference(self, ctx, *x): the output in torch's own functions, which autograd differentiates. With it
+    # `nnlab check` and nnlab.testing compare both passes; None: with central differences alone.
+    reference: ClassVar[Callable | None] = None
 
     def leaves(self, *shapes: tuple[int, ...]) -> dict[str, Parameter | Buffer]:
         """What it reads beside its inputs, by name, and the rows own."""

@@ -23,6 +23,9 @@ class Add(Box):
     def bprop(self, ctx, dy):
         return (dy,) * len(ctx.dx)
 
+    def reference(self, ctx, *x):
+        return torch.stack(x).sum(0)
+
 
 @dataclass(frozen=True)
 class Multiply(Box):
@@ -39,3 +42,6 @@ class Multiply(Box):
             if dx is not None:
                 torch.mul(dy, other, out=dx)
         return ctx.dx
+
+    def reference(self, ctx, a, b):
+        return a * b

@@ -19,6 +19,7 @@ class Dropout(Box):
     """
 
     name: ClassVar[str] = "dropout"
+    noisy: ClassVar[bool] = True
     rate: str = static("dropout")
     stream: str = static("")
 
@@ -37,6 +38,10 @@ class Dropout(Box):
     def bprop(self, ctx, dy):
         torch.mul(dy, ctx.mask, out=ctx.dx[0])
         return ctx.dx
+
+    def reference(self, ctx, x):
+        p = ctx.column(self.rate).to(x)
+        return torch.where(ctx.uniforms < p, torch.zeros_like(x), x / (1 - p))
 
 
 @dataclass(frozen=True)

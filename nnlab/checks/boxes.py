@@ -12,7 +12,6 @@ import torch
 
 from nnlab.autodiff.graph import Graph, Node
 from nnlab.autodiff.network import Placed
-from nnlab.checks import references
 from nnlab.checks.central_differences import compare
 from nnlab.checks.gradient_comparison import DIFFERENCES, Compared, relative, some
 from nnlab.checks.objective import Objective
@@ -52,12 +51,11 @@ def _box(graph: Graph, n: int, placed: Placed, x: list, useful: list[bool], budg
 
 
 def _by_autograd(placed: Placed, x, dy) -> list[torch.Tensor] | None:
-    reference = references.BOXES.get(type(placed.box))
-    if reference is None:
+    if placed.box.reference is None:
         return None
     with torch.enable_grad():
         inputs = [v.clone().requires_grad_() for v in x]
-        y = reference(placed.box, placed.ctx, *inputs)
+        y = placed.box.reference(placed.ctx, *inputs)
         gradients = torch.autograd.grad(y, inputs, dy, allow_unused=True)
     return [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, inputs, strict=True)]
 
@@ -73,11 +71,11 @@ def _loss(objective: Objective, budget: Budget, z: torch.Tensor) -> Iterator[Com
     loss, t, z = objective.loss, objective.t, z.clone()
     weight = objective.like.new_full((1, 1, objective.batch), 1 / objective.batch)
     g = loss.bprop(z, t, weight, out=torch.empty_like(z)).clone()
-    reference, other = references.LOSSES.get(type(loss)), None
-    if reference is not None:
+    other = None
+    if loss.reference is not None:
         with torch.enable_grad():
             leaf = z.clone().requires_grad_()
-            (other,) = torch.autograd.grad(reference(leaf, t).mean(), leaf)
+            (other,) = torch.autograd.grad(loss.reference(leaf, t).mean(), leaf)
 
     def value() -> tuple[float, float]:
         each = loss.fprop(z, t)

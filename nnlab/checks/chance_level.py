@@ -59,11 +59,11 @@ def _loss(train: np.ndarray, validation: np.ndarray, loss) -> float:
     import torch
 
     p, m = np.clip(train / train.sum(), 1e-12, 1 - 1e-12), len(train)
-    z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(m) :]
+    z = loss.raw(torch.from_numpy(p))[-loss.outputs(m) :]
     present, total = np.flatnonzero(validation), 0.0
     for some in np.array_split(present, -(-len(present) * m // BLOCK)):
         t = torch.zeros(m, len(some), dtype=torch.float64).scatter_(0, torch.from_numpy(some)[None], 1)
-        each = loss.fprop(torch.from_numpy(z)[:, None].expand(-1, len(some)), t).numpy()
+        each = loss.fprop(z[:, None].expand(-1, len(some)), t).numpy()
         total += float(each @ validation[some])
     return total / float(validation.sum())
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-from nnlab.autodiff.dropout import Dropout
 from nnlab.autodiff.graph import Graph
 
 
@@ -15,7 +14,7 @@ def activations(graph: Graph) -> list[int]:
     found, read = [], _read_by_layers(graph)
     for n, node in enumerate(graph.nodes):
         one = len(node.reads) == 1 and graph.nodes[node.reads[0]].shape == node.shape
-        if one and node.per_example and not isinstance(node.box, Dropout) and n in read:
+        if one and node.per_example and not node.box.noisy and n in read:
             found.append(n)
     return found
 

@@ -82,21 +82,21 @@ class Objective:
 
     def by_autograd(self) -> dict[str, np.ndarray] | None:
         """The same by torch.autograd through the references; None where a box or the loss has none."""
-        regularizer, reference = self.experiment.regularizer, references.LOSSES.get(type(self.loss))
+        regularizer = self.experiment.regularizer
         with torch.enable_grad():
             leaves = {
                 name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.slots.items()
             }
             buffers = {n: slot.view(self.buffers) for n, slot in self.graph.layout().buffers.items()}
             z = references.output(self.network, leaves | buffers, self.x)
-            if z is None or reference is None:
+            if z is None or self.loss.reference is None:
                 return None
             weights = [leaves[name] for name, slot in self.slots.items() if slot.leaf.kind == "weight"]
             penalty = sum(
                 regularizer.l2 / 2 * W.square().sum() + regularizer.l1 * W.abs().sum() for W in weights
             )
             gradients = torch.autograd.grad(
-                reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
+                self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
             )
         found = zip(leaves.items(), gradients, strict=True)
         return {

@@ -14,7 +14,6 @@ from itertools import islice
 import numpy as np
 import torch
 
-from nnlab.autodiff.activations import Sigmoid, Softsign, Tanh
 from nnlab.autodiff.box import Site
 from nnlab.checks.layers import activations, layers, slopes
 from nnlab.checks.subject import Sample, Subject, stepwise
@@ -23,7 +22,6 @@ from nnlab.runtime.threads import computing
 from nnlab.training.training import Training
 
 EXAMPLES, STEPS = 256, 100
-BOUNDED = (Sigmoid, Tanh, Softsign)
 FLAT = 0.05  # of the largest derivative
 BETWEEN = 5.0  # -5 and 5: where activations have theirs
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
@@ -92,7 +90,7 @@ class Probe:
             grid = torch.linspace(-BETWEEN, BETWEEN, x[0].numel()).to(x).view(1, *x.shape[1:]).expand_as(x)
             largest = slopes(f, grid).amax().clamp_min(FLAT)
             flat = (slopes(f, x) < FLAT * largest).to(x)
-            bounded = isinstance(node.box, BOUNDED)
+            bounded = node.box.bounded
             share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
             found["activations"][node.name] = {"stuck": _median(share), "bounded": bounded}
         return found

@@ -181,8 +181,5 @@ def chance(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
     if loss.map:
         z = torch.zeros_like(t[: loss.outputs(len(t))])
     else:
-        middle = (
-            t.median(1, keepdim=True).values if loss.name == "absolute_error" else t.mean(1, keepdim=True)
-        )
-        z = middle.expand_as(t)
+        z = loss.constant(t).expand_as(t)
     return float(loss.fprop(z, t).double().mean())

@@ -21,7 +21,8 @@ class BoxContract(RowIndependence):
     sizes        (K, B) with which everything is tried
     inputs       numbers to try; say others if the box has a kink elsewhere than at 0
     reference    (box, ctx, *inputs) -> the output, in functions that autograd knows, of the inputs and after
-                 them its leaves: if it is given, both passes are compared with it too
+                 them its leaves, in place of the box's own `reference`. Both passes are compared with it
+    exact, near  digits to which a pass equals the reference, and a gradient central differences
     """
 
     box: Box | type[Box]
@@ -29,6 +30,7 @@ class BoxContract(RowIndependence):
     per_example = True
     sizes = ((1, 11), (3, 11), (1, 1), (3, 1))
     reference = None
+    exact, near = 12, 6
 
     def described(self) -> Box:
         return self.box() if isinstance(self.box, type) else self.box
@@ -56,9 +58,9 @@ class BoxContract(RowIndependence):
 
     def test_fprop_equals_the_reference(self):
         for size, b, x, _ in self._cases():
-            if self.reference is not None:
+            if self._is_compared:
                 expected = self._expected(b, x)  # before the pass, which may write a buffer
-                assert_near(b.fprop(*x), expected, 12, f"fprop, K, B = {size}")
+                assert_near(b.fprop(*x), expected, self.exact, f"fprop, K, B = {size}")
 
     def test_fprop_is_the_same_when_not_training(self):
         """But for a box that draws random numbers or has buffers, which may do something else."""
@@ -81,15 +83,16 @@ class BoxContract(RowIndependence):
             dx = [v.clone() for v in b.bprop(dy)]
             assert len(dx) == len(x), f"bprop gives {len(dx)} gradients for {len(x)} inputs"
             for n, (mine, v) in enumerate(zip(dx, x, strict=True)):
-                assert_near(mine, central(objective, v), 6, f"the gradient of input {n}, K, B = {size},")
-            for name, gradient in b.grad.items():
                 assert_near(
-                    gradient, central(objective, b.theta[name]), 6, f"the gradient of {name}, K, B = {size},"
+                    mine, central(objective, v), self.near, f"the gradient of input {n}, K, B = {size},"
                 )
+            for name, gradient in b.grad.items():
+                slope = central(objective, b.theta[name])
+                assert_near(gradient, slope, self.near, f"the gradient of {name}, K, B = {size},")
 
     def test_bprop_equals_autograd(self):
         for size, b, x, dy in self._cases():
-            if self.reference is None:
+            if not self._is_compared:
                 return
             b.fprop(*x)
             dx = b.bprop(dy)
@@ -97,9 +100,9 @@ class BoxContract(RowIndependence):
             theta = {name: v.clone().requires_grad_() for name, v in b.theta.items()}
             self._expected(b, leaves, theta).backward(dy)
             for n, (mine, leaf) in enumerate(zip(dx, leaves, strict=True)):
-                assert_near(mine, leaf.grad, 12, f"the gradient of input {n}, K, B = {size},")
+                assert_near(mine, leaf.grad, self.exact, f"the gradient of input {n}, K, B = {size},")
             for name, gradient in b.grad.items():
-                assert_near(gradient, theta[name].grad, 12, f"the gradient of {name}, K, B = {size},")
+                assert_near(gradient, theta[name].grad, self.exact, f"the gradient of {name}, K, B = {size},")
 
     def test_bprop_overwrites(self):
         """A second step gives what it would give alone, whatever the first one left."""
@@ -183,7 +186,12 @@ class BoxContract(RowIndependence):
         return (batch,) if self.per_example else ()
 
     def _expected(self, b: Bound, x, theta=None) -> torch.Tensor:
-        return self.reference(b.box, b.ctx, *x, *(theta or b.theta).values())
+        inputs = *x, *(theta or b.theta).values()
+        return self.reference(b.box, b.ctx, *inputs) if self.reference else b.box.reference(b.ctx, *inputs)
+
+    @property
+    def _is_compared(self) -> bool:
+        return self.reference is not None or self.described().reference is not None
 
 
 def _draws(b: Bound) -> bool:

@@ -1,0 +1,31 @@
+"""The point of the simplex nearest to z, twice: by sorting, and by its definition alone."""
+
+import torch
+
+
+def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    """max(z - tau, 0) over the units, z (..., m, B), with the tau that makes the sum 1.
+
+    tau = max_k (z_(1) + ... + z_(k) - 1) / k, where z_(1) >= z_(2) >= ...: each k supposes that the k
+    largest are the support, and the largest tau is that of the true one. Held, Wolfe and Crowder 1974.
+    """
+    z = z - z.amax(-2, keepdim=True)  # the same projection, and large z lose no digits in the sums
+    k = torch.arange(1, z.shape[-2] + 1, dtype=z.dtype, device=z.device)[:, None]
+    tau = z.sort(-2, descending=True).values.cumsum(-2).sub_(1).div_(k).amax(-2, keepdim=True)
+    return torch.clamp_min(z.sub_(tau), 0, out=out)
+
+
+def nearest(z: torch.Tensor) -> torch.Tensor:
+    """The same by the definition of tau, sum_i max(z_i - tau, 0) = 1, z (..., m, B); slower, for comparison.
+
+    The support is found first, by bisection for tau; then tau follows, which autograd can differentiate.
+    """
+    fixed = z.detach()
+    low, high = fixed.amin(-2, keepdim=True) - 1, fixed.amax(-2, keepdim=True)
+    for _ in range(80):
+        tau = (low + high) / 2
+        too_low = (fixed - tau).clamp_min(0).sum(-2, keepdim=True) > 1
+        low, high = torch.where(too_low, tau, low), torch.where(too_low, high, tau)
+    support = fixed > (low + high) / 2
+    tau = (torch.where(support, z, 0).sum(-2, keepdim=True) - 1) / support.sum(-2, keepdim=True)
+    return torch.where(support, z - tau, 0)
