@@ -16,9 +16,9 @@ import yaml
 from nnlab import declarations, plugins
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
+from nnlab.plugins import COMBINABLE
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
-COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
 UNNAMED = {"space"}  # groups whose files have no keys of their own
 PLACES = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",
@@ -124,7 +124,7 @@ class Catalogue:
         """The keys of one choice, with its defaults."""
         file = self.file(group, choice)
         name = file.settings.get("name", choice) if file else choice
-        cls = declarations.of_choice(group, None if group in declarations.SINGLE else name)
+        cls = declarations.of_choice(group, None if group in declarations.SINGLE and file else name)
         fields = cls.fields if cls else {}
         usual = self._primary_comments()
         names = [key for key in file.settings if key != "name"] if file else list(fields)
@@ -175,7 +175,10 @@ class Catalogue:
                 name = f"{group}.{key}"
                 found[name] = Key(name, value, file.comments.get(name, ""), fields.get(key))
         for choice in self.chosen(group):
-            file = self.file(group, choice) or Commented({}, "", {})
+            file = self.file(group, choice)
+            if file is None:  # of an installed package
+                found = self.of_choice(group, choice) | found
+                continue
             for key, value in file.settings.items():
                 if old := found.get(f"{group}.{key}"):
                     meaning = file.comments.get(key) or old.meaning

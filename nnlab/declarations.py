@@ -96,7 +96,8 @@ def of_choice(group: str, name: str | None) -> Declaration | None:
         return None
     for module in map(_module, sorted(PACKAGE.glob(MODULES[group]))):
         for cls in module.classes:
-            if SINGLE.get(group) == cls or group not in SINGLE and _names(module, cls) == (group, name):
+            single = name is None and SINGLE.get(group) == cls
+            if single or group not in SINGLE and _names(module, cls) == (group, name):
                 return _declaration(module, cls)
     return _plugged(group, name)
 

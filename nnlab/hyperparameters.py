@@ -165,13 +165,16 @@ def _is_stacked(value, kind: str) -> bool:
 def make(classes: dict[str, type] | type, mapping, group: str):
     """The part that `mapping` describes: `mapping["name"]` picks the class, the rest are its fields.
 
-    A group of one class has no name to pick. Raises `UserError` for an unknown name or key.
+    A group of one class has no name to pick, but that of an installed package's. Raises `UserError` for an
+    unknown name or key.
     """
     if not isinstance(mapping, dict):
         raise UserError(f"{group} = {shown_as(mapping)}: expected a choice of the group with its keys")
     mapping = dict(mapping)
     if isinstance(classes, dict):
         classes = plugins.lookup(classes, group, mapping.pop("name", None))
+    elif "name" in mapping and group in plugins.BASES:
+        classes = plugins.lookup({}, group, mapping.pop("name"))
     known = [f.name for f in fields(classes)]
     for key in mapping:
         if key not in known:

@@ -21,12 +21,16 @@ BASES = {  # group -> what its classes are derived from
     "split": "nnlab.data.splits:Split",
     "model": "nnlab.models:Model",
     "init": "nnlab.initializers:Init",
+    "regularizer": "nnlab.regularizers:Regularizer",
     "optimizer": "nnlab.optimizers:Optimizer",
     "schedule": "nnlab.schedules:Schedule",
     "stopping": "nnlab.stopping:Stopping",
     "activation": "nnlab.autodiff.box:Box",
     "loss": "nnlab.losses:Loss",
+    "sampler": "nnlab.search.samplers:Sampler",
+    "pruner": "nnlab.search.pruners:Pruner",
 }
+COMBINABLE = {"regularizer"}  # groups that take several choices, regularizer=[l2,dropout], of one set of keys
 
 
 def lookup(table: dict[str, type], group: str, name: str) -> type:
@@ -72,8 +76,14 @@ def source(group: str, name: str) -> tuple[Path, str] | None:
 
 
 def settings(cls: type) -> dict:
-    """What a YAML for this part would say: its name, and its fields with their defaults (`???`: none)."""
-    values = {f.name: "???" if f.default is MISSING else f.default for f in fields(cls)}
+    """What a YAML for this part would say: its name, and its fields with their defaults (`???`: none).
+
+    Of a group whose choices combine, only the fields that its base has not: those have a neutral value, over
+    which the other choices go.
+    """
+    shared = {f.name for f in fields(resolve_name(BASES[cls.group]))} if cls.group in COMBINABLE else set()
+    own = (f for f in fields(cls) if f.name not in shared)
+    values = {f.name: "???" if f.default is MISSING else f.default for f in own}
     return {"name": cls.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 

@@ -10,8 +10,9 @@ from typing import ClassVar
 import torch
 
 from nnlab.choices import shown
-from nnlab.errors import UserError, unknown
+from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, column, static
+from nnlab.plugins import lookup
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Regularizer(Component):
     dropconnect: float = column(0.0, low=0, below=1)
     max_norm: float = column(math.inf, above=0, infinite=True)
     label_smoothing: float = column(0.0, low=0, below=1)
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether Omega is more than 0 somewhere: then `nnlab check` compares its gradient."""
+        return type(self).penalty is not Regularizer.penalty or bool(self.l2 or self.l1)
 
     def rates(self) -> dict[str, torch.Tensor]:
         """The columns that boxes look up by name."""
@@ -121,12 +127,18 @@ REGULARIZERS = {name: partial(Regularizer, **settings) for name, settings in SET
 
 
 def combined(names) -> Regularizer | None:
-    """`["l2", "dropout"]` as one regulariser; None if it is no list. Raises `UserError` for other words."""
+    """`["l2", "dropout"]` as one regulariser; None if it is not a list. Raises `UserError` for other words.
+
+    One of them may be of an installed package: its class has the keys of all others too.
+    """
     if not isinstance(names, (list, tuple)):
         return None
     for name in names:
         if not isinstance(name, str):
             raise UserError(f"regularizer = {shown(names)}: expected names, {', '.join(SETTINGS)}")
-        if name not in SETTINGS:
-            raise unknown("regularizer", name, SETTINGS)
-    return Regularizer(**{key: value for name in names for key, value in SETTINGS[name].items()})
+    classes = {name: lookup(SETTINGS, "regularizer", name) for name in names if name not in SETTINGS}
+    if len(classes) > 1:
+        both = " and ".join(classes)
+        raise UserError(f"regularizer = {shown(names)}: {both} do not combine; take one of them")
+    make = next(iter(classes.values()), Regularizer)
+    return make(**{key: value for name in names for key, value in SETTINGS.get(name, {}).items()})

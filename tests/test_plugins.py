@@ -1,5 +1,6 @@
 """Classes of installed packages, by name: found, checked, and never looked for without need."""
 
+import json
 import sys
 from dataclasses import replace
 from itertools import count
@@ -198,3 +199,154 @@ def test_tab_and_help_know_an_installed_class_without_importing_it(install, caps
     assert module not in sys.modules
     assert main(["train", "optimizer=mine", "--help"]) == 0
     assert "optimizer.sizes=[3,4]" in capsys.readouterr().out
+
+
+# ---- the groups of a search, and regularisers
+
+SEARCHING = """
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from optuna.samplers import RandomSampler
+from nnlab.hyperparameters import static
+from nnlab.search.pruners import Pruner
+from nnlab.search.samplers import Sampler
+
+@dataclass(frozen=True)
+class Lottery(Sampler):
+    name: ClassVar[str] = "lottery"
+    conditional: ClassVar[bool] = False
+    numbers: ClassVar[int] = 1
+    objectives: ClassVar[int] = 2
+    tickets: int = static(7, low=1)
+
+    def optuna(self, space, seed, worked=0, failed=0):
+        return RandomSampler(seed=seed)
+
+@dataclass(frozen=True)
+class Once(Pruner):
+    name: ClassVar[str] = "once"
+    at: int = static(1, low=1)
+
+    def rungs(self, epochs):
+        return [self.at] if self.at < epochs else []
+
+    def keep(self, rung, epochs, numbers, worth, came):
+        return worth <= np.median(worth)
+"""
+SEARCH = ("data=iris", "epochs=2", "report=false", "trials=4", "hydra.run.dir=sweep")
+RATE = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+
+
+@pytest.fixture
+def searching(install):
+    install(SEARCHING, ("sampler", "lottery", "Lottery"), ("pruner", "once", "Once"))
+    yield
+    for group, name in (("sampler", "lottery"), ("pruner", "once")):
+        ConfigStore.instance().repo.get(group, {}).pop(f"{name}.yaml", None)
+
+
+def test_a_sampler_and_a_pruner_search(searching, tmp_path, capsys):
+    words = ("sampler=lottery", "sampler.tickets=3", "pruner=once", "pruner.at=1", RATE)
+    assert main(["sweep", *SEARCH, *words]) == 0
+    about = yaml.safe_load((tmp_path / "sweep/config.yaml").read_text())
+    assert about["sampler"] == {"name": "lottery", "seed": 0, "tickets": 3}
+    assert about["pruner"] == {"name": "once", "at": 1}
+    trials = json.loads((tmp_path / "sweep/sweep.json").read_text())["trials"]
+    assert trials["pruned"] == 2 if isinstance(trials, dict) else trials == 4
+    capsys.readouterr()
+    assert main(["sweep", "resume=sweep", "trials=6"]) == 0
+    assert main(["sweep", "sampler=lottery", "--help"]) == 0
+    assert "sampler.tickets=7" in capsys.readouterr().out
+    search = nnlab.Search(sampler="lottery", pruner="once", trials=2)
+    assert search.sampler.tickets == 7 and search.pruner.prunes
+
+
+@pytest.mark.parametrize("words, said", [
+    (["sampler=lottery", "optimizer=sgd,momentum", "optimizer.gamma=interval(0,0.9)"],
+     "sampler=lottery needs parameters that are part of every trial, and optimizer.gamma"),
+    (["sampler=lottery", "optimizer=sgd,adam"],
+     "sampler=lottery needs at least 1 parameter that is a number and part of every trial"),
+    (["sampler=lottery", RATE, "objective=[val_loss,val_error,penalty]"],
+     "sampler=lottery takes 2 objectives, not 3"),
+    (["sampler=lottery", "pruner=once", RATE, "objective=[val_loss,val_error]"],
+     "pruner=once judges by one objective, not 2"),
+    (["sampler=lotery", RATE], "did you mean 'lottery'"),
+    (["pruner=onze", RATE], "did you mean 'once'"),
+    (["sampler=once", RATE], "once"),
+])  # fmt: skip
+def test_a_search_that_they_cannot_do_is_refused(searching, capsys, words, said, tmp_path):
+    assert main(["sweep", *SEARCH, *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1, err
+    assert not (tmp_path / "sweep").exists()
+
+
+ELASTIC = """
+from dataclasses import dataclass
+from typing import ClassVar
+import torch
+from nnlab.hyperparameters import column
+from nnlab.regularizers import Regularizer
+
+@dataclass(frozen=True)
+class Quartic(Regularizer):
+    name: ClassVar[str] = "quartic"
+    l4: float = column(0.3, low=0)
+
+    def penalty(self, weights):
+        l4 = self.l4[:, 0].to(weights.device)
+        return super().penalty(weights) + l4 / 4 * weights.double().pow(4).sum(1)
+
+    def factors(self, lr):
+        return super().factors(lr) | {"l4": self.l4}
+
+    def add_gradient(self, weights, grad, f, scratch):
+        super().add_gradient(weights, grad, f, scratch)
+        torch.mul(weights, weights, out=scratch).mul_(weights)
+        grad.addcmul_(scratch, f.l4, value=FACTOR)
+
+class Other(Quartic):
+    name = "other"
+"""
+
+
+@pytest.fixture
+def quartic(install):
+    def install_it(factor=1):
+        source = ELASTIC.replace("FACTOR", str(factor))
+        install(source, ("regularizer", "quartic", "Quartic"), ("regularizer", "other", "Other"))
+
+    yield install_it
+    for name in ("quartic", "other"):
+        ConfigStore.instance().repo.get("regularizer", {}).pop(f"{name}.yaml", None)
+
+
+def test_a_regularizer_combines_with_those_of_nnlab(quartic, tmp_path, capsys):
+    quartic()
+    words = ["regularizer=[l2,quartic,dropout]", "regularizer.l4=0.5", "data=iris", "epochs=1"]
+    assert main(["train", *words, "hydra.run.dir=run"]) == 0
+    settings = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["regularizer"]
+    assert settings["name"] == "quartic" and settings["l4"] == 0.5
+    assert settings["l2"] == 1e-3 and settings["dropout"] == 0.2 and settings["l1"] == 0
+    stored = nnlab.StoredRun("run").experiment.regularizer
+    assert stored == nnlab.Experiment(regularizer=["l2", "quartic", "dropout"]).regularizer.__class__(
+        l2=1e-3, dropout=0.2, l4=0.5
+    )
+    penalty = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[0])["penalty"]
+    assert penalty > 0.01
+    with pytest.raises(nnlab.UserError, match="quartic and other do not combine"):
+        nnlab.Experiment(regularizer=["quartic", "other"])
+    capsys.readouterr()
+    assert "did you mean 'quartic'" in refused(capsys, "regularizer=quartik")
+    assert ", regularizer.l4," in refused(capsys, "regularizer=quartic", "regularizer.l5=1")
+    assert main(["train", "regularizer=quartic", "--help"]) == 0
+    assert "regularizer.l4=0.3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("factor, code", [(1, 0), (2, 1)])
+def test_nnlab_check_looks_at_the_gradient_of_a_regularizer(quartic, capsys, factor, code):
+    quartic(factor)
+    words = ["only=gradients", "regularizer=[l2,quartic]", "data=iris", "model.hidden=[5]"]
+    assert main(["check", *words]) == code
+    assert ("penalty: dW is wrong" in capsys.readouterr().out) == (code == 1)

@@ -278,7 +278,7 @@ def test_a_grid_turns_over_the_last_key_first_and_a_sweep_may_ask_beyond_its_end
 
 @pytest.mark.parametrize("domain", [Choice(("a", "b")), Steps(1, 1, 1)])
 def test_cmaes_wants_numbers(domain):
-    with pytest.raises(UserError, match="at least two parameters that are numbers.*sampler=tpe"):
+    with pytest.raises(UserError, match="at least 2 parameters that are numbers.*sampler=tpe"):
         Chooser(Space({"a": domain, "b": Interval(0.0, 1.0)}), CMAES(), (1,)).ask(0)
 
 

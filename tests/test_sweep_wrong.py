@@ -52,7 +52,7 @@ WRONG = [  # words, what the sentence must say
     (["objective=[val_loss,parameters]", "pruner=median"], ["pruner=median", "one objective"]),
     (["objective=[val_loss,parameters]", "sampler=cmaes"], ["sampler=cmaes", "one objective"]),
     (["objective=[val_loss,parameters]", "direction=[minimize]"], ["direction", "2 objectives"]),
-    (["sampler=cmaes", "optimizer.lr=interval(0.1,1)"], ["cmaes", "at least two parameters", "tpe"]),
+    (["sampler=cmaes", "optimizer.lr=interval(0.1,1)"], ["cmaes", "at least 2 parameters", "tpe"]),
     (["distinct=yes"], ["distinct", "true or false"]),
     (["storage=study.db"], ["storage = 'study.db'", "sqlite:///"]),
     (["storage=redis://x"], ["storage", "databases"]),

@@ -30,7 +30,7 @@ def each_box(objective: Objective, budget: Budget) -> Iterator[Compared]:
             useful = [network.useful[i] for i in network.reads[n]]
             yield from _box(network.graph, n, placed, inputs, useful, budget)
     yield from _loss(objective, budget, z)
-    if objective.experiment.regularizer.l2 or objective.experiment.regularizer.l1:
+    if objective.experiment.regularizer.penalizes:
         yield _penalty(objective, budget)
 
 

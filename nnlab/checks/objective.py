@@ -82,7 +82,6 @@ class Objective:
 
     def by_autograd(self) -> dict[str, np.ndarray] | None:
         """The same by torch.autograd through the references; None where a box or the loss has none."""
-        regularizer = self.experiment.regularizer
         with torch.enable_grad():
             leaves = {
                 name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.slots.items()
@@ -92,9 +91,7 @@ class Objective:
             if z is None or self.loss.reference is None:
                 return None
             weights = [leaves[name] for name, slot in self.slots.items() if slot.leaf.kind == "weight"]
-            penalty = sum(
-                regularizer.l2 / 2 * W.square().sum() + regularizer.l1 * W.abs().sum() for W in weights
-            )
+            penalty = self.regularizer.penalty(torch.cat([W.flatten(1) for W in weights], 1)).sum()
             gradients = torch.autograd.grad(
                 self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
             )

@@ -17,12 +17,12 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from nnlab import declarations, plugins
 from nnlab.commands import plugin_choices
 from nnlab.errors import UserError, unknown
+from nnlab.plugins import COMBINABLE
 from nnlab.records.text import shell_word
 from nnlab.suggestions import hint, reader_of
 
 RUNS = 5000  # of -m
 LONGEST = 10_000  # characters of a word, which Hydra reads slowly
-COMBINABLE = {"regularizer"}  # groups that take several choices: regularizer=[l2,dropout]
 HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
 
 _QUOTED_OR_DOTTED = re.compile(

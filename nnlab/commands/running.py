@@ -14,7 +14,6 @@ from nnlab.records.text import label, shell_line, summary_lines
 from nnlab.records.text_columns import command, labelled, wrapped
 
 ASIDE = ".best"  # the folder of the winner's run, until it has ended
-SLOW = 100  # trials, for a Gaussian process
 
 
 def sweep_title(sweep) -> str:
@@ -23,7 +22,7 @@ def sweep_title(sweep) -> str:
 
     e, s, space = sweep.first.experiment, sweep.search, sweep.space
     searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
-    how = s.sampler.name if s.pruner.name == "none" else f"{s.sampler.name}, pruned by {s.pruner.name}"
+    how = s.sampler.name if not s.pruner.prunes else f"{s.sampler.name}, pruned by {s.pruner.name}"
     words = zip(s.signs, s.objectives, strict=True)
     spec = sweep.cache.datasets[e.data].spec
     goals = [f"{'least' if sign > 0 else 'largest'} {label(name, spec.task)}" for sign, name in words]
@@ -41,17 +40,18 @@ def space_lines(sweep, left_out: tuple[str, ...] = ()) -> list[str]:
         lines += ["  only the keys that were named are searched; space=default would add",
                   f"  {', '.join(left_out)}"]  # fmt: skip
     lines += [f"  {sweep.judged_by}"] if sweep.judged_by else []
-    if sampler.name == "grid":
-        count, impossible = space.count(sampler.points), sweep.impossible()
+    if sampler.enumerates:
+        count, impossible = sampler.count(space), sweep.impossible()
         some = f", of which the first {sweep.count} are trained" if sweep.count < count else ""
         wrong = f"; {impossible} cannot be trained or ranked, and fail with the reason" if impossible else ""
         lines.append(f"  {count} cells in the grid{some}{wrong}")
     elif sweep.count < sweep.wanted:
         lines.append(f"  {sweep.count} trials, not {sweep.wanted}: this space has no others, and a trial")
         lines.append("  repeated gives the same again; seeds=10 would train each with 10 seeds")
-    if sampler.name == "gp" and sweep.count > SLOW:
+    if sampler.slow_after and sweep.count > sampler.slow_after:
+        name, after = sampler.name, sampler.slow_after
         lines.append(
-            f"  sampler=gp takes half a second a trial after {SLOW}, and longer and longer: tpe is quick"
+            f"  sampler={name} takes half a second a trial after {after}, and longer and longer: tpe is quick"
         )
     return lines
 

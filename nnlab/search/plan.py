@@ -63,14 +63,7 @@ def _seconds(rows: list[Row], datasets) -> float:
 
 def _kept(batch: TrialBatch) -> float:
     """The share of epochs that pruning leaves, if each rung does what its rule says."""
-    factor = getattr(batch.search.pruner, "factor", 2)
-    if not batch.rungs or batch.search.pruner.name == "median":
-        return 0.6 if batch.rungs else 1.0
-    left, share, before = 1.0, 0.0, 0
-    for rung in (*batch.rungs, batch.epochs):
-        share += left * (rung - before) / batch.epochs
-        left, before = left / factor, rung
-    return share
+    return batch.search.pruner.kept(batch.epochs)
 
 
 @cache

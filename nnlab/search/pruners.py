@@ -20,10 +20,20 @@ from nnlab.hyperparameters import Component, static
 
 @dataclass(frozen=True)
 class Pruner(Component):
-    """Base of the pruners, and the one of name `none`: every trial is trained to its end."""
+    """Base of the pruners, and the one of name `none`: every trial is trained to its end.
+
+    `prunes`: it has rungs. `objectives`: by how many it can judge.
+    """
 
     group: ClassVar[str] = "pruner"
     name: ClassVar[str] = "none"
+    prunes: ClassVar[bool] = False
+    objectives: ClassVar[int] = 1
+
+    def __init_subclass__(cls):
+        """Whoever writes `rungs` prunes."""
+        super().__init_subclass__()
+        cls.prunes = cls.rungs is not Pruner.rungs
 
     def rungs(self, epochs: int) -> list[int]:
         """The epochs before the last one at which trials are judged."""
@@ -36,6 +46,19 @@ class Pruner(Component):
         came to the rung. The answer counts for those now training. `epochs` is the most that a trial trains.
         """
         return np.ones(len(worth), bool)
+
+    def kept(self, epochs: int) -> float:
+        """The share of all epochs that is trained in spite of it, as far as its rule says: for the plan."""
+        left, share, before = 1.0, 0.0, 0
+        for rung in (*self.rungs(epochs), epochs):
+            share += left * (rung - before) / epochs
+            left, before = left * self.survivors, rung
+        return share
+
+    @property
+    def survivors(self) -> float:
+        """The share of trials that go on from a rung."""
+        return 0.5 if self.prunes else 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,9 @@ class Median(Pruner):
     def keep(self, rung, epochs, numbers, worth, came):
         return (worth <= np.median(worth)) | (len(worth) < self.startup)
 
+    def kept(self, epochs):
+        return 0.6 if self.rungs(epochs) else 1.0  # a guess: about half go at the first rungs
+
 
 @dataclass(frozen=True)
 class Halving(Pruner):
@@ -64,6 +90,10 @@ class Halving(Pruner):
     name: ClassVar[str] = "halving"
     min_epochs: int = static(2, low=1, high=ENOUGH)
     factor: int = static(3, low=2, high=ENOUGH)
+
+    @property
+    def survivors(self):
+        return 1 / self.factor
 
     def rungs(self, epochs):
         return _powers(self.min_epochs, self.factor, epochs)
@@ -84,6 +114,10 @@ class Hyperband(Pruner):
     name: ClassVar[str] = "hyperband"
     min_epochs: int = static(2, low=1, high=ENOUGH)
     factor: int = static(3, low=2, high=ENOUGH)
+
+    @property
+    def survivors(self):
+        return 1 / self.factor
 
     def rungs(self, epochs):
         return _powers(self.min_epochs, self.factor, epochs)

@@ -7,6 +7,7 @@ interrupted chooses as one that was not.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,20 +18,60 @@ from nnlab.search.space import MANY, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream
 
+LEARNING_BATCH = 16  # trials: the fewer, the sooner what they gave is learned from
+
 
 @dataclass(frozen=True)
 class Sampler(Component):
-    """Base of the samplers.
+    """Base of the samplers, with what a search asks of one.
 
-    `learns`: it looks at what earlier trials gave, so batches are small. `remembers`: it keeps notes on its
-    own trials beside their values; they are not stored but made again, by asking it for those trials anew.
+    learns       it looks at what earlier trials gave, so batches are small
+    remembers    it keeps notes on its own trials beside their values; they are not stored but made again, by
+                 asking it for those trials anew
+    enumerates   it goes through a list of its own (`trials_of`), and draws nothing
+    objectives   how many it can take
+    conditional  it can search a space of which some parameters are part of some trials only
+    numbers      how many parameters it needs that are numbers and part of every trial
+    slow_after   the number of trials after which choosing one takes longer than half a second; None: never
     """
 
     group: ClassVar[str] = "sampler"
     learns: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
-    objectives: ClassVar[int] = 99  # how many it can take
+    enumerates: ClassVar[bool] = False
+    objectives: ClassVar[int] = 99
+    conditional: ClassVar[bool] = True
+    numbers: ClassVar[int] = 0
+    slow_after: ClassVar[int | None] = None
     seed: int = static(0, low=0, high=EXACT)
+
+    @property
+    def batch(self) -> int | None:
+        """How many trials are chosen at once; None: as many as there is memory for."""
+        return LEARNING_BATCH if self.learns else None
+
+    def refuse(self, space: Space) -> None:
+        """Raise `UserError` for a space that it cannot search."""
+        if space.conditional and not self.conditional:
+            some = next(key for key in space.domains if key not in space.always)
+            raise UserError(
+                f"sampler={self.name} needs parameters that are part of every trial, and {some} is part of "
+                f"some only; take sampler=tpe"
+            )
+        if self.numbers and len(_numbers(space)) < self.numbers:
+            they = "parameter that is a number" if self.numbers == 1 else "parameters that are numbers"
+            raise UserError(
+                f"sampler={self.name} needs at least {self.numbers} {they} and part of every trial; take "
+                f"sampler=tpe"
+            )
+
+    def trials_of(self, space: Space) -> Iterator[dict] | None:
+        """All its trials in order, if it `enumerates`."""
+        return None
+
+    def count(self, space: Space) -> int | None:
+        """How many those are."""
+        return None
 
     def seed_of(self, number: int, attempt: int = 0) -> int:
         """A seed for one trial, of 32 bits; another for each attempt to find one that was not there yet."""
@@ -51,7 +92,14 @@ class Grid(Sampler):
     """Every combination of values; `points` are laid on each interval, its ends among them."""
 
     name: ClassVar[str] = "grid"
+    enumerates: ClassVar[bool] = True
     points: int | None = static(None, low=2, high=MANY)
+
+    def trials_of(self, space):
+        return space.cells(self.points)
+
+    def count(self, space):
+        return space.count(self.points)
 
 
 @dataclass(frozen=True)
@@ -98,6 +146,7 @@ class GP(Sampler):
 
     name: ClassVar[str] = "gp"
     learns: ClassVar[bool] = True
+    slow_after: ClassVar[int | None] = 100
     startup: int = static(16, low=1, high=ENOUGH)
 
     def optuna(self, space, seed, worked=0, failed=0):
@@ -137,24 +186,21 @@ class CMAES(Sampler):
     learns: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
     objectives: ClassVar[int] = 1
+    numbers: ClassVar[int] = 2
     population: int = static(16, low=2, high=1000)
 
+    @property
+    def batch(self):
+        return self.population
+
     def optuna(self, space, seed, worked=0, failed=0):
-        from optuna.distributions import CategoricalDistribution
         from optuna.samplers import CmaEsSampler
 
-        each = _distributions(space).items()
-        numbers = {k: d for k, d in each if not isinstance(d, CategoricalDistribution)}
-        if len(numbers) < 2:
-            raise UserError(
-                "sampler=cmaes needs at least two parameters that are numbers and part of every trial; "
-                "take sampler=tpe"
-            )
         cloud = CmaEsSampler(
             seed=seed, popsize=self.population, n_startup_trials=int(failed > 0 and worked == 0),
             warn_independent_sampling=False,
         )  # fmt: skip
-        return _informed(cloud, numbers)
+        return _informed(cloud, _numbers(space))
 
     def lesson(self, trial, signs, worked):
         return with_values(trial, signs) if worked else trial
@@ -175,6 +221,11 @@ def _distributions(space: Space) -> dict:
     """What Optuna knows of the parameters that every trial has, if there is a choice."""
     each = {key: space.domains[key].distribution() for key in sorted(space.always)}
     return {key: distribution for key, distribution in each.items() if not distribution.single()}
+
+
+def _numbers(space: Space) -> dict:
+    """Those of them that are numbers."""
+    return {key: d for key, d in _distributions(space).items() if not hasattr(d, "choices")}
 
 
 def _informed(sampler, distributions: dict):

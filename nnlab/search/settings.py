@@ -55,12 +55,12 @@ class Search(Component):
         if len(set(self.objectives)) < count:
             raise UserError(f"objective = {list(self.objectives)}: one of them is there twice")
         if count > self.sampler.objectives:
-            raise UserError(f"sampler={self.sampler.name} takes one objective, not {count}; take sampler=tpe")
-        if count > 1 and self.pruner.name != "none":
-            raise UserError(
-                f"pruner={self.pruner.name} judges by one objective, not {count}; take pruner=none"
-            )
-        if self.pruner.name != "none" and self.objectives == ("parameters",):
+            most = _counted(self.sampler.objectives)
+            raise UserError(f"sampler={self.sampler.name} takes {most}, not {count}; take sampler=tpe")
+        if self.pruner.prunes and count > self.pruner.objectives:
+            most = _counted(self.pruner.objectives)
+            raise UserError(f"pruner={self.pruner.name} judges by {most}, not {count}; take pruner=none")
+        if self.pruner.prunes and self.objectives == ("parameters",):
             raise UserError("objective=parameters does not change while training: take pruner=none")
 
     @property
@@ -85,3 +85,7 @@ class Search(Component):
     def from_config(config: dict) -> Search:
         """The search that a plain nested dict describes; raises `UserError` where it is wrong."""
         return compose(Search, GROUPS, config)
+
+
+def _counted(objectives: int) -> str:
+    return "one objective" if objectives == 1 else f"{objectives} objectives"

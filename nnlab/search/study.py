@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 
 from nnlab.runtime.threads import one_thread
-from nnlab.search.samplers import Grid, Sampler
+from nnlab.search.samplers import Sampler
 from nnlab.search.space import Interval, Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, TRAINING, Trial, key_of
 from nnlab.streams import stream
@@ -37,6 +37,7 @@ class Chooser:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        sampler.refuse(space)
         self.space, self.sampler, self.signs, self.distinct = space, sampler, signs, distinct
         self.possible, self.rules = possible, rules
         words = ["minimize" if sign > 0 else "maximize" for sign in signs]
@@ -46,7 +47,7 @@ class Chooser:
         self.seen: set[tuple] = set()
         self.worked = self.failed = 0  # of the trials that were told
         self._asked = {}  # number -> Optuna's trial
-        self._cells = space.cells(sampler.points) if isinstance(sampler, Grid) else None
+        self._cells = sampler.trials_of(space)
         self._laid: list[dict] = []
         self._cells_in_all = space.count() if distinct else None
 

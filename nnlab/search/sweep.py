@@ -24,7 +24,6 @@ from nnlab.search.from_python import read_base, space_of, table, variant
 from nnlab.search.ledger import Ledger, check
 from nnlab.search.plan import Plan, plan
 from nnlab.search.rankable import judged
-from nnlab.search.samplers import CMAES, Grid
 from nnlab.search.settings import TRIALS, Search
 from nnlab.search.space import Interval, Space  # noqa: F401 (Interval: of the example)
 from nnlab.search.study import RULES, Chooser
@@ -116,7 +115,7 @@ class Sweep:
         self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
         self.size = s.batch if s.batch != "auto" else self._size()
         self.limit = self._limit()
-        usual = self.limit if isinstance(s.sampler, Grid) else TRIALS
+        usual = self.limit if s.sampler.enumerates else TRIALS
         self.wanted = usual if s.trials == "auto" else s.trials
         self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
 
@@ -184,8 +183,8 @@ class Sweep:
     def _limit(self) -> int | None:
         """How many trials there can be; None: no end."""
         sampler = self.search.sampler
-        if isinstance(sampler, Grid):
-            return self.space.count(sampler.points)
+        if sampler.enumerates:
+            return sampler.count(self.space)
         return self.space.count() if self.search.distinct else None
 
     @typed
@@ -262,9 +261,9 @@ class Sweep:
     def impossible(self) -> int | None:
         """How many cells of a grid cannot be trained or ranked; None if they are too many to look at."""
         sampler = self.search.sampler
-        if not isinstance(sampler, Grid) or self.count > LOOKED_AT:
+        if not sampler.enumerates or self.count > LOOKED_AT:
             return None
-        cells = islice(self.space.cells(sampler.points), self.count)
+        cells = islice(sampler.trials_of(self.space), self.count)
         return sum(bool(self._candidate(0, cell).wrong) for cell in cells)
 
     def _candidate(self, number: int, params: dict) -> Candidate:
@@ -337,7 +336,7 @@ class Sweep:
     def _give_up_if_hopeless(self) -> None:
         """Not so of a grid, whose first cells are neighbours, nor for trials that were never trained."""
         first = [t for t in self.trials if t.rows][:HOPELESS]
-        if isinstance(self.search.sampler, Grid) or len(first) < HOPELESS:
+        if self.search.sampler.enumerates or len(first) < HOPELESS:
             return
         if all(t.state == FAILED for t in first):
             reasons = sorted({t.reason for t in first}, key=[t.reason for t in first].count, reverse=True)
@@ -346,8 +345,8 @@ class Sweep:
     def _size(self) -> int:
         """Trials in a batch: few if the sampler learns from one for the next, or if each is much work."""
         sampler, e = self.search.sampler, self.first.experiment
-        if sampler.learns:
-            return sampler.population if isinstance(sampler, CMAES) else 16
+        if sampler.batch:
+            return sampler.batch
         folds = self.cache.folds(e)
         rows = len(folds) * e.seeds
         size = e.graph(self.cache.datasets[e.data].spec).parameter_count
