@@ -13,7 +13,7 @@ from test_combinations import GOOD, REGULARIZERS
 import nnlab
 from nnlab import MLP, SGD, Experiment, KFold, Linear, Logistic, Patience, Regularizer
 from nnlab.autodiff.activations import ACTIVATIONS
-from nnlab.data.normalization import CHOICES as NORMALIZATIONS
+from nnlab.data.normalization import NORMALIZATION_NAMES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS, NoSplit
 from nnlab.hyperparameters import kind
 from nnlab.initializers import INITIALIZERS

@@ -39,7 +39,7 @@ from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Tanh
 from nnlab.checks import labels
 from nnlab.checks.ladder import RUNGS, check
 from nnlab.cli import main
-from nnlab.data.normalization import CHOICES as NORMALIZATIONS
+from nnlab.data.normalization import NORMALIZATION_NAMES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS
 from nnlab.initializers import INITIALIZERS
 from nnlab.losses import LOSSES

@@ -3,10 +3,10 @@
 import pytest
 
 from nnlab.cli import main
-from nnlab.data.cells import WAYS, kind
+from nnlab.data.cells import REMEDY_OF_KIND, kind
 
 ROWS = "".join(f"{i},{i * i},{i % 2}\n" for i in range(8))
-GET_DUMMIES = "as pandas.get_dummies does, or take it out"
+GET_DUMMIES = "as pandas.get_dummies does, or remove it"
 
 
 @pytest.mark.parametrize(
@@ -27,25 +27,25 @@ def test_kinds(what, cells):
 
 TABLES = {
     "text": ("a,b,t\n" + "red,2,0\nblue,3,1\n" * 4, ["line 2, column 'a'", "7 more of 8", GET_DUMMIES]),
-    "slip": (f"a,b,t\n{ROWS}9,1o,1\n", ["line 10, column 'b'", "'1o' is no number; ", "mend or drop"]),
+    "slip": (f"a,b,t\n{ROWS}9,1o,1\n", ["line 10, column 'b'", "'1o' is not a number; ", "correct or drop"]),
     "empty": (f"a,b,t\n{ROWS},2,1\n1,2,0\n,2,1\n", ["line 10, column 'a'", "is empty, as is 1 more of 11",
                                                    "fill it", "or drop such rows"]),
     "NA": (f"a,b,t\n{ROWS}nan,3,0\nNA,2,1\n", ["line 11", "'NA'", "as is 1 more of 10", "fill it"]),
     "nan": (f"a,b,t\n{ROWS}nan,3,0\nnan,2,1\n", ["line 10", "is missing, as is 1 more of 10", "fill it"]),
     "date": ("a,b,t\n2026-01-31,1,0\n2026-02-01,2,1\n", ["days since the first"]),
-    "comma": ("a;b;t\n1,5;2;0\n2,5;2;1\n", ["'1,5' is no number", "write a decimal point, 1.5"]),
+    "comma": ("a;b;t\n1,5;2;0\n2,5;2;1\n", ["'1,5' is not a number", "write a decimal point, 1.5"]),
     "both": ("a;b;t\n1.234,5;2;0\n2,5;2;1\n", ["write a decimal point, 1234.5"]),
     "thousands": ('a,b,t\n"1,234",2,0\n"5,678",2,1\n', ["write 1234, without separators"]),
     "unit": ("a,b,t\n12%,2,0\n13%,2,1\n", ["without its unit"]),
     "trailing": ("a,b,t,\n1,2,0,\n2,3,1,\n", ["the delimiter at the end of each line"]),
-    "trailing in examples": ("a,b,t\n1,2,0,\n2,3,1,\n", ["line 2: 4 cells", "take out the ',' at the end"]),
+    "trailing in examples": ("a,b,t\n1,2,0,\n2,3,1,\n", ["line 2: 4 cells", "remove the ',' at the end"]),
     "UTF-16": ("a,b,t\n1,2,0\n".encode("utf-16"), ["it is UTF-16", "save it as UTF-8"]),
     "latin-1": ("größe,t\n1,2\n".encode("latin-1"), ["not text in UTF-8", "save it as UTF-8"]),
     "xlsx": (b"PK\x03\x04\x14\x00\xfe\xff\x00", [".xlsx", "save it as a CSV file"]),
-    "spaces": ("a b t\n1 2 0\n2 3 1\n", ["only one column", "spaces part its columns"]),
-    "bars": ("a|b|t\n1|2|0\n", ["if | part"]),
+    "spaces": ("a b t\n1 2 0\n2 3 1\n", ["only one column", "spaces separate its columns"]),
+    "bars": ("a|b|t\n1|2|0\n", ["if '|' separate"]),
     "comment": ("# measured in 2026\na,b,t\n1,2,0\n", ["only one column", "begins with '#'"]),
-    "sep": ("sep=;\na;b;t\n1;2;0\n", ["take out the first line, sep="]),
+    "sep": ("sep=;\na;b;t\n1;2;0\n", ["remove the first line, sep="]),
 }  # fmt: skip
 
 
@@ -77,4 +77,5 @@ def test_of_targets(cells, words, way, tmp_path, monkeypatch, capsys):
 
 def test_every_way_is_said():
     said = [phrase for _, phrases in TABLES.values() for phrase in phrases]
-    assert all(any(phrase.split(",")[0] in way for phrase in said) for way in WAYS.values() if "{" not in way)
+    remedies = [remedy for remedy in REMEDY_OF_KIND.values() if "{" not in remedy]
+    assert all(any(phrase.split(",")[0] in remedy for phrase in said) for remedy in remedies)

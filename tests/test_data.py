@@ -136,8 +136,8 @@ def test_a_split_depends_on_its_seed_alone(split, dataset):
 
 
 @pytest.mark.parametrize("split, words", [
-    (Holdout(test=0.01), ["split.test = 0.01", "take more"]),
-    (Holdout(validation=0.01), ["split.validation = 0.01", "take more"]),
+    (Holdout(test=0.01), ["split.test = 0.01", "choose a larger share"]),
+    (Holdout(validation=0.01), ["split.validation = 0.01", "choose a larger share"]),
     (Holdout(test=0.5, validation=0.5), ["split.validation = 0.5", "split.test = 0.5", "nothing to train"]),
     (KFold(k=17), ["split.k = 17", "at most 16"]),
     (KFold(k=4, fold=4), ["split.fold = 4", "0 to 3"]),

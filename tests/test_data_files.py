@@ -126,14 +126,14 @@ BOMBS = {
 
 @pytest.mark.parametrize("pattern", BOMBS.values(), ids=BOMBS)
 def test_a_small_gz_that_holds_much_ends_in_a_sentence(pattern, small_memory, monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "LOOK_BYTES", 10**6)
+    monkeypatch.setattr(files, "BYTES_BETWEEN_CHECKS", 10**6)
     content = packed(pattern, 20)
     assert len(content) < 10**6
     refused(table(tmp_path, content), "does not fit into memory", "left of 64 MB")
 
 
 def test_a_line_without_end_is_not_read_to_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("nnlab.data.text_tables.LONGEST", 1000)
+    monkeypatch.setattr("nnlab.data.csv_rows.LONGEST_LINE", 1000)
     refused(table(tmp_path, "a,b\n1,2\n" + "1," * 600), "line 3 has 1,000 characters or more")
 
 
@@ -461,11 +461,11 @@ def test_so_is_one_of_an_array(tmp_path):
 # ---- text that is no table
 
 TEXTS = {  # name: (content, words)
-    "nul": ("a,t\n1\0,0\n", "is no number"), "only nul": (bytes(1000), "one column"),
+    "nul": ("a,t\n1\0,0\n", "is not a number"), "only nul": (bytes(1000), "one column"),
     "nul in the header": ("a\0,t\n1,0\n2,1\n", ""), "blank lines": ("\n\r\n \r\r\n", "is empty"),
     "an open quote": ('a,t\n1,"yes\n2,no\n', "line 2: a quote begins a cell and is never closed"),
     "an open quote above": ('"a,t\n1,2\n', "line 1: a quote"),
-    "behind a quote": ('a,t\n1,"yes" no\n', "goes on behind"),
+    "behind a quote": ('a,t\n1,"yes" no\n', "continues after its closing quote"),
     "utf-16": ("a,t\n1,2\n".encode("utf-16"), "UTF-8"), "zip": (b"PK\x03\x04" + bytes(range(256)), "UTF-8"),
     "bz2": (bz2.compress(b"a,t\n1,2\n"), "UTF-8"), "xz": (lzma.compress(b"a,t\n1,2\n"), "UTF-8"),
     "gz of gz": (gzip.compress(gzip.compress(b"a,t\n1,2\n")), "UTF-8"), "half a gz": (b"\x1f\x8b", "gzip"),
@@ -533,9 +533,9 @@ def test_class_numbers_that_only_64_bits_tell_apart_stay_apart(ids, tmp_path):
 def test_text_of_codes_that_are_no_characters_is_a_sentence(code, tmp_path):
     y = np.array(["a", "b"] * 40)
     y.view(np.uint32)[3] = code
-    with pytest.raises(UserError, match="no characters"):
+    with pytest.raises(UserError, match="not characters"):
         saved_y(tmp_path / "t.npz", y)
-    with pytest.raises(UserError, match="no characters"):
+    with pytest.raises(UserError, match="not characters"):
         InMemory(np.zeros((80, 2)), y)
 
 

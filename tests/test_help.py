@@ -8,8 +8,8 @@ import pytest
 
 from nnlab.catalogue import Catalogue, commented
 from nnlab.cli import main
-from nnlab.data.labels import CLASSES
-from nnlab.data.normalization import LINEAR
+from nnlab.data.labels import MOST_INFERRED_CLASSES
+from nnlab.data.normalization import LINEAR_LIMIT
 from nnlab.search.settings import TRIALS
 from nnlab.search.sweep import LARGEST
 
@@ -31,8 +31,8 @@ def test_numbers_in_the_meanings_are_those_of_the_code():
     }
     for source in Catalogue("train").choices("data"):
         said = Catalogue("train").of_choice("data", source)["data.normalization"].meaning
-        assert f"pulled in beyond {LINEAR:g} deviations" in said, source
-    assert f"up to {CLASSES} whole numbers" in meanings["data.task"]
+        assert f"pulled in beyond {LINEAR_LIMIT:g} deviations" in said, source
+    assert f"up to {MOST_INFERRED_CLASSES} whole numbers" in meanings["data.task"]
     assert f"auto: {TRIALS}," in meanings["trials"] and f"up to {LARGEST}" in meanings["batch"]
 
 

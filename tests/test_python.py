@@ -177,8 +177,8 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
         ((Frame(age=[1.0, np.nan] * 30, b=[True] * 60), CLASSES), "x[1], column 'age', is missing; expected"),
         ((Frame(age=range(60), city=["Rome"] * 60), CLASSES), "x[0], column 'city', is 'Rome'; expected a n"),
         ((X, np.append(AMOUNTS[1:], np.inf)), "y[59] is inf; expected a finite number"),
-        ((X, ["a", None, "b"] * 20), "y[1] is missing; expected text, as others are"),
-        ((X, np.array(["a", 1, "b"] * 20, object)), "y[1] is 1; expected text, as others are"),
+        ((X, ["a", None, "b"] * 20), "y[1] is missing; expected text, like the others"),
+        ((X, np.array(["a", 1, "b"] * 20, object)), "y[1] is 1; expected text, like the others"),
         ((X, [None] * 60), "y[0] is missing; expected a number"),
         ((X, [{}] * 60), "y[0] is {}; expected a number"),
         (([[1, 2], [3]], [0, 1]), "x is ragged: its rows differ in length"),
@@ -196,7 +196,7 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
         ((X, 3), "y = 3: expected an array"),
         (({"a": [1]}, CLASSES), "x = {'a': [1]}: expected an array"),
         ((zip(X, X, strict=True), CLASSES), "x = a zip: expected an array"),
-        ((X, CLASSES, X[:5]), "y_test is not there: a test set is x_test and y_test, both or neither"),
+        ((X, CLASSES, X[:5]), "y_test is missing: a test set is x_test and y_test, both or neither"),
         ((X, CLASSES, None, CLASSES[:5]), "x_test is not there"),
         ((X, CLASSES, X[:5, :2], CLASSES[:5]), "x_test has 2 inputs, and x has 4"),
         ((X, CLASSES, X[:5], CLASSES[:4]), "x_test has 5 examples, and y_test has 4"),
@@ -220,7 +220,7 @@ def test_other_settings_of_arrays():
         nnlab.Arrays(X, ["a", "b"] * 30, task="regression")
     with pytest.raises(nnlab.UserError, match=r"features has 2 names, and x has 4 columns"):
         nnlab.Arrays(X, CLASSES, features=["a", "b"])
-    with pytest.warns(nnlab.Advice, match="y has the floats 0, 1, 2 alone and is trained as numbers"):
+    with pytest.warns(nnlab.Advice, match="y has only the floats 0, 1, 2 and is trained as numbers"):
         assert nnlab.Arrays(X, CLASSES * 1.0).load().classes == ()
 
 

@@ -151,7 +151,7 @@ def test_no_label_noise_is_none_and_full_noise_leaves_no_label():
     assert Digits().load().noisy is None
     dataset = Digits(label_noise=1.0).load()
     assert (dataset.noisy != dataset.y).all()
-    with pytest.raises(UserError, match=r"data.label_noise = 0.5: data 'line' has numbers as targets"):
+    with pytest.raises(UserError, match=r"data.label_noise = 0.5: the targets of data 'line' are numbers"):
         Line(label_noise=0.5).load()
 
 
@@ -163,7 +163,7 @@ SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "maxabs": MaxAbsS
 @pytest.mark.parametrize("how", SCALERS)
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
 def test_every_dtype_is_normalised_as_by_sklearn(how, dtype, monkeypatch):
-    monkeypatch.setattr("nnlab.data.normalization.BLOCK", 150)  # three columns at a time
+    monkeypatch.setattr("nnlab.data.normalization.BLOCK_NUMBERS", 150)  # three columns at a time
     x = np.random.default_rng(0).integers(256, size=(90, 7)).astype(dtype)
     x[:, 2] = 7  # never varies
     dataset = Dataset(x, np.arange(90) % 3, tuple("abc"))

@@ -24,7 +24,7 @@ from nnlab.cli import main
 from nnlab.data import spec as described
 from nnlab.data.normalization import pulled_in
 from nnlab.data.sources import SOURCES
-from nnlab.data.spec import DIMENSIONS, LABELS, LARGEST, DataSpec
+from nnlab.data.spec import LABEL_TYPES, MOST_DIMENSIONS, MOST_NUMBERS, DataSpec
 from nnlab.experiment import Experiment
 from nnlab.metrics import TASKS
 from nnlab.models import MODELS, perceptron
@@ -50,7 +50,7 @@ def specs(draw):
     """Any spec there may be."""
     shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
     outputs, examples = draw(st.integers(1, 6)), draw(st.none() | st.integers(0, 10**12))
-    labels = draw(st.sampled_from(sorted(LABELS)))
+    labels = draw(st.sampled_from(sorted(LABEL_TYPES)))
     classifies = draw(st.booleans())
     classes = draw(st.lists(NAME[labels], min_size=1, max_size=5, unique=True)) if classifies else []
     outputs = len(classes) or outputs
@@ -91,8 +91,8 @@ WHOLE = {"shape": [4], "outputs": 2, "task": "classification", "classes": ["no",
     ({"shape": [True]}, "shape = [True]: expected"),
     ({"shape": [4.0]}, "shape = [4.0]: expected"),
     ({"shape": [[4]]}, "shape = [[4]]: expected"),
-    ({"shape": [1] * (DIMENSIONS + 1)}, "shape = [1, 1, 1, 1, 1, 1, ...]: expected 1 to 8"),
-    ({"shape": [LARGEST, 2]}, "shape = [1000000000, 2]: expected at most 1,000,000,000 numbers"),
+    ({"shape": [1] * (MOST_DIMENSIONS + 1)}, "shape = [1, 1, 1, 1, 1, 1, ...]: expected 1 to 8"),
+    ({"shape": [MOST_NUMBERS, 2]}, "shape = [1000000000, 2]: expected at most 1,000,000,000 numbers"),
     ({"outputs": 3}, "classes has 2 names, but outputs = 3"),
     ({"outputs": "2"}, "outputs = '2': expected a whole number from 1"),
     ({"outputs": 0, "classes": []}, "outputs = 0: expected a whole number from 1"),
@@ -220,9 +220,7 @@ def test_a_series_names_the_target():
 def test_a_data_set_may_name_things_in_lists():
     dataset = nnlab.Dataset(X, np.arange(20) % 2, ["a", "b"], ["u", "v", "w"], target_names=["t"], shape=[3])
     assert dataset.spec == DataSpec((3,), 2, "classification", ("a", "b"), "text", ("u", "v", "w"), ("t",))
-    with pytest.raises(
-        nnlab.UserError, match=r"^classes = \[0, 1\]: expected a list of names, which are text$"
-    ):
+    with pytest.raises(nnlab.UserError, match=r"^classes = \[0, 1\]: expected a list of names, each a text$"):
         _ = nnlab.Dataset(X, np.arange(20) % 2, [0, 1]).spec
     with pytest.raises(
         nnlab.UserError, match=r"^x has the shape \(20, 3, 1\), expected \(examples, inputs\)"
@@ -231,7 +229,7 @@ def test_a_data_set_may_name_things_in_lists():
 
 
 def test_tasks_are_those_that_can_be_measured():
-    assert set(described.TASKS) == set(TASKS)
+    assert set(described.TASK_NAMES) == set(TASKS)
 
 
 def test_names_that_do_not_go_with_a_data_set_are_refused():

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.identifiers import REMEDY, identifiers_of, named_input, ranks
+from nnlab.data.identifiers import IDENTIFIER_REMEDY, identifiers_of, named_input, ranks
 
 FEWEST = 20  # examples, of which so many must have another value than most: fewer agree by chance
 OTHERS = 5
@@ -63,7 +63,7 @@ def _numbered(names: tuple[str, ...], numbered: dict[int, str]) -> list[Finding]
     first, how = next(iter(numbered.items()))
     others = f"; {len(numbered) - 1} more like it" if len(numbered) > 1 else ""
     found = f"{named_input(first, names)} {how}{others} (limit 0 such inputs)"
-    return [Finding("warn", len(numbered), 0, found, REMEDY, "row_number")]
+    return [Finding("warn", len(numbered), 0, found, IDENTIFIER_REMEDY, "row_number")]
 
 
 def _copies(dataset, copies: dict[int, float]) -> list[Finding]:

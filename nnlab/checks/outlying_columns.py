@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.normalization import LINEAR, statistics
+from nnlab.data.normalization import LINEAR_LIMIT, statistics
 
 EXAMPLES = 20_000  # looked at of each set
 SCALES = 10.0  # so far out, and
@@ -87,7 +87,8 @@ def _of_divided(subject: Subject) -> list[Finding]:
         f"{which} set, {usual[first]:.3g} in training (limit {SCALES:g})"
     )
     advice = (
-        f"data.normalization=robust, which pulls in what is beyond {LINEAR:g} deviations; or leave them out"
+        f"data.normalization=robust, which pulls in what is beyond {LINEAR_LIMIT:g} deviations; "
+        f"or leave them out"
     )
     return [Finding("warn", float(out[first]), SCALES, found, advice, "far_columns")]
 
@@ -96,11 +97,11 @@ def _bent(subject: Subject) -> list[Finding]:
     """A word on a column of which `robust` pulls in more than a few values: missing ones, perhaps."""
     numbers = subject.some(subject.fold.train, EXAMPLES, "far")
     mean, scale = statistics(subject.dataset.x, "robust", subject.fold.train)
-    share = (np.abs(subject.dataset.x[numbers].astype(np.float64) - mean) > LINEAR * scale).mean(0)
+    share = (np.abs(subject.dataset.x[numbers].astype(np.float64) - mean) > LINEAR_LIMIT * scale).mean(0)
     most = int(share.argmax())
     if share[most] <= BENT:
         return []
-    said = f"{share[most]:.1%} of {_name(subject, most)} beyond {LINEAR:g} deviations and pulled in"
+    said = f"{share[most]:.1%} of {_name(subject, most)} beyond {LINEAR_LIMIT:g} deviations and pulled in"
     return [Finding("pass", 0, 0, said)]
 
 

@@ -16,7 +16,7 @@ import torch
 
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.normalization import (
-    LINEAR,
+    LINEAR_LIMIT,
     NORMALIZATIONS,
     columns,
     median_and_spread,
@@ -94,7 +94,7 @@ class Examples:
                 "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
             if self.how[0] == "robust":
-                self._scalings[fold.key]["linear"] = np.array(LINEAR)
+                self._scalings[fold.key]["linear"] = np.array(LINEAR_LIMIT)
         return self._scalings[fold.key]
 
     def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Small data sets that scikit-learn ships, read from its files without importing it (that takes seconds)."""
+"""Small data sets that scikit-learn ships, read from its files: to import it would take seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.normalization import CHOICES
+from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 
@@ -32,13 +32,13 @@ class Digits(Data):
 
 @dataclass(frozen=True)
 class Diabetes(Data):
-    """442 patients: age, sex, body mass, blood pressure, six sera; how far the disease went in a year.
+    """442 patients: age, sex, body mass, blood pressure, six blood serum values; progression in a year.
 
     Efron, Hastie, Johnstone and Tibshirani 2004.
     """
 
     name: ClassVar[str] = "diabetes"
-    target_normalization: str = static("standard", choices=CHOICES)
+    target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def read(self):
         x = np.loadtxt(shipped("diabetes_data_raw.csv.gz"))
@@ -69,8 +69,8 @@ class Iris(Data):
     name: ClassVar[str] = "iris"
 
     def read(self):
-        parts = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
-        return labelled("iris.csv", tuple(parts), "species")
+        features = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
+        return labelled("iris.csv", tuple(features), "species")
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class BreastCancer(Data):
             "radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity",
             "concave points", "symmetry", "fractal dimension",
         )  # fmt: skip
-        ways = ("mean {}", "{} error", "worst {}")
-        features = tuple(way.format(p) for way in ways for p in properties)
+        statistics = ("mean {}", "{} error", "worst {}")
+        features = tuple(statistic.format(p) for statistic in statistics for p in properties)
         return labelled("breast_cancer.csv", features, "diagnosis")
 
 
@@ -103,7 +103,7 @@ def labelled(file: str, features: tuple[str, ...], target: str) -> Dataset:
 
 
 def shipped(file: str) -> Path:
-    """A file that scikit-learn ships."""
+    """The path of a file that scikit-learn ships."""
     spec = importlib.util.find_spec("sklearn")
     path = spec and Path(spec.submodule_search_locations[0]) / "datasets" / "data" / file
     if not path or not path.exists():

@@ -1,4 +1,4 @@
-"""What a cell is that should be a number, and the way out: many tables come from spreadsheets."""
+"""What stands in a cell that should be a number, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,38 @@ import re
 
 from nnlab.errors import shortened
 
-MISSING = ("nan", "na", "n/a", "null", "none", "?")  # what may stand for a label that is not there
-ABSENT = (*MISSING, "-", "--", ".", "<na>", "nil", "missing", "#n/a", "nat")  # in lower case
-LONGEST = 40  # letters of a cell whose shape is looked at
-_DATE = re.compile(r"(\d{4}([-/.])\d\d?(\2\d\d?)?|\d\d?([-/.])\d\d?\4\d{2,4})([T ].*)?|\d\d?:\d\d(:\d\d.*)?")
-_COMMA = re.compile(r"[+-]?\d{1,3}([. '’\u00a0\u202f]\d{3})+,\d+|[+-]?\d+,(\d{1,2}|\d{4,})|[+-]?0,\d+")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}([,. '’\u00a0\u202f])\d{3}(\1\d{3})*(\.\d+)?")
-_UNIT = re.compile(r"[^\w.+-]*\s*[+-]?[\d.,]*\d\s*([^\d\s]{1,3}|[^\w\s]+)|[^\w\s.+-]{1,3}\s*[+-]?\d[\d.,]*")
-WAYS = {
+# A label may well be called "-" or "nil", so fewer words count as a missing label than as a missing number.
+MISSING_LABELS = ("nan", "na", "n/a", "null", "none", "?")
+MISSING_CELLS = (*MISSING_LABELS, "-", "--", ".", "<na>", "nil", "missing", "#n/a", "nat")  # in lower case
+# A longer cell is taken for text: to match it against the patterns below may take long.
+LONGEST_SHAPED_CELL = 40  # characters
+_DATE_SHAPE = re.compile(
+    r"(\d{4}([-/.])\d\d?(\2\d\d?)?|\d\d?([-/.])\d\d?\4\d{2,4})([T ].*)?|\d\d?:\d\d(:\d\d.*)?"
+)
+# Three digits after a comma are more likely thousands, except after a zero.
+_DECIMAL_COMMA = re.compile(
+    r"[+-]?\d{1,3}([. '’\u00a0\u202f]\d{3})+,\d+|[+-]?\d+,(\d{1,2}|\d{4,})|[+-]?0,\d+"
+)
+_THOUSANDS_SEPARATED = re.compile(r"[+-]?\d{1,3}([,. '’\u00a0\u202f])\d{3}(\1\d{3})*(\.\d+)?")
+_NUMBER_WITH_UNIT = re.compile(
+    r"[^\w.+-]*\s*[+-]?[\d.,]*\d\s*([^\d\s]{1,3}|[^\w\s]+)|[^\w\s.+-]{1,3}\s*[+-]?\d[\d.,]*"
+)
+SHAPE_OF_KIND = {
+    "date": _DATE_SHAPE,
+    "comma": _DECIMAL_COMMA,
+    "thousands": _THOUSANDS_SEPARATED,
+    "unit": _NUMBER_WITH_UNIT,
+}
+REMEDY_OF_KIND = {
     "missing": "fill it, with the column's median say, or drop such rows",
-    "date": "make a number of it, such as the days since the first, or take the column out",
+    "date": "make a number of it, such as the days since the first, or remove the column",
     "comma": "write a decimal point, {plain}",
     "thousands": "write {plain}, without separators",
     "unit": "write the number without its unit",
-    "text": "make columns of 0 and 1 of it, as pandas.get_dummies does, or take it out",
-    "slip": "mend or drop such rows",
+    "text": "replace it by columns of 0 and 1, as pandas.get_dummies does, or remove it",
+    "slip": "correct or drop such rows",
 }
+REMEDY_FOR_TARGET = {"missing": "drop such rows", "text": "or data.task=classification"}
 
 
 def is_number(cell: str) -> bool:
@@ -39,29 +55,44 @@ def kind(cell: str) -> str:
     ['missing', 'date', 'comma', 'thousands', 'unit', 'text', 'number']
     """
     cell = cell.strip()
-    if not cell or cell.lower() in ABSENT:
+    if not cell or cell.lower() in MISSING_CELLS:
         return "missing"
     if is_number(cell):
         return "number"
-    if len(cell) > LONGEST:
+    if len(cell) > LONGEST_SHAPED_CELL:
         return "text"
-    shapes = {"date": _DATE, "comma": _COMMA, "thousands": _THOUSANDS, "unit": _UNIT}
-    return next((name for name, shape in shapes.items() if shape.fullmatch(cell)), "text")
+    return next((name for name, shape in SHAPE_OF_KIND.items() if shape.fullmatch(cell)), "text")
 
 
 def sentence(cell: str, alike: int, count: int, of_target: bool, of_classes: bool) -> str:
     """What the cell is, how many of the column's `count` cells are of its kind, and what to do about it."""
-    found, said = kind(cell), f"'{shortened(cell)}'"
-    what = "is empty" if not cell else "is missing" if cell.lower() == "nan" else f"{said} is no number"
-    if found == "number":
-        return f"{said} is not finite; expected a number: mend or drop such rows"
-    if found in ("text", "unit") and 2 * alike <= count:
-        found = "slip"
-    more = f", as {'is' if alike == 2 else 'are'} {alike - 1:,} more of {count:,}" if alike > 1 else ""
-    way = WAYS[found].format(plain=_plain(cell))
+    cell_kind = kind(cell)
+    quoted = f"'{shortened(cell)}'"
+    if cell_kind == "number":
+        return f"{quoted} is not finite; expected a number: correct or drop such rows"
+    if cell_kind in ("text", "unit") and 2 * alike <= count:
+        # Most cells of the column are numbers, so this one is a mistake, not another kind of column.
+        cell_kind = "slip"
+    remedy = REMEDY_OF_KIND[cell_kind].format(plain=_plain(cell))
     if of_target:
-        way = {"missing": "drop such rows", "text": "or data.task=classification"}.get(found, way)
-    return f"{what}{more}; expected a {'class' if of_classes else 'number'}: {way}"
+        remedy = REMEDY_FOR_TARGET.get(cell_kind, remedy)
+    wanted = "class" if of_classes else "number"
+    return f"{_what(cell, quoted)}{_how_many_more(alike, count)}; expected a {wanted}: {remedy}"
+
+
+def _what(cell: str, quoted: str) -> str:
+    if not cell:
+        return "is empty"
+    if cell.lower() == "nan":
+        return "is missing"
+    return f"{quoted} is not a number"
+
+
+def _how_many_more(alike: int, count: int) -> str:
+    if alike < 2:
+        return ""
+    verb = "is" if alike == 2 else "are"
+    return f", as {verb} {alike - 1:,} more of {count:,}"
 
 
 def _plain(cell: str) -> str:
@@ -69,18 +100,20 @@ def _plain(cell: str) -> str:
     whole, point, decimals = cell, "", ""
     if kind(cell) == "comma":
         whole, point, decimals = cell.rpartition(",")
-    elif kind(cell) == "thousands" and _THOUSANDS.fullmatch(cell)[3]:
+    elif kind(cell) == "thousands" and _THOUSANDS_SEPARATED.fullmatch(cell)[3]:
         whole, point, decimals = cell.rpartition(".")
-    return re.sub(r"[^\d+-]", "", whole) + "." * bool(point) + decimals
+    digits = re.sub(r"[^\d+-]", "", whole)
+    return f"{digits}.{decimals}" if point else digits + decimals
 
 
-def of_first_line(first: list[str], width: int | None = None) -> str:
-    """What may be wrong with a table whose first line does not fit the others: a way out, or nothing."""
+def of_first_line(first: list[str]) -> str:
+    """What may be wrong with a table whose first line does not fit the others: a hint, or nothing."""
     line = first[0].strip()
     if re.fullmatch(r"sep=.?", line):
-        return ": take out the first line, sep=, which is for a spreadsheet alone"
+        return ": remove the first line, sep=, which only a spreadsheet reads"
     if line.startswith("#"):
-        return ": take out the first line, which begins with '#', if it is a comment"
+        return ": remove the first line, which begins with '#', if it is a comment"
     if len(first) == 1 and re.search(r"\S[ |]+\S", line):
-        return f": if {'|' if '|' in line else 'spaces'} part its columns, put commas there"
+        separator = "'|'" if "|" in line else "spaces"
+        return f": if {separator} separate its columns, write commas instead"
     return ""

@@ -1,4 +1,4 @@
-"""What a data set is, and the base of all that can be loaded: limits and label noise are the same for all."""
+"""A data set in memory, and the base class of all that can be loaded, with limits and label noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from nnlab.allowed import ENOUGH, EXACT
 from nnlab.arguments import typed
 from nnlab.data.identifiers import warn_of_identifiers
-from nnlab.data.normalization import CHOICES, warn_if_sparse
+from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
 from nnlab.data.spec import DataSpec
 from nnlab.data.stratification import divide
 from nnlab.errors import UserError
@@ -36,25 +36,28 @@ class Dataset:
     y: np.ndarray
     classes: tuple | list = ()  # names of the classes; none for regression
     features: tuple | list = ()
-    test: np.ndarray | None = None  # example numbers, sorted, if the data come with a test set of their own
-    noisy: np.ndarray | None = None  # (N,) labels for training and validation, where they differ from y
-    labels: str = "text"  # what the classes were before they had names; see `DataSpec`
-    target_names: tuple | list = ()  # of the column of labels, or of each target
-    shape: tuple[int, ...] | list[int] | None = None  # of an example of more than one axis: (1, 28, 28)
+    test: np.ndarray | None = None  # sorted example numbers, if the data bring their own test set
+    noisy: np.ndarray | None = None  # (N,) labels with noise, for training and validation
+    labels: str = "text"  # the type of the labels in the file; see `DataSpec`
+    target_names: tuple | list = ()  # the name of the label column, or of each target
+    shape: tuple[int, ...] | list[int] | None = None  # of an example with several axes: (1, 28, 28)
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"
 
     @cached_property
     def spec(self) -> DataSpec:
-        """The description. Raises `UserError` where names or shape do not go with the examples."""
+        """The description. Raises `UserError` where names or shape do not fit the examples."""
         if self.x.ndim != 2:
             raise UserError(
-                f"x has the shape {self.x.shape}, expected (examples, inputs); what an image's inputs were "
-                f"goes into the data set's shape, such as (1, 28, 28)"
+                f"x has the shape {self.x.shape}, expected (examples, inputs); the shape of an image goes "
+                f"into the data set's shape, such as (1, 28, 28)"
             )
-        if self.y.ndim != (1 if self.classes else 2) or len(self.x) != len(self.y):
-            targets = "(examples,) of classes" if self.classes else "(examples, outputs) of numbers"
+        if self.classes:
+            task, y_ndim, targets = "classification", 1, "(examples,) of classes"
+        else:
+            task, y_ndim, targets = "regression", 2, "(examples, outputs) of numbers"
+        if self.y.ndim != y_ndim or len(self.x) != len(self.y):
             raise UserError(f"y has the shape {self.y.shape} beside x {self.x.shape}: expected {targets}")
         count, width = self.x.shape
         shape = (width,) if self.shape is None else tuple(self.shape)
@@ -63,7 +66,7 @@ class Dataset:
         return DataSpec(
             shape=shape,
             outputs=len(self.classes) or self.y.shape[1],
-            task="classification" if self.classes else "regression",
+            task=task,
             classes=tuple(self.classes),
             labels=self.labels,
             features=tuple(self.features),
@@ -72,18 +75,20 @@ class Dataset:
         )
 
     def targets(self, noisy: bool = False) -> np.ndarray:
-        """(N,) class numbers or (N, m) real targets; with label noise if asked.
-
-        Classes become one-hot a batch at a time: a table of 100,000 examples and classes would take 75 GiB.
-        """
-        return self.noisy if noisy and self.noisy is not None else self.y
+        """(N,) class numbers or (N, m) real targets; with label noise if asked."""
+        # Classes stay numbers, and become one-hot a batch at a time: a table of 100,000 examples and as many
+        # classes would take 75 GiB.
+        if noisy and self.noisy is not None:
+            return self.noisy
+        return self.y
 
     def fingerprint(self) -> str:
-        """What tells it from others: a hash of its numbers."""
-        found = hashlib.blake2b(repr((self.x.shape, self.classes)).encode(), digest_size=8)
+        """A hash of its numbers and classes, which distinguishes it from other data sets."""
+        digest = hashlib.blake2b(repr((self.x.shape, self.classes)).encode(), digest_size=8)
         for array in (self.x, self.y, self.test, self.noisy):
-            found.update(b"" if array is None else np.ascontiguousarray(array).data)
-        return found.hexdigest()
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def select(self, examples: np.ndarray) -> Dataset:
         """Only these examples (numbers, sorted)."""
@@ -94,19 +99,20 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Data(Component):
-    """Base of the data sets: each has a `read`, and `load` is what `read` gives, as these fields say.
+    """Base of the data sets: each defines `read`, and `load` applies these fields to what `read` returns.
 
     normalization  how inputs are normalised: robust, standard, minmax, maxabs, none
-    limit          only so many examples, classes (and a test set of the data's own) in equal shares
-    label_noise    the probability that a label is replaced by another class, each as likely.
+    limit          use only this many examples, in the same proportions of classes (and of the data's own
+                   test set)
+    label_noise    the probability that a label is replaced by another class, all equally likely.
                    Training and validation see these labels; test labels are always the true ones
-    seed           of whatever is drawn: limit, label noise, the examples of synthetic data
+    seed           of everything that is drawn: limit, label noise, the examples of synthetic data
     """
 
     group: ClassVar[str] = "data"
     drawn: ClassVar[bool] = False  # whether the examples themselves are drawn by `seed`
     _: KW_ONLY
-    normalization: str = static("robust", choices=CHOICES)
+    normalization: str = static("robust", choices=NORMALIZATION_NAMES)
     limit: int | None = static(None, low=1, high=ENOUGH)
     label_noise: float = static(0.0, low=0, high=1)
     seed: int = static(0, low=0, high=EXACT)
@@ -131,6 +137,7 @@ class Data(Component):
         n = len(dataset.x)
         if self.limit is None or self.limit >= n:
             return dataset
+        # A stratum is a class, within the data's own test set or outside of it.
         strata = 2 * dataset.y if dataset.classes else np.zeros(n, np.int64)
         if dataset.test is not None:
             strata = strata + np.isin(np.arange(n), dataset.test)
@@ -153,8 +160,8 @@ class Data(Component):
             return dataset
         if not dataset.classes:
             raise UserError(
-                f"data.label_noise = {self.label_noise:g}: data '{self.name}' has numbers as targets, and "
-                f"only a class can be replaced by another; leave it at 0"
+                f"data.label_noise = {self.label_noise:g}: the targets of data '{self.name}' are numbers, "
+                f"and only a class can be replaced by another; leave it at 0"
             )
         random, n, m = stream(self.seed, "label_noise"), len(dataset.y), len(dataset.classes)
         replaced = random.random(n) < self.label_noise

@@ -1,4 +1,4 @@
-"""Arrays that a Python session has, as a data set."""
+"""Arrays of a Python session as a data set."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import numpy as np
 from nnlab.allowed import Allowed
 from nnlab.choices import shown
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.labels import CLASSES, TASKS, Targets, targets
-from nnlab.data.normalization import CHOICES
+from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, targets
+from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.numpy_files import is_one_hot, taken_for_classes
-from nnlab.data.other_libraries import TEXT, array_of, refuse_other_rows, refuse_text
+from nnlab.data.other_libraries import TEXT_KINDS, array_of, refuse_other_rows, refuse_text
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import static
 
-FILES = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
+FILE_DATA_SETS = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
 
 
 @dataclass(frozen=True, repr=False)
 class Arrays(Data):
     """Inputs x (N, d) and targets y (N,) or (N, m): numpy arrays, tensors, data frames, series, lists.
 
-    What an example has of several dimensions, an image, is laid out in one line. By `task: auto`
+    An example with several dimensions, such as an image, is flattened. With `task: auto`
 
-        text, truth values, whole numbers of at most 20 values    are classes
+        text, truth values, whole numbers with at most 20 values  are classes
         several columns, of which one is 1 and the others are 0   are classes, one-hot
         other whole numbers                                       are refused: say which
         floats                                                    are numbers: a regression
 
-    x_test, y_test  a test set of its own: none is then drawn from x
-    features        names of the inputs; else those of the columns of a data frame
+    x_test, y_test  the data's own test set: none is then drawn from x
+    features        names of the inputs; by default those of the columns of a data frame
     task            auto, classification, regression
     target_normalization  of numbers: standard, robust, minmax, maxabs, none
-    targets         names of the targets; else those of y's columns, or y's own if it is a series
+    targets         names of the targets; by default those of y's columns, or that of a series
 
-    The arrays are copied, and two `Arrays` of equal content are equal. Raises `UserError` for what is
-    missing, infinite, ragged or no number.
+    The arrays are copied, and two `Arrays` with equal content are equal. Raises `UserError` for values that
+    are missing, infinite or not numbers, and for ragged lists.
 
     >>> Arrays([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["a", "b", "a"])
     Arrays(3 x 2, 2 classes)
@@ -52,8 +52,8 @@ class Arrays(Data):
     x_test: np.ndarray | None = field(default=None, compare=False)
     y_test: np.ndarray | None = field(default=None, compare=False)
     features: tuple[str, ...] = static(())
-    task: str = static("auto", choices=TASKS)
-    target_normalization: str = static("standard", choices=CHOICES)
+    task: str = static("auto", choices=TASK_CHOICES)
+    target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
     targets: tuple[str, ...] = static(())
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
@@ -65,29 +65,36 @@ class Arrays(Data):
             raise UserError(f"y = '{self.y}': that is a column of x; write x.drop(columns=y) and x[y]")
         y, target_names = _targets(self.y, "y", self.task)
         _same_length(x, y, "x", "y")
-        features, test = self.features or names, None
+        features = self.features or names
         if len(features) not in (0, x.shape[1]):
             raise UserError(f"features has {len(features)} names, and x has {x.shape[1]} columns")
-        parts = {"x": x, "y": y, "x_test": None, "y_test": None}
+        test = x_test = y_test = None
         if self.x_test is not None or self.y_test is not None:
-            test = self._test(x, y, names)
-            parts |= dict(zip(("x_test", "y_test"), test, strict=True))
-        for array in parts.values():
+            test = x_test, y_test = self._test(x, y, names)
+        for array in (x, y, x_test, y_test):
             if array is not None:
-                array.flags.writeable = False
-        dataset = replace(
-            _dataset(x, y, test, features, self.task), target_names=self.targets or target_names
-        )
+                array.flags.writeable = False  # data are keys of a cache, so they must not change
+        dataset = _dataset(x, y, test, features, self.task)
+        dataset = replace(dataset, target_names=self.targets or target_names)
+        # Two ways of saying the same must be equal, so `auto` and absent names are written out.
         settled = {
-            "features": features, "targets": dataset.target_names, "task": dataset.spec.task,
-            "content": f"{dataset.fingerprint()} {dataset.labels}", "_dataset": dataset,
-        }  # fmt: skip
-        for key, value in (parts | settled).items():
+            "x": x,
+            "y": y,
+            "x_test": x_test,
+            "y_test": y_test,
+            "features": features,
+            "targets": dataset.target_names,
+            "task": dataset.spec.task,
+            "content": f"{dataset.fingerprint()} {dataset.labels}",
+            "_dataset": dataset,
+        }
+        for key, value in settled.items():
             object.__setattr__(self, key, value)
 
     def __repr__(self):
-        tested = "" if self.x_test is None else f", {len(self.x_test)} of them to test"
-        return f"Arrays({self._dataset.spec.size}{tested})"
+        if self.x_test is None:
+            return f"Arrays({self._dataset.spec.size})"
+        return f"Arrays({self._dataset.spec.size}, {len(self.x_test)} of them to test)"
 
     def read(self):
         return self._dataset
@@ -95,7 +102,7 @@ class Arrays(Data):
     def _test(self, x, y, names) -> tuple[np.ndarray, np.ndarray]:
         for what, given in (("x_test", self.x_test), ("y_test", self.y_test)):
             if given is None:
-                raise UserError(f"{what} is not there: a test set is x_test and y_test, both or neither")
+                raise UserError(f"{what} is missing: a test set is x_test and y_test, both or neither")
         refuse_other_rows(self.x_test, self.y_test, "x_test", "y_test")
         test_x, test_names = _inputs(self.x_test, "x_test")
         test_y, _ = _targets(self.y_test, "y_test", self.task)
@@ -110,24 +117,28 @@ class Arrays(Data):
             )
         if test_y.shape[1:] != y.shape[1:]:
             raise UserError(f"y_test has the shape {test_y.shape}, expected that of y, {y.shape}")
-        if (test_y.dtype.kind in TEXT) != (y.dtype.kind in TEXT):
-            one, other = ("text" if v.dtype.kind in TEXT else "numbers" for v in (y, test_y))
-            raise UserError(f"y_test has {other}, and y has {one}")
+        if (test_y.dtype.kind in TEXT_KINDS) != (y.dtype.kind in TEXT_KINDS):
+            kind, test_kind = (_text_or_numbers(values) for values in (y, test_y))
+            raise UserError(f"y_test has {test_kind}, and y has {kind}")
         return test_x, test_y
 
 
 def arrays_of(value) -> Arrays | None:
-    """`(x, y)`, or (x, y, x_test, y_test), as data; None if it is something else.
+    """(x, y), or (x, y, x_test, y_test), as data; None for anything else.
 
-    Raises `UserError` for what a user may take for data and is not.
+    Raises `UserError` for what a user may take for data, such as x alone or the name of a file.
     """
     if isinstance(value, tuple) and len(value) in (2, 4):
         return Arrays(*value)
     if isinstance(value, Dataset) or hasattr(value, "shape") or isinstance(value, (list, tuple)):
         raise UserError(f"data = {shown(value)}: write nnlab.Arrays(x, y), inputs and targets")
     if isinstance(value, str) and ("." in value or "/" in value):
-        raise UserError(f"data = '{value}': data in a file are {FILES}")
+        raise UserError(f"data = '{value}': data in a file are {FILE_DATA_SETS}")
     return None
+
+
+def _text_or_numbers(values: np.ndarray) -> str:
+    return "text" if values.dtype.kind in TEXT_KINDS else "numbers"
 
 
 def _inputs(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -138,12 +149,13 @@ def _inputs(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
             f"{what} has the shape {x.shape}, expected (examples, inputs); one input is {what}.reshape(-1, 1)"
         )
     refuse_text(x, what, names)
-    x = x.astype(np.uint8) if x.dtype.kind == "b" else x
+    if x.dtype.kind == "b":
+        x = x.astype(np.uint8)
     return x.reshape(len(x), -1), names
 
 
 def _targets(given, what: str, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """y (N,) or (N, m), of which classes are told by name; and the targets' names, if they have some."""
+    """y (N,) or (N, m), one-hot classes as (N,) names; and the names of the targets, if any."""
     y, names = array_of(given, what)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -159,6 +171,7 @@ def _targets(given, what: str, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
             f"a single 1 among 0s, or any two numbers in their places"
         )
     if one_hot and task != "regression":
+        # Names of equal length keep the order of the columns when they are sorted.
         if task == "auto" and (y.min(), y.max()) != (0, 1):
             warnings.warn(taken_for_classes(y, what, "task='regression'"), Advice, stacklevel=2)
         labels = names or [str(i).rjust(len(str(y.shape[1] - 1)), "0") for i in range(y.shape[1])]
@@ -176,31 +189,36 @@ def _dataset(x, y, test, features, task: str) -> Dataset:
     count = len(x)
     if test is not None:
         x, y = (np.concatenate(pair) for pair in zip((x, y), test, strict=True))
-    y, classes, labels = Targets(y.astype(np.float64)) if y.ndim == 2 else targets(y, _task(y, task), "y")
-    if classes and test is not None:
+    if y.ndim == 2:
+        y, classes, labels = Targets(y.astype(np.float64))
+    else:
+        y, classes, labels = targets(y, _task(y, task), "y")
+    if test is None:
+        return Dataset(x, y, classes, features, labels=labels)
+    if classes:
         unseen = np.setdiff1d(y[count:], y[:count])
         if len(unseen):
             raise UserError(f"y_test has the class '{classes[unseen[0]]}', which y does not have")
-    tested = None if test is None else np.arange(count, len(x))
-    return Dataset(x, y, classes, features, tested, labels=labels)
+    return Dataset(x, y, classes, features, np.arange(count, len(x)), labels=labels)
 
 
 def _task(y: np.ndarray, task: str) -> str:
     """What `auto` means for a column y (N,)."""
     kind = y.dtype.kind
-    if kind in TEXT and task == "regression":
+    if kind in TEXT_KINDS and task == "regression":
         raise UserError(f"y is text, {str(y[0])!r}, and task='regression' takes numbers")
     if task != "auto":
         return task
-    if kind in TEXT or kind == "b":
+    if kind in TEXT_KINDS or kind == "b":
         return "classification"
     values = np.unique(y)
-    few, whole = len(values) <= CLASSES, kind != "f" or bool((values == np.floor(values)).all())
+    are_few = len(values) <= MOST_INFERRED_CLASSES
     if kind == "f":
-        if few and whole and len(values) < math.sqrt(len(y)):
+        # Few values that come again and again: numbers are rarely so.
+        if are_few and (values == np.floor(values)).all() and len(values) < math.sqrt(len(y)):
             _advise_classes(values)
         return "regression"
-    if not few:
+    if not are_few:
         raise UserError(
             f"y has {len(values)} different whole numbers, which may be classes or amounts: say "
             f"task='classification' or task='regression' to nnlab.Arrays, or give amounts as floats"
@@ -209,10 +227,12 @@ def _task(y: np.ndarray, task: str) -> str:
 
 
 def _advise_classes(values: np.ndarray) -> None:
-    some = ", ".join(f"{v:g}" for v in values[:3])
+    shown_values = ", ".join(f"{v:g}" for v in values[:3])
+    if len(values) > 3:
+        shown_values += ", ..."
     warnings.warn(
-        f"y has the floats {some}{', ...' if len(values) > 3 else ''} alone and is trained as numbers; if "
-        f"they are classes, give them as whole numbers or say task='classification'",
+        f"y has only the floats {shown_values} and is trained as numbers; if they are classes, give them as "
+        f"whole numbers or say task='classification'",
         Advice,
         stacklevel=2,
     )

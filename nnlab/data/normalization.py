@@ -7,30 +7,36 @@ import torch
 
 from nnlab.errors import Advice
 
-SAMPLE = 4096  # examples of which medians are taken
-FENCE = 10.0  # spreads from the median, 6.7 standard deviations of a normal column: no farther out counts,
-TAIL = 5.0  # unless that is less than so many times as far as the column's tail goes
-HALVINGS = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)  # of the examples lie farther out: looked for a tail
-GAP = 4.0  # times as far as the one before: that is no tail any more (a Cauchy column's 2)
-FLOOR = 0.1  # of a column's range: no smaller deviation divides (a normal column's is 0.15)
-LINEAR = 5.0  # deviations up to which an input stays as it is
-BLOCK = 2**22  # numbers at a time in float64
-SPARSE, MANY = 0.9, 50  # a sparse table: so large a share of zeros, so many columns
+SAMPLE_EXAMPLES = 4096  # of which medians are computed
+# No value farther out than 10 spreads from the median counts: 6.7 standard deviations of a normal column.
+FENCE_SPREADS = 10.0
+# ... unless the column has a heavy tail: values up to 5 times as far out as the tail goes count.
+FENCE_TAILS = 5.0
+TAIL_SHARES = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)  # of the examples that lie farther out, to find a tail
+# A tail ends where half the share lies more than 4 times as far out; in a Cauchy column it is 2 times.
+GAP_RATIO = 4.0
+# No smaller deviation divides than this share of a column's range (a normal column's is 0.15), so that rare
+# values of a nearly constant column do not become huge.
+LEAST_SCALE_SHARE = 0.1
+LINEAR_LIMIT = 5.0  # deviations up to which an input stays as it is
+BLOCK_NUMBERS = 2**22  # converted to float64 at a time
+SPARSE_ZERO_SHARE = 0.9  # a table with more zeros, in at least so many columns, is sparse:
+SPARSE_COLUMNS = 50
 
 
 def median_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each column of x (N, d), by up to `SAMPLE` examples: a few far values move neither.
+    """(median, spread) of each column of x (N, d), by up to `SAMPLE_EXAMPLES` examples.
 
-    The spread is the median distance from the median, over the examples that differ from it: a column of
-    mostly zeros is judged by its other values. It is 0 if there are none.
+    The spread is the median distance from the median, of the examples that differ from it, so that a column
+    of mostly zeros is judged by its other values. It is 0 if there are none. Outliers change neither.
     """
     median, distance = _distances(x)
     return median, _spread(distance)
 
 
 def _distances(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The medians (d,) and the distances from them of up to `SAMPLE` examples, sorted."""
-    sample = x[np.linspace(0, len(x) - 1, min(len(x), SAMPLE)).astype(int)]
+    """The medians (d,), and the sorted distances from them of up to `SAMPLE_EXAMPLES` examples."""
+    sample = x[np.linspace(0, len(x) - 1, min(len(x), SAMPLE_EXAMPLES)).astype(int)]
     median = np.median(sample, axis=0)
     return median, np.sort(np.abs(sample - median), axis=0)
 
@@ -42,30 +48,28 @@ def _spread(distance: np.ndarray) -> np.ndarray:
 
 
 def fence(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(median, reach) of each column of x (N, d): what lies farther from its median is an outlier.
+    """(median, reach) of each column of x (N, d): a value farther from the median than `reach` is an outlier.
 
-    A heavy tail goes on: with half as many examples beyond, the distance is no more than some times as
-    large. Where there is a gap instead, as before a code for a missing value, the tail ends before it.
+    The reach follows a heavy tail, but not across a gap, such as that before a code for missing values.
     """
     median, distance = _distances(x)
     spread = _spread(distance)
-    tail, goes_on = spread, spread > 0
-    for share in HALVINGS:
+    tail, continues = spread, spread > 0
+    for share in TAIL_SHARES:
         farther = distance[int((1 - share) * (len(distance) - 1))]
-        goes_on = goes_on & (farther <= GAP * tail)
-        tail = np.where(goes_on, np.maximum(tail, farther), tail)
-    return median, np.where(spread > 0, np.maximum(FENCE * spread, TAIL * tail), np.inf)
+        continues = continues & (farther <= GAP_RATIO * tail)
+        tail = np.where(continues, np.maximum(tail, farther), tail)
+    return median, np.where(spread > 0, np.maximum(FENCE_SPREADS * spread, FENCE_TAILS * tail), np.inf)
 
 
 def robust(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, scale) of each column of x (N, d), in which values beyond the fence count as the fence.
+    """(mean, scale) of each column of x (N, d), with outliers clipped to the fence.
 
-    The scale is the standard deviation, or a tenth of the range where that is more: so where one value is
-    nearly all of a column, the few others do not shout.
+    The scale is the standard deviation, or a tenth of the range where that is larger.
     """
     median, reach = fence(x)
     x = np.clip(x, median - reach, median + reach)
-    return x.mean(0), np.maximum(x.std(0), FLOOR * np.ptp(x, axis=0))
+    return x.mean(0), np.maximum(x.std(0), LEAST_SCALE_SHARE * np.ptp(x, axis=0))
 
 
 def standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,50 +78,51 @@ def standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 # Each gives (mean, scale) of x (N, d): an input is replaced by (input - mean) / scale.
 NORMALIZATIONS = {
-    "robust": robust,  # to mean 0 and deviation 1, far values aside; then `pulled_in`
+    "robust": robust,  # to mean 0 and standard deviation 1 without outliers; then `pulled_in`
     "standard": standard,  # to mean 0 and standard deviation 1
     "minmax": lambda x: (x.min(0), x.max(0) - x.min(0)),  # to [0, 1]
     "maxabs": lambda x: (np.zeros(x.shape[1]), np.abs(x).max(0)),  # to [-1, 1]; 0 stays 0
     "none": lambda x: (np.zeros(x.shape[1]), np.ones(x.shape[1])),
 }
-CHOICES = tuple(NORMALIZATIONS)
+NORMALIZATION_NAMES = tuple(NORMALIZATIONS)
 
 
 def pulled_in(z: torch.Tensor) -> torch.Tensor:
-    """Inputs in standard deviations, in place: as they are up to 5, beyond they grow as a logarithm.
+    """Inputs in standard deviations, in place: unchanged up to 5, growing like a logarithm beyond.
 
         z where |z| <= 5, else sign(z) (5 + log(1 + r)) with r = |z| - 5
 
-    A column that hardly varies in training has a tiny deviation: one new example may lie a million of them
-    out, and its loss outweighs all others; here it is 19 out. Near values keep their distances, so a linear
-    model stays one, and far ones their order, so a class that begins far out can be learnt. (RealMLP's
-    curve, Holzmueller, Grinsztajn and Steinwart 2024, begins at 0 and ends at 3.)
+    A column that hardly varies in training has a tiny deviation. One new example may lie a million deviations
+    out, and its loss would outweigh all others; here it lies 19 out. Near values keep their distances, so a
+    linear model stays linear; far ones keep their order, so a class that begins far out can be learnt.
+    (RealMLP's curve, Holzmueller, Grinsztajn and Steinwart 2024, begins to bend at 0 and ends at 3.)
     """
-    inner = z.clamp(-LINEAR, LINEAR)
+    inner = z.clamp(-LINEAR_LIMIT, LINEAR_LIMIT)
     beyond = z.sub_(inner)
     return beyond.copy_(beyond.abs().log1p_().copysign_(inner)).add_(inner)
 
 
 def statistics(x: np.ndarray, how: str, rows=None) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, scale), each (d,) float64, of the examples `rows` of x (N, d): see `NORMALIZATIONS`.
-
-    A column that never varies keeps scale 1, so it becomes 0 and not 0/0.
-    """
+    """(mean, scale), each (d,) float64, of the examples `rows` of x (N, d): see `NORMALIZATIONS`."""
     mean, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
     n = len(x) if rows is None else len(rows)
     if how != "none":
         for here, block in columns(x, rows):
             mean[here], scale[here] = NORMALIZATIONS[how](block)
-    rounding = n * np.finfo(np.float64).eps * np.abs(mean)  # how far equal numbers may seem to spread
+    # A column that never varies keeps scale 1, so that it becomes 0 and not 0/0. Rounding may give equal
+    # numbers a deviation of this size.
+    rounding = n * np.finfo(np.float64).eps * np.abs(mean)
     return mean, np.where(scale > rounding, scale, 1.0)
 
 
 def columns(x: np.ndarray, rows=None):
-    """x (N, d) in float64, some columns at a time to save memory: yields (which columns, (N, some))."""
-    width = max(1, BLOCK // max(1, len(x) if rows is None else len(rows)))
+    """x (N, d) in float64, some columns at a time to save memory: yields (slice of columns, (N, some))."""
+    n = len(x) if rows is None else len(rows)
+    width = max(1, BLOCK_NUMBERS // max(1, n))
     for start in range(0, x.shape[1], width):
         here = slice(start, start + width)
-        yield here, (x[:, here] if rows is None else x[rows, here]).astype(np.float64, order="C")
+        block = x[:, here] if rows is None else x[rows, here]
+        yield here, block.astype(np.float64, order="C")
 
 
 def warn_if_sparse(x: np.ndarray, how: str) -> None:
@@ -125,13 +130,13 @@ def warn_if_sparse(x: np.ndarray, how: str) -> None:
 
     Counts of words and one-hot columns are over 90% zeros, images of written digits about 80%.
     """
-    if how not in ("robust", "standard", "minmax") or x.shape[1] < MANY:
+    if how not in ("robust", "standard", "minmax") or x.shape[1] < SPARSE_COLUMNS:
         return
     zeros = 1 - np.count_nonzero(x) / max(1, x.size)
-    if zeros > SPARSE:
+    if zeros > SPARSE_ZERO_SHARE:
         warnings.warn(
             f"data.normalization = '{how}': {100 * zeros:.0f}% of the inputs are zeros, and subtracting a "
-            f"mean or a minimum makes other numbers of them; data.normalization=maxabs keeps zeros zero",
+            f"mean or a minimum makes them nonzero; data.normalization=maxabs keeps zeros zero",
             Advice,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Arrays in numpy's own files."""
+"""Data sets in the files of `numpy.savez`."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ import numpy as np
 from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import file_of
-from nnlab.data.normalization import CHOICES
+from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import Arrays, opened_arrays
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import static
 
-FEWEST = 10  # rows; in fewer, two numbers may lie like a code by chance
-ROUNDING = 1e-6  # of the difference between the two
-NAMES = (("X", "y", "X_test", "y_test"), ("X_train", "y_train", "X_test", "y_test"))
+# In fewer rows, two numbers may look like a one-hot code by chance.
+FEWEST_CODED_ROWS = 10
+ROUNDING_SHARE = 1e-6  # of the difference between high and low: so far may a code's values be rounded
+ARRAY_NAMES = (("X", "y", "X_test", "y_test"), ("X_train", "y_train", "X_test", "y_test"))
 
 
 @dataclass(frozen=True)
 class Npz(Data):
-    """A file of `numpy.savez`: X (N, d), real numbers, or images (N, rows, columns[, channels]), whose pixels
-    are then the inputs; y (N,), text or numbers, or (N, m) numbers. X_test and y_test, if they are there, are
-    the test set, so no split draws one. X_train and y_train are as good, and so are small letters or capitals
-    in any of them.
+    """A file of `numpy.savez` with these arrays, in capitals or small letters:
 
-    `task: auto` takes text and whole numbers of at most 20 values for classes, and so several columns of 0
-    with a single 1 in every row, or of any two numbers in their places: classes one-hot, named by the
-    column's number from 0. Arrays of Python objects are refused: to read them is to run whatever the file
-    says.
+        X (or X_train)  (N, d) real numbers, or images (N, rows, columns[, channels]): pixels become inputs
+        y (or y_train)  (N,) text or numbers, or (N, m) numbers
+        X_test, y_test  if present, the test set, so that no split draws one
+
+    With `task: auto`, text and whole numbers with at most 20 values are classes. So are several columns with
+    a single 1 in every row and 0 elsewhere, or any other two numbers in their place: one-hot classes, named
+    by the number of the column, from 0. Arrays of Python objects are refused: reading them may run code.
     """
 
     name: ClassVar[str] = "npz"
     needs: ClassVar[tuple[str, ...]] = ("path",)
     path: str | None = static(None)
-    task: str = static("auto", choices=labels.TASKS)
-    target_normalization: str = static("standard", choices=CHOICES)
+    task: str = static("auto", choices=labels.TASK_CHOICES)
+    target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def read(self):
         path = file_of(self.path, "FILE, one of numpy.savez with arrays X and y")
@@ -50,17 +51,18 @@ class Npz(Data):
             if len(tests) == 1:
                 absent = of_test_y if tests == [of_test_x] else of_test_x
                 raise UserError(f"{path} has {tests[0]} but no {absent}: a test set is both")
-            test, features = None, _features(path, of_x, x)
-            _say_unused(path, [name for name in arrays.names if name not in (of_x, of_y, *tests)])
+            features = _features(path, of_x, x)
+            test = None
+            _advise_unused(path, [name for name in arrays.names if name not in (of_x, of_y, *tests)])
             if tests:
                 test_x, test_y = self._pair(path, arrays, of_test_x, of_test_y)
-                for name, own, other in ((of_x, x, test_x), (of_y, y, test_y)):
-                    _check_alike(path, name, own, other)
+                _refuse_unlike(path, of_x, x, test_x)
+                _refuse_unlike(path, of_y, y, test_y)
                 test = np.arange(len(x), len(x) + len(test_x))
                 x, y = np.concatenate([x, test_x]), np.concatenate([y, test_y])
         y, classes, kind = self._targets(path, of_y, y)
         if classes and test is not None:
-            _say_untrained(path, y, classes, test)
+            _advise_untrained(path, y, classes, test)
         return Dataset(x.reshape(len(x), -1), y, classes, features, test, labels=kind)
 
     def _pair(self, path: Path, arrays: Arrays, of_x: str, of_y: str):
@@ -68,15 +70,17 @@ class Npz(Data):
         x = arrays.read(of_x)
         if x.ndim < 2 or not x.size:
             raise UserError(f"{path}: {of_x} has the shape {x.shape}, expected (examples, inputs)")
-        check_numbers(path, of_x, x)
-        x = x.astype(np.float64) if x.dtype.name == "uint64" else x
+        refuse_no_numbers(path, of_x, x)
+        if x.dtype.name == "uint64":
+            x = x.astype(np.float64)
         y = arrays.read(of_y)
         if y.ndim not in (1, 2) or len(y) != len(x) or not y.size:
             wanted = f"({len(x)},) or ({len(x)}, outputs) like {of_x}"
             raise UserError(f"{path}: {of_y} has the shape {y.shape}, expected {wanted}")
-        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
         if y.dtype.kind != "U" or y.ndim == 2 or self.task == "regression":
-            check_numbers(path, of_y, y)
+            refuse_no_numbers(path, of_y, y)
         return x, y
 
     def _targets(self, path: Path, name: str, y: np.ndarray) -> labels.Targets:
@@ -89,8 +93,8 @@ class Npz(Data):
                 f"one-hot rows: a single 1 among 0s, or any two numbers in their places"
             )
         if self.task == "auto" and one_hot:
-            said = taken_for_classes(y, f"{path}: {name}", "data.task=regression")
-            warnings.warn(said, Advice, stacklevel=2)
+            advice = taken_for_classes(y, f"{path}: {name}", "data.task=regression")
+            warnings.warn(advice, Advice, stacklevel=2)
         elif self.task == "auto" and ((y == 0) | (y == 1)).all():
             warnings.warn(_taken_for_numbers(f"{path}: {name}", y), Advice, stacklevel=2)
         if self.task == "regression" or not one_hot:
@@ -98,37 +102,42 @@ class Npz(Data):
         return labels.targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
 
 
-def _named(path: Path, there: list[str]) -> list[str]:
-    """What inputs, targets and those of the test set are called in the file; of an absent one its usual name.
-    Raises `UserError` where two differ in capitals alone: either may be meant."""
-    lower = [name.lower() for name in there]
-    usual = next((names for names in NAMES if names[0].lower() in lower), NAMES[0])
-    alike = {name: [other for other in there if other.lower() == name.lower()] for name in usual}
-    for several in alike.values():
+def _named(path: Path, existing: list[str]) -> list[str]:
+    """The names of X, y, X_test and y_test in the file; the usual name of an absent one.
+
+    Raises `UserError` where two names differ only in capitals: either may be meant.
+    """
+    lower = [name.lower() for name in existing]
+    usual = next((names for names in ARRAY_NAMES if names[0].lower() in lower), ARRAY_NAMES[0])
+    matches = {name: [other for other in existing if other.lower() == name.lower()] for name in usual}
+    for several in matches.values():
         if len(several) > 1:
             raise UserError(f"{path} has both {' and '.join(several)}: leave out or rename one of them")
-    return [several[0] if several else name for name, several in alike.items()]
+    return [next(iter(several), name) for name, several in matches.items()]
 
 
 def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
-    """Names of the inputs that images become, and a word that they do."""
+    """The names of the inputs of images, with advice that pixels become inputs; none for a table."""
     if x.ndim == 2:
         return ()
-    inputs = x[0].size
-    said = "x".join(map(str, x.shape[1:]))
-    note = f"{path}: {name} has the shape {x.shape}: the {said} numbers of an example are {inputs:,} inputs"
-    warnings.warn(note, Advice, stacklevel=3)
+    size = "x".join(map(str, x.shape[1:]))
+    advice = (
+        f"{path}: {name} has the shape {x.shape}: the {size} numbers of an example are {x[0].size:,} inputs"
+    )
+    warnings.warn(advice, Advice, stacklevel=3)
     return tuple("pixel_" + "_".join(map(str, place)) for place in np.ndindex(x.shape[1:]))
 
 
-def _say_unused(path: Path, names: list[str]) -> None:
+def _advise_unused(path: Path, names: list[str]) -> None:
     if names:
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        warnings.warn(f"{path}: of no use here, and not read: {some}", Advice, stacklevel=3)
+        shown_names = ", ".join(names[:5])
+        if len(names) > 5:
+            shown_names += ", ..."
+        warnings.warn(f"{path}: of no use here, and not read: {shown_names}", Advice, stacklevel=3)
 
 
-def _check_alike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:
-    """Raises `UserError` unless an example of one is as an example of the other."""
+def _refuse_unlike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:
+    """Raise `UserError` unless examples of both have the same shape and kind."""
     if train.shape[1:] != test.shape[1:]:
         raise UserError(
             f"{path}: {name} has the shape {train.shape} and its test set {test.shape}: they differ in more "
@@ -138,47 +147,51 @@ def _check_alike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> 
         raise UserError(f"{path}: of {name} and its test set one is text and the other numbers")
 
 
-def _say_untrained(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
-    """Advice, if a class is in the test set alone."""
-    trained = np.bincount(np.delete(y, test), minlength=len(classes))
-    for c in np.flatnonzero(trained == 0)[:1]:
-        said = f"{path}: class '{classes[c]}' is in the test set alone: no network can learn it"
-        warnings.warn(said, Advice, stacklevel=3)
+def _advise_untrained(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
+    """Advice, if a class occurs in the test set alone."""
+    counts = np.bincount(np.delete(y, test), minlength=len(classes))
+    for c in np.flatnonzero(counts == 0)[:1]:
+        advice = f"{path}: class '{classes[c]}' is in the test set alone: no network can learn it"
+        warnings.warn(advice, Advice, stacklevel=3)
 
 
 def is_one_hot(y: np.ndarray) -> bool:
-    """Whether every row of y (N, m), m > 1, is one high value among equal low ones, the same two in all rows.
+    """Whether every row of y (N, m), m > 1, has one high value and else low ones, the same two in all rows.
 
-    They are 1 and 0, or, in more than a few rows, any two: -1 and 1, 0 and 255, 1/30 and 14/15 (smoothed).
+    They are 1 and 0 or, in more than a few rows, any two: 1 and -1, 255 and 0, 14/15 and 1/30 (smoothed).
     """
     if y.shape[1] < 2:
         return False
     low, high = y.min(), y.max()
-    if (low, high) != (0, 1) and len(y) < FEWEST:
+    if (low, high) != (0, 1) and len(y) < FEWEST_CODED_ROWS:
         return False
-    rounding = ROUNDING * (float(high) - float(low)) if y.dtype.kind == "f" else 0
-    is_high, is_low = (y >= high - rounding, y <= low + rounding) if rounding else (y == high, y == low)
+    if y.dtype.kind == "f":
+        rounding = ROUNDING_SHARE * (float(high) - float(low))
+        is_high, is_low = y >= high - rounding, y <= low + rounding
+    else:
+        # Whole numbers are exact.
+        is_high, is_low = y == high, y == low
     return bool((is_high.sum(1) == 1).all() and (is_high | is_low).all() and low < high)
 
 
 def taken_for_classes(y: np.ndarray, name: str, otherwise: str) -> str:
-    """Advice on a one-hot y: `otherwise` is the setting by which its numbers stay numbers."""
+    """Advice on a one-hot y; `otherwise` is the setting that keeps its numbers."""
     low, high = float(y.min()), float(y.max())
     code = "" if (low, high) == (0, 1) else f" in {low:.4g} and {high:.4g}"
-    numbers = f"{otherwise} trains its numbers as they are"
-    return f"{name} is one-hot{code} and is read as classes, a column each; {numbers}"
+    keep = f"{otherwise} trains its numbers as they are"
+    return f"{name} is one-hot{code} and is read as classes, a column each; {keep}"
 
 
 def _taken_for_numbers(name: str, y: np.ndarray) -> str:
     return (
-        f"{name} has {y.shape[1]} columns of 0s and 1s and not a single 1 in every row, so they are "
-        f"no classes: they are trained as numbers, which data.task=regression says without this advice"
+        f"{name} has {y.shape[1]} columns of 0s and 1s, but not exactly one 1 in every row, so they are "
+        f"trained as numbers, not as classes; data.task=regression says so, and ends this advice"
     )
 
 
-def check_numbers(path: Path, name: str, values: np.ndarray) -> None:
-    """Raises `UserError` unless they are real and finite."""
-    if values.dtype.kind not in "biuf":
+def refuse_no_numbers(path: Path, name: str, values: np.ndarray) -> None:
+    """Raise `UserError` unless all values are real and finite."""
+    if values.dtype.kind not in labels.NUMBER_KINDS:
         raise UserError(f"{path}: {name} has the dtype {values.dtype}, expected real numbers")
     if values.dtype.kind == "f":
         for place in np.argwhere(~np.isfinite(values))[:1]:

@@ -14,17 +14,17 @@ from types import ModuleType
 import numpy as np
 
 from nnlab.choices import shown
+from nnlab.data.labels import NUMBER_KINDS
 from nnlab.errors import UserError
 
-NUMBER = "a number (of categories make columns of 0 and 1, as pandas.get_dummies does)"
-TEXT, NUMBERS = "USTa", "biuf"  # numpy's letters
+NUMBER_WANTED = "a number (for categories, make columns of 0 and 1, as pandas.get_dummies does)"
+TEXT_KINDS = "USTa"  # numpy's letters for text and bytes
 
 
 def array_of(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """`given` as an array, and the names of its columns if it has some, of a series its own. Raises
-    `UserError` with `what` in it.
+    """`given` as an array of its own memory, and the names of its columns, or of a series, if it has any.
 
-    Numbers are real, of a usual width and finite; text is text. Nothing is shared with what was given.
+    The array has finite real numbers of a usual width, or text. Raises `UserError`, which calls it `what`.
     """
     if hasattr(given, "toarray"):
         raise UserError(f"{what} is a sparse matrix: write {what}.toarray()")
@@ -33,27 +33,27 @@ def array_of(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
     names = _names(given)
     try:
         values = np.asarray(_read(given))
-    except Exception as e:  # whatever another library raises, it is no array
+    except Exception as e:  # another library may raise anything
         if "inhomogeneous" in str(e):
             raise UserError(f"{what} is ragged: its rows differ in length") from e
         raise UserError(f"{what} cannot be read as an array: {' '.join(str(e).split())}") from e
     if not values.size:
         raise UserError(f"{what} has the shape {values.shape}: there are no examples in it")
     if values.dtype.kind == "U" and isinstance(given, list | tuple):
-        _refuse_nan(given, what)  # numpy has made a label of it
+        _refuse_nan(given, what)  # numpy has made the text "nan" of it
     values = _plain(values, what, names)
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise UserError(f"{_place(what, np.argwhere(np.ma.getmaskarray(given))[0], names)} is masked")
     if values.dtype.kind == "f":
         for place in np.argwhere(~np.isfinite(values))[:1]:
             wrong = values[tuple(place)]
-            is_ = "is missing (nan)" if wrong != wrong else f"is {wrong:g}"
-            raise UserError(f"{_place(what, place, names)} {is_}; expected a finite number")
+            fault = "is missing (nan)" if np.isnan(wrong) else f"is {wrong:g}"
+            raise UserError(f"{_place(what, place, names)} {fault}; expected a finite number")
     return np.array(values, order="C"), names
 
 
 def decoded(values: np.ndarray) -> np.ndarray:
-    """Bytes as text: in UTF-8, or by one character a byte where they are not, so that none are merged."""
+    """Bytes as text: UTF-8, or else one character for each byte, so that different bytes stay different."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -63,14 +63,14 @@ def decoded(values: np.ndarray) -> np.ndarray:
 
 
 def is_text(values: np.ndarray) -> bool:
-    """Whether the codes of an array of text are characters: below 0x110000, no half of a surrogate pair."""
+    """Whether the codes of an array of text are characters: below 0x110000, and not half a surrogate pair."""
     order = values.dtype.byteorder
     codes = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.dtype(np.uint32).newbyteorder(order))
     return not ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any()
 
 
 def refuse_other_rows(x, y, of_x: str, of_y: str) -> None:
-    """Raises `UserError` for a table and a series whose rows are named, and not in the same order."""
+    """Raise `UserError` for a table and a series whose rows have names, but not in the same order."""
     first, second = (getattr(given, "index", None) for given in (x, y))
     if hasattr(first, "equals") and hasattr(second, "equals") and len(first) == len(second):
         if not first.equals(second):
@@ -83,14 +83,14 @@ def refuse_other_rows(x, y, of_x: str, of_y: str) -> None:
 def _refuse_nan(given, what: str) -> None:
     for place, v in enumerate(given):
         if isinstance(v, float) and v != v:
-            raise UserError(f"{what}[{place}] is missing; expected text, as others are")
+            raise UserError(f"{what}[{place}] is missing; expected text, like the others")
 
 
 def refuse_text(values: np.ndarray, what: str, names: tuple[str, ...]) -> None:
-    """Raises `UserError` if it is no array of numbers."""
-    if values.dtype.kind not in NUMBERS:
+    """Raise `UserError` unless it is an array of numbers."""
+    if values.dtype.kind not in NUMBER_KINDS:
         raise UserError(
-            f"{_place(what, (0,) * values.ndim, names)} is {str(values.flat[0])!r}; expected {NUMBER}"
+            f"{_place(what, (0,) * values.ndim, names)} is {str(values.flat[0])!r}; expected {NUMBER_WANTED}"
         )
 
 
@@ -98,7 +98,9 @@ def _names(given) -> tuple[str, ...]:
     columns = getattr(given, "columns", None)
     if columns is not None and not callable(columns):
         return tuple(str(name) for name in columns)
-    name = getattr(given, "name", None) if hasattr(given, "to_numpy") else None  # a series has one
+    if not hasattr(given, "to_numpy"):  # no series: many things have a name
+        return ()
+    name = getattr(given, "name", None)
     return (str(name),) if isinstance(name, str | int) and name != "" else ()
 
 
@@ -111,14 +113,18 @@ def _is_array(given) -> bool:
 
 
 def _read(given):
-    if hasattr(given, "detach"):  # a tensor, perhaps on a GPU, perhaps in bfloat16, which numpy does not have
+    if hasattr(given, "detach"):  # a tensor, perhaps on a GPU
         given = given.detach().cpu()
-        return (given.float() if str(given.dtype) == "torch.bfloat16" else given).numpy()
-    return given.to_numpy() if hasattr(given, "to_numpy") else given
+        if str(given.dtype) == "torch.bfloat16":  # which numpy does not have
+            given = given.float()
+        return given.numpy()
+    if hasattr(given, "to_numpy"):
+        return given.to_numpy()
+    return given
 
 
 def _plain(values: np.ndarray, what: str, names: tuple[str, ...]) -> np.ndarray:
-    """As numbers that torch has, or as text."""
+    """The same as numbers of a dtype that torch knows, or as text."""
     kind = values.dtype.kind
     if kind == "O":
         return _of_objects(values, what, names)
@@ -127,45 +133,51 @@ def _plain(values: np.ndarray, what: str, names: tuple[str, ...]) -> np.ndarray:
     if kind == "T":
         return _plain(values.astype(object), what, names)
     if kind == "U" and not is_text(values):
-        raise UserError(f"{what} holds text with codes that are no characters")
-    if kind not in NUMBERS + "U":
+        raise UserError(f"{what} holds text with codes that are not characters")
+    if kind not in NUMBER_KINDS + "U":
         raise UserError(f"{what} has the dtype {values.dtype}, expected real numbers or text")
     if kind == "f" and values.dtype.itemsize not in (4, 8):
+        # float16 loses nothing in float32; a long double is rounded.
         return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _of_objects(values: np.ndarray, what: str, names: tuple[str, ...]) -> np.ndarray:
-    """Python's objects, each of them text or each a number."""
+    """Python objects that are all text, or all numbers."""
     text = np.array([isinstance(v, str) for v in values.flat]).reshape(values.shape)
     if text.all():
         return _plain(values.astype(str), what, names)
-    column_of_text = values.ndim == 1 and text.any()
+    if values.ndim == 1 and text.any():
+        # A column of targets with some text: labels, of which one is not text.
+        place = tuple(np.argwhere(~text)[0])
+        raise _wrong_object(values[place], _place(what, place, names), "text, like the others")
     numbers, kinds = np.empty(values.shape), set()
     for place, v in np.ndenumerate(values):
         kinds.add(_kind(v))
-        if column_of_text != isinstance(v, str) or kinds & {"missing", "other"}:
-            reason = "is missing" if _kind(v) == "missing" else f"is {shown(v)}"
-            expected = (
-                "text, as others are" if column_of_text else NUMBER if isinstance(v, str) else "a number"
-            )
-            raise UserError(f"{_place(what, place, names)} {reason}; expected {expected}")
+        if kinds & {"text", "missing", "other"}:
+            wanted = NUMBER_WANTED if isinstance(v, str) else "a number"
+            raise _wrong_object(v, _place(what, place, names), wanted)
         try:
-            numbers[place] = 0 if column_of_text else float(v)
+            numbers[place] = float(v)
         except (OverflowError, ValueError) as e:
-            said = f"{_place(what, place, names)} is {shown(v)}, which no float is"
-            raise UserError(f"{said}; expected a number below 1.8e308") from e
-    return (
-        numbers.astype(bool)
-        if kinds == {"truth"}
-        else numbers.astype(np.int64)
-        if kinds == {"whole"}
-        else numbers
-    )
+            where = _place(what, place, names)
+            raise UserError(
+                f"{where} is {shown(v)}, which a float cannot hold; expected a number below 1.8e308"
+            ) from e
+    if kinds == {"truth"}:
+        return numbers.astype(bool)
+    if kinds == {"whole"}:
+        return numbers.astype(np.int64)
+    return numbers
+
+
+def _wrong_object(v, where: str, wanted: str) -> UserError:
+    fault = "is missing" if _kind(v) == "missing" else f"is {shown(v)}"
+    return UserError(f"{where} {fault}; expected {wanted}")
 
 
 def _kind(v) -> str:
-    """What an object is, of what a table may hold."""
+    """What an object in a table is: missing, text, truth, whole, real, or other."""
     if v is None or type(v).__name__ in ("NAType", "NaTType") or isinstance(v, float) and v != v:
         return "missing"
     if isinstance(v, str):
@@ -173,8 +185,10 @@ def _kind(v) -> str:
     if isinstance(v, bool | np.bool_):
         return "truth"
     if isinstance(v, int | np.integer):
-        return "whole" if abs(v) < 2**63 else "real"
-    return "real" if isinstance(v, float | np.floating | Decimal | Fraction) else "other"
+        return "whole" if abs(v) < 2**63 else "real"  # larger ones are not int64
+    if isinstance(v, float | np.floating | Decimal | Fraction):
+        return "real"
+    return "other"
 
 
 def _place(what: str, place, names: tuple[str, ...]) -> str:

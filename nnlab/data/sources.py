@@ -1,6 +1,6 @@
-"""The table of all data sets that `nnlab train data=...` knows. Each is a part of the experiment.
+"""The table of all data sets that `nnlab train data=...` knows.
 
-`Arrays` is no choice of it: only Python can hand an array over.
+`Arrays` is not one of them, since a command line cannot pass an array.
 """
 
 from nnlab.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine

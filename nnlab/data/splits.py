@@ -1,8 +1,8 @@
 """Training, validation and test sets. The test set is held out first, and touched once, at the end.
 
-Data that come with a test set of their own (`Dataset.test`) keep it: then `split.test` is not used, and the
-test set is the same in every repeat. Whatever is drawn depends on the split's seed alone: rows that
-differ in `seed` share their split.
+Data that bring their own test set (`Dataset.test`) keep it: `split.test` is then ignored, and the test set is
+the same in every repeat. All draws depend on the split's seed alone, so rows that differ only in `seed`
+share their split.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
 
-NUMBERS = 2**27  # of examples, in all folds: 1 GB
+MOST_EXAMPLE_NUMBERS = 2**27  # in all folds together: 1 GB
 
 
 @typed
 @dataclass(frozen=True)
 class Fold:
-    """Which examples train, validate and test one row (sorted example numbers)."""
+    """The examples that train, validate and test a row, as sorted example numbers."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -41,7 +41,7 @@ class Fold:
 
     @property
     def monitor(self) -> str:
-        """The set that tells how training goes: `validation`, or `train` where nothing is held back."""
+        """The set that shows how training goes: `validation`, or `train` where nothing is held back."""
         return "validation" if len(self.validation) else "train"
 
 
@@ -63,9 +63,9 @@ class Split(Component):
 
 @dataclass(frozen=True)
 class NoSplit(Split):
-    """Every example trains: no validation set, and no test set but one that the data bring along.
+    """Every example trains: no validation set, and no test set unless the data bring one.
 
-    What listens to a validation set cannot be had with it: see `Experiment`.
+    Schedules and stopping rules that watch a validation set cannot be combined with it: see `Experiment`.
     """
 
     name: ClassVar[str] = "none"
@@ -73,16 +73,17 @@ class NoSplit(Split):
 
     @typed
     def folds(self, dataset: Dataset) -> list[Fold]:
-        nothing = np.zeros(0, np.int64)
-        test = nothing if dataset.test is None else dataset.test
-        return [Fold(np.setdiff1d(np.arange(len(dataset.x)), test, assume_unique=True), nothing, test)]
+        everything, nothing = np.arange(len(dataset.x)), np.zeros(0, np.int64)
+        if dataset.test is None:
+            return [Fold(everything, nothing, nothing)]
+        return [Fold(np.setdiff1d(everything, dataset.test, assume_unique=True), nothing, dataset.test)]
 
 
 @dataclass(frozen=True)
 class Drawn(Split):
-    """Base of the splits by lot.
+    """Base of the random splits.
 
-    `test` is the share of all examples that is held out, unless the data have a test set of their own.
+    `test` is the share of all examples that is held out, unless the data bring their own test set.
     """
 
     test: float = static(0.2, above=0, below=1)
@@ -97,26 +98,29 @@ class Drawn(Split):
     @typed
     def folds(self, dataset: Dataset) -> list[Fold]:
         n = len(dataset.x)
-        if self.count * n > NUMBERS:
+        if self.count * n > MOST_EXAMPLE_NUMBERS:
             raise UserError(
                 f"{self.count:,} folds of {n:,} examples are {self.count * n:,} example numbers; allowed are "
-                f"{NUMBERS:,}: take fewer by split.repeats or split.k"
+                f"{MOST_EXAMPLE_NUMBERS:,}: lower split.repeats or split.k"
             )
         return [fold for repeat in range(self.repeats) for fold in self._folds(dataset, repeat)]
 
     def _held_out(self, dataset: Dataset, repeat: int):
-        """The split's generator, the strata, and the examples (rest, test)."""
+        """The split's generator, the strata of all examples, and the numbers of the examples (rest, test)."""
         random = stream(self.seed + repeat, "split")
         strata = dataset.y if self.stratify and dataset.classes else np.zeros(len(dataset.x), np.int64)
         everything = np.arange(len(strata))
         if dataset.test is not None:
             return random, strata, np.setdiff1d(everything, dataset.test, assume_unique=True), dataset.test
         rest, test = divide(random, everything, strata, round(self.test * len(strata)))
-        _enough(test, "split.test", self.test, "the test set")
+        _refuse_empty(test, "split.test", self.test, "the test set")
         return random, strata, rest, test
 
     def _counts(self, dataset: Dataset, rest: np.ndarray) -> np.ndarray:
-        """How many examples of each class training and validation share; at least 2 if stratified, or 0."""
+        """How many examples of each class are left for training and validation.
+
+        Raises `UserError` for a class with one example, which cannot be stratified.
+        """
         counts = np.bincount(dataset.y[rest], minlength=len(dataset.classes))
         total = counts if dataset.test is not None else np.bincount(dataset.y, minlength=len(counts))
         for c in np.flatnonzero(total == 1)[:1]:
@@ -139,20 +143,20 @@ class Holdout(Drawn):
         random, strata, rest, test = self._held_out(dataset, repeat)
         size = round(self.validation * len(strata))
         if size >= len(rest):
-            raise UserError(self._nothing_left(dataset, len(rest) / len(strata)))
+            raise self._nothing_left(dataset, len(rest) / len(strata))
         if self.stratify and dataset.classes:
             self._counts(dataset, rest)
         train, validation = divide(random, rest, strata, size)
-        _enough(validation, "split.validation", self.validation, "the validation set")
+        _refuse_empty(validation, "split.validation", self.validation, "the validation set")
         return [Fold(train, validation, test, repeat)]
 
-    def _nothing_left(self, dataset, share):
+    def _nothing_left(self, dataset: Dataset, share: float) -> UserError:
         if dataset.test is not None:
-            return (
-                f"split.validation = {self.validation:g} leaves nothing to train on: beside the data's own "
-                f"test set there are {share:.0%} of the examples, so take less"
+            return UserError(
+                f"split.validation = {self.validation:g} leaves nothing to train on: the data's own test set "
+                f"leaves {share:.0%} of the examples, so choose a smaller share"
             )
-        return (
+        return UserError(
             f"split.validation = {self.validation:g} and split.test = {self.test:g} leave nothing to "
             f"train on: their sum must be below 1"
         )
@@ -174,29 +178,33 @@ class KFold(Drawn):
 
     @property
     def count(self):
-        return self.repeats * (self.k if self.fold is None else 1)
+        if self.fold is not None:
+            return self.repeats
+        return self.repeats * self.k
 
     def _folds(self, dataset, repeat):
         random, strata, rest, test = self._held_out(dataset, repeat)
-        most = len(rest)
-        if self.k > most:
-            raise UserError(f"split.k = {self.k}: only {most} examples to divide, so at most {most}")
+        if self.k > len(rest):
+            raise UserError(
+                f"split.k = {self.k}: there are only {len(rest)} examples to divide into folds; allowed: at "
+                f"most {len(rest)}"
+            )
         if self.fold is not None and self.fold >= self.k:
             last = self.k - 1
             raise UserError(f"split.fold = {self.fold}: expected null or a whole number from 0 to {last}")
         if self.stratify and dataset.classes:
-            self._warn_of_small(dataset, self._counts(dataset, rest))
+            self._warn_of_small_classes(dataset, self._counts(dataset, rest))
         number = deal(random, strata[rest], self.k)
-        folds = [Fold(rest[number != f], rest[number == f], test, repeat, f) for f in range(self.k)]
-        return folds if self.fold is None else [folds[self.fold]]
+        wanted = range(self.k) if self.fold is None else [self.fold]
+        return [Fold(rest[number != f], rest[number == f], test, repeat, f) for f in wanted]
 
-    def _warn_of_small(self, dataset: Dataset, counts: np.ndarray) -> None:
-        """Advice, as scikit-learn gives it, if a class cannot be in every validation set."""
+    def _warn_of_small_classes(self, dataset: Dataset, counts: np.ndarray) -> None:
+        """Advice, like scikit-learn's, if a class is too small to be in every validation set."""
         least = np.where(counts > 0, counts, counts.max()).argmin()
         if counts[least] < self.k:
             warnings.warn(
                 f"split.k = {self.k}: class '{dataset.classes[least]}' has {counts[least]} examples to "
-                f"divide, so some validation sets have none of it; take a smaller k",
+                f"divide, so some validation sets have none of it; choose a smaller k",
                 Advice,
                 stacklevel=2,
             )
@@ -205,6 +213,6 @@ class KFold(Drawn):
 SPLITS = {split.name: split for split in (Holdout, KFold, NoSplit)}
 
 
-def _enough(part: np.ndarray, key: str, share: float, what: str) -> None:
+def _refuse_empty(part: np.ndarray, key: str, share: float, what: str) -> None:
     if len(part) == 0:
-        raise UserError(f"{key} = {share:g}: leaves no example for {what}; take more")
+        raise UserError(f"{key} = {share:g} leaves no example for {what}; choose a larger share")

@@ -8,27 +8,27 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.normalization import CHOICES
+from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 from nnlab.streams import stream
 
-DRAWN = 10_000_000  # examples
-NUMBERS = 2**28  # in a table that is drawn: 2 GB
+MOST_EXAMPLES = 10_000_000
+MOST_DRAWN_NUMBERS = 2**28  # in a table: 2 GB
 
 
 @dataclass(frozen=True)
 class Line(Data):
     """Points of the line y = 0.1 x + 0.3, x uniform in [0, 1): the smallest regression there is.
 
-    `noise` is the standard deviation of what is added to y.
+    `noise` is the standard deviation of the noise on y.
     """
 
     name: ClassVar[str] = "line"
     drawn: ClassVar[bool] = True
-    n: int = static(100, low=3, high=DRAWN)
+    n: int = static(100, low=3, high=MOST_EXAMPLES)
     noise: float = static(0.0, low=0, below=np.inf)
-    target_normalization: str = static("standard", choices=CHOICES)
+    target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def read(self):
         random = stream(self.seed, "data", self.name)
@@ -39,10 +39,10 @@ class Line(Data):
 
 @dataclass(frozen=True)
 class Noise(Data):
-    """`d` standard normal inputs and one of `classes` labels at random: nothing to learn but by heart.
+    """`d` standard normal inputs and one of `classes` labels at random: it can only be learnt by heart.
 
-    With a `separation` there is: the classes' means then lie so far apart, each from each, in standard
-    deviations, x ~ N(mean_c, I). For two classes no classifier's error is below Phi(-separation / 2).
+    With a `separation`, x ~ N(mean_c, I), where every two means lie so many standard deviations apart. For
+    two classes, no classifier's error is then below Phi(-separation / 2).
 
     After Zhang, Bengio, Hardt, Recht and Vinyals 2017, "Understanding deep learning requires rethinking
     generalization".
@@ -50,16 +50,16 @@ class Noise(Data):
 
     name: ClassVar[str] = "noise"
     drawn: ClassVar[bool] = True
-    n: int = static(400, low=3, high=DRAWN)
+    n: int = static(400, low=3, high=MOST_EXAMPLES)
     d: int = static(784, low=1, high=1_000_000)
     classes: int = static(2, low=2, high=100_000)
     separation: float = static(0.0, low=0, below=np.inf)
 
     def read(self):
-        if self.n * self.d > NUMBERS:
+        if self.n * self.d > MOST_DRAWN_NUMBERS:
             raise UserError(
                 f"data.n = {self.n} and data.d = {self.d} are {self.n * self.d:,} numbers; allowed are "
-                f"{NUMBERS:,}"
+                f"{MOST_DRAWN_NUMBERS:,}"
             )
         random = stream(self.seed, "data", self.name)
         x = random.standard_normal((self.n, self.d))
@@ -69,7 +69,7 @@ class Noise(Data):
         return Dataset(x, y, tuple(map(str, range(self.classes))), labels="integer")
 
     def _means(self, random) -> np.ndarray:
-        """(classes, d): orthogonal, in random directions, each `separation` from each."""
+        """(classes, d) means in random orthogonal directions, every two `separation` apart."""
         if self.classes > self.d:
             raise UserError(
                 f"data.separation = {self.separation:g}: {self.classes} classes need as many inputs to lie "
@@ -81,9 +81,9 @@ class Noise(Data):
 
 @dataclass(frozen=True)
 class Moons(Data):
-    """Two half circles that reach into each other, a class each, as scikit-learn's `make_moons`.
+    """Two interleaving half circles, a class each, like scikit-learn's `make_moons`.
 
-    `noise` is the standard deviation of what is added to both inputs; the radius is 1.
+    `noise` is the standard deviation of the noise on both inputs; the radius is 1.
 
     >>> Moons(n=100, noise=0.2).load()
     Dataset(100 x 2, 2 classes)
@@ -91,7 +91,7 @@ class Moons(Data):
 
     name: ClassVar[str] = "moons"
     drawn: ClassVar[bool] = True
-    n: int = static(400, low=3, high=DRAWN)
+    n: int = static(400, low=3, high=MOST_EXAMPLES)
     noise: float = static(0.1, low=0, below=np.inf)
 
     def read(self):
@@ -108,20 +108,21 @@ class Moons(Data):
 class Spirals(Data):
     """Two spirals of Archimedes around each other, a class each. After Lang and Witbrock 1988.
 
-    They turn `turns` times on their way from the centre to radius 1; `noise` is the standard deviation of
-    what is added to both inputs.
+    They turn `turns` times on their way from the centre to radius 1; `noise` is the standard deviation of the
+    noise on both inputs.
     """
 
     name: ClassVar[str] = "spirals"
     drawn: ClassVar[bool] = True
-    n: int = static(400, low=3, high=DRAWN)
+    n: int = static(400, low=3, high=MOST_EXAMPLES)
     noise: float = static(0.02, low=0, below=np.inf)
     turns: float = static(1.5, above=0, below=np.inf)
 
     def read(self):
         random = stream(self.seed, "data", self.name)
         y = np.arange(self.n) % 2
-        radius = np.sqrt(random.random(self.n))  # as many points on every piece of equal length, nearly
+        # The square root gives pieces of equal length nearly the same number of points.
+        radius = np.sqrt(random.random(self.n))
         angle = 2 * np.pi * self.turns * radius + np.pi * y
         x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
         x += self.noise * random.standard_normal(x.shape)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.data.spec import FILE as SPEC
-from nnlab.data.spec import DataSpec
+from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.records.files import finite, made_new, open_to_append, replacing, write_json
 
 METRICS = "metrics.jsonl"
@@ -185,6 +184,6 @@ def write_begin(path: Path, config: dict, command: str, spec: DataSpec | None = 
         with replacing(path / "command.txt") as there:
             there.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
         if spec is not None:
-            write_json(path / SPEC, spec.to_json())
+            write_json(path / SPEC_FILE, spec.to_json())
     except OSError as e:  # that of a full disk names no file
         raise OSError(e.errno, e.strerror, str(path)) from e

@@ -13,8 +13,7 @@ import numpy as np
 
 from nnlab.allowed import ROWS
 from nnlab.arguments import typed
-from nnlab.data.spec import FILE as SPEC
-from nnlab.data.spec import DataSpec
+from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
 from nnlab.records.files import OF_RECORDING
 from nnlab.records.run_folder import METRICS, WEIGHTS
@@ -87,9 +86,9 @@ class StoredRun:
     @cached_property
     def spec(self) -> DataSpec | None:
         """What the data are like; None where the folder is older than that."""
-        if not self._has(SPEC):
+        if not self._has(SPEC_FILE):
             return None
-        return DataSpec.from_json(json_of(self._file(SPEC)), f"'{self.path / SPEC}'")
+        return DataSpec.from_json(json_of(self._file(SPEC_FILE)), f"'{self.path / SPEC_FILE}'")
 
     @property
     def ended(self) -> bool:
