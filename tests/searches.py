@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import math
 import os
 import shlex
 import subprocess
@@ -14,32 +13,9 @@ from pathlib import Path
 
 from nnlab.cli import main
 from nnlab.search.samplers import SAMPLERS
-from nnlab.search.space import Choice, Interval, Space, Steps
-from nnlab.search.study import Chooser
-from nnlab.search.trial import COMPLETE, Trial
+from nnlab.testing.samplers import RATE, SPACES, TWELVE, a_trial, bowl, is_in, search  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
-
-# ---- spaces
-
-RATE, SHARE = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
-OWN = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
-SPACES = {  # with at least two numbers in every trial, which cmaes wants
-    "numbers": Space(
-        {"lr": RATE, "l2": SHARE, "n": Interval(1, 3, whole=True), "d": Steps(0.0, 0.1, 6),
-         "e": Steps(5, -2, 3), "w": Interval(1, 9, log=True, whole=True)}
-    ),
-    "choices": Space(
-        {"a": Choice((None, True, 2, 0.5, "x", [1, 2])), "lr": RATE, "b": Choice(("u", "v")), "l2": SHARE}
-    ),
-    "conditional": Space(
-        {"optimizer.gamma": SHARE, "optimizer": Choice(("sgd", "momentum", "adam")), "lr": RATE,
-         "optimizer.beta": Steps(0.5, 0.1, 4), "l2": SHARE},
-        frozenset({"optimizer"}),
-        lambda key, chosen: key not in OWN or chosen["optimizer"] == OWN[key],
-    ),
-}  # fmt: skip
-TWELVE = Space({"a": Interval(1, 4, whole=True), "b": Steps(0.0, 0.5, 3)})
 
 
 def small(name, **given):
@@ -47,44 +23,6 @@ def small(name, **given):
     own = {f.name for f in fields(SAMPLERS[name])}
     usual = {"points": 3, "startup": 5, "population": 4}
     return SAMPLERS[name](**{k: v for k, v in (usual | given).items() if k in own})
-
-
-def is_in(label, domain) -> bool:
-    if isinstance(domain, Interval):
-        return domain.low <= label <= domain.high and isinstance(label, int if domain.whole else float)
-    return any(label == x and type(label) is type(x) for x in domain.labels)
-
-
-def bowl(params) -> float:
-    """Least, 0, at lr = 0.01, l2 = 0.3 and, if they are there, n = 2 and w = 3."""
-    far = (math.log10(params["lr"]) + 2) ** 2 + (params["l2"] - 0.3) ** 2
-    return far + (params.get("n", 2) - 2) ** 2 + math.log10(params.get("w", 3) / 3) ** 2
-
-
-def search(space, sampler, f=bowl, count=24, batch=4, signs=(1,), distinct=True, told=()) -> list[Trial]:
-    """Trials by ask and tell, batch by batch; those `told` before are known, as when a sweep goes on."""
-    chooser, trials = Chooser(space, sampler, signs, distinct), []
-    for start in range(0, count, batch):
-        known = [t for t in told if start <= t.number < start + batch]
-        if len(known) == batch and not sampler.remembers:
-            for trial in known:
-                chooser.know(trial)
-            trials += known
-            continue
-        asked = {n: chooser.ask(n) for n in range(start, min(start + batch, count))}
-        new = [a_trial(n, params, f) for n, params in asked.items() if params is not None]
-        for trial in new:
-            chooser.tell(trial)
-        trials += new
-    return trials
-
-
-def a_trial(number, params, f=bowl) -> Trial:
-    values = f(params)
-    values = values if isinstance(values, tuple) else (values,)
-    return Trial(
-        number, params, COMPLETE, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
-    )
 
 
 # ---- sweeps

@@ -18,7 +18,7 @@ LAYERS = [
     ("settings_help",), ("hyperparameters",),
     ("autodiff", "data", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
     ("initializers", "losses", "models"), ("experiment",), ("training",),
-    ("equation", "checks", "search", "testing"),
+    ("equation", "checks", "search"), ("testing",),
     ("records",), ("commands",), ("tab",), ("shells",), ("cli",), ("__main__",),
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -34,16 +34,6 @@ def keeps(pruner, rung, epochs, numbers, worth, came=None) -> np.ndarray:
     return pruner.keep(rung, epochs, np.array(numbers), np.array(worth), np.array(came))
 
 
-# ---- of all pruners
-
-
-@every
-@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 20, 50, 243])
-def test_rungs_lie_before_the_last_epoch(pruner, epochs):
-    rungs = pruner.rungs(epochs)
-    assert rungs == sorted(set(rungs)) and all(1 <= rung < epochs for rung in rungs)
-
-
 @every
 @given(worth=worths, at=st.integers(0, 5), random=st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=60)

@@ -6,6 +6,47 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from planted_parts import (
+    AlwaysAlike,
+    AnotherEachTime,
+    AnotherTestSet,
+    AtTheLastEpoch,
+    BrokenDice,
+    CountsWrong,
+    DeafToItsSeed,
+    Dice,
+    DiceOfFourSides,
+    GrowingMemory,
+    Impatient,
+    KeepsNotes,
+    KeepsTheFirst,
+    KeepsTheWorse,
+    LearnsUpwards,
+    LoadedDice,
+    Lottery,
+    Moody,
+    NegativePenalty,
+    NeverValidates,
+    Once,
+    OneOutputMore,
+    Quartic,
+    QuarticOfScratch,
+    QuarticOfTheMean,
+    QuarticWithoutFactor,
+    SaysItDoesNotPrune,
+    SaysItIsNotDrawn,
+    SoundModel,
+    StopsAll,
+    StopsUnheard,
+    Thirds,
+    TwiceEachCell,
+    Unseeded,
+    UnsortedTest,
+    ValidatesWhatItTrains,
+    WithoutItsMap,
+    WrongInside,
+    WrongSign,
+)
 
 from nnlab.autodiff.activations import Tanh
 from nnlab.autodiff.affine import Affine
@@ -17,21 +58,23 @@ from nnlab.optimizers import SGD, Momentum, Optimizer
 from nnlab.schedules import HalveAndGoBack, Schedule
 from nnlab.testing import (
     BoxContract,
+    DataContract,
     InitContract,
     LossContract,
+    ModelContract,
     OptimizerContract,
+    PrunerContract,
+    RegularizerContract,
     RowIndependence,
+    SamplerContract,
     ScheduleContract,
+    SplitContract,
+    StoppingContract,
     run,
 )  # fmt: skip
 from nnlab.testing.rows import experiments
 
 # ---- boxes
-
-
-class WrongSign(Tanh):
-    def bprop(self, ctx, dy):
-        return tuple(dx.neg_() for dx in super().bprop(ctx, dy))
 
 
 class Accumulates(Affine):
@@ -286,8 +329,43 @@ FAULTS = [
     (contract(InitContract, init=Transposed), "draws_numbers_of_the_shape"),
     (contract(ScheduleContract, schedule=OneForAll), "a_row_of_the_schedule_equals_itself_alone"),
     (contract(ScheduleContract, schedule=SaysNothing), "only_a_schedule_that_says_so_takes_rows_back"),
+    (
+        contract(RegularizerContract, regularizer=QuarticWithoutFactor),
+        "its_gradient_equals_central_differences",
+    ),
+    (contract(RegularizerContract, regularizer=QuarticOfTheMean), "a_row_of_it_equals_itself_alone"),
+    (contract(RegularizerContract, regularizer=QuarticOfScratch), "scratch_brings_nothing"),
+    (contract(RegularizerContract, regularizer=NegativePenalty), "the_penalty_is_a_number_of_each_row"),
+    (contract(StoppingContract, stopping=StopsAll), "a_row_of_the_rule_equals_itself_alone"),
+    (contract(StoppingContract, stopping=StopsUnheard), "only_a_rule_that_listens_stops_a_row_early"),
+    (contract(StoppingContract, stopping=GrowingMemory), "the_state_is_arrays_over_the_rows"),
+    (contract(ModelContract, model=OneOutputMore), "its_graph_gives_as_many_outputs_as_are_asked_for"),
+    (contract(ModelContract, model=WithoutItsMap), "the_output_map_is_its_last_box"),
+    (contract(ModelContract, model=AnotherEachTime), "its_graph_is_the_same_each_time"),
+    (contract(ModelContract, model=WrongInside), "its_gradient_is_right"),
+    (contract(DataContract, data=LoadedDice), "it_reads_the_same_each_time"),
+    (contract(DataContract, data=SaysItIsNotDrawn), "it_reads_the_same_each_time"),
+    (contract(DataContract, data=BrokenDice), "it_reads_numbers_and_says_what_they_are"),
+    (contract(DataContract, data=DiceOfFourSides), "it_reads_numbers_and_says_what_they_are"),
+    (contract(DataContract, data=UnsortedTest), "its_test_set_is_sorted_numbers_of_examples"),
+    (contract(SplitContract, split=ValidatesWhatItTrains), "every_example_has_at_most_one_role"),
+    (contract(SplitContract, split=CountsWrong), "its_folds_are_as_many_as_it_counts_each_with_a_key"),
+    (contract(SplitContract, split=NeverValidates), "it_says_whether_it_validates"),
+    (contract(SplitContract, split=AnotherTestSet), "the_test_set_of_the_data_stays_whole"),
+    (contract(SplitContract, split=DeafToItsSeed), "the_folds_depend_on_the_seed_alone"),
+    (contract(SamplerContract, sampler=AlwaysAlike), "the_seed_decides"),
+    (contract(SamplerContract, sampler=Unseeded), "the_seed_decides"),
+    (contract(SamplerContract, sampler=KeepsNotes), "a_search_that_goes_on_is_one_that_was_not_interrupted"),
+    (contract(SamplerContract, sampler=TwiceEachCell), "trials_are_of_the_space_each_once"),
+    (contract(SamplerContract, sampler=LearnsUpwards, settings={"startup": 2}),
+     "maximising_is_minimising_the_negative"),
+    (contract(PrunerContract, pruner=AtTheLastEpoch), "rungs_lie_before_the_last_epoch"),
+    (contract(PrunerContract, pruner=SaysItDoesNotPrune), "it_says_whether_it_prunes"),
+    (contract(PrunerContract, pruner=KeepsTheWorse), "some_go_on_and_none_before_a_better_one"),
+    (contract(PrunerContract, pruner=KeepsTheFirst), "the_order_in_which_trials_stand_changes_nothing"),
+    (contract(PrunerContract, pruner=Moody), "it_is_the_same_each_time_and_changes_nothing"),
     (Diverse, "the_rows_share_a_stack"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("contract, test", FAULTS, ids=[test for _, test in FAULTS])
@@ -297,6 +375,13 @@ def test_a_planted_fault_is_found(contract, test):
 
 
 SOUND = {
+    "regularizer": contract(RegularizerContract, regularizer=Quartic),
+    "stopping": contract(StoppingContract, stopping=Impatient),
+    "model": contract(ModelContract, model=SoundModel),
+    "data": contract(DataContract, data=Dice),
+    "split": contract(SplitContract, split=Thirds),
+    "sampler": contract(SamplerContract, sampler=Lottery, trials=12),
+    "pruner": contract(PrunerContract, pruner=Once),
     "optimizer": contract(OptimizerContract, optimizer=Plain),
     "schedule": contract(ScheduleContract, schedule=Falling),
     "optimizer-of-torch": contract(

@@ -9,28 +9,43 @@
 and `pytest` runs every test of the contract on `Mine`. Each contract's docstring says what else may be set:
 an independent reference, the expected moments, other hyperparameters. docs/extending.md has one of each.
 
-    BoxContract        fprop, and bprop against central differences and autograd
-    LossContract       the gradient against central differences, with weights
-    OptimizerContract  one step; the state; torch.optim if it is given
-    InitContract       the generator, the moments, mean and bias
-    ScheduleContract   factors, memory, metrics that are not numbers
-    RowIndependence    part of all of them: a row of a stack equals itself alone, bit for bit, in a real fit
+    BoxContract          fprop, and bprop against central differences and autograd
+    LossContract         the gradient against central differences, with weights
+    OptimizerContract    one step; the state; torch.optim if it is given
+    InitContract         the generator, the moments, mean and bias
+    RegularizerContract  the penalty, and its gradient against central differences
+    ScheduleContract     factors, memory, metrics that are not numbers
+    StoppingContract     memory, when it stops, metrics that are not numbers
+    ModelContract        graphs for examples of any shape, and their gradients
+    DataContract         finite numbers, names, the same each time
+    SplitContract        folds: every example with one role
+    RowIndependence      part of all of them: a row of a stack equals itself alone, bit for bit, in a real fit
+    SamplerContract      trials of the space, each once; a search that goes on
+    PrunerContract       rungs, and whom it keeps
 
 The classes need nothing but nnlab: pytest finds `test_*` by itself, and `run` calls them without it.
 """
 
 from nnlab.testing.boxes import BoxContract
 from nnlab.testing.card import pretended_card
-from nnlab.testing.components import PartContract
+from nnlab.testing.components import PartContract, SettingsContract
+from nnlab.testing.data import DataContract
 from nnlab.testing.inits import InitContract
 from nnlab.testing.losses import LossContract
+from nnlab.testing.models import ModelContract
 from nnlab.testing.numeric import assert_near, central
 from nnlab.testing.optimizers import OptimizerContract
+from nnlab.testing.pruners import PrunerContract
+from nnlab.testing.regularizers import RegularizerContract
 from nnlab.testing.rows import Contract, RowIndependence, run
+from nnlab.testing.samplers import SamplerContract
 from nnlab.testing.schedules import ScheduleContract
+from nnlab.testing.splits import SplitContract
+from nnlab.testing.stopping import StoppingContract
 
 __all__ = [
-    "BoxContract", "Contract", "InitContract", "LossContract", "OptimizerContract", "PartContract",
-    "RowIndependence", "ScheduleContract", "assert_near", "central", "pretended_card",
-    "run",
+    "BoxContract", "Contract", "DataContract", "InitContract", "LossContract", "ModelContract",
+    "OptimizerContract", "PartContract", "PrunerContract", "RegularizerContract", "RowIndependence",
+    "SamplerContract", "ScheduleContract", "SettingsContract", "SplitContract", "StoppingContract",
+    "assert_near", "central", "pretended_card", "run",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What every part of an experiment keeps to, whatever its group: optimiser, initialiser, schedule, ..."""
+"""What every part of an experiment or a search keeps to, whatever its group."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pkgutil import resolve_name
 
 import yaml
 
-from nnlab.experiment import GROUPS
+from nnlab import experiment
 from nnlab.hyperparameters import make
 from nnlab.plugins import BASES, settings
-from nnlab.testing.rows import RowIndependence, experiments, varied
+from nnlab.search import settings as search
+from nnlab.testing.rows import Contract, RowIndependence, experiments, varied
+
+GROUPS = {**experiment.GROUPS, **search.GROUPS}
 
 
-class PartContract(RowIndependence):
-    """`part` is the class. `parts` are rows of it for one stack: its defaults, and variations of them."""
+class SettingsContract(Contract):
+    """`part` is the class. `parts` are some of it: its defaults, and others."""
 
     part: type
 
     def parts(self) -> list:
         return varied(self.part())
 
-    def experiments(self):
-        return experiments(**{self.part.group: self.parts()})
-
     def test_it_is_a_part_of_its_group(self):
         base = resolve_name(BASES[self.part.group])
-        assert issubclass(self.part, base), f"{self.part.__name__} is no subclass of {base.__name__}"
+        assert issubclass(self.part, base), f"{self.part.__name__} is not a subclass of {base.__name__}"
         frozen = "__dataclass_fields__" in vars(self.part) and self.part.__dataclass_params__.frozen
         assert frozen, f"{self.part.__name__} lacks @dataclass(frozen=True)"
 
     def test_its_name_is_a_word_that_no_other_has(self):
-        name = self.part.name
+        name, table = self.part.name, GROUPS[self.part.group]
         assert isinstance(name, str) and name.isidentifier(), f"the name {name!r} is not one word"
-        own = GROUPS[self.part.group].get(name, self.part)
+        own = table.get(name, self.part) if isinstance(table, dict) else self.part
         assert own is self.part, f"nnlab has another {self.part.group} of the name {name!r}"
 
     def test_every_field_is_a_column_a_control_or_static(self):
@@ -51,3 +51,10 @@ class PartContract(RowIndependence):
             }
             for back in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
                 assert make(table, back, self.part.group) == part, f"{values} came back otherwise"
+
+
+class PartContract(SettingsContract, RowIndependence):
+    """Of a part of an experiment: `parts` are rows of one stack, so they agree in whatever is static."""
+
+    def experiments(self):
+        return experiments(**{self.part.group: self.parts()})

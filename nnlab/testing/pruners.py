@@ -1,0 +1,80 @@
+"""The contract of a pruner: when it judges, whom it keeps, and that it does not depend on who was quicker."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.search.pruners import Pruner
+from nnlab.testing.components import SettingsContract
+
+TRIALS, EPOCHS = 24, 50
+
+
+class PrunerContract(SettingsContract):
+    """`pruner` is the class.
+
+    parts    some of it: say others than its defaults, if they decide much
+    groups   (numbers) -> which trials are judged beside each other: a list of lists of numbers
+    """
+
+    pruner: type[Pruner]
+
+    @property
+    def part(self):
+        return self.pruner
+
+    def parts(self):
+        return [self.pruner()]
+
+    def groups(self, numbers: list[int]) -> list[list[int]]:
+        return [numbers]
+
+    def test_rungs_lie_before_the_last_epoch(self):
+        for pruner in self.parts():
+            for epochs in (1, 2, 3, 7, 20, EPOCHS, 243):
+                rungs = pruner.rungs(epochs)
+                rising = rungs == sorted(set(rungs)) and all(1 <= rung < epochs for rung in rungs)
+                assert rising, f"rungs({epochs}) = {rungs}: expected rising epochs from 1 to {epochs - 1}"
+                kept = pruner.kept(epochs)
+                assert 0 < kept <= 1, f"kept({epochs}) = {kept}: it is a share of all epochs"
+
+    def test_it_says_whether_it_prunes(self):
+        judges = any(pruner.rungs(10_000) for pruner in self.parts())
+        assert judges == self.pruner.prunes, f"prunes = {self.pruner.prunes}, but rungs say otherwise"
+
+    def test_some_go_on_and_none_before_a_better_one(self):
+        """Of those that are judged beside each other, whoever is kept is better than whoever is not."""
+        for pruner, rung, worth in self._cases():
+            kept = self._keep(pruner, rung, worth)
+            assert kept.any(), f"rung {rung}: no trial goes on"
+            for group in self.groups(list(range(len(worth)))):
+                gone = [worth[n] for n in group if not kept[n]]
+                worst = max((worth[n] for n in group if kept[n]), default=-np.inf)
+                assert not gone or worst < min(gone), f"rung {rung}: a worse trial goes on than one that goes"
+
+    def test_the_order_in_which_trials_stand_changes_nothing(self):
+        for pruner, rung, worth in self._cases():
+            order = np.random.default_rng(1).permutation(len(worth))
+            kept, again = self._keep(pruner, rung, worth), self._keep(pruner, rung, worth[order], order)
+            assert np.array_equal(again, kept[order]), f"rung {rung}: in another order other trials go on"
+
+    def test_it_is_the_same_each_time_and_changes_nothing(self):
+        for pruner, rung, worth in self._cases():
+            before = worth.copy()
+            first, again = self._keep(pruner, rung, worth), self._keep(pruner, rung, worth)
+            assert np.array_equal(first, again), f"rung {rung}: asked twice, it says otherwise"
+            assert np.array_equal(worth, before), f"rung {rung}: keep changed an argument"
+
+    def _keep(self, pruner, rung, worth, numbers=None) -> np.ndarray:
+        numbers = np.arange(len(worth)) if numbers is None else numbers
+        kept = pruner.keep(rung, EPOCHS, numbers, worth, np.ones(len(worth), bool))
+        fits = isinstance(kept, np.ndarray) and kept.dtype == bool and kept.shape == worth.shape
+        assert fits, f"keep gives {kept!r}, expected (n,) bool"
+        return kept
+
+    def _cases(self):
+        """(pruner, one of its rungs, what each trial is worth there), for one trial and for many."""
+        for pruner in self.parts():
+            for rung in pruner.rungs(EPOCHS)[:4]:
+                for count in (1, 2, 7, TRIALS):
+                    yield pruner, rung, np.random.default_rng([rung, count]).normal(size=count)

@@ -1,0 +1,111 @@
+"""The contract of a regulariser: its penalty and the gradient of it, and what else it does to weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import torch
+
+from nnlab.experiment import Experiment
+from nnlab.hyperparameters import stack
+from nnlab.regularizers import Regularizer
+from nnlab.runtime.layout import ALIGN
+from nnlab.testing.components import PartContract
+from nnlab.testing.numeric import assert_near, assert_same, central
+from nnlab.testing.rows import Bumps, experiments, varied
+
+LAYERS = ((4, 6), (3, 4))  # (fan_out, fan_in)
+STEPS = ALIGN
+
+
+class RegularizerContract(PartContract):
+    """`regularizer` is the class; `parts` are its rows."""
+
+    regularizer: type[Regularizer]
+
+    @property
+    def part(self):
+        return self.regularizer
+
+    def parts(self):
+        """Its own settings as they are and varied; and those of nnlab, with which it may be combined."""
+        rows = varied(self.regularizer())
+        return [_combined(row, k) for k, row in enumerate(rows)]
+
+    def experiments(self) -> list[Experiment]:
+        return experiments(data=Bumps(), regularizer=self.parts())
+
+    def test_the_penalty_is_a_number_of_each_row(self):
+        regularizer, (weights, _) = stack(self.parts()), self._weights()
+        omega = regularizer.penalty(weights)
+        assert omega.shape == (len(weights),), f"penalty gives {tuple(omega.shape)}, expected (K,)"
+        assert omega.dtype == torch.float64 and omega.isfinite().all() and (omega >= 0).all(), f"{omega}"
+
+    def test_its_gradient_equals_central_differences(self):
+        """What `add_gradient` adds is the gradient of `penalty`; to what was there, and to nothing else."""
+        regularizer, (weights, _) = stack(self.parts()), self._weights()
+        before = torch.randn(weights.shape, generator=torch.Generator().manual_seed(5), dtype=weights.dtype)
+        grad, kept = before.clone(), weights.clone()
+        f, scratch = self._factors(regularizer), torch.full_like(weights, torch.nan)
+        regularizer.add_gradient(weights, grad, f, scratch)
+        assert_same(weights, kept, "add_gradient changed the weights")
+        slope = central(lambda: regularizer.penalty(weights), weights)
+        assert_near(grad - before, slope, 6, "what add_gradient adds")
+
+    def test_factors_are_columns(self):
+        """(K, 1) or (K, S) float64, or None for what no row does."""
+        rows, lr = len(self.parts()), self._rates()
+        for name, column in stack(self.parts()).factors(lr).items():
+            if column is not None:
+                fits = column.dtype == torch.float64 and column.shape in ((rows, 1), (rows, STEPS))
+                assert fits, f"{name}: {column.dtype} {tuple(column.shape)}, not float64 (K, 1) or (K, S)"
+
+    def test_a_row_of_it_equals_itself_alone(self):
+        together = self._stepped(self.parts())
+        for k in range(len(self.parts())):
+            for mine, every in zip(self._stepped(self.parts(), [k]), together, strict=True):
+                assert_same(mine, every[k : k + 1], f"row {k} differs from it alone")
+
+    def test_scratch_brings_nothing(self):
+        clean, dirty = (self._stepped(self.parts(), scratch=value) for value in (0.0, torch.nan))
+        for a, b in zip(clean, dirty, strict=True):
+            assert_same(a, b, "it depends on what scratch held")
+
+    def _stepped(self, parts, which=None, scratch=0.0) -> list[torch.Tensor]:
+        """Gradient, weights after `project`, and penalty, of all rows or of those in `which`."""
+        which = list(range(len(parts)) if which is None else which)
+        regularizer, (weights, layers) = stack([parts[k] for k in which]), self._weights(which)
+        grad, room = torch.zeros_like(weights), torch.full_like(weights, scratch)
+        f = self._factors(regularizer)
+        omega = regularizer.penalty(weights)
+        regularizer.add_gradient(weights, grad, f, room)
+        regularizer.project(weights, layers, f, room.fill_(scratch))
+        return [grad, weights, omega]
+
+    def _weights(self, which=None):
+        """The weights (K, W) of rows, and their layers, views (K, fan_out, fan_in)."""
+        which = list(range(len(self.parts()))) if which is None else which
+        width = sum(fan_out * fan_in for fan_out, fan_in in LAYERS)
+        random = torch.Generator().manual_seed(4)
+        weights = torch.randn(len(self.parts()), width, generator=random, dtype=torch.float64)[which]
+        weights += 0.01 * weights.sign()  # no number near the kink of |W|
+        layers, first = [], 0
+        for shape in LAYERS:
+            size = shape[0] * shape[1]
+            layers.append(weights[:, first : first + size].unflatten(1, shape))
+            first += size
+        return weights, layers
+
+    def _rates(self, rows=None) -> torch.Tensor:
+        return torch.linspace(0.1, 0.01, STEPS, dtype=torch.float64).expand(rows or len(self.parts()), -1)
+
+    def _factors(self, regularizer) -> SimpleNamespace:
+        """Of the first step."""
+        columns = regularizer.factors(self._rates(len(regularizer.l2)))
+        first = {name: None if c is None else c[:, :1] for name, c in columns.items()}
+        return SimpleNamespace(**first)
+
+
+def _combined(row: Regularizer, k: int) -> Regularizer:
+    return replace(row, l2=row.l2 + 0.05 * k, l1=row.l1 + 0.01 * (k % 2), dropout=0.2 * (k % 2))

@@ -1,0 +1,200 @@
+"""The contract of a sampler: trials of the space, each once, that depend on the seed and the past alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+
+from nnlab.search.samplers import Sampler
+from nnlab.search.space import Choice, Interval, Space, Steps
+from nnlab.search.study import Chooser
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
+from nnlab.testing.components import SettingsContract
+
+RATE, SHARE = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
+OWN = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
+SPACES = {  # with at least two numbers in every trial, which cmaes wants
+    "numbers": Space(
+        {"lr": RATE, "l2": SHARE, "n": Interval(1, 3, whole=True), "d": Steps(0.0, 0.1, 6),
+         "e": Steps(5, -2, 3), "w": Interval(1, 9, log=True, whole=True)}
+    ),
+    "choices": Space(
+        {"a": Choice((None, True, 2, 0.5, "x", [1, 2])), "lr": RATE, "b": Choice(("u", "v")), "l2": SHARE}
+    ),
+    "conditional": Space(
+        {"optimizer.gamma": SHARE, "optimizer": Choice(("sgd", "momentum", "adam")), "lr": RATE,
+         "optimizer.beta": Steps(0.5, 0.1, 4), "l2": SHARE},
+        frozenset({"optimizer"}),
+        lambda key, chosen: key not in OWN or chosen["optimizer"] == OWN[key],
+    ),
+}  # fmt: skip
+TWELVE = Space({"a": Interval(1, 4, whole=True), "b": Steps(0.0, 0.5, 3)})
+
+
+class SamplerContract(SettingsContract):
+    """`sampler` is the class.
+
+    trials    how many are asked for in each space; fewer for a slow one
+    settings  of the samplers that are tried, such as few trials before it learns: startup=5
+    """
+
+    sampler: type[Sampler]
+    trials = 24
+    settings: dict = {}
+
+    @property
+    def part(self):
+        return self.sampler
+
+    def parts(self):
+        return [self.made()]
+
+    def made(self, **given) -> Sampler:
+        """With these settings, of those that it has."""
+        known = {f.name for f in fields(self.sampler)}
+        return self.sampler(**{k: v for k, v in (self.settings | given).items() if k in known})
+
+    def spaces(self) -> dict[str, Space]:
+        """Those that it can search."""
+        return {n: s for n, s in SPACES.items() if self.sampler.conditional or not s.conditional}
+
+    # ---- what it chooses
+
+    def test_trials_are_of_the_space_each_once(self):
+        for name, space in self.spaces().items():
+            found = search(space, self.made(), count=self.trials)
+            assert [t.number for t in found] == list(range(self.trials)), f"{name}: not {self.trials} trials"
+            assert len({t.key for t in found}) == self.trials, f"{name}: a trial came twice"
+            for trial in found:
+                chosen = {k: v for k, v in trial.params.items() if k in space.groups}
+                assert list(trial.params) == space.keys(chosen), f"{name}: other keys than its trials have"
+                wrong = [k for k, label in trial.params.items() if not is_in(label, space.domains[k])]
+                assert not wrong, f"{name}: {wrong[0]} = {trial.params[wrong[0]]!r} is not in its range"
+
+    def test_the_seed_decides(self):
+        """The same seed chooses the same again, another seed something else."""
+        for name, space in self.spaces().items():
+            first, again, other = (search(space, self.made(seed=s), count=8) for s in (0, 0, 1))
+            assert first == again, f"{name}: the same seed chose something else"
+            if not self.sampler.enumerates:
+                assert first != other, f"{name}: another seed chose the same"
+
+    def test_a_search_that_goes_on_is_one_that_was_not_interrupted(self):
+        for name, space in self.spaces().items():
+            found = search(space, self.made(), count=self.trials)
+            for kept in (4, 10):
+                again = search(space, self.made(), count=self.trials, known=found[:kept])
+                assert again == found, f"{name}: after {kept} trials it goes on otherwise (remembers?)"
+
+    def test_all_of_twelve_cells_once_and_then_no_more(self):
+        found = search(TWELVE, self.made(points=4), _sum, count=20)
+        cells = sorted(key_of(cell) for cell in TWELVE.cells())
+        assert sorted(t.key for t in found) == cells, "a space of 12 cells has 12 trials, all of them"
+
+    def test_a_trial_may_come_again_if_asked_for(self):
+        found = search(TWELVE, self.made(points=4), _sum, count=20, distinct=False)
+        assert len(found) == (12 if self.sampler.enumerates else 20), f"{len(found)} trials of 20"
+
+    def test_both_ends_are_chosen(self):
+        space = Space({"n": Interval(1, 3, True, True), "s": Steps(0.1, 0.1, 3)})
+        found = search(space, self.made(), lambda p: p["n"], count=9)
+        for key, ends in (("n", {1, 2, 3}), ("s", {0.1, 0.2, 0.3})):
+            assert {t.params[key] for t in found} == ends, f"{key}: not all of {sorted(ends)}"
+
+    # ---- what it hears
+
+    def test_maximising_is_minimising_the_negative(self):
+        space = SPACES["numbers"]
+        down = search(space, self.made(), bowl, count=8)
+        up = search(space, self.made(), lambda p: -bowl(p), count=8, signs=(-1,))
+        assert [t.params for t in up] == [t.params for t in down], "it reads the sign of the objective wrong"
+
+    def test_it_takes_as_many_objectives_as_it_says(self):
+        if self.sampler.objectives > 1:
+            f = lambda p: (bowl(p), p["l2"])  # noqa: E731
+            found = search(SPACES["numbers"], self.made(), f, count=12, signs=(1, -1))
+            assert len({t.key for t in found}) == 12, "with two objectives a trial came twice"
+
+    def test_failed_and_pruned_trials_are_heard_of_too(self):
+        found = self._with_failures()
+        assert len({t.key for t in found}) == 15, "a trial came twice"
+        assert self._with_failures(found[:9]) == found, "after 9 trials, some failed, it goes on otherwise"
+
+    def test_what_cannot_be_trained_is_drawn_again(self):
+        if self.sampler.enumerates:
+            return
+        chooser = Chooser(SPACES["numbers"], self.made(), (1,), possible=lambda p: p["l2"] <= 0.5)
+        for n in range(self.trials // 2):
+            params = chooser.ask(n)
+            assert params["l2"] <= 0.5, "a trial that cannot be trained, while others can"
+            chooser.tell(a_trial(n, params))
+
+    def test_what_cannot_be_trained_comes_when_nothing_else_is_left(self):
+        space = Space({"a": Interval(1, 4, whole=True), "b": Interval(1, 3, whole=True)})
+        chooser, found = Chooser(space, self.made(points=4), (1,), possible=lambda p: p["a"] > 1), []
+        for n in range(12):
+            found.append(chooser.ask(n)["a"])
+            chooser.tell(Trial(n, {"a": found[-1]}, COMPLETE, (1.0,), (None,)))
+        assert sorted(found) == sorted([1, 2, 3, 4] * 3), "not every cell came"
+        assert self.sampler.enumerates or found[-3:] == [1, 1, 1], "what cannot be trained came too early"
+
+    def _with_failures(self, known=()) -> list[Trial]:
+        """15 trials of which a third fails and a third is pruned."""
+        sampler = self.made()
+        chooser, found = Chooser(SPACES["numbers"], sampler, (1,)), list(known)
+        for trial in known if not sampler.remembers else ():
+            chooser.know(trial)
+        for n in range(0 if sampler.remembers else len(known), 15):
+            params, worth = chooser.ask(n), {1: 2.0 + n % 7, 2: 1.0 + n % 7}
+            rest = {"values": (worth[2],), "spread": (None,), "rows": 1, "epochs": 2}
+            if n % 3 == 0:
+                trial = Trial(n, params, FAILED, reason="diverged")
+            else:
+                state = PRUNED if n % 3 == 1 else COMPLETE
+                trial = Trial(n, params, state, **rest, intermediate_values=worth)
+            chooser.tell(trial)
+            found = [*found, trial] if n >= len(found) else found
+        return found
+
+
+def is_in(label, domain) -> bool:
+    """Whether a label is of the domain, and of its type."""
+    if isinstance(domain, Interval):
+        return domain.low <= label <= domain.high and isinstance(label, int if domain.whole else float)
+    return any(label == x and type(label) is type(x) for x in domain.labels)
+
+
+def bowl(params) -> float:
+    """Least, 0, at lr = 0.01, l2 = 0.3 and, if they are there, n = 2 and w = 3."""
+    far = (math.log10(params["lr"]) + 2) ** 2 + (params["l2"] - 0.3) ** 2
+    return far + (params.get("n", 2) - 2) ** 2 + math.log10(params.get("w", 3) / 3) ** 2
+
+
+def search(space, sampler, f=bowl, count=24, batch=4, signs=(1,), distinct=True, known=()) -> list[Trial]:
+    """Trials by ask and tell, batch by batch; those `known` came before, as in a sweep that goes on."""
+    chooser, trials = Chooser(space, sampler, signs, distinct), []
+    for start in range(0, count, batch):
+        before = [t for t in known if start <= t.number < start + batch]
+        if len(before) == batch and not sampler.remembers:
+            for trial in before:
+                chooser.know(trial)
+            trials += before
+            continue
+        asked = {n: chooser.ask(n) for n in range(start, min(start + batch, count))}
+        new = [a_trial(n, params, f) for n, params in asked.items() if params is not None]
+        for trial in new:
+            chooser.tell(trial)
+        trials += new
+    return trials
+
+
+def a_trial(number, params, f=bowl) -> Trial:
+    """A trial that is complete, and what it gave by f."""
+    values = f(params)
+    values = values if isinstance(values, tuple) else (values,)
+    spread = (None,) * len(values)
+    return Trial(number, params, COMPLETE, values, spread, 1, 1, intermediate_values={1: values[0]})
+
+
+def _sum(params) -> float:
+    return params["a"] + params["b"]

@@ -1,0 +1,74 @@
+"""The contract of a stopping rule: what it remembers, when it stops, and what it hears."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.hyperparameters import stack
+from nnlab.stopping import Stopping
+from nnlab.testing.components import PartContract
+
+EPOCHS = 40
+
+
+class StoppingContract(PartContract):
+    """`stopping` is the class."""
+
+    stopping: type[Stopping]
+
+    @property
+    def part(self):
+        return self.stopping
+
+    def test_a_row_of_the_rule_equals_itself_alone(self):
+        parts = self.parts()
+        together = self._stops(parts)
+        for k in range(len(parts)):
+            alone = self._stops(parts, [k])
+            assert np.array_equal(alone[:, 0], together[:, k]), f"row {k} stops at other epochs alone"
+
+    def test_which_rows_stop_is_said_of_each(self):
+        rule, rows = stack(self.parts()), len(self.parts())
+        over = rule.observe(rule.start(rows), _metrics(1, range(rows)))
+        fits = over is None or np.asarray(over).dtype == bool and np.shape(over) == (rows,)
+        assert fits, f"observe gives {over}, expected None or (K,) bool"
+
+    def test_the_state_is_arrays_over_the_rows(self):
+        """They keep their names and shapes, so that rows may leave, and be selected."""
+        rule, rows = stack(self.parts()), len(self.parts())
+        state = rule.start(rows)
+        before = {name: np.shape(value) for name, value in state.items()}
+        rule.observe(state, _metrics(1, range(rows)))
+        after = {name: np.shape(value) for name, value in state.items()}
+        assert before == after, f"the state was {before} and became {after}"
+        assert all(shape[:1] == (rows,) for shape in after.values()), f"not arrays over {rows} rows: {after}"
+
+    def test_metrics_that_are_not_numbers_change_no_other_row(self):
+        broken, whole = (self._stops(self.parts(), broken=broken) for broken in (True, False))
+        assert np.array_equal(broken[:, 1:], whole[:, 1:]), "another row has noticed"
+
+    def test_only_a_rule_that_listens_stops_a_row_early(self):
+        """`listens` says whether validation examples are needed."""
+        stops = self._stops(self.parts())
+        assert self.stopping().listens or not stops.any(), "it stops rows, but does not listen"
+
+    def _stops(self, parts, which=None, broken=False) -> np.ndarray:
+        """(EPOCHS, K): which rows it would stop after which epoch."""
+        which = range(len(parts)) if which is None else which
+        rule, stops = stack([parts[k] for k in which]), []
+        state = rule.start(len(which))
+        for epoch in range(1, EPOCHS + 1):
+            over = rule.observe(state, _metrics(epoch, which, broken))
+            stops.append(np.zeros(len(which), bool) if over is None else over)
+        return np.array(stops)
+
+
+def _metrics(epoch: int, which, broken=False) -> dict[str, np.ndarray]:
+    """Values of each row that fall, and then rise and fall."""
+    values = {}
+    for number, name in enumerate(("val_loss", "val_error")):
+        value = [1 / epoch + 0.3 * np.random.default_rng([epoch, k, number]).random() for k in which]
+        values[name] = np.array(value)
+        if broken and epoch % 3 == 0:
+            values[name][0] = (np.nan, np.inf)[epoch % 2]
+    return values
