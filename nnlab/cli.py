@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 def run() -> None:
     """`main` as a process: what is registered for the exit is done, and torch is not taken apart first,
     which takes a third of a second and helps nobody."""
-    gc.disable()  # until all is imported (front_door.imported): it takes a tenth off `import torch`
+    gc.disable()  # until all is imported (process.imports_are_done): it takes a tenth off `import torch`
     # A stream that was closed before the process began is None.
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")

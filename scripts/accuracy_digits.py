@@ -21,7 +21,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 import nnlab
-from nnlab.commands.train import of_experiment
+from nnlab.commands.command_keys import of_experiment
 from nnlab.paths import CONFIG_DIR
 
 

@@ -274,8 +274,8 @@ def warm() -> None:
     """Import once what every fork needs."""
     import optuna  # noqa: F401
 
-    import nnlab.commands.check
-    import nnlab.commands.running
+    import nnlab.commands.check_command
+    import nnlab.commands.sweep_command
     import nnlab.records.console
     import nnlab.search.sweep  # noqa: F401
 

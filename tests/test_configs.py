@@ -6,7 +6,6 @@ The files are found by themselves: a new one is tested as soon as it is there.
 import copy
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -17,8 +16,9 @@ from omegaconf import OmegaConf
 
 import nnlab
 from nnlab.checks.subject import Budget
-from nnlab.commands import composing, hydra_entry, variants
-from nnlab.commands.train import of_experiment
+from nnlab.commands import multirun, sweep_words
+from nnlab.commands.command_keys import keys_of, of_experiment
+from nnlab.commands.parsing import parsed
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import make
 from nnlab.paths import CONFIG_DIR
@@ -49,7 +49,7 @@ every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".joi
 @cache
 def composed(*overrides, command="train") -> dict:
     """An experiment's settings in plain Python, as a command gets them. (Hydra takes 0.2 s for them.)"""
-    return of_experiment(variants.of_train(whole(*overrides, command=command)))
+    return of_experiment(whole(*overrides, command=command))
 
 
 def whole(*overrides, command) -> dict:
@@ -96,15 +96,13 @@ def test_every_class_has_a_file():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_composes_to_the_default_experiment(command):
     """Beside the settings that the command says are its own."""
-    own = import_module(f"nnlab.commands.{command}").OWN
     settings = whole(command=command)
-    assert set(own) <= set(settings)
-    rest = of_experiment({k: v for k, v in settings.items() if k not in own})
-    assert Experiment.from_config(rest) == Experiment()
+    assert keys_of(command) | keys_of("train") <= set(settings)
+    assert Experiment.from_config(of_experiment(settings)) == Experiment()
 
 
 def test_the_budgets_of_check_are_those_of_its_dataclass():
-    settings = composed(command="check")["check"]
+    settings = whole(command="check")["check"]
     assert settings == as_settings(Budget()) and make(Budget, settings, "check") == Budget()
 
 
@@ -146,15 +144,16 @@ def test_the_sweeps_own_settings_are_those_of_the_dataclass():
             assert settings[f.name] == getattr(default, f.name)
     beside = set(settings) - {f.name for f in fields(default)} - set(whole(command="train"))
     assert beside == {"space", "storage", "study", "resume", "refine", "plan", "report"}
-    assert set(variants.OWN) == beside | {f.name for f in fields(default)}
+    assert keys_of("sweep") == beside | {f.name for f in fields(default)}
 
 
 @pytest.mark.parametrize("choice", [choice for choice in SPACES if choice != "none"])
 def test_every_space_is_of_keys_that_exist(choice):
-    found = variants.read(hydra_entry._parsed("sweep", [f"space={choice}"]))
+    line, _ = parsed("sweep", [f"space={choice}"])
+    found = sweep_words.read(line).trials
     assert list(found.space.domains) == list(own_keys("space", choice))
     keys = found.space.domains
-    assert all(found.options(key) or found.has(key, {}) or found.space.conditional for key in keys)
+    assert all(found.composer.options(key) or found.has(key, {}) or found.space.conditional for key in keys)
     cell = found.space.draw(lambda key, domain: domain.points(2)[0])
     trains(Experiment.from_config(of_experiment(found.settings(cell)) | {"epochs": 2}))
 
@@ -171,13 +170,17 @@ def test_the_experiment_trains_for_two_epochs(group, choice, tmp_path):
     )
 
 
+def runs_of(words):
+    line, _ = parsed("train", words)
+    return multirun.composed_runs(line)
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_its_first_run_trains_for_two_epochs(name):
     words = [f"experiment={name}", "epochs=2", "seeds=1"]
-    splits = composing.cells("train", hydra_entry._parsed("train", words))[0].settings["split"]
+    splits = runs_of(words)[0].settings["split"]
     words += ["split.repeats=1"] if "repeats" in splits else []
-    cells = composing.cells("train", hydra_entry._parsed("train", words))
-    experiments = [Experiment.from_config(of_experiment(cell.settings)) for cell in cells]
+    experiments = [Experiment.from_config(of_experiment(run.settings)) for run in runs_of(words)]
     assert len(set(experiments)) == len(experiments)
     trains(experiments[0])
 

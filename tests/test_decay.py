@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +15,8 @@ from searches import trials_csv
 
 import nnlab
 from nnlab import cli, plugins
-from nnlab.commands import automatic, variants
+from nnlab.commands import automatic, sweep_words
+from nnlab.commands.command_line import CommandLine
 from nnlab.experiment import DEFAULT_L2, Experiment
 from nnlab.hyperparameters import column
 from nnlab.optimizers import OPTIMIZERS
@@ -126,8 +126,7 @@ SEARCHED = [  # words, keys of each optimiser's trials beside those of rate and 
 
 @pytest.mark.parametrize("words, keys, advice", SEARCHED)
 def test_a_space_decays_the_weights_once(words, keys, advice):
-    args = Namespace(overrides=words.split(), config_dir=None, config_name=None, multirun=False, storage=None)
-    found = variants.read(args)
+    found = sweep_words.read(CommandLine("sweep", tuple(words.split()))).trials
     groups = found.space.choices()
     decays = {"regularizer.l2", "optimizer.weight_decay"}
     assert [decays & {*found.space.keys(chosen)} for chosen in groups] == keys

@@ -8,7 +8,7 @@ import pytest
 from nnlab import declarations
 from nnlab.checks.ladder import Rungs
 from nnlab.checks.subject import Budget
-from nnlab.commands.command_keys import OfSweep, OfTrain
+from nnlab.commands.command_settings import OfSweep, OfTrain
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import fields
 from nnlab.regularizers import Regularizer

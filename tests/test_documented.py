@@ -10,8 +10,9 @@ import pytest
 
 from nnlab import cli
 from nnlab.catalogue import Catalogue
-from nnlab.commands import composing, hydra_entry, variants
-from nnlab.commands.train import of_experiment
+from nnlab.commands import multirun, sweep_words
+from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.parsing import parsed
 from nnlab.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,13 +83,12 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     if {"--help", "--cfg"} & set(words):
         assert cli.main([command, *words]) == 0
         return
-    args = hydra_entry._parsed(command, words)
+    asked, _ = parsed(command, words)
     if command == "sweep":
-        found = variants.read(args)
-        settings, wanted, there = [found.cell.settings], found.cell.settings["trials"], found.space.count()
+        read = sweep_words.read(asked)
+        runs, wanted, there = [read.run], read.run.settings["trials"], read.trials.space.count()
         assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
-        own = variants.OWN
     else:
-        settings, own = [cell.settings for cell in composing.cells(command, args)], ("only", "check")
-    for one in settings:
-        Experiment.from_config(of_experiment({key: value for key, value in one.items() if key not in own}))
+        runs = multirun.composed_runs(asked)
+    for run in runs:
+        Experiment.from_config(of_experiment(run.settings))

@@ -1,4 +1,4 @@
-"""The front door: what a command line becomes, and how wrong ones are refused."""
+"""Where commands begin: what a command line becomes, and how wrong ones are refused."""
 
 import multiprocessing
 import os
@@ -13,6 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from nnlab.commands import composing, folders, hydra_entry
+from nnlab.commands.parsing import parsed
+from nnlab.commands.run_folders import in_turn
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
@@ -28,14 +30,18 @@ def elsewhere(tmp_path, monkeypatch):
 class Calls(list):
     """What `execute` was called with."""
 
-    def __call__(self, prepared, folder, settings, command):
-        assert folder.is_dir()
-        self.append((prepared, folder, settings, command))
+    def __call__(self, run):
+        assert run.folder.is_dir()
+        self.append((run.prepared, run.folder, run.settings, run.command))
+
+
+def exit_code(argv, prepare=lambda settings: settings, execute=lambda run: 0) -> int:
+    return hydra_entry.run("train", argv, lambda runs: in_turn("train", runs, prepare, execute))
 
 
 def run(*argv, prepare=lambda settings: settings, code=0):
     calls = Calls()
-    assert hydra_entry.run("train", list(argv), prepare, calls) == code
+    assert exit_code(list(argv), prepare, calls) == code
     return calls
 
 
@@ -120,9 +126,9 @@ def test_an_experiment_that_sweeps_turns_m_on_and_gives_way_to_the_command_line(
 
 
 def test_exit_code_is_that_of_execute():
-    assert hydra_entry.run("train", [], lambda s: s, lambda *a: 1) == 1
+    assert exit_code([], execute=lambda run: 1) == 1
     codes = iter([0, 3, 1])
-    assert hydra_entry.run("train", ["-m", "seed=1,2,3"], lambda s: s, lambda *a: next(codes)) == 3
+    assert exit_code(["-m", "seed=1,2,3"], execute=lambda run: next(codes)) == 3
 
 
 # Run folders
@@ -223,14 +229,14 @@ def test_without_hydra_subfolder():
 def test_multirun_cells():
     seen, before = [], HydraConfig.instance().cfg
 
-    def execute(prepared, folder, settings, command):
+    def execute(run):
         config = HydraConfig.get()
-        seen.append((folder, settings, command))
+        seen.append((run.folder, run.settings, run.command))
         assert config.job.num == len(seen) - 1
-        assert config.runtime.output_dir == str(folder.resolve()) and (folder / ".hydra").is_dir()
+        assert config.runtime.output_dir == str(run.folder.resolve()) and (run.folder / ".hydra").is_dir()
 
     argv = ["-m", "optimizer=sgd,adam", "model.hidden=[8],[16,8]", "epochs=2"]
-    assert hydra_entry.run("train", argv, lambda s: s, execute) == 0
+    assert exit_code(argv, execute=execute) == 0
     assert len({folder.parent for folder, _, _ in seen}) == 1
     assert seen[0][0].parent.name.endswith("_multirun")
     assert [folder.name for folder, _, _ in seen] == [
@@ -368,16 +374,16 @@ def test_traceback_on_request(capsys, monkeypatch):
 
 def test_a_bug_is_not_taken_for_wrong_input():
     with pytest.raises(KeyError):
-        hydra_entry.run("train", [], lambda s: s["nope"], lambda *a: 0)
+        exit_code([], prepare=lambda settings: settings["nope"])
     with pytest.raises(ValueError, match="bug"):
-        hydra_entry.run("train", [], lambda s: s, lambda *a: int("bug"))
+        exit_code([], execute=lambda run: int("bug"))
 
 
 def test_interrupted(capsys):
     def execute(*_):
         raise KeyboardInterrupt
 
-    assert hydra_entry.run("train", [], lambda s: s, execute) == 130
+    assert exit_code([], execute=execute) == 130
     assert capsys.readouterr().err == "nnlab train: interrupted\n"
 
 
@@ -412,7 +418,7 @@ def test_cfg_shows_what_would_run(capsys):
 def test_hydras_own_commands(argv, phrase):
     done = subprocess.run(
         [sys.executable, "-c", "import sys; from nnlab.commands import hydra_entry as f;"
-         "sys.exit(f.run('train', sys.argv[1:], None, None))", *argv],
+         "sys.exit(f.run('train', sys.argv[1:], None))", *argv],
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(CONFIG_DIR.parent)},
     )  # fmt: skip
     assert done.returncode == 0 and phrase in done.stdout and done.stderr == ""
@@ -493,11 +499,11 @@ def test_wrong_files(capsys, mine, line, phrases):
 
 def test_a_strangers_file_runs_nothing(capsys, mine):
     for flags, experiment in (("", "handler"), ("--help", "handler"), ("-m", "callback")):
-        hydra_entry.run("train", ["-cd", mine, *flags.split(), f"+experiment={experiment}"], dict, Calls())
-    hydra_entry.run("train", ["-cd", mine, "-cn", "own", "--help"], dict, Calls())
+        exit_code(["-cd", mine, *flags.split(), f"+experiment={experiment}"], execute=Calls())
+    exit_code(["-cd", mine, "-cn", "own", "--help"], execute=Calls())
     assert not Path("pwned").exists() and "pwned_package" not in sys.modules
 
 
 def test_checked_lines_are_those_of_the_command_line():
-    args = hydra_entry._parsed("train", ["-m", "+epochs=3", "seed=1,2"])
-    assert composing.checked("train", args) == ["epochs=3", "seed=1,2"]
+    line, _ = parsed("train", ["-m", "+epochs=3", "seed=1,2"])
+    assert composing.checked(line) == ["epochs=3", "seed=1,2"]

@@ -53,11 +53,8 @@ def test_the_runs_of_multirun_are_a_product_in_the_order_of_the_words():
 
 
 def test_hydra_answers_itself(capsys):
-    parser = hydra_private.parser()
-    args = parser.parse_args(["--cfg", "job", "optimizer=sgd"])
-    args.parser = parser
     GlobalHydra.instance().clear()
-    hydra_private.answer(args, CONFIG_DIR, "train")
+    hydra_private.answer({"cfg": "job", "overrides": ["optimizer=sgd"]}, CONFIG_DIR, "train")
     GlobalHydra.instance().clear()
     assert "name: sgd" in capsys.readouterr().out
 

@@ -14,7 +14,7 @@ from test_records import a_record
 from test_train_command import ROOT, nnlab, run_folder
 
 from nnlab.cli import main
-from nnlab.commands import board, train
+from nnlab.commands import board, train_command
 from nnlab.errors import UserError
 from nnlab.records import late_pictures
 from nnlab.records.late_pictures import LatePictures
@@ -129,12 +129,12 @@ def test_tensorboard(tmp_path):
 
 
 def test_the_setting():
-    assert [train.wants_picture({"picture": "auto"}, rows) for rows in (1, 2)] == [False, True]
-    assert [train.wants_picture({"picture": asked}, 1) for asked in (True, False)] == [True, False]
-    assert not train.wants_picture({}, 1)
+    assert [train_command.wants_picture({"picture": "auto"}, rows) for rows in (1, 2)] == [False, True]
+    assert [train_command.wants_picture({"picture": asked}, 1) for asked in (True, False)] == [True, False]
+    assert not train_command.wants_picture({}, 1)
     for wrong in ("yes", 1, None):
         with pytest.raises(UserError, match="picture = .*true or false or auto"):
-            train.prepare({"picture": wrong})
+            train_command.prepare({"picture": wrong})
 
 
 def test_the_command(tmp_path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -15,7 +16,7 @@ from networks import DOUBLE, Points
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
 import nnlab
-from nnlab.commands import hydra_entry
+from nnlab.commands import hydra_entry, run_folders
 from nnlab.data.batches import Batches, Examples
 from nnlab.data.normalization import NORMALIZATIONS, columns, pulled_in, robust, statistics
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
@@ -345,5 +346,6 @@ def test_the_command_says_advice_in_one_line(tmp_path, capsys):
         warnings.warn("mind the gap", Advice, stacklevel=1)
 
     argv = [f"hydra.run.dir={tmp_path / 'run'}"]
-    assert hydra_entry.run("train", argv, prepare, lambda *_: 0) == 0
+    in_turn = partial(run_folders.in_turn, "train", prepare=prepare, execute=lambda run: 0)
+    assert hydra_entry.run("train", argv, in_turn) == 0
     assert capsys.readouterr().err == "nnlab train: advice: mind the gap\n"

@@ -13,7 +13,7 @@ from test_leaves import WithCentred
 import nnlab
 from nnlab import untrusted
 from nnlab.cli import main
-from nnlab.commands.train import of_experiment
+from nnlab.commands.command_keys import of_experiment
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.records import stored_run

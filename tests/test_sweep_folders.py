@@ -5,7 +5,6 @@ import io
 import json
 import shlex
 import shutil
-from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from searches import IRIS, resume, sweep, told, trials_csv
 
 from nnlab.cli import main
 from nnlab.commands import continued_sweep
+from nnlab.commands.command_line import CommandLine
 
 FEW = (*IRIS, "trials=4", "epochs=2")
 
@@ -38,9 +38,10 @@ def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypat
 
 def test_the_line_of_a_sweep_that_goes_on_quotes_its_folder_once():
     words = ["resume=my sweeps/lr=1,2 (a)", "trials=3"]
-    args = Namespace(overrides=words)
-    continued_sweep.quote_folders(args)
-    assert args.overrides != words and continued_sweep.as_typed(args) == words
+    typed = CommandLine("sweep", tuple(words))
+    line = continued_sweep.with_folders_quoted(typed)
+    assert list(line.words) != words and continued_sweep.typed_words(line) == words
+    assert list(typed.words) == words
 
 
 @pytest.mark.parametrize("link", ["trials", "best", "curves.jsonl"])
@@ -123,9 +124,11 @@ def test_equal_runs_of_multirun_are_all_trained(tmp_path):
 
 
 def test_runs_that_need_more_files_than_there_are_go_in_turns(tmp_path, monkeypatch):
-    from nnlab.commands import train
+    from nnlab.commands import train_command
 
-    monkeypatch.setattr(train, "MOST_FILES", train.SPARE_FILES + 8)  # two runs of one row, with 3 files each
+    monkeypatch.setattr(
+        train_command, "MOST_FILES", train_command.SPARE_FILES + 8
+    )  # two runs of one row, with 3 files each
     words = ("data=iris", "epochs=1", "seed=range(0,7)", f"hydra.sweep.dir={tmp_path}/m")
     code, said = said_by("train", "-m", *words)
     assert code == 0 and "2 runs: " in said and "7 runs" not in said

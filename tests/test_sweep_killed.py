@@ -36,7 +36,7 @@ def elsewhere(tmp_path, monkeypatch):
 SERVER = """
 import json, os, sys
 import hydra, optuna, sklearn.datasets, torch
-import nnlab.commands.running, nnlab.commands.sweep, nnlab.training.fit, nnlab.search.sweep
+import nnlab.commands.sweep_command, nnlab.training.fit, nnlab.search.sweep
 from nnlab.cli import main
 for line in sys.stdin:
     child = os.fork()

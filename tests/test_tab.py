@@ -16,9 +16,11 @@ from nnlab.allowed import checked
 from nnlab.catalogue import Catalogue
 from nnlab.checks.ladder import chosen
 from nnlab.checks.subject import Budget
-from nnlab.commands import composing, grammar, hydra_entry, overrides, variants
-from nnlab.commands.command_keys import OfSweep
-from nnlab.commands.train import of_experiment, wants_picture
+from nnlab.commands import composing, grammar, multirun, sweep_words
+from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_settings import OfSweep
+from nnlab.commands.parsing import parsed
+from nnlab.commands.train_command import wants_picture
 from nnlab.data.headers import columns
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import Component, fields, make
@@ -176,15 +178,15 @@ def test_a_word_that_is_open_or_wrong_does_not_spoil_others():
 def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
     for command, others in (("train", {"sampler", "pruner", "space", "trials", "only"}), ("sweep", {"only"})):
         words = {word.rstrip("=.") for word in tab.offers(f"nnlab {command} ")}
-        assert words == set(front_door_settings(command, [])) | {"experiment"}
+        assert words == set(settings_of_line(command, [])) | {"experiment"}
         assert not words & others
 
 
-def front_door_settings(command, words):
-    args = hydra_entry._parsed(command, words)
+def settings_of_line(command, words):
+    line, _ = parsed(command, words)
     if command == "sweep":
-        return variants.read(args).cell.settings
-    return composing.cells(command, args)[0].settings
+        return sweep_words.read(line).run.settings
+    return multirun.composed_runs(line)[0].settings
 
 
 # ---- whatever is offered is accepted
@@ -252,7 +254,7 @@ def test_every_value_that_is_offered_is_accepted(here, state):
 
 
 def is_accepted(command, words):
-    settings = front_door_settings(command, words)
+    settings = settings_of_line(command, words)
     wants_picture(settings, rows=1)
     if command == "check":
         chosen(settings.pop("only"))
@@ -274,11 +276,9 @@ def is_of(cls: type[Component], key: str, value):
 def test_several_values_that_are_offered_are_accepted(command, flags, offered_to_train):
     words = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
     assert len(words) > 20
-    args = hydra_entry._parsed(command, words)
-    base = composing.base_of(command, args)
-    with composing.session(command, args) as loader:
-        options, has_default = composing.options_of(loader), composing.has_default_of(base)
-        read = overrides.read(words, options, command == "train", has_default, search=command == "sweep")
+    line, _ = parsed(command, words)
+    with composing.opened(line) as composer:
+        read = composer.read(words, several=command == "train", search=command == "sweep")
     assert all(o.is_sweep_override() and len(set(o.value().list)) == 2 for o in read)
 
 
@@ -290,7 +290,7 @@ def test_what_a_sweep_offers_beside_is_accepted(offered_to_train):
         if not word.startswith(("resume=", "refine=", "storage=sqlite")):
             columns.setdefault(word.partition("=")[0], []).append(word)
     for words in zip_longest(*columns.values()):
-        settings = front_door_settings("sweep", [word for word in words if word])
+        settings = settings_of_line("sweep", [word for word in words if word])
         OfSweep(**{f.name: settings[f.name] for f in fields(OfSweep)})
         for f in fields(Search):
             if f.name in GROUPS_OF_SEARCH:

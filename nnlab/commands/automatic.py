@@ -11,7 +11,7 @@ from collections.abc import Collection
 from omegaconf import DictConfig, OmegaConf
 
 PENALTY, DECAY = "regularizer.l2", "optimizer.weight_decay"
-DECAYS = "tag(log,interval(1e-4,1))"  # what is searched of it, where a space has the penalty
+SEARCHED_DECAY = "tag(log,interval(1e-4,1))"  # what is searched of it, where a space has the penalty
 SEARCHED_ONCE = (
     f"the optimiser decays the weights itself, so {DECAY} is searched in place of the space's {PENALTY}"
 )

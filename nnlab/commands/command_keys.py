@@ -1,27 +1,42 @@
-"""Settings of the commands themselves, of which neither an experiment nor a search knows anything."""
+"""The keys that belong to a command, and not to the experiment: declared here, and asked for nowhere else.
+
+A command's YAML says which keys and groups it adds to those of `nnlab train`, so nothing lists them by hand.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from functools import cache
 
-from nnlab.hyperparameters import Component, static
+from nnlab.catalogue import read
+from nnlab.paths import CONFIG_DIR
+from nnlab.records.files import OF_RECORDING
+
+FOLDER_KEYS = ("resume", "refine")  # of earlier sweeps: their folders have = and , in their names
+PLACE_KEYS = (
+    "hydra",
+    "storage",
+    "study",
+    *FOLDER_KEYS,
+)  # where nnlab reads and writes: never a file's to say
+CHANGEABLE_KEYS = {"trials", "plan", "report", *FOLDER_KEYS}  # with which a sweep may go on changed
 
 
-@dataclass(frozen=True)
-class OfTrain(Component):
-    """Those of `nnlab train`, which every command has."""
+@cache
+def keys_of(command: str) -> frozenset[str]:
+    """The keys and groups that a command adds: `nnlab train` to the experiment, others to `nnlab train`."""
+    if command == "train":
+        return frozenset(OF_RECORDING)
+    settings = read(CONFIG_DIR / f"{command}.yaml").settings
+    groups = {key for entry in settings["defaults"] if isinstance(entry, dict) for key in entry}
+    return frozenset({*settings, *groups} - {"defaults", "hydra"})
 
-    picture: bool | Literal["auto"] = static("auto")
+
+def of_train(settings: dict) -> dict:
+    """A sweep's settings as `nnlab train` has them: without those of the search."""
+    return {key: value for key, value in settings.items() if key not in keys_of("sweep")}
 
 
-@dataclass(frozen=True)
-class OfSweep(Component):
-    """Those of `nnlab sweep`."""
-
-    storage: str | None = static(None)
-    study: str = static("auto")
-    resume: str | None = static(None)
-    refine: str | None = static(None)
-    plan: bool = static(False)
-    report: bool = static(True)
+def of_experiment(settings: dict) -> dict:
+    """The settings that describe the experiment: without those of any command."""
+    owned = keys_of("train") | keys_of("sweep") | keys_of("check")
+    return {key: value for key, value in settings.items() if key not in owned}

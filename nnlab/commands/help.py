@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from argparse import Namespace
 from collections.abc import Iterable
 from itertools import groupby
 from string import Template
 
 from nnlab import declarations
 from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, places, read
+from nnlab.commands.command_line import CommandLine
 from nnlab.commands.nearest_key import topic_meant
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
@@ -29,10 +29,10 @@ WIDTH, COLUMN = 79, 28  # of a line, and where what a key means begins
 FREE = ("experiment", "space")  # groups whose choices are pages to be read as they stand
 
 
-def text(command: str, args: Namespace) -> str:
+def text(line: CommandLine) -> str:
     """What `--help` says beside these words. Raises `UserError` for a word that is neither group nor key."""
-    catalogue = Catalogue(command, args.overrides, args.config_dir, args.config_name)
-    topics = [word for word in args.overrides if "=" not in word]
+    catalogue = line.catalogue()
+    topics = [word for word in line.words if "=" not in word]
     chosen = [group for group in catalogue.given if group in catalogue.groups]
     pages = [_topic(catalogue, word) for word in topics]
     pages += [_choice(catalogue, group, name) for group in chosen for name in catalogue.chosen(group)]

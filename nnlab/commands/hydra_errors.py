@@ -2,18 +2,17 @@
 
 import re
 import shlex
-from functools import cache
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from nnlab import declarations, plugins
-from nnlab.catalogue import Catalogue, read
+from nnlab.catalogue import Catalogue
+from nnlab.commands.command_keys import keys_of
 from nnlab.commands.nearest_key import choices_with, of_choice
 from nnlab.commands.overrides import as_data, quoted
 from nnlab.errors import UserError, nearest, shortened
-from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import shell_word
 from nnlab.suggestions import (
     distance,
@@ -109,17 +108,9 @@ def refuse_words_of_others(command: str, words: list[str]) -> None:
     for word in words:
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
         for other in ("sweep", "check"):
-            if other != command and head in _own(other):
+            if other != command and head in keys_of(other):
                 more = ": nnlab train begins a run and cannot go on with one" if head == "resume" else ""
                 raise UserError(f"{word}: {head} is a word of nnlab {other}{more}")
-
-
-@cache
-def _own(command: str) -> frozenset[str]:
-    """The keys and groups that a command has beside those of `nnlab train`."""
-    settings = read(CONFIG_DIR / f"{command}.yaml").settings
-    groups = {key for entry in settings["defaults"] if isinstance(entry, dict) for key in entry}
-    return frozenset({*settings, *groups} - {"defaults", "hydra"})
 
 
 def with_dashes(command: str, option: str) -> str:
@@ -172,7 +163,7 @@ def _of_command(key: str, config: DictConfig) -> str:
     """Of a key that another command has: which; nothing of one that this one has."""
     if not is_name(key) or key in config or "." in key:
         return ""
-    other = next((command for command in ("sweep", "check") if key in _own(command)), "")
+    other = next((command for command in ("sweep", "check") if key in keys_of(command)), "")
     return f"; {key} is a word of nnlab {other}" if other else ""
 
 

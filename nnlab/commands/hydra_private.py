@@ -28,9 +28,14 @@ def parser() -> ArgumentParser:
     return get_args_parser()
 
 
-def answer(args: Namespace, folder: Path, config_name: str) -> None:
-    """Do what `@hydra.main` itself does with --cfg, --info and the like: print, and perhaps `SystemExit`."""
-    _run_hydra(args, args.parser, lambda _: None, str(folder), config_name)
+def answer(flags: dict, folder: Path, config_name: str) -> None:
+    """Do what `@hydra.main` itself does with --cfg, --info and the like: print, and perhaps `SystemExit`.
+
+    `flags` are those that differ from an empty line's.
+    """
+    of_main = parser()
+    args = Namespace(**vars(of_main.parse_args([])) | flags)
+    _run_hydra(args, of_main, lambda _: None, str(folder), config_name)
 
 
 def loader(config_name: str, folder: Path, first: Path | None) -> ConfigLoader:

@@ -15,10 +15,6 @@ from nnlab import declarations
 from nnlab.catalogue import Catalogue
 from nnlab.commands.overrides import HYDRA_KEYS, as_hydra_reads, quoted
 
-FOLDERS = (
-    "resume",
-    "refine",
-)  # of sweeps, which have = and , in their names: `continued_sweep` reads them
 NAMING = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
 TARGET = "data.target"
 _PLAIN = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case

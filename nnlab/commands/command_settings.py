@@ -1,0 +1,27 @@
+"""Settings of the commands themselves, of which neither an experiment nor a search knows anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nnlab.hyperparameters import Component, static
+
+
+@dataclass(frozen=True)
+class OfTrain(Component):
+    """Those of `nnlab train`, which every command has."""
+
+    picture: bool | Literal["auto"] = static("auto")
+
+
+@dataclass(frozen=True)
+class OfSweep(Component):
+    """Those of `nnlab sweep`."""
+
+    storage: str | None = static(None)
+    study: str = static("auto")
+    resume: str | None = static(None)
+    refine: str | None = static(None)
+    plan: bool = static(False)
+    report: bool = static(True)

@@ -1,0 +1,72 @@
+"""From the words of a shell to a `CommandLine`: the one place that knows Hydra's flags."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass, replace
+
+from nnlab.commands import hydra_errors, hydra_private
+from nnlab.commands.command_keys import FOLDER_KEYS
+from nnlab.commands.command_line import CommandLine
+from nnlab.commands.passwords import without_passwords
+from nnlab.commands.text_values import Texts
+from nnlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a line asks, instead of running anything: flags of `@hydra.main`, under its names."""
+
+    help: bool = False
+    hydra_help: bool = False
+    cfg: str | None = None
+    info: str | None = None
+    resolve: bool = False
+    package: str | None = None
+
+    def is_for_hydra(self) -> bool:
+        """Whether Hydra itself answers: nnlab has a --help of its own."""
+        return bool(self.hydra_help or self.cfg or self.info)
+
+
+def parsed(command: str, argv: list[str]) -> tuple[CommandLine, Question]:
+    """Hydra's flags, in any order with the overrides. Raises `UserError`."""
+    words, storage = without_passwords(argv)
+    flags = _parser(command).parse_intermixed_args(words)
+    hydra_errors.refuse_words_of_others(command, flags.overrides)
+    _refuse(flags)
+    line = CommandLine(
+        command, tuple(flags.overrides), flags.config_dir, flags.config_name, flags.multirun, storage
+    )
+    question = Question(flags.help, flags.hydra_help, flags.cfg, flags.info, flags.resolve, flags.package)
+    if (question.resolve or question.package) and not (question.cfg or question.help):
+        raise UserError("--resolve and --package go with --cfg, e.g. --cfg job --resolve")
+    return with_texts_quoted(line), question
+
+
+def with_texts_quoted(line: CommandLine) -> CommandLine:
+    """The line with names of files and columns in Hydra's quotes, where its grammar could not read them."""
+    is_search = line.command == "sweep"
+    texts = Texts(line.catalogue(), is_search or line.multirun, FOLDER_KEYS if is_search else ())
+    return replace(line, words=tuple(texts.readable(line.words)))
+
+
+def _refuse(flags: Namespace) -> None:
+    """Flags of Hydra's that would name code to run, or another place to read from."""
+    if flags.config_path is not None:
+        raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
+    if flags.experimental_rerun is not None:
+        raise UserError("--experimental-rerun unpickles a file, which could run any code: not supported")
+    if flags.shell_completion:
+        raise UserError("-sc goes before the command: nnlab -sc install=bash")
+
+
+def _parser(command: str) -> ArgumentParser:
+    def refuse(message: str):
+        if message.startswith("unrecognized arguments: -"):
+            message = hydra_errors.with_dashes(command, message.split()[2])
+        raise UserError(message)
+
+    parser = hydra_private.parser()
+    parser.prog, parser.error = f"nnlab {command}", refuse
+    return parser

@@ -1,0 +1,93 @@
+"""Who keeps a sweep: the ledger of its trials, the files of its folder, its curves on TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnlab.commands import folders
+from nnlab.commands.process import seconds_of_process
+from nnlab.commands.sweep_request import SweepRequest
+from nnlab.commands.winner import Winner
+from nnlab.records.sweep_board import SweepBoard
+from nnlab.records.sweep_folder import TRIALS, SweepFolder, read_curves
+from nnlab.search.ledger import JOURNAL, Ledger
+from nnlab.search.sweep import Sweep, TrialsFinished
+
+
+class SweepWriter:
+    """Writes what a sweep yields into its folder, new or that of the sweep to go on with.
+
+    Made before the sweep is iterated over: it gives the sweep its ledger, and with it the trials that are
+    there already.
+    """
+
+    def __init__(self, folder: SweepFolder, asked: SweepRequest, sweep: Sweep):
+        self._folder, self._sweep = folder, sweep
+        self._about = asked.about
+        if not asked.resumed:
+            folders.describe(folder.path, asked.words.run.config)
+            self._about = folder.start(asked.settings, asked.words.run.command, _known(folder, asked, sweep))
+        sweep.go_on_from(_ledger(folder.path, asked, self._about, sweep.search.signs))
+        self._about = self._about | {"count": sweep.count}
+        folder.about(self._about)
+        self.keys = list(sweep.space.domains)
+        self._objectives = sweep.search.objectives
+        task = sweep.cache.datasets[sweep.first.experiment.data].spec.task
+        self._board = SweepBoard(folder.path, sweep.search, self.keys, sweep.count, task)
+        folder.trials(sweep.trials, self.keys, self._objectives)
+        self.curves = read_curves(folder.path)
+
+    def record(self, event: TrialsFinished) -> None:
+        """What came of trials: before the ledger has them their curves, so that no trial is without; then
+        their lines."""
+        if event.written:
+            self._folder.append_trials(event.trials, self.keys, self._objectives)
+            self._board.trials_finished(event.trials, self.curves)
+            return
+        fresh = {trial.number: event.batch.curves_of(trial.number) for trial in event.trials if trial.epochs}
+        self._folder.curves(fresh)
+        self.curves |= fresh
+
+    def close_board(self) -> None:
+        self._board.close(self._sweep.trials, self.curves)
+
+    def close(self, winner: Winner | None, counts: dict, importances: dict, hopeless: str) -> None:
+        """Write into sweep.json what came of it. `hopeless` says why it stopped before its end, if it did."""
+        ended = "complete"
+        if self._sweep.count < self._sweep.wanted:
+            ended = "the space has no further trial"
+        seconds = self._sweep.seconds
+        self._folder.about(
+            self._about
+            | {"trials": counts, "ended": hopeless or ended, "best": None, "test": {}}
+            | (winner.as_json() if winner else {})
+            | {
+                "importances": importances,
+                "seconds": {
+                    "total": seconds_of_process(),
+                    "training": seconds.training,
+                    "search": seconds.search,
+                },
+            }
+        )
+
+
+def _known(folder: SweepFolder, asked: SweepRequest, sweep: Sweep) -> dict:
+    """What `resume=` needs to know of a sweep that begins."""
+    name, config_dir = asked.settings["study"], asked.line.config_dir
+    return {
+        "words": list(asked.line.words),
+        "batch": sweep.size,
+        "rules": sweep.rules,
+        "data": sweep.cache.fingerprints(),
+        "decayed_once": asked.words.trials.decayed_once,
+        "config_dir": config_dir and str(Path(config_dir).absolute()),
+        "study": folder.path.name if name == "auto" else name,
+    }
+
+
+def _ledger(path: Path, asked: SweepRequest, about: dict, signs: tuple[int, ...]) -> Ledger:
+    begun = asked.resumed is not None and ((path / TRIALS).exists() or not asked.may_create)
+    if not begun:  # perhaps killed while it made its study
+        (path / JOURNAL).unlink(missing_ok=True)
+    return Ledger(path, asked.database, about["study"], about["id"], signs, begun)

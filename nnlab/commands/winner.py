@@ -1,0 +1,87 @@
+"""The winner's own run, into best/ of a sweep's folder, and beside it what the search started from."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nnlab.commands import baseline
+from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.sweep_request import SweepRequest
+from nnlab.commands.train_command import order
+from nnlab.experiment import Experiment
+from nnlab.records.hparams import setting
+from nnlab.records.run import Run
+from nnlab.records.text import shell_line
+from nnlab.search.batch_training import candidate
+from nnlab.search.sweep import Sweep
+from nnlab.search.trial import Trial
+from nnlab.training.fit import Fit
+
+BEST_FOLDER, UNFINISHED_FOLDER = "best", ".best"  # of the winner's run; and until it has ended
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial, trained again by its own line: its test metrics are the only ones of the search."""
+
+    trial: Trial
+    command: str  # the `nnlab train` line that is this trial
+    summary: dict  # of its run, as in summary.json
+    comparison: dict  # with what the search started from, as in sweep.json
+
+    def as_json(self) -> dict:
+        """What sweep.json has of it."""
+        metrics = self.summary["metrics"]
+        found = {
+            "best": {
+                "trial": self.trial.number,
+                "values": self.trial.values,
+                "spread": self.trial.spread,
+                "params": self.trial.params,
+                "command": self.command,
+            },
+            "test": {name: metric for name, metric in metrics.items() if name.startswith("test_")},
+        }
+        if "refit" in self.summary:
+            found["refit"] = self.summary["refit"]
+        return found | {"compared": self.comparison}
+
+
+def trained_winner(path: Path, asked: SweepRequest, sweep: Sweep, trial: Trial) -> Winner:
+    """Train the trial as its line would, into best/. The test set is used here, once.
+
+    Row independence makes it the trial's own curve, so no weights of trials need to be kept.
+    """
+    trials = asked.words.trials
+    command, settings = shell_line(trials.line(trial.params)), trials.settings(trial.params)
+    fit, not_compared = _with_default(asked, sweep, Experiment.from_config(of_experiment(settings)))
+    unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
+    shutil.rmtree(unfinished, ignore_errors=True)
+    searched = tuple(setting(key) for key in sweep.space.domains)
+    with Run(replace(order(fit, unfinished, settings, command), differ=searched), fit) as run:
+        for record in fit:
+            run.record(record)
+        summary = run.close()
+    shutil.rmtree(best, ignore_errors=True)
+    unfinished.rename(best)
+    comparison = {"reason": not_compared}
+    if not not_compared:
+        comparison = baseline.compared(fit, sweep.search.objectives, sweep.search.signs)
+    return Winner(trial, command, summary, comparison)
+
+
+def _with_default(asked: SweepRequest, sweep: Sweep, winner: Experiment) -> tuple[Fit, str]:
+    """The fit of the winner and, where their numbers may stand beside each other, of the experiment as it is
+    without the search; else why not."""
+
+    def as_it_stands(params: dict) -> Experiment:
+        return Experiment.from_config(of_experiment(asked.words.trials.settings(params)))
+
+    default = candidate(0, {}, as_it_stands, sweep.cache)
+    reason = default.wrong or baseline.not_comparable(winner, default.experiment, sweep.cache)
+    if reason:
+        return Fit([winner], sweep.cache), reason
+    together = baseline.together(winner, as_it_stands({}), len(sweep.trials), sweep.cache)
+    return Fit(together, sweep.cache), ""
