@@ -171,7 +171,7 @@ def test_board_ends_quietly_when_interrupted(runs, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "phrase"),
     [
-        (["nowhere"], "there is no folder 'nowhere'"),
+        (["nowhere"], "folder 'nowhere' does not exist"),
         (["."], "no TensorBoard event files below '.'"),
         (["--port", "x"], "'x'"),
         (["--prot", "1"], "--prot"),
@@ -203,7 +203,7 @@ def test_the_notices_are_tensorboards():
     """Where it words them otherwise, they would be seen again."""
     folder = Path(find_spec("tensorboard").origin).parent
     said = "".join((folder / file).read_text() for file in ("main_lib.py", "program.py"))
-    assert all(notice in said for notice in board_server.NOISE)
+    assert all(notice in said for notice in board_server.STARTUP_NOISE)
 
 
 def test_board_help(capsys):
@@ -225,5 +225,5 @@ def test_the_page_of_the_board_selects_more_than_40_runs():
         differ = [name for name in old.namelist() if old.read(name) != new.read(name)]
         assert differ == ["index.js"]
         was, now = old.read("index.js"), new.read("index.js")
-    assert was.count(board_server.THEIRS) == now.count(board_server.OURS) == 1
-    assert now.replace(board_server.OURS, board_server.THEIRS) == was
+    assert was.count(board_server.THEIR_LIMIT) == now.count(board_server.OUR_LIMIT) == 1
+    assert now.replace(board_server.OUR_LIMIT, board_server.THEIR_LIMIT) == was

@@ -11,7 +11,7 @@ from scipy import stats
 from searches import IRIS, about, refused, resume, sweep, train, trials_csv
 
 import nnlab
-from nnlab.commands import baseline
+from nnlab.commands import baseline, baseline_text
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 
@@ -105,7 +105,7 @@ THAN = "than what it started from"
 def test_the_verdict(winner, default, verdict, said):
     found, fit = compared(winner, default)
     assert found["validation"]["verdict"] == verdict
-    text = "\n".join(baseline.lines(found, "classification", "nnlab train"))
+    text = "\n".join(baseline_text.lines(found, "classification", "nnlab train"))
     assert said in text and all(len(line) <= 80 for line in text.splitlines())
     if verdict in ("better", "worse", "no better"):
         values = [[r.best["val_loss"] for r in fit.results if fit.owner[r.row] == i] for i in (2, 1)]
@@ -138,7 +138,7 @@ def test_columns_of_large_numbers_stand_apart(scale):
         "differences": metrics, "validation": {"verdict": "better", "difference": metric},
         "test": {"verdict": "better"},
     }  # fmt: skip
-    shown = [line for line in baseline.lines(found, "regression", "nnlab train") if " ± " in line][:-1]
+    shown = [line for line in baseline_text.lines(found, "regression", "nnlab train") if " ± " in line][:-1]
     assert len(shown) == 3 and all(len(line) <= 80 for line in shown)
     cells = [re.split(" {2,}", line.strip()) for line in shown]
     assert all(len(row) == 4 and row[1] == row[2] == row[3] for row in cells), cells
@@ -148,9 +148,9 @@ def test_one_seed_that_chose_the_winner_tells_nothing(monkeypatch):
     monkeypatch.setattr(baseline, "QUICK_WORK", 0.0)
     found, fit = compared(FAST, BASE, trials=4)
     assert len(fit.rows) == 2 and found["validation"]["verdict"] == "cannot be told"
-    text = "\n".join(baseline.lines(found, "classification", "nnlab train"))
-    assert "cannot be told: one seed each, by which the winner was chosen" in text
-    assert "seed=1 seeds=4 would tell" in text
+    text = "\n".join(baseline_text.lines(found, "classification", "nnlab train"))
+    assert "is not decided: one seed each, by which the winner was chosen" in text
+    assert "to decide it, run both lines with seed=1 seeds=4" in text
 
 
 def test_without_examples_held_back_it_is_by_those_of_training():

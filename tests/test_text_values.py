@@ -8,7 +8,7 @@ import pytest
 from nnlab import tab
 from nnlab.catalogue import Catalogue
 from nnlab.cli import main
-from nnlab.commands.overrides import quoted
+from nnlab.commands.quoting import quoted
 from nnlab.commands.text_values import Texts
 
 NAMES = ["Größe", "größe.csv", "Age (years)", "年龄", "Umsatz [€]", "a{b}", "it's", 'the "x"', "f(x)",

@@ -10,10 +10,12 @@ from collections.abc import Collection
 
 from omegaconf import DictConfig, OmegaConf
 
-PENALTY, DECAY = "regularizer.l2", "optimizer.weight_decay"
+PENALTY_KEY = "regularizer.l2"
+DECAY_KEY = "optimizer.weight_decay"
 SEARCHED_DECAY = "tag(log,interval(1e-4,1))"  # what is searched of it, where a space has the penalty
 SEARCHED_ONCE = (
-    f"the optimiser decays the weights itself, so {DECAY} is searched in place of the space's {PENALTY}"
+    f"the optimiser decays the weights itself, so {DECAY_KEY} is searched in place of the space's "
+    f"{PENALTY_KEY}"
 )
 
 
@@ -39,15 +41,13 @@ def notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) ->
     decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
     optimizer, l2 = settings["optimizer"], settings["regularizer"]["l2"]
     decay = optimizer.get("weight_decay", 0)
-    if "weight_decay" not in optimizer or not (decay or DECAY in searched):
+    if "weight_decay" not in optimizer or not (decay or DECAY_KEY in searched):
         return []
-    itself = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay = {decay})"
-    if DECAY in searched:
-        itself = (
-            f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay is searched)"
-        )
-    if PENALTY in searched or (_positive(l2) and _positive(decay)):
-        l2 = "searched" if PENALTY in searched else l2
+    value = "is searched" if DECAY_KEY in searched else f"= {decay}"
+    itself = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay {value})"
+    if PENALTY_KEY in searched:
+        l2 = "searched"
+    if l2 == "searched" or (_positive(l2) and _positive(decay)):
         return [f"{itself} and regularizer.l2 is {l2}: usual is one of them, the other 0"]
     if OmegaConf.is_interpolation(config.regularizer, "l2"):
         return [f"{itself}, so regularizer.l2 is 0; to have both, set it"]

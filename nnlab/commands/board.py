@@ -49,8 +49,9 @@ def _show(runs: list[Path], args: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     def refuse(message: str):
-        word = message.removeprefix("unrecognized arguments: ")
-        raise UserError(f"{message}{_meant(word) if word != message else ''}")
+        if message.startswith("unrecognized arguments: "):
+            message += _meant(message.removeprefix("unrecognized arguments: "))
+        raise UserError(message)
 
     parser = argparse.ArgumentParser(
         prog="nnlab board",
@@ -81,8 +82,8 @@ def _meant(word: str) -> str:
 def _runs(folder: Path) -> list[Path]:
     """The outermost folders with event files, newest first. Raises `UserError` if there is none."""
     if not folder.is_dir():
-        made = "; nnlab train makes outputs/train where you run it"
-        raise UserError(f"there is no folder '{folder}'{_meant(str(folder)) or made}")
+        advice = _meant(str(folder)) or "; nnlab train makes outputs/train where you run it"
+        raise UserError(f"folder '{folder}' does not exist{advice}")
     newest: dict[Path, float] = {}
     for events in folder.rglob("events.out.tfevents.*"):
         with contextlib.suppress(OSError):  # removed meanwhile, or a link to nowhere
@@ -101,7 +102,9 @@ def _link(shown: Path, folder: Path, run: Path) -> None:
 
 
 def _tensorboard(folder: str, args: argparse.Namespace) -> int:
-    port = ["--port", str(args.port)] if args.port is not None else []
+    port = []
+    if args.port is not None:
+        port = ["--port", str(args.port)]
     # A relative path may look like a protocol to TensorBoard, as a://b does.
     where = str(Path(folder).absolute())
     command = [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", where, *port]
@@ -110,4 +113,5 @@ def _tensorboard(folder: str, args: argparse.Namespace) -> int:
     try:
         return subprocess.call(command, env=environment)  # kills its child on any exception
     except KeyboardInterrupt:  # the way to end it; not so by SIGTERM
-        return 0 if interruption.code() == 128 + signal.SIGINT else interruption.code()
+        by_ctrl_c = interruption.code() == 128 + signal.SIGINT
+        return 0 if by_ctrl_c else interruption.code()

@@ -10,8 +10,10 @@ import io
 import sys
 import zipfile
 
-NOISE = ("TensorFlow installation not found", "Using experimental fast data loading logic")
-PAGE, THEIRS, OURS = "index.js", b"maxNamesToEnableByDefault=40", b"maxNamesToEnableByDefault=500"
+STARTUP_NOISE = ("TensorFlow installation not found", "Using experimental fast data loading logic")
+PAGE_FILE = "index.js"
+THEIR_LIMIT = b"maxNamesToEnableByDefault=40"
+OUR_LIMIT = b"maxNamesToEnableByDefault=500"
 
 
 def with_more_runs(assets):
@@ -20,22 +22,26 @@ def with_more_runs(assets):
     with assets, zipfile.ZipFile(assets) as old, zipfile.ZipFile(changed, "w") as new:
         for entry in old.infolist():
             content = old.read(entry)
-            new.writestr(entry, content.replace(THEIRS, OURS) if entry.filename == PAGE else content,
-                         compress_type=zipfile.ZIP_STORED)  # fmt: skip
+            if entry.filename == PAGE_FILE:
+                content = content.replace(THEIR_LIMIT, OUR_LIMIT)
+            # Stored, since it is unpacked again at once.
+            new.writestr(entry, content, compress_type=zipfile.ZIP_STORED)
     changed.seek(0)
     return changed
 
 
 class WithoutNoise:
-    """A stream without the `NOISE` that TensorBoard begins with; all else of it goes on as it is."""
+    """A stream without the `STARTUP_NOISE` that TensorBoard begins with; all else of it goes on as it is."""
 
     def __init__(self, stream):
         self._stream, self._drops_end = stream, False
 
     def write(self, text: str) -> int:
-        is_noise = any(noise in text for noise in NOISE) or self._drops_end and text == "\n"
+        is_noise = any(noise in text for noise in STARTUP_NOISE) or self._drops_end and text == "\n"
         self._drops_end = is_noise and not text.endswith("\n")
-        return len(text) if is_noise else self._stream.write(text)
+        if is_noise:
+            return len(text)
+        return self._stream.write(text)
 
     def __getattr__(self, name: str):
         return getattr(self._stream, name)

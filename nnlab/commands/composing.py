@@ -22,6 +22,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from nnlab.commands import automatic, config_files, hydra_errors, hydra_private, overrides, plugin_choices
 from nnlab.commands.command_line import CommandLine
+from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import shell_line
@@ -103,12 +104,11 @@ def opened(line: CommandLine) -> Iterator[Composer]:
 @contextmanager
 def session(line: CommandLine) -> Iterator[ConfigLoader]:
     """Hydra on nnlab's configurations and, after them, those of `-cd`, as `@hydra.main` has it."""
-    first = None if line.config_dir is None else Path(line.config_dir)
     version.setbase("1.3")
     config_files.install()
     GlobalHydra.instance().clear()
     try:
-        yield hydra_private.loader(line.command, CONFIG_DIR, first)
+        yield hydra_private.loader(line.command, CONFIG_DIR, line.config_dir)
     finally:
         GlobalHydra.instance().clear()
 
@@ -136,7 +136,9 @@ def drop_keys_of_others(config: DictConfig, groups: tuple[str, ...], base: Base)
         if not OmegaConf.is_dict(config[group]):
             continue
         usual = base((words[group],))[group]
-        others = [key for key in config[group] if key not in usual] if OmegaConf.is_dict(usual) else []
+        if not OmegaConf.is_dict(usual):
+            continue
+        others = [key for key in config[group] if key not in usual]
         if not others:
             continue
         by_experiment = base((words["experiment"],)).hydra.runtime.choices[group]
@@ -166,7 +168,7 @@ def primary(line: CommandLine) -> str:
     """The configuration that `-cn NAME` asks for, else the command's own. Checks `-cd` as well."""
     folder = Path(line.config_dir) if line.config_dir is not None else None
     if folder is not None and not folder.is_dir():
-        raise UserError(f"--config-dir {line.config_dir}: there is no such folder")
+        raise UserError(f"--config-dir {line.config_dir}: that folder does not exist")
     if line.config_name is None:
         return line.command
     name = line.config_name.removesuffix(".yaml")
@@ -204,7 +206,7 @@ def set_value(config: DictConfig, override: Override) -> None:
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
     except (ConfigAttributeError, ConfigKeyError) as e:
-        raise UserError(hydra_errors.unknown_key(key, config, override.value())) from e
+        raise UserError(unknown_key(key, config, override.value())) from e
     except OmegaConfBaseException as e:
         raise UserError(f"{override.input_line}: {hydra_errors.sentence(e)}") from e
 

@@ -15,11 +15,11 @@ from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
-NAMED = (
+NAMED_GROUPS = (
     {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()} - UNNAMED - {"experiment", "hydra"}
 )
 _read: dict[str, tuple[Path, object]] = {}  # by its name in Hydra: a file that was read, and its defaults
-HEADER = 512  # characters at a file's start in which Hydra looks for `# @package`
+HEADER_LETTERS = 512  # at a file's start, in which Hydra looks for `# @package`
 
 
 class BoundedFiles(FilesOfFolder):
@@ -31,18 +31,20 @@ class BoundedFiles(FilesOfFolder):
             raise ConfigLoadError(f"Config not found : {path}")
         tree = yaml_of(path, yaml_loader())
         name = config_path.removesuffix(".yaml")
-        if tree is None and posixpath.dirname(name) in NAMED:
+        if tree is None and posixpath.dirname(name) in NAMED_GROUPS:
             raise UserError(f"'{path}' is empty: expected name: and the keys of what it names")
-        if not isinstance(tree, dict | None):
+        if tree is None:
+            tree = {}
+        if not isinstance(tree, dict):
             raise UserError(f"'{path}' holds no keys with values, but {shown_as(tree)}")
-        _read[name] = path, (tree or {}).get("defaults")
-        if isinstance(tree, dict) and not isinstance(tree.get("hydra", {}), dict):
-            raise UserError(f"{path.name}: hydra is no mapping: a configuration file may not replace it")
+        _read[name] = path, tree.get("defaults")
+        if not isinstance(tree.get("hydra", {}), dict):
+            raise UserError(f"{path.name}: hydra must be a mapping: a configuration file may not replace it")
         return ConfigResult(
-            config=OmegaConf.create({} if tree is None else tree),
+            config=OmegaConf.create(tree),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
-            header=self._get_header_dict(text_of(path, LARGEST_FILES["YAML"])[:HEADER]),
+            header=self._get_header_dict(text_of(path, LARGEST_FILES["YAML"])[:HEADER_LETTERS]),
         )
 
 
@@ -64,12 +66,22 @@ def circle() -> str:
 
 def _defaults_of(name: str) -> Iterator[str]:
     """The files that a file's `defaults` name: `b`, `/group/b`, `group: b`, `override /group: [b, c]`."""
-    defaults = _read[name][1]
-    for entry in defaults if isinstance(defaults, list) else []:
-        for key, chosen in entry.items() if isinstance(entry, dict) else [("", entry)]:
-            for choice in chosen if isinstance(chosen, list) else [chosen]:
-                place = posixpath.join("/", posixpath.dirname(name), _named(key), _named(choice))
-                yield place.lstrip("/").removesuffix(".yaml")
+    for key, choice in _chosen(_read[name][1]):
+        place = posixpath.join("/", posixpath.dirname(name), _named(key), _named(choice))
+        yield place.lstrip("/").removesuffix(".yaml")
+
+
+def _chosen(defaults) -> Iterator[tuple[str, object]]:
+    """Each group with each of its choices, in any form that a file may have; a plain file has none."""
+    if not isinstance(defaults, list):
+        return
+    for entry in defaults:
+        pairs = [("", entry)]
+        if isinstance(entry, dict):
+            pairs = list(entry.items())
+        for key, chosen in pairs:
+            choices = chosen if isinstance(chosen, list) else [chosen]
+            yield from ((key, choice) for choice in choices)
 
 
 def _named(entry) -> str:

@@ -27,15 +27,15 @@ DEFAULTS_THEN = {  # what folders meant that lack a key, where its default is an
 def with_folders_quoted(line: CommandLine) -> CommandLine:
     """The line with the folders of earlier sweeps as Hydra reads them, whatever their names."""
     folders = {key: _folder(text) for key in FOLDER_KEYS if (text := value_of(key, line)) is not None}
-    words = [_literal(key, folders[key]) if (key := key_of(word)) in folders else word for word in line.words]
-    return replace(line, words=tuple(words), folders=folders)
+    literal = {key: _literal(key, text) for key, text in folders.items()}
+    words = tuple(literal.get(key_of(word), word) for word in line.words)
+    return replace(line, words=words, folders=folders)
 
 
 def typed_words(line: CommandLine) -> list[str]:
     """The words with the folders of earlier sweeps as they may be typed."""
-    return [
-        f"{key}={line.folders[key]}" if (key := key_of(word)) in line.folders else word for word in line.words
-    ]
+    typed = {key: f"{key}={folder}" for key, folder in line.folders.items()}
+    return [typed.get(key_of(word), word) for word in line.words]
 
 
 def value_of(key: str, line: CommandLine) -> str | None:
@@ -58,7 +58,7 @@ def _folder(text: str) -> str:
 
 
 def _literal(key: str, text: str) -> str:
-    """The word that sets the key to this text, in which `${` is no interpolation."""
+    """The word that sets the key to this text, in which `${` does not begin an interpolation."""
     return grammar.word(key, text.replace("${", "\\${"))
 
 

@@ -19,7 +19,7 @@ class EndedEarly(Exception):
 
 @contextmanager
 def naming(kept: Callable[[], str]) -> Iterator[None]:
-    """A Ctrl-C or a fault within is told in one sentence, with what there is: `kept()`."""
+    """A Ctrl-C or a fault within becomes one sentence, which says what there is: `kept()`."""
     with interruption.raising():
         try:
             yield
@@ -27,10 +27,12 @@ def naming(kept: Callable[[], str]) -> Iterator[None]:
             raise
         except BaseException as e:
             # A library that is being imported makes another exception of a Ctrl-C.
-            why = "interrupted" if interrupted(e) else fault(e)
+            if interrupted(e):
+                raise EndedEarly(f"interrupted: {kept()}", interruption.code()) from e
+            why = fault(e)
             if not why:
                 raise
-            raise EndedEarly(f"{why}: {kept()}", interruption.code() if interrupted(e) else 1) from e
+            raise EndedEarly(f"{why}: {kept()}", 1) from e
 
 
 def interrupted(error: BaseException) -> bool:
@@ -56,26 +58,31 @@ def train(fit, runs: list, read: Callable) -> None:
     A first Ctrl-C, or a fault of the machine wherever it is met, lets the epoch come to its end. Then the
     best weights so far of runs that have not ended are written, and `EndedEarly` is raised.
     """
-    records, why = iter(fit), ""
-    epoch = 0
+    records, epoch = iter(fit), 0
+    why, code = "", 1
     with interruption.between_epochs():
         try:
             for record in records:
                 epoch = max(epoch, record.epoch)
                 read(record)
-            ended_by_signal = interruption.asked()
+            if interruption.asked():
+                why, code = "interrupted", interruption.code()
         except KeyboardInterrupt:
-            where = ", ".join(f"'{run.folder.path}'" for run in runs if not run.folder.closed)
-            said = f"stopped at once (epoch {epoch}): {f'no weights in {where}' if where else _kept(runs)}"
-            raise EndedEarly(said, interruption.code()) from None
+            # The second Ctrl-C: whoever presses it twice does not want to wait for the epoch.
+            left = _stopped_at_once(runs)
+            raise EndedEarly(f"stopped at once (epoch {epoch}): {left}", interruption.code()) from None
         except Exception as e:
-            why, ended_by_signal = fault(e) or "", False
+            why = fault(e) or ""
             if not why:
                 raise
             _come_to_an_end(records)
-    if ended_by_signal or why:
-        code = 1 if why else interruption.code()
-        raise EndedEarly(f"{why or 'interrupted'} (epoch {epoch}): {_kept(runs)}", code)
+    if why:
+        raise EndedEarly(f"{why} (epoch {epoch}): {_kept(runs)}", code)
+
+
+def _stopped_at_once(runs: list) -> str:
+    without = ", ".join(f"'{run.folder.path}'" for run in runs if not run.folder.closed)
+    return f"no weights in {without}" if without else _kept(runs)
 
 
 def _come_to_an_end(records) -> None:
@@ -91,14 +98,16 @@ def _come_to_an_end(records) -> None:
 
 def _kept(runs: list) -> str:
     """What is in the folders, once the weights are there."""
-    begun = [run for run in runs if not run.closed]
-    said = [_kept_of(run) for run in begun]
+    begun = [_kept_of(run) for run in runs if not run.closed]
     if len(runs) == 1:
-        return said[0] if said else f"'{runs[0].folder.path}' is complete"
+        return begun[0] if begun else f"'{runs[0].folder.path}' is complete"
     where, whole = runs[0].folder.path.parent, len(runs) - len(begun)
-    complete = f"{whole} of {len(runs)} runs in '{where}' are complete"
-    others = ", and so on" if len(said) > 1 else ""
-    return f"{complete}; {said[0]}{others}" if said else complete
+    kept = f"{whole} of {len(runs)} runs in '{where}' are complete"
+    if begun:
+        kept += f"; {begun[0]}"
+    if len(begun) > 1:
+        kept += ", and so on"
+    return kept
 
 
 def _kept_of(run) -> str:
@@ -110,7 +119,10 @@ def _kept_of(run) -> str:
         rows, count = run.keep(), len(run.rows)
     except OSError as e:
         return f"'{was}' has the curves, and its weights cannot be written ({fault(e)})"
-    of_rows = f" of {rows} of its {count} rows" if count > 1 else ""
-    kept = f"the curves and the best weights so far{of_rows}" if rows else "the curves; no epoch ended well"
-    lost = f"'{was}' was removed or replaced; " if run.lost else ""
+    kept = "the curves; no epoch ended well"
+    if rows:
+        kept = "the curves and the best weights so far"
+        if count > 1:
+            kept += f" of {rows} of its {count} rows"
+    lost = f"'{was}' was removed or replaced; " * run.lost
     return f"{lost}'{run.folder.path}' has {kept}"

@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from nnlab.errors import MachineFault, UserError, is_machines
 from nnlab.records.files import made_new
 
-_LONGEST = 42  # letters: outputs/check/DATE_TIME_SLUG, indented, then fits a line of 80
+_SLUG_LETTERS = 42  # outputs/check/DATE_TIME_SLUG, indented, then fits a line of 80
 
 
 def slug(overrides: list[str]) -> str:
     """`optimizer=sgd,model.hidden=128,64`: what was overridden, fit for a folder's name."""
-    return _name(overrides)[:_LONGEST].strip("-,.=")
+    return _name(overrides)[:_SLUG_LETTERS].strip("-,.=")
 
 
 def _name(words: list[str]) -> str:
@@ -34,27 +34,30 @@ def telling(runs: list[list[str]]) -> list[list[str]]:
     >>> telling([["data.path=/home/somebody/somewhere/else/good.csv"], ["data.path=/home/bad.csv"]])
     [['path=..somebody/somewhere/else/good.csv'], ['path=..bad.csv']]
     """
-    if all(len(_name(words)) <= _LONGEST for words in runs):
+    if all(len(_name(words)) <= _SLUG_LETTERS for words in runs):
         return runs
     values: dict[str, list[str]] = {}
     for key, _, value in (word.partition("=") for words in runs for word in words):
         values.setdefault(key, []).append(value)
     alike = {key: len(_alike(several)) for key, several in values.items()}
 
-    def short(word: str, room: int = _LONGEST) -> str:
+    def short(word: str, room: int = _SLUG_LETTERS) -> str:
         key, _, value = word.partition("=")
-        value = f"..{value[alike[key] :]}" if alike[key] > 2 else value
+        if alike[key] > 2:  # else the dots are no shorter
+            value = f"..{value[alike[key] :]}"
         return f"{key.rpartition('.')[2][: max(3, room - 1 - len(value))]}={value}"
 
     names = [[short(word) for word in words] for words in runs]
-    if all(len(_name(words)) <= _LONGEST for words in names):
+    if all(len(_name(words)) <= _SLUG_LETTERS for words in names):
         return names
-    return [[short(word, (_LONGEST + 1) // len(words) - 1) for word in words] for words in runs]
+    return [[short(word, (_SLUG_LETTERS + 1) // len(words) - 1) for word in words] for words in runs]
 
 
 def _alike(values: list[str]) -> str:
     """What they all begin with, up to the end of an item, of a folder, or of a word."""
-    common = os.path.commonprefix(values) if len(set(values)) > 1 else ""
+    if len(set(values)) == 1:
+        return ""
+    common = os.path.commonprefix(values)
     return re.sub(r"[^][{}(),:/ _-]*$", "", common)
 
 
@@ -64,7 +67,9 @@ def run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Path:
     if exact:
         return _made(folder)
     name = slug(*telling([overrides]))
-    return _new(folder.with_name(f"{folder.name}_{name}") if name else folder)
+    if name:
+        folder = folder.with_name(f"{folder.name}_{name}")
+    return _new(folder)
 
 
 def sweep_folder(config: DictConfig, asked: Collection[str]) -> Path:

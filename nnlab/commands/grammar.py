@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     ChoiceSweep,
     IntervalSweep,
@@ -10,9 +11,11 @@ from hydra.core.override_parser.types import (
     QuotedString,
     RangeSweep,
 )
+from hydra.errors import HydraException
 
 from nnlab import declarations
-from nnlab.commands.overrides import as_hydra_reads, length, quoted
+from nnlab.commands.overrides import length
+from nnlab.commands.quoting import as_hydra_reads, quoted
 from nnlab.errors import UserError
 from nnlab.search.space import Choice, Domain, Interval, Steps
 
@@ -64,9 +67,12 @@ def searched(key: str, domain: Domain) -> str:
         stop = Decimal(str(domain.labels[-1])) + Decimal(str(domain.step))  # a range is without its end
         return f"{key}=range({domain.start!r},{stop},{domain.step!r})"
     inner = f"interval({domain.low!r},{domain.high!r})"
-    inner = f"int({inner})" if domain.whole else inner
+    if domain.whole:
+        inner = f"int({inner})"
     tags = ["log"] * domain.log + [f"points{domain.laid}"] * (domain.laid is not None)
-    return f"{key}=tag({','.join(tags)},{inner})" if tags else f"{key}={inner}"
+    if tags:
+        inner = f"tag({','.join(tags)},{inner})"
+    return f"{key}={inner}"
 
 
 def _range(sweep: RangeSweep) -> Domain:
@@ -110,9 +116,6 @@ def _written(value) -> str:
 
 def _is_plain_word(text: str) -> bool:
     """Whether Hydra reads the word as itself, and not as nothing, a number, null, or a list."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     try:
         parser = OverridesParser.create()
         alone, listed = (parser.parse_override(f"key={words}") for words in (text, f"[{text}]"))

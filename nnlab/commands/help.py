@@ -25,8 +25,9 @@ from nnlab.commands.nearest_key import topic_meant
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
-WIDTH, COLUMN = 79, 28  # of a line, and where what a key means begins
-FREE = ("experiment", "space")  # groups whose choices are pages to be read as they stand
+PAGE_LETTERS = 79  # in a line
+MEANING_COLUMN = 28  # where what a key means begins
+WHOLE_FILE_GROUPS = ("experiment", "space")  # whose choices are read as they stand
 
 
 def text(line: CommandLine) -> str:
@@ -36,7 +37,9 @@ def text(line: CommandLine) -> str:
     chosen = [group for group in catalogue.given if group in catalogue.groups]
     pages = [_topic(catalogue, word) for word in topics]
     pages += [_choice(catalogue, group, name) for group in chosen for name in catalogue.chosen(group)]
-    return "\n".join(pages) if pages else _everything(catalogue)
+    if not pages:
+        return _everything(catalogue)
+    return "\n".join(pages)
 
 
 def _topic(catalogue: Catalogue, word: str) -> str:
@@ -45,11 +48,10 @@ def _topic(catalogue: Catalogue, word: str) -> str:
     keys = catalogue.all_keys()
     if word in places(catalogue.command):
         return _row(f"{word}=", PLACES[word])
-    found = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
-    if not found:
-        meant = topic_meant(word, catalogue)
-        raise UserError(f"--help: there is no group and no key '{word}'{meant}")
-    return _lines(catalogue, found)
+    of_name = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
+    if not of_name:
+        raise UserError(f"--help: no group and no key is called '{word}'{topic_meant(word, catalogue)}")
+    return _lines(catalogue, of_name)
 
 
 def _group(catalogue: Catalogue, group: str) -> str:
@@ -63,33 +65,44 @@ def _group(catalogue: Catalogue, group: str) -> str:
 
 def _choice(catalogue: Catalogue, group: str, name: str) -> str:
     file, keys = catalogue.file(group, name), catalogue.of_choice(group, name)
-    said = _doc(catalogue, group, name) or (file.head if file else "")
-    title = f"{group}={name}\n\n{_paragraphs(said)}\n\n"
-    if group in FREE and file is not None:
+    meaning = _doc(catalogue, group, name) or _head(catalogue, group, name)
+    title = f"{group}={name}\n\n{_paragraphs(meaning)}\n\n"
+    if group in WHOLE_FILE_GROUPS and file is not None:
         return title + "".join(f"  {line}\n" for line in _settings(file.settings))
     return title + (_lines(catalogue, keys.values()) or "  It has no keys.\n")
 
 
-def _paragraphs(said: str) -> str:
+def _head(catalogue: Catalogue, group: str, name: str) -> str:
+    """The comment at the head of its file."""
+    file = catalogue.file(group, name)
+    return file.head if file else ""
+
+
+def _paragraphs(text: str) -> str:
     """A docstring in 80 columns: formulas, which are indented, stay as they are."""
-    runs = groupby(said.splitlines(), lambda line: not line or line.startswith(" "))
-    filled = ("\n".join(run) if kept else textwrap.fill(" ".join(run), WIDTH - 2) for kept, run in runs)
-    return textwrap.indent("\n".join(filled), "  ")
+    paragraphs = []
+    for is_formula, lines in groupby(text.splitlines(), lambda line: not line or line.startswith(" ")):
+        if is_formula:
+            paragraphs += lines
+        else:
+            paragraphs.append(textwrap.fill(" ".join(lines), PAGE_LETTERS - 2))
+    return textwrap.indent("\n".join(paragraphs), "  ")
 
 
 def _doc(catalogue: Catalogue, group: str, name: str) -> str:
     """The docstring of its class, with the formula; none where one class is behind all choices."""
     file = catalogue.file(group, name)
-    cls = declarations.of_choice(group, file.settings.get("name", name) if file else name)
-    based = cls is None or group in declarations.SINGLE or cls.doc.startswith("Base of")
-    return "" if based else cls.doc.partition("\n\n>>> ")[0]  # an example in Python is for who reads Python
+    class_name = file.settings.get("name", name) if file else name
+    cls = declarations.of_choice(group, class_name)
+    if cls is None or group in declarations.SINGLE or cls.doc.startswith("Base of"):
+        return ""
+    return cls.doc.partition("\n\n>>> ")[0]  # an example in Python is for who reads Python
 
 
 def _summary(catalogue: Catalogue, group: str, name: str) -> str:
     """One sentence: the first of its file, else of its class."""
-    file = catalogue.file(group, name)
-    said = (file.head if file else "") or _doc(catalogue, group, name)
-    first = re.split(r"(?<=[^A-Z.]\.)(?<! al\.)\s|:?\n\s*\n|:\n\s|\nShows:", said.strip(), maxsplit=1)[0]
+    text = _head(catalogue, group, name) or _doc(catalogue, group, name)
+    first = re.split(r"(?<=[^A-Z.]\.)(?<! al\.)\s|:?\n\s*\n|:\n\s|\nShows:", text.strip(), maxsplit=1)[0]
     return " ".join(first.split())
 
 
@@ -98,17 +111,17 @@ def _everything(catalogue: Catalogue) -> str:
     shared = Catalogue("train")
     keys = catalogue.all_keys()
     heads = {*shared.defaults, *(name.partition(".")[0] for name in shared.keys())}
-    own = [key for name, key in keys.items() if name.partition(".")[0] not in heads]
-    rest = [key for key in keys.values() if key not in own]
+    of_command = [key for name, key in keys.items() if name.partition(".")[0] not in heads]
+    shared_keys = [key for key in keys.values() if key not in of_command]
     groups = "".join(
         _row(f"{group}={','.join(catalogue.chosen(group)) or 'null'}", ", ".join(catalogue.choices(group)))
         for group in catalogue.groups
     )
     where = places(catalogue.command).items()
     return Template(template).safe_substitute(
-        OWN=_lines(catalogue, own),
+        OWN=_lines(catalogue, of_command),
         GROUPS=groups,
-        KEYS=_lines(catalogue, rest),
+        KEYS=_lines(catalogue, shared_keys),
         PLACES="".join(_row(f"{key}=", meaning) for key, meaning in where),
     )
 
@@ -120,17 +133,25 @@ def _lines(catalogue: Catalogue, keys: Iterable[Key]) -> str:
 def _key(key: Key, given: str | None) -> str:
     """`optimizer.lr=0.003    learning rate, before its schedule (above 0)`"""
     allowed = str(key.field) if key.field else ""
-    text = f"{key.meaning} ({allowed})" if key.meaning and allowed else key.meaning or allowed
-    follows = given is None and "${" in str(key.value)  # another key; its meaning says which
-    return _row(key.name if follows else f"{key.name}={_value(key.value) if given is None else given}", text)
+    text = key.meaning or allowed
+    if key.meaning and allowed:
+        text = f"{key.meaning} ({allowed})"
+    if given is not None:
+        return _row(f"{key.name}={given}", text)
+    if "${" in str(key.value):  # it follows another key: its meaning says which
+        return _row(key.name, text)
+    return _row(f"{key.name}={_value(key.value)}", text)
 
 
 def _row(head: str, text: str) -> str:
     """A line of two columns, as many as it needs; what is too long for the first has a line of its own."""
-    lines = textwrap.wrap(text, WIDTH - COLUMN - 2, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(text, PAGE_LETTERS - MEANING_COLUMN - 2, break_on_hyphens=False) or [""]
     head = f"  {head}"
-    first = head.ljust(COLUMN + 2) if len(head) <= COLUMN else f"{head}\n{' ' * (COLUMN + 2)}"
-    return f"\n{' ' * (COLUMN + 2)}".join([first + lines[0], *lines[1:]]).rstrip() + "\n"
+    indent = " " * (MEANING_COLUMN + 2)
+    first = head.ljust(MEANING_COLUMN + 2)
+    if len(head) > MEANING_COLUMN:
+        first = f"{head}\n{indent}"
+    return f"\n{indent}".join([first + lines[0], *lines[1:]]).rstrip() + "\n"
 
 
 def _value(value) -> str:
@@ -156,8 +177,10 @@ def _settings(settings: dict) -> list[str]:
 
 
 def _flat(node: dict, prefix: str = "") -> list[str]:
-    found = []
+    words = []
     for key, value in node.items():
-        inside = isinstance(value, dict) and value
-        found += _flat(value, f"{prefix}{key}.") if inside else [f"{prefix}{key}={_value(value)}"]
-    return found
+        if isinstance(value, dict) and value:
+            words += _flat(value, f"{prefix}{key}.")
+        else:
+            words.append(f"{prefix}{key}={_value(value)}")
+    return words

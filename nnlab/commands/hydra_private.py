@@ -38,11 +38,11 @@ def answer(flags: dict, folder: Path, config_name: str) -> None:
     _run_hydra(args, of_main, lambda _: None, str(folder), config_name)
 
 
-def loader(config_name: str, folder: Path, first: Path | None) -> ConfigLoader:
+def loader(config_name: str, folder: Path, first: str | Path | None) -> ConfigLoader:
     """Hydra, as its Compose API uses it, on the configurations in `folder`; those in `first` go before."""
     path = create_config_search_path(str(folder))
     if first is not None:
-        path.prepend("command-line", f"file://{first.absolute()}", SearchPathQuery(provider="schema"))
+        path.prepend("command-line", f"file://{Path(first).absolute()}", SearchPathQuery(provider="schema"))
     return Hydra.create_main_hydra2(config_name, path).config_loader
 
 

@@ -15,16 +15,21 @@ def topic_meant(word: str, catalogue: Catalogue) -> str:
     holders = [group for group in catalogue.groups if word in catalogue.choices(group)]
     if holders:
         return f"; did you mean {' or '.join(f'{group}={word}' for group in holders)}?"
-    meant = "" if known is None else of_choice(known, names) or said(known)
-    having = None if meant else choices_with(word)
-    if having and parent:
-        return f": it is one of {having[0]}={', '.join(having[1])}; write {having[0]}={having[1][0]} {word}"
+    meant = ""
+    if known is not None:
+        meant = of_choice(known, names) or said(known)
+    having = choices_with(word)
+    if having and parent and not meant:
+        group, choices = having
+        return f": it is one of {group}={', '.join(choices)}; write {group}={choices[0]} {word}"
     return meant or nearest(word, names)
 
 
 def of_choice(key: str, names: list[str]) -> str:
     """Of a key that another choice of the group has: which; nothing of one that is among the names."""
-    having = choices_with(key) if is_name(key) and key not in names else None
+    if not is_name(key) or key in names:
+        return ""
+    having = choices_with(key)
     if not having:
         return ""
     group, choices = having
@@ -35,8 +40,10 @@ def choices_with(key: str) -> tuple[str, list[str]] | None:
     """The group and those of its choices that have the key, where a choice of nnlab's own has it."""
     catalogue = Catalogue("sweep")
     parent, _, leaf = key.rpartition(".")
-    groups = [parent] if parent else catalogue.defaults
-    for group in groups if set(groups) <= {*catalogue.defaults} else ():
+    groups = list(catalogue.defaults)
+    if parent:
+        groups = [group for group in groups if group == parent]
+    for group in groups:
         having = [c for c in catalogue.choices(group) if f"{group}.{leaf}" in catalogue.of_choice(group, c)]
         if having and group not in (*COMBINABLE, "experiment"):
             return group, having

@@ -2,7 +2,7 @@
 
 Hydra lets much through that nnlab would trip over later, `~optimizer`, a list for a group that takes one
 choice, settings of Hydra that nnlab never reads: each is refused here in one sentence.
-`options(group)` lists a group's choices, and nothing for a word that is no group.
+`options(group)` lists a group's choices, and nothing for any other word.
 """
 
 import re
@@ -16,18 +16,15 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 
 from nnlab import declarations, plugins
 from nnlab.commands import plugin_choices
+from nnlab.commands.quoting import as_hydra_reads, quoted
 from nnlab.errors import UserError, unknown
 from nnlab.plugins import COMBINABLE
 from nnlab.records.text import shell_word
 from nnlab.suggestions import hint, reader_of
 
-RUNS = 5000  # of -m
-LONGEST = 10_000  # characters of a word, which Hydra reads slowly
+MOST_RUNS = 5000  # of -m
+LONGEST_WORD = 10_000  # characters: Hydra reads slowly
 HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
-
-_QUOTED_OR_DOTTED = re.compile(
-    r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?<=[=,:(\[{ ])([+-]?)\.(inf|Inf|INF|nan|NaN|NAN)(?=[],:)} ]|$)"""
-)
 
 Options = Callable[[str], list[str]]
 HasDefault = Callable[[str], bool]
@@ -38,21 +35,21 @@ def read(
 ) -> list[Override]:
     """The overrides of a command line, checked; those of several values need `multirun`, or a `search`.
 
-    `has_default(group)` tells whether the configuration makes a choice of the group, if only null.
-    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its
+    `has_default(group)` says whether the configuration makes a choice of the group, if only null.
+    Raises `UserError`, and Hydra's `OverrideParseException` for what does not follow its grammar.
     """
     parser = OverridesParser.create()
-    found = [override for line in lines for override in _parsed(parser, line)]
-    for override in found:
+    given = [override for line in lines for override in _parsed(parser, line)]
+    for override in given:
         _check(override, options, multirun or search, search)
-    return parser.parse_overrides([_plain(override, options, has_default) for override in found])
+    return parser.parse_overrides([_plain(override, options, has_default) for override in given])
 
 
 def _parsed(parser: OverridesParser, line: str) -> list[Override]:
-    if len(line) > LONGEST:
+    if len(line) > LONGEST_WORD:
         raise UserError(
-            f"{line[:40]}... has {len(line):,} characters; allowed are {LONGEST:,}: write so much into a "
-            f"configuration file"
+            f"{line[:40]}... has {len(line):,} characters; allowed are {LONGEST_WORD:,}: write so much into "
+            f"a configuration file"
         )
     try:
         return parser.parse_overrides([as_hydra_reads(line)])
@@ -111,8 +108,9 @@ def refuse_places_of_several(read: list[Override], instead: str) -> None:
 def _check_glob(override: Override, options: Options, multirun: bool) -> None:
     line, key = override.input_line, override.key_or_group
     if not override.value().filter(options(key)):
-        names = ", ".join(options(key))
-        raise UserError(f"{line} matches none of {names}" if names else f"{line}: {key} is no group")
+        if not options(key):
+            raise UserError(f"{line}: {key} is not a group")
+        raise UserError(f"{line} matches none of {', '.join(options(key))}")
     _check_multirun(line, key, multirun, bool(options(key)))
 
 
@@ -131,8 +129,10 @@ def _check_sweep(override: Override, multirun: bool, group: bool) -> None:
 def count(override: Override) -> int:
     """How many values a sweep over choices or a range has. Raises `UserError`."""
     values = override.value()
+    if not override.is_sweep_override():
+        return 1
     if not isinstance(values, RangeSweep):
-        return len(values.list) if override.is_sweep_override() else 1
+        return len(values.list)
     try:
         return length(values)
     except UserError as e:
@@ -145,25 +145,12 @@ def check_count(read: list[Override]) -> None:
 
 
 def check_runs(runs: int, words: str) -> None:
-    if runs > RUNS:
+    if runs > MOST_RUNS:
         many = f"{runs:,}" if runs < 10**12 else "more than 10^12"
         raise UserError(
-            f"{words}: {many} runs; allowed are {RUNS:,}: take fewer values, or seeds=n for several seeds"
+            f"{words}: {many} runs; allowed are {MOST_RUNS:,}: take fewer values, or seeds=n for several "
+            f"seeds"
         )
-
-
-def as_hydra_reads(line: str) -> str:
-    """The word with `.inf` and `.nan`, as YAML writes them, in Hydra's spelling; quoted text stays.
-
-    >>> as_hydra_reads("optimizer.clip_norm=[.inf,-.INF,'.inf']")
-    "optimizer.clip_norm=[inf,-inf,'.inf']"
-    """
-    return _QUOTED_OR_DOTTED.sub(lambda m: f"{m[1]}{m[2].lower()}" if m[2] else m[0], line)
-
-
-def quoted(text: str) -> str:
-    """In quotes; as Hydra has it, a backslash is one, unless it stands before a quote."""
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
 
 
 def length(sweep: RangeSweep) -> int:
@@ -192,15 +179,16 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
     if multirun:
         return
     value, fields = line.partition("=")[2], declarations.fields_of(key)
-    plain = not re.search(r"[][(){}]", value)
+    is_plain = not re.search(r"[][(){}]", value)
+    takes_list = key in COMBINABLE
+    takes_text = False
+    if not group:
+        takes_list = any(field.listed for field in fields)
+        takes_text = not fields or any("str" in f.types and "choices" not in f.range for f in fields)
     ways = ["add -m to run each"]
-    if plain and (key in COMBINABLE if group else any(field.listed for field in fields)):
+    if is_plain and takes_list:
         ways.append(f"write a list in brackets, {shell_word(f'{key}=[{value}]')}")
-    if (
-        plain
-        and not group
-        and (not fields or any("str" in f.types and "choices" not in f.range for f in fields))
-    ):
+    if is_plain and takes_text:
         ways.append(f"if it is one text, {shell_word(f'{key}={quoted(value)}')}")
     decimal = re.fullmatch(r"\d+,\d+", value) and any("float" in field.types for field in fields)
     if decimal and len(ways) == 1:
@@ -210,8 +198,12 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
 
 def as_data(word: str) -> str:
     """The words that read a file or folder of data; nothing for what is neither."""
-    reader = reader_of(word) or ("idx" if "/" in word and Path(word).is_dir() else None)
-    return f"data={reader} {shell_word(f'data.path={word}')}" if reader else ""
+    reader = reader_of(word)
+    if not reader and "/" in word and Path(word).is_dir():
+        reader = "idx"  # whose four files lie in a folder
+    if not reader:
+        return ""
+    return f"data={reader} {shell_word(f'data.path={word}')}"
 
 
 def _check_choice(line: str, group: str, value, options: Options) -> None:
@@ -220,7 +212,8 @@ def _check_choice(line: str, group: str, value, options: Options) -> None:
     takes = f"{line}: {group} takes {some} of {', '.join(options(group))}"
     if isinstance(value, list) and group not in COMBINABLE:
         raise UserError(f"{takes}, not a list; to run each, write -m {group}=a,b")
-    for choice in value if isinstance(value, list) else [value]:
+    choices = value if isinstance(value, list) else [value]
+    for choice in choices:
         if not isinstance(choice, str) or not choice:
             raise UserError(f"{takes}{hint(line.partition('=')[2], options(group), group)}")
         _check_name(group, choice, options)

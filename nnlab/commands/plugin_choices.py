@@ -49,7 +49,7 @@ def _shaped(config: DictConfig) -> DictConfig:
     have put anything in its place. Raises `UserError`."""
     for key in HYDRA_PARTS:
         if not isinstance(OmegaConf.select(config, key), DictConfig):
-            raise UserError(f"{key} is no mapping: a configuration file may not replace it")
+            raise UserError(f"{key} must be a mapping: a configuration file may not replace it")
     own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     plain = OmegaConf.to_container(own, resolve=False)
     refuse_many_references(plain)

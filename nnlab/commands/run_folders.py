@@ -81,12 +81,15 @@ def _say_where(run: ComposedRun, folder: Path) -> None:
 def _names(runs: list[ComposedRun]) -> list[str]:
     """What to call each run beside the others; of the same words twice, by its number too."""
     names = list(map(" ".join, _differences(runs)))
-    return [f"{name} (run {number})" if names.count(name) > 1 else name for number, name in enumerate(names)]
+    twins = {name for name, count in Counter(names).items() if count > 1}
+    return [name + f" (run {number})" * (name in twins) for number, name in enumerate(names)]
 
 
 def _differences(runs: list[ComposedRun]) -> list[list[str]]:
     """What was overridden in each run and not in all of them."""
-    common = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
+    if len(runs) == 1:
+        return [runs[0].overrides]
+    common = set.intersection(*(set(run.overrides) for run in runs))
     return [[word for word in run.overrides if word not in common] for run in runs]
 
 

@@ -55,7 +55,7 @@ def run(asked: SweepRequest) -> int:
         advise("sweep", asked.words.trials.notes())
         imports_are_done()
         if asked.settings["plan"]:
-            show_plan(asked, sweep, plan_of_rest(asked, sweep) if asked.resumed else plan)
+            show_plan(asked, sweep, plan)
             return 0
         return search(asked, sweep, plan, artist)
 
@@ -97,10 +97,12 @@ def prepared(asked: SweepRequest) -> tuple[Sweep, Plan]:
 
 def _check_study(asked: SweepRequest) -> None:
     """Raise `UserError` for a database that cannot be reached, or has a study of the name already."""
-    if asked.database and not asked.settings["plan"]:
-        name = asked.settings["study"]
-        is_new = asked.resumed is None and name != "auto"
-        available(asked.database, name if is_new else None, existing=not asked.may_create)
+    if not asked.database or asked.settings["plan"]:
+        return
+    study = asked.settings["study"]
+    if asked.resumed or study == "auto":  # its name is the folder's, which is not known yet
+        study = None
+    available(asked.database, study, existing=not asked.may_create)
 
 
 def plan_of_rest(asked: SweepRequest, sweep: Sweep) -> Plan:
@@ -115,6 +117,8 @@ def plan_of_rest(asked: SweepRequest, sweep: Sweep) -> Plan:
 
 def show_plan(asked: SweepRequest, sweep: Sweep, plan: Plan) -> None:
     """Say what would be trained, and how long it takes."""
+    if asked.resumed:
+        plan = plan_of_rest(asked, sweep)
     screen = Terminal()
     for line in [sweep_title(sweep), *space_lines(sweep, asked.words.left_out), *plan_lines(plan)]:
         screen.line(line)
@@ -167,7 +171,8 @@ def _first_lines(asked: SweepRequest, sweep: Sweep, plan: Plan) -> list[str]:
             already += "; that is all that were asked for, so nothing is trained"
         lines += wrapped(already)
     if finished < sweep.count:
-        lines += plan_lines(sweep.plan() if finished else plan)
+        rest = sweep.plan() if finished else plan
+        lines += plan_lines(rest)
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.commands import baseline
+from nnlab.commands import baseline_text
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.winner import Winner
 from nnlab.records.console import board_line
@@ -89,7 +89,7 @@ def report_lines(asked: SweepRequest, winner: Winner | None, task: str) -> list[
 
 def comparison_lines(asked: SweepRequest, winner: Winner, task: str) -> list[str]:
     """How the winner compares with what the search started from."""
-    return baseline.lines(winner.comparison, task, shell_line(asked.words.trials.line({})))
+    return baseline_text.lines(winner.comparison, task, shell_line(asked.words.trials.line({})))
 
 
 def result_lines(
@@ -117,7 +117,7 @@ def _way_out(asked: SweepRequest, sweep: Sweep) -> list[str]:
 
 
 def file_lines(path: Path, has_report: bool, no_report: str) -> list[str]:
-    """Where everything is; `no_report` says why there is no report, if that failed."""
+    """Where everything is; `no_report` says why the report was not drawn, if that failed."""
     lines = labelled("sweep folder", path)
     if has_report:
         lines += labelled("report", no_report or f"{REPORT} in it")

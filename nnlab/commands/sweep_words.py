@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from nnlab.commands import automatic, config_checks, continued_sweep, grammar, hydra_errors, overrides
+from nnlab.commands import automatic, config_checks, continued_sweep, grammar, overrides
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.composing import ComposedRun, Composer, composed_run, finish, opened
 from nnlab.commands.multirun import swept_by_files
 from nnlab.commands.trial_settings import TrialSettings
+from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
 from nnlab.masking import masked
 from nnlab.records.text import shell_line
@@ -62,8 +63,9 @@ def read(line: CommandLine) -> SweepWords:
             left_out = tuple(key for key in _of_space(fixed, named, composer)[0] if key not in named)
             words.append("space=none")
             fixed, named = _split(composer.read(words, several=True, search=True))
-        of_space, replaced = _of_space(fixed, named, composer)
+        of_space, is_replaced = _of_space(fixed, named, composer)
         searched = of_space | named
+        has_both = {automatic.PENALTY_KEY, automatic.DECAY_KEY, "optimizer"} <= searched.keys()
         _refuse_searched_sweep_keys(searched)
         run = _run_of(line, fixed, searched, composer)
         trials = TrialSettings(
@@ -73,7 +75,7 @@ def read(line: CommandLine) -> SweepWords:
             composer=composer,
             defaults=run.settings,
             prefix=line.prefix("train"),
-            decayed_once=replaced or {automatic.PENALTY, automatic.DECAY, "optimizer"} <= searched.keys(),
+            decayed_once=is_replaced or has_both,
         )
     texts = {key: override.input_line.partition("=")[2] for key, override in searched.items()}
     _check_keys(trials, run)
@@ -139,21 +141,21 @@ def _of_space(fixed: list[Override], named: Words, composer: Composer) -> tuple[
 def _decayed_once(usual: Words, named: Words, fixed: list[Override], composer: Composer) -> Words:
     """The parameters of a space, in which an optimiser's own decay stands in place of regularizer.l2: to
     search that beside it would decay the weights twice. What is `named` by the command line stays."""
-    if automatic.PENALTY not in usual or automatic.PENALTY in named:
+    if automatic.PENALTY_KEY not in usual or automatic.PENALTY_KEY in named:
         return usual
     every = usual | named
-    value = next((o.value() for o in fixed if o.key_or_group == automatic.DECAY), None)
+    value = next((o.value() for o in fixed if o.key_or_group == automatic.DECAY_KEY), None)
     decays = [
-        automatic.decay_of(optimizer) and (automatic.DECAY in named or value is None or value != 0)
+        automatic.decay_of(optimizer) and (automatic.DECAY_KEY in named or value is None or value != 0)
         for optimizer in _optimizers(every, fixed, composer)
     ]
     if not any(decays):
         return usual
-    once = {key: o for key, o in usual.items() if key != automatic.PENALTY or not all(decays)}
-    if value is None and automatic.DECAY not in every:
-        word = f"{automatic.DECAY}={automatic.SEARCHED_DECAY}"
+    once = {key: o for key, o in usual.items() if key != automatic.PENALTY_KEY or not all(decays)}
+    if value is None and automatic.DECAY_KEY not in every:
+        word = f"{automatic.DECAY_KEY}={automatic.SEARCHED_DECAY}"
         read = overrides.read([word], composer.options, True, lambda group: True, search=True)
-        once[automatic.DECAY] = read[0]
+        once[automatic.DECAY_KEY] = read[0]
     return once
 
 
@@ -214,7 +216,7 @@ def _check_keys(trials: TrialSettings, run: ComposedRun) -> None:
         if group in trials.groups:
             _check_key_of_choices(key, group, trials)
         elif not trials.has(key, {}):
-            raise UserError(hydra_errors.unknown_key(key, run.config))
+            raise UserError(unknown_key(key, run.config))
 
 
 def _check_key_of_choices(key: str, group: str, trials: TrialSettings) -> None:

@@ -13,11 +13,12 @@ from hydra.errors import HydraException
 
 from nnlab import declarations
 from nnlab.catalogue import Catalogue
-from nnlab.commands.overrides import HYDRA_KEYS, as_hydra_reads, quoted
+from nnlab.commands.overrides import HYDRA_KEYS
+from nnlab.commands.quoting import as_hydra_reads, quoted
 
-NAMING = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
-TARGET = "data.target"
-_PLAIN = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
+NAMED_GROUP = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
+TARGET_KEY = "data.target"
+_PLAIN_VALUE = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
 
 
 class Texts:
@@ -38,18 +39,27 @@ class Texts:
     def _readable(self, word: str) -> str:
         key, equals, value = word.partition("=")
         name = key.lstrip("+")
-        if not equals or name in self.but or name.partition(".")[0] != NAMING and _PLAIN.fullmatch(value):
+        if not equals or name in self.but:
             return word
-        read = self._parsed(word)
+        # What is plain is read in any case; but of names, 1e3 and true are to stay what was typed.
+        if name.partition(".")[0] != NAMED_GROUP and _PLAIN_VALUE.fullmatch(value):
+            return word
+        is_read = self._parsed(word) is not None
         pieces = parts(value) if self.several else [value]
-        names = name.startswith(f"{NAMING}.")
-        if read and not (names and any(self._is_misread(key, piece) for piece in pieces)):
+        is_name = name.startswith(f"{NAMED_GROUP}.")
+        if is_read and not (is_name and any(self._is_misread(key, piece) for piece in pieces)):
             return word
         if not self._takes_text(name, value) or not self._parsed(f"{key}=x"):
             return word
-        if read:
-            return f"{key}={','.join(quoted(p.strip()) if self._is_misread(key, p) else p for p in pieces)}"
-        return f"{key}={','.join(p if self._stands(key, p) else quoted(p.strip()) for p in pieces)}"
+        return f"{key}={','.join(self._piece(key, piece, is_read) for piece in pieces)}"
+
+    def _piece(self, key: str, piece: str, is_read: bool) -> str:
+        """One of the values: in quotes if the grammar makes something else of it, or nothing at all."""
+        if is_read:
+            needs_quotes = self._is_misread(key, piece)
+        else:
+            needs_quotes = not piece.strip() or self._parsed(f"{key}={piece}") is None
+        return quoted(piece.strip()) if needs_quotes else piece
 
     def _is_misread(self, key: str, value: str) -> bool:
         """Whether the grammar makes of it what no name is, though it may be written so: 1e3, true; `[a,b]` is
@@ -57,15 +67,12 @@ class Texts:
         read = self._parsed(f"{key}={value}")
         if not read or read.is_sweep_override():
             return False
-        found = read.value()
-        if isinstance(found, int) and not isinstance(found, bool):
-            return str(found) != value.strip()  # 1_000
-        if found is None:
-            return key.lstrip("+") == TARGET
-        return isinstance(found, dict | float | bool) or isinstance(found, list) and len(found) < 2
-
-    def _stands(self, key: str, value: str) -> bool:
-        return bool(value.strip()) and self._parsed(f"{key}={value}") is not None
+        as_read = read.value()
+        if isinstance(as_read, int) and not isinstance(as_read, bool):
+            return str(as_read) != value.strip()  # 1_000
+        if as_read is None:
+            return key.lstrip("+") == TARGET_KEY
+        return isinstance(as_read, dict | float | bool) or isinstance(as_read, list) and len(as_read) < 2
 
     def _parsed(self, word: str) -> Override | None:
         try:
@@ -82,7 +89,9 @@ class Texts:
         if not dot and group in self.catalogue.groups:
             return not re.search(r"[][(){}'\"]", value)  # a file of the user's own may have any name
         if dot:
-            names = [None] if group in declarations.SINGLE else self.catalogue.choices(group)
+            names = self.catalogue.choices(group)
+            if group in declarations.SINGLE:  # one class is behind all of its choices
+                names = [None]
             classes = (declarations.of_choice(group, name) for name in names)
             fields = [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]
         else:
@@ -96,15 +105,20 @@ def parts(value: str) -> list[str]:
     >>> parts("Größe,Age (years, months)")
     ['Größe', 'Age (years, months)']
     """
-    found, depth, quote = [""], 0, ""
+    pieces = [""]
+    depth = 0  # of brackets
+    quote = ""  # the quote that is open
     for sign in value:
         if quote:
-            quote = "" if sign == quote else quote
+            if sign == quote:
+                quote = ""
         elif sign in "'\"":
             quote = sign
-        depth += (not quote) * ((sign in "([{") - (sign in ")]}"))
+        if not quote:
+            depth += (sign in "([{") - (sign in ")]}")
         if sign == "," and not quote and depth == 0:
-            found.append("")
+            pieces.append("")
         else:
-            found[-1] += sign
-    return found if not quote and depth == 0 else [value]
+            pieces[-1] += sign
+    is_whole = not quote and depth == 0
+    return pieces if is_whole else [value]

@@ -90,7 +90,7 @@ class TrialSettings:
     def has(self, key: str, chosen: dict) -> bool:
         """Whether the settings have the key once the groups are `chosen`."""
         group, _, leaf = key.partition(".")
-        if self.decayed_once and key == automatic.PENALTY:
+        if self.decayed_once and key == automatic.PENALTY_KEY:
             return not automatic.decay_of(self.common(chosen).settings["optimizer"])
         if "experiment" in chosen:
             return _in(self.common(chosen).settings, key)
@@ -135,7 +135,7 @@ class TrialSettings:
         interpolated = " ".join(text for text in _texts(of_train(_raw(config))) if "${" in text)
         keys = re.findall(r"\$\{([^:}]*)\}", interpolated)
         if "unless_decayed" in interpolated:
-            keys.append(automatic.DECAY)
+            keys.append(automatic.DECAY_KEY)
         return any(key in keys for key in self.domains)
 
 

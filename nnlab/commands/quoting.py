@@ -1,0 +1,32 @@
+"""How Hydra's grammar spells a text: its quotes, its backslashes, its infinity."""
+
+import re
+
+# Quoted text stays as it is: it is matched first, so that nothing in it is taken for a number.
+_QUOTED_OR_DOTTED = re.compile(
+    r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?<=[=,:(\[{ ])([+-]?)\.(inf|Inf|INF|nan|NaN|NAN)(?=[],:)} ]|$)"""
+)
+
+
+def as_hydra_reads(line: str) -> str:
+    """The word with `.inf` and `.nan`, as YAML writes them, in Hydra's spelling; quoted text stays.
+
+    >>> as_hydra_reads("optimizer.clip_norm=[.inf,-.INF,'.inf']")
+    "optimizer.clip_norm=[inf,-inf,'.inf']"
+    """
+
+    def spelled(match: re.Match) -> str:
+        sign, name = match[1], match[2]
+        return f"{sign}{name.lower()}" if name else match[0]
+
+    return _QUOTED_OR_DOTTED.sub(spelled, line)
+
+
+def quoted(text: str) -> str:
+    """In quotes; as Hydra has it, a backslash is one, unless it stands before a quote."""
+
+    def escaped(match: re.Match) -> str:
+        backslashes, quote = match[1], match[2]
+        return 2 * backslashes + "\\'" * bool(quote)
+
+    return "'" + re.sub(r"(\\*)('|$)", escaped, text) + "'"

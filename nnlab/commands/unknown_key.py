@@ -1,0 +1,164 @@
+"""What to say of a key that the composed settings do not have: what it may have been meant for."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+
+from omegaconf import DictConfig, OmegaConf
+
+from nnlab.commands.command_keys import keys_of
+from nnlab.commands.nearest_key import choices_with, of_choice
+from nnlab.errors import nearest
+from nnlab.suggestions import distance, is_name, key_meant, near, reader_of, said, with_number
+
+
+def unknown_key(key: str, config: DictConfig, value: object = None) -> str:
+    """`unknown key 'optimizer.lrr' of optimizer=adam; did you mean 'optimizer.lr'?`"""
+    return UnknownKey(key, config, value).sentence()
+
+
+def dotted(config: DictConfig) -> list[str]:
+    """Every key of the settings with its path: `seed`, `optimizer.lr`, ..."""
+
+    def below(prefix, node):
+        for name, value in node.items():
+            if isinstance(value, dict):
+                yield from below(f"{prefix}{name}.", value)
+            elif name != "name":
+                yield f"{prefix}{name}"
+
+    settings = OmegaConf.to_container(config, resolve=False)
+    return list(below("", {k: v for k, v in settings.items() if k != "hydra"}))
+
+
+@dataclass(frozen=True)
+class UnknownKey:
+    """A key, the settings that do not have it, and the value that it was given."""
+
+    key: str
+    config: DictConfig
+    value: object
+
+    def sentence(self) -> str:
+        """What is unknown, and the likeliest of what was meant."""
+        subject = f"unknown key '{self.key}'"
+        if self.choice:
+            subject += f" of {self.parent}={self.choice}"
+        return f"{subject}{self._hint()}"
+
+    @property
+    def parent(self) -> str:
+        return self.key.rpartition(".")[0]
+
+    @property
+    def leaf(self) -> str:
+        return self.key.rpartition(".")[2]
+
+    @property
+    def choice(self) -> str | None:
+        """What the group of the key is, if it has one."""
+        return self.config.hydra.runtime.choices.get(self.parent)
+
+    @cached_property
+    def siblings(self) -> list[str]:
+        """The keys that its parent has."""
+        node = OmegaConf.select(self.config, self.parent) if self.parent else None
+        if not isinstance(node, DictConfig):
+            return []
+        return [f"{self.parent}.{name}" for name in node if name != "name"]
+
+    @cached_property
+    def namesakes(self) -> list[str]:
+        """Keys with the same last word, `optimizer.lr` of `lr`."""
+        return [name for name in dotted(self.config) if name.rpartition(".")[2] == self.leaf]
+
+    @cached_property
+    def elsewhere(self) -> str | None:
+        """What other tools mean by it, as nnlab has it."""
+        return with_number(key_meant(self.key, self.choice or ""), self.value)
+
+    def _hint(self) -> str:
+        # The more certain a meaning is, the earlier it is asked for.
+        return (
+            self._of_same_parent()
+            or self._of_another_choice()
+            or self._namesake()
+            or self._slip()
+            or self._meant
+            or self._near()
+        )
+
+    def _of_same_parent(self) -> str:
+        """What another tool's word, within this group, is here."""
+        known = self.elsewhere
+        if known is None:
+            return ""
+        is_inside = not is_name(known) or (self.parent and known.startswith(f"{self.parent}."))
+        if not is_inside or known == with_number(key_meant(self.leaf), self.value):
+            return ""
+        return of_choice(known, self.siblings) or said(known) or self._allowed()
+
+    def _of_another_choice(self) -> str:
+        """The choices of a group that have the key."""
+        having = choices_with(self.key)
+        if not having or having[0] not in self.config:
+            return ""
+        if not self.parent and (self.namesakes or self._meant):
+            return ""
+        group, choices = having
+        write = f"write {group}={choices[0]} {group}.{self.leaf}=..."
+        if self.key == "data.path" and self.value:
+            reader = reader_of(str(self.value))
+            if reader:
+                write = f"write data={reader} data.path={shlex.quote(str(self.value))}"
+        return f": it is one of {group}={', '.join(choices)}; {write}{self._allowed()}"
+
+    def _namesake(self) -> str:
+        if not self.namesakes:
+            return ""
+        return f"; did you mean {' or '.join(repr(name) for name in self.namesakes[:3])}?"
+
+    def _slip(self) -> str:
+        """A slip of one letter, unless another tool's word means a key of the same group."""
+        slip = next(iter(near(self.key, self.siblings)), "")
+        is_one_letter = slip and distance(self.leaf, slip.rpartition(".")[2]) == 1
+        if not is_one_letter or f"{self.parent}." in self._meant:
+            return ""
+        return f"; did you mean '{slip}'?"
+
+    @cached_property
+    def _meant(self) -> str:
+        """What another tool's word is here, or which command has the key."""
+        if self.elsewhere is None:
+            return ""
+        return self._of_another_command(self.elsewhere) or said(self.elsewhere) or ""
+
+    def _of_another_command(self, key: str) -> str:
+        if not is_name(key) or key in self.config or "." in key:
+            return ""
+        for command in ("sweep", "check"):
+            if key in keys_of(command):
+                return f"; {key} is a word of nnlab {command}"
+        return ""
+
+    def _near(self) -> str:
+        """The nearest of what there is, or all of it."""
+        if self.siblings:
+            return nearest(self.key, self.siblings)
+        if self.choice:
+            return self._allowed()
+        if self.parent and OmegaConf.select(self.config, self.parent) is not None:
+            return f"; did you mean '{self.parent}'?"
+        slips = near(self.key, dotted(self.config))
+        if slips:
+            return f"; did you mean '{slips[0]}'?"
+        groups = {group for group in self.config.hydra.runtime.choices if "/" not in group}
+        return nearest(self.key, {*self.config, *groups} - {"hydra"})
+
+    def _allowed(self) -> str:
+        """What the group has instead."""
+        if self.siblings:
+            return nearest("", self.siblings)
+        return "; it has no keys" if self.choice else ""
