@@ -49,7 +49,7 @@ every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".joi
 @cache
 def composed(*overrides, command="train") -> dict:
     """An experiment's settings in plain Python, as a command gets them. (Hydra takes 0.2 s for them.)"""
-    return of_experiment(whole(*overrides, command=command))
+    return of_experiment(whole(*overrides, command=command), command)
 
 
 def whole(*overrides, command) -> dict:
@@ -98,7 +98,7 @@ def test_every_command_composes_to_the_default_experiment(command):
     """Beside the settings that the command says are its own."""
     settings = whole(command=command)
     assert keys_of(command) | keys_of("train") <= set(settings)
-    assert Experiment.from_config(of_experiment(settings)) == Experiment()
+    assert Experiment.from_config(of_experiment(settings, command)) == Experiment()
 
 
 def test_the_budgets_of_check_are_those_of_its_dataclass():

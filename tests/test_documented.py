@@ -91,4 +91,4 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     else:
         runs = multirun.composed_runs(asked)
     for run in runs:
-        Experiment.from_config(of_experiment(run.settings))
+        Experiment.from_config(of_experiment(run.settings, command))

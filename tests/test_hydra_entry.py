@@ -13,9 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from nnlab.commands import composing, folders, hydra_entry
+from nnlab.commands.command_keys import of_experiment
 from nnlab.commands.parsing import parsed
 from nnlab.commands.run_folders import in_turn
 from nnlab.errors import UserError
+from nnlab.experiment import Experiment
 from nnlab.paths import CONFIG_DIR
 
 
@@ -123,6 +125,13 @@ def test_an_experiment_that_sweeps_turns_m_on_and_gives_way_to_the_command_line(
     cells = run("-cd", mine, "+experiment=sweeps", "seed=5", "epochs=3,4")
     assert [(s["seed"], s["epochs"]) for _, _, s, _ in cells] == [(5, 3), (5, 4)]
     assert "unknown key 'sed'" in refused(capsys, "-cd", mine, "experiment=sweeps", "sed=3")
+
+
+def test_the_keys_of_another_command_are_no_settings_of_an_experiment():
+    """With `-cn sweep`, nnlab train has keys of a search: they are refused, and not dropped."""
+    ((_, _, settings, _),) = run("-cn", "sweep")
+    with pytest.raises(UserError, match="unknown key 'sampler'"):
+        Experiment.from_config(of_experiment(settings))
 
 
 def test_exit_code_is_that_of_execute():

@@ -30,7 +30,7 @@ def a_summary(loss, error=0.1, diverged=0, rows=10, **about):
 
 @pytest.fixture
 def compared(tmp_path, monkeypatch):
-    """What `compare` prints of these summaries, and the runs in the order of runs_table.json."""
+    """What `compare` prints of these summaries, and the runs in the order of comparison.json."""
     axes = []
     monkeypatch.setattr(
         runs_table,
@@ -44,7 +44,7 @@ def compared(tmp_path, monkeypatch):
             (tmp_path / name / "summary.json").write_text(json.dumps(summary))
         stream = io.StringIO()
         runs_table.compare({name: tmp_path / name for name in summaries}, stream=stream)
-        rows = json.loads((tmp_path / "runs_table.json").read_text())
+        rows = json.loads((tmp_path / "comparison.json").read_text())
         return stream.getvalue(), [row["run"] for row in rows], axes[-1]
 
     return compare
@@ -142,7 +142,7 @@ def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsy
     lines = said.splitlines()
     diabetes, iris = (next(s for s in lines if f"data={d} " in s) for d in ("diabetes", "iris"))
     assert "%" not in diabetes and iris.count("%") == 4
-    rows = json.loads((tmp_path / "m" / "runs_table.json").read_text())
+    rows = json.loads((tmp_path / "m" / "comparison.json").read_text())
     assert [row["loss_is"] for row in rows] == ["squared error of the standardised target", "cross entropy"]
     assert f"{rows[0]['metrics']['val_error']['mean']:.4f} ±" in diabetes
 

@@ -259,7 +259,7 @@ def is_accepted(command, words):
     if command == "check":
         chosen(settings.pop("only"))
         make(Budget, settings.pop("check"), "check")
-    for key, value in of_experiment(settings).items():
+    for key, value in of_experiment(settings, command).items():
         if key in GROUPS:
             make(GROUPS[key], value, key)
         else:

@@ -32,7 +32,7 @@ def prepare(settings: dict):
     """What is to be checked, its data loaded, and by which rungs; raises `UserError`."""
     wants_picture(settings, rows=2)
     rungs, budget = chosen(settings["only"]), make(Budget, settings["check"], "check")
-    return Subject(Experiment.from_config(of_experiment(settings)), budget), rungs
+    return Subject(Experiment.from_config(of_experiment(settings, "check")), budget), rungs
 
 
 def execute(run: PreparedRun) -> int:

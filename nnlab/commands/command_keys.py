@@ -36,7 +36,8 @@ def of_train(settings: dict) -> dict:
     return {key: value for key, value in settings.items() if key not in keys_of("sweep")}
 
 
-def of_experiment(settings: dict) -> dict:
-    """The settings that describe the experiment: without those of any command."""
-    owned = keys_of("train") | keys_of("sweep") | keys_of("check")
+def of_experiment(settings: dict, command: str = "train") -> dict:
+    """A command's settings that describe the experiment. (Of another command's keys, which a file of the
+    user's may have, the experiment itself says that it does not know them.)"""
+    owned = keys_of("train") | keys_of(command)
     return {key: value for key, value in settings.items() if key not in owned}
