@@ -1,7 +1,7 @@
-"""What a call is given, compared with what its annotations say: `@typed` makes a sentence of the difference.
+"""Arguments checked against annotations: `@typed` raises a `UserError` of one sentence.
 
-Components check themselves, ranges and all (see `hyperparameters`). This is for every other public function
-and class.
+Parts of an experiment check themselves, ranges included (see `hyperparameters`). This is for every other
+public function and class.
 """
 
 from __future__ import annotations
@@ -15,42 +15,37 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 
 import nnlab
+from nnlab.as_python import argument_elsewhere
 from nnlab.choices import shown
 from nnlab.errors import UnknownSetting, UserError, nearest
 
-WORDS = {
+WORD_OF_TYPE = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a word", dict: "a dict",
     list: "a list", tuple: "a tuple", object: "anything", NoneType: "None",
 }  # fmt: skip
-
-
-OF_EXPERIMENTS = ("fit", "check", "Fit", "Sweep")  # what takes experiments, and no settings of them
-
-
-def _elsewhere(key: str) -> str:
-    from nnlab.as_python import argument_elsewhere
-
-    return argument_elsewhere(key)
+# These take experiments; users pass them settings of an experiment by mistake.
+TAKE_EXPERIMENTS = ("fit", "check", "Fit", "Sweep")
 
 
 def is_number(x, kind=numbers.Real) -> bool:
-    """Whether it is a number, of Python or numpy, no larger than floats are; True is none."""
+    """Whether it is a number of Python or numpy that fits a float. True and False are not numbers here."""
     if isinstance(x, int):
         return not isinstance(x, bool) and abs(x) <= sys.float_info.max
     return isinstance(x, kind)
 
 
-WIDER = {
+# What is taken for a type: an annotation `float` allows whole numbers, and numpy's numbers are as good.
+TEST_OF_TYPE = {
     int: functools.partial(is_number, kind=numbers.Integral),
     float: is_number,
-    bool: lambda x: type(x).__name__ in ("bool", "bool_"),  # numpy's too, which is not imported for it
+    bool: lambda x: type(x).__name__ in ("bool", "bool_"),  # without importing numpy
 }
 
 
 def typed(callee=None, *, but: tuple[str, ...] = ()):
-    """A function or class that raises `UserError` for an argument that is not what its annotation says.
+    """Make a function or class raise `UserError` for arguments that do not fit their annotations.
 
-    It says so itself of those in `but`, and takes anything where there is no annotation.
+    Arguments named in `but` it checks itself; those without an annotation may be anything.
 
     >>> @typed
     ... def times(word: str, count: int = 2):
@@ -69,10 +64,12 @@ def typed(callee=None, *, but: tuple[str, ...] = ()):
 
 def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
     parameters = inspect.signature(function).parameters
-    starred = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())  # these are for it to read
+    # A function with *args reads its positional arguments itself.
+    has_star = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
     places = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     needed = {p.name for p in parameters.values() if p.default is p.empty}
 
+    # Annotations are resolved at the first call: some name classes that are not yet imported now.
     @functools.cache
     def checks() -> dict[str, tuple[Callable, object]]:
         hints = typing.get_type_hints(function)
@@ -83,10 +80,8 @@ def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
     def checked(*args, **settings):
         known = checks()
         for key in settings.keys() - known.keys():
-            meant = _elsewhere(key) if name in OF_EXPERIMENTS else ""
-            meant = meant or nearest(key, known.keys() - {"self"})
-            raise UnknownSetting(f"{name} has no argument '{key}'{meant}")
-        given = settings if starred else bound(name, places, needed, args, settings)
+            raise _unknown_argument(name, key, known.keys() - {"self"})
+        given = settings if has_star else bound(name, places, needed, args, settings)
         for key, value in given.items():
             holds, hint = known[key]
             if not holds(value):
@@ -96,12 +91,22 @@ def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
     return checked
 
 
+def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
+    meant = ""
+    if name in TAKE_EXPERIMENTS:
+        meant = argument_elsewhere(key)
+    return UnknownSetting(f"{name} has no argument '{key}'{meant or nearest(key, known)}")
+
+
 def bound(name: str, places: Sequence[str], needed: Set[str], args: tuple, settings: dict) -> dict:
-    """Every argument by its name, of a call to what has these `places`. Raises `UserError`, which is also a
-    `TypeError`, where there are too many, too few, or one is given twice."""
+    """Every argument of a call by its name; `places` are the names of the positional ones.
+
+    Raises `UnknownSetting` where there are too many or too few, or one is given twice.
+    """
     given = dict(zip(places, args, strict=False)) | settings
     if len(args) > len(places):
-        named, count = [key for key in places if key != "self"], len(args) - ("self" in places)
+        named = [key for key in places if key != "self"]
+        count = len(args) - ("self" in places)
         raise UnknownSetting(
             f"{name}: {count} arguments by position; expected at most {len(named)}, {', '.join(named)}"
         )
@@ -115,14 +120,14 @@ def bound(name: str, places: Sequence[str], needed: Set[str], args: tuple, setti
 
 
 def _test(hint) -> Callable[[object], bool]:
-    """Whether a value is what the annotation says."""
+    """A function that says whether a value fits the annotation."""
     of, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint in (typing.Any, object):
         return lambda x: True
     if hint is None:
         return lambda x: x is None
-    if hint in WIDER:
-        return WIDER[hint]
+    if hint in TEST_OF_TYPE:
+        return TEST_OF_TYPE[hint]
     if of in (typing.Union, UnionType):
         tests = [_test(option) for option in inner]
         return lambda x: any(test(x) for test in tests)
@@ -154,4 +159,8 @@ def described(hint) -> str:
         return f"a dict of {described(inner[0])} -> {described(inner[1])}"
     if hint.__module__ == "numpy":
         return f"a numpy {hint.__name__.removeprefix('nd')}"
-    return WORDS.get(hint) or f"a {'nnlab.' * (hint.__name__ in nnlab.__all__)}{hint.__name__}"
+    if hint in WORD_OF_TYPE:
+        return WORD_OF_TYPE[hint]
+    if hint.__name__ in nnlab.__all__:
+        return f"a nnlab.{hint.__name__}"
+    return f"a {hint.__name__}"

@@ -1,7 +1,7 @@
-"""Words of the command line, and of other tools, as Python has them: `optimizer.lr` is `nnlab.Adam(lr=...)`.
+"""What the command line and other tools call a setting, in Python: `optimizer.lr` is `nnlab.Adam(lr=...)`.
 
-Read only when a setting or an argument is not known. Classes are known from their sources (see
-`declarations`).
+Imported only for the sentence about an unknown setting or argument. Classes are known from their sources
+(see `declarations`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from nnlab import declarations
 from nnlab.catalogue import Catalogue
 from nnlab.suggestions import is_name, key_meant, said, with_number
 
-GROUPS = "|".join(declarations.MODULES)
-WHOLES = {"experiment.py": "Experiment", "search/settings.py": "Search"}
-OF_SEARCH = ("sampler", "pruner")
+GROUP_PATTERN = "|".join(declarations.MODULES)
+CLASS_OF_FILE = {"experiment.py": "Experiment", "search/settings.py": "Search"}
+SEARCH_GROUPS = ("sampler", "pruner")
 
 
 def setting_elsewhere(key: str, names: Collection[str], group: str = "", choice: str = "", value=None) -> str:
-    """What to say of a setting that other tools have; `names` are those of the class that does not have it,
-    which is a choice of a group, or a whole experiment.
+    """What to say of a setting that other tools have.
+
+    `names` are the settings of the class that does not have it: a choice of a group, or an experiment.
 
     >>> setting_elsewhere("learning_rate", ["lr"], "optimizer", "adam")
     "; did you mean 'lr'?"
@@ -28,23 +29,27 @@ def setting_elsewhere(key: str, names: Collection[str], group: str = "", choice:
     '; write optimizer=nnlab.Momentum(gamma=0.9)'
     """
     meant = key_meant(f"{group}.{key}" if group else key, choice)
-    if not meant or not is_name(meant):
-        return said(as_python(with_number(meant, value))) if meant else ""
-    own = meant.removeprefix(f"{group}.")
-    if own in names:
-        return said(own)
+    if not meant:
+        return ""
+    if not is_name(meant):
+        return said(as_python(with_number(meant, value)))
+    setting = meant.removeprefix(f"{group}.")
+    if setting in names:
+        return said(setting)
     place = home(meant)
     return f"; write {place}" if place else ""
 
 
 def argument_elsewhere(key: str) -> str:
     """What to say of an argument of `fit` or `check` that is a setting, here or in another tool."""
-    place = home(key) or _of_usual(key)
-    return f"; it is a setting, {place}" if place else setting_elsewhere(key, ())
+    place = home(key) or _home_in_default_choice(key)
+    if place:
+        return f"; it is a setting, {place}"
+    return setting_elsewhere(key, ())
 
 
-def _of_usual(key: str) -> str | None:
-    """Where a key goes that the usual choice of a group has: `lr` is Adam's."""
+def _home_in_default_choice(key: str) -> str | None:
+    """Where a key goes that the default choice of a group has: `lr` is Adam's."""
     catalogue = Catalogue("train")
     names = (f"{group}.{key}" for group in declarations.MODULES if group in catalogue.groups)
     return next((home(name) for name in names if name in catalogue.all_keys()), None)
@@ -58,9 +63,10 @@ def home(key: str, value: str = "...") -> str | None:
     """
     group, dot, leaf = key.rpartition(".")
     if not dot and key in declarations.MODULES:
-        return f"nnlab.{'Search' if key in OF_SEARCH else 'Experiment'}({key}={value})"
+        whole = "Search" if key in SEARCH_GROUPS else "Experiment"
+        return f"nnlab.{whole}({key}={value})"
     if not dot:
-        whole = next((cls for cls, file in declarations.homes(key) if WHOLES.get(file) == cls), None)
+        whole = next((cls for cls, file in declarations.homes(key) if CLASS_OF_FILE.get(file) == cls), None)
         return whole and f"nnlab.{whole}({key}={value})"
     catalogue = Catalogue("sweep")
     for choice in (*catalogue.chosen(group), *catalogue.choices(group)):
@@ -71,18 +77,20 @@ def home(key: str, value: str = "...") -> str | None:
 
 
 def as_python(text: str) -> str:
-    """The same with words of the command line as Python has them.
+    """The text with words of the command line replaced by Python's.
 
     >>> as_python("write split=kfold split.k=5, or regularizer.l2=1e-3")
     'write split=nnlab.KFold(k=5), or regularizer=nnlab.Regularizer(l2=1e-3)'
     """
 
-    def made(match: re.Match) -> str:
+    def call(match: re.Match) -> str:
         group, choice, rest = match.groups()
         cls = declarations.of_choice(group, choice)
+        if not cls:
+            return match[0]
         settings = re.findall(r"\.(\w+=[^\s,;]+)", rest)
-        return f"{group}=nnlab.{cls.name}({', '.join(settings)})" if cls else match[0]
+        return f"{group}=nnlab.{cls.name}({', '.join(settings)})"
 
     text = re.sub(r"'(\w+)=\[([\w,]+)\]'", lambda m: f"{m[1]}={m[2].split(',')}", text)
-    text = re.sub(rf"\b({GROUPS})=(\w+)((?: \1\.\w+=[^\s,;]+)*)", made, text)
-    return re.sub(rf"\b((?:{GROUPS})\.\w+)=([^\s,;]+)", lambda m: home(m[1], m[2]) or m[0], text)
+    text = re.sub(rf"\b({GROUP_PATTERN})=(\w+)((?: \1\.\w+=[^\s,;]+)*)", call, text)
+    return re.sub(rf"\b((?:{GROUP_PATTERN})\.\w+)=([^\s,;]+)", lambda m: home(m[1], m[2]) or m[0], text)

@@ -1,4 +1,4 @@
-"""What may stand for a part of an experiment in Python: the part itself, or the name of a choice."""
+"""What Python users may write for a part of an experiment: the part itself, or the name of a choice."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import MISSING, fields, is_dataclass
 from nnlab.errors import UserError
 from nnlab.plugins import lookup, names
 
-SHOWN = 60  # characters of a value in a sentence
+SHOWN_CHARACTERS = 60  # characters of a value in a sentence
 
 
 def part_of(value, group: str, base: type, choices: Mapping[str, Callable], reads: Callable | None = None):
-    """The `base` that `value` is, or stands for: `"adam"` is `Adam()`, by the names of `choices`.
+    """The part that `value` is, or that it names in `choices`: `"adam"` is `Adam()`.
 
-    `reads(value)` gives the part for other values, or None. Raises `UserError` for what stands for nothing.
+    `reads(value)` gives the part for other values, or None. Raises `UserError` for a name or value that is
+    unknown.
     """
     if isinstance(value, base) and not _is_abstract(type(value), choices):
         return value
@@ -23,21 +24,28 @@ def part_of(value, group: str, base: type, choices: Mapping[str, Callable], read
         return part
     if isinstance(value, str):
         return _with_defaults(lookup(choices, group, value), group, value)
-    named = sorted({*choices, *names(group)})
-    known = f"expected a name or a nnlab.{base.__name__}; the names are {', '.join(named)}"
-    if isinstance(value, base):
-        known = f"that is only what they are derived from; the names are {', '.join(named)}"
+    raise _wrong_part(value, group, base, ", ".join(sorted({*choices, *names(group)})))
+
+
+def _wrong_part(value, group: str, base: type, listed_names: str) -> UserError:
+    expected = f"expected a name or a nnlab.{base.__name__}; the names are {listed_names}"
+    if isinstance(value, type) and issubclass(value, base):
+        name = _called(value)
+        return UserError(f"{group} = {name}: that is a class; write {name}()")
     if isinstance(value, type):
-        wanted = f"write {_called(value)}()" if issubclass(value, base) else known
-        raise UserError(f"{group} = {_called(value)}: that is a class; {wanted}")
+        return UserError(f"{group} = {_called(value)}: that is a class; {expected}")
+    if isinstance(value, base):
+        return UserError(
+            f"{group} = {shown(value)}: that is only their base class; the names are {listed_names}"
+        )
     other = getattr(value, "group", "")
     if isinstance(other, str) and other and other != group:
-        raise UserError(f"{group} = {shown(value)}: that goes into {other}=; {known}")
-    raise UserError(f"{group} = {shown(value)}: {known}")
+        return UserError(f"{group} = {shown(value)}: that belongs in {other}=; {expected}")
+    return UserError(f"{group} = {shown(value)}: {expected}")
 
 
 def shown(value) -> str:
-    """A value in a sentence: its `repr` in one line, cut where it is long, or its type where it is large."""
+    """A value in a sentence: its `repr` in one line, shortened if it is long; of an array its shape."""
     kind = type(value)
     if isinstance(getattr(value, "shape", None), tuple):
         name = "array" if kind.__name__ == "ndarray" else kind.__name__
@@ -46,26 +54,28 @@ def shown(value) -> str:
         return _article(kind.__name__)
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # a class of anybody's, or a whole number of more digits than Python writes
+    except Exception:  # an object of anybody's class; a whole number of more digits than Python writes
         return _article(kind.__name__)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
 
 
 def _article(word: str) -> str:
-    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+    article = "an" if word[:1].lower() in "aeiou" else "a"
+    return f"{article} {word}"
 
 
 def _called(cls: type) -> str:
-    """What a user calls a class."""
+    """How a user writes the name of a class."""
     return f"nnlab.{cls.__name__}" if cls.__module__.partition(".")[0] == "nnlab" else cls.__name__
 
 
 def _is_abstract(cls: type, choices: Mapping[str, Callable]) -> bool:
-    """Whether it is only the base of the choices: without a name, and none of them makes it."""
+    """Whether it is only a base class of the choices, without a name of its own."""
     return not cls.name and any(isinstance(c, type) and cls in c.__mro__[1:] for c in choices.values())
 
 
 def _with_defaults(make: Callable, group: str, name: str):
+    """The part with all settings at their defaults; raises `UserError` if some setting has none."""
     if is_dataclass(make):
         needed = [f.name for f in fields(make) if f.init and f.default is f.default_factory is MISSING]
         needed += getattr(make, "needs", ())

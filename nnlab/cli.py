@@ -1,6 +1,6 @@
-"""`nnlab COMMAND ...`: finds the command and hands it the rest; answers TAB in the shell.
+"""`nnlab COMMAND ...`: finds the command and passes it the other words; answers TAB in the shell.
 
-Nothing heavy is imported here: `nnlab --help` and the first TAB start no Hydra and no torch.
+Nothing heavy is imported here: `nnlab --help` and the first TAB start neither Hydra nor torch.
 """
 
 import atexit
@@ -9,9 +9,12 @@ import gc
 import os
 import signal
 import sys
+from importlib import import_module
 
-from nnlab import interruption
-from nnlab.errors import complain
+from nnlab import __version__, interruption
+from nnlab.errors import UserError, complain, unknown
+from nnlab.masking import masked_urls
+from nnlab.suggestions import reader_of
 
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
@@ -19,9 +22,9 @@ COMMANDS = {
     "check": "find what is wrong: gradient, data, initialisation, learning rate",
     "board": "show runs in TensorBoard",
 }
-_OPTIONS = ("--help", "--version")
+_GLOBAL_OPTIONS = ("--help", "--version")
 
-_HELP = """\
+_HELP_PAGE = """\
 nnlab: a laboratory for training neural networks from the command line.
 
 Usage: nnlab COMMAND ...
@@ -29,10 +32,12 @@ Usage: nnlab COMMAND ...
 Commands:
 {commands}
 
-nnlab COMMAND --help says what a command takes; nnlab --version, which nnlab
-this is.
-Completion by TAB: eval "$(nnlab -sc install=bash)" in ~/.bashrc; in ~/.zshrc
-with zsh for bash; in fish: nnlab -sc install=fish | source
+nnlab COMMAND --help shows what a command takes, nnlab --version the version.
+
+Completion by TAB:
+  bash    eval "$(nnlab -sc install=bash)"    in ~/.bashrc
+  zsh     eval "$(nnlab -sc install=zsh)"     in ~/.zshrc
+  fish    nnlab -sc install=fish | source     in ~/.config/fish/config.fish
 """
 
 
@@ -51,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("nnlab: interrupted")
         return 130
-    except BrokenPipeError:  # the reader, e.g. `| head`, has gone: nothing is left to say to it
+    except BrokenPipeError:  # the reader, such as `| head`, is gone
         _close_output()
         return 1
     except OSError as e:
@@ -63,9 +68,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run() -> None:
-    """`main` as a process: what is registered for the exit is done, and torch is not taken apart first,
-    which takes a third of a second and helps nobody."""
-    gc.disable()  # until all is imported (process.imports_are_done): it takes a tenth off `import torch`
+    """`main` as a process, which ends at once."""
+    # Without the garbage collector `import torch` takes a tenth less; `commands.process` enables it again.
+    gc.disable()
     # A stream that was closed before the process began is None.
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
@@ -74,6 +79,7 @@ def run() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         code = main()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: there is nothing left to interrupt
+    # Exit handlers run, but the interpreter is not torn down: with torch that takes a third of a second.
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
@@ -82,7 +88,7 @@ def run() -> None:
 
 
 def _close_output() -> None:
-    """Whatever is still printed goes nowhere, and what is in its buffer too."""
+    """Send what is still printed, and what is in the buffer, nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -91,39 +97,35 @@ def _dispatch(argv: list[str]) -> int:
         return _dispatch([*argv[1:2], "--help", *argv[2:]])
     if not argv or argv[0] in ("-h", "--help"):
         names = "\n".join(f"  {name:8}{summary}" for name, summary in COMMANDS.items())
-        print(_HELP.format(commands=names), end="")
+        print(_HELP_PAGE.format(commands=names), end="")
         return 0
     if argv[0] == "--version":
-        from nnlab import __version__
-
         print(f"nnlab {__version__}")
         return 0
     if argv[0] in ("-sc", "--shell-completion"):
         return _shell_completion(argv)
     if argv[0] not in COMMANDS:
-        from nnlab.errors import unknown
-        from nnlab.masking import masked_urls
-        from nnlab.suggestions import reader_of
-
-        option = argv[0].startswith("-")
-        wrong = unknown(*("option", argv[0], _OPTIONS) if option else ("command", argv[0], COMMANDS))
-        if "=" in argv[0] or reader_of(argv[0]):
-            wrong = f"{argv[0]}: the first word is a command, nnlab train say; allowed: {', '.join(COMMANDS)}"
-        complain(f"nnlab: {masked_urls(str(wrong))}")
+        complain(f"nnlab: {masked_urls(str(_no_such_command(argv[0])))}")
         return 2
-    from importlib import import_module
-
+    # Each command imports what it needs; torch alone takes seconds.
     return import_module(f"nnlab.commands.{argv[0]}").main(argv[1:])
 
 
+def _no_such_command(word: str) -> UserError:
+    if "=" in word or reader_of(word):
+        commands = ", ".join(COMMANDS)
+        return UserError(f"{word}: the first word is a command, such as nnlab train; allowed: {commands}")
+    if word.startswith("-"):
+        return unknown("option", word, _GLOBAL_OPTIONS)
+    return unknown("command", word, COMMANDS)
+
+
 def _shell_completion(argv: list[str]) -> int:
-    """`-sc install=SHELL` and `uninstall=SHELL`; `query=SHELL` is a shell that asks at a TAB and
-    never gets an error into its prompt."""
-    from nnlab.errors import UserError
-    from nnlab.shells import answer
+    """`-sc install=SHELL` and `uninstall=SHELL`; `query=SHELL` is what a shell asks at a TAB."""
+    from nnlab.shells import answer  # it imports yaml, which `nnlab --help` does without
 
     try:
-        print(answer(" ".join(argv[1:]), COMMANDS, _OPTIONS), end="")
+        print(answer(" ".join(argv[1:]), COMMANDS, _GLOBAL_OPTIONS), end="")
     except UserError as e:
         complain(f"nnlab: {e}")
         return 2

@@ -1,4 +1,4 @@
-"""What a model without hidden layers has learnt, as an equation: z = W x + b, and what it answers."""
+"""What a model without hidden layers has learnt, as an equation z = W x + b, and its predictions."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from nnlab.experiment import Row
 from nnlab.training.fit import Fit
 from nnlab.training.results import Result
 
-OUTPUTS, EXAMPLES = 3, 1000  # the most outputs that a screen has room for; training examples answered
-SAME = 1e-4  # of the outputs' size: so near, the equation in the data's own units says the same
+MOST_OUTPUTS = 3  # that a screen has room for
+MOST_EXAMPLES = 1000  # of the training set, for which predictions are kept
+# Of the outputs' size. If the equation in the data's units predicts the same up to this, it is shown; else,
+# where inputs are far out and normalisation is not linear, the equation of normalised inputs.
+ROUNDING_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Equation:
-    """W (m, d) and b (m,) of one row, and its answers to the first training examples."""
+    """W (m, d) and b (m,) of one row, and its predictions for the first training examples."""
 
     seed: int
     weight: np.ndarray
     bias: np.ndarray
-    own_units: bool  # x and y as they are in the data; else as the network sees them, normalised
+    own_units: bool  # whether x and y are in the data's units, or normalised, as the network sees them
     features: tuple[str, ...]
     classes: tuple[str, ...]  # none in regression
-    map: str | None  # what makes probabilities of z: softmax, sigmoid, sparsemax
-    examples: np.ndarray  # (n,) their numbers
+    map: str | None  # from z to probabilities: softmax, sigmoid, sparsemax
+    examples: np.ndarray  # (n,) their numbers in the data
     answers: np.ndarray  # (m, n): probabilities, or numbers in the target's unit
     targets: np.ndarray  # (n,) class numbers, or (m, n) numbers
 
@@ -34,33 +37,63 @@ class Equation:
     def outputs(self) -> list[str]:
         """A name for each row of W."""
         m = len(self.bias)
-        names = self.classes[-m:] if self.classes else tuple(f"y{i}" for i in range(m)) if m > 1 else ("y",)
-        return list(names)
+        if self.classes:
+            return list(self.classes[-m:])  # one output of two classes is that of the second
+        if m == 1:
+            return ["y"]
+        return [f"y{i}" for i in range(m)]
 
 
 def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
-    """That of a finished row; None if it has hidden layers, many outputs, or never had a best epoch."""
+    """The equation of a finished row; None if it has hidden layers, many outputs, or no best epoch."""
     dataset, e = fit.datasets[row.experiment.data], row.experiment
     if set(result.weights) != {"output.weight", "output.bias"} or not result.best_epoch:
         return None
-    if e.graph(dataset.spec).nodes[-1].name != "output" or len(result.weights["output.weight"]) > OUTPUTS:
+    if e.graph(dataset.spec).nodes[-1].name != "output":
         return None
-    W = result.weights["output.weight"].astype(np.float64)
-    b = result.weights["output.bias"].astype(np.float64).reshape(-1)
-    fold = row.again([]).fold if e.refit else row.fold
-    fold, some = replace(fold, repeat=-1), fold.train[:EXAMPLES]  # a fold of its own: a refit has other means
-    x, t = (v.double().cpu().numpy() for v in fit.cache.examples(row).elsewhere().gather(fold, some))
-    z, loss, n = W @ x + b[:, None], e.loss_for(dataset.spec), result.normalizer
-    m = len(b)
-    unit, middle = (np.ones(m), np.zeros(m)) if dataset.classes else (n["target_scale"], n["target_mean"])
-    own_W = unit[:, None] * W / n["scale"]
-    own_b = unit * (b - W @ (n["mean"] / n["scale"])) + middle
-    there = unit[:, None] * z + middle[:, None]
-    own = np.abs(own_W @ dataset.x[some].T + own_b[:, None] - there).max() <= SAME * np.abs(there).max()
-    answers = loss.predict(torch.from_numpy(z)).numpy() if dataset.classes else there
-    targets = t.argmax(0) if dataset.classes else dataset.y[some].T
-    W, b = (own_W, own_b) if own else (W, b)
+    if len(result.weights["output.weight"]) > MOST_OUTPUTS:
+        return None
+    W = result.weights["output.weight"].astype(np.float64)  # (m, d)
+    b = result.weights["output.bias"].astype(np.float64).reshape(-1)  # (m,)
+    examples, x, t = _normalized_examples(fit, row)
+    z = W @ x + b[:, None]  # (m, n)
+    loss, normalizer = e.loss_for(dataset.spec), result.normalizer
+    scale, mean = np.ones(len(b)), np.zeros(len(b))
+    if not dataset.classes:
+        scale, mean = normalizer["target_scale"], normalizer["target_mean"]
+    predictions = scale[:, None] * z + mean[:, None]
+    # x and y in the data's own units: y = scale (W (x - mean_x) / scale_x + b) + mean
+    own_W = scale[:, None] * W / normalizer["scale"]
+    own_b = scale * (b - W @ (normalizer["mean"] / normalizer["scale"])) + mean
+    error = np.abs(own_W @ dataset.x[examples].T + own_b[:, None] - predictions).max()
+    own_units = bool(error <= ROUNDING_TOLERANCE * np.abs(predictions).max())
+    if own_units:
+        W, b = own_W, own_b
+    if dataset.classes:
+        answers, targets = loss.predict(torch.from_numpy(z)).numpy(), t.argmax(0)
+    else:
+        answers, targets = predictions, dataset.y[examples].T
     features = dataset.features or tuple(f"x{i}" for i in range(W.shape[1]))
     return Equation(
-        row.seed, W, b, bool(own), features, dataset.classes, loss.map, some, answers, targets
-    )  # fmt: skip
+        seed=row.seed,
+        weight=W,
+        bias=b,
+        own_units=own_units,
+        features=features,
+        classes=dataset.classes,
+        map=loss.map,
+        examples=examples,
+        answers=answers,
+        targets=targets,
+    )
+
+
+def _normalized_examples(fit: Fit, row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(numbers, x, t) of the first training examples, as the network sees them."""
+    fold = row.again([]).fold if row.experiment.refit else row.fold
+    # A key of its own in the cache: a refit normalises the same fold by other means.
+    fold = replace(fold, repeat=-1)
+    examples = fold.train[:MOST_EXAMPLES]
+    gathered = fit.cache.examples(row).elsewhere().gather(fold, examples)
+    x, t = (values.double().cpu().numpy() for values in gathered)
+    return examples, x, t

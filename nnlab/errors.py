@@ -1,4 +1,4 @@
-"""What a user did wrong, said in one sentence."""
+"""Errors of one sentence: what a user did wrong, what failed in the machine, and advice."""
 
 import contextlib
 import errno
@@ -8,14 +8,20 @@ import unicodedata
 from nnlab.masking import masked_urls
 from nnlab.suggestions import distance, hint
 
-WALL, NAMED = 40, 12  # of more names than a reader looks through, a sentence lists the nearest
-COMPARED = 2000  # of names that a sentence may list: a header has any number
+# Nobody looks through more names: a sentence then lists the nearest.
+MOST_NAMES_LISTED, NEAREST_NAMES_LISTED = 40, 12
+MOST_NAMES_COMPARED = 2000  # of a header with any number of names
+# What torch says in a `RuntimeError`.
+NO_MEMORY_MESSAGES = ("can't allocate memory", "Storage size calculation overflowed")
+# Nobody's choice, unlike a path without permission, or a name that is too long.
+_MACHINE_ERRORS = ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE")
 
 
 def visible(text: str) -> str:
-    r"""The text without characters that act instead of being seen: what a terminal takes for a command (a
-    label may hold `ESC ]0;` and set its title), what turns the direction of writing, what has no width. They
-    are written as Python writes them. Lines and tabs stay.
+    r"""The text with invisible characters written as escapes; lines and tabs stay.
+
+    A terminal takes some for commands (a label may hold `ESC ]0;` and set its title); others turn the
+    direction of writing, or have no width.
 
     >>> visible("a\x1b]0;b")
     'a\\x1b]0;b'
@@ -35,12 +41,13 @@ def one_line(text: str) -> str:
 
 
 def say(command: str, sentence: str) -> None:
-    """One line on stderr: `nnlab train: there is no file x.csv`."""
+    """One line on stderr: `nnlab train: epochs = 0: expected a whole number at least 1`."""
     complain(f"nnlab {command}: {masked_urls(one_line(sentence))}")
 
 
 def complain(line: str) -> None:
-    """One line on stderr. Where that is full or gone, the exit code still says what it has to say."""
+    """One line on stderr."""
+    # Where stderr is full or gone, the exit code still says that something went wrong.
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr)
 
@@ -61,41 +68,39 @@ class UserError(ValueError):
 
 
 class UnknownSetting(UserError, TypeError):
-    """A setting that a class does not have; in Python a `TypeError`, as for any unknown keyword."""
-
-
-NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed")  # torch, in a `RuntimeError`
+    """A setting that a class does not have; also a `TypeError`, as Python raises for an unknown keyword."""
 
 
 class MachineFault(RuntimeError):
     """The machine failed, not the user: no memory, a killed process. Commands print it and exit with 1."""
 
 
-# Of a file that cannot be written: it is nobody's choice. No permission, a name too long is the user's.
-_MACHINES = ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE")
-
-
-def is_machines(error: OSError) -> bool:
+def is_machine_error(error: OSError) -> bool:
     """Whether the machine is at fault, and not the path that the user chose."""
-    return errno.errorcode.get(error.errno, "") in _MACHINES
+    return errno.errorcode.get(error.errno, "") in _MACHINE_ERRORS
 
 
 def fault(error: BaseException) -> str | None:
-    """What the machine's fault is, in one sentence; None if `error` is none of the machine's but nnlab's."""
+    """The machine's fault in one sentence; None if the fault is nnlab's."""
     name = type(error).__name__
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if isinstance(error, BrokenPipeError):
         return "standard output was closed"
-    if isinstance(error, MemoryError) or "OutOfMemory" in name or any(w in said for w in NO_MEMORY):
-        return f"there is not enough memory: {said or name}"
+    is_memory = isinstance(error, MemoryError) or "OutOfMemory" in name
+    if is_memory or any(words in message for words in NO_MEMORY_MESSAGES):
+        return f"there is not enough memory: {message or name}"
     if isinstance(error, OSError):
-        reason = error.strerror or said or name
-        return f"{reason}: '{error.filename}'" if error.filename is not None else reason
-    return said if isinstance(error, MachineFault) else None
+        reason = error.strerror or message or name
+        if error.filename is None:
+            return reason
+        return f"{reason}: '{error.filename}'"
+    if isinstance(error, MachineFault):
+        return message
+    return None
 
 
 class Advice(UserWarning):
-    """Legal, but likely not what was meant: the reason and another way. Commands print it and go on.
+    """Input that is legal but probably not meant: the reason and another way. Commands print it and continue.
 
     The sentence is made `visible`, as that of a `UserError`.
     """
@@ -105,19 +110,24 @@ class Advice(UserWarning):
 
 
 def nearest(name, names, of: str = "") -> str:
-    """`"; did you mean 'adam'?"`, or the list of names when none is near or `name` is no word.
+    """`"; did you mean 'adam'?"`, or the list of names if none is near.
 
-    `of` is the key or group of which it is a value, or "keys": words of other tools are known.
+    `of` is the key or group whose value it is, or "keys": words of other tools are known.
     """
     names = sorted(str(n) for n in names)
-    said = hint(shortened(name), names, of) if isinstance(name, str) else ""
-    if said:
-        return said
-    if len(names) <= WALL:
+    if isinstance(name, str):
+        meant = hint(shortened(name), names, of)
+        if meant:
+            return meant
+    if len(names) <= MOST_NAMES_LISTED:
         return f"; allowed: {', '.join(map(shortened, names))}"
-    typed, compared = shortened(str(name)).lower(), names[:COMPARED]
-    some = sorted(compared, key=lambda n: distance(typed, shortened(n).lower())) if name else names
-    return f"; allowed: {', '.join(map(shortened, some[:NAMED]))} and {len(names) - NAMED:,} more"
+    listed = names
+    if name:
+        typed = shortened(str(name)).lower()
+        compared = names[:MOST_NAMES_COMPARED]
+        listed = sorted(compared, key=lambda n: distance(typed, shortened(n).lower()))
+    first_names = ", ".join(map(shortened, listed[:NEAREST_NAMES_LISTED]))
+    return f"; allowed: {first_names} and {len(names) - NEAREST_NAMES_LISTED:,} more"
 
 
 def unknown(kind: str, name, names) -> UserError:
@@ -133,5 +143,7 @@ def shortened(text: str, most: int = 60) -> str:
     >>> shortened("a" * 1000, 8)
     'aaaa ... aaaa (1,000 characters)'
     """
+    if len(text) <= most:
+        return text
     half = most // 2
-    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]} ({len(text):,} characters)"
+    return f"{text[:half]} ... {text[-half:]} ({len(text):,} characters)"

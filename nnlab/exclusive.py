@@ -1,4 +1,4 @@
-"""Iterators that one thread at a time may ask: of two, Python says `generator already executing`."""
+"""Iterators for one thread at a time, with a sentence in place of Python's `generator already executing`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from nnlab.errors import UserError
 
 
 class Exclusive(Iterator):
-    """What `steps` yields. Who asks while another thread does gets a `UserError`, and that one goes on."""
+    """Yields what `steps` yields. A second thread gets a `UserError`, and the first one is not disturbed."""
 
     def __init__(self, what: str, steps: Generator):
         self._what, self._steps = what, steps
-        self._busy, self._given_up = threading.Lock(), False
+        self._busy = threading.Lock()
+        self._given_up = False
 
     def __next__(self):
         with self.held() as steps:
@@ -24,10 +25,10 @@ class Exclusive(Iterator):
     def held(self) -> Iterator[Generator]:
         """The steps, for this thread alone."""
         if self._given_up:
-            raise UserError(f"this {self._what} was begun once more, and goes on there")
+            raise UserError(f"this {self._what} has been started again, and continues there")
         if not self._busy.acquire(blocking=False):
             raise UserError(
-                f"this {self._what} is under way in another thread: wait for that one, or give each thread a "
+                f"this {self._what} is running in another thread: wait for it, or give each thread a "
                 f"{self._what} of its own"
             )
         try:
@@ -36,7 +37,7 @@ class Exclusive(Iterator):
             self._busy.release()
 
     def give_up(self) -> None:
-        """End here, since somebody begins once more."""
+        """End here, since somebody starts again."""
         with self.held() as steps:
             steps.close()
             self._given_up = True

@@ -1,11 +1,11 @@
-"""Columns, controls and statics: what each hyperparameter of an experiment is, and what it may be.
+"""Columns, controls and statics: the kinds of hyperparameters, and how each is declared.
 
 A part of an experiment (an optimiser, a schedule, ...) is a frozen dataclass that inherits `Component`.
 Each field is declared by one of
 
     column(default, ...)   a number that enters the arithmetic: (K, 1) in a stack, kept in float64
-    control(default, ...)  a number that the loop consults on the host: (K,) in a stack
-    static(default, ...)   everything else: structure. Rows of a stack agree on it.
+    control(default, ...)  a number that the training loop reads on the host: (K,) in a stack
+    static(default, ...)   everything else: structure, the same for all rows of a stack
     part(choices, make)    of an experiment: a part, or the name of one of `choices` (see choices.part_of)
 
 The same class serves one experiment (`Adam(lr=1e-3)`) and a stack (`Adam(lr=<column>)`, see `stack`).
@@ -24,8 +24,10 @@ import numpy as np
 from nnlab import plugins
 from nnlab.allowed import Allowed, checked, shown_as
 from nnlab.arguments import bound
+from nnlab.as_python import as_python, setting_elsewhere
 from nnlab.choices import part_of
 from nnlab.errors import UnknownSetting, UserError, nearest
+from nnlab.settings_help import settings_of
 
 
 def _declare(kind, default, range):
@@ -41,19 +43,22 @@ def column(default=MISSING, **range):
 
 
 def control(default=MISSING, **range):
-    """A number that the loop consults per row on the host."""
+    """A number that the training loop reads on the host, one for each row."""
     return _declare("control", default, range)
 
 
 def static(default=MISSING, **range):
-    """Structure: names, sizes, flags; `choices` lists what is allowed, and `plugins` is a group whose
-    installed classes are allowed too."""
+    """Structure: names, sizes, flags. `choices` lists what is allowed; `plugins` is a group whose classes of
+    installed packages are allowed too."""
     return _declare("static", default, range)
 
 
 def part(choices: dict, make, reads=None):
-    """A field that is itself a part: one of `choices` by its name, `make()` if nothing is said (None: the
-    whole decides); `reads` makes one of other values."""
+    """A field that is itself a part, or the name of one in `choices`.
+
+    The default is `make()`; with make=None it is None, and the whole decides. `reads` makes a part of other
+    values.
+    """
     return field(
         default_factory=make or (lambda: None),
         metadata={"choices": choices, "reads": reads, "optional": make is None},
@@ -62,30 +67,35 @@ def part(choices: dict, make, reads=None):
 
 def _shown(part) -> str:
     """`Adam(lr=0.01)`: the settings that are not at their default."""
-    said = [f"{f.name}={getattr(part, f.name)!r}" for f in fields(part) if f.repr and not _is_usual(part, f)]
-    return f"{type(part).__qualname__}({', '.join(said)})"
+    changed = [f for f in fields(part) if f.repr and not _is_default(part, f)]
+    settings = ", ".join(f"{f.name}={getattr(part, f.name)!r}" for f in changed)
+    return f"{type(part).__qualname__}({settings})"
 
 
-def _is_usual(part, f) -> bool:
+def _is_default(part, f) -> bool:
     value = getattr(part, f.name)
-    usual = f.default_factory() if f.default_factory is not MISSING else f.default
-    return not hasattr(value, "ndim") and type(value) is type(usual) and value == usual
+    default = f.default
+    if f.default_factory is not MISSING:
+        default = f.default_factory()
+    # A stack's values are arrays, which are not compared with `==`.
+    return not hasattr(value, "ndim") and type(value) is type(default) and value == default
 
 
 class Settings(type):
-    # Of parts: what is called with a setting that it does not have says which it has; its documentation says
-    # what each setting means; and it shows those that are not at their default.
+    # The metaclass of parts. It adds the meanings of settings to `help`, names the nearest setting when an
+    # unknown one is given, and shows settings that are not at their default. (This is a comment because
+    # `__doc__` is the property below.)
 
     def __new__(cls, name, bases, namespace):
         return super().__new__(cls, name, bases, {"__repr__": _shown} | namespace)
 
     @property
     def __doc__(cls):
-        from nnlab.settings_help import settings_of
-
-        written = inspect.cleandoc(vars(cls).get("__doc__") or "")
-        made = "__match_args__" in vars(cls)  # before that, the decorator only asks whether there is a text
-        return "\n\n".join(filter(None, [written or cls.__name__, made and settings_of(cls)]))
+        text = inspect.cleandoc(vars(cls).get("__doc__") or "") or cls.__name__
+        # `dataclass` asks for it too, before the class has fields.
+        if "__match_args__" not in vars(cls):
+            return text
+        return "\n\n".join(filter(None, [text, settings_of(cls)]))
 
     def __call__(cls, *args, **settings):
         for key in settings.keys() - _names(cls):
@@ -96,7 +106,7 @@ class Settings(type):
 
 @dataclasses.dataclass(frozen=True)
 class Component(metaclass=Settings):
-    """Base of every part: checks each field's type and range when it is made."""
+    """Base of every part: checks the type and range of each field."""
 
     group: typing.ClassVar[str] = ""
     name: typing.ClassVar[str] = ""
@@ -109,17 +119,16 @@ class Component(metaclass=Settings):
                 type_ = _types(type(self))[f.name]
                 object.__setattr__(self, f.name, checked(value, type_, f.metadata["allowed"], where))
             elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
-                said = f.metadata["choices"], f.metadata["reads"]
-                object.__setattr__(self, f.name, _part_of(value, f.name, _types(type(self))[f.name], *said))
+                base = _types(type(self))[f.name]
+                made = _part_of(value, f.name, base, f.metadata["choices"], f.metadata["reads"])
+                object.__setattr__(self, f.name, made)
 
 
-def _part_of(value, group: str, *said):
-    """The same as `part_of`; what it says of other tools' words, as Python has it."""
+def _part_of(value, group: str, base: type, choices, reads):
+    """`part_of`, with errors that write settings as Python does."""
     try:
-        return part_of(value, group, *said)
+        return part_of(value, group, base, choices, reads)
     except UserError as e:
-        from nnlab.as_python import as_python
-
         raise UserError(as_python(str(e))) from e
 
 
@@ -136,28 +145,34 @@ def _names(cls) -> frozenset[str]:
 @functools.cache
 def _places(cls) -> tuple[list[str], frozenset[str]]:
     """The settings that may be given by position, and those that must be given."""
-    own = [f for f in fields(cls) if f.init]
-    needed = frozenset(f.name for f in own if f.default is f.default_factory is MISSING)
-    return [f.name for f in own if not f.kw_only], needed
+    settings = [f for f in fields(cls) if f.init]
+    needed = frozenset(f.name for f in settings if f.default is f.default_factory is MISSING)
+    return [f.name for f in settings if not f.kw_only], needed
 
 
 def _no_such(cls, key: str, value) -> str:
     """`Experiment has no setting 'lr': it is one of optimizer, Adam(lr=...)`."""
-    said = f"{cls.__name__} has no setting '{key}'"
+    fault = f"{cls.__name__} has no setting '{key}'"
     for f in fields(cls):
         if "choices" in f.metadata:
-            usual = type(f.default_factory() or _types(cls)[f.name]())
-            if key in _names(usual):
-                return f"{said}: it is one of {f.name}, write {f.name}={usual.__name__}({key}=...)"
-    from nnlab.as_python import setting_elsewhere
-
-    group, choice = (word if isinstance(word, str) else "" for word in (cls.group, cls.name))
-    meant = setting_elsewhere(key, _names(cls), group, choice, value)
-    return f"{said}{meant or (nearest(key, _names(cls)) if _names(cls) else '; it has none')}"
+            default = type(f.default_factory() or _types(cls)[f.name]())
+            if key in _names(default):
+                return f"{fault}: it is one of {f.name}, write {f.name}={default.__name__}({key}=...)"
+    # `name` and `group` may be fields of the class instead.
+    group = cls.group if isinstance(cls.group, str) else ""
+    choice = cls.name if isinstance(cls.name, str) else ""
+    names = _names(cls)
+    meant = setting_elsewhere(key, names, group, choice, value)
+    if meant:
+        return fault + meant
+    if not names:
+        return f"{fault}; it has none"
+    return fault + nearest(key, names)
 
 
 def _is_stacked(value, kind: str) -> bool:
-    """Whether it is a stack's; Python's own numbers, and numpy's, are one experiment's."""
+    """Whether it is the value of a stack: a tensor or an array with an axis of rows."""
+    # By name, since torch is not imported here.
     stacks = {"column": "Tensor", "control": "ndarray"}
     return type(value).__name__ == stacks.get(kind) and value.ndim > 0
 
@@ -178,22 +193,27 @@ def make(classes: dict[str, type] | type, mapping, group: str):
     known = [f.name for f in fields(classes)]
     for key in mapping:
         if key not in known:
-            meant = nearest(key, known, "keys") if known else "; it has no keys"
-            who = f"{group} '{classes.name}'" if classes.name else group
-            raise UserError(f"{group}.{key}: {who} has no such key{meant}")
+            raise _no_such_key(classes, group, key, known)
     return classes(**mapping)
 
 
-def compose(cls: type, groups: dict, config: dict):
-    """The `cls` that a plain nested dict describes, of which some keys are parts: `groups` has their classes.
+def _no_such_key(cls: type, group: str, key: str, known: list[str]) -> UserError:
+    part = f"{group} '{cls.name}'" if cls.name else group
+    meant = nearest(key, known, "keys") if known else "; it has no keys"
+    return UserError(f"{group}.{key}: {part} has no such key{meant}")
 
-    Raises `UserError` where it is wrong.
+
+def compose(cls: type, groups: dict, config: dict):
+    """The `cls` that a nested dict describes; keys in `groups` are parts, of the classes listed there.
+
+    Raises `UserError` for an unknown key, or a value that is not allowed.
     """
     known = [f.name for f in fields(cls)]
     for key in config:
         if key not in known:
             raise UserError(f"unknown key '{key}'{nearest(key, known, 'keys')}")
-    return cls(**{**config, **{g: make(groups[g], config[g], g) for g in groups if g in config}})
+    made = {group: make(groups[group], config[group], group) for group in groups if group in config}
+    return cls(**(config | made))
 
 
 def kind(f) -> str:
@@ -213,7 +233,7 @@ def statics(part) -> tuple:
 
 def stack(many: list):
     """One part for all rows: columns become (K, 1) float64 tensors, controls (K,) float64 arrays."""
-    import torch
+    import torch  # seconds, which `nnlab sweep` does not wait for before its first line
 
     first = many[0]
     if any(statics(p) != statics(first) for p in many):
@@ -230,5 +250,5 @@ def stack(many: list):
 
 def select(part, rows):
     """The same part for some rows of the stack."""
-    own = [f.name for f in fields(part) if kind(f) in ("column", "control")]
-    return replace(part, **{name: getattr(part, name)[rows] for name in own})
+    stacked = [f.name for f in fields(part) if kind(f) in ("column", "control")]
+    return replace(part, **{name: getattr(part, name)[rows] for name in stacked})

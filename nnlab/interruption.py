@@ -1,9 +1,9 @@
-"""Ctrl-C while training: it ends with the epoch, so that the best weights so far are kept.
+"""Ctrl-C while training: it ends after the epoch, so that the best weights so far are kept.
 
-To a command, SIGTERM (a batch system's time is up) and SIGHUP (the terminal is gone) say the same.
+A command treats SIGTERM (a batch system's time is up) and SIGHUP (the terminal is gone) in the same way.
 
-Flags for the whole process, since a signal has no other place to put them. Workers are forks and inherit the
-handler; each has flags of its own.
+The flags are global, since a signal handler has no other place for them. Workers are forks: they inherit the
+handler, and each has flags of its own.
 """
 
 import contextlib
@@ -12,27 +12,27 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
-SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
+FINISHING_NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
+ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 
-_asked = False
-_seen_to = False  # somebody is there who lets training end
-_number = 0  # of the last signal that interrupted; 0: none did
+_asked = False  # whether training is to end after the current epoch
+_seen_to = False  # whether a caller of `between_epochs` will do so
+_number = 0  # of the last signal that interrupted; 0 if none did
 
 
 def asked() -> bool:
-    """Whether training is to end with the epoch under way."""
+    """Whether training is to end after the current epoch."""
     return _asked
 
 
 def ask() -> None:
-    """Let training end with the epoch under way."""
+    """Let training end after the current epoch."""
     global _asked
     _asked = True
 
 
 def came() -> bool:
-    """Whether the process was interrupted, whatever a library that was at work then made of it."""
+    """Whether the process was interrupted, even if a library has caught the exception."""
     return _number != 0
 
 
@@ -42,12 +42,9 @@ def code() -> int:
 
 
 def ends_at_once(command: str) -> None:
-    """Until somebody has something to keep, a Ctrl-C ends the process, in one sentence.
+    """Let a Ctrl-C end the process with one sentence, as long as there is nothing to keep."""
 
-    No exception: it would be raised wherever Python is, and libraries that are being imported make others
-    of it.
-    """
-
+    # No exception: it would be raised anywhere, and a library that is being imported turns it into another.
     def handle(number, frame):
         _say(f"{command}: interrupted\n".encode())
         os._exit(128 + number)
@@ -57,10 +54,10 @@ def ends_at_once(command: str) -> None:
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """While this lasts, each of the `SIGNALS` raises `KeyboardInterrupt`, as there is something to keep."""
+    """Let each of the `ENDING_SIGNALS` raise `KeyboardInterrupt`, since there is something to keep."""
     global _number
     _number = 0
-    before = _handle_with(_raise, *SIGNALS)
+    before = _handle_with(_raise, *ENDING_SIGNALS)
     try:
         yield
     finally:
@@ -69,25 +66,25 @@ def raising() -> Iterator[None]:
 
 @contextmanager
 def between_epochs() -> Iterator[bool]:
-    """While this lasts, a first Ctrl-C only asks; a second raises `KeyboardInterrupt`, as ever.
+    """While this lasts, a first Ctrl-C only sets `asked`; a second raises `KeyboardInterrupt`.
 
-    Yields whether it is for the caller to see to what was asked, and not for somebody around it.
+    Yields whether the caller has to look at `asked`: not if it runs within somebody else's `between_epochs`.
     """
     global _asked, _seen_to
     if _seen_to:
         yield False
         return
-    # What else would raise is asked too; in a program of somebody else's, SIGTERM is for them.
-    others = [n for n in SIGNALS if n != signal.SIGINT and signal.getsignal(n) is _raise]
+    # Other signals only ask too, where `raising` handles them. In somebody else's program SIGTERM is theirs.
+    others = [n for n in ENDING_SIGNALS if n != signal.SIGINT and signal.getsignal(n) is _raise]
 
     def handle(number, frame):
         global _number
         if _asked:
-            _handle_with(signal.SIG_IGN, *before)  # what is raised now is not interrupted on its way out
+            _handle_with(signal.SIG_IGN, *before)  # a third must not interrupt the clean-up
             _raise(number, frame)
         _number = number
         ask()
-        _say(NOTE)
+        _say(FINISHING_NOTE)
 
     before = _handle_with(handle, signal.SIGINT, *others)
     _seen_to = mine = bool(before)
@@ -95,24 +92,25 @@ def between_epochs() -> Iterator[bool]:
         yield mine
     finally:
         _restore(before)
-        if mine or not _seen_to:  # else somebody else was asked meanwhile, in another thread
+        # Otherwise the flags belong to somebody in another thread, who came meanwhile.
+        if mine or not _seen_to:
             _asked = _seen_to = False
 
 
 def only_ask() -> None:
-    """For a worker: however often it is interrupted, its parent says when it ends."""
-    _handle_with(lambda number, frame: ask(), *SIGNALS)
+    """For a worker: no number of signals ends it, only its parent does."""
+    _handle_with(lambda number, frame: ask(), *ENDING_SIGNALS)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """A Ctrl-C within comes after it: for what must not be left half done."""
-    if not hasattr(signal, "pthread_sigmask"):  # not on this system
+    """Defer a Ctrl-C until the end of the block, which must not be left half done."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         yield
     finally:
@@ -126,15 +124,17 @@ def _raise(number, frame):
 
 
 def _say(text: bytes) -> None:
-    """`print` may not be called from a handler that interrupted a `print`; of a terminal that is gone, or a
-    full disk, nobody can be told."""
+    # Not `print`: the handler may have interrupted one. If the terminal is gone or the disk full, nothing
+    # can be said.
     with contextlib.suppress(OSError):
         os.write(2, text)
 
 
 def _handle_with(handler, *numbers) -> dict:
-    """Set the handler; those before, or none in a thread, where there is none to set. What is ignored, as
-    under nohup, stays so."""
+    """Set the handler of these signals; returns the previous ones, by number.
+
+    An ignored signal stays ignored, as under nohup. Only the main thread can set handlers: in others, {}.
+    """
     before = {}
     for number in numbers:
         try:

@@ -1,4 +1,4 @@
-"""Errors that people read: while training, one number a row; of the test set, everything.
+"""Metrics for people: one error per row while training, all metrics on the test set.
 
 Outputs z and targets t are (..., m, B) as in `losses`.
 """
@@ -6,7 +6,8 @@ Outputs z and targets t are (..., m, B) as in `losses`.
 import numpy as np
 import torch
 
-MATRIX = 100  # classes up to which there is a confusion matrix: of 10,000 it has 100 million cells
+# A confusion matrix of 10,000 classes would have 100 million cells.
+MOST_MATRIX_CLASSES = 100
 
 
 class Classification:
@@ -26,29 +27,32 @@ class Classification:
         return np.where(np.isnan(z).any(-2, keepdims=True), -1, z.argmax(-2, keepdims=True))
 
     def test(self, z: np.ndarray, t: np.ndarray, classes) -> dict:
-        """Accuracy, error, precision and recall per class, confusion matrix (true, predicted), of answers z
-        and t (1, N); no matrix for more than 100 classes.
+        """Accuracy, error, precision and recall per class, confusion matrix (true, predicted).
 
-        What divides by nothing is undefined, NaN: the recall of a class that the test set does not have, and
-        the precision of one that it does not have and that is never predicted. A class that it has and that
-        is never predicted has precision 0, as scikit-learn has it: to leave it out of means would reward a
-        network that gives a class up. An example whose outputs have a NaN has no prediction: it is wrong,
-        and in no cell of the matrix.
+        z and t (1, N) are the predicted and the true classes. More than 100 classes get no matrix.
+
+        0 / 0 is undefined, NaN: the recall of a class that the test set lacks, and the precision of such a
+        class if it is never predicted. A class that the test set has and that is never predicted has
+        precision 0, as in scikit-learn: leaving it out of means would reward a network that gives it up.
+        An example whose outputs have a NaN has no prediction: it counts as wrong, and is in no cell of the
+        matrix.
         """
         m, (predicted,), (true,) = len(classes), z, t
-        predicts = predicted >= 0
+        has_prediction = predicted >= 0
         right = np.bincount(true[predicted == true], minlength=m)
-        present, chosen = np.bincount(true, minlength=m), np.bincount(predicted[predicts], minlength=m)
+        true_count = np.bincount(true, minlength=m)
+        predicted_count = np.bincount(predicted[has_prediction], minlength=m)
         accuracy = right.sum() / len(true)
+        precision_of = np.where(true_count > 0, np.maximum(predicted_count, 1), predicted_count)
         report = {
             "accuracy": float(accuracy),
             "error": float(1 - accuracy),
-            "precision": _ratio(right, np.where(present > 0, np.maximum(chosen, 1), chosen)).tolist(),
-            "recall": _ratio(right, present).tolist(),
+            "precision": _ratio(right, precision_of).tolist(),
+            "recall": _ratio(right, true_count).tolist(),
             "classes": list(classes),
         }
-        if m <= MATRIX:
-            cells = np.bincount((true * m + predicted)[predicts], minlength=m * m)
+        if m <= MOST_MATRIX_CLASSES:
+            cells = np.bincount((true * m + predicted)[has_prediction], minlength=m * m)
             report["confusion_matrix"] = cells.reshape(m, m).tolist()
         return report
 
@@ -72,22 +76,25 @@ class Regression:
         """RMSE, MAE and R2; z and t (m, N) in the target's unit.
 
         RMSE and MAE are means over all outputs. R2 of an output is 1 - residual / total sum of squares,
-        undefined (NaN) where its targets are all equal, and so of a single example; of several outputs it is
-        the mean over those that have one, each counting the same (scikit-learn's uniform average). Several
-        outputs also have `rmse_each`, `mae_each` and `r2_each`, lists, since their units may differ.
+        undefined (NaN) where all its targets are equal, as those of a single example are; R2 of several
+        outputs is the unweighted mean over those that have one (scikit-learn's uniform average). Several
+        outputs also have the lists `rmse_each`, `mae_each` and `r2_each`, since their units may differ.
         """
-        residual, varies = z - t, t.max(1) > t.min(1)
-        rmse, deviation = _root_mean_square(residual), _root_mean_square(t - t.mean(1, keepdims=True))
+        residual = z - t
+        varies = t.max(1) > t.min(1)
+        rmse = _root_mean_square(residual)
+        deviation = _root_mean_square(t - t.mean(1, keepdims=True))
         with np.errstate(over="ignore", invalid="ignore"):
             r2 = 1 - np.divide(rmse, deviation, out=np.full(len(t), np.nan), where=varies) ** 2
         mae = np.abs(residual).mean(1)
-        each = {"rmse_each": rmse.tolist(), "mae_each": mae.tolist(), "r2_each": r2.tolist()}
-        return {
+        report = {
             "rmse": float(_root_mean_square(rmse[None])[0]),
             "mae": float(mae.mean()),
             "r2": float(r2[varies].mean()) if varies.any() else float("nan"),
-            **(each if len(t) > 1 else {}),
         }
+        if len(t) > 1:
+            report |= {"rmse_each": rmse.tolist(), "mae_each": mae.tolist(), "r2_each": r2.tolist()}
+        return report
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -96,7 +103,8 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _root_mean_square(v: np.ndarray) -> np.ndarray:
-    """Of each line of v (m, N). Squares of numbers up to 1 neither overflow nor vanish, whatever the unit."""
+    """(m,): the root mean square of each line of v (m, N)."""
+    # Relative to the largest, squares neither overflow nor vanish, whatever the unit.
     largest = np.abs(v).max(1, keepdims=True)
     size = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     with np.errstate(over="ignore"):
@@ -104,10 +112,8 @@ def _root_mean_square(v: np.ndarray) -> np.ndarray:
 
 
 def first_largest(z):
-    """m - argmax over the m units, (..., B); 0 where there is none, that is where z has a NaN.
-
-    `torch.argmax` over any axis but the last is ten times slower.
-    """
+    """m - argmax over the m units, (..., B); 0 where z has a NaN, which equals nothing."""
+    # `torch.argmax` over any axis but the last is ten times slower.
     rank = torch.arange(z.shape[-2], 0, -1, dtype=z.dtype, device=z.device)[:, None]
     hit = torch.eq(z, z.amax(-2, keepdim=True), out=torch.empty_like(z))
     return hit.mul_(rank).amax(-2)

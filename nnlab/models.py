@@ -1,4 +1,4 @@
-"""Models: a name and sizes become a graph."""
+"""Models: each makes a graph of an example's shape and the number of outputs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.plugins import lookup
 
-UNITS = 10_000_000  # in a layer; whether there is memory for its weights is counted before it is made
+# In a layer. Whether its weights fit into memory is computed before they are allocated.
+MOST_UNITS = 10_000_000
 
 
 @dataclass(frozen=True)
 class Model(Component):
-    """Base of the models. `loss` is the one it is made for, if any; else the data and `output` decide.
+    """Base of the models.
 
-    `output` is the map at the end of the network, `auto` for the one that the loss has built in, if any.
+    loss    the loss that the model is made for; `auto`: the data and `output` decide
+    output  the map at the end of the network; `auto`: the one that the loss has built in, if any
     """
 
     group: ClassVar[str] = "model"
@@ -29,8 +31,10 @@ class Model(Component):
     output = "auto"  # no annotation: as a field of MLP it must come after `hidden`
 
     def graph(self, shape: tuple[int, ...], outputs: int, output: str = "identity") -> Graph:
-        """The network for examples of this shape, (64,) or (1, 28, 28); `output` is the map that is its last
-        box. See `Experiment.graph`. The models below read an image as one line of numbers, row after row."""
+        """The network for examples of this shape, (64,) or (1, 28, 28), ending in the map `output`.
+
+        See `Experiment.graph`. The models below flatten an image, row after row.
+        """
         raise NotImplementedError
 
 
@@ -38,15 +42,14 @@ class Model(Component):
 class MLP(Model):
     """x -> [affine -> activation -> dropout] for each hidden layer -> affine -> output map.
 
-    `activation` is one for all hidden layers, or a list with one for each. An image is read as one line of
-    numbers.
+    `activation` is one for all hidden layers, or a list with one for each. An image is flattened.
 
     >>> MLP(hidden=(64,)).graph((64,), outputs=10).parameter_count
     4810
     """
 
     name: ClassVar[str] = "mlp"
-    hidden: tuple[int, ...] = static((64,), low=1, high=UNITS)
+    hidden: tuple[int, ...] = static((64,), low=1, high=MOST_UNITS)
     activation: str | tuple[str, ...] = static("relu", choices=tuple(ACTIVATIONS), plugins="activation")
     output: str = static("auto", choices=("auto", *OUTPUTS))
 
@@ -89,7 +92,7 @@ MODELS = {model.name: model for model in (MLP, Linear, Logistic)}
 
 
 def perceptron(inputs: int, hidden, outputs: int, activation="identity", output: str = "identity") -> Graph:
-    """A chain of affine boxes, an activation and dropout after each but the last, `output` after the last.
+    """A chain of affine boxes: after each but the last an activation and dropout, after the last `output`.
 
     `activation` is a name for all of `hidden`, or a tuple with one for each.
     """

@@ -1,8 +1,8 @@
-"""Where nnlab's own files are."""
+"""Where the files of nnlab's configurations are."""
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE_DIR = Path(__file__).resolve().parent
 
 
 def config_dir(package: Path) -> Path:
@@ -11,4 +11,4 @@ def config_dir(package: Path) -> Path:
     return packaged if packaged.is_dir() else package.parent / "configs"
 
 
-CONFIG_DIR = config_dir(_PACKAGE)
+CONFIG_DIR = config_dir(_PACKAGE_DIR)

@@ -1,7 +1,7 @@
-"""Completion in bash, zsh and fish: what `nnlab -sc install=SHELL` prints, and answers in each shell's form.
+"""Completion in bash, zsh and fish: what `nnlab -sc install=SHELL` prints, and the answers to each shell.
 
-A name of a file may be anything, `$(...)` too. So the scripts never let the shell read an offer as code, as
-bash's `compgen -W` does, and bash, which inserts offers as they are, gets them quoted.
+The name of a file may be anything, even `$(...)`. So the scripts never let the shell evaluate an offer, as
+bash's `compgen -W` does; and bash, which inserts offers unchanged, gets them quoted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from nnlab import tab
 from nnlab.errors import UserError, unknown
 
-_BASH = """\
+_BASH_SCRIPT = """\
 _nnlab_tab() {
     local offer
     COMPREPLY=()
@@ -27,8 +27,8 @@ _nnlab_tab() {
 }
 complete -o nospace -F _nnlab_tab nnlab
 """
-# zsh takes an open `[` without a quote for a subscript of a variable, and asks whoever completes those.
-_ZSH = """\
+# zsh takes an unquoted open `[` for the subscript of a variable, and asks the completion of subscripts.
+_ZSH_SCRIPT = """\
 _nnlab_tab() {
     local -a offers done open
     local offer line="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX"
@@ -56,71 +56,91 @@ _nnlab_subscript() {
 compdef _nnlab_tab nnlab
 compdef _nnlab_subscript -subscript-
 """
-_FISH = """\
+_FISH_SCRIPT = """\
 function _nnlab_tab
     set -l line (commandline -cp)
     env COMP_LINE="$line" COMP_POINT=(string length -- "$line") nnlab -sc query=fish 2>/dev/null
 end
 complete -c nnlab -f -k -a '(_nnlab_tab)'
 """
-INSTALL = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-UNINSTALL = {
+INSTALL_SCRIPTS = {"bash": _BASH_SCRIPT, "zsh": _ZSH_SCRIPT, "fish": _FISH_SCRIPT}
+UNINSTALL_SCRIPTS = {
     "bash": "complete -r nnlab; unset -f _nnlab_tab\n",
     "zsh": "compdef -d nnlab; compdef _subscript -subscript-; unfunction _nnlab_tab _nnlab_subscript\n",
     "fish": "complete -c nnlab -e; functions -e _nnlab_tab\n",
 }
 
 
-def answer(asked: str, first: dict[str, str], options: tuple[str, ...]) -> str:
-    """What `-sc ASKED` prints: `install=bash`, `uninstall=bash`, `query=bash`. Raises `UserError`.
+def answer(asked: str, commands: dict[str, str], options: tuple[str, ...]) -> str:
+    """What `-sc ASKED` prints, for `install=bash`, `uninstall=bash` or `query=bash`. Raises `UserError`.
 
-    `first` are the commands, and `options` those before any command.
+    `commands` and `options` may be the first word after `nnlab`.
     """
     what, _, shell = asked.partition("=")
-    if shell not in INSTALL:
-        raise unknown("shell", shell, INSTALL) if shell else _usage(asked)
-    if what in ("install", "uninstall"):
-        return (INSTALL if what == "install" else UNINSTALL)[shell]
+    if shell not in INSTALL_SCRIPTS:
+        raise unknown("shell", shell, INSTALL_SCRIPTS) if shell else _usage(asked)
+    if what == "install":
+        return INSTALL_SCRIPTS[shell]
+    if what == "uninstall":
+        return UNINSTALL_SCRIPTS[shell]
     if what != "query":
         raise _usage(asked)
     line, point = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
-    line = line[: int(point)] if point.isdigit() else line
-    offers = _offers(line, first, options)
-    word = os.environ.get("NNLAB_WORD") if shell == "bash" else None
-    return "".join(f"{offer}\n" for offer in (offers if word is None else in_bash(offers, line, word)))
+    if point.isdigit():
+        line = line[: int(point)]
+    offers = _offers(line, commands, options)
+    if shell == "bash" and "NNLAB_WORD" in os.environ:
+        offers = in_bash(offers, line, os.environ["NNLAB_WORD"])
+    return "".join(f"{offer}\n" for offer in offers)
 
 
 def _usage(asked: str) -> UserError:
-    return UserError(f"-sc {asked}: expected install=SHELL or uninstall=SHELL, of {', '.join(INSTALL)}")
+    return UserError(
+        f"-sc {asked}: expected install=SHELL or uninstall=SHELL, of {', '.join(INSTALL_SCRIPTS)}"
+    )
 
 
-def _offers(line: str, first: dict[str, str], options: tuple[str, ...]) -> list[str]:
+def _offers(line: str, commands: dict[str, str], options: tuple[str, ...]) -> list[str]:
     words = tab.split(line)
     if len(words) < 3:
         word = words[1] if len(words) == 2 else ""
-        return [name for name in (options if word.startswith("-") else first) if name.startswith(word)]
-    with contextlib.suppress(Exception):  # never an error into a prompt
-        return tab.offers(line) if words[1] in first else []
+        first_words = options if word.startswith("-") else commands
+        return [name for name in first_words if name.startswith(word)]
+    if words[1] not in commands:
+        return []
+    # Whatever goes wrong, a prompt is not the place for an error.
+    with contextlib.suppress(Exception):
+        return tab.offers(line)
     return []
 
 
-_SPECIAL = re.compile(r"([^\w@%+=:,./\[\]~-])", re.ASCII)
+_SPECIAL_CHARACTERS = re.compile(r"([^\w@%+=:,./\[\]~-])", re.ASCII)
+_SPECIAL_IN_QUOTES = re.compile(r'([$`"\\!])')
 
 
 def in_bash(offers: list[str], line: str, word: str) -> list[str]:
-    """The offers as bash inserts them in place of `word`: the end of what was typed, from the last sign that
-    breaks words on (`=`, `:`), without the quote that it may begin with."""
+    """The offers as bash inserts them in place of `word`.
+
+    For bash a word begins after `=` and `:`, so `word` is only the end of what was typed, without the quote
+    that it may begin with. Offers are cut accordingly, and quoted.
+    """
     typed, quote = tab.split(line)[-1], _open_quote(line)
-    ending = tab.split(word)[-1] if not quote else word.removeprefix(quote)
+    ending = word.removeprefix(quote) if quote else tab.split(word)[-1]
     cut = len(typed) - len(ending) if typed.endswith(ending) else 0
-    escaped = {"": _SPECIAL, '"': re.compile(r'([$`"\\!])')}
-    rest = [offer[cut:] for offer in offers if quote != "'" or "'" not in offer]
-    return [escaped[quote].sub(r"\\\1", o) if quote in escaped else o for o in rest]
+    endings = [offer[cut:] for offer in offers]
+    if quote == "'":
+        # Within single quotes nothing can be escaped, so a name with such a quote is not offered.
+        return [ending for ending, offer in zip(endings, offers, strict=True) if "'" not in offer]
+    special = _SPECIAL_IN_QUOTES if quote == '"' else _SPECIAL_CHARACTERS
+    return [special.sub(r"\\\1", ending) for ending in endings]
 
 
 def _open_quote(line: str) -> str:
     """The quote that is open at the end of the line, if one is."""
     quote = ""
-    for sign in re.sub(r"\\.", "", line):
-        quote = "" if sign == quote else sign if not quote and sign in "'\"" else quote
+    for character in re.sub(r"\\.", "", line):
+        if character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote = character
     return quote

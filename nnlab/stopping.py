@@ -24,7 +24,7 @@ class Stopping(Component):
 
     @property
     def listens(self) -> bool:
-        """Whether it looks at how validation goes."""
+        """Whether it watches the validation metrics."""
         return type(self).observe is not Stopping.observe
 
     def observe(self, state, metrics) -> np.ndarray | None:
@@ -36,7 +36,7 @@ class Stopping(Component):
 class Patience(Stopping):
     """Stop after `patience` epochs in a row without a value below the best one minus `min_delta`.
 
-    Prechelt 1998; the weights of the best epoch are kept in any case.
+    The weights of the best epoch are kept in any case. Prechelt 1998.
     """
 
     name: ClassVar[str] = "patience"

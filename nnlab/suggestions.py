@@ -1,7 +1,7 @@
-"""What to say of a word that is not known: the nearest that is, or what another tool's word is here.
+"""What to say of an unknown word: the nearest known one, or nnlab's name for another tool's word.
 
-Near is what is few slips of the finger away, so that nothing misleads: `optimizer.momentum` is not taken for
-`optimizer.beta2`. Words of other tools stand in elsewhere.yaml.
+Near means a few typing errors away, so that no suggestion misleads: `optimizer.momentum` is not taken for
+`optimizer.beta2`. The words of other tools are in elsewhere.yaml.
 """
 
 from __future__ import annotations
@@ -11,35 +11,38 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
+FEWEST_LETTERS = 3  # shorter words are near to too many
+LETTERS_PER_ERROR = 5  # one typing error, and one more for so many letters
+
 
 def hint(word: str, names: Collection[str], of: str = "") -> str:
-    """`"; did you mean 'adam'?"` or another half sentence, or nothing if none of the names is meant.
+    """`"; did you mean 'adam'?"` or another half sentence; empty if none of the names seems to be meant.
 
     `of` is the key or group whose value the word is, or "keys" if it is a key itself.
     """
     same = [name for name in names if plain(name) == plain(word)]
-    if of == "data" and word.lower().endswith(UNREAD):
+    if of == "data" and word.lower().endswith(UNREAD_ENDINGS):
         return "; save it as CSV, for data=csv data.path=FILE, or by numpy.savez, for data=npz data.path=FILE"
-    known = plain(word) in _elsewhere(of)
-    if same or not known:
-        found = same[:1] or near(word, names)
-        return f"; did you mean '{found[0]}'?" if found else ""
-    return said(_elsewhere(of)[plain(word)])
+    if not same and plain(word) in _elsewhere(of):
+        return said(_elsewhere(of)[plain(word)])
+    for name in same[:1] or near(word, names):
+        return f"; did you mean '{name}'?"
+    return ""
 
 
 def said(meant: str | None) -> str:
     """What an entry of the table says, as a half sentence."""
-    if meant is None:
+    if not meant:
         return ""
-    return (
-        f"; did you mean '{meant}'?" if is_name(meant) or meant[:2] == "--" else f"; {meant}" if meant else ""
-    )
+    if is_name(meant) or meant.startswith("--"):
+        return f"; did you mean '{meant}'?"
+    return f"; {meant}"
 
 
 def key_meant(key: str, choice: str = "") -> str | None:
-    """What the table has for a key of another tool, below this choice of its group, its group, or anywhere.
+    """The table's entry for a key of another tool: that of this choice, of its group, or of any key.
 
-    It is a key of nnlab's, or what to say; None if no tool is known to have it.
+    An entry is a key of nnlab, or a sentence. None if no tool is known to have the key.
 
     >>> key_meant("schedule.step_size"), key_meant("schedule.gamma", "step"), key_meant("step_size")
     ('schedule.every', 'schedule.factor', 'optimizer.lr')
@@ -72,7 +75,9 @@ def is_name(meant: str | None) -> bool:
 
 
 def function_elsewhere(name: str, arguments: str = "", whole: bool = False) -> str | None:
-    """The function of several values that another tool's is here, with its arguments; None if none is known.
+    """nnlab's form of another tool's function of several values, with its arguments; None if it has none.
+
+    `whole` says that the key takes whole numbers.
 
     >>> function_elsewhere("loguniform", "1e-5, 0.1"), function_elsewhere("uniform", "1,5", whole=True)
     ('tag(log,interval(1e-5,0.1))', 'int(interval(1,5))')
@@ -90,39 +95,49 @@ def function_elsewhere(name: str, arguments: str = "", whole: bool = False) -> s
     return meant
 
 
-UNREAD = (
+# Data files that nnlab does not read.
+UNREAD_ENDINGS = (
     ".npy", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".xls", ".xlsx", ".ods", ".parquet",
     ".feather", ".json", ".arff",
 )  # fmt: skip
-READERS = {  # data that read a file or a folder -> the endings of such files; None: it wants a folder
+# Of the files that each data set reads; None: it reads a folder.
+ENDINGS_OF_DATA = {
     "csv": (".csv", ".tsv", ".txt", ".dat", ".data"), "npz": (".npz",), "idx": None,
 }  # fmt: skip
 
 
 def reader_of(path: str) -> str | None:
-    """The data that read a file of this name: `csv` of table.csv; None if none does."""
+    """The data set that reads a file of this name: `csv` for table.csv; None if none does."""
     name = path.lower().removesuffix(".gz")
-    return next((data for data, ends in READERS.items() if ends and name.endswith(ends)), None)
+    return next((data for data, ends in ENDINGS_OF_DATA.items() if ends and name.endswith(ends)), None)
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:
-    """The name that is a few slips away from the word; else the one that it begins, or that ends with it
-    after a slash. Of dotted names below one head only what follows the head is compared."""
+    """The name that is a few typing errors away from the word, as a list; [] if there is none.
+
+    Else the name that ends with the word after a slash, or the only one that begins with it. Of names with
+    the same head, `optimizer.lr`, only what follows it is compared: a long head would make all names near.
+    """
     head, dot, last = word.lower().rpartition(".")
-    below = {name: name.lower().removeprefix(head + dot) for name in names}
-    typed = last if any(text != name.lower() for name, text in below.items()) else word.lower()
-    if len(typed) < 3:
+    tails = {name: name.lower().removeprefix(head + dot) for name in names}
+    have_head = any(tail != name.lower() for name, tail in tails.items())
+    typed = last if have_head else word.lower()
+    if len(typed) < FEWEST_LETTERS:
         return []
-    most = 1 + len(typed) // 5
-    slips = {n: distance(typed, text) for n, text in below.items() if abs(len(text) - len(typed)) <= most}
-    close = sorted((count, name) for name, count in slips.items() if count <= most)
-    ending = [name for name, text in below.items() if text.endswith(f"/{typed}")]
-    begun = [name for name, text in below.items() if text.startswith(typed)]
-    return [name for _, name in close][:1] or ending[:1] or begun * (len(begun) == 1)
+    most_errors = 1 + len(typed) // LETTERS_PER_ERROR
+    similar = {name: tail for name, tail in tails.items() if abs(len(tail) - len(typed)) <= most_errors}
+    errors = sorted((distance(typed, tail), name) for name, tail in similar.items())
+    if errors and errors[0][0] <= most_errors:
+        return [errors[0][1]]
+    for name, tail in tails.items():
+        if tail.endswith(f"/{typed}"):
+            return [name]
+    begun = [name for name, tail in tails.items() if tail.startswith(typed)]
+    return begun if len(begun) == 1 else []
 
 
 def distance(a: str, b: str) -> int:
-    """The fewest insertions, deletions, replacements and swaps of neighbours that make b of a.
+    """The fewest insertions, deletions, replacements and swaps of neighbours that turn a into b.
 
     >>> distance("optmizre", "optimizer")
     2
@@ -139,7 +154,7 @@ def distance(a: str, b: str) -> int:
 
 
 def plain(word: str) -> str:
-    """The word without capitals and without what stands between its parts, in American spelling.
+    """The word in small letters and American spelling, without separators.
 
     >>> plain("Kernel-Regulariser")
     'kernelregularizer'
@@ -150,16 +165,19 @@ def plain(word: str) -> str:
 
 @cache
 def _table() -> dict:
-    import yaml
+    import yaml  # only for an unknown word
 
     return yaml.safe_load(Path(__file__).with_name("elsewhere.yaml").read_text(encoding="utf-8"))
 
 
 @cache
 def _elsewhere(of: str) -> dict[str, str | None]:
-    """The words of other tools for a key's or a group's values, for keys, or for functions."""
+    """The words of other tools for the values of a key or a group, for keys, or for functions."""
     table = _table()
-    words = table.get(of) if of in ("keys", "functions") else _split(table["values"]).get(of)
+    if of in ("keys", "functions"):
+        words = table.get(of)
+    else:
+        words = _split(table["values"]).get(of)
     return {plain(word.strip("'")): meant for word, meant in _split(words or {}).items()}
 
 
@@ -171,5 +189,5 @@ def _within(where: str) -> dict[str, str | None]:
 
 
 def _split(table: dict) -> dict:
-    """A line of the table has several words, between commas."""
+    """The table with one word a line; in the file a line may have several, separated by commas."""
     return {word: meant for several, meant in table.items() for word in str(several).split(", ")}

@@ -1,171 +1,204 @@
 """What a TAB offers: words that the command would accept, or beginnings of such words.
 
-`offers(line)` takes what was typed up to the cursor, as the shell shows it, and gives whole words as nnlab
-would read them. How they are quoted is the shell's matter: nnlab/shells.py. Neither Hydra nor torch is
-imported.
+`offers(line)` takes the line up to the cursor and gives whole words, unquoted: nnlab/shells.py quotes them
+for each shell. Neither Hydra nor torch is imported.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.catalogue import COMBINABLE, Catalogue, Key, places
-from nnlab.data.headers import columns
-from nnlab.suggestions import READERS, reader_of
+from nnlab.tab_files import column_names, data_files, folders, paths, takes_path
 
-MULTIRUN = ("-m", "--multirun")
-OPTIONS = {  # option -> the words it takes: none, some of these, a folder or a name of `-cn`
+# The words that an option takes: none, some of these, a folder, or a name of `-cn`.
+WORDS_OF_OPTION = {
     "--help": (), "--hydra-help": (), "--cfg": ("job", "hydra", "all"), "--multirun": (), "--resolve": (),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     "--config-dir": "folder", "--config-name": "name",
 }  # fmt: skip
-SHORT = {"-c": "--cfg", "-m": "--multirun", "-cd": "--config-dir", "-cn": "--config-name", "-i": "--info"}
-BOARD = {"--help": (), "--port": (), "--newest": ()}
-SWEEPS = ("resume", "refine")  # keys whose values are folders of sweeps
-SINGLE = {
-    "trials",
-    "batch",
-    "rows",
-    "distinct",
-    "plan",
-    "report",
-    "storage",
-    "study",
-    "sampler",
-    "pruner",
-    "space",
+LONG_OF_SHORT = {
+    "-c": "--cfg",
+    "-m": "--multirun",
+    "-cd": "--config-dir",
+    "-cn": "--config-name",
+    "-i": "--info",
 }
+BOARD_OPTIONS = {"--help": (), "--port": (), "--newest": ()}
+# Keys that take one value, even where commas would begin a search.
+SINGLE_VALUE_KEYS = {
+    "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner", "space",
+}  # fmt: skip
 
 
 def offers(line: str) -> list[str]:
     """The words that may stand where the cursor is, at the end of the line `nnlab COMMAND ...`."""
     *before, word = split(line)
-    command, words = (before[1:] or [""])[0], before[2:]
+    command = before[1] if len(before) > 1 else ""
+    words = before[2:]
+    if command == "board" and word.startswith("-"):
+        return _begin(word, list(BOARD_OPTIONS))
     if command == "board":
-        return _begin(word, list(BOARD)) if word.startswith("-") else _folders(word)
+        return folders(word)
     return sorted(set(_of_command(command, words, word)), key=lambda offer: (offer.endswith("/"), offer))
 
 
 def split(line: str) -> list[str]:
-    """The words of a shell's line, without quotes, the last one being typed: it may be empty, or open.
+    """The words of a shell's line, without quotes. The last one is being typed: it may be empty, or open.
 
     >>> split("nnlab train 'model.hidden=[64, 3")
     ['nnlab', 'train', 'model.hidden=[64, 3']
     """
-    words, word, quote, inside, escaped = [], "", "", False, False
-    for sign in line:
+    words, word = [], ""
+    quote = ""  # the one that is open
+    escaped = False  # by a backslash
+    begun = False  # a word in quotes may be empty
+    for character in line:
         if escaped:
-            word, escaped = word + sign, False
-        elif sign == "\\" and quote != "'":
-            escaped = inside = True
-        elif sign == quote:
+            word += character
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = begun = True
+        elif character == quote:
             quote = ""
-        elif not quote and sign in "'\"":
-            quote, inside = sign, True
-        elif not quote and sign.isspace():
-            words, word, inside = words + [word] * (inside or word != ""), "", False
+        elif not quote and character in "'\"":
+            quote = character
+            begun = True
+        elif not quote and character.isspace():
+            if begun:
+                words.append(word)
+            word, begun = "", False
         else:
-            word, inside = word + sign, True
+            word += character
+            begun = True
     return [*words, word]
 
 
 def _of_command(command: str, words: list[str], word: str) -> Iterable[str]:
-    """A sentence's worth of options, groups, keys and values."""
-    options = dict(OPTIONS)
+    """Options, groups, keys or values, whatever may come next."""
+    options = dict(WORDS_OF_OPTION)
     if command == "sweep":
         del options["--multirun"], options["--config-name"]
-    given, values, asked = _options(words, options)
-    if asked:
-        kind = options[asked]
-        names = _names(given) if kind == "name" else kind
-        return _folders(word) if kind == "folder" else _begin(word, names)
+    given, overrides, open_option = _options(words, options)
+    if open_option:
+        return _option_values(options[open_option], given, word)
     if word.startswith("-"):
-        short = [letter for letter, long in SHORT.items() if long in options and long not in given]
-        return _begin(word, [*short * (word[:2] != "--"), *(o for o in options if o not in given)])
-    catalogue = Catalogue(command, values, given.get("--config-dir"), given.get("--config-name"))
+        rest = [option for option in options if option not in given]
+        short = [letter for letter, long in LONG_OF_SHORT.items() if long in rest]
+        return _begin(word, rest if word.startswith("--") else [*short, *rest])
+    catalogue = Catalogue(command, overrides, given.get("--config-dir"), given.get("--config-name"))
     plus = re.match(r"\+*", word)[0]
     name, equals, value = word[len(plus) :].partition("=")
-    found = _values(catalogue, name, value) if equals else _keys(catalogue, name, values, plus)
-    several = "--multirun" in options and "--multirun" not in given and any(map(_is_several, values))
-    return [plus + offer for offer in found] + ["-m"] * (several and not word)
+    if equals:
+        return [plus + offer for offer in _values(catalogue, name, value)]
+    keys = [plus + offer for offer in _keys(catalogue, name, overrides, plus)]
+    # Several values of a key need `-m`, which may come last.
+    takes_multirun = "--multirun" in options and "--multirun" not in given
+    if takes_multirun and not word and any(map(_has_several_values, overrides)):
+        keys.append("-m")
+    return keys
 
 
-def _is_several(word: str) -> bool:
-    """Whether it has several values, between commas: then `-m` is wanted, which may come last."""
+def _has_several_values(word: str) -> bool:
+    """Whether it has values separated by commas, outside of brackets and quotes."""
     return "," in re.sub(r"\[.*\]|'.*'|\(.*\)", "", word.partition("=")[2])
 
 
 def _options(words: list[str], options: dict) -> tuple[dict[str, str], list[str], str]:
-    """The options with their values, the other words, and the option whose value comes next."""
-    given, others, asked = {}, [], ""
+    """(options with their values, the other words, the option whose value comes next or "")."""
+    given, others, open_option = {}, [], ""
     for word in words:
-        long, equals, value = SHORT.get(word, word).partition("=")
-        if asked:
-            given[asked], asked = word, ""
+        long, equals, value = LONG_OF_SHORT.get(word, word).partition("=")
+        if open_option:
+            given[open_option] = word
+            open_option = ""
         elif long in options and word.startswith("-"):
             given[long] = value
-            asked = long if options[long] and not equals else ""
+            open_option = long if options[long] and not equals else ""
         elif not word.startswith("-"):
             others.append(word)
-    return given, others, asked
+    return given, others, open_option
 
 
-def _names(given: dict[str, str]) -> list[str]:
-    folder = Path(given.get("--config-dir", "."))
-    return sorted(file.stem for file in folder.glob("*.yaml")) if "--config-dir" in given else []
+def _option_values(kind: str | tuple[str, ...], given: dict[str, str], word: str) -> list[str]:
+    """The values of an option; `kind` is what `WORDS_OF_OPTION` says of it."""
+    if kind == "folder":
+        return folders(word)
+    if kind != "name":
+        return _begin(word, kind)
+    if "--config-dir" not in given:
+        return []
+    return _begin(word, sorted(file.stem for file in Path(given["--config-dir"]).glob("*.yaml")))
 
 
 def _keys(catalogue: Catalogue, typed: str, words: list[str], plus: str) -> list[str]:
-    """Groups and keys that begin as typed; not those that have a value already."""
+    """Groups and keys that begin as typed, without those that have a value already."""
     given = {word.lstrip("+").partition("=")[0] for word in words}
-    hydras = [
-        f"{key}=" for key in places(catalogue.command) if typed and key.startswith(typed) and key not in given
-    ]
-    group, dot, _ = typed.partition(".")
+    # Hydra's own keys are many: they are offered only once their first letters are typed.
+    hydra_keys = [f"{key}=" for key in places(catalogue.command) if typed and key not in given]
     keys = catalogue.all_keys()
-    if dot:
-        return hydras + [f"{key}=" for key in keys if key.startswith(typed) and key not in given]
-    found = [f"{key}=" for key in keys if "." not in key] + [f"{g}=" for g in catalogue.defaults]
-    found += [f"{head}." for head in {key.partition(".")[0] for key in keys if "." in key}]
-    found += [f"{'' if plus else '+'}{g}=" for g in catalogue.added]
-    return hydras + [word for word in _begin(typed, found) if word.rstrip("=") not in given]
+    if "." in typed:
+        free = [f"{key}=" for key in keys if key not in given]
+        return _begin(typed, [*hydra_keys, *free])
+    heads = {key.partition(".")[0] for key in keys if "." in key}
+    plus_needed = "" if plus else "+"
+    names = [
+        *(f"{key}=" for key in keys if "." not in key),
+        *(f"{group}=" for group in catalogue.defaults),
+        *(f"{head}." for head in heads),
+        *(f"{plus_needed}{group}=" for group in catalogue.added),
+    ]
+    free = [name for name in names if name.rstrip("=") not in given]
+    return _begin(typed, [*hydra_keys, *free])
 
 
 def _values(catalogue: Catalogue, name: str, value: str) -> list[str]:
-    """`name=...`: choices of a group, words or files that a key takes; several with commas, with which a
-    search needs nothing and other commands -m."""
-    group = name in catalogue.groups
-    key = None if group else catalogue.keys(name.partition(".")[0] if "." in name else None).get(name)
-    key = key or catalogue.all_keys().get(name)
+    """`name=...` with choices of a group, or with words or files that a key takes."""
+    if name in catalogue.groups:
+        return _listed_values(name, value, catalogue.choices(name), name in COMBINABLE)
+    key = _key(catalogue, name)
     if name == "data.path":
-        return [f"{name}={path}" for path in _data_files(catalogue, value)]
-    if key is None and not group:
-        return [f"{name}={path}" for path in _folders(value)] if name == "hydra.run.dir" else []
-    if key is not None and _takes_path(key):
-        return [f"{name}={path}" for path in _paths(catalogue, key, value)]
-    words = catalogue.choices(group and name) if group else _words(key)
+        return [f"{name}={path}" for path in data_files(catalogue, value)]
+    if name == "hydra.run.dir" and key is None:
+        return [f"{name}={path}" for path in folders(value)]
+    if key is None:
+        return []
+    if takes_path(key):
+        return [f"{name}={path}" for path in paths(key, value)]
+    words = _words(key)
     if name == "data.target":
-        words = _columns(catalogue) or words
-    listed = name in COMBINABLE if group else bool(key.field and key.field.listed and key.field.words)
+        words = column_names(catalogue) or words
+    takes_list = bool(key.field and key.field.listed and key.field.words)
+    return _listed_values(name, value, words, takes_list)
+
+
+def _key(catalogue: Catalogue, name: str) -> Key | None:
+    """The key of that name: of the chosen classes, or else of any."""
+    group = name.partition(".")[0] if "." in name else None
+    return catalogue.keys(group).get(name) or catalogue.all_keys().get(name)
+
+
+def _listed_values(name: str, value: str, words: list[str], takes_list: bool) -> list[str]:
+    """`name=...` with each of the words as the next item; several values, or a list, have commas."""
     head, last = _cut(value)
+    if "[" in head and not takes_list:
+        return []
     if "[" in head:
-        if not listed:
-            return []
-        inside = head.rpartition("[")[2]
-        words = [w for w in words if w not in ("auto", "null", "none")]
-        words = words if name == "model.activation" else [w for w in words if w not in inside.split(",")]
-    elif head and (name in SINGLE or not re.fullmatch(r"[\w.,/+-]*", head)):
+        words = [word for word in words if word not in ("auto", "null", "none")]
+        items = head.rpartition("[")[2].split(",")
+        if name != "model.activation":  # layers may have the same activation
+            words = [word for word in words if word not in items]
+    elif head and (name in SINGLE_VALUE_KEYS or not re.fullmatch(r"[\w.,/+-]*", head)):
         return []
     else:
-        words = [w for w in words if w not in head.split(",")]
+        words = [word for word in words if word not in head.split(",")]
     return [f"{name}={head}{word}" for word in words if word.startswith(last)]
 
 
 def _cut(value: str) -> tuple[str, str]:
-    """What stands, and the item being typed: `[l2,d` is `[l2,` and `d`."""
+    """The finished items, and the one being typed: `[l2,` and `d` of `[l2,d`."""
     place = max(value.rfind(","), value.rfind("[")) + 1
     return value[:place], value[place:]
 
@@ -176,65 +209,12 @@ def _words(key: Key) -> list[str]:
         return ["auto", "cpu"] + ["cuda"] * Path("/dev/nvidiactl").exists()
     if key.name == "storage":
         return ["null", "sqlite:///"]
-    words = (key.field.words + key.field.plugins) if key.field else []
-    if words:
-        return words
-    text = "" if key.value is None else str(key.value)
-    return [text] if re.fullmatch(r"[\w.+-]+", text) and not isinstance(key.value, bool) else []
-
-
-def _takes_path(key: Key) -> bool:
-    return key.name in SWEEPS or key.name.rpartition(".")[2] in ("path", "file", "folder")
-
-
-def _paths(catalogue: Catalogue, key: Key, typed: str) -> list[str]:
-    if key.name in SWEEPS:
-        return [path for path in _listed(typed) if _leads_to_sweep(path)]
-    return _folders(typed) if key.name.endswith("folder") else list(filter(_is_plain, _listed(typed)))
-
-
-def _data_files(catalogue: Catalogue, typed: str) -> list[str]:
-    """Files that the chosen data read, by their endings, and folders; of data that read none, such as may be
-    read by others: `data=csv` may still come."""
-    reader = next(iter(catalogue.chosen("data")), "")
-    wanted = [reader] if reader in READERS else list(READERS)
-    found = [path for path in _listed(typed) if path.endswith("/") or reader_of(path) in wanted]
-    return list(filter(_is_plain, found))
-
-
-def _columns(catalogue: Catalogue) -> list[str]:
-    """The names in the first line of the file at data.path."""
-    path = catalogue.given.get("data.path", "").strip("'\"")
-    names = columns(os.path.expanduser(path)) if path else []
-    return [name for name in names if name.isprintable() and _is_plain(name)]
-
-
-def _leads_to_sweep(path: str) -> bool:
-    """Whether it is the folder of a sweep, or one is in it, not much further down."""
-    folder = Path(path).expanduser()
-    levels = ("sweep.json", "*/sweep.json", "*/*/sweep.json")
-    return path.endswith("/") and any(next(folder.glob(level), None) for level in levels)
-
-
-def _folders(typed: str) -> list[str]:
-    return [path for path in _listed(typed) if path.endswith("/")]
-
-
-def _listed(typed: str) -> list[str]:
-    """Files and folders, the latter with a slash, whose paths begin as typed; hidden ones if asked for."""
-    head, slash, last = typed.rpartition("/")
-    try:
-        entries = list(os.scandir(Path(f"{head}{slash}" or ".").expanduser()))
-        shown = [e for e in entries if e.name.startswith(last) and (last or not e.name.startswith("."))]
-        paths = [f"{head}{slash}{e.name}{'/' * e.is_dir()}" for e in shown if e.is_dir() or e.is_file()]
-    except (OSError, ValueError):
+    if key.field and (key.field.words or key.field.plugins):
+        return key.field.words + key.field.plugins
+    if key.value is None or isinstance(key.value, bool):
         return []
-    return sorted(path for path in paths if path.isprintable())
-
-
-def _is_plain(path: str) -> bool:
-    """Whether a command line takes it as it stands: a comma parts values, brackets begin lists."""
-    return re.fullmatch(r"[^][{},'\"$\\]+", path) is not None and path.strip() == path
+    text = str(key.value)
+    return [text] if re.fullmatch(r"[\w.+-]+", text) else []
 
 
 def _begin(typed: str, words: Iterable[str]) -> list[str]:

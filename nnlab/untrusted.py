@@ -1,6 +1,6 @@
-"""Files that somebody else may have written, read within bounds: they are files, of a sane size and depth.
+"""Files that somebody else may have written, read within bounds of size and depth.
 
-Whatever is wrong with one is a `UserError` that names it.
+Whatever is wrong with a file raises a `UserError` that names it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from typing import BinaryIO
 from nnlab.errors import UserError
 
 LARGEST_FILES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
-LONGEST_LINE = 2**20  # bytes of one that has lines
-NODES, DEPTH = 100_000, 50  # of nested settings, once aliases are written out
-EXPANSIONS = 100_000  # of values that refer to values that refer to values
-LEAVES = (str, bool, int, float, type(None))
+LONGEST_LINE = 2**20  # bytes, in a file of lines
+# Of nested settings with their aliases written out: ten lines of YAML may be a billion values.
+MOST_NODES, MOST_DEPTH = 100_000, 50
+MOST_EXPANSIONS = 100_000  # of values that refer to values that refer to values
+LEAF_TYPES = (str, bool, int, float, type(None))
 
 
 @contextlib.contextmanager
 def plain_file(path: Path) -> Iterator[BinaryIO]:
-    """An open file with bytes to read: no pipe, which would be waited for, and no device."""
+    """A regular file, open for reading bytes: no pipe, no device."""
+    # Without O_NONBLOCK, opening a pipe waits until somebody writes into it.
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(handle, "rb") as file:
@@ -39,7 +41,7 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def text_of(path: Path, most: int) -> str:
-    """The text of a plain file of at most so many bytes."""
+    """The text of a plain file of at most `most` bytes."""
     with plain_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -51,11 +53,14 @@ def text_of(path: Path, most: int) -> str:
 
 
 def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
-    """(where it stands, what it says) of each line of a file that grows by lines of JSON, however long it
-    has become; without the half line that a killed process may have left at the end."""
+    """(place, values) of each line of a file of JSON lines, of any length.
+
+    A half line at the end, which a killed process may have left, is skipped.
+    """
     with plain_file(path) as file:
         for number in itertools.count(1):
-            line, where = file.readline(LONGEST_LINE), f"'{path}', line {number}"
+            line = file.readline(LONGEST_LINE)
+            where = f"'{path}', line {number}"
             if not line.endswith(b"\n"):
                 if len(line) == LONGEST_LINE:
                     raise UserError(f"{where} is longer than {LONGEST_LINE:,} bytes")
@@ -70,8 +75,8 @@ def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def yaml_of(path: Path, loader=None):
-    """What a file of YAML says, plain values only."""
-    import yaml
+    """The content of a YAML file, plain values only."""
+    import yaml  # JSON is read without it
 
     text = text_of(path, LARGEST_FILES["YAML"])
     reader = None
@@ -80,16 +85,16 @@ def yaml_of(path: Path, loader=None):
         node = reader.get_single_node()
         if node is None:
             return None
-        _refuse_endless(node, path)  # before it is built: `<<` writes aliases out while it builds
+        _refuse_endless(node, path)  # before construction, since `<<` writes aliases out then
         tree = reader.construct_document(node)
     except UserError:
         raise
-    except (yaml.YAMLError, ValueError) as e:  # a date that there is not, a number of 5,000 digits
+    except (yaml.YAMLError, ValueError) as e:  # such as the 31st of April, or a number of 5,000 digits
         raise UserError(f"'{path}' is not YAML that nnlab reads: {_first(e)}") from e
     except RecursionError as e:
         raise UserError(f"'{path}' is nested too deep to read") from e
-    except Exception as e:  # PyYAML's own words for values that do not go with their tags
-        raise UserError(f"'{path}' is not YAML that nnlab reads: a value does not go with its tag") from e
+    except Exception as e:  # PyYAML raises various errors for values that do not fit their tags
+        raise UserError(f"'{path}' is not YAML that nnlab reads: a value does not fit its tag") from e
     finally:
         if reader is not None:
             reader.dispose()
@@ -98,7 +103,7 @@ def yaml_of(path: Path, loader=None):
 
 
 def json_of(path: Path, most: int = 0):
-    """What a file of JSON says, of at most the usual size, or of `most` bytes if that is more."""
+    """The content of a JSON file of at most the usual size, or of `most` bytes if that is more."""
     try:
         tree = json.loads(text_of(path, max(most, LARGEST_FILES["JSON"])))
     except ValueError as e:
@@ -109,15 +114,15 @@ def json_of(path: Path, most: int = 0):
 
 
 def refuse_unbounded(tree, where: str) -> None:
-    """Raise `UserError` for settings that are few in a file and endless once written out: aliases of
-    aliases, an alias of itself; and for what is no setting at all."""
+    """Raise `UserError` for settings that are endless once their aliases are written out, or not settings."""
     for count, (depth, key, value) in enumerate(_nodes(tree)):
-        if count > NODES or depth > DEPTH:
+        if count > MOST_NODES or depth > MOST_DEPTH:
             raise UserError(_endless(where))
         if not isinstance(key, str):
             raise UserError(f"'{where}': the key {key!r} is not a word; in quotes it is")
-        if not isinstance(value, (*LEAVES, dict, list)):
-            raise UserError(f"'{where}': {key or 'a value'} is a {type(value).__name__}, which is no setting")
+        if not isinstance(value, (*LEAF_TYPES, dict, list)):
+            name = key or "a value"
+            raise UserError(f"'{where}': {name} is a {type(value).__name__}, which is not a setting")
 
 
 def _refuse_endless(node, path: Path) -> None:
@@ -126,23 +131,31 @@ def _refuse_endless(node, path: Path) -> None:
 
     def size(node) -> int:
         if id(node) not in sizes:
-            sizes[id(node)] = NODES + 1  # as long as it is not known: what holds itself has no end
-            children = node.value if isinstance(node.value, list) else []
-            flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
-            sizes[id(node)] = min(NODES + 1, 1 + sum(map(size, flat)))
+            # Until it is known, the size counts as too large: a node that contains itself has no end.
+            sizes[id(node)] = MOST_NODES + 1
+            sizes[id(node)] = min(MOST_NODES + 1, 1 + sum(map(size, _children(node))))
         return sizes[id(node)]
 
-    if size(node) > NODES:
+    if size(node) > MOST_NODES:
         raise UserError(_endless(path))
 
 
+def _children(node) -> list:
+    """The nodes in a node of YAML: items of a sequence, keys and values of a mapping."""
+    if not isinstance(node.value, list):
+        return []
+    if all(isinstance(child, tuple) for child in node.value):
+        return [part for pair in node.value for part in pair]
+    return node.value
+
+
 def _endless(where) -> str:
-    bounds = f"more than {NODES:,} values, or brackets {DEPTH} deep"
+    bounds = f"more than {MOST_NODES:,} values, or brackets {MOST_DEPTH} deep"
     return f"'{where}' has {bounds}, once its aliases are written out"
 
 
 def _nodes(tree) -> Iterator[tuple[int, object, object]]:
-    """(depth, key, value) of every value, `key` the last one above it."""
+    """(depth, key, value) of every value, where `key` is the nearest one above it."""
     waiting = [(0, "", tree)]
     while waiting:
         depth, key, value = waiting.pop()
@@ -155,17 +168,21 @@ def _nodes(tree) -> Iterator[tuple[int, object, object]]:
 
 def refuse_many_references(tree) -> None:
     """Raise `UserError` for settings whose interpolations may multiply: `a: ${b}${b}`, `b: ${c}${c}`, ..."""
-    expansions = 1  # a bound: who is referred to is expanded once for each who refers, all the way
+    # An upper bound: a value is expanded once for each reference to it, at every level.
+    expansions = 1
     for _, _, value in _nodes(tree):
-        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        referring = [child for child in children if isinstance(child, str) and "${" in child]
+        if isinstance(value, dict):
+            value = value.values()
+        elif not isinstance(value, list):
+            continue
+        referring = [child for child in value if isinstance(child, str) and "${" in child]
         expansions *= max(1, len(referring)) * prod(text.count("${") for text in referring)
-        if expansions > EXPANSIONS:
-            raise UserError("too many values refer to others by ${...}: written out, there is no end of them")
+        if expansions > MOST_EXPANSIONS:
+            raise UserError("too many values refer to others by ${...}: written out, they do not end")
 
 
 def is_number(value) -> bool:
-    """Whether it is a finite number, and no truth value."""
+    """Whether it is a finite number, and not a truth value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -175,7 +192,7 @@ def is_number(value) -> bool:
 
 
 def is_count(value) -> bool:
-    """Whether it is a whole number from 0."""
+    """Whether it is a whole number of at least 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 

@@ -203,7 +203,7 @@ def test_layout_by_hand():
 
 @pytest.mark.parametrize("name", ["input", "h"])
 def test_two_boxes_of_one_name(name):
-    with pytest.raises(ValueError, match=f"two values of the name '{name}'"):
+    with pytest.raises(ValueError, match=f"two values with the name '{name}'"):
         residual().add(name, ReLU(), 0)
 
 

@@ -17,7 +17,7 @@ from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES
-from nnlab.metrics import MATRIX, Classification
+from nnlab.metrics import MOST_MATRIX_CLASSES, Classification
 
 
 def many(classes, n, d=3, noisy=False):
@@ -75,7 +75,7 @@ def test_of_few_classes_chunks_stay_as_they_were(inputs, outputs):
             )
 
 
-@pytest.mark.parametrize("m", [2, MATRIX, MATRIX + 1, 3000])
+@pytest.mark.parametrize("m", [2, MOST_MATRIX_CLASSES, MOST_MATRIX_CLASSES + 1, 3000])
 def test_a_report_is_linear_in_the_classes(m):
     random = np.random.default_rng(m)
     true, predicted = random.integers(m, size=(2, 5000))
@@ -88,9 +88,9 @@ def test_a_report_is_linear_in_the_classes(m):
     recall = sk.recall_score(true, predicted, labels=range(m), average=None, zero_division=np.nan)
     assert report["recall"] == pytest.approx(recall, nan_ok=True)
     assert report["accuracy"] == (true == predicted).mean()
-    assert ("confusion_matrix" in report) == (m <= MATRIX) and len(
+    assert ("confusion_matrix" in report) == (m <= MOST_MATRIX_CLASSES) and len(
         json.dumps(report)
-    ) < 100 * m + 10 * MATRIX**2
+    ) < 100 * m + 10 * MOST_MATRIX_CLASSES**2
 
 
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.needs_classes])

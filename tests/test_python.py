@@ -87,7 +87,7 @@ def test_a_name_of_a_regularizer_means_what_its_file_says():
         (lambda: nnlab.Experiment(optimizer="adm"), "unknown optimizer 'adm'; did you mean 'adam'?"),
         (lambda: nnlab.Experiment(optimizer=nnlab.Adam), "optimizer = nnlab.Adam: that is a class; write nn"),
         (lambda: nnlab.Experiment(optimizer=torch.optim.Adam), "optimizer = Adam: that is a class; expected"),
-        (lambda: nnlab.Experiment(optimizer=nnlab.Cosine()), "that goes into schedule="),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Cosine()), "that belongs in schedule="),
         (lambda: nnlab.Experiment(optimizer=3), "optimizer = 3: expected a name or a nnlab.Optimizer; the n"),
         (lambda: nnlab.Experiment(optimizer=None), "optimizer = None: expected a name"),
         (lambda: nnlab.Experiment(optimizer={"name": "adam"}), "expected a name or a nnlab.Optimizer"),
@@ -110,7 +110,7 @@ def test_a_name_of_a_regularizer_means_what_its_file_says():
         (lambda: nnlab.Adam(lr=np.array([0.1, 0.2])), "optimizer.lr = [0.1, 0.2]: expected a number above 0"),
         (lambda: nnlab.Experiment(epochs="5"), "epochs = '5': expected a whole number at least 1"),
         (lambda: nnlab.Search(sampler="randm"), "unknown sampler 'randm'; did you mean 'random'?"),
-        (lambda: nnlab.Search(pruner=nnlab.TPE()), "that goes into sampler="),
+        (lambda: nnlab.Search(pruner=nnlab.TPE()), "that belongs in sampler="),
     ],
 )  # fmt: skip
 def test_what_stands_for_no_part_is_a_sentence(make, said):

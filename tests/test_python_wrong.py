@@ -124,7 +124,7 @@ def test_whose_trial_it_is(odd):
         (lambda: nnlab.Fit(E), "): expected a list, each item a nnlab.Experiment"),
         (lambda: nnlab.Adam(1, lr=1), "Adam: lr is given twice"),
         (lambda: nnlab.Arrays(), "Arrays needs x and y"),
-        (lambda: nnlab.Experiment(optimizer=nnlab.Optimizer()), "only what they are derived from; the names"),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Optimizer()), "only their base class; the names"),
         (lambda: nnlab.simulate(nnlab.Cosine(), 10**5, 10**5), "expected 134,217,728 updates at most"),
         (lambda: nnlab.simulate(nnlab.HalveOnRise(), 3, 2, [1]), "metrics = [1]: expected a number for each"),
     ],
@@ -173,9 +173,7 @@ def test_two_threads_at_once_are_a_sentence():
 
     came, alone = [], Exclusive("fit", steps())
     assert list(alone) == [0, 1, 2] and len(came) == 3
-    assert all(
-        isinstance(e, nnlab.UserError) and "fit is under way in another thread" in str(e) for e in came
-    )
+    assert all(isinstance(e, nnlab.UserError) and "fit is running in another thread" in str(e) for e in came)
 
 
 SMALL = nnlab.Experiment(data=nnlab.Arrays(np.eye(40), np.arange(40) % 2), epochs=3, threads=1)
@@ -199,14 +197,14 @@ def test_a_fit_that_two_threads_run(monkeypatch):
     asks = {"run": fit.run, "next": lambda: next(iter(fit)), "stop": fit.stop}
     came = _asked_meanwhile(monkeypatch, fit, asks)
     assert len(came) == 3 and all(isinstance(e, nnlab.UserError) for e in came.values())
-    assert all("under way in another thread" in str(e) for e in came.values())
+    assert all("running in another thread" in str(e) for e in came.values())
     assert [r.status for r in fit.results] == ["finished"] and fit.curves("val_loss").shape == (1, 3)
 
 
 def test_a_sweep_that_two_threads_run(monkeypatch):
     sweep = nnlab.Sweep({"optimizer.lr": [0.1, 0.2]}, nnlab.Search(sampler="grid"), SMALL)
     (came,) = _asked_meanwhile(monkeypatch, sweep, {"run": sweep.run}).values()
-    assert isinstance(came, nnlab.UserError) and "this sweep is under way in another thread" in str(came)
+    assert isinstance(came, nnlab.UserError) and "this sweep is running in another thread" in str(came)
     assert [trial.number for trial in sweep.trials] == [0, 1]
 
 
@@ -216,5 +214,5 @@ def test_a_sweep_that_is_begun_once_more_trains_no_trial_twice():
     first = iter(sweep)
     next(first)
     assert [t.number for t in sweep.run().trials] == [0, 1, 2]
-    with pytest.raises(nnlab.UserError, match="begun once more"):
+    with pytest.raises(nnlab.UserError, match="started again"):
         next(first)

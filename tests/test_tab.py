@@ -350,7 +350,7 @@ def test_words_as_bash_inserts_them(here, line, word, inserted):
 
 
 def test_install(capsys):
-    for shell in shells.INSTALL:
+    for shell in shells.INSTALL_SCRIPTS:
         assert cli.main(["-sc", f"install={shell}"]) == 0
         assert "nnlab -sc query" in capsys.readouterr().out.replace('"$1"', "nnlab").replace(
             '"${(Q)words[1]}"', "nnlab"
@@ -394,7 +394,7 @@ def test_zsh_asks_inside_of_an_open_bracket(tmp_path):
         compdef() {{ :; }}; compinit() {{ :; }}; compadd() {{ print -r -- "$@"; }}
         _subscript() {{ print default; }}
         nnlab() {{ '{sys.executable}' -m nnlab "$@"; }}
-        {shells.INSTALL["zsh"]}
+        {shells.INSTALL_SCRIPTS["zsh"]}
         LBUFFER='nnlab train epochs=3 model.activation=[relu,t' PREFIX='relu,t' _nnlab_subscript
         LBUFFER='echo $path[1' PREFIX=1 _nnlab_subscript
     """
@@ -407,5 +407,5 @@ def test_zsh_asks_inside_of_an_open_bracket(tmp_path):
 def test_the_scripts_can_be_read(shell, tmp_path):
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell}")
-    for script in (shells.INSTALL, shells.UNINSTALL):
+    for script in (shells.INSTALL_SCRIPTS, shells.UNINSTALL_SCRIPTS):
         subprocess.run([shell, "-n"], input=script[shell], text=True, check=True)

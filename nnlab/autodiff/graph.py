@@ -1,4 +1,4 @@
-"""A network as data: a directed acyclic graph of boxes, and of the leaves that they read."""
+"""A network as data: a directed acyclic graph of boxes and the leaves that they read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nnlab.runtime.layout import ALIGN
 
 @dataclass(frozen=True)
 class Node:
-    """One value of the graph: what a box makes of others, or a leaf of the row, or neither: the input."""
+    """One value of the graph: the output of a box, a leaf, or (with neither) the input."""
 
     name: str
     shape: tuple[int, ...]  # without K and B
     box: Box | None = None
-    inputs: tuple[int, ...] = ()  # what the box reads, by number
-    leaves: tuple[int, ...] = ()  # and after that: its own leaves, or what stands in for them
+    inputs: tuple[int, ...] = ()  # the numbers of the values that the box reads
+    leaves: tuple[int, ...] = ()  # which it reads next: its leaves, or values in their place
     leaf: Parameter | Buffer | None = None
-    per_example: bool = True  # whether B comes after the shape: not for leaves, nor boxes on them alone
+    per_example: bool = True  # whether B follows the shape: not for leaves, nor boxes that read only leaves
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Slot:
+class LeafSlice:
     """Where a leaf lies in a row of theta, or of the buffers."""
 
     leaf: Parameter | Buffer
@@ -42,23 +42,23 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lies. Each slot begins on a multiple of 64 numbers; what is between them stays zero.
+    """Where the leaves lie in a row. Each begins on a multiple of 64 numbers; the gaps stay zero.
 
     Parameters are laid out [weights | biases], so that "weights only" is one slice, `[:weights_end]`.
     """
 
-    slots: dict[str, Slot]  # of the parameters, by name
+    slots: dict[str, LeafSlice]  # of the parameters, by name
     weights_end: int
-    size: int  # P: a row of theta, the gaps included
-    buffers: dict[str, Slot]
+    size: int  # P: the length of a row of theta, with the gaps
+    buffers: dict[str, LeafSlice]
     buffers_size: int
 
 
 class Graph:
-    """Boxes in topological order, each added after those it reads, and the leaves of each before it.
+    """Boxes in topological order: each stands after the values that it reads, its leaves included.
 
         graph = Graph((64,))
-        h = graph.add("hidden", Affine(32), graph.input)    # and its leaves hidden.weight, hidden.bias
+        h = graph.add("hidden", Affine(32), graph.input)    # adds hidden.weight and hidden.bias too
         h = graph.add("tanh", Tanh(), h)
         graph.add("output", Affine(10), h)                  # the last box added is the output
 
@@ -77,10 +77,10 @@ class Graph:
         self.nodes = [Node("input", tuple(shape))]
 
     def add(self, name: str, box: Box, *inputs: int, **given: int | Box) -> int:
-        """Append a box that reads the values numbered `inputs`, and its leaves; its own number.
+        """Append a box that reads the values numbered `inputs`, and its leaves; returns its value's number.
 
-        For a leaf there may be `given` the number of another one, which is then shared, or a box that is to
-        stand between the leaf and this box: `add("hidden", Affine(64), x, weight=DropConnect())`.
+        In place of a leaf, `given` may have the number of another leaf, to share it, or a box between the
+        leaf and this box: `add("hidden", Affine(64), x, weight=DropConnect())`.
         """
         if not inputs or not all(0 <= i < len(self.nodes) for i in inputs):
             raise ValueError(f"box {name!r} reads {inputs}, but values 0 to {len(self.nodes) - 1} exist")
@@ -92,10 +92,14 @@ class Graph:
         new = [name, *(f"{name}.{leaf}" for leaf in leaves)]
         taken = {node.name for node in self.nodes} & set(new)
         if taken:
-            raise ValueError(f"two values of the name {min(taken)!r}")
-        own = tuple(self._leaf(f"{name}.{key}", leaf, given.get(key)) for key, leaf in leaves.items())
+            raise ValueError(f"there are two values with the name {min(taken)!r}")
+        leaf_numbers = tuple(
+            self._leaf(f"{name}.{leaf_name}", leaf, given.get(leaf_name))
+            for leaf_name, leaf in leaves.items()
+        )
         per_example = any(self.nodes[i].per_example for i in inputs)
-        return self._append(Node(name, box.output_shape(*shapes), box, inputs, own, None, per_example))
+        output_shape = box.output_shape(*shapes)
+        return self._append(Node(name, output_shape, box, inputs, leaf_numbers, None, per_example))
 
     def _leaf(self, name: str, leaf: Parameter | Buffer, given: int | Box | None) -> int:
         if isinstance(given, int):
@@ -103,14 +107,16 @@ class Graph:
                 raise ValueError(f"{name} is {leaf.shape}, but value {given} is {self.nodes[given].shape}")
             return given
         number = self._append(Node(name, leaf.shape, leaf=leaf, per_example=False))
-        return self.add(f"{name}.{given.name}", given, number) if given else number
+        if given is None:
+            return number
+        return self.add(f"{name}.{given.name}", given, number)
 
     def _append(self, node: Node) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
     def __getitem__(self, name: str) -> int:
-        """The number of the value of that name."""
+        """The number of the value with that name."""
         return next(n for n, node in enumerate(self.nodes) if node.name == name)
 
     # ---- leaves
@@ -122,36 +128,38 @@ class Graph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers are trained. (A row of theta is wider: `layout` aligns its slots.)"""
+        """How many numbers are trained. (A row of theta is longer: `layout` aligns the leaves.)"""
         return sum(parameter.size for parameter in self.parameters.values())
 
     @property
     def buffers(self) -> dict[str, Buffer]:
-        """Every buffer by its full name, likewise."""
+        """Every buffer by its full name, in the order of the boxes."""
         return {node.name: node.leaf for node in self.nodes if isinstance(node.leaf, Buffer)}
 
     def layout(self) -> Layout:
         """Where each leaf lies."""
         named = self.parameters
-        weights, weights_end = _slots({n: p for n, p in named.items() if p.kind == "weight"}, 0)
-        biases, size = _slots({n: p for n, p in named.items() if p.kind == "bias"}, weights_end)
-        return Layout(weights | biases, weights_end, size, *_slots(self.buffers, 0))
+        weights, weights_end = _slices({n: p for n, p in named.items() if p.kind == "weight"}, 0)
+        biases, size = _slices({n: p for n, p in named.items() if p.kind == "bias"}, weights_end)
+        buffers, buffers_size = _slices(self.buffers, 0)
+        return Layout(weights | biases, weights_end, size, buffers, buffers_size)
 
     def leads_to_parameters(self) -> list[bool]:
-        """For each value: does it depend on any parameter? If not, no gradient goes there."""
-        useful = []
+        """For each value: does it depend on a parameter? If not, it needs no gradient."""
+        leads = []
         for node in self.nodes:
-            useful.append(isinstance(node.leaf, Parameter) or any(useful[i] for i in node.reads))
-        return useful
+            leads.append(isinstance(node.leaf, Parameter) or any(leads[i] for i in node.reads))
+        return leads
 
     def bind(self, theta, grad, site: Site, buffers=None) -> Network:
-        """The network on the rows' `theta`, `grad` (K, P) and `buffers` (K, Q), if there are any."""
+        """The network of K rows, on their `theta` and `grad` (K, P), and `buffers` (K, Q) if it has any."""
         return Network(self, theta, grad, site, buffers)
 
 
-def _slots(leaves: dict, start: int) -> tuple[dict[str, Slot], int]:
-    slots = {}
+def _slices(leaves: dict, start: int) -> tuple[dict[str, LeafSlice], int]:
+    """The slices of the leaves from `start` on, and where the last one ends, aligned."""
+    slices = {}
     for name, leaf in leaves.items():
-        slots[name] = Slot(leaf, start)
+        slices[name] = LeafSlice(leaf, start)
         start += -(-leaf.size // ALIGN) * ALIGN
-    return slots, start
+    return slices, start

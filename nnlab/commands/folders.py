@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from nnlab.errors import MachineFault, UserError, is_machines
+from nnlab.errors import MachineFault, UserError, is_machine_error
 from nnlab.records.files import made_new
 
 _SLUG_LETTERS = 42  # outputs/check/DATE_TIME_SLUG, indented, then fits a line of 80
@@ -116,7 +116,7 @@ def _writing(verb: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        kind = MachineFault if is_machines(e) else UserError
+        kind = MachineFault if is_machine_error(e) else UserError
         raise kind(f"cannot {verb} the run folder '{folder}': {e.strerror}") from e
 
 

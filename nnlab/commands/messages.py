@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nnlab.commands import config_files, hydra_errors
-from nnlab.errors import Advice, UserError, is_machines, say
+from nnlab.errors import Advice, UserError, is_machine_error, say
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def one_sentence() -> Iterator[None]:
     except (UserError, BrokenPipeError):
         raise
     except OSError as e:
-        if is_machines(e):
+        if is_machine_error(e):
             raise
         raise UserError(hydra_errors.sentence(e)) from e
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as e:

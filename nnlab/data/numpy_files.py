@@ -27,13 +27,15 @@ ARRAY_NAMES = (("X", "y", "X_test", "y_test"), ("X_train", "y_train", "X_test", 
 class Npz(Data):
     """A file of `numpy.savez` with these arrays, in capitals or small letters:
 
-        X (or X_train)  (N, d) real numbers, or images (N, rows, columns[, channels]): pixels become inputs
+        X (or X_train)  (N, d) real numbers
+                        or images (N, rows, columns[, channels])
         y (or y_train)  (N,) text or numbers, or (N, m) numbers
-        X_test, y_test  if present, the test set, so that no split draws one
+        X_test, y_test  the test set, if there is one: no split draws it then
 
     With `task: auto`, text and whole numbers with at most 20 values are classes. So are several columns with
     a single 1 in every row and 0 elsewhere, or any other two numbers in their place: one-hot classes, named
-    by the number of the column, from 0. Arrays of Python objects are refused: reading them may run code.
+    by the number of the column, from 0. The pixels of an image become inputs. Arrays of Python objects are
+    refused: reading them may run code.
     """
 
     name: ClassVar[str] = "npz"

@@ -12,8 +12,16 @@ from nnlab.schedules.fixed import (
 )
 from nnlab.schedules.listening import HalveAndGoBack, HalveOnRise, ReduceOnPlateau
 
-_PLANS = (Constant, StepDecay, ExponentialDecay, InverseTimeDecay, PolynomialDecay, Cosine, OneCycle)
-_LISTENERS = (HalveOnRise, HalveAndGoBack, ReduceOnPlateau)
-SCHEDULES = {schedule.name: schedule for schedule in (*_PLANS, *_LISTENERS)}
+_FIXED_SCHEDULES = (
+    Constant,
+    StepDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    PolynomialDecay,
+    Cosine,
+    OneCycle,
+)
+_LISTENING_SCHEDULES = (HalveOnRise, HalveAndGoBack, ReduceOnPlateau)
+SCHEDULES = {schedule.name: schedule for schedule in (*_FIXED_SCHEDULES, *_LISTENING_SCHEDULES)}
 
 __all__ = ["SCHEDULES", "Progress", "Schedule", "simulate", *(s.__name__ for s in SCHEDULES.values())]

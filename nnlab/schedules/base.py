@@ -1,14 +1,14 @@
-"""What a schedule is: by what the learning rate is multiplied, per row, on the host.
+"""What a schedule is: a factor for the learning rate, for each row and step, computed on the host.
 
-A schedule says the factor at a `Progress`, which holds some steps of one epoch. One that listens has a
-`state` (arrays over the rows) that `observe` updates from an epoch's metrics; it returns the rows that
-must go back to the end of the previous epoch. `over` says which rows have a rate too small to go on with.
+`scale` gives the factor at a `Progress`, some steps of one epoch. A schedule that watches validation has a
+`state` (arrays over the rows). `observe` updates it from the metrics of an epoch, and returns the rows that
+must go back to the end of the previous epoch. `over` returns the rows whose rate is too small to continue.
 
-What `observe` hears of a row whose epoch ended in NaN or infinity is infinity, the largest rise there is. If
-it takes the row back, training goes on from the previous epoch; if not, the row has diverged.
+For a row whose epoch ended in NaN or infinity, `observe` sees infinity, the largest rise there is. If it
+takes the row back, training continues from the previous epoch; if not, the row has diverged.
 
-A refit listens to nothing, since it trains on the examples that the metrics are of: the state is given the
-values that it had before the same epoch of the first training, and the same epochs are taken back.
+A refit observes nothing, since it trains on the validation examples too. Instead, each epoch gets the state
+that it had in the first training, and the same epochs are taken back.
 """
 
 from __future__ import annotations
@@ -25,22 +25,24 @@ from nnlab.choices import shown
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import Component, control, stack
 
-LINE = 64  # steps
-UPDATES = 2**27  # of which `simulate` says the factor: 1 GB
+# The last bit of a power or a cosine may depend on its place in a vector, so every row's steps are computed
+# in lines of this length, however many rows there are.
+LINE_STEPS = 64
+MOST_UPDATES = 2**27  # in a simulation: 1 GB of factors
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Some steps of an epoch: where each of K rows stands."""
+    """Where K rows stand: some steps of one epoch."""
 
     epoch: int  # 1, 2, ...
-    step: np.ndarray  # (S,) in the epoch: 0, 1, ...
+    step: np.ndarray  # (S,) numbers within the epoch: 0, 1, ...
     steps: int  # in an epoch
-    epochs: np.ndarray  # (K, 1): how many each row will train
+    epochs: np.ndarray  # (K, 1): how many each row trains
 
     @property
     def done(self) -> np.ndarray:
-        """Whole epochs done before each step, (S,)."""
+        """Epochs completed before each step, (S,)."""
         return np.full(len(self.step), self.epoch - 1.0)
 
     @property
@@ -59,7 +61,7 @@ class PastEpoch:
 
 @dataclass(frozen=True)
 class Schedule(Component):
-    """Base of the schedules: `warmup` epochs in which the factor rises linearly, step by step."""
+    """Base of the schedules; in the first `warmup` epochs the factor rises linearly, step by step."""
 
     group: ClassVar[str] = "schedule"
     goes_back: ClassVar[bool] = False
@@ -67,11 +69,11 @@ class Schedule(Component):
     warmup: float = control(0.0, low=0)
 
     def advise(self, epochs: int) -> None:
-        """Advice, if the warm-up is longer than so many epochs."""
+        """Advice, if the warm-up is longer than the training."""
         if self.warmup > epochs:
             warnings.warn(
                 f"schedule.warmup = {self.warmup:g} epochs and epochs = {epochs}: the warm-up does not end, "
-                f"and the last learning rate is {epochs / self.warmup:.2g} times what it would be",
+                f"and the last learning rate is {epochs / self.warmup:.2g} times what it would be without",
                 Advice,
                 stacklevel=3,
             )
@@ -81,15 +83,12 @@ class Schedule(Component):
         return {}
 
     def rate(self, progress: Progress, state) -> np.ndarray:
-        """(K, S): the schedule's own factor times that of the warm-up, (updates + 1) / warm-up's steps.
-
-        A row's steps are computed in one line, filled up to a multiple of 64: the last bit of a power or
-        a cosine may depend on where in a vector it is, and so must not depend on the number of rows.
-        """
+        """(K, S): `scale` times the factor of the warm-up, (updates + 1) / (warmup steps)."""
         count = len(progress.step)
-        line = replace(progress, step=np.pad(progress.step, (0, -count % LINE), mode="edge"))
-        warm = np.maximum(self.warmup, 1e-300)[:, None] * progress.steps
-        return (self.scale(line, state) * np.minimum(1, (line.updates + 1) / warm))[:, :count]
+        line = replace(progress, step=np.pad(progress.step, (0, -count % LINE_STEPS), mode="edge"))
+        warmup_steps = np.maximum(self.warmup, 1e-300)[:, None] * progress.steps  # without one, not 0
+        factors = self.scale(line, state) * np.minimum(1, (line.updates + 1) / warmup_steps)
+        return factors[:, :count]
 
     def scale(self, progress: Progress, state) -> np.ndarray:
         """The factor, broadcast to (K, S)."""
@@ -97,15 +96,15 @@ class Schedule(Component):
 
     @property
     def listens(self) -> bool:
-        """Whether it looks at how validation goes."""
+        """Whether it watches the validation metrics."""
         return type(self).observe is not Schedule.observe
 
     def observe(self, state, metrics) -> np.ndarray | None:
-        """Look at an epoch's metrics; (K,) bool, the rows to take back, or None."""
+        """Update the state from an epoch's metrics; (K,) bool, the rows to take back, or None."""
         return None
 
     def over(self, state) -> np.ndarray | None:
-        """After an epoch: (K,) bool, the rows whose rate is too small to train on, or None."""
+        """After an epoch: (K,) bool, the rows whose rate is too small to continue, or None."""
         return None
 
 
@@ -113,31 +112,34 @@ class Schedule(Component):
 def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.ndarray:
     """The factor of every update, (epochs * steps,), without training.
 
-    `metrics` has the value of the metric that the schedule listens to, of every epoch; without it the
-    metric never gets worse. An epoch that a schedule takes back counts as an epoch.
+    `metrics` has the watched metric's value for every epoch; without it the metric never gets worse. An epoch
+    that the schedule takes back counts as an epoch.
 
     >>> from nnlab.schedules import HalveOnRise
     >>> simulate(HalveOnRise(), epochs=3, steps=2, metrics=[1, 3, 0]).tolist()
     [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
     _refuse(schedule, epochs, steps, metrics)
-    schedule, total = stack([schedule]), np.array([[epochs]], float)
-    state, seen = schedule.start(1), []
+    schedule = stack([schedule])
+    state = schedule.start(1)
+    total_epochs = np.array([[epochs]], float)
+    factors = []
     for epoch in range(1, epochs + 1):
-        seen.append(schedule.rate(Progress(epoch, np.arange(steps), steps, total), state)[0])
+        progress = Progress(epoch, np.arange(steps), steps, total_epochs)
+        factors.append(schedule.rate(progress, state)[0])
         if metrics is not None and state:
             schedule.observe(state, {schedule.metric: np.array([metrics[epoch - 1]], float)})
-    return np.concatenate(seen)
+    return np.concatenate(factors)
 
 
 def _refuse(schedule: Schedule, epochs: int, steps: int, metrics) -> None:
     """Raise `UserError` for what cannot be simulated."""
     if type(schedule) is Schedule:
-        raise UserError("schedule = Schedule(): that is only their base; take nnlab.Cosine(), say")
-    checked(epochs, int, Allowed(low=1, high=UPDATES), "epochs")
-    checked(steps, int, Allowed(low=1, high=UPDATES), "steps")
-    if epochs * steps > UPDATES:
-        raise UserError(f"epochs = {epochs} of {steps} steps: expected {UPDATES:,} updates at most")
+        raise UserError("schedule = Schedule(): that is only the base class; write nnlab.Cosine(), say")
+    checked(epochs, int, Allowed(low=1, high=MOST_UPDATES), "epochs")
+    checked(steps, int, Allowed(low=1, high=MOST_UPDATES), "steps")
+    if epochs * steps > MOST_UPDATES:
+        raise UserError(f"epochs = {epochs} of {steps} steps: expected {MOST_UPDATES:,} updates at most")
     if metrics is not None:
         try:
             values = np.asarray(metrics, float)

@@ -1,4 +1,4 @@
-"""Schedules that follow a plan. e is the number of epochs done, E of all; t and T the same of updates."""
+"""Schedules that follow a plan. Of E epochs e are completed, of T updates t."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """lr factor^floor(e / every): the rate falls every so many epochs, as torch's StepLR has it.
+    """lr factor^floor(e / every): the rate falls once every `every` epochs, as in torch's StepLR.
 
     >>> from nnlab import simulate
     >>> simulate(StepDecay(every=2), epochs=5, steps=1).round(3).tolist()
@@ -41,7 +41,7 @@ class StepDecay(Schedule):
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """lr gamma^e, as torch's ExponentialLR has it."""
+    """lr gamma^e, as in torch's ExponentialLR."""
 
     name: ClassVar[str] = "exponential"
     gamma: float = control(0.95, above=0)
@@ -52,7 +52,7 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True)
 class InverseTimeDecay(Schedule):
-    """lr / (1 + decay t), by the update: Robbins and Monro's 1951 condition, and Keras's old `decay`."""
+    """lr / (1 + decay t), by the update, as in Keras's old `decay`. Robbins and Monro 1951."""
 
     name: ClassVar[str] = "inverse_time"
     decay: float = control(1e-6, low=0)
@@ -70,8 +70,9 @@ class PolynomialDecay(Schedule):
     end: float = control(0.0, low=0, high=1)
 
     def scale(self, progress, state):
-        end, left = self.end[:, None], np.maximum(0, 1 - progress.done / progress.epochs)
-        return end + (1 - end) * left ** self.power[:, None]
+        end = self.end[:, None]
+        remaining = np.maximum(0, 1 - progress.done / progress.epochs)
+        return end + (1 - end) * remaining ** self.power[:, None]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """By the update along half a cosine up to lr and another down to almost nothing. Smith and Topin 2019.
+    """By the update, along half a cosine up to lr and another one down to almost 0. Smith and Topin 2019.
 
         from lr / div_factor to lr                     until t = pct_start T - 1
         from lr to lr / (div_factor final_div_factor)  until t = T - 1
@@ -111,7 +112,8 @@ class OneCycle(Schedule):
     final_div_factor: float = control(1e4, low=1)
 
     def scale(self, progress, state):
-        low, lowest = 1 / self.div_factor[:, None], 1 / (self.div_factor * self.final_div_factor)[:, None]
+        low = 1 / self.div_factor[:, None]
+        lowest = 1 / (self.div_factor * self.final_div_factor)[:, None]
         last = progress.epochs * progress.steps - 1  # (K, 1)
         peak = self.pct_start[:, None] * (last + 1) - 1
         t = progress.updates

@@ -1,4 +1,4 @@
-"""Schedules that listen: the rate falls when a metric of the validation set says so."""
+"""Schedules that watch a validation metric, and lower the rate when it stops improving."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nnlab.allowed import ENOUGH
 from nnlab.hyperparameters import control, static
 from nnlab.schedules.base import Schedule
 
-METRICS = ("val_loss", "val_error")
+METRIC_CHOICES = ("val_loss", "val_error")
 
 
 @dataclass(frozen=True)
 class HalveOnRise(Schedule):
-    """When the metric is above the previous epoch's by more than `tolerance` of it: halve the rate.
+    """Halve the rate when the metric exceeds that of the previous epoch by more than `tolerance` of it.
 
-    Training ends when the factor is below `stop_below`. The lecture's rule, any rise of the error, is
-    metric = val_error with tolerance = 0. By default the loss has to double (tolerance = 1): metrics of a few
-    hundred examples rise by chance, and the rate is soon too small to learn at (docs/log.md has numbers).
+    Training ends when the factor is below `stop_below`. The lecture's rule, at any rise of the error, is
+    metric = val_error with tolerance = 0. By default the loss has to double (tolerance = 1): with a few
+    hundred examples metrics rise by chance, and the rate would soon be too small (docs/log.md has numbers).
     """
 
     name: ClassVar[str] = "halve_on_rise"
     factor: float = control(0.5, above=0, below=1)
-    metric: str = static("val_loss", choices=METRICS)
+    metric: str = static("val_loss", choices=METRIC_CHOICES)
     tolerance: float = control(1.0, low=0)
     stop_below: float = control(1e-3, low=0, below=1)
 
@@ -46,13 +46,12 @@ class HalveOnRise(Schedule):
 
 @dataclass(frozen=True)
 class HalveAndGoBack(Schedule):
-    """When the metric is above the previous epoch's by more than `tolerance` of it: go back to that epoch's
-    end and halve the rate.
+    """Halve the rate and go back when the metric exceeds the previous one by more than `tolerance` of it.
 
-    The row gets back its weights, what its optimiser remembered, and its count of updates; `previous`
-    stays what it was, so the repeated epoch is compared with the same value. An epoch that ends in NaN is
-    taken back too. Training ends when the factor is below `stop_below`. The lecture's rule is metric =
-    val_error with tolerance = 0, as in `HalveOnRise`.
+    The row returns to the end of the previous epoch: its weights, the optimiser's slots and its count of
+    updates. The repeated epoch is compared with the same value. An epoch that ends in NaN is taken back too.
+    Training ends when the factor is below `stop_below`. The lecture's rule is metric = val_error with
+    tolerance = 0.
 
     >>> from nnlab import simulate
     >>> simulate(HalveAndGoBack(), epochs=4, steps=1, metrics=[1, 3, 1, 1]).tolist()
@@ -62,7 +61,7 @@ class HalveAndGoBack(Schedule):
     name: ClassVar[str] = "halve_and_go_back"
     goes_back: ClassVar[bool] = True
     factor: float = control(0.5, above=0, below=1)
-    metric: str = static("val_loss", choices=METRICS)
+    metric: str = static("val_loss", choices=METRIC_CHOICES)
     tolerance: float = control(1.0, low=0)
     stop_below: float = control(1e-3, low=0, below=1)
 
@@ -83,18 +82,18 @@ class HalveAndGoBack(Schedule):
 
 
 def rises(metric, previous, tolerance) -> np.ndarray:
-    """Whether each row's metric is above `previous` by more than that share of it; NaN and inf always are."""
-    room = tolerance * np.abs(np.where(np.isfinite(previous), previous, 0))
-    return ~np.isfinite(metric) | (metric > previous + room)
+    """Whether each row's metric exceeds `previous` by more than that share of it; NaN and inf always do."""
+    margin = tolerance * np.abs(np.where(np.isfinite(previous), previous, 0))
+    return ~np.isfinite(metric) | (metric > previous + margin)
 
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """After more than `patience` epochs without a better metric: multiply the rate by `factor`.
+    """Multiply the rate by `factor` after more than `patience` epochs without a better metric.
 
-    Better is below best (1 - threshold). For `cooldown` epochs after a reduction none is counted as bad;
-    the factor never falls below `min_factor`. As torch's ReduceLROnPlateau has it (mode min, threshold
-    relative), with min_lr as a share of lr.
+    Better means below best (1 - threshold). For `cooldown` epochs after a reduction no epoch counts as bad,
+    and the factor never falls below `min_factor`. As in torch's ReduceLROnPlateau (mode min, relative
+    threshold), with min_lr as a share of lr.
 
     >>> from nnlab import simulate
     >>> simulate(ReduceOnPlateau(patience=1), epochs=4, steps=1, metrics=[1, 2, 2, 2]).round(3).tolist()
@@ -107,7 +106,7 @@ class ReduceOnPlateau(Schedule):
     threshold: float = control(1e-4, low=0, below=1)
     cooldown: int = control(0, low=0, high=ENOUGH)
     min_factor: float = control(0.0, low=0, high=1)
-    metric: str = static("val_loss", choices=METRICS)
+    metric: str = static("val_loss", choices=METRIC_CHOICES)
 
     def start(self, rows):
         zero = np.zeros(rows)

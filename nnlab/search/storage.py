@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnlab.errors import UserError
-from nnlab.masking import MASK, masked, secrets
+from nnlab.masking import PASSWORD_MASK, masked, secrets
 
 CREATE_ATTEMPTS = 6  # of several processes that make one new database at once, the others try again
 CREATE_PAUSE = 0.05  # seconds before the second attempt; it doubles
@@ -48,14 +48,14 @@ class Storage:
     def without_secrets(self, text: str) -> str:
         """The text, say a driver's, with this database's passwords masked."""
         for secret in sorted(secrets(self.url), key=len, reverse=True):
-            text = text.replace(secret, MASK)
+            text = text.replace(secret, PASSWORD_MASK)
         return text
 
 
 def _anonymous(url: str) -> str:
     """The URL with no place for a password, for which the driver then looks elsewhere."""
-    url = masked(url).replace(f":{MASK}@", "@")
-    url = re.sub(rf"(?<=[?&;])[^=&;?]+={re.escape(MASK)}([&;]|$)", "", url)
+    url = masked(url).replace(f":{PASSWORD_MASK}@", "@")
+    url = re.sub(rf"(?<=[?&;])[^=&;?]+={re.escape(PASSWORD_MASK)}([&;]|$)", "", url)
     return url.rstrip("?&")
 
 

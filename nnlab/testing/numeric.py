@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.box import Box, Parameter, Site
-from nnlab.autodiff.graph import Slot
+from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import Placed
 from nnlab.runtime.layout import ALIGN, aligned
 
@@ -95,7 +95,7 @@ def bind(
     random = torch.Generator().manual_seed(seed)
     slots, end = {}, 0
     for name, leaf in box.leaves(*shapes).items():
-        slots[name] = Slot(leaf, end)
+        slots[name] = LeafSlice(leaf, end)
         end += -(-leaf.size // ALIGN) * ALIGN
     like = torch.empty(0, dtype=dtype, device=device)
     matrices = [like.new_zeros(len(range(rows)[which]), end) for _ in range(2)]

@@ -1,0 +1,76 @@
+"""Files, folders and columns that a TAB offers as values of keys."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from nnlab.catalogue import Catalogue, Key
+from nnlab.data.headers import columns
+from nnlab.suggestions import ENDINGS_OF_DATA, reader_of
+
+SWEEP_FOLDER_KEYS = ("resume", "refine")  # their values are folders of sweeps
+
+
+def takes_path(key: Key) -> bool:
+    """Whether the value of the key is a file or a folder."""
+    return key.name in SWEEP_FOLDER_KEYS or key.name.rpartition(".")[2] in ("path", "file", "folder")
+
+
+def paths(key: Key, typed: str) -> list[str]:
+    """The paths that such a key may have, as far as `typed` begins them."""
+    if key.name in SWEEP_FOLDER_KEYS:
+        return [path for path in _listed(typed) if _leads_to_sweep(path)]
+    if key.name.endswith("folder"):
+        return folders(typed)
+    return list(filter(_is_plain, _listed(typed)))
+
+
+def data_files(catalogue: Catalogue, typed: str) -> list[str]:
+    """Folders, and files that the chosen data set reads, by their endings.
+
+    If it reads none, those that any data set reads: `data=csv` may still follow.
+    """
+    reader = next(iter(catalogue.chosen("data")), "")
+    readers = [reader] if reader in ENDINGS_OF_DATA else list(ENDINGS_OF_DATA)
+    offers = [path for path in _listed(typed) if path.endswith("/") or reader_of(path) in readers]
+    return list(filter(_is_plain, offers))
+
+
+def column_names(catalogue: Catalogue) -> list[str]:
+    """The names in the first line of the file at data.path."""
+    path = catalogue.given.get("data.path", "").strip("'\"")
+    if not path:
+        return []
+    return [name for name in columns(os.path.expanduser(path)) if name.isprintable() and _is_plain(name)]
+
+
+def folders(typed: str) -> list[str]:
+    """The folders whose paths begin as typed."""
+    return [path for path in _listed(typed) if path.endswith("/")]
+
+
+def _leads_to_sweep(path: str) -> bool:
+    """Whether it is the folder of a sweep, or contains one up to two levels below."""
+    folder = Path(path).expanduser()
+    levels = ("sweep.json", "*/sweep.json", "*/*/sweep.json")
+    return path.endswith("/") and any(next(folder.glob(level), None) for level in levels)
+
+
+def _listed(typed: str) -> list[str]:
+    """Files, and folders with a slash, whose paths begin as typed; hidden ones only after a dot."""
+    head, slash, last = typed.rpartition("/")
+    try:
+        entries = list(os.scandir(Path(f"{head}{slash}" or ".").expanduser()))
+        shown = [e for e in entries if e.name.startswith(last) and (last or not e.name.startswith("."))]
+        offers = [f"{head}{slash}{e.name}{'/' * e.is_dir()}" for e in shown if e.is_dir() or e.is_file()]
+    except (OSError, ValueError):
+        return []
+    # A name with control characters could not be typed, and might act on the terminal.
+    return sorted(path for path in offers if path.isprintable())
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a command line takes it as it is: commas separate values, and brackets begin lists."""
+    return re.fullmatch(r"[^][{},'\"$\\]+", path) is not None and path.strip() == path
