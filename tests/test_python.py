@@ -197,7 +197,7 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
         (({"a": [1]}, CLASSES), "x = {'a': [1]}: expected an array"),
         ((zip(X, X, strict=True), CLASSES), "x = a zip: expected an array"),
         ((X, CLASSES, X[:5]), "y_test is missing: a test set is x_test and y_test, both or neither"),
-        ((X, CLASSES, None, CLASSES[:5]), "x_test is not there"),
+        ((X, CLASSES, None, CLASSES[:5]), "x_test is missing"),
         ((X, CLASSES, X[:5, :2], CLASSES[:5]), "x_test has 2 inputs, and x has 4"),
         ((X, CLASSES, X[:5], CLASSES[:4]), "x_test has 5 examples, and y_test has 4"),
         ((X, CLASSES, X[:5], CLASSES[:5] + 5), "y_test has the class '5', which y does not have"),

@@ -102,12 +102,12 @@ def pulled_in(z: torch.Tensor) -> torch.Tensor:
     return beyond.copy_(beyond.abs().log1p_().copysign_(inner)).add_(inner)
 
 
-def statistics(x: np.ndarray, how: str, rows=None) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, scale), each (d,) float64, of the examples `rows` of x (N, d): see `NORMALIZATIONS`."""
+def statistics(x: np.ndarray, how: str, examples=None) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, scale), each (d,) float64, of all or some `examples` of x (N, d); see `NORMALIZATIONS`."""
     mean, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
-    n = len(x) if rows is None else len(rows)
+    n = len(x) if examples is None else len(examples)
     if how != "none":
-        for here, block in columns(x, rows):
+        for here, block in columns(x, examples):
             mean[here], scale[here] = NORMALIZATIONS[how](block)
     # A column that never varies keeps scale 1, so that it becomes 0 and not 0/0. Rounding may give equal
     # numbers a deviation of this size.
@@ -115,13 +115,13 @@ def statistics(x: np.ndarray, how: str, rows=None) -> tuple[np.ndarray, np.ndarr
     return mean, np.where(scale > rounding, scale, 1.0)
 
 
-def columns(x: np.ndarray, rows=None):
+def columns(x: np.ndarray, examples=None):
     """x (N, d) in float64, some columns at a time to save memory: yields (slice of columns, (N, some))."""
-    n = len(x) if rows is None else len(rows)
+    n = len(x) if examples is None else len(examples)
     width = max(1, BLOCK_NUMBERS // max(1, n))
     for start in range(0, x.shape[1], width):
         here = slice(start, start + width)
-        block = x[:, here] if rows is None else x[rows, here]
+        block = x[:, here] if examples is None else x[examples, here]
         yield here, block.astype(np.float64, order="C")
 
 
