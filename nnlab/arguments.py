@@ -42,7 +42,14 @@ TEST_OF_TYPE = {
 }
 
 
-def typed(callee=None, *, but: tuple[str, ...] = ()):
+T = typing.TypeVar("T", bound=Callable)
+
+
+@typing.overload
+def typed(callee: T) -> T: ...
+@typing.overload
+def typed(callee: None = None, *, but: tuple[str, ...]) -> Callable[[T], T]: ...
+def typed(callee=None, *, but=()):
     """Make a function or class raise `UserError` for arguments that do not fit their annotations.
 
     Arguments named in `but` it checks itself; those without an annotation may be anything.

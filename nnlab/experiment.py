@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -73,6 +73,31 @@ class Experiment(Component):
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
     threads: int | Literal["auto"] = static("auto", low=1, high=1024)
+
+    if TYPE_CHECKING:  # what an editor knows: a part may be given by its name, though the field is the part
+
+        def __init__(
+            self,
+            data: Data | str | tuple = ...,
+            split: Split | str = ...,
+            model: Model | str = ...,
+            init: Init | str = ...,
+            regularizer: Regularizer | str | Sequence[str] | None = ...,
+            optimizer: Optimizer | str = ...,
+            schedule: Schedule | str = ...,
+            stopping: Stopping | str = ...,
+            loss: str = ...,
+            metric: str = ...,
+            epochs: int = ...,
+            batch_size: int | Literal["full"] = ...,
+            seed: int = ...,
+            seeds: int = ...,
+            refit: bool = ...,
+            histograms: int = ...,
+            device: str = ...,
+            dtype: str = ...,
+            threads: int | Literal["auto"] = ...,
+        ) -> None: ...
 
     def __post_init__(self):
         if isinstance(self.regularizer, str) and self.regularizer == "auto":

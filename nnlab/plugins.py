@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 from nnlab.errors import UserError, unknown
 
@@ -33,7 +35,7 @@ BASES = {  # group -> what its classes are derived from
 COMBINABLE = {"regularizer"}  # groups that take several choices, regularizer=[l2,dropout], of one set of keys
 
 
-def lookup(table: dict[str, type], group: str, name: str) -> type:
+def lookup(table: Mapping[str, Any], group: str, name: str) -> Any:
     """The class of that name: nnlab's own, from `table`, else an installed package's.
 
     Raises `UserError` if there is none, or if it cannot be used.
@@ -42,10 +44,10 @@ def lookup(table: dict[str, type], group: str, name: str) -> type:
         raise unknown(group, name, table)
     if name in table:
         return table[name]
-    found = find(group, name)
-    if found is None:
+    installed = find(group, name)
+    if installed is None:
         raise unknown(group, name, {*table, *names(group)})
-    return found
+    return installed
 
 
 def find(group: str, name: str) -> type | None:
@@ -53,11 +55,11 @@ def find(group: str, name: str) -> type | None:
 
     Raises `UserError` if it cannot be imported or is of the wrong kind, or if two packages announce it.
     """
-    found = [entry for entry in _announced(group) if entry.name == name]
-    if len(found) > 1:
-        packages = " and ".join(sorted(repr(_package(entry)) for entry in found))
+    entries = [entry for entry in _announced(group) if entry.name == name]
+    if len(entries) > 1:
+        packages = " and ".join(sorted(repr(_package(entry)) for entry in entries))
         raise UserError(f"{group} '{name}' is announced by two packages, {packages}: uninstall one")
-    return _loaded(group, found[0]) if found else None
+    return _loaded(group, entries[0]) if entries else None
 
 
 def names(group: str) -> list[str]:
@@ -75,7 +77,7 @@ def source(group: str, name: str) -> tuple[Path, str] | None:
     return next(((file, entry.attr) for file in files if file.is_file()), None)
 
 
-def settings(cls: type) -> dict:
+def settings(cls: Any) -> dict:
     """What a YAML for this part would say: its name, and its fields with their defaults (`???`: none).
 
     Of a group whose choices combine, only the fields that its base has not: those have a neutral value, over
@@ -107,9 +109,10 @@ def _loaded(group: str, entry) -> type:
         raise UserError(f"{what} cannot be imported from {entry.value}: {type(e).__name__}: {e}") from e
     base = resolve_name(BASES[group])
     if not isinstance(cls, type) or not issubclass(cls, base) or cls is base:
-        raise UserError(f"{what}: {entry.value} is no subclass of {base.__module__}.{base.__name__}")
-    if getattr(cls, "name", entry.name) != entry.name:
-        raise UserError(f"{what}: the class calls itself '{cls.name}'; give both the same name")
+        raise UserError(f"{what}: {entry.value} is not a subclass of {base.__module__}.{base.__name__}")
+    own_name = getattr(cls, "name", entry.name)
+    if own_name != entry.name:
+        raise UserError(f"{what}: the class calls itself '{own_name}'; give both the same name")
     return cls
 
 

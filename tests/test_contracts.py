@@ -137,8 +137,13 @@ def test_every_box_of_the_table_has_a_contract():
     assert {type(box) for box, _ in BOXES.values()} == set(boxes.BOXES.values())
 
 
+def case(name, base, own, test):
+    marks = pytest.mark.slow if test in OF_A_FIT else ()
+    return pytest.param(type(name, (base,), own), test, marks=marks)
+
+
 CASES = {
-    f"{name}-{test.removeprefix('test_')}": (type(name, (base,), own), test)
+    f"{name}-{test.removeprefix('test_')}": case(name, base, own, test)
     for name, base, own in contracts()
     for test in base.properties()
     if not ("-" in name.removeprefix("box-") and base is BoxContract and test in OF_A_FIT)

@@ -131,14 +131,18 @@ def test_names_are_told(install, capsys):
 
 WRONG = [
     (SGD, ("optimizer", "wrong", "Mine"), ["optimizer 'wrong' of package 'mylab'", "calls itself 'mine'"]),
-    (SGD, ("optimizer", "wrong", "number"), ["package 'mylab'", "no subclass of nnlab.optimizers"]),
+    (SGD, ("optimizer", "wrong", "number"), ["package 'mylab'", "not a subclass of nnlab.optimizers"]),
     (SGD, ("optimizer", "wrong", "absent"), ["package 'mylab' cannot be imported", "AttributeError"]),
     ("import nothing_like_it", ("optimizer", "wrong", "Mine"), ["package 'mylab'", "'nothing_like_it'"]),
     ("def", ("optimizer", "wrong", "Mine"), ["package 'mylab' cannot be imported", "SyntaxError"]),
     ("1 / 0", ("optimizer", "wrong", "Mine"), ["package 'mylab' cannot be imported", "ZeroDivisionError"]),
-    (SGD, ("init", "wrong", "Mine"), ["init 'wrong' of package", "no subclass of nnlab.initializers.Init"]),
-    ("from nnlab.optimizers import Optimizer as Mine", ("optimizer", "wrong", "Mine"), ["no subclass of"]),
-    (SGD, ("loss", "wrong", "Mine"), ["loss 'wrong' of package", "no subclass of nnlab.losses.Loss"]),
+    (
+        SGD,
+        ("init", "wrong", "Mine"),
+        ["init 'wrong' of package", "not a subclass of nnlab.initializers.Init"],
+    ),
+    ("from nnlab.optimizers import Optimizer as Mine", ("optimizer", "wrong", "Mine"), ["not a subclass of"]),
+    (SGD, ("loss", "wrong", "Mine"), ["loss 'wrong' of package", "not a subclass of nnlab.losses.Loss"]),
     (SGD, ("activation", "wrong", "Mine"), ["activation 'wrong' of package", "nnlab.autodiff.box.Box"]),
 ]
 

@@ -1,5 +1,6 @@
 """nnlab from Python, as a notebook uses it: what is taken, and the sentence for what is not."""
 
+import ast
 import doctest
 import importlib.util
 import inspect
@@ -564,6 +565,20 @@ def test_an_editor_sees_the_names():
     for home, listed in re.findall(r"^from ([\w.]+) import (\([^)]*\)|.*)$", stub, re.M):
         homes[home] = set(re.findall(r"(\w+) as", listed))
     assert homes == {home: set(listed) for home, listed in nnlab._HOMES.items()}
+
+
+@pytest.mark.parametrize("cls", [nnlab.Experiment, nnlab.Search])
+def test_an_editor_sees_the_fields(cls):
+    """`__init__` as type checkers have it: the fields in their order, since parts may be given by name."""
+    tree = ast.parse(Path(inspect.getsourcefile(cls)).read_text())
+    (init,) = (
+        node for own in ast.walk(tree) if isinstance(own, ast.ClassDef) and own.name == cls.__name__
+        for node in ast.walk(own) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )  # fmt: skip
+    assert [a.arg for a in init.args.args] == ["self", *(f.name for f in fields(cls))]
+    for argument, f in zip(init.args.args[1:], fields(cls), strict=True):
+        if "choices" in f.metadata:
+            assert "| str" in ast.unparse(argument.annotation), f.name
 
 
 def test_the_import_is_lazy():

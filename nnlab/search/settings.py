@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nnlab.allowed import ENOUGH
 from nnlab.arguments import typed
@@ -42,6 +43,20 @@ class Search(Component):
     batch: int | Literal["auto"] = static("auto", low=1, high=10_000)
     rows: int | Literal["auto"] = static("auto", low=1, high=ENOUGH)
     distinct: bool = static(True)
+
+    if TYPE_CHECKING:  # what an editor knows: a part may be given by its name, though the field is the part
+
+        def __init__(
+            self,
+            sampler: Sampler | str = ...,
+            pruner: Pruner | str = ...,
+            trials: int | Literal["auto"] = ...,
+            objective: str | Sequence[str] = ...,
+            direction: str | Sequence[str] = ...,
+            batch: int | Literal["auto"] = ...,
+            rows: int | Literal["auto"] = ...,
+            distinct: bool = ...,
+        ) -> None: ...
 
     def __post_init__(self):
         super().__post_init__()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from inspect import GEN_SUSPENDED, getgeneratorstate
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -208,7 +208,7 @@ class Fit:
 
 
 @typed
-def fit(*experiments: Experiment, x=None, y=None, x_test=None, y_test=None) -> Fit:
+def fit(*experiments: Any, x=None, y=None, x_test=None, y_test=None) -> Fit:
     """Train experiments, on their own data or on arrays that follow them: see `Arrays`, `Fit`.
 
     >>> fit(Experiment(epochs=3)).run().results[0].epochs
