@@ -14,6 +14,17 @@ import importlib
 
 __version__ = "0.1.0"
 
+
+def _listed(*files: str) -> tuple[str, ...]:
+    """What modules list in `__all__`, read without importing them: a new optimiser is public by that."""
+    names = []
+    for file in files:
+        with open(f"{__path__[0]}/optimizers/{file}", encoding="utf-8") as source:
+            listed = source.read().partition("__all__ = [")[2].partition("]")[0]
+        names += [name.strip().strip('"') for name in listed.split(",") if name.strip()]
+    return tuple(names)
+
+
 _HOMES = {
     "nnlab.training.fit": ("Fit", "fit"),
     "nnlab.checks.ladder": ("check",),
@@ -35,10 +46,7 @@ _HOMES = {
         "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
     ),
     "nnlab.regularizers": ("Regularizer",),
-    "nnlab.optimizers": (
-        "SGD", "AMSGrad", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Lion", "Momentum", "NAdam", "Nesterov",
-        "Optimizer", "RMSProp",
-    ),
+    "nnlab.optimizers": _listed("base.py", "descent.py", "adaptive.py", "adam.py"),
     "nnlab.schedules": (
         "Constant", "Cosine", "ExponentialDecay", "HalveAndGoBack", "HalveOnRise", "InverseTimeDecay",
         "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay", "simulate",

@@ -1,5 +1,5 @@
 """The public names, for editors: nnlab/__init__.py imports each when it is first used."""
-# ruff: noqa: I001
+# ruff: noqa: I001, F403
 
 from nnlab.checks.ladder import check as check
 from nnlab.checks.subject import Budget as Budget
@@ -61,20 +61,10 @@ from nnlab.models import (
     Logistic as Logistic,
     Model as Model,
 )
-from nnlab.optimizers import (
-    SGD as SGD,
-    AMSGrad as AMSGrad,
-    AdaDelta as AdaDelta,
-    AdaGrad as AdaGrad,
-    Adam as Adam,
-    AdamW as AdamW,
-    Lion as Lion,
-    Momentum as Momentum,
-    NAdam as NAdam,
-    Nesterov as Nesterov,
-    Optimizer as Optimizer,
-    RMSProp as RMSProp,
-)
+from nnlab.optimizers.adam import *
+from nnlab.optimizers.adaptive import *
+from nnlab.optimizers.base import *
+from nnlab.optimizers.descent import *
 from nnlab.records.stored_run import StoredRun as StoredRun
 from nnlab.regularizers import Regularizer as Regularizer
 from nnlab.training.results import (

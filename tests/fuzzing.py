@@ -315,7 +315,7 @@ LINES = """
 OWN_LINES = {  # of one command alone
     "train": "-m optimizer.lr=0.1,0.2 optimizer=sgd,adam seed=range(0,3) experiment=lecture/mlp --cfg job",
     "sweep": """optimizer.lr=tag(log,interval(1e-3,1)) regularizer.l2=interval(0,1) seed=range(0,3)
-        optimizer=sgd,lion
+        optimizer=sgd,adamw
         sampler=grid sampler=qmc pruner=halving objective=[val_error,parameters] plan=true batch=2
         study=x --cfg job
         space=none space=mlp_small sampler.seed=4 distinct=false direction=maximize""",

@@ -32,6 +32,8 @@ class Case:
     rows: list[Optimizer]
     formula: Callable  # (optimizer, theta, lr) -> step(g, lr), which gives the next theta
     torch: Callable | None = None  # (optimizer, parameters) -> torch's
+    calls: int = 0  # of torch in a step, decay included
+    decays: bool = False  # it shrinks the weights itself
 
 
 def sgd(o, theta):
@@ -197,40 +199,43 @@ DECAYS = {"weight_decay": (0.01, 0.5, 0, 0.1)}
 MOMENTUM_DECAYS = {"momentum_decay": (4e-3, 0.1, 0, 1.0)}
 
 CASES = {
-    "sgd": Case([SGD(lr) for lr in (0.01, 0.1, 0.5, 1e-4)], sgd, lambda o, p: torch.optim.SGD(p, o.lr)),
+    "sgd": Case(
+        [SGD(lr) for lr in (0.01, 0.1, 0.5, 1e-4)], sgd, lambda o, p: torch.optim.SGD(p, o.lr), calls=1
+    ),
     "momentum": Case(
         [Momentum(*row) for row in MOMENTA], momentum,
-        lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma),
+        lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma), calls=3,
     ),
     "nesterov": Case(
         [Nesterov(*row) for row in MOMENTA], nesterov,
-        lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma, nesterov=o.gamma > 0),
+        lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma, nesterov=o.gamma > 0), calls=4,
     ),
-    "adagrad": Case(adagrads(True), adagrad),
+    "adagrad": Case(adagrads(True), adagrad, calls=5),
     "adagrad-outside": Case(adagrads(False), adagrad, torch_adagrad),
-    "rmsprop": Case(rmsprops(True), rmsprop),
+    "rmsprop": Case(rmsprops(True), rmsprop, calls=6),
     "rmsprop-outside": Case(
         rmsprops(False), rmsprop, lambda o, p: torch.optim.RMSprop(p, o.lr, alpha=o.gamma, eps=o.epsilon)
     ),
     "adadelta": Case(
         [AdaDelta(*row) for row in [(1.0, 0.9, 1e-6), (0.3, 0.5, 1e-3), (0.1, 0, 1e-8), (0.5, 0.95, 1.0)]],
-        adadelta, lambda o, p: torch.optim.Adadelta(p, o.lr, rho=o.rho, eps=o.epsilon),
+        adadelta, lambda o, p: torch.optim.Adadelta(p, o.lr, rho=o.rho, eps=o.epsilon), calls=11,
     ),
-    "adam": Case(adams(Adam, True), adam),
+    "adam": Case(adams(Adam, True), adam, calls=7),
     "adam-outside": Case(adams(Adam, False), adam, partial(torch_adam, torch.optim.Adam)),
-    "amsgrad": Case(adams(AMSGrad, True), partial(adam, largest=np.maximum)),
+    "amsgrad": Case(adams(AMSGrad, True), partial(adam, largest=np.maximum), calls=8),
     "amsgrad-outside": Case(
         adams(AMSGrad, False), partial(adam, largest=np.maximum),
         partial(torch_adam, torch.optim.Adam, amsgrad=True),
     ),
-    "nadam": Case(adams(NAdam, True, **MOMENTUM_DECAYS), nadam),
+    "nadam": Case(adams(NAdam, True, **MOMENTUM_DECAYS), nadam, calls=8),
     "nadam-outside": Case(
         adams(NAdam, False, **MOMENTUM_DECAYS), nadam,
         lambda o, p: torch_adam(torch.optim.NAdam, o, p, momentum_decay=o.momentum_decay),
     ),
-    "adamw": Case(adams(AdamW, True, **DECAYS), partial(adam, decayed=decayed)),
+    "adamw": Case(adams(AdamW, True, **DECAYS), partial(adam, decayed=decayed), calls=8, decays=True),
     "adamw-outside": Case(adams(AdamW, False, **DECAYS), partial(adam, decayed=decayed), torch_adamw),
     "lion": Case(
-        [Lion(3e-4), Lion(0.1, 0.5, 0.9, 0.0), Lion(0.02, 0.0, 0.5, 1.0), Lion(1e-3, 0.99, 0.0, 3.0)], lion
+        [Lion(3e-4), Lion(0.1, 0.5, 0.9, 0.0), Lion(0.02, 0.0, 0.5, 1.0), Lion(1e-3, 0.99, 0.0, 3.0)], lion,
+        calls=5, decays=True,
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ train optimizer.momentum=0.9 | optimizer=momentum optimizer.gamma=0.9 | beta2
 train momentum=0.9 | optimizer=momentum
 train optimizer.eps=1e-8 | 'optimizer.epsilon'
 train optimizer.betas=[0.9,0.99] | optimizer.beta1 and optimizer.beta2
-train optimizer.weight_decay=0.1 | optimizer=adamw, lion | 'optimizer.lr'
+train optimizer.momentum_decay=0.1 | optimizer=nadam | 'optimizer.lr'
 train weight_decay=0.1 | regularizer.l2
 train max_epochs=5 | 'epochs'
 train n_epochs=5 | 'epochs'

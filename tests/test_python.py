@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import importlib
 import importlib.util
 import inspect
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections import defaultdict
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -559,12 +561,15 @@ def test_help_of_a_class_of_your_own():
 
 def test_an_editor_sees_the_names():
     stub = (ROOT / "nnlab" / "__init__.pyi").read_text()
-    names = set(re.findall(r"\b(\w+) as \1\b", stub)) | set(re.findall(r"^(__version__):", stub, re.M))
-    assert names == set(nnlab.__all__) == set(dir(nnlab))
-    homes = {}
+    homes = defaultdict(set)
     for home, listed in re.findall(r"^from ([\w.]+) import (\([^)]*\)|.*)$", stub, re.M):
-        homes[home] = set(re.findall(r"(\w+) as", listed))
+        if listed == "*":
+            homes[home.rpartition(".")[0]] |= set(importlib.import_module(home).__all__)
+        else:
+            homes[home] = set(re.findall(r"\b(\w+) as \1\b", listed))
     assert homes == {home: set(listed) for home, listed in nnlab._HOMES.items()}
+    assert set().union(*homes.values()) | {"__version__"} == set(nnlab.__all__) == set(dir(nnlab))
+    assert re.search(r"^__version__: str$", stub, re.M)
 
 
 @pytest.mark.parametrize("cls", [nnlab.Experiment, nnlab.Search])

@@ -1,11 +1,15 @@
-"""Optimisers: one step on all parameters of all rows. `base` says what one is."""
+"""Optimisers: one step on all parameters of all rows. `base` says what one is.
 
-from nnlab.optimizers.adam import Adam, AdamW, AMSGrad, NAdam
-from nnlab.optimizers.adaptive import AdaDelta, AdaGrad, RMSProp
-from nnlab.optimizers.base import Optimizer
-from nnlab.optimizers.descent import SGD, Lion, Momentum, Nesterov
+A module lists its optimisers in `__all__`; the table of choices and the public names follow from that.
+"""
 
-_ALL = (SGD, Momentum, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam, AMSGrad, NAdam, AdamW, Lion)
-OPTIMIZERS = {optimizer.name: optimizer for optimizer in _ALL}
+from nnlab.optimizers import adam, adaptive, base, descent
+from nnlab.optimizers.adam import *  # noqa: F403
+from nnlab.optimizers.adaptive import *  # noqa: F403
+from nnlab.optimizers.base import *  # noqa: F403
+from nnlab.optimizers.descent import *  # noqa: F403
 
-__all__ = ["OPTIMIZERS", "Optimizer", *(optimizer.__name__ for optimizer in _ALL)]
+_CLASSES = [getattr(module, name) for module in (descent, adaptive, adam) for name in module.__all__]
+OPTIMIZERS = {optimizer.name: optimizer for optimizer in _CLASSES}
+
+__all__ = ["OPTIMIZERS", *base.__all__, *descent.__all__, *adaptive.__all__, *adam.__all__]

@@ -11,6 +11,8 @@ import torch
 from nnlab.hyperparameters import column, static
 from nnlab.optimizers.base import Optimizer, over_root
 
+__all__ = ["Adam", "AdamW", "AMSGrad", "NAdam"]
+
 
 @dataclass(frozen=True)
 class Adam(Optimizer):

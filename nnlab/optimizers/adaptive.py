@@ -10,6 +10,8 @@ import torch
 from nnlab.hyperparameters import column, static
 from nnlab.optimizers.base import Optimizer, over_root
 
+__all__ = ["AdaGrad", "RMSProp", "AdaDelta"]
+
 
 @dataclass(frozen=True)
 class AdaGrad(Optimizer):

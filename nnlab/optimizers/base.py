@@ -18,6 +18,8 @@ import torch
 
 from nnlab.hyperparameters import Component, column
 
+__all__ = ["Optimizer"]
+
 
 @dataclass(frozen=True)
 class Optimizer(Component):

@@ -10,6 +10,8 @@ import torch
 from nnlab.hyperparameters import column
 from nnlab.optimizers.base import Optimizer
 
+__all__ = ["SGD", "Momentum", "Nesterov", "Lion"]
+
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
