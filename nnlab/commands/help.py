@@ -55,12 +55,12 @@ def _topic(catalogue: Catalogue, word: str) -> str:
 
 
 def _group(catalogue: Catalogue, group: str) -> str:
-    several = "one or several, in brackets," if group in COMBINABLE else "one"
-    usual = ", ".join(catalogue.chosen(group)) or "none"
-    title = f"{group}=CHOICE: {several} of these (if not said: {usual})\n\n"
+    count = "one or several, in brackets," if group in COMBINABLE else "one"
+    default = ", ".join(catalogue.chosen(group)) or "none"
+    title = f"{group}=CHOICE: {count} of these (default: {default})\n\n"
     choices = "".join(_row(name, _summary(catalogue, group, name)) for name in catalogue.choices(group))
     example = [*catalogue.chosen(group), *catalogue.choices(group)][0]
-    return f"{title}{choices}\nMore of one: nnlab {catalogue.command} {group}={example} --help\n"
+    return f"{title}{choices}\nHelp for one of them: nnlab {catalogue.command} {group}={example} --help\n"
 
 
 def _choice(catalogue: Catalogue, group: str, name: str) -> str:
