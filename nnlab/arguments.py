@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 
 import nnlab
-from nnlab.as_python import argument_elsewhere
 from nnlab.choices import shown
 from nnlab.errors import UnknownSetting, UserError, nearest
 
@@ -101,6 +100,9 @@ def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
 def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
     meant = ""
     if name in TAKE_EXPERIMENTS:
+        # It imports yaml, and parses sources: what reads run folders does without.
+        from nnlab.as_python import argument_elsewhere
+
         meant = argument_elsewhere(key)
     return UnknownSetting(f"{name} has no argument '{key}'{meant or nearest(key, known)}")
 

@@ -88,7 +88,7 @@ def test_numbers_that_are_too_large_to_compute_with(
     assert main(["train", *words]) == (0 if ok else 2)
     said = capsys.readouterr().err
     assert ok or f"dtype={dtype} computes with numbers up to" in said and said.count("\n") == 1
-    assert ("take dtype=float64" in said) == (largest == 1e38 and not ok)
+    assert ("set dtype=float64" in said) == (largest == 1e38 and not ok)
 
 
 WRONG = [  # overrides, what the sentence must say
