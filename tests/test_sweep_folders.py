@@ -31,7 +31,7 @@ def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypat
     assert len(told(folder)) == 6
     for words in ([], ["trials=2"]):  # as many as were asked for, or more
         said = " ".join(said_by("sweep", f"resume={folder}", *words)[1].split())
-        assert "6 trials are there already; that is all that were asked for, so nothing is trained" in said
+        assert "6 trials are there already, as many as were asked for: nothing is trained" in said
     assert said_by("sweep", f"refine={folder}", "plan=true")[0] == 0
     assert said_by("sweep", f"resume={folder}", "plan=true", "trials=9")[1].count("3 trials, 3 rows") == 1
 

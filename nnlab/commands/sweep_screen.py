@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnlab.commands import baseline_text
-from nnlab.commands.sweep_request import SweepRequest
+from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.winner import Winner
 from nnlab.records.console import board_line
 from nnlab.records.report import REPORT, Story
 from nnlab.records.run import titled
-from nnlab.records.sweep_console import SweepConsole, test_lines
+from nnlab.records.sweep_console import SweepConsole, plan_lines, test_lines
 from nnlab.records.text import label, shell_line, summary_lines
-from nnlab.records.text_columns import command, labelled
+from nnlab.records.text_columns import command, labelled, wrapped
 from nnlab.search.sweep import Sweep
+from nnlab.search.trial import Trial
 
 
 def sweep_title(sweep: Sweep) -> str:
@@ -45,8 +46,10 @@ def space_lines(sweep: Sweep, left_out: tuple[str, ...] = ()) -> list[str]:
     if sampler.enumerates:
         lines.append(_grid_line(sweep))
     elif sweep.count < sweep.wanted:
-        lines.append(f"  {sweep.count} trials, not {sweep.wanted}: this space has no others, and a trial")
-        lines.append("  repeated gives the same again; seeds=10 would train each with 10 seeds")
+        lines.append(
+            f"  {sweep.count} trials, not {sweep.wanted}: this space has no others, and to repeat one"
+        )
+        lines.append("  gives the same result; seeds=10 would train each with 10 seeds")
     if sampler.slow_after and sweep.count > sampler.slow_after:
         name, after = sampler.name, sampler.slow_after
         lines.append(
@@ -65,55 +68,78 @@ def _grid_line(sweep: Sweep) -> str:
     return line
 
 
-def story(asked: SweepRequest, sweep: Sweep, curves: dict, winners_line: str, task: str) -> Story:
+def plan(job: PreparedSweep) -> list[str]:
+    """What would be trained, and how long it takes."""
+    title = [sweep_title(job.sweep), *space_lines(job.sweep, job.asked.words.left_out)]
+    return [*title, *plan_lines(job.plan_of_rest())]
+
+
+def first_lines(job: PreparedSweep) -> list[str]:
+    """What is under way; of a sweep that goes on also what it has already."""
+    sweep, finished = job.sweep, len(job.sweep.trials)
+    lines = [sweep_title(sweep), *space_lines(sweep, job.asked.words.left_out)]
+    if job.asked.resumed:
+        already = f"  {finished} trials are there already"
+        if finished >= sweep.count:
+            already += ", as many as were asked for: nothing is trained"
+        lines += wrapped(already)
+    if finished < sweep.count:
+        rest = sweep.plan() if finished else job.plan
+        lines += plan_lines(rest)
+    return lines
+
+
+def story(job: PreparedSweep, curves: dict, winners: list[Trial]) -> Story:
     """What the report is about."""
+    search = job.sweep.search
     return Story(
-        title=sweep_title(sweep),
-        lines=[asked.words.run.command, *([winners_line] if winners_line else [])],
-        trials=sweep.trials,
-        distributions=sweep.chooser.distributions,
-        signs=sweep.search.signs,
-        objectives=sweep.search.objectives,
+        title=sweep_title(job.sweep),
+        lines=[job.asked.words.run.command, *map(job.train_line, winners)],
+        trials=job.sweep.trials,
+        distributions=job.sweep.chooser.distributions,
+        signs=search.signs,
+        objectives=search.objectives,
         curves=curves,
-        task=task,
+        task=job.task,
     )
 
 
-def report_lines(asked: SweepRequest, winner: Winner | None, task: str) -> list[str]:
+def report_lines(job: PreparedSweep, winner: Winner | None) -> list[str]:
     """What is added to the report once the winner has trained: it is drawn meanwhile."""
     if winner is None:
         return []
-    lines = ["  the winner's own run, in best/", *summary_lines(winner.summary, task)]
-    return [*lines, "", *comparison_lines(asked, winner, task)]
+    lines = ["  the winner's own run, in best/", *summary_lines(winner.summary, job.task)]
+    return [*lines, "", *comparison_lines(job, winner)]
 
 
-def comparison_lines(asked: SweepRequest, winner: Winner, task: str) -> list[str]:
+def comparison_lines(job: PreparedSweep, winner: Winner) -> list[str]:
     """How the winner compares with what the search started from."""
-    return baseline_text.lines(winner.comparison, task, shell_line(asked.words.trials.line({})))
+    started_from = shell_line(job.asked.words.trials.line({}))
+    return baseline_text.lines(winner.comparison, job.task, started_from)
 
 
 def result_lines(
-    asked: SweepRequest, sweep: Sweep, console: SweepConsole, winner: Winner | None, importances: dict
+    job: PreparedSweep, console: SweepConsole, winner: Winner | None, importances: dict
 ) -> list[str]:
     """The best trials, what mattered, and the line to go on from."""
     lines = [*console.table(), ""]
     if importances:
         lines += labelled("importance", ", ".join(f"{key} {share:.0%}" for key, share in importances.items()))
     if winner is None:
-        return [*lines, *test_lines({}, console.task), *_way_out(asked, sweep), ""]
-    lines += test_lines(winner.summary, console.task)
+        return [*lines, *_way_out(job), ""]
+    lines += test_lines(winner.summary, job.task)
     lines += [*command("to repeat it", winner.command), ""]
-    return [*lines, *comparison_lines(asked, winner, console.task), ""]
+    return [*lines, *comparison_lines(job, winner), ""]
 
 
-def _way_out(asked: SweepRequest, sweep: Sweep) -> list[str]:
+def _way_out(job: PreparedSweep) -> list[str]:
     """What to do where no trial came to its end: if they diverged, look for a rate that works."""
-    diverged = [trial for trial in sweep.trials if "diverged" in trial.reason]
-    if 2 * len(diverged) < len(sweep.trials) or not diverged:
+    trials = job.sweep.trials
+    diverged = [trial for trial in trials if "diverged" in trial.reason]
+    if 2 * len(diverged) < len(trials) or not diverged:
         return []
-    line = shell_line(asked.words.trials.line(diverged[0].params))
-    line = line.replace("nnlab train", "nnlab check only=rates", 1)
-    return command("for a rate that works, search below what this says:", line)
+    line = job.train_line(diverged[0]).replace("nnlab train", "nnlab check only=rates", 1)
+    return command("to find a rate that works, search below the edge that this shows:", line)
 
 
 def file_lines(path: Path, has_report: bool, no_report: str) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnlab.commands import folders
+from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.process import seconds_of_process
-from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.winner import Winner
 from nnlab.records.sweep_board import SweepBoard
 from nnlab.records.sweep_folder import TRIALS, SweepFolder, read_curves
 from nnlab.search.ledger import JOURNAL, Ledger
-from nnlab.search.sweep import Sweep, TrialsFinished
+from nnlab.search.sweep import TrialsFinished
 
 
 class SweepWriter:
@@ -21,19 +21,19 @@ class SweepWriter:
     there already.
     """
 
-    def __init__(self, folder: SweepFolder, asked: SweepRequest, sweep: Sweep):
-        self._folder, self._sweep = folder, sweep
+    def __init__(self, folder: SweepFolder, job: PreparedSweep):
+        asked, sweep = job.asked, job.sweep
+        self._folder, self._sweep, self.path = folder, sweep, folder.path
         self._about = asked.about
         if not asked.resumed:
             folders.describe(folder.path, asked.words.run.config)
-            self._about = folder.start(asked.settings, asked.words.run.command, _known(folder, asked, sweep))
-        sweep.go_on_from(_ledger(folder.path, asked, self._about, sweep.search.signs))
+            self._about = folder.start(asked.settings, asked.words.run.command, _known(folder.path.name, job))
+        sweep.go_on_from(_ledger(folder.path, job, self._about))
         self._about = self._about | {"count": sweep.count}
         folder.about(self._about)
         self.keys = list(sweep.space.domains)
         self._objectives = sweep.search.objectives
-        task = sweep.cache.datasets[sweep.first.experiment.data].spec.task
-        self._board = SweepBoard(folder.path, sweep.search, self.keys, sweep.count, task)
+        self._board = SweepBoard(folder.path, sweep.search, self.keys, sweep.count, job.task)
         folder.trials(sweep.trials, self.keys, self._objectives)
         self.curves = read_curves(folder.path)
 
@@ -72,9 +72,10 @@ class SweepWriter:
         )
 
 
-def _known(folder: SweepFolder, asked: SweepRequest, sweep: Sweep) -> dict:
+def _known(folder: str, job: PreparedSweep) -> dict:
     """What `resume=` needs to know of a sweep that begins."""
-    name, config_dir = asked.settings["study"], asked.line.config_dir
+    asked, sweep, config_dir = job.asked, job.sweep, job.asked.line.config_dir
+    study = asked.settings["study"]
     return {
         "words": list(asked.line.words),
         "batch": sweep.size,
@@ -82,11 +83,12 @@ def _known(folder: SweepFolder, asked: SweepRequest, sweep: Sweep) -> dict:
         "data": sweep.cache.fingerprints(),
         "decayed_once": asked.words.trials.decayed_once,
         "config_dir": config_dir and str(Path(config_dir).absolute()),
-        "study": folder.path.name if name == "auto" else name,
+        "study": folder if study == "auto" else study,
     }
 
 
-def _ledger(path: Path, asked: SweepRequest, about: dict, signs: tuple[int, ...]) -> Ledger:
+def _ledger(path: Path, job: PreparedSweep, about: dict) -> Ledger:
+    asked, signs = job.asked, job.sweep.search.signs
     begun = asked.resumed is not None and ((path / TRIALS).exists() or not asked.may_create)
     if not begun:  # perhaps killed while it made its study
         (path / JOURNAL).unlink(missing_ok=True)

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from nnlab.commands import baseline
 from nnlab.commands.command_keys import of_experiment
-from nnlab.commands.sweep_request import SweepRequest
+from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.train_command import order
 from nnlab.experiment import Experiment
 from nnlab.records.hparams import setting
 from nnlab.records.run import Run
-from nnlab.records.text import shell_line
 from nnlab.search.batch_training import candidate
-from nnlab.search.sweep import Sweep
 from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
 
@@ -34,7 +32,7 @@ class Winner:
     def as_json(self) -> dict:
         """What sweep.json has of it."""
         metrics = self.summary["metrics"]
-        found = {
+        outcome = {
             "best": {
                 "trial": self.trial.number,
                 "values": self.trial.values,
@@ -45,21 +43,20 @@ class Winner:
             "test": {name: metric for name, metric in metrics.items() if name.startswith("test_")},
         }
         if "refit" in self.summary:
-            found["refit"] = self.summary["refit"]
-        return found | {"compared": self.comparison}
+            outcome["refit"] = self.summary["refit"]
+        return outcome | {"compared": self.comparison}
 
 
-def trained_winner(path: Path, asked: SweepRequest, sweep: Sweep, trial: Trial) -> Winner:
+def trained_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     """Train the trial as its line would, into best/. The test set is used here, once.
 
     Row independence makes it the trial's own curve, so no weights of trials need to be kept.
     """
-    trials = asked.words.trials
-    command, settings = shell_line(trials.line(trial.params)), trials.settings(trial.params)
-    fit, not_compared = _with_default(asked, sweep, Experiment.from_config(of_experiment(settings)))
+    command, settings = job.train_line(trial), job.asked.words.trials.settings(trial.params)
+    fit, not_compared = _with_default(job, Experiment.from_config(of_experiment(settings)))
     unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
     shutil.rmtree(unfinished, ignore_errors=True)
-    searched = tuple(setting(key) for key in sweep.space.domains)
+    searched = tuple(setting(key) for key in job.sweep.space.domains)
     with Run(replace(order(fit, unfinished, settings, command), differ=searched), fit) as run:
         for record in fit:
             run.record(record)
@@ -68,20 +65,21 @@ def trained_winner(path: Path, asked: SweepRequest, sweep: Sweep, trial: Trial) 
     unfinished.rename(best)
     comparison = {"reason": not_compared}
     if not not_compared:
-        comparison = baseline.compared(fit, sweep.search.objectives, sweep.search.signs)
+        comparison = baseline.compared(fit, job.sweep.search.objectives, job.sweep.search.signs)
     return Winner(trial, command, summary, comparison)
 
 
-def _with_default(asked: SweepRequest, sweep: Sweep, winner: Experiment) -> tuple[Fit, str]:
+def _with_default(job: PreparedSweep, winner: Experiment) -> tuple[Fit, str]:
     """The fit of the winner and, where their numbers may stand beside each other, of the experiment as it is
     without the search; else why not."""
+    cache = job.sweep.cache
 
     def as_it_stands(params: dict) -> Experiment:
-        return Experiment.from_config(of_experiment(asked.words.trials.settings(params)))
+        return Experiment.from_config(of_experiment(job.asked.words.trials.settings(params)))
 
-    default = candidate(0, {}, as_it_stands, sweep.cache)
-    reason = default.wrong or baseline.not_comparable(winner, default.experiment, sweep.cache)
+    default = candidate(0, {}, as_it_stands, cache)
+    reason = default.wrong or baseline.not_comparable(winner, default.experiment, cache)
     if reason:
-        return Fit([winner], sweep.cache), reason
-    together = baseline.together(winner, as_it_stands({}), len(sweep.trials), sweep.cache)
-    return Fit(together, sweep.cache), ""
+        return Fit([winner], cache), reason
+    together = baseline.together(winner, as_it_stands({}), len(job.sweep.trials), cache)
+    return Fit(together, cache), ""
