@@ -27,7 +27,7 @@ MODULES = {  # group -> the files that have its classes
 SINGLE = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
 OWN = (  # where keys that belong to no group are declared
     ("experiment.py", "Experiment"),
-    ("commands/command_settings.py", "OfTrain"), ("commands/command_settings.py", "OfSweep"),
+    ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),
     ("search/settings.py", "Search"), ("checks/ladder.py", "Rungs"),
 )  # fmt: skip
 _OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}

@@ -19,7 +19,7 @@ from nnlab.commands.command_keys import (
     of_train,
 )
 from nnlab.commands.command_line import CommandLine, by_key, key_of
-from nnlab.commands.command_settings import OfSweep, OfTrain
+from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.commands.parsing import parsed
 from nnlab.search.settings import Search
 from nnlab.search.space import Interval, Space
@@ -113,8 +113,8 @@ def test_no_other_module_knows_argparse():
 
 
 def test_the_keys_of_commands_are_those_that_their_classes_declare():
-    assert keys_of("train") == {f.name for f in fields(OfTrain)}
-    assert keys_of("sweep") == {f.name for f in fields(OfSweep)} | {f.name for f in fields(Search)} | {
+    assert keys_of("train") == {f.name for f in fields(TrainSettings)}
+    assert keys_of("sweep") == {f.name for f in fields(SweepSettings)} | {f.name for f in fields(Search)} | {
         "space"
     }
     assert keys_of("check") == {"only", "check"}

@@ -8,7 +8,7 @@ import pytest
 from nnlab import declarations
 from nnlab.checks.ladder import Rungs
 from nnlab.checks.subject import Budget
-from nnlab.commands.command_settings import OfSweep, OfTrain
+from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import fields
 from nnlab.regularizers import Regularizer
@@ -42,7 +42,7 @@ def test_a_class(group, name, cls):
         is_as_declared(read.fields[f.name], f)
 
 
-@pytest.mark.parametrize("cls", [Experiment, search.Search, OfTrain, OfSweep, Rungs])
+@pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, Rungs])
 def test_keys_of_no_group(cls):
     for f in fields(cls):
         if "kind" in f.metadata:

@@ -185,7 +185,7 @@ LONG = "[" + "1000," * 12
      ["lr=0.00100001,clip_norm=0.5,label_smo=0.1", "lr=0.00100002,clip_norm=0.5,label_smo=0.2"]),
 ])  # fmt: skip
 def test_folders_of_multirun_keep_what_differs(runs, names):
-    assert [folders.slug(words) for words in folders.telling(runs)] == names
+    assert [folders.slug(words) for words in folders.short_words(runs)] == names
 
 
 def test_runs_of_one_second_get_folders_of_their_own():

@@ -18,7 +18,7 @@ from nnlab.checks.ladder import chosen
 from nnlab.checks.subject import Budget
 from nnlab.commands import composing, grammar, multirun, sweep_words
 from nnlab.commands.command_keys import of_experiment
-from nnlab.commands.command_settings import OfSweep
+from nnlab.commands.command_settings import SweepSettings
 from nnlab.commands.parsing import parsed
 from nnlab.commands.train_command import wants_picture
 from nnlab.data.headers import columns
@@ -291,7 +291,7 @@ def test_what_a_sweep_offers_beside_is_accepted(offered_to_train):
             columns.setdefault(word.partition("=")[0], []).append(word)
     for words in zip_longest(*columns.values()):
         settings = settings_of_line("sweep", [word for word in words if word])
-        OfSweep(**{f.name: settings[f.name] for f in fields(OfSweep)})
+        SweepSettings(**{f.name: settings[f.name] for f in fields(SweepSettings)})
         for f in fields(Search):
             if f.name in GROUPS_OF_SEARCH:
                 make(GROUPS_OF_SEARCH[f.name], settings[f.name], f.name)

@@ -1,4 +1,4 @@
-"""Settings of the commands themselves, of which neither an experiment nor a search knows anything."""
+"""Settings of the commands themselves, of which an experiment and a search know nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nnlab.hyperparameters import Component, static
 
 
 @dataclass(frozen=True)
-class OfTrain(Component):
+class TrainSettings(Component):
     """Those of `nnlab train`, which every command has."""
 
     picture: bool | Literal["auto"] = static("auto")
 
 
 @dataclass(frozen=True)
-class OfSweep(Component):
+class SweepSettings(Component):
     """Those of `nnlab sweep`."""
 
     storage: str | None = static(None)

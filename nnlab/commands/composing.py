@@ -70,19 +70,19 @@ class Composer:
         """Whether it picks a choice of a group, and not a value."""
         return overrides.is_group(override, self.options)
 
-    def picks(self, override: Override) -> bool:
+    def recomposes(self, override: Override) -> bool:
         """Whether Hydra has to compose anew for it: a choice of a group, or a setting of Hydra's own."""
         return overrides.is_hydras(override) or self.is_group(override)
 
     def with_groups(self, given: Iterable[Override]) -> DictConfig:
         """What the choices among these overrides compose to, and the settings of Hydra's own."""
-        return self.base(tuple(o.input_line for o in given if self.picks(o)))
+        return self.base(tuple(o.input_line for o in given if self.recomposes(o)))
 
     def compose(self, given: list[Override]) -> DictConfig:
         """Compose the groups (and Hydra's settings), then set the values, as Hydra does."""
         config = copy.deepcopy(self.with_groups(given))
         for override in given:
-            if not self.picks(override):
+            if not self.recomposes(override):
                 set_value(config, override)
         config.hydra.overrides.task = [o.input_line for o in given if not overrides.is_hydras(o)]
         return config

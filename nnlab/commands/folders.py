@@ -27,11 +27,11 @@ def _name(words: list[str]) -> str:
     return re.sub(r"=-+", "=", text)
 
 
-def telling(runs: list[list[str]]) -> list[list[str]]:
+def short_words(runs: list[list[str]]) -> list[list[str]]:
     """The words of each run as its folder needs them. Where a name would be cut, perhaps just where the runs
     differ, keys are their last words or less, and what values begin with alike is left out.
 
-    >>> telling([["data.path=/home/somebody/somewhere/else/good.csv"], ["data.path=/home/bad.csv"]])
+    >>> short_words([["data.path=/home/somebody/somewhere/else/good.csv"], ["data.path=/home/bad.csv"]])
     [['path=..somebody/somewhere/else/good.csv'], ['path=..bad.csv']]
     """
     if all(len(_name(words)) <= _SLUG_LETTERS for words in runs):
@@ -66,14 +66,14 @@ def run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Path:
     folder = Path(config.hydra.run.dir)
     if exact:
         return _made(folder)
-    name = slug(*telling([overrides]))
+    name = slug(*short_words([overrides]))
     if name:
         folder = folder.with_name(f"{folder.name}_{name}")
     return _new(folder)
 
 
-def sweep_folder(config: DictConfig, asked: Collection[str]) -> Path:
-    """The folder at `hydra.sweep.dir`, below which each cell has its own; or at `hydra.run.dir`, if only that
+def multirun_folder(config: DictConfig, asked: Collection[str]) -> Path:
+    """The folder at `hydra.sweep.dir`, below which each run has its own; or at `hydra.run.dir`, if only that
     was asked for: whether an experiment is several runs is its file's to say."""
     if "hydra.sweep.dir" in asked:
         return _made(Path(config.hydra.sweep.dir))
@@ -82,15 +82,15 @@ def sweep_folder(config: DictConfig, asked: Collection[str]) -> Path:
     return _new(Path(config.hydra.sweep.dir))
 
 
-def cell_name(config: DictConfig, overrides: list[str], exact: bool) -> str:
-    """A cell's folder in that of the sweep: `hydra.sweep.subdir`, with the slug unless asked for exactly."""
+def name_in_multirun(config: DictConfig, overrides: list[str], exact: bool) -> str:
+    """A run's folder in that of all runs of -m: `hydra.sweep.subdir`, with the slug unless it is exact."""
     name, added = str(config.hydra.sweep.subdir), slug(overrides)
     return name if exact or not added else f"{name}_{added}"
 
 
-def cell_folder(sweep: Path, name: str) -> Path:
-    """The folder of a cell, made."""
-    return _made(sweep / name)
+def folder_in_multirun(above: Path, name: str) -> Path:
+    """The folder of a run among those of -m, made."""
+    return _made(above / name)
 
 
 def _new(folder: Path) -> Path:

@@ -62,12 +62,12 @@ def folders_of_multirun(runs: list[ComposedRun]) -> Iterator[Path]:
     first, names = runs[0], _folder_names(runs)
     HydraConfig.instance().set_config(first.config)
     with one_sentence():
-        above = folders.sweep_folder(first.config, first.places)
+        above = folders.multirun_folder(first.config, first.places)
     _say_where(first, above)
     for run, name in zip(runs, names, strict=True):
         HydraConfig.instance().set_config(run.config)
         with one_sentence():
-            folder = folders.cell_folder(above, name)
+            folder = folders.folder_in_multirun(above, name)
         yield folder
 
 
@@ -96,11 +96,11 @@ def _differences(runs: list[ComposedRun]) -> list[list[str]]:
 def _folder_names(runs: list[ComposedRun]) -> list[str]:
     """What the folder of each run is called, in that of all. Raises `UserError` if two have one name."""
     names = []
-    for run, differs in zip(runs, folders.telling(_differences(runs)), strict=True):
+    for run, differs in zip(runs, folders.short_words(_differences(runs)), strict=True):
         HydraConfig.instance().set_config(run.config)
         exact = "hydra.sweep.subdir" in run.places
         with one_sentence():
-            names.append(folders.cell_name(run.config, differs, exact))
+            names.append(folders.name_in_multirun(run.config, differs, exact))
     shared = [name for name, count in Counter(names).items() if count > 1]
     if shared:
         raise UserError(

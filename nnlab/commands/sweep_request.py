@@ -8,7 +8,7 @@ from pathlib import Path
 from nnlab.commands import continued_sweep, sweep_words
 from nnlab.commands.command_keys import CHANGEABLE_KEYS
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.command_settings import OfSweep, OfTrain
+from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.commands.passwords import without_passwords
 from nnlab.commands.sweep_words import SweepWords
 from nnlab.errors import UserError
@@ -47,8 +47,8 @@ def read(line: CommandLine) -> SweepRequest:
     search = search_of(settings)
     if search.batch == "auto" and "batch" in about:
         search = replace(search, batch=about["batch"])
-    OfSweep(**{field.name: settings[field.name] for field in fields(OfSweep)})
-    OfTrain(settings["picture"])
+    SweepSettings(**{field.name: settings[field.name] for field in fields(SweepSettings)})
+    TrainSettings(settings["picture"])
     database = database_of(settings["storage"], line)
     may_create = database is None or names_storage or not resumed
     folder = Path(resumed) if resumed else None

@@ -44,25 +44,9 @@ def shown_storage(settings: dict):
 
 def read(line: CommandLine) -> SweepWords:
     """What the command line of `nnlab sweep` says; raises `UserError`."""
-    if line.config_name is not None:
-        raise UserError(
-            "-cn: nnlab sweep has its own configuration, since its trials are those of nnlab train"
-        )
-    if line.multirun:
-        raise UserError("-m: nnlab sweep searches by itself; to run each of several values, nnlab train -m")
+    _refuse_flags(line)
     with opened(line) as composer:
-        given = composer.read(by_key(line.words).values(), several=True, search=True)
-        words = [*by_key(line.words).values(), *_swept_by_experiment(line, given, composer)]
-        fixed, named = _split(composer.read(words, several=True, search=True))
-        overrides.refuse_places_of_several(
-            [*fixed, *named.values()], "the folder of a search is hydra.run.dir"
-        )
-        left_out = ()
-        if named and not any(o.key_or_group == "space" for o in given):
-            # Whoever names what is searched does not want the default space beside it.
-            left_out = tuple(key for key in _of_space(fixed, named, composer)[0] if key not in named)
-            words.append("space=none")
-            fixed, named = _split(composer.read(words, several=True, search=True))
+        fixed, named, left_out = _fixed_and_named(line, composer)
         of_space, is_replaced = _of_space(fixed, named, composer)
         searched = of_space | named
         has_both = {automatic.PENALTY_KEY, automatic.DECAY_KEY, "optimizer"} <= searched.keys()
@@ -77,8 +61,8 @@ def read(line: CommandLine) -> SweepWords:
             prefix=line.prefix("train"),
             decayed_once=is_replaced or has_both,
         )
-    texts = {key: override.input_line.partition("=")[2] for key, override in searched.items()}
     _check_keys(trials, run)
+    texts = {key: override.input_line.partition("=")[2] for key, override in searched.items()}
     return SweepWords(run, trials, texts, left_out)
 
 
@@ -93,6 +77,31 @@ def without_searched(line: CommandLine) -> CommandLine:
     with opened(line) as composer:
         fixed, _ = _split(composer.read(line.words, several=True, search=True))
     return line.with_words(override.input_line for override in fixed)
+
+
+def _refuse_flags(line: CommandLine) -> None:
+    if line.config_name is not None:
+        raise UserError(
+            "-cn: nnlab sweep has its own configuration, since its trials are those of nnlab train"
+        )
+    if line.multirun:
+        raise UserError("-m: nnlab sweep searches by itself; to run each of several values, nnlab train -m")
+
+
+def _fixed_and_named(line: CommandLine, composer: Composer) -> tuple[list[Override], Words, tuple[str, ...]]:
+    """What has one value; the keys that are named to be searched; those of the default space that are left
+    out then: whoever names what is searched does not want the default space beside it."""
+    words = list(by_key(line.words).values())
+    given = composer.read(words, several=True, search=True)
+    words += _swept_by_experiment(line, given, composer)
+    read = composer.read(words, several=True, search=True)
+    overrides.refuse_places_of_several(read, "the folder of a search is hydra.run.dir")
+    fixed, named = _split(read)
+    if not named or any(override.key_or_group == "space" for override in given):
+        return fixed, named, ()
+    usual, _ = _of_space(fixed, named, composer)
+    left_out = tuple(key for key in usual if key not in named)
+    return *_split(composer.read([*words, "space=none"], several=True, search=True)), left_out
 
 
 def _split(read: list[Override]) -> tuple[list[Override], Words]:
@@ -161,7 +170,7 @@ def _decayed_once(usual: Words, named: Words, fixed: list[Override], composer: C
 
 def _optimizers(searched: Words, fixed: list[Override], composer: Composer) -> list:
     """The settings of every optimiser that is tried."""
-    words = [override.input_line for override in fixed if composer.picks(override)]
+    words = [override.input_line for override in fixed if composer.recomposes(override)]
     choices = [[]]
     if "optimizer" in searched:
         choices = [[f"optimizer={name}"] for name in grammar.domain(searched["optimizer"]).values]

@@ -15,7 +15,7 @@ from nnlab.checks import chance_level
 from nnlab.checks.proposal import Course, Outcome, lower_rate, proposal, proposal_of_several
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import of_experiment
-from nnlab.commands.command_settings import OfTrain
+from nnlab.commands.command_settings import TrainSettings
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
@@ -30,6 +30,7 @@ from nnlab.search.rankable import doubtful
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.memory import needed, refuse_too_large
+from nnlab.training.results import Record
 
 MOST_FILES = 8192  # open at once, by all runs
 SPARE_FILES = 100  # that others need: libraries, data, the terminal
@@ -69,7 +70,7 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
 
 def wants_picture(settings: dict, rows: int) -> bool:
     """Whether to draw the curves: as asked, else where there are several rows. Raises `UserError`."""
-    asked = OfTrain(settings.get("picture", "auto")).picture
+    asked = TrainSettings(settings.get("picture", "auto")).picture
     return rows > 1 if asked == "auto" else asked
 
 
@@ -79,43 +80,61 @@ def order(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
     return Order(folder, settings, of_experiment(settings), command, picture)
 
 
+class Recorders:
+    """The writers of all runs of a fit, and how each run goes; a run is closed as soon as its rows end."""
+
+    def __init__(self):
+        self.writers: list[Run] = []
+        self.courses: list[Course] = []
+        self.summaries: dict[int, dict] = {}  # of the runs that are closed, by place
+
+    def add(self, writer: Run) -> None:
+        self.writers.append(writer)
+        self.courses.append(Course(len(writer.rows)))
+
+    def record(self, record: Record) -> None:
+        """Take in a record of the fit."""
+        for writer, course in zip(self.writers, self.courses, strict=True):
+            part = None if writer.closed else writer.record(record)
+            if part and not part.refit:
+                course.record(part)
+
+    def close(self, only_if_over: bool = False) -> None:
+        """Write the results of the runs that are not closed yet."""
+        for place, writer in enumerate(self.writers):
+            if not writer.closed and (writer.over or not only_if_over):
+                self.summaries[place] = writer.close()
+
+    def outcomes(self, runs: list[PreparedRun]) -> dict[str, Outcome]:
+        """How each run went, by its command."""
+        each = zip(runs, self.writers, self.courses, strict=True)
+        return {run.command: _outcome(writer, course) for run, writer, course in each}
+
+
 def _train(runs: list[PreparedRun], several: bool) -> int:
     """Train these runs in one fit, whether one or several; 1 if every row of some run diverged."""
-    fit = _joined([run.prepared for run in runs])
-    writers: list[Run] = []
-    kept = partial(early_end.kept_of, writers, [run.folder for run in runs])
+    fit, recorders = _joined([run.prepared for run in runs]), Recorders()
+    kept = partial(early_end.kept_of, recorders.writers, [run.folder for run in runs])
     with early_end.naming(kept), ExitStack() as open_runs:
         for place, one in enumerate(_orders(runs)):
-            writers.append(open_runs.enter_context(Run(one, fit, place)))
-        courses = [Course(len(writer.rows)) for writer in writers]
-        summaries: dict[int, dict] = {}
-        with _console(runs, writers, fit, several) as console:
+            recorders.add(open_runs.enter_context(Run(one, fit, place)))
+        with _console(runs, recorders.writers, fit, several) as console:
 
-            def read(record) -> None:
-                for writer, course in zip(writers, courses, strict=True):
-                    part = None if writer.closed else writer.record(record)
-                    if part and not part.refit:
-                        course.record(part)
+            def read(record: Record) -> None:
+                recorders.record(record)
                 console.record(record)
                 if record.ended:
-                    close(only_if_over=True)
+                    recorders.close(only_if_over=True)
 
-            def close(only_if_over: bool) -> None:
-                for place, writer in enumerate(writers):
-                    if not writer.closed and (writer.over or not only_if_over):
-                        summaries[place] = writer.close()
-
-            early_end.train(fit, writers, read)
-            close(only_if_over=False)
-            outcomes = {
-                run.command: _outcome(writer, course)
-                for run, writer, course in zip(runs, writers, courses, strict=True)
-            }
+            early_end.train(fit, recorders.writers, read)
+            recorders.close()
+            outcomes = recorders.outcomes(runs)
             if several:
                 console.note(proposal_of_several(outcomes))
             else:
-                _conclude(console, writers[0], summaries[0], outcomes)
-    return int(any(s["rows"]["diverged"] == s["rows"]["total"] for s in summaries.values()))
+                _conclude(console, recorders.writers[0], recorders.summaries[0], outcomes)
+    rows = [summary["rows"] for summary in recorders.summaries.values()]
+    return int(any(row["diverged"] == row["total"] for row in rows))
 
 
 def _joined(fits: list[Fit]) -> Fit:
