@@ -1,8 +1,9 @@
 """What a search has gained: its winner beside the experiment as it stands without the search, seed by seed.
 
-The seed of the trials has chosen the winner, and would speak for it. So both train again with seeds that the
-search has not used, in the fit that makes `best/`: where structures agree they are rows of the winner's own
-stack. A row's result does not depend on its neighbours, so `best/` stays what its own line gives.
+The winner was chosen by its result with the trials' seed, so that result is optimistic. Both therefore train
+again with seeds that the search has not used, in the fit that makes `best/`: where structures agree they are
+rows of the winner's own stack. A row's result does not depend on its neighbours, so `best/` stays what its
+own line gives.
 """
 
 from __future__ import annotations

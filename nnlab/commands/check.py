@@ -10,7 +10,7 @@ def main(argv: list[str]) -> int:
 
 def act(runs: list[ComposedRun]) -> int:
     """Climb the ladder for each; 1 if a rung failed."""
-    # The door to torch: nobody waits for it before the words are known to be right.
+    # The door to torch: wrong words are refused before anybody waits for its import.
     from nnlab.commands import check_command
 
     return check_command.run(runs)

@@ -68,7 +68,7 @@ def train(fit, runs: list, read: Callable) -> None:
             if interruption.asked():
                 why, code = "interrupted", interruption.code()
         except KeyboardInterrupt:
-            # The second Ctrl-C: whoever presses it twice does not want to wait for the epoch.
+            # A second Ctrl-C: do not wait for the end of the epoch.
             left = _stopped_at_once(runs)
             raise EndedEarly(f"stopped at once (epoch {epoch}): {left}", interruption.code()) from None
         except Exception as e:
@@ -86,7 +86,7 @@ def _stopped_at_once(runs: list) -> str:
 
 
 def _come_to_an_end(records) -> None:
-    """Let every row end with the epoch under way; whoever was to read the records cannot any more."""
+    """Let every row end with the epoch under way; its records are not read any more."""
     interruption.ask()
     try:
         for _ in records:

@@ -104,7 +104,7 @@ def refuse_words_of_others(command: str, words: list[str]) -> None:
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
         for other in ("sweep", "check"):
             if other != command and head in keys_of(other):
-                # Whoever types it wants to go on with a run, and has to know that this is not possible.
+                # It asks to go on with a run, which a hint at nnlab sweep would not answer.
                 more = ": nnlab train begins a run and cannot go on with one" * (head == "resume")
                 raise UserError(f"{word}: {head} is a word of nnlab {other}{more}")
 

@@ -99,7 +99,7 @@ def _check_hydra(line: str, key: str) -> None:
 
 
 def refuse_places_of_several(read: list[Override], instead: str) -> None:
-    """Raise `UserError` for a place of the runs of -m where there is one run, which would not heed it."""
+    """Raise `UserError` for a place of the runs of -m where there is one run: it would have no effect."""
     for override in read:
         if override.key_or_group.startswith("hydra.sweep."):
             raise UserError(f"{override.input_line} is a place for the runs of -m: {instead}")
@@ -140,7 +140,7 @@ def count(override: Override) -> int:
 
 
 def check_count(read: list[Override]) -> None:
-    """Raise `UserError` for more runs than anybody can wait for: they are counted before they are listed."""
+    """Raise `UserError` for too many runs: they are counted before they are listed."""
     check_runs(prod(map(count, read)), " ".join(o.input_line for o in read if o.is_sweep_override()))
 
 

@@ -25,7 +25,7 @@ def act(line: CommandLine) -> int:
 
                 line = around_the_best(line)
             asked = sweep_request.read(line)
-        # The door to torch: nobody waits for it before the words are known to be right.
+        # The door to torch: wrong words are refused before anybody waits for its import.
         from nnlab.commands import sweep_command
 
         return sweep_command.run(asked)

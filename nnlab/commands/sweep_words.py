@@ -89,8 +89,8 @@ def _refuse_flags(line: CommandLine) -> None:
 
 
 def _fixed_and_named(line: CommandLine, composer: Composer) -> tuple[list[Override], Words, tuple[str, ...]]:
-    """What has one value; the keys that are named to be searched; those of the default space that are left
-    out then: whoever names what is searched does not want the default space beside it."""
+    """What has one value; the keys that are named to be searched; and those of the default space, whose place
+    they then take, that are left out."""
     words = list(by_key(line.words).values())
     given = composer.read(words, several=True, search=True)
     words += _swept_by_experiment(line, given, composer)

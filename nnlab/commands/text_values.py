@@ -1,7 +1,7 @@
 """Texts on the command line: names of files and columns have any letters, brackets and spaces.
 
 Hydra's grammar reads plain ASCII words only, and takes `Age (years)` for a call of a function. What it cannot
-read, and stands where a text may stand, is put into Hydra's quotes before anybody reads the word.
+read, and stands where a text may stand, is put into Hydra's quotes before the word is read.
 """
 
 import re
@@ -81,8 +81,8 @@ class Texts:
             return None
 
     def _takes_text(self, key: str, value: str) -> bool:
-        """Whether the key's values are text, as far as anything says; of a key that nobody knows the sentence
-        should say that, and not that its value cannot be read."""
+        """Whether the key takes text. An unknown key counts too: the error is to say that it is unknown, and
+        not that its value cannot be read."""
         if key in HYDRA_KEYS:
             return True
         group, dot, leaf = key.partition(".")

@@ -10,7 +10,7 @@ def main(argv: list[str]) -> int:
 
 def act(runs: list[ComposedRun]) -> int:
     """Train them; 1 if every row of some run diverged."""
-    # The door to torch: nobody waits for it before the words are known to be right.
+    # The door to torch: wrong words are refused before anybody waits for its import.
     from nnlab.commands import train_command
 
     return train_command.run(runs)
