@@ -106,6 +106,7 @@ def session(line: CommandLine) -> Iterator[ConfigLoader]:
     """Hydra on nnlab's configurations and, after them, those of `-cd`, as `@hydra.main` has it."""
     version.setbase("1.3")
     config_files.install()
+    # Hydra has one session in a process, and refuses a second: Python's user may have left one open.
     GlobalHydra.instance().clear()
     try:
         yield hydra_private.loader(line.command, CONFIG_DIR, line.config_dir)

@@ -128,6 +128,7 @@ def withdraw(folder: Path) -> None:
 
 def describe(folder: Path, config: DictConfig) -> None:
     """Write `.hydra/config.yaml`, `hydra.yaml` and `overrides.yaml`, and tell Hydra of the folder."""
+    # Interpolations of the user's own may read it, as they do under Hydra.
     with open_dict(config.hydra), read_write(config.hydra):
         config.hydra.runtime.output_dir = str(folder.resolve())
     HydraConfig.instance().set_config(config)

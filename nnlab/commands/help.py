@@ -111,6 +111,7 @@ def _everything(catalogue: Catalogue) -> str:
     shared = Catalogue("train")
     keys = catalogue.all_keys()
     heads = {*shared.defaults, *(name.partition(".")[0] for name in shared.keys())}
+    # What only this command has comes first: the rest is known from nnlab train.
     of_command = [key for name, key in keys.items() if name.partition(".")[0] not in heads]
     shared_keys = [key for key in keys.values() if key not in of_command]
     groups = "".join(

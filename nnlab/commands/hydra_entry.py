@@ -70,6 +70,7 @@ def guarded(
         say(command, sentence)
         return 1
     finally:
+        # It is global: the next command in this process, a test or a notebook's, must not find this one's.
         HydraConfig.instance().cfg = before
 
 

@@ -31,6 +31,7 @@ class Question:
 
 def parsed(command: str, argv: list[str]) -> tuple[CommandLine, Question]:
     """Hydra's flags, in any order with the overrides. Raises `UserError`."""
+    # First of all, since an error of anything below may quote the words.
     words, storage = without_passwords(argv)
     flags = _parser(command).parse_intermixed_args(words)
     hydra_errors.refuse_words_of_others(command, flags.overrides)

@@ -38,6 +38,7 @@ def composed(name: str, overrides: list[str]) -> DictConfig:
         except (AttributeError, TypeError, KeyError, AssertionError) as e:
             raise UserError(f"the configuration files make no configuration: {e}") from e
         except MissingConfigException as e:
+            # Of a package Hydra knows a choice only once it was asked for: offer it, and compose again.
             group, _, choice = (e.missing_cfg_file or "").rpartition("/")
             if (group, choice) in offered or not offer(group, choice):
                 raise

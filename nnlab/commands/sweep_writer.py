@@ -38,12 +38,12 @@ class SweepWriter:
         self.curves = read_curves(folder.path)
 
     def record(self, event: TrialsFinished) -> None:
-        """What came of trials: before the ledger has them their curves, so that no trial is without; then
-        their lines."""
+        """What came of trials: their curves, before the ledger has them; then their lines."""
         if event.written:
             self._folder.append_trials(event.trials, self.keys, self._objectives)
             self._board.trials_finished(event.trials, self.curves)
             return
+        # A trial with curves and no line is trained again after a kill; one with a line and no curves stays so.
         fresh = {trial.number: event.batch.curves_of(trial.number) for trial in event.trials if trial.epochs}
         self._folder.curves(fresh)
         self.curves |= fresh

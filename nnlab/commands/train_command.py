@@ -206,6 +206,7 @@ def _doubts(fits: list[Fit]) -> list[str]:
 
 def _at_once(fits: list[Fit]) -> int:
     """How many of these may be open at once: each has a few files, one for each of its first rows."""
+    # Many systems begin with 256 or 1,024 and let a process raise that up to a hard limit.
     try:
         import resource  # not on Windows
 
