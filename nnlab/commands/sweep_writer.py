@@ -43,7 +43,7 @@ class SweepWriter:
             self._folder.append_trials(event.trials, self.keys, self._objectives)
             self._board.trials_finished(event.trials, self.curves)
             return
-        # A trial with curves and no line is trained again after a kill; one with a line and no curves stays so.
+        # After a kill a trial without a line is trained again; one without curves would stay without.
         fresh = {trial.number: event.batch.curves_of(trial.number) for trial in event.trials if trial.epochs}
         self._folder.curves(fresh)
         self.curves |= fresh
