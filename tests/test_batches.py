@@ -8,7 +8,8 @@ import torch
 from networks import DOUBLE
 
 from nnlab.data import batches
-from nnlab.data.batches import Batches, Examples, evaluation
+from nnlab.data.batches import Batches
+from nnlab.data.examples import Examples, evaluation
 from nnlab.data.sources import Data, Dataset
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment

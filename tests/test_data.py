@@ -9,7 +9,7 @@ from networks import DOUBLE, Points
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from nnlab.data.batches import Examples
+from nnlab.data.examples import Examples
 from nnlab.data.sources import Dataset
 from nnlab.data.splits import SPLITS, Holdout, KFold
 from nnlab.errors import UserError

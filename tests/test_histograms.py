@@ -7,7 +7,7 @@ import pytest
 from networks import one_thread  # noqa: F401
 from test_row_independence import blobs
 
-from nnlab.data.batches import Examples
+from nnlab.data.examples import Examples
 from nnlab.data.splits import KFold
 from nnlab.experiment import Experiment
 from nnlab.models import MLP

@@ -12,8 +12,9 @@ from networks import DOUBLE, Points
 from nnlab.checks import chance_level
 from nnlab.checks.labels import correlation
 from nnlab.cli import main
-from nnlab.data.batches import TARGETS, Batches, Examples, evaluation, steps_in_chunk
+from nnlab.data.batches import TARGETS, Batches, steps_in_chunk
 from nnlab.data.dataset import Dataset
+from nnlab.data.examples import Examples, evaluation
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES

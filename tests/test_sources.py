@@ -17,7 +17,8 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
 import nnlab
 from nnlab.commands import hydra_entry, run_folders
-from nnlab.data.batches import Batches, Examples
+from nnlab.data.batches import Batches
+from nnlab.data.examples import Examples
 from nnlab.data.normalization import NORMALIZATIONS, columns, pulled_in, robust, statistics
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
 from nnlab.data.splits import Fold, Holdout, KFold

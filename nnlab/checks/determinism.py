@@ -16,7 +16,7 @@ import torch
 
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.data.batches import evaluation
+from nnlab.data.examples import evaluation
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.stacks import stacks

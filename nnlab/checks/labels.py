@@ -25,7 +25,7 @@ import torch
 from nnlab.checks.overlap import wrong_labels
 from nnlab.checks.subject import Sample, Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.batches import evaluation
+from nnlab.data.examples import evaluation
 from nnlab.data.splits import Fold
 from nnlab.data.stratification import deal
 from nnlab.experiment import Row

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from nnlab.allowed import ENOUGH
-from nnlab.data.batches import Chunk, Examples
+from nnlab.data.batches import Chunk
 from nnlab.data.dataset import Dataset
+from nnlab.data.examples import Examples
 from nnlab.data.splits import Fold
 from nnlab.data.stratification import divide
 from nnlab.experiment import Experiment, Row

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from nnlab.data.batches import Examples
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.examples import Examples
 from nnlab.data.splits import Fold, Split
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device

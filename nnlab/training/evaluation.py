@@ -7,7 +7,7 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
-from nnlab.data.batches import Examples, evaluation
+from nnlab.data.examples import Examples, evaluation
 from nnlab.experiment import Row
 from nnlab.metrics import TASKS
 from nnlab.training.histograms import histograms

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from nnlab.data.batches import Batches, Chunk, Examples
+from nnlab.data.batches import Batches, Chunk
+from nnlab.data.examples import Examples
 from nnlab.experiment import Row
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress

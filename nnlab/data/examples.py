@@ -1,0 +1,195 @@
+"""The examples of a data set on their device, gathered by number and normalised.
+
+They lie there once, as columns: x (d, N) and t (m, N), or (1, N) class numbers. Sets to evaluate on are
+kept as each fold normalises them.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nnlab.data.dataset import Data, Dataset
+from nnlab.data.normalization import (
+    LINEAR_LIMIT,
+    NORMALIZATIONS,
+    columns,
+    median_and_spread,
+    pulled_in,
+    statistics,
+)
+from nnlab.runtime.layout import aligned
+
+KEPT, PART = 2**26, 2**12  # numbers in all tables that are kept normalised; examples of one at a time
+WIDE = 2**22  # numbers in a table above which it lies example by example: gathering columns misses the cache
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs x (K, d, B), targets t (K, m, B), and weight (1 or K, 1, B): 1/n for its n examples, else 0."""
+
+    x: torch.Tensor
+    t: torch.Tensor
+    weight: torch.Tensor
+
+
+class Examples:
+    """The data set on its device, and each fold's normalisation."""
+
+    def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
+        self.dataset, self.spec, self.like = dataset, dataset.spec, like
+        self.how = data.normalization, "none" if dataset.classes else data.target_normalization
+        # Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
+        self.x, self.center = _on_device(dataset.x, self.how[0], like)
+        self.outputs = self.spec.outputs
+        if dataset.classes:
+            self.true, self.t = (_class_numbers(dataset.targets(noisy), like) for noisy in (False, True))
+        else:
+            self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
+            self.t = self.true
+        self._scalings, self._sets, self._tables = {}, {}, {}
+
+    def elsewhere(self) -> Examples:
+        """The same data for another split: its folds have other statistics and sets."""
+        other = copy.copy(self)
+        other._scalings, other._sets, other._tables = {}, {}, {}
+        return other
+
+    def scaling(self, fold) -> dict[str, np.ndarray]:
+        """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples.
+
+        Where inputs are also `pulled_in`: linear, up to where they are not.
+        """
+        if fold.key not in self._scalings:
+            mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
+            if self.dataset.classes:
+                target_mean, target_scale = np.zeros(self.outputs), np.ones(self.outputs)
+            else:
+                target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
+            self._scalings[fold.key] = {
+                "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
+            }  # fmt: skip
+            if self.how[0] == "robust":
+                self._scalings[fold.key]["linear"] = np.array(LINEAR_LIMIT)
+        return self._scalings[fold.key]
+
+    def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says; classes one-hot.
+
+        Labels are those that training sees, label noise included, or the true ones.
+        """
+        x, t = self._columns(fold, numbers, true)
+        return x, self.one_hot(t[None])[0]
+
+    def one_hot(self, t: torch.Tensor) -> torch.Tensor:
+        """Class numbers (K, 1, B) as (K, m, B); real targets (K, m, B) as they are."""
+        if not self.dataset.classes:
+            return t
+        return aligned(len(t), (self.outputs, t.shape[2]), self.like).scatter_(1, t, 1)
+
+    def _columns(self, fold, numbers, true: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with classes by number, t (1, n)."""
+        s = self.scaling(fold)
+        index = torch.as_tensor(numbers, device=self.like.device)
+        x, t = self._inputs(fold, s, index), _gathered(self.true if true else self.t, index)
+        if self.dataset.classes:
+            return x, t
+        return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
+
+    def _inputs(self, fold, s, index) -> torch.Tensor:
+        """The inputs of the examples `index`, normalised. (Targets are never pulled in: their way back is a
+        line.) A table that was pulled in once is kept, as long as a few are not too large."""
+        mean, scale = s["mean"] - self.center, s["scale"]
+        if self.how[0] != "robust":
+            return self._normalized(_gathered(self.x, index), mean, scale)
+        if fold.key not in self._tables:
+            if (len(self._tables) + 1) * self.x.numel() > KEPT:
+                return pulled_in(self._normalized(_gathered(self.x, index), mean, scale))
+            table = self.x.clone()
+            for part in table.split(PART, 1):
+                pulled_in(self._normalized(part, mean, scale))
+            self._tables[fold.key] = table
+        return _gathered(self._tables[fold.key], index)
+
+    def _normalized(self, gathered, mean, scale):
+        if not mean.any() and (scale == 1).all():
+            return gathered
+        column = [torch.from_numpy(v[:, None]).to(self.like) for v in (mean, 1 / scale)]
+        return gathered.sub_(column[0]).mul_(column[1])
+
+    def evaluation(self, row, which: str) -> list[Batch]:
+        """The row's validation or test set in batches of `row.evaluated`, (1, ., B) each, kept for reuse:
+        with classes by number."""
+        key = (row.fold.key, which, row.evaluated)
+        if key not in self._sets:
+            numbers = getattr(row.fold, which)
+            size = -(-len(numbers) // row.evaluated) * row.evaluated
+            x, t = self._columns(row.fold, np.resize(numbers, size), which == "test")
+            weight = (torch.arange(size, device=x.device) < len(numbers)).to(x) / len(numbers)
+            parts = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
+            self._sets[key] = [Batch(*map(_own, batch)) for batch in zip(*parts, strict=True)]
+        return self._sets[key]
+
+
+def evaluation(examples: Examples, rows: list, which: str):
+    """The rows' validation or test batches: yields a `Batch` for all rows; shorter sets end with weight 0."""
+    sets = {row.fold.key: examples.evaluation(row, which) for row in rows}
+    for i in range(max(len(s) for s in sets.values())):
+        own = [sets[row.fold.key] for row in rows]
+        if len(sets) == 1:
+            b = own[0][i]
+            t = examples.one_hot(b.t)
+            yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
+        else:
+            batches = [s[min(i, len(s) - 1)] for s in own]
+            there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
+            x, t, weight = (_stacked([getattr(b, k) for b in batches]) for k in ("x", "t", "weight"))
+            yield Batch(x, examples.one_hot(t), weight * there[:, None, None])
+
+
+def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """(N, d) of any real dtype as (d, N) on the device, less what `how` centres it by; and that, (d,)."""
+    shape = table.shape if table.size > WIDE else table.shape[::-1]
+    out = torch.empty(shape, dtype=like.dtype, device=like.device)
+    out = out.T if table.size > WIDE else out
+    center = np.zeros(len(out))
+    if how == "none":
+        return out.copy_(torch.from_numpy(table).T), center
+    for here, block in columns(table):
+        center[here], _ = (median_and_spread if how == "robust" else NORMALIZATIONS[how])(block)
+        block -= center[here]
+        out[here] = torch.from_numpy(block).to(like).T
+    return out, center
+
+
+def _class_numbers(y: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """(N,) as (1, N) on the device."""
+    return torch.from_numpy(y.astype(np.int64)[None]).to(like.device)
+
+
+def lies_by_example(table: torch.Tensor) -> bool:
+    """Whether a (d, n) table lies in memory example by example, not feature by feature."""
+    return table.stride(0) == 1 and table.stride(1) > 1
+
+
+def _gathered(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """The columns `index` of a (d, N) table, laid out as the table is."""
+    return table.T.index_select(0, index).T if lies_by_example(table) else table.index_select(1, index)
+
+
+def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Parts (1, n, B) as (K, n, B), each row aligned as it is alone."""
+    out = aligned(len(parts), tuple(parts[0].shape[1:]), parts[0])
+    for row, part in zip(out, parts, strict=True):
+        row.copy_(part[0])
+    return out
+
+
+def _own(part: torch.Tensor) -> torch.Tensor:
+    """A (n, B) part as (1, n, B) in memory of its own."""
+    out = aligned(1, tuple(part.shape), part)
+    out[0] = part
+    return out
