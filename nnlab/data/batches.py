@@ -39,8 +39,7 @@ class Chunk:
 class Batches:
     """Every row's own order of its own training examples, epoch after epoch.
 
-    A chunk lies where the one before it lay, as steps need it that are captured on a GPU, and is
-    overwritten by the next. One order of examples on a CPU is a view of what was gathered instead.
+    A chunk lies where the one before it lay, or is a view of what was gathered, if there is one order.
     """
 
     def __init__(self, examples: Examples, rows: list):
@@ -50,11 +49,15 @@ class Batches:
         unique = list(dict.fromkeys(keys))
         self.sources = [rows[keys.index(key)] for key in unique]
         self.share = [unique.index(key) for key in keys]
-        self.size = steps_in_chunk(self.steps, self.batch, len(examples.x), examples.outputs)
+        self.size = self._chunk_size()
         self.count = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
         self.firsts = range(0, self.steps, self.size)
         self.rooms = Room(examples.like), Room(examples.like)  # for inputs and targets
-        self.weights = [self._weights(first) for first in self.firsts]  # the same in every epoch
+        self.weights = self._all_weights()  # the same in every epoch
+
+    def _chunk_size(self) -> int:
+        """Steps in a chunk; the last one of an epoch may have fewer."""
+        return steps_in_chunk(self.steps, self.batch, len(self.examples.x), self.examples.outputs)
 
     def epoch(self, epoch: int):
         """The chunks of an epoch (1, 2, ...)."""
@@ -78,6 +81,11 @@ class Batches:
         parts = zip(self.rooms, zip(*gathered, strict=True), strict=True)
         return [self._spread(steps, part, room) for room, part in parts]
 
+    def _all_weights(self) -> list:
+        """For every chunk: only the last batch of an epoch may be short, so all but two chunks are alike."""
+        full = self._weights(0)
+        return [full if first + self.size < self.steps else self._weights(first) for first in self.firsts]
+
     def _weights(self, first: int):
         """Which columns of the chunk's batches hold an example, and its weight in its batch's mean."""
         steps = min(self.size, self.steps - first)
@@ -89,13 +97,12 @@ class Batches:
     def _spread(self, steps: int, gathered: tuple[torch.Tensor, ...], room: Room) -> torch.Tensor:
         """Each source's (n, S B) as (S, K, n, B): a step's batch is a view of some columns."""
         share = self.share if len(gathered) > 1 else [0]  # one for all
-        if len(share) == 1 and self.examples.like.device.type == "cpu":
+        if len(share) == 1:
             rows = gathered[0][None]
         else:
             shape = tuple(gathered[0].shape)
-            flipped = lies_by_example(
-                gathered[0]
-            )  # in a stack as alone: a product's bits depend on the layout
+            # In a stack as alone: the bits of a product depend on the layout of its factors.
+            flipped = lies_by_example(gathered[0])
             rows = room.aligned(len(share), shape[::-1] if flipped else shape)
             rows = rows.mT if flipped else rows
             for k, source in enumerate(share):

@@ -22,6 +22,7 @@ from nnlab.data.normalization import (
     statistics,
 )
 from nnlab.runtime.layout import aligned
+from nnlab.runtime.recording import on_card
 
 KEPT, PART = 2**26, 2**12  # numbers in all tables that are kept normalised; examples of one at a time
 WIDE = 2**22  # numbers in a table above which it lies example by example: gathering columns misses the cache
@@ -34,6 +35,16 @@ class Batch:
     x: torch.Tensor
     t: torch.Tensor
     weight: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All examples as each of some folds normalises them, one fold below the other: x (F N, d), t (F N, m),
+    or (F N, 1) class numbers; and where each fold begins, by its key."""
+
+    x: torch.Tensor
+    t: torch.Tensor
+    first: dict
 
 
 class Examples:
@@ -50,12 +61,15 @@ class Examples:
         else:
             self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
             self.t = self.true
-        self._scalings, self._sets, self._tables = {}, {}, {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._scalings, self._sets, self._tables, self._folded = {}, {}, {}, {}
 
     def elsewhere(self) -> Examples:
         """The same data for another split: its folds have other statistics and sets."""
         other = copy.copy(self)
-        other._scalings, other._sets, other._tables = {}, {}, {}
+        other._forget()
         return other
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
@@ -120,6 +134,39 @@ class Examples:
         column = [torch.from_numpy(v[:, None]).to(self.like) for v in (mean, 1 / scale)]
         return gathered.sub_(column[0]).mul_(column[1])
 
+    def table_bytes(self, folds: int) -> int:
+        """What `tables` of so many folds take."""
+        width = self.x.element_size() * len(self.x) + self.t.element_size() * len(self.t)
+        return folds * width * self.x.shape[1]
+
+    def tables(self, folds: list) -> Tables:
+        """The examples as each of these folds normalises them, kept for those that ask for the same."""
+        folds = {fold.key: fold for fold in folds}
+        key = tuple(folds)
+        if key not in self._folded:
+            everything = np.arange(self.x.shape[1])
+            x, t = zip(*[self._columns(fold, everything, False) for fold in folds.values()], strict=True)
+            first = {key: n * len(everything) for n, key in enumerate(folds)}
+            self._folded = {key: Tables(_below(x), _below(t), first)}
+        return self._folded[key]
+
+    def of_folds(self, rows: list, sets: dict[object, list[Batch]], which: str, i: int) -> Batch:
+        """Batch i of every row's own fold, on a GPU: by one call for all rows. `sets` are the folds'; of one
+        that has no batch i, the last one, with weight 0."""
+        key = "folds", tuple(sets), which, rows[0].evaluated, i
+        if key not in self._sets:
+            batches = [s[min(i, len(s) - 1)] for s in sets.values()]
+            there = [i < len(s) for s in sets.values()]
+            x, t, weight = (torch.cat([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
+            there = torch.tensor(there, device=weight.device)[:, None, None]
+            self._sets[key] = Batch(x, self.one_hot(t), weight * there)
+        place = "places", tuple(row.fold.key for row in rows)
+        if place not in self._sets:
+            numbers = [list(sets).index(row.fold.key) for row in rows]
+            self._sets[place] = torch.tensor(numbers, device=self.like.device)
+        b, own = self._sets[key], self._sets[place]
+        return Batch(*(v.index_select(0, own) for v in (b.x, b.t, b.weight)))
+
     def evaluation(self, row, which: str) -> list[Batch]:
         """The row's validation or test set in batches of `row.evaluated`, (1, ., B) each, kept for reuse:
         with classes by number."""
@@ -143,6 +190,8 @@ def evaluation(examples: Examples, rows: list, which: str):
             b = own[0][i]
             t = examples.one_hot(b.t)
             yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
+        elif on_card(examples.like):
+            yield examples.of_folds(rows, sets, which, i)
         else:
             batches = [s[min(i, len(s) - 1)] for s in own]
             there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
@@ -186,6 +235,11 @@ def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
     for row, part in zip(out, parts, strict=True):
         row.copy_(part[0])
     return out
+
+
+def _below(columns: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Tables (n, N) as (F N, n), one below the other."""
+    return torch.cat([table.T for table in columns]).contiguous()
 
 
 def _own(part: torch.Tensor) -> torch.Tensor:

@@ -16,11 +16,12 @@ allowed  copies (`to`, `cpu`, `copy_`, a slice that is assigned); indices from t
 
 and a copy is one: to write into `theta.cpu()` changes nothing on the card. Where versions of torch differ
 the stricter one is meant: `card_rules` has them. The numbers are those of the CPU: nothing is said of speed,
-memory or rounding. Within `recording` nothing may be read and nothing copied, as while a CUDA graph is made.
+memory or rounding. Within `recording` nothing may be read and nothing copied, as while a CUDA
+graph is made; and there are graphs (`card_graphs`).
 
 Calls are seen in the thread that pretends and in those that are started meanwhile, by way of
 `torch.overrides`; not what an extension in C++, a transform of torch.func or an `autograd.Function` going
-backward does. Streams, graphs, DLPack and a default device are not there.
+backward does. Streams, DLPack and a default device are not there.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from unittest import mock
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from nnlab.testing.card_graphs import Graph
 from nnlab.testing.card_rules import (
     CARD,
     COPIES,
@@ -74,6 +77,8 @@ def pretended_card(memory: int = MEMORY) -> Iterator[PretendedCard]:
         for name, function in of_cuda.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, function))
         card, new, run = PretendedCard(), torch.nn.Parameter.__new__, threading.Thread.run
+        stack.enter_context(mock.patch.object(torch.cuda, "CUDAGraph", Graph))
+        stack.enter_context(mock.patch.object(torch.cuda, "graph", card.recording_into))
 
         def run_with_card(thread):
             with card:
@@ -120,6 +125,7 @@ class PretendedCard(TorchFunctionMode):
 
     used_in: int | None = None  # the process
     is_recording = False
+    graph: Graph | None = None  # that calls are recorded into
 
     @contextmanager
     def recording(self, really: bool = True) -> Iterator[None]:
@@ -129,6 +135,19 @@ class PretendedCard(TorchFunctionMode):
             yield
         finally:
             self.is_recording = False
+
+    @contextmanager
+    def recording_into(self, graph: Graph, pool=None, stream=None, capture_error_mode="global") -> Iterator:
+        """Stands for torch.cuda.graph."""
+        if self.graph is not None:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        self.graph = graph
+        try:
+            with self.recording():
+                yield
+        finally:
+            self.graph = None
+        graph.end()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "")
@@ -148,9 +167,13 @@ class PretendedCard(TorchFunctionMode):
         _refuse_another_generator(given, card)
         if kwargs.pop("pin_memory", False) and card:
             raise RuntimeError("Only dense CPU tensors can be pinned")
+        if self.graph is not None:
+            self.graph.keep(tensors)
         result = self._made(func, name, args, kwargs, card, tensors)
         if self.is_recording:
             refuse_to_record(name, args, kwargs, result)
+        if self.graph is not None and name != "__get__":
+            self.graph.add(partial(self._made, func, name, args, kwargs, card, tensors), tensors, result)
         return result
 
     @staticmethod

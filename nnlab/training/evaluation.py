@@ -7,9 +7,11 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
+from nnlab.data.batches import Chunk
 from nnlab.data.examples import Examples, evaluation
 from nnlab.experiment import Row
 from nnlab.metrics import TASKS
+from nnlab.runtime.recording import Recorder
 from nnlab.training.histograms import histograms
 from nnlab.training.population import Population, Weights
 from nnlab.training.results import Ending, Histograms, Result
@@ -53,16 +55,30 @@ class Evaluator:
         self.monitor = self.rows[0].fold.monitor
         self.measure = Measure(population, examples)
         self.theta, self.slots = theta, graph.layout().slots
+        self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
+        self.recorder = Recorder(theta)
+
+    def begin(self) -> None:
+        """Sum from zero."""
+        self.sums.zero_()
+
+    def add(self, z: torch.Tensor, chunk: Chunk) -> None:
+        """Sum what the network put out before each step of a chunk, (S, K, m, B)."""
+        name = z.data_ptr(), chunk.t.data_ptr(), chunk.valid.data_ptr(), len(z)
+        self.recorder.run(name, lambda: self.sums.add_(self.measure(z, chunk.t, chunk.valid)))
 
     def validate(self) -> dict[str, np.ndarray]:
         """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
         if self.monitor != "validation":
             return {}
-        sums = 0
-        for batch in evaluation(self.examples, self.rows, "validation"):
-            sums = sums + self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0])
-        loss, error = sums.cpu().numpy()
+        self.recorder.run("validation", self._sum_validation)
+        loss, error = self.sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.measure.error(error)}
+
+    def _sum_validation(self) -> None:
+        self.begin()
+        for batch in evaluation(self.examples, self.rows, "validation"):
+            self.sums.add_(self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0]))
 
     def histograms(self) -> dict[str, Histograms]:
         """Of every row: each parameter, and what each box puts out on the validation set, or on the

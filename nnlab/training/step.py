@@ -8,6 +8,7 @@ once and replayed.
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -16,10 +17,11 @@ from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import CHUNK, Batches, Chunk
 from nnlab.losses import Loss
-from nnlab.optimizers.blocks import in_blocks
 from nnlab.runtime.layout import ALIGN, aligned
+from nnlab.runtime.recording import Recorder, send
 from nnlab.streams import uniforms
 from nnlab.training.population import Population
+from nnlab.training.tail import FusedTail, Tail
 
 
 class Step:
@@ -28,28 +30,35 @@ class Step:
     `network`, `grad` (K, P) and `grad_norm` (K,) are those of the last step.
     """
 
-    def __init__(self, graph: Graph, population: Population, loss: Loss, batches: Batches, threads: int):
+    def __init__(
+        self, graph: Graph, population: Population, loss: Loss, batches: Batches, threads: int, fused: bool
+    ):
         self.population, self.loss = population, loss
         rows, e, theta = len(population), population.experiment, population.state.theta
         steps, batch = batches.size, batches.batch
         layout = graph.layout()
-        self.grad, self.scratch = (aligned(rows, (layout.size,), theta) for _ in range(2))
+        self.grad = aligned(rows, (layout.size,), theta)
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
-        of_weights = slice(layout.weights_end)
-        self.weights, self.weights_grad, self.spare = (
-            m[:, of_weights] for m in (theta, self.grad, self.scratch)
-        )
+        self.weights = theta[:, : layout.weights_end]
         self.layers = [slot.view(theta) for slot in layout.slots.values() if slot.leaf.kind == "weight"]
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
+        self.recorder, self.together = Recorder(theta), 1  # steps between which nobody looks at the clock
+        if self.recorder.records:
+            self.together = min([steps, *(noise.at_once for noise in self.noise)])
+            for noise in self.noise:
+                noise.at_once = self.together
         targets = batches.examples.outputs
         self.smoothed = theta.new_empty(steps if e.regularizer.smooths else 0, rows, targets, batch)
         outputs = loss.outputs(targets), batch
         self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, outputs, theta)
         self.columns = Columns(population, steps)
-        self.update = in_blocks(e.optimizer, theta, self.grad, population.state.slots, self.scratch, threads)
+        if fused:
+            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, self.columns.names)
+        else:
+            self.tail = Tail(graph, population, self.grad, self.grad_norm, threads)
 
     def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
         """Train on a chunk of the epoch's batches, at rates lr (K, S); what the network put out before each
@@ -58,28 +67,30 @@ class Step:
         self.columns.fill(lr, count)
         t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
         z, f = self.trace[:count], self.columns.steps[:count]
-        for s, inputs in enumerate(zip(chunk.x, t, chunk.weight, z, f, strict=True)):
+        inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, f, strict=True))
+        addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count
+        for s in range(0, count, self.together):
             for noise in self.noise:
-                noise.set(epoch, chunk.first, s, count)
-            for ctx in self.network.counting:
-                ctx.valid = chunk.valid[s, :, None]
-            self(*inputs, last=s == count - 1)
+                noise.draw(epoch, chunk.first, s, count)
+            self.recorder.run((*addresses, s), partial(self._steps, inputs, s))
         self.population.state.t += count
         return z
+
+    def _steps(self, inputs: list, first: int) -> None:
+        """The steps of a chunk from `first` on that are made `together`."""
+        for s, (x, t, weight, valid, z, f) in enumerate(inputs[first:][: self.together], first):
+            for noise in self.noise:
+                noise.place(s)
+            for ctx in self.network.counting:
+                ctx.valid = valid[:, None]
+            self(x, t, weight, z, f, last=s == len(inputs) - 1)
 
     def __call__(self, x, t, weight, z, f, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
         columns f; the outputs into z. The norm of the gradient is taken of the last step of a chunk."""
-        regularizer, optimizer = self.population.experiment.regularizer, self.population.experiment.optimizer
         self.network.fprop(x, out=z)
         self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
-        regularizer.add_gradient(self.weights, self.weights_grad, f, self.spare)
-        if last:
-            torch.linalg.vector_norm(self.grad, dim=1, out=self.grad_norm)
-        optimizer.clip(self.grad, f)
-        optimizer.decay(self.weights, f)
-        self.update(f)
-        regularizer.project(self.weights, self.layers, f, self.spare)
+        self.tail(f, norm=last)
 
 
 class Columns:
@@ -93,10 +104,11 @@ class Columns:
         self.population, theta = population, population.state.theta
         known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGN))
         self.names = [name for name, column in known.items() if column is not None]
-        self.table = torch.zeros(steps, len(self.names), len(theta), dtype=theta.dtype)
+        width = -(-len(theta) // ALIGN) * ALIGN  # so that every step's begins where a kernel likes it to
+        self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
         self.placed = self.table.to(theta.device)  # on a CPU the table itself
         absent = dict.fromkeys(known.keys() - set(self.names))
-        self.steps = [SimpleNamespace(**absent, **own) for own in self._views()]
+        self.steps = [SimpleNamespace(**absent, **own) for own in self._views(len(theta))]
 
     def fill(self, lr: torch.Tensor, count: int) -> None:
         """With the columns of the next `count` steps, at rates lr (K, S).
@@ -105,8 +117,9 @@ class Columns:
         """
         columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGN)))
         for place, name in enumerate(self.names):
-            self.table[:count, place] = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
-        self.placed.copy_(self.table)
+            rows = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
+            self.table[:count, place, : rows.shape[1]] = rows
+        send(self.table, self.placed)
 
     def _columns(self, lr: torch.Tensor) -> dict[str, torch.Tensor | None]:
         """By name, (K, 1) or (K, steps) float64."""
@@ -114,10 +127,10 @@ class Columns:
         t = self.population.state.t + torch.arange(1, lr.shape[1] + 1)  # (K, S)
         return e.optimizer.factors(lr, t) | e.optimizer.limits() | e.regularizer.factors(lr)
 
-    def _views(self) -> list[dict[str, torch.Tensor]]:
-        """For each step, its columns (K, 1) by name."""
-        rows = (step.unsqueeze(2).unbind(0) for step in self.placed.unbind(0))
-        return [dict(zip(self.names, columns, strict=True)) for columns in rows]
+    def _views(self, rows: int) -> list[dict[str, torch.Tensor]]:
+        """For each step, its columns (K, 1) by name, and all of them as one `table`."""
+        steps = [(step, step[:, :rows].unsqueeze(2).unbind(0)) for step in self.placed.unbind(0)]
+        return [{"table": step} | dict(zip(self.names, columns, strict=True)) for step, columns in steps]
 
 
 class Noise:
@@ -134,12 +147,14 @@ class Noise:
         self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)
         self.steps = self.buffer.unbind(0)
 
-    def set(self, epoch: int, first: int, s: int, count: int) -> None:
-        """Give the box those of step s of `count` steps, of which the epoch's step `first` is the first."""
-        place = s % self.at_once
-        if place == 0:
+    def draw(self, epoch: int, first: int, s: int, count: int) -> None:
+        """Have those of step s of `count` steps, of which the epoch's step `first` is the first."""
+        if s % self.at_once == 0:
             self._draw(min(self.at_once, count - s), "noise", self.name, epoch, first + s)
-        self.ctx.uniforms = self.steps[place]
+
+    def place(self, s: int) -> None:
+        """Give the box those of step s."""
+        self.ctx.uniforms = self.steps[s % self.at_once]
 
     def _draw(self, steps: int, *key) -> None:
         shape = steps, *self.ctx.noise_shape

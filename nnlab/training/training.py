@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from nnlab.data.batches import Batches, Chunk
+from nnlab.data.card_batches import CardBatches
 from nnlab.data.examples import Examples
 from nnlab.experiment import Row
+from nnlab.runtime.devices import free_memory
+from nnlab.runtime.recording import on_card
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
 from nnlab.training.evaluation import Evaluator, results
@@ -19,6 +22,7 @@ from nnlab.training.results import Ending, Record, Result
 from nnlab.training.snapshot import Snapshot, arrays, fill
 from nnlab.training.step import Step
 
+TABLES_SHARE = 0.5  # of the free memory of a GPU, for tables that each fold normalises
 HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
 
 
@@ -35,9 +39,9 @@ class Training:
     Nothing is drawn or allocated before the first epoch, and all is given back after the last.
     """
 
-    def __init__(self, rows: list[Row], examples: Examples, threads: int):
+    def __init__(self, rows: list[Row], examples: Examples, threads: int, fused: bool = False):
         self.rows = list(rows)  # those that are left
-        self.examples, self.threads = examples, threads
+        self.examples, self.threads, self.fused = examples, threads, fused
         self.graph = rows[0].experiment.graph(examples.spec)
         self.epochs = 0  # done
         self.population: Population | None = None
@@ -129,16 +133,17 @@ class Training:
 
     def one_pass(self, epoch: int) -> dict[str, np.ndarray]:
         """One pass over every row's training examples; the metrics of the training side, (K,) each."""
-        regularizer, sums = self.population.experiment.regularizer, 0
+        regularizer, evaluator = self.population.experiment.regularizer, self.evaluator
+        evaluator.begin()
         for chunk in self.batches.epoch(epoch):
             lr = self.learning_rate(epoch, chunk)
             z = self.step.run(chunk, epoch, lr)
-            sums = sums + self.evaluator.measure(z, chunk.t, chunk.valid)
-        loss, error = (sums / self.batches.count).cpu().numpy()
+            evaluator.add(z, chunk)
+        loss, error = (evaluator.sums / self.batches.count).cpu().numpy()
         of_weights = regularizer.metrics(self.step.weights, self.step.layers)
         return {
             "train_loss": loss,
-            "train_error": self.evaluator.measure.error(error),
+            "train_error": evaluator.measure.error(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": self.step.grad_norm.double().cpu().numpy().copy(),  # in float64 it is the step's own
             **{name: value.cpu().numpy() for name, value in of_weights.items()},
@@ -160,9 +165,10 @@ class Training:
     def _bind(self) -> None:
         """Allocate what depends on how many rows there are."""
         population, examples = self.population, self.examples
-        self.batches = Batches(examples, population.rows)
+        self.batches = batches_of(examples, population.rows, self.threads)
         self.evaluator = Evaluator(self.graph, population, population.state, examples, self.threads)
-        self.step = Step(self.graph, population, self.evaluator.measure.loss, self.batches, self.threads)
+        loss = self.evaluator.measure.loss
+        self.step = Step(self.graph, population, loss, self.batches, self.threads, self.fused)
 
     def _go_back(self, back: np.ndarray) -> None:
         """Take the rows where `back` (K,) is true to the state of the epoch before; keep the others'."""
@@ -184,6 +190,15 @@ class Training:
         self.population = self.population.select(staying) if len(staying) else None
         self._previous = self._previous.select(staying) if len(staying) and self._previous else None
         return ended
+
+
+def batches_of(examples: Examples, rows: list[Row], threads: int) -> Batches:
+    """The rows' batches: on a GPU of tables that are normalised before, unless these are too large for it."""
+    if not on_card(examples.like):
+        return Batches(examples, rows)
+    tables = examples.table_bytes(len({row.fold.key for row in rows}))
+    fits = tables < TABLES_SHARE * free_memory(examples.like.device)
+    return CardBatches(examples, rows, threads) if fits else Batches(examples, rows)
 
 
 def endings(population: Population, epoch: int, lost, stop) -> dict[int, Ending]:

@@ -1,0 +1,87 @@
+"""Batches on a GPU: all rows' examples gathered by one call, into memory that stays where it is.
+
+Here the normalised tables lie example by example, one of each fold below the other, so that the examples of
+all rows' batches are rows of one table, whatever their seed and fold. The numbers of the examples of a whole
+epoch reach the GPU in one copy.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from nnlab.data.batches import Batches, Chunk
+from nnlab.data.examples import Examples
+from nnlab.runtime.recording import send
+
+RECORDED_STEPS = 64  # at most in a chunk, which is recorded: more take long to record and gain nothing
+CHUNK_NUMBERS = 2**26  # of all rows in a chunk: inputs, targets and outputs
+
+
+class CardBatches(Batches):
+    """Batches whose chunks all lie in the same memory, as calls need it that are recorded.
+
+    While the GPU trains, the host draws the orders of the next epoch.
+    """
+
+    def __init__(self, examples: Examples, rows: list, threads: int = 1):
+        self.tables = examples.tables([row.fold for row in rows])
+        super().__init__(examples, rows)
+        if len(self.sources) > 1:  # else one order is all rows'
+            self.sources, self.share = rows, list(range(len(rows)))
+        count, outputs = len(self.sources), examples.outputs
+        self.rooms = None
+        columns = self.size * self.batch
+        self.x = self.tables.x.new_empty(count * columns * self.tables.x.shape[1])
+        self.t = examples.like.new_empty(count * outputs * columns)
+        self.order = torch.empty(count, self.steps * self.batch, dtype=torch.int32, device=self.x.device)
+        self.pool, self.coming = ThreadPoolExecutor(max(1, threads)), {}
+
+    def _chunk_size(self) -> int:
+        orders = len(self.sources)
+        return card_chunk(
+            self.steps, self.batch, len(self.examples.x), self.examples.outputs, orders, len(self.rows)
+        )
+
+    def epoch(self, epoch: int):
+        drawn = self.coming.pop(epoch, None) or self._draw(epoch)
+        order = torch.from_numpy(np.stack([future.result() for future in drawn]))
+        self.coming = {epoch + 1: self._draw(epoch + 1)}
+        send(order, self.order)
+        for first, (weight, valid) in zip(self.firsts, self.weights, strict=True):
+            yield Chunk(first, *self._gather(first), weight, valid)
+
+    def _draw(self, epoch: int) -> list[Future]:
+        """The order of every source, as rows of the tables, to be drawn by another thread."""
+        return [self.pool.submit(self._placed_order, row, epoch) for row in self.sources]
+
+    def _placed_order(self, row, epoch: int) -> np.ndarray:
+        return (self._order(row, epoch) + self.tables.first[row.fold.key]).astype(np.int32)
+
+    def _gather(self, first: int):
+        steps = min(self.size, self.steps - first)
+        count, columns = len(self.sources), steps * self.batch
+        order = self.order[:, first * self.batch :][:, :columns].flatten()
+        x = self.x[: len(order) * self.tables.x.shape[1]].view(len(order), -1)
+        t = self.t[: len(order) * self.examples.outputs].view(count, -1, columns)
+        torch.index_select(self.tables.x, 0, order, out=x)
+        x = x.unflatten(0, (count, columns))
+        targets = self.tables.t.index_select(0, order).unflatten(0, (count, columns))  # (K, S B, m or 1)
+        if self.examples.dataset.classes:
+            t.zero_().scatter_(1, targets.mT, 1)
+        else:
+            t.copy_(targets.mT)
+        return [self._spread_out(steps, part) for part in (x.mT, t)]
+
+    def _spread_out(self, steps: int, rows: torch.Tensor) -> torch.Tensor:
+        """Each source's (n, S B) as (S, K, n, B)."""
+        rows = rows.expand(len(self.rows), -1, -1)
+        return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
+
+
+def card_chunk(steps: int, batch: int, inputs: int, outputs: int, orders: int, rows: int) -> int:
+    """How many steps of an epoch are gathered at once, for rows with so many different orders."""
+    numbers = batch * (orders * (inputs + outputs) + rows * outputs)
+    return max(1, min(steps, RECORDED_STEPS, CHUNK_NUMBERS // numbers))

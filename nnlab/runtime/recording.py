@@ -1,0 +1,61 @@
+"""Calls that a GPU plays back from a recording, and copies to it that nobody waits for.
+
+A small step is dozens of kernels of a few microseconds each, and Python takes longer to ask for one than the
+GPU to run it. A CUDA graph is those kernels, recorded once and started as one. It remembers addresses and no
+Python: what is recorded must work on memory that stays where it is, and must not ask for a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import torch
+
+
+def on_card(tensor: torch.Tensor) -> bool:
+    """Whether the tensor is in the memory of a GPU."""
+    return tensor.device.type == "cuda"
+
+
+def send(host: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Copy what is on the host into `out`: to a GPU from pinned memory, without waiting for the copy.
+
+    The pinned memory is torch's, which gives it to nobody else before the copy has been made.
+    """
+    if on_card(out):
+        host = host.pin_memory()
+    return out.copy_(host, non_blocking=True)
+
+
+class Recorder:
+    """Runs calls by name: on a CPU as they are; on a GPU from the second time on as a recording.
+
+        recorder.run(("steps", 8), calls)
+
+    The first time everything is as it will be later, so that kernels are chosen and workspaces allocated
+    before the recording; and what runs only once is never recorded. A name stands for the calls and for all
+    addresses that they use. What the calls return is not to be had of a recording.
+    """
+
+    def __init__(self, like: torch.Tensor):
+        self.records = on_card(like)
+        self.graphs: dict[Hashable, torch.cuda.CUDAGraph | None] = {}
+        self.pool = None  # of memory, which all recordings share: they are played one after another
+
+    def run(self, name: Hashable, calls: Callable[[], object]) -> None:
+        if not self.records:
+            calls()
+        elif name not in self.graphs:
+            self.graphs[name] = None
+            calls()
+        else:
+            if self.graphs[name] is None:
+                self.graphs[name] = self._recorded(calls)
+            self.graphs[name].replay()
+
+    def _recorded(self, calls: Callable[[], object]) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+            calls()
+        self.pool = self.pool or graph.pool()
+        return graph
