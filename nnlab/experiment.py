@@ -72,6 +72,7 @@ class Experiment(Component):
     histograms: int = static(0, low=0, high=ENOUGH)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
+    precision: str = static("float32", choices=("float32", "tf32", "bfloat16"))
     threads: int | Literal["auto"] = static("auto", low=1, high=1024)
 
     if TYPE_CHECKING:  # what an editor knows: a part may be given by its name, though the field is the part
@@ -110,6 +111,11 @@ class Experiment(Component):
             raise UserError(
                 f"seeds = {self.seeds} on {self.split.count} folds (split.repeats, split.k) are "
                 f"{self.seeds * self.split.count:,} rows; allowed are {ROWS:,}"
+            )
+        if self.precision != "float32" and self.dtype != "float32":
+            raise UserError(
+                f"precision = '{self.precision}' is for products of float32 numbers, but dtype = "
+                f"'{self.dtype}'; allowed with it: precision=float32"
             )
         if not self.split.validates:
             self._refuse_what_needs_validation()
@@ -237,5 +243,5 @@ class Row:
         """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        own = (e.loss, e.metric, e.histograms, e.device, e.dtype, e.threads, self.refit > 0, self.candidate)
-        return groups + own + (self.batch, self.steps, self.evaluated)
+        own = e.loss, e.metric, e.histograms, e.device, e.dtype, e.precision, e.threads
+        return groups + own + (self.refit > 0, self.candidate) + (self.batch, self.steps, self.evaluated)

@@ -64,6 +64,7 @@ class Site:
     like: torch.Tensor  # dtype and device
     columns: dict[str, torch.Tensor] = field(default_factory=dict)  # (K, 1) float64, e.g. "dropout"
     threads: int = 1  # that share the blocks of a large product
+    precision: str = "float32"  # of products on a GPU
 
 
 class Context:

@@ -17,6 +17,7 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.runtime.layout import aligned
+from nnlab.runtime.precision import product_on_card
 from nnlab.runtime.recording import on_card
 from nnlab.runtime.threads import run_all
 
@@ -27,8 +28,8 @@ WIDTH = 64  # rows or columns of a block, at least: every block reads the whole 
 
 def product(site: Site, m: int, k: int, n: int, out: torch.Tensor):
     """The kernel for (K, m, k) @ (K, k, n) -> out (K, m, n): a function of (a, b) that returns `out`."""
-    if on_card(out):  # whose library writes rows that do not touch as quickly
-        return lambda a, b: torch.bmm(a, b, out=out)
+    if on_card(out):
+        return product_on_card(site.precision, out)
     if m * k * n >= 2 * BLOCK:
         return Blocks(site.threads, m, k, n, out)
     if site.rows == 1 and min(m, k, n) == 1:

@@ -48,8 +48,8 @@ class Evaluator:
     """A population's network without dropout, on `weights` that may go on changing."""
 
     def __init__(self, graph: Graph, population: Population, weights: Weights, examples: Examples, threads):
-        rates, theta = population.experiment.regularizer.rates(), weights.theta
-        site = Site(len(theta), population.rows[0].evaluated, False, theta, rates, threads)
+        e, theta, batch = population.experiment, weights.theta, population.rows[0].evaluated
+        site = Site(len(theta), batch, False, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
         self.monitor = self.rows[0].fold.monitor

@@ -23,6 +23,7 @@ from nnlab.runtime.threads import computing
 from nnlab.training.data_cache import DataCache
 from nnlab.training.evaluation import tested
 from nnlab.training.history import History
+from nnlab.training.placement import Place, compiles, place
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import stacks
 from nnlab.training.training import Training
@@ -43,7 +44,8 @@ class Fit:
 
     `candidates` only show their curves: they are neither tested nor trained again, and leave no weights.
     At the `rungs` rows may be pruned. `most` is how many rows a stack holds. One that is `attended`, by
-    somebody at a prompt, keeps its records, and a Ctrl-C ends it with the epoch.
+    somebody at a prompt, keeps its records, and a Ctrl-C ends it with the epoch. Where the device is `auto`,
+    it is chosen as for a fit that is made so many `times`; `experiments` have the one that was taken.
     """
 
     @typed
@@ -55,23 +57,39 @@ class Fit:
         rungs: Rungs = NO_RUNGS,
         most: int | Literal["auto"] = "auto",
         attended: bool = False,
+        times: float = 1.0,
     ):
-        self.experiments = experiments
         self.cache = cache or DataCache()
         for e in experiments:
             e.loss_for(self.cache.add(e).spec)
             if attended:
                 e.schedule.advise(e.epochs)
         self.datasets = self.cache.datasets
-        self.on_cpu = all(device(name).type == "cpu" for name in {e.device for e in experiments})
+        self.places = self._placed(experiments, times)
+        self.experiments = experiments = [self._in_place(e) for e in experiments]
+        self.on_cpu = all(place.device.type == "cpu" for place in self.places.values())
         self.rungs, self.most = rungs, most
         self.rows = [replace(row, candidate=candidates) for row in self.cache.rows(experiments)]
+        self.compiles = {
+            name: compiles([row for row in self.rows if row.experiment.device == name], self.datasets, times)
+            for name in dict.fromkeys(e.device for e in experiments)
+        }
         counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
         self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
         self.results = Results()  # of the rows that have ended
         self._attended, self._past = attended, History()
         self._records = Exclusive("fit", self._train())
         self._ending = False
+
+    def _placed(self, experiments: list[Experiment], times: float) -> dict[str, Place]:
+        """Where the rows of each device are trained, by its name in the experiments."""
+        rows = self.cache.rows(experiments)
+        groups = {e.device: [row for row in rows if row.experiment.device == e.device] for e in experiments}
+        return {name: place(group, self.datasets, times) for name, group in groups.items()}
+
+    def _in_place(self, e: Experiment) -> Experiment:
+        """The experiment on the device that was taken for it."""
+        return replace(e, device=str(self.places[e.device].device)) if e.device == "auto" else e
 
     def __iter__(self) -> Iterator[Record]:
         while (record := self._next()) is not None:
@@ -133,12 +151,12 @@ class Fit:
             self._ending = True
             for record in records:
                 self._past.add(record)
-        for place, result in enumerate(self.results):
+        for n, result in enumerate(self.results):
             if result.status == "interrupted":
                 result = replace(result, status=status, reason=reason)
             if not result.test and result.status != "diverged":
                 result = replace(result, test=self._tested(result), past=())
-            self.results[place] = result
+            self.results[n] = result
         self.results.sort(key=lambda result: result.row)
 
     def _train(self) -> Iterator[Record]:
@@ -203,7 +221,10 @@ class Fit:
         self.cache.keep(rows)
         threads = self.threads if processes == 1 or len(divided) == 1 else 1
         # The data are placed before any fork: workers share them.
-        trainings = [Training(stack, self.cache.examples(stack[0]), threads) for stack in divided]
+        trainings = [
+            Training(stack, self.cache.examples(stack[0]), threads, self.compiles[stack[0].experiment.device])
+            for stack in divided
+        ]
         yield from side_by_side(trainings, processes, self.rungs, self._is_ending)
 
 

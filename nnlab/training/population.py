@@ -19,6 +19,7 @@ import torch
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment, Row
 from nnlab.hyperparameters import parts, select, stack
+from nnlab.runtime.recording import on_card, send
 from nnlab.schedules.base import PastEpoch
 from nnlab.streams import stream
 
@@ -42,7 +43,11 @@ class Weights:
         """Give the rows where `rows` (K,) is true, or all, what `source` has, which may have more."""
         theirs = source.named()
         for name, mine in self.named().items():
-            mine[rows] = theirs[name][rows]
+            if on_card(mine) and isinstance(rows, torch.Tensor):  # by one pass, and without waiting for it
+                chosen = send(rows, torch.empty(rows.shape, dtype=torch.bool, device=mine.device))[:, None]
+                torch.where(chosen, theirs[name], mine, out=mine)
+            else:
+                mine[rows] = theirs[name][rows]
 
 
 @dataclass
@@ -113,7 +118,7 @@ class Population:
     def recall(self, epoch: int) -> None:
         """In a refit: give the schedule the state that it had before this epoch of the first training."""
         if self.rows[0].refit:
-            states = [row.past[epoch - 1].state for row in self.rows]
+            states = [_repeated(row, epoch).state for row in self.rows]
             self.schedule = {name: np.stack([s[name] for s in states]) for name in states[0]}
 
     def heard(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -127,7 +132,7 @@ class Population:
         In a refit the same epochs are taken back as in the first training.
         """
         if self.rows[0].refit:
-            return np.array([row.past[epoch - 1].back for row in self.rows])
+            return np.array([_repeated(row, epoch).back for row in self.rows])
         again = self.remembering
         before = [{name: np.copy(array[k]) for name, array in self.schedule.items()} for k in again]
         back = self.experiment.schedule.observe(self.schedule, heard)
@@ -155,6 +160,11 @@ class Population:
             for name, values in metrics.items():
                 self.best[name] = np.where(improved, values, self.best.get(name, np.nan))
         return improved
+
+
+def _repeated(row: Row, epoch: int) -> PastEpoch:
+    """The epoch that a refit repeats; its last one, if that is over."""
+    return row.past[min(epoch, len(row.past)) - 1]
 
 
 def _take(value, rows):

@@ -17,6 +17,10 @@ class Histograms:
     counts: np.ndarray
     edges: np.ndarray
 
+    def select(self, rows: np.ndarray) -> Histograms:
+        """Those of these rows (numbers) alone."""
+        return Histograms(self.counts[rows], self.edges[rows])
+
 
 @dataclass(frozen=True, repr=False)
 class Record:

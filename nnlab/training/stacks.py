@@ -7,11 +7,11 @@ from typing import Literal
 
 from nnlab.experiment import Row
 
-CACHE = 2**22  # numbers of theta in a stack, on a CPU
-MOST = 64  # rows in it
+CACHE_NUMBERS = 2**22  # of theta in a stack, on a CPU
+CPU_STACK_ROWS = 64  # at most
 WORTH_A_PROCESS = 2e9  # numbers of theta x examples seen: a few tenths of a second; a fork takes 0.03 s
-SHARE = 0.5  # of a GPU's free memory, for a stack
-COPIES = 7  # of theta: itself, gradient, scratch, the best, the previous epoch's, and some room
+MEMORY_SHARE = 0.5  # of what is free on a GPU, for a stack
+THETA_COPIES = 7  # of theta: itself, gradient, scratch, the best, the previous epoch's, and some room
 
 
 def stacks(
@@ -41,9 +41,9 @@ def stacks(
 def _most(group: list[Row], datasets, processes: int, free: int | None) -> int:
     row, width = group[0], theta_width(group[0], datasets)
     if free is not None:
-        fit = max(1, int(SHARE * free / memory(1, row, datasets)))
+        fit = max(1, int(MEMORY_SHARE * free / memory(1, row, datasets)))
         return 2 ** (fit.bit_length() - 1)
-    most = max(1, min(MOST, CACHE // width))
+    most = max(1, min(CPU_STACK_ROWS, CACHE_NUMBERS // width))
     if width * len(group) * len(row.fold.train) * row.experiment.epochs > WORTH_A_PROCESS:
         most = min(most, -(-len(group) // processes))
     return most
@@ -65,5 +65,5 @@ def memory(rows: int, row: Row, datasets) -> int:
     e = row.experiment
     graph = e.graph(datasets[e.data].spec)
     units = sum(math.prod(node.shape) for node in graph.nodes if node.per_example)
-    matrices = graph.layout().size * (COPIES + 2 * len(e.optimizer.slots))
+    matrices = graph.layout().size * (THETA_COPIES + 2 * len(e.optimizer.slots))
     return (8 if e.dtype == "float64" else 4) * rows * (matrices + 4 * units * max(row.batch, row.evaluated))

@@ -37,6 +37,9 @@ class Training:
     result comes with the record. Or it is ended by whoever calls `leave`.
 
     Nothing is drawn or allocated before the first epoch, and all is given back after the last.
+
+    On a GPU every shape of a stack costs a recording, and perhaps a compilation. So there a row that has
+    ended goes on being computed, for nothing, until half of the stack has: then the others move together.
     """
 
     def __init__(self, rows: list[Row], examples: Examples, threads: int, fused: bool = False):
@@ -78,7 +81,7 @@ class Training:
         self.begin()
         with computing():
             self.epochs += 1
-            population, epoch = self.population, self.epochs
+            population, epoch, live = self.population, self.epochs, self._live()
             population.recall(epoch)
             metrics = self.one_pass(epoch) | self.evaluator.validate()
             every = self.rows[0].experiment.histograms
@@ -88,13 +91,19 @@ class Training:
             improved = population.keep_best(epoch, metrics, back)
             self._go_back(back)
             stop = population.experiment.stopping.observe(population.stopping, heard)
-            ended = endings(population, epoch, population.lost(metrics) & ~back, stop)
+            ended = endings(population, live, epoch, population.lost(metrics) & ~back, stop)
             refit, nothing = self.rows[0].refit > 0, np.full(len(population), np.nan)
             said = metrics | dict.fromkeys(HELD_BACK, nothing) if refit else metrics
+            said = {name: values[live] for name, values in said.items()}
+            histograms = {name: h.select(live) for name, h in histograms.items()}
             how = {row: ending.status for row, ending in ended.items()}
             seconds, rows = time.perf_counter() - self._since, np.array(self.numbers)
-            record = Record(epoch, rows, said, improved, how, seconds, refit, histograms)
+            record = Record(epoch, rows, said, improved[live], how, seconds, refit, histograms)
             return record, self._leave(ended)
+
+    def _live(self) -> np.ndarray:
+        """The places in the stack of the rows that are left, in order."""
+        return np.flatnonzero(np.isin([row.number for row in self.population.rows], self.numbers))
 
     def leave(self, rows: Iterable[int], status: str) -> list[Result]:
         """End rows, by their numbers, before the next epoch: pruned, interrupted. Their results; numbers of
@@ -110,7 +119,9 @@ class Training:
             self.begin()
         held = arrays(self.population, self._previous) if self.rows else {}
         seconds = time.perf_counter() - self._since
-        return Snapshot(held, {"epochs": self.epochs, "seconds": seconds, "rows": self.numbers})
+        stack = [row.number for row in self.population.rows] if self.rows else []
+        values = {"epochs": self.epochs, "seconds": seconds, "rows": stack, "left": self.numbers}
+        return Snapshot(held, values)
 
     def restore(self, snapshot: Snapshot) -> Training:
         """Be where the training was of which this is the `state`; its rows must be among these.
@@ -126,7 +137,9 @@ class Training:
             if rows:
                 population, previous = self._drawn(rows)
                 fill(population, previous, snapshot.arrays)
-        self.rows, self.population, self._previous = rows, population, previous
+        left = values.get("left", values["rows"])
+        self.rows = [row for row in rows if row.number in left]
+        self.population, self._previous = population, previous
         self.batches = self.evaluator = self.step = None
         self.epochs, self._since = values["epochs"], time.perf_counter() - values["seconds"]
         return self
@@ -139,20 +152,23 @@ class Training:
             lr = self.learning_rate(epoch, chunk)
             z = self.step.run(chunk, epoch, lr)
             evaluator.add(z, chunk)
-        loss, error = (evaluator.sums / self.batches.count).cpu().numpy()
         of_weights = regularizer.metrics(self.step.weights, self.step.layers)
+        # Through one copy, which the host waits for.
+        values = [*(evaluator.sums / self.batches.count), self.step.grad_norm.double(), *of_weights.values()]
+        loss, error, grad_norm, *of_weights_here = torch.stack(values).cpu().numpy()
         return {
             "train_loss": loss,
             "train_error": evaluator.measure.error(error),
             "lr": lr[:, -1].numpy(),
-            "grad_norm": self.step.grad_norm.double().cpu().numpy().copy(),  # in float64 it is the step's own
-            **{name: value.cpu().numpy() for name, value in of_weights.items()},
+            "grad_norm": grad_norm,
+            **dict(zip(of_weights, of_weights_here, strict=True)),
         }
 
     def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
         """(K, S) float64: the rate of every step of the chunk."""
         e, steps = self.population.experiment, np.arange(chunk.first, chunk.first + len(chunk.x))
-        progress = Progress(epoch, steps, self.batches.steps, e.epochs[:, None])
+        epochs = np.maximum(e.epochs, epoch)[:, None]  # a row that has ended is at its last one
+        progress = Progress(epoch, steps, self.batches.steps, epochs)
         factor = e.schedule.rate(progress, self.population.schedule)
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
@@ -180,16 +196,21 @@ class Training:
         """Take rows out of the stack; their results."""
         if not how:
             return []
-        leaving = np.isin(self.numbers, list(how))
-        gone, staying = self.population, np.flatnonzero(~leaving)
-        if len(staying):
-            gone = gone.select(np.flatnonzero(leaving))
+        numbers = np.array([row.number for row in self.population.rows])
+        leaving = np.isin(numbers, list(how))
+        gone = self.population if leaving.all() else self.population.select(np.flatnonzero(leaving))
         ended = results(gone, self.graph, self.examples, self.threads, self.epochs, how)
+        self.rows = [row for row in self.rows if row.number not in how]
+        if not on_card(self.examples.like) or len(self.rows) <= len(numbers) / 2:
+            self._move_together()
+        return ended
+
+    def _move_together(self) -> None:
+        """Keep the rows alone that are left."""
+        staying = self._live()
         self.batches = self.evaluator = self.step = None
-        self.rows = [self.rows[k] for k in staying]
         self.population = self.population.select(staying) if len(staying) else None
         self._previous = self._previous.select(staying) if len(staying) and self._previous else None
-        return ended
 
 
 def batches_of(examples: Examples, rows: list[Row], threads: int) -> Batches:
@@ -201,15 +222,17 @@ def batches_of(examples: Examples, rows: list[Row], threads: int) -> Batches:
     return CardBatches(examples, rows, threads) if fits else Batches(examples, rows)
 
 
-def endings(population: Population, epoch: int, lost, stop) -> dict[int, Ending]:
-    """The rows that end with this epoch, and how. One that was never sound has diverged, however it ends."""
+def endings(population: Population, live, epoch: int, lost, stop) -> dict[int, Ending]:
+    """Which of the rows at the places `live` end with this epoch, and how. One that was never sound has
+    diverged, however it ends."""
     e, none = population.experiment, np.zeros(len(population), bool)
     refit = np.array([row.refit for row in population.rows])
     last, over = epoch >= np.where(refit, refit, e.epochs), e.schedule.over(population.schedule)
     stop = none if stop is None else stop
     over = none if over is None or refit.any() else over
     ended = {}
-    for k, row in enumerate(population.rows):
+    for k in live:
+        row = population.rows[k]
         if lost[k] or ((last[k] or stop[k] or over[k]) and not population.best_epoch[k]):
             ended[row.number] = Ending("diverged")
         elif last[k]:
