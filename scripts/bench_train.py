@@ -5,6 +5,7 @@
     python scripts/bench_train.py steady --work all --mnist FOLDER
     python scripts/bench_train.py rows --rows 64 --sample 16   # 64 models; torch runs 16 of them
     python scripts/bench_train.py process                      # whole processes, 50 epochs
+    python scripts/bench_train.py --device cuda --mnist FOLDER # on a GPU: see bench_card.py
 
 Equal work: the same examples, batch size, epochs and steps, the short last batch kept, validation
 loss and accuracy after every epoch, float32, Adam at 1e-3, a relu perceptron with Glorot weights.
@@ -475,16 +476,21 @@ def print_table(title, times, accuracies):
 def parse():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("mode", choices=("steady", "rows", "process"))
+    parser.add_argument("mode", nargs="?", choices=("steady", "rows", "process"))
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="the table of bench_card.py, on a GPU")
+    parser.add_argument("--dropout", type=float, default=0.0, help="with --device: of every row")
+    parser.add_argument("--rivals", help="with --device: of bench_card.py, loop,graph,jax,...")
     parser.add_argument("--work", choices=("digits", "mnist", "all"), default="digits")
     parser.add_argument("--mnist", metavar="FOLDER", help="the gzipped IDX files of MNIST")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--epochs", type=int, help="default: digits 20 or 50 (process), MNIST 3")
     parser.add_argument("--threads", type=int, help="of the torch rivals; default: the quicker")
-    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, nargs="*", help="default: 64; on a GPU 1 64 256")
     parser.add_argument("--sample", type=int, help="rows mode: train only so many with torch")
     parser.add_argument("--solo", nargs=3, metavar=("RIVAL", "NPZ", "SEED"), help="used inside")
     args = parser.parse_args()
+    if not args.mode and not args.device:
+        parser.error("one of steady, rows and process, or --device cuda")
     if args.work != "digits" and not args.mnist:
         parser.error("--work mnist and --work all need --mnist FOLDER")
     return args
@@ -499,13 +505,17 @@ def main():
     names = ("torch", "jax", "optax", "scikit-learn", "nnlab")
     print(f"python {platform.python_version()}; {os.cpu_count()} cores;", end=" ")
     print(*(f"{name} {found.get(name, 'absent')}" for name in names), sep=", ")
+    if args.device:
+        import bench_card
+
+        return bench_card.main(args)
     if args.mode == "process":
         work = digits_work(args, 50)
         title = f"digits, {work.epochs} epochs as a whole process; ms per process"
         with tempfile.TemporaryDirectory() as folder:
             return compare(title, process_jobs(work, folder), args.rounds, 1)
     makers = {"digits": (digits_work, 20), "mnist": (mnist_work, 3)}
-    count = args.rows if args.mode == "rows" else 1
+    count = (args.rows or [64])[0] if args.mode == "rows" else 1
     sample = min(args.sample or count, count)
     for name in makers if args.work == "all" else [args.work]:
         work = makers[name][0](args, makers[name][1])

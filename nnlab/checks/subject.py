@@ -25,6 +25,7 @@ from nnlab.hyperparameters import Component, static
 from nnlab.runtime import devices
 from nnlab.streams import stream
 from nnlab.training.memory import needed, refuse_too_large
+from nnlab.training.placement import place
 from nnlab.training.results import Record
 from nnlab.training.stacks import stacks
 from nnlab.training.training import Training
@@ -66,8 +67,11 @@ class Subject:
         self.experiment, self.budget = experiment, budget or Budget()
         self.dataset = experiment.load()
         experiment.loss_for(self.dataset.spec)
-        self.device = devices.device(experiment.device)
-        self.fold = experiment.split.folds(self.dataset)[0]
+        folds = experiment.split.folds(self.dataset)
+        self.fold = folds[0]
+        where = place([self.row], {experiment.data: self.dataset}, len(folds) * experiment.seeds)
+        self.device = where.device  # where the whole job would be trained
+        self.experiment = replace(experiment, device=str(where.device))
         self.graph = experiment.graph(self.dataset.spec)
         count = needed([[self.row]], {experiment.data: self.dataset}, 1)
         refuse_too_large(

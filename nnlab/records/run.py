@@ -15,7 +15,7 @@ from nnlab.records.run_folder import RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import loss_in_words
-from nnlab.runtime.devices import device
+from nnlab.runtime.devices import device, is_there_a_card
 from nnlab.training.fit import Fit
 from nnlab.training.stacks import theta_width
 
@@ -99,7 +99,7 @@ class Run:
     def close(self) -> dict:
         """Write the results; the summary."""
         results = self._results()
-        summary = {"title": self.title} | self.about | summarize(results)
+        summary = {"title": self.title} | self.about | how_computed(self.fit) | summarize(results)
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(formula.FILE, formula.as_json(self.equation))
@@ -147,6 +147,16 @@ def about(e: Experiment, spec: DataSpec) -> dict[str, str]:
     return own | {"device": str(device(e.device))}
 
 
+def how_computed(fit: Fit) -> dict[str, str | bool]:
+    """What a curve's last digits depend on, beside the device: nothing of it on a CPU. And why that device."""
+    reasons = {place.why for place in fit.places.values() if place.why}
+    how = {"device_because": "; ".join(sorted(reasons))} if reasons else {}
+    if fit.on_cpu:
+        return how
+    precisions = sorted({e.precision for e in fit.experiments})
+    return how | {"precision": ", ".join(precisions), "compiled": fit.compiled}
+
+
 def title(e: Experiment, fit: Fit, rows: int) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
     return f"{titled(e, fit.datasets[e.data].spec)}: {rows} row{'s' * (rows > 1)}"
@@ -162,6 +172,7 @@ def titled(e: Experiment, spec: DataSpec, searched=()) -> str:
         "data": f"{e.data.name} ({spec.dimensions}, {kind})",
         "model": f"{e.model.name} {sizes}",
         "optimizer": e.optimizer.name,
-        **({"device": f"on {where}"} if where.type != "cpu" else {}),
+        **({"precision": e.precision} if e.precision != "float32" else {}),
+        **({"device": f"on {where}"} if where.type != "cpu" or is_there_a_card() else {}),
     }
     return ", ".join(said for group, said in parts.items() if group not in searched)

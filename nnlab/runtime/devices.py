@@ -23,8 +23,13 @@ def thread_count(asked: int | Literal["auto"]) -> int:
     return asked if asked != "auto" else len(os.sched_getaffinity(0))
 
 
+def is_there_a_card() -> bool:
+    """Whether a GPU could be taken."""
+    return torch.cuda.device_count() > 0
+
+
 def device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU if there is one. Raises `UserError` if it is not there."""
+    """The device of that name; `auto` is a GPU if there is one, as if any work paid for it. Raises `UserError` if it is not there."""
     count = torch.cuda.device_count() if name != "cpu" else 0
     if name == "auto":
         return torch.device("cuda" if count else "cpu")

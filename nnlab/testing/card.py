@@ -72,6 +72,8 @@ def pretended_card(memory: int = MEMORY) -> Iterator[PretendedCard]:
         "mem_get_info": lambda device=CARD: _memory_of(device, memory),
         "synchronize": lambda device=None: None,
         "empty_cache": lambda: None,
+        "get_device_capability": lambda device=CARD: (9, 0),
+        "get_device_name": lambda device=CARD: "a pretended card",
     }
     with ExitStack() as stack:
         for name, function in of_cuda.items():
@@ -79,6 +81,9 @@ def pretended_card(memory: int = MEMORY) -> Iterator[PretendedCard]:
         card, new, run = PretendedCard(), torch.nn.Parameter.__new__, threading.Thread.run
         stack.enter_context(mock.patch.object(torch.cuda, "CUDAGraph", Graph))
         stack.enter_context(mock.patch.object(torch.cuda, "graph", card.recording_into))
+        stack.enter_context(
+            mock.patch("nnlab.runtime.compiling.compiled", lambda function, example: function)
+        )
 
         def run_with_card(thread):
             with card:
@@ -183,10 +188,14 @@ class PretendedCard(TorchFunctionMode):
             return _copied(args[0], args[0], card)
         if name == "cpu":
             return _copied(func(args[0]), args[0], False)
+        kwargs = dict(kwargs)
         if kwargs.pop("force", False) and on_card(args[0]):  # of numpy
             args = (args[0].clone(),)
         args = [CPU if _names_a_device(name, v) else v for v in args]
         kwargs = {key: CPU if _names_a_device(name, v) else v for key, v in kwargs.items()}
+        if name == "bmm" and "out_dtype" in kwargs:  # which torch has for cards only
+            exact = kwargs.pop("out_dtype")
+            args = [v.to(exact) for v in args]
         result = func(*args, **kwargs)
         if name in COPIES and isinstance(result, torch.Tensor):
             return _copied(result, [*args, *kwargs.values()][0], card)

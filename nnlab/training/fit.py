@@ -74,6 +74,7 @@ class Fit:
             name: compiles([row for row in self.rows if row.experiment.device == name], self.datasets, times)
             for name in dict.fromkeys(e.device for e in experiments)
         }
+        self.trainings: list[Training] = []
         counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
         self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
         self.results = Results()  # of the rows that have ended
@@ -212,6 +213,11 @@ class Fit:
         return divided
 
     @property
+    def compiled(self) -> bool:
+        """Whether the tail of a step was a compiled pass: its rounding is its own."""
+        return any(training.fused for training in self.trainings)
+
+    @property
     def processes(self) -> int:
         """One where there is a GPU in it: a fork could not use that."""
         return self.threads if self.on_cpu else 1
@@ -225,6 +231,7 @@ class Fit:
             Training(stack, self.cache.examples(stack[0]), threads, self.compiles[stack[0].experiment.device])
             for stack in divided
         ]
+        self.trainings += trainings
         yield from side_by_side(trainings, processes, self.rungs, self._is_ending)
 
 

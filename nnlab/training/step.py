@@ -55,10 +55,15 @@ class Step:
         self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, outputs, theta)
         self.columns = Columns(population, steps)
+        self.tail = Tail(graph, population, self.grad, self.grad_norm, threads)
         if fused:
-            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, self.columns.names)
-        else:
-            self.tail = Tail(graph, population, self.grad, self.grad_norm, threads)
+            names = self.columns.names
+            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, self.tail)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether its tail is a compiled pass."""
+        return isinstance(self.tail, FusedTail) and not self.tail.failed
 
     def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
         """Train on a chunk of the epoch's batches, at rates lr (K, S); what the network put out before each

@@ -6,13 +6,15 @@ times, as one compiled pass seven times. Compiling takes seconds, and its roundi
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import torch
 
 from nnlab.autodiff.graph import Graph
+from nnlab.errors import Advice
 from nnlab.optimizers.blocks import in_blocks
-from nnlab.runtime.compiling import compiled
+from nnlab.runtime import compiling
 from nnlab.runtime.layout import aligned
 from nnlab.training.population import Population
 
@@ -48,22 +50,45 @@ class Tail:
 
 
 class FusedTail:
-    """The same as one compiled pass over the matrices, each of which is read once."""
+    """The same as one compiled pass over the matrices, each of which is read once.
 
-    def __init__(self, graph: Graph, population: Population, grad, grad_norm, names: list[str]):
-        self.layout, self.population = graph.layout(), population
+    Where it cannot be compiled it is `instead`, and an `Advice` says so.
+    """
+
+    def __init__(
+        self, graph: Graph, population: Population, grad, grad_norm, names: list[str], instead: Tail
+    ):
+        self.layout, self.population, self.instead = graph.layout(), population, instead
         self.places = {name: place for place, name in enumerate(names)}  # of columns in a step's table
-        self.grad, self.grad_norm, self.passes = grad, grad_norm, {}
+        self.grad, self.grad_norm, self.passes, self.failed = grad, grad_norm, {}, False
 
     def __call__(self, f: SimpleNamespace, norm: bool) -> None:
+        if self.failed:
+            return self.instead(f, norm)
         slots = vars(self.population.state.slots)
         matrices = (self.population.state.theta, self.grad, f.table, *slots.values())
         if norm not in self.passes:
             absent = {name for name, column in vars(f).items() if column is None}
-            self.passes[norm] = compiled(self._pass(list(slots), absent, norm), matrices)
+            self.passes[norm] = self._compiled(self._pass(list(slots), absent, norm), matrices)
+            if self.failed:
+                return self.instead(f, norm)
         result = self.passes[norm](*matrices)
         if norm:
             self.grad_norm.copy_(result)
+        return None
+
+    def _compiled(self, function, matrices: tuple[torch.Tensor, ...]):
+        """`function`, compiled; it is tried on copies, since compiling may fail as late as its first call."""
+        try:
+            fast = compiling.compiled(function, matrices)
+            fast(*[m.clone() for m in matrices])
+            return fast
+        except Exception as error:
+            self.failed = True
+            reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+            warnings.warn(
+                f"the update could not be compiled, and is made call by call: {reason}", Advice, stacklevel=2
+            )
 
     def _pass(self, slots: list[str], absent: set[str], norm: bool):
         """The tail as a function of tensors alone. It writes no gradient and keeps no scratch, so that

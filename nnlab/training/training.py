@@ -84,6 +84,7 @@ class Training:
             population, epoch, live = self.population, self.epochs, self._live()
             population.recall(epoch)
             metrics = self.one_pass(epoch) | self.evaluator.validate()
+            self.fused = self.step.compiled
             every = self.rows[0].experiment.histograms
             histograms = self.evaluator.histograms() if every and epoch % every == 0 else {}
             heard = population.heard(metrics)
