@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from cards import BASE, REAL, curves, gpu, on_gpu
+from cards import BASE, REAL, assert_same_numbers, curves, gpu, on_gpu
 from networks import one_thread  # noqa: F401
 from test_leaves import Centred
 
@@ -60,9 +60,9 @@ def best_on_the_host(create):
 
 
 def views_of_the_host(views):
-    def of_the_host(self):
+    def of_the_host(self, rows):
         self.placed = self.table
-        return views(self)
+        return views(self, rows)
 
     return of_the_host
 
@@ -180,8 +180,9 @@ class AsksTheLength(SGD):
 @pytest.mark.skipif(REAL, reason="nothing is recorded there")
 def test_a_step_that_asks_for_a_number_is_found():
     e = replace(BASE, optimizer=AsksTheLength())
-    with pretended_card():
-        nnlab.fit(replace(e, device="cuda")).run()
+    with pretended_card(), pytest.warns(nnlab.Advice, match="reads a number from the GPU in every step"):
+        there = nnlab.fit(replace(e, device="cuda")).run()  # call by call
+    assert_same_numbers((there.results, {}), (nnlab.fit(e).run().results, {}))
     with gpu(), pytest.raises(RuntimeError, match="capturing"):
         nnlab.fit(replace(e, device="cuda")).run()
 
@@ -281,6 +282,7 @@ CONTRACT_FAULTS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:a part of this job reads a number:nnlab.Advice")
 @pytest.mark.parametrize("contract, test, said", CONTRACT_FAULTS)
 def test_a_contract_finds_a_fault_of_a_plug_in(contract, test, said):
     for other in contract.properties() if not REAL else ():

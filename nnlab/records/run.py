@@ -148,7 +148,7 @@ def about(e: Experiment, spec: DataSpec) -> dict[str, str]:
 
 
 def how_computed(fit: Fit) -> dict[str, str | bool]:
-    """What a curve's last digits depend on, beside the device: nothing of it on a CPU. And why that device."""
+    """What a curve's last digits depend on beside the device, which on a CPU is nothing; why it was taken."""
     reasons = {place.why for place in fit.places.values() if place.why}
     how = {"device_because": "; ".join(sorted(reasons))} if reasons else {}
     if fit.on_cpu:

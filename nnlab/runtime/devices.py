@@ -29,7 +29,8 @@ def is_there_a_card() -> bool:
 
 
 def device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU if there is one, as if any work paid for it. Raises `UserError` if it is not there."""
+    """The device of that name; `auto` is a GPU if there is one: `placement` says whether it pays. Raises
+    `UserError` if it is not there."""
     count = torch.cuda.device_count() if name != "cpu" else 0
     if name == "auto":
         return torch.device("cuda" if count else "cpu")

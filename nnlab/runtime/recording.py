@@ -7,9 +7,18 @@ Python: what is recorded must work on memory that stays where it is, and must no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import contextlib
+import warnings
+from collections.abc import Callable, Hashable, Iterator
 
 import torch
+
+from nnlab.errors import Advice
+
+WAITS = (
+    "a part of this job reads a number from the GPU in every step, which it then waits for: its steps are "
+    "called one by one, and not played back from a recording"
+)
 
 
 def on_card(tensor: torch.Tensor) -> bool:
@@ -27,6 +36,24 @@ def send(host: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     return out.copy_(host, non_blocking=True)
 
 
+@contextlib.contextmanager
+def waits() -> Iterator[list[str]]:
+    """The warnings of calls that made the host wait for a GPU."""
+    found, before = [], torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield found
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    for warning in caught:
+        if "synchronizing" in str(warning.message):
+            found.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
 class Recorder:
     """Runs calls by name: on a CPU as they are; on a GPU from the second time on as a recording.
 
@@ -35,6 +62,9 @@ class Recorder:
     The first time everything is as it will be later, so that kernels are chosen and workspaces allocated
     before the recording; and what runs only once is never recorded. A name stands for the calls and for all
     addresses that they use. What the calls return is not to be had of a recording.
+
+    Calls that make the host wait, as when a number is read, cannot be recorded. They stay as they are, with
+    an `Advice`.
     """
 
     def __init__(self, like: torch.Tensor):
@@ -47,7 +77,11 @@ class Recorder:
             calls()
         elif name not in self.graphs:
             self.graphs[name] = None
-            calls()
+            with waits() as found:
+                calls()
+            if found:
+                self.records = False
+                warnings.warn(WAITS, Advice, stacklevel=2)
         else:
             if self.graphs[name] is None:
                 self.graphs[name] = self._recorded(calls)

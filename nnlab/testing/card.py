@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -80,6 +81,8 @@ def pretended_card(memory: int = MEMORY) -> Iterator[PretendedCard]:
             stack.enter_context(mock.patch.object(torch.cuda, name, function))
         card, new, run = PretendedCard(), torch.nn.Parameter.__new__, threading.Thread.run
         stack.enter_context(mock.patch.object(torch.cuda, "CUDAGraph", Graph))
+        stack.enter_context(mock.patch.object(torch.cuda, "get_sync_debug_mode", lambda: card.warns_of_waits))
+        stack.enter_context(mock.patch.object(torch.cuda, "set_sync_debug_mode", card.set_sync_debug_mode))
         stack.enter_context(mock.patch.object(torch.cuda, "graph", card.recording_into))
         stack.enter_context(
             mock.patch("nnlab.runtime.compiling.compiled", lambda function, example: function)
@@ -130,6 +133,7 @@ class PretendedCard(TorchFunctionMode):
 
     used_in: int | None = None  # the process
     is_recording = False
+    warns_of_waits = 0  # torch.cuda.set_sync_debug_mode
     graph: Graph | None = None  # that calls are recorded into
 
     @contextmanager
@@ -177,9 +181,20 @@ class PretendedCard(TorchFunctionMode):
         result = self._made(func, name, args, kwargs, card, tensors)
         if self.is_recording:
             refuse_to_record(name, args, kwargs, result)
+        elif self.warns_of_waits:
+            self._warn_of_waits(name, args, kwargs, result)
         if self.graph is not None and name != "__get__":
             self.graph.add(partial(self._made, func, name, args, kwargs, card, tensors), tensors, result)
         return result
+
+    def _warn_of_waits(self, name, args, kwargs, result) -> None:
+        try:
+            refuse_to_record(name, args, kwargs, result)
+        except RuntimeError:
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=3)
+
+    def set_sync_debug_mode(self, mode: int | str) -> None:
+        self.warns_of_waits = {"default": 0, "warn": 1, "error": 2}.get(mode, mode)
 
     @staticmethod
     def _made(func, name: str, args, kwargs, card: bool, tensors):

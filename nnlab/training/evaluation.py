@@ -56,7 +56,7 @@ class Evaluator:
         self.measure = Measure(population, examples)
         self.theta, self.slots = theta, graph.layout().slots
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
-        self.recorder = Recorder(theta)
+        self.recorder, self.placed = Recorder(theta), False
 
     def begin(self) -> None:
         """Sum from zero."""
@@ -71,6 +71,9 @@ class Evaluator:
         """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
         if self.monitor != "validation":
             return {}
+        if self.recorder.records and not self.placed:  # sets that are placed once: no recording has that
+            for _ in evaluation(self.examples, self.rows, "validation"):
+                self.placed = True
         self.recorder.run("validation", self._sum_validation)
         loss, error = self.sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.measure.error(error)}

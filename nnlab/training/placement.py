@@ -8,6 +8,7 @@ place. They decide where, and with a compiler whether, and nothing else.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,7 @@ CARD_STEP = 6e-5  # seconds, recorded
 CARD_EPOCH = 4e-3  # seconds of the host
 CARD_OPERATIONS = {"float32": 2e13, "tf32": 7e13, "bfloat16": 7e13}  # per second
 CARD_BYTES = 3e12  # per second
+CARD_STACK_ROWS = 128  # of a sweep, whose batches are no larger
 WORTH_IT = 2.0  # times as quick as the CPU a GPU must be
 
 COMPILER_START = 10.0  # seconds, the first time
@@ -60,32 +62,29 @@ class Work:
         """Seconds of a GPU that one pass over the matrices saves."""
         return self.numbers * 4 * (PASSES - 7) / CARD_BYTES
 
-    def times(self, factor: float) -> Work:
-        """So many times that work."""
-        return Work(*(factor * value for value in vars(self).values()))
 
-
-def planned(rows: list[Row], datasets) -> Work:
-    """The work of these rows, if all train to their last epoch."""
+def planned(rows: list[Row], datasets, times: float = 1) -> Work:
+    """The work of so many times these rows, if all train to their last epoch."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.structure, []).append(row)
-    each = [_of_group(group, datasets) for group in groups.values()]
+    each = [_of_group(group, len(group) * times, datasets) for group in groups.values()]
     return Work(*(sum(values) for values in zip(*(vars(work).values() for work in each), strict=True)))
 
 
-def _of_group(rows: list[Row], datasets) -> Work:
+def _of_group(rows: list[Row], count: float, datasets) -> Work:
+    """Of `count` rows like these, which share their structure."""
     row, width = rows[0], theta_width(rows[0], datasets)
     epochs = max(r.experiment.epochs for r in rows)
-    stacks = -(-len(rows) // max(1, min(CPU_STACK_ROWS, CACHE_NUMBERS // width)))
-    steps = row.steps * epochs
+    cpu_stacks = math.ceil(count / max(1, min(CPU_STACK_ROWS, CACHE_NUMBERS // width)))
+    card_stacks, steps = math.ceil(count / CARD_STACK_ROWS), row.steps * epochs
     return Work(
-        operations=6.0 * width * row.batch * steps * len(rows),
-        numbers=float(width * steps * len(rows)),
-        cpu_steps=stacks * steps,
-        cpu_stacks=stacks,
-        card_steps=steps,
-        card_epochs=epochs,
+        operations=6.0 * width * row.batch * steps * count,
+        numbers=float(width * steps * count),
+        cpu_steps=cpu_stacks * steps,
+        cpu_stacks=cpu_stacks,
+        card_steps=card_stacks * steps,
+        card_epochs=card_stacks * epochs,
     )
 
 
@@ -114,7 +113,7 @@ def _chosen(rows: list[Row], datasets, times: float) -> Place:
         return Place(best)
     if e.precision != "float32":
         return Place(best, f"precision={e.precision} is for a GPU")
-    work, threads = planned(rows, datasets).times(times), thread_count(e.threads)
+    work, threads = planned(rows, datasets, times), thread_count(e.threads)
     here, there = work.cpu_seconds(threads), work.card_seconds(e.precision)
     pays = here > WORTH_IT * there
     why = f"about {in_words(here)} on the CPU, and {in_words(there)} on the GPU"
@@ -133,4 +132,4 @@ def compiles(rows: list[Row], datasets, times: float = 1) -> bool:
     """Whether the tail of the steps of these rows, all on one device, is worth compiling."""
     if device(rows[0].experiment.device).type == "cpu":
         return False
-    return planned(rows, datasets).times(times).compiling_saves > COMPILER_START
+    return planned(rows, datasets, times).compiling_saves > COMPILER_START

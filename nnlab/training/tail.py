@@ -80,8 +80,10 @@ class FusedTail:
     def _compiled(self, function, matrices: tuple[torch.Tensor, ...]):
         """`function`, compiled; it is tried on copies, since compiling may fail as late as its first call."""
         try:
-            fast = compiling.compiled(function, matrices)
-            fast(*[m.clone() for m in matrices])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what a compiler says of itself
+                fast = compiling.compiled(function, matrices)
+                fast(*[m.clone() for m in matrices])
             return fast
         except Exception as error:
             self.failed = True

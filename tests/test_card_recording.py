@@ -1,0 +1,288 @@
+"""What is so on a GPU alone: recordings, rows that have ended and stay, precision, compiled tails, `auto`."""
+
+import json
+import shutil
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from cards import BASE, NUMBERS, REAL, assert_same_numbers, curves, gpu
+from networks import one_thread  # noqa: F401
+
+import nnlab
+from nnlab import Experiment, KFold, Patience, Regularizer
+from nnlab.cli import main
+from nnlab.optimizers import OPTIMIZERS
+from nnlab.runtime import compiling
+from nnlab.runtime.recording import Recorder
+from nnlab.runtime.threads import computing
+from nnlab.testing import pretended_card
+from nnlab.training import placement
+from nnlab.training.fit import Fit
+from nnlab.training.placement import Work, in_words, planned
+
+EXACT = replace(BASE, dtype="float64", epochs=5)
+
+
+def fitted(experiments, device="cuda", compiled=False, **options):
+    """The fit, trained, and each row's numbers, as `curves`."""
+    fit = Fit([replace(e, device=device) for e in experiments], **options)
+    fit.compiles = dict.fromkeys(fit.compiles, compiled)
+    seen = {}
+    for record in fit:
+        for i, row in enumerate(record.rows):
+            seen.setdefault(int(row), []).append([float(v[i]) for _, v in sorted(record.metrics.items())])
+    return fit, seen
+
+
+# ---- recordings
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """The names of what was played back."""
+    seen, run = [], Recorder.run
+
+    def watched(self, name, calls):
+        seen.append((name, self.graphs.get(name, "new")))
+        run(self, name, calls)
+
+    monkeypatch.setattr(Recorder, "run", watched)
+    return seen
+
+
+def test_steps_and_validation_are_called_once_and_then_played_back(replays):
+    with gpu():
+        fitted([EXACT])
+    named = {}
+    for name, before in replays:
+        named.setdefault(name, []).append(before)
+    assert len(named) == 3 and "validation" in named  # steps, what they put out, validation
+    assert all(before[:2] == ["new", None] and None not in before[2:] for before in named.values())
+
+
+def test_on_a_cpu_nothing_is_recorded(replays):
+    fitted([EXACT], "cpu")
+    assert {before for _, before in replays} == {"new"}
+
+
+def test_recordings_take_what_changes_from_step_to_step(monkeypatch):
+    """Rates, moments' corrections, examples, and chunks of an epoch."""
+    monkeypatch.setattr("nnlab.data.card_batches.card_chunk", lambda *sizes: 4)
+    jobs = [replace(EXACT, schedule=name, optimizer="nadam", seeds=2) for name in ("cosine", "exponential")]
+    folds = replace(EXACT, split=KFold(k=3), seeds=2, regularizer=Regularizer(l2=0.01, max_norm=2.0))
+    for experiments in (jobs, [folds], [replace(EXACT, data=NUMBERS, regularizer=Regularizer(l1=0.01))]):
+        with gpu():
+            fit, there = fitted(experiments)
+        assert_same_numbers((fit.results, there), curves(experiments, "cpu"))
+
+
+@pytest.mark.skipif(REAL, reason="what is pretended")
+def test_a_pretended_recording_computes_nothing_and_goes_on_with_what_is_there():
+    with pretended_card(), computing():
+        a, total = torch.ones(3, device="cuda"), torch.zeros(3, device="cuda")
+        graph = torch.cuda.CUDAGraph()
+        with pytest.raises(RuntimeError, match="preceding successful capture"):
+            graph.replay()
+        with torch.cuda.graph(graph):
+            total.add_(a * 2)
+        assert total.tolist() == [0.0] * 3
+        graph.replay()
+        a.fill_(5)
+        graph.replay()
+        assert total.tolist() == [12.0] * 3
+        with pytest.raises(RuntimeError, match="capturing"), torch.cuda.graph(torch.cuda.CUDAGraph()):
+            float(total.sum())
+
+
+# ---- rows that have ended
+
+
+LEAVING = [replace(EXACT, epochs=3 + 2 * k, seed=k) for k in range(5)]
+
+
+def test_a_row_that_has_ended_stays_until_half_of_the_stack_has():
+    shapes = []
+    with gpu():
+        fit = Fit([replace(e, device="cuda") for e in LEAVING])
+        for record in fit:
+            (training,) = fit.trainings
+            held = len(training.population) if training.population else 0
+            shapes.append((len(record.rows), held))
+    assert shapes == [(5, 5)] * 3 + [(4, 5)] * 2 + [(3, 5)] * 2 + [(2, 2)] * 2 + [(1, 1)] * 2 or shapes[
+        2::2
+    ] == [(5, 5), (4, 5), (3, 2), (2, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "halve_and_go_back"])
+def test_who_stays_and_who_leaves_have_the_numbers_of_the_cpu(schedule):
+    jobs = [replace(e, schedule=schedule, histograms=2) for e in LEAVING]
+    jobs += [replace(e, refit=True, stopping=Patience(patience=1)) for e in jobs]
+    with gpu():
+        fit, there = fitted(jobs)
+    here, expected = fitted(jobs, "cpu")
+    assert_same_numbers((fit.results, there), (here.results, expected))
+
+
+def test_a_row_that_diverges_changes_nothing_of_its_neighbours():
+    """The same shape of a stack, another neighbour in another place."""
+    sound = [replace(EXACT, seed=k, dtype="float32") for k in range(3)]
+    lost = replace(sound[0], optimizer=nnlab.Adam(lr=1e38))
+    with gpu():
+        fit, there = fitted([*sound, lost])
+        other, again = fitted([lost, sound[2], sound[1], sound[0]])
+    assert {r.status for r in fit.results} == {"finished", "diverged"}
+    assert [there[k] for k in range(3)] == [again[k] for k in (3, 2, 1)]
+
+
+# ---- precision
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_products_are_rounded_and_nothing_else(precision):
+    jobs = [replace(EXACT, dtype="float32", precision=precision, regularizer=Regularizer(l2=0.01))]
+    with gpu():
+        fit, there = fitted(jobs)
+        plain, exact = fitted([replace(e, precision="float32") for e in jobs])
+    assert fit.results[0].weights["output.weight"].dtype == np.float32
+    np.testing.assert_allclose(there[0], exact[0], rtol=0.05, atol=0.02)
+    assert there[0] != exact[0] or (precision == "tf32" and not REAL)
+
+
+def test_two_precisions_are_two_stacks():
+    with gpu():
+        jobs = [replace(BASE, precision=p, device="cuda") for p in ("float32", "tf32")]
+        assert len(Fit(jobs).stacks()) == 2
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_a_precision_that_is_not_there_is_refused(precision, monkeypatch):
+    e = replace(BASE, precision=precision)
+    for device in ("cpu", "auto"):
+        with pytest.raises(nnlab.UserError, match=f"'{precision}' is for a GPU.*allowed there: float32"):
+            Fit([replace(e, device=device)])
+    with pytest.raises(nnlab.UserError, match="float64"):
+        replace(e, dtype="float64")
+    with pretended_card():
+        assert Fit([e]).experiments[0].device == "cuda"  # who asks for it asks for a GPU
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 0))
+        with pytest.raises(nnlab.UserError, match="does not have it; allowed on it: float32"):
+            Fit([e])
+
+
+# ---- the compiled tail
+
+
+REGULARIZED = Regularizer(l2=0.01, l1=0.001, max_norm=2.0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_compiled_tail_is_the_tail(name):
+    """On a pretended card not compiled, but of the same calls; the numbers of the GPU's other tail."""
+    job = replace(EXACT, optimizer=OPTIMIZERS[name](clip_norm=1.0, clip_value=0.5), regularizer=REGULARIZED)
+    with gpu():
+        fit, there = fitted([job], compiled=True)
+        plain, expected = fitted([job])
+    assert fit.compiled and not plain.compiled
+    np.testing.assert_allclose(there[0], expected[0], rtol=1e-7)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler")
+def test_a_tail_that_is_really_compiled(tmp_path, monkeypatch):
+    """For a CPU, where nnlab itself never does it."""
+    monkeypatch.setenv(compiling.CACHE_VARIABLE, str(tmp_path))
+    job = replace(EXACT, optimizer="momentum", regularizer=Regularizer(l2=0.01))
+    fit, there = fitted([job], "cpu", compiled=True)
+    _, expected = fitted([job], "cpu")
+    assert fit.compiled
+    np.testing.assert_allclose(there[0], expected[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("fails", ["while it is traced", "at its first call"])
+def test_where_it_cannot_be_compiled_it_is_called(fails, monkeypatch):
+    def refuses(*args):
+        raise OSError("no compiler\nto be found")
+
+    monkeypatch.setattr(compiling, "compiled", refuses if "traced" in fails else lambda *args: refuses)
+    with pytest.warns(nnlab.Advice, match="could not be compiled, and is made call by call: no compiler$"):
+        fit, there = fitted([EXACT], "cpu", compiled=True)
+    _, expected = fitted([EXACT], "cpu")
+    assert not fit.compiled and there == expected
+
+
+def test_the_same_calls_for_the_same_shapes_are_compiled_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(torch, "compile", lambda calls, **options: made.append(calls) or calls)
+    monkeypatch.setattr(compiling, "_known", {})
+    one, two = torch.ones(3), torch.ones(4)
+    for example, scale in ((one, 2.0), (one, 2.0), (two, 2.0), (one, 3.0)):
+
+        def scaled(x, *, scale=scale):
+            return x * scale
+
+        assert compiling.compiled(partial(scaled, scale=scale), (example,))(example)[0] == scale
+    assert len(made) == 3
+
+
+# ---- `device: auto`
+
+
+WIDE = replace(Experiment(), model=nnlab.MLP(hidden=(2000, 2000)), epochs=2000)
+
+
+def test_auto_is_the_cpu_for_little_work_and_the_gpu_for_much():
+    small, large = Experiment(), replace(WIDE, threads=1)
+    assert Fit([large]).experiments[0].device == "cpu" and not Fit([large]).places["auto"].why
+    with gpu():
+        assert Fit([small]).experiments[0].device == "cpu" and Fit([small]).on_cpu
+        fit = Fit([large])
+        assert fit.experiments[0].device == fit.rows[0].experiment.device == "cuda"
+        assert "on the CPU" in fit.places["auto"].why and not fit.on_cpu
+        assert Fit([small], times=10_000).experiments[0].device == "cuda"
+
+
+def test_work_is_counted():
+    (row,) = Fit([Experiment(epochs=10)]).rows
+    datasets = Fit([Experiment()]).datasets
+    one = planned([row], datasets)
+    assert one.operations == 6 * one.numbers * 64 and one.numbers % (17 * 10) == 0 and one.cpu_stacks == 1
+    two = planned([row, replace(row, seed=1)], datasets)
+    assert two.operations == 2 * one.operations and two.card_steps == one.card_steps == 170
+    assert planned([row], datasets, 3).operations == 3 * one.operations
+    assert isinstance(one, Work) and one.cpu_seconds(1) > one.cpu_seconds(4)
+
+
+def test_a_compiler_is_called_where_it_pays():
+    with gpu():
+        assert not any(Fit([Experiment(device="cuda")]).compiles.values())
+        assert all(Fit([replace(WIDE, device="cuda", seeds=20)]).compiles.values())
+    assert not any(Fit([replace(WIDE, device="cpu")]).compiles.values())
+
+
+@pytest.mark.parametrize("seconds, said", [(0.34, "0.3 s"), (42.2, "42 s"), (720, "12 min"), (9000, "2.5 h")])
+def test_estimates_in_words(seconds, said):
+    assert in_words(seconds) == said
+
+
+def test_the_command_line_says_where_and_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with gpu():
+        assert main(["train", "data=iris", "epochs=2", "hydra.run.dir=small"]) == 0
+        small = capsys.readouterr().out.splitlines()[0]
+        monkeypatch.setattr(placement, "CARD_START", -1e9)
+        assert main(["train", "data=iris", "epochs=2", "precision=tf32", "hydra.run.dir=large"]) == 0
+        large = capsys.readouterr().out.splitlines()[0]
+    assert "on cpu" in small and "on cuda" in large and "tf32" in large
+    small, large = (json.loads((tmp_path / d / "summary.json").read_text()) for d in ("small", "large"))
+    assert small["device"] == "cpu" and "on the GPU" in small["device_because"] and "compiled" not in small
+    assert large["device"] == "cuda" and large["precision"] == "tf32" and large["compiled"] is False
+
+
+def test_without_a_gpu_nothing_is_said_of_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "data=iris", "epochs=2", "hydra.run.dir=r"]) == 0
+    assert " on " not in capsys.readouterr().out.splitlines()[0]
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert not {"precision", "compiled", "device_because"} & summary.keys()
