@@ -13,11 +13,11 @@ import torch
 CARD, CPU = torch.device("cuda", 0), torch.device("cpu")
 
 # Elementwise arithmetic that takes one CPU number beside tensors on the card: torch's TensorIterator with
-# `allow_cpu_scalars`. Not all that is elementwise does: clamp, logaddexp, addcmul before torch 2.7 do not.
+# `allow_cpu_scalars`. Not all that is elementwise does: clamp, clamp_min, logaddexp, addcmul before torch 2.7 do not.
 WITH_NUMBER = frozenset(
     "add sub mul div true_divide floor_divide remainder fmod pow rsub maximum minimum fmax fmin max min "
     "atan2 hypot copysign heaviside xlogy eq ne lt le gt ge logical_and logical_or logical_xor "
-    "bitwise_and bitwise_or bitwise_xor and or xor lshift rshift clamp_min clamp_max lerp where".split()
+    "bitwise_and bitwise_or bitwise_xor and or xor lshift rshift lerp where".split()
 )
 COPIES = frozenset("to type_as new_tensor tensor as_tensor asarray".split())  # between the memories
 SHAPED_LIKE = frozenset("expand_as view_as reshape_as is_same_size".split())  # the second lends its shape
