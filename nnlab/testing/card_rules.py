@@ -13,7 +13,8 @@ import torch
 CARD, CPU = torch.device("cuda", 0), torch.device("cpu")
 
 # Elementwise arithmetic that takes one CPU number beside tensors on the card: torch's TensorIterator with
-# `allow_cpu_scalars`. Not all that is elementwise does: clamp, clamp_min, logaddexp, addcmul before torch 2.7 do not.
+# `allow_cpu_scalars`. Not all that is elementwise does: clamp, clamp_min, logaddexp do not, nor addcmul
+# before torch 2.7.
 WITH_NUMBER = frozenset(
     "add sub mul div true_divide floor_divide remainder fmod pow rsub maximum minimum fmax fmin max min "
     "atan2 hypot copysign heaviside xlogy eq ne lt le gt ge logical_and logical_or logical_xor "
