@@ -57,7 +57,7 @@ def test_a_real_gpu_passes_these_tests(monkeypatch):
     if REAL or not torch.cuda.device_count():
         pytest.skip("there is no GPU, or these tests run on it already")
     files = sorted((ROOT / "tests").glob("test_*card*.py"))
-    line = [sys.executable, "-m", "pytest", "-q", "--gpu", *map(str, files)]
+    line = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--gpu", *map(str, files)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:]
 
@@ -386,7 +386,8 @@ def test_a_command_in_a_process_of_its_own_uses_the_gpu(tmp_path):
         "    sys.exit(main(sys.argv[1:]))\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != HIDES} | ({HIDES: SEEN} if SEEN else {})
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "error"}
     line = [sys.executable, "-c", code, "train", "data=iris", "epochs=2", "device=cuda"]
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

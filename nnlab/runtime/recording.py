@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
 
 import torch
 
 from nnlab.errors import Advice
 
 WAITS = (
-    "a part of this job reads a number from the GPU in every step, which it then waits for: its steps are "
-    "called one by one, and not played back from a recording"
+    "a part of this job ({}) reads a number from the GPU in every step, which it then waits for: its steps "
+    "are called one by one, and not played back from a recording"
 )
 
 
@@ -38,7 +39,7 @@ def send(host: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def waits() -> Iterator[list[str]]:
-    """The warnings of calls that made the host wait for a GPU."""
+    """Which calls made the host wait for a GPU: files and lines."""
     found, before = [], torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -48,9 +49,9 @@ def waits() -> Iterator[list[str]]:
         finally:
             torch.cuda.set_sync_debug_mode(before)
     for warning in caught:
-        if "synchronizing" in str(warning.message):
-            found.append(str(warning.message))
-        else:
+        if "called a synchronizing" in str(warning.message):
+            found.append(f"{Path(warning.filename).name}:{warning.lineno}")
+        elif "prototype" not in str(warning.message):  # what torch says of this mode itself
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
@@ -81,7 +82,7 @@ class Recorder:
                 calls()
             if found:
                 self.records = False
-                warnings.warn(WAITS, Advice, stacklevel=2)
+                warnings.warn(WAITS.format(found[0]), Advice, stacklevel=2)
         else:
             if self.graphs[name] is None:
                 self.graphs[name] = self._recorded(calls)

@@ -108,8 +108,9 @@ class Evaluator:
         for batch in evaluation(self.examples, self.rows, "test"):
             z = self.network.fprop(batch.x)
             sums = sums + self.measure(z, batch.t, batch.weight[:, 0])
-            outputs.append(answer(self.measure.loss.scores(z).double().cpu().numpy()))
-            targets.append(answer(batch.t.double().cpu().numpy()))
+            # Copies: in float64 on a CPU these would be the network's own memory, which the next batch takes.
+            outputs.append(np.array(answer(self.measure.loss.scores(z).double().cpu().numpy())))
+            targets.append(np.array(answer(batch.t.double().cpu().numpy())))
         z, t = (np.concatenate(parts, 2) for parts in (outputs, targets))
         return [
             {"loss": loss, **self._report(z[k], t[k], row.fold)}
