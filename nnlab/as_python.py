@@ -13,7 +13,7 @@ from nnlab import declarations
 from nnlab.catalogue import Catalogue
 from nnlab.suggestions import is_name, key_meant, said, with_number
 
-GROUP_PATTERN = "|".join(declarations.MODULES)
+GROUP_PATTERN = "|".join(declarations.CLASS_FILES)
 CLASS_OF_FILE = {"experiment.py": "Experiment", "search/settings.py": "Search"}
 SEARCH_GROUPS = ("sampler", "pruner")
 
@@ -51,7 +51,7 @@ def argument_elsewhere(key: str) -> str:
 def _home_in_default_choice(key: str) -> str | None:
     """Where a key goes that the default choice of a group has: `lr` is Adam's."""
     catalogue = Catalogue("train")
-    names = (f"{group}.{key}" for group in declarations.MODULES if group in catalogue.groups)
+    names = (f"{group}.{key}" for group in declarations.CLASS_FILES if group in catalogue.groups)
     return next((home(name) for name in names if name in catalogue.all_keys()), None)
 
 
@@ -62,7 +62,7 @@ def home(key: str, value: str = "...") -> str | None:
     ('nnlab.Experiment(epochs=...)', 'optimizer=nnlab.Momentum(gamma=0.9)')
     """
     group, dot, leaf = key.rpartition(".")
-    if not dot and key in declarations.MODULES:
+    if not dot and key in declarations.CLASS_FILES:
         whole = "Search" if key in SEARCH_GROUPS else "Experiment"
         return f"nnlab.{whole}({key}={value})"
     if not dot:
@@ -70,7 +70,7 @@ def home(key: str, value: str = "...") -> str | None:
         return whole and f"nnlab.{whole}({key}={value})"
     catalogue = Catalogue("sweep")
     for choice in (*catalogue.chosen(group), *catalogue.choices(group)):
-        cls = declarations.of_choice(group, None if group in declarations.SINGLE else choice)
+        cls = declarations.of_choice(group, None if group in declarations.SINGLE_CLASSES else choice)
         if cls and leaf in cls.fields:
             return f"{group}=nnlab.{cls.name}({leaf}={value})"
     return None

@@ -19,8 +19,8 @@ from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
-UNNAMED = {"space"}  # groups whose files have no keys of their own
-PLACES = {  # settings of Hydra's that a command line may have
+KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
+FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",
     "hydra.sweep.dir": "the folder of all runs of -m, new or empty",
     "hydra.sweep.subdir": "a run's folder in there, such as 'run${hydra.job.num}'",
@@ -30,7 +30,7 @@ PLACES = {  # settings of Hydra's that a command line may have
 
 def places(command: str) -> dict[str, str]:
     """Those that a command heeds: a search is one run, in its own folder."""
-    return {key: said for key, said in PLACES.items() if command != "sweep" or ".sweep." not in key}
+    return {key: said for key, said in FOLDER_KEYS.items() if command != "sweep" or ".sweep." not in key}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Catalogue:
     """The words of one command, as the words on its line so far leave them.
 
     `folder` and `name` are those of -cd and -cn. Files that cannot be read are as good as not there: whoever
-    runs the command is told what is wrong with them.
+    runs the command reads what is wrong with them.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Catalogue:
         the keys of any, else those of all."""
         if group is None:
             return self._own_keys
-        if group in UNNAMED or group == "experiment" or group in self.added:
+        if group in KEYLESS_GROUPS or group == "experiment" or group in self.added:
             return {}
         if not self.chosen(group) or group in COMBINABLE:
             return self._combined(group)
@@ -124,7 +124,7 @@ class Catalogue:
         """The keys of one choice, with its defaults."""
         file = self.file(group, choice)
         name = file.settings.get("name", choice) if file else choice
-        cls = declarations.of_choice(group, None if group in declarations.SINGLE and file else name)
+        cls = declarations.of_choice(group, None if group in declarations.SINGLE_CLASSES and file else name)
         fields = cls.fields if cls else {}
         usual = self._primary_comments()
         names = [key for key in file.settings if key != "name"] if file else list(fields)
@@ -253,7 +253,7 @@ def read(file: Path) -> Commented:
     return Commented(settings if isinstance(settings, dict) else {}, head, comments)
 
 
-_LINE = re.compile(
+_KEY_LINE = re.compile(
     r"^(?P<indent> *)(?P<key>[\w.]+):(?P<value>(?:[^#'\"]|'[^']*'|\"[^\"]*\"|(?<! )#)*)(?P<comment>#.*)?$"
 )
 
@@ -274,7 +274,7 @@ def commented(text: str) -> tuple[str, dict[str, str]]:
     path: list[tuple[int, str]] = []
     key, column = "", 0
     for line in lines:
-        match = _LINE.match(line)
+        match = _KEY_LINE.match(line)
         if match:
             indent = len(match["indent"])
             path = [(depth, name) for depth, name in path if depth < indent] + [(indent, match["key"])]

@@ -16,16 +16,16 @@ from pathlib import Path
 
 from nnlab import plugins
 
-PACKAGE = Path(__file__).resolve().parent
-SANITY = 1e5  # upper ends from here on only keep a machine alive: nobody needs to read them
-MODULES = {  # group -> the files that have its classes
+PACKAGE_FOLDER = Path(__file__).resolve().parent
+READABLE_END = 1e5  # upper ends from here on only keep a machine alive: nobody needs to read them
+CLASS_FILES = {  # group -> the files that have its classes
     "data": "data/*.py", "split": "data/splits.py", "model": "models.py", "init": "initializers.py",
     "regularizer": "regularizers.py", "optimizer": "optimizers/*.py", "schedule": "schedules/*.py",
     "stopping": "stopping.py", "sampler": "search/samplers.py", "pruner": "search/pruners.py",
     "check": "checks/subject.py",
 }  # fmt: skip
-SINGLE = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
-OWN = (  # where keys that belong to no group are declared
+SINGLE_CLASSES = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
+KEY_HOMES = (  # where keys that belong to no group are declared
     ("experiment.py", "Experiment"),
     ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),
     ("search/settings.py", "Search"), ("checks/ladder.py", "Rungs"),
@@ -65,7 +65,7 @@ class Field:
         ends = [
             f"{word} {self.range[key]:g}"
             for key, word in _ENDS.items()
-            if abs(self.range.get(key, SANITY)) < SANITY
+            if abs(self.range.get(key, READABLE_END)) < READABLE_END
         ]
         whole = any("int" in t for t in self.types) and "str" not in self.types
         number = ", ".join(["whole"] * whole + [" and ".join(ends)] * bool(ends))
@@ -92,12 +92,12 @@ class Declaration:
 @cache
 def of_choice(group: str, name: str | None) -> Declaration | None:
     """The class of nnlab's own that a choice means, or None. Groups of one class have no name."""
-    if group not in MODULES:
+    if group not in CLASS_FILES:
         return None
-    for module in map(_module, sorted(PACKAGE.glob(MODULES[group]))):
+    for module in map(_module, sorted(PACKAGE_FOLDER.glob(CLASS_FILES[group]))):
         for cls in module.classes:
-            single = name is None and SINGLE.get(group) == cls
-            if single or group not in SINGLE and _names(module, cls) == (group, name):
+            single = name is None and SINGLE_CLASSES.get(group) == cls
+            if single or group not in SINGLE_CLASSES and _names(module, cls) == (group, name):
                 return _declaration(module, cls)
     return _plugged(group, name)
 
@@ -105,8 +105,8 @@ def of_choice(group: str, name: str | None) -> Declaration | None:
 @cache
 def of_key(key: str) -> Field | None:
     """The declaration of a key that belongs to no group: `epochs`, `trials`."""
-    for file, cls in OWN:
-        fields = _declaration(_module(PACKAGE / file), cls).fields
+    for file, cls in KEY_HOMES:
+        fields = _declaration(_module(PACKAGE_FOLDER / file), cls).fields
         if key in fields:
             return fields[key]
     return None
@@ -118,9 +118,12 @@ def fields_of(key: str) -> tuple[Field, ...]:
     group, dot, leaf = key.partition(".")
     if not dot:
         return tuple(field for field in (of_key(key),) if field)
-    modules = map(_module, sorted(PACKAGE.glob(MODULES.get(group, "none"))))
+    modules = map(_module, sorted(PACKAGE_FOLDER.glob(CLASS_FILES.get(group, "none"))))
     classes = [
-        (m, c) for m in modules for c in m.classes if SINGLE.get(group) == c or _names(m, c)[0] == group
+        (m, c)
+        for m in modules
+        for c in m.classes
+        if SINGLE_CLASSES.get(group) == c or _names(m, c)[0] == group
     ]
     each = (_declaration(module, cls).fields for module, cls in classes)
     return tuple(fields[leaf] for fields in each if leaf in fields)
@@ -134,7 +137,11 @@ def takes_whole(key: str) -> bool:
 
 def homes(key: str) -> list[tuple[str, str]]:
     """The classes, with their files, that declare a key of no group."""
-    return [(cls, file) for file, cls in OWN if key in _declaration(_module(PACKAGE / file), cls).fields]
+    return [
+        (cls, file)
+        for file, cls in KEY_HOMES
+        if key in _declaration(_module(PACKAGE_FOLDER / file), cls).fields
+    ]
 
 
 def _plugged(group: str, name: str | None) -> Declaration | None:
@@ -171,14 +178,14 @@ class _Module:
         if name in self.classes or name in self.constants:
             return self, name
         module, original = self.imports.get(name, ("", name))
-        path = PACKAGE.joinpath(*module.split(".")[1:])
+        path = PACKAGE_FOLDER.joinpath(*module.split(".")[1:])
         files = [path.with_suffix(".py"), path / "__init__.py"] if module.startswith("nnlab") else []
         return next((_module(file).home(original) for file in files if file.is_file()), None)
 
     def submodule(self, name: str) -> _Module | None:
         """The module of nnlab's that was imported by this name: `from nnlab.data import labels`."""
         package, original = self.imports.get(name, ("", name))
-        file = PACKAGE.joinpath(*package.split(".")[1:], f"{original}.py")
+        file = PACKAGE_FOLDER.joinpath(*package.split(".")[1:], f"{original}.py")
         return _module(file) if package.startswith("nnlab") and file.is_file() else None
 
 

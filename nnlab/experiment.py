@@ -10,6 +10,7 @@ import numpy as np
 
 from nnlab.allowed import ENOUGH, EXACT, ROWS
 from nnlab.arguments import typed
+from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_of
@@ -178,7 +179,7 @@ class Experiment(Component):
         asked = f"loss = '{loss.name}'" if self.loss == loss.name else f"model = '{self.model.name}'"
         wrong = {
             asked: loss.needs_classes,
-            f"model.output = '{self.model.output}'": self.model.output in ("softmax", "sparsemax"),
+            f"model.output = '{self.model.output}'": OUTPUTS.get(self.model.output, Identity).of_classes,
             "regularizer.label_smoothing above 0": self.regularizer.smooths,
         }
         for what in [what for what, is_wrong in wrong.items() if is_wrong]:

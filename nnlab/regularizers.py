@@ -17,7 +17,7 @@ from nnlab.plugins import lookup
 
 @dataclass(frozen=True)
 class Regularizer(Component):
-    """Omega(theta) = l2 / 2 sum W^2 + l1 sum |W| over the weights, never the biases; and what is no penalty.
+    """Omega(theta) = l2 / 2 sum W^2 + l1 sum |W| over the weights, never the biases; and more than penalties.
 
     The penalty 0.01 sum W^2 is l2 = 0.02. Every value below is the neutral one, with which it does nothing.
 

@@ -36,7 +36,7 @@ from nnlab.testing import (
     StoppingContract,
     run,
 )  # fmt: skip
-from nnlab.testing.pruners import EPOCHS
+from nnlab.testing.pruners import TRIAL_EPOCHS
 
 BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of a box that is there
     **{name: (box(), [(7,)]) for name, box in (ACTIVATIONS | OUTPUTS).items()},
@@ -97,7 +97,7 @@ GENERATED = [name for name, data in SOURCES.items() if data().drawn or name in (
 QUICK = {"points": 3, "startup": 5, "population": 4}  # few trials before a sampler learns
 # Hyperband's trials are judged beside those of their own bracket.
 BY_BRACKETS = {"hyperband": {"groups": lambda self, numbers: [
-    [n for n in numbers if self.pruner().bracket(n, EPOCHS) == b] for b in range(9)
+    [n for n in numbers if self.pruner().bracket(n, TRIAL_EPOCHS) == b] for b in range(9)
 ]}}  # fmt: skip
 
 

@@ -248,6 +248,7 @@ class Softmax(Box):
     """y_i = exp(x_i) / sum_j exp(x_j) over the units; dx = y (dy - sum_j dy_j y_j)."""
 
     name: ClassVar[str] = "softmax"
+    of_classes: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
         return torch.softmax(x, 1, out=ctx.y)
@@ -270,6 +271,7 @@ class Sparsemax(Box):
     """
 
     name: ClassVar[str] = "sparsemax"
+    of_classes: ClassVar[bool] = True
 
     def settle(self, ctx, shape):
         ctx.s = ctx.zeros()

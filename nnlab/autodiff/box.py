@@ -110,6 +110,7 @@ class Box(Component):
     group: ClassVar[str] = "box"
     counts: ClassVar[bool] = False  # it needs to know which examples of a batch are real: `ctx.valid`
     noisy: ClassVar[bool] = False  # it draws random numbers in training
+    of_classes: ClassVar[bool] = False  # as an output map: what it gives are the probabilities of classes
     bounded: ClassVar[bool] = False  # an activation between two finite ends, where its units saturate
     initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it
 

@@ -21,9 +21,9 @@ from nnlab.checks.verdict import STATUSES, Finding, Verdict, graded
 from nnlab.runtime.threads import computing
 from nnlab.training.training import Training
 
-EXAMPLES, STEPS = 256, 100
-FLAT = 0.05  # of the largest derivative
-BETWEEN = 5.0  # -5 and 5: where activations have theirs
+PROBE_EXAMPLES, PROBE_STEPS = 256, 100
+FLAT_SLOPE = 0.05  # of the largest derivative
+SLOPE_RANGE = 5.0  # -5 and 5: where activations have theirs
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
 LATE_WARN, LATE_FAIL = (
     0.6,
@@ -36,19 +36,19 @@ RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usu
 def check(subject: Subject) -> Verdict:
     """What flows through the layers, at the start and after some steps."""
     with computing():
-        sample = subject.sample(EXAMPLES)
-        seeds = subject.seeds(STEPS * min(subject.row.batch, EXAMPLES))
+        sample = subject.sample(PROBE_EXAMPLES)
+        seeds = subject.seeds(PROBE_STEPS * min(subject.row.batch, PROBE_EXAMPLES))
         probe = Probe(sample, sample.training(sample.rows(seeds)))
         before = probe.look()
-        ratios = probe.train(STEPS)
+        ratios = probe.train(PROBE_STEPS)
         after = probe.look()
     findings = [
-        *stuck({"at the start": before, f"after {STEPS} steps": after}),
+        *stuck({"at the start": before, f"after {PROBE_STEPS} steps": after}),
         *flow(before),
         *_updates(ratios),
     ]
     healthy = all(finding.status == "pass" for finding in findings)
-    details = {"start": before, "after": after, "steps": STEPS, "update_to_weight": ratios}
+    details = {"start": before, "after": after, "steps": PROBE_STEPS, "update_to_weight": ratios}
     return Verdict.of("saturation", [_healthy(before, after, ratios)] if healthy else findings, details)
 
 
@@ -87,9 +87,14 @@ class Probe:
             if x is None:
                 continue
             f = self.network.placed[n].fprop if n in self.network.placed else lambda x: x
-            grid = torch.linspace(-BETWEEN, BETWEEN, x[0].numel()).to(x).view(1, *x.shape[1:]).expand_as(x)
-            largest = slopes(f, grid).amax().clamp_min(FLAT)
-            flat = (slopes(f, x) < FLAT * largest).to(x)
+            grid = (
+                torch.linspace(-SLOPE_RANGE, SLOPE_RANGE, x[0].numel())
+                .to(x)
+                .view(1, *x.shape[1:])
+                .expand_as(x)
+            )
+            largest = slopes(f, grid).amax().clamp_min(FLAT_SLOPE)
+            flat = (slopes(f, x) < FLAT_SLOPE * largest).to(x)
             bounded = node.box.bounded
             share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
             found["activations"][node.name] = {"stuck": _median(share), "bounded": bounded}
@@ -180,7 +185,7 @@ def _updates(ratios: dict[str, float]) -> list[Finding]:
     name, ratio = max(ratios.items(), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
     found = f"an update changes {name} by {ratio:.2g} of its size (limit {RATIO_WARN:g})"
     if not np.isfinite(ratio):
-        found = f"{name} is no longer finite after {STEPS} steps"
+        found = f"{name} is no longer finite after {PROBE_STEPS} steps"
     advice = "lower the learning rate: about 1e-3 is usual"
     return [Finding(graded(ratio, RATIO_WARN, RATIO_FAIL), ratio, RATIO_WARN, found, advice, "lr_high")]
 
@@ -188,16 +193,16 @@ def _updates(ratios: dict[str, float]) -> list[Finding]:
 def _healthy(before: dict, after: dict, ratios: dict[str, float]) -> Finding:
     start, late = (list(look["activations"].values()) for look in (before, after))
     gradients = [layer["gradient"] for layer in before["layers"].values()]
-    told = []
+    parts = []
     first = max((a["stuck"] for a in start), default=0.0)
     if start:
-        told.append(f"{first:.0%} of units stuck (limit {STUCK_WARN:.0%})")
+        parts.append(f"{first:.0%} of units stuck (limit {STUCK_WARN:.0%})")
         limit, share = max(((_late(a), a["stuck"]) for a in late), key=lambda pair: pair[1] / pair[0])
-        told.append(f"{share:.0%} later (limit {limit:.0%})")
+        parts.append(f"{share:.0%} later (limit {limit:.0%})")
     if len(gradients) > 1 and gradients[-1] > 0:
-        told.append(f"gradient first to last layer {gradients[0] / gradients[-1]:.2g}")
-    told.append(f"updates {max(ratios.values()):.1g}")
-    return Finding("pass", first, STUCK_WARN, ", ".join(told))
+        parts.append(f"gradient first to last layer {gradients[0] / gradients[-1]:.2g}")
+    parts.append(f"updates {max(ratios.values()):.1g}")
+    return Finding("pass", first, STUCK_WARN, ", ".join(parts))
 
 
 def _late(activation: dict) -> float:

@@ -246,9 +246,9 @@ def judge(learning: Learning, cause: Finding | None) -> Finding:
 def before(subject: Subject) -> dict[str, dict]:
     """What flows through the network before the first step, on the job's own data."""
     with computing():
-        sample = subject.sample(saturation.EXAMPLES, regularizer=Regularizer())
+        sample = subject.sample(saturation.PROBE_EXAMPLES, regularizer=Regularizer())
         return saturation.Probe(
-            sample, sample.training(sample.rows(subject.seeds(saturation.EXAMPLES)))
+            sample, sample.training(sample.rows(subject.seeds(saturation.PROBE_EXAMPLES)))
         ).look()
 
 

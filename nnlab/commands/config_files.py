@@ -9,15 +9,14 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import OmegaConf
 
 from nnlab.allowed import shown_as
-from nnlab.catalogue import UNNAMED
+from nnlab.catalogue import KEYLESS_GROUPS
 from nnlab.commands.hydra_private import FilesOfFolder, read_files_by, yaml_loader
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
-NAMED_GROUPS = (
-    {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()} - UNNAMED - {"experiment", "hydra"}
-)
+NAMED_GROUPS = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
+NAMED_GROUPS -= KEYLESS_GROUPS | {"experiment", "hydra"}
 _read: dict[str, tuple[Path, object]] = {}  # by its name in Hydra: a file that was read, and its defaults
 HEADER_LETTERS = 512  # at a file's start, in which Hydra looks for `# @package`
 

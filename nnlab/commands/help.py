@@ -19,7 +19,7 @@ from itertools import groupby
 from string import Template
 
 from nnlab import declarations
-from nnlab.catalogue import COMBINABLE, PLACES, Catalogue, Key, places, read
+from nnlab.catalogue import COMBINABLE, FOLDER_KEYS, Catalogue, Key, places, read
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.nearest_key import topic_meant
 from nnlab.errors import UserError
@@ -47,7 +47,7 @@ def _topic(catalogue: Catalogue, word: str) -> str:
         return _group(catalogue, word)
     keys = catalogue.all_keys()
     if word in places(catalogue.command):
-        return _row(f"{word}=", PLACES[word])
+        return _row(f"{word}=", FOLDER_KEYS[word])
     of_name = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
     if not of_name:
         raise UserError(f"--help: no group and no key is called '{word}'{topic_meant(word, catalogue)}")
@@ -94,7 +94,7 @@ def _doc(catalogue: Catalogue, group: str, name: str) -> str:
     file = catalogue.file(group, name)
     class_name = file.settings.get("name", name) if file else name
     cls = declarations.of_choice(group, class_name)
-    if cls is None or group in declarations.SINGLE or cls.doc.startswith("Base of"):
+    if cls is None or group in declarations.SINGLE_CLASSES or cls.doc.startswith("Base of"):
         return ""
     return cls.doc.partition("\n\n>>> ")[0]  # an example in Python is for who reads Python
 

@@ -90,7 +90,7 @@ class Texts:
             return not re.search(r"[][(){}'\"]", value)  # a file of the user's own may have any name
         if dot:
             names = self.catalogue.choices(group)
-            if group in declarations.SINGLE:  # one class is behind all of its choices
+            if group in declarations.SINGLE_CLASSES:  # one class is behind all of its choices
                 names = [None]
             classes = (declarations.of_choice(group, name) for name in names)
             fields = [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]

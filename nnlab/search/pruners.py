@@ -1,7 +1,7 @@
 """Pruners: which trials are not worth training to the end.
 
-All trials of a batch wait for each other at a rung, an epoch. There each is judged by its worth, what it
-would be told as if it ended there (less is better), beside the trials of its batch and of all earlier ones.
+All trials of a batch wait for each other at a rung, an epoch. There each is judged by its worth, its
+objective if it ended there (less is better), beside the trials of its batch and of all earlier ones.
 So what is pruned does not depend on who was quicker.
 """
 

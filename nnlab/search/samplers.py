@@ -229,7 +229,7 @@ def _numbers(space: Space) -> dict:
 
 
 def _informed(sampler, distributions: dict):
-    """A sampler that is told its search space: Optuna's own reads it off finished trials, and so would draw
+    """A sampler that knows its search space: Optuna's own reads it off finished trials, and so would draw
     the whole first batch at random."""
     sampler.infer_relative_search_space = lambda study, trial: distributions
     return sampler

@@ -45,7 +45,7 @@ class LossContract(RowIndependence):
 
     def test_it_is_described(self):
         loss = self.loss
-        assert issubclass(loss, Loss), f"{loss.__name__} is no subclass of nnlab.losses.Loss"
+        assert issubclass(loss, Loss), f"{loss.__name__} is not a subclass of nnlab.losses.Loss"
         assert LOSSES.get(loss.name, loss) is loss, f"nnlab has another loss of the name {loss.name!r}"
         assert loss.name.isidentifier(), f"the name {loss.name!r} is not one word"
         maps = [None, *OUTPUTS]

@@ -12,7 +12,7 @@ from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import Placed
 from nnlab.runtime.layout import ALIGN, aligned
 
-COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
+RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
 
 
 def central(f, x, step=1e-6):
@@ -80,7 +80,7 @@ class Bound:
 
 def rates(rows: int) -> dict[str, torch.Tensor]:
     """The columns of a site: 0.4 for the first row, 0 for the last."""
-    return dict.fromkeys(COLUMNS, torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None])
+    return dict.fromkeys(RATE_COLUMNS, torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None])
 
 
 def bind(

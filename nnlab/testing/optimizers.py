@@ -11,8 +11,8 @@ from nnlab.runtime.layout import ALIGN
 from nnlab.testing.components import PartContract
 from nnlab.testing.numeric import assert_near, assert_same
 
-STEPS, P, WEIGHTS = 20, 2 * ALIGN, ALIGN
-USED = 100  # the parameters behind are padding
+UPDATE_STEPS, P, WEIGHT_COUNT = 20, 2 * ALIGN, ALIGN
+USED_PARAMETERS = 100  # the parameters behind are padding
 
 
 class OptimizerContract(PartContract):
@@ -48,7 +48,9 @@ class OptimizerContract(PartContract):
         for dtype in (torch.float32, torch.float64):
             for parts in (self.parts(), [self.optimizer()] * 3):
                 for theta in self._trained(parts, dtype):
-                    assert not theta[:, USED:].any(), "a padded parameter, with gradient zero, has moved"
+                    assert not theta[:, USED_PARAMETERS:].any(), (
+                        "a padded parameter, with gradient zero, has moved"
+                    )
                     assert theta.isfinite().all(), "theta is not finite"
 
     def test_a_step_is_in_place_and_leaves_the_gradient(self):
@@ -104,7 +106,7 @@ class OptimizerContract(PartContract):
 
     def _trained(
         self, parts, dtype=torch.float64, which=None, scratch=0.0, bowl=False, constant=False, checked=False,
-        decay=slice(WEIGHTS), cut=False,
+        decay=slice(WEIGHT_COUNT), cut=False,
     ) -> list[torch.Tensor]:  # fmt: skip
         """theta (K, P) after every step, of all rows or of those in `which`."""
         which = range(len(parts)) if which is None else which
@@ -114,7 +116,7 @@ class OptimizerContract(PartContract):
         lr, t = self._line(len(parts), constant)
         rates = optimizer.lr * lr[list(which)]
         columns = optimizer.factors(rates, t[list(which)]) | optimizer.limits()
-        for step in range(1, STEPS + 1):
+        for step in range(1, UPDATE_STEPS + 1):
             f = SimpleNamespace(**{name: _at(column, step, dtype) for name, column in columns.items()})
             g = theta.clone() if bowl else _gradient(theta, step, which)
             optimizer.clip(g, f)
@@ -145,7 +147,7 @@ def _at(column, step: int, dtype):
 
 def _start(rows: int, dtype) -> torch.Tensor:
     theta = torch.randn(rows, P, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    theta[:, USED:] = 0
+    theta[:, USED_PARAMETERS:] = 0
     return theta.to(dtype)
 
 
@@ -153,5 +155,5 @@ def _gradient(theta, step: int, which) -> torch.Tensor:
     """Of a bumpy bowl, with noise that depends on the row and on the step; zero in the padding."""
     noise = [torch.randn(P, generator=torch.Generator().manual_seed(100 * step + k)) for k in which]
     g = (theta + torch.sin(3 * theta) + torch.stack(noise).to(theta)) * torch.logspace(-3, 1, P).to(theta)
-    g[:, USED:] = 0
+    g[:, USED_PARAMETERS:] = 0
     return g

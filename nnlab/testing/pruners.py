@@ -7,7 +7,7 @@ import numpy as np
 from nnlab.search.pruners import Pruner
 from nnlab.testing.components import SettingsContract
 
-TRIALS, EPOCHS = 24, 50
+MOST_TRIALS, TRIAL_EPOCHS = 24, 50
 
 
 class PrunerContract(SettingsContract):
@@ -31,7 +31,7 @@ class PrunerContract(SettingsContract):
 
     def test_rungs_lie_before_the_last_epoch(self):
         for pruner in self.parts():
-            for epochs in (1, 2, 3, 7, 20, EPOCHS, 243):
+            for epochs in (1, 2, 3, 7, 20, TRIAL_EPOCHS, 243):
                 rungs = pruner.rungs(epochs)
                 rising = rungs == sorted(set(rungs)) and all(1 <= rung < epochs for rung in rungs)
                 assert rising, f"rungs({epochs}) = {rungs}: expected rising epochs from 1 to {epochs - 1}"
@@ -67,7 +67,7 @@ class PrunerContract(SettingsContract):
 
     def _keep(self, pruner, rung, worth, numbers=None) -> np.ndarray:
         numbers = np.arange(len(worth)) if numbers is None else numbers
-        kept = pruner.keep(rung, EPOCHS, numbers, worth, np.ones(len(worth), bool))
+        kept = pruner.keep(rung, TRIAL_EPOCHS, numbers, worth, np.ones(len(worth), bool))
         fits = isinstance(kept, np.ndarray) and kept.dtype == bool and kept.shape == worth.shape
         assert fits, f"keep gives {kept!r}, expected (n,) bool"
         return kept
@@ -75,6 +75,6 @@ class PrunerContract(SettingsContract):
     def _cases(self):
         """(pruner, one of its rungs, what each trial is worth there), for one trial and for many."""
         for pruner in self.parts():
-            for rung in pruner.rungs(EPOCHS)[:4]:
-                for count in (1, 2, 7, TRIALS):
+            for rung in pruner.rungs(TRIAL_EPOCHS)[:4]:
+                for count in (1, 2, 7, MOST_TRIALS):
                     yield pruner, rung, np.random.default_rng([rung, count]).normal(size=count)

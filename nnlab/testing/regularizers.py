@@ -15,8 +15,8 @@ from nnlab.testing.components import PartContract
 from nnlab.testing.numeric import assert_near, assert_same, central
 from nnlab.testing.rows import Bumps, experiments, varied
 
-LAYERS = ((4, 6), (3, 4))  # (fan_out, fan_in)
-STEPS = ALIGN
+LAYER_SHAPES = ((4, 6), (3, 4))  # (fan_out, fan_in)
+RATE_STEPS = ALIGN
 
 
 class RegularizerContract(PartContract):
@@ -58,7 +58,7 @@ class RegularizerContract(PartContract):
         rows, lr = len(self.parts()), self._rates()
         for name, column in stack(self.parts()).factors(lr).items():
             if column is not None:
-                fits = column.dtype == torch.float64 and column.shape in ((rows, 1), (rows, STEPS))
+                fits = column.dtype == torch.float64 and column.shape in ((rows, 1), (rows, RATE_STEPS))
                 assert fits, f"{name}: {column.dtype} {tuple(column.shape)}, not float64 (K, 1) or (K, S)"
 
     def test_a_row_of_it_equals_itself_alone(self):
@@ -86,19 +86,21 @@ class RegularizerContract(PartContract):
     def _weights(self, which=None):
         """The weights (K, W) of rows, and their layers, views (K, fan_out, fan_in)."""
         which = list(range(len(self.parts()))) if which is None else which
-        width = sum(fan_out * fan_in for fan_out, fan_in in LAYERS)
+        width = sum(fan_out * fan_in for fan_out, fan_in in LAYER_SHAPES)
         random = torch.Generator().manual_seed(4)
         weights = torch.randn(len(self.parts()), width, generator=random, dtype=torch.float64)[which]
         weights += 0.01 * weights.sign()  # no number near the kink of |W|
         layers, first = [], 0
-        for shape in LAYERS:
+        for shape in LAYER_SHAPES:
             size = shape[0] * shape[1]
             layers.append(weights[:, first : first + size].unflatten(1, shape))
             first += size
         return weights, layers
 
     def _rates(self, rows=None) -> torch.Tensor:
-        return torch.linspace(0.1, 0.01, STEPS, dtype=torch.float64).expand(rows or len(self.parts()), -1)
+        return torch.linspace(0.1, 0.01, RATE_STEPS, dtype=torch.float64).expand(
+            rows or len(self.parts()), -1
+        )
 
     def _factors(self, regularizer) -> SimpleNamespace:
         """Of the first step."""

@@ -22,7 +22,7 @@ from nnlab.testing.card import pretended_card
 from nnlab.training import step
 from nnlab.training.fit import fit
 
-ROWS = 3
+STACK_ROWS = 3
 
 
 class Contract:
@@ -159,7 +159,7 @@ def experiments(**parts) -> list[Experiment]:
     model = MLP(hidden=(9,), activation="tanh")
     base = Experiment(data=Bumps(), model=model, batch_size=13, epochs=3, threads=1)
     rows = []
-    for k in range(ROWS):
+    for k in range(STACK_ROWS):
         own = {group: part[k] if isinstance(part, list) else part for group, part in parts.items()}
         usual = {"regularizer": Regularizer(l2=1e-3 * k, dropout=0.2 * (k % 2))}
         rows.append(replace(base, seed=k % 2, **usual | own))
@@ -169,7 +169,7 @@ def experiments(**parts) -> list[Experiment]:
 def varied(part) -> list:
     """`part` and others like it whose columns and controls differ, as far as is allowed."""
     numbers = [f for f in fields(part) if kind(f) in ("column", "control")]
-    rows = [{f.name: _varied(f, getattr(part, f.name), k) for f in numbers} for k in range(ROWS)]
+    rows = [{f.name: _varied(f, getattr(part, f.name), k) for f in numbers} for k in range(STACK_ROWS)]
     return [replace(part, **row) for row in rows]
 
 

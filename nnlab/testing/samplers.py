@@ -12,7 +12,7 @@ from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
 from nnlab.testing.components import SettingsContract
 
 RATE, SHARE = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
-OWN = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
+OWNER_OF_KEY = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
 SPACES = {  # with at least two numbers in every trial, which cmaes wants
     "numbers": Space(
         {"lr": RATE, "l2": SHARE, "n": Interval(1, 3, whole=True), "d": Steps(0.0, 0.1, 6),
@@ -25,7 +25,7 @@ SPACES = {  # with at least two numbers in every trial, which cmaes wants
         {"optimizer.gamma": SHARE, "optimizer": Choice(("sgd", "momentum", "adam")), "lr": RATE,
          "optimizer.beta": Steps(0.5, 0.1, 4), "l2": SHARE},
         frozenset({"optimizer"}),
-        lambda key, chosen: key not in OWN or chosen["optimizer"] == OWN[key],
+        lambda key, chosen: key not in OWNER_OF_KEY or chosen["optimizer"] == OWNER_OF_KEY[key],
     ),
 }  # fmt: skip
 TWELVE = Space({"a": Interval(1, 4, whole=True), "b": Steps(0.0, 0.5, 3)})

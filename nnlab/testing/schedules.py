@@ -11,7 +11,7 @@ from nnlab.schedules import Progress
 from nnlab.testing.components import PartContract
 from nnlab.training.fit import fit
 
-EPOCHS, STEPS = 12, 5
+SCHEDULE_EPOCHS, EPOCH_STEPS = 12, 5
 
 
 class ScheduleContract(PartContract):
@@ -30,7 +30,7 @@ class ScheduleContract(PartContract):
 
     def test_factors_are_numbers_of_each_row_and_step(self):
         rates, _ = self._simulated(self.parts())
-        assert rates.shape == (len(self.parts()), EPOCHS * STEPS), f"rate gives {rates.shape}"
+        assert rates.shape == (len(self.parts()), SCHEDULE_EPOCHS * EPOCH_STEPS), f"rate gives {rates.shape}"
         assert np.isfinite(rates).all() and (rates >= 0).all(), "a factor is negative or not finite"
 
     def test_a_row_of_the_schedule_equals_itself_alone(self):
@@ -74,7 +74,7 @@ class ScheduleContract(PartContract):
             assert len(again) == len(first) or "diverged" in (r.status, r.refit.status)
 
     def test_an_epoch_may_be_asked_for_in_pieces(self):
-        whole, pieces = (self._simulated(self.parts(), chunk=chunk)[0] for chunk in (STEPS, 2))
+        whole, pieces = (self._simulated(self.parts(), chunk=chunk)[0] for chunk in (EPOCH_STEPS, 2))
         np.testing.assert_allclose(pieces, whole, rtol=1e-12, err_msg="asked for in pieces it says otherwise")
 
     def test_metrics_that_are_not_numbers_do_no_harm(self):
@@ -87,17 +87,19 @@ class ScheduleContract(PartContract):
     def test_factors_equal_the_reference(self):
         for k, part in enumerate(self.parts() if self.factors is not None else ()):
             mine = self._simulated(self.parts(), [k], falling=True)[0][0]
-            np.testing.assert_allclose(mine, self.factors(part, EPOCHS, STEPS), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(
+                mine, self.factors(part, SCHEDULE_EPOCHS, EPOCH_STEPS), rtol=1e-10, atol=1e-12
+            )
 
-    def _simulated(self, parts, which=None, chunk=STEPS, broken=False, falling=False):
-        """The factors (K, EPOCHS * STEPS), and which rows go back after which epoch, (EPOCHS, K)."""
+    def _simulated(self, parts, which=None, chunk=EPOCH_STEPS, broken=False, falling=False):
+        """The factors (K, all updates), and which rows go back after which epoch, (epochs, K)."""
         which = range(len(parts)) if which is None else which
-        schedule, epochs = stack([parts[k] for k in which]), np.full((len(which), 1), float(EPOCHS))
+        schedule, epochs = stack([parts[k] for k in which]), np.full((len(which), 1), float(SCHEDULE_EPOCHS))
         state, rates, back = schedule.start(len(which)), [], []
-        for epoch in range(1, EPOCHS + 1):
-            for first in range(0, STEPS, chunk):
-                some = np.arange(first, min(first + chunk, STEPS))
-                rate = schedule.rate(Progress(epoch, some, STEPS, epochs), state)
+        for epoch in range(1, SCHEDULE_EPOCHS + 1):
+            for first in range(0, EPOCH_STEPS, chunk):
+                some = np.arange(first, min(first + chunk, EPOCH_STEPS))
+                rate = schedule.rate(Progress(epoch, some, EPOCH_STEPS, epochs), state)
                 rates.append(np.broadcast_to(rate, (len(which), len(some))))
             gone = schedule.observe(state, _metrics(epoch, which, broken, falling))
             back.append(np.zeros(len(which), bool) if gone is None else gone)

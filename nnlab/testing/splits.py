@@ -11,8 +11,8 @@ from nnlab.experiment import Experiment
 from nnlab.testing.components import PartContract
 from nnlab.testing.rows import Bumps, experiments
 
-SETS = ("train", "validation", "test")
-CLASSES, NUMBERS, TEST = Bumps(n=90), Bumps(n=90, classes=0), np.arange(0, 90, 9)
+SET_NAMES = ("train", "validation", "test")
+CLASS_DATA, NUMBER_DATA, TEST_EXAMPLES = Bumps(n=90), Bumps(n=90, classes=0), np.arange(0, 90, 9)
 
 
 class SplitContract(PartContract):
@@ -35,11 +35,11 @@ class SplitContract(PartContract):
     def test_every_example_has_at_most_one_role(self):
         for dataset in self._datasets():
             for fold in self.split().folds(dataset):
-                every = np.concatenate([getattr(fold, name) for name in SETS])
+                every = np.concatenate([getattr(fold, name) for name in SET_NAMES])
                 assert len(np.unique(every)) == len(every), f"fold {fold.key}: an example has two roles"
                 assert ((every >= 0) & (every < len(dataset.x))).all(), f"fold {fold.key}: no such example"
                 assert len(fold.train), f"fold {fold.key}: nothing to train on"
-                for name in SETS:
+                for name in SET_NAMES:
                     rising = (np.diff(getattr(fold, name)) > 0).all()
                     assert rising, f"fold {fold.key}: {name} is not sorted"
 
@@ -56,9 +56,11 @@ class SplitContract(PartContract):
 
     def test_the_test_set_of_the_data_stays_whole(self):
         for dataset in self._datasets():
-            own = replace(dataset, test=TEST)
+            own = replace(dataset, test=TEST_EXAMPLES)
             for fold in self.split().folds(own):
-                assert np.array_equal(fold.test, TEST), f"fold {fold.key}: the data's own test set is another"
+                assert np.array_equal(fold.test, TEST_EXAMPLES), (
+                    f"fold {fold.key}: the data's own test set is another"
+                )
 
     def test_the_folds_depend_on_the_seed_alone(self):
         seeded = "seed" in [f.name for f in fields(self.split)]
@@ -71,8 +73,8 @@ class SplitContract(PartContract):
                 assert first != other, "another seed, but the same folds"
 
     def _datasets(self):
-        return CLASSES.load(), NUMBERS.load()
+        return CLASS_DATA.load(), NUMBER_DATA.load()
 
 
 def _numbers(folds) -> list:
-    return [[getattr(fold, name).tolist() for name in SETS] for fold in folds]
+    return [[getattr(fold, name).tolist() for name in SET_NAMES] for fold in folds]

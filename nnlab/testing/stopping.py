@@ -8,7 +8,7 @@ from nnlab.hyperparameters import stack
 from nnlab.stopping import Stopping
 from nnlab.testing.components import PartContract
 
-EPOCHS = 40
+METRIC_EPOCHS = 40
 
 
 class StoppingContract(PartContract):
@@ -53,11 +53,11 @@ class StoppingContract(PartContract):
         assert self.stopping().listens or not stops.any(), "it stops rows, but does not listen"
 
     def _stops(self, parts, which=None, broken=False) -> np.ndarray:
-        """(EPOCHS, K): which rows it would stop after which epoch."""
+        """(METRIC_EPOCHS, K): which rows it would stop after which epoch."""
         which = range(len(parts)) if which is None else which
         rule, stops = stack([parts[k] for k in which]), []
         state = rule.start(len(which))
-        for epoch in range(1, EPOCHS + 1):
+        for epoch in range(1, METRIC_EPOCHS + 1):
             over = rule.observe(state, _metrics(epoch, which, broken))
             stops.append(np.zeros(len(which), bool) if over is None else over)
         return np.array(stops)
