@@ -21,8 +21,8 @@ import pytest
 HIDES = "CUDA_VISIBLE_DEVICES"
 SEEN = os.environ.get(HIDES)  # what whoever started the tests lets be seen; None: all
 
-SLOW_SECONDS = 0.5  # of all cases of a test function together, on an idle machine
-SLOW_LATER = 4 * SLOW_SECONDS  # beside other work: what takes so long in the fast subset belongs on the list
+SLOW_SECONDS = 0.3  # of all cases of a test function together, on an idle machine
+SLOW_LATER = 5 * SLOW_SECONDS  # beside other work: what takes so long in the fast subset belongs on the list
 SLOW_LIST = Path(__file__).parent / "slow.txt"
 _took = Counter()  # seconds by test function
 
