@@ -16,8 +16,8 @@ FINISHING_NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl
 ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 
 _asked = False  # whether training is to end after the current epoch
-_seen_to = False  # whether a caller of `between_epochs` will do so
-_number = 0  # of the last signal that interrupted; 0 if none did
+_is_handled = False  # whether a caller of `between_epochs` looks at `_asked`
+_last_signal = 0  # the number of the last signal that interrupted; 0 if none did
 
 
 def asked() -> bool:
@@ -31,14 +31,14 @@ def ask() -> None:
     _asked = True
 
 
-def came() -> bool:
+def happened() -> bool:
     """Whether the process was interrupted, even if a library has caught the exception."""
-    return _number != 0
+    return _last_signal != 0
 
 
 def code() -> int:
     """The exit code of an interrupted process: 130 after Ctrl-C."""
-    return 128 + (_number or signal.SIGINT)
+    return 128 + (_last_signal or signal.SIGINT)
 
 
 def ends_at_once(command: str) -> None:
@@ -55,8 +55,8 @@ def ends_at_once(command: str) -> None:
 @contextmanager
 def raising() -> Iterator[None]:
     """Let each of the `ENDING_SIGNALS` raise `KeyboardInterrupt`, since there is something to keep."""
-    global _number
-    _number = 0
+    global _last_signal
+    _last_signal = 0
     before = _handle_with(_raise, *ENDING_SIGNALS)
     try:
         yield
@@ -70,31 +70,31 @@ def between_epochs() -> Iterator[bool]:
 
     Yields whether the caller has to look at `asked`: not if it runs within somebody else's `between_epochs`.
     """
-    global _asked, _seen_to
-    if _seen_to:
+    global _asked, _is_handled
+    if _is_handled:
         yield False
         return
     # Other signals only ask too, where `raising` handles them. In somebody else's program SIGTERM is theirs.
     others = [n for n in ENDING_SIGNALS if n != signal.SIGINT and signal.getsignal(n) is _raise]
 
     def handle(number, frame):
-        global _number
+        global _last_signal
         if _asked:
             _handle_with(signal.SIG_IGN, *before)  # a third must not interrupt the clean-up
             _raise(number, frame)
-        _number = number
+        _last_signal = number
         ask()
         _say(FINISHING_NOTE)
 
     before = _handle_with(handle, signal.SIGINT, *others)
-    _seen_to = mine = bool(before)
+    _is_handled = is_outermost = bool(before)
     try:
-        yield mine
+        yield is_outermost
     finally:
         _restore(before)
         # Otherwise the flags belong to somebody in another thread, who came meanwhile.
-        if mine or not _seen_to:
-            _asked = _seen_to = False
+        if is_outermost or not _is_handled:
+            _asked = _is_handled = False
 
 
 def only_ask() -> None:
@@ -118,8 +118,8 @@ def deferred() -> Iterator[None]:
 
 
 def _raise(number, frame):
-    global _number
-    _number = number
+    global _last_signal
+    _last_signal = number
     raise KeyboardInterrupt
 
 

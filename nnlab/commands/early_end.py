@@ -37,7 +37,7 @@ def naming(kept: Callable[[], str]) -> Iterator[None]:
 
 def interrupted(error: BaseException) -> bool:
     """Whether a signal is why."""
-    return isinstance(error, KeyboardInterrupt) or (interruption.came() and not fault(error))
+    return isinstance(error, KeyboardInterrupt) or (interruption.happened() and not fault(error))
 
 
 def kept_of(runs: list, places: list[Path]) -> str:

@@ -59,6 +59,20 @@ class Arrays(Data):
 
     def __post_init__(self):
         super().__post_init__()
+        dataset, arrays = self._checked()
+        # Two ways of saying the same must be equal, so `auto` and absent names are written out.
+        settled = {
+            "features": dataset.features,
+            "targets": dataset.target_names,
+            "task": dataset.spec.task,
+            "content": f"{dataset.fingerprint()} {dataset.labels}",
+            "_dataset": dataset,
+        }
+        for key, value in (arrays | settled).items():
+            object.__setattr__(self, key, value)
+
+    def _checked(self) -> tuple[Dataset, dict[str, np.ndarray | None]]:
+        """The data set, and the arrays by name as copies that nobody changes; raises `UserError`."""
         refuse_other_rows(self.x, self.y, "x", "y")
         x, names = _inputs(self.x, "x")
         if isinstance(self.y, str) and self.y in names:
@@ -71,25 +85,12 @@ class Arrays(Data):
         test = x_test = y_test = None
         if self.x_test is not None or self.y_test is not None:
             test = x_test, y_test = self._test(x, y, names)
-        for array in (x, y, x_test, y_test):
+        arrays = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+        for array in arrays.values():
             if array is not None:
                 array.flags.writeable = False  # data are keys of a cache, so they must not change
         dataset = _dataset(x, y, test, features, self.task)
-        dataset = replace(dataset, target_names=self.targets or target_names)
-        # Two ways of saying the same must be equal, so `auto` and absent names are written out.
-        settled = {
-            "x": x,
-            "y": y,
-            "x_test": x_test,
-            "y_test": y_test,
-            "features": features,
-            "targets": dataset.target_names,
-            "task": dataset.spec.task,
-            "content": f"{dataset.fingerprint()} {dataset.labels}",
-            "_dataset": dataset,
-        }
-        for key, value in settled.items():
-            object.__setattr__(self, key, value)
+        return replace(dataset, target_names=self.targets or target_names), arrays
 
     def __repr__(self):
         if self.x_test is None:
