@@ -44,11 +44,8 @@ class Step:
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
-        self.recorder, self.together = Recorder(theta), 1  # steps between which nobody looks at the clock
-        if self.recorder.records:
-            self.together = min([steps, *(noise.at_once for noise in self.noise)])
-            for noise in self.noise:
-                noise.at_once = self.together
+        self.recorder = Recorder(theta)
+        self.together = self._steps_together(steps)
         targets = batches.examples.outputs
         self.smoothed = theta.new_empty(steps if e.regularizer.smooths else 0, rows, targets, batch)
         outputs = loss.outputs(targets), batch
@@ -77,18 +74,34 @@ class Step:
         for s in range(0, count, self.together):
             for noise in self.noise:
                 noise.draw(epoch, chunk.first, s, count)
-            self.recorder.run((*addresses, s), partial(self._steps, inputs, s))
+            piece = partial(self._steps, inputs[s : s + self.together], s, count)
+            self.recorder.run((*addresses, s), piece)
         self.population.state.t += count
         return z
 
-    def _steps(self, inputs: list, first: int) -> None:
-        """The steps of a chunk from `first` on that are made `together`."""
-        for s, (x, t, weight, valid, z, f) in enumerate(inputs[first:][: self.together], first):
+    def _steps_together(self, steps: int) -> int:
+        """How many steps of a chunk are made between two draws of noise; on a GPU they are recorded as one.
+
+        There every box draws as often as the one that needs most. On a CPU each draws on its own, so that its
+        numbers do not depend on other boxes.
+        """
+        if not self.noise:
+            return steps
+        if not self.recorder.records:
+            return 1
+        together = min(noise.at_once for noise in self.noise)
+        for noise in self.noise:
+            noise.at_once = together
+        return together
+
+    def _steps(self, inputs: list, first: int, count: int) -> None:
+        """Steps of a chunk of `count`, from `first` on."""
+        for s, (x, t, weight, valid, z, f) in enumerate(inputs, first):
             for noise in self.noise:
                 noise.place(s)
             for ctx in self.network.counting:
                 ctx.valid = valid[:, None]
-            self(x, t, weight, z, f, last=s == len(inputs) - 1)
+            self(x, t, weight, z, f, last=s == count - 1)
 
     def __call__(self, x, t, weight, z, f, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
