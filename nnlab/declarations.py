@@ -172,15 +172,18 @@ class _Module:
             for node in tree.body if isinstance(node, ast.ImportFrom) and node.module
             for alias in node.names
         }  # fmt: skip
+        self.stars = [  # modules of which it has all names
+            node.module
+            for node in tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        ]  # fmt: skip
 
     def home(self, name: str) -> tuple[_Module, str] | None:
         """Where nnlab itself defines what is called so here."""
         if name in self.classes or name in self.constants:
             return self, name
-        module, original = self.imports.get(name, ("", name))
-        path = PACKAGE_FOLDER.joinpath(*module.split(".")[1:])
-        files = [path.with_suffix(".py"), path / "__init__.py"] if module.startswith("nnlab") else []
-        return next((_module(file).home(original) for file in files if file.is_file()), None)
+        sources = [self.imports[name]] if name in self.imports else [(star, name) for star in self.stars]
+        homes = (_module_of(module).home(original) for module, original in sources if _module_of(module))
+        return next((home for home in homes if home is not None), None)
 
     def submodule(self, name: str) -> _Module | None:
         """The module of nnlab's that was imported by this name: `from nnlab.data import labels`."""
@@ -190,6 +193,13 @@ class _Module:
 
 
 _module = cache(_Module)
+
+
+def _module_of(name: str) -> _Module | None:
+    """A module of nnlab's by its full name; None for those of others."""
+    path = PACKAGE_FOLDER.joinpath(*name.split(".")[1:])
+    files = [path.with_suffix(".py"), path / "__init__.py"] if name.startswith("nnlab.") else []
+    return next((_module(file) for file in files if file.is_file()), None)
 
 
 def _declaration(module: _Module, name: str) -> Declaration:
