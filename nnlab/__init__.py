@@ -55,7 +55,8 @@ _HOMES = {
     "nnlab.search.pruners": ("Halving", "Hyperband", "Median", "Pruner"),
     "nnlab.search.samplers": ("CMAES", "GP", "Grid", "QMC", "Random", "Sampler", "TPE"),
     "nnlab.search.settings": ("Search",),
-    "nnlab.search.space": ("Choice", "Interval", "Space", "Steps"),
+    "nnlab.search.domains": ("Choice", "Interval", "Steps"),
+    "nnlab.search.space": ("Space",),
     "nnlab.search.sweep": ("Sweep",),
     "nnlab.search.trial": ("Trial",),
 }  # fmt: skip

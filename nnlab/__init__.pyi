@@ -85,6 +85,11 @@ from nnlab.schedules import (
     StepDecay as StepDecay,
     simulate as simulate,
 )
+from nnlab.search.domains import (
+    Choice as Choice,
+    Interval as Interval,
+    Steps as Steps,
+)
 from nnlab.search.pruners import (
     Halving as Halving,
     Hyperband as Hyperband,
@@ -101,12 +106,7 @@ from nnlab.search.samplers import (
     TPE as TPE,
 )
 from nnlab.search.settings import Search as Search
-from nnlab.search.space import (
-    Choice as Choice,
-    Interval as Interval,
-    Space as Space,
-    Steps as Steps,
-)
+from nnlab.search.space import Space as Space
 from nnlab.search.sweep import Sweep as Sweep
 from nnlab.search.trial import Trial as Trial
 from nnlab.stopping import (

@@ -28,7 +28,7 @@ SINGLE_CLASSES = {"regularizer": "Regularizer", "check": "Budget"}  # groups of 
 KEY_HOMES = (  # where keys that belong to no group are declared
     ("experiment.py", "Experiment"),
     ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),
-    ("search/settings.py", "Search"), ("checks/ladder.py", "Rungs"),
+    ("search/settings.py", "Search"), ("checks/ladder.py", "ChosenRungs"),
 )  # fmt: skip
 _OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}
 

@@ -24,7 +24,7 @@ def test_twins_are_found_up_to_sign_scale_and_shift():
     x = random.standard_normal((30, 5))
     x[:, 2], x[:, 4] = 3 - 2 * x[:, 0], 1e6 * x[:, 1]
     x[:, 3] = x[:, 0] + 1e-3 * random.standard_normal(30)  # like it, but no twin
-    assert data.twins(x, np.array([], int)) == [(0, 2), (1, 4)]
+    assert data.repeated_columns(x, np.array([], int)) == [(0, 2), (1, 4)]
 
 
 def test_confident_disagreement_by_hand():

@@ -17,7 +17,7 @@ from nnlab.autodiff.box import Box
 from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import gradients
-from nnlab.checks.central_differences import STEP, compare
+from nnlab.checks.central_differences import BEST_STEP, compare
 from nnlab.checks.gradient_comparison import Compared
 from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
@@ -193,7 +193,7 @@ def along(f, x, gradient, tolerance=1e-5):
 
 
 def test_a_kink_is_none_of_a_gradients_business():
-    x = np.array([-1.0, 0.0, STEP / 2, -STEP / 30, 1.0])
+    x = np.array([-1.0, 0.0, BEST_STEP / 2, -BEST_STEP / 30, 1.0])
     relu = along(lambda x: np.maximum(x, 0), x, [0, 0, 1, 0, 1])
     assert relu.kinks.tolist() == [False, True, True, True, False]
     assert relu.error < 1e-9

@@ -31,7 +31,7 @@ def test_classes_that_overlap_are_seldom_called_wrong(kind, steep):
     for _ in range(100):
         distance = DISTANCES[kind](random, 600)
         differs = random.random(600) < 1 / (1 + np.exp(steep * distance))
-        times += wrong_labels(distance, differs, 2)[1] > labels.LIKELY
+        times += wrong_labels(distance, differs, 2)[1] > labels.NOISE_STANDARD_ERRORS
     assert times <= 10  # of 100; five are expected at worst
 
 
@@ -46,7 +46,10 @@ def test_labels_wrong_at_any_distance_are_found(share, classes):
             wrong_labels(distance, random.random(600) < share + (0.5 - share) * 2 * boundary, classes)
         )
     wrong, sure = np.array(found).T
-    assert np.mean(wrong) == pytest.approx(share, abs=0.03) and (sure > labels.LIKELY).mean() > 0.9
+    assert (
+        np.mean(wrong) == pytest.approx(share, abs=0.03)
+        and (sure > labels.NOISE_STANDARD_ERRORS).mean() > 0.9
+    )
 
 
 def test_it_depends_on_the_order_of_the_distances_alone():

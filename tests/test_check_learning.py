@@ -9,11 +9,11 @@ from check_jobs import job, overlapping
 from networks import one_thread  # noqa: F401
 
 import nnlab
-from nnlab.checks import rates, subset
+from nnlab.checks import overfitting, range_test, rates, subset
 from nnlab.checks.ladder import climb
-from nnlab.checks.rates import Table
+from nnlab.checks.overfitting import Learning
+from nnlab.checks.range_test import RangeTest
 from nnlab.checks.subject import Budget, Subject
-from nnlab.checks.subset import Learning
 from nnlab.checks.verdict import Finding
 
 SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
@@ -49,7 +49,7 @@ def learning(own, lower=None, higher=None, error=0.5):
     """Curves of four epochs: the job's own, the rate times 0.1 and times 10; the two smallest hardly fall."""
     flat = [1.0, 0.9995, 0.999, 0.998]
     loss = np.array([own, flat, flat, lower or flat, higher or flat])
-    return Learning(loss, np.full(loss.shape, error), 0.1 * np.array(subset.FACTORS), 1.0, 50, True)
+    return Learning(loss, np.full(loss.shape, error), 0.1 * np.array(overfitting.RATE_FACTORS), 1.0, 50, True)
 
 
 def test_the_causes_are_told_apart():
@@ -58,7 +58,7 @@ def test_the_causes_are_told_apart():
     saturated = Finding("fail", 0.9, 0.3, "90% of tanh1's units are saturated", "advice", "saturated")
 
     def cause(said, before=None):
-        found = subset.judge(said, before)
+        found = overfitting.judge(said, before)
         return found.status, found.cause
 
     assert cause(learning(learnt, error=0.0)) == ("pass", "")
@@ -66,7 +66,9 @@ def test_the_causes_are_told_apart():
     assert cause(learning(up), saturated) == ("fail", "saturated")
     assert cause(learning([1.0, nan, nan, nan], lower=learnt)) == ("fail", "lr_high")
     assert cause(learning([0.7, 0.9, 0.6, 0.9], lower=[1, 0.5, 0.2, 0.1])) == ("fail", "lr_high")
-    assert "bounces" in subset.judge(learning([0.7, 0.9, 0.6, 0.9], lower=[1, 0.5, 0.2, 0.1]), None).found
+    assert (
+        "bounces" in overfitting.judge(learning([0.7, 0.9, 0.6, 0.9], lower=[1, 0.5, 0.2, 0.1]), None).found
+    )
     assert cause(Learning(np.tile(up, (5, 1)), np.ones((5, 4)), np.ones(5), 1.0, 50, True)) == (
         "fail",
         "gradient",
@@ -88,8 +90,8 @@ def test_the_causes_are_told_apart():
 def test_the_gradient_is_blamed_only_for_what_stays_finite():
     def cause(curve):
         loss = np.tile(curve, (5, 1))
-        return subset.judge(
-            Learning(loss, np.ones((5, 4)), np.array(subset.FACTORS), 1.0, 50, True), None
+        return overfitting.judge(
+            Learning(loss, np.ones((5, 4)), np.array(overfitting.RATE_FACTORS), 1.0, 50, True), None
         ).cause
 
     assert cause([1.0, 1.1, 1.2, 1.3]) == "gradient"
@@ -127,7 +129,7 @@ LR = np.geomspace(1e-4, 1e1, 11)
 
 
 def table(end, start=(2.0, 2.1, 1.9)):
-    return Table(LR, np.array(end, float)[:, None] + np.array([-0.01, 0, 0.01]), np.array(start), 2.3)
+    return RangeTest(LR, np.array(end, float)[:, None] + np.array([-0.01, 0, 0.01]), np.array(start), 2.3)
 
 
 CURVE = [2.0, 1.9, 1.7, 1.2, 0.6, 0.3, 0.2, 0.25, 5.0, np.nan, np.nan]
@@ -144,7 +146,7 @@ def test_what_works_the_edge_and_the_suggestion():
 def test_a_single_noisy_curve_does_not_fool_it():
     end = np.array(CURVE)[:, None] + np.zeros(3)
     end[1, 0], end[5, 1] = 0.0, 1.9  # one seed is lucky at a small rate, one unlucky at a good one
-    t = Table(LR, end, np.full(3, 2.0), 2.3)
+    t = RangeTest(LR, end, np.full(3, 2.0), 2.3)
     assert t.works == (LR[4], LR[7]) and t.edge == LR[8]
 
 
@@ -160,15 +162,15 @@ def test_a_lucky_rate_beyond_the_edge_is_no_good():
     (LR[4], 0.01, "pass", ""),  # in the range, however short the job is
 ])  # fmt: skip
 def test_where_the_jobs_rate_lies(own, longer, status, cause):
-    finding = rates.judge(table(CURVE), own, longer)
+    finding = range_test.judge(table(CURVE), own, longer)
     assert (finding.status, finding.cause) == (status, cause), finding.found
     assert ("optimizer.lr=" in finding.advice) == (status != "pass")
 
 
 def test_when_no_rate_learns():
-    finding = rates.judge(table([2.0] * 11), LR[5], 1)
+    finding = range_test.judge(table([2.0] * 11), LR[5], 1)
     assert (finding.status, finding.cause) == ("fail", "nothing_learnt")
-    rising = rates.judge(table([2.5, 2.6, 2.7, 3, 4, 5, 6, 7, 8, 9, 9]), LR[5], 1)
+    rising = range_test.judge(table([2.5, 2.6, 2.7, 3, 4, 5, 6, 7, 8, 9, 9]), LR[5], 1)
     assert rising.cause == "nothing_learnt"
     assert "another rung" not in finding.advice and "only=[" in finding.advice
 

@@ -8,8 +8,8 @@ from test_picture import size_of
 
 import nnlab
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.records.check_console import WIDTH, CheckConsole
-from nnlab.records.check_picture import PICTURES
+from nnlab.records.check_console import LINE_WIDTH, CheckConsole
+from nnlab.records.check_picture import RUNG_PICTURES
 
 PASS = Verdict.of("start", [Finding("pass", 1, 2, "loss 2.3 (limit 5)")])
 WARN = Verdict.of("data", [Finding("warn", 1, 0, "a column is constant", "leave it out", "constant_columns")])
@@ -50,7 +50,7 @@ def test_a_line_for_each_rung_and_advice_below(capsys):
 
 def test_long_sentences_are_wrapped_and_the_worst_goes_first():
     lines = shown([FAIL], io.StringIO()).splitlines()
-    assert all(len(line) <= WIDTH for line in lines)
+    assert all(len(line) <= LINE_WIDTH for line in lines)
     assert lines[2].startswith("  fail  rates        a sentence of many")
     assert all(line.startswith(" " * 21) for line in lines[3:8])
     words = " ".join(" ".join(lines).replace("->", "").split())
@@ -99,7 +99,7 @@ LINEAR = {"layers": {"output": {"variance": 1.0, "gradient": 0.1}}, "activations
     ("saturation", dict(start=LINEAR, after=LINEAR, steps=100)),
 ])  # fmt: skip
 def test_every_picture_is_drawn_whatever_the_numbers(rung, details):
-    assert size_of(PICTURES[rung](details, "a title with $ and _")) == (1200, 500)
+    assert size_of(RUNG_PICTURES[rung](details, "a title with $ and _")) == (1200, 500)
 
 
 def test_the_same_from_python():

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlab.checks import labels, rates, saturation, subset
+from nnlab.checks import labels, overfitting, range_test, saturation
 from nnlab.checks.gradient_comparison import Compared
 from nnlab.checks.gradients import _finding
-from nnlab.checks.rates import Table
-from nnlab.checks.subset import FACTORS, Learning
+from nnlab.checks.overfitting import RATE_FACTORS, Learning
+from nnlab.checks.range_test import RangeTest
 from nnlab.checks.verdict import Finding, graded
 
 LIMIT = re.compile(r"(limit|at least) ([-+.\de]+)(%?)")
@@ -55,11 +55,11 @@ def test_of_the_small_subset(data, epochs, classes, chance, disturbed):
         row = st.lists(values, min_size=epochs, max_size=epochs)
         return np.array(data.draw(st.lists(row, min_size=5, max_size=5)), float)
 
-    learning = Learning(table(losses), table(errors), 0.1 * np.array(FACTORS), chance, 50, classes)
+    learning = Learning(table(losses), table(errors), 0.1 * np.array(RATE_FACTORS), chance, 50, classes)
     cause = (
         Finding("fail", 0.9, 0.3, "90% of units (limit 30%)", "advice", "saturated") if disturbed else None
     )
-    finding = subset.judge(learning, cause)
+    finding = overfitting.judge(learning, cause)
     assert cause and "90%" in finding.found or says_its_limit(finding), finding.found
     assert (finding.status == "pass") == (not finding.advice) == (not finding.cause)
 
@@ -71,8 +71,8 @@ def test_of_the_small_subset(data, epochs, classes, chance, disturbed):
 )  # fmt: skip
 def test_of_the_learning_rates(end, start, chance, own, longer):
     lr = np.geomspace(1e-4, 1e1, 8)
-    table = Table(lr, np.array(end)[:, None] + np.zeros(2), np.array([start]), chance)
-    finding = rates.judge(table, float(lr[own]), longer)
+    table = RangeTest(lr, np.array(end)[:, None] + np.zeros(2), np.array([start]), chance)
+    finding = range_test.judge(table, float(lr[own]), longer)
     assert says_its_limit(finding), finding.found
     if finding.status == "pass" and finding.number < table.works[0]:
         assert "times the steps" in finding.found
@@ -143,4 +143,4 @@ def test_of_doubted_labels(n, share, wrong, sure, classes, half):
 @given(st.floats(-1, 1), st.floats(0.001, 1), st.integers(3, 2000))
 def test_of_a_correlation(r, least, n):
     finding = labels._related(r, least, n, "labels")
-    assert says_its_limit(finding) and (finding.status == "fail") <= (least <= labels.WEAK)
+    assert says_its_limit(finding) and (finding.status == "fail") <= (least <= labels.WEAK_CORRELATION)

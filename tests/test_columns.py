@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlab.cli import main
-from nnlab.records import runs_table
+from nnlab.records import run_summaries, runs_table
 from nnlab.records.text_columns import (
-    LONGEST,
-    WIDTH,
+    CELL_LETTERS,
+    LINE_WIDTH,
     command,
     labelled,
     short_names,
@@ -28,7 +28,7 @@ words = st.text(st.characters(categories=["L", "N"], include_characters="._=[]")
 def test_a_table_of_any_columns_fits_and_has_every_cell(heads, count, left):
     rows = [[f"{i}.{k}" for i in range(len(heads))] for k in range(count)]
     lines = table(heads, rows, left)
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= LINE_WIDTH
     cells = " ".join(lines).split()
     assert all(cell in cells for row in rows for cell in row)
 
@@ -36,8 +36,8 @@ def test_a_table_of_any_columns_fits_and_has_every_cell(heads, count, left):
 @given(st.text(max_size=200))
 def test_a_shortened_text_has_its_beginning_and_its_end(text):
     short = shortened(text)
-    assert len(short) == min(len(text), LONGEST) and (short == text) == (len(text) <= LONGEST)
-    assert short[:18] == text[:18] and short[len(short) - 18 :] == text[-18:] or len(text) <= LONGEST
+    assert len(short) == min(len(text), CELL_LETTERS) and (short == text) == (len(text) <= CELL_LETTERS)
+    assert short[:18] == text[:18] and short[len(short) - 18 :] == text[-18:] or len(text) <= CELL_LETTERS
 
 
 def test_keys_are_shortened_where_they_stay_apart():
@@ -50,9 +50,9 @@ def test_what_is_labelled_stays_whole_or_is_broken_between_words(size):
     path = "x" * size
     lines = labelled("run folder", path)
     assert path in [line.strip() for line in lines] or lines == [f"  run folder         {path}"]
-    assert all(len(line) <= WIDTH or line == f"    {path}" for line in lines)
+    assert all(len(line) <= LINE_WIDTH or line == f"    {path}" for line in lines)
     sentence = labelled("importance", "lr 80%, " * 20)
-    assert max(map(len, sentence)) <= WIDTH and "  ".join(sentence).split() == [
+    assert max(map(len, sentence)) <= LINE_WIDTH and "  ".join(sentence).split() == [
         "importance",
         *["lr", "80%,"] * 20,
     ]
@@ -69,7 +69,7 @@ def test_what_stands_below_its_label_is_indented(size):
 def test_a_command_that_was_copied_is_the_command(values):
     line = shlex.join(["nnlab", "train", *(f"model.hidden=[{n}, 'a b']" for n in range(values))])
     label, *lines = command("to repeat it", line)
-    assert all(len(text) <= WIDTH for text in lines)
+    assert all(len(text) <= LINE_WIDTH for text in lines)
     copied = "\n".join(lines) if lines else label.replace("to repeat it", "")
     echo = subprocess.run(
         ["bash", "-c", copied.replace("nnlab", "printf '%s\\n'", 1)], capture_output=True, text=True
@@ -102,7 +102,7 @@ def test_a_comparison_fits_and_shows_every_run(case, lost, task):
     summary = {"task": task, "rows": {"total": 10, "diverged": lost}, "metrics": metrics}
     lines = runs_table.table(dict.fromkeys(names, summary))
     alone = "\n".join(lines)
-    assert max(len(line) for line in lines if "some/where" not in line) <= WIDTH
+    assert max(len(line) for line in lines if "some/where" not in line) <= LINE_WIDTH
     assert alone.count("3 of 10") == (2 if lost else 0) and alone.count("±") == 6
     values = {value for each in keys.values() for value in each[:2]}
     assert all(value in alone for value in values if len(value) < 30) and ("b.csv" in alone) == (
@@ -111,9 +111,9 @@ def test_a_comparison_fits_and_shows_every_run(case, lost, task):
 
 
 def test_brief_names_fit_a_line_of_progress():
-    assert runs_table.brief(["optimizer.lr=0.1 seed=1", "optimizer.lr=0.2"]) == ["lr=0.1 seed=1", "lr=0.2"]
+    assert run_summaries.brief(["optimizer.lr=0.1 seed=1", "optimizer.lr=0.2"]) == ["lr=0.1 seed=1", "lr=0.2"]
     long = "optimizer=momentum batch_size=16 model.activation=tanh"
-    assert runs_table.brief([long, long]) == ["momentum, 16, tanh"] * 2
+    assert run_summaries.brief([long, long]) == ["momentum, 16, tanh"] * 2
 
 
 GOLDEN = {
@@ -135,7 +135,7 @@ def test_no_line_of_a_command_is_wider_than_a_terminal(case, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert main(GOLDEN[case].split()) in (0, 1)
     said, err = capsys.readouterr()
-    assert said and max(map(len, said.splitlines())) <= WIDTH, max(said.splitlines(), key=len)
+    assert said and max(map(len, said.splitlines())) <= LINE_WIDTH, max(said.splitlines(), key=len)
     folder = re.search(r"outputs/\S+", said)
     assert (folder is None) == (case == "plan") and (case == "plan" or (tmp_path / folder[0]).is_dir())
     if "check" not in case and "plan" not in case:

@@ -21,8 +21,9 @@ from nnlab.commands.command_keys import (
 from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.commands.parsing import parsed
+from nnlab.search.domains import Interval
 from nnlab.search.settings import Search
-from nnlab.search.space import Interval, Space
+from nnlab.search.space import Space
 
 COMMANDS = Path(nnlab.__file__).parent / "commands"
 PARSES = {

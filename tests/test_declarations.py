@@ -6,7 +6,7 @@ from dataclasses import MISSING
 import pytest
 
 from nnlab import declarations
-from nnlab.checks.ladder import Rungs
+from nnlab.checks.ladder import ChosenRungs
 from nnlab.checks.subject import Budget
 from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.experiment import GROUPS, Experiment
@@ -42,7 +42,7 @@ def test_a_class(group, name, cls):
         is_as_declared(read.fields[f.name], f)
 
 
-@pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, Rungs])
+@pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, ChosenRungs])
 def test_keys_of_no_group(cls):
     for f in fields(cls):
         if "kind" in f.metadata:

@@ -21,7 +21,7 @@ from nnlab import interruption
 from nnlab.cli import main
 from nnlab.commands import early_end
 from nnlab.errors import MachineFault, fault
-from nnlab.records.run_folder import RESERVED
+from nnlab.records.run_folder import RESERVED_FILE
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime import machine
 
@@ -74,7 +74,7 @@ def test_an_interrupted_run_has_its_best_weights(seeds, group, tmp_path):
     for row in rows:  # the weights are those of the best epoch that the curves have
         own = [line["val_loss"] for line in lines if line["row"] == row["row"]]
         assert row["best"]["val_loss"] == min(own) and row["best_epoch"] == own.index(min(own)) + 1
-    assert not (tmp_path / "r" / RESERVED).exists() and not (tmp_path / "r/summary.json").exists()
+    assert not (tmp_path / "r" / RESERVED_FILE).exists() and not (tmp_path / "r/summary.json").exists()
 
 
 def test_its_weights_are_those_of_the_same_run_ended_there(tmp_path):
@@ -227,7 +227,7 @@ def test_a_batch_system_or_a_lost_terminal_is_as_a_ctrl_c(number, seeds, group, 
     (os.killpg if group else os.kill)(process.pid, number)
     code, said = ended(process)
     assert code == 128 + number and "'r' has the curves and the best weights so far" in said
-    assert len(StoredRun(tmp_path / "r").weights) == seeds and not (tmp_path / "r" / RESERVED).exists()
+    assert len(StoredRun(tmp_path / "r").weights) == seeds and not (tmp_path / "r" / RESERVED_FILE).exists()
 
 
 def test_what_is_ignored_stays_so(tmp_path):
@@ -273,7 +273,7 @@ def test_what_comes_after_training_names_what_is_whole(multirun, error, capsys, 
     def draw(*_):
         raise error
 
-    monkeypatch.setattr("nnlab.records.run.draw", draw)
+    monkeypatch.setattr("nnlab.records.picture.draw", draw)
     words = ["-m", "seed=0,1", "hydra.sweep.dir=all"] if multirun else ["hydra.run.dir=all/r"]
     code = main(["train", *LONG[:2], "epochs=2", "picture=true", *words])
     said = capsys.readouterr().err

@@ -10,7 +10,7 @@ from networks import one_thread  # noqa: F401
 import nnlab
 from nnlab import MLP, InverseTimeDecay, Nesterov, Regularizer, Uniform
 from nnlab.checks import full_length, rates
-from nnlab.checks.full_length import FACTORS, Longer
+from nnlab.checks.full_length import RATE_FACTORS, Longer
 from nnlab.checks.subject import Budget, Subject
 
 SMALL = Budget(rates=32, rate_seeds=2)
@@ -54,11 +54,11 @@ def test_a_small_budget_looks_no_longer():
 
 def shares(own, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300):
     """Errors of the job's rate and of the best lower one, by seed; the other lower ones know nothing."""
-    error = np.full((len(FACTORS), len(own)), 0.9)
+    error = np.full((len(RATE_FACTORS), len(own)), 0.9)
     error[0], error[2] = own, lower
     loss = np.full(error.shape, lower_loss)
     loss[0] = own_loss
-    return Longer(0.1 * np.array(FACTORS), loss, error, 1000, examples, classes)
+    return Longer(0.1 * np.array(RATE_FACTORS), loss, error, 1000, examples, classes)
 
 
 def test_what_is_far():

@@ -11,7 +11,8 @@ from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
 from nnlab.cli import main
-from nnlab.records.hparams import beside, kind_of, typed
+from nnlab.records.hparam_columns import kind_of, typed
+from nnlab.records.hparams import beside
 from nnlab.records.tensorboard import TensorBoard
 
 ORDERS = {"ascending": api_pb2.ORDER_ASC, "descending": api_pb2.ORDER_DESC}

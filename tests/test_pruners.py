@@ -13,10 +13,11 @@ from searches import RATE
 
 import nnlab
 from nnlab.experiment import Experiment
+from nnlab.search.domains import Choice
 from nnlab.search.pruners import PRUNERS, Halving, Hyperband, Median, Pruner
 from nnlab.search.samplers import Random
 from nnlab.search.settings import Search
-from nnlab.search.space import Choice, Space
+from nnlab.search.space import Space
 from nnlab.search.sweep import BatchStarted, Sweep
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED
 from nnlab.training.fit import Fit

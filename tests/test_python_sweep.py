@@ -126,7 +126,7 @@ def test_what_a_space_may_be(space):
             lambda: nnlab.Sweep({"optimizer": ["adam", "sdg"]}, GRID),
             "unknown optimizer 'sdg'; did you mean 's",
         ),
-        (lambda: nnlab.Sweep({"optimizer.lr": LR}, GRID), "a grid needs points on it"),
+        (lambda: nnlab.Sweep({"optimizer.lr": LR}, GRID), "a grid needs a number of points on it"),
     ],
 )
 def test_what_is_no_sweep_is_a_sentence(make, said):

@@ -27,8 +27,9 @@ from nnlab.records.intervals import t_quantile
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
+from nnlab.records.summary_text import refit_lines, summary_lines
 from nnlab.records.tensorboard import TensorBoard, row_names
-from nnlab.records.text import duration, number, percent, refit_lines, spread, summary_lines
+from nnlab.records.text import duration, number, percent, spread
 from nnlab.training.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
@@ -808,10 +809,10 @@ def test_nothing_heavy_is_imported(tmp_path):
     code = f"""
 import io, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
-import nnlab.records.summary, nnlab.records.run_folder
-import nnlab.records.tensorboard as board, nnlab.records.console as console
+import nnlab.records.summary, nnlab.records.run_folder, nnlab.records.console as console
 heavy = ("torch", "rich", "scipy", "tensorboard", "google", "yaml", "safetensors")
 assert not [m for m in heavy if m in sys.modules], sys.modules
+import nnlab.records.tensorboard as board
 with board.TensorBoard({str(tmp_path)!r}, {{"lr": 1.0}}, 1):
     pass
 summary = {{"rows": {{"total": 1, "diverged": 0}}, "metrics": {{}}}}

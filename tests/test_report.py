@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 from searches import IRIS, about, sweep, told, trials_csv
 
-from nnlab.records.report import Artist, Story, _decades, draw, figures
-from nnlab.records.sweep_board import ALL, SOME
+from nnlab.records.report import Artist, Story
+from nnlab.records.report_figures import _decades, figures
+from nnlab.records.report_page import draw
+from nnlab.records.sweep_board import ALL_TRIALS, BEST_TRIALS
 from nnlab.records.text import label, number, percent
-from nnlab.search.space import Choice, Interval, Space
+from nnlab.search.as_optuna import distribution_of
+from nnlab.search.domains import Choice, Interval
+from nnlab.search.space import Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 
 LR, L2 = "optimizer.lr=tag(log,interval(1e-4,1e-1))", "regularizer.l2=interval(0,0.01)"
@@ -41,7 +45,7 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
         else:
             spread = (None,) * len(values)
             found.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
-    distributions = {key: domain.distribution() for key, domain in space.domains.items()}
+    distributions = {key: distribution_of(domain) for key, domain in space.domains.items()}
     curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
     return Story(
         f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], found, distributions, signs, objectives, curves
@@ -116,7 +120,7 @@ def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> Story:
                 n, params, COMPLETE, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
             )
         )
-    distributions = {key: domain.distribution() for key, domain in space.domains.items()}
+    distributions = {key: distribution_of(domain) for key, domain in space.domains.items()}
     return Story("", [], found, distributions, signs, ("val_loss", *others), {})
 
 
@@ -262,7 +266,7 @@ def test_the_summary_has_the_best_so_far(swept):
 
 def test_above_64_the_best_20_and_a_summary(tmp_path):
     folder = sweep(tmp_path / "s", *IRIS, LR, "trials=70", "sampler=random", "epochs=1")
-    assert (ALL, SOME) == (64, 20)
+    assert (ALL_TRIALS, BEST_TRIALS) == (64, 20)
     ranked = sorted((float(row["val_loss"]), int(row["trial"])) for row in trials_csv(folder))
     names = {f.name for f in (folder / "trials").iterdir()}
     assert names == {"summary"} | {f"{n:02d}" for _, n in ranked[:20]}

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nnlab.cli import main
-from nnlab.records import runs_table
+from nnlab.records import runs_figure, runs_table
 
 
 def a_summary(loss, error=0.1, diverged=0, rows=10, **about):
@@ -33,9 +33,9 @@ def compared(tmp_path, monkeypatch):
     """What `compare` prints of these summaries, and the runs in the order of comparison.json."""
     axes = []
     monkeypatch.setattr(
-        runs_table,
+        runs_figure,
         "picture",
-        lambda runs, found: axes.append((list(runs), runs_table._axis(found))) or b"png",
+        lambda runs, found: axes.append((list(runs), runs_figure.axis_label(found))) or b"png",
     )
 
     def compare(**summaries):
@@ -186,7 +186,7 @@ def runs_on_disk(folder, values: dict[str, list[float]], rows=2, diverged=0):
 @pytest.mark.parametrize("count", [1, 8, 9, 30])
 def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
     values = {f"model.hidden=[{n + 1}]": [1.0, 0.9 - 0.01 * n] for n in range(count)}
-    png = runs_table.picture(*runs_on_disk(tmp_path, values))
+    png = runs_figure.picture(*runs_on_disk(tmp_path, values))
     assert png[:4] == b"\x89PNG" and png[16:24] == (1200).to_bytes(4, "big") + (500).to_bytes(4, "big")
     (figure,) = figures
     axes, *others = figure.axes
@@ -207,14 +207,14 @@ def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
 
 
 def test_equal_curves_do_not_hide_each_other(tmp_path, figures):
-    runs_table.picture(*runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]}))
+    runs_figure.picture(*runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]}))
     dashes = [line._unscaled_dash_pattern for line in figures[0].axes[0].lines]
     assert dashes[2] == (0, None) and dashes[0][1] == dashes[1][1] and dashes[0][0] != dashes[1][0]
 
 
 def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
     names = {f"data.path={'x' * 90}{n}.csv": [1, 0.5 + n] for n in range(2)}
-    runs_table.picture(*runs_on_disk(tmp_path, names, diverged=3))
+    runs_figure.picture(*runs_on_disk(tmp_path, names, diverged=3))
     texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert len(set(texts)) == 2 and all(
         text.endswith("(3 of 10 diverged)") and "..." in text for text in texts
@@ -223,7 +223,7 @@ def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
 
 def test_a_varied_number_has_a_line_for_each_of_the_others(tmp_path, figures):
     values = {f"optimizer.lr={lr} optimizer={o}": [1, lr] for lr in (0.001, 0.01, 1) for o in ("sgd", "adam")}
-    runs_table.picture(*runs_on_disk(tmp_path, values))
+    runs_figure.picture(*runs_on_disk(tmp_path, values))
     _, panel = figures[0].axes
     assert panel.get_xscale() == "log" and [len(line.get_xdata()) for line in panel.lines] == [3, 3]
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["optimizer=sgd", "optimizer=adam"]

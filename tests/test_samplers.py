@@ -5,8 +5,9 @@ import pytest
 from searches import SPACES, TWELVE, a_trial, bowl, search, small
 
 from nnlab.errors import UserError
+from nnlab.search.domains import Choice, Interval, Steps
 from nnlab.search.samplers import CMAES, SAMPLERS, TPE, Grid, Random
-from nnlab.search.space import Choice, Interval, Space, Steps
+from nnlab.search.space import Space
 from nnlab.search.study import Chooser
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
 
@@ -148,7 +149,7 @@ def test_a_grid_turns_over_the_last_key_first_and_a_sweep_may_ask_beyond_its_end
     chooser = Chooser(TWELVE, Grid(), (1,))
     assert [chooser.ask(n) for n in range(12)] == list(TWELVE.cells())
     assert chooser.ask(12) is None and chooser.ask(13) is None
-    with pytest.raises(UserError, match="a grid needs points"):
+    with pytest.raises(UserError, match="a grid needs a number of points"):
         Chooser(SPACES["numbers"], Grid(), (1,))
 
 

@@ -17,7 +17,8 @@ from nnlab.cli import main
 from nnlab.errors import Advice, UserError, nearest, one_line, shortened, visible
 from nnlab.records.check_console import CheckConsole
 from nnlab.records.hparams import flat
-from nnlab.records.report import _safe, figures
+from nnlab.records.report_figures import figures
+from nnlab.records.report_page import _safe
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.terminal import Terminal
 from nnlab.search.trial import COMPLETE, Trial

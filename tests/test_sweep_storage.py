@@ -120,7 +120,7 @@ def test_a_database_that_fails_is_one_sentence(operation, capsys, monkeypatch):
         raise StorageInternalError("An exception is raised during the commit.") from cause
 
     url = f"sqlite:///{Path('s.db').absolute()}?password={SECRET}"
-    monkeypatch.setattr("nnlab.search.storage.CREATE_ATTEMPTS", 1)
+    monkeypatch.setattr("nnlab.search.database.CREATE_ATTEMPTS", 1)
     if operation == "leave":
         monkeypatch.setattr("nnlab.search.ledger.leave", gone)
     else:

@@ -12,8 +12,8 @@ import torch
 
 from nnlab.autodiff.graph import Graph, Node
 from nnlab.autodiff.network import Placed
-from nnlab.checks.central_differences import compare
-from nnlab.checks.gradient_comparison import DIFFERENCES, Compared, relative, some
+from nnlab.checks.central_differences import compare, moved
+from nnlab.checks.gradient_comparison import DIFFERENCE_TOLERANCE, Compared, relative, some
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget
 from nnlab.streams import stream
@@ -23,6 +23,7 @@ def each_box(objective: Objective, budget: Budget) -> Iterator[Compared]:
     """The gradients that each box computes, of its inputs and its parameters; the loss's; the penalty's."""
     network = objective.network
     z = network.fprop(objective.x).clone()
+    # Copies: whatever is bound below writes into the same buffers.
     values = [None if value is None else value.clone() for value in network.values()]
     for n, placed in network.placed.items():
         if network.useful[n]:
@@ -38,7 +39,7 @@ def _box(graph: Graph, n: int, placed: Placed, x: list, useful: list[bool], budg
     node = graph.nodes[n]
     dy = _normal(placed.fprop(*x), node.name)
     dx = [None if d is None else d.clone() for d in placed.bprop(dy)]
-    other = _by_autograd(placed, x, dy)
+    by_autograd = _by_autograd(placed, x, dy)
 
     def value() -> tuple[float, float]:
         terms = placed.fprop(*x) * dy
@@ -46,8 +47,8 @@ def _box(graph: Graph, n: int, placed: Placed, x: list, useful: list[bool], budg
 
     for j, name in enumerate(_names(graph, node)):
         if useful[j]:
-            beside = None if other is None else other[j]
-            yield _compared(f"{node.name}: {name}", dx[j], x[j], value, budget, beside)
+            reference = by_autograd[j] if by_autograd else None
+            yield _compared(f"{node.name}: {name}", dx[j], x[j], value, budget, reference)
 
 
 def _by_autograd(placed: Placed, x, dy) -> list[torch.Tensor] | None:
@@ -63,7 +64,9 @@ def _by_autograd(placed: Placed, x, dy) -> list[torch.Tensor] | None:
 def _names(graph: Graph, node: Node) -> list[str]:
     """What a box's gradients are called: dx, or input 0, input 1, ...; then dweight, dbias, ..."""
     shapes = [graph.nodes[i].shape for i in node.inputs]
-    inputs = [f"input {j}" if len(shapes) > 1 else "dx" for j in range(len(shapes))]
+    inputs = ["dx"]
+    if len(shapes) != 1:
+        inputs = [f"input {j}" for j in range(len(shapes))]
     return inputs + [f"d{name}" for name in node.box.leaves(*shapes)]
 
 
@@ -71,17 +74,17 @@ def _loss(objective: Objective, budget: Budget, z: torch.Tensor) -> Iterator[Com
     loss, t, z = objective.loss, objective.t, z.clone()
     weight = objective.like.new_full((1, 1, objective.batch), 1 / objective.batch)
     g = loss.bprop(z, t, weight, out=torch.empty_like(z)).clone()
-    other = None
+    by_autograd = None
     if loss.reference is not None:
         with torch.enable_grad():
             leaf = z.clone().requires_grad_()
-            (other,) = torch.autograd.grad(loss.reference(leaf, t).mean(), leaf)
+            (by_autograd,) = torch.autograd.grad(loss.reference(leaf, t).mean(), leaf)
 
     def value() -> tuple[float, float]:
-        each = loss.fprop(z, t)
-        return float(each.mean()), float(each.abs().mean()) + 1
+        losses = loss.fprop(z, t)
+        return float(losses.mean()), float(losses.abs().mean()) + 1
 
-    yield _compared(f"{loss.name}: dz", g, z, value, budget, other)
+    yield _compared(f"{loss.name}: dz", g, z, value, budget, by_autograd)
 
 
 def _penalty(objective: Objective, budget: Budget) -> Compared:
@@ -96,26 +99,30 @@ def _penalty(objective: Objective, budget: Budget) -> Compared:
     return _compared("penalty: dW", g[:, : objective.weights_end], weights, value, budget, None)
 
 
-def _compared(where: str, g, moved: torch.Tensor, value, budget: Budget, other) -> Compared:
-    """A gradient g of value() with respect to `moved`, a tensor that is changed in place and back."""
-    mine = g.flatten().numpy()
-    which = some(len(mine), budget.sample, where)
-    places = np.unravel_index(which, tuple(g.shape))
+def _compared(
+    where: str, g: torch.Tensor, x: torch.Tensor, value, budget: Budget, by_autograd: torch.Tensor | None
+) -> Compared:
+    """A gradient g of value() with respect to x, which is changed in place and back."""
+    gradient = g.flatten().numpy()
+    which = some(len(gradient), budget.sample, where)
+    places = np.transpose(np.unravel_index(which, tuple(g.shape))).tolist()
     here, size = value()
 
-    def f(some: np.ndarray, step: float) -> np.ndarray:
-        values = np.empty(len(some))
-        for n, k in enumerate(some):
-            at = tuple(int(place[k]) for place in places)
-            kept = float(moved[at])
-            moved[at] = kept + step
-            values[n] = value()[0]
-            moved[at] = kept
+    def f(numbers: np.ndarray, step: float) -> np.ndarray:
+        values = np.empty(len(numbers))
+        for n, k in enumerate(numbers):
+            with moved(x, tuple(places[k]), step):
+                values[n] = value()[0]
         return values
 
-    seen = compare(mine[which], f, here, size, abs(mine).max(initial=0), DIFFERENCES)
-    beside = None if other is None else relative(mine, other.flatten().numpy())
-    return Compared(where, seen.error, beside, int(seen.kinks.sum()), len(which), len(mine), seen.resolved)
+    differences = compare(gradient[which], f, here, size, abs(gradient).max(initial=0), DIFFERENCE_TOLERANCE)
+    of_autograd = None
+    if by_autograd is not None:
+        of_autograd = relative(gradient, by_autograd.flatten().numpy())
+    kinks = int(differences.kinks.sum())
+    return Compared(
+        where, differences.error, of_autograd, kinks, len(which), len(gradient), differences.resolved
+    )
 
 
 def _normal(like: torch.Tensor, name: str) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A gradient beside central differences, number by number, with kinks told from faults.
+"""A gradient compared with central differences, number by number; kinks are not taken for faults.
 
     df/dx_i = (f(x + h e_i) - f(x - h e_i)) / 2h + O(h^2)
 
@@ -9,30 +9,48 @@ maximum are equal, there is no derivative to compare with: right and left differ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-EPS = float(np.finfo(np.float64).eps)
-STEP = EPS ** (1 / 3)
-CLOSER = (1e-1, 1e-2)  # times STEP: a kink that STEP crosses is soon out of reach
-ROUNDINGS = 16  # how many roundings of |f| the difference of two values may be off by
+MACHINE_EPSILON = float(np.finfo(np.float64).eps)
+BEST_STEP = MACHINE_EPSILON ** (1 / 3)
+CLOSER_STEPS = (1e-1, 1e-2)  # times BEST_STEP: a kink that it crosses is soon out of reach
+ROUNDING_ERRORS = 16  # by how many roundings of |f| the difference of two values may be off
+
+
+def difference_quotient(f: Callable, h):
+    """(f(h) - f(-h)) / 2h, where f moves something by its argument."""
+    return (f(h) - f(-h)) / (2 * h)
+
+
+@contextmanager
+def moved(x: torch.Tensor, at, step: float) -> Iterator[None]:
+    """x[at] is `step` larger within, and exactly what it was afterwards."""
+    before = x[at].clone()
+    x[at] = before + step
+    try:
+        yield
+    finally:
+        x[at] = before
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """(n,) each: how far off a gradient is, relative to `scale`, and where a kink forbids to compare."""
+    """(n,) each: the error of a gradient, relative to `scale`, and where a kink leaves nothing to compare."""
 
     errors: np.ndarray
     kinks: np.ndarray  # bool
-    resolved: bool  # the rounding errors of f are below the tolerance
+    resolved: bool  # whether the rounding errors of f are below the tolerance
 
     @property
     def worst(self) -> int | None:
         """The number with the largest error; None if there is nothing to compare."""
-        there = np.flatnonzero(~self.kinks)
-        return int(there[self.errors[there].argmax()]) if len(there) else None
+        smooth = np.flatnonzero(~self.kinks)
+        return int(smooth[self.errors[smooth].argmax()]) if len(smooth) else None
 
     @property
     def error(self) -> float:
@@ -44,25 +62,32 @@ def compare(
 ) -> Comparison:
     """Compare `gradient` (n,) with the differences of f.
 
-    f(which, step) -> (m,) gives the values of f after the m numbers `which`, each in its turn, have been
-    moved by `step`; `here` is its value where nothing is moved, and `size` the size of what it adds up.
-    Errors are relative to `scale`, the largest gradient of the parameter, or to what can be resolved.
+    f(which, step) -> (m,) gives the value of f with each of the m numbers `which` moved by `step`, one at a
+    time; `here` is its value where nothing is moved, and `size` that of the terms it sums. Errors are
+    relative to `scale`, the largest gradient of the parameter, or to what can be resolved.
     """
     everything = np.arange(len(gradient))
-    noise = ROUNDINGS * EPS * size
-    scale = max(scale, noise / STEP / tolerance, np.finfo(float).tiny)
-    slope = (f(everything, STEP) - f(everything, -STEP)) / (2 * STEP)
+    noise = ROUNDING_ERRORS * MACHINE_EPSILON * size
+    scale = max(scale, noise / BEST_STEP / tolerance, np.finfo(float).tiny)
+    slope = difference_quotient(lambda h: f(everything, h), BEST_STEP)
     errors = np.nan_to_num(abs(slope - gradient) / scale, nan=np.inf)
-    kinks, doubtful = np.zeros(len(gradient), bool), np.flatnonzero(errors > tolerance)
-    for step in STEP * np.array(CLOSER):
+    kinks = np.zeros(len(gradient), bool)
+    doubtful = np.flatnonzero(errors > tolerance)
+    for step in BEST_STEP * np.array(CLOSER_STEPS):
         if not len(doubtful):
             break
-        right, left = (f(doubtful, step) - here) / step, (here - f(doubtful, -step)) / step
+        g = gradient[doubtful]
+        right = (f(doubtful, step) - here) / step
+        left = (here - f(doubtful, -step)) / step
         slack = tolerance * scale + noise / step
+        # Either the kink is out of reach of the smaller step, and the difference fits the gradient ...
+        fits = abs((right + left) / 2 - g) <= slack
+        # ... or the point lies on it, and any subgradient will do: a number between both slopes.
         smooth = abs(right - left) <= slack
-        fits = abs((right + left) / 2 - gradient[doubtful]) <= slack
-        low, high = np.minimum(left, right) - slack, np.maximum(left, right) + slack
-        between = ~smooth & (low <= gradient[doubtful]) & (gradient[doubtful] <= high)
-        kinks[doubtful] = fits | between
-        doubtful = doubtful[~(fits | between)]
-    return Comparison(errors, kinks, scale * tolerance > noise / STEP * 1.001)
+        low = np.minimum(left, right) - slack
+        high = np.maximum(left, right) + slack
+        subgradient = ~smooth & (low <= g) & (g <= high)
+        kinks[doubtful] = fits | subgradient
+        doubtful = doubtful[~(fits | subgradient)]
+    # 1.001: a scale that was raised to what can be resolved is just at the limit, and not resolved.
+    return Comparison(errors, kinks, scale * tolerance > noise / BEST_STEP * 1.001)

@@ -1,4 +1,4 @@
-"""A gradient beside its references, and how far off it may be."""
+"""A gradient compared with its references, and how far off it may be."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from nnlab.streams import stream
 
 # Relative errors. A right gradient is off by some 1e-8 from differences, and by some 1e-15 from autograd,
 # which subtracts nothing; a wrong sign or factor by 1e-2 or more.
-DIFFERENCES = 1e-5
-AUTOGRAD = 1e-8
+DIFFERENCE_TOLERANCE = 1e-5
+AUTOGRAD_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One gradient beside its references."""
+    """One gradient compared with its references."""
 
-    where: str  # hidden1.weight, or what of which box: relu1, dx
-    error: float  # relative, to differences
-    of_autograd: float | None  # the same to autograd, if there is a reference
+    where: str  # hidden1.weight, or of which box: relu1, dx
+    error: float  # relative, compared with differences
+    of_autograd: float | None  # the same compared with autograd, if there is a reference
     kinks: int = 0
     numbers: int = 0  # how many were compared with differences
     of: int = 0  # of how many
-    resolved: bool = True  # differences can tell an error of their limit from rounding
+    resolved: bool = True  # whether differences can tell an error of their tolerance from rounding
 
     @property
     def wrong(self) -> bool:
-        return self.error > DIFFERENCES or (self.of_autograd or 0) > AUTOGRAD
+        return self.error > DIFFERENCE_TOLERANCE or (self.of_autograd or 0) > AUTOGRAD_TOLERANCE
 
     @property
     def worst(self) -> tuple[float, float]:
         """The error that is larger in units of its limit, and the limit."""
-        both = (self.error, DIFFERENCES), (self.of_autograd or 0.0, AUTOGRAD)
+        both = (self.error, DIFFERENCE_TOLERANCE), (self.of_autograd or 0.0, AUTOGRAD_TOLERANCE)
         return max(both, key=lambda pair: pair[0] / pair[1])
 
     @property
@@ -51,9 +51,11 @@ class Compared:
 
 
 def relative(mine: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference, relative to the largest number of both; infinite for what is no number."""
+    """The largest difference, relative to the largest number of both; infinite for NaN."""
     scale = max(abs(mine).max(initial=0), abs(other).max(initial=0))
-    return float(np.nan_to_num(abs(mine - other).max(initial=0) / scale, nan=np.inf)) if scale > 0 else 0.0
+    if not scale > 0:
+        return 0.0
+    return float(np.nan_to_num(abs(mine - other).max(initial=0) / scale, nan=np.inf))
 
 
 def some(n: int, count: int | None, name: str) -> np.ndarray:

@@ -29,20 +29,23 @@ RUNGS = {
 
 
 @dataclass(frozen=True)
-class Rungs(Component):
+class ChosenRungs(Component):
     """`only`: a rung, a list of them, or null for all."""
 
     only: str | tuple[str, ...] | None = static(None, choices=tuple(RUNGS))
 
 
-LEARNING = ("subset", "rates")  # rungs that ask how well the job learns
-NOTHING = Finding("pass", 0, 0, "nothing to learn: the target is constant (data)")
+LEARNING_RUNGS = ("subset", "rates")  # which ask how well the job learns
+NOTHING_TO_LEARN = Finding("pass", 0, 0, "nothing to learn: the target is constant (data)")
 
 
 def chosen(only) -> list[str]:
     """The rungs that `only` names: one, several in a list, or null for all. Raises `UserError`."""
-    asked = Rungs(only).only
-    names = tuple(RUNGS) if asked is None else (asked,) if isinstance(asked, str) else asked
+    names = ChosenRungs(only).only
+    if names is None:
+        return list(RUNGS)
+    if isinstance(names, str):
+        names = (names,)
     if not names:
         raise UserError(f"only = []: expected null for all rungs, or some of {', '.join(RUNGS)}")
     return [rung for rung in RUNGS if rung in names]
@@ -52,8 +55,10 @@ def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
     """Each rung's verdict as soon as it is there."""
     for rung in rungs:
         began = perf_counter()
-        idle = subject.idle and rung in LEARNING
-        verdict = Verdict.of(rung, [NOTHING]) if idle else RUNGS[rung](subject)
+        if subject.idle and rung in LEARNING_RUNGS:
+            verdict = Verdict.of(rung, [NOTHING_TO_LEARN])
+        else:
+            verdict = RUNGS[rung](subject)
         yield replace(verdict, seconds=perf_counter() - began)
 
 
@@ -74,6 +79,7 @@ def check(
     saturation, rates, data, determinism.
     Raises `UserError` for what does not go together.
     """
+    # `check(experiment, only, budget)` and `check(experiment, x, y)` are both natural to write.
     if len(arrays) == 2 and isinstance(arrays[1], Budget):
         arrays, budget = arrays[:1], arrays[1]
     if len(arrays) == 1 and only is None and not hasattr(arrays[0], "shape"):

@@ -1,4 +1,4 @@
-"""Which nodes of a graph are layers and which are activations; and how steep an activation is."""
+"""Which nodes of a graph are layers and which are activations; and the slope of an activation."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Callable
 import torch
 
 from nnlab.autodiff.graph import Graph
+from nnlab.checks.central_differences import difference_quotient
 
 
 def activations(graph: Graph) -> list[int]:
-    """The nodes that are elementwise functions before a layer: no layers themselves, no output maps."""
-    found, read = [], _read_by_layers(graph)
+    """The nodes that are elementwise functions before a layer: neither layers nor output maps."""
+    before_layers = _before_layers(graph)
+    nodes = []
     for n, node in enumerate(graph.nodes):
-        one = len(node.reads) == 1 and graph.nodes[node.reads[0]].shape == node.shape
-        if one and node.per_example and not node.box.noisy and n in read:
-            found.append(n)
-    return found
+        elementwise = len(node.reads) == 1 and graph.nodes[node.reads[0]].shape == node.shape
+        # Dropout is one too, but its zeros are drawn: they say nothing of saturation.
+        if elementwise and node.per_example and not node.box.noisy and n in before_layers:
+            nodes.append(n)
+    return nodes
 
 
 def layers(graph: Graph) -> list[int]:
@@ -25,17 +28,16 @@ def layers(graph: Graph) -> list[int]:
     return [n for n, node in enumerate(graph.nodes) if any(useful[i] for i in node.leaves)]
 
 
-def _read_by_layers(graph: Graph) -> set[int]:
-    """The nodes from which a way leads on to a layer."""
-    read, own = set(), layers(graph)
+def _before_layers(graph: Graph) -> set[int]:
+    """The nodes from which a path leads to a layer."""
+    before, of_layers = set(), layers(graph)
     for n in range(len(graph.nodes) - 1, 0, -1):
-        if n in read or n in own:
-            read |= set(graph.nodes[n].inputs)
-    return read
+        if n in before or n in of_layers:
+            before |= set(graph.nodes[n].inputs)
+    return before
 
 
 def slopes(f: Callable, x: torch.Tensor, step: float = 1e-3) -> torch.Tensor:
     """|f'(x)| of an elementwise function, by central differences: `bprop` itself may be at fault."""
     h = step * (1 + x.abs())  # large inputs have few digits left for a small step
-    up = f(x + h).clone()
-    return (up - f(x - h)).abs() / (2 * h)
+    return difference_quotient(lambda h: f(x + h).clone(), h).abs()

@@ -1,8 +1,8 @@
 """The objective of a job in float64, at a generic point: where every box has something to say.
 
 Weights are drawn anew, W ~ N(0, 1 / fan_in) and b ~ N(0, 0.3^2), and inputs are standardised: at the
-initial weights gradients may vanish for good reasons (`init=zeros`), relu may stand exactly at its kink, and
-inputs of 1000 would saturate every sigmoid; and a gradient of 0 tells no right formula from a wrong one.
+initial weights gradients may vanish for good reasons (`init=zeros`), relu may be exactly at its kink, and
+inputs of 1000 would saturate every sigmoid; and where gradients are 0, wrong formulas agree with right ones.
 Dropout's and DropConnect's masks are drawn once and stay.
 """
 
@@ -16,35 +16,41 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.checks import references
+from nnlab.checks.central_differences import moved
 from nnlab.checks.subject import Subject
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream, uniforms
 from nnlab.training.population import stacked, untouched_buffers
 
-BATCH = 16
-STACK = 2**18  # numbers in a stack of moved parameters
+BATCH_SIZE = 16
+STACK_NUMBERS = 2**18  # parameters in a stack of moved copies
+COPIES_AT_MOST = 256
 
 
 class Objective:
     """L(theta) = mean loss + penalty, its gradient by `bprop`, by autograd, and its values elsewhere."""
 
     def __init__(self, subject: Subject):
-        own = subject.experiment
-        regularizer = replace(own.regularizer, l1=0.0) if own.regularizer.proximal else own.regularizer
-        data = replace(own.data, normalization="standard")
+        job = subject.experiment
+        regularizer = job.regularizer
+        if regularizer.proximal:  # then L1 is a projection after the update, and not in the gradient
+            regularizer = replace(regularizer, l1=0.0)
+        data = replace(job.data, normalization="standard")
         sample = subject.sample(
-            BATCH, data=data, dtype="float64", device="cpu", batch_size="full", regularizer=regularizer
+            BATCH_SIZE, data=data, dtype="float64", device="cpu", batch_size="full", regularizer=regularizer
         )
-        self.like, self.graph = sample.examples.like, sample.experiment.graph(sample.dataset.spec)
         self.experiment, self.dataset = sample.experiment, sample.dataset
+        self.like = sample.examples.like
         self.loss = self.experiment.loss_for(sample.dataset.spec)
+        self.regularizer = stacked([self.experiment]).regularizer
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         self.x, self.batch = x[None].clone(), x.shape[1]
+        self.t = self.regularizer.smooth(t[None, None])[0].clone()
+
+        self.graph = self.experiment.graph(sample.dataset.spec)
         layout = self.graph.layout()
         self.slots, self.weights_end, self.size = layout.slots, layout.weights_end, layout.size
         self.buffers = untouched_buffers(sample.rows(), self.graph).to(self.like)
-        self.regularizer = stacked([self.experiment]).regularizer
-        self.t = self.regularizer.smooth(t[None, None])[0].clone()
         self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
         for name, slot in self.slots.items():
             p = slot.leaf
@@ -58,18 +64,20 @@ class Objective:
         rates = {name: p.expand(len(theta), 1) for name, p in self.regularizer.rates().items()}
         site = Site(len(theta), self.batch, True, self.like, rates)
         network = self.graph.bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
+        # Differences need one function of theta, so the masks are drawn once, and are the same in every copy.
         for name, ctx in network.stochastic:
             ctx.uniforms = uniforms((1, *ctx.noise_shape), self.like, 0, "check", name)
         return network
 
     def value(self, network, theta: torch.Tensor) -> torch.Tensor:
         """L of every row, (K,)."""
-        each = self.loss.fprop(network.fprop(self.x), self.t.expand(len(theta), -1, -1))
-        return each.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
+        losses = self.loss.fprop(network.fprop(self.x), self.t.expand(len(theta), -1, -1))
+        return losses.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
 
     def gradient(self) -> dict[str, np.ndarray]:
         """By `bprop`, the loss's and the penalty's own formulas; each parameter's, flat."""
-        z, weight = self.network.fprop(self.x), self.like.new_full((1, 1, self.batch), 1 / self.batch)
+        z = self.network.fprop(self.x)
+        weight = self.like.new_full((1, 1, self.batch), 1 / self.batch)
         self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
         self.add_penalty(self.grad)
         return {name: slot.view(self.grad).flatten().numpy().copy() for name, slot in self.slots.items()}
@@ -95,29 +103,29 @@ class Objective:
             gradients = torch.autograd.grad(
                 self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
             )
-        found = zip(leaves.items(), gradients, strict=True)
-        return {
-            name: (torch.zeros_like(leaf) if g is None else g).flatten().numpy() for (name, leaf), g in found
-        }
+        by_name = {}
+        for (name, leaf), g in zip(leaves.items(), gradients, strict=True):
+            if g is None:  # the loss does not depend on it
+                g = torch.zeros_like(leaf)
+            by_name[name] = g.flatten().numpy()
+        return by_name
 
-    def moved(self):
+    def values_of_moved(self):
         """f(name, which, step): L after the numbers `which` of a parameter moved by `step`, each alone.
 
         Every moved copy of theta is a row of one stack.
         """
-        rows = int(max(1, min(256, STACK // self.size)))
+        rows = int(max(1, min(COPIES_AT_MOST, STACK_NUMBERS // self.size)))
         theta = aligned(rows, (self.size,), self.like).copy_(self.theta.expand(rows, -1))
         network = self.bound(theta, torch.zeros_like(theta))
 
         def f(name: str, which: np.ndarray, step: float) -> np.ndarray:
             values = np.empty(len(which))
             for first in range(0, len(which), rows):
-                part = torch.from_numpy(which[first : first + rows]) + self.slots[name].start
-                each = torch.arange(len(part))
-                kept = theta[each, part]
-                theta[each, part] = kept + step
-                values[first : first + rows] = self.value(network, theta)[: len(part)]
-                theta[each, part] = kept
+                columns = torch.from_numpy(which[first : first + rows]) + self.slots[name].start
+                copies = torch.arange(len(columns))
+                with moved(theta, (copies, columns), step):
+                    values[first : first + rows] = self.value(network, theta)[: len(columns)]
             return values
 
         return f

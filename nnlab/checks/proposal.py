@@ -1,4 +1,4 @@
-"""What to check after a training run that went badly: one line, or none. Plain numbers, no torch."""
+"""What to check after a training run that went badly: one line, or none."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlab.checks.chance_level import Chance
+from nnlab.means import mean_of_finite
 
-FEWEST = 3  # epochs from which on a run has had its chance
-FLAT = 0.99  # of the first epoch's training loss
-FAR = 0.5  # of chance's error: a flat loss is fine where the error is well below that
+EPOCHS_AT_LEAST = 3  # after fewer nothing is proposed
+FLAT_LOSS_RATIO = 0.99  # of the first epoch's training loss
+FAR_BELOW_CHANCE = 0.5  # of chance's error: a flat loss is fine where the error is far below that
 AT_CHANCE = 0.98  # of chance's error, or loss
 
 
@@ -24,11 +25,11 @@ class Outcome:
     epochs: int
     first: float  # training loss of the first epoch
     last: float  # and of the last
-    error: float  # validation error of the best epoch; of training where nothing is held back, and so on
+    error: float  # validation error of the best epoch; where nothing is held back, the training error
     chance: float  # the error of the best answer that does not look at the inputs
     doubt: float = 0.0  # by how much luck may beat that
     val_loss: float = math.nan  # of the best epoch
-    chance_loss: float = math.nan  # and the same answer's; NaN where the errors say it all
+    chance_loss: float = math.nan  # the loss of that answer; NaN where the errors say it all
     measure: str = "error"  # or RMSE
     lower: float | None = None  # a learning rate to try if it diverged
 
@@ -36,7 +37,7 @@ class Outcome:
     def at_chance(self) -> bool:
         """Is the best epoch's error no better than chance's, and its loss neither?
 
-        Where one class is rare, the error may stay that of the frequent one while the probabilities learn.
+        Where one class is rare, the error may stay that of the frequent one while the probabilities improve.
         """
         error = self.error >= min(AT_CHANCE * self.chance, self.chance - self.doubt)
         return error and not self.val_loss < AT_CHANCE * self.chance_loss
@@ -44,15 +45,17 @@ class Outcome:
     @property
     def flat(self) -> bool:
         """Did the training loss not fall? Where it is below chance's already, the first epoch did it all."""
-        return self.last >= FLAT * self.first and not self.last < AT_CHANCE * self.chance_loss
+        return self.last >= FLAT_LOSS_RATIO * self.first and not self.last < AT_CHANCE * self.chance_loss
 
 
 class Course:
     """Reads a run's records for its `Outcome`."""
 
     def __init__(self, rows: int):
-        self.first, self.last, self.error, self.loss = (np.full(rows, np.nan) for _ in range(4))
-        self.diverged, self.epochs = np.zeros(rows, bool), 0
+        self.first, self.last = np.full((2, rows), np.nan)  # training losses
+        self.error, self.loss = np.full((2, rows), np.nan)  # of the best epochs
+        self.diverged = np.zeros(rows, bool)
+        self.epochs = 0
 
     def record(self, record) -> None:
         """Take in a `Record`."""
@@ -66,16 +69,27 @@ class Course:
         self.diverged[[row for row, how in record.ended.items() if how == "diverged"]] = True
 
     def outcome(self, chance: Chance, lower: float | None = None) -> Outcome:
-        means = [_mean(v[~self.diverged]) for v in (self.first, self.last, self.error, self.loss)]
-        first, last, error, loss = means
-        rows, diverged = len(self.first), int(self.diverged.sum())
-        by_chance = chance.error, chance.doubt, loss, chance.loss, chance.measure
-        return Outcome(rows, diverged, self.epochs, first, last, error, *by_chance, lower)
+        # The losses of rows that diverged would drown all others; how many there are is said beside.
+        kept = ~self.diverged
+        return Outcome(
+            rows=len(self.first),
+            diverged=int(self.diverged.sum()),
+            epochs=self.epochs,
+            first=mean_of_finite(self.first[kept]),
+            last=mean_of_finite(self.last[kept]),
+            error=mean_of_finite(self.error[kept]),
+            chance=chance.error,
+            doubt=chance.doubt,
+            val_loss=mean_of_finite(self.loss[kept]),
+            chance_loss=chance.loss,
+            measure=chance.measure,
+            lower=lower,
+        )
 
 
 def lower_rate(optimizer) -> float | None:
     """A rate that rarely diverges: a tenth of this one, or of the default if that is lower; None for an
-    optimiser without one.
+    optimiser without a learning rate.
 
     The default of plain gradients is for classes: the gradient of a squared error grows with the error, and a
     tenth of it trains every regression that nnlab ships.
@@ -91,21 +105,23 @@ def proposal(run: Outcome, command: str) -> str | None:
     >>> proposal(Outcome(1, 1, 2, math.nan, math.nan, math.nan, 0.9), "nnlab train optimizer.lr=1e9")
     'the row diverged; find out why: nnlab check only=rates optimizer.lr=1e9'
     """
-    found = _why(run)
-    if found is None:
+    reason = _why(run)
+    if reason is None:
         return None
-    why, rung = found
-    tried = f"try optimizer.lr={run.lower:g}, or " if run.diverged and rung == "rates" and run.lower else ""
-    return f"{why}; {tried}find out why: {command.replace('nnlab train', f'nnlab check only={rung}', 1)}"
+    why, rung = reason
+    check = command.replace("nnlab train", f"nnlab check only={rung}", 1)
+    if run.diverged and rung == "rates" and run.lower:
+        return f"{why}; try optimizer.lr={run.lower:g}, or find out why: {check}"
+    return f"{why}; find out why: {check}"
 
 
 def _why(run: Outcome) -> tuple[str, str] | None:
     if 2 * run.diverged >= run.rows:
         rows = "the row" if run.rows == 1 else f"{run.diverged} of {run.rows} rows"
         return f"{rows} diverged", "rates"
-    if run.epochs < FEWEST:
+    if run.epochs < EPOCHS_AT_LEAST:
         return None
-    if run.flat and run.error > FAR * run.chance:
+    if run.flat and run.error > FAR_BELOW_CHANCE * run.chance:
         return "the training loss did not fall", "[start,subset]"
     if run.at_chance:
         return f"the validation {run.measure} is no better than chance", "data"
@@ -122,15 +138,12 @@ def proposal_of_several(runs: dict[str, Outcome]) -> str | None:
     if not bad:
         return None
     worst = max(bad, key=lambda command: (bad[command].diverged / bad[command].rows, _excess(bad[command])))
-    others = f"{len(bad)} of {len(runs)} runs went badly, the worst: " if len(runs) > 1 else ""
-    return others + proposal(bad[worst], worst)
+    line = proposal(bad[worst], worst)
+    return f"{len(bad)} of {len(runs)} runs went badly, the worst: {line}" if len(runs) > 1 else line
 
 
 def _excess(run: Outcome) -> float:
-    """The error beside chance's."""
-    return float(np.nan_to_num(run.error / run.chance, nan=0.0, posinf=0.0)) if run.chance else 0.0
-
-
-def _mean(values: np.ndarray) -> float:
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else math.nan
+    """The error in units of chance's."""
+    if not run.chance:
+        return 0.0
+    return float(np.nan_to_num(run.error / run.chance, nan=0.0, posinf=0.0))

@@ -1,18 +1,7 @@
-"""Learning rates: a row for each of 64 rates and 3 seeds, all in one stack, for some hundred steps.
+"""Learning rates: a range test of 64 rates and 3 seeds, a row each of one stack, for some hundred steps.
 
-How far a rate gets is the share of the fall that the best one achieves,
-
-    s(lr) = (c - end(lr)) / (c - least end),
-
-of the loss on the training examples without dropout; c is that of chance, or of the start if it is lower: to
-come down from a bad start to what chance gives is no learning. Medians are over the seeds and then over three
-neighbouring rates: a single noisy curve fools a range test. Beyond the first rate that learns, the first one
-that diverges or ends above chance, with any seed, is the edge. Below it, the rates around the best with s
-above 1/2 work. A job of more steps than this test may have a lower rate: in n times the steps it goes about
-as far as n times the rate goes here.
-
-A rate that passes, but is not far below the best, is tried once more beside lower ones at the job's own
-length: `full_length`.
+What its losses say is in `range_test`. A rate that passes, but is not far below the best, is tried once more
+with lower ones at the job's full length: `full_length`.
 
 Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be the cause.
 """
@@ -24,6 +13,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from nnlab.checks import full_length
+from nnlab.checks.range_test import EDGE_MARGIN, RangeTest, judge
 from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.regularizers import Regularizer
@@ -31,70 +21,67 @@ from nnlab.runtime.threads import computing
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 
-LOWEST, HIGHEST = 1e-6, 1e2
-EPOCHS = 10  # into which the steps are divided: a rate that diverges leaves at the end of one
-WORKS, LITTLE = 0.5, 0.1  # of the best rate's fall
-MARGIN, WELL = 3.0, 0.9  # so near the edge, a rate should at least do as well: the edge moves in training
-OVER = 1.05  # of chance's loss: a rate that ends above is over the edge
-NOTHING = 0.05  # of chance, or of the start: no rate learns anything if the best falls by less
-HELD = 0.25  # the same: below it a regulariser is suspected, and guilty if without it the fall is
-FREED = 2.0  # times as deep
-BATCH = 64  # of a job of full batches, and the least that the budget leaves
-FEW = 4  # every fourth rate is tried without the regulariser, or for more steps:
-MORE = 10  # times as many
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e2
+EPOCH_COUNT = 10  # into which the steps are divided: a rate that diverges leaves at the end of one
+BATCH_SIZE = 64  # of a job of full batches, and the least that the budget leaves
+STEPS_AT_LEAST, RATES_AT_LEAST = 50, 16  # that the budget leaves, as long as there is something else to halve
+HELD_FALL = 0.25  # of chance, or of the start: if the best falls by less, a regulariser is suspected,
+FREED_RATIO = 2.0  # and is the cause if without it the fall is so many times as deep
+EVERY_NTH_RATE = 4  # is tried without the regulariser, or for more steps:
+MORE_STEPS = 10  # times as many
 
 
 def check(subject: Subject) -> Verdict:
     """Where the job's learning rate lies among those that work."""
-    rates, seeds, steps = scale(subject)
-    batch = batch_for(subject, rates * seeds * steps)
-    grid = candidates(subject.experiment.optimizer.lr, rates)
+    count, seeds, steps = scale(subject)
+    batch = batch_for(subject, count * seeds * steps)
+    rate = float(subject.experiment.optimizer.lr)
+    lr = candidates(subject.experiment.optimizer.lr, count)
+    # The job's schedule and stopping would hide what the rate itself does.
     with computing():
         sample = subject.training_sample(
-            batch * max(1, steps // EPOCHS), batch_size=batch, schedule=Constant(), stopping=Stopping(),
+            batch * max(1, steps // EPOCH_COUNT), batch_size=batch, schedule=Constant(), stopping=Stopping(),
             metric="last",
         )  # fmt: skip
-        by_chance = chance(
-            sample.experiment.loss_for(sample.dataset.spec), sample.dataset, sample.examples, sample.fold
-        )
-    table, steps = measured(sample, grid, seeds, steps, by_chance)
-    own = float(subject.experiment.optimizer.lr)
-    job = subject.row.steps * subject.experiment.epochs
-    if not table.learns and job > steps:  # of small batches so few steps may show nothing
+        loss = sample.experiment.loss_for(sample.dataset.spec)
+        by_chance = chance(loss, sample.dataset, sample.examples, sample.fold)
+    test, steps = measured(sample, lr, seeds, steps, by_chance)
+    steps_of_job = subject.row.steps * subject.experiment.epochs
+    if not test.learns and steps_of_job > steps:  # of small batches so few steps may show nothing
         seeds = 1
-        table, steps = measured(sample, grid[::FEW], seeds, min(job, MORE * steps), by_chance)
-    held = _held(sample, table, steps, by_chance)
-    finding = held or judge(table, own, job / steps)
-    in_the_end, suggestion = None, table.suggestion
-    if finding.status == "pass" and own > table.lr[table.best] / MARGIN:
-        in_the_end = full_length.look(subject)
-        if in_the_end and in_the_end.far:
-            finding = full_length.warning(in_the_end, finding.found)
-            suggestion = float(in_the_end.lr[in_the_end.chosen])
+        more = min(steps_of_job, MORE_STEPS * steps)
+        test, steps = measured(sample, lr[::EVERY_NTH_RATE], seeds, more, by_chance)
+    finding = _held_back(sample, test, steps, by_chance) or judge(test, rate, steps_of_job / steps)
+    longer, suggestion = None, test.suggestion
+    if finding.status == "pass" and rate > test.lr[test.best] / EDGE_MARGIN:
+        longer = full_length.look(subject)
+        if longer and longer.far:
+            finding = full_length.warning(longer, finding.found)
+            suggestion = float(longer.lr[longer.chosen])
     details = {
-        "chance": by_chance, "lr": table.lr,
-        "end": table.end, "low": table.low, "high": table.high, "diverged": table.diverged,
-        "start": table.start, "works": table.works, "edge": table.edge, "suggestion": suggestion,
-        "own": own, "seeds": seeds, "steps": steps, "longer": in_the_end and vars(in_the_end),
+        "chance": by_chance, "lr": test.lr,
+        "end": test.end, "low": test.low, "high": test.high, "diverged": test.diverged,
+        "start": test.start, "works": test.works, "edge": test.edge, "suggestion": suggestion,
+        "own": rate, "seeds": seeds, "steps": steps, "longer": longer and vars(longer),
     }  # fmt: skip
     return Verdict.of("rates", [finding], details)
 
 
 def scale(subject: Subject) -> tuple[int, int, int]:
     """How many rates, seeds and steps the budget allows: seeds go first, then steps, then rates."""
-    b: Budget = subject.budget
-    rates, seeds, steps = b.rates, b.rate_seeds, b.rate_steps
+    budget: Budget = subject.budget
+    rates, seeds, steps = budget.rates, budget.rate_seeds, budget.rate_steps
     size = subject.graph.parameter_count * batch_of(subject)
 
     def too_much() -> bool:
-        return size * rates * seeds * steps > b.work
+        return size * rates * seeds * steps > budget.work
 
-    while too_much() and (seeds > 1 or steps > 50 or rates > 16):
+    while too_much() and (seeds > 1 or steps > STEPS_AT_LEAST or rates > RATES_AT_LEAST):
         if seeds > 1:
             seeds -= 1
-        elif steps > 50 and steps >= 3 * rates:
+        elif steps > STEPS_AT_LEAST and steps >= 3 * rates:
             steps //= 2
-        elif rates > 16:
+        elif rates > RATES_AT_LEAST:
             rates //= 2
         else:
             steps //= 2
@@ -102,118 +89,58 @@ def scale(subject: Subject) -> tuple[int, int, int]:
 
 
 def batch_of(subject: Subject) -> int:
-    """The job's own batch, and of a job of full batches a usual one."""
-    return min(subject.row.batch, BATCH) if subject.experiment.batch_size == "full" else subject.row.batch
+    """The batch size of the job, or a usual one where it trains on full batches."""
+    if subject.experiment.batch_size == "full":
+        return min(subject.row.batch, BATCH_SIZE)
+    return subject.row.batch
 
 
 def batch_for(subject: Subject, updates: int) -> int:
-    """The batch that the budget allows for so many updates. The last to give: the edge moves with it."""
+    """The batch size that the budget allows for so many updates. The last to give: the edge moves with it."""
     allowed = int(subject.budget.work / (subject.graph.parameter_count * updates))
-    return min(batch_of(subject), max(BATCH, allowed))
+    return min(batch_of(subject), max(BATCH_SIZE, allowed))
 
 
-def candidates(own: float, count: int) -> np.ndarray:
-    """`count` rates, sorted, the job's own among them: the others in equal factors around what is usual."""
-    low, high = min(LOWEST, own / 10), max(HIGHEST, own * 10)
-    return np.sort(np.append(np.geomspace(low, high, count - 1), own))
+def candidates(rate: float, count: int) -> np.ndarray:
+    """`count` rates, sorted, that of the job among them: the others in equal factors around what is usual."""
+    low, high = min(LOWEST_RATE, rate / 10), max(HIGHEST_RATE, rate * 10)
+    return np.sort(np.append(np.geomspace(low, high, count - 1), rate))
 
 
-def measured(sample: Sample, grid: np.ndarray, seeds: int, steps: int, by_chance: float) -> tuple[Table, int]:
-    """The losses at the start and after the steps, and how many those were."""
-    each = sample.rows()[0].steps
-    epochs = max(1, round(steps / each))
+def measured(
+    sample: Sample, lr: np.ndarray, seeds: int, steps: int, by_chance: float
+) -> tuple[RangeTest, int]:
+    """The losses at the start and after about so many steps, and how many those were."""
+    steps_per_epoch = sample.rows()[0].steps
+    epochs = max(1, round(steps / steps_per_epoch))
     optimizer = sample.experiment.optimizer
-    variants = [{"optimizer": replace(optimizer, lr=float(lr)), "epochs": epochs} for lr in grid]
+    variants = [{"optimizer": replace(optimizer, lr=float(rate)), "epochs": epochs} for rate in lr]
     rows = sample.rows(seeds, variants)
     with computing():
         start = sample.training(rows[:seeds]).evaluator.validate()["val_loss"]
-    ended = curves(list(sample.records(rows)), len(rows), "val_loss")[:, -1].reshape(len(grid), seeds)
-    return Table(grid, ended, start, by_chance), epochs * each
+    losses = curves(list(sample.records(rows)), len(rows), "val_loss")
+    end = losses[:, -1].reshape(len(lr), seeds)
+    return RangeTest(lr, end, start, by_chance), epochs * steps_per_epoch
 
 
-def _held(sample: Sample, table: Table, steps: int, by_chance: float) -> Finding | None:
+def _held_back(sample: Sample, test: RangeTest, steps: int, by_chance: float) -> Finding | None:
     """The finding that the regulariser keeps the job from learning, if it does."""
-    own = sample.experiment.regularizer
-    set_ = [f.name for f in fields(own) if getattr(own, f.name) != getattr(Regularizer(), f.name)]
-    if not set_ or table.fall >= HELD * table.base:
+    regularizer, usual = sample.experiment.regularizer, Regularizer()
+    names = [f.name for f in fields(usual)]
+    changed = {n: getattr(regularizer, n) for n in names if getattr(regularizer, n) != getattr(usual, n)}
+    if not changed or test.fall >= HELD_FALL * test.base:
         return None
-    free = replace(sample, experiment=replace(sample.experiment, regularizer=Regularizer()))
-    without, _ = measured(free, table.lr[::FEW], 1, steps, by_chance)
-    if not without.learns or without.fall < FREED * table.fall:
+    free = replace(sample, experiment=replace(sample.experiment, regularizer=usual))
+    without, _ = measured(free, test.lr[::EVERY_NTH_RATE], 1, steps, by_chance)
+    if not without.learns or without.fall < FREED_RATIO * test.fall:
         return None
-    fall, least, named = table.fall / table.base, HELD, [f"{n}={getattr(own, n):g}" for n in set_]
-    found = (
-        f"at the best rate the loss falls {max(fall, 0):.1%} below chance's (at least {least:.0%}), "
+    fall = test.fall / test.base
+    sentence = (
+        f"at the best rate the loss falls {max(fall, 0):.1%} below chance's (at least {HELD_FALL:.0%}), "
         f"without the regulariser {without.fall / without.base:.0%}"
     )
-    advice = f"weaken the regulariser: {', '.join(named)}"
-    status = "warn" if table.learns else "fail"
-    return Finding(status, fall, least, found, advice, "regularizer", at_least=True)
-
-
-class Table:
-    """The loss by learning rate, and what it says: the rates that work, the edge, the suggestion."""
-
-    def __init__(self, lr: np.ndarray, end: np.ndarray, start: np.ndarray, by_chance: float):
-        self.lr, self.start = lr, float(np.median(start))
-        self.base = min(self.start, by_chance)
-        finite = np.where(np.isfinite(end), end, np.inf)
-        self.diverged = np.isinf(finite).mean(1)
-        self.low, self.high = finite.min(1), finite.max(1)
-        self.end = _smooth(np.median(finite, axis=1))
-        learnt = np.cumsum((finite < self.base).all(1)) > 0  # at this rate or a lower one, by all seeds
-        over = (finite > OVER * by_chance).any(1) & learnt
-        count = int(over.argmax()) if over.any() else len(lr)  # how many rates are below the edge
-        self.edge = float(lr[count]) if over.any() else np.inf
-        self.best = int(self.end[: max(count, 1)].argmin())
-        self.fall = self.base - float(self.end[self.best])
-        self.share = (self.base - self.end) / self.fall if self.fall > 0 else np.zeros(len(lr))
-        first = last = self.best
-        while first > 0 and self.share[first - 1] >= WORKS:
-            first -= 1
-        while last < count - 1 and self.share[last + 1] >= WORKS:
-            last += 1
-        self.learns = self.fall > NOTHING * self.base
-        self.works = (float(lr[first]), float(lr[last])) if self.learns else None
-        self.suggestion = float(min(lr[self.best], self.edge / MARGIN)) if self.learns else None
-
-    def of(self, own: float) -> float:
-        """The share of the best fall at the rate nearest to this one."""
-        return float(self.share[np.abs(np.log(self.lr / own)).argmin()])
-
-
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """The median of each and its two neighbours."""
-    padded = np.concatenate([values[:1], values, values[-1:]])
-    return np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0)
-
-
-def judge(table: Table, own: float, longer: float) -> Finding:
-    """Where the job's rate lies; its training is `full_length` times this test."""
-    if not table.learns:
-        tried = f"no rate from {table.lr[0]:.0e} to {table.lr[-1]:.0e}"
-        fall = table.fall / max(table.base, 1e-30)
-        tried += f" gets more than {max(fall, 0):.1%} below the {table.base:.3g} of chance"
-        found = f"{tried} (at least {NOTHING:.0%})"
-        advice = "it is not the rate: nnlab check only=[start,gradients,saturation,data]"
-        return Finding("fail", fall, NOTHING, found, advice, "nothing_learnt", at_least=True)
-    low, high = table.works
-    edge = f", over the edge from {table.edge:.2g}" if np.isfinite(table.edge) else ""
-    found = f"{own:.2g}; {low:.1g} to {high:.1g} work{edge}"
-    why = f"the lowest loss, {table.end[table.best]:.3g}"
-    if table.suggestion < table.lr[table.best]:
-        why = f"a third of the edge, {table.edge:.2g}"
-    advice = f"optimizer.lr={table.suggestion:.2g} ({why})"
-    share = table.of(own)
-    if own >= table.edge or (own > high and share < WORKS):
-        return Finding("fail", own, min(high, table.edge), f"{found}: too large", advice, "lr_high")
-    if own > table.edge / MARGIN and share < WELL:
-        return Finding("warn", own, table.edge / MARGIN, f"{found}: near the edge", advice, "lr_high")
-    there = table.of(min(own * longer, table.lr[table.best]))
-    if own < low and there < WORKS:
-        status = "fail" if there < LITTLE else "warn"
-        return Finding(status, own, low, f"{found}: too small", advice, "lr_low", at_least=True)
-    suggested = f"suggestion {table.suggestion:.2g}: {why}"
-    if own < low:
-        suggested += f"; this job takes {longer:.3g} times the steps of the test"
-    return Finding("pass", own, high if own <= high else table.edge, f"{found} ({suggested})")
+    settings = ", ".join(f"{name}={value:g}" for name, value in changed.items())
+    status = "warn" if test.learns else "fail"
+    return Finding(
+        status, fall, HELD_FALL, sentence, f"weaken the regulariser: {settings}", "regularizer", at_least=True
+    )

@@ -64,7 +64,8 @@ class Subject:
     """An experiment, its data and their first fold. Raises `UserError` for what does not go together."""
 
     def __init__(self, experiment: Experiment, budget: Budget | None = None):
-        self.experiment, self.budget = experiment, budget or Budget()
+        self.experiment = experiment
+        self.budget = budget or Budget()
         self.dataset = experiment.load()
         experiment.loss_for(self.dataset.spec)
         folds = experiment.split.folds(self.dataset)
@@ -73,10 +74,10 @@ class Subject:
         self.device = where.device  # where the whole job would be trained
         self.experiment = replace(experiment, device=str(where.device))
         self.graph = experiment.graph(self.dataset.spec)
-        count = needed([[self.row]], {experiment.data: self.dataset}, 1)
-        refuse_too_large(
-            count, "one row of this job", "take a smaller model, batch_size or data", self.device
-        )
+        # Refused before a rung starts, rather than after some of them took minutes.
+        memory = needed([[self.row]], {experiment.data: self.dataset}, 1)
+        remedy = "take a smaller model, batch_size or data"
+        refuse_too_large(memory, "one row of this job", remedy, self.device)
 
     @property
     def row(self) -> Row:
@@ -89,6 +90,11 @@ class Subject:
         t = self.dataset.y[self.fold.train]
         return bool((t == t[0]).all())
 
+    def column_name(self, column: int) -> str:
+        """An input by its name, or by its number where it has none."""
+        names = self.dataset.features
+        return names[column] if names else f"column {column}"
+
     def seeds(self, examples: int) -> int:
         """How many rows the budget allows if each sees so many examples."""
         return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.parameter_count * examples))))
@@ -96,13 +102,12 @@ class Subject:
     def sample(self, count: int, **changes) -> Sample:
         """`count` training examples, in equal shares of the classes, and at most as many to validate, or the
         same ones where nothing is held back."""
-        train = self.some(self.fold.train, count, "train")
-        validation = (
-            self.some(self.fold.validation, count, "validation") if len(self.fold.validation) else train
-        )
+        train = validation = self.some(self.fold.train, count, "train")
+        if len(self.fold.validation):
+            validation = self.some(self.fold.validation, count, "validation")
         chosen = np.union1d(train, validation)
-        here = [np.searchsorted(chosen, part) for part in (train, validation)]
-        return self.having(self.dataset.select(chosen), Fold(*here, here[1]), **changes)
+        train, validation = (np.searchsorted(chosen, numbers) for numbers in (train, validation))
+        return self.having(self.dataset.select(chosen), Fold(train, validation, validation), **changes)
 
     def training_sample(self, count: int, **changes) -> Sample:
         """The same training examples, on which the rows are also validated."""
@@ -112,7 +117,9 @@ class Subject:
 
     def having(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
         """The experiment, with some of its settings changed, on these data."""
-        e = replace(self.experiment, **{"seeds": 1, "refit": False, "histograms": 0} | changes)
+        once = {"seeds": 1, "refit": False, "histograms": 0}
+        e = replace(self.experiment, **once | changes)
+        # `auto` is asked for once: the second answer may differ from that of the job.
         device = self.device if e.device == self.experiment.device else devices.device(e.device)
         like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
         return Sample(e, dataset, fold, Examples(e.data, dataset, like))

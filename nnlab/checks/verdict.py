@@ -1,4 +1,4 @@
-"""What a rung says: findings, each with its number, its threshold and its advice; and the verdict of all."""
+"""What a rung reports: findings, each with a number, a threshold and advice, and the verdict of all."""
 
 from __future__ import annotations
 
@@ -36,9 +36,12 @@ class Finding:
                 f"{self.status}: {self.number:g} with a limit of {self.threshold:g}: {self.found}"
             )
 
+    def __str__(self):
+        return f"{self.found} -> {self.advice}" if self.advice else self.found
+
     @property
     def within(self) -> bool:
-        """Is the number on the right side of its limit? What is no number never is."""
+        """Is the number on the right side of its limit? NaN never is."""
         return self.number >= self.threshold if self.at_least else self.number <= self.threshold
 
 
@@ -64,8 +67,8 @@ class Verdict:
         return Verdict(rung, tuple(worst_first), details or {})
 
     def __repr__(self):
-        said = "; ".join(f"{f.found}{f' -> {f.advice}' if f.advice else ''}" for f in self.findings)
-        return f"<Verdict: {self.rung} {self.status}: {said}>"
+        findings = "; ".join(map(str, self.findings))
+        return f"<Verdict: {self.rung} {self.status}: {findings}>"
 
     @property
     def worst(self) -> Finding:
@@ -82,9 +85,21 @@ class Verdict:
 
 
 def graded(number: float, warn: float, fail: float) -> str:
-    """The status of a number that should be small; what is no number fails.
+    """The status of a number that should be small; NaN fails.
 
     >>> graded(1, 1, 2), graded(1.5, 1, 2), graded(float("nan"), 1, 2)
     ('pass', 'warn', 'fail')
     """
-    return "pass" if number <= warn else "warn" if number <= fail else "fail"
+    if number <= warn:
+        return "pass"
+    return "warn" if number <= fail else "fail"
+
+
+def listed(names: list[str], shown: int = 3) -> str:
+    """The first names, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    first = ", ".join(names[:shown])
+    return f"{first} and {len(names) - shown} more" if len(names) > shown else first

@@ -16,8 +16,8 @@ from nnlab.allowed import EXACT
 from nnlab.data.splits import Fold
 from nnlab.experiment import Experiment
 from nnlab.records.intervals import estimate, interval_of
-from nnlab.records.run import about
 from nnlab.records.summary import summarize
+from nnlab.records.titles import about
 from nnlab.search.rankable import examples
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit

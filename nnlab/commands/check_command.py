@@ -18,9 +18,8 @@ from nnlab.commands.train_command import wants_picture
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import make
 from nnlab.records.check_console import CheckConsole
-from nnlab.records.check_picture import PICTURES
-from nnlab.records.run import titled
 from nnlab.records.run_folder import RunFolder
+from nnlab.records.titles import titled
 
 
 def run(runs: list[ComposedRun]) -> int:
@@ -50,9 +49,11 @@ def execute(run: PreparedRun) -> int:
             verdicts.append(verdict)
             console.verdict(verdict)
         if wants_picture(run.settings, rows=2):
+            from nnlab.records.check_picture import RUNG_PICTURES  # matplotlib
+
             for verdict in verdicts:
-                if verdict.rung in PICTURES and verdict.details:  # a rung with nothing to do has none
-                    folder.picture(PICTURES[verdict.rung](verdict.details, title), verdict.rung)
+                if verdict.rung in RUNG_PICTURES and verdict.details:  # a rung with nothing to do has none
+                    folder.picture(RUNG_PICTURES[verdict.rung](verdict.details, title), verdict.rung)
         console.close(run.folder)
     return int(any(verdict.status == "fail" for verdict in verdicts))
 

@@ -17,7 +17,7 @@ from nnlab import declarations
 from nnlab.commands.overrides import length
 from nnlab.commands.quoting import as_hydra_reads, quoted
 from nnlab.errors import UserError
-from nnlab.search.space import Choice, Domain, Interval, Steps
+from nnlab.search.domains import Choice, Domain, Interval, Steps
 
 
 def domain(override: Override) -> Domain:

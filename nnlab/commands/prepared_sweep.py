@@ -12,9 +12,9 @@ from nnlab.experiment import Experiment
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.text import shell_line
 from nnlab.runtime.devices import device
+from nnlab.search.database import available
 from nnlab.search.ledger import Ledger
 from nnlab.search.plan import Plan
-from nnlab.search.storage import available
 from nnlab.search.study import RULES
 from nnlab.search.sweep import Sweep
 from nnlab.search.trial import Trial

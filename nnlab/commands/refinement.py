@@ -11,7 +11,8 @@ from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import advice
 from nnlab.commands.sweep_request import database_of, search_of
 from nnlab.commands.sweep_words import SweepWords
-from nnlab.records.sweep_folder import SweepFolder, begun
+from nnlab.records.stored_sweep import begun
+from nnlab.records.sweep_folder import SweepFolder
 from nnlab.search.ledger import Ledger, check
 from nnlab.search.refine import refined
 from nnlab.search.samplers import Grid

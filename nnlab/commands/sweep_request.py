@@ -13,7 +13,7 @@ from nnlab.commands.passwords import without_passwords
 from nnlab.commands.sweep_words import SweepWords
 from nnlab.errors import UserError
 from nnlab.records.hparams import flat
-from nnlab.records.sweep_folder import begun
+from nnlab.records.stored_sweep import begun
 from nnlab.search.settings import Search
 from nnlab.search.storage import Storage
 

@@ -9,10 +9,11 @@ from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.winner import Winner
 from nnlab.records.console import board_line
 from nnlab.records.report import REPORT, Story
-from nnlab.records.run import titled
+from nnlab.records.summary_text import summary_lines
 from nnlab.records.sweep_console import SweepConsole, plan_lines, test_lines
-from nnlab.records.text import label, shell_line, summary_lines
+from nnlab.records.text import label, shell_line
 from nnlab.records.text_columns import command, labelled, wrapped
+from nnlab.records.titles import titled
 from nnlab.search.sweep import Sweep
 from nnlab.search.trial import Trial
 

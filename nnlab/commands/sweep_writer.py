@@ -8,9 +8,10 @@ from nnlab.commands import folders
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.process import seconds_of_process
 from nnlab.commands.winner import Winner
+from nnlab.records.stored_sweep import read_curves
 from nnlab.records.sweep_board import SweepBoard
-from nnlab.records.sweep_folder import TRIALS, SweepFolder, read_curves
-from nnlab.search.ledger import JOURNAL, Ledger
+from nnlab.records.sweep_folder import TRIALS_FILE, SweepFolder
+from nnlab.search.ledger import JOURNAL_FILE, Ledger
 from nnlab.search.sweep import TrialsFinished
 
 
@@ -89,7 +90,7 @@ def _known(folder: str, job: PreparedSweep) -> dict:
 
 def _ledger(path: Path, job: PreparedSweep, about: dict) -> Ledger:
     asked, signs = job.asked, job.sweep.search.signs
-    begun = asked.resumed is not None and ((path / TRIALS).exists() or not asked.may_create)
+    begun = asked.resumed is not None and ((path / TRIALS_FILE).exists() or not asked.may_create)
     if not begun:  # perhaps killed while it made its study
-        (path / JOURNAL).unlink(missing_ok=True)
+        (path / JOURNAL_FILE).unlink(missing_ok=True)
     return Ledger(path, asked.database, about["study"], about["id"], signs, begun)

@@ -22,9 +22,11 @@ from nnlab.experiment import Experiment
 from nnlab.records import hparams, runs_table
 from nnlab.records.console import Beside, Console
 from nnlab.records.formula import lines as equation_lines
-from nnlab.records.run import Order, Run, about
+from nnlab.records.run import Order, Run
+from nnlab.records.run_summaries import BRIEF_LETTERS, brief
 from nnlab.records.tensorboard import ROW_FOLDERS
 from nnlab.records.text_columns import shortened
+from nnlab.records.titles import about
 from nnlab.runtime.devices import device
 from nnlab.search.rankable import doubtful
 from nnlab.training.data_cache import DataCache
@@ -159,7 +161,7 @@ def _console(runs: list[PreparedRun], writers: list[Run], fit: Fit, several: boo
     if not several:
         together = stacks <= fit.processes  # whether all stacks train at the same time
         return Console(writers[0].title, len(fit.rows), epochs, task, validates=validates, together=together)
-    names = tuple(shortened(name, runs_table.BRIEF) for name in runs_table.brief([run.name for run in runs]))
+    names = tuple(shortened(name, BRIEF_LETTERS) for name in brief([run.name for run in runs]))
     title = f"{len(runs)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
     metric = ""
     if not _doubts([run.prepared for run in runs]):

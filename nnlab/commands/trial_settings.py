@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from nnlab.commands import automatic, composing, grammar, overrides
 from nnlab.commands.command_keys import keys_of, of_train
-from nnlab.search.space import Domain, Space
+from nnlab.search.domains import Domain
+from nnlab.search.space import Space
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from nnlab.commands.command_keys import of_experiment
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.train_command import order
 from nnlab.experiment import Experiment
-from nnlab.records.hparams import setting
+from nnlab.records.hparam_columns import setting
 from nnlab.records.run import Run
 from nnlab.search.batch_training import candidate
 from nnlab.search.trial import Trial

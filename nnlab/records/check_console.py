@@ -9,10 +9,12 @@ import textwrap
 
 from nnlab.errors import visible
 from nnlab.records.text import duration, encodable, on_terminal
-from nnlab.records.text_columns import WIDTH, labelled, wrapped
+from nnlab.records.text_columns import LINE_WIDTH, labelled, wrapped
 
-COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
-INDENT = " " * 21
+STATUS_COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
+FINDING_INDENT = " " * 21
+ADVICE_ARROW = "-> "
+ADVICE_INDENT = FINDING_INDENT + " " * len(ADVICE_ARROW)
 
 
 class CheckConsole:
@@ -28,7 +30,9 @@ class CheckConsole:
         self.waiting, self.statuses, self.seconds = list(rungs), [], 0.0
         self.on_terminal = on_terminal(self.stream)
         self.plain = not self.on_terminal or bool(os.environ.get("NO_COLOR"))
-        self.width = min(shutil.get_terminal_size().columns, WIDTH) if self.on_terminal else WIDTH
+        self.width = LINE_WIDTH
+        if self.on_terminal:
+            self.width = min(shutil.get_terminal_size().columns, LINE_WIDTH)
         for part in wrapped(title):
             self._print(self._coloured(part, "1"))
         self._print("")
@@ -38,24 +42,21 @@ class CheckConsole:
         """The rung's line; further findings and all advice below it."""
         self.statuses.append(verdict.status)
         self.seconds += verdict.seconds
-        status = self._coloured(f"{verdict.status:4}", COLOURS[verdict.status])
+        status = self._coloured(f"{verdict.status:4}", STATUS_COLOURS[verdict.status])
         for n, finding in enumerate(verdict.findings):
-            lines = self._wrapped(finding.found)
-            head = f"  {status}  {verdict.rung:13}" if n == 0 else INDENT
-            self._print(head + lines[0])
-            for line in lines[1:]:
-                self._print(INDENT + line)
-            for k, line in enumerate(self._wrapped(finding.advice, 3)):
-                self._print(f"{INDENT}{'   ' if k else '-> '}{line}")
+            head = f"  {status}  {verdict.rung:13}" if n == 0 else FINDING_INDENT
+            self._print_lines(head, FINDING_INDENT, self._wrapped(finding.found))
+            advice = self._wrapped(finding.advice, len(ADVICE_ARROW))
+            self._print_lines(FINDING_INDENT + ADVICE_ARROW, ADVICE_INDENT, advice)
         self.waiting.remove(verdict.rung)
         self._announce()
 
     def close(self, folder) -> None:
         """How many of each, how long it took, where the files are."""
         counts = {"pass": "passed", "warn": "warned", "fail": "failed"}
-        told = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
+        words = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
         self._print("")
-        self._print(f"  {', '.join(told)} in {duration(self.seconds)}")
+        self._print(f"  {', '.join(words)} in {duration(self.seconds)}")
         for line in labelled("check folder", visible(str(folder))):
             self._print(line)
 
@@ -68,13 +69,21 @@ class CheckConsole:
             self.stream.flush()
 
     def _announce(self) -> None:
-        """The rung that is under way, on a terminal: its own line then takes the place."""
+        """The rung that is under way, on a terminal: its verdict then takes this line."""
         if self.on_terminal and self.waiting:
             self.stream.write(f"  ...   {self.waiting[0]}\r")
             self.stream.flush()
 
     def _wrapped(self, text: str, less: int = 0) -> list[str]:
-        return textwrap.wrap(visible(text), max(30, self.width - len(INDENT) - less), break_long_words=False)
+        width = max(30, self.width - len(FINDING_INDENT) - less)
+        return textwrap.wrap(visible(text), width, break_long_words=False)
+
+    def _print_lines(self, head: str, indent: str, lines: list[str]) -> None:
+        """The first line behind its head, the others below it."""
+        for line in lines[:1]:
+            self._print(head + line)
+        for line in lines[1:]:
+            self._print(indent + line)
 
     def _coloured(self, text: str, colour: str) -> str:
         return visible(text) if self.plain else f"\x1b[{colour}m{visible(text)}\x1b[0m"

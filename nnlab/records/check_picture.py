@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.ticker import NullFormatter, NullLocator
 
-from nnlab.records.picture import BLACK, GREY, RUNS, as_png, blank_figure, in_default_style, quiet
+from nnlab.records.picture import BLACK, GREY, RUN_COLOURS, as_png, blank_figure, in_default_style, quiet
 
-GOOD, BAD = "#009E73", "#D55E00"
-TICKS = 6  # names along an axis
+GOOD_COLOUR, BAD_COLOUR = "#009E73", "#D55E00"
+TICKS_AT_MOST = 6  # names along an axis
 
 
 @in_default_style
@@ -17,27 +18,28 @@ def rates(details: dict, title: str) -> bytes:
     lr, end = np.asarray(details["lr"]), np.asarray(details["end"])
     low, high = (np.asarray(details[name]) for name in ("low", "high"))
     start = details["start"]
-    top = (
-        1.5 * max(start, details["chance"], np.median(end[np.isfinite(end)]))
-        if np.isfinite(end).any()
-        else start
-    )
+    top = start
+    if np.isfinite(end).any():
+        top = 1.5 * max(start, details["chance"], np.median(end[np.isfinite(end)]))
     axes.set_xscale("log")
-    axes.fill_between(lr, np.minimum(low, top), np.minimum(high, top), color=RUNS[0], alpha=0.18, linewidth=0)
-    axes.plot(lr, np.where(end < top, end, np.nan), color=RUNS[0], linewidth=1.8)
+    axes.fill_between(
+        lr, np.minimum(low, top), np.minimum(high, top), color=RUN_COLOURS[0], alpha=0.18, linewidth=0
+    )
+    axes.plot(lr, np.where(end < top, end, np.nan), color=RUN_COLOURS[0], linewidth=1.8)
     for name, level in (("at the start", start), ("by chance", details["chance"])):
         axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
         axes.text(lr[-1], level, name, fontsize=7.5, color=GREY, va="bottom", ha="right")
     shown = {"this job": (details["own"], BLACK, "-")}
     if details["works"]:
-        axes.axvspan(*details["works"], color=GOOD, alpha=0.12, linewidth=0)
-        shown["suggestion"] = (details["suggestion"], GOOD, "--")
+        axes.axvspan(*details["works"], color=GOOD_COLOUR, alpha=0.12, linewidth=0)
+        shown["suggestion"] = (details["suggestion"], GOOD_COLOUR, "--")
     if np.isfinite(details["edge"]):
-        shown["edge"] = (details["edge"], BAD, ":")
+        shown["edge"] = (details["edge"], BAD_COLOUR, ":")
     for name, (x, colour, style) in shown.items():
         axes.axvline(x, color=colour, linewidth=1.2, linestyle=style, label=f"{name}: {x:.2g}")
     axes.set_ylim(0, top)
-    _legend(figure, axes, "green: half of the best fall or more" if details["works"] else "no rate learns")
+    note = "green: half of the best fall or more" if details["works"] else "no rate learns"
+    _legend(figure, axes, note)
     return as_png(figure)
 
 
@@ -49,15 +51,16 @@ def subset(details: dict, title: str) -> bytes:
     loss = np.asarray(details["loss"], float)
     order = np.argsort(details["factors"])
     axes.set_yscale("log")
-    colours = [colour for colour in RUNS if colour != "#000000"]  # black is this job's own
+    colours = [colour for colour in RUN_COLOURS if colour != "#000000"]  # black is this job's own
     for n, k in enumerate(order):
-        colour = colours[n % len(colours)]
-        own = details["factors"][k] == 1
-        name = "this job's rate" if own else f"times {details['factors'][k]:.2g}"
         values = np.where(loss[k] > 0, loss[k], np.nan)
+        look = {"color": colours[n % len(colours)], "linewidth": 1.2}
+        name = f"times {details['factors'][k]:.2g}"
+        if details["factors"][k] == 1:
+            look = {"color": BLACK, "linewidth": 2.2}
+            name = "this job's rate"
         style = "-" if n < len(colours) else "--"
-        axes.plot(np.arange(1, loss.shape[1] + 1), values, style, color=BLACK if own else colour,
-                  linewidth=2.2 if own else 1.2, label=name)  # fmt: skip
+        axes.plot(np.arange(1, loss.shape[1] + 1), values, style, label=name, **look)
     axes.axhline(0.05 * details["chance"], color=GREY, linewidth=0.9, linestyle=":", label="limit")
     seen = loss[np.isfinite(loss) & (loss > 0)]
     if len(seen):
@@ -73,13 +76,14 @@ def saturation(details: dict, title: str) -> bytes:
     panels = figure.subplots(1, 3)
     figure.subplots_adjust(left=0.07, right=0.985, bottom=0.2, top=0.75, wspace=0.32)
     figure.text(0.0125, 0.955, title, fontsize=9.5, color=BLACK, va="center", parse_math=False)
-    looks = {"at the start": (details["start"], RUNS[0], "o-"),
-             f"after {details['steps']} updates": (details["after"], RUNS[1], "s--")}  # fmt: skip
-    for axes, (what, label) in zip(
-        panels,
-        (("variance", "variance of outputs"), ("gradient", "size of gradient"), ("stuck", "")),
-        strict=True,
-    ):
+    looks = {"at the start": (details["start"], RUN_COLOURS[0], "o-"),
+             f"after {details['steps']} updates": (details["after"], RUN_COLOURS[1], "s--")}  # fmt: skip
+    shown = {
+        "variance": "variance of outputs",
+        "gradient": "size of gradient",
+        "stuck": "share of stuck units",
+    }
+    for axes, (what, label) in zip(panels, shown.items(), strict=True):
         for name, (look, colour, style) in looks.items():
             part = look["activations"] if what == "stuck" else look["layers"]
             values = np.array([layer[what] for layer in part.values()], float)
@@ -87,7 +91,7 @@ def saturation(details: dict, title: str) -> bytes:
                 range(len(values)), values, style, color=colour, markersize=4, linewidth=1.4, label=name
             )
         _depth(axes, list(part), what)
-        axes.set_title(label or "share of stuck units", fontsize=9, color=BLACK)
+        axes.set_title(label, fontsize=9, color=BLACK)
         quiet(axes)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, ncols=2, loc="center left", bbox_to_anchor=(0.005, 0.885), frameon=False,
@@ -95,24 +99,16 @@ def saturation(details: dict, title: str) -> bytes:
     return as_png(figure)
 
 
-PICTURES = {"rates": rates, "subset": subset, "saturation": saturation}
+RUNG_PICTURES = {"rates": rates, "subset": subset, "saturation": saturation}
 
 
 def _depth(axes, names: list[str], what: str) -> None:
     """Layers along the x axis, by name; a logarithmic scale but for shares."""
-    from matplotlib.ticker import NullFormatter, NullLocator
-
-    every = -(-len(names) // TICKS)
-    places = range(len(names))[:: max(1, every)]
-    turned = 30 if len(names) > 4 else 0
-    shown = [names[i] for i in places]
-    axes.set_xticks(
-        places,
-        shown,
-        rotation=turned,
-        ha="right" if turned else "center",
-        rotation_mode="anchor" if turned else "default",
-    )
+    every = max(1, -(-len(names) // TICKS_AT_MOST))
+    look = {"rotation": 0, "ha": "center", "rotation_mode": "default"}
+    if len(names) > 4:  # turned, they do not lie on each other
+        look = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(names))[::every], names[::every], **look)
     if not names:
         axes.text(0.5, 0.5, "no activations", transform=axes.transAxes, fontsize=8, color=GREY, ha="center")
     if what == "stuck":

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.records.progress import EpochProgress, mean
+from nnlab.means import mean_of_finite
+from nnlab.records.progress import EpochProgress
+from nnlab.records.summary_text import summary_lines
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, error_name, form, label, number, percent, shell_word, summary_lines
+from nnlab.records.text import duration, error_name, form, label, number, percent, shell_word
 from nnlab.records.text_columns import command, labelled
 
-LINES = 10  # a line each tenth of the work, and one for the first epoch
-WIDEST = 10  # letters of a cell: 999/10000
+LINES_OF_PROGRESS = 10  # a line each tenth of the work, and one for the first epoch
+CELL_LETTERS = 10  # at most: 999/10000
 LIVE_AFTER, LIVE_LEFT = 0.3, 1.0  # seconds of training, over and to come, that are worth a view
 
 
@@ -30,8 +32,8 @@ class Console:
     Without validation sets (`validates` is false) there are no columns for them.
 
     Runs that train `beside` each other have no mean: how many of them have ended is shown, and the best so
-    far. Where stacks train one after another (not `together`), the epochs would begin again with each: the
-    share of the work is shown.
+    far. Where stacks train one after another (not `together`), epochs would start again with each: instead
+    the share of the work is shown.
     """
 
     def __init__(
@@ -59,9 +61,10 @@ class Console:
         if self.progress.trained == 0:  # the first record of all
             self._print_header()
         self.progress.record(record)
-        part = self.progress.part(LINES)
+        part = self.progress.part(LINES_OF_PROGRESS)
         self._last = record
         over = self.progress.training() == 0
+        # Several records may belong to one epoch, of which one line is enough.
         if over or (part >= self._next_line and self._epoch() > self._shown_epoch):
             self._print_line()
             self._last = None
@@ -70,24 +73,30 @@ class Console:
 
     def _epoch(self) -> int:
         """The epoch to which all rows have come; where they do not train together, the last one's."""
-        return int(self.progress.along.min()) if self.together and not self.beside else self.progress.trained
+        if self.together and not self.beside:
+            return int(self.progress.along.min())
+        return self.progress.trained
 
     def close(self, summary: dict, folder, equation=()) -> None:
         """Take the live view away; print the summary (of `summarize`), the lines of what was learnt if it is
         an equation, and where the folder is."""
         self.terminal.stop()
         self._print("")
-        for line in [*summary_lines(summary, self.task), "", *equation, *([""] if equation else [])]:
-            self._print(line)
-        for line in [*labelled("run folder", folder), *command("its curves", board_line(folder))]:
+        lines = [*summary_lines(summary, self.task), ""]
+        if equation:
+            lines += [*equation, ""]
+        lines += [*labelled("run folder", folder), *command("its curves", board_line(folder))]
+        for line in lines:
             self._print(line)
 
     def note(self, sentence: str | None) -> None:
         """A sentence below the summary, if there is one; the command that it ends with can be copied."""
-        if sentence:
-            said, colon, line = sentence.rpartition(": nnlab ")
-            for part in ["", *(command(f"{said}:", f"nnlab {line}") if colon else labelled(sentence, ""))]:
-                self._print(part.rstrip())
+        if not sentence:
+            return
+        before, colon, words = sentence.rpartition(": nnlab ")
+        lines = command(f"{before}:", f"nnlab {words}") if colon else labelled(sentence, "")
+        for line in ["", *lines]:
+            self._print(line.rstrip())
 
     def __enter__(self):
         return self
@@ -103,41 +112,47 @@ class Console:
         return percent(value) if self.task == "classification" else number(value)
 
     def _print_header(self) -> None:
-        several = f"{'training':>11}" if self.progress.rows > 1 else ""
-        error = error_name(self.task)
         if self.beside:
-            best = f"  least {label(self.beside.metric, self.task)} so far" if self.beside.metric else ""
-            self._print(f"{'done':>7}{'runs ended':>14}{'time':>10}{best}")
+            line = f"{'done':>7}{'runs ended':>14}{'time':>10}"
+            if self.beside.metric:
+                line += f"  least {label(self.beside.metric, self.task)} so far"
+            self._print(line)
             return
-        self._print(
-            f"{'epoch' if self.together else 'done':>7}{'train loss':>14}{error:>10}"
-            + (f"{'validation loss':>18}{error:>10}" if self.validates else "")
-            + f"{several}{'time':>10}"
-        )
+        error = error_name(self.task)
+        done = "epoch" if self.together else "done"
+        line = f"{done:>7}{'train loss':>14}{error:>10}"
+        if self.validates:
+            line += f"{'validation loss':>18}{error:>10}"
+        if self.progress.rows > 1:
+            line += f"{'training':>11}"
+        self._print(f"{line}{'time':>10}")
 
     def _print_line(self) -> None:
         p, now = self.progress, self.progress.now()
-        self._shown_epoch, time = self._epoch(), f"{duration(p.seconds):>10}"
-        done = f"{max(1, p.along.min())}" if self.together and not self.beside else f"{p.share():.0%}"
+        self._shown_epoch = self._epoch()
+        time = f"{duration(p.seconds):>10}"
         if self.beside:
-            self._print(
-                f"{done:>7}{self.beside.ended(p):>14}{time}  {self.beside.best(p, self.task)}".rstrip()
-            )
+            line = f"{p.share():>7.0%}{self.beside.ended(p):>14}{time}  {self.beside.best(p, self.task)}"
+            self._print(line.rstrip())
             return
-        trained = f"{now['rows']}/{p.rows}"
-        trained = trained if len(trained) <= WIDEST else f"{now['rows']}"  # the title says of how many
-        self._print(
-            f"{done:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
-            + (f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}" if self.validates else "")
-            + (f"{trained:>11}" if p.rows > 1 else "")
-            + time
-        )
+        done = f"{p.share():.0%}"
+        if self.together:
+            done = f"{max(1, p.along.min())}"
+        line = f"{done:>7}{number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
+        if self.validates:
+            line += f"{number(now['val_loss']):>18}{self.error(now['val_error']):>10}"
+        if p.rows > 1:
+            trained = f"{now['rows']}/{p.rows}"
+            if len(trained) > CELL_LETTERS:  # the title says of how many
+                trained = f"{now['rows']}"
+            line += f"{trained:>11}"
+        self._print(line + time)
 
     def _is_worth_a_view(self) -> bool:
         return self.progress.seconds >= LIVE_AFTER and self.progress.seconds_left() >= LIVE_LEFT
 
     def _view(self, screen):
-        from nnlab.records.live import runs_view, view
+        from nnlab.records.live import runs_view, view  # rich, of which a pipe needs nothing
 
         return (runs_view if self.beside else view)(self, screen)
 
@@ -156,15 +171,18 @@ class Beside:
         return f"{len(self.names) - len(training)} of {len(self.names)}"
 
     def best(self, progress: EpochProgress, task: str) -> str:
-        """The run whose rows' best epochs have the least mean; a run with a diverged row is none."""
-        values, place = progress.best.copy(), self.metric.endswith("error")
+        """The run whose rows' best epochs have the least mean; a run with a diverged row does not count."""
+        if not self.metric:
+            return ""
+        values = progress.best.copy()  # a clock's thread may look while the training thread writes
+        place = 1 if self.metric.endswith("error") else 0
         means = {}
-        for run in range(len(self.names) if self.metric else 0):
+        for run in range(len(self.names)):
             rows = np.flatnonzero(self.owner == run).tolist()
             if all(row in values and progress.ended.get(row) != "diverged" for row in rows):
-                means[run] = mean([values[row][place] for row in rows])
+                means[run] = mean_of_finite([values[row][place] for row in rows])
         if not means:
-            return "-" if self.metric else ""
+            return "-"
         run = min(means, key=means.__getitem__)
         return f"{form(self.metric, task)(means[run]):<8} {self.names[run]}"
 

@@ -1,28 +1,38 @@
 """An event file, as TensorBoard reads it.
 
-The messages are TensorBoard's own protocol buffers; the frame around each is written here (a
-length and two checksums, as in TensorFlow's record_writer.cc). TensorBoard's own writer costs more
-than a small run: importing it takes 0.15 to 0.3 s, and its thread may die with what it holds.
+The messages are TensorBoard's own protocol buffers; the frame around each is written here (a length and two
+checksums, as in TensorFlow's record_writer.cc). TensorBoard's own writer costs more than a small run:
+importing it takes 0.15 to 0.3 s, and if its thread dies, what it has not written is lost.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import time
 from pathlib import Path
 
-from nnlab.records.hparams import kind_of, typed
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+from nnlab.records.hparam_columns import BOOL_TYPE, NUMBER_TYPE, STRING_TYPE, kind_of, typed
 
 FLUSH_SECONDS = 2.0
+COLUMN_TYPES = {
+    BOOL_TYPE: api_pb2.DATA_TYPE_BOOL,
+    NUMBER_TYPE: api_pb2.DATA_TYPE_FLOAT64,
+    STRING_TYPE: api_pb2.DATA_TYPE_STRING,
+}
 
 
 class EventFile:
     """One event file, open for writing; flushed by the first write 2 s after the last flush."""
 
     def __init__(self, folder):
-        import socket
-
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
@@ -30,25 +40,19 @@ class EventFile:
         self._file = open(folder / f"events.out.tfevents.{int(now):010d}.{place}", "wb")
         self._flushed = now
         self._write(file_version="brain.Event:2")
-        self._file.flush()
+        self._file.flush()  # TensorBoard shows a run as soon as its file has a version
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Write one number per tag."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._write(step=step, summary=Summary(value=values))
 
     def text(self, tag: str, text: str) -> None:
         """Write a line for the Text tab."""
-        from tensorboard.compat.proto.types_pb2 import DT_STRING
-
         self._plugin("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]})
 
     def histograms(self, step: int, each: dict[str, tuple]) -> None:
         """Write for each tag the `counts` (bins,) between `edges` (bins + 1,)."""
-        from tensorboard.compat.proto.types_pb2 import DT_DOUBLE
-
         for tag, (counts, edges) in each.items():
             bins = [*zip(edges[:-1], edges[1:], counts, strict=True)]
             shape = {"dim": [{"size": len(bins)}, {"size": 3}]}
@@ -58,8 +62,6 @@ class EventFile:
 
     def image(self, step: int, tag: str, png: bytes) -> None:
         """Write a picture."""
-        from tensorboard.compat.proto.types_pb2 import DT_STRING
-
         size = [b"%d" % side for side in struct.unpack(">II", png[16:24])]  # width, height: PNG's header
         shape = {"dim": [{"size": 3}]}
         tensor = {"dtype": DT_STRING, "tensor_shape": shape, "string_val": [*size, png]}
@@ -67,38 +69,31 @@ class EventFile:
 
     def start_session(self, hparams: dict) -> None:
         """Write the hyperparameters; None is left out."""
-        from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
-
         info = SessionStartInfo(start_time_secs=time.time())
         for name, value in hparams.items():
             value = typed(name, value)
-            if value is not None:
-                setattr(info.hparams[name], f"{_kind(value)}_value", value)
+            if isinstance(value, bool):
+                info.hparams[name].bool_value = value
+            elif isinstance(value, float):
+                info.hparams[name].number_value = value
+            elif value is not None:
+                info.hparams[name].string_value = value
         self._hparams("session_start_info", info)
 
     def experiment(self, hparams: dict, metrics: list[str], differ=()) -> None:
         """Write the columns of the HParams tab, and in which of them runs `differ`; without them it has one
         for each scalar's tag."""
-        from tensorboard.plugins.hparams import api_pb2
-
-        kinds = {
-            "bool": api_pb2.DATA_TYPE_BOOL,
-            "number": api_pb2.DATA_TYPE_FLOAT64,
-            "string": api_pb2.DATA_TYPE_STRING,
-        }
         info = api_pb2.Experiment(time_created_secs=time.time())
         for name, value in hparams.items():
-            info.hparam_infos.add(name=name, type=kinds[kind_of(name, value)], differs=name in differ)
+            column = COLUMN_TYPES[kind_of(name, value)]
+            info.hparam_infos.add(name=name, type=column, differs=name in differ)
         for tag in metrics:
             info.metric_infos.add(name=api_pb2.MetricName(tag=tag))
         self._hparams("experiment", info)
 
     def end_session(self, succeeded: bool) -> None:
         """Write how the session ended."""
-        from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
-        from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo
-
-        status = STATUS_SUCCESS if succeeded else STATUS_FAILURE
+        status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
         self._hparams("session_end_info", SessionEndInfo(status=status, end_time_secs=time.time()))
 
     def close(self) -> None:
@@ -106,24 +101,17 @@ class EventFile:
         self._file.close()
 
     def _hparams(self, field: str, info) -> None:
-        from tensorboard.compat.proto.types_pb2 import DT_FLOAT
-        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
         content = HParamsPluginData(version=0, **{field: info}).SerializeToString()
         tensor = {"dtype": DT_FLOAT, "float_val": [0.0]}
         self._plugin("hparams", f"_hparams_/{field}", content, tensor)
 
     def _plugin(self, plugin: str, tag: str, content: bytes, tensor: dict, step: int = 0) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-
         data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
         value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data), tensor=tensor)
         self._write(step=step, summary=Summary(value=[value]))
         self._file.flush()
 
     def _write(self, **event) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-
         now = time.time()
         self._file.write(frame(Event(wall_time=now, **event).SerializeToString()))
         if now - self._flushed >= FLUSH_SECONDS:
@@ -141,7 +129,7 @@ def _masked(data: bytes) -> int:
     """CRC-32C, rotated right by 15 bits, plus a constant."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = _CRC[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     crc ^= 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -152,8 +140,4 @@ def _crc_of_byte(crc: int) -> int:
     return crc
 
 
-_CRC = [_crc_of_byte(byte) for byte in range(256)]
-
-
-def _kind(value) -> str:
-    return "bool" if isinstance(value, bool) else "number" if isinstance(value, float) else "string"
+CRC_TABLE = [_crc_of_byte(byte) for byte in range(256)]

@@ -1,5 +1,7 @@
-"""Files that appear whole or not at all, and folders that no two runs share. (Without numpy: help and TAB
-are not to wait for it.)"""
+"""Files that appear whole or not at all, and folders that no two runs share.
+
+Without numpy, so that help and TAB need not wait for it.
+"""
 
 import contextlib
 import itertools
@@ -43,7 +45,7 @@ def write_json(path: Path, value) -> None:
     """Write a file of JSON, which appears complete or not at all; NaN and the infinities are null."""
     with replacing(path) as aside:
         text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-        # Whoever prints the file does not mean to give its labels the terminal.
+        # Whoever prints the file does not mean to let its labels control the terminal.
         text = re.sub(r"[^\n -~]", lambda m: m[0] if m[0].isprintable() else json.dumps(m[0])[1:-1], text)
         aside.write_text(text + "\n", encoding="utf-8")
 
@@ -60,18 +62,19 @@ def open_to_append(path: Path):
 @contextlib.contextmanager
 def replacing(path: Path):
     """A path to write to; it then becomes `path` at one stroke, or is gone if writing failed."""
-    there = aside(path, os.getpid())
+    new = aside(path, os.getpid())
     try:
-        there.touch()
-        mode = there.stat().st_mode
-        yield there
-        there.chmod(mode)  # safetensors makes files that only their owner can read
-        with open(there, "rb+") as file:
+        new.touch()
+        mode = new.stat().st_mode
+        yield new
+        new.chmod(mode)  # safetensors makes files that only their owner can read
+        # Else the name may be on disk before the content is, and a power cut leaves an empty file.
+        with open(new, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(there, path)
+        os.replace(new, path)
         _sync_folder(path.parent)
     finally:
-        there.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
 
 
 def aside(path: Path, process: int) -> Path:

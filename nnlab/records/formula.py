@@ -6,22 +6,23 @@ import numpy as np
 
 from nnlab.records.text import number
 
-FILE = "equation.json"
-SHOWN = 5  # numbers in a line of 80 characters
-LABEL, CELL = 19, 10
+EQUATION_FILE = "equation.json"
+NUMBERS_SHOWN = 5  # in a line of 80 characters
+LABEL_WIDTH, CELL_WIDTH = 19, 10
 
 
 def lines(equation, folder, several: bool) -> list[str]:
     """What it is, W and b, its answers to some training examples beside the targets, and where all are."""
-    seed = f", of seed {equation.seed}" if several else ""
     units = "in the data's own units" if equation.own_units else "in normalised units"
-    title = [f"  {_left(equation)} = {_right(equation)}, {units}{seed}"]
-    names, single = equation.outputs, len(equation.bias) == 1
-    weights = [
-        _line("W" if single else f"W, {name}", row) for name, row in zip(names, equation.weight, strict=True)
-    ]
-    rest = [_line("b", equation.bias), *_answers(equation)]
-    return [*title, *weights, *rest, f"  {'all numbers':<{LABEL}}{folder}/{FILE}"]
+    title = f"  {_left(equation)} = {_right(equation)}, {units}"
+    if several:
+        title += f", of seed {equation.seed}"
+    labels = ["W"]
+    if len(equation.bias) > 1:
+        labels = [f"W, {name}" for name in equation.outputs]
+    weights = [_line(label, row) for label, row in zip(labels, equation.weight, strict=True)]
+    where = f"  {'all numbers':<{LABEL_WIDTH}}{folder}/{EQUATION_FILE}"
+    return [title, *weights, _line("b", equation.bias), *_answers(equation), where]
 
 
 def as_json(equation) -> dict:
@@ -52,14 +53,14 @@ def _answers(equation) -> list[str]:
     The examples lie evenly among all, since a file may have its classes in order.
     """
     e, n = equation, len(equation.examples)
-    some = np.unique(np.linspace(0, n - 1, min(SHOWN, n)).astype(int))
-    found = [_line("training example", e.examples[some], str)]
+    some = np.unique(np.linspace(0, n - 1, min(NUMBERS_SHOWN, n)).astype(int))
+    lines = [_line("training example", e.examples[some], str)]
     if e.classes and len(e.bias) > 1:
-        found += [_line("predicted", [e.classes[c] for c in e.answers.argmax(0)[some]], _short)]
+        lines += [_line("predicted", [e.classes[c] for c in e.answers.argmax(0)[some]], _short)]
     else:
-        found += [_line(_left(e), row[some]) for row in e.answers]
-    targets = np.atleast_2d(_targets(e))
-    return found + [_line("target", row[some], _short if e.classes else number) for row in targets]
+        lines += [_line(_left(e), row[some]) for row in e.answers]
+    form = _short if e.classes else number
+    return lines + [_line("target", row[some], form) for row in np.atleast_2d(_targets(e))]
 
 
 def _targets(equation):
@@ -70,10 +71,12 @@ def _targets(equation):
 
 def _line(label: str, values, form=number) -> str:
     """The first values, and of many numbers how many there are and their norm."""
-    shown = "".join(f"{form(v):>{CELL}}" for v in values[:SHOWN])
-    more = f" ... ({len(values)}, norm {number(np.linalg.norm(values))})" if len(values) > SHOWN else ""
-    return f"  {label[: LABEL - 1]:<{LABEL}}{shown}{more}"
+    line = f"  {label[: LABEL_WIDTH - 1]:<{LABEL_WIDTH}}"
+    line += "".join(f"{form(value):>{CELL_WIDTH}}" for value in values[:NUMBERS_SHOWN])
+    if len(values) > NUMBERS_SHOWN:
+        line += f" ... ({len(values)}, norm {number(np.linalg.norm(values))})"
+    return line
 
 
 def _short(word: str) -> str:
-    return word[: CELL - 1]
+    return word[: CELL_WIDTH - 1]

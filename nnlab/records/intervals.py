@@ -14,8 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE = 0.95
-SETS = {"train": "training", "val": "validation", "test": "test"}  # first word of a metric -> what it is of
+CONFIDENCE_LEVEL = 0.95
+# First word of a metric -> what it is of.
+SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
+FORMULA_TEXTS = {
+    "student": "mean +- t s sqrt(1 / n)",
+    "corrected": "mean +- t s sqrt(1 / n + n_test / n_train), Nadeau and Bengio 2003",
+}
 
 
 @dataclass(frozen=True)
@@ -36,24 +41,17 @@ class Interval:
 
     def plain(self) -> dict:
         """As summary.json has it."""
-        formulas = {
-            "student": "mean +- t s sqrt(1 / n)",
-            "corrected": "mean +- t s sqrt(1 / n + n_test / n_train), Nadeau and Bengio 2003",
-        }
-        overlap = {"n_test / n_train": self.overlap} if self.method == "corrected" else {}
-        formula = {"interval": formulas[self.method]} if self.method in formulas else {}
-        return {
-            "method": self.method,
-            **formula,
-            **overlap,
-            "over": " and ".join(self.unit),
-            "about": self.about,
-        }
+        plain = {"method": self.method}
+        if self.method in FORMULA_TEXTS:
+            plain["interval"] = FORMULA_TEXTS[self.method]
+        if self.method == "corrected":
+            plain["n_test / n_train"] = self.overlap
+        return plain | {"over": " and ".join(self.unit), "about": self.about}
 
 
 def interval_of(metric: str, results: list) -> Interval:
     """How the interval of this metric over these `Result`s is made; all of a run, diverged ones too."""
-    of = SETS[metric.split("_")[0]]
+    of = SET_NAMES[metric.split("_")[0]]
     if len({r.repeat for r in results}) == 1:
         return Interval("student", ("seed",), about="other seeds on the same split, not new data")
     if of == "test" and any(r.fixed_test for r in results):
@@ -72,15 +70,17 @@ def estimate(values: list[tuple], interval: Interval) -> dict:
     """Mean, std, low and high of `values`, pairs (Result, number), over the interval's units, n of them.
 
     Rows of one unit share examples or a seed, so they are averaged and never counted as independent. With
-    n = 1 there is no std, low or high (None); several folds then give `fold_std`, which is information, no
-    interval. Nor is there one where a value is infinite.
+    n = 1 there is no std, low or high (None); several folds then give `fold_std`, which is only information.
+    Nor is there an interval where a value is infinite.
     """
     means = _unit_means(values, interval.unit)
     n, mean = len(means), float(np.mean(means))
     if n == 1:
+        only = {"mean": mean, "std": None, "low": None, "high": None, "n": 1}
         folds = _unit_means(values, ("fold",))
-        spread = {"fold_std": float(np.std(folds, ddof=1))} if len(folds) > 1 and _finite(folds) else {}
-        return {"mean": mean, "std": None, "low": None, "high": None, "n": 1, **spread}
+        if len(folds) > 1 and _finite(folds):
+            only["fold_std"] = float(np.std(folds, ddof=1))
+        return only
     if not _finite(means):
         return {"mean": mean, "std": None, "low": None, "high": None, "n": n}
     std = float(np.std(means, ddof=1))
@@ -90,17 +90,20 @@ def estimate(values: list[tuple], interval: Interval) -> dict:
     return {"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n}
 
 
-def t_quantile(dof: int, confidence: float = CONFIDENCE) -> float:
+def t_quantile(dof: int, confidence: float = CONFIDENCE_LEVEL) -> float:
     """The t for which P(|T| <= t) = confidence; T is Student's, `dof` = 1, 2, ... its freedom.
 
     By bisection on the finite series in theta = atan(t / sqrt(dof)) (Abramowitz and Stegun, 1964,
     26.7.3 and 26.7.4). scipy.special.stdtrit gives the same digits, but importing it takes as long
     as training a small model.
     """
-    low, high = 0.0, math.pi / 2
+    low, high = 0.0, math.pi / 2  # of theta, since t has no upper end
     for _ in range(60):
         theta = (low + high) / 2
-        low, high = (theta, high) if _t_probability(theta, dof) < confidence else (low, theta)
+        if _t_probability(theta, dof) < confidence:
+            low = theta
+        else:
+            high = theta
     return math.sqrt(dof) * math.tan(theta)
 
 
@@ -108,7 +111,9 @@ def _t_probability(theta: float, dof: int) -> float:
     """P(|T| <= sqrt(dof) tan(theta))."""
     sin, cos = math.sin(theta), math.cos(theta)
     odd = dof % 2
-    term, total = (cos if odd else 1.0), 0.0
+    term, total = 1.0, 0.0
+    if odd:
+        term = cos
     for k in range(odd + 2, dof + 1, 2):
         total += term
         term *= (k - 1) / k * cos * cos

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.records.curves import Curves
 from nnlab.records.files import replacing
 from nnlab.records.stored_run import StoredRun
 
-MOST = 20  # runs that are drawn, the newest
-PICTURE = "curves.png"
+RUNS_AT_MOST = 20  # runs that are drawn, the newest
+PICTURE_FILE = "curves.png"
 
 
 class LatePictures:
@@ -24,8 +25,9 @@ class LatePictures:
     """
 
     def __init__(self, runs: list[Path]):
-        self.runs, self.drawn = [run for run in runs if _lacks(run)][:MOST], 0
+        self.runs, self.drawn = [run for run in runs if _lacks(run)][:RUNS_AT_MOST], 0
         self._leaving = threading.Event()
+        # A daemon, so that a second Ctrl-C need not wait for the picture that is begun.
         self._thread = threading.Thread(target=self._draw, daemon=True)
 
     def __enter__(self):
@@ -59,29 +61,27 @@ class LatePictures:
 
 def draw(run: Path) -> None:
     """Write the picture of a run that has ended, from what its folder says."""
-    from nnlab.records import picture
+    from nnlab.records import picture  # matplotlib, for which nobody who only looks should wait
 
     stored = StoredRun(run)
     _, _, target = str(stored.summary.get("loss_is", "")).partition(" of the ")
     title = str(stored.summary.get("title", run.name))
     task = str(stored.summary.get("task", "classification"))
     png = picture.draw(_curves(stored), title, task, target)
-    with replacing(run / PICTURE) as aside:
+    with replacing(run / PICTURE_FILE) as aside:
         aside.write_bytes(png)
 
 
 def _lacks(run: Path) -> bool:
     """Whether it has ended without a picture, and nobody said picture=false."""
     try:
-        stored, there = StoredRun(run), run / PICTURE
+        stored, there = StoredRun(run), run / PICTURE_FILE
         return stored.ended and not there.exists() and not there.is_symlink() and stored.settings["picture"]
     except (UserError, KeyError, OSError):
         return False
 
 
 def _curves(run: StoredRun):
-    from nnlab.records.picture import Curves
-
     curves, names = Curves(len(run.rows)), run.metrics
     values = {name: run.curves(name) for name in names}
     for epoch in range(values["train_loss"].shape[1]):

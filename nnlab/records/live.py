@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from nnlab.errors import visible
-from nnlab.records.progress import mean
+from nnlab.means import mean_of_finite
 from nnlab.records.text import duration, error_name, label, number
 
 
@@ -33,7 +33,9 @@ def view(console, screen: Screen) -> Text:
     p = console.progress
     now = p.now()
     text = Text("\n")
-    words = f"epoch {p.epoch} of {p.epochs}" if console.together else f"{p.share():.0%}"
+    words = f"{p.share():.0%}"
+    if console.together:
+        words = f"epoch {p.epoch} of {p.epochs}"
     bar(text, p.share(), words, p.seconds_left(), screen)
     text.append(f"\n\n{'loss':>24}{error_name(console.task):>12}\n", "dim")
     text.append(f"  {'training':<12}{_pair(console, now['train_loss'], now['train_error'])}\n")
@@ -44,9 +46,9 @@ def view(console, screen: Screen) -> Text:
     if best:
         loss, error, epoch = np.array(best).T
         text.append(f"  {'best':<12}")
-        text.append(_pair(console, mean(loss), mean(error)), "green")
-        several = " (median)" if p.rows > 1 else ""
-        text.append(f"   at epoch {np.median(epoch):.0f}{several}", "dim")
+        text.append(_pair(console, mean_of_finite(loss), mean_of_finite(error)), "green")
+        text.append(f"   at epoch {np.median(epoch):.0f}", "dim")
+        text.append(" (median)" if p.rows > 1 else "", "dim")
     if p.rows > 1:
         _rows(text, p)
     return text
@@ -87,18 +89,15 @@ def _rows(text: Text, p) -> None:
 
 
 def sweep_view(console, screen: Screen) -> Text:
-    """The bar, the batch in training, the trials told so far, and the best of them."""
-    text, counts = Text("\n"), console.counts()
-    told = len(console.trials)
-    bar(text, console.share(), f"trial {told} of {console.count}", console.seconds_left(), screen)
-    batch = console.batch
-    if batch is not None:
-        going, rows = len(batch.training()), len(batch.owner) - len(batch.over)
-        text.append(
-            f"\n\n  training    {going} trials, {rows} rows, epoch {console.epoch} of {console.epochs}"
-        )
-    said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    text.append(f"\n  told        {said or 'none yet'}")
+    """The bar, the batch in training, the trials that finished, and the best of them."""
+    text = Text("\n")
+    finished = len(console.trials)
+    bar(text, console.share(), f"trial {finished} of {console.count}", console.seconds_left(), screen)
+    if console.batch is not None:
+        text.append(f"\n\n  training    {console.in_training()}")
+    counts = ", ".join(f"{count} {state}" for state, count in console.counts().items() if count)
+    text.append(f"\n  finished    {counts or 'none yet'}")
     best = visible(console.best_line())
-    text.append(f"\n  best        {best[: screen.width - 16]}" if best else "", "green")
+    if best:
+        text.append(f"\n  best        {best[: screen.width - 16]}", "green")
     return text

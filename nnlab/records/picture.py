@@ -1,84 +1,36 @@
 """A picture of a run's curves: loss and error over the epochs, a band where there are several rows.
 
-Matplotlib takes half a second to import, so only drawing imports it; it draws on a canvas of its own, without
-pyplot, and so without anything global or a screen.
+It is drawn on a canvas of its own, without pyplot, and so without anything global or a screen. Matplotlib
+takes half a second to import: whoever draws imports this module when there is something to draw.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-from typing import NamedTuple
 
 import numpy as np
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-SIZE, DOTS = (8.0, 10 / 3), 150  # inches, and dots in an inch: 1200 x 500 pixels
-LOW, HIGH = 0.1, 0.9  # the band: from the 10% of rows below to the 10% above
+from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, Curves, bands
+
+SIZE_INCHES, DOTS_PER_INCH = (8.0, 10 / 3), 150  # 1200 x 500 pixels
 FEW_ROWS, FEW_EPOCHS = 10, 12  # that have lines, and dots, of their own
-LOG_FROM = 20  # what spans such a factor is drawn on a logarithmic scale
-START, CUT = 0.1, 4  # or, where it is 0 somewhere: the first tenth may leave the picture if 4 times higher
-KINDS = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
-RUNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+LOG_FROM_RATIO = 20  # what spans such a factor is drawn on a logarithmic scale
+# Or, where something is 0: the first tenth may leave the picture if it is 4 times as high as the rest.
+START_SHARE, CUT_RATIO = 0.1, 4
+CURVE_STYLES = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
+RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 GREY, BLACK = "#707070", "#222222"  # the colours are Okabe and Ito's, which everyone can tell apart
-DOT = {"marker": "o", "markersize": 4.5, "markerfacecolor": KINDS["val"][1], "markeredgecolor": "white",
-       "markeredgewidth": 0.7}  # fmt: skip
-
-
-class Bands(NamedTuple):
-    """What the rows say together in each epoch: (epochs,) each, NaN in an epoch without numbers."""
-
-    mean: np.ndarray
-    low: np.ndarray  # 10% of the rows are below
-    high: np.ndarray  # 10% are above
-    rows: np.ndarray  # how many rows these are
-
-
-class Curves:
-    """The curves of a run's rows, collected from its records; epochs in which a row did not train are NaN."""
-
-    def __init__(self, rows: int):
-        self.rows, self.epochs = rows, 0
-        self.best_epoch = np.zeros(rows, int)  # 0 for a row that never had one
-        self._metrics: list[tuple] = []  # epoch, rows, metrics
-
-    def record(self, record) -> None:
-        """Take in a `Record`."""
-        self.best_epoch[record.rows[record.improved]] = record.epoch
-        self.add(record.epoch, record.rows, record.metrics)
-
-    def add(self, epoch: int, rows: np.ndarray, metrics: dict[str, np.ndarray]) -> None:
-        """Take in the metrics of these rows in an epoch."""
-        self.epochs = max(self.epochs, epoch)
-        self._metrics.append((epoch, rows, metrics))
-
-    @property
-    def kinds(self) -> list[str]:
-        """What there are curves of: training, and validation unless nothing is held back."""
-        return [kind for kind in KINDS if any(f"{kind}_loss" in metrics for *_, metrics in self._metrics)]
-
-    def values(self, name: str) -> np.ndarray:
-        """A metric as (rows, epochs)."""
-        values = np.full((self.rows, self.epochs), np.nan)
-        for epoch, rows, metrics in self._metrics:
-            values[rows, epoch - 1] = metrics.get(name, np.nan)
-        return values
-
-    @property
-    def rates(self) -> np.ndarray:
-        """(rows, epochs): the learning rates, NaN where they are not known."""
-        return self.values("lr")
-
-
-def bands(values: np.ndarray) -> Bands:
-    """Mean, 10% and 90% quantile of `values` (rows, epochs) over the rows with a finite number there."""
-    values = np.where(np.isfinite(values), values, np.nan)
-    rows = np.isfinite(values).sum(0)
-    mean, low, high = np.full((3, values.shape[1]), np.nan)
-    some = rows > 0
-    if some.any():
-        mean[some] = np.nanmean(values[:, some], axis=0)
-        low[some], high[some] = np.nanquantile(values[:, some], [LOW, HIGH], axis=0)
-    return Bands(mean, low, high, rows)
+BEST_DOT = {
+    "marker": "o", "markersize": 4.5, "markerfacecolor": CURVE_STYLES["val"][1], "markeredgecolor": "white",
+    "markeredgewidth": 0.7,
+}  # fmt: skip
 
 
 def in_default_style(draw):
@@ -87,8 +39,6 @@ def in_default_style(draw):
 
     @functools.wraps(draw)
     def drawn(*args) -> bytes:
-        from matplotlib import style
-
         with style.context("default"):
             return draw(*args)
 
@@ -100,26 +50,28 @@ def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
     """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is, `target` what a loss is of."""
     figure = blank_figure()
     rates = curves.rates[np.isfinite(curves.rates)]
-    varies = int(len(rates) > 0 and rates.max() > rates.min())
-    left, right, *last = figure.subplots(1, 2 + varies, width_ratios=[1, 1, *[0.55] * varies])
-    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=0.27 if varies else 0.2)
-    percent = task == "classification"
+    widths, space = [1, 1], 0.2
+    note = ""
+    if len(rates) and rates.max() > rates.min():  # a panel of its own, narrower
+        widths, space = [1, 1, 0.55], 0.27
+    elif len(rates):
+        note = f"learning rate {rates[0]:.3g}"
+    left, right, *last = figure.subplots(1, len(widths), width_ratios=widths)
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=space)
     _panel(left, curves, "loss", f"loss of the {target}" if target else "loss", 1)
-    error = "error (%)" if percent else "RMSE (in the target's unit)"
-    _panel(right, curves, "error", error, 100 if percent else 1)
+    if task == "classification":
+        _panel(right, curves, "error", "error (%)", 100)
+    else:
+        _panel(right, curves, "error", "RMSE (in the target's unit)", 1)
     for axes in last:
         _rates(axes, curves)
-    constant = f"learning rate {rates[0]:.3g}" if len(rates) and not varies else ""
-    _explain(figure, curves, title, constant)
+    _explain(figure, curves, title, note)
     return as_png(figure)
 
 
 def blank_figure():
     """An empty picture on a canvas of its own."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, dpi=DOTS, facecolor="white")
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -141,29 +93,29 @@ def _rates(axes, curves: Curves) -> None:
     axes.set_title("learning rate", fontsize=9, color=BLACK)
 
 
-def _explain(figure, curves: Curves, title: str, constant: str) -> None:
-    """The title, the legend, a learning rate that is constant, and how many rows there are where not all
-    trained to the end."""
-    size = min(9.5, 9.5 * 75 / max(len(title), 1))
+def _explain(figure, curves: Curves, title: str, note: str) -> None:
+    """The title, the legend, a note, and how many rows there are where not all trained to the end."""
+    size = min(9.5, 9.5 * 75 / max(len(title), 1))  # of long titles smaller, so that they fit
     figure.text(0.0125, 0.945, title, fontsize=size, color=BLACK, va="center", parse_math=False)
     handles = _handles(curves)
     figure.legend(
         handles=handles, ncols=len(handles), loc="center left", bbox_to_anchor=(0.005, 0.865), frameon=False,
         fontsize=8, labelcolor=BLACK, columnspacing=1.6, handlelength=2.2,
     )  # fmt: skip
-    figure.text(0.985, 0.02, constant, fontsize=8, color=GREY, va="bottom", ha="right")
+    figure.text(0.985, 0.02, note, fontsize=8, color=GREY, va="bottom", ha="right")
     there = np.isfinite(curves.values(f"{curves.kinds[-1]}_loss")).sum(0)
     if there[-1:].sum() < curves.rows:
-        note = f"rows in the mean: {there[0]} at epoch 1, {there[-1]} at epoch {len(there)}"
-        figure.text(0.985, 0.945, note, fontsize=7.5, color=GREY, va="center", ha="right")
+        counts = f"rows in the mean: {there[0]} at epoch 1, {there[-1]} at epoch {len(there)}"
+        figure.text(0.985, 0.945, counts, fontsize=7.5, color=GREY, va="center", ha="right")
 
 
 def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
     """One quantity: thin lines of few rows, the band, the mean, and where the best epochs are."""
-    epochs, shown = np.arange(1, curves.epochs + 1), []
+    epochs = np.arange(1, curves.epochs + 1)
+    shown = []
     dots = "o" if curves.epochs <= FEW_EPOCHS else None
     for order, kind in enumerate(curves.kinds, start=3):
-        _, color, style = KINDS[kind]
+        _, color, line_style = CURVE_STYLES[kind]
         values = unit * curves.values(f"{kind}_{what}")
         b = bands(values)
         shown += [b.mean, b.low, b.high]
@@ -171,7 +123,7 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
             axes.fill_between(epochs, b.low, b.high, color=color, alpha=0.18, linewidth=0, zorder=1)
         if 1 < curves.rows <= FEW_ROWS:
             axes.plot(epochs, values.T, color=color, alpha=0.35, linewidth=0.5, zorder=2)
-        axes.plot(epochs, b.mean, color=color, linestyle=style, linewidth=1.6, marker=dots,
+        axes.plot(epochs, b.mean, color=color, linestyle=line_style, linewidth=1.6, marker=dots,
                   markersize=3.5, zorder=order)  # fmt: skip
     _mark_best(axes, curves, values)
     scale(axes, np.array(shown))
@@ -180,8 +132,6 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
 
 def _epochs(axes, curves: Curves, label: str) -> None:
     """The axis of the epochs, and what the other is."""
-    from matplotlib.ticker import MaxNLocator
-
     margin = 0.02 * (curves.epochs - 1) or 0.5
     axes.set_xlim(1 - margin, curves.epochs + margin)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
@@ -198,32 +148,35 @@ def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
     axes.axvline(np.median(curves.best_epoch[rows]), color=GREY, linewidth=0.9, linestyle=":", zorder=2.5)
     if len(rows) <= FEW_ROWS:
         best = curves.best_epoch[rows]
-        axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **DOT)
+        axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **BEST_DOT)
 
 
 def scale(axes, shown: np.ndarray) -> None:
     """The y axis by the means and bands: a single row that explodes is cut off, not the others flattened."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    later = shown[:, int(START * shown.shape[1]) :]
+    later = shown[:, int(START_SHARE * shown.shape[1]) :]
     shown, later = (part[np.isfinite(part)] for part in (shown, later))
     if not len(shown):
         return
     low, high, highest_later = shown.min(), shown.max(), later.max(initial=0)
-    if low > 0 and high > LOG_FROM * low:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("e+", "e")))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylim(low / 1.25, high * 1.25)
-    else:
-        if 0 < CUT * highest_later < high:
-            note = f"cut off: first epochs, up to {high:.3g}"
-            place = {"transform": axes.transAxes, "ha": "center", "va": "top", "backgroundcolor": "white"}
-            axes.text(0.5, 0.985, note, fontsize=7.5, color=GREY, **place)
-            high = 1.3 * highest_later
-        margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5
-        axes.set_ylim(low - margin, high + margin)
+    if low > 0 and high > LOG_FROM_RATIO * low:
+        _logarithmic(axes, low, high)
+        return
+    if 0 < CUT_RATIO * highest_later < high:
+        note = f"cut off: first epochs, up to {high:.3g}"
+        place = {"transform": axes.transAxes, "ha": "center", "va": "top", "backgroundcolor": "white"}
+        axes.text(0.5, 0.985, note, fontsize=7.5, color=GREY, **place)
+        high = 1.3 * highest_later
+    margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5  # also where all values are equal
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _logarithmic(axes, low: float, high: float) -> None:
+    ticks = (1, 2, 5) if high < 1000 * low else (1,)  # of each decade
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("e+", "e")))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(low / 1.25, high * 1.25)
 
 
 def quiet(axes) -> None:
@@ -238,22 +191,22 @@ def quiet(axes) -> None:
 
 def _handles(curves: Curves) -> list:
     """What the legend explains."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     several = curves.rows > 1
-    of = " (mean)" if several else ""
-    handles = [
-        Line2D([], [], color=color, linestyle=style, linewidth=1.6, label=name + of)
-        for name, color, style in map(KINDS.get, curves.kinds)
-    ]
+    of_several = " (mean)" if several else ""
+    handles = []
+    for kind in curves.kinds:
+        name, color, line_style = CURVE_STYLES[kind]
+        line = {"color": color, "linestyle": line_style, "linewidth": 1.6}
+        handles.append(Line2D([], [], label=name + of_several, **line))
     if several:
-        handles.append(Patch(color=GREY, alpha=0.3, linewidth=0, label=f"{LOW:.0%} to {HIGH:.0%} of rows"))
+        band = f"{LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of rows"
+        handles.append(Patch(color=GREY, alpha=0.3, linewidth=0, label=band))
     if 1 < curves.rows <= FEW_ROWS:
         handles.append(Line2D([], [], color=GREY, linewidth=0.5, label="single rows"))
     best = curves.best_epoch[curves.best_epoch > 0]
     if len(best):
-        label = f"best epoch{' (median)' if several else ''}: {np.median(best):g}"
-        dot = DOT if len(best) <= FEW_ROWS else {}
+        median = " (median)" if several else ""
+        dot = BEST_DOT if len(best) <= FEW_ROWS else {}
+        label = f"best epoch{median}: {np.median(best):g}"
         handles.append(Line2D([], [], color=GREY, linewidth=0.9, linestyle=":", label=label, **dot))
     return handles

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from time import monotonic
 
 import numpy as np
 
-SHOWN = ("train_loss", "train_error", "val_loss", "val_error")
+from nnlab.means import mean_of_finite
+
+SHOWN_METRICS = ("train_loss", "train_error", "val_loss", "val_error")
 
 
 class EpochProgress:
@@ -30,20 +31,20 @@ class EpochProgress:
         self.ended: dict[int, str] = {}
         self._started = None
         self._at = np.zeros(rows, dtype=int)  # the epoch that each row trained last
-        self._latest = np.full((rows, len(SHOWN)), np.nan)  # and its metrics
+        self._latest = np.full((rows, len(SHOWN_METRICS)), np.nan)  # and its metrics
 
     def record(self, record) -> None:
-        """Take in a `Record`. Every epoch does this, so it leaves the arithmetic to who looks."""
+        """Take in a `Record`. Every epoch does this, so the arithmetic is left to whoever looks."""
         if self._started is None:
             self._started = monotonic() - record.seconds
         self.epoch, self.seconds = record.epoch, monotonic() - self._started
         self.trained += len(record.rows)
         self._at[record.rows] = self.done[record.rows] = self.along[record.rows] = record.epoch
-        for i, name in enumerate(SHOWN):
+        for i, name in enumerate(SHOWN_METRICS):
             self._latest[record.rows, i] = record.metrics.get(name, np.nan)
+        kind = "val" if "val_loss" in record.metrics else "train"
         for i in np.flatnonzero(record.improved).tolist():
             row = int(record.rows[i])
-            kind = "val" if "val_loss" in record.metrics else "train"
             loss, error = (float(record.metrics[f"{kind}_{what}"][i]) for what in ("loss", "error"))
             self.best[row] = (loss, error, record.epoch)
         self.ended |= record.ended
@@ -55,7 +56,7 @@ class EpochProgress:
     def now(self) -> dict[str, float]:
         """Metric -> mean over `present`, finite values only; and how many those are, as `rows`."""
         present = self.present()
-        means = {name: mean(self._latest[present, i]) for i, name in enumerate(SHOWN)}
+        means = {name: mean_of_finite(self._latest[present, i]) for i, name in enumerate(SHOWN_METRICS)}
         return means | {"rows": int(present.sum())}
 
     def present(self) -> np.ndarray:
@@ -69,7 +70,7 @@ class EpochProgress:
         return int(self.along.sum()) * parts // (self.rows * self.epochs)
 
     def share(self) -> float:
-        """Of all rows' epochs, the share that is done or will not be needed."""
+        """The share of all rows' epochs that is done, or not needed any more."""
         return float(self.done.sum() / (self.rows * self.epochs))
 
     def training(self) -> int:
@@ -80,10 +81,3 @@ class EpochProgress:
         """At the speed so far, if no other row ends early."""
         left = self.rows * self.epochs - self.done.sum()
         return float(left * self.seconds / max(self.trained, 1))
-
-
-def mean(values) -> float:
-    """The mean of the finite values, NaN if there are none."""
-    values = np.asarray(values, dtype=float)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else math.nan

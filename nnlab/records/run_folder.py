@@ -14,10 +14,10 @@ import numpy as np
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.records.files import finite, made_new, open_to_append, replacing, write_json
 
-METRICS = "metrics.jsonl"
-WEIGHTS = "model.safetensors"
-NORMALIZER = "normalizer/"  # begins, in it, the names of what is not trained
-RESERVED = ".reserved"  # room for the weights, while it trains
+METRICS_FILE = "metrics.jsonl"
+WEIGHTS_FILE = "model.safetensors"
+NORMALIZER_PREFIX = "normalizer/"  # in it, of the names of what is not trained
+RESERVED_FILE = ".reserved"  # room for the weights, while it trains
 
 
 class RunFolder:
@@ -39,7 +39,8 @@ class RunFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self.closed = False  # whether the results are written
-        self._identity, self._begin = _identity(self.path), ({}, "", None)
+        self._identity = _identity(self.path)
+        self._begin = {}, "", None
         self._metrics = None
 
     def start(self, config: dict, command: str, spec: DataSpec | None = None) -> None:
@@ -52,23 +53,25 @@ class RunFolder:
         """Take so many bytes of the disk, which `close` and `keep` give back for what they write: a disk
         that fills up while it trains does not cost the weights. Raises `OSError` if there are not so many."""
         full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        with open(self.path / RESERVED, "wb") as file:
+        with open(self.path / RESERVED_FILE, "wb") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, max(1, count))
             except AttributeError:
                 pass  # not on this system
-            except OSError as e:
+            except OSError as e:  # others say that the file system cannot reserve: then it goes without
                 if e.errno in full:
                     raise OSError(e.errno, e.strerror, str(self.path)) from e
 
     def record(self, record) -> None:
         """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
         if self._metrics is None:
-            self._metrics = open_to_append(self.path / METRICS)
+            self._metrics = open_to_append(self.path / METRICS_FILE)
         columns = [np.asarray(values).tolist() for values in record.metrics.values()]
         lines = []
         for row, *values in zip(np.asarray(record.rows).tolist(), *columns, strict=True):
-            line = {"epoch": record.epoch, "row": row} | ({"refit": True} if record.refit else {})
+            line = {"epoch": record.epoch, "row": row}
+            if record.refit:
+                line["refit"] = True
             line |= zip(record.metrics, map(finite, values), strict=True)
             lines.append(json.dumps(line, allow_nan=False) + "\n")
         self._check()
@@ -94,13 +97,15 @@ class RunFolder:
         return lost
 
     def _is_lost(self) -> bool:
-        """Whether the folder was removed or exchanged, perhaps for a link to elsewhere. (The number of one
-        that was removed may be given to the next, but its files then have no name any more.)"""
+        """Whether the folder was removed or replaced, perhaps by a link to elsewhere."""
         try:
-            there = _identity(self.path) == self._identity
+            same = _identity(self.path) == self._identity
         except OSError:
             return True
-        return not there or (self._metrics is not None and os.fstat(self._metrics.fileno()).st_nlink == 0)
+        if not same:
+            return True
+        # The number of a folder that was removed may be given to the next, but its files then have no name.
+        return self._metrics is not None and os.fstat(self._metrics.fileno()).st_nlink == 0
 
     def _check(self) -> None:
         if self._is_lost():
@@ -113,14 +118,14 @@ class RunFolder:
         write_begin(self.path, *self._begin)
         if self._metrics is not None:
             self._metrics.seek(0)
-            (self.path / METRICS).write_bytes(self._metrics.read())
+            (self.path / METRICS_FILE).write_bytes(self._metrics.read())
 
     def _write(self, results: list) -> None:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save_file  # a check's folder has no weights
 
-        (self.path / RESERVED).unlink(missing_ok=True)
+        (self.path / RESERVED_FILE).unlink(missing_ok=True)
         self._stop()
-        with replacing(self.path / WEIGHTS) as aside:
+        with replacing(self.path / WEIGHTS_FILE) as aside:
             save_file(_tensors(results), aside)
         write_json(self.path / "rows.json", [_row(r) for r in results])
 
@@ -141,7 +146,7 @@ class RunFolder:
     def __exit__(self, *_):
         with contextlib.suppress(OSError):
             self._check()
-            (self.path / RESERVED).unlink(missing_ok=True)
+            (self.path / RESERVED_FILE).unlink(missing_ok=True)
         self._stop()
 
     def _stop(self):
@@ -154,17 +159,20 @@ class RunFolder:
 def _tensors(results: list) -> dict[str, np.ndarray]:
     tensors = {}
     for r in results:
-        named = r.weights | {f"{NORMALIZER}{name}": a for name, a in r.normalizer.items()}
+        named = r.weights | {f"{NORMALIZER_PREFIX}{name}": a for name, a in r.normalizer.items()}
         # safetensors keeps no strides: a view of the flat weights has to become an array of its own
-        tensors |= {f"rows/{r.row}/{n}": np.asarray(a, order="C") for n, a in named.items()}
+        tensors |= {f"rows/{r.row}/{name}": np.asarray(a, order="C") for name, a in named.items()}
     return tensors
 
 
 def _row(r) -> dict:
     keys = ("row", "seed", "repeat", "fold", "status", "epochs", "best_epoch", "best", "test")
     row = {key: getattr(r, key) for key in keys}
-    row |= {"reason": r.reason} if r.reason else {}
-    return row | ({"refit": asdict(r.refit)} if r.refit else {})
+    if r.reason:
+        row["reason"] = r.reason
+    if r.refit:
+        row["refit"] = asdict(r.refit)
+    return row
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -175,7 +183,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def write_begin(path: Path, config: dict, command: str, spec: DataSpec | None = None) -> None:
     """Write config.yaml, command.txt and, of what is given, spec.json into the folder `path`."""
-    import yaml
+    import yaml  # which takes longer than the rest of this module
 
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     try:

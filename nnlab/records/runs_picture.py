@@ -5,27 +5,29 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nnlab.errors import visible
+from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, bands
 from nnlab.records.picture import (
     BLACK,
     GREY,
-    HIGH,
-    LOG_FROM,
-    LOW,
-    RUNS,
+    LOG_FROM_RATIO,
+    RUN_COLOURS,
     as_png,
-    bands,
     blank_figure,
     in_default_style,
     quiet,
     scale,
-)  # fmt: skip
+)
 from nnlab.records.text_columns import shortened
 
-COLOURS = tuple(colour for colour in RUNS if colour != "#000000")
-NAMED, SHADED, LETTERS = 20, 8, 34  # runs with a name, with a shade; letters of a name
-DASH = 5.0  # points: where curves are equal, each is drawn in dashes between those of the others
+BRIGHT_COLOURS = tuple(colour for colour in RUN_COLOURS if colour != "#000000")
+NAMED_RUNS = 20  # in the legend: of more the first and the last
+SHADED_RUNS = 8  # up to so many have a shade
+NAME_LETTERS = 34
+DASH_POINTS = 5.0  # where curves are equal, each is drawn in dashes between those of the others
 
 
 class Against(NamedTuple):
@@ -40,49 +42,57 @@ class Against(NamedTuple):
 def draw(runs: dict[str, np.ndarray], notes: list[str], label: str, against: Against | None) -> bytes:
     """A PNG of 1200 x 500 pixels. `runs` has a loss (rows, epochs) by name, the best first; `notes` stand
     behind the names."""
-    from matplotlib.ticker import MaxNLocator
-
     figure = blank_figure()
     axes, *others = figure.subplots(1, 2 if against else 1, squeeze=False)[0]
     figure.subplots_adjust(left=0.075, right=0.7, bottom=0.145, top=0.95, wspace=0.32)
-    colours, each = _colours(len(runs)), [bands(values) for values in runs.values()]
-    names = [shortened(name, LETTERS - len(note)) + note for name, note in zip(runs, notes, strict=True)]
-    thick = 1.6 if len(runs) <= SHADED else 1.1
-    for name, b, colour, dashes in zip(names, each, colours, _dashes([b.mean for b in each]), strict=True):
-        epochs, look = (
-            np.arange(1, len(b.mean) + 1),
-            {"color": colour, "linestyle": dashes, "linewidth": thick},
-        )
-        if len(runs) <= SHADED:
-            axes.fill_between(epochs, b.low, b.high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(epochs, b.mean, label=visible(name).replace("$", r"\$"), **look)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
-    longest = max(len(b.mean) for b in each)
-    shown = [s for b in each for s in ([b.mean, b.low, b.high] if len(runs) <= SHADED else [b.mean])]
-    scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
+    _curves(axes, runs, notes)
     _named(axes, "epoch", label)
     for panel in others:
         _result(panel, against)
-    _legend(figure, axes, max(values.shape[0] for values in runs.values()) > 1, len(runs))
+    several_rows = max(values.shape[0] for values in runs.values()) > 1
+    _legend(figure, axes, several_rows, len(runs))
     return as_png(figure)
+
+
+def _curves(axes, runs: dict[str, np.ndarray], notes: list[str]) -> None:
+    """The mean of each run over its epochs; of few runs also the band of its rows."""
+    names = [shortened(name, NAME_LETTERS - len(note)) + note for name, note in zip(runs, notes, strict=True)]
+    each = [bands(values) for values in runs.values()]
+    dashes = _dashes([b.mean for b in each])
+    few = len(runs) <= SHADED_RUNS
+    shown = []
+    for name, b, colour, dash in zip(names, each, _colours(len(runs)), dashes, strict=True):
+        epochs = np.arange(1, len(b.mean) + 1)
+        look = {"color": colour, "linestyle": dash, "linewidth": 1.6 if few else 1.1}
+        axes.plot(epochs, b.mean, label=visible(name).replace("$", r"\$"), **look)
+        shown.append(b.mean)
+        if few:
+            axes.fill_between(epochs, b.low, b.high, color=colour, alpha=0.15, linewidth=0)
+            shown += [b.low, b.high]
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    longest = max(map(len, shown))
+    scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
 
 
 def _colours(count: int) -> list:
     """Those of Okabe and Ito; of more runs, from dark to light by rank."""
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
-    from matplotlib import colormaps
-
+    if count <= len(BRIGHT_COLOURS):
+        return list(BRIGHT_COLOURS[:count])
     return [colormaps["viridis"](0.92 * i / (count - 1)) for i in range(count)]
 
 
 def _dashes(curves: list[np.ndarray]) -> list:
-    """A line style for each curve: solid, but for those that would hide each other."""
+    """A line style for each curve: solid, except for those that would hide each other."""
     finite = [np.nan_to_num(curve, nan=-1.0) for curve in curves]
-    same = [[k for k, other in enumerate(finite) if _equal(one, other)] for one in finite]
-    return [
-        "-" if len(s) == 1 else (DASH * s.index(i), (DASH, DASH * (len(s) - 1))) for i, s in enumerate(same)
-    ]
+    styles = []
+    for i, curve in enumerate(finite):
+        same = [k for k, other in enumerate(finite) if _equal(curve, other)]
+        if len(same) == 1:
+            styles.append("-")
+        else:
+            gap = DASH_POINTS * (len(same) - 1)
+            styles.append((DASH_POINTS * same.index(i), (DASH_POINTS, gap)))
+    return styles
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
@@ -91,26 +101,27 @@ def _equal(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _result(axes, against: Against) -> None:
     """The results against the number, with their intervals."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    shown, numbers = [], np.concatenate([points[:, 0] for points in against.lines.values()])
-    for (name, points), colour in zip(against.lines.items(), _colours(len(against.lines)), strict=True):
+    colours = _colours(len(against.lines))
+    if len(against.lines) == 1:
+        colours = [BLACK]
+    shown = []
+    for (name, points), colour in zip(against.lines.items(), colours, strict=True):
         x, mean, low, high = points[np.argsort(points[:, 0])].T
-        alone = len(against.lines) == 1
-        axes.plot(x, mean, "o-", color=BLACK if alone else colour, markersize=3.5, linewidth=1.2,
-                  label=shortened(visible(name), 24).replace("$", r"\$"))  # fmt: skip
-        axes.vlines(x, low, high, color=BLACK if alone else colour, linewidth=0.8, alpha=0.6)
+        label = shortened(visible(name), 24).replace("$", r"\$")
+        axes.plot(x, mean, "o-", color=colour, markersize=3.5, linewidth=1.2, label=label)
+        axes.vlines(x, low, high, color=colour, linewidth=0.8, alpha=0.6)
         shown += [mean, low, high]
     scale(axes, np.concatenate(shown)[None])
-    if numbers.min() > 0 and numbers.max() > LOG_FROM * numbers.min():
+    numbers = np.concatenate([points[:, 0] for points in against.lines.values()])
+    low, high = numbers.min(), numbers.max()
+    if low > 0 and high > LOG_FROM_RATIO * low:
+        ticks = (1, 2, 5) if high < 100 * low else (1,)  # of each decade
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(
-            LogLocator(subs=(1, 2, 5) if numbers.max() < 100 * numbers.min() else (1,))
-        )
+        axes.xaxis.set_major_locator(LogLocator(subs=ticks))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("e-0", "e-")))
         axes.xaxis.set_minor_formatter(NullFormatter())
     _named(axes, against.key, against.label)
-    if 1 < len(against.lines) <= SHADED:
+    if 1 < len(against.lines) <= SHADED_RUNS:
         axes.legend(frameon=False, fontsize=7, labelcolor=BLACK)
 
 
@@ -123,17 +134,18 @@ def _named(axes, x: str, y: str) -> None:
 def _legend(figure, axes, several_rows: bool, count: int) -> None:
     """All names, or of many runs the first and the last; what the shade is."""
     handles, names = axes.get_legend_handles_labels()
-    said = []
-    if count > NAMED:
-        first = NAMED - 1
-        said = [f"{count - NAMED} more between these two, by rank"]
+    notes = []
+    if count > NAMED_RUNS:
+        first = NAMED_RUNS - 1
+        notes.append(f"{count - NAMED_RUNS} more between these two, by rank")
         handles, names = [*handles[:first], handles[-1]], [*names[:first], names[-1]]
     if several_rows:
-        shade = f"\nshade: {LOW:.0%} to {HIGH:.0%} of them" if count <= SHADED else ""
-        said.append(f"line: mean of the rows{shade}")
-    size, space = (8, 0.5) if count <= SHADED else (6.2, 0.3)
+        notes.append("line: mean of the rows")
+        if count <= SHADED_RUNS:
+            notes.append(f"shade: {LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of them")
+    size, space = (8, 0.5) if count <= SHADED_RUNS else (6.2, 0.3)
     figure.legend(
         handles, names, loc="upper left", bbox_to_anchor=(0.705, 0.97), frameon=False, fontsize=size,
         labelcolor=BLACK, labelspacing=space,
     )  # fmt: skip
-    figure.text(0.712, 0.03, "\n".join(said), fontsize=6.5, color=GREY, va="bottom")
+    figure.text(0.712, 0.03, "\n".join(notes), fontsize=6.5, color=GREY, va="bottom")

@@ -13,7 +13,7 @@ from nnlab.errors import UserError, nearest
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.untrusted import is_count, is_number, lines_of_json
 
-KEYS = ("epoch", "row", "refit")  # of a line, beside its metrics
+PLACE_KEYS = ("epoch", "row", "refit")  # of a line, beside its metrics
 
 
 class StoredCurves:
@@ -66,8 +66,9 @@ class StoredCurves:
     def _add_metrics(self, where: str, line: dict) -> None:
         number = len(self._rows) - 1
         for name, value in line.items():
+            # Nearly all are floats, and a run may have a million: the other checks are for the rest.
             if type(value) is not float:
-                if name in KEYS:
+                if name in PLACE_KEYS:
                     continue
                 if value is not None and not is_number(value):
                     raise UserError(f"{where}: {name!r:.50} is neither a number nor null")

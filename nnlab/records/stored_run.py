@@ -16,7 +16,7 @@ from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
 from nnlab.records.files import OF_RECORDING
-from nnlab.records.run_folder import METRICS, WEIGHTS
+from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_weights import weights_and_normalizers
 from nnlab.runtime.machine import available
@@ -25,12 +25,17 @@ from nnlab.untrusted import is_count, is_number, json_of, text_of, yaml_of
 if TYPE_CHECKING:
     from nnlab.experiment import Experiment
 
-FILES = ("config.yaml", METRICS, WEIGHTS, "summary.json")  # one of which every run has
+RUN_FILES = ("config.yaml", METRICS_FILE, WEIGHTS_FILE, "summary.json")  # one of which every run has
 NOT_BEGUN = "no epoch has ended"
 NOT_ENDED = "the run has not ended, or was interrupted before an epoch ended well"
-WHY_MISSING = {METRICS: NOT_BEGUN, "summary.json": NOT_ENDED, "rows.json": NOT_ENDED, WEIGHTS: NOT_ENDED}
-MEMORY_OF_JSON = 32  # bytes for each of a file once it is read: 4 for numbers, 25 for empty braces
-LONGEST_COMMAND = 2**20  # bytes of command.txt
+WHY_MISSING = {
+    METRICS_FILE: NOT_BEGUN,
+    "summary.json": NOT_ENDED,
+    "rows.json": NOT_ENDED,
+    WEIGHTS_FILE: NOT_ENDED,
+}
+JSON_MEMORY = 32  # bytes for each byte of a file, once it is read: 4 for numbers, 25 for empty braces
+COMMAND_BYTES = 2**20  # of command.txt, at most
 
 
 @typed
@@ -53,16 +58,17 @@ class StoredRun:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         try:
-            there = os.listdir(path)
+            names = os.listdir(path)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"'{path}' is not a folder; expected that of a run") from None
         except (OSError, ValueError) as e:
             raise UserError(f"'{path}' cannot be read: {getattr(e, 'strerror', e)}") from e
-        if not {*there} & {*FILES}:
-            raise UserError(f"'{path}' is not the folder of a run: it has none of {', '.join(FILES)}")
+        if not {*names} & {*RUN_FILES}:
+            raise UserError(f"'{path}' is not the folder of a run: it has none of {', '.join(RUN_FILES)}")
 
     def __repr__(self) -> str:
-        return f"<StoredRun: {self.path}{'' if self.ended else ', not ended'}>"
+        state = "" if self.ended else ", not ended"
+        return f"<StoredRun: {self.path}{state}>"
 
     @cached_property
     def settings(self) -> dict:
@@ -81,7 +87,7 @@ class StoredRun:
 
     @cached_property
     def command(self) -> str:
-        return text_of(self._file("command.txt"), LONGEST_COMMAND).rstrip("\n")
+        return text_of(self._file("command.txt"), COMMAND_BYTES).rstrip("\n")
 
     @cached_property
     def spec(self) -> DataSpec | None:
@@ -101,8 +107,8 @@ class StoredRun:
     @cached_property
     def rows(self) -> list[dict]:
         """How each row ended, as `Result` has it, but for weights; None for what is not a number."""
-        most = (available() or 0) // MEMORY_OF_JSON  # 2,000 rows of 100 classes have 210 MB
-        return self._checked("rows.json", json_of(self._file("rows.json"), most), _rows_fault)
+        at_most = (available() or 0) // JSON_MEMORY  # 2,000 rows of 100 classes have 210 MB
+        return self._checked("rows.json", json_of(self._file("rows.json"), at_most), _rows_fault)
 
     @property
     def metrics(self) -> list[str]:
@@ -127,11 +133,11 @@ class StoredRun:
 
     @cached_property
     def _curves(self) -> StoredCurves:
-        return StoredCurves(self._file(METRICS))
+        return StoredCurves(self._file(METRICS_FILE))
 
     @cached_property
     def _tensors(self):
-        return weights_and_normalizers(self._file(WEIGHTS))
+        return weights_and_normalizers(self._file(WEIGHTS_FILE))
 
     def _has(self, name: str) -> bool:
         """Whether there is such a file, or something in its place."""
@@ -147,6 +153,7 @@ class StoredRun:
             raise UserError(f"'{self.path}' has no {name}: {why}") from None
         except OSError as e:
             raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
+        # A stranger's folder must not make nnlab read files of its user.
         if stat.S_ISLNK(kind):
             raise UserError(f"'{file}' is a link: nothing outside of a run's folder is read")
         if not stat.S_ISREG(kind):
@@ -182,7 +189,7 @@ def _rows_fault(tree) -> str:
     if not isinstance(tree, list) or not all(isinstance(row, dict) for row in tree):
         return "expected a list of rows"
     for row in tree:
-        missing = [key for key, is_right in ROW.items() if not is_right(row.get(key))]
+        missing = [key for key, is_right in ROW_CHECKS.items() if not is_right(row.get(key))]
         if missing:
             return f"a row has no {missing[0]}, or one of another kind"
     if len({row["row"] for row in tree}) < len(tree):
@@ -194,7 +201,7 @@ def _are_numbers(values) -> bool:
     return all(value is None or is_number(value) for value in values)
 
 
-ROW = {
+ROW_CHECKS = {
     "row": lambda value: is_count(value) and value < ROWS,
     "seed": lambda value: isinstance(value, int),
     "epochs": is_count,

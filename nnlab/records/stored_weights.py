@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
-from nnlab.records.run_folder import NORMALIZER
+from nnlab.records.run_folder import NORMALIZER_PREFIX
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 
-BYTES = {"F32": 4, "F64": 8}  # of a number, by safetensors' names of the types that a run has
-KEY = re.compile(r"rows/(0|[1-9][0-9]{0,9})/(.+)", re.DOTALL)
+BYTES_PER_NUMBER = {"F32": 4, "F64": 8}  # of a number, by safetensors' names of the types that a run has
+KEY_PATTERN = re.compile(r"rows/(0|[1-9][0-9]{0,9})/(.+)", re.DOTALL)
 
 
 class StoredWeights(Mapping):
@@ -34,8 +34,8 @@ class StoredWeights(Mapping):
 
 
 def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
-    """Of every row what was trained, and what was not. Raises `UserError` for a file of something else."""
-    from safetensors import SafetensorError, safe_open
+    """Of every row what was trained, and what was not. Raises `UserError` for any other file."""
+    from safetensors import SafetensorError, safe_open  # which whoever looks at curves need not wait for
 
     wrong = (SafetensorError, OSError, ValueError, MemoryError)
     try:
@@ -45,12 +45,12 @@ def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
         raise UserError(f"'{file}' does not hold the weights of a run: {e}") from e
     split: tuple[dict, dict] = {}, {}
     for key in keys:
-        if not (match := KEY.fullmatch(key)):
+        if not (match := KEY_PATTERN.fullmatch(key)):
             raise UserError(f"'{file}': expected rows/<row>/<name>; got the name {key!r:.100}")
         row, name = int(match[1]), match[2]
         for names in split:  # a row without a normaliser has an empty one
             names.setdefault(row, {})
-        split[name.startswith(NORMALIZER)][row][name.removeprefix(NORMALIZER)] = key
+        split[name.startswith(NORMALIZER_PREFIX)][row][name.removeprefix(NORMALIZER_PREFIX)] = key
 
     def read(row: int, names: dict[str, str]) -> dict[str, np.ndarray]:
         _refuse_too_large(file, row, [tensors.get_slice(key) for key in names.values()])
@@ -63,7 +63,9 @@ def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
 
 
 def _refuse_too_large(file: Path, row: int, tensors: list) -> None:
-    for kind in {tensor.get_dtype() for tensor in tensors} - {*BYTES}:
-        raise UserError(f"'{file}': row {row} has numbers of the type {kind}; allowed are {', '.join(BYTES)}")
-    needed = sum(BYTES[tensor.get_dtype()] * math.prod(tensor.get_shape()) for tensor in tensors)
+    for kind in {tensor.get_dtype() for tensor in tensors} - {*BYTES_PER_NUMBER}:
+        raise UserError(
+            f"'{file}': row {row} has numbers of the type {kind}; allowed are {', '.join(BYTES_PER_NUMBER)}"
+        )
+    needed = sum(BYTES_PER_NUMBER[tensor.get_dtype()] * math.prod(tensor.get_shape()) for tensor in tensors)
     refuse_too_large(f"'{file}': row {row} has {in_bytes(needed)}", needed)

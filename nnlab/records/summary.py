@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from nnlab.records.intervals import SETS, estimate, interval_of
+from nnlab.records.intervals import SET_NAMES, estimate, interval_of
 
-BEST = ("val_loss", "val_error", "train_loss", "train_error")  # of a row's best epoch
+BEST_METRICS = ("val_loss", "val_error", "train_loss", "train_error")  # of a row's best epoch
 
 
 def summarize(results: list) -> dict:
@@ -42,7 +42,7 @@ def summarize(results: list) -> dict:
     summary = {
         "rows": {"total": len(results), **counts},
         "unit": unit,
-        "intervals": {of: interval_of(word, results).plain() for word, of in SETS.items()},
+        "intervals": {of: interval_of(word, results).plain() for word, of in SET_NAMES.items()},
         "metrics": {name: estimate(v, interval_of(name, results)) for name, v in defined.items() if v},
         "undefined": {n: len(values[n]) - len(v) for n, v in defined.items() if len(v) < len(values[n])},
     }
@@ -75,24 +75,23 @@ def _range(values: list[int]) -> dict:
 
 def _values(results: list) -> dict[str, list[tuple]]:
     """Metric -> pairs (Result, number): those of its best epoch and of its test; NaN where undefined."""
-    found = {}
+    values: dict[str, list[tuple]] = {}
     for result in results:
-        numbers = {name: result.best[name] for name in BEST if name in result.best}
+        numbers = {name: result.best[name] for name in BEST_METRICS if name in result.best}
         numbers |= {f"test_{name}": value for name, value in result.test.items()}
         for name, value in numbers.items():
             if isinstance(value, int | float | np.number):
-                found.setdefault(name, []).append((result, float(value)))
-    return found
+                values.setdefault(name, []).append((result, float(value)))
+    return values
 
 
 def _classification(tests: list[dict]) -> dict:
-    found = {"classes": list(tests[0]["classes"])}
+    summary = {"classes": list(tests[0]["classes"])}
     if "confusion_matrix" in tests[0]:
-        found["confusion_matrix"] = np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist()
+        summary["confusion_matrix"] = np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist()
     for name in ("precision", "recall"):
-        each = [
-            [v for v in column if not math.isnan(v)] for column in zip(*(t[name] for t in tests), strict=True)
-        ]
-        found[name] = [float(np.mean(defined)) if defined else None for defined in each]
-        found[f"{name}_rows"] = [len(defined) for defined in each]
-    return found
+        by_class = zip(*(t[name] for t in tests), strict=True)
+        defined = [[v for v in values if not math.isnan(v)] for values in by_class]
+        summary[name] = [float(np.mean(values)) if values else None for values in defined]
+        summary[f"{name}_rows"] = [len(values) for values in defined]
+    return summary

@@ -7,38 +7,40 @@ from collections import Counter
 from time import monotonic
 
 from nnlab.records import text_columns
+from nnlab.records.summary_text import interval_lines, metric_lines, refit_lines
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import duration, form, interval_lines, label, metric_lines, refit_lines, spread
+from nnlab.records.text import duration, form, label, spread
 from nnlab.runtime.machine import in_bytes, resident
 from nnlab.search.plan import Plan
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
 
-LINES, SHOWN = 12, 8  # lines of progress at the most; trials in the table at the end
+LINES_OF_PROGRESS = 12  # at most
+TRIALS_SHOWN = 8  # in the table at the end
+LIVE_AFTER, LIVE_LEFT = 0.5, 1.0  # seconds, over and to come, that are worth a view
+HEADS = {"trials": 8, "complete": 10, "pruned": 8, "failed": 8, "best": 10, "of trial": 10, "time": 10}
 
 
 class SweepConsole:
-    """Shows one sweep on `stream`: `start`, then `chosen`, `record`, `told` as they come, `close`.
+    """Shows one sweep on `stream`: `start`, then `batch_started`, `record`, `trials_finished`, `close`.
 
-    `count` trials are wanted; `known` were told before, by a process that this one goes on from.
+    `count` trials are wanted; `known` finished before, in a process that this one goes on from.
     """
 
     def __init__(self, search: Search, count: int, epochs: int, task: str, known: list[Trial], stream=None):
         self.search, self.count, self.epochs, self.task = search, count, epochs, task
         self.trials, self.before = list(known), len(known)
         self.terminal = Terminal(stream, self._view)
-        self.batch, self.epoch, self.began = None, 0, monotonic()
+        self.batch, self.epoch = None, 0
+        self.began = monotonic()
         self._next_line = 0
-        self._work, self._done = 0.0, 0.0  # epochs of rows: of the batch, and done of all batches
 
     def start(self, lines: list[str]) -> None:
         self.terminal.title(lines[0])
         for line in lines[1:]:
             self.terminal.line(line)
         if self.before < self.count:
-            heads = (("trials", 8), ("complete", 10), ("pruned", 8), ("failed", 8), ("best", 10))
-            heads += (("of trial", 10), ("time", 10))
-            self.terminal.line("".join(f"{head:>{width}}" for head, width in heads))
+            self.terminal.line("".join(f"{head:>{width}}" for head, width in HEADS.items()))
 
     def batch_started(self, batch) -> None:
         """A batch begins."""
@@ -51,9 +53,9 @@ class SweepConsole:
         self.terminal.show(self._is_worth_a_view)
 
     def trials_finished(self, trials: list[Trial]) -> None:
-        """Trials have been told: a line, if enough of them."""
+        """Trials finished: a line, if they are enough for one."""
         self.trials += trials
-        part = len(self.trials) * LINES // self.count
+        part = len(self.trials) * LINES_OF_PROGRESS // self.count
         if part >= self._next_line or len(self.trials) == self.count:
             self.terminal.line(self._line())
             self._next_line = part + 1
@@ -71,15 +73,17 @@ class SweepConsole:
         if kind is not None and len(self.trials) < self.count:  # the view is gone: where it stood
             with contextlib.suppress(OSError):
                 self.terminal.line(self._line())
-                for line in self._under_way():
-                    self.terminal.line(f"{line}; begun again by resume=")
+                if self._is_training():
+                    self.terminal.line(f"  in training: {self.in_training()}; begun again by resume=")
 
-    def _under_way(self) -> list[str]:
-        """The batch in training, in words, if there is one."""
-        if self.batch is None or self.batch.candidates[0].number < len(self.trials):
-            return []
-        going, rows = len(self.batch.training()), len(self.batch.owner) - len(self.batch.over)
-        return [f"  in training: {going} trials, {rows} rows, epoch {self.epoch} of {self.epochs}"]
+    def _is_training(self) -> bool:
+        """Whether a batch is in training whose trials have not finished."""
+        return self.batch is not None and self.batch.candidates[0].number >= len(self.trials)
+
+    def in_training(self) -> str:
+        """The batch in training, in words."""
+        trials, rows = len(self.batch.training()), len(self.batch.owner) - len(self.batch.over)
+        return f"{trials} trials, {rows} rows, epoch {self.epoch} of {self.epochs}"
 
     def value(self, value: float, name: str) -> str:
         """An objective as people read it."""
@@ -87,16 +91,16 @@ class SweepConsole:
 
     def table(self) -> list[str]:
         """The best trials: their objectives with the spread over rows, and their parameters."""
-        ranked = best(self.trials, self.search.signs)[:SHOWN]
+        ranked = best(self.trials, self.search.signs)[:TRIALS_SHOWN]
         if not ranked:
             return text_columns.wrapped(f"  no trial was trained to its end{self._why_none()}")
         keys = list(dict.fromkeys(key for trial in ranked for key in trial.params))
         names = [label(name, self.task) for name in self.search.objectives]
-        cells = [["trial", *names, *keys]]
+        rows = []
         for trial in ranked:
             params = [_shown(trial.params[key]) if key in trial.params else "-" for key in keys]
-            cells.append([str(trial.number), *self._objectives(trial), *params])
-        return [*text_columns.table(cells[0], cells[1:]), *self._notes(ranked)]
+            rows.append([str(trial.number), *self._objectives(trial), *params])
+        return [*text_columns.table(["trial", *names, *keys], rows), *self._notes(ranked)]
 
     def _why_none(self) -> str:
         """The reason of most trials, and of how many."""
@@ -114,7 +118,9 @@ class SweepConsole:
     def _notes(self, ranked: list[Trial]) -> list[str]:
         """What stands behind the +-, and what is not in the table."""
         rows = ranked[0].rows
-        lines = [f"  ± the standard deviation over a trial's {rows} rows"] if rows > 1 else []
+        lines = []
+        if rows > 1:
+            lines.append(f"  ± the standard deviation over a trial's {rows} rows")
         diverged = sum("diverged" in trial.reason for trial in self.trials)
         if diverged:
             trials = "1 trial" if diverged == 1 else f"{diverged} trials"
@@ -132,23 +138,22 @@ class SweepConsole:
         return {state: states.count(state) for state in (COMPLETE, PRUNED, FAILED)}
 
     def _line(self) -> str:
-        counts, first = self.counts(), best(self.trials, self.search.signs)[:1]
-        name = self.search.objectives[0]
-        found = self.value(first[0].values[0], name) if first else "-"
-        of = str(first[0].number) if first else "-"
-        told = "".join(f"{counts[s]:>{w}}" for s, w in ((COMPLETE, 10), (PRUNED, 8), (FAILED, 8)))
-        return f"{len(self.trials):>8}{told}{found:>10}{of:>10}{duration(monotonic() - self.began):>10}"
+        value = number = "-"
+        for trial in best(self.trials, self.search.signs)[:1]:
+            value = self.value(trial.values[0], self.search.objectives[0])
+            number = str(trial.number)
+        counts = [len(self.trials), *self.counts().values()]
+        cells = [*counts, value, number, duration(monotonic() - self.began)]
+        return "".join(f"{cell:>{width}}" for cell, width in zip(cells, HEADS.values(), strict=True))
 
     def _is_worth_a_view(self) -> bool:
-        seconds = monotonic() - self.began
-        return seconds > 0.5 and self.seconds_left() > 1.0
+        return monotonic() - self.began > LIVE_AFTER and self.seconds_left() > LIVE_LEFT
 
     def share(self) -> float:
         """Of the trials to come when this process began, the share that is done."""
-        running = len(self.batch.candidates) * self.epoch / self.epochs if self.batch else 0
-        told = len(self.trials) - self.before
-        fresh = self.batch and self.batch.candidates[0].number < len(self.trials)
-        done = told + (0 if fresh else running)
+        done = len(self.trials) - self.before
+        if self._is_training():
+            done += len(self.batch.candidates) * self.epoch / self.epochs
         return min(1.0, done / max(1, self.count - self.before))
 
     def seconds_left(self) -> float:
@@ -157,34 +162,44 @@ class SweepConsole:
         return (monotonic() - self.began) * (1 - share) / share if share else 0.0
 
     def _view(self, screen):
-        from nnlab.records.live import sweep_view
+        from nnlab.records.live import sweep_view  # rich, of which a pipe needs nothing
 
         return sweep_view(self, screen)
 
 
 def plan_lines(plan: Plan) -> list[str]:
     """What a sweep will take, in words."""
+    batches = f"in batches of {min(plan.batch, plan.trials)} trials"
     if not plan.stacks:
-        return [f"  {plan.trials} trials, in batches of {min(plan.batch, plan.trials)} trials", ""]
-    sizes, rows = sorted({p for _, _, p in plan.stacks}), sorted({k for _, k, _ in plan.stacks})
+        return [f"  {plan.trials} trials, {batches}", ""]
     count = sum(n for n, _, _ in plan.stacks)
-    parameters = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
-    in_each = f"{rows[0]}" + (f" to {rows[-1]}" if len(rows) > 1 else "")
-    stacks = f"{count} stack{'s' * (count > 1)} of {in_each} rows"
+    rows = _range([k for _, k, _ in plan.stacks])
+    parameters = _range([p for _, _, p in plan.stacks])
+    stacks = f"{count} stack{'s' * (count > 1)} of {rows} rows"
     return [
-        f"  {plan.trials} trials, {plan.rows} rows, in batches of {min(plan.batch, plan.trials)} trials",
+        f"  {plan.trials} trials, {plan.rows} rows, {batches}",
         f"  a batch is {stacks}, each row of {parameters} parameters",
         f"  memory {in_bytes(resident() + plan.memory)}, time about {duration(plan.seconds)}",
         "",
     ]
 
 
+def _range(counts: list[int]) -> str:
+    """`64` or `64 to 4,810`."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def test_lines(summary: dict, task: str) -> list[str]:
     """The winner's test metrics, from its summary, and what was trained twice for them."""
     tests = {name: m for name, m in summary.get("metrics", {}).items() if name.startswith("test_")}
-    said = ["  the winner, tested", *refit_lines(summary), *metric_lines(tests, task)]
-    return [*said, *interval_lines(summary)] if tests else []
+    if not tests:
+        return []
+    lines = [*refit_lines(summary), *metric_lines(tests, task), *interval_lines(summary)]
+    return ["  the winner, tested", *lines]
 
 
 def _shown(label) -> str:
-    return f"{label:.4g}" if isinstance(label, float) else "null" if label is None else str(label)
+    if label is None:
+        return "null"
+    return f"{label:.4g}" if isinstance(label, float) else str(label)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
+from nnlab.means import mean_of_finite
 from nnlab.records.events import EventFile
 from nnlab.records.hparams import flat, in_front
 
 ROW_FOLDERS = 20  # TensorBoard grows sluggish from a few hundred runs
-TAGS = {
+METRIC_TAGS = {
     "train_loss": "loss/train",
     "val_loss": "loss/validation",
     "train_error": "error/train",
@@ -21,8 +21,8 @@ TAGS = {
     "best_val_loss": "best/validation_loss",
     "best_val_error": "best/validation_error",
 }
-BEST = ("val_loss", "val_error")
-DIVERGED = "rows/diverged"  # of several rows: how many are left out of the means
+BEST_METRICS = ("val_loss", "val_error")
+DIVERGED_TAG = "rows/diverged"  # of several rows: how many are left out of the means
 
 
 class TensorBoard:
@@ -44,15 +44,17 @@ class TensorBoard:
         differ: tuple[str, ...] = (),
     ):  # fmt: skip
         self._rows, self._tags = rows, tags(task)
-        self._hparams, self._differ = in_front(dict(flat(hparams)), differ), differ
-        self._own = EventFile(folder)
-        self._own.start_session(self._hparams)
-        names = names or row_names([(row, 0, 0) for row in range(rows)])
-        shown = names[:ROW_FOLDERS] if rows > 1 else []
-        self._each = [EventFile(Path(folder) / "rows" / name) for name in shown]
-        if len(shown) < rows and shown:
-            last = len(shown) - 1
-            self._own.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
+        self._hparams = in_front(dict(flat(hparams)), differ)
+        self._differ = differ
+        self._run_file = EventFile(folder)
+        self._run_file.start_session(self._hparams)
+        self._row_files = []
+        if rows > 1:
+            names = names or row_names([(row, 0, 0) for row in range(rows)])
+            self._row_files = [EventFile(Path(folder) / "rows" / name) for name in names[:ROW_FOLDERS]]
+        if 0 < len(self._row_files) < rows:
+            last = len(self._row_files) - 1
+            self._run_file.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
         self._means = Means(rows)
         self._closed = False
 
@@ -60,27 +62,30 @@ class TensorBoard:
         """Write a `Record`; NaN of a diverged row is written as NaN and left out of the mean."""
         metrics = {self._tags.get(name, name): values for name, values in record.metrics.items()}
         if self._rows == 1:
-            _write_row(self._own, record, metrics, 0)
+            _write_row(self._run_file, record, metrics, 0)
             return
         for epoch, means in self._means.add(record, metrics):
-            self._own.scalars(epoch, means)
+            self._run_file.scalars(epoch, means)
         for i, row in enumerate(record.rows):
-            if row < len(self._each):
-                _write_row(self._each[row], record, metrics, i)
+            if row < len(self._row_files):
+                _write_row(self._row_files[row], record, metrics, i)
 
     def picture(self, epoch: int, png: bytes) -> None:
         """Write a picture of the curves up to this epoch."""
-        self._own.image(epoch, "curves", png)
+        self._run_file.image(epoch, "curves", png)
 
     def close(self, summary: dict, results: list) -> None:
         """Write best and test metrics, means if several rows, and close the files."""
         means = {name: metric["mean"] for name, metric in summary["metrics"].items()}
-        final, one = _final(means, self._tags), self._rows == 1
+        final = _final(means, self._tags)
         if final:
-            final |= {} if one else {DIVERGED: summary["rows"]["diverged"]}
-            step = results[0].best_epoch if one else max(r.epochs for r in results)
-            self._own.scalars(step, final)
-            self._own.experiment(self._hparams, list(final), self._differ)
+            if self._rows == 1:
+                step = results[0].best_epoch
+            else:
+                step = max(r.epochs for r in results)
+                final[DIVERGED_TAG] = summary["rows"]["diverged"]
+            self._run_file.scalars(step, final)
+            self._run_file.experiment(self._hparams, list(final), self._differ)
         self._close(succeeded=summary["rows"]["diverged"] < summary["rows"]["total"])
 
     def __enter__(self):
@@ -92,9 +97,9 @@ class TensorBoard:
 
     def _close(self, succeeded: bool) -> None:
         for epoch, means in self._means.rest():
-            self._own.scalars(epoch, means)
-        self._own.end_session(succeeded)
-        for file in (self._own, *self._each):
+            self._run_file.scalars(epoch, means)
+        self._run_file.end_session(succeeded)
+        for file in (self._run_file, *self._row_files):
             file.close()
         self._closed = True
 
@@ -116,10 +121,10 @@ class Means:
         values = self._waiting.setdefault(record.epoch, {tag: [] for tag in metrics})
         for tag, column in metrics.items():
             values[tag].append(np.asarray(column, dtype=float))
-        here = sum(map(len, next(iter(values.values()))))
-        gone = sum(last < record.epoch for last in self._ended.values())
+        trained = sum(map(len, next(iter(values.values()))))
+        ended_before = sum(last < record.epoch for last in self._ended.values())
         self._ended |= dict.fromkeys(record.ended, record.epoch)
-        return [self._pop(record.epoch)] if here + gone == self._rows else []
+        return [self._pop(record.epoch)] if trained + ended_before == self._rows else []
 
     def rest(self) -> list[tuple[int, dict[str, float]]]:
         """The epochs that some rows never came to, with the means of the others."""
@@ -127,7 +132,7 @@ class Means:
 
     def _pop(self, epoch: int) -> tuple[int, dict[str, float]]:
         columns = {tag: np.concatenate(v) for tag, v in self._waiting.pop(epoch).items()}
-        means = {tag: _mean(column) for tag, column in columns.items()}
+        means = {tag: mean_of_finite(column) for tag, column in columns.items()}
         return epoch, means | {"rows_training": max(map(len, columns.values()))}
 
 
@@ -140,6 +145,7 @@ def row_names(places: list[tuple[int, int, int]]) -> list[str]:
     ['seed0_fold0', 'seed0_fold1', 'seed1_fold0', 'seed1_fold1']
     """
     columns = []
+    # What is the same in all rows would only make names long.
     for word, numbers in zip(("seed", "repeat", "fold"), zip(*places, strict=True), strict=True):
         if len(set(numbers)) > 1:
             width = len(str(max(numbers)))  # names sort as numbers do
@@ -154,15 +160,10 @@ def _write_row(file: EventFile, record, metrics: dict, i: int) -> None:
     file.histograms(record.epoch, {tag: (h.counts[i], h.edges[i]) for tag, h in record.histograms.items()})
 
 
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else math.nan
-
-
 def tags(task: str) -> dict[str, str]:
     """Metric -> tag; the error of a regression is an RMSE."""
     error = "rmse" if task == "regression" else "error"
-    return {name: tag.replace("error", error) for name, tag in TAGS.items()}
+    return {name: tag.replace("error", error) for name, tag in METRIC_TAGS.items()}
 
 
 def objective_tag(name: str, tags: dict[str, str]) -> str:
@@ -172,6 +173,6 @@ def objective_tag(name: str, tags: dict[str, str]) -> str:
 
 def _final(metrics: dict, tags: dict[str, str]) -> dict[str, float]:
     """Of best and test metrics, those that the HParams tab shows, by tag."""
-    best = {tags[f"best_{name}"]: metrics[name] for name in BEST if name in metrics}
+    best = {tags[f"best_{name}"]: metrics[name] for name in BEST_METRICS if name in metrics}
     test = {f"test/{k[5:]}": v for k, v in metrics.items() if k.startswith("test_")}
     return best | test

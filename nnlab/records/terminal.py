@@ -53,10 +53,10 @@ class Terminal:
         if self._live is None:
             if not worth():
                 return
-            from nnlab.records.live import start
+            from nnlab.records.live import start  # rich: only after a moment of training
 
             self._live = start(self.view, self.stream)
-            atexit.register(self.stop)  # a terminal whose cursor is hidden is no good to anybody
+            atexit.register(self.stop)  # nobody can use a terminal whose cursor is hidden
         elif now - self._shown_at >= REFRESH_SECONDS:
             self._live.refresh()
             self._shown_at = now

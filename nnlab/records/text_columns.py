@@ -7,9 +7,13 @@ import textwrap
 
 from nnlab.records.text import shell_word
 
-WIDTH, LABEL, GAP = 80, 19, "  "  # letters of a line, of a label before what it labels, between columns
-LONGEST = 40  # letters of a cell, of which the middle is left out if there are more
-COPIED = "    "  # what lines to copy begin with: nothing breaks these
+LINE_WIDTH, LABEL_WIDTH, COLUMN_GAP = (
+    80,
+    19,
+    "  ",
+)  # letters of a line, of a label before what it labels, between columns
+CELL_LETTERS = 40  # letters of a cell, of which the middle is left out if there are more
+COPY_INDENT = "    "  # what lines to copy begin with: nothing breaks these
 
 
 def table(heads: list[str], rows: list[list[str]], left: int = 0) -> list[str]:
@@ -20,18 +24,16 @@ def table(heads: list[str], rows: list[list[str]], left: int = 0) -> list[str]:
     """
     rows = [[shortened(cell) for cell in row] for row in rows]
     named = short_names(heads)
-    for folded in ([[h] for h in heads], [*map(_folded, heads)], [*map(_folded, named)]):
-        widths = [
-            max(map(len, [*head, *column]))
-            for head, column in zip(folded, _columns(rows, heads), strict=True)
-        ]
-        if _width(widths) <= WIDTH:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(heads)
+    for folded in ([[head] for head in heads], [*map(_folded, heads)], [*map(_folded, named)]):
+        widths = [max(map(len, [*head, *column])) for head, column in zip(folded, columns, strict=True)]
+        if _width(widths) <= LINE_WIDTH:
             return _laid_out(folded, rows, widths, left)
     lines = []
     for block in _blocks(widths):
         part = [[row[i] for i in block] for row in rows]
         lines += ["", *_laid_out([folded[i] for i in block], part, [widths[i] for i in block], left)]
-    return lines[1:]
+    return lines[1:]  # without the empty line before the first block
 
 
 def short_names(keys: list[str]) -> list[str]:
@@ -40,7 +42,7 @@ def short_names(keys: list[str]) -> list[str]:
     return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
+def shortened(text: str, longest: int = CELL_LETTERS) -> str:
     """The text, or its beginning and its end."""
     over = len(text) - longest
     if over <= 0:
@@ -52,51 +54,49 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 def wrapped(line: str) -> list[str]:
     """The line, broken between words if it is too long; what follows a label stays in its column, unless a
     word is too long for that."""
-    if len(line) <= WIDTH or line.startswith(COPIED):
+    if len(line) <= LINE_WIDTH or line.startswith(COPY_INDENT):
         return [line]
     text = line.lstrip(" ")
     margin = line[: len(line) - len(text)]
-    label, gap, rest = (text if margin else "").partition(GAP)
+    label, gap, rest = (text if margin else "").partition(COLUMN_GAP)
     if not gap:
         return _filled(text, margin, margin)
     rest = rest.lstrip(" ")
     before = line[: len(line) - len(rest)]
-    if len(before) + max(map(len, rest.split())) > WIDTH:  # too long to stand beside its label
-        return [margin + label, COPIED + rest]
+    if len(before) + max(map(len, rest.split())) > LINE_WIDTH:  # too long to stand beside its label
+        return [margin + label, COPY_INDENT + rest]
     return _filled(rest, before, " " * len(before))
 
 
 def _filled(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False,
-                         break_on_hyphens=False)  # fmt: skip
+    return textwrap.wrap(
+        text, LINE_WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def labelled(label: str, text) -> list[str]:
-    """What is said of `label`."""
-    return wrapped(f"  {label + ' ':<{LABEL}}{text}")
+    """A label and its text."""
+    return wrapped(f"  {label + ' ':<{LABEL_WIDTH}}{text}")
 
 
 def command(label: str, line: str) -> list[str]:
     """A command to copy: in lines that a shell joins again, if it is too long for one."""
     words = [*map(shell_word, shlex.split(line))]
-    whole = f"  {label + ' ':<{LABEL}}{' '.join(words)}"
-    if len(whole) <= WIDTH:
+    whole = f"  {label + ' ':<{LABEL_WIDTH}}{' '.join(words)}"
+    if len(whole) <= LINE_WIDTH:
         return [whole]
-    lines = [COPIED]
+    lines = [COPY_INDENT]
     for word in words:
-        if lines[-1].strip() and len(lines[-1]) + 1 + len(word) + len(" \\") > WIDTH:
-            deeper = len(COPIED) + 2 + len(word) <= WIDTH
-            lines.append(COPIED + "  " * deeper)
+        if lines[-1].strip() and len(lines[-1]) + 1 + len(word) + len(" \\") > LINE_WIDTH:
+            deeper = len(COPY_INDENT) + 2 + len(word) <= LINE_WIDTH
+            lines.append(COPY_INDENT + "  " * deeper)
         lines[-1] += f" {word}" if lines[-1].strip() else word
     return [f"  {label}", *(f"{text} \\" for text in lines[:-1]), lines[-1]]
 
 
-def _columns(rows: list[list[str]], heads: list[str]) -> list[tuple[str, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [() for _ in heads]
-
-
 def _width(widths: list[int]) -> int:
-    return sum(widths) + len(GAP) * len(widths)
+    return sum(widths) + len(COLUMN_GAP) * len(widths)
 
 
 def _folded(head: str) -> list[str]:
@@ -108,7 +108,7 @@ def _blocks(widths: list[int]) -> list[list[int]]:
     """Which columns stand beside each other: as many as fit, each time with the first."""
     blocks = [[0]]
     for i in range(1, len(widths)):
-        if len(blocks[-1]) > 1 and _width([widths[k] for k in [*blocks[-1], i]]) > WIDTH:
+        if len(blocks[-1]) > 1 and _width([widths[k] for k in [*blocks[-1], i]]) > LINE_WIDTH:
             blocks.append([0])
         blocks[-1].append(i)
     return blocks
@@ -116,14 +116,10 @@ def _blocks(widths: list[int]) -> list[list[int]]:
 
 def _laid_out(heads: list[list[str]], rows: list[list[str]], widths: list[int], left: int) -> list[str]:
     height = max(map(len, heads))
-    tops = [
-        [head[len(head) - height + i] if len(head) >= height - i else "" for head in heads]
-        for i in range(height)
-    ]
-    return [
-        "".join(
-            f"{GAP}{cell:{'<' if i < left else '>'}{w}}"
-            for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
-        ).rstrip()
-        for cells in [*tops, *rows]
-    ]
+    heads = [[""] * (height - len(head)) + head for head in heads]  # they stand on the first row
+    lines = []
+    for cells in [*zip(*heads, strict=True), *rows]:
+        aligned = [f"{cell:<{width}}" for cell, width in zip(cells[:left], widths, strict=False)]
+        aligned += [f"{cell:>{width}}" for cell, width in zip(cells[left:], widths[left:], strict=True)]
+        lines.append("".join(COLUMN_GAP + cell for cell in aligned).rstrip())
+    return lines

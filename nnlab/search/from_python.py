@@ -14,10 +14,11 @@ from nnlab.declarations import takes_whole
 from nnlab.errors import UserError, nearest
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import parts
-from nnlab.search.space import Choice, Domain, Interval, Space, Steps
+from nnlab.search.domains import Choice, Domain, Interval, Steps
+from nnlab.search.space import Space
 from nnlab.search.trial import COMPLETE, PRUNED, Trial
 
-EXPECTED = "a list of values, a range, or a nnlab.Interval(low, high)"
+EXPECTED_DOMAIN = "a list of values, a range, or a nnlab.Interval(low, high)"
 
 
 def space_of(given, base: Experiment | None) -> Space:
@@ -26,27 +27,27 @@ def space_of(given, base: Experiment | None) -> Space:
     if isinstance(given, Space) and given.domains:
         return given
     if isinstance(given, Mapping) and not given:
-        raise UserError(f"space = {{}}: it is empty; expected at least one key -> {EXPECTED}")
+        raise UserError(f"space = {{}}: it is empty; expected at least one key -> {EXPECTED_DOMAIN}")
     if not isinstance(given, Mapping):
-        raise UserError(f"space = {shown(given)}: expected a dict of key -> {EXPECTED}")
+        raise UserError(f"space = {shown(given)}: expected a dict of key -> {EXPECTED_DOMAIN}")
     domains = {key: domain_of(key, values) for key, values in given.items()}
     if base is None:
         return Space(domains)
     for key, domain in domains.items():
         _refuse_numbers_between(key, domain)
+    # Where a group is searched, its other keys belong to some of its choices only.
     groups = frozenset(key for key in domains if key in parts(base))
     known = _keys(base, domains)
     for key in domains:
         if key not in known:
-            same = [name for name in known if name.endswith(f".{key}")]
-            meant = "" if same else _elsewhere(key, base, known)
-            raise UserError(f"space: no setting '{key}'{meant or nearest(same[0] if same else key, known)}")
+            raise UserError(f"space: no setting '{key}'{_meant(key, base, known)}")
 
     def has(key: str, chosen: dict) -> bool:
         head, _, name = key.partition(".")
         if head not in chosen:
             return True
-        return any(f.name == name for f in fields(_part(base, head, domains[head].value(chosen[head]))))
+        part = _part(base, head, domains[head].value(chosen[head]))
+        return any(f.name == name for f in fields(part))
 
     return Space(domains, groups, has)
 
@@ -59,10 +60,13 @@ def _refuse_numbers_between(key: str, domain: Domain) -> None:
         raise UserError(f"space['{key}'] = {domain}: {key} takes whole numbers; write {meant}")
 
 
-def _elsewhere(key: str, base: Experiment, known: list[str]) -> str:
-    """What to say of a key that another tool has."""
+def _meant(key, base: Experiment, known: list[str]) -> str:
+    """What an unknown key may stand for: `optimizer.lr` for `lr`, or what another tool calls so."""
+    same = [name for name in known if name.endswith(f".{key}")]
+    if same:
+        return nearest(same[0], known)
     choice = getattr(getattr(base, str(key).rpartition(".")[0], None), "name", "")
-    return setting_elsewhere(str(key), known, choice=choice)
+    return setting_elsewhere(str(key), known, choice=choice) or nearest(key, known)
 
 
 def domain_of(key: str, given) -> Domain:
@@ -74,7 +78,7 @@ def domain_of(key: str, given) -> Domain:
     if isinstance(given, np.ndarray):
         given = given.tolist()
     if not isinstance(given, list) or not given:
-        raise UserError(f"space['{key}'] = {shown(given)}: expected {EXPECTED}")
+        raise UserError(f"space['{key}'] = {shown(given)}: expected {EXPECTED_DOMAIN}")
     return Choice(tuple(list(v) if isinstance(v, tuple) else v for v in given))
 
 
@@ -85,8 +89,9 @@ def variant(base: Experiment, values: dict) -> Experiment:
     """
     changed = {key: value for key, value in values.items() if "." not in key}
     for head in dict.fromkeys(key.partition(".")[0] for key in values if "." in key):
-        own = {key.partition(".")[2]: v for key, v in values.items() if key.startswith(f"{head}.")}
-        changed[head] = replace(_part(base, head, changed.get(head, getattr(base, head))), **own)
+        settings = {key.partition(".")[2]: v for key, v in values.items() if key.startswith(f"{head}.")}
+        part = _part(base, head, changed.get(head, getattr(base, head)))
+        changed[head] = replace(part, **settings)
     usual = replace(base, regularizer=None).regularizer
     if "optimizer" in changed and "regularizer" not in changed and base.regularizer == usual:
         changed["regularizer"] = None
@@ -98,28 +103,34 @@ def table(trials: list[Trial], keys, objectives) -> dict[str, np.ndarray]:
     columns = {"number": [t.number for t in trials], "state": [t.state for t in trials]}
     columns |= {key: [t.params.get(key) for t in trials] for key in keys}
     for i, name in enumerate(objectives):
-        told = [t.state in (COMPLETE, PRUNED) and bool(t.values) for t in trials]
-        columns[name] = [t.values[i] if ok else np.nan for t, ok in zip(trials, told, strict=True)]
+        columns[name] = [_value(t, i) for t in trials]
     columns |= {"rows": [t.rows for t in trials], "epochs": [t.epochs for t in trials]}
     columns["reason"] = [t.reason for t in trials]
     return {name: _column(values) for name, values in columns.items()}
 
 
+def _value(trial: Trial, i: int) -> float:
+    return trial.values[i] if trial.state in (COMPLETE, PRUNED) and trial.values else np.nan
+
+
 def _column(values: list) -> np.ndarray:
     """Of Python's objects where they are of different kinds, as where a trial has no such parameter."""
-    alike = len({type(v) for v in values}) == 1
-    return np.array(values) if alike else np.array([*values, None], object)[:-1]
+    if len({type(v) for v in values}) == 1:
+        return np.array(values)
+    # With a None at its end numpy cannot take lists of equal length for a matrix.
+    return np.array([*values, None], object)[:-1]
 
 
 def _keys(base: Experiment, domains: dict[str, Domain]) -> list[str]:
     """Every key that `base` has, or that it has with a choice of a searched group."""
-    found = [f.name for f in fields(base)]
+    keys = [f.name for f in fields(base)]
     for head in parts(base):
-        searched = domains[head].labels if isinstance(domains.get(head), Choice) else ()
-        options = [getattr(base, head), *(domains[head].value(label) for label in searched)]
+        options = [getattr(base, head)]
+        if isinstance(domains.get(head), Choice):  # the group is searched
+            options += [domains[head].value(label) for label in domains[head].labels]
         names = [f.name for option in options for f in fields(_part(base, head, option)) if f.init]
-        found += [f"{head}.{name}" for name in dict.fromkeys(names)]
-    return found
+        keys += [f"{head}.{name}" for name in dict.fromkeys(names)]
+    return keys
 
 
 def _part(base: Experiment, head: str, value):

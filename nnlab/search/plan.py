@@ -17,14 +17,17 @@ from nnlab.search.batch_training import TrialBatch
 from nnlab.training.memory import needed
 from nnlab.training.stacks import parameter_count
 
-CALLS = 30  # of torch in a step
-GATHER = 4e-9  # seconds for one input of an example
-EPOCH, BATCH = 2e-3, 0.1  # seconds: of a stack's epoch beside its steps, of a batch beside its epochs
+CALLS_PER_STEP = 30  # of torch
+GATHER_SECONDS = 4e-9  # for one input of an example
+EPOCH_SECONDS = 2e-3  # of a stack's epoch beside its steps
+BATCH_SECONDS = 0.1  # of a batch of trials beside its epochs
+CALL_OVERHEAD = 2  # times a small call that is repeated: a step's calls differ, and miss the caches
+PRODUCT_EFFICIENCY = 0.6  # of products as large as those that are timed
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`stacks` counts the first batch's, by rows and structure; the rest is for the whole sweep."""
+    """What a sweep will take; `stacks` are those of its first batch."""
 
     trials: int
     batch: int
@@ -39,29 +42,33 @@ def plan(batch: TrialBatch, count: int, size: int) -> Plan:
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
     sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
-    seconds = BATCH + sum(_seconds(rows, datasets) for rows in stacks) / processes * _kept(batch)
+    training = sum(_seconds(rows, datasets) for rows in stacks) / processes
+    seconds = BATCH_SECONDS + training * _share_trained(batch)
+    # With rungs all stacks are in memory, since they wait for each other there.
+    at_once = len(stacks) if batch.rungs else processes
     share = count / max(1, len(batch.trained))
     return Plan(
         trials=count,
         batch=size,
         rows=round(len(batch.fit.rows) * share),
         stacks=[(n, k, p) for (k, p), n in sorted(sizes.items(), reverse=True)],
-        memory=needed(stacks, datasets, len(stacks) if batch.rungs else processes),
+        memory=needed(stacks, datasets, at_once),
         seconds=seconds * share,
     )
 
 
 def _seconds(rows: list[Row], datasets) -> float:
-    """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, and the update."""
+    """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, 30 for its update."""
     row, speed = rows[0], _speed(device(rows[0].experiment.device))
     operations = len(rows) * parameter_count(row, datasets) * (6 * row.batch + 30)
-    step = CALLS * speed["call"] + operations / speed["operations"]
+    step = CALLS_PER_STEP * speed["call"] + operations / speed["operations"]
     orders = len({(r.seed, r.fold.key) for r in rows})  # rows that share one share its gathering
-    gathering = GATHER * orders * len(row.fold.train) * datasets[row.experiment.data].spec.inputs
-    return (step * row.steps + gathering + EPOCH) * max(r.experiment.epochs for r in rows)
+    gathering = GATHER_SECONDS * orders * len(row.fold.train) * datasets[row.experiment.data].spec.inputs
+    epoch = step * row.steps + gathering + EPOCH_SECONDS
+    return epoch * max(r.experiment.epochs for r in rows)
 
 
-def _kept(batch: TrialBatch) -> float:
+def _share_trained(batch: TrialBatch) -> float:
     """The share of epochs that pruning leaves, if each rung does what its rule says."""
     return batch.search.pruner.kept(batch.epochs)
 
@@ -70,12 +77,14 @@ def _kept(batch: TrialBatch) -> float:
 def _speed(where: torch.device) -> dict[str, float]:
     """Seconds of a small call, and operations per second of a stack's products: a few thousandths of a
     second of each."""
+    # Measured, since machines differ by more than a factor of ten; at the size of usual small networks.
     with computing():
         a, b = (torch.zeros(8, 64, 64, device=where) for _ in range(2))
         small = torch.zeros(1, 64, device=where)
         call = _time(lambda: small.add_(small), 200)
         product = _time(lambda: torch.bmm(a, b), 50)
-    return {"call": max(call * 2, 1e-6), "operations": 0.6 * 2 * 8 * 64**3 / product}
+    operations = PRODUCT_EFFICIENCY * 2 * 8 * 64**3 / product
+    return {"call": max(call * CALL_OVERHEAD, 1e-6), "operations": operations}
 
 
 def _time(function, count: int) -> float:

@@ -14,7 +14,8 @@ from typing import ClassVar
 from nnlab.allowed import ENOUGH, EXACT
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
-from nnlab.search.space import MANY, Space
+from nnlab.search.domains import CELLS_AT_MOST
+from nnlab.search.space import Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream
 
@@ -93,7 +94,7 @@ class Grid(Sampler):
 
     name: ClassVar[str] = "grid"
     enumerates: ClassVar[bool] = True
-    points: int | None = static(None, low=2, high=MANY)
+    points: int | None = static(None, low=2, high=CELLS_AT_MOST)
 
     def trials_of(self, space):
         return space.cells(self.points)
@@ -219,7 +220,9 @@ def with_values(trial: Trial, signs: tuple[int, ...]) -> Trial:
 
 def _distributions(space: Space) -> dict:
     """What Optuna knows of the parameters that every trial has, if there is a choice."""
-    each = {key: space.domains[key].distribution() for key in sorted(space.always)}
+    from nnlab.search.as_optuna import distribution_of
+
+    each = {key: distribution_of(space.domains[key]) for key in sorted(space.always)}
     return {key: distribution for key, distribution in each.items() if not distribution.single()}
 
 

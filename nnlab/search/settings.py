@@ -1,4 +1,4 @@
-"""What a search is told: sampler, pruner, objective, how many trials. The dataclass of configs/sweep.yaml."""
+"""How to search: sampler, pruner, objective, how many trials. The dataclass of configs/sweep.yaml."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ OBJECTIVES = (
     "parameters",
 )  # fmt: skip
 GROUPS = {"sampler": SAMPLERS, "pruner": PRUNERS}
-TRIALS = 64
+USUAL_TRIALS = 64
 
 
 @dataclass(frozen=True)
 class Search(Component):
     """Everything about a sweep but its space and its experiment.
 
-    objective  what a trial is told by, at each row's best epoch, mean over its rows; or a list of several:
-               then the best are a Pareto front. `parameters` is how many numbers are trained.
+    objective  what trials are compared by: its value at each row's best epoch, mean over the rows; or a list
+               of several: then the best are a Pareto front. `parameters` is how many numbers are trained.
                auto: val_loss, or val_error where the losses of trials are in different units
     direction  minimize or maximize; or a list, one for each objective
-    batch      so many trials are chosen, trained and told together; auto: 16 if the sampler learns from
+    batch      so many trials are chosen, trained and reported together; auto: 16 if the sampler learns from
                earlier trials, else up to 128
     rows       the most rows of a stack; auto: as many as the cache has room for
     distinct   no trial twice
@@ -85,15 +85,16 @@ class Search(Component):
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """The same; `auto` is val_loss, until `comparable.judged` says otherwise."""
+        """The same; `auto` is val_loss, until `rankable.judged` says otherwise."""
         return tuple("val_loss" if name == "auto" else name for name in self.asked)
 
     @property
     def signs(self) -> tuple[int, ...]:
         """1 for an objective to minimise, -1 for one to maximise."""
-        given = self.direction
-        each = (given,) * len(self.objectives) if isinstance(given, str) else given
-        return tuple(1 if word == "minimize" else -1 for word in each)
+        directions = self.direction
+        if isinstance(directions, str):
+            directions = (directions,) * len(self.objectives)
+        return tuple(1 if direction == "minimize" else -1 for direction in directions)
 
     @staticmethod
     @typed

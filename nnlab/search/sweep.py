@@ -1,4 +1,4 @@
-"""The search: choose a batch of trials, train it, tell it; again, until there are enough.
+"""The search: choose a batch of trials, train it, report it to the sampler; again, until there are enough.
 
 No files but the ledger's, no printing: it yields what happens, and those who want it read it.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import copy
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, replace
-from itertools import combinations, islice, product
+from itertools import islice
 
 import numpy as np
 
@@ -19,22 +19,24 @@ from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
-from nnlab.search.batch_training import Candidate, TrialBatch, candidate
-from nnlab.search.from_python import read_base, space_of, table, variant
+from nnlab.search.batch_training import Candidate, TrialBatch
+from nnlab.search.candidates import CandidateMaker
+from nnlab.search.domains import Interval  # noqa: F401 (Interval: of the example)
+from nnlab.search.from_python import read_base, space_of, table
 from nnlab.search.ledger import Ledger, check
 from nnlab.search.plan import Plan, plan
 from nnlab.search.rankable import judged
-from nnlab.search.settings import TRIALS, Search
-from nnlab.search.space import Interval, Space  # noqa: F401 (Interval: of the example)
+from nnlab.search.settings import USUAL_TRIALS, Search
+from nnlab.search.space import Space
 from nnlab.search.study import RULES, Chooser
-from nnlab.search.trial import COMPLETE, FAILED, Trial, best, key_of
+from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 from nnlab.training.data_cache import DataCache
 from nnlab.training.results import Record
 
-TRIES = 500  # combinations, for one that goes with a value
-LOOKED_AT = 1000  # cells of a grid, before it begins
-HOPELESS = 20  # if so many trials diverge, all from the first, the sweep stops
-LARGEST, WORK = 128, 4e11  # trials in a batch; parameters x examples seen by one
+CELLS_LOOKED_AT = 1000  # of a grid, before it begins
+HOPELESS_TRIALS = 20  # if the first so many all fail, the sweep stops
+SMALLEST_BATCH, LARGEST_BATCH = 16, 128  # trials
+BATCH_WORK = 4e11  # parameters x examples that a batch trains on, at most
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class BatchStarted:
 
 @dataclass(frozen=True)
 class TrialsFinished:
-    """What came of trials, by number, and the batch that trained them: once before they are written to the
-    ledger, and once when they are."""
+    """The trials of a batch by number: once before they are written to the ledger, and once when they are."""
 
     trials: list[Trial]
     batch: TrialBatch
@@ -56,7 +57,7 @@ class TrialsFinished:
 
 @dataclass
 class Seconds:
-    """Where the time went: choosing and telling (Optuna's share), and training."""
+    """Where the time went: search (Optuna's share: choosing and reporting), and training."""
 
     search: float = 0.0
     training: float = 0.0
@@ -102,25 +103,25 @@ class Sweep:
     def __post_init__(self):
         self.experiment_of = read_base(self.experiment_of)
         base = self.experiment_of if isinstance(self.experiment_of, Experiment) else None
-        self.space, s = space_of(self.space, base), self.search
+        self.space = space_of(self.space, base)
         self.ledger: Ledger | None = None
         self._under_way: Callable[[], Exclusive | None] = lambda: None
-        self._ready: dict[tuple, Candidate] = {}  # trials of the next batch
+        self.candidates = CandidateMaker(self.space, self.experiment_of, self.cache, self.search.objectives)
         self.chooser = self._chooser()
-        candidates = self._checked()
+        one_of_each = self.candidates.one_of_each()
         self.judged_by = ""  # why, if it is not by the usual objective
         if self.rules > 1:
-            self.search, self.judged_by = judged(s, candidates, self.cache)
-        self.first = candidates[0]
-        self.epochs = max(c.experiment.epochs for c in candidates)  # the most that a trial may train
-        self.size = s.batch if s.batch != "auto" else self._size()
+            self.search, self.judged_by = judged(self.search, one_of_each, self.cache)
+            self.candidates.objectives = self.search.objectives
+        self.first: Candidate = one_of_each[0]
+        self.epochs = max(c.experiment.epochs for c in one_of_each)  # the most that a trial may train
+        self.size = self._size()
         self.limit = self._limit()
-        usual = self.limit if s.sampler.enumerates else TRIALS
-        self.wanted = usual if s.trials == "auto" else s.trials
+        self.wanted = self._wanted()
         self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
 
     def run(self) -> Sweep:
-        """Train every trial that has not been told yet."""
+        """Train every trial that has not finished yet."""
         for _ in self:
             pass
         return self
@@ -132,8 +133,10 @@ class Sweep:
         complete = best(self.trials, self.search.signs)
         if complete:
             return replace(complete[0], params=self.space.values(complete[0].params))
-        failed = [t.reason for t in self.trials if t.reason]
-        why = f"{len(self.trials)} trials have failed: {failed[0]}" if failed else "sweep.run() trains them"
+        why = "sweep.run() trains them"
+        reasons = [t.reason for t in self.trials if t.reason]
+        if reasons:
+            why = f"{len(self.trials)} trials have failed: {reasons[0]}"
         raise UserError(f"no trial is complete: {why}")
 
     @property
@@ -146,39 +149,32 @@ class Sweep:
         """The experiment of a trial, or of its parameters. Raises `UserError` for what cannot be made."""
         params = trial.params if isinstance(trial, Trial) else trial
         self._refuse_missing(params)
-        return self._experiment(params)
+        return self.candidates.experiment(params)
 
     def _refuse_missing(self, params: dict) -> None:
         """Raise `UserError` where parameters of a trial are missing, or are none of the space."""
         self.space.values(params)
         groups = [key for key in self.space.domains if key in self.space.groups]
-        missing = [key for key in groups if key not in params] or [
-            key for key in self.space.keys({k: params[k] for k in groups}) if key not in params
-        ]
+        missing = [key for key in groups if key not in params]
+        if not missing:  # which other keys there are depends on the groups
+            keys = self.space.keys({key: params[key] for key in groups})
+            missing = [key for key in keys if key not in params]
         if missing:
             raise UserError(f"params = {shown(params)}: {missing[0]} is missing")
 
-    def _experiment(self, params: dict) -> Experiment:
-        values = self.space.values(params)
-        if isinstance(self.experiment_of, Experiment):
-            return variant(self.experiment_of, values)
-        made = self.experiment_of(values)
-        if not isinstance(made, Experiment):
-            raise UserError(f"the function gave {shown(made)} for {values}: expected a nnlab.Experiment")
-        return made
-
     def __repr__(self):
-        said = f"<Sweep: {len(self.trials)} of {self.count} trials"
+        count = f"<Sweep: {len(self.trials)} of {self.count} trials"
+        if not self.trials:
+            return f"{count}; sweep.run(), or iterate over it>"
         if not any(trial.state == COMPLETE for trial in self.trials):
-            return (
-                f"{said}; sweep.run(), or iterate over it>" if not self.trials else f"{said}, none complete>"
-            )
+            return f"{count}, none complete>"
         values = ", ".join(f"{v:.4g}" for v in self.best.values)
-        return f"{said}, the best {', '.join(self.search.objectives)} {values} with {self.best.params}>"
+        return f"{count}, the best {', '.join(self.search.objectives)} {values} with {self.best.params}>"
 
     def _chooser(self) -> Chooser:
         s = self.search
-        return Chooser(self.space, s.sampler, s.signs, s.distinct, self._is_possible, self.rules)
+        possible = self.candidates.is_possible
+        return Chooser(self.space, s.sampler, s.signs, s.distinct, possible, self.rules)
 
     def _limit(self) -> int | None:
         """How many trials there can be; None: no end."""
@@ -187,9 +183,15 @@ class Sweep:
             return sampler.count(self.space)
         return self.space.count() if self.search.distinct else None
 
+    def _wanted(self) -> int:
+        """How many trials were asked for: of a grid, unless it is said, all."""
+        if self.search.trials != "auto":
+            return self.search.trials
+        return self.limit if self.search.sampler.enumerates else USUAL_TRIALS
+
     @typed
     def go_on_from(self, ledger: Ledger) -> None:
-        """Write to this ledger; every trial that it has counts as told."""
+        """Write to this ledger; every trial that it has counts as finished."""
         self.ledger, self.trials = ledger, ledger.trials()
         check(self.trials, self.space, self.search.signs)
 
@@ -197,113 +199,58 @@ class Sweep:
         before = self._under_way()
         if before:  # two would train the same trials
             before.give_up()
-        mine = Exclusive("sweep", self._train())
-        self._under_way = weakref.ref(mine)
-        return mine
+        events = Exclusive("sweep", self._train())
+        self._under_way = weakref.ref(events)
+        return events
 
     def _train(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
         self._give_up_if_hopeless()
+        # The same batches as before, where a sweep goes on: a choice depends on the batches before it.
         for start in range(0, self.count, self.size):
             numbers = range(start, min(start + self.size, self.count))
             known = [t for t in self.trials if t.number in numbers]
+            # A sampler that keeps notes of its own must be asked again for what it chose.
             if len(known) == len(numbers) and not self.search.sampler.remembers:
                 for trial in known:
                     self.chooser.know(trial)
                 continue
-            yield from self._batch(numbers, known)
+            yield from self._train_batch(numbers, known)
             self._give_up_if_hopeless()
 
     def plan(self) -> Plan:
-        """What is left to do: trials, stacks, memory, time. The first batch is chosen for it, on the side."""
-        told = len(self.trials)
-        size = max(1, min(self.size, self.count - told))
-        side = copy.copy(self)
-        side.chooser = side._chooser()
-        return plan(side.prepared(side.chosen(range(size))), max(0, self.count - told), self.size)
-
-    def _checked(self) -> list[Candidate]:
-        """A trial for every end or value of every parameter. Raises `UserError` for one that fits nowhere,
-        and where no trial can be ranked.
-
-        What cannot go together is for the trials to find out: in which order values stand says nothing.
-        """
-        found, unranked = {}, []
-        for key, domain in self.space.domains.items():
-            for label in domain.ends():
-                tried = []
-                for params in islice(self._having(key, label), TRIES):
-                    tried.append(self._candidate(0, params))
-                    if tried[-1].experiment:
-                        found[key_of(params)] = tried[-1]
-                        break
-                if tried and not tried[-1].experiment:
-                    unranked += (c.wrong for c in tried if c.unranked)
-                    if not any(c.unranked for c in tried):
-                        raise UserError(_shortest(c.wrong for c in tried))
-        if not found:
-            raise UserError(_shortest(unranked))
-        return list(found.values())
-
-    def _having(self, key: str, label) -> Iterator[dict]:
-        """Trials that have this parameter: with all others at their first, then with one of them at another
-        end, with two, ..."""
-        space = self.space
-        ends = {k: domain.ends() for k, domain in space.domains.items()}
-        first, others = {k: each[0] for k, each in ends.items()} | {key: label}, [k for k in ends if k != key]
-        for count in range(len(others) + 1):
-            for moved in combinations(others, count):
-                for labels in product(*(ends[k][1:] for k in moved)):
-                    every = first | dict(zip(moved, labels, strict=True))
-                    keys = space.keys({k: v for k, v in every.items() if k in space.groups})
-                    if key in keys and all(k in keys for k in moved):
-                        yield {k: every[k] for k in keys}
+        """What is left to do: trials, stacks, memory, time. The first batch is chosen for it, by a copy."""
+        finished = len(self.trials)
+        size = max(1, min(self.size, self.count - finished))
+        aside = copy.copy(self)
+        aside.chooser = aside._chooser()
+        batch = aside.prepared(aside.ask_for(range(size)))
+        return plan(batch, max(0, self.count - finished), self.size)
 
     def impossible(self) -> int | None:
         """How many cells of a grid cannot be trained or ranked; None if they are too many to look at."""
         sampler = self.search.sampler
-        if not sampler.enumerates or self.count > LOOKED_AT:
+        if not sampler.enumerates or self.count > CELLS_LOOKED_AT:
             return None
         cells = islice(sampler.trials_of(self.space), self.count)
-        return sum(bool(self._candidate(0, cell).wrong) for cell in cells)
+        return sum(bool(self.candidates.make(cell).wrong) for cell in cells)
 
-    def _candidate(self, number: int, params: dict) -> Candidate:
-        found = candidate(number, params, self._experiment, self.cache)
-        if found.experiment and not found.experiment.split.validates:
-            unmeasured = [name for name in self.search.objectives if name.startswith("val_")]
-            if unmeasured:
-                wrong = f"objective={unmeasured[0]} is measured on validation examples, of which "
-                wrong += f"split={found.experiment.split.name} holds back none: set objective=train_loss"
-                return Candidate(number, params, wrong=wrong, unranked=True)
-        if found.experiment and "small_weights" in self.search.objectives:
-            if found.experiment.regularizer.small is None:
-                wrong = "objective = small_weights: set regularizer.small, what counts as small"
-                return Candidate(number, params, wrong=wrong, unranked=True)
-        return found
-
-    def chosen(self, numbers: range) -> dict[int, dict]:
-        """The parameters of these trials, by number. (`count` is no more than the space has.)"""
+    def ask_for(self, numbers: range) -> dict[int, dict]:
+        """The parameters of these trials, by number. (The space has at least `count`.)"""
         return {number: self.chooser.ask(number) for number in numbers}
 
     def prepared(self, asked: dict[int, dict]) -> TrialBatch:
         """These trials, ready to train."""
-        new = [replace(self._made(params), number=n) for n, params in asked.items()]
-        self._ready.clear()
+        new = [replace(self.candidates.of_next_batch(params), number=n) for n, params in asked.items()]
+        self.candidates.begin_batch()
         return TrialBatch(new, self.search, self.cache, self.trials, self.epochs)
 
-    def _is_possible(self, params: dict) -> bool:
-        return not self._made(params).wrong
-
-    def _made(self, params: dict) -> Candidate:
-        """The trial of these parameters, made once for choosing and training it."""
-        key = key_of(params)
-        if key not in self._ready:
-            self._ready[key] = self._candidate(0, params)
-        return self._ready[key]
-
-    def _batch(self, numbers: range, known: list[Trial]) -> Iterator[BatchStarted | Record | TrialsFinished]:
+    def _train_batch(
+        self, numbers: range, known: list[Trial]
+    ) -> Iterator[BatchStarted | Record | TrialsFinished]:
+        """The trials of these numbers, of which some are `known` where a sweep goes on."""
         now = time.perf_counter()
-        asked = self.chosen(numbers)
-        self._check(asked, known)
+        asked = self.ask_for(numbers)
+        self._refuse_other_choices(asked, known)
         now = self.seconds.add("search", now)
         new = {n: params for n, params in asked.items() if n >= numbers.start + len(known)}
         if not new:
@@ -312,51 +259,54 @@ class Sweep:
         batch = self.prepared(new)
         yield BatchStarted(batch)
         yield from batch
-        told = batch.finished()
-        yield TrialsFinished(told, batch, written=False)
+        finished = batch.finished()
+        yield TrialsFinished(finished, batch, written=False)
         now = self.seconds.add("training", now)
-        self.chooser.tell(*known, *told)
-        for trial in told:
+        # All at once: what a sampler learns must not depend on the order in which trials ended.
+        self.chooser.tell(*known, *finished)
+        for trial in finished:
             if self.ledger:
                 self.ledger.append(trial, self.chooser.distributions)
             self.trials.append(trial)
         self.seconds.add("search", now)
-        yield TrialsFinished(told, batch, written=True)
+        yield TrialsFinished(finished, batch, written=True)
 
-    def _check(self, asked: dict[int, dict], known: list[Trial]) -> None:
-        """A batch that was told in part is chosen again, and must come out as it was."""
+    def _refuse_other_choices(self, asked: dict[int, dict], known: list[Trial]) -> None:
+        """A batch that was written in part is chosen again, and must come out as it was."""
         for trial in known:
-            if asked.get(trial.number) != trial.params:
+            params = asked.get(trial.number)
+            if params != trial.params:
                 raise UserError(
-                    f"trial {trial.number} was {trial.params} and would now be {asked.get(trial.number)}: "
-                    f"this sweep was begun with another version of nnlab or Optuna; start a new one, perhaps "
-                    f"with refine=FOLDER"
+                    f"trial {trial.number} was {trial.params} and would now be {params}: this sweep was "
+                    f"begun with another version of nnlab or Optuna; start a new one, perhaps with "
+                    f"refine=FOLDER"
                 )
 
     def _give_up_if_hopeless(self) -> None:
-        """Not so of a grid, whose first cells are neighbours, nor for trials that were never trained."""
-        first = [t for t in self.trials if t.rows][:HOPELESS]
-        if self.search.sampler.enumerates or len(first) < HOPELESS:
+        """Stop where the first trials all fail.
+
+        Not so of a grid, whose first cells are neighbours, nor for trials that were never trained.
+        """
+        first = [t for t in self.trials if t.rows][:HOPELESS_TRIALS]
+        if self.search.sampler.enumerates or len(first) < HOPELESS_TRIALS:
             return
         if all(t.state == FAILED for t in first):
-            reasons = sorted({t.reason for t in first}, key=[t.reason for t in first].count, reverse=True)
-            raise Hopeless(f"the first {HOPELESS} trials all failed, most of them so: {reasons[0]}")
+            reasons = [t.reason for t in first]
+            most = max(sorted(set(reasons)), key=reasons.count)
+            raise Hopeless(f"the first {HOPELESS_TRIALS} trials all failed, most of them so: {most}")
 
     def _size(self) -> int:
         """Trials in a batch: few if the sampler learns from one for the next, or if each is much work."""
         sampler, e = self.search.sampler, self.first.experiment
+        if self.search.batch != "auto":
+            return self.search.batch
         if sampler.batch:
             return sampler.batch
         folds = self.cache.folds(e)
         rows = len(folds) * e.seeds
-        size = e.graph(self.cache.datasets[e.data].spec).parameter_count
-        work = rows * size * len(folds[0].train) * e.epochs
-        return int(max(16, min(LARGEST // rows, WORK // work)))
-
-
-def _shortest(reasons: Iterable[str]) -> str:
-    """One of several, whichever comes first."""
-    return min(reasons, key=lambda reason: (len(reason), reason))
+        parameters = e.graph(self.cache.datasets[e.data].spec).parameter_count
+        work = rows * parameters * len(folds[0].train) * e.epochs
+        return int(max(SMALLEST_BATCH, min(LARGEST_BATCH // rows, BATCH_WORK // work)))
 
 
 class Hopeless(Exception):

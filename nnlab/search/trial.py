@@ -40,11 +40,12 @@ class Trial:
 
 def key_of(params: dict) -> tuple:
     """What makes two trials equal; 1 and True are two values."""
+    # In Python 1 == True == 1.0.
     return tuple((name, type(label).__name__, label) for name, label in params.items())
 
 
 def best(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
-    """Complete trials, the best first by the first objective; `signs` is 1 to minimise, -1 to maximise.
+    """Complete trials, the best first by the first objective; `signs` are 1 to minimise, -1 to maximise.
 
     Of several objectives those of the Pareto front come first: those that no other trial beats in one
     without losing in another.
@@ -54,14 +55,15 @@ def best(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
     if len(signs) == 1:
         return order
     front = {t.number for t in pareto(complete, signs)}
-    return [t for t in order if t.number in front] + [t for t in order if t.number not in front]
+    return sorted(order, key=lambda t: t.number not in front)  # stable: the order within each stays
 
 
 def pareto(trials: list[Trial], signs: tuple[int, ...]) -> list[Trial]:
     """The trials that are not dominated: none is at least as good in every objective and better in one."""
     values = np.array([t.values for t in trials]).reshape(len(trials), -1) * signs  # (n, objectives)
-    return [
-        t
-        for t, own in zip(trials, values, strict=True)
-        if not ((values <= own).all(1) & (values < own).any(1)).any()
-    ]
+    front = []
+    for trial, v in zip(trials, values, strict=True):
+        dominating = (values <= v).all(1) & (values < v).any(1)
+        if not dominating.any():
+            front.append(trial)
+    return front

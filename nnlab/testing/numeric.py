@@ -10,6 +10,7 @@ import torch
 from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import Placed
+from nnlab.checks.central_differences import difference_quotient, moved
 from nnlab.runtime.layout import ALIGN, aligned
 
 RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
@@ -20,12 +21,12 @@ def central(f, x, step=1e-6):
     slope = torch.empty_like(x)
     for place in np.ndindex(*x.shape[1:]):
         at = (slice(None), *place)
-        kept = x[at].clone()
-        x[at] = kept + step
-        up = f()
-        x[at] = kept - step
-        slope[at] = (up - f()) / (2 * step)
-        x[at] = kept
+
+        def value(h, at=at):
+            with moved(x, at, h):
+                return f()
+
+        slope[at] = difference_quotient(value, step)
     return slope
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 
+from nnlab.search.domains import Choice, Interval, Steps
 from nnlab.search.samplers import Sampler
-from nnlab.search.space import Choice, Interval, Space, Steps
+from nnlab.search.space import Space
 from nnlab.search.study import Chooser
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
 from nnlab.testing.components import SettingsContract

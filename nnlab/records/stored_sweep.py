@@ -1,0 +1,119 @@
+"""A sweep's folder, read: what was asked, the curves. It may be somebody else's, or edited by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path
+
+from nnlab.allowed import Allowed, checked
+from nnlab.errors import UserError
+from nnlab.records.sweep_folder import CURVES_FILE, SWEEP_FILE, TRIALS_FILE
+from nnlab.untrusted import is_number, json_of, yaml_of
+
+LOCK_FILE = "study.journal.lock"  # Optuna's, a link
+SWEEP_FILES = (
+    SWEEP_FILE, CURVES_FILE, TRIALS_FILE, "config.yaml", "command.txt", "study.journal", "report.html",
+    ".lock", LOCK_FILE,
+)  # fmt: skip
+SWEEP_FOLDERS = ("best", ".best", "trials", ".hydra")
+
+ABOUT_TYPES = {
+    "id": (str, Allowed()),
+    "study": (str, Allowed()),
+    "words": (tuple[str, ...], Allowed()),
+    "batch": (int, Allowed(low=1)),
+    "rules": (int, Allowed(low=1)),
+    "count": (int, Allowed(low=1)),
+    "config_dir": (str | None, Allowed()),
+}
+SETTING_TYPES = {"storage": (str | None, Allowed())}
+NEEDED_KEYS = ("id", "study", "words")
+
+
+def begun(path: Path) -> tuple[dict, dict]:
+    """What a sweep's folder says of it: sweep.json, and its settings. Raises `UserError`.
+
+    The folder may be somebody else's, or edited by hand: what is returned has the types that its readers
+    count on, and whatever lies in the folder is its own.
+    """
+    if not (path / SWEEP_FILE).exists():
+        raise UserError(f"'{path}' is not the folder of a sweep: it has no {SWEEP_FILE}")
+    _refuse_what_is_elsewhere(path)
+    about, config = json_of(path / SWEEP_FILE), yaml_of(path / "config.yaml")
+    for name, tree, keys in ((SWEEP_FILE, about, ABOUT_TYPES), ("config.yaml", config, SETTING_TYPES)):
+        if not isinstance(tree, dict):
+            raise UserError(f"'{path / name}' holds no keys with values")
+        for key, (type_, allowed) in keys.items():
+            if key in tree or key in NEEDED_KEYS:
+                tree[key] = checked(tree.get(key), type_, allowed, f"'{path / name}': {key}")
+    about["words"] = list(about["words"])
+    texts = config.get("space")
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise UserError(f"'{path / 'config.yaml'}': space is not keys with their values as text")
+    return about, config
+
+
+def _is_folders_name(path: Path, inside: Path) -> bool:
+    """Whether nnlab makes a folder of that name: others may put files beside the trials."""
+    if inside.parent == path / "trials":
+        return inside.name == "summary" or inside.name.strip(".").isdigit()
+    return inside.parent == path and inside.name in SWEEP_FOLDERS
+
+
+def _refuse_what_is_elsewhere(path: Path) -> None:
+    """What is written or removed below a link would be elsewhere, and so is what a hard link has; nothing is
+    read from a pipe or a device."""
+    for folder, names, files in os.walk(path):
+        for name in [*names, *files]:
+            inside = Path(folder, name)
+            if inside == path / LOCK_FILE:  # a killed Optuna leaves this link of its own
+                continue
+            with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
+                _refuse(path, inside, inside.lstat())
+
+
+def _refuse(path: Path, inside: Path, status: os.stat_result) -> None:
+    is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
+        raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
+    if not is_file and not is_folder:
+        raise UserError(f"'{inside}' is neither a file nor a folder")
+    if is_file and status.st_nlink > 1:
+        raise UserError(
+            f"'{inside}' is a hard link, the same file as another elsewhere: make a copy of the folder "
+            f"(cp -r), and go on in that"
+        )
+    if is_folder and inside.parent == path and inside.name in SWEEP_FILES:
+        raise UserError(f"'{inside}' is a folder, where a file should be: move it away")
+    if is_file and _is_folders_name(path, inside):
+        raise UserError(f"'{inside}' is a file, where nnlab writes a folder: move it away")
+
+
+def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
+    """The curves of every trial, by number; None where they were not finite. Other lines are left out, as
+    half a line, of a process that was killed."""
+    file = path / CURVES_FILE
+    if not file.exists():
+        return {}
+    curves = {}
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            read = json.loads(line)
+            if _are_curves(read):
+                curves[read.pop("trial")] = read
+    return curves
+
+
+def _are_curves(read) -> bool:
+    """A trial's number, and lists of numbers, equally long."""
+    if not isinstance(read, dict) or type(read.get("trial")) is not int:
+        return False
+    curves = [curve for name, curve in read.items() if name != "trial"]
+    return (
+        all(isinstance(curve, list) for curve in curves)
+        and len({len(curve) for curve in curves}) <= 1
+        and all(value is None or is_number(value) for curve in curves for value in curve)
+    )
