@@ -13,7 +13,7 @@ where there is a real one on that too (`python -m pytest --gpu tests/test_*card*
 
 import os
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,11 @@ HIDES = "CUDA_VISIBLE_DEVICES"
 SEEN = os.environ.get(HIDES)  # what whoever started the tests lets be seen; None: all
 
 SLOW_SECONDS = 0.3  # of all cases of a test function together, on an idle machine
-SLOW_LATER = 5 * SLOW_SECONDS  # beside other work: what takes so long in the fast subset belongs on the list
+SLOW_LATER = 5 * SLOW_SECONDS  # of one case, beside other work: in the fast subset it belongs on the list
 SLOW_LIST = Path(__file__).parent / "slow.txt"
-_took = Counter()  # seconds by test function
+SLOW_HEAD = "# Seconds of each slow test: `python -m pytest -n auto --record-slow` wrote it (conftest.py).\n"
+_took = Counter()  # seconds of a test
+_marked = {}  # whether it has the mark
 
 
 def pytest_addoption(parser):
@@ -51,19 +53,27 @@ def function_of(nodeid: str) -> str:
 
 
 def pytest_runtest_logreport(report):
-    _took[function_of(report.nodeid)] += report.duration
+    _took[report.nodeid] += report.duration
+    _marked[report.nodeid] = "slow" in report.keywords
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if config.getoption("record_slow"):
-        head = (
-            "# Seconds of each slow test: `python -m pytest -n auto --record-slow` wrote it (conftest.py).\n"
-        )
-        lines = (f"{took:6.1f}  {name}\n" for name, took in sorted(_took.items()) if took >= SLOW_SECONDS)
-        SLOW_LIST.write_text(head + "".join(lines))
+        SLOW_LIST.write_text(SLOW_HEAD + "".join(f"{took:6.1f}  {name}\n" for name, took in slow_functions()))
     elif config.getoption("markexpr") == "not slow":
-        for name in sorted(name for name, took in _took.items() if took >= SLOW_LATER):
-            terminalreporter.write_line(f"slow, but not in tests/slow.txt: {_took[name]:.1f} s  {name}")
+        for name, took in sorted(_took.items()):
+            if took >= SLOW_LATER:
+                terminalreporter.write_line(f"slow, but not in tests/slow.txt: {took:.1f} s  {name}")
+
+
+def slow_functions() -> list[tuple[str, float]]:
+    """Names and seconds; without those that mark some of their cases themselves."""
+    together, marks = Counter(), defaultdict(set)
+    for nodeid, took in _took.items():
+        together[function_of(nodeid)] += took
+        marks[function_of(nodeid)].add(_marked[nodeid])
+    slow = (name for name, took in together.items() if took >= SLOW_SECONDS and len(marks[name]) == 1)
+    return [(name, together[name]) for name in sorted(slow)]
 
 
 # In a background job of a shell Ctrl-C is ignored, and so it would be in the commands that tests start.

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from networks import rates
+from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 
 from nnlab.autodiff import boxes
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
@@ -57,7 +58,7 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "add-of three": (Add(), [(5,)] * 3),
     "multiply": (Multiply(), [(7,)] * 2),
 }
-OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box, whatever its shape
+OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box or an optimiser
 
 
 def dropped(box, ctx, x):
@@ -111,6 +112,9 @@ def contracts():
         yield f"loss-{name}", LossContract, {"loss": loss, "shapes": SHAPES, "exact": 13, "near": 7}
     for name, optimizer in OPTIMIZERS.items():
         yield f"optimizer-{name}", OptimizerContract, {"optimizer": optimizer}
+    for name, rows in ((name, case.rows) for name, case in CASES_OF_OPTIMIZERS.items()):
+        own = {"optimizer": type(rows[0]), "parts": lambda self, rows=rows: rows}
+        yield f"optimizer-{name}-in its table", OptimizerContract, own
     for name, init in INITIALIZERS.items():
         random = name not in ("zeros", "constant")
         own = {"init": init, "random": random, "moments": staticmethod(MOMENTS[name])}
@@ -147,7 +151,7 @@ CASES = {
     f"{name}-{test.removeprefix('test_')}": case(name, base, own, test)
     for name, base, own in contracts()
     for test in base.properties()
-    if not ("-" in name.removeprefix("box-") and base is BoxContract and test in OF_A_FIT)
+    if not (name.count("-") > 1 and test in OF_A_FIT)
     and not (name == "regularizer" and "its_name" in test)  # nnlab's own has none
 }
 

@@ -167,25 +167,3 @@ def test_orthogonal_is_uniform_as_that_of_torch(fan_out, fan_in):
         for j in range(fan_in):
             assert scipy.stats.kstest((mine[:, i, j] + 1) / 2, beta.cdf).pvalue > 1e-4
             assert scipy.stats.ks_2samp(mine[:, i, j], theirs[:, i, j]).pvalue > 1e-4
-
-
-@every_init
-def test_initial_weights_depend_on_seed_and_name_alone(init, activation):
-    p = parameters((init, 0), (init, 1), (init, 0), activation=activation)
-    for name in ("hidden1.weight", "hidden2.weight", "output.weight"):
-        assert torch.equal(p[name][0], p[name][2])
-        assert torch.isclose(p[name][0], p[name][1]).any() == isinstance(init, Zeros | ConstantInit)
-    alone = parameters((init, 1), activation=activation)
-    assert all(torch.equal(alone[name][0], p[name][1]) for name in p)
-
-
-@every_init
-def test_biases_and_mean(init, activation):
-    rows = [init, replace(init, bias=0.25), replace(init, bias=-1.0, mean=0.5)]
-    p = parameters(*[(row, 0) for row in rows], activation=activation)
-    for name in p:
-        if name.endswith("bias"):
-            assert all((p[name][k] == bias).all() for k, bias in enumerate([0, 0.25, -1.0]))
-        else:
-            assert torch.equal(p[name][0], p[name][1])
-            assert torch.equal(p[name][0] + 0.5, p[name][2])
