@@ -98,6 +98,7 @@ class Experiment(Component):
             histograms: int = ...,
             device: str = ...,
             dtype: str = ...,
+            precision: str = ...,
             threads: int | Literal["auto"] = ...,
         ) -> None: ...
 
