@@ -5,30 +5,27 @@ Everything here may import torch: train.py imports it once the words are known t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from nnlab.checks import chance_level
-from nnlab.checks.proposal import Course, Outcome, lower_rate, proposal, proposal_of_several
+from nnlab.checks.proposal import proposal
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import of_experiment
 from nnlab.commands.command_settings import TrainSettings
 from nnlab.commands.composing import ComposedRun
+from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
-from nnlab.records import hparams, runs_table
-from nnlab.records.console import Beside, Console
+from nnlab.records import hparams
+from nnlab.records.console import Console
 from nnlab.records.formula import lines as equation_lines
 from nnlab.records.run import Order, Run
-from nnlab.records.run_summaries import BRIEF_LETTERS, brief
 from nnlab.records.tensorboard import ROW_FOLDERS
-from nnlab.records.text_columns import shortened
-from nnlab.records.titles import about
 from nnlab.runtime.devices import device
-from nnlab.search.rankable import doubtful
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.memory import needed, refuse_too_large
@@ -44,15 +41,18 @@ def run(runs: list[ComposedRun]) -> int:
 
     A run's files are complete as soon as its rows have ended. 1 if every row of some run diverged.
     """
-    rest = list(prepared_runs("train", runs, partial(prepare, cache=DataCache())))
-    every, codes = rest, []
+    every = list(prepared_runs("train", runs, partial(prepare, cache=DataCache())))
+    if len(every) == 1:
+        return _train(every, _console, _conclude)
+    # A table of runs reads their folders: imports that one run does not wait for.
+    from nnlab.commands import several_runs
+
+    rest, codes = every, []
     while rest:
         count = _at_once([run.prepared for run in rest])
-        codes.append(_train(rest[:count], several=len(every) > 1))
+        codes.append(_train(rest[:count], several_runs.console, several_runs.conclude))
         rest = rest[count:]
-    if len(every) > 1:
-        doubts = _doubts([run.prepared for run in every])
-        runs_table.compare({run.name: run.folder for run in every}, doubts)
+    several_runs.compare(every)
     return max(codes)
 
 
@@ -82,45 +82,14 @@ def order(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
     return Order(folder, settings, of_experiment(settings), command, picture)
 
 
-class Recorders:
-    """The writers of all runs of a fit, and how each run goes; a run is closed as soon as its rows end."""
-
-    def __init__(self):
-        self.writers: list[Run] = []
-        self.courses: list[Course] = []
-        self.summaries: dict[int, dict] = {}  # of the runs that are closed, by place
-
-    def add(self, writer: Run) -> None:
-        self.writers.append(writer)
-        self.courses.append(Course(len(writer.rows)))
-
-    def record(self, record: Record) -> None:
-        """Take in a record of the fit."""
-        for writer, course in zip(self.writers, self.courses, strict=True):
-            part = None if writer.closed else writer.record(record)
-            if part and not part.refit:
-                course.record(part)
-
-    def close(self, only_if_over: bool = False) -> None:
-        """Write the results of the runs that are not closed yet."""
-        for place, writer in enumerate(self.writers):
-            if not writer.closed and (writer.over or not only_if_over):
-                self.summaries[place] = writer.close()
-
-    def outcomes(self, runs: list[PreparedRun]) -> dict[str, Outcome]:
-        """How each run went, by its command."""
-        each = zip(runs, self.writers, self.courses, strict=True)
-        return {run.command: _outcome(writer, course) for run, writer, course in each}
-
-
-def _train(runs: list[PreparedRun], several: bool) -> int:
+def _train(runs: list[PreparedRun], console_of: Callable, conclude: Callable) -> int:
     """Train these runs in one fit, whether one or several; 1 if every row of some run diverged."""
     fit, recorders = _joined([run.prepared for run in runs]), Recorders()
     kept = partial(early_end.kept_of, recorders.writers, [run.folder for run in runs])
     with early_end.naming(kept), ExitStack() as open_runs:
         for place, one in enumerate(_orders(runs)):
             recorders.add(open_runs.enter_context(Run(one, fit, place)))
-        with _console(runs, recorders.writers, fit, several) as console:
+        with console_of(runs, recorders, fit) as console:
 
             def read(record: Record) -> None:
                 recorders.record(record)
@@ -130,11 +99,7 @@ def _train(runs: list[PreparedRun], several: bool) -> int:
 
             early_end.train(fit, recorders.writers, read)
             recorders.close()
-            outcomes = recorders.outcomes(runs)
-            if several:
-                console.note(proposal_of_several(outcomes))
-            else:
-                _conclude(console, recorders.writers[0], recorders.summaries[0], outcomes)
+            conclude(console, runs, recorders)
     rows = [summary["rows"] for summary in recorders.summaries.values()]
     return int(any(row["diverged"] == row["total"] for row in rows))
 
@@ -153,57 +118,21 @@ def _orders(runs: list[PreparedRun]) -> list[Order]:
     return [replace(one, hparams=its, differ=differ) for one, its in zip(each, every, strict=True)]
 
 
-def _console(runs: list[PreparedRun], writers: list[Run], fit: Fit, several: bool) -> Console:
-    """A view of one run's epochs; of several, of how many have ended and which is the best so far."""
-    epochs, task = max(experiment.epochs for experiment in fit.experiments), writers[0].task
-    validates = any(experiment.split.validates for experiment in fit.experiments)
-    stacks = len(fit.stacks())
-    if not several:
-        together = stacks <= fit.processes  # whether all stacks train at the same time
-        return Console(writers[0].title, len(fit.rows), epochs, task, validates=validates, together=together)
-    names = tuple(shortened(name, BRIEF_LETTERS) for name in brief([run.name for run in runs]))
-    title = f"{len(runs)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
-    metric = ""
-    if not _doubts([run.prepared for run in runs]):
-        metric = _comparable_metric(writers, validates)
-    return Console(title, len(fit.rows), epochs, task, beside=Beside(names, fit.owner, metric))
+def _console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
+    """A view of one run's epochs."""
+    (writer,) = recorders.writers
+    validates, together = writer.experiment.split.validates, len(fit.stacks()) <= fit.processes
+    rows, epochs = len(fit.rows), writer.experiment.epochs
+    return Console(writer.title, rows, epochs, writer.task, validates=validates, together=together)
 
 
-def _conclude(console: Console, writer: Run, summary: dict, outcomes: dict[str, Outcome]) -> None:
+def _conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
     """What is printed at the end of one run."""
-    folder = writer.folder.path
+    (writer,), folder = recorders.writers, runs[0].folder
     learnt = equation_lines(writer.equation, folder, len(writer.rows) > 1) if writer.equation else []
-    console.close(summary, folder, learnt)
-    for command, outcome in outcomes.items():
+    console.close(recorders.summaries[0], folder, learnt)
+    for command, outcome in recorders.outcomes(runs).items():
         console.note(proposal(outcome, command))
-
-
-def _outcome(writer: Run, course: Course) -> Outcome:
-    """How a run went, beside what chance gives on its validation sets, or its training examples."""
-    experiment, dataset = writer.experiment, writer.fit.datasets[writer.experiment.data]
-    folds = [row.fold for row in writer.rows]
-    chance = chance_level.of(dataset, folds, experiment.loss_for(dataset.spec))
-    return course.outcome(chance, lower_rate(experiment.optimizer))
-
-
-def _comparable_metric(writers: list[Run], validates: bool) -> str:
-    """The metric by which runs in training are compared: none, if they train on different data."""
-    part = "val" if validates else "train"
-    if len({writer.about["data"] for writer in writers}) > 1:
-        return ""
-    is_one_loss = len({writer.about["loss_is"] for writer in writers}) == 1
-    return f"{part}_loss" if is_one_loss else f"{part}_error"
-
-
-def _doubts(fits: list[Fit]) -> list[str]:
-    """What to say of the order of these fits' runs, those on each data set by themselves."""
-    by_data: dict[str, list[Experiment]] = {}
-    for fit in fits:
-        experiment = fit.experiments[0]
-        data = about(experiment, fit.datasets[experiment.data].spec)["data"]
-        by_data.setdefault(data, []).append(experiment)
-    sentences = (doubtful(experiments, fits[0].cache) for experiments in by_data.values())
-    return [sentence for sentence in sentences if sentence]
 
 
 def _at_once(fits: list[Fit]) -> int:
