@@ -295,6 +295,7 @@ from nnlab.regularizers import Regularizer
 
 @dataclass(frozen=True)
 class Quartic(Regularizer):
+    '''Omega has l4 / 4 sum W^4 too.'''
     name: ClassVar[str] = "quartic"
     l4: float = column(0.3, low=0)
 
@@ -345,7 +346,8 @@ def test_a_regularizer_combines_with_those_of_nnlab(quartic, tmp_path, capsys):
     assert "did you mean 'quartic'" in refused(capsys, "regularizer=quartik")
     assert ", regularizer.l4," in refused(capsys, "regularizer=quartic", "regularizer.l5=1")
     assert main(["train", "regularizer=quartic", "--help"]) == 0
-    assert "regularizer.l4=0.3" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "regularizer.l4=0.3" in page and "Omega has l4 / 4 sum W^4 too." in page
 
 
 @pytest.mark.parametrize("factor, code", [(1, 0), (2, 1)])

@@ -94,7 +94,8 @@ def _doc(catalogue: Catalogue, group: str, name: str) -> str:
     file = catalogue.file(group, name)
     class_name = file.settings.get("name", name) if file else name
     cls = declarations.of_choice(group, class_name)
-    if cls is None or group in declarations.SINGLE_CLASSES or cls.doc.startswith("Base of"):
+    shared = file is not None and group in declarations.SINGLE_CLASSES
+    if cls is None or shared or cls.doc.startswith("Base of"):
         return ""
     return cls.doc.partition("\n\n>>> ")[0]  # an example in Python is for who reads Python
 
