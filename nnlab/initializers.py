@@ -152,6 +152,7 @@ class Orthogonal(Init):
     def draw(self, random, shape, fan_in, fan_out, activation):
         short, long = sorted((shape[0], int(np.prod(shape[1:]))))
         q, r = torch.linalg.qr(torch.from_numpy(random.standard_normal((long, short))))
+        # A zero on the diagonal would make the sign 0, and a column of Q with it.
         q = q.numpy() * np.where(r.diagonal().numpy() < 0, -1, 1)
         return (self.gain * (q if shape[0] == long else q.T)).reshape(shape)
 

@@ -70,6 +70,7 @@ class Regularizer(Component):
 
     def factors(self, lr) -> dict[str, torch.Tensor]:
         """What a step uses, from the columns and lr (K, S), float64; None for what does nothing."""
+        # None instead of a column of zeros: a step makes no call for what no row of the stack does.
         subgradient, shrinks = (self.l1 > 0).any(), self.proximal and (self.l1 > 0).any()
         return {
             "l2": self.l2 if (self.l2 > 0).any() else None,

@@ -149,6 +149,7 @@ class NAdam(Optimizer):
 
     def update(self, theta, g, slots, f, scratch):
         average(slots, g, f, scratch)
+        # `scratch` is taken by over_root, so the point ahead needs a matrix of its own: the slot `room`.
         ahead = torch.lerp(slots.m, g, f.ahead, out=slots.room)
         step = over_root(ahead, slots.v, f.epsilon, self.epsilon_inside_root, scratch)
         theta.addcmul_(step, f.minus_lr)

@@ -94,6 +94,7 @@ class AdaDelta(Optimizer):
 
     def update(self, theta, g, slots, f, scratch):
         slots.v.lerp_(torch.mul(g, g, out=scratch), f.one_minus_rho)
+        # u is that of the steps before: it is only updated below, with the step that it has scaled.
         root = torch.add(slots.u, f.epsilon, out=slots.room).sqrt_()
         d = over_root(g, slots.v, f.epsilon, True, scratch).mul_(root)
         theta.addcmul_(d, f.minus_lr)

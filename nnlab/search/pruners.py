@@ -49,6 +49,7 @@ class Pruner(Component):
 
     def kept(self, epochs: int) -> float:
         """The share of all epochs that is trained in spite of it, as far as its rule says: for the plan."""
+        # Between two rungs train those that the rungs before have left.
         left, share, before = 1.0, 0.0, 0
         for rung in (*self.rungs(epochs), epochs):
             share += left * (rung - before) / epochs

@@ -132,6 +132,7 @@ class TPE(Sampler):
     def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import TPESampler
 
+        # Without groups Optuna would draw what only some trials have at random, each by itself.
         group = {"multivariate": True, "group": True} if space.conditional else {}
         return TPESampler(seed=seed, n_startup_trials=max(0, self.startup - failed), **group)
 

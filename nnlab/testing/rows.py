@@ -65,7 +65,8 @@ class RowIndependence(Contract):
         experiments = self.experiments()
         together, first = trained(experiments), 0
         for k, experiment in enumerate(experiments):
-            alone = trained([experiment])  # a row for each seed and fold
+            # Of several seeds or folds an experiment is as many rows, which stand together in the stack.
+            alone = trained([experiment])
             here = together[first : first + len(alone)]
             assert alone == here, f"row {k} differs from it alone"
             first += len(alone)

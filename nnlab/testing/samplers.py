@@ -176,6 +176,7 @@ def search(space, sampler, f=bowl, count=24, batch=4, signs=(1,), distinct=True,
     chooser, trials = Chooser(space, sampler, signs, distinct), []
     for start in range(0, count, batch):
         before = [t for t in known if start <= t.number < start + batch]
+        # As a sweep does it: a whole batch is only made known; one that is known in part is chosen again.
         if len(before) == batch and not sampler.remembers:
             for trial in before:
                 chooser.know(trial)
