@@ -4,7 +4,7 @@
 
 With rounding errors of eps |f| in f, the best step is about h = cbrt(eps), 6e-6 in float64, where both errors
 are about 1e-11 (Nocedal and Wright 2006, section 8.1). Where relu is at 0, or the two largest inputs of a
-maximum are equal, there is no derivative to compare with: right and left differ, however small the step is.
+maximum are equal, no derivative exists to compare with: right and left differ, however small the step is.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray
 
 def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
     """(N,) bool: another class is the likeliest, and likelier than it is on average for its own examples."""
-    usual = np.full(len(p), np.inf)  # an absent class is no reason to doubt a label
+    usual = np.full(len(p), np.inf)  # of an absent class: nothing is likelier than that
     for c in np.unique(label):
         usual[c] = p[c, label == c].mean()
     answer = p.argmax(0)

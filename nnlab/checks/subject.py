@@ -119,7 +119,6 @@ class Subject:
         """The experiment, with some of its settings changed, on these data."""
         once = {"seeds": 1, "refit": False, "histograms": 0}
         e = replace(self.experiment, **once | changes)
-        # `auto` is asked for once: the second answer may differ from that of the job.
         device = self.device if e.device == self.experiment.device else devices.device(e.device)
         like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
         return Sample(e, dataset, fold, Examples(e.data, dataset, like))

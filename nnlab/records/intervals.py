@@ -70,8 +70,8 @@ def estimate(values: list[tuple], interval: Interval) -> dict:
     """Mean, std, low and high of `values`, pairs (Result, number), over the interval's units, n of them.
 
     Rows of one unit share examples or a seed, so they are averaged and never counted as independent. With
-    n = 1 there is no std, low or high (None); several folds then give `fold_std`, which is only information.
-    Nor is there an interval where a value is infinite.
+    n = 1 std, low and high are None; several folds then give `fold_std`, which is only information. They are
+    None too where a value is infinite.
     """
     means = _unit_means(values, interval.unit)
     n, mean = len(means), float(np.mean(means))

@@ -57,7 +57,7 @@ class Artist:
                 self._pipe.send(self._work)
 
     def end(self) -> tuple[dict[str, float], str]:
-        """Wait until it is drawn; the parameters' importances, and why there is no page, if there is none.
+        """Wait until it is drawn; the parameters' importances, and why the page is missing, if it is.
 
         No sweep is lost for a picture: whatever goes wrong in drawing is a note.
         """

@@ -54,7 +54,7 @@ def against(summaries: dict[str, dict]):
     for (name, summary), x in zip(summaries.items(), numbers[key], strict=True):
         metric = summary["metrics"].get(judge)
         if metric is not None and metric["mean"] is not None:
-            # Of a single row there is no interval: it has no length then.
+            # A single row has no interval: then it has no length.
             ends = [metric.get(end) for end in ("low", "high")]
             ends = [metric["mean"] if end is None else end for end in ends]
             others = " ".join(f"{k}={v}" for k, v in each[name].items() if k != key)

@@ -195,8 +195,10 @@ def _read_numbers(domain: Domain, names: tuple[str, ...], whole: bool = False) -
             x = given.item()
         if whole and isinstance(x, float) and x.is_integer():
             x = int(x)
-        if isinstance(x, bool) or not isinstance(x, int if whole else int | float):
-            expected = "a whole number" if whole else "a number"
+        types, expected = (int, float), "a number"
+        if whole:
+            types, expected = (int,), "a whole number"
+        if isinstance(x, bool) or not isinstance(x, types):
             raise UserError(f"{type(domain).__name__}: {name} = {shown(given)}: expected {expected}")
         if abs(x) > sys.float_info.max and x not in (math.inf, -math.inf):
             raise UserError(

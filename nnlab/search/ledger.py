@@ -19,7 +19,7 @@ from optuna.study import StudyDirection
 from nnlab.errors import MachineFault, UserError
 from nnlab.interruption import deferred
 from nnlab.search import journal
-from nnlab.search.as_optuna import distribution_of, frozen, in_short, quiet, thawed
+from nnlab.search.as_optuna import directions, distribution_of, frozen, in_short, quiet, thawed
 from nnlab.search.database import connected, leave
 from nnlab.search.space import Space
 from nnlab.search.storage import Storage, taken
@@ -112,9 +112,9 @@ class Ledger:
             raise UserError(f"{self.where} is damaged: {in_short(e)}") from e
 
     def _new(self, name: str, owner: str, signs) -> int:
-        directions = [StudyDirection.MINIMIZE if sign > 0 else StudyDirection.MAXIMIZE for sign in signs]
         try:
-            study = self.storage.create_new_study(directions, study_name=name)
+            each = [StudyDirection[word.upper()] for word in directions(signs)]
+            study = self.storage.create_new_study(each, study_name=name)
         except DuplicatedStudyError as e:
             study = self.storage.get_study_id_from_name(name)
             # Ours, if the process died between this write and the folder's.

@@ -31,7 +31,9 @@ NOISE_KINDS = ("dropout", "input_dropout", "dropconnect")  # training losses are
 PART_NAMES = {"validation": "validation", "train": "training"}
 
 
-def judged(search: Search, candidates: list[Candidate], cache: DataCache) -> tuple[Search, str]:
+def with_rankable_objective(
+    search: Search, candidates: list[Candidate], cache: DataCache
+) -> tuple[Search, str]:
     """The search with an objective by which these trials can be ranked; and why, if it is not the usual one.
 
     Raises `UserError` where none can be, or the one that was asked for cannot; warns of what is doubtful.

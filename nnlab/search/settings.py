@@ -85,7 +85,7 @@ class Search(Component):
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """The same; `auto` is val_loss, until `rankable.judged` says otherwise."""
+        """The same; `auto` is val_loss, until `rankable.with_rankable_objective` says otherwise."""
         return tuple("val_loss" if name == "auto" else name for name in self.asked)
 
     @property

@@ -163,9 +163,10 @@ def _suggest(trial: optuna.Trial, key: str, distribution):
 
 
 def _random_label(domain: Domain, random):
-    labels = domain.labels if not isinstance(domain, Interval) else _points(domain)
+    if not isinstance(domain, Interval):
+        labels = domain.labels
+    elif domain.whole:
+        labels = domain.points(None)
+    else:
+        labels = domain.points(CELLS_TO_LOOK_THROUGH)
     return labels[random.integers(len(labels))]
-
-
-def _points(interval: Interval):
-    return interval.points(None if interval.whole else CELLS_TO_LOOK_THROUGH)

@@ -25,7 +25,7 @@ from nnlab.search.domains import Interval  # noqa: F401 (Interval: of the exampl
 from nnlab.search.from_python import read_base, space_of, table
 from nnlab.search.ledger import Ledger, check
 from nnlab.search.plan import Plan, plan
-from nnlab.search.rankable import judged
+from nnlab.search.rankable import with_rankable_objective
 from nnlab.search.settings import USUAL_TRIALS, Search
 from nnlab.search.space import Space
 from nnlab.search.study import RULES, Chooser
@@ -111,7 +111,8 @@ class Sweep:
         one_of_each = self.candidates.one_of_each()
         self.judged_by = ""  # why, if it is not by the usual objective
         if self.rules > 1:
-            self.search, self.judged_by = judged(self.search, one_of_each, self.cache)
+            rankable = with_rankable_objective(self.search, one_of_each, self.cache)
+            self.search, self.judged_by = rankable
             self.candidates.objectives = self.search.objectives
         self.first: Candidate = one_of_each[0]
         self.epochs = max(c.experiment.epochs for c in one_of_each)  # the most that a trial may train
