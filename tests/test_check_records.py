@@ -8,6 +8,7 @@ from test_picture import size_of
 
 import nnlab
 from nnlab.checks.verdict import Finding, Verdict
+from nnlab.commands.check_command import DRAWN_RUNGS
 from nnlab.records.check_console import LINE_WIDTH, CheckConsole
 from nnlab.records.check_picture import RUNG_PICTURES
 
@@ -89,6 +90,10 @@ SUBSET = dict(examples=50, chance=2.3, factors=(1.0, 1e-4, 1e-2, 0.1, 10.0), los
 LOOK = {"layers": {f"hidden{n}": {"variance": 10.0**-n, "gradient": 0.0} for n in range(6)},
         "activations": {f"tanh{n}": {"stuck": 0.1 * n, "bounded": True} for n in range(5)}}  # fmt: skip
 LINEAR = {"layers": {"output": {"variance": 1.0, "gradient": 0.1}}, "activations": {}}
+
+
+def test_commands_know_which_rungs_are_drawn():
+    assert set(RUNG_PICTURES) == set(DRAWN_RUNGS)
 
 
 @pytest.mark.parametrize("rung, details", [

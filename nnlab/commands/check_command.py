@@ -21,6 +21,8 @@ from nnlab.records.check_console import CheckConsole
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.titles import titled
 
+DRAWN_RUNGS = ("rates", "subset", "saturation")  # that have a picture
+
 
 def run(runs: list[ComposedRun]) -> int:
     """Check each run after the one before."""
@@ -48,12 +50,13 @@ def execute(run: PreparedRun) -> int:
             folder.write("check.json", [as_dict(one) for one in [*verdicts, verdict]])
             verdicts.append(verdict)
             console.verdict(verdict)
-        if wants_picture(run.settings, rows=2):
-            from nnlab.records.check_picture import RUNG_PICTURES  # matplotlib
+        # A rung with nothing to do has no details.
+        drawn = [verdict for verdict in verdicts if verdict.rung in DRAWN_RUNGS and verdict.details]
+        if drawn and wants_picture(run.settings, rows=2):
+            from nnlab.records.check_picture import RUNG_PICTURES  # matplotlib, half a second
 
-            for verdict in verdicts:
-                if verdict.rung in RUNG_PICTURES and verdict.details:  # a rung with nothing to do has none
-                    folder.picture(RUNG_PICTURES[verdict.rung](verdict.details, title), verdict.rung)
+            for verdict in drawn:
+                folder.picture(RUNG_PICTURES[verdict.rung](verdict.details, title), verdict.rung)
         console.close(run.folder)
     return int(any(verdict.status == "fail" for verdict in verdicts))
 
