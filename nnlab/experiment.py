@@ -30,7 +30,7 @@ from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
 DEFAULT_L2 = 1e-3
-EVALUATE = 512  # the largest batch that is only evaluated
+EVALUATED_AT_ONCE = 512  # the largest batch that is only evaluated
 
 GROUPS = {
     "data": SOURCES,
@@ -238,7 +238,7 @@ class Row:
     def evaluated(self) -> int:
         """Examples in a batch that is only evaluated: the size of its own validation set rounded up, or of
         its training set where nothing is held back."""
-        return min(EVALUATE, -(-len(getattr(self.fold, self.fold.monitor)) // 64) * 64)
+        return min(EVALUATED_AT_ONCE, -(-len(getattr(self.fold, self.fold.monitor)) // 64) * 64)
 
     @property
     def structure(self) -> tuple:

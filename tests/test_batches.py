@@ -36,7 +36,7 @@ every_case = pytest.mark.parametrize("experiment", CASES.values(), ids=CASES)
 @pytest.fixture(params=[2**20, 25], ids=["one-chunk", "chunks"])
 def chunks(request, monkeypatch):
     """An epoch in one piece, or in chunks of 25 examples."""
-    monkeypatch.setattr(batches, "CHUNK", request.param)
+    monkeypatch.setattr(batches, "CHUNK_NUMBERS", request.param)
 
 
 def epoch_of(experiment, number=1):
@@ -120,7 +120,7 @@ def test_orders_are_uniform():
 def test_chunks_are_as_large_as_memory_allows(monkeypatch):
     rows, examples = BASE.rows(NUMBERED), Examples(RAW, NUMBERED, DOUBLE)
     for chunk, steps in ((10**6, [6]), (25, [2, 2, 2]), (1, [1] * 6)):
-        monkeypatch.setattr(batches, "CHUNK", chunk)
+        monkeypatch.setattr(batches, "CHUNK_NUMBERS", chunk)
         assert [len(c.x) for c in Batches(examples, rows).epoch(1)] == steps
 
 

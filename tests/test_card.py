@@ -73,7 +73,7 @@ def test_all_other_tests_ask_for_the_cpu():
 @pytest.fixture
 def few_at_once(monkeypatch):
     """Sets of other sizes are evaluated in other numbers of batches."""
-    monkeypatch.setattr(nnlab.experiment, "EVALUATE", 19)
+    monkeypatch.setattr(nnlab.experiment, "EVALUATED_AT_ONCE", 19)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -159,7 +159,7 @@ def test_a_stack_holds_as_many_rows_as_asked_for():
 
 
 def test_tables_that_lie_example_by_example(monkeypatch):
-    monkeypatch.setattr("nnlab.data.examples.WIDE", 100)
+    monkeypatch.setattr("nnlab.data.examples.WIDE_NUMBERS", 100)
     assert_same_numbers(on_gpu(CASES["numbers"]), curves(CASES["numbers"], "cpu"))
 
 

@@ -96,7 +96,7 @@ def test_training_equals_a_loop_of_torch(experiment):
 
 def test_chunks_of_an_epoch_change_nothing(monkeypatch):
     whole = trained(CASES["warmup"])[1]
-    monkeypatch.setattr("nnlab.data.batches.CHUNK", 2 * BASE.batch_size * CLASSES.d)  # two steps
+    monkeypatch.setattr("nnlab.data.batches.CHUNK_NUMBERS", 2 * BASE.batch_size * CLASSES.d)  # two steps
     pieces = trained(CASES["warmup"])[1]
     for k in whole:
         for a, b in zip(whole[k], pieces[k], strict=True):
@@ -213,7 +213,7 @@ def outputs(result, x):
 @pytest.mark.parametrize("data", [CLASSES, NUMBERS], ids=["classes", "numbers"])
 def test_test_metrics_are_those_of_the_best_weights(data, at_once, monkeypatch):
     """In float64, also of a test set that is several batches."""
-    monkeypatch.setattr("nnlab.experiment.EVALUATE", at_once)
+    monkeypatch.setattr("nnlab.experiment.EVALUATED_AT_ONCE", at_once)
     run, _ = trained(replace(BASE, data=data, split=KFold(k=3), optimizer=SGD(lr=0.5), epochs=12))
     dataset = data.load()
     assert any(result.best_epoch < 12 for result in run.results)

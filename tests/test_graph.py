@@ -12,7 +12,7 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.combine import Add, Multiply
 from nnlab.autodiff.graph import Graph
-from nnlab.runtime.layout import ALIGN
+from nnlab.runtime.layout import ALIGNED_FLOATS
 
 KINDS = {  # name: (a box for a drawn width, how many inputs it may take)
     "affine": (Affine, [1]),
@@ -178,15 +178,15 @@ def test_layout(graph):
     owner = np.full(size, -1)
     for number, (name, slot) in enumerate(slots.items()):
         place = slice(slot.start, slot.start + slot.leaf.size)
-        assert slot.start % ALIGN == 0
+        assert slot.start % ALIGNED_FLOATS == 0
         assert (owner[place] == -1).all() and len(owner[place]) == slot.leaf.size, name
         owner[place] = number
         before = slot.start + slot.leaf.size <= weights_end
         assert before if slot.leaf.kind == "weight" else slot.start >= weights_end, name
         matrix = torch.arange(2 * size).view(2, size)
         assert torch.equal(slot.view(matrix).flatten(1), matrix[:, place])
-    assert size % ALIGN == 0 and weights_end % ALIGN == 0
-    assert (owner == -1).sum() < ALIGN * max(1, len(slots))
+    assert size % ALIGNED_FLOATS == 0 and weights_end % ALIGNED_FLOATS == 0
+    assert (owner == -1).sum() < ALIGNED_FLOATS * max(1, len(slots))
 
 
 def test_layout_by_hand():

@@ -15,7 +15,7 @@ from nnlab.records.tensorboard import TensorBoard
 from nnlab.regularizers import Regularizer
 from nnlab.training.evaluation import Evaluator
 from nnlab.training.fit import fit
-from nnlab.training.histograms import BINS, histograms
+from nnlab.training.histograms import HISTOGRAM_BINS, histograms
 
 # Odd sizes, so that every line of memory is padded, and validation sets of several sizes that fill no batch.
 BASE = Experiment(
@@ -40,14 +40,14 @@ def of(values):
 def test_it_is_numpys(dtype):
     values = np.random.default_rng(0).normal(size=(3, 50, 7)).astype(dtype)
     counts, edges = of(values)
-    expected, at = np.histogram(values.astype(float), BINS)
+    expected, at = np.histogram(values.astype(float), HISTOGRAM_BINS)
     assert np.array_equal(counts, expected) and np.array_equal(edges, at)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
 def test_equal_values_are_as_numpys(value):
     counts, edges = of([np.full(9, value)])
-    expected, at = np.histogram(np.full(9, value), BINS)
+    expected, at = np.histogram(np.full(9, value), HISTOGRAM_BINS)
     assert np.array_equal(counts, expected) and np.allclose(edges, at, rtol=0, atol=1e-15)
 
 
@@ -88,13 +88,13 @@ def test_weights_are_those_of_the_epoch():
     last = list(done)[-1]
     for k, row in enumerate(last.rows):
         for name, weights in done.results[row].weights.items():
-            expected, at = np.histogram(weights.astype(float), BINS)
+            expected, at = np.histogram(weights.astype(float), HISTOGRAM_BINS)
             found = last.histograms[f"parameters/{name}"]
             assert np.array_equal(found.counts[k], expected) and np.allclose(found.edges[k], at)
 
 
 def test_activations_are_those_of_the_validation_set(monkeypatch):
-    monkeypatch.setattr("nnlab.experiment.EVALUATE", 64)  # three batches, the last not full
+    monkeypatch.setattr("nnlab.experiment.EVALUATED_AT_ONCE", 64)  # three batches, the last not full
     done = fit(replace(BASE, metric="last", dtype="float64"))
     found = list(done)[-1].histograms["activations/relu1"]
     data, dataset = BASE.data, done.datasets[BASE.data]
@@ -105,8 +105,10 @@ def test_activations_are_those_of_the_validation_set(monkeypatch):
         x, _ = examples.gather(row.fold, row.fold.validation)
         weights = done.results[k].weights
         hidden = np.maximum(weights["hidden1.weight"] @ x.numpy() + weights["hidden1.bias"], 0)
-        assert np.allclose(found.edges[k], np.histogram(hidden, BINS)[1])
-        assert np.abs(found.counts[k] - np.histogram(hidden, BINS)[0]).sum() <= 2  # rounding at an edge
+        assert np.allclose(found.edges[k], np.histogram(hidden, HISTOGRAM_BINS)[1])
+        assert (
+            np.abs(found.counts[k] - np.histogram(hidden, HISTOGRAM_BINS)[0]).sum() <= 2
+        )  # rounding at an edge
 
 
 def test_a_row_alone_has_the_same(run):
@@ -155,7 +157,7 @@ def test_tensorboard(tmp_path, rows, run):
         folder = tmp_path / "rows" / f"seed{row}" if rows > 1 else tmp_path
         for tag, h in records[-1].histograms.items():
             found = read(folder, tag)
-            assert list(found) == [2, 4] and found[4].shape == (BINS, 3) and found[4].dtype == float
+            assert list(found) == [2, 4] and found[4].shape == (HISTOGRAM_BINS, 3) and found[4].dtype == float
             assert np.array_equal(found[4][:, 2], h.counts[row])
             assert np.array_equal(found[4][:, :2].T, [h.edges[row, :-1], h.edges[row, 1:]])
 
@@ -179,4 +181,4 @@ def test_the_histograms_dashboard_reads_it(tmp_path, run):
     ask = context.RequestContext()
     assert "activations/relu1" in plugin.index_impl(ask, experiment="")["rows/seed0"]
     events, _ = plugin.histograms_impl(ask, "activations/relu1", "rows/seed0", "", 10)
-    assert [step for _, step, _ in events] == [2, 4] and np.shape(events[0][2]) == (BINS, 3)
+    assert [step for _, step, _ in events] == [2, 4] and np.shape(events[0][2]) == (HISTOGRAM_BINS, 3)

@@ -12,7 +12,7 @@ from networks import DOUBLE, Points
 from nnlab.checks import chance_level
 from nnlab.checks.labels import correlation
 from nnlab.cli import main
-from nnlab.data.batches import TARGETS, Batches, steps_in_chunk
+from nnlab.data.batches import TARGETS_SHARE, Batches, steps_in_chunk
 from nnlab.data.dataset import Dataset
 from nnlab.data.examples import Examples, evaluation
 from nnlab.data.splits import Holdout, KFold
@@ -64,7 +64,7 @@ def test_nothing_as_large_as_classes_times_examples_is_made():
     tracemalloc.stop()
     held = [examples.x, examples.t, examples.true, *(b.t for b in examples.evaluation(row, "validation"))]
     assert sum(v.numel() * v.element_size() for v in held) < 3e6
-    assert chunk.t.numel() <= TARGETS * 2**20 and batch.t.shape == (1, 20_000, row.evaluated)
+    assert chunk.t.numel() <= TARGETS_SHARE * 2**20 and batch.t.shape == (1, 20_000, row.evaluated)
 
 
 @pytest.mark.parametrize("inputs, outputs", [(64, 10), (784, 10), (2, 2), (4, 3), (1, 8), (13, 3), (30, 2)])

@@ -9,7 +9,7 @@ import torch
 from bits import LAYOUTS, factors, kernel, result
 
 from nnlab.autodiff.box import Site
-from nnlab.autodiff.products import BLOCK, MOST, WIDTH, Blocks, block_size, product
+from nnlab.autodiff.products import BLOCK_OPERATIONS, LEAST_WIDTH, MOST_BLOCKS, Blocks, block_size, product
 from nnlab.runtime.layout import aligned
 from nnlab.runtime.threads import computing
 
@@ -23,7 +23,7 @@ SIZES = [  # fan_in, fan_out, batch
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "-".join(map(str, s)))
 def test_a_rows_product_is_right_and_its_own(sizes, dtype):
-    rows = 17 if np.prod(sizes) < BLOCK else 3
+    rows = 17 if np.prod(sizes) < BLOCK_OPERATIONS else 3
     long = sizes[2] > 1000
     with computing():
         for layout in LAYOUTS[2:3] if long else LAYOUTS:
@@ -40,11 +40,17 @@ def test_a_rows_product_is_right_and_its_own(sizes, dtype):
 
 
 def test_blocks_are_few_wide_and_cover_everything():
-    for work in (2 * BLOCK, 3 * BLOCK, 4 * BLOCK, 50 * BLOCK, 10**12):
+    for work in (
+        2 * BLOCK_OPERATIONS,
+        3 * BLOCK_OPERATIONS,
+        4 * BLOCK_OPERATIONS,
+        50 * BLOCK_OPERATIONS,
+        10**12,
+    ):
         for length in (1, 63, 64, 65, 127, 128, 129, 784, 1000, 50_000):
             size = block_size(length, work)
-            assert size >= WIDTH and size % 16 == 0 and size * MOST >= length
-            assert -(-length // size) <= min(MOST, work // BLOCK)
+            assert size >= LEAST_WIDTH and size % 16 == 0 and size * MOST_BLOCKS >= length
+            assert -(-length // size) <= min(MOST_BLOCKS, work // BLOCK_OPERATIONS)
 
 
 def test_what_is_small_is_one_call_for_all_rows():

@@ -8,7 +8,7 @@ import torch
 
 from nnlab.autodiff.box import Box, Buffer, Parameter, Site
 from nnlab.autodiff.network import Network
-from nnlab.runtime.layout import ALIGN
+from nnlab.runtime.layout import ALIGNED_FLOATS
 
 
 @dataclass(frozen=True)
@@ -161,5 +161,5 @@ def _slices(leaves: dict, start: int) -> tuple[dict[str, LeafSlice], int]:
     slices = {}
     for name, leaf in leaves.items():
         slices[name] = LeafSlice(leaf, start)
-        start += -(-leaf.size // ALIGN) * ALIGN
+        start += -(-leaf.size // ALIGNED_FLOATS) * ALIGNED_FLOATS
     return slices, start

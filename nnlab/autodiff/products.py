@@ -21,16 +21,18 @@ from nnlab.runtime.precision import product_on_card
 from nnlab.runtime.recording import on_card
 from nnlab.runtime.threads import run_all
 
-BLOCK = 2**22  # multiply-adds in a block, at least: 40 microseconds and more, so that waking a thread pays
-MOST = 8  # blocks in a row's product
-WIDTH = 64  # rows or columns of a block, at least: every block reads the whole of the other factor
+BLOCK_OPERATIONS = (
+    2**22
+)  # multiply-adds in a block, at least: 40 microseconds and more, so that waking a thread pays
+MOST_BLOCKS = 8  # blocks in a row's product
+LEAST_WIDTH = 64  # rows or columns of a block, at least: every block reads the whole of the other factor
 
 
 def product(site: Site, m: int, k: int, n: int, out: torch.Tensor):
     """The kernel for (K, m, k) @ (K, k, n) -> out (K, m, n): a function of (a, b) that returns `out`."""
     if on_card(out):
         return product_on_card(site.precision, out)
-    if m * k * n >= 2 * BLOCK:
+    if m * k * n >= 2 * BLOCK_OPERATIONS:
         return Blocks(site.threads, m, k, n, out)
     if site.rows == 1 and min(m, k, n) == 1:
         pair = _packed(2, m, n, out)
@@ -46,7 +48,7 @@ class Blocks:
 
     def __init__(self, threads: int, m: int, k: int, n: int, out: torch.Tensor):
         self.threads, self.out = threads, out
-        self.by_rows = m >= 2 * WIDTH
+        self.by_rows = m >= 2 * LEAST_WIDTH
         self.size = block_size(m if self.by_rows else n, m * k * n)
         self.parts = self._cut(out)
         self.last = [None, None]  # the factors of the last call, and their blocks: weights stay the same
@@ -80,9 +82,9 @@ def block_size(length: int, work: int) -> int:
     >>> block_size(256, 256 * 784 * 128), block_size(784, 784 * 256 * 128), block_size(100, 10**8)
     (64, 208, 64)
     """
-    count = 2 ** (min(MOST, work // BLOCK).bit_length() - 1)
+    count = 2 ** (min(MOST_BLOCKS, work // BLOCK_OPERATIONS).bit_length() - 1)
     share = -(-length // count)
-    return max(WIDTH, -(-share // 16) * 16)
+    return max(LEAST_WIDTH, -(-share // 16) * 16)
 
 
 def _packed(rows: int, m: int, n: int, like: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,8 @@ from nnlab.data.examples import Examples, lies_by_example
 from nnlab.runtime.layout import Room
 from nnlab.streams import stream
 
-CHUNK = 2**20  # numbers of one row's inputs in a chunk
-TARGETS = 8  # times as many may be its targets: of many classes, one-hot, they are more than the inputs
+CHUNK_NUMBERS = 2**20  # numbers of one row's inputs in a chunk
+TARGETS_SHARE = 8  # times as many may be its targets: of many classes, one-hot, they are more than the inputs
 
 
 @dataclass(frozen=True)
@@ -113,4 +113,6 @@ class Batches:
 
 def steps_in_chunk(steps: int, batch: int, inputs: int, outputs: int) -> int:
     """How many steps of an epoch are gathered at once."""
-    return max(1, min(steps, CHUNK // (batch * inputs), TARGETS * CHUNK // (batch * outputs)))
+    return max(
+        1, min(steps, CHUNK_NUMBERS // (batch * inputs), TARGETS_SHARE * CHUNK_NUMBERS // (batch * outputs))
+    )

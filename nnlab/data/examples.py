@@ -24,8 +24,13 @@ from nnlab.data.normalization import (
 from nnlab.runtime.layout import aligned
 from nnlab.runtime.recording import on_card
 
-KEPT, PART = 2**26, 2**12  # numbers in all tables that are kept normalised; examples of one at a time
-WIDE = 2**22  # numbers in a table above which it lies example by example: gathering columns misses the cache
+KEPT_NUMBERS, PART_EXAMPLES = (
+    2**26,
+    2**12,
+)  # numbers in all tables that are kept normalised; examples of one at a time
+WIDE_NUMBERS = (
+    2**22
+)  # numbers in a table above which it lies example by example: gathering columns misses the cache
 
 
 @dataclass(frozen=True)
@@ -120,10 +125,10 @@ class Examples:
         if self.how[0] != "robust":
             return self._normalized(_gathered(self.x, index), mean, scale)
         if fold.key not in self._tables:
-            if (len(self._tables) + 1) * self.x.numel() > KEPT:
+            if (len(self._tables) + 1) * self.x.numel() > KEPT_NUMBERS:
                 return pulled_in(self._normalized(_gathered(self.x, index), mean, scale))
             table = self.x.clone()
-            for part in table.split(PART, 1):
+            for part in table.split(PART_EXAMPLES, 1):
                 pulled_in(self._normalized(part, mean, scale))
             self._tables[fold.key] = table
         return _gathered(self._tables[fold.key], index)
@@ -201,9 +206,9 @@ def evaluation(examples: Examples, rows: list, which: str):
 
 def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """(N, d) of any real dtype as (d, N) on the device, less what `how` centres it by; and that, (d,)."""
-    shape = table.shape if table.size > WIDE else table.shape[::-1]
+    shape = table.shape if table.size > WIDE_NUMBERS else table.shape[::-1]
     out = torch.empty(shape, dtype=like.dtype, device=like.device)
-    out = out.T if table.size > WIDE else out
+    out = out.T if table.size > WIDE_NUMBERS else out
     center = np.zeros(len(out))
     if how == "none":
         return out.copy_(torch.from_numpy(table).T), center

@@ -7,10 +7,10 @@ from functools import partial
 from types import SimpleNamespace
 
 from nnlab.optimizers.base import Optimizer
-from nnlab.runtime.layout import ALIGN
+from nnlab.runtime.layout import ALIGNED_FLOATS
 from nnlab.runtime.threads import run_all
 
-BLOCK = 2**16  # numbers of each matrix in a part
+BLOCK_NUMBERS = 2**16  # numbers of each matrix in a part
 
 
 def in_blocks(
@@ -22,7 +22,7 @@ def in_blocks(
     and several threads those of one. An optimiser that is not `elementwise` is called once, for everything.
     """
     rows, size = theta.shape
-    width = max(1, BLOCK // (rows * ALIGN)) * ALIGN
+    width = max(1, BLOCK_NUMBERS // (rows * ALIGNED_FLOATS)) * ALIGNED_FLOATS
     if not optimizer.elementwise or theta.device.type != "cpu" or size <= width:
         return lambda f: optimizer.update(theta, g, slots, f, scratch)
     columns = [slice(start, start + width) for start in range(0, size, width)]

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-ALIGN = 64  # floats; see `aligned`
+ALIGNED_FLOATS = 64  # floats; see `aligned`
 
 
 def aligned(rows: int, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
@@ -37,4 +37,4 @@ class Room:
 
 
 def _stride(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN
+    return -(-size // ALIGNED_FLOATS) * ALIGNED_FLOATS

@@ -16,7 +16,7 @@ import torch
 
 from nnlab.errors import Advice
 
-WAITS = (
+WAITING_STEPS = (
     "a part of this job ({}) reads a number from the GPU in every step, which it then waits for: its steps "
     "are called one by one, and not played back from a recording"
 )
@@ -82,7 +82,7 @@ class Recorder:
                 calls()
             if found:
                 self.records = False
-                warnings.warn(WAITS.format(found[0]), Advice, stacklevel=2)
+                warnings.warn(WAITING_STEPS.format(found[0]), Advice, stacklevel=2)
         else:
             if self.graphs[name] is None:
                 self.graphs[name] = self._recorded(calls)

@@ -11,7 +11,7 @@ from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import Placed
 from nnlab.checks.central_differences import difference_quotient, moved
-from nnlab.runtime.layout import ALIGN, aligned
+from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
 
 RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
 
@@ -97,7 +97,7 @@ def bind(
     slots, end = {}, 0
     for name, leaf in box.leaves(*shapes).items():
         slots[name] = LeafSlice(leaf, end)
-        end += -(-leaf.size // ALIGN) * ALIGN
+        end += -(-leaf.size // ALIGNED_FLOATS) * ALIGNED_FLOATS
     like = torch.empty(0, dtype=dtype, device=device)
     matrices = [like.new_zeros(len(range(rows)[which]), end) for _ in range(2)]
     theta, grad = ({name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices)

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import torch
 
 from nnlab.hyperparameters import stack
-from nnlab.runtime.layout import ALIGN
+from nnlab.runtime.layout import ALIGNED_FLOATS
 from nnlab.testing.components import PartContract
 from nnlab.testing.numeric import assert_near, assert_same
 
-UPDATE_STEPS, P, WEIGHT_COUNT = 20, 2 * ALIGN, ALIGN
+UPDATE_STEPS, P, WEIGHT_COUNT = 20, 2 * ALIGNED_FLOATS, ALIGNED_FLOATS
 USED_PARAMETERS = 100  # the parameters behind are padding
 
 
@@ -122,7 +122,7 @@ class OptimizerContract(PartContract):
             optimizer.clip(g, f)
             optimizer.decay(theta[:, decay], f)
             kept, held = g.clone(), dict(vars(slots))
-            for c in (slice(ALIGN), slice(ALIGN, P)) if cut else (slice(P),):
+            for c in (slice(ALIGNED_FLOATS), slice(ALIGNED_FLOATS, P)) if cut else (slice(P),):
                 some = SimpleNamespace(**{name: slot[:, c] for name, slot in held.items()}) if cut else slots
                 optimizer.update(theta[:, c], g[:, c], some, f, room[:, c])
             if checked:
@@ -135,7 +135,7 @@ class OptimizerContract(PartContract):
     @staticmethod
     def _line(rows: int, constant=False):
         """By what lr is multiplied, and the numbers of the steps: (K, S) each, as the engine has them."""
-        t = torch.arange(1, ALIGN + 1, dtype=torch.float64).expand(rows, -1).clone()
+        t = torch.arange(1, ALIGNED_FLOATS + 1, dtype=torch.float64).expand(rows, -1).clone()
         return (torch.ones_like(t) if constant else 1 / (1 + 0.1 * t)), t
 
 

@@ -10,13 +10,13 @@ import torch
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import stack
 from nnlab.regularizers import Regularizer
-from nnlab.runtime.layout import ALIGN
+from nnlab.runtime.layout import ALIGNED_FLOATS
 from nnlab.testing.components import PartContract
 from nnlab.testing.numeric import assert_near, assert_same, central
 from nnlab.testing.rows import Bumps, experiments, varied
 
 LAYER_SHAPES = ((4, 6), (3, 4))  # (fan_out, fan_in)
-RATE_STEPS = ALIGN
+RATE_STEPS = ALIGNED_FLOATS
 
 
 class RegularizerContract(PartContract):

@@ -8,8 +8,8 @@ import numpy as np
 
 from nnlab.training.results import Histograms
 
-BINS = 30  # as many as TensorBoard itself makes
-HUGE = 1e300  # the width of a range must be a number too
+HISTOGRAM_BINS = 30  # as many as TensorBoard itself makes
+LARGEST_NUMBER = 1e300  # the width of a range must be a number too
 
 Pieces = Iterable[tuple[str, int, np.ndarray]]  # name, row, some of its values in any shape
 
@@ -22,10 +22,10 @@ def histograms(rows: int, pieces: Callable[[], Pieces]) -> dict[str, Histograms]
     what is infinite (1e300 or more) is not counted; of a row with nothing else all counts are zero.
     """
     edges = {name: _edges(low, high) for name, (low, high) in _limits(rows, pieces()).items()}
-    counts = {name: np.zeros((rows, BINS), int) for name in edges}
+    counts = {name: np.zeros((rows, HISTOGRAM_BINS), int) for name in edges}
     for name, k, values in pieces():
         ends = edges[name][k, [0, -1]]
-        counts[name][k] += np.histogram(_numbers(values), BINS, ends)[0]
+        counts[name][k] += np.histogram(_numbers(values), HISTOGRAM_BINS, ends)[0]
     return {name: Histograms(counts[name], edges[name]) for name in edges}
 
 
@@ -40,15 +40,17 @@ def _limits(rows: int, pieces: Pieces) -> dict[str, tuple[np.ndarray, np.ndarray
 
 
 def _edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(rows, BINS + 1). Values all but equal lie in the middle of a range of 1, as in np.histogram."""
+    """(rows, 31). Values all but equal lie in the middle of a range of 1, as in np.histogram."""
     none = low > high
     low, high = np.where(none, 0.0, low), np.where(none, 1.0, high)
-    least = 4 * BINS * np.spacing(np.maximum(abs(low), abs(high)))  # or numpy finds no edges between
+    least = (
+        4 * HISTOGRAM_BINS * np.spacing(np.maximum(abs(low), abs(high)))
+    )  # or numpy finds no edges between
     margin = np.where(high - low > least, 0.0, np.maximum(0.5, least))
-    return np.linspace(low - margin, high + margin, BINS + 1, axis=1)
+    return np.linspace(low - margin, high + margin, HISTOGRAM_BINS + 1, axis=1)
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
     values = values.astype(np.float64).ravel()
-    ordinary = abs(values) < HUGE
+    ordinary = abs(values) < LARGEST_NUMBER
     return values if ordinary.all() else values[ordinary]

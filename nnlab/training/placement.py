@@ -19,7 +19,7 @@ from nnlab.runtime.precision import refuse_precision
 from nnlab.training.stacks import CACHE_NUMBERS, CPU_STACK_ROWS, theta_width
 
 CALLS_PER_STEP = 26  # of torch
-PASSES = 15  # over the matrices of a stack in a step's tail; compiled it is 7
+TAIL_PASSES = 15  # over the matrices of a stack in a step's tail; compiled it is 7
 
 CALL_SECONDS = 4e-6  # on a CPU
 CORE_OPERATIONS = 3e10  # per second
@@ -54,13 +54,13 @@ class Work:
 
     def card_seconds(self, precision: str) -> float:
         products = self.operations / CARD_OPERATIONS[precision]
-        tails = self.numbers * 4 * PASSES / CARD_BYTES
+        tails = self.numbers * 4 * TAIL_PASSES / CARD_BYTES
         return CARD_START + products + tails + self.card_steps * CARD_STEP + self.card_epochs * CARD_EPOCH
 
     @property
     def compiling_saves(self) -> float:
         """Seconds of a GPU that one pass over the matrices saves."""
-        return self.numbers * 4 * (PASSES - 7) / CARD_BYTES
+        return self.numbers * 4 * (TAIL_PASSES - 7) / CARD_BYTES
 
 
 def planned(rows: list[Row], datasets, times: float = 1) -> Work:

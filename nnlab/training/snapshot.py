@@ -20,8 +20,8 @@ from nnlab.schedules.base import PastEpoch
 from nnlab.training.population import Population, Weights
 
 # Of a population; and of what there is more after the first step.
-HELD = ("state", "best_weights", "schedule", "stopping", "best_value", "best_epoch", "best")
-GROWING = ("best.", "past.", "schedule.", "stopping.")
+HELD_FIELDS = ("state", "best_weights", "schedule", "stopping", "best_value", "best_epoch", "best")
+GROWING_PREFIXES = ("best.", "past.", "schedule.", "stopping.")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Snapshot:
 
 def arrays(population: Population, previous: Weights | None) -> dict[str, np.ndarray]:
     """All that changes while these rows train, in memory of its own."""
-    parts = {name: getattr(population, name) for name in HELD} | {"previous": previous}
+    parts = {name: getattr(population, name) for name in HELD_FIELDS} | {"previous": previous}
     held = {name: array for part, value in parts.items() for name, array in _flat(part, value)}
     past = [population.past[k] for k in population.remembering]
     if past and past[0]:
@@ -68,7 +68,7 @@ def _refuse_others(wanted: dict, held: dict, population: Population) -> None:
         if there != (here := f"{array.dtype} {array.shape}"):
             raise ValueError(f"a state of something else: {name} is {there}, and of these rows {here}")
     for name, array in held.items():
-        if name not in wanted and not name.startswith(GROWING):
+        if name not in wanted and not name.startswith(GROWING_PREFIXES):
             raise ValueError(f"a state of something else: these rows have no {name}")
         count = len(population.remembering if name.startswith("past.") else population)
         if array.shape[:1] != (count,):

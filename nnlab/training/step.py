@@ -15,9 +15,9 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
-from nnlab.data.batches import CHUNK, Batches, Chunk
+from nnlab.data.batches import CHUNK_NUMBERS, Batches, Chunk
 from nnlab.losses import Loss
-from nnlab.runtime.layout import ALIGN, aligned
+from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
 from nnlab.runtime.recording import Recorder, send
 from nnlab.streams import uniforms
 from nnlab.training.population import Population
@@ -120,9 +120,11 @@ class Columns:
 
     def __init__(self, population: Population, steps: int):
         self.population, theta = population, population.state.theta
-        known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGN))
+        known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS))
         self.names = [name for name, column in known.items() if column is not None]
-        width = -(-len(theta) // ALIGN) * ALIGN  # so that every step's begins where a kernel likes it to
+        width = (
+            -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
+        )  # so that every step's begins where a kernel likes it to
         self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
         self.placed = self.table.to(theta.device)  # on a CPU the table itself
         absent = dict.fromkeys(known.keys() - set(self.names))
@@ -133,7 +135,7 @@ class Columns:
 
         A row's steps are computed in one padded line, since a power's last bit depends on its place.
         """
-        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGN)))
+        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGNED_FLOATS)))
         for place, name in enumerate(self.names):
             rows = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
             self.table[:count, place, : rows.shape[1]] = rows
@@ -159,7 +161,7 @@ class Noise:
         self.name, self.ctx = name, ctx
         seeds = [row.seed for row in population.rows]
         self.seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
-        self.at_once = min(steps, max(1, CHUNK // math.prod(ctx.noise_shape)))
+        self.at_once = min(steps, max(1, CHUNK_NUMBERS // math.prod(ctx.noise_shape)))
         theta = population.state.theta
         shape = self.at_once, len(self.seeds), *ctx.noise_shape
         self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)
