@@ -289,3 +289,30 @@ def test_without_a_gpu_nothing_is_said_of_it(tmp_path, monkeypatch, capsys):
     assert " on " not in capsys.readouterr().out.splitlines()[0]
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert not {"precision", "compiled", "device_because"} & summary.keys()
+
+
+def test_a_sweep_decides_once_for_all_its_trials(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = ["sweep", "data=iris", "trials=4", "epochs=2", "report=false", "sampler=random"]
+    with gpu():
+        assert main([*line, "plan=true"]) == 0
+        plan = capsys.readouterr().out
+        monkeypatch.setattr(placement, "CARD_START", -1e9)
+        assert main([*line, "hydra.run.dir=large"]) == 0
+    assert "on cpu" in plan and "device=auto: about" in plan and "on the GPU" in plan
+    out = capsys.readouterr().out
+    assert "on cuda" in out.splitlines()[0] and "device=cuda" in out
+    best = json.loads((tmp_path / "large" / "best" / "summary.json").read_text())
+    found = json.loads((tmp_path / "large" / "sweep.json").read_text())
+    assert best["device"] == "cuda" and "device=cuda" in found["best"]["command"]
+
+
+def test_a_sweep_in_python_has_its_trials_where_the_work_of_all_pays():
+    space = {"optimizer.lr": nnlab.Interval(1e-4, 1e-1, log=True)}
+    with gpu():
+        small = nnlab.Sweep(space, nnlab.Search(trials=4), Experiment(epochs=2))
+        many = nnlab.Search(trials=100_000, sampler="random")
+        large = nnlab.Sweep(space, many, Experiment(epochs=50))
+        assert small.place.device.type == "cpu" and large.place.device.type == "cuda"
+        assert large.first.experiment.device == large.experiment({"optimizer.lr": 0.01}).device == "cuda"
+        assert large.plan().because and large.size == 128

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnlab.commands.command_keys import of_experiment
 from nnlab.commands.sweep_request import SweepRequest
@@ -68,7 +68,15 @@ def prepared(asked: SweepRequest) -> PreparedSweep:
     batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
     refuse_too_large(plan.memory, batch, instead, device(sweep.first.experiment.device))
     _check_study(asked)
-    return PreparedSweep(asked, sweep, plan)
+    return PreparedSweep(_on_card(asked, sweep), sweep, plan)
+
+
+def _on_card(asked: SweepRequest, sweep: Sweep) -> SweepRequest:
+    """With the GPU in every trial's line, if it was taken for the work of all: one alone might not pay."""
+    if sweep.place.device.type == "cpu" or not sweep.place.why:
+        return asked
+    trials = replace(asked.words.trials, device=str(sweep.place.device))
+    return replace(asked, words=replace(asked.words, trials=trials))
 
 
 def _sweep(asked: SweepRequest) -> Sweep:

@@ -37,6 +37,7 @@ class TrialSettings:
     defaults: dict  # the sweep's settings, every parameter at its default
     prefix: list[str]  # the command line of a trial, up to its overrides
     decayed_once: bool = False  # an optimiser's own decay is searched in place of regularizer.l2
+    device: str = ""  # that was taken for all trials, where it is `auto`
     _common: dict[tuple, Common] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -56,7 +57,7 @@ class TrialSettings:
             config = copy.deepcopy(common.config)
             for key, value in inner.items():
                 OmegaConf.update(config, key, value, merge=False)
-            return of_train(composing.settings_of(config))
+            return self._placed(of_train(composing.settings_of(config)))
         # Composing takes 0.2 s: where nothing is interpolated, a parameter is put into its place.
         settings = copy.deepcopy(common.settings)
         for key, value in inner.items():
@@ -65,12 +66,19 @@ class TrialSettings:
             for name in path:
                 node = node[name]
             node[leaf] = value
+        return self._placed(settings)
+
+    def _placed(self, settings: dict) -> dict:
+        if self.device and settings["device"] == "auto":
+            settings["device"] = self.device
         return settings
 
     def words(self, params: dict) -> list[str]:
         """The overrides with which `nnlab train` is this trial."""
         chosen = self.space.values({key: label for key, label in params.items() if key in self.groups})
         fixed = [o.input_line for o in self.fixed if self._is_of(o, chosen)]
+        if self.device and self.settings(params)["device"] == self.device:
+            fixed = [*(word for word in fixed if not word.startswith("device=")), f"device={self.device}"]
         return [*fixed, *(grammar.word(key, value) for key, value in self.space.values(params).items())]
 
     def line(self, params: dict) -> list[str]:

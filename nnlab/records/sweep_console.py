@@ -180,6 +180,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"  {plan.trials} trials, {plan.rows} rows, {batches}",
         f"  a batch is {stacks}, each row of {parameters} parameters",
         f"  memory {in_bytes(resident() + plan.memory)}, time about {duration(plan.seconds)}",
+        *([f"  device=auto: {plan.because}"] if plan.because else []),
         "",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations, islice, product
 
 from nnlab.choices import shown
@@ -26,10 +27,15 @@ class CandidateMaker:
     ):  # fmt: skip
         self.space, self.experiment_of = space, experiment_of
         self.cache, self.objectives = cache, objectives
+        self.device: str | None = None  # of trials that ask for none
         self._made: dict[tuple, Candidate] = {}  # of the next batch
 
     def experiment(self, params: dict) -> Experiment:
         """The experiment of a trial's parameters. Raises `UserError`."""
+        e = self._as_asked_for(params)
+        return replace(e, device=self.device) if self.device and e.device == "auto" else e
+
+    def _as_asked_for(self, params: dict) -> Experiment:
         values = self.space.values(params)
         if isinstance(self.experiment_of, Experiment):
             return variant(self.experiment_of, values)

@@ -15,6 +15,7 @@ from nnlab.runtime.devices import device
 from nnlab.runtime.threads import computing
 from nnlab.search.batch_training import TrialBatch
 from nnlab.training.memory import needed
+from nnlab.training.placement import CARD_START, planned
 from nnlab.training.stacks import parameter_count
 
 CALLS_PER_STEP = 30  # of torch
@@ -35,6 +36,7 @@ class Plan:
     stacks: list[tuple[int, int, int]]  # (how many, rows in each, parameters of a row)
     memory: int  # bytes that the largest batch takes beside what the process has
     seconds: float
+    because: str = ""  # why there, if the device was chosen
 
 
 def plan(batch: TrialBatch, count: int, size: int) -> Plan:
@@ -42,7 +44,10 @@ def plan(batch: TrialBatch, count: int, size: int) -> Plan:
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
     sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
-    training = sum(_seconds(rows, datasets) for rows in stacks) / processes
+    if batch.fit.on_cpu:
+        training = sum(_seconds(rows, datasets) for rows in stacks) / processes
+    else:
+        training = _card_seconds(batch)
     seconds = BATCH_SECONDS + training * _share_trained(batch)
     # With rungs all stacks are in memory, since they wait for each other there.
     at_once = len(stacks) if batch.rungs else processes
@@ -53,8 +58,14 @@ def plan(batch: TrialBatch, count: int, size: int) -> Plan:
         rows=round(len(batch.fit.rows) * share),
         stacks=[(n, k, p) for (k, p), n in sorted(sizes.items(), reverse=True)],
         memory=needed(stacks, datasets, at_once),
-        seconds=seconds * share,
+        seconds=seconds * share + (0.0 if batch.fit.on_cpu else CARD_START),
     )
+
+
+def _card_seconds(batch: TrialBatch) -> float:
+    """Of a batch on a GPU that has been started."""
+    rows = batch.fit.rows
+    return planned(rows, batch.fit.datasets).card_seconds(rows[0].experiment.precision) if rows else 0.0
 
 
 def _seconds(rows: list[Row], datasets) -> float:

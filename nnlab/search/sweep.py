@@ -31,12 +31,13 @@ from nnlab.search.space import Space
 from nnlab.search.study import RULES, Chooser
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 from nnlab.training.data_cache import DataCache
+from nnlab.training.placement import Place, place
 from nnlab.training.results import Record
 
 CELLS_LOOKED_AT = 1000  # of a grid, before it begins
 HOPELESS_TRIALS = 20  # if the first so many all fail, the sweep stops
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128  # trials
-BATCH_WORK = 4e11  # parameters x examples that a batch trains on, at most
+BATCH_WORK = {"cpu": 4e11, "cuda": 4e13}  # parameters x examples that a batch trains on, at most
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,12 @@ class Sweep:
             self.search, self.judged_by = rankable
             self.candidates.objectives = self.search.objectives
         self.first: Candidate = one_of_each[0]
-        self.epochs = max(c.experiment.epochs for c in one_of_each)  # the most that a trial may train
-        self.size = self._size()
         self.limit = self._limit()
         self.wanted = self._wanted()
         self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
+        self.place = self._place()
+        self.epochs = max(c.experiment.epochs for c in one_of_each)  # the most that a trial may train
+        self.size = self._size()
 
     def run(self) -> Sweep:
         """Train every trial that has not finished yet."""
@@ -171,6 +173,21 @@ class Sweep:
             return f"{count}, none complete>"
         values = ", ".join(f"{v:.4g}" for v in self.best.values)
         return f"{count}, the best {', '.join(self.search.objectives)} {values} with {self.best.params}>"
+
+    def _place(self) -> Place:
+        """Where all trials are trained whose device is `auto`: by the work of all, were they like the first.
+
+        Decided once, since a trial must not depend on the batch that it is in.
+        """
+        e = self.first.experiment
+        rows = self.cache.rows([e])
+        batch = self.search.batch if self.search.batch != "auto" else self.search.sampler.batch
+        at_once = len(rows) * (batch or LARGEST_BATCH)
+        found = place(rows, self.cache.datasets, self.count, at_once)
+        self.candidates.device = str(found.device)
+        self.candidates.begin_batch()
+        self.first = self.candidates.make(self.first.params)
+        return found
 
     def _chooser(self) -> Chooser:
         s = self.search
@@ -225,7 +242,7 @@ class Sweep:
         aside = copy.copy(self)
         aside.chooser = aside._chooser()
         batch = aside.prepared(aside.ask_for(range(size)))
-        return plan(batch, max(0, self.count - finished), self.size)
+        return replace(plan(batch, max(0, self.count - finished), self.size), because=self.place.why)
 
     def impossible(self) -> int | None:
         """How many cells of a grid cannot be trained or ranked; None if they are too many to look at."""
@@ -307,7 +324,8 @@ class Sweep:
         rows = len(folds) * e.seeds
         parameters = e.graph(self.cache.datasets[e.data].spec).parameter_count
         work = rows * parameters * len(folds[0].train) * e.epochs
-        return int(max(SMALLEST_BATCH, min(LARGEST_BATCH // rows, BATCH_WORK // work)))
+        affordable = BATCH_WORK[self.place.device.type] // work
+        return int(max(SMALLEST_BATCH, min(LARGEST_BATCH // rows, affordable)))
 
 
 class Hopeless(Exception):

@@ -30,7 +30,7 @@ CARD_STEP = 6e-5  # seconds, recorded
 CARD_EPOCH = 4e-3  # seconds of the host
 CARD_OPERATIONS = {"float32": 2e13, "tf32": 7e13, "bfloat16": 7e13}  # per second
 CARD_BYTES = 3e12  # per second
-CARD_STACK_ROWS = 128  # of a sweep, whose batches are no larger
+STACK_ROWS = 128  # of a sweep, whose batches are no larger
 WORTH_IT = 2.0  # times as quick as the CPU a GPU must be
 
 COMPILER_START = 10.0  # seconds, the first time
@@ -53,9 +53,10 @@ class Work:
         return (self.operations / CORE_OPERATIONS + self.cpu_steps * CALLS_PER_STEP * CALL_SECONDS) / at_once
 
     def card_seconds(self, precision: str) -> float:
+        """Without those of its start."""
         products = self.operations / CARD_OPERATIONS[precision]
         tails = self.numbers * 4 * TAIL_PASSES / CARD_BYTES
-        return CARD_START + products + tails + self.card_steps * CARD_STEP + self.card_epochs * CARD_EPOCH
+        return products + tails + self.card_steps * CARD_STEP + self.card_epochs * CARD_EPOCH
 
     @property
     def compiling_saves(self) -> float:
@@ -63,21 +64,22 @@ class Work:
         return self.numbers * 4 * (TAIL_PASSES - 7) / CARD_BYTES
 
 
-def planned(rows: list[Row], datasets, times: float = 1) -> Work:
-    """The work of so many times these rows, if all train to their last epoch."""
+def planned(rows: list[Row], datasets, times: float = 1, at_once: float = STACK_ROWS) -> Work:
+    """The work of so many times these rows, of which so many train `at_once`, if all train to their last
+    epoch."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.structure, []).append(row)
-    each = [_of_group(group, len(group) * times, datasets) for group in groups.values()]
+    each = [_of_group(group, len(group) * times, at_once, datasets) for group in groups.values()]
     return Work(*(sum(values) for values in zip(*(vars(work).values() for work in each), strict=True)))
 
 
-def _of_group(rows: list[Row], count: float, datasets) -> Work:
+def _of_group(rows: list[Row], count: float, at_once: float, datasets) -> Work:
     """Of `count` rows like these, which share their structure."""
     row, width = rows[0], theta_width(rows[0], datasets)
     epochs = max(r.experiment.epochs for r in rows)
-    cpu_stacks = math.ceil(count / max(1, min(CPU_STACK_ROWS, CACHE_NUMBERS // width)))
-    card_stacks, steps = math.ceil(count / CARD_STACK_ROWS), row.steps * epochs
+    cpu_stacks = math.ceil(count / max(1, min(CPU_STACK_ROWS, at_once, CACHE_NUMBERS // width)))
+    card_stacks, steps = math.ceil(count / min(STACK_ROWS, at_once)), row.steps * epochs
     return Work(
         operations=6.0 * width * row.batch * steps * count,
         numbers=float(width * steps * count),
@@ -96,25 +98,25 @@ class Place:
     why: str = ""
 
 
-def place(rows: list[Row], datasets, times: float = 1) -> Place:
+def place(rows: list[Row], datasets, times: float = 1, at_once: float = STACK_ROWS) -> Place:
     """Where rows are trained whose device is `auto`, if such work is to be done so many times.
 
     Raises `UserError` for a device that is not there, or that cannot compute in the rows' precision.
     """
     e = rows[0].experiment
-    chosen = _chosen(rows, datasets, times)
+    chosen = _chosen(rows, datasets, times, at_once)
     refuse_precision(e.precision, chosen.device)
     return chosen
 
 
-def _chosen(rows: list[Row], datasets, times: float) -> Place:
+def _chosen(rows: list[Row], datasets, times: float, at_once: float) -> Place:
     e, best = rows[0].experiment, device(rows[0].experiment.device)
     if e.device != "auto" or best.type == "cpu":
         return Place(best)
     if e.precision != "float32":
         return Place(best, f"precision={e.precision} is for a GPU")
-    work, threads = planned(rows, datasets, times), thread_count(e.threads)
-    here, there = work.cpu_seconds(threads), work.card_seconds(e.precision)
+    work, threads = planned(rows, datasets, times, at_once), thread_count(e.threads)
+    here, there = work.cpu_seconds(threads), CARD_START + work.card_seconds(e.precision)
     pays = here > WORTH_IT * there
     why = f"about {in_words(here)} on the CPU, and {in_words(there)} on the GPU"
     return Place(best if pays else torch.device("cpu"), why)
