@@ -184,9 +184,10 @@ class Sweep:
         batch = self.search.batch if self.search.batch != "auto" else self.search.sampler.batch
         at_once = len(rows) * (batch or LARGEST_BATCH)
         found = place(rows, self.cache.datasets, self.count, at_once)
-        self.candidates.device = str(found.device)
-        self.candidates.begin_batch()
-        self.first = self.candidates.make(self.first.params)
+        if found.why:  # there was a choice
+            self.candidates.device = str(found.device)
+            self.candidates.begin_batch()
+            self.first = self.candidates.make(self.first.params)
         return found
 
     def _chooser(self) -> Chooser:
