@@ -14,10 +14,10 @@ from nnlab.suggestions import hint
 
 LARGEST_FLOAT = sys.float_info.max
 SMALLEST_FLOAT = sys.float_info.min  # the smallest that is kept with all digits
-ROWS = 100_000  # the most of an experiment
-EXACT = 2**53  # up to here every whole number is a float
+MOST_ROWS = 100_000  # the most of an experiment
+LARGEST_EXACT = 2**53  # up to here every whole number is a float
 # The upper end of whole numbers that cost nothing: users who want "for ever" write a large number.
-ENOUGH = 10**9
+LARGEST_COUNT = 10**9
 MOST_ITEMS = 1000  # in a list
 SHOWN_CHARACTERS = 80  # of a wrong value
 NAME_OF_TYPE = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
@@ -132,7 +132,7 @@ def _near(value, type_, allowed: Allowed):
     None if there is none.
     """
     number = _number(value) if isinstance(value, str) else value
-    if isinstance(number, float) and number.is_integer() and abs(number) <= EXACT:
+    if isinstance(number, float) and number.is_integer() and abs(number) <= LARGEST_EXACT:
         number = int(number)
     candidates = [number, [number]]
     if isinstance(value, str) or value in (0, 1):

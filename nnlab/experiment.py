@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH, EXACT, ROWS
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT, MOST_ROWS
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.graph import Graph
@@ -66,11 +66,11 @@ class Experiment(Component):
     loss: str = static("auto", choices=("auto", *LOSSES), plugins="loss")
     metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
     epochs: int = control(50, low=1, high=10_000_000)
-    batch_size: int | Literal["full"] = static(64, low=1, high=ENOUGH)
-    seed: int = static(0, low=0, high=EXACT)
-    seeds: int = static(1, low=1, high=ROWS)
+    batch_size: int | Literal["full"] = static(64, low=1, high=LARGEST_COUNT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT)
+    seeds: int = static(1, low=1, high=MOST_ROWS)
     refit: bool = static(False)
-    histograms: int = static(0, low=0, high=ENOUGH)
+    histograms: int = static(0, low=0, high=LARGEST_COUNT)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
     precision: str = static("float32", choices=("float32", "tf32", "bfloat16"))
@@ -109,10 +109,10 @@ class Experiment(Component):
         if self.regularizer is None:
             usual = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
             object.__setattr__(self, "regularizer", usual)
-        if self.seeds * self.split.count > ROWS:
+        if self.seeds * self.split.count > MOST_ROWS:
             raise UserError(
                 f"seeds = {self.seeds} on {self.split.count} folds (split.repeats, split.k) are "
-                f"{self.seeds * self.split.count:,} rows; allowed are {ROWS:,}"
+                f"{self.seeds * self.split.count:,} rows; allowed are {MOST_ROWS:,}"
             )
         if self.precision != "float32" and self.dtype != "float32":
             raise UserError(
@@ -191,7 +191,7 @@ class Experiment(Component):
 
     @typed
     def graph(self, spec: DataSpec) -> Graph:
-        """The network for such data. A map that the loss has built in is no box of it."""
+        """The network for such data. A map that the loss has built in gets no box."""
         loss, output = self.loss_for(spec), self.model.output
         boxed = "identity" if output == "auto" or loss.map else output
         return self.model.graph(spec.shape, loss.outputs(spec.outputs), boxed)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.hyperparameters import Component, control, static
 
 
@@ -41,7 +41,7 @@ class Patience(Stopping):
 
     name: ClassVar[str] = "patience"
     metric: str = static("val_loss", choices=("val_loss", "val_error"))
-    patience: int = control(10, low=1, high=ENOUGH)
+    patience: int = control(10, low=1, high=LARGEST_COUNT)
     min_delta: float = control(0.0, low=0)
 
     def start(self, rows):

@@ -36,7 +36,7 @@ class Net(torch.nn.Module):
         self.activation = ACTIVATIONS[getattr(e.model, "activation", "identity")]
         self.names = [f"hidden{n}" for n in range(1, len(hidden) + 1)] + ["output"]
         graph = e.model.graph((inputs,), outputs)
-        theta, slots = initial([row], graph), graph.layout().slots
+        theta, slots = initial([row], graph), graph.layout().parameters
         self.layers = torch.nn.ModuleList()
         for name, (i, o) in zip(
             self.names, zip((inputs, *hidden), (*hidden, outputs), strict=True), strict=True

@@ -6,11 +6,11 @@ from dataclasses import fields
 import pytest
 from fuzzing import EXTREMES, parts
 
+from nnlab.allowed import MOST_ROWS
 from nnlab.cli import main
 from nnlab.commands.overrides import MOST_RUNS
 from nnlab.commands.quoting import as_hydra_reads
 from nnlab.errors import UserError
-from nnlab.experiment import ROWS
 from nnlab.hyperparameters import kind
 
 TINY = ("data=iris", "epochs=1", "model.hidden=[4]")
@@ -44,7 +44,7 @@ def test_every_whole_number_has_an_upper_end(cls, f):
     "words, phrases",
     [
         (["seeds=100000000"], ["seeds", "100,000"]),
-        (["seeds=1000", "split.repeats=1000"], ["1,000,000 rows", f"{ROWS:,}"]),
+        (["seeds=1000", "split.repeats=1000"], ["1,000,000 rows", f"{MOST_ROWS:,}"]),
         (["split.repeats=1000000000"], ["split.repeats", "1,000"]),
         (["split=kfold", "split.k=1000000000"], ["split.k", "rows"]),
         (["-m", "seed=range(0,100000000)"], ["100,000,000 runs", f"{MOST_RUNS:,}"]),

@@ -233,7 +233,8 @@ def test_the_objective_of_the_check_is_the_objective_of_training():
     with torch.no_grad():
         mine = objective.gradient()
     leaves = {
-        name: slot.view(objective.theta).clone().requires_grad_() for name, slot in objective.slots.items()
+        name: slot.view(objective.theta).clone().requires_grad_()
+        for name, slot in objective.parameters.items()
     }
     hidden = torch.tanh(leaves["hidden1.weight"] @ objective.x + leaves["hidden1.bias"])
     z = leaves["output.weight"] @ hidden + leaves["output.bias"]

@@ -60,7 +60,7 @@ class Objective:
         self.loss, self.regularizer = e.loss_for(dataset.spec), e.regularizer
         graph = experiments[0].graph(dataset.spec)
         layout = graph.layout()
-        self.slots, self.end, size = layout.slots, layout.weights_end, layout.size
+        self.slots, self.end, size = layout.parameters, layout.weights_end, layout.size
         self.theta, self.grad = (aligned(self.rows, (size,), like) for _ in range(2))
         self.views = {name: slot.view(self.theta) for name, slot in self.slots.items()}
         self.draws = torch.Generator().manual_seed(seed)

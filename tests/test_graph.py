@@ -49,7 +49,7 @@ class Net:
     def __init__(self, graph, rows, batch, fill=0.0):
         random = torch.Generator().manual_seed(len(graph.nodes))
         self.graph, layout = graph, graph.layout()
-        self.slots = layout.slots
+        self.slots = layout.parameters
         self.theta, self.grad = torch.zeros(2, rows, layout.size, dtype=torch.float64)
         self.weights = {name: slot.view(self.theta) for name, slot in self.slots.items()}
         self.gradients = {name: slot.view(self.grad) for name, slot in self.slots.items()}
@@ -173,7 +173,7 @@ LAYOUTS = {"residual": residual, "odd-sizes": odd_sizes, "biases-alone": biases_
 def test_layout(graph):
     graph = graph()
     layout = graph.layout()
-    slots, weights_end, size = layout.slots, layout.weights_end, layout.size
+    slots, weights_end, size = layout.parameters, layout.weights_end, layout.size
     assert set(slots) == set(graph.parameters)
     owner = np.full(size, -1)
     for number, (name, slot) in enumerate(slots.items()):
@@ -191,7 +191,7 @@ def test_layout(graph):
 
 def test_layout_by_hand():
     layout = odd_sizes().layout()
-    assert {name: slot.start for name, slot in layout.slots.items()} == {
+    assert {name: slot.start for name, slot in layout.parameters.items()} == {
         "layer0.weight": 0, "layer1.weight": 64, "layer2.weight": 128, "layer3.weight": 128 + 4160,
         "layer0.bias": 4544, "layer1.bias": 4608, "layer2.bias": 4672, "layer3.bias": 4800,
     }  # fmt: skip

@@ -106,7 +106,7 @@ def parameters(*rows, activation="tanh"):
     """Initial parameters by name, (K, *shape), of rows (init, seed): two hidden layers of equal shape."""
     graph = perceptron(40, (40, 40), 3, activation)
     theta = initial([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
-    slots = graph.layout().slots
+    slots = graph.layout().parameters
     return {name: slot.view(theta) for name, slot in slots.items()}
 
 

@@ -27,7 +27,7 @@ def test_every_penalty_is_in_the_table():
 def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     graph, rows = perceptron(5, (7,), 3), 3
     layout = graph.layout()
-    slots, end, size = layout.slots, layout.weights_end, layout.size
+    slots, end, size = layout.parameters, layout.weights_end, layout.size
     theta, grad = torch.randn(2, rows, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     before, kept = grad.clone(), theta.clone()
     coefficients = [{key: 0.1 * k for key in keys} for k in range(rows)]

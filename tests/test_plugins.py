@@ -114,7 +114,7 @@ def test_an_activation_says_what_suits_it(install, bounded, initialization):
     e = nnlab.Experiment(model=nnlab.MLP(hidden=(20,), activation="mine"), seed=3)
     graph = e.model.graph((50,), 3)
     own, named = (initial([Row(replace(e, init=init), 3, None)], graph) for init in ("auto", initialization))
-    hidden = graph.layout().slots["hidden1.weight"]
+    hidden = graph.layout().parameters["hidden1.weight"]
     assert torch.equal(hidden.view(own), hidden.view(named))
     verdict = saturation.check(Subject(replace(e, data="iris")))
     assert verdict.details["start"]["activations"]["mine1"]["bounded"] == bounded

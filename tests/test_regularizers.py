@@ -54,7 +54,7 @@ def by_torch(row):
     x = torch.from_numpy(dataset.x)
     x = (x - x[row.fold.train].mean(0)) / x[row.fold.train].std(0, correction=0)
     t, graph = torch.from_numpy(dataset.y), e.graph(dataset.spec)
-    theta, slots = initial([row], graph), graph.layout().slots
+    theta, slots = initial([row], graph), graph.layout().parameters
     p = {name: slot.view(theta)[0].clone().requires_grad_() for name, slot in slots.items()}
     weights = [w for name, w in p.items() if name.endswith("weight")]
 

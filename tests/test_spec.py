@@ -336,7 +336,7 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     graph, loss, task = e.graph(spec), e.loss_for(spec), TASKS[spec.task]()
     layout = graph.layout()
     theta = torch.zeros(1, layout.size)
-    for parameter, slot in layout.slots.items():
+    for parameter, slot in layout.parameters.items():
         slot.view(theta)[0] = torch.from_numpy(weights[parameter])
 
     (fold,) = e.split.folds(dataset)

@@ -47,7 +47,7 @@ class Layout:
     Parameters are laid out [weights | biases], so that "weights only" is one slice, `[:weights_end]`.
     """
 
-    slots: dict[str, LeafSlice]  # of the parameters, by name
+    parameters: dict[str, LeafSlice]  # of the parameters, by name
     weights_end: int
     size: int  # P: the length of a row of theta, with the gaps
     buffers: dict[str, LeafSlice]

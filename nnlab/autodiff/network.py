@@ -114,7 +114,7 @@ class Network:
         self._values: list = [None] * len(self.graph.nodes)
         self._slices: dict[int, torch.Tensor] = {}
         for n, node in enumerate(self.graph.nodes):
-            if slot := layout.slots.get(node.name):
+            if slot := layout.parameters.get(node.name):
                 self._values[n], self._slices[n] = slot.view(theta), slot.view(grad)
             elif slot := layout.buffers.get(node.name):
                 self._values[n] = slot.view(buffers)

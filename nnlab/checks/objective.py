@@ -49,10 +49,10 @@ class Objective:
 
         self.graph = self.experiment.graph(sample.dataset.spec)
         layout = self.graph.layout()
-        self.slots, self.weights_end, self.size = layout.slots, layout.weights_end, layout.size
+        self.parameters, self.weights_end, self.size = layout.parameters, layout.weights_end, layout.size
         self.buffers = untouched_buffers(sample.rows(), self.graph).to(self.like)
         self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
-        for name, slot in self.slots.items():
+        for name, slot in self.parameters.items():
             p = slot.leaf
             scale = max(p.fan_in, 1) ** -0.5 if p.kind == "weight" else 0.3
             draw = scale * stream(0, "check", name).standard_normal(p.shape)
@@ -80,7 +80,7 @@ class Objective:
         weight = self.like.new_full((1, 1, self.batch), 1 / self.batch)
         self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
         self.add_penalty(self.grad)
-        return {name: slot.view(self.grad).flatten().numpy().copy() for name, slot in self.slots.items()}
+        return {name: slot.view(self.grad).flatten().numpy().copy() for name, slot in self.parameters.items()}
 
     def add_penalty(self, grad: torch.Tensor) -> None:
         """The penalty's gradient, as a step adds it."""
@@ -92,13 +92,13 @@ class Objective:
         """The same by torch.autograd through the references; None where a box or the loss has none."""
         with torch.enable_grad():
             leaves = {
-                name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.slots.items()
+                name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.parameters.items()
             }
             buffers = {n: slot.view(self.buffers) for n, slot in self.graph.layout().buffers.items()}
             z = references.output(self.network, leaves | buffers, self.x)
             if z is None or self.loss.reference is None:
                 return None
-            weights = [leaves[name] for name, slot in self.slots.items() if slot.leaf.kind == "weight"]
+            weights = [leaves[name] for name, slot in self.parameters.items() if slot.leaf.kind == "weight"]
             penalty = self.regularizer.penalty(torch.cat([W.flatten(1) for W in weights], 1)).sum()
             gradients = torch.autograd.grad(
                 self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
@@ -122,7 +122,7 @@ class Objective:
         def f(name: str, which: np.ndarray, step: float) -> np.ndarray:
             values = np.empty(len(which))
             for first in range(0, len(which), rows):
-                columns = torch.from_numpy(which[first : first + rows]) + self.slots[name].start
+                columns = torch.from_numpy(which[first : first + rows]) + self.parameters[name].start
                 copies = torch.arange(len(columns))
                 with moved(theta, (copies, columns), step):
                     values[first : first + rows] = self.value(network, theta)[: len(columns)]

@@ -57,7 +57,7 @@ class Probe:
 
     def __init__(self, sample: Sample, training: Training):
         self.graph, self.training = sample.experiment.graph(sample.dataset.spec), training
-        self.slots = self.graph.layout().slots
+        self.parameters = self.graph.layout().parameters
         self.loss = training.step.loss
         state = training.population.state
         theta = state.theta
@@ -117,7 +117,7 @@ class Probe:
         return {name: float(value) for name, value in zip(self._weights(), medians, strict=True)}
 
     def _weights(self):
-        return {name: slot for name, slot in self.slots.items() if slot.leaf.kind == "weight"}
+        return {name: slot for name, slot in self.parameters.items() if slot.leaf.kind == "weight"}
 
 
 def _update(slot, before: torch.Tensor, after: torch.Tensor) -> float:

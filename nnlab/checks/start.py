@@ -72,7 +72,7 @@ def _symmetric(layers: list[str]) -> Finding:
 def _alike(sample, training) -> list[str]:
     """The layers whose units have equal weights and equal gradients in every row."""
     network, grad = training.step.network, training.step.grad
-    slots = sample.experiment.graph(sample.dataset.spec).layout().slots
+    slots = sample.experiment.graph(sample.dataset.spec).layout().parameters
     batch = next(iter(training.batches.epoch(1)))
     z = network.fprop(batch.x[0])
     network.bprop(training.step.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from nnlab.allowed import ENOUGH
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.data.batches import Chunk
 from nnlab.data.dataset import Dataset
 from nnlab.data.examples import Examples
@@ -50,10 +50,10 @@ class Budget(Component):
 
     group: ClassVar[str] = "check"
     seeds: int = static(10, low=1, high=1000)
-    parameters: int = static(20_000, low=1, high=ENOUGH)
-    sample: int = static(100, low=1, high=ENOUGH)
-    examples: int = static(50, low=2, high=ENOUGH)
-    steps: int = static(2000, low=10, high=ENOUGH)
+    parameters: int = static(20_000, low=1, high=LARGEST_COUNT)
+    sample: int = static(100, low=1, high=LARGEST_COUNT)
+    examples: int = static(50, low=2, high=LARGEST_COUNT)
+    steps: int = static(2000, low=10, high=LARGEST_COUNT)
     rates: int = static(64, low=8, high=1000)
     rate_seeds: int = static(3, low=1, high=100)
     rate_steps: int = static(200, low=20, high=1_000_000)

@@ -12,7 +12,7 @@ import math
 from dataclasses import replace
 from enum import StrEnum
 
-from nnlab.allowed import EXACT
+from nnlab.allowed import LARGEST_EXACT
 from nnlab.data.splits import Fold
 from nnlab.experiment import Experiment
 from nnlab.records.intervals import estimate, interval_of
@@ -70,7 +70,7 @@ def together(winner: Experiment, default: Experiment, trials: int, cache: DataCa
     if not count:
         return [winner, replace(default, seed=winner.seed, seeds=winner.seeds, histograms=0)]
     first = max(e.seed + e.seeds for e in (winner, default))
-    if first + count > EXACT:
+    if first + count > LARGEST_EXACT:
         first = 0
     return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (default, winner))]
 

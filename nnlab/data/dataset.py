@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH, EXACT
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
 from nnlab.arguments import typed
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
@@ -113,9 +113,9 @@ class Data(Component):
     drawn: ClassVar[bool] = False  # whether the examples themselves are drawn by `seed`
     _: KW_ONLY
     normalization: str = static("robust", choices=NORMALIZATION_NAMES)
-    limit: int | None = static(None, low=1, high=ENOUGH)
+    limit: int | None = static(None, low=1, high=LARGEST_COUNT)
     label_noise: float = static(0.0, low=0, high=1)
-    seed: int = static(0, low=0, high=EXACT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT)
 
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""

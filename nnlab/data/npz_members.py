@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from nnlab.allowed import EXACT
+from nnlab.allowed import LARGEST_EXACT
 from nnlab.data.files import reading, refuse_what_fills_memory, regular
 from nnlab.data.other_libraries import decoded, is_text
 from nnlab.errors import UserError, nearest
@@ -119,7 +119,7 @@ def native(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "S":
         return decoded(array)
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
-    if array.dtype.name == "uint64" and array.size and array.max() > EXACT:
+    if array.dtype.name == "uint64" and array.size and array.max() > LARGEST_EXACT:
         return array
     if array.dtype.kind in "uif" and array.dtype.name not in NATIVE_DTYPES:
         # A long double beyond float64 becomes infinite, and is refused later.

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH, EXACT
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
 from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
 from nnlab.data.stratification import deal, divide
@@ -89,7 +89,7 @@ class Drawn(Split):
     test: float = static(0.2, above=0, below=1)
     stratify: bool = static(True)
     repeats: int = static(1, low=1, high=1000)
-    seed: int = static(0, low=0, high=EXACT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT)
 
     @property
     def count(self):
@@ -173,8 +173,8 @@ class KFold(Drawn):
     """
 
     name: ClassVar[str] = "kfold"
-    k: int = static(5, low=2, high=ENOUGH)
-    fold: int | None = static(None, low=0, high=ENOUGH)
+    k: int = static(5, low=2, high=LARGEST_COUNT)
+    fold: int | None = static(None, low=0, high=LARGEST_COUNT)
 
     @property
     def count(self):

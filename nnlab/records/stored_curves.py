@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.allowed import ROWS
+from nnlab.allowed import MOST_ROWS
 from nnlab.errors import UserError, nearest
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.untrusted import is_count, is_number, lines_of_json
@@ -54,8 +54,8 @@ class StoredCurves:
 
     def _add_place(self, where: str, line: dict) -> None:
         row, epoch, refit = line.get("row"), line.get("epoch"), line.get("refit", False)
-        if not (is_count(row) and row < ROWS):
-            raise UserError(f"{where}: expected a row, a whole number from 0 to {ROWS - 1:,}")
+        if not (is_count(row) and row < MOST_ROWS):
+            raise UserError(f"{where}: expected a row, a whole number from 0 to {MOST_ROWS - 1:,}")
         if not (is_count(epoch) and 1 <= epoch < 2**31):
             raise UserError(f"{where}: expected an epoch, a whole number from 1")
         if not isinstance(refit, bool):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnlab.allowed import ROWS
+from nnlab.allowed import MOST_ROWS
 from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
@@ -202,7 +202,7 @@ def _are_numbers(values) -> bool:
 
 
 ROW_CHECKS = {
-    "row": lambda value: is_count(value) and value < ROWS,
+    "row": lambda value: is_count(value) and value < MOST_ROWS,
     "seed": lambda value: isinstance(value, int),
     "epochs": is_count,
     "best_epoch": is_count,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.hyperparameters import control
 from nnlab.schedules.base import Schedule
 
@@ -32,7 +32,7 @@ class StepDecay(Schedule):
     """
 
     name: ClassVar[str] = "step"
-    every: int = control(10, low=1, high=ENOUGH)
+    every: int = control(10, low=1, high=LARGEST_COUNT)
     factor: float = control(0.1, above=0)
 
     def scale(self, progress, state):

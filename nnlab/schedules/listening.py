@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.hyperparameters import control, static
 from nnlab.schedules.base import Schedule
 
@@ -102,9 +102,9 @@ class ReduceOnPlateau(Schedule):
 
     name: ClassVar[str] = "reduce_on_plateau"
     factor: float = control(0.1, above=0, below=1)
-    patience: int = control(10, low=0, high=ENOUGH)
+    patience: int = control(10, low=0, high=LARGEST_COUNT)
     threshold: float = control(1e-4, low=0, below=1)
-    cooldown: int = control(0, low=0, high=ENOUGH)
+    cooldown: int = control(0, low=0, high=LARGEST_COUNT)
     min_factor: float = control(0.0, low=0, high=1)
     metric: str = static("val_loss", choices=METRIC_CHOICES)
 

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nnlab.allowed import EXACT
+from nnlab.allowed import LARGEST_EXACT
 from nnlab.arguments import is_number, typed
 from nnlab.choices import shown
 from nnlab.errors import UserError, shortened
@@ -101,7 +101,7 @@ class Interval:
             raise UserError(f"an interval {ends} has one value: write that value instead")
         if self.log and self.low <= 0:
             raise UserError(f"a logarithmic interval {ends} goes through zero: its ends must be above 0")
-        if self.whole and self.high - self.low > EXACT:
+        if self.whole and self.high - self.low > LARGEST_EXACT:
             raise UserError(f"an interval {ends} has too many whole numbers; allowed are 2^53")
         if self.laid is not None and not 2 <= self.laid <= CELLS_AT_MOST:
             raise UserError(

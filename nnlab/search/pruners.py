@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import ENOUGH
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.hyperparameters import Component, static
 
 
@@ -69,9 +69,9 @@ class Median(Pruner):
     After Golovin et al. 2017 (Vizier), who compare with finished trials only: here all train at once."""
 
     name: ClassVar[str] = "median"
-    startup: int = static(5, low=2, high=ENOUGH)
-    warmup: int = static(5, low=1, high=ENOUGH)
-    interval: int = static(5, low=1, high=ENOUGH)
+    startup: int = static(5, low=2, high=LARGEST_COUNT)
+    warmup: int = static(5, low=1, high=LARGEST_COUNT)
+    interval: int = static(5, low=1, high=LARGEST_COUNT)
 
     def rungs(self, epochs):
         return list(range(self.warmup, epochs, self.interval))
@@ -89,8 +89,8 @@ class Halving(Pruner):
     `factor` trials go on. Jamieson and Talwalkar 2016; beside earlier batches, as in Li et al. 2020."""
 
     name: ClassVar[str] = "halving"
-    min_epochs: int = static(2, low=1, high=ENOUGH)
-    factor: int = static(3, low=2, high=ENOUGH)
+    min_epochs: int = static(2, low=1, high=LARGEST_COUNT)
+    factor: int = static(3, low=2, high=LARGEST_COUNT)
 
     @property
     def survivors(self):
@@ -113,8 +113,8 @@ class Hyperband(Pruner):
     """
 
     name: ClassVar[str] = "hyperband"
-    min_epochs: int = static(2, low=1, high=ENOUGH)
-    factor: int = static(3, low=2, high=ENOUGH)
+    min_epochs: int = static(2, low=1, high=LARGEST_COUNT)
+    factor: int = static(3, low=2, high=LARGEST_COUNT)
 
     @property
     def survivors(self):

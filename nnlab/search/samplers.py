@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nnlab.allowed import ENOUGH, EXACT
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.search.domains import CELLS_AT_MOST
@@ -44,7 +44,7 @@ class Sampler(Component):
     conditional: ClassVar[bool] = True
     numbers: ClassVar[int] = 0
     slow_after: ClassVar[int | None] = None
-    seed: int = static(0, low=0, high=EXACT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT)
 
     @property
     def batch(self) -> int | None:
@@ -127,7 +127,7 @@ class TPE(Sampler):
 
     name: ClassVar[str] = "tpe"
     learns: ClassVar[bool] = True
-    startup: int = static(16, low=1, high=ENOUGH)
+    startup: int = static(16, low=1, high=LARGEST_COUNT)
 
     def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import TPESampler
@@ -149,7 +149,7 @@ class GP(Sampler):
     name: ClassVar[str] = "gp"
     learns: ClassVar[bool] = True
     slow_after: ClassVar[int | None] = 100
-    startup: int = static(16, low=1, high=ENOUGH)
+    startup: int = static(16, low=1, high=LARGEST_COUNT)
 
     def optuna(self, space, seed, worked=0, failed=0):
         from optuna.samplers import GPSampler

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nnlab.allowed import ENOUGH
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.arguments import typed
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, compose, part, static
@@ -41,7 +41,7 @@ class Search(Component):
     objective: str | tuple[str, ...] = static("auto", choices=("auto", *OBJECTIVES))
     direction: str | tuple[str, ...] = static("minimize", choices=("minimize", "maximize"))
     batch: int | Literal["auto"] = static("auto", low=1, high=10_000)
-    rows: int | Literal["auto"] = static("auto", low=1, high=ENOUGH)
+    rows: int | Literal["auto"] = static("auto", low=1, high=LARGEST_COUNT)
     distinct: bool = static(True)
 
     if TYPE_CHECKING:  # what an editor knows: a part may be given by its name, though the field is the part

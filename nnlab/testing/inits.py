@@ -98,4 +98,4 @@ class InitContract(PartContract):
         """Initial parameters by name, (K, *shape), of rows (init, seed): two hidden layers of one shape."""
         graph = perceptron(9, (9, 9), 3, "tanh")
         theta = initial([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
-        return {name: slot.view(theta) for name, slot in graph.layout().slots.items()}
+        return {name: slot.view(theta) for name, slot in graph.layout().parameters.items()}

@@ -54,7 +54,7 @@ class Evaluator:
         self.rows, self.examples = population.rows, examples
         self.monitor = self.rows[0].fold.monitor
         self.measure = Measure(population, examples)
-        self.theta, self.slots = theta, graph.layout().slots
+        self.theta, self.parameters = theta, graph.layout().parameters
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
         self.recorder, self.placed = Recorder(theta), False
 
@@ -90,7 +90,7 @@ class Evaluator:
 
     def _pieces(self):
         """Those numbers as (name, row, values), in as many pieces as there are batches."""
-        for name, slot in self.slots.items():
+        for name, slot in self.parameters.items():
             for k, values in enumerate(slot.view(self.theta).cpu().numpy()):
                 yield f"parameters/{name}", k, values
         for batch in evaluation(self.examples, self.rows, self.monitor):
@@ -127,7 +127,7 @@ class Evaluator:
 
 
 def _is_final(row, lost: bool) -> bool:
-    """Whether this is the row's last training; the refit of a row that is `lost` is no training at all."""
+    """Whether this is the row's last training; the refit of a row that is `lost` does not count."""
     return not lost if row.refit else lost or not row.experiment.refit
 
 
@@ -172,7 +172,7 @@ def results(
 def named(graph: Graph, weights: Weights) -> dict[str, torch.Tensor]:
     """Every leaf by its full name, as a view (K, *shape)."""
     layout = graph.layout()
-    parameters = {name: slot.view(weights.theta) for name, slot in layout.slots.items()}
+    parameters = {name: slot.view(weights.theta) for name, slot in layout.parameters.items()}
     return parameters | {name: slot.view(weights.buffers) for name, slot in layout.buffers.items()}
 
 

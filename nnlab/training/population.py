@@ -210,7 +210,7 @@ def initial(rows: list[Row], graph: Graph) -> torch.Tensor:
         init = row.experiment.init
         if (row.seed, init) not in drawn:
             drawn[row.seed, init] = k
-            for name, slot in layout.slots.items():
+            for name, slot in layout.parameters.items():
                 slot.view(theta)[k] = _draw(init, row.seed, name, slot.leaf)
         else:
             theta[k] = theta[drawn[row.seed, init]]

@@ -32,7 +32,7 @@ class Tail:
         self.grad, self.grad_norm = grad, grad_norm
         self.scratch = aligned(len(population), (layout.size,), self.theta)
         self.of_weights = slice(layout.weights_end)
-        self.slot_of_layer = [slot for slot in layout.slots.values() if slot.leaf.kind == "weight"]
+        self.slot_of_layer = [slot for slot in layout.parameters.values() if slot.leaf.kind == "weight"]
         self.weights, self.weights_grad, self.spare = (
             m[:, self.of_weights] for m in (self.theta, grad, self.scratch)
         )
@@ -97,7 +97,7 @@ class FusedTail:
         neither costs a pass over memory."""
         e, layout, rows = self.population.experiment, self.layout, len(self.population)
         weights_end = layout.weights_end
-        layers = [slot for slot in layout.slots.values() if slot.leaf.kind == "weight"]
+        layers = [slot for slot in layout.parameters.values() if slot.leaf.kind == "weight"]
 
         def tail(theta, grad, table, *memory):
             f = SimpleNamespace(**{name: table[place, :rows, None] for name, place in self.places.items()})
