@@ -188,8 +188,8 @@ def test_nnlab_sweep_takes_one_such_experiment_at_a_time(capsys):
 DOUBTS = {  # what is searched, and what stands below the table; nothing where runs may be ranked
     "data=moons data.noise=0.1,0.4": "data.noise: runs on different data, so their order does not say which",
     "data=moons data.seed=0,1": "data.seed: runs have other validation examples, so their order is luck",
-    "data=iris split.test=0.2,0.4": "split.test: runs have other validation examples, so a part",
-    "data=iris split=holdout,kfold": "split: runs have other validation examples, so a part",
+    "data=iris split.test=0.2,0.4": "split.test: runs have other validation examples, so their order is",
+    "data=iris split=holdout,kfold": "split: runs have other validation examples, so their order is partly",
     "data=iris split.k=3,5 split=kfold": "split.k: runs have other validation examples",
     "data=iris,wine split.test=0.2,0.4": "split.test: runs have other validation examples",
     "data=iris data.label_noise=0,0.3": "data.label_noise: runs have other validation examples",

@@ -69,14 +69,14 @@ def _refuse_what_is_elsewhere(path: Path) -> None:
     for folder, names, files in os.walk(path):
         for name in [*names, *files]:
             inside = Path(folder, name)
-            if inside == path / LOCK_FILE:  # a killed Optuna leaves this link of its own
-                continue
             with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
                 _refuse(path, inside, inside.lstat())
 
 
 def _refuse(path: Path, inside: Path, status: os.stat_result) -> None:
     is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
+    if inside == path / LOCK_FILE and not is_file and not is_folder:
+        return  # a killed Optuna leaves this link of its own
     if stat.S_ISLNK(status.st_mode):
         raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
     if not is_file and not is_folder:
