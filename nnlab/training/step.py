@@ -45,6 +45,7 @@ class Step:
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
         self.recorder = Recorder(theta)
+        self.draws_ahead = self.recorder.records  # a recording draws nothing
         self.together = self._steps_together(steps)
         targets = batches.examples.outputs
         self.smoothed = theta.new_empty(steps if e.regularizer.smooths else 0, rows, targets, batch)
@@ -72,32 +73,34 @@ class Step:
         inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, f, strict=True))
         addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count
         for s in range(0, count, self.together):
-            for noise in self.noise:
-                noise.draw(epoch, chunk.first, s, count)
-            piece = partial(self._steps, inputs[s : s + self.together], s, count)
+            here = epoch, chunk.first
+            if self.draws_ahead:
+                for noise in self.noise:
+                    noise.draw(*here, s, count)
+            piece = partial(self._steps, inputs[s : s + self.together], here, s, count)
             self.recorder.run((*addresses, s), piece)
         self.population.state.t += count
         return z
 
     def _steps_together(self, steps: int) -> int:
-        """How many steps of a chunk are made between two draws of noise; on a GPU they are recorded as one.
+        """How many steps of a chunk are made together; on a GPU, where they are recorded, between two draws.
 
-        There every box draws as often as the one that needs most. On a CPU each draws on its own, so that its
+        There every box draws as often as the one that needs most. On a CPU each draws as it goes, so that its
         numbers do not depend on other boxes.
         """
-        if not self.noise:
+        if not self.noise or not self.draws_ahead:
             return steps
-        if not self.recorder.records:
-            return 1
         together = min(noise.at_once for noise in self.noise)
         for noise in self.noise:
             noise.at_once = together
         return together
 
-    def _steps(self, inputs: list, first: int, count: int) -> None:
-        """Steps of a chunk of `count`, from `first` on."""
+    def _steps(self, inputs: list, here: tuple[int, int], first: int, count: int) -> None:
+        """Steps of a chunk of `count`, from `first` on; `here` are its epoch and its place in that."""
         for s, (x, t, weight, valid, z, f) in enumerate(inputs, first):
             for noise in self.noise:
+                if not self.draws_ahead:
+                    noise.draw(*here, s, count)
                 noise.place(s)
             for ctx in self.network.counting:
                 ctx.valid = valid[:, None]
