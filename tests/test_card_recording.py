@@ -13,6 +13,7 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab import Experiment, KFold, Patience, Regularizer
+from nnlab.checks.ladder import check
 from nnlab.cli import main
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.runtime import compiling
@@ -316,3 +317,12 @@ def test_a_sweep_in_python_has_its_trials_where_the_work_of_all_pays():
         assert small.place.device.type == "cpu" and large.place.device.type == "cuda"
         assert large.first.experiment.device == large.experiment({"optimizer.lr": 0.01}).device == "cuda"
         assert large.plan().because and large.size == 128
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_a_check_of_a_job_in_another_precision(precision):
+    """Gradients are looked at in float64, where there is but one."""
+    job = replace(BASE, precision=precision, device="cuda")
+    with gpu():
+        verdicts = [*check(job, only=["start", "gradients"])]
+    assert [v.status for v in verdicts] == ["pass", "pass"]

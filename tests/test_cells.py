@@ -6,7 +6,7 @@ from nnlab.cli import main
 from nnlab.data.cells import REMEDY_OF_KIND, kind
 
 ROWS = "".join(f"{i},{i * i},{i % 2}\n" for i in range(8))
-GET_DUMMIES = "as pandas.get_dummies does, or remove it"
+GET_DUMMIES = "as pandas.get_dummies does with dtype=int, or remove it"
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,8 @@ class Objective:
         if regularizer.proximal:  # then L1 is a projection after the update, and not in the gradient
             regularizer = replace(regularizer, l1=0.0)
         data = replace(job.data, normalization="standard")
-        sample = subject.sample(
-            BATCH_SIZE, data=data, dtype="float64", device="cpu", batch_size="full", regularizer=regularizer
-        )
+        exact = {"dtype": "float64", "precision": "float32", "device": "cpu", "batch_size": "full"}
+        sample = subject.sample(BATCH_SIZE, data=data, regularizer=regularizer, **exact)
         self.experiment, self.dataset = sample.experiment, sample.dataset
         self.like = sample.examples.like
         self.loss = self.experiment.loss_for(sample.dataset.spec)

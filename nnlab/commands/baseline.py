@@ -58,9 +58,14 @@ def fresh_seeds(winner: Experiment, trials: int, folds: list[Fold], work: float)
     return 0
 
 
-def together(winner: Experiment, default: Experiment, trials: int, cache: DataCache) -> list[Experiment]:
-    """The winner as it is, which becomes `best/`; the default and the winner with seeds that are new to both.
-    Without these the default alone, with the winner's seeds; and alone the winner that is the default."""
+def together(
+    winner: Experiment, default: Experiment, trials: int, cache: DataCache, seeds_used: int = 0
+) -> list[Experiment]:
+    """The winner as it is, which becomes `best/`; the default and the winner with seeds that are new to both,
+    and beyond those that the search has used.
+
+    Without these the default alone, with the winner's seeds; and alone the winner that is the default.
+    """
     if winner == default:
         return [winner]
     folds = cache.folds(winner)
@@ -69,7 +74,7 @@ def together(winner: Experiment, default: Experiment, trials: int, cache: DataCa
     count = fresh_seeds(winner, trials, folds, work)
     if not count:
         return [winner, replace(default, seed=winner.seed, seeds=winner.seeds, histograms=0)]
-    first = max(e.seed + e.seeds for e in (winner, default))
+    first = max(seeds_used, *(e.seed + e.seeds for e in (winner, default)))
     if first + count > LARGEST_EXACT:
         first = 0
     return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (default, winner))]

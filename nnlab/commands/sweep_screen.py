@@ -23,6 +23,7 @@ def sweep_title(sweep: Sweep) -> str:
     experiment, search, space = sweep.first.experiment, sweep.search, sweep.space
     spec = sweep.cache.datasets[experiment.data].spec
     searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
+    searched |= {"device", "precision"} & space.domains.keys()
     method = search.sampler.name
     if search.pruner.prunes:
         method = f"{method}, pruned by {search.pruner.name}"

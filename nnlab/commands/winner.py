@@ -81,5 +81,7 @@ def _with_default(job: PreparedSweep, winner: Experiment) -> tuple[Fit, str]:
     reason = default.wrong or baseline.not_comparable(winner, default.experiment, cache)
     if reason:
         return Fit([winner], cache), reason
-    together = baseline.together(winner, as_it_stands({}), len(job.sweep.trials), cache)
-    return Fit(together, cache), ""
+    trials = job.sweep.trials
+    seeds = [job.sweep.space.values(trial.params).get("seed", winner.seed) for trial in trials]
+    used = max(seeds, default=0) + winner.seeds
+    return Fit(baseline.together(winner, as_it_stands({}), len(trials), cache, used), cache), ""

@@ -34,7 +34,7 @@ REMEDY_OF_KIND = {
     "comma": "write a decimal point, {plain}",
     "thousands": "write {plain}, without separators",
     "unit": "write the number without its unit",
-    "text": "replace it by columns of 0 and 1, as pandas.get_dummies does, or remove it",
+    "text": "replace it by columns of 0 and 1, as pandas.get_dummies does with dtype=int, or remove it",
     "slip": "correct or drop such rows",
 }
 REMEDY_FOR_TARGET = {"missing": "drop such rows", "text": "or data.task=classification"}

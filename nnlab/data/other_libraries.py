@@ -17,7 +17,9 @@ from nnlab.choices import shown
 from nnlab.data.labels import NUMBER_KINDS
 from nnlab.errors import UserError
 
-NUMBER_WANTED = "a number (for categories, make columns of 0 and 1, as pandas.get_dummies does)"
+NUMBER_WANTED = (
+    "a number (for categories, make columns of 0 and 1, as pandas.get_dummies does with dtype=int)"
+)
 TEXT_KINDS = "USTa"  # numpy's letters for text and bytes
 
 
