@@ -18,7 +18,7 @@ from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import gradients
 from nnlab.checks.central_differences import BEST_STEP, compare
-from nnlab.checks.gradient_comparison import Compared
+from nnlab.checks.gradient_comparison import Compared, relative
 from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
 from nnlab.models import Model
@@ -251,3 +251,10 @@ def test_a_parameter_of_nothing_but_kinks_is_told():
     found = gradients._finding([seen], [kinks, seen]).found
     assert "all of box: dweight: nothing is known of those" in found and "dbias:" not in found
     assert "nothing is known" not in gradients._finding([seen], [seen]).found
+
+
+@pytest.mark.parametrize("mine, other", [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.inf, 1.0)])
+def test_a_gradient_that_is_not_finite_agrees_with_nothing(mine, other):
+    with np.errstate(invalid="ignore"):
+        assert relative(np.array([mine, 0.5]), np.array([other, 0.5])) == np.inf
+    assert relative(np.zeros(2), np.zeros(2)) == 0.0

@@ -53,7 +53,9 @@ class Compared:
 def relative(mine: np.ndarray, other: np.ndarray) -> float:
     """The largest difference, relative to the largest number of both; infinite for NaN."""
     scale = max(abs(mine).max(initial=0), abs(other).max(initial=0))
-    if not scale > 0:
+    if np.isnan(scale):
+        return float(np.inf)
+    if scale == 0:
         return 0.0
     return float(np.nan_to_num(abs(mine - other).max(initial=0) / scale, nan=np.inf))
 

@@ -7,8 +7,8 @@ How far a rate gets is its share of the fall that the best one achieves,
 of the loss on the training examples without dropout; c is the chance level, or the loss at the start if it
 is lower: to come down from a bad start to chance is not learning. Medians are taken over the seeds and then
 over three neighbouring rates: a single noisy curve would fool the test. Beyond the first rate that learns,
-the first one that diverges or ends above chance, with any seed, is the edge. Below it, the rates around the
-best with s above 1/2 work.
+the first one that diverges or ends clearly above chance, with any seed, is the edge. Below it, the rates
+around the best with s above 1/2 work.
 """
 
 from __future__ import annotations

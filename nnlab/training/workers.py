@@ -53,7 +53,7 @@ def side_by_side(
 ) -> Iterator[Progress]:
     """Train `stacks` on so many processes: their records and results, one worker after another in turn.
 
-    Once it is `ending`, every row leaves with the epoch under way.
+    Once it is `ending`, every row leaves with the epoch under way; stacks that have not begun do not begin.
 
     The order of the records depends on the jobs alone, not on which worker was quicker. Raises
     `MachineFault` if a worker is killed, and `RuntimeError` with its traceback if it fails.
