@@ -6,6 +6,7 @@
     python scripts/bench_sweep.py --growth                     # 16, 64, 256 and 1024 trials: time and memory
     python scripts/bench_sweep.py --growth --full              # nothing extrapolated
     python scripts/bench_sweep.py --quick                      # a try: 8 trials of 5 epochs
+    python scripts/bench_sweep.py --device cuda --trials 256   # on a GPU: rivals (a) and (d)
 
 The rivals (sweep_rivals.py): (a) Optuna and bench_train's tuned plain-torch loop, (b) Optuna and Lightning,
 (c) scikit-learn's RandomizedSearchCV over MLPClassifier in two processes, (d) JAX, trials vmapped and epochs
@@ -151,6 +152,7 @@ def rival_job(name, args, folder, trials, runs):
     def run(seed):
         line = [sys.executable, str(ROOT / "scripts" / "sweep_rivals.py"), name, "--data", "work.npz"]
         numbers = {"trials": trials, "epochs": args.epochs, "seed": seed, "threads": args.threads}
+        numbers["device"] = args.device
         line += [f"--{key}={value}" for key, value in numbers.items()]
         out, memory = measured(line, folder)
         result = json.loads(next(line for line in reversed(out.splitlines()) if line.startswith("{")))
@@ -166,7 +168,7 @@ def nnlab_job(args, trials, runs):
 
     def run(seed):
         with tempfile.TemporaryDirectory() as folder:
-            words = ("device=cpu", "sampler=random", f"trials={trials}", f"epochs={args.epochs}")
+            words = (f"device={args.device}", "sampler=random", f"trials={trials}", f"epochs={args.epochs}")
             words += (f"seed={seed}", *SPACE)
             _, memory = measured([sys.executable, "-m", "nnlab", "sweep", *words], folder)
             (summary,) = Path(folder).glob("outputs/sweep/*/sweep.json")
@@ -311,11 +313,13 @@ def parse():
     parser.add_argument(
         "--threads", type=int, default=1, help="of torch; 1 is quickest on so small a network"
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--growth", action="store_true", help="16, 64, 256 and 1024 trials")
     parser.add_argument("--full", action="store_true", help="with --growth: extrapolate nothing")
     parser.add_argument("--quick", action="store_true", help="a try: few trials of 5 epochs, one round")
     args = parser.parse_args()
-    args.rivals = (args.rivals or ("a,c,d" if args.growth else ",".join(RIVALS))).split(",")
+    usual = "a,c,d" if args.growth else ",".join(RIVALS)
+    args.rivals = (args.rivals or ("a,d" if args.device == "cuda" else usual)).split(",")
     if wrong := set(args.rivals) - set(RIVALS):
         parser.error(f"--rivals takes the letters {','.join(RIVALS)}, not {','.join(sorted(wrong))}")
     args.trials = args.trials or (8 if args.quick else 64)

@@ -101,14 +101,14 @@ def draw_rows(count, seed):
 # The rivals: run(work, rows) -> validation loss and accuracy, (rows, epochs, 2)
 
 
-def train_torch(work, row):
+def train_torch(work, row, device="cpu"):
     """Plain torch, tuned: functional, fused Adam, batches gathered as is quicker, no DataLoader."""
     import torch
     from torch.nn import functional as F
 
     torch.manual_seed(row.seed)
-    x, y, *validation = map(torch.from_numpy, work.arrays)
-    layers = [tuple(map(torch.from_numpy, pair)) for pair in initial_layers(work, row.seed)]
+    x, y, *validation = (torch.from_numpy(array).to(device) for array in work.arrays)
+    layers = [tuple(torch.from_numpy(p).to(device) for p in pair) for pair in initial_layers(work, row.seed)]
     weights, biases = ([p.requires_grad_() for p in kind] for kind in zip(*layers, strict=True))
     groups = [{"params": weights, "weight_decay": row.l2}, {"params": biases}]
     adam = torch.optim.Adam(groups if row.l2 else weights + biases, lr=row.lr, fused=True)
@@ -125,7 +125,7 @@ def train_torch(work, row):
         return torch.addmm(layers[-1][1], h, layers[-1][0])
 
     for _ in range(work.epochs):
-        for bx, by in batches(torch.randperm(len(x))):
+        for bx, by in batches(torch.randperm(len(x), device=device)):
             adam.zero_grad()
             F.cross_entropy(logits(bx, row.dropout), by).backward()
             adam.step()

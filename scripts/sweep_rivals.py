@@ -69,19 +69,19 @@ def search_optuna(work, trials, seed, curve):
     return best_of(np.stack(curves))
 
 
-def torch_curve(work, row):
+def torch_curve(work, row, device="cpu"):
     """The tuned loop of bench_train."""
-    return np.array(list(train_torch(work, row)))
+    return np.array(list(train_torch(work, row, device)))
 
 
-def run_torch(work, trials, seed, laps):
+def run_torch(work, trials, seed, laps, device="cpu"):
     """Optuna and the tuned loop."""
     import optuna  # noqa: F401
     import torch
 
     torch.set_num_threads(work.threads)
     laps("importing")
-    return search_optuna(work, trials, seed, torch_curve)
+    return search_optuna(work, trials, seed, functools.partial(torch_curve, device=device))
 
 
 def import_lightning():
@@ -279,13 +279,17 @@ def main():
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="of torch; JAX takes its own"
+    )
     parser.add_argument("--data", type=Path, metavar="NPZ", help="where the digits are, standardised")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"  # of the processes that a rival starts
     work, laps = load(args), Laps()
+    on_device = {"device": args.device} if args.rival == "torch" else {}
     try:
-        result = RIVALS[args.rival](work, args.trials, args.seed, laps)
+        result = RIVALS[args.rival](work, args.trials, args.seed, laps, **on_device)
     except ImportError as absent:
         return print(json.dumps({"absent": str(absent)}))
     laps("training")
