@@ -15,6 +15,7 @@ import nnlab
 from nnlab import Experiment, KFold, Patience, Regularizer
 from nnlab.checks.ladder import check
 from nnlab.cli import main
+from nnlab.data.batches import Batches
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.runtime import compiling
 from nnlab.runtime.recording import Recorder
@@ -78,6 +79,21 @@ def test_recordings_take_what_changes_from_step_to_step(monkeypatch):
         with gpu():
             fit, there = fitted(experiments)
         assert_same_numbers((fit.results, there), curves(experiments, "cpu"))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_tables_too_large_for_the_card_are_gathered_fold_by_fold(seeds, monkeypatch):
+    """And lie in one place all the same, so that what is recorded stays true."""
+    monkeypatch.setattr("nnlab.training.training.TABLES_SHARE", 0.0)
+    monkeypatch.setattr("nnlab.data.batches.steps_in_chunk", lambda *sizes: 4)
+    jobs = [replace(EXACT, seeds=seeds, split=KFold(k=3) if seeds > 1 else EXACT.split)]
+    with gpu():
+        fit, there = fitted(jobs)
+        batches = Batches(fit.cache.examples(fit.rows[0]), fit.rows)
+        with computing():
+            kept = [chunk for epoch in (1, 2) for chunk in batches.epoch(epoch)]  # no memory is used again
+    assert_same_numbers((fit.results, there), curves(jobs, "cpu"))
+    assert len(kept) > 2 and len({chunk.x.data_ptr() for chunk in kept}) == 1
 
 
 @pytest.mark.skipif(REAL, reason="what is pretended")

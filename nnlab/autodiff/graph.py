@@ -53,6 +53,11 @@ class Layout:
     buffers: dict[str, LeafSlice]
     buffers_size: int
 
+    @property
+    def weights(self) -> dict[str, LeafSlice]:
+        """The parameters that are no biases, by name."""
+        return {name: slot for name, slot in self.parameters.items() if slot.leaf.kind == "weight"}
+
 
 class Graph:
     """Boxes in topological order: each stands after the values that it reads, its leaves included.

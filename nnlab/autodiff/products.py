@@ -21,9 +21,8 @@ from nnlab.runtime.precision import product_on_card
 from nnlab.runtime.recording import on_card
 from nnlab.runtime.threads import run_all
 
-BLOCK_OPERATIONS = (
-    2**22
-)  # multiply-adds in a block, at least: 40 microseconds and more, so that waking a thread pays
+# Multiply-adds in a block, at least: 40 microseconds and more, so that waking a thread pays.
+BLOCK_OPERATIONS = 2**22
 MOST_BLOCKS = 8  # blocks in a row's product
 LEAST_WIDTH = 64  # rows or columns of a block, at least: every block reads the whole of the other factor
 

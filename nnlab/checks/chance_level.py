@@ -1,6 +1,7 @@
-"""The chance level: what the best answer that does not look at the inputs achieves.
+"""The chance level: what an answer that does not look at the inputs achieves.
 
-It is measured on the validation sets, or on the training examples where nothing is held back.
+It is the best one in training, the most frequent class or the mean, and it is measured on the validation
+sets, or on the training examples where nothing is held back.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Objective:
     def __init__(self, subject: Subject):
         job = subject.experiment
         regularizer = job.regularizer
-        if regularizer.proximal:  # then L1 is a projection after the update, and not in the gradient
+        if regularizer.proximal:  # then L1 is a proximal step after the update, and not in the gradient
             regularizer = replace(regularizer, l1=0.0)
         data = replace(job.data, normalization="standard")
         exact = {"dtype": "float64", "precision": "float32", "device": "cpu", "batch_size": "full"}
@@ -97,7 +97,7 @@ class Objective:
             z = references.output(self.network, leaves | buffers, self.x)
             if z is None or self.loss.reference is None:
                 return None
-            weights = [leaves[name] for name, slot in self.parameters.items() if slot.leaf.kind == "weight"]
+            weights = [leaves[name] for name in self.graph.layout().weights]
             penalty = self.regularizer.penalty(torch.cat([W.flatten(1) for W in weights], 1)).sum()
             gradients = torch.autograd.grad(
                 self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True

@@ -25,10 +25,8 @@ PROBE_EXAMPLES, PROBE_STEPS = 256, 100
 FLAT_SLOPE = 0.05  # of the largest derivative
 SLOPE_RANGE = 5.0  # -5 and 5: where activations have theirs
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
-LATE_WARN, LATE_FAIL = (
-    0.6,
-    0.7,
-)  # of bounded units in training: half of those that decide may be at their ends
+# Of bounded units in training: half of those that decide may be at their ends.
+LATE_WARN, LATE_FAIL = 0.6, 0.7
 VANISH_WARN, VANISH_FAIL = 1e-3, 1e-5  # 1e-3: a layer of sigmoids passes at most 1/4, so five pass that
 RATIO_WARN, RATIO_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usual, 1 replaces the weights
 
@@ -117,7 +115,7 @@ class Probe:
         return {name: float(value) for name, value in zip(self._weights(), medians, strict=True)}
 
     def _weights(self):
-        return {name: slot for name, slot in self.parameters.items() if slot.leaf.kind == "weight"}
+        return self.graph.layout().weights
 
 
 def _update(slot, before: torch.Tensor, after: torch.Tensor) -> float:

@@ -1,6 +1,7 @@
 """The keys that belong to a command, and not to the experiment: declared here, and asked for nowhere else.
 
-A command's YAML says which keys and groups it adds to those of `nnlab train`, so nothing lists them by hand.
+A command's YAML says which keys and groups it adds to those of `nnlab train`. Listed by hand are only those
+that some rule treats apart.
 """
 
 from __future__ import annotations
@@ -12,12 +13,8 @@ from nnlab.paths import CONFIG_DIR
 from nnlab.records.files import OF_RECORDING
 
 FOLDER_KEYS = ("resume", "refine")  # of earlier sweeps: their folders have = and , in their names
-PLACE_KEYS = (
-    "hydra",
-    "storage",
-    "study",
-    *FOLDER_KEYS,
-)  # where nnlab reads and writes: never a file's to say
+# Where nnlab reads and writes: never a file's to say.
+PLACE_KEYS = ("hydra", "storage", "study", *FOLDER_KEYS)
 CHANGEABLE_KEYS = {"trials", "plan", "report", *FOLDER_KEYS}  # with which a sweep may go on changed
 
 

@@ -14,6 +14,7 @@ import torch
 
 from nnlab.data.examples import Examples, lies_by_example
 from nnlab.runtime.layout import Room
+from nnlab.runtime.recording import on_card
 from nnlab.streams import stream
 
 CHUNK_NUMBERS = 2**20  # numbers of one row's inputs in a chunk
@@ -39,7 +40,8 @@ class Chunk:
 class Batches:
     """Every row's own order of its own training examples, epoch after epoch.
 
-    A chunk lies where the one before it lay, or is a view of what was gathered, if there is one order.
+    A chunk lies where the one before it lay, as recorded calls need it; on a CPU it is a view of what was
+    gathered, if there is one order.
     """
 
     def __init__(self, examples: Examples, rows: list):
@@ -97,7 +99,7 @@ class Batches:
     def _spread(self, steps: int, gathered: tuple[torch.Tensor, ...], room: Room) -> torch.Tensor:
         """Each source's (n, S B) as (S, K, n, B): a step's batch is a view of some columns."""
         share = self.share if len(gathered) > 1 else [0]  # one for all
-        if len(share) == 1:
+        if len(share) == 1 and not on_card(self.examples.like):
             rows = gathered[0][None]
         else:
             shape = tuple(gathered[0].shape)
@@ -113,6 +115,6 @@ class Batches:
 
 def steps_in_chunk(steps: int, batch: int, inputs: int, outputs: int) -> int:
     """How many steps of an epoch are gathered at once."""
-    return max(
-        1, min(steps, CHUNK_NUMBERS // (batch * inputs), TARGETS_SHARE * CHUNK_NUMBERS // (batch * outputs))
-    )
+    by_inputs = CHUNK_NUMBERS // (batch * inputs)
+    by_targets = TARGETS_SHARE * CHUNK_NUMBERS // (batch * outputs)
+    return max(1, min(steps, by_inputs, by_targets))

@@ -1,4 +1,4 @@
-"""Batches on a GPU: all rows' examples gathered by one call, into memory that stays where it is.
+"""Batches on a GPU: all rows' examples gathered together, into memory that stays where it is.
 
 Here the normalised tables lie example by example, one of each fold below the other, so that the examples of
 all rows' batches are rows of one table, whatever their seed and fold. The numbers of the examples of a whole
@@ -30,9 +30,8 @@ class CardBatches(Batches):
         self.tables = examples.tables([row.fold for row in rows])
         super().__init__(examples, rows)
         if len(self.sources) > 1:  # else one order is all rows'
-            self.sources, self.share = rows, list(range(len(rows)))
+            self.sources = rows
         count, outputs = len(self.sources), examples.outputs
-        self.rooms = None
         columns = self.size * self.batch
         self.x = self.tables.x.new_empty(count * columns * self.tables.x.shape[1])
         self.t = examples.like.new_empty(count * outputs * columns)
@@ -40,7 +39,7 @@ class CardBatches(Batches):
         self.pool, self.coming = ThreadPoolExecutor(max(1, threads)), {}
 
     def _chunk_size(self) -> int:
-        orders = len(self.sources)
+        orders = len(self.rows) if len(self.sources) > 1 else 1
         return card_chunk(
             self.steps, self.batch, len(self.examples.x), self.examples.outputs, orders, len(self.rows)
         )

@@ -24,13 +24,10 @@ from nnlab.data.normalization import (
 from nnlab.runtime.layout import aligned
 from nnlab.runtime.recording import on_card
 
-KEPT_NUMBERS, PART_EXAMPLES = (
-    2**26,
-    2**12,
-)  # numbers in all tables that are kept normalised; examples of one at a time
-WIDE_NUMBERS = (
-    2**22
-)  # numbers in a table above which it lies example by example: gathering columns misses the cache
+KEPT_NUMBERS = 2**26  # in all tables that are kept normalised
+PART_EXAMPLES = 2**12  # of a table that are normalised at once
+# In a table, above which it lies example by example: gathering columns would miss the cache.
+WIDE_NUMBERS = 2**22
 
 
 @dataclass(frozen=True)

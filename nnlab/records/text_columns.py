@@ -7,11 +7,9 @@ import textwrap
 
 from nnlab.records.text import shell_word
 
-LINE_WIDTH, LABEL_WIDTH, COLUMN_GAP = (
-    80,
-    19,
-    "  ",
-)  # letters of a line, of a label before what it labels, between columns
+LINE_WIDTH = 80  # letters
+LABEL_WIDTH = 19  # letters of a label before what it labels
+COLUMN_GAP = "  "
 CELL_LETTERS = 40  # letters of a cell, of which the middle is left out if there are more
 COPY_INDENT = "    "  # what lines to copy begin with: nothing breaks these
 

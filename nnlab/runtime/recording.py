@@ -64,8 +64,8 @@ class Recorder:
     before the recording; and what runs only once is never recorded. A name stands for the calls and for all
     addresses that they use. What the calls return is not to be had of a recording.
 
-    Calls that make the host wait, as when a number is read, cannot be recorded. They stay as they are, with
-    an `Advice`.
+    Calls that make the host wait, as when a number is read, cannot be recorded. From then on nothing is: all
+    calls stay as they are, and an `Advice` says so.
     """
 
     def __init__(self, like: torch.Tensor):

@@ -11,7 +11,6 @@ from functools import cache
 import torch
 
 from nnlab.experiment import Row
-from nnlab.runtime.devices import device
 from nnlab.runtime.threads import computing
 from nnlab.search.batch_training import TrialBatch
 from nnlab.training.memory import needed
@@ -70,7 +69,7 @@ def _card_seconds(batch: TrialBatch) -> float:
 
 def _seconds(rows: list[Row], datasets) -> float:
     """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, 30 for its update."""
-    row, speed = rows[0], _speed(device(rows[0].experiment.device))
+    row, speed = rows[0], _speed()
     operations = len(rows) * parameter_count(row, datasets) * (6 * row.batch + 30)
     step = CALLS_PER_STEP * speed["call"] + operations / speed["operations"]
     orders = len({(r.seed, r.fold.key) for r in rows})  # rows that share one share its gathering
@@ -85,13 +84,13 @@ def _share_trained(batch: TrialBatch) -> float:
 
 
 @cache
-def _speed(where: torch.device) -> dict[str, float]:
+def _speed() -> dict[str, float]:
     """Seconds of a small call, and operations per second of a stack's products: a few thousandths of a
     second of each."""
     # Measured, since machines differ by more than a factor of ten; at the size of usual small networks.
     with computing():
-        a, b = (torch.zeros(8, 64, 64, device=where) for _ in range(2))
-        small = torch.zeros(1, 64, device=where)
+        a, b = (torch.zeros(8, 64, 64) for _ in range(2))
+        small = torch.zeros(1, 64)
         call = _time(lambda: small.add_(small), 200)
         product = _time(lambda: torch.bmm(a, b), 50)
     operations = PRODUCT_EFFICIENCY * 2 * 8 * 64**3 / product

@@ -18,9 +18,8 @@ class Graph:
     """Stands for torch.cuda.CUDAGraph."""
 
     def __init__(self):
-        self.calls: list[
-            tuple[Callable[[], object], list, list]
-        ] = []  # a call, what it was given, what it gave
+        # Each: a call, the tensors that it was given, and those that it made.
+        self.calls: list[tuple[Callable[[], object], list, list]] = []
         self.before: dict[int, tuple] = {}  # storages by address: themselves, and a copy
         self.ended = False
 

@@ -65,11 +65,15 @@ class Fit:
             if attended:
                 e.schedule.advise(e.epochs)
         self.datasets = self.cache.datasets
-        self.places = self._placed(experiments, times)
-        self.experiments = experiments = [self._in_place(e) for e in experiments]
+        rows = self.cache.rows(experiments)
+        self.places = self._placed(rows, times)
+        placed = {id(e): self._in_place(e) for e in experiments}
+        self.experiments = experiments = [placed[id(e)] for e in experiments]
         self.on_cpu = all(place.device.type == "cpu" for place in self.places.values())
         self.rungs, self.most = rungs, most
-        self.rows = [replace(row, candidate=candidates) for row in self.cache.rows(experiments)]
+        self.rows = [
+            replace(row, experiment=placed[id(row.experiment)], candidate=candidates) for row in rows
+        ]
         self.compiles = {
             name: compiles([row for row in self.rows if row.experiment.device == name], self.datasets, times)
             for name in dict.fromkeys(e.device for e in experiments)
@@ -82,10 +86,11 @@ class Fit:
         self._records = Exclusive("fit", self._train())
         self._ending = False
 
-    def _placed(self, experiments: list[Experiment], times: float) -> dict[str, Place]:
-        """Where the rows of each device are trained, by its name in the experiments."""
-        rows = self.cache.rows(experiments)
-        groups = {e.device: [row for row in rows if row.experiment.device == e.device] for e in experiments}
+    def _placed(self, rows: list[Row], times: float) -> dict[str, Place]:
+        """Where the rows of each device are trained, by its name in their experiments."""
+        groups: dict[str, list[Row]] = {}
+        for row in rows:
+            groups.setdefault(row.experiment.device, []).append(row)
         return {name: place(group, self.datasets, times) for name, group in groups.items()}
 
     def _in_place(self, e: Experiment) -> Experiment:

@@ -43,9 +43,8 @@ def _edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """(rows, 31). Values all but equal lie in the middle of a range of 1, as in np.histogram."""
     none = low > high
     low, high = np.where(none, 0.0, low), np.where(none, 1.0, high)
-    least = (
-        4 * HISTOGRAM_BINS * np.spacing(np.maximum(abs(low), abs(high)))
-    )  # or numpy finds no edges between
+    # Any narrower, and numpy finds no edges between the ends.
+    least = 4 * HISTOGRAM_BINS * np.spacing(np.maximum(abs(low), abs(high)))
     margin = np.where(high - low > least, 0.0, np.maximum(0.5, least))
     return np.linspace(low - margin, high + margin, HISTOGRAM_BINS + 1, axis=1)
 

@@ -1,8 +1,8 @@
 """Where rows are trained: what `device: auto` decides, by the work that is planned.
 
-A GPU takes seconds before its first step and then has a hundred times a core's arithmetic. So it is worth it
-where the CPU would take much longer than those seconds. The estimates are of the machines that
-docs/log.md names; they are the same everywhere, so that equal jobs on equal machines are trained in the same
+A GPU takes seconds before its first step and then has hundreds of times a core's arithmetic. So it is worth
+it where the CPU would take much longer than those seconds. The estimates are of the machines that docs/log.md
+names; they are the same everywhere, so that equal jobs on equal machines are trained in the same
 place. They decide where, and with a compiler whether, and nothing else.
 """
 
@@ -19,7 +19,7 @@ from nnlab.runtime.precision import refuse_precision
 from nnlab.training.stacks import CACHE_NUMBERS, CPU_STACK_ROWS, theta_width
 
 CALLS_PER_STEP = 26  # of torch
-TAIL_PASSES = 15  # over the matrices of a stack in a step's tail; compiled it is 7
+TAIL_PASSES, COMPILED_PASSES = 15, 7  # over the matrices of a stack in a step's tail
 
 CALL_SECONDS = 4e-6  # on a CPU
 CORE_OPERATIONS = 3e10  # per second
@@ -38,8 +38,8 @@ COMPILER_START = 10.0  # seconds, the first time
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be computed: `operations` of products, `steps` of all stacks on a CPU and on a GPU, epochs
-    there, and `numbers` of theta that the tails of all steps go through."""
+    """What is to be computed: `operations` of products, the `numbers` of theta that the tails of all steps go
+    through, the steps of all stacks on a CPU and on a GPU (a card), the stacks here, their epochs there."""
 
     operations: float
     numbers: float
@@ -60,8 +60,8 @@ class Work:
 
     @property
     def compiling_saves(self) -> float:
-        """Seconds of a GPU that one pass over the matrices saves."""
-        return self.numbers * 4 * (TAIL_PASSES - 7) / CARD_BYTES
+        """Seconds of a GPU that a compiled tail saves."""
+        return self.numbers * 4 * (TAIL_PASSES - COMPILED_PASSES) / CARD_BYTES
 
 
 def planned(rows: list[Row], datasets, times: float = 1, at_once: float = STACK_ROWS) -> Work:

@@ -186,10 +186,7 @@ def stacked(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
     known = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False}  # each row knows its own
     own = stack([replace(e, **known) for e in experiments])
-    return replace(
-        own,
-        **{g: stack([getattr(e, g) for e in experiments]) for g in parts(own)},
-    )
+    return replace(own, **{g: stack([getattr(e, g) for e in experiments]) for g in parts(own)})
 
 
 def select_rows(experiment: Experiment, rows) -> Experiment:

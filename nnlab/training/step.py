@@ -1,8 +1,8 @@
 """One step of a population, on buffers that are allocated once and never move.
 
 A step is: data gradient, penalty, clipping, decay, update, projection. Everything is (K, ...): all rows of
-the stack at once. Within a step nothing is asked of a number, so that on a GPU its calls could be recorded
-once and replayed.
+the stack at once. Within a step no number is read, so that on a GPU its calls are recorded once and
+replayed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Step:
         self.grad = aligned(rows, (layout.size,), theta)
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
         self.weights = theta[:, : layout.weights_end]
-        self.layers = [slot.view(theta) for slot in layout.parameters.values() if slot.leaf.kind == "weight"]
+        self.layers = [slot.view(theta) for slot in layout.weights.values()]
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
@@ -53,15 +53,17 @@ class Step:
         self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, outputs, theta)
         self.columns = Columns(population, steps)
-        self.tail = Tail(graph, population, self.grad, self.grad_norm, threads)
+        called = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
         if fused:
             names = self.columns.names
-            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, self.tail)
+            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, called)
+        else:
+            self.tail = called()
 
     @property
     def compiled(self) -> bool:
         """Whether its tail is a compiled pass."""
-        return isinstance(self.tail, FusedTail) and not self.tail.failed
+        return isinstance(self.tail, FusedTail) and self.tail.instead is None
 
     def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
         """Train on a chunk of the epoch's batches, at rates lr (K, S); what the network put out before each
@@ -125,9 +127,8 @@ class Columns:
         self.population, theta = population, population.state.theta
         known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS))
         self.names = [name for name, column in known.items() if column is not None]
-        width = (
-            -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
-        )  # so that every step's begins where a kernel likes it to
+        # The table of every step begins where a kernel likes memory to begin.
+        width = -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
         self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
         self.placed = self.table.to(theta.device)  # on a CPU the table itself
         absent = dict.fromkeys(known.keys() - set(self.names))

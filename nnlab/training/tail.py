@@ -7,6 +7,7 @@ times, as one compiled pass seven times. Compiling takes seconds, and its roundi
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
@@ -31,12 +32,10 @@ class Tail:
         self.theta, self.slots = population.state.theta, population.state.slots
         self.grad, self.grad_norm = grad, grad_norm
         self.scratch = aligned(len(population), (layout.size,), self.theta)
-        self.of_weights = slice(layout.weights_end)
-        self.slot_of_layer = [slot for slot in layout.parameters.values() if slot.leaf.kind == "weight"]
         self.weights, self.weights_grad, self.spare = (
-            m[:, self.of_weights] for m in (self.theta, grad, self.scratch)
+            m[:, : layout.weights_end] for m in (self.theta, grad, self.scratch)
         )
-        self.layers = [slot.view(self.theta) for slot in self.slot_of_layer]
+        self.layers = [slot.view(self.theta) for slot in layout.weights.values()]
         self.update = in_blocks(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
 
     def __call__(self, f: SimpleNamespace, norm: bool) -> None:
@@ -52,25 +51,27 @@ class Tail:
 class FusedTail:
     """The same as one compiled pass over the matrices, each of which is read once.
 
-    Where it cannot be compiled it is `instead`, and an `Advice` says so.
+    Where it cannot be compiled a `Tail` is made by `called`, and used instead; an `Advice` says so.
     """
 
     def __init__(
-        self, graph: Graph, population: Population, grad, grad_norm, names: list[str], instead: Tail
-    ):
-        self.layout, self.population, self.instead = graph.layout(), population, instead
+        self, graph: Graph, population: Population, grad, grad_norm, names: list[str],
+        called: Callable[[], Tail],
+    ):  # fmt: skip
+        self.layout, self.population, self.called = graph.layout(), population, called
+        self.instead: Tail | None = None
         self.places = {name: place for place, name in enumerate(names)}  # of columns in a step's table
-        self.grad, self.grad_norm, self.passes, self.failed = grad, grad_norm, {}, False
+        self.grad, self.grad_norm, self.passes = grad, grad_norm, {}
 
     def __call__(self, f: SimpleNamespace, norm: bool) -> None:
-        if self.failed:
+        if self.instead:
             return self.instead(f, norm)
         slots = vars(self.population.state.slots)
         matrices = (self.population.state.theta, self.grad, f.table, *slots.values())
         if norm not in self.passes:
             absent = {name for name, column in vars(f).items() if column is None}
             self.passes[norm] = self._compiled(self._pass(list(slots), absent, norm), matrices)
-            if self.failed:
+            if self.instead:
                 return self.instead(f, norm)
         result = self.passes[norm](*matrices)
         if norm:
@@ -86,7 +87,7 @@ class FusedTail:
                 fast(*[m.clone() for m in matrices])
             return fast
         except Exception as error:
-            self.failed = True
+            self.instead = self.called()
             reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
             warnings.warn(
                 f"the update could not be compiled, and is made call by call: {reason}", Advice, stacklevel=2
@@ -97,7 +98,7 @@ class FusedTail:
         neither costs a pass over memory."""
         e, layout, rows = self.population.experiment, self.layout, len(self.population)
         weights_end = layout.weights_end
-        layers = [slot for slot in layout.parameters.values() if slot.leaf.kind == "weight"]
+        layers = layout.weights.values()
 
         def tail(theta, grad, table, *memory):
             f = SimpleNamespace(**{name: table[place, :rows, None] for name, place in self.places.items()})
