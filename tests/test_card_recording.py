@@ -85,7 +85,7 @@ def test_recordings_take_what_changes_from_step_to_step(monkeypatch):
 def test_tables_too_large_for_the_card_are_gathered_fold_by_fold(seeds, monkeypatch):
     """And lie in one place all the same, so that what is recorded stays true."""
     monkeypatch.setattr("nnlab.training.training.TABLES_SHARE", 0.0)
-    monkeypatch.setattr("nnlab.data.batches.steps_in_chunk", lambda *sizes: 4)
+    monkeypatch.setattr("nnlab.data.batches.steps_in_chunk", lambda *sizes: 2)
     jobs = [replace(EXACT, seeds=seeds, split=KFold(k=3) if seeds > 1 else EXACT.split)]
     with gpu():
         fit, there = fitted(jobs)
