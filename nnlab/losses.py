@@ -41,6 +41,17 @@ class Loss:
         """What the network answers: the outputs, or the map of them."""
         return z
 
+    def probabilities(self, z):
+        """(..., classes, B): a probability of each class, from the outputs of a classification.
+
+        Here the distribution that is nearest to what the network answers. That is the answer itself where it
+        is one; and the outputs that least squares fits to one-hot targets are probabilities but for errors,
+        which may take them out of [0, 1]. The likeliest class stays the likeliest.
+        """
+        answers, scores = self.predict(z), self.scores(z)
+        # One output for two classes has no distribution near it.
+        return sparsemax(answers) if answers.shape == scores.shape else torch.softmax(scores, -2)
+
     def raw(self, p):
         """Outputs of which the answer is p, (m, ...) probabilities: the inverse of the map."""
         return p
@@ -65,6 +76,9 @@ class CrossEntropy(Loss):
 
     def predict(self, z):
         return torch.softmax(z, -2)
+
+    def probabilities(self, z):
+        return self.predict(z)
 
     def raw(self, p):
         return p.log()
@@ -94,6 +108,9 @@ class SparsemaxLoss(Loss):
 
     def predict(self, z):
         return sparsemax(z)
+
+    def probabilities(self, z):
+        return self.predict(z)
 
     def fprop(self, z, t):
         p = sparsemax(z)
@@ -129,6 +146,13 @@ class BinaryCrossEntropy(Loss):
 
     def scores(self, z):
         return torch.cat([-z, z], -2) if z.shape[-2] == 1 else z
+
+    def probabilities(self, z):
+        """Of two classes 1 - p and p. Of more, each one's p, of which the sum is made 1: through logarithms,
+        so that classes that are all unlikely keep their proportions."""
+        if z.shape[-2] == 1:
+            return torch.sigmoid(self.scores(z))
+        return torch.softmax(F.logsigmoid(z), -2)
 
     def fprop(self, z, t):
         return (torch.logaddexp(z, z.new_zeros(())) - _last(t, z) * z).sum(-2)

@@ -5,6 +5,7 @@ Every loss beside torch: test_contracts.
 
 import numpy as np
 import pytest
+import scipy.special
 import sklearn.metrics as sk
 import torch
 from networks import assert_near, one_thread  # noqa: F401
@@ -67,6 +68,39 @@ def test_a_constant_answer_loses_least(name):
     else:
         p = torch.softmax(torch.randn(4, 1, generator=random, dtype=torch.float64), 0)
         assert_near(loss.predict(loss.raw(p)), p, 14)
+
+
+@pytest.mark.parametrize(
+    "name, outputs", [(n, loss().outputs(m)) for n, loss in LOSSES.items() for m in (2, 4)]
+)
+def test_probabilities_are_a_distribution_in_the_order_of_the_scores(name, outputs):
+    loss, random = LOSSES[name](), torch.Generator().manual_seed(2)
+    for size in (0.1, 1, 30, 1000):
+        z = size * torch.randn(3, outputs, 50, generator=random, dtype=torch.float64)
+        kept, p, scores = z.clone(), loss.probabilities(z), loss.scores(z)
+        assert torch.equal(z, kept) and p.shape == scores.shape == (3, max(2, outputs), 50)
+        assert (p >= 0).all() and (p <= 1).all()
+        assert_near(p.sum(-2), torch.ones(3, 50).double(), 12)
+        # The likeliest class has the largest score; where rounding makes several 1, one of them.
+        assert (p.gather(-2, scores.argmax(-2, keepdim=True)) == p.amax(-2, keepdim=True)).all()
+
+
+def test_probabilities_are_those_of_others():
+    """scipy's softmax; the sigmoid; scikit-learn's one against the rest; the answer, where it is a
+    distribution; and a projection that was computed by hand."""
+    z = torch.tensor([[0.3], [-1.2], [2.0]], dtype=torch.float64)
+    p = LOSSES["cross_entropy"]().probabilities(z)
+    assert_near(p, torch.from_numpy(scipy.special.softmax(z.numpy(), 0)), 14)
+    one = LOSSES["binary_cross_entropy"]().probabilities(z[:1])
+    assert_near(one, torch.tensor([[1 - scipy.special.expit(0.3)], [scipy.special.expit(0.3)]]), 14)
+    each = scipy.special.expit(z.numpy())
+    several = LOSSES["binary_cross_entropy"]().probabilities(z)
+    assert_near(several, torch.from_numpy(each / each.sum()), 14)  # as OneVsRestClassifier.predict_proba
+    answer = torch.tensor([[0.2], [0.5], [0.3]], dtype=torch.float64)
+    assert_near(LOSSES["squared_error"]().probabilities(answer), answer, 14)
+    outside = torch.tensor([[-0.1], [0.8], [0.5]], dtype=torch.float64)
+    nearest = torch.tensor([[0.0], [0.65], [0.35]], dtype=torch.float64)
+    assert_near(LOSSES["absolute_error"]().probabilities(outside), nearest, 14)
 
 
 def test_cross_entropy_of_large_logits_is_finite():

@@ -74,6 +74,14 @@ class LossContract(RowIndependence):
             assert answer.shape == z.shape and answer.isfinite().all(), "predict gives (..., m, B), finite"
             assert_same(z, kept, "predict changed the outputs")
 
+    def test_probabilities_of_classes_are_a_distribution(self):
+        for z, _, _ in self._cases():
+            loss = self.loss()
+            p, scores = loss.probabilities(z), loss.scores(z)
+            assert p.shape == scores.shape, "probabilities gives one for each class, (..., classes, B)"
+            assert (p >= 0).all(), "a probability is below 0"
+            assert_near(p.sum(-2), torch.ones_like(p.sum(-2)), 12, "the sum of the probabilities")
+
     def test_gradient_equals_central_differences(self):
         """Of the sum over the examples with random weights."""
         for z, t, weight in self._cases():
