@@ -16,6 +16,7 @@ from test_report import a_story
 from nnlab.cli import main
 from nnlab.errors import Advice, UserError, nearest, one_line, shortened, visible
 from nnlab.records.check_console import CheckConsole
+from nnlab.records.csv_text import csv_cell
 from nnlab.records.hparams import flat
 from nnlab.records.report_figures import figures
 from nnlab.records.report_page import _safe
@@ -111,8 +112,11 @@ def test_nor_on_a_terminal(tmp_path, monkeypatch):
 
 # ---- spreadsheets
 
-CELLS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "=HYPERLINK('http://x')", "\t=1", "\r=1", "-relu", "=", "-inf"]
-NUMBERS = ["-0.5", "+3", "-1e-3", "1", "relu", "a=b", ""]
+CELLS = [
+    "=1+1", "+1+1", "-1+1", "@SUM(A1)", "=HYPERLINK('http://x')", "\t=1", "\r=1", "\n=1", " =1", "\u3000=1",
+    "\uff1d1", "\uff0b1+1", "\uff20a", "-relu", "=", "-inf", "'=1", "''@a",
+]  # fmt: skip
+NUMBERS = ["-0.5", "+3", "-1e-3", "1", "relu", "a=b", "", " ", "'a'", "'", "\u200b=1"]
 
 
 @pytest.mark.parametrize("word", [*CELLS, *NUMBERS])
@@ -120,9 +124,14 @@ def test_no_cell_of_trials_csv_is_computed(word, tmp_path):
     trial = Trial(0, {word: word, "lr": -0.5}, COMPLETE, (-2.5,), (None,), 1, 1, reason=word)
     with SweepFolder(tmp_path) as folder:
         folder.trials([trial], [word, "lr"], ("val_loss",))
-    heads, cells = csv.reader((tmp_path / "trials.csv").read_text().splitlines())
+    heads, cells = csv.reader((tmp_path / "trials.csv").read_text().splitlines(keepends=True))
     kept = visible(word) if word in NUMBERS else "'" + visible(word)
     assert cells[-3:] == [kept, "-0.5", kept] and heads[-3] == kept and cells[2] == "-2.5"
+
+
+def test_no_two_labels_have_one_cell():
+    labels = {"'" * marks + word for word in [*CELLS, *NUMBERS] for marks in range(4)}
+    assert len({csv_cell(label) for label in labels}) == len(labels)
 
 
 # ---- the report

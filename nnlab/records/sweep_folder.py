@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
-import math
 import os
 import secrets
 import warnings
 from pathlib import Path
 
-from nnlab.errors import Advice, UserError, visible
+from nnlab.errors import Advice, UserError
+from nnlab.records.csv_text import CsvTable
 from nnlab.records.files import open_to_append, plain, replacing, write_json
 from nnlab.records.run_folder import write_begin
 
@@ -20,7 +19,6 @@ try:
 except ImportError:  # not on this system: then nothing is locked
     fcntl = None
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # begin what a spreadsheet computes
 SWEEP_FILE, CURVES_FILE, TRIALS_FILE = "sweep.json", "curves.jsonl", "trials.csv"
 LOCK_TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
 
@@ -73,47 +71,26 @@ class SweepFolder:
             replacing(self.path / TRIALS_FILE) as aside,
             open(aside, "w", newline="", encoding="utf-8") as file,
         ):
-            write = csv.writer(file, lineterminator="\n")
             # A searched `epochs` is a column already.
             spreads = [f"{name}_std" for name in objectives]
             trained = "epochs_trained" if "epochs" in keys else "epochs"
             heads = ["trial", "state", *objectives, *spreads, "rows", trained, *keys, "reason"]
-            write.writerow(map(_cell, heads))
-            write.writerows(_line(trial, keys, len(objectives)) for trial in trials)
+            table = CsvTable(file)
+            table.line(heads)
+            table.lines(_line(trial, keys, len(objectives)) for trial in trials)
 
     def append_trials(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
         """Append finished trials to trials.csv."""
         with open(self.path / TRIALS_FILE, "a", newline="", encoding="utf-8") as file:
-            write = csv.writer(file, lineterminator="\n")
-            write.writerows(_line(trial, keys, len(objectives)) for trial in trials)
+            CsvTable(file).lines(_line(trial, keys, len(objectives)) for trial in trials)
 
 
 def _line(trial, keys: list[str], count: int) -> list:
     values = [*trial.values, *[""] * (count - len(trial.values))]
     spread = ["" if std is None else std for std in trial.spread] + [""] * (count - len(trial.spread))
-    params = [_cell(trial.params.get(key, "")) for key in keys]
+    params = [trial.params.get(key, "") for key in keys]
     numbers = [*values, *spread, trial.rows, trial.epochs]
-    return [trial.number, trial.state, *numbers, *params, _cell(trial.reason)]
-
-
-def _cell(label):
-    """A value as a cell. A word that a spreadsheet would compute, =1+1, gets an apostrophe in front, by which
-    spreadsheets know text; numbers stay."""
-    if label is None:
-        return "null"
-    if isinstance(label, bool):
-        return str(label).lower()
-    if not isinstance(label, str):
-        return label
-    computed = label.startswith(FORMULA_STARTS) and not _is_number(label)
-    return f"'{visible(label)}" if computed else visible(label)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+    return [trial.number, trial.state, *numbers, *params, trial.reason]
 
 
 def _locked(path: Path):
