@@ -74,7 +74,7 @@ def run() -> None:
     # A stream that was closed before the process began is None.
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
-    interruption.ends_at_once(" ".join(["nnlab", *(a for a in sys.argv[1:2] if a in COMMANDS)]))
+    interruption.exit_on_ctrl_c(" ".join(["nnlab", *(a for a in sys.argv[1:2] if a in COMMANDS)]))
     code = 130
     with contextlib.suppress(KeyboardInterrupt):
         code = main()

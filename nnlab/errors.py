@@ -80,7 +80,7 @@ def is_machine_error(error: OSError) -> bool:
     return errno.errorcode.get(error.errno, "") in _MACHINE_ERRORS
 
 
-def fault(error: BaseException) -> str | None:
+def describe_machine_fault(error: BaseException) -> str | None:
     """The machine's fault in one sentence; None if the fault is nnlab's."""
     name = type(error).__name__
     message = " ".join(str(error).split())

@@ -1,9 +1,9 @@
-"""Ctrl-C while training: it ends after the epoch, so that the best weights so far are kept.
+"""Signal handling: a Ctrl-C while training stops it after the epoch, so that the best weights are saved.
 
 A command treats SIGTERM (a batch system's time is up) and SIGHUP (the terminal is gone) in the same way.
 
-The flags are global, since a signal handler has no other place for them. Workers are forks: they inherit the
-handler, and each has flags of its own.
+The flags are global, since a signal handler can keep its state nowhere else. Worker processes are forks: they
+inherit the handler, and each has its own copy of the flags.
 """
 
 import contextlib
@@ -15,106 +15,107 @@ from contextlib import contextmanager
 FINISHING_NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
 ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 
-_asked = False  # whether training is to end after the current epoch
-_is_handled = False  # whether a caller of `between_epochs` looks at `_asked`
+_stop_requested = False  # whether training is to end after the current epoch
+_is_handled = False  # whether a caller of `stop_at_epoch_end` checks `_stop_requested`
 _last_signal = 0  # the number of the last signal that interrupted; 0 if none did
 
 
-def asked() -> bool:
+def stop_requested() -> bool:
     """Whether training is to end after the current epoch."""
-    return _asked
+    return _stop_requested
 
 
-def ask() -> None:
-    """Let training end after the current epoch."""
-    global _asked
-    _asked = True
+def request_stop() -> None:
+    """Ask training to end after the current epoch."""
+    global _stop_requested
+    _stop_requested = True
 
 
-def happened() -> bool:
+def was_interrupted() -> bool:
     """Whether the process was interrupted, even if a library has caught the exception."""
     return _last_signal != 0
 
 
-def code() -> int:
+def exit_code() -> int:
     """The exit code of an interrupted process: 130 after Ctrl-C."""
     return 128 + (_last_signal or signal.SIGINT)
 
 
-def ends_at_once(command: str) -> None:
-    """Let a Ctrl-C end the process with one sentence, as long as there is nothing to keep."""
+def exit_on_ctrl_c(command: str) -> None:
+    """Let a Ctrl-C end the process with one sentence, while there is nothing to save."""
 
     # No exception: it would be raised anywhere, and a library that is being imported turns it into another.
     def handle(number, frame):
-        _say(f"{command}: interrupted\n".encode())
+        _write_to_stderr(f"{command}: interrupted\n".encode())
         os._exit(128 + number)
 
     _handle_with(handle, signal.SIGINT)
 
 
 @contextmanager
-def raising() -> Iterator[None]:
-    """Let each of the `ENDING_SIGNALS` raise `KeyboardInterrupt`, since there is something to keep."""
+def raise_on_signals() -> Iterator[None]:
+    """Let each of the `ENDING_SIGNALS` raise `KeyboardInterrupt`, since there is something to save."""
     global _last_signal
     _last_signal = 0
-    before = _handle_with(_raise, *ENDING_SIGNALS)
+    previous_handlers = _handle_with(_raise, *ENDING_SIGNALS)
     try:
         yield
     finally:
-        _restore(before)
+        _restore(previous_handlers)
 
 
 @contextmanager
-def between_epochs() -> Iterator[bool]:
-    """While this lasts, a first Ctrl-C only sets `asked`; a second raises `KeyboardInterrupt`.
+def stop_at_epoch_end() -> Iterator[bool]:
+    """Within the block a first Ctrl-C only requests a stop; a second raises `KeyboardInterrupt`.
 
-    Yields whether the caller has to look at `asked`: not if it runs within somebody else's `between_epochs`.
+    Yields whether the caller has to check `stop_requested`: not if it is nested in another such block.
     """
-    global _asked, _is_handled
+    global _stop_requested, _is_handled
     if _is_handled:
         yield False
         return
-    # Other signals only ask too, where `raising` handles them. In somebody else's program SIGTERM is theirs.
-    others = [n for n in ENDING_SIGNALS if n != signal.SIGINT and signal.getsignal(n) is _raise]
+    # Other signals request a stop too, but only where `raise_on_signals` handles them: in a program that uses
+    # nnlab as a library, SIGTERM belongs to the program.
+    other_signals = [n for n in ENDING_SIGNALS if n != signal.SIGINT and signal.getsignal(n) is _raise]
 
     def handle(number, frame):
         global _last_signal
-        if _asked:
-            _handle_with(signal.SIG_IGN, *before)  # a third must not interrupt the clean-up
+        if _stop_requested:
+            _handle_with(signal.SIG_IGN, *previous_handlers)  # a third must not interrupt the clean-up
             _raise(number, frame)
         _last_signal = number
-        ask()
-        _say(FINISHING_NOTE)
+        request_stop()
+        _write_to_stderr(FINISHING_NOTE)
 
-    before = _handle_with(handle, signal.SIGINT, *others)
-    _is_handled = is_outermost = bool(before)
+    previous_handlers = _handle_with(handle, signal.SIGINT, *other_signals)
+    _is_handled = is_outermost = bool(previous_handlers)
     try:
         yield is_outermost
     finally:
-        _restore(before)
-        # Otherwise the flags belong to somebody in another thread, who came meanwhile.
+        _restore(previous_handlers)
+        # Otherwise the flags belong to a block that another thread has entered meanwhile.
         if is_outermost or not _is_handled:
-            _asked = _is_handled = False
+            _stop_requested = _is_handled = False
 
 
-def only_ask() -> None:
-    """For a worker: no number of signals ends it, only its parent does."""
-    _handle_with(lambda number, frame: ask(), *ENDING_SIGNALS)
+def request_stop_on_signals() -> None:
+    """For a worker process: however many signals arrive, only its parent ends it."""
+    _handle_with(lambda number, frame: request_stop(), *ENDING_SIGNALS)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Defer a Ctrl-C until the end of the block, which must not be left half done."""
+def signals_deferred() -> Iterator[None]:
+    """Defer signals until the end of the block, which must not be left half done."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
 
 def _raise(number, frame):
@@ -123,7 +124,7 @@ def _raise(number, frame):
     raise KeyboardInterrupt
 
 
-def _say(text: bytes) -> None:
+def _write_to_stderr(text: bytes) -> None:
     # Not `print`: the handler may have interrupted one. If the terminal is gone or the disk full, nothing
     # can be said.
     with contextlib.suppress(OSError):
@@ -135,16 +136,16 @@ def _handle_with(handler, *numbers) -> dict:
 
     An ignored signal stays ignored, as under nohup. Only the main thread can set handlers: in others, {}.
     """
-    before = {}
+    previous_handlers = {}
     for number in numbers:
         try:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, handler)
+                previous_handlers[number] = signal.signal(number, handler)
         except ValueError:
             return {}
-    return before
+    return previous_handlers
 
 
-def _restore(before: dict) -> None:
-    for number, handler in before.items():
+def _restore(previous_handlers: dict) -> None:
+    for number, handler in previous_handlers.items():
         signal.signal(number, handler)

@@ -21,7 +21,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 import nnlab
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.paths import CONFIG_DIR
 
 
@@ -60,7 +60,7 @@ def ours(args, refit: bool):
     own = [f"seeds={args.seeds}", f"split.repeats={args.splits}", f"refit={str(refit).lower()}"]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", [*own, *args.overrides]), resolve=True)
-    fit = nnlab.Fit([nnlab.Experiment.from_config(of_experiment(config))])
+    fit = nnlab.Fit([nnlab.Experiment.from_config(experiment_settings(config))])
     for _ in fit:
         pass
     return fit

@@ -8,7 +8,7 @@ from test_picture import size_of
 
 import nnlab
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.commands.check_command import DRAWN_RUNGS
+from nnlab.commands.check_command import RUNGS_WITH_PICTURE
 from nnlab.records.check_console import LINE_WIDTH, CheckConsole
 from nnlab.records.check_picture import RUNG_PICTURES
 
@@ -93,7 +93,7 @@ LINEAR = {"layers": {"output": {"variance": 1.0, "gradient": 0.1}}, "activations
 
 
 def test_commands_know_which_rungs_are_drawn():
-    assert set(RUNG_PICTURES) == set(DRAWN_RUNGS)
+    assert set(RUNG_PICTURES) == set(RUNGS_WITH_PICTURE)
 
 
 @pytest.mark.parametrize("rung, details", [

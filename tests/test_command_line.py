@@ -11,16 +11,16 @@ from searches import IRIS, about, resume, sweep
 import nnlab
 from nnlab.commands import continued_sweep, hydra_private, multirun, sweep_words
 from nnlab.commands.command_keys import (
-    CHANGEABLE_KEYS,
-    FOLDER_KEYS,
-    PLACE_KEYS,
+    CHANGEABLE_ON_RESUME,
+    LOCATION_KEYS,
+    SWEEP_FOLDER_KEYS,
+    experiment_settings,
     keys_of,
-    of_experiment,
-    of_train,
+    train_settings,
 )
 from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.command_settings import SweepSettings, TrainSettings
-from nnlab.commands.parsing import parsed
+from nnlab.commands.parsing import parse_command_line
 from nnlab.search.domains import Interval
 from nnlab.search.settings import Search
 from nnlab.search.space import Space
@@ -34,13 +34,14 @@ PARSES = {
 
 
 def test_a_line_has_the_words_and_the_flags():
-    line, question = parsed("train", ["optimizer=adam", "-m", "-cd", "mine", "seed=1,2", "-cn", "own"])
+    words = ["optimizer=adam", "-m", "-cd", "mine", "seed=1,2", "-cn", "own"]
+    line, request = parse_command_line("train", words)
     assert line == CommandLine("train", ("optimizer=adam", "seed=1,2"), "mine", "own", multirun=True)
-    assert not question.is_for_hydra() and not question.help
+    assert not request.is_answered_by_hydra() and not request.help
     assert line.prefix() == ["nnlab", "train", "-cd", "mine", "-cn", "own"]
     assert line.keys() == {"optimizer", "seed"}
-    _, question = parsed("train", ["--cfg", "job"])
-    assert question.is_for_hydra() and question.cfg == "job"
+    _, request = parse_command_line("train", ["--cfg", "job"])
+    assert request.is_answered_by_hydra() and request.cfg == "job"
 
 
 def test_a_line_is_never_written_to():
@@ -48,8 +49,8 @@ def test_a_line_is_never_written_to():
     for name in (field.name for field in fields(line)):
         with pytest.raises(FrozenInstanceError):
             setattr(line, name, None)
-    assert line.with_words(["trials=4"]) == CommandLine("sweep", ("trials=4",))
-    assert line.words == ("trials=3",)
+    assert line.with_overrides(["trials=4"]) == CommandLine("sweep", ("trials=4",))
+    assert line.overrides == ("trials=3",)
 
 
 def test_of_two_words_with_one_key_the_later_counts():
@@ -68,7 +69,7 @@ LINES = [  # the words of this line, and of the line that goes on with ABOUT
 @pytest.mark.parametrize("words, expected", LINES)
 def test_a_line_that_goes_on_puts_its_words_before_those_that_it_began_with(words, expected):
     line, about = CommandLine("sweep", tuple(words)), deepcopy(ABOUT)
-    assert list(continued_sweep.resumed(line, about).words) == expected
+    assert list(continued_sweep.resumed(line, about).overrides) == expected
     assert line == CommandLine("sweep", tuple(words)) and about == ABOUT
 
 
@@ -77,8 +78,8 @@ def test_a_line_around_the_best_searches_there_and_in_a_folder_of_its_own():
     around = Space({"optimizer.lr": Interval(0.1, 0.2)})
     new = continued_sweep.refined(line, {"words": ABOUT["words"]}, around, {"optimizer.lr"})
     # Of another sampler the seed is another's too.
-    assert list(new.words) == ["trials=5", "sampler=random", "epochs=2", "optimizer.lr=interval(0.1,0.2)"]
-    assert line.words == ("refine=x", "sampler=random", "epochs=2")
+    assert list(new.overrides) == ["trials=5", "sampler=random", "epochs=2", "optimizer.lr=interval(0.1,0.2)"]
+    assert line.overrides == ("refine=x", "sampler=random", "epochs=2")
 
 
 def test_a_file_turns_multirun_on_without_writing_to_the_line(tmp_path):
@@ -88,8 +89,8 @@ def test_a_file_turns_multirun_on_without_writing_to_the_line(tmp_path):
     )
     line = CommandLine("train", ("experiment=m",), config_dir=str(tmp_path))
     runs = multirun.composed_runs(line)
-    assert [run.settings["seed"] for run in runs] == [1, 2] and all(run.of_multirun for run in runs)
-    assert not line.multirun and not multirun.composed_runs(CommandLine("train"))[0].of_multirun
+    assert [run.settings["seed"] for run in runs] == [1, 2] and all(run.is_multirun for run in runs)
+    assert not line.multirun and not multirun.composed_runs(CommandLine("train"))[0].is_multirun
     # A sweep may read its line twice, if a default has changed since it began.
     line = CommandLine("sweep", ("experiment=m",), config_dir=str(tmp_path))
     assert sweep_words.read(line).texts == sweep_words.read(line).texts == {"seed": "1,2"}
@@ -119,11 +120,11 @@ def test_the_keys_of_commands_are_those_that_their_classes_declare():
         "space"
     }
     assert keys_of("check") == {"only", "check"}
-    assert {*FOLDER_KEYS, *CHANGEABLE_KEYS} | {*PLACE_KEYS} - {"hydra"} <= keys_of("sweep")
+    assert {*SWEEP_FOLDER_KEYS, *CHANGEABLE_ON_RESUME} | {*LOCATION_KEYS} - {"hydra"} <= keys_of("sweep")
 
 
 def test_settings_of_a_trial_and_of_its_experiment():
     settings = {"epochs": 3, "picture": True, "trials": 4, "space": {}, "only": "all"}
-    assert of_train(settings) == {"epochs": 3, "picture": True, "only": "all"}
-    assert of_experiment(of_train(settings)) == {"epochs": 3, "only": "all"}
-    assert of_experiment(settings, "check") == {"epochs": 3, "trials": 4, "space": {}}
+    assert train_settings(settings) == {"epochs": 3, "picture": True, "only": "all"}
+    assert experiment_settings(train_settings(settings)) == {"epochs": 3, "only": "all"}
+    assert experiment_settings(settings, "check") == {"epochs": 3, "trials": 4, "space": {}}

@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 import nnlab
 from nnlab.checks.subject import Budget
 from nnlab.commands import multirun, sweep_words
-from nnlab.commands.command_keys import keys_of, of_experiment
-from nnlab.commands.parsing import parsed
+from nnlab.commands.command_keys import experiment_settings, keys_of
+from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import make
 from nnlab.paths import CONFIG_DIR
@@ -49,7 +49,7 @@ every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".joi
 @cache
 def composed(*overrides, command="train") -> dict:
     """An experiment's settings in plain Python, as a command gets them. (Hydra takes 0.2 s for them.)"""
-    return of_experiment(whole(*overrides, command=command), command)
+    return experiment_settings(whole(*overrides, command=command), command)
 
 
 def whole(*overrides, command) -> dict:
@@ -98,7 +98,7 @@ def test_every_command_composes_to_the_default_experiment(command):
     """Beside the settings that the command says are its own."""
     settings = whole(command=command)
     assert keys_of(command) | keys_of("train") <= set(settings)
-    assert Experiment.from_config(of_experiment(settings, command)) == Experiment()
+    assert Experiment.from_config(experiment_settings(settings, command)) == Experiment()
 
 
 def test_the_budgets_of_check_are_those_of_its_dataclass():
@@ -149,13 +149,13 @@ def test_the_sweeps_own_settings_are_those_of_the_dataclass():
 
 @pytest.mark.parametrize("choice", [choice for choice in SPACES if choice != "none"])
 def test_every_space_is_of_keys_that_exist(choice):
-    line, _ = parsed("sweep", [f"space={choice}"])
+    line, _ = parse_command_line("sweep", [f"space={choice}"])
     found = sweep_words.read(line).trials
     assert list(found.space.domains) == list(own_keys("space", choice))
     keys = found.space.domains
     assert all(found.composer.options(key) or found.has(key, {}) or found.space.conditional for key in keys)
     cell = found.space.draw(lambda key, domain: domain.points(2)[0])
-    trains(Experiment.from_config(of_experiment(found.settings(cell)) | {"epochs": 2}))
+    trains(Experiment.from_config(experiment_settings(found.settings(cell)) | {"epochs": 2}))
 
 
 @every_choice
@@ -171,7 +171,7 @@ def test_the_experiment_trains_for_two_epochs(group, choice, tmp_path):
 
 
 def runs_of(words):
-    line, _ = parsed("train", words)
+    line, _ = parse_command_line("train", words)
     return multirun.composed_runs(line)
 
 
@@ -180,7 +180,7 @@ def test_every_experiment_composes_and_its_first_run_trains_for_two_epochs(name)
     words = [f"experiment={name}", "epochs=2", "seeds=1"]
     splits = runs_of(words)[0].settings["split"]
     words += ["split.repeats=1"] if "repeats" in splits else []
-    experiments = [Experiment.from_config(of_experiment(run.settings)) for run in runs_of(words)]
+    experiments = [Experiment.from_config(experiment_settings(run.settings)) for run in runs_of(words)]
     assert len(set(experiments)) == len(experiments)
     trains(experiments[0])
 

@@ -11,8 +11,8 @@ import pytest
 from nnlab import cli
 from nnlab.catalogue import Catalogue
 from nnlab.commands import multirun, sweep_words
-from nnlab.commands.command_keys import of_experiment
-from nnlab.commands.parsing import parsed
+from nnlab.commands.command_keys import experiment_settings
+from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     if {"--help", "--cfg"} & set(words):
         assert cli.main([command, *words]) == 0
         return
-    asked, _ = parsed(command, words)
+    asked, _ = parse_command_line(command, words)
     if command == "sweep":
         read = sweep_words.read(asked)
         runs, wanted, there = [read.run], read.run.settings["trials"], read.trials.space.count()
@@ -91,4 +91,4 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     else:
         runs = multirun.composed_runs(asked)
     for run in runs:
-        Experiment.from_config(of_experiment(run.settings, command))
+        Experiment.from_config(experiment_settings(run.settings, command))

@@ -20,7 +20,7 @@ import nnlab
 from nnlab import interruption
 from nnlab.cli import main
 from nnlab.commands import early_end
-from nnlab.errors import MachineFault, fault
+from nnlab.errors import MachineFault, describe_machine_fault
 from nnlab.records.run_folder import RESERVED_FILE
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime import machine
@@ -188,8 +188,8 @@ def test_any_fault_ends_the_epoch_and_keeps_every_row(error, seeds):
     with pytest.raises(early_end.EndedEarly) as ending:
         early_end.train(fit, [broken], broken.read)
     said = str(ending.value)
-    assert ending.value.code == 1 and fault(error) in said and "\n" not in said
-    assert sorted(broken.kept) == list(range(seeds)) and not interruption.asked()
+    assert ending.value.code == 1 and describe_machine_fault(error) in said and "\n" not in said
+    assert sorted(broken.kept) == list(range(seeds)) and not interruption.stop_requested()
     assert max(result.epochs for result in fit.results) < 50
 
 
@@ -198,7 +198,7 @@ def test_a_fault_of_nnlabs_own_stays_a_traceback():
     broken = Broken(fit, ValueError("a bug"))
     with pytest.raises(ValueError, match="a bug"):
         early_end.train(fit, [broken], broken.read)
-    assert fault(RuntimeError("a bug")) is None and not interruption.asked()
+    assert describe_machine_fault(RuntimeError("a bug")) is None and not interruption.stop_requested()
 
 
 @pytest.mark.parametrize("delay", [0.2, 0.4, 0.6, 0.8, 1.0])
@@ -395,7 +395,7 @@ def test_torch_says_that_there_is_no_memory():
     for count in (2**45, 2**60):
         with pytest.raises(RuntimeError) as error:
             torch.empty(count, dtype=torch.float64)
-        assert "not enough memory" in fault(error.value)
+        assert "not enough memory" in describe_machine_fault(error.value)
 
 
 # Links

@@ -13,9 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from nnlab.commands import composing, folders, hydra_entry
-from nnlab.commands.command_keys import of_experiment
-from nnlab.commands.parsing import parsed
-from nnlab.commands.run_folders import in_turn
+from nnlab.commands.command_keys import experiment_settings
+from nnlab.commands.parsing import parse_command_line
+from nnlab.commands.run_folders import run_each
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.paths import CONFIG_DIR
@@ -38,7 +38,7 @@ class Calls(list):
 
 
 def exit_code(argv, prepare=lambda settings: settings, execute=lambda run: 0) -> int:
-    return hydra_entry.run("train", argv, lambda runs: in_turn("train", runs, prepare, execute))
+    return hydra_entry.run("train", argv, lambda runs: run_each("train", runs, prepare, execute))
 
 
 def run(*argv, prepare=lambda settings: settings, code=0):
@@ -131,7 +131,7 @@ def test_the_keys_of_another_command_are_no_settings_of_an_experiment():
     """With `-cn sweep`, nnlab train has keys of a search: they are refused, and not dropped."""
     ((_, _, settings, _),) = run("-cn", "sweep")
     with pytest.raises(UserError, match="unknown key 'sampler'"):
-        Experiment.from_config(of_experiment(settings))
+        Experiment.from_config(experiment_settings(settings))
 
 
 def test_exit_code_is_that_of_execute():
@@ -185,7 +185,7 @@ LONG = "[" + "1000," * 12
      ["lr=0.00100001,clip_norm=0.5,label_smo=0.1", "lr=0.00100002,clip_norm=0.5,label_smo=0.2"]),
 ])  # fmt: skip
 def test_folders_of_multirun_keep_what_differs(runs, names):
-    assert [folders.slug(words) for words in folders.short_words(runs)] == names
+    assert [folders.slug(words) for words in folders.shorten_overrides(runs)] == names
 
 
 def test_runs_of_one_second_get_folders_of_their_own():
@@ -195,7 +195,7 @@ def test_runs_of_one_second_get_folders_of_their_own():
 
 def _new(barrier, path):
     barrier.wait()
-    return str(folders._new(Path(path)))
+    return str(folders._make_numbered(Path(path)))
 
 
 def test_concurrent_runs_never_share_a_folder(tmp_path):
@@ -514,5 +514,5 @@ def test_a_strangers_file_runs_nothing(capsys, mine):
 
 
 def test_checked_lines_are_those_of_the_command_line():
-    line, _ = parsed("train", ["-m", "+epochs=3", "seed=1,2"])
+    line, _ = parse_command_line("train", ["-m", "+epochs=3", "seed=1,2"])
     assert composing.checked(line) == ["epochs=3", "seed=1,2"]

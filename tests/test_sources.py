@@ -347,6 +347,6 @@ def test_the_command_says_advice_in_one_line(tmp_path, capsys):
         warnings.warn("mind the gap", Advice, stacklevel=1)
 
     argv = [f"hydra.run.dir={tmp_path / 'run'}"]
-    in_turn = partial(run_folders.in_turn, "train", prepare=prepare, execute=lambda run: 0)
-    assert hydra_entry.run("train", argv, in_turn) == 0
+    run_all = partial(run_folders.run_each, "train", prepare=prepare, execute=lambda run: 0)
+    assert hydra_entry.run("train", argv, run_all) == 0
     assert capsys.readouterr().err == "nnlab train: advice: mind the gap\n"

@@ -13,7 +13,7 @@ from test_leaves import WithCentred
 import nnlab
 from nnlab import untrusted
 from nnlab.cli import main
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.records import stored_run
@@ -204,7 +204,7 @@ def test_old_folders_open(name, rows):
     run = StoredRun(OLD / name)
     assert run.ended and len(run.rows) == len(run.weights) == rows
     assert (run.spec is None) == (name == "first") and (run.spec is None or run.spec.features)
-    assert run.experiment == Experiment.from_config(of_experiment(run.settings))
+    assert run.experiment == Experiment.from_config(experiment_settings(run.settings))
     assert run.command.startswith("nnlab train ") and "data=iris" in run.command
     e = replace(run.experiment, threads=1)
     again = nnlab.fit(e).run()

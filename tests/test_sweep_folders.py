@@ -40,8 +40,8 @@ def test_the_line_of_a_sweep_that_goes_on_quotes_its_folder_once():
     words = ["resume=my sweeps/lr=1,2 (a)", "trials=3"]
     typed = CommandLine("sweep", tuple(words))
     line = continued_sweep.with_folders_quoted(typed)
-    assert list(line.words) != words and continued_sweep.typed_words(line) == words
-    assert list(typed.words) == words
+    assert list(line.overrides) != words and continued_sweep.typed_words(line) == words
+    assert list(typed.overrides) == words
 
 
 @pytest.mark.parametrize("link", ["trials", "best", "curves.jsonl"])
@@ -127,7 +127,7 @@ def test_runs_that_need_more_files_than_there_are_go_in_turns(tmp_path, monkeypa
     from nnlab.commands import train_command
 
     monkeypatch.setattr(
-        train_command, "MOST_FILES", train_command.SPARE_FILES + 8
+        train_command, "MAX_OPEN_FILES", train_command.RESERVED_FILES + 8
     )  # two runs of one row, with 3 files each
     words = ("data=iris", "epochs=1", "seed=range(0,7)", f"hydra.sweep.dir={tmp_path}/m")
     code, said = said_by("train", "-m", *words)

@@ -17,9 +17,9 @@ from nnlab.catalogue import Catalogue
 from nnlab.checks.ladder import chosen
 from nnlab.checks.subject import Budget
 from nnlab.commands import composing, grammar, multirun, sweep_words
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import SweepSettings
-from nnlab.commands.parsing import parsed
+from nnlab.commands.parsing import parse_command_line
 from nnlab.commands.train_command import wants_picture
 from nnlab.data.headers import columns
 from nnlab.experiment import GROUPS, Experiment
@@ -183,7 +183,7 @@ def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
 
 
 def settings_of_line(command, words):
-    line, _ = parsed(command, words)
+    line, _ = parse_command_line(command, words)
     if command == "sweep":
         return sweep_words.read(line).run.settings
     return multirun.composed_runs(line)[0].settings
@@ -259,7 +259,7 @@ def is_accepted(command, words):
     if command == "check":
         chosen(settings.pop("only"))
         make(Budget, settings.pop("check"), "check")
-    for key, value in of_experiment(settings, command).items():
+    for key, value in experiment_settings(settings, command).items():
         if key in GROUPS:
             make(GROUPS[key], value, key)
         else:
@@ -276,7 +276,7 @@ def is_of(cls: type[Component], key: str, value):
 def test_several_values_that_are_offered_are_accepted(command, flags, offered_to_train):
     words = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
     assert len(words) > 20
-    line, _ = parsed(command, words)
+    line, _ = parse_command_line(command, words)
     with composing.opened(line) as composer:
         read = composer.read(words, several=command == "train", search=command == "sweep")
     assert all(o.is_sweep_override() and len(set(o.value().list)) == 2 for o in read)

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     except UserError as e:
         say("board", str(e))
         return 2
-    with interruption.raising(), LatePictures(runs[: args.newest]):
+    with interruption.raise_on_signals(), LatePictures(runs[: args.newest]):
         return _show(runs, args)
 
 
@@ -113,5 +113,5 @@ def _tensorboard(folder: str, args: argparse.Namespace) -> int:
     try:
         return subprocess.call(command, env=environment)  # kills its child on any exception
     except KeyboardInterrupt:  # the way to end it; not so by SIGTERM
-        by_ctrl_c = interruption.code() == 128 + signal.SIGINT
-        return 0 if by_ctrl_c else interruption.code()
+        by_ctrl_c = interruption.exit_code() == 128 + signal.SIGINT
+        return 0 if by_ctrl_c else interruption.exit_code()

@@ -9,8 +9,8 @@ def main(argv: list[str]) -> int:
 
 
 def act(runs: list[ComposedRun]) -> int:
-    """Climb the ladder for each; 1 if a rung failed."""
-    # The door to torch: wrong words are refused before anybody waits for its import.
+    """Climb the ladder of checks for each run; returns 1 if a rung failed."""
+    # Importing torch takes seconds: wrong input has been refused before.
     from nnlab.commands import check_command
 
     return check_command.run(runs)

@@ -1,6 +1,6 @@
-"""Checking what `nnlab check` asks for: a rung after the other, then the files.
+"""Execution of `nnlab check`: runs one rung after the other and writes the verdicts and pictures.
 
-Everything here may import torch: check.py imports it once the words are known to be right.
+This module imports torch, so check.py imports it only after the command line has been validated.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 from nnlab.checks.ladder import chosen, climb
 from nnlab.checks.subject import Budget, Subject
 from nnlab.commands import early_end
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.composing import ComposedRun
-from nnlab.commands.folders import withdraw
-from nnlab.commands.run_folders import PreparedRun, in_turn
+from nnlab.commands.folders import remove_unstarted
+from nnlab.commands.run_folders import PreparedRun, run_each
 from nnlab.commands.train_command import wants_picture
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import make
@@ -21,37 +21,41 @@ from nnlab.records.check_console import CheckConsole
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.titles import titled
 
-DRAWN_RUNGS = ("rates", "subset", "saturation")  # that have a picture
+RUNGS_WITH_PICTURE = ("rates", "subset", "saturation")
 
 
 def run(runs: list[ComposedRun]) -> int:
-    """Check each run after the one before."""
-    return in_turn("check", runs, prepare, execute)
+    """Check the runs one after the other; returns the exit code."""
+    return run_each("check", runs, prepare, execute)
 
 
 def prepare(settings: dict):
-    """What is to be checked, its data loaded, and by which rungs; raises `UserError`."""
+    """The subject of the check, with its data loaded, and the rungs to climb; raises `UserError`."""
     wants_picture(settings, rows=2)
     rungs, budget = chosen(settings["only"]), make(Budget, settings["check"], "check")
-    return Subject(Experiment.from_config(of_experiment(settings, "check")), budget), rungs
+    return Subject(Experiment.from_config(experiment_settings(settings, "check")), budget), rungs
 
 
 def execute(run: PreparedRun) -> int:
-    """A line for each rung as it is done, then the files; 1 if a rung failed."""
+    """Climb the rungs, a line on the screen for each, then draw pictures; returns 1 if a rung failed."""
     (subject, rungs), verdicts = run.prepared, []
     title = titled(subject.experiment, subject.dataset.spec)
 
-    def kept() -> str:
-        return _kept(run.folder, len(verdicts), len(rungs))
+    def describe_saved() -> str:
+        return _describe_saved(run.folder, len(verdicts), len(rungs))
 
-    with early_end.naming(kept), RunFolder(run.folder) as folder, CheckConsole(title, rungs) as console:
+    with (
+        early_end.reporting_what_is_saved(describe_saved),
+        RunFolder(run.folder) as folder,
+        CheckConsole(title, rungs) as console,
+    ):
         folder.start(run.settings, run.command)
         for verdict in climb(subject, rungs):
             folder.write("check.json", [as_dict(one) for one in [*verdicts, verdict]])
             verdicts.append(verdict)
             console.verdict(verdict)
-        # A rung with nothing to do has no details.
-        drawn = [verdict for verdict in verdicts if verdict.rung in DRAWN_RUNGS and verdict.details]
+        # A rung that did not apply has no details.
+        drawn = [verdict for verdict in verdicts if verdict.rung in RUNGS_WITH_PICTURE and verdict.details]
         if drawn and wants_picture(run.settings, rows=2):
             from nnlab.records.check_picture import RUNG_PICTURES  # matplotlib, half a second
 
@@ -61,16 +65,16 @@ def execute(run: PreparedRun) -> int:
     return int(any(verdict.status == "fail" for verdict in verdicts))
 
 
-def _kept(folder: Path, climbed: int, asked: int) -> str:
-    """What there is of a check that ended early."""
-    if not climbed:
-        withdraw(folder)
+def _describe_saved(folder: Path, finished_rungs: int, all_rungs: int) -> str:
+    """What is saved of a check that ended early; a folder without any verdict is removed."""
+    if not finished_rungs:
+        remove_unstarted(folder)
         return "no rung has said anything yet"
-    return f"'{folder}' has what {climbed} of {asked} rungs said"
+    return f"'{folder}' has what {finished_rungs} of {all_rungs} rungs said"
 
 
 def as_dict(verdict) -> dict:
-    """A verdict as check.json has it: the worst finding's fields, all findings, the numbers behind them."""
+    """A verdict as an entry of check.json: the worst finding's fields, all findings, and the measurements."""
     findings = [vars(finding) for finding in verdict.findings]
     return {
         "rung": verdict.rung,

@@ -1,7 +1,7 @@
-"""The keys that belong to a command, and not to the experiment: declared here, and asked for nowhere else.
+"""Which configuration keys belong to a command rather than to the experiment it trains.
 
-A command's YAML says which keys and groups it adds to those of `nnlab train`. Listed by hand are only those
-that some rule treats apart.
+A command's YAML file says which keys and groups it adds to those of `nnlab train`; the sets below are the
+keys that need special treatment.
 """
 
 from __future__ import annotations
@@ -10,31 +10,34 @@ from functools import cache
 
 from nnlab.catalogue import read
 from nnlab.paths import CONFIG_DIR
-from nnlab.records.files import OF_RECORDING
+from nnlab.records.files import RECORDING_KEYS
 
-FOLDER_KEYS = ("resume", "refine")  # of earlier sweeps: their folders have = and , in their names
-# Where nnlab reads and writes: never a file's to say.
-PLACE_KEYS = ("hydra", "storage", "study", *FOLDER_KEYS)
-CHANGEABLE_KEYS = {"trials", "plan", "report", *FOLDER_KEYS}  # with which a sweep may go on changed
+# Their values are folders of earlier sweeps, whose names contain = and ,
+SWEEP_FOLDER_KEYS = ("resume", "refine")
+# Where nnlab reads and writes: a configuration file may not set these.
+LOCATION_KEYS = ("hydra", "storage", "study", *SWEEP_FOLDER_KEYS)
+CHANGEABLE_ON_RESUME = {"trials", "plan", "report", *SWEEP_FOLDER_KEYS}  # may differ when a sweep is resumed
 
 
 @cache
 def keys_of(command: str) -> frozenset[str]:
     """The keys and groups that a command adds: `nnlab train` to the experiment, others to `nnlab train`."""
     if command == "train":
-        return frozenset(OF_RECORDING)
+        return frozenset(RECORDING_KEYS)
     settings = read(CONFIG_DIR / f"{command}.yaml").settings
     groups = {key for entry in settings["defaults"] if isinstance(entry, dict) for key in entry}
     return frozenset({*settings, *groups} - {"defaults", "hydra"})
 
 
-def of_train(settings: dict) -> dict:
-    """A sweep's settings as `nnlab train` has them: without those of the search."""
+def train_settings(settings: dict) -> dict:
+    """A sweep's settings without the keys of the search: what `nnlab train` takes."""
     return {key: value for key, value in settings.items() if key not in keys_of("sweep")}
 
 
-def of_experiment(settings: dict, command: str = "train") -> dict:
-    """A command's settings that describe the experiment. (Of another command's keys, which a file of the
-    user's may have, the experiment itself says that it does not know them.)"""
-    owned = keys_of("train") | keys_of(command)
-    return {key: value for key, value in settings.items() if key not in owned}
+def experiment_settings(settings: dict, command: str = "train") -> dict:
+    """A command's settings without the command's keys: what describes the experiment.
+
+    Keys of other commands, which a user's file may have, stay: `Experiment` refuses them as unknown.
+    """
+    command_keys = keys_of("train") | keys_of(command)
+    return {key: value for key, value in settings.items() if key not in command_keys}

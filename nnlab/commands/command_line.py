@@ -1,7 +1,7 @@
-"""A command line as a value: it is read once (parsing.py), and nothing rewrites it.
+"""The parsed command line as an immutable value: command, overrides and Hydra's flags.
 
-Whatever follows from a line is another line: that of a sweep to go on with, that of a sweep around the best
-of an earlier one, that of a single trial. All of these are functions from words to words.
+It is parsed once (parsing.py). Resuming a sweep, refining one and repeating a single trial each derive
+another `CommandLine` from it.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from nnlab.catalogue import Catalogue
 
 @dataclass(frozen=True)
 class CommandLine:
-    """`nnlab COMMAND -cd FOLDER -cn NAME -m KEY=VALUE ...`, the words as Hydra's grammar reads them."""
+    """`nnlab COMMAND -cd FOLDER -cn NAME -m KEY=VALUE ...`, its overrides quoted for Hydra's grammar."""
 
     command: str
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()  # KEY=VALUE; with --help also a bare group or key
     config_dir: str | None = None
     config_name: str | None = None
     multirun: bool = False
-    storage: str | None = None  # what storage= says, with the password that no word shows
-    folders: Mapping[str, str] = field(default_factory=dict)  # of earlier sweeps, by key, as they were typed
+    storage: str | None = None  # the value of storage=, with the password that no override shows
+    folders: Mapping[str, str] = field(default_factory=dict)  # resume= and refine=, as they were typed
 
-    def with_words(self, words: Iterable[str]) -> CommandLine:
-        """The same command on other words."""
-        return replace(self, words=tuple(words))
+    def with_overrides(self, overrides: Iterable[str]) -> CommandLine:
+        """The same command with other overrides."""
+        return replace(self, overrides=tuple(overrides))
 
     def keys(self) -> set[str]:
-        """The keys and groups that the words set."""
-        return {key_of(word) for word in self.words}
+        """The keys and groups that are overridden."""
+        return {key_of(override) for override in self.overrides}
 
     def catalogue(self, command: str | None = None) -> Catalogue:
-        """What the words may be about; with another `command`, what they may be about there."""
-        return Catalogue(command or self.command, list(self.words), self.config_dir, self.config_name)
+        """The groups and keys that can be overridden here, or in another `command`."""
+        return Catalogue(command or self.command, list(self.overrides), self.config_dir, self.config_name)
 
     def prefix(self, command: str | None = None) -> list[str]:
-        """The shell words of a line that repeats a run, up to its overrides."""
+        """The shell words that come before the overrides in a line that repeats a run."""
         words = ["nnlab", command or self.command]
         if self.config_dir:
             words += ["-cd", self.config_dir]
@@ -46,11 +46,11 @@ class CommandLine:
         return words
 
 
-def key_of(word: str) -> str:
+def key_of(override: str) -> str:
     """`optimizer.lr` of `+optimizer.lr=0.1`."""
-    return word.partition("=")[0].lstrip("+")
+    return override.partition("=")[0].lstrip("+")
 
 
-def by_key(words: Iterable[str]) -> dict[str, str]:
-    """key -> its word; of two with one key the later counts, as in Hydra."""
-    return {key_of(word): word for word in words}
+def by_key(overrides: Iterable[str]) -> dict[str, str]:
+    """key -> its override; of two with one key the later counts, as in Hydra."""
+    return {key_of(override): override for override in overrides}

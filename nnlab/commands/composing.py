@@ -37,7 +37,7 @@ class ComposedRun:
     settings: dict  # plain Python, interpolations resolved, without Hydra's part
     config: DictConfig  # as Hydra composed it, with its part
     overrides: list[str]  # what was overridden
-    places: frozenset[str]  # the settings of Hydra that were: hydra.run.dir, ...
+    hydra_keys: frozenset[str]  # overridden settings of Hydra: hydra.run.dir, ...
     command: str  # the shell line that repeats it
 
     def notes(self) -> list[str]:
@@ -45,7 +45,7 @@ class ComposedRun:
         return automatic.notes(self.config, self.settings)
 
     @property
-    def of_multirun(self) -> bool:
+    def is_multirun(self) -> bool:
         """Whether it is one of the runs of -m: a configuration file may turn that on."""
         return self.config.hydra.mode == RunMode.MULTIRUN
 
@@ -187,7 +187,7 @@ def searchpath(line: CommandLine) -> list[str]:
 def checked(line: CommandLine) -> list[str]:
     """The overrides of a line, checked as far as one can without composing."""
     with opened(line) as composer:
-        words = [override.input_line for override in composer.read(line.words, line.multirun)]
+        words = [override.input_line for override in composer.read(line.overrides, line.multirun)]
         if (line.config_dir or line.config_name) and not line.multirun:
             with suppress(HydraException, OmegaConfBaseException):  # Hydra itself will say what is wrong
                 composer.base(tuple(words))

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from nnlab.commands import hydra_errors, overrides
-from nnlab.commands.command_keys import PLACE_KEYS
+from nnlab.commands.command_keys import LOCATION_KEYS
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
@@ -49,7 +49,7 @@ def environment_named_in(words: Iterable[str]) -> Iterator[None]:
 def check_swept(params: dict) -> None:
     """Raise `UserError` if a file's `hydra.sweeper.params` sweep over a place."""
     for key, values in params.items():
-        if str(key).lstrip("+~ ").split(".")[0].split("@")[0].split("/")[0] in PLACE_KEYS:
+        if str(key).lstrip("+~ ").split(".")[0].split("@")[0].split("/")[0] in LOCATION_KEYS:
             raise UserError(
                 f"hydra.sweeper.params: {key}={values}: a configuration file may not say where nnlab writes; "
                 f"if you want it, write it on the command line"

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from nnlab.commands import grammar
-from nnlab.commands.command_keys import FOLDER_KEYS
+from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.passwords import without_passwords
 from nnlab.search.space import Space
@@ -26,26 +26,26 @@ DEFAULTS_THEN = {  # what folders meant that lack a key, where its default is an
 
 def with_folders_quoted(line: CommandLine) -> CommandLine:
     """The line with the folders of earlier sweeps as Hydra reads them, whatever their names."""
-    folders = {key: _folder(text) for key in FOLDER_KEYS if (text := value_of(key, line)) is not None}
+    folders = {key: _folder(text) for key in SWEEP_FOLDER_KEYS if (text := value_of(key, line)) is not None}
     literal = {key: _literal(key, text) for key, text in folders.items()}
-    words = tuple(literal.get(key_of(word), word) for word in line.words)
-    return replace(line, words=words, folders=folders)
+    words = tuple(literal.get(key_of(word), word) for word in line.overrides)
+    return replace(line, overrides=words, folders=folders)
 
 
 def typed_words(line: CommandLine) -> list[str]:
     """The words with the folders of earlier sweeps as they may be typed."""
     typed = {key: f"{key}={folder}" for key, folder in line.folders.items()}
-    return [typed.get(key_of(word), word) for word in line.words]
+    return [typed.get(key_of(word), word) for word in line.overrides]
 
 
 def value_of(key: str, line: CommandLine) -> str | None:
     """The text that the command line gives to a key of its own, if it does."""
     if key in line.folders:
         return line.folders[key]
-    for word in line.words:
+    for word in line.overrides:
         text = word.partition("=")[2]
         if key_of(word) == key and text not in ("", "null"):
-            return text if key in FOLDER_KEYS else text.strip("'\"")
+            return text if key in SWEEP_FOLDER_KEYS else text.strip("'\"")
     return None
 
 
@@ -69,12 +69,12 @@ def resumed(line: CommandLine, about: dict) -> CommandLine:
     """The line of a sweep that goes on: its words, from `about` of its sweep.json, with those of `line` in
     place of its own."""
     began_with, storage = without_passwords([str(word) for word in about["words"]])
-    words = [word for word in began_with if key_of(word) not in line.keys()] + list(line.words)
+    words = [word for word in began_with if key_of(word) not in line.keys()] + list(line.overrides)
     if "count" in about and "trials" not in line.keys():  # as many as an earlier resume= asked for
         words = [word for word in words if key_of(word) != "trials"] + [f"trials={about['count']}"]
     return replace(
         line,
-        words=tuple(words),
+        overrides=tuple(words),
         # nnlab 0.1.0 kept the password in sweep.json: it still opens that database.
         storage=line.storage or storage,
         config_dir=line.config_dir or about.get("config_dir"),
@@ -84,20 +84,20 @@ def resumed(line: CommandLine, about: dict) -> CommandLine:
 def refined(line: CommandLine, about: dict, around: Space, searched: set[str]) -> CommandLine:
     """The line of a new sweep on the space `around` the best of another, which `searched` these keys and of
     which `about` is the sweep.json; with the words of `line` in place of its own."""
-    line = line.with_words(word for word in line.words if key_of(word) != "refine")
+    line = line.with_overrides(word for word in line.overrides if key_of(word) != "refine")
     both, given = resumed(line, about), line.keys()
-    dropped = {*FOLDER_KEYS, "space", *(searched - given), *({"storage", "study"} - given)}
+    dropped = {*SWEEP_FOLDER_KEYS, "space", *(searched - given), *({"storage", "study"} - given)}
     dropped |= {key_of(word) for word in _of_other_choices(about["words"], line)} - given
-    words = [w for w in both.words if key_of(w) not in dropped and not key_of(w).startswith("hydra")]
+    words = [w for w in both.overrides if key_of(w) not in dropped and not key_of(w).startswith("hydra")]
     # A new sweep has a folder of its own: that of the other is not taken over.
-    words += [word for word in line.words if key_of(word).startswith("hydra")]
+    words += [word for word in line.overrides if key_of(word).startswith("hydra")]
     words += [grammar.searched(key, domain) for key, domain in around.domains.items() if key not in given]
-    return both.with_words(words)
+    return both.with_overrides(words)
 
 
 def _of_other_choices(words: list[str], line: CommandLine) -> list[str]:
     """Of the other sweep's `words`, those for a sampler or pruner in whose place `line` puts another."""
-    now, then = by_key(line.words), by_key(words)
+    now, then = by_key(line.overrides), by_key(words)
     others = {group for group in ("sampler", "pruner") if group in now and now[group] != then.get(group)}
     return [word for word in words if key_of(word).partition(".")[0] in others and "." in key_of(word)]
 

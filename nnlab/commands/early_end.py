@@ -1,16 +1,16 @@
-"""Training that ends early, by Ctrl-C or a fault of the machine: what there is of it is kept, and named."""
+"""Orderly end of training at a Ctrl-C or a machine fault: saves the best weights so far and says where."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nnlab import interruption
-from nnlab.commands.folders import withdraw
-from nnlab.errors import fault
+from nnlab.commands.folders import remove_unstarted
+from nnlab.errors import describe_machine_fault
 
 
 class EndedEarly(Exception):
-    """One sentence: why, and what there is; and the exit code."""
+    """Training ended early: the sentence says why and what is saved, `code` is the exit code."""
 
     def __init__(self, sentence: str, code: int):
         super().__init__(sentence)
@@ -18,111 +18,115 @@ class EndedEarly(Exception):
 
 
 @contextmanager
-def naming(kept: Callable[[], str]) -> Iterator[None]:
-    """A Ctrl-C or a fault within becomes one sentence, which says what there is: `kept()`."""
-    with interruption.raising():
+def reporting_what_is_saved(describe: Callable[[], str]) -> Iterator[None]:
+    """Turn a Ctrl-C or a machine fault in the block into `EndedEarly`; `describe()` says what is saved."""
+    with interruption.raise_on_signals():
         try:
             yield
         except EndedEarly:
             raise
         except BaseException as e:
             # A library that is being imported makes another exception of a Ctrl-C.
-            if interrupted(e):
-                raise EndedEarly(f"interrupted: {kept()}", interruption.code()) from e
-            why = fault(e)
-            if not why:
+            if is_interruption(e):
+                raise EndedEarly(f"interrupted: {describe()}", interruption.exit_code()) from e
+            reason = describe_machine_fault(e)
+            if not reason:
                 raise
-            raise EndedEarly(f"{why}: {kept()}", 1) from e
+            raise EndedEarly(f"{reason}: {describe()}", 1) from e
 
 
-def interrupted(error: BaseException) -> bool:
-    """Whether a signal is why."""
-    return isinstance(error, KeyboardInterrupt) or (interruption.happened() and not fault(error))
+def is_interruption(error: BaseException) -> bool:
+    """Whether a signal caused the error."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    return interruption.was_interrupted() and not describe_machine_fault(error)
 
 
-def kept_of(runs: list, places: list[Path]) -> str:
-    """What there is in the `places` of these runs, once the weights of those under way are written.
+def describe_saved(writers: list, folders: list[Path]) -> str:
+    """Save the weights of unfinished runs, and say what is in the folders.
 
-    Where not all have begun, none has trained: nothing is left of them.
+    Where not all runs have begun, none has trained: their folders are removed.
     """
-    if len(runs) < len(places):
-        for place in places:
-            withdraw(place)
+    if len(writers) < len(folders):
+        for folder in folders:
+            remove_unstarted(folder)
         return "nothing was begun"
-    return _kept(runs)
+    return _describe_all(writers)
 
 
-def train(fit, runs: list, read: Callable) -> None:
-    """Iterate over `fit` and `read` its records, of which the `runs` write.
+def train(fit, writers: list, handle: Callable) -> None:
+    """Train `fit` and pass each record to `handle`; `writers` are the runs that are written.
 
-    A first Ctrl-C, or a fault of the machine wherever it is met, lets the epoch come to its end. Then the
-    best weights so far of runs that have not ended are written, and `EndedEarly` is raised.
+    At a first Ctrl-C or a machine fault, the epoch is finished. Then the best weights so far of unfinished
+    runs are saved, and `EndedEarly` is raised.
     """
     records, epoch = iter(fit), 0
-    why, code = "", 1
-    with interruption.between_epochs():
+    reason, code = "", 1
+    with interruption.stop_at_epoch_end():
         try:
             for record in records:
                 epoch = max(epoch, record.epoch)
-                read(record)
-            if interruption.asked():
-                why, code = "interrupted", interruption.code()
+                handle(record)
+            if interruption.stop_requested():
+                reason, code = "interrupted", interruption.exit_code()
         except KeyboardInterrupt:
             # A second Ctrl-C: do not wait for the end of the epoch.
-            left = _stopped_at_once(runs)
-            raise EndedEarly(f"stopped at once (epoch {epoch}): {left}", interruption.code()) from None
+            saved = _stopped_at_once(writers)
+            raise EndedEarly(f"stopped at once (epoch {epoch}): {saved}", interruption.exit_code()) from None
         except Exception as e:
-            why = fault(e) or ""
-            if not why:
+            reason = describe_machine_fault(e) or ""
+            if not reason:
                 raise
-            _come_to_an_end(records)
-    if why:
-        raise EndedEarly(f"{why} (epoch {epoch}): {_kept(runs)}", code)
+            _finish_epoch(records)
+    if reason:
+        raise EndedEarly(f"{reason} (epoch {epoch}): {_describe_all(writers)}", code)
 
 
-def _stopped_at_once(runs: list) -> str:
-    without = ", ".join(f"'{run.folder.path}'" for run in runs if not run.folder.closed)
-    return f"no weights in {without}" if without else _kept(runs)
+def _stopped_at_once(writers: list) -> str:
+    """What is saved after a second Ctrl-C, which does not wait for the weights."""
+    without_weights = ", ".join(f"'{run.folder.path}'" for run in writers if not run.folder.closed)
+    return f"no weights in {without_weights}" if without_weights else _describe_all(writers)
 
 
-def _come_to_an_end(records) -> None:
-    """Let every row end with the epoch under way; its records are not read any more."""
-    interruption.ask()
+def _finish_epoch(records) -> None:
+    """Let every row finish the current epoch, and drop its records."""
+    interruption.request_stop()
     try:
         for _ in records:
             pass
     except Exception as e:
-        if not fault(e):
+        if not describe_machine_fault(e):
             raise
 
 
-def _kept(runs: list) -> str:
-    """What is in the folders, once the weights are there."""
-    begun = [_kept_of(run) for run in runs if not run.closed]
-    if len(runs) == 1:
-        return begun[0] if begun else f"'{runs[0].folder.path}' is complete"
-    where, whole = runs[0].folder.path.parent, len(runs) - len(begun)
-    kept = f"{whole} of {len(runs)} runs in '{where}' are complete"
-    if begun:
-        kept += f"; {begun[0]}"
-    if len(begun) > 1:
-        kept += ", and so on"
-    return kept
+def _describe_all(writers: list) -> str:
+    """Save the weights of unfinished runs, and say what is in the folders."""
+    unfinished = [_save_and_describe(run) for run in writers if not run.closed]
+    if len(writers) == 1:
+        return unfinished[0] if unfinished else f"'{writers[0].folder.path}' is complete"
+    parent, complete = writers[0].folder.path.parent, len(writers) - len(unfinished)
+    sentence = f"{complete} of {len(writers)} runs in '{parent}' are complete"
+    if unfinished:
+        sentence += f"; {unfinished[0]}"
+    if len(unfinished) > 1:
+        sentence += ", and so on"
+    return sentence
 
 
-def _kept_of(run) -> str:
-    """Write what there is of one run; what that is."""
-    was = run.folder.path
-    if run.folder.closed:
-        return f"'{was}' has the curves, the weights and the summary"
+def _save_and_describe(writer) -> str:
+    """Save the best weights of an unfinished run, and say what its folder contains."""
+    original_path = writer.folder.path
+    if writer.folder.closed:
+        return f"'{original_path}' has the curves, the weights and the summary"
     try:
-        rows, count = run.keep(), len(run.rows)
+        saved_rows, row_count = writer.keep(), len(writer.rows)
     except OSError as e:
-        return f"'{was}' has the curves, and its weights cannot be written ({fault(e)})"
-    kept = "the curves; no epoch ended well"
-    if rows:
-        kept = "the curves and the best weights so far"
-        if count > 1:
-            kept += f" of {rows} of its {count} rows"
-    lost = f"'{was}' was removed or replaced; " * run.lost
-    return f"{lost}'{run.folder.path}' has {kept}"
+        reason = describe_machine_fault(e)
+        return f"'{original_path}' has the curves, and its weights cannot be written ({reason})"
+    saved = "the curves; no epoch ended well"
+    if saved_rows:
+        saved = "the curves and the best weights so far"
+        if row_count > 1:
+            saved += f" of {saved_rows} of its {row_count} rows"
+    moved = f"'{original_path}' was removed or replaced; " * writer.lost
+    return f"{moved}'{writer.folder.path}' has {saved}"

@@ -33,7 +33,7 @@ WHOLE_FILE_GROUPS = ("experiment", "space")  # whose choices are read as they st
 def text(line: CommandLine) -> str:
     """What `--help` says beside these words. Raises `UserError` for a word that is neither group nor key."""
     catalogue = line.catalogue()
-    topics = [word for word in line.words if "=" not in word]
+    topics = [word for word in line.overrides if "=" not in word]
     chosen = [group for group in catalogue.given if group in catalogue.groups]
     pages = [_topic(catalogue, word) for word in topics]
     pages += [_choice(catalogue, group, name) for group in chosen for name in catalogue.chosen(group)]

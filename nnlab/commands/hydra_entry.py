@@ -1,9 +1,9 @@
-"""Where a command begins: its line is read, Hydra composes its settings, and every mistake is one sentence.
+"""Entry point of the Hydra commands: parses the command line, composes the runs, reports errors.
 
     run("train", argv, act) -> exit code
 
-`act(runs)` gets the composed runs of the line: one, or several with `-m`. Wrong input is one sentence on
-stderr and exit code 2 (NNLAB_TRACEBACK=1 shows where it came from); nothing is left behind.
+`act(runs)` gets the composed runs: one, or several with `-m`. Wrong input is one sentence on stderr and exit
+code 2 (NNLAB_TRACEBACK=1 shows where it came from); nothing is left behind.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from collections.abc import Callable
 from hydra.core.hydra_config import HydraConfig
 
 from nnlab import interruption
-from nnlab.commands import composing, config_checks, multirun, questions
+from nnlab.commands import composing, config_checks, info_requests, multirun
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.early_end import EndedEarly
-from nnlab.commands.messages import advise, one_sentence
-from nnlab.commands.parsing import Question, parsed
-from nnlab.errors import UserError, fault, say
+from nnlab.commands.messages import one_sentence_errors, print_advice
+from nnlab.commands.parsing import InfoRequest, parse_command_line
+from nnlab.errors import UserError, describe_machine_fault, say
 from nnlab.records.text import on_terminal
 
 
 def run(command: str, argv: list[str], act: Callable[[list[composing.ComposedRun]], int]) -> int:
-    """Do what the command line `nnlab <command> <argv>` says; returns the exit code."""
+    """Run `act` on the composed runs of the command line `nnlab <command> <argv>`; returns the exit code."""
 
-    def of_line(line: CommandLine) -> int:
-        with one_sentence():
+    def compose_and_act(line: CommandLine) -> int:
+        with one_sentence_errors():
             runs = multirun.composed_runs(line)
-        advise(command, (note for each in runs for note in each.notes()))
+        print_advice(command, (note for each in runs for note in each.notes()))
         return act(runs)
 
-    return guarded(command, argv, of_line)
+    return run_guarded(command, argv, compose_and_act)
 
 
-def guarded(
+def run_guarded(
     command: str,
     argv: list[str],
     act: Callable[[CommandLine], int],
-    settled: questions.Settled = lambda line: line,
+    drop_searched: info_requests.DropSearched = lambda line: line,
 ) -> int:
-    """`act(line)` on the parsed command line, its errors put into one sentence; the exit code.
+    """Run `act(line)` on the parsed command line; an error becomes one sentence. Returns the exit code.
 
-    --help, --cfg and the like are answered here, of what `settled(line)` leaves.
+    --help, --cfg and the like are answered here, for the overrides that `drop_searched(line)` leaves.
     """
-    before = HydraConfig.instance().cfg
+    previous_config = HydraConfig.instance().cfg
     try:
-        line, question = parsed(command, argv)
-        with config_checks.environment_named_in(line.words):
-            return _answer(line, question, act, settled)
+        line, request = parse_command_line(command, argv)
+        with config_checks.environment_named_in(line.overrides):
+            return _answer_or_act(line, request, act, drop_searched)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
@@ -62,32 +62,37 @@ def guarded(
         return e.code
     except KeyboardInterrupt:
         say(command, "interrupted")
-        return interruption.code()
+        return interruption.exit_code()
     except Exception as e:
-        sentence = fault(e)
+        sentence = describe_machine_fault(e)
         if sentence is None:
             raise
         say(command, sentence)
         return 1
     finally:
         # It is global: the next command in this process, a test or a notebook's, must not find this one's.
-        HydraConfig.instance().cfg = before
+        HydraConfig.instance().cfg = previous_config
 
 
-def _answer(line: CommandLine, question: Question, act: Callable, settled: questions.Settled) -> int:
-    if question.help and not question.hydra_help:
-        print(questions.help_page(line, settled), end="")
+def _answer_or_act(
+    line: CommandLine, request: InfoRequest, act: Callable, drop_searched: info_requests.DropSearched
+) -> int:
+    """Print the information that was requested, or else run the command."""
+    if request.help and not request.hydra_help:
+        print(info_requests.help_page(line, drop_searched), end="")
         return 0
-    if question.is_for_hydra():
-        with one_sentence():
-            asked = settled(line)
-        return questions.hydras_answer(asked, question)
-    _show_a_sign(line.command)
+    if request.is_answered_by_hydra():
+        with one_sentence_errors():
+            fixed_line = drop_searched(line)
+        return info_requests.print_hydra_info(fixed_line, request)
+    _show_activity(line.command)
     return act(line)
 
 
-def _show_a_sign(command: str) -> None:
-    """On a terminal, that something is under way: on a busy machine torch takes seconds to import. What is
-    printed next is longer, begins in the same column, and so takes its place."""
+def _show_activity(command: str) -> None:
+    """Show on a terminal that the command has started: on a busy machine torch takes seconds to import.
+
+    The first line of the command is longer, begins in the same column, and so overwrites this one.
+    """
     if on_terminal(sys.stdout):
         print(f"nnlab {command} ...", end="\r", flush=True)

@@ -1,4 +1,4 @@
-"""What a command says beside its results: one sentence on stderr for an error, one line for advice."""
+"""A command's messages on stderr: an error as one sentence, advice as one line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nnlab.errors import Advice, UserError, is_machine_error, say
 
 
 @contextlib.contextmanager
-def one_sentence() -> Iterator[None]:
-    """Errors of reading and composing configurations become a `UserError` of one sentence."""
+def one_sentence_errors() -> Iterator[None]:
+    """Turn errors of reading and composing configurations into a `UserError` of one sentence."""
     try:
         yield
     except (UserError, BrokenPipeError):
@@ -32,21 +32,21 @@ def one_sentence() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def advice(command: str) -> Iterator[None]:
-    """Advice is one line on stderr, once; other warnings stay as they are."""
+def advice_on_stderr(command: str) -> Iterator[None]:
+    """Print an `Advice` warning as one line on stderr, once; other warnings are shown as usual."""
     with warnings.catch_warnings():
-        others = warnings.showwarning
+        show_other_warning = warnings.showwarning
 
-        def show(message, category, *place):
+        def show(message, category, *location):
             if not issubclass(category, Advice):
-                return others(message, category, *place)
-            advise(command, [message])
+                return show_other_warning(message, category, *location)
+            print_advice(command, [message])
 
         warnings.showwarning = show
         yield
 
 
-def advise(command: str, notes: Iterable[object]) -> None:
-    """A line on stderr for each note, each once."""
+def print_advice(command: str, notes: Iterable[object]) -> None:
+    """Print each note as one line on stderr, duplicates once."""
     for note in dict.fromkeys(notes):
         say(command, f"advice: {note}")

@@ -19,7 +19,7 @@ def composed_runs(line: CommandLine) -> list[ComposedRun]:
     """Each run that the command line asks for, its settings composed and checked. Raises `UserError`."""
     with opened(line) as composer:
         # The words are checked before the files are composed, which may turn `-m` on and add some.
-        given = composer.read(line.words, several=True)
+        given = composer.read(line.overrides, several=True)
         line = replace(line, multirun=_is_multirun(line, _chosen(given, composer)))
         swept_by_files(line, given, composer)  # refused here, if at all: before runs are counted
         each = [composer.read(words) for words in _combinations(line, composer)]
@@ -39,14 +39,14 @@ def composed_runs(line: CommandLine) -> list[ComposedRun]:
 
 def _combinations(line: CommandLine, composer: Composer) -> list[list[str]]:
     """The words of each run."""
-    read = composer.read(line.words, line.multirun)
+    read = composer.read(line.overrides, line.multirun)
     if not line.multirun:
         overrides.refuse_places_of_several(read, "add -m, or write hydra.run.dir for the folder of one run")
         return [[override.input_line for override in read]]
     overrides.check_count(read)  # before they are listed: a short word may ask for millions
     each = hydra_private.combinations(read)
     each = [more for words in each for more in _split_by_files(line, words, composer)]
-    overrides.check_runs(len(each), " ".join(line.words))
+    overrides.check_runs(len(each), " ".join(line.overrides))
     return each
 
 

@@ -1,4 +1,4 @@
-"""From the words of a shell to a `CommandLine`: the one place that knows Hydra's flags."""
+"""Parses the shell words of a command into a `CommandLine`: the one module that knows Hydra's flags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
 
 from nnlab.commands import hydra_errors, hydra_private
-from nnlab.commands.command_keys import FOLDER_KEYS
+from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.passwords import without_passwords
 from nnlab.commands.text_values import Texts
@@ -14,8 +14,8 @@ from nnlab.errors import UserError
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a line asks, instead of running anything: flags of `@hydra.main`, under its names."""
+class InfoRequest:
+    """Information requested instead of a run: the flags of `@hydra.main`, under its names."""
 
     help: bool = False
     hydra_help: bool = False
@@ -24,14 +24,14 @@ class Question:
     resolve: bool = False
     package: str | None = None
 
-    def is_for_hydra(self) -> bool:
-        """Whether Hydra itself answers: nnlab has a --help of its own."""
+    def is_answered_by_hydra(self) -> bool:
+        """Whether Hydra itself prints the answer; nnlab has its own --help."""
         return bool(self.hydra_help or self.cfg or self.info)
 
 
-def parsed(command: str, argv: list[str]) -> tuple[CommandLine, Question]:
-    """Hydra's flags, in any order with the overrides. Raises `UserError`."""
-    # First of all, since an error of anything below may quote the words.
+def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, InfoRequest]:
+    """The parsed line, and the information that its flags request. Raises `UserError`."""
+    # First of all, since any error message below may quote the words.
     words, storage = without_passwords(argv)
     flags = _parser(command).parse_intermixed_args(words)
     hydra_errors.refuse_words_of_others(command, flags.overrides)
@@ -39,21 +39,21 @@ def parsed(command: str, argv: list[str]) -> tuple[CommandLine, Question]:
     line = CommandLine(
         command, tuple(flags.overrides), flags.config_dir, flags.config_name, flags.multirun, storage
     )
-    question = Question(flags.help, flags.hydra_help, flags.cfg, flags.info, flags.resolve, flags.package)
-    if (question.resolve or question.package) and not (question.cfg or question.help):
+    request = InfoRequest(flags.help, flags.hydra_help, flags.cfg, flags.info, flags.resolve, flags.package)
+    if (request.resolve or request.package) and not (request.cfg or request.help):
         raise UserError("--resolve and --package go with --cfg, e.g. --cfg job --resolve")
-    return with_texts_quoted(line), question
+    return quote_texts(line), request
 
 
-def with_texts_quoted(line: CommandLine) -> CommandLine:
-    """The line with names of files and columns in Hydra's quotes, where its grammar could not read them."""
+def quote_texts(line: CommandLine) -> CommandLine:
+    """The line with file and column names quoted where Hydra's grammar could not read them otherwise."""
     is_search = line.command == "sweep"
-    texts = Texts(line.catalogue(), is_search or line.multirun, FOLDER_KEYS if is_search else ())
-    return replace(line, words=tuple(texts.readable(line.words)))
+    texts = Texts(line.catalogue(), is_search or line.multirun, SWEEP_FOLDER_KEYS if is_search else ())
+    return replace(line, overrides=tuple(texts.readable(line.overrides)))
 
 
 def _refuse(flags: Namespace) -> None:
-    """Flags of Hydra's that would name code to run, or another place to read from."""
+    """Refuse Hydra's flags that would name code to run, or another folder to read from."""
     if flags.config_path is not None:
         raise UserError("--config-path: nnlab keeps its own; to add a folder of yours, use -cd FOLDER")
     if flags.experimental_rerun is not None:

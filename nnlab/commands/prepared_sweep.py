@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.train_command import wants_picture
 from nnlab.errors import UserError
@@ -85,7 +85,7 @@ def _sweep(asked: SweepRequest) -> Sweep:
     def experiment_of(values: dict) -> Experiment:
         settings = trials.of_values(values)
         wants_picture(settings, rows=1)  # the winner's own run would refuse it, at the end
-        return Experiment.from_config(of_experiment(settings))
+        return Experiment.from_config(experiment_settings(settings))
 
     rules = RULES
     if asked.resumed:  # a sweep goes on by the rules it began with, or its trials would be others

@@ -1,12 +1,12 @@
-"""The process that a command runs in: its garbage, its age."""
+"""The process that a command runs in: garbage collection and age."""
 
 import gc
 import os
 import time
 
 
-def imports_are_done() -> None:
-    """Look for garbage from now on, and not among what was imported, all of which stays.
+def freeze_imports() -> None:
+    """Enable the garbage collector, and exclude from it all that was imported so far.
 
     cli.py turned the collector off: while torch is imported it takes a tenth of the time and finds nothing.
     """
@@ -14,8 +14,8 @@ def imports_are_done() -> None:
     gc.enable()
 
 
-def seconds_of_process() -> float:
-    """Since this process began, as far as the system says; else since it began to compute."""
+def process_age() -> float:
+    """Seconds since this process began; its CPU time where the system does not tell."""
     try:
         with open("/proc/self/stat") as file:
             ticks = int(file.read().rpartition(")")[2].split()[19])

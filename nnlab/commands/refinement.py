@@ -6,9 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from nnlab.commands import continued_sweep, sweep_words
-from nnlab.commands.command_keys import CHANGEABLE_KEYS
+from nnlab.commands.command_keys import CHANGEABLE_ON_RESUME
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.messages import advice
+from nnlab.commands.messages import advice_on_stderr
 from nnlab.commands.sweep_request import database_of, search_of
 from nnlab.commands.sweep_words import SweepWords
 from nnlab.records.stored_sweep import begun
@@ -27,12 +27,12 @@ def around_the_best(line: CommandLine) -> CommandLine:
     about.pop("count", None)  # how many trials that sweep has says nothing of this one
     other, given = sweep_words.of_folder(about), line.keys()
     # How that sweep was searched need not be how this one is.
-    free = CHANGEABLE_KEYS | {field.name for field in fields(Search)}
+    free = CHANGEABLE_ON_RESUME | {field.name for field in fields(Search)}
     recorded = continued_sweep.as_recorded(before, other.settings(), given | {"space"}, free)
     recorded |= continued_sweep.of_searched_choices(about, other, given)
     space = _narrowed(folder, line, about, before["storage"], other)
     line = continued_sweep.refined(line, about, space, set(other.trials.domains))
-    return line.with_words([*line.words, *recorded.values()])
+    return line.with_overrides([*line.overrides, *recorded.values()])
 
 
 def _narrowed(folder: Path, line: CommandLine, about: dict, url: str | None, other: SweepWords) -> Space:
@@ -48,7 +48,7 @@ def _narrowed(folder: Path, line: CommandLine, about: dict, url: str | None, oth
     is_grid = (continued_sweep.value_of("sampler", line) or sampler["name"]) == "grid"
     now = _grid_points(continued_sweep.value_of("sampler.points", line)) if is_grid else None
     then = _grid_points(sampler.get("points")) if sampler["name"] == "grid" else now
-    with advice("sweep"):
+    with advice_on_stderr("sweep"):
         return refined(space, trials, signs, is_grid, then, now)
 
 

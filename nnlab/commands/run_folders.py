@@ -1,4 +1,4 @@
-"""From composed runs to runs that are ready to train: everything is prepared before any folder is made."""
+"""Turns composed runs into prepared runs with a folder each; all are prepared before any folder is made."""
 
 from __future__ import annotations
 
@@ -12,99 +12,99 @@ from hydra.core.hydra_config import HydraConfig
 
 from nnlab.commands import folders
 from nnlab.commands.composing import ComposedRun
-from nnlab.commands.messages import advice, advise, one_sentence
-from nnlab.commands.process import imports_are_done
+from nnlab.commands.messages import advice_on_stderr, one_sentence_errors, print_advice
+from nnlab.commands.process import freeze_imports
 from nnlab.errors import UserError
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run about to begin: what `prepare` made of its settings, and its folder, which is made."""
+    """A run about to begin: what `prepare(settings)` returned, and the new folder of the run."""
 
-    name: str  # what differs from the others
-    prepared: object
+    name: str  # the overrides that distinguish it from the other runs
+    prepared: object  # of `nnlab train` a Fit, of `nnlab check` a Subject and its rungs
     folder: Path
     settings: dict
     command: str
 
 
 def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> Iterator[PreparedRun]:
-    """Every run with what `prepare(settings)` makes of it; its folder is made when its turn comes.
+    """Prepare all runs, then yield each of them with a new folder.
 
-    Wrong settings of the last run are refused before the first one has left anything behind.
+    Wrong settings of the last run are refused before the first run has left anything behind.
     """
-    with advice(command):
-        each = [prepare(run.settings) for run in runs]
-    imports_are_done()
-    places = folders_of_multirun(runs) if runs[0].of_multirun else map(folder_of_run, runs)
-    for name, run, prepared, folder in zip(_names(runs), runs, each, places, strict=True):
-        folders.describe(folder, run.config)
+    with advice_on_stderr(command):
+        results = [prepare(run.settings) for run in runs]
+    freeze_imports()
+    run_folders = make_multirun_folders(runs) if runs[0].is_multirun else map(make_run_folder, runs)
+    for name, run, prepared, folder in zip(_run_names(runs), runs, results, run_folders, strict=True):
+        folders.write_hydra_files(folder, run.config)
         yield PreparedRun(name, prepared, folder, run.settings, run.command)
 
 
-def in_turn(command: str, runs: list[ComposedRun], prepare: Callable, execute: Callable) -> int:
-    """`execute` each prepared run after the one before; the first exit code that is not 0."""
-    codes = [execute(run) or 0 for run in prepared_runs(command, runs, prepare)]
-    return next((code for code in codes if code), 0)
+def run_each(command: str, runs: list[ComposedRun], prepare: Callable, execute: Callable) -> int:
+    """`execute` the prepared runs one after the other; returns the first exit code that is not 0."""
+    exit_codes = [execute(run) or 0 for run in prepared_runs(command, runs, prepare)]
+    return next((code for code in exit_codes if code), 0)
 
 
-def folder_of_run(run: ComposedRun) -> Path:
-    """A new folder for the run, named by what was overridden."""
+def make_run_folder(run: ComposedRun) -> Path:
+    """Make a new folder for the run, named after its overrides."""
     HydraConfig.instance().set_config(run.config)
-    with one_sentence():
-        folder = folders.run_folder(run.config, run.overrides, "hydra.run.dir" in run.places)
-    _say_where(run, folder)
+    with one_sentence_errors():
+        folder = folders.make_run_folder(run.config, run.overrides, "hydra.run.dir" in run.hydra_keys)
+    _warn_of_symlinks(run, folder)
     return folder
 
 
-def folders_of_multirun(runs: list[ComposedRun]) -> Iterator[Path]:
-    """One folder per run, named by what differs between them, made when its turn comes."""
-    first, names = runs[0], _folder_names(runs)
-    HydraConfig.instance().set_config(first.config)
-    with one_sentence():
-        above = folders.multirun_folder(first.config, first.places)
-    _say_where(first, above)
+def make_multirun_folders(runs: list[ComposedRun]) -> Iterator[Path]:
+    """Make one folder per run, named after the overrides that differ; each is made when it is asked for."""
+    first_run, names = runs[0], _folder_names(runs)
+    HydraConfig.instance().set_config(first_run.config)
+    with one_sentence_errors():
+        parent = folders.make_multirun_folder(first_run.config, first_run.hydra_keys)
+    _warn_of_symlinks(first_run, parent)
     for run, name in zip(runs, names, strict=True):
         HydraConfig.instance().set_config(run.config)
-        with one_sentence():
-            folder = folders.folder_in_multirun(above, name)
+        with one_sentence_errors():
+            folder = folders.make_folder_in_multirun(parent, name)
         yield folder
 
 
-def _say_where(run: ComposedRun, folder: Path) -> None:
-    """A link among the folders above a new one leads elsewhere, and may have come with somebody's archive."""
-    links = [place for place in folder.parents if not place.is_absolute() and place.is_symlink()]
-    command = shlex.split(run.command)[1]
-    advise(command, [f"'{p}' is a link: what is written there goes to '{p.resolve()}'" for p in links])
+def _warn_of_symlinks(run: ComposedRun, folder: Path) -> None:
+    """Advise if a parent of a new folder is a symbolic link: it may have come with somebody's archive."""
+    links = [parent for parent in folder.parents if not parent.is_absolute() and parent.is_symlink()]
+    notes = [f"'{link}' is a link: what is written there goes to '{link.resolve()}'" for link in links]
+    print_advice(shlex.split(run.command)[1], notes)
 
 
-def _names(runs: list[ComposedRun]) -> list[str]:
-    """What to call each run beside the others; of the same words twice, by its number too."""
-    names = list(map(" ".join, _differences(runs)))
-    twins = {name for name, count in Counter(names).items() if count > 1}
-    return [name + f" (run {number})" * (name in twins) for number, name in enumerate(names)]
+def _run_names(runs: list[ComposedRun]) -> list[str]:
+    """A name for each run: its differing overrides, and its number if another run has the same."""
+    names = list(map(" ".join, _differing_overrides(runs)))
+    duplicates = {name for name, count in Counter(names).items() if count > 1}
+    return [name + f" (run {index})" * (name in duplicates) for index, name in enumerate(names)]
 
 
-def _differences(runs: list[ComposedRun]) -> list[list[str]]:
-    """What was overridden in each run and not in all of them."""
+def _differing_overrides(runs: list[ComposedRun]) -> list[list[str]]:
+    """The overrides of each run that not all runs have."""
     if len(runs) == 1:
         return [runs[0].overrides]
     common = set.intersection(*(set(run.overrides) for run in runs))
-    return [[word for word in run.overrides if word not in common] for run in runs]
+    return [[override for override in run.overrides if override not in common] for run in runs]
 
 
 def _folder_names(runs: list[ComposedRun]) -> list[str]:
-    """What the folder of each run is called, in that of all. Raises `UserError` if two have one name."""
+    """The name of each run's folder within the folder of all runs. Raises `UserError` if two are equal."""
     names = []
-    for run, differs in zip(runs, folders.short_words(_differences(runs)), strict=True):
+    for run, differs in zip(runs, folders.shorten_overrides(_differing_overrides(runs)), strict=True):
         HydraConfig.instance().set_config(run.config)
-        exact = "hydra.sweep.subdir" in run.places
-        with one_sentence():
-            names.append(folders.name_in_multirun(run.config, differs, exact))
-    shared = [name for name, count in Counter(names).items() if count > 1]
-    if shared:
+        is_exact = "hydra.sweep.subdir" in run.hydra_keys
+        with one_sentence_errors():
+            names.append(folders.name_in_multirun(run.config, differs, is_exact))
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
+    if duplicates:
         raise UserError(
-            f"hydra.sweep.subdir = '{shared[0]}': two runs cannot share a folder; "
+            f"hydra.sweep.subdir = '{duplicates[0]}': two runs cannot share a folder; "
             "write hydra.sweep.subdir='run${hydra.job.num}', say"
         )
     return names

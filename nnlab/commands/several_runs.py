@@ -1,4 +1,4 @@
-"""What several runs of one fit have beside what one has: a view of all, and a table at the end."""
+"""Screen output of several runs that train together (`-m`): their progress, and a comparison at the end."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from nnlab.search.rankable import doubtful
 from nnlab.training.fit import Fit
 
 
-def console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
-    """A view of how many runs have ended, and which is the best so far."""
+def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
+    """The screen that shows how many runs have ended, and which is the best so far."""
     names = tuple(shortened(name, BRIEF_LETTERS) for name in brief([run.name for run in runs]))
     stacks = len(fit.stacks())
     title = f"{len(runs)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
     metric = ""
-    if not _doubts(runs):
+    if not _ranking_caveats(runs):
         metric = _comparable_metric(recorders.writers)
     epochs, task = max(experiment.epochs for experiment in fit.experiments), recorders.writers[0].task
     return Console(title, len(fit.rows), epochs, task, beside=Beside(names, fit.owner, metric))
 
 
 def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
-    """What to check after the runs of a fit, by the worst of them."""
+    """Print what to check next, judged by the worst of the runs."""
     console.note(proposal_of_several(recorders.outcomes(runs)))
 
 
 def compare(runs: list[PreparedRun]) -> None:
-    """The table of all runs, the best first."""
-    runs_table.compare({run.name: run.folder for run in runs}, _doubts(runs))
+    """Print the table of all runs, the best first."""
+    runs_table.compare({run.name: run.folder for run in runs}, _ranking_caveats(runs))
 
 
 def _comparable_metric(writers: list[Run]) -> str:
-    """The metric by which runs in training are compared: none, if they train on different data."""
+    """The metric by which unfinished runs are compared; "" if they train on different data."""
     validates = any(writer.experiment.split.validates for writer in writers)
     part = "val" if validates else "train"
     if len({writer.about["data"] for writer in writers}) > 1:
@@ -48,13 +48,13 @@ def _comparable_metric(writers: list[Run]) -> str:
     return f"{part}_loss" if is_one_loss else f"{part}_error"
 
 
-def _doubts(runs: list[PreparedRun]) -> list[str]:
-    """What to say of the order of these runs, those on each data set by themselves."""
+def _ranking_caveats(runs: list[PreparedRun]) -> list[str]:
+    """Reasons why the runs on one data set may not be comparable with each other."""
     fits = [run.prepared for run in runs]
     by_data: dict[str, list[Experiment]] = {}
     for fit in fits:
         experiment = fit.experiments[0]
-        data = about(experiment, fit.datasets[experiment.data].spec)["data"]
-        by_data.setdefault(data, []).append(experiment)
-    sentences = (doubtful(experiments, fits[0].cache) for experiments in by_data.values())
-    return [sentence for sentence in sentences if sentence]
+        data_title = about(experiment, fit.datasets[experiment.data].spec)["data"]
+        by_data.setdefault(data_title, []).append(experiment)
+    caveats = (doubtful(experiments, fits[0].cache) for experiments in by_data.values())
+    return [caveat for caveat in caveats if caveat]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from nnlab.commands import hydra_entry
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.continued_sweep import value_of, with_folders_quoted
-from nnlab.commands.messages import advice, one_sentence
+from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
 from nnlab.commands.sweep_words import without_searched
 
 
 def main(argv: list[str]) -> int:
-    return hydra_entry.guarded("sweep", argv, act, without_searched)
+    return hydra_entry.run_guarded("sweep", argv, act, without_searched)
 
 
 def act(line: CommandLine) -> int:
@@ -18,14 +18,14 @@ def act(line: CommandLine) -> int:
     from nnlab.commands import sweep_request
 
     line = with_folders_quoted(line)
-    with advice("sweep"):
-        with one_sentence():
+    with advice_on_stderr("sweep"):
+        with one_sentence_errors():
             if value_of("refine", line) is not None:
                 from nnlab.commands.refinement import around_the_best  # reads a study: torch and optuna
 
                 line = around_the_best(line)
             asked = sweep_request.read(line)
-        # The door to torch: wrong words are refused before anybody waits for its import.
+        # Importing torch takes seconds: wrong input has been refused before.
         from nnlab.commands import sweep_command
 
         return sweep_command.run(asked)

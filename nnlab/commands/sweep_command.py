@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from nnlab.commands import early_end, folders, sweep_screen
-from nnlab.commands.messages import advise
+from nnlab.commands.messages import print_advice
 from nnlab.commands.prepared_sweep import PreparedSweep, prepared
-from nnlab.commands.process import imports_are_done
-from nnlab.commands.run_folders import folder_of_run
+from nnlab.commands.process import freeze_imports
+from nnlab.commands.run_folders import make_run_folder
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.sweep_writer import SweepWriter
 from nnlab.commands.winner import UNFINISHED_FOLDER, Winner, trained_winner
@@ -35,8 +35,8 @@ def run(asked: SweepRequest) -> int:
         if asked.settings["report"] and not asked.settings["plan"]:
             artist = until_the_end.enter_context(Artist())  # imports plotly beside all that follows
         job = prepared(asked)
-        advise("sweep", asked.words.trials.notes())
-        imports_are_done()
+        print_advice("sweep", asked.words.trials.notes())
+        freeze_imports()
         if asked.settings["plan"]:
             screen = Terminal()
             for line in sweep_screen.plan(job):
@@ -47,8 +47,8 @@ def run(asked: SweepRequest) -> int:
 
 def search(job: PreparedSweep, artist: Artist | None) -> int:
     """Train the trials, then the winner, in a new folder or that of the sweep to go on with."""
-    path = job.asked.resumed or folder_of_run(job.asked.words.run)
-    with early_end.naming(lambda: _kept(path, job)), SweepFolder(path) as folder:
+    path = job.asked.resumed or make_run_folder(job.asked.words.run)
+    with early_end.reporting_what_is_saved(lambda: _kept(path, job)), SweepFolder(path) as folder:
         try:
             return _search(job, SweepWriter(folder, job), artist)
         finally:
@@ -60,7 +60,7 @@ def search(job: PreparedSweep, artist: Artist | None) -> int:
 def _kept(path: Path, job: PreparedSweep) -> str:
     """What there is of a sweep that ended early; of one that has not begun nothing is left."""
     if not job.asked.resumed and not job.sweep.ledger:
-        folders.withdraw(path)
+        folders.remove_unstarted(path)
         return "nothing was begun"
     again = shell_line(["nnlab", "sweep", f"resume={path}"])
     return f"every finished batch is kept; to go on: {again}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from nnlab.commands import continued_sweep, sweep_words
-from nnlab.commands.command_keys import CHANGEABLE_KEYS
+from nnlab.commands.command_keys import CHANGEABLE_ON_RESUME
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.commands.passwords import without_passwords
@@ -72,10 +72,10 @@ def _going_on(line: CommandLine, folder: Path) -> tuple[CommandLine, SweepWords,
     line = continued_sweep.resumed(line, about)
     before |= {"storage": sweep_words.shown_storage(before)}
     words = sweep_words.read(line)
-    recorded = continued_sweep.as_recorded(before, words.settings(), given, CHANGEABLE_KEYS)
+    recorded = continued_sweep.as_recorded(before, words.settings(), given, CHANGEABLE_ON_RESUME)
     recorded |= continued_sweep.of_searched_choices(about, words, given)
     if recorded:
-        line = line.with_words([*line.words, *recorded.values()])
+        line = line.with_overrides([*line.overrides, *recorded.values()])
         words = sweep_words.read(line)
     # nnlab 0.1.0 searched the penalty beside an optimiser's own decay, and its trials must not change.
     if words.trials.decayed_once and not about.get("decayed_once", False):
@@ -94,7 +94,8 @@ def _refuse_another(before: dict, now: dict, given: set[str], recorded: dict) ->
     heads = {"space", *(key.partition(".")[0] for key in given)}
     added = [key for key in new if key not in old and key.partition(".")[0] in heads]
     for key in [*old, *added]:
-        if key.split(".")[0] not in CHANGEABLE_KEYS and key not in recorded and old.get(key) != new.get(key):
+        is_fixed = key.split(".")[0] not in CHANGEABLE_ON_RESUME and key not in recorded
+        if is_fixed and old.get(key) != new.get(key):
             was, wanted = (f"{settings[key]}" if key in settings else "not there" for settings in (old, new))
             raise UserError(
                 f"{key} = {wanted}: the sweep to go on with has {was}; of its settings only trials may "

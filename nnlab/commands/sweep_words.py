@@ -75,8 +75,8 @@ def without_searched(line: CommandLine) -> CommandLine:
     """The line without what is searched, for --cfg and --help."""
     line = continued_sweep.with_folders_quoted(line)
     with opened(line) as composer:
-        fixed, _ = _split(composer.read(line.words, several=True, search=True))
-    return line.with_words(override.input_line for override in fixed)
+        fixed, _ = _split(composer.read(line.overrides, several=True, search=True))
+    return line.with_overrides(override.input_line for override in fixed)
 
 
 def _refuse_flags(line: CommandLine) -> None:
@@ -91,7 +91,7 @@ def _refuse_flags(line: CommandLine) -> None:
 def _fixed_and_named(line: CommandLine, composer: Composer) -> tuple[list[Override], Words, tuple[str, ...]]:
     """What has one value; the keys that are named to be searched; and those of the default space, whose place
     they then take, that are left out."""
-    words = list(by_key(line.words).values())
+    words = list(by_key(line.overrides).values())
     given = composer.read(words, several=True, search=True)
     words += _swept_by_experiment(line, given, composer)
     read = composer.read(words, several=True, search=True)
@@ -197,7 +197,7 @@ def _run_of(line: CommandLine, fixed: list[Override], searched: Words, composer:
         config_checks.check_places(config, {override.key_or_group for override in fixed})
     run = composed_run(config, shared, line.prefix())
     names = [override.input_line for override in fixed if _names_folder(override)]
-    names += [key for key in searched if any(word.startswith(f"{key}=") for word in line.words)]
+    names += [key for key in searched if any(word.startswith(f"{key}=") for word in line.overrides)]
     command = [*line.prefix(), *continued_sweep.typed_words(line)]  # folders need no quotes of Hydra's
     return replace(run, overrides=names, command=shell_line(command))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnlab.commands import folders
 from nnlab.commands.prepared_sweep import PreparedSweep
-from nnlab.commands.process import seconds_of_process
+from nnlab.commands.process import process_age
 from nnlab.commands.winner import Winner
 from nnlab.records.stored_sweep import read_curves
 from nnlab.records.sweep_board import SweepBoard
@@ -27,7 +27,7 @@ class SweepWriter:
         self._folder, self._sweep, self.path = folder, sweep, folder.path
         self._about = asked.about
         if not asked.resumed:
-            folders.describe(folder.path, asked.words.run.config)
+            folders.write_hydra_files(folder.path, asked.words.run.config)
             self._about = folder.start(asked.settings, asked.words.run.command, _known(folder.path.name, job))
         sweep.go_on_from(_ledger(folder.path, job, self._about))
         self._about = self._about | {"count": sweep.count}
@@ -65,7 +65,7 @@ class SweepWriter:
             | {
                 "importances": importances,
                 "seconds": {
-                    "total": seconds_of_process(),
+                    "total": process_age(),
                     "training": seconds.training,
                     "search": seconds.search,
                 },
@@ -78,7 +78,7 @@ def _known(folder: str, job: PreparedSweep) -> dict:
     asked, sweep, config_dir = job.asked, job.sweep, job.asked.line.config_dir
     study = asked.settings["study"]
     return {
-        "words": list(asked.line.words),
+        "words": list(asked.line.overrides),
         "batch": sweep.size,
         "rules": sweep.rules,
         "data": sweep.cache.fingerprints(),

@@ -9,8 +9,8 @@ def main(argv: list[str]) -> int:
 
 
 def act(runs: list[ComposedRun]) -> int:
-    """Train them; 1 if every row of some run diverged."""
-    # The door to torch: wrong words are refused before anybody waits for its import.
+    """Train the runs; returns 1 if every row of some run diverged."""
+    # Importing torch takes seconds: wrong input has been refused before.
     from nnlab.commands import train_command
 
     return train_command.run(runs)

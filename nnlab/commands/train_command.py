@@ -1,6 +1,6 @@
-"""Training what `nnlab train` asks for: one run, or those of -m as rows of the same stacks.
+"""Execution of `nnlab train`: prepares and trains one run, or all runs of -m together as one population.
 
-Everything here may import torch: train.py imports it once the words are known to be right.
+This module imports torch, so train.py imports it only after the command line has been validated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nnlab.checks.proposal import proposal
 from nnlab.commands import early_end
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import TrainSettings
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.recorders import Recorders
@@ -31,38 +31,39 @@ from nnlab.training.fit import Fit
 from nnlab.training.memory import needed, refuse_too_large
 from nnlab.training.results import Record
 
-MOST_FILES = 8192  # open at once, by all runs
-SPARE_FILES = 100  # that others need: libraries, data, the terminal
-USUAL_FILES = 256  # where the system does not say how many there may be
+MAX_OPEN_FILES = 8192  # of all runs that train together
+RESERVED_FILES = 100  # file descriptors for libraries, data, the terminal
+DEFAULT_FILE_LIMIT = 256  # where the system does not tell its limit
 
 
 def run(runs: list[ComposedRun]) -> int:
-    """Train the runs, each into its folder; of several, compare them at the end.
+    """Train the runs, each into its folder, and compare several at the end; returns the exit code.
 
-    A run's files are complete as soon as its rows have ended. 1 if every row of some run diverged.
+    A run's files are complete as soon as its rows have ended. The exit code is 1 if every row of some run
+    diverged.
     """
-    every = list(prepared_runs("train", runs, partial(prepare, cache=DataCache())))
-    if len(every) == 1:
-        return _train(every, _console, _conclude)
-    # A table of runs reads their folders: imports that one run does not wait for.
+    prepared = list(prepared_runs("train", runs, partial(prepare, cache=DataCache())))
+    if len(prepared) == 1:
+        return _train(prepared, _make_console, _print_conclusion)
+    # Comparing runs reads their folders, which takes imports that a single run need not wait for.
     from nnlab.commands import several_runs
 
-    rest, codes = every, []
-    while rest:
-        count = _at_once([run.prepared for run in rest])
-        codes.append(_train(rest[:count], several_runs.console, several_runs.conclude))
-        rest = rest[count:]
-    several_runs.compare(every)
-    return max(codes)
+    remaining, exit_codes = prepared, []
+    while remaining:
+        batch_size = _max_open_runs([run.prepared for run in remaining])
+        exit_codes.append(_train(remaining[:batch_size], several_runs.make_console, several_runs.conclude))
+        remaining = remaining[batch_size:]
+    several_runs.compare(prepared)
+    return max(exit_codes)
 
 
 def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
-    """The fit that the settings describe, its data loaded and split; raises `UserError`.
+    """The fit that the settings describe, with its data loaded and split; raises `UserError`.
 
-    The runs of `-m` load their data once: they share the `cache`.
+    The runs of `-m` share the `cache`, so that each data set is loaded once.
     """
     wants_picture(settings, rows=1)
-    experiment = Experiment.from_config(of_experiment(settings))
+    experiment = Experiment.from_config(experiment_settings(settings))
     fit = Fit([experiment], DataCache() if cache is None else cache)
     experiment.schedule.advise(experiment.epochs)
     count, where = needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
@@ -71,63 +72,64 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
 
 
 def wants_picture(settings: dict, rows: int) -> bool:
-    """Whether to draw the curves: as asked, else where there are several rows. Raises `UserError`."""
-    asked = TrainSettings(settings.get("picture", "auto")).picture
-    return rows > 1 if asked == "auto" else asked
+    """Whether to draw the curves: with picture=auto, if there are several rows. Raises `UserError`."""
+    setting = TrainSettings(settings.get("picture", "auto")).picture
+    return rows > 1 if setting == "auto" else setting
 
 
-def order(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
-    """Where a run goes, the first of a fit, and what is written beside its numbers."""
+def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
+    """What to write of the first run of a fit, and into which folder."""
     picture = wants_picture(settings, rows=int((fit.owner == 0).sum()))
-    return Order(folder, settings, of_experiment(settings), command, picture)
+    return Order(folder, settings, experiment_settings(settings), command, picture)
 
 
-def _train(runs: list[PreparedRun], console_of: Callable, conclude: Callable) -> int:
-    """Train these runs in one fit, whether one or several; 1 if every row of some run diverged."""
-    fit, recorders = _joined([run.prepared for run in runs]), Recorders()
-    kept = partial(early_end.kept_of, recorders.writers, [run.folder for run in runs])
-    with early_end.naming(kept), ExitStack() as open_runs:
-        for place, one in enumerate(_orders(runs)):
-            recorders.add(open_runs.enter_context(Run(one, fit, place)))
-        with console_of(runs, recorders, fit) as console:
+def _train(runs: list[PreparedRun], make_console: Callable, conclude: Callable) -> int:
+    """Train these runs in one fit; returns 1 if every row of some run diverged."""
+    fit, recorders = _joint_fit([run.prepared for run in runs]), Recorders()
+    describe = partial(early_end.describe_saved, recorders.writers, [run.folder for run in runs])
+    with early_end.reporting_what_is_saved(describe), ExitStack() as open_runs:
+        for index, order in enumerate(_run_orders(runs)):
+            recorders.add(open_runs.enter_context(Run(order, fit, index)))
+        with make_console(runs, recorders, fit) as console:
 
-            def read(record: Record) -> None:
+            def record_and_show(record: Record) -> None:
                 recorders.record(record)
                 console.record(record)
                 if record.ended:
-                    recorders.close(only_if_over=True)
+                    recorders.close(only_finished=True)
 
-            early_end.train(fit, recorders.writers, read)
+            early_end.train(fit, recorders.writers, record_and_show)
             recorders.close()
             conclude(console, runs, recorders)
     rows = [summary["rows"] for summary in recorders.summaries.values()]
     return int(any(row["diverged"] == row["total"] for row in rows))
 
 
-def _joined(fits: list[Fit]) -> Fit:
-    """The rows of all fits in one."""
+def _joint_fit(fits: list[Fit]) -> Fit:
+    """One fit with the rows of all fits."""
     if len(fits) == 1:
         return fits[0]
     return Fit([fit.experiments[0] for fit in fits], fits[0].cache)
 
 
-def _orders(runs: list[PreparedRun]) -> list[Order]:
-    """What to write of each run, with the hyperparameters of all and what tells them apart."""
-    each = [order(run.prepared, run.folder, run.settings, run.command) for run in runs]
-    every, differ = hparams.beside([one.hparams for one in each])
-    return [replace(one, hparams=its, differ=differ) for one, its in zip(each, every, strict=True)]
+def _run_orders(runs: list[PreparedRun]) -> list[Order]:
+    """What to write of each run, with the hyperparameters of all runs and the names of those that differ."""
+    orders = [order_for(run.prepared, run.folder, run.settings, run.command) for run in runs]
+    all_hparams, differ = hparams.beside([order.hparams for order in orders])
+    pairs = zip(orders, all_hparams, strict=True)
+    return [replace(order, hparams=run_hparams, differ=differ) for order, run_hparams in pairs]
 
 
-def _console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
-    """A view of one run's epochs."""
+def _make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
+    """The screen that shows the epochs of one run."""
     (writer,) = recorders.writers
-    validates, together = writer.experiment.split.validates, len(fit.stacks()) <= fit.processes
+    validates, trains_together = writer.experiment.split.validates, len(fit.stacks()) <= fit.processes
     rows, epochs = len(fit.rows), writer.experiment.epochs
-    return Console(writer.title, rows, epochs, writer.task, validates=validates, together=together)
+    return Console(writer.title, rows, epochs, writer.task, validates=validates, together=trains_together)
 
 
-def _conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
-    """What is printed at the end of one run."""
+def _print_conclusion(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
+    """Print the results of one run, the learnt equation if there is one, and what to check next."""
     (writer,), folder = recorders.writers, runs[0].folder
     learnt = equation_lines(writer.equation, folder, len(writer.rows) > 1) if writer.equation else []
     console.close(recorders.summaries[0], folder, learnt)
@@ -135,16 +137,19 @@ def _conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -
         console.note(proposal(outcome, command))
 
 
-def _at_once(fits: list[Fit]) -> int:
-    """How many of these may be open at once: each has a few files, one for each of its first rows."""
+def _max_open_runs(fits: list[Fit]) -> int:
+    """How many of these runs may be open at the same time, given the limit on file descriptors.
+
+    Each run has a few open files, and one for each of its first rows.
+    """
     # Many systems begin with 256 or 1,024 and let a process raise that up to a hard limit.
     try:
         import resource  # not on Windows
 
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        allowed = hard
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+        limit = hard_limit
     except (ImportError, ValueError, OSError):
-        allowed = USUAL_FILES
-    files = accumulate(2 + min(len(fit.rows), ROW_FOLDERS) for fit in fits)
-    return max(1, sum(count <= min(allowed, MOST_FILES) - SPARE_FILES for count in files))
+        limit = DEFAULT_FILE_LIMIT
+    open_files = accumulate(2 + min(len(fit.rows), ROW_FOLDERS) for fit in fits)
+    return max(1, sum(count <= min(limit, MAX_OPEN_FILES) - RESERVED_FILES for count in open_files))

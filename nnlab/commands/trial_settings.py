@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab.commands import automatic, composing, grammar, overrides
-from nnlab.commands.command_keys import keys_of, of_train
+from nnlab.commands.command_keys import keys_of, train_settings
 from nnlab.search.domains import Domain
 from nnlab.search.space import Space
 
@@ -57,7 +57,7 @@ class TrialSettings:
             config = copy.deepcopy(common.config)
             for key, value in inner.items():
                 OmegaConf.update(config, key, value, merge=False)
-            return self._placed(of_train(composing.settings_of(config)))
+            return self._placed(train_settings(composing.settings_of(config)))
         # Composing takes 0.2 s: where nothing is interpolated, a parameter is put into its place.
         settings = copy.deepcopy(common.settings)
         for key, value in inner.items():
@@ -116,7 +116,7 @@ class TrialSettings:
         known = tuple((key, str(value)) for key, value in chosen.items())
         if known not in self._common:
             config = self._composed(chosen)
-            plain = of_train(composing.settings_of(config))
+            plain = train_settings(composing.settings_of(config))
             self._common[known] = Common(config, plain, self._refers(config))
         return self._common[known]
 
@@ -141,7 +141,7 @@ class TrialSettings:
 
     def _refers(self, config: DictConfig) -> bool:
         """Whether some value is an interpolation of a parameter: `${metric}`."""
-        interpolated = " ".join(text for text in _texts(of_train(_raw(config))) if "${" in text)
+        interpolated = " ".join(text for text in _texts(train_settings(_raw(config))) if "${" in text)
         keys = re.findall(r"\$\{([^:}]*)\}", interpolated)
         if "unless_decayed" in interpolated:
             keys.append(automatic.DECAY_KEY)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnlab.commands import baseline
-from nnlab.commands.command_keys import of_experiment
+from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.prepared_sweep import PreparedSweep
-from nnlab.commands.train_command import order
+from nnlab.commands.train_command import order_for
 from nnlab.experiment import Experiment
 from nnlab.records.hparam_columns import setting
 from nnlab.records.run import Run
@@ -53,11 +53,11 @@ def trained_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     Row independence makes it the trial's own curve, so no weights of trials need to be kept.
     """
     command, settings = job.train_line(trial), job.asked.words.trials.settings(trial.params)
-    fit, not_compared = _with_default(job, Experiment.from_config(of_experiment(settings)))
+    fit, not_compared = _with_default(job, Experiment.from_config(experiment_settings(settings)))
     unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
     shutil.rmtree(unfinished, ignore_errors=True)
     searched = tuple(setting(key) for key in job.sweep.space.domains)
-    with Run(replace(order(fit, unfinished, settings, command), differ=searched), fit) as run:
+    with Run(replace(order_for(fit, unfinished, settings, command), differ=searched), fit) as run:
         for record in fit:
             run.record(record)
         summary = run.close()
@@ -75,7 +75,7 @@ def _with_default(job: PreparedSweep, winner: Experiment) -> tuple[Fit, str]:
     cache = job.sweep.cache
 
     def as_it_stands(params: dict) -> Experiment:
-        return Experiment.from_config(of_experiment(job.asked.words.trials.settings(params)))
+        return Experiment.from_config(experiment_settings(job.asked.words.trials.settings(params)))
 
     default = candidate(0, {}, as_it_stands, cache)
     reason = default.wrong or baseline.not_comparable(winner, default.experiment, cache)

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-OF_RECORDING = ("picture",)  # settings that say what is recorded, of which an experiment knows nothing
+RECORDING_KEYS = ("picture",)  # settings that say what is recorded, of which an experiment knows nothing
 
 
 def plain(value):

@@ -15,7 +15,7 @@ from nnlab.allowed import MOST_ROWS
 from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
-from nnlab.records.files import OF_RECORDING
+from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_weights import weights_and_normalizers
@@ -81,7 +81,7 @@ class StoredRun:
         from nnlab.experiment import Experiment  # and torch, which whoever looks at curves need not wait for
 
         try:
-            return Experiment.from_config({k: v for k, v in self.settings.items() if k not in OF_RECORDING})
+            return Experiment.from_config({k: v for k, v in self.settings.items() if k not in RECORDING_KEYS})
         except UserError as e:
             raise UserError(f"'{self.path / 'config.yaml'}': {e}") from e
 

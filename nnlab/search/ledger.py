@@ -17,7 +17,7 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
 
 from nnlab.errors import MachineFault, UserError
-from nnlab.interruption import deferred
+from nnlab.interruption import signals_deferred
 from nnlab.search import journal
 from nnlab.search.as_optuna import directions, distribution_of, frozen, in_short, quiet, thawed
 from nnlab.search.database import connected, leave
@@ -74,7 +74,7 @@ class Ledger:
         # One write: a trial that is created first and completed later could be left half done.
         template = frozen(trial, distributions, attributes)
         with self._reached():
-            with deferred():  # Optuna's lock, once half freed, would be nobody's
+            with signals_deferred():  # Optuna's lock, once half freed, would be nobody's
                 new = self.storage.create_new_trial(self.study, template_trial=template)
             number = self.storage.get_trial_number_from_id(new)
         if number != trial.number:

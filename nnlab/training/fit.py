@@ -139,11 +139,11 @@ class Fit:
         """The next record; None at the end. Raises `KeyboardInterrupt` if somebody interrupts it."""
         if not self._attended:
             return next(self._records, None)
-        with interruption.between_epochs() as mine:
+        with interruption.stop_at_epoch_end() as mine:
             record = next(self._records, None)
             if record:
                 self._past.add(record)
-            if mine and interruption.asked():
+            if mine and interruption.stop_requested():
                 self._end("interrupted")
                 raise KeyboardInterrupt
         return record
@@ -188,7 +188,7 @@ class Fit:
         self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
 
     def _is_ending(self) -> bool:
-        return self._ending or interruption.asked()
+        return self._ending or interruption.stop_requested()
 
     def _tested(self, result: Result) -> dict:
         """The test report of a row that was not tested as it ended."""

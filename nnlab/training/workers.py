@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 
 from nnlab import interruption
-from nnlab.errors import MachineFault, fault
+from nnlab.errors import MachineFault, describe_machine_fault
 from nnlab.training.results import Record, Result
 from nnlab.training.training import Training
 
@@ -49,7 +49,7 @@ def side_by_side(
     stacks: list[Training],
     processes: int,
     rungs: Rungs = NO_RUNGS,
-    ending: Callable[[], bool] = interruption.asked,
+    ending: Callable[[], bool] = interruption.stop_requested,
 ) -> Iterator[Progress]:
     """Train `stacks` on so many processes: their records and results, one worker after another in turn.
 
@@ -72,12 +72,12 @@ def side_by_side(
             here, there = fork.Pipe()
             pipes.append(here)
             workers.append(fork.Process(target=_work, args=(share, there, pipes, rungs), daemon=True))
-            with interruption.deferred():  # until it knows what to do about a Ctrl-C
+            with interruption.signals_deferred():  # until it knows what to do about a Ctrl-C
                 workers[-1].start()
             there.close()
         yield from _in_turn(dict(zip(pipes, workers, strict=True)), rungs, ending)
     finally:
-        with interruption.deferred():
+        with interruption.signals_deferred():
             for worker in workers:
                 worker.kill()  # it takes SIGTERM for a Ctrl-C
                 worker.join()
@@ -86,7 +86,7 @@ def side_by_side(
 class Share:
     """Some stacks, one after another up to each rung."""
 
-    def __init__(self, stacks: list[Training], ending=interruption.asked):
+    def __init__(self, stacks: list[Training], ending=interruption.stop_requested):
         self.stacks, self.ending = stacks, ending
 
     def until(self, epoch: int | None) -> Iterator[Progress]:
@@ -155,7 +155,7 @@ def _receive(pipe):
 
 
 def _work(stacks: list[Training], pipe, parents_ends, rungs: Rungs) -> None:
-    interruption.only_ask()
+    interruption.request_stop_on_signals()
     for end in parents_ends:  # inherited by the fork: a worker whose parent was killed is to notice it
         end.close()
     torch.set_num_threads(1)  # a fork cannot use the threads that its parent had started
@@ -170,5 +170,5 @@ def _work(stacks: list[Training], pipe, parents_ends, rungs: Rungs) -> None:
     except (ConnectionError, EOFError):
         pass  # the parent is gone
     except BaseException as e:
-        said = fault(e)
+        said = describe_machine_fault(e)
         pipe.send(("fault", said) if said else ("error", traceback.format_exc()))
