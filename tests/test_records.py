@@ -363,7 +363,7 @@ def test_results_are_strict_json(tmp_path):
     rows = strict((tmp_path / "rows.json").read_text(encoding="utf-8"))
     assert rows[0]["test"] == {"r2": None, "matrix": [[1, 0], [0, 1]], "classes": ["ä", 3]}
     assert rows[1]["status"] == "diverged" and rows[1]["best"]["val_loss"] is None
-    assert list(rows[0]) == "row seed repeat fold status epochs best_epoch best test".split()
+    assert list(rows[0]) == "row seed repeat fold status epochs best_epoch best test examples".split()
     assert strict((tmp_path / "summary.json").read_text())["rows"]["total"] == 2
 
 

@@ -19,7 +19,7 @@ import nnlab
 from nnlab.commands import hydra_entry, run_folders
 from nnlab.data.batches import Batches
 from nnlab.data.examples import Examples
-from nnlab.data.normalization import NORMALIZATIONS, columns, pulled_in, robust, statistics
+from nnlab.data.normalization import NORMALIZATIONS, bounded, columns, pulled_in, robust, statistics
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
 from nnlab.data.splits import Fold, Holdout, KFold
 from nnlab.errors import Advice, UserError
@@ -228,6 +228,9 @@ def test_far_inputs_keep_their_order_and_the_curve_is_smooth():
     assert (farther.diff() > 0).all() and farther[-1] < 100
     slope = y.diff() / z.diff()
     assert slope.max() <= 1 + 1e-9 and slope.diff().abs().max() < 0.02
+    old = bounded(z.clone(), 5.0)
+    assert torch.equal(old[~far], z[~far])
+    np.testing.assert_allclose(old[far], z[far].sign() * (5 + r / (1 + r * r).sqrt()), rtol=1e-12)
 
 
 COLUMNS = {  # of 1,000 examples each

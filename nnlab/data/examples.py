@@ -16,9 +16,11 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.normalization import (
     LINEAR_LIMIT,
     NORMALIZATIONS,
+    centered,
     columns,
     median_and_spread,
-    pulled_in,
+    normalize_inputs,
+    normalize_targets,
     statistics,
 )
 from nnlab.runtime.layout import aligned
@@ -55,7 +57,6 @@ class Examples:
     def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
         self.dataset, self.spec, self.like = dataset, dataset.spec, like
         self.how = data.normalization, "none" if dataset.classes else data.target_normalization
-        # Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
         self.x, self.center = _on_device(dataset.x, self.how[0], like)
         self.outputs = self.spec.outputs
         if dataset.classes:
@@ -77,7 +78,8 @@ class Examples:
     def scaling(self, fold) -> dict[str, np.ndarray]:
         """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples.
 
-        Where inputs are also `pulled_in`: linear, up to where they are not.
+        Where inputs are also `pulled_in`: linear, up to where they are not. And center, and target_center of
+        numbers, which are subtracted before the cast, so that the same example has the same bits anywhere.
         """
         if fold.key not in self._scalings:
             mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
@@ -86,8 +88,11 @@ class Examples:
             else:
                 target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
             self._scalings[fold.key] = {
-                "mean": mean, "scale": scale, "target_mean": target_mean, "target_scale": target_scale,
+                "mean": mean, "scale": scale, "center": self.center,
+                "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
+            if not self.dataset.classes:
+                self._scalings[fold.key]["target_center"] = self.target_center
             if self.how[0] == "robust":
                 self._scalings[fold.key]["linear"] = np.array(LINEAR_LIMIT)
         return self._scalings[fold.key]
@@ -113,28 +118,21 @@ class Examples:
         x, t = self._inputs(fold, s, index), _gathered(self.true if true else self.t, index)
         if self.dataset.classes:
             return x, t
-        return x, self._normalized(t, s["target_mean"] - self.target_center, s["target_scale"])
+        return x, normalize_targets(t, s)
 
     def _inputs(self, fold, s, index) -> torch.Tensor:
-        """The inputs of the examples `index`, normalised. (Targets are never pulled in: their way back is a
-        line.) A table that was pulled in once is kept, as long as a few are not too large."""
-        mean, scale = s["mean"] - self.center, s["scale"]
+        """The inputs of the examples `index`, normalised. A table that was pulled in once is kept, as long as
+        a few are not too large."""
         if self.how[0] != "robust":
-            return self._normalized(_gathered(self.x, index), mean, scale)
+            return normalize_inputs(_gathered(self.x, index), s)
         if fold.key not in self._tables:
             if (len(self._tables) + 1) * self.x.numel() > KEPT_NUMBERS:
-                return pulled_in(self._normalized(_gathered(self.x, index), mean, scale))
+                return normalize_inputs(_gathered(self.x, index), s)
             table = self.x.clone()
             for part in table.split(PART_EXAMPLES, 1):
-                pulled_in(self._normalized(part, mean, scale))
+                normalize_inputs(part, s)
             self._tables[fold.key] = table
         return _gathered(self._tables[fold.key], index)
-
-    def _normalized(self, gathered, mean, scale):
-        if not mean.any() and (scale == 1).all():
-            return gathered
-        column = [torch.from_numpy(v[:, None]).to(self.like) for v in (mean, 1 / scale)]
-        return gathered.sub_(column[0]).mul_(column[1])
 
     def table_bytes(self, folds: int) -> int:
         """What `tables` of so many folds take."""
@@ -211,8 +209,7 @@ def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.T
         return out.copy_(torch.from_numpy(table).T), center
     for here, block in columns(table):
         center[here], _ = (median_and_spread if how == "robust" else NORMALIZATIONS[how])(block)
-        block -= center[here]
-        out[here] = torch.from_numpy(block).to(like).T
+        out[here] = centered(block, center[here], like)
     return out, center
 
 

@@ -87,7 +87,7 @@ NORMALIZATIONS = {
 NORMALIZATION_NAMES = tuple(NORMALIZATIONS)
 
 
-def pulled_in(z: torch.Tensor) -> torch.Tensor:
+def pulled_in(z: torch.Tensor, limit: float = LINEAR_LIMIT) -> torch.Tensor:
     """Inputs in standard deviations, in place: unchanged up to 5, growing like a logarithm beyond.
 
         z where |z| <= 5, else sign(z) (5 + log(1 + r)) with r = |z| - 5
@@ -97,9 +97,48 @@ def pulled_in(z: torch.Tensor) -> torch.Tensor:
     linear model stays linear; far ones keep their order, so a class that begins far out can be learnt.
     (RealMLP's curve, Holzmueller, Grinsztajn and Steinwart 2024, begins to bend at 0 and ends at 3.)
     """
-    inner = z.clamp(-LINEAR_LIMIT, LINEAR_LIMIT)
+    inner = z.clamp(-limit, limit)
     beyond = z.sub_(inner)
     return beyond.copy_(beyond.abs().log1p_().copysign_(inner)).add_(inner)
+
+
+def bounded(z: torch.Tensor, limit: float) -> torch.Tensor:
+    """As `pulled_in`, but sign(z) (5 + r / sqrt(1 + r^2)) beyond: what runs of an earlier version used."""
+    inner = z.clamp(-limit, limit)
+    beyond = z.sub_(inner)
+    return beyond.div_(torch.hypot(beyond, torch.ones_like(beyond))).add_(inner)
+
+
+def centered(block: np.ndarray, center: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """A block of examples (n, d) in float64 as a tensor (d, n) of the type of `like`, less the center (d,).
+
+    Subtracted before the cast, so that a column like 1e9 + small keeps its digits in float32.
+    """
+    return torch.from_numpy(np.subtract(block, center, out=block)).to(like).T
+
+
+def normalize_inputs(x: torch.Tensor, normalizer: dict[str, np.ndarray]) -> torch.Tensor:
+    """Inputs (d, n) in place, of which the normaliser's `center` has been subtracted: z = (x - mean) / scale,
+    far values `pulled_in` where it has `linear`."""
+    z = _shift_and_scale(x, normalizer["mean"] - normalizer["center"], normalizer["scale"])
+    if "linear" not in normalizer:
+        return z
+    pull_in = bounded if "bound" in normalizer else pulled_in
+    return pull_in(z, float(normalizer["linear"]))
+
+
+def normalize_targets(t: torch.Tensor, normalizer: dict[str, np.ndarray]) -> torch.Tensor:
+    """The same of targets (m, n), less `target_center`; never pulled in, since their way back is a line."""
+    shift = normalizer["target_mean"] - normalizer["target_center"]
+    return _shift_and_scale(t, shift, normalizer["target_scale"])
+
+
+def _shift_and_scale(x: torch.Tensor, shift: np.ndarray, scale: np.ndarray) -> torch.Tensor:
+    """(x - shift) / scale, in place."""
+    if not shift.any() and (scale == 1).all():
+        return x
+    column = [torch.from_numpy(v[:, None]).to(x) for v in (shift, 1 / scale)]
+    return x.sub_(column[0]).mul_(column[1])
 
 
 def statistics(x: np.ndarray, how: str, examples=None) -> tuple[np.ndarray, np.ndarray]:

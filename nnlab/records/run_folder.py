@@ -166,7 +166,7 @@ def _tensors(results: list) -> dict[str, np.ndarray]:
 
 
 def _row(r) -> dict:
-    keys = ("row", "seed", "repeat", "fold", "status", "epochs", "best_epoch", "best", "test")
+    keys = ("row", "seed", "repeat", "fold", "status", "epochs", "best_epoch", "best", "test", "examples")
     row = {key: getattr(r, key) for key in keys}
     if r.reason:
         row["reason"] = r.reason

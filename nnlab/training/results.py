@@ -127,7 +127,7 @@ class Result:
     best: dict[str, float]  # the Record's metrics at the best epoch
     test: dict[str, object]  # see nnlab.metrics: floats, lists and lists of lists
     weights: dict[str, np.ndarray]  # parameter name -> array, as the best epoch left them
-    normalizer: dict[str, np.ndarray]  # mean, scale (inputs), perhaps linear, bound; target_mean, ...
+    normalizer: dict[str, np.ndarray]  # mean, scale, center, perhaps linear (inputs); target_mean, ...
     examples: dict[str, int] = field(default_factory=dict)  # train, validation, test; refit
     fixed_test: bool = False  # the data have a test set of their own, the same in every repeat
     reason: str = ""
