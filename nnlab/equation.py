@@ -31,7 +31,7 @@ class Equation:
     map: str | None  # from z to probabilities: softmax, sigmoid, sparsemax
     examples: np.ndarray  # (n,) their numbers in the data
     answers: np.ndarray  # (m, n): probabilities, or numbers in the target's unit
-    targets: np.ndarray  # (n,) class numbers, or (m, n) numbers
+    targets: np.ndarray  # (n,) class indices, or (m, n) numbers
 
     @property
     def outputs(self) -> list[str]:
@@ -94,6 +94,6 @@ def _normalized_examples(fit: Fit, row: Row) -> tuple[np.ndarray, np.ndarray, np
     # A key of its own in the cache: a refit normalises the same fold by other means.
     fold = replace(fold, repeat=-1)
     examples = fold.train[:MOST_EXAMPLES]
-    gathered = fit.cache.examples(row).elsewhere().gather(fold, examples)
+    gathered = fit.cache.examples(row).without_caches().gather(fold, examples)
     x, t = (values.double().cpu().numpy() for values in gathered)
     return examples, x, t

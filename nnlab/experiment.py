@@ -13,7 +13,7 @@ from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
-from nnlab.data.in_memory import arrays_of
+from nnlab.data.in_memory import arrays_from
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
@@ -53,7 +53,7 @@ class Experiment(Component):
     """
 
     name: ClassVar[str] = "experiment"
-    data: Data = part(SOURCES, Digits, reads=arrays_of)
+    data: Data = part(SOURCES, Digits, reads=arrays_from)
     split: Split = part(SPLITS, Holdout)
     model: Model = part(MODELS, MLP)
     init: Init = part(INITIALIZERS, Auto)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from nnlab.catalogue import Catalogue, Key
-from nnlab.data.headers import columns
+from nnlab.data.headers import header_names
 from nnlab.suggestions import ENDINGS_OF_DATA, reader_of
 
 SWEEP_FOLDER_KEYS = ("resume", "refine")  # their values are folders of sweeps
@@ -43,7 +43,7 @@ def column_names(catalogue: Catalogue) -> list[str]:
     path = catalogue.given.get("data.path", "").strip("'\"")
     if not path:
         return []
-    return [name for name in columns(os.path.expanduser(path)) if name.isprintable() and _is_plain(name)]
+    return [name for name in header_names(os.path.expanduser(path)) if name.isprintable() and _is_plain(name)]
 
 
 def folders(typed: str) -> list[str]:

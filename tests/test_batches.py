@@ -9,7 +9,7 @@ from networks import DOUBLE
 
 from nnlab.data import batches
 from nnlab.data.batches import Batches
-from nnlab.data.examples import Examples, evaluation
+from nnlab.data.examples import Examples, evaluation_batches
 from nnlab.data.sources import Data, Dataset
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
@@ -36,7 +36,7 @@ every_case = pytest.mark.parametrize("experiment", CASES.values(), ids=CASES)
 @pytest.fixture(params=[2**20, 25], ids=["one-chunk", "chunks"])
 def chunks(request, monkeypatch):
     """An epoch in one piece, or in chunks of 25 examples."""
-    monkeypatch.setattr(batches, "CHUNK_NUMBERS", request.param)
+    monkeypatch.setattr(batches, "CHUNK_ELEMENTS", request.param)
 
 
 def epoch_of(experiment, number=1):
@@ -120,7 +120,7 @@ def test_orders_are_uniform():
 def test_chunks_are_as_large_as_memory_allows(monkeypatch):
     rows, examples = BASE.rows(NUMBERED), Examples(RAW, NUMBERED, DOUBLE)
     for chunk, steps in ((10**6, [6]), (25, [2, 2, 2]), (1, [1] * 6)):
-        monkeypatch.setattr(batches, "CHUNK_NUMBERS", chunk)
+        monkeypatch.setattr(batches, "CHUNK_ELEMENTS", chunk)
         assert [len(c.x) for c in Batches(examples, rows).epoch(1)] == steps
 
 
@@ -131,7 +131,7 @@ def test_chunks_are_as_large_as_memory_allows(monkeypatch):
 def test_what_is_evaluated(split, which):
     """Every row's own set, each example once with weight 1/n, also when the set takes several batches."""
     rows = replace(BASE, split=split).rows(NUMBERED)
-    parts = list(evaluation(Examples(RAW, NUMBERED, DOUBLE), rows, which))
+    parts = list(evaluation_batches(Examples(RAW, NUMBERED, DOUBLE), rows, which))
     x, weight = (
         torch.cat([getattr(p, name)[:, 0].expand(len(rows), -1) for p in parts], 1)
         for name in ("x", "weight")

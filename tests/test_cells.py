@@ -3,7 +3,7 @@
 import pytest
 
 from nnlab.cli import main
-from nnlab.data.cells import REMEDY_OF_KIND, kind
+from nnlab.data.cells import REMEDY_OF_KIND, cell_kind
 
 ROWS = "".join(f"{i},{i * i},{i % 2}\n" for i in range(8))
 GET_DUMMIES = "as pandas.get_dummies does with dtype=int, or remove it"
@@ -22,12 +22,12 @@ GET_DUMMIES = "as pandas.get_dummies does with dtype=int, or remove it"
     }.items(),
 )
 def test_kinds(what, cells):
-    assert [kind(cell) for cell in cells] == [what] * len(cells)
+    assert [cell_kind(cell) for cell in cells] == [what] * len(cells)
 
 
 TABLES = {
     "text": ("a,b,t\n" + "red,2,0\nblue,3,1\n" * 4, ["line 2, column 'a'", "7 more of 8", GET_DUMMIES]),
-    "slip": (f"a,b,t\n{ROWS}9,1o,1\n", ["line 10, column 'b'", "'1o' is not a number; ", "correct or drop"]),
+    "typo": (f"a,b,t\n{ROWS}9,1o,1\n", ["line 10, column 'b'", "'1o' is not a number; ", "correct or drop"]),
     "empty": (f"a,b,t\n{ROWS},2,1\n1,2,0\n,2,1\n", ["line 10, column 'a'", "is empty, as is 1 more of 11",
                                                    "fill it", "or drop such rows"]),
     "NA": (f"a,b,t\n{ROWS}nan,3,0\nNA,2,1\n", ["line 11", "'NA'", "as is 1 more of 10", "fill it"]),

@@ -10,7 +10,7 @@ import nnlab
 from nnlab.checks import leaks
 from nnlab.checks.subject import Subject
 from nnlab.cli import main
-from nnlab.data.identifiers import identifiers
+from nnlab.data.identifiers import find_identifiers
 
 N = 60
 RANDOM = np.random.default_rng(0)
@@ -83,12 +83,12 @@ def table(name, column):
 
 @pytest.mark.parametrize("kind", NUMBERED)
 def test_what_numbers_the_rows_is_found(kind):
-    assert list(identifiers(*table(*NUMBERED[kind]))) == [2]
+    assert list(find_identifiers(*table(*NUMBERED[kind]))) == [2]
 
 
 @pytest.mark.parametrize("kind", HEALTHY)
 def test_what_only_looks_like_it_is_not(kind):
-    assert identifiers(*table(*HEALTHY[kind])) == {}
+    assert find_identifiers(*table(*HEALTHY[kind])) == {}
 
 
 # ---- in a file that is sorted by class, whatever the numbers are
@@ -113,28 +113,32 @@ IN_ORDER = {
 @pytest.mark.parametrize("name", ["t", "place", ""])
 def test_a_column_that_follows_the_rows_is_found_where_the_classes_do(kind, name):
     x, names = table(name, IN_ORDER[kind])
-    assert list(identifiers(x, names, BY_CLASS)) == [2]
-    assert list(identifiers(x, names, np.tile(BY_CLASS[::2], 2))) == [2]  # two files, one after the other
-    assert list(identifiers(x, names, np.repeat([2.0, 0.5], N // 2)[:, None])) == [2]  # classes as numbers
+    assert list(find_identifiers(x, names, BY_CLASS)) == [2]
+    assert list(find_identifiers(x, names, np.tile(BY_CLASS[::2], 2))) == [
+        2
+    ]  # two files, one after the other
+    assert list(find_identifiers(x, names, np.repeat([2.0, 0.5], N // 2)[:, None])) == [
+        2
+    ]  # classes as numbers
 
 
 @pytest.mark.parametrize("kind", IN_ORDER)
 def test_sorted_by_a_target_that_is_a_number_only_a_name_tells_it_from_a_cause(kind):
     y = np.sort(RANDOM.lognormal(size=(N, 1)), axis=0)
     for name, found in (("t", [2]), ("dose", [])):
-        assert list(identifiers(*table(name, IN_ORDER[kind]), y)) == found
+        assert list(find_identifiers(*table(name, IN_ORDER[kind]), y)) == found
 
 
 def test_numbers_given_in_a_sorted_file_that_was_shuffled_afterwards():
     order = RANDOM.permutation(N)
-    assert list(identifiers(*table("t", 1000 + order), BY_CLASS[order])) == [2]
-    assert identifiers(*table("rank", 1 + order), RANDOM.permutation(BY_CLASS)) == {}
+    assert list(find_identifiers(*table("t", 1000 + order), BY_CLASS[order])) == [2]
+    assert find_identifiers(*table("rank", 1 + order), RANDOM.permutation(BY_CLASS)) == {}
 
 
 @pytest.mark.parametrize("kind", HEALTHY)
 def test_where_the_classes_are_mixed_nothing_is_said(kind):
     for seed in range(20):
-        assert identifiers(*table(*HEALTHY[kind]), np.random.default_rng(seed).integers(0, 3, N)) == {}
+        assert find_identifiers(*table(*HEALTHY[kind]), np.random.default_rng(seed).integers(0, 3, N)) == {}
 
 
 @pytest.mark.parametrize("slope", [0.05, 0.2])
@@ -142,23 +146,25 @@ def test_a_dose_that_decides_the_class_is_no_row_number(slope):
     for seed in range(20):
         random = np.random.default_rng(seed)
         y = (random.random(N) < 1 / (1 + np.exp(-slope * (ROW - N / 2)))).astype(int)
-        assert identifiers(*table("dose", 2 * ROW), y) == {}, seed
+        assert find_identifiers(*table("dose", 2 * ROW), y) == {}, seed
 
 
 def test_a_good_input_of_a_file_sorted_by_class_is_none():
     x, names = table("length", BY_CLASS + 0.1 * RANDOM.standard_normal(N))
-    assert identifiers(x, names, BY_CLASS) == {}
-    assert identifiers(*table("stage", np.array([4, 9, 6])[BY_CLASS]), BY_CLASS) == {}  # a copy of the target
+    assert find_identifiers(x, names, BY_CLASS) == {}
+    assert (
+        find_identifiers(*table("stage", np.array([4, 9, 6])[BY_CLASS]), BY_CLASS) == {}
+    )  # a copy of the target
 
 
 def test_numbers_in_a_file_without_names_are_no_keys():
     counts, x = RANDOM.choice(10**6, N, replace=False), RANDOM.standard_normal((N, 2))
-    assert identifiers(np.c_[x, counts], ()) == {}
-    assert list(identifiers(np.c_[x, np.sort(counts)], (), BY_CLASS)) == [2]
+    assert find_identifiers(np.c_[x, counts], ()) == {}
+    assert list(find_identifiers(np.c_[x, np.sort(counts)], (), BY_CLASS)) == [2]
 
 
 def test_the_only_input_is_what_the_target_depends_on():
-    assert identifiers(np.arange(N)[:, None], ("",)) == {}
+    assert find_identifiers(np.arange(N)[:, None], ("",)) == {}
 
 
 @pytest.mark.parametrize("data", [nnlab.Digits(), nnlab.Wine(), nnlab.Iris(), nnlab.Diabetes(),

@@ -16,7 +16,7 @@ import pytest
 from datafiles import idx_bytes, images, write_idx
 
 from nnlab.data import files, npz_members
-from nnlab.data.identifiers import identifiers
+from nnlab.data.identifiers import find_identifiers
 from nnlab.data.in_memory import Arrays as InMemory
 from nnlab.data.sources import Csv, Idx, Npz
 from nnlab.errors import Advice, UserError
@@ -549,4 +549,4 @@ def test_arrays_that_are_not_read_are_named(tmp_path):
 def test_numbers_near_the_largest_make_no_noise(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 3)) * [1, 1e306, 1e307]
     x[0, 1], x[1, 1] = 1.7e308, -1.7e308
-    assert identifiers(x, ("a", "b", "c"), np.arange(60) % 2) == {}
+    assert find_identifiers(x, ("a", "b", "c"), np.arange(60) % 2) == {}

@@ -96,7 +96,7 @@ def test_training_equals_a_loop_of_torch(experiment):
 
 def test_chunks_of_an_epoch_change_nothing(monkeypatch):
     whole = trained(CASES["warmup"])[1]
-    monkeypatch.setattr("nnlab.data.batches.CHUNK_NUMBERS", 2 * BASE.batch_size * CLASSES.d)  # two steps
+    monkeypatch.setattr("nnlab.data.batches.CHUNK_ELEMENTS", 2 * BASE.batch_size * CLASSES.d)  # two steps
     pieces = trained(CASES["warmup"])[1]
     for k in whole:
         for a, b in zip(whole[k], pieces[k], strict=True):

@@ -12,9 +12,9 @@ from networks import DOUBLE, Points
 from nnlab.checks import chance_level
 from nnlab.checks.labels import correlation
 from nnlab.cli import main
-from nnlab.data.batches import TARGETS_SHARE, Batches, steps_in_chunk
+from nnlab.data.batches import TARGET_TO_INPUT_RATIO, Batches, steps_in_chunk
 from nnlab.data.dataset import Dataset
-from nnlab.data.examples import Examples, evaluation
+from nnlab.data.examples import Examples, evaluation_batches
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES
@@ -39,13 +39,13 @@ def test_targets_are_one_hot_wherever_they_are_seen(classes, noisy, split):
     rows = Experiment(split=split, batch_size=16, seeds=2).rows(dataset)
     examples = Examples(Points(normalization="none"), dataset, DOUBLE)
     for true, y in ((False, seen), (True, dataset.y)):
-        _, t = examples.gather(rows[0].fold, np.arange(201), true=true)
+        _, t = examples.gather(rows[0].fold, np.arange(201), true_labels=true)
         assert np.array_equal(t.T, table[y]) and t.dtype == DOUBLE.dtype
     places = {tuple(x): i for i, x in enumerate(dataset.x)}
     for batches, y in (
         (Batches(examples, rows).epoch(1), seen),
-        (evaluation(examples, rows, "validation"), seen),
-        (evaluation(examples, rows, "test"), dataset.y),
+        (evaluation_batches(examples, rows, "validation"), seen),
+        (evaluation_batches(examples, rows, "test"), dataset.y),
     ):
         for batch in batches:
             x, t = (v.movedim(-2, -1).flatten(0, -2).numpy() for v in (batch.x, batch.t))
@@ -59,12 +59,17 @@ def test_nothing_as_large_as_classes_times_examples_is_made():
     tracemalloc.start()
     examples = Examples(Points(), dataset, torch.empty(0))
     chunk = next(Batches(examples, [row]).epoch(1))
-    batch = next(evaluation(examples, [row], "validation"))
+    batch = next(evaluation_batches(examples, [row], "validation"))
     assert tracemalloc.get_traced_memory()[1] < 1e8  # numpy's; torch's is in the shapes
     tracemalloc.stop()
-    held = [examples.x, examples.t, examples.true, *(b.t for b in examples.evaluation(row, "validation"))]
+    held = [
+        examples.x,
+        examples.t,
+        examples.true_t,
+        *(b.t for b in examples.evaluation_batches(row, "validation")),
+    ]
     assert sum(v.numel() * v.element_size() for v in held) < 3e6
-    assert chunk.t.numel() <= TARGETS_SHARE * 2**20 and batch.t.shape == (1, 20_000, row.evaluated)
+    assert chunk.t.numel() <= TARGET_TO_INPUT_RATIO * 2**20 and batch.t.shape == (1, 20_000, row.evaluated)
 
 
 @pytest.mark.parametrize("inputs, outputs", [(64, 10), (784, 10), (2, 2), (4, 3), (1, 8), (13, 3), (30, 2)])

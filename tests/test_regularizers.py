@@ -214,7 +214,7 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
 def test_noise_of_a_layer_larger_than_a_chunk_is_drawn_in_parts(monkeypatch):
     """The parts have streams of their own, so whatever is drawn at once is what the row alone would draw."""
     # 63 weights: three steps at once, six an epoch
-    monkeypatch.setattr("nnlab.training.step.CHUNK_NUMBERS", 200)
+    monkeypatch.setattr("nnlab.training.step.CHUNK_ELEMENTS", 200)
     rows = rows_of(CASES["dropconnect"])
     together = curves(rows)
     assert_same([together[2]], curves([rows[2]]), "in parts")

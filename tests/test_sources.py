@@ -19,7 +19,14 @@ import nnlab
 from nnlab.commands import hydra_entry, run_folders
 from nnlab.data.batches import Batches
 from nnlab.data.examples import Examples
-from nnlab.data.normalization import NORMALIZATIONS, bounded, columns, pulled_in, robust, statistics
+from nnlab.data.normalization import (
+    NORMALIZATIONS,
+    bounded_clip_,
+    column_blocks,
+    robust,
+    smooth_clip_,
+    statistics,
+)
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
 from nnlab.data.splits import Fold, Holdout, KFold
 from nnlab.errors import Advice, UserError
@@ -139,7 +146,7 @@ def test_label_noise_replaces_the_labels_that_train_and_validate_but_none_that_t
     rows, examples = experiment.rows(dataset), Examples(data, dataset, DOUBLE)
     for row in rows:
         for which, y in (("validation", dataset.noisy), ("test", dataset.y)):
-            t = torch.cat([b.t[0, 0] for b in examples.evaluation(row, which)])
+            t = torch.cat([b.t[0, 0] for b in examples.evaluation_batches(row, which)])
             numbers = getattr(row.fold, which)
             assert np.array_equal(t[: len(numbers)], y[numbers])
     chunk = next(Batches(examples, rows[:1]).epoch(1))
@@ -165,7 +172,7 @@ SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "maxabs": MaxAbsS
 @pytest.mark.parametrize("how", SCALERS)
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
 def test_every_dtype_is_normalised_as_by_sklearn(how, dtype, monkeypatch):
-    monkeypatch.setattr("nnlab.data.normalization.BLOCK_NUMBERS", 150)  # three columns at a time
+    monkeypatch.setattr("nnlab.data.normalization.BLOCK_ELEMENTS", 150)  # three columns at a time
     x = np.random.default_rng(0).integers(256, size=(90, 7)).astype(dtype)
     x[:, 2] = 7  # never varies
     dataset = Dataset(x, np.arange(90) % 3, tuple("abc"))
@@ -182,7 +189,7 @@ def test_every_normalization_is_compared_and_statistics_are_those_of_the_rows():
     for how in NORMALIZATIONS:
         for mine, own in zip(statistics(x, how, np.arange(20)), statistics(x[:20], how), strict=True):
             assert np.array_equal(mine, own)
-    assert all(block.dtype == np.float64 for _, block in columns(x.astype(np.float32)))
+    assert all(block.dtype == np.float64 for _, block in column_blocks(x.astype(np.float32)))
 
 
 def test_large_targets_keep_their_digits_in_float32():
@@ -219,16 +226,16 @@ def test_robust_is_standard_where_nothing_is_far_and_finite_everywhere(dtype):
 
 def test_far_inputs_keep_their_order_and_the_curve_is_smooth():
     z = torch.linspace(-12, 12, 4801, dtype=torch.float64)
-    y = pulled_in(z.clone())
+    y = smooth_clip_(z.clone())
     far = z.abs() > 5
     assert torch.equal(y[~far], z[~far]) and (y.diff() > 0).all()
     r = z[far].abs() - 5
     np.testing.assert_allclose(y[far], z[far].sign() * (5 + (1 + r).log()), rtol=1e-12)
-    farther = pulled_in(torch.logspace(1, 38, 1000))  # in float32, too
+    farther = smooth_clip_(torch.logspace(1, 38, 1000))  # in float32, too
     assert (farther.diff() > 0).all() and farther[-1] < 100
     slope = y.diff() / z.diff()
     assert slope.max() <= 1 + 1e-9 and slope.diff().abs().max() < 0.02
-    old = bounded(z.clone(), 5.0)
+    old = bounded_clip_(z.clone(), 5.0)
     assert torch.equal(old[~far], z[~far])
     np.testing.assert_allclose(old[far], z[far].sign() * (5 + r / (1 + r * r).sqrt()), rtol=1e-12)
 

@@ -22,9 +22,9 @@ import nnlab
 from nnlab.autodiff.box import Site
 from nnlab.cli import main
 from nnlab.data import spec as described
-from nnlab.data.normalization import pulled_in
+from nnlab.data.normalization import smooth_clip_
 from nnlab.data.sources import SOURCES
-from nnlab.data.spec import LABEL_TYPES, MOST_DIMENSIONS, MOST_NUMBERS, DataSpec
+from nnlab.data.spec import LABEL_TYPES, MOST_DIMENSIONS, MOST_ELEMENTS, DataSpec
 from nnlab.experiment import Experiment
 from nnlab.metrics import TASKS
 from nnlab.models import MODELS, perceptron
@@ -92,7 +92,7 @@ WHOLE = {"shape": [4], "outputs": 2, "task": "classification", "classes": ["no",
     ({"shape": [4.0]}, "shape = [4.0]: expected"),
     ({"shape": [[4]]}, "shape = [[4]]: expected"),
     ({"shape": [1] * (MOST_DIMENSIONS + 1)}, "shape = [1, 1, 1, 1, 1, 1, ...]: expected 1 to 8"),
-    ({"shape": [MOST_NUMBERS, 2]}, "shape = [1000000000, 2]: expected at most 1,000,000,000 numbers"),
+    ({"shape": [MOST_ELEMENTS, 2]}, "shape = [1000000000, 2]: expected at most 1,000,000,000 numbers"),
     ({"outputs": 3}, "classes has 2 names, but outputs = 3"),
     ({"outputs": "2"}, "outputs = '2': expected a whole number from 1"),
     ({"outputs": 0, "classes": []}, "outputs = 0: expected a whole number from 1"),
@@ -341,7 +341,7 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
 
     (fold,) = e.split.folds(dataset)
     x, y = ((v[fold.test] if v.ndim > 1 else v[fold.test, None]).T for v in (dataset.x, dataset.y))
-    x = pulled_in(torch.from_numpy((x - n["mean"][:, None]) / n["scale"][:, None]).float())
+    x = smooth_clip_(torch.from_numpy((x - n["mean"][:, None]) / n["scale"][:, None]).float())
     network = graph.bind(theta, theta, Site(1, x.shape[1], False, theta, e.regularizer.rates(), 1))
     answers = task.answer(loss.scores(network.fprop(x[None]))[0].numpy())
     if not spec.classes:

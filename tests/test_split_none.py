@@ -44,7 +44,7 @@ def test_it_is_what_a_refit_trains():
     row, kept = run.rows[0], run.results[0]
     everything = replace(row.fold, validation=row.fold.train[:100])
     watched = replace(row, experiment=replace(row.experiment, split=nnlab.Holdout()), fold=everything)
-    training, results = Training([watched], run.cache.examples(watched).elsewhere(), 1), []
+    training, results = Training([watched], run.cache.examples(watched).without_caches(), 1), []
     while len(training):
         _, results = training.epoch()
     for name, weights in kept.weights.items():

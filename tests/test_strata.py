@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from nnlab.data.dataset import Dataset
 from nnlab.data.sources import Digits
 from nnlab.data.splits import Holdout
-from nnlab.data.stratification import divide
+from nnlab.data.stratification import stratified_split
 from nnlab.streams import stream
 
 COUNTS = {
@@ -25,7 +25,7 @@ def test_shares_are_equal_and_remainders_go_to_every_class_that_has_the_same(cou
     n, size = len(strata), round(share * len(strata))
     taken = []
     for seed in range(60):
-        rest, second = divide(stream(seed, "split"), np.arange(n), strata, size)
+        rest, second = stratified_split(stream(seed, "split"), np.arange(n), strata, size)
         assert len(second) == size and np.array_equal(np.sort(np.concatenate([rest, second])), np.arange(n))
         taken.append(np.bincount(strata[second], minlength=len(counts)))
     taken, exact = np.array(taken), np.array(counts) * size / n

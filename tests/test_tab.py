@@ -21,7 +21,7 @@ from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import SweepSettings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.commands.train_command import wants_picture
-from nnlab.data.headers import columns
+from nnlab.data.headers import header_names
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import Component, fields, make
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
@@ -156,8 +156,8 @@ def test_columns_are_looked_for_within_bounds(here):
     (here / "cut.csv").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
     (here / "mine.csv").mkdir()
     for name in ("pipe.csv", "/dev/zero", "mine.csv", "nowhere.csv", "cut.csv"):
-        assert len(columns(name)) in (0, 2)
-    assert columns("long.csv")[:2] == ["a", "b"]
+        assert len(header_names(name)) in (0, 2)
+    assert header_names("long.csv")[:2] == ["a", "b"]
 
 
 def test_a_dash_alone_is_any_option():

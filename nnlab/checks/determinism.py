@@ -15,7 +15,7 @@ import torch
 
 from nnlab.checks.subject import Sample, Subject, stepwise
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.data.examples import evaluation
+from nnlab.data.examples import evaluation_batches
 from nnlab.experiment import Row
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
@@ -144,7 +144,7 @@ def trained(sample: Sample, rows, steps: int, threads: int) -> torch.Tensor:
     for _ in islice(stepwise(training), steps):
         pass
     # Weights alone would not show a forward pass that differs in evaluation only.
-    batch = next(evaluation(sample.examples, rows, sample.fold.monitor))
+    batch = next(evaluation_batches(sample.examples, rows, sample.fold.monitor))
     z = training.evaluator.network.fprop(batch.x)
     return torch.cat([training.population.state.theta, z.flatten(1)], 1)
 

@@ -25,9 +25,9 @@ import torch
 from nnlab.checks.overlap import wrong_labels
 from nnlab.checks.subject import Sample, Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.examples import evaluation
+from nnlab.data.examples import evaluation_batches
 from nnlab.data.splits import Fold
-from nnlab.data.stratification import deal
+from nnlab.data.stratification import stratified_folds
 from nnlab.experiment import Row
 from nnlab.initializers import Auto
 from nnlab.models import MLP
@@ -104,7 +104,7 @@ def folds(subject: Subject, chosen: np.ndarray) -> tuple[Sample, list[Row]]:
         loss="auto", metric="last", batch_size=BATCH_SIZE, dtype="float32",
     )  # fmt: skip
     strata = dataset.y if dataset.classes else np.zeros(len(chosen), np.int64)
-    number = deal(stream(0, "check", "labels"), strata, min(FOLD_COUNT, len(chosen)))
+    number = stratified_folds(stream(0, "check", "labels"), strata, min(FOLD_COUNT, len(chosen)))
     rows = []
     for f in range(number.max() + 1):
         train, held_back = np.flatnonzero(number != f), np.flatnonzero(number == f)
@@ -137,7 +137,7 @@ def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray
         epochs = max(1, -(-STEPS_AT_LEAST // training.batches.steps))
         for epoch in range(1, epochs + 1):
             training.one_pass(epoch)
-        batches = list(evaluation(sample.examples, stack, "validation"))
+        batches = list(evaluation_batches(sample.examples, stack, "validation"))
         z = torch.cat([training.evaluator.network.fprop(b.x).clone() for b in batches], 2)
         t = torch.cat([b.t for b in batches], 2)
         for k, row in enumerate(stack):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.identifiers import IDENTIFIER_REMEDY, identifiers_of, named_input, ranks
+from nnlab.data.identifiers import IDENTIFIER_REMEDY, dataset_identifiers, input_name, ranks
 
 EXAMPLES_AT_LEAST = 20  # of fewer, a column may agree with the target by luck
 OTHER_VALUES = 5  # so many examples must differ from what most have, for the same reason
@@ -25,7 +25,7 @@ RANK_CORRELATION = 0.9999  # rank correlation with the target
 def check(subject: Subject) -> list[Finding]:
     """A finding for the row numbers, if there are any, and one for the targets among the inputs."""
     dataset = subject.dataset
-    numbered = identifiers_of(dataset)
+    numbered = dataset_identifiers(dataset)
     some = subject.some(subject.fold.train, EXAMPLES_AT_MOST, "leaks")
     x, y = dataset.x[some].astype(np.float64), dataset.y[some]
     findings = _numbered(dataset.features, numbered)
@@ -68,7 +68,7 @@ def _numbered(names: tuple[str, ...], numbered: dict[int, str]) -> list[Finding]
     if not numbered:
         return []
     first, how = next(iter(numbered.items()))
-    sentence = f"{named_input(first, names)} {how}{_more(numbered)} (limit 0 such inputs)"
+    sentence = f"{input_name(first, names)} {how}{_more(numbered)} (limit 0 such inputs)"
     return [Finding("warn", len(numbered), 0, sentence, IDENTIFIER_REMEDY, "row_number")]
 
 
@@ -81,7 +81,7 @@ def _copies(dataset, copies: dict[int, float]) -> list[Finding]:
     else:
         direction = "rises" if how > 0 else "falls"
         what = f"{direction} with the target, rank correlation {how:.4f}"
-    name = named_input(first, dataset.features)
+    name = input_name(first, dataset.features)
     sentence = f"{name} {what}: it is the target in disguise{_more(copies)} (limit 0 such inputs)"
     advice = "take the column out of the file, unless it is known before the target is"
     return [Finding("warn", len(copies), 0, sentence, advice, "leak")]

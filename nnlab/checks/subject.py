@@ -19,7 +19,7 @@ from nnlab.data.batches import Chunk
 from nnlab.data.dataset import Dataset
 from nnlab.data.examples import Examples
 from nnlab.data.splits import Fold
-from nnlab.data.stratification import divide
+from nnlab.data.stratification import stratified_split
 from nnlab.experiment import Experiment, Row
 from nnlab.hyperparameters import Component, static
 from nnlab.runtime import devices
@@ -128,7 +128,7 @@ class Subject:
         if count >= len(numbers):
             return numbers
         strata = self.dataset.y if self.dataset.classes else np.zeros(len(self.dataset.x), np.int64)
-        return divide(stream(0, "check", purpose), numbers, strata, count)[1]
+        return stratified_split(stream(0, "check", purpose), numbers, strata, count)[1]
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""From files to batches: sources, splits, normalisation, batches."""
+"""Data sets: reading, splitting and normalising them, and drawing mini-batches."""

@@ -1,8 +1,8 @@
-"""From examples to batches: each row's own order of its own training examples, shared where rows agree.
+"""Training mini-batches: each row's shuffled training examples, gathered several steps at a time.
 
-A chunk is as many steps as fit in a few megabytes: its examples are gathered, normalised and laid out as
-(S, K, d, B) at once, classes one-hot, so that a step costs no call for its data. Rows with the same seed and
-fold share their batches by broadcasting.
+A chunk is as many steps as fit in a few megabytes. Its examples are gathered, normalised and laid out as
+(S, K, d, B) at once, classes one-hot, so that a step needs no call to get its batch. Rows with the same seed
+and fold share their batches by broadcasting.
 """
 
 from __future__ import annotations
@@ -12,50 +12,51 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nnlab.data.examples import Examples, lies_by_example
+from nnlab.data.examples import Examples, is_example_major
 from nnlab.runtime.layout import Room
 from nnlab.runtime.recording import on_card
 from nnlab.streams import stream
 
-CHUNK_NUMBERS = 2**20  # numbers of one row's inputs in a chunk
-TARGETS_SHARE = 8  # times as many may be its targets: of many classes, one-hot, they are more than the inputs
+CHUNK_ELEMENTS = 2**20  # input elements per row in a chunk
+# A chunk may have this many times as many target elements: one-hot targets of many classes are large.
+TARGET_TO_INPUT_RATIO = 8
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Steps `first`, `first` + 1, ... of an epoch: all arrays have the steps in front."""
+    """Steps `first`, `first` + 1, ... of an epoch; axis 0 of every tensor is the step."""
 
     first: int
     x: torch.Tensor  # (S, K, d, B)
     t: torch.Tensor  # (S, K, m, B)
     weight: torch.Tensor  # (S, 1 or K, 1, B)
-    valid: torch.Tensor  # (S, 1 or K, B): 1 for an example, 0 for what fills the last batch up
+    valid: torch.Tensor  # (S, 1 or K, B): 1 for an example, 0 for padding in the last batch
 
     def step(self, s: int) -> Chunk:
-        """Its step s alone, as a chunk."""
-        here = slice(s, s + 1)
-        return Chunk(self.first + s, self.x[here], self.t[here], self.weight[here], self.valid[here])
+        """Step s as a chunk of a single step."""
+        step = slice(s, s + 1)
+        return Chunk(self.first + s, self.x[step], self.t[step], self.weight[step], self.valid[step])
 
 
 class Batches:
-    """Every row's own order of its own training examples, epoch after epoch.
+    """The training batches of a stack of rows, reshuffled in every epoch.
 
-    A chunk lies where the one before it lay, as recorded calls need it; on a CPU it is a view of what was
-    gathered, if there is one order.
+    Every chunk reuses the memory of the one before it, as a recorded graph of GPU calls requires. On a CPU,
+    rows that share one order get a view of the gathered examples instead of a copy.
     """
 
     def __init__(self, examples: Examples, rows: list):
         self.examples, self.rows = examples, rows
         self.batch, self.steps = rows[0].batch, rows[0].steps
-        keys = [(row.seed, row.fold.key) for row in rows]
+        keys = [(row.seed, row.fold.key) for row in rows]  # rows with equal keys get the same batches
         unique = list(dict.fromkeys(keys))
-        self.sources = [rows[keys.index(key)] for key in unique]
-        self.share = [unique.index(key) for key in keys]
-        self.size = self._chunk_size()
-        self.count = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
-        self.firsts = range(0, self.steps, self.size)
-        self.rooms = Room(examples.like), Room(examples.like)  # for inputs and targets
-        self.weights = self._all_weights()  # the same in every epoch
+        self.unique_rows = [rows[keys.index(key)] for key in unique]
+        self.unique_indices = [unique.index(key) for key in keys]  # (K,), into unique_rows
+        self.chunk_steps = self._chunk_size()
+        self.train_counts = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
+        self.first_steps = range(0, self.steps, self.chunk_steps)
+        self.buffers = Room(examples.like), Room(examples.like)  # for inputs and targets
+        self.chunk_weights = self._weigh_chunks()  # the same in every epoch
 
     def _chunk_size(self) -> int:
         """Steps in a chunk; the last one of an epoch may have fewer."""
@@ -63,58 +64,61 @@ class Batches:
 
     def epoch(self, epoch: int):
         """The chunks of an epoch (1, 2, ...)."""
-        orders = [self._order(row, epoch) for row in self.sources]
-        for first, (weight, valid) in zip(self.firsts, self.weights, strict=True):
+        orders = [self._draw_order(row, epoch) for row in self.unique_rows]
+        for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
             yield Chunk(first, *self._gather(first, orders), weight, valid)
 
-    def _order(self, row, epoch: int) -> np.ndarray:
-        """The epoch's order of the row's training examples, filled up to whole batches."""
+    def _draw_order(self, row, epoch: int) -> np.ndarray:
+        """The row's training example indices, shuffled for the epoch and repeated to fill the last batch."""
         order = stream(row.seed, "order", epoch).permutation(row.fold.train)
         return np.resize(order, self.steps * self.batch)
 
     def _gather(self, first: int, orders):
-        """The chunk's inputs and targets."""
-        steps = min(self.size, self.steps - first)
-        here = slice(first * self.batch, (first + steps) * self.batch)
+        """The chunk's inputs (S, K, d, B) and targets (S, K, m, B)."""
+        steps = min(self.chunk_steps, self.steps - first)
+        positions = slice(first * self.batch, (first + steps) * self.batch)
         gathered = [
-            self.examples.gather(row.fold, order[here])
-            for row, order in zip(self.sources, orders, strict=True)
+            self.examples.gather(row.fold, order[positions])
+            for row, order in zip(self.unique_rows, orders, strict=True)
         ]
-        parts = zip(self.rooms, zip(*gathered, strict=True), strict=True)
-        return [self._spread(steps, part, room) for room, part in parts]
+        inputs, targets = zip(*gathered, strict=True)
+        return [
+            self._stack_rows(steps, columns, buffer)
+            for columns, buffer in zip((inputs, targets), self.buffers, strict=True)
+        ]
 
-    def _all_weights(self) -> list:
-        """For every chunk: only the last batch of an epoch may be short, so all but two chunks are alike."""
-        full = self._weights(0)
-        return [full if first + self.size < self.steps else self._weights(first) for first in self.firsts]
+    def _weigh_chunks(self) -> list:
+        """(weight, valid) of every chunk. All but the last chunk are full, so they share one pair."""
+        full = self._weigh_chunk(0)
+        return [*[full] * (len(self.first_steps) - 1), self._weigh_chunk(self.first_steps[-1])]
 
-    def _weights(self, first: int):
-        """Which columns of the chunk's batches hold an example, and its weight in its batch's mean."""
-        steps = min(self.size, self.steps - first)
-        place = torch.arange(first * self.batch, (first + steps) * self.batch, device=self.count.device)
-        counts = self.count if len(self.count.unique()) > 1 else self.count[:1]
-        valid = (place.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.like.dtype)
+    def _weigh_chunk(self, first: int):
+        """Each column's weight in its batch's mean, and 1 for an example or 0 for padding."""
+        steps = min(self.chunk_steps, self.steps - first)
+        counts = self.train_counts if len(self.train_counts.unique()) > 1 else self.train_counts[:1]
+        positions = torch.arange(first * self.batch, (first + steps) * self.batch, device=counts.device)
+        valid = (positions.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.like.dtype)
         return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
 
-    def _spread(self, steps: int, gathered: tuple[torch.Tensor, ...], room: Room) -> torch.Tensor:
-        """Each source's (n, S B) as (S, K, n, B): a step's batch is a view of some columns."""
-        share = self.share if len(gathered) > 1 else [0]  # one for all
-        if len(share) == 1 and not on_card(self.examples.like):
+    def _stack_rows(self, steps: int, gathered: tuple[torch.Tensor, ...], buffer: Room) -> torch.Tensor:
+        """(n, S B) of every unique row as (S, K, n, B): a step's batch is a view of some columns."""
+        indices = self.unique_indices if len(gathered) > 1 else [0]  # one set of batches for all rows
+        if len(indices) == 1 and not on_card(self.examples.like):
             rows = gathered[0][None]
         else:
             shape = tuple(gathered[0].shape)
-            # In a stack as alone: the bits of a product depend on the layout of its factors.
-            flipped = lies_by_example(gathered[0])
-            rows = room.aligned(len(share), shape[::-1] if flipped else shape)
-            rows = rows.mT if flipped else rows
-            for k, source in enumerate(share):
-                rows[k] = gathered[source]
+            # Laid out in a stack as for a single row: the bits of a product depend on its factors' layout.
+            transposed = is_example_major(gathered[0])
+            rows = buffer.aligned(len(indices), shape[::-1] if transposed else shape)
+            rows = rows.mT if transposed else rows
+            for k, index in enumerate(indices):
+                rows[k] = gathered[index]
         rows = rows.expand(len(self.rows), -1, -1)
         return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
 
 
 def steps_in_chunk(steps: int, batch: int, inputs: int, outputs: int) -> int:
-    """How many steps of an epoch are gathered at once."""
-    by_inputs = CHUNK_NUMBERS // (batch * inputs)
-    by_targets = TARGETS_SHARE * CHUNK_NUMBERS // (batch * outputs)
-    return max(1, min(steps, by_inputs, by_targets))
+    """How many steps of an epoch are gathered at once, on a CPU."""
+    most_by_inputs = CHUNK_ELEMENTS // (batch * inputs)
+    most_by_targets = TARGET_TO_INPUT_RATIO * CHUNK_ELEMENTS // (batch * outputs)
+    return max(1, min(steps, most_by_inputs, most_by_targets))

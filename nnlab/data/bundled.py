@@ -1,4 +1,4 @@
-"""Small data sets that scikit-learn ships, read from its files: to import it would take seconds."""
+"""The small data sets that scikit-learn ships, read from its files since importing it takes seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Digits(Data):
     name: ClassVar[str] = "digits"
 
     def read(self):
-        table = np.loadtxt(shipped("digits.csv.gz"), delimiter=",")
+        table = np.loadtxt(sklearn_file("digits.csv.gz"), delimiter=",")
         pixels = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
         return Dataset(
             table[:, :-1], table[:, -1].astype(np.int64), tuple("0123456789"), pixels,
@@ -41,8 +41,8 @@ class Diabetes(Data):
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def read(self):
-        x = np.loadtxt(shipped("diabetes_data_raw.csv.gz"))
-        y = np.loadtxt(shipped("diabetes_target.csv.gz"))
+        x = np.loadtxt(sklearn_file("diabetes_data_raw.csv.gz"))
+        y = np.loadtxt(sklearn_file("diabetes_target.csv.gz"))
         features = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
         return Dataset(x, y[:, None], (), features, target_names=("progression",))
 
@@ -59,7 +59,7 @@ class Wine(Data):
             "flavanoids", "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue",
             "od280/od315_of_diluted_wines", "proline",
         )  # fmt: skip
-        return labelled("wine_data.csv", features, "grower")
+        return read_classification_csv("wine_data.csv", features, "grower")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Iris(Data):
 
     def read(self):
         features = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
-        return labelled("iris.csv", tuple(features), "species")
+        return read_classification_csv("iris.csv", tuple(features), "species")
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ class BreastCancer(Data):
         )  # fmt: skip
         statistics = ("mean {}", "{} error", "worst {}")
         features = tuple(statistic.format(p) for statistic in statistics for p in properties)
-        return labelled("breast_cancer.csv", features, "diagnosis")
+        return read_classification_csv("breast_cancer.csv", features, "diagnosis")
 
 
-def labelled(file: str, features: tuple[str, ...], target: str) -> Dataset:
-    """A table whose first line is `N,d,class,class,...` and whose last column has the class numbers."""
-    path = shipped(file)
+def read_classification_csv(file: str, features: tuple[str, ...], target: str) -> Dataset:
+    """A table whose first line is `N,d,class,class,...` and whose last column has the class indices."""
+    path = sklearn_file(file)
     with open(path) as lines:
         classes = tuple(lines.readline().strip().split(",")[2:])
     table = np.loadtxt(path, delimiter=",", skiprows=1)
@@ -102,7 +102,7 @@ def labelled(file: str, features: tuple[str, ...], target: str) -> Dataset:
     return Dataset(table[:, :-1], y, classes, features, target_names=(target,))
 
 
-def shipped(file: str) -> Path:
+def sklearn_file(file: str) -> Path:
     """The path of a file that scikit-learn ships."""
     spec = importlib.util.find_spec("sklearn")
     path = spec and Path(spec.submodule_search_locations[0]) / "datasets" / "data" / file

@@ -29,17 +29,17 @@ class CardBatches(Batches):
     def __init__(self, examples: Examples, rows: list, threads: int = 1):
         self.tables = examples.tables([row.fold for row in rows])
         super().__init__(examples, rows)
-        if len(self.sources) > 1:  # else one order is all rows'
-            self.sources = rows
-        count, outputs = len(self.sources), examples.outputs
-        columns = self.size * self.batch
+        if len(self.unique_rows) > 1:  # else one order is all rows'
+            self.unique_rows = rows
+        count, outputs = len(self.unique_rows), examples.outputs
+        columns = self.chunk_steps * self.batch
         self.x = self.tables.x.new_empty(count * columns * self.tables.x.shape[1])
         self.t = examples.like.new_empty(count * outputs * columns)
         self.order = torch.empty(count, self.steps * self.batch, dtype=torch.int32, device=self.x.device)
         self.pool, self.coming = ThreadPoolExecutor(max(1, threads)), {}
 
     def _chunk_size(self) -> int:
-        orders = len(self.rows) if len(self.sources) > 1 else 1
+        orders = len(self.rows) if len(self.unique_rows) > 1 else 1
         return card_chunk(
             self.steps, self.batch, len(self.examples.x), self.examples.outputs, orders, len(self.rows)
         )
@@ -49,19 +49,19 @@ class CardBatches(Batches):
         order = torch.from_numpy(np.stack([future.result() for future in drawn]))
         self.coming = {epoch + 1: self._draw(epoch + 1)}
         send(order, self.order)
-        for first, (weight, valid) in zip(self.firsts, self.weights, strict=True):
+        for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
             yield Chunk(first, *self._gather(first), weight, valid)
 
     def _draw(self, epoch: int) -> list[Future]:
         """The order of every source, as rows of the tables, to be drawn by another thread."""
-        return [self.pool.submit(self._placed_order, row, epoch) for row in self.sources]
+        return [self.pool.submit(self._placed_order, row, epoch) for row in self.unique_rows]
 
     def _placed_order(self, row, epoch: int) -> np.ndarray:
-        return (self._order(row, epoch) + self.tables.first[row.fold.key]).astype(np.int32)
+        return (self._draw_order(row, epoch) + self.tables.first[row.fold.key]).astype(np.int32)
 
     def _gather(self, first: int):
-        steps = min(self.size, self.steps - first)
-        count, columns = len(self.sources), steps * self.batch
+        steps = min(self.chunk_steps, self.steps - first)
+        count, columns = len(self.unique_rows), steps * self.batch
         order = self.order[:, first * self.batch :][:, :columns].flatten()
         x = self.x[: len(order) * self.tables.x.shape[1]].view(len(order), -1)
         t = self.t[: len(order) * self.examples.outputs].view(count, -1, columns)

@@ -1,4 +1,4 @@
-"""A data set in memory, and the base class of all that can be loaded, with limits and label noise."""
+"""`Dataset`, the examples in memory, and `Data`, the base class of everything that can load them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nnlab.arguments import typed
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
 from nnlab.data.spec import DataSpec
-from nnlab.data.stratification import divide
+from nnlab.data.stratification import stratified_split
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
@@ -24,7 +24,7 @@ from nnlab.streams import stream
 @typed
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """Examples in memory: x (N, d), any real dtype; y (N,) class numbers, or (N, m) real targets.
+    """Examples in memory: x (N, d), any real dtype; y (N,) class indices, or (N, m) real targets.
 
     `spec` describes them: what a network, a loss and a report need to know.
 
@@ -36,11 +36,11 @@ class Dataset:
     y: np.ndarray
     classes: tuple | list = ()  # names of the classes; none for regression
     features: tuple | list = ()
-    test: np.ndarray | None = None  # sorted example numbers, if the data bring their own test set
-    noisy: np.ndarray | None = None  # (N,) labels with noise, for training and validation
-    labels: str = "text"  # the type of the labels in the file; see `DataSpec`
+    test: np.ndarray | None = None  # sorted indices of the data's own test set, if it has one
+    noisy: np.ndarray | None = None  # (N,) labels with label noise, seen by training and validation
+    labels: str = "text"  # the type of the labels before they became indices; see `DataSpec`
     target_names: tuple | list = ()  # the name of the label column, or of each target
-    shape: tuple[int, ...] | list[int] | None = None  # of an example with several axes: (1, 28, 28)
+    shape: tuple[int, ...] | list[int] | None = None  # of an example, such as (1, 28, 28); by default (d,)
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"
@@ -75,15 +75,15 @@ class Dataset:
         )
 
     def targets(self, noisy: bool = False) -> np.ndarray:
-        """(N,) class numbers or (N, m) real targets; with label noise if asked."""
-        # Classes stay numbers, and become one-hot a batch at a time: a table of 100,000 examples and as many
-        # classes would take 75 GiB.
+        """(N,) class indices or (N, m) real targets, optionally with label noise."""
+        # Classes stay indices and become one-hot one batch at a time: a one-hot table of 100,000 examples
+        # and as many classes would take 75 GiB.
         if noisy and self.noisy is not None:
             return self.noisy
         return self.y
 
     def fingerprint(self) -> str:
-        """A hash of its numbers and classes, which distinguishes it from other data sets."""
+        """A hash of the arrays and class names, which distinguishes this data set from others."""
         digest = hashlib.blake2b(repr((self.x.shape, self.classes)).encode(), digest_size=8)
         for array in (self.x, self.y, self.test, self.noisy):
             if array is not None:
@@ -91,7 +91,7 @@ class Dataset:
         return digest.hexdigest()
 
     def select(self, examples: np.ndarray) -> Dataset:
-        """Only these examples (numbers, sorted)."""
+        """The subset of these examples (sorted indices)."""
         test = None if self.test is None else np.flatnonzero(np.isin(examples, self.test))
         noisy = None if self.noisy is None else self.noisy[examples]
         return replace(self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy)
@@ -99,18 +99,18 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Data(Component):
-    """Base of the data sets: each defines `read`, and `load` applies these fields to what `read` returns.
+    """Base class of data sets: subclasses define `read`, and `load` applies these fields to its result.
 
     normalization  how inputs are normalised: robust, standard, minmax, maxabs, none
     limit          use only this many examples, in the same proportions of classes (and of the data's own
                    test set)
     label_noise    the probability that a label is replaced by another class, all equally likely.
                    Training and validation see these labels; test labels are always the true ones
-    seed           of everything that is drawn: limit, label noise, the examples of synthetic data
+    seed           seeds every random draw: limit, label noise, the examples of synthetic data
     """
 
     group: ClassVar[str] = "data"
-    drawn: ClassVar[bool] = False  # whether the examples themselves are drawn by `seed`
+    drawn: ClassVar[bool] = False  # whether `seed` draws the examples themselves
     _: KW_ONLY
     normalization: str = static("robust", choices=NORMALIZATION_NAMES)
     limit: int | None = static(None, low=1, high=LARGEST_COUNT)
@@ -125,15 +125,15 @@ class Data(Component):
         except UserError as e:
             raise UserError(f"data '{self.name}': {e}") from e
         warn_of_identifiers(dataset)
-        dataset = self._with_noise(self._limited(dataset))
+        dataset = self._add_label_noise(self._limit_examples(dataset))
         warn_if_sparse(dataset.x, self.normalization)
         return dataset
 
     def read(self) -> Dataset:
-        """All examples, as they are."""
+        """All examples, before limit, label noise and normalisation."""
         raise NotImplementedError
 
-    def _limited(self, dataset: Dataset) -> Dataset:
+    def _limit_examples(self, dataset: Dataset) -> Dataset:
         n = len(dataset.x)
         if self.limit is None or self.limit >= n:
             return dataset
@@ -141,8 +141,8 @@ class Data(Component):
         strata = 2 * dataset.y if dataset.classes else np.zeros(n, np.int64)
         if dataset.test is not None:
             strata = strata + np.isin(np.arange(n), dataset.test)
-        _, chosen = divide(stream(self.seed, "limit"), np.arange(n), strata, self.limit)
-        limited = dataset.select(chosen)
+        _, selected = stratified_split(stream(self.seed, "limit"), np.arange(n), strata, self.limit)
+        limited = dataset.select(selected)
         classes = len(dataset.classes)
         if self.limit < classes:
             raise UserError(
@@ -155,7 +155,7 @@ class Data(Component):
             )
         return limited
 
-    def _with_noise(self, dataset: Dataset) -> Dataset:
+    def _add_label_noise(self, dataset: Dataset) -> Dataset:
         if not self.label_noise:
             return dataset
         if not dataset.classes:
@@ -163,7 +163,7 @@ class Data(Component):
                 f"data.label_noise = {self.label_noise:g}: the targets of data '{self.name}' are numbers, "
                 f"and only a class can be replaced by another; leave it at 0"
             )
-        random, n, m = stream(self.seed, "label_noise"), len(dataset.y), len(dataset.classes)
-        replaced = random.random(n) < self.label_noise
-        others = (dataset.y + random.integers(1, m, size=n)) % m
-        return replace(dataset, noisy=np.where(replaced, others, dataset.y))
+        rng, n, m = stream(self.seed, "label_noise"), len(dataset.y), len(dataset.classes)
+        replaced = rng.random(n) < self.label_noise
+        other_classes = (dataset.y + rng.integers(1, m, size=n)) % m
+        return replace(dataset, noisy=np.where(replaced, other_classes, dataset.y))

@@ -1,7 +1,7 @@
-"""The examples of a data set on their device, gathered by number and normalised.
+"""A data set on its device: gathers examples by index, and normalises them by a fold's statistics.
 
-They lie there once, as columns: x (d, N) and t (m, N), or (1, N) class numbers. Sets to evaluate on are
-kept as each fold normalises them.
+The device holds one copy with an example per column: x (d, N) and t (m, N), or class indices t (1, N).
+Validation and test batches are cached, normalised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nnlab.data.normalization import (
     LINEAR_LIMIT,
     NORMALIZATIONS,
     centered,
-    columns,
+    column_blocks,
     median_and_spread,
     normalize_inputs,
     normalize_targets,
@@ -26,10 +26,10 @@ from nnlab.data.normalization import (
 from nnlab.runtime.layout import aligned
 from nnlab.runtime.recording import on_card
 
-KEPT_NUMBERS = 2**26  # in all tables that are kept normalised
-PART_EXAMPLES = 2**12  # of a table that are normalised at once
-# In a table, above which it lies example by example: gathering columns would miss the cache.
-WIDE_NUMBERS = 2**22
+CACHED_ELEMENTS = 2**26  # of all normalised tables together that are cached
+EXAMPLES_PER_BLOCK = 2**12  # normalised at once
+# A larger table is stored example by example: gathering its columns would miss the processor's cache.
+EXAMPLE_MAJOR_ELEMENTS = 2**22
 
 
 @dataclass(frozen=True)
@@ -43,206 +43,218 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tables:
-    """All examples as each of some folds normalises them, one fold below the other: x (F N, d), t (F N, m),
-    or (F N, 1) class numbers; and where each fold begins, by its key."""
+    """All examples as F folds normalise them, concatenated for one gather by the batches of all folds."""
 
-    x: torch.Tensor
-    t: torch.Tensor
-    first: dict
+    x: torch.Tensor  # (F N, d)
+    t: torch.Tensor  # (F N, m), or class indices (F N, 1)
+    first: dict  # fold.key -> the fold's first row
 
 
 class Examples:
-    """The data set on its device, and each fold's normalisation."""
+    """The data set on the device and in the dtype of `like`, normalised by each fold's statistics."""
 
     def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
         self.dataset, self.spec, self.like = dataset, dataset.spec, like
-        self.how = data.normalization, "none" if dataset.classes else data.target_normalization
-        self.x, self.center = _on_device(dataset.x, self.how[0], like)
+        self.input_normalization = data.normalization
+        self.target_normalization = "none" if dataset.classes else data.target_normalization
+        self.x, self.center = _on_device(dataset.x, self.input_normalization, like)
         self.outputs = self.spec.outputs
         if dataset.classes:
-            self.true, self.t = (_class_numbers(dataset.targets(noisy), like) for noisy in (False, True))
+            self.true_t, self.t = (_class_indices(dataset.targets(noisy), like) for noisy in (False, True))
         else:
-            self.true, self.target_center = _on_device(dataset.targets(), self.how[1], like)
-            self.t = self.true
-        self._forget()
+            self.true_t, self.target_center = _on_device(dataset.targets(), self.target_normalization, like)
+            self.t = self.true_t
+        self._clear_caches()
 
-    def _forget(self) -> None:
-        self._scalings, self._sets, self._tables, self._folded = {}, {}, {}, {}
+    def _clear_caches(self) -> None:
+        self._scalings, self._batches, self._clipped_tables, self._tables_of_folds = {}, {}, {}, {}
 
-    def elsewhere(self) -> Examples:
-        """The same data for another split: its folds have other statistics and sets."""
+    def without_caches(self) -> Examples:
+        """The same data for another split, whose folds have other statistics and validation and test sets."""
         other = copy.copy(self)
-        other._forget()
+        other._clear_caches()
         return other
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
-        """mean and scale of the inputs, target_mean and target_scale: by the fold's training examples.
+        """The fold's normaliser: mean, scale, target_mean and target_scale of its training examples.
 
-        Where inputs are also `pulled_in`: linear, up to where they are not. And center, and target_center of
-        numbers, which are subtracted before the cast, so that the same example has the same bits anywhere.
+        center and target_center are what was subtracted before the cast to the dtype, so that others can
+        compute the same bits. Where inputs are soft-clipped too, "linear" is the limit up to which they pass.
         """
         if fold.key not in self._scalings:
-            mean, scale = statistics(self.dataset.x, self.how[0], fold.train)
+            mean, scale = statistics(self.dataset.x, self.input_normalization, fold.train)
             if self.dataset.classes:
                 target_mean, target_scale = np.zeros(self.outputs), np.ones(self.outputs)
             else:
-                target_mean, target_scale = statistics(self.dataset.targets(), self.how[1], fold.train)
+                target_mean, target_scale = statistics(
+                    self.dataset.targets(), self.target_normalization, fold.train
+                )
             self._scalings[fold.key] = {
                 "mean": mean, "scale": scale, "center": self.center,
                 "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
             if not self.dataset.classes:
                 self._scalings[fold.key]["target_center"] = self.target_center
-            if self.how[0] == "robust":
+            if self.input_normalization == "robust":
                 self._scalings[fold.key]["linear"] = np.array(LINEAR_LIMIT)
         return self._scalings[fold.key]
 
-    def gather(self, fold, numbers, true: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (d, n) and t (m, n) of the examples `numbers`, normalised as the fold says; classes one-hot.
+    def gather(self, fold, indices, true_labels: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (d, n) and t (m, n) of the examples `indices`, normalised by the fold; classes one-hot.
 
-        Labels are those that training sees, label noise included, or the true ones.
+        Labels include label noise, as in training, unless `true_labels`.
         """
-        x, t = self._columns(fold, numbers, true)
+        x, t = self._gather_columns(fold, indices, true_labels)
         return x, self.one_hot(t[None])[0]
 
     def one_hot(self, t: torch.Tensor) -> torch.Tensor:
-        """Class numbers (K, 1, B) as (K, m, B); real targets (K, m, B) as they are."""
+        """Class indices (K, 1, B) as one-hot (K, m, B); real targets (K, m, B) unchanged."""
         if not self.dataset.classes:
             return t
         return aligned(len(t), (self.outputs, t.shape[2]), self.like).scatter_(1, t, 1)
 
-    def _columns(self, fold, numbers, true: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with classes by number, t (1, n)."""
-        s = self.scaling(fold)
-        index = torch.as_tensor(numbers, device=self.like.device)
-        x, t = self._inputs(fold, s, index), _gathered(self.true if true else self.t, index)
+    def _gather_columns(self, fold, indices, true_labels: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same as `gather`, with classes as indices t (1, n)."""
+        scaling = self.scaling(fold)
+        index = torch.as_tensor(indices, device=self.like.device)
+        x = self._gather_inputs(fold, scaling, index)
+        t = _gather(self.true_t if true_labels else self.t, index)
         if self.dataset.classes:
             return x, t
-        return x, normalize_targets(t, s)
+        return x, normalize_targets(t, scaling)
 
-    def _inputs(self, fold, s, index) -> torch.Tensor:
-        """The inputs of the examples `index`, normalised. A table that was pulled in once is kept, as long as
-        a few are not too large."""
-        if self.how[0] != "robust":
-            return normalize_inputs(_gathered(self.x, index), s)
-        if fold.key not in self._tables:
-            if (len(self._tables) + 1) * self.x.numel() > KEPT_NUMBERS:
-                return normalize_inputs(_gathered(self.x, index), s)
-            table = self.x.clone()
-            for part in table.split(PART_EXAMPLES, 1):
-                normalize_inputs(part, s)
-            self._tables[fold.key] = table
-        return _gathered(self._tables[fold.key], index)
+    def _gather_inputs(self, fold, scaling, index) -> torch.Tensor:
+        """The inputs of the examples `index`, normalised and, if `robust`, soft-clipped.
+
+        Soft-clipping costs a logarithm per element, so a fold's whole clipped table is cached while it fits
+        into `CACHED_ELEMENTS`.
+        """
+        if self.input_normalization != "robust":
+            return normalize_inputs(_gather(self.x, index), scaling)
+        if fold.key not in self._clipped_tables:
+            if (len(self._clipped_tables) + 1) * self.x.numel() > CACHED_ELEMENTS:
+                return normalize_inputs(_gather(self.x, index), scaling)
+            clipped = self.x.clone()
+            for block in clipped.split(EXAMPLES_PER_BLOCK, 1):
+                normalize_inputs(block, scaling)
+            self._clipped_tables[fold.key] = clipped
+        return _gather(self._clipped_tables[fold.key], index)
 
     def table_bytes(self, folds: int) -> int:
-        """What `tables` of so many folds take."""
+        """The size of the `tables` of so many folds."""
         width = self.x.element_size() * len(self.x) + self.t.element_size() * len(self.t)
         return folds * width * self.x.shape[1]
 
     def tables(self, folds: list) -> Tables:
-        """The examples as each of these folds normalises them, kept for those that ask for the same."""
+        """All examples as each of these folds normalises them; the latest tables are cached."""
         folds = {fold.key: fold for fold in folds}
         key = tuple(folds)
-        if key not in self._folded:
-            everything = np.arange(self.x.shape[1])
-            x, t = zip(*[self._columns(fold, everything, False) for fold in folds.values()], strict=True)
-            first = {key: n * len(everything) for n, key in enumerate(folds)}
-            self._folded = {key: Tables(_below(x), _below(t), first)}
-        return self._folded[key]
+        if key not in self._tables_of_folds:
+            indices = np.arange(self.x.shape[1])
+            x, t = zip(*[self._gather_columns(fold, indices, False) for fold in folds.values()], strict=True)
+            first = {key: n * len(indices) for n, key in enumerate(folds)}
+            self._tables_of_folds = {key: Tables(_concatenate(x), _concatenate(t), first)}
+        return self._tables_of_folds[key]
 
-    def of_folds(self, rows: list, sets: dict[object, list[Batch]], which: str, i: int) -> Batch:
-        """Batch i of every row's own fold, on a GPU: by one call for all rows. `sets` are the folds'; of one
-        that has no batch i, the last one, with weight 0."""
-        key = "folds", tuple(sets), which, rows[0].evaluated, i
-        if key not in self._sets:
-            batches = [s[min(i, len(s) - 1)] for s in sets.values()]
-            there = [i < len(s) for s in sets.values()]
+    def stacked_batch(self, rows: list, fold_batches: dict[object, list[Batch]], part: str, i: int) -> Batch:
+        """Evaluation batch i of every row, gathered on a GPU by one call from the batches of all folds.
+
+        A fold with fewer batches repeats its last one with weight 0.
+        """
+        key = "folds", tuple(fold_batches), part, rows[0].evaluated, i
+        if key not in self._batches:
+            batches = [b[min(i, len(b) - 1)] for b in fold_batches.values()]
+            has_batch = torch.tensor([i < len(b) for b in fold_batches.values()], device=self.like.device)
             x, t, weight = (torch.cat([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
-            there = torch.tensor(there, device=weight.device)[:, None, None]
-            self._sets[key] = Batch(x, self.one_hot(t), weight * there)
-        place = "places", tuple(row.fold.key for row in rows)
-        if place not in self._sets:
-            numbers = [list(sets).index(row.fold.key) for row in rows]
-            self._sets[place] = torch.tensor(numbers, device=self.like.device)
-        b, own = self._sets[key], self._sets[place]
-        return Batch(*(v.index_select(0, own) for v in (b.x, b.t, b.weight)))
+            self._batches[key] = Batch(x, self.one_hot(t), weight * has_batch[:, None, None])
+        rows_key = "fold indices", tuple(row.fold.key for row in rows)
+        if rows_key not in self._batches:
+            fold_indices = [list(fold_batches).index(row.fold.key) for row in rows]
+            self._batches[rows_key] = torch.tensor(fold_indices, device=self.like.device)
+        batch, fold_of_row = self._batches[key], self._batches[rows_key]
+        return Batch(*(v.index_select(0, fold_of_row) for v in (batch.x, batch.t, batch.weight)))
 
-    def evaluation(self, row, which: str) -> list[Batch]:
-        """The row's validation or test set in batches of `row.evaluated`, (1, ., B) each, kept for reuse:
-        with classes by number."""
-        key = (row.fold.key, which, row.evaluated)
-        if key not in self._sets:
-            numbers = getattr(row.fold, which)
-            size = -(-len(numbers) // row.evaluated) * row.evaluated
-            x, t = self._columns(row.fold, np.resize(numbers, size), which == "test")
-            weight = (torch.arange(size, device=x.device) < len(numbers)).to(x) / len(numbers)
-            parts = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
-            self._sets[key] = [Batch(*map(_own, batch)) for batch in zip(*parts, strict=True)]
-        return self._sets[key]
+    def evaluation_batches(self, row, part: str) -> list[Batch]:
+        """The row's validation or test set in cached batches (1, ., B) of `row.evaluated` examples.
+
+        Classes are indices; `part` is "validation" or "test".
+        """
+        key = (row.fold.key, part, row.evaluated)
+        if key not in self._batches:
+            indices = getattr(row.fold, part)
+            size = -(-len(indices) // row.evaluated) * row.evaluated
+            x, t = self._gather_columns(row.fold, np.resize(indices, size), part == "test")
+            weight = (torch.arange(size, device=x.device) < len(indices)).to(x) / len(indices)
+            blocks = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
+            self._batches[key] = [Batch(*map(_copy_row, batch)) for batch in zip(*blocks, strict=True)]
+        return self._batches[key]
 
 
-def evaluation(examples: Examples, rows: list, which: str):
-    """The rows' validation or test batches: yields a `Batch` for all rows; shorter sets end with weight 0."""
-    sets = {row.fold.key: examples.evaluation(row, which) for row in rows}
-    for i in range(max(len(s) for s in sets.values())):
-        own = [sets[row.fold.key] for row in rows]
-        if len(sets) == 1:
-            b = own[0][i]
+def evaluation_batches(examples: Examples, rows: list, part: str):
+    """Yield the validation or test batches, each for all rows; rows with smaller sets end with weight 0."""
+    fold_batches = {row.fold.key: examples.evaluation_batches(row, part) for row in rows}
+    for i in range(max(len(batches) for batches in fold_batches.values())):
+        row_batches = [fold_batches[row.fold.key] for row in rows]
+        if len(fold_batches) == 1:
+            b = row_batches[0][i]
             t = examples.one_hot(b.t)
             yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
         elif on_card(examples.like):
-            yield examples.of_folds(rows, sets, which, i)
+            yield examples.stacked_batch(rows, fold_batches, part, i)
         else:
-            batches = [s[min(i, len(s) - 1)] for s in own]
-            there = torch.tensor([i < len(s) for s in own], device=examples.like.device)
-            x, t, weight = (_stacked([getattr(b, k) for b in batches]) for k in ("x", "t", "weight"))
-            yield Batch(x, examples.one_hot(t), weight * there[:, None, None])
+            batches = [b[min(i, len(b) - 1)] for b in row_batches]
+            has_batch = torch.tensor([i < len(b) for b in row_batches], device=examples.like.device)
+            x, t, weight = (_stack([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
+            yield Batch(x, examples.one_hot(t), weight * has_batch[:, None, None])
 
 
-def _on_device(table: np.ndarray, how: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
-    """(N, d) of any real dtype as (d, N) on the device, less what `how` centres it by; and that, (d,)."""
-    shape = table.shape if table.size > WIDE_NUMBERS else table.shape[::-1]
-    out = torch.empty(shape, dtype=like.dtype, device=like.device)
-    out = out.T if table.size > WIDE_NUMBERS else out
+def _on_device(table: np.ndarray, method: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """A table (N, d) as (d, N) on the device, minus its center (d,) by the normalisation; and the center."""
+    example_major = table.size > EXAMPLE_MAJOR_ELEMENTS
+    out = torch.empty(
+        table.shape if example_major else table.shape[::-1], dtype=like.dtype, device=like.device
+    )
+    out = out.T if example_major else out
     center = np.zeros(len(out))
-    if how == "none":
+    if method == "none":
         return out.copy_(torch.from_numpy(table).T), center
-    for here, block in columns(table):
-        center[here], _ = (median_and_spread if how == "robust" else NORMALIZATIONS[how])(block)
-        out[here] = centered(block, center[here], like)
+    center_and_scale = median_and_spread if method == "robust" else NORMALIZATIONS[method]
+    for columns, block in column_blocks(table):
+        center[columns], _ = center_and_scale(block)
+        out[columns] = centered(block, center[columns], like)
     return out, center
 
 
-def _class_numbers(y: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    """(N,) as (1, N) on the device."""
+def _class_indices(y: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """Class indices (N,) as (1, N) on the device."""
     return torch.from_numpy(y.astype(np.int64)[None]).to(like.device)
 
 
-def lies_by_example(table: torch.Tensor) -> bool:
-    """Whether a (d, n) table lies in memory example by example, not feature by feature."""
+def is_example_major(table: torch.Tensor) -> bool:
+    """Whether a (d, n) table is stored example by example, not feature by feature."""
     return table.stride(0) == 1 and table.stride(1) > 1
 
 
-def _gathered(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """The columns `index` of a (d, N) table, laid out as the table is."""
-    return table.T.index_select(0, index).T if lies_by_example(table) else table.index_select(1, index)
+def _gather(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """The columns `index` of a (d, N) table, in the same memory layout."""
+    return table.T.index_select(0, index).T if is_example_major(table) else table.index_select(1, index)
 
 
-def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Parts (1, n, B) as (K, n, B), each row aligned as it is alone."""
-    out = aligned(len(parts), tuple(parts[0].shape[1:]), parts[0])
-    for row, part in zip(out, parts, strict=True):
-        row.copy_(part[0])
+def _stack(rows: list[torch.Tensor]) -> torch.Tensor:
+    """K rows (1, n, B) as (K, n, B), each aligned as a single row is."""
+    out = aligned(len(rows), tuple(rows[0].shape[1:]), rows[0])
+    for out_row, row in zip(out, rows, strict=True):
+        out_row.copy_(row[0])
     return out
 
 
-def _below(columns: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Tables (n, N) as (F N, n), one below the other."""
-    return torch.cat([table.T for table in columns]).contiguous()
+def _concatenate(tables: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """F tables (n, N) as (F N, n)."""
+    return torch.cat([table.T for table in tables]).contiguous()
 
 
-def _own(part: torch.Tensor) -> torch.Tensor:
-    """A (n, B) part as (1, n, B) in memory of its own."""
-    out = aligned(1, tuple(part.shape), part)
-    out[0] = part
+def _copy_row(batch: torch.Tensor) -> torch.Tensor:
+    """A copy of (n, B) as (1, n, B)."""
+    out = aligned(1, tuple(batch.shape), batch)
+    out[0] = batch
     return out

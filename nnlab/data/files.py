@@ -1,4 +1,4 @@
-"""Files of users: found and opened without waiting for ever or filling the memory."""
+"""Opens a user's data files safely: regular files only, decompressed only while they fit into memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.runtime.machine import available, in_bytes
 
-# Of the free memory, for the content of a file: training needs room for a copy of part of it.
+# The share of the free memory that a file's content may take: training needs the rest for copies.
 CONTENT_MEMORY_SHARE = 2 / 3
-BYTES_BETWEEN_CHECKS = 2**24  # read between two looks at the free memory
+BYTES_BETWEEN_CHECKS = 2**24  # read between two checks of the free memory
 MOST_NEIGHBOURS = 1000  # files of a folder that are searched for a similar name
-# What files begin with that are often mistaken for CSV.
+# The first bytes of formats that are often mistaken for CSV.
 FORMAT_SIGNATURES = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
@@ -35,37 +35,37 @@ KIND_OF_MODE = {
 }
 
 
-def path_of(path: str | None, what: str) -> Path:
+def data_path(path: str | None, expected: str) -> Path:
     """`data.path` as a path; raises `UserError` if it is not set."""
     if not path:
-        given = "null" if path is None else repr(path)
-        raise UserError(f"data.path = {given}: write data.path={what}")
+        value = "null" if path is None else repr(path)
+        raise UserError(f"data.path = {value}: write data.path={expected}")
     try:
         return Path(path).expanduser()
     except RuntimeError as e:  # ~nobody
         raise UserError(f"data.path = '{shortened(path)}': {e}") from e
 
 
-def file_of(path: str | None, what: str) -> Path:
+def data_file(path: str | None, expected: str) -> Path:
     """The file at `data.path`; raises `UserError` with the nearest name if there is none."""
-    file = path_of(path, what)
-    kind = kind_of(file)
+    file = data_path(path, expected)
+    kind = file_kind(file)
     if kind != "file":
-        raise UserError(f"data.path = '{path}' is a {kind}: write data.path={what}")
+        raise UserError(f"data.path = '{path}' is a {kind}: write data.path={expected}")
     return file
 
 
-def kind_of(file: Path) -> str:
-    """file, folder, pipe, device or socket; raises `UserError` if it does not exist or cannot be examined."""
+def file_kind(file: Path) -> str:
+    """file, folder, pipe, device or socket; raises `UserError` if there is none or it cannot be examined."""
     try:
         return KIND_OF_MODE.get(stat.S_IFMT(os.stat(file).st_mode), "file")
     except (FileNotFoundError, NotADirectoryError):
-        raise missing(file) from None
+        raise missing_file_error(file) from None
     except (OSError, ValueError) as e:
         raise UserError(f"'{shortened(str(file))}' cannot be read: {_reason(e)}") from e
 
 
-def missing(file: Path) -> UserError:
+def missing_file_error(file: Path) -> UserError:
     """The error of a missing file, with the nearest name in its folder: `did you mean 'churn.csv'?`"""
     where, folder = (shortened(str(path), 200) for path in (file, file.parent))
     if not os.path.isdir(file.parent):
@@ -81,7 +81,7 @@ def missing(file: Path) -> UserError:
 
 
 @contextmanager
-def reading(path: Path):
+def read_errors_as_user_errors(path: Path):
     """Turn whatever goes wrong in reading the file into a `UserError` that names it."""
     try:
         yield
@@ -96,9 +96,11 @@ def reading(path: Path):
 
 
 def _why_not_utf8(error: UnicodeDecodeError) -> str:
-    """What is wrong and what to do: `it is an .xls file; save it as a CSV file in UTF-8`."""
-    begin = error.object[:4]
-    file_format = next((name for sign, name in FORMAT_SIGNATURES.items() if begin.startswith(sign)), None)
+    """What is wrong and how to fix it: `it is an .xls file; save it as a CSV file in UTF-8`."""
+    first_bytes = error.object[:4]
+    file_format = next(
+        (name for signature, name in FORMAT_SIGNATURES.items() if first_bytes.startswith(signature)), None
+    )
     if file_format is None:
         return f"{error.reason} at byte {error.start}; save it as UTF-8"
     if file_format.startswith("UTF"):
@@ -107,34 +109,34 @@ def _why_not_utf8(error: UnicodeDecodeError) -> str:
 
 
 @contextmanager
-def opened(path: Path):
-    """The bytes of a regular file, decompressed if it is a gzip file, as far as they fit into memory."""
-    with reading(path), regular(path) as file:
+def open_decompressed(path: Path):
+    """Open a regular file as bytes, decompressed if it is gzip; reading stops before memory is full."""
+    with read_errors_as_user_errors(path), open_regular(path) as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         with gzip.open(file) if is_gzip else file as content:
-            yield io.BufferedReader(Watched(content, path), 2**16)
+            yield io.BufferedReader(MemoryCheckedReader(content, path), 2**16)
 
 
 @contextmanager
-def opened_text(path: Path):
-    """The same as text in UTF-8; lines keep their line ends."""
-    with opened(path) as content:
+def open_text(path: Path):
+    """Open a regular file as UTF-8 text, decompressed if it is gzip; lines keep their line ends."""
+    with open_decompressed(path) as content:
         yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
 
 
-def regular(path: Path):
-    """A regular file, open for reading."""
+def open_regular(path: Path):
+    """Open a regular file for reading; raises `UserError` for a pipe, device or folder."""
     # Without O_NONBLOCK, opening a pipe waits until somebody writes into it, perhaps for ever.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise UserError(f"{path} is a {kind_of(path)}, expected a file")
-    return open(handle, "rb")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path} is a {file_kind(path)}, expected a file")
+    return open(descriptor, "rb")
 
 
-def refuse_what_fills_memory(path: Path, count: int, free: int | None) -> None:
-    """Raise `UserError` if `count` bytes are too many for `free` bytes of memory."""
+def refuse_too_large(path: Path, count: int, free: int | None) -> None:
+    """Raise `UserError` if `count` bytes do not fit into `free` bytes of memory."""
     if free is not None and count > CONTENT_MEMORY_SHARE * free:
         raise UserError(
             f"{path} does not fit into memory: it announces {in_bytes(count)}, and of the "
@@ -142,10 +144,10 @@ def refuse_what_fills_memory(path: Path, count: int, free: int | None) -> None:
         )
 
 
-class Watched(io.RawIOBase):
-    """The bytes of `content`, until they fill the memory: then a `UserError`.
+class MemoryCheckedReader(io.RawIOBase):
+    """Reads `content`, and raises `UserError` when the free memory runs low.
 
-    The size of the file does not bound them: a small .gz may hold any number of bytes.
+    The size of the file is no bound: a small .gz may decompress to any number of bytes.
     """
 
     def __init__(self, content, path: Path):
@@ -165,12 +167,12 @@ class Watched(io.RawIOBase):
         return count
 
     def _refuse_full_memory(self) -> None:
-        # What is made of the bytes (numbers, lists of cells) takes memory too, so the memory itself is asked.
-        left = available()
-        if left is not None and left < (1 - CONTENT_MEMORY_SHARE) * self._free_at_start:
+        # What becomes of the bytes (numbers, lists of cells) takes memory too, so check the memory itself.
+        free = available()
+        if free is not None and free < (1 - CONTENT_MEMORY_SHARE) * self._free_at_start:
             raise UserError(
                 f"{self._path} does not fit into memory: after {in_bytes(self._bytes_read)} of its content "
-                f"{in_bytes(max(0, left))} are left of {in_bytes(self._free_at_start)}, too few to train"
+                f"{in_bytes(max(0, free))} are left of {in_bytes(self._free_at_start)}, too few to train"
             )
 
 

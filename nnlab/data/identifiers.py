@@ -1,10 +1,10 @@
-"""Inputs that number the examples: row numbers, indices, keys, time stamps.
+"""Detects ID columns: inputs that merely number the examples, such as row numbers, keys and time stamps.
 
-Such a column says nothing about a new example. In a file that is sorted by class it even gives the answer
-away: every test example lies between two training examples of its class. This is how it is recognised,
-whatever its numbers: it rises (or falls) from row to row, and the classes come in runs along the file.
-In other files, and where the rows were shuffled after they were numbered, its name must say what it is, or
-at least say nothing else: the numbers 1 to n may be a rank, and equal steps a dose.
+An ID says nothing about a new example. In a file that is sorted by class it even leaks the target: every
+test example lies between two training examples of its class. This is how an ID is detected whatever its
+values: it rises (or falls) from row to row, and the classes come in runs along the file. In other files, and
+where the rows were shuffled after they were numbered, its name must be that of a key, or at least mean
+nothing else: the numbers 1 to n may be a rank, and equal steps a dose.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 from nnlab.data.labels import MOST_INFERRED_CLASSES
 from nnlab.errors import Advice
 
-_EXAMPLE_WORDS = (
+_EXAMPLE_NOUNS = (
     "rows?|rec|records?|obs|observations?|cases?|samples?|specimens?|subjects?|patients?|participants?|persons?"
     "|clients?|customers?|users?|members?|passengers?|students?|employees?|entry|entries|instances?|examples?"
     "|serial|seq|sequence"
 )
-_THING_WORDS = (
-    f"{_EXAMPLE_WORDS}|accounts?|orders?|invoices?|tickets?|transactions?|items?|lines?|images?|files?"
+_ENTITY_NOUNS = (
+    f"{_EXAMPLE_NOUNS}|accounts?|orders?|invoices?|tickets?|transactions?|items?|lines?|images?|files?"
     "|documents?|policy|contracts?|devices?|products?|articles?|visits?|studies|study|reference|registration"
 )
-_NUMBER_WORDS = "id|ids|index|idx|key|no|nr|nbr|num|number|code|uuid|guid|#"
+_ID_NOUNS = "id|ids|index|idx|key|no|nr|nbr|num|number|code|uuid|guid|#"
 # `Table` calls a first column without a name "column 0".
 KEY_NAME = re.compile(
-    rf"unnamed(: ?\d+)?|column 0|rownames?|{_EXAMPLE_WORDS}|{_NUMBER_WORDS}"
-    rf"|({_THING_WORDS})[ _.-]?({_NUMBER_WORDS})"
+    rf"unnamed(: ?\d+)?|column 0|rownames?|{_EXAMPLE_NOUNS}|{_ID_NOUNS}"
+    rf"|({_ENTITY_NOUNS})[ _.-]?({_ID_NOUNS})"
     r"|.*[ _.-](id|ids|idx|key|uuid|guid)",
     re.IGNORECASE,
 )
@@ -42,73 +42,76 @@ TIME_NAME = re.compile(
     r"(.*[ _.-])?(time|timestamp|ts|date|datetime|when|epoch|created|updated)([ _.-]?(at|on))?",
     re.IGNORECASE,
 )
-# With fewer examples, or fewer distinct values, whole numbers are all different by chance.
+# With fewer examples, or fewer distinct values, whole numbers are often distinct by chance.
 FEWEST_VALUES = 10
-# Of the numbers from the smallest to the largest, so many must occur: rows that were left out leave gaps.
+# The least share of the integers between minimum and maximum that occur: removed rows leave gaps.
 LEAST_DENSITY = 0.5
-EVEN_CORRELATION = 0.9999  # with the row number: the steps are as good as equal
-DISTINCT_SHARE = 0.9  # of the values are different, in a column whose name is that of a key
-ONE_WAY_SHARE = 0.9  # of the steps from row to row go up, or go down, in a sorted column
-SORTED_CORRELATION = 0.99  # of ranks with the row number, in a sorted column
-RUN_CHANGES_SHARE = 0.15  # of the changes of class that shuffled rows have: below, classes come in runs
-# A column with one value for each class is a copy of the class, not a row number.
+EVEN_STEPS_CORRELATION = 0.9999  # correlation with the row number above which all steps are equal
+DISTINCT_SHARE = 0.9  # least share of distinct values in an ID column
+MONOTONIC_SHARE = 0.9  # least share of steps from row to row in one direction, in a sorted column
+SORTED_CORRELATION = 0.99  # least rank correlation with the row number, in a sorted column
+# With at most this share of the class changes that shuffled rows have, the classes come in runs.
+RUN_CHANGES_SHARE = 0.15
+# A column with one value per class is a copy of the class, not a row number.
 VALUES_PER_RUN = 3
-ROWS_SAMPLED = 2000  # before whole columns are looked at
+ROWS_SAMPLED = 2000  # for the quick test that selects the columns to examine in full
 TIME_STAMP_RANGES = ((1e8, 1e10), (1e11, 1e13), (1e14, 1e16), (1e17, 1e19))  # s, ms, us, ns: 1973 to 2286
-DATE_RANGE = (19_000_101, 22_000_101)  # written as 20261126
+DATE_RANGE = (19_000_101, 22_000_101)  # YYYYMMDD
 YEAR_RANGE = (1500, 2200)
 IDENTIFIER_REMEDY = "take the column out of the file, unless new examples have it too and it means something"
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of numbers near the largest, no order is found
-def identifiers(x: np.ndarray, names: tuple[str, ...], y: np.ndarray | None = None) -> dict[int, str]:
-    """The columns of x (N, d) that number the examples, each with a phrase that says in what way.
+@np.errstate(over="ignore", invalid="ignore")  # near the largest float, no order is detected
+def find_identifiers(x: np.ndarray, names: tuple[str, ...], y: np.ndarray | None = None) -> dict[int, str]:
+    """The ID columns of x (N, d): {column: description of how it numbers the examples}.
 
-    The rows are in the order of the file. `y`, the targets, are class numbers (N,) or numbers (N, m).
+    The rows are in the order of the file. `y`, the targets, are class indices (N,) or numbers (N, m).
 
     >>> x = np.c_[np.arange(20), np.arange(20) % 7]
-    >>> identifiers(x, ("", "day"))
+    >>> find_identifiers(x, ("", "day"))
     {0: 'counts the rows'}
     """
     n, d = x.shape
-    if n < FEWEST_VALUES or d < 2:  # a single input is what the target is a function of
+    if n < FEWEST_VALUES or d < 2:  # a single input is the only thing the target can depend on
         return {}
     names = names or ("column",) * d
-    ways = {int(c): _way(x[:, c].astype(np.float64), names[c].strip(), y) for c in _candidates(x)}
-    return {c: way for c, way in ways.items() if way}
+    descriptions = {
+        int(c): _describe(x[:, c].astype(np.float64), names[c].strip(), y) for c in _candidates(x)
+    }
+    return {c: description for c, description in descriptions.items() if description}
 
 
 def _candidates(x: np.ndarray) -> np.ndarray:
-    """The columns that have room for different whole numbers in nearly all rows, or seem to be sorted.
+    """The columns worth a full test: their range has an integer for nearly every row, or they seem sorted.
 
-    These two tests are cheap: tables of 100,000 columns are common, and few of them pass.
+    Both tests are cheap: tables of 100,000 columns are common, and few columns pass.
     """
     n, low, high = len(x), x.min(0), x.max(0)
-    has_room = high.astype(float) - low >= DISTINCT_SHARE * n - 1
+    spans_all_rows = high.astype(float) - low >= DISTINCT_SHARE * n - 1
     sample = x[np.linspace(0, n - 1, min(n, ROWS_SAMPLED)).astype(int)]
-    return np.flatnonzero(has_room | _is_one_way(sample, ONE_WAY_SHARE) & (high > low))
+    return np.flatnonzero(spans_all_rows | _is_monotonic(sample, MONOTONIC_SHARE) & (high > low))
 
 
-def _is_one_way(x: np.ndarray, share: float = 1) -> np.ndarray:
-    """For each column of x (N, ...): does this share of the steps from row to row go up, or go down?"""
+def _is_monotonic(x: np.ndarray, share: float = 1) -> np.ndarray:
+    """For each column of x (N, ...): do at least this share of the steps go in one direction?"""
     return np.maximum((x[1:] >= x[:-1]).mean(0), (x[1:] <= x[:-1]).mean(0)) >= share
 
 
 def ranks(v: np.ndarray) -> np.ndarray:
     """The rank of each value; equal values share the mean of their ranks."""
-    _, number, counts = np.unique(v, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[number]
+    _, index, counts = np.unique(v, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[index]
 
 
-def changes(y: np.ndarray) -> tuple[int, float]:
+def class_changes(y: np.ndarray) -> tuple[int, float]:
     """How often the class y (N,) changes from row to row, and how often it would in shuffled rows."""
     share = np.unique(y, return_counts=True)[1] / len(y)
     return int((y[1:] != y[:-1]).sum()), float((len(y) - 1) * (1 - (share**2).sum()))
 
 
 def _run_count(y: np.ndarray) -> int:
-    """The number of runs of one class that the rows fall into; 0 if nearly as many as in shuffled rows."""
-    count, expected = changes(y)
+    """How many runs of equal class the rows consist of; 0 if nearly as many as in shuffled rows."""
+    count, expected = class_changes(y)
     limit = max(len(np.unique(y)) - 1, RUN_CHANGES_SHARE * expected)
     if 0 < count <= limit < expected:
         return count + 1
@@ -117,28 +120,28 @@ def _run_count(y: np.ndarray) -> int:
 
 def _is_sorted(v: np.ndarray) -> bool:
     """Does v (N,) rise or fall with the row number, except in a few rows?"""
-    if not _is_one_way(v, ONE_WAY_SHARE):
+    if not _is_monotonic(v, MONOTONIC_SHARE):
         return False
     return abs(np.corrcoef(ranks(v), np.arange(len(v)))[0, 1]) >= SORTED_CORRELATION
 
 
-def _way(v: np.ndarray, name: str, y: np.ndarray | None) -> str:
-    """In what way a column numbers the examples; empty if it does not."""
+def _describe(v: np.ndarray, name: str, y: np.ndarray | None) -> str:
+    """How a column numbers the examples, as a phrase; empty if it does not."""
     distinct = len(np.unique(v))
     is_key = not name or bool(KEY_NAME.fullmatch(name) or CAMEL_CASE_KEY.fullmatch(name))
     is_meaningless = is_key or bool(MEANINGLESS_NAME.fullmatch(name))
-    way = ""
+    description = ""
     if distinct >= DISTINCT_SHARE * len(v):
-        way = _as_time(v, bool(TIME_NAME.fullmatch(name)))
-        if not way and is_meaningless:
-            way = _as_number(v, distinct, is_key)
-    if not way and distinct >= FEWEST_VALUES and y is not None:
-        way = _as_order_of_targets(v, distinct, is_meaningless, y)
-    return way
+        description = _describe_time(v, bool(TIME_NAME.fullmatch(name)))
+        if not description and is_meaningless:
+            description = _describe_number(v, distinct, is_key)
+    if not description and distinct >= FEWEST_VALUES and y is not None:
+        description = _describe_target_order(v, distinct, is_meaningless, y)
+    return description
 
 
-def _as_number(v: np.ndarray, distinct: int, is_key: bool) -> str:
-    """In what way the values, nearly all different, number the rows, whatever the targets."""
+def _describe_number(v: np.ndarray, distinct: int, is_key: bool) -> str:
+    """How the values, nearly all distinct, number the rows, whatever the targets; empty if they do not."""
     n, span = len(v), v.max() - v.min() + 1
     is_year = YEAR_RANGE[0] <= v.min() and v.max() <= YEAR_RANGE[1] and not is_key
     if is_year or (v != np.floor(v)).any():
@@ -148,31 +151,31 @@ def _as_number(v: np.ndarray, distinct: int, is_key: bool) -> str:
     if is_key:
         rows = "every row" if distinct == n else "almost every row"
         return f"is different in {rows}, and its name is that of a key"
-    is_even = abs(np.corrcoef(v, np.arange(n))[0, 1]) >= EVEN_CORRELATION
-    if _is_one_way(v) and (is_even or n >= LEAST_DENSITY * span):
+    has_even_steps = abs(np.corrcoef(v, np.arange(n))[0, 1]) >= EVEN_STEPS_CORRELATION
+    if _is_monotonic(v) and (has_even_steps or n >= LEAST_DENSITY * span):
         return "rises from row to row like a row number"
     return ""
 
 
-def _as_order_of_targets(v: np.ndarray, distinct: int, is_meaningless: bool, y: np.ndarray) -> str:
-    """In what way v (N,) says where in the file an example is, and so what its target is; else empty."""
+def _describe_target_order(v: np.ndarray, distinct: int, is_meaningless: bool, y: np.ndarray) -> str:
+    """How v (N,) gives away an example's position in the file and so its target; empty if it does not."""
     n = len(v)
     if _is_sorted(v):
         direction = "rises" if v[-1] > v[0] else "falls"
         for target in np.atleast_2d(y.T):
-            sorted_by = _sorted_by(target, distinct, is_meaningless, y.ndim == 1)
-            if sorted_by:
-                return f"{direction} from row to row, and the rows are in the order of the {sorted_by}"
+            sort_key = _sort_key(target, distinct, is_meaningless, y.ndim == 1)
+            if sort_key:
+                return f"{direction} from row to row, and the rows are in the order of the {sort_key}"
         return ""
-    # n whole numbers without a gap are the order that the rows had before they were shuffled.
+    # n whole numbers without a gap are the order of the rows before they were shuffled.
     is_permutation = distinct == n == v.max() - v.min() + 1
     if is_meaningless and is_permutation and y.ndim == 1 and _run_count(y[np.argsort(v)]):
         return "numbers the rows in the order of the classes"
     return ""
 
 
-def _sorted_by(target: np.ndarray, distinct: int, is_meaningless: bool, are_classes: bool) -> str:
-    """What the rows of a file are sorted by, classes or target, if a sorted column shows it; else empty."""
+def _sort_key(target: np.ndarray, distinct: int, is_meaningless: bool, are_classes: bool) -> str:
+    """What a sorted column shows the rows to be sorted by, classes or target; else empty."""
     if are_classes or len(np.unique(target)) <= MOST_INFERRED_CLASSES:
         runs = _run_count(target)
         if runs and distinct >= VALUES_PER_RUN * runs:
@@ -183,9 +186,9 @@ def _sorted_by(target: np.ndarray, distinct: int, is_meaningless: bool, are_clas
     return ""
 
 
-def _as_time(v: np.ndarray, has_time_name: bool) -> str:
-    """In what way v (N,), different in nearly every row, is the time of each; else empty."""
-    rises = _is_one_way(v)
+def _describe_time(v: np.ndarray, has_time_name: bool) -> str:
+    """How v (N,), distinct in nearly every row, is a date or time of each; empty if it is not."""
+    rises = _is_monotonic(v)
     if _are_dates(v):
         return "is a date that rises from row to row" if rises else "is a date of its own in nearly every row"
     if any(low <= v.min() and v.max() < high for low, high in TIME_STAMP_RANGES):
@@ -197,30 +200,30 @@ def _as_time(v: np.ndarray, has_time_name: bool) -> str:
 
 
 def _are_dates(v: np.ndarray) -> bool:
-    """Whether all numbers are dates, written as 20261126."""
+    """Whether all numbers are dates written as YYYYMMDD."""
     if v.min() < DATE_RANGE[0] or v.max() >= DATE_RANGE[1] or (v != np.floor(v)).any():
         return False
     month, day = v // 100 % 100, v % 100
     return bool(((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
 
 
-def identifiers_of(dataset) -> dict[int, str]:
-    """The identifiers of a `Dataset`."""
+def dataset_identifiers(dataset) -> dict[int, str]:
+    """`find_identifiers` in a `Dataset`."""
     rows = slice(None)
     if dataset.test is not None:
-        # The data's own test set may be numbered from 1 again.
+        # The data's own test set may be numbered from 1 again, so leave it out.
         rows = np.setdiff1d(np.arange(len(dataset.x)), dataset.test)
-    return identifiers(dataset.x[rows], dataset.features, dataset.y[rows])
+    return find_identifiers(dataset.x[rows], dataset.features, dataset.y[rows])
 
 
 def warn_of_identifiers(dataset) -> None:
-    """Advice, if an input numbers the examples."""
-    for column, way in list(identifiers_of(dataset).items())[:1]:
-        name = named_input(column, dataset.features)
-        warnings.warn(f"{name} {way}: {IDENTIFIER_REMEDY}", Advice, stacklevel=3)
+    """Advice, if an input is an ID column."""
+    for column, description in list(dataset_identifiers(dataset).items())[:1]:
+        name = input_name(column, dataset.features)
+        warnings.warn(f"{name} {description}: {IDENTIFIER_REMEDY}", Advice, stacklevel=3)
 
 
-def named_input(column: int, names: tuple[str, ...]) -> str:
+def input_name(column: int, names: tuple[str, ...]) -> str:
     """`the input 'id'`, or `input 3` where it has no name."""
     if names and names[column]:
         return f"the input '{names[column]}'"

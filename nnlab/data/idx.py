@@ -1,4 +1,4 @@
-"""Images in the IDX format of MNIST, Fashion-MNIST and KMNIST."""
+"""`Idx`: images and labels in the IDX format of MNIST, Fashion-MNIST and KMNIST."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import missing, opened, path_of, refuse_what_fills_memory
+from nnlab.data.files import data_path, missing_file_error, open_decompressed, refuse_too_large
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 from nnlab.runtime.machine import available
 
 IMAGE_FILE, LABEL_FILE = "images-idx3-ubyte", "labels-idx1-ubyte"
-# A file that is too long is read on, to say how long it is; but not for ever.
+# How far to read past the end of the array in a file that is too long, to report its size.
 EXCESS_BYTES_COUNTED = 2**20
-FOLDER_WANTED = "one with the four files of MNIST's format"
+EXPECTED_FOLDER = "one with the four files of MNIST's format"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Idx(Data):
     path: str | None = static(None)
 
     def read(self):
-        folder = path_of(self.path, f"FOLDER, {FOLDER_WANTED}")
-        (x, y), (test_x, test_y) = (examples(folder, part) for part in ("train", "t10k"))
+        folder = data_path(self.path, f"FOLDER, {EXPECTED_FOLDER}")
+        (x, y), (test_x, test_y) = (read_examples(folder, part) for part in ("train", "t10k"))
         if x.shape[1:] != test_x.shape[1:]:
             sizes = " and ".join("x".join(map(str, images.shape[1:])) for images in (x, test_x))
             raise UserError(f"{folder}: the train and t10k images differ in size, {sizes} pixels")
@@ -53,9 +53,9 @@ class Idx(Data):
         return Dataset(x, y, classes, pixels, test, labels="integer")
 
 
-def examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+def read_examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, rows, columns) and labels (N,) of `part`, both bytes."""
-    images, labels = (_file_of(folder, f"{part}-{name}") for name in (IMAGE_FILE, LABEL_FILE))
+    images, labels = (_find_file(folder, f"{part}-{name}") for name in (IMAGE_FILE, LABEL_FILE))
     x, y = read_idx(images, 3), read_idx(labels, 1)
     if len(x) != len(y):
         raise UserError(f"{images} has {len(x)} images, but {labels} has {len(y)} labels")
@@ -64,25 +64,25 @@ def examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _file_of(folder: Path, name: str) -> Path:
-    """The file of that name in the folder, with or without .gz."""
+def _find_file(folder: Path, name: str) -> Path:
+    """The path of that file in the folder, with or without .gz."""
     for file in (folder / name, folder / f"{name}.gz"):
         if os.path.exists(file):
             return file
     if os.path.isfile(folder):
-        raise UserError(f"data.path = '{folder}' is a file: write data.path=FOLDER, {FOLDER_WANTED}")
-    raise missing(folder / name)
+        raise UserError(f"data.path = '{folder}' is a file: write data.path=FOLDER, {EXPECTED_FOLDER}")
+    raise missing_file_error(folder / name)
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array of bytes in an IDX file.
+    """Read the array of bytes in an IDX file.
 
     The format: 0, 0, 8 (for bytes), the number of dimensions, each dimension in four bytes, big-endian; then
     the bytes of the array, row by row.
     """
     expected = bytes([0, 0, 8, dimensions])
     header_size = 4 + 4 * dimensions
-    with opened(path) as file:
+    with open_decompressed(path) as file:
         header = file.read(header_size)
         if header[:4] != expected:
             raise UserError(
@@ -94,7 +94,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         shape = struct.unpack(f">{dimensions}I", header[4:])
         # The header may announce any number of bytes: look at the memory before reading them.
         announced = math.prod(shape)
-        refuse_what_fills_memory(path, announced, available())
+        refuse_too_large(path, announced, available())
         content = file.read(announced + 1)
         if len(content) != announced:
             excess = len(file.read(EXCESS_BYTES_COUNTED))
@@ -106,5 +106,5 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _hex(some: bytes) -> str:
-    return some.hex(" ") or "nothing"
+def _hex(data: bytes) -> str:
+    return data.hex(" ") or "nothing"

@@ -12,10 +12,10 @@ import numpy as np
 from nnlab.allowed import Allowed
 from nnlab.choices import shown
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, targets
+from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, encode_targets
 from nnlab.data.normalization import NORMALIZATION_NAMES
-from nnlab.data.numpy_files import is_one_hot, taken_for_classes
-from nnlab.data.other_libraries import TEXT_KINDS, array_of, refuse_other_rows, refuse_text
+from nnlab.data.numpy_files import is_one_hot, one_hot_advice
+from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_different_indexes, refuse_text, to_numpy
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import static
 
@@ -59,32 +59,32 @@ class Arrays(Data):
 
     def __post_init__(self):
         super().__post_init__()
-        dataset, arrays = self._checked()
+        dataset, arrays = self._validate()
         # Two ways of saying the same must be equal, so `auto` and absent names are written out.
-        settled = {
+        canonical = {
             "features": dataset.features,
             "targets": dataset.target_names,
             "task": dataset.spec.task,
             "content": f"{dataset.fingerprint()} {dataset.labels}",
             "_dataset": dataset,
         }
-        for key, value in (arrays | settled).items():
+        for key, value in (arrays | canonical).items():
             object.__setattr__(self, key, value)
 
-    def _checked(self) -> tuple[Dataset, dict[str, np.ndarray | None]]:
+    def _validate(self) -> tuple[Dataset, dict[str, np.ndarray | None]]:
         """The data set, and the arrays by name as copies that nobody changes; raises `UserError`."""
-        refuse_other_rows(self.x, self.y, "x", "y")
-        x, names = _inputs(self.x, "x")
+        refuse_different_indexes(self.x, self.y, "x", "y")
+        x, names = _read_inputs(self.x, "x")
         if isinstance(self.y, str) and self.y in names:
             raise UserError(f"y = '{self.y}': that is a column of x; write x.drop(columns=y) and x[y]")
-        y, target_names = _targets(self.y, "y", self.task)
-        _same_length(x, y, "x", "y")
+        y, target_names = _read_targets(self.y, "y", self.task)
+        _refuse_different_lengths(x, y, "x", "y")
         features = self.features or names
         if len(features) not in (0, x.shape[1]):
             raise UserError(f"features has {len(features)} names, and x has {x.shape[1]} columns")
         test = x_test = y_test = None
         if self.x_test is not None or self.y_test is not None:
-            test = x_test, y_test = self._test(x, y, names)
+            test = x_test, y_test = self._read_test_set(x, y, names)
         arrays = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
         for array in arrays.values():
             if array is not None:
@@ -100,14 +100,14 @@ class Arrays(Data):
     def read(self):
         return self._dataset
 
-    def _test(self, x, y, names) -> tuple[np.ndarray, np.ndarray]:
-        for what, given in (("x_test", self.x_test), ("y_test", self.y_test)):
-            if given is None:
-                raise UserError(f"{what} is missing: a test set is x_test and y_test, both or neither")
-        refuse_other_rows(self.x_test, self.y_test, "x_test", "y_test")
-        test_x, test_names = _inputs(self.x_test, "x_test")
-        test_y, _ = _targets(self.y_test, "y_test", self.task)
-        _same_length(test_x, test_y, "x_test", "y_test")
+    def _read_test_set(self, x, y, names) -> tuple[np.ndarray, np.ndarray]:
+        for name, value in (("x_test", self.x_test), ("y_test", self.y_test)):
+            if value is None:
+                raise UserError(f"{name} is missing: a test set is x_test and y_test, both or neither")
+        refuse_different_indexes(self.x_test, self.y_test, "x_test", "y_test")
+        test_x, test_names = _read_inputs(self.x_test, "x_test")
+        test_y, _ = _read_targets(self.y_test, "y_test", self.task)
+        _refuse_different_lengths(test_x, test_y, "x_test", "y_test")
         if test_x.shape[1] != x.shape[1]:
             raise UserError(f"x_test has {test_x.shape[1]} inputs, and x has {x.shape[1]}")
         if names and test_names and names != test_names:
@@ -118,13 +118,13 @@ class Arrays(Data):
             )
         if test_y.shape[1:] != y.shape[1:]:
             raise UserError(f"y_test has the shape {test_y.shape}, expected that of y, {y.shape}")
-        if (test_y.dtype.kind in TEXT_KINDS) != (y.dtype.kind in TEXT_KINDS):
+        if (test_y.dtype.kind in TEXT_DTYPE_KINDS) != (y.dtype.kind in TEXT_DTYPE_KINDS):
             kind, test_kind = (_text_or_numbers(values) for values in (y, test_y))
             raise UserError(f"y_test has {test_kind}, and y has {kind}")
         return test_x, test_y
 
 
-def arrays_of(value) -> Arrays | None:
+def arrays_from(value) -> Arrays | None:
     """(x, y), or (x, y, x_test, y_test), as data; None for anything else.
 
     Raises `UserError` for what a user may take for data, such as x alone or the name of a file.
@@ -139,48 +139,48 @@ def arrays_of(value) -> Arrays | None:
 
 
 def _text_or_numbers(values: np.ndarray) -> str:
-    return "text" if values.dtype.kind in TEXT_KINDS else "numbers"
+    return "text" if values.dtype.kind in TEXT_DTYPE_KINDS else "numbers"
 
 
-def _inputs(given, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _read_inputs(value, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """x (N, d) and its columns' names."""
-    x, names = array_of(given, what)
+    x, names = to_numpy(value, name)
     if x.ndim == 1:
         raise UserError(
-            f"{what} has the shape {x.shape}, expected (examples, inputs); one input is {what}.reshape(-1, 1)"
+            f"{name} has the shape {x.shape}, expected (examples, inputs); one input is {name}.reshape(-1, 1)"
         )
-    refuse_text(x, what, names)
+    refuse_text(x, name, names)
     if x.dtype.kind == "b":
         x = x.astype(np.uint8)
     return x.reshape(len(x), -1), names
 
 
-def _targets(given, what: str, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _read_targets(value, name: str, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """y (N,) or (N, m), one-hot classes as (N,) names; and the names of the targets, if any."""
-    y, names = array_of(given, what)
+    y, names = to_numpy(value, name)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 1:
         return y, names
     if y.ndim > 2:
-        raise UserError(f"{what} has the shape {y.shape}, expected (examples,) or (examples, outputs)")
-    refuse_text(y, what, names)
+        raise UserError(f"{name} has the shape {y.shape}, expected (examples,) or (examples, outputs)")
+    refuse_text(y, name, names)
     one_hot = is_one_hot(y)
     if task == "classification" and not one_hot:
         raise UserError(
-            f"{what} has the shape {y.shape}, but task='classification' takes ({len(y)},), or one-hot rows: "
+            f"{name} has the shape {y.shape}, but task='classification' takes ({len(y)},), or one-hot rows: "
             f"a single 1 among 0s, or any two numbers in their places"
         )
     if one_hot and task != "regression":
         # Names of equal length keep the order of the columns when they are sorted.
         if task == "auto" and (y.min(), y.max()) != (0, 1):
-            warnings.warn(taken_for_classes(y, what, "task='regression'"), Advice, stacklevel=2)
+            warnings.warn(one_hot_advice(y, name, "task='regression'"), Advice, stacklevel=2)
         labels = names or [str(i).rjust(len(str(y.shape[1] - 1)), "0") for i in range(y.shape[1])]
         return np.array(labels)[y.argmax(1)], ()
     return y.astype(np.float64), names
 
 
-def _same_length(x, y, *names: str) -> None:
+def _refuse_different_lengths(x, y, *names: str) -> None:
     if len(x) != len(y):
         raise UserError(f"{names[0]} has {len(x)} examples, and {names[1]} has {len(y)}")
 
@@ -193,7 +193,7 @@ def _dataset(x, y, test, features, task: str) -> Dataset:
     if y.ndim == 2:
         y, classes, labels = Targets(y.astype(np.float64))
     else:
-        y, classes, labels = targets(y, _task(y, task), "y")
+        y, classes, labels = encode_targets(y, _infer_task(y, task), "y")
     if test is None:
         return Dataset(x, y, classes, features, labels=labels)
     if classes:
@@ -203,14 +203,14 @@ def _dataset(x, y, test, features, task: str) -> Dataset:
     return Dataset(x, y, classes, features, np.arange(count, len(x)), labels=labels)
 
 
-def _task(y: np.ndarray, task: str) -> str:
+def _infer_task(y: np.ndarray, task: str) -> str:
     """What `auto` means for a column y (N,)."""
     kind = y.dtype.kind
-    if kind in TEXT_KINDS and task == "regression":
+    if kind in TEXT_DTYPE_KINDS and task == "regression":
         raise UserError(f"y is text, {str(y[0])!r}, and task='regression' takes numbers")
     if task != "auto":
         return task
-    if kind in TEXT_KINDS or kind == "b":
+    if kind in TEXT_DTYPE_KINDS or kind == "b":
         return "classification"
     values = np.unique(y)
     are_few = len(values) <= MOST_INFERRED_CLASSES

@@ -1,4 +1,4 @@
-"""Data sets in the files of `numpy.savez`."""
+"""`Npz`: data sets in .npz files, as written by `numpy.savez`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import file_of
+from nnlab.data.files import data_file
 from nnlab.data.normalization import NORMALIZATION_NAMES
-from nnlab.data.npz_members import Arrays, opened_arrays
+from nnlab.data.npz_members import NpzArrays, open_npz
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import static
 
-# In fewer rows, two numbers may look like a one-hot code by chance.
-FEWEST_CODED_ROWS = 10
-ROUNDING_SHARE = 1e-6  # of the difference between high and low: so far may a code's values be rounded
+# In fewer rows, two numbers may look like one-hot rows by chance.
+FEWEST_ONE_HOT_ROWS = 10
+ROUNDING_SHARE = 1e-6  # how far one-hot values may be rounded, as a share of high - low
 ARRAY_NAMES = (("X", "y", "X_test", "y_test"), ("X_train", "y_train", "X_test", "y_test"))
 
 
@@ -34,7 +34,7 @@ class Npz(Data):
 
     With `task: auto`, text and whole numbers with at most 20 values are classes. So are several columns with
     a single 1 in every row and 0 elsewhere, or any other two numbers in their place: one-hot classes, named
-    by the number of the column, from 0. The pixels of an image become inputs. Arrays of Python objects are
+    by the column index, from 0. The pixels of an image become inputs. Arrays of Python objects are
     refused: reading them may run code.
     """
 
@@ -45,49 +45,49 @@ class Npz(Data):
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def read(self):
-        path = file_of(self.path, "FILE, one of numpy.savez with arrays X and y")
-        with opened_arrays(path) as arrays:
-            of_x, of_y, of_test_x, of_test_y = _named(path, arrays.names)
-            x, y = self._pair(path, arrays, of_x, of_y)
-            tests = [name for name in (of_test_x, of_test_y) if name in arrays]
+        path = data_file(self.path, "FILE, one of numpy.savez with arrays X and y")
+        with open_npz(path) as arrays:
+            x_name, y_name, x_test_name, y_test_name = _array_names(path, arrays.names)
+            x, y = self._read_pair(path, arrays, x_name, y_name)
+            tests = [name for name in (x_test_name, y_test_name) if name in arrays]
             if len(tests) == 1:
-                absent = of_test_y if tests == [of_test_x] else of_test_x
+                absent = y_test_name if tests == [x_test_name] else x_test_name
                 raise UserError(f"{path} has {tests[0]} but no {absent}: a test set is both")
-            features = _features(path, of_x, x)
+            features = _features(path, x_name, x)
             test = None
-            _advise_unused(path, [name for name in arrays.names if name not in (of_x, of_y, *tests)])
+            _advise_unused(path, [name for name in arrays.names if name not in (x_name, y_name, *tests)])
             if tests:
-                test_x, test_y = self._pair(path, arrays, of_test_x, of_test_y)
-                _refuse_unlike(path, of_x, x, test_x)
-                _refuse_unlike(path, of_y, y, test_y)
+                test_x, test_y = self._read_pair(path, arrays, x_test_name, y_test_name)
+                _refuse_mismatch(path, x_name, x, test_x)
+                _refuse_mismatch(path, y_name, y, test_y)
                 test = np.arange(len(x), len(x) + len(test_x))
                 x, y = np.concatenate([x, test_x]), np.concatenate([y, test_y])
-        y, classes, kind = self._targets(path, of_y, y)
+        y, classes, kind = self._targets(path, y_name, y)
         if classes and test is not None:
-            _advise_untrained(path, y, classes, test)
+            _advise_test_only_class(path, y, classes, test)
         return Dataset(x.reshape(len(x), -1), y, classes, features, test, labels=kind)
 
-    def _pair(self, path: Path, arrays: Arrays, of_x: str, of_y: str):
+    def _read_pair(self, path: Path, arrays: NpzArrays, x_name: str, y_name: str):
         """Inputs and targets, both (N, ...), finite."""
-        x = arrays.read(of_x)
+        x = arrays.read(x_name)
         if x.ndim < 2 or not x.size:
-            raise UserError(f"{path}: {of_x} has the shape {x.shape}, expected (examples, inputs)")
-        refuse_no_numbers(path, of_x, x)
+            raise UserError(f"{path}: {x_name} has the shape {x.shape}, expected (examples, inputs)")
+        refuse_non_finite(path, x_name, x)
         if x.dtype.name == "uint64":
             x = x.astype(np.float64)
-        y = arrays.read(of_y)
+        y = arrays.read(y_name)
         if y.ndim not in (1, 2) or len(y) != len(x) or not y.size:
-            wanted = f"({len(x)},) or ({len(x)}, outputs) like {of_x}"
-            raise UserError(f"{path}: {of_y} has the shape {y.shape}, expected {wanted}")
+            expected_shape = f"({len(x)},) or ({len(x)}, outputs) like {x_name}"
+            raise UserError(f"{path}: {y_name} has the shape {y.shape}, expected {expected_shape}")
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
         if y.dtype.kind != "U" or y.ndim == 2 or self.task == "regression":
-            refuse_no_numbers(path, of_y, y)
+            refuse_non_finite(path, y_name, y)
         return x, y
 
     def _targets(self, path: Path, name: str, y: np.ndarray) -> labels.Targets:
         if y.ndim == 1:
-            return labels.targets(y, self.task, f"{path}: {name}")
+            return labels.encode_targets(y, self.task, f"{path}: {name}")
         one_hot = is_one_hot(y)
         if self.task == "classification" and not one_hot:
             raise UserError(
@@ -95,27 +95,27 @@ class Npz(Data):
                 f"one-hot rows: a single 1 among 0s, or any two numbers in their places"
             )
         if self.task == "auto" and one_hot:
-            advice = taken_for_classes(y, f"{path}: {name}", "data.task=regression")
+            advice = one_hot_advice(y, f"{path}: {name}", "data.task=regression")
             warnings.warn(advice, Advice, stacklevel=2)
         elif self.task == "auto" and ((y == 0) | (y == 1)).all():
-            warnings.warn(_taken_for_numbers(f"{path}: {name}", y), Advice, stacklevel=2)
+            warnings.warn(_not_one_hot_advice(f"{path}: {name}", y), Advice, stacklevel=2)
         if self.task == "regression" or not one_hot:
             return labels.Targets(y.astype(np.float64))
-        return labels.targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
+        return labels.encode_targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
 
 
-def _named(path: Path, existing: list[str]) -> list[str]:
-    """The names of X, y, X_test and y_test in the file; the usual name of an absent one.
+def _array_names(path: Path, existing: list[str]) -> list[str]:
+    """The names of X, y, X_test and y_test in the file; the default name of an absent one.
 
     Raises `UserError` where two names differ only in capitals: either may be meant.
     """
     lower = [name.lower() for name in existing]
-    usual = next((names for names in ARRAY_NAMES if names[0].lower() in lower), ARRAY_NAMES[0])
-    matches = {name: [other for other in existing if other.lower() == name.lower()] for name in usual}
-    for several in matches.values():
-        if len(several) > 1:
-            raise UserError(f"{path} has both {' and '.join(several)}: leave out or rename one of them")
-    return [next(iter(several), name) for name, several in matches.items()]
+    default_names = next((names for names in ARRAY_NAMES if names[0].lower() in lower), ARRAY_NAMES[0])
+    matches = {name: [other for other in existing if other.lower() == name.lower()] for name in default_names}
+    for same_name in matches.values():
+        if len(same_name) > 1:
+            raise UserError(f"{path} has both {' and '.join(same_name)}: leave out or rename one of them")
+    return [next(iter(same_name), name) for name, same_name in matches.items()]
 
 
 def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
         f"{path}: {name} has the shape {x.shape}: the {size} numbers of an example are {x[0].size:,} inputs"
     )
     warnings.warn(advice, Advice, stacklevel=3)
-    return tuple("pixel_" + "_".join(map(str, place)) for place in np.ndindex(x.shape[1:]))
+    return tuple("pixel_" + "_".join(map(str, index)) for index in np.ndindex(x.shape[1:]))
 
 
 def _advise_unused(path: Path, names: list[str]) -> None:
@@ -138,7 +138,7 @@ def _advise_unused(path: Path, names: list[str]) -> None:
         warnings.warn(f"{path}: of no use here, and not read: {shown_names}", Advice, stacklevel=3)
 
 
-def _refuse_unlike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:
+def _refuse_mismatch(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:
     """Raise `UserError` unless examples of both have the same shape and kind."""
     if train.shape[1:] != test.shape[1:]:
         raise UserError(
@@ -149,7 +149,7 @@ def _refuse_unlike(path: Path, name: str, train: np.ndarray, test: np.ndarray) -
         raise UserError(f"{path}: of {name} and its test set one is text and the other numbers")
 
 
-def _advise_untrained(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
+def _advise_test_only_class(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
     """Advice, if a class occurs in the test set alone."""
     counts = np.bincount(np.delete(y, test), minlength=len(classes))
     for c in np.flatnonzero(counts == 0)[:1]:
@@ -160,12 +160,12 @@ def _advise_untrained(path: Path, y: np.ndarray, classes: tuple[str, ...], test:
 def is_one_hot(y: np.ndarray) -> bool:
     """Whether every row of y (N, m), m > 1, has one high value and else low ones, the same two in all rows.
 
-    They are 1 and 0 or, in more than a few rows, any two: 1 and -1, 255 and 0, 14/15 and 1/30 (smoothed).
+    They are 1 and 0 or, in more than a few rows, any two: 1 and -1, 255 and 0, 14/15 and 1/30 (smoothing).
     """
     if y.shape[1] < 2:
         return False
     low, high = y.min(), y.max()
-    if (low, high) != (0, 1) and len(y) < FEWEST_CODED_ROWS:
+    if (low, high) != (0, 1) and len(y) < FEWEST_ONE_HOT_ROWS:
         return False
     if y.dtype.kind == "f":
         rounding = ROUNDING_SHARE * (float(high) - float(low))
@@ -176,26 +176,26 @@ def is_one_hot(y: np.ndarray) -> bool:
     return bool((is_high.sum(1) == 1).all() and (is_high | is_low).all() and low < high)
 
 
-def taken_for_classes(y: np.ndarray, name: str, otherwise: str) -> str:
-    """Advice on a one-hot y; `otherwise` is the setting that keeps its numbers."""
+def one_hot_advice(y: np.ndarray, name: str, otherwise: str) -> str:
+    """Advice that y is read as one-hot classes; `otherwise` is the setting that keeps its numbers."""
     low, high = float(y.min()), float(y.max())
     code = "" if (low, high) == (0, 1) else f" in {low:.4g} and {high:.4g}"
     keep = f"{otherwise} trains its numbers as they are"
     return f"{name} is one-hot{code} and is read as classes, a column each; {keep}"
 
 
-def _taken_for_numbers(name: str, y: np.ndarray) -> str:
+def _not_one_hot_advice(name: str, y: np.ndarray) -> str:
     return (
         f"{name} has {y.shape[1]} columns of 0s and 1s, but not exactly one 1 in every row, so they are "
         f"trained as numbers, not as classes; data.task=regression says so, and ends this advice"
     )
 
 
-def refuse_no_numbers(path: Path, name: str, values: np.ndarray) -> None:
+def refuse_non_finite(path: Path, name: str, values: np.ndarray) -> None:
     """Raise `UserError` unless all values are real and finite."""
-    if values.dtype.kind not in labels.NUMBER_KINDS:
+    if values.dtype.kind not in labels.NUMERIC_DTYPE_KINDS:
         raise UserError(f"{path}: {name} has the dtype {values.dtype}, expected real numbers")
     if values.dtype.kind == "f":
-        for place in np.argwhere(~np.isfinite(values))[:1]:
-            where = ", ".join(map(str, place))
-            raise UserError(f"{path}: {name}[{where}] is {values[tuple(place)]:g}, expected a finite number")
+        for index in np.argwhere(~np.isfinite(values))[:1]:
+            where = ", ".join(map(str, index))
+            raise UserError(f"{path}: {name}[{where}] is {values[tuple(index)]:g}, expected a finite number")

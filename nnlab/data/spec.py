@@ -1,4 +1,4 @@
-"""A description of a data set apart from its examples: what a network, a loss and a report need to know.
+"""`DataSpec`: the description of a data set (shape, classes, names) that a network, loss and report need.
 
 Every `Dataset` carries one, and a run folder keeps it as spec.json, so that a trained network can be built
 again, and its answers named, where the data are not at hand.
@@ -14,28 +14,28 @@ from dataclasses import MISSING, dataclass, field, fields
 from nnlab.arguments import typed
 from nnlab.errors import UserError, nearest, shortened
 
-SPEC_FILE = "spec.json"  # its name in a run folder
+SPEC_FILE = "spec.json"  # in a run folder
 TASK_NAMES = ("classification", "regression")
-# A spec may be a stranger's: these bound what a network built from it costs.
-MOST_NUMBERS = 10**9  # in an example, or outputs of a network
-MOST_DIMENSIONS = 8  # of a shape
-# How the name of a class becomes the label that the data have.
+# A spec may come from a stranger: these limits bound the cost of a network built from it.
+MOST_ELEMENTS = 10**9  # in an example, or in a network's output
+MOST_DIMENSIONS = 8  # in a shape
+# How to convert the name of a class to the label in the data.
 LABEL_TYPES = {"text": str, "integer": int, "real": float, "boolean": {"0": False, "1": True}.__getitem__}
 
 
 @typed(but=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples"))
 @dataclass(frozen=True)
 class DataSpec:
-    """A data set without its examples.
+    """The description of a data set, without its examples.
 
     shape     the shape of an example: (64,), or (1, 28, 28) for an image: channels, rows, columns
     outputs   how many numbers to predict: one for each class, or for each target of a regression
     task      classification or regression
-    classes   the names of the classes, in the order of their numbers; none in a regression
-    labels    the type of the labels in the data, before they had names: text, integer, real or boolean
+    classes   the names of the classes, in the order of their indices; none in a regression
+    labels    the type of the labels in the data, before they became names: text, integer, real or boolean
     features  the names of the inputs, one for each number of an example; or none
     targets   the name of the label, or the names of a regression's targets; or none
-    examples  how many there were. It is information only: specs that differ in nothing else are equal
+    examples  how many there were, for information only: specs that differ in nothing else are equal
 
     Raises `UserError` for fields that contradict each other.
 
@@ -79,44 +79,44 @@ class DataSpec:
         return " x ".join(str(n) for n in (self.examples, *self.shape) if n is not None)
 
     def label(self, number: int) -> str | int | float | bool:
-        """The label of a class in the data: the number 1 for the name "1", if labels are integers."""
+        """The label of a class index in the data: the number 1 for the name "1", if labels are integers."""
         return LABEL_TYPES[self.labels](self.classes[number])
 
     def to_json(self) -> dict:
-        """As plain values, from which `from_json` makes the same spec."""
+        """Plain JSON values, from which `from_json` makes an equal spec."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod
-    def from_json(cls, tree, where: str = SPEC_FILE) -> DataSpec:
-        """The spec that a tree of plain values describes; `where` names its place in errors.
+    def from_json(cls, json, where: str = SPEC_FILE) -> DataSpec:
+        """The spec that parsed JSON describes; `where` names its source in errors.
 
-        Somebody else may have written it: raises `UserError` for anything that is wrong with it.
+        A stranger may have written it, so anything wrong with it raises `UserError`.
         """
-        if not isinstance(tree, dict):
+        if not isinstance(json, dict):
             raise UserError(f"{where}: expected a description of data, keys and values in braces")
         known = {f.name: f for f in fields(cls)}
-        for key in tree:
+        for key in json:
             # A later nnlab may have written the key, and without it inputs might mean something else.
             if key not in known:
                 raise UserError(f"{where}: unknown key '{shortened(str(key))}'{nearest(key, known)}")
         for key, f in known.items():
-            if key not in tree and f.default is MISSING:
+            if key not in json and f.default is MISSING:
                 raise UserError(f"{where}: the key '{key}' is missing")
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in tree.items()}
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in json.items()}
         try:
             return cls(**values)
         except UserError as e:
             raise UserError(f"{where}: {e}") from e
 
     def _faults(self) -> Iterator[str]:
-        """What is wrong, each a sentence. The order matters: later checks rely on earlier ones."""
+        """A sentence for everything wrong. The order matters: later checks rely on earlier ones."""
         if not _is_shape(self.shape):
             yield _fault("shape", self.shape, f"1 to {MOST_DIMENSIONS} whole numbers from 1, such as [64]")
-        if self.inputs > MOST_NUMBERS:
-            yield _fault("shape", self.shape, f"at most {MOST_NUMBERS:,} numbers in an example")
-        if not _is_whole(self.outputs) or not 1 <= self.outputs <= MOST_NUMBERS:
-            yield _fault("outputs", self.outputs, f"a whole number from 1 to {MOST_NUMBERS:,}")
+        if self.inputs > MOST_ELEMENTS:
+            yield _fault("shape", self.shape, f"at most {MOST_ELEMENTS:,} numbers in an example")
+        if not _is_whole(self.outputs) or not 1 <= self.outputs <= MOST_ELEMENTS:
+            yield _fault("outputs", self.outputs, f"a whole number from 1 to {MOST_ELEMENTS:,}")
         for key, allowed in (("task", TASK_NAMES), ("labels", tuple(LABEL_TYPES))):
             value = getattr(self, key)
             if not isinstance(value, str) or value not in allowed:
@@ -124,13 +124,13 @@ class DataSpec:
         for key in ("classes", "features", "targets"):
             if not _are_names(getattr(self, key)):
                 yield _fault(key, getattr(self, key), "a list of names, each a text")
-        yield from self._faults_of_counts()
-        yield from self._faults_of_labels()
+        yield from self._count_faults()
+        yield from self._label_faults()
         if self.examples is not None and (not _is_whole(self.examples) or self.examples < 0):
             yield _fault("examples", self.examples, "a whole number from 0, or null")
 
-    def _faults_of_labels(self) -> Iterator[str]:
-        """Classes whose names are not labels of the type that `labels` says."""
+    def _label_faults(self) -> Iterator[str]:
+        """Faults of class names that are not labels of type `labels`."""
         if self.labels == "text":
             return
         for number, name in enumerate(self.classes):
@@ -139,8 +139,8 @@ class DataSpec:
             except (ValueError, KeyError):
                 yield f"labels = '{self.labels}', but the class {_shown(name)} is none"
 
-    def _faults_of_counts(self) -> Iterator[str]:
-        """Counts of names that do not match."""
+    def _count_faults(self) -> Iterator[str]:
+        """Faults of counts: names that are too few, too many or doubled."""
         is_classification = self.task == "classification"
         if is_classification and len(self.classes) != self.outputs:
             yield f"classes has {len(self.classes):,} names, but outputs = {self.outputs:,}"
@@ -180,7 +180,7 @@ def _is_shape(value) -> bool:
 
 
 def _are_names(value) -> bool:
-    """Whether it is a tuple of text that a file can hold, so without half a surrogate pair."""
+    """Whether it is a tuple of strings that a file can hold, so without lone surrogates."""
     if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
         return False
     try:

@@ -1,8 +1,8 @@
-"""Training, validation and test sets. The test set is held out first, and touched once, at the end.
+"""Splits a data set into training, validation and test sets: holdout, k-fold, or none.
 
-Data that bring their own test set (`Dataset.test`) keep it: `split.test` is then ignored, and the test set is
-the same in every repeat. All draws depend on the split's seed alone, so rows that differ only in `seed`
-share their split.
+The test set is held out first, and used once, at the end. Data with their own test set (`Dataset.test`) keep
+it: `split.test` is then ignored, and the test set is the same in every repeat. All draws depend on the
+split's seed alone, so rows that differ only in `seed` share their split.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy as np
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
 from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
-from nnlab.data.stratification import deal, divide
+from nnlab.data.stratification import stratified_folds, stratified_split
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
 
-MOST_EXAMPLE_NUMBERS = 2**27  # in all folds together: 1 GB
+MOST_EXAMPLE_INDICES = 2**27  # in all folds together; int64, so 1 GB
 
 
 @typed
 @dataclass(frozen=True)
 class Fold:
-    """The examples that train, validate and test a row, as sorted example numbers."""
+    """The examples that train, validate and test a row, as sorted indices."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -41,13 +41,13 @@ class Fold:
 
     @property
     def monitor(self) -> str:
-        """The set that shows how training goes: `validation`, or `train` where nothing is held back."""
+        """The set on which training is monitored: `validation`, or `train` where nothing is held back."""
         return "validation" if len(self.validation) else "train"
 
 
 @dataclass(frozen=True)
 class Split(Component):
-    """Base of the splits: `folds(dataset)` lists the folds of every repeat."""
+    """Base class of splits: `folds(dataset)` lists the folds of every repeat."""
 
     group: ClassVar[str] = "split"
     validates: ClassVar[bool] = True  # whether every fold has a validation set
@@ -73,15 +73,15 @@ class NoSplit(Split):
 
     @typed
     def folds(self, dataset: Dataset) -> list[Fold]:
-        everything, nothing = np.arange(len(dataset.x)), np.zeros(0, np.int64)
+        all_indices, empty = np.arange(len(dataset.x)), np.zeros(0, np.int64)
         if dataset.test is None:
-            return [Fold(everything, nothing, nothing)]
-        return [Fold(np.setdiff1d(everything, dataset.test, assume_unique=True), nothing, dataset.test)]
+            return [Fold(all_indices, empty, empty)]
+        return [Fold(np.setdiff1d(all_indices, dataset.test, assume_unique=True), empty, dataset.test)]
 
 
 @dataclass(frozen=True)
-class Drawn(Split):
-    """Base of the random splits.
+class RandomSplit(Split):
+    """Base class of the random splits.
 
     `test` is the share of all examples that is held out, unless the data bring their own test set.
     """
@@ -98,26 +98,26 @@ class Drawn(Split):
     @typed
     def folds(self, dataset: Dataset) -> list[Fold]:
         n = len(dataset.x)
-        if self.count * n > MOST_EXAMPLE_NUMBERS:
+        if self.count * n > MOST_EXAMPLE_INDICES:
             raise UserError(
-                f"{self.count:,} folds of {n:,} examples are {self.count * n:,} example numbers; allowed are "
-                f"{MOST_EXAMPLE_NUMBERS:,}: lower split.repeats or split.k"
+                f"{self.count:,} folds of {n:,} examples are {self.count * n:,} example indices; allowed are "
+                f"{MOST_EXAMPLE_INDICES:,}: lower split.repeats or split.k"
             )
         return [fold for repeat in range(self.repeats) for fold in self._folds(dataset, repeat)]
 
-    def _held_out(self, dataset: Dataset, repeat: int):
-        """The split's generator, the strata of all examples, and the numbers of the examples (rest, test)."""
-        random = stream(self.seed + repeat, "split")
+    def _hold_out_test(self, dataset: Dataset, repeat: int):
+        """(random generator, stratum of every example, indices outside the test set, test indices)."""
+        rng = stream(self.seed + repeat, "split")
         strata = dataset.y if self.stratify and dataset.classes else np.zeros(len(dataset.x), np.int64)
-        everything = np.arange(len(strata))
+        all_indices = np.arange(len(strata))
         if dataset.test is not None:
-            return random, strata, np.setdiff1d(everything, dataset.test, assume_unique=True), dataset.test
-        rest, test = divide(random, everything, strata, round(self.test * len(strata)))
+            return rng, strata, np.setdiff1d(all_indices, dataset.test, assume_unique=True), dataset.test
+        rest, test = stratified_split(rng, all_indices, strata, round(self.test * len(strata)))
         _refuse_empty(test, "split.test", self.test, "the test set")
-        return random, strata, rest, test
+        return rng, strata, rest, test
 
-    def _counts(self, dataset: Dataset, rest: np.ndarray) -> np.ndarray:
-        """How many examples of each class are left for training and validation.
+    def _class_counts(self, dataset: Dataset, rest: np.ndarray) -> np.ndarray:
+        """The number of examples of each class in training and validation.
 
         Raises `UserError` for a class with one example, which cannot be stratified.
         """
@@ -133,20 +133,20 @@ class Drawn(Split):
 
 
 @dataclass(frozen=True)
-class Holdout(Drawn):
+class Holdout(RandomSplit):
     """One training, one validation and one test set; the sizes are shares of all examples."""
 
     name: ClassVar[str] = "holdout"
     validation: float = static(0.2, above=0, below=1)
 
     def _folds(self, dataset, repeat):
-        random, strata, rest, test = self._held_out(dataset, repeat)
+        rng, strata, rest, test = self._hold_out_test(dataset, repeat)
         size = round(self.validation * len(strata))
         if size >= len(rest):
             raise self._nothing_left(dataset, len(rest) / len(strata))
         if self.stratify and dataset.classes:
-            self._counts(dataset, rest)
-        train, validation = divide(random, rest, strata, size)
+            self._class_counts(dataset, rest)
+        train, validation = stratified_split(rng, rest, strata, size)
         _refuse_empty(validation, "split.validation", self.validation, "the validation set")
         return [Fold(train, validation, test, repeat)]
 
@@ -163,7 +163,7 @@ class Holdout(Drawn):
 
 
 @dataclass(frozen=True)
-class KFold(Drawn):
+class KFold(RandomSplit):
     """k folds of what the test set leaves: each validates once while the others train.
 
     >>> import nnlab
@@ -183,7 +183,7 @@ class KFold(Drawn):
         return self.repeats * self.k
 
     def _folds(self, dataset, repeat):
-        random, strata, rest, test = self._held_out(dataset, repeat)
+        rng, strata, rest, test = self._hold_out_test(dataset, repeat)
         if self.k > len(rest):
             raise UserError(
                 f"split.k = {self.k}: there are only {len(rest)} examples to divide into folds; allowed: at "
@@ -193,17 +193,19 @@ class KFold(Drawn):
             last = self.k - 1
             raise UserError(f"split.fold = {self.fold}: expected null or a whole number from 0 to {last}")
         if self.stratify and dataset.classes:
-            self._warn_of_small_classes(dataset, self._counts(dataset, rest))
-        number = deal(random, strata[rest], self.k)
-        wanted = range(self.k) if self.fold is None else [self.fold]
-        return [Fold(rest[number != f], rest[number == f], test, repeat, f) for f in wanted]
+            self._warn_of_small_classes(dataset, self._class_counts(dataset, rest))
+        fold_of_example = stratified_folds(rng, strata[rest], self.k)
+        requested = range(self.k) if self.fold is None else [self.fold]
+        return [
+            Fold(rest[fold_of_example != f], rest[fold_of_example == f], test, repeat, f) for f in requested
+        ]
 
     def _warn_of_small_classes(self, dataset: Dataset, counts: np.ndarray) -> None:
         """Advice, like scikit-learn's, if a class is too small to be in every validation set."""
-        least = np.where(counts > 0, counts, counts.max()).argmin()
-        if counts[least] < self.k:
+        smallest = np.where(counts > 0, counts, counts.max()).argmin()
+        if counts[smallest] < self.k:
             warnings.warn(
-                f"split.k = {self.k}: class '{dataset.classes[least]}' has {counts[least]} examples to "
+                f"split.k = {self.k}: class '{dataset.classes[smallest]}' has {counts[smallest]} examples to "
                 f"divide, so some validation sets have none of it; choose a smaller k",
                 Advice,
                 stacklevel=2,

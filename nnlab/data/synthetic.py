@@ -1,4 +1,4 @@
-"""Data sets drawn by formula, from `data.seed` and nothing else."""
+"""Synthetic data sets, drawn by formula from `data.seed` alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nnlab.hyperparameters import static
 from nnlab.streams import stream
 
 MOST_EXAMPLES = 10_000_000
-MOST_DRAWN_NUMBERS = 2**28  # in a table: 2 GB
+MOST_ELEMENTS = 2**28  # in a table of float64: 2 GB
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Line(Data):
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def read(self):
-        random = stream(self.seed, "data", self.name)
-        x = random.random((self.n, 1))
-        y = 0.1 * x + 0.3 + self.noise * random.standard_normal((self.n, 1))
+        rng = stream(self.seed, "data", self.name)
+        x = rng.random((self.n, 1))
+        y = 0.1 * x + 0.3 + self.noise * rng.standard_normal((self.n, 1))
         return Dataset(x, y, (), ("x",), target_names=("y",))
 
 
 @dataclass(frozen=True)
 class Noise(Data):
-    """`d` standard normal inputs and one of `classes` labels at random: it can only be learnt by heart.
+    """`d` standard normal inputs and one of `classes` labels at random: it can only be memorised.
 
     With a `separation`, x ~ N(mean_c, I), where every two means lie so many standard deviations apart. For
     two classes, no classifier's error is then below Phi(-separation / 2).
@@ -56,26 +56,26 @@ class Noise(Data):
     separation: float = static(0.0, low=0, below=np.inf)
 
     def read(self):
-        if self.n * self.d > MOST_DRAWN_NUMBERS:
+        if self.n * self.d > MOST_ELEMENTS:
             raise UserError(
                 f"data.n = {self.n} and data.d = {self.d} are {self.n * self.d:,} numbers; allowed are "
-                f"{MOST_DRAWN_NUMBERS:,}"
+                f"{MOST_ELEMENTS:,}"
             )
-        random = stream(self.seed, "data", self.name)
-        x = random.standard_normal((self.n, self.d))
-        y = random.integers(self.classes, size=self.n)
+        rng = stream(self.seed, "data", self.name)
+        x = rng.standard_normal((self.n, self.d))
+        y = rng.integers(self.classes, size=self.n)
         if self.separation:
-            x += self._means(random)[y]
+            x += self._means(rng)[y]
         return Dataset(x, y, tuple(map(str, range(self.classes))), labels="integer")
 
-    def _means(self, random) -> np.ndarray:
+    def _means(self, rng) -> np.ndarray:
         """(classes, d) means in random orthogonal directions, every two `separation` apart."""
         if self.classes > self.d:
             raise UserError(
                 f"data.separation = {self.separation:g}: {self.classes} classes need as many inputs to lie "
                 f"equally far apart, but data.d = {self.d}; allowed: data.d={self.classes} or more"
             )
-        directions, _ = np.linalg.qr(random.standard_normal((self.d, self.classes)))
+        directions, _ = np.linalg.qr(rng.standard_normal((self.d, self.classes)))
         return self.separation / np.sqrt(2) * directions.T
 
 
@@ -95,12 +95,12 @@ class Moons(Data):
     noise: float = static(0.1, low=0, below=np.inf)
 
     def read(self):
-        random = stream(self.seed, "data", self.name)
+        rng = stream(self.seed, "data", self.name)
         y = np.arange(self.n) % 2
-        angle = np.pi * random.random(self.n)
+        angle = np.pi * rng.random(self.n)
         upper = np.stack([np.cos(angle), np.sin(angle)], 1)
         x = np.where(y[:, None] == 0, upper, [1, 0.5] - upper)
-        x += self.noise * random.standard_normal(x.shape)
+        x += self.noise * rng.standard_normal(x.shape)
         return Dataset(x, y, ("upper", "lower"), ("x1", "x2"))
 
 
@@ -119,11 +119,11 @@ class Spirals(Data):
     turns: float = static(1.5, above=0, below=np.inf)
 
     def read(self):
-        random = stream(self.seed, "data", self.name)
+        rng = stream(self.seed, "data", self.name)
         y = np.arange(self.n) % 2
         # The square root gives pieces of equal length nearly the same number of points.
-        radius = np.sqrt(random.random(self.n))
+        radius = np.sqrt(rng.random(self.n))
         angle = 2 * np.pi * self.turns * radius + np.pi * y
         x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-        x += self.noise * random.standard_normal(x.shape)
+        x += self.noise * rng.standard_normal(x.shape)
         return Dataset(x, y, ("first", "second"), ("x1", "x2"))

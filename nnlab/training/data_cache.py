@@ -53,7 +53,7 @@ class DataCache:
             with computing():
                 self._placed[key] = Examples(e.data, self.datasets[e.data], like)
         if split not in self._split:
-            self._split[split] = self._placed[key].elsewhere()
+            self._split[split] = self._placed[key].without_caches()
         return self._split[split]
 
     def keep(self, rows: list[Row]) -> None:

@@ -8,7 +8,7 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Chunk
-from nnlab.data.examples import Examples, evaluation
+from nnlab.data.examples import Examples, evaluation_batches
 from nnlab.experiment import Row
 from nnlab.metrics import TASKS
 from nnlab.runtime.recording import Recorder
@@ -72,7 +72,7 @@ class Evaluator:
         if self.monitor != "validation":
             return {}
         if self.recorder.records and not self.placed:  # sets that are placed once: no recording has that
-            for _ in evaluation(self.examples, self.rows, "validation"):
+            for _ in evaluation_batches(self.examples, self.rows, "validation"):
                 self.placed = True
         self.recorder.run("validation", self._sum_validation)
         loss, error = self.sums.cpu().numpy()
@@ -80,7 +80,7 @@ class Evaluator:
 
     def _sum_validation(self) -> None:
         self.begin()
-        for batch in evaluation(self.examples, self.rows, "validation"):
+        for batch in evaluation_batches(self.examples, self.rows, "validation"):
             self.sums.add_(self.measure(self.network.fprop(batch.x), batch.t, batch.weight[:, 0]))
 
     def histograms(self) -> dict[str, Histograms]:
@@ -93,7 +93,7 @@ class Evaluator:
         for name, slot in self.parameters.items():
             for k, values in enumerate(slot.view(self.theta).cpu().numpy()):
                 yield f"parameters/{name}", k, values
-        for batch in evaluation(self.examples, self.rows, self.monitor):
+        for batch in evaluation_batches(self.examples, self.rows, self.monitor):
             self.network.fprop(batch.x)
             examples = (batch.weight[:, 0] > 0).cpu().numpy()  # (1 or K, B): what fills a batch up is none
             for name, y in self.network.outputs().items():
@@ -105,7 +105,7 @@ class Evaluator:
         if not len(self.rows[0].fold.test):
             return [{} for _ in self.rows]
         outputs, targets, sums, answer = [], [], 0, self.measure.task.answer
-        for batch in evaluation(self.examples, self.rows, "test"):
+        for batch in evaluation_batches(self.examples, self.rows, "test"):
             z = self.network.fprop(batch.x)
             sums = sums + self.measure(z, batch.t, batch.weight[:, 0])
             # Copies: in float64 on a CPU these would be the network's own memory, which the next batch takes.

@@ -15,7 +15,7 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
-from nnlab.data.batches import CHUNK_NUMBERS, Batches, Chunk
+from nnlab.data.batches import CHUNK_ELEMENTS, Batches, Chunk
 from nnlab.losses import Loss
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
 from nnlab.runtime.recording import Recorder, send
@@ -35,7 +35,7 @@ class Step:
     ):
         self.population, self.loss = population, loss
         rows, e, theta = len(population), population.experiment, population.state.theta
-        steps, batch = batches.size, batches.batch
+        steps, batch = batches.chunk_steps, batches.batch
         layout = graph.layout()
         self.grad = aligned(rows, (layout.size,), theta)
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
@@ -165,7 +165,7 @@ class Noise:
         self.name, self.ctx = name, ctx
         seeds = [row.seed for row in population.rows]
         self.seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
-        self.at_once = min(steps, max(1, CHUNK_NUMBERS // math.prod(ctx.noise_shape)))
+        self.at_once = min(steps, max(1, CHUNK_ELEMENTS // math.prod(ctx.noise_shape)))
         theta = population.state.theta
         shape = self.at_once, len(self.seeds), *ctx.noise_shape
         self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)

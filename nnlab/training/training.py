@@ -155,7 +155,11 @@ class Training:
             evaluator.add(z, chunk)
         of_weights = regularizer.metrics(self.step.weights, self.step.layers)
         # Through one copy, which the host waits for.
-        values = [*(evaluator.sums / self.batches.count), self.step.grad_norm.double(), *of_weights.values()]
+        values = [
+            *(evaluator.sums / self.batches.train_counts),
+            self.step.grad_norm.double(),
+            *of_weights.values(),
+        ]
         loss, error, grad_norm, *of_weights_here = torch.stack(values).cpu().numpy()
         return {
             "train_loss": loss,
