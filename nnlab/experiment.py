@@ -215,7 +215,7 @@ class Row:
     past: tuple[PastEpoch, ...] = ()  # then: the epochs that it repeats
     candidate: bool = False  # only its curve counts: it is never tested, and its weights are not kept
 
-    def again(self, past: Sequence[PastEpoch]) -> Row:
+    def refit_row(self, past: Sequence[PastEpoch]) -> Row:
         """This row once more, with nothing held back: the epochs that led to its best weights, at the same
         learning rates, of which the same are taken back."""
         everything = np.sort(np.concatenate([self.fold.train, self.fold.validation]))

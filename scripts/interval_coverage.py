@@ -72,7 +72,7 @@ def coverage(table, experiment, tables: int) -> dict[str, tuple[float, float, fl
         pass
     results = [[] for _ in range(tables)]
     for result in fit.results:
-        results[fit.owner[result.row]].append(result)
+        results[fit.experiment_of_row[result.row]].append(result)
     names = summarize(results[0])["metrics"]
     return {name: _coverage(results, name) for name in METRICS if name in names}
 

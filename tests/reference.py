@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nnlab.experiment import Row
 from nnlab.streams import stream, uniforms
-from nnlab.training.population import initial
+from nnlab.training.population import initial_theta
 
 OPTIMIZERS = {  # of an nnlab optimiser and parameters
     "sgd": lambda o, p: torch.optim.SGD(p, o.lr),
@@ -36,7 +36,7 @@ class Net(torch.nn.Module):
         self.activation = ACTIVATIONS[getattr(e.model, "activation", "identity")]
         self.names = [f"hidden{n}" for n in range(1, len(hidden) + 1)] + ["output"]
         graph = e.model.graph((inputs,), outputs)
-        theta, slots = initial([row], graph), graph.layout().parameters
+        theta, slots = initial_theta([row], graph), graph.layout().parameters
         self.layers = torch.nn.ModuleList()
         for name, (i, o) in zip(
             self.names, zip((inputs, *hidden), (*hidden, outputs), strict=True), strict=True

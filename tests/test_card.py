@@ -146,7 +146,7 @@ def test_weights_are_tested_again():
     with gpu():
         fit = Fit([replace(e, device="cuda")])
         list(fit)
-        again = nnlab.training.evaluation.tested(
+        again = nnlab.training.evaluation.test_report(
             fit.rows[0], fit.results[0].weights, fit.cache.examples(fit.rows[0]), 1
         )
     for name in ("loss", "rmse", "mae"):
@@ -155,7 +155,7 @@ def test_weights_are_tested_again():
 
 def test_a_stack_holds_as_many_rows_as_asked_for():
     experiments = CASES["folds-of-other-sizes"]
-    assert_same_numbers(on_gpu(experiments, most=3), curves(experiments, "cpu"))
+    assert_same_numbers(on_gpu(experiments, max_stack_rows=3), curves(experiments, "cpu"))
 
 
 def test_tables_that_lie_example_by_example(monkeypatch):
@@ -365,7 +365,7 @@ COMMANDS = [
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_command_line_picks_the_gpu(tmp_path, line, monkeypatch, capsys):
     """Without a word of a device, where the work pays for it."""
-    monkeypatch.setattr("nnlab.training.placement.CARD_START", -1e9)
+    monkeypatch.setattr("nnlab.training.placement.GPU_START_SECONDS", -1e9)
     monkeypatch.chdir(tmp_path)
     words = [*line.split(), "data=iris", *["epochs=2"] * ("check" not in line)]
     with gpu() as card:

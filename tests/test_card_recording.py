@@ -23,7 +23,7 @@ from nnlab.runtime.threads import computing
 from nnlab.testing import pretended_card
 from nnlab.training import placement
 from nnlab.training.fit import Fit
-from nnlab.training.placement import Work, in_words, planned
+from nnlab.training.placement import Work, duration_text, estimate_work
 
 EXACT = replace(BASE, dtype="float64", epochs=5)
 
@@ -253,23 +253,27 @@ WIDE = replace(Experiment(), model=nnlab.MLP(hidden=(2000, 2000)), epochs=2000)
 def test_auto_is_the_cpu_for_little_work_and_the_gpu_for_much():
     small, large = Experiment(), replace(WIDE, threads=1)
     if not REAL:
-        assert Fit([large]).experiments[0].device == "cpu" and not Fit([large]).places["auto"].why
+        assert Fit([large]).experiments[0].device == "cpu" and not Fit([large]).placements["auto"].reason
     with gpu():
         assert Fit([small]).experiments[0].device == "cpu" and Fit([small]).on_cpu
         fit = Fit([large])
         assert fit.experiments[0].device == fit.rows[0].experiment.device == "cuda"
-        assert "on the CPU" in fit.places["auto"].why and not fit.on_cpu
-        assert Fit([small], times=10_000).experiments[0].device == "cuda"
+        assert "on the CPU" in fit.placements["auto"].reason and not fit.on_cpu
+        assert Fit([small], repeats=10_000).experiments[0].device == "cuda"
 
 
 def test_work_is_counted():
     (row,) = Fit([Experiment(epochs=10)]).rows
     datasets = Fit([Experiment()]).datasets
-    one = planned([row], datasets)
-    assert one.operations == 6 * one.numbers * 64 and one.numbers % (17 * 10) == 0 and one.cpu_stacks == 1
-    two = planned([row, replace(row, seed=1)], datasets)
-    assert two.operations == 2 * one.operations and two.card_steps == one.card_steps == 170
-    assert planned([row], datasets, 3).operations == 3 * one.operations
+    one = estimate_work([row], datasets)
+    assert (
+        one.operations == 6 * one.parameter_updates * 64
+        and one.parameter_updates % (17 * 10) == 0
+        and one.cpu_stacks == 1
+    )
+    two = estimate_work([row, replace(row, seed=1)], datasets)
+    assert two.operations == 2 * one.operations and two.gpu_steps == one.gpu_steps == 170
+    assert estimate_work([row], datasets, 3).operations == 3 * one.operations
     assert isinstance(one, Work) and one.cpu_seconds(1) > one.cpu_seconds(4)
 
 
@@ -282,7 +286,7 @@ def test_a_compiler_is_called_where_it_pays():
 
 @pytest.mark.parametrize("seconds, said", [(0.34, "0.3 s"), (42.2, "42 s"), (720, "12 min"), (9000, "2.5 h")])
 def test_estimates_in_words(seconds, said):
-    assert in_words(seconds) == said
+    assert duration_text(seconds) == said
 
 
 def test_the_command_line_says_where_and_why(tmp_path, monkeypatch, capsys):
@@ -290,7 +294,7 @@ def test_the_command_line_says_where_and_why(tmp_path, monkeypatch, capsys):
     with gpu():
         assert main(["train", "data=iris", "epochs=2", "hydra.run.dir=small"]) == 0
         small = capsys.readouterr().out.splitlines()[0]
-        monkeypatch.setattr(placement, "CARD_START", -1e9)
+        monkeypatch.setattr(placement, "GPU_START_SECONDS", -1e9)
         assert main(["train", "data=iris", "epochs=2", "precision=tf32", "hydra.run.dir=large"]) == 0
         large = capsys.readouterr().out.splitlines()[0]
     assert "on cpu" in small and "on cuda" in large and "tf32" in large
@@ -314,7 +318,7 @@ def test_a_sweep_decides_once_for_all_its_trials(tmp_path, monkeypatch, capsys):
     with gpu():
         assert main([*line, "plan=true"]) == 0
         plan = capsys.readouterr().out
-        monkeypatch.setattr(placement, "CARD_START", -1e9)
+        monkeypatch.setattr(placement, "GPU_START_SECONDS", -1e9)
         assert main([*line, "hydra.run.dir=large"]) == 0
     assert "on cpu" in plan and "device=auto: about" in plan and "on the GPU" in plan
     out = capsys.readouterr().out

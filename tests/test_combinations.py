@@ -16,7 +16,7 @@ from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.box import Site
 from nnlab.losses import LOSS_OF, LOSSES
 from nnlab.runtime.layout import aligned
-from nnlab.training.population import stacked
+from nnlab.training.population import stack_experiments
 
 CLASSES, NUMBERS = Points(d=3, classes=4), Points(d=3, classes=0)
 DATASETS = {data: data.load() for data in (CLASSES, NUMBERS)}
@@ -55,7 +55,7 @@ class Objective:
     """Mean loss plus penalty of two rows, as the engine computes them, on five examples."""
 
     def __init__(self, experiments, seed):
-        e, self.rows, B = stacked(experiments), len(experiments), 5
+        e, self.rows, B = stack_experiments(experiments), len(experiments), 5
         dataset, like = DATASETS[CLASSES], torch.empty(0, dtype=torch.float64)
         self.loss, self.regularizer = e.loss_for(dataset.spec), e.regularizer
         graph = experiments[0].graph(dataset.spec)

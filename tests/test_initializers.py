@@ -30,7 +30,7 @@ from nnlab.initializers import (
 )
 from nnlab.models import perceptron
 from nnlab.streams import stream
-from nnlab.training.population import initial
+from nnlab.training.population import initial_theta
 
 
 def uniform(variance):
@@ -105,7 +105,7 @@ def drawn(init, fan_out, fan_in, activation="tanh", seed=0):
 def parameters(*rows, activation="tanh"):
     """Initial parameters by name, (K, *shape), of rows (init, seed): two hidden layers of equal shape."""
     graph = perceptron(40, (40, 40), 3, activation)
-    theta = initial([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
+    theta = initial_theta([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
     slots = graph.layout().parameters
     return {name: slot.view(theta) for name, slot in slots.items()}
 

@@ -16,7 +16,7 @@ BASE = Experiment(
     data=Points(), model=MLP(hidden=(6,)), optimizer=SGD(lr=0.05), regularizer=Regularizer(), batch_size=10,
     epochs=6, seeds=3, threads=1,
 )  # fmt: skip
-EPOCH = Training.one_pass
+EPOCH = Training.train_epoch
 LOST_SEED = 1  # the row of which an epoch is lost; its neighbours must not notice
 
 
@@ -38,7 +38,7 @@ def lose(monkeypatch):
                     found[metric][k] = value
             return found
 
-        monkeypatch.setattr(Training, "one_pass", epoch)
+        monkeypatch.setattr(Training, "train_epoch", epoch)
 
     return lose
 
@@ -85,7 +85,7 @@ def test_a_row_that_never_was_sound_has_diverged(monkeypatch, stopping):
     def epoch(self, number):
         return EPOCH(self, number) | {"train_loss": np.full(len(self.population), NAN)}
 
-    monkeypatch.setattr(Training, "one_pass", epoch)
+    monkeypatch.setattr(Training, "train_epoch", epoch)
     schedule = HalveAndGoBack(stop_below=0.1)  # 1, 1/2, 1/4, 1/8, and 1/16 is below
     results, lr = trained(replace(BASE, schedule=schedule, stopping=stopping, epochs=20, refit=True))
     assert [(r.status, r.best_epoch, r.test) for r in results] == [("diverged", 0, {})] * 3
@@ -98,7 +98,7 @@ def test_a_rate_that_is_too_small_ends_training_with_the_reason(monkeypatch):
         late = [row.seed == LOST_SEED and number > 2 for row in self.population.rows]
         return found | {"train_loss": np.where(late, INF, found["train_loss"])}
 
-    monkeypatch.setattr(Training, "one_pass", epoch)
+    monkeypatch.setattr(Training, "train_epoch", epoch)
     results, _ = trained(replace(BASE, schedule=HalveAndGoBack(stop_below=0.2), epochs=9))
     assert [(r.status, r.epochs, r.reason) for r in results] == [
         ("finished", 9, ""),

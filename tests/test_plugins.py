@@ -16,7 +16,7 @@ from nnlab.checks import saturation
 from nnlab.checks.subject import Subject
 from nnlab.cli import main
 from nnlab.experiment import Row
-from nnlab.training.population import initial
+from nnlab.training.population import initial_theta
 
 NUMBER = count()  # a package's module is imported once in a process, so each test has one of its own
 
@@ -113,7 +113,9 @@ def test_an_activation_says_what_suits_it(install, bounded, initialization):
     install(ACTIVATION.format(bounded=bounded, initialization=initialization), ("activation", "mine", "Mine"))
     e = nnlab.Experiment(model=nnlab.MLP(hidden=(20,), activation="mine"), seed=3)
     graph = e.model.graph((50,), 3)
-    own, named = (initial([Row(replace(e, init=init), 3, None)], graph) for init in ("auto", initialization))
+    own, named = (
+        initial_theta([Row(replace(e, init=init), 3, None)], graph) for init in ("auto", initialization)
+    )
     hidden = graph.layout().parameters["hidden1.weight"]
     assert torch.equal(hidden.view(own), hidden.view(named))
     verdict = saturation.check(Subject(replace(e, data="iris")))

@@ -184,7 +184,7 @@ def test_the_interval_over_splits_holds_the_mean_over_data_sets():
     ])  # fmt: skip
     for _ in fit:
         pass
-    own = [[r for r in fit.results if fit.owner[r.row] == table] for table in range(tables)]
+    own = [[r for r in fit.results if fit.experiment_of_row[r.row] == table] for table in range(tables)]
     found = [summarize(results)["metrics"]["test_accuracy"] for results in own]
     truth = np.mean([m["mean"] for m in found])
     far = np.array([abs(m["mean"] - truth) / (m["high"] - m["mean"]) for m in found])

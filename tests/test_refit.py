@@ -103,13 +103,13 @@ def test_a_refit_repeats_what_chose_its_epochs(name, monkeypatch):
     """Every row the rates of its own, as far as its best epoch, and what was taken back is taken back again:
     its weights are those of a schedule that is given these and listens to nothing."""
     if name == "a lost epoch":
-        epoch = Training.one_pass
+        epoch = Training.train_epoch
 
         def lost(self, number):
             found = epoch(self, number)
             return found | ({"train_loss": np.full(len(self.population), np.nan)} if number == 2 else {})
 
-        monkeypatch.setattr(Training, "one_pass", lost)
+        monkeypatch.setattr(Training, "train_epoch", lost)
     schedule = LISTENERS[name]
     base = replace(JUMPY, schedule=schedule, stopping=Patience(patience=40), seeds=3)
     records, results = done(replace(base, refit=True))
@@ -162,14 +162,14 @@ def test_the_normaliser_is_that_of_the_weights(normalization):
 
 def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
     """Its neighbours are refitted. The test set is looked at once, with the weights that are kept."""
-    epoch = Training.one_pass
+    epoch = Training.train_epoch
 
     def lost(self, number):
         mine = [row.seed == 1 and row.refit > 0 and number == 3 for row in self.population.rows]
         found = epoch(self, number)
         return found | {"train_loss": np.where(mine, np.nan, found["train_loss"])}
 
-    monkeypatch.setattr(Training, "one_pass", lost)
+    monkeypatch.setattr(Training, "train_epoch", lost)
     base = replace(BASE, threads=1)
     _, plain = done(base)
     _, (good, bad) = done(replace(base, refit=True))
@@ -183,13 +183,13 @@ def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
 
 
 def test_a_row_that_diverged_the_first_time_is_tested_with_its_best_weights(monkeypatch):
-    epoch = Training.one_pass
+    epoch = Training.train_epoch
 
     def lost(self, number):
         mine = [row.seed == 1 and number == 4 for row in self.population.rows]
         return epoch(self, number) | {"grad_norm": np.where(mine, np.inf, 1.0)}
 
-    monkeypatch.setattr(Training, "one_pass", lost)
+    monkeypatch.setattr(Training, "train_epoch", lost)
     _, plain = done(BASE)
     _, (good, bad) = done(replace(BASE, refit=True))
     assert (bad.status, bad.refit, bad.best_epoch) == ("diverged", None, plain[1].best_epoch)

@@ -17,7 +17,7 @@ from nnlab.hyperparameters import stack
 from nnlab.regularizers import scale_down
 from nnlab.runtime.threads import computing
 from nnlab.streams import stream, uniforms
-from nnlab.training.population import initial
+from nnlab.training.population import initial_theta
 from nnlab.training.training import Training
 
 NO_PENALTIES = {
@@ -54,7 +54,7 @@ def by_torch(row):
     x = torch.from_numpy(dataset.x)
     x = (x - x[row.fold.train].mean(0)) / x[row.fold.train].std(0, correction=0)
     t, graph = torch.from_numpy(dataset.y), e.graph(dataset.spec)
-    theta, slots = initial([row], graph), graph.layout().parameters
+    theta, slots = initial_theta([row], graph), graph.layout().parameters
     p = {name: slot.view(theta)[0].clone().requires_grad_() for name, slot in slots.items()}
     weights = [w for name, w in p.items() if name.endswith("weight")]
 

@@ -51,7 +51,7 @@ def test_as_many_rows_in_a_stack_as_one_likes():
     alone = weights_of(fit(rows[5]), 0)
     for most in (2, 16, 17):
         for threads in (1, 3):
-            run = Fit([replace(row, threads=threads) for row in rows], most=most)
+            run = Fit([replace(row, threads=threads) for row in rows], max_stack_rows=most)
             assert weights_of(run, 5) == alone, f"stacks of {most} on {threads} threads"
 
 

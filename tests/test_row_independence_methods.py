@@ -20,7 +20,7 @@ from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import computing
 from nnlab.schedules import SCHEDULES, Progress
 from nnlab.stopping import Patience
-from nnlab.training.population import initial
+from nnlab.training.population import initial_theta
 
 BASE = Experiment(
     data=blobs(83, 7, 3), model=MLP(hidden=(13,), activation="tanh"), batch_size=9, epochs=4,
@@ -83,7 +83,7 @@ def test_initial_weights_do_not_know_the_threads_of_the_caller(name):
     for threads in (1, 2):
         torch.set_num_threads(threads)
         with computing():
-            drawn.append(initial([row], graph))
+            drawn.append(initial_theta([row], graph))
     torch.set_num_threads(before)
     assert torch.equal(*drawn)
 

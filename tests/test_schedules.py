@@ -280,13 +280,13 @@ def test_patience_on_hand_made_metrics(metric):
 
 
 def test_a_warmup_that_does_not_end_is_advised_against():
-    def advised(warmup, epochs, attended=True):
+    def advised(warmup, epochs, interactive=True):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             experiment = nnlab.Experiment(data="iris", schedule=Cosine(warmup=warmup), epochs=epochs)
-            nnlab.Fit([experiment], attended=attended)
+            nnlab.Fit([experiment], interactive=interactive)
         return [str(one.message) for one in said]
 
     (said,) = advised(1000, 2)
     assert said.startswith("schedule.warmup = 1000 epochs and epochs = 2:") and "0.002 times" in said
-    assert not advised(2, 2) and not advised(0, 1) and not advised(1000, 2, attended=False)
+    assert not advised(2, 2) and not advised(0, 1) and not advised(1000, 2, interactive=False)

@@ -68,7 +68,7 @@ def test_the_calls_of_a_step_do_not_grow_with_the_rows(steps, rows, count, dropo
     digits = replace(BASE, data=nnlab.Digits(), model=MLP(), batch_size=64)
     job = training(replace(digits, regularizer=regularizer, seeds=rows))
     with computing():
-        job.one_pass(1)
+        job.train_epoch(1)
     assert len(seen) == 17
     wanted = count + (l2 > 0) + 4 * (dropout > 0)
     assert [len(names) for names in seen] == 16 * [wanted] + [wanted + 1], seen[0]  # and the gradient's norm
@@ -108,7 +108,7 @@ def test_nothing_that_a_step_reads_or_writes_moves(steps, monkeypatch, case):
         job = training(replace(BASE, **CASES[case], device="cuda"))
         with computing():
             for epoch in (1, 2, 3):
-                job.one_pass(epoch)
+                job.train_epoch(epoch)
         count, where = job.batches.steps, [[v.data_ptr() for v in step] for step in seen]
     assert len(where) == 2 * count and count % 4  # called, then recorded; the last chunk is short
     assert where[:count] == where[count:]

@@ -108,7 +108,9 @@ def test_the_verdict(winner, default, verdict, said):
     text = "\n".join(baseline_text.lines(found, "classification", "nnlab train"))
     assert said in text and all(len(line) <= 80 for line in text.splitlines())
     if verdict in ("better", "worse", "no better"):
-        values = [[r.best["val_loss"] for r in fit.results if fit.owner[r.row] == i] for i in (2, 1)]
+        values = [
+            [r.best["val_loss"] for r in fit.results if fit.experiment_of_row[r.row] == i] for i in (2, 1)
+        ]
         expected = stats.ttest_rel(*values).confidence_interval(0.95)
         difference = found["validation"]["difference"]
         assert (difference["low"], difference["high"]) == pytest.approx(tuple(expected))

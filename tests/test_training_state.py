@@ -40,7 +40,7 @@ def go_on(training: Training, snapshots: dict | None = None):
     said = []
     while len(training):
         record, results = training.epoch()
-        results += training.leave(PRUNED.get(training.epochs, ()), "pruned")
+        results += training.end_rows(PRUNED.get(training.epochs, ()), "pruned")
         said.append((record.epoch, record, results))
         if snapshots is not None:
             snapshots[training.epochs] = training.state()
@@ -148,8 +148,8 @@ def test_a_refit_goes_on():
     first = Training(run.rows, examples, 1)
     while len(first):
         results += first.epoch()[1]
-    assert any(epoch.back for r in results for epoch in r.past)
-    rows = [run.rows[r.row].again(r.past) for r in results if r.status != "diverged"]
+    assert any(epoch.went_back for r in results for epoch in r.past)
+    rows = [run.rows[r.row].refit_row(r.past) for r in results if r.status != "diverged"]
     second, snapshots = Training(rows, run.cache.examples(rows[0]), 1), {}
     said = go_on(second, snapshots)
     for epoch, snapshot in snapshots.items():
@@ -206,10 +206,10 @@ def test_leaving():
     run = nnlab.fit(replace(BASE, seeds=3))
     training = Training(run.rows, run.cache.examples(run.rows[0]), 1)
     training.epoch()
-    (gone,) = training.leave([1, 17], "pruned")
-    assert (gone.row, gone.status, gone.epochs, training.numbers) == (1, "pruned", 1, [0, 2])
-    assert training.leave([1], "pruned") == []
-    rest = training.leave(training.numbers, "interrupted")
+    (gone,) = training.end_rows([1, 17], "pruned")
+    assert (gone.row, gone.status, gone.epochs, training.row_numbers) == (1, "pruned", 1, [0, 2])
+    assert training.end_rows([1], "pruned") == []
+    rest = training.end_rows(training.row_numbers, "interrupted")
     assert [r.row for r in rest] == [0, 2] and not len(training) and all(r.test == {} for r in rest)
     with pytest.raises(ValueError, match="no row is left"):
         training.epoch()

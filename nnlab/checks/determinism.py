@@ -19,7 +19,7 @@ from nnlab.data.examples import evaluation_batches
 from nnlab.experiment import Row
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
-from nnlab.training.stacks import stacks
+from nnlab.training.stacks import divide_into_stacks
 
 ROWS_AT_LEAST = 5
 ROW_ALONE = 2  # the row that is also trained alone: not the first, nor the last
@@ -134,7 +134,7 @@ def bounded(subject: Subject, device: str) -> tuple[Sample, int, int]:
 def as_trained(subject: Subject) -> int:
     """How many rows the job's largest stack has on a CPU, or a few more."""
     e, dataset = subject.experiment, subject.dataset
-    of_job = stacks(e.rows(dataset), {e.data: dataset}, thread_count(e.threads))
+    of_job = divide_into_stacks(e.rows(dataset), {e.data: dataset}, thread_count(e.threads))
     return max(ROWS_AT_LEAST, *map(len, of_job))
 
 

@@ -136,7 +136,7 @@ def predictions(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray
         training = sample.training(stack)
         epochs = max(1, -(-STEPS_AT_LEAST // training.batches.steps))
         for epoch in range(1, epochs + 1):
-            training.one_pass(epoch)
+            training.train_epoch(epoch)
         batches = list(evaluation_batches(sample.examples, stack, "validation"))
         z = torch.cat([training.evaluator.network.fprop(b.x).clone() for b in batches], 2)
         t = torch.cat([b.t for b in batches], 2)

@@ -15,7 +15,7 @@ from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import Component, static
-from nnlab.training.fit import named, on_arrays
+from nnlab.training.fit import experiments_on_arrays, given_arrays
 
 RUNGS = {
     "start": start.check,
@@ -85,10 +85,10 @@ def check(
     if len(arrays) == 1 and only is None and not hasattr(arrays[0], "shape"):
         arrays, only = (), arrays[0]
     first = () if experiment is None else (experiment,)
-    given = (*first, *arrays, *named(x, y))
+    given = (*first, *arrays, *given_arrays(x, y))
     if len(given) == 1 and not isinstance(experiment, Experiment):
         raise UserError(f"experiment = {shown(experiment)}: expected a nnlab.Experiment")
-    several = on_arrays(given, x_test, y_test)
+    several = experiments_on_arrays(given, x_test, y_test)
     if len(several) > 1:
         raise UserError(f"nnlab.check takes one experiment, not {len(several)}")
     return Exclusive("check", climb(Subject(several[0], budget), chosen(only)))

@@ -20,7 +20,7 @@ from nnlab.checks.central_differences import moved
 from nnlab.checks.subject import Subject
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream, uniforms
-from nnlab.training.population import stacked, untouched_buffers
+from nnlab.training.population import initial_buffers, stack_experiments
 
 BATCH_SIZE = 16
 STACK_NUMBERS = 2**18  # parameters in a stack of moved copies
@@ -41,7 +41,7 @@ class Objective:
         self.experiment, self.dataset = sample.experiment, sample.dataset
         self.like = sample.examples.like
         self.loss = self.experiment.loss_for(sample.dataset.spec)
-        self.regularizer = stacked([self.experiment]).regularizer
+        self.regularizer = stack_experiments([self.experiment]).regularizer
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         self.x, self.batch = x[None].clone(), x.shape[1]
         self.t = self.regularizer.smooth(t[None, None])[0].clone()
@@ -49,7 +49,7 @@ class Objective:
         self.graph = self.experiment.graph(sample.dataset.spec)
         layout = self.graph.layout()
         self.parameters, self.weights_end, self.size = layout.parameters, layout.weights_end, layout.size
-        self.buffers = untouched_buffers(sample.rows(), self.graph).to(self.like)
+        self.buffers = initial_buffers(sample.rows(), self.graph).to(self.like)
         self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
         for name, slot in self.parameters.items():
             p = slot.leaf

@@ -24,12 +24,12 @@ from nnlab.experiment import Experiment, Row
 from nnlab.hyperparameters import Component, static
 from nnlab.runtime import devices
 from nnlab.streams import stream
-from nnlab.training.memory import needed, refuse_too_large
-from nnlab.training.placement import place
+from nnlab.training.memory import memory_needed, refuse_too_large
+from nnlab.training.placement import choose_placement
 from nnlab.training.results import Record
-from nnlab.training.stacks import stacks
+from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
-from nnlab.training.workers import side_by_side
+from nnlab.training.workers import train_in_parallel
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Subject:
         experiment.loss_for(self.dataset.spec)
         folds = experiment.split.folds(self.dataset)
         self.fold = folds[0]
-        where = place([self.row], {experiment.data: self.dataset}, len(folds) * experiment.seeds)
+        where = choose_placement([self.row], {experiment.data: self.dataset}, len(folds) * experiment.seeds)
         self.device = where.device  # where the whole job would be trained
         self.experiment = replace(experiment, device=str(where.device))
         self.graph = experiment.graph(self.dataset.spec)
         # Refused before a rung starts, rather than after some of them took minutes.
-        memory = needed([[self.row]], {experiment.data: self.dataset}, 1)
+        memory = memory_needed([[self.row]], {experiment.data: self.dataset}, 1)
         remedy = "take a smaller model, batch_size or data"
         refuse_too_large(memory, "one row of this job", remedy, self.device)
 
@@ -157,9 +157,9 @@ class Sample:
         """The epochs of the rows, in stacks side by side where that pays."""
         on_cpu = self.examples.like.device.type == "cpu"
         processes = devices.thread_count(self.experiment.threads) if on_cpu else 1
-        divided = stacks(rows, {self.experiment.data: self.dataset}, processes)
+        divided = divide_into_stacks(rows, {self.experiment.data: self.dataset}, processes)
         trainings = [Training(stack, self.examples, 1) for stack in divided]
-        for record, _ in side_by_side(trainings, processes):
+        for record, _ in train_in_parallel(trainings, processes):
             if record:
                 yield record
 

@@ -69,7 +69,7 @@ def together(
     if winner == default:
         return [winner]
     folds = cache.folds(winner)
-    size = max(e.graph(cache.add(e).spec).parameter_count for e in (winner, default))
+    size = max(e.graph(cache.load_data(e).spec).parameter_count for e in (winner, default))
     work = size * len(folds[0].train) * max(winner.epochs, default.epochs)
     count = fresh_seeds(winner, trials, folds, work)
     if not count:
@@ -82,7 +82,7 @@ def together(
 
 def not_comparable(winner: Experiment, default: Experiment, cache: DataCache) -> str:
     """Why their numbers do not stand beside each other; "" if they do."""
-    its, others = (about(e, cache.add(e).spec) for e in (winner, default))
+    its, others = (about(e, cache.load_data(e).spec) for e in (winner, default))
     for key, word in (("data", "data"), ("loss_is", "loss")):
         if its[key] != others[key]:
             return f"the winner's {word} ({its[key]}) is not the default's ({others[key]})"
@@ -132,7 +132,7 @@ def compared(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> d
 
 def _results(fit: Fit, place: int) -> list[Result]:
     """Those of the experiment at this place of the fit."""
-    return [result for result in fit.results if fit.owner[result.row] == place]
+    return [result for result in fit.results if fit.experiment_of_row[result.row] == place]
 
 
 def _decisive_metric(objectives: tuple[str, ...], names: list[str]) -> str:

@@ -73,7 +73,7 @@ def prepared(asked: SweepRequest) -> PreparedSweep:
 
 def _on_card(asked: SweepRequest, sweep: Sweep) -> SweepRequest:
     """With the GPU in every trial's line, if it was taken for the work of all: one alone might not pay."""
-    if sweep.place.device.type == "cpu" or not sweep.place.why:
+    if sweep.place.device.type == "cpu" or not sweep.place.reason:
         return asked
     trials = replace(asked.words.trials, device=str(sweep.place.device))
     return replace(asked, words=replace(asked.words, trials=trials))

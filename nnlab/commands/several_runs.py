@@ -25,7 +25,7 @@ def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Con
     if not _ranking_caveats(runs):
         metric = _comparable_metric(recorders.writers)
     epochs, task = max(experiment.epochs for experiment in fit.experiments), recorders.writers[0].task
-    return Console(title, len(fit.rows), epochs, task, beside=Beside(names, fit.owner, metric))
+    return Console(title, len(fit.rows), epochs, task, beside=Beside(names, fit.experiment_of_row, metric))
 
 
 def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:

@@ -28,7 +28,7 @@ from nnlab.records.tensorboard import ROW_FOLDERS
 from nnlab.runtime.devices import device
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
-from nnlab.training.memory import needed, refuse_too_large
+from nnlab.training.memory import memory_needed, refuse_too_large
 from nnlab.training.results import Record
 
 MAX_OPEN_FILES = 8192  # of all runs that train together
@@ -66,7 +66,7 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
     experiment = Experiment.from_config(experiment_settings(settings))
     fit = Fit([experiment], DataCache() if cache is None else cache)
     experiment.schedule.advise(experiment.epochs)
-    count, where = needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
+    count, where = memory_needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
     refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
     return fit
 
@@ -79,7 +79,7 @@ def wants_picture(settings: dict, rows: int) -> bool:
 
 def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
     """What to write of the first run of a fit, and into which folder."""
-    picture = wants_picture(settings, rows=int((fit.owner == 0).sum()))
+    picture = wants_picture(settings, rows=int((fit.experiment_of_row == 0).sum()))
     return Order(folder, settings, experiment_settings(settings), command, picture)
 
 

@@ -42,7 +42,9 @@ class Run:
     def __init__(self, order: Order, fit: Fit, place: int = 0):
         self.fit, self.place, self.order = fit, place, order
         self.experiment: Experiment = fit.experiments[place]
-        self.rows: list[Row] = [row for row, owner in zip(fit.rows, fit.owner, strict=True) if owner == place]
+        self.rows: list[Row] = [
+            row for row, owner in zip(fit.rows, fit.experiment_of_row, strict=True) if owner == place
+        ]
         self.first = self.rows[0].number
         self.title = title(self.experiment, fit, len(self.rows))
         self.spec = fit.datasets[self.experiment.data].spec
@@ -66,7 +68,7 @@ class Run:
 
     def record(self, record):
         """Take in what a record of the fit says of this run's rows; that part of it, None if nothing."""
-        part = record.of(self.first, len(self.rows))
+        part = record.select(self.first, len(self.rows))
         if part is None:
             return None
         self.folder.record(part)

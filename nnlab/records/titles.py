@@ -26,7 +26,7 @@ def about(e: Experiment, spec: DataSpec) -> dict[str, str]:
 def how_computed(fit: Fit) -> dict[str, str | bool]:
     """What a curve's last digits depend on beside the device, which on a CPU is nothing; why it was taken."""
     how: dict[str, str | bool] = {}
-    reasons = {place.why for place in fit.places.values() if place.why}
+    reasons = {placement.reason for placement in fit.placements.values() if placement.reason}
     if reasons:
         how["device_because"] = "; ".join(sorted(reasons))
     if not fit.on_cpu:

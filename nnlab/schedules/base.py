@@ -56,7 +56,7 @@ class PastEpoch:
     """An epoch of one row, as a refit repeats it."""
 
     state: dict[str, np.ndarray]  # the schedule's, before the epoch
-    back: bool  # whether the row was taken back after it
+    went_back: bool  # whether the row went back to its start after it
 
 
 @dataclass(frozen=True)

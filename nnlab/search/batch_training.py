@@ -49,7 +49,7 @@ class TrialBatch:
         self.rungs = tuple(search.pruner.rungs(epochs))
         experiments = [c.experiment for c in self.trained]
         self.fit = Fit(experiments, cache, True, Rungs(self.rungs, self._rows_leaving), search.rows)
-        self.owner = self.fit.owner  # row -> place of its trial
+        self.owner = self.fit.experiment_of_row  # row -> place of its trial
         self.parameters = [_parameters(e, cache) for e in experiments]
         rows, longest = len(self.owner), max((e.epochs for e in experiments), default=0)
         self._refuse_long_curves(rows, longest)

@@ -13,8 +13,8 @@ import torch
 from nnlab.experiment import Row
 from nnlab.runtime.threads import computing
 from nnlab.search.batch_training import TrialBatch
-from nnlab.training.memory import needed
-from nnlab.training.placement import CARD_START, planned
+from nnlab.training.memory import memory_needed
+from nnlab.training.placement import GPU_START_SECONDS, estimate_work
 from nnlab.training.stacks import parameter_count
 
 CALLS_PER_STEP = 30  # of torch
@@ -56,15 +56,15 @@ def plan(batch: TrialBatch, count: int, size: int) -> Plan:
         batch=size,
         rows=round(len(batch.fit.rows) * share),
         stacks=[(n, k, p) for (k, p), n in sorted(sizes.items(), reverse=True)],
-        memory=needed(stacks, datasets, at_once),
-        seconds=seconds * share + (0.0 if batch.fit.on_cpu else CARD_START),
+        memory=memory_needed(stacks, datasets, at_once),
+        seconds=seconds * share + (0.0 if batch.fit.on_cpu else GPU_START_SECONDS),
     )
 
 
 def _card_seconds(batch: TrialBatch) -> float:
     """Of a batch on a GPU that has been started."""
     rows = batch.fit.rows
-    return planned(rows, batch.fit.datasets).card_seconds(rows[0].experiment.precision) if rows else 0.0
+    return estimate_work(rows, batch.fit.datasets).gpu_seconds(rows[0].experiment.precision) if rows else 0.0
 
 
 def _seconds(rows: list[Row], datasets) -> float:

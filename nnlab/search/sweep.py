@@ -31,7 +31,7 @@ from nnlab.search.space import Space
 from nnlab.search.study import RULES, Chooser
 from nnlab.search.trial import COMPLETE, FAILED, Trial, best
 from nnlab.training.data_cache import DataCache
-from nnlab.training.placement import Place, place
+from nnlab.training.placement import Placement, choose_placement
 from nnlab.training.results import Record
 
 CELLS_LOOKED_AT = 1000  # of a grid, before it begins
@@ -174,7 +174,7 @@ class Sweep:
         values = ", ".join(f"{v:.4g}" for v in self.best.values)
         return f"{count}, the best {', '.join(self.search.objectives)} {values} with {self.best.params}>"
 
-    def _place(self) -> Place:
+    def _place(self) -> Placement:
         """Where all trials are trained whose device is `auto`: by the work of all, were they like the first.
 
         Decided once, since a trial must not depend on the batch that it is in.
@@ -183,8 +183,8 @@ class Sweep:
         rows = self.cache.rows([e])
         batch = self.search.batch if self.search.batch != "auto" else self.search.sampler.batch
         at_once = len(rows) * (batch or LARGEST_BATCH)
-        found = place(rows, self.cache.datasets, self.count, at_once)
-        if found.why:  # there was a choice
+        found = choose_placement(rows, self.cache.datasets, self.count, at_once)
+        if found.reason:  # there was a choice
             self.candidates.device = str(found.device)
             self.candidates.begin_batch()
             self.first = self.candidates.make(self.first.params)
@@ -243,7 +243,7 @@ class Sweep:
         aside = copy.copy(self)
         aside.chooser = aside._chooser()
         batch = aside.prepared(aside.ask_for(range(size)))
-        return replace(plan(batch, max(0, self.count - finished), self.size), because=self.place.why)
+        return replace(plan(batch, max(0, self.count - finished), self.size), because=self.place.reason)
 
     def impossible(self) -> int | None:
         """How many cells of a grid cannot be trained or ranked; None if they are too many to look at."""

@@ -11,7 +11,7 @@ from nnlab.experiment import Experiment, Row
 from nnlab.models import perceptron
 from nnlab.streams import stream
 from nnlab.testing.components import PartContract
-from nnlab.training.population import initial
+from nnlab.training.population import initial_theta
 
 
 class InitContract(PartContract):
@@ -97,5 +97,5 @@ class InitContract(PartContract):
     def _initial(self, *rows) -> dict[str, torch.Tensor]:
         """Initial parameters by name, (K, *shape), of rows (init, seed): two hidden layers of one shape."""
         graph = perceptron(9, (9, 9), 3, "tanh")
-        theta = initial([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
+        theta = initial_theta([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
         return {name: slot.view(theta) for name, slot in graph.layout().parameters.items()}

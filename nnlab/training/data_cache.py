@@ -1,4 +1,4 @@
-"""Data sets, loaded once and laid on their devices once, for all fits that share them."""
+"""A cache of data sets: each is loaded once, and copied to each device once, for all fits that share it."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from nnlab.runtime.threads import computing
 
 
 class DataCache:
-    """What experiments read: a sweep trains batch after batch of trials on data that it loads once."""
+    """The data that experiments read: all batches of a sweep's trials train on data that are loaded once."""
 
     def __init__(self):
         self.datasets: dict[Data, Dataset] = {}
         self._folds: dict[tuple[Data, Split], list[Fold]] = {}
-        self._placed: dict[tuple, Examples] = {}  # data, device, dtype
-        self._split: dict[tuple, Examples] = {}  # the same, as a split normalises them
+        self._on_device: dict[tuple, Examples] = {}  # by data, device, dtype
+        self._normalized: dict[tuple, Examples] = {}  # as splits normalise them, by `_split_key`
 
-    def add(self, e: Experiment) -> Dataset:
-        """Load the experiment's data, if they are not there yet; raises `UserError`."""
+    def load_data(self, e: Experiment) -> Dataset:
+        """The experiment's data, loaded if they are not there yet; raises `UserError`."""
         if e.data not in self.datasets:
             self.datasets[e.data] = e.load()
         return self.datasets[e.data]
 
     def fingerprints(self) -> list[str]:
-        """What tells the loaded data sets from others: a hash of each one's numbers."""
+        """A hash of the values of each loaded data set."""
         return sorted(dataset.fingerprint() for dataset in self.datasets.values())
 
     def folds(self, e: Experiment) -> list[Fold]:
         """The folds of the experiment's split; raises `UserError`."""
         if (e.data, e.split) not in self._folds:
-            self._folds[e.data, e.split] = e.split.folds(self.add(e))
+            self._folds[e.data, e.split] = e.split.folds(self.load_data(e))
         return self._folds[e.data, e.split]
 
     def rows(self, experiments: list[Experiment]) -> list[Row]:
         """The rows of all experiments, numbered."""
-        rows = [row for e in experiments for row in e.rows(self.add(e), self.folds(e))]
+        rows = [row for e in experiments for row in e.rows(self.load_data(e), self.folds(e))]
         return [replace(row, number=n) for n, row in enumerate(rows)]
 
     def examples(self, row: Row) -> Examples:
-        """The data on the row's device, with the normalisation of its split's folds."""
+        """The data on the row's device, normalised by the folds of its split."""
         e = row.experiment
-        key, split = (e.data, e.device, e.dtype), _split(row)
-        if key not in self._placed:
+        key, split_key = (e.data, e.device, e.dtype), _split_key(row)
+        if key not in self._on_device:
             like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device(e.device))
             with computing():
-                self._placed[key] = Examples(e.data, self.datasets[e.data], like)
-        if split not in self._split:
-            self._split[split] = self._placed[key].without_caches()
-        return self._split[split]
+                self._on_device[key] = Examples(e.data, self.datasets[e.data], like)
+        if split_key not in self._normalized:
+            self._normalized[split_key] = self._on_device[key].without_caches()
+        return self._normalized[split_key]
 
-    def keep(self, rows: list[Row]) -> None:
-        """Forget how splits other than these rows' normalise the data: a sweep may go through many."""
-        wanted = {_split(row) for row in rows}
-        self._split = {split: examples for split, examples in self._split.items() if split in wanted}
+    def keep_only(self, rows: list[Row]) -> None:
+        """Forget the normalised data of all splits but those of these rows: a sweep may go through many."""
+        used = {_split_key(row) for row in rows}
+        self._normalized = {key: examples for key, examples in self._normalized.items() if key in used}
 
 
-def _split(row: Row) -> tuple:
-    """What rows share that may share a normalisation: folds are told apart by number within a split, and are
-    larger when a row is trained again."""
+def _split_key(row: Row) -> tuple:
+    """Rows with equal keys share one normalisation of the data. A refit has a key of its own: its folds have
+    the same numbers within the split, but more training examples."""
     e = row.experiment
     return e.data, e.split, e.device, e.dtype, row.refit > 0

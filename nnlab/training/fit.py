@@ -1,4 +1,4 @@
-"""`fit`: experiments in, records out. Rows are grouped into stacks, and stacks are trained side by side."""
+"""`fit` and `Fit`: train experiments. Their rows are grouped into stacks, which are trained in parallel."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.data_cache import DataCache
-from nnlab.training.evaluation import tested
+from nnlab.training.evaluation import test_report
 from nnlab.training.history import History
-from nnlab.training.placement import Place, compiles, place
+from nnlab.training.placement import Placement, choose_placement, worth_compiling
 from nnlab.training.results import Record, Refit, Result, Results
-from nnlab.training.stacks import stacks
+from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
-from nnlab.training.workers import NO_RUNGS, Progress, Rungs, side_by_side
+from nnlab.training.workers import NO_RUNGS, Rungs, TrainingOutput, train_in_parallel
 
 
 class Fit:
@@ -42,10 +42,10 @@ class Fit:
 
     What has been recorded is in `history`, and as curves in `curves`. `stop` ends it early.
 
-    `candidates` only show their curves: they are neither tested nor trained again, and leave no weights.
-    At the `rungs` rows may be pruned. `most` is how many rows a stack holds. One that is `attended`, by
-    somebody at a prompt, keeps its records, and a Ctrl-C ends it with the epoch. Where the device is `auto`,
-    it is chosen as for a fit that is made so many `times`; `experiments` have the one that was taken.
+    `candidates`, the trials of a sweep, only show their curves: they are neither tested nor refitted, and
+    their weights are not kept. At the `rungs` rows may be pruned. A stack holds `max_stack_rows` at most. An
+    `interactive` fit, at somebody's prompt, keeps its records, and Ctrl-C ends it with the epoch. A device
+    that is `auto` is chosen for the work of `repeats` such fits; `experiments` have the chosen one.
     """
 
     @typed
@@ -55,47 +55,49 @@ class Fit:
         cache: DataCache | None = None,
         candidates: bool = False,
         rungs: Rungs = NO_RUNGS,
-        most: int | Literal["auto"] = "auto",
-        attended: bool = False,
-        times: float = 1.0,
+        max_stack_rows: int | Literal["auto"] = "auto",
+        interactive: bool = False,
+        repeats: float = 1.0,
     ):
         self.cache = cache or DataCache()
         for e in experiments:
-            e.loss_for(self.cache.add(e).spec)
-            if attended:
+            e.loss_for(self.cache.load_data(e).spec)
+            if interactive:
                 e.schedule.advise(e.epochs)
         self.datasets = self.cache.datasets
         rows = self.cache.rows(experiments)
-        self.places = self._placed(rows, times)
-        placed = {id(e): self._in_place(e) for e in experiments}
-        self.experiments = experiments = [placed[id(e)] for e in experiments]
-        self.on_cpu = all(place.device.type == "cpu" for place in self.places.values())
-        self.rungs, self.most = rungs, most
+        self.placements = self._choose_placements(rows, repeats)
+        on_device = {id(e): self._with_device(e) for e in experiments}
+        self.experiments = experiments = [on_device[id(e)] for e in experiments]
+        self.on_cpu = all(placement.device.type == "cpu" for placement in self.placements.values())
+        self.rungs, self.max_stack_rows = rungs, max_stack_rows
         self.rows = [
-            replace(row, experiment=placed[id(row.experiment)], candidate=candidates) for row in rows
+            replace(row, experiment=on_device[id(row.experiment)], candidate=candidates) for row in rows
         ]
-        self.compiles = {
-            name: compiles([row for row in self.rows if row.experiment.device == name], self.datasets, times)
+        self.compiles = {  # device name -> whether the tail of a step is compiled there
+            name: worth_compiling(
+                [row for row in self.rows if row.experiment.device == name], self.datasets, repeats
+            )
             for name in dict.fromkeys(e.device for e in experiments)
         }
         self.trainings: list[Training] = []
         counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
-        self.owner = np.repeat(np.arange(len(counts)), counts)  # row -> the place of its experiment
+        self.experiment_of_row = np.repeat(np.arange(len(counts)), counts)  # (rows,) indices of experiments
         self.results = Results()  # of the rows that have ended
-        self._attended, self._past = attended, History()
+        self._interactive, self._history = interactive, History()
         self._records = Exclusive("fit", self._train())
-        self._ending = False
+        self._stopping = False
 
-    def _placed(self, rows: list[Row], times: float) -> dict[str, Place]:
-        """Where the rows of each device are trained, by its name in their experiments."""
+    def _choose_placements(self, rows: list[Row], repeats: float) -> dict[str, Placement]:
+        """The placement of rows for each value of `device` in their experiments."""
         groups: dict[str, list[Row]] = {}
         for row in rows:
             groups.setdefault(row.experiment.device, []).append(row)
-        return {name: place(group, self.datasets, times) for name, group in groups.items()}
+        return {name: choose_placement(group, self.datasets, repeats) for name, group in groups.items()}
 
-    def _in_place(self, e: Experiment) -> Experiment:
-        """The experiment on the device that was taken for it."""
-        return replace(e, device=str(self.places[e.device].device)) if e.device == "auto" else e
+    def _with_device(self, e: Experiment) -> Experiment:
+        """The experiment with the device that was chosen for it."""
+        return replace(e, device=str(self.placements[e.device].device)) if e.device == "auto" else e
 
     def __iter__(self) -> Iterator[Record]:
         while (record := self._next()) is not None:
@@ -110,7 +112,7 @@ class Fit:
     def stop(self) -> Fit:
         """End here: rows in training have the weights of their best epoch, with which they are tested.
 
-        Where stacks train side by side, theirs may be some epochs further than the last record.
+        Where stacks train in parallel, theirs may be some epochs further than the last record.
         """
         self._end("stopped", "by fit.stop()")
         return self
@@ -119,49 +121,51 @@ class Fit:
     def history(self) -> dict[str, np.ndarray]:
         """All records as columns of equal length, a line for each row and epoch, row after row: experiment,
         row, seed, repeat, fold, epoch, refit, and the metrics of `Record`. For `pandas.DataFrame`."""
-        return self._past.table(self.rows, self.owner)
+        return self._history.table(self.rows, self.experiment_of_row)
 
     @typed
     def curves(self, name: str) -> np.ndarray:
         """A metric as (rows, epochs), NaN after a row has ended: `plt.plot(fit.curves("val_loss").T)`."""
-        return self._past.curves(name, len(self.rows))
+        return self._history.curves(name, len(self.rows))
 
     def __repr__(self):
         rows = f"{len(self.rows)} row{'s' * (len(self.rows) != 1)}"
-        how = Counter(result.status for result in self.results)
-        ended = ", ".join(f"{count} {status}" for status, count in how.items())
+        counts = Counter(result.status for result in self.results)
+        ended = ", ".join(f"{count} {status}" for status, count in counts.items())
         begun = (
-            f"epoch {self._past.epoch}" if self._past.epoch else "not begun: fit.run(), or iterate over it"
+            f"epoch {self._history.epoch}"
+            if self._history.epoch
+            else "not begun: fit.run(), or iterate over it"
         )
         return f"<Fit: {rows}, {ended if len(self.results) == len(self.rows) else begun}>"
 
     def _next(self) -> Record | None:
         """The next record; None at the end. Raises `KeyboardInterrupt` if somebody interrupts it."""
-        if not self._attended:
+        if not self._interactive:
             return next(self._records, None)
-        with interruption.stop_at_epoch_end() as mine:
+        with interruption.stop_at_epoch_end() as handles_interrupt:
             record = next(self._records, None)
             if record:
-                self._past.add(record)
-            if mine and interruption.stop_requested():
+                self._history.add(record)
+            if handles_interrupt and interruption.stop_requested():
                 self._end("interrupted")
                 raise KeyboardInterrupt
         return record
 
     def _end(self, status: str, reason: str = "") -> None:
-        """Let every row end with the epoch under way, and test it. One that has not begun has no result."""
+        """End every row with the epoch under way, and test it. A row that has not begun has no result."""
         with self._records.held() as records:
             if getgeneratorstate(records) != GEN_SUSPENDED:
                 records.close()
                 return
-            self._ending = True
+            self._stopping = True
             for record in records:
-                self._past.add(record)
+                self._history.add(record)
         for n, result in enumerate(self.results):
             if result.status == "interrupted":
                 result = replace(result, status=status, reason=reason)
             if not result.test and result.status != "diverged":
-                result = replace(result, test=self._tested(result), past=())
+                result = replace(result, test=self._test(result), past=())
             self.results[n] = result
         self.results.sort(key=lambda result: result.row)
 
@@ -170,39 +174,39 @@ class Fit:
             self.results += results
             if record:
                 yield record
-        if self._is_ending():
+        if self._should_stop():
             return
-        chosen = {result.row: result for result in self.results}
-        again = [
-            row.again(chosen[row.number].past)
+        by_row = {result.row: result for result in self.results}
+        refit_rows = [
+            row.refit_row(by_row[row.number].past)
             for row in self.rows
-            if row.experiment.refit and not row.candidate and chosen[row.number].status != "diverged"
+            if row.experiment.refit and not row.candidate and by_row[row.number].status != "diverged"
         ]
-        second: list[Result] = []
-        for record, results in self._run(again):
-            second += results
+        refits: list[Result] = []
+        for record, results in self._run(refit_rows):
+            refits += results
             if record:
                 yield record
-        ended = [result for result in second if result.status != "interrupted"]
-        chosen |= {result.row: self._refitted(chosen[result.row], result) for result in ended}
-        self.results[:] = [replace(chosen[row], past=()) for row in sorted(chosen)]
+        completed = [result for result in refits if result.status != "interrupted"]
+        by_row |= {result.row: self._with_refit(by_row[result.row], result) for result in completed}
+        self.results[:] = [replace(by_row[row], past=()) for row in sorted(by_row)]
 
-    def _is_ending(self) -> bool:
-        return self._ending or interruption.stop_requested()
+    def _should_stop(self) -> bool:
+        return self._stopping or interruption.stop_requested()
 
-    def _tested(self, result: Result) -> dict:
+    def _test(self, result: Result) -> dict:
         """The test report of a row that was not tested as it ended."""
         row = self.rows[result.row]
         with computing():
-            return tested(row, result.weights, self.cache.examples(row), self.threads)
+            return test_report(row, result.weights, self.cache.examples(row), self.threads)
 
-    def _refitted(self, first: Result, second: Result) -> Result:
-        """The row with the weights of its second training; if that diverged, with the first's, tested now."""
+    def _with_refit(self, first: Result, second: Result) -> Result:
+        """The result with the refit's weights; if it diverged, with the first training's, tested now."""
         refit = Refit(first.best_epoch, second.examples["train"], second.status)
         if second.status == "diverged":
-            return replace(first, test=self._tested(first), refit=refit)
-        own = {"weights": second.weights, "normalizer": second.normalizer, "test": second.test}
-        return replace(first, refit=refit, examples=first.examples | {"refit": refit.examples}, **own)
+            return replace(first, test=self._test(first), refit=refit)
+        refitted = {"weights": second.weights, "normalizer": second.normalizer, "test": second.test}
+        return replace(first, refit=refit, examples=first.examples | {"refit": refit.examples}, **refitted)
 
     @property
     def threads(self) -> int:
@@ -210,34 +214,36 @@ class Fit:
 
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
-        rows, divided = self.rows if rows is None else rows, []
+        rows, all_stacks = self.rows if rows is None else rows, []
         for name in dict.fromkeys(row.experiment.device for row in rows):
-            there, here = device(name), [row for row in rows if row.experiment.device == name]
-            free = None if there.type == "cpu" else free_memory(there)
-            divided += stacks(here, self.datasets, self.processes, self.most, free)
-        return divided
+            where, group = device(name), [row for row in rows if row.experiment.device == name]
+            free_bytes = None if where.type == "cpu" else free_memory(where)
+            all_stacks += divide_into_stacks(
+                group, self.datasets, self.processes, self.max_stack_rows, free_bytes
+            )
+        return all_stacks
 
     @property
     def compiled(self) -> bool:
-        """Whether the tail of a step was a compiled pass: its rounding is its own."""
+        """Whether the tail of a step was compiled, which changes how it rounds."""
         return any(training.fused for training in self.trainings)
 
     @property
     def processes(self) -> int:
-        """One where there is a GPU in it: a fork could not use that."""
+        """How many worker processes train: one if any row is on a GPU, which a fork could not use."""
         return self.threads if self.on_cpu else 1
 
-    def _run(self, rows: list[Row]) -> Iterator[Progress]:
-        divided, processes = self.stacks(rows), self.processes
-        self.cache.keep(rows)
-        threads = self.threads if processes == 1 or len(divided) == 1 else 1
-        # The data are placed before any fork: workers share them.
+    def _run(self, rows: list[Row]) -> Iterator[TrainingOutput]:
+        all_stacks, processes = self.stacks(rows), self.processes
+        self.cache.keep_only(rows)
+        threads = self.threads if processes == 1 or len(all_stacks) == 1 else 1
+        # The data are prepared before any fork, so that workers share them.
         trainings = [
             Training(stack, self.cache.examples(stack[0]), threads, self.compiles[stack[0].experiment.device])
-            for stack in divided
+            for stack in all_stacks
         ]
         self.trainings += trainings
-        yield from side_by_side(trainings, processes, self.rungs, self._is_ending)
+        yield from train_in_parallel(trainings, processes, self.rungs, self._should_stop)
 
 
 @typed
@@ -253,26 +259,26 @@ def fit(*experiments: Any, x=None, y=None, x_test=None, y_test=None) -> Fit:
     Arrays take the place of the experiments' data, of which normalization, limit, label_noise and seed
     stay. Nothing is trained before the fit is run, or iterated over.
     """
-    return Fit(on_arrays((*experiments, *named(x, y)), x_test, y_test), attended=True)
+    return Fit(experiments_on_arrays((*experiments, *given_arrays(x, y)), x_test, y_test), interactive=True)
 
 
-def named(*arrays) -> tuple:
-    """Those arrays that a call has by their names."""
+def given_arrays(*arrays) -> tuple:
+    """The keyword arguments among these arrays that the caller gave."""
     return tuple(array for array in arrays if array is not None)
 
 
-def on_arrays(given: tuple, x_test=None, y_test=None) -> list[Experiment]:
-    """The experiments that come first in `given`, with the arrays x and y as their data if these follow."""
-    many = given and isinstance(given[0], (list, tuple)) and given[0]
-    if many and all(isinstance(e, Experiment) for e in many):
-        given = (*many, *given[1:])
-    count = next((i for i, e in enumerate(given) if not isinstance(e, Experiment)), len(given))
-    experiments, arrays = list(given[:count]) or [Experiment()], given[count:]
+def experiments_on_arrays(args: tuple, x_test=None, y_test=None) -> list[Experiment]:
+    """The experiments that come first in `args`, with the arrays x and y as their data if these follow."""
+    first = args[0] if args and isinstance(args[0], (list, tuple)) else ()
+    if first and all(isinstance(e, Experiment) for e in first):
+        args = (*first, *args[1:])
+    count = next((i for i, e in enumerate(args) if not isinstance(e, Experiment)), len(args))
+    experiments, arrays = list(args[:count]) or [Experiment()], args[count:]
     if len(arrays) not in (0, 2) or not arrays and (x_test is not None or y_test is not None):
-        there = ", ".join(shown(value) for value in arrays) or "no arrays but x_test or y_test"
-        raise UserError(f"expected experiments, and after them nothing or two arrays, x and y; got {there}")
+        got = ", ".join(shown(value) for value in arrays) or "no arrays but x_test or y_test"
+        raise UserError(f"expected experiments, and after them nothing or two arrays, x and y; got {got}")
     if not arrays:
         return experiments
-    kept = [{f.name: getattr(e.data, f.name) for f in fields(Data)} for e in experiments]
-    data = {tuple(how.items()): Arrays(*arrays, x_test, y_test, **how) for how in kept}
-    return [replace(e, data=data[tuple(how.items())]) for e, how in zip(experiments, kept, strict=True)]
+    settings = [{f.name: getattr(e.data, f.name) for f in fields(Data)} for e in experiments]
+    data = {tuple(s.items()): Arrays(*arrays, x_test, y_test, **s) for s in settings}
+    return [replace(e, data=data[tuple(s.items())]) for e, s in zip(experiments, settings, strict=True)]

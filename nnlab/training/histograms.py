@@ -1,4 +1,4 @@
-"""Histograms of numbers that come in pieces, such as a network's outputs batch by batch."""
+"""Histograms of values that arrive in pieces, such as a network's outputs batch by batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from nnlab.training.results import Histograms
 
 HISTOGRAM_BINS = 30  # as many as TensorBoard itself makes
-LARGEST_NUMBER = 1e300  # the width of a range must be a number too
+LARGEST_COUNTED = 1e300  # so that the width of a range does not overflow
 
 Pieces = Iterable[tuple[str, int, np.ndarray]]  # name, row, some of its values in any shape
 
@@ -19,13 +19,13 @@ def histograms(rows: int, pieces: Callable[[], Pieces]) -> dict[str, Histograms]
 
     It is `np.histogram(values, 30)` of all the values of a row, in float64. `pieces` is gone through
     twice, for the limits and for the counts, so that no more than one piece is ever in memory. NaN and
-    what is infinite (1e300 or more) is not counted; of a row with nothing else all counts are zero.
+    infinities (1e300 or more) are not counted; a row without any finite value has counts of zero.
     """
     edges = {name: _edges(low, high) for name, (low, high) in _limits(rows, pieces()).items()}
     counts = {name: np.zeros((rows, HISTOGRAM_BINS), int) for name in edges}
     for name, k, values in pieces():
-        ends = edges[name][k, [0, -1]]
-        counts[name][k] += np.histogram(_numbers(values), HISTOGRAM_BINS, ends)[0]
+        limits = edges[name][k, [0, -1]]
+        counts[name][k] += np.histogram(_counted_values(values), HISTOGRAM_BINS, limits)[0]
     return {name: Histograms(counts[name], edges[name]) for name in edges}
 
 
@@ -34,22 +34,22 @@ def _limits(rows: int, pieces: Pieces) -> dict[str, tuple[np.ndarray, np.ndarray
     limits = {}
     for name, k, values in pieces:
         low, high = limits.setdefault(name, (np.full(rows, np.inf), np.full(rows, -np.inf)))
-        values = _numbers(values)
+        values = _counted_values(values)
         low[k], high[k] = values.min(initial=low[k]), values.max(initial=high[k])
     return limits
 
 
 def _edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """(rows, 31). Values all but equal lie in the middle of a range of 1, as in np.histogram."""
-    none = low > high
-    low, high = np.where(none, 0.0, low), np.where(none, 1.0, high)
+    empty = low > high
+    low, high = np.where(empty, 0.0, low), np.where(empty, 1.0, high)
     # Any narrower, and numpy finds no edges between the ends.
-    least = 4 * HISTOGRAM_BINS * np.spacing(np.maximum(abs(low), abs(high)))
-    margin = np.where(high - low > least, 0.0, np.maximum(0.5, least))
+    narrowest = 4 * HISTOGRAM_BINS * np.spacing(np.maximum(abs(low), abs(high)))
+    margin = np.where(high - low > narrowest, 0.0, np.maximum(0.5, narrowest))
     return np.linspace(low - margin, high + margin, HISTOGRAM_BINS + 1, axis=1)
 
 
-def _numbers(values: np.ndarray) -> np.ndarray:
+def _counted_values(values: np.ndarray) -> np.ndarray:
     values = values.astype(np.float64).ravel()
-    ordinary = abs(values) < LARGEST_NUMBER
-    return values if ordinary.all() else values[ordinary]
+    counted = abs(values) < LARGEST_COUNTED
+    return values if counted.all() else values[counted]

@@ -1,4 +1,4 @@
-"""Memory that training will take, counted from sizes before it begins."""
+"""An estimate of the memory that training takes, from the sizes of its tensors, before it begins."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.runtime.devices import free_memory
 from nnlab.runtime.machine import in_bytes
-from nnlab.training.stacks import memory, theta_width
+from nnlab.training.stacks import stack_bytes, theta_width
 
-CLASS_NUMBER = 8  # bytes of a target that is a class
-CHUNK_COPIES = 3  # of a chunk of examples: gathered, normalised, laid out
-
-
-def needed(stacks: list[list[Row]], datasets, at_once: int) -> int:
-    """Bytes that training these stacks takes beside what the process has: data on their device, matrices
-    and activations of the largest stacks that train `at_once`, the best weights of every row."""
-    takes = sorted((_of_stack(rows, datasets) for rows in stacks), reverse=True)
-    kept = sum(_number(rows[0]) * len(rows) * theta_width(rows[0], datasets) for rows in stacks)
-    return sum(takes[:at_once]) + kept + _placed(stacks, datasets)
+CLASS_INDEX_BYTES = 8  # of a target that is a class
+CHUNK_COPIES = 3  # copies of a chunk of examples: gathered, normalised, laid out
 
 
-def refuse_too_large(count: int, what: str, instead: str, where: torch.device) -> None:
-    """Raise `UserError` if so many bytes are not to be had on the device."""
-    there = free_memory(where)
-    if there is not None and count > there:
-        wanted, left = in_bytes(count), in_bytes(max(0, there))
-        raise UserError(f"{what} needs about {wanted} of memory, and there are {left}: {instead}")
+def memory_needed(stacks: list[list[Row]], datasets, parallel: int) -> int:
+    """Bytes that training these stacks takes beside what the process has already: data on their device,
+    matrices and activations of the largest stacks, so many in `parallel`, best weights of every row."""
+    largest_first = sorted((_stack_and_chunk_bytes(rows, datasets) for rows in stacks), reverse=True)
+    best_weights = sum(_float_bytes(rows[0]) * len(rows) * theta_width(rows[0], datasets) for rows in stacks)
+    return sum(largest_first[:parallel]) + best_weights + _data_bytes(stacks, datasets)
 
 
-def _number(row: Row) -> int:
+def refuse_too_large(needed: int, what: str, remedy: str, where: torch.device) -> None:
+    """Raise `UserError` if the device does not have so many bytes left."""
+    free = free_memory(where)
+    if free is not None and needed > free:
+        left = in_bytes(max(0, free))
+        raise UserError(f"{what} needs about {in_bytes(needed)} of memory, and there are {left}: {remedy}")
+
+
+def _float_bytes(row: Row) -> int:
     return 8 if row.experiment.dtype == "float64" else 4
 
 
-def _of_stack(rows: list[Row], datasets) -> int:
-    """Its matrices and activations, and a chunk of examples for each order in which they come."""
+def _stack_and_chunk_bytes(rows: list[Row], datasets) -> int:
+    """Matrices and activations of a stack, and a chunk of examples for each order that its rows draw."""
     orders = len({(row.seed, row.fold.key) for row in rows})
     row = rows[0]
     spec = datasets[row.experiment.data].spec
     examples = row.batch * steps_in_chunk(row.steps, row.batch, spec.inputs, spec.outputs)
-    chunk = CHUNK_COPIES * orders * examples * (spec.inputs + spec.outputs) * _number(row)
-    return memory(len(rows), row, datasets) + chunk
+    chunk = CHUNK_COPIES * orders * examples * (spec.inputs + spec.outputs) * _float_bytes(row)
+    return stack_bytes(len(rows), row, datasets) + chunk
 
 
-def _placed(stacks: list[list[Row]], datasets) -> int:
+def _data_bytes(stacks: list[list[Row]], datasets) -> int:
     """Every data set once on its device, and each fold's sets for evaluation, normalised."""
-    tables, sets = {}, {}
+    tables, evaluation_sets = {}, {}
     for rows in stacks:
         for row in rows:
             e = row.experiment
             spec = datasets[e.data].spec
-            targets = CLASS_NUMBER if spec.classes else _number(row) * spec.outputs
-            width = _number(row) * spec.inputs + targets
-            tables[e.data, e.dtype] = width * len(datasets[e.data].x)
+            target_bytes = CLASS_INDEX_BYTES if spec.classes else _float_bytes(row) * spec.outputs
+            example_bytes = _float_bytes(row) * spec.inputs + target_bytes
+            tables[e.data, e.dtype] = example_bytes * len(datasets[e.data].x)
             evaluated = len(row.fold.validation) + len(row.fold.test)
-            sets[e.data, e.split, e.dtype, row.fold.key] = width * evaluated
-    return sum(tables.values()) + sum(sets.values())
+            evaluation_sets[e.data, e.split, e.dtype, row.fold.key] = example_bytes * evaluated
+    return sum(tables.values()) + sum(evaluation_sets.values())

@@ -1,8 +1,8 @@
-"""The rows of one stack: their parameters, what their optimisers remember, their hyperparameters.
+"""A population: the rows of one stack with their parameters, optimiser state and hyperparameters.
 
     theta    (K, P)   every parameter of every row, laid out [weights | biases]
-    buffers  (K, Q)   what boxes keep of the examples they saw, as running means
-    slots    (K, P)   each, what the optimiser remembers
+    buffers  (K, Q)   statistics that boxes keep of the examples they saw, such as running means
+    slots    (K, P)   each: the state of the optimiser, such as Adam's m
     t        (K, 1)   how many updates a row has had
 
 Early stopping, best weights and going back are `select` and `copy_rows` on exactly these.
@@ -26,7 +26,7 @@ from nnlab.streams import stream
 
 @dataclass
 class Weights:
-    """What a row computes with."""
+    """Parameters and buffers: all that a forward pass reads."""
 
     theta: torch.Tensor
     buffers: torch.Tensor
@@ -36,23 +36,23 @@ class Weights:
         return {"theta": self.theta} | ({"buffers": self.buffers} if self.buffers.numel() else {})
 
     def select(self, rows):
-        """Those of these rows (numbers) alone, in memory of their own."""
+        """A copy for these rows alone (indices)."""
         return Weights(self.theta[rows], self.buffers[rows])
 
     def copy_rows(self, rows, source: Weights) -> None:
-        """Give the rows where `rows` (K,) is true, or all, what `source` has, which may have more."""
-        theirs = source.named()
-        for name, mine in self.named().items():
-            if on_card(mine) and isinstance(rows, torch.Tensor):  # by one pass, and without waiting for it
-                chosen = send(rows, torch.empty(rows.shape, dtype=torch.bool, device=mine.device))[:, None]
-                torch.where(chosen, theirs[name], mine, out=mine)
+        """Overwrite rows, a mask (K,) or a slice, with those of `source`, which may have further tensors."""
+        source_tensors = source.named()
+        for name, tensor in self.named().items():
+            if on_card(tensor) and isinstance(rows, torch.Tensor):  # in one pass, and without a sync
+                mask = send(rows, torch.empty(rows.shape, dtype=torch.bool, device=tensor.device))[:, None]
+                torch.where(mask, source_tensors[name], tensor, out=tensor)
             else:
-                mine[rows] = theirs[name][rows]
+                tensor[rows] = source_tensors[name][rows]
 
 
 @dataclass
 class State(Weights):
-    """What training changes in a row, and going back restores."""
+    """All tensors that a training step changes, and that going back restores."""
 
     slots: SimpleNamespace
     t: torch.Tensor
@@ -68,26 +68,26 @@ class State(Weights):
 
 @dataclass
 class Population:
-    """All that a row is. Every array has K rows in front; `experiment` is the rows' experiments stacked."""
+    """All state of K rows in training, K first in every array; `experiment` is their experiments, stacked."""
 
     rows: list[Row]
     experiment: Experiment
     state: State
-    schedule: dict[str, np.ndarray]  # the schedule's and the stopping rule's memory
-    stopping: dict[str, np.ndarray]
+    schedule: dict[str, np.ndarray]  # the state of the schedule
+    stopping: dict[str, np.ndarray]  # and of the stopping rule
     best_value: np.ndarray
     best_epoch: np.ndarray
     best_weights: Weights
-    past: list[list[PastEpoch]]  # of each row that will be trained again, its epochs so far
-    best: dict[str, np.ndarray] = field(default_factory=dict)  # the metrics of the best epoch
+    past: list[list[PastEpoch]]  # for each row that will be refitted, its epochs so far
+    best: dict[str, np.ndarray] = field(default_factory=dict)  # metrics of the best epoch
 
     @staticmethod
     def create(rows: list[Row], graph: Graph, like: torch.Tensor) -> Population:
         """The rows before their first step."""
-        experiment = stacked([row.experiment for row in rows])
-        theta = initial(rows, graph).to(like)
+        experiment = stack_experiments([row.experiment for row in rows])
+        theta = initial_theta(rows, graph).to(like)
         slots = {name: torch.zeros_like(theta) for name in experiment.optimizer.slots}
-        buffers = untouched_buffers(rows, graph).to(like)
+        buffers = initial_buffers(rows, graph).to(like)
         state = State(
             theta, buffers, SimpleNamespace(**slots), torch.zeros(len(rows), 1, dtype=torch.float64)
         )
@@ -102,59 +102,61 @@ class Population:
         return len(self.rows)
 
     def select(self, rows: np.ndarray) -> Population:
-        """The population of these rows alone (numbers, in any order)."""
-        return Population(**{f.name: _take(getattr(self, f.name), rows) for f in fields(self)})
+        """The population of these rows alone (indices, in any order)."""
+        return Population(**{f.name: _select(getattr(self, f.name), rows) for f in fields(self)})
 
     @property
-    def remembering(self) -> list[int]:
-        """The rows, by place, that will be trained again, and so remember their epochs."""
+    def to_refit(self) -> list[int]:
+        """The indices of the rows that will be refitted, for which `past` is recorded."""
         return [k for k, r in enumerate(self.rows) if r.experiment.refit and not r.refit and not r.candidate]
 
-    def lost(self, metrics: dict[str, np.ndarray]) -> np.ndarray:
-        """The rows whose numbers are not finite after an epoch, (K,) bool."""
+    def nonfinite(self, metrics: dict[str, np.ndarray]) -> np.ndarray:
+        """The rows whose loss or gradient is not finite after an epoch, (K,) bool."""
         watched = [metrics[m] for m in ("train_loss", "val_loss", "grad_norm") if m in metrics]
         return ~np.isfinite(watched).all(0)
 
-    def recall(self, epoch: int) -> None:
+    def replay_schedule(self, epoch: int) -> None:
         """In a refit: give the schedule the state that it had before this epoch of the first training."""
         if self.rows[0].refit:
-            states = [_repeated(row, epoch).state for row in self.rows]
-            self.schedule = {name: np.stack([s[name] for s in states]) for name in states[0]}
+            states = [_past_epoch(row, epoch).state for row in self.rows]
+            self.schedule = {name: np.stack([state[name] for state in states]) for name in states[0]}
 
-    def heard(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What schedules and stopping rules hear of an epoch: if it is lost, the largest rise there is."""
-        lost, listened = self.lost(metrics), {"val_loss", "val_error"} & metrics.keys()
-        return metrics | {m: np.where(lost, np.inf, metrics[m]) for m in listened}
+    def watched_metrics(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The metrics that schedules and stopping rules see: infinite validation metrics for a row that has
+        anything that is not finite, so that it counts as the largest rise there is."""
+        nonfinite, validation = self.nonfinite(metrics), {"val_loss", "val_error"} & metrics.keys()
+        return metrics | {m: np.where(nonfinite, np.inf, metrics[m]) for m in validation}
 
-    def listen(self, epoch: int, heard: dict[str, np.ndarray]) -> np.ndarray:
-        """Let the schedule hear an epoch's metrics; (K,) bool, the rows to take back.
+    def update_schedule(self, epoch: int, watched: dict[str, np.ndarray]) -> np.ndarray:
+        """Let the schedule observe an epoch's metrics; (K,) bool, the rows that must go back an epoch.
 
-        In a refit the same epochs are taken back as in the first training.
+        In a refit the same epochs are undone as in the first training.
         """
         if self.rows[0].refit:
-            return np.array([_repeated(row, epoch).back for row in self.rows])
-        again = self.remembering
-        before = [{name: np.copy(array[k]) for name, array in self.schedule.items()} for k in again]
-        back = self.experiment.schedule.observe(self.schedule, heard)
-        back = np.zeros(len(self), bool) if back is None else back
-        for k, state in zip(again, before, strict=True):
-            self.past[k].append(PastEpoch(state, bool(back[k])))
-        return back
+            return np.array([_past_epoch(row, epoch).went_back for row in self.rows])
+        to_refit = self.to_refit
+        states = [{name: np.copy(array[k]) for name, array in self.schedule.items()} for k in to_refit]
+        go_back = self.experiment.schedule.observe(self.schedule, watched)
+        go_back = np.zeros(len(self), bool) if go_back is None else go_back
+        for k, state in zip(to_refit, states, strict=True):
+            self.past[k].append(PastEpoch(state, bool(go_back[k])))
+        return go_back
 
-    def keep_best(self, epoch: int, metrics: dict[str, np.ndarray], back) -> np.ndarray:
-        """Remember the weights of rows whose metric is the lowest so far; which they are, (K,) bool.
+    def keep_best(self, epoch: int, metrics: dict[str, np.ndarray], go_back) -> np.ndarray:
+        """Copy the weights of rows whose metric is the lowest so far; which rows improved, (K,) bool.
 
-        An epoch whose losses are not finite is never the best, whatever its error; nor is one that will be
-        taken `back` (K,) the last. A refit ends with the epoch that was the best, even if that was.
+        An epoch whose losses are not finite is never the best, whatever its error. With metric=last an epoch
+        from which the row will `go_back` (K,) is not the last; but a refit ends with the epoch that was the
+        best in the first training, even if the row went back from it.
         """
         last = self.experiment.metric == "last"
         value = np.full(len(self), -epoch) if last else metrics[self.experiment.metric]
-        improved = ~self.lost(metrics) & (value < self.best_value)
+        improved = ~self.nonfinite(metrics) & (value < self.best_value)
         if last and not self.rows[0].refit:
-            improved &= ~back
+            improved &= ~go_back
         if improved.any():
-            which = slice(None) if improved.all() else torch.from_numpy(improved)
-            self.best_weights.copy_rows(which, self.state)
+            rows = slice(None) if improved.all() else torch.from_numpy(improved)
+            self.best_weights.copy_rows(rows, self.state)
             self.best_value = np.where(improved, value, self.best_value)
             self.best_epoch = np.where(improved, epoch, self.best_epoch)
             for name, values in metrics.items():
@@ -162,18 +164,18 @@ class Population:
         return improved
 
 
-def _repeated(row: Row, epoch: int) -> PastEpoch:
-    """The epoch that a refit repeats; its last one, if that is over."""
+def _past_epoch(row: Row, epoch: int) -> PastEpoch:
+    """The epoch of the first training that a refit repeats; the last one, for a row that has ended."""
     return row.past[min(epoch, len(row.past)) - 1]
 
 
-def _take(value, rows):
+def _select(value, rows):
     if isinstance(value, list):
         return [value[i] for i in rows]
     if isinstance(value, dict):
         return {key: array[rows] for key, array in value.items()}
     if isinstance(value, Experiment):
-        return select_rows(value, rows)
+        return select_experiments(value, rows)
     if isinstance(value, Weights):
         return value.select(rows)
     return value[rows]
@@ -182,50 +184,49 @@ def _take(value, rows):
 # ---- stacking experiments
 
 
-def stacked(experiments: list[Experiment]) -> Experiment:
+def stack_experiments(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
-    known = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False}  # each row knows its own
-    own = stack([replace(e, **known) for e in experiments])
-    return replace(own, **{g: stack([getattr(e, g) for e in experiments]) for g in parts(own)})
+    per_row = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False}  # statics that may differ: see `Row`
+    stacked = stack([replace(e, **per_row) for e in experiments])
+    return replace(stacked, **{g: stack([getattr(e, g) for e in experiments]) for g in parts(stacked)})
 
 
-def select_rows(experiment: Experiment, rows) -> Experiment:
-    """The stacked experiment of some rows."""
-    own = select(experiment, rows)
-    return replace(own, **{g: select(getattr(experiment, g), rows) for g in parts(own)})
+def select_experiments(experiment: Experiment, rows) -> Experiment:
+    """The stacked experiment of these rows alone."""
+    selected = select(experiment, rows)
+    return replace(selected, **{g: select(getattr(experiment, g), rows) for g in parts(selected)})
 
 
 # ---- initial weights
 
 
-def initial(rows: list[Row], graph: Graph) -> torch.Tensor:
-    """(K, P) float64 on the CPU; rows of equal seed and init share their draw."""
+def initial_theta(rows: list[Row], graph: Graph) -> torch.Tensor:
+    """(K, P) float64 on the CPU; rows with the same seed and init get the same weights, drawn once."""
     layout = graph.layout()
     theta = torch.zeros(len(rows), layout.size, dtype=torch.float64)
-    drawn = {}
+    first_row = {}  # (seed, init) -> the row for which they were drawn
     for k, row in enumerate(rows):
         init = row.experiment.init
-        if (row.seed, init) not in drawn:
-            drawn[row.seed, init] = k
-            for name, slot in layout.parameters.items():
-                slot.view(theta)[k] = _draw(init, row.seed, name, slot.leaf)
+        if (row.seed, init) not in first_row:
+            first_row[row.seed, init] = k
+            for name, leaf_slice in layout.parameters.items():
+                leaf_slice.view(theta)[k] = _draw_parameter(init, row.seed, name, leaf_slice.leaf)
         else:
-            theta[k] = theta[drawn[row.seed, init]]
+            theta[k] = theta[first_row[row.seed, init]]
     return theta
 
 
-def untouched_buffers(rows: list[Row], graph: Graph) -> torch.Tensor:
-    """(K, Q) float64 on the CPU: every buffer at its start."""
+def initial_buffers(rows: list[Row], graph: Graph) -> torch.Tensor:
+    """(K, Q) float64 on the CPU: every buffer at its initial value."""
     layout = graph.layout()
     buffers = torch.zeros(len(rows), layout.buffers_size, dtype=torch.float64)
-    for slot in layout.buffers.values():
-        slot.view(buffers).fill_(slot.leaf.start)
+    for leaf_slice in layout.buffers.values():
+        leaf_slice.view(buffers).fill_(leaf_slice.leaf.start)
     return buffers
 
 
-def _draw(init, seed: int, name: str, parameter) -> torch.Tensor:
-    if parameter.kind == "bias":
-        return torch.full(parameter.shape, init.bias, dtype=torch.float64)
+def _draw_parameter(init, seed: int, name: str, p) -> torch.Tensor:
+    if p.kind == "bias":
+        return torch.full(p.shape, init.bias, dtype=torch.float64)
     random = stream(seed, "init", name)
-    p = parameter
     return torch.from_numpy(init.weights(random, p.shape, p.fan_in, p.fan_out, p.activation))

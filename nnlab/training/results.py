@@ -1,4 +1,4 @@
-"""What training says: a `Record` each epoch, a `Result` for each row at its end. Plain numbers."""
+"""What training yields: a `Record` for each epoch, and a `Result` for each row at its end. Plain arrays."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nnlab.schedules.base import PastEpoch
 
 @dataclass(frozen=True)
 class Histograms:
-    """A histogram of each row: `counts` (n, bins) whole numbers between `edges` (n, bins + 1)."""
+    """A histogram for each of n rows: `counts` (n, bins) of values between `edges` (n, bins + 1)."""
 
     counts: np.ndarray
     edges: np.ndarray
 
     def select(self, rows: np.ndarray) -> Histograms:
-        """Those of these rows (numbers) alone."""
+        """The histograms of these rows alone (indices)."""
         return Histograms(self.counts[rows], self.edges[rows])
 
 
@@ -31,8 +31,8 @@ class Record:
 
         train_loss   mean data loss of the epoch's batches, as they were trained (no penalty)
         train_error  error of the same outputs: share of wrong classes, or RMSE in the target's unit
-        val_loss     mean data loss of the validation set after the epoch; not there with split=none, and NaN
-                     in a refit, which trains on that set
+        val_loss     mean data loss on the validation set after the epoch; absent with split=none, and NaN in
+                     a refit, which trains on that set
         val_error    its error; likewise
         lr           learning rate of the epoch's last step
         grad_norm    norm of the objective's gradient in the last step, before clipping
@@ -57,20 +57,22 @@ class Record:
     refit: bool = False  # trained again, on the validation examples too
     histograms: dict[str, Histograms] = field(default_factory=dict)
 
-    def of(self, first: int, count: int) -> Record | None:
-        """What it says of the rows `first` to `first + count - 1`, numbered from 0; None if nothing."""
-        own = (self.rows >= first) & (self.rows < first + count)
-        if not own.any():
+    def select(self, first: int, count: int) -> Record | None:
+        """The record of rows `first` to `first + count - 1` alone, numbered from 0; None if it has none."""
+        selected = (self.rows >= first) & (self.rows < first + count)
+        if not selected.any():
             return None
-        if own.all() and first == 0:
+        if selected.all() and first == 0:
             return self
         return replace(
             self,
-            rows=self.rows[own] - first,
-            metrics={name: values[own] for name, values in self.metrics.items()},
-            improved=self.improved[own],
-            ended={row - first: how for row, how in self.ended.items() if first <= row < first + count},
-            histograms={n: Histograms(h.counts[own], h.edges[own]) for n, h in self.histograms.items()},
+            rows=self.rows[selected] - first,
+            metrics={name: values[selected] for name, values in self.metrics.items()},
+            improved=self.improved[selected],
+            ended={row - first: status for row, status in self.ended.items() if first <= row < first + count},
+            histograms={
+                n: Histograms(h.counts[selected], h.edges[selected]) for n, h in self.histograms.items()
+            },
         )
 
     def __getattr__(self, name):
@@ -83,22 +85,24 @@ class Record:
         return [*super().__dir__(), *self.metrics]
 
     def __repr__(self):
-        of = f"row {self.rows[0]}" if len(self.rows) == 1 else f"means of {len(self.rows)} rows"
+        rows = f"row {self.rows[0]}" if len(self.rows) == 1 else f"means of {len(self.rows)} rows"
         means = ", ".join(f"{name} {values.mean():.4g}" for name, values in self.metrics.items())
-        return f"<Record: epoch {self.epoch}, {of}: {means}>"
+        return f"<Record: epoch {self.epoch}, {rows}: {means}>"
 
 
 @dataclass(frozen=True)
 class Ending:
     """How a row's training ended."""
 
-    status: str  # finished, stopped (by a rule or a schedule), pruned (by who called), diverged
-    reason: str = ""  # by what it was stopped
+    status: (
+        str  # finished, stopped (by a rule or a schedule), pruned or interrupted (by the caller), diverged
+    )
+    reason: str = ""  # what stopped it
 
 
 @dataclass(frozen=True)
 class Refit:
-    """How a row was trained again, on its training and validation examples."""
+    """The second training of a row, on its training and validation examples together."""
 
     epochs: int
     examples: int
@@ -107,7 +111,7 @@ class Refit:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """How one row ended, with the weights of its best epoch.
+    """The outcome of one row, with the weights of its best epoch.
 
     After a refit, `weights`, `normalizer` and `test` are the second training's, everything else the first's.
 
@@ -122,7 +126,7 @@ class Result:
     repeat: int  # which split: split.seed + repeat
     fold: int
     status: str  # see Ending
-    epochs: int  # how many it trained
+    epochs: int  # how many were trained
     best_epoch: int  # 0 if it diverged before the first one ended well
     best: dict[str, float]  # the Record's metrics at the best epoch
     test: dict[str, object]  # see nnlab.metrics: floats, lists and lists of lists
@@ -132,31 +136,31 @@ class Result:
     fixed_test: bool = False  # the data have a test set of their own, the same in every repeat
     reason: str = ""
     refit: Refit | None = None
-    past: tuple[PastEpoch, ...] = ()  # what a refit needs to know; empty after it
+    past: tuple[PastEpoch, ...] = ()  # the epochs that a refit repeats; empty after it
 
     def __repr__(self):
-        how = f"{self.status} after {self.epochs} epochs, the best {self.best_epoch}"
-        said = [f"{name} {value:.4g}" for name, value in self.best.items() if name.startswith("val_")]
-        said += [f"test {name} {v:.4g}" for name, v in self.test.items() if isinstance(v, float)]
-        return f"<Result: row {self.row}, seed {self.seed}: {', '.join([how, *said])}>"
+        ending = f"{self.status} after {self.epochs} epochs, the best {self.best_epoch}"
+        metrics = [f"{name} {value:.4g}" for name, value in self.best.items() if name.startswith("val_")]
+        metrics += [f"test {name} {v:.4g}" for name, v in self.test.items() if isinstance(v, float)]
+        return f"<Result: row {self.row}, seed {self.seed}: {', '.join([ending, *metrics])}>"
 
     def numbered_from(self, first: int) -> Result:
-        """The same row, numbered within rows of which the first is `first`."""
+        """The same result with rows counted from row `first`."""
         return replace(self, row=self.row - first)
 
 
-class NothingYet(UserError, IndexError):
-    """There is no such result, or not yet."""
+class NoResultYet(UserError, IndexError):
+    """An index beyond the rows that have ended."""
 
 
 class Results(list):
-    """The results of rows that have ended, of which an index beyond them says what to do."""
+    """The results of the rows that have ended. The error of an index beyond them says what to do."""
 
-    def __getitem__(self, place):
+    def __getitem__(self, index):
         try:
-            return super().__getitem__(place)
+            return super().__getitem__(index)
         except IndexError:
-            there = f"{len(self)} rows have ended" if self else "no row has ended yet"
-            raise NothingYet(
-                f"there is no result {place}: {there}; fit.run() trains to the end, fit.stop() ends here"
+            state = f"{len(self)} rows have ended" if self else "no row has ended yet"
+            raise NoResultYet(
+                f"there is no result {index}: {state}; fit.run() trains to the end, fit.stop() ends here"
             ) from None

@@ -1,4 +1,4 @@
-"""Which rows share a stack, and what a stack takes of the memory."""
+"""Dividing rows into stacks, by memory, cache and processes."""
 
 from __future__ import annotations
 
@@ -7,61 +7,62 @@ from typing import Literal
 
 from nnlab.experiment import Row
 
-CACHE_NUMBERS = 2**22  # of theta in a stack, on a CPU
-CPU_STACK_ROWS = 64  # at most
-WORTH_A_PROCESS = 2e9  # numbers of theta x examples seen: a few tenths of a second; a fork takes 0.03 s
-MEMORY_SHARE = 0.5  # of what is free on a GPU, for a stack
-THETA_COPIES = 7  # of theta: itself, gradient, scratch, the best, the previous epoch's, and some room
+CACHE_ELEMENTS = 2**22  # of theta in a stack on a CPU, at most
+CPU_STACK_ROWS = 64  # rows in a stack on a CPU, at most
+MIN_PROCESS_WORK = 2e9  # elements of theta x examples seen: a few tenths of a second; a fork takes 0.03 s
+MEMORY_SHARE = 0.5  # of the free memory of a GPU, for one stack
+THETA_COPIES = 7  # theta, gradient, scratch, best weights, those of the previous epoch, and some reserve
 
 
-def stacks(
+def divide_into_stacks(
     rows: list[Row],
     datasets,
     processes: int = 1,
-    asked: int | Literal["auto"] = "auto",
-    free: int | None = None,
+    max_rows: int | Literal["auto"] = "auto",
+    free_bytes: int | None = None,
 ) -> list[list[Row]]:
     """Rows of one structure together, in as many stacks as there are processes if that pays.
 
-    A stack holds as many rows as were `asked` for; else on a CPU so many that its matrices stay in cache, 64
-    at most, and on a GPU, of which so many bytes are `free`, as many as fit, a power of two, so that the
-    shapes of stacks are few. How rows are divided changes how long they take, and nothing else.
+    A stack holds `max_rows` at most. If that is `auto`: on a CPU as many rows as keep its matrices in cache,
+    64 at most; on a GPU with `free_bytes` of memory as many as fit, a power of two, so that stacks have few
+    different shapes. How rows are divided changes how long they take, and nothing else.
     """
     groups = {}
     for row in rows:
         groups.setdefault(row.structure, []).append(row)
-    divided = []
+    all_stacks = []
     for group in groups.values():
-        most = asked if asked != "auto" else _most(group, datasets, processes, free)
+        most = max_rows if max_rows != "auto" else _auto_rows(group, datasets, processes, free_bytes)
         count = -(-len(group) // most)
-        divided += [group[i::count] for i in range(count)]
-    return divided
+        all_stacks += [group[i::count] for i in range(count)]
+    return all_stacks
 
 
-def _most(group: list[Row], datasets, processes: int, free: int | None) -> int:
+def _auto_rows(group: list[Row], datasets, processes: int, free_bytes: int | None) -> int:
+    """How many rows of this group a stack holds, at most."""
     row, width = group[0], theta_width(group[0], datasets)
-    if free is not None:
-        fit = max(1, int(MEMORY_SHARE * free / memory(1, row, datasets)))
-        return 2 ** (fit.bit_length() - 1)
-    most = max(1, min(CPU_STACK_ROWS, CACHE_NUMBERS // width))
-    if width * len(group) * len(row.fold.train) * row.experiment.epochs > WORTH_A_PROCESS:
+    if free_bytes is not None:
+        fitting = max(1, int(MEMORY_SHARE * free_bytes / stack_bytes(1, row, datasets)))
+        return 2 ** (fitting.bit_length() - 1)
+    most = max(1, min(CPU_STACK_ROWS, CACHE_ELEMENTS // width))
+    if width * len(group) * len(row.fold.train) * row.experiment.epochs > MIN_PROCESS_WORK:
         most = min(most, -(-len(group) // processes))
     return most
 
 
 def parameter_count(row: Row, datasets) -> int:
-    """How many numbers of this row are trained."""
+    """How many parameters this row trains."""
     return row.experiment.graph(datasets[row.experiment.data].spec).parameter_count
 
 
 def theta_width(row: Row, datasets) -> int:
-    """Numbers in a row of theta, with the room that aligns its parameters: what memory is counted by."""
+    """The length of a row of theta, with the padding that aligns its parameters."""
     return row.experiment.graph(datasets[row.experiment.data].spec).layout().size
 
 
-def memory(rows: int, row: Row, datasets) -> int:
-    """Bytes of a stack of so many rows like this one: its matrices, and its activations, four numbers for
-    each unit and example. An estimate."""
+def stack_bytes(rows: int, row: Row, datasets) -> int:
+    """An estimate of the bytes of a stack of so many rows like this one: its matrices, and four values for
+    each unit and example."""
     e = row.experiment
     graph = e.graph(datasets[e.data].spec)
     units = sum(math.prod(node.shape) for node in graph.nodes if node.per_example)

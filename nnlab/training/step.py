@@ -1,8 +1,8 @@
-"""One step of a population, on buffers that are allocated once and never move.
+"""One training step of a population, on buffers that are allocated once and never move.
 
 A step is: data gradient, penalty, clipping, decay, update, projection. Everything is (K, ...): all rows of
-the stack at once. Within a step no number is read, so that on a GPU its calls are recorded once and
-replayed.
+the stack at once. Within a step no value is read on the host, so that on a GPU its calls are captured once
+in a CUDA graph and replayed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nnlab.training.tail import FusedTail, Tail
 
 
 class Step:
-    """A step of `population`, on its `batches`; `run` trains on a chunk of them.
+    """The training step of `population` on its `batches`; `run` trains on a chunk of them.
 
     `network`, `grad` (K, P) and `grad_norm` (K,) are those of the last step.
     """
@@ -45,140 +45,142 @@ class Step:
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
         self.recorder = Recorder(theta)
-        self.draws_ahead = self.recorder.records  # a recording draws nothing
-        self.together = self._steps_together(steps)
+        self.draws_ahead = self.recorder.records  # a CUDA graph draws nothing
+        self.steps_per_call = self._steps_per_call(steps)
         targets = batches.examples.outputs
         self.smoothed = theta.new_empty(steps if e.regularizer.smooths else 0, rows, targets, batch)
-        outputs = loss.outputs(targets), batch
-        self.trace = aligned(steps * rows, outputs, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
-        self.dz = aligned(rows, outputs, theta)
+        output_shape = loss.outputs(targets), batch
+        self.outputs = aligned(steps * rows, output_shape, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
+        self.dz = aligned(rows, output_shape, theta)
         self.columns = Columns(population, steps)
-        called = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
+        make_tail = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
         if fused:
             names = self.columns.names
-            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, called)
+            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, make_tail)
         else:
-            self.tail = called()
+            self.tail = make_tail()
 
     @property
     def compiled(self) -> bool:
-        """Whether its tail is a compiled pass."""
-        return isinstance(self.tail, FusedTail) and self.tail.instead is None
+        """Whether its tail is compiled."""
+        return isinstance(self.tail, FusedTail) and self.tail.fallback is None
 
     def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
-        """Train on a chunk of the epoch's batches, at rates lr (K, S); what the network put out before each
-        step, (S, K, m, B): the next chunk overwrites it."""
+        """Train on a chunk of the epoch's batches, at rates lr (K, S). Returns the network's outputs before
+        each step, (S, K, m, B); the next chunk overwrites them."""
         count = len(chunk.x)
         self.columns.fill(lr, count)
         t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
-        z, f = self.trace[:count], self.columns.steps[:count]
+        z, f = self.outputs[:count], self.columns.steps[:count]
         inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, f, strict=True))
         addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count
-        for s in range(0, count, self.together):
-            here = epoch, chunk.first
+        for s in range(0, count, self.steps_per_call):
+            position = epoch, chunk.first
             if self.draws_ahead:
                 for noise in self.noise:
-                    noise.draw(*here, s, count)
-            piece = partial(self._steps, inputs[s : s + self.together], here, s, count)
-            self.recorder.run((*addresses, s), piece)
+                    noise.draw(*position, s, count)
+            steps = partial(self._steps, inputs[s : s + self.steps_per_call], position, s, count)
+            self.recorder.run((*addresses, s), steps)
         self.population.state.t += count
         return z
 
-    def _steps_together(self, steps: int) -> int:
-        """How many steps of a chunk are made together; on a GPU, where they are recorded, between two draws.
+    def _steps_per_call(self, steps: int) -> int:
+        """How many steps of a chunk are made in one call; on a GPU, where that is captured, those between two
+        draws.
 
-        There every box draws as often as the one that needs most. On a CPU each draws as it goes, so that its
-        numbers do not depend on other boxes.
+        There every box draws as often as the one that needs the most memory. On a CPU each box draws as it
+        goes, so that its random numbers do not depend on other boxes.
         """
         if not self.noise or not self.draws_ahead:
             return steps
-        together = min(noise.at_once for noise in self.noise)
+        steps_per_draw = min(noise.steps_per_draw for noise in self.noise)
         for noise in self.noise:
-            noise.at_once = together
-        return together
+            noise.steps_per_draw = steps_per_draw
+        return steps_per_draw
 
-    def _steps(self, inputs: list, here: tuple[int, int], first: int, count: int) -> None:
-        """Steps of a chunk of `count`, from `first` on; `here` are its epoch and its place in that."""
+    def _steps(self, inputs: list, position: tuple[int, int], first: int, count: int) -> None:
+        """Steps of a chunk of `count`, from `first` on; `position` is its epoch and its first step there."""
         for s, (x, t, weight, valid, z, f) in enumerate(inputs, first):
             for noise in self.noise:
                 if not self.draws_ahead:
-                    noise.draw(*here, s, count)
-                noise.place(s)
+                    noise.draw(*position, s, count)
+                noise.provide(s)
             for ctx in self.network.counting:
                 ctx.valid = valid[:, None]
             self(x, t, weight, z, f, last=s == count - 1)
 
     def __call__(self, x, t, weight, z, f, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
-        columns f; the outputs into z. The norm of the gradient is taken of the last step of a chunk."""
+        columns f; the outputs go into z. The norm of the gradient is computed in the last step of a chunk."""
         self.network.fprop(x, out=z)
         self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
-        self.tail(f, norm=last)
+        self.tail(f, want_norm=last)
 
 
 class Columns:
-    """What each step of a chunk multiplies by, computed in float64 from the hyperparameters and cast once.
+    """The columns of each step of a chunk, computed in float64 from the hyperparameters and cast once.
 
-    `steps[s]` has the (K, 1) of step s by name, None for what no row does: views of one table, so that
-    filling it for another chunk makes no tensors, and is one copy where it lies on a GPU.
+    `steps[s]` has those of step s, (K, 1), by name; None for what no row uses. They are views of one table:
+    filling it for another chunk makes no tensors, and is one copy to a GPU.
     """
 
     def __init__(self, population: Population, steps: int):
         self.population, theta = population, population.state.theta
-        known = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS))
-        self.names = [name for name, column in known.items() if column is not None]
-        # The table of every step begins where a kernel likes memory to begin.
+        columns = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS))
+        self.names = [name for name, column in columns.items() if column is not None]
+        # The columns of every step begin on an aligned address.
         width = -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
         self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
-        self.placed = self.table.to(theta.device)  # on a CPU the table itself
-        absent = dict.fromkeys(known.keys() - set(self.names))
-        self.steps = [SimpleNamespace(**absent, **own) for own in self._views(len(theta))]
+        self.device_table = self.table.to(theta.device)  # on a CPU the table itself
+        unused = dict.fromkeys(columns.keys() - set(self.names))
+        self.steps = [SimpleNamespace(**unused, **views) for views in self._views(len(theta))]
 
     def fill(self, lr: torch.Tensor, count: int) -> None:
-        """With the columns of the next `count` steps, at rates lr (K, S).
+        """Compute the columns of the next `count` steps, at rates lr (K, S).
 
-        A row's steps are computed in one padded line, since a power's last bit depends on its place.
+        A row's steps are padded to whole lines, since a power's last bit depends on its place in a vector.
         """
         columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGNED_FLOATS)))
-        for place, name in enumerate(self.names):
+        for i, name in enumerate(self.names):
             rows = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
-            self.table[:count, place, : rows.shape[1]] = rows
-        send(self.table, self.placed)
+            self.table[:count, i, : rows.shape[1]] = rows
+        send(self.table, self.device_table)
 
     def _columns(self, lr: torch.Tensor) -> dict[str, torch.Tensor | None]:
-        """By name, (K, 1) or (K, steps) float64."""
+        """Every column by name, (K, 1) or (K, steps) float64."""
         e = self.population.experiment
         t = self.population.state.t + torch.arange(1, lr.shape[1] + 1)  # (K, S)
         return e.optimizer.factors(lr, t) | e.optimizer.limits() | e.regularizer.factors(lr)
 
     def _views(self, rows: int) -> list[dict[str, torch.Tensor]]:
         """For each step, its columns (K, 1) by name, and all of them as one `table`."""
-        steps = [(step, step[:, :rows].unsqueeze(2).unbind(0)) for step in self.placed.unbind(0)]
+        steps = [(step, step[:, :rows].unsqueeze(2).unbind(0)) for step in self.device_table.unbind(0)]
         return [{"table": step} | dict(zip(self.names, columns, strict=True)) for step, columns in steps]
 
 
 class Noise:
-    """The uniform numbers of one box, (K or 1, *shape) a step, drawn for as many steps at once as fit in a
-    chunk's size. Rows of one seed share them."""
+    """Uniform random numbers for one box, (K or 1, *shape) a step, drawn for as many steps at once as fit in
+    the size of a chunk. Rows with the same seed share them."""
 
     def __init__(self, name: str, ctx, population: Population, steps: int):
         self.name, self.ctx = name, ctx
         seeds = [row.seed for row in population.rows]
         self.seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
-        self.at_once = min(steps, max(1, CHUNK_ELEMENTS // math.prod(ctx.noise_shape)))
+        self.steps_per_draw = min(steps, max(1, CHUNK_ELEMENTS // math.prod(ctx.noise_shape)))
         theta = population.state.theta
-        shape = self.at_once, len(self.seeds), *ctx.noise_shape
+        shape = self.steps_per_draw, len(self.seeds), *ctx.noise_shape
         self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)
         self.steps = self.buffer.unbind(0)
 
     def draw(self, epoch: int, first: int, s: int, count: int) -> None:
-        """Have those of step s of `count` steps, of which the epoch's step `first` is the first."""
-        if s % self.at_once == 0:
-            self._draw(min(self.at_once, count - s), "noise", self.name, epoch, first + s)
+        """Draw from step s of a chunk on, if that is due. The chunk has `count` steps, the first of which is
+        step `first` of the epoch."""
+        if s % self.steps_per_draw == 0:
+            self._draw(min(self.steps_per_draw, count - s), "noise", self.name, epoch, first + s)
 
-    def place(self, s: int) -> None:
-        """Give the box those of step s."""
-        self.ctx.uniforms = self.steps[s % self.at_once]
+    def provide(self, s: int) -> None:
+        """Give the box its numbers for step s."""
+        self.ctx.uniforms = self.steps[s % self.steps_per_draw]
 
     def _draw(self, steps: int, *key) -> None:
         shape = steps, *self.ctx.noise_shape

@@ -1,7 +1,7 @@
-"""The tail of a step: what becomes of the parameters once their gradient is known.
+"""The tail of a step: the update of the parameters once their gradient is known, eager or compiled.
 
 It is elementwise, but for norms: as separate calls it reads and writes the matrices of the stack some fifteen
-times, as one compiled pass seven times. Compiling takes seconds, and its rounding is its own.
+times, as one compiled pass seven times. Compiling takes seconds, and changes the rounding.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from nnlab.training.population import Population
 
 
 class Tail:
-    """Penalty, clipping, decay, update, projection: of the gradient (K, P), with a step's columns f.
+    """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's columns f.
 
-    The norm of the gradient with its penalty goes into grad_norm (K,), if it is asked for.
+    If wanted, the norm of the gradient with its penalty goes into grad_norm (K,).
     """
 
     def __init__(self, graph: Graph, population: Population, grad, grad_norm, threads: int):
@@ -32,54 +32,57 @@ class Tail:
         self.theta, self.slots = population.state.theta, population.state.slots
         self.grad, self.grad_norm = grad, grad_norm
         self.scratch = aligned(len(population), (layout.size,), self.theta)
-        self.weights, self.weights_grad, self.spare = (
+        self.weights, self.weights_grad, self.weights_scratch = (
             m[:, : layout.weights_end] for m in (self.theta, grad, self.scratch)
         )
         self.layers = [slot.view(self.theta) for slot in layout.weights.values()]
         self.update = in_blocks(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
 
-    def __call__(self, f: SimpleNamespace, norm: bool) -> None:
-        self.regularizer.add_gradient(self.weights, self.weights_grad, f, self.spare)
-        if norm:
+    def __call__(self, f: SimpleNamespace, want_norm: bool) -> None:
+        self.regularizer.add_gradient(self.weights, self.weights_grad, f, self.weights_scratch)
+        if want_norm:
             torch.linalg.vector_norm(self.grad, dim=1, out=self.grad_norm)
         self.optimizer.clip(self.grad, f)
         self.optimizer.decay(self.weights, f)
         self.update(f)
-        self.regularizer.project(self.weights, self.layers, f, self.spare)
+        self.regularizer.project(self.weights, self.layers, f, self.weights_scratch)
 
 
 class FusedTail:
     """The same as one compiled pass over the matrices, each of which is read once.
 
-    Where it cannot be compiled a `Tail` is made by `called`, and used instead; an `Advice` says so.
+    Where compiling fails, the `Tail` that `make_tail` makes is the fallback; an `Advice` says so.
     """
 
     def __init__(
         self, graph: Graph, population: Population, grad, grad_norm, names: list[str],
-        called: Callable[[], Tail],
+        make_tail: Callable[[], Tail],
     ):  # fmt: skip
-        self.layout, self.population, self.called = graph.layout(), population, called
-        self.instead: Tail | None = None
-        self.places = {name: place for place, name in enumerate(names)}  # of columns in a step's table
-        self.grad, self.grad_norm, self.passes = grad, grad_norm, {}
+        self.layout, self.population, self.make_tail = graph.layout(), population, make_tail
+        self.fallback: Tail | None = None
+        self.column_index = {name: i for i, name in enumerate(names)}  # in a step's table
+        self.grad, self.grad_norm = grad, grad_norm
+        self.compiled_passes: dict[bool, Callable] = {}  # with the norm, without it
 
-    def __call__(self, f: SimpleNamespace, norm: bool) -> None:
-        if self.instead:
-            return self.instead(f, norm)
+    def __call__(self, f: SimpleNamespace, want_norm: bool) -> None:
+        if self.fallback:
+            return self.fallback(f, want_norm)
         slots = vars(self.population.state.slots)
         matrices = (self.population.state.theta, self.grad, f.table, *slots.values())
-        if norm not in self.passes:
-            absent = {name for name, column in vars(f).items() if column is None}
-            self.passes[norm] = self._compiled(self._pass(list(slots), absent, norm), matrices)
-            if self.instead:
-                return self.instead(f, norm)
-        result = self.passes[norm](*matrices)
-        if norm:
+        if want_norm not in self.compiled_passes:
+            unused = {name for name, column in vars(f).items() if column is None}
+            compiled = self._compile(self._pass(list(slots), unused, want_norm), matrices)
+            if compiled is None:
+                return self.fallback(f, want_norm)
+            self.compiled_passes[want_norm] = compiled
+        result = self.compiled_passes[want_norm](*matrices)
+        if want_norm:
             self.grad_norm.copy_(result)
         return None
 
-    def _compiled(self, function, matrices: tuple[torch.Tensor, ...]):
-        """`function`, compiled; it is tried on copies, since compiling may fail as late as its first call."""
+    def _compile(self, function, matrices: tuple[torch.Tensor, ...]) -> Callable | None:
+        """`function`, compiled and tried on copies, since compiling may fail as late as in the first call.
+        None if it fails: then there is the fallback."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a compiler says of itself
@@ -87,32 +90,32 @@ class FusedTail:
                 fast(*[m.clone() for m in matrices])
             return fast
         except Exception as error:
-            self.instead = self.called()
+            self.fallback = self.make_tail()
             reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
             warnings.warn(
                 f"the update could not be compiled, and is made call by call: {reason}", Advice, stacklevel=2
             )
+            return None
 
-    def _pass(self, slots: list[str], absent: set[str], norm: bool):
+    def _pass(self, slots: list[str], unused: set[str], want_norm: bool):
         """The tail as a function of tensors alone. It writes no gradient and keeps no scratch, so that
         neither costs a pass over memory."""
         e, layout, rows = self.population.experiment, self.layout, len(self.population)
         weights_end = layout.weights_end
         layers = layout.weights.values()
 
-        def tail(theta, grad, table, *memory):
-            f = SimpleNamespace(**{name: table[place, :rows, None] for name, place in self.places.items()})
-            vars(f).update(dict.fromkeys(absent))
+        def tail(theta, grad, table, *slot_tensors):
+            f = SimpleNamespace(**{name: table[i, :rows, None] for name, i in self.column_index.items()})
+            vars(f).update(dict.fromkeys(unused))
             grad, scratch = grad.clone(), torch.empty_like(grad)
-            weights, spare = theta[:, :weights_end], scratch[:, :weights_end]
-            e.regularizer.add_gradient(weights, grad[:, :weights_end], f, spare)
-            size = torch.linalg.vector_norm(grad, dim=1) if norm else None
+            weights, weights_scratch = theta[:, :weights_end], scratch[:, :weights_end]
+            e.regularizer.add_gradient(weights, grad[:, :weights_end], f, weights_scratch)
+            norm = torch.linalg.vector_norm(grad, dim=1) if want_norm else None
             e.optimizer.clip(grad, f)
             e.optimizer.decay(weights, f)
-            e.optimizer.update(
-                theta, grad, SimpleNamespace(**dict(zip(slots, memory, strict=True))), f, scratch
-            )
-            e.regularizer.project(weights, [slot.view(theta) for slot in layers], f, spare)
-            return size
+            named_slots = SimpleNamespace(**dict(zip(slots, slot_tensors, strict=True)))
+            e.optimizer.update(theta, grad, named_slots, f, scratch)
+            e.regularizer.project(weights, [slot.view(theta) for slot in layers], f, weights_scratch)
+            return norm
 
         return tail

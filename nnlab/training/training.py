@@ -1,4 +1,4 @@
-"""The one training loop, an epoch at a time. No files, no printing."""
+"""The training loop of one stack, an epoch at a time. No files, no printing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from nnlab.runtime.devices import free_memory
 from nnlab.runtime.recording import on_card
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
+from nnlab.training import snapshot
 from nnlab.training.evaluation import Evaluator, results
 from nnlab.training.population import Population, State
 from nnlab.training.results import Ending, Record, Result
-from nnlab.training.snapshot import Snapshot, arrays, fill
+from nnlab.training.snapshot import Snapshot
 from nnlab.training.step import Step
 
-TABLES_SHARE = 0.5  # of the free memory of a GPU, for tables that each fold normalises
-HELD_BACK = ("val_loss", "val_error")  # metrics of the validation set, which say nothing in a refit
+TABLES_SHARE = 0.5  # of the free memory of a GPU, for the normalised tables of all folds
+VALIDATION_METRICS = ("val_loss", "val_error")  # meaningless in a refit, which trains on that set
 
 
 class Training:
@@ -33,31 +34,31 @@ class Training:
         while len(training):
             record, results = training.epoch()
 
-    A row ends by itself, with its epochs, its stopping rule, its schedule, or because it diverged: then its
-    result comes with the record. Or it is ended by whoever calls `leave`.
+    A row ends by itself, after its last epoch, by its stopping rule or schedule, or because it diverged: its
+    result then comes with the record. Or the caller ends it, by `end_rows`.
 
-    Nothing is drawn or allocated before the first epoch, and all is given back after the last.
+    Nothing is drawn or allocated before the first epoch, and all memory is freed after the last.
 
-    On a GPU every shape of a stack costs a recording, and perhaps a compilation. So there a row that has
-    ended goes on being computed, for nothing, until half of the stack has: then the others move together.
+    On a GPU every shape of a stack costs the capture of a CUDA graph, and perhaps a compilation. So there a
+    row that has ended is still computed until half of the stack has ended: then the stack is compacted.
     """
 
     def __init__(self, rows: list[Row], examples: Examples, threads: int, fused: bool = False):
-        self.rows = list(rows)  # those that are left
+        self.rows = list(rows)  # still in training
         self.examples, self.threads, self.fused = examples, threads, fused
         self.graph = rows[0].experiment.graph(examples.spec)
-        self.epochs = 0  # done
+        self.epochs = 0  # completed
         self.population: Population | None = None
-        self.batches = self.evaluator = self.step = None  # bound to this many rows
-        self._previous: State | None = None  # the state that the epoch before left, to go back to
-        self._since = 0.0  # the moment, by the clock, at which training began
+        self.batches = self.evaluator = self.step = None  # allocated for the rows of the population
+        self._previous: State | None = None  # the state after the previous epoch, to go back to
+        self._start_time = 0.0  # of time.perf_counter, in seconds
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
-    def numbers(self) -> list[int]:
-        """The numbers, in the fit, of the rows that are left."""
+    def row_numbers(self) -> list[int]:
+        """The numbers, in the fit, of the rows still in training."""
         return [row.number for row in self.rows]
 
     @property
@@ -65,161 +66,158 @@ class Training:
         return self.population is not None or self.epochs > 0
 
     def begin(self) -> Training:
-        """Draw the initial weights, if that is to be done, and allocate; an epoch does so by itself."""
+        """Draw the initial weights, if that has not been done, and allocate; `epoch` calls it."""
         with computing():
             if not self.begun:
-                self._since = time.perf_counter()
-                self.population, self._previous = self._drawn(self.rows)
+                self._start_time = time.perf_counter()
+                self.population, self._previous = self._initialize(self.rows)
             if self.rows and self.step is None:
-                self._bind()
+                self._allocate()
         return self
 
     def epoch(self) -> tuple[Record, list[Result]]:
-        """Train every row for an epoch; and the results of those that ended with it."""
+        """Train every row for an epoch; its record, and the results of the rows that ended with it."""
         if not self.rows:
             raise ValueError("no row is left to train")
         self.begin()
         with computing():
             self.epochs += 1
-            population, epoch, live = self.population, self.epochs, self._live()
-            population.recall(epoch)
-            metrics = self.one_pass(epoch) | self.evaluator.validate()
+            population, epoch, live = self.population, self.epochs, self._live_indices()
+            population.replay_schedule(epoch)
+            metrics = self.train_epoch(epoch) | self.evaluator.validate()
             self.fused = self.step.compiled
-            every = self.rows[0].experiment.histograms
-            histograms = self.evaluator.histograms() if every and epoch % every == 0 else {}
-            heard = population.heard(metrics)
-            back = population.listen(epoch, heard)
-            improved = population.keep_best(epoch, metrics, back)
-            self._go_back(back)
-            stop = population.experiment.stopping.observe(population.stopping, heard)
-            ended = endings(population, live, epoch, population.lost(metrics) & ~back, stop)
-            refit, nothing = self.rows[0].refit > 0, np.full(len(population), np.nan)
-            said = metrics | dict.fromkeys(HELD_BACK, nothing) if refit else metrics
-            said = {name: values[live] for name, values in said.items()}
+            interval = self.rows[0].experiment.histograms
+            histograms = self.evaluator.histograms() if interval and epoch % interval == 0 else {}
+            watched = population.watched_metrics(metrics)
+            go_back = population.update_schedule(epoch, watched)
+            improved = population.keep_best(epoch, metrics, go_back)
+            self._go_back(go_back)
+            stop = population.experiment.stopping.observe(population.stopping, watched)
+            endings = find_endings(population, live, epoch, population.nonfinite(metrics) & ~go_back, stop)
+            refit, nan = self.rows[0].refit > 0, np.full(len(population), np.nan)
+            recorded = metrics | dict.fromkeys(VALIDATION_METRICS, nan) if refit else metrics
+            recorded = {name: values[live] for name, values in recorded.items()}
             histograms = {name: h.select(live) for name, h in histograms.items()}
-            how = {row: ending.status for row, ending in ended.items()}
-            seconds, rows = time.perf_counter() - self._since, np.array(self.numbers)
-            record = Record(epoch, rows, said, improved[live], how, seconds, refit, histograms)
-            return record, self._leave(ended)
+            statuses = {row: ending.status for row, ending in endings.items()}
+            seconds, rows = time.perf_counter() - self._start_time, np.array(self.row_numbers)
+            record = Record(epoch, rows, recorded, improved[live], statuses, seconds, refit, histograms)
+            return record, self._end(endings)
 
-    def _live(self) -> np.ndarray:
-        """The places in the stack of the rows that are left, in order."""
-        return np.flatnonzero(np.isin([row.number for row in self.population.rows], self.numbers))
+    def _live_indices(self) -> np.ndarray:
+        """The indices in the stack of the rows still in training, in order."""
+        return np.flatnonzero(np.isin([row.number for row in self.population.rows], self.row_numbers))
 
-    def leave(self, rows: Iterable[int], status: str) -> list[Result]:
-        """End rows, by their numbers, before the next epoch: pruned, interrupted. Their results; numbers of
-        rows that are not in training are ignored."""
+    def end_rows(self, rows: Iterable[int], status: str) -> list[Result]:
+        """End rows, by their numbers, before the next epoch (pruned, interrupted). Returns their results;
+        numbers of rows that are not in training are ignored."""
         if not self.begun:
             self.begin()
         with computing():
-            return self._leave({row: Ending(status) for row in rows if row in self.numbers})
+            return self._end({row: Ending(status) for row in rows if row in self.row_numbers})
 
     def state(self) -> Snapshot:
-        """All that another `Training` of the same rows needs to go on from here, bit for bit."""
+        """All that another `Training` of the same rows needs to continue from here, bit for bit."""
         if not self.begun:
             self.begin()
-        held = arrays(self.population, self._previous) if self.rows else {}
-        seconds = time.perf_counter() - self._since
+        arrays = snapshot.state_arrays(self.population, self._previous) if self.rows else {}
+        seconds = time.perf_counter() - self._start_time
         stack = [row.number for row in self.population.rows] if self.rows else []
-        values = {"epochs": self.epochs, "seconds": seconds, "rows": stack, "left": self.numbers}
-        return Snapshot(held, values)
+        values = {"epochs": self.epochs, "seconds": seconds, "rows": stack, "left": self.row_numbers}
+        return Snapshot(arrays, values)
 
-    def restore(self, snapshot: Snapshot) -> Training:
-        """Be where the training was of which this is the `state`; its rows must be among these.
+    def restore(self, state: Snapshot) -> Training:
+        """Continue from the `state` of another training, whose rows must be among the rows of this one.
 
         Raises `ValueError` for a state of other rows, or of another network or optimiser.
         """
-        known, values = {row.number: row for row in self.rows}, snapshot.values
-        if missing := set(values["rows"]) - known.keys():
+        own_rows, values = {row.number: row for row in self.rows}, state.values
+        if missing := set(values["rows"]) - own_rows.keys():
             raise ValueError(f"a state of rows {sorted(missing)}, which are not in this training")
-        rows = [known[number] for number in values["rows"]]
+        rows = [own_rows[number] for number in values["rows"]]
         population = previous = None
         with computing():
             if rows:
-                population, previous = self._drawn(rows)
-                fill(population, previous, snapshot.arrays)
-        left = values.get("left", values["rows"])
-        self.rows = [row for row in rows if row.number in left]
+                population, previous = self._initialize(rows)
+                snapshot.restore(population, previous, state.arrays)
+        in_training = values.get("left", values["rows"])
+        self.rows = [row for row in rows if row.number in in_training]
         self.population, self._previous = population, previous
         self.batches = self.evaluator = self.step = None
-        self.epochs, self._since = values["epochs"], time.perf_counter() - values["seconds"]
+        self.epochs, self._start_time = values["epochs"], time.perf_counter() - values["seconds"]
         return self
 
-    def one_pass(self, epoch: int) -> dict[str, np.ndarray]:
-        """One pass over every row's training examples; the metrics of the training side, (K,) each."""
+    def train_epoch(self, epoch: int) -> dict[str, np.ndarray]:
+        """One pass over every row's training examples; the metrics of training, (K,) each."""
         regularizer, evaluator = self.population.experiment.regularizer, self.evaluator
         evaluator.begin()
         for chunk in self.batches.epoch(epoch):
             lr = self.learning_rate(epoch, chunk)
             z = self.step.run(chunk, epoch, lr)
             evaluator.add(z, chunk)
-        of_weights = regularizer.metrics(self.step.weights, self.step.layers)
-        # Through one copy, which the host waits for.
-        values = [
-            *(evaluator.sums / self.batches.train_counts),
-            self.step.grad_norm.double(),
-            *of_weights.values(),
-        ]
-        loss, error, grad_norm, *of_weights_here = torch.stack(values).cpu().numpy()
+        weight_metrics = regularizer.metrics(self.step.weights, self.step.layers)
+        means, grad_norm = evaluator.sums / self.batches.train_counts, self.step.grad_norm.double()
+        # One copy to the host, and so one sync.
+        metrics = torch.stack([*means, grad_norm, *weight_metrics.values()]).cpu().numpy()
+        loss, error, grad_norm, *weight_values = metrics
         return {
             "train_loss": loss,
-            "train_error": evaluator.measure.error(error),
+            "train_error": evaluator.metric_sums.error(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": grad_norm,
-            **dict(zip(of_weights, of_weights_here, strict=True)),
+            **dict(zip(weight_metrics, weight_values, strict=True)),
         }
 
     def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
-        """(K, S) float64: the rate of every step of the chunk."""
+        """(K, S) float64: the learning rate of every step of the chunk."""
         e, steps = self.population.experiment, np.arange(chunk.first, chunk.first + len(chunk.x))
-        epochs = np.maximum(e.epochs, epoch)[:, None]  # a row that has ended is at its last one
+        epochs = np.maximum(e.epochs, epoch)[:, None]  # a row that has ended stays at its last one
         progress = Progress(epoch, steps, self.batches.steps, epochs)
         factor = e.schedule.rate(progress, self.population.schedule)
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
-    def _drawn(self, rows: list[Row]) -> tuple[Population, State | None]:
-        """Rows before their first step; and the same as the state to go back to, if a schedule does."""
+    def _initialize(self, rows: list[Row]) -> tuple[Population, State | None]:
+        """The population before its first step; and a copy of its state, if the schedule may go back."""
         population = Population.create(rows, self.graph, self.examples.like)
         goes_back = population.experiment.schedule.goes_back
         return population, population.state.select(np.arange(len(rows))) if goes_back else None
 
-    def _bind(self) -> None:
-        """Allocate what depends on how many rows there are."""
+    def _allocate(self) -> None:
+        """Allocate the buffers whose size depends on the number of rows."""
         population, examples = self.population, self.examples
-        self.batches = batches_of(examples, population.rows, self.threads)
+        self.batches = make_batches(examples, population.rows, self.threads)
         self.evaluator = Evaluator(self.graph, population, population.state, examples, self.threads)
-        loss = self.evaluator.measure.loss
+        loss = self.evaluator.metric_sums.loss
         self.step = Step(self.graph, population, loss, self.batches, self.threads, self.fused)
 
-    def _go_back(self, back: np.ndarray) -> None:
-        """Take the rows where `back` (K,) is true to the state of the epoch before; keep the others'."""
+    def _go_back(self, go_back: np.ndarray) -> None:
+        """Restore the state of the previous epoch where `go_back` (K,) is true; save the others' state."""
         if self._previous is not None:
-            self.population.state.copy_rows(torch.from_numpy(back), self._previous)
-            self._previous.copy_rows(torch.from_numpy(~back), self.population.state)
+            self.population.state.copy_rows(torch.from_numpy(go_back), self._previous)
+            self._previous.copy_rows(torch.from_numpy(~go_back), self.population.state)
 
-    def _leave(self, how: dict[int, Ending]) -> list[Result]:
-        """Take rows out of the stack; their results."""
-        if not how:
+    def _end(self, endings: dict[int, Ending]) -> list[Result]:
+        """Take rows out of training, by their numbers; their results."""
+        if not endings:
             return []
         numbers = np.array([row.number for row in self.population.rows])
-        leaving = np.isin(numbers, list(how))
-        gone = self.population if leaving.all() else self.population.select(np.flatnonzero(leaving))
-        ended = results(gone, self.graph, self.examples, self.threads, self.epochs, how)
-        self.rows = [row for row in self.rows if row.number not in how]
+        ending = np.isin(numbers, list(endings))
+        ended = self.population if ending.all() else self.population.select(np.flatnonzero(ending))
+        ended_results = results(ended, self.graph, self.examples, self.threads, self.epochs, endings)
+        self.rows = [row for row in self.rows if row.number not in endings]
         if not on_card(self.examples.like) or len(self.rows) <= len(numbers) / 2:
-            self._move_together()
-        return ended
+            self._compact()
+        return ended_results
 
-    def _move_together(self) -> None:
-        """Keep the rows alone that are left."""
-        staying = self._live()
+    def _compact(self) -> None:
+        """Remove the rows that have ended from the stack."""
+        live = self._live_indices()
         self.batches = self.evaluator = self.step = None
-        self.population = self.population.select(staying) if len(staying) else None
-        self._previous = self._previous.select(staying) if len(staying) and self._previous else None
+        self.population = self.population.select(live) if len(live) else None
+        self._previous = self._previous.select(live) if len(live) and self._previous else None
 
 
-def batches_of(examples: Examples, rows: list[Row], threads: int) -> Batches:
-    """The rows' batches: on a GPU of tables that are normalised before, unless these are too large for it."""
+def make_batches(examples: Examples, rows: list[Row], threads: int) -> Batches:
+    """The rows' batches; on a GPU gathered from normalised tables, if these fit in its memory."""
     if not on_card(examples.like):
         return Batches(examples, rows)
     tables = examples.table_bytes(len({row.fold.key for row in rows}))
@@ -227,23 +225,25 @@ def batches_of(examples: Examples, rows: list[Row], threads: int) -> Batches:
     return CardBatches(examples, rows, threads) if fits else Batches(examples, rows)
 
 
-def endings(population: Population, live, epoch: int, lost, stop) -> dict[int, Ending]:
-    """Which of the rows at the places `live` end with this epoch, and how. One that was never sound has
-    diverged, however it ends."""
-    e, none = population.experiment, np.zeros(len(population), bool)
+def find_endings(population: Population, live, epoch: int, diverged, stop) -> dict[int, Ending]:
+    """Which of the rows with the indices `live` end with this epoch, and how, by their numbers. A row without
+    one finite epoch has diverged, however it ends."""
+    e, no_row = population.experiment, np.zeros(len(population), bool)
     refit = np.array([row.refit for row in population.rows])
     last, over = epoch >= np.where(refit, refit, e.epochs), e.schedule.over(population.schedule)
-    stop = none if stop is None else stop
-    over = none if over is None or refit.any() else over
-    ended = {}
+    stop = no_row if stop is None else stop
+    over = no_row if over is None or refit.any() else over
+    endings = {}
     for k in live:
         row = population.rows[k]
-        if lost[k] or ((last[k] or stop[k] or over[k]) and not population.best_epoch[k]):
-            ended[row.number] = Ending("diverged")
+        if diverged[k] or ((last[k] or stop[k] or over[k]) and not population.best_epoch[k]):
+            endings[row.number] = Ending("diverged")
         elif last[k]:
-            ended[row.number] = Ending("finished")
+            endings[row.number] = Ending("finished")
         elif stop[k]:
-            ended[row.number] = Ending("stopped", f"stopping={e.stopping.name}")
+            endings[row.number] = Ending("stopped", f"stopping={e.stopping.name}")
         elif over[k]:
-            ended[row.number] = Ending("stopped", f"schedule={e.schedule.name}, whose rate became too small")
-    return ended
+            endings[row.number] = Ending(
+                "stopped", f"schedule={e.schedule.name}, whose rate became too small"
+            )
+    return endings
