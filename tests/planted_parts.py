@@ -228,8 +228,8 @@ class Lottery(Sampler):
 
 @dataclass(frozen=True)
 class AlwaysAlike(Lottery):
-    def seed_of(self, number, attempt=0):
-        return Lottery().seed_of(number, attempt)
+    def trial_seed(self, number, attempt=0):
+        return Lottery().trial_seed(number, attempt)
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class LearnsUpwards(TPE):
 
     name: ClassVar[str] = "learns_upwards"
 
-    def lesson(self, trial, signs, worked):
+    def observation(self, trial, signs, worked):
         return replace(trial, values=tuple(abs(v) for v in trial.values))
 
 

@@ -336,7 +336,7 @@ def test_a_sweep_in_python_has_its_trials_where_the_work_of_all_pays():
         large = nnlab.Sweep(space, many, Experiment(epochs=50))
         assert small.place.device.type == "cpu" and large.place.device.type == "cuda"
         assert large.first.experiment.device == large.experiment({"optimizer.lr": 0.01}).device == "cuda"
-        assert large.plan().because and large.size == 128
+        assert large.plan().because and large.batch_size == 128
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])

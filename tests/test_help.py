@@ -10,7 +10,7 @@ from nnlab.catalogue import Catalogue, commented
 from nnlab.cli import main
 from nnlab.data.labels import MOST_INFERRED_CLASSES
 from nnlab.data.normalization import LINEAR_LIMIT
-from nnlab.search.settings import USUAL_TRIALS
+from nnlab.search.settings import DEFAULT_TRIALS
 from nnlab.search.sweep import LARGEST_BATCH
 
 COMMANDS = ("train", "sweep", "check")
@@ -33,7 +33,7 @@ def test_numbers_in_the_meanings_are_those_of_the_code():
         said = Catalogue("train").of_choice("data", source)["data.normalization"].meaning
         assert f"pulled in beyond {LINEAR_LIMIT:g} deviations" in said, source
     assert f"up to {MOST_INFERRED_CLASSES} whole numbers" in meanings["data.task"]
-    assert f"auto: {USUAL_TRIALS}," in meanings["trials"] and f"up to {LARGEST_BATCH}" in meanings["batch"]
+    assert f"auto: {DEFAULT_TRIALS}," in meanings["trials"] and f"up to {LARGEST_BATCH}" in meanings["batch"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

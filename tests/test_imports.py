@@ -45,7 +45,7 @@ WAITED_FOR = {
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.
 LATE = {"optuna", "sklearn", "scipy", "pandas", "matplotlib", "plotly", "tensorboard"}
 IMPORTED_LATE = {
-    "nnlab.search": {"as_optuna", "database", "journal", "ledger", "study", "sweep"},
+    "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
     "nnlab.records": {
         "check_picture",
         "events",

@@ -171,7 +171,7 @@ def swept(pruner, rows="auto", threads=1, batch="auto", count=18, e=experiment_o
         elif isinstance(event, Record):
             trained += len(event.rows)
         elif event.written:
-            curves |= {t.number: event.batch.curves_of(t.number) for t in event.trials}
+            curves |= {t.number: event.batch.mean_curves(t.number) for t in event.trials}
     return sweep, trained, curves
 
 

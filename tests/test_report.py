@@ -18,8 +18,8 @@ from nnlab.records.report_figures import _decades, figures
 from nnlab.records.report_page import draw
 from nnlab.records.sweep_board import ALL_TRIALS, BEST_TRIALS
 from nnlab.records.text import label, number, percent
-from nnlab.search.as_optuna import distribution_of
 from nnlab.search.domains import Choice, Interval
+from nnlab.search.optuna_conversion import to_distribution
 from nnlab.search.space import Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 
@@ -45,7 +45,7 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
         else:
             spread = (None,) * len(values)
             found.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
-    distributions = {key: distribution_of(domain) for key, domain in space.domains.items()}
+    distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
     curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
     return Story(
         f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], found, distributions, signs, objectives, curves
@@ -120,7 +120,7 @@ def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> Story:
                 n, params, COMPLETE, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
             )
         )
-    distributions = {key: distribution_of(domain) for key, domain in space.domains.items()}
+    distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
     return Story("", [], found, distributions, signs, ("val_loss", *others), {})
 
 

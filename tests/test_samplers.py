@@ -9,7 +9,7 @@ from nnlab.search.domains import Choice, Interval, Steps
 from nnlab.search.samplers import CMAES, SAMPLERS, TPE, Grid, Random
 from nnlab.search.space import Space
 from nnlab.search.study import Chooser
-from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, trial_key
 
 those_that_learn = pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.learns])
 
@@ -42,7 +42,7 @@ def failures(sampler, judged, batches, size, fails, told=()) -> tuple[list[int],
         known = [t for t in told if start <= t.number < start + size]
         if len(known) == size and not sampler.remembers:
             for trial in known:
-                chooser.know(trial)
+                chooser.add_finished(trial)
             found += known
             continue
         batch = []
@@ -89,7 +89,7 @@ def test_as_long_as_all_fail_it_looks_elsewhere(name):
 def test_a_sweep_of_before_goes_on_by_its_rules(name):
     """By rule 1 a failure is a trial of which Optuna knows that it failed, as it always was."""
     sampler = small(name)
-    chooser, found = Chooser(SPACES["numbers"], sampler, (1,), rules=1, possible=lambda params: False), []
+    chooser, found = Chooser(SPACES["numbers"], sampler, (1,), rules=1, is_trainable=lambda params: False), []
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for n in range(12):
         params = chooser.ask(n)
@@ -107,7 +107,7 @@ def test_a_sweep_of_before_goes_on_by_its_rules(name):
     ("conditional", lambda p: p["optimizer"] == "adam"),
 ])  # fmt: skip
 def test_what_cannot_be_trained_is_drawn_again(name, space, wrong):
-    chooser = Chooser(SPACES[space], small(name), (1,), possible=lambda p: not wrong(p))
+    chooser = Chooser(SPACES[space], small(name), (1,), is_trainable=lambda p: not wrong(p))
     for n in range(6 if name == "gp" else 12):
         params = chooser.ask(n)
         assert not wrong(params)
@@ -127,7 +127,7 @@ def test_one_by_one_it_is_plain_optuna(sampler):
     study = optuna.create_study(direction="minimize")
     expected = []
     for number in range(40):
-        seed = sampler.seed_of(number)
+        seed = sampler.trial_seed(number)
         plain = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
         study.sampler = plain if sampler.name == "tpe" else optuna.samplers.RandomSampler(seed=seed)
         t = study.ask()
@@ -140,9 +140,11 @@ def test_one_by_one_it_is_plain_optuna(sampler):
 
 
 def test_seeds_are_of_the_number_and_the_attempt_alone():
-    seeds = [[Random(seed=s).seed_of(n, a) for s in (0, 1)] for n in range(9) for a in range(3)]
+    seeds = [[Random(seed=s).trial_seed(n, a) for s in (0, 1)] for n in range(9) for a in range(3)]
     assert len({seed for pair in seeds for seed in pair}) == 54
-    assert Random().seed_of(3) == TPE().seed_of(3) and all(0 <= s < 2**32 for pair in seeds for s in pair)
+    assert Random().trial_seed(3) == TPE().trial_seed(3) and all(
+        0 <= s < 2**32 for pair in seeds for s in pair
+    )
 
 
 def test_a_grid_turns_over_the_last_key_first_and_a_sweep_may_ask_beyond_its_end():
@@ -166,5 +168,5 @@ def test_a_continuous_space_with_a_lot_of_twins_still_has_others():
     for n in range(9):
         params = chooser.ask(n)
         chooser.tell(Trial(n, params, FAILED))
-        seen.add(key_of(params))
+        seen.add(trial_key(params))
     assert len(seen) == 9 and chooser.ask(9) is None

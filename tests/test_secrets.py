@@ -37,7 +37,7 @@ URLS = {
 @pytest.mark.parametrize(("url", "shown"), URLS.items())
 def test_a_url_is_shown_without_its_password(url, shown):
     url = url.format(SECRET)
-    storage = Storage.of(url)
+    storage = Storage.from_url(url)
     assert "hunter2" not in f"{storage} {storage!r} {masked(url)}" and storage.url == url
     assert shown is None or str(storage) == shown
     assert masked(masked(url)) == masked(url)
@@ -45,7 +45,7 @@ def test_a_url_is_shown_without_its_password(url, shown):
 
 @pytest.mark.parametrize("url", ["sqlite:///a/b.db", "postgresql://host:5432/db", "postgresql://me@host/db"])
 def test_a_url_without_a_password_stays(url):
-    assert masked(url) == url and Storage.of(url).url == url
+    assert masked(url) == url and Storage.from_url(url).url == url
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++"])
@@ -59,13 +59,13 @@ def test_words(sign, quote):
 def test_where_a_password_comes_from(monkeypatch):
     shown = "mysql://me:***@h/d"
     monkeypatch.delenv("NNLAB_STORAGE", raising=False)
-    assert Storage.of(shown).url == "mysql://me@h/d"
-    assert Storage.of(shown, "mysql://me:typed@h/d").url == "mysql://me:typed@h/d"
+    assert Storage.from_url(shown).url == "mysql://me@h/d"
+    assert Storage.from_url(shown, "mysql://me:typed@h/d").url == "mysql://me:typed@h/d"
     monkeypatch.setenv("NNLAB_STORAGE", "mysql://me:kept@h/d")
-    assert Storage.of(shown).url == Storage.of("mysql://me@h/d").url == "mysql://me:kept@h/d"
-    assert Storage.of(shown, "mysql://me:typed@h/d").url == "mysql://me:typed@h/d"
+    assert Storage.from_url(shown).url == Storage.of("mysql://me@h/d").url == "mysql://me:kept@h/d"
+    assert Storage.from_url(shown, "mysql://me:typed@h/d").url == "mysql://me:typed@h/d"
     for other in ("mysql://me@elsewhere/d", "mysql://you@h/d", "mysql://me@h/other"):
-        assert "kept" not in Storage.of(other).url  # it is for its own database only
+        assert "kept" not in Storage.from_url(other).url  # it is for its own database only
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from nnlab.commands import grammar
 from nnlab.errors import Advice, UserError
-from nnlab.search.as_optuna import distribution_of
 from nnlab.search.domains import Choice, Interval, Steps
-from nnlab.search.refine import refined
+from nnlab.search.optuna_conversion import to_distribution
+from nnlab.search.refine import refine_space
 from nnlab.search.space import Space
 from nnlab.search.trial import COMPLETE, Trial
 
@@ -112,7 +112,7 @@ def test_steps_are_pythons_range_without_drift(start, step, digits, count):
 @pytest.mark.parametrize("text", [text for text in GRAMMAR if not text.startswith(("a,", "sort"))])
 def test_both_ends_are_in_the_grid_and_in_what_optuna_knows(text):
     domain = read(text)
-    points, known = domain.points(4), distribution_of(domain)
+    points, known = domain.points(4), to_distribution(domain)
     for label in points:
         assert known._contains(known.to_internal_repr(label))
     if isinstance(domain, Interval):
@@ -234,7 +234,7 @@ def test_a_huge_space_is_counted_and_refused_at_once(huge):
     assert space.count() == 3 * 10**12
     with pytest.raises(UserError, match="3,000,000,000,000 cells"):
         space.cells()
-    assert distribution_of(huge).high == 10**12
+    assert to_distribution(huge).high == 10**12
     assert time.perf_counter() - start < 1
 
 
@@ -256,7 +256,7 @@ def test_refined_ranges():
         )
         for i in range(5)
     ] + [a_trial(9 + i, 100.0 + i, lr=0.9, p=0.01, n=1, s=1.0, c="z") for i in range(40)]
-    found = refined(space, trials, (1,), grid=False).domains
+    found = refine_space(space, trials, (1,), grid=False).domains
     low, high = 10**-2.4, 10**-2.0
     assert found["lr"].low == pytest.approx(low * 10**-0.4) and found["lr"].high == pytest.approx(
         high * 10**0.4
@@ -267,8 +267,8 @@ def test_refined_ranges():
     for key, domain in found.items():
         ends = domain.points(2)
         for label in ends:
-            assert distribution_of(space.domains[key])._contains(
-                distribution_of(space.domains[key]).to_internal_repr(label)
+            assert to_distribution(space.domains[key])._contains(
+                to_distribution(space.domains[key]).to_internal_repr(label)
             )
 
 
@@ -276,9 +276,9 @@ def test_a_refined_grid_has_as_many_points_between_the_neighbours_of_the_best():
     space = Space({"lr": Choice((0.1, 0.01, 0.001)), "n": Choice(("x", "y"))})
     trials = [a_trial(i, abs(math.log10(lr) + 2), lr=lr, n="x") for i, lr in enumerate((0.1, 0.01, 0.001))]
     with pytest.warns(Advice, match="lr: 3 points from 0.001 to 0.1 would be .* again: 5 are laid"):
-        found = refined(space, trials, (1,), grid=True).domains["lr"]
+        found = refine_space(space, trials, (1,), grid=True).domains["lr"]
     assert found.values == pytest.approx(LOG(0.001, 0.1, 5), rel=1e-3)  # three would be the same again
-    best_at_end = refined(space, [a_trial(0, 0.0, lr=0.1, n="x")], (1,), grid=True).domains["lr"]
+    best_at_end = refine_space(space, [a_trial(0, 0.0, lr=0.1, n="x")], (1,), grid=True).domains["lr"]
     assert (best_at_end.values[0], best_at_end.values[-1]) == (0.01, 0.1) and len(best_at_end.values) == 3
 
 
@@ -328,7 +328,7 @@ def check_refined(domain, points, chosen, laid):
         a_trial(i, abs(x - chosen), x=x, y="a")
         for i, x in enumerate(domain.points(points) or domain.points(5))
     ]
-    found = refined(space, trials, (1,), True, points).domains
+    found = refine_space(space, trials, (1,), True, points).domains
     values, whole = found["x"].values, all(isinstance(v, int) for v in domain.points(3))
     assert values == tuple(laid.round()) if whole else values == pytest.approx(tuple(laid), rel=1e-3)
     assert all(isinstance(v, int) == whole for v in values) and found["y"].values == ("a",)
@@ -345,7 +345,7 @@ OTHER = {  # points before, now, the best, what is laid
 @pytest.mark.parametrize("before, now, chosen, laid", OTHER.values(), ids=OTHER)
 def test_another_count_lies_between_the_neighbours_of_the_grid_before(before, now, chosen, laid):
     space = Space({"x": Interval(1e-4, 1e-1, log=True)})
-    found = refined(space, [a_trial(0, 0.0, x=chosen)], (1,), True, before, now).domains["x"]
+    found = refine_space(space, [a_trial(0, 0.0, x=chosen)], (1,), True, before, now).domains["x"]
     assert found.values == pytest.approx(tuple(laid), rel=1e-3)
 
 
@@ -355,7 +355,7 @@ MIXED = [(1.0, 2.0, math.inf), (16, 32, "full"), (True, False), (None, 1)]
 @pytest.mark.parametrize("labels", MIXED, ids=str)
 def test_a_refined_grid_keeps_the_best_of_what_are_not_all_numbers(labels):
     trials = [a_trial(i, float(i), x=label) for i, label in enumerate(labels)]
-    found = refined(Space({"x": Choice(labels)}), trials[:1], (1,), True, 7)
+    found = refine_space(Space({"x": Choice(labels)}), trials[:1], (1,), True, 7)
     assert found.domains["x"] == Choice(labels[:1])
 
 
@@ -363,14 +363,14 @@ def test_a_refined_grid_of_a_key_that_only_some_trials_have():
     space = Space({"g": Choice(("sgd", "momentum")), "gamma": Interval(0.0, 1.0)}, frozenset({"g"}),
                   lambda key, chosen: key == "g" or chosen["g"] == "momentum")  # fmt: skip
     trials = [a_trial(0, 0.0, g="sgd"), a_trial(1, 1.0, g="momentum", gamma=0.5)]
-    found = refined(space, trials, (1,), True, 5).domains
+    found = refine_space(space, trials, (1,), True, 5).domains
     assert found["gamma"].values == pytest.approx((0.25, 0.375, 0.5, 0.625, 0.75))
     assert found["g"].values == ("sgd", "momentum")
-    alone = refined(space, [*trials[:1], *(a_trial(i, 0.5, g="sgd") for i in range(2, 6)), trials[1]],
+    alone = refine_space(space, [*trials[:1], *(a_trial(i, 0.5, g="sgd") for i in range(2, 6)), trials[1]],
                     (1,), True, 5)  # fmt: skip
     assert set(alone.domains) == {"g"}
 
 
 def test_nothing_to_refine():
     with pytest.raises(UserError, match="nothing to refine"):
-        refined(Space({"a": A}), [], (1,), grid=False)
+        refine_space(Space({"a": A}), [], (1,), grid=False)

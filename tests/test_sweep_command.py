@@ -183,10 +183,10 @@ def test_several_objectives_give_the_front(tmp_path):
         if not any(q[0] <= p[0] and q[1] <= p[1] and q[:2] != p[:2] for q in points)
     ]  # fmt: skip
     from nnlab.search.ledger import Ledger
-    from nnlab.search.trial import best
+    from nnlab.search.trial import rank_trials
 
     ledger = Ledger(folder, None, "s", about(folder)["id"], (1, 1), True)
-    ranked = [t.number for t in best(ledger.trials(), (1, 1))]
+    ranked = [t.number for t in rank_trials(ledger.trials(), (1, 1))]
     assert ranked[: len(front)] == [n for *_, n in sorted(front)]
     assert about(folder)["best"]["trial"] == min(front)[2] == min(points)[2]
 

@@ -109,7 +109,9 @@ def test_a_ledger_gives_back_what_was_written(whole):
 SECRET = "hunter2"
 
 
-@pytest.mark.parametrize("operation", ["create_new_trial", "get_all_trials", "set_study_user_attr", "leave"])
+@pytest.mark.parametrize(
+    "operation", ["create_new_trial", "get_all_trials", "set_study_user_attr", "disconnect"]
+)
 def test_a_database_that_fails_is_one_sentence(operation, capsys, monkeypatch):
     from optuna.exceptions import StorageInternalError
     from optuna.storages import RDBStorage
@@ -121,15 +123,15 @@ def test_a_database_that_fails_is_one_sentence(operation, capsys, monkeypatch):
 
     url = f"sqlite:///{Path('s.db').absolute()}?password={SECRET}"
     monkeypatch.setattr("nnlab.search.database.CREATE_ATTEMPTS", 1)
-    if operation == "leave":
-        monkeypatch.setattr("nnlab.search.ledger.leave", gone)
+    if operation == "disconnect":
+        monkeypatch.setattr("nnlab.search.ledger.disconnect", gone)
     else:
         monkeypatch.setattr(RDBStorage, operation, gone)
     words = ["data=iris", "epochs=1", "model.hidden=[4]", "optimizer.lr=interval(0.001,0.1)", "trials=2"]
     code = main(["sweep", *words, "report=false", f"storage='{url}'", "hydra.run.dir=s"])
     said = capsys.readouterr().err
     assert SECRET not in said
-    if operation == "leave":  # all is written by then
+    if operation == "disconnect":  # all is written by then
         assert code == 0 and not said
         return
     assert code == 1 and said.count("\n") == 1 and "the database sqlite:" in said

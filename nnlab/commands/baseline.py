@@ -18,7 +18,7 @@ from nnlab.experiment import Experiment
 from nnlab.records.intervals import estimate, interval_of
 from nnlab.records.summary import summarize
 from nnlab.records.titles import about
-from nnlab.search.rankable import examples
+from nnlab.search.comparable import examples_digest
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.results import Result
@@ -89,7 +89,7 @@ def not_comparable(winner: Experiment, default: Experiment, cache: DataCache) ->
     part, words = "train", "training"
     if winner.split.validates and default.split.validates:
         part = words = "validation"
-    if len({examples(e, part, cache) for e in (winner, default)}) > 1:
+    if len({examples_digest(e, part, cache) for e in (winner, default)}) > 1:
         return f"their {words} examples are not the same"
     return ""
 

@@ -12,7 +12,7 @@ from nnlab.experiment import Experiment
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.text import shell_line
 from nnlab.runtime.devices import device
-from nnlab.search.database import available
+from nnlab.search.database import check_database
 from nnlab.search.ledger import Ledger
 from nnlab.search.plan import Plan
 from nnlab.search.study import RULES
@@ -32,7 +32,7 @@ class PreparedSweep:
     @property
     def task(self) -> str:
         """classification or regression"""
-        return self.sweep.cache.datasets[self.sweep.first.experiment.data].spec.task
+        return self.sweep.cache.datasets[self.sweep.first_candidate.experiment.data].spec.task
 
     def train_line(self, trial: Trial) -> str:
         """The `nnlab train` line that is this trial."""
@@ -46,7 +46,7 @@ class PreparedSweep:
         with SweepFolder(folder):
             signs = self.sweep.search.signs
             ledger = Ledger(folder, self.asked.database, about["study"], about["id"], signs, resumed=True)
-            self.sweep.go_on_from(ledger)
+            self.sweep.continue_from(ledger)
             ledger.close()
         return self.sweep.plan()
 
@@ -66,16 +66,16 @@ def prepared(asked: SweepRequest) -> PreparedSweep:
         )
     plan = sweep.plan()
     batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
-    refuse_too_large(plan.memory, batch, instead, device(sweep.first.experiment.device))
+    refuse_too_large(plan.memory, batch, instead, device(sweep.first_candidate.experiment.device))
     _check_study(asked)
     return PreparedSweep(_on_card(asked, sweep), sweep, plan)
 
 
 def _on_card(asked: SweepRequest, sweep: Sweep) -> SweepRequest:
     """With the GPU in every trial's line, if it was taken for the work of all: one alone might not pay."""
-    if sweep.place.device.type == "cpu" or not sweep.place.reason:
+    if sweep.placement.device.type == "cpu" or not sweep.placement.reason:
         return asked
-    trials = replace(asked.words.trials, device=str(sweep.place.device))
+    trials = replace(asked.words.trials, device=str(sweep.placement.device))
     return replace(asked, words=replace(asked.words, trials=trials))
 
 
@@ -102,4 +102,4 @@ def _check_study(asked: SweepRequest) -> None:
     study = asked.settings["study"]
     if asked.resumed or study == "auto":  # its name is the folder's, which is not known yet
         study = None
-    available(asked.database, study, existing=not asked.may_create)
+    check_database(asked.database, study, existing=not asked.may_create)

@@ -13,8 +13,8 @@ from nnlab.commands.sweep_request import database_of, search_of
 from nnlab.commands.sweep_words import SweepWords
 from nnlab.records.stored_sweep import begun
 from nnlab.records.sweep_folder import SweepFolder
-from nnlab.search.ledger import Ledger, check
-from nnlab.search.refine import refined
+from nnlab.search.ledger import Ledger, check_trials
+from nnlab.search.refine import refine_space
 from nnlab.search.samplers import Grid
 from nnlab.search.settings import Search
 from nnlab.search.space import Space
@@ -43,13 +43,13 @@ def _narrowed(folder: Path, line: CommandLine, about: dict, url: str | None, oth
         ledger = Ledger(folder, database, about["study"], about["id"], signs, resumed=True)
         trials = ledger.trials()
         ledger.close()
-        check(trials, space, signs)
+        check_trials(trials, space, signs)
     sampler = other.run.settings["sampler"]
     is_grid = (continued_sweep.value_of("sampler", line) or sampler["name"]) == "grid"
     now = _grid_points(continued_sweep.value_of("sampler.points", line)) if is_grid else None
     then = _grid_points(sampler.get("points")) if sampler["name"] == "grid" else now
     with advice_on_stderr("sweep"):
-        return refined(space, trials, signs, is_grid, then, now)
+        return refine_space(space, trials, signs, is_grid, then, now)
 
 
 def _grid_points(given) -> int | None:

@@ -12,7 +12,7 @@ from nnlab.records.run import Run
 from nnlab.records.run_summaries import BRIEF_LETTERS, brief
 from nnlab.records.text_columns import shortened
 from nnlab.records.titles import about
-from nnlab.search.rankable import doubtful
+from nnlab.search.comparable import why_not_comparable
 from nnlab.training.fit import Fit
 
 
@@ -56,5 +56,5 @@ def _ranking_caveats(runs: list[PreparedRun]) -> list[str]:
         experiment = fit.experiments[0]
         data_title = about(experiment, fit.datasets[experiment.data].spec)["data"]
         by_data.setdefault(data_title, []).append(experiment)
-    caveats = (doubtful(experiments, fits[0].cache) for experiments in by_data.values())
+    caveats = (why_not_comparable(experiments, fits[0].cache) for experiments in by_data.values())
     return [caveat for caveat in caveats if caveat]

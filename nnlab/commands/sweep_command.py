@@ -23,8 +23,8 @@ from nnlab.records.sweep_console import SweepConsole
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
-from nnlab.search.sweep import BatchStarted, Hopeless
-from nnlab.search.trial import best
+from nnlab.search.sweep import AllTrialsFailed, BatchStarted
+from nnlab.search.trial import rank_trials
 from nnlab.training.results import Record
 
 
@@ -73,7 +73,7 @@ def _search(job: PreparedSweep, writer: SweepWriter, artist: Artist | None) -> i
         hopeless = ""
         try:
             _train_trials(job, writer, console)
-        except Hopeless as why:  # trial after trial diverges: what there is of them is still shown
+        except AllTrialsFailed as why:  # trial after trial diverges: what there is of them is still shown
             hopeless = str(why)
         winner = _end(job, writer, console, artist, hopeless)
     if hopeless:
@@ -97,7 +97,7 @@ def _end(
     job: PreparedSweep, writer: SweepWriter, console: SweepConsole, artist: Artist | None, hopeless: str
 ) -> Winner | None:
     """The winner's own run, and the report, which is drawn while it trains; then what is kept and shown."""
-    winners = best(job.sweep.trials, job.sweep.search.signs)[:1]
+    winners = rank_trials(job.sweep.trials, job.sweep.search.signs)[:1]
     if artist:
         artist.begin(writer.path / REPORT, sweep_screen.story(job, writer.curves, winners))
     winner = trained_winner(job, writer.path, winners[0]) if winners else None

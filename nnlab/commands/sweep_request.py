@@ -62,7 +62,7 @@ def search_of(settings: dict) -> Search:
 
 def database_of(url: str | None, line: CommandLine) -> Storage | None:
     """The database of `storage=`, as it was typed with its password."""
-    return Storage.of(url, line.storage) if url else None
+    return Storage.from_url(url, line.storage) if url else None
 
 
 def _going_on(line: CommandLine, folder: Path) -> tuple[CommandLine, SweepWords, dict]:

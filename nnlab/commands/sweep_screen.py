@@ -20,7 +20,7 @@ from nnlab.search.trial import Trial
 
 def sweep_title(sweep: Sweep) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: tpe, for the least validation loss"""
-    experiment, search, space = sweep.first.experiment, sweep.search, sweep.space
+    experiment, search, space = sweep.first_candidate.experiment, sweep.search, sweep.space
     spec = sweep.cache.datasets[experiment.data].spec
     searched = {key.partition(".")[0] for key in space.domains if key in space.groups or "model." in key}
     searched |= {"device", "precision"} & space.domains.keys()
@@ -42,14 +42,14 @@ def space_lines(sweep: Sweep, left_out: tuple[str, ...] = ()) -> list[str]:
     if left_out:
         lines.append("  only the keys that were named are searched; space=default would add")
         lines.append(f"  {', '.join(left_out)}")
-    if sweep.judged_by:
-        lines.append(f"  {sweep.judged_by}")
+    if sweep.objective_reason:
+        lines.append(f"  {sweep.objective_reason}")
     sampler = sweep.search.sampler
     if sampler.enumerates:
         lines.append(_grid_line(sweep))
-    elif sweep.count < sweep.wanted:
+    elif sweep.count < sweep.requested:
         lines.append(
-            f"  {sweep.count} trials, not {sweep.wanted}: this space has no others, and to repeat one"
+            f"  {sweep.count} trials, not {sweep.requested}: this space has no others, and to repeat one"
         )
         lines.append("  gives the same result; seeds=10 would train each with 10 seeds")
     if sampler.slow_after and sweep.count > sampler.slow_after:
@@ -61,7 +61,7 @@ def space_lines(sweep: Sweep, left_out: tuple[str, ...] = ()) -> list[str]:
 
 
 def _grid_line(sweep: Sweep) -> str:
-    count, impossible = sweep.search.sampler.count(sweep.space), sweep.impossible()
+    count, impossible = sweep.search.sampler.count(sweep.space), sweep.count_untrainable()
     line = f"  {count} cells in the grid"
     if sweep.count < count:
         line += f", of which the first {sweep.count} are trained"

@@ -29,7 +29,7 @@ class SweepWriter:
         if not asked.resumed:
             folders.write_hydra_files(folder.path, asked.words.run.config)
             self._about = folder.start(asked.settings, asked.words.run.command, _known(folder.path.name, job))
-        sweep.go_on_from(_ledger(folder.path, job, self._about))
+        sweep.continue_from(_ledger(folder.path, job, self._about))
         self._about = self._about | {"count": sweep.count}
         folder.about(self._about)
         self.keys = list(sweep.space.domains)
@@ -45,7 +45,9 @@ class SweepWriter:
             self._board.trials_finished(event.trials, self.curves)
             return
         # After a kill a trial without a line is trained again; one without curves would stay without.
-        fresh = {trial.number: event.batch.curves_of(trial.number) for trial in event.trials if trial.epochs}
+        fresh = {
+            trial.number: event.batch.mean_curves(trial.number) for trial in event.trials if trial.epochs
+        }
         self._folder.curves(fresh)
         self.curves |= fresh
 
@@ -55,7 +57,7 @@ class SweepWriter:
     def close(self, winner: Winner | None, counts: dict, importances: dict, hopeless: str) -> None:
         """Write into sweep.json what came of it. `hopeless` says why it stopped before its end, if it did."""
         ended = "complete"
-        if self._sweep.count < self._sweep.wanted:
+        if self._sweep.count < self._sweep.requested:
             ended = "the space has no further trial"
         seconds = self._sweep.seconds
         self._folder.about(
@@ -79,7 +81,7 @@ def _known(folder: str, job: PreparedSweep) -> dict:
     study = asked.settings["study"]
     return {
         "words": list(asked.line.overrides),
-        "batch": sweep.size,
+        "batch": sweep.batch_size,
         "rules": sweep.rules,
         "data": sweep.cache.fingerprints(),
         "decayed_once": asked.words.trials.decayed_once,

@@ -13,7 +13,7 @@ from nnlab.commands.train_command import order_for
 from nnlab.experiment import Experiment
 from nnlab.records.hparam_columns import setting
 from nnlab.records.run import Run
-from nnlab.search.batch_training import candidate
+from nnlab.search.batch_training import make_candidate
 from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
 
@@ -77,8 +77,8 @@ def _with_default(job: PreparedSweep, winner: Experiment) -> tuple[Fit, str]:
     def as_it_stands(params: dict) -> Experiment:
         return Experiment.from_config(experiment_settings(job.asked.words.trials.settings(params)))
 
-    default = candidate(0, {}, as_it_stands, cache)
-    reason = default.wrong or baseline.not_comparable(winner, default.experiment, cache)
+    default = make_candidate(0, {}, as_it_stands, cache)
+    reason = default.reason or baseline.not_comparable(winner, default.experiment, cache)
     if reason:
         return Fit([winner], cache), reason
     trials = job.sweep.trials

@@ -12,8 +12,8 @@ from plotly.graph_objects import Bar, Figure, Scatter
 
 from nnlab.records.report_story import Story
 from nnlab.records.text import label
-from nnlab.search.as_optuna import directions, frozen
-from nnlab.search.trial import COMPLETE, FAILED, best
+from nnlab.search.optuna_conversion import directions, to_frozen_trial
+from nnlab.search.trial import COMPLETE, FAILED, rank_trials
 
 CURVES_DRAWN = 10  # of the best trials
 IMPORTANCE_TRIALS = 10  # complete ones, from which an importance says something
@@ -69,13 +69,13 @@ def _study(story: Story) -> optuna.Study:
     """The trials as a study, for Optuna to draw."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=directions(story.signs))
-    study.add_trials([frozen(trial, story.distributions) for trial in story.trials])
+    study.add_trials([to_frozen_trial(trial, story.distributions) for trial in story.trials])
     return study
 
 
 def _learning_curves(story: Story) -> Figure:
     figure = Figure()
-    ranked = best(story.trials, story.signs)[:CURVES_DRAWN]
+    ranked = rank_trials(story.trials, story.signs)[:CURVES_DRAWN]
     curves = {t.number: story.curves.get(t.number, {}) for t in ranked}
     # NaN is not equal to itself: where nothing is held back, validation losses are NaN throughout.
     held_back = any(v == v for curve in curves.values() for v in curve.get("val_loss", []))

@@ -14,8 +14,8 @@ from nnlab.records.files import replacing
 from nnlab.records.report_figures import figures, importances
 from nnlab.records.report_story import PLACE_OF_WINNER, Story
 from nnlab.records.text import form, label, spread
-from nnlab.search.as_optuna import quiet
-from nnlab.search.trial import Trial, best
+from nnlab.search.optuna_conversion import without_optuna_warnings
+from nnlab.search.trial import Trial, rank_trials
 
 TRIALS_LISTED = 200
 MARKUP_PATTERN = re.compile(r"<(?!br>|/?extra>|/?b>)")  # all but what Optuna writes itself
@@ -24,7 +24,7 @@ PLAIN_LAYOUT = {"template": "plotly_white", "font": {"family": "system-ui, sans-
 
 def draw(path: Path | None, story: Story) -> dict[str, float]:
     """Write the report to `path`; the importances of the parameters for the first objective."""
-    with quiet():
+    with without_optuna_warnings():
         shares = importances(story)
         if path is not None:
             with replacing(path) as aside:
@@ -48,7 +48,7 @@ def page(story: Story, drawn: dict[str, object]) -> str:
 
 def _table(story: Story) -> str:
     """The trials, the best first, then the pruned and the failed."""
-    ranked = best(story.trials, story.signs)
+    ranked = rank_trials(story.trials, story.signs)
     ranked += [t for t in story.trials if t not in ranked]
     keys = list(dict.fromkeys(key for trial in story.trials for key in trial.params))
     objectives = [label(name, story.task) for name in story.objectives]

@@ -11,7 +11,7 @@ from nnlab.records.events import EventFile
 from nnlab.records.hparam_columns import setting
 from nnlab.records.tensorboard import objective_tag, tags
 from nnlab.search.settings import Search
-from nnlab.search.trial import FAILED, Trial, best
+from nnlab.search.trial import FAILED, Trial, rank_trials
 
 ALL_TRIALS = 64  # up to so many trials all have curves
 BEST_TRIALS = 20  # of more, so many of the best: TensorBoard grows sluggish
@@ -44,7 +44,7 @@ class SweepBoard:
         # Earlier processes of this sweep may have written others: a best trial is overtaken.
         shown = trials
         if not self.at_once:
-            shown = best(trials, self.search.signs)[:BEST_TRIALS]
+            shown = rank_trials(trials, self.search.signs)[:BEST_TRIALS]
         names = {self._name(trial) for trial in shown}
         for folder in self.folder.glob("*"):
             ours = folder.name.isdigit() or folder.name == "summary"

@@ -13,7 +13,7 @@ from nnlab.records.text import duration, form, label, spread
 from nnlab.runtime.machine import in_bytes, resident
 from nnlab.search.plan import Plan
 from nnlab.search.settings import Search
-from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, best
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, rank_trials
 
 LINES_OF_PROGRESS = 12  # at most
 TRIALS_SHOWN = 8  # in the table at the end
@@ -82,7 +82,10 @@ class SweepConsole:
 
     def in_training(self) -> str:
         """The batch in training, in words."""
-        trials, rows = len(self.batch.training()), len(self.batch.owner) - len(self.batch.over)
+        trials, rows = (
+            len(self.batch.training_trials()),
+            len(self.batch.trial_of_row) - len(self.batch.ended_rows),
+        )
         return f"{trials} trials, {rows} rows, epoch {self.epoch} of {self.epochs}"
 
     def value(self, value: float, name: str) -> str:
@@ -91,7 +94,7 @@ class SweepConsole:
 
     def table(self) -> list[str]:
         """The best trials: their objectives with the spread over rows, and their parameters."""
-        ranked = best(self.trials, self.search.signs)[:TRIALS_SHOWN]
+        ranked = rank_trials(self.trials, self.search.signs)[:TRIALS_SHOWN]
         if not ranked:
             return text_columns.wrapped(f"  no trial was trained to its end{self._why_none()}")
         keys = list(dict.fromkeys(key for trial in ranked for key in trial.params))
@@ -109,7 +112,7 @@ class SweepConsole:
 
     def best_line(self) -> str:
         """The best trial so far, and what it has; empty without any."""
-        for trial in best(self.trials, self.search.signs)[:1]:
+        for trial in rank_trials(self.trials, self.search.signs)[:1]:
             keys = text_columns.short_names(list(trial.params))
             params = [f"{key}={_shown(v)}" for key, v in zip(keys, trial.params.values(), strict=True)]
             return "  ".join([f"trial {trial.number}:", *self._objectives(trial), *params])
@@ -139,7 +142,7 @@ class SweepConsole:
 
     def _line(self) -> str:
         value = number = "-"
-        for trial in best(self.trials, self.search.signs)[:1]:
+        for trial in rank_trials(self.trials, self.search.signs)[:1]:
             value = self.value(trial.values[0], self.search.objectives[0])
             number = str(trial.number)
         counts = [len(self.trials), *self.counts().values()]

@@ -1,1 +1,1 @@
-"""Hyperparameter search: a space, who chooses from it, who is pruned, and the loop that trains the chosen."""
+"""Hyperparameter search: search spaces, samplers, pruners, and the loop that trains batches of trials."""

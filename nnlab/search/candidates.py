@@ -1,4 +1,4 @@
-"""Candidates of a sweep: the experiments of its trials, and whether its space has any that can be trained."""
+"""Makes the experiments of a sweep's trials, and probes whether any in the search space can be trained."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from itertools import combinations, islice, product
 from nnlab.choices import shown
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
-from nnlab.search.batch_training import Candidate, candidate
-from nnlab.search.from_python import variant
+from nnlab.search.batch_training import Candidate, make_candidate
+from nnlab.search.python_space import with_settings
 from nnlab.search.space import Space
-from nnlab.search.trial import key_of
+from nnlab.search.trial import trial_key
 from nnlab.training.data_cache import DataCache
 
-COMBINATIONS_TRIED = 500  # for one that goes with a value
+MAX_COMBINATIONS = 500  # of other values, tried before a value counts as impossible
 
 
 class CandidateMaker:
-    """Makes candidates of parameters. One that cannot be trained, or ranked by the `objectives`, says why."""
+    """Makes candidates from parameters. One that cannot be trained or ranked has a reason."""
 
     def __init__(
         self, space: Space, experiment_of: Callable[[dict], Experiment] | Experiment, cache: DataCache,
@@ -27,106 +27,108 @@ class CandidateMaker:
     ):  # fmt: skip
         self.space, self.experiment_of = space, experiment_of
         self.cache, self.objectives = cache, objectives
-        self.device: str | None = None  # of trials that ask for none
-        self._made: dict[tuple, Candidate] = {}  # of the next batch
+        self.device: str | None = None  # for trials with device=auto
+        self._cached: dict[tuple, Candidate] = {}  # the next batch's, by trial key
 
     def experiment(self, params: dict) -> Experiment:
         """The experiment of a trial's parameters. Raises `UserError`."""
-        e = self._as_asked_for(params)
+        e = self._configured_experiment(params)
         return replace(e, device=self.device) if self.device and e.device == "auto" else e
 
-    def _as_asked_for(self, params: dict) -> Experiment:
+    def _configured_experiment(self, params: dict) -> Experiment:
         values = self.space.values(params)
         if isinstance(self.experiment_of, Experiment):
-            return variant(self.experiment_of, values)
-        made = self.experiment_of(values)
-        if not isinstance(made, Experiment):
-            raise UserError(f"the function gave {shown(made)} for {values}: expected a nnlab.Experiment")
-        return made
+            return with_settings(self.experiment_of, values)
+        experiment = self.experiment_of(values)
+        if not isinstance(experiment, Experiment):
+            raise UserError(
+                f"the function gave {shown(experiment)} for {values}: expected a nnlab.Experiment"
+            )
+        return experiment
 
     def make(self, params: dict, number: int = 0) -> Candidate:
-        # Found out here, before anything trains: in training it would end the whole sweep.
-        new = candidate(number, params, self.experiment, self.cache)
-        if new.experiment is None:
-            return new
+        # Checked here, before anything trains: an error in training would end the whole sweep.
+        candidate = make_candidate(number, params, self.experiment, self.cache)
+        if candidate.experiment is None:
+            return candidate
         unmeasured = [name for name in self.objectives if name.startswith("val_")]
-        if unmeasured and not new.experiment.split.validates:
-            wrong = (
+        if unmeasured and not candidate.experiment.split.validates:
+            reason = (
                 f"objective={unmeasured[0]} is measured on validation examples, of which "
-                f"split={new.experiment.split.name} holds back none: set objective=train_loss"
+                f"split={candidate.experiment.split.name} holds back none: set objective=train_loss"
             )
-            return Candidate(number, params, wrong=wrong, unranked=True)
-        if "small_weights" in self.objectives and new.experiment.regularizer.small is None:
-            wrong = "objective = small_weights: set regularizer.small, what counts as small"
-            return Candidate(number, params, wrong=wrong, unranked=True)
-        return new
+            return Candidate(number, params, reason=reason, unrankable=True)
+        if "small_weights" in self.objectives and candidate.experiment.regularizer.small is None:
+            reason = "objective = small_weights: set regularizer.small, what counts as small"
+            return Candidate(number, params, reason=reason, unrankable=True)
+        return candidate
 
-    # ---- of the next batch, made once for choosing and for training
+    # ---- candidates of the next batch, made once for both choosing and training
 
-    def of_next_batch(self, params: dict) -> Candidate:
-        key = key_of(params)
-        if key not in self._made:
-            self._made[key] = self.make(params)
-        return self._made[key]
+    def cached(self, params: dict) -> Candidate:
+        """The candidate of these parameters, made only once in a batch."""
+        key = trial_key(params)
+        if key not in self._cached:
+            self._cached[key] = self.make(params)
+        return self._cached[key]
 
-    def is_possible(self, params: dict) -> bool:
-        return not self.of_next_batch(params).wrong
+    def is_trainable(self, params: dict) -> bool:
+        return not self.cached(params).reason
 
     def begin_batch(self) -> None:
         """Forget the candidates of the batch: experiments keep their data in memory."""
-        self._made.clear()
+        self._cached.clear()
 
     # ---- before the sweep begins
 
-    def one_of_each(self) -> list[Candidate]:
-        """A trial for every end or value of every parameter.
+    def probe_every_value(self) -> list[Candidate]:
+        """A trainable candidate for every choice, and for both ends of every range, of every parameter.
 
-        Raises `UserError` for a value that fits nowhere, and where no trial can be ranked.
-
-        What cannot go together is for the trials to find out: in which order values stand says nothing.
+        Raises `UserError` for a value with which no trial can be trained, and if no trial can be ranked.
+        Combinations of values that do not work together are left to the trials: they fail with a reason.
         """
-        possible: dict[tuple, Candidate] = {}
-        unranked: list[str] = []
+        trainable: dict[tuple, Candidate] = {}
+        unrankable: list[str] = []
         for key, domain in self.space.domains.items():
-            for label in domain.ends():
-                tried = self._tried(key, label)
-                if tried and tried[-1].experiment:
-                    possible[key_of(tried[-1].params)] = tried[-1]
+            for label in domain.probe_labels():
+                attempts = self._try_value(key, label)
+                if attempts and attempts[-1].experiment:
+                    trainable[trial_key(attempts[-1].params)] = attempts[-1]
                     continue
-                of_value = [c.wrong for c in tried if c.unranked]
-                unranked += of_value
-                if tried and not of_value:
-                    raise UserError(_shortest(c.wrong for c in tried))
-        if not possible:
-            raise UserError(_shortest(unranked))
-        return list(possible.values())
+                reasons = [attempt.reason for attempt in attempts if attempt.unrankable]
+                unrankable += reasons
+                if attempts and not reasons:
+                    raise UserError(_shortest(attempt.reason for attempt in attempts))
+        if not trainable:
+            raise UserError(_shortest(unrankable))
+        return list(trainable.values())
 
-    def _tried(self, key: str, label) -> list[Candidate]:
+    def _try_value(self, key: str, label) -> list[Candidate]:
         """Candidates with this value, up to the first that can be trained."""
-        tried = []
-        for params in islice(self._with_value(key, label), COMBINATIONS_TRIED):
-            tried.append(self.make(params))
-            if tried[-1].experiment:
+        attempts = []
+        for params in islice(self._params_with_value(key, label), MAX_COMBINATIONS):
+            attempts.append(self.make(params))
+            if attempts[-1].experiment:
                 break
-        return tried
+        return attempts
 
-    def _with_value(self, key: str, label) -> Iterator[dict]:
-        """Trials with this value: all other parameters at their first end, then one of them at another end,
-        then two, ..."""
-        ends = {k: domain.ends() for k, domain in self.space.domains.items()}
-        first = {k: each[0] for k, each in ends.items()} | {key: label}
-        others = [k for k in ends if k != key]
-        for count in range(len(others) + 1):
-            for moved in combinations(others, count):
-                for labels in product(*(ends[k][1:] for k in moved)):
-                    everything = first | dict(zip(moved, labels, strict=True))
-                    chosen = {k: v for k, v in everything.items() if k in self.space.groups}
-                    keys = self.space.keys(chosen)
-                    # Else it is the same trial as one with fewer parameters moved.
-                    if key in keys and all(k in keys for k in moved):
-                        yield {k: everything[k] for k in keys}
+    def _params_with_value(self, key: str, label) -> Iterator[dict]:
+        """Trials with this value: first with all other parameters at their first probe label, then with one
+        of them at another label, then two, ..."""
+        probe_labels = {k: domain.probe_labels() for k, domain in self.space.domains.items()}
+        first = {k: labels[0] for k, labels in probe_labels.items()} | {key: label}
+        other_keys = [k for k in probe_labels if k != key]
+        for count in range(len(other_keys) + 1):
+            for varied in combinations(other_keys, count):
+                for labels in product(*(probe_labels[k][1:] for k in varied)):
+                    params = first | dict(zip(varied, labels, strict=True))
+                    choices = {k: v for k, v in params.items() if k in self.space.groups}
+                    keys = self.space.keys(choices)
+                    # Else it is the same trial as one with fewer parameters varied.
+                    if key in keys and all(k in keys for k in varied):
+                        yield {k: params[k] for k in keys}
 
 
 def _shortest(reasons: Iterable[str]) -> str:
-    """One of several reasons, the same whichever comes first."""
+    """The shortest reason: independent of the order in which they were found."""
     return min(reasons, key=lambda reason: (len(reason), reason))

@@ -1,4 +1,4 @@
-"""Connecting to a database of studies: Optuna's storage at a `Storage`, and what to say where that fails."""
+"""Connects to a database of Optuna studies, and explains in one sentence why a connection failed."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ from pathlib import Path
 from optuna.storages import BaseStorage, RDBStorage
 
 from nnlab.errors import UserError
-from nnlab.search.as_optuna import quiet
-from nnlab.search.storage import Storage, taken
+from nnlab.search.optuna_conversion import without_optuna_warnings
+from nnlab.search.storage import Storage, study_exists_message
 
-CREATE_ATTEMPTS = 6  # of several processes that make one new database at once, the others try again
+CREATE_ATTEMPTS = 6  # for processes that create the same database at the same time
 CREATE_PAUSE = 0.05  # seconds before the second attempt; it doubles
 SQLITE_TIMEOUT = 60  # seconds to wait for another process that writes
 
 
-def available(storage: Storage, name: str | None = None, existing: bool = False) -> None:
+def check_database(storage: Storage, name: str | None = None, existing: bool = False) -> None:
     """Raise `UserError` unless the database can be used, and has no study of this `name`."""
-    names = []
-    with quiet():
-        optuna = connected(storage, existing)
+    study_names = []
+    with without_optuna_warnings():
+        optuna = connect_database(storage, existing)
         if name:
-            names = [study.study_name for study in optuna.get_all_studies()]
-    leave(optuna)
-    if name in names:
-        raise UserError(taken(storage, name))
+            study_names = [study.study_name for study in optuna.get_all_studies()]
+    disconnect(optuna)
+    if name in study_names:
+        raise UserError(study_exists_message(storage, name))
 
 
-def connected(storage: Storage, existing: bool) -> RDBStorage:
-    """Optuna's storage there. In an `existing` one no table is made: the database may be somebody else's.
+def connect_database(storage: Storage, existing: bool) -> RDBStorage:
+    """Optuna's storage at that URL. In an `existing` one no table is created: it may be somebody else's.
 
     Raises `UserError`.
     """
-    _check(storage, existing)
-    from sqlalchemy.exc import IntegrityError  # which may not be installed: `_check` says so
+    _check_url(storage, existing)
+    from sqlalchemy.exc import IntegrityError  # optional: `_check_url` has made sure that it is installed
 
     # Several processes may write to one file: by default SQLite waits for five seconds only.
-    options = None
+    engine_options = None
     if storage.url.startswith("sqlite"):
-        options = {"connect_args": {"timeout": SQLITE_TIMEOUT}}
+        engine_options = {"connect_args": {"timeout": SQLITE_TIMEOUT}}
     for attempt in range(CREATE_ATTEMPTS):
         try:
-            return RDBStorage(storage.url, engine_kwargs=options, skip_table_creation=existing)
+            return RDBStorage(storage.url, engine_kwargs=engine_options, skip_table_creation=existing)
         except Exception as e:  # whatever a driver raises, the URL does not lead to a database
-            raced = isinstance(e, IntegrityError) or "already exists" in str(e)
-            if raced and not existing and attempt + 1 < CREATE_ATTEMPTS:
+            lost_race = isinstance(e, IntegrityError) or "already exists" in str(e)
+            if lost_race and not existing and attempt + 1 < CREATE_ATTEMPTS:
                 time.sleep(CREATE_PAUSE * 2**attempt)
                 continue
-            raise UserError(_unusable(storage, e)) from None
+            raise UserError(_connection_error(storage, e)) from None
     raise AssertionError("unreachable")
 
 
-def leave(storage: BaseStorage) -> None:
-    """Give back the connections of Optuna's storage, which drivers want closed."""
+def disconnect(storage: BaseStorage) -> None:
+    """Close the connections of Optuna's storage."""
     storage.remove_session()
     if isinstance(storage, RDBStorage):
         storage.engine.dispose()
 
 
-def _check(storage: Storage, existing: bool) -> None:
-    """What can be said of the URL before anything is opened."""
+def _check_url(storage: Storage, existing: bool) -> None:
+    """Raise `UserError` for a URL that cannot work, before anything is opened."""
     url = storage.url
     if "://" not in url:
         raise UserError(
@@ -79,15 +79,15 @@ def _check(storage: Storage, existing: bool) -> None:
         raise UserError(f"storage = '{storage}' needs SQLAlchemy: python -m pip install sqlalchemy alembic")
 
 
-def _unusable(storage: Storage, error: Exception) -> str:
-    """One sentence; if a password was wanted, it says where one is looked for."""
-    error = error.__cause__ or error  # Optuna wraps what the driver raised
-    reason = " ".join(str(error).split("\n")[0].split())
+def _connection_error(storage: Storage, cause: Exception) -> str:
+    """The failure in one sentence; if the password was refused, also where passwords are looked for."""
+    cause = cause.__cause__ or cause  # Optuna wraps what the driver raised
+    reason = " ".join(str(cause).split("\n")[0].split())
     if re.search(r"no such table|does not exist|doesn't exist", reason) and "version_info" in reason:
         return f"storage = '{storage}': there are no studies in it, so this sweep never wrote to it"
-    reason = storage.without_secrets(f"{type(error).__name__}: {reason}")
+    reason = storage.without_secrets(f"{type(cause).__name__}: {reason}")
     sentence = f"storage = '{storage}' cannot be used: {reason}"
-    if re.search(r"password|access denied", str(error), re.IGNORECASE):
+    if re.search(r"password|access denied", str(cause), re.IGNORECASE):
         sentence += "; its password may stand in NNLAB_STORAGE (the whole URL)"
         if storage.url.startswith("postgres"):
             sentence += ", PGPASSWORD or ~/.pgpass"

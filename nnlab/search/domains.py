@@ -1,4 +1,4 @@
-"""Domains: what a parameter of a search may be.
+"""Domains: the set of values that a parameter of a search may take.
 
 Choice((0.1, 0.01))                        any of these
 Interval(1e-4, 1e-1, log=True)             any number between, both ends included
@@ -22,16 +22,16 @@ from nnlab.arguments import is_number, typed
 from nnlab.choices import shown
 from nnlab.errors import UserError, shortened
 
-PLAIN_TYPES = (bool, int, float, str)  # what Optuna keeps as it is
-CELLS_AT_MOST = 1_000_000  # of a grid: for more nobody waits
+PLAIN_TYPES = (bool, int, float, str)  # types that Optuna stores unchanged
+MAX_CELLS = 1_000_000  # in a grid: nobody waits for more
 
 
 @typed(but=("values",))
 @dataclass(frozen=True)
 class Choice:
-    """Any of `values`: None, truth values, numbers, words, or lists and mappings of these.
+    """Any of `values`: None, booleans, numbers, strings, or lists and mappings of these.
 
-    A value is known by its label: itself if it is a plain one, else its text, `[64, 64]`.
+    Each value has a label: the value itself if it is of a plain type, else its text, `[64, 64]`.
 
     >>> Choice([0.1, [64, 64]]).labels
     (0.1, '[64, 64]')
@@ -40,17 +40,17 @@ class Choice:
     values: tuple
 
     def __post_init__(self):
-        given = self.values.tolist() if hasattr(self.values, "tolist") else self.values
-        if not isinstance(given, (list, tuple, range)) or not given:
-            raise UserError(f"a choice of {shown(given)}: expected a list of values")
-        object.__setattr__(self, "values", tuple(given))
+        values = self.values.tolist() if hasattr(self.values, "tolist") else self.values
+        if not isinstance(values, (list, tuple, range)) or not values:
+            raise UserError(f"a choice of {shown(values)}: expected a list of values")
+        object.__setattr__(self, "values", tuple(values))
         for i, label in enumerate(self.labels):
             if label in self.labels[:i]:
                 raise UserError(f"{label} is given twice")
 
     @cached_property
     def labels(self) -> tuple:
-        return _labels(self.values, plain=True) or _labels(self.values, plain=False)
+        return _make_labels(self.values, plain=True) or _make_labels(self.values, plain=False)
 
     def value(self, label):
         """The value of this label, or a value itself. Raises `UserError` for anything else."""
@@ -65,8 +65,8 @@ class Choice:
         """Every label."""
         return self.labels
 
-    def ends(self) -> tuple:
-        """The labels that must be right for all to be: every one, or the ends of a range."""
+    def probe_labels(self) -> tuple:
+        """If these labels are valid, all are: every label of a choice, the two ends of a range."""
         return self.labels
 
     def __str__(self) -> str:
@@ -76,9 +76,9 @@ class Choice:
 @typed(but=("low", "high"))
 @dataclass(frozen=True)
 class Interval:
-    """A number of [low, high], whole if `whole`; `log`: as evenly spread in its logarithm.
+    """A number of [low, high], whole if `whole`; `log`: uniform in its logarithm.
 
-    `laid` is the number of points that a grid has on it, its ends among them, if the interval says so itself.
+    `laid` is the number of grid points on this interval, both ends included; None: what the sampler says.
 
     >>> Interval(1, 64, log=True, whole=True).points(4)
     (1, 4, 16, 64)
@@ -92,21 +92,19 @@ class Interval:
 
     def __post_init__(self):
         _read_numbers(self, ("low", "high"), self.whole)
-        ends = f"from {self.low:g} to {self.high:g}"
+        bounds = f"from {self.low:g} to {self.high:g}"
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise UserError(f"an interval {ends} has no finite ends")
+            raise UserError(f"an interval {bounds} has no finite ends")
         if self.low > self.high:
-            raise UserError(f"an interval {ends} is empty: its first end must be the smaller one")
+            raise UserError(f"an interval {bounds} is empty: its first end must be the smaller one")
         if self.low == self.high:
-            raise UserError(f"an interval {ends} has one value: write that value instead")
+            raise UserError(f"an interval {bounds} has one value: write that value instead")
         if self.log and self.low <= 0:
-            raise UserError(f"a logarithmic interval {ends} goes through zero: its ends must be above 0")
+            raise UserError(f"a logarithmic interval {bounds} goes through zero: its ends must be above 0")
         if self.whole and self.high - self.low > LARGEST_EXACT:
-            raise UserError(f"an interval {ends} has too many whole numbers; allowed are 2^53")
-        if self.laid is not None and not 2 <= self.laid <= CELLS_AT_MOST:
-            raise UserError(
-                f"{self.laid} points on an interval: expected at least 2, at most {CELLS_AT_MOST:,}"
-            )
+            raise UserError(f"an interval {bounds} has too many whole numbers; allowed are 2^53")
+        if self.laid is not None and not 2 <= self.laid <= MAX_CELLS:
+            raise UserError(f"{self.laid} points on an interval: expected at least 2, at most {MAX_CELLS:,}")
 
     def value(self, label):
         if not is_number(label):
@@ -126,12 +124,12 @@ class Interval:
             points = dict.fromkeys(map(round, points))
         return tuple(points)
 
-    def ends(self) -> tuple:
+    def probe_labels(self) -> tuple:
         return self.low, self.high
 
     def __str__(self) -> str:
-        ends = f"{self.low:g} to {self.high:g}"
-        return f"{ends} (log)" if self.log else ends
+        bounds = f"{self.low:g} to {self.high:g}"
+        return f"{bounds} (log)" if self.log else bounds
 
 
 @typed(but=("start", "step", "count"))
@@ -154,9 +152,9 @@ class Steps:
             raise UserError("steps of 0 do not get anywhere")
         if self.count < 1:
             raise UserError("a range that ends before it starts is empty")
-        if self.count > CELLS_AT_MOST:
+        if self.count > MAX_CELLS:
             raise UserError(
-                f"a range of {self.count:,} numbers is too long, allowed are {CELLS_AT_MOST:,}: "
+                f"a range of {self.count:,} numbers is too long, allowed are {MAX_CELLS:,}: "
                 f"write interval(...), or int(interval(...))"
             )
 
@@ -173,7 +171,7 @@ class Steps:
             raise UserError(f"{shown(label)} is not a number from {self}")
         return self.labels[min(max(0, round((label - self.start) / self.step)), self.count - 1)]
 
-    def ends(self) -> tuple:
+    def probe_labels(self) -> tuple:
         return tuple(dict.fromkeys((self.labels[0], self.labels[-1])))
 
     def points(self, count: int | None) -> tuple:
@@ -187,19 +185,19 @@ Domain = Choice | Interval | Steps
 
 
 def _read_numbers(domain: Domain, names: tuple[str, ...], whole: bool = False) -> None:
-    """These fields as Python's own numbers. Raises `UserError` for anything else."""
+    """Convert these fields to Python's own numbers. Raises `UserError` for anything else."""
     for name in names:
-        given = getattr(domain, name)
-        x = given
-        if hasattr(given, "item") and getattr(given, "ndim", 1) == 0:  # numpy's, or a tensor
-            x = given.item()
+        raw = getattr(domain, name)
+        x = raw
+        if hasattr(raw, "item") and getattr(raw, "ndim", 1) == 0:  # a number of numpy's or torch's
+            x = raw.item()
         if whole and isinstance(x, float) and x.is_integer():
             x = int(x)
         types, expected = (int, float), "a number"
         if whole:
             types, expected = (int,), "a whole number"
         if isinstance(x, bool) or not isinstance(x, types):
-            raise UserError(f"{type(domain).__name__}: {name} = {shown(given)}: expected {expected}")
+            raise UserError(f"{type(domain).__name__}: {name} = {shown(raw)}: expected {expected}")
         if abs(x) > sys.float_info.max and x not in (math.inf, -math.inf):
             raise UserError(
                 f"{type(domain).__name__}: {name} is beyond 1.8e308, the largest number that there is"
@@ -207,12 +205,12 @@ def _read_numbers(domain: Domain, names: tuple[str, ...], whole: bool = False) -
         object.__setattr__(domain, name, x)
 
 
-def _labels(values: tuple, plain: bool) -> tuple | None:
-    """What values are known by: lists as text, in which words have quotes only if they are needed."""
-    texts = [v if v is None or isinstance(v, PLAIN_TYPES) else str(v) for v in values]
+def _make_labels(values: tuple, plain: bool) -> tuple | None:
+    """The labels of values: lists as text. `plain`: without quotes, or None where that is ambiguous."""
+    quoted = [v if v is None or isinstance(v, PLAIN_TYPES) else str(v) for v in values]
     if not plain:
-        return tuple(texts)
-    short = [t.replace("'", "") if t is not v else v for t, v in zip(texts, values, strict=True)]
-    # Without quotes '1' and 1 would be one.
-    unambiguous = len(set(map(repr, short))) == len(set(map(repr, texts)))
-    return tuple(short) if unambiguous else None
+        return tuple(quoted)
+    unquoted = [t.replace("'", "") if t is not v else v for t, v in zip(quoted, values, strict=True)]
+    # Without quotes '1' and 1 have the same label.
+    unambiguous = len(set(map(repr, unquoted))) == len(set(map(repr, quoted)))
+    return tuple(unquoted) if unambiguous else None

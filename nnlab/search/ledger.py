@@ -1,9 +1,9 @@
-"""What lasts of a sweep: its finished trials, in an Optuna study on disk or in a database.
+"""Stores the finished trials of a sweep in an Optuna study, in a journal file or in a database.
 
 A trial is written when it has finished, whole and in one write, in the order of numbers. So at any moment the
 study holds the first n trials of the sweep and nothing half done: what was training when a process died is
 chosen again, under the same numbers, since a choice follows from the seed and from the trials before.
-Nothing that Optuna would unpickle is ever written or read: samplers' own notes stay in memory.
+Nothing that Optuna would unpickle is ever written or read: a sampler's internal state stays in memory.
 """
 
 from __future__ import annotations
@@ -19,19 +19,26 @@ from optuna.study import StudyDirection
 from nnlab.errors import MachineFault, UserError
 from nnlab.interruption import signals_deferred
 from nnlab.search import journal
-from nnlab.search.as_optuna import directions, distribution_of, frozen, in_short, quiet, thawed
-from nnlab.search.database import connected, leave
+from nnlab.search.database import connect_database, disconnect
+from nnlab.search.optuna_conversion import (
+    directions,
+    from_frozen_trial,
+    one_line_error,
+    to_distribution,
+    to_frozen_trial,
+    without_optuna_warnings,
+)
 from nnlab.search.space import Space
-from nnlab.search.storage import Storage, taken
+from nnlab.search.storage import Storage, study_exists_message
 from nnlab.search.trial import COMPLETE, Trial
 from nnlab.untrusted import is_number
 
 JOURNAL_FILE = "study.journal"
-OWNER_ATTRIBUTE = "nnlab_sweep"  # of a study: of which sweep it is
+OWNER_ATTRIBUTE = "nnlab_sweep"  # the study attribute with the id of the sweep that it belongs to
 
 
 class Ledger:
-    """The study `name` in a database, or in a journal file in `folder` if there is none.
+    """The study `name` in a database, or in a journal file in `folder` if there is no database.
 
     `owner` is the id by which this sweep knows its own study. A study of that name must be there if
     `resumed`, and must not be otherwise. Raises `UserError`.
@@ -47,19 +54,19 @@ class Ledger:
         resumed: bool,
     ):
         self.database = storage
-        self.where = str(storage or folder / JOURNAL_FILE)
-        with quiet(), self._reached():
+        self.location = str(storage or folder / JOURNAL_FILE)
+        with without_optuna_warnings(), self._database_faults():
             if storage:
-                self.storage = connected(storage, resumed)
+                self.storage = connect_database(storage, resumed)
             else:
-                self.storage = journal.opened(folder / JOURNAL_FILE, resumed)
-            self.study = self._resumed(name, owner) if resumed else self._new(name, owner, signs)
+                self.storage = journal.open_journal(folder / JOURNAL_FILE, resumed)
+            self.study = self._find_study(name, owner) if resumed else self._create_study(name, owner, signs)
 
     def trials(self) -> list[Trial]:
-        """Every trial that was written, by number."""
-        with self._damaged(), self._reached():
+        """Every stored trial, in the order of numbers."""
+        with self._damage_as_user_error(), self._database_faults():
             stored = self.storage.get_all_trials(self.study, deepcopy=False)
-            return [_sound(thawed(trial)) for trial in stored]
+            return [_validated(from_frozen_trial(trial)) for trial in stored]
 
     def append(self, trial: Trial, distributions: dict) -> None:
         """Write a finished trial; it is on disk when this returns.
@@ -72,95 +79,95 @@ class Ledger:
         if trial.reason:
             attributes["reason"] = trial.reason
         # One write: a trial that is created first and completed later could be left half done.
-        template = frozen(trial, distributions, attributes)
-        with self._reached():
-            with signals_deferred():  # Optuna's lock, once half freed, would be nobody's
+        template = to_frozen_trial(trial, distributions, attributes)
+        with self._database_faults():
+            with signals_deferred():  # an interrupt between would leave Optuna's lock held for ever
                 new = self.storage.create_new_trial(self.study, template_trial=template)
             number = self.storage.get_trial_number_from_id(new)
         if number != trial.number:
             raise UserError(
-                f"{self.where}: somebody else writes to this study: trial {trial.number} became {number}"
+                f"{self.location}: somebody else writes to this study: trial {trial.number} became {number}"
             )
 
     def close(self) -> None:
-        """Leave the database, if it is in one. Everything is written: a fault now loses nothing."""
-        with suppress(MachineFault), self._reached():
-            leave(self.storage)
+        """Disconnect from the database, if there is one. All trials are written: a fault loses nothing."""
+        with suppress(MachineFault), self._database_faults():
+            disconnect(self.storage)
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """A database that fails is a fault of the machine: its last sentence, without its secrets."""
+    def _database_faults(self) -> Iterator[None]:
+        """Turn a database error into a `MachineFault`: one sentence, without its secrets."""
         try:
             yield
         except Exception as e:
-            of_driver = isinstance(e, StorageInternalError) or type(e).__module__.startswith("sqlalchemy")
-            if not (self.database and of_driver):
+            from_driver = isinstance(e, StorageInternalError) or type(e).__module__.startswith("sqlalchemy")
+            if not (self.database and from_driver):
                 raise
             cause = e.__cause__ or e  # Optuna wraps what the driver raised
             sentence = " ".join(str(cause).split("\n")[0].split())
             sentence = self.database.without_secrets(sentence)
-            raise MachineFault(f"the database {self.where}: {sentence}") from None
+            raise MachineFault(f"the database {self.location}: {sentence}") from None
 
     @contextmanager
-    def _damaged(self) -> Iterator[None]:
-        """What is stored there may be anything, if somebody else wrote to it."""
+    def _damage_as_user_error(self) -> Iterator[None]:
+        """Turn any error in reading into a `UserError`: the file may have been edited or damaged."""
         try:
             yield
         except (UserError, MachineFault, OSError):
             raise
         except Exception as e:
-            raise UserError(f"{self.where} is damaged: {in_short(e)}") from e
+            raise UserError(f"{self.location} is damaged: {one_line_error(e)}") from e
 
-    def _new(self, name: str, owner: str, signs) -> int:
+    def _create_study(self, name: str, owner: str, signs) -> int:
         try:
-            each = [StudyDirection[word.upper()] for word in directions(signs)]
-            study = self.storage.create_new_study(each, study_name=name)
+            study_directions = [StudyDirection[word.upper()] for word in directions(signs)]
+            study = self.storage.create_new_study(study_directions, study_name=name)
         except DuplicatedStudyError as e:
             study = self.storage.get_study_id_from_name(name)
-            # Ours, if the process died between this write and the folder's.
+            # It is this sweep's own, if the process died before the folder was written.
             if self.storage.get_study_user_attrs(study).get(OWNER_ATTRIBUTE) != owner:
-                raise UserError(taken(self.where, name)) from e
+                raise UserError(study_exists_message(self.location, name)) from e
         self.storage.set_study_user_attr(study, OWNER_ATTRIBUTE, owner)
         return study
 
-    def _resumed(self, name: str, owner: str) -> int:
-        with self._damaged(), self._reached():
+    def _find_study(self, name: str, owner: str) -> int:
+        with self._damage_as_user_error(), self._database_faults():
             try:
                 study = self.storage.get_study_id_from_name(name)
             except KeyError as e:
-                raise UserError(f"{self.where} has no study '{name}', which this sweep wrote to") from e
-            theirs = self.storage.get_study_user_attrs(study).get(OWNER_ATTRIBUTE)
-        if theirs != owner:
-            raise UserError(f"{self.where}: the study '{name}' there is of another sweep")
+                raise UserError(f"{self.location} has no study '{name}', which this sweep wrote to") from e
+            found_owner = self.storage.get_study_user_attrs(study).get(OWNER_ATTRIBUTE)
+        if found_owner != owner:
+            raise UserError(f"{self.location}: the study '{name}' there is of another sweep")
         return study
 
 
-def _sound(trial: Trial) -> Trial:
-    """The trial, if it is one that nnlab may have written."""
+def _validated(trial: Trial) -> Trial:
+    """The trial, unchanged. Raises `UserError` for one that nnlab cannot have written."""
     counts = (trial.rows, trial.epochs)
-    numbers = (*trial.values, *(std for std in trial.spread if std is not None))
+    objective_values = (*trial.values, *(std for std in trial.spread if std is not None))
     epochs, values = list(trial.intermediate_values), trial.intermediate_values.values()
-    right = {
+    validity = {
         "a count of rows or epochs": all(type(count) is int and count >= 0 for count in counts),
-        "a value or its spread": all(map(is_number, numbers)),
+        "a value or its spread": all(map(is_number, objective_values)),
         "the number of spreads": len(trial.spread) == len(trial.values),
         "the epochs of its intermediate values": epochs == list(range(1, len(epochs) + 1)),
         "an intermediate value": not any(map(math.isnan, values)),
     }
-    for what, is_right in right.items():
-        if not is_right:
+    for what, is_valid in validity.items():
+        if not is_valid:
             raise UserError(f"trial {trial.number} of the study is not as nnlab writes one: {what} is wrong")
     return trial
 
 
-def check(trials: list[Trial], space: Space, signs: tuple[int, ...]) -> None:
+def check_trials(trials: list[Trial], space: Space, signs: tuple[int, ...]) -> None:
     """Raise `UserError` unless every trial is one of this space and has a value for each objective."""
-    distributions = {key: distribution_of(domain) for key, domain in space.domains.items()}
+    distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
     for trial in trials:
-        chosen = {key: label for key, label in trial.params.items() if key in space.groups}
+        choices = {key: label for key, label in trial.params.items() if key in space.groups}
         try:
-            belongs = set(trial.params) == set(space.keys(chosen))
-            frozen(trial, distributions)
+            belongs = set(trial.params) == set(space.keys(choices))
+            to_frozen_trial(trial, distributions)
         except (ValueError, TypeError, KeyError, IndexError, AssertionError):
             belongs = False
         if not belongs or (trial.state == COMPLETE and len(trial.values) != len(signs)):

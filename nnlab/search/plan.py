@@ -1,5 +1,7 @@
-"""What a sweep will take: trials, rows, stacks, memory, time. An estimate, from sizes and a short trial run
-of this machine's arithmetic; nothing is trained."""
+"""Estimates the cost of a sweep: trials, rows, stacks, memory, time. Nothing is trained.
+
+The time is computed from sizes and from short measurements of this machine's speed.
+"""
 
 from __future__ import annotations
 
@@ -17,88 +19,89 @@ from nnlab.training.memory import memory_needed
 from nnlab.training.placement import GPU_START_SECONDS, estimate_work
 from nnlab.training.stacks import parameter_count
 
-CALLS_PER_STEP = 30  # of torch
-GATHER_SECONDS = 4e-9  # for one input of an example
-EPOCH_SECONDS = 2e-3  # of a stack's epoch beside its steps
-BATCH_SECONDS = 0.1  # of a batch of trials beside its epochs
-CALL_OVERHEAD = 2  # times a small call that is repeated: a step's calls differ, and miss the caches
-PRODUCT_EFFICIENCY = 0.6  # of products as large as those that are timed
+CALLS_PER_STEP = 30  # torch calls
+GATHER_SECONDS = 4e-9  # per input of an example
+EPOCH_SECONDS = 2e-3  # overhead of one epoch of a stack
+BATCH_SECONDS = 0.1  # overhead of a batch of trials
+CALL_OVERHEAD = 2  # times the measured repeated call: a step's calls differ, and miss the caches
+PRODUCT_EFFICIENCY = 0.6  # relative to the products that are measured
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will take; `stacks` are those of its first batch."""
+    """The estimated cost of a sweep; `stacks` are those of its first batch."""
 
     trials: int
     batch: int
     rows: int
-    stacks: list[tuple[int, int, int]]  # (how many, rows in each, parameters of a row)
-    memory: int  # bytes that the largest batch takes beside what the process has
+    stacks: list[tuple[int, int, int]]  # (number of stacks, rows in each, parameters of a row)
+    memory: int  # bytes, additional to what the process has, in the largest batch
     seconds: float
-    because: str = ""  # why there, if the device was chosen
+    because: str = ""  # why this device, if it was chosen automatically
 
 
-def plan(batch: TrialBatch, count: int, size: int) -> Plan:
-    """The plan of `count` trials in batches of `size`, of which the first is this one."""
+def estimate_plan(batch: TrialBatch, count: int, batch_size: int) -> Plan:
+    """The plan of `count` trials in batches of `batch_size`, of which the first is this one."""
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
-    sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
+    stack_sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
     if batch.fit.on_cpu:
-        training = sum(_seconds(rows, datasets) for rows in stacks) / processes
+        training = sum(_stack_seconds(rows, datasets) for rows in stacks) / processes
     else:
-        training = _card_seconds(batch)
-    seconds = BATCH_SECONDS + training * _share_trained(batch)
-    # With rungs all stacks are in memory, since they wait for each other there.
-    at_once = len(stacks) if batch.rungs else processes
-    share = count / max(1, len(batch.trained))
+        training = _gpu_seconds(batch)
+    seconds = BATCH_SECONDS + training * _trained_share(batch)
+    # With rungs all stacks are in memory at once, since they wait for each other there.
+    concurrent_stacks = len(stacks) if batch.rungs else processes
+    batch_count = count / max(1, len(batch.trainable))
     return Plan(
         trials=count,
-        batch=size,
-        rows=round(len(batch.fit.rows) * share),
-        stacks=[(n, k, p) for (k, p), n in sorted(sizes.items(), reverse=True)],
-        memory=memory_needed(stacks, datasets, at_once),
-        seconds=seconds * share + (0.0 if batch.fit.on_cpu else GPU_START_SECONDS),
+        batch=batch_size,
+        rows=round(len(batch.fit.rows) * batch_count),
+        stacks=[(n, k, p) for (k, p), n in sorted(stack_sizes.items(), reverse=True)],
+        memory=memory_needed(stacks, datasets, concurrent_stacks),
+        seconds=seconds * batch_count + (0.0 if batch.fit.on_cpu else GPU_START_SECONDS),
     )
 
 
-def _card_seconds(batch: TrialBatch) -> float:
-    """Of a batch on a GPU that has been started."""
+def _gpu_seconds(batch: TrialBatch) -> float:
+    """The time of a batch on a GPU that is already initialised."""
     rows = batch.fit.rows
     return estimate_work(rows, batch.fit.datasets).gpu_seconds(rows[0].experiment.precision) if rows else 0.0
 
 
-def _seconds(rows: list[Row], datasets) -> float:
-    """Of one stack: calls, and arithmetic: 6 operations for each parameter and example, 30 for its update."""
-    row, speed = rows[0], _speed()
+def _stack_seconds(rows: list[Row], datasets) -> float:
+    """The time of one stack: call overhead, and arithmetic of 6 operations for each parameter and example,
+    and 30 for each update of a parameter."""
+    row, speed = rows[0], _machine_speed()
     operations = len(rows) * parameter_count(row, datasets) * (6 * row.batch + 30)
     step = CALLS_PER_STEP * speed["call"] + operations / speed["operations"]
-    orders = len({(r.seed, r.fold.key) for r in rows})  # rows that share one share its gathering
+    orders = len({(r.seed, r.fold.key) for r in rows})  # rows of the same order share its gathering
     gathering = GATHER_SECONDS * orders * len(row.fold.train) * datasets[row.experiment.data].spec.inputs
     epoch = step * row.steps + gathering + EPOCH_SECONDS
     return epoch * max(r.experiment.epochs for r in rows)
 
 
-def _share_trained(batch: TrialBatch) -> float:
-    """The share of epochs that pruning leaves, if each rung does what its rule says."""
-    return batch.search.pruner.kept(batch.epochs)
+def _trained_share(batch: TrialBatch) -> float:
+    """The expected share of epochs that are trained in spite of pruning."""
+    return batch.search.pruner.trained_share(batch.epochs)
 
 
 @cache
-def _speed() -> dict[str, float]:
-    """Seconds of a small call, and operations per second of a stack's products: a few thousandths of a
-    second of each."""
+def _machine_speed() -> dict[str, float]:
+    """Seconds per small torch call, and operations per second of a stack's products; measured in
+    milliseconds."""
     # Measured, since machines differ by more than a factor of ten; at the size of usual small networks.
     with computing():
         a, b = (torch.zeros(8, 64, 64) for _ in range(2))
         small = torch.zeros(1, 64)
-        call = _time(lambda: small.add_(small), 200)
-        product = _time(lambda: torch.bmm(a, b), 50)
+        call = _seconds_per_call(lambda: small.add_(small), 200)
+        product = _seconds_per_call(lambda: torch.bmm(a, b), 50)
     operations = PRODUCT_EFFICIENCY * 2 * 8 * 64**3 / product
     return {"call": max(call * CALL_OVERHEAD, 1e-6), "operations": operations}
 
 
-def _time(function, count: int) -> float:
-    """Seconds of a call; a tensor that is read waits for a GPU."""
+def _seconds_per_call(function, count: int) -> float:
+    """Mean seconds of a call; reading a result at the end waits for a GPU to finish."""
     float(function().sum())
     start = time.perf_counter()
     for _ in range(count):

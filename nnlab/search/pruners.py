@@ -1,8 +1,8 @@
-"""Pruners: which trials are not worth training to the end.
+"""Pruners: the rules by which unpromising trials are stopped early.
 
-All trials of a batch wait for each other at a rung, an epoch. There each is judged by its worth, its
-objective if it ended there (less is better), beside the trials of its batch and of all earlier ones.
-So what is pruned does not depend on who was quicker.
+All trials of a batch wait for each other at a rung, which is an epoch. There each is compared, by its worth
+(the objective so far; lower is better), with the trials of its batch and of all earlier batches. So the
+decisions do not depend on which trial is computed faster.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from nnlab.hyperparameters import Component, static
 
 @dataclass(frozen=True)
 class Pruner(Component):
-    """Base of the pruners, and the one of name `none`: every trial is trained to its end.
+    """Base class of the pruners, and the pruner `none`: every trial is trained to its end.
 
-    `prunes`: it has rungs. `objectives`: by how many it can judge.
+    `prunes`: it has rungs. `objectives`: how many objectives it supports.
     """
 
     group: ClassVar[str] = "pruner"
@@ -31,34 +31,35 @@ class Pruner(Component):
     objectives: ClassVar[int] = 1
 
     def __init_subclass__(cls):
-        """Whoever writes `rungs` prunes."""
+        """A subclass that defines `rungs` prunes."""
         super().__init_subclass__()
         cls.prunes = cls.rungs is not Pruner.rungs
 
     def rungs(self, epochs: int) -> list[int]:
-        """The epochs before the last one at which trials are judged."""
+        """The epochs, before the last one, at which trials are compared."""
         return []
 
     def keep(self, rung: int, epochs: int, numbers, worth, came) -> np.ndarray:
-        """(n,) bool: who goes on from this rung; arrays (n,) over all trials so far, by number.
+        """(n,) bool: which trials continue after this rung; all arrays are (n,), over all trials so far.
 
-        `worth` is what each was worth at the rung or, if it left before, when it left; `came` tells which
-        came to the rung. The answer counts for those now training. `epochs` is the most that a trial trains.
+        `worth` is each trial's objective at the rung or, if it ended before, at its end (lower is better);
+        `came` says which have reached the rung. The answer is used for those now training. `epochs` is the
+        most that a trial trains.
         """
         return np.ones(len(worth), bool)
 
-    def kept(self, epochs: int) -> float:
-        """The share of all epochs that is trained in spite of it, as far as its rule says: for the plan."""
-        # Between two rungs train those that the rungs before have left.
-        left, share, before = 1.0, 0.0, 0
+    def trained_share(self, epochs: int) -> float:
+        """The expected share of all epochs that are trained in spite of pruning, for the estimate of time."""
+        # Between two rungs those trials train that have survived the earlier rungs.
+        surviving, trained, previous_rung = 1.0, 0.0, 0
         for rung in (*self.rungs(epochs), epochs):
-            share += left * (rung - before) / epochs
-            left, before = left * self.survivors, rung
-        return share
+            trained += surviving * (rung - previous_rung) / epochs
+            surviving, previous_rung = surviving * self.survivors, rung
+        return trained
 
     @property
     def survivors(self) -> float:
-        """The share of trials that go on from a rung."""
+        """The share of trials that survive a rung."""
         return 0.5 if self.prunes else 1.0
 
 
@@ -79,8 +80,8 @@ class Median(Pruner):
     def keep(self, rung, epochs, numbers, worth, came):
         return (worth <= np.median(worth)) | (len(worth) < self.startup)
 
-    def kept(self, epochs):
-        return 0.6 if self.rungs(epochs) else 1.0  # a guess: about half go at the first rungs
+    def trained_share(self, epochs):
+        return 0.6 if self.rungs(epochs) else 1.0  # a guess: about half are pruned at the first rungs
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ class Halving(Pruner):
         return 1 / self.factor
 
     def rungs(self, epochs):
-        return _powers(self.min_epochs, self.factor, epochs)
+        return _geometric_rungs(self.min_epochs, self.factor, epochs)
 
     def keep(self, rung, epochs, numbers, worth, came):
-        return _best(worth, came, self.factor)
+        return _best_fraction(worth, came, self.factor)
 
 
 @dataclass(frozen=True)
@@ -121,18 +122,18 @@ class Hyperband(Pruner):
         return 1 / self.factor
 
     def rungs(self, epochs):
-        return _powers(self.min_epochs, self.factor, epochs)
+        return _geometric_rungs(self.min_epochs, self.factor, epochs)
 
     def bracket(self, number: int, epochs: int) -> int:
         """The bracket of a trial, by its number: the one furthest behind its share of the trials so far."""
-        return _brackets(len(self.rungs(epochs)), self.factor).of(number)
+        return _brackets(len(self.rungs(epochs)), self.factor).bracket_of(number)
 
     def keep(self, rung, epochs, numbers, worth, came):
         brackets = np.array([self.bracket(int(n), epochs) for n in numbers])
-        keep, at = np.ones(len(worth), bool), self.rungs(epochs).index(rung)
-        for b in range(at + 1):
-            own = brackets == b
-            keep[own] = _best(worth[own], came[own], self.factor)
+        keep, rung_index = np.ones(len(worth), bool), self.rungs(epochs).index(rung)
+        for b in range(rung_index + 1):
+            in_bracket = brackets == b
+            keep[in_bracket] = _best_fraction(worth[in_bracket], came[in_bracket], self.factor)
         return keep
 
 
@@ -140,24 +141,24 @@ PRUNERS = {pruner.name: pruner for pruner in (Pruner, Median, Halving, Hyperband
 
 
 class _Brackets:
-    """The brackets 0 to `last` of one round of trials, in turn; ceil((s + 1) factor^k / (k + 1)) of each.
+    """The brackets 0 to `last` of one round of trials, interleaved; ceil((s + 1) factor^k / (k + 1)) of each.
 
-    A round may be longer than any sweep: as much of it is made as is asked for.
+    A round may be longer than any sweep, so it is computed as far as it is needed.
     """
 
     def __init__(self, last: int, factor: int):
         sizes = [math.ceil((last + 1) * factor ** (last - b) / (last - b + 1)) for b in range(last + 1)]
-        self.round, self.shares = sum(sizes), np.array(sizes) / sum(sizes)
+        self.round_size, self.shares = sum(sizes), np.array(sizes) / sum(sizes)
         self.order: list[int] = []
-        self.given = np.zeros(last + 1)
+        self.assigned = np.zeros(last + 1)
 
-    def of(self, number: int) -> int:
+    def bracket_of(self, number: int) -> int:
         """The bracket of a trial."""
-        place = number % self.round
-        for n in range(len(self.order), place + 1):
-            self.order.append(int(np.argmax(self.shares * (n + 1) - self.given)))
-            self.given[self.order[-1]] += 1
-        return self.order[place]
+        position = number % self.round_size
+        for n in range(len(self.order), position + 1):
+            self.order.append(int(np.argmax(self.shares * (n + 1) - self.assigned)))
+            self.assigned[self.order[-1]] += 1
+        return self.order[position]
 
 
 @cache
@@ -165,7 +166,7 @@ def _brackets(last: int, factor: int) -> _Brackets:
     return _Brackets(last, factor)
 
 
-def _powers(first: int, factor: int, end: int) -> list[int]:
+def _geometric_rungs(first: int, factor: int, end: int) -> list[int]:
     rungs = []
     while first < end:
         rungs.append(first)
@@ -173,7 +174,7 @@ def _powers(first: int, factor: int, end: int) -> list[int]:
     return rungs
 
 
-def _best(worth: np.ndarray, came: np.ndarray, factor: int) -> np.ndarray:
-    """(n,) bool: the best 1 of `factor` of those who came, at least one; of equals the earlier."""
-    rank = np.argsort(np.argsort(np.where(came, worth, np.inf), kind="stable"))
-    return rank < max(1, came.sum() // factor)
+def _best_fraction(worth: np.ndarray, reached: np.ndarray, factor: int) -> np.ndarray:
+    """(n,) bool: the best 1 / `factor` of those that `reached` the rung, at least one; ties: the earlier."""
+    rank = np.argsort(np.argsort(np.where(reached, worth, np.inf), kind="stable"))
+    return rank < max(1, reached.sum() // factor)

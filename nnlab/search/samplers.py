@@ -1,7 +1,7 @@
-"""Samplers: who chooses the next trial. Each is Optuna's, made anew for every trial.
+"""Samplers: the methods that choose the next trial. Each wraps one of Optuna's, created anew for every trial.
 
-A sampler is seeded by (sampler.seed, trial number) and by nothing that came before, so a sweep that was
-interrupted chooses as one that was not.
+A sampler is seeded by (sampler.seed, trial number) alone, so an interrupted and resumed sweep chooses the
+same trials as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import ClassVar
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
-from nnlab.search.domains import CELLS_AT_MOST
+from nnlab.search.domains import MAX_CELLS
 from nnlab.search.space import Space
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.streams import stream
 
-LEARNING_BATCH = 16  # trials: the fewer, the sooner what they gave is learned from
+LEARNING_BATCH = 16  # trials: in smaller batches a sampler learns from results sooner
 
 
 @dataclass(frozen=True)
 class Sampler(Component):
-    """Base of the samplers, with what a search asks of one.
+    """Base class of the samplers: their properties and methods, as the search uses them.
 
-    learns       it looks at what earlier trials gave, so batches are small
-    remembers    it keeps notes on its own trials beside their values; they are not stored but made again, by
-                 asking it for those trials anew
-    enumerates   it goes through a list of its own (`trials_of`), and draws nothing
-    objectives   how many it can take
-    conditional  it can search a space of which some parameters are part of some trials only
-    numbers      how many parameters it needs that are numbers and part of every trial
+    learns       it chooses by the results of earlier trials, so batches are small
+    remembers    it has internal state besides the values of trials. The state is not stored but rebuilt, by
+                 asking the sampler for those trials again
+    enumerates   it goes through a fixed list of trials (`trials_of`), and draws nothing
+    objectives   how many objectives it supports
+    conditional  it supports spaces in which some parameters are part of some trials only
+    numbers      how many numeric parameters, part of every trial, it needs
     slow_after   the number of trials after which choosing one takes longer than half a second; None: never
     """
 
@@ -52,39 +52,39 @@ class Sampler(Component):
         return LEARNING_BATCH if self.learns else None
 
     def refuse(self, space: Space) -> None:
-        """Raise `UserError` for a space that it cannot search."""
+        """Raise `UserError` for a space that this sampler does not support."""
         if space.conditional and not self.conditional:
-            some = next(key for key in space.domains if key not in space.always)
+            key = next(key for key in space.domains if key not in space.always)
             raise UserError(
-                f"sampler={self.name} needs parameters that are part of every trial, and {some} is part of "
+                f"sampler={self.name} needs parameters that are part of every trial, and {key} is part of "
                 f"some only; take sampler=tpe"
             )
-        if self.numbers and len(_numbers(space)) < self.numbers:
-            they = "parameter that is a number" if self.numbers == 1 else "parameters that are numbers"
+        if self.numbers and len(_numeric_distributions(space)) < self.numbers:
+            noun = "parameter that is a number" if self.numbers == 1 else "parameters that are numbers"
             raise UserError(
-                f"sampler={self.name} needs at least {self.numbers} {they} and part of every trial; take "
+                f"sampler={self.name} needs at least {self.numbers} {noun} and part of every trial; take "
                 f"sampler=tpe"
             )
 
     def trials_of(self, space: Space) -> Iterator[dict] | None:
-        """All its trials in order, if it `enumerates`."""
+        """All trials in order, if the sampler `enumerates`."""
         return None
 
     def count(self, space: Space) -> int | None:
-        """How many those are."""
+        """The number of `trials_of`."""
         return None
 
-    def seed_of(self, number: int, attempt: int = 0) -> int:
-        """A seed for one trial, of 32 bits; another for each attempt to find one that was not there yet."""
+    def trial_seed(self, number: int, attempt: int = 0) -> int:
+        """A 32-bit seed for one trial; another for each attempt to draw a new, trainable one."""
         return int(stream(self.seed, "sampler", number, attempt).integers(2**32))
 
     def optuna(self, space: Space, seed: int, worked: int = 0, failed: int = 0):
-        """Optuna's sampler for one trial, after so many that `worked` and so many that `failed`."""
+        """Optuna's sampler for one trial, after `worked` trials that did not fail and `failed` that did."""
         raise NotImplementedError
 
-    def lesson(self, trial: Trial, signs: tuple[int, ...], worked: int) -> Trial | None:
-        """The trial as the sampler learns of it, when so many have `worked`; None leaves it among those that
-        are still training."""
+    def observation(self, trial: Trial, signs: tuple[int, ...], worked: int) -> Trial | None:
+        """The trial as it is reported to the sampler, of which `worked` have not failed; None: not reported,
+        so that it counts as still running."""
         return trial
 
 
@@ -94,7 +94,7 @@ class Grid(Sampler):
 
     name: ClassVar[str] = "grid"
     enumerates: ClassVar[bool] = True
-    points: int | None = static(None, low=2, high=CELLS_AT_MOST)
+    points: int | None = static(None, low=2, high=MAX_CELLS)
 
     def trials_of(self, space):
         return space.cells(self.points)
@@ -105,7 +105,7 @@ class Grid(Sampler):
 
 @dataclass(frozen=True)
 class Random(Sampler):
-    """Each trial by itself, evenly over the space. Bergstra and Bengio 2012."""
+    """Each trial independent, uniform over the space. Bergstra and Bengio 2012."""
 
     name: ClassVar[str] = "random"
 
@@ -136,7 +136,7 @@ class TPE(Sampler):
         group = {"multivariate": True, "group": True} if space.conditional else {}
         return TPESampler(seed=seed, n_startup_trials=max(0, self.startup - failed), **group)
 
-    def lesson(self, trial, signs, worked):
+    def observation(self, trial, signs, worked):
         return None if trial.state == FAILED else trial
 
 
@@ -156,8 +156,8 @@ class GP(Sampler):
 
         return GPSampler(seed=seed, n_startup_trials=self.startup)
 
-    def lesson(self, trial, signs, worked):
-        return with_values(trial, signs)
+    def observation(self, trial, signs, worked):
+        return as_complete(trial, signs)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class QMC(Sampler):
             seed=self.seed, scramble=True, independent_sampler=RandomSampler(seed=seed),
             warn_independent_sampling=False,
         )  # fmt: skip
-        return _informed(sequence, _distributions(space))
+        return _with_search_space(sequence, _distributions(space))
 
 
 @dataclass(frozen=True)
@@ -202,38 +202,37 @@ class CMAES(Sampler):
             seed=seed, popsize=self.population, n_startup_trials=int(failed > 0 and worked == 0),
             warn_independent_sampling=False,
         )  # fmt: skip
-        return _informed(cloud, _numbers(space))
+        return _with_search_space(cloud, _numeric_distributions(space))
 
-    def lesson(self, trial, signs, worked):
-        return with_values(trial, signs) if worked else trial
+    def observation(self, trial, signs, worked):
+        return as_complete(trial, signs) if worked else trial
 
 
 SAMPLERS = {sampler.name: sampler for sampler in (Grid, Random, TPE, GP, QMC, CMAES)}
 
 
-def with_values(trial: Trial, signs: tuple[int, ...]) -> Trial:
-    """The trial for a sampler that looks at values alone: one that failed is worse than every other, one that
-    was pruned is as good as it was when it was."""
+def as_complete(trial: Trial, signs: tuple[int, ...]) -> Trial:
+    """The trial for a sampler that only reads values: a failed one has infinity, a pruned one its last."""
     if trial.state == FAILED:
         return replace(trial, state=COMPLETE, values=tuple(sign * math.inf for sign in signs))
     return replace(trial, state=COMPLETE) if trial.state == PRUNED else trial
 
 
 def _distributions(space: Space) -> dict:
-    """What Optuna knows of the parameters that every trial has, if there is a choice."""
-    from nnlab.search.as_optuna import distribution_of
+    """Optuna's distributions of the parameters that every trial has and that can vary."""
+    from nnlab.search.optuna_conversion import to_distribution
 
-    each = {key: distribution_of(space.domains[key]) for key in sorted(space.always)}
-    return {key: distribution for key, distribution in each.items() if not distribution.single()}
+    distributions = {key: to_distribution(space.domains[key]) for key in sorted(space.always)}
+    return {key: distribution for key, distribution in distributions.items() if not distribution.single()}
 
 
-def _numbers(space: Space) -> dict:
-    """Those of them that are numbers."""
+def _numeric_distributions(space: Space) -> dict:
+    """The numeric ones of `_distributions`."""
     return {key: d for key, d in _distributions(space).items() if not hasattr(d, "choices")}
 
 
-def _informed(sampler, distributions: dict):
-    """A sampler that knows its search space: Optuna's own reads it off finished trials, and so would draw
-    the whole first batch at random."""
+def _with_search_space(sampler, distributions: dict):
+    """The sampler with a fixed search space. Optuna would infer it from finished trials, and so draw the
+    whole first batch at random."""
     sampler.infer_relative_search_space = lambda study, trial: distributions
     return sampler

@@ -1,4 +1,4 @@
-"""How to search: sampler, pruner, objective, how many trials. The dataclass of configs/sweep.yaml."""
+"""Settings of a search: sampler, pruner, objective, number of trials. The dataclass of configs/sweep.yaml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OBJECTIVES = (
     "parameters",
 )  # fmt: skip
 GROUPS = {"sampler": SAMPLERS, "pruner": PRUNERS}
-USUAL_TRIALS = 64
+DEFAULT_TRIALS = 64
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,23 @@ class Search(Component):
         if len(set(self.objectives)) < count:
             raise UserError(f"objective = {list(self.objectives)}: one of them is there twice")
         if count > self.sampler.objectives:
-            most = _counted(self.sampler.objectives)
-            raise UserError(f"sampler={self.sampler.name} takes {most}, not {count}; take sampler=tpe")
+            limit = _objective_count(self.sampler.objectives)
+            raise UserError(f"sampler={self.sampler.name} takes {limit}, not {count}; take sampler=tpe")
         if self.pruner.prunes and count > self.pruner.objectives:
-            most = _counted(self.pruner.objectives)
-            raise UserError(f"pruner={self.pruner.name} judges by {most}, not {count}; take pruner=none")
+            limit = _objective_count(self.pruner.objectives)
+            raise UserError(f"pruner={self.pruner.name} judges by {limit}, not {count}; take pruner=none")
         if self.pruner.prunes and self.objectives == ("parameters",):
             raise UserError("objective=parameters does not change while training: take pruner=none")
 
     @property
-    def asked(self) -> tuple[str, ...]:
-        """The objectives as they were asked for."""
+    def requested_objectives(self) -> tuple[str, ...]:
+        """The objectives as the user gave them, perhaps `auto`."""
         return (self.objective,) if isinstance(self.objective, str) else self.objective
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """The same; `auto` is val_loss, until `rankable.with_rankable_objective` says otherwise."""
-        return tuple("val_loss" if name == "auto" else name for name in self.asked)
+        """The same; `auto` is val_loss, until `comparable.choose_objective` says otherwise."""
+        return tuple("val_loss" if name == "auto" else name for name in self.requested_objectives)
 
     @property
     def signs(self) -> tuple[int, ...]:
@@ -103,5 +103,5 @@ class Search(Component):
         return compose(Search, GROUPS, config)
 
 
-def _counted(objectives: int) -> str:
+def _objective_count(objectives: int) -> str:
     return "one objective" if objectives == 1 else f"{objectives} objectives"

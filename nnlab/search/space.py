@@ -1,8 +1,7 @@
-"""The space of a search: its parameters and what each may be. One object, which every sampler sees alike.
+"""The search space: its parameters and their domains, in one object for all samplers.
 
 A parameter is a key of the settings, `optimizer.lr`, or a group, `optimizer`; it has a domain (`domains.py`).
-A parameter whose key a choice of a group does not have (`optimizer.momentum` of optimizer=adam) is not among
-the parameters of trials with that choice.
+A parameter may be conditional: trials with optimizer=adam have no `optimizer.momentum`, since Adam does not.
 """
 
 from __future__ import annotations
@@ -14,52 +13,52 @@ from functools import cached_property
 
 from nnlab.arguments import typed
 from nnlab.errors import UserError, nearest
-from nnlab.search.domains import CELLS_AT_MOST, Domain, Steps
+from nnlab.search.domains import MAX_CELLS, Domain, Steps
 
 
 @typed
 @dataclass(frozen=True)
 class Space:
-    """Parameters by key, in the order in which they are chosen and a grid turns over.
+    """Parameters by key, in the order in which a sampler draws them and a grid nests them.
 
-    `groups` are those that pick a choice of a group; `has(key, chosen)` tells whether the settings have
-    the key once the groups are `chosen`.
+    `groups` are the parameters that choose a class, such as `optimizer`; `has(key, choices)` says whether
+    the settings have the key if the groups have these `choices`.
     """
 
     domains: dict[str, Domain]
     groups: Set[str] = frozenset()
-    has: Callable[[str, dict], bool] = field(default=lambda key, chosen: True, compare=False)
+    has: Callable[[str, dict], bool] = field(default=lambda key, choices: True, compare=False)
 
     @cached_property
     def conditional(self) -> bool:
-        """Whether some trials lack some parameter."""
+        """Whether some parameters are part of some trials only."""
         return len({tuple(keys) for keys in map(self.keys, self.choices())}) > 1
 
-    def keys(self, chosen: dict) -> list[str]:
-        """The parameters of a trial whose groups are `chosen`: the groups, then its keys."""
+    def keys(self, choices: dict) -> list[str]:
+        """The parameters of a trial with these choices of the groups: the groups, then all others."""
         groups = [key for key in self.domains if key in self.groups]
-        others = [key for key in self.domains if key not in self.groups and self.has(key, chosen)]
-        return groups + others
+        other_keys = [key for key in self.domains if key not in self.groups and self.has(key, choices)]
+        return groups + other_keys
 
     @cached_property
     def always(self) -> list[str]:
         """The parameters that every trial has."""
-        each = [set(self.keys(chosen)) for chosen in self.choices()]
-        return [key for key in self.domains if all(key in keys for keys in each)]
+        axes = [set(self.keys(choices)) for choices in self.choices()]
+        return [key for key in self.domains if all(key in keys for keys in axes)]
 
     def draw(self, suggest: Callable[[str, Domain], object]) -> dict:
-        """A trial's parameters, key -> label, each as `suggest` has it."""
-        drawn = {key: suggest(key, self.domains[key]) for key in self.domains if key in self.groups}
-        for key in self.keys(drawn)[len(drawn) :]:
+        """A trial's parameters, key -> label, each drawn by `suggest(key, domain)`."""
+        params = {key: suggest(key, self.domains[key]) for key in self.domains if key in self.groups}
+        for key in self.keys(params)[len(params) :]:
             domain = self.domains[key]
-            drawn[key] = suggest(key, domain)
+            params[key] = suggest(key, domain)
             if isinstance(domain, Steps):  # a sampler's sum of steps may be off by a rounding
-                drawn[key] = domain.value(drawn[key])
-        return drawn
+                params[key] = domain.value(params[key])
+        return params
 
     @typed
     def values(self, params: dict) -> dict:
-        """The parameters as the settings have them: key -> value. Raises `UserError` for unknown ones."""
+        """The values of a trial's parameters, from their labels: key -> value. Raises `UserError`."""
         values = {}
         for key, label in params.items():
             if key not in self.domains:
@@ -72,13 +71,13 @@ class Space:
 
     @typed
     def count(self, points: int | None = None) -> int | None:
-        """How many different trials there are, with so many `points` on each interval; None: no end."""
+        """How many different trials there are, with `points` on each interval; None: infinitely many."""
         total = 0
-        for chosen in self.choices():
-            each = [self.domains[key].points(points) for key in self.keys(chosen) if key not in chosen]
-            if any(axis is None for axis in each):
+        for choices in self.choices():
+            axes = [self.domains[key].points(points) for key in self.keys(choices) if key not in choices]
+            if any(axis is None for axis in axes):
                 return None
-            total += math.prod(map(len, each))
+            total += math.prod(map(len, axes))
         return total
 
     @typed
@@ -93,21 +92,22 @@ class Space:
                     f"{key} is any number from {domain}: a grid needs a number of points on it; write "
                     f"sampler.points=5, tag(points5,interval(...)) or choice(...)"
                 )
-        if self.count(points) > CELLS_AT_MOST:
+        if self.count(points) > MAX_CELLS:
             raise UserError(
                 f"the grid has {self.count(points):,} cells, too many to keep; "
-                f"allowed are {CELLS_AT_MOST:,}: take fewer points, or sampler=random with trials=..."
+                f"allowed are {MAX_CELLS:,}: take fewer points, or sampler=random with trials=..."
             )
         choices = self.choices()
-        # A generator of its own, so that faults are raised here and not when the first cell is asked for.
+        # A generator expression: the checks above run now, and not when the first cell is asked for.
         return (cell for c in choices for cell in self._product(c, self.keys(c)[len(c) :], points))
 
-    def _product(self, so_far: dict, keys: list[str], points) -> Iterator[dict]:
+    def _product(self, params: dict, keys: list[str], points) -> Iterator[dict]:
+        """`params` with every combination of labels of the other `keys`."""
         if not keys:
-            yield so_far
+            yield params
             return
         for label in self.domains[keys[0]].points(points):
-            yield from self._product(so_far | {keys[0]: label}, keys[1:], points)
+            yield from self._product(params | {keys[0]: label}, keys[1:], points)
 
     def choices(self) -> list[dict]:
         """Every combination of choices of groups."""

@@ -1,4 +1,4 @@
-"""A database that keeps studies: an Optuna URL, whose password is neither shown nor written.
+"""The URL of a database of Optuna studies, whose password is neither shown nor written to disk.
 
 Whatever is shown or written has the URL with its password masked, `postgresql://me:***@host/studies`. To
 connect, the password comes from the URL as it was typed, else from NNLAB_STORAGE, the whole URL of the same
@@ -22,20 +22,20 @@ class Storage:
     url: str
 
     @staticmethod
-    def of(written: str, typed: str | None = None) -> Storage:
-        """The database at a URL as it is `written`, masked or not; `typed` is it with its password.
+    def from_url(url_text: str, url_with_password: str | None = None) -> Storage:
+        """The database at a URL, masked or not; `url_with_password` is the same one unmasked, if known.
 
-        >>> str(Storage.of("mysql://me:secret@host/studies"))
+        >>> str(Storage.from_url("mysql://me:secret@host/studies"))
         'mysql://me:***@host/studies'
         """
-        shown = masked(written)
-        if written != shown:  # it has its password
-            return Storage(shown, written)
-        # Only of the same database: a password never goes to another server than that which it was given for.
-        for whole in (typed, os.environ.get("NNLAB_STORAGE")):
-            if whole and _anonymous(whole) == _anonymous(shown):
-                return Storage(shown, whole)
-        return Storage(shown, _anonymous(shown))
+        shown = masked(url_text)
+        if url_text != shown:  # it contains the password itself
+            return Storage(shown, url_text)
+        # Only for the same database: a password is never sent to a server that it was not given for.
+        for full_url in (url_with_password, os.environ.get("NNLAB_STORAGE")):
+            if full_url and _without_password(full_url) == _without_password(shown):
+                return Storage(shown, full_url)
+        return Storage(shown, _without_password(shown))
 
     def __str__(self) -> str:
         return self.shown
@@ -47,16 +47,16 @@ class Storage:
         return text
 
 
-def _anonymous(url: str) -> str:
-    """The URL with no place for a password, for which the driver then looks elsewhere."""
+def _without_password(url: str) -> str:
+    """The URL without a password; the driver then looks elsewhere for one."""
     url = masked(url).replace(f":{PASSWORD_MASK}@", "@")
     url = re.sub(rf"(?<=[?&;])[^=&;?]+={re.escape(PASSWORD_MASK)}([&;]|$)", "", url)
     return url.rstrip("?&")
 
 
-def taken(where, name: str) -> str:
-    """What to say where another sweep has that study."""
+def study_exists_message(location, name: str) -> str:
+    """The message for a study name that another sweep already uses."""
     return (
-        f"{where} has a study '{name}' already: go on with its sweep by resume=FOLDER, or give another name "
-        f"by study=..."
+        f"{location} has a study '{name}' already: go on with its sweep by resume=FOLDER, or give another "
+        f"name by study=..."
     )

@@ -1,6 +1,6 @@
-"""The search: choose a batch of trials, train it, report it to the sampler; again, until there are enough.
+"""The search loop: choose a batch of trials, train it, report it to the sampler, and repeat.
 
-No files but the ledger's, no printing: it yields what happens, and those who want it read it.
+It writes no files but the ledger's and prints nothing: it yields events, which its callers write or show.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
 from nnlab.search.batch_training import Candidate, TrialBatch
 from nnlab.search.candidates import CandidateMaker
-from nnlab.search.domains import Interval  # noqa: F401 (Interval: of the example)
-from nnlab.search.from_python import read_base, space_of, table
-from nnlab.search.ledger import Ledger, check
-from nnlab.search.plan import Plan, plan
-from nnlab.search.rankable import with_rankable_objective
-from nnlab.search.settings import USUAL_TRIALS, Search
+from nnlab.search.comparable import choose_objective
+from nnlab.search.domains import Interval  # noqa: F401 (Interval: for the doctest)
+from nnlab.search.ledger import Ledger, check_trials
+from nnlab.search.plan import Plan, estimate_plan
+from nnlab.search.python_space import check_base, to_space, trials_table
+from nnlab.search.settings import DEFAULT_TRIALS, Search
 from nnlab.search.space import Space
 from nnlab.search.study import RULES, Chooser
-from nnlab.search.trial import COMPLETE, FAILED, Trial, best
+from nnlab.search.trial import COMPLETE, FAILED, Trial, rank_trials
 from nnlab.training.data_cache import DataCache
 from nnlab.training.placement import Placement, choose_placement
 from nnlab.training.results import Record
 
-CELLS_LOOKED_AT = 1000  # of a grid, before it begins
-HOPELESS_TRIALS = 20  # if the first so many all fail, the sweep stops
+MAX_CELLS_CHECKED = 1000  # cells of a grid that are checked before the sweep begins
+ALL_FAILED_TRIALS = 20  # if the first so many all fail, the sweep stops
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128  # trials
-BATCH_WORK = {"cpu": 4e11, "cuda": 4e13}  # parameters x examples that a batch trains on, at most
+MAX_BATCH_WORK = {"cpu": 4e11, "cuda": 4e13}  # parameters x examples in the training of one batch
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BatchStarted:
 
 @dataclass(frozen=True)
 class TrialsFinished:
-    """The trials of a batch by number: once before they are written to the ledger, and once when they are."""
+    """A batch is trained: yielded once before its trials are written to the ledger, and once after."""
 
     trials: list[Trial]
     batch: TrialBatch
@@ -58,15 +58,15 @@ class TrialsFinished:
 
 @dataclass
 class Seconds:
-    """Where the time went: search (Optuna's share: choosing and reporting), and training."""
+    """Seconds spent on the search itself (choosing and reporting trials, by Optuna), and on training."""
 
     search: float = 0.0
     training: float = 0.0
 
-    def add(self, what: str, since: float) -> float:
-        """Count the seconds since then; now."""
+    def add(self, phase: str, since: float) -> float:
+        """Add the seconds since `since`; the time now."""
         now = time.perf_counter()
-        setattr(self, what, getattr(self, what) + now - since)
+        setattr(self, phase, getattr(self, phase) + now - since)
         return now
 
 
@@ -83,7 +83,7 @@ class Sweep:
     `best` is then the best trial, `experiment(best)` its experiment, and `table` has all trials.
 
     space          a dict: key -> a list of values, a range, an `Interval` or `Steps`; or a `Space`
-    search         how: sampler, pruner, objective, number of trials
+    search         how to search: sampler, pruner, objective, number of trials
     experiment_of  an experiment, of which the keys are settings (`epochs`, `optimizer`, `optimizer.lr`); or a
                    function that makes one of a trial's parameters, key -> value. It may raise `UserError`,
                    and then the trial has failed
@@ -102,26 +102,25 @@ class Sweep:
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self):
-        self.experiment_of = read_base(self.experiment_of)
+        self.experiment_of = check_base(self.experiment_of)
         base = self.experiment_of if isinstance(self.experiment_of, Experiment) else None
-        self.space = space_of(self.space, base)
+        self.space = to_space(self.space, base)
         self.ledger: Ledger | None = None
-        self._under_way: Callable[[], Exclusive | None] = lambda: None
+        self._running: Callable[[], Exclusive | None] = lambda: None
         self.candidates = CandidateMaker(self.space, self.experiment_of, self.cache, self.search.objectives)
         self.chooser = self._chooser()
-        one_of_each = self.candidates.one_of_each()
-        self.judged_by = ""  # why, if it is not by the usual objective
+        probes = self.candidates.probe_every_value()
+        self.objective_reason = ""  # empty for the usual objective
         if self.rules > 1:
-            rankable = with_rankable_objective(self.search, one_of_each, self.cache)
-            self.search, self.judged_by = rankable
+            self.search, self.objective_reason = choose_objective(self.search, probes, self.cache)
             self.candidates.objectives = self.search.objectives
-        self.first: Candidate = one_of_each[0]
-        self.limit = self._limit()
-        self.wanted = self._wanted()
-        self.count = self.wanted if self.limit is None else min(self.wanted, self.limit)
-        self.place = self._place()
-        self.epochs = max(c.experiment.epochs for c in one_of_each)  # the most that a trial may train
-        self.size = self._size()
+        self.first_candidate: Candidate = probes[0]
+        self.max_trials = self._max_trials()
+        self.requested = self._requested_trials()
+        self.count = self.requested if self.max_trials is None else min(self.requested, self.max_trials)
+        self.placement = self._choose_placement()
+        self.epochs = max(c.experiment.epochs for c in probes)  # the most that a trial may train
+        self.batch_size = self._choose_batch_size()
 
     def run(self) -> Sweep:
         """Train every trial that has not finished yet."""
@@ -133,19 +132,19 @@ class Sweep:
     def best(self) -> Trial:
         """The best complete trial, by the first objective; its `params` are values, lists as lists. Raises
         `UserError` if there is none yet."""
-        complete = best(self.trials, self.search.signs)
+        complete = rank_trials(self.trials, self.search.signs)
         if complete:
             return replace(complete[0], params=self.space.values(complete[0].params))
-        why = "sweep.run() trains them"
+        reason = "sweep.run() trains them"
         reasons = [t.reason for t in self.trials if t.reason]
         if reasons:
-            why = f"{len(self.trials)} trials have failed: {reasons[0]}"
-        raise UserError(f"no trial is complete: {why}")
+            reason = f"{len(self.trials)} trials have failed: {reasons[0]}"
+        raise UserError(f"no trial is complete: {reason}")
 
     @property
     def table(self) -> dict[str, np.ndarray]:
         """All trials as columns of equal length, for `pandas.DataFrame`."""
-        return table(self.trials, self.space.domains, self.search.objectives)
+        return trials_table(self.trials, self.space.domains, self.search.objectives)
 
     @typed
     def experiment(self, trial: Trial | dict) -> Experiment:
@@ -155,7 +154,7 @@ class Sweep:
         return self.candidates.experiment(params)
 
     def _refuse_missing(self, params: dict) -> None:
-        """Raise `UserError` where parameters of a trial are missing, or are none of the space."""
+        """Raise `UserError` for missing parameters of a trial, and for any that are not in the space."""
         self.space.values(params)
         groups = [key for key in self.space.domains if key in self.space.groups]
         missing = [key for key in groups if key not in params]
@@ -174,114 +173,116 @@ class Sweep:
         values = ", ".join(f"{v:.4g}" for v in self.best.values)
         return f"{count}, the best {', '.join(self.search.objectives)} {values} with {self.best.params}>"
 
-    def _place(self) -> Placement:
-        """Where all trials are trained whose device is `auto`: by the work of all, were they like the first.
+    def _choose_placement(self) -> Placement:
+        """The device of all trials with device=auto, by the work of all, if they are like the first.
 
-        Decided once, since a trial must not depend on the batch that it is in.
+        Decided once for the sweep: a trial must not depend on the batch that it is in.
         """
-        e = self.first.experiment
+        e = self.first_candidate.experiment
         rows = self.cache.rows([e])
         batch = self.search.batch if self.search.batch != "auto" else self.search.sampler.batch
-        at_once = len(rows) * (batch or LARGEST_BATCH)
-        found = choose_placement(rows, self.cache.datasets, self.count, at_once)
-        if found.reason:  # there was a choice
-            self.candidates.device = str(found.device)
+        concurrent_rows = len(rows) * (batch or LARGEST_BATCH)
+        placement = choose_placement(rows, self.cache.datasets, self.count, concurrent_rows)
+        if placement.reason:  # there was a choice
+            self.candidates.device = str(placement.device)
             self.candidates.begin_batch()
-            self.first = self.candidates.make(self.first.params)
-        return found
+            self.first_candidate = self.candidates.make(self.first_candidate.params)
+        return placement
 
     def _chooser(self) -> Chooser:
         s = self.search
-        possible = self.candidates.is_possible
-        return Chooser(self.space, s.sampler, s.signs, s.distinct, possible, self.rules)
+        is_trainable = self.candidates.is_trainable
+        return Chooser(self.space, s.sampler, s.signs, s.distinct, is_trainable, self.rules)
 
-    def _limit(self) -> int | None:
-        """How many trials there can be; None: no end."""
+    def _max_trials(self) -> int | None:
+        """How many trials there can be; None: no limit."""
         sampler = self.search.sampler
         if sampler.enumerates:
             return sampler.count(self.space)
         return self.space.count() if self.search.distinct else None
 
-    def _wanted(self) -> int:
-        """How many trials were asked for: of a grid, unless it is said, all."""
+    def _requested_trials(self) -> int:
+        """How many trials were requested; by default all cells of a grid."""
         if self.search.trials != "auto":
             return self.search.trials
-        return self.limit if self.search.sampler.enumerates else USUAL_TRIALS
+        return self.max_trials if self.search.sampler.enumerates else DEFAULT_TRIALS
 
     @typed
-    def go_on_from(self, ledger: Ledger) -> None:
-        """Write to this ledger; every trial that it has counts as finished."""
+    def continue_from(self, ledger: Ledger) -> None:
+        """Continue the sweep of this ledger: its trials count as finished, and new ones are written to it."""
         self.ledger, self.trials = ledger, ledger.trials()
-        check(self.trials, self.space, self.search.signs)
+        check_trials(self.trials, self.space, self.search.signs)
 
     def __iter__(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
-        before = self._under_way()
-        if before:  # two would train the same trials
-            before.give_up()
+        previous = self._running()
+        if previous:  # two iterators would train the same trials
+            previous.give_up()
         events = Exclusive("sweep", self._train())
-        self._under_way = weakref.ref(events)
+        self._running = weakref.ref(events)
         return events
 
     def _train(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
-        self._give_up_if_hopeless()
-        # The same batches as before, where a sweep goes on: a choice depends on the batches before it.
-        for start in range(0, self.count, self.size):
-            numbers = range(start, min(start + self.size, self.count))
+        self._stop_if_all_fail()
+        # A sweep that is continued has the same batches as before: a choice depends on all earlier batches.
+        for start in range(0, self.count, self.batch_size):
+            numbers = range(start, min(start + self.batch_size, self.count))
             known = [t for t in self.trials if t.number in numbers]
-            # A sampler that keeps notes of its own must be asked again for what it chose.
+            # A sampler with internal state must be asked again for the trials that it chose.
             if len(known) == len(numbers) and not self.search.sampler.remembers:
                 for trial in known:
-                    self.chooser.know(trial)
+                    self.chooser.add_finished(trial)
                 continue
             yield from self._train_batch(numbers, known)
-            self._give_up_if_hopeless()
+            self._stop_if_all_fail()
 
     def plan(self) -> Plan:
-        """What is left to do: trials, stacks, memory, time. The first batch is chosen for it, by a copy."""
+        """The estimated cost of the remaining trials. A copy of the sweep chooses the first batch for it."""
         finished = len(self.trials)
-        size = max(1, min(self.size, self.count - finished))
-        aside = copy.copy(self)
-        aside.chooser = aside._chooser()
-        batch = aside.prepared(aside.ask_for(range(size)))
-        return replace(plan(batch, max(0, self.count - finished), self.size), because=self.place.reason)
+        batch_size = max(1, min(self.batch_size, self.count - finished))
+        planner = copy.copy(self)
+        planner.chooser = planner._chooser()
+        batch = planner.make_batch(planner.choose(range(batch_size)))
+        return replace(
+            estimate_plan(batch, max(0, self.count - finished), self.batch_size), because=self.placement.reason
+        )
 
-    def impossible(self) -> int | None:
-        """How many cells of a grid cannot be trained or ranked; None if they are too many to look at."""
+    def count_untrainable(self) -> int | None:
+        """How many cells of a grid cannot be trained or ranked; None if there are too many to check."""
         sampler = self.search.sampler
-        if not sampler.enumerates or self.count > CELLS_LOOKED_AT:
+        if not sampler.enumerates or self.count > MAX_CELLS_CHECKED:
             return None
         cells = islice(sampler.trials_of(self.space), self.count)
-        return sum(bool(self.candidates.make(cell).wrong) for cell in cells)
+        return sum(bool(self.candidates.make(cell).reason) for cell in cells)
 
-    def ask_for(self, numbers: range) -> dict[int, dict]:
-        """The parameters of these trials, by number. (The space has at least `count`.)"""
+    def choose(self, numbers: range) -> dict[int, dict]:
+        """The parameters of these trials, number -> params. (The space has at least `count` trials.)"""
         return {number: self.chooser.ask(number) for number in numbers}
 
-    def prepared(self, asked: dict[int, dict]) -> TrialBatch:
-        """These trials, ready to train."""
-        new = [replace(self.candidates.of_next_batch(params), number=n) for n, params in asked.items()]
+    def make_batch(self, chosen: dict[int, dict]) -> TrialBatch:
+        """A batch of these trials, ready to train."""
+        new = [replace(self.candidates.cached(params), number=n) for n, params in chosen.items()]
         self.candidates.begin_batch()
         return TrialBatch(new, self.search, self.cache, self.trials, self.epochs)
 
     def _train_batch(
         self, numbers: range, known: list[Trial]
     ) -> Iterator[BatchStarted | Record | TrialsFinished]:
-        """The trials of these numbers, of which some are `known` where a sweep goes on."""
+        """Train the trials of these numbers; some are `known` if a continued sweep has them already."""
         now = time.perf_counter()
-        asked = self.ask_for(numbers)
-        self._refuse_other_choices(asked, known)
+        chosen = self.choose(numbers)
+        self._refuse_other_choices(chosen, known)
         now = self.seconds.add("search", now)
-        new = {n: params for n, params in asked.items() if n >= numbers.start + len(known)}
+        new = {n: params for n, params in chosen.items() if n >= numbers.start + len(known)}
         if not new:
             self.chooser.tell(*known)
             return
-        batch = self.prepared(new)
+        batch = self.make_batch(new)
         yield BatchStarted(batch)
         yield from batch
-        finished = batch.finished()
+        finished = batch.finished_trials()
         yield TrialsFinished(finished, batch, written=False)
         now = self.seconds.add("training", now)
-        # All at once: what a sampler learns must not depend on the order in which trials ended.
+        # The whole batch at once: what a sampler learns must not depend on the order in which trials ended.
         self.chooser.tell(*known, *finished)
         for trial in finished:
             if self.ledger:
@@ -290,10 +291,10 @@ class Sweep:
         self.seconds.add("search", now)
         yield TrialsFinished(finished, batch, written=True)
 
-    def _refuse_other_choices(self, asked: dict[int, dict], known: list[Trial]) -> None:
-        """A batch that was written in part is chosen again, and must come out as it was."""
+    def _refuse_other_choices(self, chosen: dict[int, dict], known: list[Trial]) -> None:
+        """A batch that was partly written is chosen again. Raise `UserError` if the choices differ."""
         for trial in known:
-            params = asked.get(trial.number)
+            params = chosen.get(trial.number)
             if params != trial.params:
                 raise UserError(
                     f"trial {trial.number} was {trial.params} and would now be {params}: this sweep was "
@@ -301,22 +302,24 @@ class Sweep:
                     f"refine=FOLDER"
                 )
 
-    def _give_up_if_hopeless(self) -> None:
-        """Stop where the first trials all fail.
+    def _stop_if_all_fail(self) -> None:
+        """Raise `AllTrialsFailed` if the first trials have all failed in training.
 
-        Not so of a grid, whose first cells are neighbours, nor for trials that were never trained.
+        Not for a grid, whose first cells are neighbours.
         """
-        first = [t for t in self.trials if t.rows][:HOPELESS_TRIALS]
-        if self.search.sampler.enumerates or len(first) < HOPELESS_TRIALS:
+        first = [t for t in self.trials if t.rows][:ALL_FAILED_TRIALS]
+        if self.search.sampler.enumerates or len(first) < ALL_FAILED_TRIALS:
             return
         if all(t.state == FAILED for t in first):
             reasons = [t.reason for t in first]
-            most = max(sorted(set(reasons)), key=reasons.count)
-            raise Hopeless(f"the first {HOPELESS_TRIALS} trials all failed, most of them so: {most}")
+            commonest = max(sorted(set(reasons)), key=reasons.count)
+            raise AllTrialsFailed(
+                f"the first {ALL_FAILED_TRIALS} trials all failed, most of them so: {commonest}"
+            )
 
-    def _size(self) -> int:
-        """Trials in a batch: few if the sampler learns from one for the next, or if each is much work."""
-        sampler, e = self.search.sampler, self.first.experiment
+    def _choose_batch_size(self) -> int:
+        """Trials in a batch: few if the sampler learns from earlier trials, or if one takes long to train."""
+        sampler, e = self.search.sampler, self.first_candidate.experiment
         if self.search.batch != "auto":
             return self.search.batch
         if sampler.batch:
@@ -325,9 +328,9 @@ class Sweep:
         rows = len(folds) * e.seeds
         parameters = e.graph(self.cache.datasets[e.data].spec).parameter_count
         work = rows * parameters * len(folds[0].train) * e.epochs
-        affordable = BATCH_WORK[self.place.device.type] // work
+        affordable = MAX_BATCH_WORK[self.placement.device.type] // work
         return int(max(SMALLEST_BATCH, min(LARGEST_BATCH // rows, affordable)))
 
 
-class Hopeless(Exception):
-    """Every trial fails, so that more of them would say nothing."""
+class AllTrialsFailed(Exception):
+    """Every trial so far has failed, so more trials would be useless."""

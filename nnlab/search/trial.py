@@ -1,4 +1,4 @@
-"""A trial: one point of the space, and what came of it."""
+"""A trial: one point of the search space and its result; ranking of trials, and their Pareto front."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ import numpy as np
 from nnlab.arguments import typed
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
-TRAINING = "training"  # of a trial that a sampler has no result of; no trial in a ledger is
+TRAINING = "training"  # the state of a trial without a result; no stored trial has it
 
 
 @typed
 @dataclass(frozen=True)
 class Trial:
-    """A trial that finished. `values` has a number for each objective, mean over its rows (seeds times
-    folds), each at its best epoch; `spread` their standard deviations over the rows, None for one row.
+    """A finished trial. `values` has a number for each objective, the mean over its rows (seeds times folds),
+    each at its best epoch; `spread` their standard deviations over the rows, None for one row.
 
-    `intermediate_values` is what the first objective was so far after each epoch, at the best epoch of each
-    row: what a pruner compares.
+    `intermediate_values` is the first objective after each epoch, at each row's best epoch so far: what a
+    pruner compares.
     """
 
     number: int
-    params: dict[str, object]  # key -> label, as the space has it
+    params: dict[str, object]  # key -> label: see domains.py
     state: str
     values: tuple[float, ...] = ()
     spread: tuple[float | None, ...] = ()
     rows: int = 0
-    epochs: int = 0  # of the row that trained longest
+    epochs: int = 0  # epochs of the row that trained longest
     reason: str = ""  # why it failed
     intermediate_values: dict[int, float] = field(default_factory=dict, repr=False)  # by epoch
 
     @property
     def key(self) -> tuple:
-        return key_of(self.params)
+        return trial_key(self.params)
 
 
-def key_of(params: dict) -> tuple:
-    """What makes two trials equal; 1 and True are two values."""
+def trial_key(params: dict) -> tuple:
+    """A hashable key that is equal for trials of equal parameters; 1 and True are different values."""
     # In Python 1 == True == 1.0.
     return tuple((name, type(label).__name__, label) for name, label in params.items())
 
 
-def best(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
+def rank_trials(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
     """Complete trials, the best first by the first objective; `signs` are 1 to minimise, -1 to maximise.
 
     Of several objectives those of the Pareto front come first: those that no other trial beats in one
@@ -54,11 +54,11 @@ def best(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
     order = sorted(complete, key=lambda t: (signs[0] * t.values[0], t.number))
     if len(signs) == 1:
         return order
-    front = {t.number for t in pareto(complete, signs)}
+    front = {t.number for t in pareto_front(complete, signs)}
     return sorted(order, key=lambda t: t.number not in front)  # stable: the order within each stays
 
 
-def pareto(trials: list[Trial], signs: tuple[int, ...]) -> list[Trial]:
+def pareto_front(trials: list[Trial], signs: tuple[int, ...]) -> list[Trial]:
     """The trials that are not dominated: none is at least as good in every objective and better in one."""
     values = np.array([t.values for t in trials]).reshape(len(trials), -1) * signs  # (n, objectives)
     front = []

@@ -9,7 +9,7 @@ from nnlab.search.domains import Choice, Interval, Steps
 from nnlab.search.samplers import Sampler
 from nnlab.search.space import Space
 from nnlab.search.study import Chooser
-from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, key_of
+from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, trial_key
 from nnlab.testing.components import SettingsContract
 
 RATE, SHARE = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
@@ -89,7 +89,7 @@ class SamplerContract(SettingsContract):
 
     def test_all_of_twelve_cells_once_and_then_no_more(self):
         found = search(TWELVE, self.made(points=4), _sum, count=20)
-        cells = sorted(key_of(cell) for cell in TWELVE.cells())
+        cells = sorted(trial_key(cell) for cell in TWELVE.cells())
         assert sorted(t.key for t in found) == cells, "a space of 12 cells has 12 trials, all of them"
 
     def test_a_trial_may_come_again_if_asked_for(self):
@@ -124,7 +124,7 @@ class SamplerContract(SettingsContract):
     def test_what_cannot_be_trained_is_drawn_again(self):
         if self.sampler.enumerates:
             return
-        chooser = Chooser(SPACES["numbers"], self.made(), (1,), possible=lambda p: p["l2"] <= 0.5)
+        chooser = Chooser(SPACES["numbers"], self.made(), (1,), is_trainable=lambda p: p["l2"] <= 0.5)
         for n in range(self.trials // 2):
             params = chooser.ask(n)
             assert params["l2"] <= 0.5, "a trial that cannot be trained, while others can"
@@ -132,7 +132,7 @@ class SamplerContract(SettingsContract):
 
     def test_what_cannot_be_trained_comes_when_nothing_else_is_left(self):
         space = Space({"a": Interval(1, 4, whole=True), "b": Interval(1, 3, whole=True)})
-        chooser, found = Chooser(space, self.made(points=4), (1,), possible=lambda p: p["a"] > 1), []
+        chooser, found = Chooser(space, self.made(points=4), (1,), is_trainable=lambda p: p["a"] > 1), []
         for n in range(12):
             found.append(chooser.ask(n)["a"])
             chooser.tell(Trial(n, {"a": found[-1]}, COMPLETE, (1.0,), (None,)))
@@ -144,7 +144,7 @@ class SamplerContract(SettingsContract):
         sampler = self.made()
         chooser, found = Chooser(SPACES["numbers"], sampler, (1,)), list(known)
         for trial in known if not sampler.remembers else ():
-            chooser.know(trial)
+            chooser.add_finished(trial)
         for n in range(0 if sampler.remembers else len(known), 15):
             params, worth = chooser.ask(n), {1: 2.0 + n % 7, 2: 1.0 + n % 7}
             rest = {"values": (worth[2],), "spread": (None,), "rows": 1, "epochs": 2}
@@ -179,7 +179,7 @@ def search(space, sampler, f=bowl, count=24, batch=4, signs=(1,), distinct=True,
         # As a sweep does it: a whole batch is only made known; one that is known in part is chosen again.
         if len(before) == batch and not sampler.remembers:
             for trial in before:
-                chooser.know(trial)
+                chooser.add_finished(trial)
             trials += before
             continue
         asked = {n: chooser.ask(n) for n in range(start, min(start + batch, count))}

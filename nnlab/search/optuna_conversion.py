@@ -1,4 +1,4 @@
-"""Domains and trials as Optuna has them, and back."""
+"""Converts domains and trials to Optuna's types, and trials back."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ OPTUNA_STATES = {
 }
 
 
-class quiet(warnings.catch_warnings):
-    """Optuna's notes on what it calls experimental are for who writes code, not for who runs a sweep."""
+class without_optuna_warnings(warnings.catch_warnings):
+    """A context manager that silences Optuna's warnings, such as those about experimental features."""
 
     def __enter__(self):
         caught = super().__enter__()
@@ -33,8 +33,8 @@ class quiet(warnings.catch_warnings):
         return caught
 
 
-def distribution_of(domain: Domain) -> BaseDistribution:
-    """What a parameter may be."""
+def to_distribution(domain: Domain) -> BaseDistribution:
+    """Optuna's distribution for the values that a parameter may take."""
     if isinstance(domain, Choice):
         return CategoricalDistribution(domain.labels)
     if isinstance(domain, Interval):
@@ -46,11 +46,12 @@ def distribution_of(domain: Domain) -> BaseDistribution:
 
 
 def directions(signs: tuple[int, ...]) -> list[str]:
+    """Optuna's name of each objective's direction, from its sign: 1 to minimise, -1 to maximise."""
     return ["minimize" if sign > 0 else "maximize" for sign in signs]
 
 
-def frozen(trial: Trial, distributions: dict, attributes: dict | None = None) -> FrozenTrial:
-    """A trial of ours as Optuna stores one."""
+def to_frozen_trial(trial: Trial, distributions: dict, attributes: dict | None = None) -> FrozenTrial:
+    """A trial of nnlab's as Optuna's `FrozenTrial`; `attributes` become its user attributes."""
     values = None
     if trial.state in (COMPLETE, PRUNED):
         values = list(trial.values)
@@ -65,9 +66,9 @@ def frozen(trial: Trial, distributions: dict, attributes: dict | None = None) ->
     )  # fmt: skip
 
 
-def thawed(stored: FrozenTrial) -> Trial:
-    """A stored trial as ours. Raises `UserError` for one that nnlab never writes."""
-    states = {theirs: state for state, theirs in OPTUNA_STATES.items() if state != TRAINING}
+def from_frozen_trial(stored: FrozenTrial) -> Trial:
+    """Optuna's stored trial as nnlab's `Trial`. Raises `UserError` for one that nnlab never writes."""
+    states = {optuna_state: state for state, optuna_state in OPTUNA_STATES.items() if state != TRAINING}
     if stored.state not in states:
         raise UserError(f"trial {stored.number} of the study was left running by another program")
     values = ()
@@ -87,6 +88,6 @@ def thawed(stored: FrozenTrial) -> Trial:
     )
 
 
-def in_short(error: Exception) -> str:
-    """Whatever Optuna raised, in one line."""
+def one_line_error(error: Exception) -> str:
+    """The type and message of an exception that Optuna raised, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
