@@ -243,7 +243,8 @@ class Sweep:
         planner.chooser = planner._chooser()
         batch = planner.make_batch(planner.choose(range(batch_size)))
         return replace(
-            estimate_plan(batch, max(0, self.count - finished), self.batch_size), because=self.placement.reason
+            estimate_plan(batch, max(0, self.count - finished), self.batch_size),
+            because=self.placement.reason,
         )
 
     def count_untrainable(self) -> int | None:
