@@ -181,7 +181,7 @@ def test_a_state_of_something_else_is_refused():
     assert bits(own.state().arrays) == bits(before.arrays) and own.epochs == 1  # nothing has changed
     with pytest.raises(ValueError, match=r"a state of rows \[1\], which are not in this training"):
         training(BASE).restore(two)
-    with pytest.raises(ValueError, match="a state of something else"):
+    with pytest.raises(ValueError, match="a state of another network"):
         training(replace(BASE, seeds=2, model=MLP(hidden=(8, 80)))).restore(two)
     with pytest.raises(ValueError, match="state.theta is float32"):
         training(replace(BASE, seeds=2, dtype="float64")).restore(two)

@@ -1,0 +1,220 @@
+"""A fit at rest: all that another `Fit` of the same experiments needs to go on, bit for bit.
+
+As a file has it: arrays by name, and values of JSON.
+
+    stacks/0/state.theta ...        the snapshot of the first stack (snapshot.py)
+    results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, past
+    refitted/3/weights/output.bias  the same of a row that was trained again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from nnlab.errors import UserError
+from nnlab.schedules.base import PastEpoch
+from nnlab.training.results import Refit, Result
+from nnlab.training.snapshot import Snapshot
+from nnlab.untrusted import is_count
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class StackState:
+    """The rows of a stack, by number, and its state; None if it has not begun."""
+
+    rows: tuple[int, ...]
+    snapshot: Snapshot | None
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where a fit is.
+
+    refit     whether its rows are being trained for the second time
+    stacks    all stacks of this time, those that have ended too
+    results   of the rows that have ended
+    refitted  of the rows that have been trained again
+    """
+
+    refit: bool
+    stacks: tuple[StackState, ...]
+    results: tuple[Result, ...]
+    refitted: tuple[Result, ...] = ()
+
+    @property
+    def epoch(self) -> int:
+        """The furthest of the epochs that are done."""
+        return max((s.snapshot.values["epochs"] for s in self.stacks if s.snapshot), default=0)
+
+    def epochs(self) -> dict[int, int]:
+        """row -> how many epochs of this time are done, of the rows of stacks that have begun."""
+        ended = {r.row: r.epochs for r in (self.refitted if self.refit else self.results)}
+        training = {
+            row: stack.snapshot.values["epochs"]
+            for stack in self.stacks
+            if stack.snapshot
+            for row in stack.snapshot.values["left"]
+        }
+        return training | ended
+
+    def best_epochs(self) -> dict[int, int]:
+        """row -> the best epoch of the first training so far."""
+        best = {r.row: r.best_epoch for r in self.results}
+        for stack in () if self.refit else self.stacks:
+            if stack.snapshot and "best_epoch" in stack.snapshot.arrays:
+                of_stack = stack.snapshot.arrays["best_epoch"].tolist()
+                best = dict(zip(stack.snapshot.values["rows"], of_stack, strict=True)) | best
+        return best
+
+    def to_arrays(self) -> tuple[Arrays, dict]:
+        """The arrays by name, and the values; the inverse of `from_arrays`."""
+        arrays: Arrays = {}
+        for number, stack in enumerate(self.stacks):
+            held = stack.snapshot.arrays if stack.snapshot else {}
+            arrays |= {f"stacks/{number}/{name}": array for name, array in held.items()}
+        values: dict = {"refit": self.refit, "stacks": [_stack_values(stack) for stack in self.stacks]}
+        for part in ("results", "refitted"):
+            results = getattr(self, part)
+            values[part] = [_result_values(result) for result in results]
+            for result in results:
+                arrays |= {f"{part}/{result.row}/{n}": a for n, a in _result_arrays(result).items()}
+        return arrays, values
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], values: dict) -> FitState:
+        """Raises `UserError` for values that are not those of a fit: somebody else may have written them."""
+        _refuse(not isinstance(values, dict), "expected keys and values")
+        stacks, named = values.get("stacks"), _by_owner(arrays)
+        _refuse(not isinstance(stacks, list), "expected a list of stacks")
+        of_stacks = [_stack(tree, named.pop(("stacks", n), {})) for n, tree in enumerate(stacks)]
+        parts = {}
+        for part in ("results", "refitted"):
+            trees = values.get(part)
+            _refuse(not isinstance(trees, list), f"expected a list of {part}")
+            parts[part] = tuple(_result(tree, part, named) for tree in trees)
+        _refuse(bool(named), f"arrays of nothing: {next(iter(named), '')}")
+        _refuse(not isinstance(values.get("refit"), bool), "expected refit, true or false")
+        state = cls(values["refit"], tuple(of_stacks), **parts)
+        rows = [row for stack in state.stacks for row in stack.rows]
+        _refuse(len({*rows}) < len(rows), "a row is in two stacks")
+        return state
+
+
+def _refuse(is_wrong: bool, why: str) -> None:
+    if is_wrong:
+        raise UserError(why)
+
+
+def _by_owner(arrays: Mapping[str, np.ndarray]) -> dict[tuple[str, int], Arrays]:
+    """(part, number) -> name -> array. Raises `UserError` for other names."""
+    named: dict[tuple[str, int], Arrays] = {}
+    for full, array in arrays.items():
+        part, _, rest = full.partition("/")
+        number, _, name = rest.partition("/")
+        is_number = number.isascii() and number.isdecimal() and len(number) < 10
+        _refuse(part not in ("stacks", "results", "refitted") or not is_number, f"unknown array {full!r:.80}")
+        named.setdefault((part, int(number)), {})[name] = array
+    return named
+
+
+def _are_rows(value) -> bool:
+    return isinstance(value, list) and all(map(is_count, value)) and len({*value}) == len(value)
+
+
+# ---- stacks
+
+
+def _stack_values(stack: StackState) -> dict:
+    return {"rows": list(stack.rows), "snapshot": stack.snapshot.values if stack.snapshot else None}
+
+
+def _stack(tree, arrays: Arrays) -> StackState:
+    _refuse(not isinstance(tree, dict) or not _are_rows(tree.get("rows")), "a stack without its rows")
+    values = tree.get("snapshot")
+    if values is None:
+        _refuse(bool(arrays), "arrays of a stack that has not begun")
+        return StackState(tuple(tree["rows"]), None)
+    _refuse(not isinstance(values, dict), "the state of a stack is not keys and values")
+    for key in ("epochs", "steps"):
+        _refuse(not is_count(values.get(key)), f"a stack has no {key}, a whole number")
+    seconds = values.get("seconds")
+    _refuse(not isinstance(seconds, int | float) or not 0 <= seconds < 1e12, "a stack without its seconds")
+    for key, among in (("rows", tree["rows"]), ("left", values.get("rows"))):
+        rows = values.get(key)
+        _refuse(not _are_rows(rows) or not {*rows} <= {*among}, f"a stack's {key} are not rows of its own")
+    return StackState(tuple(tree["rows"]), Snapshot(arrays, values))
+
+
+# ---- results
+
+ARRAY_FIELDS = ("weights", "normalizer")
+COUNT_FIELDS = ("row", "seed", "repeat", "fold", "epochs", "best_epoch")
+TEXT_FIELDS = ("status", "reason")
+TREE_FIELDS = ("best", "test", "examples")
+
+
+def _result_values(result: Result) -> dict:
+    values = {f.name: getattr(result, f.name) for f in fields(Result)}
+    values["refit"] = asdict(result.refit) if result.refit else None
+    values["past"] = sorted(result.past[0].state) if result.past else None  # names of the schedule's arrays
+    return {name: value for name, value in values.items() if name not in ARRAY_FIELDS}
+
+
+def _result_arrays(result: Result) -> Arrays:
+    arrays = {f"{part}/{name}": a for part in ARRAY_FIELDS for name, a in getattr(result, part).items()}
+    if result.past:
+        arrays["past/back"] = np.array([epoch.back for epoch in result.past])
+        for name in result.past[0].state:
+            arrays[f"past/state/{name}"] = np.array([epoch.state[name] for epoch in result.past])
+    return arrays
+
+
+def _result(tree, part: str, named: dict[tuple[str, int], Arrays]) -> Result:
+    """The result that a tree of plain values describes, with its arrays, which are taken out of `named`."""
+    _refuse(not isinstance(tree, dict), "a result is not keys and values")
+    known = {f.name for f in fields(Result)} - {*ARRAY_FIELDS}
+    _refuse({*tree} != known, f"a result has other keys: {', '.join(sorted({*tree} ^ known))[:80]}")
+    for names, is_right in (
+        (COUNT_FIELDS, is_count),
+        (TEXT_FIELDS, lambda value: isinstance(value, str)),
+        (TREE_FIELDS, lambda value: isinstance(value, dict)),
+        (("fixed_test",), lambda value: isinstance(value, bool)),
+    ):
+        wrong = [name for name in names if not is_right(tree[name])]
+        _refuse(bool(wrong), f"a result's {', '.join(wrong)} is of another kind")
+    arrays = named.pop((part, tree["row"]), {})
+    of_fields = {
+        name: {n.removeprefix(f"{name}/"): a for n, a in arrays.items() if n.startswith(f"{name}/")}
+        for name in ARRAY_FIELDS
+    }
+    return Result(
+        **{**tree, "refit": _refit(tree["refit"]), "past": _past(tree["past"], arrays)}, **of_fields
+    )
+
+
+def _refit(tree) -> Refit | None:
+    if tree is None:
+        return None
+    is_right = isinstance(tree, dict) and {*tree} == {f.name for f in fields(Refit)}
+    _refuse(not is_right, "how a row was trained again is not known")
+    return Refit(**tree)
+
+
+def _past(names, arrays: Arrays) -> tuple[PastEpoch, ...]:
+    """The epochs that a refit repeats, each with the schedule's state before it."""
+    if names is None:
+        return ()
+    wanted = ["past/back", *(f"past/state/{name}" for name in names)] if isinstance(names, list) else ["past"]
+    missing = [name for name in wanted if name not in arrays or not arrays[name].ndim]
+    _refuse(bool(missing), f"a result has no {', '.join(missing)[:80]}")
+    back = arrays["past/back"]
+    columns = {name: arrays[f"past/state/{name}"] for name in names}
+    unequal = back.ndim != 1 or any(len(column) != len(back) for column in columns.values())
+    _refuse(unequal, "the epochs that a result repeats are of different numbers")
+    states = ({name: column[e] for name, column in columns.items()} for e in range(len(back)))
+    return tuple(PastEpoch(state, bool(b)) for state, b in zip(states, back.tolist(), strict=True))
