@@ -44,7 +44,7 @@ EXPERIMENTS = {
 
 @pytest.fixture
 def chunks_of_a_step(monkeypatch):
-    monkeypatch.setattr("nnlab.data.batches.CHUNK_NUMBERS", 1)
+    monkeypatch.setattr("nnlab.data.batches.CHUNK_ELEMENTS", 1)
 
 
 def on_disk(state: FitState) -> FitState:

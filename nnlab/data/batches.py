@@ -34,8 +34,15 @@ class Chunk:
 
     def step(self, s: int) -> Chunk:
         """Step s as a chunk of a single step."""
-        step = slice(s, s + 1)
-        return Chunk(self.first + s, self.x[step], self.t[step], self.weight[step], self.valid[step])
+        return self._slice(s, s + 1)
+
+    def after(self, done: int) -> Chunk:
+        """The chunk without those of its steps that are among the first `done` steps of the epoch."""
+        return self._slice(done - self.first, len(self.x)) if done > self.first else self
+
+    def _slice(self, start: int, stop: int) -> Chunk:
+        s = slice(start, stop)
+        return Chunk(self.first + start, self.x[s], self.t[s], self.weight[s], self.valid[s])
 
 
 class Batches:
@@ -62,11 +69,12 @@ class Batches:
         """Steps in a chunk; the last one of an epoch may have fewer."""
         return steps_in_chunk(self.steps, self.batch, len(self.examples.x), self.examples.outputs)
 
-    def epoch(self, epoch: int):
-        """The chunks of an epoch (1, 2, ...)."""
+    def epoch(self, epoch: int, done: int = 0):
+        """The chunks of an epoch (1, 2, ...), after its first `done` steps."""
         orders = [self._draw_order(row, epoch) for row in self.unique_rows]
         for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
-            yield Chunk(first, *self._gather(first, orders), weight, valid)
+            if first + len(weight) > done:
+                yield Chunk(first, *self._gather(first, orders), weight, valid).after(done)
 
     def _draw_order(self, row, epoch: int) -> np.ndarray:
         """The row's training example indices, shuffled for the epoch and repeated to fill the last batch."""

@@ -44,13 +44,14 @@ class CardBatches(Batches):
             self.steps, self.batch, len(self.examples.x), self.examples.outputs, orders, len(self.rows)
         )
 
-    def epoch(self, epoch: int):
+    def epoch(self, epoch: int, done: int = 0):
         drawn = self.coming.pop(epoch, None) or self._draw(epoch)
         order = torch.from_numpy(np.stack([future.result() for future in drawn]))
         self.coming = {epoch + 1: self._draw(epoch + 1)}
         send(order, self.order)
         for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
-            yield Chunk(first, *self._gather(first), weight, valid)
+            if first + len(weight) > done:
+                yield Chunk(first, *self._gather(first), weight, valid).after(done)
 
     def _draw(self, epoch: int) -> list[Future]:
         """The order of every source, as rows of the tables, to be drawn by another thread."""

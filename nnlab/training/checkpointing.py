@@ -73,13 +73,13 @@ class Cut:
         self._states: dict[
             object, States
         ] = {}  # by pipe: of the workers that are not read until all have sent theirs
-        self._is_asked = self._is_last = False
+        self._is_requested = self._is_last = False
 
-    def ask(self, pipes: Iterable) -> None:
-        """Ask the workers for their states, if a checkpoint is due."""
-        if self._is_asked or self._is_last or not self._due():
+    def request(self, pipes: Iterable) -> None:
+        """Request the states of the workers, if a checkpoint is due."""
+        if self._is_requested or self._is_last or not self._due():
             return
-        self._is_asked = True
+        self._is_requested = True
         for pipe in pipes:
             with contextlib.suppress(OSError):  # it has ended
                 pipe.send(None)
@@ -89,7 +89,7 @@ class Cut:
         return pipe in self._states
 
     def add(self, pipe, states: States) -> None:
-        """Take in a worker's states, those that were asked for or its last."""
+        """Take in a worker's states, those that were requested or its last."""
         if states.is_last and not self._is_last:  # others may be interrupted too, and will not answer
             self.drop()
             self._is_last = True
@@ -98,9 +98,9 @@ class Cut:
     def drop(self) -> None:
         """Forget what has come: a worker will never send its own."""
         self._states.clear()
-        self._is_asked = False
+        self._is_requested = False
 
-    def taken(self, pipes: Iterable) -> States | None:
+    def take(self, pipes: Iterable) -> States | None:
         """The states of all stacks in order, once all workers that still train, by their pipes, have sent
         theirs."""
         if not self._states or any(pipe not in self._states for pipe in pipes):

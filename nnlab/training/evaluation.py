@@ -60,9 +60,12 @@ class Evaluator:
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
         self.recorder, self.sets_gathered = Recorder(theta), False
 
-    def begin(self) -> None:
-        """Set the sums to zero."""
-        self.sums.zero_()
+    def begin(self, sums: np.ndarray | None = None) -> None:
+        """Set the sums to zero, or to those of the first steps of an epoch."""
+        if sums is None:
+            self.sums.zero_()
+        else:
+            self.sums.copy_(torch.from_numpy(sums))
 
     def add(self, z: torch.Tensor, chunk: Chunk) -> None:
         """Add the loss and error of the network's outputs before each step of a chunk, z (S, K, m, B)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from typing import Any, Literal
@@ -20,14 +20,16 @@ from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
+from nnlab.training.checkpointing import States
 from nnlab.training.data_cache import DataCache
 from nnlab.training.evaluation import test_report
+from nnlab.training.fit_state import FitState, StackState
 from nnlab.training.history import History
 from nnlab.training.placement import Placement, choose_placement, worth_compiling
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
-from nnlab.training.workers import NO_RUNGS, Rungs, TrainingOutput, train_in_parallel
+from nnlab.training.workers import NO_RUNGS, Rungs, train_in_parallel
 
 
 class Fit:
@@ -85,7 +87,10 @@ class Fit:
         self.experiment_of_row = np.repeat(np.arange(len(counts)), counts)  # (rows,) indices of experiments
         self.results = Results()  # of the rows that have ended
         self._interactive, self._history = interactive, History()
-        self._records = Exclusive("fit", self._train())
+        self._refits: list[Result] = []  # of the rows that have been trained again
+        self._checkpoint_due: Callable[[], bool] | None = None
+        self._resumed_state: FitState | None = None
+        self._events = Exclusive("fit", self._train())
         self._stopping = False
 
     def _choose_placements(self, rows: list[Row], repeats: float) -> dict[str, Placement]:
@@ -102,6 +107,23 @@ class Fit:
     def __iter__(self) -> Iterator[Record]:
         while (record := self._next()) is not None:
             yield record
+
+    def events(self, checkpoint_due: Callable[[], bool]) -> Iterator[Record | FitState]:
+        """The records and, soon after `checkpoint_due` says so, the state to resume from: that to which the
+        records before it have led. An interrupted fit ends with the step under way, and its state."""
+        self._checkpoint_due = checkpoint_due
+        yield from self._events
+
+    def resume(self, state: FitState) -> Fit:
+        """Continue, when it is run, from the state of a fit of the same experiments. Raises `UserError` for
+        one of others."""
+        own_rows = {row.number for row in self.rows}
+        stacked = {row for stack in state.stacks for row in stack.rows}
+        ended = {result.row for result in (*state.results, *state.refits)}
+        if not stacked | ended <= own_rows or (not state.refit and stacked != own_rows):
+            raise UserError(f"it is of other rows than the {len(own_rows)} of these settings")
+        self._resumed_state = state
+        return self
 
     def run(self) -> Fit:
         """Train to the end."""
@@ -142,9 +164,9 @@ class Fit:
     def _next(self) -> Record | None:
         """The next record; None at the end. Raises `KeyboardInterrupt` if somebody interrupts it."""
         if not self._interactive:
-            return next(self._records, None)
+            return self._next_record(self._events)
         with interruption.stop_at_epoch_end() as handles_interrupt:
-            record = next(self._records, None)
+            record = self._next_record(self._events)
             if record:
                 self._history.add(record)
             if handles_interrupt and interruption.stop_requested():
@@ -152,14 +174,17 @@ class Fit:
                 raise KeyboardInterrupt
         return record
 
+    def _next_record(self, events: Iterator) -> Record | None:
+        return next((event for event in events if isinstance(event, Record)), None)
+
     def _end(self, status: str, reason: str = "") -> None:
         """End every row with the epoch under way, and test it. A row that has not begun has no result."""
-        with self._records.held() as records:
-            if getgeneratorstate(records) != GEN_SUSPENDED:
-                records.close()
+        with self._events.held() as events:
+            if getgeneratorstate(events) != GEN_SUSPENDED:
+                events.close()
                 return
             self._stopping = True
-            for record in records:
+            while record := self._next_record(events):
                 self._history.add(record)
         for n, result in enumerate(self.results):
             if result.status == "interrupted":
@@ -169,11 +194,13 @@ class Fit:
             self.results[n] = result
         self.results.sort(key=lambda result: result.row)
 
-    def _train(self) -> Iterator[Record]:
-        for record, results in self._run(self.rows):
-            self.results += results
-            if record:
-                yield record
+    def _train(self) -> Iterator[Record | FitState]:
+        state = self._resumed_state
+        if state:
+            self.results += state.results
+            self._refits += state.refits
+        if not (state and state.refit):
+            yield from self._run(self.rows, self.results, state)
         if self._should_stop():
             return
         by_row = {result.row: result for result in self.results}
@@ -182,12 +209,8 @@ class Fit:
             for row in self.rows
             if row.experiment.refit and not row.candidate and by_row[row.number].status != "diverged"
         ]
-        refits: list[Result] = []
-        for record, results in self._run(refit_rows):
-            refits += results
-            if record:
-                yield record
-        completed = [result for result in refits if result.status != "interrupted"]
+        yield from self._run(refit_rows, self._refits, state if state and state.refit else None)
+        completed = [result for result in self._refits if result.status != "interrupted"]
         by_row |= {result.row: self._with_refit(by_row[result.row], result) for result in completed}
         self.results[:] = [replace(by_row[row], past=()) for row in sorted(by_row)]
 
@@ -233,8 +256,14 @@ class Fit:
         """How many worker processes train: one if any row is on a GPU, which a fork could not use."""
         return self.threads if self.on_cpu else 1
 
-    def _run(self, rows: list[Row]) -> Iterator[TrainingOutput]:
+    def _run(
+        self, rows: list[Row], results: list[Result], state: FitState | None
+    ) -> Iterator[Record | FitState]:
+        """Train these rows, from the `state` on if there is one, and add their results to `results`."""
         all_stacks, processes = self.stacks(rows), self.processes
+        if state:  # the stacks as they were: another machine may divide the rows otherwise
+            by_number = {row.number: row for row in rows}
+            all_stacks = [[by_number[number] for number in stack.rows] for stack in state.stacks]
         self.cache.keep_only(rows)
         threads = self.threads if processes == 1 or len(all_stacks) == 1 else 1
         # The data are prepared before any fork, so that workers share them.
@@ -243,7 +272,33 @@ class Fit:
             for stack in all_stacks
         ]
         self.trainings += trainings
-        yield from train_in_parallel(trainings, processes, self.rungs, self._should_stop)
+        if state:
+            _restore(trainings, state)
+        for output in train_in_parallel(
+            trainings, processes, self.rungs, self._should_stop, self._checkpoint_due
+        ):
+            if isinstance(output, States):
+                yield self._state(all_stacks, output, is_refit=results is self._refits)
+                continue
+            record, ended = output
+            results += ended
+            if record:
+                yield record
+
+    def _state(self, all_stacks: list[list[Row]], states: States, is_refit: bool) -> FitState:
+        numbers = (tuple(row.number for row in rows) for rows in all_stacks)
+        stacks = tuple(map(StackState, numbers, states.snapshots))
+        return FitState(is_refit, stacks, tuple(self.results), tuple(self._refits))
+
+
+def _restore(trainings: list[Training], state: FitState) -> None:
+    """Put every stack where the state has it. Raises `UserError` for the state of another."""
+    for training, stack in zip(trainings, state.stacks, strict=True):
+        if stack.snapshot:
+            try:
+                training.restore(stack.snapshot)
+            except ValueError as e:
+                raise UserError(f"it is {e}") from e
 
 
 @typed

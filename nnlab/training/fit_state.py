@@ -4,7 +4,7 @@ As a file has it: arrays by name, and values of JSON.
 
     stacks/0/state.theta ...        the snapshot of the first stack (snapshot.py)
     results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, past
-    refitted/3/weights/output.bias  the same of a row that was trained again
+    refits/3/weights/output.bias  the same of a row that was trained again
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class FitState:
     refit     whether its rows are being trained for the second time
     stacks    all stacks of this time, those that have ended too
     results   of the rows that have ended
-    refitted  of the rows that have been trained again
+    refits  of the rows that have been trained again
     """
 
     refit: bool
     stacks: tuple[StackState, ...]
     results: tuple[Result, ...]
-    refitted: tuple[Result, ...] = ()
+    refits: tuple[Result, ...] = ()
 
     @property
     def epoch(self) -> int:
@@ -53,7 +53,7 @@ class FitState:
 
     def epochs(self) -> dict[int, int]:
         """row -> how many epochs of this time are done, of the rows of stacks that have begun."""
-        ended = {r.row: r.epochs for r in (self.refitted if self.refit else self.results)}
+        ended = {r.row: r.epochs for r in (self.refits if self.refit else self.results)}
         training = {
             row: stack.snapshot.values["epochs"]
             for stack in self.stacks
@@ -78,7 +78,7 @@ class FitState:
             held = stack.snapshot.arrays if stack.snapshot else {}
             arrays |= {f"stacks/{number}/{name}": array for name, array in held.items()}
         values: dict = {"refit": self.refit, "stacks": [_stack_values(stack) for stack in self.stacks]}
-        for part in ("results", "refitted"):
+        for part in ("results", "refits"):
             results = getattr(self, part)
             values[part] = [_result_values(result) for result in results]
             for result in results:
@@ -93,7 +93,7 @@ class FitState:
         _refuse(not isinstance(stacks, list), "expected a list of stacks")
         of_stacks = [_stack(tree, named.pop(("stacks", n), {})) for n, tree in enumerate(stacks)]
         parts = {}
-        for part in ("results", "refitted"):
+        for part in ("results", "refits"):
             trees = values.get(part)
             _refuse(not isinstance(trees, list), f"expected a list of {part}")
             parts[part] = tuple(_result(tree, part, named) for tree in trees)
@@ -117,7 +117,7 @@ def _by_owner(arrays: Mapping[str, np.ndarray]) -> dict[tuple[str, int], Arrays]
         part, _, rest = full.partition("/")
         number, _, name = rest.partition("/")
         is_number = number.isascii() and number.isdecimal() and len(number) < 10
-        _refuse(part not in ("stacks", "results", "refitted") or not is_number, f"unknown array {full!r:.80}")
+        _refuse(part not in ("stacks", "results", "refits") or not is_number, f"unknown array {full!r:.80}")
         named.setdefault((part, int(number)), {})[name] = array
     return named
 
@@ -168,7 +168,7 @@ def _result_values(result: Result) -> dict:
 def _result_arrays(result: Result) -> Arrays:
     arrays = {f"{part}/{name}": a for part in ARRAY_FIELDS for name, a in getattr(result, part).items()}
     if result.past:
-        arrays["past/back"] = np.array([epoch.back for epoch in result.past])
+        arrays["past/back"] = np.array([epoch.went_back for epoch in result.past])
         for name in result.past[0].state:
             arrays[f"past/state/{name}"] = np.array([epoch.state[name] for epoch in result.past])
     return arrays

@@ -2,6 +2,7 @@
 
     state.theta, state.t, state.slots.m ...   (K, ...) what a step changes, of the rows that are left
     previous. ...                             the same as the epoch before left it, where a schedule goes back
+    sums                                      (2, K) of loss and error so far, within an epoch
     best_weights.theta, best_value, best_epoch, best.val_loss ...
     schedule. ..., stopping. ...              the state of these
     past.back, past.schedule. ...             (n, epochs, ...) the epochs of the n rows that will be refitted
@@ -26,11 +27,14 @@ GROWING_PREFIXES = ("best.", "past.", "schedule.", "stopping.")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`values` has how many `epochs` are done, in how many `seconds`, the numbers of the `rows` of the stack,
-    and of those `left` in training."""
+    """`values` has how many `epochs` are done, and `steps` of the next one, in how many `seconds`; the
+    numbers of the `rows` of the stack, and of those `left` in training; the `shapes` of their parameters."""
 
     arrays: dict[str, np.ndarray]
     values: dict
+
+
+ENDED = Snapshot({}, {"epochs": 0, "steps": 0, "seconds": 0.0, "rows": [], "left": []})  # no row is left
 
 
 def state_arrays(population: Population, previous: Weights | None) -> dict[str, np.ndarray]:

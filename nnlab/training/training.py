@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -23,8 +23,13 @@ from nnlab.training.results import Ending, Record, Result
 from nnlab.training.snapshot import Snapshot
 from nnlab.training.step import Step
 
+SUMS_NAME = "sums"  # of loss and error over the steps so far, in the state within an epoch
 TABLES_SHARE = 0.5  # of the free memory of a GPU, for the normalised tables of all folds
 VALIDATION_METRICS = ("val_loss", "val_error")  # meaningless in a refit, which trains on that set
+
+
+def never() -> bool:
+    return False
 
 
 class Training:
@@ -39,6 +44,8 @@ class Training:
 
     Nothing is drawn or allocated before the first epoch, and all memory is freed after the last.
 
+    An epoch may pause between two steps, and the state be taken there: the next call of `epoch` continues it.
+
     On a GPU every shape of a stack costs the capture of a CUDA graph, and perhaps a compilation. So there a
     row that has ended is still computed until half of the stack has ended: then the stack is compacted.
     """
@@ -48,10 +55,12 @@ class Training:
         self.examples, self.threads, self.fused = examples, threads, fused
         self.graph = rows[0].experiment.graph(examples.spec)
         self.epochs = 0  # completed
+        self.steps = 0  # completed, of the epoch under way
         self.population: Population | None = None
         self.batches = self.evaluator = self.step = None  # allocated for the rows of the population
         self._previous: State | None = None  # the state after the previous epoch, to go back to
         self._start_time = 0.0  # of time.perf_counter, in seconds
+        self._sums: np.ndarray | None = None  # (2, K): loss and error of the steps so far, while paused
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,16 +84,22 @@ class Training:
                 self._allocate()
         return self
 
-    def epoch(self) -> tuple[Record, list[Result]]:
-        """Train every row for an epoch; its record, and the results of the rows that ended with it."""
+    def epoch(self, should_pause: Callable[[], bool] = never) -> tuple[Record, list[Result]] | None:
+        """Train every row for an epoch; its record, and the results of the rows that ended with it.
+
+        None if it paused before its last step: the next call continues it.
+        """
         if not self.rows:
             raise ValueError("no row is left to train")
         self.begin()
         with computing():
-            self.epochs += 1
-            population, epoch, live = self.population, self.epochs, self._live_indices()
+            population, epoch, live = self.population, self.epochs + 1, self._live_indices()
             population.replay_schedule(epoch)
-            metrics = self.train_epoch(epoch) | self.evaluator.validate()
+            metrics = self.train_epoch(epoch, should_pause)
+            if metrics is None:
+                return None
+            self.epochs = epoch
+            metrics |= self.evaluator.validate()
             self.fused = self.step.compiled
             interval = self.rows[0].experiment.histograms
             histograms = self.evaluator.histograms() if interval and epoch % interval == 0 else {}
@@ -120,9 +135,13 @@ class Training:
         if not self.begun:
             self.begin()
         arrays = snapshot.state_arrays(self.population, self._previous) if self.rows else {}
+        steps = self.steps if self.rows else 0
+        if steps:
+            arrays[SUMS_NAME] = self._sums
         seconds = time.perf_counter() - self._start_time
         stack = [row.number for row in self.population.rows] if self.rows else []
-        values = {"epochs": self.epochs, "seconds": seconds, "rows": stack, "left": self.row_numbers}
+        values = {"epochs": self.epochs, "steps": steps, "seconds": seconds}
+        values |= {"rows": stack, "left": self.row_numbers, "shapes": self._shapes()}
         return Snapshot(arrays, values)
 
     def restore(self, state: Snapshot) -> Training:
@@ -133,27 +152,47 @@ class Training:
         own_rows, values = {row.number: row for row in self.rows}, state.values
         if missing := set(values["rows"]) - own_rows.keys():
             raise ValueError(f"a state of rows {sorted(missing)}, which are not in this training")
+        if values["rows"] and values.get("shapes") != self._shapes():
+            raise ValueError("a state of another network: its parameters have other names or shapes")
         rows = [own_rows[number] for number in values["rows"]]
-        population = previous = None
+        population = previous = sums = None
+        steps, arrays = values.get("steps", 0), dict(state.arrays)
         with computing():
+            if steps:
+                sums = _checked_sums(arrays.pop(SUMS_NAME, None), len(rows))
             if rows:
                 population, previous = self._initialize(rows)
-                snapshot.restore(population, previous, state.arrays)
+                snapshot.restore(population, previous, arrays)
         in_training = values.get("left", values["rows"])
         self.rows = [row for row in rows if row.number in in_training]
         self.population, self._previous = population, previous
         self.batches = self.evaluator = self.step = None
-        self.epochs, self._start_time = values["epochs"], time.perf_counter() - values["seconds"]
+        self.epochs, self.steps, self._sums = values["epochs"], steps, sums
+        self._start_time = time.perf_counter() - values["seconds"]
         return self
 
-    def train_epoch(self, epoch: int) -> dict[str, np.ndarray]:
-        """One pass over every row's training examples; the metrics of training, (K,) each."""
+    def _shapes(self) -> dict[str, list[int]]:
+        """Of every parameter and buffer: those of another network may have as many elements."""
+        layout = self.graph.layout()
+        return {name: list(slot.leaf.shape) for name, slot in (layout.parameters | layout.buffers).items()}
+
+    def train_epoch(
+        self, epoch: int, should_pause: Callable[[], bool] = never
+    ) -> dict[str, np.ndarray] | None:
+        """One pass over every row's training examples, or the rest of it; the metrics of training, (K,) each.
+        None if it paused before the last step."""
         regularizer, evaluator = self.population.experiment.regularizer, self.evaluator
-        evaluator.begin()
-        for chunk in self.batches.epoch(epoch):
+        evaluator.begin(self._sums)
+        self._sums = None
+        for chunk in self.batches.epoch(epoch, self.steps):
             lr = self.learning_rate(epoch, chunk)
             z = self.step.run(chunk, epoch, lr)
             evaluator.add(z, chunk)
+            self.steps = chunk.first + len(chunk.x)
+            if self.steps < self.batches.steps and should_pause():
+                self._sums = evaluator.sums.cpu().numpy().copy()
+                return None
+        self.steps = 0
         weight_metrics = regularizer.metrics(self.step.weights, self.step.layers)
         means, grad_norm = evaluator.sums / self.batches.train_counts, self.step.grad_norm.double()
         # One copy to the host, and so one sync.
@@ -211,9 +250,17 @@ class Training:
     def _compact(self) -> None:
         """Remove the rows that have ended from the stack."""
         live = self._live_indices()
+        self._sums = self._sums[:, live] if self._sums is not None else None
         self.batches = self.evaluator = self.step = None
         self.population = self.population.select(live) if len(live) else None
         self._previous = self._previous.select(live) if len(live) and self._previous else None
+
+
+def _checked_sums(sums: np.ndarray | None, rows: int) -> np.ndarray:
+    """The sums of a state within an epoch. Raises `ValueError` if they do not fit so many rows."""
+    if sums is None or sums.shape != (2, rows) or sums.dtype != np.float64:
+        raise ValueError(f"a state within an epoch, without the {SUMS_NAME} of {rows} rows")
+    return sums
 
 
 def make_batches(examples: Examples, rows: list[Row], threads: int) -> Batches:

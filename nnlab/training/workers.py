@@ -23,8 +23,9 @@ import torch
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, describe_machine_fault
+from nnlab.training.checkpointing import Cut, Request, States
 from nnlab.training.results import Record, Result
-from nnlab.training.training import Training
+from nnlab.training.training import Training, never
 
 # The record of an epoch, and the results of rows that ended with it. No record: rows pruned or interrupted.
 TrainingOutput = tuple[Record | None, list[Result]]
@@ -50,16 +51,20 @@ def train_in_parallel(
     processes: int,
     rungs: Rungs = NO_RUNGS,
     should_stop: Callable[[], bool] = interruption.stop_requested,
-) -> Iterator[TrainingOutput]:
+    checkpoint_due: Callable[[], bool] | None = None,
+) -> Iterator[TrainingOutput | States]:
     """Train `stacks` on so many processes; yields their records and results, each worker in turn.
 
     Once it `should_stop`, every row ends with the epoch under way; stacks that have not begun do not begin.
+
+    With `checkpoint_due`, which may not be combined with rungs, the states of all stacks are yielded soon
+    after it says so. Then rows that are to stop do so with the step under way, and their states come before.
 
     The order of the records depends on the jobs alone, not on which worker was quicker. Raises
     `MachineFault` if a worker is killed, and `RuntimeError` with its traceback if it fails.
     """
     if processes < 2 or len(stacks) < 2 or not sys.platform.startswith("linux"):
-        group = StackGroup(stacks, should_stop)
+        group = StackGroup(stacks, should_stop, checkpoint_due)
         for epoch in rungs.stages():
             yield from group.train_until(epoch)
             if epoch is not None:
@@ -68,14 +73,17 @@ def train_in_parallel(
     fork = multiprocessing.get_context("fork")
     pipes, workers = [], []
     try:
-        for group in (stacks[i::processes] for i in range(min(processes, len(stacks)))):
+        groups = [range(i, len(stacks), processes) for i in range(min(processes, len(stacks)))]
+        for group in groups:
             parent_end, worker_end = fork.Pipe()
             pipes.append(parent_end)
-            workers.append(fork.Process(target=_work, args=(group, worker_end, pipes, rungs), daemon=True))
+            args = [stacks[n] for n in group], worker_end, pipes, rungs, checkpoint_due is not None
+            workers.append(fork.Process(target=_work, args=args, daemon=True))
             with interruption.signals_deferred():  # until the worker handles Ctrl-C itself
                 workers[-1].start()
             worker_end.close()
-        yield from _receive_in_turn(dict(zip(pipes, workers, strict=True)), rungs, should_stop)
+        cut = Cut(checkpoint_due, dict(zip(pipes, groups, strict=True))) if checkpoint_due else None
+        yield from _receive_in_turn(dict(zip(pipes, workers, strict=True)), rungs, should_stop, cut)
     finally:
         with interruption.signals_deferred():
             for worker in workers:
@@ -86,28 +94,46 @@ def train_in_parallel(
 class StackGroup:
     """The stacks of one worker, trained one after another up to each rung."""
 
-    def __init__(self, stacks: list[Training], should_stop=interruption.stop_requested):
-        self.stacks, self.should_stop = stacks, should_stop
+    def __init__(self, stacks: list[Training], should_stop=interruption.stop_requested, checkpoint_due=None):
+        self.stacks, self.should_stop, self.checkpoint_due = stacks, should_stop, checkpoint_due
+        self._should_pause = never
+        if checkpoint_due:
+            self._should_pause = lambda: should_stop() or checkpoint_due()
 
-    def train_until(self, epoch: int | None) -> Iterator[TrainingOutput]:
+    def train_until(self, epoch: int | None) -> Iterator[TrainingOutput | States]:
         """Train every stack up to this epoch; None: to its end."""
         for stack in self.stacks:
-            if self.should_stop() and not stack.begun:
-                continue
             while len(stack):
-                record, results = stack.epoch()
-                yield record, results
                 if self.should_stop():
-                    yield None, stack.end_rows(stack.row_numbers, "interrupted")
-                if record.epoch == epoch:
+                    yield from self._interrupted()
+                    return
+                output = stack.epoch(self._should_pause)
+                if output:
+                    yield output
+                if self.checkpoint_due and self.checkpoint_due() and not self.should_stop():
+                    yield self._states()
+                if stack.epochs == epoch:
                     break
+
+    def _interrupted(self) -> Iterator[TrainingOutput | States]:
+        """The states of all stacks, if checkpoints are taken; then the results of rows that have begun."""
+        if self.checkpoint_due:
+            yield self._states(is_last=True)
+        for stack in self.stacks:
+            if stack.begun and len(stack):
+                yield None, stack.end_rows(stack.row_numbers, "interrupted")
+
+    def _states(self, is_last: bool = False) -> States:
+        return States([stack.state() if stack.begun else None for stack in self.stacks], is_last)
 
     def prune(self, rows: Iterable[int]) -> list[Result]:
         rows = list(rows)
         return [result for stack in self.stacks if len(stack) for result in stack.end_rows(rows, "pruned")]
 
 
-def _receive_in_turn(workers: dict, rungs: Rungs, should_stop) -> Iterator[TrainingOutput]:
+def _receive_in_turn(
+    workers: dict, rungs: Rungs, should_stop, cut: Cut | None
+) -> Iterator[TrainingOutput | States]:
     """The output of every worker, by its pipe, one message of each in turn.
 
     If a worker meets a fault of the machine, or is killed, the others end their epoch, so that their rows'
@@ -120,15 +146,23 @@ def _receive_in_turn(workers: dict, rungs: Rungs, should_stop) -> Iterator[Train
             if (should_stop() or failure) and not stopping:
                 stopping = True
                 _interrupt(workers.values())
-            for pipe in list(training):
+            if cut:
+                cut.request(training)
+            for pipe in [pipe for pipe in training if not (cut and cut.waits(pipe))]:
                 kind, value = _receive(pipe)
                 if kind == "progress":
                     yield value
+                elif kind == "states":
+                    cut.add(pipe, value)
                 elif kind == "error":
                     raise RuntimeError(f"a worker failed:\n{value}")
                 else:
                     training.remove(pipe)
                     failure = failure or (value if kind == "fault" else "")
+            if cut and failure:  # there is no state of all stacks any more
+                cut.drop()
+            elif cut and (states := cut.take(training)):
+                yield states
         if failure:
             raise MachineFault(failure)
         if epoch is not None:
@@ -155,17 +189,21 @@ def _receive(pipe):
         return "fault", "a worker process was killed, perhaps for want of memory"
 
 
-def _work(stacks: list[Training], pipe, parent_ends, rungs: Rungs) -> None:
+def _work(stacks: list[Training], pipe, parent_ends, rungs: Rungs, takes_checkpoints: bool) -> None:
     """The worker process: train the stacks, and send their output through the pipe."""
     interruption.request_stop_on_signals()
     for end in parent_ends:  # inherited by the fork: once closed, a worker notices that its parent was killed
         end.close()
     torch.set_num_threads(1)  # a fork cannot use the threads that its parent had started
     try:
-        group = StackGroup(stacks)
+        request = Request(pipe) if takes_checkpoints else None
+        group = StackGroup(stacks, checkpoint_due=request)
         for epoch in rungs.stages():
             for output in group.train_until(epoch):
-                pipe.send(("progress", output))
+                is_states = isinstance(output, States)
+                pipe.send(("states" if is_states else "progress", output))
+                if is_states and not output.is_last:
+                    request.answered()
             pipe.send(("waiting", epoch))
             if epoch is not None:
                 pipe.send(("progress", (None, group.prune(pipe.recv()))))
