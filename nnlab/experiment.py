@@ -214,6 +214,7 @@ class Row:
     refit: int = 0  # it is trained again, for so many epochs, on its training and validation examples
     past: tuple[PastEpoch, ...] = ()  # then: the epochs that it repeats
     candidate: bool = False  # only its curve counts: it is never tested, and its weights are not kept
+    keeps_predictions: bool = False  # for each example of its test set, in its `Result`
 
     def refit_row(self, past: Sequence[PastEpoch]) -> Row:
         """This row once more, with nothing held back: the epochs that led to its best weights, at the same

@@ -146,11 +146,11 @@ def test_weights_are_tested_again():
     with gpu():
         fit = Fit([replace(e, device="cuda")])
         list(fit)
-        again = nnlab.training.evaluation.test_report(
+        again = nnlab.training.evaluation.test_row(
             fit.rows[0], fit.results[0].weights, fit.cache.examples(fit.rows[0]), 1
         )
     for name in ("loss", "rmse", "mae"):
-        assert again[name] == pytest.approx(fit.results[0].test[name], rel=1e-5)
+        assert again.test[name] == pytest.approx(fit.results[0].test[name], rel=1e-5)
 
 
 def test_a_stack_holds_as_many_rows_as_asked_for():

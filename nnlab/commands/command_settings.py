@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from nnlab.hyperparameters import Component, static
@@ -13,6 +13,7 @@ class TrainSettings(Component):
     """Those of `nnlab train`, which every command has."""
 
     picture: bool | Literal["auto"] = static("auto")
+    predictions: bool | Literal["auto"] = static("auto")
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,9 @@ class SweepSettings(Component):
     refine: str | None = static(None)
     plan: bool = static(False)
     report: bool = static(True)
+
+
+def recording(settings: dict) -> TrainSettings:
+    """What `settings` of a command say is to be recorded. Raises `UserError`."""
+    names = [field.name for field in fields(TrainSettings)]
+    return TrainSettings(**{name: settings[name] for name in names if name in settings})

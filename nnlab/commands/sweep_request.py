@@ -8,7 +8,7 @@ from pathlib import Path
 from nnlab.commands import continued_sweep, sweep_words
 from nnlab.commands.command_keys import CHANGEABLE_ON_RESUME
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.command_settings import SweepSettings, TrainSettings
+from nnlab.commands.command_settings import SweepSettings, recording
 from nnlab.commands.passwords import without_passwords
 from nnlab.commands.sweep_words import SweepWords
 from nnlab.errors import UserError
@@ -48,7 +48,7 @@ def read(line: CommandLine) -> SweepRequest:
     if search.batch == "auto" and "batch" in about:
         search = replace(search, batch=about["batch"])
     SweepSettings(**{field.name: settings[field.name] for field in fields(SweepSettings)})
-    TrainSettings(settings["picture"])
+    recording(settings)
     database = database_of(settings["storage"], line)
     may_create = database is None or names_storage or not resumed
     folder = Path(resumed) if resumed else None

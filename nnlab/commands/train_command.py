@@ -15,7 +15,7 @@ from pathlib import Path
 from nnlab.checks.proposal import proposal
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import experiment_settings
-from nnlab.commands.command_settings import TrainSettings
+from nnlab.commands.command_settings import recording
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
@@ -62,9 +62,9 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
 
     The runs of `-m` share the `cache`, so that each data set is loaded once.
     """
-    wants_picture(settings, rows=1)
+    keep = recording(settings).predictions
     experiment = Experiment.from_config(experiment_settings(settings))
-    fit = Fit([experiment], DataCache() if cache is None else cache)
+    fit = Fit([experiment], DataCache() if cache is None else cache, predictions=keep)
     experiment.schedule.advise(experiment.epochs)
     count, where = memory_needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
     refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
@@ -73,14 +73,15 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
 
 def wants_picture(settings: dict, rows: int) -> bool:
     """Whether to draw the curves: with picture=auto, if there are several rows. Raises `UserError`."""
-    setting = TrainSettings(settings.get("picture", "auto")).picture
+    setting = recording(settings).picture
     return rows > 1 if setting == "auto" else setting
 
 
 def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
     """What to write of the first run of a fit, and into which folder."""
     picture = wants_picture(settings, rows=int((fit.experiment_of_row == 0).sum()))
-    return Order(folder, settings, experiment_settings(settings), command, picture)
+    keep = recording(settings).predictions
+    return Order(folder, settings, experiment_settings(settings), command, picture, keep)
 
 
 def _train(runs: list[PreparedRun], make_console: Callable, conclude: Callable) -> int:
@@ -109,7 +110,8 @@ def _joint_fit(fits: list[Fit]) -> Fit:
     """One fit with the rows of all fits."""
     if len(fits) == 1:
         return fits[0]
-    return Fit([fit.experiments[0] for fit in fits], fits[0].cache)
+    keep = [keep for fit in fits for keep in fit.keep]
+    return Fit([fit.experiments[0] for fit in fits], fits[0].cache, predictions=keep)
 
 
 def _run_orders(runs: list[PreparedRun]) -> list[Order]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnlab.commands import baseline
 from nnlab.commands.command_keys import experiment_settings
+from nnlab.commands.command_settings import recording
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.train_command import order_for
 from nnlab.experiment import Experiment
@@ -16,6 +17,7 @@ from nnlab.records.run import Run
 from nnlab.search.batch_training import make_candidate
 from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
+from nnlab.training.predictions import Keep
 
 BEST_FOLDER, UNFINISHED_FOLDER = "best", ".best"  # of the winner's run; and until it has ended
 
@@ -53,7 +55,8 @@ def trained_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     Row independence makes it the trial's own curve, so no weights of trials need to be kept.
     """
     command, settings = job.train_line(trial), job.asked.words.trials.settings(trial.params)
-    fit, not_compared = _with_default(job, Experiment.from_config(experiment_settings(settings)))
+    experiment, keep = Experiment.from_config(experiment_settings(settings)), recording(settings).predictions
+    fit, not_compared = _with_default(job, experiment, keep)
     unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
     shutil.rmtree(unfinished, ignore_errors=True)
     searched = tuple(setting(key) for key in job.sweep.space.domains)
@@ -69,9 +72,9 @@ def trained_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     return Winner(trial, command, summary, comparison)
 
 
-def _with_default(job: PreparedSweep, winner: Experiment) -> tuple[Fit, str]:
-    """The fit of the winner and, where their numbers may stand beside each other, of the experiment as it is
-    without the search; else why not."""
+def _with_default(job: PreparedSweep, winner: Experiment, keep: Keep) -> tuple[Fit, str]:
+    """The fit of the winner, with its predictions, and, where their numbers may stand beside each other, of
+    the experiment as it is without the search; else why not."""
     cache = job.sweep.cache
 
     def as_it_stands(params: dict) -> Experiment:
@@ -80,8 +83,9 @@ def _with_default(job: PreparedSweep, winner: Experiment) -> tuple[Fit, str]:
     default = make_candidate(0, {}, as_it_stands, cache)
     reason = default.reason or baseline.not_comparable(winner, default.experiment, cache)
     if reason:
-        return Fit([winner], cache), reason
+        return Fit([winner], cache, predictions=keep), reason
     trials = job.sweep.trials
     seeds = [job.sweep.space.values(trial.params).get("seed", winner.seed) for trial in trials]
     used = max(seeds, default=0) + winner.seeds
-    return Fit(baseline.together(winner, as_it_stands({}), len(trials), cache, used), cache), ""
+    together = baseline.together(winner, as_it_stands({}), len(trials), cache, used)
+    return Fit(together, cache, predictions=[keep, *[False] * (len(together) - 1)]), ""

@@ -41,6 +41,7 @@ class Dataset:
     labels: str = "text"  # the type of the labels before they became indices; see `DataSpec`
     target_names: tuple | list = ()  # the name of the label column, or of each target
     shape: tuple[int, ...] | list[int] | None = None  # of an example, such as (1, 28, 28); by default (d,)
+    numbers: np.ndarray | None = None  # (N,) indices in the data that these examples were selected from
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"
@@ -94,7 +95,12 @@ class Dataset:
         """The subset of these examples (sorted indices)."""
         test = None if self.test is None else np.flatnonzero(np.isin(examples, self.test))
         noisy = None if self.noisy is None else self.noisy[examples]
-        return replace(self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy)
+        numbers = self.number(examples)
+        return replace(self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy, numbers=numbers)
+
+    def number(self, examples: np.ndarray) -> np.ndarray:
+        """What these examples are numbered in the data as they were read, from 0, before a selection."""
+        return examples if self.numbers is None else self.numbers[examples]
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _is_sorted(v: np.ndarray) -> bool:
 def _describe(v: np.ndarray, name: str, y: np.ndarray | None) -> str:
     """How a column numbers the examples, as a phrase; empty if it does not."""
     distinct = len(np.unique(v))
-    is_key = not name or bool(KEY_NAME.fullmatch(name) or CAMEL_CASE_KEY.fullmatch(name))
+    is_key = is_key_name(name)
     is_meaningless = is_key or bool(MEANINGLESS_NAME.fullmatch(name))
     description = ""
     if distinct >= DISTINCT_SHARE * len(v):
@@ -205,6 +205,16 @@ def _are_dates(v: np.ndarray) -> bool:
         return False
     month, day = v // 100 % 100, v % 100
     return bool(((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
+
+
+def key_column(names) -> int | None:
+    """The first of these columns whose name is that of a key, such as `id` or `customer_id`; None if none."""
+    return next((i for i, name in enumerate(names) if is_key_name(name.strip())), None)
+
+
+def is_key_name(name: str) -> bool:
+    """Whether the name of a column says that it numbers the rows."""
+    return not name or bool(KEY_NAME.fullmatch(name) or CAMEL_CASE_KEY.fullmatch(name))
 
 
 def dataset_identifiers(dataset) -> dict[int, str]:

@@ -11,7 +11,10 @@ import os
 import re
 from pathlib import Path
 
-RECORDING_KEYS = ("picture",)  # settings that say what is recorded, of which an experiment knows nothing
+RECORDING_KEYS = (
+    "picture",
+    "predictions",
+)  # settings that say what is recorded, of which an experiment knows nothing
 
 
 def plain(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnlab.data.splits import Fold
 from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.records import formula
@@ -12,10 +13,20 @@ from nnlab.records.curves import Curves
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
+from nnlab.records.test_predictions import (
+    MOST_SPLIT_NUMBERS,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    split_numbers,
+    splits,
+    test_predictions,
+)
 from nnlab.records.titles import about, how_computed, title
 from nnlab.training.fit import Fit
+from nnlab.training.predictions import Keep
 from nnlab.training.stacks import theta_width
 
+CELL_BYTES = 16  # of a number in test_predictions.csv
 REPORT_BYTES = 2**14  # in rows.json, of each row; and in headers and names of weights
 
 
@@ -28,6 +39,7 @@ class Order:
     hparams: dict  # of the experiment, for TensorBoard
     command: str
     picture: bool
+    predictions: Keep = "auto"  # of the test sets, and which examples these are: as `Fit` has it
     differ: tuple[str, ...] = ()  # hyperparameters that tell it from other runs
 
 
@@ -47,7 +59,8 @@ class Run:
         ]
         self.first = self.rows[0].number
         self.title = title(self.experiment, fit, len(self.rows))
-        self.spec = fit.datasets[self.experiment.data].spec
+        self.dataset = fit.datasets[self.experiment.data]
+        self.spec = self.dataset.spec
         self.about = about(self.experiment, self.spec)
         self.task = self.about["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
@@ -57,6 +70,7 @@ class Run:
         self.folder = RunFolder(order.folder)
         try:
             self.folder.start(order.settings, order.command, self.spec)
+            self._write_splits()
             self.folder.reserve(self._size_of_weights())
             self.board = TensorBoard(
                 order.folder, order.hparams, len(self.rows), names, self.task, order.differ
@@ -65,6 +79,14 @@ class Run:
             self.folder.__exit__()
             raise
         self.curves = Curves(len(self.rows)) if order.picture else None
+
+    def _folds(self) -> list[Fold]:
+        return list({row.fold.key: row.fold for row in self.rows}.values())
+
+    def _write_splits(self) -> None:
+        folds, keep = self._folds(), self.order.predictions
+        if split_numbers(folds) <= MOST_SPLIT_NUMBERS if keep == "auto" else keep:
+            self.folder.write_lines(SPLITS_FILE, splits(folds, self.dataset))
 
     def record(self, record):
         """Take in what a record of the fit says of this run's rows; that part of it, None if nothing."""
@@ -87,11 +109,13 @@ class Run:
         return len(results)
 
     def _size_of_weights(self) -> int:
-        """Bytes that the weights will take, with their normalisers, and rows.json."""
+        """Bytes that the weights will take, with their normalisers, rows.json and the test predictions."""
         bytes_per_number = 8 if self.experiment.dtype == "float64" else 4
         weights = bytes_per_number * theta_width(self.rows[0], self.fit.datasets)
         normalizer = 2 * 8 * (self.spec.inputs + self.spec.outputs)  # means and scales, in float64
-        return len(self.rows) * (weights + normalizer + REPORT_BYTES) + REPORT_BYTES
+        tested = sum(len(fold.test) for fold in self._folds()) if self.rows[0].keeps_predictions else 0
+        predictions = CELL_BYTES * tested * (self.spec.outputs + 3)
+        return len(self.rows) * (weights + normalizer + REPORT_BYTES) + REPORT_BYTES + predictions
 
     @property
     def over(self) -> bool:
@@ -105,7 +129,7 @@ class Run:
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(formula.EQUATION_FILE, formula.as_json(self.equation))
-        self.folder.close(summary, results)
+        self.folder.close(summary, results, {PREDICTIONS_FILE: test_predictions(results, self.dataset)})
         if self.curves:
             from nnlab.records.picture import draw  # matplotlib, half a second that most runs do without
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from nnlab.data.spec import SPEC_FILE, DataSpec
+from nnlab.records.csv_text import CsvTable
 from nnlab.records.files import finite, made_new, open_to_append, replacing, write_json
 
 METRICS_FILE = "metrics.jsonl"
@@ -27,7 +30,7 @@ class RunFolder:
             folder.start(config, command, spec) config.yaml, command.txt, spec.json
             folder.reserve(count)               room for the weights
             folder.record(record)               metrics.jsonl, each epoch
-            folder.close(summary, results)      model.safetensors, rows.json, summary.json
+            folder.close(summary, results, tables)  model.safetensors, rows.json, tables, summary.json
             folder.picture(png)                 curves.png
 
     Every file but metrics.jsonl appears complete or not at all. summary.json is the last, so a
@@ -78,10 +81,13 @@ class RunFolder:
         self._metrics.write("".join(lines).encode())
         self._metrics.flush()
 
-    def close(self, summary: dict, results: list) -> None:
-        """Write the weights of every row, rows.json and summary.json; `results` are `Result`s."""
+    def close(self, summary: dict, results: list, tables: dict[str, Iterable] | None = None) -> None:
+        """Write the weights of every row, rows.json, the lines of the `tables`, by their names, and
+        summary.json; `results` are `Result`s."""
         self._check()
         self._write(results)
+        for name, lines in (tables or {}).items():
+            self._table(name, lines)
         write_json(self.path / "summary.json", summary)
         self.closed = True
 
@@ -128,6 +134,22 @@ class RunFolder:
         with replacing(self.path / WEIGHTS_FILE) as aside:
             save_file(_tensors(results), aside)
         write_json(self.path / "rows.json", [_row(r) for r in results])
+
+    def _table(self, name: str, lines: Iterable) -> None:
+        """Write a file of CSV, or none if there are no lines."""
+        lines = iter(lines)
+        for first in itertools.islice(lines, 1):
+            with (
+                replacing(self.path / name) as aside,
+                open(aside, "w", newline="", encoding="utf-8") as file,
+            ):
+                CsvTable(file).lines(itertools.chain([first], lines))
+
+    def write_lines(self, name: str, values: Iterable) -> None:
+        """Write another file of JSON, a value a line."""
+        self._check()
+        with replacing(self.path / name) as aside:
+            aside.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
 
     def write(self, name: str, value) -> None:
         """Write another file of JSON."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import torch
 
@@ -44,6 +46,14 @@ class MetricSums:
     def error(self, mean: np.ndarray) -> np.ndarray:
         """(K,): the rows' errors, from the means of the summed errors; an RMSE in the target's unit."""
         return self.task.finish(mean) * self.scale
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """The report and the predictions of a row on its test set, as a `Result` has them."""
+
+    test: dict[str, object] = field(default_factory=dict)
+    predictions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -105,30 +115,42 @@ class Evaluator:
                 for k, values in enumerate(y.cpu().numpy()):
                     yield f"activations/{name}", k, values[..., valid[k % len(valid)]]
 
-    def test(self) -> list[dict]:
-        """Every row's report on its test set: the loss, and what the task reports; nothing if it has none."""
+    def test(self) -> list[TestOutcome]:
+        """Every row on its test set: the loss, and what the task reports; the predictions of rows that keep
+        them. Empty if there is no test set."""
         if not len(self.rows[0].fold.test):
-            return [{} for _ in self.rows]
+            return [TestOutcome() for _ in self.rows]
         outputs, targets, sums, to_answer = [], [], 0, self.metric_sums.task.answer
+        probabilities = []  # of classes, if some row keeps them
+        is_kept = self.examples.dataset.classes and any(row.keeps_predictions for row in self.rows)
         for batch in evaluation_batches(self.examples, self.rows, "test"):
             z = self.network.fprop(batch.x)
             sums = sums + self.metric_sums(z, batch.t, batch.weight[:, 0])
             # Copies: in float64 on a CPU these would be the network's own memory, which the next batch takes.
             outputs.append(np.array(to_answer(self.metric_sums.loss.scores(z).double().cpu().numpy())))
             targets.append(np.array(to_answer(batch.t.double().cpu().numpy())))
+            if is_kept:
+                probabilities.append(self.metric_sums.loss.probabilities(z.double()).cpu().numpy())
         z, t = (np.concatenate(parts, 2) for parts in (outputs, targets))
+        p = np.concatenate(probabilities, 2) if probabilities else z
         return [
-            {"loss": loss, **self._report(z[k], t[k], row.fold)}
+            self._test_outcome(row, loss, z[k], t[k], p[k])
             for k, (loss, row) in enumerate(zip(sums[0].tolist(), self.rows, strict=True))
         ]
 
-    def _report(self, z, t, fold) -> dict:
-        classes, scaling = self.examples.dataset.classes, self.examples.scaling(fold)
-        z, t = z[:, : len(fold.test)], t[:, : len(fold.test)]
+    def _test_outcome(self, row: Row, loss: float, z, t, p) -> TestOutcome:
+        """From answers z and targets t (m, N), and probabilities p (classes, N), of the N padded examples."""
+        classes, scaling = self.examples.dataset.classes, self.examples.scaling(row.fold)
+        z, t, p = (v[:, : len(row.fold.test)] for v in (z, t, p))
         if not classes:
             mean, scale = scaling["target_mean"][:, None], scaling["target_scale"][:, None]
-            z, t = (v * scale + mean for v in (z, t))
-        return self.metric_sums.task.test(z, t, classes)
+            p = z = z * scale + mean
+            t = t * scale + mean
+        report = {"loss": loss, **self.metric_sums.task.test(z, t, classes)}
+        if not row.keeps_predictions:
+            return TestOutcome(report)
+        predictions = {"examples": row.fold.test, "values": p.T.copy()}
+        return TestOutcome(report, predictions | ({"classes": z[0].copy()} if classes else {}))
 
 
 def _is_last_training(row, diverged: bool) -> bool:
@@ -166,7 +188,7 @@ def results(
             best={name: float(x[k]) for name, x in population.best.items()}
             if population.best_epoch[k]
             else {},
-            test=tests[k] if to_test[k] and population.best_epoch[k] else {},
+            **vars(tests[k] if to_test[k] and population.best_epoch[k] else TestOutcome()),
             weights={name: array[k].copy() for name, array in weights.items()},
             normalizer=examples.scaling(row.fold) if keeps_weights else {},
             examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
@@ -190,8 +212,8 @@ def leaf_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:
     return {name: view.numpy() for name, view in leaf_views(graph, on_cpu).items()}
 
 
-def test_report(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> dict:
-    """The report on the row's test set with these weights, which are named as in a `Result`."""
+def test_row(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> TestOutcome:
+    """The row on its test set with these weights, which are named as in a `Result`."""
     graph = row.experiment.graph(examples.spec)
     population = Population.create([row], graph, examples.like)
     for name, view in leaf_views(graph, population.state).items():

@@ -22,10 +22,11 @@ from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.checkpointing import States
 from nnlab.training.data_cache import DataCache
-from nnlab.training.evaluation import test_report
+from nnlab.training.evaluation import TestOutcome, test_row
 from nnlab.training.fit_state import FitState, StackState
 from nnlab.training.history import History
 from nnlab.training.placement import Placement, choose_placement, worth_compiling
+from nnlab.training.predictions import Keep, are_of_row, keeps_predictions
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
@@ -48,6 +49,8 @@ class Fit:
     their weights are not kept. At the `rungs` rows may be pruned. A stack holds `max_stack_rows` at most. An
     `interactive` fit, at somebody's prompt, keeps its records, and Ctrl-C ends it with the epoch. A device
     that is `auto` is chosen for the work of `repeats` such fits; `experiments` have the chosen one.
+    `predictions` says whether results have those of the test set (auto: where they are small); a list, for
+    each experiment.
     """
 
     @typed
@@ -60,6 +63,7 @@ class Fit:
         max_stack_rows: int | Literal["auto"] = "auto",
         interactive: bool = False,
         repeats: float = 1.0,
+        predictions: Keep | list[Keep] = "auto",
     ):
         self.cache = cache or DataCache()
         for e in experiments:
@@ -73,8 +77,18 @@ class Fit:
         self.experiments = experiments = [on_device[id(e)] for e in experiments]
         self.on_cpu = all(placement.device.type == "cpu" for placement in self.placements.values())
         self.rungs, self.max_stack_rows = rungs, max_stack_rows
+        counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
+        self.experiment_of_row = np.repeat(np.arange(len(counts)), counts)  # (rows,) indices of experiments
+        self.keep = predictions if isinstance(predictions, list) else [predictions] * len(experiments)
+        keeps = [False] * len(counts) if candidates else self._keeps_predictions(rows, counts)
         self.rows = [
-            replace(row, experiment=on_device[id(row.experiment)], candidate=candidates) for row in rows
+            replace(
+                row,
+                experiment=on_device[id(row.experiment)],
+                candidate=candidates,
+                keeps_predictions=keeps[index],
+            )
+            for row, index in zip(rows, self.experiment_of_row, strict=True)
         ]
         self.compiles = {  # device name -> whether the tail of a step is compiled there
             name: worth_compiling(
@@ -83,8 +97,6 @@ class Fit:
             for name in dict.fromkeys(e.device for e in experiments)
         }
         self.trainings: list[Training] = []
-        counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
-        self.experiment_of_row = np.repeat(np.arange(len(counts)), counts)  # (rows,) indices of experiments
         self.results = Results()  # of the rows that have ended
         self._interactive, self._history = interactive, History()
         self._refits: list[Result] = []  # of the rows that have been trained again
@@ -92,6 +104,13 @@ class Fit:
         self._resumed_state: FitState | None = None
         self._events = Exclusive("fit", self._train())
         self._stopping = False
+
+    def _keeps_predictions(self, rows: list[Row], counts: list[int]) -> list[bool]:
+        """For each experiment, which has so many of the rows, whether they keep their predictions."""
+        ends = np.cumsum(counts).tolist()
+        outputs = [self.datasets[e.data].spec.outputs for e in self.experiments]
+        rows_of_each = [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
+        return [keeps_predictions(*each) for each in zip(self.keep, rows_of_each, outputs, strict=True)]
 
     def _choose_placements(self, rows: list[Row], repeats: float) -> dict[str, Placement]:
         """The placement of rows for each value of `device` in their experiments."""
@@ -122,6 +141,12 @@ class Fit:
         ended = {result.row for result in (*state.results, *state.refits)}
         if not stacked | ended <= own_rows or (not state.refit and stacked != own_rows):
             raise UserError(f"it is of other rows than the {len(own_rows)} of these settings")
+        for result in (*state.results, *state.refits):
+            row = self.rows[result.row]
+            if not are_of_row(result.predictions, row, self.datasets[row.experiment.data].spec):
+                raise UserError(
+                    f"its predictions of row {result.row} are not for the examples of the test set"
+                )
         self._resumed_state = state
         return self
 
@@ -190,7 +215,7 @@ class Fit:
             if result.status == "interrupted":
                 result = replace(result, status=status, reason=reason)
             if not result.test and result.status != "diverged":
-                result = replace(result, test=self._test(result), past=())
+                result = replace(result, **vars(self._test(result)), past=())
             self.results[n] = result
         self.results.sort(key=lambda result: result.row)
 
@@ -217,18 +242,18 @@ class Fit:
     def _should_stop(self) -> bool:
         return self._stopping or interruption.stop_requested()
 
-    def _test(self, result: Result) -> dict:
-        """The test report of a row that was not tested as it ended."""
+    def _test(self, result: Result) -> TestOutcome:
+        """A row that was not tested as it ended, on its test set."""
         row = self.rows[result.row]
         with computing():
-            return test_report(row, result.weights, self.cache.examples(row), self.threads)
+            return test_row(row, result.weights, self.cache.examples(row), self.threads)
 
     def _with_refit(self, first: Result, second: Result) -> Result:
         """The result with the refit's weights; if it diverged, with the first training's, tested now."""
         refit = Refit(first.best_epoch, second.examples["train"], second.status)
         if second.status == "diverged":
-            return replace(first, test=self._test(first), refit=refit)
-        refitted = {"weights": second.weights, "normalizer": second.normalizer, "test": second.test}
+            return replace(first, **vars(self._test(first)), refit=refit)
+        refitted = {name: getattr(second, name) for name in ("weights", "normalizer", "test", "predictions")}
         return replace(first, refit=refit, examples=first.examples | {"refit": refit.examples}, **refitted)
 
     @property

@@ -3,7 +3,7 @@
 As a file has it: arrays by name, and values of JSON.
 
     stacks/0/state.theta ...        the snapshot of the first stack (snapshot.py)
-    results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, past
+    results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, predictions, past
     refits/3/weights/output.bias  the same of a row that was trained again
 """
 
@@ -152,7 +152,7 @@ def _stack(tree, arrays: Arrays) -> StackState:
 
 # ---- results
 
-ARRAY_FIELDS = ("weights", "normalizer")
+ARRAY_FIELDS = ("weights", "normalizer", "predictions")
 COUNT_FIELDS = ("row", "seed", "repeat", "fold", "epochs", "best_epoch")
 TEXT_FIELDS = ("status", "reason")
 TREE_FIELDS = ("best", "test", "examples")

@@ -9,6 +9,7 @@ from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.runtime.devices import free_memory
 from nnlab.runtime.machine import in_bytes
+from nnlab.training.predictions import predictions_bytes
 from nnlab.training.stacks import stack_bytes, theta_width
 
 CLASS_INDEX_BYTES = 8  # of a target that is a class
@@ -20,7 +21,8 @@ def memory_needed(stacks: list[list[Row]], datasets, parallel: int) -> int:
     matrices and activations of the largest stacks, so many in `parallel`, best weights of every row."""
     largest_first = sorted((_stack_and_chunk_bytes(rows, datasets) for rows in stacks), reverse=True)
     best_weights = sum(_float_bytes(rows[0]) * len(rows) * theta_width(rows[0], datasets) for rows in stacks)
-    return sum(largest_first[:parallel]) + best_weights + _data_bytes(stacks, datasets)
+    kept = best_weights + _kept_predictions_bytes(stacks, datasets)
+    return sum(largest_first[:parallel]) + kept + _data_bytes(stacks, datasets)
 
 
 def refuse_too_large(needed: int, what: str, remedy: str, where: torch.device) -> None:
@@ -43,6 +45,11 @@ def _stack_and_chunk_bytes(rows: list[Row], datasets) -> int:
     examples = row.batch * steps_in_chunk(row.steps, row.batch, spec.inputs, spec.outputs)
     chunk = CHUNK_COPIES * orders * examples * (spec.inputs + spec.outputs) * _float_bytes(row)
     return stack_bytes(len(rows), row, datasets) + chunk
+
+
+def _kept_predictions_bytes(stacks: list[list[Row]], datasets) -> int:
+    rows = [row for stack in stacks for row in stack if row.keeps_predictions]
+    return sum(predictions_bytes([row], datasets[row.experiment.data].spec.outputs) for row in rows)
 
 
 def _data_bytes(stacks: list[list[Row]], datasets) -> int:

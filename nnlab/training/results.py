@@ -113,7 +113,12 @@ class Refit:
 class Result:
     """The outcome of one row, with the weights of its best epoch.
 
-    After a refit, `weights`, `normalizer` and `test` are the second training's, everything else the first's.
+    After a refit, `weights`, `normalizer`, `test` and `predictions` are the second training's, everything
+    else the first's. `predictions` has, of the n examples of the test set:
+
+        examples  (n,) their numbers in the data set, from 0
+        classes   (n,) the number of the predicted class, -1 where an output was NaN; not in a regression
+        values    (n, m) probabilities of the classes, or the predicted numbers in the targets' units
 
     >>> import nnlab
     >>> (result,) = nnlab.fit(nnlab.Experiment(data=nnlab.Moons(n=60), epochs=2)).run().results
@@ -137,6 +142,7 @@ class Result:
     reason: str = ""
     refit: Refit | None = None
     past: tuple[PastEpoch, ...] = ()  # the epochs that a refit repeats; empty after it
+    predictions: dict[str, np.ndarray] = field(default_factory=dict)  # of the test set, where they are kept
 
     def __repr__(self):
         ending = f"{self.status} after {self.epochs} epochs, the best {self.best_epoch}"

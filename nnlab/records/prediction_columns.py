@@ -1,0 +1,66 @@
+"""Predictions as columns of a CSV file: `prediction`, and `probability_<class>` of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnlab.allowed import LARGEST_EXACT
+from nnlab.data.spec import DataSpec
+
+SIGNIFICANT_DIGITS = 8  # what float32 resolves; more would say nothing
+
+
+def prediction_names(spec: DataSpec) -> list[str]:
+    """The names of the columns that say what was predicted; of several targets, one for each."""
+    return _each_target("prediction", spec)
+
+
+def probability_names(spec: DataSpec) -> list[str]:
+    """The names of the columns with the probabilities of the classes; none in a regression."""
+    return [f"probability_{name}" for name in spec.classes]
+
+
+def target_names(spec: DataSpec) -> list[str]:
+    """The names of the columns with the true labels or numbers."""
+    return _each_target("target", spec)
+
+
+def _each_target(what: str, spec: DataSpec) -> list[str]:
+    if spec.classes or spec.outputs == 1:
+        return [what]
+    return [f"{what}_{name}" for name in spec.targets or range(spec.outputs)]
+
+
+def prediction_cells(spec: DataSpec, classes: np.ndarray | None, values: np.ndarray) -> Iterator[list]:
+    """The cells of `prediction_names`, line by line: the names of the classes (n,), or the values (n, m).
+
+    Empty where there is no prediction: the class -1, or NaN.
+    """
+    if classes is None:
+        yield from _rounded(values)
+    else:
+        names = [*spec.classes, ""]  # the last one is that of -1
+        yield from ([names[number]] for number in classes.tolist())
+
+
+def probability_cells(spec: DataSpec, values: np.ndarray) -> Iterator[list]:
+    """The cells of `probability_names`, line by line, of probabilities (n, classes)."""
+    yield from _rounded(values if spec.classes else values[:, :0])
+
+
+def target_cells(spec: DataSpec, y: np.ndarray) -> Iterator[list]:
+    """The cells of `target_names`, line by line: of class numbers (n,), or true numbers (n, m)."""
+    yield from ([spec.classes[number]] for number in y.tolist()) if spec.classes else map(as_written, y)
+
+
+def as_written(numbers: np.ndarray) -> list[int | float]:
+    """The same numbers, whole ones without a point."""
+    return [int(v) if v.is_integer() and abs(v) <= LARGEST_EXACT else v for v in map(float, numbers)]
+
+
+def _rounded(values: np.ndarray) -> Iterator[list]:
+    form = f"%.{SIGNIFICANT_DIGITS}g"
+    for line in values.tolist():
+        yield ["" if value != value else float(form % value) for value in line]  # NaN differs from itself

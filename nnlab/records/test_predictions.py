@@ -1,0 +1,111 @@
+"""test_predictions.csv: what a run predicted for each example of its test sets. splits.jsonl: the sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnlab.data.dataset import Dataset
+from nnlab.data.identifiers import key_column
+from nnlab.data.splits import Fold
+from nnlab.metrics import Classification
+from nnlab.records.prediction_columns import (
+    as_written,
+    prediction_cells,
+    prediction_names,
+    probability_cells,
+    probability_names,
+    target_cells,
+    target_names,
+)
+
+PREDICTIONS_FILE, SPLITS_FILE = "test_predictions.csv", "splits.jsonl"
+MOST_SPLIT_NUMBERS = 2**20  # of examples in splits.jsonl, for predictions=auto to write it
+
+
+def splits(folds: list[Fold], dataset: Dataset) -> Iterator[dict]:
+    """Of each fold, the numbers of the examples that validate and test; all others train."""
+    for fold in folds:
+        sets = {part: dataset.number(getattr(fold, part)).tolist() for part in ("validation", "test")}
+        yield {"repeat": fold.repeat, "fold": fold.number, **sets}
+
+
+def split_numbers(folds: list[Fold]) -> int:
+    """How many numbers `splits` lists."""
+    return sum(len(fold.validation) + len(fold.test) for fold in folds)
+
+
+def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
+    """The lines of test_predictions.csv, names first: one for each example of a test set.
+
+    What several rows predict for an example is averaged: probabilities, of which the largest is then the
+    prediction, or the predicted numbers. Columns:
+
+        example       its number in the data, from 0
+        target        the true label or number; of several targets a column each, target_<name>
+        prediction    the predicted one; likewise
+        (an input that is an identifier, by its name)
+        rows          how many rows were averaged, if the run has several
+        repeats       in which repeats of the split it was tested, if not all lines have the same
+        folds         in which folds, likewise
+        probability_<class>   of each class
+    """
+    results = [result for result in results if result.predictions]
+    if not results:
+        return
+    spec, (examples, classes, values, counts) = dataset.spec, averaged(results)
+    middle = list(_columns_between(results, dataset, examples, counts))
+    names = ["example", *target_names(spec), *prediction_names(spec), *(name for name, _ in middle)]
+    yield names + probability_names(spec)
+    parts = (
+        ([number] for number in dataset.number(examples).tolist()),
+        target_cells(spec, dataset.y[examples]),
+        prediction_cells(spec, classes, values),
+        map(list, zip(*(cells for _, cells in middle), strict=True)) if middle else ([] for _ in examples),
+        probability_cells(spec, values),
+    )
+    for line in zip(*parts, strict=True):
+        yield [cell for cells in line for cell in cells]
+
+
+def averaged(results: list) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
+    """Of n examples that were tested: their numbers in the data set, the predicted classes (None in a
+    regression), the means of the values (n, m), and of how many rows."""
+    examples = np.unique(np.concatenate([result.predictions["examples"] for result in results]))
+    counts, alone = np.zeros(len(examples), np.int64), np.zeros(len(examples), np.int64)
+    sums = np.zeros((len(examples), results[0].predictions["values"].shape[1]))
+    for result in results:
+        places = np.searchsorted(examples, result.predictions["examples"])
+        sums[places] += result.predictions["values"]
+        counts[places] += 1
+        alone[places] = result.predictions.get("classes", 0)
+    means = sums / counts[:, None]
+    if "classes" not in results[0].predictions:
+        return examples, None, means, counts
+    # A row's own answer is that of its outputs, of which several may have probabilities that round to 1.
+    classes = np.where(counts == 1, alone, Classification().answer(means.T)[0])
+    return examples, classes, means, counts
+
+
+def _columns_between(results: list, dataset: Dataset, examples, counts) -> Iterator[tuple[str, list]]:
+    """(name, cells) of the columns that not every run has."""
+    column = key_column(dataset.spec.features)
+    if column is not None:
+        yield dataset.spec.features[column], as_written(dataset.x[examples, column])
+    if len(results) > 1:
+        yield "rows", counts.tolist()
+    for name in ("repeat", "fold"):
+        cells = _tested_in(results, examples, name)
+        if len({*cells}) > 1:
+            yield f"{name}s", cells
+
+
+def _tested_in(results: list, examples: np.ndarray, name: str) -> list[str]:
+    """The numbers of the repeats or folds in which each example was tested, with blanks between."""
+    numbers = sorted({getattr(result, name) for result in results})
+    is_in = np.zeros((len(examples), len(numbers)), bool)
+    for result in results:
+        places = np.searchsorted(examples, result.predictions["examples"])
+        is_in[places, numbers.index(getattr(result, name))] = True
+    return [" ".join(str(numbers[i]) for i in np.flatnonzero(line)) for line in is_in]
