@@ -5,7 +5,7 @@
     python scripts/bench_train.py steady --work all --mnist FOLDER
     python scripts/bench_train.py rows --rows 64 --sample 16   # 64 models; torch runs 16 of them
     python scripts/bench_train.py process                      # whole processes, 50 epochs
-    python scripts/bench_train.py --device cuda --mnist FOLDER # on a GPU: see bench_card.py
+    python scripts/bench_train.py --device cuda --mnist FOLDER # on a GPU: see bench_gpu.py
 
 Equal work: the same examples, batch size, epochs and steps, the short last batch kept, validation
 loss and accuracy after every epoch, float32, Adam at 1e-3, a relu perceptron with Glorot weights.
@@ -477,9 +477,9 @@ def parse():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mode", nargs="?", choices=("steady", "rows", "process"))
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="the table of bench_card.py, on a GPU")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="the table of bench_gpu.py, on a GPU")
     parser.add_argument("--dropout", type=float, default=0.0, help="with --device: of every row")
-    parser.add_argument("--rivals", help="with --device: of bench_card.py, loop,graph,jax,...")
+    parser.add_argument("--rivals", help="with --device: of bench_gpu.py, loop,graph,jax,...")
     parser.add_argument("--work", choices=("digits", "mnist", "all"), default="digits")
     parser.add_argument("--mnist", metavar="FOLDER", help="the gzipped IDX files of MNIST")
     parser.add_argument("--rounds", type=int, default=7)
@@ -506,9 +506,9 @@ def main():
     print(f"python {platform.python_version()}; {os.cpu_count()} cores;", end=" ")
     print(*(f"{name} {found.get(name, 'absent')}" for name in names), sep=", ")
     if args.device:
-        import bench_card
+        import bench_gpu
 
-        return bench_card.main(args)
+        return bench_gpu.main(args)
     if args.mode == "process":
         work = digits_work(args, 50)
         title = f"digits, {work.epochs} epochs as a whole process; ms per process"

@@ -7,8 +7,8 @@ may also say it itself: `@pytest.mark.slow`.
 
 Bits are promised on the CPU: alone and in a stack, on one thread and on two, before a kill and after it.
 So the tests ask for the CPU, on a machine with a GPU too, and so do the commands that they start: the GPU is
-hidden, and `device=auto` is the CPU. What trains on a GPU is in test_card*.py: on a pretended one, and
-where there is a real one on that too (`python -m pytest --gpu tests/test_*card*.py`).
+hidden, and `device=auto` is the CPU. What trains on a GPU is in test_gpu*.py: on a fake one, and
+where there is a real one on that too (`python -m pytest --gpu tests/test_*gpu*.py`).
 """
 
 import os
@@ -30,7 +30,7 @@ _marked = {}  # whether it has the mark
 
 
 def pytest_addoption(parser):
-    parser.addoption("--gpu", action="store_true", help="leave the GPU in sight, for tests/test_*card*.py")
+    parser.addoption("--gpu", action="store_true", help="leave the GPU in sight, for tests/test_*gpu*.py")
     parser.addoption("--record-slow", action="store_true", help="write tests/slow.txt, of the whole suite")
 
 

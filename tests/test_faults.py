@@ -371,19 +371,19 @@ def test_limits_of_the_process_and_its_group(tmp_path, monkeypatch):
     for folder, most, used in ((inside, "max", 5), (inside.parent, "1000", 400)):
         (folder / "memory.max").write_text(most)
         (folder / "memory.current").write_text(str(used))
-    assert machine._of_group(root, tmp_path / "of") == 600
+    assert machine._cgroup_available(root, tmp_path / "of") == 600
     (root / "memory/c").mkdir(parents=True)
     (tmp_path / "of").write_text("4:cpu,memory:/c\n")
     (root / "memory/c/memory.limit_in_bytes").write_text("900")
     (root / "memory/c/memory.usage_in_bytes").write_text("100")
-    assert machine._of_group(root, tmp_path / "of") == 800
-    assert machine._of_group(root, tmp_path / "none") is None
-    monkeypatch.setattr(machine, "_of_group", lambda: 7)
-    assert machine.available() == 7
+    assert machine._cgroup_available(root, tmp_path / "of") == 800
+    assert machine._cgroup_available(root, tmp_path / "none") is None
+    monkeypatch.setattr(machine, "_cgroup_available", lambda: 7)
+    assert machine.available_memory() == 7
 
 
 def test_a_limit_of_address_space_is_looked_at(tmp_path):
-    code = "import resource, torch; from nnlab.runtime import machine; print(machine.available())"
+    code = "import resource, torch; from nnlab.runtime import machine; print(machine.available_memory())"
     done = subprocess.run(
         ["sh", "-c", f'ulimit -v 8000000; "{sys.executable}" -c "{code}"'], capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60, check=True,

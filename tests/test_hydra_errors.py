@@ -247,18 +247,18 @@ def test_what_the_table_proposes_is_there():
                 assert fits or several.count(",") or name == "device", (name, meant)
 
 
-@pytest.mark.parametrize("cards, name, right", [
+@pytest.mark.parametrize("gpus, name, right", [
     (0, "cuda:0", "no CUDA device; allowed here: auto, cpu"),
     (0, "gpu", "no CUDA device; allowed here: auto, cpu"),
     (1, "cuda:3", "1 CUDA device; allowed here: auto, cpu, cuda, cuda:0"), (1, "gpu", "did you mean 'cuda'"),
     (0, "cpuu", "did you mean 'cpu'"), (0, "mps", "on CPUs and on NVIDIA GPUs"),
 ])  # fmt: skip
-def test_a_device_that_is_not_here(monkeypatch, cards, name, right):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: cards)
+def test_a_device_that_is_not_here(monkeypatch, gpus, name, right):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     with pytest.raises(UserError) as wrong:
         device(name)
     assert right in str(wrong.value)
-    assert cards or "'cuda'" not in str(wrong.value) and ", cuda" not in str(wrong.value)
+    assert gpus or "'cuda'" not in str(wrong.value) and ", cuda" not in str(wrong.value)
 
 
 @pytest.mark.parametrize("words", [["help"], ["help", "board"], ["help", "train", "epochs"]])

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import nnlab
 from nnlab import MLP, Experiment, KFold, Regularizer
 from nnlab.runtime.threads import computing
-from nnlab.testing import pretended_card
+from nnlab.testing import fake_gpu
 from nnlab.training.step import Step
 from nnlab.training.training import Training
 
@@ -102,8 +102,8 @@ def test_nothing_that_a_step_reads_or_writes_moves(steps, monkeypatch, case):
             *noise,
         ]  # kept: memory is not used again
 
-    monkeypatch.setattr("nnlab.data.card_batches.card_chunk", lambda *sizes: 4)
-    with pretended_card():
+    monkeypatch.setattr("nnlab.data.gpu_batches.steps_per_chunk", lambda *sizes: 4)
+    with fake_gpu():
         seen = steps(look)
         job = training(replace(BASE, **CASES[case], device="cuda"))
         with computing():

@@ -16,7 +16,7 @@ from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import REGULARIZERS
 from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
-from nnlab.testing import pretended_card
+from nnlab.testing import fake_gpu
 from nnlab.training.results import Record, Result
 from nnlab.training.snapshot import Snapshot
 from nnlab.training.training import Training
@@ -162,8 +162,8 @@ def test_buffers_of_boxes():
     assert_goes_on(rows_of(base, SGD(lr=3.0)))
 
 
-def test_on_a_card():
-    with pretended_card():
+def test_on_a_gpu():
+    with fake_gpu():
         said = assert_goes_on([replace(r, schedule=HalveAndGoBack()) for r in rows_of(BASE)], "cuda")
     assert said
 

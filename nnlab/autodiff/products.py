@@ -16,9 +16,9 @@ from functools import partial
 import torch
 
 from nnlab.autodiff.box import Site
+from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.layout import aligned
-from nnlab.runtime.precision import product_on_card
-from nnlab.runtime.recording import on_card
+from nnlab.runtime.precision import gpu_product
 from nnlab.runtime.threads import run_all
 
 # Multiply-adds in a block, at least: 40 microseconds and more, so that waking a thread pays.
@@ -29,8 +29,8 @@ LEAST_WIDTH = 64  # rows or columns of a block, at least: every block reads the 
 
 def product(site: Site, m: int, k: int, n: int, out: torch.Tensor):
     """The kernel for (K, m, k) @ (K, k, n) -> out (K, m, n): a function of (a, b) that returns `out`."""
-    if on_card(out):
-        return product_on_card(site.precision, out)
+    if is_cuda(out):
+        return gpu_product(site.precision, out)
     if m * k * n >= 2 * BLOCK_OPERATIONS:
         return Blocks(site.threads, m, k, n, out)
     if site.rows == 1 and min(m, k, n) == 1:

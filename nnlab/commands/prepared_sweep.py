@@ -68,10 +68,10 @@ def prepared(asked: SweepRequest) -> PreparedSweep:
     batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
     refuse_too_large(plan.memory, batch, instead, device(sweep.first_candidate.experiment.device))
     _check_study(asked)
-    return PreparedSweep(_on_card(asked, sweep), sweep, plan)
+    return PreparedSweep(_on_gpu(asked, sweep), sweep, plan)
 
 
-def _on_card(asked: SweepRequest, sweep: Sweep) -> SweepRequest:
+def _on_gpu(asked: SweepRequest, sweep: Sweep) -> SweepRequest:
     """With the GPU in every trial's line, if it was taken for the work of all: one alone might not pay."""
     if sweep.placement.device.type == "cpu" or not sweep.placement.reason:
         return asked

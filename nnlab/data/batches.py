@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from nnlab.data.examples import Examples, is_example_major
-from nnlab.runtime.layout import Room
-from nnlab.runtime.recording import on_card
+from nnlab.runtime.cuda_graphs import is_cuda
+from nnlab.runtime.layout import ReusableBuffer
 from nnlab.streams import stream
 
 CHUNK_ELEMENTS = 2**20  # input elements per row in a chunk
@@ -62,7 +62,7 @@ class Batches:
         self.chunk_steps = self._chunk_size()
         self.train_counts = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
         self.first_steps = range(0, self.steps, self.chunk_steps)
-        self.buffers = Room(examples.like), Room(examples.like)  # for inputs and targets
+        self.buffers = ReusableBuffer(examples.like), ReusableBuffer(examples.like)  # for inputs and targets
         self.chunk_weights = self._weigh_chunks()  # the same in every epoch
 
     def _chunk_size(self) -> int:
@@ -108,10 +108,12 @@ class Batches:
         valid = (positions.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.like.dtype)
         return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
 
-    def _stack_rows(self, steps: int, gathered: tuple[torch.Tensor, ...], buffer: Room) -> torch.Tensor:
+    def _stack_rows(
+        self, steps: int, gathered: tuple[torch.Tensor, ...], buffer: ReusableBuffer
+    ) -> torch.Tensor:
         """(n, S B) of every unique row as (S, K, n, B): a step's batch is a view of some columns."""
         indices = self.unique_indices if len(gathered) > 1 else [0]  # one set of batches for all rows
-        if len(indices) == 1 and not on_card(self.examples.like):
+        if len(indices) == 1 and not is_cuda(self.examples.like):
             rows = gathered[0][None]
         else:
             shape = tuple(gathered[0].shape)

@@ -23,8 +23,8 @@ from nnlab.data.normalization import (
     normalize_targets,
     statistics,
 )
+from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.layout import aligned
-from nnlab.runtime.recording import on_card
 
 CACHED_ELEMENTS = 2**26  # of all normalised tables together that are cached
 EXAMPLES_PER_BLOCK = 2**12  # normalised at once
@@ -199,7 +199,7 @@ def evaluation_batches(examples: Examples, rows: list, part: str):
             b = row_batches[0][i]
             t = examples.one_hot(b.t)
             yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
-        elif on_card(examples.like):
+        elif is_cuda(examples.like):
             yield examples.stacked_batch(rows, fold_batches, part, i)
         else:
             batches = [b[min(i, len(b) - 1)] for b in row_batches]

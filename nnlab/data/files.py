@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from nnlab.errors import UserError, nearest, shortened
-from nnlab.runtime.machine import available, in_bytes
+from nnlab.runtime.machine import available_memory, in_bytes
 
 # The share of the free memory that a file's content may take: training needs the rest for copies.
 CONTENT_MEMORY_SHARE = 2 / 3
@@ -153,7 +153,7 @@ class MemoryCheckedReader(io.RawIOBase):
     def __init__(self, content, path: Path):
         self._content, self._path = content, path
         self._bytes_read, self._next_check = 0, BYTES_BETWEEN_CHECKS
-        self._free_at_start = available()
+        self._free_at_start = available_memory()
 
     def readable(self) -> bool:
         return True
@@ -168,7 +168,7 @@ class MemoryCheckedReader(io.RawIOBase):
 
     def _refuse_full_memory(self) -> None:
         # What becomes of the bytes (numbers, lists of cells) takes memory too, so check the memory itself.
-        free = available()
+        free = available_memory()
         if free is not None and free < (1 - CONTENT_MEMORY_SHARE) * self._free_at_start:
             raise UserError(
                 f"{self._path} does not fit into memory: after {in_bytes(self._bytes_read)} of its content "

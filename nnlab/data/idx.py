@@ -15,7 +15,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_path, missing_file_error, open_decompressed, refuse_too_large
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
-from nnlab.runtime.machine import available
+from nnlab.runtime.machine import available_memory
 
 IMAGE_FILE, LABEL_FILE = "images-idx3-ubyte", "labels-idx1-ubyte"
 # How far to read past the end of the array in a file that is too long, to report its size.
@@ -94,7 +94,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         shape = struct.unpack(f">{dimensions}I", header[4:])
         # The header may announce any number of bytes: look at the memory before reading them.
         announced = math.prod(shape)
-        refuse_too_large(path, announced, available())
+        refuse_too_large(path, announced, available_memory())
         content = file.read(announced + 1)
         if len(content) != announced:
             excess = len(file.read(EXCESS_BYTES_COUNTED))

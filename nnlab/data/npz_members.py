@@ -15,7 +15,7 @@ from nnlab.allowed import LARGEST_EXACT
 from nnlab.data.files import open_regular, read_errors_as_user_errors, refuse_too_large
 from nnlab.data.other_libraries import decode_bytes, is_valid_text
 from nnlab.errors import UserError, nearest
-from nnlab.runtime.machine import available
+from nnlab.runtime.machine import available_memory
 
 NPY_MAGIC = b"\x93NUMPY"
 HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -28,7 +28,7 @@ class NpzArrays:
 
     def __init__(self, path: Path, archive: zipfile.ZipFile):
         self.path, self._archive = path, archive
-        self._free_bytes, self._bytes_read = available(), 0
+        self._free_bytes, self._bytes_read = available_memory(), 0
         self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
 
     def __contains__(self, name: str) -> bool:

@@ -19,7 +19,7 @@ from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_weights import weights_and_normalizers
-from nnlab.runtime.machine import available
+from nnlab.runtime.machine import available_memory
 from nnlab.untrusted import is_count, is_number, json_of, text_of, yaml_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class StoredRun:
     @cached_property
     def rows(self) -> list[dict]:
         """How each row ended, as `Result` has it, but for weights; None for what is not a number."""
-        at_most = (available() or 0) // JSON_MEMORY  # 2,000 rows of 100 classes have 210 MB
+        at_most = (available_memory() or 0) // JSON_MEMORY  # 2,000 rows of 100 classes have 210 MB
         return self._checked("rows.json", json_of(self._file("rows.json"), at_most), _rows_fault)
 
     @property

@@ -10,7 +10,7 @@ from nnlab.records import text_columns
 from nnlab.records.summary_text import interval_lines, metric_lines, refit_lines
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import duration, form, label, spread
-from nnlab.runtime.machine import in_bytes, resident
+from nnlab.runtime.machine import in_bytes, resident_memory
 from nnlab.search.plan import Plan
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, rank_trials
@@ -182,7 +182,7 @@ def plan_lines(plan: Plan) -> list[str]:
     return [
         f"  {plan.trials} trials, {plan.rows} rows, {batches}",
         f"  a batch is {stacks}, each row of {parameters} parameters",
-        f"  memory {in_bytes(resident() + plan.memory)}, time about {duration(plan.seconds)}",
+        f"  memory {in_bytes(resident_memory() + plan.memory)}, time about {duration(plan.seconds)}",
         *([f"  device=auto: {plan.because}"] if plan.because else []),
         "",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
 from nnlab.records.text import loss_in_words
-from nnlab.runtime.devices import device, is_there_a_card
+from nnlab.runtime.devices import device, gpu_available
 from nnlab.training.fit import Fit
 
 
@@ -53,6 +53,6 @@ def titled(e: Experiment, spec: DataSpec, searched=()) -> str:
     if e.precision != "float32":
         parts["precision"] = e.precision
     where = device(e.device)
-    if where.type != "cpu" or is_there_a_card():
+    if where.type != "cpu" or gpu_available():
         parts["device"] = f"on {where}"
     return ", ".join(text for group, text in parts.items() if group not in searched)

@@ -1,1 +1,1 @@
-"""The machine: threads, devices, memory and how tensors lie in it. Nobody else asks."""
+"""The runtime: threads, devices, memory and memory layout. No other package deals with these."""

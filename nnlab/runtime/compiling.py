@@ -1,4 +1,4 @@
-"""Compiling straight lines of torch calls into few kernels."""
+"""Compiling functions of tensors, without control flow, into fused kernels by torch's Inductor."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ import torch
 
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
-_known: dict[tuple, Callable] = {}  # by the calls and the tensors that they are for
+_compiled: dict[tuple, Callable] = {}  # by traced code, and shapes of its arguments
 
 
 def compiled(function: Callable, example: tuple[torch.Tensor, ...]) -> Callable:
-    """`function` of tensors, for tensors of these shapes, as kernels that torch's Inductor writes.
+    """`function`, compiled for tensors with the shapes of `example`.
 
-    What Python does in it is done once, while it is traced: what is compiled are its calls of torch. Kernels
-    are kept in the user's cache folder, for the next process. Raises whatever is wrong with the compiler, now
-    or at the first call.
+    Its Python code runs once, while it is traced; its calls of torch are compiled. Kernels are kept in the
+    user's cache folder for the next process. Raises any error of the compiler, now or at the first call.
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
     os.environ.setdefault(CACHE_VARIABLE, str(cache_folder()))
-    calls = make_fx(function, tracing_mode="fake")(*example)
+    traced = make_fx(function, tracing_mode="fake")(*example)
     tensors = [(t.shape, t.stride(), t.dtype, t.device) for t in example]
-    key = calls.code, str(tensors)
-    if list(calls.buffers()) or list(calls.parameters()):  # numbers that the code does not show
-        return torch.compile(calls, fullgraph=True, dynamic=False)
-    if key not in _known:
-        _known[key] = torch.compile(calls, fullgraph=True, dynamic=False)
-    return _known[key]
+    key = traced.code, str(tensors)
+    if list(traced.buffers()) or list(traced.parameters()):  # constants that the key does not have
+        return torch.compile(traced, fullgraph=True, dynamic=False)
+    if key not in _compiled:
+        _compiled[key] = torch.compile(traced, fullgraph=True, dynamic=False)
+    return _compiled[key]
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: in the user's own folder, since they are run."""
+    """Where compiled kernels are kept: in a folder of the user alone, since they are executed."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "nnlab" / "compiled"

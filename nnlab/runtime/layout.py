@@ -1,4 +1,4 @@
-"""How tensors lie in memory: every row of a buffer like that of a row alone."""
+"""Memory layout: every row of a buffer is aligned like a row that is alone in it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import math
 
 import torch
 
-ALIGNED_FLOATS = 64  # floats; see `aligned`
+ALIGNED_FLOATS = 64  # every row begins on a multiple of so many floats: see `aligned`
 
 
 def aligned(rows: int, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
-    """Zeros (rows, *shape), each row on its own multiple of 64 floats.
+    """Zeros (rows, *shape), each row on a multiple of 64 floats, with the dtype and device of `like`.
 
-    A kernel's rounding may depend on the address and on the vector tail of what it is given. So every
-    row of every buffer begins on the same kind of address and ends in the same kind of tail, whichever
-    row it is and however many there are: its bits do not depend on its neighbours.
+    A kernel's rounding may depend on the alignment of its arguments, and on the length of the tail that does
+    not fill a vector register. So every row of every buffer has the same alignment and the same tail,
+    however many rows there are: its bits do not depend on its neighbours.
     """
     size = math.prod(shape)
     flat = torch.zeros(rows, _stride(size), dtype=like.dtype, device=like.device)
     return flat[:, :size].unflatten(1, shape)
 
 
-class Room:
-    """Memory that one tensor after another is given: what they hold comes and goes, their address stays."""
+class ReusableBuffer:
+    """Memory for one tensor after another: their values change, their address stays."""
 
     def __init__(self, like: torch.Tensor):
         self.flat = like.new_empty(0)
 
     def aligned(self, rows: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """(rows, *shape), laid out as `aligned` does it, with whatever was there before."""
+        """A tensor (rows, *shape) with the layout of `aligned`, not initialised."""
         size = math.prod(shape)
         count = rows * _stride(size)
         if count > len(self.flat):

@@ -1,4 +1,4 @@
-"""Memory that this machine has left for this process."""
+"""Main memory: what is available to this process, what it uses, and sizes in words."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from nnlab.errors import UserError
 
 
-def available() -> int | None:
-    """Bytes that this process may still take: by the machine, its control group and its own limit; None if
-    the system does not say."""
-    known = [count for count in (_of_machine(), _of_group(), _of_limit()) if count is not None]
-    return min(known, default=None)
+def available_memory() -> int | None:
+    """Bytes that this process may still take, by the machine, its control group and its own limit; None if
+    the system does not tell."""
+    limits = _machine_available(), _cgroup_available(), _ulimit_available()
+    return min((count for count in limits if count is not None), default=None)
 
 
-def resident() -> int:
-    """Bytes of memory that this process has; 0 if the system does not say."""
-    return _pages(1)
+def resident_memory() -> int:
+    """Bytes of main memory that this process uses; 0 if the system does not tell."""
+    return _statm_bytes(1)
 
 
 def refuse_too_large(what: str, needed: int) -> None:
-    """Raise `UserError` if `what` is to be read needs more than half of the memory that is left."""
-    free = available()
+    """Raise `UserError` if reading `what` needs more than half of the available memory."""
+    free = available_memory()
     if free is not None and needed > free / 2:
         raise UserError(f"{what}; this machine has {in_bytes(free)} left")
 
@@ -36,48 +36,50 @@ def in_bytes(n: float) -> str:
     return f"{n:.0f} {units[power]}" if n >= 10 or power == 0 else f"{n:.1f} {units[power]}"
 
 
-def _of_machine() -> int | None:
+def _machine_available() -> int | None:
     with contextlib.suppress(OSError, KeyError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        said = {line.split(":")[0]: line.split()[1] for line in lines}
-        return int(said["MemAvailable"]) * 1024
+        kilobytes = {line.split(":")[0]: line.split()[1] for line in lines}
+        return int(kilobytes["MemAvailable"]) * 1024
     return None
 
 
-def _of_group(root: Path = Path("/sys/fs/cgroup"), of: Path = Path("/proc/self/cgroup")) -> int | None:
-    """What the control group leaves, or the tightest of those above it (version 2; else version 1)."""
-    left = []
+def _cgroup_available(
+    root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
+) -> int | None:
+    """What the process's control group and those above it leave, the least of them (version 2 or 1)."""
+    available = []
     with contextlib.suppress(OSError, ValueError):
-        for line in of.read_text().splitlines():
-            _, controllers, inside = line.split(":", 2)
+        for line in membership.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
             if controllers == "":
-                place, names = root / inside.lstrip("/"), ("memory.max", "memory.current")
+                folder, names = root / group.lstrip("/"), ("memory.max", "memory.current")
             elif "memory" in controllers.split(","):
-                place = root / "memory" / inside.lstrip("/")
+                folder = root / "memory" / group.lstrip("/")
                 names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
             else:
                 continue
-            for folder in (place, *place.parents):
+            for level in (folder, *folder.parents):
                 with contextlib.suppress(OSError, ValueError):
-                    most, used = (int((folder / name).read_text()) for name in names)
-                    left.append(most - used)
-                if folder == root:
+                    limit, used = (int((level / name).read_text()) for name in names)
+                    available.append(limit - used)
+                if level == root:
                     break
-    return min(left, default=None)
+    return min(available, default=None)
 
 
-def _of_limit() -> int | None:
+def _ulimit_available() -> int | None:
     """What `ulimit -v` leaves of the address space."""
     try:
         import resource
     except ImportError:  # not on this system
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if soft == resource.RLIM_INFINITY else soft - _pages(0)
+    return None if soft == resource.RLIM_INFINITY else soft - _statm_bytes(0)
 
 
-def _pages(column: int) -> int:
-    """Of /proc/self/statm: 0 is the address space, 1 is what is in memory; bytes."""
+def _statm_bytes(column: int) -> int:
+    """A column of /proc/self/statm in bytes: 0 is the address space, 1 the resident memory."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[column]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -1,9 +1,9 @@
-"""How a thread computes, and how several share the work of one without leaving a trace in the bits.
+"""Threads: how many torch uses for a call, and a pool that shares tasks without changing any bits.
 
-A library that divides a product or a sum over its threads chooses where by how many there are, and what is
-added in another order has other last bits. So the library divides nothing here: each call runs on one
-thread. What is large is divided by ourselves, into blocks that depend on its shape alone, a call each. Which
-thread makes a call, and beside which others, changes nothing.
+A library that splits a product or a sum over its threads chooses the parts by the number of threads, and sums
+in another order have other last bits. So here every call of torch runs on one thread. Our own code splits a
+large computation, into blocks that depend on its shape alone, a call each. Which thread makes a call
+changes nothing.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from queue import SimpleQueue
 import torch
 
 
-class _Here(threading.local):
-    """What belongs to the thread that asks."""
+class _ThreadLocal(threading.local):
+    """State of the current thread."""
 
     helpers: list[_Helper] | None = None  # None outside `computing`
 
 
-_here = _Here()
+_local = _ThreadLocal()
 
 
 @contextlib.contextmanager
 def computing():
-    """One thread for each torch call, no autograd, and subnormal numbers are zero.
+    """Within: one thread for each torch call, no autograd, and subnormal numbers flushed to zero.
 
     Inference mode saves a fifth of a small step, since tensors made in it carry nothing for autograd.
     Adam's averages decay into subnormal numbers, with which a CPU computes a hundred times slower.
 
-    Within, `run_all` has helpers; they end with it, so that nobody forks a process while they run.
+    `run_all` has helper threads within; they end with it, so that no process is forked while they run.
     """
-    outer, _here.helpers = _here.helpers, []
+    outer, _local.helpers = _local.helpers, []
     try:
-        with _settings():
+        with _thread_settings():
             yield
     finally:
-        for helper in _here.helpers:
+        for helper in _local.helpers:
             helper.end()
-        _here.helpers = outer
+        _local.helpers = outer
 
 
 @contextlib.contextmanager
 def one_thread():
-    """One thread for each torch call, and afterwards as many as before."""
+    """Within: one thread for each torch call."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -57,8 +57,8 @@ def one_thread():
 
 
 @contextlib.contextmanager
-def _settings():
-    """Of this thread: torch keeps all three for each thread by itself."""
+def _thread_settings():
+    """Settings that torch keeps for each thread separately: all three of `computing`."""
     with one_thread():
         torch.set_flush_denormal(True)
         try:
@@ -69,20 +69,20 @@ def _settings():
 
 
 def run_all(tasks: Sequence[Callable[[], object]], threads: int) -> None:
-    """Call every task, at most so many at once. Raises what one of them raised.
+    """Call every task, on at most so many threads. Raises the first error of a task.
 
-    Whoever is free takes the next: on busy cores a helper that never wakes up is not waited for.
+    Every free thread takes the next task: on busy cores, nothing waits for a helper that never wakes up.
     Outside `computing` the calling thread does everything.
     """
-    wanted = min(threads, len(tasks)) - 1
-    if wanted < 1 or _here.helpers is None:
+    helper_count = min(threads, len(tasks)) - 1
+    if helper_count < 1 or _local.helpers is None:
         for task in tasks:
             task()
         return
-    while len(_here.helpers) < wanted:
-        _here.helpers.append(_Helper())
+    while len(_local.helpers) < helper_count:
+        _local.helpers.append(_Helper())
     job = _Job(tasks)
-    for helper in _here.helpers[:wanted]:
+    for helper in _local.helpers[:helper_count]:
         helper.inbox.put(job)
     job.finish()
 
@@ -91,30 +91,31 @@ class _Job:
     """Tasks that several threads take one after another."""
 
     def __init__(self, tasks):
-        self.left, self.count, self.done = deque(tasks), len(tasks), SimpleQueue()
+        self.pending, self.count, self.outcomes = deque(tasks), len(tasks), SimpleQueue()
 
     def work(self) -> None:
-        """Do tasks until none is left; each puts what it raised, or None, into `done`."""
-        while self.left:
+        """Do tasks until none is pending; each puts its error, or None, into `outcomes`."""
+        while self.pending:
             try:
-                task = self.left.popleft()
-            except IndexError:  # another thread was quicker
+                task = self.pending.popleft()
+            except IndexError:  # another thread has taken the last one
                 return
             try:
                 task()
-                self.done.put(None)
+                self.outcomes.put(None)
             except BaseException as error:
-                self.done.put(error)
+                self.outcomes.put(error)
 
     def finish(self) -> None:
+        """Do tasks, and wait for those of other threads."""
         self.work()
-        errors = [error for error in (self.done.get() for _ in range(self.count)) if error]
+        errors = [error for error in (self.outcomes.get() for _ in range(self.count)) if error]
         if errors:
             raise errors[0]
 
 
 class _Helper:
-    """A further thread, which waits for jobs without taking time."""
+    """A thread that waits for jobs, blocked rather than spinning."""
 
     def __init__(self):
         self.inbox: SimpleQueue[_Job | None] = SimpleQueue()
@@ -122,7 +123,7 @@ class _Helper:
         self.thread.start()
 
     def _run(self) -> None:
-        with _settings():
+        with _thread_settings():
             while job := self.inbox.get():
                 job.work()
 

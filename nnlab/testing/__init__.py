@@ -27,9 +27,9 @@ The classes need nothing but nnlab: pytest finds `test_*` by itself, and `run` c
 """
 
 from nnlab.testing.boxes import BoxContract
-from nnlab.testing.card import pretended_card
 from nnlab.testing.components import PartContract, SettingsContract
 from nnlab.testing.data import DataContract
+from nnlab.testing.fake_cuda import fake_gpu
 from nnlab.testing.inits import InitContract
 from nnlab.testing.losses import LossContract
 from nnlab.testing.models import ModelContract
@@ -47,5 +47,7 @@ __all__ = [
     "BoxContract", "Contract", "DataContract", "InitContract", "LossContract", "ModelContract",
     "OptimizerContract", "PartContract", "PrunerContract", "RegularizerContract", "RowIndependence",
     "SamplerContract", "ScheduleContract", "SettingsContract", "SplitContract", "StoppingContract",
-    "assert_near", "central", "pretended_card", "run",
+    "assert_near", "central", "fake_gpu", "pretended_card", "run",
 ]  # fmt: skip
+
+pretended_card = fake_gpu  # its former name, which tests of packages may use

@@ -8,7 +8,7 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Buffer
 from nnlab.autodiff.graph import Graph
 from nnlab.models import Model
-from nnlab.testing.card import pretended_card
+from nnlab.testing.fake_cuda import fake_gpu
 from nnlab.testing.numeric import Bound, assert_near, assert_same, bind, central, in_rows
 from nnlab.testing.rows import RowIndependence, experiments
 
@@ -154,16 +154,16 @@ class BoxContract(RowIndependence):
                             assert_same(one, all_[k : k + 1], f"row {k} of {rows} differs from it alone")
 
     def test_both_passes_on_a_gpu(self):
-        """On a pretended one (`card`): no tensor of the CPU is met, and the numbers are the CPU's."""
+        """On a fake one (`fake_gpu`): no tensor of the CPU is met, and the numbers are the CPU's."""
         for size, b, x, dy in self._cases(dtype=torch.float32):
             here = [b.fprop(*x).clone(), *_step(b, x, dy), *b.theta.values()]
-            with pretended_card():
+            with fake_gpu():
                 there = self._bind(*size, dtype=torch.float32, device="cuda")
                 x, dy = [in_rows(v.to("cuda")) for v in x], in_rows(dy.to("cuda"))
-                on_card = [there.fprop(*x).clone(), *_step(there, x, dy), *there.theta.values()]
-                assert all(v.is_cuda for v in on_card), f"K, B = {size}: a gradient is not on the GPU"
-                on_card = [v.cpu() for v in on_card]
-            for mine, expected in zip(on_card, here, strict=True):
+                on_gpu = [there.fprop(*x).clone(), *_step(there, x, dy), *there.theta.values()]
+                assert all(v.is_cuda for v in on_gpu), f"K, B = {size}: a gradient is not on the GPU"
+                on_gpu = [v.cpu() for v in on_gpu]
+            for mine, expected in zip(on_gpu, here, strict=True):
                 assert_near(mine, expected, 5, f"K, B = {size}: on a GPU, what a pass gives")
 
     def _cases(self, dtype=torch.float64):

@@ -18,7 +18,7 @@ from nnlab.models import MLP
 from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import one_thread
 from nnlab.streams import uniforms
-from nnlab.testing.card import pretended_card
+from nnlab.testing.fake_cuda import fake_gpu
 from nnlab.training import step
 from nnlab.training.fit import fit
 
@@ -54,7 +54,7 @@ def run(contract: type[Contract], test: str) -> None:
 class RowIndependence(Contract):
     """A row of a stack equals itself alone, bit for bit on the CPU: curves, weights, test report.
 
-    And the rows train on a GPU: on a pretended one, which refuses what a real one would (`card`).
+    And the rows train on a GPU: on a fake one, which refuses what a real one would (`fake_gpu`).
     `experiments` are the rows: experiments that differ in whatever may differ inside a stack.
     """
 
@@ -85,12 +85,12 @@ class RowIndependence(Contract):
         """It meets no tensor of the CPU there, and given the random numbers of the CPU it learns alike."""
         experiments = self.experiments()
         here = _fitted(experiments, "cpu")
-        with pretended_card():
+        with fake_gpu():
             by_its_own = _fitted(experiments, "cuda")
             with draws_of_the_cpu():
-                on_card = _fitted(experiments, "cuda")
+                on_gpu = _fitted(experiments, "cuda")
         assert [r.status for r, _ in by_its_own] == [r.status for r, _ in here]
-        for (result, curve), (expected, curve_here) in zip(on_card, here, strict=True):
+        for (result, curve), (expected, curve_here) in zip(on_gpu, here, strict=True):
             _assert_close(curve, curve_here, "the curves")
             for name, weights in expected.weights.items():
                 _assert_close(result.weights[name], weights, name)

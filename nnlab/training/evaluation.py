@@ -13,7 +13,7 @@ from nnlab.data.batches import Chunk
 from nnlab.data.examples import Examples, evaluation_batches
 from nnlab.experiment import Row
 from nnlab.metrics import TASKS
-from nnlab.runtime.recording import Recorder
+from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.training.histograms import histograms
 from nnlab.training.population import Population, Weights
 from nnlab.training.results import Ending, Histograms, Result
@@ -68,7 +68,7 @@ class Evaluator:
         self.metric_sums = MetricSums(population, examples)
         self.theta, self.parameters = theta, graph.layout().parameters
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
-        self.recorder, self.sets_gathered = Recorder(theta), False
+        self.cuda_graphs, self.sets_gathered = CudaGraphs(theta), False
 
     def begin(self, sums: np.ndarray | None = None) -> None:
         """Set the sums to zero, or to those of the first steps of an epoch."""
@@ -80,16 +80,16 @@ class Evaluator:
     def add(self, z: torch.Tensor, chunk: Chunk) -> None:
         """Add the loss and error of the network's outputs before each step of a chunk, z (S, K, m, B)."""
         key = z.data_ptr(), chunk.t.data_ptr(), chunk.valid.data_ptr(), len(z)
-        self.recorder.run(key, lambda: self.sums.add_(self.metric_sums(z, chunk.t, chunk.valid)))
+        self.cuda_graphs.run(key, lambda: self.sums.add_(self.metric_sums(z, chunk.t, chunk.valid)))
 
     def validate(self) -> dict[str, np.ndarray]:
         """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
         if self.monitor != "validation":
             return {}
-        if self.recorder.records and not self.sets_gathered:  # once, and before anything is captured
+        if self.cuda_graphs.capturing and not self.sets_gathered:  # once, and before anything is captured
             for _ in evaluation_batches(self.examples, self.rows, "validation"):
                 self.sets_gathered = True
-        self.recorder.run("validation", self._sum_validation)
+        self.cuda_graphs.run("validation", self._sum_validation)
         loss, error = self.sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.metric_sums.error(error)}
 

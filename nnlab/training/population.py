@@ -19,7 +19,7 @@ import torch
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment, Row
 from nnlab.hyperparameters import parts, select, stack
-from nnlab.runtime.recording import on_card, send
+from nnlab.runtime.cuda_graphs import copy_from_host, is_cuda
 from nnlab.schedules.base import PastEpoch
 from nnlab.streams import stream
 
@@ -43,8 +43,10 @@ class Weights:
         """Overwrite rows, a mask (K,) or a slice, with those of `source`, which may have further tensors."""
         source_tensors = source.named()
         for name, tensor in self.named().items():
-            if on_card(tensor) and isinstance(rows, torch.Tensor):  # in one pass, and without a sync
-                mask = send(rows, torch.empty(rows.shape, dtype=torch.bool, device=tensor.device))[:, None]
+            if is_cuda(tensor) and isinstance(rows, torch.Tensor):  # in one pass, and without a sync
+                mask = copy_from_host(rows, torch.empty(rows.shape, dtype=torch.bool, device=tensor.device))[
+                    :, None
+                ]
                 torch.where(mask, source_tensors[name], tensor, out=tensor)
             else:
                 tensor[rows] = source_tensors[name][rows]

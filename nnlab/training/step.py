@@ -17,8 +17,8 @@ from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import CHUNK_ELEMENTS, Batches, Chunk
 from nnlab.losses import Loss
+from nnlab.runtime.cuda_graphs import CudaGraphs, copy_from_host
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
-from nnlab.runtime.recording import Recorder, send
 from nnlab.streams import uniforms
 from nnlab.training.population import Population
 from nnlab.training.tail import FusedTail, Tail
@@ -44,8 +44,8 @@ class Step:
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
-        self.recorder = Recorder(theta)
-        self.draws_ahead = self.recorder.records  # a CUDA graph draws nothing
+        self.cuda_graphs = CudaGraphs(theta)
+        self.draws_ahead = self.cuda_graphs.capturing  # a CUDA graph draws nothing
         self.steps_per_call = self._steps_per_call(steps)
         targets = batches.examples.outputs
         self.smoothed = theta.new_empty(steps if e.regularizer.smooths else 0, rows, targets, batch)
@@ -80,7 +80,7 @@ class Step:
                 for noise in self.noise:
                     noise.draw(*position, s, count)
             steps = partial(self._steps, inputs[s : s + self.steps_per_call], position, s, count)
-            self.recorder.run((*addresses, s), steps)
+            self.cuda_graphs.run((*addresses, s), steps)
         self.population.state.t += count
         return z
 
@@ -144,7 +144,7 @@ class Columns:
         for i, name in enumerate(self.names):
             rows = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
             self.table[:count, i, : rows.shape[1]] = rows
-        send(self.table, self.device_table)
+        copy_from_host(self.table, self.device_table)
 
     def _columns(self, lr: torch.Tensor) -> dict[str, torch.Tensor | None]:
         """Every column by name, (K, 1) or (K, steps) float64."""

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from nnlab.data.batches import Batches, Chunk
-from nnlab.data.card_batches import CardBatches
 from nnlab.data.examples import Examples
+from nnlab.data.gpu_batches import GpuBatches
 from nnlab.experiment import Row
+from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.devices import free_memory
-from nnlab.runtime.recording import on_card
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
 from nnlab.training import snapshot
@@ -243,7 +243,7 @@ class Training:
         ended = self.population if ending.all() else self.population.select(np.flatnonzero(ending))
         ended_results = results(ended, self.graph, self.examples, self.threads, self.epochs, endings)
         self.rows = [row for row in self.rows if row.number not in endings]
-        if not on_card(self.examples.like) or len(self.rows) <= len(numbers) / 2:
+        if not is_cuda(self.examples.like) or len(self.rows) <= len(numbers) / 2:
             self._compact()
         return ended_results
 
@@ -265,11 +265,11 @@ def _checked_sums(sums: np.ndarray | None, rows: int) -> np.ndarray:
 
 def make_batches(examples: Examples, rows: list[Row], threads: int) -> Batches:
     """The rows' batches; on a GPU gathered from normalised tables, if these fit in its memory."""
-    if not on_card(examples.like):
+    if not is_cuda(examples.like):
         return Batches(examples, rows)
     tables = examples.table_bytes(len({row.fold.key for row in rows}))
     fits = tables < TABLES_SHARE * free_memory(examples.like.device)
-    return CardBatches(examples, rows, threads) if fits else Batches(examples, rows)
+    return GpuBatches(examples, rows, threads) if fits else Batches(examples, rows)
 
 
 def find_endings(population: Population, live, epoch: int, diverged, stop) -> dict[int, Ending]:

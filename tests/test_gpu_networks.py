@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from cards import (
+from gpu_runs import (
     SHORT,
     TOLERANCE,
     assert_same_numbers,

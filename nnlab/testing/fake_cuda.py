@@ -1,23 +1,23 @@
-"""A pretended card: CPU memory that says it is on cuda:0, and refuses what a GPU refuses.
+"""A fake GPU for tests: CPU memory that reports the device cuda:0, and raises what a GPU would.
 
-    with pretended_card():
+    with fake_gpu():
         for record in nnlab.fit(nnlab.Experiment(device="cuda", epochs=2)): ...
 
-So whoever has no GPU sees whether code would run on one. A tensor made on "cuda" is marked, and so is
-whatever follows from it; every call of torch is looked at before it is made. As on a real card (torch 2.6
+So without a GPU one sees whether code would run on one. A tensor made on "cuda" is marked, and so is every
+result computed from it; every call of torch is inspected before it is made. As on a real GPU (torch 2.6
 and later)
 
 refused  tensors of both memories in one call, `out` and the tensor that is changed in place included;
-         numpy; an index on the card into CPU memory; a generator of the other device; pinned memory on the
-         card; what torch has for CPUs only, products of whole numbers among it; a process that was forked
-         after the card had been used
+         numpy; an index on the GPU into CPU memory; a generator of the other device; pinned memory on the
+         GPU; what torch has for CPUs only, products of integers among it; a process that was forked after
+         the GPU had been used
 allowed  copies (`to`, `cpu`, `copy_`, a slice that is assigned); indices from the host; one CPU number, a
          tensor without dimensions, in elementwise arithmetic; reading numbers (`item`, `tolist`, `float`)
 
-and a copy is one: to write into `theta.cpu()` changes nothing on the card. Where versions of torch differ
-the stricter one is meant: `card_rules` has them. The numbers are those of the CPU: nothing is said of speed,
-memory or rounding. Within `recording` nothing may be read and nothing copied, as while a CUDA
-graph is made; and there are graphs (`card_graphs`).
+and a copy is one: to write into `theta.cpu()` changes nothing on the GPU. Where versions of torch differ,
+the stricter one is followed: see `fake_cuda_rules`. The values are those of the CPU: speed, memory and
+rounding are not imitated. Within `recording` nothing may be read and nothing copied, as while a CUDA
+graph is captured; and there are graphs (`fake_cuda_graphs`).
 
 Calls are seen in the thread that pretends and in those that are started meanwhile, by way of
 `torch.overrides`; not what an extension in C++, a transform of torch.func or an `autograd.Function` going
@@ -37,73 +37,75 @@ from unittest import mock
 import torch
 from torch.overrides import TorchFunctionMode
 
-from nnlab.testing.card_graphs import Graph
-from nnlab.testing.card_rules import (
-    CARD,
+from nnlab.testing.fake_cuda_graphs import Graph
+from nnlab.testing.fake_cuda_rules import (
     COPIES,
     CPU,
     FILLED,
+    GPU,
     SHAPED_LIKE,
-    on_card,
+    is_on_gpu,
     refuse,
     refuse_to_record,
     tensors_in,
 )
 
 MEMORY = 8 << 30  # bytes
-TO_THE_FIRST = COPIES | SHAPED_LIKE | FILLED | {"copy_", "__getitem__"}  # the result is where that is
-SAID = {  # properties that name the device
-    torch.Tensor.device.__get__: lambda card: CARD if card else CPU,
-    torch.Tensor.is_cuda.__get__: lambda card: card,
-    torch.Tensor.is_cpu.__get__: lambda card: not card,
-    torch.Tensor.get_device: lambda card: 0 if card else -1,
-    torch.Tensor.__dlpack_device__: lambda card: (2 if card else 1, 0),
-    torch.Tensor.is_pinned: lambda card: False,
+ON_DEVICE_OF_FIRST = (
+    COPIES | SHAPED_LIKE | FILLED | {"copy_", "__getitem__"}
+)  # whose result is on the device of the first argument
+DEVICE_PROPERTIES = {  # of a tensor, by where it is
+    torch.Tensor.device.__get__: lambda on_gpu: GPU if on_gpu else CPU,
+    torch.Tensor.is_cuda.__get__: lambda on_gpu: on_gpu,
+    torch.Tensor.is_cpu.__get__: lambda on_gpu: not on_gpu,
+    torch.Tensor.get_device: lambda on_gpu: 0 if on_gpu else -1,
+    torch.Tensor.__dlpack_device__: lambda on_gpu: (2 if on_gpu else 1, 0),
+    torch.Tensor.is_pinned: lambda on_gpu: False,
 }
 SET_DATA = torch.Tensor.data.__set__  # as a module does that goes to a device
 
 
 @contextmanager
-def pretended_card(memory: int = MEMORY) -> Iterator[PretendedCard]:
+def fake_gpu(memory: int = MEMORY) -> Iterator[FakeGpu]:
     """torch has one GPU, of so many bytes."""
-    of_cuda = {
+    replacements = {
         "device_count": lambda: 1,
         "is_available": lambda: True,
         "current_device": lambda: 0,
-        "mem_get_info": lambda device=CARD: _memory_of(device, memory),
+        "mem_get_info": lambda device=GPU: _memory_of(device, memory),
         "synchronize": lambda device=None: None,
         "empty_cache": lambda: None,
-        "get_device_capability": lambda device=CARD: (9, 0),
-        "get_device_name": lambda device=CARD: "a pretended card",
+        "get_device_capability": lambda device=GPU: (9, 0),
+        "get_device_name": lambda device=GPU: "a fake GPU",
     }
     with ExitStack() as stack:
-        for name, function in of_cuda.items():
+        for name, function in replacements.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, function))
-        card, new, run = PretendedCard(), torch.nn.Parameter.__new__, threading.Thread.run
+        fake, new, run = FakeGpu(), torch.nn.Parameter.__new__, threading.Thread.run
         stack.enter_context(mock.patch.object(torch.cuda, "CUDAGraph", Graph))
-        stack.enter_context(mock.patch.object(torch.cuda, "get_sync_debug_mode", lambda: card.warns_of_waits))
-        stack.enter_context(mock.patch.object(torch.cuda, "set_sync_debug_mode", card.set_sync_debug_mode))
-        stack.enter_context(mock.patch.object(torch.cuda, "graph", card.recording_into))
+        stack.enter_context(mock.patch.object(torch.cuda, "get_sync_debug_mode", lambda: fake.warns_of_syncs))
+        stack.enter_context(mock.patch.object(torch.cuda, "set_sync_debug_mode", fake.set_sync_debug_mode))
+        stack.enter_context(mock.patch.object(torch.cuda, "graph", fake.recording_into))
         stack.enter_context(
             mock.patch("nnlab.runtime.compiling.compiled", lambda function, example: function)
         )
 
-        def run_with_card(thread):
-            with card:
+        def run_with_fake(thread):
+            with fake:
                 run(thread)
 
         def parameter(cls, data=None, requires_grad=True):  # torch itself makes it, and is not overridden
             made = new(cls, data, requires_grad)
-            return _marked(made, ()) if on_card(data) else made
+            return _marked(made, ()) if is_on_gpu(data) else made
 
         stack.enter_context(mock.patch.object(torch, "Generator", Generator))
         stack.enter_context(mock.patch.object(torch.nn.Parameter, "__new__", parameter))
-        stack.enter_context(mock.patch.object(threading.Thread, "run", run_with_card))
-        yield stack.enter_context(card)
+        stack.enter_context(mock.patch.object(threading.Thread, "run", run_with_fake))
+        yield stack.enter_context(fake)
 
 
 def _memory_of(device, memory: int) -> tuple[int, int]:
-    if not _is_card(device):
+    if not _is_gpu(device):
         raise ValueError(f"Expected a cuda device, but got: {device}")
     return memory, memory
 
@@ -113,7 +115,7 @@ class Generator(torch._C.Generator):
 
     def __new__(cls, device="cpu"):
         self = super().__new__(cls, "cpu")
-        self.made_for = CARD if _is_card(device) else CPU
+        self.made_for = GPU if _is_gpu(device) else CPU
         return self
 
     def __init__(self, device="cpu"):
@@ -128,17 +130,17 @@ class Generator(torch._C.Generator):
         return self
 
 
-class PretendedCard(TorchFunctionMode):
-    """Looks at every call of torch; `pretended_card` has the rest that belongs to a card."""
+class FakeGpu(TorchFunctionMode):
+    """Inspects every call of torch; `fake_gpu` patches the rest of what belongs to a GPU."""
 
     used_in: int | None = None  # the process
     is_recording = False
-    warns_of_waits = 0  # torch.cuda.set_sync_debug_mode
+    warns_of_syncs = 0  # torch.cuda.set_sync_debug_mode
     graph: Graph | None = None  # that calls are recorded into
 
     @contextmanager
     def recording(self, really: bool = True) -> Iterator[None]:
-        """As while calls are recorded as a CUDA graph: what would wait for the card, or copy, raises."""
+        """As while calls are recorded as a CUDA graph: what would wait for the GPU, or copy, raises."""
         self.is_recording = really
         try:
             yield
@@ -162,71 +164,71 @@ class PretendedCard(TorchFunctionMode):
         kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "")
         if func is torch.device or name == "_parse_to":
             return func(*args, **kwargs)
-        if func in SAID:
-            return SAID[func](on_card(args[0]))
+        if func in DEVICE_PROPERTIES:
+            return DEVICE_PROPERTIES[func](is_on_gpu(args[0]))
         if func == SET_DATA:
-            args[0]._on_card = on_card(args[1])
+            args[0]._on_gpu = is_on_gpu(args[1])
             return func(*args)
         given = (*args, *kwargs.values())
         tensors = list(tensors_in(given))
         refuse(name, args, kwargs, tensors)
-        card = self._destination(name, given, tensors)
-        if card or any(map(on_card, tensors)):
+        on_gpu = self._destination(name, given, tensors)
+        if on_gpu or any(map(is_on_gpu, tensors)):
             self._use()
-        _refuse_another_generator(given, card)
-        if kwargs.pop("pin_memory", False) and card:
+        _refuse_another_generator(given, on_gpu)
+        if kwargs.pop("pin_memory", False) and on_gpu:
             raise RuntimeError("Only dense CPU tensors can be pinned")
         if self.graph is not None:
             self.graph.keep(tensors)
-        result = self._made(func, name, args, kwargs, card, tensors)
+        result = self._made(func, name, args, kwargs, on_gpu, tensors)
         if self.is_recording:
             refuse_to_record(name, args, kwargs, result)
-        elif self.warns_of_waits:
-            self._warn_of_waits(name, args, kwargs, result)
+        elif self.warns_of_syncs:
+            self._warn_of_syncs(name, args, kwargs, result)
         if self.graph is not None and name != "__get__":
-            self.graph.add(partial(self._made, func, name, args, kwargs, card, tensors), tensors, result)
+            self.graph.add(partial(self._made, func, name, args, kwargs, on_gpu, tensors), tensors, result)
         return result
 
-    def _warn_of_waits(self, name, args, kwargs, result) -> None:
+    def _warn_of_syncs(self, name, args, kwargs, result) -> None:
         try:
             refuse_to_record(name, args, kwargs, result)
         except RuntimeError:
             warnings.warn("called a synchronizing CUDA operation", stacklevel=3)
 
     def set_sync_debug_mode(self, mode: int | str) -> None:
-        self.warns_of_waits = {"default": 0, "warn": 1, "error": 2}.get(mode, mode)
+        self.warns_of_syncs = {"default": 0, "warn": 1, "error": 2}.get(mode, mode)
 
     @staticmethod
-    def _made(func, name: str, args, kwargs, card: bool, tensors):
+    def _made(func, name: str, args, kwargs, on_gpu: bool, tensors):
         """What the call gives, computed on the CPU."""
         if name in ("cuda", "pin_memory"):
-            return _copied(args[0], args[0], card)
+            return _copied(args[0], args[0], on_gpu)
         if name == "cpu":
             return _copied(func(args[0]), args[0], False)
         kwargs = dict(kwargs)
-        if kwargs.pop("force", False) and on_card(args[0]):  # of numpy
+        if kwargs.pop("force", False) and is_on_gpu(args[0]):  # of numpy
             args = (args[0].clone(),)
         args = [CPU if _names_a_device(name, v) else v for v in args]
         kwargs = {key: CPU if _names_a_device(name, v) else v for key, v in kwargs.items()}
-        if name == "bmm" and "out_dtype" in kwargs:  # which torch has for cards only
+        if name == "bmm" and "out_dtype" in kwargs:  # which torch has for gpu_count only
             exact = kwargs.pop("out_dtype")
             args = [v.to(exact) for v in args]
         result = func(*args, **kwargs)
         if name in COPIES and isinstance(result, torch.Tensor):
-            return _copied(result, [*args, *kwargs.values()][0], card)
-        return _marked(result, tensors) if card else result
+            return _copied(result, [*args, *kwargs.values()][0], on_gpu)
+        return _marked(result, tensors) if on_gpu else result
 
     @staticmethod
     def _destination(name: str, given, tensors) -> bool:
-        """Whether what the call makes is on the card."""
+        """Whether the result of the call is on the GPU."""
         named = [v for v in given if _names_a_device(name, v)]
         if named or name in ("cpu", "cuda", "pin_memory"):
-            return _is_card(named[0]) if named else name == "cuda"
+            return _is_gpu(named[0]) if named else name == "cuda"
         if name in ("to", "type_as"):
-            return any(map(on_card, tensors[1:] or tensors))
-        if name in TO_THE_FIRST:
-            return on_card(given[0])
-        return any(map(on_card, tensors))
+            return any(map(is_on_gpu, tensors[1:] or tensors))
+        if name in ON_DEVICE_OF_FIRST:
+            return is_on_gpu(given[0])
+        return any(map(is_on_gpu, tensors))
 
     def _use(self) -> None:
         self.used_in = self.used_in or os.getpid()
@@ -237,32 +239,32 @@ class PretendedCard(TorchFunctionMode):
             )
 
 
-# ---- what is on the card
+# ---- which tensors are on the GPU
 
 
 def _marked(result, given):
-    """The result of a call, its tensors on the card; one that was given to the call stays where it is."""
+    """The result of a call, its tensors marked as on the GPU; an argument stays where it is."""
     for t in tensors_in(result):
         if not any(t is other for other in given):
-            t._on_card = True
+            t._on_gpu = True
     return result
 
 
-def _copied(result: torch.Tensor, source, card: bool) -> torch.Tensor:
+def _copied(result: torch.Tensor, source, on_gpu: bool) -> torch.Tensor:
     """What a copy to the other memory gives; `source` itself where it is there already."""
-    if result is source and on_card(source) == card:
+    if result is source and is_on_gpu(source) == on_gpu:
         return result
-    if result is source or card:  # memory of its own, also where it came from numpy
+    if result is source or on_gpu:  # memory of its own, also where it came from numpy
         result = result.clone()
-    if card:
-        result._on_card = True
+    if on_gpu:
+        result._on_gpu = True
     return result
 
 
 # ---- devices by name
 
 
-def _is_card(device) -> bool:
+def _is_gpu(device) -> bool:
     device = torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
     if device.type == "cuda" and device.index not in (None, 0):
         raise RuntimeError("CUDA error: invalid device ordinal")
@@ -275,10 +277,10 @@ def _names_a_device(name: str, value) -> bool:
     return type(value) is torch.device or (name == "to" and type(value) is int)
 
 
-def _refuse_another_generator(given, card: bool) -> None:
+def _refuse_another_generator(given, on_gpu: bool) -> None:
     for value in given:
-        if type(value) in (Generator, torch._C.Generator) and (value.device.type == "cuda") != card:
-            expected = (CARD if card else CPU).type
+        if type(value) in (Generator, torch._C.Generator) and (value.device.type == "cuda") != on_gpu:
+            expected = (GPU if on_gpu else CPU).type
             raise RuntimeError(
                 f"Expected a '{expected}' device type for generator but found '{value.device.type}'"
             )

@@ -1,4 +1,4 @@
-"""Faults that only a GPU shows, planted in the engine and in plug-ins: the pretended card must find them."""
+"""Faults that only a GPU shows, planted in the engine and in plug-ins: the fake GPU must find them."""
 
 import re
 import threading
@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from cards import BASE, REAL, assert_same_numbers, curves, gpu, on_gpu
+from gpu_runs import BASE, REAL, assert_same_numbers, curves, gpu, on_gpu
 from networks import one_thread  # noqa: F401
 from test_leaves import Centred
 
@@ -25,17 +25,17 @@ from nnlab.testing import (
     LossContract,
     OptimizerContract,
     ScheduleContract,
-    pretended_card,
+    fake_gpu,
     run,
 )
-from nnlab.testing.card_rules import on_card
+from nnlab.testing.fake_cuda_rules import is_on_gpu
 from nnlab.training.evaluation import Evaluator
 from nnlab.training.population import Population
 from nnlab.training.step import Columns
 
 
 def penalty(self, weights):
-    """As it was: columns on the CPU meet sums on the card."""
+    """As it was: columns on the CPU meet sums on the GPU."""
     squares, sizes = weights.square().sum(1).double(), weights.abs().sum(1).double()
     return self.l2[:, 0] / 2 * squares + self.l1[:, 0] * sizes
 
@@ -61,7 +61,7 @@ def best_on_the_host(create):
 
 def views_of_the_host(views):
     def of_the_host(self, rows):
-        self.placed = self.table
+        self.device_table = self.table
         return views(self, rows)
 
     return of_the_host
@@ -180,8 +180,8 @@ class AsksTheLength(SGD):
 @pytest.mark.skipif(REAL, reason="nothing is recorded there")
 def test_a_step_that_asks_for_a_number_is_found():
     e = replace(BASE, optimizer=AsksTheLength())
-    said = r"\(test_card_faults.py:\d+\) reads a number from the GPU in every step"
-    with pretended_card(), pytest.warns(nnlab.Advice, match=said):
+    said = r"\(test_gpu_faults.py:\d+\) reads a number from the GPU in every step"
+    with fake_gpu(), pytest.warns(nnlab.Advice, match=said):
         there = nnlab.fit(replace(e, device="cuda")).run()  # call by call
     assert_same_numbers((there.results, {}), (nnlab.fit(e).run().results, {}))
     with gpu(), pytest.raises(RuntimeError, match="capturing"):
@@ -301,7 +301,7 @@ def test_nothing_is_pretended_afterwards():
         (threading.Thread, "run"),
     ]
     before = [getattr(owner, name) for owner, name in patched]
-    with pretended_card():
-        assert on_card(torch.zeros(3, device="cuda"))
-    assert not on_card(torch.zeros(3))
+    with fake_gpu():
+        assert is_on_gpu(torch.zeros(3, device="cuda"))
+    assert not is_on_gpu(torch.zeros(3))
     assert [getattr(owner, name) for owner, name in patched] == before

@@ -226,7 +226,7 @@ def ceilings(device):
         yield f"bmm of {rows} x (256 x 784 x 128), {precision}: {rate / 1e12:.1f} TFLOP/s"
 
 
-def card_name(device):
+def gpu_name(device):
     import torch
 
     if device == "cpu":
@@ -261,7 +261,7 @@ def stack(count, dropout):
 
 
 def main(args):
-    print(card_name(args.device))
+    print(gpu_name(args.device))
     for line in ceilings(args.device):
         print(f"  {line}")
     wanted = args.rivals.split(",") if args.rivals else list(RIVALS)

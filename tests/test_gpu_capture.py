@@ -1,4 +1,4 @@
-"""What is so on a GPU alone: recordings, rows that have ended and stay, precision, compiled tails, `auto`."""
+"""What only a GPU does: CUDA graphs, rows that have ended and stay, precision, compiled tails, `auto`."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from cards import BASE, NUMBERS, REAL, assert_same_numbers, curves, gpu
+from gpu_runs import BASE, NUMBERS, REAL, assert_same_numbers, curves, gpu
 from networks import one_thread  # noqa: F401
 
 import nnlab
@@ -18,9 +18,9 @@ from nnlab.cli import main
 from nnlab.data.batches import Batches
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.runtime import compiling
-from nnlab.runtime.recording import Recorder
+from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.runtime.threads import computing
-from nnlab.testing import pretended_card
+from nnlab.testing import fake_gpu
 from nnlab.training import placement
 from nnlab.training.fit import Fit
 from nnlab.training.placement import Work, duration_text, estimate_work
@@ -39,23 +39,23 @@ def fitted(experiments, device="cuda", compiled=False, **options):
     return fit, seen
 
 
-# ---- recordings
+# ---- CUDA graphs
 
 
 @pytest.fixture
 def replays(monkeypatch):
-    """The names of what was played back."""
-    seen, run = [], Recorder.run
+    """The keys of what was replayed."""
+    seen, run = [], CudaGraphs.run
 
     def watched(self, name, calls):
         seen.append((name, self.graphs.get(name, "new")))
         run(self, name, calls)
 
-    monkeypatch.setattr(Recorder, "run", watched)
+    monkeypatch.setattr(CudaGraphs, "run", watched)
     return seen
 
 
-def test_steps_and_validation_are_called_once_and_then_played_back(replays):
+def test_steps_and_validation_are_called_once_and_then_replayed(replays):
     with gpu():
         fitted([EXACT])
     named = {}
@@ -72,7 +72,7 @@ def test_on_a_cpu_nothing_is_recorded(replays):
 
 def test_recordings_take_what_changes_from_step_to_step(monkeypatch):
     """Rates, moments' corrections, examples, and chunks of an epoch."""
-    monkeypatch.setattr("nnlab.data.card_batches.card_chunk", lambda *sizes: 4)
+    monkeypatch.setattr("nnlab.data.gpu_batches.steps_per_chunk", lambda *sizes: 4)
     jobs = [replace(EXACT, schedule=name, optimizer="nadam", seeds=2) for name in ("cosine", "exponential")]
     folds = replace(EXACT, split=KFold(k=3), seeds=2, regularizer=Regularizer(l2=0.01, max_norm=2.0))
     for experiments in (jobs, [folds], [replace(EXACT, data=NUMBERS, regularizer=Regularizer(l1=0.01))]):
@@ -82,7 +82,7 @@ def test_recordings_take_what_changes_from_step_to_step(monkeypatch):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_tables_too_large_for_the_card_are_gathered_fold_by_fold(seeds, monkeypatch):
+def test_tables_too_large_for_the_gpu_are_gathered_fold_by_fold(seeds, monkeypatch):
     """And lie in one place all the same, so that what is recorded stays true."""
     monkeypatch.setattr("nnlab.training.training.TABLES_SHARE", 0.0)
     monkeypatch.setattr("nnlab.data.batches.steps_in_chunk", lambda *sizes: 2)
@@ -96,9 +96,9 @@ def test_tables_too_large_for_the_card_are_gathered_fold_by_fold(seeds, monkeypa
     assert len(kept) > 2 and len({chunk.x.data_ptr() for chunk in kept}) == 1
 
 
-@pytest.mark.skipif(REAL, reason="what is pretended")
-def test_a_pretended_recording_computes_nothing_and_goes_on_with_what_is_there():
-    with pretended_card(), computing():
+@pytest.mark.skipif(REAL, reason="a test of the fake GPU")
+def test_a_fake_capture_computes_nothing_and_goes_on_with_what_is_there():
+    with fake_gpu(), computing():
         a, total = torch.ones(3, device="cuda"), torch.zeros(3, device="cuda")
         graph = torch.cuda.CUDAGraph()
         with pytest.raises(RuntimeError, match="preceding successful capture"):
@@ -183,7 +183,7 @@ def test_a_precision_that_is_not_there_is_refused(precision, monkeypatch):
             Fit([replace(e, device=device)])
     with pytest.raises(nnlab.UserError, match="float64"):
         replace(e, dtype="float64")
-    with pretended_card():
+    with fake_gpu():
         assert Fit([e]).experiments[0].device == "cuda"  # who asks for it asks for a GPU
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 0))
         with pytest.raises(nnlab.UserError, match="does not have it; allowed on it: float32"):
@@ -198,7 +198,7 @@ REGULARIZED = Regularizer(l2=0.01, l1=0.001, max_norm=2.0)
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_compiled_tail_is_the_tail(name):
-    """On a pretended card not compiled, but of the same calls; the numbers of the GPU's other tail."""
+    """On the fake GPU not compiled, but of the same calls; the numbers of the GPU's other tail."""
     job = replace(EXACT, optimizer=OPTIMIZERS[name](clip_norm=1.0, clip_value=0.5), regularizer=REGULARIZED)
     with gpu():
         fit, there = fitted([job], compiled=True)
@@ -233,7 +233,7 @@ def test_where_it_cannot_be_compiled_it_is_called(fails, monkeypatch):
 def test_the_same_calls_for_the_same_shapes_are_compiled_once(monkeypatch):
     made = []
     monkeypatch.setattr(torch, "compile", lambda calls, **options: made.append(calls) or calls)
-    monkeypatch.setattr(compiling, "_known", {})
+    monkeypatch.setattr(compiling, "_compiled", {})
     one, two = torch.ones(3), torch.ones(4)
     for example, scale in ((one, 2.0), (one, 2.0), (two, 2.0), (one, 3.0)):
 

@@ -1,4 +1,4 @@
-"""The pretended card is only as good as what it refuses: what it is asked here, a real one is asked too."""
+"""The fake GPU is only as good as what it refuses: what is tried on it here is tried on a real one too."""
 
 import copy
 import operator
@@ -13,15 +13,15 @@ import pytest
 import torch
 import torchgen
 import yaml
-from cards import REAL, gpu
+from gpu_runs import REAL, gpu
 from networks import one_thread  # noqa: F401
 
-from nnlab.testing import pretended_card
-from nnlab.testing.card_rules import ON_CPUS_ONLY, WITH_NUMBER
+from nnlab.testing import fake_gpu, pretended_card
+from nnlab.testing.fake_cuda_rules import ON_CPUS_ONLY, WITH_NUMBER
 
 
 def tensors():
-    """On the card, on the CPU, and numbers of both."""
+    """On the GPU, on the CPU, and scalars of both."""
     there = torch.arange(12.0, device="cuda").view(3, 4)
     here = torch.arange(12.0).view(3, 4)
     return SimpleNamespace(
@@ -37,9 +37,9 @@ REFUSED = {
     "add-to-the-host": lambda v: v.here.add_(v.there),
     "iadd": lambda v: v.there.__iadd__(v.row),
     "number-in-place": lambda v: v.number.add_(v.number_there),
-    "number-of-the-card": lambda v: v.here * v.number_there,
+    "number-of-the-gpu": lambda v: v.here * v.number_there,
     "out": lambda v: torch.mul(v.there, v.there, out=torch.empty(3, 4)),
-    "out-on-the-card": lambda v: torch.mul(v.here, v.here, out=torch.empty(3, 4, device="cuda")),
+    "out-on-the-gpu": lambda v: torch.mul(v.here, v.here, out=torch.empty(3, 4, device="cuda")),
     "matmul": lambda v: v.there @ v.here.T,
     "by-keyword": lambda v: torch.add(input=v.there, other=v.here),
     "bmm": lambda v: torch.bmm(v.there[None], v.here.T[None]),
@@ -54,15 +54,15 @@ REFUSED = {
     "clamp": lambda v: torch.clamp(v.there, -v.row, v.row),
     "logaddexp-number": lambda v: torch.logaddexp(v.there, v.number),
     "equal": lambda v: torch.equal(v.there, v.here),
-    "index-of-the-card": lambda v: v.here[v.index_there],
-    "mask-of-the-card": lambda v: v.here[v.mask_there],
+    "index-of-the-gpu": lambda v: v.here[v.index_there],
+    "mask-of-the-gpu": lambda v: v.here[v.mask_there],
     "index-select": lambda v: v.there.index_select(0, v.index),
     "gather": lambda v: v.there.gather(0, v.index[None]),
     "put-value": lambda v: v.there.__setitem__(v.index, v.here[:2]),
     "put-value-by-mask": lambda v: v.there.__setitem__(v.mask, v.here[v.mask]),
     "put-on-the-host": lambda v: v.here.__setitem__(v.index, v.there[:2]),
     "clamp-min-number": lambda v: torch.clamp_min(v.there, v.number),
-    "put-by-index-of-the-card": lambda v: v.here.__setitem__(v.index_there, 1.0),
+    "put-by-index-of-the-gpu": lambda v: v.here.__setitem__(v.index_there, 1.0),
     "index_put": lambda v: v.there.index_put_((v.index,), v.here[:2]),
     "index-add": lambda v: v.there.index_add_(0, v.index_there, v.here[:2]),
     "index-copy": lambda v: v.there.index_copy_(0, v.index, v.there[:2]),
@@ -76,13 +76,13 @@ REFUSED = {
     "from-numpy": lambda v: v.there + torch.from_numpy(np.ones((3, 4))),
     "as-tensor": lambda v: v.there + torch.as_tensor(np.ones((3, 4))),
     "generator-of-the-host": lambda v: torch.rand(3, generator=torch.Generator(), device="cuda"),
-    "generator-of-the-card": lambda v: torch.rand(3, generator=torch.Generator("cuda")),
+    "generator-of-the-gpu": lambda v: torch.rand(3, generator=torch.Generator("cuda")),
     "generator-in-place": lambda v: v.there.normal_(generator=torch.Generator()),
     "randperm": lambda v: torch.randperm(3, generator=torch.Generator("cuda")),
     "pin-memory": lambda v: v.there.pin_memory(),
     "histogram": lambda v: torch.histogram(v.there, 3),
     "apply": lambda v: v.there.apply_(abs),
-    "other-card": lambda v: v.here.to("cuda:31"),
+    "other-gpu": lambda v: v.here.to("cuda:31"),
     "grad": lambda v: setattr(v.there.detach(), "grad", v.here),
     "loss": lambda v: torch.nn.functional.mse_loss(v.there, v.here),
     "module-of-the-host": lambda v: torch.nn.Linear(4, 2)(v.there),
@@ -102,7 +102,7 @@ REFUSED = {
 }  # fmt: skip
 ALLOWED = {  # and where the result is
     "to": (lambda v: v.there.to(v.here), "cpu"),
-    "to-the-card": (lambda v: v.here.to(v.there), "cuda"),
+    "to-the-gpu": (lambda v: v.here.to(v.there), "cuda"),
     "to-dtype": (lambda v: v.there.to(torch.float64), "cuda"),
     "to-both": (lambda v: v.here.to("cuda", torch.float64), "cuda"),
     "to-device": (lambda v: v.there.to(device=torch.device("cpu")), "cpu"),
@@ -121,7 +121,7 @@ ALLOWED = {  # and where the result is
     "index-of-numpy": (lambda v: v.there[np.array([0, 2])], "cuda"),
     "index-by-list": (lambda v: v.there[[0, 2], :], "cuda"),
     "mask": (lambda v: v.there[v.mask], "cuda"),
-    "index-of-the-card-that-is-a-number": (lambda v: v.here[v.index_there[1]], "cpu"),
+    "index-of-the-gpu-that-is-a-number": (lambda v: v.here[v.index_there[1]], "cpu"),
     "index-that-is-a-number": (lambda v: v.there[v.index[1]], "cuda"),
     "put": (lambda v: v.there.__setitem__(v.mask, v.there[v.mask]) or v.there, "cuda"),
     "put-number": (lambda v: v.there.__setitem__(v.index, v.number) or v.there, "cuda"),
@@ -191,7 +191,7 @@ def _in_a_thread(call):
         return pool.submit(call).result()
 
 
-VERSIONS_DIFFER = {"clamp-min-number", "put-by-index-of-the-card"}  # torch 2.11 allows the second
+VERSIONS_DIFFER = {"clamp-min-number", "put-by-index-of-the-gpu"}  # torch 2.11 allows the second
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -263,13 +263,13 @@ def test_a_generator_repeats_itself():
     assert a == b != c
 
 
-def test_a_fork_cannot_use_a_card_that_was_used():
+def test_a_fork_cannot_use_a_gpu_that_was_used():
     if REAL:
         pytest.skip("torch itself says so of a real one")
-    with pretended_card() as card:
+    with fake_gpu() as fake:
         assert _in_a_fork(lambda: torch.zeros(3, device="cuda")) == ""
         there = torch.zeros(3, device="cuda")
-        assert card.used_in == os.getpid() and _in_a_fork(lambda: torch.zeros(3) + 1) == ""
+        assert fake.used_in == os.getpid() and _in_a_fork(lambda: torch.zeros(3) + 1) == ""
         for call in (lambda: torch.zeros(3, device="cuda"), lambda: there + 1, there.cpu):
             assert "forked subprocess" in _in_a_fork(call)
 
@@ -319,7 +319,7 @@ NOT_RECORDED = {
     "equal": lambda v: torch.equal(v.there, v.there),
     "nonzero": lambda v: v.there.nonzero(),
     "mask": lambda v: v.there[v.mask_there],
-    "place-on-the-card": lambda v: v.there[v.index_there[1]],
+    "place-on-the-gpu": lambda v: v.there[v.index_there[1]],
     "to-the-host": lambda v: v.there.cpu(),
     "copy-to-the-host": lambda v: v.here.copy_(v.there),
     "from-the-host": lambda v: v.there.copy_(v.here),
@@ -344,10 +344,10 @@ RECORDED = {
 @pytest.mark.skipif(REAL, reason="a real one would have to be set up for it: torch.cuda.graph")
 @pytest.mark.parametrize("call", NOT_RECORDED.values(), ids=NOT_RECORDED)
 def test_not_while_calls_are_recorded(call):
-    with pretended_card() as card:
+    with fake_gpu() as fake:
         call(tensors())
         v = tensors()
-        with card.recording(), pytest.raises(RuntimeError, match="capturing"):
+        with fake.recording(), pytest.raises(RuntimeError, match="capturing"):
             call(v)
         call(tensors())
 
@@ -355,7 +355,11 @@ def test_not_while_calls_are_recorded(call):
 @pytest.mark.skipif(REAL, reason="a real one would have to be set up for it: torch.cuda.graph")
 @pytest.mark.parametrize("call", RECORDED.values(), ids=RECORDED)
 def test_while_calls_are_recorded(call):
-    with pretended_card() as card:
+    with fake_gpu() as fake:
         v = tensors()
-        with card.recording():
+        with fake.recording():
             call(v)
+
+
+def test_its_former_name_is_still_there():
+    assert pretended_card is fake_gpu

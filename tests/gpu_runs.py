@@ -12,7 +12,7 @@ from networks import Points
 from nnlab import Experiment, Regularizer
 from nnlab.checks.subject import Budget
 from nnlab.models import MLP
-from nnlab.testing import pretended_card
+from nnlab.testing import fake_gpu
 from nnlab.testing.rows import draws_of_the_cpu
 from nnlab.training.fit import Fit
 from nnlab.training.step import Step
@@ -37,7 +37,7 @@ def rows_of(group, parts) -> list[Experiment]:
 
 @contextmanager
 def gpu():
-    """A real one if there is one, else a pretended one.
+    """A real GPU if there is one, else a fake one.
 
     There every step is made as if it were recorded as a CUDA graph: the host may read nothing of it, and
     nothing may come from the host.
@@ -46,14 +46,14 @@ def gpu():
         yield
         return
     call = Step.__call__
-    with pretended_card() as card:
+    with fake_gpu() as fake:
 
         def recorded(step, *inputs, **how):
-            with card.recording(step.grad.is_cuda):
+            with fake.recording(step.grad.is_cuda):
                 call(step, *inputs, **how)
 
         with mock.patch.object(Step, "__call__", recorded):
-            yield card
+            yield fake
 
 
 def on_gpu(experiments, **options):

@@ -1,7 +1,7 @@
-"""What a card refuses: by the name of a call of torch, and by where each of its tensors is.
+"""The rules of the fake GPU: which calls of torch it refuses, by name and by where each tensor is.
 
-Most calls want all their tensors in one memory. What is different from that is listed here;
-tests/test_pretended_card.py asks a real card the same, where there is one.
+Most calls want all their tensors in one memory. The exceptions are listed here;
+tests/test_fake_gpu.py asks a real GPU the same, where there is one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import torch
 
-CARD, CPU = torch.device("cuda", 0), torch.device("cpu")
+GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 
-# Elementwise arithmetic that takes one CPU number beside tensors on the card: torch's TensorIterator with
+# Elementwise arithmetic that takes one CPU number beside tensors on the GPU: torch's TensorIterator with
 # `allow_cpu_scalars`. Not all that is elementwise does: clamp, clamp_min, logaddexp do not, nor addcmul
 # before torch 2.7.
 WITH_NUMBER = frozenset(
@@ -26,11 +26,11 @@ OF_TYPES = frozenset("result_type can_cast _has_compatible_shallow_copy_type".sp
 FILLED = frozenset("full full_like new_full fill_".split())  # with a number of either memory
 TO_NUMPY = frozenset(["numpy", "__array__"])
 ON_CPUS_ONLY = frozenset("apply_ map_ map2_ histogram histogramdd to_mkldnn pin_memory __dlpack__".split())
-PRODUCTS = frozenset(  # which a card has of real and complex numbers only
+PRODUCTS = frozenset(  # which a GPU has for floating-point and complex numbers only
     "mm bmm matmul rmatmul linear bilinear einsum tensordot mv dot vdot inner addmm addmv addbmm baddbmm "
     "chain_matmul multi_dot".split()
 )
-READ = frozenset(  # by the host, which waits for the card until it knows
+READ = frozenset(  # by the host, which waits for the GPU
     "item tolist numpy __bool__ __int__ __float__ __complex__ __index__ __contains__ __repr__ __format__ "
     "is_nonzero equal allclose nonzero argwhere masked_select unique unique_consecutive bincount".split()
 )
@@ -39,9 +39,9 @@ READ = frozenset(  # by the host, which waits for the card until it knows
 # ---- where tensors are
 
 
-def on_card(value) -> bool:
-    """Whether it is a tensor that was made on the pretended card."""
-    return isinstance(value, torch.Tensor) and getattr(value, "_on_card", False)
+def is_on_gpu(value) -> bool:
+    """Whether it is a tensor that was made on the fake GPU."""
+    return isinstance(value, torch.Tensor) and getattr(value, "_on_gpu", False)
 
 
 def tensors_in(values) -> Iterator[torch.Tensor]:
@@ -59,47 +59,47 @@ def tensors_in(values) -> Iterator[torch.Tensor]:
 
 
 def refuse(name: str, args, kwargs, tensors: list[torch.Tensor]) -> None:
-    """Raises what a card would for this call, which has been given these tensors.
+    """Raises what a GPU would for this call with these tensors.
 
     `force` is an argument of numpy: a copy to the CPU comes first.
     """
-    cards = sum(map(on_card, tensors))
-    if cards and not kwargs.get("force"):
-        _refuse_what_is_not_for_cards(name, tensors)
-    if 0 < cards < len(tensors) and not _may_meet(name, args, kwargs, tensors):
+    gpu_count = sum(map(is_on_gpu, tensors))
+    if gpu_count and not kwargs.get("force"):
+        _refuse_unsupported(name, tensors)
+    if 0 < gpu_count < len(tensors) and not _may_meet(name, args, kwargs, tensors):
         raise RuntimeError(
             f"{name}: Expected all tensors to be on the same device, "
-            f"but found at least two devices, {CARD} and {CPU}!"
+            f"but found at least two devices, {GPU} and {CPU}!"
         )
 
 
-def _refuse_what_is_not_for_cards(name: str, tensors) -> None:
+def _refuse_unsupported(name: str, tensors) -> None:
     if name in TO_NUMPY:
         raise TypeError(
-            f"can't convert {CARD} device type tensor to numpy. "
+            f"can't convert {GPU} device type tensor to numpy. "
             "Use Tensor.cpu() to copy the tensor to host memory first."
         )
     if name in ON_CPUS_ONLY:
         raise NotImplementedError(f"{name} is only there for CPU tensors")
     if name.strip("_") in PRODUCTS and not any(t.is_floating_point() or t.is_complex() for t in tensors):
         raise RuntimeError(f'"{name}_cuda" not implemented for whole numbers')
-    if name == "tensor_split" and any(map(on_card, tensors[1:])):
+    if name == "tensor_split" and any(map(is_on_gpu, tensors[1:])):
         raise RuntimeError("tensor_split expected tensor_indices_or_sections to be on cpu")
 
 
 def _may_meet(name: str, args, kwargs, tensors) -> bool:
-    """Whether a card lets these tensors, of both memories, meet in this call."""
+    """Whether a GPU allows tensors of both memories in this call."""
     if name in COPIES | SHAPED_LIKE | OF_TYPES or name in ("copy_", "tensor_split"):
         return True
     first, *rest = (args[0] if args else None), *tensors_in((args[1:], kwargs))
     if name in FILLED:
         return not any(t.dim() for t in rest)
     if name == "__getitem__":
-        return on_card(first) or not any(map(on_card, _places(rest)))
+        return is_on_gpu(first) or not any(map(is_on_gpu, _places(rest)))
     if name in ("__setitem__", "index_put_", "index_put"):
         return _may_be_put(name, *args, **kwargs)
     if name in ("masked_fill", "masked_fill_"):
-        return on_card(first) and on_card(rest[0]) and not rest[-1].dim()
+        return is_on_gpu(first) and is_on_gpu(rest[0]) and not rest[-1].dim()
     plain = name[3:-2] if name.startswith("__i") else name.strip("_")
     elementwise = plain.replace("floordiv", "floor_divide") in WITH_NUMBER
     return elementwise and _is_one_number(name, args, kwargs, tensors)
@@ -107,9 +107,9 @@ def _may_meet(name: str, args, kwargs, tensors) -> bool:
 
 def _may_be_put(name: str, tensor, indices, value, **kwargs) -> bool:
     """tensor[indices] = value: indices may be on the host; a value is copied where they are but slices."""
-    if not on_card(tensor) and any(map(on_card, _places(indices))):
+    if not is_on_gpu(tensor) and any(map(is_on_gpu, _places(indices))):
         return False
-    if on_card(value) == on_card(tensor) or not isinstance(value, torch.Tensor):
+    if is_on_gpu(value) == is_on_gpu(tensor) or not isinstance(value, torch.Tensor):
         return True
     each = indices if isinstance(indices, tuple) else (indices,)
     slices = all(i is None or i is ... or isinstance(i, (int, slice)) or _is_whole_number(i) for i in each)
@@ -128,8 +128,8 @@ def _is_whole_number(value) -> bool:
 
 
 def _is_one_number(name: str, args, kwargs, tensors) -> bool:
-    """All are on the card but one number, which is only read."""
-    others = [t for t in tensors if not on_card(t)]
+    """All are on the GPU but one scalar, which is only read."""
+    others = [t for t in tensors if not is_on_gpu(t)]
     changed = list(tensors_in(kwargs.get("out")))
     if name.endswith("_") and not name.endswith("__") or name.startswith("__i"):
         changed.append(args[0])
@@ -137,11 +137,11 @@ def _is_one_number(name: str, args, kwargs, tensors) -> bool:
 
 
 def refuse_to_record(name: str, args, kwargs, result) -> None:
-    """Raises what a card would while its calls are recorded as a graph, to be replayed with other numbers:
+    """Raises what a GPU would while its calls are recorded as a graph, to be replayed with other numbers:
     for whatever the host reads, and whatever is copied from one memory to the other."""
     tensors = list(tensors_in((args, kwargs, result)))
-    cards = sum(map(on_card, tensors))
+    gpu_count = sum(map(is_on_gpu, tensors))
     indices = tensors_in(args[1:2]) if name in ("__getitem__", "__setitem__") else ()
     chosen = any(i.dtype == torch.bool or _is_whole_number(i) for i in indices)
-    if cards and (cards < len(tensors) or name in READ or chosen):
+    if gpu_count and (gpu_count < len(tensors) or name in READ or chosen):
         raise RuntimeError(f"{name}: CUDA error: operation not permitted when stream is capturing")

@@ -1,7 +1,7 @@
-"""Everything that trains on a CPU trains on a GPU: on a pretended one, and with `pytest --gpu` on a real one.
+"""Everything that trains on a CPU trains on a GPU: on a fake one, and with `pytest --gpu` on a real one.
 
-On the pretended one (`nnlab.testing.card`) the numbers are those of the CPU; test_pretended_card.py has what
-it refuses, test_card_faults.py the faults that it is to find.
+On the fake one (`nnlab.testing.fake_gpu`) the numbers are those of the CPU; test_fake_gpu.py has what
+it refuses, test_gpu_faults.py the faults that it is to find.
 """
 
 import json
@@ -13,8 +13,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from card_cases import CASES
-from cards import (
+from conftest import HIDES, SEEN
+from gpu_cases import CASES
+from gpu_runs import (
     BASE,
     CLASSES,
     NUMBERS,
@@ -27,7 +28,6 @@ from cards import (
     on_gpu,
     same_draws,  # noqa: F401
 )
-from conftest import HIDES, SEEN
 from networks import one_thread  # noqa: F401
 from searches import IRIS, ROOT
 from test_combinations import DISTINCT
@@ -47,7 +47,7 @@ from nnlab.models import MLP, MODELS
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
-from nnlab.testing import pretended_card
+from nnlab.testing import fake_gpu
 from nnlab.training.fit import Fit
 from nnlab.training.training import Training
 
@@ -56,7 +56,7 @@ def test_a_real_gpu_passes_these_tests(monkeypatch):
     monkeypatch.delenv(HIDES, raising=False) if SEEN is None else monkeypatch.setenv(HIDES, SEEN)
     if REAL or not torch.cuda.device_count():
         pytest.skip("there is no GPU, or these tests run on it already")
-    files = sorted((ROOT / "tests").glob("test_*card*.py"))
+    files = sorted((ROOT / "tests").glob("test_*gpu*.py"))
     line = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--gpu", *map(str, files)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:]
@@ -92,7 +92,7 @@ TABLES = {
 NOT_TRIED = {  # fields of which one value is enough, and where more are
     "device",  # is the other one
     "threads",  # test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made
-    "precision",  # test_card_recording.py
+    "precision",  # test_gpu_capture.py
 }
 
 
@@ -242,7 +242,7 @@ def test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made():
         assert fit.processes == 1 and len(fit.stacks()) == 2
         with pytest.raises(nnlab.UserError, match="cuda:7"):
             nnlab.runtime.devices.device("cuda:7")
-    with pretended_card(memory=1 << 20):  # bytes: few rows at once
+    with fake_gpu(memory=1 << 20):  # bytes: few rows at once
         assert len(nnlab.fit(replace(BASE, seeds=64, device="cuda")).stacks()) > 1
 
 
@@ -326,7 +326,7 @@ def test_sweeps(tmp_path, name):
 def test_a_sweep_is_planned_by_the_memory_of_the_gpu(tmp_path, capsys):
     """Stacks that wait for each other at rungs are there at once; others one after another."""
     words = ["sweep", *IRIS, "trials=16", "device=cuda", f"hydra.run.dir={tmp_path / 's'}"]
-    with pretended_card(memory=100_000):
+    with fake_gpu(memory=100_000):
         assert main([*words, "pruner=halving", "pruner.min_epochs=1"]) == 2
         said = capsys.readouterr().err
         assert "16 trials needs about" in said and "there are 100 KB" in said and said.count("\n") == 1
@@ -368,9 +368,9 @@ def test_the_command_line_picks_the_gpu(tmp_path, line, monkeypatch, capsys):
     monkeypatch.setattr("nnlab.training.placement.GPU_START_SECONDS", -1e9)
     monkeypatch.chdir(tmp_path)
     words = [*line.split(), "data=iris", *["epochs=2"] * ("check" not in line)]
-    with gpu() as card:
+    with gpu() as fake:
         assert main(words) == 0
-        assert torch.cuda.max_memory_allocated() if REAL else card.used_in
+        assert torch.cuda.max_memory_allocated() if REAL else fake.used_in
     assert "on cuda" in capsys.readouterr().out.splitlines()[0] or line.startswith("train -m")
     made_on = [json.loads(file.read_text())["device"] for file in tmp_path.glob("outputs/**/summary.json")]
     assert set(made_on) == ({"cpu", "cuda"} if "cpu" in line else {"cuda"}) or "check" in line
@@ -381,8 +381,8 @@ def test_a_command_in_a_process_of_its_own_uses_the_gpu(tmp_path):
     code = (
         "import sys, contextlib, torch\n"
         "from nnlab.cli import main\n"
-        "from nnlab.testing import pretended_card\n"
-        "with contextlib.nullcontext() if torch.cuda.device_count() else pretended_card():\n"
+        "from nnlab.testing import fake_gpu\n"
+        "with contextlib.nullcontext() if torch.cuda.device_count() else fake_gpu():\n"
         "    sys.exit(main(sys.argv[1:]))\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != HIDES} | ({HIDES: SEEN} if SEEN else {})

@@ -1,12 +1,12 @@
 """What is trained on a GPU and on the CPU alike: every entry of every table, and every field of each.
 
-Whoever adds a method, or a hyperparameter to one, has it here by itself; test_card.py says what is not tried.
+Whoever adds a method, or a hyperparameter to one, has it here by itself; test_gpu.py says what is not tried.
 """
 
 from dataclasses import fields, replace
 
 import numpy as np
-from cards import BASE, CLASSES, NUMBERS, SHORT, rows_of
+from gpu_runs import BASE, CLASSES, NUMBERS, SHORT, rows_of
 from networks import Points
 from test_combinations import GOOD, REGULARIZERS
 

@@ -1,8 +1,8 @@
-"""CUDA graphs of a pretended card: calls of torch that are recorded, and made again on the same tensors.
+"""CUDA graphs of the fake GPU: calls of torch that are recorded, and made again on the same tensors.
 
-As on a real card a recording does not compute: what its calls change is put back. Played back, the same calls
-work on the same memory, whatever Python would do by then. So code that forgets that shows it: an address that
-has moved, a number that was read once, an `if` that would go the other way.
+As on a real GPU a capture does not compute: what its calls change is put back. Replayed, the same calls work
+on the same memory, whatever Python would do by then. So a test shows code that forgets that: an address that
+has moved, a value that was read once, an `if` that would take the other branch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from nnlab.testing.card_rules import on_card, tensors_in
+from nnlab.testing.fake_cuda_rules import is_on_gpu, tensors_in
 
 
 class Graph:
@@ -30,7 +30,7 @@ class Graph:
         """Remember what these tensors hold, to put it back."""
         for t in tensors:
             storage = t.untyped_storage()
-            if on_card(t) and storage.data_ptr() not in self.before:
+            if is_on_gpu(t) and storage.data_ptr() not in self.before:
                 self.before[storage.data_ptr()] = storage, storage.clone()
 
     def add(self, call: Callable[[], object], given: list, result) -> None:
