@@ -33,6 +33,7 @@ _HOMES = {
     "nnlab.experiment": ("Experiment",),
     "nnlab.training.results": ("Record", "Result"),
     "nnlab.records.stored_run": ("StoredRun",),
+    "nnlab.prediction.model": ("TrainedModel", "load"),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",

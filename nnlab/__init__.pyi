@@ -65,6 +65,10 @@ from nnlab.optimizers.adam import *
 from nnlab.optimizers.adaptive import *
 from nnlab.optimizers.base import *
 from nnlab.optimizers.descent import *
+from nnlab.prediction.model import (
+    TrainedModel as TrainedModel,
+    load as load,
+)
 from nnlab.records.stored_run import StoredRun as StoredRun
 from nnlab.regularizers import Regularizer as Regularizer
 from nnlab.training.results import (

@@ -239,7 +239,7 @@ class Row:
     def evaluated(self) -> int:
         """Examples in a batch that is only evaluated: the size of its own validation set rounded up, or of
         its training set where nothing is held back."""
-        return min(EVALUATED_AT_ONCE, -(-len(getattr(self.fold, self.fold.monitor)) // 64) * 64)
+        return evaluation_batch(len(getattr(self.fold, self.fold.monitor)))
 
     @property
     def structure(self) -> tuple:
@@ -248,3 +248,8 @@ class Row:
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
         own = e.loss, e.metric, e.histograms, e.device, e.dtype, e.precision, e.threads
         return groups + own + (self.refit > 0, self.candidate) + (self.batch, self.steps, self.evaluated)
+
+
+def evaluation_batch(monitored: int) -> int:
+    """Examples in a batch that is only evaluated, of a row that so many examples monitor."""
+    return min(EVALUATED_AT_ONCE, -(-monitored // 64) * 64)

@@ -19,7 +19,8 @@ LAYERS = [
     ("autodiff", "data", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
     ("initializers", "losses", "models"), ("experiment",), ("training",),
     ("equation", "checks", "search"), ("testing",),
-    ("records",), ("commands",), ("tab_files",), ("tab",), ("shells",), ("cli",), ("__main__",),
+    ("records",), ("prediction",), ("commands",), ("tab_files",), ("tab",), ("shells",), ("cli",),
+    ("__main__",),
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Who may import a library: a package or a module; everybody else does without it.

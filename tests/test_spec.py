@@ -32,7 +32,6 @@ from nnlab.records.files import write_json
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.training.evaluation import MetricSums
-from nnlab.training.population import Population
 from nnlab.untrusted import json_of
 
 SHIPPED = (
@@ -262,8 +261,8 @@ def test_a_spec_alone_builds_the_network_and_the_loss(data, model):
             n: w.shape for n, w in result.weights.items()
         }
         assert graph.parameter_count == sum(w.size for w in result.weights.values())
-    trained = MetricSums(Population.create(fit.rows, graph, torch.empty(0)), fit.cache.examples(fit.rows[0]))
-    assert type(loss) is type(trained.loss) and type(trained.task) is TASKS[spec.task]
+    metric_sums = MetricSums(loss, spec, [result.normalizer for result in fit.results], torch.empty(0))
+    assert type(metric_sums.task) is TASKS[spec.task]
     assert graph.nodes[-1].shape == (loss.outputs(spec.outputs),)
 
 

@@ -217,7 +217,12 @@ def _on_device(table: np.ndarray, method: str, like: torch.Tensor) -> tuple[torc
     out = out.T if example_major else out
     center = np.zeros(len(out))
     if method == "none":
-        return out.copy_(torch.from_numpy(table).T), center
+        for start in range(
+            0, len(table), EXAMPLES_PER_BLOCK
+        ):  # copies: torch warns of arrays that are read-only
+            block = slice(start, start + EXAMPLES_PER_BLOCK)
+            out[:, block] = torch.from_numpy(table[block].copy()).T
+        return out, center
     center_and_scale = median_and_spread if method == "robust" else NORMALIZATIONS[method]
     for columns, block in column_blocks(table):
         center[columns], _ = center_and_scale(block)

@@ -41,7 +41,7 @@ def encode_targets(y: np.ndarray, task: str, where: str) -> Targets:
     if y.dtype.kind not in NUMERIC_DTYPE_KINDS:
         return encode_labels(y.tolist(), where)
     values, class_indices = np.unique(y, return_inverse=True)
-    names = tuple(_label(v) for v in values.tolist())
+    names = tuple(class_name(v) for v in values.tolist())
     _refuse_poor_classes(class_indices, names, where)
     return Targets(class_indices, names, _label_type(values))
 
@@ -124,7 +124,7 @@ def _label_type(values: np.ndarray) -> str:
     return "integer" if _are_whole(values) else "real"
 
 
-def _label(value) -> str:
+def class_name(value) -> str:
     """The name of a class that is a number: 1 for 1.0 and for true, 0.5 for 0.5."""
     if isinstance(value, bool) or isinstance(value, float) and value.is_integer():
         return str(int(value))

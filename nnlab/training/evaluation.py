@@ -11,7 +11,9 @@ from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Chunk
 from nnlab.data.examples import Examples, evaluation_batches
+from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
+from nnlab.losses import Loss
 from nnlab.metrics import TASKS
 from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.training.histograms import histograms
@@ -22,26 +24,31 @@ from nnlab.training.results import Ending, Histograms, Result
 class MetricSums:
     """Sums of a population's loss and error over examples, in float64; the records have their means."""
 
-    def __init__(self, population: Population, examples: Examples):
-        self.loss = population.experiment.loss_for(examples.spec)
-        self.task = TASKS[examples.spec.task]()
-        scales = np.stack([examples.scaling(row.fold)["target_scale"] for row in population.rows])  # (K, m)
+    def __init__(self, loss: Loss, spec: DataSpec, normalizers: list[dict], like: torch.Tensor):
+        self.loss, self.task = loss, TASKS[spec.task]()
+        scales = np.stack([normalizer["target_scale"] for normalizer in normalizers])  # (K, m)
         # Summed in units of the largest scale, so that the squares of targets like 1e25 do not overflow.
         self.scale = scales.max(1)  # (K,)
-        self.relative_scale = torch.from_numpy(scales / self.scale[:, None]).to(examples.like)[
-            :, :, None
-        ]  # (K, m, 1)
+        relative_scale = scales / self.scale[:, None]
+        self.relative_scale = torch.from_numpy(relative_scale).to(like)[:, :, None]  # (K, m, 1)
 
     def __call__(self, z, t, weight) -> torch.Tensor:
         """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
 
         z and t are (S, K, m, B) or (K, m, B); weight (S, 1 or K, B) or (1 or K, B).
         """
+        return self.sums(self.per_example(z, t), weight)
+
+    def per_example(self, z, t) -> torch.Tensor:
+        """Loss and error of each example: (2, S, K, B) or (2, K, B)."""
         error = self.task.per_example(self.loss.scores(z), t, self.relative_scale)
-        per_example = torch.stack([self.loss.fprop(z, t), error]) * weight
+        return torch.stack([self.loss.fprop(z, t), error])
+
+    def sums(self, per_example, weight) -> torch.Tensor:
+        """(2, K): their weighted sums."""
         # Every row's values are made contiguous before they are summed: the order of a sum is then the same
         # for any number of rows.
-        return per_example.double().movedim(-2, 1).flatten(2).contiguous().sum(2)
+        return (per_example * weight).double().movedim(-2, 1).flatten(2).contiguous().sum(2)
 
     def error(self, mean: np.ndarray) -> np.ndarray:
         """(K,): the rows' errors, from the means of the summed errors; an RMSE in the target's unit."""
@@ -65,7 +72,8 @@ class Evaluator:
         self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
         self.monitor = self.rows[0].fold.monitor
-        self.metric_sums = MetricSums(population, examples)
+        normalizers = [examples.scaling(row.fold) for row in population.rows]
+        self.metric_sums = MetricSums(e.loss_for(examples.spec), examples.spec, normalizers, examples.like)
         self.theta, self.parameters = theta, graph.layout().parameters
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
         self.cuda_graphs, self.sets_gathered = CudaGraphs(theta), False

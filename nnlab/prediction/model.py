@@ -1,0 +1,249 @@
+"""A trained model: what `nnlab.load` makes of a run."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from nnlab.arguments import typed
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError, shortened
+from nnlab.experiment import Experiment
+from nnlab.prediction.new_examples import inputs_of
+from nnlab.prediction.row_stack import RowStack, row_stacks
+from nnlab.prediction.scoring import Scoring
+from nnlab.prediction.trained_rows import TrainedRow, rows_of_fit, rows_of_run
+from nnlab.records.stored_run import StoredRun
+from nnlab.runtime.devices import device as device_named
+from nnlab.runtime.devices import thread_count
+from nnlab.runtime.threads import computing
+from nnlab.training.fit import Fit
+
+
+class TrainedModel:
+    """The trained rows of a run, and what they predict together.
+
+        model = nnlab.load("outputs/train/2026-11-26_12-00-00")
+        model.predict(x), model.predict_proba(x)
+        model.evaluate(x, y)["accuracy"]
+
+    rows        the trained networks, each a `TrainedRow`: number, seed, repeat, fold, status, epoch
+    spec        what the data are like; see `DataSpec`
+    experiment  what was trained
+    classes     (classes,) the labels, as the data have them; None in a regression
+
+    x is an array (n, d), or (n, *shape) of images, or a table; what was fitted in training is applied to it.
+    Columns of a table are matched by name if the run knows the names: their order does not matter, and
+    further ones are ignored with an `Advice`. All methods raise `UserError` for a wrong x: another shape, a
+    missing column, text, a missing or infinite value.
+
+    Without `row`, the rows that did not diverge are averaged: their probabilities of classes, or the numbers
+    that they predict. `row=3` is the row of that number alone. Rows are computed in batches: no
+    memory but that for x and the answers grows with the number of examples.
+
+    >>> import nnlab
+    >>> fit = nnlab.fit(nnlab.Experiment(data=nnlab.Moons(n=200), seeds=3, epochs=20)).run()
+    >>> model = nnlab.load(fit)
+    >>> model.predict([[0.0, 1.0], [1.0, -0.5]]).tolist(), model.predict_proba([[0.0, 1.0]]).shape
+    (['upper', 'lower'], (1, 2))
+    """
+
+    def __init__(self, experiment: Experiment, spec: DataSpec, rows: list[TrainedRow], device: str = "cpu"):
+        self.experiment, self.spec, self.rows = experiment, spec, rows
+        self._loss, self._graph = experiment.loss_for(spec), experiment.graph(spec)
+        self._like = torch.empty(0, dtype=getattr(torch, experiment.dtype), device=device_named(device))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._stacks: dict[tuple[int, ...], list[RowStack]] = {}  # by the numbers of their rows
+        self._busy = threading.Lock()  # a network computes in buffers of its own
+
+    def __repr__(self) -> str:
+        e, count = self.experiment, len(self.rows)
+        data = f"{e.data.name} ({self.spec.size})"
+        return f"<TrainedModel: {data}, {e.model.name}, {e.optimizer.name}: {count} row{'s' * (count != 1)}>"
+
+    def __getstate__(self) -> dict:
+        """Without what is made again when it is needed."""
+        return {key: value for key, value in vars(self).items() if key not in ("_stacks", "_busy")}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._prepare()
+
+    @cached_property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the classes, in the order of their probabilities."""
+        if not self.spec.classes:
+            return None
+        return np.array([self.spec.label(number) for number in range(len(self.spec.classes))])
+
+    @typed
+    def predict(self, x, row: int | None = None) -> np.ndarray:
+        """(n,) the likeliest class of each example, as a label of the data; or the predicted number, in the
+        target's unit, (n,) or (n, m) of several targets."""
+        outputs = self.outputs(x, row)
+        if self.spec.classes:
+            scores = self._loss.scores(torch.from_numpy(outputs.T))
+            return self.classes[scores.argmax(0).numpy()]
+        return outputs[:, 0] if self.spec.outputs == 1 else outputs
+
+    @typed
+    def predict_proba(self, x, row: int | None = None) -> np.ndarray:
+        """(n, classes) the probability of each class, as the loss has them: by softmax, sparsemax or sigmoid;
+        for other losses the distribution that is nearest to what the network answers."""
+        if not self.spec.classes:
+            raise UserError(f"{self} is a regression, which has no probabilities of classes; use predict")
+        z = torch.from_numpy(self.outputs(x, row).T)
+        return self._loss.probabilities(z).numpy().T
+
+    @typed
+    def outputs(self, x, row: int | None = None) -> np.ndarray:
+        """(n, outputs) in float64: what the network puts out, before softmax. Of averaged rows these are the
+        outputs that have the mean of their probabilities; of a regression the predictions, in the target's
+        unit."""
+        rows, x = self._chosen(row), inputs_of(x, self.spec)
+        outputs = self._outputs(x, rows) if self.spec.classes else self._mean(self._in_units, x, rows)
+        for n in np.flatnonzero(~np.isfinite(outputs).all(0))[:1]:
+            raise UserError(_not_finite(int(n), x[n], rows[0].normalizer, self.spec))
+        return outputs.T
+
+    @typed
+    def evaluate(self, x, y, row: int | None = None) -> dict:
+        """What training reports of its test set, of these examples: loss; accuracy, error, precision, recall
+        and confusion matrix, or RMSE, MAE and R2. See `nnlab.metrics`.
+
+        y are labels or numbers, as in the data. On the CPU, a row has the same bits as in training on its own
+        test set. The loss of averaged rows is that of the average. An example whose outputs are not
+        finite counts as wrong, as in training.
+        """
+        scoring = self.scoring(row)
+        scoring.add(x, y)
+        return scoring.report()
+
+    @typed
+    def scoring(self, row: int | None = None) -> Scoring:
+        """To evaluate more examples than memory holds: `add(x, y)` takes block after block, and `report()` is
+        then what `evaluate` returns."""
+        rows, like = self._chosen(row), self._like
+        if len(rows) > 1:  # an average is computed in float64
+            like = torch.empty(0, dtype=torch.float64)
+        normalizers = [rows[0].normalizer] if self.spec.classes else [row.normalizer for row in rows]
+        outputs = partial(self._outputs, rows=rows)
+        return Scoring(outputs, self._loss, self.spec, normalizers, like, rows[0].batch)
+
+    def _chosen(self, number: int | None) -> list[TrainedRow]:
+        """The row of that number, or all that are averaged."""
+        if number is None:
+            if not (sound := [row for row in self.rows if row.is_sound]):
+                raise UserError(f"{self}: all rows diverged, so there is nothing to predict with")
+            return sound
+        for row in self.rows:
+            if row.number == number:
+                if not row.epoch:
+                    raise UserError(
+                        f"row {number} diverged in its first epoch: it has only its initial weights"
+                    )
+                return [row]
+        numbers = [row.number for row in self.rows]
+        raise UserError(f"row = {number}: the model has the rows {_ranges(numbers)}")
+
+    def _outputs(self, x: np.ndarray, rows: list[TrainedRow]) -> np.ndarray:
+        """(m, n): the outputs of a row; or those that have the mean of several rows' probabilities, or their
+        mean prediction."""
+        if len(rows) == 1:
+            return self._mean(lambda z, _: z, x, rows)
+        if not self.spec.classes:
+            return self._mean(self._in_units, x, rows)
+        p = torch.from_numpy(self._mean(lambda z, _: self._loss.probabilities(z), x, rows))
+        numbers = torch.finfo(p.dtype)
+        z, within = self._loss.raw(p), self._loss.raw(p.clamp(numbers.tiny, 1 - numbers.eps / 2))
+        z = torch.where(z.isfinite() | p.isnan(), z, within)
+        return z[-self._graph.nodes[-1].shape[0] :].numpy()  # one output is that of the second class
+
+    def _in_units(self, z: torch.Tensor, rows: list[TrainedRow]) -> torch.Tensor:
+        """Predicted numbers (K, m, n) in the targets' units."""
+        mean, scale = (
+            torch.from_numpy(np.stack([row.normalizer[name] for row in rows])).to(z)[:, :, None]
+            for name in ("target_mean", "target_scale")
+        )
+        return z * scale + mean
+
+    def _mean(self, answer: Callable, x: np.ndarray, rows: list[TrainedRow]) -> np.ndarray:
+        """(., n) float64: the mean over the rows of answer(z, rows), where z (K, m, some) are the outputs of
+        a stack on a batch."""
+        total = None
+        with self._busy, computing():
+            for stack in self._bound(rows):
+                for examples, z in stack.outputs(x):
+                    answers = answer(z.double(), stack.rows).sum(0).cpu().numpy()
+                    total = np.zeros((len(answers), len(x))) if total is None else total
+                    total[:, examples] += answers
+        return total / len(rows)
+
+    def _bound(self, rows: list[TrainedRow]) -> list[RowStack]:
+        key = tuple(row.number for row in rows)
+        if key not in self._stacks:
+            threads = thread_count("auto")
+            self._stacks[key] = row_stacks(self.experiment, self._graph, rows, self._like, threads)
+        return self._stacks[key]
+
+
+@typed
+def load(
+    run: str | os.PathLike | StoredRun | Fit, experiment: int | None = None, device: str = "cpu"
+) -> TrainedModel:
+    """What a run has learnt, to predict with: a `TrainedModel`.
+
+    run         a run folder, your own or somebody else's (nothing in it is executed), or a `Fit`
+    experiment  of a fit of several experiments, which one, from 0
+    device      where it computes: cpu, cuda, auto (see `nnlab train --help`)
+
+    Raises `UserError` where there is nothing to predict with, and for a folder that contradicts itself.
+    """
+    if isinstance(run, Fit):
+        e = _experiment_of(run, experiment)
+        spec, rows = run.datasets[e.data].spec, rows_of_fit(run, experiment or 0)
+        return TrainedModel(e, spec, rows, device)
+    if experiment is not None:
+        raise UserError(f"experiment = {experiment}: a run folder has one experiment; leave it out")
+    run = run if isinstance(run, StoredRun) else StoredRun(run)
+    e, spec = run.experiment, run.spec
+    if spec is None:
+        raise UserError(
+            f"'{run.path}' has no spec.json, which says what its data are like: an earlier version wrote the "
+            f"folder; train it again, by the line in its command.txt"
+        )
+    return TrainedModel(e, spec, rows_of_run(run, e.graph(spec), spec), device)
+
+
+def _experiment_of(fit: Fit, number: int | None) -> Experiment:
+    count = len(fit.experiments)
+    if number is None and count > 1:
+        raise UserError(f"{fit} has {count} experiments: say which one, experiment=0 to {count - 1}")
+    if number is not None and not 0 <= number < count:
+        raise UserError(f"experiment = {number}: {fit} has {count}, from 0 to {count - 1}")
+    return fit.experiments[number or 0]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`0 to 9`, or the numbers one by one where some are missing."""
+    if len(numbers) > 1 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return shortened(", ".join(map(str, numbers)))
+
+
+def _not_finite(n: int, x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
+    """Why an example has no prediction: by its farthest input."""
+    distance = np.abs(x - normalizer["mean"]) / normalizer["scale"]
+    i = int(distance.argmax())
+    column = f"column '{shortened(spec.features[i])}'" if spec.features else f"input {i}"
+    return (
+        f"x[{n}]: the network's outputs are not finite; its {column} is {x[i]:.3g}, and training had a mean "
+        f"of {normalizer['mean'][i]:.3g} and a scale of {normalizer['scale'][i]:.3g}"
+    )

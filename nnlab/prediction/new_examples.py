@@ -1,0 +1,135 @@
+"""New examples as a model takes them: the inputs' columns by name, the labels as numbers of classes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+from nnlab.data.labels import class_name
+from nnlab.data.numpy_files import is_one_hot
+from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_text, to_numpy
+from nnlab.data.spec import DataSpec
+from nnlab.errors import Advice, UserError, nearest, shortened
+from nnlab.suggestions import hint
+
+MOST_COLUMNS_LISTED = 8
+
+
+def inputs_of(x, spec: DataSpec) -> np.ndarray:
+    """x as an array (n, d) of finite numbers.
+
+    A table whose columns have names is matched by them; further columns are ignored with one `Advice`, the
+    targets' without. Raises `UserError`.
+    """
+    x = _with_columns(x, spec.features, "x", ignored=spec.targets)
+    values, names = to_numpy(x, "x")
+    shape = " x ".join(map(str, spec.shape))
+    if values.ndim == 1:
+        instead = "x.reshape(-1, 1)" if spec.inputs == 1 else "x.reshape(1, -1)"
+        raise UserError(
+            f"x has the shape {values.shape}, expected (examples, {shape}); one example is {instead}"
+            if spec.inputs > 1
+            else f"x has the shape {values.shape}, expected (examples, 1): {instead}"
+        )
+    refuse_text(values, "x", names)
+    is_flat = len(spec.shape) == 1 or values.ndim == 2
+    count = math.prod(values.shape[1:])
+    if count != spec.inputs or not is_flat and values.shape[1:] != spec.shape:
+        raise UserError(
+            f"x has the shape {values.shape}, and an example {count:,} numbers; the model was trained on "
+            f"examples of {shape}"
+        )
+    return values.reshape(len(values), -1)
+
+
+def targets_of(y, spec: DataSpec) -> np.ndarray:
+    """y as (n,) numbers of classes or (n, m) real targets. Raises `UserError`, also for unknown classes."""
+    if not spec.classes:
+        y = _with_columns(y, spec.targets, "y")
+    values, names = to_numpy(y, "y")
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if not spec.classes:
+        return _numbers(values, spec, names)
+    if values.ndim == 2 and values.shape[1] == spec.outputs and values.dtype.kind not in TEXT_DTYPE_KINDS:
+        if is_one_hot(values):
+            return values.argmax(1)
+    if values.ndim != 1:
+        raise UserError(f"y has the shape {values.shape}, expected (examples,): a class for each")
+    return _class_numbers(values, spec)
+
+
+def _numbers(values: np.ndarray, spec: DataSpec, names: tuple[str, ...]) -> np.ndarray:
+    refuse_text(values, "y", names)
+    values = values[:, None] if values.ndim == 1 else values
+    if values.ndim != 2 or values.shape[1] != spec.outputs:
+        expected = "(examples,)" if spec.outputs == 1 else f"(examples, {spec.outputs})"
+        raise UserError(f"y has the shape {values.shape}, expected {expected}")
+    return values.astype(np.float64)
+
+
+def _class_numbers(values: np.ndarray, spec: DataSpec) -> np.ndarray:
+    number_of = {name: number for number, name in enumerate(spec.classes)}
+    unique, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    numbers = np.zeros(len(unique), np.int64)
+    for i, label in enumerate(unique.tolist()):
+        name = _name(label, spec)
+        if name not in number_of:
+            known = nearest(name, spec.classes).replace("; allowed:", "; it knows")
+            raise UserError(
+                f"y[{first[i]}] is '{shortened(name)}', a class that the model does not know{known}"
+            )
+        numbers[i] = number_of[name]
+    return numbers[inverse]
+
+
+def _name(label, spec: DataSpec) -> str:
+    """The name of the class with this label: 1, 1.0 and "1.0" are one class where the labels are numbers."""
+    if not isinstance(label, str):
+        return class_name(label)
+    if spec.labels == "text" or label in spec.classes:
+        return label
+    try:
+        return class_name(float(label))
+    except ValueError:
+        return label
+
+
+def _with_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[str, ...] = ()):
+    """The wanted columns of a table, in their order; anything whose columns have no names as it is."""
+    columns = getattr(table, "columns", None)
+    if not wanted or columns is None or callable(columns):
+        return table
+    columns = list(columns)
+    by_name = {str(column): column for column in columns}
+    missing = [name for name in wanted if name not in by_name]
+    if missing and not any(isinstance(column, str) for column in columns):
+        return table  # the numbers that pandas gives to columns without names
+    if missing:
+        raise UserError(_missing_columns(missing, by_name, what))
+    for name in wanted:
+        if sum(str(column) == name for column in columns) > 1:
+            raise UserError(f"{what} has two columns '{shortened(name)}'")
+    further = [name for name in by_name if name not in {*wanted, *ignored}]
+    if further:
+        warnings.warn(
+            f"{what}: the model does not know the column{'s' * (len(further) > 1)} {_listed(further)}, "
+            f"and ignores {'them' if len(further) > 1 else 'it'}",
+            Advice,
+            stacklevel=4,
+        )
+    return table[[by_name[name] for name in wanted]]
+
+
+def _missing_columns(missing: list[str], there, what: str) -> str:
+    others = [name for name in there]
+    near = hint(shortened(missing[0]), others) or f"; it has {_listed(others)}"
+    more = f", nor {len(missing) - 1:,} others that the model needs" if len(missing) > 1 else ""
+    return f"{what} has no column '{shortened(missing[0])}'{more}{near}"
+
+
+def _listed(names: list[str]) -> str:
+    listed = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_COLUMNS_LISTED])
+    return listed + (f" and {len(names) - MOST_COLUMNS_LISTED:,} more" if names[MOST_COLUMNS_LISTED:] else "")

@@ -1,0 +1,103 @@
+"""How good predictions are: the same report on labelled examples that training gives on its test set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from nnlab.data.normalization import centered, normalize_targets
+from nnlab.data.other_libraries import refuse_different_indexes
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError
+from nnlab.losses import Loss
+from nnlab.prediction.new_examples import inputs_of, targets_of
+from nnlab.runtime.threads import computing
+from nnlab.training.evaluation import MetricSums
+
+
+class Scoring:
+    """Labelled examples, block by block, and their report. See `TrainedModel.evaluate`.
+
+    It repeats the arithmetic of training step by step, so that a row has the same bits on the same examples:
+    in batches of its own size, in its own type, with targets normalised.
+
+    outputs      for x (n, d) the outputs of a row (m, n), or of several, which a regression has in its units
+    normalizers  that row's; or those of several rows of a regression, in whose units the loss is measured:
+                 it is then the mean over them
+    """
+
+    def __init__(
+        self,
+        outputs: Callable[[np.ndarray], np.ndarray],
+        loss: Loss,
+        spec: DataSpec,
+        normalizers: list[dict],
+        like: torch.Tensor,
+        batch: int,
+    ):
+        self.outputs = outputs
+        self.metric_sums = MetricSums(loss, spec, normalizers, like)
+        self.spec, self.normalizers, self.like, self.batch = spec, normalizers, like, batch
+        self.per_example: list[torch.Tensor] = []  # loss and error, (2, K, B)
+        self.answers: list[np.ndarray] = []  # (1, n) classes or (m, n) numbers
+        self.targets: list[np.ndarray] = []
+        self.sizes: list[int] = []  # examples in each batch
+
+    def add(self, x, y) -> None:
+        """Take a block of examples. Raises `UserError` for what does not fit the model."""
+        refuse_different_indexes(x, y, "x", "y")
+        inputs, targets = inputs_of(x, self.spec), targets_of(y, self.spec)
+        if len(inputs) != len(targets):
+            raise UserError(f"x has {len(inputs):,} examples, and y has {len(targets):,}")
+        z = self.outputs(inputs)[None]
+        if len(self.normalizers) > 1:
+            z = np.stack([
+                (z[0] - n["target_mean"][:, None]) / n["target_scale"][:, None] for n in self.normalizers
+            ])  # fmt: skip
+        with computing():
+            for start in range(0, len(targets), self.batch):
+                stop = min(start + self.batch, len(targets))
+                self._add_batch(z[..., start:stop], targets[start:stop])
+
+    def _add_batch(self, z: np.ndarray, targets: np.ndarray) -> None:
+        count = len(targets)
+        z = self._filled(torch.from_numpy(z).to(self.like))
+        t = self._filled(torch.stack([self._normalized(targets, n) for n in self.normalizers]))
+        self.per_example.append(self.metric_sums.per_example(z, t))
+        self.sizes.append(count)
+        answer, scores = self.metric_sums.task.answer, self.metric_sums.loss.scores(z[:1])
+        mean, scale = (self.normalizers[0][name][:, None] for name in ("target_mean", "target_scale"))
+        for kept, values in ((self.answers, scores), (self.targets, t[:1])):
+            values = answer(values.double().cpu().numpy())[0, :, :count]
+            kept.append(values.copy() if self.spec.classes else values * scale + mean)
+
+    def _normalized(self, targets: np.ndarray, normalizer: dict) -> torch.Tensor:
+        """(m, n): classes one-hot."""
+        if self.spec.classes:
+            numbers = torch.from_numpy(targets[None]).to(self.like.device)
+            return self.like.new_zeros(self.spec.outputs, len(targets)).scatter_(0, numbers, 1)
+        block = targets.astype(np.float64)
+        return normalize_targets(centered(block, normalizer["target_center"], self.like), normalizer)
+
+    def _filled(self, values: torch.Tensor) -> torch.Tensor:
+        """(K, m, n) as (K, m, B), with zeros."""
+        return torch.nn.functional.pad(values, (0, self.batch - values.shape[-1]))
+
+    def report(self) -> dict:
+        """The loss, and what the task reports: accuracy and confusion matrix, or RMSE, MAE and R2."""
+        if not self.sizes:
+            raise UserError("there is nothing to report: no examples were added")
+        with computing():
+            losses = sum(
+                self.metric_sums.sums(each, self._weight(size))
+                for each, size in zip(self.per_example, self.sizes, strict=True)
+            )[0]
+        z, t = np.concatenate(self.answers, 1), np.concatenate(self.targets, 1)
+        return {"loss": float(losses.mean()), **self.metric_sums.task.test(z, t, self.spec.classes)}
+
+    def _weight(self, size: int) -> torch.Tensor:
+        """(1, B): 1/n for each of a batch's examples, 0 for what fills it up."""
+        there = torch.arange(self.batch, device=self.like.device) < size
+        return (there.to(self.like) / sum(self.sizes))[None]

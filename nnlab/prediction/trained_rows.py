@@ -1,0 +1,148 @@
+"""The rows of a run that has ended, as its folder or its `Fit` has them. A folder may be a stranger's."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nnlab.autodiff.graph import Graph
+from nnlab.data.spec import DataSpec
+from nnlab.errors import Advice, UserError, nearest, shortened
+from nnlab.experiment import EVALUATED_AT_ONCE, evaluation_batch
+from nnlab.records.run_folder import WEIGHTS_FILE
+from nnlab.records.stored_run import StoredRun
+from nnlab.training.fit import Fit
+from nnlab.untrusted import is_count
+
+
+@dataclass(frozen=True)
+class TrainedRow:
+    """One trained network of a run, with the weights of its best epoch.
+
+    status  finished, stopped or diverged (see `Result`); interrupted, if the run was
+    epoch   its best; 0 if it diverged before the first one ended well: its weights are then the initial ones
+    """
+
+    number: int
+    seed: int
+    repeat: int
+    fold: int
+    status: str
+    epoch: int
+    weights: dict[str, np.ndarray] = field(repr=False)
+    normalizer: dict[str, np.ndarray] = field(repr=False)
+    batch: int = field(default=EVALUATED_AT_ONCE, repr=False)  # examples that it evaluates at once
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is among the rows that are averaged."""
+        return self.status != "diverged" and self.epoch > 0
+
+
+def rows_of_fit(fit: Fit, number: int) -> list[TrainedRow]:
+    """The rows of a fit's experiment of that number; raises `UserError` where none has ended."""
+    results = [result for result in fit.results if fit.experiment_of_row[result.row] == number]
+    count = int((fit.experiment_of_row == number).sum())
+    if not results:
+        raise UserError(f"{fit}: no row has ended yet; fit.run() trains to the end, fit.stop() ends here")
+    if not all(result.weights for result in results):
+        raise UserError(f"{fit}: its rows are candidates of a search, of which no weights are kept")
+    if len(results) < count:
+        warnings.warn(f"{len(results)} of {count} rows have ended: the others are left out", Advice, 3)
+    first = int(np.flatnonzero(fit.experiment_of_row == number)[0])
+    return [
+        TrainedRow(
+            result.row - first, result.seed, result.repeat, result.fold, result.status, result.best_epoch,
+            result.weights, _with_center(result.normalizer), _batch(result.examples),
+        )
+        for result in sorted(results, key=lambda result: result.row)
+    ]  # fmt: skip
+
+
+def rows_of_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[TrainedRow]:
+    """The rows of a run folder; raises `UserError` unless its weights are those of the experiment's graph."""
+    if not run.ended:
+        warnings.warn(
+            f"'{run.path}': the run did not end; its weights are those of the best epochs until then",
+            Advice,
+            stacklevel=3,
+        )
+    file, rows = run.path / WEIGHTS_FILE, []
+    for row in run.rows:
+        number = row["row"]
+        if number not in run.weights:
+            raise UserError(f"'{file}' has no weights of row {number}, which rows.json has")
+        where = f"'{file}': row {number}"
+        weights, normalizer = run.weights[number], run.normalizer[number]
+        _refuse_other_arrays(where, weights, _shapes(graph))
+        _refuse_wrong_normalizer(where, normalizer, spec)
+        repeat, fold = (row.get(key, 0) for key in ("repeat", "fold"))
+        if not (is_count(repeat) and is_count(fold)):
+            raise UserError(
+                f"'{run.path / 'rows.json'}': row {number} has a repeat or a fold that is no number"
+            )
+        rows.append(
+            TrainedRow(
+                number,
+                row["seed"],
+                repeat,
+                fold,
+                row["status"],
+                row["best_epoch"],
+                weights,
+                _with_center(normalizer),
+                _batch(row.get("examples")),
+            )  # fmt: skip
+        )
+    if not rows:
+        raise UserError(f"'{run.path / 'rows.json'}' has no rows: nothing was trained")
+    return rows
+
+
+def _batch(examples) -> int:
+    """How many examples the row evaluated at once, by the sizes of its sets; folders that are older than
+    these get the most."""
+    sizes = examples if isinstance(examples, dict) else {}
+    monitored = sizes.get("validation") or sizes.get("train")
+    return evaluation_batch(monitored) if is_count(monitored) and monitored else EVALUATED_AT_ONCE
+
+
+def _with_center(normalizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The normaliser with the centers, which earlier folders do not have: then means are subtracted first."""
+    centers = {"center": normalizer["mean"], "target_center": normalizer["target_mean"]}
+    return centers | normalizer
+
+
+def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    layout = graph.layout()
+    return {name: slot.leaf.shape for name, slot in (layout.parameters | layout.buffers).items()}
+
+
+def _refuse_other_arrays(where: str, arrays: dict[str, np.ndarray], shapes: dict) -> None:
+    """Raise `UserError` unless these are finite arrays of these names and shapes."""
+    for name in arrays.keys() - shapes.keys():
+        raise UserError(
+            f"{where} has the array '{shortened(name)}', which its experiment does not{nearest(name, shapes)}"
+        )
+    for name, shape in shapes.items():
+        if name not in arrays:
+            raise UserError(f"{where} has no array '{name}', which its experiment needs")
+        if arrays[name].shape != shape:
+            raise UserError(
+                f"{where}: '{name}' has the shape {arrays[name].shape}, and its experiment needs {shape}"
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise UserError(f"{where}: '{name}' has numbers that are not finite")
+
+
+def _refuse_wrong_normalizer(where: str, normalizer: dict[str, np.ndarray], spec: DataSpec) -> None:
+    shapes = {"mean": (spec.inputs,), "scale": (spec.inputs,)}
+    shapes |= {"target_mean": (spec.outputs,), "target_scale": (spec.outputs,)}
+    further = {"center": (spec.inputs,), "target_center": (spec.outputs,), "linear": (), "bound": ()}
+    shapes |= {name: shape for name, shape in further.items() if name in normalizer}
+    _refuse_other_arrays(f"{where}, normalizer", normalizer, shapes)
+    for name in ("scale", "target_scale", "linear", "bound"):
+        if name in normalizer and not (normalizer[name] > 0).all():
+            raise UserError(f"{where}, normalizer: '{name}' has numbers that are not above 0")
