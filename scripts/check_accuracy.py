@@ -31,8 +31,8 @@ from check_cases import faults  # noqa: E402
 from check_jobs import BAYES, HASTY, JOBS, OVERLAPPING, combinations, drawn, job, overlapping  # noqa: E402
 
 import nnlab  # noqa: E402
-from nnlab.checks.labels import suspected  # noqa: E402
-from nnlab.checks.ladder import RUNGS, climb  # noqa: E402
+from nnlab.checks.labels import find_suspected  # noqa: E402
+from nnlab.checks.ladder import RUNGS, run_rungs  # noqa: E402
 from nnlab.checks.subject import Subject  # noqa: E402
 
 OF_TRAINING = [rung for rung in RUNGS if rung not in ("gradients", "determinism")]
@@ -58,7 +58,7 @@ def detection(seeds, prefix):
             if not fault.name.startswith(prefix):
                 continue
             with fault.patch():
-                verdicts = list(climb(Subject(fault.experiment), list(fault.rungs)))
+                verdicts = list(run_rungs(Subject(fault.experiment), list(fault.rungs)))
             kind = "box, loss or graph" if fault.rungs == ("gradients",) else fault.name.partition(":")[0]
             total[kind] += 1
             found[kind] += fault.found(verdicts)
@@ -75,7 +75,7 @@ def false_alarms(seeds, _):
     healthy, alarms, fails, began = 0, 0, 0, time.perf_counter()
     for seed in seeds:
         for name, experiment in healthy_jobs(seed):
-            verdicts = list(climb(Subject(experiment), list(RUNGS)))
+            verdicts = list(run_rungs(Subject(experiment), list(RUNGS)))
             wrong = [v for v in verdicts if v.status != "pass"]
             healthy, alarms = healthy + 1, alarms + bool(wrong)
             fails += any(v.status == "fail" for v in wrong)
@@ -150,7 +150,7 @@ def labels(seeds, _):
 
 
 def _called_wrong(jobs) -> int:
-    return sum(suspected(Subject(job))[1][0].cause == "label_noise" for job in jobs)
+    return sum(find_suspected(Subject(job))[1][0].cause == "label_noise" for job in jobs)
 
 
 PARTS = {"faults": detection, "healthy": false_alarms, "outside": outside, "labels": labels}

@@ -11,7 +11,13 @@ from nnlab import SGD, Experiment, Momentum, Nesterov, fit
 from nnlab.checks import chance_level
 from nnlab.checks.chance_level import Chance, chance_error
 from nnlab.checks.ladder import RUNGS
-from nnlab.checks.proposal import Course, Outcome, lower_rate, proposal, proposal_of_several
+from nnlab.checks.proposal import (
+    Outcome,
+    OutcomeRecorder,
+    propose_check,
+    propose_check_for_runs,
+    suggest_lower_rate,
+)
 from nnlab.cli import main
 from nnlab.data.sources import Diabetes, Iris
 from nnlab.data.splits import Holdout
@@ -125,38 +131,38 @@ def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, said):
 
 # ---- what train proposes
 
-HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first=1.6, last=0.01, error=0.02, chance=0.9)
+HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first_loss=1.6, last_loss=0.01, error=0.02, chance=0.9)
 
 
 @pytest.mark.parametrize("changes, said", [
     ({}, None),
     (dict(diverged=1), None),  # the sweep of a rate may lose one
     (dict(diverged=2), "2 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
-    (dict(diverged=3, last=np.nan, first=np.nan, error=np.nan),
+    (dict(diverged=3, last_loss=np.nan, first_loss=np.nan, error=np.nan),
      "3 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
-    (dict(rows=1, diverged=1, lower=0.02),
+    (dict(rows=1, diverged=1, lower_rate=0.02),
      "the row diverged; try optimizer.lr=0.02, or find out why: nnlab check only=rates a=1"),
     (dict(rows=1, diverged=1), "the row diverged; find out why: nnlab check only=rates a=1"),
-    (dict(last=1.6, error=0.88),
+    (dict(last_loss=1.6, error=0.88),
      "the training loss did not fall; find out why: nnlab check only=[start,subset] a=1"),
-    (dict(first=0.3, last=0.3, error=0.1, chance=0.11, val_loss=0.31, chance_loss=0.35), None),  # rare
-    (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.31, chance_loss=0.35), None),
-    (dict(error=0.1, chance=0.11, doubt=0.01, val_loss=0.35, chance_loss=0.35),  # the error is lucky
+    (dict(first_loss=0.3, last_loss=0.3, error=0.1, chance=0.11, val_loss=0.31, chance_loss=0.35), None),
+    (dict(error=0.1, chance=0.11, margin=0.01, val_loss=0.31, chance_loss=0.35), None),
+    (dict(error=0.1, chance=0.11, margin=0.01, val_loss=0.35, chance_loss=0.35),  # the error is lucky
      "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
-    (dict(error=9.0, chance=9.1, doubt=0.2, measure="RMSE"),
+    (dict(error=9.0, chance=9.1, margin=0.2, measure="RMSE"),
      "the validation RMSE is no better than chance; find out why: nnlab check only=data a=1"),
-    (dict(last=1.6, error=0.88, epochs=2), None),  # it has had no chance yet
-    (dict(first=0.011, last=0.011), None),  # flat, since it was done in the first epoch
+    (dict(last_loss=1.6, error=0.88, epochs=2), None),  # it has had no chance yet
+    (dict(first_loss=0.011, last_loss=0.011), None),  # flat, since it was done in the first epoch
     (dict(error=0.9),
      "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
     (dict(error=0.8), None),
 ], ids=str)  # fmt: skip
 def test_what_is_proposed(changes, said):
-    assert proposal(Outcome(**vars(HEALTHY) | changes), "nnlab train a=1") == said
+    assert propose_check(Outcome(**vars(HEALTHY) | changes), "nnlab train a=1") == said
 
 
 def test_an_outcome_is_read_from_the_records():
-    course = Course(3)
+    course = OutcomeRecorder(3)
     for epoch, loss, error, rows, improved, ended in (
         (1, [3.0, 2.0, np.nan], [0.8, 0.1, 0.9], [0, 1, 2], [True, True, False], {2: "diverged"}),
         (2, [1.0, 1.0], [0.2, 0.4], [0, 1], [True, True], {1: "stopped"}),
@@ -176,7 +182,7 @@ def test_an_outcome_is_read_from_the_records():
         }
         course.record(Record(epoch, np.array(rows), metrics, np.array(improved), ended))
     assert course.outcome(Chance(0.9, 0.1, 2.3)) == Outcome(
-        3, 1, 3, first=2.5, last=0.75, error=pytest.approx(0.3), chance=0.9, doubt=0.1,
+        3, 1, 3, first_loss=2.5, last_loss=0.75, error=pytest.approx(0.3), chance=0.9, margin=0.1,
         val_loss=pytest.approx(0.6), chance_loss=2.3,
     )  # fmt: skip
 
@@ -186,10 +192,10 @@ def test_of_several_runs_the_worst_is_proposed():
         return Outcome(**vars(HEALTHY) | changes)
 
     runs = {"nnlab train a=1": HEALTHY, "nnlab train a=2": bad(error=0.9), "nnlab train a=3": bad(diverged=3)}
-    assert proposal_of_several(runs) == (
+    assert propose_check_for_runs(runs) == (
         "2 of 3 runs went badly, the worst: 3 of 3 rows diverged; find out why: nnlab check only=rates a=3"
     )
-    assert proposal_of_several({"nnlab train a=1": HEALTHY, "nnlab train": HEALTHY}) is None
+    assert propose_check_for_runs({"nnlab train a=1": HEALTHY, "nnlab train": HEALTHY}) is None
 
 
 @pytest.mark.parametrize("loss, expected", [
@@ -199,9 +205,9 @@ def test_of_several_runs_the_worst_is_proposed():
 ])  # fmt: skip
 def test_the_loss_of_chance(loss, expected):
     data = Iris().load()  # of three classes that are equally frequent in every part
-    by_chance = chance_level.of(data, Holdout().folds(data), LOSSES[loss]())
+    by_chance = chance_level.measure_chance(data, Holdout().folds(data), LOSSES[loss]())
     assert by_chance.loss == pytest.approx(expected(np.full(3, 1 / 3)))
-    assert by_chance.doubt == pytest.approx(2 * np.sqrt(2 / 9 / 30))
+    assert by_chance.margin == pytest.approx(2 * np.sqrt(2 / 9 / 30))
 
 
 def test_the_error_of_chance():
@@ -220,10 +226,12 @@ def test_the_proposed_rate_trains_where_the_default_diverges(data, optimizer):
     """Squared errors of a target: every shipped regression, over sizes of batches."""
     for batch_size in (8, 64, "full"):
         usual = optimizer()
-        e = Experiment(data=data, optimizer=replace(usual, lr=lower_rate(usual)), epochs=5, seeds=3,
+        e = Experiment(data=data, optimizer=replace(usual, lr=suggest_lower_rate(usual)), epochs=5, seeds=3,
                              batch_size=batch_size)  # fmt: skip
         assert {result.status for result in fit(e).run().results} == {"finished"}
-    assert lower_rate(SGD(lr=0.002)) == 2e-4 and lower_rate(optimizer(lr=1e9)) == usual.lr / 10
+    assert (
+        suggest_lower_rate(SGD(lr=0.002)) == 2e-4 and suggest_lower_rate(optimizer(lr=1e9)) == usual.lr / 10
+    )
 
 
 @pytest.mark.parametrize("words, said", [

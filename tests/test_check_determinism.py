@@ -64,7 +64,7 @@ def test_what_differs_at_large_sizes_only_is_found(by, threads):
 
 @pytest.mark.parametrize("rows, threads, several", [(5, 3, 3), (12, 1, 2)])
 def test_it_looks_at_the_stack_that_is_trained(rows, threads, several, monkeypatch):
-    seen, trained = [], determinism.trained
+    seen, trained = [], determinism.train
     monkeypatch.setattr(
         determinism, "trained", lambda *a: (seen.append((len(a[1]), a[1][0].batch, a[3])), trained(*a))[1]
     )
@@ -80,7 +80,7 @@ def test_large_jobs_get_fewer_steps_rows_and_examples():
 
     def bounded(passes):
         """What is done if the budget is so many passes of one row over one batch."""
-        sample, rows, steps = determinism.bounded(
+        sample, rows, steps = determinism.fit_to_budget(
             Subject(job, Budget(work=passes * size * batch * 10)), "cpu"
         )
         return rows, steps, sample.rows(1)[0].batch

@@ -12,7 +12,7 @@ from test_check_verdicts import says_its_limit
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.checks import start
-from nnlab.checks.ladder import RUNGS, chosen, climb
+from nnlab.checks.ladder import RUNGS, run_rungs, select_rungs
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.errors import UserError
@@ -29,7 +29,7 @@ SOME |= {fault.name: fault for fault in [f for f in ALL if f.name.startswith("sy
 
 @pytest.mark.parametrize("fault", SOME.values(), ids=SOME)
 def test_a_fault_is_found_and_named(fault):
-    verdicts = list(climb(Subject(fault.experiment, SMALL), list(fault.rungs)))
+    verdicts = list(run_rungs(Subject(fault.experiment, SMALL), list(fault.rungs)))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     assert fault.found(verdicts), [finding.found for finding in findings]
     assert all(f.advice for f in findings if f.status != "pass")
@@ -41,7 +41,7 @@ HEALTHY = [c for c in TABLE if c.mark == "+"][::12]
 
 @pytest.mark.parametrize("combination", HEALTHY, ids=str)
 def test_a_healthy_job_passes(combination):
-    verdicts = list(climb(Subject(combination.experiment("wine", seed=5), SMALL), list(RUNGS)))
+    verdicts = list(run_rungs(Subject(combination.experiment("wine", seed=5), SMALL), list(RUNGS)))
     assert [v.rung for v in verdicts] == list(RUNGS)
     assert all(says_its_limit(f) for v in verdicts for f in v.findings)
     assert {v.status for v in verdicts} == {"pass"}, [v.worst.found for v in verdicts if v.status != "pass"]
@@ -49,7 +49,7 @@ def test_a_healthy_job_passes(combination):
 
 @pytest.mark.parametrize("kind", HASTY)
 def test_a_healthy_job_on_a_table_that_looks_faulty_passes(kind):
-    verdicts = list(climb(Subject(drawn(kind, "relu", seed=5), SMALL), list(RUNGS)))
+    verdicts = list(run_rungs(Subject(drawn(kind, "relu", seed=5), SMALL), list(RUNGS)))
     assert {v.status for v in verdicts} == {"pass"}, [v.worst.found for v in verdicts if v.status != "pass"]
 
 
@@ -67,18 +67,18 @@ def test_the_table_has_every_combination():
 def test_a_verdict_is_as_bad_as_its_worst_finding():
     numbers = {"pass": 1, "warn": 3, "fail": 5}
     good, bad, worse = (Finding(s, n, 2, s, cause=s * (s != "pass")) for s, n in numbers.items())
-    verdict = Verdict.of("start", [good, bad, worse])
+    verdict = Verdict.from_findings("start", [good, bad, worse])
     assert verdict.status == "fail" and verdict.worst is worse and verdict.causes == ["fail", "warn"]
-    assert Verdict.of("start", [good]).status == "pass"
+    assert Verdict.from_findings("start", [good]).status == "pass"
     with pytest.raises(ValueError, match="good"):
         Finding("good", 1, 2, "")
 
 
 def test_rungs_are_climbed_in_their_order():
-    assert chosen(None) == list(RUNGS)
-    assert chosen(["data", "start"]) == ["start", "data"] and chosen("rates") == ["rates"]
+    assert select_rungs(None) == list(RUNGS)
+    assert select_rungs(["data", "start"]) == ["start", "data"] and select_rungs("rates") == ["rates"]
     with pytest.raises(UserError, match="did you mean 'rates'"):
-        chosen("rate")
+        select_rungs("rate")
 
 
 # ---- what a rung leaves alone
@@ -89,15 +89,15 @@ def test_a_rung_depends_on_nothing_but_the_job():
     e = job("iris", regularizer=nnlab.Regularizer(dropout=0.3))
     torch.manual_seed(1), np.random.seed(1)
     before = torch.get_rng_state().clone()
-    first = {v.rung: v.worst for v in climb(Subject(e, SMALL), list(RUNGS))}
+    first = {v.rung: v.worst for v in run_rungs(Subject(e, SMALL), list(RUNGS))}
     assert torch.equal(torch.get_rng_state(), before)
     for rung in reversed(RUNGS):
         torch.manual_seed(2)
-        (again,) = climb(Subject(e, SMALL), [rung])
+        (again,) = run_rungs(Subject(e, SMALL), [rung])
         assert again.worst == first[rung]
 
 
 def test_rows_that_know_each_other_are_found_in_the_right_rung_only():
     e = job("wine", model=Between(box=Nosy()))
-    assert [v.causes for v in climb(Subject(e, SMALL), ["determinism"])] == [["rows_mixed"]]
+    assert [v.causes for v in run_rungs(Subject(e, SMALL), ["determinism"])] == [["rows_mixed"]]
     assert start.check(Subject(e, SMALL)).status == "pass"

@@ -9,7 +9,7 @@ from networks import one_thread  # noqa: F401
 import nnlab
 from nnlab.autodiff.activations import ReLU, Sigmoid, Tanh
 from nnlab.checks import layers, saturation
-from nnlab.checks.subject import Budget, Subject, chance
+from nnlab.checks.subject import Budget, Subject, mean_chance_loss
 
 SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
 
@@ -20,7 +20,7 @@ SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
 def chance_of(experiment):
     sample = Subject(experiment).sample(500)
     loss = experiment.loss_for(sample.dataset.spec)
-    return chance(loss, sample.dataset, sample.examples, sample.fold), sample
+    return mean_chance_loss(loss, sample.dataset, sample.examples, sample.fold), sample
 
 
 @pytest.mark.parametrize("changes, expected", [
@@ -73,7 +73,7 @@ def test_slopes_do_not_ask_bprop(box, derivative):
 def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():
     def advice(start, after, bounded=True):
         looks = [{"activations": {"tanh1": {"stuck": share, "bounded": bounded}}} for share in (start, after)]
-        (found,) = saturation.stuck({"at the start": looks[0], "later": looks[1]})
+        (found,) = saturation.stuck_findings({"at the start": looks[0], "later": looks[1]})
         return found.status, found.number, found.advice
 
     assert advice(0.1, 0.3)[:2] == ("pass", 0.3)
@@ -96,5 +96,5 @@ def test_what_stops_the_gradient_altogether(changes, cause):
 
 def test_in_training_half_of_the_tanh_units_may_be_saturated():
     looks = [{"activations": {"tanh1": {"stuck": s, "bounded": True}}} for s in (0.1, 0.5)]
-    assert saturation.stuck({"at the start": looks[0], "later": looks[1]})[0].status == "pass"
-    assert saturation.stuck({"at the start": looks[1]})[0].status == "warn"
+    assert saturation.stuck_findings({"at the start": looks[0], "later": looks[1]})[0].status == "pass"
+    assert saturation.stuck_findings({"at the start": looks[1]})[0].status == "warn"

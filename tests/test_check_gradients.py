@@ -18,7 +18,7 @@ from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import gradients
 from nnlab.checks.central_differences import BEST_STEP, compare
-from nnlab.checks.gradient_comparison import Compared, relative
+from nnlab.checks.gradient_comparison import GradientComparison, relative_error
 from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
 from nnlab.models import Model
@@ -246,8 +246,8 @@ def test_the_objective_of_the_check_is_the_objective_of_training():
 
 
 def test_a_parameter_of_nothing_but_kinks_is_told():
-    kinks = Compared("box: dweight", 0.0, None, kinks=3, numbers=3, of=3)
-    seen = Compared("box: dbias", 1e-9, None, kinks=1, numbers=3, of=3)
+    kinks = GradientComparison("box: dweight", 0.0, None, kinks=3, compared_count=3, total_count=3)
+    seen = GradientComparison("box: dbias", 1e-9, None, kinks=1, compared_count=3, total_count=3)
     found = gradients._finding([seen], [kinks, seen]).found
     assert "all of box: dweight: nothing is known of those" in found and "dbias:" not in found
     assert "nothing is known" not in gradients._finding([seen], [seen]).found
@@ -256,5 +256,5 @@ def test_a_parameter_of_nothing_but_kinks_is_told():
 @pytest.mark.parametrize("mine, other", [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.inf, 1.0)])
 def test_a_gradient_that_is_not_finite_agrees_with_nothing(mine, other):
     with np.errstate(invalid="ignore"):
-        assert relative(np.array([mine, 0.5]), np.array([other, 0.5])) == np.inf
-    assert relative(np.zeros(2), np.zeros(2)) == 0.0
+        assert relative_error(np.array([mine, 0.5]), np.array([other, 0.5])) == np.inf
+    assert relative_error(np.zeros(2), np.zeros(2)) == 0.0

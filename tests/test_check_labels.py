@@ -65,7 +65,7 @@ def test_what_is_said_of_doubted_labels():
     same, more = np.roll(doubted, 20), np.arange(n) < 400
 
     def said(*args):
-        finding = labels._noise(doubted, *args)
+        finding = labels._noise_finding(doubted, *args)
         return finding.status, finding.cause, finding.found
 
     assert said(0.2, 5.0, 2, same)[:2] == ("warn", "label_noise")
@@ -78,7 +78,9 @@ def test_what_is_said_of_doubted_labels():
         status, cause, sentence = said(*args)
         assert (status, cause) == ("pass", "") and words in sentence
     assert (
-        labels.many(doubted) and not labels.many(np.arange(n) < 100) and not labels.many(np.arange(40) < 20)
+        labels.many_doubted(doubted)
+        and not labels.many_doubted(np.arange(n) < 100)
+        and not labels.many_doubted(np.arange(40) < 20)
     )
 
 
@@ -90,13 +92,13 @@ SOME += [("linear", 400, 2, 0.3), ("linear", 1000, 8, 0.3)]
 
 @pytest.mark.parametrize("kind, n, d, bayes", SOME)
 def test_an_honest_table_is_not_called_mislabelled(kind, n, d, bayes):
-    _, (finding,) = labels.suspected(Subject(overlapping(kind, n, d, bayes, seed=3)))
+    _, (finding,) = labels.find_suspected(Subject(overlapping(kind, n, d, bayes, seed=3)))
     assert finding.cause != "label_noise", finding.found
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
 def test_the_shipped_sets_are_not_called_mislabelled(name):
-    _, (finding,) = labels.suspected(Subject(job(name)))
+    _, (finding,) = labels.find_suspected(Subject(job(name)))
     assert finding.status == "pass"
 
 
@@ -104,7 +106,7 @@ def test_the_shipped_sets_are_not_called_mislabelled(name):
 def test_wrong_labels_in_classes_that_can_be_told_apart_are_found(name):
     data = replace(JOBS[name].get("data", nnlab.Digits()), label_noise=0.2, seed=4)
     subject = Subject(job(name, data=data))
-    numbers, (finding,) = labels.suspected(subject)
+    numbers, (finding,) = labels.find_suspected(subject)
     assert (finding.status, finding.cause) == ("warn", "label_noise"), finding.found
     changed = np.flatnonzero(subject.dataset.noisy != subject.dataset.y)
     there = np.intersect1d(changed, subject.fold.train)
@@ -113,7 +115,9 @@ def test_wrong_labels_in_classes_that_can_be_told_apart_are_found(name):
 
 
 def test_what_few_examples_cannot_show_is_said_so():
-    few, many = (labels.suspected(Subject(nnlab.Experiment(data=Noise(n=n, d=3))))[1][0] for n in (300, 4000))
+    few, many = (
+        labels.find_suspected(Subject(nnlab.Experiment(data=Noise(n=n, d=3))))[1][0] for n in (300, 4000)
+    )
     assert few.cause == many.cause == "labels_unrelated"
     assert few.status == "warn" and "too weakly related" in few.advice
     assert many.status == "fail" and "too weakly related" not in many.advice

@@ -203,7 +203,7 @@ NO_LEAKS = {
 
 def of(column, target):
     x = np.c_[X, column].astype(float)
-    return leaks.of_classes(x, target) if target.ndim == 1 else leaks.of_numbers(x, target)
+    return leaks.class_indicators(x, target) if target.ndim == 1 else leaks.monotone_columns(x, target)
 
 
 @pytest.mark.parametrize("kind", LEAKS)

@@ -10,8 +10,8 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab.checks import overfitting, range_test, rates, subset
-from nnlab.checks.ladder import climb
-from nnlab.checks.overfitting import Learning
+from nnlab.checks.ladder import run_rungs
+from nnlab.checks.overfitting import OverfittingCurves
 from nnlab.checks.range_test import RangeTest
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding
@@ -49,7 +49,9 @@ def learning(own, lower=None, higher=None, error=0.5):
     """Curves of four epochs: the job's own, the rate times 0.1 and times 10; the two smallest hardly fall."""
     flat = [1.0, 0.9995, 0.999, 0.998]
     loss = np.array([own, flat, flat, lower or flat, higher or flat])
-    return Learning(loss, np.full(loss.shape, error), 0.1 * np.array(overfitting.RATE_FACTORS), 1.0, 50, True)
+    return OverfittingCurves(
+        loss, np.full(loss.shape, error), 0.1 * np.array(overfitting.RATE_FACTORS), 1.0, 50, True
+    )
 
 
 def test_the_causes_are_told_apart():
@@ -69,7 +71,7 @@ def test_the_causes_are_told_apart():
     assert (
         "bounces" in overfitting.judge(learning([0.7, 0.9, 0.6, 0.9], lower=[1, 0.5, 0.2, 0.1]), None).found
     )
-    assert cause(Learning(np.tile(up, (5, 1)), np.ones((5, 4)), np.ones(5), 1.0, 50, True)) == (
+    assert cause(OverfittingCurves(np.tile(up, (5, 1)), np.ones((5, 4)), np.ones(5), 1.0, 50, True)) == (
         "fail",
         "gradient",
     )
@@ -91,7 +93,7 @@ def test_the_gradient_is_blamed_only_for_what_stays_finite():
     def cause(curve):
         loss = np.tile(curve, (5, 1))
         return overfitting.judge(
-            Learning(loss, np.ones((5, 4)), np.array(overfitting.RATE_FACTORS), 1.0, 50, True), None
+            OverfittingCurves(loss, np.ones((5, 4)), np.array(overfitting.RATE_FACTORS), 1.0, 50, True), None
         ).cause
 
     assert cause([1.0, 1.1, 1.2, 1.3]) == "gradient"
@@ -112,7 +114,7 @@ def test_what_is_too_large_from_the_start_comes_first():
 
 def test_nothing_is_asked_of_a_job_with_a_single_target():
     subject = Subject(job("diabetes", data=Changed(of=nnlab.Diabetes(), single=True)))
-    found = {v.rung: v for v in climb(subject, ["start", "subset", "rates", "data"])}
+    found = {v.rung: v for v in run_rungs(subject, ["start", "subset", "rates", "data"])}
     assert [found[rung].status for rung in found] == ["pass", "pass", "pass", "fail"]
     assert found["data"].causes == ["constant_target"] and "nothing to learn" in found["rates"].worst.found
 
@@ -137,9 +139,9 @@ CURVE = [2.0, 1.9, 1.7, 1.2, 0.6, 0.3, 0.2, 0.25, 5.0, np.nan, np.nan]
 
 def test_what_works_the_edge_and_the_suggestion():
     t = table(CURVE)
-    assert t.edge == LR[8] and t.best in (6, 7)
-    assert t.works == (LR[4], LR[7])  # half of the fall from 2 to 0.25 or less
-    assert t.suggestion == pytest.approx(min(LR[t.best], LR[8] / 3))
+    assert t.edge == LR[8] and t.best_index in (6, 7)
+    assert t.working_range == (LR[4], LR[7])  # half of the fall from 2 to 0.25 or less
+    assert t.suggestion == pytest.approx(min(LR[t.best_index], LR[8] / 3))
     assert t.diverged.tolist() == [0] * 9 + [1] * 2
 
 
@@ -147,12 +149,12 @@ def test_a_single_noisy_curve_does_not_fool_it():
     end = np.array(CURVE)[:, None] + np.zeros(3)
     end[1, 0], end[5, 1] = 0.0, 1.9  # one seed is lucky at a small rate, one unlucky at a good one
     t = RangeTest(LR, end, np.full(3, 2.0), 2.3)
-    assert t.works == (LR[4], LR[7]) and t.edge == LR[8]
+    assert t.working_range == (LR[4], LR[7]) and t.edge == LR[8]
 
 
 def test_a_lucky_rate_beyond_the_edge_is_no_good():
     t = table([*CURVE[:9], 0.0, 0.0])
-    assert t.edge == LR[8] and t.works[1] == LR[7] and t.suggestion < LR[8]
+    assert t.edge == LR[8] and t.working_range[1] == LR[7] and t.suggestion < LR[8]
 
 
 @pytest.mark.parametrize("own, longer, status, cause", [
@@ -183,15 +185,15 @@ def test_a_usual_regulariser_is_not_suspected():
 
 def test_the_rates_are_sorted_and_have_the_jobs_own():
     for own in (3e-3, 1e-9, 1e4):
-        grid = rates.candidates(own, 64)
+        grid = rates.candidate_rates(own, 64)
         assert len(grid) == 64 and own in grid and (np.diff(grid) > 0).all()
         assert grid[0] < own < grid[-1]
 
 
 def test_a_large_network_gets_fewer_rows_and_steps():
     small, large = (Subject(job("digits", model=nnlab.MLP(hidden=h))) for h in ((64,), (400, 400)))
-    assert rates.scale(small) == (64, 3, 200)
-    count, seeds, steps = rates.scale(large)
+    assert rates.budgeted_counts(small) == (64, 3, 200)
+    count, seeds, steps = rates.budgeted_counts(large)
     size = large.graph.parameter_count * 64
     assert count >= 16 and seeds == 1 and steps >= 50 and size * count * seeds * steps < 64 * 3 * 200 * size
 
@@ -199,13 +201,15 @@ def test_a_large_network_gets_fewer_rows_and_steps():
 def test_a_large_batch_is_counted_and_cut_last():
     def work(e):
         subject = Subject(e)
-        updates = int(np.prod(rates.scale(subject)))
-        return rates.batch_for(subject, updates), updates * rates.batch_for(subject, updates)
+        updates = int(np.prod(rates.budgeted_counts(subject)))
+        return rates.affordable_batch_size(subject, updates), updates * rates.affordable_batch_size(
+            subject, updates
+        )
 
     assert work(job("digits"))[0] == 64
     large, small = (job("digits", batch_size=b, model=nnlab.MLP(hidden=(400, 400))) for b in (1024, 64))
     assert work(large)[0] < 1024 and work(large)[1] <= 2 * work(small)[1]
-    assert rates.batch_for(Subject(job("digits", batch_size="full")), 1) == 64
+    assert rates.affordable_batch_size(Subject(job("digits", batch_size="full")), 1) == 64
 
 
 def test_large_networks_get_fewer_seeds():

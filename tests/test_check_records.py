@@ -12,11 +12,15 @@ from nnlab.commands.check_command import RUNGS_WITH_PICTURE
 from nnlab.records.check_console import LINE_WIDTH, CheckConsole
 from nnlab.records.check_picture import RUNG_PICTURES
 
-PASS = Verdict.of("start", [Finding("pass", 1, 2, "loss 2.3 (limit 5)")])
-WARN = Verdict.of("data", [Finding("warn", 1, 0, "a column is constant", "leave it out", "constant_columns")])
+PASS = Verdict.from_findings("start", [Finding("pass", 1, 2, "loss 2.3 (limit 5)")])
+WARN = Verdict.from_findings(
+    "data", [Finding("warn", 1, 0, "a column is constant", "leave it out", "constant_columns")]
+)
 LONG = "a sentence of many words that does not fit " * 5
 LITTLE = Finding("warn", 1, 0, "nothing much", "try little")
-FAIL = Verdict.of("rates", [LITTLE, Finding("fail", 9, 1, LONG, "lower the rate " * 12, "lr_high")])
+FAIL = Verdict.from_findings(
+    "rates", [LITTLE, Finding("fail", 9, 1, LONG, "lower the rate " * 12, "lr_high")]
+)
 
 
 class Terminal(io.StringIO):
@@ -72,7 +76,7 @@ def test_colours_and_the_rung_under_way_only_on_a_terminal(monkeypatch):
 def test_letters_that_the_stream_does_not_have():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
     with CheckConsole("Größe", ["data"], stream) as console:
-        console.verdict(Verdict.of("data", [Finding("warn", 1, 0, "column größe", "weg damit ±")]))
+        console.verdict(Verdict.from_findings("data", [Finding("warn", 1, 0, "column größe", "weg damit ±")]))
     assert b"column gr??e" in stream.buffer.getvalue()
 
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlab.checks import labels, overfitting, range_test, saturation
-from nnlab.checks.gradient_comparison import Compared
+from nnlab.checks.gradient_comparison import GradientComparison
 from nnlab.checks.gradients import _finding
-from nnlab.checks.overfitting import RATE_FACTORS, Learning
+from nnlab.checks.overfitting import RATE_FACTORS, OverfittingCurves
 from nnlab.checks.range_test import RangeTest
-from nnlab.checks.verdict import Finding, graded
+from nnlab.checks.verdict import Finding, grade
 
 LIMIT = re.compile(r"(limit|at least) ([-+.\de]+)(%?)")
 
@@ -39,7 +39,7 @@ def test_a_finding_cannot_contradict_itself(status, number, limit, at_least):
 
 
 def test_a_limit_may_be_reached_and_not_passed():
-    assert [graded(x, 1, 2) for x in (1, 1.1, 2, 2.1, np.nan)] == ["pass", "warn", "warn", "fail", "fail"]
+    assert [grade(x, 1, 2) for x in (1, 1.1, 2, 2.1, np.nan)] == ["pass", "warn", "warn", "fail", "fail"]
 
 
 # Each judge makes its findings out of whatever came; one that contradicted itself would raise.
@@ -55,7 +55,9 @@ def test_of_the_small_subset(data, epochs, classes, chance, disturbed):
         row = st.lists(values, min_size=epochs, max_size=epochs)
         return np.array(data.draw(st.lists(row, min_size=5, max_size=5)), float)
 
-    learning = Learning(table(losses), table(errors), 0.1 * np.array(RATE_FACTORS), chance, 50, classes)
+    learning = OverfittingCurves(
+        table(losses), table(errors), 0.1 * np.array(RATE_FACTORS), chance, 50, classes
+    )
     cause = (
         Finding("fail", 0.9, 0.3, "90% of units (limit 30%)", "advice", "saturated") if disturbed else None
     )
@@ -74,7 +76,7 @@ def test_of_the_learning_rates(end, start, chance, own, longer):
     table = RangeTest(lr, np.array(end)[:, None] + np.zeros(2), np.array([start]), chance)
     finding = range_test.judge(table, float(lr[own]), longer)
     assert says_its_limit(finding), finding.found
-    if finding.status == "pass" and finding.number < table.works[0]:
+    if finding.status == "pass" and finding.number < table.working_range[0]:
         assert "times the steps" in finding.found
 
 
@@ -88,7 +90,7 @@ def test_of_stuck_units_the_worst_beside_its_own_limit_is_said(units):
         {"activations": {f"f{n}": {"stuck": u[when], "bounded": u[2]} for n, u in enumerate(units)}}
         for when in (0, 1)
     ]
-    (finding,) = saturation.stuck({"at the start": looks[0], "after 100 steps": looks[1]})
+    (finding,) = saturation.stuck_findings({"at the start": looks[0], "after 100 steps": looks[1]})
     limit = [(0.3, 0.6 if bounded else 0.3) for *_, bounded in units]
     excess = max(u[when] / at[when] for u, at in zip(units, limit, strict=True) for when in (0, 1))
     assert (finding.status == "pass") == (excess <= 1) and says_its_limit(finding)
@@ -101,7 +103,7 @@ def test_saturated_from_the_start_is_told_as_that():
         "at the start": {"activations": {"tanh1": {"stuck": 0.77, "bounded": True}}},
         "after 100 steps": {"activations": {"tanh1": {"stuck": 0.79, "bounded": True}}},
     }
-    (finding,) = saturation.stuck(looks)
+    (finding,) = saturation.stuck_findings(looks)
     assert finding.found == "77% of tanh1's units are saturated at the start (limit 30%)"
 
 
@@ -119,13 +121,15 @@ def test_of_gradients_that_flow_and_updates(first, last, ratios):
         "layers": {"a": {"gradient": first, "weights": 1.0}, "b": {"gradient": last, "weights": 1.0}},
         "activations": {},
     }
-    assert all(says_its_limit(f) for f in [*saturation.flow(before), *saturation._updates(ratios)])
+    assert all(
+        says_its_limit(f) for f in [*saturation.flow_finding(before), *saturation._update_finding(ratios)]
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1) | st.none()), min_size=1, max_size=3))
 def test_of_wrong_gradients(pairs):
-    compared = [Compared(f"box{n}: dx", *pair, 0, 9, 9) for n, pair in enumerate(pairs)]
+    compared = [GradientComparison(f"box{n}: dx", *pair, 0, 9, 9) for n, pair in enumerate(pairs)]
     finding = _finding(compared, compared)
     assert (finding.status == "pass") == (not any(c.wrong for c in compared)) and says_its_limit(finding)
 
@@ -134,13 +138,13 @@ def test_of_wrong_gradients(pairs):
 @given(st.integers(2, 400), shares, shares, st.floats(0, 9), st.integers(2, 10), shares)
 def test_of_doubted_labels(n, share, wrong, sure, classes, half):
     doubted, on_half = np.arange(n) < share * n, np.arange(n) < half * n
-    found = labels._noise(doubted, wrong, sure, classes, on_half)
+    found = labels._noise_finding(doubted, wrong, sure, classes, on_half)
     assert says_its_limit(found) and (found.status == "pass") == (found.cause == "")
-    few = labels._few(doubted & (np.arange(n) < n // 10))
+    few = labels._few_doubted_finding(doubted & (np.arange(n) < n // 10))
     assert few.status == "pass" and says_its_limit(few)
 
 
 @given(st.floats(-1, 1), st.floats(0.001, 1), st.integers(3, 2000))
 def test_of_a_correlation(r, least, n):
-    finding = labels._related(r, least, n, "labels")
+    finding = labels._relation_finding(r, least, n, "labels")
     assert says_its_limit(finding) and (finding.status == "fail") <= (least <= labels.WEAK_CORRELATION)

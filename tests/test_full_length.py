@@ -10,7 +10,7 @@ from networks import one_thread  # noqa: F401
 import nnlab
 from nnlab import MLP, InverseTimeDecay, Nesterov, Regularizer, Uniform
 from nnlab.checks import full_length, rates
-from nnlab.checks.full_length import RATE_FACTORS, Longer
+from nnlab.checks.full_length import RATE_FACTORS, FullLengthTest
 from nnlab.checks.subject import Budget, Subject
 
 SMALL = Budget(rates=32, rate_seeds=2)
@@ -49,7 +49,7 @@ def test_a_rate_far_below_the_best_needs_no_longer_look():
 
 
 def test_a_small_budget_looks_no_longer():
-    assert full_length.look(Subject(SLIDE, Budget(work=1e6))) is None
+    assert full_length.run(Subject(SLIDE, Budget(work=1e6))) is None
 
 
 def shares(own, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300):
@@ -58,20 +58,20 @@ def shares(own, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300)
     error[0], error[2] = own, lower
     loss = np.full(error.shape, lower_loss)
     loss[0] = own_loss
-    return Longer(0.1 * np.array(RATE_FACTORS), loss, error, 1000, examples, classes)
+    return FullLengthTest(0.1 * np.array(RATE_FACTORS), loss, error, 1000, examples, classes)
 
 
 def test_what_is_far():
     high, low = [0.11, 0.1, 0.12, 0.11], [0.04, 0.05, 0.04, 0.04]
     found = shares(high, low)
-    assert found.far and found.chosen == 2
-    assert found.judged == pytest.approx((0.115, 0.04))  # the last two seeds judge
-    assert "11.5% wrong at 0.1 and 4.0% wrong at 0.016" in full_length.warning(found, "0.1").found
-    assert shares([np.inf, np.inf, 0.5, np.inf], low).far  # it diverged
-    assert not shares(low, high).far
-    assert not shares(high, [0.04, 0.04, 0.04, 0.12]).far  # not on every seed
-    assert not shares(high, low, own_loss=0.25).far  # not in the loss
-    assert not shares(high, [0.09, 0.09, 0.09, 0.09]).far  # not by much
-    assert not shares([0.04] * 4, [0.02] * 4, examples=100).far  # two examples of a hundred
-    assert shares([60.0] * 4, [30.0] * 4, classes=False).far
-    assert "an RMSE of 60" in full_length.warning(shares([60.0] * 4, [30.0] * 4, classes=False), "0.1").found
+    assert found.clearly_better and found.chosen_rate == 2
+    assert found.judged_errors == pytest.approx((0.115, 0.04))  # the last two seeds judge
+    assert "11.5% wrong at 0.1 and 4.0% wrong at 0.016" in full_length.warn(found, "0.1").found
+    assert shares([np.inf, np.inf, 0.5, np.inf], low).clearly_better  # it diverged
+    assert not shares(low, high).clearly_better
+    assert not shares(high, [0.04, 0.04, 0.04, 0.12]).clearly_better  # not on every seed
+    assert not shares(high, low, own_loss=0.25).clearly_better  # not in the loss
+    assert not shares(high, [0.09, 0.09, 0.09, 0.09]).clearly_better  # not by much
+    assert not shares([0.04] * 4, [0.02] * 4, examples=100).clearly_better  # two examples of a hundred
+    assert shares([60.0] * 4, [30.0] * 4, classes=False).clearly_better
+    assert "an RMSE of 60" in full_length.warn(shares([60.0] * 4, [30.0] * 4, classes=False), "0.1").found

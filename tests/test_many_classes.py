@@ -112,7 +112,7 @@ def test_chance_is_that_of_one_hot_tables(name, classes):
         p = np.clip(p, 1e-12, 1)
         z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(classes) :]
         losses.append(loss.fprop(torch.from_numpy(np.tile(z[:, None], seen.shape[1])), seen).mean())
-    found = chance_level.of(dataset, folds, loss)
+    found = chance_level.measure_chance(dataset, folds, loss)
     assert found.error == pytest.approx(np.mean(errors)) and found.loss == pytest.approx(np.mean(losses))
 
 

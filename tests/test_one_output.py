@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import nnlab
 from nnlab import MLP, SGD, Experiment, Logistic, Moons, NoSplit, Regularizer
-from nnlab.checks.ladder import climb
+from nnlab.checks.ladder import run_rungs
 from nnlab.checks.subject import Subject
 from nnlab.losses import BinaryCrossEntropy
 
@@ -78,6 +78,6 @@ def test_every_rung_of_check_takes_it():
     job = replace(MOONS, model=MLP(hidden=(16,), output="sigmoid"), loss="auto", batch_size=16, epochs=50,
                   optimizer=nnlab.Adam(lr=0.01), regularizer=Regularizer(), dtype="float32")  # fmt: skip
     rungs = ["start", "gradients", "subset", "saturation", "rates", "determinism"]
-    found = {v.rung: v for v in climb(Subject(job), rungs)}
+    found = {v.rung: v for v in run_rungs(Subject(job), rungs)}
     assert {rung: v.status for rung, v in found.items()} == dict.fromkeys(rungs, "pass")
     assert found["start"].details["chance"] == pytest.approx(np.log(2))

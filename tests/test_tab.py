@@ -14,7 +14,7 @@ import pytest
 from nnlab import cli, shells, tab
 from nnlab.allowed import checked
 from nnlab.catalogue import Catalogue
-from nnlab.checks.ladder import chosen
+from nnlab.checks.ladder import select_rungs
 from nnlab.checks.subject import Budget
 from nnlab.commands import composing, grammar, multirun, sweep_words
 from nnlab.commands.command_keys import experiment_settings
@@ -257,7 +257,7 @@ def is_accepted(command, words):
     settings = settings_of_line(command, words)
     wants_picture(settings, rows=1)
     if command == "check":
-        chosen(settings.pop("only"))
+        select_rungs(settings.pop("only"))
         make(Budget, settings.pop("check"), "check")
     for key, value in experiment_settings(settings, command).items():
         if key in GROUPS:

@@ -1,4 +1,4 @@
-"""The lecture's way of debugging a network, a file a rung: each looks, and gives a `Verdict`.
+"""The checks of `nnlab check`: the lecture's recipe for debugging a network, one file for each rung.
 
-A check knows no file, no screen and no configuration: an experiment on its data in, a verdict out.
+A check reads an experiment on its data and returns a `Verdict`. It knows no files, screen or configuration.
 """

@@ -1,10 +1,11 @@
-"""A gradient compared with central differences, number by number; kinks are not taken for faults.
+"""Compares a gradient with central differences, element by element; kinks are not mistaken for errors.
 
     df/dx_i = (f(x + h e_i) - f(x - h e_i)) / 2h + O(h^2)
 
 With rounding errors of eps |f| in f, the best step is about h = cbrt(eps), 6e-6 in float64, where both errors
 are about 1e-11 (Nocedal and Wright 2006, section 8.1). Where relu is at 0, or the two largest inputs of a
-maximum are equal, no derivative exists to compare with: right and left differ, however small the step is.
+maximum are equal, no derivative exists to compare with: forward and backward differences disagree, however
+small the step is.
 """
 
 from __future__ import annotations
@@ -18,29 +19,30 @@ import torch
 
 MACHINE_EPSILON = float(np.finfo(np.float64).eps)
 BEST_STEP = MACHINE_EPSILON ** (1 / 3)
-CLOSER_STEPS = (1e-1, 1e-2)  # times BEST_STEP: a kink that it crosses is soon out of reach
-ROUNDING_ERRORS = 16  # by how many roundings of |f| the difference of two values may be off
+SMALLER_STEPS = (1e-1, 1e-2)  # times BEST_STEP: a smaller step does not cross a nearby kink
+ROUNDING_ERRORS = 16  # of |f|: the rounding error of a difference of two values
 
 
 def difference_quotient(f: Callable, h):
-    """(f(h) - f(-h)) / 2h, where f moves something by its argument."""
+    """(f(h) - f(-h)) / 2h."""
     return (f(h) - f(-h)) / (2 * h)
 
 
 @contextmanager
-def moved(x: torch.Tensor, at, step: float) -> Iterator[None]:
-    """x[at] is `step` larger within, and exactly what it was afterwards."""
-    before = x[at].clone()
-    x[at] = before + step
+def shifted(x: torch.Tensor, index, step: float) -> Iterator[None]:
+    """Inside the context x[index] is larger by `step`; afterwards it has exactly its old value."""
+    original = x[index].clone()
+    x[index] = original + step
     try:
         yield
     finally:
-        x[at] = before
+        x[index] = original
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """(n,) each: the error of a gradient, relative to `scale`, and where a kink leaves nothing to compare."""
+    """(n,) each: the error of a gradient relative to `scale`, and where a kink makes comparison
+    impossible."""
 
     errors: np.ndarray
     kinks: np.ndarray  # bool
@@ -48,7 +50,7 @@ class Comparison:
 
     @property
     def worst(self) -> int | None:
-        """The number with the largest error; None if there is nothing to compare."""
+        """The index of the largest error; None if there are only kinks."""
         smooth = np.flatnonzero(~self.kinks)
         return int(smooth[self.errors[smooth].argmax()]) if len(smooth) else None
 
@@ -58,36 +60,36 @@ class Comparison:
 
 
 def compare(
-    gradient: np.ndarray, f: Callable, here: float, size: float, scale: float, tolerance: float
+    gradient: np.ndarray, f: Callable, center_value: float, magnitude: float, scale: float, tolerance: float
 ) -> Comparison:
     """Compare `gradient` (n,) with the differences of f.
 
-    f(which, step) -> (m,) gives the value of f with each of the m numbers `which` moved by `step`, one at a
-    time; `here` is its value where nothing is moved, and `size` that of the terms it sums. Errors are
-    relative to `scale`, the largest gradient of the parameter, or to what can be resolved.
+    f(indices, step) -> (m,) gives the values of f with each of the m elements `indices` shifted by `step`,
+    one at a time; `center_value` is its unshifted value, and `magnitude` that of the terms it sums. Errors
+    are relative to `scale`, the largest gradient of the parameter, or to what rounding lets us resolve.
     """
-    everything = np.arange(len(gradient))
-    noise = ROUNDING_ERRORS * MACHINE_EPSILON * size
+    all_indices = np.arange(len(gradient))
+    noise = ROUNDING_ERRORS * MACHINE_EPSILON * magnitude
     scale = max(scale, noise / BEST_STEP / tolerance, np.finfo(float).tiny)
-    slope = difference_quotient(lambda h: f(everything, h), BEST_STEP)
+    slope = difference_quotient(lambda h: f(all_indices, h), BEST_STEP)
     errors = np.nan_to_num(abs(slope - gradient) / scale, nan=np.inf)
     kinks = np.zeros(len(gradient), bool)
-    doubtful = np.flatnonzero(errors > tolerance)
-    for step in BEST_STEP * np.array(CLOSER_STEPS):
-        if not len(doubtful):
+    suspects = np.flatnonzero(errors > tolerance)
+    for step in BEST_STEP * np.array(SMALLER_STEPS):
+        if not len(suspects):
             break
-        g = gradient[doubtful]
-        right = (f(doubtful, step) - here) / step
-        left = (here - f(doubtful, -step)) / step
-        slack = tolerance * scale + noise / step
+        g = gradient[suspects]
+        forward = (f(suspects, step) - center_value) / step
+        backward = (center_value - f(suspects, -step)) / step
+        allowed = tolerance * scale + noise / step
         # Either the kink is out of reach of the smaller step, and the difference fits the gradient ...
-        fits = abs((right + left) / 2 - g) <= slack
+        fits = abs((forward + backward) / 2 - g) <= allowed
         # ... or the point lies on it, and any subgradient will do: a number between both slopes.
-        smooth = abs(right - left) <= slack
-        low = np.minimum(left, right) - slack
-        high = np.maximum(left, right) + slack
+        smooth = abs(forward - backward) <= allowed
+        low = np.minimum(backward, forward) - allowed
+        high = np.maximum(backward, forward) + allowed
         subgradient = ~smooth & (low <= g) & (g <= high)
-        kinks[doubtful] = fits | subgradient
-        doubtful = doubtful[~(fits | subgradient)]
-    # 1.001: a scale that was raised to what can be resolved is just at the limit, and not resolved.
+        kinks[suspects] = fits | subgradient
+        suspects = suspects[~(fits | subgradient)]
+    # 1.001: a scale that was raised to the resolution limit is just at that limit, and not resolved.
     return Comparison(errors, kinks, scale * tolerance > noise / BEST_STEP * 1.001)

@@ -1,7 +1,7 @@
-"""The chance level: what an answer that does not look at the inputs achieves.
+"""The chance level: error and loss of the best constant prediction, which ignores the inputs.
 
-It is the best one in training, the most frequent class or the mean, and it is measured on the validation
-sets, or on the training examples where nothing is held back.
+The prediction is chosen on the training examples: the most frequent class, or the mean. It is measured on the
+validation sets, or on the training examples if nothing is held back.
 """
 
 from __future__ import annotations
@@ -12,64 +12,66 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-STANDARD_ERRORS = 2.0  # of a share of wrong answers: luck rarely gets farther below chance
-TARGETS_AT_ONCE = 2**22  # numbers of one-hot targets in memory
+STANDARD_ERRORS = 2.0  # luck rarely gets an error rate farther below chance
+MAX_TARGET_ELEMENTS = 2**22  # elements of one-hot targets in memory at once
 
 
 @dataclass(frozen=True)
 class Chance:
-    """Means over the folds."""
+    """The chance level, mean over the folds."""
 
-    error: float  # of always answering the most frequent class, or the targets' mean
-    doubt: float = 0.0  # how far luck may get below it: STANDARD_ERRORS of a share; 0 in regression
-    loss: float = math.nan  # of the classes' frequencies; NaN in regression, where the error says it all
+    error: float  # of always predicting the most frequent class, or the targets' mean
+    margin: float = 0.0  # how far luck may get below: STANDARD_ERRORS of an error rate; 0 in regression
+    loss: float = math.nan  # of predicting the classes' frequencies; NaN in regression, where error suffices
     measure: str = "error"  # what the error is called: RMSE in regression
 
 
-def of(dataset, folds, loss) -> Chance:
+def measure_chance(dataset, folds, loss) -> Chance:
     """The chance level on these folds of the data set, for the loss of the experiment."""
-    folds = _different(folds)
+    folds = _distinct_folds(folds)
     error = chance_error(dataset, folds)
     if not dataset.classes:
         return Chance(error, measure="RMSE")
-    examples = sum(len(_monitored(fold)) for fold in folds)
-    doubt = STANDARD_ERRORS * math.sqrt(error * (1 - error) / examples)
-    losses = [_loss(*_counts(dataset, fold), loss) for fold in folds]
-    return Chance(error, doubt, float(np.mean(losses)))
+    examples = sum(len(_monitored_indices(fold)) for fold in folds)
+    margin = STANDARD_ERRORS * math.sqrt(error * (1 - error) / examples)
+    losses = [_chance_loss(*_class_counts(dataset, fold), loss) for fold in folds]
+    return Chance(error, margin, float(np.mean(losses)))
 
 
 def chance_error(dataset, folds) -> float:
-    """The error on the validation sets of answering the most frequent class, or the mean; mean over folds."""
-    return float(np.mean([_error(dataset, fold) for fold in _different(folds)]))
+    """The validation error of predicting the most frequent class, or the mean; averaged over folds."""
+    return float(np.mean([_chance_error(dataset, fold) for fold in _distinct_folds(folds)]))
 
 
-def _different(folds) -> list:
-    """Each fold once: rows of several seeds share theirs."""
+def _distinct_folds(folds) -> list:
+    """Each fold once: rows with different seeds share folds."""
     return list({fold.key: fold for fold in folds}.values())
 
 
-def _counts(dataset, fold) -> tuple[np.ndarray, np.ndarray]:
-    """How many training and validation examples each class has."""
+def _class_counts(dataset, fold) -> tuple[np.ndarray, np.ndarray]:
+    """The number of training and of validation examples in each class."""
     y, m = dataset.targets(noisy=True), len(dataset.classes)
-    return tuple(np.bincount(y[numbers], minlength=m) for numbers in (fold.train, _monitored(fold)))
+    return tuple(np.bincount(y[indices], minlength=m) for indices in (fold.train, _monitored_indices(fold)))
 
 
-def _error(dataset, fold) -> float:
+def _chance_error(dataset, fold) -> float:
     if dataset.classes:
-        train, validation = _counts(dataset, fold)
+        train, validation = _class_counts(dataset, fold)
         return float(1 - validation[train.argmax()] / validation.sum())
     t = dataset.targets()
-    return float(np.sqrt(((t[_monitored(fold)] - t[fold.train].mean(0)) ** 2).mean()))
+    return float(np.sqrt(((t[_monitored_indices(fold)] - t[fold.train].mean(0)) ** 2).mean()))
 
 
-def _loss(train: np.ndarray, validation: np.ndarray, loss) -> float:
-    """The validation loss of outputs that give each class its frequency in training, from the counts (m,)."""
+def _chance_loss(train: np.ndarray, validation: np.ndarray, loss) -> float:
+    """The validation loss of predicting each class with its training frequency, from the counts (m,)."""
     m = len(train)
     p = np.clip(train / train.sum(), 1e-12, 1 - 1e-12)
-    z = loss.raw(torch.from_numpy(p))[-loss.outputs(m) :, None]  # what the output map takes to p
-    present, total = np.flatnonzero(validation), 0.0
+    z = loss.raw(torch.from_numpy(p))[
+        -loss.outputs(m) :, None
+    ]  # the outputs that the output map turns into p
+    present_classes, total = np.flatnonzero(validation), 0.0
     # All examples of a class have the same loss, so one of each is enough.
-    for classes in np.array_split(present, -(-len(present) * m // TARGETS_AT_ONCE)):
+    for classes in np.array_split(present_classes, -(-len(present_classes) * m // MAX_TARGET_ELEMENTS)):
         t = torch.zeros(m, len(classes), dtype=torch.float64)
         t.scatter_(0, torch.from_numpy(classes)[None], 1)
         losses = loss.fprop(z.expand(-1, len(classes)), t).numpy()
@@ -77,5 +79,5 @@ def _loss(train: np.ndarray, validation: np.ndarray, loss) -> float:
     return total / float(validation.sum())
 
 
-def _monitored(fold) -> np.ndarray:
+def _monitored_indices(fold) -> np.ndarray:
     return getattr(fold, fold.monitor)

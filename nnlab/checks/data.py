@@ -1,7 +1,7 @@
-"""The data: columns that say nothing or the same twice, scales, classes, the test set, labels.
+"""The data rung: constant and repeated columns, scales, class balance, the test set, labels.
 
-Columns are looked at in the training examples, as normalisation sees them. A wide table (an image, word
-counts) has constant and repeated columns as a matter of course: there they are mentioned without a warning.
+Columns are checked on the training examples, which normalisation uses too. A wide table (images, word counts)
+naturally has constant and repeated columns: there they are mentioned without a warning.
 """
 
 from __future__ import annotations
@@ -12,76 +12,79 @@ import numpy as np
 
 from nnlab.checks import labels, leaks, outlying_columns, shared_examples
 from nnlab.checks.subject import Subject
-from nnlab.checks.verdict import Finding, Verdict, graded, listed
+from nnlab.checks.verdict import Finding, Verdict, grade, list_names
 
-EXAMPLES_AT_MOST = 20_000  # looked at for columns
-WIDE_COLUMNS = 50  # from so many on, a table is wide
-MOST_OF_COLUMNS = 0.5  # of a wide table's columns: so many are worth a warning even there
-SCALE_WARN, SCALE_FAIL = 30.0, 300.0  # root mean square of inputs: standardised 1, pixels up to 16 about 8
+MAX_EXAMPLES = 20_000  # whose columns are checked
+WIDE_COLUMNS = 50  # a table with at least so many is wide
+MAJORITY_OF_COLUMNS = (
+    0.5  # more constant or repeated columns than this share get a warning in a wide table too
+)
+SCALE_WARN, SCALE_FAIL = 30.0, 300.0  # RMS of inputs: standardised 1, pixels up to 16 about 8
 SIZE_RATIO = 100.0  # a column's size compared with the median column's
-SHARE_OUT_OF_RANGE = 0.02  # of the targets: beyond the values that the output can take
+SHARE_OUT_OF_RANGE = 0.02  # of the targets that the output cannot reach
 CLASS_RATIO = 10.0  # the largest class compared with the smallest
 
 
 def check(subject: Subject) -> Verdict:
-    """Whatever is wrong with the training examples, the test set and the labels."""
+    """Everything that is wrong with the training examples, the test set and the labels."""
     x = _columns(subject)
     width = x.shape[1]
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
-    varying = []
-    if width < WIDE_COLUMNS:  # these have a finding of their own, in outlying_columns
-        varying = list(outlying_columns.out_of_constant(subject, constant))
+    with_outliers = []
+    if width < WIDE_COLUMNS:  # these have their own finding, in outlying_columns
+        with_outliers = list(outlying_columns.outliers_of_constant(subject, constant))
     findings = [
         *scales(subject),
         *outlying_columns.check(subject, constant),
-        *_constant(subject, np.setdiff1d(constant, varying), width),
-        *_repeated(subject, repeated_columns(x, constant), width),
+        *_check_constant_columns(subject, np.setdiff1d(constant, with_outliers), width),
+        *_check_repeated_columns(subject, repeated_columns(x, constant), width),
         *leaks.check(subject),
         *_balance(subject),
         *shared_examples.check(subject),
     ]
     suspected = np.array([], int)
-    if subject.idle:
-        findings.append(_one_target())
+    if subject.has_constant_target:
+        findings.append(_constant_target())
     else:
-        suspected, of_labels = labels.suspected(subject)
-        findings += of_labels
+        suspected, label_findings = labels.find_suspected(subject)
+        findings += label_findings
     if all(finding.status == "pass" for finding in findings):
-        findings = [_healthy(x, findings)]
-    return Verdict.of("data", findings, {"constant": constant, "suspected": suspected})
+        findings = [_summary(x, findings)]
+    return Verdict.from_findings("data", findings, {"constant": constant, "suspected": suspected})
 
 
 def _columns(subject: Subject) -> np.ndarray:
-    """The inputs that are looked at."""
-    examples = subject.some(subject.fold.train, EXAMPLES_AT_MOST, "columns")
+    """The inputs (N, d) of a sample of the training examples."""
+    examples = subject.subsample(subject.fold.train, MAX_EXAMPLES, "columns")
     return subject.dataset.x[examples].astype(np.float64)
 
 
-def _one_target() -> Finding:
+def _constant_target() -> Finding:
     sentence = "the target is constant: all training examples have the same one (at least 2 different ones)"
     advice = "look at data.target, or at how the file was made"
     return Finding("fail", 1, 2, sentence, advice, "constant_target", at_least=True)
 
 
-def _healthy(x: np.ndarray, findings: list[Finding]) -> Finding:
-    """All sentences in one line, with the number and the limit of the labels, the last of them."""
+def _summary(x: np.ndarray, findings: list[Finding]) -> Finding:
+    """One passing finding with all sentences in one line, and with the number and limit of the last, the
+    labels."""
     sentences = ", ".join(finding.found for finding in findings if finding.found)
     return replace(findings[-1], found=f"{len(x)} x {x.shape[1]} {sentences}")
 
 
-def _if_narrow(status: str, count: int, width: int) -> str:
-    """The status, or in a wide table a pass, as long as it is not most of its columns."""
-    return status if width < WIDE_COLUMNS or count > MOST_OF_COLUMNS * width else "pass"
+def _status_for_width(status: str, count: int, width: int) -> str:
+    """The status; in a wide table a pass, unless most of its columns are concerned."""
+    return status if width < WIDE_COLUMNS or count > MAJORITY_OF_COLUMNS * width else "pass"
 
 
-def _constant(subject: Subject, constant: np.ndarray, width: int) -> list[Finding]:
+def _check_constant_columns(subject: Subject, constant: np.ndarray, width: int) -> list[Finding]:
     count = len(constant)
     if not count:
         return []
-    status = _if_narrow("warn", count, width)
+    status = _status_for_width("warn", count, width)
     if status == "pass":
-        return [Finding(status, count, MOST_OF_COLUMNS * width, f"{count} constant columns")]
-    names = listed([subject.column_name(c) for c in constant])
+        return [Finding(status, count, MAJORITY_OF_COLUMNS * width, f"{count} constant columns")]
+    names = list_names([subject.column_name(c) for c in constant])
     sentence = f"{count} of {width} columns constant (limit 0): {names}"
     return [Finding(status, count, 0, sentence, "leave them out: they say nothing", "constant_columns")]
 
@@ -99,13 +102,13 @@ def repeated_columns(x: np.ndarray, constant: np.ndarray) -> list[tuple[int, int
     return pairs
 
 
-def _repeated(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[Finding]:
+def _check_repeated_columns(subject: Subject, pairs: list[tuple[int, int]], width: int) -> list[Finding]:
     count = len(pairs)
     if not count:
         return []
-    status = _if_narrow("warn", count, width)
+    status = _status_for_width("warn", count, width)
     if status == "pass":
-        return [Finding(status, count, MOST_OF_COLUMNS * width, f"{count} columns repeat another")]
+        return [Finding(status, count, MAJORITY_OF_COLUMNS * width, f"{count} columns repeat another")]
     original, copy = map(subject.column_name, pairs[0])
     sentence = f"{count} of {width} columns repeat another (limit 0): {copy} repeats {original}"
     advice = "leave them out, or one has twice the weight"
@@ -113,30 +116,28 @@ def _repeated(subject: Subject, pairs: list[tuple[int, int]], width: int) -> lis
 
 
 def scales(subject: Subject) -> list[Finding]:
-    """What the network sees where nothing normalises it: inputs, and targets that are numbers.
-
-    And targets that its last unit cannot reach.
-    """
+    """The scales of inputs and numeric targets that are not normalised; and targets outside the output's
+    range."""
     data = subject.experiment.data
     x, advice = _columns(subject), "data.normalization=robust"
     findings = _out_of_range(subject)
     if data.normalization == "none":
-        findings += _size("inputs", x, advice)
+        findings += _check_scale("inputs", x, advice)
     if getattr(data, "target_normalization", None) == "none" and not subject.dataset.classes:
         y = subject.dataset.y[subject.fold.train].astype(np.float64)
-        findings += _size("targets", y, "data.target_normalization=standard")
+        findings += _check_scale("targets", y, "data.target_normalization=standard")
     if not findings:
         return [Finding("pass", 1, SCALE_WARN, "normalised")]
     if all(finding.status == "pass" for finding in findings):
-        findings += _uneven(subject, x, advice)
+        findings += _check_evenness(subject, x, advice)
     return findings
 
 
 def _out_of_range(subject: Subject) -> list[Finding]:
-    """Targets that, as they are normalised, are not among the values of a sigmoid."""
+    """Normalised targets outside of (0, 1), which a sigmoid output cannot reach."""
     if subject.experiment.model.output != "sigmoid" or subject.dataset.classes:
         return []
-    sample = subject.training_sample(EXAMPLES_AT_MOST)
+    sample = subject.training_sample(MAX_EXAMPLES)
     _, t = sample.examples.gather(sample.fold, sample.fold.train)
     outside = float(((t < 0) | (t > 1)).double().mean())
     if outside <= SHARE_OUT_OF_RANGE:
@@ -147,21 +148,21 @@ def _out_of_range(subject: Subject) -> list[Finding]:
     return [Finding("fail", outside, SHARE_OUT_OF_RANGE, sentence, advice, "out_of_range")]
 
 
-def _size(what: str, values: np.ndarray, advice: str) -> list[Finding]:
-    """The size of what is not normalised."""
+def _check_scale(quantity: str, values: np.ndarray, advice: str) -> list[Finding]:
+    """The root mean square of values that are not normalised."""
     size = float(np.sqrt((values**2).mean()))
     if size <= SCALE_WARN:
-        return [Finding("pass", size, SCALE_WARN, f"{what} of size {size:.2g}")]
-    sentence = f"{what} of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
-    return [Finding(graded(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, sentence, advice, "scales")]
+        return [Finding("pass", size, SCALE_WARN, f"{quantity} of size {size:.2g}")]
+    sentence = f"{quantity} of size {size:.3g} (root mean square, limit {SCALE_WARN:g}) are not normalised"
+    return [Finding(grade(size, SCALE_WARN, SCALE_FAIL), size, SCALE_WARN, sentence, advice, "scales")]
 
 
-def _uneven(subject: Subject, x: np.ndarray, advice: str) -> list[Finding]:
-    """A column that is far larger than most, where nothing normalises them."""
+def _check_evenness(subject: Subject, x: np.ndarray, advice: str) -> list[Finding]:
+    """A column that is far larger than most, if inputs are not normalised."""
     sizes = np.sqrt((x**2).mean(0))
     if subject.experiment.data.normalization != "none" or not sizes.any():
         return []
-    # Columns of zeros are another finding's; here they would make every other column look large.
+    # Columns of zeros have another finding; here they would make every other column look large.
     ratio = sizes.max() / float(np.median(sizes[sizes > 0]))
     if ratio <= SIZE_RATIO:
         return []
@@ -171,7 +172,7 @@ def _uneven(subject: Subject, x: np.ndarray, advice: str) -> list[Finding]:
 
 
 def _balance(subject: Subject) -> list[Finding]:
-    """The classes in the training set, the largest compared with the smallest."""
+    """The balance of the classes in the training set: the largest compared with the smallest."""
     classes = subject.dataset.classes
     if not classes:
         return []

@@ -1,9 +1,9 @@
-"""Determinism: an experiment gives the same bits twice, on one thread and on several, alone and in a stack.
+"""The determinism rung: the same bits twice, on one thread and on several, in a stack and alone.
 
 On the CPU, and at the job's own sizes: its network, its batches, as many rows as its stack has (five at
 least, a seed each). What differs at large sizes only, such as a product that a library divides over its
-threads, would not be seen at small ones. A GPU promises less, the same stack twice: a job that is trained on
-one is asked that there.
+threads, would not show at small ones. A GPU only promises the same bits for the same stack, so a job that is
+trained on one is checked for that there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import islice
 
 import torch
 
-from nnlab.checks.subject import Sample, Subject, stepwise
+from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.data.examples import evaluation_batches
 from nnlab.experiment import Row
@@ -21,31 +21,31 @@ from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.stacks import divide_into_stacks
 
-ROWS_AT_LEAST = 5
-ROW_ALONE = 2  # the row that is also trained alone: not the first, nor the last
-STEPS_AT_MOST = 25
-AT_LEAST_TWO = 2  # rows, steps and threads: with fewer there is nothing to compare
-SHARE_OF_WORK = 0.1  # of the budget's work, for one training of the stack
+MIN_ROWS = 5
+ROW_ALONE = 2  # the row that is also trained alone: neither the first nor the last
+MAX_STEPS = 25
+MIN_COUNT = 2  # rows, steps and threads: with fewer there is nothing to compare
+WORK_SHARE = 0.1  # of the budget's work, for one training of the stack
 
 
 def check(subject: Subject) -> Verdict:
-    """Whether the bits repeat: on the CPU, and if the job is trained on a GPU there too."""
-    verdict = on_cpu(subject)
+    """Whether the bits repeat: on the CPU and, if the job is trained on a GPU, there too."""
+    verdict = check_on_cpu(subject)
     if subject.device.type == "cpu":
         return verdict
     finding = replace(verdict.worst, found=f"on the CPU {verdict.worst.found}")
     if finding.status == "pass":
-        finding = on_gpu(subject, finding)
+        finding = check_on_gpu(subject, finding)
     return replace(verdict, findings=(finding,))
 
 
-def on_gpu(subject: Subject, on_cpu: Finding) -> Finding:
-    """The same, with what the GPU adds."""
+def check_on_gpu(subject: Subject, cpu_finding: Finding) -> Finding:
+    """Train the same stack twice on the GPU; the finding of the CPU with this result added."""
     with computing():
-        sample, count, steps = bounded(subject, subject.experiment.device)
-        twice = _different(*(trained(sample, sample.rows(count), steps, 1) for _ in range(2)))
+        sample, count, steps = fit_to_budget(subject, subject.experiment.device)
+        twice = _count_differences(*(train(sample, sample.rows(count), steps, 1) for _ in range(2)))
     if not twice:
-        return replace(on_cpu, found=f"{on_cpu.found}; on the GPU the same bits twice")
+        return replace(cpu_finding, found=f"{cpu_finding.found}; on the GPU the same bits twice")
     sentence = (
         f"on the GPU {twice:,} weights and outputs differ when it is trained twice (limit 0), on the CPU none"
     )
@@ -57,23 +57,23 @@ def on_gpu(subject: Subject, on_cpu: Finding) -> Finding:
 
 @dataclass(frozen=True)
 class Differences:
-    """How many of the weights and outputs differ in a bit."""
+    """How many of the weights and outputs differ in any bit."""
 
-    twice: int  # the same stack trained again on one thread
-    threads: int  # on one thread and on several
-    alone: int  # one row in the stack and by itself
-    numbers: int  # of how many
+    twice: int  # between two trainings of the same stack on one thread
+    threads: int  # between one thread and several
+    alone: int  # between a row in the stack and the same row alone
+    element_count: int  # how many weights and outputs were compared
 
 
-def on_cpu(subject: Subject) -> Verdict:
-    """Whether the bits repeat, whatever the threads, and whether a row's bits are its own."""
-    threads = max(AT_LEAST_TWO, thread_count(subject.experiment.threads))
+def check_on_cpu(subject: Subject) -> Verdict:
+    """Whether the bits repeat, with any number of threads, and whether a row's bits depend on other rows."""
+    threads = max(MIN_COUNT, thread_count(subject.experiment.threads))
     with computing():
-        sample, count, steps = bounded(subject, "cpu")
+        sample, count, steps = fit_to_budget(subject, "cpu")
         rows = sample.rows(count)
         row = min(ROW_ALONE, count - 1)
-        differences = compared(sample, rows, row, steps, threads)
-    where = f"of {differences.numbers:,} weights and outputs differ (limit 0)"
+        differences = compare(sample, rows, row, steps, threads)
+    where = f"of {differences.element_count:,} weights and outputs differ (limit 0)"
     if differences.twice:
         sentence = f"trained twice, {differences.twice:,} {where}"
         advice = "a box or a part draws from a global generator, or keeps something of an earlier run"
@@ -98,58 +98,58 @@ def on_cpu(subject: Subject) -> Verdict:
         "twice": differences.twice, "threads": differences.threads, "alone": differences.alone,
         "rows": count, "steps": steps,
     }  # fmt: skip
-    return Verdict.of("determinism", [finding], details)
+    return Verdict.from_findings("determinism", [finding], details)
 
 
-def compared(sample: Sample, rows: list[Row], row: int, steps: int, threads: int) -> Differences:
+def compare(sample: Sample, rows: list[Row], row: int, steps: int, threads: int) -> Differences:
     """Train the stack on one thread and on several, and one of its rows alone."""
-    only = rows[row : row + 1]
-    on_one = trained(sample, rows, steps, 1)
-    on_several = trained(sample, rows, steps, threads)
-    alone = _different(on_one[[row]], trained(sample, only, steps, threads))
-    between = _different(on_one, on_several)
+    single_row = rows[row : row + 1]
+    single_thread = train(sample, rows, steps, 1)
+    multi_thread = train(sample, rows, steps, threads)
+    alone = _count_differences(single_thread[[row]], train(sample, single_row, steps, threads))
+    thread_differences = _count_differences(single_thread, multi_thread)
     twice = 0
-    if between:  # is it the threads, or would one thread not repeat itself either?
-        twice = _different(on_one, trained(sample, rows, steps, 1))
-    elif alone:  # is it the stack, or the threads of the row alone?
-        mixed = _different(on_one[[row]], trained(sample, only, steps, 1))
-        alone, between = (mixed, 0) if mixed else (0, alone)
-    return Differences(twice, between, alone, on_one.numel())
+    if thread_differences:  # because of the threads, or does one thread not repeat itself either?
+        twice = _count_differences(single_thread, train(sample, rows, steps, 1))
+    elif alone:  # because of the stack, or of the threads in the training alone?
+        row_differences = _count_differences(single_thread[[row]], train(sample, single_row, steps, 1))
+        alone, thread_differences = (row_differences, 0) if row_differences else (0, alone)
+    return Differences(twice, thread_differences, alone, single_thread.numel())
 
 
-def bounded(subject: Subject, device: str) -> tuple[Sample, int, int]:
-    """The job on that device, the rows of a stack and the steps: where they are too much work for the budget,
-    fewer steps of fewer rows, and then of a part of the batch."""
-    size, batch = subject.graph.parameter_count, subject.row.batch
-    allowed = SHARE_OF_WORK * subject.budget.work
-    rows = as_trained(subject)
-    steps = int(max(AT_LEAST_TWO, min(STEPS_AT_MOST, allowed / (size * rows * batch))))
-    rows = int(max(AT_LEAST_TWO, min(rows, allowed / (size * steps * batch))))
-    examples = int(max(1, allowed / (size * rows * steps)))
+def fit_to_budget(subject: Subject, device: str) -> tuple[Sample, int, int]:
+    """The job on that device, the number of rows and of steps: as many as the budget allows. If it is too
+    small, first steps are cut, then rows, then the batch."""
+    parameter_count, batch = subject.graph.parameter_count, subject.row.batch
+    allowed_work = WORK_SHARE * subject.budget.work
+    rows = rows_per_stack(subject)
+    steps = int(max(MIN_COUNT, min(MAX_STEPS, allowed_work / (parameter_count * rows * batch))))
+    rows = int(max(MIN_COUNT, min(rows, allowed_work / (parameter_count * steps * batch))))
+    examples = int(max(1, allowed_work / (parameter_count * rows * steps)))
     if examples < batch:
         return subject.sample(examples, device=device), rows, steps
-    return subject.having(subject.dataset, subject.fold, device=device), rows, steps
+    return subject.with_data(subject.dataset, subject.fold, device=device), rows, steps
 
 
-def as_trained(subject: Subject) -> int:
-    """How many rows the job's largest stack has on a CPU, or a few more."""
+def rows_per_stack(subject: Subject) -> int:
+    """The number of rows of the job's largest stack on a CPU, at least MIN_ROWS."""
     e, dataset = subject.experiment, subject.dataset
-    of_job = divide_into_stacks(e.rows(dataset), {e.data: dataset}, thread_count(e.threads))
-    return max(ROWS_AT_LEAST, *map(len, of_job))
+    job_stacks = divide_into_stacks(e.rows(dataset), {e.data: dataset}, thread_count(e.threads))
+    return max(MIN_ROWS, *map(len, job_stacks))
 
 
-def trained(sample: Sample, rows, steps: int, threads: int) -> torch.Tensor:
-    """(K, P + m B): the rows' weights after some steps, and what they then put out for a batch held back."""
-    training = sample.training(rows, threads)
-    for _ in islice(stepwise(training), steps):
+def train(sample: Sample, rows, steps: int, threads: int) -> torch.Tensor:
+    """(K, P + m B): the rows' weights after some steps, and then their outputs for a batch held back."""
+    training = sample.start_training(rows, threads)
+    for _ in islice(training_steps(training), steps):
         pass
-    # Weights alone would not show a forward pass that differs in evaluation only.
+    # Weights alone would not show a forward pass that differs only in evaluation.
     batch = next(evaluation_batches(sample.examples, rows, sample.fold.monitor))
     z = training.evaluator.network.fprop(batch.x)
     return torch.cat([training.population.state.theta, z.flatten(1)], 1)
 
 
-def _different(a: torch.Tensor, b: torch.Tensor) -> int:
-    """How many numbers differ in a bit; one NaN equals another."""
+def _count_differences(a: torch.Tensor, b: torch.Tensor) -> int:
+    """How many elements differ in any bit; NaN equals NaN."""
     same = (a == b) | (a.isnan() & b.isnan())
     return int((~same).sum())

@@ -1,4 +1,4 @@
-"""The job at its full length: does a lower rate do far better in the end?
+"""Trains the job at full length: does a lower learning rate do far better in the end?
 
 A few hundred steps do not show everything. With dropout, momentum or small batches the loss may fall fast
 and then oscillate for the rest of the training, while at a lower rate it settles. So the job is trained at
@@ -17,75 +17,78 @@ from nnlab.checks.subject import Sample, Subject
 from nnlab.checks.verdict import Finding
 from nnlab.runtime.threads import computing
 
-RATE_FACTORS = (1.0, 0.4, 0.16, 0.06)  # of the job's rate; each about a step of those that people try
-SEEDS_WANTED, SEEDS_AT_LEAST = 6, 4  # half choose the rate, half judge it
-SHARE_OF_WORK = 0.5  # of the budget's work
-STEPS_AT_MOST, STEPS_AT_LEAST = 2000, 200  # an epoch of small batches costs time beside its work
-FAR_BETTER = 1.5  # times the error, and times the loss, of the lower rate
-STANDARD_ERRORS = 2.0  # of the difference of two shares of wrong answers
+RATE_FACTORS = (1.0, 0.4, 0.16, 0.06)  # times the job's rate; about the steps that people try
+PREFERRED_SEEDS, MIN_SEEDS = 6, 4  # half choose the rate, half evaluate it
+WORK_SHARE = 0.5  # of the budget's work
+MAX_STEPS, MIN_STEPS = 2000, 200  # many small steps cost time besides their work
+FAR_BETTER = 1.5  # ratio of the errors, and of the losses, from which on the lower rate is far better
+STANDARD_ERRORS = 2.0  # of the difference of two error rates
 
 
 @dataclass(frozen=True)
-class Longer:
-    """What the rates' best epochs have on the validation examples: (rates, seeds) each."""
+class FullLengthTest:
+    """Validation loss and error at each rate's best epoch, (rates, seeds) each."""
 
     lr: np.ndarray  # (rates,), the job's own first
     loss: np.ndarray
-    error: np.ndarray  # share of wrong classes, or RMSE
+    error: np.ndarray  # error rate, or RMSE
     steps: int
     examples: int
     classes: bool
 
     @property
-    def half(self) -> int:
-        """How many seeds choose; the others judge."""
+    def choosing_seeds(self) -> int:
+        """How many seeds choose the lower rate; the others evaluate it."""
         return self.error.shape[1] // 2
 
     @property
-    def chosen(self) -> int:
-        """The lower rate that is best on the seeds that choose."""
-        return 1 + int(self.error[1:, : self.half].mean(1).argmin())
+    def chosen_rate(self) -> int:
+        """The index of the lower rate that is best on the choosing seeds."""
+        return 1 + int(self.error[1:, : self.choosing_seeds].mean(1).argmin())
 
     @property
-    def judged(self) -> tuple[float, float]:
-        """The error at the job's rate and at the chosen one, on the seeds kept aside."""
-        of_job, of_chosen = self.error[[0, self.chosen], self.half :].mean(1)
-        return float(of_job), float(of_chosen)
+    def judged_errors(self) -> tuple[float, float]:
+        """The errors at the job's rate and at the chosen one, on the judging seeds."""
+        job_error, chosen_error = self.error[[0, self.chosen_rate], self.choosing_seeds :].mean(1)
+        return float(job_error), float(chosen_error)
 
     @property
-    def far(self) -> bool:
-        """Is the lower rate better on every seed kept aside, and by much, in error and in loss?"""
-        aside = slice(self.half, None)
-        of_job, of_chosen = self.error[0, aside], self.error[self.chosen, aside]
-        doubt = 0.0  # of the difference, where errors are shares of so few examples
+    def clearly_better(self) -> bool:
+        """Whether the lower rate is better on every judging seed, and by much, in error and in loss."""
+        judging_seeds = slice(self.choosing_seeds, None)
+        job_error, chosen_error = self.error[0, judging_seeds], self.error[self.chosen_rate, judging_seeds]
+        margin = 0.0  # for the sampling error of error rates
         if self.classes:
-            p = np.clip(np.array(self.judged), 0, 1)
-            doubt = STANDARD_ERRORS * float(np.sqrt((p * (1 - p)).sum() / self.examples))
-        limit = max(FAR_BETTER * of_chosen.mean(), of_chosen.mean() + doubt)
-        loss_of_job, loss_of_chosen = self.loss[0, aside].mean(), self.loss[self.chosen, aside].mean()
-        by_much = of_job.mean() > limit and loss_of_job > FAR_BETTER * loss_of_chosen
-        return bool((of_job > of_chosen).all() and by_much)
+            p = np.clip(np.array(self.judged_errors), 0, 1)
+            margin = STANDARD_ERRORS * float(np.sqrt((p * (1 - p)).sum() / self.examples))
+        limit = max(FAR_BETTER * chosen_error.mean(), chosen_error.mean() + margin)
+        job_loss, chosen_loss = (
+            self.loss[0, judging_seeds].mean(),
+            self.loss[self.chosen_rate, judging_seeds].mean(),
+        )
+        by_margin = job_error.mean() > limit and job_loss > FAR_BETTER * chosen_loss
+        return bool((job_error > chosen_error).all() and by_margin)
 
 
-def look(subject: Subject) -> Longer | None:
-    """Train the job at its rate and lower ones; None where the budget is too small to say anything."""
+def run(subject: Subject) -> FullLengthTest | None:
+    """Train the job at its rate and at lower ones; None if the budget is too small for a result."""
     size, batch = subject.graph.parameter_count, subject.row.batch
-    wanted = min(STEPS_AT_MOST, subject.row.steps * subject.experiment.epochs)
+    wanted_steps = min(MAX_STEPS, subject.row.steps * subject.experiment.epochs)
 
     def affordable(seeds: int) -> int:
-        return int(SHARE_OF_WORK * subject.budget.work / (size * batch * len(RATE_FACTORS) * seeds))
+        return int(WORK_SHARE * subject.budget.work / (size * batch * len(RATE_FACTORS) * seeds))
 
-    # Fewer seeds before fewer steps: what goes wrong late does not show in a short run.
-    seeds = SEEDS_WANTED if affordable(SEEDS_WANTED) >= wanted else SEEDS_AT_LEAST
-    steps = min(wanted, affordable(seeds))
-    if steps < min(STEPS_AT_LEAST, wanted):
+    # Rather fewer seeds than fewer steps: what goes wrong late does not show in a short run.
+    seeds = PREFERRED_SEEDS if affordable(PREFERRED_SEEDS) >= wanted_steps else MIN_SEEDS
+    steps = min(wanted_steps, affordable(seeds))
+    if steps < min(MIN_STEPS, wanted_steps):
         return None
     with computing():
         sample = subject.sample(batch * steps)
-    return _trained(sample, float(subject.experiment.optimizer.lr), seeds, steps)
+    return _train(sample, float(subject.experiment.optimizer.lr), seeds, steps)
 
 
-def _trained(sample: Sample, rate: float, seeds: int, steps: int) -> Longer:
+def _train(sample: Sample, rate: float, seeds: int, steps: int) -> FullLengthTest:
     lr = rate * np.array(RATE_FACTORS)
     steps_per_epoch = sample.rows()[0].steps
     epochs = min(sample.experiment.epochs, max(1, round(steps / steps_per_epoch)))
@@ -93,28 +96,29 @@ def _trained(sample: Sample, rate: float, seeds: int, steps: int) -> Longer:
     variants = [{"optimizer": replace(optimizer, lr=float(rate)), "epochs": epochs} for rate in lr]
     rows = sample.rows(seeds, variants)
     loss, error = np.full((2, len(rows)), np.inf)
-    for record in sample.records(rows):
+    for record in sample.train(rows):
         improved = record.improved
         loss[record.rows[improved]] = record.metrics["val_loss"][improved]
         error[record.rows[improved]] = record.metrics["val_error"][improved]
         for row, how in record.ended.items():
-            if how == "diverged":  # whatever it had before
+            if how == "diverged":  # whatever its losses were before
                 loss[row] = error[row] = np.inf
-    return Longer(
+    return FullLengthTest(
         lr, loss.reshape(len(lr), seeds), error.reshape(len(lr), seeds), epochs * steps_per_epoch,
         len(sample.fold.validation), bool(sample.dataset.classes),
     )  # fmt: skip
 
 
-def warning(longer: Longer, works: str) -> Finding:
-    """That a lower rate is far better; `works` is the sentence of the short test."""
-    of_job, of_chosen = longer.judged
-    lower = longer.lr[longer.chosen]
-    words = "{:.1%} wrong" if longer.classes else "an RMSE of {:.3g}"
-    aside = longer.error.shape[1] - longer.half
+def warn(test: FullLengthTest, range_finding: str) -> Finding:
+    """The warning that a lower rate is far better; `range_finding` is the finding of the range test."""
+    job_error, chosen_error = test.judged_errors
+    lower = test.lr[test.chosen_rate]
+    error_format = "{:.1%} wrong" if test.classes else "an RMSE of {:.3g}"
+    job_part, chosen_part = error_format.format(job_error), error_format.format(chosen_error)
+    judging_count = test.error.shape[1] - test.choosing_seeds
     sentence = (
-        f"{works}, but after {longer.steps} steps {words.format(of_job)} at {longer.lr[0]:.2g} and "
-        f"{words.format(of_chosen)} at {lower:.2g} ({aside} seeds kept aside): too large for this job"
+        f"{range_finding}, but after {test.steps} steps {job_part} at {test.lr[0]:.2g} and "
+        f"{chosen_part} at {lower:.2g} ({judging_count} seeds kept aside): too large for this job"
     )
     advice = f"optimizer.lr={lower:.2g} (far better at the job's own length)"
-    return Finding("warn", of_job, FAR_BETTER * of_chosen, sentence, advice, "lr_high")
+    return Finding("warn", job_error, FAR_BETTER * chosen_error, sentence, advice, "lr_high")

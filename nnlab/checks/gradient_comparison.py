@@ -1,4 +1,4 @@
-"""A gradient compared with its references, and how far off it may be."""
+"""The result of comparing one gradient with central differences and with autograd, and its tolerances."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ import numpy as np
 
 from nnlab.streams import stream
 
-# Relative errors. A right gradient is off by some 1e-8 from differences, and by some 1e-15 from autograd,
-# which subtracts nothing; a wrong sign or factor by 1e-2 or more.
+# Relative errors. A correct gradient differs by about 1e-8 from central differences, and by about 1e-15 from
+# autograd, which has no cancellation; one with a wrong sign or factor by 1e-2 or more.
 DIFFERENCE_TOLERANCE = 1e-5
 AUTOGRAD_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One gradient compared with its references."""
+class GradientComparison:
+    """The errors of one gradient, of a parameter or of a box's input."""
 
-    where: str  # hidden1.weight, or of which box: relu1, dx
-    error: float  # relative, compared with differences
-    of_autograd: float | None  # the same compared with autograd, if there is a reference
+    gradient_name: str  # of a parameter, hidden1.weight, or of a box, "relu1: dx"
+    error: float  # relative to central differences
+    autograd_error: float | None  # relative to autograd, if the box has a reference
     kinks: int = 0
-    numbers: int = 0  # how many were compared with differences
-    of: int = 0  # of how many
-    resolved: bool = True  # whether differences can tell an error of their tolerance from rounding
+    compared_count: int = 0  # how many elements were compared with differences
+    total_count: int = 0  # how many there are
+    resolved: bool = True  # whether differences can distinguish an error of the tolerance from rounding
 
     @property
     def wrong(self) -> bool:
-        return self.error > DIFFERENCE_TOLERANCE or (self.of_autograd or 0) > AUTOGRAD_TOLERANCE
+        return self.error > DIFFERENCE_TOLERANCE or (self.autograd_error or 0) > AUTOGRAD_TOLERANCE
 
     @property
     def worst(self) -> tuple[float, float]:
-        """The error that is larger in units of its limit, and the limit."""
-        both = (self.error, DIFFERENCE_TOLERANCE), (self.of_autograd or 0.0, AUTOGRAD_TOLERANCE)
-        return max(both, key=lambda pair: pair[0] / pair[1])
+        """The error that is larger relative to its limit, and the limit."""
+        errors = (self.error, DIFFERENCE_TOLERANCE), (self.autograd_error or 0.0, AUTOGRAD_TOLERANCE)
+        return max(errors, key=lambda pair: pair[0] / pair[1])
 
     @property
     def severity(self) -> float:
-        """The larger of both errors, in units of its limit."""
+        """The larger of both errors, as a multiple of its limit."""
         error, limit = self.worst
         return error / limit
 
-    def plain(self) -> dict:
-        """For check.json."""
+    def to_json(self) -> dict:
+        """What check.json has of it."""
         return {
-            "error": self.error, "autograd": self.of_autograd, "kinks": self.kinks, "compared": self.numbers,
-            "of": self.of, "resolved": self.resolved,
+            "error": self.error, "autograd": self.autograd_error, "kinks": self.kinks,
+            "compared": self.compared_count, "of": self.total_count, "resolved": self.resolved,
         }  # fmt: skip
 
 
-def relative(mine: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference, relative to the largest number of both; infinite for NaN."""
-    scale = max(abs(mine).max(initial=0), abs(other).max(initial=0))
+def relative_error(gradient: np.ndarray, reference: np.ndarray) -> float:
+    """The largest difference, relative to the largest element of both; infinite for NaN."""
+    scale = max(abs(gradient).max(initial=0), abs(reference).max(initial=0))
     if np.isnan(scale):
         return float(np.inf)
     if scale == 0:
         return 0.0
-    return float(np.nan_to_num(abs(mine - other).max(initial=0) / scale, nan=np.inf))
+    return float(np.nan_to_num(abs(gradient - reference).max(initial=0) / scale, nan=np.inf))
 
 
-def some(n: int, count: int | None, name: str) -> np.ndarray:
-    """`count` of n numbers, sorted, always the same ones; all if `count` is None or as large."""
+def sample_indices(n: int, count: int | None, name: str) -> np.ndarray:
+    """`count` of n indices, sorted, the same ones in every call; all if `count` is None or at least n."""
     if count is None or count >= n:
         return np.arange(n)
     return np.sort(stream(0, "check", "numbers", name).choice(n, count, replace=False))

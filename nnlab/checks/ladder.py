@@ -1,4 +1,4 @@
-"""The rungs in their order, each a question: is it the start, the gradient, the step, the data?"""
+"""The ladder of checks: the rungs of `nnlab check` in their order, and the loop that runs them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ RUNGS = {
 
 @dataclass(frozen=True)
 class ChosenRungs(Component):
-    """`only`: a rung, a list of them, or null for all."""
+    """The setting `only`: a rung, a list of rungs, or null for all."""
 
     only: str | tuple[str, ...] | None = static(None, choices=tuple(RUNGS))
 
 
-LEARNING_RUNGS = ("subset", "rates")  # which ask how well the job learns
+LEARNING_RUNGS = ("subset", "rates")  # rungs that test how well the job learns
 NOTHING_TO_LEARN = Finding("pass", 0, 0, "nothing to learn: the target is constant (data)")
 
 
-def chosen(only) -> list[str]:
+def select_rungs(only) -> list[str]:
     """The rungs that `only` names: one, several in a list, or null for all. Raises `UserError`."""
     names = ChosenRungs(only).only
     if names is None:
@@ -51,12 +51,12 @@ def chosen(only) -> list[str]:
     return [rung for rung in RUNGS if rung in names]
 
 
-def climb(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
-    """Each rung's verdict as soon as it is there."""
+def run_rungs(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
+    """Run the rungs; yields the verdict of each as soon as it is known."""
     for rung in rungs:
         began = perf_counter()
-        if subject.idle and rung in LEARNING_RUNGS:
-            verdict = Verdict.of(rung, [NOTHING_TO_LEARN])
+        if subject.has_constant_target and rung in LEARNING_RUNGS:
+            verdict = Verdict.from_findings(rung, [NOTHING_TO_LEARN])
         else:
             verdict = RUNGS[rung](subject)
         yield replace(verdict, seconds=perf_counter() - began)
@@ -67,7 +67,7 @@ def check(
     experiment: Experiment | None = None, *arrays, only=None, budget: Budget | None = None,
     x=None, y=None, x_test=None, y_test=None,
 ) -> Iterator[Verdict]:  # fmt: skip
-    """What `nnlab check` does: a `Verdict` a rung, as soon as it is there.
+    """What `nnlab check` does: yields the `Verdict` of each rung as soon as it is known.
 
     >>> for verdict in check(Experiment(), only=["start", "data"]):
     ...     print(verdict.rung, verdict.status)
@@ -85,10 +85,10 @@ def check(
     if len(arrays) == 1 and only is None and not hasattr(arrays[0], "shape"):
         arrays, only = (), arrays[0]
     first = () if experiment is None else (experiment,)
-    given = (*first, *arrays, *given_arrays(x, y))
-    if len(given) == 1 and not isinstance(experiment, Experiment):
+    arguments = (*first, *arrays, *given_arrays(x, y))
+    if len(arguments) == 1 and not isinstance(experiment, Experiment):
         raise UserError(f"experiment = {shown(experiment)}: expected a nnlab.Experiment")
-    several = experiments_on_arrays(given, x_test, y_test)
-    if len(several) > 1:
-        raise UserError(f"nnlab.check takes one experiment, not {len(several)}")
-    return Exclusive("check", climb(Subject(several[0], budget), chosen(only)))
+    experiments = experiments_on_arrays(arguments, x_test, y_test)
+    if len(experiments) > 1:
+        raise UserError(f"nnlab.check takes one experiment, not {len(experiments)}")
+    return Exclusive("check", run_rungs(Subject(experiments[0], budget), select_rungs(only)))

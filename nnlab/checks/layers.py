@@ -1,4 +1,4 @@
-"""Which nodes of a graph are layers and which are activations; and the slope of an activation."""
+"""Finds the layers and the activations among the nodes of a graph, and computes slopes of activations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def activations(graph: Graph) -> list[int]:
     nodes = []
     for n, node in enumerate(graph.nodes):
         elementwise = len(node.reads) == 1 and graph.nodes[node.reads[0]].shape == node.shape
-        # Dropout is one too, but its zeros are drawn: they say nothing of saturation.
+        # Dropout is elementwise too, but its zeros are random: they say nothing about saturation.
         if elementwise and node.per_example and not node.box.noisy and n in before_layers:
             nodes.append(n)
     return nodes
@@ -30,14 +30,14 @@ def layers(graph: Graph) -> list[int]:
 
 def _before_layers(graph: Graph) -> set[int]:
     """The nodes from which a path leads to a layer."""
-    before, of_layers = set(), layers(graph)
+    before, layer_nodes = set(), layers(graph)
     for n in range(len(graph.nodes) - 1, 0, -1):
-        if n in before or n in of_layers:
+        if n in before or n in layer_nodes:
             before |= set(graph.nodes[n].inputs)
     return before
 
 
 def slopes(f: Callable, x: torch.Tensor, step: float = 1e-3) -> torch.Tensor:
-    """|f'(x)| of an elementwise function, by central differences: `bprop` itself may be at fault."""
+    """|f'(x)| of an elementwise function, by central differences, since `bprop` itself may be wrong."""
     h = step * (1 + x.abs())  # large inputs have few digits left for a small step
     return difference_quotient(lambda h: f(x + h).clone(), h).abs()

@@ -1,4 +1,4 @@
-"""Inputs that a new example will not have: row numbers, and the target itself in disguise.
+"""Finds input columns that leak the target or number the rows, which new examples will not have.
 
 A column is the target in disguise if it is (nearly) a function of it. For classes: one value for each class,
 the same for several of them in a one-hot column. For numbers: a column that rises or falls with the target,
@@ -13,50 +13,52 @@ from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
 from nnlab.data.identifiers import IDENTIFIER_REMEDY, dataset_identifiers, input_name, ranks
 
-EXAMPLES_AT_LEAST = 20  # of fewer, a column may agree with the target by luck
-OTHER_VALUES = 5  # so many examples must differ from what most have, for the same reason
-EXAMPLES_AT_MOST = 2000  # looked at
-NEAR_BY_RANGE = 0.02  # of a column's range: so near a value is the same as its class's
-AGREEING_SHARE = 0.99  # of the examples have the value of their class
-AGREEING_IN_EACH_CLASS = 0.95  # and of those of each class: a rare one may be all of the rest
+MIN_EXAMPLES = 20  # with fewer, a column may agree with the target by luck
+MIN_OTHER_EXAMPLES = 5  # that must differ from the most frequent value, for the same reason
+MAX_EXAMPLES = 2000  # of the training examples
+NEAR_RANGE_SHARE = 0.02  # of a column's range: a value this near to its class's median counts as equal to it
+AGREEING_SHARE = 0.99  # of all examples must have the value of their class,
+AGREEING_SHARE_PER_CLASS = 0.95  # and of each class: a rare class may be all of the rest
 RANK_CORRELATION = 0.9999  # rank correlation with the target
 
 
 def check(subject: Subject) -> list[Finding]:
-    """A finding for the row numbers, if there are any, and one for the targets among the inputs."""
+    """A finding for columns that number the rows, and one for columns that leak the target."""
     dataset = subject.dataset
-    numbered = dataset_identifiers(dataset)
-    some = subject.some(subject.fold.train, EXAMPLES_AT_MOST, "leaks")
-    x, y = dataset.x[some].astype(np.float64), dataset.y[some]
-    findings = _numbered(dataset.features, numbered)
-    if x.shape[1] < 2 or len(x) < EXAMPLES_AT_LEAST:  # a single input may well be all there is to know
+    identifiers = dataset_identifiers(dataset)
+    examples = subject.subsample(subject.fold.train, MAX_EXAMPLES, "leaks")
+    x, y = dataset.x[examples].astype(np.float64), dataset.y[examples]
+    findings = _identifier_finding(dataset.features, identifiers)
+    if x.shape[1] < 2 or len(x) < MIN_EXAMPLES:  # a single input may well determine the target
         return findings
-    leaks = of_classes(x, y) if dataset.classes else of_numbers(x, y)
-    copies = {c: r for c, r in leaks.items() if c not in numbered}
-    return findings + _copies(dataset, copies)
+    target_copies = class_indicators(x, y) if dataset.classes else monotone_columns(x, y)
+    leaking_columns = {c: r for c, r in target_copies.items() if c not in identifiers}
+    return findings + _leak_finding(dataset, leaking_columns)
 
 
-def of_classes(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
-    """Columns of x (N, d) whose value is a function of the class y (N,) -> in which share of the examples."""
-    present, number = np.unique(y, return_inverse=True)
-    middle = np.array([np.median(x[number == c], axis=0) for c in range(len(present))])  # (classes, d)
-    size, spread = np.ptp(x, axis=0), np.ptp(middle, axis=0)
-    # A median, not a mean: an example of a wrong class must not move it.
-    near = np.abs(x - middle[number]) <= NEAR_BY_RANGE * size
-    least = np.min([near[number == c].mean(0) for c in range(len(present))], axis=0)
-    apart = np.abs(middle[number] - np.median(x, axis=0)) > NEAR_BY_RANGE * size
-    good = (size > 0) & (spread >= size / 2)
-    good &= (near.mean(0) >= AGREEING_SHARE) & (least >= AGREEING_IN_EACH_CLASS)
-    good &= np.minimum(apart.sum(0), (~apart).sum(0)) >= OTHER_VALUES
-    return {int(c): float(near[:, c].mean()) for c in np.flatnonzero(good)}
+def class_indicators(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
+    """Columns of x (N, d) that are a function of the class y (N,) -> the share of examples that agree."""
+    present_classes, class_index = np.unique(y, return_inverse=True)
+    class_medians = np.array(
+        [np.median(x[class_index == c], axis=0) for c in range(len(present_classes))]
+    )  # (classes, d)
+    column_range, median_range = np.ptp(x, axis=0), np.ptp(class_medians, axis=0)
+    # Medians, since an example with a wrong label must not move them.
+    near = np.abs(x - class_medians[class_index]) <= NEAR_RANGE_SHARE * column_range
+    smallest_share = np.min([near[class_index == c].mean(0) for c in range(len(present_classes))], axis=0)
+    differs = np.abs(class_medians[class_index] - np.median(x, axis=0)) > NEAR_RANGE_SHARE * column_range
+    is_leak = (column_range > 0) & (median_range >= column_range / 2)
+    is_leak &= (near.mean(0) >= AGREEING_SHARE) & (smallest_share >= AGREEING_SHARE_PER_CLASS)
+    is_leak &= np.minimum(differs.sum(0), (~differs).sum(0)) >= MIN_OTHER_EXAMPLES
+    return {int(c): float(near[:, c].mean()) for c in np.flatnonzero(is_leak)}
 
 
-def of_numbers(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
-    """Columns of x (N, d) that rise or fall with a target, a column of y (N, m): their rank correlation."""
+def monotone_columns(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
+    """Columns of x (N, d) that rise or fall with a target, a column of y (N, m) -> their rank correlation."""
     correlations = {}
-    targets = [ranks(t) for t in y.T if len(np.unique(t)) >= EXAMPLES_AT_LEAST]
+    targets = [ranks(t) for t in y.T if len(np.unique(t)) >= MIN_EXAMPLES]
     for c, v in enumerate(x.T):
-        if targets and len(np.unique(v)) >= EXAMPLES_AT_LEAST:
+        if targets and len(np.unique(v)) >= MIN_EXAMPLES:
             rank = ranks(v)
             r = max((float(np.corrcoef(rank, t)[0, 1]) for t in targets), key=abs)
             if abs(r) >= RANK_CORRELATION:
@@ -64,28 +66,30 @@ def of_numbers(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
     return correlations
 
 
-def _numbered(names: tuple[str, ...], numbered: dict[int, str]) -> list[Finding]:
-    if not numbered:
+def _identifier_finding(names: tuple[str, ...], identifiers: dict[int, str]) -> list[Finding]:
+    if not identifiers:
         return []
-    first, how = next(iter(numbered.items()))
-    sentence = f"{input_name(first, names)} {how}{_more(numbered)} (limit 0 such inputs)"
-    return [Finding("warn", len(numbered), 0, sentence, IDENTIFIER_REMEDY, "row_number")]
+    first, measure = next(iter(identifiers.items()))
+    sentence = f"{input_name(first, names)} {measure}{_and_more(identifiers)} (limit 0 such inputs)"
+    return [Finding("warn", len(identifiers), 0, sentence, IDENTIFIER_REMEDY, "row_number")]
 
 
-def _copies(dataset, copies: dict[int, float]) -> list[Finding]:
-    if not copies:
+def _leak_finding(dataset, leaking_columns: dict[int, float]) -> list[Finding]:
+    if not leaking_columns:
         return []
-    first, how = max(copies.items(), key=lambda item: abs(item[1]))
+    first, measure = max(leaking_columns.items(), key=lambda item: abs(item[1]))
     if dataset.classes:
-        what = f"has one value for each class in {how:.1%} of the examples"
+        relation = f"has one value for each class in {measure:.1%} of the examples"
     else:
-        direction = "rises" if how > 0 else "falls"
-        what = f"{direction} with the target, rank correlation {how:.4f}"
+        direction = "rises" if measure > 0 else "falls"
+        relation = f"{direction} with the target, rank correlation {measure:.4f}"
     name = input_name(first, dataset.features)
-    sentence = f"{name} {what}: it is the target in disguise{_more(copies)} (limit 0 such inputs)"
+    sentence = (
+        f"{name} {relation}: it is the target in disguise{_and_more(leaking_columns)} (limit 0 such inputs)"
+    )
     advice = "take the column out of the file, unless it is known before the target is"
-    return [Finding("warn", len(copies), 0, sentence, advice, "leak")]
+    return [Finding("warn", len(leaking_columns), 0, sentence, advice, "leak")]
 
 
-def _more(columns: dict) -> str:
+def _and_more(columns: dict) -> str:
     return f"; {len(columns) - 1} more like it" if len(columns) > 1 else ""

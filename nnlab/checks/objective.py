@@ -1,4 +1,4 @@
-"""The objective of a job in float64, at a generic point: where every box has something to say.
+"""The objective of a job in float64, at a random point where no gradient vanishes by accident.
 
 Weights are drawn anew, W ~ N(0, 1 / fan_in) and b ~ N(0, 0.3^2), and inputs are standardised: at the
 initial weights gradients may vanish for good reasons (`init=zeros`), relu may be exactly at its kink, and
@@ -16,19 +16,20 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.checks import references
-from nnlab.checks.central_differences import moved
+from nnlab.checks.central_differences import shifted
 from nnlab.checks.subject import Subject
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream, uniforms
 from nnlab.training.population import initial_buffers, stack_experiments
 
 BATCH_SIZE = 16
-STACK_NUMBERS = 2**18  # parameters in a stack of moved copies
-COPIES_AT_MOST = 256
+MAX_STACK_ELEMENTS = 2**18  # parameters in a stack of shifted copies
+MAX_COPIES = 256
 
 
 class Objective:
-    """L(theta) = mean loss + penalty, its gradient by `bprop`, by autograd, and its values elsewhere."""
+    """L(theta) = mean loss + penalty; its gradient by `bprop` and by autograd; its value at shifted
+    parameters."""
 
     def __init__(self, subject: Subject):
         job = subject.experiment
@@ -39,7 +40,7 @@ class Objective:
         exact = {"dtype": "float64", "precision": "float32", "device": "cpu", "batch_size": "full"}
         sample = subject.sample(BATCH_SIZE, data=data, regularizer=regularizer, **exact)
         self.experiment, self.dataset = sample.experiment, sample.dataset
-        self.like = sample.examples.like
+        self.template = sample.examples.like
         self.loss = self.experiment.loss_for(sample.dataset.spec)
         self.regularizer = stack_experiments([self.experiment]).regularizer
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
@@ -49,23 +50,23 @@ class Objective:
         self.graph = self.experiment.graph(sample.dataset.spec)
         layout = self.graph.layout()
         self.parameters, self.weights_end, self.size = layout.parameters, layout.weights_end, layout.size
-        self.buffers = initial_buffers(sample.rows(), self.graph).to(self.like)
-        self.theta, self.grad = (aligned(1, (self.size,), self.like) for _ in range(2))
+        self.buffers = initial_buffers(sample.rows(), self.graph).to(self.template)
+        self.theta, self.grad = (aligned(1, (self.size,), self.template) for _ in range(2))
         for name, slot in self.parameters.items():
             p = slot.leaf
             scale = max(p.fan_in, 1) ** -0.5 if p.kind == "weight" else 0.3
             draw = scale * stream(0, "check", name).standard_normal(p.shape)
             slot.view(self.theta)[0] = torch.from_numpy(draw)
-        self.network = self.bound(self.theta, self.grad)
+        self.network = self.bind_network(self.theta, self.grad)
 
-    def bound(self, theta: torch.Tensor, grad: torch.Tensor):
+    def bind_network(self, theta: torch.Tensor, grad: torch.Tensor):
         """The network on these parameters, with the masks that all of them share."""
         rates = {name: p.expand(len(theta), 1) for name, p in self.regularizer.rates().items()}
-        site = Site(len(theta), self.batch, True, self.like, rates)
+        site = Site(len(theta), self.batch, True, self.template, rates)
         network = self.graph.bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
-        # Differences need one function of theta, so the masks are drawn once, and are the same in every copy.
+        # Differences need a fixed function of theta, so masks are drawn once, and are the same in every copy.
         for name, ctx in network.stochastic:
-            ctx.uniforms = uniforms((1, *ctx.noise_shape), self.like, 0, "check", name)
+            ctx.uniforms = uniforms((1, *ctx.noise_shape), self.template, 0, "check", name)
         return network
 
     def value(self, network, theta: torch.Tensor) -> torch.Tensor:
@@ -74,27 +75,27 @@ class Objective:
         return losses.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
 
     def gradient(self) -> dict[str, np.ndarray]:
-        """By `bprop`, the loss's and the penalty's own formulas; each parameter's, flat."""
+        """Each parameter's gradient, flat, by `bprop` and the formulas of the loss and the penalty."""
         z = self.network.fprop(self.x)
-        weight = self.like.new_full((1, 1, self.batch), 1 / self.batch)
+        weight = self.template.new_full((1, 1, self.batch), 1 / self.batch)
         self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
-        self.add_penalty(self.grad)
+        self.add_penalty_gradient(self.grad)
         return {name: slot.view(self.grad).flatten().numpy().copy() for name, slot in self.parameters.items()}
 
-    def add_penalty(self, grad: torch.Tensor) -> None:
-        """The penalty's gradient, as a step adds it."""
+    def add_penalty_gradient(self, grad: torch.Tensor) -> None:
+        """Add the penalty's gradient, as a training step does."""
         factors = SimpleNamespace(**self.regularizer.factors(torch.ones(1, 1, dtype=torch.float64)))
-        weights, part = self.theta[:, : self.weights_end], grad[:, : self.weights_end]
-        self.regularizer.add_gradient(weights, part, factors, torch.empty_like(weights))
+        weights, weight_gradient = self.theta[:, : self.weights_end], grad[:, : self.weights_end]
+        self.regularizer.add_gradient(weights, weight_gradient, factors, torch.empty_like(weights))
 
-    def by_autograd(self) -> dict[str, np.ndarray] | None:
-        """The same by torch.autograd through the references; None where a box or the loss has none."""
+    def autograd_gradient(self) -> dict[str, np.ndarray] | None:
+        """The same by torch.autograd through the references; None if a box or the loss has no reference."""
         with torch.enable_grad():
             leaves = {
                 name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.parameters.items()
             }
             buffers = {n: slot.view(self.buffers) for n, slot in self.graph.layout().buffers.items()}
-            z = references.output(self.network, leaves | buffers, self.x)
+            z = references.reference_output(self.network, leaves | buffers, self.x)
             if z is None or self.loss.reference is None:
                 return None
             weights = [leaves[name] for name in self.graph.layout().weights]
@@ -102,28 +103,29 @@ class Objective:
             gradients = torch.autograd.grad(
                 self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
             )
-        by_name = {}
+        gradients_by_name = {}
         for (name, leaf), g in zip(leaves.items(), gradients, strict=True):
             if g is None:  # the loss does not depend on it
                 g = torch.zeros_like(leaf)
-            by_name[name] = g.flatten().numpy()
-        return by_name
+            gradients_by_name[name] = g.flatten().numpy()
+        return gradients_by_name
 
-    def values_of_moved(self):
-        """f(name, which, step): L after the numbers `which` of a parameter moved by `step`, each alone.
+    def shifted_values(self):
+        """f(name, indices, step) -> L with the elements `indices` of a parameter shifted by `step`, one at a
+        time.
 
-        Every moved copy of theta is a row of one stack.
+        Every shifted copy of theta is a row of one stack.
         """
-        rows = int(max(1, min(COPIES_AT_MOST, STACK_NUMBERS // self.size)))
-        theta = aligned(rows, (self.size,), self.like).copy_(self.theta.expand(rows, -1))
-        network = self.bound(theta, torch.zeros_like(theta))
+        rows = int(max(1, min(MAX_COPIES, MAX_STACK_ELEMENTS // self.size)))
+        theta = aligned(rows, (self.size,), self.template).copy_(self.theta.expand(rows, -1))
+        network = self.bind_network(theta, torch.zeros_like(theta))
 
-        def f(name: str, which: np.ndarray, step: float) -> np.ndarray:
-            values = np.empty(len(which))
-            for first in range(0, len(which), rows):
-                columns = torch.from_numpy(which[first : first + rows]) + self.parameters[name].start
+        def f(name: str, indices: np.ndarray, step: float) -> np.ndarray:
+            values = np.empty(len(indices))
+            for first in range(0, len(indices), rows):
+                columns = torch.from_numpy(indices[first : first + rows]) + self.parameters[name].start
                 copies = torch.arange(len(columns))
-                with moved(theta, (copies, columns), step):
+                with shifted(theta, (copies, columns), step):
                     values[first : first + rows] = self.value(network, theta)[: len(columns)]
             return values
 

@@ -1,4 +1,4 @@
-"""Columns that hardly vary in training and have outliers in validation or test.
+"""Finds columns that hardly vary in training and have outliers in the validation or test set.
 
 Normalisation divides by how much a column varied in training. One new example may then be a hundred
 deviations out, and cost more loss than all others. `robust` pulls it in; but no training example of a
@@ -10,115 +10,121 @@ from __future__ import annotations
 import numpy as np
 
 from nnlab.checks.subject import Subject
-from nnlab.checks.verdict import Finding, listed
+from nnlab.checks.verdict import Finding, list_names
 from nnlab.data.normalization import LINEAR_LIMIT, statistics
 
-EXAMPLES_AT_MOST = 20_000  # looked at of each set
-SCALES_OUT = 10.0  # so far from the mean, in scales of the column, and
-TIMES_FARTHER = 2.0  # so many times as far as any training example: heavy tails show in training too
-SHARE_PULLED_IN = 0.02  # of a column: worth mentioning
-WIDE_COLUMNS = 50  # an image, whose corners are empty in most examples
+MAX_EXAMPLES = 20_000  # of each set
+MAX_SCALES = (
+    10.0  # distance from the mean, in scales of the column, from which on a value is an outlier, if it is
+)
+FARTHER_THAN_TRAINING = 2.0  # times as far as any training example: heavy tails show in training too
+CLIPPED_SHARE = 0.02  # of a column: more are worth mentioning
+WIDE_COLUMNS = 50  # such as images, whose corners are empty in most examples
 
 
 def check(subject: Subject, constant: np.ndarray) -> list[Finding]:
-    """A warning that names them: where inputs are not pulled in, and where a column is constant in training.
+    """Warnings about outliers in columns that are constant in training, and in those that hardly vary.
 
     `constant`  the columns that seem constant, from a sample of the training examples
     """
     if subject.experiment.data.normalization == "none":
         return []
-    return [*_of_constant(subject, out_of_constant(subject, constant)), *_of_divided(subject)]
+    return [*_constant_finding(subject, outliers_of_constant(subject, constant)), *_varying_finding(subject)]
 
 
-def out_of_constant(subject: Subject, constant: np.ndarray) -> dict[int, tuple[int, str]]:
-    """Of the columns that are constant in training: the example that is farthest out, and its set."""
+def outliers_of_constant(subject: Subject, constant: np.ndarray) -> dict[int, tuple[int, str]]:
+    """Column, constant in training -> the example that is farthest out, and the set that it is in."""
     x, fold = subject.dataset.x, subject.fold
     outliers = {}
     for c in constant:
         distance = np.abs(x[:, c].astype(np.float64) - float(x[fold.train[0], c]))
-        if distance[fold.train].any():  # it was constant in the sample only
+        if distance[fold.train].any():  # it is constant in the sample only
             continue
-        limit = SCALES_OUT
-        for name, numbers in (("validation", fold.validation), ("test", fold.test)):
-            if not len(numbers):
+        limit = MAX_SCALES
+        for name, indices in (("validation", fold.validation), ("test", fold.test)):
+            if not len(indices):
                 continue
-            farthest = numbers[distance[numbers].argmax()]
+            farthest = indices[distance[indices].argmax()]
             if distance[farthest] > limit:
                 limit = distance[farthest]
                 outliers[int(c)] = int(farthest), name
     return outliers
 
 
-def _of_constant(subject: Subject, out: dict[int, tuple[int, str]]) -> list[Finding]:
-    if not out:
+def _constant_finding(subject: Subject, outliers: dict[int, tuple[int, str]]) -> list[Finding]:
+    if not outliers:
         return []
     x = subject.dataset.x
     if x.shape[1] >= WIDE_COLUMNS:
-        return [Finding("pass", 0, 0, f"{len(out)} of the constant columns vary elsewhere")]
-    level = {c: float(x[subject.fold.train[0], c]) for c in out}
-    value = {c: float(x[example, c]) for c, (example, _) in out.items()}
-    c = max(out, key=lambda c: abs(value[c] - level[c]))
-    example, which = out[c]
+        return [Finding("pass", 0, 0, f"{len(outliers)} of the constant columns vary elsewhere")]
+    training_value = {c: float(x[subject.fold.train[0], c]) for c in outliers}
+    outlying_value = {c: float(x[example, c]) for c, (example, _) in outliers.items()}
+    c = max(outliers, key=lambda c: abs(outlying_value[c] - training_value[c]))
+    example, subset = outliers[c]
     sentence = (
-        f"{subject.column_name(c)} is {level[c]:.4g} in all of training and {value[c]:.4g} in example "
-        f"{example}, of the {which} set (limit {SCALES_OUT:g} apart)"
+        f"{subject.column_name(c)} is {training_value[c]:.4g} in all of training and "
+        f"{outlying_value[c]:.4g} in example {example}, of the {subset} set (limit {MAX_SCALES:g} apart)"
     )
-    if len(out) > 1:
-        sentence += f"; {len(out) - 1} more such columns"
+    if len(outliers) > 1:
+        sentence += f"; {len(outliers) - 1} more such columns"
     advice = (
         "is that value right? No training example shows what it does: leave the column out, or the example"
     )
-    return [Finding("warn", abs(value[c] - level[c]), SCALES_OUT, sentence, advice, "far_columns")]
+    return [
+        Finding(
+            "warn", abs(outlying_value[c] - training_value[c]), MAX_SCALES, sentence, advice, "far_columns"
+        )
+    ]
 
 
-def _of_divided(subject: Subject) -> list[Finding]:
-    """Columns that vary in training, but little, where nothing is pulled in."""
+def _varying_finding(subject: Subject) -> list[Finding]:
+    """Outliers in columns that vary little in training, if normalisation does not clip them."""
     normalization, fold = subject.experiment.data.normalization, subject.fold
     if normalization == "robust":
-        return _pulled_in(subject)
+        return _clipped_finding(subject)
     mean, scale = statistics(subject.dataset.x, normalization, fold.train)
-    in_training = _farthest(subject, fold.train, mean, scale)
+    training_distance = _max_distance(subject, fold.train, mean, scale)
     sets = {"validation": fold.validation, "test": fold.test}
     farthest = {
-        name: _farthest(subject, numbers, mean, scale) for name, numbers in sets.items() if len(numbers)
+        name: _max_distance(subject, indices, mean, scale) for name, indices in sets.items() if len(indices)
     }
     if not farthest:
         return []
-    out = np.maximum.reduce(list(farthest.values()))
-    far = (out > SCALES_OUT) & (out > TIMES_FARTHER * in_training)
-    columns = np.flatnonzero(far & (in_training > 0))  # constant ones are another finding's
+    outliers = np.maximum.reduce(list(farthest.values()))
+    far = (outliers > MAX_SCALES) & (outliers > FARTHER_THAN_TRAINING * training_distance)
+    columns = np.flatnonzero(far & (training_distance > 0))  # constant columns have another finding
     if not len(columns):
         return []
-    # The farthest first; stable, so that the sentence is the same each time.
-    columns = columns[np.argsort(-out[columns], kind="stable")]
+    # The farthest first; stable, so that the sentence is deterministic.
+    columns = columns[np.argsort(-outliers[columns], kind="stable")]
     first = columns[0]
-    which = max(farthest, key=lambda name: farthest[name][first])
+    subset = max(farthest, key=lambda name: farthest[name][first])
     names = [subject.column_name(c) for c in columns]
     sentence = (
-        f"{listed(names)} hardly vary in training: {names[0]} is {out[first]:.3g} scales out in the "
-        f"{which} set, {in_training[first]:.3g} in training (limit {SCALES_OUT:g})"
+        f"{list_names(names)} hardly vary in training: {names[0]} is {outliers[first]:.3g} scales out in the "
+        f"{subset} set, {training_distance[first]:.3g} in training (limit {MAX_SCALES:g})"
     )
     advice = (
         f"data.normalization=robust, which pulls in what is beyond {LINEAR_LIMIT:g} deviations; "
         f"or leave them out"
     )
-    return [Finding("warn", float(out[first]), SCALES_OUT, sentence, advice, "far_columns")]
+    return [Finding("warn", float(outliers[first]), MAX_SCALES, sentence, advice, "far_columns")]
 
 
-def _pulled_in(subject: Subject) -> list[Finding]:
-    """A column of which `robust` pulls in more than a few values: missing ones, perhaps."""
-    numbers = subject.some(subject.fold.train, EXAMPLES_AT_MOST, "far")
+def _clipped_finding(subject: Subject) -> list[Finding]:
+    """A column in which `robust` clips more than a few values: missing ones, perhaps."""
+    indices = subject.subsample(subject.fold.train, MAX_EXAMPLES, "far")
     mean, scale = statistics(subject.dataset.x, "robust", subject.fold.train)
-    share = (np.abs(subject.dataset.x[numbers].astype(np.float64) - mean) > LINEAR_LIMIT * scale).mean(0)
-    most = int(share.argmax())
-    if share[most] <= SHARE_PULLED_IN:
+    share = (np.abs(subject.dataset.x[indices].astype(np.float64) - mean) > LINEAR_LIMIT * scale).mean(0)
+    column = int(share.argmax())
+    if share[column] <= CLIPPED_SHARE:
         return []
-    name = subject.column_name(most)
-    sentence = f"{share[most]:.1%} of {name} beyond {LINEAR_LIMIT:g} deviations and pulled in"
+    name = subject.column_name(column)
+    sentence = f"{share[column]:.1%} of {name} beyond {LINEAR_LIMIT:g} deviations and pulled in"
     return [Finding("pass", 0, 0, sentence)]
 
 
-def _farthest(subject: Subject, numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """(d,): of some of these examples, the largest distance from the mean in scales."""
-    some = subject.some(numbers, EXAMPLES_AT_MOST, "far")
-    return np.abs((subject.dataset.x[some].astype(np.float64) - mean) / scale).max(0)
+def _max_distance(subject: Subject, indices: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """(d,): the largest distance from the mean, in scales, among a sample of these examples."""
+    examples = subject.subsample(indices, MAX_EXAMPLES, "far")
+    return np.abs((subject.dataset.x[examples].astype(np.float64) - mean) / scale).max(0)

@@ -1,4 +1,5 @@
-"""Are labels wrong, or do classes overlap? Then those that differ are near the boundary.
+"""Estimates the share of wrong labels, and tells it from an overlap of classes, which shows near the
+boundary.
 
 Order the examples by their distance from it, q from 0 to 1: by the margin of the answer of a network that was
 not trained on them. Let the share of labels that differ from the answer be
@@ -24,17 +25,17 @@ from __future__ import annotations
 
 import numpy as np
 
-BIN_COUNT = 50  # of q
+BIN_COUNT = 50  # bins of q
 STEEPNESS_GRID = np.geomspace(0.05, 50, 40)  # s
 WRONG_SHARES = np.linspace(0, 0.9, 91)  # w
 BOUNDARY_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)  # h
 
 
 def wrong_labels(margin: np.ndarray, differs: np.ndarray, classes: int) -> tuple[float, float]:
-    """The share w and by how many standard errors it is more than 0.
+    """The share w of wrong labels, and by how many standard errors it is above 0.
 
-    margin   (N,) by how much the answer is ahead of the second best
-    differs  (N,) bool: the label is not the answer
+    margin   (N,): the log odds of the predicted class against the second
+    differs  (N,) bool: the label is not the predicted class
     """
     n = len(margin)
     q = (np.argsort(np.argsort(margin, kind="stable")) + 0.5) / n
@@ -45,10 +46,10 @@ def wrong_labels(margin: np.ndarray, differs: np.ndarray, classes: int) -> tuple
     falling = 2 / (1 + np.exp(STEEPNESS_GRID[:, None] * np.sin(np.pi / 2 * middle)))  # (steepness, bins)
     likelihood = np.full(len(WRONG_SHARES), -np.inf)
     for h in BOUNDARY_SHARES:
-        if h > 1 - 1 / classes:  # more than where all classes meet
+        if h > 1 - 1 / classes:  # more than the error rate where all classes meet
             break
         for k in np.flatnonzero(WRONG_SHARES < h):
-            # No share is so small or large that one label could make the likelihood zero.
+            # Clipped, so that a single label cannot make the likelihood zero.
             p = np.clip(WRONG_SHARES[k] + (h - WRONG_SHARES[k]) * falling, 1e-4, 1 - 1e-4)
             fit = (wrong * np.log(p) + (total - wrong) * np.log(1 - p)).sum(-1).max()
             likelihood[k] = max(likelihood[k], fit)

@@ -1,4 +1,4 @@
-"""What to check after a training run that went badly: one line, or none."""
+"""Proposes a check, in one line, after a training run that went badly."""
 
 from __future__ import annotations
 
@@ -10,116 +10,121 @@ import numpy as np
 from nnlab.checks.chance_level import Chance
 from nnlab.means import mean_of_finite
 
-EPOCHS_AT_LEAST = 3  # after fewer nothing is proposed
+MIN_EPOCHS = 3  # nothing is proposed after fewer
 FLAT_LOSS_RATIO = 0.99  # of the first epoch's training loss
-FAR_BELOW_CHANCE = 0.5  # of chance's error: a flat loss is fine where the error is far below that
-AT_CHANCE = 0.98  # of chance's error, or loss
+FAR_BELOW_CHANCE = 0.5  # of the chance error: a flat loss is fine if the error is below that
+AT_CHANCE = 0.98  # of the chance error, or loss
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run went, means over the rows that did not diverge (NaN if all did)."""
+    """The outcome of a run, as means over the rows that did not diverge (NaN if all did)."""
 
     rows: int
     diverged: int
     epochs: int
-    first: float  # training loss of the first epoch
-    last: float  # and of the last
-    error: float  # validation error of the best epoch; where nothing is held back, the training error
-    chance: float  # the error of the best answer that does not look at the inputs
-    doubt: float = 0.0  # by how much luck may beat that
+    first_loss: float  # training loss of the first epoch
+    last_loss: float  # training loss of the last epoch
+    error: float  # validation error of the best epoch; the training error if nothing is held back
+    chance: float  # the error of the best constant prediction
+    margin: float = 0.0  # by how much luck may beat that
     val_loss: float = math.nan  # of the best epoch
-    chance_loss: float = math.nan  # the loss of that answer; NaN where the errors say it all
+    chance_loss: float = math.nan  # the loss of the best constant prediction; NaN in regression
     measure: str = "error"  # or RMSE
-    lower: float | None = None  # a learning rate to try if it diverged
+    lower_rate: float | None = None  # a learning rate to try if it diverged
 
     @property
     def at_chance(self) -> bool:
-        """Is the best epoch's error no better than chance's, and its loss neither?
+        """Whether neither the error nor the loss of the best epoch is better than chance.
 
-        Where one class is rare, the error may stay that of the frequent one while the probabilities improve.
+        If one class is rare, the error may stay at chance while the probabilities improve.
         """
-        error = self.error >= min(AT_CHANCE * self.chance, self.chance - self.doubt)
+        error = self.error >= min(AT_CHANCE * self.chance, self.chance - self.margin)
         return error and not self.val_loss < AT_CHANCE * self.chance_loss
 
     @property
     def flat(self) -> bool:
-        """Did the training loss not fall? Where it is below chance's already, the first epoch did it all."""
-        return self.last >= FLAT_LOSS_RATIO * self.first and not self.last < AT_CHANCE * self.chance_loss
+        """Whether the training loss did not fall. If it is below chance, the first epoch has learnt
+        everything."""
+        return (
+            self.last_loss >= FLAT_LOSS_RATIO * self.first_loss
+            and not self.last_loss < AT_CHANCE * self.chance_loss
+        )
 
 
-class Course:
-    """Reads a run's records for its `Outcome`."""
+class OutcomeRecorder:
+    """Collects the records of a run for its `Outcome`."""
 
     def __init__(self, rows: int):
-        self.first, self.last = np.full((2, rows), np.nan)  # training losses
-        self.error, self.loss = np.full((2, rows), np.nan)  # of the best epochs
+        self.first_loss, self.last_loss = np.full((2, rows), np.nan)  # training losses
+        self.error, self.loss = np.full((2, rows), np.nan)  # of the best epoch of each row
         self.diverged = np.zeros(rows, bool)
         self.epochs = 0
 
     def record(self, record) -> None:
-        """Take in a `Record`."""
+        """Add a `Record`."""
         rows, loss, best = record.rows, record.metrics["train_loss"], record.improved
         self.epochs = max(self.epochs, record.epoch)
-        self.first[rows] = np.where(np.isnan(self.first[rows]), loss, self.first[rows])
-        self.last[rows] = loss
+        self.first_loss[rows] = np.where(np.isnan(self.first_loss[rows]), loss, self.first_loss[rows])
+        self.last_loss[rows] = loss
         kind = "val" if "val_loss" in record.metrics else "train"
         self.error[rows[best]] = record.metrics[f"{kind}_error"][best]
         self.loss[rows[best]] = record.metrics[f"{kind}_loss"][best]
         self.diverged[[row for row, how in record.ended.items() if how == "diverged"]] = True
 
-    def outcome(self, chance: Chance, lower: float | None = None) -> Outcome:
-        # The losses of rows that diverged would drown all others; how many there are is said beside.
-        kept = ~self.diverged
+    def outcome(self, chance: Chance, lower_rate: float | None = None) -> Outcome:
+        # The losses of rows that diverged would dominate the means; these rows are counted separately.
+        finite = ~self.diverged
         return Outcome(
-            rows=len(self.first),
+            rows=len(self.first_loss),
             diverged=int(self.diverged.sum()),
             epochs=self.epochs,
-            first=mean_of_finite(self.first[kept]),
-            last=mean_of_finite(self.last[kept]),
-            error=mean_of_finite(self.error[kept]),
+            first_loss=mean_of_finite(self.first_loss[finite]),
+            last_loss=mean_of_finite(self.last_loss[finite]),
+            error=mean_of_finite(self.error[finite]),
             chance=chance.error,
-            doubt=chance.doubt,
-            val_loss=mean_of_finite(self.loss[kept]),
+            margin=chance.margin,
+            val_loss=mean_of_finite(self.loss[finite]),
             chance_loss=chance.loss,
             measure=chance.measure,
-            lower=lower,
+            lower_rate=lower_rate,
         )
 
 
-def lower_rate(optimizer) -> float | None:
+def suggest_lower_rate(optimizer) -> float | None:
     """A rate that rarely diverges: a tenth of this one, or of the default if that is lower; None for an
     optimiser without a learning rate.
 
-    The default of plain gradients is for classes: the gradient of a squared error grows with the error, and a
-    tenth of it trains every regression that nnlab ships.
+    The default of SGD is for classification: the gradient of a squared error grows with the error, and a
+    tenth of that rate trains every regression that nnlab ships.
     """
-    rate, usual = getattr(optimizer, "lr", None), getattr(type(optimizer), "lr", None)
-    rates = [lr for lr in (rate, usual) if isinstance(lr, int | float)]
+    rate, default_rate = getattr(optimizer, "lr", None), getattr(type(optimizer), "lr", None)
+    rates = [lr for lr in (rate, default_rate) if isinstance(lr, int | float)]
     return float(f"{min(rates) / 10:.2g}") if rates else None
 
 
-def proposal(run: Outcome, command: str) -> str | None:
+def propose_check(run: Outcome, command: str) -> str | None:
     """The line that proposes a check, from the `nnlab train ...` that was run; None for a healthy run.
 
-    >>> proposal(Outcome(1, 1, 2, math.nan, math.nan, math.nan, 0.9), "nnlab train optimizer.lr=1e9")
+    >>> propose_check(Outcome(1, 1, 2, math.nan, math.nan, math.nan, 0.9), "nnlab train optimizer.lr=1e9")
     'the row diverged; find out why: nnlab check only=rates optimizer.lr=1e9'
     """
-    reason = _why(run)
-    if reason is None:
+    problem = _problem(run)
+    if problem is None:
         return None
-    why, rung = reason
+    symptom, rung = problem
     check = command.replace("nnlab train", f"nnlab check only={rung}", 1)
-    if run.diverged and rung == "rates" and run.lower:
-        return f"{why}; try optimizer.lr={run.lower:g}, or find out why: {check}"
-    return f"{why}; find out why: {check}"
+    if run.diverged and rung == "rates" and run.lower_rate:
+        return f"{symptom}; try optimizer.lr={run.lower_rate:g}, or find out why: {check}"
+    return f"{symptom}; find out why: {check}"
 
 
-def _why(run: Outcome) -> tuple[str, str] | None:
+def _problem(run: Outcome) -> tuple[str, str] | None:
+    """What is wrong with a run, and the rung that may explain it; None for a healthy run."""
     if 2 * run.diverged >= run.rows:
         rows = "the row" if run.rows == 1 else f"{run.diverged} of {run.rows} rows"
         return f"{rows} diverged", "rates"
-    if run.epochs < EPOCHS_AT_LEAST:
+    if run.epochs < MIN_EPOCHS:
         return None
     if run.flat and run.error > FAR_BELOW_CHANCE * run.chance:
         return "the training loss did not fall", "[start,subset]"
@@ -128,22 +133,28 @@ def _why(run: Outcome) -> tuple[str, str] | None:
     return None
 
 
-def proposal_of_several(runs: dict[str, Outcome]) -> str | None:
-    """The same for several runs by their commands: one line for all, about the worst of them.
+def propose_check_for_runs(runs: dict[str, Outcome]) -> str | None:
+    """The same for several runs, command -> outcome: one line for all, about the worst of them.
 
-    >>> proposal_of_several({"nnlab train optimizer.lr=1e9": Outcome(1, 1, 2, *[math.nan] * 3, 0.9)})
+    >>> propose_check_for_runs({"nnlab train optimizer.lr=1e9": Outcome(1, 1, 2, *[math.nan] * 3, 0.9)})
     'the row diverged; find out why: nnlab check only=rates optimizer.lr=1e9'
     """
-    bad = {command: run for command, run in runs.items() if _why(run)}
-    if not bad:
+    failed_runs = {command: run for command, run in runs.items() if _problem(run)}
+    if not failed_runs:
         return None
-    worst = max(bad, key=lambda command: (bad[command].diverged / bad[command].rows, _excess(bad[command])))
-    line = proposal(bad[worst], worst)
-    return f"{len(bad)} of {len(runs)} runs went badly, the worst: {line}" if len(runs) > 1 else line
+    worst = max(
+        failed_runs,
+        key=lambda command: (
+            failed_runs[command].diverged / failed_runs[command].rows,
+            _excess(failed_runs[command]),
+        ),
+    )
+    line = propose_check(failed_runs[worst], worst)
+    return f"{len(failed_runs)} of {len(runs)} runs went badly, the worst: {line}" if len(runs) > 1 else line
 
 
 def _excess(run: Outcome) -> float:
-    """The error in units of chance's."""
+    """The error as a multiple of the chance error."""
     if not run.chance:
         return 0.0
     return float(np.nan_to_num(run.error / run.chance, nan=0.0, posinf=0.0))

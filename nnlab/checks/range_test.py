@@ -1,11 +1,11 @@
-"""What a learning rate range test shows: the rates that work, the edge above them, a suggestion.
+"""Evaluates a learning rate range test: the rates that work, the edge above them, a suggestion.
 
-How far a rate gets is its share of the fall that the best one achieves,
+The progress of a rate is its share of the loss drop that the best one achieves,
 
-    s(lr) = (c - end(lr)) / (c - least end),
+    s(lr) = (c - final(lr)) / (c - min final),
 
 of the loss on the training examples without dropout; c is the chance level, or the loss at the start if it
-is lower: to come down from a bad start to chance is not learning. Medians are taken over the seeds and then
+is lower: coming down from a bad start to chance is not learning. Medians are taken over the seeds and then
 over three neighbouring rates: a single noisy curve would fool the test. Beyond the first rate that learns,
 the first one that diverges or ends clearly above chance, with any seed, is the edge. Below it, the rates
 around the best with s above 1/2 work.
@@ -17,100 +17,104 @@ import numpy as np
 
 from nnlab.checks.verdict import Finding
 
-WORKING_SHARE = 0.5  # of the best rate's fall
-LITTLE_SHARE = 0.1  # of it: a rate that is too small fails
-EDGE_MARGIN = 3.0  # the edge moves in training, so a rate this near to it should at least do
-WELL_SHARE = 0.9  # of the best rate's fall
-EDGE_LOSS_RATIO = 1.05  # to chance's loss: a rate that ends above is over the edge
-LEARNING_FALL = 0.05  # of chance, or of the start: no rate learns anything if the best falls by less
+WORKING_PROGRESS = 0.5  # of the best rate's loss drop
+LITTLE_PROGRESS = 0.1  # of it: a rate that is too small and has less fails
+EDGE_MARGIN = 3.0  # the edge moves in training, so a rate closer than this factor is a risk
+GOOD_PROGRESS = 0.9  # of the best rate's loss drop
+EDGE_LOSS_RATIO = 1.05  # to the chance loss: a rate that ends above is over the edge
+MIN_LOSS_DROP = 0.05  # of the baseline loss: no rate learns anything if the best one drops by less
 
 
 class RangeTest:
-    """The losses by learning rate: `end` (rates, seeds) after the steps, `start` (seeds,) before them."""
+    """Losses by learning rate: `final_loss` (rates, seeds) after the steps, `start_loss` (seeds,) before."""
 
-    def __init__(self, lr: np.ndarray, end: np.ndarray, start: np.ndarray, by_chance: float):
+    def __init__(self, lr: np.ndarray, final_loss: np.ndarray, start_loss: np.ndarray, chance_loss: float):
         self.lr = lr
-        self.start = float(np.median(start))
-        self.base = min(self.start, by_chance)
-        losses = np.where(np.isfinite(end), end, np.inf)
+        self.start_loss = float(np.median(start_loss))
+        self.baseline_loss = min(self.start_loss, chance_loss)
+        losses = np.where(np.isfinite(final_loss), final_loss, np.inf)
         self.diverged = np.isinf(losses).mean(1)
-        self.low, self.high = losses.min(1), losses.max(1)
-        self.end = _smooth(np.median(losses, axis=1))
+        self.min_loss, self.max_loss = losses.min(1), losses.max(1)
+        self.final_loss = _median_of_neighbours(np.median(losses, axis=1))
 
-        learnt = np.cumsum((losses < self.base).all(1)) > 0  # at this rate or a lower one, by all seeds
-        over = (losses > EDGE_LOSS_RATIO * by_chance).any(1) & learnt
-        below_edge = len(lr)  # how many rates are
+        learnt = (
+            np.cumsum((losses < self.baseline_loss).all(1)) > 0
+        )  # all seeds learn at this rate or at a lower one
+        over_edge = (losses > EDGE_LOSS_RATIO * chance_loss).any(1) & learnt
+        edge_index = len(lr)
         self.edge = np.inf
-        if over.any():
-            below_edge = int(over.argmax())
-            self.edge = float(lr[below_edge])
+        if over_edge.any():
+            edge_index = int(over_edge.argmax())
+            self.edge = float(lr[edge_index])
 
-        self.best = int(self.end[: max(below_edge, 1)].argmin())
-        self.fall = self.base - float(self.end[self.best])
-        self.share = np.zeros(len(lr))
-        if self.fall > 0:
-            self.share = (self.base - self.end) / self.fall
-        self.learns = self.fall > LEARNING_FALL * self.base
-        self.works = self.suggestion = None
+        self.best_index = int(self.final_loss[: max(edge_index, 1)].argmin())
+        self.loss_drop = self.baseline_loss - float(self.final_loss[self.best_index])
+        self.progress = np.zeros(len(lr))
+        if self.loss_drop > 0:
+            self.progress = (self.baseline_loss - self.final_loss) / self.loss_drop
+        self.learns = self.loss_drop > MIN_LOSS_DROP * self.baseline_loss
+        self.working_range = self.suggestion = None
         if self.learns:
-            self.works = self._around_best(below_edge)
-            self.suggestion = float(min(lr[self.best], self.edge / EDGE_MARGIN))
+            self.working_range = self._working_range(edge_index)
+            self.suggestion = float(min(lr[self.best_index], self.edge / EDGE_MARGIN))
 
-    def _around_best(self, below_edge: int) -> tuple[float, float]:
-        """The lowest and the highest of the rates around the best that work."""
-        first = last = self.best
-        while first > 0 and self.share[first - 1] >= WORKING_SHARE:
+    def _working_range(self, edge_index: int) -> tuple[float, float]:
+        """The lowest and the highest of the contiguous rates around the best that work."""
+        first = last = self.best_index
+        while first > 0 and self.progress[first - 1] >= WORKING_PROGRESS:
             first -= 1
-        while last < below_edge - 1 and self.share[last + 1] >= WORKING_SHARE:
+        while last < edge_index - 1 and self.progress[last + 1] >= WORKING_PROGRESS:
             last += 1
         return float(self.lr[first]), float(self.lr[last])
 
-    def share_at(self, rate: float) -> float:
-        """The share of the best fall at the nearest of the rates."""
-        return float(self.share[np.abs(np.log(self.lr / rate)).argmin()])
+    def progress_at(self, rate: float) -> float:
+        """The progress at the nearest of the tested rates."""
+        return float(self.progress[np.abs(np.log(self.lr / rate)).argmin()])
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """The median of each and its two neighbours."""
+def _median_of_neighbours(values: np.ndarray) -> np.ndarray:
+    """The median of each value and its two neighbours."""
     padded = np.concatenate([values[:1], values, values[-1:]])
     return np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0)
 
 
-def judge(test: RangeTest, rate: float, longer: float) -> Finding:
-    """Where the job's rate lies; its training has `longer` times the steps of the test."""
+def judge(test: RangeTest, rate: float, step_ratio: float) -> Finding:
+    """The finding for the job's rate; the job trains for `step_ratio` times the steps of the test."""
     if not test.learns:
         return _nothing_learnt(test)
-    low, high = test.works
-    sentence = f"{rate:.2g}; {low:.1g} to {high:.1g} work"
+    lowest_rate, highest_rate = test.working_range
+    sentence = f"{rate:.2g}; {lowest_rate:.1g} to {highest_rate:.1g} work"
     if np.isfinite(test.edge):
         sentence += f", over the edge from {test.edge:.2g}"
-    why = f"the lowest loss, {test.end[test.best]:.3g}"
-    if test.suggestion < test.lr[test.best]:
-        why = f"a third of the edge, {test.edge:.2g}"
-    advice = f"optimizer.lr={test.suggestion:.2g} ({why})"
+    reason = f"the lowest loss, {test.final_loss[test.best_index]:.3g}"
+    if test.suggestion < test.lr[test.best_index]:
+        reason = f"a third of the edge, {test.edge:.2g}"
+    advice = f"optimizer.lr={test.suggestion:.2g} ({reason})"
 
-    share = test.share_at(rate)
-    if rate >= test.edge or (rate > high and share < WORKING_SHARE):
-        return Finding("fail", rate, min(high, test.edge), f"{sentence}: too large", advice, "lr_high")
-    if rate > test.edge / EDGE_MARGIN and share < WELL_SHARE:
+    progress = test.progress_at(rate)
+    if rate >= test.edge or (rate > highest_rate and progress < WORKING_PROGRESS):
+        return Finding(
+            "fail", rate, min(highest_rate, test.edge), f"{sentence}: too large", advice, "lr_high"
+        )
+    if rate > test.edge / EDGE_MARGIN and progress < GOOD_PROGRESS:
         return Finding("warn", rate, test.edge / EDGE_MARGIN, f"{sentence}: near the edge", advice, "lr_high")
-    # In n times the steps a rate gets about as far as n times the rate gets here.
-    share_in_time = test.share_at(min(rate * longer, test.lr[test.best]))
-    if rate < low and share_in_time < WORKING_SHARE:
-        status = "fail" if share_in_time < LITTLE_SHARE else "warn"
-        return Finding(status, rate, low, f"{sentence}: too small", advice, "lr_low", at_least=True)
-    suggested = f"suggestion {test.suggestion:.2g}: {why}"
-    if rate < low:
-        suggested += f"; this job takes {longer:.3g} times the steps of the test"
-    limit = high if rate <= high else test.edge
+    # In n times the steps a rate makes about the progress that n times the rate makes here.
+    later_progress = test.progress_at(min(rate * step_ratio, test.lr[test.best_index]))
+    if rate < lowest_rate and later_progress < WORKING_PROGRESS:
+        status = "fail" if later_progress < LITTLE_PROGRESS else "warn"
+        return Finding(status, rate, lowest_rate, f"{sentence}: too small", advice, "lr_low", at_least=True)
+    suggested = f"suggestion {test.suggestion:.2g}: {reason}"
+    if rate < lowest_rate:
+        suggested += f"; this job takes {step_ratio:.3g} times the steps of the test"
+    limit = highest_rate if rate <= highest_rate else test.edge
     return Finding("pass", rate, limit, f"{sentence} ({suggested})")
 
 
 def _nothing_learnt(test: RangeTest) -> Finding:
-    fall = test.fall / max(test.base, 1e-30)
+    loss_drop = test.loss_drop / max(test.baseline_loss, 1e-30)
     sentence = (
-        f"no rate from {test.lr[0]:.0e} to {test.lr[-1]:.0e} gets more than {max(fall, 0):.1%} below the "
-        f"{test.base:.3g} of chance (at least {LEARNING_FALL:.0%})"
+        f"no rate from {test.lr[0]:.0e} to {test.lr[-1]:.0e} gets more than {max(loss_drop, 0):.1%} below "
+        f"the {test.baseline_loss:.3g} of chance (at least {MIN_LOSS_DROP:.0%})"
     )
     advice = "it is not the rate: nnlab check only=[start,gradients,saturation,data]"
-    return Finding("fail", fall, LEARNING_FALL, sentence, advice, "nothing_learnt", at_least=True)
+    return Finding("fail", loss_drop, MIN_LOSS_DROP, sentence, advice, "nothing_learnt", at_least=True)

@@ -1,9 +1,8 @@
-"""Learning rates: a range test of 64 rates and 3 seeds, a row each of one stack, for some hundred steps.
+"""The rates rung: a learning rate range test, 64 rates and 3 seeds as rows of one stack, some hundred steps.
 
-What its losses say is in `range_test`. A rate that passes, but is not far below the best, is tried once more
-with lower ones at the job's full length: `full_length`.
-
-Where little is learnt and a regulariser is set, some of the rates are tried without it: it may be the cause.
+The losses are evaluated in `range_test`. A rate that passes, but is not far below the best, is compared with
+lower ones at the job's full length: `full_length`. If little is learnt and a regulariser is set, some of the
+rates are tried without it: it may be the cause.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 
 from nnlab.checks import full_length
 from nnlab.checks.range_test import EDGE_MARGIN, RangeTest, judge
-from nnlab.checks.subject import Budget, Sample, Subject, chance, curves
+from nnlab.checks.subject import Budget, Sample, Subject, mean_chance_loss, metric_curves
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import computing
@@ -22,125 +21,136 @@ from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e2
-EPOCH_COUNT = 10  # into which the steps are divided: a rate that diverges leaves at the end of one
-BATCH_SIZE = 64  # of a job of full batches, and the least that the budget leaves
-STEPS_AT_LEAST, RATES_AT_LEAST = 50, 16  # that the budget leaves, as long as there is something else to halve
-HELD_FALL = 0.25  # of chance, or of the start: if the best falls by less, a regulariser is suspected,
-FREED_RATIO = 2.0  # and is the cause if without it the fall is so many times as deep
-EVERY_NTH_RATE = 4  # is tried without the regulariser, or for more steps:
-MORE_STEPS = 10  # times as many
+EPOCHS = 10  # that the steps are divided into: a row that diverges leaves at the end of one
+BATCH_SIZE = 64  # for a job with full batches, and the minimum for a small budget
+MIN_STEPS, MIN_RATES = 50, 16  # below which a small budget does not cut, as long as the other can be halved
+SUSPICIOUS_DROP = 0.25  # of the baseline loss: if the best rate drops by less, a regulariser is suspected,
+FREED_DROP_RATIO = 2.0  # and is the cause if without it the drop is this many times as large
+RATE_STRIDE = 4  # every 4th rate is tried without the regulariser, or for more steps
+MORE_STEPS = 10  # times as many steps
 
 
 def check(subject: Subject) -> Verdict:
-    """Where the job's learning rate lies among those that work."""
-    count, seeds, steps = scale(subject)
-    batch = batch_for(subject, count * seeds * steps)
+    """Whether the job's learning rate is among those that work."""
+    count, seeds, steps = budgeted_counts(subject)
+    batch = affordable_batch_size(subject, count * seeds * steps)
     rate = float(subject.experiment.optimizer.lr)
-    lr = candidates(subject.experiment.optimizer.lr, count)
+    lr = candidate_rates(subject.experiment.optimizer.lr, count)
     # The job's schedule and stopping would hide what the rate itself does.
     with computing():
         sample = subject.training_sample(
-            batch * max(1, steps // EPOCH_COUNT), batch_size=batch, schedule=Constant(), stopping=Stopping(),
+            batch * max(1, steps // EPOCHS), batch_size=batch, schedule=Constant(), stopping=Stopping(),
             metric="last",
         )  # fmt: skip
         loss = sample.experiment.loss_for(sample.dataset.spec)
-        by_chance = chance(loss, sample.dataset, sample.examples, sample.fold)
-    test, steps = measured(sample, lr, seeds, steps, by_chance)
-    steps_of_job = subject.row.steps * subject.experiment.epochs
-    if not test.learns and steps_of_job > steps:  # of small batches so few steps may show nothing
+        chance_loss = mean_chance_loss(loss, sample.dataset, sample.examples, sample.fold)
+    test, steps = run_range_test(sample, lr, seeds, steps, chance_loss)
+    job_steps = subject.row.steps * subject.experiment.epochs
+    if not test.learns and job_steps > steps:  # with small batches so few steps may show nothing
         seeds = 1
-        more = min(steps_of_job, MORE_STEPS * steps)
-        test, steps = measured(sample, lr[::EVERY_NTH_RATE], seeds, more, by_chance)
-    finding = _held_back(sample, test, steps, by_chance) or judge(test, rate, steps_of_job / steps)
-    longer, suggestion = None, test.suggestion
-    if finding.status == "pass" and rate > test.lr[test.best] / EDGE_MARGIN:
-        longer = full_length.look(subject)
-        if longer and longer.far:
-            finding = full_length.warning(longer, finding.found)
-            suggestion = float(longer.lr[longer.chosen])
+        more = min(job_steps, MORE_STEPS * steps)
+        test, steps = run_range_test(sample, lr[::RATE_STRIDE], seeds, more, chance_loss)
+    finding = _regularizer_finding(sample, test, steps, chance_loss) or judge(test, rate, job_steps / steps)
+    full_length_test, suggestion = None, test.suggestion
+    if finding.status == "pass" and rate > test.lr[test.best_index] / EDGE_MARGIN:
+        full_length_test = full_length.run(subject)
+        if full_length_test and full_length_test.clearly_better:
+            finding = full_length.warn(full_length_test, finding.found)
+            suggestion = float(full_length_test.lr[full_length_test.chosen_rate])
     details = {
-        "chance": by_chance, "lr": test.lr,
-        "end": test.end, "low": test.low, "high": test.high, "diverged": test.diverged,
-        "start": test.start, "works": test.works, "edge": test.edge, "suggestion": suggestion,
-        "own": rate, "seeds": seeds, "steps": steps, "longer": longer and vars(longer),
+        "chance": chance_loss, "lr": test.lr,
+        "end": test.final_loss, "low": test.min_loss, "high": test.max_loss, "diverged": test.diverged,
+        "start": test.start_loss, "works": test.working_range, "edge": test.edge, "suggestion": suggestion,
+        "own": rate, "seeds": seeds, "steps": steps, "longer": full_length_test and vars(full_length_test),
     }  # fmt: skip
-    return Verdict.of("rates", [finding], details)
+    return Verdict.from_findings("rates", [finding], details)
 
 
-def scale(subject: Subject) -> tuple[int, int, int]:
-    """How many rates, seeds and steps the budget allows: seeds go first, then steps, then rates."""
+def budgeted_counts(subject: Subject) -> tuple[int, int, int]:
+    """The numbers of rates, seeds and steps that the budget allows: first seeds are cut, then steps, then
+    rates."""
     budget: Budget = subject.budget
     rates, seeds, steps = budget.rates, budget.rate_seeds, budget.rate_steps
-    size = subject.graph.parameter_count * batch_of(subject)
+    size = subject.graph.parameter_count * job_batch_size(subject)
 
-    def too_much() -> bool:
+    def exceeds_budget() -> bool:
         return size * rates * seeds * steps > budget.work
 
-    while too_much() and (seeds > 1 or steps > STEPS_AT_LEAST or rates > RATES_AT_LEAST):
+    while exceeds_budget() and (seeds > 1 or steps > MIN_STEPS or rates > MIN_RATES):
         if seeds > 1:
             seeds -= 1
-        elif steps > STEPS_AT_LEAST and steps >= 3 * rates:
+        elif steps > MIN_STEPS and steps >= 3 * rates:
             steps //= 2
-        elif rates > RATES_AT_LEAST:
+        elif rates > MIN_RATES:
             rates //= 2
         else:
             steps //= 2
     return rates, seeds, steps
 
 
-def batch_of(subject: Subject) -> int:
-    """The batch size of the job, or a usual one where it trains on full batches."""
+def job_batch_size(subject: Subject) -> int:
+    """The batch size of the job; BATCH_SIZE if it trains on larger full batches."""
     if subject.experiment.batch_size == "full":
         return min(subject.row.batch, BATCH_SIZE)
     return subject.row.batch
 
 
-def batch_for(subject: Subject, updates: int) -> int:
-    """The batch size that the budget allows for so many updates. The last to give: the edge moves with it."""
-    allowed = int(subject.budget.work / (subject.graph.parameter_count * updates))
-    return min(batch_of(subject), max(BATCH_SIZE, allowed))
+def affordable_batch_size(subject: Subject, updates: int) -> int:
+    """The batch size that the budget allows for so many updates. It is cut last: the edge depends on it."""
+    affordable = int(subject.budget.work / (subject.graph.parameter_count * updates))
+    return min(job_batch_size(subject), max(BATCH_SIZE, affordable))
 
 
-def candidates(rate: float, count: int) -> np.ndarray:
-    """`count` rates, sorted, that of the job among them: the others in equal factors around what is usual."""
-    low, high = min(LOWEST_RATE, rate / 10), max(HIGHEST_RATE, rate * 10)
-    return np.sort(np.append(np.geomspace(low, high, count - 1), rate))
+def candidate_rates(rate: float, count: int) -> np.ndarray:
+    """`count` rates, sorted: the job's, and the others evenly spaced in their logarithm over the usual
+    range."""
+    lowest, highest = min(LOWEST_RATE, rate / 10), max(HIGHEST_RATE, rate * 10)
+    return np.sort(np.append(np.geomspace(lowest, highest, count - 1), rate))
 
 
-def measured(
-    sample: Sample, lr: np.ndarray, seeds: int, steps: int, by_chance: float
+def run_range_test(
+    sample: Sample, lr: np.ndarray, seeds: int, steps: int, chance_loss: float
 ) -> tuple[RangeTest, int]:
-    """The losses at the start and after about so many steps, and how many those were."""
+    """Train at each rate for about `steps` steps; the losses, and the actual number of steps."""
     steps_per_epoch = sample.rows()[0].steps
     epochs = max(1, round(steps / steps_per_epoch))
     optimizer = sample.experiment.optimizer
     variants = [{"optimizer": replace(optimizer, lr=float(rate)), "epochs": epochs} for rate in lr]
     rows = sample.rows(seeds, variants)
     with computing():
-        start = sample.training(rows[:seeds]).evaluator.validate()["val_loss"]
-    losses = curves(list(sample.records(rows)), len(rows), "val_loss")
-    end = losses[:, -1].reshape(len(lr), seeds)
-    return RangeTest(lr, end, start, by_chance), epochs * steps_per_epoch
+        start_loss = sample.start_training(rows[:seeds]).evaluator.validate()["val_loss"]
+    losses = metric_curves(list(sample.train(rows)), len(rows), "val_loss")
+    final_loss = losses[:, -1].reshape(len(lr), seeds)
+    return RangeTest(lr, final_loss, start_loss, chance_loss), epochs * steps_per_epoch
 
 
-def _held_back(sample: Sample, test: RangeTest, steps: int, by_chance: float) -> Finding | None:
-    """The finding that the regulariser keeps the job from learning, if it does."""
-    regularizer, usual = sample.experiment.regularizer, Regularizer()
-    names = [f.name for f in fields(usual)]
-    changed = {n: getattr(regularizer, n) for n in names if getattr(regularizer, n) != getattr(usual, n)}
-    if not changed or test.fall >= HELD_FALL * test.base:
+def _regularizer_finding(sample: Sample, test: RangeTest, steps: int, chance_loss: float) -> Finding | None:
+    """The finding that the regulariser prevents learning, if it does."""
+    regularizer, default_regularizer = sample.experiment.regularizer, Regularizer()
+    changed_settings = {}
+    for f in fields(default_regularizer):
+        value = getattr(regularizer, f.name)
+        if value != getattr(default_regularizer, f.name):
+            changed_settings[f.name] = value
+    if not changed_settings or test.loss_drop >= SUSPICIOUS_DROP * test.baseline_loss:
         return None
-    free = replace(sample, experiment=replace(sample.experiment, regularizer=usual))
-    without, _ = measured(free, test.lr[::EVERY_NTH_RATE], 1, steps, by_chance)
-    if not without.learns or without.fall < FREED_RATIO * test.fall:
+    unregularized = replace(sample, experiment=replace(sample.experiment, regularizer=default_regularizer))
+    without, _ = run_range_test(unregularized, test.lr[::RATE_STRIDE], 1, steps, chance_loss)
+    if not without.learns or without.loss_drop < FREED_DROP_RATIO * test.loss_drop:
         return None
-    fall = test.fall / test.base
+    loss_drop = test.loss_drop / test.baseline_loss
     sentence = (
-        f"at the best rate the loss falls {max(fall, 0):.1%} below chance's (at least {HELD_FALL:.0%}), "
-        f"without the regulariser {without.fall / without.base:.0%}"
+        f"at the best rate the loss falls {max(loss_drop, 0):.1%} below chance's (at least "
+        f"{SUSPICIOUS_DROP:.0%}), without the regulariser {without.loss_drop / without.baseline_loss:.0%}"
     )
-    settings = ", ".join(f"{name}={value:g}" for name, value in changed.items())
+    settings = ", ".join(f"{name}={value:g}" for name, value in changed_settings.items())
     status = "warn" if test.learns else "fail"
     return Finding(
-        status, fall, HELD_FALL, sentence, f"weaken the regulariser: {settings}", "regularizer", at_least=True
+        status,
+        loss_drop,
+        SUSPICIOUS_DROP,
+        sentence,
+        f"weaken the regulariser: {settings}",
+        "regularizer",
+        at_least=True,
     )

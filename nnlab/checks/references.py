@@ -1,6 +1,6 @@
-"""The network's output in torch's own functions, box by box: what `bprop` is compared with, by autograd.
+"""Computes a network's output with torch's own functions, so that autograd can check `bprop`.
 
-What each box is there, its class says (`Box.reference`), of nnlab as of an installed package.
+The reference of each box is defined by its class (`Box.reference`), in nnlab and in installed packages.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import torch
 from nnlab.autodiff.network import Network
 
 
-def output(network: Network, leaves: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor | None:
+def reference_output(
+    network: Network, leaves: dict[str, torch.Tensor], x: torch.Tensor
+) -> torch.Tensor | None:
     """The output (K, m, B) for inputs x; `leaves` (K, ...) are by their full names.
 
-    None where a box says no reference.
+    None if a box has no reference.
     """
     values: list = [x]
     for n, node in enumerate(network.graph.nodes[1:], start=1):
         if node.leaf:
             values.append(leaves[node.name])
-        elif n not in network.placed:  # it passes its input on, or leads nowhere
+        elif n not in network.placed:  # an identity, or a box that leads nowhere
             values.append(values[network.source[n]] if network.source[n] != n else None)
         elif node.box.reference is None:
             return None

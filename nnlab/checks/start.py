@@ -1,4 +1,4 @@
-"""The start: the loss before the first step compared with chance, and units that are all alike.
+"""The start rung: the loss before the first step compared with chance, and units that are identical.
 
 Before training a network knows nothing, so its loss should be near that of an answer that does not look at
 the inputs: ln C for C classes, the target's variance. Initial weights that keep the variance of what goes
@@ -14,47 +14,52 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nnlab.checks.subject import Subject, chance
-from nnlab.checks.verdict import Finding, Verdict, graded
+from nnlab.checks.subject import Subject, mean_chance_loss
+from nnlab.checks.verdict import Finding, Verdict, grade
 from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import computing
 from nnlab.streams import stream
 
-EXAMPLES_AT_MOST = 1000
-OUTPUT_VARIANCE = 2.0  # of outputs that variance-preserving weights give
-LOSS_RATIO_WARN, LOSS_RATIO_FAIL = 2.5, 10.0  # times the loss of such outputs; single seeds reach 1.5 times
-ALIKE_TOLERANCE = 1e-6  # relative: the rounding of equal sums
+MAX_EXAMPLES = 1000
+OUTPUT_VARIANCE = 2.0  # of the outputs with variance-preserving weights
+LOSS_RATIO_WARN, LOSS_RATIO_FAIL = 2.5, 10.0  # times the loss of such random outputs
+EQUAL_TOLERANCE = 1e-6  # relative: the rounding of equal sums
 
 
 def check(subject: Subject) -> Verdict:
-    """The loss before the first step, and whether units are alike."""
+    """The loss before the first step, and whether units are symmetric."""
     with computing():
-        sample = subject.sample(EXAMPLES_AT_MOST, regularizer=Regularizer(), batch_size="full")
-        training = sample.training(sample.rows(subject.seeds(EXAMPLES_AT_MOST)))
-        by_chance = chance(training.step.loss, sample.dataset, sample.examples, sample.fold)
+        sample = subject.sample(MAX_EXAMPLES, regularizer=Regularizer(), batch_size="full")
+        training = sample.start_training(sample.rows(subject.seeds(MAX_EXAMPLES)))
+        chance_loss = mean_chance_loss(training.step.loss, sample.dataset, sample.examples, sample.fold)
         _, t = sample.examples.gather(sample.fold, sample.fold.train)
-        usual = random_outputs(training.step.loss, t)
+        random_loss = random_output_loss(training.step.loss, t)
         losses = training.evaluator.validate()["val_loss"]
-        alike = _alike(sample, training)
+        symmetric_layers = _symmetric_layers(sample, training)
     # The median, since single seeds reach 1.5 times as much.
-    findings = [_loss(float(np.median(losses)), by_chance, usual, len(losses))]
-    if alike:
-        findings.insert(0, _symmetric(alike))
-    details = {"losses": losses, "chance": by_chance, "random_outputs": usual, "alike": alike}
-    return Verdict.of("start", findings, details)
+    findings = [_loss_finding(float(np.median(losses)), chance_loss, random_loss, len(losses))]
+    if symmetric_layers:
+        findings.insert(0, _symmetry_finding(symmetric_layers))
+    details = {
+        "losses": losses,
+        "chance": chance_loss,
+        "random_outputs": random_loss,
+        "alike": symmetric_layers,
+    }
+    return Verdict.from_findings("start", findings, details)
 
 
-def random_outputs(loss, t: torch.Tensor) -> float:
-    """The mean loss of outputs N(0, 2) that know nothing of the targets t (m, N)."""
+def random_output_loss(loss, t: torch.Tensor) -> float:
+    """The mean loss of random outputs N(0, 2) for the targets t (m, N)."""
     shape = loss.outputs(len(t)), t.shape[1]
     z = np.sqrt(OUTPUT_VARIANCE) * stream(0, "check", "outputs").standard_normal(shape)
     return float(loss.fprop(torch.from_numpy(z).to(t), t).double().mean())
 
 
-def _loss(loss: float, by_chance: float, usual: float, rows: int) -> Finding:
-    limit = LOSS_RATIO_WARN * usual
-    status = graded(loss, limit, LOSS_RATIO_FAIL * usual)
-    sentence = f"loss {loss:.3g} before the first step, {by_chance:.3g} by chance"
+def _loss_finding(loss: float, chance_loss: float, random_loss: float, rows: int) -> Finding:
+    limit = LOSS_RATIO_WARN * random_loss
+    status = grade(loss, limit, LOSS_RATIO_FAIL * random_loss)
+    sentence = f"loss {loss:.3g} before the first step, {chance_loss:.3g} by chance"
     sentence += f" (limit {limit:.3g}; {rows} seeds)"
     if status == "pass":
         return Finding(status, loss, limit, sentence)
@@ -62,14 +67,14 @@ def _loss(loss: float, by_chance: float, usual: float, rows: int) -> Finding:
     return Finding(status, loss, limit, sentence, advice, "large_outputs")
 
 
-def _symmetric(layers: list[str]) -> Finding:
+def _symmetry_finding(layers: list[str]) -> Finding:
     names = ", ".join(layers)
     sentence = f"all units of {names} are alike and get the same gradient, so they stay alike (limit 0)"
     advice = "break the symmetry: draw the weights at random, e.g. init=auto"
     return Finding("fail", len(layers), 0, sentence, advice, "symmetry")
 
 
-def _alike(sample, training) -> list[str]:
+def _symmetric_layers(sample, training) -> list[str]:
     """The layers whose units have equal weights and equal gradients in every row."""
     network, grad = training.step.network, training.step.grad
     slots = sample.experiment.graph(sample.dataset.spec).layout().parameters
@@ -86,6 +91,6 @@ def _alike(sample, training) -> list[str]:
 
 
 def _equal_units(W: torch.Tensor) -> bool:
-    """W (K, fan_out, ...): are all units of a row the same, in every row?"""
+    """Whether all units of W (K, fan_out, ...) are the same, in every row."""
     spread = (W - W[:, :1]).abs().amax()
-    return bool(spread <= ALIKE_TOLERANCE * W.abs().amax())
+    return bool(spread <= EQUAL_TOLERANCE * W.abs().amax())

@@ -1,7 +1,8 @@
-"""What is checked: an experiment on its data, loaded and split once for all rungs; and samples of them.
+"""The subject of `nnlab check`: an experiment on its data, loaded and split once for all rungs; and samples
+of it.
 
-A rung trains as every run does, by `Training` and `Step`, on a sample small enough for its budget: whole
-stacks by `records`, or step by step where it looks at single steps.
+A rung trains like every run, with `Training` and `Step`, on a sample that is small enough for its budget:
+whole epochs by `Sample.train`, or single steps by `training_steps`.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ from nnlab.training.workers import train_in_parallel
 
 @dataclass(frozen=True)
 class Budget(Component):
-    """How much the rungs may do; the defaults are those of configs/check.yaml.
+    """How much work the rungs may do; the defaults are those of configs/check.yaml.
 
-    seeds        start, saturation: rows, a seed each; of large networks fewer, as `work` allows
-    parameters   gradients: every parameter of a network with no more than these, else a sample
-    sample       gradients: so many numbers of each parameter and of each box's inputs
-    examples     subset: how many must be learnt by heart
-    steps        subset: within so many updates
-    rates        rates: how many learning rates, a row each for every seed
-    rate_seeds   rates: how many seeds
-    rate_steps   rates: how many updates
-    work         rates, saturation: at most so many parameters x examples seen, determinism: a tenth of it;
-                 large networks get fewer seeds, steps and rates, and of large batches a part
+    seeds        start, saturation: number of rows, a seed each; fewer for large networks, as `work` allows
+    parameters   gradients: a network with at most so many parameters is checked completely, others sampled
+    sample       gradients: number of sampled elements of each parameter and of each box's inputs
+    examples     subset: number of examples that must be memorized
+    steps        subset: number of updates for that
+    rates        rates: number of learning rates, a row each for every seed
+    rate_seeds   rates: number of seeds
+    rate_steps   rates: number of updates
+    work         rates, saturation: at most so many parameters x examples; determinism: a tenth of it. Large
+                 networks get fewer seeds, steps and rates, and smaller batches
     """
 
     group: ClassVar[str] = "check"
@@ -85,55 +86,58 @@ class Subject:
         return Row(self.experiment, self.experiment.seed, self.fold)
 
     @property
-    def idle(self) -> bool:
-        """Is there nothing to learn, since all training examples have the same target?"""
+    def has_constant_target(self) -> bool:
+        """Whether all training examples have the same target, so that there is nothing to learn."""
         t = self.dataset.y[self.fold.train]
         return bool((t == t[0]).all())
 
     def column_name(self, column: int) -> str:
-        """An input by its name, or by its number where it has none."""
+        """The name of an input column; its number if it has no name."""
         names = self.dataset.features
         return names[column] if names else f"column {column}"
 
     def seeds(self, examples: int) -> int:
-        """How many rows the budget allows if each sees so many examples."""
+        """How many rows the budget allows if each trains on so many examples."""
         return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.parameter_count * examples))))
 
     def sample(self, count: int, **changes) -> Sample:
-        """`count` training examples, in equal shares of the classes, and at most as many to validate, or the
-        same ones where nothing is held back."""
-        train = validation = self.some(self.fold.train, count, "train")
+        """`count` training examples, stratified by class, and at most as many validation examples; the same
+        ones if nothing is held back."""
+        train = validation = self.subsample(self.fold.train, count, "train")
         if len(self.fold.validation):
-            validation = self.some(self.fold.validation, count, "validation")
+            validation = self.subsample(self.fold.validation, count, "validation")
         chosen = np.union1d(train, validation)
-        train, validation = (np.searchsorted(chosen, numbers) for numbers in (train, validation))
-        return self.having(self.dataset.select(chosen), Fold(train, validation, validation), **changes)
+        train, validation = (np.searchsorted(chosen, indices) for indices in (train, validation))
+        return self.with_data(self.dataset.select(chosen), Fold(train, validation, validation), **changes)
 
     def training_sample(self, count: int, **changes) -> Sample:
-        """The same training examples, on which the rows are also validated."""
-        chosen = self.some(self.fold.train, count, "train")
+        """`count` training examples, which are also the validation examples."""
+        chosen = self.subsample(self.fold.train, count, "train")
         everything = np.arange(len(chosen))
-        return self.having(self.dataset.select(chosen), Fold(everything, everything, everything), **changes)
+        return self.with_data(
+            self.dataset.select(chosen), Fold(everything, everything, everything), **changes
+        )
 
-    def having(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
-        """The experiment, with some of its settings changed, on these data."""
-        once = {"seeds": 1, "refit": False, "histograms": 0}
-        e = replace(self.experiment, **once | changes)
+    def with_data(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
+        """The experiment on these data, with some of its settings changed."""
+        single_run = {"seeds": 1, "refit": False, "histograms": 0}
+        e = replace(self.experiment, **single_run | changes)
         device = self.device if e.device == self.experiment.device else devices.device(e.device)
         like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
         return Sample(e, dataset, fold, Examples(e.data, dataset, like))
 
-    def some(self, numbers: np.ndarray, count: int, purpose: str) -> np.ndarray:
-        """`count` of these examples, sorted; all if there are no more. Always the same ones."""
-        if count >= len(numbers):
-            return numbers
+    def subsample(self, indices: np.ndarray, count: int, purpose: str) -> np.ndarray:
+        """`count` of these indices, stratified by class and sorted; all if there are no more.
+        Deterministic."""
+        if count >= len(indices):
+            return indices
         strata = self.dataset.y if self.dataset.classes else np.zeros(len(self.dataset.x), np.int64)
-        return stratified_split(stream(0, "check", purpose), numbers, strata, count)[1]
+        return stratified_split(stream(0, "check", purpose), indices, strata, count)[1]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A few of the data on the device, and the experiment that is to be tried on them."""
+    """A few examples on the device, and the experiment that is to be trained on them."""
 
     experiment: Experiment
     dataset: Dataset
@@ -141,7 +145,8 @@ class Sample:
     examples: Examples
 
     def rows(self, seeds: int = 1, variants: list[dict] | None = None) -> list[Row]:
-        """A row for each variant (settings that change) and seed, numbered; seeds go first."""
+        """A row for each variant (changed settings) and seed, numbered; the seeds of a variant are
+        adjacent."""
         rows = [
             Row(replace(self.experiment, **variant), self.experiment.seed + s, self.fold)
             for variant in variants or [{}]
@@ -149,12 +154,12 @@ class Sample:
         ]
         return [replace(row, number=n) for n, row in enumerate(rows)]
 
-    def training(self, rows: list[Row], threads: int = 1) -> Training:
-        """The rows before their first step."""
+    def start_training(self, rows: list[Row], threads: int = 1) -> Training:
+        """A `Training` of these rows, before its first step."""
         return Training(rows, self.examples, threads).begin()
 
-    def records(self, rows: list[Row]) -> Iterator[Record]:
-        """The epochs of the rows, in stacks side by side where that pays."""
+    def train(self, rows: list[Row]) -> Iterator[Record]:
+        """Train the rows; yields their records by epoch. Stacks run in parallel processes if that pays."""
         on_cpu = self.examples.like.device.type == "cpu"
         processes = devices.thread_count(self.experiment.threads) if on_cpu else 1
         divided = divide_into_stacks(rows, {self.experiment.data: self.dataset}, processes)
@@ -164,29 +169,29 @@ class Sample:
                 yield record
 
 
-def stepwise(training: Training) -> Iterator[Chunk]:
-    """Train without end: yields after each update, with the batch that it was made from."""
+def training_steps(training: Training) -> Iterator[Chunk]:
+    """Train without end; yields the batch after each update."""
     for epoch in itertools.count(1):
         for chunk in training.batches.epoch(epoch):
             for s in range(len(chunk.x)):
-                one = chunk.step(s)
-                training.step.run(one, epoch, training.learning_rate(epoch, one))
-                yield one
+                single_step = chunk.step(s)
+                training.step.run(single_step, epoch, training.learning_rate(epoch, single_step))
+                yield single_step
 
 
-def curves(records: list[Record], rows: int, name: str) -> np.ndarray:
-    """A metric as (rows, epochs); NaN after a row has ended."""
+def metric_curves(records: list[Record], rows: int, name: str) -> np.ndarray:
+    """A metric as an array (rows, epochs); NaN after a row has ended."""
     values = np.full((rows, max(record.epoch for record in records)), np.nan)
     for record in records:
         values[record.rows, record.epoch - 1] = record.metrics[name]
     return values
 
 
-def chance(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
-    """The mean loss of the best answer that does not look at the inputs, on the training examples.
+def mean_chance_loss(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
+    """The mean loss of the best constant prediction on the training examples.
 
-    With an output map built in, outputs 0: ln C for cross-entropy. Else the targets' mean, which for squared
-    error gives their variance, or their median for the absolute error.
+    For a loss with a built-in output map these are outputs 0, which give ln C for cross-entropy. Else it is
+    the targets' mean, which for squared error gives their variance, or their median for the absolute error.
     """
     _, t = examples.gather(fold, fold.train)
     if loss.map:

@@ -1,4 +1,4 @@
-"""What a rung reports: findings, each with a number, a threshold and advice, and the verdict of all."""
+"""The result of a rung: findings, each with a number, a threshold and advice, and the verdict from all."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from nnlab.arguments import typed
 from nnlab.errors import UserError
 
-STATUSES = ("pass", "warn", "fail")  # from good to bad
+STATUSES = ("pass", "warn", "fail")  # best first
 
 
 @typed
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a rung found.
+    """One result of a rung: a number compared with its threshold, in a sentence.
 
-    `cause` is the fault's name in one word, the same wherever it is found, and empty where nothing is wrong.
-    It passes if and only if the number is within its limit: a sentence that prints both cannot contradict
-    its status. Most limits are upper ones, "(limit 3)"; with `at_least` it is a lower one, "(at least 3)".
+    `cause` is the name of the fault, the same in every rung; empty if nothing is wrong. A finding passes if
+    and only if the number is within its limit: the sentence, which prints both, cannot contradict the status.
+    Most limits are upper ones, "(limit 3)"; with `at_least` it is a lower one, "(at least 3)".
     """
 
     status: str
     number: float
-    threshold: float  # the number may reach it, and not pass it
+    threshold: float  # the number may equal it
     found: str  # a sentence with both numbers in it
     advice: str = ""
     cause: str = ""
@@ -41,14 +41,14 @@ class Finding:
 
     @property
     def within(self) -> bool:
-        """Is the number on the right side of its limit? NaN never is."""
+        """Whether the number is on the right side of its limit; NaN never is."""
         return self.number >= self.threshold if self.at_least else self.number <= self.threshold
 
 
 @typed
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What a rung says of a job: its findings, the worst first, and the numbers behind them."""
+    """The result of a rung for a job: its findings, the worst first, and the numbers behind them."""
 
     rung: str
     findings: tuple[Finding, ...]
@@ -60,8 +60,9 @@ class Verdict:
             raise UserError("findings = (): expected at least one")
 
     @staticmethod
-    def of(rung: str, findings: list[Finding], details: dict | None = None) -> Verdict:
-        """What is wrong, the worst first (of equals, the first found); where nothing is, everything."""
+    def from_findings(rung: str, findings: list[Finding], details: dict | None = None) -> Verdict:
+        """The verdict with the findings that are wrong, the worst first; with all of them if none is
+        wrong."""
         wrong = [finding for finding in findings if finding.status != "pass"]
         worst_first = sorted(wrong or findings, key=lambda finding: -STATUSES.index(finding.status))
         return Verdict(rung, tuple(worst_first), details or {})
@@ -84,7 +85,7 @@ class Verdict:
         return [finding.cause for finding in self.findings if finding.cause]
 
 
-def graded(number: float, warn: float, fail: float) -> str:
+def grade(number: float, warn: float, fail: float) -> str:
     """The status of a number that should be small; NaN fails.
 
     >>> graded(1, 1, 2), graded(1.5, 1, 2), graded(float("nan"), 1, 2)
@@ -95,11 +96,11 @@ def graded(number: float, warn: float, fail: float) -> str:
     return "warn" if number <= fail else "fail"
 
 
-def listed(names: list[str], shown: int = 3) -> str:
+def list_names(names: list[str], max_shown: int = 3) -> str:
     """The first names, and how many more there are.
 
     >>> listed(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
-    first = ", ".join(names[:shown])
-    return f"{first} and {len(names) - shown} more" if len(names) > shown else first
+    first = ", ".join(names[:max_shown])
+    return f"{first} and {len(names) - max_shown} more" if len(names) > max_shown else first

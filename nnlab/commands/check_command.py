@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.checks.ladder import chosen, climb
+from nnlab.checks.ladder import run_rungs, select_rungs
 from nnlab.checks.subject import Budget, Subject
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import experiment_settings
@@ -32,7 +32,7 @@ def run(runs: list[ComposedRun]) -> int:
 def prepare(settings: dict):
     """The subject of the check, with its data loaded, and the rungs to climb; raises `UserError`."""
     wants_picture(settings, rows=2)
-    rungs, budget = chosen(settings["only"]), make(Budget, settings["check"], "check")
+    rungs, budget = select_rungs(settings["only"]), make(Budget, settings["check"], "check")
     return Subject(Experiment.from_config(experiment_settings(settings, "check")), budget), rungs
 
 
@@ -50,7 +50,7 @@ def execute(run: PreparedRun) -> int:
         CheckConsole(title, rungs) as console,
     ):
         folder.start(run.settings, run.command)
-        for verdict in climb(subject, rungs):
+        for verdict in run_rungs(subject, rungs):
             folder.write("check.json", [as_dict(one) for one in [*verdicts, verdict]])
             verdicts.append(verdict)
             console.verdict(verdict)

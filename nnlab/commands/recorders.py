@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnlab.checks import chance_level
-from nnlab.checks.proposal import Course, Outcome, lower_rate
+from nnlab.checks.proposal import Outcome, OutcomeRecorder, suggest_lower_rate
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.records.run import Run
 from nnlab.training.results import Record
@@ -14,12 +14,12 @@ class Recorders:
 
     def __init__(self):
         self.writers: list[Run] = []
-        self.courses: list[Course] = []
+        self.courses: list[OutcomeRecorder] = []
         self.summaries: dict[int, dict] = {}  # index of a closed run -> its summary
 
     def add(self, writer: Run) -> None:
         self.writers.append(writer)
-        self.courses.append(Course(len(writer.rows)))
+        self.courses.append(OutcomeRecorder(len(writer.rows)))
 
     def record(self, record: Record) -> None:
         """Pass a record of the fit to its run."""
@@ -40,9 +40,9 @@ class Recorders:
         return {run.command: _outcome(writer, course) for run, writer, course in runs_with_courses}
 
 
-def _outcome(writer: Run, course: Course) -> Outcome:
+def _outcome(writer: Run, course: OutcomeRecorder) -> Outcome:
     """How a run went, compared with the chance level on its validation sets, or its training examples."""
     experiment, dataset = writer.experiment, writer.fit.datasets[writer.experiment.data]
     folds = [row.fold for row in writer.rows]
-    chance = chance_level.of(dataset, folds, experiment.loss_for(dataset.spec))
-    return course.outcome(chance, lower_rate(experiment.optimizer))
+    chance = chance_level.measure_chance(dataset, folds, experiment.loss_for(dataset.spec))
+    return course.outcome(chance, suggest_lower_rate(experiment.optimizer))

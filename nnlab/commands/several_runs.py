@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlab.checks.proposal import proposal_of_several
+from nnlab.checks.proposal import propose_check_for_runs
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.experiment import Experiment
@@ -30,7 +30,7 @@ def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Con
 
 def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
     """Print what to check next, judged by the worst of the runs."""
-    console.note(proposal_of_several(recorders.outcomes(runs)))
+    console.note(propose_check_for_runs(recorders.outcomes(runs)))
 
 
 def compare(runs: list[PreparedRun]) -> None:

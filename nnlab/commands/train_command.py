@@ -12,7 +12,7 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from nnlab.checks.proposal import proposal
+from nnlab.checks.proposal import propose_check
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import recording
@@ -136,7 +136,7 @@ def _print_conclusion(console: Console, runs: list[PreparedRun], recorders: Reco
     learnt = equation_lines(writer.equation, folder, len(writer.rows) > 1) if writer.equation else []
     console.close(recorders.summaries[0], folder, learnt)
     for command, outcome in recorders.outcomes(runs).items():
-        console.note(proposal(outcome, command))
+        console.note(propose_check(outcome, command))
 
 
 def _max_open_runs(fits: list[Fit]) -> int:

@@ -10,7 +10,7 @@ import torch
 from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import Placed
-from nnlab.checks.central_differences import difference_quotient, moved
+from nnlab.checks.central_differences import difference_quotient, shifted
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
 
 RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
@@ -23,7 +23,7 @@ def central(f, x, step=1e-6):
         at = (slice(None), *place)
 
         def value(h, at=at):
-            with moved(x, at, h):
+            with shifted(x, at, h):
                 return f()
 
         slope[at] = difference_quotient(value, step)
