@@ -66,7 +66,7 @@ def test_what_differs_at_large_sizes_only_is_found(by, threads):
 def test_it_looks_at_the_stack_that_is_trained(rows, threads, several, monkeypatch):
     seen, trained = [], determinism.train
     monkeypatch.setattr(
-        determinism, "trained", lambda *a: (seen.append((len(a[1]), a[1][0].batch, a[3])), trained(*a))[1]
+        determinism, "train", lambda *a: (seen.append((len(a[1]), a[1][0].batch, a[3])), trained(*a))[1]
     )
     found = verdict(replace(JOB, model=MLP(hidden=(30,)), seeds=rows, threads=threads), work=2e10)
     assert found.status == "pass" and found.details["rows"] == rows
