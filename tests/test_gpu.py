@@ -280,7 +280,7 @@ CHECKED = {
 @pytest.mark.parametrize("kind", CHECKED)
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_rung_of_check(rung, kind, monkeypatch, same_draws):  # noqa: F811
-    monkeypatch.setattr(labels, "STEPS_AT_LEAST", 20)
+    monkeypatch.setattr(labels, "MIN_STEPS", 20)
     regularizer = Regularizer(l2=1e-3, dropout=0.1)
     usual = replace(BASE, model=MLP(hidden=(7, 5)), regularizer=regularizer, epochs=20)
     e = replace(usual, **CHECKED[kind])

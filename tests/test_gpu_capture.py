@@ -334,8 +334,12 @@ def test_a_sweep_in_python_has_its_trials_where_the_work_of_all_pays():
         small = nnlab.Sweep(space, nnlab.Search(trials=4), Experiment(epochs=2))
         many = nnlab.Search(trials=100_000, sampler="random")
         large = nnlab.Sweep(space, many, Experiment(epochs=50))
-        assert small.place.device.type == "cpu" and large.place.device.type == "cuda"
-        assert large.first.experiment.device == large.experiment({"optimizer.lr": 0.01}).device == "cuda"
+        assert small.placement.device.type == "cpu" and large.placement.device.type == "cuda"
+        assert (
+            large.first_candidate.experiment.device
+            == large.experiment({"optimizer.lr": 0.01}).device
+            == "cuda"
+        )
         assert large.plan().because and large.batch_size == 128
 
 

@@ -35,8 +35,8 @@ class PrunerContract(SettingsContract):
                 rungs = pruner.rungs(epochs)
                 rising = rungs == sorted(set(rungs)) and all(1 <= rung < epochs for rung in rungs)
                 assert rising, f"rungs({epochs}) = {rungs}: expected rising epochs from 1 to {epochs - 1}"
-                kept = pruner.kept(epochs)
-                assert 0 < kept <= 1, f"kept({epochs}) = {kept}: it is a share of all epochs"
+                trained_share = pruner.trained_share(epochs)
+                assert 0 < trained_share <= 1, f"trained_share({epochs}) = {trained_share}: not in (0, 1]"
 
     def test_it_says_whether_it_prunes(self):
         judges = any(pruner.rungs(10_000) for pruner in self.parts())
