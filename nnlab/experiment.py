@@ -1,4 +1,4 @@
-"""An experiment: every choice of a training run, as data. And its rows, and which may share a stack."""
+"""An experiment: all settings of a training run; and its rows, the single models that it trains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
 
 DEFAULT_L2 = 1e-3
-EVALUATED_AT_ONCE = 512  # the largest batch that is only evaluated
+MAX_EVALUATION_BATCH = 512
 
 GROUPS = {
     "data": SOURCES,
@@ -46,7 +46,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Experiment(Component):
-    """What `nnlab train` runs; the defaults are those of configs/train.yaml.
+    """The settings of a training run, as of `nnlab train`; the defaults are those of configs/train.yaml.
 
     >>> Experiment(optimizer=Adam(lr=0.01), seeds=10).optimizer.lr
     0.01
@@ -76,7 +76,7 @@ class Experiment(Component):
     precision: str = static("float32", choices=("float32", "tf32", "bfloat16"))
     threads: int | Literal["auto"] = static("auto", low=1, high=1024)
 
-    if TYPE_CHECKING:  # what an editor knows: a part may be given by its name, though the field is the part
+    if TYPE_CHECKING:  # for editors: a part may be given by its name
 
         def __init__(
             self,
@@ -107,8 +107,8 @@ class Experiment(Component):
             object.__setattr__(self, "regularizer", None)
         super().__post_init__()
         if self.regularizer is None:
-            usual = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
-            object.__setattr__(self, "regularizer", usual)
+            default = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
+            object.__setattr__(self, "regularizer", default)
         if self.seeds * self.split.count > MOST_ROWS:
             raise UserError(
                 f"seeds = {self.seeds} on {self.split.count} folds (split.repeats, split.k) are "
@@ -123,18 +123,18 @@ class Experiment(Component):
             self._refuse_what_needs_validation()
 
     def _refuse_what_needs_validation(self) -> None:
-        needed = {
+        settings = {  # setting: (whether it needs validation, what to take instead)
             f"metric={self.metric}": (self.metric != "last", "metric=last"),
             f"stopping={self.stopping.name}": (self.stopping.listens, "stopping=none"),
             f"schedule={self.schedule.name}": (self.schedule.listens, "schedule=constant"),
             "refit=true": (self.refit, "refit=false"),
         }
-        wrong = [(what, instead) for what, (is_wrong, instead) in needed.items() if is_wrong]
-        if wrong:
-            asked, allowed = zip(*wrong, strict=True)
+        refused = [(name, instead) for name, (needs_it, instead) in settings.items() if needs_it]
+        if refused:
+            names, allowed = zip(*refused, strict=True)
             raise UserError(
                 f"split={self.split.name} holds back no validation examples, which "
-                f"{' and '.join(asked)} need{'s' * (len(asked) == 1)}; allowed with it: {' '.join(allowed)}"
+                f"{' and '.join(names)} need{'s' * (len(names) == 1)}; allowed with it: {' '.join(allowed)}"
             )
 
     @staticmethod
@@ -142,7 +142,7 @@ class Experiment(Component):
     def from_config(config: dict) -> Experiment:
         """The experiment that a plain nested dict describes; raises `UserError` where it is wrong.
 
-        Data that do not say how they are normalised mean what they meant before there was `robust`.
+        Data without `normalization`, as in old run folders, have the default from before there was `robust`.
         """
         data = config.get("data")
         if isinstance(data, dict):
@@ -150,19 +150,19 @@ class Experiment(Component):
         return compose(Experiment, GROUPS, config)
 
     def load(self) -> Dataset:
-        """Its data. Raises `UserError` for what cannot be read, or has numbers too large or too small."""
+        """Load its data. Raises `UserError` if they cannot be read, or have values too large or too small."""
         dataset = self.data.load()
         refuse_extremes(self.data, dataset, self.dtype)
         return dataset
 
     @typed
     def loss_for(self, spec: DataSpec):
-        """The loss for such data: as named, else the model's, else what fits them and the model's output map.
+        """The loss for such data: by name, else the model's, else the default for data and output map.
 
-        Raises `UserError` for what does not go together.
+        Raises `UserError` if loss, model and data do not go together.
         """
         name = next((n for n in (self.loss, self.model.loss) if n != "auto"), None)
-        loss, output = lookup(LOSSES, "loss", name or self._usual_loss(spec))(), self.model.output
+        loss, output = lookup(LOSSES, "loss", name or self._default_loss(spec))(), self.model.output
         if not spec.classes:
             self._refuse_what_needs_classes(loss)
         if loss.map and output not in ("auto", loss.map):
@@ -172,18 +172,19 @@ class Experiment(Component):
             )
         return loss
 
-    def _usual_loss(self, spec: DataSpec) -> str:
+    def _default_loss(self, spec: DataSpec) -> str:
         output = "softmax" if self.model.output == "auto" else self.model.output
         return LOSS_OF.get(output, "squared_error") if spec.classes else "squared_error"
 
     def _refuse_what_needs_classes(self, loss) -> None:
-        asked = f"loss = '{loss.name}'" if self.loss == loss.name else f"model = '{self.model.name}'"
-        wrong = {
-            asked: loss.needs_classes,
-            f"model.output = '{self.model.output}'": OUTPUTS.get(self.model.output, Identity).of_classes,
+        setting = f"loss = '{loss.name}'" if self.loss == loss.name else f"model = '{self.model.name}'"
+        output_map = OUTPUTS.get(self.model.output, Identity)
+        needs_classes = {
+            setting: loss.needs_classes,
+            f"model.output = '{self.model.output}'": output_map.gives_probabilities,
             "regularizer.label_smoothing above 0": self.regularizer.smooths,
         }
-        for what in [what for what, is_wrong in wrong.items() if is_wrong]:
+        for what in [what for what, needed in needs_classes.items() if needed]:
             raise UserError(
                 f"{what} needs classes, but data '{self.data.name}' has numbers as targets; "
                 f"allowed with them: loss=squared_error or absolute_error with model=mlp or model=linear"
@@ -191,10 +192,10 @@ class Experiment(Component):
 
     @typed
     def graph(self, spec: DataSpec) -> Graph:
-        """The network for such data. A map that the loss has built in gets no box."""
+        """The network for such data; without an output map that is part of the loss."""
         loss, output = self.loss_for(spec), self.model.output
-        boxed = "identity" if output == "auto" or loss.map else output
-        return self.model.graph(spec.shape, loss.outputs(spec.outputs), boxed)
+        output_box = "identity" if output == "auto" or loss.map else output
+        return self.model.graph(spec.shape, loss.outputs(spec.outputs), output_box)
 
     @typed
     def rows(self, dataset: Dataset, folds: list[Fold] | None = None) -> list[Row]:
@@ -205,23 +206,23 @@ class Experiment(Component):
 
 @dataclass(frozen=True)
 class Row:
-    """One model to train: an experiment, its own seed and its own part of the data."""
+    """One model to train: an experiment with a seed of its own, on one fold of its data."""
 
     experiment: Experiment
     seed: int
     fold: Fold
     number: int = 0  # in the fit
-    refit: int = 0  # it is trained again, for so many epochs, on its training and validation examples
-    past: tuple[PastEpoch, ...] = ()  # then: the epochs that it repeats
-    candidate: bool = False  # only its curve counts: it is never tested, and its weights are not kept
+    refit: int = 0  # the epochs of a refit, on training and validation examples; 0 in the first training
+    past: tuple[PastEpoch, ...] = ()  # the epochs that a refit repeats
+    candidate: bool = False  # a trial: it is never tested, and its weights are not kept
     keeps_predictions: bool = False  # for each example of its test set, in its `Result`
 
     def refit_row(self, past: Sequence[PastEpoch]) -> Row:
-        """This row once more, with nothing held back: the epochs that led to its best weights, at the same
-        learning rates, of which the same are taken back."""
-        everything = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
+        """This row for a refit, with nothing held back: it repeats the epochs that led to its best weights,
+        with their learning rates, and goes back from the same epochs."""
+        all_examples = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
         e = replace(self.experiment, metric="last", stopping=Stopping(), histograms=0)
-        fold = replace(self.fold, train=everything)
+        fold = replace(self.fold, train=all_examples)
         return replace(self, experiment=e, fold=fold, refit=len(past), past=tuple(past))
 
     @property
@@ -236,20 +237,21 @@ class Row:
         return -(-len(self.fold.train) // self.batch)
 
     @property
-    def evaluated(self) -> int:
-        """Examples in a batch that is only evaluated: the size of its own validation set rounded up, or of
-        its training set where nothing is held back."""
-        return evaluation_batch(len(getattr(self.fold, self.fold.monitor)))
+    def evaluation_batch(self) -> int:
+        """Examples in a batch for evaluation: the size of its validation set rounded up, or of its training
+        set where nothing is held back."""
+        return evaluation_batch_size(len(getattr(self.fold, self.fold.monitor)))
 
     @property
     def structure(self) -> tuple:
         """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        own = e.loss, e.metric, e.histograms, e.device, e.dtype, e.precision, e.threads
-        return groups + own + (self.refit > 0, self.candidate) + (self.batch, self.steps, self.evaluated)
+        settings = e.loss, e.metric, e.histograms, e.device, e.dtype, e.precision, e.threads
+        sizes = self.batch, self.steps, self.evaluation_batch
+        return groups + settings + (self.refit > 0, self.candidate) + sizes
 
 
-def evaluation_batch(monitored: int) -> int:
-    """Examples in a batch that is only evaluated, of a row that so many examples monitor."""
-    return min(EVALUATED_AT_ONCE, -(-monitored // 64) * 64)
+def evaluation_batch_size(examples: int) -> int:
+    """Examples in a batch for evaluation, if the monitored set of a row has so many `examples`."""
+    return min(MAX_EVALUATION_BATCH, -(-examples // 64) * 64)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from nnlab.autodiff.simplex import nearest, sparsemax
+from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection
 
 
 class Loss:
@@ -121,7 +121,7 @@ class SparsemaxLoss(Loss):
         return out.sub_(t).mul_(weight)
 
     def reference(self, z, t):
-        return ((z - t).square() - (z - nearest(z)).square()).sum(-2) / 2
+        return ((z - t).square() - (z - sparsemax_by_bisection(z)).square()).sum(-2) / 2
 
 
 class BinaryCrossEntropy(Loss):

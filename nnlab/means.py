@@ -1,4 +1,4 @@
-"""Means of what is finite: a row that diverged, or that did not train in an epoch, is left out."""
+"""Means of finite values: rows that diverged, or that did not train in an epoch, are left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def mean_of_finite(values) -> float:
 
 
 def means_over_rows(curves: np.ndarray) -> np.ndarray:
-    """(epochs,): means over the rows of `curves` (rows, epochs), each of the finite values of its epoch."""
+    """(epochs,): the mean of every epoch over the rows of `curves` (rows, epochs), finite values alone."""
     finite = np.isfinite(curves)
     counts = finite.sum(0)
     sums = np.where(finite, curves, 0).sum(0)

@@ -80,20 +80,20 @@ class Regularizer(Component):
             "max_norm": self.max_norm if self.max_norm.isfinite().any() else None,
         }
 
-    def add_gradient(self, weights, grad, f, scratch) -> None:
-        """grad += l2 W + l1 sign(W), all (K, W); f.l2 and f.l1 (K, 1)."""
-        if f.l2 is not None:
-            grad.addcmul_(weights, f.l2)
-        if f.l1 is not None:
-            grad.addcmul_(torch.sign(weights, out=scratch), f.l1)
+    def add_gradient(self, weights, grad, columns, scratch) -> None:
+        """grad += l2 W + l1 sign(W), all (K, W); columns.l2 and columns.l1 (K, 1)."""
+        if columns.l2 is not None:
+            grad.addcmul_(weights, columns.l2)
+        if columns.l1 is not None:
+            grad.addcmul_(torch.sign(weights, out=scratch), columns.l1)
 
-    def project(self, weights, layers, f, scratch) -> None:
+    def project(self, weights, layers, columns, scratch) -> None:
         """Change the weights in place after the update: W <- sign(W) max(|W| - lr l1, 0), then max_norm."""
-        if f.shrink is not None:
-            weights.sub_(torch.clamp(weights, f.minus_shrink, f.shrink, out=scratch))
-        if f.max_norm is not None:
+        if columns.shrink is not None:
+            weights.sub_(torch.clamp(weights, columns.minus_shrink, columns.shrink, out=scratch))
+        if columns.max_norm is not None:
             for W in layers:
-                scale_down(W, f.max_norm[:, :, None])
+                scale_down(W, columns.max_norm[:, :, None])
 
     def smooth(self, t: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
         """The targets to train on, for targets t (S, K, m, B): in `out`, if that is given, or t itself."""

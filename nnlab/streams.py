@@ -1,8 +1,8 @@
-"""Random numbers that depend on nothing but their name.
+"""Random streams: generators whose numbers depend on nothing but the name of the stream.
 
-A stream is a counter-based generator (Philox 4x64, Salmon et al. 2011) keyed by a hash of what it is
-for: (seed, purpose, name, epoch, ...). It does not know what was drawn before it, by whom, or how many
-rows share the stack, so a row draws the same numbers alone, in a stack, and after a resume.
+A stream is a counter-based generator (Philox 4x64, Salmon et al. 2011) keyed by a hash of its
+name: (seed, purpose, name, epoch, ...). It does not depend on other draws, nor on how many rows share the
+stack, so a row draws the same numbers alone, in a stack, and after a resume.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def stream(seed: int, purpose: str, *key) -> np.random.Generator:
-    """The generator for `purpose` of `seed`; `key` (names, epoch, step) tells its uses apart.
+    """The generator for `purpose` of `seed`; `key` (names, epoch, step) distinguishes its uses.
 
     >>> stream(0, "order", 3).random() == stream(0, "order", 3).random()
     True
@@ -23,8 +23,8 @@ def stream(seed: int, purpose: str, *key) -> np.random.Generator:
 def uniforms(shape: tuple[int, ...], like, seed: int, purpose: str, *key):
     """Uniform numbers of [0, 1) as a tensor on the device and in the dtype of `like`.
 
-    On the CPU they are the stream's own; a GPU draws them itself (its numbers are others, as
-    reproducible), since carrying them over would cost more than the step that uses them.
+    On the CPU they come from the stream; a GPU draws them itself (other numbers, as reproducible), since
+    copying them would cost more than the step that uses them.
     """
     import torch
 

@@ -179,7 +179,7 @@ class Fork(Model):
 
 def _last_reader_only(self, dy):
     """Network.bprop with a fault: where several boxes read one, the first that comes back is all it gets."""
-    gradients = {self.source[-1]: dy}
+    gradients = {self.alias_of[-1]: dy}
     for n, bprop, reads in self._backward:
         dx = bprop(gradients[n])
         for j, i, _, _ in reads:

@@ -31,7 +31,7 @@ def forward(graph: Graph, leaves: dict, x):
     """The graph's output in torch's functions, of boxes that draw nothing; `leaves` are (K, ...) by name."""
     values = [x]
     for node in graph.nodes[1:]:
-        inputs = [values[i] for i in node.reads]
+        inputs = [values[i] for i in node.operands]
         values.append(leaves[node.name] if node.leaf else node.box.reference(None, *inputs))
     return values[-1]
 

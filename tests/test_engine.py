@@ -213,7 +213,7 @@ def outputs(result, x):
 @pytest.mark.parametrize("data", [CLASSES, NUMBERS], ids=["classes", "numbers"])
 def test_test_metrics_are_those_of_the_best_weights(data, at_once, monkeypatch):
     """In float64, also of a test set that is several batches."""
-    monkeypatch.setattr("nnlab.experiment.EVALUATED_AT_ONCE", at_once)
+    monkeypatch.setattr("nnlab.experiment.MAX_EVALUATION_BATCH", at_once)
     run, _ = trained(replace(BASE, data=data, split=KFold(k=3), optimizer=SGD(lr=0.5), epochs=12))
     dataset = data.load()
     assert any(result.best_epoch < 12 for result in run.results)

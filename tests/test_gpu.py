@@ -73,7 +73,7 @@ def test_all_other_tests_ask_for_the_cpu():
 @pytest.fixture
 def few_at_once(monkeypatch):
     """Sets of other sizes are evaluated in other numbers of batches."""
-    monkeypatch.setattr(nnlab.experiment, "EVALUATED_AT_ONCE", 19)
+    monkeypatch.setattr(nnlab.experiment, "MAX_EVALUATION_BATCH", 19)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -94,7 +94,7 @@ def test_weights_are_those_of_the_epoch():
 
 
 def test_activations_are_those_of_the_validation_set(monkeypatch):
-    monkeypatch.setattr("nnlab.experiment.EVALUATED_AT_ONCE", 64)  # three batches, the last not full
+    monkeypatch.setattr("nnlab.experiment.MAX_EVALUATION_BATCH", 64)  # three batches, the last not full
     done = fit(replace(BASE, metric="last", dtype="float64"))
     found = list(done)[-1].histograms["activations/relu1"]
     data, dataset = BASE.data, done.datasets[BASE.data]

@@ -96,7 +96,7 @@ class Centred(Box):
     """y = x - m: in training m is the mean of the batch, and `running` its moving average; else m is that."""
 
     name: ClassVar[str] = "centred"
-    counts: ClassVar[bool] = True
+    needs_valid: ClassVar[bool] = True
     start: float = static(0.0)
 
     def leaves(self, shape):

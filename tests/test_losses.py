@@ -11,7 +11,7 @@ import torch
 from networks import assert_near, one_thread  # noqa: F401
 from torch.nn import functional as F
 
-from nnlab.autodiff.simplex import nearest
+from nnlab.autodiff.simplex import sparsemax_by_bisection
 from nnlab.losses import LOSSES
 from nnlab.metrics import TASKS, Classification, first_largest
 
@@ -34,7 +34,7 @@ def by_class_numbers(z, t):
 
 def by_support(z, t):
     """Martins and Astudillo 2016, eq. 22, for the class k."""
-    p = nearest(z)
+    p = sparsemax_by_bisection(z)
     support = p > 0
     tau = torch.where(support, z - p, 0).sum(1, keepdim=True) / support.sum(1, keepdim=True)
     return -of_class(z, t) + torch.where(support, z**2 - tau**2, 0).sum(1) / 2 + 0.5

@@ -69,7 +69,11 @@ def test_nothing_as_large_as_classes_times_examples_is_made():
         *(b.t for b in examples.evaluation_batches(row, "validation")),
     ]
     assert sum(v.numel() * v.element_size() for v in held) < 3e6
-    assert chunk.t.numel() <= TARGET_TO_INPUT_RATIO * 2**20 and batch.t.shape == (1, 20_000, row.evaluated)
+    assert chunk.t.numel() <= TARGET_TO_INPUT_RATIO * 2**20 and batch.t.shape == (
+        1,
+        20_000,
+        row.evaluation_batch,
+    )
 
 
 @pytest.mark.parametrize("inputs, outputs", [(64, 10), (784, 10), (2, 2), (4, 3), (1, 8), (13, 3), (30, 2)])

@@ -9,7 +9,14 @@ import torch
 from bits import LAYOUTS, factors, kernel, result
 
 from nnlab.autodiff.box import Site
-from nnlab.autodiff.products import BLOCK_OPERATIONS, LEAST_WIDTH, MOST_BLOCKS, Blocks, block_size, product
+from nnlab.autodiff.products import (
+    MAX_BLOCKS,
+    MIN_BLOCK_OPERATIONS,
+    MIN_BLOCK_WIDTH,
+    BlockedProduct,
+    block_size,
+    product,
+)
 from nnlab.runtime.layout import aligned
 from nnlab.runtime.threads import computing
 
@@ -23,7 +30,7 @@ SIZES = [  # fan_in, fan_out, batch
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "-".join(map(str, s)))
 def test_a_rows_product_is_right_and_its_own(sizes, dtype):
-    rows = 17 if np.prod(sizes) < BLOCK_OPERATIONS else 3
+    rows = 17 if np.prod(sizes) < MIN_BLOCK_OPERATIONS else 3
     long = sizes[2] > 1000
     with computing():
         for layout in LAYOUTS[2:3] if long else LAYOUTS:
@@ -41,23 +48,23 @@ def test_a_rows_product_is_right_and_its_own(sizes, dtype):
 
 def test_blocks_are_few_wide_and_cover_everything():
     for work in (
-        2 * BLOCK_OPERATIONS,
-        3 * BLOCK_OPERATIONS,
-        4 * BLOCK_OPERATIONS,
-        50 * BLOCK_OPERATIONS,
+        2 * MIN_BLOCK_OPERATIONS,
+        3 * MIN_BLOCK_OPERATIONS,
+        4 * MIN_BLOCK_OPERATIONS,
+        50 * MIN_BLOCK_OPERATIONS,
         10**12,
     ):
         for length in (1, 63, 64, 65, 127, 128, 129, 784, 1000, 50_000):
             size = block_size(length, work)
-            assert size >= LEAST_WIDTH and size % 16 == 0 and size * MOST_BLOCKS >= length
-            assert -(-length // size) <= min(MOST_BLOCKS, work // BLOCK_OPERATIONS)
+            assert size >= MIN_BLOCK_WIDTH and size % 16 == 0 and size * MAX_BLOCKS >= length
+            assert -(-length // size) <= min(MAX_BLOCKS, work // MIN_BLOCK_OPERATIONS)
 
 
 def test_what_is_small_is_one_call_for_all_rows():
     like = torch.empty(0)
     for m, k, n, large in [(64, 64, 64, False), (256, 256, 127, False), (256, 256, 128, True)]:
         kernel = product(Site(3, n, True, like, threads=2), m, k, n, aligned(3, (m, n), like))
-        assert isinstance(kernel, Blocks) == large
+        assert isinstance(kernel, BlockedProduct) == large
 
 
 def test_weights_that_are_another_tensor_are_seen():

@@ -21,7 +21,7 @@ from nnlab.data.splits import KFold
 from nnlab.experiment import Experiment
 from nnlab.models import MLP
 from nnlab.optimizers import OPTIMIZERS, SGD, Adam
-from nnlab.optimizers.blocks import in_blocks
+from nnlab.optimizers.blocks import blocked_update
 from nnlab.runtime.threads import computing
 from nnlab.training.fit import Fit, fit
 
@@ -130,5 +130,5 @@ def test_an_update_that_looks_at_the_whole_row_is_made_at_once():
     theta = torch.ones(1, 2**17)
     f, slots = SimpleNamespace(minus_lr=torch.tensor([[-1.0]])), SimpleNamespace()
     with computing():
-        in_blocks(UnitStep(), theta, torch.full_like(theta, 3.0), slots, torch.zeros_like(theta), 3)(f)
+        blocked_update(UnitStep(), theta, torch.full_like(theta, 3.0), slots, torch.zeros_like(theta), 3)(f)
     assert torch.linalg.vector_norm(theta - 1).item() == pytest.approx(1)

@@ -1,1 +1,1 @@
-"""Boxes with a forward and a backward pass, and the graph that joins them."""
+"""Automatic differentiation: boxes with a forward and a backward pass, and the graph that connects them."""

@@ -1,7 +1,7 @@
-"""Elementwise activations, y = f(x) and dx = dy f'(x), and the maps of a whole layer onto the simplex.
+"""Activations: elementwise, y = f(x) and dx = dy f'(x); and softmax and sparsemax, over all units of a layer.
 
-`initialization` is what suits the weights before one: He's where half of the inputs are cut off, since that
-halves the variance. `reference` is the same function as torch has it, and shares nothing with the passes.
+`initialization` is the init for the weights before an activation: He's where half of the inputs are set to 0,
+since that halves the variance. `reference` is the same function in torch, independent of both passes.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from nnlab import plugins
 from nnlab.autodiff.box import Box
-from nnlab.autodiff.simplex import nearest, sparsemax
+from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection
 from nnlab.hyperparameters import static
 
 
@@ -23,7 +23,7 @@ class Identity(Box):
 
     name: ClassVar[str] = "identity"
 
-    def passes_on(self, site):
+    def is_identity(self, site):
         return True
 
     def reference(self, ctx, x):
@@ -38,7 +38,7 @@ class ReLU(Box):
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
-        ctx.zero = ctx.number(0)
+        ctx.zero = ctx.scalar(0)
 
     def fprop(self, ctx, x):
         return torch.clamp_min(x, ctx.zero, out=ctx.y)
@@ -61,7 +61,7 @@ class LeakyReLU(Box):
     slope: float = static(0.01, low=0, below=1)
 
     def settle(self, ctx, shape):
-        ctx.a = ctx.number(self.slope)
+        ctx.a = ctx.scalar(self.slope)
 
     def fprop(self, ctx, x):
         torch.mul(x, ctx.a, out=ctx.y)
@@ -87,7 +87,7 @@ class ELU(Box):
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
-        ctx.zero = ctx.number(0)
+        ctx.zero = ctx.scalar(0)
 
     def fprop(self, ctx, x):
         torch.clamp_max(x, ctx.zero, out=ctx.y).expm1_()
@@ -114,8 +114,8 @@ class GELU(Box):
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
-        ctx.root_half, ctx.half = ctx.number(math.sqrt(0.5)), ctx.number(0.5)
-        ctx.log_p0 = ctx.number(-0.5 * math.log(2 * math.pi))
+        ctx.root_half, ctx.half = ctx.scalar(math.sqrt(0.5)), ctx.scalar(0.5)
+        ctx.log_p0 = ctx.scalar(-0.5 * math.log(2 * math.pi))
         ctx.P = ctx.zeros()
 
     def fprop(self, ctx, x):
@@ -165,7 +165,7 @@ class Softplus(Box):
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
-        ctx.zero = ctx.number(0)
+        ctx.zero = ctx.scalar(0)
 
     def fprop(self, ctx, x):
         ctx.x = x
@@ -188,7 +188,7 @@ class Softsign(Box):
     bounded: ClassVar[bool] = True
 
     def settle(self, ctx, shape):
-        ctx.one, ctx.d = ctx.number(1), ctx.zeros()
+        ctx.one, ctx.d = ctx.scalar(1), ctx.zeros()
 
     def fprop(self, ctx, x):
         torch.abs(x, out=ctx.d).add_(ctx.one)
@@ -248,7 +248,7 @@ class Softmax(Box):
     """y_i = exp(x_i) / sum_j exp(x_j) over the units; dx = y (dy - sum_j dy_j y_j)."""
 
     name: ClassVar[str] = "softmax"
-    of_classes: ClassVar[bool] = True
+    gives_probabilities: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
         return torch.softmax(x, 1, out=ctx.y)
@@ -271,7 +271,7 @@ class Sparsemax(Box):
     """
 
     name: ClassVar[str] = "sparsemax"
-    of_classes: ClassVar[bool] = True
+    gives_probabilities: ClassVar[bool] = True
 
     def settle(self, ctx, shape):
         ctx.s = ctx.zeros()
@@ -287,7 +287,7 @@ class Sparsemax(Box):
         return ctx.dx
 
     def reference(self, ctx, x):
-        return nearest(x)
+        return sparsemax_by_bisection(x)
 
 
 ACTIVATIONS = {
@@ -297,6 +297,6 @@ OUTPUTS = {box.name: box for box in (Identity, Softmax, Sparsemax, Sigmoid)}
 
 
 def activation_class(name: str) -> type[Box]:
-    """The activation of that name, of nnlab or of an installed package; one that nobody knows is taken for
-    the identity, as of a graph that is made by hand."""
+    """The activation with that name, from nnlab or an installed package; the identity for an unknown name, as
+    may be in a graph that was built by hand."""
     return ACTIVATIONS.get(name) or plugins.find("activation", name) or Identity

@@ -1,4 +1,4 @@
-"""The affine box: the one with weights."""
+"""The affine box, y = W x + b: a fully connected layer."""
 
 import math
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Affine(Box):
 
     bprop:  dX = W' dY,  dW = dY X',  db = the sum of dY over the examples.
 
-    Inputs of more dimensions, as images, are read as one long column. `activation` is what follows: what the
-    initialisation of W goes by.
+    Inputs with more dimensions, such as images, are flattened. The initialisation of W depends on the
+    `activation` that follows.
     """
 
     name: ClassVar[str] = "affine"
@@ -40,16 +40,16 @@ class Affine(Box):
         fan_in, fan_out, batch = math.prod(shape), self.units, ctx.site.batch
         dx, dW, _ = ctx.dx
         ctx.x = ctx.W = None
-        ctx.columns = len(shape) == 1
+        ctx.is_flat = len(shape) == 1
         ctx.to_y = product(ctx.site, fan_out, fan_in, batch, ctx.y)
         if dx is not None:
-            ctx.to_dx = product(ctx.site, fan_in, fan_out, batch, dx if ctx.columns else dx.flatten(1, -2))
+            ctx.to_dx = product(ctx.site, fan_in, fan_out, batch, dx if ctx.is_flat else dx.flatten(1, -2))
         if dW is not None:
             ctx.to_dW = product(ctx.site, fan_out, batch, fan_in, dW)
 
     def fprop(self, ctx, x, W, b):
         if x is not ctx.x:
-            ctx.x, X = x, x if ctx.columns else x.flatten(1, -2)
+            ctx.x, X = x, x if ctx.is_flat else x.flatten(1, -2)
             ctx.X, ctx.XT = X, X.mT
         if W is not ctx.W:
             ctx.W, ctx.WT = W, W.mT
@@ -67,4 +67,4 @@ class Affine(Box):
 
     def reference(self, ctx, x, W, b):
         rows = zip(x.flatten(1, -2).expand(len(W), -1, -1), W, b, strict=True)
-        return torch.stack([F.linear(one.T, weight, bias[:, 0]).T for one, weight, bias in rows])
+        return torch.stack([F.linear(inputs.T, weight, bias[:, 0]).T for inputs, weight, bias in rows])

@@ -1,17 +1,17 @@
-"""A box: what one node of a network computes, forwards and backwards.
+"""The base class of boxes: the operation of one node of a network, with its forward and backward pass.
 
 Every tensor of a network has shape (K, n, B): K rows (models) of the population, n units, and B examples
 as columns, as in the lecture's y = W x + b. Keeping the examples last makes every matrix product wide,
-also the one into ten output units (docs/log.md has the measurement). What a row owns, its leaves, has no B.
+also the one into ten output units (docs/log.md has the measurement). Leaves have no B.
 
-A box is a frozen description with a name, `Affine(64)`, as an optimiser is. It keeps nothing itself: whatever
-a pass needs is in the context of the place where the box stands in a bound network.
+A box is a frozen description with a name, `Affine(64)`, as an optimiser is. It has no state: whatever a pass
+needs is in the context `ctx` of the box in a bound network.
 
-    fprop(ctx, *x)  the output from the inputs, the box's own leaves last; `ctx.y` is room for it
-    bprop(ctx, dy)  the gradients with respect to the inputs, one each, for which `ctx.dx` is room
-                    (None where none is needed). That of a parameter is its part of the rows' gradient.
+    fprop(ctx, *x)  the output from the inputs, the box's leaves last; `ctx.y` is a buffer for it
+    bprop(ctx, dy)  the gradients with respect to each input, for which `ctx.dx` are buffers (None where
+                    none is needed); the buffer of a parameter is its slice of the rows' gradient
 
-`bprop` overwrites what an earlier call left, and never changes `dy` in place: others may read it.
+`bprop` overwrites what an earlier call left, and never changes `dy` in place: other boxes may use it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from nnlab.runtime.layout import aligned
 
 @dataclass(frozen=True)
 class Parameter:
-    """A leaf that is trained: its shape without K, and what initialisation needs to know."""
+    """A leaf that is trained: its shape without K, and what its initialisation depends on."""
 
     shape: tuple[int, ...]
     kind: str  # "weight": initialised by init and regularised; "bias": init.bias, never regularised
     fan_in: int = 0
     fan_out: int = 0
-    activation: str = "identity"  # what follows the box
+    activation: str = "identity"  # the one that follows the box
 
     @property
     def size(self) -> int:
@@ -44,10 +44,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Buffer:
-    """A leaf that a box writes while it trains, as a running mean, and that has no gradient."""
+    """A leaf without a gradient that a box updates in training, such as a running mean."""
 
     shape: tuple[int, ...]
-    start: float = 0.0
+    start: float = 0.0  # its initial value
 
     @property
     def size(self) -> int:
@@ -56,25 +56,25 @@ class Buffer:
 
 @dataclass
 class Site:
-    """Where a network is bound: the population's size, memory and hyperparameters."""
+    """What a network is bound to: the size, device and hyperparameters of a population."""
 
     rows: int
     batch: int
     training: bool
-    like: torch.Tensor  # dtype and device
+    like: torch.Tensor  # all tensors get its dtype and device
     columns: dict[str, torch.Tensor] = field(default_factory=dict)  # (K, 1) float64, e.g. "dropout"
     threads: int = 1  # that share the blocks of a large product
     precision: str = "float32"  # of products on a GPU
 
 
 class Context:
-    """Where a box stands in a bound network. `settle` and the passes may keep more in it.
+    """The buffers and state of a box in a bound network. `settle` and the passes may keep more in it.
 
-    y            (K, *shape), room for the output; `shape` ends with B, but on a leaf
-    dx           room for the gradient of each input, None where none is needed
-    noise_shape  set by `settle` if each step is to bring `uniforms`, (1 or K, *noise_shape), in [0, 1)
-    valid        (1 or K, 1, B), if the box is one that `counts`: 1 for an example, 0 for what only fills
-                 the last batch of an epoch up
+    y            (K, *shape), a buffer for the output; `shape` ends with B, but on a leaf
+    dx           a buffer for the gradient of each input, None where none is needed
+    noise_shape  set by `settle` if each step has to bring `uniforms`, (1 or K, *noise_shape), in [0, 1)
+    valid        (1 or K, 1, B), if the box says `needs_valid`: 1 for an example, 0 for padding in the last
+                 batch of an epoch
     """
 
     noise_shape: tuple[int, ...] | None = None
@@ -90,11 +90,11 @@ class Context:
         return self.site.training
 
     def zeros(self, *shape: int) -> torch.Tensor:
-        """A further buffer (K, *shape), of the output's shape if none is said."""
+        """A further buffer (K, *shape), by default of the output's shape."""
         return aligned(self.site.rows, shape or self.shape, self.site.like)
 
-    def number(self, value: float) -> torch.Tensor:
-        """A constant without dimensions: as an operand it costs less than a Python number."""
+    def scalar(self, value: float) -> torch.Tensor:
+        """A constant as a tensor without dimensions: as an operand it costs less than a Python number."""
         return torch.tensor(value, dtype=self.site.like.dtype, device=self.site.like.device)
 
     def column(self, name: str) -> torch.Tensor:
@@ -104,33 +104,33 @@ class Context:
 
 @dataclass(frozen=True)
 class Box(Component):
-    """Base of all boxes. `leaves` and `output_shape` describe it, of inputs whose shapes are without K and B;
-    `fprop` and `bprop` do the work."""
+    """Base of all boxes. `leaves` and `output_shape` describe it, given the shapes of its inputs without K
+    and B; `fprop` and `bprop` compute."""
 
     group: ClassVar[str] = "box"
-    counts: ClassVar[bool] = False  # it needs to know which examples of a batch are real: `ctx.valid`
-    noisy: ClassVar[bool] = False  # it draws random numbers in training
-    of_classes: ClassVar[bool] = False  # as an output map: what it gives are the probabilities of classes
-    bounded: ClassVar[bool] = False  # an activation between two finite ends, where its units saturate
+    needs_valid: ClassVar[bool] = False  # it uses `ctx.valid`, the mask of the real examples in a batch
+    random: ClassVar[bool] = False  # it draws random numbers in training
+    gives_probabilities: ClassVar[bool] = False  # as an output map: its outputs are those of the classes
+    bounded: ClassVar[bool] = False  # an activation between two finite limits, at which its units saturate
     initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it
 
-    # reference(self, ctx, *x): the output in torch's own functions, which autograd differentiates. With it
-    # `nnlab check` and nnlab.testing compare both passes; None: with central differences alone.
+    # reference(self, ctx, *x): the output by torch's own functions, which autograd differentiates. `nnlab
+    # check` and nnlab.testing compare both passes with it; if None, with central differences alone.
     reference: ClassVar[Callable | None] = None
 
     def leaves(self, *shapes: tuple[int, ...]) -> dict[str, Parameter | Buffer]:
-        """What it reads beside its inputs, by name, and the rows own."""
+        """Its parameters and buffers by name, which it gets after its inputs."""
         return {}
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         return shapes[0]
 
-    def passes_on(self, site: Site) -> bool:
-        """Whether, there, it gives its input as it is. Then it costs nothing: no pass is called."""
+    def is_identity(self, site: Site) -> bool:
+        """Whether its output is its input, on this site. Then it costs nothing: neither pass is called."""
         return False
 
     def settle(self, ctx: Context, *shapes: tuple[int, ...]) -> None:
-        """Prepare whatever else the passes use: further buffers, columns, kernels."""
+        """Allocate whatever else the passes use: further buffers, columns, kernels."""
 
     def fprop(self, ctx: Context, *x: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The table of nnlab's boxes, by name."""
+"""All boxes of nnlab by name."""
 
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.affine import Affine

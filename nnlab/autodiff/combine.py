@@ -1,4 +1,4 @@
-"""Boxes of several inputs: where branches of the graph meet."""
+"""Boxes with several inputs, `Add` and `Multiply`, where branches of the graph meet."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,8 +16,8 @@ class Add(Box):
 
     def fprop(self, ctx, *x):
         torch.add(x[0], x[1], out=ctx.y)
-        for further in x[2:]:
-            ctx.y.add_(further)
+        for term in x[2:]:
+            ctx.y.add_(term)
         return ctx.y
 
     def bprop(self, ctx, dy):

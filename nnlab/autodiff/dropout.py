@@ -1,4 +1,4 @@
-"""Inverted dropout, of units and of weights."""
+"""Inverted dropout of units, and DropConnect: dropout of weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,17 +13,18 @@ from nnlab.hyperparameters import static
 class Dropout(Box):
     """y = x m / (1 - p), each m_i = [u_i >= p] for a uniform u_i; the identity when not training.
 
-    Kept units are divided by 1 - p, so nothing needs scaling at test time. p is the experiment's column
-    `rate`, a row's own. The uniforms come from the stream named `stream`, or after the node.
+    Kept units are divided by 1 - p, so nothing needs scaling at test time. p is the column of the
+    experiment named by `rate`. The uniforms come from the stream named `stream`, or by default from that
+    with the name of the node.
     Srivastava et al. 2014.
     """
 
     name: ClassVar[str] = "dropout"
-    noisy: ClassVar[bool] = True
+    random: ClassVar[bool] = True
     rate: str = static("dropout")
     stream: str = static("")
 
-    def passes_on(self, site):
+    def is_identity(self, site):
         return not (site.training and bool((site.columns[self.rate] > 0).any()))
 
     def settle(self, ctx, shape):
@@ -46,10 +47,10 @@ class Dropout(Box):
 
 @dataclass(frozen=True)
 class DropConnect(Dropout):
-    """Dropout on a leaf: V = W m / (1 - p) takes the place of the weights W, and dW = dV m / (1 - p).
+    """Dropout on a leaf: V = W m / (1 - p) replaces the weights W, and dW = dV m / (1 - p).
 
-    One mask for each row and batch. Kept weights are divided by 1 - p, so that their mean is W, which is what
-    is used when not training. Wan et al. 2013, who draw a mask for every example.
+    One mask for each row and batch. Kept weights are divided by 1 - p, so that their mean is W, which is used
+    when not training. Wan et al. 2013, who draw a mask for every example.
     """
 
     name: ClassVar[str] = "dropconnect"

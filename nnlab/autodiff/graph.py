@@ -1,4 +1,4 @@
-"""A network as data: a directed acyclic graph of boxes and the leaves that they read."""
+"""The graph of a network: boxes, and the parameters and buffers that they use, without memory."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ class Node:
     name: str
     shape: tuple[int, ...]  # without K and B
     box: Box | None = None
-    inputs: tuple[int, ...] = ()  # the numbers of the values that the box reads
-    leaves: tuple[int, ...] = ()  # which it reads next: its leaves, or values in their place
+    inputs: tuple[int, ...] = ()  # the numbers of the box's inputs
+    leaves: tuple[int, ...] = ()  # and of its leaves, or of values that replace them
     leaf: Parameter | Buffer | None = None
-    per_example: bool = True  # whether B follows the shape: not for leaves, nor boxes that read only leaves
+    per_example: bool = True  # whether B follows the shape: not for leaves, nor boxes on leaves alone
 
     @property
-    def reads(self) -> tuple[int, ...]:
+    def operands(self) -> tuple[int, ...]:
+        """The numbers of all values that the box uses."""
         return self.inputs + self.leaves
 
 
 @dataclass(frozen=True)
 class LeafSlice:
-    """Where a leaf lies in a row of theta, or of the buffers."""
+    """The columns of theta, or of the buffers, that hold a leaf."""
 
     leaf: Parameter | Buffer
     start: int
 
     def view(self, matrix: torch.Tensor) -> torch.Tensor:
-        """Its part of `matrix` (K, P), as (K, *shape)."""
+        """The leaf in `matrix` (K, P), as (K, *shape)."""
         return matrix[:, self.start : self.start + self.leaf.size].unflatten(1, self.leaf.shape)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the leaves lie in a row. Each begins on a multiple of 64 numbers; the gaps stay zero.
+    """The order of all leaves in a row. Each begins on a multiple of 64 floats; the gaps stay zero.
 
     Parameters are laid out [weights | biases], so that "weights only" is one slice, `[:weights_end]`.
     """
 
-    parameters: dict[str, LeafSlice]  # of the parameters, by name
+    parameters: dict[str, LeafSlice]  # by name
     weights_end: int
     size: int  # P: the length of a row of theta, with the gaps
     buffers: dict[str, LeafSlice]
@@ -55,19 +56,19 @@ class Layout:
 
     @property
     def weights(self) -> dict[str, LeafSlice]:
-        """The parameters that are no biases, by name."""
-        return {name: slot for name, slot in self.parameters.items() if slot.leaf.kind == "weight"}
+        """The parameters that are not biases, by name."""
+        return {name: slice_ for name, slice_ in self.parameters.items() if slice_.leaf.kind == "weight"}
 
 
 class Graph:
-    """Boxes in topological order: each stands after the values that it reads, its leaves included.
+    """Boxes in topological order: each comes after the values that it uses, its leaves included.
 
         graph = Graph((64,))
         h = graph.add("hidden", Affine(32), graph.input)    # adds hidden.weight and hidden.bias too
         h = graph.add("tanh", Tanh(), h)
         graph.add("output", Affine(10), h)                  # the last box added is the output
 
-    A graph computes nothing: `bind` gives the `Network` of a population.
+    A graph computes nothing: `bind` returns the `Network` of a population.
 
     >>> from nnlab.autodiff.affine import Affine
     >>> graph = Graph((64,))
@@ -81,40 +82,42 @@ class Graph:
     def __init__(self, shape: tuple[int, ...]):
         self.nodes = [Node("input", tuple(shape))]
 
-    def add(self, name: str, box: Box, *inputs: int, **given: int | Box) -> int:
-        """Append a box that reads the values numbered `inputs`, and its leaves; returns its value's number.
+    def add(self, name: str, box: Box, *inputs: int, **replaced: int | Box) -> int:
+        """Append a box on the values numbered `inputs`, and its leaves; returns the number of its output.
 
-        In place of a leaf, `given` may have the number of another leaf, to share it, or a box between the
-        leaf and this box: `add("hidden", Affine(64), x, weight=DropConnect())`.
+        Instead of a leaf of its own, a box may use another leaf, by its number; or a box may be put between
+        the leaf and this box: `add("hidden", Affine(64), x, weight=DropConnect())`.
         """
         if not inputs or not all(0 <= i < len(self.nodes) for i in inputs):
             raise ValueError(f"box {name!r} reads {inputs}, but values 0 to {len(self.nodes) - 1} exist")
         shapes = [self.nodes[i].shape for i in inputs]
         leaves = box.leaves(*shapes)
-        if given.keys() - leaves.keys():
-            unknown = ", ".join(sorted(given.keys() - leaves.keys()))
+        if replaced.keys() - leaves.keys():
+            unknown = ", ".join(sorted(replaced.keys() - leaves.keys()))
             raise ValueError(f"box {name!r} has no leaf {unknown}: it has {', '.join(leaves) or 'none'}")
         new = [name, *(f"{name}.{leaf}" for leaf in leaves)]
         taken = {node.name for node in self.nodes} & set(new)
         if taken:
             raise ValueError(f"there are two values with the name {min(taken)!r}")
         leaf_numbers = tuple(
-            self._leaf(f"{name}.{leaf_name}", leaf, given.get(leaf_name))
+            self._add_leaf(f"{name}.{leaf_name}", leaf, replaced.get(leaf_name))
             for leaf_name, leaf in leaves.items()
         )
         per_example = any(self.nodes[i].per_example for i in inputs)
         output_shape = box.output_shape(*shapes)
         return self._append(Node(name, output_shape, box, inputs, leaf_numbers, None, per_example))
 
-    def _leaf(self, name: str, leaf: Parameter | Buffer, given: int | Box | None) -> int:
-        if isinstance(given, int):
-            if self.nodes[given].shape != leaf.shape:
-                raise ValueError(f"{name} is {leaf.shape}, but value {given} is {self.nodes[given].shape}")
-            return given
+    def _add_leaf(self, name: str, leaf: Parameter | Buffer, replacement: int | Box | None) -> int:
+        if isinstance(replacement, int):
+            if self.nodes[replacement].shape != leaf.shape:
+                raise ValueError(
+                    f"{name} is {leaf.shape}, but value {replacement} is {self.nodes[replacement].shape}"
+                )
+            return replacement
         number = self._append(Node(name, leaf.shape, leaf=leaf, per_example=False))
-        if given is None:
+        if replacement is None:
             return number
-        return self.add(f"{name}.{given.name}", given, number)
+        return self.add(f"{name}.{replacement.name}", replacement, number)
 
     def _append(self, node: Node) -> int:
         self.nodes.append(node)
@@ -133,7 +136,7 @@ class Graph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers are trained. (A row of theta is longer: `layout` aligns the leaves.)"""
+        """How many scalars are trained. (A row of theta is longer: `layout` aligns the leaves.)"""
         return sum(parameter.size for parameter in self.parameters.values())
 
     @property
@@ -142,19 +145,19 @@ class Graph:
         return {node.name: node.leaf for node in self.nodes if isinstance(node.leaf, Buffer)}
 
     def layout(self) -> Layout:
-        """Where each leaf lies."""
-        named = self.parameters
-        weights, weights_end = _slices({n: p for n, p in named.items() if p.kind == "weight"}, 0)
-        biases, size = _slices({n: p for n, p in named.items() if p.kind == "bias"}, weights_end)
+        """The layout of theta and of the buffers."""
+        parameters = self.parameters
+        weights, weights_end = _slices({n: p for n, p in parameters.items() if p.kind == "weight"}, 0)
+        biases, size = _slices({n: p for n, p in parameters.items() if p.kind == "bias"}, weights_end)
         buffers, buffers_size = _slices(self.buffers, 0)
         return Layout(weights | biases, weights_end, size, buffers, buffers_size)
 
-    def leads_to_parameters(self) -> list[bool]:
-        """For each value: does it depend on a parameter? If not, it needs no gradient."""
-        leads = []
+    def depends_on_parameters(self) -> list[bool]:
+        """For each value: whether it depends on a parameter. If not, it needs no gradient."""
+        depends = []
         for node in self.nodes:
-            leads.append(isinstance(node.leaf, Parameter) or any(leads[i] for i in node.reads))
-        return leads
+            depends.append(isinstance(node.leaf, Parameter) or any(depends[i] for i in node.operands))
+        return depends
 
     def bind(self, theta, grad, site: Site, buffers=None) -> Network:
         """The network of K rows, on their `theta` and `grad` (K, P), and `buffers` (K, Q) if it has any."""
@@ -162,7 +165,7 @@ class Graph:
 
 
 def _slices(leaves: dict, start: int) -> tuple[dict[str, LeafSlice], int]:
-    """The slices of the leaves from `start` on, and where the last one ends, aligned."""
+    """The slices of the leaves from column `start` on, and the aligned end of the last one."""
     slices = {}
     for name, leaf in leaves.items():
         slices[name] = LeafSlice(leaf, start)

@@ -1,4 +1,4 @@
-"""A graph on the memory of a population: the contexts of its boxes, the order of the calls, nothing else."""
+"""A network: a graph of boxes bound to memory, with its forward and its backward pass."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from nnlab.autodiff.graph import Graph
 
 
-class Placed:
-    """A box in its place: `fprop(*x)` and `bprop(dy)` on its own context."""
+class BoundBox:
+    """A box with a context of its own: `fprop(*x)` and `bprop(dy)`."""
 
     def __init__(self, box: Box, site: Site, shapes, shape: tuple[int, ...], dx: tuple):
         self.box, self.ctx = box, Context(site, shape, dx)
@@ -26,118 +26,128 @@ class Placed:
 class Network:
     """`fprop` and `bprop` of a graph, for one population and one batch size: see `Graph.bind`.
 
-    A value that several boxes read gets the sum of their gradients, inputs and leaves alike. The room for
-    that of a parameter is its slice of `grad`, and a box that alone reads it writes straight into that.
+    A value has the number of its node. If several boxes use it, its gradient is the sum of theirs; this holds
+    for inputs and leaves alike. The gradient of a parameter belongs in its slice of `grad`: if only one box
+    uses the parameter, that box writes directly into the slice.
 
-    stochastic   (name of the stream, context) of each box that wants `uniforms` in every step
-    counting     the context of each box that wants to know which examples are `valid`
+    needs_grad       for each value: whether it depends on a parameter
+    alias_of         for each value: the value itself, or the one that an identity box passes through
+    operands         for each node: the values that its box uses, aliases resolved
+    consumer_counts  for each value: how many boxes use it on the way to the output
+    bound_boxes      node -> its `BoundBox`; without identities, and boxes that do not lead to the output
+    stochastic       (name of the stream, context) of each box that needs `uniforms` in every step
+    masked           the context of each box that needs `valid`, the mask of real examples
     """
 
     def __init__(self, graph: Graph, theta, grad, site: Site, buffers=None):
-        self.graph, self.site, self.useful = graph, site, graph.leads_to_parameters()
-        self.source = self._sources()
-        self.reads = [tuple(self.source[i] for i in node.reads) for node in graph.nodes]
-        self.readers = self._readers()
-        self._leaves(theta, grad, buffers)
-        self.placed = {n: self._place(n) for n in self._boxes() if self.readers[n]}
-        output = self.placed.get(self.source[-1])
-        self._last = output and output.ctx  # None where the output is a leaf or the input
-        self._y = output and output.ctx.y
-        self._order()
+        self.graph, self.site, self.needs_grad = graph, site, graph.depends_on_parameters()
+        self.alias_of = self._resolve_aliases()
+        self.operands = [tuple(self.alias_of[i] for i in node.operands) for node in graph.nodes]
+        self.consumer_counts = self._count_consumers()
+        self._bind_leaves(theta, grad, buffers)
+        self.bound_boxes = {n: self._bind_box(n) for n in self._computing_nodes() if self.consumer_counts[n]}
+        output = self.bound_boxes.get(self.alias_of[-1])
+        self._output_ctx = output and output.ctx  # None where the output is a leaf or the input
+        self._output_buffer = output and output.ctx.y
+        self._order_calls()
 
     # ---- the two passes
 
     def fprop(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
         """The output (K, m, B) for inputs x (K or 1, *shape, B); in `out` if that is given."""
         values, rows = self._values, self.site.rows
-        if self._last:  # where its box writes, unless that has settled otherwise
-            self._last.y = self._y if out is None else out
+        if self._output_ctx:  # its box writes there, unless it has settled on other memory
+            self._output_ctx.y = self._output_buffer if out is None else out
         values[0] = x if len(x) == rows else x.expand(rows, *x.shape[1:])
-        for n, fprop, reads in self._forward:
-            values[n] = fprop(*[values[i] for i in reads])
-        z = values[self.source[-1]]
+        for n, fprop, operands in self._forward:
+            values[n] = fprop(*[values[i] for i in operands])
+        z = values[self.alias_of[-1]]
         return z if out is None or z is out else out.copy_(z)
 
     def bprop(self, dy: torch.Tensor) -> dict[int, torch.Tensor]:
-        """From the gradient dy (K, m, B) at the output, the gradient of every parameter, into grad; that at
-        every value on the way is returned, by its number."""
-        gradients = {self.source[-1]: dy}
-        for grad in self._unread:  # overwritten, as all others are
+        """Compute the gradients of all parameters, into `grad`, from the gradient dy (K, m, B) of the output.
+        Returns the gradient of every value on the way, by its number."""
+        gradients = {self.alias_of[-1]: dy}
+        for grad in self._unused_grads:  # overwritten, as all others are
             grad.zero_()
-        for n, bprop, reads in self._backward:
+        for n, bprop, targets in self._backward:
             dx = bprop(gradients[n])
-            for j, i, room, alone in reads:
-                if i in gradients:  # fan-out: the gradients of all readers are summed
-                    gradients[i] = torch.add(gradients[i], dx[j], out=room)
-                elif alone and dx[j] is not room:  # a box may give its own dy, as `Add` does
-                    gradients[i] = room.copy_(dx[j])
+            for j, i, buffer, direct_to_grad in targets:
+                if i in gradients:  # fan-out: the gradients of all consumers are summed
+                    gradients[i] = torch.add(gradients[i], dx[j], out=buffer)
+                elif direct_to_grad and dx[j] is not buffer:  # a box may return its own dy, as `Add` does
+                    gradients[i] = buffer.copy_(dx[j])
                 else:
                     gradients[i] = dx[j]
         return gradients
 
     def values(self) -> list[torch.Tensor]:
-        """What every node put out in the last `fprop`, by number; None of those that lead nowhere."""
-        return [self._values[self.source[n]] for n in range(len(self._values))]
+        """The value of every node in the last `fprop`, by number; None for those that do not lead to the
+        output."""
+        return [self._values[self.alias_of[n]] for n in range(len(self._values))]
 
     def outputs(self) -> dict[str, torch.Tensor]:
-        """What each box put out in the last `fprop`, (K, *shape, B) by name: not those that pass on their
-        input as it is, like dropout outside training, nor those on leaves."""
+        """The output (K, *shape, B) of each box in the last `fprop`, by name; without identities, as dropout
+        is outside training, and boxes on leaves."""
         nodes = self.graph.nodes
         return {nodes[n].name: self._values[n] for n, _, _ in self._forward if nodes[n].per_example}
 
     # ---- binding
 
-    def _sources(self) -> list[int]:
-        """The value that each one is: its own, or the one that its box passes on."""
-        source = list(range(len(self.graph.nodes)))
+    def _resolve_aliases(self) -> list[int]:
+        alias_of = list(range(len(self.graph.nodes)))
         for n, node in enumerate(self.graph.nodes):
-            if node.box is not None and node.box.passes_on(self.site):
-                source[n] = source[node.inputs[0]]
-        return source
+            if node.box is not None and node.box.is_identity(self.site):
+                alias_of[n] = alias_of[node.inputs[0]]
+        return alias_of
 
-    def _boxes(self) -> list[int]:
-        return [n for n, node in enumerate(self.graph.nodes) if node.box is not None and self.source[n] == n]
+    def _computing_nodes(self) -> list[int]:
+        """The nodes with a box that is no identity."""
+        nodes = enumerate(self.graph.nodes)
+        return [n for n, node in nodes if node.box is not None and self.alias_of[n] == n]
 
-    def _readers(self) -> list[int]:
-        """For each value: how many boxes read it on the way to the output."""
-        readers = [0] * len(self.graph.nodes)
-        readers[self.source[-1]] = 1
-        for n in reversed(self._boxes()):
-            if readers[n]:
-                for i in self.reads[n]:
-                    readers[i] += 1
-        return readers
+    def _count_consumers(self) -> list[int]:
+        counts = [0] * len(self.graph.nodes)
+        counts[self.alias_of[-1]] = 1
+        for n in reversed(self._computing_nodes()):
+            if counts[n]:
+                for i in self.operands[n]:
+                    counts[i] += 1
+        return counts
 
-    def _leaves(self, theta, grad, buffers) -> None:
-        """Every leaf's value, by number, and the slice of `grad` of each parameter."""
+    def _bind_leaves(self, theta, grad, buffers) -> None:
+        """Set the value of every leaf, and the slice of `grad` of each parameter."""
         layout = self.graph.layout()
         self._values: list = [None] * len(self.graph.nodes)
-        self._slices: dict[int, torch.Tensor] = {}
+        self._grad_slices: dict[int, torch.Tensor] = {}
         for n, node in enumerate(self.graph.nodes):
-            if slot := layout.parameters.get(node.name):
-                self._values[n], self._slices[n] = slot.view(theta), slot.view(grad)
-            elif slot := layout.buffers.get(node.name):
-                self._values[n] = slot.view(buffers)
+            if leaf_slice := layout.parameters.get(node.name):
+                self._values[n], self._grad_slices[n] = leaf_slice.view(theta), leaf_slice.view(grad)
+            elif leaf_slice := layout.buffers.get(node.name):
+                self._values[n] = leaf_slice.view(buffers)
 
-    def _place(self, n: int) -> Placed:
-        """The box of node n, with room for what it computes."""
+    def _bind_box(self, n: int) -> BoundBox:
+        """The box of node n, with buffers for its output and its gradients."""
         node = self.graph.nodes[n]
-        dx = tuple(self._room_of_reader(i) for i in self.reads[n])
-        return Placed(
-            node.box, self.site, [self.graph.nodes[i].shape for i in node.inputs], self._shape(n), dx
-        )
+        dx = tuple(self._operand_grad_buffer(i) for i in self.operands[n])
+        shapes = [self.graph.nodes[i].shape for i in node.inputs]
+        return BoundBox(node.box, self.site, shapes, self._shape(n), dx)
 
-    def _room_of_reader(self, i: int) -> torch.Tensor | None:
-        """Room for the gradient of value i that one of its readers gives."""
-        if not (self.useful[i] and self.site.training):
+    def _direct_to_grad(self, i: int) -> bool:
+        """Whether value i is a parameter that only one box uses."""
+        return i in self._grad_slices and self.consumer_counts[i] == 1
+
+    def _operand_grad_buffer(self, i: int) -> torch.Tensor | None:
+        """The buffer for the gradient of value i that one of its consumers computes."""
+        if not (self.needs_grad[i] and self.site.training):
             return None
-        return self._slices[i] if i in self._slices and self.readers[i] == 1 else self._zeros(i)
+        return self._grad_slices[i] if self._direct_to_grad(i) else self._zeros(i)
 
-    def _room_of_sum(self, i: int) -> torch.Tensor | None:
-        """Where the whole gradient of value i has to be; None if it does not matter."""
-        if i in self._slices:
-            return self._slices[i]
-        return self._zeros(i) if self.readers[i] > 1 else None
+    def _total_grad_buffer(self, i: int) -> torch.Tensor | None:
+        """The buffer for the whole gradient of value i; None if its only consumer has one."""
+        if i in self._grad_slices:
+            return self._grad_slices[i]
+        return self._zeros(i) if self.consumer_counts[i] > 1 else None
 
     def _zeros(self, i: int) -> torch.Tensor:
         return aligned(self.site.rows, self._shape(i), self.site.like)
@@ -146,24 +156,26 @@ class Network:
         node = self.graph.nodes[n]
         return (*node.shape, self.site.batch) if node.per_example else node.shape
 
-    def _order(self) -> None:
-        """The calls of both passes, of boxes that lead to the output."""
-        self._forward = [(n, placed.fprop, self.reads[n]) for n, placed in self.placed.items()]
-        self._backward, rooms = [], {}
+    def _order_calls(self) -> None:
+        """Set the calls of both passes, in order."""
+        self._forward = [(n, bound.fprop, self.operands[n]) for n, bound in self.bound_boxes.items()]
+        self._backward, buffers = [], {}
         if self.site.training:
-            rooms = {i: self._room_of_sum(i) for i, useful in enumerate(self.useful) if useful}
-            for n in reversed([n for n in self.placed if self.useful[n]]):
-                wanted = [
-                    (j, i, rooms[i], i in self._slices and self.readers[i] == 1)
-                    for j, i in enumerate(self.reads[n])
-                    if self.useful[i]
+            buffers = {i: self._total_grad_buffer(i) for i, needed in enumerate(self.needs_grad) if needed}
+            for n in reversed([n for n in self.bound_boxes if self.needs_grad[n]]):
+                targets = [
+                    (j, i, buffers[i], self._direct_to_grad(i))
+                    for j, i in enumerate(self.operands[n])
+                    if self.needs_grad[i]
                 ]
-                self._backward.append((n, self.placed[n].bprop, wanted))
-        self._unread = [room for i, room in self._slices.items() if i in rooms and not self.readers[i]]
-        named = [(self.graph.nodes[n], placed.ctx) for n, placed in self.placed.items()]
-        self.stochastic = [
-            (getattr(node.box, "stream", "") or node.name, ctx) for node, ctx in named if ctx.noise_shape
+                self._backward.append((n, self.bound_boxes[n].bprop, targets))
+        self._unused_grads = [
+            grad for i, grad in self._grad_slices.items() if i in buffers and not self.consumer_counts[i]
         ]
-        self.counting = [ctx for node, ctx in named if node.box.counts]
-        for ctx in self.counting:  # until somebody knows better
+        contexts = [(self.graph.nodes[n], bound.ctx) for n, bound in self.bound_boxes.items()]
+        self.stochastic = [
+            (getattr(node.box, "stream", "") or node.name, ctx) for node, ctx in contexts if ctx.noise_shape
+        ]
+        self.masked = [ctx for node, ctx in contexts if node.box.needs_valid]
+        for ctx in self.masked:  # all are real, until the step sets the mask of its batch
             ctx.valid = self.site.like.new_ones(1, 1, self.site.batch)

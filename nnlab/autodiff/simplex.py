@@ -1,4 +1,4 @@
-"""The point of the simplex nearest to z, twice: by sorting, and by its definition alone."""
+"""Sparsemax, the Euclidean projection onto the simplex: by sorting, and for reference by bisection."""
 
 import torch
 
@@ -6,8 +6,8 @@ import torch
 def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """max(z - tau, 0) over the units, z (..., m, B), with the tau that makes the sum 1.
 
-    tau = max_k (z_(1) + ... + z_(k) - 1) / k, where z_(1) >= z_(2) >= ...: each k supposes that the k
-    largest are the support, and the largest tau is that of the true one. Held, Wolfe and Crowder 1974.
+    tau = max_k (z_(1) + ... + z_(k) - 1) / k, where z_(1) >= z_(2) >= ...: the tau of k is right if the k
+    largest are the support, and the largest tau is that of the true support. Held, Wolfe and Crowder 1974.
     """
     z = z - z.amax(-2, keepdim=True)  # the same projection, and large z lose no digits in the sums
     k = torch.arange(1, z.shape[-2] + 1, dtype=z.dtype, device=z.device)[:, None]
@@ -15,8 +15,8 @@ def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     return torch.clamp_min(z.sub_(tau), 0, out=out)
 
 
-def nearest(z: torch.Tensor) -> torch.Tensor:
-    """The same by the definition of tau, sum_i max(z_i - tau, 0) = 1, z (..., m, B); slower, for comparison.
+def sparsemax_by_bisection(z: torch.Tensor) -> torch.Tensor:
+    """The same from the definition of tau, sum_i max(z_i - tau, 0) = 1, z (..., m, B); slower, for reference.
 
     The support is found first, by bisection for tau; then tau follows, which autograd can differentiate.
     """

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.graph import Graph, Node
-from nnlab.autodiff.network import Placed
+from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import compare, shifted
 from nnlab.checks.gradient_comparison import (
     DIFFERENCE_TOLERANCE,
@@ -30,38 +30,38 @@ def compare_boxes(objective: Objective, budget: Budget) -> Iterator[GradientComp
     z = network.fprop(objective.x).clone()
     # Copies: the passes below write into the same buffers.
     values = [None if value is None else value.clone() for value in network.values()]
-    for n, placed in network.placed.items():
-        if network.useful[n]:
-            inputs = [values[i].clone() for i in network.reads[n]]
-            useful = [network.useful[i] for i in network.reads[n]]
-            yield from _compare_box(network.graph, n, placed, inputs, useful, budget)
+    for n, bound in network.bound_boxes.items():
+        if network.needs_grad[n]:
+            inputs = [values[i].clone() for i in network.operands[n]]
+            needs_grad = [network.needs_grad[i] for i in network.operands[n]]
+            yield from _compare_box(network.graph, n, bound, inputs, needs_grad, budget)
     yield from _compare_loss(objective, budget, z)
     if objective.experiment.regularizer.penalizes:
         yield _compare_penalty(objective, budget)
 
 
-def _compare_box(graph: Graph, n: int, placed: Placed, x: list, useful: list[bool], budget: Budget):
+def _compare_box(graph: Graph, n: int, bound: BoundBox, x: list, needs_grad: list[bool], budget: Budget):
     node = graph.nodes[n]
-    dy = _normal(placed.fprop(*x), node.name)
-    dx = [None if d is None else d.clone() for d in placed.bprop(dy)]
-    autograd_gradients = _autograd_gradients(placed, x, dy)
+    dy = _normal(bound.fprop(*x), node.name)
+    dx = [None if d is None else d.clone() for d in bound.bprop(dy)]
+    autograd_gradients = _autograd_gradients(bound, x, dy)
 
     def value() -> tuple[float, float]:
-        terms = placed.fprop(*x) * dy
+        terms = bound.fprop(*x) * dy
         return float(terms.sum()), float(terms.abs().sum())
 
     for j, name in enumerate(_gradient_names(graph, node)):
-        if useful[j]:
+        if needs_grad[j]:
             reference = autograd_gradients[j] if autograd_gradients else None
             yield _compare(f"{node.name}: {name}", dx[j], x[j], value, budget, reference)
 
 
-def _autograd_gradients(placed: Placed, x, dy) -> list[torch.Tensor] | None:
-    if placed.box.reference is None:
+def _autograd_gradients(bound: BoundBox, x, dy) -> list[torch.Tensor] | None:
+    if bound.box.reference is None:
         return None
     with torch.enable_grad():
         inputs = [v.clone().requires_grad_() for v in x]
-        y = placed.box.reference(placed.ctx, *inputs)
+        y = bound.box.reference(bound.ctx, *inputs)
         gradients = torch.autograd.grad(y, inputs, dy, allow_unused=True)
     return [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, inputs, strict=True)]
 

@@ -15,16 +15,16 @@ def activations(graph: Graph) -> list[int]:
     before_layers = _before_layers(graph)
     nodes = []
     for n, node in enumerate(graph.nodes):
-        elementwise = len(node.reads) == 1 and graph.nodes[node.reads[0]].shape == node.shape
+        elementwise = len(node.operands) == 1 and graph.nodes[node.operands[0]].shape == node.shape
         # Dropout is elementwise too, but its zeros are random: they say nothing about saturation.
-        if elementwise and node.per_example and not node.box.noisy and n in before_layers:
+        if elementwise and node.per_example and not node.box.random and n in before_layers:
             nodes.append(n)
     return nodes
 
 
 def layers(graph: Graph) -> list[int]:
     """The nodes whose boxes have parameters, in order."""
-    useful = graph.leads_to_parameters()
+    useful = graph.depends_on_parameters()
     return [n for n, node in enumerate(graph.nodes) if any(useful[i] for i in node.leaves)]
 
 

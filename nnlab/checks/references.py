@@ -21,11 +21,11 @@ def reference_output(
     for n, node in enumerate(network.graph.nodes[1:], start=1):
         if node.leaf:
             values.append(leaves[node.name])
-        elif n not in network.placed:  # an identity, or a box that leads nowhere
-            values.append(values[network.source[n]] if network.source[n] != n else None)
+        elif n not in network.bound_boxes:  # an identity, or a box that leads nowhere
+            values.append(values[network.alias_of[n]] if network.alias_of[n] != n else None)
         elif node.box.reference is None:
             return None
         else:
-            inputs = [values[i] for i in network.reads[n]]
-            values.append(node.box.reference(network.placed[n].ctx, *inputs))
+            inputs = [values[i] for i in network.operands[n]]
+            values.append(node.box.reference(network.bound_boxes[n].ctx, *inputs))
     return values[-1]

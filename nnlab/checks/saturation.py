@@ -87,7 +87,7 @@ class Probe:
             node, x = self.graph.nodes[n], values[self.graph.nodes[n].inputs[0]]
             if x is None:
                 continue
-            f = self.network.placed[n].fprop if n in self.network.placed else lambda x: x
+            f = self.network.bound_boxes[n].fprop if n in self.network.bound_boxes else lambda x: x
             grid = (
                 torch.linspace(-SLOPE_RANGE, SLOPE_RANGE, x[0].numel())
                 .to(x)

@@ -161,7 +161,7 @@ class Examples:
 
         A fold with fewer batches repeats its last one with weight 0.
         """
-        key = "folds", tuple(fold_batches), part, rows[0].evaluated, i
+        key = "folds", tuple(fold_batches), part, rows[0].evaluation_batch, i
         if key not in self._batches:
             batches = [b[min(i, len(b) - 1)] for b in fold_batches.values()]
             has_batch = torch.tensor([i < len(b) for b in fold_batches.values()], device=self.like.device)
@@ -175,17 +175,17 @@ class Examples:
         return Batch(*(v.index_select(0, fold_of_row) for v in (batch.x, batch.t, batch.weight)))
 
     def evaluation_batches(self, row, part: str) -> list[Batch]:
-        """The row's validation or test set in cached batches (1, ., B) of `row.evaluated` examples.
+        """The row's validation or test set in cached batches (1, ., B) of `row.evaluation_batch` examples.
 
         Classes are indices; `part` is "validation" or "test".
         """
-        key = (row.fold.key, part, row.evaluated)
+        key = (row.fold.key, part, row.evaluation_batch)
         if key not in self._batches:
             indices = getattr(row.fold, part)
-            size = -(-len(indices) // row.evaluated) * row.evaluated
+            size = -(-len(indices) // row.evaluation_batch) * row.evaluation_batch
             x, t = self._gather_columns(row.fold, np.resize(indices, size), part == "test")
             weight = (torch.arange(size, device=x.device) < len(indices)).to(x) / len(indices)
-            blocks = [v.split(row.evaluated, 1) for v in (x, t, weight[None])]
+            blocks = [v.split(row.evaluation_batch, 1) for v in (x, t, weight[None])]
             self._batches[key] = [Batch(*map(_copy_row, batch)) for batch in zip(*blocks, strict=True)]
         return self._batches[key]
 

@@ -1,6 +1,6 @@
-"""Optimisers: one step on all parameters of all rows. `base` says what one is.
+"""Optimisers: one update of all parameters of all rows. `base` defines the interface.
 
-A module lists its optimisers in `__all__`; the table of choices and the public names follow from that.
+A module lists its optimisers in `__all__`, from which the table of choices and the public names are made.
 """
 
 from nnlab.optimizers import adam, adaptive, base, descent

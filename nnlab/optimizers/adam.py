@@ -1,4 +1,4 @@
-"""Adam and its descendants: moving averages of the gradient and of its square."""
+"""Adam and its variants: moving averages of the gradient and of its square."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import ClassVar
 import torch
 
 from nnlab.hyperparameters import column, static
-from nnlab.optimizers.base import Optimizer, over_root
+from nnlab.optimizers.base import Optimizer, divide_by_root
 
 __all__ = ["Adam", "AdamW", "AMSGrad", "NAdam"]
 
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Moving averages of g and g^2, freed of their start at zero. Kingma and Ba 2015.
+    """Bias-corrected moving averages of g and g^2. Kingma and Ba 2015.
 
         m <- beta1 m + (1 - beta1) g          m^ = m / (1 - beta1^t)
         v <- beta2 v + (1 - beta2) g^2        v^ = v / (1 - beta2^t)
@@ -37,17 +37,17 @@ class Adam(Optimizer):
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
-        return corrected(self, lr / (1 - self.beta1**t), t)
+        return corrected_columns(self, lr / (1 - self.beta1**t), t)
 
-    def update(self, theta, g, slots, f, scratch):
-        average(slots, g, f, scratch)
-        step = over_root(slots.m, slots.v, f.epsilon, self.epsilon_inside_root, scratch)
-        theta.addcmul_(step, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        update_averages(slots, g, columns, scratch)
+        step = divide_by_root(slots.m, slots.v, columns.epsilon, self.epsilon_inside_root, scratch)
+        theta.addcmul_(step, columns.minus_lr)
 
 
 @dataclass(frozen=True)
 class AdamW(Optimizer):
-    """Adam with decay beside the gradient instead of in it. Loshchilov and Hutter 2019.
+    """Adam with decoupled weight decay, which is not part of the gradient. Loshchilov and Hutter 2019.
 
         W <- W - lr weight_decay W            weights only, never biases
         theta <- theta - lr m^ / sqrt(v^ + epsilon)
@@ -66,16 +66,16 @@ class AdamW(Optimizer):
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
-        keep = {"keep": 1 - lr * self.weight_decay}
-        return keep | corrected(self, lr / (1 - self.beta1**t), t)
+        decay_factor = {"decay_factor": 1 - lr * self.weight_decay}
+        return decay_factor | corrected_columns(self, lr / (1 - self.beta1**t), t)
 
-    def decay(self, weights, f):
-        weights.mul_(f.keep)
+    def decay(self, weights, columns):
+        weights.mul_(columns.decay_factor)
 
-    def update(self, theta, g, slots, f, scratch):
-        average(slots, g, f, scratch)
-        step = over_root(slots.m, slots.v, f.epsilon, self.epsilon_inside_root, scratch)
-        theta.addcmul_(step, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        update_averages(slots, g, columns, scratch)
+        step = divide_by_root(slots.m, slots.v, columns.epsilon, self.epsilon_inside_root, scratch)
+        theta.addcmul_(step, columns.minus_lr)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class AMSGrad(Optimizer):
 
         top <- max(top, v);   theta <- theta - lr m^ / sqrt(top^ + epsilon)
 
-    with top^ = top / (1 - beta2^t), as torch has it: the paper leaves the corrections out.
+    with top^ = top / (1 - beta2^t), as in torch; the paper has no bias correction.
     """
 
     name: ClassVar[str] = "amsgrad"
@@ -97,18 +97,18 @@ class AMSGrad(Optimizer):
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
-        return corrected(self, lr / (1 - self.beta1**t), t)
+        return corrected_columns(self, lr / (1 - self.beta1**t), t)
 
-    def update(self, theta, g, slots, f, scratch):
-        average(slots, g, f, scratch)
+    def update(self, theta, g, slots, columns, scratch):
+        update_averages(slots, g, columns, scratch)
         torch.maximum(slots.top, slots.v, out=slots.top)
-        step = over_root(slots.m, slots.top, f.epsilon, self.epsilon_inside_root, scratch)
-        theta.addcmul_(step, f.minus_lr)
+        step = divide_by_root(slots.m, slots.top, columns.epsilon, self.epsilon_inside_root, scratch)
+        theta.addcmul_(step, columns.minus_lr)
 
 
 @dataclass(frozen=True)
 class NAdam(Optimizer):
-    """Adam that looks ahead as Nesterov does, with a momentum that grows to beta1. Dozat 2016.
+    """Adam with Nesterov momentum, which grows to beta1. Dozat 2016.
 
         mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)
         m^ = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) m
@@ -116,12 +116,12 @@ class NAdam(Optimizer):
         theta <- theta - lr m^ / sqrt(v^ + epsilon)
 
     with Adam's m, v and v^. With a for the factor of g and b for that of m, m^ is computed as
-    (a + b) times the point between m and g at a / (a + b).
+    (a + b) times the interpolation of m and g at a / (a + b).
     """
 
     name: ClassVar[str] = "nadam"
     elementwise: ClassVar[bool] = True
-    slots: ClassVar[tuple[str, ...]] = ("m", "v", "room")
+    slots: ClassVar[tuple[str, ...]] = ("m", "v", "workspace")
     lr: float = column(2e-3, above=0)
     beta1: float = column(0.9, low=0, below=1)
     beta2: float = column(0.999, low=0, below=1)
@@ -130,43 +130,43 @@ class NAdam(Optimizer):
     epsilon_inside_root: bool = static(True)
 
     def factors(self, lr, t):
-        product, following = self.product(t), self.mu(t + 1)
+        product, next_mu = self.product(t), self.mu(t + 1)
         a = (1 - self.mu(t)) / (1 - product)
-        b = following / (1 - product * following)
-        return {"ahead": a / (a + b)} | corrected(self, lr * (a + b), t)
+        b = next_mu / (1 - product * next_mu)
+        return {"lookahead": a / (a + b)} | corrected_columns(self, lr * (a + b), t)
 
     def mu(self, t) -> torch.Tensor:
         """The momentum of update t."""
         return self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
 
     def product(self, t) -> torch.Tensor:
-        """mu_1 ... mu_t; beyond the update where it is below 1e-18, and 1 minus it is 1, that one's."""
-        longest = max(float(self.beta1.max()), 0.1)
-        needed = min(int(t.max()), math.ceil(math.log(1e-18) / math.log(longest)))
-        each = self.mu(torch.arange(1, -(-needed // 64) * 64 + 1, dtype=t.dtype, device=t.device))
-        products = each.cumprod(1)  # (K, needed): a row's own, in order, so its bits are its own
+        """mu_1 ... mu_t; constant from the update on where it is below 1e-18, so that 1 minus it is 1."""
+        largest_beta1 = max(float(self.beta1.max()), 0.1)
+        count = min(int(t.max()), math.ceil(math.log(1e-18) / math.log(largest_beta1)))
+        mus = self.mu(torch.arange(1, -(-count // 64) * 64 + 1, dtype=t.dtype, device=t.device))
+        products = mus.cumprod(1)  # (K, count), along each row, so that its bits depend on that row alone
         return products.gather(1, t.long().clamp(max=products.shape[1]) - 1)
 
-    def update(self, theta, g, slots, f, scratch):
-        average(slots, g, f, scratch)
-        # `scratch` is taken by over_root, so the point ahead needs a matrix of its own: the slot `room`.
-        ahead = torch.lerp(slots.m, g, f.ahead, out=slots.room)
-        step = over_root(ahead, slots.v, f.epsilon, self.epsilon_inside_root, scratch)
-        theta.addcmul_(step, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        update_averages(slots, g, columns, scratch)
+        # divide_by_root uses `scratch`, so the interpolation needs a matrix of its own: the slot `workspace`.
+        lookahead = torch.lerp(slots.m, g, columns.lookahead, out=slots.workspace)
+        step = divide_by_root(lookahead, slots.v, columns.epsilon, self.epsilon_inside_root, scratch)
+        theta.addcmul_(step, columns.minus_lr)
 
 
-def corrected(o, rate, t) -> dict[str, torch.Tensor]:
-    """Adam's columns: `rate` is lr with the correction of m; that of v is c2 = 1 - beta2^t."""
-    c2 = 1 - o.beta2**t
+def corrected_columns(optimizer, rate, t) -> dict[str, torch.Tensor]:
+    """Adam's columns: `rate` is lr with the bias correction of m; that of v is c2 = 1 - beta2^t."""
+    c2 = 1 - optimizer.beta2**t
     return {
-        "one_minus_beta1": 1 - o.beta1,
-        "one_minus_beta2": 1 - o.beta2,
-        "epsilon": o.epsilon * (c2 if o.epsilon_inside_root else c2.sqrt()),
+        "one_minus_beta1": 1 - optimizer.beta1,
+        "one_minus_beta2": 1 - optimizer.beta2,
+        "epsilon": optimizer.epsilon * (c2 if optimizer.epsilon_inside_root else c2.sqrt()),
         "minus_lr": -rate * c2.sqrt(),
     }
 
 
-def average(slots, g, f, scratch) -> None:
+def update_averages(slots, g, columns, scratch) -> None:
     """m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2."""
-    slots.m.lerp_(g, f.one_minus_beta1)
-    slots.v.lerp_(torch.mul(g, g, out=scratch), f.one_minus_beta2)
+    slots.m.lerp_(g, columns.one_minus_beta1)
+    slots.v.lerp_(torch.mul(g, g, out=scratch), columns.one_minus_beta2)

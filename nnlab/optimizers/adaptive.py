@@ -1,4 +1,4 @@
-"""A rate for each parameter, from the size of its gradients."""
+"""Adaptive optimisers: a learning rate for each parameter, from its past gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from nnlab.hyperparameters import column, static
-from nnlab.optimizers.base import Optimizer, over_root
+from nnlab.optimizers.base import Optimizer, divide_by_root
 
 __all__ = ["AdaGrad", "RMSProp", "AdaDelta"]
 
@@ -34,17 +34,17 @@ class AdaGrad(Optimizer):
             "minus_lr": -lr,
             "initial": self.initial,
             "epsilon": self.epsilon,
-            "inside": self.initial + self.epsilon,
+            "initial_plus_epsilon": self.initial + self.epsilon,
         }
 
-    def update(self, theta, g, slots, f, scratch):
+    def update(self, theta, g, slots, columns, scratch):
         slots.v.addcmul_(g, g)
         if self.epsilon_inside_root:
-            step = torch.add(slots.v, f.inside, out=scratch).rsqrt_().mul_(g)
+            step = torch.add(slots.v, columns.initial_plus_epsilon, out=scratch).rsqrt_().mul_(g)
         else:
-            root = torch.add(slots.v, f.initial, out=scratch).sqrt_()
-            step = torch.div(g, root.add_(f.epsilon), out=scratch)
-        theta.addcmul_(step, f.minus_lr)
+            root = torch.add(slots.v, columns.initial, out=scratch).sqrt_()
+            step = torch.div(g, root.add_(columns.epsilon), out=scratch)
+        theta.addcmul_(step, columns.minus_lr)
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class RMSProp(Optimizer):
     def factors(self, lr, t):
         return {"minus_lr": -lr, "one_minus_gamma": 1 - self.gamma, "epsilon": self.epsilon}
 
-    def update(self, theta, g, slots, f, scratch):
-        slots.v.lerp_(torch.mul(g, g, out=scratch), f.one_minus_gamma)
-        step = over_root(g, slots.v, f.epsilon, self.epsilon_inside_root, scratch)
-        theta.addcmul_(step, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        slots.v.lerp_(torch.mul(g, g, out=scratch), columns.one_minus_gamma)
+        step = divide_by_root(g, slots.v, columns.epsilon, self.epsilon_inside_root, scratch)
+        theta.addcmul_(step, columns.minus_lr)
 
 
 @dataclass(frozen=True)
 class AdaDelta(Optimizer):
-    """Steps as long as recent steps, in the parameter's own unit. Zeiler 2012.
+    """Steps with the root mean square of recent steps, so that no learning rate is needed. Zeiler 2012.
 
         v <- rho v + (1 - rho) g^2
         d  = sqrt(u + epsilon) / sqrt(v + epsilon) g;   theta <- theta - lr d
@@ -84,7 +84,7 @@ class AdaDelta(Optimizer):
 
     name: ClassVar[str] = "adadelta"
     elementwise: ClassVar[bool] = True
-    slots: ClassVar[tuple[str, ...]] = ("u", "v", "room")
+    slots: ClassVar[tuple[str, ...]] = ("u", "v", "workspace")
     lr: float = column(1.0, above=0)
     rho: float = column(0.9, low=0, below=1)
     epsilon: float = column(1e-6, low=1e-30)
@@ -92,10 +92,10 @@ class AdaDelta(Optimizer):
     def factors(self, lr, t):
         return {"minus_lr": -lr, "one_minus_rho": 1 - self.rho, "epsilon": self.epsilon}
 
-    def update(self, theta, g, slots, f, scratch):
-        slots.v.lerp_(torch.mul(g, g, out=scratch), f.one_minus_rho)
-        # u is that of the steps before: it is only updated below, with the step that it has scaled.
-        root = torch.add(slots.u, f.epsilon, out=slots.room).sqrt_()
-        d = over_root(g, slots.v, f.epsilon, True, scratch).mul_(root)
-        theta.addcmul_(d, f.minus_lr)
-        slots.u.lerp_(d.mul_(d), f.one_minus_rho)
+    def update(self, theta, g, slots, columns, scratch):
+        slots.v.lerp_(torch.mul(g, g, out=scratch), columns.one_minus_rho)
+        # u is the average over earlier steps: it is updated below, with the step that it scales here.
+        root = torch.add(slots.u, columns.epsilon, out=slots.workspace).sqrt_()
+        d = divide_by_root(g, slots.v, columns.epsilon, True, scratch).mul_(root)
+        theta.addcmul_(d, columns.minus_lr)
+        slots.u.lerp_(d.mul_(d), columns.one_minus_rho)

@@ -1,4 +1,4 @@
-"""An update in parts: blocks of columns of all its matrices, which fit into a core's cache."""
+"""Cache blocking: an update is made in blocks of its matrices that fit into a core's cache."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from nnlab.optimizers.base import Optimizer
 from nnlab.runtime.layout import ALIGNED_FLOATS
 from nnlab.runtime.threads import run_all
 
-BLOCK_NUMBERS = 2**16  # numbers of each matrix in a part
+BLOCK_ELEMENTS = 2**16  # of each matrix in a block
 
 
-def in_blocks(
+def blocked_update(
     optimizer: Optimizer, theta, g, slots, scratch, threads: int
 ) -> Callable[[SimpleNamespace], None]:
-    """`optimizer.update` on these matrices (K, P), a function of a step's columns f.
+    """`optimizer.update` on these matrices (K, P), as a function of a step's `columns`.
 
-    What happens to a parameter depends on nothing else in its row, so that parts have the bits of the whole,
-    and several threads those of one. An optimiser that is not `elementwise` is called once, for everything.
+    In an elementwise update a parameter depends on nothing else in its row, so that blocks give the bits of
+    the whole, on any number of threads. An optimiser that is not `elementwise` is called once for all.
     """
     rows, size = theta.shape
-    width = max(1, BLOCK_NUMBERS // (rows * ALIGNED_FLOATS)) * ALIGNED_FLOATS
+    width = max(1, BLOCK_ELEMENTS // (rows * ALIGNED_FLOATS)) * ALIGNED_FLOATS
     if not optimizer.elementwise or theta.device.type != "cpu" or size <= width:
-        return lambda f: optimizer.update(theta, g, slots, f, scratch)
-    columns = [slice(start, start + width) for start in range(0, size, width)]
-    parts = [
+        return lambda columns: optimizer.update(theta, g, slots, columns, scratch)
+    slices = [slice(start, start + width) for start in range(0, size, width)]
+    blocks = [
         (
-            theta[:, c],
-            g[:, c],
-            SimpleNamespace(**{name: v[:, c] for name, v in vars(slots).items()}),
-            scratch[:, c],
+            theta[:, s],
+            g[:, s],
+            SimpleNamespace(**{name: matrix[:, s] for name, matrix in vars(slots).items()}),
+            scratch[:, s],
         )
-        for c in columns
+        for s in slices
     ]
 
-    def update(f: SimpleNamespace) -> None:
-        run_all([partial(optimizer.update, *part, f, room) for *part, room in parts], threads)
+    def update(columns: SimpleNamespace) -> None:
+        tasks = [
+            partial(optimizer.update, *block, columns, block_scratch) for *block, block_scratch in blocks
+        ]
+        run_all(tasks, threads)
 
     return update

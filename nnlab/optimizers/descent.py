@@ -1,4 +1,4 @@
-"""Steps along the gradient, at one rate for all parameters."""
+"""Gradient descent with one learning rate for all parameters: SGD, momentum, Nesterov, Lion."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class SGD(Optimizer):
     def factors(self, lr, t):
         return {"minus_lr": -lr}
 
-    def update(self, theta, g, slots, f, scratch):
-        theta.addcmul_(g, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        theta.addcmul_(g, columns.minus_lr)
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ class Momentum(Optimizer):
     def factors(self, lr, t):
         return {"minus_lr": -lr, "gamma": self.gamma}
 
-    def update(self, theta, g, slots, f, scratch):
-        slots.step.mul_(f.gamma).addcmul_(g, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        slots.step.mul_(columns.gamma).addcmul_(g, columns.minus_lr)
         theta.add_(slots.step)
 
 
 @dataclass(frozen=True)
 class Nesterov(Optimizer):
-    """Momentum whose gradient is taken where the momentum leads. Nesterov 1983; Sutskever et al. 2013.
+    """Momentum with the gradient at the point where the momentum leads. Nesterov 1983; Sutskever et al. 2013.
 
         step <- gamma step - lr g(x + gamma step);   x <- x + step
 
-    What is trained is that point ahead, theta = x + gamma step, where the gradient is known:
+    theta is that point ahead, x + gamma step, where the gradient is computed:
 
         step <- gamma step - lr g(theta)
         theta <- theta + gamma step - lr g(theta)
 
     At a constant lr these are the steps of torch.optim.SGD(momentum=gamma, nesterov=True), which
-    leaves lr out of its memory; here, as in `Momentum`, a change of lr reaches only steps to come.
+    leaves lr out of `step`; here, as in `Momentum`, a change of lr reaches only steps to come.
     """
 
     name: ClassVar[str] = "nesterov"
@@ -73,14 +73,14 @@ class Nesterov(Optimizer):
     def factors(self, lr, t):
         return {"minus_lr": -lr, "gamma": self.gamma}
 
-    def update(self, theta, g, slots, f, scratch):
-        slots.step.mul_(f.gamma).addcmul_(g, f.minus_lr)
-        theta.addcmul_(slots.step, f.gamma).addcmul_(g, f.minus_lr)
+    def update(self, theta, g, slots, columns, scratch):
+        slots.step.mul_(columns.gamma).addcmul_(g, columns.minus_lr)
+        theta.addcmul_(slots.step, columns.gamma).addcmul_(g, columns.minus_lr)
 
 
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    """The sign of a moving average, with decoupled decay. Chen et al. 2023, found by a program search.
+    """The sign of a moving average, with decoupled weight decay. Chen et al. 2023.
 
         W     <- W - lr weight_decay W          weights only, never biases
         theta <- theta - lr sign(beta1 m + (1 - beta1) g)
@@ -100,16 +100,16 @@ class Lion(Optimizer):
 
     def factors(self, lr, t):
         return {
-            "keep": 1 - lr * self.weight_decay,
+            "decay_factor": 1 - lr * self.weight_decay,
             "one_minus_beta1": 1 - self.beta1,
             "one_minus_beta2": 1 - self.beta2,
             "minus_lr": -lr,
         }
 
-    def decay(self, weights, f):
-        weights.mul_(f.keep)
+    def decay(self, weights, columns):
+        weights.mul_(columns.decay_factor)
 
-    def update(self, theta, g, slots, f, scratch):
-        sign = torch.lerp(slots.m, g, f.one_minus_beta1, out=scratch).sign_()
-        theta.addcmul_(sign, f.minus_lr)
-        slots.m.lerp_(g, f.one_minus_beta2)
+    def update(self, theta, g, slots, columns, scratch):
+        sign = torch.lerp(slots.m, g, columns.one_minus_beta1, out=scratch).sign_()
+        theta.addcmul_(sign, columns.minus_lr)
+        slots.m.lerp_(g, columns.one_minus_beta2)

@@ -10,7 +10,7 @@ import numpy as np
 from nnlab.autodiff.graph import Graph
 from nnlab.data.spec import DataSpec
 from nnlab.errors import Advice, UserError, nearest, shortened
-from nnlab.experiment import EVALUATED_AT_ONCE, evaluation_batch
+from nnlab.experiment import MAX_EVALUATION_BATCH, evaluation_batch_size
 from nnlab.records.run_folder import WEIGHTS_FILE
 from nnlab.records.stored_run import StoredRun
 from nnlab.training.fit import Fit
@@ -33,7 +33,7 @@ class TrainedRow:
     epoch: int
     weights: dict[str, np.ndarray] = field(repr=False)
     normalizer: dict[str, np.ndarray] = field(repr=False)
-    batch: int = field(default=EVALUATED_AT_ONCE, repr=False)  # examples that it evaluates at once
+    batch: int = field(default=MAX_EVALUATION_BATCH, repr=False)  # examples that it evaluates at once
 
     @property
     def is_sound(self) -> bool:
@@ -106,7 +106,7 @@ def _batch(examples) -> int:
     these get the most."""
     sizes = examples if isinstance(examples, dict) else {}
     monitored = sizes.get("validation") or sizes.get("train")
-    return evaluation_batch(monitored) if is_count(monitored) and monitored else EVALUATED_AT_ONCE
+    return evaluation_batch_size(monitored) if is_count(monitored) and monitored else MAX_EVALUATION_BATCH
 
 
 def _with_center(normalizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: by what the rate is multiplied. `base` says what one is."""
+"""Learning-rate schedules: factors by which the rate is multiplied. `base` defines the interface."""
 
 from nnlab.schedules.base import Progress, Schedule, simulate
 from nnlab.schedules.fixed import (
@@ -10,7 +10,7 @@ from nnlab.schedules.fixed import (
     PolynomialDecay,
     StepDecay,
 )
-from nnlab.schedules.listening import HalveAndGoBack, HalveOnRise, ReduceOnPlateau
+from nnlab.schedules.metric_driven import HalveAndGoBack, HalveOnRise, ReduceOnPlateau
 
 _FIXED_SCHEDULES = (
     Constant,
@@ -21,7 +21,7 @@ _FIXED_SCHEDULES = (
     Cosine,
     OneCycle,
 )
-_LISTENING_SCHEDULES = (HalveOnRise, HalveAndGoBack, ReduceOnPlateau)
-SCHEDULES = {schedule.name: schedule for schedule in (*_FIXED_SCHEDULES, *_LISTENING_SCHEDULES)}
+_METRIC_SCHEDULES = (HalveOnRise, HalveAndGoBack, ReduceOnPlateau)
+SCHEDULES = {schedule.name: schedule for schedule in (*_FIXED_SCHEDULES, *_METRIC_SCHEDULES)}
 
 __all__ = ["SCHEDULES", "Progress", "Schedule", "simulate", *(s.__name__ for s in SCHEDULES.values())]

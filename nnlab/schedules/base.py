@@ -1,6 +1,6 @@
-"""What a schedule is: a factor for the learning rate, for each row and step, computed on the host.
+"""The base class of schedules: a factor for the learning rate of each row and step, computed on the host.
 
-`scale` gives the factor at a `Progress`, some steps of one epoch. A schedule that watches validation has a
+`scale` returns the factor at a `Progress`, some steps of one epoch. A schedule that watches validation has a
 `state` (arrays over the rows). `observe` updates it from the metrics of an epoch, and returns the rows that
 must go back to the end of the previous epoch. `over` returns the rows whose rate is too small to continue.
 
@@ -25,20 +25,20 @@ from nnlab.choices import shown
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import Component, control, stack
 
-# The last bit of a power or a cosine may depend on its place in a vector, so every row's steps are computed
-# in lines of this length, however many rows there are.
-LINE_STEPS = 64
-MOST_UPDATES = 2**27  # in a simulation: 1 GB of factors
+# The last bit of a power or a cosine may depend on its position in a vector, so every row's steps are padded
+# to a multiple of this length, however many rows there are.
+PADDED_STEPS = 64
+MAX_UPDATES = 2**27  # in a simulation: 1 GB of factors
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where K rows stand: some steps of one epoch."""
+    """The position of K rows in their training: some steps of one epoch."""
 
     epoch: int  # 1, 2, ...
-    step: np.ndarray  # (S,) numbers within the epoch: 0, 1, ...
+    step: np.ndarray  # (S,) indices within the epoch: 0, 1, ...
     steps: int  # in an epoch
-    epochs: np.ndarray  # (K, 1): how many each row trains
+    epochs: np.ndarray  # (K, 1): the total of each row
 
     @property
     def done(self) -> np.ndarray:
@@ -53,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class PastEpoch:
-    """An epoch of one row, as a refit repeats it."""
+    """An epoch of one row in the first training, which a refit repeats."""
 
     state: dict[str, np.ndarray]  # the schedule's, before the epoch
     went_back: bool  # whether the row went back to its start after it
@@ -69,7 +69,7 @@ class Schedule(Component):
     warmup: float = control(0.0, low=0)
 
     def advise(self, epochs: int) -> None:
-        """Advice, if the warm-up is longer than the training."""
+        """Warn, as `Advice`, if the warm-up is longer than the training."""
         if self.warmup > epochs:
             warnings.warn(
                 f"schedule.warmup = {self.warmup:g} epochs and epochs = {epochs}: the warm-up does not end, "
@@ -85,9 +85,9 @@ class Schedule(Component):
     def rate(self, progress: Progress, state) -> np.ndarray:
         """(K, S): `scale` times the factor of the warm-up, (updates + 1) / (warmup steps)."""
         count = len(progress.step)
-        line = replace(progress, step=np.pad(progress.step, (0, -count % LINE_STEPS), mode="edge"))
-        warmup_steps = np.maximum(self.warmup, 1e-300)[:, None] * progress.steps  # without one, not 0
-        factors = self.scale(line, state) * np.minimum(1, (line.updates + 1) / warmup_steps)
+        padded = replace(progress, step=np.pad(progress.step, (0, -count % PADDED_STEPS), mode="edge"))
+        warmup_steps = np.maximum(self.warmup, 1e-300)[:, None] * progress.steps  # not 0 without a warm-up
+        factors = self.scale(padded, state) * np.minimum(1, (padded.updates + 1) / warmup_steps)
         return factors[:, :count]
 
     def scale(self, progress: Progress, state) -> np.ndarray:
@@ -96,7 +96,7 @@ class Schedule(Component):
 
     @property
     def listens(self) -> bool:
-        """Whether it watches the validation metrics."""
+        """Whether it observes the validation metrics."""
         return type(self).observe is not Schedule.observe
 
     def observe(self, state, metrics) -> np.ndarray | None:
@@ -112,14 +112,14 @@ class Schedule(Component):
 def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.ndarray:
     """The factor of every update, (epochs * steps,), without training.
 
-    `metrics` has the watched metric's value for every epoch; without it the metric never gets worse. An epoch
-    that the schedule takes back counts as an epoch.
+    `metrics` has the value of the observed metric for every epoch; without it the metric never gets worse. An
+    epoch that the schedule takes back counts as an epoch.
 
     >>> from nnlab.schedules import HalveOnRise
     >>> simulate(HalveOnRise(), epochs=3, steps=2, metrics=[1, 3, 0]).tolist()
     [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
-    _refuse(schedule, epochs, steps, metrics)
+    _refuse_simulation(schedule, epochs, steps, metrics)
     schedule = stack([schedule])
     state = schedule.start(1)
     total_epochs = np.array([[epochs]], float)
@@ -132,14 +132,14 @@ def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.nd
     return np.concatenate(factors)
 
 
-def _refuse(schedule: Schedule, epochs: int, steps: int, metrics) -> None:
+def _refuse_simulation(schedule: Schedule, epochs: int, steps: int, metrics) -> None:
     """Raise `UserError` for what cannot be simulated."""
     if type(schedule) is Schedule:
         raise UserError("schedule = Schedule(): that is only the base class; write nnlab.Cosine(), say")
-    checked(epochs, int, Allowed(low=1, high=MOST_UPDATES), "epochs")
-    checked(steps, int, Allowed(low=1, high=MOST_UPDATES), "steps")
-    if epochs * steps > MOST_UPDATES:
-        raise UserError(f"epochs = {epochs} of {steps} steps: expected {MOST_UPDATES:,} updates at most")
+    checked(epochs, int, Allowed(low=1, high=MAX_UPDATES), "epochs")
+    checked(steps, int, Allowed(low=1, high=MAX_UPDATES), "steps")
+    if epochs * steps > MAX_UPDATES:
+        raise UserError(f"epochs = {epochs} of {steps} steps: expected {MAX_UPDATES:,} updates at most")
     if metrics is not None:
         try:
             values = np.asarray(metrics, float)

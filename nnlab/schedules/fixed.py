@@ -1,4 +1,4 @@
-"""Schedules that follow a plan. Of E epochs e are completed, of T updates t."""
+"""Schedules fixed in advance. e of E epochs are completed, t of T updates."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """By the update, along half a cosine up to lr and another one down to almost 0. Smith and Topin 2019.
+    """By the update, along half a cosine up to lr and along another down to almost 0. Smith and Topin 2019.
 
         from lr / div_factor to lr                     until t = pct_start T - 1
         from lr to lr / (div_factor final_div_factor)  until t = T - 1
@@ -122,6 +122,6 @@ class OneCycle(Schedule):
         return np.where(t <= peak, up, down)
 
 
-def half_cosine(start, end, share):
-    """From `start` at share 0 to `end` at share 1."""
-    return end + (start - end) * (1 + np.cos(np.pi * np.clip(share, 0, 1))) / 2
+def half_cosine(start, end, fraction):
+    """From `start` at fraction 0 to `end` at fraction 1."""
+    return end + (start - end) * (1 + np.cos(np.pi * np.clip(fraction, 0, 1))) / 2

@@ -71,4 +71,4 @@ class ModelContract(PartContract):
 
 
 def _described(graph: Graph) -> list[tuple]:
-    return [(node.name, node.box, node.leaf, node.reads, node.shape) for node in graph.nodes]
+    return [(node.name, node.box, node.leaf, node.operands, node.shape) for node in graph.nodes]

@@ -9,7 +9,7 @@ import torch
 
 from nnlab.autodiff.box import Box, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
-from nnlab.autodiff.network import Placed
+from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import difference_quotient, shifted
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
 
@@ -54,7 +54,7 @@ class Bound:
     """A box bound by hand, on leaves of its own, with whatever it needs set."""
 
     box: Box
-    placed: Placed | None  # None where it passes its input on
+    bound: BoundBox | None  # None for an identity
     theta: dict  # name -> (K, *shape), views of a matrix whose gaps are zero
     grad: dict
     gaps: torch.Tensor  # (P,) bool: the columns of the matrix that belong to no parameter
@@ -62,16 +62,16 @@ class Bound:
 
     @property
     def ctx(self):
-        return self.placed and self.placed.ctx
+        return self.bound and self.bound.ctx
 
     def fprop(self, *x):
-        return self.placed.fprop(*x, *self.theta.values()) if self.placed else x[0]
+        return self.bound.fprop(*x, *self.theta.values()) if self.bound else x[0]
 
     def bprop(self, dy) -> tuple:
         """The gradients of the inputs; those of the parameters are in `grad`."""
-        if not self.placed:
+        if not self.bound:
             return (dy,)
-        dx = self.placed.bprop(dy)
+        dx = self.bound.bprop(dy)
         count = len(dx) - len(self.theta)
         for mine, room in zip(dx[count:], self.ctx.dx[count:], strict=True):
             if room is not None and mine is not room:
@@ -88,7 +88,7 @@ def bind(
     box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None,
     device="cpu", per_example=True,
 ) -> Bound:  # fmt: skip
-    """`box` alone in its place, with random leaves, dropout rates and uniforms, set by `seed`.
+    """`box` alone, with random leaves, dropout rates and uniforms, set by `seed`.
 
     With `row` a population of one: that row of the population of `rows`. Not `per_example`: on leaves.
     """
@@ -108,7 +108,7 @@ def bind(
         gaps[slot.start : slot.start + slot.leaf.size] = False
     columns = {name: column[which] for name, column in rates(rows).items()}
     site = Site(len(matrices[0]), batch, training, like, columns, threads)
-    if box.passes_on(site):
+    if box.is_identity(site):
         return Bound(box, None, theta, grad, gaps, matrices[1])
     examples = (batch,) if per_example else ()
     wanted = [training and need for need in needs or (True,) * len(shapes)]
@@ -118,10 +118,10 @@ def bind(
     ]
     grad = {name: view for name, view in grad.items() if isinstance(slots[name].leaf, Parameter)}
     dx += [grad.get(name) if training else None for name in slots]
-    placed = Placed(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
-    if placed.ctx.noise_shape:
-        drawn = torch.rand(rows, *placed.ctx.noise_shape, generator=random, dtype=torch.float64)
-        placed.ctx.uniforms = in_rows(drawn[which].to(like))
-    if box.counts:
-        placed.ctx.valid = like.new_ones(1, 1, batch)
-    return Bound(box, placed, theta, grad, gaps, matrices[1])
+    bound = BoundBox(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
+    if bound.ctx.noise_shape:
+        drawn = torch.rand(rows, *bound.ctx.noise_shape, generator=random, dtype=torch.float64)
+        bound.ctx.uniforms = in_rows(drawn[which].to(like))
+    if box.needs_valid:
+        bound.ctx.valid = like.new_ones(1, 1, batch)
+    return Bound(box, bound, theta, grad, gaps, matrices[1])

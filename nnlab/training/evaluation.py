@@ -67,7 +67,7 @@ class Evaluator:
     """A population's network in evaluation mode (no dropout), on `weights` that training may change."""
 
     def __init__(self, graph: Graph, population: Population, weights: Weights, examples: Examples, threads):
-        e, theta, batch = population.experiment, weights.theta, population.rows[0].evaluated
+        e, theta, batch = population.experiment, weights.theta, population.rows[0].evaluation_batch
         site = Site(len(theta), batch, False, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples

@@ -67,4 +67,8 @@ def stack_bytes(rows: int, row: Row, datasets) -> int:
     graph = e.graph(datasets[e.data].spec)
     units = sum(math.prod(node.shape) for node in graph.nodes if node.per_example)
     matrices = graph.layout().size * (THETA_COPIES + 2 * len(e.optimizer.slots))
-    return (8 if e.dtype == "float64" else 4) * rows * (matrices + 4 * units * max(row.batch, row.evaluated))
+    return (
+        (8 if e.dtype == "float64" else 4)
+        * rows
+        * (matrices + 4 * units * max(row.batch, row.evaluation_batch))
+    )

@@ -71,8 +71,8 @@ class Step:
         count = len(chunk.x)
         self.columns.fill(lr, count)
         t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
-        z, f = self.outputs[:count], self.columns.steps[:count]
-        inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, f, strict=True))
+        z, columns = self.outputs[:count], self.columns.steps[:count]
+        inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, columns, strict=True))
         addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count
         for s in range(0, count, self.steps_per_call):
             position = epoch, chunk.first
@@ -100,21 +100,21 @@ class Step:
 
     def _steps(self, inputs: list, position: tuple[int, int], first: int, count: int) -> None:
         """Steps of a chunk of `count`, from `first` on; `position` is its epoch and its first step there."""
-        for s, (x, t, weight, valid, z, f) in enumerate(inputs, first):
+        for s, (x, t, weight, valid, z, columns) in enumerate(inputs, first):
             for noise in self.noise:
                 if not self.draws_ahead:
                     noise.draw(*position, s, count)
                 noise.provide(s)
-            for ctx in self.network.counting:
+            for ctx in self.network.masked:
                 ctx.valid = valid[:, None]
-            self(x, t, weight, z, f, last=s == count - 1)
+            self(x, t, weight, z, columns, last=s == count - 1)
 
-    def __call__(self, x, t, weight, z, f, last: bool) -> None:
+    def __call__(self, x, t, weight, z, columns, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
-        columns f; the outputs go into z. The norm of the gradient is computed in the last step of a chunk."""
+        `columns`; the outputs go into z. The norm of the gradient is computed in the last step of a chunk."""
         self.network.fprop(x, out=z)
         self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
-        self.tail(f, want_norm=last)
+        self.tail(columns, want_norm=last)
 
 
 class Columns:

@@ -14,14 +14,14 @@ import torch
 
 from nnlab.autodiff.graph import Graph
 from nnlab.errors import Advice
-from nnlab.optimizers.blocks import in_blocks
+from nnlab.optimizers.blocks import blocked_update
 from nnlab.runtime import compiling
 from nnlab.runtime.layout import aligned
 from nnlab.training.population import Population
 
 
 class Tail:
-    """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's columns f.
+    """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's `columns`.
 
     If wanted, the norm of the gradient with its penalty goes into grad_norm (K,).
     """
@@ -36,16 +36,16 @@ class Tail:
             m[:, : layout.weights_end] for m in (self.theta, grad, self.scratch)
         )
         self.layers = [slot.view(self.theta) for slot in layout.weights.values()]
-        self.update = in_blocks(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
+        self.update = blocked_update(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
 
-    def __call__(self, f: SimpleNamespace, want_norm: bool) -> None:
-        self.regularizer.add_gradient(self.weights, self.weights_grad, f, self.weights_scratch)
+    def __call__(self, columns: SimpleNamespace, want_norm: bool) -> None:
+        self.regularizer.add_gradient(self.weights, self.weights_grad, columns, self.weights_scratch)
         if want_norm:
             torch.linalg.vector_norm(self.grad, dim=1, out=self.grad_norm)
-        self.optimizer.clip(self.grad, f)
-        self.optimizer.decay(self.weights, f)
-        self.update(f)
-        self.regularizer.project(self.weights, self.layers, f, self.weights_scratch)
+        self.optimizer.clip(self.grad, columns)
+        self.optimizer.decay(self.weights, columns)
+        self.update(columns)
+        self.regularizer.project(self.weights, self.layers, columns, self.weights_scratch)
 
 
 class FusedTail:
@@ -64,16 +64,16 @@ class FusedTail:
         self.grad, self.grad_norm = grad, grad_norm
         self.compiled_passes: dict[bool, Callable] = {}  # with the norm, without it
 
-    def __call__(self, f: SimpleNamespace, want_norm: bool) -> None:
+    def __call__(self, columns: SimpleNamespace, want_norm: bool) -> None:
         if self.fallback:
-            return self.fallback(f, want_norm)
+            return self.fallback(columns, want_norm)
         slots = vars(self.population.state.slots)
-        matrices = (self.population.state.theta, self.grad, f.table, *slots.values())
+        matrices = (self.population.state.theta, self.grad, columns.table, *slots.values())
         if want_norm not in self.compiled_passes:
-            unused = {name for name, column in vars(f).items() if column is None}
+            unused = {name for name, column in vars(columns).items() if column is None}
             compiled = self._compile(self._pass(list(slots), unused, want_norm), matrices)
             if compiled is None:
-                return self.fallback(f, want_norm)
+                return self.fallback(columns, want_norm)
             self.compiled_passes[want_norm] = compiled
         result = self.compiled_passes[want_norm](*matrices)
         if want_norm:
@@ -105,17 +105,19 @@ class FusedTail:
         layers = layout.weights.values()
 
         def tail(theta, grad, table, *slot_tensors):
-            f = SimpleNamespace(**{name: table[i, :rows, None] for name, i in self.column_index.items()})
-            vars(f).update(dict.fromkeys(unused))
+            columns = SimpleNamespace(
+                **{name: table[i, :rows, None] for name, i in self.column_index.items()}
+            )
+            vars(columns).update(dict.fromkeys(unused))
             grad, scratch = grad.clone(), torch.empty_like(grad)
             weights, weights_scratch = theta[:, :weights_end], scratch[:, :weights_end]
-            e.regularizer.add_gradient(weights, grad[:, :weights_end], f, weights_scratch)
+            e.regularizer.add_gradient(weights, grad[:, :weights_end], columns, weights_scratch)
             norm = torch.linalg.vector_norm(grad, dim=1) if want_norm else None
-            e.optimizer.clip(grad, f)
-            e.optimizer.decay(weights, f)
+            e.optimizer.clip(grad, columns)
+            e.optimizer.decay(weights, columns)
             named_slots = SimpleNamespace(**dict(zip(slots, slot_tensors, strict=True)))
-            e.optimizer.update(theta, grad, named_slots, f, scratch)
-            e.regularizer.project(weights, [slot.view(theta) for slot in layers], f, weights_scratch)
+            e.optimizer.update(theta, grad, named_slots, columns, scratch)
+            e.regularizer.project(weights, [slot.view(theta) for slot in layers], columns, weights_scratch)
             return norm
 
         return tail

@@ -1,4 +1,4 @@
-"""Schedules that watch a validation metric, and lower the rate when it stops improving."""
+"""Schedules driven by a validation metric: they lower the rate when it stops improving."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HalveOnRise(Schedule):
         return state["scale"][:, None]
 
     def observe(self, state, metrics):
-        rose = rises(metrics[self.metric], state["previous"], self.tolerance)
+        rose = has_risen(metrics[self.metric], state["previous"], self.tolerance)
         state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
         state["previous"] = metrics[self.metric]
 
@@ -72,7 +72,7 @@ class HalveAndGoBack(Schedule):
         return state["scale"][:, None]
 
     def observe(self, state, metrics):
-        rose = rises(metrics[self.metric], state["previous"], self.tolerance)
+        rose = has_risen(metrics[self.metric], state["previous"], self.tolerance)
         state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
         state["previous"] = np.where(rose, state["previous"], metrics[self.metric])
         return rose
@@ -81,8 +81,8 @@ class HalveAndGoBack(Schedule):
         return state["scale"] < self.stop_below
 
 
-def rises(metric, previous, tolerance) -> np.ndarray:
-    """Whether each row's metric exceeds `previous` by more than that share of it; NaN and inf always do."""
+def has_risen(metric, previous, tolerance) -> np.ndarray:
+    """Whether each row's metric exceeds `previous` by more than `tolerance` times it; NaN and inf do."""
     margin = tolerance * np.abs(np.where(np.isfinite(previous), previous, 0))
     return ~np.isfinite(metric) | (metric > previous + margin)
 
