@@ -11,6 +11,7 @@ from nnlab.suggestions import distance, hint
 # Nobody looks through more names: a sentence then lists the nearest.
 MOST_NAMES_LISTED, NEAREST_NAMES_LISTED = 40, 12
 MOST_NAMES_COMPARED = 2000  # of a header with any number of names
+LONGEST_SENTENCE = 1200  # characters
 # What torch says in a `RuntimeError`.
 NO_MEMORY_MESSAGES = ("can't allocate memory", "Storage size calculation overflowed")
 # Nobody's choice, unlike a path without permission, or a name that is too long.
@@ -36,8 +37,8 @@ def _is_seen(c: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """The same in one line."""
-    return " ".join(line.strip() for line in visible(text).split("\n")).strip()
+    """The same in one line, without its middle if that is long: it may quote a file of one line."""
+    return shortened(" ".join(line.strip() for line in visible(text).split("\n")).strip(), LONGEST_SENTENCE)
 
 
 def say(command: str, sentence: str) -> None:

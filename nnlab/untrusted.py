@@ -40,6 +40,22 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"'{path}' cannot be read: {e.strerror or e}") from e
 
 
+def refuse_elsewhere(file: Path, status: os.stat_result) -> None:
+    """Raise `UserError` unless a file of this status, of `lstat`, is a plain file with no other name.
+
+    A link in a stranger's folder leads to a file of its user, and a hard link is that file.
+    """
+    if stat.S_ISLNK(status.st_mode):
+        raise UserError(f"'{file}' is a link: nothing outside of its folder is read, or written to")
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"'{file}' is not a plain file")
+    if status.st_nlink > 1:
+        raise UserError(
+            f"'{file}' is a hard link, the same file as another elsewhere: make a copy of the folder "
+            f"(cp -r), and take that"
+        )
+
+
 def text_of(path: Path, most: int) -> str:
     """The text of a plain file of at most `most` bytes."""
     with plain_file(path) as file:
@@ -52,26 +68,32 @@ def text_of(path: Path, most: int) -> str:
             raise UserError(f"'{path}' is not text in UTF-8: {e.reason} at byte {e.start}") from e
 
 
-def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
-    """(place, values) of each line of a file of JSON lines, of any length.
+def lines_of(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str, bytes]]:
+    """(place, line) of each line of a plain file of any length, none longer than `longest` bytes.
 
     A half line at the end, which a killed process may have left, is skipped.
     """
     with plain_file(path) as file:
         for number in itertools.count(1):
-            line = file.readline(LONGEST_LINE)
+            line = file.readline(longest)
             where = f"'{path}', line {number}"
             if not line.endswith(b"\n"):
-                if len(line) == LONGEST_LINE:
-                    raise UserError(f"{where} is longer than {LONGEST_LINE:,} bytes")
+                if len(line) == longest:
+                    raise UserError(f"{where} is longer than {longest:,} bytes")
                 return
-            try:
-                tree = json.loads(line.decode())
-            except (ValueError, RecursionError) as e:
-                raise UserError(f"{where} is not JSON") from e
-            if not isinstance(tree, dict):
-                raise UserError(f"{where}: expected names and values in braces")
-            yield where, tree
+            yield where, line
+
+
+def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, values) of each line of a file of JSON lines, of any length, as `lines_of` reads them."""
+    for where, line in lines_of(path):
+        try:
+            tree = json.loads(line.decode())
+        except (ValueError, RecursionError) as e:
+            raise UserError(f"{where} is not JSON") from e
+        if not isinstance(tree, dict):
+            raise UserError(f"{where}: expected names and values in braces")
+        yield where, tree
 
 
 def yaml_of(path: Path, loader=None):

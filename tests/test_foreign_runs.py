@@ -68,7 +68,12 @@ def test_nothing_outside_is_read(tmp_path, name):
     shutil.copytree(OLD / "plain", tmp_path / "r")
     (tmp_path / "r" / name).unlink()
     os.symlink(OLD / "plain" / name, tmp_path / "r" / name)
-    with pytest.raises(UserError, match="is a link: nothing outside of a run's folder is read"):
+    with pytest.raises(UserError, match=f"{name}' is a link: nothing outside of its folder is read"):
+        everything(StoredRun(tmp_path / "r"))
+    (tmp_path / "r" / name).unlink()
+    shutil.copy(OLD / "plain" / name, tmp_path / "elsewhere")
+    os.link(tmp_path / "elsewhere", tmp_path / "r" / name)
+    with pytest.raises(UserError, match=f"{name}' is a hard link"):
         everything(StoredRun(tmp_path / "r"))
 
 

@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import stat
+import zlib
 
 from nnlab.data.cells import cell_kind, is_number
 
@@ -38,7 +39,7 @@ def header_names(path: str) -> list[str]:
         delimiter = max(CELL_DELIMITERS, key=lambda d: len(next(csv.reader(lines[:1], delimiter=d))))
         first_row, *next_rows = (next(csv.reader([line], delimiter=delimiter)) for line in lines)
         next_rows = [row for row in next_rows if len(row) == len(first_row)]  # the last line may be cut off
-    except (OSError, EOFError, ValueError, csv.Error, LookupError, StopIteration):
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error, LookupError, StopIteration):
         return []
     if not is_header(first_row, next_rows, None):
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_weights import weights_and_normalizers
 from nnlab.runtime.machine import available_memory
-from nnlab.untrusted import is_count, is_number, json_of, text_of, yaml_of
+from nnlab.untrusted import is_count, is_number, json_of, refuse_elsewhere, text_of, yaml_of
 
 if TYPE_CHECKING:
     from nnlab.experiment import Experiment
@@ -147,17 +146,13 @@ class StoredRun:
         """The path of a file that may be opened."""
         file = self.path / name
         try:
-            kind = os.lstat(file).st_mode
+            status = os.lstat(file)
         except FileNotFoundError:
             why = WHY_MISSING.get(name, "it is not the whole folder of a run")
             raise UserError(f"'{self.path}' has no {name}: {why}") from None
         except OSError as e:
             raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
-        # A stranger's folder must not make nnlab read files of its user.
-        if stat.S_ISLNK(kind):
-            raise UserError(f"'{file}' is a link: nothing outside of a run's folder is read")
-        if not stat.S_ISREG(kind):
-            raise UserError(f"'{file}' is not a plain file")
+        refuse_elsewhere(file, status)
         return file
 
     def _checked(self, name: str, tree, fault_of):

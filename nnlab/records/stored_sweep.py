@@ -11,9 +11,12 @@ from pathlib import Path
 from nnlab.allowed import Allowed, checked
 from nnlab.errors import UserError
 from nnlab.records.sweep_folder import CURVES_FILE, SWEEP_FILE, TRIALS_FILE
-from nnlab.untrusted import is_number, json_of, yaml_of
+from nnlab.runtime.machine import available_memory
+from nnlab.untrusted import is_number, json_of, lines_of, refuse_elsewhere, yaml_of
 
 LOCK_FILE = "study.journal.lock"  # Optuna's, a link
+LONGEST_CURVES = 2**26  # bytes of a line: the curves of a trial, a million epochs of them
+BYTES_PER_NUMBER = 40  # of a curve in a list, which is 32 for a float and its place
 SWEEP_FILES = (
     SWEEP_FILE, CURVES_FILE, TRIALS_FILE, "config.yaml", "command.txt", "study.journal", "report.html",
     ".lock", LOCK_FILE,
@@ -77,15 +80,8 @@ def _refuse(path: Path, inside: Path, status: os.stat_result) -> None:
     is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
     if inside == path / LOCK_FILE and not is_file and not is_folder:
         return  # a killed Optuna leaves this link of its own
-    if stat.S_ISLNK(status.st_mode):
-        raise UserError(f"'{inside}' is a link: nnlab goes on in folders of its own making only")
-    if not is_file and not is_folder:
-        raise UserError(f"'{inside}' is neither a file nor a folder")
-    if is_file and status.st_nlink > 1:
-        raise UserError(
-            f"'{inside}' is a hard link, the same file as another elsewhere: make a copy of the folder "
-            f"(cp -r), and go on in that"
-        )
+    if not is_folder:
+        refuse_elsewhere(inside, status)
     if is_folder and inside.parent == path and inside.name in SWEEP_FILES:
         raise UserError(f"'{inside}' is a folder, where a file should be: move it away")
     if is_file and _is_folders_name(path, inside):
@@ -94,16 +90,19 @@ def _refuse(path: Path, inside: Path, status: os.stat_result) -> None:
 
 def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
     """The curves of every trial, by number; None where they were not finite. Other lines are left out, as
-    half a line, of a process that was killed."""
-    file = path / CURVES_FILE
-    if not file.exists():
+    half a line, of a process that was killed. Raises `UserError` where they do not fit into memory."""
+    file, free = path / CURVES_FILE, available_memory()
+    if not os.path.lexists(file):
         return {}
-    curves = {}
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    curves, count = {}, 0
+    for _, line in lines_of(file, LONGEST_CURVES):
         with contextlib.suppress(ValueError, RecursionError):
-            read = json.loads(line)
+            read = json.loads(line.decode(errors="replace"))
             if _are_curves(read):
                 curves[read.pop("trial")] = read
+                count += sum(map(len, read.values()))
+        if free is not None and BYTES_PER_NUMBER * count > free / 2:
+            raise UserError(f"'{file}' has more than {count:,} numbers, which do not fit into memory")
     return curves
 
 

@@ -11,16 +11,20 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from nnlab.errors import UserError
+from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.search.optuna_conversion import one_line_error
 
 OPERATION_CODES = range(11)  # the codes of JournalStorage
 SUBJECT_KEYS = {"study_name", "study_id", "trial_id"}  # an operation has one of them
+BYTES_PER_BYTE = 8  # of memory, for each of the file: Optuna keeps what all lines say
 STUDY_ID = re.compile(rb'"study_id": ?(\d{1,20})')  # 0 in a journal of one study
 
 
 def open_journal(path: Path, resumed: bool) -> JournalStorage:
     """Optuna's storage in a journal file; an existing file is repaired first. Raises `UserError`."""
     if path.exists():
+        needed = BYTES_PER_BYTE * path.stat().st_size
+        refuse_too_large(f"{path} would take {in_bytes(needed)} of memory", needed)
         _truncate_damaged_tail(path)
         _refuse_other_studies(path)
     elif resumed:

@@ -1,0 +1,250 @@
+"""Everything of nnlab that reads files of strangers, each with whole inputs to mutate."""
+
+import contextlib
+import gzip
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import datafiles
+import fuzzing
+import numpy as np
+from fuzz_guard import ROOT, Reader
+
+from nnlab.cli import main
+from nnlab.commands.hydra_private import yaml_loader
+from nnlab.data.headers import header_names
+from nnlab.data.sources import SOURCES
+from nnlab.errors import MachineFault, UserError
+from nnlab.paths import CONFIG_DIR
+from nnlab.records.stored_run import StoredRun
+from nnlab.records.stored_sweep import begun, read_curves
+from nnlab.search.ledger import Ledger
+from nnlab.untrusted import refuse_many_references, yaml_of
+
+OLD = ROOT / "tests"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def command(*argv) -> None:
+    """`nnlab ...` in this process, as a reader: what it refuses is raised."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main([*map(str, argv)])
+    said = [line for line in err.getvalue().splitlines() if ": advice: " not in line]
+    if code == 0:
+        return
+    assert code in (1, 2) and len(said) == 1, (
+        f"exit code {code}: {out.getvalue()[-200:]}{err.getvalue()[-500:]}"
+    )
+    raise (UserError if code == 2 else MachineFault)(said[0])
+
+
+# ---- Tables, arrays and images
+
+
+def tables() -> list[dict[str, bytes]]:
+    x = np.random.default_rng(0).random((40, 3)).round(3).tolist()
+    lines = {
+        "names": ["a,b,c,left", *(f"{a},{b},{c},{'yes' if a > b else 'no'}" for a, b, c in x)],
+        "numbers": [f"{a},{b},{c}" for a, b, c in x],
+        "semicolons": ["Age (years);b;target", *(f"{a};{b};{round(9 * c)}" for a, b, c in x)],
+        "quotes": ['"a, b","say ""hi""",y', *(f'"{a}",{b},"class {round(3 * c)}"' for a, b, c in x)],
+        "pandas": [",0,1,2", *(f"{i},{a},{b},{c}" for i, (a, b, c) in enumerate(x))],
+    }
+    texts = {name: ("\n".join(rows) + "\n").encode() for name, rows in lines.items()}
+    packed = [{"table.csv.gz": gzip.compress(texts[name])} for name in ("names", "numbers")]
+    return [*({"table.csv": text} for text in texts.values()), *packed]
+
+
+TARGETS = ("left", "y", "target", "2", "a", "nothing", 0, 1, 2, -1, 10**9, -3, "", None, "\n", "=1")
+
+
+def read_table(folder: Path, random: Random) -> Iterator[Callable]:
+    path = str(
+        next((folder / name for name in ("table.csv", "table.csv.gz") if _is_there(folder / name)), folder)
+    )
+    target, task = random.choice(TARGETS), random.choice(("auto", "auto", "classification", "regression"))
+    limit, noise = random.choice((None, None, 10)), random.choice((0.0, 0.0, 0.1))
+    table = SOURCES["csv"](path=path, target=target, task=task, limit=limit, label_noise=noise)
+    yield table.load
+    yield lambda: header_names(path)
+
+
+def _is_there(file: Path) -> bool:
+    return file.is_symlink() or file.exists()
+
+
+def archives() -> list[dict[str, bytes]]:
+    random = np.random.default_rng(0)
+    x, images = random.random((30, 3)), random.integers(256, size=(20, 4, 4)).astype("u1")
+    y = np.arange(30) % 3
+    arrays = [
+        {"X": x, "y": x.sum(1)}, {"X": x, "y": y}, {"x": x.astype("f4"), "y": np.eye(3)[y]},
+        {"X_train": images, "y_train": y[:20], "X_test": images[:5], "y_test": y[:5]},
+        {"X": x, "y": np.array(["a", "b", "=1"])[y], "X_test": x[:4], "y_test": np.array(["a"] * 4)},
+        {"X": x, "y": x[:, :2]},
+    ]  # fmt: skip
+    files = []
+    for named in arrays:
+        for save in (np.savez, np.savez_compressed):
+            file = io.BytesIO()
+            save(file, **named)
+            files.append({"arrays.npz": file.getvalue()})
+    return files
+
+
+def read_archive(folder: Path, random: Random) -> Iterator[Callable]:
+    task = random.choice(("auto", "auto", "classification", "regression"))
+    yield SOURCES["npz"](path=str(folder / "arrays.npz"), task=task, limit=random.choice((None, 10))).load
+
+
+def image_folders() -> list[dict[str, bytes]]:
+    folders = []
+    for packed in (False, True):
+        for seed, side in ((0, 4), (1, 1)):
+            with tempfile.TemporaryDirectory() as folder:
+                datafiles.write_idx(Path(folder), datafiles.images(seed, side=side), packed)
+                folders.append(files_of(Path(folder)))
+    return folders
+
+
+def read_images(folder: Path, random: Random) -> Iterator[Callable]:
+    yield SOURCES["idx"](path=str(folder), limit=random.choice((None, None, 20))).load
+
+
+# ---- Folders of runs and sweeps
+
+
+def run_folders() -> list[dict[str, bytes]]:
+    """Old ones, and one of today with rows, folds, a normalised target and everything that is recorded."""
+    words = ["data=diabetes", "data.limit=60", "epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
+    return [files_of(folder) for folder in sorted((OLD / "old_runs").iterdir())] + [_made("train", *words)]
+
+
+def sweep_folders() -> list[dict[str, bytes]]:
+    old = [OLD / "old_sweep", *sorted((OLD / "old_sweeps").iterdir())]
+    words = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=5", "batch=4", "report=false"]
+    space = ["optimizer=sgd,adam", "optimizer.lr=tag(log,interval(1e-3,0.1))", "seed=range(0,9)"]
+    return [files_of(folder) for folder in old] + [_made("sweep", *words, *space)]
+
+
+def _made(*words: str) -> dict[str, bytes]:
+    """The files that a command writes, but for pictures and TensorBoard's."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = fuzzing.run([*words, "hydra.run.dir=made"], Path(folder))
+        assert made.code == 0, made
+        files = files_of(Path(folder) / "made")
+    return {
+        name: data for name, data in files.items() if "tfevents" not in name and not name.endswith(".png")
+    }
+
+
+def read_run(folder: Path, random: Random) -> Iterator[Callable]:
+    runs = []
+    yield lambda: runs.append(StoredRun(folder))
+    for run in runs:
+        names = ["summary", "settings", "experiment", "command", "spec", "rows", "ended", "metrics"]
+        names += ["curves", "refit", "weights", "normalizer"]
+        for name in random.sample(names, len(names)):
+            yield READ_OF_RUN.get(name, lambda run, name=name: getattr(run, name)).__get__(run)
+
+
+READ_OF_RUN = {
+    "curves": lambda run: [run.curves(name) for name in run.metrics],
+    "refit": lambda run: [run.curves(name, refit=True) for name in run.metrics],
+    "weights": lambda run: _arrays(run, run.weights),
+    "normalizer": lambda run: _arrays(run, run.normalizer),
+}
+
+
+def _arrays(run: StoredRun, rows) -> None:
+    """Every row's arrays; safetensors opens its file unseen by the guard, so a link is looked for here."""
+    for row in rows:
+        assert all(np.isfinite(array).sum() >= 0 for array in rows[row].values())
+    file = run.path / "model.safetensors"
+    assert not file.is_symlink() and file.stat().st_nlink == 1, "reads a link"
+
+
+def read_sweep(folder: Path, random: Random) -> Iterator[Callable]:
+    about = {}
+    yield lambda: about.update(begun(folder)[0])
+    if about:
+        yield lambda: read_curves(folder)
+        signs = (1,) * random.choice((1, 1, 1, 2))
+        yield lambda: Ledger(folder, None, about["study"], about["id"], signs, resumed=True).trials()
+
+
+def plan_sweep(folder: Path, random: Random) -> Iterator[Callable]:
+    key = random.choice(("resume", "refine"))
+    yield lambda: command("sweep", f"{key}={folder}", "plan=true")
+
+
+# ---- Configurations
+
+
+def yaml_files() -> list[dict[str, bytes]]:
+    names = [
+        "train.yaml",
+        "sweep.yaml",
+        "optimizer/adam.yaml",
+        "data/csv.yaml",
+        "experiment/lecture/mlp.yaml",
+    ]
+    files = [CONFIG_DIR / name for name in names]
+    return [{"x.yaml": file.read_bytes()} for file in files if file.exists()]
+
+
+def read_yaml(folder: Path, random: Random) -> Iterator[Callable]:
+    file, trees = folder / "x.yaml", []
+    yield lambda: trees.append(yaml_of(file))
+    for tree in trees:
+        yield lambda tree=tree: refuse_many_references(tree)
+    yield lambda: yaml_of(file, yaml_loader())
+
+
+EXPERIMENT = b"""# @package _global_
+defaults:
+  - override /optimizer: adam
+  - override /data: iris
+epochs: 3
+seed: 4
+model: {hidden: [4, 4], activation: tanh}
+optimizer: {lr: 0.01, clip_norm: null}
+data: {limit: '${seed}0'}
+"""
+GROUP = b"name: sgd\nlr: 0.1\nclip_norm: ${oc.decode:'1'}\n"
+
+
+def config_folders() -> list[dict[str, bytes]]:
+    return [
+        {"experiment/x.yaml": EXPERIMENT},
+        {"experiment/x.yaml": EXPERIMENT, "optimizer/adam.yaml": GROUP},
+    ]
+
+
+def compose(folder: Path, random: Random) -> Iterator[Callable]:
+    kind = random.choice((["train"], ["train"], ["sweep"], ["check"], ["train", "-m", "seed=1,2"]))
+    yield lambda: command(*kind, "-cd", folder, "experiment=x", "--cfg", "job")
+
+
+READERS = {
+    "csv": (tables, read_table, {"follows_links": True}),
+    "npz": (archives, read_archive, {"follows_links": True}),
+    "idx": (image_folders, read_images, {"follows_links": True}),
+    "run": (run_folders, read_run, {}),
+    "sweep": (sweep_folders, read_sweep, {"writes": True}),
+    "plan": (sweep_folders, plan_sweep, {"writes": True}),
+    "yaml": (yaml_files, read_yaml, {"follows_links": True}),
+    "config": (config_folders, compose, {"follows_links": True}),
+}  # name -> whole inputs, the calls that read one, what these may do
+
+
+def reader(name: str) -> Reader:
+    whole, asks, may = READERS[name]
+    return Reader(name, whole(), asks, **may)

@@ -1,0 +1,134 @@
+"""Some cases of `scripts/fuzz.py` for each reader, always the same; and what fuzzing found."""
+
+import gzip
+import json
+import os
+import warnings
+
+import fuzz_guard
+import fuzz_readers
+import fuzzing
+import pytest
+
+from nnlab.data.headers import header_names
+from nnlab.errors import MachineFault, UserError
+from nnlab.records import stored_sweep
+from nnlab.records.stored_sweep import read_curves
+from nnlab.search import journal
+
+CASES = {
+    "csv": 400, "npz": 400, "idx": 400, "run": 250, "sweep": 250, "plan": 4, "yaml": 100, "config": 20,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def readers():
+    fuzzing.warm()
+    return {name: fuzz_readers.reader(name) for name in fuzz_readers.READERS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mutated_files_are_read_or_refused_in_a_sentence(name, readers, tmp_path):
+    for case in fuzz_guard.run(readers[name], range(CASES[name]), tmp_path):
+        assert not case.fault, f"scripts/fuzz.py {name} --seed {case.seed} --count 1: {case.fault}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whole_files_are_read(name, readers, tmp_path, monkeypatch):
+    """Else fuzzing would only see how they are refused."""
+    monkeypatch.setattr(fuzz_guard, "mutated", lambda name, content, random: content)
+    monkeypatch.setattr(fuzz_guard, "OTHER_KIND_SHARE", 0)
+    cases = [*fuzz_guard.run(readers[name], range(min(20, CASES[name])), tmp_path)]
+    assert not any(case.fault for case in cases) and sum(case.values > 0 for case in cases) >= len(cases) / 2
+
+
+def test_every_reader_is_tried():
+    assert set(CASES) == set(fuzz_readers.READERS)
+
+
+# ---- The guard sees what it is for
+
+
+def asks(*calls):
+    return fuzz_guard.Reader(
+        "trial", [{"x.json": b"{}"}], lambda folder, random: iter([c(folder) for c in calls])
+    )
+
+
+def loop():
+    while True:
+        pass
+
+
+BAD = {
+    "KeyError": lambda folder: lambda: {}["a"],
+    "RuntimeWarning": lambda folder: lambda: warnings.warn("x", RuntimeWarning, stacklevel=1),
+    "reads /etc/passwd, outside": lambda folder: lambda: open("/etc/passwd").close(),
+    "writes to": lambda folder: lambda: (folder / "new").write_text(""),
+    "writes: os.mkdir": lambda folder: lambda: (folder / "new").mkdir(),
+    "executes: os.system": lambda folder: lambda: os.system("true"),
+    "executes: code of": lambda folder: lambda: exec(compile("1", str(folder / "x.py"), "exec")),
+    "MemoryError": lambda folder: lambda: bytearray(2 * fuzz_guard.MEMORY),
+    "takes more than": lambda folder: loop,
+    "ended by SIGKILL": lambda folder: lambda: os.kill(os.getpid(), 9),
+    "ended by code 3": lambda folder: lambda: os._exit(3),
+    "a sentence of 5,000 characters": lambda folder: lambda: raise_(MachineFault("x" * 5000)),
+    "not one line": lambda folder: lambda: raise_(MachineFault("a\nb")),
+}
+
+
+def raise_(error):
+    raise error
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_fault_is_seen_and_the_next_case_goes_on(fault, tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzz_guard, "CPU_SECONDS", 0.2)
+    monkeypatch.setattr(fuzz_guard, "OTHER_KIND_SHARE", 0)
+    cases = [*fuzz_guard.run(asks(BAD[fault]), range(2), tmp_path)]
+    assert [case.seed for case in cases] == [0, 1] and all(fault in case.fault for case in cases), cases
+
+
+def test_what_is_allowed_is_no_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzz_guard, "OTHER_KIND_SHARE", 0)
+    reads = asks(
+        lambda folder: (folder / "x.json").read_bytes, lambda folder: lambda: raise_(UserError("no"))
+    )
+    (case,) = fuzz_guard.run(reads, range(1), tmp_path)
+    assert (case.values, case.refusals, case.fault) == (1, 1, "")
+
+
+# ---- What fuzzing found
+
+
+def test_tab_in_a_damaged_gzip_file(tmp_path):
+    packed = bytearray(gzip.compress(b"a,b\n1,2\n" * 50))
+    for at in range(10, len(packed)):
+        (tmp_path / "t.csv.gz").write_bytes(packed[:at] + b"\xff\xff" + packed[at + 2 :])
+        assert header_names(str(tmp_path / "t.csv.gz")) in ([], ["a", "b"])
+
+
+def test_a_sentence_about_a_file_of_one_long_line_is_short():
+    said = str(UserError(f"unknown key '{'x' * 10**6}'; did you mean 'y'?"))
+    assert len(said) < 1300 and said.startswith("unknown key 'xxx") and "; did you mean 'y'?" in said
+
+
+def test_curves_of_a_sweep_are_read_within_bounds(tmp_path, monkeypatch):
+    line = json.dumps({"trial": 0, "val_loss": [0.5] * 1000}).encode() + b"\n"
+    (tmp_path / "curves.jsonl").write_bytes(line * 3 + line[:-9])
+    assert read_curves(tmp_path) == {0: {"val_loss": [0.5] * 1000}}
+    monkeypatch.setattr(stored_sweep, "available_memory", lambda: 200_000)
+    with pytest.raises(
+        UserError, match="curves.jsonl' has more than 3,000 numbers, which do not fit into memory"
+    ):
+        read_curves(tmp_path)
+    monkeypatch.setattr(stored_sweep, "LONGEST_CURVES", 1000)
+    with pytest.raises(UserError, match="line 1 is longer than 1,000 bytes"):
+        read_curves(tmp_path)
+
+
+def test_a_journal_larger_than_memory(tmp_path, monkeypatch):
+    (tmp_path / "study.journal").write_bytes(b"x" * 1000)
+    monkeypatch.setattr("nnlab.runtime.machine.available_memory", lambda: 10_000)
+    with pytest.raises(UserError, match="study.journal would take 8.0 KB of memory"):
+        journal.open_journal(tmp_path / "study.journal", resumed=True)
