@@ -8,7 +8,7 @@ from fuzzing import EXTREMES, parts
 
 from nnlab.allowed import MOST_ROWS
 from nnlab.cli import main
-from nnlab.commands.overrides import MOST_RUNS
+from nnlab.commands.hydra_overrides import MAX_RUNS
 from nnlab.commands.quoting import as_hydra_reads
 from nnlab.errors import UserError
 from nnlab.hyperparameters import kind
@@ -47,7 +47,7 @@ def test_every_whole_number_has_an_upper_end(cls, f):
         (["seeds=1000", "split.repeats=1000"], ["1,000,000 rows", f"{MOST_ROWS:,}"]),
         (["split.repeats=1000000000"], ["split.repeats", "1,000"]),
         (["split=kfold", "split.k=1000000000"], ["split.k", "rows"]),
-        (["-m", "seed=range(0,100000000)"], ["100,000,000 runs", f"{MOST_RUNS:,}"]),
+        (["-m", "seed=range(0,100000000)"], ["100,000,000 runs", f"{MAX_RUNS:,}"]),
         (["-m", "seed=range(0,100)", "split.seed=range(0,100)", "init.gain=1,2"], ["20,000 runs"]),
         (["-m", "seed=shuffle(range(0,100000000))"], ["100,000,000 runs"]),
         (["-m", "seed=range(0,1,1e-300)"], ["more than 10^12 runs"]),

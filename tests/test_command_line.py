@@ -9,7 +9,7 @@ import pytest
 from searches import IRIS, about, resume, sweep
 
 import nnlab
-from nnlab.commands import continued_sweep, hydra_private, multirun, sweep_words
+from nnlab.commands import continued_sweep, hydra_private, multirun, sweep_definition
 from nnlab.commands.command_keys import (
     CHANGEABLE_ON_RESUME,
     LOCATION_KEYS,
@@ -69,14 +69,14 @@ LINES = [  # the words of this line, and of the line that goes on with ABOUT
 @pytest.mark.parametrize("words, expected", LINES)
 def test_a_line_that_goes_on_puts_its_words_before_those_that_it_began_with(words, expected):
     line, about = CommandLine("sweep", tuple(words)), deepcopy(ABOUT)
-    assert list(continued_sweep.resumed(line, about).overrides) == expected
+    assert list(continued_sweep.resumed_line(line, about).overrides) == expected
     assert line == CommandLine("sweep", tuple(words)) and about == ABOUT
 
 
 def test_a_line_around_the_best_searches_there_and_in_a_folder_of_its_own():
     line = CommandLine("sweep", ("refine=x", "sampler=random", "epochs=2"))
     around = Space({"optimizer.lr": Interval(0.1, 0.2)})
-    new = continued_sweep.refined(line, {"words": ABOUT["words"]}, around, {"optimizer.lr"})
+    new = continued_sweep.refined_line(line, {"words": ABOUT["words"]}, around, {"optimizer.lr"})
     # Of another sampler the seed is another's too.
     assert list(new.overrides) == ["trials=5", "sampler=random", "epochs=2", "optimizer.lr=interval(0.1,0.2)"]
     assert line.overrides == ("refine=x", "sampler=random", "epochs=2")
@@ -93,7 +93,7 @@ def test_a_file_turns_multirun_on_without_writing_to_the_line(tmp_path):
     assert not line.multirun and not multirun.composed_runs(CommandLine("train"))[0].is_multirun
     # A sweep may read its line twice, if a default has changed since it began.
     line = CommandLine("sweep", ("experiment=m",), config_dir=str(tmp_path))
-    assert sweep_words.read(line).texts == sweep_words.read(line).texts == {"seed": "1,2"}
+    assert sweep_definition.read(line).texts == sweep_definition.read(line).texts == {"seed": "1,2"}
 
 
 def test_a_sweep_parses_its_line_once(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 import nnlab
 from nnlab.checks.subject import Budget
-from nnlab.commands import multirun, sweep_words
+from nnlab.commands import multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings, keys_of
 from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import GROUPS, Experiment
@@ -150,7 +150,7 @@ def test_the_sweeps_own_settings_are_those_of_the_dataclass():
 @pytest.mark.parametrize("choice", [choice for choice in SPACES if choice != "none"])
 def test_every_space_is_of_keys_that_exist(choice):
     line, _ = parse_command_line("sweep", [f"space={choice}"])
-    found = sweep_words.read(line).trials
+    found = sweep_definition.read(line).trials
     assert list(found.space.domains) == list(own_keys("space", choice))
     keys = found.space.domains
     assert all(found.composer.options(key) or found.has(key, {}) or found.space.conditional for key in keys)

@@ -16,7 +16,7 @@ from searches import trials_csv
 
 import nnlab
 from nnlab import cli, plugins
-from nnlab.commands import automatic, sweep_words
+from nnlab.commands import automatic, sweep_definition
 from nnlab.commands.command_line import CommandLine
 from nnlab.experiment import DEFAULT_L2, Experiment
 from nnlab.hyperparameters import column
@@ -127,7 +127,7 @@ SEARCHED = [  # words, keys of each optimiser's trials beside those of rate and 
 
 @pytest.mark.parametrize("words, keys, advice", SEARCHED)
 def test_a_space_decays_the_weights_once(words, keys, advice):
-    found = sweep_words.read(CommandLine("sweep", tuple(words.split()))).trials
+    found = sweep_definition.read(CommandLine("sweep", tuple(words.split()))).trials
     groups = found.space.choices()
     decays = {"regularizer.l2", "optimizer.weight_decay"}
     assert [decays & {*found.space.keys(chosen)} for chosen in groups] == keys

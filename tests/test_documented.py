@@ -10,7 +10,7 @@ import pytest
 
 from nnlab import cli
 from nnlab.catalogue import Catalogue
-from nnlab.commands import multirun, sweep_words
+from nnlab.commands import multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import Experiment
@@ -85,7 +85,7 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
         return
     asked, _ = parse_command_line(command, words)
     if command == "sweep":
-        read = sweep_words.read(asked)
+        read = sweep_definition.read(asked)
         runs, wanted, there = [read.run], read.run.settings["trials"], read.trials.space.count()
         assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
     else:

@@ -515,4 +515,4 @@ def test_a_strangers_file_runs_nothing(capsys, mine):
 
 def test_checked_lines_are_those_of_the_command_line():
     line, _ = parse_command_line("train", ["-m", "+epochs=3", "seed=1,2"])
-    assert composing.checked(line) == ["epochs=3", "seed=1,2"]
+    assert composing.checked_overrides(line) == ["epochs=3", "seed=1,2"]

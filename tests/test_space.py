@@ -20,7 +20,7 @@ from nnlab.search.trial import COMPLETE, Trial
 
 
 def read(text):
-    return grammar.domain(OverridesParser.create().parse_override(f"key={text}"))
+    return grammar.domain_of(OverridesParser.create().parse_override(f"key={text}"))
 
 
 GRAMMAR = {
@@ -146,9 +146,9 @@ values = st.one_of(scalars, st.lists(scalars, max_size=3))
 @given(values)
 @settings(max_examples=300, deadline=None)
 def test_a_written_value_is_read_as_itself(value):
-    read = OverridesParser.create().parse_override(grammar.word("key", value))
+    read = OverridesParser.create().parse_override(grammar.override_for("key", value))
     assert not read.is_sweep_override()
-    again = grammar.plain(read.value())
+    again = grammar.to_python(read.value())
     assert again == value and type(again) is type(value)
     if isinstance(value, list):
         assert [*map(type, again)] == [*map(type, value)]

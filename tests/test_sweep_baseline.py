@@ -66,7 +66,7 @@ QUICK, SLOW = 1.0, 1e12  # parameters x examples seen of a row
 def test_how_many_seeds(trials, own, work, expected):
     folds = BASE.split.folds(nnlab.Iris().load())
     winner = replace(BASE, seeds=own)
-    assert baseline.fresh_seeds(winner, trials, folds, work) == expected
+    assert baseline.comparison_seeds(winner, trials, folds, work) == expected
     if trials == 64 and own == 1:  # the default sweep
         assert 2 * expected + 1 <= 0.15 * trials * own
 
@@ -74,15 +74,15 @@ def test_how_many_seeds(trials, own, work, expected):
 def test_repeats_of_the_split_are_values_too():
     winner = replace(BASE, split=nnlab.Holdout(repeats=10))
     folds = winner.split.folds(nnlab.Iris().load())
-    assert baseline.fresh_seeds(winner, 8, folds, SLOW) == 1
+    assert baseline.comparison_seeds(winner, 8, folds, SLOW) == 1
 
 
 def compared(winner, default, trials=64, sign=1):
     cache = DataCache()
-    fit = Fit(baseline.together(winner, default, trials, cache), cache)
+    fit = Fit(baseline.comparison_experiments(winner, default, trials, cache), cache)
     for _ in fit:
         pass
-    return baseline.compared(fit, ("val_loss",), (sign,)), fit
+    return baseline.compare(fit, ("val_loss",), (sign,)), fit
 
 
 BASE = nnlab.Experiment(data=nnlab.Iris(), epochs=3)

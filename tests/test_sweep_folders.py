@@ -40,7 +40,7 @@ def test_the_line_of_a_sweep_that_goes_on_quotes_its_folder_once():
     words = ["resume=my sweeps/lr=1,2 (a)", "trials=3"]
     typed = CommandLine("sweep", tuple(words))
     line = continued_sweep.with_folders_quoted(typed)
-    assert list(line.overrides) != words and continued_sweep.typed_words(line) == words
+    assert list(line.overrides) != words and continued_sweep.typed_overrides(line) == words
     assert list(typed.overrides) == words
 
 

@@ -16,7 +16,7 @@ from nnlab.allowed import checked
 from nnlab.catalogue import Catalogue
 from nnlab.checks.ladder import select_rungs
 from nnlab.checks.subject import Budget
-from nnlab.commands import composing, grammar, multirun, sweep_words
+from nnlab.commands import composing, grammar, multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import SweepSettings
 from nnlab.commands.parsing import parse_command_line
@@ -185,7 +185,7 @@ def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
 def settings_of_line(command, words):
     line, _ = parse_command_line(command, words)
     if command == "sweep":
-        return sweep_words.read(line).run.settings
+        return sweep_definition.read(line).run.settings
     return multirun.composed_runs(line)[0].settings
 
 
@@ -201,7 +201,7 @@ def endings(before: str, word: str = ""):
         further = list(endings(before, offer))
         key = Catalogue(before.split()[1], before.split()[2:]).all_keys().get(offer[:-1])
         if not further and key is not None:
-            further = [grammar.word(key.name, key.value)]
+            further = [grammar.override_for(key.name, key.value)]
         yield from further
 
 
@@ -277,8 +277,8 @@ def test_several_values_that_are_offered_are_accepted(command, flags, offered_to
     words = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
     assert len(words) > 20
     line, _ = parse_command_line(command, words)
-    with composing.opened(line) as composer:
-        read = composer.read(words, several=command == "train", search=command == "sweep")
+    with composing.open_composer(line) as composer:
+        read = composer.read(words, allow_several=command == "train", for_search=command == "sweep")
     assert all(o.is_sweep_override() and len(set(o.value().list)) == 2 for o in read)
 
 

@@ -32,10 +32,10 @@ def test_names_of_the_data_may_look_like_other_values(name):
 
 
 def value_of(key, name):
-    from nnlab.commands import overrides
+    from nnlab.commands import hydra_overrides
 
     (word,) = readable(f"{key}={name}")
-    (read,) = overrides.read([word], lambda group: [], False, lambda group: False)
+    (read,) = hydra_overrides.read([word], lambda group: [], False, lambda group: False)
     value = read.value()
     return getattr(value, "text", value)
 

@@ -1,9 +1,9 @@
-"""What a search has gained: its winner beside the experiment as it stands without the search, seed by seed.
+"""Compares a search's winner with the default experiment that it started from, seed by seed.
 
 The winner was chosen by its result with the trials' seed, so that result is optimistic. Both therefore train
 again with seeds that the search has not used, in the fit that makes `best/`: where structures agree they are
-rows of the winner's own stack. A row's result does not depend on its neighbours, so `best/` stays what its
-own line gives.
+rows of the winner's own stack. A row's result does not depend on its neighbours, so `best/` is the same as
+without the comparison.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.results import Result
 
-USUAL_VALUES = 4  # of each metric: seeds on splits
-FEWEST_VALUES = 3  # whose interval can say anything
-MOST_OF_ROWS = 0.25  # of the trials' rows: more are not added, unless they are quick
+DEFAULT_VALUES = 4  # of each metric: seeds x repeats of the split
+MIN_VALUES = 3  # for a useful interval
+MAX_ROW_FRACTION = 0.25  # comparison rows / trial rows, unless the rows are quick
 QUICK_WORK = 2e11  # parameters x examples seen: some seconds, up to a minute
-NEGLIGIBLE_GAIN = 1e-3  # of the default's value: a difference that nobody would call a gain
+NEGLIGIBLE_GAIN = 1e-3  # relative to the default's value
 VALIDATION_METRICS = ("val_loss", "val_error")
 
 
 class Verdict(StrEnum):
-    """What the comparison says, as sweep.json has it."""
+    """Outcome of the comparison, as written to sweep.json."""
 
     BETTER = "better"
     EQUAL = "no better"
@@ -43,35 +43,35 @@ class Verdict(StrEnum):
     UNDECIDED = "cannot be told"
 
 
-def fresh_seeds(winner: Experiment, trials: int, folds: list[Fold], work: float) -> int:
-    """How many seeds winner and default are compared on, where a row is so much `work`; 0 where they would
-    take too long: beyond a quarter of the trials' rows, and more than a minute too.
+def comparison_seeds(winner: Experiment, trials: int, folds: list[Fold], work: float) -> int:
+    """On how many new seeds winner and default are compared; 0 if that would take too long.
 
-    As many as make four values, or as every trial had; repeats of the split give values too.
+    Too long is more than a quarter of the trials' rows and more than a minute. `work` is that of one row. By
+    default there are four values of each metric, counting repeats of the split, or as many as each trial had.
     """
     repeats = len({fold.repeat for fold in folds})
-    usual, fewest = (math.ceil(values / repeats) for values in (USUAL_VALUES, FEWEST_VALUES))
-    for count in (max(usual, winner.seeds), usual, fewest):
+    default_count, min_count = (math.ceil(values / repeats) for values in (DEFAULT_VALUES, MIN_VALUES))
+    for count in (max(default_count, winner.seeds), default_count, min_count):
         rows = 2 * count * len(folds)
-        if 2 * count <= MOST_OF_ROWS * trials * winner.seeds or rows * work <= QUICK_WORK:
+        if 2 * count <= MAX_ROW_FRACTION * trials * winner.seeds or rows * work <= QUICK_WORK:
             return count
     return 0
 
 
-def together(
+def comparison_experiments(
     winner: Experiment, default: Experiment, trials: int, cache: DataCache, seeds_used: int = 0
 ) -> list[Experiment]:
-    """The winner as it is, which becomes `best/`; the default and the winner with seeds that are new to both,
-    and beyond those that the search has used.
+    """The experiments to compare: the winner, which becomes `best/`; default and winner with new seeds.
 
-    Without these the default alone, with the winner's seeds; and alone the winner that is the default.
+    If new seeds would take too long: winner and default with the winner's seeds. If winner and default are
+    equal: the winner only.
     """
     if winner == default:
         return [winner]
     folds = cache.folds(winner)
     size = max(e.graph(cache.load_data(e).spec).parameter_count for e in (winner, default))
     work = size * len(folds[0].train) * max(winner.epochs, default.epochs)
-    count = fresh_seeds(winner, trials, folds, work)
+    count = comparison_seeds(winner, trials, folds, work)
     if not count:
         return [winner, replace(default, seed=winner.seed, seeds=winner.seeds, histograms=0)]
     first = max(seeds_used, *(e.seed + e.seeds for e in (winner, default)))
@@ -80,27 +80,27 @@ def together(
     return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (default, winner))]
 
 
-def not_comparable(winner: Experiment, default: Experiment, cache: DataCache) -> str:
-    """Why their numbers do not stand beside each other; "" if they do."""
-    its, others = (about(e, cache.load_data(e).spec) for e in (winner, default))
-    for key, word in (("data", "data"), ("loss_is", "loss")):
-        if its[key] != others[key]:
-            return f"the winner's {word} ({its[key]}) is not the default's ({others[key]})"
-    part, words = "train", "training"
+def reason_not_comparable(winner: Experiment, default: Experiment, cache: DataCache) -> str:
+    """Why the metrics of winner and default cannot be compared; "" if they can."""
+    of_winner, of_default = (about(e, cache.load_data(e).spec) for e in (winner, default))
+    for key, noun in (("data", "data"), ("loss_is", "loss")):
+        if of_winner[key] != of_default[key]:
+            return f"the winner's {noun} ({of_winner[key]}) is not the default's ({of_default[key]})"
+    part, part_name = "train", "training"
     if winner.split.validates and default.split.validates:
-        part = words = "validation"
+        part = part_name = "validation"
     if len({examples_digest(e, part, cache) for e in (winner, default)}) > 1:
-        return f"their {words} examples are not the same"
+        return f"their {part_name} examples are not the same"
     return ""
 
 
-def compared(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> dict:
-    """How the winner (of `fit`, made of `together`) compares with the default, for sweep.json.
+def compare(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> dict:
+    """The comparison of winner and default, for sweep.json; `fit` has the `comparison_experiments`.
 
-    metric            what the verdict is by: the objective if it is of validation examples, else val_loss;
-                      without any, of training
+    metric            decides the verdict: the objective if it is of validation examples, else val_loss;
+                      without validation examples a training metric
     seed, seeds       the first seed, and how many of each
-    chosen            whether the search has used them
+    chosen            whether the search has used these seeds
     winner, default   rows, and the means and 95% intervals of their metrics, as in summary.json
     differences       the winner's less the default's, paired by seed and fold: the same for each metric
     validation, test  verdict: a `Verdict`, by the 95% interval of the paired difference and by 0.1% of the
@@ -123,27 +123,27 @@ def compared(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> d
         "seed": fit.experiments[1].seed,
         "seeds": fit.experiments[1].seeds,
         "chosen": chosen,
-        **{who: {key: s[key] for key in ("rows", "unit", "metrics")} for who, s in summaries.items()},
+        **{side: {key: s[key] for key in ("rows", "unit", "metrics")} for side, s in summaries.items()},
         "differences": {name: each for name, each in differences.items() if each},
         "validation": _verdict(winner, default, metric, chosen, sign),
         "test": _verdict(winner, default, "test_loss", chosen, sign),
     }
 
 
-def _results(fit: Fit, place: int) -> list[Result]:
-    """Those of the experiment at this place of the fit."""
-    return [result for result in fit.results if fit.experiment_of_row[result.row] == place]
+def _results(fit: Fit, index: int) -> list[Result]:
+    """The results of one experiment of the fit, by its index."""
+    return [result for result in fit.results if fit.experiment_of_row[result.row] == index]
 
 
 def _decisive_metric(objectives: tuple[str, ...], names: list[str]) -> str:
-    """The metric that the verdict is by, of those that were measured."""
+    """The metric that decides the verdict, among those that were measured."""
     held_out = [name for name in objectives if name in VALIDATION_METRICS]
     order = [*held_out, "val_loss", *objectives, "train_loss"]
     return next(name for name in order if name in (names or order))
 
 
 def _verdict(winner: list[Result], default: list[Result], metric: str, chosen: bool, sign: int) -> dict:
-    """What the paired differences of a metric say, where `sign` times it is to be minimised."""
+    """The verdict by the paired differences of a metric; `sign` times the metric is to be minimised."""
     difference = _difference(winner, default, metric)
     diverged = [sum(result.status == "diverged" for result in each) for each in (winner, default)]
     if diverged[0] > diverged[1] or diverged[1] == len(default):
@@ -155,42 +155,43 @@ def _verdict(winner: list[Result], default: list[Result], metric: str, chosen: b
     elif chosen or difference["low"] is None:
         verdict = Verdict.UNDECIDED
     else:
-        verdict = _by_interval(difference, sign)
+        verdict = _verdict_by_interval(difference, sign)
     return {"verdict": verdict} | ({"difference": difference} if difference else {})
 
 
-def _by_interval(difference: dict, sign: int) -> Verdict:
-    """A gain or loss is one whose whole interval lies on its side of 0, and whose mean is worth a word."""
-    least = NEGLIGIBLE_GAIN * abs(difference["default"])
-    is_less = difference["high"] < 0 and difference["mean"] < -least
-    is_more = difference["low"] > 0 and difference["mean"] > least
+def _verdict_by_interval(difference: dict, sign: int) -> Verdict:
+    """Better or worse only if the whole interval lies on one side of 0 and the mean is not negligible."""
+    negligible = NEGLIGIBLE_GAIN * abs(difference["default"])
+    is_less = difference["high"] < 0 and difference["mean"] < -negligible
+    is_more = difference["low"] > 0 and difference["mean"] > negligible
     if is_less or is_more:
         return Verdict.BETTER if is_less == (sign > 0) else Verdict.WORSE
     return Verdict.EQUAL
 
 
 def _difference(winner: list[Result], default: list[Result], metric: str) -> dict | None:
-    """The winner's metric less the default's, over pairs of rows of one seed and fold; and the default's."""
+    """The winner's metric minus the default's, over pairs of rows; and the default's mean."""
     values = [(a, _value(a, metric), _value(b, metric)) for a, b in _pairs(winner, default)]
     pairs = [(result, a, b) for result, a, b in values if a is not None and b is not None]
     if not pairs:
         return None
-    how = interval_of(metric, [result for result, _, _ in pairs])
-    difference = estimate([(result, a - b) for result, a, b in pairs], how)
+    interval = interval_of(metric, [result for result, _, _ in pairs])
+    difference = estimate([(result, a - b) for result, a, b in pairs], interval)
     return difference | {"default": sum(b for _, _, b in pairs) / len(pairs)}
 
 
 def _pairs(winner: list[Result], default: list[Result]) -> list[tuple[Result, Result]]:
-    """Rows of one seed, repeat and fold, of which neither diverged."""
+    """Pairs of rows with the same seed, repeat and fold, of which neither diverged."""
 
-    def by_place(results: list[Result]) -> dict[tuple, Result]:
+    def by_seed_and_fold(results: list[Result]) -> dict[tuple, Result]:
         return {(r.seed, r.repeat, r.fold): r for r in results if r.status != "diverged"}
 
-    others = by_place(default)
-    return [(result, others[place]) for place, result in by_place(winner).items() if place in others]
+    of_default = by_seed_and_fold(default)
+    of_winner = by_seed_and_fold(winner)
+    return [(result, of_default[key]) for key, result in of_winner.items() if key in of_default]
 
 
 def _value(result: Result, metric: str) -> float | None:
-    numbers = result.best | {f"test_{name}": value for name, value in result.test.items()}
-    value = numbers.get(metric)
+    metrics = result.best | {f"test_{name}": value for name, value in result.test.items()}
+    value = metrics.get(metric)
     return None if value is None or math.isnan(value) else value

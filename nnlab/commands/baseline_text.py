@@ -1,8 +1,8 @@
-"""What the screen and the report say of a search's winner beside what the search started from."""
+"""Text of the comparison between a search's winner and the default, for the screen and the report."""
 
 from __future__ import annotations
 
-from nnlab.commands.baseline import USUAL_VALUES, Verdict
+from nnlab.commands.baseline import DEFAULT_VALUES, Verdict
 from nnlab.records import text_columns
 from nnlab.records.text import form, label, spread
 
@@ -47,12 +47,12 @@ def sentences(comparison: dict) -> list[str]:
 
 
 def _diverged_sentences(comparison: dict) -> list[str]:
-    lost, of = comparison["winner"]["rows"]["diverged"], comparison["default"]["rows"]
-    if of["diverged"] == of["total"] and not lost:
+    winner_diverged, default_rows = comparison["winner"]["rows"]["diverged"], comparison["default"]["rows"]
+    if default_rows["diverged"] == default_rows["total"] and not winner_diverged:
         return [f"{STARTED_FROM} diverges; the search's winner does not"]
     return [
-        f"the search's winner is not to be trusted: of {of['total']} rows with other seeds",
-        f"{lost} diverged, and {of['diverged']} of {STARTED_FROM}",
+        f"the search's winner is not to be trusted: of {default_rows['total']} rows with other seeds",
+        f"{winner_diverged} diverged, and {default_rows['diverged']} of {STARTED_FROM}",
     ]
 
 
@@ -65,8 +65,8 @@ def _too_few(comparison: dict) -> str:
 
 
 def _table(comparison: dict, task: str) -> list[str]:
-    """The metric that the verdict is by and all of the test set: of both, and their difference."""
-    winner, default = (comparison[who]["metrics"] for who in ("winner", "default"))
+    """A table of the decisive metric and those of the test set: winner, default, difference."""
+    winner, default = (comparison[side]["metrics"] for side in ("winner", "default"))
     tested = [name for name in default if name.startswith("test_")]
     rows = []
     for name in dict.fromkeys([comparison["metric"], *tested]):
@@ -77,26 +77,26 @@ def _table(comparison: dict, task: str) -> list[str]:
 
 
 def _seed_lines(comparison: dict) -> list[str]:
-    """Which seeds the numbers are over, and what the verdict is by."""
+    """The seeds of the comparison, and what the verdict is based on."""
     seeds, first = comparison["seeds"], comparison["seed"]
     if comparison["chosen"]:
-        return [f"  to decide it, run both lines with seed={first + seeds} seeds={USUAL_VALUES}"]
-    which = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
-    by = "  the verdict is by the difference, in pairs of one seed"
+        return [f"  to decide it, run both lines with seed={first + seeds} seeds={DEFAULT_VALUES}"]
+    seed_range = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
+    basis = "  the verdict is by the difference, in pairs of one seed"
     if comparison["validation"]["verdict"] == Verdict.EQUAL:
         difference = comparison["validation"]["difference"]
-        holds_zero = difference["low"] <= 0 <= difference["high"]
-        by += ", which holds 0" if holds_zero else ", which is under 0.1%"
-    return [f"  {which} for both, which the search has not used; ± the 95% interval", by]
+        contains_zero = difference["low"] <= 0 <= difference["high"]
+        basis += ", which holds 0" if contains_zero else ", which is under 0.1%"
+    return [f"  {seed_range} for both, which the search has not used; ± the 95% interval", basis]
 
 
 def _diverged_lines(comparison: dict) -> list[str]:
-    counts = {who: comparison[who]["rows"]["diverged"] for who in ("winner", "default")}
-    return [f"  {count} of the {who}'s rows diverged" for who, count in counts.items() if count]
+    counts = {side: comparison[side]["rows"]["diverged"] for side in ("winner", "default")}
+    return [f"  {count} of the {side}'s rows diverged" for side, count in counts.items() if count]
 
 
-def _cell(metric: dict | None, written) -> str:
+def _cell(metric: dict | None, number_format) -> str:
     if metric is None:
         return "-"
-    half = None if metric["low"] is None else metric["high"] - metric["mean"]
-    return spread(metric["mean"], half, written)
+    half_width = None if metric["low"] is None else metric["high"] - metric["mean"]
+    return spread(metric["mean"], half_width, number_format)

@@ -1,4 +1,7 @@
-"""From overrides to plain settings, by Hydra's Compose API: no code of a configuration runs."""
+"""Composes overrides and configuration files into plain settings, by Hydra's Compose API.
+
+No code named by a configuration runs.
+"""
 
 from __future__ import annotations
 
@@ -20,93 +23,102 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from nnlab.commands import automatic, config_files, hydra_errors, hydra_private, overrides, plugin_choices
+from nnlab.commands import (
+    automatic,
+    config_files,
+    hydra_errors,
+    hydra_overrides,
+    hydra_private,
+    plugin_choices,
+)
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.text import shell_line
 
-Base = Callable[[tuple[str, ...]], DictConfig]  # what a choice of groups composes to
+ComposeGroups = Callable[[tuple[str, ...]], DictConfig]  # overrides of groups -> the composed configuration
 
 
 @dataclass(frozen=True)
 class ComposedRun:
-    """One run, as its command line and the configuration files describe it."""
+    """One run, as the command line and the configuration files describe it."""
 
-    settings: dict  # plain Python, interpolations resolved, without Hydra's part
-    config: DictConfig  # as Hydra composed it, with its part
-    overrides: list[str]  # what was overridden
+    settings: dict  # plain Python, interpolations resolved, without the `hydra` node
+    config: DictConfig  # as Hydra composed it, with the `hydra` node
+    overrides: list[str]  # without those of Hydra's settings
     hydra_keys: frozenset[str]  # overridden settings of Hydra: hydra.run.dir, ...
-    command: str  # the shell line that repeats it
+    command: str  # the shell line that repeats the run
 
     def notes(self) -> list[str]:
-        """What to say of settings that follow from others."""
+        """Advice about settings that follow from others."""
         return automatic.notes(self.config, self.settings)
 
     @property
     def is_multirun(self) -> bool:
-        """Whether it is one of the runs of -m: a configuration file may turn that on."""
+        """Whether it is one of several runs of -m, which a configuration file may turn on."""
         return self.config.hydra.mode == RunMode.MULTIRUN
 
 
 @dataclass(frozen=True)
 class Composer:
-    """Hydra on the configurations of one command line; made by `opened`, within which alone it composes."""
+    """Composes the configurations of one command line, inside the block of `open_composer` only."""
 
     line: CommandLine
-    options: overrides.Options
-    base: Base
+    options: hydra_overrides.Options
+    compose_groups: ComposeGroups
 
-    def read(self, words: Iterable[str], several=False, search=False) -> list[Override]:
-        """The words as overrides, checked; of `several` values each, as with -m or in a `search`."""
-        return overrides.read(list(words), self.options, several, self.has_default, search)
+    def read(self, overrides: Iterable[str], allow_several=False, for_search=False) -> list[Override]:
+        """Parse and check the overrides; each may have several values with -m or in a search."""
+        return hydra_overrides.read(
+            list(overrides), self.options, allow_several, self.has_default, for_search
+        )
 
     def has_default(self, group: str) -> bool:
-        """Whether the configuration makes a choice of the group, if only null."""
-        return group in self.base(()).hydra.runtime.choices
+        """Whether the configuration makes a choice for the group, even if it is null."""
+        return group in self.compose_groups(()).hydra.runtime.choices
 
     def is_group(self, override: Override) -> bool:
-        """Whether it picks a choice of a group, and not a value."""
-        return overrides.is_group(override, self.options)
+        """Whether the override picks a choice of a group, not a value."""
+        return hydra_overrides.is_group(override, self.options)
 
-    def recomposes(self, override: Override) -> bool:
-        """Whether Hydra has to compose anew for it: a choice of a group, or a setting of Hydra's own."""
-        return overrides.is_hydras(override) or self.is_group(override)
+    def needs_composing(self, override: Override) -> bool:
+        """Whether Hydra must compose for it: a choice of a group, or a setting of Hydra itself."""
+        return hydra_overrides.is_hydra_setting(override) or self.is_group(override)
 
-    def with_groups(self, given: Iterable[Override]) -> DictConfig:
-        """What the choices among these overrides compose to, and the settings of Hydra's own."""
-        return self.base(tuple(o.input_line for o in given if self.recomposes(o)))
+    def compose_groups_of(self, overrides: Iterable[Override]) -> DictConfig:
+        """The configuration that the group choices and Hydra's settings among the overrides compose to."""
+        return self.compose_groups(tuple(o.input_line for o in overrides if self.needs_composing(o)))
 
-    def compose(self, given: list[Override]) -> DictConfig:
-        """Compose the groups (and Hydra's settings), then set the values, as Hydra does."""
-        config = copy.deepcopy(self.with_groups(given))
-        for override in given:
-            if not self.recomposes(override):
+    def compose(self, overrides: list[Override]) -> DictConfig:
+        """Compose the groups and Hydra's settings, then set the values, as Hydra does."""
+        config = copy.deepcopy(self.compose_groups_of(overrides))
+        for override in overrides:
+            if not self.needs_composing(override):
                 set_value(config, override)
-        config.hydra.overrides.task = [o.input_line for o in given if not overrides.is_hydras(o)]
+        config.hydra.overrides.task = _task_overrides(overrides)
         return config
 
-    def reopened(self, groups: tuple[str, ...]) -> DictConfig:
-        """What a choice of groups composes to, after the session in which this composer was made."""
+    def compose_groups_again(self, groups: tuple[str, ...]) -> DictConfig:
+        """Compose group overrides in a new session, after the one in which this composer was made."""
         with session(self.line):
-            return self.base(groups)
+            return self.compose_groups(groups)
 
 
 @contextmanager
-def opened(line: CommandLine) -> Iterator[Composer]:
-    """A composer, and the session of Hydra in which it composes."""
-    base = base_of(line)
+def open_composer(line: CommandLine) -> Iterator[Composer]:
+    """A composer for the line, within a session of Hydra."""
+    compose_groups = cached_group_composer(line)
     with session(line) as loader:
-        yield Composer(line, options_of(loader), base)
+        yield Composer(line, group_options(loader), compose_groups)
 
 
 @contextmanager
 def session(line: CommandLine) -> Iterator[ConfigLoader]:
-    """Hydra on nnlab's configurations and, after them, those of `-cd`, as `@hydra.main` has it."""
+    """A session of Hydra that finds nnlab's configurations and those of `-cd`, as `@hydra.main` does."""
     version.setbase("1.3")
     config_files.install()
-    # Hydra has one session in a process, and refuses a second: Python's user may have left one open.
+    # Hydra allows one session per process: a user's script may have left one open.
     GlobalHydra.instance().clear()
     try:
         yield hydra_private.loader(line.command, CONFIG_DIR, line.config_dir)
@@ -114,95 +126,106 @@ def session(line: CommandLine) -> Iterator[ConfigLoader]:
         GlobalHydra.instance().clear()
 
 
-def base_of(line: CommandLine) -> Base:
-    """Composing takes 0.2 s, setting a value nothing: compose once per combination of groups."""
-    name, fixed = primary(line), searchpath(line)
+def cached_group_composer(line: CommandLine) -> ComposeGroups:
+    """A cached function that composes group overrides: composing takes 0.2 s, setting a value nothing."""
+    config_name, fixed_overrides = primary_config_name(line), searchpath_overrides(line)
 
     @cache
-    def base(groups: tuple[str, ...]) -> DictConfig:
-        config = plugin_choices.composed(name, [*fixed, *groups])
-        drop_keys_of_others(config, groups, base)
+    def compose_groups(groups: tuple[str, ...]) -> DictConfig:
+        config = plugin_choices.composed(config_name, [*fixed_overrides, *groups])
+        drop_keys_of_replaced_choices(config, groups, compose_groups)
         return config
 
-    return base
+    return compose_groups
 
 
-def drop_keys_of_others(config: DictConfig, groups: tuple[str, ...], base: Base) -> None:
-    """An experiment's keys belong to its own choices: where the command line makes another choice, such as
-    `data=digits`, those go that the other does not have."""
-    words = {word.partition("=")[0]: word for word in groups}
-    if "experiment" not in words:
+def drop_keys_of_replaced_choices(
+    config: DictConfig, groups: tuple[str, ...], compose_groups: ComposeGroups
+) -> None:
+    """Where the command line replaces an experiment file's choice, drop the keys that the new choice lacks.
+
+    The experiment's keys of a group, such as `data`, belong to the choice that it makes itself.
+    """
+    override_of_group = {word.partition("=")[0]: word for word in groups}
+    if "experiment" not in override_of_group:
         return
-    for group in words.keys() & config.keys() - overrides.COMBINABLE - {"experiment"}:
+    for group in override_of_group.keys() & config.keys() - hydra_overrides.COMBINABLE - {"experiment"}:
         if not OmegaConf.is_dict(config[group]):
             continue
-        usual = base((words[group],))[group]
-        if not OmegaConf.is_dict(usual):
+        config_of_choice = compose_groups((override_of_group[group],))[group]
+        if not OmegaConf.is_dict(config_of_choice):
             continue
-        others = [key for key in config[group] if key not in usual]
-        if not others:
+        keys_to_drop = [key for key in config[group] if key not in config_of_choice]
+        if not keys_to_drop:
             continue
-        by_experiment = base((words["experiment"],)).hydra.runtime.choices[group]
-        if by_experiment != config.hydra.runtime.choices[group]:
+        experiments_choice = compose_groups((override_of_group["experiment"],)).hydra.runtime.choices[group]
+        if experiments_choice != config.hydra.runtime.choices[group]:
             with open_dict(config):
-                for key in others:
+                for key in keys_to_drop:
                     del config[group][key]
 
 
-def options_of(loader: ConfigLoader) -> overrides.Options:
-    """group -> its choices; those in folders below it by their path."""
-    names = hydra_private.options(loader)
+def group_options(loader: ConfigLoader) -> hydra_overrides.Options:
+    """A function from a group to its choices; those in subfolders by their path."""
+    list_options = hydra_private.options(loader)
 
     @cache
     def options(group: str) -> list[str]:
         try:
-            folders = names(group, ObjectType.GROUP)
-            below = [f"{folder}/{name}" for folder in folders for name in options(f"{group}/{folder}")]
-            return names(group, ObjectType.CONFIG) + below
-        except OSError:  # a word too long for the name of a file
+            folders = list_options(group, ObjectType.GROUP)
+            nested = [f"{folder}/{name}" for folder in folders for name in options(f"{group}/{folder}")]
+            return list_options(group, ObjectType.CONFIG) + nested
+        except OSError:  # too long for the name of a file
             return []
 
     return options
 
 
-def primary(line: CommandLine) -> str:
-    """The configuration that `-cn NAME` asks for, else the command's own. Checks `-cd` as well."""
+def primary_config_name(line: CommandLine) -> str:
+    """The name of the primary configuration: that of `-cn NAME`, else the command. Checks `-cd` as well."""
     folder = Path(line.config_dir) if line.config_dir is not None else None
     if folder is not None and not folder.is_dir():
         raise UserError(f"--config-dir {line.config_dir}: that folder does not exist")
     if line.config_name is None:
         return line.command
     name = line.config_name.removesuffix(".yaml")
-    names = {file.stem for place in (CONFIG_DIR, folder) if place for file in place.glob("*.yaml")}
+    names = {
+        file.stem for directory in (CONFIG_DIR, folder) if directory for file in directory.glob("*.yaml")
+    }
     if name not in names:
         raise UserError(f"--config-name {line.config_name}: no such configuration{nearest(name, names)}")
     return name
 
 
-def searchpath(line: CommandLine) -> list[str]:
-    """An override that keeps the file of `-cn` from adding folders or packages to the search path."""
+def searchpath_overrides(line: CommandLine) -> list[str]:
+    """The override that keeps the file of `-cn` from adding folders or packages to the search path."""
     return ["hydra.searchpath=[]"] if line.config_name else []
 
 
-def checked(line: CommandLine) -> list[str]:
-    """The overrides of a line, checked as far as one can without composing."""
-    with opened(line) as composer:
-        words = [override.input_line for override in composer.read(line.overrides, line.multirun)]
+def checked_overrides(line: CommandLine) -> list[str]:
+    """The overrides of a line, checked as far as possible without composing."""
+    with open_composer(line) as composer:
+        overrides = [override.input_line for override in composer.read(line.overrides, line.multirun)]
         if (line.config_dir or line.config_name) and not line.multirun:
-            with suppress(HydraException, OmegaConfBaseException):  # Hydra itself will say what is wrong
-                composer.base(tuple(words))
-        return words
+            with suppress(HydraException, OmegaConfBaseException):  # Hydra itself will report the error
+                composer.compose_groups(tuple(overrides))
+        return overrides
 
 
-def composed_run(config: DictConfig, given: list[Override], prefix: list[str]) -> ComposedRun:
-    """The run that a finished configuration describes; `prefix` begins the line that repeats it."""
-    words = [o.input_line for o in given if not overrides.is_hydras(o)]
-    places = frozenset(o.key_or_group for o in given if overrides.is_hydras(o))
-    return ComposedRun(settings_of(config), config, words, places, shell_line([*prefix, *words]))
+def make_run(config: DictConfig, overrides: list[Override], prefix: list[str]) -> ComposedRun:
+    """The run that a complete configuration describes; `prefix` begins the line that repeats it."""
+    task = _task_overrides(overrides)
+    hydra_keys = frozenset(o.key_or_group for o in overrides if hydra_overrides.is_hydra_setting(o))
+    return ComposedRun(settings_of(config), config, task, hydra_keys, shell_line([*prefix, *task]))
+
+
+def _task_overrides(overrides: list[Override]) -> list[str]:
+    """The overrides without those of Hydra's own settings."""
+    return [o.input_line for o in overrides if not hydra_overrides.is_hydra_setting(o)]
 
 
 def set_value(config: DictConfig, override: Override) -> None:
-    """Set a key that the configuration has; raises `UserError` for one that it does not have."""
+    """Set an existing key of the configuration; raises `UserError` for an unknown one."""
     key = override.key_or_group
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
@@ -212,8 +235,8 @@ def set_value(config: DictConfig, override: Override) -> None:
         raise UserError(f"{override.input_line}: {hydra_errors.sentence(e)}") from e
 
 
-def finish(config: DictConfig, number: int | None) -> None:
-    """What Hydra itself says of a job, in `hydra.mode` and `hydra.job`; `number` counts the runs of `-m`."""
+def set_hydra_job(config: DictConfig, number: int | None) -> None:
+    """Set `hydra.mode` and `hydra.job` as Hydra does; `number` counts the runs of `-m`, else None."""
     with open_dict(config.hydra), read_write(config.hydra):
         task = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
         config.hydra.job.override_dirname = ",".join(sorted(task))
@@ -224,7 +247,7 @@ def finish(config: DictConfig, number: int | None) -> None:
 
 
 def settings_of(config: DictConfig) -> dict:
-    """The settings without Hydra's, every interpolation resolved, as plain Python."""
+    """The settings without the `hydra` node as plain Python, every interpolation resolved."""
     HydraConfig.instance().set_config(config)
     plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     OmegaConf.copy_cache(config, plain)

@@ -14,7 +14,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from nnlab.commands import hydra_errors, overrides
+from nnlab.commands import hydra_errors, hydra_overrides
 from nnlab.commands.command_keys import LOCATION_KEYS
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
@@ -58,7 +58,7 @@ def check_swept(params: dict) -> None:
 
 def check_places(config: DictConfig, given: set[str]) -> None:
     """Only the command line, which has `given` these keys, says where nnlab writes: no file of `-cd` does."""
-    for key in overrides.HYDRA_KEYS:
+    for key in hydra_overrides.HYDRA_KEYS:
         written = hydra_errors.raw(config, key)
         if key not in given and written not in (None, *_shipped_places().get(key, ())):
             raise UserError(
@@ -73,12 +73,12 @@ def _shipped_places() -> dict[str, set]:
     shipped = {"hydra.output_subdir": {".hydra"}}
     for file in CONFIG_DIR.glob("*.yaml"):
         config = OmegaConf.load(file)
-        for key in overrides.HYDRA_KEYS:
+        for key in hydra_overrides.HYDRA_KEYS:
             shipped.setdefault(key, set()).add(hydra_errors.raw(config, key))
     return shipped
 
 
-def check_composed(config: DictConfig, options: overrides.Options) -> None:
+def check_composed(config: DictConfig, options: hydra_overrides.Options) -> None:
     """What a configuration file, an experiment or one of `-cd`, may not say either."""
     choices = config.hydra.runtime.choices
     inside = OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
@@ -92,6 +92,6 @@ def check_composed(config: DictConfig, options: overrides.Options) -> None:
         raise UserError("hydra.callbacks is not empty: nnlab never runs Hydra callbacks")
     if choices.get("hydra/launcher") != "basic":
         raise UserError(f"hydra/launcher={choices.get('hydra/launcher')}: nnlab does not use Hydra launchers")
-    for key in set(config) - {"hydra"} - set(choices) - overrides.COMBINABLE:
+    for key in set(config) - {"hydra"} - set(choices) - hydra_overrides.COMBINABLE:
         if options(key):  # Hydra takes a list of choices for any group and merges them
             raise UserError(f"{key} takes one of {', '.join(options(key))}, not a list of them")

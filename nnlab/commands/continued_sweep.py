@@ -1,4 +1,4 @@
-"""From the words of a sweep to those of another: one that goes on, or that begins again around its best."""
+"""Derives the command line of a resumed sweep (resume=FOLDER) and of a refined one (refine=FOLDER)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.passwords import without_passwords
 from nnlab.search.space import Space
 
-DEFAULTS_THEN = {  # what folders meant that lack a key, where its default is another now
+OLD_DEFAULTS = {  # for sweeps whose config.yaml lacks the key, since the default has changed
     "data.normalization": "standard",
     "schedule.tolerance": 0.0,
     "schedule.stop_below": 0.0,
@@ -25,134 +25,157 @@ DEFAULTS_THEN = {  # what folders meant that lack a key, where its default is an
 
 
 def with_folders_quoted(line: CommandLine) -> CommandLine:
-    """The line with the folders of earlier sweeps as Hydra reads them, whatever their names."""
-    folders = {key: _folder(text) for key in SWEEP_FOLDER_KEYS if (text := value_of(key, line)) is not None}
-    literal = {key: _literal(key, text) for key, text in folders.items()}
-    words = tuple(literal.get(key_of(word), word) for word in line.overrides)
-    return replace(line, overrides=words, folders=folders)
+    """The line with the folders of earlier sweeps quoted for Hydra's grammar, whatever their names."""
+    folders = {
+        key: _unquote_folder(text)
+        for key in SWEEP_FOLDER_KEYS
+        if (text := typed_value(key, line)) is not None
+    }
+    quoted = {key: _quoted_override(key, text) for key, text in folders.items()}
+    overrides = tuple(quoted.get(key_of(override), override) for override in line.overrides)
+    return replace(line, overrides=overrides, folders=folders)
 
 
-def typed_words(line: CommandLine) -> list[str]:
-    """The words with the folders of earlier sweeps as they may be typed."""
+def typed_overrides(line: CommandLine) -> list[str]:
+    """The overrides with the folders of earlier sweeps as they were typed."""
     typed = {key: f"{key}={folder}" for key, folder in line.folders.items()}
-    return [typed.get(key_of(word), word) for word in line.overrides]
+    return [typed.get(key_of(override), override) for override in line.overrides]
 
 
-def value_of(key: str, line: CommandLine) -> str | None:
-    """The text that the command line gives to a key of its own, if it does."""
+def typed_value(key: str, line: CommandLine) -> str | None:
+    """The text that the command line gives to one of the sweep's own keys; None if it does not."""
     if key in line.folders:
         return line.folders[key]
-    for word in line.overrides:
-        text = word.partition("=")[2]
-        if key_of(word) == key and text not in ("", "null"):
+    for override in line.overrides:
+        text = override.partition("=")[2]
+        if key_of(override) == key and text not in ("", "null"):
             return text if key in SWEEP_FOLDER_KEYS else text.strip("'\"")
     return None
 
 
-def _folder(text: str) -> str:
+def _unquote_folder(text: str) -> str:
     """The folder that was typed, in Hydra's quotes or not."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    if not quoted or Path(text).exists():
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    if not is_quoted or Path(text).exists():
         return text
     return text[1:-1].replace("\\" + text[0], text[0])
 
 
-def _literal(key: str, text: str) -> str:
-    """The word that sets the key to this text, in which `${` does not begin an interpolation."""
-    return grammar.word(key, text.replace("${", "\\${"))
+def _quoted_override(key: str, text: str) -> str:
+    """The override that sets the key to this text, in which `${` does not begin an interpolation."""
+    return grammar.override_for(key, text.replace("${", "\\${"))
 
 
-# ---- From words to words
+# ---- From command line to command line
 
 
-def resumed(line: CommandLine, about: dict) -> CommandLine:
-    """The line of a sweep that goes on: its words, from `about` of its sweep.json, with those of `line` in
-    place of its own."""
-    began_with, storage = without_passwords([str(word) for word in about["words"]])
-    words = [word for word in began_with if key_of(word) not in line.keys()] + list(line.overrides)
-    if "count" in about and "trials" not in line.keys():  # as many as an earlier resume= asked for
-        words = [word for word in words if key_of(word) != "trials"] + [f"trials={about['count']}"]
+def resumed_line(line: CommandLine, sweep_json: dict) -> CommandLine:
+    """The line of the resumed sweep: the overrides in its sweep.json, replaced by those of `line`."""
+    stored, storage = without_passwords([str(override) for override in sweep_json["words"]])
+    overrides = [override for override in stored if key_of(override) not in line.keys()]
+    overrides += line.overrides
+    if "count" in sweep_json and "trials" not in line.keys():  # an earlier resume= may have asked for more
+        overrides = [override for override in overrides if key_of(override) != "trials"]
+        overrides.append(f"trials={sweep_json['count']}")
     return replace(
         line,
-        overrides=tuple(words),
-        # nnlab 0.1.0 kept the password in sweep.json: it still opens that database.
+        overrides=tuple(overrides),
+        # nnlab 0.1.0 stored the password in sweep.json: it still opens that database.
         storage=line.storage or storage,
-        config_dir=line.config_dir or about.get("config_dir"),
+        config_dir=line.config_dir or sweep_json.get("config_dir"),
     )
 
 
-def refined(line: CommandLine, about: dict, around: Space, searched: set[str]) -> CommandLine:
-    """The line of a new sweep on the space `around` the best of another, which `searched` these keys and of
-    which `about` is the sweep.json; with the words of `line` in place of its own."""
-    line = line.with_overrides(word for word in line.overrides if key_of(word) != "refine")
-    both, given = resumed(line, about), line.keys()
-    dropped = {*SWEEP_FOLDER_KEYS, "space", *(searched - given), *({"storage", "study"} - given)}
-    dropped |= {key_of(word) for word in _of_other_choices(about["words"], line)} - given
-    words = [w for w in both.overrides if key_of(w) not in dropped and not key_of(w).startswith("hydra")]
-    # A new sweep has a folder of its own: that of the other is not taken over.
-    words += [word for word in line.overrides if key_of(word).startswith("hydra")]
-    words += [grammar.searched(key, domain) for key, domain in around.domains.items() if key not in given]
-    return both.with_overrides(words)
+def refined_line(line: CommandLine, sweep_json: dict, space: Space, searched_keys: set[str]) -> CommandLine:
+    """The line of a new sweep that refines an earlier one: its overrides, replaced by those of `line`.
 
-
-def _of_other_choices(words: list[str], line: CommandLine) -> list[str]:
-    """Of the other sweep's `words`, those for a sampler or pruner in whose place `line` puts another."""
-    now, then = by_key(line.overrides), by_key(words)
-    others = {group for group in ("sampler", "pruner") if group in now and now[group] != then.get(group)}
-    return [word for word in words if key_of(word).partition(".")[0] in others and "." in key_of(word)]
-
-
-# ---- What a sweep began with, where a default has changed since
-
-
-def as_recorded(before: dict, now: dict, given: set[str], kept: Collection[str]) -> dict[str, str]:
-    """key -> the word that sets it as a sweep's config.yaml, `before`, has it: whatever today's defaults say.
-
-    A default may have changed since the sweep began, and its trials must not. What the command line gives,
-    a key or its group, is left as it is, and so are the keys that are `kept`.
+    `space` is the new sweep's space, `searched_keys` what the earlier sweep searched, `sweep_json` its file.
     """
-    old, new = (dict(_flat({**settings, "space": {}})) for settings in (before, now))
-    left = {key.partition(".")[0] for key in given} | set(kept)
-    old = {key: value for key, value in DEFAULTS_THEN.items() if key in new} | old
+    line = line.with_overrides(override for override in line.overrides if key_of(override) != "refine")
+    merged, given_keys = resumed_line(line, sweep_json), line.keys()
+    dropped = {*SWEEP_FOLDER_KEYS, "space", *(searched_keys - given_keys)}
+    dropped |= {"storage", "study"} - given_keys
+    dropped |= {key_of(o) for o in _settings_of_replaced_choices(sweep_json["words"], line)} - given_keys
+    overrides = [
+        override
+        for override in merged.overrides
+        if key_of(override) not in dropped and not key_of(override).startswith("hydra")
+    ]
+    # A new sweep has a folder of its own: the earlier sweep's settings of Hydra do not apply.
+    overrides += [override for override in line.overrides if key_of(override).startswith("hydra")]
+    overrides += [
+        grammar.search_override(key, domain) for key, domain in space.domains.items() if key not in given_keys
+    ]
+    return merged.with_overrides(overrides)
+
+
+def _settings_of_replaced_choices(stored: list[str], line: CommandLine) -> list[str]:
+    """The `stored` overrides that set a sampler's or pruner's keys where `line` chooses another one."""
+    current, earlier = by_key(line.overrides), by_key(stored)
+    replaced = {
+        group for group in ("sampler", "pruner") if group in current and current[group] != earlier.get(group)
+    }
+    return [o for o in stored if key_of(o).partition(".")[0] in replaced and "." in key_of(o)]
+
+
+# ---- Settings of a stored sweep whose defaults have changed since
+
+
+def pinned_settings(
+    stored: dict, current: dict, given_keys: set[str], changeable: Collection[str]
+) -> dict[str, str]:
+    """key -> the override that pins it to its value in a sweep's config.yaml, where today's default differs.
+
+    A default may have changed since the sweep began, but its trials must not. What the command line sets, a
+    key or its group, is not pinned, and neither are `changeable` keys.
+
+    Args:
+        stored: the sweep's settings, from its config.yaml.
+        current: the same command line's settings with today's defaults.
+    """
+    old, new = (dict(_flatten({**settings, "space": {}})) for settings in (stored, current))
+    not_pinned = {key.partition(".")[0] for key in given_keys} | set(changeable)
+    old = {key: value for key, value in OLD_DEFAULTS.items() if key in new} | old
     changed = {
         key: value
         for key, value in old.items()
-        if key in new and new[key] != value and key.partition(".")[0] not in left
+        if key in new and new[key] != value and key.partition(".")[0] not in not_pinned
     }
-    words = {
-        key: grammar.word(key.removesuffix(".name"), value)  # of a group, another choice
+    pinned = {
+        key: grammar.override_for(key.removesuffix(".name"), value)  # GROUP.name: another choice of the group
         for key, value in changed.items()
     }
-    if before["space"] != now["space"] and not given & {"space", *before["space"], *now["space"]}:
-        words |= {f"space.{key}": f"{key}={text}" for key, text in before["space"].items()}
-    return words
+    if stored["space"] != current["space"]:
+        if not given_keys & {"space", *stored["space"], *current["space"]}:
+            pinned |= {f"space.{key}": f"{key}={text}" for key, text in stored["space"].items()}
+    return pinned
 
 
-def of_searched_choices(about: dict, asked, given: set[str]) -> dict[str, str]:
-    """The same for what depends on the choice of a searched group, which config.yaml does not show.
+def pinned_choice_settings(sweep_json: dict, definition, given_keys: set[str]) -> dict[str, str]:
+    """The same for keys that depend on the choice of a searched group, which config.yaml does not show.
 
-    `asked` are the sweep's words, read. A sweep.json without `rules` is of nnlab 0.1.0.
+    `definition` is that of the stored sweep. A sweep.json without `rules` was written by nnlab 0.1.0.
     """
-    if "rules" in about:
+    if "rules" in sweep_json:
         return {}
-    trials = asked.trials
+    trials = definition.trials
     searched = {group: trials.space.domains[group].values for group in trials.space.groups}
-    words = {}
-    if "optimizer" in searched and OmegaConf.is_interpolation(asked.run.config.regularizer, "l2"):
-        words["regularizer.l2"] = "regularizer.l2=1e-3"
+    pinned = {}
+    if "optimizer" in searched and OmegaConf.is_interpolation(definition.run.config.regularizer, "l2"):
+        pinned["regularizer.l2"] = "regularizer.l2=1e-3"
     if {"halve_on_rise", "halve_and_go_back"} & {*searched.get("schedule", ())}:
-        schedule = {key: value for key, value in DEFAULTS_THEN.items() if key.startswith("schedule.")}
-        words |= {key: f"{key}={value}" for key, value in schedule.items()}
-        if "reduce_on_plateau" not in searched["schedule"]:  # whose metric was another
-            words["schedule.metric"] = "schedule.metric=val_error"
-    taken = given | trials.space.domains.keys() | {o.key_or_group for o in trials.fixed}
-    return {key: word for key, word in words.items() if key not in taken}
+        schedule = {key: value for key, value in OLD_DEFAULTS.items() if key.startswith("schedule.")}
+        pinned |= {key: f"{key}={value}" for key, value in schedule.items()}
+        if "reduce_on_plateau" not in searched["schedule"]:  # whose default metric was another
+            pinned["schedule.metric"] = "schedule.metric=val_error"
+    already_set = given_keys | trials.space.domains.keys() | {o.key_or_group for o in trials.fixed}
+    return {key: override for key, override in pinned.items() if key not in already_set}
 
 
-def _flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+def _flatten(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Nested settings as pairs: dotted key, value."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

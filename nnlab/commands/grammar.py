@@ -1,4 +1,4 @@
-"""Hydra's grammar of several values, as domains of a search: choice, range, interval, tag, a,b,c."""
+"""Converts between Hydra's grammar of several values (choice, range, interval, a,b,c) and search domains."""
 
 import re
 from decimal import Decimal
@@ -14,57 +14,57 @@ from hydra.core.override_parser.types import (
 from hydra.errors import HydraException
 
 from nnlab import declarations
-from nnlab.commands.overrides import length
+from nnlab.commands.hydra_overrides import range_length
 from nnlab.commands.quoting import as_hydra_reads, quoted
 from nnlab.errors import UserError
 from nnlab.search.domains import Choice, Domain, Interval, Steps
 
 
-def domain(override: Override) -> Domain:
-    """What the word `KEY=VALUES` lets the key be. Raises `UserError`."""
+def domain_of(override: Override) -> Domain:
+    """The domain that the override `KEY=VALUES` gives to the key. Raises `UserError`."""
     sweep = override.value()
     try:
         if getattr(sweep, "shuffle", False):
             raise UserError("shuffle changes nothing here: the sampler chooses the order")
         if isinstance(sweep, ChoiceSweep):
             _tags(sweep, ())
-            return Choice(tuple(plain(value) for value in sweep.list))
+            return Choice(tuple(to_python(value) for value in sweep.list))
         if isinstance(sweep, RangeSweep):
             return _range(sweep)
         if isinstance(sweep, IntervalSweep):
             log, points = _tags(sweep, ("log", "points"))
-            whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
-            if not whole and declarations.takes_whole(override.key_or_group):
-                meant = re.sub(r"(interval\([^()]*\))", r"int(\1)", override.input_line)
-                raise UserError(f"{override.key_or_group} takes whole numbers; write {meant}")
-            return Interval(sweep.start, sweep.end, log, whole, points)
+            is_whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
+            if not is_whole and declarations.takes_whole(override.key_or_group):
+                suggestion = re.sub(r"(interval\([^()]*\))", r"int(\1)", override.input_line)
+                raise UserError(f"{override.key_or_group} takes whole numbers; write {suggestion}")
+            return Interval(sweep.start, sweep.end, log, is_whole, points)
     except UserError as e:
         raise UserError(f"{override.input_line}: {e}") from e
     raise UserError(f"{override.input_line}: expected choice(...), range(...), interval(...) or a,b,c")
 
 
-def plain(value):
-    """A value of the grammar as plain Python."""
+def to_python(value):
+    """A parsed value as plain Python."""
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [to_python(item) for item in value]
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {to_python(key): to_python(item) for key, item in value.items()}
     return value
 
 
-def word(key: str, value) -> str:
-    """`KEY=VALUE` as the command line has it: the line that sets the key to this value."""
-    return f"{key}={_written(value)}"
+def override_for(key: str, value) -> str:
+    """The override `KEY=VALUE` that sets the key to this value."""
+    return f"{key}={_format(value)}"
 
 
-def searched(key: str, domain: Domain) -> str:
-    """`KEY=VALUES`: the word that lets the key be what the domain says."""
+def search_override(key: str, domain: Domain) -> str:
+    """The override `KEY=VALUES` that lets `nnlab sweep` search the key in this domain."""
     if isinstance(domain, Choice):
-        return f"{key}={','.join(map(_written, domain.values))}"
+        return f"{key}={','.join(map(_format, domain.values))}"
     if isinstance(domain, Steps):
-        stop = Decimal(str(domain.labels[-1])) + Decimal(str(domain.step))  # a range is without its end
+        stop = Decimal(str(domain.labels[-1])) + Decimal(str(domain.step))  # a range excludes its end
         return f"{key}=range({domain.start!r},{stop},{domain.step!r})"
     inner = f"interval({domain.low!r},{domain.high!r})"
     if domain.whole:
@@ -76,9 +76,9 @@ def searched(key: str, domain: Domain) -> str:
 
 
 def _range(sweep: RangeSweep) -> Domain:
-    """As in Python and in Hydra, without its end; with tag(log, ...) of whole numbers in steps of 1."""
+    """The domain of a range, which excludes its end; tag(log, ...) takes whole numbers in steps of 1."""
     log, _ = _tags(sweep, ("log",))
-    count = length(sweep)
+    count = range_length(sweep)
     if not log:
         return Steps(sweep.start, sweep.step, count)
     if count < 2 or sweep.step != 1 or not isinstance(sweep.start, int):
@@ -87,39 +87,39 @@ def _range(sweep: RangeSweep) -> Domain:
 
 
 def _tags(sweep, allowed: tuple[str, ...]) -> tuple[bool, int | None]:
-    """Whether it is logarithmic, and its number of points, of tag(log, points5, ...)."""
+    """From tag(log, points5, ...): whether the domain is logarithmic, and its number of grid points."""
     points = None
     for tag in sorted(sweep.tags):
         count = tag.removeprefix("points")
         if tag.startswith("points") and count.isdigit() and "points" in allowed:
             points = int(count)
         elif tag not in allowed or tag == "points":
-            known = {"log": "log", "points": "points5 (or another number)"}
-            names = " and ".join(known[name] for name in allowed) or "none here"
+            tag_names = {"log": "log", "points": "points5 (or another number)"}
+            names = " and ".join(tag_names[name] for name in allowed) or "none here"
             raise UserError(f"unknown tag '{tag}'; allowed: {names}")
     return "log" in sweep.tags, points
 
 
-def _written(value) -> str:
+def _format(value) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return "[" + ",".join(map(_written, value)) + "]"
+        return "[" + ",".join(map(_format, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{k}:{_written(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{k}:{_format(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return value if _is_plain_word(value) else quoted(value)
+        return value if _reads_as_itself(value) else quoted(value)
     return repr(value)
 
 
-def _is_plain_word(text: str) -> bool:
-    """Whether Hydra reads the word as itself, and not as nothing, a number, null, or a list."""
+def _reads_as_itself(text: str) -> bool:
+    """Whether Hydra parses the unquoted text as that text: not as a number, null, a list, or nothing."""
     try:
         parser = OverridesParser.create()
-        alone, listed = (parser.parse_override(f"key={words}") for words in (text, f"[{text}]"))
-        is_itself = alone.value() == text and listed.value() == [text]
-        return text != "" and is_itself and as_hydra_reads(f"key={text}") == f"key={text}"
+        single, in_list = (parser.parse_override(f"key={value}") for value in (text, f"[{text}]"))
+        is_same = single.value() == text and in_list.value() == [text]
+        return text != "" and is_same and as_hydra_reads(f"key={text}") == f"key={text}"
     except HydraException:
         return False

@@ -9,7 +9,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from nnlab import declarations, plugins
 from nnlab.catalogue import Catalogue
 from nnlab.commands.command_keys import keys_of
-from nnlab.commands.overrides import as_data
+from nnlab.commands.hydra_overrides import data_overrides
 from nnlab.commands.quoting import quoted
 from nnlab.commands.unknown_key import dotted
 from nnlab.errors import UserError, nearest, shortened
@@ -83,7 +83,7 @@ def _function_meant(name: str, key: str, value: str) -> str:
 
 def _with_equals(word: str) -> str:
     """What a word without `=` may have been meant for: a file, a choice, a key, a question."""
-    if data := as_data(word):
+    if data := data_overrides(word):
         return f"; as data it is {data}"
     if plain(word) == "help":
         return "; did you mean --help?"

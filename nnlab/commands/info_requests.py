@@ -25,7 +25,7 @@ def help_page(line: CommandLine, drop_searched: DropSearched) -> str:
     """The text of --help; wrong overrides raise the same error as without --help."""
     without_topics = line.with_overrides(word for word in line.overrides if "=" in word)
     with one_sentence_errors():
-        composing.primary(without_topics)
+        composing.primary_config_name(without_topics)
         if without_topics.overrides:
             multirun.composed_runs(drop_searched(without_topics))
     return help.text(line)
@@ -58,10 +58,10 @@ def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
 
 def _checked_flags(line: CommandLine, request: InfoRequest) -> dict:
     """The flags for Hydra, with checked overrides and those that keep files from running code."""
-    composing.primary(line)
+    composing.primary_config_name(line)
     checked_overrides = []
     if not request.hydra_help:
-        checked_overrides = composing.checked(line) + composing.searchpath(line)
+        checked_overrides = composing.checked_overrides(line) + composing.searchpath_overrides(line)
     # --cfg job shows what would run: the values, with interpolations resolved.
     resolved_request = replace(request, resolve=request.resolve or request.cfg == "job")
     return asdict(resolved_request) | {

@@ -1,4 +1,4 @@
-"""A sweep that may begin: its data loaded, its space checked from end to end, its memory and time known."""
+"""Prepares a sweep: loads its data, checks its space, memory and database, and plans its time."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nnlab.training.memory import refuse_too_large
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """What was asked for, the sweep that does it, and its plan."""
+    """The request, the sweep that fulfils it, and its plan."""
 
-    asked: SweepRequest
+    request: SweepRequest
     sweep: Sweep
     plan: Plan
 
@@ -35,71 +35,73 @@ class PreparedSweep:
         return self.sweep.cache.datasets[self.sweep.first_candidate.experiment.data].spec.task
 
     def train_line(self, trial: Trial) -> str:
-        """The `nnlab train` line that is this trial."""
-        return shell_line(self.asked.words.trials.line(trial.params))
+        """The `nnlab train` line that repeats the trial."""
+        return shell_line(self.request.definition.trials.shell_words(trial.params))
 
-    def plan_of_rest(self) -> Plan:
-        """The plan, less what the sweep to go on with has already."""
-        if not self.asked.resumed:
+    def remaining_plan(self) -> Plan:
+        """The plan without the trials that a resumed sweep has already."""
+        if not self.request.resume_folder:
             return self.plan
-        about, folder = self.asked.about, self.asked.resumed
+        about, folder = self.request.sweep_json, self.request.resume_folder
         with SweepFolder(folder):
             signs = self.sweep.search.signs
-            ledger = Ledger(folder, self.asked.database, about["study"], about["id"], signs, resumed=True)
+            ledger = Ledger(folder, self.request.database, about["study"], about["id"], signs, resumed=True)
             self.sweep.continue_from(ledger)
             ledger.close()
         return self.sweep.plan()
 
 
-def prepared(asked: SweepRequest) -> PreparedSweep:
-    """The sweep, not begun. Raises `UserError` for whatever would stop it later."""
-    if not asked.words.trials.domains:
+def prepare_sweep(request: SweepRequest) -> PreparedSweep:
+    """The sweep, ready to start. Raises `UserError` for whatever would stop it later."""
+    if not request.definition.trials.domains:
         raise UserError(
             "nothing to search: give a key several values, 'optimizer.lr=tag(log,interval(1e-4,1e-1))', or "
             "take a space, space=default"
         )
-    sweep = _sweep(asked)
-    if "data" in asked.about and asked.about["data"] != sweep.cache.fingerprints():
+    sweep = _make_sweep(request)
+    if "data" in request.sweep_json and request.sweep_json["data"] != sweep.cache.fingerprints():
         raise UserError(
-            f"the data are not those that the sweep in '{asked.resumed}' began with: the same file, and the "
-            f"same working directory if its path is relative"
+            f"the data are not those that the sweep in '{request.resume_folder}' began with: the same file, "
+            f"and the same working directory if its path is relative"
         )
     plan = sweep.plan()
     batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
     refuse_too_large(plan.memory, batch, instead, device(sweep.first_candidate.experiment.device))
-    _check_study(asked)
-    return PreparedSweep(_on_gpu(asked, sweep), sweep, plan)
+    _check_study(request)
+    return PreparedSweep(_with_device(request, sweep), sweep, plan)
 
 
-def _on_gpu(asked: SweepRequest, sweep: Sweep) -> SweepRequest:
-    """With the GPU in every trial's line, if it was taken for the work of all: one alone might not pay."""
+def _with_device(request: SweepRequest, sweep: Sweep) -> SweepRequest:
+    """The request with the sweep's GPU as every trial's device: a single trial might not choose the GPU."""
     if sweep.placement.device.type == "cpu" or not sweep.placement.reason:
-        return asked
-    trials = replace(asked.words.trials, device=str(sweep.placement.device))
-    return replace(asked, words=replace(asked.words, trials=trials))
+        return request
+    trials = replace(request.definition.trials, device=str(sweep.placement.device))
+    return replace(request, definition=replace(request.definition, trials=trials))
 
 
-def _sweep(asked: SweepRequest) -> Sweep:
-    trials = asked.words.trials
+def _make_sweep(request: SweepRequest) -> Sweep:
+    trials = request.definition.trials
 
     def experiment_of(values: dict) -> Experiment:
-        settings = trials.of_values(values)
-        wants_picture(settings, rows=1)  # the winner's own run would refuse it, at the end
+        settings = trials.settings_for_values(values)
+        wants_picture(settings, rows=1)  # else the winner's own run would refuse it, at the end
         return Experiment.from_config(experiment_settings(settings))
 
     rules = RULES
-    if asked.resumed:  # a sweep goes on by the rules it began with, or its trials would be others
-        rules = asked.about.get("rules", 1)
+    if request.resume_folder:  # with other rules its trials would be others
+        rules = request.sweep_json.get("rules", 1)
     if rules > RULES:
-        raise UserError(f"'{asked.resumed}' was begun by a newer nnlab: go on with it by that one")
-    return Sweep(trials.space, asked.search, experiment_of, rules=rules)
+        raise UserError(f"'{request.resume_folder}' was begun by a newer nnlab: go on with it by that one")
+    return Sweep(trials.space, request.search, experiment_of, rules=rules)
 
 
-def _check_study(asked: SweepRequest) -> None:
-    """Raise `UserError` for a database that cannot be reached, or has a study of the name already."""
-    if not asked.database or asked.settings["plan"]:
+def _check_study(request: SweepRequest) -> None:
+    """Raise `UserError` if the database cannot be reached, or already has a study of that name."""
+    if not request.database or request.settings["plan"]:
         return
-    study = asked.settings["study"]
-    if asked.resumed or study == "auto":  # its name is the folder's, which is not known yet
+    study = request.settings["study"]
+    if (
+        request.resume_folder or study == "auto"
+    ):  # the study is named after the folder, which is not known yet
         study = None
-    check_database(asked.database, study, existing=not asked.may_create)
+    check_database(request.database, study, existing=not request.may_create)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nnlab.commands import hydra_entry
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.continued_sweep import value_of, with_folders_quoted
+from nnlab.commands.continued_sweep import typed_value, with_folders_quoted
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
-from nnlab.commands.sweep_words import without_searched
+from nnlab.commands.sweep_definition import drop_searched
 
 
 def main(argv: list[str]) -> int:
-    return hydra_entry.run_guarded("sweep", argv, act, without_searched)
+    return hydra_entry.run_guarded("sweep", argv, act, drop_searched)
 
 
 def act(line: CommandLine) -> int:
@@ -20,12 +20,12 @@ def act(line: CommandLine) -> int:
     line = with_folders_quoted(line)
     with advice_on_stderr("sweep"):
         with one_sentence_errors():
-            if value_of("refine", line) is not None:
-                from nnlab.commands.refinement import around_the_best  # reads a study: torch and optuna
+            if typed_value("refine", line) is not None:
+                from nnlab.commands.refinement import refined_command_line  # reads a study: torch and optuna
 
-                line = around_the_best(line)
-            asked = sweep_request.read(line)
+                line = refined_command_line(line)
+            request = sweep_request.read(line)
         # Importing torch takes seconds: wrong input has been refused before.
         from nnlab.commands import sweep_command
 
-        return sweep_command.run(asked)
+        return sweep_command.run(request)

@@ -1,6 +1,6 @@
-"""A sweep under way: from what was asked for to its trials, the winner, and all that comes last.
+"""Execution of `nnlab sweep`: trains the trials, then the winner, and writes the report.
 
-Everything here may import torch and optuna: sweep.py imports it once the words are known to be right.
+This module imports torch and optuna, so sweep.py imports it only after the command line has been validated.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from nnlab.commands import early_end, folders, sweep_screen
 from nnlab.commands.messages import print_advice
-from nnlab.commands.prepared_sweep import PreparedSweep, prepared
+from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.sweep_writer import SweepWriter
-from nnlab.commands.winner import UNFINISHED_FOLDER, Winner, trained_winner
+from nnlab.commands.winner import UNFINISHED_FOLDER, Winner, train_winner
 from nnlab.errors import say
 from nnlab.records.report import REPORT, Artist, add_lines
 from nnlab.records.sweep_console import SweepConsole
@@ -28,16 +28,16 @@ from nnlab.search.trial import rank_trials
 from nnlab.training.results import Record
 
 
-def run(asked: SweepRequest) -> int:
-    """Search, or show the plan; 1 if no trial was trained to its end."""
+def run(request: SweepRequest) -> int:
+    """Search, or show the plan; returns 1 if no trial was trained to its end."""
     with ExitStack() as until_the_end:
         artist = None
-        if asked.settings["report"] and not asked.settings["plan"]:
-            artist = until_the_end.enter_context(Artist())  # imports plotly beside all that follows
-        job = prepared(asked)
-        print_advice("sweep", asked.words.trials.notes())
+        if request.settings["report"] and not request.settings["plan"]:
+            artist = until_the_end.enter_context(Artist())  # imports plotly in the background
+        job = prepare_sweep(request)
+        print_advice("sweep", request.definition.trials.notes())
         freeze_imports()
-        if asked.settings["plan"]:
+        if request.settings["plan"]:
             screen = Terminal()
             for line in sweep_screen.plan(job):
                 screen.line(line)
@@ -46,9 +46,9 @@ def run(asked: SweepRequest) -> int:
 
 
 def search(job: PreparedSweep, artist: Artist | None) -> int:
-    """Train the trials, then the winner, in a new folder or that of the sweep to go on with."""
-    path = job.asked.resumed or make_run_folder(job.asked.words.run)
-    with early_end.reporting_what_is_saved(lambda: _kept(path, job)), SweepFolder(path) as folder:
+    """Train the trials, then the winner, in a new folder or that of the resumed sweep."""
+    path = job.request.resume_folder or make_run_folder(job.request.definition.run)
+    with early_end.reporting_what_is_saved(lambda: _describe_saved(path, job)), SweepFolder(path) as folder:
         try:
             return _search(job, SweepWriter(folder, job), artist)
         finally:
@@ -57,9 +57,9 @@ def search(job: PreparedSweep, artist: Artist | None) -> int:
                 job.sweep.ledger.close()
 
 
-def _kept(path: Path, job: PreparedSweep) -> str:
-    """What there is of a sweep that ended early; of one that has not begun nothing is left."""
-    if not job.asked.resumed and not job.sweep.ledger:
+def _describe_saved(path: Path, job: PreparedSweep) -> str:
+    """What is saved of a sweep that ended early; the folder of one that has not begun is removed."""
+    if not job.request.resume_folder and not job.sweep.ledger:
         folders.remove_unstarted(path)
         return "nothing was begun"
     again = shell_line(["nnlab", "sweep", f"resume={path}"])
@@ -73,9 +73,9 @@ def _search(job: PreparedSweep, writer: SweepWriter, artist: Artist | None) -> i
         hopeless = ""
         try:
             _train_trials(job, writer, console)
-        except AllTrialsFailed as why:  # trial after trial diverges: what there is of them is still shown
+        except AllTrialsFailed as why:  # trial after trial diverges: their results are still shown
             hopeless = str(why)
-        winner = _end(job, writer, console, artist, hopeless)
+        winner = _finish(job, writer, console, artist, hopeless)
     if hopeless:
         say("sweep", hopeless)
     return int(winner is None)
@@ -93,14 +93,14 @@ def _train_trials(job: PreparedSweep, writer: SweepWriter, console: SweepConsole
                 console.trials_finished(event.trials)
 
 
-def _end(
+def _finish(
     job: PreparedSweep, writer: SweepWriter, console: SweepConsole, artist: Artist | None, hopeless: str
 ) -> Winner | None:
-    """The winner's own run, and the report, which is drawn while it trains; then what is kept and shown."""
+    """Train the winner while the report is drawn; then write and show the results."""
     winners = rank_trials(job.sweep.trials, job.sweep.search.signs)[:1]
     if artist:
         artist.begin(writer.path / REPORT, sweep_screen.story(job, writer.curves, winners))
-    winner = trained_winner(job, writer.path, winners[0]) if winners else None
+    winner = train_winner(job, writer.path, winners[0]) if winners else None
     writer.close_board()
     importances, no_report = artist.end() if artist else ({}, "")
     if artist and not no_report:

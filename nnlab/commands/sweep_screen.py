@@ -1,4 +1,4 @@
-"""What a person reads of a sweep, before it begins and at its end; the lines between are the console's."""
+"""Text that `nnlab sweep` prints before and after training: title, space, plan, results, files."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def sweep_title(sweep: Sweep) -> str:
 
 
 def space_lines(sweep: Sweep, left_out: tuple[str, ...] = ()) -> list[str]:
-    """A line for each parameter, and which of the default space are `left_out`; how many trials there are, if
-    that is not what was asked for."""
+    """A line for each searched key, for the `left_out` keys of the default space, and for the number of
+    trials if it differs from the requested one."""
     width = max(map(len, sweep.space.domains))
     lines = [f"  {key:<{width}}  {domain}" for key, domain in sweep.space.domains.items()]
     if left_out:
@@ -71,16 +71,16 @@ def _grid_line(sweep: Sweep) -> str:
 
 
 def plan(job: PreparedSweep) -> list[str]:
-    """What would be trained, and how long it takes."""
-    title = [sweep_title(job.sweep), *space_lines(job.sweep, job.asked.words.left_out)]
-    return [*title, *plan_lines(job.plan_of_rest())]
+    """The lines of plan=true: what would be trained, and how long it would take."""
+    title = [sweep_title(job.sweep), *space_lines(job.sweep, job.request.definition.left_out)]
+    return [*title, *plan_lines(job.remaining_plan())]
 
 
 def first_lines(job: PreparedSweep) -> list[str]:
-    """What is under way; of a sweep that goes on also what it has already."""
+    """The lines before training starts; for a resumed sweep also what it has already."""
     sweep, finished = job.sweep, len(job.sweep.trials)
-    lines = [sweep_title(sweep), *space_lines(sweep, job.asked.words.left_out)]
-    if job.asked.resumed:
+    lines = [sweep_title(sweep), *space_lines(sweep, job.request.definition.left_out)]
+    if job.request.resume_folder:
         already = f"  {finished} trials are there already"
         if finished >= sweep.count:
             already += ", as many as were asked for: nothing is trained"
@@ -92,11 +92,11 @@ def first_lines(job: PreparedSweep) -> list[str]:
 
 
 def story(job: PreparedSweep, curves: dict, winners: list[Trial]) -> Story:
-    """What the report is about."""
+    """The data of the report."""
     search = job.sweep.search
     return Story(
         title=sweep_title(job.sweep),
-        lines=[job.asked.words.run.command, *map(job.train_line, winners)],
+        lines=[job.request.definition.run.command, *map(job.train_line, winners)],
         trials=job.sweep.trials,
         distributions=job.sweep.chooser.distributions,
         signs=search.signs,
@@ -107,7 +107,7 @@ def story(job: PreparedSweep, curves: dict, winners: list[Trial]) -> Story:
 
 
 def report_lines(job: PreparedSweep, winner: Winner | None) -> list[str]:
-    """What is added to the report once the winner has trained: it is drawn meanwhile."""
+    """The lines that are added to the report once the winner has trained."""
     if winner is None:
         return []
     lines = ["  the winner's own run, in best/", *summary_lines(winner.summary, job.task)]
@@ -116,14 +116,14 @@ def report_lines(job: PreparedSweep, winner: Winner | None) -> list[str]:
 
 def comparison_lines(job: PreparedSweep, winner: Winner) -> list[str]:
     """How the winner compares with what the search started from."""
-    started_from = shell_line(job.asked.words.trials.line({}))
+    started_from = shell_line(job.request.definition.trials.shell_words({}))
     return baseline_text.lines(winner.comparison, job.task, started_from)
 
 
 def result_lines(
     job: PreparedSweep, console: SweepConsole, winner: Winner | None, importances: dict
 ) -> list[str]:
-    """The best trials, what mattered, and the line to go on from."""
+    """The best trials, the importances, and the command that repeats the winner."""
     lines = [*console.table(), ""]
     if importances:
         lines += labelled("importance", ", ".join(f"{key} {share:.0%}" for key, share in importances.items()))
@@ -135,7 +135,7 @@ def result_lines(
 
 
 def _way_out(job: PreparedSweep) -> list[str]:
-    """What to do where no trial came to its end: if they diverged, look for a rate that works."""
+    """Advice if no trial finished: where most diverged, how to find a learning rate that works."""
     trials = job.sweep.trials
     diverged = [trial for trial in trials if "diverged" in trial.reason]
     if 2 * len(diverged) < len(trials) or not diverged:
@@ -145,7 +145,7 @@ def _way_out(job: PreparedSweep) -> list[str]:
 
 
 def file_lines(path: Path, has_report: bool, no_report: str) -> list[str]:
-    """Where everything is; `no_report` says why the report was not drawn, if that failed."""
+    """Where the files are; `no_report` says why the report was not drawn, if that failed."""
     lines = labelled("sweep folder", path)
     if has_report:
         lines += labelled("report", no_report or f"{REPORT} in it")

@@ -1,4 +1,4 @@
-"""Who keeps a sweep: the ledger of its trials, the files of its folder, its curves on TensorBoard."""
+"""Writes a sweep to disk: the ledger of its trials, the files of its folder, its TensorBoard curves."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from nnlab.search.sweep import TrialsFinished
 
 
 class SweepWriter:
-    """Writes what a sweep yields into its folder, new or that of the sweep to go on with.
+    """Writes the events of a sweep into its folder, a new one or that of the resumed sweep.
 
-    Made before the sweep is iterated over: it gives the sweep its ledger, and with it the trials that are
-    there already.
+    It is made before the sweep is iterated over: it gives the sweep its ledger, with the trials that exist
+    already.
     """
 
     def __init__(self, folder: SweepFolder, job: PreparedSweep):
-        asked, sweep = job.asked, job.sweep
+        request, sweep = job.request, job.sweep
         self._folder, self._sweep, self.path = folder, sweep, folder.path
-        self._about = asked.about
-        if not asked.resumed:
-            folders.write_hydra_files(folder.path, asked.words.run.config)
-            self._about = folder.start(asked.settings, asked.words.run.command, _known(folder.path.name, job))
-        sweep.continue_from(_ledger(folder.path, job, self._about))
+        self._about = request.sweep_json
+        if not request.resume_folder:
+            folders.write_hydra_files(folder.path, request.definition.run.config)
+            self._about = folder.start(
+                request.settings, request.definition.run.command, _resume_info(folder.path.name, job)
+            )
+        sweep.continue_from(_open_ledger(folder.path, job, self._about))
         self._about = self._about | {"count": sweep.count}
         folder.about(self._about)
         self.keys = list(sweep.space.domains)
@@ -39,15 +41,13 @@ class SweepWriter:
         self.curves = read_curves(folder.path)
 
     def record(self, event: TrialsFinished) -> None:
-        """What came of trials: their curves, before the ledger has them; then their lines."""
+        """Write finished trials: first their curves, then, once the ledger has them, their table rows."""
         if event.written:
             self._folder.append_trials(event.trials, self.keys, self._objectives)
             self._board.trials_finished(event.trials, self.curves)
             return
-        # After a kill a trial without a line is trained again; one without curves would stay without.
-        fresh = {
-            trial.number: event.batch.mean_curves(trial.number) for trial in event.trials if trial.epochs
-        }
+        # A trial that a kill left without a table row is trained again; lost curves would stay lost.
+        fresh = {trial.number: event.batch.mean_curves(trial.number) for trial in event.trials if trial.epochs}
         self._folder.curves(fresh)
         self.curves |= fresh
 
@@ -55,7 +55,7 @@ class SweepWriter:
         self._board.close(self._sweep.trials, self.curves)
 
     def close(self, winner: Winner | None, counts: dict, importances: dict, hopeless: str) -> None:
-        """Write into sweep.json what came of it. `hopeless` says why it stopped before its end, if it did."""
+        """Write the outcome into sweep.json. `hopeless` says why the sweep stopped early, else ""."""
         ended = "complete"
         if self._sweep.count < self._sweep.requested:
             ended = "the space has no further trial"
@@ -75,24 +75,24 @@ class SweepWriter:
         )
 
 
-def _known(folder: str, job: PreparedSweep) -> dict:
-    """What `resume=` needs to know of a sweep that begins."""
-    asked, sweep, config_dir = job.asked, job.sweep, job.asked.line.config_dir
-    study = asked.settings["study"]
+def _resume_info(folder: str, job: PreparedSweep) -> dict:
+    """The entries of sweep.json that `resume=` needs."""
+    request, sweep, config_dir = job.request, job.sweep, job.request.line.config_dir
+    study = request.settings["study"]
     return {
-        "words": list(asked.line.overrides),
+        "words": list(request.line.overrides),
         "batch": sweep.batch_size,
         "rules": sweep.rules,
         "data": sweep.cache.fingerprints(),
-        "decayed_once": asked.words.trials.decayed_once,
+        "decayed_once": request.definition.trials.decayed_once,
         "config_dir": config_dir and str(Path(config_dir).absolute()),
         "study": folder if study == "auto" else study,
     }
 
 
-def _ledger(path: Path, job: PreparedSweep, about: dict) -> Ledger:
-    asked, signs = job.asked, job.sweep.search.signs
-    begun = asked.resumed is not None and ((path / TRIALS_FILE).exists() or not asked.may_create)
-    if not begun:  # perhaps killed while it made its study
+def _open_ledger(path: Path, job: PreparedSweep, about: dict) -> Ledger:
+    request, signs = job.request, job.sweep.search.signs
+    begun = request.resume_folder is not None and ((path / TRIALS_FILE).exists() or not request.may_create)
+    if not begun:  # perhaps killed while it created its study
         (path / JOURNAL_FILE).unlink(missing_ok=True)
-    return Ledger(path, asked.database, about["study"], about["id"], signs, begun)
+    return Ledger(path, request.database, about["study"], about["id"], signs, begun)

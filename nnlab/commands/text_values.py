@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 
 from nnlab import declarations
 from nnlab.catalogue import Catalogue
-from nnlab.commands.overrides import HYDRA_KEYS
+from nnlab.commands.hydra_overrides import HYDRA_KEYS
 from nnlab.commands.quoting import as_hydra_reads, quoted
 
 NAMED_GROUP = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some

@@ -1,4 +1,4 @@
-"""The settings of a sweep's trials: what all have in common, with a trial's parameters in their places."""
+"""Settings and command line of each trial of a sweep: what all trials share, plus the trial's parameters."""
 
 from __future__ import annotations
 
@@ -7,164 +7,170 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.commands import automatic, composing, grammar, overrides
+from nnlab.commands import automatic, composing, grammar, hydra_overrides
 from nnlab.commands.command_keys import keys_of, train_settings
 from nnlab.search.domains import Domain
 from nnlab.search.space import Space
 
 
 @dataclass(frozen=True)
-class Common:
-    """What trials with the same choices of groups have in common."""
+class SharedSettings:
+    """The settings that trials with the same choices of groups share."""
 
     config: DictConfig
-    settings: dict  # the same as plain Python, resolved, as `nnlab train` has it
-    refers: bool  # whether a value is an interpolation of a parameter, ${metric}
+    settings: dict  # the same as plain Python, resolved, for `nnlab train`
+    has_references: bool  # whether a value is an interpolation of a searched key, ${metric}
 
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """From a trial's parameters to the settings, and the words, with which `nnlab train` is that trial."""
+    """Maps a trial's parameters to the settings, and the overrides, with which `nnlab train` repeats it."""
 
-    domains: dict[str, Domain]  # what is searched
-    groups: frozenset[str]  # those of the keys that are groups: their choices have keys of their own
-    fixed: list[Override]  # what the command line says of all trials
+    domains: dict[str, Domain]  # searched key -> its domain
+    groups: frozenset[str]  # searched keys that are groups: each choice has keys of its own
+    fixed: list[Override]  # overrides that hold for all trials
     composer: composing.Composer
-    defaults: dict  # the sweep's settings, every parameter at its default
+    defaults: dict  # the sweep's settings, every searched key at its default
     prefix: list[str]  # the command line of a trial, up to its overrides
     decayed_once: bool = False  # an optimiser's own decay is searched in place of regularizer.l2
-    device: str = ""  # that was taken for all trials, where it is `auto`
-    _common: dict[tuple, Common] = field(default_factory=dict, init=False, repr=False, compare=False)
+    device: str = ""  # chosen for all trials if their setting is `auto`
+    _cache: dict[tuple, SharedSettings] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def space(self) -> Space:
-        """What is searched; a key that a choice of a group does not have is not one of its trials' keys."""
+        """The search space; a trial has only those keys that its choices of groups have."""
         return Space(self.domains, self.groups, has=self.has)
 
     def settings(self, params: dict) -> dict:
         """The settings of `nnlab train` for a trial's parameters, key -> label."""
-        return self.of_values(self.space.values(params))
+        return self.settings_for_values(self.space.values(params))
 
-    def of_values(self, values: dict) -> dict:
-        """The same for key -> value."""
-        common = self.common({k: v for k, v in values.items() if k in self.groups})
-        inner = {key: value for key, value in values.items() if key not in self.groups}
-        if common.refers:  # another value may be an interpolation of one of these
-            config = copy.deepcopy(common.config)
-            for key, value in inner.items():
+    def settings_for_values(self, values: dict) -> dict:
+        """The settings of `nnlab train` for a trial's values, key -> value."""
+        shared = self.shared_settings({k: v for k, v in values.items() if k in self.groups})
+        keys_within_groups = {key: value for key, value in values.items() if key not in self.groups}
+        if shared.has_references:  # then interpolations must be resolved for each trial
+            config = copy.deepcopy(shared.config)
+            for key, value in keys_within_groups.items():
                 OmegaConf.update(config, key, value, merge=False)
-            return self._placed(train_settings(composing.settings_of(config)))
-        # Composing takes 0.2 s: where nothing is interpolated, a parameter is put into its place.
-        settings = copy.deepcopy(common.settings)
-        for key, value in inner.items():
+            return self._with_device(train_settings(composing.settings_of(config)))
+        # Composing takes 0.2 s: without interpolations the values are set directly.
+        settings = copy.deepcopy(shared.settings)
+        for key, value in keys_within_groups.items():
             *path, leaf = key.split(".")
             node = settings
             for name in path:
                 node = node[name]
             node[leaf] = value
-        return self._placed(settings)
+        return self._with_device(settings)
 
-    def _placed(self, settings: dict) -> dict:
+    def _with_device(self, settings: dict) -> dict:
         if self.device and settings["device"] == "auto":
             settings["device"] = self.device
         return settings
 
-    def words(self, params: dict) -> list[str]:
-        """The overrides with which `nnlab train` is this trial."""
+    def overrides(self, params: dict) -> list[str]:
+        """The overrides with which `nnlab train` repeats the trial."""
         chosen = self.space.values({key: label for key, label in params.items() if key in self.groups})
-        fixed = [o.input_line for o in self.fixed if self._is_of(o, chosen)]
+        fixed = [o.input_line for o in self.fixed if self._applies_to(o, chosen)]
         if self.device and self.settings(params)["device"] == self.device:
             fixed = [*(word for word in fixed if not word.startswith("device=")), f"device={self.device}"]
-        return [*fixed, *(grammar.word(key, value) for key, value in self.space.values(params).items())]
+        return [
+            *fixed,
+            *(grammar.override_for(key, value) for key, value in self.space.values(params).items()),
+        ]
 
-    def line(self, params: dict) -> list[str]:
-        """The shell words of the whole `nnlab train` line that is this trial."""
-        return [*self.prefix, *self.words(params)]
+    def shell_words(self, params: dict) -> list[str]:
+        """The words of the `nnlab train` command that repeats the trial."""
+        return [*self.prefix, *self.overrides(params)]
 
     def notes(self) -> list[str]:
-        """What to say of settings that follow from others, of every optimiser that is tried."""
+        """Advice about settings that follow from others, for every optimiser that is tried."""
         if self.decayed_once:
             return [automatic.SEARCHED_ONCE]
         tried = [{}]
         if "optimizer" in self.groups:
             tried = [{"optimizer": name} for name in self.domains["optimizer"].values]
-        each = map(self.common, tried)
-        notes = (automatic.notes(common.config, common.settings, self.domains) for common in each)
-        return list(dict.fromkeys(note for some in notes for note in some))
+        shared = map(self.shared_settings, tried)
+        notes = (automatic.notes(each.config, each.settings, self.domains) for each in shared)
+        return list(dict.fromkeys(chain.from_iterable(notes)))
 
     def has(self, key: str, chosen: dict) -> bool:
-        """Whether the settings have the key once the groups are `chosen`."""
+        """Whether the settings have the key, given the `chosen` choices of groups."""
         group, _, leaf = key.partition(".")
         if self.decayed_once and key == automatic.PENALTY_KEY:
-            return not automatic.decay_of(self.common(chosen).settings["optimizer"])
+            return not automatic.decay_of(self.shared_settings(chosen).settings["optimizer"])
         if "experiment" in chosen:
-            return _in(self.common(chosen).settings, key)
-        if group in chosen and leaf and group not in overrides.COMBINABLE:
-            return _in(self.keys_of_choice(group, chosen[group]), leaf)
-        return _in(self.defaults, key)
+            return _has_key(self.shared_settings(chosen).settings, key)
+        if group in chosen and leaf and group not in hydra_overrides.COMBINABLE:
+            return _has_key(self.keys_of_choice(group, chosen[group]), leaf)
+        return _has_key(self.defaults, key)
 
     def keys_of_choice(self, group: str, choice: str) -> dict:
         """The settings of a group for one of its choices."""
-        return self.common({group: choice}).settings[group]
+        return self.shared_settings({group: choice}).settings[group]
 
-    def common(self, chosen: dict) -> Common:
-        """What trials with these choices have in common; composed once."""
-        known = tuple((key, str(value)) for key, value in chosen.items())
-        if known not in self._common:
+    def shared_settings(self, chosen: dict) -> SharedSettings:
+        """The settings that trials with these choices share; composed once, then cached."""
+        cache_key = tuple((key, str(value)) for key, value in chosen.items())
+        if cache_key not in self._cache:
             config = self._composed(chosen)
             plain = train_settings(composing.settings_of(config))
-            self._common[known] = Common(config, plain, self._refers(config))
-        return self._common[known]
+            self._cache[cache_key] = SharedSettings(config, plain, self._has_references(config))
+        return self._cache[cache_key]
 
     def _composed(self, chosen: dict) -> DictConfig:
-        words = [grammar.word(key, value) for key, value in chosen.items()]
-        picked = overrides.read(words, self.composer.options, False, lambda group: True)
+        words = [grammar.override_for(key, value) for key, value in chosen.items()]
+        picked = hydra_overrides.read(words, self.composer.options, False, lambda group: True)
         groups = [o for o in self.fixed if self.composer.is_group(o) and o.key_or_group not in chosen]
-        config = self.composer.reopened(tuple(o.input_line for o in [*groups, *picked]))
+        config = self.composer.compose_groups_again(tuple(o.input_line for o in [*groups, *picked]))
         config = copy.deepcopy(config)
         for override in self.fixed:
-            # A key that this choice does not have is another's.
-            if not self.composer.is_group(override) and _in(_raw(config), override.key_or_group):
+            # A key that this choice does not have belongs to another choice.
+            if not self.composer.is_group(override) and _has_key(_unresolved(config), override.key_or_group):
                 composing.set_value(config, override)
         return config
 
-    def _is_of(self, override: Override, chosen: dict) -> bool:
-        """Whether it is a word of the trials with these choices: not of the search, not of another choice."""
+    def _applies_to(self, override: Override, chosen: dict) -> bool:
+        """Whether the override applies to trials with these choices, not to the search or another choice."""
         key = override.key_or_group
-        if key.split(".")[0] in keys_of("sweep") or overrides.is_hydras(override):
+        if key.split(".")[0] in keys_of("sweep") or hydra_overrides.is_hydra_setting(override):
             return False
         return self.composer.is_group(override) or self.has(key, chosen)
 
-    def _refers(self, config: DictConfig) -> bool:
-        """Whether some value is an interpolation of a parameter: `${metric}`."""
-        interpolated = " ".join(text for text in _texts(train_settings(_raw(config))) if "${" in text)
+    def _has_references(self, config: DictConfig) -> bool:
+        """Whether some value is an interpolation of a searched key: `${metric}`."""
+        interpolated = " ".join(
+            text for text in _strings(train_settings(_unresolved(config))) if "${" in text
+        )
         keys = re.findall(r"\$\{([^:}]*)\}", interpolated)
         if "unless_decayed" in interpolated:
             keys.append(automatic.DECAY_KEY)
         return any(key in keys for key in self.domains)
 
 
-def _raw(config: DictConfig) -> dict:
+def _unresolved(config: DictConfig) -> dict:
     plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     return OmegaConf.to_container(plain, resolve=False)
 
 
-def _texts(node) -> Iterator[str]:
-    """Every value of nested settings that is text."""
+def _strings(node) -> Iterator[str]:
+    """Every string in nested settings."""
     if isinstance(node, str):
         yield node
     if isinstance(node, dict):
         node = [*node.values()]
     if isinstance(node, list):
         for child in node:
-            yield from _texts(child)
+            yield from _strings(child)
 
 
-def _in(node, key: str) -> bool:
+def _has_key(node, key: str) -> bool:
     for name in key.split("."):
         if not isinstance(node, dict) or name not in node:
             return False

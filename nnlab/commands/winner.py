@@ -1,4 +1,4 @@
-"""The winner's own run, into best/ of a sweep's folder, and beside it what the search started from."""
+"""Trains a sweep's winner again into best/, together with the default that the search started from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
 from nnlab.training.predictions import Keep
 
-BEST_FOLDER, UNFINISHED_FOLDER = "best", ".best"  # of the winner's run; and until it has ended
+BEST_FOLDER, UNFINISHED_FOLDER = "best", ".best"  # of the winner's run; until it has finished, the latter
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Winner:
     """The best trial, trained again by its own line: its test metrics are the only ones of the search."""
 
     trial: Trial
-    command: str  # the `nnlab train` line that is this trial
+    command: str  # the `nnlab train` line that repeats the trial
     summary: dict  # of its run, as in summary.json
     comparison: dict  # with what the search started from, as in sweep.json
 
     def as_json(self) -> dict:
-        """What sweep.json has of it."""
+        """The winner's entries of sweep.json."""
         metrics = self.summary["metrics"]
         outcome = {
             "best": {
@@ -49,14 +49,14 @@ class Winner:
         return outcome | {"compared": self.comparison}
 
 
-def trained_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
-    """Train the trial as its line would, into best/. The test set is used here, once.
+def train_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
+    """Train the trial into best/, as its `nnlab train` line would. The test set is used here, once.
 
-    Row independence makes it the trial's own curve, so no weights of trials need to be kept.
+    By row independence the curve is that of the trial, so trials need not save their weights.
     """
-    command, settings = job.train_line(trial), job.asked.words.trials.settings(trial.params)
+    command, settings = job.train_line(trial), job.request.definition.trials.settings(trial.params)
     experiment, keep = Experiment.from_config(experiment_settings(settings)), recording(settings).predictions
-    fit, not_compared = _with_default(job, experiment, keep)
+    fit, reason = _with_default(job, experiment, keep)
     unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
     shutil.rmtree(unfinished, ignore_errors=True)
     searched = tuple(setting(key) for key in job.sweep.space.domains)
@@ -66,26 +66,28 @@ def trained_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
         summary = run.close()
     shutil.rmtree(best, ignore_errors=True)
     unfinished.rename(best)
-    comparison = {"reason": not_compared}
-    if not not_compared:
-        comparison = baseline.compared(fit, job.sweep.search.objectives, job.sweep.search.signs)
+    comparison = {"reason": reason}
+    if not reason:
+        comparison = baseline.compare(fit, job.sweep.search.objectives, job.sweep.search.signs)
     return Winner(trial, command, summary, comparison)
 
 
 def _with_default(job: PreparedSweep, winner: Experiment, keep: Keep) -> tuple[Fit, str]:
-    """The fit of the winner, with its predictions, and, where their numbers may stand beside each other, of
-    the experiment as it is without the search; else why not."""
+    """The fit of the winner and the default, and ""; if they cannot be compared, of the winner, and why.
+
+    `keep` says which predictions of the winner are kept; those of the default are not.
+    """
     cache = job.sweep.cache
 
-    def as_it_stands(params: dict) -> Experiment:
-        return Experiment.from_config(experiment_settings(job.asked.words.trials.settings(params)))
+    def make_experiment(params: dict) -> Experiment:
+        return Experiment.from_config(experiment_settings(job.request.definition.trials.settings(params)))
 
-    default = make_candidate(0, {}, as_it_stands, cache)
-    reason = default.reason or baseline.not_comparable(winner, default.experiment, cache)
+    default = make_candidate(0, {}, make_experiment, cache)
+    reason = default.reason or baseline.reason_not_comparable(winner, default.experiment, cache)
     if reason:
         return Fit([winner], cache, predictions=keep), reason
     trials = job.sweep.trials
     seeds = [job.sweep.space.values(trial.params).get("seed", winner.seed) for trial in trials]
     used = max(seeds, default=0) + winner.seeds
-    together = baseline.together(winner, as_it_stands({}), len(trials), cache, used)
-    return Fit(together, cache, predictions=[keep, *[False] * (len(together) - 1)]), ""
+    experiments = baseline.comparison_experiments(winner, make_experiment({}), len(trials), cache, used)
+    return Fit(experiments, cache, predictions=[keep, *[False] * (len(experiments) - 1)]), ""
