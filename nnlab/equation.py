@@ -90,7 +90,7 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
 
 def _normalized_examples(fit: Fit, row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(numbers, x, t) of the first training examples, as the network sees them."""
-    fold = row.again([]).fold if row.experiment.refit else row.fold
+    fold = row.refit_row([]).fold if row.experiment.refit else row.fold
     # A key of its own in the cache: a refit normalises the same fold by other means.
     fold = replace(fold, repeat=-1)
     examples = fold.train[:MOST_EXAMPLES]

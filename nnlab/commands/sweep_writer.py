@@ -47,7 +47,8 @@ class SweepWriter:
             self._board.trials_finished(event.trials, self.curves)
             return
         # A trial that a kill left without a table row is trained again; lost curves would stay lost.
-        fresh = {trial.number: event.batch.mean_curves(trial.number) for trial in event.trials if trial.epochs}
+        trained = [trial.number for trial in event.trials if trial.epochs]
+        fresh = {number: event.batch.mean_curves(number) for number in trained}
         self._folder.curves(fresh)
         self.curves |= fresh
 
