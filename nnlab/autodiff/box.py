@@ -56,15 +56,15 @@ class Buffer:
 
 @dataclass
 class Site:
-    """What a network is bound to: the size, device and hyperparameters of a population."""
+    """The binding of a network: size, device and hyperparameters of its population."""
 
     rows: int
     batch: int
     training: bool
     like: torch.Tensor  # all tensors get its dtype and device
     columns: dict[str, torch.Tensor] = field(default_factory=dict)  # (K, 1) float64, e.g. "dropout"
-    threads: int = 1  # that share the blocks of a large product
-    precision: str = "float32"  # of products on a GPU
+    threads: int = 1  # how many share the blocks of a large product
+    precision: str = "float32"  # the precision of products on a GPU
 
 
 class Context:

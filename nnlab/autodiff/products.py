@@ -50,7 +50,8 @@ class BlockedProduct:
         self.by_rows = m >= 2 * MIN_BLOCK_WIDTH
         self.size = block_size(m if self.by_rows else n, m * k * n)
         self.out_blocks = self._split(out)
-        self.last_factors = [None, None]  # of the last call, with their blocks: weights stay the same
+        # The factors of the last call and their blocks are cached: weights are the same tensor in every call.
+        self.last_factors = [None, None]
         self.last_blocks = [None, None]
 
     def __call__(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from nnlab.optimizers.base import Optimizer
 from nnlab.runtime.layout import ALIGNED_FLOATS
 from nnlab.runtime.threads import run_all
 
-BLOCK_ELEMENTS = 2**16  # of each matrix in a block
+BLOCK_ELEMENTS = 2**16  # elements of each matrix in a block
 
 
 def blocked_update(

@@ -10,7 +10,7 @@ import torch
 
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
-_compiled: dict[tuple, Callable] = {}  # by traced code, and shapes of its arguments
+_compiled: dict[tuple, Callable] = {}  # (traced code, its arguments' shapes) -> the compiled function
 
 
 def compiled(function: Callable, example: tuple[torch.Tensor, ...]) -> Callable:

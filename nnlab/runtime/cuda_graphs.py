@@ -71,7 +71,7 @@ class CudaGraphs:
     def __init__(self, like: torch.Tensor):
         self.capturing = is_cuda(like)
         self.graphs: dict[Hashable, torch.cuda.CUDAGraph | None] = {}
-        self.pool = None  # of memory, which all graphs share, since they are replayed one after another
+        self.pool = None  # the memory pool, which all graphs share, since they are replayed one after another
 
     def run(self, key: Hashable, calls: Callable[[], object]) -> None:
         if not self.capturing:

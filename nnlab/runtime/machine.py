@@ -47,7 +47,7 @@ def _machine_available() -> int | None:
 def _cgroup_available(
     root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
 ) -> int | None:
-    """What the process's control group and those above it leave, the least of them (version 2 or 1)."""
+    """The least memory left in the process's control group and those above it (version 2 or 1)."""
     available = []
     with contextlib.suppress(OSError, ValueError):
         for line in membership.read_text().splitlines():
@@ -69,7 +69,7 @@ def _cgroup_available(
 
 
 def _ulimit_available() -> int | None:
-    """What `ulimit -v` leaves of the address space."""
+    """The address space left by `ulimit -v`."""
     try:
         import resource
     except ImportError:  # not on this system

@@ -54,7 +54,7 @@ MEMORY = 8 << 30  # bytes
 ON_DEVICE_OF_FIRST = (
     COPIES | SHAPED_LIKE | FILLED | {"copy_", "__getitem__"}
 )  # whose result is on the device of the first argument
-DEVICE_PROPERTIES = {  # of a tensor, by where it is
+DEVICE_PROPERTIES = {  # property of a tensor -> its value, by where the tensor is
     torch.Tensor.device.__get__: lambda on_gpu: GPU if on_gpu else CPU,
     torch.Tensor.is_cuda.__get__: lambda on_gpu: on_gpu,
     torch.Tensor.is_cpu.__get__: lambda on_gpu: not on_gpu,
@@ -96,7 +96,7 @@ def fake_gpu(memory: int = MEMORY) -> Iterator[FakeGpu]:
 
         def parameter(cls, data=None, requires_grad=True):  # torch itself makes it, and is not overridden
             made = new(cls, data, requires_grad)
-            return _marked(made, ()) if is_on_gpu(data) else made
+            return _mark(made, ()) if is_on_gpu(data) else made
 
         stack.enter_context(mock.patch.object(torch, "Generator", Generator))
         stack.enter_context(mock.patch.object(torch.nn.Parameter, "__new__", parameter))
@@ -136,7 +136,7 @@ class FakeGpu(TorchFunctionMode):
     used_in: int | None = None  # the process
     is_recording = False
     warns_of_syncs = 0  # torch.cuda.set_sync_debug_mode
-    graph: Graph | None = None  # that calls are recorded into
+    graph: Graph | None = None  # records the calls, while one is captured
 
     @contextmanager
     def recording(self, really: bool = True) -> Iterator[None]:
@@ -169,24 +169,24 @@ class FakeGpu(TorchFunctionMode):
         if func == SET_DATA:
             args[0]._on_gpu = is_on_gpu(args[1])
             return func(*args)
-        given = (*args, *kwargs.values())
-        tensors = list(tensors_in(given))
+        arguments = (*args, *kwargs.values())
+        tensors = list(tensors_in(arguments))
         refuse(name, args, kwargs, tensors)
-        on_gpu = self._destination(name, given, tensors)
+        on_gpu = self._destination(name, arguments, tensors)
         if on_gpu or any(map(is_on_gpu, tensors)):
             self._use()
-        _refuse_another_generator(given, on_gpu)
+        _refuse_another_generator(arguments, on_gpu)
         if kwargs.pop("pin_memory", False) and on_gpu:
             raise RuntimeError("Only dense CPU tensors can be pinned")
         if self.graph is not None:
             self.graph.keep(tensors)
-        result = self._made(func, name, args, kwargs, on_gpu, tensors)
+        result = self._compute(func, name, args, kwargs, on_gpu, tensors)
         if self.is_recording:
             refuse_to_record(name, args, kwargs, result)
         elif self.warns_of_syncs:
             self._warn_of_syncs(name, args, kwargs, result)
         if self.graph is not None and name != "__get__":
-            self.graph.add(partial(self._made, func, name, args, kwargs, on_gpu, tensors), tensors, result)
+            self.graph.add(partial(self._compute, func, name, args, kwargs, on_gpu, tensors), tensors, result)
         return result
 
     def _warn_of_syncs(self, name, args, kwargs, result) -> None:
@@ -199,14 +199,14 @@ class FakeGpu(TorchFunctionMode):
         self.warns_of_syncs = {"default": 0, "warn": 1, "error": 2}.get(mode, mode)
 
     @staticmethod
-    def _made(func, name: str, args, kwargs, on_gpu: bool, tensors):
-        """What the call gives, computed on the CPU."""
+    def _compute(func, name: str, args, kwargs, on_gpu: bool, tensors):
+        """The result of the call, computed on the CPU."""
         if name in ("cuda", "pin_memory"):
-            return _copied(args[0], args[0], on_gpu)
+            return _copy(args[0], args[0], on_gpu)
         if name == "cpu":
-            return _copied(func(args[0]), args[0], False)
+            return _copy(func(args[0]), args[0], False)
         kwargs = dict(kwargs)
-        if kwargs.pop("force", False) and is_on_gpu(args[0]):  # of numpy
+        if kwargs.pop("force", False) and is_on_gpu(args[0]):  # an argument of numpy()
             args = (args[0].clone(),)
         args = [CPU if _names_a_device(name, v) else v for v in args]
         kwargs = {key: CPU if _names_a_device(name, v) else v for key, v in kwargs.items()}
@@ -215,8 +215,8 @@ class FakeGpu(TorchFunctionMode):
             args = [v.to(exact) for v in args]
         result = func(*args, **kwargs)
         if name in COPIES and isinstance(result, torch.Tensor):
-            return _copied(result, [*args, *kwargs.values()][0], on_gpu)
-        return _marked(result, tensors) if on_gpu else result
+            return _copy(result, [*args, *kwargs.values()][0], on_gpu)
+        return _mark(result, tensors) if on_gpu else result
 
     @staticmethod
     def _destination(name: str, given, tensors) -> bool:
@@ -242,7 +242,7 @@ class FakeGpu(TorchFunctionMode):
 # ---- which tensors are on the GPU
 
 
-def _marked(result, given):
+def _mark(result, given):
     """The result of a call, its tensors marked as on the GPU; an argument stays where it is."""
     for t in tensors_in(result):
         if not any(t is other for other in given):
@@ -250,8 +250,8 @@ def _marked(result, given):
     return result
 
 
-def _copied(result: torch.Tensor, source, on_gpu: bool) -> torch.Tensor:
-    """What a copy to the other memory gives; `source` itself where it is there already."""
+def _copy(result: torch.Tensor, source, on_gpu: bool) -> torch.Tensor:
+    """The result of a copy to this memory; `source` itself if it is there already."""
     if result is source and is_on_gpu(source) == on_gpu:
         return result
     if result is source or on_gpu:  # memory of its own, also where it came from numpy

@@ -50,5 +50,5 @@ class Graph:
             for call, given, made in self.calls:
                 held = {t.untyped_storage().data_ptr() for t in given}
                 again = [t for t in tensors_in(call()) if t.untyped_storage().data_ptr() not in held]
-                for there, new in zip(made, again, strict=True):
-                    there.copy_(new)
+                for result, new in zip(made, again, strict=True):
+                    result.copy_(new)

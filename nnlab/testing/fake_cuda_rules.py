@@ -30,7 +30,7 @@ PRODUCTS = frozenset(  # which a GPU has for floating-point and complex numbers 
     "mm bmm matmul rmatmul linear bilinear einsum tensordot mv dot vdot inner addmm addmv addbmm baddbmm "
     "chain_matmul multi_dot".split()
 )
-READ = frozenset(  # by the host, which waits for the GPU
+READ_BY_HOST = frozenset(  # which waits for the GPU
     "item tolist numpy __bool__ __int__ __float__ __complex__ __index__ __contains__ __repr__ __format__ "
     "is_nonzero equal allclose nonzero argwhere masked_select unique unique_consecutive bincount".split()
 )
@@ -129,11 +129,11 @@ def _is_whole_number(value) -> bool:
 
 def _is_one_number(name: str, args, kwargs, tensors) -> bool:
     """All are on the GPU but one scalar, which is only read."""
-    others = [t for t in tensors if not is_on_gpu(t)]
+    on_cpu = [t for t in tensors if not is_on_gpu(t)]
     changed = list(tensors_in(kwargs.get("out")))
     if name.endswith("_") and not name.endswith("__") or name.startswith("__i"):
         changed.append(args[0])
-    return len(others) == 1 and not others[0].dim() and not any(t is others[0] for t in changed)
+    return len(on_cpu) == 1 and not on_cpu[0].dim() and not any(t is on_cpu[0] for t in changed)
 
 
 def refuse_to_record(name: str, args, kwargs, result) -> None:
@@ -143,5 +143,5 @@ def refuse_to_record(name: str, args, kwargs, result) -> None:
     gpu_count = sum(map(is_on_gpu, tensors))
     indices = tensors_in(args[1:2]) if name in ("__getitem__", "__setitem__") else ()
     chosen = any(i.dtype == torch.bool or _is_whole_number(i) for i in indices)
-    if gpu_count and (gpu_count < len(tensors) or name in READ or chosen):
+    if gpu_count and (gpu_count < len(tensors) or name in READ_BY_HOST or chosen):
         raise RuntimeError(f"{name}: CUDA error: operation not permitted when stream is capturing")

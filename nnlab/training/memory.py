@@ -12,7 +12,7 @@ from nnlab.runtime.machine import in_bytes
 from nnlab.training.predictions import predictions_bytes
 from nnlab.training.stacks import stack_bytes, theta_width
 
-CLASS_INDEX_BYTES = 8  # of a target that is a class
+CLASS_INDEX_BYTES = 8  # a class is stored as an int64
 CHUNK_COPIES = 3  # copies of a chunk of examples: gathered, normalised, laid out
 
 

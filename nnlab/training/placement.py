@@ -23,11 +23,11 @@ TAIL_PASSES, COMPILED_PASSES = 15, 7  # passes over the matrices of a stack in a
 
 CALL_SECONDS = 4e-6  # on a CPU
 CORE_OPERATIONS = 3e10  # per second
-THREADS_PER_ROW = 4  # that a product of one row keeps busy
+THREADS_PER_ROW = 4  # how many a product of one row keeps busy
 
 GPU_START_SECONDS = 4.0  # torch's libraries, the context, the first kernels
 GPU_STEP_SECONDS = 6e-5  # replayed from a CUDA graph
-GPU_EPOCH_SECONDS = 4e-3  # of the host, in an epoch
+GPU_EPOCH_SECONDS = 4e-3  # work of the host in an epoch
 GPU_OPERATIONS = {"float32": 2e13, "tf32": 7e13, "bfloat16": 7e13}  # per second
 GPU_BYTES = 3e12  # per second
 STACK_ROWS = 128  # in a stack on a GPU; a sweep's batches of trials are no larger
@@ -40,7 +40,7 @@ COMPILER_SECONDS = 10.0  # the first time
 class Work:
     """The work of a job, and into how many steps, stacks and epochs of stacks either device divides it."""
 
-    operations: float  # of matrix products
+    operations: float  # floating-point operations in matrix products
     parameter_updates: float  # elements of theta, times steps
     cpu_steps: float
     cpu_stacks: int

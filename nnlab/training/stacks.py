@@ -7,10 +7,10 @@ from typing import Literal
 
 from nnlab.experiment import Row
 
-CACHE_ELEMENTS = 2**22  # of theta in a stack on a CPU, at most
+CACHE_ELEMENTS = 2**22  # elements of theta in a stack on a CPU, at most
 CPU_STACK_ROWS = 64  # rows in a stack on a CPU, at most
 MIN_PROCESS_WORK = 2e9  # elements of theta x examples seen: a few tenths of a second; a fork takes 0.03 s
-MEMORY_SHARE = 0.5  # of the free memory of a GPU, for one stack
+MEMORY_SHARE = 0.5  # share of a GPU's free memory for one stack
 THETA_COPIES = 7  # theta, gradient, scratch, best weights, those of the previous epoch, and some reserve
 
 

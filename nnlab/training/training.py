@@ -24,7 +24,7 @@ from nnlab.training.snapshot import Snapshot
 from nnlab.training.step import Step
 
 SUMS_NAME = "sums"  # of loss and error over the steps so far, in the state within an epoch
-TABLES_SHARE = 0.5  # of the free memory of a GPU, for the normalised tables of all folds
+TABLES_SHARE = 0.5  # share of a GPU's free memory for the normalised tables of all folds
 VALIDATION_METRICS = ("val_loss", "val_error")  # meaningless in a refit, which trains on that set
 
 
@@ -59,7 +59,7 @@ class Training:
         self.population: Population | None = None
         self.batches = self.evaluator = self.step = None  # allocated for the rows of the population
         self._previous: State | None = None  # the state after the previous epoch, to go back to
-        self._start_time = 0.0  # of time.perf_counter, in seconds
+        self._start_time = 0.0  # by time.perf_counter, in seconds
         self._sums: np.ndarray | None = None  # (2, K): loss and error of the steps so far, while paused
 
     def __len__(self) -> int:
@@ -273,8 +273,8 @@ def make_batches(examples: Examples, rows: list[Row], threads: int) -> Batches:
 
 
 def find_endings(population: Population, live, epoch: int, diverged, stop) -> dict[int, Ending]:
-    """Which of the rows with the indices `live` end with this epoch, and how, by their numbers. A row without
-    one finite epoch has diverged, however it ends."""
+    """The endings of those rows at indices `live` that end with this epoch, by row number. A row
+    without one finite epoch has diverged, however it ends."""
     e, no_row = population.experiment, np.zeros(len(population), bool)
     refit = np.array([row.refit for row in population.rows])
     last, over = epoch >= np.where(refit, refit, e.epochs), e.schedule.over(population.schedule)
