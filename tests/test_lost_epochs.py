@@ -26,8 +26,8 @@ def lose(monkeypatch):
     training changes in it, comes out as `value`."""
 
     def lose(at: int, metric: str, value: float):
-        def epoch(self, number):
-            found = EPOCH(self, number)
+        def epoch(self, number, *should_pause):
+            found = EPOCH(self, number, *should_pause)
             mine = [k for k, row in enumerate(self.population.rows) if row.seed == LOST_SEED and number == at]
             for k in mine:
                 if metric == "weights":
@@ -82,8 +82,8 @@ def test_a_schedule_that_cannot_go_back_leaves_the_row_diverged(lose, name, at):
 def test_a_row_that_never_was_sound_has_diverged(monkeypatch, stopping):
     """It goes back to its initial weights until no rate is left, or its rule stops it."""
 
-    def epoch(self, number):
-        return EPOCH(self, number) | {"train_loss": np.full(len(self.population), NAN)}
+    def epoch(self, number, *should_pause):
+        return EPOCH(self, number, *should_pause) | {"train_loss": np.full(len(self.population), NAN)}
 
     monkeypatch.setattr(Training, "train_epoch", epoch)
     schedule = HalveAndGoBack(stop_below=0.1)  # 1, 1/2, 1/4, 1/8, and 1/16 is below
@@ -93,8 +93,8 @@ def test_a_row_that_never_was_sound_has_diverged(monkeypatch, stopping):
 
 
 def test_a_rate_that_is_too_small_ends_training_with_the_reason(monkeypatch):
-    def epoch(self, number):
-        found = EPOCH(self, number)
+    def epoch(self, number, *should_pause):
+        found = EPOCH(self, number, *should_pause)
         late = [row.seed == LOST_SEED and number > 2 for row in self.population.rows]
         return found | {"train_loss": np.where(late, INF, found["train_loss"])}
 

@@ -105,8 +105,8 @@ def test_a_refit_repeats_what_chose_its_epochs(name, monkeypatch):
     if name == "a lost epoch":
         epoch = Training.train_epoch
 
-        def lost(self, number):
-            found = epoch(self, number)
+        def lost(self, number, *should_pause):
+            found = epoch(self, number, *should_pause)
             return found | ({"train_loss": np.full(len(self.population), np.nan)} if number == 2 else {})
 
         monkeypatch.setattr(Training, "train_epoch", lost)
@@ -164,9 +164,9 @@ def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
     """Its neighbours are refitted. The test set is looked at once, with the weights that are kept."""
     epoch = Training.train_epoch
 
-    def lost(self, number):
+    def lost(self, number, *should_pause):
         mine = [row.seed == 1 and row.refit > 0 and number == 3 for row in self.population.rows]
-        found = epoch(self, number)
+        found = epoch(self, number, *should_pause)
         return found | {"train_loss": np.where(mine, np.nan, found["train_loss"])}
 
     monkeypatch.setattr(Training, "train_epoch", lost)
@@ -185,9 +185,9 @@ def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
 def test_a_row_that_diverged_the_first_time_is_tested_with_its_best_weights(monkeypatch):
     epoch = Training.train_epoch
 
-    def lost(self, number):
+    def lost(self, number, *should_pause):
         mine = [row.seed == 1 and number == 4 for row in self.population.rows]
-        return epoch(self, number) | {"grad_norm": np.where(mine, np.inf, 1.0)}
+        return epoch(self, number, *should_pause) | {"grad_norm": np.where(mine, np.inf, 1.0)}
 
     monkeypatch.setattr(Training, "train_epoch", lost)
     _, plain = done(BASE)
