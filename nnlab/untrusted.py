@@ -40,6 +40,15 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"'{path}' cannot be read: {e.strerror or e}") from e
 
 
+def own_file(file: Path) -> Path:
+    """The file, which is its folder's own: see `refuse_elsewhere`."""
+    try:
+        refuse_elsewhere(file, os.lstat(file))
+    except OSError as e:
+        raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
+    return file
+
+
 def refuse_elsewhere(file: Path, status: os.stat_result) -> None:
     """Raise `UserError` unless a file of this status, of `lstat`, is a plain file with no other name.
 

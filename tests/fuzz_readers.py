@@ -5,6 +5,7 @@ import gzip
 import io
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -13,17 +14,26 @@ import fuzzing
 import numpy as np
 from fuzz_guard import ROOT, Reader
 
+import nnlab
 from nnlab.cli import main
 from nnlab.commands.hydra_private import yaml_loader
 from nnlab.data.headers import header_names
 from nnlab.data.sources import SOURCES
 from nnlab.errors import MachineFault, UserError
 from nnlab.paths import CONFIG_DIR
+from nnlab.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.stored_sweep import begun, read_curves
 from nnlab.search.ledger import Ledger
+from nnlab.training.fit import Fit
+from nnlab.training.fit_state import FitState
 from nnlab.untrusted import refuse_many_references, yaml_of
 
+TINY = nnlab.Experiment(data=nnlab.Iris(), model=nnlab.MLP(hidden=(3,)), epochs=3, batch_size=40, threads=1)
+STATEFUL = [  # what a checkpoint can hold: slots, schedules that go back, stopping, noise, refits
+    replace(TINY, seeds=2, refit=True, schedule=nnlab.HalveAndGoBack(), stopping=nnlab.Patience(patience=1)),
+    replace(TINY, regularizer=nnlab.Regularizer(dropout=0.2), optimizer=nnlab.Adam()),
+]
 OLD = ROOT / "tests"
 
 
@@ -185,6 +195,40 @@ def plan_sweep(folder: Path, random: Random) -> Iterator[Callable]:
     yield lambda: command("sweep", f"{key}={folder}", "plan=true")
 
 
+def predict(folder: Path, random: Random) -> Iterator[Callable]:
+    models = []
+    yield lambda: models.append(nnlab.load(folder))
+    for model in models:
+        x = np.random.default_rng(0).normal(size=(5, model.spec.inputs))
+        yield lambda model=model, x=x: model.predict(x)
+        yield lambda model=model, x=x: model.predict_proba(x, row=model.rows[0].number)
+        y = np.resize(model.classes, 5) if model.spec.classes else np.zeros((5, model.spec.outputs))
+        yield lambda model=model, x=x, y=y: model.evaluate(x, y)
+
+
+def states() -> list[dict[str, bytes]]:
+    """Checkpoints at the beginning, within and between epochs, of a refit, of rows that have ended."""
+    found = []
+    for every in (1, 2, 3):
+        fit = Fit(STATEFUL)
+        looks = iter(range(1, 10**6))
+        events = fit.events(lambda looks=looks, every=every: next(looks) % every == 0)
+        kept = [event for event in events if isinstance(event, FitState)]
+        for state in (kept[0], kept[len(kept) // 2], kept[-1]):
+            with tempfile.TemporaryDirectory() as folder:
+                write_checkpoint(Path(folder), Checkpoint(state, {"": {"metrics.jsonl": 100}}, ["data"]))
+                found.append(files_of(Path(folder)))
+    return found
+
+
+def restore(folder: Path, random: Random) -> Iterator[Callable]:
+    read = []
+    yield lambda: read.append(read_checkpoint(folder).state)
+    for state in read:
+        yield lambda state=state: (state.epoch, state.epochs(), state.best_epochs())
+        yield lambda state=state: Fit(STATEFUL).resume(state).run()
+
+
 # ---- Configurations
 
 
@@ -240,6 +284,8 @@ READERS = {
     "run": (run_folders, read_run, {}),
     "sweep": (sweep_folders, read_sweep, {"writes": True}),
     "plan": (sweep_folders, plan_sweep, {"writes": True}),
+    "model": (run_folders, predict, {}),
+    "checkpoint": (states, restore, {}),
     "yaml": (yaml_files, read_yaml, {"follows_links": True}),
     "config": (config_folders, compose, {"follows_links": True}),
 }  # name -> whole inputs, the calls that read one, what these may do

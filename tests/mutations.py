@@ -208,6 +208,20 @@ def mutated_safetensors(data: bytes, random: Random) -> bytes:
     return struct.pack("<Q", length) + header + content
 
 
+def mutated_checkpoint(data: bytes, random: Random) -> bytes:
+    """Another tree in its array of text, which is the last one; or as any file of safetensors."""
+    if random.random() < 0.4:
+        return mutated_safetensors(data, random)
+    length = struct.unpack("<Q", data[:8])[0]
+    header, content = json.loads(data[8 : 8 + length]), data[8 + length :]
+    begin, end = header["json"]["data_offsets"]
+    assert end == len(content)
+    text = mutated_json(content[begin:], random)
+    header["json"] |= {"shape": [len(text)], "data_offsets": [begin, begin + len(text)]}
+    packed = json.dumps(header).encode()
+    return struct.pack("<Q", len(packed)) + packed + content[:begin] + text
+
+
 def mutated_gzip(data: bytes, random: Random) -> bytes:
     """What is compressed, or how."""
     how = random.choices(("content", "bytes", "twice", "members", "bomb"), (40, 30, 10, 10, 1))[0]
@@ -228,6 +242,7 @@ BY_SUFFIX = {
     ".journal": mutated_json_lines,
     ".json": mutated_json,
     ".yaml": mutated_yaml,
+    "checkpoint.safetensors": mutated_checkpoint,
     ".safetensors": mutated_safetensors,
     ".csv": mutated_arrays.mutated_csv,
     "-ubyte": mutated_arrays.mutated_idx,

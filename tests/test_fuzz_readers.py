@@ -18,6 +18,7 @@ from nnlab.search import journal
 
 CASES = {
     "csv": 400, "npz": 400, "idx": 400, "run": 250, "sweep": 250, "plan": 4, "yaml": 100, "config": 20,
+    "model": 150, "checkpoint": 150,
 }  # fmt: skip
 
 
