@@ -1,4 +1,4 @@
-"""Spaces, searches by hand and whole sweeps for the tests of `nnlab sweep`."""
+"""Helpers for tests of `nnlab sweep`: search spaces, searches without training, and whole sweeps."""
 
 import contextlib
 import csv
@@ -13,16 +13,25 @@ from pathlib import Path
 
 from nnlab.cli import main
 from nnlab.search.samplers import SAMPLERS
-from nnlab.testing.samplers import RATE, SPACES, TWELVE, a_trial, bowl, is_in, search  # noqa: F401
+from nnlab.testing.samplers import (  # noqa: F401
+    RATE,
+    SPACES,
+    TWELVE,
+    bowl,
+    complete_trial,
+    is_in_domain,
+    run_search,
+    search,
+)
 
 ROOT = Path(__file__).parent.parent
 
 
-def small(name, **given):
-    """The sampler of that name, with few trials before it learns."""
-    own = {f.name for f in fields(SAMPLERS[name])}
-    usual = {"points": 3, "startup": 5, "population": 4}
-    return SAMPLERS[name](**{k: v for k, v in (usual | given).items() if k in own})
+def small_sampler(name, **overrides):
+    """The sampler of that name, with few random trials before it learns."""
+    names = {f.name for f in fields(SAMPLERS[name])}
+    settings = {"points": 3, "startup": 5, "population": 4} | overrides
+    return SAMPLERS[name](**{k: v for k, v in settings.items() if k in names})
 
 
 # ---- sweeps
@@ -30,59 +39,59 @@ def small(name, **given):
 IRIS = ("data=iris", "epochs=3", "report=false", "model.hidden=[8]")
 
 
-def sweep(folder, *words, code=0) -> Path:
-    """`nnlab sweep` in this process, into that folder."""
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
-        found = main(["sweep", *words, f"hydra.run.dir={folder}"])
-    assert found == code, said.getvalue()
+def sweep(folder, *overrides, code=0) -> Path:
+    """Run `nnlab sweep` in this process, into that folder."""
+    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
+        exit_code = main(["sweep", *overrides, f"hydra.run.dir={folder}"])
+    assert exit_code == code, output.getvalue()
     return Path(folder)
 
 
-def resume(folder, *words, code=0) -> str:
-    """`nnlab sweep resume=FOLDER`; what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
-        found = main(["sweep", f"resume={folder}", *words])
-    assert found == code, said.getvalue()
-    return said.getvalue()
+def resume(folder, *overrides, code=0) -> str:
+    """Run `nnlab sweep resume=FOLDER`; returns its output."""
+    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
+        exit_code = main(["sweep", f"resume={folder}", *overrides])
+    assert exit_code == code, output.getvalue()
+    return output.getvalue()
 
 
-def refused(folder, *words) -> str:
-    """The one sentence with which `resume=` refuses."""
-    said = resume(folder, *words, code=2)
-    assert said.startswith("nnlab sweep: ") and said.count("\n") == 1, said
-    return said
+def resume_error(folder, *overrides) -> str:
+    """The one-line error message of a `resume=` that must fail."""
+    message = resume(folder, *overrides, code=2)
+    assert message.startswith("nnlab sweep: ") and message.count("\n") == 1, message
+    return message
 
 
-def made_once(tmp_path_factory):
-    """Words -> the folder of the sweep that nobody interrupted, made once."""
-    made = {}
+def cached_sweeps(tmp_path_factory):
+    """A function: overrides -> the folder of a complete sweep, which is run only once."""
+    folders = {}
 
-    def folder(*words):
-        if words not in made:
-            made[words] = sweep(tmp_path_factory.mktemp("whole") / "s", *words)
-        return made[words]
+    def folder(*overrides):
+        if overrides not in folders:
+            folders[overrides] = sweep(tmp_path_factory.mktemp("whole") / "s", *overrides)
+        return folders[overrides]
 
     return folder
 
 
 def train(line: str, folder) -> Path:
-    """A printed `nnlab train ...` line, run into that folder."""
-    program, *words = shlex.split(line)
+    """Run a printed `nnlab train ...` line, into that folder."""
+    program, *arguments = shlex.split(line)
     assert program == "nnlab"
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
-        main([*words, f"hydra.run.dir={folder}"])
-    assert (Path(folder) / "summary.json").exists(), said.getvalue()
+    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
+        main([*arguments, f"hydra.run.dir={folder}"])
+    assert (Path(folder) / "summary.json").exists(), output.getvalue()
     return Path(folder)
 
 
 def nnlab(cwd, *argv, **options):
-    """`nnlab` in a process of its own, to its end."""
-    line, environment = process(*argv)
+    """Run `nnlab` in its own process, and wait for its end."""
+    line, environment = process_arguments(*argv)
     return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, **options)
 
 
-def process(*argv):
-    """The words and the environment of an nnlab process."""
+def process_arguments(*argv):
+    """The command line and the environment of an nnlab process."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
     return [sys.executable, "-m", "nnlab", *argv], environment
@@ -97,29 +106,30 @@ def json_lines(file) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def about(folder) -> dict:
+def sweep_json(folder) -> dict:
     return json.loads((folder / "sweep.json").read_text())
 
 
 def curves(folder) -> dict[int, dict]:
+    """Trial number -> its line of curves.jsonl."""
     return {line.pop("trial"): line for line in json_lines(folder / "curves.jsonl")}
 
 
-def told(folder) -> list[dict]:
+def journal_trials(folder) -> list[dict]:
     """The trials in the journal, in the order in which they were written."""
     return [op for op in json_lines(folder / "study.journal") if op["op_code"] == 4]
 
 
-def lasting(folder) -> dict[str, bytes]:
-    """What two equal sweeps have in common: their trials, their curves, their best."""
+def reproducible_content(folder) -> dict[str, bytes]:
+    """The files that must be equal in two equal sweeps: trials, curves, the best run."""
     numbers = {n: json.dumps(c) for n, c in sorted(curves(folder).items())}
     return {
-        "trials": (folder / "trials.csv").read_bytes(), "curves": numbers, "best": about(folder)["best"],
+        "trials": (folder / "trials.csv").read_bytes(), "curves": numbers, "best": sweep_json(folder)["best"],
         **{name: (folder / "best" / name).read_bytes() for name in ("metrics.jsonl", "model.safetensors")},
     }  # fmt: skip
 
 
-# ---- the sweep that is killed, resumed, stored
+# ---- the sweep that tests kill, resume and store
 
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 L2 = "regularizer.l2=interval(0,0.01)"

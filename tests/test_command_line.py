@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import pytest
-from searches import IRIS, about, resume, sweep
+from searches import IRIS, resume, sweep, sweep_json
 
 import nnlab
 from nnlab.commands import continued_sweep, hydra_private, multirun, sweep_definition
@@ -101,7 +101,7 @@ def test_a_sweep_parses_its_line_once(tmp_path, monkeypatch):
     original, calls = hydra_private.parser, []
     monkeypatch.setattr(hydra_private, "parser", lambda: calls.append(1) or original())
     resume(folder, "trials=3")
-    assert calls == [1] and about(folder)["trials"]["complete"] == 3
+    assert calls == [1] and sweep_json(folder)["trials"]["complete"] == 3
 
 
 def test_no_other_module_knows_argparse():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from searches import IRIS, LR, about, sweep
+from searches import IRIS, LR, sweep, sweep_json
 
 from nnlab.cli import main
 
@@ -204,7 +204,7 @@ def test_refine_takes_over_no_storage(tmp_path):
     assert dump(tmp_path / "s.db") == before and (around / "study.journal").exists()
     assert yaml.safe_load((around / "config.yaml").read_text())["storage"] is None
     again = sweep(tmp_path / "q", f"refine={folder}", "trials=2", f"storage=sqlite:///{tmp_path}/q.db")
-    assert about(again)["study"] == "q" and (tmp_path / "q.db").exists()
+    assert sweep_json(again)["study"] == "q" and (tmp_path / "q.db").exists()
 
 
 # The environment

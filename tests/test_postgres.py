@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from searches import IRIS, about, resume, sweep, trials_csv
+from searches import IRIS, resume, sweep, sweep_json, trials_csv
 
 from nnlab.cli import main
 
@@ -70,7 +70,7 @@ def test_a_sweep_in_postgres_is_one_in_a_file(server, tmp_path):
     resume(folder, "trials=10")
     one = sweep(tmp_path / "file", *USUAL, "trials=10")
     assert (folder / "trials.csv").read_bytes() == (one / "trials.csv").read_bytes()
-    assert about(folder)["best"] == about(one)["best"] and not (folder / "study.journal").exists()
+    assert sweep_json(folder)["best"] == sweep_json(one)["best"] and not (folder / "study.journal").exists()
 
 
 def test_the_same_name_is_refused_and_another_is_another_study(server, tmp_path, capsys):

@@ -11,7 +11,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from searches import IRIS, about, sweep, told, trials_csv
+from searches import IRIS, journal_trials, sweep, sweep_json, trials_csv
 
 from nnlab.records.report import Artist, Story
 from nnlab.records.report_figures import _decades, figures
@@ -75,7 +75,7 @@ def test_the_page_has_every_heading(page, swept):
         text = file.read_text()
         assert re.findall(r"<h2>(.*?)</h2>", text) == HEADINGS
     ours = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
-    assert about(swept)["best"]["command"] in html.unescape(ours)
+    assert sweep_json(swept)["best"]["command"] in html.unescape(ours)
     for row in trials_csv(swept):
         assert f"<td>{row['trial']}</td><td>{row['state']}</td>" in ours
 
@@ -97,13 +97,13 @@ def test_no_label_breaks_out(page):
 def test_importances_are_optunas(swept):
     import optuna
 
-    found = about(swept)["importances"]
+    found = sweep_json(swept)["importances"]
     assert set(found) == {"optimizer.lr", "regularizer.l2", "model.activation"}
     assert sum(found.values()) == pytest.approx(1) and all(0 <= share <= 1 for share in found.values())
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(swept / "study.journal"))
     )
-    study = optuna.load_study(study_name=about(swept)["study"], storage=storage)
+    study = optuna.load_study(study_name=sweep_json(swept)["study"], storage=storage)
     assert found == pytest.approx(optuna.importance.get_param_importances(study))
 
 
@@ -240,7 +240,7 @@ def hparams(found) -> dict:
 def test_up_to_64_trials_are_all_there(swept):
     trials, rows = swept / "trials", trials_csv(swept)
     assert {f.name for f in trials.iterdir()} == {"summary"} | {f"{n:02d}" for n in range(45)}
-    for row, op in zip(rows, told(swept), strict=True):
+    for row, op in zip(rows, journal_trials(swept), strict=True):
         found = events(trials / f"{int(row['trial']):02d}")
         params, read = hparams(found)
         labels = {"model.activation": ("relu", "tanh")}
@@ -300,7 +300,7 @@ def test_optuna_dashboard_opens_the_study(where, tmp_path, swept):
         return json.loads(body)
 
     studies = get("/api/studies")["study_summaries"]
-    assert [s["study_name"] for s in studies] == [about(folder)["study"]]
+    assert [s["study_name"] for s in studies] == [sweep_json(folder)["study"]]
     detail = get(f"/api/studies/{studies[0]['study_id']}")
     assert len(detail["trials"]) == count
     values = [t["values"][0] for t in detail["trials"]]

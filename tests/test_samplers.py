@@ -1,8 +1,11 @@
-"""What samplers learn and need; TPE one by one is plain Optuna's. What all promise: test_contracts."""
+"""Samplers: learning from results and failures, requirements, and TPE compared with plain Optuna.
+
+What all samplers have in common is tested in test_contracts.py.
+"""
 
 import optuna
 import pytest
-from searches import SPACES, TWELVE, a_trial, bowl, search, small
+from searches import SPACES, TWELVE, bowl, complete_trial, run_search, search, small_sampler
 
 from nnlab.errors import UserError
 from nnlab.search.domains import Choice, Interval, Steps
@@ -11,22 +14,24 @@ from nnlab.search.space import Space
 from nnlab.search.study import Chooser
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, trial_key
 
-those_that_learn = pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.learns])
+learning_samplers = pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.learns])
 
 
-@those_that_learn
+@learning_samplers
 def test_it_finds_the_best_as_well_as_chance_does(name):
     space, seeds = SPACES["numbers"], range(2 if name == "gp" else 5)
     counts = {"count": 16 if name == "gp" else 60}
 
     def mean_best(name):
-        return sum(min(t.values[0] for t in search(space, small(name, seed=s), **counts)) for s in seeds)
+        return sum(
+            min(t.values[0] for t in search(space, small_sampler(name, seed=s), **counts)) for s in seeds
+        )
 
     assert mean_best(name) <= mean_best("random")
 
 
 HALF_FAILS = Space({"lr": Interval(1e-4, 1e4, log=True), "l2": Interval(0.0, 1.0)})
-JUDGED = {  # how trials are judged: signs, and what those that work give
+OBJECTIVES = {  # signs, and the objectives of a trial that does not fail
     "one objective": ((1,), lambda p: (bowl(p),)),
     "to maximise": ((-1,), lambda p: (-bowl(p),)),
     "two objectives": ((1, -1), lambda p: (bowl(p), -p["l2"])),
@@ -34,61 +39,51 @@ JUDGED = {  # how trials are judged: signs, and what those that work give
 }
 
 
-def failures(sampler, judged, batches, size, fails, told=()) -> tuple[list[int], list[Trial]]:
-    """How many of each batch fail, and all trials; `told` were before, as in a sweep that goes on."""
-    signs, f = JUDGED[judged]
-    chooser, counts, found = Chooser(HALF_FAILS, sampler, signs), [], []
-    for start in range(0, size * batches, size):
-        known = [t for t in told if start <= t.number < start + size]
-        if len(known) == size and not sampler.remembers:
-            for trial in known:
-                chooser.add_finished(trial)
-            found += known
-            continue
-        batch = []
-        for n, params in {n: chooser.ask(n) for n in range(start, start + size)}.items():
-            pruned = judged == "pruned" and n % 3
-            values = f(params)
-            rest = (values, (None,) * len(values), 1, 1)
-            if fails(params):
-                batch.append(Trial(n, params, FAILED, reason="diverged"))
-            else:
-                batch.append(
-                    Trial(
-                        n, params, PRUNED if pruned else COMPLETE, *rest, intermediate_values={1: values[0]}
-                    )
-                )
-        chooser.tell(*batch)
-        counts.append(sum(t.state == FAILED for t in batch))
-        found += batch
-    return counts, found
+def search_with_failures(sampler, objective, batches, size, fails, known=()) -> list[Trial]:
+    """All trials; those for which `fails(params)` fail. `known` are of an earlier process."""
+    signs, f = OBJECTIVES[objective]
+
+    def finished(n, params):
+        if fails(params):
+            return Trial(n, params, FAILED, reason="diverged")
+        state = PRUNED if objective == "pruned" and n % 3 else COMPLETE
+        values = f(params)
+        return Trial(
+            n, params, state, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
+        )
+
+    return run_search(HALF_FAILS, sampler, finished, batches * size, size, signs, known=known)
 
 
-@those_that_learn
-@pytest.mark.parametrize("judged", JUDGED)
-def test_it_learns_to_avoid_what_fails(name, judged):
-    """A half of the space fails, and so does a half of the first batches; of later ones hardly any trial."""
-    if len(JUDGED[judged][0]) > SAMPLERS[name].objectives:
+@learning_samplers
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_it_learns_to_avoid_what_fails(name, objective):
+    """Half of the space fails, and half of the first batches does; of later ones hardly any trial."""
+    if len(OBJECTIVES[objective][0]) > SAMPLERS[name].objectives:
         return
     size, batches = (8, 2) if name == "gp" else (16, 5)  # gp takes its time
-    case = small(name, startup=size, population=16), judged, batches, size, lambda p: p["lr"] > 1
-    counts, found = failures(*case)
+    case = small_sampler(name, startup=size, population=16), objective, batches, size, lambda p: p["lr"] > 1
+    trials = search_with_failures(*case)
+    failed = [t.state == FAILED for t in trials]
+    counts = [sum(failed[i : i + size]) for i in range(0, len(trials), size)]  # in each batch
     assert counts[-1] <= 2 < counts[0] and (name == "gp" or sum(counts[3:]) < sum(counts[:2]) / 2), counts
-    assert failures(*case, found[: size * (batches - 1)])[1] == found
+    assert search_with_failures(*case, trials[: size * (batches - 1)]) == trials
 
 
-@those_that_learn
+@learning_samplers
 def test_as_long_as_all_fail_it_looks_elsewhere(name):
-    """What failed is no reason to stay there."""
-    _, found = failures(small(name, startup=4), "one objective", 2, 12, lambda p: True)
-    later = [t.params["lr"] for t in found[12:]]
-    assert len({t.key for t in found}) == 24 and min(later) < 1e-2 and max(later) > 1e2
+    """Failures are no reason to stay in one region."""
+    trials = search_with_failures(
+        small_sampler(name, startup=4), "one objective", 2, 12, fails=lambda p: True
+    )
+    later = [t.params["lr"] for t in trials[12:]]
+    assert len({t.key for t in trials}) == 24 and min(later) < 1e-2 and max(later) > 1e2
 
 
 @pytest.mark.parametrize("name", ["tpe", "cmaes"])
 def test_a_sweep_of_before_goes_on_by_its_rules(name):
-    """By rule 1 a failure is a trial of which Optuna knows that it failed, as it always was."""
-    sampler = small(name)
+    """By rule 1 failures are reported to Optuna as failed trials, as in old sweeps."""
+    sampler = small_sampler(name)
     chooser, found = Chooser(SPACES["numbers"], sampler, (1,), rules=1, is_trainable=lambda params: False), []
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for n in range(12):
@@ -107,11 +102,11 @@ def test_a_sweep_of_before_goes_on_by_its_rules(name):
     ("conditional", lambda p: p["optimizer"] == "adam"),
 ])  # fmt: skip
 def test_what_cannot_be_trained_is_drawn_again(name, space, wrong):
-    chooser = Chooser(SPACES[space], small(name), (1,), is_trainable=lambda p: not wrong(p))
+    chooser = Chooser(SPACES[space], small_sampler(name), (1,), is_trainable=lambda p: not wrong(p))
     for n in range(6 if name == "gp" else 12):
         params = chooser.ask(n)
         assert not wrong(params)
-        chooser.tell(a_trial(n, params))
+        chooser.tell(complete_trial(n, params))
 
 
 @pytest.mark.parametrize("sampler", [TPE(startup=5), TPE(startup=5, seed=7), Random()], ids=str)

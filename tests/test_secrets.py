@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from searches import IRIS, LR, about, sweep, trials_csv
+from searches import IRIS, LR, sweep, sweep_json, trials_csv
 from test_postgres import program, server  # noqa: F401
 
 from nnlab.cli import main
@@ -156,7 +156,7 @@ def test_a_sweep_keeps_its_password_to_itself(guarded, tmp_path, capfd):
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     names = " ".join(map(str, tmp_path.rglob("*")))
     assert b"hunter2" not in everything and "hunter2" not in done.stdout + done.stderr + names
-    assert "postgres" not in folder.name and "postgres" not in about(folder)["study"]
+    assert "postgres" not in folder.name and "postgres" not in sweep_json(folder)["study"]
     assert "me:***@" in yaml.safe_load((folder / "config.yaml").read_text())["storage"]
 
     # Without the password: a sentence, and nothing is asked for. With it, from wherever, it goes on.

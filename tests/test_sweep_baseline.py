@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from scipy import stats
-from searches import IRIS, about, refused, resume, sweep, train, trials_csv
+from searches import IRIS, resume, resume_error, sweep, sweep_json, train, trials_csv
 
 import nnlab
 from nnlab.commands import baseline, baseline_text
@@ -38,14 +38,14 @@ def elsewhere(tmp_path, monkeypatch):
 def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     """The winner and the default, each trained alone with as many seeds by its printed line."""
     folder = sweep(tmp_path / "s", *KINDS[kind])
-    found = about(folder)["compared"]
+    found = sweep_json(folder)["compared"]
     assert (found["seed"], found["seeds"], found["chosen"]) == (3 if kind == "seeds" else 1, 4, False)
     said = resume(folder)
     start = said.partition("\n  it started from")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
-    for who, line in (("winner", about(folder)["best"]["command"]), ("default", start)):
+    for who, line in (("winner", sweep_json(folder)["best"]["command"]), ("default", start)):
         alone = train(f"{line} seed={found['seed']} seeds={found['seeds']}", tmp_path / who)
         assert json.loads((alone / "summary.json").read_text())["metrics"] == found[who]["metrics"], who
-    assert about(folder)["compared"] == found  # after a sweep that was resumed when it had ended
+    assert sweep_json(folder)["compared"] == found  # after a sweep that was resumed when it had ended
     one = {json.loads(text)["row"] for text in (folder / "best" / "metrics.jsonl").read_text().splitlines()}
     assert len(one) == {"folds": 3, "seeds": 3}.get(kind, 1)
     metric = "val_error" if kind == "two objectives" else "val_loss"
@@ -166,7 +166,7 @@ def test_without_examples_held_back_it_is_by_those_of_training():
     ("model.hidden=choice([4],[8],[16])", "distinct=false", "sampler=random", "trials=6", "epochs=2"),
 ])  # fmt: skip
 def test_a_small_sweep_has_seeds_enough(words, tmp_path):
-    found = about(sweep(tmp_path / "s", *IRIS, *words))["compared"]
+    found = sweep_json(sweep(tmp_path / "s", *IRIS, *words))["compared"]
     assert found["seeds"] == 4 and found["differences"]["val_loss"]["n"] == 4
     assert found["validation"]["verdict"] in ("no better", "better", "worse")
     assert (found["validation"]["verdict"] == "no better") or "beta2" not in words[0]
@@ -175,10 +175,10 @@ def test_a_small_sweep_has_seeds_enough(words, tmp_path):
 def test_the_winner_is_the_default_or_has_other_examples(tmp_path, capsys):
     words = ("data=diabetes", "report=false", "sampler=grid", "epochs=2", "split=kfold")
     folder = sweep(tmp_path / "s", *words, "split.k=choice(5)")
-    assert about(folder)["compared"] == {"validation": {"verdict": "itself"}}
+    assert sweep_json(folder)["compared"] == {"validation": {"verdict": "itself"}}
     said = resume(folder)
     assert "the search's winner is what it started from" in said
-    other = about(sweep(tmp_path / "o", *words, "split.k=choice(2)"))["compared"]
+    other = sweep_json(sweep(tmp_path / "o", *words, "split.k=choice(2)"))["compared"]
     assert other == {"reason": "their validation examples are not the same"}
 
 
@@ -186,8 +186,8 @@ def test_what_does_not_stand_beside_each_other_is_said(tmp_path):
     folder = sweep(
         tmp_path / "s", *IRIS, "trials=4", "sampler=random", "epochs=1", "loss=cross_entropy,squared_error"
     )
-    if about(folder)["best"]["params"]["loss"] == "squared_error":
-        assert "is not the default's" in about(folder)["compared"]["reason"]
+    if sweep_json(folder)["best"]["params"]["loss"] == "squared_error":
+        assert "is not the default's" in sweep_json(folder)["compared"]["reason"]
 
 
 # ---- folders of other defaults
@@ -209,7 +209,7 @@ def test_a_sweep_goes_on_with_its_own_settings_whatever_the_defaults_are_today(t
     old, now, other = (trials_csv(f) for f in (tmp_path / "old", now, other))
     losses = [[float(trial["val_loss"]) for trial in trials] for trials in (old, now, other)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4) and losses[0] != pytest.approx(losses[2], rel=1e-4)
-    best = about(tmp_path / "old")["best"]
+    best = sweep_json(tmp_path / "old")["best"]
     assert "data.normalization=standard" in best["command"]
     alone = train(best["command"], tmp_path / "alone")
     assert (alone / "metrics.jsonl").read_bytes() == (
@@ -220,11 +220,11 @@ def test_a_sweep_goes_on_with_its_own_settings_whatever_the_defaults_are_today(t
 def test_refining_keeps_them_too_and_what_is_typed_goes_first(tmp_path):
     shutil.copytree(OLD, tmp_path / "old")
     kept = sweep(tmp_path / "kept", f"refine={tmp_path / 'old'}", "trials=3")
-    assert "data.normalization=standard" in about(kept)["words"]
+    assert "data.normalization=standard" in sweep_json(kept)["words"]
     typed = sweep(tmp_path / "typed", f"refine={tmp_path / 'old'}", "trials=3", "data.normalization=robust")
-    assert "data.normalization=standard" not in about(typed)["words"]
-    assert "data.normalization = robust" in refused(tmp_path / "old", "data.normalization=robust")
-    assert "epochs = 4" in refused(tmp_path / "old", "epochs=4")
+    assert "data.normalization=standard" not in sweep_json(typed)["words"]
+    assert "data.normalization = robust" in resume_error(tmp_path / "old", "data.normalization=robust")
+    assert "epochs = 4" in resume_error(tmp_path / "old", "epochs=4")
 
 
 def test_a_folder_that_lacks_a_key_means_what_it_meant(tmp_path):
@@ -232,4 +232,4 @@ def test_a_folder_that_lacks_a_key_means_what_it_meant(tmp_path):
     config = (tmp_path / "old" / "config.yaml").read_text()
     (tmp_path / "old" / "config.yaml").write_text(config.replace("  normalization: standard\n", ""))
     resume(tmp_path / "old", "trials=5")
-    assert "data.normalization=standard" in about(tmp_path / "old")["best"]["command"]
+    assert "data.normalization=standard" in sweep_json(tmp_path / "old")["best"]["command"]

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import yaml
-from searches import IRIS, about, curves, json_lines, nnlab, sweep, told, train, trials_csv
+from searches import IRIS, curves, journal_trials, json_lines, nnlab, sweep, sweep_json, train, trials_csv
 
 from nnlab.cli import main
 from nnlab.paths import CONFIG_DIR
@@ -62,14 +62,14 @@ def test_the_folder(swept):
     assert command.startswith("nnlab sweep data=iris") and LR in command
     names = {p.name.split(".")[0] for p in (folder / "best").iterdir()}
     assert names == {"command", "config", "events", "metrics", "model", "rows", "spec", "summary"}
-    found = about(folder)
+    found = sweep_json(folder)
     assert found["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and found["ended"] == "complete"
     assert found["seconds"]["total"] > found["seconds"]["training"] > 0 < found["seconds"]["search"]
 
 
 def test_trials_csv_journal_and_curves_say_the_same(swept):
     folder = swept("seeds")
-    rows, journal, each = trials_csv(folder), told(folder), curves(folder)
+    rows, journal, each = trials_csv(folder), journal_trials(folder), curves(folder)
     assert [int(row["trial"]) for row in rows] == sorted(each) == list(range(5))
     for row, op, curve in zip(rows, journal, each.values(), strict=True):
         assert float(row["val_loss"]) == op["value"] and row["state"] == "complete"
@@ -80,7 +80,7 @@ def test_trials_csv_journal_and_curves_say_the_same(swept):
         worth = list(op["intermediate_values"].values())
         assert worth == sorted(worth, reverse=True) and worth[-1] == op["value"]
     values = [float(row["val_loss"]) for row in rows]
-    winner = about(folder)["best"]
+    winner = sweep_json(folder)["best"]
     assert winner["trial"] == np.argmin(values) and winner["values"] == [min(values)]
 
 
@@ -90,7 +90,7 @@ def test_trials_csv_journal_and_curves_say_the_same(swept):
 @pytest.mark.parametrize("kind", KINDS)
 def test_best_is_what_the_printed_line_gives_bit_for_bit(swept, kind, tmp_path):
     folder = swept(kind)
-    line = about(folder)["best"]["command"]
+    line = sweep_json(folder)["best"]["command"]
     again = train(line, tmp_path / "again")
     for name in ("metrics.jsonl", "model.safetensors", "rows.json", "summary.json"):
         assert (folder / "best" / name).read_bytes() == (again / name).read_bytes(), name
@@ -103,7 +103,7 @@ def test_best_is_what_the_printed_line_gives_bit_for_bit(swept, kind, tmp_path):
 def test_every_trial_is_what_its_own_line_gives(swept, kind, tmp_path):
     """Alone through the front door: the same curve, and so the same objective, to the last bit."""
     folder = swept(kind)
-    each, best = curves(folder), about(folder)["best"]
+    each, best = curves(folder), sweep_json(folder)["best"]
     objective = "val_error" if kind == "error" else "val_loss"
     fixed = [w for w in (*IRIS, *KINDS[kind]) if not w.startswith(("report", "objective"))]
     trained = "epochs_trained" if kind == "stopping" else "epochs"
@@ -129,8 +129,8 @@ def test_the_test_set_is_used_for_the_winner_alone(swept):
         folder = swept(kind)
         summary = json.loads((folder / "best" / "summary.json").read_text())
         tests = {name: m for name, m in summary["metrics"].items() if name.startswith("test_")}
-        assert about(folder)["test"] == tests and "test_accuracy" in tests
-        assert about(folder).get("refit") == summary.get("refit") and ("refit" in summary) == (
+        assert sweep_json(folder)["test"] == tests and "test_accuracy" in tests
+        assert sweep_json(folder).get("refit") == summary.get("refit") and ("refit" in summary) == (
             kind == "refit"
         )
         for name in ("trials.csv", "curves.jsonl", "study.journal"):
@@ -167,7 +167,7 @@ def test_a_grid_lays_points_with_both_ends(tmp_path):
 def test_a_space_that_is_used_up_ends_the_sweep(tmp_path, capsys):
     words = (*IRIS, "sampler=random", "trials=50", "optimizer.lr=0.1,0.01", "batch_size=16,32,64")
     folder = sweep(tmp_path / "s", *words)
-    assert len(trials_csv(folder)) == 6 and about(folder)["ended"] == "the space has no further trial"
+    assert len(trials_csv(folder)) == 6 and sweep_json(folder)["ended"] == "the space has no further trial"
 
 
 def test_several_objectives_give_the_front(tmp_path):
@@ -185,16 +185,16 @@ def test_several_objectives_give_the_front(tmp_path):
     from nnlab.search.ledger import Ledger
     from nnlab.search.trial import rank_trials
 
-    ledger = Ledger(folder, None, "s", about(folder)["id"], (1, 1), True)
+    ledger = Ledger(folder, None, "s", sweep_json(folder)["id"], (1, 1), True)
     ranked = [t.number for t in rank_trials(ledger.trials(), (1, 1))]
     assert ranked[: len(front)] == [n for *_, n in sorted(front)]
-    assert about(folder)["best"]["trial"] == min(front)[2] == min(points)[2]
+    assert sweep_json(folder)["best"]["trial"] == min(front)[2] == min(points)[2]
 
 
 def test_maximise(tmp_path):
     folder = sweep(tmp_path / "s", *IRIS, *RANDOM, LR, "objective=val_error", "direction=maximize")
     values = [float(r["val_error"]) for r in trials_csv(folder)]
-    assert about(folder)["best"]["values"] == [max(values)]
+    assert sweep_json(folder)["best"]["values"] == [max(values)]
 
 
 def test_the_same_sweep_twice_gives_the_same_and_another_seed_another(tmp_path):
@@ -215,9 +215,12 @@ def test_a_diverged_trial_has_failed_with_its_reason_and_is_never_best(tmp_path)
     rows = trials_csv(folder)
     assert [r["state"] for r in rows] == ["failed", "complete", "failed", "complete"]
     assert rows[0]["reason"] == "diverged in epoch 1" and rows[0]["val_loss"] == "" and not rows[1]["reason"]
-    assert about(folder)["best"]["trial"] in (1, 3)
-    assert about(folder)["trials"] == {"complete": 2, "pruned": 0, "failed": 2}
-    assert told(folder)[0]["state"] == 3 and told(folder)[0]["user_attrs"]["reason"] == "diverged in epoch 1"
+    assert sweep_json(folder)["best"]["trial"] in (1, 3)
+    assert sweep_json(folder)["trials"] == {"complete": 2, "pruned": 0, "failed": 2}
+    assert (
+        journal_trials(folder)[0]["state"] == 3
+        and journal_trials(folder)[0]["user_attrs"]["reason"] == "diverged in epoch 1"
+    )
 
 
 def test_a_trial_of_which_one_row_diverges_has_failed(tmp_path):
@@ -315,12 +318,12 @@ def test_twenty_failures_from_the_first_on_end_the_sweep(tmp_path, capsys):
     line = re.search(r"nnlab check only=rates (?:.*\\\n)*.*", found.out)[0]
     assert "data=diabetes" in line and re.search(r"optimizer\.lr=\d\.\d+e\+29", line)
     assert len(trials_csv(tmp_path / "s")) == 20 and not (tmp_path / "s" / "best").exists()
-    assert "first 20 trials all failed" in about(tmp_path / "s")["ended"]
+    assert "first 20 trials all failed" in sweep_json(tmp_path / "s")["ended"]
 
 
 def test_a_few_failures_alone_do_not_end_it_but_its_exit_code_says_so(tmp_path):
     folder = sweep(tmp_path / "s", *DIABETES, "sampler=grid", "optimizer.lr=1e30,1e29", code=1)
-    assert about(folder)["best"] is None and about(folder)["ended"] == "complete"
+    assert sweep_json(folder)["best"] is None and sweep_json(folder)["ended"] == "complete"
 
 
 # ---- plan, refine, spaces
@@ -383,7 +386,7 @@ def test_refine_lays_as_many_points_as_the_grid_had(first, then, points, tmp_pat
 def test_refine_of_every_whole_number_lies_between_the_neighbours(tmp_path, capsys):
     words = ("sampler=grid", "epochs=1", "batch_size=tag(log,int(interval(4,24)))")
     folder = sweep(tmp_path / "one", *IRIS, *words)
-    best = about(folder)["best"]["params"]["batch_size"]
+    best = sweep_json(folder)["best"]["params"]["batch_size"]
     assert main(["sweep", f"refine={folder}", "plan=true"]) == 0
     line = next(w for w in capsys.readouterr().out.splitlines() if w.startswith("  batch_size"))
     assert [int(n) for n in line.split(maxsplit=1)[1].split(",")] == [
@@ -406,7 +409,7 @@ def test_the_command_line_goes_before_a_space(tmp_path):
     words = (*IRIS, *RANDOM, "space=default", "optimizer.lr=0.01", "regularizer.dropout=0.1,0.2,0.3,0.4,0.5")
     folder = sweep(tmp_path / "s", *words)
     assert [*trials_csv(folder)[0]][6:-1] == ["regularizer.l2", "regularizer.dropout"]
-    assert "optimizer.lr=0.01" in about(folder)["best"]["command"]
+    assert "optimizer.lr=0.01" in sweep_json(folder)["best"]["command"]
     alone = sweep(tmp_path / "t", *IRIS, *RANDOM, LR)  # values on the command line, and so no space
     assert [*trials_csv(alone)[0]][6:-1] == ["optimizer.lr"]
 

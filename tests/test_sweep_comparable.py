@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from searches import IRIS, about, sweep, train, trials_csv
+from searches import IRIS, sweep, sweep_json, train, trials_csv
 
 from nnlab.cli import main
 from nnlab.records.text import label
@@ -124,7 +124,7 @@ def test_the_winner_is_the_one_of_the_least_error_in_the_targets_unit(tmp_path):
         alone = train(f"nnlab train {' '.join(words)} data.target_normalization={scale}", tmp_path / scale)
         best[scale] = json.loads((alone / "rows.json").read_text())[0]["best"]
     errors = {scale: best[scale]["val_error"] for scale in scales}
-    assert about(folder)["best"]["params"]["data.target_normalization"] == min(errors, key=errors.get)
+    assert sweep_json(folder)["best"]["params"]["data.target_normalization"] == min(errors, key=errors.get)
     assert min(scales, key=lambda scale: best[scale]["val_loss"]) != min(errors, key=errors.get)
     found = {row["data.target_normalization"]: float(row["val_error"]) for row in trials_csv(folder)}
     assert found == errors

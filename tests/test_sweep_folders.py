@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from searches import IRIS, resume, sweep, told, trials_csv
+from searches import IRIS, journal_trials, resume, sweep, trials_csv
 
 from nnlab.cli import main
 from nnlab.commands import continued_sweep
@@ -28,7 +28,7 @@ def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypat
     (folder,) = (tmp_path / "outputs" / "sweep").iterdir()
     assert "=" in folder.name and "," in folder.name
     assert said_by("sweep", f"resume={folder}", "trials=6")[0] == 0
-    assert len(told(folder)) == 6
+    assert len(journal_trials(folder)) == 6
     for words in ([], ["trials=2"]):  # as many as were asked for, or more
         said = " ".join(said_by("sweep", f"resume={folder}", *words)[1].split())
         assert "6 trials are there already, as many as were asked for: nothing is trained" in said
@@ -51,14 +51,14 @@ def test_a_link_in_a_folder_is_refused(link, tmp_path):
     shutil.rmtree(folder / link) if (folder / link).is_dir() else (folder / link).unlink()
     (folder / link).symlink_to(elsewhere)
     assert f"{link}' is a link" in resume(folder, "trials=5", code=2)
-    assert (elsewhere / "precious").is_dir() and len(told(folder)) == 4
+    assert (elsewhere / "precious").is_dir() and len(journal_trials(folder)) == 4
 
 
 def test_the_lock_of_a_killed_optuna_is_no_such_link(tmp_path):
     folder = sweep(tmp_path / "s", *FEW)
     (folder / "study.journal.lock").symlink_to("study.journal")  # as it makes one
     resume(folder, "trials=5")
-    assert len(told(folder)) == 5 and not (folder / "study.journal.lock").is_symlink()
+    assert len(journal_trials(folder)) == 5 and not (folder / "study.journal.lock").is_symlink()
 
 
 def test_what_others_put_beside_the_trials_stays(tmp_path):
@@ -90,7 +90,7 @@ def test_other_data_under_the_same_name_are_refused(tmp_path, monkeypatch):
     assert "the data are not those" in resume(folder, "trials=6", code=2)
     monkeypatch.chdir(tmp_path / "one")
     resume(folder, "trials=6")
-    assert len(told(folder)) == 6
+    assert len(journal_trials(folder)) == 6
 
 
 @pytest.mark.parametrize("kept", [12, 24, 40])

@@ -17,13 +17,13 @@ import pytest
 from searches import (
     SAMPLED,
     SPACE,
-    about,
-    lasting,
-    process,
-    refused,
+    journal_trials,
+    process_arguments,
+    reproducible_content,
     resume,
+    resume_error,
     sweep,
-    told,
+    sweep_json,
     trials_csv,
 )
 
@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, folder: Path):
         self.stderr = folder / "stderr"
-        _, environment = process()
+        _, environment = process_arguments()
         line = [sys.executable, "-c", SERVER]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.server = subprocess.Popen(line, env=environment, cwd=folder, text=True, **pipes)
@@ -137,14 +137,14 @@ SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seed
 def test_killed_again_and_again(name, trials, kills, tmp_path, server):
     words = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
     one = sweep(tmp_path / "whole" / "s", *words)
-    life = 3 * about(one)["seconds"]["training"] / kills
+    life = 3 * sweep_json(one)["seconds"]["training"] / kills
     folder = tmp_path / "s"
     hits = killed_until_it_ends(server, folder, words, random.Random(name), kills, life)
     assert hits >= kills // 2
-    numbers = [op["intermediate_values"] for op in told(folder)]
+    numbers = [op["intermediate_values"] for op in journal_trials(folder)]
     assert len(numbers) == trials  # none repeated, none lost
     assert Counter(r["trial"] for r in trials_csv(folder)) == Counter(map(str, range(trials)))
-    assert lasting(folder) == lasting(one)
+    assert reproducible_content(folder) == reproducible_content(one)
     assert not [p for p in folder.rglob("*") if re.match(r"\.[a-z]+\.", p.name)]  # nothing half written
 
 
@@ -159,22 +159,22 @@ def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
     assert server.wait() == 130
     kept = f"every finished batch is kept; to go on: nnlab sweep resume={folder}"
     assert server.said() == f"nnlab sweep: interrupted: {kept}\n"
-    assert 4 <= len(told(folder)) < 16
+    assert 4 <= len(journal_trials(folder)) < 16
     (folder / "trials" / ".04").mkdir()  # as of one that was killed
     resume(folder)
-    assert lasting(folder) == lasting(one)
+    assert reproducible_content(folder) == reproducible_content(one)
     assert {f.name for f in (folder / "trials").iterdir()} == {"summary"} | {f"{n:02d}" for n in range(16)}
 
 
 def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
     folder = tmp_path / "s"
-    line, environment = process("sweep", *SLOWLY, "trials=400", f"hydra.run.dir={folder}")
+    line, environment = process_arguments("sweep", *SLOWLY, "trials=400", f"hydra.run.dir={folder}")
     running = subprocess.Popen(line, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
         while not (folder / "study.journal").exists():
             assert running.poll() is None
             time.sleep(0.02)
-        assert "is being written to by another nnlab sweep" in refused(folder)
+        assert "is being written to by another nnlab sweep" in resume_error(folder)
         sweep(tmp_path / "around", f"refine={folder}", code=2)
         assert not (tmp_path / "around").exists()
         assert running.poll() is None

@@ -5,7 +5,7 @@ import fcntl
 import os
 
 import pytest
-from searches import IRIS, LR, about, sweep
+from searches import IRIS, LR, sweep, sweep_json
 
 from nnlab.cli import main
 
@@ -26,7 +26,7 @@ def test_a_sweep_goes_on_whatever_its_folder_is_called(name, whole, tmp_path, mo
     os.system(f"cp -r '{whole}' copy")
     os.rename("copy", whole_copy)
     assert main(["sweep", f"resume={name}", "trials=4"]) == 0, capsys.readouterr().err
-    assert about(whole_copy)["count"] == 4
+    assert sweep_json(whole_copy)["count"] == 4
     assert main(["sweep", f"refine={name}", "plan=true", "report=false"]) == 0, capsys.readouterr().err
 
 

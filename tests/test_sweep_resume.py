@@ -11,13 +11,13 @@ from searches import (
     IRIS,
     SAMPLED,
     USUAL,
-    about,
-    lasting,
-    made_once,
-    refused,
+    cached_sweeps,
+    journal_trials,
+    reproducible_content,
     resume,
+    resume_error,
     sweep,
-    told,
+    sweep_json,
     trials_csv,
 )
 
@@ -51,7 +51,7 @@ def test_a_sweep_of_an_old_version_goes_on_as_it_began(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return made_once(tmp_path_factory)
+    return cached_sweeps(tmp_path_factory)
 
 
 def killed(whole: Path, folder: Path, trials: int, tail: bytes = b"") -> Path:
@@ -75,10 +75,10 @@ def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, whole, tm
     folder = killed(one, tmp_path / "s", trials, b'{"op_code":4,"worker')
     before = (folder / "study.journal").read_bytes().splitlines()[: 2 + trials]
     resume(folder)
-    assert lasting(folder) == lasting(one)
+    assert reproducible_content(folder) == reproducible_content(one)
     assert (folder / "study.journal").read_bytes().splitlines()[: 2 + trials] == before
-    assert [op["params"] for op in told(folder)] == [op["params"] for op in told(one)]
-    assert len(told(folder)) == 12
+    assert [op["params"] for op in journal_trials(folder)] == [op["params"] for op in journal_trials(one)]
+    assert len(journal_trials(folder)) == 12
 
 
 DIVERGES = (
@@ -96,7 +96,7 @@ def test_one_whose_trials_diverge_too(name, whole, tmp_path):
     assert "failed" in states[:8] and states.count("failed") < 8
     folder = killed(one, tmp_path / "s", 10)
     resume(folder)
-    assert lasting(folder) == lasting(one)
+    assert reproducible_content(folder) == reproducible_content(one)
 
 
 @pytest.mark.parametrize("lines", [None, 0, 1, 2])
@@ -110,7 +110,7 @@ def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_pat
     if lines is None:
         (folder / "study.journal").unlink()
     resume(folder)
-    assert lasting(folder) == lasting(one)
+    assert reproducible_content(folder) == reproducible_content(one)
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
@@ -121,7 +121,7 @@ def test_a_pruned_one_too(pruner, trials, whole, tmp_path):
     assert "pruned" in (one / "trials.csv").read_text()
     folder = killed(one, tmp_path / "s", trials)
     resume(folder)
-    assert lasting(folder) == lasting(one)
+    assert reproducible_content(folder) == reproducible_content(one)
 
 
 @pytest.mark.parametrize("name", ["tpe", "qmc", "cmaes"])
@@ -130,24 +130,27 @@ def test_more_trials_are_those_of_a_longer_sweep(name, whole, tmp_path):
     shutil.copytree(whole(*words), tmp_path / "s")
     resume(tmp_path / "s", "trials=18")
     longer = sweep(tmp_path / "longer", *words, "trials=18")
-    assert lasting(tmp_path / "s") == lasting(longer)
+    assert reproducible_content(tmp_path / "s") == reproducible_content(longer)
 
 
 def test_a_sweep_that_used_up_its_space_has_nothing_to_go_on_with(tmp_path):
     for name in ("random", "qmc", "grid"):
         words = (*IRIS, f"sampler={name}", "optimizer.lr=0.1,0.01,0.001", "trials=9")
         folder = sweep(tmp_path / name, *words)
-        before = lasting(folder)
+        before = reproducible_content(folder)
         resume(folder)
         resume(folder, "trials=20")
-        assert lasting(folder) == before and len(told(folder)) == 3
+        assert reproducible_content(folder) == before and len(journal_trials(folder)) == 3
 
 
 def test_a_folder_without_its_report_and_best_gets_them_again(whole, tmp_path):
     one = whole(*USUAL, *SAMPLED["random"])
     folder = killed(one, tmp_path / "s", 12)
     resume(folder)
-    assert lasting(folder) == lasting(one) and len(list((folder / "trials").iterdir())) == 13
+    assert (
+        reproducible_content(folder) == reproducible_content(one)
+        and len(list((folder / "trials").iterdir())) == 13
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_a_folder_without_its_report_and_best_gets_them_again(whole, tmp_path):
 def test_another_configuration_is_refused_by_the_name_of_its_key(whole, tmp_path, words, key):
     folder = killed(whole(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    said = refused(folder, *words)
+    said = resume_error(folder, *words)
     assert key in said and "only trials may change" in said
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
@@ -183,18 +186,18 @@ def test_a_damaged_folder_is_refused(whole, tmp_path):
     for number, (name, text) in enumerate((file, text) for file in texts for text in texts[file]):
         folder = killed(one, tmp_path / str(number), 4)
         (folder / name).write_text(text)
-        refused(folder)
+        resume_error(folder)
 
 
 def test_a_journal_of_another_sweep_is_refused(whole, tmp_path):
     folder = killed(whole(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
     text = (folder / "study.journal").read_text()
-    (folder / "study.journal").write_text(text.replace(about(folder)["id"], "0" * 16))
-    assert "the study 's' there is of another sweep" in refused(folder)
+    (folder / "study.journal").write_text(text.replace(sweep_json(folder)["id"], "0" * 16))
+    assert "the study 's' there is of another sweep" in resume_error(folder)
     changed = re.sub(r'("optimizer.lr":)0\.\d+', r"\g<1>0.05", text, count=1)
     (folder / "study.journal").write_text(changed)  # a trial that this sweep would not have chosen
     resume(folder)  # its batch is told whole, and so taken as it is
-    assert told(folder)[0]["params"]["optimizer.lr"] == 0.05
+    assert journal_trials(folder)[0]["params"]["optimizer.lr"] == 0.05
 
 
 def test_a_trial_that_would_now_be_another_is_told(whole, tmp_path):

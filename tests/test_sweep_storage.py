@@ -12,13 +12,13 @@ from searches import (
     LR,
     SAMPLED,
     USUAL,
-    about,
+    cached_sweeps,
     curves,
+    journal_trials,
     json_lines,
-    made_once,
     resume,
     sweep,
-    told,
+    sweep_json,
     trials_csv,
 )
 
@@ -34,7 +34,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return made_once(tmp_path_factory)
+    return cached_sweeps(tmp_path_factory)
 
 
 def test_sqlite(whole, tmp_path):
@@ -45,7 +45,7 @@ def test_sqlite(whole, tmp_path):
     assert (folder / "trials.csv").read_bytes() == (one / "trials.csv").read_bytes()
     assert not (folder / "study.journal").exists()
     other = sweep(tmp_path / "u", *USUAL, *SAMPLED["random"], f"storage={url}", "study=mine", "trials=2")
-    assert about(other)["study"] == "mine" and len(trials_csv(other)) == 2  # beside it
+    assert sweep_json(other)["study"] == "mine" and len(trials_csv(other)) == 2  # beside it
 
 
 def test_a_strangers_study_in_the_database_is_refused(tmp_path, capsys):
@@ -94,10 +94,10 @@ def test_nothing_in_sqlite_is_pickled(tmp_path):
 
 def test_a_ledger_gives_back_what_was_written(whole):
     folder = whole(*USUAL, *SAMPLED["tpe"])
-    found = about(folder)
+    found = sweep_json(folder)
     trials = Ledger(folder, None, found["study"], found["id"], (1,), True).trials()
     assert [t.number for t in trials] == list(range(12))
-    for trial, op, row in zip(trials, told(folder), trials_csv(folder), strict=True):
+    for trial, op, row in zip(trials, journal_trials(folder), trials_csv(folder), strict=True):
         assert trial.values == (op["value"],) and trial.epochs == int(row["epochs"])
         assert list(trial.params) == list(yaml.safe_load((folder / "config.yaml").read_text())["space"])
         assert trial.params["model.hidden"] in ("[4]", "[6]") and isinstance(

@@ -1,8 +1,9 @@
-"""The contract of a sampler: trials of the space, each once, that depend on the seed and the past alone."""
+"""The contract of a sampler: valid and distinct trials, which depend on the seed and earlier trials alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
 
 from nnlab.search.domains import Choice, Interval, Steps
@@ -13,8 +14,8 @@ from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial, trial_key
 from nnlab.testing.components import SettingsContract
 
 RATE, SHARE = Interval(1e-4, 1.0, log=True), Interval(0.0, 1.0)
-OWNER_OF_KEY = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
-SPACES = {  # with at least two numbers in every trial, which cmaes wants
+OPTIMIZER_WITH_KEY = {"optimizer.gamma": "momentum", "optimizer.beta": "adam"}
+SPACES = {  # with at least two numbers in every trial, which cmaes needs
     "numbers": Space(
         {"lr": RATE, "l2": SHARE, "n": Interval(1, 3, whole=True), "d": Steps(0.0, 0.1, 6),
          "e": Steps(5, -2, 3), "w": Interval(1, 9, log=True, whole=True)}
@@ -26,7 +27,7 @@ SPACES = {  # with at least two numbers in every trial, which cmaes wants
         {"optimizer.gamma": SHARE, "optimizer": Choice(("sgd", "momentum", "adam")), "lr": RATE,
          "optimizer.beta": Steps(0.5, 0.1, 4), "l2": SHARE},
         frozenset({"optimizer"}),
-        lambda key, chosen: key not in OWNER_OF_KEY or chosen["optimizer"] == OWNER_OF_KEY[key],
+        lambda key, chosen: key not in OPTIMIZER_WITH_KEY or chosen["optimizer"] == OPTIMIZER_WITH_KEY[key],
     ),
 }  # fmt: skip
 TWELVE = Space({"a": Interval(1, 4, whole=True), "b": Steps(0.0, 0.5, 3)})
@@ -35,8 +36,8 @@ TWELVE = Space({"a": Interval(1, 4, whole=True), "b": Steps(0.0, 0.5, 3)})
 class SamplerContract(SettingsContract):
     """`sampler` is the class.
 
-    trials    how many are asked for in each space; fewer for a slow one
-    settings  of the samplers that are tried, such as few trials before it learns: startup=5
+    trials    number of trials in each space; fewer for a slow sampler
+    settings  of the tested samplers, such as fewer random trials at the start: startup=5
     """
 
     sampler: type[Sampler]
@@ -50,16 +51,16 @@ class SamplerContract(SettingsContract):
     def parts(self):
         return [self.made()]
 
-    def made(self, **given) -> Sampler:
-        """With these settings, of those that it has."""
-        known = {f.name for f in fields(self.sampler)}
-        return self.sampler(**{k: v for k, v in (self.settings | given).items() if k in known})
+    def made(self, **overrides) -> Sampler:
+        """A sampler with these settings, as far as the class has them."""
+        names = {f.name for f in fields(self.sampler)}
+        return self.sampler(**{k: v for k, v in (self.settings | overrides).items() if k in names})
 
     def spaces(self) -> dict[str, Space]:
-        """Those that it can search."""
+        """The test spaces that the sampler supports."""
         return {n: s for n, s in SPACES.items() if self.sampler.conditional or not s.conditional}
 
-    # ---- what it chooses
+    # ---- its choices
 
     def test_trials_are_of_the_space_each_once(self):
         for name, space in self.spaces().items():
@@ -69,7 +70,7 @@ class SamplerContract(SettingsContract):
             for trial in found:
                 chosen = {k: v for k, v in trial.params.items() if k in space.groups}
                 assert list(trial.params) == space.keys(chosen), f"{name}: other keys than its trials have"
-                wrong = [k for k, label in trial.params.items() if not is_in(label, space.domains[k])]
+                wrong = [k for k, label in trial.params.items() if not is_in_domain(label, space.domains[k])]
                 assert not wrong, f"{name}: {wrong[0]} = {trial.params[wrong[0]]!r} is not in its range"
 
     def test_the_seed_decides(self):
@@ -83,9 +84,9 @@ class SamplerContract(SettingsContract):
     def test_a_search_that_goes_on_is_one_that_was_not_interrupted(self):
         for name, space in self.spaces().items():
             found = search(space, self.made(), count=self.trials)
-            for kept in (4, 10):
-                again = search(space, self.made(), count=self.trials, known=found[:kept])
-                assert again == found, f"{name}: after {kept} trials it goes on otherwise (remembers?)"
+            for n in (4, 10):
+                again = search(space, self.made(), count=self.trials, known=found[:n])
+                assert again == found, f"{name}: after {n} trials it goes on otherwise (remembers?)"
 
     def test_all_of_twelve_cells_once_and_then_no_more(self):
         found = search(TWELVE, self.made(points=4), _sum, count=20)
@@ -102,7 +103,7 @@ class SamplerContract(SettingsContract):
         for key, ends in (("n", {1, 2, 3}), ("s", {0.1, 0.2, 0.3})):
             assert {t.params[key] for t in found} == ends, f"{key}: not all of {sorted(ends)}"
 
-    # ---- what it hears
+    # ---- its reaction to results
 
     def test_maximising_is_minimising_the_negative(self):
         space = SPACES["numbers"]
@@ -128,7 +129,7 @@ class SamplerContract(SettingsContract):
         for n in range(self.trials // 2):
             params = chooser.ask(n)
             assert params["l2"] <= 0.5, "a trial that cannot be trained, while others can"
-            chooser.tell(a_trial(n, params))
+            chooser.tell(complete_trial(n, params))
 
     def test_what_cannot_be_trained_comes_when_nothing_else_is_left(self):
         space = Space({"a": Interval(1, 4, whole=True), "b": Interval(1, 3, whole=True)})
@@ -140,58 +141,63 @@ class SamplerContract(SettingsContract):
         assert self.sampler.enumerates or found[-3:] == [1, 1, 1], "what cannot be trained came too early"
 
     def _with_failures(self, known=()) -> list[Trial]:
-        """15 trials of which a third fails and a third is pruned."""
-        sampler = self.made()
-        chooser, found = Chooser(SPACES["numbers"], sampler, (1,)), list(known)
-        for trial in known if not sampler.remembers else ():
-            chooser.add_finished(trial)
-        for n in range(0 if sampler.remembers else len(known), 15):
-            params, worth = chooser.ask(n), {1: 2.0 + n % 7, 2: 1.0 + n % 7}
-            rest = {"values": (worth[2],), "spread": (None,), "rows": 1, "epochs": 2}
+        """15 trials, one after another, of which a third fails and a third is pruned."""
+
+        def finished(n: int, params: dict) -> Trial:
             if n % 3 == 0:
-                trial = Trial(n, params, FAILED, reason="diverged")
-            else:
-                state = PRUNED if n % 3 == 1 else COMPLETE
-                trial = Trial(n, params, state, **rest, intermediate_values=worth)
-            chooser.tell(trial)
-            found = [*found, trial] if n >= len(found) else found
-        return found
+                return Trial(n, params, FAILED, reason="diverged")
+            losses = {1: 2.0 + n % 7, 2: 1.0 + n % 7}  # epoch -> objective
+            state = PRUNED if n % 3 == 1 else COMPLETE
+            return Trial(n, params, state, (losses[2],), (None,), 1, 2, intermediate_values=losses)
+
+        return run_search(SPACES["numbers"], self.made(), finished, count=15, batch=1, known=known)
 
 
-def is_in(label, domain) -> bool:
-    """Whether a label is of the domain, and of its type."""
+def is_in_domain(label, domain) -> bool:
+    """Whether a label is in the domain, and of the right type."""
     if isinstance(domain, Interval):
         return domain.low <= label <= domain.high and isinstance(label, int if domain.whole else float)
     return any(label == x and type(label) is type(x) for x in domain.labels)
 
 
 def bowl(params) -> float:
-    """Least, 0, at lr = 0.01, l2 = 0.3 and, if they are there, n = 2 and w = 3."""
-    far = (math.log10(params["lr"]) + 2) ** 2 + (params["l2"] - 0.3) ** 2
-    return far + (params.get("n", 2) - 2) ** 2 + math.log10(params.get("w", 3) / 3) ** 2
+    """A quadratic bowl with minimum 0 at lr = 0.01, l2 = 0.3 and, if present, n = 2 and w = 3."""
+    distance = (math.log10(params["lr"]) + 2) ** 2 + (params["l2"] - 0.3) ** 2
+    return distance + (params.get("n", 2) - 2) ** 2 + math.log10(params.get("w", 3) / 3) ** 2
 
 
-def search(space, sampler, f=bowl, count=24, batch=4, signs=(1,), distinct=True, known=()) -> list[Trial]:
-    """Trials by ask and tell, batch by batch; those `known` came before, as in a sweep that goes on."""
+def search(space, sampler, f=bowl, **options) -> list[Trial]:
+    """The trials of `run_search` if all are complete, with objectives f(params)."""
+    return run_search(space, sampler, lambda n, params: complete_trial(n, params, f), **options)
+
+
+def run_search(
+    space: Space, sampler: Sampler, finished: Callable[[int, dict], Trial], count=24, batch=4, signs=(1,),
+    distinct=True, known=(),
+) -> list[Trial]:  # fmt: skip
+    """Trials by ask and tell, batch by batch; `finished(number, params)` gives the result of each.
+
+    `known` are trials of an earlier process, as in a sweep that is resumed.
+    """
     chooser, trials = Chooser(space, sampler, signs, distinct), []
     for start in range(0, count, batch):
-        before = [t for t in known if start <= t.number < start + batch]
-        # As a sweep does it: a whole batch is only made known; one that is known in part is chosen again.
-        if len(before) == batch and not sampler.remembers:
-            for trial in before:
+        numbers = range(start, min(start + batch, count))
+        known_batch = [t for t in known if t.number in numbers]
+        # Like a sweep: a complete batch is only added, one that is partly known is chosen again.
+        if len(known_batch) == len(numbers) and not sampler.remembers:
+            for trial in known_batch:
                 chooser.add_finished(trial)
-            trials += before
+            trials += known_batch
             continue
-        asked = {n: chooser.ask(n) for n in range(start, min(start + batch, count))}
-        new = [a_trial(n, params, f) for n, params in asked.items() if params is not None]
-        for trial in new:
-            chooser.tell(trial)
+        choices = {n: chooser.ask(n) for n in numbers}
+        new = [finished(n, params) for n, params in choices.items() if params is not None]
+        chooser.tell(*new)
         trials += new
     return trials
 
 
-def a_trial(number, params, f=bowl) -> Trial:
-    """A trial that is complete, and what it gave by f."""
+def complete_trial(number, params, f=bowl) -> Trial:
+    """A complete trial with the objective f(params), or several in a tuple."""
     values = f(params)
     values = values if isinstance(values, tuple) else (values,)
     spread = (None,) * len(values)
