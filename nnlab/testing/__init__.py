@@ -1,4 +1,4 @@
-"""What a part must keep to, as classes of tests: for nnlab's own parts, and for those of a user.
+"""Contracts: test classes that every part must pass, both nnlab's own parts and those of a package.
 
     from mylab.optimizers import Mine
     from nnlab.testing import OptimizerContract
@@ -14,14 +14,14 @@ an independent reference, the expected moments, other hyperparameters. docs/exte
     OptimizerContract    one step; the state; torch.optim if it is given
     InitContract         the generator, the moments, mean and bias
     RegularizerContract  the penalty, and its gradient against central differences
-    ScheduleContract     factors, memory, metrics that are not numbers
-    StoppingContract     memory, when it stops, metrics that are not numbers
+    ScheduleContract     factors, state, metrics that are NaN or infinite
+    StoppingContract     state, when it stops, metrics that are NaN or infinite
     ModelContract        graphs for examples of any shape, and their gradients
     DataContract         finite numbers, names, the same each time
     SplitContract        folds: every example with one role
-    RowIndependence      part of all of them: a row of a stack equals itself alone, bit for bit, in a real fit
-    SamplerContract      trials of the space, each once; a search that goes on
-    PrunerContract       rungs, and whom it keeps
+    RowIndependence      in all of them: a row of a stack equals itself alone, bit for bit, in a real fit
+    SamplerContract      valid and distinct trials; a search that is resumed
+    PrunerContract       rungs, and which trials it keeps
 
 The classes need nothing but nnlab: pytest finds `test_*` by itself, and `run` calls them without it.
 """

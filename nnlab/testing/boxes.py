@@ -1,4 +1,4 @@
-"""The contract of a box: both passes, what they may touch, and rows that do not know each other."""
+"""The contract of a box: both passes are correct, write nothing else, and keep rows independent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class BoxContract(RowIndependence):
     """`box` is a box, or a class of one that is made without arguments, as an activation is.
 
     shapes       of its inputs, without K and B
-    per_example  whether its inputs have examples; not so for a box on a leaf, as DropConnect is
-    sizes        (K, B) with which everything is tried
-    inputs       numbers to try; say others if the box has a kink elsewhere than at 0
-    reference    (box, ctx, *inputs) -> the output, in functions that autograd knows, of the inputs and after
-                 them its leaves, in place of the box's own `reference`. Both passes are compared with it
-    exact, near  digits to which a pass equals the reference, and a gradient central differences
+    per_example  whether its inputs have a batch axis; False for a box on a leaf, such as DropConnect
+    sizes        (K, B) of all tests
+    inputs       test inputs; override it if the box has a kink elsewhere than at 0
+    reference    (box, ctx, *inputs) -> the output, in functions that autograd knows, from the inputs followed
+                 by the leaves; instead of the box's own `reference`. Both passes are compared with it
+    exact, near  digits of agreement with the reference, and of a gradient with central differences
     """
 
     box: Box | type[Box]
@@ -65,9 +65,9 @@ class BoxContract(RowIndependence):
     def test_fprop_is_the_same_when_not_training(self):
         """But for a box that draws random numbers or has buffers, which may do something else."""
         for (rows, batch), b, x, _ in self._cases():
-            still = self._bind(rows, batch, training=False)
-            assert not _draws(still), "a box draws no random numbers when not training"
-            y = still.fprop(*x)
+            evaluating = self._bind(rows, batch, training=False)
+            assert not _draws(evaluating), "a box draws no random numbers when not training"
+            y = evaluating.fprop(*x)
             if not _draws(b) and not self._buffers():
                 assert_same(y, b.fprop(*x), "fprop differs when not training")
 
@@ -82,9 +82,9 @@ class BoxContract(RowIndependence):
             objective()
             dx = [v.clone() for v in b.bprop(dy)]
             assert len(dx) == len(x), f"bprop gives {len(dx)} gradients for {len(x)} inputs"
-            for n, (mine, v) in enumerate(zip(dx, x, strict=True)):
+            for n, (gradient, v) in enumerate(zip(dx, x, strict=True)):
                 assert_near(
-                    mine, central(objective, v), self.near, f"the gradient of input {n}, K, B = {size},"
+                    gradient, central(objective, v), self.near, f"the gradient of input {n}, K, B = {size},"
                 )
             for name, gradient in b.grad.items():
                 slope = central(objective, b.theta[name])
@@ -99,8 +99,8 @@ class BoxContract(RowIndependence):
             leaves = [v.clone().requires_grad_() for v in x]
             theta = {name: v.clone().requires_grad_() for name, v in b.theta.items()}
             self._expected(b, leaves, theta).backward(dy)
-            for n, (mine, leaf) in enumerate(zip(dx, leaves, strict=True)):
-                assert_near(mine, leaf.grad, self.exact, f"the gradient of input {n}, K, B = {size},")
+            for n, (gradient, leaf) in enumerate(zip(dx, leaves, strict=True)):
+                assert_near(gradient, leaf.grad, self.exact, f"the gradient of input {n}, K, B = {size},")
             for name, gradient in b.grad.items():
                 assert_near(gradient, theta[name].grad, self.exact, f"the gradient of {name}, K, B = {size},")
 
@@ -132,13 +132,13 @@ class BoxContract(RowIndependence):
             for j in range(len(x)):
                 needs = tuple(i != j for i in range(len(x)))
                 if any(needs) or b.grad:  # else the graph never asks
-                    part = self._bind(rows, batch, needs=needs)
-                    part.fprop(*x)
-                    dx = part.bprop(dy)
+                    partial_box = self._bind(rows, batch, needs=needs)
+                    partial_box.fprop(*x)
+                    dx = partial_box.bprop(dy)
                     for i in range(len(x)):
                         if needs[i]:
                             assert_same(dx[i], all_dx[i], f"input {i} without input {j}")
-                    for name, v in part.grad.items():
+                    for name, v in partial_box.grad.items():
                         assert_same(v, b.grad[name], f"{name} without input {j}")
 
     def test_a_row_of_the_box_equals_itself_alone(self):
@@ -147,24 +147,31 @@ class BoxContract(RowIndependence):
                 together = [b.fprop(*x).clone(), *_step(b, x, dy)]
                 for k in range(rows):
                     alone = self._bind(rows, batch, dtype=dtype, row=k)
-                    own = [in_rows(v[k : k + 1]) for v in (*x, dy)]
-                    mine = [alone.fprop(*own[:-1]).clone(), *_step(alone, own[:-1], own[-1])]
-                    for one, all_ in zip(mine, together, strict=True):
-                        if one is not None:
-                            assert_same(one, all_[k : k + 1], f"row {k} of {rows} differs from it alone")
+                    row_inputs = [in_rows(v[k : k + 1]) for v in (*x, dy)]
+                    row_results = [
+                        alone.fprop(*row_inputs[:-1]).clone(),
+                        *_step(alone, row_inputs[:-1], row_inputs[-1]),
+                    ]
+                    for row_result, stack_result in zip(row_results, together, strict=True):
+                        if row_result is not None:
+                            assert_same(
+                                row_result,
+                                stack_result[k : k + 1],
+                                f"row {k} of {rows} differs from it alone",
+                            )
 
     def test_both_passes_on_a_gpu(self):
         """On a fake one (`fake_gpu`): no tensor of the CPU is met, and the numbers are the CPU's."""
         for size, b, x, dy in self._cases(dtype=torch.float32):
-            here = [b.fprop(*x).clone(), *_step(b, x, dy), *b.theta.values()]
+            cpu_results = [b.fprop(*x).clone(), *_step(b, x, dy), *b.theta.values()]
             with fake_gpu():
-                there = self._bind(*size, dtype=torch.float32, device="cuda")
+                gpu_box = self._bind(*size, dtype=torch.float32, device="cuda")
                 x, dy = [in_rows(v.to("cuda")) for v in x], in_rows(dy.to("cuda"))
-                on_gpu = [there.fprop(*x).clone(), *_step(there, x, dy), *there.theta.values()]
+                on_gpu = [gpu_box.fprop(*x).clone(), *_step(gpu_box, x, dy), *gpu_box.theta.values()]
                 assert all(v.is_cuda for v in on_gpu), f"K, B = {size}: a gradient is not on the GPU"
                 on_gpu = [v.cpu() for v in on_gpu]
-            for mine, expected in zip(on_gpu, here, strict=True):
-                assert_near(mine, expected, 5, f"K, B = {size}: on a GPU, what a pass gives")
+            for gpu_result, expected in zip(on_gpu, cpu_results, strict=True):
+                assert_near(gpu_result, expected, 5, f"K, B = {size}: on a GPU, what a pass gives")
 
     def _cases(self, dtype=torch.float64):
         for rows, batch in self.sizes:

@@ -1,4 +1,4 @@
-"""What every part of an experiment or a search keeps to, whatever its group."""
+"""The contract of every part of an experiment or a search: registration, fields and settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPS = {**experiment.GROUPS, **search.GROUPS}
 
 
 class SettingsContract(Contract):
-    """`part` is the class. `parts` are some of it: its defaults, and others."""
+    """`part` is the class; `parts` are instances to test, with default and other settings."""
 
     part: type
 
@@ -35,12 +35,12 @@ class SettingsContract(Contract):
     def test_its_name_is_a_word_that_no_other_has(self):
         name, table = self.part.name, GROUPS[self.part.group]
         assert isinstance(name, str) and name.isidentifier(), f"the name {name!r} is not one word"
-        own = table.get(name, self.part) if isinstance(table, dict) else self.part
-        assert own is self.part, f"nnlab has another {self.part.group} of the name {name!r}"
+        registered = table.get(name, self.part) if isinstance(table, dict) else self.part
+        assert registered is self.part, f"nnlab has another {self.part.group} of the name {name!r}"
 
     def test_every_field_is_a_column_a_control_or_static(self):
-        wrong = [f.name for f in fields(self.part) if "kind" not in f.metadata]
-        assert not wrong, f"fields not declared by column, control or static: {', '.join(wrong)}"
+        undeclared = [f.name for f in fields(self.part) if "kind" not in f.metadata]
+        assert not undeclared, f"fields not declared by column, control or static: {', '.join(undeclared)}"
 
     def test_settings_come_back_from_yaml_and_json(self):
         table = {self.part.name: self.part}
@@ -49,12 +49,13 @@ class SettingsContract(Contract):
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in dataclasses.asdict(part).items()
             }
-            for back in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
-                assert make(table, back, self.part.group) == part, f"{values} came back otherwise"
+            for loaded in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
+                assert make(table, loaded, self.part.group) == part, f"{values} came back otherwise"
 
 
 class PartContract(SettingsContract, RowIndependence):
-    """Of a part of an experiment: `parts` are rows of one stack, so they agree in whatever is static."""
+    """The contract of a part of an experiment: `parts` are rows of one stack, so their static fields
+    agree."""
 
     def experiments(self):
         return experiments(**{self.part.group: self.parts()})

@@ -1,4 +1,4 @@
-"""The contract of an initialiser: what it draws, from where, and how large."""
+"""The contract of an initialiser: shape, generator and moments of the weights that it draws."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class InitContract(PartContract):
     """`init` is the class.
 
     random       whether it draws random numbers at all
-    fans         (fan_in, fan_out) with which it is tried
-    activations  what may follow the layer
+    fans         (fan_in, fan_out) of the tests
+    activations  activations after the layer, of the tests
     moments      (fan_in, fan_out, activation) -> the mean and the standard deviation of a weight, at the
-                 default hyperparameters: if it is given, what is drawn is compared with them
+                 default hyperparameters: if given, the drawn weights are compared with them
     """
 
     init: type
@@ -37,61 +37,63 @@ class InitContract(PartContract):
     def test_draws_numbers_of_the_shape(self):
         for fan_in, fan_out in (*self.fans, (1, 1)):
             for activation in self.activations:
-                weights = self._drawn(fan_in, fan_out, activation)
+                weights = self._draw(fan_in, fan_out, activation)
                 assert weights.shape == (fan_out, fan_in), f"shape {weights.shape}"
                 assert weights.dtype == np.float64, f"{weights.dtype}, expected float64"
                 assert np.isfinite(weights).all(), "a weight is not finite"
 
     def test_draws_from_the_given_generator_alone(self):
-        """The generators of numpy, torch and Python have no part in it, nor does what was drawn before."""
+        """Neither the global generators of numpy, torch and Python nor earlier draws have any influence."""
         before = np.random.get_state(), torch.get_rng_state(), random.getstate()
         try:
-            drawn = []
+            weights = []
             for seed in (0, 1, 1):
                 np.random.seed(seed)
                 torch.manual_seed(seed)
                 random.seed(seed)
-                drawn.append(self._drawn(30, 20, "tanh"))
+                weights.append(self._draw(30, 20, "tanh"))
         finally:
             np.random.set_state(before[0])
             torch.set_rng_state(before[1])
             random.setstate(before[2])
-        same = all(np.array_equal(drawn[0], other) for other in drawn[1:])
+        same = all(np.array_equal(weights[0], other) for other in weights[1:])
         assert same, "the weights depend on more than the generator that is given"
 
     def test_the_seed_decides(self):
-        a, b = (self._drawn(30, 20, "tanh", seed) for seed in (0, 1))
+        a, b = (self._draw(30, 20, "tanh", seed) for seed in (0, 1))
         assert np.array_equal(a, b) != self.random, "random = True means: other seeds, other weights"
 
     def test_initial_weights_depend_on_seed_and_name_alone(self):
-        """In a stack and alone; two layers of one shape get weights of their own."""
+        """In a stack and alone; two layers of the same shape get different weights."""
         init, other = self.init(), self.init(bias=0.25)
-        together, alone = self._initial((init, 0), (other, 1), (init, 0)), self._initial((other, 1))
-        for name, p in together.items():
+        stacked, alone = self._initial((init, 0), (other, 1), (init, 0)), self._initial((other, 1))
+        for name, p in stacked.items():
             assert torch.equal(p[0], p[2]), f"{name}: two rows of one seed differ"
             assert torch.equal(p[1], alone[name][0]), f"{name}: a row differs from it alone"
-        differ = not torch.equal(together["hidden1.weight"], together["hidden2.weight"])
-        assert differ == self.random, "two layers of one shape have the same weights"
+        differs = not torch.equal(stacked["hidden1.weight"], stacked["hidden2.weight"])
+        assert differs == self.random, "two layers of one shape have the same weights"
 
     def test_mean_is_added_and_biases_are_constant(self):
         shifted = self.init(mean=0.5).weights(stream(0, "test"), (20, 30), 30, 20, "tanh")
-        drawn = self.init().weights(stream(0, "test"), (20, 30), 30, 20, "tanh")
-        np.testing.assert_allclose(shifted, drawn + 0.5, atol=1e-12, err_msg="init.mean is not added")
+        weights = self.init().weights(stream(0, "test"), (20, 30), 30, 20, "tanh")
+        np.testing.assert_allclose(shifted, weights + 0.5, atol=1e-12, err_msg="init.mean is not added")
         for name, p in self._initial((self.init(bias=-1.5), 0)).items():
             assert not name.endswith("bias") or (p == -1.5).all(), f"{name} is not init.bias"
 
     def test_moments(self):
         for fan_in, fan_out in self.fans if self.moments is not None else ():
             for activation in self.activations:
-                weights, n = self._drawn(fan_in, fan_out, activation), fan_in * fan_out
+                weights, n = self._draw(fan_in, fan_out, activation), fan_in * fan_out
                 mean, std = self.moments(fan_in, fan_out, activation)
-                where = f"fan_in {fan_in}, fan_out {fan_out}, before {activation}"
-                off = abs(weights.mean() - mean)
-                assert off <= 5 * std / n**0.5 + 1e-12, f"{where}: the mean is off by {off:.3g}"
-                apart = abs(weights.std() - std)
-                assert apart <= 8 * std / n**0.5, f"{where}: the standard deviation is off by {apart:.3g}"
+                case = f"fan_in {fan_in}, fan_out {fan_out}, before {activation}"
+                mean_error = abs(weights.mean() - mean)
+                assert mean_error <= 5 * std / n**0.5 + 1e-12, f"{case}: the mean is off by {mean_error:.3g}"
+                std_error = abs(weights.std() - std)
+                assert std_error <= 8 * std / n**0.5, (
+                    f"{case}: the standard deviation is off by {std_error:.3g}"
+                )
 
-    def _drawn(self, fan_in, fan_out, activation, seed=0) -> np.ndarray:
+    def _draw(self, fan_in, fan_out, activation, seed=0) -> np.ndarray:
         return self.init().draw(stream(seed, "test"), (fan_out, fan_in), fan_in, fan_out, activation)
 
     def _initial(self, *rows) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The contract of a loss: its value example by example, and the gradient of the weighted sum."""
+"""The contract of a loss: its value for each example, and the gradient of the weighted sum."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class LossContract(RowIndependence):
     """`loss` is the class.
 
     shapes      of outputs and targets: (K, m, B), or (S, K, m, B) for several steps at once
-    targets     targets to try: one-hot classes and shares of classes, or any numbers
-    reference   (z, t) -> the loss of each example (..., B), in functions that autograd knows, in place of the
+    targets     test targets: one-hot classes and class probabilities, or any numbers
+    reference   (z, t) -> the loss of each example (..., B), in functions that autograd knows, instead of the
                 loss's own `reference`. Value and gradient are compared with it
-    exact, near  digits to which they equal the reference, and the gradient central differences
+    exact, near  digits of agreement with the reference, and of the gradient with central differences
     """
 
     loss: type[Loss]
@@ -54,25 +54,30 @@ class LossContract(RowIndependence):
 
     def test_fprop_gives_a_number_for_each_example(self):
         for z, t, _ in self._cases():
-            each = self.loss().fprop(z, t)
+            losses = self.loss().fprop(z, t)
             expected = (*z.shape[:-2], z.shape[-1])
-            assert each.shape == expected, f"shape {tuple(each.shape)}, expected {expected}"
-            assert each.isfinite().all(), "a loss of ordinary outputs is not finite"
+            assert losses.shape == expected, f"shape {tuple(losses.shape)}, expected {expected}"
+            assert losses.isfinite().all(), "a loss of ordinary outputs is not finite"
 
     def test_an_example_does_not_know_the_others(self):
         for z, t, weight in self._cases():
-            loss, some = self.loss(), torch.arange(z.shape[-1] - 1, -1, -2)
-            fewer = [v[..., some].contiguous() for v in (z, t, weight)]
-            assert_near(loss.fprop(*fewer[:2]), loss.fprop(z, t)[..., some], 13, "the loss of fewer")
-            there, here = self._gradient(*fewer), self._gradient(z, t, weight)[..., some]
-            assert_near(there, here, 13, "the gradient of fewer")
+            loss, subset = self.loss(), torch.arange(z.shape[-1] - 1, -1, -2)
+            fewer_examples = [v[..., subset].contiguous() for v in (z, t, weight)]
+            assert_near(
+                loss.fprop(*fewer_examples[:2]), loss.fprop(z, t)[..., subset], 13, "the loss of fewer"
+            )
+            subset_gradient, expected_gradient = (
+                self._gradient(*fewer_examples),
+                self._gradient(z, t, weight)[..., subset],
+            )
+            assert_near(subset_gradient, expected_gradient, 13, "the gradient of fewer")
 
     def test_predict_gives_an_answer_for_each_output(self):
         for z, _, _ in self._cases():
-            kept = z.clone()
+            before = z.clone()
             answer = self.loss().predict(z)
             assert answer.shape == z.shape and answer.isfinite().all(), "predict gives (..., m, B), finite"
-            assert_same(z, kept, "predict changed the outputs")
+            assert_same(z, before, "predict changed the outputs")
 
     def test_probabilities_of_classes_are_a_distribution(self):
         for z, _, _ in self._cases():
@@ -102,11 +107,11 @@ class LossContract(RowIndependence):
     def test_bprop_overwrites_out_and_nothing_else(self):
         for z, t, weight in self._cases():
             before, out = [v.clone() for v in (z, t, weight)], torch.full_like(z, torch.nan)
-            given = self.loss().bprop(z, t, weight, out=out)
+            returned = self.loss().bprop(z, t, weight, out=out)
             assert_same(out, self._gradient(z, t, weight), "bprop keeps something of what `out` held")
-            assert given is out or given.data_ptr() == out.data_ptr(), "bprop returns `out`"
-            for v, kept in zip((z, t, weight), before, strict=True):
-                assert_same(v, kept, "bprop changed an argument")
+            assert returned is out or returned.data_ptr() == out.data_ptr(), "bprop returns `out`"
+            for v, value in zip((z, t, weight), before, strict=True):
+                assert_same(v, value, "bprop changed an argument")
 
     def test_an_example_of_weight_zero_has_no_gradient(self):
         for z, t, weight in self._cases():
@@ -116,9 +121,11 @@ class LossContract(RowIndependence):
     def test_one_weight_for_all_examples(self):
         """The weight may have K = 1 and B = 1, and is broadcast."""
         for z, t, _ in self._cases():
-            one = torch.full((1, 1, 1), 1 / z.shape[-1], dtype=z.dtype)
-            full = one.expand(*z.shape[:-2], 1, z.shape[-1])
-            assert_near(self._gradient(z, t, one), self._gradient(z, t, full), 14, "the gradient")
+            shared_weight = torch.full((1, 1, 1), 1 / z.shape[-1], dtype=z.dtype)
+            full_weight = shared_weight.expand(*z.shape[:-2], 1, z.shape[-1])
+            assert_near(
+                self._gradient(z, t, shared_weight), self._gradient(z, t, full_weight), 14, "the gradient"
+            )
 
     @property
     def _is_compared(self) -> bool:

@@ -1,4 +1,4 @@
-"""The contract of a model: a graph for examples of any shape, right gradients, rows that train."""
+"""The contract of a model: a graph for any shape of examples, with correct gradients, that trains."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nnlab.testing.rows import Bumps, experiments
 class ModelContract(PartContract):
     """`model` is a model, or the class of one that needs no settings.
 
-    shapes   of examples that it takes; say (1, 6, 6) where it wants images
-    data     what its rows train on; the model's own loss decides whether it has classes
+    shapes   shapes of examples of the tests; (1, 6, 6) for a model of images
+    data     the data set of the tests; the model's own loss decides whether it has classes
     """
 
     model: Model | type[Model]
@@ -29,13 +29,13 @@ class ModelContract(PartContract):
 
     @property
     def data(self):
-        return Bumps(classes=0 if self._made().loss in ("squared_error", "absolute_error") else 3)
+        return Bumps(classes=0 if self._make().loss in ("squared_error", "absolute_error") else 3)
 
     def parts(self):
-        return [self._made()]
+        return [self._make()]
 
     def experiments(self):
-        return experiments(model=self._made(), data=self.data)
+        return experiments(model=self._make(), data=self.data)
 
     def test_its_graph_gives_as_many_outputs_as_are_asked_for(self):
         for graph, outputs, _ in self._graphs():
@@ -46,16 +46,16 @@ class ModelContract(PartContract):
     def test_the_output_map_is_its_last_box(self):
         for graph, _, output in self._graphs():
             last = graph.nodes[-1].box
-            asked = output == "identity" or isinstance(last, OUTPUTS[output])
-            assert asked, f"output = {output!r}, but the last box is {last}"
+            has_map = output == "identity" or isinstance(last, OUTPUTS[output])
+            assert has_map, f"output = {output!r}, but the last box is {last}"
 
     def test_its_graph_is_the_same_each_time(self):
-        """Parameters go by their names: in a run folder, and for what is drawn."""
+        """Run folders and initialisation identify parameters by their names."""
         for (graph, *_), (again, *_) in zip(self._graphs(), self._graphs(), strict=True):
             assert _described(graph) == _described(again), "made twice, the graph is another"
 
     def test_its_gradient_is_right(self):
-        """By central differences, and by autograd where every box says its reference."""
+        """By central differences, and by autograd if every box has a reference."""
         e = replace(self.experiments()[0], data=replace(self.data, n=40))
         verdict = gradients.check(Subject(e, Budget(sample=50)))
         assert verdict.status == "pass", verdict.worst.found
@@ -64,9 +64,9 @@ class ModelContract(PartContract):
         for shape in self.shapes:
             for outputs in (1, 3):
                 for output in OUTPUTS:
-                    yield self._made().graph(shape, outputs, output), outputs, output
+                    yield self._make().graph(shape, outputs, output), outputs, output
 
-    def _made(self) -> Model:
+    def _make(self) -> Model:
         return self.model() if isinstance(self.model, type) else self.model
 
 

@@ -1,4 +1,4 @@
-"""Central differences, a distance between tensors, and a box bound by hand."""
+"""Numerical helpers of the contracts: central differences, comparison of tensors, and boxes bound alone."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import difference_quotient, shifted
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
 
-RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # what a box may look up by name
+RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # the rates that a box may look up by name
 
 
 def central(f, x, step=1e-6):
     """d f_k / d x_k by central differences: f() gives (K,), and x (K, ...) is changed in place."""
     slope = torch.empty_like(x)
-    for place in np.ndindex(*x.shape[1:]):
-        at = (slice(None), *place)
+    for position in np.ndindex(*x.shape[1:]):
+        index = (slice(None), *position)
 
-        def value(h, at=at):
-            with shifted(x, at, h):
+        def value(h, index=index):
+            with shifted(x, index, h):
                 return f()
 
-        slope[at] = difference_quotient(value, step)
+        slope[index] = difference_quotient(value, step)
     return slope
 
 
 def assert_near(a, b, digits, what="it"):
-    """|a - b| < 10^-digits times the largest |b| of the row, and at least 1; both (K, ...)."""
+    """Assert |a - b| < 10^-digits max(1, largest |b| of the row); both are (K, ...)."""
     assert a.shape == b.shape, f"{what}: shape {tuple(a.shape)}, expected {tuple(b.shape)}"
     a, b = (v.reshape(len(v), -1) for v in (a, b))
     worst = ((a - b).abs() / b.abs().amax(1, keepdim=True).clamp_min(1)).nan_to_num(torch.inf).max()
@@ -39,26 +39,26 @@ def assert_near(a, b, digits, what="it"):
 
 
 def assert_same(a, b, what):
-    """Bit for bit; a NaN equals a NaN."""
+    """Assert that a and b are equal bit for bit; NaN equals NaN."""
     assert a.shape == b.shape, f"{what}: shape {tuple(a.shape)}, expected {tuple(b.shape)}"
     assert torch.equal(a.nan_to_num(1e30), b.nan_to_num(1e30)), what
 
 
 def in_rows(x: torch.Tensor) -> torch.Tensor:
-    """A copy of x (K, ...) in which each row lies as the engine has it."""
+    """A copy of x (K, ...) in the memory layout of the engine, each row aligned."""
     return aligned(len(x), tuple(x.shape[1:]), x).copy_(x)
 
 
 @dataclass
 class Bound:
-    """A box bound by hand, on leaves of its own, with whatever it needs set."""
+    """A box bound outside of a network, with its own leaves and context."""
 
     box: Box
     bound: BoundBox | None  # None for an identity
     theta: dict  # name -> (K, *shape), views of a matrix whose gaps are zero
     grad: dict
     gaps: torch.Tensor  # (P,) bool: the columns of the matrix that belong to no parameter
-    matrix: torch.Tensor  # (K, P), what the views of grad view
+    matrix: torch.Tensor  # (K, P): the gradients, of which grad has views
 
     @property
     def ctx(self):
@@ -73,14 +73,14 @@ class Bound:
             return (dy,)
         dx = self.bound.bprop(dy)
         count = len(dx) - len(self.theta)
-        for mine, room in zip(dx[count:], self.ctx.dx[count:], strict=True):
-            if room is not None and mine is not room:
-                room.copy_(mine)
+        for gradient, buffer in zip(dx[count:], self.ctx.dx[count:], strict=True):
+            if buffer is not None and gradient is not buffer:
+                buffer.copy_(gradient)
         return dx[:count]
 
 
 def rates(rows: int) -> dict[str, torch.Tensor]:
-    """The columns of a site: 0.4 for the first row, 0 for the last."""
+    """The rates of each row, (K, 1): from 0.4 for the first row to 0 for the last."""
     return dict.fromkeys(RATE_COLUMNS, torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None])
 
 
@@ -88,40 +88,40 @@ def bind(
     box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None,
     device="cpu", per_example=True,
 ) -> Bound:  # fmt: skip
-    """`box` alone, with random leaves, dropout rates and uniforms, set by `seed`.
+    """Bind `box` outside of a network, with random leaves, dropout rates and uniforms from `seed`.
 
-    With `row` a population of one: that row of the population of `rows`. Not `per_example`: on leaves.
+    With `row`, only that row of the population of `rows`. `per_example=False`: its inputs are leaves.
     """
-    which = slice(None) if row is None else slice(row, row + 1)
+    selected_rows = slice(None) if row is None else slice(row, row + 1)
     random = torch.Generator().manual_seed(seed)
     slots, end = {}, 0
     for name, leaf in box.leaves(*shapes).items():
         slots[name] = LeafSlice(leaf, end)
         end += -(-leaf.size // ALIGNED_FLOATS) * ALIGNED_FLOATS
     like = torch.empty(0, dtype=dtype, device=device)
-    matrices = [like.new_zeros(len(range(rows)[which]), end) for _ in range(2)]
+    matrices = [like.new_zeros(len(range(rows)[selected_rows]), end) for _ in range(2)]
     theta, grad = ({name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices)
     gaps = torch.ones(end, dtype=torch.bool)
     for name, slot in slots.items():
-        drawn = torch.randn(rows, *slot.leaf.shape, generator=random, dtype=torch.float64)
-        theta[name].copy_(drawn[which])
+        values = torch.randn(rows, *slot.leaf.shape, generator=random, dtype=torch.float64)
+        theta[name].copy_(values[selected_rows])
         gaps[slot.start : slot.start + slot.leaf.size] = False
-    columns = {name: column[which] for name, column in rates(rows).items()}
+    columns = {name: column[selected_rows] for name, column in rates(rows).items()}
     site = Site(len(matrices[0]), batch, training, like, columns, threads)
     if box.is_identity(site):
         return Bound(box, None, theta, grad, gaps, matrices[1])
     examples = (batch,) if per_example else ()
-    wanted = [training and need for need in needs or (True,) * len(shapes)]
+    needs_dx = [training and need for need in needs or (True,) * len(shapes)]
     dx = [
-        aligned(site.rows, (*shape, *examples), like) if want else None
-        for shape, want in zip(shapes, wanted, strict=True)
+        aligned(site.rows, (*shape, *examples), like) if need_dx else None
+        for shape, need_dx in zip(shapes, needs_dx, strict=True)
     ]
     grad = {name: view for name, view in grad.items() if isinstance(slots[name].leaf, Parameter)}
     dx += [grad.get(name) if training else None for name in slots]
     bound = BoundBox(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
     if bound.ctx.noise_shape:
-        drawn = torch.rand(rows, *bound.ctx.noise_shape, generator=random, dtype=torch.float64)
-        bound.ctx.uniforms = in_rows(drawn[which].to(like))
+        values = torch.rand(rows, *bound.ctx.noise_shape, generator=random, dtype=torch.float64)
+        bound.ctx.uniforms = in_rows(values[selected_rows].to(like))
     if box.needs_valid:
         bound.ctx.valid = like.new_ones(1, 1, batch)
     return Bound(box, bound, theta, grad, gaps, matrices[1])

@@ -1,4 +1,4 @@
-"""The contract of a pruner: when it judges, whom it keeps, and that it does not depend on who was quicker."""
+"""The contract of a pruner: its rungs, and that it keeps the better trials, in whatever order they finish."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MOST_TRIALS, TRIAL_EPOCHS = 24, 50
 class PrunerContract(SettingsContract):
     """`pruner` is the class.
 
-    parts    some of it: say others than its defaults, if they decide much
-    groups   (numbers) -> which trials are judged beside each other: a list of lists of numbers
+    parts    pruners to test; by default the one with default settings
+    groups   (trial numbers) -> the groups that are compared among themselves: lists of trial numbers
     """
 
     pruner: type[Pruner]
@@ -33,8 +33,8 @@ class PrunerContract(SettingsContract):
         for pruner in self.parts():
             for epochs in (1, 2, 3, 7, 20, TRIAL_EPOCHS, 243):
                 rungs = pruner.rungs(epochs)
-                rising = rungs == sorted(set(rungs)) and all(1 <= rung < epochs for rung in rungs)
-                assert rising, f"rungs({epochs}) = {rungs}: expected rising epochs from 1 to {epochs - 1}"
+                is_valid = rungs == sorted(set(rungs)) and all(1 <= rung < epochs for rung in rungs)
+                assert is_valid, f"rungs({epochs}) = {rungs}: expected rising epochs from 1 to {epochs - 1}"
                 trained_share = pruner.trained_share(epochs)
                 assert 0 < trained_share <= 1, f"trained_share({epochs}) = {trained_share}: not in (0, 1]"
 
@@ -43,20 +43,22 @@ class PrunerContract(SettingsContract):
         assert judges == self.pruner.prunes, f"prunes = {self.pruner.prunes}, but rungs say otherwise"
 
     def test_some_go_on_and_none_before_a_better_one(self):
-        """Of those that are judged beside each other, whoever is kept is better than whoever is not."""
+        """Within a group, every trial that is kept is better than every trial that is not."""
         for pruner, rung, worth in self._cases():
-            kept = self._keep(pruner, rung, worth)
-            assert kept.any(), f"rung {rung}: no trial goes on"
+            keep = self._keep(pruner, rung, worth)
+            assert keep.any(), f"rung {rung}: no trial goes on"
             for group in self.groups(list(range(len(worth)))):
-                gone = [worth[n] for n in group if not kept[n]]
-                worst = max((worth[n] for n in group if kept[n]), default=-np.inf)
-                assert not gone or worst < min(gone), f"rung {rung}: a worse trial goes on than one that goes"
+                pruned_worth = [worth[n] for n in group if not keep[n]]
+                worst_kept = max((worth[n] for n in group if keep[n]), default=-np.inf)
+                assert not pruned_worth or worst_kept < min(pruned_worth), (
+                    f"rung {rung}: a worse trial goes on than one that goes"
+                )
 
     def test_the_order_in_which_trials_stand_changes_nothing(self):
         for pruner, rung, worth in self._cases():
             order = np.random.default_rng(1).permutation(len(worth))
-            kept, again = self._keep(pruner, rung, worth), self._keep(pruner, rung, worth[order], order)
-            assert np.array_equal(again, kept[order]), f"rung {rung}: in another order other trials go on"
+            keep, again = self._keep(pruner, rung, worth), self._keep(pruner, rung, worth[order], order)
+            assert np.array_equal(again, keep[order]), f"rung {rung}: in another order other trials go on"
 
     def test_it_is_the_same_each_time_and_changes_nothing(self):
         for pruner, rung, worth in self._cases():
@@ -67,13 +69,13 @@ class PrunerContract(SettingsContract):
 
     def _keep(self, pruner, rung, worth, numbers=None) -> np.ndarray:
         numbers = np.arange(len(worth)) if numbers is None else numbers
-        kept = pruner.keep(rung, TRIAL_EPOCHS, numbers, worth, np.ones(len(worth), bool))
-        fits = isinstance(kept, np.ndarray) and kept.dtype == bool and kept.shape == worth.shape
-        assert fits, f"keep gives {kept!r}, expected (n,) bool"
-        return kept
+        keep = pruner.keep(rung, TRIAL_EPOCHS, numbers, worth, np.ones(len(worth), bool))
+        fits = isinstance(keep, np.ndarray) and keep.dtype == bool and keep.shape == worth.shape
+        assert fits, f"keep gives {keep!r}, expected (n,) bool"
+        return keep
 
     def _cases(self):
-        """(pruner, one of its rungs, what each trial is worth there), for one trial and for many."""
+        """(pruner, one of its rungs, each trial's worth there), for one trial and for several."""
         for pruner in self.parts():
             for rung in pruner.rungs(TRIAL_EPOCHS)[:4]:
                 for count in (1, 2, 7, MOST_TRIALS):

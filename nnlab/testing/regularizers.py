@@ -1,4 +1,4 @@
-"""The contract of a regulariser: its penalty and the gradient of it, and what else it does to weights."""
+"""The contract of a regulariser: its penalty, the gradient of that, and its other changes of weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RegularizerContract(PartContract):
         return self.regularizer
 
     def parts(self):
-        """Its own settings as they are and varied; and those of nnlab, with which it may be combined."""
+        """Its own settings, default and varied, combined with those that every regulariser has."""
         rows = varied(self.regularizer())
         return [_combined(row, k) for k, row in enumerate(rows)]
 
@@ -43,18 +43,20 @@ class RegularizerContract(PartContract):
         assert omega.dtype == torch.float64 and omega.isfinite().all() and (omega >= 0).all(), f"{omega}"
 
     def test_its_gradient_equals_central_differences(self):
-        """What `add_gradient` adds is the gradient of `penalty`; to what was there, and to nothing else."""
+        """`add_gradient` adds the gradient of `penalty` to `grad`, and changes nothing else."""
         regularizer, (weights, _) = stack(self.parts()), self._weights()
-        before = torch.randn(weights.shape, generator=torch.Generator().manual_seed(5), dtype=weights.dtype)
-        grad, kept = before.clone(), weights.clone()
+        grad_before = torch.randn(
+            weights.shape, generator=torch.Generator().manual_seed(5), dtype=weights.dtype
+        )
+        grad, weights_before = grad_before.clone(), weights.clone()
         f, scratch = self._factors(regularizer), torch.full_like(weights, torch.nan)
         regularizer.add_gradient(weights, grad, f, scratch)
-        assert_same(weights, kept, "add_gradient changed the weights")
+        assert_same(weights, weights_before, "add_gradient changed the weights")
         slope = central(lambda: regularizer.penalty(weights), weights)
-        assert_near(grad - before, slope, 6, "what add_gradient adds")
+        assert_near(grad - grad_before, slope, 6, "what add_gradient adds")
 
     def test_factors_are_columns(self):
-        """(K, 1) or (K, S) float64, or None for what no row does."""
+        """(K, 1) or (K, S) float64, or None for an effect that no row has."""
         rows, lr = len(self.parts()), self._rates()
         for name, column in stack(self.parts()).factors(lr).items():
             if column is not None:
@@ -64,31 +66,31 @@ class RegularizerContract(PartContract):
     def test_a_row_of_it_equals_itself_alone(self):
         together = self._stepped(self.parts())
         for k in range(len(self.parts())):
-            for mine, every in zip(self._stepped(self.parts(), [k]), together, strict=True):
-                assert_same(mine, every[k : k + 1], f"row {k} differs from it alone")
+            for row_result, stack_result in zip(self._stepped(self.parts(), [k]), together, strict=True):
+                assert_same(row_result, stack_result[k : k + 1], f"row {k} differs from it alone")
 
     def test_scratch_brings_nothing(self):
         clean, dirty = (self._stepped(self.parts(), scratch=value) for value in (0.0, torch.nan))
         for a, b in zip(clean, dirty, strict=True):
             assert_same(a, b, "it depends on what scratch held")
 
-    def _stepped(self, parts, which=None, scratch=0.0) -> list[torch.Tensor]:
-        """Gradient, weights after `project`, and penalty, of all rows or of those in `which`."""
-        which = list(range(len(parts)) if which is None else which)
-        regularizer, (weights, layers) = stack([parts[k] for k in which]), self._weights(which)
-        grad, room = torch.zeros_like(weights), torch.full_like(weights, scratch)
+    def _stepped(self, parts, row_indices=None, scratch=0.0) -> list[torch.Tensor]:
+        """Gradient, weights after `project`, and penalty, of all rows or of those in `row_indices`."""
+        row_indices = list(range(len(parts)) if row_indices is None else row_indices)
+        regularizer, (weights, layers) = stack([parts[k] for k in row_indices]), self._weights(row_indices)
+        grad, scratch_tensor = torch.zeros_like(weights), torch.full_like(weights, scratch)
         f = self._factors(regularizer)
         omega = regularizer.penalty(weights)
-        regularizer.add_gradient(weights, grad, f, room)
-        regularizer.project(weights, layers, f, room.fill_(scratch))
+        regularizer.add_gradient(weights, grad, f, scratch_tensor)
+        regularizer.project(weights, layers, f, scratch_tensor.fill_(scratch))
         return [grad, weights, omega]
 
-    def _weights(self, which=None):
+    def _weights(self, row_indices=None):
         """The weights (K, W) of rows, and their layers, views (K, fan_out, fan_in)."""
-        which = list(range(len(self.parts()))) if which is None else which
+        row_indices = list(range(len(self.parts()))) if row_indices is None else row_indices
         width = sum(fan_out * fan_in for fan_out, fan_in in LAYER_SHAPES)
         random = torch.Generator().manual_seed(4)
-        weights = torch.randn(len(self.parts()), width, generator=random, dtype=torch.float64)[which]
+        weights = torch.randn(len(self.parts()), width, generator=random, dtype=torch.float64)[row_indices]
         weights += 0.01 * weights.sign()  # no number near the kink of |W|
         layers, first = [], 0
         for shape in LAYER_SHAPES:
@@ -103,7 +105,7 @@ class RegularizerContract(PartContract):
         )
 
     def _factors(self, regularizer) -> SimpleNamespace:
-        """Of the first step."""
+        """The factors of the first step."""
         columns = regularizer.factors(self._rates(len(regularizer.l2)))
         first = {name: None if c is None else c[:, :1] for name, c in columns.items()}
         return SimpleNamespace(**first)

@@ -1,4 +1,4 @@
-"""Row independence in a real fit, and what all contracts have in common."""
+"""The base classes of the contracts: tests on one thread, and row independence in a real fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STACK_ROWS = 3
 
 
 class Contract:
-    """Base of the contracts: every `test_*` is a property. One thread, as in the engine."""
+    """Base class of the contracts: every `test_*` is a property. Runs on one thread, like the engine."""
 
     def setup_method(self):
         self._one_thread = one_thread()
@@ -55,7 +55,7 @@ class RowIndependence(Contract):
     """A row of a stack equals itself alone, bit for bit on the CPU: curves, weights, test report.
 
     And the rows train on a GPU: on a fake one, which refuses what a real one would (`fake_gpu`).
-    `experiments` are the rows: experiments that differ in whatever may differ inside a stack.
+    `experiments` are the rows: experiments that differ in everything that may differ within a stack.
     """
 
     def experiments(self) -> list[Experiment]:
@@ -67,8 +67,8 @@ class RowIndependence(Contract):
         for k, experiment in enumerate(experiments):
             # Of several seeds or folds an experiment is as many rows, which stand together in the stack.
             alone = trained([experiment])
-            here = together[first : first + len(alone)]
-            assert alone == here, f"row {k} differs from it alone"
+            in_stack = together[first : first + len(alone)]
+            assert alone == in_stack, f"row {k} differs from it alone"
             first += len(alone)
 
     def test_a_fit_is_deterministic(self):
@@ -84,14 +84,14 @@ class RowIndependence(Contract):
     def test_it_trains_on_a_gpu(self):
         """It meets no tensor of the CPU there, and given the random numbers of the CPU it learns alike."""
         experiments = self.experiments()
-        here = _fitted(experiments, "cpu")
+        cpu_results = _fit_results(experiments, "cpu")
         with fake_gpu():
-            by_its_own = _fitted(experiments, "cuda")
+            gpu_results = _fit_results(experiments, "cuda")
             with draws_of_the_cpu():
-                on_gpu = _fitted(experiments, "cuda")
-        assert [r.status for r, _ in by_its_own] == [r.status for r, _ in here]
-        for (result, curve), (expected, curve_here) in zip(on_gpu, here, strict=True):
-            _assert_close(curve, curve_here, "the curves")
+                on_gpu = _fit_results(experiments, "cuda")
+        assert [r.status for r, _ in gpu_results] == [r.status for r, _ in cpu_results]
+        for (result, curve), (expected, cpu_curve) in zip(on_gpu, cpu_results, strict=True):
+            _assert_close(curve, cpu_curve, "the curves")
             for name, weights in expected.weights.items():
                 _assert_close(result.weights[name], weights, name)
 
@@ -108,14 +108,14 @@ def draws_of_the_cpu() -> Iterator[None]:
 
 
 def trained(experiments: list[Experiment]) -> list[tuple]:
-    """What each came to on the CPU: the bytes of its metrics by epoch and of its weights; its test report."""
+    """The results of each row on the CPU: status, the bytes of its metrics and weights, its test report."""
     return [
         (r.status, list(map(_bits, curve)), {n: _bits(w) for n, w in r.weights.items()}, repr(r.test))
-        for r, curve in _fitted(experiments, "cpu")
+        for r, curve in _fit_results(experiments, "cpu")
     ]
 
 
-def _fitted(experiments: list[Experiment], device: str) -> list[tuple]:
+def _fit_results(experiments: list[Experiment], device: str) -> list[tuple]:
     """Each row's `Result`, and its metrics by epoch."""
     if not experiments:
         return []
@@ -127,19 +127,19 @@ def _fitted(experiments: list[Experiment], device: str) -> list[tuple]:
     return [(r, curves[r.row]) for r in sorted(run.results, key=lambda r: r.row)]
 
 
-def _assert_close(there, here, what: str) -> None:
+def _assert_close(gpu_values, cpu_results, what: str) -> None:
     message = f"{what} on a GPU are not those on the CPU: was something written into a copy?"
-    np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-6, err_msg=message)
+    np.testing.assert_allclose(gpu_values, cpu_results, rtol=1e-4, atol=1e-6, err_msg=message)
 
 
 def _bits(array) -> bytes:
-    """The bytes of an array, with one kind of NaN."""
+    """The bytes of an array, with all NaNs alike."""
     return np.where(np.isnan(array), np.nan, array).tobytes()
 
 
 @dataclass(frozen=True)
 class Bumps(Data):
-    """`n` examples of 5 features in noisy bumps: 3 classes, or 2 numbers as targets."""
+    """A data set of `n` examples with 5 features in noisy clusters: 3 classes, or 2 numbers as targets."""
 
     name: ClassVar[str] = "bumps"
     n: int = static(60)
@@ -156,29 +156,29 @@ class Bumps(Data):
 
 
 def experiments(**parts) -> list[Experiment]:
-    """Rows with penalty, dropout and seed of their own; `parts[group]` is a part for all, or a list."""
+    """Rows with different penalty, dropout and seed; `parts[group]` is one part for all rows, or a list."""
     model = MLP(hidden=(9,), activation="tanh")
     base = Experiment(data=Bumps(), model=model, batch_size=13, epochs=3, threads=1)
     rows = []
     for k in range(STACK_ROWS):
-        own = {group: part[k] if isinstance(part, list) else part for group, part in parts.items()}
-        usual = {"regularizer": Regularizer(l2=1e-3 * k, dropout=0.2 * (k % 2))}
-        rows.append(replace(base, seed=k % 2, **usual | own))
+        overrides = {group: part[k] if isinstance(part, list) else part for group, part in parts.items()}
+        variation = {"regularizer": Regularizer(l2=1e-3 * k, dropout=0.2 * (k % 2))}
+        rows.append(replace(base, seed=k % 2, **variation | overrides))
     return rows
 
 
 def varied(part) -> list:
-    """`part` and others like it whose columns and controls differ, as far as is allowed."""
-    numbers = [f for f in fields(part) if kind(f) in ("column", "control")]
-    rows = [{f.name: _varied(f, getattr(part, f.name), k) for f in numbers} for k in range(STACK_ROWS)]
+    """`part` and variations of it whose columns and controls differ, within their allowed ranges."""
+    tunable_fields = [f for f in fields(part) if kind(f) in ("column", "control")]
+    rows = [{f.name: _vary(f, getattr(part, f.name), k) for f in tunable_fields} for k in range(STACK_ROWS)]
     return [replace(part, **row) for row in rows]
 
 
-def _varied(f, value, k: int):
+def _vary(f, value, k: int):
     if not k or value is None:
         return value
-    near = [1.0 / k] if value == np.inf else [value * (1 - 0.1 * k), value * (1 + 0.1 * k)]
-    near = near if value else [0.05 * k]
+    candidates = [1.0 / k] if value == np.inf else [value * (1 - 0.1 * k), value * (1 + 0.1 * k)]
+    candidates = candidates if value else [0.05 * k]
     if isinstance(value, int):
-        near = [value + k, value - k]
-    return next((x for x in near if f.metadata["allowed"].holds(x)), value)
+        candidates = [value + k, value - k]
+    return next((x for x in candidates if f.metadata["allowed"].holds(x)), value)

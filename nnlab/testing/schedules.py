@@ -1,4 +1,4 @@
-"""The contract of a schedule: its factors, its memory, and what it hears."""
+"""The contract of a schedule: its factors, its state, and its reaction to metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ScheduleContract(PartContract):
     """`schedule` is the class.
 
     factors   (part, epochs, steps) -> the factor of every update, (epochs * steps,), on a metric that never
-              rises: if it is given, the schedule is compared with it
+              rises: if given, the schedule is compared with it
     """
 
     schedule: type
@@ -37,12 +37,12 @@ class ScheduleContract(PartContract):
         parts = self.parts()
         together, back = self._simulated(parts)
         for k in range(len(parts)):
-            alone, own = self._simulated(parts, [k])
+            alone, back_alone = self._simulated(parts, [k])
             assert np.array_equal(alone[0], together[k]), f"row {k} differs from it alone"
-            assert np.array_equal(own[:, 0], back[:, k]), f"row {k} goes back at other epochs alone"
+            assert np.array_equal(back_alone[:, 0], back[:, k]), f"row {k} goes back at other epochs alone"
 
     def test_the_state_is_arrays_over_the_rows(self):
-        """They keep their names and shapes, so that rows may leave, and be selected."""
+        """They keep their names and shapes, so that rows can be selected and removed."""
         schedule = stack(self.parts())
         state = schedule.start(3)
         before = {name: np.shape(value) for name, value in state.items()}
@@ -63,7 +63,8 @@ class ScheduleContract(PartContract):
         assert over is None or np.asarray(over).dtype == bool and np.shape(over) == (3,), f"over gives {over}"
 
     def test_a_refit_repeats_the_rates_of_the_first_training(self):
-        """As far as the best epoch, without listening: it trains on the examples of the metrics."""
+        """Up to the best epoch, and without reading metrics: a refit trains on the validation examples
+        too."""
         run, rates = fit(*(replace(e, refit=True) for e in self.experiments())), {}
         for record in run:
             for row, lr in zip(record.rows.tolist(), record.lr.tolist(), strict=True):
@@ -78,7 +79,7 @@ class ScheduleContract(PartContract):
         np.testing.assert_allclose(pieces, whole, rtol=1e-12, err_msg="asked for in pieces it says otherwise")
 
     def test_metrics_that_are_not_numbers_do_no_harm(self):
-        """One row's are NaN or infinite now and then: its factors stay finite, the others' the same."""
+        """If metrics of one row are NaN or infinite, its factors stay finite and those of others the same."""
         parts = self.parts()
         rates, _ = self._simulated(parts, broken=True)
         assert np.isfinite(rates).all(), "a factor is not finite after a metric that is not a number"
@@ -86,32 +87,35 @@ class ScheduleContract(PartContract):
 
     def test_factors_equal_the_reference(self):
         for k, part in enumerate(self.parts() if self.factors is not None else ()):
-            mine = self._simulated(self.parts(), [k], falling=True)[0][0]
+            factors = self._simulated(self.parts(), [k], falling=True)[0][0]
             np.testing.assert_allclose(
-                mine, self.factors(part, SCHEDULE_EPOCHS, EPOCH_STEPS), rtol=1e-10, atol=1e-12
+                factors, self.factors(part, SCHEDULE_EPOCHS, EPOCH_STEPS), rtol=1e-10, atol=1e-12
             )
 
-    def _simulated(self, parts, which=None, chunk=EPOCH_STEPS, broken=False, falling=False):
-        """The factors (K, all updates), and which rows go back after which epoch, (epochs, K)."""
-        which = range(len(parts)) if which is None else which
-        schedule, epochs = stack([parts[k] for k in which]), np.full((len(which), 1), float(SCHEDULE_EPOCHS))
-        state, rates, back = schedule.start(len(which)), [], []
+    def _simulated(self, parts, row_indices=None, chunk=EPOCH_STEPS, broken=False, falling=False):
+        """The factors (K, all updates), and whether a row goes back after an epoch, (epochs, K)."""
+        row_indices = range(len(parts)) if row_indices is None else row_indices
+        schedule, epochs = (
+            stack([parts[k] for k in row_indices]),
+            np.full((len(row_indices), 1), float(SCHEDULE_EPOCHS)),
+        )
+        state, rates, back = schedule.start(len(row_indices)), [], []
         for epoch in range(1, SCHEDULE_EPOCHS + 1):
             for first in range(0, EPOCH_STEPS, chunk):
-                some = np.arange(first, min(first + chunk, EPOCH_STEPS))
-                rate = schedule.rate(Progress(epoch, some, EPOCH_STEPS, epochs), state)
-                rates.append(np.broadcast_to(rate, (len(which), len(some))))
-            gone = schedule.observe(state, _metrics(epoch, which, broken, falling))
-            back.append(np.zeros(len(which), bool) if gone is None else gone)
+                steps = np.arange(first, min(first + chunk, EPOCH_STEPS))
+                rate = schedule.rate(Progress(epoch, steps, EPOCH_STEPS, epochs), state)
+                rates.append(np.broadcast_to(rate, (len(row_indices), len(steps))))
+            went_back = schedule.observe(state, _metrics(epoch, row_indices, broken, falling))
+            back.append(np.zeros(len(row_indices), bool) if went_back is None else went_back)
         return np.concatenate(rates, 1), np.array(back)
 
 
-def _metrics(epoch: int, which, broken=False, falling=False) -> dict[str, np.ndarray]:
-    """Values that rise and fall, each row its own, or only fall."""
+def _metrics(epoch: int, row_indices, broken=False, falling=False) -> dict[str, np.ndarray]:
+    """Metrics that rise and fall, different in each row; with `falling`, that only fall."""
     values = {}
     for number, name in enumerate(("val_loss", "val_error")):
-        up = [np.random.default_rng([epoch, k, number]).random() for k in which]
-        value = np.full(len(which), 1.0 / epoch) if falling else np.array(up) + 1.0 / epoch
+        values = [np.random.default_rng([epoch, k, number]).random() for k in row_indices]
+        value = np.full(len(row_indices), 1.0 / epoch) if falling else np.array(values) + 1.0 / epoch
         if broken and epoch % 3 == 0:
             value[0] = (np.nan, np.inf)[epoch % 2]
         values[name] = value

@@ -1,4 +1,4 @@
-"""The contract of a split: who trains, validates and tests, and what that depends on."""
+"""The contract of a split: disjoint training, validation and test sets that depend on the seed alone."""
 
 from __future__ import annotations
 
@@ -28,20 +28,24 @@ class SplitContract(PartContract):
         return [self.split()]
 
     def experiments(self) -> list[Experiment]:
-        """On every fold, where they are rows of one stack."""
+        """Experiments on every fold, as rows of one stack."""
         split = self.split()
         return experiments(split=split, metric="val_loss" if split.validates else "last")
 
     def test_every_example_has_at_most_one_role(self):
         for dataset in self._datasets():
             for fold in self.split().folds(dataset):
-                every = np.concatenate([getattr(fold, name) for name in SET_NAMES])
-                assert len(np.unique(every)) == len(every), f"fold {fold.key}: an example has two roles"
-                assert ((every >= 0) & (every < len(dataset.x))).all(), f"fold {fold.key}: no such example"
+                all_indices = np.concatenate([getattr(fold, name) for name in SET_NAMES])
+                assert len(np.unique(all_indices)) == len(all_indices), (
+                    f"fold {fold.key}: an example has two roles"
+                )
+                assert ((all_indices >= 0) & (all_indices < len(dataset.x))).all(), (
+                    f"fold {fold.key}: no such example"
+                )
                 assert len(fold.train), f"fold {fold.key}: nothing to train on"
                 for name in SET_NAMES:
-                    rising = (np.diff(getattr(fold, name)) > 0).all()
-                    assert rising, f"fold {fold.key}: {name} is not sorted"
+                    is_sorted = (np.diff(getattr(fold, name)) > 0).all()
+                    assert is_sorted, f"fold {fold.key}: {name} is not sorted"
 
     def test_its_folds_are_as_many_as_it_counts_each_with_a_key(self):
         for dataset in self._datasets():
@@ -56,8 +60,8 @@ class SplitContract(PartContract):
 
     def test_the_test_set_of_the_data_stays_whole(self):
         for dataset in self._datasets():
-            own = replace(dataset, test=TEST_EXAMPLES)
-            for fold in self.split().folds(own):
+            with_test = replace(dataset, test=TEST_EXAMPLES)
+            for fold in self.split().folds(with_test):
                 assert np.array_equal(fold.test, TEST_EXAMPLES), (
                     f"fold {fold.key}: the data's own test set is another"
                 )
@@ -66,15 +70,15 @@ class SplitContract(PartContract):
         seeded = "seed" in [f.name for f in fields(self.split)]
         for dataset in self._datasets():
             np.random.seed(1)
-            first, again = (_numbers(self.split().folds(dataset)) for _ in range(2))
+            first, again = (_fold_indices(self.split().folds(dataset)) for _ in range(2))
             assert first == again, "the same split of the same data came out otherwise"
             if seeded:
-                other = _numbers(replace(self.split(), seed=self.split().seed + 1).folds(dataset))
+                other = _fold_indices(replace(self.split(), seed=self.split().seed + 1).folds(dataset))
                 assert first != other, "another seed, but the same folds"
 
     def _datasets(self):
         return CLASS_DATA.load(), NUMBER_DATA.load()
 
 
-def _numbers(folds) -> list:
+def _fold_indices(folds) -> list:
     return [[getattr(fold, name).tolist() for name in SET_NAMES] for fold in folds]

@@ -1,4 +1,4 @@
-"""The contract of a stopping rule: what it remembers, when it stops, and what it hears."""
+"""The contract of a stopping rule: its state, and when it stops rows."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class StoppingContract(PartContract):
 
     def test_which_rows_stop_is_said_of_each(self):
         rule, rows = stack(self.parts()), len(self.parts())
-        over = rule.observe(rule.start(rows), _metrics(1, range(rows)))
-        fits = over is None or np.asarray(over).dtype == bool and np.shape(over) == (rows,)
-        assert fits, f"observe gives {over}, expected None or (K,) bool"
+        stopped = rule.observe(rule.start(rows), _metrics(1, range(rows)))
+        fits = stopped is None or np.asarray(stopped).dtype == bool and np.shape(stopped) == (rows,)
+        assert fits, f"observe gives {stopped}, expected None or (K,) bool"
 
     def test_the_state_is_arrays_over_the_rows(self):
-        """They keep their names and shapes, so that rows may leave, and be selected."""
+        """They keep their names and shapes, so that rows can be selected and removed."""
         rule, rows = stack(self.parts()), len(self.parts())
         state = rule.start(rows)
         before = {name: np.shape(value) for name, value in state.items()}
@@ -48,26 +48,26 @@ class StoppingContract(PartContract):
         assert np.array_equal(broken[:, 1:], whole[:, 1:]), "another row has noticed"
 
     def test_only_a_rule_that_listens_stops_a_row_early(self):
-        """`listens` says whether validation examples are needed."""
+        """`listens` declares whether the rule reads validation metrics."""
         stops = self._stops(self.parts())
         assert self.stopping().listens or not stops.any(), "it stops rows, but does not listen"
 
-    def _stops(self, parts, which=None, broken=False) -> np.ndarray:
-        """(METRIC_EPOCHS, K): which rows it would stop after which epoch."""
-        which = range(len(parts)) if which is None else which
-        rule, stops = stack([parts[k] for k in which]), []
-        state = rule.start(len(which))
+    def _stops(self, parts, row_indices=None, broken=False) -> np.ndarray:
+        """(METRIC_EPOCHS, K) bool: whether it would stop a row after an epoch."""
+        row_indices = range(len(parts)) if row_indices is None else row_indices
+        rule, stops = stack([parts[k] for k in row_indices]), []
+        state = rule.start(len(row_indices))
         for epoch in range(1, METRIC_EPOCHS + 1):
-            over = rule.observe(state, _metrics(epoch, which, broken))
-            stops.append(np.zeros(len(which), bool) if over is None else over)
+            stopped = rule.observe(state, _metrics(epoch, row_indices, broken))
+            stops.append(np.zeros(len(row_indices), bool) if stopped is None else stopped)
         return np.array(stops)
 
 
-def _metrics(epoch: int, which, broken=False) -> dict[str, np.ndarray]:
-    """Values of each row that fall, and then rise and fall."""
+def _metrics(epoch: int, row_indices, broken=False) -> dict[str, np.ndarray]:
+    """Metrics of each row that first fall, and then fluctuate."""
     values = {}
     for number, name in enumerate(("val_loss", "val_error")):
-        value = [1 / epoch + 0.3 * np.random.default_rng([epoch, k, number]).random() for k in which]
+        value = [1 / epoch + 0.3 * np.random.default_rng([epoch, k, number]).random() for k in row_indices]
         values[name] = np.array(value)
         if broken and epoch % 3 == 0:
             values[name][0] = (np.nan, np.inf)[epoch % 2]
