@@ -114,8 +114,8 @@ def _metrics(epoch: int, row_indices, broken=False, falling=False) -> dict[str, 
     """Metrics that rise and fall, different in each row; with `falling`, that only fall."""
     values = {}
     for number, name in enumerate(("val_loss", "val_error")):
-        values = [np.random.default_rng([epoch, k, number]).random() for k in row_indices]
-        value = np.full(len(row_indices), 1.0 / epoch) if falling else np.array(values) + 1.0 / epoch
+        noise = [np.random.default_rng([epoch, k, number]).random() for k in row_indices]
+        value = np.full(len(row_indices), 1.0 / epoch) if falling else np.array(noise) + 1.0 / epoch
         if broken and epoch % 3 == 0:
             value[0] = (np.nan, np.inf)[epoch % 2]
         values[name] = value
