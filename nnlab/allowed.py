@@ -1,4 +1,4 @@
-"""What a setting may be: types, intervals and choices, and the error for anything else."""
+"""Validation of settings: allowed types, intervals and choices, and the error for anything else."""
 
 from __future__ import annotations
 

@@ -101,9 +101,9 @@ def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
     meant = ""
     if name in TAKE_EXPERIMENTS:
         # It imports yaml, and parses sources: what reads run folders does without.
-        from nnlab.as_python import argument_elsewhere
+        from nnlab.as_python import hint_for_unknown_argument
 
-        meant = argument_elsewhere(key)
+        meant = hint_for_unknown_argument(key)
     return UnknownSetting(f"{name} has no argument '{key}'{meant or nearest(key, known)}")
 
 

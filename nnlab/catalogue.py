@@ -1,4 +1,4 @@
-"""What a command line may say, as TAB and `--help` need it: groups, choices, keys, and what they mean.
+"""Catalogue of all groups, choices and keys of a command with their meanings, for completion and `--help`.
 
 It reads the YAML files themselves, whose comments are the meanings, and the declarations of the classes
 (nnlab/declarations.py): Hydra takes a quarter of a second to compose, and torch seconds to import.
@@ -20,7 +20,7 @@ from nnlab.plugins import COMBINABLE
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
-FOLDER_KEYS = {  # settings of Hydra's that a command line may have
+HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",
     "hydra.sweep.dir": "the folder of all runs of -m, new or empty",
     "hydra.sweep.subdir": "a run's folder in there, such as 'run${hydra.job.num}'",
@@ -30,7 +30,9 @@ FOLDER_KEYS = {  # settings of Hydra's that a command line may have
 
 def places(command: str) -> dict[str, str]:
     """Those that a command heeds: a search is one run, in its own folder."""
-    return {key: said for key, said in FOLDER_KEYS.items() if command != "sweep" or ".sweep." not in key}
+    return {
+        key: said for key, said in HYDRA_FOLDER_KEYS.items() if command != "sweep" or ".sweep." not in key
+    }
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ class Catalogue:
         """The keys of one choice, with its defaults."""
         file = self.file(group, choice)
         name = file.settings.get("name", choice) if file else choice
-        cls = declarations.of_choice(group, None if group in declarations.SINGLE_CLASSES and file else name)
+        cls = declarations.declaration_of_choice(
+            group, None if group in declarations.SINGLE_CLASSES and file else name
+        )
         fields = cls.fields if cls else {}
         usual = self._primary_comments()
         names = [key for key in file.settings if key != "name"] if file else list(fields)
@@ -158,18 +162,18 @@ class Catalogue:
                 if key in ("defaults", "hydra") or key in self.defaults:
                     continue
                 if isinstance(value, dict):
-                    cls = declarations.of_choice(key, None)
+                    cls = declarations.declaration_of_choice(key, None)
                     for leaf, inner in value.items():
                         name = f"{key}.{leaf}"
                         field = cls.fields.get(leaf) if cls else None
                         found[name] = Key(name, inner, file.comments.get(name, ""), field)
                 else:
-                    found[key] = Key(key, value, file.comments.get(key, ""), declarations.of_key(key))
+                    found[key] = Key(key, value, file.comments.get(key, ""), declarations.field_of_key(key))
         return {name: self._by_experiment(key) for name, key in found.items()}
 
     def _combined(self, group: str) -> dict[str, Key]:
         """A group whose choices combine: every key has its neutral value in the command's own file."""
-        fields, found = getattr(declarations.of_choice(group, None), "fields", {}), {}
+        fields, found = getattr(declarations.declaration_of_choice(group, None), "fields", {}), {}
         for file in self._primaries(self.name):
             for key, value in (file.settings.get(group) or {}).items():
                 name = f"{group}.{key}"

@@ -1,4 +1,4 @@
-"""What Python users may write for a part of an experiment: the part itself, or the name of a choice."""
+"""Resolves the Python argument for a part of an experiment: an instance, or the name of a choice."""
 
 from __future__ import annotations
 

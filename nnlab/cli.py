@@ -1,4 +1,4 @@
-"""`nnlab COMMAND ...`: finds the command and passes it the other words; answers TAB in the shell.
+"""Entry point of the `nnlab` program: dispatches to the command, and answers shell completion.
 
 Nothing heavy is imported here: `nnlab --help` and the first TAB start neither Hydra nor torch.
 """
@@ -14,7 +14,7 @@ from importlib import import_module
 from nnlab import __version__, interruption
 from nnlab.errors import UserError, complain, unknown
 from nnlab.masking import masked_urls
-from nnlab.suggestions import reader_of
+from nnlab.suggestions import dataset_for_file
 
 COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
@@ -112,7 +112,7 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _no_such_command(word: str) -> UserError:
-    if "=" in word or reader_of(word):
+    if "=" in word or dataset_for_file(word):
         commands = ", ".join(COMMANDS)
         return UserError(f"{word}: the first word is a command, such as nnlab train; allowed: {commands}")
     if word.startswith("-"):

@@ -1,4 +1,4 @@
-"""What the classes of parts declare, read from their source: names, ranges, choices, formulas.
+"""Declarations of all part classes (names, ranges, choices, formulas), read from their source by `ast`.
 
 `--help` and TAB must answer in a moment, and importing the classes imports torch, which takes seconds. So
 their modules are parsed and not run: a field's `column(0.9, low=0, below=1)` is what help says of it, and the
@@ -25,7 +25,7 @@ CLASS_FILES = {  # group -> the files that have its classes
     "check": "checks/subject.py",
 }  # fmt: skip
 SINGLE_CLASSES = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
-KEY_HOMES = (  # where keys that belong to no group are declared
+KEY_SOURCES = (  # where keys that belong to no group are declared
     ("experiment.py", "Experiment"),
     ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),
     ("search/settings.py", "Search"), ("checks/ladder.py", "ChosenRungs"),
@@ -90,7 +90,7 @@ class Declaration:
 
 
 @cache
-def of_choice(group: str, name: str | None) -> Declaration | None:
+def declaration_of_choice(group: str, name: str | None) -> Declaration | None:
     """The class of nnlab's own that a choice means, or None. Groups of one class have no name."""
     if group not in CLASS_FILES:
         return None
@@ -99,13 +99,13 @@ def of_choice(group: str, name: str | None) -> Declaration | None:
             single = name is None and SINGLE_CLASSES.get(group) == cls
             if single or group not in SINGLE_CLASSES and _names(module, cls) == (group, name):
                 return _declaration(module, cls)
-    return _plugged(group, name)
+    return _plugin_declaration(group, name)
 
 
 @cache
-def of_key(key: str) -> Field | None:
+def field_of_key(key: str) -> Field | None:
     """The declaration of a key that belongs to no group: `epochs`, `trials`."""
-    for file, cls in KEY_HOMES:
+    for file, cls in KEY_SOURCES:
         fields = _declaration(_module(PACKAGE_FOLDER / file), cls).fields
         if key in fields:
             return fields[key]
@@ -117,7 +117,7 @@ def fields_of(key: str) -> tuple[Field, ...]:
     """Every declaration of a key: that of the whole, or those of all classes of its group that have it."""
     group, dot, leaf = key.partition(".")
     if not dot:
-        return tuple(field for field in (of_key(key),) if field)
+        return tuple(field for field in (field_of_key(key),) if field)
     modules = map(_module, sorted(PACKAGE_FOLDER.glob(CLASS_FILES.get(group, "none"))))
     classes = [
         (m, c)
@@ -129,22 +129,22 @@ def fields_of(key: str) -> tuple[Field, ...]:
     return tuple(fields[leaf] for fields in each if leaf in fields)
 
 
-def takes_whole(key: str) -> bool:
+def takes_integer(key: str) -> bool:
     """Whether the numbers that a key takes are whole ones."""
     types = {t for field in fields_of(key) for t in field.types}
     return "int" in types and "float" not in types
 
 
-def homes(key: str) -> list[tuple[str, str]]:
+def declaring_classes(key: str) -> list[tuple[str, str]]:
     """The classes, with their files, that declare a key of no group."""
     return [
         (cls, file)
-        for file, cls in KEY_HOMES
+        for file, cls in KEY_SOURCES
         if key in _declaration(_module(PACKAGE_FOLDER / file), cls).fields
     ]
 
 
-def _plugged(group: str, name: str | None) -> Declaration | None:
+def _plugin_declaration(group: str, name: str | None) -> Declaration | None:
     """The class of an installed package, from its source, if that can be read; nothing is imported."""
     place = plugins.source(group, name) if name else None
     if place is None:
@@ -182,8 +182,10 @@ class _Module:
         if name in self.classes or name in self.constants:
             return self, name
         sources = [self.imports[name]] if name in self.imports else [(star, name) for star in self.stars]
-        homes = (_module_of(module).home(original) for module, original in sources if _module_of(module))
-        return next((home for home in homes if home is not None), None)
+        declaring_classes = (
+            _module_of(module).home(original) for module, original in sources if _module_of(module)
+        )
+        return next((home for home in declaring_classes if home is not None), None)
 
     def submodule(self, name: str) -> _Module | None:
         """The module of nnlab's that was imported by this name: `from nnlab.data import labels`."""
@@ -229,8 +231,8 @@ def _attribute(module: _Module, cls: str, attribute: str, inherited: bool = True
         targets = [line.target] if isinstance(line, ast.AnnAssign) else getattr(line, "targets", ())
         if any(isinstance(t, ast.Name) and t.id == attribute for t in targets) and line.value is not None:
             return _value(line.value, module)
-    homes = (module.home(ast.unparse(base)) for base in node.bases) if inherited else ()
-    return next((_attribute(*home, attribute) for home in homes if home is not None), None)
+    declaring_classes = (module.home(ast.unparse(base)) for base in node.bases) if inherited else ()
+    return next((_attribute(*home, attribute) for home in declaring_classes if home is not None), None)
 
 
 def _value(node: ast.expr, module: _Module, bound: dict | None = None):

@@ -1,4 +1,4 @@
-"""What a model without hidden layers has learnt, as an equation z = W x + b, and its predictions."""
+"""The equation z = W x + b that a model without hidden layers has learnt, and its predictions."""
 
 from __future__ import annotations
 

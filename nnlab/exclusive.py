@@ -1,4 +1,4 @@
-"""Iterators for one thread at a time, with a sentence in place of Python's `generator already executing`."""
+"""An iterator that only one thread may use at a time; a second thread gets a `UserError`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ import numpy as np
 from nnlab import plugins
 from nnlab.allowed import Allowed, checked, shown_as
 from nnlab.arguments import bound
-from nnlab.as_python import as_python, setting_elsewhere
+from nnlab.as_python import as_python, hint_for_unknown_setting
 from nnlab.choices import part_of
 from nnlab.errors import UnknownSetting, UserError, nearest
 from nnlab.settings_help import settings_of
@@ -162,7 +162,7 @@ def _no_such(cls, key: str, value) -> str:
     group = cls.group if isinstance(cls.group, str) else ""
     choice = cls.name if isinstance(cls.name, str) else ""
     names = _names(cls)
-    meant = setting_elsewhere(key, names, group, choice, value)
+    meant = hint_for_unknown_setting(key, names, group, choice, value)
     if meant:
         return fault + meant
     if not names:
@@ -231,16 +231,16 @@ def statics(part) -> tuple:
     return (type(part), *(getattr(part, f.name) for f in fields(part) if kind(f) == "static"))
 
 
-def stack(many: list):
+def stack(components: list):
     """One part for all rows: columns become (K, 1) float64 tensors, controls (K,) float64 arrays."""
     import torch  # seconds, which `nnlab sweep` does not wait for before its first line
 
-    first = many[0]
-    if any(statics(p) != statics(first) for p in many):
+    first = components[0]
+    if any(statics(p) != statics(first) for p in components):
         raise ValueError("parts of one stack must agree on their static fields")
     stacked = {}
     for f in fields(first):
-        values = [getattr(p, f.name) for p in many]
+        values = [getattr(p, f.name) for p in components]
         if kind(f) == "column":
             stacked[f.name] = torch.tensor(values, dtype=torch.float64)[:, None]
         elif kind(f) == "control":

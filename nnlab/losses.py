@@ -1,4 +1,4 @@
-"""Losses: how far outputs z are from targets t, example by example.
+"""Losses between outputs z and targets t.
 
 z and t are (..., m, B): m outputs, B examples. A class is one-hot over m, so `t` is a number for each
 output either way; only a loss that answers two classes by one output (`outputs`) has z (..., 1, B) beside

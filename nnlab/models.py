@@ -1,4 +1,4 @@
-"""Models: each makes a graph of an example's shape and the number of outputs."""
+"""Models: each builds the computation graph for an example's shape and a number of outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of nnlab's configurations are."""
+"""Path of nnlab's configuration folder."""
 
 from pathlib import Path
 

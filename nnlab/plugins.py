@@ -1,4 +1,4 @@
-"""Classes of a user's own, found by entry point: docs/extending.md is the tutorial.
+"""Plug-in classes of installed packages, found by entry point: docs/extending.md is the tutorial.
 
 An installed package announces a class, `mine = "mylab.optimizers:Mine"` in the entry-point group
 `nnlab.optimizer`, and `optimizer=mine` then means that class. A configuration can only say a name: what is

@@ -1,4 +1,4 @@
-"""What keeps a network from learning its examples by heart. They combine: `regularizer=[l2,dropout]`."""
+"""Regularizers: weight penalties and dropout. They combine: `regularizer=[l2,dropout]`."""
 
 from __future__ import annotations
 

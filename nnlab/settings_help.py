@@ -1,4 +1,4 @@
-"""What Python's `help` says of a part's settings: default, meaning, allowed values.
+"""Docstrings of parts for Python's `help`: each setting with its default, meaning and allowed values.
 
 Meanings are the comments in configs/, as in `--help`; the rest are the declarations of the class.
 """

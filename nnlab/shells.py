@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish: what `nnlab -sc install=SHELL` prints, and the answers to each shell.
+"""Shell completion for bash, zsh and fish: the scripts to install, and the answers in each shell's format.
 
 The name of a file may be anything, even `$(...)`. So the scripts never let the shell evaluate an offer, as
 bash's `compgen -W` does; and bash, which inserts offers unchanged, gets them quoted.
@@ -90,7 +90,7 @@ def answer(asked: str, commands: dict[str, str], options: tuple[str, ...]) -> st
         line = line[: int(point)]
     offers = _offers(line, commands, options)
     if shell == "bash" and "NNLAB_WORD" in os.environ:
-        offers = in_bash(offers, line, os.environ["NNLAB_WORD"])
+        offers = quote_for_bash(offers, line, os.environ["NNLAB_WORD"])
     return "".join(f"{offer}\n" for offer in offers)
 
 
@@ -118,7 +118,7 @@ _SPECIAL_CHARACTERS = re.compile(r"([^\w@%+=:,./\[\]~-])", re.ASCII)
 _SPECIAL_IN_QUOTES = re.compile(r'([$`"\\!])')
 
 
-def in_bash(offers: list[str], line: str, word: str) -> list[str]:
+def quote_for_bash(offers: list[str], line: str, word: str) -> list[str]:
     """The offers as bash inserts them in place of `word`.
 
     For bash a word begins after `=` and `:`, so `word` is only the end of what was typed, without the quote

@@ -1,7 +1,7 @@
-"""What to say of an unknown word: the nearest known one, or nnlab's name for another tool's word.
+"""Suggestions for unknown names: the nearest known name, or nnlab's name for another tool's term.
 
 Near means a few typing errors away, so that no suggestion misleads: `optimizer.momentum` is not taken for
-`optimizer.beta2`. The words of other tools are in elsewhere.yaml.
+`optimizer.beta2`. The terms of other tools are in elsewhere.yaml.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
-FEWEST_LETTERS = 3  # shorter words are near to too many
+MIN_WORD_LENGTH = 3  # shorter words are near to too many
 LETTERS_PER_ERROR = 5  # one typing error, and one more for so many letters
 
 
@@ -21,16 +21,16 @@ def hint(word: str, names: Collection[str], of: str = "") -> str:
     `of` is the key or group whose value the word is, or "keys" if it is a key itself.
     """
     same = [name for name in names if plain(name) == plain(word)]
-    if of == "data" and word.lower().endswith(UNREAD_ENDINGS):
+    if of == "data" and word.lower().endswith(UNSUPPORTED_EXTENSIONS):
         return "; save it as CSV, for data=csv data.path=FILE, or by numpy.savez, for data=npz data.path=FILE"
-    if not same and plain(word) in _elsewhere(of):
-        return said(_elsewhere(of)[plain(word)])
+    if not same and plain(word) in _foreign_words(of):
+        return as_hint(_foreign_words(of)[plain(word)])
     for name in same[:1] or near(word, names):
         return f"; did you mean '{name}'?"
     return ""
 
 
-def said(meant: str | None) -> str:
+def as_hint(meant: str | None) -> str:
     """What an entry of the table says, as a half sentence."""
     if not meant:
         return ""
@@ -39,29 +39,31 @@ def said(meant: str | None) -> str:
     return f"; {meant}"
 
 
-def key_meant(key: str, choice: str = "") -> str | None:
+def suggested_key(key: str, choice: str = "") -> str | None:
     """The table's entry for a key of another tool: that of this choice, of its group, or of any key.
 
     An entry is a key of nnlab, or a sentence. None if no tool is known to have the key.
 
-    >>> key_meant("schedule.step_size"), key_meant("schedule.gamma", "step"), key_meant("step_size")
-    ('schedule.every', 'schedule.factor', 'optimizer.lr')
+    >>> suggested_key("schedule.step_size"), suggested_key("schedule.gamma", "step")
+    ('schedule.every', 'schedule.factor')
+    >>> suggested_key("step_size")
+    'optimizer.lr'
     """
     parent, _, leaf = key.rpartition(".")
-    tables = (_within(f"{parent}={choice}"), _within(parent), _elsewhere("keys"))
+    tables = (_foreign_keys(f"{parent}={choice}"), _foreign_keys(parent), _foreign_words("keys"))
     return next((table[plain(leaf)] or "" for table in tables if plain(leaf) in table), None)
 
 
-def key_elsewhere(key: str, choice: str = "") -> str | None:
+def hint_for_key(key: str, choice: str = "") -> str | None:
     """What to say of a key that another tool has; None if no tool is known to have it."""
-    meant = key_meant(key, choice)
-    return None if meant is None else said(meant)
+    meant = suggested_key(key, choice)
+    return None if meant is None else as_hint(meant)
 
 
-def with_number(meant: str | None, value: object) -> str | None:
+def with_users_number(meant: str | None, value: object) -> str | None:
     """An entry of the table with the user's number in place of its own, if the value is one.
 
-    >>> with_number("write split=kfold split.k=5", 10)
+    >>> with_users_number("write split=kfold split.k=5", 10)
     'write split=kfold split.k=10'
     """
     if not meant or isinstance(value, bool) or not isinstance(value, int | float):
@@ -74,15 +76,15 @@ def is_name(meant: str | None) -> bool:
     return re.fullmatch(r"[\w.]+", meant or "") is not None
 
 
-def function_elsewhere(name: str, arguments: str = "", whole: bool = False) -> str | None:
+def equivalent_function(name: str, arguments: str = "", whole: bool = False) -> str | None:
     """nnlab's form of another tool's function of several values, with its arguments; None if it has none.
 
     `whole` says that the key takes whole numbers.
 
-    >>> function_elsewhere("loguniform", "1e-5, 0.1"), function_elsewhere("uniform", "1,5", whole=True)
+    >>> equivalent_function("loguniform", "1e-5, 0.1"), equivalent_function("uniform", "1,5", whole=True)
     ('tag(log,interval(1e-5,0.1))', 'int(interval(1,5))')
     """
-    meant = _elsewhere("functions").get(plain(name))
+    meant = _foreign_words("functions").get(plain(name))
     if meant is None:
         return None
     given = [word.strip() for word in arguments.split(",") if word.strip()]
@@ -96,20 +98,20 @@ def function_elsewhere(name: str, arguments: str = "", whole: bool = False) -> s
 
 
 # Data files that nnlab does not read.
-UNREAD_ENDINGS = (
+UNSUPPORTED_EXTENSIONS = (
     ".npy", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".xls", ".xlsx", ".ods", ".parquet",
     ".feather", ".json", ".arff",
 )  # fmt: skip
 # Of the files that each data set reads; None: it reads a folder.
-ENDINGS_OF_DATA = {
+EXTENSIONS_OF_DATA = {
     "csv": (".csv", ".tsv", ".txt", ".dat", ".data"), "npz": (".npz",), "idx": None,
 }  # fmt: skip
 
 
-def reader_of(path: str) -> str | None:
+def dataset_for_file(path: str) -> str | None:
     """The data set that reads a file of this name: `csv` for table.csv; None if none does."""
     name = path.lower().removesuffix(".gz")
-    return next((data for data, ends in ENDINGS_OF_DATA.items() if ends and name.endswith(ends)), None)
+    return next((data for data, ends in EXTENSIONS_OF_DATA.items() if ends and name.endswith(ends)), None)
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:
@@ -122,7 +124,7 @@ def near(word: str, names: Iterable[str]) -> list[str]:
     tails = {name: name.lower().removeprefix(head + dot) for name in names}
     have_head = any(tail != name.lower() for name, tail in tails.items())
     typed = last if have_head else word.lower()
-    if len(typed) < FEWEST_LETTERS:
+    if len(typed) < MIN_WORD_LENGTH:
         return []
     most_errors = 1 + len(typed) // LETTERS_PER_ERROR
     similar = {name: tail for name, tail in tails.items() if abs(len(tail) - len(typed)) <= most_errors}
@@ -171,7 +173,7 @@ def _table() -> dict:
 
 
 @cache
-def _elsewhere(of: str) -> dict[str, str | None]:
+def _foreign_words(of: str) -> dict[str, str | None]:
     """The words of other tools for the values of a key or a group, for keys, or for functions."""
     table = _table()
     if of in ("keys", "functions"):
@@ -182,7 +184,7 @@ def _elsewhere(of: str) -> dict[str, str | None]:
 
 
 @cache
-def _within(where: str) -> dict[str, str | None]:
+def _foreign_keys(where: str) -> dict[str, str | None]:
     """The words of other tools for keys of a group, or of one of its choices, `schedule=step`."""
     words = _split(_table()["within"]).get(where) or {}
     return {plain(word): meant for word, meant in _split(words).items()}

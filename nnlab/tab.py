@@ -1,4 +1,4 @@
-"""What a TAB offers: words that the command would accept, or beginnings of such words.
+"""Completion candidates for a command line: words, or beginnings of words, that the command would accept.
 
 `offers(line)` takes the line up to the cursor and gives whole words, unquoted: nnlab/shells.py quotes them
 for each shell. Neither Hydra nor torch is imported.

@@ -1,4 +1,4 @@
-"""Files, folders and columns that a TAB offers as values of keys."""
+"""Completion candidates that are files, folders or column names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlab.catalogue import Catalogue, Key
 from nnlab.data.headers import header_names
-from nnlab.suggestions import ENDINGS_OF_DATA, reader_of
+from nnlab.suggestions import EXTENSIONS_OF_DATA, dataset_for_file
 
 SWEEP_FOLDER_KEYS = ("resume", "refine")  # their values are folders of sweeps
 
@@ -33,8 +33,8 @@ def data_files(catalogue: Catalogue, typed: str) -> list[str]:
     If it reads none, those that any data set reads: `data=csv` may still follow.
     """
     reader = next(iter(catalogue.chosen("data")), "")
-    readers = [reader] if reader in ENDINGS_OF_DATA else list(ENDINGS_OF_DATA)
-    offers = [path for path in _listed(typed) if path.endswith("/") or reader_of(path) in readers]
+    readers = [reader] if reader in EXTENSIONS_OF_DATA else list(EXTENSIONS_OF_DATA)
+    offers = [path for path in _listed(typed) if path.endswith("/") or dataset_for_file(path) in readers]
     return list(filter(_is_plain, offers))
 
 

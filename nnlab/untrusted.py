@@ -1,4 +1,4 @@
-"""Files that somebody else may have written, read within bounds of size and depth.
+"""Readers for untrusted files (text, JSON, YAML), with bounds on size and depth.
 
 Whatever is wrong with a file raises a `UserError` that names it.
 """

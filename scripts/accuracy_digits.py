@@ -1,4 +1,4 @@
-"""The default experiment beside scikit-learn's MLPClassifier: test accuracy on the same splits of digits.
+"""Compares the default experiment with scikit-learn's MLPClassifier: test accuracy on splits of digits.
 
     python scripts/accuracy_digits.py [--splits 10] [--seeds 10] [key=value ...]
 

@@ -1,4 +1,4 @@
-"""How often `nnlab check` is right: planted faults that it finds and names, and alarms over healthy jobs.
+"""Accuracy of `nnlab check`: detection rate of planted faults, and false alarms on healthy jobs.
 
     python scripts/check_accuracy.py [--seeds 1,2] [--parts faults,healthy,outside,labels] [--only lr_high]
 

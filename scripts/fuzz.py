@@ -1,4 +1,4 @@
-"""Files and command lines that nobody would write: how many end in anything but a value or one sentence?
+"""Fuzz test: how many random files and command lines end in anything but a value or a one-sentence error?
 
     python scripts/fuzz.py readers --count 100000    # mutated files, by all that reads files of strangers
     python scripts/fuzz.py csv run --count 5000      # by some of it: tests/fuzz_readers.py lists the names

@@ -1,4 +1,4 @@
-"""How often a 95% interval over splits holds the mean over data sets: corrected for overlap, and Student's.
+"""Coverage of 95% intervals over splits: corrected for overlapping training sets, and Student's.
 
     python scripts/interval_coverage.py [--tables 200] [--only NAME]
 

@@ -1,4 +1,4 @@
-"""Which matrix products have the bits of a row alone on one thread? On this machine, with this torch.
+"""Reports which batched matrix products give the same bits as a single row, on this machine and torch.
 
     python scripts/row_bits.py products --seconds 600     # random shapes, layouts, K and threads
     python scripts/row_bits.py library --seconds 60       # torch.bmm itself, as the library divides it

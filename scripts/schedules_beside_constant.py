@@ -1,4 +1,4 @@
-"""What the schedules that halve the rate cost, or gain, beside a constant rate: paired over seeds.
+"""Compares the schedules that halve the learning rate with a constant rate, paired over seeds.
 
     python scripts/schedules_beside_constant.py [--seeds 10] [--repeats 1] [--optimizers adam,sgd]
         [--tolerances 0,0.05,0.1] [--metric val_loss] [--stop-below 0.001]

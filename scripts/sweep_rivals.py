@@ -1,4 +1,4 @@
-"""The rivals of bench_sweep.py: one random search by another library, in a process of its own.
+"""Baselines for bench_sweep.py: one random search by another library, each in its own process.
 
     python scripts/sweep_rivals.py torch --trials 64
 

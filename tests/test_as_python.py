@@ -79,7 +79,7 @@ def test_every_entry_of_the_table_can_be_said_in_python():
             cls = getattr(nnlab, name)
             assert cls.group == group and {*names} <= cls.__dataclass_fields__.keys(), said
         if meant and suggestions.is_name(meant) and "." in meant and not meant.startswith("hydra."):
-            assert as_python.home(meant), meant
+            assert as_python.python_spelling(meant), meant
 
 
 def test_arrays_by_position_and_by_name():

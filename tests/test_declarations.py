@@ -34,7 +34,7 @@ def is_as_declared(read: declarations.Field, field):
 
 @pytest.mark.parametrize("group, name, cls", CLASSES, ids=[f"{g}={n}" for g, n, _ in CLASSES])
 def test_a_class(group, name, cls):
-    read = declarations.of_choice(group, name)
+    read = declarations.declaration_of_choice(group, name)
     assert read.name == cls.__name__ and set(read.fields) == {f.name for f in fields(cls)}
     words = read.doc.split()
     assert words and cls.__doc__.split()[: len(words)] == words  # `help` in Python says the settings after it
@@ -46,12 +46,16 @@ def test_a_class(group, name, cls):
 def test_keys_of_no_group(cls):
     for f in fields(cls):
         if "kind" in f.metadata:
-            is_as_declared(declarations.of_key(f.name), f)
+            is_as_declared(declarations.field_of_key(f.name), f)
 
 
 def test_what_there_is_not():
-    assert declarations.of_choice("optimizer", "adm") is declarations.of_choice("nothing", "x") is None
-    assert declarations.of_key("nothing") is None
+    assert (
+        declarations.declaration_of_choice("optimizer", "adm")
+        is declarations.declaration_of_choice("nothing", "x")
+        is None
+    )
+    assert declarations.field_of_key("nothing") is None
 
 
 @pytest.mark.parametrize("key, said", [
@@ -59,13 +63,13 @@ def test_what_there_is_not():
     ("metric", "val_loss, val_error, last"), ("direction", "minimize, maximize; or a list of them"),
 ])  # fmt: skip
 def test_in_words(key, said):
-    assert str(declarations.of_key(key)) == said
+    assert str(declarations.field_of_key(key)) == said
 
 
 def test_numbers_in_words():
     adam, mlp = (
-        declarations.of_choice("optimizer", "adam").fields,
-        declarations.of_choice("model", "mlp").fields,
+        declarations.declaration_of_choice("optimizer", "adam").fields,
+        declarations.declaration_of_choice("model", "mlp").fields,
     )
     assert str(adam["beta1"]) == "at least 0 and below 1" and str(adam["clip_norm"]) == "above 0, or .inf"
     assert str(mlp["hidden"]) == "a list, each whole, at least 1"

@@ -346,7 +346,7 @@ def test_completion_is_for_the_word_at_the_cursor():
 ])  # fmt: skip
 def test_words_as_bash_inserts_them(here, line, word, inserted):
     (here / "$(touch pwned)").mkdir()
-    assert shells.in_bash(tab.offers(line), line, word) == inserted
+    assert shells.quote_for_bash(tab.offers(line), line, word) == inserted
 
 
 def test_install(capsys):

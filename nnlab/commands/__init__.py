@@ -1,1 +1,1 @@
-"""One module a command: configuration in, dataclasses, call, print. Only here is Hydra known."""
+"""The commands of `nnlab`, from command line to screen output. Only this package uses Hydra."""

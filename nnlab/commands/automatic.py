@@ -1,4 +1,4 @@
-"""Settings that follow from others: interpolations in YAML, so that config.yaml has what was trained.
+"""OmegaConf resolvers for settings that follow from others, so that config.yaml has what was trained.
 
 ${unless_decayed:1e-3}   1e-3, or 0 where the optimiser has a weight_decay of its own that is not 0
 ${listened:${metric}}    the metric, or val_loss where it is `last`, which nothing can listen to

@@ -1,4 +1,4 @@
-"""TensorBoard as it is, but that SCALARS shows more than 40 runs: of more it selects none, and is empty.
+"""Starts TensorBoard, patched so that SCALARS shows more than 40 runs (it would select none of them).
 
 `python -m nnlab.commands.board_server FLAGS` is `python -m tensorboard.main FLAGS`, with its page's constant
 raised to what its other tab, TIME SERIES, takes, and without notices of no use here. Its main.py says how:

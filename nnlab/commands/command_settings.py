@@ -1,4 +1,4 @@
-"""Settings of the commands themselves, of which an experiment and a search know nothing."""
+"""Settings of the commands that belong neither to an experiment nor to a search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration file may not say, whoever wrote it: where nnlab writes, what it runs, what it reads.
+"""Refuses configuration files that choose where nnlab writes, what it runs, or what it reads.
 
 A file may come from a stranger. Only the command line, which the user typed, names places and variables.
 """

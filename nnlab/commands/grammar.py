@@ -34,7 +34,7 @@ def domain_of(override: Override) -> Domain:
         if isinstance(sweep, IntervalSweep):
             log, points = _tags(sweep, ("log", "points"))
             is_whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
-            if not is_whole and declarations.takes_whole(override.key_or_group):
+            if not is_whole and declarations.takes_integer(override.key_or_group):
                 suggestion = re.sub(r"(interval\([^()]*\))", r"int(\1)", override.input_line)
                 raise UserError(f"{override.key_or_group} takes whole numbers; write {suggestion}")
             return Interval(sweep.start, sweep.end, log, is_whole, points)

@@ -19,7 +19,7 @@ from itertools import groupby
 from string import Template
 
 from nnlab import declarations
-from nnlab.catalogue import COMBINABLE, FOLDER_KEYS, Catalogue, Key, places, read
+from nnlab.catalogue import COMBINABLE, HYDRA_FOLDER_KEYS, Catalogue, Key, places, read
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.nearest_key import topic_meant
 from nnlab.errors import UserError
@@ -47,7 +47,7 @@ def _topic(catalogue: Catalogue, word: str) -> str:
         return _group(catalogue, word)
     keys = catalogue.all_keys()
     if word in places(catalogue.command):
-        return _row(f"{word}=", FOLDER_KEYS[word])
+        return _row(f"{word}=", HYDRA_FOLDER_KEYS[word])
     of_name = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
     if not of_name:
         raise UserError(f"--help: no group and no key is called '{word}'{topic_meant(word, catalogue)}")
@@ -93,7 +93,7 @@ def _doc(catalogue: Catalogue, group: str, name: str) -> str:
     """The docstring of its class, with the formula; none where one class is behind all choices."""
     file = catalogue.file(group, name)
     class_name = file.settings.get("name", name) if file else name
-    cls = declarations.of_choice(group, class_name)
+    cls = declarations.declaration_of_choice(group, class_name)
     shared = file is not None and group in declarations.SINGLE_CLASSES
     if cls is None or shared or cls.doc.startswith("Base of"):
         return ""

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf raise, said in one sentence that names the value and what is allowed."""
+"""Turns errors of Hydra and OmegaConf into one sentence with the value and what is allowed."""
 
 import re
 
@@ -14,7 +14,7 @@ from nnlab.commands.quoting import quoted
 from nnlab.commands.unknown_key import dotted
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.records.text import shell_word
-from nnlab.suggestions import function_elsewhere, key_elsewhere, key_meant, plain, said
+from nnlab.suggestions import as_hint, equivalent_function, hint_for_key, plain, suggested_key
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
 _NOISE_LINES = re.compile(
@@ -75,7 +75,7 @@ def _unreadable(error: OverrideParseException) -> str:
 def _function_meant(name: str, key: str, value: str) -> str:
     """What another tool's function, `loguniform(1e-4,1)`, is here."""
     arguments = value[len(name) + 1 : -1]
-    meant = function_elsewhere(name, arguments, declarations.takes_whole(key))
+    meant = equivalent_function(name, arguments, declarations.takes_integer(key))
     if meant:
         return f"did you mean {key}={meant}?"
     return "allowed: choice(a,b), range(1,9,2), interval(0,1), tag(log,interval(1e-4,1))"
@@ -93,7 +93,7 @@ def _with_equals(word: str) -> str:
     for group in catalogue.groups:
         if word in catalogue.choices(group) and word not in ("none", "null"):
             return f"; did you mean {group}={word}?"
-    if meant := said(key_meant(word)):
+    if meant := as_hint(suggested_key(word)):
         return meant
     return ', such as epochs=20; quote a word that has spaces, "data.path=a b.csv"'
 
@@ -115,7 +115,7 @@ def with_dashes(command: str, option: str) -> str:
     catalogue = Catalogue(command)
     names = [*catalogue.groups, *catalogue.all_keys()]
     same = [name for name in names if plain(name.rpartition(".")[2]) == plain(typed) or name == typed]
-    meant = key_elsewhere(typed) or ""
+    meant = hint_for_key(typed) or ""
     if same:
         meant = f"; did you mean '{same[0]}='?"
     return f"{option}: settings have no dashes, they are written KEY=VALUE{meant}"

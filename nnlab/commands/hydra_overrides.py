@@ -20,7 +20,7 @@ from nnlab.commands.quoting import as_hydra_reads, quoted
 from nnlab.errors import UserError, unknown
 from nnlab.plugins import COMBINABLE
 from nnlab.records.text import shell_word
-from nnlab.suggestions import hint, reader_of
+from nnlab.suggestions import dataset_for_file, hint
 
 MAX_RUNS = 5000  # of one -m
 MAX_OVERRIDE_LENGTH = 10_000  # characters: Hydra reads slowly
@@ -198,7 +198,7 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
 
 def data_overrides(word: str) -> str:
     """The overrides that load this data file or folder; "" if it is neither."""
-    reader = reader_of(word)
+    reader = dataset_for_file(word)
     if not reader and "/" in word and Path(word).is_dir():
         reader = "idx"  # whose four files lie in a folder
     if not reader:

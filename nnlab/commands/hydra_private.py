@@ -1,4 +1,4 @@
-"""What nnlab uses of Hydra and OmegaConf that is private: here alone, since hydra-core 1.4 will move it.
+"""All private API of Hydra and OmegaConf that nnlab uses, in one place: hydra-core 1.4 will move it.
 
 tests/test_hydra_private.py says of each function what is counted on.
 """

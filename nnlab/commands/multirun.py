@@ -1,4 +1,4 @@
-"""The runs that a command line asks for: one, or with `-m` every combination of values."""
+"""Expands a command line into its runs: one, or with `-m` one for every combination of values."""
 
 from __future__ import annotations
 

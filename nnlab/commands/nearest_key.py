@@ -1,23 +1,23 @@
-"""What a key or topic that is not known may mean, as far as the catalogue says: Hydra is not asked."""
+"""Suggestions for an unknown key or help topic, from the catalogue alone (without Hydra)."""
 
 from __future__ import annotations
 
 from nnlab.catalogue import COMBINABLE, Catalogue, places
 from nnlab.errors import nearest
-from nnlab.suggestions import is_name, key_meant, said
+from nnlab.suggestions import as_hint, is_name, suggested_key
 
 
 def topic_meant(word: str, catalogue: Catalogue) -> str:
     """What to say of a word that --help has no page for: that of a choice, or a word of another tool."""
     parent = word.rpartition(".")[0]
-    known = key_meant(word, next(iter(catalogue.chosen(parent)), ""))
+    known = suggested_key(word, next(iter(catalogue.chosen(parent)), ""))
     names = [*catalogue.groups, *catalogue.all_keys(), *places(catalogue.command)]
     holders = [group for group in catalogue.groups if word in catalogue.choices(group)]
     if holders:
         return f"; did you mean {' or '.join(f'{group}={word}' for group in holders)}?"
     meant = ""
     if known is not None:
-        meant = of_choice(known, names) or said(known)
+        meant = of_choice(known, names) or as_hint(known)
     having = choices_with(word)
     if having and parent and not meant:
         group, choices = having

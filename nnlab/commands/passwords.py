@@ -1,4 +1,4 @@
-"""Passwords in the words of a command line, none of which is shown or written."""
+"""Removes passwords from the overrides of a command line, so that none is shown or written."""
 
 from __future__ import annotations
 

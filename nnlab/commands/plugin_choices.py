@@ -1,4 +1,4 @@
-"""Choices of installed packages, `optimizer=mine`, for which nnlab has no YAML: their class says the keys.
+"""Configuration nodes for plug-in choices (`optimizer=mine`), made from their class instead of a YAML file.
 
 Packages are looked for only when a choice is none of the YAML files, so shipped choices cost nothing more.
 """

@@ -1,4 +1,4 @@
-"""How Hydra's grammar spells a text: its quotes, its backslashes, its infinity."""
+"""Quoting of text for Hydra's grammar: quotes, backslashes, infinity."""
 
 import re
 

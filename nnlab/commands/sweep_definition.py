@@ -17,7 +17,7 @@ from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
 from nnlab.masking import masked
 from nnlab.records.text import shell_line
-from nnlab.suggestions import key_elsewhere
+from nnlab.suggestions import hint_for_key
 
 Searched = dict[str, Override]  # key -> the override with several values
 
@@ -254,4 +254,4 @@ def _check_key_of_choices(key: str, group: str, trials: TrialSettings) -> None:
     if not any(trials.has(key, {group: choice}) for choice in choices):
         each = (trials.keys_of_choice(group, choice) for choice in choices)
         names = {f"{group}.{name}" for keys in each for name in keys if name != "name"}
-        raise UserError(f"unknown key '{key}' of any {group} here{key_elsewhere(key) or nearest(key, names)}")
+        raise UserError(f"unknown key '{key}' of any {group} here{hint_for_key(key) or nearest(key, names)}")

@@ -1,4 +1,4 @@
-"""Texts on the command line: names of files and columns have any letters, brackets and spaces.
+"""Quotes file and column names in overrides, since they may have letters, brackets and spaces Hydra rejects.
 
 Hydra's grammar reads plain ASCII words only, and takes `Age (years)` for a call of a function. What it cannot
 read, and stands where a text may stand, is put into Hydra's quotes before the word is read.
@@ -92,10 +92,10 @@ class Texts:
             names = self.catalogue.choices(group)
             if group in declarations.SINGLE_CLASSES:  # one class is behind all of its choices
                 names = [None]
-            classes = (declarations.of_choice(group, name) for name in names)
+            classes = (declarations.declaration_of_choice(group, name) for name in names)
             fields = [cls.fields[leaf] for cls in classes if cls and leaf in cls.fields]
         else:
-            fields = [field for field in [declarations.of_key(key)] if field]
+            fields = [field for field in [declarations.field_of_key(key)] if field]
         return not fields or any("str" in f.types and "choices" not in f.range for f in fields)
 
 

@@ -1,4 +1,4 @@
-"""What to say of a key that the composed settings do not have: what it may have been meant for."""
+"""The error message for an unknown key: what it may have been meant for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.nearest_key import choices_with, of_choice
 from nnlab.errors import nearest
-from nnlab.suggestions import distance, is_name, key_meant, near, reader_of, said, with_number
+from nnlab.suggestions import (
+    as_hint,
+    dataset_for_file,
+    distance,
+    is_name,
+    near,
+    suggested_key,
+    with_users_number,
+)
 
 
 def unknown_key(key: str, config: DictConfig, value: object = None) -> str:
@@ -77,7 +85,7 @@ class UnknownKey:
     @cached_property
     def elsewhere(self) -> str | None:
         """What other tools mean by it, as nnlab has it."""
-        return with_number(key_meant(self.key, self.choice or ""), self.value)
+        return with_users_number(suggested_key(self.key, self.choice or ""), self.value)
 
     def _hint(self) -> str:
         # The more certain a meaning is, the earlier it is asked for.
@@ -96,9 +104,9 @@ class UnknownKey:
         if known is None:
             return ""
         is_inside = not is_name(known) or (self.parent and known.startswith(f"{self.parent}."))
-        if not is_inside or known == with_number(key_meant(self.leaf), self.value):
+        if not is_inside or known == with_users_number(suggested_key(self.leaf), self.value):
             return ""
-        return of_choice(known, self.siblings) or said(known) or self._allowed()
+        return of_choice(known, self.siblings) or as_hint(known) or self._allowed()
 
     def _of_another_choice(self) -> str:
         """The choices of a group that have the key."""
@@ -110,7 +118,7 @@ class UnknownKey:
         group, choices = having
         write = f"write {group}={choices[0]} {group}.{self.leaf}=..."
         if self.key == "data.path" and self.value:
-            reader = reader_of(str(self.value))
+            reader = dataset_for_file(str(self.value))
             if reader:
                 write = f"write data={reader} data.path={shlex.quote(str(self.value))}"
         return f": it is one of {group}={', '.join(choices)}; {write}{self._allowed()}"
@@ -133,7 +141,7 @@ class UnknownKey:
         """What another tool's word is here, or which command has the key."""
         if self.elsewhere is None:
             return ""
-        return self._of_another_command(self.elsewhere) or said(self.elsewhere) or ""
+        return self._of_another_command(self.elsewhere) or as_hint(self.elsewhere) or ""
 
     def _of_another_command(self, key: str) -> str:
         if not is_name(key) or key in self.config or "." in key:

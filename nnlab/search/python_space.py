@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from nnlab.as_python import setting_elsewhere
+from nnlab.as_python import hint_for_unknown_setting
 from nnlab.choices import shown
-from nnlab.declarations import takes_whole
+from nnlab.declarations import takes_integer
 from nnlab.errors import UserError, nearest
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import parts
@@ -54,7 +54,7 @@ def to_space(value, base: Experiment | None) -> Space:
 
 def _refuse_numbers_between(key: str, domain: Domain) -> None:
     """Raise `UserError` for an interval of all numbers, where the key takes whole ones."""
-    if isinstance(domain, Interval) and not domain.whole and takes_whole(key):
+    if isinstance(domain, Interval) and not domain.whole and takes_integer(key):
         low, high = math.ceil(domain.low), math.floor(domain.high)
         suggestion = f"nnlab.Interval({low}, {high}{', log=True' * domain.log}, whole=True)"
         raise UserError(f"space['{key}'] = {domain}: {key} takes whole numbers; write {suggestion}")
@@ -66,7 +66,7 @@ def _hint_for_unknown_key(key, base: Experiment, setting_keys: list[str]) -> str
     if same:
         return nearest(same[0], setting_keys)
     choice = getattr(getattr(base, str(key).rpartition(".")[0], None), "name", "")
-    return setting_elsewhere(str(key), setting_keys, choice=choice) or nearest(key, setting_keys)
+    return hint_for_unknown_setting(str(key), setting_keys, choice=choice) or nearest(key, setting_keys)
 
 
 def to_domain(key: str, value) -> Domain:
