@@ -177,15 +177,15 @@ class _Module:
             for node in tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
         ]  # fmt: skip
 
-    def home(self, name: str) -> tuple[_Module, str] | None:
+    def find_definition(self, name: str) -> tuple[_Module, str] | None:
         """Where nnlab itself defines what is called so here."""
         if name in self.classes or name in self.constants:
             return self, name
         sources = [self.imports[name]] if name in self.imports else [(star, name) for star in self.stars]
-        declaring_classes = (
-            _module_of(module).home(original) for module, original in sources if _module_of(module)
+        definitions = (
+            _module_of(module).find_definition(original) for module, original in sources if _module_of(module)
         )
-        return next((home for home in declaring_classes if home is not None), None)
+        return next((definition for definition in definitions if definition is not None), None)
 
     def submodule(self, name: str) -> _Module | None:
         """The module of nnlab's that was imported by this name: `from nnlab.data import labels`."""
@@ -205,19 +205,19 @@ def _module_of(name: str) -> _Module | None:
 
 
 def _declaration(module: _Module, name: str) -> Declaration:
-    node, found = module.classes[name], {}
+    node, fields = module.classes[name], {}
     for base in reversed(node.bases):
-        home = module.home(ast.unparse(base))
-        if home is not None:
-            found |= _declaration(*home).fields
+        definition = module.find_definition(ast.unparse(base))
+        if definition is not None:
+            fields |= _declaration(*definition).fields
     for line in node.body:
         if isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Call):
             if ast.unparse(line.value.func) in ("column", "control", "static"):
                 types = tuple(t.strip() for t in ast.unparse(line.annotation).split(" | "))
                 range = {k.arg: _value(k.value, module) for k in line.value.keywords if k.arg != "default"}
                 default = _value(line.value.args[0], module) if line.value.args else None
-                found[line.target.id] = Field(types, range, default)
-    return Declaration(name, ast.get_docstring(node) or "", found)
+                fields[line.target.id] = Field(types, range, default)
+    return Declaration(name, ast.get_docstring(node) or "", fields)
 
 
 def _names(module: _Module, cls: str) -> tuple[str | None, str | None]:
@@ -231,8 +231,10 @@ def _attribute(module: _Module, cls: str, attribute: str, inherited: bool = True
         targets = [line.target] if isinstance(line, ast.AnnAssign) else getattr(line, "targets", ())
         if any(isinstance(t, ast.Name) and t.id == attribute for t in targets) and line.value is not None:
             return _value(line.value, module)
-    declaring_classes = (module.home(ast.unparse(base)) for base in node.bases) if inherited else ()
-    return next((_attribute(*home, attribute) for home in declaring_classes if home is not None), None)
+    definitions = (module.find_definition(ast.unparse(base)) for base in node.bases) if inherited else ()
+    return next(
+        (_attribute(*definition, attribute) for definition in definitions if definition is not None), None
+    )
 
 
 def _value(node: ast.expr, module: _Module, bound: dict | None = None):
@@ -265,6 +267,10 @@ def _value(node: ast.expr, module: _Module, bound: dict | None = None):
         case ast.Name(id=name) if name in bound:
             return bound[name]
         case ast.Name(id=name):
-            home, original = module.home(name)
-            return (home, original) if original in home.classes else _value(home.constants[original], home)
+            module, original = module.find_definition(name)
+            return (
+                (module, original)
+                if original in module.classes
+                else _value(module.constants[original], module)
+            )
     raise ValueError(f"cannot read '{ast.unparse(node)}' without running it")
