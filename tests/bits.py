@@ -1,4 +1,4 @@
-"""What the bits of a row are compared over: the products of an affine box, and whole fits, at random.
+"""Random cases for tests of row independence: products of an affine box, and whole fits.
 
 Up to MNIST's sizes and beyond. scripts/row_bits.py goes on with both for as long as one likes.
 """

@@ -1,4 +1,4 @@
-"""Every planted fault, on which tests and scripts/check_accuracy.py measure `nnlab check`."""
+"""All planted faults, with which tests and scripts/check_accuracy.py evaluate `nnlab check`."""
 
 from __future__ import annotations
 

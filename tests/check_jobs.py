@@ -1,4 +1,4 @@
-"""Jobs on which `nnlab check` is measured: healthy ones, the table, and what a planted fault is."""
+"""Jobs for the evaluation of `nnlab check`: healthy ones, a table of combinations, and the class `Fault`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong sign or a missing factor in any one box, loss, penalty or in the graph: mutants of their bprop."""
+"""Mutants of bprop, as faults for `nnlab check`: a wrong sign or factor in one box, loss, penalty or graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the kinds that others planted, through nnlab's own command line; and a healthy twin of each job.
+"""Faults from the literature on debugging networks, as `nnlab check` command lines, and healthy jobs beside.
 
 AUTOTRAINER (Zhang, Zhai, Ma and Shen, ICSE 2021) trains narrow, deep networks on scikit-learn's circles and
 blobs and names five training problems: vanishing and exploding gradients, dying relu, oscillating loss, slow

@@ -1,4 +1,4 @@
-"""Which tests are slow, and on which device tests train.
+"""Configuration of pytest: marks slow tests, and hides the GPU from all other tests than those of GPUs.
 
 Slow is a test function whose cases take SLOW_SECONDS together. tests/slow.txt lists them, as a run of the
 whole suite found; `python -m pytest -n auto --record-slow` writes it anew. The fast subset,
@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 HIDES = "CUDA_VISIBLE_DEVICES"
-SEEN = os.environ.get(HIDES)  # what whoever started the tests lets be seen; None: all
+SEEN = os.environ.get(HIDES)  # its value before the tests hide the GPU; None: all GPUs are visible
 
 SLOW_SECONDS = 0.3  # of all cases of a test function together, on an idle machine
 SLOW_LATER = 5 * SLOW_SECONDS  # of one case, beside other work: in the fast subset it belongs on the list

@@ -1,4 +1,4 @@
-"""Small files of every format that a data set reads, made when a test wants them."""
+"""Writes small files in every format that data sets read, for tests."""
 
 import gzip
 import struct

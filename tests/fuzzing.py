@@ -1,4 +1,4 @@
-"""Command lines, files and folders that nobody would write, and what nnlab may answer to them.
+"""Fuzzing: random invalid command lines, files and folders, and checks of nnlab's responses.
 
 A case runs in a fork of this process, in an empty folder, with limits on time and memory. `wrong` says what
 is the matter with an outcome; scripts/fuzz.py counts, test_fuzz.py tries a few of every kind.

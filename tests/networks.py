@@ -1,4 +1,4 @@
-"""The same networks in torch's own functions, and small data: what tests share."""
+"""Shared helpers of tests: reference networks in torch's own functions, and small data sets."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The table of the optimisers: four rows of each, its equations in numpy, and the same in torch.optim."""
+"""Test cases of all optimisers: four rows of each, its equations in numpy, and its torch.optim counterpart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Parts with a fault each, and sound ones beside them: what the contracts of nnlab.testing must find."""
+"""Parts with one planted fault each, which the contracts of nnlab.testing must find, and correct ones."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A training loop of its own, with torch.nn, torch.autograd, torch.optim and scikit-learn's scaler.
+"""An independent reference training loop, with torch.nn, torch.autograd, torch.optim and scikit-learn.
 
 It shares with nnlab what must be the same for numbers to be comparable: the initial weights, the order of
 the examples and dropout's uniform numbers, all drawn from their streams.

@@ -1,4 +1,4 @@
-"""The data rung of `nnlab check`, by hand: columns, scales, twins, labels."""
+"""The data rung of `nnlab check`: columns, scales, duplicates, labels."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Chance, and what flows through a network: parts of `nnlab check`, by hand."""
+"""Chance loss, activations and gradients of `nnlab check`, compared with hand-computed values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Wrong labels are told from classes that overlap, where that can be known."""
+"""`nnlab check` distinguishes wrong labels from overlapping classes, where that is possible."""
 
 from dataclasses import replace
 

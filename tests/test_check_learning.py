@@ -1,4 +1,4 @@
-"""The small subset and the learning rates of `nnlab check`, by hand."""
+"""The subset and rates rungs of `nnlab check`, on curves with known causes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a rung prints agrees with its status, whatever it has found: pass if and only if within the limit."""
+"""Property tests: a finding passes if and only if the number that it prints is within the printed limit."""
 
 import re
 

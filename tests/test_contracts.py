@@ -1,4 +1,4 @@
-"""The contracts of nnlab.testing on every entry of nnlab's own tables, found by themselves."""
+"""Runs the contracts of nnlab.testing on every part in nnlab's own tables."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A rate that works for some hundred steps and not for the job: the learning rates of `nnlab check`."""
+"""The full-length test of the rates rung: a rate that works for some hundred steps but not for the job."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Every pruner: its rungs, whom it keeps, against the papers' rules; and that pruning saves."""
+"""Pruners: rungs and decisions compared with the papers' rules, and the epochs that pruning saves."""
 
 import math
 from collections import Counter

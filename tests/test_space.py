@@ -1,4 +1,4 @@
-"""The space: every form of Hydra's grammar as a domain, its ends, its cells; what is wrong in a sentence."""
+"""Search spaces: Hydra's grammar as domains, their bounds and grid cells, refining, and error messages."""
 
 import itertools
 import math

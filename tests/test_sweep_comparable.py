@@ -1,4 +1,4 @@
-"""Trials are ranked by what is the same quantity in all, on the same examples; else a sweep says so."""
+"""Sweeps refuse or warn if their trials are not comparable: other losses, units or validation examples."""
 
 import json
 import re

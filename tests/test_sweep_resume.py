@@ -1,4 +1,4 @@
-"""A sweep that was interrupted, at whatever moment, goes on as if it had not been."""
+"""A sweep that was interrupted, at any moment, resumes with the same results as one that was not."""
 
 import csv
 import itertools

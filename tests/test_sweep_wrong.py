@@ -1,4 +1,4 @@
-"""What is wrong with a sweep is told in one sentence, and nothing is left behind."""
+"""Invalid `nnlab sweep` commands end with a one-line error message, and leave nothing behind."""
 
 import pytest
 from searches import LR

@@ -1,4 +1,4 @@
-"""Each contract catches what is planted here: the fault, and the test that finds it (others may too)."""
+"""Each contract of nnlab.testing finds the faults of tests/planted_parts.py."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
