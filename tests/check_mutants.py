@@ -1,4 +1,4 @@
-"""Mutants of bprop, as faults for `nnlab check`: a wrong sign or factor in one box, loss, penalty or graph."""
+"""Mutants of bprop for `nnlab check`: a wrong sign or factor in one box, loss, penalty or graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test cases of all optimisers: four rows of each, its equations in numpy, and its torch.optim counterpart."""
+"""Test cases of optimisers: four rows of each, its equations in numpy, and its torch.optim counterpart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
