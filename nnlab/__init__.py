@@ -34,6 +34,7 @@ _HOMES = {
     "nnlab.training.results": ("Record", "Result"),
     "nnlab.records.stored_run": ("StoredRun",),
     "nnlab.prediction.model": ("TrainedModel", "load"),
+    "nnlab.prediction.estimators": ("Classifier", "Regressor"),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",

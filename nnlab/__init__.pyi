@@ -65,6 +65,10 @@ from nnlab.optimizers.adam import *
 from nnlab.optimizers.adaptive import *
 from nnlab.optimizers.base import *
 from nnlab.optimizers.descent import *
+from nnlab.prediction.estimators import (
+    Classifier as Classifier,
+    Regressor as Regressor,
+)
 from nnlab.prediction.model import (
     TrainedModel as TrainedModel,
     load as load,

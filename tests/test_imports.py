@@ -32,7 +32,7 @@ KNOWN_BY = {
     "matplotlib": {"records"},
     "plotly": {"records"},
     "tensorboard": {"records", "commands"},
-    "sklearn": {"data"},
+    "sklearn": {"data", "prediction"},  # prediction.estimators
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.
 WAITED_FOR = {
@@ -47,6 +47,7 @@ WAITED_FOR = {
 LATE = {"optuna", "sklearn", "scipy", "pandas", "matplotlib", "plotly", "tensorboard"}
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
+    "nnlab.prediction": {"estimators"},
     "nnlab.records": {
         "check_picture",
         "events",

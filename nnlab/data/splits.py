@@ -83,10 +83,11 @@ class NoSplit(Split):
 class RandomSplit(Split):
     """Base class of the random splits.
 
-    `test` is the share of all examples that is held out, unless the data bring their own test set.
+    `test` is the share of all examples that is held out, unless the data bring their own test set. With 0
+    there is no test set.
     """
 
-    test: float = static(0.2, above=0, below=1)
+    test: float = static(0.2, low=0, below=1)
     stratify: bool = static(True)
     repeats: int = static(1, low=1, high=1000)
     seed: int = static(0, low=0, high=LARGEST_EXACT)
@@ -112,6 +113,8 @@ class RandomSplit(Split):
         all_indices = np.arange(len(strata))
         if dataset.test is not None:
             return rng, strata, np.setdiff1d(all_indices, dataset.test, assume_unique=True), dataset.test
+        if self.test == 0:
+            return rng, strata, all_indices, all_indices[:0]
         rest, test = stratified_split(rng, all_indices, strata, round(self.test * len(strata)))
         _refuse_empty(test, "split.test", self.test, "the test set")
         return rng, strata, rest, test

@@ -87,11 +87,16 @@ class TrainedModel:
     def predict(self, x, row: int | None = None) -> np.ndarray:
         """(n,) the likeliest class of each example, as a label of the data; or the predicted number, in the
         target's unit, (n,) or (n, m) of several targets."""
-        outputs = self.outputs(x, row)
         if self.spec.classes:
-            scores = self._loss.scores(torch.from_numpy(outputs.T))
-            return self.classes[scores.argmax(0).numpy()]
+            return self.classes[self.class_numbers(x, row)]
+        outputs = self.outputs(x, row)
         return outputs[:, 0] if self.spec.outputs == 1 else outputs
+
+    @typed
+    def class_numbers(self, x, row: int | None = None) -> np.ndarray:
+        """(n,) the number of the likeliest class of each example, from 0."""
+        z = torch.from_numpy(self.outputs(x, row).T)
+        return self._loss.scores(z).argmax(0).numpy()
 
     @typed
     def predict_proba(self, x, row: int | None = None) -> np.ndarray:
