@@ -15,7 +15,7 @@ import numpy as np
 import nnlab
 from nnlab.data.splits import Holdout, KFold
 from nnlab.data.synthetic import Line, Moons
-from nnlab.records.intervals import Interval, estimate, interval_of
+from nnlab.records.intervals import Interval, choose_interval, estimate
 from nnlab.records.summary import summarize
 
 METRICS = ("test_loss", "test_accuracy", "test_rmse", "val_loss", "val_error")
@@ -78,7 +78,7 @@ def coverage(table, experiment, tables: int) -> dict[str, tuple[float, float, fl
 
 
 def _coverage(results: list[list], metric: str) -> tuple[float, float, float]:
-    interval = interval_of(metric, results[0])
+    interval = choose_interval(metric, results[0])
     values = [[(r, _number(r, metric)) for r in own] for own in results]
     student = Interval("student", ("repeat",))
     corrected, students = ([estimate(own, how) for own in values] for how in (interval, student))

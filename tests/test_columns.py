@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlab.cli import main
-from nnlab.records import run_summaries, runs_table
+from nnlab.records import comparison_table, run_summaries
 from nnlab.records.text_columns import (
-    CELL_LETTERS,
+    CELL_CHARACTERS,
     LINE_WIDTH,
-    command,
-    labelled,
+    command_lines,
+    elide_middle,
+    labelled_lines,
     short_names,
-    shortened,
     table,
-    wrapped,
+    wrap_line,
 )
 
 words = st.text(st.characters(categories=["L", "N"], include_characters="._=[]"), min_size=1, max_size=30)
@@ -35,9 +35,9 @@ def test_a_table_of_any_columns_fits_and_has_every_cell(heads, count, left):
 
 @given(st.text(max_size=200))
 def test_a_shortened_text_has_its_beginning_and_its_end(text):
-    short = shortened(text)
-    assert len(short) == min(len(text), CELL_LETTERS) and (short == text) == (len(text) <= CELL_LETTERS)
-    assert short[:18] == text[:18] and short[len(short) - 18 :] == text[-18:] or len(text) <= CELL_LETTERS
+    short = elide_middle(text)
+    assert len(short) == min(len(text), CELL_CHARACTERS) and (short == text) == (len(text) <= CELL_CHARACTERS)
+    assert short[:18] == text[:18] and short[len(short) - 18 :] == text[-18:] or len(text) <= CELL_CHARACTERS
 
 
 def test_keys_are_shortened_where_they_stay_apart():
@@ -48,10 +48,10 @@ def test_keys_are_shortened_where_they_stay_apart():
 @pytest.mark.parametrize("size", [5, 30, 60, 90, 200])
 def test_what_is_labelled_stays_whole_or_is_broken_between_words(size):
     path = "x" * size
-    lines = labelled("run folder", path)
+    lines = labelled_lines("run folder", path)
     assert path in [line.strip() for line in lines] or lines == [f"  run folder         {path}"]
     assert all(len(line) <= LINE_WIDTH or line == f"    {path}" for line in lines)
-    sentence = labelled("importance", "lr 80%, " * 20)
+    sentence = labelled_lines("importance", "lr 80%, " * 20)
     assert max(map(len, sentence)) <= LINE_WIDTH and "  ".join(sentence).split() == [
         "importance",
         *["lr", "80%,"] * 20,
@@ -61,21 +61,24 @@ def test_what_is_labelled_stays_whole_or_is_broken_between_words(size):
 
 @pytest.mark.parametrize("size", [5, 60, 76, 79, 90, 200])
 def test_what_stands_below_its_label_is_indented(size):
-    for lines in (labelled("run folder", "x" * size), command("its curves", f"nnlab board {'x' * size}")):
+    for lines in (
+        labelled_lines("run folder", "x" * size),
+        command_lines("its curves", f"nnlab board {'x' * size}"),
+    ):
         assert lines[0].startswith("  ") and all(line.startswith("    ") for line in lines[1:])
 
 
 @pytest.mark.parametrize("values", [1, 3, 12])
 def test_a_command_that_was_copied_is_the_command(values):
     line = shlex.join(["nnlab", "train", *(f"model.hidden=[{n}, 'a b']" for n in range(values))])
-    label, *lines = command("to repeat it", line)
+    label, *lines = command_lines("to repeat it", line)
     assert all(len(text) <= LINE_WIDTH for text in lines)
     copied = "\n".join(lines) if lines else label.replace("to repeat it", "")
     echo = subprocess.run(
         ["bash", "-c", copied.replace("nnlab", "printf '%s\\n'", 1)], capture_output=True, text=True
     )
     assert echo.stdout.splitlines() == shlex.split(line)[1:]
-    assert [part for text in lines for part in wrapped(text)] == lines
+    assert [part for text in lines for part in wrap_line(text)] == lines
 
 
 RUNS = {
@@ -100,7 +103,7 @@ def test_a_comparison_fits_and_shows_every_run(case, lost, task):
     interval = {"low": 100.0, "high": 190.0}
     metrics = {name: {"mean": 123.4567, **interval} for name in ("val_loss", "val_error", test)}
     summary = {"task": task, "rows": {"total": 10, "diverged": lost}, "metrics": metrics}
-    lines = runs_table.table(dict.fromkeys(names, summary))
+    lines = comparison_table.table(dict.fromkeys(names, summary))
     alone = "\n".join(lines)
     assert max(len(line) for line in lines if "some/where" not in line) <= LINE_WIDTH
     assert alone.count("3 of 10") == (2 if lost else 0) and alone.count("±") == 6
@@ -111,9 +114,12 @@ def test_a_comparison_fits_and_shows_every_run(case, lost, task):
 
 
 def test_brief_names_fit_a_line_of_progress():
-    assert run_summaries.brief(["optimizer.lr=0.1 seed=1", "optimizer.lr=0.2"]) == ["lr=0.1 seed=1", "lr=0.2"]
+    assert run_summaries.brief_names(["optimizer.lr=0.1 seed=1", "optimizer.lr=0.2"]) == [
+        "lr=0.1 seed=1",
+        "lr=0.2",
+    ]
     long = "optimizer=momentum batch_size=16 model.activation=tanh"
-    assert run_summaries.brief([long, long]) == ["momentum, 16, tanh"] * 2
+    assert run_summaries.brief_names([long, long]) == ["momentum, 16, tanh"] * 2
 
 
 GOLDEN = {

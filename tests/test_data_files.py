@@ -103,8 +103,8 @@ def small_memory(monkeypatch):
     """64 MB are free at first, and 16 MB once something has been read."""
     free = iter([64 * 10**6])
     for module in (files, npz_members):
-        monkeypatch.setattr(module, "available", lambda: next(free, 16 * 10**6))
-    monkeypatch.setattr("nnlab.data.idx.available", lambda: 64 * 10**6)
+        monkeypatch.setattr(module, "available_memory", lambda: next(free, 16 * 10**6))
+    monkeypatch.setattr("nnlab.data.idx.available_memory", lambda: 64 * 10**6)
 
 
 def packed(pattern: bytes, count: int) -> bytes:

@@ -12,7 +12,7 @@ import nnlab
 from nnlab import MLP, SGD, Adam, Diabetes, Experiment, Iris, Linear, Logistic, Moons, Regularizer
 from nnlab.cli import main
 from nnlab.equation import equation
-from nnlab.records import formula
+from nnlab.records import equation_text
 
 FULL = Experiment(batch_size="full", dtype="float64", regularizer=Regularizer(), metric="last", epochs=2000)
 
@@ -92,6 +92,6 @@ def test_the_screen_shows_the_line(tmp_path, monkeypatch, capsys):
 
 def test_long_equations_fit_80_columns():
     _, found = learnt(replace(FULL, data=nnlab.Noise(), model=Logistic(), epochs=2))
-    shown = formula.lines(found, "run", True)
+    shown = equation_text.equation_lines(found, "run", True)
     assert max(map(len, shown)) <= 96 and "of seed 0" in shown[0]
     assert f"(784, norm {np.linalg.norm(found.weight[0]):.4f})" in shown[1]

@@ -158,14 +158,14 @@ class Broken:
         self.fit, self.error, self.left = fit, error, after
         self.closed, self.rows, self.kept = False, fit.rows, None
         self.folder = type("Folder", (), {"path": Path("there"), "closed": False})
-        self.lost = False
+        self.folder_lost = False
 
     def read(self, record):
         self.left -= 1
         if self.left == 0:
             raise self.error
 
-    def keep(self):
+    def save_partial(self):
         self.kept = [result.row for result in self.fit.results if result.best_epoch]
         return len(self.kept)
 

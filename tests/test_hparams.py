@@ -11,8 +11,8 @@ from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
 from nnlab.cli import main
-from nnlab.records.hparam_columns import kind_of, typed
-from nnlab.records.hparams import beside
+from nnlab.records.hparam_columns import column_type, to_column_type
+from nnlab.records.hparams import align_hparams
 from nnlab.records.tensorboard import TensorBoard
 
 ORDERS = {"ascending": api_pb2.ORDER_ASC, "descending": api_pb2.ORDER_DESC}
@@ -66,11 +66,11 @@ def test_every_column_can_be_sorted(key, tmp_path):
     there = [value for value in up if value is not None]
     assert len({type(value) for value in there}) == 1 and there == sorted(there) and up[: len(there)] == there
     kind = {str: "string", bool: "bool", float: "number"}[type(there[0])]
-    assert all(kind_of(key, value) == kind for value in COLUMNS[key])
+    assert all(column_type(key, value) == kind for value in COLUMNS[key])
 
 
 def test_numbers_in_a_column_of_words_sort_as_numbers():
-    said = [typed("batch_size", value) for value in (16, 128, 9, 1024, "full")]
+    said = [to_column_type("batch_size", value) for value in (16, 128, 9, 1024, "full")]
     assert [s.strip() for s in sorted(said)] == ["9", "16", "128", "1024", "full"]
 
 
@@ -79,7 +79,7 @@ def test_what_runs_differ_in_comes_first_and_all_have_all_keys():
         {"optimizer": {"name": "sgd", "lr": 0.1}, "seed": 0},
         {"optimizer": {"name": "adam", "lr": 0.1, "beta1": 0.9}, "seed": 1},
     )
-    flat, differ = beside([one, two])
+    flat, differ = align_hparams([one, two])
     assert differ == ("optimizer.name", "seed", "optimizer.beta1")
     assert [list(own) for own in flat] == [[*differ, "optimizer.lr"]] * 2
     assert flat[0]["optimizer.beta1"] is None and flat[1]["seed"] == 1

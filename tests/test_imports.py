@@ -55,9 +55,9 @@ IMPORTED_LATE = {
         "report_figures",
         "report_page",
         "run",
-        "runs_figure",
-        "runs_picture",
-        "sweep_board",
+        "comparison_data",
+        "comparison_picture",
+        "sweep_tensorboard",
         "tensorboard",
     },
 }

@@ -16,8 +16,8 @@ from test_train_command import ROOT, nnlab, run_folder
 from nnlab.cli import main
 from nnlab.commands import board, train_command
 from nnlab.errors import UserError
-from nnlab.records import late_pictures
-from nnlab.records.late_pictures import LatePictures
+from nnlab.records import missing_pictures
+from nnlab.records.missing_pictures import MissingPictures
 from nnlab.records.picture import Curves, bands, draw
 from nnlab.records.tensorboard import TensorBoard
 
@@ -155,8 +155,8 @@ def test_a_default_run_has_no_picture(tmp_path):
 def figures(monkeypatch):
     from nnlab.records import picture
 
-    kept, as_png = [], picture.as_png
-    monkeypatch.setattr(picture, "as_png", lambda figure: kept.append(figure) or as_png(figure))
+    kept, render_png = [], picture.render_png
+    monkeypatch.setattr(picture, "render_png", lambda figure: kept.append(figure) or render_png(figure))
     return kept
 
 
@@ -196,13 +196,13 @@ def test_the_board_draws_what_a_run_of_one_row_left_out(tmp_path, monkeypatch):
         (tmp_path / "runs/huge" / name).write_bytes((tmp_path / "runs/auto" / name).read_bytes())
     (tmp_path / "runs/huge/metrics.jsonl").write_text('{"epoch": 1000000000, "row": 0, "train_loss": 1}\n')
     runs = sorted((tmp_path / "runs").iterdir())
-    with LatePictures(runs) as late:
-        late.finish()
+    with MissingPictures(runs) as late:
+        late.wait()
     assert {run.name for run in runs if (run / "curves.png").exists()} == {"auto", "now"}
     assert (tmp_path / "runs/auto/curves.png").read_bytes() == (tmp_path / "runs/now/curves.png").read_bytes()
     assert not [file for run in runs for file in run.glob(".*.png.*")] and late.drawn == 1
-    with LatePictures(runs) as late:
-        late.finish()
+    with MissingPictures(runs) as late:
+        late.wait()
     assert late.drawn == 0
 
 
@@ -233,10 +233,10 @@ def test_no_picture_is_begun_once_the_board_closes(tmp_path, monkeypatch):
         drawn.append(run)
 
     started, released = threading.Event(), threading.Event()
-    monkeypatch.setattr(late_pictures, "draw", slow)
-    monkeypatch.setattr(late_pictures, "_lacks", lambda run: True)
-    with LatePictures([tmp_path / "a", tmp_path / "b"]) as late:
+    monkeypatch.setattr(missing_pictures, "draw", slow)
+    monkeypatch.setattr(missing_pictures, "_needs_picture", lambda run: True)
+    with MissingPictures([tmp_path / "a", tmp_path / "b"]) as late:
         assert started.wait(10)
-        late.leave()
+        late.stop()
         released.set()
     assert drawn == [tmp_path / "a"]

@@ -29,7 +29,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
 from nnlab.records.summary_text import refit_lines, summary_lines
 from nnlab.records.tensorboard import TensorBoard, row_names
-from nnlab.records.text import duration, number, percent, spread
+from nnlab.records.text import format_duration, format_number, format_percent, plus_minus
 from nnlab.training.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
@@ -591,12 +591,12 @@ def test_curves_can_be_read_while_training(tmp_path, accumulator, monkeypatch):
 def test_frame_is_tensorboards(tmp_path):
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    from nnlab.records.events import frame
+    from nnlab.records.events import tfrecord
 
     for data in (b"", b"123456789", bytes(range(256)) * 3):
         stream = io.BytesIO()
         RecordWriter(stream).write(data)
-        assert stream.getvalue() == frame(data)
+        assert stream.getvalue() == tfrecord(data)
 
 
 def test_row_names():
@@ -674,7 +674,7 @@ def test_rows_that_end_are_counted_where_they_end(shown):
 
 def test_stacks_one_after_another(clock):
     stream = io.StringIO()
-    with Console("digits", 2, 10, stream=stream, together=False) as console:
+    with Console("digits", 2, 10, stream=stream, single_stack=False) as console:
         for row in (0, 1):
             for epoch in range(1, 11):
                 clock[0] += 1
@@ -762,11 +762,11 @@ def test_live_view_goes_when_training_fails(terminal):
 def test_view_of_a_few_rows(terminal):
     from rich.console import Console as Screen
 
-    from nnlab.records.live import view
+    from nnlab.records.live import run_view
 
     console = Console("digits", 4, 10, stream=terminal)
     console.record(a_record(1, range(4), seconds=2.0, val_loss=[1, 1, 1, np.nan], ended={3: "diverged"}))
-    text = view(console, Screen(file=terminal, width=80)).plain
+    text = run_view(console, Screen(file=terminal, width=80)).plain
     assert "epoch 1 of 10" in text and "14 s left" in text  # 3 rows, 9 epochs, half a second each
     assert re.search(r"validation +1.0000", text) and re.search(r"best +1.0000", text)
     assert "3 training, 1 diverged" in text
@@ -782,23 +782,23 @@ def test_no_color_and_dumb_terminals(terminal, monkeypatch, shown):
 
 
 def test_numbers_as_text():
-    assert percent(0.0321) == "3.21%" and percent(float("nan")) == "nan"
-    assert [number(x) for x in (0.0, 0.5, 123.456, 2e-5, 1e6)] == [
+    assert format_percent(0.0321) == "3.21%" and format_percent(float("nan")) == "nan"
+    assert [format_number(x) for x in (0.0, 0.5, 123.456, 2e-5, 1e6)] == [
         "0.0000",
         "0.5000",
         "123.5",
         "2e-05",
         "1e+06",
     ]
-    assert [number(x) for x in (99.5, 999.96, 9398.3, -16623.4, 999999.4)] == [
+    assert [format_number(x) for x in (99.5, 999.96, 9398.3, -16623.4, 999999.4)] == [
         "99.5000", "1,000", "9,398", "-16,623", "999,999"
     ]  # fmt: skip
     pairs = [(9398.3056, 2058.2735), (-7166.2641, 6458.17), (1234.5, 0.3), (0.0874, 2e-4), (1.07e7, 8948.17)]
-    assert [spread(*pair) for pair in pairs] == [
+    assert [plus_minus(*pair) for pair in pairs] == [
         "9,398 ± 2,058", "-7,166 ± 6,458", "1,234 ± 0.3", "0.0874 ± 0.0002", "1.07e+07 ± 8.9e+03",
     ]  # fmt: skip
-    assert spread(0.02, 0.001, percent) == "2.00% ± 0.10%" and spread(5000.0, None) == "5,000"
-    times = [duration(s) for s in (0.123, 1.26, 59.4, 59.6, 200, 3599.6, 3900)]
+    assert plus_minus(0.02, 0.001, format_percent) == "2.00% ± 0.10%" and plus_minus(5000.0, None) == "5,000"
+    times = [format_duration(s) for s in (0.123, 1.26, 59.4, 59.6, 200, 3599.6, 3900)]
     assert times == ["0.12 s", "1.3 s", "59 s", "1:00 min", "3:20 min", "1:00 h", "1:05 h"]
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from searches import IRIS, journal_trials, sweep, sweep_json, trials_csv
 
-from nnlab.records.report import Artist, Story
+from nnlab.records.report import ReportData, ReportRenderer
 from nnlab.records.report_figures import _decades, figures
-from nnlab.records.report_page import draw
-from nnlab.records.sweep_board import ALL_TRIALS, BEST_TRIALS
-from nnlab.records.text import label, number, percent
+from nnlab.records.report_page import write_report
+from nnlab.records.sweep_tensorboard import ALL_TRIALS, BEST_TRIALS
+from nnlab.records.text import format_number, format_percent, metric_label
 from nnlab.search.domains import Choice, Interval
 from nnlab.search.optuna_conversion import to_distribution
 from nnlab.search.space import Space
@@ -32,7 +32,7 @@ HEADINGS = [
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
+def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> ReportData:
     """Trials of two parameters, one with labels that nobody should give; some pruned, some failed."""
     space = Space({"lr": Interval(0.1, 1.0), "word": Choice(("plain", EVIL, "<b>&amp;"))})
     states = {5: FAILED, 6: PRUNED}
@@ -47,7 +47,7 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
             found.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
     distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
     curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
-    return Story(
+    return ReportData(
         f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], found, distributions, signs, objectives, curves
     )
 
@@ -55,7 +55,7 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> Story:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    draw(path, a_story())
+    write_report(path, a_story())
     return path
 
 
@@ -107,7 +107,7 @@ def test_importances_are_optunas(swept):
     assert found == pytest.approx(optuna.importance.get_param_importances(study))
 
 
-def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> Story:
+def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> ReportData:
     """Random trials of which the first objective is f(a, b), and others are drawn beside it."""
     random, beside = np.random.default_rng(0), np.random.default_rng(1)
     space = Space({key: Interval(0.0, 1.0) for key in keys} | {"word": Choice(("u", "v"))})
@@ -121,7 +121,7 @@ def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> Story:
             )
         )
     distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
-    return Story("", [], found, distributions, signs, ("val_loss", *others), {})
+    return ReportData("", [], found, distributions, signs, ("val_loss", *others), {})
 
 
 SLOPES = {  # what the first objective is
@@ -137,8 +137,8 @@ SLOPES = {  # what the first objective is
 def test_the_first_of_several_objectives_is_drawn_as_it_is_alone(f, sign, others):
     alone = a_search(f, (sign,))
     beside = a_search(f, (sign, *(-1 for _ in others)), others)
-    importances = draw(None, alone)
-    assert draw(None, beside) == importances and sum(importances.values()) == pytest.approx(1)
+    importances = write_report(None, alone)
+    assert write_report(None, beside) == importances and sum(importances.values()) == pytest.approx(1)
     ours, theirs = (figures(story, importances) for story in (alone, beside))
     assert theirs.pop("Pareto front") and list(ours) == list(theirs)
     whose = "Learning curves of the best trials"  # of the front, where there is one
@@ -149,53 +149,63 @@ def test_the_first_of_several_objectives_is_drawn_as_it_is_alone(f, sign, others
 def test_maximising_has_the_importances_of_minimising_the_negative(others):
     """Of a steep valley beside a wide plain, where the ends of the objective say different things."""
     signs = (1,) * len(others)
-    down = draw(None, a_search(lambda p: p["a"] if p["a"] < 0.3 else 0.3 + p["b"], (1, *signs), others))
-    up = draw(None, a_search(lambda p: -p["a"] if p["a"] < 0.3 else -0.3 - p["b"], (-1, *signs), others))
-    wrong = draw(None, a_search(lambda p: p["a"] if p["a"] < 0.3 else 0.3 + p["b"], (-1, *signs), others))
+    down = write_report(
+        None, a_search(lambda p: p["a"] if p["a"] < 0.3 else 0.3 + p["b"], (1, *signs), others)
+    )
+    up = write_report(
+        None, a_search(lambda p: -p["a"] if p["a"] < 0.3 else -0.3 - p["b"], (-1, *signs), others)
+    )
+    wrong = write_report(
+        None, a_search(lambda p: p["a"] if p["a"] < 0.3 else 0.3 + p["b"], (-1, *signs), others)
+    )
     assert down == up != wrong
 
 
 def test_what_gave_the_same_everywhere_or_hardly_anything_has_no_importance():
-    assert draw(None, a_search(lambda p: 0.5)) == draw(None, a_search(lambda p: p["a"], trials=9)) == {}
-    assert set(draw(None, a_search(lambda p: p["a"], keys=("a",), trials=10))) == {"a", "word"}
+    assert (
+        write_report(None, a_search(lambda p: 0.5))
+        == write_report(None, a_search(lambda p: p["a"], trials=9))
+        == {}
+    )
+    assert set(write_report(None, a_search(lambda p: p["a"], keys=("a",), trials=10))) == {"a", "word"}
 
 
 def test_drawn_apart_or_here_it_is_the_same(tmp_path):
     story, found = a_story(), []
     for name in ("here", "apart"):
-        artist = Artist(apart=name == "apart")
-        artist.begin(tmp_path / name, story)
-        found.append(artist.end())
+        renderer = ReportRenderer(in_subprocess=name == "apart")
+        renderer.submit(tmp_path / name, story)
+        found.append(renderer.result())
     assert found[0] == found[1] and set(found[0][0]) == {"lr", "word"} and not found[0][1]
     assert (tmp_path / "here").read_bytes() == (tmp_path / "apart").read_bytes()
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_an_artist_that_fails_says_so(tmp_path, apart):
-    with Artist(apart) as artist:
-        artist.begin(tmp_path / "no such folder" / "report.html", a_story())
-        importances, why = artist.end()
+@pytest.mark.parametrize("in_subprocess", [True, False])
+def test_a_renderer_that_fails_says_so(tmp_path, in_subprocess):
+    with ReportRenderer(in_subprocess) as renderer:
+        renderer.submit(tmp_path / "no such folder" / "report.html", a_story())
+        importances, why = renderer.result()
     assert importances == {} and "report.html was not drawn" in why and "No such file" in why
 
 
-def test_an_artist_that_was_killed_costs_the_report_and_nothing_else(tmp_path):
-    with Artist() as artist:
-        os.kill(artist._process.pid, signal.SIGKILL)
-        artist._process.join()
-        artist.begin(tmp_path / "report.html", a_story())
-        assert artist.end() == ({}, "report.html was not drawn: its process was killed")
+def test_a_renderer_that_was_killed_costs_the_report_and_nothing_else(tmp_path):
+    with ReportRenderer() as renderer:
+        os.kill(renderer._process.pid, signal.SIGKILL)
+        renderer._process.join()
+        renderer.submit(tmp_path / "report.html", a_story())
+        assert renderer.result() == ({}, "report.html was not drawn: its process was killed")
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2, 250])
 def test_few_and_many_trials(trials, tmp_path):
-    draw(tmp_path / "r.html", a_story(trials))
+    write_report(tmp_path / "r.html", a_story(trials))
     text = (tmp_path / "r.html").read_text()
     rows = re.findall(r"<tr>", text.split("<script>")[0])
     assert len(rows) == 1 + min(trials, 200) and ("and 50 more, in trials.csv" in text) == (trials == 250)
 
 
 def test_a_front_is_drawn(tmp_path):
-    draw(tmp_path / "r.html", a_story(signs=(1, -1), objectives=("val_loss", "parameters")))
+    write_report(tmp_path / "r.html", a_story(signs=(1, -1), objectives=("val_loss", "parameters")))
     assert re.findall(r"<h2>(.*?)</h2>", (tmp_path / "r.html").read_text())[0] == "Pareto front"
 
 
@@ -314,11 +324,11 @@ def test_the_page_says_what_the_winner_gives_on_the_test_set(swept):
     )
     summary = json.loads((swept / "best" / "summary.json").read_text())
     for name in ("val_loss", "test_loss"):
-        words = label(name, "classification")
+        words = metric_label(name, "classification")
         assert re.search(
-            rf"^{words} +{re.escape(number(summary['metrics'][name]['mean']))}", text, re.MULTILINE
+            rf"^{words} +{re.escape(format_number(summary['metrics'][name]['mean']))}", text, re.MULTILINE
         )
-    assert f"{percent(summary['metrics']['test_accuracy']['mean'])}" in text
+    assert f"{format_percent(summary['metrics']['test_accuracy']['mean'])}" in text
     said = text.replace("objective=val_loss", "")
     assert "val_loss" not in said and "val loss" not in said and "for the least validation loss" in said
 

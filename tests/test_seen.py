@@ -17,9 +17,9 @@ from nnlab.cli import main
 from nnlab.errors import Advice, UserError, nearest, one_line, shortened, visible
 from nnlab.records.check_console import CheckConsole
 from nnlab.records.csv_text import csv_cell
-from nnlab.records.hparams import flat
+from nnlab.records.hparams import flatten
 from nnlab.records.report_figures import figures
-from nnlab.records.report_page import _safe
+from nnlab.records.report_page import _script_json
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.terminal import Terminal
 from nnlab.search.trial import COMPLETE, Trial
@@ -45,7 +45,7 @@ def test_no_sentence_acts(acting):
     CheckConsole(acting, [acting], stream).close(acting)
     for text in (visible(acting), str(UserError(acting)), str(Advice(acting)), stream.getvalue()):
         assert_seen(text)
-    (hparam,) = flat({"data": {acting: acting}})
+    (hparam,) = flatten({"data": {acting: acting}})
     assert_seen("".join(hparam))
     assert "\n" not in one_line(f"a\n{acting}") and visible(visible(acting)) == visible(acting)
 
@@ -123,7 +123,7 @@ NUMBERS = ["-0.5", "+3", "-1e-3", "1", "relu", "a=b", "", " ", "'a'", "'", "\u20
 def test_no_cell_of_trials_csv_is_computed(word, tmp_path):
     trial = Trial(0, {word: word, "lr": -0.5}, COMPLETE, (-2.5,), (None,), 1, 1, reason=word)
     with SweepFolder(tmp_path) as folder:
-        folder.trials([trial], [word, "lr"], ("val_loss",))
+        folder.write_trials([trial], [word, "lr"], ("val_loss",))
     heads, cells = csv.reader((tmp_path / "trials.csv").read_text().splitlines(keepends=True))
     kept = visible(word) if word in NUMBERS else "'" + visible(word)
     assert cells[-3:] == [kept, "-0.5", kept] and heads[-3] == kept and cells[2] == "-2.5"
@@ -148,7 +148,7 @@ def test_no_label_is_a_link(word):
         Bar(x=[1], y=[word], name=word, text=[word], hovertemplate=f"%{{x}}<br>{word}<extra></extra>")
     )
     figure.update_layout(xaxis_title=word)
-    safe = _safe(figure.to_json())
+    safe = _script_json(figure.to_json())
     assert "<" not in safe
     for text in _strings(json.loads(safe)):
         assert not re.search(r"<(?!br>|extra></extra>|/extra>)", text) and TITLE not in text
@@ -165,5 +165,5 @@ def _strings(value):
 def test_figures_stay_what_they_are_without_markup():
     for figure in figures(a_story(), {}).values():
         text = figure.to_json()
-        same = json.loads(_safe(text))
+        same = json.loads(_script_json(text))
         assert json.dumps(same).replace("&lt;", "<") == json.dumps(json.loads(text))

@@ -382,7 +382,7 @@ def test_a_folder_that_was_lost_gets_it_again(tmp_path):
     with RunFolder(tmp_path / "r") as folder:
         folder.start({}, "nnlab train", DIGITS)
         shutil.rmtree(tmp_path / "r")
-        assert folder.keep([])
+        assert folder.save_partial([])
     assert spec_in(tmp_path / "r-2") == DIGITS
 
 

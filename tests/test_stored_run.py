@@ -17,7 +17,7 @@ from nnlab.commands.command_keys import experiment_settings
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.records import stored_run
-from nnlab.records.files import plain
+from nnlab.records.files import to_jsonable
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
@@ -66,11 +66,11 @@ def test_what_is_written_is_read(tmp_path, name):
     assert run.ended and run.settings == {"epochs": e.epochs} and run.command == "nnlab train it"
     assert run.spec == fit.datasets[e.data].spec
     assert run.summary["rows"]["total"] == len(results)
-    assert run.summary == plain(summarize(results))
+    assert run.summary == to_jsonable(summarize(results))
     for row, result in zip(run.rows, results, strict=True):
         refit = result.refit and asdict(result.refit)
         values = {f.name: getattr(result, f.name) for f in fields(result)} | {"refit": refit}
-        assert row == plain({key: values[key] for key in row})
+        assert row == to_jsonable({key: values[key] for key in row})
         assert row.keys() >= {"row", "seed", "repeat", "fold", "status", "epochs", "best", "test"}
         assert ("refit" in row) == e.refit and ("reason" in row) == bool(result.reason)
     searching = [record for record in records if not record.refit]
@@ -95,7 +95,7 @@ def test_an_interrupted_run_has_what_was_kept(tmp_path):
     with RunFolder(tmp_path) as folder:
         folder.start({}, "nnlab train")
         folder.record(next(iter(fit)))
-        folder.keep(fit.stop().results)
+        folder.save_partial(fit.stop().results)
     run = StoredRun(tmp_path)
     assert (
         not run.ended
@@ -155,14 +155,14 @@ def test_curves_of_any_length_are_read(tmp_path, monkeypatch):
 def test_rows_of_any_number_are_read_that_fit_into_memory(monkeypatch):
     monkeypatch.setitem(untrusted.LARGEST_FILES, "JSON", 100)
     assert len(StoredRun(OLD / "rows").rows) == 4
-    monkeypatch.setattr(stored_run, "available", lambda: 32_000)
+    monkeypatch.setattr(stored_run, "available_memory", lambda: 32_000)
     with pytest.raises(UserError, match="rows.json' has .* bytes; allowed are 1,000"):
         _ = StoredRun(OLD / "rows").rows
 
 
 def test_weights_are_read_row_by_row(monkeypatch):
     run, free = StoredRun(OLD / "rows"), []
-    monkeypatch.setattr(machine, "available", lambda: free.append(1) or 10**9)
+    monkeypatch.setattr(machine, "available_memory", lambda: free.append(1) or 10**9)
     assert len(run.weights) == 4 and not free
     assert run.weights[2]["output.weight"].any() and free == [1]
 
@@ -175,7 +175,7 @@ def test_weights_are_read_row_by_row(monkeypatch):
     ],
 )
 def test_what_does_not_fit_into_memory_is_not_begun(name, read, monkeypatch):
-    monkeypatch.setattr(machine, "available", lambda: 100)
+    monkeypatch.setattr(machine, "available_memory", lambda: 100)
     run = StoredRun(OLD / "rows")
     with pytest.raises(UserError, match=rf"{name}'.* has .*; this machine has 100 bytes left"):
         read(run)

@@ -7,7 +7,7 @@ import pytest
 from searches import IRIS, sweep, sweep_json, train, trials_csv
 
 from nnlab.cli import main
-from nnlab.records.text import label
+from nnlab.records.text import metric_label
 
 TABLE = "x,z,y\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(60))
 JUDGED = {  # what is searched, and by which objective trials are ranked
@@ -88,7 +88,7 @@ def planned(capsys, *words) -> tuple[int, str, str]:
 def test_trials_are_ranked_by_what_is_the_same_in_all(words, objective, capsys):
     code, out, err = planned(capsys, *words)
     assert code == 0 and not err
-    said = {f"for the least {label(objective, task)}" for task in ("classification", "regression")}
+    said = {f"for the least {metric_label(objective, task)}" for task in ("classification", "regression")}
     assert any(goal in " ".join(out.split()) for goal in said)
     key = next(word for word in words[::-1] if "," in word and "objective" not in word).partition("=")[0]
     why = f"by val_error, since {key} gives losses in different units"

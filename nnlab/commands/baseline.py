@@ -15,9 +15,9 @@ from enum import StrEnum
 from nnlab.allowed import LARGEST_EXACT
 from nnlab.data.splits import Fold
 from nnlab.experiment import Experiment
-from nnlab.records.intervals import estimate, interval_of
+from nnlab.records.intervals import choose_interval, estimate
 from nnlab.records.summary import summarize
-from nnlab.records.titles import about
+from nnlab.records.titles import describe_run
 from nnlab.search.comparable import examples_digest
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
@@ -82,7 +82,7 @@ def comparison_experiments(
 
 def reason_not_comparable(winner: Experiment, default: Experiment, cache: DataCache) -> str:
     """Why the metrics of winner and default cannot be compared; "" if they can."""
-    of_winner, of_default = (about(e, cache.load_data(e).spec) for e in (winner, default))
+    of_winner, of_default = (describe_run(e, cache.load_data(e).spec) for e in (winner, default))
     for key, noun in (("data", "data"), ("loss_is", "loss")):
         if of_winner[key] != of_default[key]:
             return f"the winner's {noun} ({of_winner[key]}) is not the default's ({of_default[key]})"
@@ -175,7 +175,7 @@ def _difference(winner: list[Result], default: list[Result], metric: str) -> dic
     pairs = [(result, a, b) for result, a, b in values if a is not None and b is not None]
     if not pairs:
         return None
-    interval = interval_of(metric, [result for result, _, _ in pairs])
+    interval = choose_interval(metric, [result for result, _, _ in pairs])
     difference = estimate([(result, a - b) for result, a, b in pairs], interval)
     return difference | {"default": sum(b for _, _, b in pairs) / len(pairs)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnlab.commands.baseline import DEFAULT_VALUES, Verdict
 from nnlab.records import text_columns
-from nnlab.records.text import form, label, spread
+from nnlab.records.text import metric_formatter, metric_label, plus_minus
 
 COLUMN_LETTERS = 17  # wide enough that most tables look alike
 STARTED_FROM = "what it started from"
@@ -22,7 +22,7 @@ def lines(comparison: dict, task: str, command: str) -> list[str]:
         *_table(comparison, task),
         *_seed_lines(comparison),
         *_diverged_lines(comparison),
-        *text_columns.command("it started from", command),
+        *text_columns.command_lines("it started from", command),
     ]
 
 
@@ -71,7 +71,8 @@ def _table(comparison: dict, task: str) -> list[str]:
     rows = []
     for name in dict.fromkeys([comparison["metric"], *tested]):
         means = (winner.get(name), default.get(name), comparison["differences"].get(name))
-        rows.append([label(name, task), *(_cell(mean, form(name, task)) for mean in means)])
+        formatter = metric_formatter(name, task)
+        rows.append([metric_label(name, task), *(_cell(mean, formatter) for mean in means)])
     heads = [f"{head:<{COLUMN_LETTERS}}" for head in ("", "winner", "started from", "difference")]
     return text_columns.table(heads, rows, left=len(heads))
 
@@ -99,4 +100,4 @@ def _cell(metric: dict | None, number_format) -> str:
     if metric is None:
         return "-"
     half_width = None if metric["low"] is None else metric["high"] - metric["mean"]
-    return spread(metric["mean"], half_width, number_format)
+    return plus_minus(metric["mean"], half_width, number_format)

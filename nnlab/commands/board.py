@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nnlab import interruption
 from nnlab.errors import UserError, say
-from nnlab.records.late_pictures import LatePictures
+from nnlab.records.missing_pictures import MissingPictures
 from nnlab.records.text import shell_word
 
 LAST_PORT = 65535
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     except UserError as e:
         say("board", str(e))
         return 2
-    with interruption.raise_on_signals(), LatePictures(runs[: args.newest]):
+    with interruption.raise_on_signals(), MissingPictures(runs[: args.newest]):
         return _show(runs, args)
 
 

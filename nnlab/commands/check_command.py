@@ -19,7 +19,7 @@ from nnlab.experiment import Experiment
 from nnlab.hyperparameters import make
 from nnlab.records.check_console import CheckConsole
 from nnlab.records.run_folder import RunFolder
-from nnlab.records.titles import titled
+from nnlab.records.titles import experiment_title
 
 RUNGS_WITH_PICTURE = ("rates", "subset", "saturation")
 
@@ -39,7 +39,7 @@ def prepare(settings: dict):
 def execute(run: PreparedRun) -> int:
     """Climb the rungs, a line on the screen for each, then draw pictures; returns 1 if a rung failed."""
     (subject, rungs), verdicts = run.prepared, []
-    title = titled(subject.experiment, subject.dataset.spec)
+    title = experiment_title(subject.experiment, subject.dataset.spec)
 
     def describe_saved() -> str:
         return _describe_saved(run.folder, len(verdicts), len(rungs))

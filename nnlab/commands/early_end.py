@@ -119,7 +119,7 @@ def _save_and_describe(writer) -> str:
     if writer.folder.closed:
         return f"'{original_path}' has the curves, the weights and the summary"
     try:
-        saved_rows, row_count = writer.keep(), len(writer.rows)
+        saved_rows, row_count = writer.save_partial(), len(writer.rows)
     except OSError as e:
         reason = describe_machine_fault(e)
         return f"'{original_path}' has the curves, and its weights cannot be written ({reason})"
@@ -128,5 +128,5 @@ def _save_and_describe(writer) -> str:
         saved = "the curves and the best weights so far"
         if row_count > 1:
             saved += f" of {saved_rows} of its {row_count} rows"
-    moved = f"'{original_path}' was removed or replaced; " * writer.lost
+    moved = f"'{original_path}' was removed or replaced; " * writer.folder_lost
     return f"{moved}'{writer.folder.path}' has {saved}"

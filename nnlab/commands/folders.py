@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from nnlab.errors import MachineFault, UserError, is_machine_error
-from nnlab.records.files import made_new
+from nnlab.records.files import make_unique_folder
 
 _MAX_SLUG_LENGTH = 42  # outputs/check/DATE_TIME_SLUG, indented, then fits a line of 80
 
@@ -99,7 +99,7 @@ def make_folder_in_multirun(parent: Path, name: str) -> Path:
 def _make_numbered(folder: Path) -> Path:
     """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides who of several was first."""
     with _naming_folder_in_errors("make", folder):
-        return made_new(folder)
+        return make_unique_folder(folder)
 
 
 def _make_named(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from nnlab.commands.early_end import EndedEarly
 from nnlab.commands.messages import one_sentence_errors, print_advice
 from nnlab.commands.parsing import InfoRequest, parse_command_line
 from nnlab.errors import UserError, describe_machine_fault, say
-from nnlab.records.text import on_terminal
+from nnlab.records.text import is_terminal
 
 
 def run(command: str, argv: list[str], act: Callable[[list[composing.ComposedRun]], int]) -> int:
@@ -94,5 +94,5 @@ def _show_activity(command: str) -> None:
 
     The first line of the command is longer, begins in the same column, and so overwrites this one.
     """
-    if on_terminal(sys.stdout):
+    if is_terminal(sys.stdout):
         print(f"nnlab {command} ...", end="\r", flush=True)

@@ -11,7 +11,7 @@ from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import advice_on_stderr
 from nnlab.commands.sweep_definition import SweepDefinition
 from nnlab.commands.sweep_request import database_from, search_from
-from nnlab.records.stored_sweep import begun
+from nnlab.records.stored_sweep import read_sweep
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.search.ledger import Ledger, check_trials
 from nnlab.search.refine import refine_space
@@ -23,7 +23,7 @@ from nnlab.search.space import Space
 def refined_command_line(line: CommandLine) -> CommandLine:
     """The command line of the sweep that refines the one in `refine=`. Raises `UserError`."""
     folder = Path(continued_sweep.typed_value("refine", line))
-    sweep_json, stored_settings = begun(folder)
+    sweep_json, stored_settings = read_sweep(folder)
     sweep_json.pop("count", None)  # the number of trials is not inherited
     definition, given_keys = sweep_definition.read_stored(sweep_json), line.keys()
     # The new sweep may search in another way: sampler, pruner and the like are not pinned.

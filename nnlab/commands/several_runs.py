@@ -6,26 +6,28 @@ from nnlab.checks.proposal import propose_check_for_runs
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.experiment import Experiment
-from nnlab.records import runs_table
-from nnlab.records.console import Beside, Console
-from nnlab.records.run import Run
-from nnlab.records.run_summaries import BRIEF_LETTERS, brief
-from nnlab.records.text_columns import shortened
-from nnlab.records.titles import about
+from nnlab.records import comparison_table
+from nnlab.records.console import Console, ParallelRuns
+from nnlab.records.run import RunWriter
+from nnlab.records.run_summaries import BRIEF_CHARACTERS, brief_names
+from nnlab.records.text_columns import elide_middle
+from nnlab.records.titles import describe_run
 from nnlab.search.comparable import why_not_comparable
 from nnlab.training.fit import Fit
 
 
 def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
     """The screen that shows how many runs have ended, and which is the best so far."""
-    names = tuple(shortened(name, BRIEF_LETTERS) for name in brief([run.name for run in runs]))
+    names = tuple(elide_middle(name, BRIEF_CHARACTERS) for name in brief_names([run.name for run in runs]))
     stacks = len(fit.stacks())
     title = f"{len(runs)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
     metric = ""
     if not _ranking_caveats(runs):
         metric = _comparable_metric(recorders.writers)
     epochs, task = max(experiment.epochs for experiment in fit.experiments), recorders.writers[0].task
-    return Console(title, len(fit.rows), epochs, task, beside=Beside(names, fit.experiment_of_row, metric))
+    return Console(
+        title, len(fit.rows), epochs, task, parallel=ParallelRuns(names, fit.experiment_of_row, metric)
+    )
 
 
 def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
@@ -35,16 +37,16 @@ def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) ->
 
 def compare(runs: list[PreparedRun]) -> None:
     """Print the table of all runs, the best first."""
-    runs_table.compare({run.name: run.folder for run in runs}, _ranking_caveats(runs))
+    comparison_table.compare({run.name: run.folder for run in runs}, _ranking_caveats(runs))
 
 
-def _comparable_metric(writers: list[Run]) -> str:
+def _comparable_metric(writers: list[RunWriter]) -> str:
     """The metric by which unfinished runs are compared; "" if they train on different data."""
     validates = any(writer.experiment.split.validates for writer in writers)
     part = "val" if validates else "train"
-    if len({writer.about["data"] for writer in writers}) > 1:
+    if len({writer.description["data"] for writer in writers}) > 1:
         return ""
-    is_one_loss = len({writer.about["loss_is"] for writer in writers}) == 1
+    is_one_loss = len({writer.description["loss_is"] for writer in writers}) == 1
     return f"{part}_loss" if is_one_loss else f"{part}_error"
 
 
@@ -54,7 +56,7 @@ def _ranking_caveats(runs: list[PreparedRun]) -> list[str]:
     by_data: dict[str, list[Experiment]] = {}
     for fit in fits:
         experiment = fit.experiments[0]
-        data_title = about(experiment, fit.datasets[experiment.data].spec)["data"]
+        data_title = describe_run(experiment, fit.datasets[experiment.data].spec)["data"]
         by_data.setdefault(data_title, []).append(experiment)
     caveats = (why_not_comparable(experiments, fits[0].cache) for experiments in by_data.values())
     return [caveat for caveat in caveats if caveat]

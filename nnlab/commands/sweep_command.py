@@ -18,7 +18,7 @@ from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.sweep_writer import SweepWriter
 from nnlab.commands.winner import UNFINISHED_FOLDER, Winner, train_winner
 from nnlab.errors import say
-from nnlab.records.report import REPORT, Artist, add_lines
+from nnlab.records.report import REPORT_FILE, ReportRenderer, insert_winner
 from nnlab.records.sweep_console import SweepConsole
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.terminal import Terminal
@@ -31,9 +31,9 @@ from nnlab.training.results import Record
 def run(request: SweepRequest) -> int:
     """Search, or show the plan; returns 1 if no trial was trained to its end."""
     with ExitStack() as until_the_end:
-        artist = None
+        renderer = None
         if request.settings["report"] and not request.settings["plan"]:
-            artist = until_the_end.enter_context(Artist())  # imports plotly in the background
+            renderer = until_the_end.enter_context(ReportRenderer())  # imports plotly in the background
         job = prepare_sweep(request)
         print_advice("sweep", request.definition.trials.notes())
         freeze_imports()
@@ -42,15 +42,15 @@ def run(request: SweepRequest) -> int:
             for line in sweep_screen.plan(job):
                 screen.line(line)
             return 0
-        return search(job, artist)
+        return search(job, renderer)
 
 
-def search(job: PreparedSweep, artist: Artist | None) -> int:
+def search(job: PreparedSweep, renderer: ReportRenderer | None) -> int:
     """Train the trials, then the winner, in a new folder or that of the resumed sweep."""
     path = job.request.resume_folder or make_run_folder(job.request.definition.run)
     with early_end.reporting_what_is_saved(lambda: _describe_saved(path, job)), SweepFolder(path) as folder:
         try:
-            return _search(job, SweepWriter(folder, job), artist)
+            return _search(job, SweepWriter(folder, job), renderer)
         finally:
             shutil.rmtree(path / UNFINISHED_FOLDER, ignore_errors=True)
             if job.sweep.ledger:
@@ -66,7 +66,7 @@ def _describe_saved(path: Path, job: PreparedSweep) -> str:
     return f"every finished batch is kept; to go on: {again}"
 
 
-def _search(job: PreparedSweep, writer: SweepWriter, artist: Artist | None) -> int:
+def _search(job: PreparedSweep, writer: SweepWriter, renderer: ReportRenderer | None) -> int:
     sweep = job.sweep
     with SweepConsole(sweep.search, sweep.count, sweep.epochs, job.task, sweep.trials) as console:
         console.start(sweep_screen.first_lines(job))
@@ -75,7 +75,7 @@ def _search(job: PreparedSweep, writer: SweepWriter, artist: Artist | None) -> i
             _train_trials(job, writer, console)
         except AllTrialsFailed as why:  # trial after trial diverges: their results are still shown
             hopeless = str(why)
-        winner = _finish(job, writer, console, artist, hopeless)
+        winner = _finish(job, writer, console, renderer, hopeless)
     if hopeless:
         say("sweep", hopeless)
     return int(winner is None)
@@ -94,18 +94,22 @@ def _train_trials(job: PreparedSweep, writer: SweepWriter, console: SweepConsole
 
 
 def _finish(
-    job: PreparedSweep, writer: SweepWriter, console: SweepConsole, artist: Artist | None, hopeless: str
+    job: PreparedSweep,
+    writer: SweepWriter,
+    console: SweepConsole,
+    renderer: ReportRenderer | None,
+    hopeless: str,
 ) -> Winner | None:
     """Train the winner while the report is drawn; then write and show the results."""
     winners = rank_trials(job.sweep.trials, job.sweep.search.signs)[:1]
-    if artist:
-        artist.begin(writer.path / REPORT, sweep_screen.story(job, writer.curves, winners))
+    if renderer:
+        renderer.submit(writer.path / REPORT_FILE, sweep_screen.report_data(job, writer.curves, winners))
     winner = train_winner(job, writer.path, winners[0]) if winners else None
     writer.close_board()
-    importances, no_report = artist.end() if artist else ({}, "")
-    if artist and not no_report:
-        add_lines(writer.path / REPORT, sweep_screen.report_lines(job, winner))
+    importances, no_report = renderer.result() if renderer else ({}, "")
+    if renderer and not no_report:
+        insert_winner(writer.path / REPORT_FILE, sweep_screen.report_lines(job, winner))
     writer.close(winner, console.counts(), importances, hopeless)
     results = sweep_screen.result_lines(job, console, winner, importances)
-    console.close([*results, *sweep_screen.file_lines(writer.path, artist is not None, no_report)])
+    console.close([*results, *sweep_screen.file_lines(writer.path, renderer is not None, no_report)])
     return winner

@@ -12,8 +12,8 @@ from nnlab.commands.command_settings import SweepSettings, recording
 from nnlab.commands.passwords import without_passwords
 from nnlab.commands.sweep_definition import SweepDefinition
 from nnlab.errors import UserError
-from nnlab.records.hparams import flat
-from nnlab.records.stored_sweep import begun
+from nnlab.records.hparams import flatten
+from nnlab.records.stored_sweep import read_sweep
 from nnlab.search.settings import Search
 from nnlab.search.storage import Storage
 
@@ -67,7 +67,7 @@ def database_from(url: str | None, line: CommandLine) -> Storage | None:
 
 def _read_resumed(line: CommandLine, folder: Path) -> tuple[CommandLine, SweepDefinition, dict]:
     """The command line, definition and sweep.json of the sweep to resume. Raises `UserError`."""
-    sweep_json, stored_settings = begun(folder)
+    sweep_json, stored_settings = read_sweep(folder)
     given_keys = line.keys()
     line = continued_sweep.resumed_line(line, sweep_json)
     stored_settings |= {"storage": sweep_definition.masked_storage(stored_settings)}
@@ -93,7 +93,7 @@ def _refuse_changed_settings(
 
     Settings that are `pinned`, and those that nnlab did not have then, are not compared.
     """
-    old, new = dict(flat(stored_settings)), dict(flat(current_settings))
+    old, new = dict(flatten(stored_settings)), dict(flatten(current_settings))
     groups = {"space", *(key.partition(".")[0] for key in given_keys)}
     new_keys = [key for key in new if key not in old and key.partition(".")[0] in groups]
     for key in [*old, *new_keys]:

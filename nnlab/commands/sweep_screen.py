@@ -7,13 +7,13 @@ from pathlib import Path
 from nnlab.commands import baseline_text
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.winner import Winner
-from nnlab.records.console import board_line
-from nnlab.records.report import REPORT, Story
+from nnlab.records.console import board_command
+from nnlab.records.report import REPORT_FILE, ReportData
 from nnlab.records.summary_text import summary_lines
 from nnlab.records.sweep_console import SweepConsole, plan_lines, test_lines
-from nnlab.records.text import label, shell_line
-from nnlab.records.text_columns import command, labelled, wrapped
-from nnlab.records.titles import titled
+from nnlab.records.text import metric_label, shell_line
+from nnlab.records.text_columns import command_lines, labelled_lines, wrap_line
+from nnlab.records.titles import experiment_title
 from nnlab.search.sweep import Sweep
 from nnlab.search.trial import Trial
 
@@ -28,10 +28,10 @@ def sweep_title(sweep: Sweep) -> str:
     if search.pruner.prunes:
         method = f"{method}, pruned by {search.pruner.name}"
     goals = [
-        f"{'least' if sign > 0 else 'largest'} {label(name, spec.task)}"
+        f"{'least' if sign > 0 else 'largest'} {metric_label(name, spec.task)}"
         for sign, name in zip(search.signs, search.objectives, strict=True)
     ]
-    return f"{titled(experiment, spec, searched)}: {method}, for the {' and the '.join(goals)}"
+    return f"{experiment_title(experiment, spec, searched)}: {method}, for the {' and the '.join(goals)}"
 
 
 def space_lines(sweep: Sweep, left_out: tuple[str, ...] = ()) -> list[str]:
@@ -84,22 +84,22 @@ def first_lines(job: PreparedSweep) -> list[str]:
         already = f"  {finished} trials are there already"
         if finished >= sweep.count:
             already += ", as many as were asked for: nothing is trained"
-        lines += wrapped(already)
+        lines += wrap_line(already)
     if finished < sweep.count:
         rest = sweep.plan() if finished else job.plan
         lines += plan_lines(rest)
     return lines
 
 
-def story(job: PreparedSweep, curves: dict, winners: list[Trial]) -> Story:
+def report_data(job: PreparedSweep, curves: dict, winners: list[Trial]) -> ReportData:
     """The data of the report."""
     search = job.sweep.search
-    return Story(
+    return ReportData(
         title=sweep_title(job.sweep),
         lines=[job.request.definition.run.command, *map(job.train_line, winners)],
         trials=job.sweep.trials,
         distributions=job.sweep.chooser.distributions,
-        signs=search.signs,
+        directions=search.signs,
         objectives=search.objectives,
         curves=curves,
         task=job.task,
@@ -126,11 +126,12 @@ def result_lines(
     """The best trials, the importances, and the command that repeats the winner."""
     lines = [*console.table(), ""]
     if importances:
-        lines += labelled("importance", ", ".join(f"{key} {share:.0%}" for key, share in importances.items()))
+        shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
+        lines += labelled_lines("importance", shares)
     if winner is None:
         return [*lines, *_way_out(job), ""]
     lines += test_lines(winner.summary, job.task)
-    lines += [*command("to repeat it", winner.command), ""]
+    lines += [*command_lines("to repeat it", winner.command), ""]
     return [*lines, *comparison_lines(job, winner), ""]
 
 
@@ -141,12 +142,12 @@ def _way_out(job: PreparedSweep) -> list[str]:
     if 2 * len(diverged) < len(trials) or not diverged:
         return []
     line = job.train_line(diverged[0]).replace("nnlab train", "nnlab check only=rates", 1)
-    return command("to find a rate that works, search below the edge that this shows:", line)
+    return command_lines("to find a rate that works, search below the edge that this shows:", line)
 
 
 def file_lines(path: Path, has_report: bool, no_report: str) -> list[str]:
     """Where the files are; `no_report` says why the report was not drawn, if that failed."""
-    lines = labelled("sweep folder", path)
+    lines = labelled_lines("sweep folder", path)
     if has_report:
-        lines += labelled("report", no_report or f"{REPORT} in it")
-    return [*lines, *command("its curves", board_line(path))]
+        lines += labelled_lines("report", no_report or f"{REPORT_FILE} in it")
+    return [*lines, *command_lines("its curves", board_command(path))]

@@ -9,8 +9,8 @@ from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.process import process_age
 from nnlab.commands.winner import Winner
 from nnlab.records.stored_sweep import read_curves
-from nnlab.records.sweep_board import SweepBoard
 from nnlab.records.sweep_folder import TRIALS_FILE, SweepFolder
+from nnlab.records.sweep_tensorboard import SweepTensorBoard
 from nnlab.search.ledger import JOURNAL_FILE, Ledger
 from nnlab.search.sweep import TrialsFinished
 
@@ -33,11 +33,11 @@ class SweepWriter:
             )
         sweep.continue_from(_open_ledger(folder.path, job, self._about))
         self._about = self._about | {"count": sweep.count}
-        folder.about(self._about)
+        folder.write_about(self._about)
         self.keys = list(sweep.space.domains)
         self._objectives = sweep.search.objectives
-        self._board = SweepBoard(folder.path, sweep.search, self.keys, sweep.count, job.task)
-        folder.trials(sweep.trials, self.keys, self._objectives)
+        self._board = SweepTensorBoard(folder.path, sweep.search, self.keys, sweep.count, job.task)
+        folder.write_trials(sweep.trials, self.keys, self._objectives)
         self.curves = read_curves(folder.path)
 
     def record(self, event: TrialsFinished) -> None:
@@ -49,7 +49,7 @@ class SweepWriter:
         # A trial that a kill left without a table row is trained again; lost curves would stay lost.
         trained = [trial.number for trial in event.trials if trial.epochs]
         fresh = {number: event.batch.mean_curves(number) for number in trained}
-        self._folder.curves(fresh)
+        self._folder.append_curves(fresh)
         self.curves |= fresh
 
     def close_board(self) -> None:
@@ -61,7 +61,7 @@ class SweepWriter:
         if self._sweep.count < self._sweep.requested:
             ended = "the space has no further trial"
         seconds = self._sweep.seconds
-        self._folder.about(
+        self._folder.write_about(
             self._about
             | {"trials": counts, "ended": hopeless or ended, "best": None, "test": {}}
             | (winner.as_json() if winner else {})

@@ -22,8 +22,8 @@ from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
 from nnlab.records import hparams
 from nnlab.records.console import Console
-from nnlab.records.formula import lines as equation_lines
-from nnlab.records.run import Order, Run
+from nnlab.records.equation_text import equation_lines
+from nnlab.records.run import RunRequest, RunWriter
 from nnlab.records.tensorboard import ROW_FOLDERS
 from nnlab.runtime.devices import device
 from nnlab.training.data_cache import DataCache
@@ -77,11 +77,11 @@ def wants_picture(settings: dict, rows: int) -> bool:
     return rows > 1 if setting == "auto" else setting
 
 
-def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> Order:
+def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> RunRequest:
     """What to write of the first run of a fit, and into which folder."""
     picture = wants_picture(settings, rows=int((fit.experiment_of_row == 0).sum()))
     keep = recording(settings).predictions
-    return Order(folder, settings, experiment_settings(settings), command, picture, keep)
+    return RunRequest(folder, settings, experiment_settings(settings), command, picture, keep)
 
 
 def _train(runs: list[PreparedRun], make_console: Callable, conclude: Callable) -> int:
@@ -90,7 +90,7 @@ def _train(runs: list[PreparedRun], make_console: Callable, conclude: Callable) 
     describe = partial(early_end.describe_saved, recorders.writers, [run.folder for run in runs])
     with early_end.reporting_what_is_saved(describe), ExitStack() as open_runs:
         for index, order in enumerate(_run_orders(runs)):
-            recorders.add(open_runs.enter_context(Run(order, fit, index)))
+            recorders.add(open_runs.enter_context(RunWriter(order, fit, index)))
         with make_console(runs, recorders, fit) as console:
 
             def record_and_show(record: Record) -> None:
@@ -114,10 +114,10 @@ def _joint_fit(fits: list[Fit]) -> Fit:
     return Fit([fit.experiments[0] for fit in fits], fits[0].cache, predictions=keep)
 
 
-def _run_orders(runs: list[PreparedRun]) -> list[Order]:
+def _run_orders(runs: list[PreparedRun]) -> list[RunRequest]:
     """What to write of each run, with the hyperparameters of all runs and the names of those that differ."""
     orders = [order_for(run.prepared, run.folder, run.settings, run.command) for run in runs]
-    all_hparams, differ = hparams.beside([order.hparams for order in orders])
+    all_hparams, differ = hparams.align_hparams([order.hparams for order in orders])
     pairs = zip(orders, all_hparams, strict=True)
     return [replace(order, hparams=run_hparams, differ=differ) for order, run_hparams in pairs]
 
@@ -127,7 +127,7 @@ def _make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Co
     (writer,) = recorders.writers
     validates, trains_together = writer.experiment.split.validates, len(fit.stacks()) <= fit.processes
     rows, epochs = len(fit.rows), writer.experiment.epochs
-    return Console(writer.title, rows, epochs, writer.task, validates=validates, together=trains_together)
+    return Console(writer.title, rows, epochs, writer.task, validates=validates, single_stack=trains_together)
 
 
 def _print_conclusion(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:

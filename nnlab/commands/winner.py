@@ -12,8 +12,8 @@ from nnlab.commands.command_settings import recording
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.train_command import order_for
 from nnlab.experiment import Experiment
-from nnlab.records.hparam_columns import setting
-from nnlab.records.run import Run
+from nnlab.records.hparam_columns import hparam_name
+from nnlab.records.run import RunWriter
 from nnlab.search.batch_training import make_candidate
 from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
@@ -59,8 +59,8 @@ def train_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     fit, reason = _with_default(job, experiment, keep)
     unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
     shutil.rmtree(unfinished, ignore_errors=True)
-    searched = tuple(setting(key) for key in job.sweep.space.domains)
-    with Run(replace(order_for(fit, unfinished, settings, command), differ=searched), fit) as run:
+    searched = tuple(hparam_name(key) for key in job.sweep.space.domains)
+    with RunWriter(replace(order_for(fit, unfinished, settings, command), differ=searched), fit) as run:
         for record in fit:
             run.record(record)
         summary = run.close()

@@ -1,4 +1,4 @@
-"""What a person sees of a check: a line for each rung and, where something is wrong, what to try."""
+"""Screen output of `nnlab check`: a line for each rung and, where something is wrong, advice."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 import textwrap
 
 from nnlab.errors import visible
-from nnlab.records.text import duration, encodable, on_terminal
-from nnlab.records.text_columns import LINE_WIDTH, labelled, wrapped
+from nnlab.records.text import format_duration, is_terminal, make_encodable
+from nnlab.records.text_columns import LINE_WIDTH, labelled_lines, wrap_line
 
 STATUS_COLOURS = {"pass": "32", "warn": "33", "fail": "31;1"}
 FINDING_INDENT = " " * 21
@@ -18,7 +18,7 @@ ADVICE_INDENT = FINDING_INDENT + " " * len(ADVICE_ARROW)
 
 
 class CheckConsole:
-    """Shows verdicts on `stream`, each as soon as it is there.
+    """Prints verdicts to `stream`, each as soon as it is known.
 
     with CheckConsole(title, rungs) as console:
         console.verdict(verdict)      each rung
@@ -27,37 +27,37 @@ class CheckConsole:
 
     def __init__(self, title: str, rungs: list[str], stream=None):
         self.stream = stream or sys.stdout
-        self.waiting, self.statuses, self.seconds = list(rungs), [], 0.0
-        self.on_terminal = on_terminal(self.stream)
+        self.pending_rungs, self.statuses, self.seconds = list(rungs), [], 0.0
+        self.on_terminal = is_terminal(self.stream)
         self.plain = not self.on_terminal or bool(os.environ.get("NO_COLOR"))
         self.width = LINE_WIDTH
         if self.on_terminal:
             self.width = min(shutil.get_terminal_size().columns, LINE_WIDTH)
-        for part in wrapped(title):
+        for part in wrap_line(title):
             self._print(self._coloured(part, "1"))
         self._print("")
-        self._announce()
+        self._show_running_rung()
 
     def verdict(self, verdict) -> None:
-        """The rung's line; further findings and all advice below it."""
+        """Print the rung's line, with further findings and all advice below it."""
         self.statuses.append(verdict.status)
         self.seconds += verdict.seconds
         status = self._coloured(f"{verdict.status:4}", STATUS_COLOURS[verdict.status])
         for n, finding in enumerate(verdict.findings):
-            head = f"  {status}  {verdict.rung:13}" if n == 0 else FINDING_INDENT
-            self._print_lines(head, FINDING_INDENT, self._wrapped(finding.found))
-            advice = self._wrapped(finding.advice, len(ADVICE_ARROW))
+            prefix = f"  {status}  {verdict.rung:13}" if n == 0 else FINDING_INDENT
+            self._print_lines(prefix, FINDING_INDENT, self._wrap(finding.found))
+            advice = self._wrap(finding.advice, len(ADVICE_ARROW))
             self._print_lines(FINDING_INDENT + ADVICE_ARROW, ADVICE_INDENT, advice)
-        self.waiting.remove(verdict.rung)
-        self._announce()
+        self.pending_rungs.remove(verdict.rung)
+        self._show_running_rung()
 
     def close(self, folder) -> None:
-        """How many of each, how long it took, where the files are."""
+        """Print how many rungs passed, warned and failed, the time, and the folder."""
         counts = {"pass": "passed", "warn": "warned", "fail": "failed"}
-        words = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
+        parts = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
         self._print("")
-        self._print(f"  {', '.join(words)} in {duration(self.seconds)}")
-        for line in labelled("check folder", visible(str(folder))):
+        self._print(f"  {', '.join(parts)} in {format_duration(self.seconds)}")
+        for line in labelled_lines("check folder", visible(str(folder))):
             self._print(line)
 
     def __enter__(self):
@@ -68,20 +68,20 @@ class CheckConsole:
             self.stream.write("\x1b[2K")
             self.stream.flush()
 
-    def _announce(self) -> None:
-        """The rung that is under way, on a terminal: its verdict then takes this line."""
-        if self.on_terminal and self.waiting:
-            self.stream.write(f"  ...   {self.waiting[0]}\r")
+    def _show_running_rung(self) -> None:
+        """Name the running rung on a terminal; its verdict will overwrite this line."""
+        if self.on_terminal and self.pending_rungs:
+            self.stream.write(f"  ...   {self.pending_rungs[0]}\r")
             self.stream.flush()
 
-    def _wrapped(self, text: str, less: int = 0) -> list[str]:
-        width = max(30, self.width - len(FINDING_INDENT) - less)
+    def _wrap(self, text: str, prefix_width: int = 0) -> list[str]:
+        width = max(30, self.width - len(FINDING_INDENT) - prefix_width)
         return textwrap.wrap(visible(text), width, break_long_words=False)
 
-    def _print_lines(self, head: str, indent: str, lines: list[str]) -> None:
-        """The first line behind its head, the others below it."""
+    def _print_lines(self, prefix: str, indent: str, lines: list[str]) -> None:
+        """Print the first line behind the prefix, the others indented."""
         for line in lines[:1]:
-            self._print(head + line)
+            self._print(prefix + line)
         for line in lines[1:]:
             self._print(indent + line)
 
@@ -89,6 +89,6 @@ class CheckConsole:
         return visible(text) if self.plain else f"\x1b[{colour}m{visible(text)}\x1b[0m"
 
     def _print(self, line: str) -> None:
-        """A line whose parts are `visible`, since it may have colours."""
+        """Print a line whose parts are already `visible`; the line itself may have colour codes."""
         erase = "\x1b[2K" if self.on_terminal else ""
-        print(erase + encodable(line, self.stream), file=self.stream, flush=True)
+        print(erase + make_encodable(line, self.stream), file=self.stream, flush=True)

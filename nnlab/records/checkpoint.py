@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
-from nnlab.records.files import replacing
+from nnlab.records.files import atomic_write
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.training.fit_state import FitState
 from nnlab.untrusted import is_count, own_file, plain_file
@@ -52,8 +52,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     # NaN is a value here, and Python reads it again. Not as metadata: those have a limit of 100 MB.
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with replacing(folder / CHECKPOINT_FILE) as aside:
-        save_file({TEXT_NAME: text, **contiguous}, aside)
+    with atomic_write(folder / CHECKPOINT_FILE) as temporary:
+        save_file({TEXT_NAME: text, **contiguous}, temporary)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Tables as CSV, in which no cell of text is a formula to a spreadsheet.
+"""Writes CSV tables safely: no cell of text is a formula to a spreadsheet.
 
 Names of columns, classes and files may be a stranger's. A spreadsheet that opens the table computes whatever
 begins like a formula, and a formula may start programs and send cells elsewhere:

@@ -1,4 +1,4 @@
-"""A run's curves as matrices (rows, epochs), collected from its records; and what the rows say together."""
+"""A run's learning curves as matrices (rows, epochs), and their mean and quantiles over the rows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from nnlab.means import means_over_rows
 
 CURVE_KINDS = ("train", "val")
-LOW_QUANTILE, HIGH_QUANTILE = 0.1, 0.9  # of a band: 10% of the rows are below it, 10% above
+LOW_QUANTILE, HIGH_QUANTILE = 0.1, 0.9  # the band that plots shade
 
 
 class Bands(NamedTuple):
-    """What the rows say together in each epoch: (epochs,) each, NaN in an epoch without numbers."""
+    """Statistics over the rows in each epoch, (epochs,) each; NaN in an epoch without numbers."""
 
     mean: np.ndarray
     low: np.ndarray  # 10% of the rows are below
     high: np.ndarray  # 10% are above
-    rows: np.ndarray  # how many rows these are
+    rows: np.ndarray  # how many rows have a number
 
 
 class Curves:
@@ -41,7 +41,7 @@ class Curves:
 
     @property
     def kinds(self) -> list[str]:
-        """What there are curves of: training, and validation unless nothing is held back."""
+        """The sets with curves: train, and val unless there is no validation set."""
         return [
             kind for kind in CURVE_KINDS if any(f"{kind}_loss" in metrics for *_, metrics in self._metrics)
         ]
@@ -54,7 +54,7 @@ class Curves:
         return values
 
     @property
-    def rates(self) -> np.ndarray:
+    def learning_rates(self) -> np.ndarray:
         """(rows, epochs): the learning rates, NaN where they are not known."""
         return self.values("lr")
 
@@ -64,7 +64,9 @@ def bands(values: np.ndarray) -> Bands:
     values = np.where(np.isfinite(values), values, np.nan)
     rows = np.isfinite(values).sum(0)
     low, high = np.full((2, values.shape[1]), np.nan)
-    some = rows > 0  # of an epoch without any, numpy would warn
-    if some.any():
-        low[some], high[some] = np.nanquantile(values[:, some], [LOW_QUANTILE, HIGH_QUANTILE], axis=0)
+    has_rows = rows > 0  # numpy would warn about an epoch without numbers
+    if has_rows.any():
+        low[has_rows], high[has_rows] = np.nanquantile(
+            values[:, has_rows], [LOW_QUANTILE, HIGH_QUANTILE], axis=0
+        )
     return Bands(means_over_rows(values), low, high, rows)

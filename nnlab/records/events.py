@@ -1,4 +1,4 @@
-"""An event file, as TensorBoard reads it.
+"""Writes TensorBoard event files: scalars, text, histograms, images and hyperparameters.
 
 The messages are TensorBoard's own protocol buffers; the frame around each is written here (a length and two
 checksums, as in TensorFlow's record_writer.cc). TensorBoard's own writer costs more than a small run:
@@ -19,7 +19,7 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from nnlab.records.hparam_columns import BOOL_TYPE, NUMBER_TYPE, STRING_TYPE, kind_of, typed
+from nnlab.records.hparam_columns import BOOL_TYPE, NUMBER_TYPE, STRING_TYPE, column_type, to_column_type
 
 FLUSH_SECONDS = 2.0
 COLUMN_TYPES = {
@@ -36,8 +36,8 @@ class EventFile:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
-        place = f"{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
-        self._file = open(folder / f"events.out.tfevents.{int(now):010d}.{place}", "wb")
+        suffix = f"{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
+        self._file = open(folder / f"events.out.tfevents.{int(now):010d}.{suffix}", "wb")
         self._flushed = now
         self._write(file_version="brain.Event:2")
         self._file.flush()  # TensorBoard shows a run as soon as its file has a version
@@ -49,63 +49,67 @@ class EventFile:
 
     def text(self, tag: str, text: str) -> None:
         """Write a line for the Text tab."""
-        self._plugin("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]})
+        self._write_plugin_data("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]})
 
-    def histograms(self, step: int, each: dict[str, tuple]) -> None:
+    def histograms(self, step: int, histograms: dict[str, tuple]) -> None:
         """Write for each tag the `counts` (bins,) between `edges` (bins + 1,)."""
-        for tag, (counts, edges) in each.items():
+        for tag, (counts, edges) in histograms.items():
             bins = [*zip(edges[:-1], edges[1:], counts, strict=True)]
             shape = {"dim": [{"size": len(bins)}, {"size": 3}]}
-            numbers = [float(number) for bin in bins for number in bin]
-            tensor = {"dtype": DT_DOUBLE, "tensor_shape": shape, "double_val": numbers}
-            self._plugin("histograms", tag, b"", tensor, step)  # empty content: version 0 of its format
+            elements = [float(number) for bin in bins for number in bin]
+            tensor = {"dtype": DT_DOUBLE, "tensor_shape": shape, "double_val": elements}
+            self._write_plugin_data(
+                "histograms", tag, b"", tensor, step
+            )  # empty content: version 0 of its format
 
     def image(self, step: int, tag: str, png: bytes) -> None:
         """Write a picture."""
         size = [b"%d" % side for side in struct.unpack(">II", png[16:24])]  # width, height: PNG's header
         shape = {"dim": [{"size": 3}]}
         tensor = {"dtype": DT_STRING, "tensor_shape": shape, "string_val": [*size, png]}
-        self._plugin("images", tag, b"", tensor, step)
+        self._write_plugin_data("images", tag, b"", tensor, step)
 
     def start_session(self, hparams: dict) -> None:
         """Write the hyperparameters; None is left out."""
         info = SessionStartInfo(start_time_secs=time.time())
         for name, value in hparams.items():
-            value = typed(name, value)
+            value = to_column_type(name, value)
             if isinstance(value, bool):
                 info.hparams[name].bool_value = value
             elif isinstance(value, float):
                 info.hparams[name].number_value = value
             elif value is not None:
                 info.hparams[name].string_value = value
-        self._hparams("session_start_info", info)
+        self._write_hparams("session_start_info", info)
 
     def experiment(self, hparams: dict, metrics: list[str], differ=()) -> None:
-        """Write the columns of the HParams tab, and in which of them runs `differ`; without them it has one
-        for each scalar's tag."""
+        """Write the columns of the HParams tab, and in which of them runs `differ`.
+
+        Without them the tab has a column for every scalar tag.
+        """
         info = api_pb2.Experiment(time_created_secs=time.time())
         for name, value in hparams.items():
-            column = COLUMN_TYPES[kind_of(name, value)]
+            column = COLUMN_TYPES[column_type(name, value)]
             info.hparam_infos.add(name=name, type=column, differs=name in differ)
         for tag in metrics:
             info.metric_infos.add(name=api_pb2.MetricName(tag=tag))
-        self._hparams("experiment", info)
+        self._write_hparams("experiment", info)
 
     def end_session(self, succeeded: bool) -> None:
         """Write how the session ended."""
         status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
-        self._hparams("session_end_info", SessionEndInfo(status=status, end_time_secs=time.time()))
+        self._write_hparams("session_end_info", SessionEndInfo(status=status, end_time_secs=time.time()))
 
     def close(self) -> None:
         """Close the file, and so flush it."""
         self._file.close()
 
-    def _hparams(self, field: str, info) -> None:
+    def _write_hparams(self, field: str, info) -> None:
         content = HParamsPluginData(version=0, **{field: info}).SerializeToString()
         tensor = {"dtype": DT_FLOAT, "float_val": [0.0]}
-        self._plugin("hparams", f"_hparams_/{field}", content, tensor)
+        self._write_plugin_data("hparams", f"_hparams_/{field}", content, tensor)
 
-    def _plugin(self, plugin: str, tag: str, content: bytes, tensor: dict, step: int = 0) -> None:
+    def _write_plugin_data(self, plugin: str, tag: str, content: bytes, tensor: dict, step: int = 0) -> None:
         data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
         value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data), tensor=tensor)
         self._write(step=step, summary=Summary(value=[value]))
@@ -113,14 +117,14 @@ class EventFile:
 
     def _write(self, **event) -> None:
         now = time.time()
-        self._file.write(frame(Event(wall_time=now, **event).SerializeToString()))
+        self._file.write(tfrecord(Event(wall_time=now, **event).SerializeToString()))
         if now - self._flushed >= FLUSH_SECONDS:
             self._file.flush()
             self._flushed = now
 
 
-def frame(data: bytes) -> bytes:
-    """A record as TFRecord files hold it: length, its checksum, the data, its checksum."""
+def tfrecord(data: bytes) -> bytes:
+    """A record in TFRecord format: length, its checksum, the data, its checksum."""
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that no two runs share.
+"""Atomic writes of files, JSON without NaN, and new folders that no two processes share.
 
 Without numpy, so that help and TAB need not wait for it.
 """
@@ -11,30 +11,28 @@ import os
 import re
 from pathlib import Path
 
-RECORDING_KEYS = (
-    "picture",
-    "predictions",
-)  # settings that say what is recorded, of which an experiment knows nothing
+# Settings of what is recorded, which are not part of an experiment.
+RECORDING_KEYS = ("picture", "predictions")
 
 
-def plain(value):
-    """The same as JSON knows it: no numpy, no tuples, None for NaN and the infinities."""
+def to_jsonable(value):
+    """The value in JSON's types: no numpy, no tuples, None for NaN and the infinities."""
     if isinstance(value, dict):
-        return {str(key): plain(v) for key, v in value.items()}
+        return {str(key): to_jsonable(v) for key, v in value.items()}
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return finite(value)
+        return [to_jsonable(v) for v in value]
+    return finite_or_none(value)
 
 
-def finite(value):
+def finite_or_none(value):
     """None for NaN and the infinities, which JSON does not have."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def made_new(folder: Path, first: int = 1) -> Path:
-    """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides who of several was first."""
+def make_unique_folder(folder: Path, first: int = 1) -> Path:
+    """Make `folder`, or `folder-2`, `folder-3`, ...: `mkdir` decides between competing processes."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for n in itertools.count(first):
         candidate = folder if n == 1 else folder.with_name(f"{folder.name}-{n}")
@@ -45,16 +43,16 @@ def made_new(folder: Path, first: int = 1) -> Path:
 
 
 def write_json(path: Path, value) -> None:
-    """Write a file of JSON, which appears complete or not at all; NaN and the infinities are null."""
-    with replacing(path) as aside:
-        text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-        # Whoever prints the file does not mean to let its labels control the terminal.
+    """Write a JSON file atomically; NaN and the infinities become null."""
+    with atomic_write(path) as temporary:
+        text = json.dumps(to_jsonable(value), indent=2, allow_nan=False, ensure_ascii=False)
+        # Labels from data must not control the terminal of whoever prints the file.
         text = re.sub(r"[^\n -~]", lambda m: m[0] if m[0].isprintable() else json.dumps(m[0])[1:-1], text)
-        aside.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def open_to_append(path: Path):
-    """Open for appending, without the half line that a killed process may have left at the end."""
+    """Open for appending, after removing the partial last line that a killed process may have left."""
     if path.exists():
         text = path.read_bytes()
         if not text.endswith(b"\n"):
@@ -63,33 +61,33 @@ def open_to_append(path: Path):
 
 
 @contextlib.contextmanager
-def replacing(path: Path):
-    """A path to write to; it then becomes `path` at one stroke, or is gone if writing failed."""
-    new = aside(path, os.getpid())
+def atomic_write(path: Path):
+    """Yield a temporary path to write to, which then replaces `path`, or is removed if writing failed."""
+    temporary = temporary_path(path, os.getpid())
     try:
-        new.touch()
-        mode = new.stat().st_mode
-        yield new
-        new.chmod(mode)  # safetensors makes files that only their owner can read
-        # Else the name may be on disk before the content is, and a power cut leaves an empty file.
-        with open(new, "rb+") as file:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)  # safetensors creates files that only their owner can read
+        # Otherwise the name may reach the disk before the content, and a power cut leaves an empty file.
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(new, path)
+        os.replace(temporary, path)
         _sync_folder(path.parent)
     finally:
-        new.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def aside(path: Path, process: int) -> Path:
-    """Where a process writes what is to become `path`."""
+def temporary_path(path: Path, process: int) -> Path:
+    """The file in which a process prepares the content of `path`."""
     return path.with_name(f".{path.name}.{process}")
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where folders can be opened at all."""
+    """Make the rename durable through a power cut, where folders can be opened."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            os.fsync(descriptor)
         finally:
-            os.close(handle)
+            os.close(descriptor)

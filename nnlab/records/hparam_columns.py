@@ -1,5 +1,8 @@
-"""Hyperparameters as TensorBoard's HParams tab takes them: a column has values of one type, or its backend
-fails when it sorts by the column. So the type is that of what a key may hold, never that of one value."""
+"""The types of hyperparameter columns in TensorBoard's HParams tab.
+
+All values of a column must have one type, or TensorBoard's backend fails when it sorts by the column. So the
+type follows from what a key may hold, never from a single value.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +13,38 @@ import sys
 from nnlab.experiment import GROUPS, Experiment
 
 NUMBER_TYPE, BOOL_TYPE, STRING_TYPE = "number", "bool", "string"
-PADDED_DIGITS = 8  # of a whole number in a column of text: padded, so that text sorts as numbers do
+PADDED_DIGITS = 8  # integers in a text column are padded, so that they sort as numbers
 
 
-def setting(key: str) -> str:
-    """The setting that a word such as `optimizer=adam` sets: `optimizer.name`."""
+def hparam_name(key: str) -> str:
+    """The name of the column for a key: `optimizer.name` for the group `optimizer`, else the key."""
     return f"{key}.name" if key in GROUPS else key
 
 
-def typed(key: str, value):
-    """The value as its column has it; None stays None, and so is left out."""
+def to_column_type(key: str, value):
+    """The value converted to its column's type; None stays None, and is left out."""
     if value is None:
         return None
-    kind = kind_of(key, value)
+    kind = column_type(key, value)
     if kind == STRING_TYPE:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return f"{value:>{PADDED_DIGITS}}" if whole else str(value)
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        return f"{value:>{PADDED_DIGITS}}" if is_integer else str(value)
     try:
-        return bool(value) if kind == BOOL_TYPE else _within_json(float(value))
-    except (TypeError, ValueError):  # of a run that was never trained so
+        return bool(value) if kind == BOOL_TYPE else _clip_to_float(float(value))
+    except (TypeError, ValueError):  # a value that cannot have been trained with
         return None
 
 
-def _within_json(value: float) -> float | None:
-    """The value; of an infinite one the largest that there is, since JSON has no infinity."""
+def _clip_to_float(value: float) -> float | None:
+    """The value; infinities become the largest float, since JSON has no infinity, and NaN becomes None."""
     if math.isnan(value):
         return None
     return max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
-def kind_of(key: str, value=None) -> str:
-    """What the column of this key holds; of a key that nothing here has, by the value."""
-    declared = _declared(key)
+def column_type(key: str, value=None) -> str:
+    """The type of the key's column: as declared, or for an unknown key by the value."""
+    declared = _declared_type(key)
     if declared:
         return declared
     if isinstance(value, bool):
@@ -50,8 +53,8 @@ def kind_of(key: str, value=None) -> str:
 
 
 @functools.cache
-def _declared(key: str) -> str:
-    """By the annotations of all classes that have such a setting; "" if none has."""
+def _declared_type(key: str) -> str:
+    """The type by the annotations of all classes that have the setting; "" if none has."""
     group, _, name = key.partition(".")
     if key in GROUPS or name == "name":
         return STRING_TYPE
@@ -59,17 +62,19 @@ def _declared(key: str) -> str:
     table = GROUPS.get(group, {}) if name else Experiment
     classes = table.values() if isinstance(table, dict) else [table]
     fields = (cls.__dataclass_fields__.get(name or key) for cls in classes)
-    kinds = {_kind(field.type) for field in fields if field}
-    if not kinds:
+    types = {_annotation_type(field.type) for field in fields if field}
+    if not types:
         return ""
-    return kinds.pop() if len(kinds) == 1 else STRING_TYPE
+    return types.pop() if len(types) == 1 else STRING_TYPE
 
 
-def _kind(annotation) -> str:
-    """Numbers, truth values, or anything else and any mixture: `int | None`, `int | Literal["full"]`. Read as
-    it was written, for to evaluate those of all classes would take longer than to write the file."""
-    written = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    members = {member.strip() for member in written.split("|")} - {"None"}
+def _annotation_type(annotation) -> str:
+    """number for `int | None`, bool, or string for anything else, such as `int | Literal["full"]`.
+
+    Annotations are read as text: evaluating those of all classes would take longer than writing the file.
+    """
+    annotation_text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    members = {member.strip() for member in annotation_text.split("|")} - {"None"}
     if members <= {"int", "float"}:
         return NUMBER_TYPE
     return BOOL_TYPE if members == {"bool"} else STRING_TYPE

@@ -1,4 +1,4 @@
-"""Settings as hyperparameters: flat, those of several runs beside each other."""
+"""Flattens nested settings into hyperparameters, and aligns those of several runs."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from collections.abc import Iterator
 from nnlab.errors import visible
 
 
-def flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Nested settings as pairs: dotted key, value; words without characters that act."""
+def flatten(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield nested settings as pairs (dotted key, value), with control characters made visible."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
             continue
         if isinstance(value, str):
             value = visible(value)
         yield visible(f"{prefix}{key}"), value
 
 
-def beside(runs: list[dict]) -> tuple[list[dict], tuple[str, ...]]:
-    """The flat settings of several runs, each with the keys of all, and the keys in which they differ, which
-    come first. What a run does not have is None."""
-    flattened = [dict(flat(settings)) for settings in runs]
+def align_hparams(runs: list[dict]) -> tuple[list[dict], tuple[str, ...]]:
+    """The flat settings of several runs with the same keys in all, and the keys in which they differ.
+
+    The keys that differ come first. A setting that a run does not have is None.
+    """
+    flattened = [dict(flatten(settings)) for settings in runs]
     keys = dict.fromkeys(key for hparams in flattened for key in hparams)
     # By text, since 1 and True are equal.
-    differ = tuple(key for key in keys if len({repr(hparams.get(key)) for hparams in flattened}) > 1)
+    varying = tuple(key for key in keys if len({repr(hparams.get(key)) for hparams in flattened}) > 1)
     everywhere = [hparams | {key: hparams.get(key) for key in keys} for hparams in flattened]
-    return [in_front(hparams, differ) for hparams in everywhere], differ
+    return [move_to_front(hparams, varying) for hparams in everywhere], varying
 
 
-def in_front(hparams: dict, keys) -> dict:
-    """The same with these keys first."""
+def move_to_front(hparams: dict, keys) -> dict:
+    """The hyperparameters with these keys first."""
     return {key: hparams[key] for key in keys if key in hparams} | hparams

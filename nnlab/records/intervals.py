@@ -1,4 +1,4 @@
-"""Means over seeds or splits with their 95% intervals, and what each interval speaks of. Plain numbers.
+"""95% confidence intervals of means over seeds or splits, and what each interval covers.
 
 Student's interval takes n independent values: mean +- t s sqrt(1 / n). Random splits of one table share
 most of their examples, so their results vary together, and s says too little. For those the variance of the
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 CONFIDENCE_LEVEL = 0.95
-# First word of a metric -> what it is of.
+# Prefix of a metric's name -> its set.
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
 FORMULA_TEXTS = {
     "student": "mean +- t s sqrt(1 / n)",
@@ -25,13 +25,14 @@ FORMULA_TEXTS = {
 
 @dataclass(frozen=True)
 class Interval:
-    """How the intervals of the metrics of one set are made: they are over values of which each is a mean over
-    the rows with the same `unit`.
+    """How the confidence intervals of one set's metrics are computed.
+
+    They are over independent values, each of which is a mean over the rows with the same `unit`.
 
     method   student; corrected, for overlapping splits; none, where no interval can be given
-    unit     what tells the values apart: seed, or repeat, or repeat and fold
+    unit     what the values differ in: seed, or repeat, or repeat and fold
     overlap  n_test / n_train, which the correction adds to 1 / n
-    about    what it speaks of, in words
+    about    what the interval covers, in words
     """
 
     method: str
@@ -39,8 +40,8 @@ class Interval:
     overlap: float = 0.0
     about: str = ""
 
-    def plain(self) -> dict:
-        """As summary.json has it."""
+    def to_json(self) -> dict:
+        """The entry in summary.json."""
         plain = {"method": self.method}
         if self.method in FORMULA_TEXTS:
             plain["interval"] = FORMULA_TEXTS[self.method]
@@ -49,20 +50,22 @@ class Interval:
         return plain | {"over": " and ".join(self.unit), "about": self.about}
 
 
-def interval_of(metric: str, results: list) -> Interval:
-    """How the interval of this metric over these `Result`s is made; all of a run, diverged ones too."""
-    of = SET_NAMES[metric.split("_")[0]]
+def choose_interval(metric: str, results: list) -> Interval:
+    """How to compute the interval of this metric over all `Result`s of a run, diverged ones too."""
+    set_name = SET_NAMES[metric.split("_")[0]]
     if len({r.repeat for r in results}) == 1:
         return Interval("student", ("seed",), about="other seeds on the same split, not new data")
-    if of == "test" and any(r.fixed_test for r in results):
+    if set_name == "test" and any(r.fixed_test for r in results):
         return Interval("student", ("repeat",), about="other training sets, this one test set, not new data")
-    if of == "training":
+    if set_name == "training":
         return Interval("none", ("repeat",), about="training sets of several splits share most examples")
     if not all(r.examples for r in results):
         return Interval("none", ("repeat",), about="how many examples the splits share is not known")
-    trained = [r.examples.get("refit" if of == "test" else "train", r.examples["train"]) for r in results]
-    overlap = float(np.mean([r.examples[of] for r in results]) / np.mean(trained))
-    unit = ("repeat", "fold") if of == "validation" else ("repeat",)
+    train_counts = [
+        r.examples.get("refit" if set_name == "test" else "train", r.examples["train"]) for r in results
+    ]
+    overlap = float(np.mean([r.examples[set_name] for r in results]) / np.mean(train_counts))
+    unit = ("repeat", "fold") if set_name == "validation" else ("repeat",)
     return Interval("corrected", unit, overlap, "new splits of new data like these")
 
 
@@ -76,28 +79,28 @@ def estimate(values: list[tuple], interval: Interval) -> dict:
     means = _unit_means(values, interval.unit)
     n, mean = len(means), float(np.mean(means))
     if n == 1:
-        only = {"mean": mean, "std": None, "low": None, "high": None, "n": 1}
+        single = {"mean": mean, "std": None, "low": None, "high": None, "n": 1}
         folds = _unit_means(values, ("fold",))
-        if len(folds) > 1 and _finite(folds):
-            only["fold_std"] = float(np.std(folds, ddof=1))
-        return only
-    if not _finite(means):
+        if len(folds) > 1 and _all_finite(folds):
+            single["fold_std"] = float(np.std(folds, ddof=1))
+        return single
+    if not _all_finite(means):
         return {"mean": mean, "std": None, "low": None, "high": None, "n": n}
     std = float(np.std(means, ddof=1))
     if interval.method == "none":
         return {"mean": mean, "std": std, "low": None, "high": None, "n": n}
-    half = t_quantile(n - 1) * std * math.sqrt(1 / n + interval.overlap)
-    return {"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n}
+    half_width = t_quantile(n - 1) * std * math.sqrt(1 / n + interval.overlap)
+    return {"mean": mean, "std": std, "low": mean - half_width, "high": mean + half_width, "n": n}
 
 
 def t_quantile(dof: int, confidence: float = CONFIDENCE_LEVEL) -> float:
-    """The t for which P(|T| <= t) = confidence; T is Student's, `dof` = 1, 2, ... its freedom.
+    """The t for which P(|T| <= t) = confidence; T has Student's distribution, `dof` = 1, 2, ....
 
     By bisection on the finite series in theta = atan(t / sqrt(dof)) (Abramowitz and Stegun, 1964,
     26.7.3 and 26.7.4). scipy.special.stdtrit gives the same digits, but importing it takes as long
     as training a small model.
     """
-    low, high = 0.0, math.pi / 2  # of theta, since t has no upper end
+    low, high = 0.0, math.pi / 2  # bounds of theta, since t is unbounded
     for _ in range(60):
         theta = (low + high) / 2
         if _t_probability(theta, dof) < confidence:
@@ -127,5 +130,5 @@ def _unit_means(values: list[tuple], unit: tuple[str, ...]) -> list[float]:
     return [float(np.mean(group)) for group in groups.values()]
 
 
-def _finite(values: list[float]) -> bool:
+def _all_finite(values: list[float]) -> bool:
     return all(map(math.isfinite, values))

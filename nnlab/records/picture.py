@@ -1,7 +1,7 @@
-"""A picture of a run's curves: loss and error over the epochs, a band where there are several rows.
+"""Draws curves.png, a run's learning curves: loss and error over the epochs, with a band over the rows.
 
-It is drawn on a canvas of its own, without pyplot, and so without anything global or a screen. Matplotlib
-takes half a second to import: whoever draws imports this module when there is something to draw.
+Figures are created without pyplot, and so without global state or a screen. Importing matplotlib takes half a
+second, so import this module only when there is something to draw.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, Curves, bands
 
 SIZE_INCHES, DOTS_PER_INCH = (8.0, 10 / 3), 150  # 1200 x 500 pixels
-FEW_ROWS, FEW_EPOCHS = 10, 12  # that have lines, and dots, of their own
-LOG_FROM_RATIO = 20  # what spans such a factor is drawn on a logarithmic scale
-# Or, where something is 0: the first tenth may leave the picture if it is 4 times as high as the rest.
+FEW_ROWS, FEW_EPOCHS = 10, 12  # up to which each row has a line, and each epoch a dot
+LOG_FROM_RATIO = 20  # the ratio max / min above which the y axis is logarithmic
+# On a linear axis (some value is 0) the first tenth of the epochs is cut off if 4 times as high as the rest.
 START_SHARE, CUT_RATIO = 0.1, 4
 CURVE_STYLES = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
-GREY, BLACK = "#707070", "#222222"  # the colours are Okabe and Ito's, which everyone can tell apart
+GREY, BLACK = "#707070", "#222222"  # with Okabe and Ito's colour-blind-safe palette
 BEST_DOT = {
     "marker": "o", "markersize": 4.5, "markerfacecolor": CURVE_STYLES["val"][1], "markeredgecolor": "white",
     "markeredgewidth": 0.7,
 }  # fmt: skip
 
 
-def in_default_style(draw):
-    """A function that draws, in matplotlib's own style: a `matplotlibrc` in the current directory, which may
-    be somebody else's, could ask for LaTeX to be run."""
+def with_default_style(draw):
+    """Decorator: draw in matplotlib's default style.
+
+    A `matplotlibrc` in the current directory, which may be a stranger's, could make matplotlib run LaTeX.
+    """
 
     @functools.wraps(draw)
     def drawn(*args) -> bytes:
@@ -45,78 +47,78 @@ def in_default_style(draw):
     return drawn
 
 
-@in_default_style
+@with_default_style
 def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
-    """The picture as a PNG of 1200 x 500 pixels; `task` says what an error is, `target` what a loss is of."""
+    """The curves as a PNG of 1200 x 500 pixels; `task` and `target` determine the axis labels."""
     figure = blank_figure()
-    rates = curves.rates[np.isfinite(curves.rates)]
+    learning_rates = curves.learning_rates[np.isfinite(curves.learning_rates)]
     widths, space = [1, 1], 0.2
     note = ""
-    if len(rates) and rates.max() > rates.min():  # a panel of its own, narrower
+    if len(learning_rates) and learning_rates.max() > learning_rates.min():  # a third, narrower panel
         widths, space = [1, 1, 0.55], 0.27
-    elif len(rates):
-        note = f"learning rate {rates[0]:.3g}"
-    left, right, *last = figure.subplots(1, len(widths), width_ratios=widths)
+    elif len(learning_rates):
+        note = f"learning rate {learning_rates[0]:.3g}"
+    left, right, *rate_panels = figure.subplots(1, len(widths), width_ratios=widths)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=space)
     _panel(left, curves, "loss", f"loss of the {target}" if target else "loss", 1)
     if task == "classification":
         _panel(right, curves, "error", "error (%)", 100)
     else:
         _panel(right, curves, "error", "RMSE (in the target's unit)", 1)
-    for axes in last:
-        _rates(axes, curves)
-    _explain(figure, curves, title, note)
-    return as_png(figure)
+    for axes in rate_panels:
+        _learning_rate_panel(axes, curves)
+    _annotate(figure, curves, title, note)
+    return render_png(figure)
 
 
 def blank_figure():
-    """An empty picture on a canvas of its own."""
+    """An empty figure that can be rendered without pyplot."""
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def as_png(figure) -> bytes:
+def render_png(figure) -> bytes:
     file = io.BytesIO()
     figure.canvas.print_png(file)
     return file.getvalue()
 
 
-def _rates(axes, curves: Curves) -> None:
-    """The learning rate of each row."""
-    axes.plot(np.arange(1, curves.epochs + 1), curves.rates.T, color=BLACK, linewidth=1.0, alpha=0.7)
+def _learning_rate_panel(axes, curves: Curves) -> None:
+    """Plot the learning rate of each row."""
+    axes.plot(np.arange(1, curves.epochs + 1), curves.learning_rates.T, color=BLACK, linewidth=1.0, alpha=0.7)
     best = curves.best_epoch[curves.best_epoch > 0]
     if len(best):
         axes.axvline(np.median(best), color=GREY, linewidth=0.9, linestyle=":")
-    scale(axes, curves.rates)
-    _epochs(axes, curves, "")
+    scale_y_axis(axes, curves.learning_rates)
+    _format_epoch_axis(axes, curves, "")
     axes.set_title("learning rate", fontsize=9, color=BLACK)
 
 
-def _explain(figure, curves: Curves, title: str, note: str) -> None:
-    """The title, the legend, a note, and how many rows there are where not all trained to the end."""
-    size = min(9.5, 9.5 * 75 / max(len(title), 1))  # of long titles smaller, so that they fit
+def _annotate(figure, curves: Curves, title: str, note: str) -> None:
+    """Add title, legend, note and, where rows ended early, how many rows are in the mean."""
+    size = min(9.5, 9.5 * 75 / max(len(title), 1))  # smaller for long titles
     figure.text(0.0125, 0.945, title, fontsize=size, color=BLACK, va="center", parse_math=False)
-    handles = _handles(curves)
+    handles = _legend_handles(curves)
     figure.legend(
         handles=handles, ncols=len(handles), loc="center left", bbox_to_anchor=(0.005, 0.865), frameon=False,
         fontsize=8, labelcolor=BLACK, columnspacing=1.6, handlelength=2.2,
     )  # fmt: skip
     figure.text(0.985, 0.02, note, fontsize=8, color=GREY, va="bottom", ha="right")
-    there = np.isfinite(curves.values(f"{curves.kinds[-1]}_loss")).sum(0)
-    if there[-1:].sum() < curves.rows:
-        counts = f"rows in the mean: {there[0]} at epoch 1, {there[-1]} at epoch {len(there)}"
+    row_counts = np.isfinite(curves.values(f"{curves.kinds[-1]}_loss")).sum(0)
+    if row_counts[-1:].sum() < curves.rows:
+        counts = f"rows in the mean: {row_counts[0]} at epoch 1, {row_counts[-1]} at epoch {len(row_counts)}"
         figure.text(0.985, 0.945, counts, fontsize=7.5, color=GREY, va="center", ha="right")
 
 
-def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
-    """One quantity: thin lines of few rows, the band, the mean, and where the best epochs are."""
+def _panel(axes, curves: Curves, quantity: str, label: str, factor: float) -> None:
+    """Plot one quantity: mean, band, thin lines if there are few rows, and the best epochs."""
     epochs = np.arange(1, curves.epochs + 1)
     shown = []
     dots = "o" if curves.epochs <= FEW_EPOCHS else None
-    for order, kind in enumerate(curves.kinds, start=3):
+    for zorder, kind in enumerate(curves.kinds, start=3):
         _, color, line_style = CURVE_STYLES[kind]
-        values = unit * curves.values(f"{kind}_{what}")
+        values = factor * curves.values(f"{kind}_{quantity}")
         b = bands(values)
         shown += [b.mean, b.low, b.high]
         if curves.rows > 1:
@@ -124,24 +126,24 @@ def _panel(axes, curves: Curves, what: str, label: str, unit: float) -> None:
         if 1 < curves.rows <= FEW_ROWS:
             axes.plot(epochs, values.T, color=color, alpha=0.35, linewidth=0.5, zorder=2)
         axes.plot(epochs, b.mean, color=color, linestyle=line_style, linewidth=1.6, marker=dots,
-                  markersize=3.5, zorder=order)  # fmt: skip
+                  markersize=3.5, zorder=zorder)  # fmt: skip
     _mark_best(axes, curves, values)
-    scale(axes, np.array(shown))
-    _epochs(axes, curves, label)
+    scale_y_axis(axes, np.array(shown))
+    _format_epoch_axis(axes, curves, label)
 
 
-def _epochs(axes, curves: Curves, label: str) -> None:
-    """The axis of the epochs, and what the other is."""
+def _format_epoch_axis(axes, curves: Curves, label: str) -> None:
+    """Format the epoch axis and label the y axis."""
     margin = 0.02 * (curves.epochs - 1) or 0.5
     axes.set_xlim(1 - margin, curves.epochs + margin)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("epoch", fontsize=9, color=BLACK)
     axes.set_ylabel(label, fontsize=9, color=BLACK)
-    quiet(axes)
+    style_axes(axes)
 
 
 def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
-    """A line at the median best epoch, and for few rows a dot at each one's own."""
+    """Mark the median best epoch by a line, and if there are few rows each row's by a dot."""
     rows = np.flatnonzero(curves.best_epoch)
     if not len(rows):
         return
@@ -151,8 +153,8 @@ def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
         axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **BEST_DOT)
 
 
-def scale(axes, shown: np.ndarray) -> None:
-    """The y axis by the means and bands: a single row that explodes is cut off, not the others flattened."""
+def scale_y_axis(axes, shown: np.ndarray) -> None:
+    """Scale the y axis to the means and bands `shown`, so that a single exploding row is cut off."""
     later = shown[:, int(START_SHARE * shown.shape[1]) :]
     shown, later = (part[np.isfinite(part)] for part in (shown, later))
     if not len(shown):
@@ -163,15 +165,15 @@ def scale(axes, shown: np.ndarray) -> None:
         return
     if 0 < CUT_RATIO * highest_later < high:
         note = f"cut off: first epochs, up to {high:.3g}"
-        place = {"transform": axes.transAxes, "ha": "center", "va": "top", "backgroundcolor": "white"}
-        axes.text(0.5, 0.985, note, fontsize=7.5, color=GREY, **place)
+        text_style = {"transform": axes.transAxes, "ha": "center", "va": "top", "backgroundcolor": "white"}
+        axes.text(0.5, 0.985, note, fontsize=7.5, color=GREY, **text_style)
         high = 1.3 * highest_later
     margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5  # also where all values are equal
     axes.set_ylim(low - margin, high + margin)
 
 
 def _logarithmic(axes, low: float, high: float) -> None:
-    ticks = (1, 2, 5) if high < 1000 * low else (1,)  # of each decade
+    ticks = (1, 2, 5) if high < 1000 * low else (1,)  # in each decade
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=ticks))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("e+", "e")))
@@ -179,8 +181,8 @@ def _logarithmic(axes, low: float, high: float) -> None:
     axes.set_ylim(low / 1.25, high * 1.25)
 
 
-def quiet(axes) -> None:
-    """Thin axes, a pale grid: what is drawn in them is what counts."""
+def style_axes(axes) -> None:
+    """Thin axes and a pale grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=GREY, linewidth=0.7)
     axes.tick_params(labelsize=8, color=GREY, labelcolor=BLACK, width=0.7, length=3)
@@ -189,8 +191,8 @@ def quiet(axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _handles(curves: Curves) -> list:
-    """What the legend explains."""
+def _legend_handles(curves: Curves) -> list:
+    """The legend's entries."""
     several = curves.rows > 1
     of_several = " (mean)" if several else ""
     handles = []

@@ -1,4 +1,4 @@
-"""How far rows are in their epochs, and the best of each so far: what a console shows. No text."""
+"""Tracks the progress of a training run for the console: epochs done, latest metrics, best epochs."""
 
 from __future__ import annotations
 
@@ -12,36 +12,40 @@ SHOWN_METRICS = ("train_loss", "train_error", "val_loss", "val_error")
 
 
 class EpochProgress:
-    """How far the rows are, and the best of each so far.
+    """The progress of a run's rows, updated by its records.
 
-    Rows may come in several stacks, one after another or in turns, each from epoch 1; so time is
-    the wall clock's, and not the records'.
+    Rows may belong to several stacks, which train one after another or in turns, each from epoch 1; so the
+    time is the wall clock's, not the records'.
 
-    done        (rows,) epochs; all of them for a row that has ended
-    along       (rows,) the same, but rows that have ended go along with the others
-    best        row -> loss, error and epoch of its best epoch: of validation, or else of training
+    epochs_done     (rows,) epochs trained, or all epochs for a row that has ended
+    epochs_reached  (rows,) epochs trained, where rows that have ended advance with the others
+    row_epochs      how many epochs all rows have trained, summed
+    best            row -> (loss, error, epoch) of its best epoch, by validation or else training
+    ended           row -> how it ended
     """
 
     def __init__(self, rows: int, epochs: int):
         self.rows, self.epochs = rows, epochs
-        self.epoch, self.seconds, self.trained = 0, 0.0, 0
-        self.done = np.zeros(rows, dtype=int)
-        self.along = np.zeros(rows, dtype=int)
+        self.epoch, self.seconds, self.row_epochs = 0, 0.0, 0
+        self.epochs_done = np.zeros(rows, dtype=int)
+        self.epochs_reached = np.zeros(rows, dtype=int)
         self.best: dict[int, tuple[float, float, int]] = {}
         self.ended: dict[int, str] = {}
         self._started = None
-        self._at = np.zeros(rows, dtype=int)  # the epoch that each row trained last
-        self._latest = np.full((rows, len(SHOWN_METRICS)), np.nan)  # and its metrics
+        self._last_epoch = np.zeros(rows, dtype=int)  # that each row trained; 0 if none
+        self._latest_metrics = np.full((rows, len(SHOWN_METRICS)), np.nan)  # the metrics of that epoch
 
     def record(self, record) -> None:
-        """Take in a `Record`. Every epoch does this, so the arithmetic is left to whoever looks."""
+        """Take in a `Record`. This runs every epoch, so means are only computed when they are shown."""
         if self._started is None:
             self._started = monotonic() - record.seconds
         self.epoch, self.seconds = record.epoch, monotonic() - self._started
-        self.trained += len(record.rows)
-        self._at[record.rows] = self.done[record.rows] = self.along[record.rows] = record.epoch
+        self.row_epochs += len(record.rows)
+        self._last_epoch[record.rows] = self.epochs_done[record.rows] = self.epochs_reached[record.rows] = (
+            record.epoch
+        )
         for i, name in enumerate(SHOWN_METRICS):
-            self._latest[record.rows, i] = record.metrics.get(name, np.nan)
+            self._latest_metrics[record.rows, i] = record.metrics.get(name, np.nan)
         kind = "val" if "val_loss" in record.metrics else "train"
         for i in np.flatnonzero(record.improved).tolist():
             row = int(record.rows[i])
@@ -49,35 +53,38 @@ class EpochProgress:
             self.best[row] = (loss, error, record.epoch)
         self.ended |= record.ended
         if self.ended:
-            over = list(self.ended)
-            self.done[over] = self.epochs
-            self.along[over] = np.maximum(self.along[over], record.epoch)
+            ended_rows = list(self.ended)
+            self.epochs_done[ended_rows] = self.epochs
+            self.epochs_reached[ended_rows] = np.maximum(self.epochs_reached[ended_rows], record.epoch)
 
-    def now(self) -> dict[str, float]:
-        """Metric -> mean over `present`, finite values only; and how many those are, as `rows`."""
-        present = self.present()
-        means = {name: mean_of_finite(self._latest[present, i]) for i, name in enumerate(SHOWN_METRICS)}
-        return means | {"rows": int(present.sum())}
+    def latest_means(self) -> dict[str, float]:
+        """Metric -> mean over the finite values of `current_rows`; and their number, as `rows`."""
+        current_rows = self.current_rows()
+        means = {
+            name: mean_of_finite(self._latest_metrics[current_rows, i])
+            for i, name in enumerate(SHOWN_METRICS)
+        }
+        return means | {"rows": int(current_rows.sum())}
 
-    def present(self) -> np.ndarray:
-        """(rows,) bool: the rows that trained in this epoch, or are on their way to it."""
-        training = self._at > 0
-        training[list(self.ended)] = False
-        return training | (self._at == self.epoch)
+    def current_rows(self) -> np.ndarray:
+        """(rows,) bool: the rows that trained in the current epoch, or have not ended before it."""
+        training_count = self._last_epoch > 0
+        training_count[list(self.ended)] = False
+        return training_count | (self._last_epoch == self.epoch)
 
     def part(self, parts: int) -> int:
-        """How many of so many equal parts of the epochs are over."""
-        return int(self.along.sum()) * parts // (self.rows * self.epochs)
+        """How many of `parts` equal parts of the epochs are complete."""
+        return int(self.epochs_reached.sum()) * parts // (self.rows * self.epochs)
 
-    def share(self) -> float:
-        """The share of all rows' epochs that is done, or not needed any more."""
-        return float(self.done.sum() / (self.rows * self.epochs))
+    def fraction_done(self) -> float:
+        """The share of all rows' epochs that are done or no longer needed."""
+        return float(self.epochs_done.sum() / (self.rows * self.epochs))
 
-    def training(self) -> int:
-        """How many rows have not ended."""
+    def training_count(self) -> int:
+        """How many rows are still training."""
         return self.rows - len(self.ended)
 
     def seconds_left(self) -> float:
-        """At the speed so far, if no other row ends early."""
-        left = self.rows * self.epochs - self.done.sum()
-        return float(left * self.seconds / max(self.trained, 1))
+        """Estimated time left at the speed so far, if no other row ends early."""
+        remaining = self.rows * self.epochs - self.epochs_done.sum()
+        return float(remaining * self.seconds / max(self.row_epochs, 1))

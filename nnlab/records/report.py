@@ -1,7 +1,7 @@
-"""report.html: a sweep on one page, which needs no network. Optuna's figures, curves, a table.
+"""Renders report.html of a sweep in a subprocess: one self-contained page of figures and a table.
 
-Optuna's figures need plotly, whose import takes a second: `Artist` does it in a process of its own while
-the sweep is under way.
+Optuna's figures need plotly, which takes a second to import: `ReportRenderer` imports it in a subprocess
+while the sweep is running.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import sys
 from pathlib import Path
 
 from nnlab.errors import visible
-from nnlab.records.files import aside, replacing
-from nnlab.records.report_story import PLACE_OF_WINNER, Story
+from nnlab.records.files import atomic_write, temporary_path
+from nnlab.records.report_data import WINNER_PLACEHOLDER, ReportData
 
-REPORT = "report.html"
-# Optuna imports these for figures and importances of other kinds, and does without if it must: 0.2 seconds of
-# processor time instead of 2.1 for all that is imported.
-NOT_NEEDED = ("sklearn", "matplotlib")
+REPORT_FILE = "report.html"
+# Optuna imports these for other figures and importances, but works without them: all imports then take 0.2
+# seconds of processor time instead of 2.1.
+SKIPPED_IMPORTS = ("sklearn", "matplotlib")
 
 
-class Artist:
-    """Draws the report in a process of its own, which begins to import what it needs at once.
+class ReportRenderer:
+    """Renders the report in a subprocess, which starts importing plotly at once.
 
-    Without forks (not on Linux), or if it may not (`apart`), it draws in this process, when it is asked.
+    Where there is no fork (not on Linux), or without `in_subprocess`, it renders in this process on demand.
     """
 
-    def __init__(self, apart: bool = True):
-        self._pipe = self._process = self._work = None
-        if apart and sys.platform.startswith("linux"):
+    def __init__(self, in_subprocess: bool = True):
+        self._pipe = self._process = self._job = None
+        if in_subprocess and sys.platform.startswith("linux"):
             fork = multiprocessing.get_context("fork")
-            self._pipe, theirs = fork.Pipe()
-            self._process = fork.Process(target=_draw_in_time, args=(theirs, self._pipe), daemon=True)
+            self._pipe, child_end = fork.Pipe()
+            self._process = fork.Process(target=_run_subprocess, args=(child_end, self._pipe), daemon=True)
             self._process.start()
-            theirs.close()
+            child_end.close()
 
     def __enter__(self):
         return self
@@ -46,64 +46,64 @@ class Artist:
             self._pipe.close()
             self._process.terminate()
             self._process.join()
-            if self._work:  # ended while it wrote
-                aside(self._work[0], self._process.pid).unlink(missing_ok=True)
+            if self._job:  # terminated while it was writing
+                temporary_path(self._job[0], self._process.pid).unlink(missing_ok=True)
 
-    def begin(self, path: Path, story: Story) -> None:
-        """Begin to draw the page at `path`."""
-        self._work = path, story
+    def submit(self, path: Path, data: ReportData) -> None:
+        """Start rendering the page to `path`."""
+        self._job = path, data
         if self._pipe:
-            with contextlib.suppress(OSError):  # `end` will say that nobody is there
-                self._pipe.send(self._work)
+            with contextlib.suppress(OSError):  # `result` will report that the process is gone
+                self._pipe.send(self._job)
 
-    def end(self) -> tuple[dict[str, float], str]:
-        """Wait until it is drawn; the parameters' importances, and why the page is missing, if it is.
+    def result(self) -> tuple[dict[str, float], str]:
+        """Wait for the page; return the parameters' importances, and why the page is missing, if it is.
 
-        No sweep is lost for a picture: whatever goes wrong in drawing is a note.
+        A sweep must not fail because of its report, so any error in rendering is only a note.
         """
         try:
-            result = self._pipe.recv() if self._pipe else _drawn(*self._work)
+            reply = self._pipe.recv() if self._pipe else _draw(*self._job)
         except (EOFError, OSError):
-            result = "its process was killed"
-        if isinstance(result, str):
-            return {}, f"{REPORT} was not drawn: {result}"
-        return result, ""
+            reply = "its process was killed"
+        if isinstance(reply, str):
+            return {}, f"{REPORT_FILE} was not drawn: {reply}"
+        return reply, ""
 
 
-def _draw_in_time(pipe, parents_end) -> None:
-    """The artist's process: import, wait for the story, draw it, send the importances."""
-    parents_end.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent ends it
+def _run_subprocess(pipe, parent_end) -> None:
+    """Main function of the subprocess: import, wait for the data, render, send the importances."""
+    parent_end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates it
     try:
-        for name in NOT_NEEDED:
+        for name in SKIPPED_IMPORTS:
             sys.modules.setdefault(name, None)
-        _load()
-        pipe.send(_drawn(*pipe.recv()))
+        _import_report_page()
+        pipe.send(_draw(*pipe.recv()))
     except (EOFError, ConnectionError):
-        pass  # the sweep ended before it had something to draw
+        pass  # the sweep ended before there was anything to render
     except Exception as e:
         pipe.send(f"{type(e).__name__}: {e}")
 
 
-def _load():
-    """The module that draws, which imports plotly."""
+def _import_report_page():
+    """The module that renders, which imports plotly."""
     from nnlab.records import report_page
 
     return report_page
 
 
-def _drawn(path: Path, story: Story) -> dict[str, float] | str:
-    """The importances, once the page is drawn; or why it could not be."""
+def _draw(path: Path, data: ReportData) -> dict[str, float] | str:
+    """Render the page; return the importances, or the error message."""
     try:
-        return _load().draw(path, story)
+        return _import_report_page().write_report(path, data)
     except Exception as e:
         return f"{type(e).__name__}: {e}"
 
 
-def add_lines(path: Path, lines: list[str]) -> None:
-    """Put lines below those of the page that is drawn: what is known only when the winner has been tested."""
+def insert_winner(path: Path, lines: list[str]) -> None:
+    """Insert the winner's results, which are known only after its test, into a rendered page."""
     text = "\n".join(line.removeprefix("  ") for line in lines)
-    drawn = path.read_text(encoding="utf-8")
-    added = f"<pre>{html.escape(visible(text))}</pre>" if lines else ""
-    with replacing(path) as file:
-        file.write_text(drawn.replace(PLACE_OF_WINNER, added, 1), encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
+    winner = f"<pre>{html.escape(visible(text))}</pre>" if lines else ""
+    with atomic_write(path) as file:
+        file.write_text(page.replace(WINNER_PLACEHOLDER, winner, 1), encoding="utf-8")

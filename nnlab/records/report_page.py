@@ -1,4 +1,4 @@
-"""The page of a sweep's report: its figures as data, plotly's code once, the table of trials."""
+"""Renders the HTML page of a sweep's report: figures as JSON, plotly's code, the table of trials."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from nnlab.errors import visible
-from nnlab.records.files import replacing
+from nnlab.records.files import atomic_write
+from nnlab.records.report_data import WINNER_PLACEHOLDER, ReportData
 from nnlab.records.report_figures import figures, importances
-from nnlab.records.report_story import PLACE_OF_WINNER, Story
-from nnlab.records.text import form, label, spread
+from nnlab.records.text import metric_formatter, metric_label, plus_minus
 from nnlab.search.optuna_conversion import without_optuna_warnings
 from nnlab.search.trial import Trial, rank_trials
 
 TRIALS_LISTED = 200
-MARKUP_PATTERN = re.compile(r"<(?!br>|/?extra>|/?b>)")  # all but what Optuna writes itself
+MARKUP_PATTERN = re.compile(r"<(?!br>|/?extra>|/?b>)")  # all markup except for what Optuna writes
 PLAIN_LAYOUT = {"template": "plotly_white", "font": {"family": "system-ui, sans-serif", "size": 13}}
 
 
-def draw(path: Path | None, story: Story) -> dict[str, float]:
-    """Write the report to `path`; the importances of the parameters for the first objective."""
+def write_report(path: Path | None, data: ReportData) -> dict[str, float]:
+    """Write the report to `path`, if given; return the parameters' importances for the first objective."""
     with without_optuna_warnings():
-        shares = importances(story)
+        importance_of = importances(data)
         if path is not None:
-            with replacing(path) as aside:
-                aside.write_text(page(story, figures(story, shares)), encoding="utf-8")
-    return shares
+            with atomic_write(path) as temporary:
+                temporary.write_text(render_page(data, figures(data, importance_of)), encoding="utf-8")
+    return importance_of
 
 
-def page(story: Story, drawn: dict[str, object]) -> str:
-    """The page as HTML."""
-    places, scripts = [], []
-    for n, (heading, figure) in enumerate(drawn.items()):
+def render_page(data: ReportData, figure_of_heading: dict[str, object]) -> str:
+    """The HTML of the page, from its figures by heading."""
+    divs, scripts = [], []
+    for n, (heading, figure) in enumerate(figure_of_heading.items()):
         figure.update_layout(title=None, margin={"t": 20}, width=None, autosize=True, **PLAIN_LAYOUT)
-        places.append(f'<h2>{_escaped(heading)}</h2><div class="figure" id="figure{n}"></div>')
-        scripts.append(f"draw('figure{n}', {_safe(figure.to_json())});")
-    lines = "".join(f"<p><code>{_escaped(line)}</code></p>" for line in story.lines)
+        divs.append(f'<h2>{_escape(heading)}</h2><div class="figure" id="figure{n}"></div>')
+        scripts.append(f"draw('figure{n}', {_script_json(figure.to_json())});")
+    lines = "".join(f"<p><code>{_escape(line)}</code></p>" for line in data.lines)
     return PAGE_TEMPLATE.format(
-        title=_escaped(story.title), lines=lines, later=PLACE_OF_WINNER, figures="\n".join(places),
-        table=_table(story), plotly=get_plotlyjs(), scripts="\n".join(scripts),
+        title=_escape(data.title), lines=lines, winner=WINNER_PLACEHOLDER, figures="\n".join(divs),
+        table=_table(data), plotly=get_plotlyjs(), scripts="\n".join(scripts),
     )  # fmt: skip
 
 
-def _table(story: Story) -> str:
-    """The trials, the best first, then the pruned and the failed."""
-    ranked = rank_trials(story.trials, story.signs)
-    ranked += [t for t in story.trials if t not in ranked]
-    keys = list(dict.fromkeys(key for trial in story.trials for key in trial.params))
-    objectives = [label(name, story.task) for name in story.objectives]
-    heads = ["trial", "state", *objectives, "epochs", *keys, "note"]
-    rows = ["".join(f"<th>{_escaped(head)}</th>" for head in heads)]
+def _table(data: ReportData) -> str:
+    """The HTML table of trials: ranked ones, the best first, then the pruned and the failed."""
+    ranked = rank_trials(data.trials, data.directions)
+    ranked += [t for t in data.trials if t not in ranked]
+    keys = list(dict.fromkeys(key for trial in data.trials for key in trial.params))
+    objectives = [metric_label(name, data.task) for name in data.objectives]
+    headings = ["trial", "state", *objectives, "epochs", *keys, "note"]
+    rows = ["".join(f"<th>{_escape(head)}</th>" for head in headings)]
     for trial in ranked[:TRIALS_LISTED]:
-        rows.append("".join(f"<td>{_escaped(cell)}</td>" for cell in _cells(trial, keys, story)))
+        rows.append("".join(f"<td>{_escape(cell)}</td>" for cell in _cells(trial, keys, data)))
     table = "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
     more = len(ranked) - TRIALS_LISTED
     if more > 0:
@@ -66,26 +66,29 @@ def _table(story: Story) -> str:
     return table
 
 
-def _cells(trial: Trial, keys: list[str], story: Story) -> list[str]:
-    values = [""] * len(story.objectives)
+def _cells(trial: Trial, keys: list[str], data: ReportData) -> list[str]:
+    values = [""] * len(data.objectives)
     if trial.values:
-        numbers = zip(trial.values, trial.spread, story.objectives, strict=True)
-        values = [spread(value, std, form(name, story.task)) for value, std, name in numbers]
-    params = [_short(trial.params.get(key, "")) for key in keys]
+        numbers = zip(trial.values, trial.spread, data.objectives, strict=True)
+        values = [plus_minus(value, std, metric_formatter(name, data.task)) for value, std, name in numbers]
+    params = [_format_param(trial.params.get(key, "")) for key in keys]
     return [str(trial.number), trial.state, *values, str(trial.epochs), *params, trial.reason]
 
 
-def _short(label) -> str:
+def _format_param(label) -> str:
     return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(visible(text))
 
 
-def _safe(text: str) -> str:
-    """A figure's JSON inside a script: nothing in it can end the script, and no text in it is a link or other
-    markup, except for what Optuna writes itself: plotly takes <a href=...> in a label for a link."""
+def _script_json(text: str) -> str:
+    """A figure's JSON, made safe inside a script element.
+
+    Nothing in it can end the script, and no text in it is a link or other markup, except for what Optuna
+    writes itself: plotly turns <a href=...> in a label into a link.
+    """
     text = json.dumps(_without_markup(json.loads(text)), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
@@ -114,7 +117,7 @@ th, td {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dd
 </style></head><body>
 <h1>{title}</h1>
 {lines}
-{later}
+{winner}
 {figures}
 <h2>Trials</h2>
 {table}

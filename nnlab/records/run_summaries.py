@@ -1,4 +1,4 @@
-"""What several runs' summaries have in common: by what they are named, and by what they can be compared."""
+"""Compares the summaries of several runs: names from their overrides, and the metric that ranks them."""
 
 from __future__ import annotations
 
@@ -6,51 +6,52 @@ import re
 
 from nnlab.records.text_columns import short_names
 
-BRIEF_LETTERS = 36  # letters of a run's name in a line of progress
-SEED_REMEDIES = {"seed": "seeds=10", "split.seed": "split.repeats=10"}  # what gives the mean over them
+BRIEF_CHARACTERS = 36  # of a run's name in a progress line
+SEED_REMEDIES = {"seed": "seeds=10", "split.seed": "split.repeats=10"}  # to average over seeds
 
 
-def overrides(name: str) -> dict[str, str]:
-    """A run's name as what was overridden: key -> value."""
-    each = re.split(r" (?=[~+]*[A-Za-z_][\w./@-]*=)", name)
-    return {key: value for key, _, value in (word.partition("=") for word in each)}
+def parse_overrides(name: str) -> dict[str, str]:
+    """Parse a run's name into its overrides: key -> value."""
+    overrides_of_run = re.split(r" (?=[~+]*[A-Za-z_][\w./@-]*=)", name)
+    return {key: value for key, _, value in (word.partition("=") for word in overrides_of_run)}
 
 
-def brief(names: list[str], longest: int = BRIEF_LETTERS) -> list[str]:
-    """The names with short keys; where one of them is too long, the values alone."""
-    each = [overrides(name) for name in names]
-    keys = list(dict.fromkeys(key for one in each for key in one))
+def brief_names(names: list[str], longest: int = BRIEF_CHARACTERS) -> list[str]:
+    """The names with short keys; if one is too long, the values alone."""
+    overrides_of_run = [parse_overrides(name) for name in names]
+    keys = list(dict.fromkeys(key for overrides in overrides_of_run for key in overrides))
     short = dict(zip(keys, short_names(keys), strict=True))
     texts = [
-        " ".join(f"{short[key]}={value}" if value else key for key, value in one.items()) for one in each
+        " ".join(f"{short[key]}={value}" if value else key for key, value in overrides.items())
+        for overrides in overrides_of_run
     ]
     if max(map(len, texts)) <= longest:
         return texts
-    return [", ".join(one.values()) for one in each]
+    return [", ".join(overrides.values()) for overrides in overrides_of_run]
 
 
-def kind_of(summaries: dict[str, dict]) -> str:
-    """Runs are ranked by validation; by training if no run that ended well has held anything back."""
-    there = {name for s in summaries.values() for name in s["metrics"]}
-    return "train" if "train_loss" in there and "val_loss" not in there else "val"
+def ranking_set(summaries: dict[str, dict]) -> str:
+    """The set that ranks the runs: val, or train if no successful run has a validation set."""
+    metric_names = {name for s in summaries.values() for name in s["metrics"]}
+    return "train" if "train_loss" in metric_names and "val_loss" not in metric_names else "val"
 
 
-def judge_of(summaries: dict[str, dict]) -> str:
-    """The metric that orders the runs: the loss, if all on the same data have the same kind of it."""
+def ranking_metric(summaries: dict[str, dict]) -> str:
+    """The metric that ranks the runs: the loss, or the error if runs on the same data differ in loss."""
     kinds: dict[str, set] = {}
     for summary in summaries.values():
-        kinds.setdefault(data_of(summary), set()).add(summary.get("loss_is"))
-    what = "loss" if all(len(kind) == 1 for kind in kinds.values()) else "error"
-    return f"{kind_of(summaries)}_{what}"
+        kinds.setdefault(data_name(summary), set()).add(summary.get("loss_is"))
+    quantity = "loss" if all(len(kind) == 1 for kind in kinds.values()) else "error"
+    return f"{ranking_set(summaries)}_{quantity}"
 
 
-def task_of(summary: dict) -> str:
-    """The run's task; of a folder that does not say it, what its metrics are of."""
+def task_name(summary: dict) -> str:
+    """The run's task; in old folders, inferred from the metrics."""
     inferred = "regression" if "test_rmse" in summary["metrics"] else "classification"
     return summary.get("task", inferred)
 
 
-def data_of(summary: dict) -> str:
+def data_name(summary: dict) -> str:
     return summary.get("data", "")
 
 

@@ -1,4 +1,4 @@
-"""The curves of a run folder, read: a line of metrics.jsonl is a place in matrices, its epoch and row."""
+"""Reads the curves in metrics.jsonl of a run folder as matrices (rows, epochs)."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from nnlab.errors import UserError, nearest
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.untrusted import is_count, is_number, lines_of_json
 
-PLACE_KEYS = ("epoch", "row", "refit")  # of a line, beside its metrics
+INDEX_KEYS = ("epoch", "row", "refit")  # the keys of a line that are not metrics
 
 
 class StoredCurves:
     """Metrics as (rows, epochs), NaN where a row did not train, or the metric was not finite.
 
-    Lines are read one by one, into 16 bytes for each number: a run of 1,000 rows and epochs has a million.
+    Lines are read one by one, into 16 bytes per value: a run of 1,000 rows and epochs has a million lines.
     Where a row has an epoch twice, the later line counts.
     """
 
     def __init__(self, file: Path):
         self.file = file
-        self._rows, self._epochs, self._refit = array("q"), array("q"), array("b")  # of each line
-        self._metrics: dict[str, tuple[array, array]] = {}  # name -> numbers of lines, values
+        self._rows, self._epochs, self._refit = array("q"), array("q"), array("b")  # of every line
+        self._metrics: dict[str, tuple[array, array]] = {}  # name -> (line indices, values)
         for where, line in lines_of_json(file):
-            self._add_place(where, line)
+            self._add_index(where, line)
             self._add_metrics(where, line)
-        self._refuse_epochs_of_no_run()
+        self._refuse_impossible_epochs()
 
     @property
     def names(self) -> list[str]:
         return list(self._metrics)
 
-    def of(self, name: str, refit: bool = False) -> np.ndarray:
-        """(rows, epochs) of the search for the best epochs, or of the `refit` after it."""
+    def curve(self, name: str, refit: bool = False) -> np.ndarray:
+        """A metric (rows, epochs) of the first training, or of the `refit`."""
         if name not in self._metrics:
-            there = nearest(name, self.names) if self.names else ": no epoch has ended"
-            raise UserError(f"'{self.file}' has no curve '{name}'{there}")
-        rows, epochs, again = (np.asarray(column) for column in (self._rows, self._epochs, self._refit))
+            hint = nearest(name, self.names) if self.names else ": no epoch has ended"
+            raise UserError(f"'{self.file}' has no curve '{name}'{hint}")
+        rows, epochs, is_refit = (np.asarray(column) for column in (self._rows, self._epochs, self._refit))
         lines, values = (np.asarray(column) for column in self._metrics[name])
-        shape = int(rows.max(initial=-1)) + 1, int(epochs[again == refit].max(initial=0))
+        shape = int(rows.max(initial=-1)) + 1, int(epochs[is_refit == refit].max(initial=0))
         bytes_of_all = 8 * math.prod(shape)
         what = f"{shape[0]:,} rows of {shape[1]:,} epochs, {in_bytes(bytes_of_all)} each curve"
         refuse_too_large(f"'{self.file}' has {what}", bytes_of_all)
-        asked = again[lines] == refit
+        selected = is_refit[lines] == refit
         curves = np.full(shape, np.nan)
-        curves[rows[lines[asked]], epochs[lines[asked]] - 1] = values[asked]
+        curves[rows[lines[selected]], epochs[lines[selected]] - 1] = values[selected]
         return np.where(np.isfinite(curves), curves, np.nan)
 
-    def _add_place(self, where: str, line: dict) -> None:
+    def _add_index(self, where: str, line: dict) -> None:
         row, epoch, refit = line.get("row"), line.get("epoch"), line.get("refit", False)
         if not (is_count(row) and row < MOST_ROWS):
             raise UserError(f"{where}: expected a row, a whole number from 0 to {MOST_ROWS - 1:,}")
@@ -66,9 +66,9 @@ class StoredCurves:
     def _add_metrics(self, where: str, line: dict) -> None:
         number = len(self._rows) - 1
         for name, value in line.items():
-            # Nearly all are floats, and a run may have a million: the other checks are for the rest.
+            # Nearly all values are floats, and a run may have a million, so only the rest is checked.
             if type(value) is not float:
-                if name in PLACE_KEYS:
+                if name in INDEX_KEYS:
                     continue
                 if value is not None and not is_number(value):
                     raise UserError(f"{where}: {name!r:.50} is neither a number nor null")
@@ -79,8 +79,8 @@ class StoredCurves:
             lines.append(number)
             values.append(value)
 
-    def _refuse_epochs_of_no_run(self) -> None:
-        """Whoever comes to an epoch has lines for those before it."""
+    def _refuse_impossible_epochs(self) -> None:
+        """A row that reached an epoch must have lines for the epochs before it."""
         last, count = max(self._epochs, default=0), len(self._epochs)
         if last > count:
             raise UserError(f"'{self.file}' has an epoch {last:,}, but no more than {count:,} lines")

@@ -1,4 +1,4 @@
-"""A run folder, read: the inverse of `RunFolder`. It may be somebody else's, or edited by hand."""
+"""`StoredRun`: reads and validates a run folder, which may be a stranger's or edited by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nnlab.untrusted import is_count, is_number, json_of, refuse_elsewhere, text
 if TYPE_CHECKING:
     from nnlab.experiment import Experiment
 
-RUN_FILES = ("config.yaml", METRICS_FILE, WEIGHTS_FILE, "summary.json")  # one of which every run has
+RUN_FILES = ("config.yaml", METRICS_FILE, WEIGHTS_FILE, "summary.json")  # every run has at least one
 NOT_BEGUN = "no epoch has ended"
 NOT_ENDED = "the run has not ended, or was interrupted before an epoch ended well"
 WHY_MISSING = {
@@ -33,25 +33,24 @@ WHY_MISSING = {
     "rows.json": NOT_ENDED,
     WEIGHTS_FILE: NOT_ENDED,
 }
-JSON_MEMORY = 32  # bytes for each byte of a file, once it is read: 4 for numbers, 25 for empty braces
-COMMAND_BYTES = 2**20  # of command.txt, at most
+JSON_MEMORY = 32  # bytes in memory per byte of JSON: 4 for numbers, 25 for empty braces
+COMMAND_BYTES = 2**20  # most bytes of command.txt
 
 
 @typed
 class StoredRun:
-    """What a run folder says. Each file is read when it is first asked for; whatever is wrong with one, or
-    missing, is a `UserError` that names it.
+    """The content of a run folder. Files are read lazily; a missing or damaged one raises `UserError`.
 
         run = StoredRun("outputs/train/2026-11-26_12-00-00")
-        run.experiment, run.spec           what was trained, on data of which kind (None in old folders)
-        run.settings, run.command          config.yaml; the line that repeats it
-        run.ended, run.summary, run.rows   of a run that ended: summary.json and rows.json
+        run.experiment, run.spec           what was trained, and the data's spec (None in old folders)
+        run.settings, run.command          config.yaml; the command that repeats the run
+        run.ended, run.summary, run.rows   of a finished run: summary.json and rows.json
         run.curves("val_loss")             (rows, epochs), NaN where a row did not train
-        run.weights[row][name]             of the best epochs
-        run.normalizer[row][name]          what inputs and targets were normalised by
+        run.weights[row][name]             from the best epochs
+        run.normalizer[row][name]          how inputs and targets were normalised
 
-    A run that was interrupted has no summary, and the rows and weights that were kept, if any; one that was
-    killed only curves. Nothing outside of the folder is read, whatever lies in it.
+    An interrupted run has no summary, but the rows and weights that were saved, if any; a killed run has only
+    curves. Nothing outside the folder is read, whatever lies in it.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -71,13 +70,13 @@ class StoredRun:
 
     @cached_property
     def settings(self) -> dict:
-        """Those of the command, as they were resolved."""
+        """The resolved configuration of the command."""
         return self._checked("config.yaml", yaml_of(self._file("config.yaml")), _settings_fault)
 
     @cached_property
     def experiment(self) -> Experiment:
         """What was trained."""
-        from nnlab.experiment import Experiment  # and torch, which whoever looks at curves need not wait for
+        from nnlab.experiment import Experiment  # imports torch, which curves do not need
 
         try:
             return Experiment.from_config({k: v for k, v in self.settings.items() if k not in RECORDING_KEYS})
@@ -90,7 +89,7 @@ class StoredRun:
 
     @cached_property
     def spec(self) -> DataSpec | None:
-        """What the data are like; None where the folder is older than that."""
+        """The description of the data; None in folders of old versions."""
         if not self._has(SPEC_FILE):
             return None
         return DataSpec.from_json(json_of(self._file(SPEC_FILE)), f"'{self.path / SPEC_FILE}'")
@@ -105,7 +104,7 @@ class StoredRun:
 
     @cached_property
     def rows(self) -> list[dict]:
-        """How each row ended, as `Result` has it, but for weights; None for what is not a number."""
+        """The results of each row, like `Result` without weights; None where a value was not finite."""
         at_most = (available_memory() or 0) // JSON_MEMORY  # 2,000 rows of 100 classes have 210 MB
         return self._checked("rows.json", json_of(self._file("rows.json"), at_most), _rows_fault)
 
@@ -116,9 +115,11 @@ class StoredRun:
 
     @typed
     def curves(self, name: str, refit: bool = False) -> np.ndarray:
-        """A metric as (rows, epochs), NaN where a row did not train, or it was not finite; of the search for
-        the best epochs, or of the `refit` after it."""
-        return self._curves.of(name, refit)
+        """A metric as (rows, epochs), NaN where a row did not train or the value was not finite.
+
+        From the first training, or from the `refit`.
+        """
+        return self._curves.curve(name, refit)
 
     @property
     def weights(self) -> Mapping[int, dict[str, np.ndarray]]:
@@ -139,7 +140,7 @@ class StoredRun:
         return weights_and_normalizers(self._file(WEIGHTS_FILE))
 
     def _has(self, name: str) -> bool:
-        """Whether there is such a file, or something in its place."""
+        """Whether there is a file, link or folder of that name."""
         return os.path.lexists(self.path / name)
 
     def _file(self, name: str) -> Path:
@@ -166,7 +167,7 @@ def _settings_fault(tree) -> str:
 
 
 def _summary_fault(tree) -> str:
-    """What a table of several runs relies on."""
+    """What is wrong with the parts of a summary that a comparison table relies on."""
     if not isinstance(tree, dict):
         return "expected keys and values"
     rows, metrics = tree.get("rows"), tree.get("metrics")
@@ -204,4 +205,4 @@ ROW_CHECKS = {
     "status": lambda value: isinstance(value, str),
     "best": lambda value: isinstance(value, dict) and _are_numbers(value.values()),
     "test": lambda value: isinstance(value, dict),
-}  # what a row has, and of which kind
+}  # the keys of a row, and whether a value is valid

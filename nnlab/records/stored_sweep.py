@@ -1,4 +1,4 @@
-"""A sweep's folder, read: what was asked, the curves. It may be somebody else's, or edited by hand."""
+"""Reads and validates a sweep's folder, which may be a stranger's or edited by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nnlab.records.sweep_folder import CURVES_FILE, SWEEP_FILE, TRIALS_FILE
 from nnlab.runtime.machine import available_memory
 from nnlab.untrusted import is_number, json_of, lines_of, refuse_elsewhere, yaml_of
 
-LOCK_FILE = "study.journal.lock"  # Optuna's, a link
+LOCK_FILE = "study.journal.lock"  # of Optuna, a link
 LONGEST_CURVES = 2**26  # bytes of a line: the curves of a trial, a million epochs of them
 BYTES_PER_NUMBER = 40  # of a curve in a list, which is 32 for a float and its place
 SWEEP_FILES = (
@@ -23,7 +23,7 @@ SWEEP_FILES = (
 )  # fmt: skip
 SWEEP_FOLDERS = ("best", ".best", "trials", ".hydra")
 
-ABOUT_TYPES = {
+ABOUT_KEYS = {
     "id": (str, Allowed()),
     "study": (str, Allowed()),
     "words": (tuple[str, ...], Allowed()),
@@ -32,21 +32,20 @@ ABOUT_TYPES = {
     "count": (int, Allowed(low=1)),
     "config_dir": (str | None, Allowed()),
 }
-SETTING_TYPES = {"storage": (str | None, Allowed())}
+SETTING_KEYS = {"storage": (str | None, Allowed())}
 NEEDED_KEYS = ("id", "study", "words")
 
 
-def begun(path: Path) -> tuple[dict, dict]:
-    """What a sweep's folder says of it: sweep.json, and its settings. Raises `UserError`.
+def read_sweep(path: Path) -> tuple[dict, dict]:
+    """Read sweep.json and the settings of a sweep's folder. Raises `UserError`.
 
-    The folder may be somebody else's, or edited by hand: what is returned has the types that its readers
-    count on, and whatever lies in the folder is its own.
+    What is returned has been type-checked, and nothing in the folder links to anything outside of it.
     """
     if not (path / SWEEP_FILE).exists():
         raise UserError(f"'{path}' is not the folder of a sweep: it has no {SWEEP_FILE}")
-    _refuse_what_is_elsewhere(path)
+    _refuse_foreign_entries(path)
     about, config = json_of(path / SWEEP_FILE), yaml_of(path / "config.yaml")
-    for name, tree, keys in ((SWEEP_FILE, about, ABOUT_TYPES), ("config.yaml", config, SETTING_TYPES)):
+    for name, tree, keys in ((SWEEP_FILE, about, ABOUT_KEYS), ("config.yaml", config, SETTING_KEYS)):
         if not isinstance(tree, dict):
             raise UserError(f"'{path / name}' holds no keys with values")
         for key, (type_, allowed) in keys.items():
@@ -59,33 +58,35 @@ def begun(path: Path) -> tuple[dict, dict]:
     return about, config
 
 
-def _is_folders_name(path: Path, inside: Path) -> bool:
-    """Whether nnlab makes a folder of that name: others may put files beside the trials."""
-    if inside.parent == path / "trials":
-        return inside.name == "summary" or inside.name.strip(".").isdigit()
-    return inside.parent == path and inside.name in SWEEP_FOLDERS
+def _is_folder_name(path: Path, entry: Path) -> bool:
+    """Whether nnlab creates a folder of that name. (Others may put files beside the trials.)"""
+    if entry.parent == path / "trials":
+        return entry.name == "summary" or entry.name.strip(".").isdigit()
+    return entry.parent == path and entry.name in SWEEP_FOLDERS
 
 
-def _refuse_what_is_elsewhere(path: Path) -> None:
-    """What is written or removed below a link would be elsewhere, and so is what a hard link has; nothing is
-    read from a pipe or a device."""
+def _refuse_foreign_entries(path: Path) -> None:
+    """Raise `UserError` for links, pipes and devices in the folder.
+
+    Writing or removing something through a link would change a file elsewhere.
+    """
     for folder, names, files in os.walk(path):
         for name in [*names, *files]:
-            inside = Path(folder, name)
-            with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
-                _refuse(path, inside, inside.lstat())
+            entry = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                _refuse_foreign_entry(path, entry, entry.lstat())
 
 
-def _refuse(path: Path, inside: Path, status: os.stat_result) -> None:
+def _refuse_foreign_entry(path: Path, entry: Path, status: os.stat_result) -> None:
     is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
-    if inside == path / LOCK_FILE and not is_file and not is_folder:
-        return  # a killed Optuna leaves this link of its own
+    if entry == path / LOCK_FILE and not is_file and not is_folder:
+        return  # left by a killed Optuna
     if not is_folder:
-        refuse_elsewhere(inside, status)
-    if is_folder and inside.parent == path and inside.name in SWEEP_FILES:
-        raise UserError(f"'{inside}' is a folder, where a file should be: move it away")
-    if is_file and _is_folders_name(path, inside):
-        raise UserError(f"'{inside}' is a file, where nnlab writes a folder: move it away")
+        refuse_elsewhere(entry, status)
+    if is_folder and entry.parent == path and entry.name in SWEEP_FILES:
+        raise UserError(f"'{entry}' is a folder, where a file should be: move it away")
+    if is_file and _is_folder_name(path, entry):
+        raise UserError(f"'{entry}' is a file, where nnlab writes a folder: move it away")
 
 
 def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
@@ -97,20 +98,20 @@ def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
     curves, count = {}, 0
     for _, line in lines_of(file, LONGEST_CURVES):
         with contextlib.suppress(ValueError, RecursionError):
-            read = json.loads(line.decode(errors="replace"))
-            if _are_curves(read):
-                curves[read.pop("trial")] = read
-                count += sum(map(len, read.values()))
+            curves_of_trial = json.loads(line.decode(errors="replace"))
+            if _are_curves(curves_of_trial):
+                curves[curves_of_trial.pop("trial")] = curves_of_trial
+                count += sum(map(len, curves_of_trial.values()))
         if free is not None and BYTES_PER_NUMBER * count > free / 2:
             raise UserError(f"'{file}' has more than {count:,} numbers, which do not fit into memory")
     return curves
 
 
-def _are_curves(read) -> bool:
-    """A trial's number, and lists of numbers, equally long."""
-    if not isinstance(read, dict) or type(read.get("trial")) is not int:
+def _are_curves(curves_of_trial) -> bool:
+    """Whether it is a dict of a trial's number and equally long lists of numbers."""
+    if not isinstance(curves_of_trial, dict) or type(curves_of_trial.get("trial")) is not int:
         return False
-    curves = [curve for name, curve in read.items() if name != "trial"]
+    curves = [curve for name, curve in curves_of_trial.items() if name != "trial"]
     return (
         all(isinstance(curve, list) for curve in curves)
         and len({len(curve) for curve in curves}) <= 1

@@ -1,4 +1,4 @@
-"""The weights of a run folder, read: those of one row when they are asked for, not all that there are."""
+"""Reads the weights and normalisers of a run folder, lazily row by row."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nnlab.errors import UserError
 from nnlab.records.run_folder import NORMALIZER_PREFIX
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 
-BYTES_PER_NUMBER = {"F32": 4, "F64": 8}  # of a number, by safetensors' names of the types that a run has
+BYTES_PER_ELEMENT = {"F32": 4, "F64": 8}  # by safetensors' names of the dtypes that a run may have
 KEY_PATTERN = re.compile(r"rows/(0|[1-9][0-9]{0,9})/(.+)", re.DOTALL)
 
 
 class StoredWeights(Mapping):
-    """Row -> name -> array, each row read when it is asked for."""
+    """Row -> name -> array; each row is read on access."""
 
     def __init__(self, names: dict[int, dict[str, str]], read: Callable):
-        self._names, self._read = names, read  # row -> name -> name in the file
+        self._names, self._read = names, read  # row -> name -> key in the file
 
     def __getitem__(self, row: int) -> dict[str, np.ndarray]:
         return self._read(row, self._names[row])
@@ -34,38 +34,38 @@ class StoredWeights(Mapping):
 
 
 def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
-    """Of every row what was trained, and what was not. Raises `UserError` for any other file."""
-    from safetensors import SafetensorError, safe_open  # which whoever looks at curves need not wait for
+    """The weights and the normalisers of every row. Raises `UserError` for any other file."""
+    from safetensors import SafetensorError, safe_open  # imported late: curves do not need it
 
-    wrong = (SafetensorError, OSError, ValueError, MemoryError)
+    read_errors = (SafetensorError, OSError, ValueError, MemoryError)
     try:
         tensors = safe_open(file, framework="np")
         keys = list(tensors.keys())
-    except wrong as e:
+    except read_errors as e:
         raise UserError(f"'{file}' does not hold the weights of a run: {e}") from e
-    split: tuple[dict, dict] = {}, {}
+    keys_of_kind: tuple[dict, dict] = {}, {}
     for key in keys:
         if not (match := KEY_PATTERN.fullmatch(key)):
             raise UserError(f"'{file}': expected rows/<row>/<name>; got the name {key!r:.100}")
         row, name = int(match[1]), match[2]
-        for names in split:  # a row without a normaliser has an empty one
+        for names in keys_of_kind:  # so that both have an entry for every row
             names.setdefault(row, {})
-        split[name.startswith(NORMALIZER_PREFIX)][row][name.removeprefix(NORMALIZER_PREFIX)] = key
+        keys_of_kind[name.startswith(NORMALIZER_PREFIX)][row][name.removeprefix(NORMALIZER_PREFIX)] = key
 
     def read(row: int, names: dict[str, str]) -> dict[str, np.ndarray]:
         _refuse_too_large(file, row, [tensors.get_slice(key) for key in names.values()])
         try:
             return {name: tensors.get_tensor(key) for name, key in names.items()}
-        except wrong as e:
+        except read_errors as e:
             raise UserError(f"'{file}': the weights of row {row} cannot be read: {e}") from e
 
-    return tuple(StoredWeights(dict(sorted(names.items())), read) for names in split)
+    return tuple(StoredWeights(dict(sorted(names.items())), read) for names in keys_of_kind)
 
 
 def _refuse_too_large(file: Path, row: int, tensors: list) -> None:
-    for kind in {tensor.get_dtype() for tensor in tensors} - {*BYTES_PER_NUMBER}:
+    for kind in {tensor.get_dtype() for tensor in tensors} - {*BYTES_PER_ELEMENT}:
         raise UserError(
-            f"'{file}': row {row} has numbers of the type {kind}; allowed are {', '.join(BYTES_PER_NUMBER)}"
+            f"'{file}': row {row} has numbers of the type {kind}; allowed are {', '.join(BYTES_PER_ELEMENT)}"
         )
-    needed = sum(BYTES_PER_NUMBER[tensor.get_dtype()] * math.prod(tensor.get_shape()) for tensor in tensors)
+    needed = sum(BYTES_PER_ELEMENT[tensor.get_dtype()] * math.prod(tensor.get_shape()) for tensor in tensors)
     refuse_too_large(f"'{file}': row {row} has {in_bytes(needed)}", needed)

@@ -1,4 +1,4 @@
-"""What all rows of a run say together: means, standard deviations, 95% intervals. No files."""
+"""Summarises the results of a run's rows: means, standard deviations, 95% intervals. Writes no file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from nnlab.records.intervals import SET_NAMES, estimate, interval_of
+from nnlab.records.intervals import SET_NAMES, choose_interval, estimate
 
-BEST_METRICS = ("val_loss", "val_error", "train_loss", "train_error")  # of a row's best epoch
+BEST_METRICS = ("val_loss", "val_error", "train_loss", "train_error")  # at a row's best epoch
 
 
 def summarize(results: list) -> dict:
-    """The summary of a run's `Result`s. Plain numbers, lists and None.
+    """The summary of a run's `Result`s, the content of summary.json.
 
     rows            how many: total, finished, stopped, diverged
     unit            what means are over: "repeat" if the run drew several splits, else "seed"
@@ -33,48 +33,50 @@ def summarize(results: list) -> dict:
 
     Diverged rows are counted and otherwise left out; if all diverged, `metrics` is empty.
     """
-    kept = [r for r in results if r.status != "diverged"]
+    survivors = [r for r in results if r.status != "diverged"]
     unit = "repeat" if len({r.repeat for r in results}) > 1 else "seed"
     statuses = [r.status for r in results]
     counts = {s: statuses.count(s) for s in ("finished", "stopped", "diverged")}
-    values = _values(kept)
+    values = _values(survivors)
     defined = {name: [(r, v) for r, v in each if not math.isnan(v)] for name, each in values.items()}
     summary = {
         "rows": {"total": len(results), **counts},
         "unit": unit,
-        "intervals": {of: interval_of(word, results).plain() for word, of in SET_NAMES.items()},
-        "metrics": {name: estimate(v, interval_of(name, results)) for name, v in defined.items() if v},
+        "intervals": {
+            set_name: choose_interval(prefix, results).to_json() for prefix, set_name in SET_NAMES.items()
+        },
+        "metrics": {name: estimate(v, choose_interval(name, results)) for name, v in defined.items() if v},
         "undefined": {n: len(values[n]) - len(v) for n, v in defined.items() if len(v) < len(values[n])},
     }
-    outputs = {i for r in kept for i, r2 in enumerate(r.test.get("r2_each", ())) if math.isnan(r2)}
+    outputs = {i for r in survivors for i, r2 in enumerate(r.test.get("r2_each", ())) if math.isnan(r2)}
     if outputs:
         summary["undefined_outputs"] = sorted(outputs)
-    if kept:
-        summary["best_epoch"] = _range([r.best_epoch for r in kept])
-    reasons = [r.reason for r in kept if r.reason]
+    if survivors:
+        summary["best_epoch"] = _min_median_max([r.best_epoch for r in survivors])
+    reasons = [r.reason for r in survivors if r.reason]
     if reasons:
         summary["stopped_by"] = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
-    refits = [r.refit for r in kept if r.refit]
+    refits = [r.refit for r in survivors if r.refit]
     if refits:
         summary["refit"] = {
             "rows": len(refits),
             "diverged": sum(refit.status == "diverged" for refit in refits),
-            "first_examples": _range([r.examples["train"] for r in kept if r.refit]),
-            "examples": _range([refit.examples for refit in refits]),
-            "epochs": _range([refit.epochs for refit in refits]),
+            "first_examples": _min_median_max([r.examples["train"] for r in survivors if r.refit]),
+            "examples": _min_median_max([refit.examples for refit in refits]),
+            "epochs": _min_median_max([refit.epochs for refit in refits]),
         }
-    tested = [r.test for r in kept if "recall" in r.test]
+    tested = [r.test for r in survivors if "recall" in r.test]
     if tested:
         summary["classification"] = _classification(tested)
     return summary
 
 
-def _range(values: list[int]) -> dict:
+def _min_median_max(values: list[int]) -> dict:
     return {"min": min(values), "median": float(np.median(values)), "max": max(values)}
 
 
 def _values(results: list) -> dict[str, list[tuple]]:
-    """Metric -> pairs (Result, number): those of its best epoch and of its test; NaN where undefined."""
+    """Metric -> pairs (Result, value), at the best epoch and of the test; NaN where undefined."""
     values: dict[str, list[tuple]] = {}
     for result in results:
         numbers = {name: result.best[name] for name in BEST_METRICS if name in result.best}

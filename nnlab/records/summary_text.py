@@ -1,23 +1,23 @@
-"""The summary of a run as lines of text: its metrics, what they are means over, and what is missing."""
+"""Formats a run's summary as lines of text: metrics, intervals, and what is missing."""
 
 from __future__ import annotations
 
-from nnlab.records.text import form, label, spread
+from nnlab.records.text import metric_formatter, metric_label, plus_minus
 
 CLASSES_NAMED = 3
 OUTPUTS_NAMED = 5
 
 
 def summary_lines(summary: dict, task: str) -> list[str]:
-    """The table at the end of a run: best epoch, best validation and test metrics, what they are, rows."""
+    """The lines at the end of a run: best epoch, validation and test metrics, notes."""
     lines = []
     if "best_epoch" in summary:
-        lines.append(f"  {'best epoch':<19}{_spread(summary['best_epoch'])}")
+        lines.append(f"  {'best epoch':<19}{_median_range(summary['best_epoch'])}")
     metrics = summary["metrics"]
-    of_best = ("train_loss", "train_error")
+    best_metrics = ("train_loss", "train_error")
     if "val_loss" in metrics:
-        of_best = ("val_loss", "val_error")
-    lines += metric_lines({name: m for name, m in metrics.items() if name in of_best}, task)
+        best_metrics = ("val_loss", "val_error")
+    lines += metric_lines({name: m for name, m in metrics.items() if name in best_metrics}, task)
     lines += refit_lines(summary)
     tests = {name: m for name, m in metrics.items() if name.startswith("test_")}
     lines += metric_lines(tests, task, _undefined(summary))
@@ -26,11 +26,11 @@ def summary_lines(summary: dict, task: str) -> list[str]:
 
 
 def refit_lines(summary: dict) -> list[str]:
-    """How often it was trained, on what, and which training the numbers are of; nothing without a refit."""
+    """Which training the numbers and weights are from, if there was a refit."""
     if "refit" not in summary:
         return []
     refit = summary["refit"]
-    first, second = _plainly(refit["first_examples"]), _plainly(refit["examples"])
+    first, second = _count_range(refit["first_examples"]), _count_range(refit["examples"])
     diverged, rows = refit["diverged"], refit["rows"]
     again = f"again on {second}, validation included"
     if diverged == rows:
@@ -45,43 +45,48 @@ def refit_lines(summary: dict) -> list[str]:
     return [f"  {'trained twice':<19}{texts[0]}", *(f"{'':<21}{text}" for text in texts[1:])]
 
 
-def _spread(values: dict) -> str:
+def _median_range(values: dict) -> str:
     median, low, high = values["median"], values["min"], values["max"]
     return f"{median:.0f}  ({low} to {high})" if low < high else f"{median:.0f}"
 
 
-def _plainly(values: dict) -> str:
+def _count_range(values: dict) -> str:
     low, high = values["min"], values["max"]
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _epochs(values: dict) -> str:
-    return f"{_plainly(values)} epoch{'s' * (values['max'] > 1)}"
+    return f"{_count_range(values)} epoch{'s' * (values['max'] > 1)}"
 
 
 def metric_lines(metrics: dict, task: str, undefined: dict[str, str] | None = None) -> list[str]:
-    """A line for each metric of a summary: its mean, with the interval or the spread over folds; and for each
-    that is `undefined`, name -> where and why."""
+    """A line for each metric: its mean, with the interval or the standard deviation over folds.
+
+    `undefined` has a remark for metrics that are undefined in some rows: name -> text.
+    """
     undefined = undefined or {}
-    return [
-        f"  {label(n, task):<19}{_with_interval(metrics.get(n), form(n, task))}{undefined.get(n, '')}"
-        for n in dict.fromkeys([*metrics, *undefined])
-    ]
+    lines = []
+    for name in dict.fromkeys([*metrics, *undefined]):
+        value = _with_interval(metrics.get(name), metric_formatter(name, task))
+        lines.append(f"  {metric_label(name, task):<19}{value}{undefined.get(name, '')}")
+    return lines
 
 
 def _undefined(summary: dict) -> dict[str, str]:
-    """Metric -> in how many rows it is undefined, and why."""
+    """Metric -> a remark that it is undefined, in how many rows, and why."""
     undefined = summary.get("undefined", {})
-    kept = summary["rows"]["total"] - summary["rows"]["diverged"]
-    words = {}
+    survivors = summary["rows"]["total"] - summary["rows"]["diverged"]
+    texts = {}
     for name, count in undefined.items():
         if not name.startswith("test_"):
             continue
         why = ""
         if name == "test_r2" and "test_rmse" not in undefined:  # the outputs are finite
             why = ": all test targets are equal"
-        words[name] = f"undefined{why}" if count == kept else f"  (undefined in {count} of {kept} rows{why})"
-    return words
+        texts[name] = (
+            f"undefined{why}" if count == survivors else f"  (undefined in {count} of {survivors} rows{why})"
+        )
+    return texts
 
 
 def _notes(summary: dict, task: str) -> list[str]:
@@ -96,7 +101,7 @@ def _notes(summary: dict, task: str) -> list[str]:
 
 
 def _row_lines(summary: dict) -> list[str]:
-    """What became of the rows; nothing of a single one that trained to its end."""
+    """How many rows finished, stopped and diverged; nothing for a single row that finished."""
     counts, lines = summary["rows"], []
     total, diverged = counts["total"], counts["diverged"]
     if total > 1 or diverged:
@@ -113,25 +118,25 @@ def _row_lines(summary: dict) -> list[str]:
 
 
 def interval_lines(summary: dict) -> list[str]:
-    """What the intervals of a summary are over, and what they do not cover."""
+    """What the intervals are over, and what they do not cover."""
     metrics, intervals = summary["metrics"], summary.get("intervals", {})
     counts = {}
-    for of in ("train_", "val_", "test_"):
-        counts[of] = max((m["n"] for name, m in metrics.items() if name.startswith(of)), default=0)
+    for prefix in ("train_", "val_", "test_"):
+        counts[prefix] = max((m["n"] for name, m in metrics.items() if name.startswith(prefix)), default=0)
     validated = counts["val_"]
-    units = counts["test_"] or validated or counts["train_"]
-    if units < 2:
+    unit_count = counts["test_"] or validated or counts["train_"]
+    if unit_count < 2:
         if any("fold_std" in metric for metric in metrics.values()):
             return ["  mean over the folds; for an interval, repeat: seeds=10 or split.repeats=10"]
         return []
     if summary["unit"] == "seed":
-        line = f"  mean ± 95% interval over {units} seeds"
+        line = f"  mean ± 95% interval over {unit_count} seeds"
         return [f"{line} on one split: it does not cover new data" if intervals else line]
-    methods = {of: interval["method"] for of, interval in intervals.items()}
-    lines = [f"  mean ± 95% interval over {units} splits"]
+    methods = {prefix: interval["method"] for prefix, interval in intervals.items()}
+    lines = [f"  mean ± 95% interval over {unit_count} splits"]
     if "corrected" in methods.values():
         lines[0] += ", corrected for overlap (Nadeau-Bengio)"
-    if validated > units:
+    if validated > unit_count:
         lines.append(f"  validation: over all their {validated} folds")
     if methods.get("test") == "student":
         lines.append("  test: one test set, the same in every split: it does not cover new data")
@@ -141,30 +146,30 @@ def interval_lines(summary: dict) -> list[str]:
 def _absent_classes(summary: dict) -> list[str]:
     """The classes without a test example, in any row or in some: their recall is undefined there."""
     classification = summary.get("classification", {})
-    # An older summary has no `recall_rows`.
+    # Summaries of old versions have no `recall_rows`.
     counts = dict(zip(classification.get("classes", ()), classification.get("recall_rows", ()), strict=False))
-    kept = summary["rows"]["total"] - summary["rows"]["diverged"]
+    survivors = summary["rows"]["total"] - summary["rows"]["diverged"]
     never = [c for c, rows in counts.items() if rows == 0]
-    sometimes = [c for c, rows in counts.items() if 0 < rows < kept]
+    sometimes = [c for c, rows in counts.items() if 0 < rows < survivors]
     lines = []
     if never:
-        lines.append(f"  no test example, so no recall: {_first(never)}")
+        lines.append(f"  no test example, so no recall: {_list_first(never)}")
     if sometimes:
-        lines.append(f"  no test example in some rows, so no recall there: {_first(sometimes)}")
+        lines.append(f"  no test example in some rows, so no recall there: {_list_first(sometimes)}")
     return lines
 
 
-def _first(classes: list) -> str:
+def _list_first(classes: list) -> str:
     names = ", ".join(f"'{c}'" for c in classes[:CLASSES_NAMED])
     more = len(classes) - CLASSES_NAMED
     return f"{names} and {more} more" if more > 0 else names
 
 
-def _with_interval(metric: dict | None, form) -> str:
+def _with_interval(metric: dict | None, formatter) -> str:
     if metric is None:
         return ""
     if metric["n"] > 1 and metric["low"] is not None:
-        return spread(metric["mean"], metric["high"] - metric["mean"], form)
+        return plus_minus(metric["mean"], metric["high"] - metric["mean"], formatter)
     if "fold_std" in metric:
-        return f"{form(metric['mean'])}  (sd over folds {form(metric['fold_std'])})"
-    return form(metric["mean"])
+        return f"{formatter(metric['mean'])}  (sd over folds {formatter(metric['fold_std'])})"
+    return formatter(metric["mean"])

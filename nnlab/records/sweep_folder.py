@@ -1,4 +1,4 @@
-"""A sweep's folder, written: what was asked, finished trials, curves; and the lock of the process."""
+"""`SweepFolder`: writes a sweep's folder of settings, finished trials and curves, and locks it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from nnlab.errors import Advice, UserError
 from nnlab.records.csv_text import CsvTable
-from nnlab.records.files import open_to_append, plain, replacing, write_json
-from nnlab.records.run_folder import write_begin
+from nnlab.records.files import atomic_write, open_to_append, to_jsonable, write_json
+from nnlab.records.run_folder import write_start_files
 
 try:
     import fcntl
-except ImportError:  # not on this system: then nothing is locked
+except ImportError:  # not available on this system, so nothing is locked
     fcntl = None
 
 SWEEP_FILE, CURVES_FILE, TRIALS_FILE = "sweep.json", "curves.jsonl", "trials.csv"
@@ -26,17 +26,17 @@ LOCK_TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
 class SweepFolder:
     """The files of one sweep.
 
-    config.yaml      the settings, resolved, and the space     command.txt   the line that began it
-    sweep.json       its words and id; at the end what came of it, and where the time went
-    curves.jsonl     a line for each trial: its curves, means over its rows
-    trials.csv       a line for each trial: parameters, objectives, why it failed
+    config.yaml      resolved settings and search space        command.txt   the command that began it
+    sweep.json       its overrides and id; at the end the outcome and the timing
+    curves.jsonl     a line per trial: its curves, means over its rows
+    trials.csv       a line per trial: parameters, objectives, why it failed
     study.journal    the Optuna study (`search.ledger`)
     best/            the winner's run folder; report.html; trials/, for TensorBoard
     """
 
     def __init__(self, path):
         self.path = Path(path)
-        self._lock = _locked(self.path)
+        self._lock = _lock_folder(self.path)
 
     def __enter__(self):
         return self
@@ -45,47 +45,47 @@ class SweepFolder:
         if self._lock is not None:
             self._lock.close()
 
-    def start(self, config: dict, command: str, known: dict) -> dict:
-        """Write what a sweep begins with; `known` is what `resume` needs, to which an id is added."""
+    def start(self, config: dict, command: str, resume_info: dict) -> dict:
+        """Write the first files; `resume_info` is what resuming needs. Returns it with an id added."""
         if (self.path / SWEEP_FILE).exists():
             raise UserError(f"'{self.path}' holds a sweep already: go on with it by resume=, or take another")
-        about = {"id": secrets.token_hex(8), **known}
-        write_begin(self.path, config, command)
-        self.about(about)
+        about = {"id": secrets.token_hex(8), **resume_info}
+        write_start_files(self.path, config, command)
+        self.write_about(about)
         return about
 
-    def about(self, about: dict) -> None:
+    def write_about(self, about: dict) -> None:
         """Write sweep.json."""
         write_json(self.path / SWEEP_FILE, about)
 
-    def curves(self, lines: dict[int, dict[str, list[float]]]) -> None:
-        """Append the curves of trials; of one that is there twice the last counts."""
+    def append_curves(self, lines: dict[int, dict[str, list[float]]]) -> None:
+        """Append the curves of trials; if a trial is there twice, the last line counts."""
         with open_to_append(self.path / CURVES_FILE) as file:
             for number, curves in lines.items():
-                line = json.dumps(plain({"trial": number, **curves}), allow_nan=False)
+                line = json.dumps(to_jsonable({"trial": number, **curves}), allow_nan=False)
                 file.write(f"{line}\n".encode())
 
-    def trials(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
-        """Write trials.csv anew."""
+    def write_trials(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
+        """Write trials.csv from scratch."""
         with (
-            replacing(self.path / TRIALS_FILE) as aside,
-            open(aside, "w", newline="", encoding="utf-8") as file,
+            atomic_write(self.path / TRIALS_FILE) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
         ):
-            # A searched `epochs` is a column already.
+            # A searched `epochs` already has a column of that name.
             spreads = [f"{name}_std" for name in objectives]
-            trained = "epochs_trained" if "epochs" in keys else "epochs"
-            heads = ["trial", "state", *objectives, *spreads, "rows", trained, *keys, "reason"]
+            epochs_column = "epochs_trained" if "epochs" in keys else "epochs"
+            headings = ["trial", "state", *objectives, *spreads, "rows", epochs_column, *keys, "reason"]
             table = CsvTable(file)
-            table.line(heads)
-            table.lines(_line(trial, keys, len(objectives)) for trial in trials)
+            table.line(headings)
+            table.lines(_trial_cells(trial, keys, len(objectives)) for trial in trials)
 
     def append_trials(self, trials: list, keys: list[str], objectives: tuple[str, ...]) -> None:
         """Append finished trials to trials.csv."""
         with open(self.path / TRIALS_FILE, "a", newline="", encoding="utf-8") as file:
-            CsvTable(file).lines(_line(trial, keys, len(objectives)) for trial in trials)
+            CsvTable(file).lines(_trial_cells(trial, keys, len(objectives)) for trial in trials)
 
 
-def _line(trial, keys: list[str], count: int) -> list:
+def _trial_cells(trial, keys: list[str], count: int) -> list:
     values = [*trial.values, *[""] * (count - len(trial.values))]
     spread = ["" if std is None else std for std in trial.spread] + [""] * (count - len(trial.spread))
     params = [trial.params.get(key, "") for key in keys]
@@ -93,10 +93,10 @@ def _line(trial, keys: list[str], count: int) -> list:
     return [trial.number, trial.state, *numbers, *params, trial.reason]
 
 
-def _locked(path: Path):
-    """A lock on the folder, which the system takes back when this process ends, however it ends.
+def _lock_folder(path: Path):
+    """Lock the folder until this process ends, however it ends. Raises `UserError` if it is locked.
 
-    Of the kind that a fork does not inherit, so that no worker keeps it. Raises `UserError` if it is taken.
+    A POSIX record lock (lockf), which a fork does not inherit, so that no worker process keeps it.
     """
     if fcntl is None:
         return None

@@ -1,4 +1,4 @@
-"""A run's curves and hyperparameters for TensorBoard, in event files of the run's own folder."""
+"""Writes a run's TensorBoard events: curves, histograms, hyperparameters and the picture."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from nnlab.means import mean_of_finite
 from nnlab.records.events import EventFile
-from nnlab.records.hparams import flat, in_front
+from nnlab.records.hparams import flatten, move_to_front
 
-ROW_FOLDERS = 20  # TensorBoard grows sluggish from a few hundred runs
+ROW_FOLDERS = 20  # at most; TensorBoard slows down with a few hundred runs
 METRIC_TAGS = {
     "train_loss": "loss/train",
     "val_loss": "loss/validation",
@@ -22,19 +22,19 @@ METRIC_TAGS = {
     "best_val_error": "best/validation_error",
 }
 BEST_METRICS = ("val_loss", "val_error")
-DIVERGED_TAG = "rows/diverged"  # of several rows: how many are left out of the means
+DIVERGED_TAG = "rows/diverged"  # how many rows are left out of the means
 
 
 class TensorBoard:
     """Writes one run's event files: scalars and histograms, hyperparameters (the HParams tab), a picture.
 
     One row: its curves are the run's. Several rows: the run's curves are means over the rows that
-    trained in the epoch (`rows_training` says how many; see `Means`), and the first 20 rows have
-    curves of their own in subfolders `rows/<name>`; `names[i]` names row i (`row_names`).
+    trained in the epoch (`rows_training` says how many; see `EpochMeans`), and the first 20 rows have
+    separate curves in subfolders `rows/<name>`; `names[i]` names row i (`row_names`).
 
     The HParams tab has one line for the run. `hparams` may be nested. Its columns are those of the
-    first run that TensorBoard comes upon, so a key that only other runs have is best given as None:
-    it makes a column. Those in which runs `differ` come first.
+    first run that TensorBoard reads, so give a key that only other runs have as None: it makes a column.
+    The keys in which runs `differ` come first.
 
     Call `close` at the end; without it, the run is marked as failed.
     """
@@ -43,8 +43,8 @@ class TensorBoard:
         self, folder, hparams: dict, rows: int, names: list[str] | None = None, task: str = "classification",
         differ: tuple[str, ...] = (),
     ):  # fmt: skip
-        self._rows, self._tags = rows, tags(task)
-        self._hparams = in_front(dict(flat(hparams)), differ)
+        self._rows, self._tags = rows, metric_tags(task)
+        self._hparams = move_to_front(dict(flatten(hparams)), differ)
         self._differ = differ
         self._run_file = EventFile(folder)
         self._run_file.start_session(self._hparams)
@@ -55,11 +55,11 @@ class TensorBoard:
         if 0 < len(self._row_files) < rows:
             last = len(self._row_files) - 1
             self._run_file.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
-        self._means = Means(rows)
+        self._means = EpochMeans(rows)
         self._closed = False
 
     def record(self, record) -> None:
-        """Write a `Record`; NaN of a diverged row is written as NaN and left out of the mean."""
+        """Write a `Record`; a diverged row's NaN is written as NaN and left out of the mean."""
         metrics = {self._tags.get(name, name): values for name, values in record.metrics.items()}
         if self._rows == 1:
             _write_row(self._run_file, record, metrics, 0)
@@ -71,13 +71,13 @@ class TensorBoard:
                 _write_row(self._row_files[row], record, metrics, i)
 
     def picture(self, epoch: int, png: bytes) -> None:
-        """Write a picture of the curves up to this epoch."""
+        """Write the picture of the curves up to this epoch."""
         self._run_file.image(epoch, "curves", png)
 
     def close(self, summary: dict, results: list) -> None:
-        """Write best and test metrics, means if several rows, and close the files."""
+        """Write best and test metrics (means, if there are several rows), and close the files."""
         means = {name: metric["mean"] for name, metric in summary["metrics"].items()}
-        final = _final(means, self._tags)
+        final = _final_metrics(means, self._tags)
         if final:
             if self._rows == 1:
                 step = results[0].best_epoch
@@ -96,7 +96,7 @@ class TensorBoard:
             self._close(succeeded=False)
 
     def _close(self, succeeded: bool) -> None:
-        for epoch, means in self._means.rest():
+        for epoch, means in self._means.remaining():
             self._run_file.scalars(epoch, means)
         self._run_file.end_session(succeeded)
         for file in (self._run_file, *self._row_files):
@@ -104,21 +104,21 @@ class TensorBoard:
         self._closed = True
 
 
-class Means:
-    """Means over rows by epoch, over finite values only.
+class EpochMeans:
+    """Means over the rows in each epoch, over finite values only.
 
-    Rows of several stacks come one stack after another, each from epoch 1: an epoch's mean is ready
-    once every row has either trained in it or ended before.
+    Stacks may train one after another, each from epoch 1: an epoch's mean is ready once every row has either
+    trained in it or ended before.
     """
 
     def __init__(self, rows: int):
         self._rows = rows
         self._ended: dict[int, int] = {}  # row -> its last epoch
-        self._waiting: dict[int, dict[str, list[np.ndarray]]] = {}  # epoch -> tag -> values
+        self._pending: dict[int, dict[str, list[np.ndarray]]] = {}  # epoch -> tag -> values
 
     def add(self, record, metrics: dict) -> list[tuple[int, dict[str, float]]]:
-        """Take in a `Record`, whose arrays are `metrics` by tag; the epochs now ready."""
-        values = self._waiting.setdefault(record.epoch, {tag: [] for tag in metrics})
+        """Take in a `Record`, whose arrays are `metrics` by tag; return the epochs that are now ready."""
+        values = self._pending.setdefault(record.epoch, {tag: [] for tag in metrics})
         for tag, column in metrics.items():
             values[tag].append(np.asarray(column, dtype=float))
         trained = sum(map(len, next(iter(values.values()))))
@@ -126,53 +126,53 @@ class Means:
         self._ended |= dict.fromkeys(record.ended, record.epoch)
         return [self._pop(record.epoch)] if trained + ended_before == self._rows else []
 
-    def rest(self) -> list[tuple[int, dict[str, float]]]:
-        """The epochs that some rows never came to, with the means of the others."""
-        return [self._pop(epoch) for epoch in sorted(self._waiting)]
+    def remaining(self) -> list[tuple[int, dict[str, float]]]:
+        """The epochs that some rows never reached, with the means of the others."""
+        return [self._pop(epoch) for epoch in sorted(self._pending)]
 
     def _pop(self, epoch: int) -> tuple[int, dict[str, float]]:
-        columns = {tag: np.concatenate(v) for tag, v in self._waiting.pop(epoch).items()}
+        columns = {tag: np.concatenate(v) for tag, v in self._pending.pop(epoch).items()}
         means = {tag: mean_of_finite(column) for tag, column in columns.items()}
         return epoch, means | {"rows_training": max(map(len, columns.values()))}
 
 
-def row_names(places: list[tuple[int, int, int]]) -> list[str]:
-    """A name for each row from its (seed, repeat, fold): of the three, what differs among the rows.
+def row_names(row_keys: list[tuple[int, int, int]]) -> list[str]:
+    """A name for each row from its (seed, repeat, fold): those of the three that vary among the rows.
 
-    Rows that these do not tell apart are numbered.
+    If these do not distinguish the rows, they are numbered.
 
     >>> row_names([(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1)])
     ['seed0_fold0', 'seed0_fold1', 'seed1_fold0', 'seed1_fold1']
     """
     columns = []
-    # What is the same in all rows would only make names long.
-    for word, numbers in zip(("seed", "repeat", "fold"), zip(*places, strict=True), strict=True):
+    # What all rows share would only make the names longer.
+    for word, numbers in zip(("seed", "repeat", "fold"), zip(*row_keys, strict=True), strict=True):
         if len(set(numbers)) > 1:
-            width = len(str(max(numbers)))  # names sort as numbers do
+            width = len(str(max(numbers)))  # zero-padded, so that names sort as numbers do
             columns.append([f"{word}{number:0{width}d}" for number in numbers])
     names = ["_".join(words) for words in zip(*columns, strict=True)]
-    return names if len(set(names)) == len(places) else [f"row{i}" for i in range(len(places))]
+    return names if len(set(names)) == len(row_keys) else [f"row{i}" for i in range(len(row_keys))]
 
 
 def _write_row(file: EventFile, record, metrics: dict, i: int) -> None:
-    """The numbers of the `i`th row of a `Record`, whose arrays are `metrics` by tag, and its histograms."""
+    """Write the `i`th row's scalars, from `metrics` by tag, and its histograms."""
     file.scalars(record.epoch, {tag: float(column[i]) for tag, column in metrics.items()})
     file.histograms(record.epoch, {tag: (h.counts[i], h.edges[i]) for tag, h in record.histograms.items()})
 
 
-def tags(task: str) -> dict[str, str]:
-    """Metric -> tag; the error of a regression is an RMSE."""
+def metric_tags(task: str) -> dict[str, str]:
+    """Metric -> TensorBoard tag; the error of a regression is an RMSE."""
     error = "rmse" if task == "regression" else "error"
     return {name: tag.replace("error", error) for name, tag in METRIC_TAGS.items()}
 
 
 def objective_tag(name: str, tags: dict[str, str]) -> str:
-    """The tag of a sweep's objective: that of a run's own column, where runs have one."""
+    """The tag of a sweep's objective: the same as in runs, where runs have it."""
     return tags.get(f"best_{name}", f"objective/{name}")
 
 
-def _final(metrics: dict, tags: dict[str, str]) -> dict[str, float]:
-    """Of best and test metrics, those that the HParams tab shows, by tag."""
+def _final_metrics(metrics: dict, tags: dict[str, str]) -> dict[str, float]:
+    """The best and test metrics that the HParams tab shows, by tag."""
     best = {tags[f"best_{name}"]: metrics[name] for name in BEST_METRICS if name in metrics}
     test = {f"test/{k[5:]}": v for k, v in metrics.items() if k.startswith("test_")}
     return best | test

@@ -1,4 +1,4 @@
-"""How numbers, metrics, durations and command lines read as text."""
+"""Formats numbers, metrics, durations and command lines as text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from nnlab.errors import visible
 
-SMALL_NUMBER, LARGE_NUMBER, HUGE_NUMBER = 1e-3, 100, 1e6  # from where on a number is written in another way
+SMALL_NUMBER, LARGE_NUMBER, HUGE_NUMBER = 1e-3, 100, 1e6  # where the number format changes
 
-SECONDS_DECIMALS = {0.995: 2, 9.95: 1, 59.5: 0}  # below so many seconds, so many decimals
+SECONDS_DECIMALS = {0.995: 2, 9.95: 1, 59.5: 0}  # upper limit in seconds -> decimals
 
 METRIC_LABELS = {
     "val_loss": "validation loss",
@@ -26,45 +26,47 @@ METRIC_LABELS = {
 
 
 def error_name(task: str) -> str:
-    """What an error is: the share of wrong classes, or the root of the mean squared error."""
+    """The name of a task's error: the misclassification rate is "error", in a regression it is RMSE."""
     return "RMSE" if task == "regression" else "error"
 
 
-def label(name: str, task: str) -> str:
-    """A metric's name as people read it: `validation RMSE` for val_error of a regression."""
+def metric_label(name: str, task: str) -> str:
+    """The displayed name of a metric: `validation RMSE` for val_error of a regression."""
     if name not in METRIC_LABELS:
         return name.replace("_", " ")
     return METRIC_LABELS[name].replace("error", error_name(task))
 
 
-def loss_in_words(loss: str, task: str, normalization: str) -> str:
-    """What the loss is of, and so its unit: `squared error of the standardised target`; `cross entropy`."""
+def loss_description(loss: str, task: str, normalization: str) -> str:
+    """The loss and its unit: `squared error of the standardised target`, `cross entropy`."""
     words = loss.replace("_", " ")
-    return f"{words} of the {target_in_words(normalization)}" if task == "regression" else words
+    return f"{words} of the {target_description(normalization)}" if task == "regression" else words
 
 
-def target_in_words(normalization: str) -> str:
+def target_description(normalization: str) -> str:
     """`standardised target`, for data.target_normalization=standard."""
     known = {"standard": "standardised target", "none": "target"}
     return known.get(normalization, f"target normalised by {normalization}")
 
 
-def form(name: str, task: str):
-    """How a metric is written: a percentage, where it is a share."""
+def metric_formatter(name: str, task: str):
+    """The function that formats a metric: as a percentage if it is a share."""
     if name == "parameters":
         return "{:,.0f}".format
     share = task == "classification" and name.endswith(("error", "accuracy"))
-    return percent if share else number
+    return format_percent if share else format_number
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """0.0321 as `3.21%`."""
     return f"{100 * share:.2f}%" if math.isfinite(share) else str(share)
 
 
-def number(x: float) -> str:
-    """Four digits after the point; of large numbers four digits in all and whole thousands, `16,623`; and the
-    exponent where that would show too little or too much."""
+def format_number(x: float) -> str:
+    """Four decimals, as `0.4172`; from 100 on four digits or whole thousands, as `16,623`.
+
+    With an exponent below 0.001 and from a million on.
+    """
     if LARGE_NUMBER <= abs(x) < HUGE_NUMBER:
         return _fixed(x, abs(x))
     if abs(x) >= HUGE_NUMBER and math.isfinite(x):
@@ -73,33 +75,33 @@ def number(x: float) -> str:
 
 
 def _fixed(x: float, largest: float) -> str:
-    """With as many decimals as leave four digits to a number as large as `largest`, from LARGE_NUMBER on."""
+    """With the decimals that give `largest` (from LARGE_NUMBER on) four digits."""
     return f"{x:,.1f}" if round(largest, 1) < 1000 else f"{x:,.0f}"
 
 
-def spread(value: float, half: float | None, written=number) -> str:
-    """`16,623 ± 6,458`: a value and half the width of its interval, in one format."""
+def plus_minus(value: float, half: float | None, formatter=format_number) -> str:
+    """`16,623 ± 6,458`: a value and half the width of its interval, in the same format."""
     if half is None:
-        return written(value)
+        return formatter(value)
     largest = max((abs(x) for x in (value, half) if math.isfinite(x)), default=0.0)
-    texts = written(value), written(half)
-    if written is number and largest >= HUGE_NUMBER:
+    texts = formatter(value), formatter(half)
+    if formatter is format_number and largest >= HUGE_NUMBER:
         texts = _scientific(value, 2), _scientific(half, 1)
-    elif written is number and largest >= LARGE_NUMBER:
-        texts = _beside(value, largest), _beside(half, largest)
+    elif formatter is format_number and largest >= LARGE_NUMBER:
+        texts = _with_decimals_of(value, largest), _with_decimals_of(half, largest)
     return " ± ".join(texts)
 
 
 def _scientific(x: float, digits: int) -> str:
-    return f"{x:.{digits}e}" if abs(x) >= LARGE_NUMBER else number(x)
+    return f"{x:.{digits}e}" if abs(x) >= LARGE_NUMBER else format_number(x)
 
 
-def _beside(x: float, largest: float) -> str:
-    """With the decimals of the larger number, but never rounded to 0."""
+def _with_decimals_of(x: float, largest: float) -> str:
+    """x with the decimals of `largest`, but never rounded to 0."""
     return f"{x:.1g}" if 0 < abs(x) < 1 else _fixed(x, largest)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`0.41 s`, `1.4 s`, `12 s`, `3:20 min` or `1:05 h`."""
     for below, decimals in SECONDS_DECIMALS.items():
         if seconds < below:
@@ -111,35 +113,35 @@ def duration(seconds: float) -> str:
 
 
 def shell_word(word: str) -> str:
-    """The word as a shell reads it; of two ways the one that is easier to read.
+    """Quote a word for the shell, in the way that is easier to read.
 
     >>> print(shell_word("data.target='Age (years)'"))
     "data.target='Age (years)'"
     """
     if re.fullmatch(r"[\w@%+=:,./-]+", word):  # letters of any alphabet
         return word
-    # In double quotes a shell still acts on some signs.
-    in_double = "'" in word and word.isprintable() and not any(sign in word for sign in '"$`\\!')
-    return f'"{word}"' if in_double else shlex.quote(word)
+    # In double quotes a shell still interprets some characters.
+    use_double_quotes = "'" in word and word.isprintable() and not any(sign in word for sign in '"$`\\!')
+    return f'"{word}"' if use_double_quotes else shlex.quote(word)
 
 
 def shell_line(words: Iterable[str]) -> str:
-    """The command line of these words."""
+    """Join words to a command line, quoted for the shell."""
     return " ".join(map(shell_word, words))
 
 
-def on_terminal(stream) -> bool:
+def is_terminal(stream) -> bool:
     """Whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
-def printable(line: str, stream) -> str:
-    """The line in letters that the stream has, and that are seen: it may quote a file."""
-    return encodable(visible(line), stream)
+def make_printable(line: str, stream) -> str:
+    """The line without control characters (it may quote a file), and encodable by the stream."""
+    return make_encodable(visible(line), stream)
 
 
-def encodable(line: str, stream) -> str:
-    """The line in letters that the stream has."""
+def make_encodable(line: str, stream) -> str:
+    """The line with characters replaced that the stream cannot encode."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         line.encode(encoding)

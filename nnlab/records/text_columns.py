@@ -1,4 +1,4 @@
-"""Tables and lines that fit a terminal of 80 columns; commands that can be copied from it."""
+"""Lays out tables, labelled lines and copyable commands for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ import textwrap
 
 from nnlab.records.text import shell_word
 
-LINE_WIDTH = 80  # letters
-LABEL_WIDTH = 19  # letters of a label before what it labels
+LINE_WIDTH = 80  # characters
+LABEL_WIDTH = 19  # characters of a label, padded
 COLUMN_GAP = "  "
-CELL_LETTERS = 40  # letters of a cell, of which the middle is left out if there are more
-COPY_INDENT = "    "  # what lines to copy begin with: nothing breaks these
+CELL_CHARACTERS = 40  # most characters of a cell; longer ones lose their middle
+COPY_INDENT = "    "  # begins lines to be copied, which are never wrapped
 
 
-def table(heads: list[str], rows: list[list[str]], left: int = 0) -> list[str]:
-    """Lines of a table, the first `left` columns aligned left, the others right.
+def table(headings: list[str], rows: list[list[str]], left: int = 0) -> list[str]:
+    """The lines of a table, the first `left` columns aligned left, the others right.
 
-    If it is too wide, its heads are folded, then those that are keys are shortened to their last
-    word where that is unambiguous; in the end it goes on below itself, its first column repeated.
+    If it is too wide, its headings are folded, then keys among them are shortened to their last part where
+    that is unambiguous; finally it is split into blocks below each other that repeat the first column.
     """
-    rows = [[shortened(cell) for cell in row] for row in rows]
-    named = short_names(heads)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(heads)
-    for folded in ([[head] for head in heads], [*map(_folded, heads)], [*map(_folded, named)]):
+    rows = [[elide_middle(cell) for cell in row] for row in rows]
+    named = short_names(headings)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(headings)
+    for folded in (
+        [[head] for head in headings],
+        [*map(_fold_heading, headings)],
+        [*map(_fold_heading, named)],
+    ):
         widths = [max(map(len, [*head, *column])) for head, column in zip(folded, columns, strict=True)]
         if _width(widths) <= LINE_WIDTH:
-            return _laid_out(folded, rows, widths, left)
+            return _lay_out(folded, rows, widths, left)
     lines = []
-    for block in _blocks(widths):
+    for block in _column_blocks(widths):
         part = [[row[i] for i in block] for row in rows]
-        lines += ["", *_laid_out([folded[i] for i in block], part, [widths[i] for i in block], left)]
+        lines += ["", *_lay_out([folded[i] for i in block], part, [widths[i] for i in block], left)]
     return lines[1:]  # without the empty line before the first block
 
 
@@ -40,46 +44,45 @@ def short_names(keys: list[str]) -> list[str]:
     return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
 
 
-def shortened(text: str, longest: int = CELL_LETTERS) -> str:
-    """The text, or its beginning and its end."""
-    over = len(text) - longest
-    if over <= 0:
+def elide_middle(text: str, longest: int = CELL_CHARACTERS) -> str:
+    """The text, with its middle replaced by "..." if it is too long."""
+    excess = len(text) - longest
+    if excess <= 0:
         return text
     keep = longest - 3
     return f"{text[: keep - keep // 2]}...{text[len(text) - keep // 2 :]}"
 
 
-def wrapped(line: str) -> list[str]:
-    """The line, broken between words if it is too long; what follows a label stays in its column, unless a
-    word is too long for that."""
+def wrap_line(line: str) -> list[str]:
+    """Wrap a line between words; the text behind a label keeps its column unless a word is too long."""
     if len(line) <= LINE_WIDTH or line.startswith(COPY_INDENT):
         return [line]
     text = line.lstrip(" ")
     margin = line[: len(line) - len(text)]
     label, gap, rest = (text if margin else "").partition(COLUMN_GAP)
     if not gap:
-        return _filled(text, margin, margin)
+        return _fill(text, margin, margin)
     rest = rest.lstrip(" ")
     before = line[: len(line) - len(rest)]
-    if len(before) + max(map(len, rest.split())) > LINE_WIDTH:  # too long to stand beside its label
+    if len(before) + max(map(len, rest.split())) > LINE_WIDTH:  # too long for a line with its label
         return [margin + label, COPY_INDENT + rest]
-    return _filled(rest, before, " " * len(before))
+    return _fill(rest, before, " " * len(before))
 
 
-def _filled(text: str, first: str, others: str) -> list[str]:
+def _fill(text: str, first: str, others: str) -> list[str]:
     return textwrap.wrap(
         text, LINE_WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
 
 
-def labelled(label: str, text) -> list[str]:
-    """A label and its text."""
-    return wrapped(f"  {label + ' ':<{LABEL_WIDTH}}{text}")
+def labelled_lines(label: str, text) -> list[str]:
+    """A label and its text, wrapped."""
+    return wrap_line(f"  {label + ' ':<{LABEL_WIDTH}}{text}")
 
 
-def command(label: str, line: str) -> list[str]:
-    """A command to copy: in lines that a shell joins again, if it is too long for one."""
+def command_lines(label: str, line: str) -> list[str]:
+    """A label and a command to copy, continued by backslashes if it is too long for a line."""
     words = [*map(shell_word, shlex.split(line))]
     whole = f"  {label + ' ':<{LABEL_WIDTH}}{' '.join(words)}"
     if len(whole) <= LINE_WIDTH:
@@ -97,13 +100,13 @@ def _width(widths: list[int]) -> int:
     return sum(widths) + len(COLUMN_GAP) * len(widths)
 
 
-def _folded(head: str) -> list[str]:
+def _fold_heading(head: str) -> list[str]:
     """`validation loss` and `optimizer.lr` in two lines."""
     return head.replace(".", ". ").split() or [""]
 
 
-def _blocks(widths: list[int]) -> list[list[int]]:
-    """Which columns stand beside each other: as many as fit, each time with the first."""
+def _column_blocks(widths: list[int]) -> list[list[int]]:
+    """Split the columns into blocks that fit the line, each beginning with the first column."""
     blocks = [[0]]
     for i in range(1, len(widths)):
         if len(blocks[-1]) > 1 and _width([widths[k] for k in [*blocks[-1], i]]) > LINE_WIDTH:
@@ -112,11 +115,11 @@ def _blocks(widths: list[int]) -> list[list[int]]:
     return blocks
 
 
-def _laid_out(heads: list[list[str]], rows: list[list[str]], widths: list[int], left: int) -> list[str]:
-    height = max(map(len, heads))
-    heads = [[""] * (height - len(head)) + head for head in heads]  # they stand on the first row
+def _lay_out(headings: list[list[str]], rows: list[list[str]], widths: list[int], left: int) -> list[str]:
+    height = max(map(len, headings))
+    headings = [[""] * (height - len(head)) + head for head in headings]  # aligned at the bottom
     lines = []
-    for cells in [*zip(*heads, strict=True), *rows]:
+    for cells in [*zip(*headings, strict=True), *rows]:
         aligned = [f"{cell:<{width}}" for cell, width in zip(cells[:left], widths, strict=False)]
         aligned += [f"{cell:>{width}}" for cell, width in zip(cells[left:], widths[left:], strict=True)]
         lines.append("".join(COLUMN_GAP + cell for cell in aligned).rstrip())

@@ -1,16 +1,16 @@
-"""What a run is called, and what its numbers are of."""
+"""Titles and descriptions of runs: data, model, optimiser, loss, device."""
 
 from __future__ import annotations
 
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
-from nnlab.records.text import loss_in_words
+from nnlab.records.text import loss_description
 from nnlab.runtime.devices import device, gpu_available
 from nnlab.training.fit import Fit
 
 
-def about(e: Experiment, spec: DataSpec) -> dict[str, str]:
-    """What the numbers of a summary are: of which data and task, of which loss, and made on which device."""
+def describe_run(e: Experiment, spec: DataSpec) -> dict[str, str]:
+    """The entries of summary.json that describe the run: data, task, loss, device."""
     where = [getattr(e.data, key, None) for key in ("path", "target")]
     loss = e.loss_for(spec).name
     normalization = getattr(e.data, "target_normalization", "none")
@@ -18,13 +18,13 @@ def about(e: Experiment, spec: DataSpec) -> dict[str, str]:
         "data": ": ".join([e.data.name, *(str(part) for part in where if part)]),
         "task": spec.task,
         "loss": loss,
-        "loss_is": loss_in_words(loss, spec.task, normalization),
+        "loss_is": loss_description(loss, spec.task, normalization),
         "device": str(device(e.device)),
     }
 
 
-def how_computed(fit: Fit) -> dict[str, str | bool]:
-    """What a curve's last digits depend on beside the device, which on a CPU is nothing; why it was taken."""
+def describe_computation(fit: Fit) -> dict[str, str | bool]:
+    """The entries of summary.json on why the device was chosen, and on a GPU precision and compilation."""
     how: dict[str, str | bool] = {}
     reasons = {placement.reason for placement in fit.placements.values() if placement.reason}
     if reasons:
@@ -35,12 +35,12 @@ def how_computed(fit: Fit) -> dict[str, str | bool]:
     return how
 
 
-def title(e: Experiment, fit: Fit, rows: int) -> str:
+def run_title(e: Experiment, fit: Fit, rows: int) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
-    return f"{titled(e, fit.datasets[e.data].spec)}: {rows} row{'s' * (rows > 1)}"
+    return f"{experiment_title(e, fit.datasets[e.data].spec)}: {rows} row{'s' * (rows > 1)}"
 
 
-def titled(e: Experiment, spec: DataSpec, searched=()) -> str:
+def experiment_title(e: Experiment, spec: DataSpec, searched=()) -> str:
     """digits (1797 x 64, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
     kind = f"{len(spec.classes)} classes" if spec.classes else "regression"
     outputs = e.loss_for(spec).outputs(spec.outputs)

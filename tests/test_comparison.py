@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nnlab.cli import main
-from nnlab.records import runs_figure, runs_table
+from nnlab.records import comparison_data, comparison_table
 
 
 def a_summary(loss, error=0.1, diverged=0, rows=10, **about):
@@ -33,9 +33,9 @@ def compared(tmp_path, monkeypatch):
     """What `compare` prints of these summaries, and the runs in the order of comparison.json."""
     axes = []
     monkeypatch.setattr(
-        runs_figure,
-        "picture",
-        lambda runs, found: axes.append((list(runs), runs_figure.axis_label(found))) or b"png",
+        comparison_data,
+        "draw_comparison",
+        lambda runs, found: axes.append((list(runs), comparison_data.axis_label(found))) or b"png",
     )
 
     def compare(**summaries):
@@ -43,7 +43,7 @@ def compared(tmp_path, monkeypatch):
             (tmp_path / name).mkdir()
             (tmp_path / name / "summary.json").write_text(json.dumps(summary))
         stream = io.StringIO()
-        runs_table.compare({name: tmp_path / name for name in summaries}, stream=stream)
+        comparison_table.compare({name: tmp_path / name for name in summaries}, stream=stream)
         rows = json.loads((tmp_path / "comparison.json").read_text())
         return stream.getvalue(), [row["run"] for row in rows], axes[-1]
 
@@ -161,11 +161,13 @@ def test_a_table_of_trials_says_what_its_spread_is_and_who_is_not_in_it(tmp_path
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are drawn, kept to be looked at."""
-    from nnlab.records import check_picture, picture, runs_picture
+    from nnlab.records import check_picture, comparison_picture, picture
 
     kept = []
-    for module in (check_picture, runs_picture):
-        monkeypatch.setattr(module, "as_png", lambda figure: kept.append(figure) or picture.as_png(figure))
+    for module in (check_picture, comparison_picture):
+        monkeypatch.setattr(
+            module, "render_png", lambda figure: kept.append(figure) or picture.render_png(figure)
+        )
     return kept
 
 
@@ -186,7 +188,7 @@ def runs_on_disk(folder, values: dict[str, list[float]], rows=2, diverged=0):
 @pytest.mark.parametrize("count", [1, 8, 9, 30])
 def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
     values = {f"model.hidden=[{n + 1}]": [1.0, 0.9 - 0.01 * n] for n in range(count)}
-    png = runs_figure.picture(*runs_on_disk(tmp_path, values))
+    png = comparison_data.draw_comparison(*runs_on_disk(tmp_path, values))
     assert png[:4] == b"\x89PNG" and png[16:24] == (1200).to_bytes(4, "big") + (500).to_bytes(4, "big")
     (figure,) = figures
     axes, *others = figure.axes
@@ -207,14 +209,16 @@ def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
 
 
 def test_equal_curves_do_not_hide_each_other(tmp_path, figures):
-    runs_figure.picture(*runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]}))
+    comparison_data.draw_comparison(
+        *runs_on_disk(tmp_path, {"init=a": [1, 0.5], "init=b": [1, 0.5], "init=c": [1, 0.6]})
+    )
     dashes = [line._unscaled_dash_pattern for line in figures[0].axes[0].lines]
     assert dashes[2] == (0, None) and dashes[0][1] == dashes[1][1] and dashes[0][0] != dashes[1][0]
 
 
 def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
     names = {f"data.path={'x' * 90}{n}.csv": [1, 0.5 + n] for n in range(2)}
-    runs_figure.picture(*runs_on_disk(tmp_path, names, diverged=3))
+    comparison_data.draw_comparison(*runs_on_disk(tmp_path, names, diverged=3))
     texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert len(set(texts)) == 2 and all(
         text.endswith("(3 of 10 diverged)") and "..." in text for text in texts
@@ -223,7 +227,7 @@ def test_how_many_diverged_is_read_behind_any_name(tmp_path, figures):
 
 def test_a_varied_number_has_a_line_for_each_of_the_others(tmp_path, figures):
     values = {f"optimizer.lr={lr} optimizer={o}": [1, lr] for lr in (0.001, 0.01, 1) for o in ("sgd", "adam")}
-    runs_figure.picture(*runs_on_disk(tmp_path, values))
+    comparison_data.draw_comparison(*runs_on_disk(tmp_path, values))
     _, panel = figures[0].axes
     assert panel.get_xscale() == "log" and [len(line.get_xdata()) for line in panel.lines] == [3, 3]
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["optimizer=sgd", "optimizer=adam"]

@@ -1,4 +1,4 @@
-"""Runs beside each other in one picture: their curves, and their results against a number that varies."""
+"""Draws comparison.png: loss curves of several runs, and their results by a numeric setting."""
 
 from __future__ import annotations
 
@@ -15,78 +15,82 @@ from nnlab.records.picture import (
     GREY,
     LOG_FROM_RATIO,
     RUN_COLOURS,
-    as_png,
     blank_figure,
-    in_default_style,
-    quiet,
-    scale,
+    render_png,
+    scale_y_axis,
+    style_axes,
+    with_default_style,
 )
-from nnlab.records.text_columns import shortened
+from nnlab.records.text_columns import elide_middle
 
 BRIGHT_COLOURS = tuple(colour for colour in RUN_COLOURS if colour != "#000000")
-NAMED_RUNS = 20  # in the legend: of more the first and the last
-SHADED_RUNS = 8  # up to so many have a shade
-NAME_LETTERS = 34
-DASH_POINTS = 5.0  # where curves are equal, each is drawn in dashes between those of the others
+NAMED_RUNS = 20  # most runs in the legend, which else has the first ones and the last
+SHADED_RUNS = 8  # most runs that have a shaded band
+NAME_CHARACTERS = 34
+DASH_POINTS = 5.0  # equal curves are drawn in dashes that alternate
 
 
-class Against(NamedTuple):
-    """Results against the number that varies: a line for each set of runs that agree in all else."""
+class ResultsByValue(NamedTuple):
+    """Results by the value of a numeric setting, a line for each set of runs that agree in all others."""
 
     key: str
-    label: str  # of the results
-    lines: dict[str, np.ndarray]  # name -> (runs, 4): the number; mean, low and high of the result
+    label: str  # of the y axis
+    lines: dict[str, np.ndarray]  # name -> (runs, 4): value of the setting; mean, low and high of the result
 
 
-@in_default_style
-def draw(runs: dict[str, np.ndarray], notes: list[str], label: str, against: Against | None) -> bytes:
-    """A PNG of 1200 x 500 pixels. `runs` has a loss (rows, epochs) by name, the best first; `notes` stand
-    behind the names."""
+@with_default_style
+def draw(runs: dict[str, np.ndarray], notes: list[str], label: str, results: ResultsByValue | None) -> bytes:
+    """Draw a PNG of 1200 x 500 pixels.
+
+    `runs` has a loss (rows, epochs) by name, the best run first; `notes` are appended to the names.
+    """
     figure = blank_figure()
-    axes, *others = figure.subplots(1, 2 if against else 1, squeeze=False)[0]
+    axes, *result_panels = figure.subplots(1, 2 if results else 1, squeeze=False)[0]
     figure.subplots_adjust(left=0.075, right=0.7, bottom=0.145, top=0.95, wspace=0.32)
     _curves(axes, runs, notes)
-    _named(axes, "epoch", label)
-    for panel in others:
-        _result(panel, against)
+    _label_axes(axes, "epoch", label)
+    for panel in result_panels:
+        _result_panel(panel, results)
     several_rows = max(values.shape[0] for values in runs.values()) > 1
     _legend(figure, axes, several_rows, len(runs))
-    return as_png(figure)
+    return render_png(figure)
 
 
 def _curves(axes, runs: dict[str, np.ndarray], notes: list[str]) -> None:
-    """The mean of each run over its epochs; of few runs also the band of its rows."""
-    names = [shortened(name, NAME_LETTERS - len(note)) + note for name, note in zip(runs, notes, strict=True)]
-    each = [bands(values) for values in runs.values()]
-    dashes = _dashes([b.mean for b in each])
-    few = len(runs) <= SHADED_RUNS
+    """Plot each run's mean over its rows, and if there are few runs also its band."""
+    names = [
+        elide_middle(name, NAME_CHARACTERS - len(note)) + note for name, note in zip(runs, notes, strict=True)
+    ]
+    bands_of_run = [bands(values) for values in runs.values()]
+    dashes = _dashes([b.mean for b in bands_of_run])
+    shaded = len(runs) <= SHADED_RUNS
     shown = []
-    for name, b, colour, dash in zip(names, each, _colours(len(runs)), dashes, strict=True):
+    for name, b, colour, dash in zip(names, bands_of_run, _colours(len(runs)), dashes, strict=True):
         epochs = np.arange(1, len(b.mean) + 1)
-        look = {"color": colour, "linestyle": dash, "linewidth": 1.6 if few else 1.1}
-        axes.plot(epochs, b.mean, label=visible(name).replace("$", r"\$"), **look)
+        line_style = {"color": colour, "linestyle": dash, "linewidth": 1.6 if shaded else 1.1}
+        axes.plot(epochs, b.mean, label=visible(name).replace("$", r"\$"), **line_style)
         shown.append(b.mean)
-        if few:
+        if shaded:
             axes.fill_between(epochs, b.low, b.high, color=colour, alpha=0.15, linewidth=0)
             shown += [b.low, b.high]
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     longest = max(map(len, shown))
-    scale(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
+    scale_y_axis(axes, np.array([np.pad(s, (0, longest - len(s)), constant_values=np.nan) for s in shown]))
 
 
 def _colours(count: int) -> list:
-    """Those of Okabe and Ito; of more runs, from dark to light by rank."""
+    """Okabe and Ito's colours; for more runs, dark to light by rank."""
     if count <= len(BRIGHT_COLOURS):
         return list(BRIGHT_COLOURS[:count])
     return [colormaps["viridis"](0.92 * i / (count - 1)) for i in range(count)]
 
 
 def _dashes(curves: list[np.ndarray]) -> list:
-    """A line style for each curve: solid, except for those that would hide each other."""
+    """A line style for each curve: solid, or dashed for curves that would hide each other."""
     finite = [np.nan_to_num(curve, nan=-1.0) for curve in curves]
     styles = []
     for i, curve in enumerate(finite):
-        same = [k for k, other in enumerate(finite) if _equal(curve, other)]
+        same = [k for k, other in enumerate(finite) if _are_equal(curve, other)]
         if len(same) == 1:
             styles.append("-")
         else:
@@ -95,44 +99,44 @@ def _dashes(curves: list[np.ndarray]) -> list:
     return styles
 
 
-def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
     return len(one) == len(other) and np.allclose(one, other, rtol=1e-3, atol=1e-9)
 
 
-def _result(axes, against: Against) -> None:
-    """The results against the number, with their intervals."""
-    colours = _colours(len(against.lines))
-    if len(against.lines) == 1:
+def _result_panel(axes, results: ResultsByValue) -> None:
+    """Plot the results by the setting's value, with their intervals."""
+    colours = _colours(len(results.lines))
+    if len(results.lines) == 1:
         colours = [BLACK]
     shown = []
-    for (name, points), colour in zip(against.lines.items(), colours, strict=True):
+    for (name, points), colour in zip(results.lines.items(), colours, strict=True):
         x, mean, low, high = points[np.argsort(points[:, 0])].T
-        label = shortened(visible(name), 24).replace("$", r"\$")
+        label = elide_middle(visible(name), 24).replace("$", r"\$")
         axes.plot(x, mean, "o-", color=colour, markersize=3.5, linewidth=1.2, label=label)
         axes.vlines(x, low, high, color=colour, linewidth=0.8, alpha=0.6)
         shown += [mean, low, high]
-    scale(axes, np.concatenate(shown)[None])
-    numbers = np.concatenate([points[:, 0] for points in against.lines.values()])
+    scale_y_axis(axes, np.concatenate(shown)[None])
+    numbers = np.concatenate([points[:, 0] for points in results.lines.values()])
     low, high = numbers.min(), numbers.max()
     if low > 0 and high > LOG_FROM_RATIO * low:
-        ticks = (1, 2, 5) if high < 100 * low else (1,)  # of each decade
+        ticks = (1, 2, 5) if high < 100 * low else (1,)  # in each decade
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=ticks))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("e-0", "e-")))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    _named(axes, against.key, against.label)
-    if 1 < len(against.lines) <= SHADED_RUNS:
+    _label_axes(axes, results.key, results.label)
+    if 1 < len(results.lines) <= SHADED_RUNS:
         axes.legend(frameon=False, fontsize=7, labelcolor=BLACK)
 
 
-def _named(axes, x: str, y: str) -> None:
+def _label_axes(axes, x: str, y: str) -> None:
     axes.set_xlabel(x, fontsize=9, color=BLACK)
     axes.set_ylabel(y, fontsize=9, color=BLACK)
-    quiet(axes)
+    style_axes(axes)
 
 
 def _legend(figure, axes, several_rows: bool, count: int) -> None:
-    """All names, or of many runs the first and the last; what the shade is."""
+    """Add the legend (the first runs and the last, if there are many), and what the shade means."""
     handles, names = axes.get_legend_handles_labels()
     notes = []
     if count > NAMED_RUNS:

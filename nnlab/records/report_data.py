@@ -1,0 +1,23 @@
+"""The data of a sweep's report, sent to the subprocess that renders it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnlab.search.trial import Trial
+
+WINNER_PLACEHOLDER = "<!-- the winner beside what the search started from -->"
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What report.html shows; plain data, so that it can be sent to another process."""
+
+    title: str
+    lines: list[str]  # shown below the title: the sweep's command, the winner's command
+    trials: list[Trial]
+    distributions: dict  # parameter -> Optuna distribution
+    directions: tuple[int, ...]  # of each objective: 1 to minimise, -1 to maximise
+    objectives: tuple[str, ...]
+    curves: dict[int, dict[str, list[float]]]  # trial number -> metric -> value in each epoch
+    task: str = "classification"
