@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-import yaml
-
 from nnlab import declarations, plugins
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
@@ -250,7 +248,7 @@ def read(file: Path) -> Commented:
     """A YAML file with its comments; nothing, if it cannot be read."""
     try:
         text = text_of(file, LARGEST_FILES["YAML"])
-        settings = yaml_of(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        settings = yaml_of(file)
     except UserError:
         return Commented({}, "", {})
     head, comments = commented(text)

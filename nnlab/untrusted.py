@@ -22,6 +22,7 @@ LARGEST_FILES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
 LONGEST_LINE = 2**20  # bytes, in a file of lines
 # Of nested settings with their aliases written out: ten lines of YAML may be a billion values.
 MOST_NODES, MOST_DEPTH = 100_000, 50
+DEEPEST_YAML = 500  # brackets in a file, before anything is made of it
 MOST_EXPANSIONS = 100_000  # of values that refer to values that refer to values
 LEAF_TYPES = (str, bool, int, float, type(None))
 
@@ -65,6 +66,22 @@ def refuse_elsewhere(file: Path, status: os.stat_result) -> None:
         )
 
 
+def entries_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Everything below a folder, links not followed, with its status of `lstat`."""
+    for place, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            entry = Path(place, name)
+            with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
+                yield entry, entry.lstat()
+
+
+def refuse_links_below(folder: Path) -> None:
+    """Raise `UserError` unless all files below a folder are its own: nnlab is about to write there."""
+    for entry, status in entries_below(folder):
+        if not stat.S_ISDIR(status.st_mode):
+            refuse_elsewhere(entry, status)
+
+
 def text_of(path: Path, most: int) -> str:
     """The text of a plain file of at most `most` bytes."""
     with plain_file(path) as file:
@@ -106,13 +123,16 @@ def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def yaml_of(path: Path, loader=None):
-    """The content of a YAML file, plain values only."""
+    """The content of a YAML file, plain values only; by the quickest loader, if no other is given."""
     import yaml  # JSON is read without it
 
     text = text_of(path, LARGEST_FILES["YAML"])
+    in_c = getattr(yaml, "CSafeLoader", None)
     reader = None
     try:
-        reader = (loader or yaml.SafeLoader)(text)
+        if in_c and loader is None:
+            _refuse_deep(yaml.parse(text, in_c), path)
+        reader = (loader or in_c or yaml.SafeLoader)(text)
         node = reader.get_single_node()
         if node is None:
             return None
@@ -154,6 +174,18 @@ def refuse_unbounded(tree, where: str) -> None:
         if not isinstance(value, (*LEAF_TYPES, dict, list)):
             name = key or "a value"
             raise UserError(f"'{where}': {name} is a {type(value).__name__}, which is not a setting")
+
+
+def _refuse_deep(events: Iterator, path: Path) -> None:
+    """Raise `UserError` if a file of these events of YAML has brackets too deep: the loader in C, which calls
+    itself for each, would end the process where one in Python raises an error."""
+    depth = 0
+    for event in events:
+        name = type(event).__name__
+        depth += name.endswith(("SequenceStartEvent", "MappingStartEvent"))
+        depth -= name.endswith(("SequenceEndEvent", "MappingEndEvent"))
+        if depth > DEEPEST_YAML:
+            raise UserError(f"'{path}' is nested too deep to read")
 
 
 def _refuse_endless(node, path: Path) -> None:

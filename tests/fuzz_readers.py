@@ -15,6 +15,7 @@ import numpy as np
 from fuzz_guard import ROOT, Reader
 
 import nnlab
+from nnlab import catalogue
 from nnlab.cli import main
 from nnlab.commands.hydra_private import yaml_loader
 from nnlab.data.headers import header_names
@@ -250,6 +251,7 @@ def read_yaml(folder: Path, random: Random) -> Iterator[Callable]:
     for tree in trees:
         yield lambda tree=tree: refuse_many_references(tree)
     yield lambda: yaml_of(file, yaml_loader())
+    yield lambda: catalogue.read.__wrapped__(file)
 
 
 EXPERIMENT = b"""# @package _global_

@@ -117,6 +117,7 @@ def mutated_npy(data: bytes, random: Random) -> bytes:
             f"{{{old} {kept!r}: {entries.get(kept, 'x')}}}",
             f"{{{', '.join(f'{key!r}: {value}' for key, value in entries.items())}}}",
             "__import__('os').system('touch executed')", "{" * 3000, "(" * 90, "", "{}", "x" * 9999,
+            "-" * 9000 + "1", "1" + "+1" * 4000, "{'shape': 1a}", "1" * 9000, "1**" * 3000 + "1",
         )
     )  # fmt: skip
     length = random.choice((len(header), len(header), len(header), 0, 65535, len(header) + 1))

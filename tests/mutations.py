@@ -37,6 +37,10 @@ ALIASES_THAT_MULTIPLY = "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else '1'] * 9)}]\n" for level in range(9)
 )
 LARGEST_MUTANT = 2**21  # bytes
+DEEP_SHARE = 0.002  # of the files: nothing but brackets
+
+
+DEEP = tuple(sign * 2**19 for sign in (b"[", b"{", b"- ", b'{"a":', b"(")) + (b"[" * 2**18 + b"]" * 2**18,)
 
 
 def mutated(name: str, data: bytes, random: Random) -> bytes:
@@ -49,6 +53,8 @@ def mutated(name: str, data: bytes, random: Random) -> bytes:
         except Exception:  # an earlier change left nothing of that format
             data = mutated_bytes(data, random)
         data = data[:LARGEST_MUTANT]
+    if random.random() < DEEP_SHARE:
+        return random.choice(DEEP)
     return data
 
 

@@ -3,18 +3,23 @@
 import gzip
 import json
 import os
+import struct
 import warnings
+import zipfile
 
 import fuzz_guard
 import fuzz_readers
 import fuzzing
 import pytest
+import yaml
 
+from nnlab import Npz, catalogue
 from nnlab.data.headers import header_names
 from nnlab.errors import MachineFault, UserError
 from nnlab.records import stored_sweep
 from nnlab.records.stored_sweep import read_curves
 from nnlab.search import journal
+from nnlab.untrusted import yaml_of
 
 CASES = {
     "csv": 400, "npz": 400, "idx": 400, "run": 250, "sweep": 250, "plan": 4, "yaml": 100, "config": 20,
@@ -107,6 +112,27 @@ def test_tab_in_a_damaged_gzip_file(tmp_path):
     for at in range(10, len(packed)):
         (tmp_path / "t.csv.gz").write_bytes(packed[:at] + b"\xff\xff" + packed[at + 2 :])
         assert header_names(str(tmp_path / "t.csv.gz")) in ([], ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 5 * 10**5, "[" * 10**5 + "]" * 10**5, "- " * 5 * 10**5, "{a: " * 10**5]
+)
+@pytest.mark.parametrize("loader", [None, yaml.SafeLoader])
+def test_yaml_that_is_all_brackets(text, loader, tmp_path):
+    """The loader in C would end the process, and did at a TAB."""
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UserError, match="x.yaml' is nested too deep to read"):
+        yaml_of(tmp_path / "x.yaml", loader)
+    assert catalogue.read(tmp_path / "x.yaml").settings == {}
+
+
+@pytest.mark.parametrize("header", ["-" * 9000 + "1", "1" + "+1" * 4000, "{'shape': 1a}", "1**" * 3000 + "1"])
+def test_a_header_of_an_array_that_pythons_parser_trips_over(header, tmp_path):
+    size = struct.pack("<H", len(header))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(80))
+    with pytest.raises(UserError, match="is not a file of numpy.savez, or it is damaged"):
+        Npz(path=str(tmp_path / "x.npz")).read()
 
 
 def test_a_sentence_about_a_file_of_one_long_line_is_short():

@@ -46,13 +46,14 @@ class NpzArrays:
         with reporting_damage(self.path), self._archive.open(info) as member:
             if member.read(len(NPY_MAGIC)) != NPY_MAGIC:
                 raise UserError(f"{self.path}: {name} is not an array of numpy: save it by numpy.savez")
-        with reporting_damage(self.path), self._archive.open(info) as member:
-            self._check(name, member, info.file_size)
-        with reporting_damage(self.path), self._archive.open(info) as member, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers of Python 2
-            array = npy.read_array(member, allow_pickle=False)
-            if member.read(1):
-                raise ValueError("there are more bytes after the array")
+        with reporting_damage(self.path), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy on headers of Python 2, Python on wrong ones
+            with self._archive.open(info) as member:
+                self._check(name, member, info.file_size)
+            with self._archive.open(info) as member:
+                array = npy.read_array(member, allow_pickle=False)
+                if member.read(1):
+                    raise ValueError("there are more bytes after the array")
         if array.dtype.kind == "U" and not is_valid_text(array):
             raise UserError(f"{self.path}: {name} holds text with codes that are not characters")
         return to_native(array)
@@ -62,7 +63,10 @@ class NpzArrays:
         version = npy.read_magic(member)
         # Version 3.0 differs from 2.0 only in the encoding of field names, which are not used here.
         read_header = HEADER_READERS.get(version, HEADER_READERS[2, 0])
-        shape, _, dtype = read_header(member)
+        try:
+            shape, _, dtype = read_header(member)
+        except MemoryError as e:  # of Python's parser, for a header of ten thousand signs
+            raise ValueError("the header is not one of numpy's") from e
         if dtype.hasobject:
             raise UserError(
                 f"{self.path}: {name} holds Python objects, which could run code when read; "

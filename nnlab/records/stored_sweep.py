@@ -12,7 +12,7 @@ from nnlab.allowed import Allowed, checked
 from nnlab.errors import UserError
 from nnlab.records.sweep_folder import CURVES_FILE, SWEEP_FILE, TRIALS_FILE
 from nnlab.runtime.machine import available_memory
-from nnlab.untrusted import is_number, json_of, lines_of, refuse_elsewhere, yaml_of
+from nnlab.untrusted import entries_below, is_number, json_of, lines_of, refuse_elsewhere, yaml_of
 
 LOCK_FILE = "study.journal.lock"  # of Optuna, a link
 LONGEST_CURVES = 2**26  # bytes of a line: the curves of a trial, a million epochs of them
@@ -70,11 +70,8 @@ def _refuse_foreign_entries(path: Path) -> None:
 
     Writing or removing something through a link would change a file elsewhere.
     """
-    for folder, names, files in os.walk(path):
-        for name in [*names, *files]:
-            entry = Path(folder, name)
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                _refuse_foreign_entry(path, entry, entry.lstat())
+    for entry, status in entries_below(path):
+        _refuse_foreign_entry(path, entry, status)
 
 
 def _refuse_foreign_entry(path: Path, entry: Path, status: os.stat_result) -> None:
