@@ -22,9 +22,9 @@ from nnlab.data.headers import header_names
 from nnlab.data.sources import SOURCES
 from nnlab.errors import MachineFault, UserError
 from nnlab.paths import CONFIG_DIR
+from nnlab.records import stored_sweep
 from nnlab.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from nnlab.records.stored_run import StoredRun
-from nnlab.records.stored_sweep import begun, read_curves
 from nnlab.search.ledger import Ledger
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
@@ -184,9 +184,9 @@ def _arrays(run: StoredRun, rows) -> None:
 
 def read_sweep(folder: Path, random: Random) -> Iterator[Callable]:
     about = {}
-    yield lambda: about.update(begun(folder)[0])
+    yield lambda: about.update(stored_sweep.read_sweep(folder)[0])
     if about:
-        yield lambda: read_curves(folder)
+        yield lambda: stored_sweep.read_curves(folder)
         signs = (1,) * random.choice((1, 1, 1, 2))
         yield lambda: Ledger(folder, None, about["study"], about["id"], signs, resumed=True).trials()
 
