@@ -18,6 +18,8 @@ from nnlab.plugins import COMBINABLE
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
+RUN_COMMANDS = ("predict", "evaluate")  # those that take a trained run and examples, and no groups
+WITHOUT_MULTIRUN = ("sweep", *RUN_COMMANDS)
 HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",
     "hydra.sweep.dir": "the folder of all runs of -m, new or empty",
@@ -27,10 +29,9 @@ HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
 
 
 def places(command: str) -> dict[str, str]:
-    """Those that a command heeds: a search is one run, in its own folder."""
-    return {
-        key: said for key, said in HYDRA_FOLDER_KEYS.items() if command != "sweep" or ".sweep." not in key
-    }
+    """Those that a command heeds: without those of -m, where there is no -m."""
+    has_multirun = command not in WITHOUT_MULTIRUN
+    return {key: said for key, said in HYDRA_FOLDER_KEYS.items() if has_multirun or ".sweep." not in key}
 
 
 @dataclass(frozen=True)

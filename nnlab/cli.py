@@ -20,6 +20,8 @@ COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
     "check": "find what is wrong: gradient, data, initialisation, learning rate",
+    "predict": "predict new examples by a run, into predictions.csv",
+    "evaluate": "test a run on labelled examples",
     "board": "show runs in TensorBoard",
 }
 _GLOBAL_OPTIONS = ("--help", "--version")

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from nnlab.catalogue import COMBINABLE, Catalogue, Key, places
-from nnlab.tab_files import column_names, data_files, folders, paths, takes_path
+from nnlab.catalogue import COMBINABLE, RUN_COMMANDS, Catalogue, Key, places
+from nnlab.tab_files import bare_paths, column_names, data_files, folders, paths, takes_path
 
 # The words that an option takes: none, some of these, a folder, or a name of `-cn`.
 WORDS_OF_OPTION = {
@@ -42,7 +42,8 @@ def offers(line: str) -> list[str]:
         return _begin(word, list(BOARD_OPTIONS))
     if command == "board":
         return folders(word)
-    return sorted(set(_of_command(command, words, word)), key=lambda offer: (offer.endswith("/"), offer))
+    offered = _of_run_command if command in RUN_COMMANDS else _of_command
+    return sorted(set(offered(command, words, word)), key=lambda offer: (offer.endswith("/"), offer))
 
 
 def split(line: str) -> list[str]:
@@ -99,6 +100,26 @@ def _of_command(command: str, words: list[str], word: str) -> Iterable[str]:
     if takes_multirun and not word and any(map(_has_several_values, overrides)):
         keys.append("-m")
     return keys
+
+
+def _of_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
+    """After `nnlab predict`: a run, then data, and keys with their values."""
+    options = {option: WORDS_OF_OPTION[option] for option in ("--help", "--cfg")}
+    given, others, open_option = _options(words, options)
+    if open_option:
+        return _option_values(options[open_option], given, word)
+    if word.startswith("-"):
+        return _begin(word, [option for option in options if option not in given])
+    catalogue = Catalogue(command, others)
+    name, equals, value = word.partition("=")
+    if equals and name in ("run", "data"):
+        return [f"{name}={path}" for path in bare_paths(name, value)]
+    if equals:
+        return _values(catalogue, name, value)
+    bare = [one for one in others if "=" not in one or one.partition("=")[0] not in catalogue.keys()]
+    free = [key for key in ("run", "data") if key not in catalogue.given][len(bare) :]
+    keys = [key for key in _keys(catalogue, word, others, "") if key.rstrip("=") not in ("run", "data")]
+    return [*(bare_paths(free[0], word) if free else []), *(keys if word or not free else [])]
 
 
 def _has_several_values(word: str) -> bool:

@@ -38,6 +38,14 @@ def data_files(catalogue: Catalogue, typed: str) -> list[str]:
     return list(filter(_is_plain, offers))
 
 
+def bare_paths(key: str, typed: str) -> list[str]:
+    """The folders, for a `run`; and for `data` folders, and files that nnlab reads."""
+    offers = _listed(typed)
+    if key == "run":
+        return [path for path in offers if path.endswith("/")]
+    return [path for path in offers if path.endswith("/") or dataset_for_file(path) or "idx3-ubyte" in path]
+
+
 def column_names(catalogue: Catalogue) -> list[str]:
     """The names in the first line of the file at data.path."""
     path = catalogue.given.get("data.path", "").strip("'\"")

@@ -39,6 +39,8 @@ OmegaConf.register_new_resolver("listened", listened, replace=True)
 def notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) -> list[str]:
     """What to say of weights that an optimiser decays itself: the default penalty is left out, or they are
     decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
+    if "optimizer" not in settings:  # of nnlab predict, say
+        return []
     optimizer, l2 = settings["optimizer"], settings["regularizer"]["l2"]
     decay = optimizer.get("weight_decay", 0)
     if "weight_decay" not in optimizer or not (decay or DECAY_KEY in searched):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from nnlab.allowed import MOST_ROWS
 from nnlab.hyperparameters import Component, static
 
 
@@ -26,6 +27,28 @@ class SweepSettings(Component):
     refine: str | None = static(None)
     plan: bool = static(False)
     report: bool = static(True)
+
+
+@dataclass(frozen=True)
+class PredictSettings(Component):
+    """Those of `nnlab predict`."""
+
+    run: str | None = static(None)
+    data: str | None = static(None)
+    output: str | None = static(None)
+    row: int | None = static(None, low=0, high=MOST_ROWS)
+    device: str = static("cpu")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings(Component):
+    """Those of `nnlab evaluate`."""
+
+    run: str | None = static(None)
+    data: str | None = static(None)
+    target: str | int | None = static(None)
+    row: int | None = static(None, low=0, high=MOST_ROWS)
+    device: str = static("cpu")
 
 
 def recording(settings: dict) -> TrainSettings:

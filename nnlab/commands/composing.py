@@ -110,7 +110,9 @@ def open_composer(line: CommandLine) -> Iterator[Composer]:
     """A composer for the line, within a session of Hydra."""
     compose_groups = cached_group_composer(line)
     with session(line) as loader:
-        yield Composer(line, group_options(loader), compose_groups)
+        # A command without groups may have a key of the name of one: the `data` of nnlab predict.
+        options = group_options(loader) if line.catalogue().groups else lambda group: []
+        yield Composer(line, options, compose_groups)
 
 
 @contextmanager

@@ -112,6 +112,8 @@ def _everything(catalogue: Catalogue) -> str:
     shared = Catalogue("train")
     keys = catalogue.all_keys()
     heads = {*shared.defaults, *(name.partition(".")[0] for name in shared.keys())}
+    if not catalogue.groups:  # nothing of it is as in nnlab train
+        heads = set()
     # What only this command has comes first: the rest is known from nnlab train.
     of_command = [key for name, key in keys.items() if name.partition(".")[0] not in heads]
     shared_keys = [key for key in keys.values() if key not in of_command]

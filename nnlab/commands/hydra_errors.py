@@ -7,14 +7,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from nnlab import declarations, plugins
-from nnlab.catalogue import Catalogue
+from nnlab.catalogue import RUN_COMMANDS, Catalogue
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.hydra_overrides import data_overrides
 from nnlab.commands.quoting import quoted
 from nnlab.commands.unknown_key import dotted
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.records.text import shell_word
-from nnlab.suggestions import as_hint, equivalent_function, hint_for_key, plain, suggested_key
+from nnlab.suggestions import as_hint, equivalent_function, hint_for_key, near, plain, suggested_key
 
 # Lines of Hydra's and OmegaConf's messages that say nothing to a user of nnlab.
 _NOISE_LINES = re.compile(
@@ -101,12 +101,22 @@ def _with_equals(word: str) -> str:
 def refuse_words_of_others(command: str, words: list[str]) -> None:
     """Raise `UserError` for a key or group that another command has and this one has not."""
     for word in words:
+        if command in RUN_COMMANDS and near(word.partition("=")[0], Catalogue(command).keys()):
+            continue  # it will be said to be unknown, and which is near
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
         for other in ("sweep", "check"):
             if other != command and head in keys_of(other):
                 # It asks to go on with a run, which a hint at nnlab sweep would not answer.
                 more = ": nnlab train begins a run and cannot go on with one" * (head == "resume")
                 raise UserError(f"{word}: {head} is a word of nnlab {other}{more}")
+        if command in RUN_COMMANDS and not head.startswith("hydra"):
+            _refuse_words_of_training(command, word)
+
+
+def _refuse_words_of_training(command: str, word: str) -> None:
+    key, train = word.lstrip("+~").partition("=")[0], Catalogue("train")
+    if key not in Catalogue(command).keys() and key in {*train.groups, *train.all_keys()}:
+        raise UserError(f"{word}: {key} is a word of nnlab train; a run keeps what it was trained with")
 
 
 def with_dashes(command: str, option: str) -> str:

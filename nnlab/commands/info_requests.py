@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 from hydra import version
+from omegaconf import OmegaConf
 
 from nnlab.commands import composing, config_files, help, hydra_private, multirun
 from nnlab.commands.command_line import CommandLine
@@ -33,6 +34,8 @@ def help_page(line: CommandLine, drop_searched: DropSearched) -> str:
 
 def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
     """Print the answer to --cfg, --info and the like by calling what `@hydra.main` calls; returns 0."""
+    if not line.catalogue().groups and request.cfg:
+        return _print_settings(line, request)
     version.setbase("1.3")
     config_files.install()
     with one_sentence_errors():
@@ -56,11 +59,20 @@ def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
     return 0
 
 
+def _print_settings(line: CommandLine, request: InfoRequest) -> int:
+    """--cfg of a command without groups, some keys of which Hydra itself would take for groups."""
+    with one_sentence_errors():
+        (run,) = multirun.composed_runs(line)
+    parts = {"job": run.settings, "hydra": OmegaConf.masked_copy(run.config, "hydra"), "all": run.config}
+    print(OmegaConf.to_yaml(parts[request.cfg]), end="")
+    return 0
+
+
 def _checked_flags(line: CommandLine, request: InfoRequest) -> dict:
     """The flags for Hydra, with checked overrides and those that keep files from running code."""
     composing.primary_config_name(line)
     checked_overrides = []
-    if not request.hydra_help:
+    if not request.hydra_help and line.catalogue().groups:
         checked_overrides = composing.checked_overrides(line) + composing.searchpath_overrides(line)
     # --cfg job shows what would run: the values, with interpolations resolved.
     resolved_request = replace(request, resolve=request.resolve or request.cfg == "job")

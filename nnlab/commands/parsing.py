@@ -5,10 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
 
+from nnlab.catalogue import RUN_COMMANDS
 from nnlab.commands import hydra_errors, hydra_private
 from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.passwords import without_passwords
+from nnlab.commands.run_words import with_keys
 from nnlab.commands.text_values import Texts
 from nnlab.errors import UserError
 
@@ -34,8 +36,12 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
     # First of all, since any error message below may quote the words.
     words, storage = without_passwords(argv)
     flags = _parser(command).parse_intermixed_args(words)
-    hydra_errors.refuse_words_of_others(command, flags.overrides)
     _refuse(flags)
+    if command in RUN_COMMANDS:
+        _refuse_configurations(command, flags)
+        if not flags.help:
+            flags.overrides = with_keys(command, flags.overrides)
+    hydra_errors.refuse_words_of_others(command, flags.overrides)
     line = CommandLine(
         command, tuple(flags.overrides), flags.config_dir, flags.config_name, flags.multirun, storage
     )
@@ -60,6 +66,17 @@ def _refuse(flags: Namespace) -> None:
         raise UserError("--experimental-rerun unpickles a file, which could run any code: not supported")
     if flags.shell_completion:
         raise UserError("-sc goes before the command: nnlab -sc install=bash")
+
+
+def _refuse_configurations(command: str, flags: Namespace) -> None:
+    """Refuse the flags that choose configuration files or several runs: a run has its configuration."""
+    for flag, is_given in {
+        "-m": flags.multirun,
+        "-cd": flags.config_dir is not None,
+        "-cn": flags.config_name is not None,
+    }.items():
+        if is_given:
+            raise UserError(f"{flag}: nnlab {command} takes one run and its data, and no other configuration")
 
 
 def _parser(command: str) -> ArgumentParser:

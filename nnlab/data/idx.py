@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -80,30 +81,55 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     The format: 0, 0, 8 (for bytes), the number of dimensions, each dimension in four bytes, big-endian; then
     the bytes of the array, row by row.
     """
-    expected = bytes([0, 0, 8, dimensions])
-    header_size = 4 + 4 * dimensions
     with open_decompressed(path) as file:
-        header = file.read(header_size)
-        if header[:4] != expected:
-            raise UserError(
-                f"{path} is not an IDX file of {dimensions}-dimensional bytes: it begins with "
-                f"{_hex(header[:4])}, expected {_hex(expected)}"
-            )
-        if len(header) < header_size:
-            raise UserError(f"{path} has {len(header)} bytes, too few for its header: copy it again")
-        shape = struct.unpack(f">{dimensions}I", header[4:])
+        shape = _read_shape(path, file, dimensions)
         # The header may announce any number of bytes: look at the memory before reading them.
         announced = math.prod(shape)
         refuse_too_large(path, announced, available_memory())
         content = file.read(announced + 1)
-        if len(content) != announced:
-            excess = len(file.read(EXCESS_BYTES_COUNTED))
-            more = "more than " * (excess == EXCESS_BYTES_COUNTED)
-            raise UserError(
-                f"{path} has {more}{header_size + len(content) + excess:,} bytes, but its header announces "
-                f"{header_size + announced:,} ({'x'.join(map(str, shape))}): copy it again"
-            )
+        _refuse_other_length(path, file, shape, len(content))
     return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def idx_blocks(path: Path, dimensions: int, size: int) -> Iterator[np.ndarray]:
+    """The array in an IDX file, `size` items of its first axis at a time: it may be larger than memory."""
+    with open_decompressed(path) as file:
+        shape = _read_shape(path, file, dimensions)
+        item, seen = math.prod(shape[1:]), 0
+        for start in range(0, shape[0], size):
+            count = min(size, shape[0] - start)
+            content = file.read(count * item)
+            seen += len(content)
+            if len(content) < count * item:
+                _refuse_other_length(path, file, shape, seen)
+            yield np.frombuffer(content, np.uint8).reshape(count, *shape[1:])
+        _refuse_other_length(path, file, shape, seen + len(file.read(1)))
+
+
+def _read_shape(path: Path, file, dimensions: int) -> tuple[int, ...]:
+    expected = bytes([0, 0, 8, dimensions])
+    header_size = 4 + 4 * dimensions
+    header = file.read(header_size)
+    if header[:4] != expected:
+        raise UserError(
+            f"{path} is not an IDX file of {dimensions}-dimensional bytes: it begins with "
+            f"{_hex(header[:4])}, expected {_hex(expected)}"
+        )
+    if len(header) < header_size:
+        raise UserError(f"{path} has {len(header)} bytes, too few for its header: copy it again")
+    return struct.unpack(f">{dimensions}I", header[4:])
+
+
+def _refuse_other_length(path: Path, file, shape: tuple[int, ...], seen: int) -> None:
+    """Raise `UserError` unless the bytes that were seen, to the end of the file, are what is announced."""
+    header_size, announced = 4 + 4 * len(shape), math.prod(shape)
+    if seen != announced:
+        excess = len(file.read(EXCESS_BYTES_COUNTED))
+        more = "more than " * (excess == EXCESS_BYTES_COUNTED)
+        raise UserError(
+            f"{path} has {more}{header_size + seen + excess:,} bytes, but its header announces "
+            f"{header_size + announced:,} ({'x'.join(map(str, shape))}): copy it again"
+        )
 
 
 def _hex(data: bytes) -> str:

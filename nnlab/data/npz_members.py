@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,30 +44,62 @@ class NpzArrays:
         if name not in self:
             raise UserError(f"{self.path} has no array {name}{nearest(name, self._members or ['X', 'y'])}")
         info = self._members[name]
+        self._refuse_other_member(name, info)
         with reporting_damage(self.path), self._archive.open(info) as member:
-            if member.read(len(NPY_MAGIC)) != NPY_MAGIC:
-                raise UserError(f"{self.path}: {name} is not an array of numpy: save it by numpy.savez")
-        with reporting_damage(self.path), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy on headers of Python 2, Python on wrong ones
-            with self._archive.open(info) as member:
-                self._check(name, member, info.file_size)
-            with self._archive.open(info) as member:
-                array = npy.read_array(member, allow_pickle=False)
-                if member.read(1):
-                    raise ValueError("there are more bytes after the array")
+            shape, _, dtype = self._header(name, member, info.file_size)
+            # Each array may fit into memory while all of them together do not.
+            self._bytes_read += math.prod(shape) * dtype.itemsize
+            refuse_too_large(self.path, self._bytes_read, self._free_bytes)
+        with reporting_damage(self.path), self._archive.open(info) as member, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers of Python 2
+            array = npy.read_array(member, allow_pickle=False)
+            if member.read(1):
+                raise ValueError("there are more bytes after the array")
+        return self._to_native(name, array)
+
+    def blocks(self, name: str, size: int) -> Iterator[np.ndarray]:
+        """The array, `size` items of its first axis at a time: it may be larger than memory, unless it is in
+        Fortran's order."""
+        info = self._members[name]
+        self._refuse_other_member(name, info)
+        with reporting_damage(self.path), self._archive.open(info) as member:
+            shape, is_fortran, dtype = self._header(name, member, info.file_size)
+            if not shape or is_fortran and len(shape) > 1:
+                array = np.atleast_1d(self.read(name))
+                yield from (array[start : start + size] for start in range(0, len(array), size))
+                return
+            of_item = math.prod(shape[1:]) * dtype.itemsize
+            for start in range(0, shape[0], size):
+                count = min(size, shape[0] - start)
+                content = member.read(count * of_item)
+                if len(content) < count * of_item:
+                    raise ValueError("there are fewer bytes than the header announces")
+                yield self._to_native(name, np.frombuffer(content, dtype).reshape(count, *shape[1:]))
+            if member.read(1):
+                raise ValueError("there are more bytes after the array")
+
+    def _to_native(self, name: str, array: np.ndarray) -> np.ndarray:
         if array.dtype.kind == "U" and not is_valid_text(array):
             raise UserError(f"{self.path}: {name} holds text with codes that are not characters")
         return to_native(array)
 
-    def _check(self, name: str, member, size: int) -> None:
-        """Raise an error if the header announces Python objects or more than fits into memory."""
+    def _refuse_other_member(self, name: str, info: zipfile.ZipInfo) -> None:
+        with reporting_damage(self.path), self._archive.open(info) as member:
+            if member.read(len(NPY_MAGIC)) != NPY_MAGIC:
+                raise UserError(f"{self.path}: {name} is not an array of numpy: save it by numpy.savez")
+
+    def _header(self, name: str, member, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+        """Shape, whether it is in Fortran's order, dtype. Raises an error for Python objects, and where more
+        is announced than there is."""
         version = npy.read_magic(member)
         # Version 3.0 differs from 2.0 only in the encoding of field names, which are not used here.
         read_header = HEADER_READERS.get(version, HEADER_READERS[2, 0])
-        try:
-            shape, _, dtype = read_header(member)
-        except MemoryError as e:  # of Python's parser, for a header of ten thousand signs
-            raise ValueError("the header is not one of numpy's") from e
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy on headers of Python 2, Python on wrong ones
+            try:
+                shape, is_fortran, dtype = read_header(member)
+            except MemoryError as e:  # of Python's parser, for a header of ten thousand signs
+                raise ValueError("the header is not one of numpy's") from e
         if dtype.hasobject:
             raise UserError(
                 f"{self.path}: {name} holds Python objects, which could run code when read; "
@@ -75,9 +108,7 @@ class NpzArrays:
         count = math.prod(shape) * dtype.itemsize
         if any(n < 0 for n in shape) or count > size:
             raise ValueError("the header announces more than there is")
-        # Each array may fit into memory while all of them together do not.
-        self._bytes_read += count
-        refuse_too_large(self.path, self._bytes_read, self._free_bytes)
+        return shape, is_fortran, dtype
 
 
 @contextmanager

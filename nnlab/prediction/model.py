@@ -14,7 +14,7 @@ from nnlab.arguments import typed
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.experiment import Experiment
-from nnlab.prediction.new_examples import inputs_of
+from nnlab.prediction.new_examples import WrongExample, inputs_of
 from nnlab.prediction.row_stack import RowStack, row_stacks
 from nnlab.prediction.scoring import Scoring
 from nnlab.prediction.trained_rows import TrainedRow, rows_of_fit, rows_of_run
@@ -104,18 +104,27 @@ class TrainedModel:
         for other losses the distribution that is nearest to what the network answers."""
         if not self.spec.classes:
             raise UserError(f"{self} is a regression, which has no probabilities of classes; use predict")
-        z = torch.from_numpy(self.outputs(x, row).T)
-        return self._loss.probabilities(z).numpy().T
+        return self.answers(x, row)[1]
+
+    @typed
+    def answers(self, x, row: int | None = None) -> tuple[np.ndarray | None, np.ndarray]:
+        """`predict` and `predict_proba` at once: the numbers of the predicted classes (n,) and the
+        probabilities (n, classes); or None and the predicted numbers (n, targets)."""
+        outputs = self.outputs(x, row)
+        if not self.spec.classes:
+            return None, outputs
+        z = torch.from_numpy(outputs.T)
+        return self._loss.scores(z).argmax(0).numpy(), self._loss.probabilities(z).numpy().T
 
     @typed
     def outputs(self, x, row: int | None = None) -> np.ndarray:
         """(n, outputs) in float64: what the network puts out, before softmax. Of averaged rows these are the
         outputs that have the mean of their probabilities; of a regression the predictions, in the target's
         unit."""
-        rows, x = self._chosen(row), inputs_of(x, self.spec)
+        rows, x = self.rows_for(row), inputs_of(x, self.spec)
         outputs = self._outputs(x, rows) if self.spec.classes else self._mean(self._in_units, x, rows)
         for n in np.flatnonzero(~np.isfinite(outputs).all(0))[:1]:
-            raise UserError(_not_finite(int(n), x[n], rows[0].normalizer, self.spec))
+            raise WrongExample("x", int(n), _not_finite(x[n], rows[0].normalizer, self.spec))
         return outputs.T
 
     @typed
@@ -135,15 +144,15 @@ class TrainedModel:
     def scoring(self, row: int | None = None) -> Scoring:
         """To evaluate more examples than memory holds: `add(x, y)` takes block after block, and `report()` is
         then what `evaluate` returns."""
-        rows, like = self._chosen(row), self._like
+        rows, like = self.rows_for(row), self._like
         if len(rows) > 1:  # an average is computed in float64
             like = torch.empty(0, dtype=torch.float64)
         normalizers = [rows[0].normalizer] if self.spec.classes else [row.normalizer for row in rows]
         outputs = partial(self._outputs, rows=rows)
         return Scoring(outputs, self._loss, self.spec, normalizers, like, rows[0].batch)
 
-    def _chosen(self, number: int | None) -> list[TrainedRow]:
-        """The row of that number, or all that are averaged."""
+    def rows_for(self, number: int | None) -> list[TrainedRow]:
+        """The row of that number, or all that are averaged. Raises `UserError` where there is none."""
         if number is None:
             if not (sound := [row for row in self.rows if row.is_sound]):
                 raise UserError(f"{self}: all rows diverged, so there is nothing to predict with")
@@ -243,12 +252,12 @@ def _ranges(numbers: list[int]) -> str:
     return shortened(", ".join(map(str, numbers)))
 
 
-def _not_finite(n: int, x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
+def _not_finite(x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
     """Why an example has no prediction: by its farthest input."""
     distance = np.abs(x - normalizer["mean"]) / normalizer["scale"]
     i = int(distance.argmax())
     column = f"column '{shortened(spec.features[i])}'" if spec.features else f"input {i}"
     return (
-        f"x[{n}]: the network's outputs are not finite; its {column} is {x[i]:.3g}, and training had a mean "
+        f": the network's outputs are not finite; its {column} is {x[i]:.3g}, and training had a mean "
         f"of {normalizer['mean'][i]:.3g} and a scale of {normalizer['scale'][i]:.3g}"
     )

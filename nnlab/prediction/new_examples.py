@@ -17,6 +17,14 @@ from nnlab.suggestions import hint
 MOST_COLUMNS_LISTED = 8
 
 
+class WrongExample(UserError):
+    """An example that a model does not take: `name[example]`, an argument and its index, and the fault."""
+
+    def __init__(self, name: str, example: int, fault: str):
+        super().__init__(f"{name}[{example}]{fault}")
+        self.name, self.example, self.fault = name, example, fault
+
+
 def inputs_of(x, spec: DataSpec) -> np.ndarray:
     """x as an array (n, d) of finite numbers.
 
@@ -78,9 +86,8 @@ def _class_numbers(values: np.ndarray, spec: DataSpec) -> np.ndarray:
         name = _name(label, spec)
         if name not in number_of:
             known = nearest(name, spec.classes).replace("; allowed:", "; it knows")
-            raise UserError(
-                f"y[{first[i]}] is '{shortened(name)}', a class that the model does not know{known}"
-            )
+            fault = f" is '{shortened(name)}', a class that the model does not know{known}"
+            raise WrongExample("y", int(first[i]), fault)
         numbers[i] = number_of[name]
     return numbers[inverse]
 

@@ -51,7 +51,7 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
         folds         in which folds, likewise
         probability_<class>   of each class
     """
-    results = [result for result in results if result.predictions]
+    results = [result for result in results if result.predictions and result.status != "diverged"]
     if not results:
         return
     spec, (examples, classes, values, counts) = dataset.spec, averaged(results)

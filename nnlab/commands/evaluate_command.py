@@ -1,0 +1,40 @@
+"""Evaluating what `nnlab evaluate` asks for: a run's rows on labelled examples, into evaluation.json.
+
+Everything here may import torch: evaluate.py imports it once the words are known to be right.
+"""
+
+from __future__ import annotations
+
+from nnlab import interruption
+from nnlab.commands.command_settings import EvaluateSettings
+from nnlab.commands.messages import advice_on_stderr
+from nnlab.commands.process import freeze_imports
+from nnlab.commands.run_request import RunRequest
+from nnlab.prediction.evaluation import evaluate
+from nnlab.prediction.model import load
+from nnlab.prediction.screen_lines import evaluation_lines, model_line
+from nnlab.prediction.tables import open_examples
+from nnlab.records.files import write_json
+from nnlab.records.terminal import Terminal
+
+EVALUATION_FILE = "evaluation.json"
+
+
+def run(request: RunRequest[EvaluateSettings]) -> int:
+    """Evaluate, and print the report; 0."""
+    settings, screen = request.settings, Terminal()
+    with advice_on_stderr("evaluate"), interruption.raise_on_signals():
+        model = load(request.run, device=settings.device)
+        model.rows_for(settings.row)  # which refuses a wrong one before any example is read
+        freeze_imports()
+        with open_examples(
+            settings.data, model.spec, model.experiment.data, labelled=True, target=settings.target
+        ) as examples:
+            screen.title(model_line(model, settings.row))
+            evaluation = evaluate(model, examples, settings.row)
+        with request.results_folder() as folder:
+            about = {"run": str(request.run), "data": settings.data}
+            write_json(folder / EVALUATION_FILE, about | evaluation.as_json())
+    for line in evaluation_lines(evaluation, model.spec.task, folder / EVALUATION_FILE):
+        screen.line(line)
+    return 0

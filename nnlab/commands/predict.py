@@ -1,0 +1,20 @@
+"""`nnlab predict`: new examples through a trained run, into predictions.csv."""
+
+from nnlab.commands import hydra_entry
+from nnlab.commands.command_settings import PredictSettings
+from nnlab.commands.composing import ComposedRun
+
+
+def main(argv: list[str]) -> int:
+    return hydra_entry.run("predict", argv, act)
+
+
+def act(runs: list[ComposedRun]) -> int:
+    """Predict; 0."""
+    from nnlab.commands.run_request import run_request
+
+    request = run_request("predict", runs[0], PredictSettings)
+    # Importing torch takes seconds: wrong words have been refused before.
+    from nnlab.commands import predict_command
+
+    return predict_command.run(request)

@@ -1,0 +1,102 @@
+"""Predicting what `nnlab predict` asks for: a run's rows on new examples, into predictions.csv.
+
+Everything here may import torch: predict.py imports it once the words are known to be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from nnlab import interruption
+from nnlab.commands.command_settings import PredictSettings
+from nnlab.commands.messages import advice_on_stderr
+from nnlab.commands.process import freeze_imports
+from nnlab.commands.run_request import RunRequest
+from nnlab.errors import MachineFault, UserError, is_machine_error
+from nnlab.prediction.blocks import NewExamples
+from nnlab.prediction.model import TrainedModel, load
+from nnlab.prediction.predictions_file import PREDICTIONS_FILE, Tally, predict_into
+from nnlab.prediction.screen_lines import model_line, tally_lines
+from nnlab.prediction.tables import open_examples
+from nnlab.records.csv_text import CsvTable
+from nnlab.records.files import atomic_write
+from nnlab.records.terminal import Terminal
+
+
+def run(request: RunRequest[PredictSettings]) -> int:
+    """Predict, and say where the predictions are; 0."""
+    settings = request.settings
+    with advice_on_stderr("predict"), interruption.raise_on_signals():
+        model = load(request.run, device=settings.device)
+        model.rows_for(settings.row)  # which refuses a wrong one before any example is read
+        freeze_imports()
+        screen = Terminal()
+        with open_examples(settings.data, model.spec, model.experiment.data) as examples:
+            screen.title(model_line(model, settings.row))
+            with _place(request) as path:
+                tally = _write(path, model, examples, settings.row)
+    for line in tally_lines(tally, path):
+        screen.line(line)
+    return 0
+
+
+@contextmanager
+def _place(request: RunRequest[PredictSettings]) -> Iterator[Path]:
+    """Where the predictions go: output=FILE, or else a folder of their own."""
+    if request.settings.output is not None:
+        if request.is_folder_named:
+            raise UserError("output= and hydra.run.dir= both say where predictions go: leave one of them out")
+        yield _new_file(request.settings.output)
+        return
+    with request.results_folder() as folder:
+        yield folder / PREDICTIONS_FILE
+
+
+def _new_file(output: str) -> Path:
+    path = Path(output).expanduser()
+    if path.is_dir():
+        raise UserError(f"output = '{output}' is a folder: name a file, or write hydra.run.dir={output}")
+    if path.is_symlink() or path.exists():
+        raise UserError(f"output = '{output}' exists already: choose another name, or remove it")
+    if not path.parent.is_dir():
+        raise UserError(f"output = '{output}': there is no folder '{path.parent}'")
+    return path
+
+
+def _write(path: Path, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:
+    with ExitStack() as stack:
+        with _writing(path):
+            aside = stack.enter_context(atomic_write(path))
+            file = stack.enter_context(open(aside, "w", newline="", encoding="utf-8"))
+        tally = predict_into(_Table(file, path), model, examples, row)
+        with _writing(path):
+            stack.close()
+    return tally
+
+
+class _Table(CsvTable):
+    """A table of which a full disk is not taken for a fault of the file that is being read."""
+
+    def __init__(self, file, path: Path):
+        super().__init__(file)
+        self.path = path
+
+    def line(self, cells) -> None:
+        with _writing(self.path):
+            super().line(cells)
+
+    def lines(self, lines) -> None:
+        with _writing(self.path):
+            super().lines(lines)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in writing is one sentence about the file."""
+    try:
+        yield
+    except OSError as e:
+        kind = MachineFault if is_machine_error(e) else UserError
+        raise kind(f"'{path}' cannot be written: {e.strerror}") from e

@@ -1,0 +1,134 @@
+"""New examples that are arrays: in a file of numpy.savez, in IDX files, or a data set of nnlab's own."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.data.dataset import Dataset
+from nnlab.data.files import missing_file_error
+from nnlab.data.idx import IMAGE_FILE, LABEL_FILE, idx_blocks
+from nnlab.data.labels import NUMERIC_DTYPE_KINDS
+from nnlab.data.npz_members import NpzArrays
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError, nearest
+from nnlab.prediction.blocks import Block, block_examples
+
+INPUT_NAMES, TARGET_NAMES = ("x", "x_test", "x_train"), ("y", "y_test", "y_train")  # in any case
+TEST_PART = "t10k"  # of the IDX files in a folder, the one whose examples are new
+
+
+class ArrayExamples:
+    """Examples as blocks of arrays: `inputs` of x, and `targets` of y where they are asked for."""
+
+    identifier, target = None, ""
+
+    def __init__(
+        self, name: str, spec: DataSpec, inputs: Iterator[np.ndarray], targets: Iterator[np.ndarray] | None
+    ):
+        self.name, self.spec = name, spec
+        self._inputs, self._targets = inputs, targets
+
+    def where(self, line: int, column: str = "") -> str:
+        return f"{self.name}, example {line}" + f", input '{column}'" * bool(column)
+
+    def blocks(self) -> Iterator[Block]:
+        start = 0
+        targets = iter(self._targets) if self._targets is not None else None
+        pairs = (
+            zip_longest(self._inputs, targets) if targets is not None else ((x, None) for x in self._inputs)
+        )
+        for x, y in pairs:
+            if x is None or targets is not None and (y is None or len(x) != len(y)):
+                raise UserError(f"{self.name} has not as many labels as examples")
+            self._refuse_wrong(x, start)
+            yield Block(x, y, None, range(start, start + len(x)))
+            start += len(x)
+        if not start:
+            raise UserError(f"{self.name} has no examples")
+
+    def _refuse_wrong(self, x: np.ndarray, start: int) -> None:
+        """Raise `UserError` unless these are finite numbers, as many in an example as the run has inputs."""
+        if x.dtype.kind not in NUMERIC_DTYPE_KINDS:
+            raise UserError(f"{self.name}: its examples have the dtype {x.dtype}, expected real numbers")
+        count = math.prod(x.shape[1:])
+        if x.ndim < 2 or count != self.spec.inputs:
+            shape, wanted = (" x ".join(map(str, s)) for s in (x.shape[1:] or (1,), self.spec.shape))
+            raise UserError(f"{self.name}: an example is {shape} numbers, and those of the run are {wanted}")
+        if x.dtype.kind == "f":
+            for place in np.argwhere(~np.isfinite(x))[:1]:
+                example, *rest = place.tolist()
+                at = ", ".join(map(str, (start + example, *rest)))
+                raise UserError(f"{self.name}[{at}] is {x[tuple(place)]:g}, expected a finite number")
+
+
+def npz_examples(path: Path, arrays: NpzArrays, spec: DataSpec, labelled: bool) -> ArrayExamples:
+    """Those in the array X, or else the only one, of a file of numpy.savez; labels are in y."""
+    size = block_examples(spec.inputs)
+    inputs = _array_name(path, arrays.names, INPUT_NAMES, others_allowed=not labelled)
+    targets = None
+    if labelled:
+        targets = arrays.blocks(_array_name(path, arrays.names, _partners(inputs), False), size)
+    return ArrayExamples(f"{path}: {inputs}", spec, arrays.blocks(inputs, size), targets)
+
+
+def _partners(inputs: str) -> tuple[str, ...]:
+    """The name of the targets of these inputs: y_test of X_test."""
+    return (TARGET_NAMES[INPUT_NAMES.index(inputs.lower())],)
+
+
+def _array_name(path: Path, names: list[str], wanted: tuple[str, ...], others_allowed: bool) -> str:
+    found = {name.lower(): name for name in names}
+    for name in wanted:
+        if name in found:
+            return found[name]
+    if others_allowed and len(names) == 1:
+        return names[0]
+    shown = wanted[0].upper() if wanted[0] == "x" else wanted[0]
+    raise UserError(f"{path} has no array {shown}{nearest(shown, names or [shown])}")
+
+
+def idx_examples(path: Path, spec: DataSpec, labelled: bool) -> ArrayExamples:
+    """The images of an IDX file, or of the t10k file in a folder; labels are in the file beside it."""
+    images = _with_or_without_gz(path / f"{TEST_PART}-{IMAGE_FILE}") if path.is_dir() else path
+    size, targets = block_examples(spec.inputs), None
+    if labelled:
+        name = images.name.replace(IMAGE_FILE, LABEL_FILE)
+        if name == images.name:
+            raise UserError(f"{images}: expected a name with {IMAGE_FILE}, beside which are the labels")
+        name = name.removesuffix(".gz")
+        targets = idx_blocks(_with_or_without_gz(images.with_name(name)), 1, size)
+    return ArrayExamples(str(images), spec, idx_blocks(images, 3, size), targets)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether it is called like an IDX file of images."""
+    return re.search(r"idx3-ubyte(\.gz)?$", path.name) is not None
+
+
+def _with_or_without_gz(path: Path) -> Path:
+    for file in (path, path.with_name(f"{path.name}.gz")):
+        if os.path.exists(file):
+            return file
+    raise missing_file_error(path)
+
+
+def dataset_examples(name: str, dataset: Dataset, spec: DataSpec, labelled: bool) -> ArrayExamples:
+    """All examples of a data set of nnlab's own."""
+    features = tuple(dataset.features)
+    if features and spec.features and features != spec.features:
+        raise UserError(f"data '{name}' has other inputs than the run: '{features[0]}', ...")
+    size = block_examples(spec.inputs)
+
+    def pieces(array):
+        return (array[start : start + size] for start in range(0, len(array), size))
+
+    y = np.array([dataset.spec.label(c) for c in range(len(dataset.classes))])[dataset.y] if (
+        dataset.classes) else dataset.y  # fmt: skip
+    return ArrayExamples(f"data '{name}'", spec, pieces(dataset.x), pieces(y) if labelled else None)

@@ -1,0 +1,239 @@
+"""New examples in a text file: the run's inputs are found by the names of the columns."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.data.cells import cell_error, first_line_hint, is_number
+from nnlab.data.csv_rows import read_rows
+from nnlab.data.headers import LINES_COMPARED, is_header
+from nnlab.data.identifiers import key_column
+from nnlab.data.spec import DataSpec
+from nnlab.data.text_tables import column_names
+from nnlab.errors import Advice, UserError, shortened
+from nnlab.prediction.blocks import Block, block_examples
+from nnlab.suggestions import hint
+
+MOST_COLUMNS_LISTED = 6  # in a sentence
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file, by number, for what they are needed."""
+
+    names: list[str]
+    inputs: list[int]
+    targets: list[int]
+    identifier: int | None
+
+
+class CsvExamples:
+    """The examples of a file that is open as text.
+
+    `target` names the column of the true labels (None: by the spec's names), where they are `labelled`.
+    """
+
+    def __init__(self, path: Path, file, spec: DataSpec, labelled: bool, target: str | int | None = None):
+        self.path, self.spec = path, spec
+        rows = read_rows(path, file)
+        first_rows = list(islice(rows, 1 + LINES_COMPARED))
+        if not first_rows:
+            raise UserError(f"{path} is empty")
+        has_header, self.columns = _Matching(path, spec, labelled, target).columns(first_rows)
+        self._rows = chain(first_rows[has_header:], rows)
+        if has_header:
+            _advise_ignored(path, self.columns, spec)
+
+    @property
+    def identifier(self) -> str | None:
+        place = self.columns.identifier
+        return None if place is None else self.columns.names[place]
+
+    @property
+    def target(self) -> str:
+        return self.columns.names[self.columns.targets[0]] if self.columns.targets else ""
+
+    def where(self, line: int, column: str = "") -> str:
+        return f"{self.path}, line {line}" + f", column '{shortened(column)}'" * bool(column)
+
+    def blocks(self) -> Iterator[Block]:
+        size, count = block_examples(self.spec.inputs), 0
+        while some := list(islice(self._rows, size)):
+            yield self._block(some)
+            count += len(some)
+        if not count:
+            raise UserError(f"{self.path} has no examples, only a header")
+
+    def _block(self, rows: list[tuple[int, list[str]]]) -> Block:
+        columns = self.columns
+        x = self._numbers(rows, columns.inputs)
+        targets = identifiers = None
+        if columns.targets and self.spec.classes:
+            (place,) = columns.targets
+            targets = [row[place].strip() for _, row in rows]
+            for (line, _), label in zip(rows, targets, strict=True):
+                if not label:
+                    raise self._wrong_cell(line, place, label, is_target=True)
+        elif columns.targets:
+            targets = self._numbers(rows, columns.targets, are_targets=True)
+        if columns.identifier is not None:
+            identifiers = [row[columns.identifier] for _, row in rows]
+        return Block(x, targets, identifiers, [line for line, _ in rows])
+
+    def _numbers(self, rows, places: list[int], are_targets: bool = False) -> np.ndarray:
+        """(n, places) finite numbers."""
+        try:
+            cells = (float(row[place]) for _, row in rows for place in places)
+            x = np.fromiter(cells, np.float64, len(rows) * len(places)).reshape(len(rows), len(places))
+        except ValueError:
+            x = None
+        if x is None or not np.isfinite(x).all():
+            raise next(
+                self._wrong_cell(line, place, row[place], are_targets)
+                for line, row in rows
+                for place in places
+                if not is_number(row[place]) or not math.isfinite(float(row[place]))
+            )
+        return x
+
+    def _wrong_cell(self, line: int, place: int, cell: str, is_target: bool) -> UserError:
+        where, is_class = self.where(line, self.columns.names[place]), is_target and bool(self.spec.classes)
+        return UserError(f"{where}: {cell_error(cell.strip(), 1, 1, is_target, is_class)}")
+
+
+@dataclass(frozen=True)
+class _Matching:
+    """Finds the columns that a run needs, in a file that may have them in any order, and others."""
+
+    path: Path
+    spec: DataSpec
+    labelled: bool
+    target: str | int | None
+
+    def columns(self, first_rows: list[tuple[int, list[str]]]) -> tuple[bool, Columns]:
+        """Whether the first line has names, and the columns. Raises `UserError`."""
+        first, *others = [row for _, row in first_rows]
+        names, features = column_names(first), self.spec.features
+        has_header = is_header(first, others, None)
+        has_names = bool(features) and not _are_numbers(features)
+        if {*features} <= {*names} and (has_names or features and has_header):
+            return True, self._by_name(names)
+        if has_names:
+            if not has_header:
+                raise UserError(
+                    f"{self.path} has no line with the names of its columns, and the run knows its inputs by "
+                    f"name: put a line above, with {_listed(features)}"
+                )
+            raise UserError(self._missing([name for name in features if name not in names], names))
+        return has_header, self._by_place(names, has_header)
+
+    def _by_name(self, names: list[str]) -> Columns:
+        inputs = [self._place(name, names) for name in self.spec.features]
+        targets = self._targets(names, inputs) if self.labelled else []
+        return Columns(names, inputs, targets, _identifier(names, inputs, targets))
+
+    def _place(self, name: str, names: list[str]) -> int:
+        if names.count(name) > 1:
+            raise UserError(f"{self.path} has several columns of the name '{shortened(name)}'")
+        return names.index(name)
+
+    def _targets(self, names: list[str], inputs: list[int]) -> list[int]:
+        if isinstance(self.target, int):
+            if not -len(names) <= self.target < len(names):
+                raise UserError(
+                    f"target = {self.target}: {self.path} has {len(names)} columns, 0 to {len(names) - 1}"
+                )
+            return self._refuse_inputs([self.target % len(names)], inputs, names)
+        wanted = [self.target] if self.target is not None else list(self.spec.targets)
+        if not wanted:
+            raise UserError(
+                f"{self.path}: the run does not know the name of its target; say which column it is, "
+                f"target=NAME, of {_listed([n for i, n in enumerate(names) if i not in inputs] or names)}"
+            )
+        for name in wanted:
+            if name not in names:
+                others = [names[place] for place in range(len(names)) if place not in inputs]
+                near = hint(shortened(name), others) or f"; it has {_listed(others)} beside the inputs"
+                more = "" if self.target is not None else ", the run's target"
+                raise UserError(
+                    f"{self.path} has no column '{shortened(name)}'{more}{near}"
+                    + "; target=NAME says which column it is" * (self.target is None)
+                )
+        return self._refuse_inputs([self._place(name, names) for name in wanted], inputs, names)
+
+    def _refuse_inputs(self, targets: list[int], inputs: list[int], names: list[str]) -> list[int]:
+        for place in {*targets} & {*inputs}:
+            raise UserError(f"target = '{shortened(names[place])}': that is an input of the run")
+        return targets
+
+    def _missing(self, missing: list[str], names: list[str]) -> str:
+        others = [name for name in names if name not in self.spec.features]
+        near = hint(shortened(missing[0]), others) or f"; it has {_listed(names)}"
+        more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
+        return f"{self.path} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
+
+    def _by_place(self, names: list[str], has_header: bool) -> Columns:
+        """The inputs of a run whose own have no names: all columns in their order, but the target's."""
+        count, wanted = len(names), self.spec.inputs
+        numbers = [*map(int, self.spec.features)] or [*range(wanted)]
+        target = next((place for place in range(wanted + 1) if place not in numbers), wanted)
+        if isinstance(self.target, int):
+            target = self.target % max(1, count)
+        elif self.target in names and has_header:
+            target = names.index(self.target)
+        elif self.target is not None:
+            raise UserError(f"target = '{self.target}': {self.path} has no column of that name")
+        if count == wanted + 1:
+            inputs = [place for place in range(count) if place != target]
+            return Columns(names, inputs, [target] if self.labelled else [], None)
+        if count == wanted and not self.labelled:
+            return Columns(names, [*range(wanted)], [], None)
+        raise UserError(
+            f"{self.path} has {count} columns, and the run {wanted} inputs, whose columns have no names: "
+            f"expected {f'{wanted} and the target' if self.labelled else wanted}"
+        )
+
+
+def _are_numbers(features: tuple[str, ...]) -> bool:
+    """Whether the inputs are called by the numbers of their columns: their file had no header."""
+    return all(name in (str(place), str(place + 1)) for place, name in enumerate(features))
+
+
+def _identifier(names: list[str], inputs: list[int], targets: list[int]) -> int | None:
+    """The column that identifies an example: one that is not an input, rather than one that is."""
+    others = [place for place in range(len(names)) if place not in {*inputs, *targets}]
+    for places in (others, inputs):
+        found = key_column(_blank(names[place]) for place in places)
+        if found is not None:
+            return places[found]
+    return None
+
+
+def _blank(name: str) -> str:
+    return "" if name.startswith("column ") and name[7:].isdecimal() else name
+
+
+def _advise_ignored(path: Path, columns: Columns, spec: DataSpec) -> None:
+    used = {*columns.inputs, *columns.targets, columns.identifier}
+    names = [n for place, n in enumerate(columns.names) if place not in used and n not in spec.targets]
+    if names:
+        warnings.warn(
+            f"{path}: {'columns' if len(names) > 1 else 'column'} {_listed(names)} "
+            f"{'are' if len(names) > 1 else 'is'} not among the run's inputs, and ignored",
+            Advice,
+            stacklevel=2,
+        )
+
+
+def _listed(names) -> str:
+    names = list(names)
+    more = len(names) - MOST_COLUMNS_LISTED
+    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_COLUMNS_LISTED])
+    return shown + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,67 @@
+"""The report of a run on labelled examples: of its rows' average, and of each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnlab.errors import UserError
+from nnlab.prediction.blocks import NewExamples
+from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.new_examples import WrongExample
+from nnlab.prediction.trained_rows import TrainedRow
+from nnlab.records.summary import summarize
+from nnlab.training.results import Result
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    examples  how many there were
+    test      the report of the average of the rows, or of the only one; see `nnlab.metrics`
+    rows      each row with its report; empty where there is one
+    """
+
+    examples: int
+    test: dict
+    rows: list[tuple[TrainedRow, dict]]
+
+    def summary(self) -> dict:
+        """Over the rows, as that of a run (records/summary.py); the test set is the same for all."""
+        return summarize([
+            Result(
+                row.number, row.seed, row.repeat, row.fold, "finished", 0, row.epoch, {}, report, {}, {},
+                fixed_test=True,
+            )
+            for row, report in self.rows
+        ])  # fmt: skip
+
+    def as_json(self) -> dict:
+        """What evaluation.json has of it."""
+        tree = {"examples": self.examples, "test": self.test}
+        if self.rows:
+            keys = ("number", "seed", "repeat", "fold")
+            summary = self.summary()
+            tree |= {key: summary[key] for key in ("unit", "intervals", "metrics")}
+            tree["rows"] = [
+                {"row": row.number} | {key: getattr(row, key) for key in keys[1:]} | {"test": report}
+                for row, report in self.rows
+            ]
+        return tree
+
+
+def evaluate(model: TrainedModel, examples: NewExamples, row: int | None) -> Evaluation:
+    """Evaluate the examples, which are read once. Raises `UserError`."""
+    rows, count = model.rows_for(row), 0
+    whole = model.scoring(row)
+    of_rows = [model.scoring(one.number) for one in rows] if len(rows) > 1 else []
+    for block in examples.blocks():
+        for scoring in [whole, *of_rows]:
+            try:
+                scoring.add(block.x, block.targets)
+            except WrongExample as e:
+                column = examples.target if e.name == "y" else ""
+                raise UserError(f"{examples.where(block.lines[e.example], column)}{e.fault}") from e
+        count += len(block.x)
+    reports = [(one, scoring.report()) for one, scoring in zip(rows, of_rows, strict=False)]
+    return Evaluation(count, whole.report(), reports)

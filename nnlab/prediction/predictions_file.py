@@ -1,0 +1,64 @@
+"""predictions.csv: what a run predicts for new examples, a line for each, in their order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError
+from nnlab.prediction.blocks import Block, NewExamples
+from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.new_examples import WrongExample
+from nnlab.records.csv_text import CsvTable
+from nnlab.records.prediction_columns import (
+    prediction_cells,
+    prediction_names,
+    probability_cells,
+    probability_names,
+)
+
+PREDICTIONS_FILE = "predictions.csv"
+
+
+class Tally:
+    """What was predicted, in sum: how often each class, or mean and range of each number."""
+
+    def __init__(self, spec: DataSpec):
+        self.spec, self.examples = spec, 0
+        self.classes: Counter[int] = Counter()
+        self.sums = np.zeros(spec.outputs)
+        self.lows, self.highs = np.full(spec.outputs, np.inf), np.full(spec.outputs, -np.inf)
+
+    def add(self, classes: np.ndarray | None, values: np.ndarray) -> None:
+        self.examples += len(values)
+        if classes is not None:
+            self.classes.update(classes.tolist())
+            return
+        self.sums += values.sum(0)
+        self.lows, self.highs = np.minimum(self.lows, values.min(0)), np.maximum(self.highs, values.max(0))
+
+
+def predict_into(table: CsvTable, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:
+    """Predict the examples, block by block, and write a line for each. Raises `UserError`."""
+    tally = Tally(model.spec)
+    before = [examples.identifier] if examples.identifier is not None else []
+    table.line([*before, *prediction_names(model.spec), *probability_names(model.spec)])
+    for block in examples.blocks():
+        try:
+            classes, values = model.answers(block.x, row)
+        except WrongExample as e:
+            raise UserError(f"{examples.where(block.lines[e.example])}{e.fault}") from e
+        tally.add(classes, values)
+        table.lines(_lines(model.spec, block, classes, values))
+    return tally
+
+
+def _lines(spec: DataSpec, block: Block, classes: np.ndarray | None, values: np.ndarray) -> Iterator[list]:
+    before = ([name] for name in block.identifiers) if block.identifiers is not None else ([] for _ in values)
+    columns = zip(
+        before, prediction_cells(spec, classes, values), probability_cells(spec, values), strict=True
+    )
+    yield from ([*identifier, *prediction, *p] for identifier, prediction, p in columns)

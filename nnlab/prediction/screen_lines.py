@@ -1,0 +1,71 @@
+"""Lines that say of which model predictions or a report are, and in sum what was predicted."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from nnlab.prediction.evaluation import Evaluation
+from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.predictions_file import Tally
+from nnlab.records.summary_text import interval_lines, metric_lines
+from nnlab.records.text import format_number
+from nnlab.records.text_columns import labelled_lines
+from nnlab.records.titles import experiment_title
+
+MOST_SHOWN = 10  # classes, or targets
+WHY_UNDEFINED = {"test_r2": ": all targets are equal"}
+
+
+def model_line(model: TrainedModel, row: int | None) -> str:
+    """`iris (150 x 4, 3 classes), mlp 4-64-3, adam: mean of 5 rows`."""
+    rows = model.rows_for(row)
+    which = f"mean of {len(rows)} rows" if len(rows) > 1 else f"row {rows[0].number}"
+    if len(model.rows) == 1:
+        which = "1 row"
+    return f"{experiment_title(model.experiment, model.spec)}: {which}"
+
+
+def tally_lines(tally: Tally, path: Path) -> list[str]:
+    """How many examples there were, what was predicted in sum, and where it is."""
+    lines = ["", *labelled_lines("examples", f"{tally.examples:,}")]
+    if tally.spec.classes:
+        lines += labelled_lines("predicted", _counts(tally))
+    else:
+        lines += [line for target in range(tally.spec.outputs)[:MOST_SHOWN] for line in _range(tally, target)]
+    return [*lines, "", *labelled_lines("predictions", path)]
+
+
+def evaluation_lines(evaluation: Evaluation, task: str, path: Path) -> list[str]:
+    """The report of the average, beside that of a row alone where there are several, and where it is."""
+    lines = ["", *labelled_lines("examples", f"{evaluation.examples:,}")]
+    lines += _report_lines(evaluation.test, task)
+    if evaluation.rows:
+        summary = evaluation.summary()
+        lines += ["", f"  each of the {len(evaluation.rows)} rows alone:"]
+        lines += [*metric_lines(summary["metrics"], task), *interval_lines(summary)]
+    return [*lines, "", *labelled_lines("report", path)]
+
+
+def _report_lines(test: dict, task: str) -> list[str]:
+    """The numbers of a report, as training has them."""
+    numbers = {f"test_{name}": value for name, value in test.items() if isinstance(value, float)}
+    undefined = {
+        name: f"undefined{WHY_UNDEFINED.get(name, '')}" for name, v in numbers.items() if math.isnan(v)
+    }
+    metrics = {name: {"mean": v, "n": 1} for name, v in numbers.items() if not math.isnan(v)}
+    return metric_lines(metrics, task, undefined)
+
+
+def _counts(tally: Tally) -> str:
+    ranked = tally.classes.most_common()
+    shown = ", ".join(f"{tally.spec.classes[c]} {count:,}" for c, count in ranked[:MOST_SHOWN])
+    more = len(ranked) - MOST_SHOWN
+    return shown + (f" and {more:,} other classes" if more > 0 else "")
+
+
+def _range(tally: Tally, target: int) -> list[str]:
+    name = "predicted" if tally.spec.outputs == 1 else (tally.spec.targets or range(MOST_SHOWN))[target]
+    means = tally.sums / tally.examples
+    mean, low, high = (format_number(float(v[target])) for v in (means, tally.lows, tally.highs))
+    return labelled_lines(str(name), f"mean {mean}, from {low} to {high}")

@@ -1,0 +1,50 @@
+"""New examples of any kind that nnlab reads, opened for a run that is to predict them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from nnlab.data.csv_rows import allow_long_cells
+from nnlab.data.files import file_kind, open_text, read_errors_as_user_errors
+from nnlab.data.npz_members import open_npz
+from nnlab.data.sources import SOURCES, Data
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError, shortened
+from nnlab.prediction.array_examples import dataset_examples, idx_examples, is_idx, npz_examples
+from nnlab.prediction.blocks import NewExamples
+from nnlab.prediction.csv_examples import CsvExamples
+from nnlab.suggestions import UNSUPPORTED_EXTENSIONS, dataset_for_file, hint
+
+BUILT_IN = {name: source for name, source in SOURCES.items() if not getattr(source, "needs", ())}
+
+
+@contextmanager
+def open_examples(
+    data: str, spec: DataSpec, trained_on: Data, labelled: bool = False, target: str | int | None = None
+) -> Iterator[NewExamples]:
+    """The examples of a file, a folder, or a data set of nnlab's own by its name; `labelled` ones with their
+    targets, of which `target` names the column. Raises `UserError`."""
+    path = Path(data).expanduser()
+    if data in BUILT_IN and not path.exists():
+        own = trained_on if trained_on.name == data else BUILT_IN[data]()
+        yield dataset_examples(data, replace(own, limit=None, label_noise=0.0).load(), spec, labelled)
+        return
+    if not path.exists() and path.parent == Path() and not path.suffix and hint(data, BUILT_IN, "data"):
+        raise UserError(f"there is no file {shortened(data)}{hint(data, BUILT_IN, 'data')}")
+    kind = file_kind(path)
+    if kind == "folder" or is_idx(path):
+        with read_errors_as_user_errors(path):
+            yield idx_examples(path, spec, labelled)
+    elif kind != "file":
+        raise UserError(f"'{shortened(data)}' is a {kind}; expected a file of examples")
+    elif dataset_for_file(path.name) == "npz":
+        with open_npz(path) as arrays:
+            yield npz_examples(path, arrays, spec, labelled)
+    elif path.name.lower().endswith(UNSUPPORTED_EXTENSIONS):
+        raise UserError(f"'{shortened(data)}' cannot be read: save it as CSV, or by numpy.savez as .npz")
+    else:
+        with open_text(path) as file, allow_long_cells():
+            yield CsvExamples(path, file, spec, labelled, target)

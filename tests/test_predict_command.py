@@ -1,0 +1,445 @@
+"""`nnlab predict` and `nnlab evaluate`: what they write beside training's own numbers, files of every kind,
+of any size, and wrong words."""
+
+import csv
+import gzip
+import json
+import resource
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from datafiles import images, write_idx
+
+import nnlab as lab
+from nnlab.cli import main
+from nnlab.commands.run_words import with_keys
+from nnlab.prediction import blocks
+from nnlab.prediction.tables import open_examples
+
+pytestmark = pytest.mark.filterwarnings("always::nnlab.errors.Advice")  # which commands print
+
+
+def lines_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def written(kind="predict", name="predictions.csv") -> Path:
+    (folder,) = Path("outputs", kind).iterdir()
+    return folder / name
+
+
+def table(n=120, seed=0, named=True):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, 3)).round(3)
+    label = np.where(x[:, 0] + x[:, 1] > 0, "yes", "no")
+    return x, label
+
+
+def write_csv(path, x, label=None, names=("a", "b", "c"), separator=",", order=(0, 1, 2), **more):
+    """A text file with these columns, and `more` of them in front."""
+    heads = [*more, *(names[i] for i in order), *(["left"] if label is not None else [])]
+    rows = [
+        [*(str(column[i]) for column in more.values()), *(str(x[i, j]) for j in order)]
+        + ([str(label[i])] if label is not None else [])
+        for i in range(len(x))
+    ]
+    text = "\n".join(separator.join(row) for row in [heads, *rows]) + "\n"
+    opener = gzip.open if str(path).endswith(".gz") else open
+    with opener(path, "wt", encoding="utf-8") as file:
+        file.write(text)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of 2 seeds x 2 folds on a table of text."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_csv(folder / "train.csv", *table())
+    words = ["data=csv", f"data.path={folder / 'train.csv'}", "data.target=left", "epochs=5", "seeds=2"]
+    assert main(["train", *words, "split=kfold", "split.k=2", f"hydra.run.dir={folder / 'run'}"]) == 0
+    return folder / "run"
+
+
+# ---- what is written
+
+
+@pytest.mark.parametrize("row", [None, 2])
+def test_predictions_are_those_of_the_model(trained, row):
+    x, _ = table(50, 1)
+    write_csv("new.csv", x)
+    assert main(["predict", str(trained), "new.csv", *([f"row={row}"] if row else [])]) == 0
+    lines, model = lines_of(written()), lab.load(trained)
+    assert [line["prediction"] for line in lines] == model.predict(x, row).tolist()
+    p = [[float(line[f"probability_{name}"]) for name in ("no", "yes")] for line in lines]
+    assert np.abs(np.array(p) - model.predict_proba(x, row)).max() < 1e-7
+    assert list(lines[0]) == ["prediction", "probability_no", "probability_yes"]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "squared_error"])
+def test_on_its_own_test_set_a_run_says_what_training_said(loss, here):
+    """With several rows too: test_predictions.csv averages as predict does."""
+    words = ["data=iris", f"loss={loss}", "seeds=3", "epochs=4", "hydra.run.dir=run"]
+    assert main(["train", *words]) == 0
+    own = lines_of("run/test_predictions.csv")
+    data = lab.Iris().load()
+    numbers = [int(line["example"]) for line in own]
+    write_csv("new.csv", data.x[numbers], names=data.features, order=(3, 1, 0, 2))
+    assert main(["predict", "run", "new.csv"]) == 0
+    for line, expected in zip(lines_of(written()), own, strict=True):
+        assert line["prediction"] == expected["prediction"]
+        for name in data.classes:
+            key = f"probability_{name}"
+            assert float(line[key]) == pytest.approx(float(expected[key]), rel=1e-5, abs=1e-7)
+
+
+def test_columns_in_any_order_with_others_and_an_identifier(trained, capsys):
+    x, label = table(30, 2)
+    names = [f"k{i}" if i else "=1+1" for i in range(30)]
+    more = {"customer_id": names, "note": ["x"] * 30}
+    write_csv("new.csv", x, label, separator=";", order=(2, 0, 1), **more)
+    assert main(["predict", str(trained), "new.csv"]) == 0
+    lines = lines_of(written())
+    assert [line["customer_id"] for line in lines] == ["'=1+1", *names[1:]]
+    assert [line["prediction"] for line in lines] == lab.load(trained).predict(x).tolist()
+    said = capsys.readouterr()
+    assert "column 'note' is not among the run's inputs, and ignored" in said.err
+    assert "left" not in said.err and "customer_id" not in said.err
+    assert "30" in said.out and str(written()) in said.out
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.tsv", "table"])
+def test_other_text_files(trained, name):
+    x, _ = table(20, 3)
+    write_csv(name, x, separator="\t" if name.endswith("tsv") else ",")
+    assert main(["predict", str(trained), name, "output=p.csv"]) == 0
+    assert [line["prediction"] for line in lines_of("p.csv")] == lab.load(trained).predict(x).tolist()
+    assert not Path("outputs").exists()
+
+
+def test_a_table_without_names(here):
+    x, label = table()
+    text = "\n".join(f"{a},{one},{b},{c}" for (a, b, c), one in zip(x, label, strict=True))
+    Path("train.csv").write_text(text)
+    words = ["data=csv", "data.path=train.csv", "data.target=1", "epochs=3", "hydra.run.dir=run"]
+    assert main(["train", *words]) == 0
+    Path("new.csv").write_text("\n".join(",".join(map(str, row)) for row in x[:10]))
+    assert main(["predict", "run", "new.csv", "output=without.csv"]) == 0
+    assert main(["predict", "run", "train.csv", "output=with.csv"]) == 0
+    expected = lab.load("run").predict(x).tolist()
+    assert [line["prediction"] for line in lines_of("with.csv")] == expected
+    assert [line["prediction"] for line in lines_of("without.csv")] == expected[:10]
+    assert main(["evaluate", "run", "train.csv"]) == 0
+
+
+def test_regressions_of_one_and_of_several_targets(here):
+    x = np.random.default_rng(0).random((60, 3))
+    for name, y in (("one", x.sum(1)), ("two", np.c_[x.sum(1), -x[:, 0]])):
+        np.savez(f"{name}.npz", X=x, y=y)
+        words = ["data=npz", f"data.path={name}.npz", "epochs=3", "seeds=2", f"hydra.run.dir=run_{name}"]
+        assert main(["train", *words]) == 0
+        np.savez("new.npz", x[:7])
+        assert main(["predict", f"run_{name}", "new.npz", f"output={name}.csv"]) == 0
+        lines, expected = lines_of(f"{name}.csv"), lab.load(f"run_{name}").predict(x[:7])
+        said = np.array([[float(v) for v in line.values()] for line in lines])
+        assert np.allclose(said, expected.reshape(7, -1), rtol=1e-7)
+        assert main(["evaluate", f"run_{name}", f"{name}.npz", f"hydra.run.dir=e_{name}"]) == 0
+        report = json.loads(Path(f"e_{name}", "evaluation.json").read_text())["test"]
+        predicted = lab.load(f"run_{name}").predict(x)
+        assert report["rmse"] == pytest.approx(sk.root_mean_squared_error(y.ravel(), predicted.ravel()))
+    assert list(lines[0]) == ["prediction_0", "prediction_1"]
+
+
+def test_images(here):
+    write_idx(here)
+    assert main(["train", "data=idx", "data.path=.", "epochs=2", "hydra.run.dir=run"]) == 0
+    x = images()["t10k-images-idx3-ubyte"]
+    expected = lab.load("run").predict(x.reshape(len(x), -1)).astype(str).tolist()
+    for number, data in enumerate((".", "t10k-images-idx3-ubyte")):
+        assert main(["predict", "run", data, f"output={number}.csv"]) == 0
+        assert [line["prediction"] for line in lines_of(f"{number}.csv")] == expected
+    assert main(["evaluate", "run", "."]) == 0
+    report = json.loads(written("evaluate", "evaluation.json").read_text())["test"]
+    assert report == json.loads(Path("run/rows.json").read_text())[0]["test"]  # to the bit
+
+
+def test_evaluate_reports_what_training_did(trained, capsys):
+    x, label = table(80, 4)
+    write_csv("labelled.csv", x, label)
+    assert main(["evaluate", str(trained), "labelled.csv"]) == 0
+    tree, model = json.loads(written("evaluate", "evaluation.json").read_text()), lab.load(trained)
+    assert tree["examples"] == 80 and tree["test"] == model.evaluate(x, label)
+    assert [row["test"] for row in tree["rows"]] == [model.evaluate(x, label, row=k) for k in range(4)]
+    accuracies = [row["test"]["accuracy"] for row in tree["rows"]]
+    assert tree["metrics"]["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    p = model.predict_proba(x)
+    assert tree["test"]["loss"] == pytest.approx(sk.log_loss(label, p, labels=["no", "yes"]), rel=1e-9)
+    said = capsys.readouterr().out
+    assert f"test accuracy      {tree['test']['accuracy']:.2%}" in said and "4 rows alone" in said
+    assert main(["evaluate", str(trained), "labelled.csv", "row=1", "hydra.run.dir=one"]) == 0
+    alone = json.loads(Path("one/evaluation.json").read_text())
+    assert alone["test"] == tree["rows"][1]["test"] and "rows" not in alone
+
+
+def test_another_target_column(trained):
+    x, label = table(20, 5)
+    write_csv("labelled.csv", x, None, truth=label)
+    for target in ("truth", "0", "-4"):
+        assert main(["evaluate", str(trained), "labelled.csv", f"target={target}"]) == 0
+
+
+def test_built_in_data_by_name(trained, capsys):
+    assert main(["train", "data=iris", "epochs=1", "hydra.run.dir=run"]) == 0
+    assert main(["evaluate", "run", "iris"]) == 0
+    assert main(["predict", "run", "data=iris", "output=p.csv"]) == 0
+    assert [line["prediction"] for line in lines_of("p.csv")] == lab.load("run").predict(
+        lab.Iris().load().x
+    ).tolist()
+    assert main(["predict", str(trained), "iris"]) == 2
+    assert "other inputs than the run" in capsys.readouterr().err
+
+
+def test_blocks_do_not_show(trained, monkeypatch):
+    x, label = table(50, 6)
+    write_csv("new.csv", x, label)
+    np.savez("new.npz", X=x, y=label)
+    for name in ("new.csv", "new.npz"):
+        assert main(["predict", str(trained), name, f"output=whole_{name}"]) == 0
+        assert main(["evaluate", str(trained), name, f"hydra.run.dir=whole/{name}"]) == 0
+    monkeypatch.setattr(blocks, "MOST_BLOCK_EXAMPLES", 7)
+    for name in ("new.csv", "new.npz"):
+        assert main(["predict", str(trained), name, f"output=parts_{name}"]) == 0
+        assert Path(f"parts_{name}").read_text() == Path(f"whole_{name}").read_text()
+        assert main(["evaluate", str(trained), name, f"hydra.run.dir=parts/{name}"]) == 0
+        whole, parts = (json.loads(Path(f, name, "evaluation.json").read_text()) for f in ("whole", "parts"))
+        assert parts["test"]["confusion_matrix"] == whole["test"]["confusion_matrix"]
+        assert parts["test"]["loss"] == pytest.approx(whole["test"]["loss"], rel=1e-6)
+
+
+MEASURED = """
+import sys
+from nnlab.cli import main
+code = main(sys.argv[1:])
+(peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak")
+@pytest.mark.parametrize("kind", ["csv", "npz", "idx"])
+def test_memory_does_not_grow_with_the_file(kind, trained, here):
+    """A file of 70 MB, or of text 20 MB, of which lists of cells are 100, costs no more than a small one."""
+    run = trained
+    if kind == "idx":
+        write_idx(here, images(train=40, test=10, side=30))
+        assert main(["train", "data=idx", "data.path=.", "epochs=1", "hydra.run.dir=run"]) == 0
+        run = "run"
+    peaks = {}
+    for size, count in (("small", 100), ("large", {"csv": 300_000, "npz": 3_000_000, "idx": 80_000}[kind])):
+        x = np.random.default_rng(0).integers(0, 9, (count, 3))
+        name = f"{size}.{kind}"
+        if kind == "csv":
+            write_csv(name, x, note=["a text that is not read" * 2] * count)
+        elif kind == "npz":
+            np.savez(name, X=x.astype(np.float64))
+        else:
+            name = f"{size}-images-idx3-ubyte"
+            write_idx(here, {name: np.zeros((count, 30, 30), np.uint8)})
+        words = ["predict", str(run), name, f"output={size}.out"]
+        line = [sys.executable, "-W", "ignore", "-c", MEASURED, *words]
+        done = subprocess.run(line, capture_output=True, text=True, cwd=here)
+        assert done.returncode == 0, done.stderr
+        peaks[size] = int(done.stderr.split()[-1]) / 1024
+        with open(f"{size}.out") as file:
+            assert sum(1 for _ in file) == count + 1
+    assert peaks["large"] - peaks["small"] < 40, peaks
+
+
+# ---- which run
+
+
+def test_a_sweep_means_its_winner(here, capsys):
+    words = ["data=iris", "epochs=1", "trials=2", "report=false", "hydra.run.dir=s"]
+    assert main(["sweep", *words]) == 0
+    assert main(["predict", "s", "iris", "output=a.csv"]) == 0
+    assert main(["predict", "s/best", "iris", "output=b.csv"]) == 0
+    assert Path("a.csv").read_text() == Path("b.csv").read_text()
+    Path("s/best").rename("s/other")
+    assert main(["predict", "s", "iris"]) == 2
+    assert "nnlab sweep resume=s" in capsys.readouterr().err
+
+
+def test_a_folder_of_runs_names_them(here, capsys):
+    assert main(["train", "-m", "data=iris", "epochs=1,2", "hydra.sweep.dir=m"]) == 0
+    assert main(["predict", "m", "iris"]) == 2
+    said = capsys.readouterr().err
+    assert "a folder of 2 runs" in said and "'m/0_epochs=1'" in said and "'m/1_epochs=2'" in said
+    assert main(["predict", "m/0_epochs=1", "iris", "output=p.csv"]) == 0
+
+
+# ---- wrong words
+
+
+X, LABEL = table(12, 7)
+FILES = {
+    "new.csv": lambda path: write_csv(path, X),
+    "renamed.csv": lambda path: write_csv(path, X, names=("a", "bb", "c")),
+    "lacking.csv": lambda path: write_csv(path, X, order=(0,)),
+    "twice.csv": lambda path: write_csv(path, X, names=("a", "b", "c"), order=(0, 1, 2, 1)),
+    "bare.csv": lambda path: np.savetxt(path, X, delimiter=","),
+    "empty.csv": lambda path: Path(path).write_text(""),
+    "header.csv": lambda path: Path(path).write_text("a,b,c\n"),
+    "hole.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,,3\n"),
+    "text.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,two,3\n"),
+    "nan.csv": lambda path: Path(path).write_text("a,b,c\n1,nan,3\n"),
+    "ragged.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,2\n"),
+    "huge.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,1e300,3\n"),
+    "wrong.csv": lambda path: write_csv(path, X, ["maybe", *LABEL[1:]]),
+    "wide.npz": lambda path: np.savez(path, X=np.zeros((4, 5))),
+    "other.npz": lambda path: np.savez(path, a=X, b=X),
+    "nan.npz": lambda path: np.savez(path, X=np.array([[1, 2, 3], [1, np.nan, 3]])),
+    "x.parquet": lambda path: Path(path).write_bytes(b"PAR1"),
+    "broken.npz": lambda path: Path(path).write_bytes(b"PK\x03\x04"),
+    "two": lambda path: Path(path).mkdir(),
+}
+WRONG = {
+    ("predict",): "which run? Write nnlab predict RUN DATA",
+    ("predict", "RUN"): "which examples? Write nnlab predict",
+    ("predict", "new.csv"): "which run? Write nnlab predict RUN new.csv",
+    ("predict", "RUN", "none.csv"): "there is no file none.csv",
+    ("predict", "RUN", "nwe.csv"): "did you mean 'new.csv'?",
+    ("predict", "nowhere", "new.csv"): "there is no folder 'nowhere'",
+    ("predict", "two", "new.csv"): "'two' is not the folder of a run",
+    ("predict", "RUN", "new.csv", "third"): "takes one run and one file of examples",
+    ("predict", "RUN", "new.csv", "row=4"): "the model has the rows 0 to 3",
+    ("predict", "RUN", "new.csv", "row=first"): "row = 'first': expected a whole number",
+    ("predict", "RUN", "new.csv", "rows=2"): "did you mean 'row'?",
+    ("predict", "RUN", "new.csv", "output=new.csv"): "'new.csv' exists already",
+    ("predict", "RUN", "new.csv", "output=two"): "'two' is a folder",
+    ("predict", "RUN", "new.csv", "output=no/p.csv"): "there is no folder 'no'",
+    ("predict", "RUN", "new.csv", "output=p.csv", "hydra.run.dir=f"): "leave one of them out",
+    ("predict", "RUN", "new.csv", "epochs=3"): "a run keeps what it was trained with",
+    ("predict", "RUN", "new.csv", "trials=3"): "a word of nnlab sweep",
+    ("predict", "RUN", "new.csv", "device=cud"): "device",
+    ("predict", "RUN", "new.csv", "-m"): "takes one run and its data",
+    ("predict", "RUN", "new.csv", "--row=3"): "did you mean 'row='?",
+    ("predict", "RUN", "renamed.csv"): "no column 'b'; it has 'a', 'bb', 'c'",
+    ("predict", "RUN", "lacking.csv"): "no column 'b', nor 1 other inputs of the run",
+    ("predict", "RUN", "twice.csv"): "several columns of the name 'b'",
+    ("predict", "RUN", "bare.csv"): "no line with the names of its columns",
+    ("predict", "RUN", "empty.csv"): "empty.csv is empty",
+    ("predict", "RUN", "header.csv"): "no examples, only a header",
+    ("predict", "RUN", "hole.csv"): "hole.csv, line 3, column 'b': is empty; expected a number",
+    ("predict", "RUN", "text.csv"): "text.csv, line 3, column 'b': 'two' is not a number",
+    ("predict", "RUN", "nan.csv"): "nan.csv, line 2, column 'b': is missing",
+    ("predict", "RUN", "ragged.csv"): "ragged.csv, line 3: 2 cells",
+    ("predict", "RUN", "huge.csv"): "huge.csv, line 3: the network's outputs are not finite",
+    ("predict", "RUN", "wide.npz"): "an example is 5 numbers, and those of the run are 3",
+    ("predict", "RUN", "other.npz"): "no array X",
+    ("predict", "RUN", "nan.npz"): "X[1, 1] is nan",
+    ("predict", "RUN", "x.parquet"): "save it as CSV",
+    ("predict", "RUN", "broken.npz"): "is not a file of numpy.savez",
+    ("predict", "RUN", "two"): "t10k-images-idx3-ubyte",
+    ("predict", "RUN", "digts"): "did you mean 'digits'?",
+    ("evaluate", "RUN", "new.csv"): "no column 'left', the run's target",
+    ("evaluate", "RUN", "new.csv", "target=b"): "'b': that is an input of the run",
+    ("evaluate", "RUN", "new.csv", "target=7"): "new.csv has 3 columns",
+    ("evaluate", "RUN", "wrong.csv"): "line 2, column 'left' is 'maybe', a class that the model",
+    ("evaluate", "RUN", "wide.npz"): "no array y",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_wrong_words_are_one_sentence_and_leave_nothing(words, trained, capsys, here):
+    for name, write in FILES.items():
+        write(name)
+    before = sorted(here.rglob("*"))
+    assert main([str(trained) if word == "RUN" else word for word in words]) == 2
+    said = capsys.readouterr().err
+    assert WRONG[words] in said and said.count("\n") == 1, said
+    assert sorted(here.rglob("*")) == before
+
+
+def test_a_renamed_column_is_named_with_the_nearest(here):
+    spec = lab.DataSpec((2,), 1, "regression", features=("sepal_length", "sepal_width"))
+    Path("a.csv").write_text("sepal_lenght,sepal_width\n1,2\n")
+    with pytest.raises(lab.UserError, match="no column 'sepal_length'; did you mean 'sepal_lenght'?"):
+        with open_examples("a.csv", spec, lab.Iris()):
+            pass
+
+
+def test_a_full_disk_is_not_a_fault_of_the_data(trained, monkeypatch, capsys, here):
+    write_csv("new.csv", *table(2000, 8))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    line = (
+        f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);\
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, {limit[1]}));"
+        + MEASURED.partition("(peak,)")[0]
+    )
+    for words in (["output=p.csv"], []):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{line}sys.exit(code)", "predict", str(trained), "new.csv", *words],
+            cwd=here, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1 and "cannot be written: File too large" in done.stderr, done.stderr
+        assert "new.csv" not in done.stderr.splitlines()[-1]
+    assert not Path("p.csv").exists() and not list(here.glob("*p.csv*"))
+    assert not [*Path("outputs/predict").glob("*")]
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["a=b/c", "d"], ["data='d'"]),
+    (["out/a_lr=0.1,x=[1]", "my data (1).csv"], ["run='out/a_lr=0.1,x=[1]'", "data='my data (1).csv'"]),
+    (["data=it's.csv", "r"], ["run='r'", "data='it\\'s.csv'"]),
+    (["model=r", "file=d", "out=p"], ["run='r'", "data='d'", "output='p'"]),
+    (["run=7", "data.path=d"], ["run='7'", "data='d'"]),
+])  # fmt: skip
+def test_words_and_their_keys(words, expected):
+    assert [*with_keys("predict", words)][: len(expected)] == expected or words[0] == "a=b/c"
+
+
+def test_help_and_the_settings(trained, capsys):
+    for command in ("predict", "evaluate"):
+        assert main([command, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert "run=null" in said and "data=null" in said and "device=cpu" in said
+        assert max(map(len, said.splitlines())) <= 80 and "hydra.sweep" not in said
+        assert main([command, "row", "--help"]) == 0 and "row=null" in capsys.readouterr().out
+        assert main([command, str(trained), "x.csv", "row=2", "--cfg", "job"]) == 0
+        assert "data: x.csv\n" in capsys.readouterr().out
+
+
+def test_the_written_command_repeats_it(trained, here):
+    write_csv("my data.csv", *table(10, 9))
+    assert main(["predict", str(trained), "my data.csv", "row=1", "hydra.run.dir=first"]) == 0
+    line = Path("first/command.txt").read_text()
+    assert line == f"nnlab predict {trained} 'my data.csv' row=1\n"
+    first = Path("first/predictions.csv").read_text()
+    with warnings.catch_warnings():
+        done = subprocess.run(
+            f"{sys.executable} -m {line.strip()} hydra.run.dir=second", shell=True, cwd=here, env=None
+        )
+    assert done.returncode == 0 and Path("second/predictions.csv").read_text() == first
+
+
+def test_an_interrupt_leaves_nothing(trained, monkeypatch):
+    write_csv("new.csv", *table(10, 9))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnlab.commands.predict_command.predict_into", interrupted)
+    assert main(["predict", str(trained), "new.csv"]) == 130
+    assert main(["predict", str(trained), "new.csv", "output=p.csv"]) == 130
+    assert not [*Path("outputs/predict").glob("*")] and not Path("p.csv").exists()
