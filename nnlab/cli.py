@@ -98,7 +98,7 @@ def _dispatch(argv: list[str]) -> int:
     if argv[:1] == ["help"]:  # as git and others have it
         return _dispatch([*argv[1:2], "--help", *argv[2:]])
     if not argv or argv[0] in ("-h", "--help"):
-        names = "\n".join(f"  {name:8}{summary}" for name, summary in COMMANDS.items())
+        names = "\n".join(f"  {name:10}{summary}" for name, summary in COMMANDS.items())
         print(_HELP_PAGE.format(commands=names), end="")
         return 0
     if argv[0] == "--version":

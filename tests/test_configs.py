@@ -15,9 +15,12 @@ from networks import Points
 from omegaconf import OmegaConf
 
 import nnlab
+from nnlab.catalogue import RUN_COMMANDS
 from nnlab.checks.subject import Budget
 from nnlab.commands import multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings, keys_of
+from nnlab.commands.command_line import CommandLine
+from nnlab.commands.command_settings import EvaluateSettings, PredictSettings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import make
@@ -93,12 +96,18 @@ def test_every_class_has_a_file():
     assert named <= listed
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*RUN_COMMANDS}))
 def test_every_command_composes_to_the_default_experiment(command):
     """Beside the settings that the command says are its own."""
     settings = whole(command=command)
     assert keys_of(command) | keys_of("train") <= set(settings)
     assert Experiment.from_config(experiment_settings(settings, command)) == Experiment()
+
+
+@pytest.mark.parametrize("cls, command", [(PredictSettings, "predict"), (EvaluateSettings, "evaluate")])
+def test_commands_on_a_run_have_their_own_settings_alone(cls, command):
+    (run,) = multirun.composed_runs(CommandLine(command))
+    assert run.settings == {f.name: getattr(cls(), f.name) for f in fields(cls)}
 
 
 def test_the_budgets_of_check_are_those_of_its_dataclass():

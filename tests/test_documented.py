@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nnlab import cli
-from nnlab.catalogue import Catalogue
+from nnlab.catalogue import RUN_COMMANDS, Catalogue
 from nnlab.commands import multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.parsing import parse_command_line
@@ -91,4 +91,7 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     else:
         runs = multirun.composed_runs(asked)
     for run in runs:
+        if command in RUN_COMMANDS:
+            assert not words or run.settings["run"] and run.settings["data"]
+            continue
         Experiment.from_config(experiment_settings(run.settings, command))

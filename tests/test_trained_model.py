@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import expit, log_softmax, softmax
 
 import nnlab
-from nnlab.autodiff.simplex import nearest as simplex_nearest
+from nnlab.autodiff.simplex import sparsemax_by_bisection as simplex_nearest
 from nnlab.cli import main
 from nnlab.records.stored_run import StoredRun
 from nnlab.testing.rows import Bumps
