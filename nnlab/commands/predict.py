@@ -3,6 +3,7 @@
 from nnlab.commands import hydra_entry
 from nnlab.commands.command_settings import PredictSettings
 from nnlab.commands.composing import ComposedRun
+from nnlab.errors import UserError
 
 
 def main(argv: list[str]) -> int:
@@ -11,9 +12,14 @@ def main(argv: list[str]) -> int:
 
 def act(runs: list[ComposedRun]) -> int:
     """Predict; 0."""
+    from nnlab.commands.new_file import new_file
     from nnlab.commands.run_request import run_request
 
     request = run_request("predict", runs[0], PredictSettings)
+    if request.settings.output is not None:
+        if request.is_folder_named:
+            raise UserError("output= and hydra.run.dir= both say where predictions go: leave one of them out")
+        new_file("output", request.settings.output)
     # Importing torch takes seconds: wrong words have been refused before.
     from nnlab.commands import predict_command
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from nnlab import interruption
 from nnlab.commands.command_settings import PredictSettings
 from nnlab.commands.messages import advice_on_stderr
+from nnlab.commands.new_file import new_file
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
 from nnlab.errors import MachineFault, UserError, is_machine_error
@@ -46,23 +47,10 @@ def run(request: RunRequest[PredictSettings]) -> int:
 def _place(request: RunRequest[PredictSettings]) -> Iterator[Path]:
     """Where the predictions go: output=FILE, or else a folder of their own."""
     if request.settings.output is not None:
-        if request.is_folder_named:
-            raise UserError("output= and hydra.run.dir= both say where predictions go: leave one of them out")
-        yield _new_file(request.settings.output)
+        yield new_file("output", request.settings.output)
         return
     with request.results_folder() as folder:
         yield folder / PREDICTIONS_FILE
-
-
-def _new_file(output: str) -> Path:
-    path = Path(output).expanduser()
-    if path.is_dir():
-        raise UserError(f"output = '{output}' is a folder: name a file, or write hydra.run.dir={output}")
-    if path.is_symlink() or path.exists():
-        raise UserError(f"output = '{output}' exists already: choose another name, or remove it")
-    if not path.parent.is_dir():
-        raise UserError(f"output = '{output}': there is no folder '{path.parent}'")
-    return path
 
 
 def _write(path: Path, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:

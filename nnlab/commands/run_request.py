@@ -16,7 +16,7 @@ from nnlab.commands.messages import one_sentence_errors
 from nnlab.commands.run_words import BARE_KEYS
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component
-from nnlab.records.run_folder import write_start_files
+from nnlab.records.run_folder import TEST_PREDICTIONS_FILE, write_start_files
 from nnlab.records.run_path import find_run, newest_run
 from nnlab.records.text import shell_line, shell_word
 
@@ -80,7 +80,8 @@ def run_request(command: str, composed: ComposedRun, settings_class: type[S]) ->
         raise UserError(f"which run? Write {example}" + ", the newest one" * bool(newest))
     if not settings.data:
         what = "new examples" if command == "predict" else "labelled examples"
-        raise UserError(
-            f"which examples? Write nnlab {command} {shell_word(settings.run)} FILE, one of {what}"
-        )
+        own = find_run(settings.run) / TEST_PREDICTIONS_FILE
+        hint = f"; what it predicted for its own test set is in '{own}'" if own.is_file() else ""
+        line = f"nnlab {command} {shell_word(settings.run)} FILE"
+        raise UserError(f"which examples? Write {line}, a file of {what}{hint}")
     return RunRequest(command, settings, find_run(settings.run), composed)

@@ -10,12 +10,11 @@ from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.records import equation_text
 from nnlab.records.curves import Curves
-from nnlab.records.run_folder import RunFolder
+from nnlab.records.run_folder import TEST_PREDICTIONS_FILE, RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.test_predictions import (
     MOST_SPLIT_NUMBERS,
-    PREDICTIONS_FILE,
     SPLITS_FILE,
     split_numbers,
     splits,
@@ -132,7 +131,7 @@ class RunWriter:
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(equation_text.EQUATION_FILE, equation_text.to_json(self.equation))
-        self.folder.close(summary, results, {PREDICTIONS_FILE: test_predictions(results, self.dataset)})
+        self.folder.close(summary, results, {TEST_PREDICTIONS_FILE: test_predictions(results, self.dataset)})
         if self.curves:
             from nnlab.records.picture import draw  # imports matplotlib, half a second
 

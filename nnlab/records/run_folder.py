@@ -19,6 +19,7 @@ from nnlab.records.files import atomic_write, finite_or_none, make_unique_folder
 
 METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "model.safetensors"
+TEST_PREDICTIONS_FILE = "test_predictions.csv"
 NORMALIZER_PREFIX = "normalizer/"  # of the normaliser's tensors in that file
 RESERVED_FILE = ".reserved"  # reserves disk space for the weights during training
 

@@ -20,7 +20,7 @@ from nnlab.records.prediction_columns import (
     target_names,
 )
 
-PREDICTIONS_FILE, SPLITS_FILE = "test_predictions.csv", "splits.jsonl"
+SPLITS_FILE = "splits.jsonl"
 MOST_SPLIT_NUMBERS = 2**20  # of examples in splits.jsonl, for predictions=auto to write it
 
 

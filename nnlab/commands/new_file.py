@@ -1,0 +1,21 @@
+"""A file that the user names, to be written: a new one, in a folder that exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnlab.errors import UserError
+
+
+def new_file(key: str, text: str) -> Path:
+    """The path that `key` is given. Raises `UserError` where nothing new can be written."""
+    if not text:
+        raise UserError(f"{key} = '': expected the name of a file")
+    path = Path(text).expanduser()
+    if path.is_dir():
+        raise UserError(f"{key} = '{text}' is a folder: name a file, or write hydra.run.dir={text}")
+    if path.is_symlink() or path.exists():
+        raise UserError(f"{key} = '{text}' exists already: choose another name, or remove it")
+    if not path.parent.is_dir():
+        raise UserError(f"{key} = '{text}': there is no folder '{path.parent}'")
+    return path
