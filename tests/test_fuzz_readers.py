@@ -4,16 +4,18 @@ import gzip
 import json
 import os
 import struct
+import tracemalloc
 import warnings
 import zipfile
 
+import datafiles
 import fuzz_guard
 import fuzz_readers
 import fuzzing
 import pytest
 import yaml
 
-from nnlab import Npz, catalogue
+from nnlab import Csv, Idx, Npz, catalogue
 from nnlab.data.headers import header_names
 from nnlab.errors import MachineFault, UserError
 from nnlab.records import stored_sweep
@@ -134,6 +136,27 @@ def test_a_header_of_an_array_that_pythons_parser_trips_over(header, tmp_path):
         archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(80))
     with pytest.raises(UserError, match="is not a file of numpy.savez, or it is damaged"):
         Npz(path=str(tmp_path / "x.npz")).read()
+
+
+@pytest.mark.parametrize("name", ["word", "\u202e"])
+@pytest.mark.parametrize("text", ["{},0\n", "{},0,1,2\n", "0,{},1\n"])
+@pytest.mark.parametrize("target", [0, 1, -1])
+def test_a_table_of_one_line_that_may_be_names(name, text, target, tmp_path):
+    (tmp_path / "t.csv").write_text(text.format(name))
+    with pytest.raises(UserError, match="t.csv"):
+        Csv(path=str(tmp_path / "t.csv"), target=target).load()
+
+
+def test_an_images_header_takes_no_memory(tmp_path):
+    folder = datafiles.write_idx(tmp_path)["path"]
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(
+        bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**10, 2**10, 200)
+    )
+    tracemalloc.start()
+    with pytest.raises(UserError, match="has 16 bytes, but its header announces 209,715,216"):
+        Idx(path=folder).load()
+    assert tracemalloc.get_traced_memory()[1] < 2**25  # of 200 MB
+    tracemalloc.stop()
 
 
 def test_a_sentence_about_a_file_of_one_long_line_is_short():

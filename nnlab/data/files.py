@@ -144,6 +144,17 @@ def refuse_too_large(path: Path, count: int, free: int | None) -> None:
         )
 
 
+def read_up_to(file, count: int) -> bytearray:
+    """So many bytes of a file, or as many as there are; memory is taken for these alone.
+
+    `file.read(count)` would take it for `count`, which a header may put at any number.
+    """
+    content = bytearray()
+    while piece := file.read(min(count - len(content), BYTES_BETWEEN_CHECKS)):
+        content += piece
+    return content
+
+
 class MemoryCheckedReader(io.RawIOBase):
     """Reads `content`, and raises `UserError` when the free memory runs low.
 

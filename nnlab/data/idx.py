@@ -13,7 +13,13 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
-from nnlab.data.files import data_path, missing_file_error, open_decompressed, refuse_too_large
+from nnlab.data.files import (
+    data_path,
+    missing_file_error,
+    open_decompressed,
+    read_up_to,
+    refuse_too_large,
+)
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 from nnlab.runtime.machine import available_memory
@@ -86,7 +92,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         # The header may announce any number of bytes: look at the memory before reading them.
         announced = math.prod(shape)
         refuse_too_large(path, announced, available_memory())
-        content = file.read(announced + 1)
+        content = read_up_to(file, announced + 1)
         _refuse_other_length(path, file, shape, len(content))
     return np.frombuffer(content, np.uint8).reshape(shape)
 
@@ -98,7 +104,7 @@ def idx_blocks(path: Path, dimensions: int, size: int) -> Iterator[np.ndarray]:
         item, seen = math.prod(shape[1:]), 0
         for start in range(0, shape[0], size):
             count = min(size, shape[0] - start)
-            content = file.read(count * item)
+            content = read_up_to(file, count * item)
             seen += len(content)
             if len(content) < count * item:
                 _refuse_other_length(path, file, shape, seen)

@@ -143,12 +143,17 @@ class Table:
                 raise self._input_error(line_number, row, above, lines, target) from None
             line_numbers.append(line_number)
         if not targets:
-            raise UserError(f"{self.path} has no examples, only a header")
+            raise self._no_examples_error()
         x = np.frombuffer(x).reshape(len(targets), len(self.names) - 1)
         if self.possible_names and self._first_row_is_header(targets):
+            if len(targets) == 1:
+                raise self._no_examples_error()
             table = replace(self, names=self.possible_names, has_header=True, possible_names=None)
             return table._dataset(x[1:], targets[1:], line_numbers[1:], target, task)
         return self._dataset(x, targets, line_numbers, target, task)
+
+    def _no_examples_error(self) -> UserError:
+        return UserError(f"{self.path} has no examples, only a header")
 
     def _input_error(self, line_number: int, row: list[str], above: np.ndarray, lines, target: int):
         """The error for a row of inputs that are not all numbers; `lines` are those below it.
