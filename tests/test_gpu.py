@@ -392,3 +392,22 @@ def test_a_command_in_a_process_of_its_own_uses_the_gpu(tmp_path):
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "on cuda" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("data", [CLASSES, NUMBERS], ids=["classes", "numbers"])
+def test_a_model_predicts_on_a_gpu(data):
+    """Rows of a run that was trained on a CPU, one and averaged; and those of one that was trained there."""
+    e = replace(BASE, data=data, seeds=2, split=nnlab.KFold(k=3), device="cpu")
+    fit = nnlab.fit(e).run()
+    dataset, here = fit.datasets[e.data], nnlab.load(fit)
+    y = [dataset.spec.label(number) for number in dataset.y] if dataset.classes else dataset.y
+    with gpu():
+        there = nnlab.load(fit, device="cuda")
+        trained_there = nnlab.load(nnlab.fit(replace(e, device="cuda")).run(), device="cuda")
+        for row in (None, 4):
+            np.testing.assert_allclose(there.outputs(dataset.x, row), here.outputs(dataset.x, row), rtol=1e-4)
+            report, expected = there.evaluate(dataset.x, y, row), here.evaluate(dataset.x, y, row)
+            assert report.keys() == expected.keys() and report["loss"] == pytest.approx(
+                expected["loss"], rel=1e-4
+            )
+            assert len(trained_there.predict(dataset.x, row)) == len(dataset.x)

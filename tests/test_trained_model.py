@@ -260,6 +260,16 @@ def npz(folder) -> Path:
     return folder / "d.npz"
 
 
+def test_averaged_rows_predict_what_the_folder_lists(tmp_path):
+    run = train(tmp_path / "run", "data=wine", "seeds=3")
+    listed = pd.read_csv(tmp_path / "run/test_predictions.csv", dtype={"prediction": str})
+    x = run.experiment.load().x[listed.example]
+    model = nnlab.load(run.path)
+    assert list(model.predict(x)) == list(listed.prediction)
+    columns = [f"probability_{name}" for name in run.spec.classes]
+    np.testing.assert_allclose(model.predict_proba(x), listed[columns], rtol=1e-7)
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_predicts_what_its_training_reported(tmp_path, name):
     run = train(tmp_path / "run", *FOLDERS[name](tmp_path))
@@ -311,6 +321,7 @@ WRONG = {
     "another normalizer": (lambda a, r: a.update({"rows/0/normalizer/maen": np.zeros(4)}), "'maen'.*'mean'"),
     "scale 0": (lambda a, r: a["rows/0/normalizer/scale"].__setitem__(0, 0), "'scale' has .* not above"),
     "inf": (lambda a, r: a["rows/0/normalizer/mean"].__setitem__(0, np.inf), "'mean' has .* not finite"),
+    "linear": (lambda a, r: a.update({"rows/0/normalizer/linear": np.array(1e308)}), "is 1e.308, far"),
     "a row less": (lambda a, r: r.append(r[0] | {"row": 7}), "no weights of row 7, which rows.json has"),
     "no rows": (lambda a, r: r.clear(), "has no rows"),
     "fold": (lambda a, r: r[0].update(fold="../x"), "row 0 has a repeat or a fold that is no number"),

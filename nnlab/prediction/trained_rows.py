@@ -16,6 +16,8 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.training.fit import Fit
 from nnlab.untrusted import is_count
 
+MAX_DEVIATIONS = 1e6  # up to which a normaliser may be linear; a float32 holds it
+
 
 @dataclass(frozen=True)
 class TrainedRow:
@@ -146,3 +148,6 @@ def _refuse_wrong_normalizer(where: str, normalizer: dict[str, np.ndarray], spec
     for name in ("scale", "target_scale", "linear", "bound"):
         if name in normalizer and not (normalizer[name] > 0).all():
             raise UserError(f"{where}, normalizer: '{name}' has numbers that are not above 0")
+    for name in ("linear", "bound"):
+        if name in normalizer and normalizer[name] > MAX_DEVIATIONS:
+            raise UserError(f"{where}, normalizer: '{name}' is {float(normalizer[name]):g}, far above 5")
