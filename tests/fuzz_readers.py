@@ -3,9 +3,12 @@
 import contextlib
 import gzip
 import io
+import json
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
@@ -22,8 +25,13 @@ from nnlab.data.headers import header_names
 from nnlab.data.sources import SOURCES
 from nnlab.errors import MachineFault, UserError
 from nnlab.paths import CONFIG_DIR
+from nnlab.prediction.evaluation import evaluate
+from nnlab.prediction.predictions_file import predict_into
+from nnlab.prediction.tables import open_examples
 from nnlab.records import stored_sweep
 from nnlab.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from nnlab.records.csv_text import CsvTable
+from nnlab.records.files import to_jsonable
 from nnlab.records.stored_run import StoredRun
 from nnlab.search.ledger import Ledger
 from nnlab.training.fit import Fit
@@ -127,6 +135,51 @@ def image_folders() -> list[dict[str, bytes]]:
 
 def read_images(folder: Path, random: Random) -> Iterator[Callable]:
     yield SOURCES["idx"](path=str(folder), limit=random.choice((None, None, 20))).load
+
+
+# ---- New examples, for runs that were trained on such a file
+
+
+@cache
+def model_of(name: str, number: int) -> nnlab.TrainedModel:
+    """A model of the whole input of that number."""
+    make = {"csv": tables, "npz": archives, "idx": image_folders}[name]
+    settings = {"target": TABLE_TARGETS[number]} if name == "csv" else {}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for file, content in make()[number].items():
+            (Path(folder) / file).write_bytes(content)
+        path = folder if name == "idx" else f"{folder}/{file}"
+        data = SOURCES[name](path=path, **settings)
+        return nnlab.load(nnlab.fit(replace(TINY, data=data, epochs=1, seeds=2)).run())
+
+
+def new_examples(name: str, number: int) -> Callable:
+    """A reader of the whole inputs like that of this number, by its model."""
+
+    def ask(folder: Path, random: Random) -> Iterator[Callable]:
+        model, path = model_of(name, number), folder
+        if name != "idx":
+            path = next((folder / file for file in ("table.csv", "table.csv.gz", "arrays.npz")
+                         if _is_there(folder / file)), folder)  # fmt: skip
+        row, target = random.choice((None, None, 1)), random.choice((None, None, *TARGETS))
+        open_ = partial(open_examples, str(path), model.spec, model.experiment.data)
+
+        def predict():
+            with open_() as examples:
+                predict_into(CsvTable(io.StringIO()), model, examples, row)
+
+        def evaluation():
+            with open_(labelled=True, target=target) as examples:
+                json.dumps(to_jsonable(evaluate(model, examples, row).as_json()), allow_nan=False)
+
+        yield predict
+        yield evaluation
+
+    return ask
+
+
+TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of each of the tables
 
 
 # ---- Folders of runs and sweeps
@@ -283,6 +336,10 @@ READERS = {
     "csv": (tables, read_table, {"follows_links": True}),
     "npz": (archives, read_archive, {"follows_links": True}),
     "idx": (image_folders, read_images, {"follows_links": True}),
+    "new-csv": (lambda: tables()[:1], new_examples("csv", 0), {"follows_links": True}),
+    "new-numbers": (lambda: tables()[1:2], new_examples("csv", 1), {"follows_links": True}),
+    "new-npz": (lambda: archives()[4:5] + archives()[8:9], new_examples("npz", 8), {"follows_links": True}),
+    "new-idx": (image_folders, new_examples("idx", 0), {"follows_links": True}),
     "run": (run_folders, read_run, {}),
     "sweep": (sweep_folders, read_sweep, {"writes": True}),
     "plan": (sweep_folders, plan_sweep, {"writes": True}),

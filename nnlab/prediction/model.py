@@ -254,7 +254,8 @@ def _ranges(numbers: list[int]) -> str:
 
 def _not_finite(x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
     """Why an example has no prediction: by its farthest input."""
-    distance = np.abs(x - normalizer["mean"]) / normalizer["scale"]
+    with np.errstate(over="ignore"):  # of 1e308 too
+        distance = np.abs(x - normalizer["mean"]) / normalizer["scale"]
     i = int(distance.argmax())
     column = f"column '{shortened(spec.features[i])}'" if spec.features else f"input {i}"
     return (
