@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import nnlab as lab
 from nnlab.cli import main
 from nnlab.records import run as run_module
-from nnlab.records.test_predictions import averaged, splits, test_predictions
+from nnlab.records.test_predictions import average_predictions, splits, test_predictions
 from nnlab.training import evaluation, predictions
 
 test_predictions.__test__ = False
@@ -236,7 +236,7 @@ def test_a_row_that_has_no_output_has_no_prediction():
     )
     _, *lines = test_predictions([result], lab.Moons(n=40).load())
     assert [line[2:] for line in lines] == [["", "", 0.5], ["lower", 0.2, 0.8]]
-    _, classes, _, _ = averaged([result, result])
+    _, classes, _, _ = average_predictions([result, result])
     assert classes.tolist() == [-1, 1]
 
 

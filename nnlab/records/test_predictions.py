@@ -54,7 +54,7 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
     results = [result for result in results if result.predictions and result.status != "diverged"]
     if not results:
         return
-    spec, (examples, classes, values, counts) = dataset.spec, averaged(results)
+    spec, (examples, classes, values, counts) = dataset.spec, average_predictions(results)
     middle = list(_columns_between(results, dataset, examples, counts))
     names = ["example", *target_names(spec), *prediction_names(spec), *(name for name, _ in middle)]
     yield names + probability_names(spec)
@@ -69,7 +69,7 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
         yield [cell for cells in line for cell in cells]
 
 
-def averaged(results: list) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
+def average_predictions(results: list) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
     """Of n examples that were tested: their numbers in the data set, the predicted classes (None in a
     regression), the means of the values (n, m), and of how many rows."""
     examples = np.unique(np.concatenate([result.predictions["examples"] for result in results]))
