@@ -80,13 +80,13 @@ class Regression:
         outputs is the unweighted mean over those that have one (scikit-learn's uniform average). Several
         outputs also have the lists `rmse_each`, `mae_each` and `r2_each`, since their units may differ.
         """
-        residual = z - t
         varies = t.max(1) > t.min(1)
-        rmse = _root_mean_square(residual)
-        deviation = _root_mean_square(t - t.mean(1, keepdims=True))
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # of a target of 1e308
+            residual = z - t
+            rmse = _root_mean_square(residual)
+            deviation = _root_mean_square(t - t.mean(1, keepdims=True))
             r2 = 1 - np.divide(rmse, deviation, out=np.full(len(t), np.nan), where=varies) ** 2
-        mae = np.abs(residual).mean(1)
+            mae = np.abs(residual).mean(1)
         report = {
             "rmse": float(_root_mean_square(rmse[None])[0]),
             "mae": float(mae.mean()),

@@ -68,6 +68,7 @@ class Reader:
     asks: Callable[[Path, Random], Iterator[Callable]]
     writes: bool = False  # within the folder
     follows_links: bool = False  # since its user typed the path
+    reads_anywhere: bool = False  # the data of a run lie elsewhere
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Watch:
             if not (self.reader.writes and self._inside(path)):
                 self.offences.append(f"writes to {path}")
             return
-        if path.startswith(READABLE):
+        if path.startswith(READABLE) or self.reader.reads_anywhere and not self._inside_lexically(path):
             return
         if not self._inside(path):
             self.offences.append(f"reads {path}, outside of its folder")
@@ -122,6 +123,10 @@ class Watch:
             status = os.stat(path)
             if not self.reader.follows_links and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 self.offences.append(f"reads {path}, a hard link")
+
+    def _inside_lexically(self, path: str) -> bool:
+        """Whether it is called like a file of the folder, wherever a link leads."""
+        return os.path.abspath(path).startswith(self.folder + os.sep)
 
     def _inside(self, path: str) -> bool:
         whole, folder = os.path.realpath(path), self.folder
@@ -138,7 +143,7 @@ def make_input(reader: Reader, seed: int, folder: Path) -> tuple[Random, str]:
     names = random.sample([*files], min(len(files), random.choice((1, 1, 1, 2))))
     for name, content in files.items():
         file = inside / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(mutated(name, content, random) if name in names else content)
     done = f"{', '.join(names)} mutated"
     if random.random() < OTHER_KIND_SHARE:
@@ -176,6 +181,7 @@ def _guarded(ask: Callable, reader: Reader, folder: Path, watch: Watch, case: Ca
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", Advice)
+            warnings.simplefilter("ignore", ResourceWarning)  # Python shows nobody these
             ask()
         case.values += 1
     except (UserError, MachineFault) as e:

@@ -161,6 +161,8 @@ def test_an_images_header_takes_no_memory(tmp_path):
 
 
 def test_new_examples_without_measure():
+    report = fuzz_readers.model_of("csv", 1).evaluate([[0.0, 0.0]] * 3, [1e308, 0.0, -1e308])
+    assert not report["rmse"] < 1e300
     with pytest.raises(UserError, match="outputs are not finite; its column 'a' is 1e\\+308"):
         fuzz_readers.model_of("csv", 0).predict([[1e308, 0.0, 0.0]])
 
