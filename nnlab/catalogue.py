@@ -17,6 +17,7 @@ from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
 from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
+KEYS_NOT_IN = {"check": ("resume",)}  # of those that a command takes over from nnlab train
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate")  # those that take a trained run and examples, and no groups
 WITHOUT_MULTIRUN = ("sweep", *RUN_COMMANDS)
@@ -158,7 +159,7 @@ class Catalogue:
         found = {}
         for file in self._primaries(self.name):
             for key, value in file.settings.items():
-                if key in ("defaults", "hydra") or key in self.defaults:
+                if key in ("defaults", "hydra", *KEYS_NOT_IN.get(self.name, ())) or key in self.defaults:
                     continue
                 if isinstance(value, dict):
                     cls = declarations.declaration_of_choice(key, None)

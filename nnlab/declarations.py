@@ -22,9 +22,13 @@ CLASS_FILES = {  # group -> the files that have its classes
     "data": "data/*.py", "split": "data/splits.py", "model": "models.py", "init": "initializers.py",
     "regularizer": "regularizers.py", "optimizer": "optimizers/*.py", "schedule": "schedules/*.py",
     "stopping": "stopping.py", "sampler": "search/samplers.py", "pruner": "search/pruners.py",
-    "check": "checks/subject.py",
+    "check": "checks/subject.py", "checkpoint": "commands/command_settings.py",
 }  # fmt: skip
-SINGLE_CLASSES = {"regularizer": "Regularizer", "check": "Budget"}  # groups of one class
+SINGLE_CLASSES = {
+    "regularizer": "Regularizer",
+    "check": "Budget",
+    "checkpoint": "CheckpointSettings",
+}  # groups of one class
 KEY_SOURCES = (  # where keys that belong to no group are declared
     ("experiment.py", "Experiment"),
     ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),

@@ -12,7 +12,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-FINISHING_NOTE = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
+FINISHING_EPOCH = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
+FINISHING_STEP = b"\nfinishing this step, to save the run; Ctrl-C again stops at once\n"
 ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 
 _stop_requested = False  # whether training is to end after the current epoch
@@ -65,8 +66,9 @@ def raise_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def stop_at_epoch_end() -> Iterator[bool]:
-    """Within the block a first Ctrl-C only requests a stop; a second raises `KeyboardInterrupt`.
+def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
+    """Within the block a first Ctrl-C only requests a stop, and writes `note`; a second raises
+    `KeyboardInterrupt`.
 
     Yields whether the caller has to check `stop_requested`: not if it is nested in another such block.
     """
@@ -85,7 +87,7 @@ def stop_at_epoch_end() -> Iterator[bool]:
             _raise(number, frame)
         _last_signal = number
         request_stop()
-        _write_to_stderr(FINISHING_NOTE)
+        _write_to_stderr(note)
 
     previous_handlers = _handle_with(handle, signal.SIGINT, *other_signals)
     _is_handled = is_outermost = bool(previous_handlers)

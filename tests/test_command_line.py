@@ -115,7 +115,7 @@ def test_no_other_module_knows_argparse():
 
 
 def test_the_keys_of_commands_are_those_that_their_classes_declare():
-    assert keys_of("train") == {f.name for f in fields(TrainSettings)}
+    assert keys_of("train") == {f.name for f in fields(TrainSettings)} | {"checkpoint"}
     assert keys_of("sweep") == {f.name for f in fields(SweepSettings)} | {f.name for f in fields(Search)} | {
         "space"
     }

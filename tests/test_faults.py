@@ -19,11 +19,12 @@ import torch
 import nnlab
 from nnlab import interruption
 from nnlab.cli import main
-from nnlab.commands import early_end
+from nnlab.commands import early_end, training_session
 from nnlab.errors import MachineFault, describe_machine_fault
 from nnlab.records.run_folder import RESERVED_FILE
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime import machine
+from nnlab.training.checkpointing import Timer
 
 LINE = [sys.executable, "-m", "nnlab"]
 LONG = ("data=iris", "model.hidden=[4]", "epochs=1000000", "split.stratify=false")
@@ -114,7 +115,7 @@ def test_runs_of_m_that_had_ended_are_complete(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     code, said = ended(process)
     assert code == 130 and "1 of 2 runs in 'all' are complete" in said
-    short, long = sorted((tmp_path / "all").iterdir())
+    short, long = sorted(path for path in (tmp_path / "all").iterdir() if path.is_dir())
     assert (short / "summary.json").exists() and not (long / "summary.json").exists()
     assert StoredRun(short).weights and StoredRun(long).weights
 
@@ -170,6 +171,19 @@ class Broken:
         return len(self.kept)
 
 
+class NoCheckpoints:
+    """In the place of a `Checkpointer`."""
+
+    def __init__(self):
+        self.timer = Timer(None)
+
+    def write(self, state):
+        pass
+
+    def how_to_resume(self):
+        return "to go on: see"
+
+
 ERRORS = (
     OSError(errno.ENOSPC, "No space left on device", "there/metrics.jsonl"),
     OSError(errno.EROFS, "Read-only file system"), OSError(errno.EMFILE, "Too many open files"),
@@ -186,7 +200,7 @@ def test_any_fault_ends_the_epoch_and_keeps_every_row(error, seeds):
     fit = nnlab.fit(nnlab.Experiment(data=data, epochs=50, seeds=seeds, model=nnlab.MLP(hidden=(4,))))
     broken = Broken(fit, error)
     with pytest.raises(early_end.EndedEarly) as ending:
-        early_end.train(fit, [broken], broken.read)
+        training_session.train(fit, [broken], broken.read, NoCheckpoints())
     said = str(ending.value)
     assert ending.value.code == 1 and describe_machine_fault(error) in said and "\n" not in said
     assert sorted(broken.kept) == list(range(seeds)) and not interruption.stop_requested()
@@ -197,7 +211,7 @@ def test_a_fault_of_nnlabs_own_stays_a_traceback():
     fit = nnlab.fit(nnlab.Experiment(data=nnlab.Iris(), epochs=5))
     broken = Broken(fit, ValueError("a bug"))
     with pytest.raises(ValueError, match="a bug"):
-        early_end.train(fit, [broken], broken.read)
+        training_session.train(fit, [broken], broken.read, NoCheckpoints())
     assert describe_machine_fault(RuntimeError("a bug")) is None and not interruption.stop_requested()
 
 
@@ -297,7 +311,7 @@ def test_a_full_disk_at_the_beginning_leaves_nothing(place, words, capsys, monke
     where = ("hydra.sweep.dir=all",) if "-m" in words else ("hydra.run.dir=all/r",)
     assert main([*words, *LONG[:2], "epochs=1", *where]) == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "No space left on device" in said and "all/" in said
+    assert said.count("\n") == 1 and "No space left on device" in said and "all" in said
     assert not list(Path("all").iterdir())
 
 

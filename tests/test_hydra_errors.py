@@ -176,7 +176,6 @@ board port=6007 | --port 6007
 train sampler=grid | a word of nnlab sweep | +sampler
 train +space=none | a word of nnlab sweep
 train trials=5 | a word of nnlab sweep
-train resume=outputs/train/a_epochs=2000,seeds=20 | cannot go on with one | bracket
 train only=data | a word of nnlab check
 check pruner=none | a word of nnlab sweep
 sweep only=data | a word of nnlab check

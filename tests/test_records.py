@@ -359,7 +359,8 @@ def test_results_are_strict_json(tmp_path):
         a_result(1, seed=1, status="diverged", best={"val_loss": np.inf}),
     ]
     with RunFolder(tmp_path) as folder:
-        folder.close(summarize(results), results)
+        folder.write_results(results)
+        folder.close(summarize(results))
     rows = strict((tmp_path / "rows.json").read_text(encoding="utf-8"))
     assert rows[0]["test"] == {"r2": None, "matrix": [[1, 0], [0, 1]], "classes": ["ä", 3]}
     assert rows[1]["status"] == "diverged" and rows[1]["best"]["val_loss"] is None
@@ -372,7 +373,8 @@ def test_weights_come_back(tmp_path):
     weights = {"a/w": flat[:12].reshape(3, 4).T, "a/b": flat[::2], "scalar": np.float64(2.0)}
     results = [a_result(row, seed=row, weights=weights) for row in (0, 10, 2)]
     with RunFolder(tmp_path) as folder:
-        folder.close(summarize(results), results)
+        folder.write_results(results)
+        folder.close(summarize(results))
     run = StoredRun(tmp_path)
     assert list(run.weights) == list(run.normalizer) == [0, 2, 10]
     assert set(run.weights[10]) == set(weights)
@@ -402,7 +404,8 @@ def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
     with RunFolder(tmp_path) as folder:
         monkeypatch.setattr(run_folder.os, "fsync", fail)
         with pytest.raises(OSError, match="disk full"):
-            folder.close(summarize([a_result()]), [a_result()])
+            folder.write_results([a_result()])
+            folder.close(summarize([a_result()]))
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
     assert (tmp_path / "summary.json").read_text() == "before"
 
@@ -411,7 +414,8 @@ def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_every_file_has_the_mode_that_the_user_gives_files(tmp_path):
     with RunFolder(tmp_path) as folder:
         folder.start({}, "x")
-        folder.close(summarize([a_result()]), [a_result()])
+        folder.write_results([a_result()])
+        folder.close(summarize([a_result()]))
     (tmp_path / "other").touch()
     assert len({p.stat().st_mode for p in tmp_path.iterdir()}) == 1
 

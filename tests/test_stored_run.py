@@ -50,7 +50,8 @@ def written(path, e: Experiment):
             folder.record(record)
             records.append(record)
         results = sorted(fit.results, key=lambda r: r.row)
-        folder.close(summarize(results), results)
+        folder.write_results(results)
+        folder.close(summarize(results))
     return fit, records, results
 
 

@@ -1,19 +1,17 @@
 """kill -9 at random moments of a sweep, each followed by resume."""
 
 import contextlib
-import json
 import os
 import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from processes import Server, is_locked, lives
 from searches import (
     SAMPLED,
     SPACE,
@@ -33,48 +31,6 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-SERVER = """
-import json, os, sys
-import hydra, optuna, sklearn.datasets, torch
-import nnlab.commands.sweep_command, nnlab.training.fit, nnlab.search.sweep
-from nnlab.cli import main
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(os.open("stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        os._exit(main(json.loads(line)))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Server:
-    """Runs nnlab, each time in a process of its own that has imported all it needs: it saves two seconds."""
-
-    def __init__(self, folder: Path):
-        self.stderr = folder / "stderr"
-        _, environment = process_arguments()
-        line = [sys.executable, "-c", SERVER]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.server = subprocess.Popen(line, env=environment, cwd=folder, text=True, **pipes)
-
-    def start(self, *argv) -> int:
-        """The process's id."""
-        print(json.dumps(argv), file=self.server.stdin, flush=True)
-        return int(self.server.stdout.readline())
-
-    def wait(self) -> int:
-        """The exit code of what was started; -9 if it was killed."""
-        return int(self.server.stdout.readline())
-
-    def said(self) -> str:
-        """What was said on stderr since this was last asked."""
-        text = self.stderr.read_text() if self.stderr.exists() else ""
-        self.stderr.unlink(missing_ok=True)
-        return text
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     found = Server(tmp_path_factory.mktemp("server"))
@@ -92,7 +48,7 @@ def killed_until_it_ends(server, folder, words, moments: random.Random, kills: i
             shutil.rmtree(folder, ignore_errors=True)
         pid = server.start("sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"]))
         waits = time.monotonic() + 20
-        while not _is_locked(folder) and time.monotonic() < waits and _lives(pid):
+        while not is_locked(folder / ".lock") and time.monotonic() < waits and lives(pid):
             time.sleep(0.005)  # its life begins when it has the folder
         time.sleep(moments.uniform(0, life))
         with contextlib.suppress(ProcessLookupError):  # it may have ended
@@ -107,27 +63,6 @@ def killed_until_it_ends(server, folder, words, moments: random.Random, kills: i
     assert server.said() == ""  # workers of a killed process say nothing
     assert (folder / "study.journal").read_bytes().split(b"\n")[: len(kept)] == kept
     return hits
-
-
-def _lives(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def _is_locked(folder) -> bool:
-    import fcntl
-
-    if not (folder / ".lock").exists():
-        return False
-    with open(folder / ".lock", "a") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
 
 
 SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seeds=4")  # a second or two
@@ -153,7 +88,7 @@ def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
     one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
     pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
     while not (folder / "trials" / "03").exists():
-        assert _lives(pid)
+        assert lives(pid)
         time.sleep(0.005)
     os.kill(pid, signal.SIGINT)
     assert server.wait() == 130

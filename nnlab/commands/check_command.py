@@ -11,6 +11,7 @@ from nnlab.checks.ladder import run_rungs, select_rungs
 from nnlab.checks.subject import Budget, Subject
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import experiment_settings
+from nnlab.commands.command_settings import refuse_resume
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.run_folders import PreparedRun, run_each
@@ -31,6 +32,7 @@ def run(runs: list[ComposedRun]) -> int:
 
 def prepare(settings: dict):
     """The subject of the check, with its data loaded, and the rungs to climb; raises `UserError`."""
+    refuse_resume(settings)
     wants_picture(settings, rows=2)
     rungs, budget = select_rungs(settings["only"]), make(Budget, settings["check"], "check")
     return Subject(Experiment.from_config(experiment_settings(settings, "check")), budget), rungs

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from nnlab.allowed import MOST_ROWS
+from nnlab.allowed import LARGEST_COUNT, MOST_ROWS
+from nnlab.choices import shown
+from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 
 
@@ -15,6 +17,15 @@ class TrainSettings(Component):
 
     picture: bool | Literal["auto"] = static("auto")
     predictions: bool | Literal["auto"] = static("auto")
+    resume: str | None = static(None)
+
+
+@dataclass(frozen=True)
+class CheckpointSettings(Component):
+    """When `nnlab train` writes a checkpoint."""
+
+    minutes: float | None = static(5.0, above=0)
+    epochs: int | None = static(None, low=1, high=LARGEST_COUNT)
 
 
 @dataclass(frozen=True)
@@ -55,3 +66,20 @@ def recording(settings: dict) -> TrainSettings:
     """What `settings` of a command say is to be recorded. Raises `UserError`."""
     names = [field.name for field in fields(TrainSettings)]
     return TrainSettings(**{name: settings[name] for name in names if name in settings})
+
+
+def checkpoint_settings(settings: dict) -> CheckpointSettings:
+    """What `settings` of a command say of checkpoints. Raises `UserError`."""
+    given = settings.get("checkpoint", {})
+    if not isinstance(given, dict):
+        raise UserError(f"checkpoint = {shown(given)}: expected checkpoint.minutes=5 or checkpoint.epochs=10")
+    return CheckpointSettings(**given)
+
+
+def refuse_resume(settings: dict) -> None:
+    """Raise `UserError` where a configuration file, or another command's line, says `resume`."""
+    if settings.get("resume") is not None:
+        raise UserError(
+            f"resume = {shown(settings['resume'])}: only the command line of nnlab train says what goes on: "
+            f"nnlab train resume=FOLDER"
+        )

@@ -28,13 +28,15 @@ from nnlab.records.text import is_terminal
 def run(command: str, argv: list[str], act: Callable[[list[composing.ComposedRun]], int]) -> int:
     """Run `act` on the composed runs of the command line `nnlab <command> <argv>`; returns the exit code."""
 
-    def compose_and_act(line: CommandLine) -> int:
-        with one_sentence_errors():
-            runs = multirun.composed_runs(line)
-        print_advice(command, (note for each in runs for note in each.notes()))
-        return act(runs)
+    return run_guarded(command, argv, lambda line: compose_and_act(line, act))
 
-    return run_guarded(command, argv, compose_and_act)
+
+def compose_and_act(line: CommandLine, act: Callable[[list[composing.ComposedRun]], int]) -> int:
+    """Run `act` on the composed runs of a parsed command line."""
+    with one_sentence_errors():
+        runs = multirun.composed_runs(line)
+    print_advice(line.command, (note for each in runs for note in each.notes()))
+    return act(runs)
 
 
 def run_guarded(

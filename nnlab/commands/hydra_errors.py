@@ -100,15 +100,15 @@ def _with_equals(word: str) -> str:
 
 def refuse_words_of_others(command: str, words: list[str]) -> None:
     """Raise `UserError` for a key or group that another command has and this one has not."""
+    of_train = keys_of("train") if command == "train" else keys_of("train") - {"resume"}
     for word in words:
         if command in RUN_COMMANDS and near(word.partition("=")[0], Catalogue(command).keys()):
             continue  # it will be said to be unknown, and which is near
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
         for other in ("sweep", "check"):
-            if other != command and head in keys_of(other):
-                # It asks to go on with a run, which a hint at nnlab sweep would not answer.
-                more = ": nnlab train begins a run and cannot go on with one" * (head == "resume")
-                raise UserError(f"{word}: {head} is a word of nnlab {other}{more}")
+            if other != command and head in keys_of(other) - of_train:
+                also = "train and nnlab " * (head == "resume")
+                raise UserError(f"{word}: {head} is a word of nnlab {also}{other}")
         if command in RUN_COMMANDS and not head.startswith("hydra"):
             _refuse_words_of_training(command, word)
 

@@ -54,7 +54,7 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
 def quote_texts(line: CommandLine) -> CommandLine:
     """The line with file and column names quoted where Hydra's grammar could not read them otherwise."""
     is_search = line.command == "sweep"
-    texts = Texts(line.catalogue(), is_search or line.multirun, SWEEP_FOLDER_KEYS if is_search else ())
+    texts = Texts(line.catalogue(), is_search or line.multirun, SWEEP_FOLDER_KEYS)
     return replace(line, overrides=tuple(texts.readable(line.overrides)))
 
 

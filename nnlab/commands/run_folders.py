@@ -26,6 +26,7 @@ class PreparedRun:
     folder: Path
     settings: dict
     command: str
+    multirun_folder: Path | None = None  # that of all runs of -m
 
 
 def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> Iterator[PreparedRun]:
@@ -36,10 +37,13 @@ def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> I
     with advice_on_stderr(command):
         results = [prepare(run.settings) for run in runs]
     freeze_imports()
-    run_folders = make_multirun_folders(runs) if runs[0].is_multirun else map(make_run_folder, runs)
-    for name, run, prepared, folder in zip(_run_names(runs), runs, results, run_folders, strict=True):
+    parent = make_multirun_folder(runs) if runs[0].is_multirun else None
+    run_folders = make_folders_in_multirun(parent, runs) if parent else map(make_run_folder, runs)
+    for name, run, prepared, folder in zip(
+        run_names([run.overrides for run in runs]), runs, results, run_folders, strict=True
+    ):
         folders.write_hydra_files(folder, run.config)
-        yield PreparedRun(name, prepared, folder, run.settings, run.command)
+        yield PreparedRun(name, prepared, folder, run.settings, run.command, parent)
 
 
 def run_each(command: str, runs: list[ComposedRun], prepare: Callable, execute: Callable) -> int:
@@ -57,14 +61,20 @@ def make_run_folder(run: ComposedRun) -> Path:
     return folder
 
 
-def make_multirun_folders(runs: list[ComposedRun]) -> Iterator[Path]:
-    """Make one folder per run, named after the overrides that differ; each is made when it is asked for."""
-    first_run, names = runs[0], _folder_names(runs)
+def make_multirun_folder(runs: list[ComposedRun]) -> Path:
+    """Make the folder of all runs."""
+    first_run = runs[0]
+    _folder_names(runs)  # refused here, if at all: before anything is made
     HydraConfig.instance().set_config(first_run.config)
     with one_sentence_errors():
         parent = folders.make_multirun_folder(first_run.config, first_run.hydra_keys)
     _warn_of_symlinks(first_run, parent)
-    for run, name in zip(runs, names, strict=True):
+    return parent
+
+
+def make_folders_in_multirun(parent: Path, runs: list[ComposedRun]) -> Iterator[Path]:
+    """Make one folder per run, named after the overrides that differ; each is made when it is asked for."""
+    for run, name in zip(runs, _folder_names(runs), strict=True):
         HydraConfig.instance().set_config(run.config)
         with one_sentence_errors():
             folder = folders.make_folder_in_multirun(parent, name)
@@ -78,25 +88,25 @@ def _warn_of_symlinks(run: ComposedRun, folder: Path) -> None:
     print_advice(shlex.split(run.command)[1], notes)
 
 
-def _run_names(runs: list[ComposedRun]) -> list[str]:
+def run_names(overrides: list[list[str]]) -> list[str]:
     """A name for each run: its differing overrides, and its number if another run has the same."""
-    names = list(map(" ".join, _differing_overrides(runs)))
+    names = list(map(" ".join, _differing_overrides(overrides)))
     duplicates = {name for name, count in Counter(names).items() if count > 1}
     return [name + f" (run {index})" * (name in duplicates) for index, name in enumerate(names)]
 
 
-def _differing_overrides(runs: list[ComposedRun]) -> list[list[str]]:
+def _differing_overrides(overrides: list[list[str]]) -> list[list[str]]:
     """The overrides of each run that not all runs have."""
-    if len(runs) == 1:
-        return [runs[0].overrides]
-    common = set.intersection(*(set(run.overrides) for run in runs))
-    return [[override for override in run.overrides if override not in common] for run in runs]
+    if len(overrides) == 1:
+        return overrides
+    common = set.intersection(*map(set, overrides))
+    return [[override for override in of_run if override not in common] for of_run in overrides]
 
 
 def _folder_names(runs: list[ComposedRun]) -> list[str]:
     """The name of each run's folder within the folder of all runs. Raises `UserError` if two are equal."""
-    names = []
-    for run, differs in zip(runs, folders.shorten_overrides(_differing_overrides(runs)), strict=True):
+    names, differing = [], _differing_overrides([run.overrides for run in runs])
+    for run, differs in zip(runs, folders.shorten_overrides(differing), strict=True):
         HydraConfig.instance().set_config(run.config)
         is_exact = "hydra.sweep.subdir" in run.hydra_keys
         with one_sentence_errors():

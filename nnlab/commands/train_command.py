@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
 from nnlab.checks.proposal import propose_check
-from nnlab.commands import early_end
+from nnlab.commands import early_end, training_session
+from nnlab.commands.checkpointer import Checkpointer
 from nnlab.commands.command_keys import experiment_settings
-from nnlab.commands.command_settings import recording
+from nnlab.commands.command_settings import checkpoint_settings, recording, refuse_resume
 from nnlab.commands.composing import ComposedRun
+from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
 from nnlab.records import hparams
+from nnlab.records.checkpoint import Checkpoint
 from nnlab.records.console import Console
 from nnlab.records.equation_text import equation_lines
+from nnlab.records.multirun_file import write_run_names
 from nnlab.records.run import RunRequest, RunWriter
 from nnlab.records.tensorboard import ROW_FOLDERS
 from nnlab.runtime.devices import device
@@ -43,17 +47,48 @@ def run(runs: list[ComposedRun]) -> int:
     diverged.
     """
     prepared = list(prepared_runs("train", runs, partial(prepare, cache=DataCache())))
-    if len(prepared) == 1:
-        return _train(prepared, _make_console, _print_conclusion)
+    folder = prepared[0].multirun_folder or prepared[0].folder
+    if prepared[0].multirun_folder:
+        try:
+            write_run_names(folder, [run.folder for run in prepared])
+        except OSError:
+            remove_unstarted(folder)
+            raise
+    return train_all(prepared, folder)
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where the runs in a folder are that is resumed; they are named by their indices."""
+
+    running: tuple[int, ...] = ()  # those of the fit that the checkpoint is of, in its order
+    ended: frozenset[int] = frozenset()
+    checkpoint: Checkpoint | None = None
+
+
+def train_all(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = None) -> int:
+    """Train the runs, or go on with them, and compare several at the end; `folder` is that of the run, or of
+    all runs of -m."""
+    if len(runs) == 1:
+        return _train(runs, folder, _make_console, _print_conclusion, resumed)
     # Comparing runs reads their folders, which takes imports that a single run need not wait for.
     from nnlab.commands import several_runs
 
-    remaining, exit_codes = prepared, []
+    def train_together(some: list[PreparedRun], how: Resumed | None) -> int:
+        return _train(some, folder, several_runs.make_console, several_runs.conclude, how)
+
+    remaining, exit_codes = list(enumerate(runs)), []
+    if resumed:
+        if resumed.running:
+            exit_codes.append(train_together([runs[i] for i in resumed.running], resumed))
+        done = {*resumed.running, *resumed.ended}
+        remaining = [(i, run) for i, run in remaining if i not in done]
     while remaining:
-        batch_size = _max_open_runs([run.prepared for run in remaining])
-        exit_codes.append(_train(remaining[:batch_size], several_runs.make_console, several_runs.conclude))
+        batch_size = _max_open_runs([run.prepared for _, run in remaining])
+        begun_before = Resumed() if resumed else None
+        exit_codes.append(train_together([run for _, run in remaining[:batch_size]], begun_before))
         remaining = remaining[batch_size:]
-    several_runs.compare(prepared)
+    several_runs.compare(runs)
     return max(exit_codes)
 
 
@@ -63,6 +98,8 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
     The runs of `-m` share the `cache`, so that each data set is loaded once.
     """
     keep = recording(settings).predictions
+    refuse_resume(settings)
+    checkpoint_settings(settings)
     experiment = Experiment.from_config(experiment_settings(settings))
     fit = Fit([experiment], DataCache() if cache is None else cache, predictions=keep)
     experiment.schedule.advise(experiment.epochs)
@@ -84,14 +121,26 @@ def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> RunReques
     return RunRequest(folder, settings, experiment_settings(settings), command, picture, keep)
 
 
-def _train(runs: list[PreparedRun], make_console: Callable, conclude: Callable) -> int:
+def _train(
+    runs: list[PreparedRun], folder: Path, make_console: Callable, conclude: Callable, resumed: Resumed | None
+) -> int:
     """Train these runs in one fit; returns 1 if every row of some run diverged."""
     fit, recorders = _joint_fit([run.prepared for run in runs]), Recorders()
-    describe = partial(early_end.describe_saved, recorders.writers, [run.folder for run in runs])
+    describe = partial(
+        training_session.describe_saved, recorders.writers, [run.folder for run in runs], resumed is not None
+    )
+    checkpoint = resumed.checkpoint if resumed else None
+    if checkpoint:
+        fit.resume(checkpoint.state)
+    settings = [checkpoint_settings(run.settings) for run in runs]
+    checkpointer = Checkpointer(folder, fit, recorders, settings)
     with early_end.reporting_what_is_saved(describe), ExitStack() as open_runs:
         for index, order in enumerate(_run_orders(runs)):
-            recorders.add(open_runs.enter_context(RunWriter(order, fit, index)))
+            sizes, is_closed = _written_before(index, resumed)
+            recorders.add(open_runs.enter_context(RunWriter(order, fit, index, sizes, is_closed)))
         with make_console(runs, recorders, fit) as console:
+            if checkpoint:
+                recorders.replay(checkpoint.state, console)
 
             def record_and_show(record: Record) -> None:
                 recorders.record(record)
@@ -99,11 +148,21 @@ def _train(runs: list[PreparedRun], make_console: Callable, conclude: Callable) 
                 if record.ended:
                     recorders.close(only_finished=True)
 
-            early_end.train(fit, recorders.writers, record_and_show)
+            training_session.train(fit, recorders.writers, record_and_show, checkpointer)
             recorders.close()
+            checkpointer.remove()
             conclude(console, runs, recorders)
     rows = [summary["rows"] for summary in recorders.summaries.values()]
     return int(any(row["diverged"] == row["total"] for row in rows))
+
+
+def _written_before(index: int, resumed: Resumed | None) -> tuple[dict[str, int] | None, bool]:
+    """How much of the files of a run goes on, None if it is a new one; and whether it had ended before the
+    checkpoint. `index` is its place in the fit."""
+    if resumed is None or resumed.checkpoint is None:
+        return (None if resumed is None else {}), False
+    sizes = [*resumed.checkpoint.files.values()][index]
+    return sizes, not sizes and resumed.running[index] in resumed.ended
 
 
 def _joint_fit(fits: list[Fit]) -> Fit:

@@ -8,6 +8,7 @@ text,
     files     of each run: the bytes of its metrics.jsonl and event files that belong to this state
     data      the fingerprints of the data sets
     fit       the values of the state
+    arrays    the names of its arrays, in order: safetensors keeps them in another
 
 It lies in the run's folder, or in that of all runs of `-m`.
 """
@@ -47,7 +48,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     arrays, values = checkpoint.state.to_arrays()
     about = {
         "version": FORMAT_VERSION, "runs": [*checkpoint.files], "files": [*checkpoint.files.values()],
-        "data": checkpoint.data, "fit": values,
+        "data": checkpoint.data, "fit": values, "arrays": [*arrays],
     }  # fmt: skip
     # NaN is a value here, and Python reads it again. Not as metadata: those have a limit of 100 MB.
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -69,6 +70,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         arrays = load(content)
         about = json.loads(arrays.pop(TEXT_NAME).tobytes())
+        if {*about["arrays"]} != {*arrays}:
+            raise UserError("it has other arrays than it says")
+        arrays = {name: arrays[name] for name in about["arrays"]}
         return _checkpoint(about, arrays)
     except UserError as e:
         raise UserError(f"'{path}' is not the state of a fit: {e}") from e

@@ -84,6 +84,18 @@ class Console:
             self._next_line_part = part + 1
         self.terminal.show(self._should_show_live)
 
+    def replay(self, record) -> None:
+        """Take in a `Record` that was shown before the run was resumed."""
+        self.progress.record(record)
+
+    def resumed(self, epoch: int) -> None:
+        """Say from where the run goes on, once all records before it are replayed."""
+        self._print(f"  resumed after epoch {epoch}" if epoch else "  resumed in its first epoch")
+        if self.progress.row_epochs:
+            self._next_line_part = self.progress.part(PROGRESS_LINES) + 1
+            self._shown_epoch = self._epoch()
+            self._print_header()
+
     def _epoch(self) -> int:
         """The epoch that all rows have reached; where they do not share one stack, a count of row epochs."""
         if self.single_stack and not self.parallel:

@@ -19,6 +19,7 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
+from nnlab.records.files import EVENT_FILE_PREFIX, open_cut, synced_size
 from nnlab.records.hparam_columns import BOOL_TYPE, NUMBER_TYPE, STRING_TYPE, column_type, to_column_type
 
 FLUSH_SECONDS = 2.0
@@ -30,15 +31,22 @@ COLUMN_TYPES = {
 
 
 class EventFile:
-    """One event file, open for writing; flushed by the first write 2 s after the last flush."""
+    """One event file, open for writing; flushed by the first write 2 s after the last flush.
 
-    def __init__(self, folder):
+    Of a run that is resumed, `size` says how much of the file `name` belongs to it: the rest is cut off.
+    """
+
+    def __init__(self, folder, name: str | None = None, size: int = 0):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        now = time.time()
+        now = self._flushed = time.time()
+        if name is not None:
+            self.path = folder / name
+            self._file = open_cut(self.path, size)
+            return
         suffix = f"{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
-        self._file = open(folder / f"events.out.tfevents.{int(now):010d}.{suffix}", "wb")
-        self._flushed = now
+        self.path = folder / f"{EVENT_FILE_PREFIX}{int(now):010d}.{suffix}"
+        self._file = open(self.path, "wb")
         self._write(file_version="brain.Event:2")
         self._file.flush()  # TensorBoard shows a run as soon as its file has a version
 
@@ -99,6 +107,10 @@ class EventFile:
         """Write how the session ended."""
         status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
         self._write_hparams("session_end_info", SessionEndInfo(status=status, end_time_secs=time.time()))
+
+    def sync(self) -> int:
+        """Have all that was written on the disk; how many bytes these are."""
+        return synced_size(self._file)
 
     def close(self) -> None:
         """Close the file, and so flush it."""

@@ -11,8 +11,11 @@ import os
 import re
 from pathlib import Path
 
+from nnlab.errors import UserError
+
 # Settings of what is recorded, which are not part of an experiment.
-RECORDING_KEYS = ("picture", "predictions")
+RECORDING_KEYS = ("picture", "predictions", "checkpoint", "resume")
+EVENT_FILE_PREFIX = "events.out.tfevents."  # of the names of TensorBoard's files
 
 
 def to_jsonable(value):
@@ -58,6 +61,33 @@ def open_to_append(path: Path):
         if not text.endswith(b"\n"):
             os.truncate(path, text.rfind(b"\n") + 1)
     return open(path, "ab+")
+
+
+def open_cut(path: Path, size: int):
+    """Open for appending, after cutting off what follows the first `size` bytes. Raises `UserError` where
+    there are fewer, or for a link, which may lead out of the folder."""
+    refuse_links(path)
+    there = os.path.getsize(path) if path.exists() else 0
+    if there < size:
+        raise UserError(f"'{path}' has {there:,} bytes; of this run it had {size:,}")
+    os.truncate(path, size)
+    return open(path, "ab+")
+
+
+def refuse_links(path: Path) -> None:
+    """Raise `UserError` if the file is no plain one, or its folder is a link."""
+    for link in (path, path.parent):
+        if link.is_symlink():
+            raise UserError(f"'{link}' is a link: nothing outside of a run's folder is written")
+    if path.exists() and not path.is_file():
+        raise UserError(f"'{path}' is not a plain file")
+
+
+def synced_size(file) -> int:
+    """Have all that was written to a file on the disk; its size in bytes."""
+    file.flush()
+    os.fsync(file.fileno())
+    return file.seek(0, os.SEEK_END)
 
 
 @contextlib.contextmanager

@@ -48,9 +48,19 @@ class RunWriter:
     with RunWriter(request, fit, index) as run:
         run.record(record)           each record of the fit
         summary = run.close()        when its rows have ended
+
+    For a run that is resumed, `sizes` are those that `sync` has returned, or empty if it begins again;
+    `replay` then takes in the records before them. A run that had ended before that `is_closed`.
     """
 
-    def __init__(self, request: RunRequest, fit: Fit, index: int = 0):
+    def __init__(
+        self,
+        request: RunRequest,
+        fit: Fit,
+        index: int = 0,
+        sizes: dict[str, int] | None = None,
+        is_closed: bool = False,
+    ):
         self.fit, self.index, self.request = fit, index, request
         self.experiment: Experiment = fit.experiments[index]
         self.rows: list[Row] = [
@@ -64,20 +74,25 @@ class RunWriter:
         self.task = self.description["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.equation: Equation | None = None  # set by close
-        self.closed = False  # whether everything is written
+        self.closed = is_closed  # whether everything is written
         self.folder_lost = False  # whether the folder was lost, so that `save_partial` made another
-        self.folder = RunFolder(request.folder)
+        self.folder, self.tensorboard = RunFolder(request.folder), None
+        self.curves = Curves(len(self.rows)) if request.picture else None
+        if is_closed:
+            self.folder.closed = True
+            return
         try:
-            self.folder.start(request.settings, request.command, self.spec)
-            self._write_splits()
             self.folder.reserve(self._weights_bytes())
+            self.folder.start(request.settings, request.command, self.spec)
+            if sizes is not None:
+                self.folder.resume(sizes)
+            self._write_splits()
             self.tensorboard = TensorBoard(
-                request.folder, request.hparams, len(self.rows), names, self.task, request.differ
+                request.folder, request.hparams, len(self.rows), names, self.task, request.differ, sizes
             )
         except BaseException:  # also a Ctrl-C: free the reserved disk space
             self.folder.__exit__()
             raise
-        self.curves = Curves(len(self.rows)) if request.picture else None
 
     def _folds(self) -> list[Fold]:
         return list({row.fold.key: row.fold for row in self.rows}.values())
@@ -101,6 +116,17 @@ class RunWriter:
             if self.curves:
                 self.curves.record(part)
         return part
+
+    def replay(self, record) -> None:
+        """Take in a record of this run that was written before it was resumed."""
+        if not record.refit:
+            self.tensorboard.replay(record)
+            if self.curves:
+                self.curves.record(record)
+
+    def sync(self) -> dict[str, int]:
+        """Force what was recorded to the disk; returns the size of each file in bytes, by its name."""
+        return self.folder.sync() | self.tensorboard.sizes()
 
     def save_partial(self) -> int:
         """Write the best weights so far of a run that ended early; return the number of rows written."""
@@ -131,7 +157,7 @@ class RunWriter:
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(equation_text.EQUATION_FILE, equation_text.to_json(self.equation))
-        self.folder.close(summary, results, {TEST_PREDICTIONS_FILE: test_predictions(results, self.dataset)})
+        self.folder.write_results(results, {TEST_PREDICTIONS_FILE: test_predictions(results, self.dataset)})
         if self.curves:
             from nnlab.records.picture import draw  # imports matplotlib, half a second
 
@@ -140,6 +166,7 @@ class RunWriter:
             self.folder.picture(png)
             self.tensorboard.picture(self.curves.epochs, png)
         self.tensorboard.close(summary, results)
+        self.folder.close(summary)  # the last file of a run that has ended
         self.closed = True
         return summary
 
@@ -159,7 +186,8 @@ class RunWriter:
     def __exit__(self, *_):
         self.folder.__exit__()
         try:
-            self.tensorboard.__exit__()
+            if self.tensorboard:
+                self.tensorboard.__exit__()
         except OSError:
             if self.closed:  # otherwise an earlier error is being reported already
                 raise

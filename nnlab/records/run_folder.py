@@ -15,7 +15,18 @@ import numpy as np
 
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.records.csv_text import CsvTable
-from nnlab.records.files import atomic_write, finite_or_none, make_unique_folder, open_to_append, write_json
+from nnlab.records.files import (
+    EVENT_FILE_PREFIX,
+    atomic_write,
+    finite_or_none,
+    make_unique_folder,
+    open_cut,
+    open_to_append,
+    refuse_links,
+    synced_size,
+    write_json,
+)
+from nnlab.records.locking import locked_file
 
 METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "model.safetensors"
@@ -28,11 +39,13 @@ class RunFolder:
     """Writes the files of one run.
 
         with RunFolder(path) as folder:
-            folder.start(config, command, spec) config.yaml, command.txt, spec.json
             folder.reserve(count)               disk space for the weights
+            folder.start(config, command, spec) config.yaml, command.txt, spec.json
+            folder.resume(sizes)                the curves of a run that is resumed, as they were
             folder.record(record)               metrics.jsonl, each epoch
-            folder.close(summary, results, tables)  model.safetensors, rows.json, tables, summary.json
+            folder.write_results(results, tables)  model.safetensors, rows.json, tables
             folder.picture(png)                 curves.png
+            folder.close(summary)               summary.json
 
     Every file but metrics.jsonl appears complete or not at all. summary.json is the last, so a
     folder that has it is a run that ended; one that failed keeps all lines that metrics.jsonl had, and
@@ -45,7 +58,7 @@ class RunFolder:
         self.closed = False  # whether the results are written
         self._identity = _identity(self.path)
         self._start_arguments = {}, "", None
-        self._metrics = None
+        self._metrics = self._reserved = None
 
     def start(self, config: dict, command: str, spec: DataSpec | None = None) -> None:
         """Write the resolved configuration, the command that repeats the run, and the data's spec.
@@ -55,21 +68,34 @@ class RunFolder:
         self._start_arguments = config, command, spec
         write_start_files(self.path, *self._start_arguments)
 
+    def resume(self, sizes: dict[str, int]) -> None:
+        """Cut metrics.jsonl back to its size in `sizes`, to append to it; without one, remove all curves."""
+        if METRICS_FILE in sizes:
+            self._metrics = open_cut(self.path / METRICS_FILE, sizes[METRICS_FILE])
+        else:
+            remove_records(self.path)
+
+    def sync(self) -> dict[str, int]:
+        """Force metrics.jsonl to the disk, and return its size in bytes, if an epoch was recorded."""
+        self._refuse_if_lost()
+        return {} if self._metrics is None else {METRICS_FILE: synced_size(self._metrics)}
+
     def reserve(self, count: int) -> None:
         """Reserve `count` bytes of disk space, which `close` and `save_partial` free for what they write.
 
-        So a disk that fills up during training does not cost the weights. Raises `OSError` if there is not
-        enough space.
+        So a disk that fills up during training does not cost the weights. The file is locked meanwhile, so
+        that nobody else can resume the run. Raises `OSError` if there is not enough space, `UserError` if the
+        file is locked.
         """
         full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        with open(self.path / RESERVED_FILE, "wb") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, max(1, count))
-            except AttributeError:
-                pass  # not available on this system
-            except OSError as e:  # other errors mean that the file system cannot reserve space
-                if e.errno in full:
-                    raise OSError(e.errno, e.strerror, str(self.path)) from e
+        self._reserved = locked_file(self.path / RESERVED_FILE, "nnlab train")
+        try:
+            os.posix_fallocate(self._reserved.fileno(), 0, max(1, count))
+        except AttributeError:
+            pass  # not available on this system
+        except OSError as e:  # other errors mean that the file system cannot reserve space
+            if e.errno in full:
+                raise OSError(e.errno, e.strerror, str(self.path)) from e
 
     def record(self, record) -> None:
         """Append a line for each row of a `Record`: epoch, row, metrics; NaN and inf are null."""
@@ -87,13 +113,17 @@ class RunFolder:
         self._metrics.write("".join(lines).encode())
         self._metrics.flush()
 
-    def close(self, summary: dict, results: list, tables: dict[str, Iterable] | None = None) -> None:
-        """Write the weights of every row, rows.json, the lines of the `tables`, by their names, and
-        summary.json; `results` are `Result`s."""
+    def write_results(self, results: list, tables: dict[str, Iterable] | None = None) -> None:
+        """Write the weights of every row, rows.json, and the lines of the `tables`, by their names; `results`
+        are `Result`s."""
         self._refuse_if_lost()
         self._write_results(results)
         for name, lines in (tables or {}).items():
             self._table(name, lines)
+
+    def close(self, summary: dict) -> None:
+        """Write summary.json."""
+        self._refuse_if_lost()
         write_json(self.path / "summary.json", summary)
         self.closed = True
 
@@ -135,7 +165,7 @@ class RunFolder:
     def _write_results(self, results: list) -> None:
         from safetensors.numpy import save_file  # imported late, since a check's folder has no weights
 
-        (self.path / RESERVED_FILE).unlink(missing_ok=True)
+        self._free_reserved()
         self._close_metrics()
         with atomic_write(self.path / WEIGHTS_FILE) as temporary:
             save_file(_named_tensors(results), temporary)
@@ -174,14 +204,29 @@ class RunFolder:
     def __exit__(self, *_):
         with contextlib.suppress(OSError):
             self._refuse_if_lost()
-            (self.path / RESERVED_FILE).unlink(missing_ok=True)
+            self._free_reserved()
         self._close_metrics()
+
+    def _free_reserved(self) -> None:
+        """Free the reserved disk space, and the lock."""
+        if self._reserved is not None:
+            (self.path / RESERVED_FILE).unlink(missing_ok=True)
+            self._reserved.close()
+            self._reserved = None
 
     def _close_metrics(self):
         metrics, self._metrics = self._metrics, None
         if metrics is not None:
             with contextlib.suppress(OSError):  # all complete lines are flushed already
                 metrics.close()
+
+
+def remove_records(path: Path) -> None:
+    """Remove the curves of a run that begins again: metrics.jsonl and event files."""
+    events = (*path.glob(f"{EVENT_FILE_PREFIX}*"), *path.glob(f"rows/*/{EVENT_FILE_PREFIX}*"))
+    for file in (path / METRICS_FILE, *events):
+        refuse_links(file)
+        file.unlink(missing_ok=True)
 
 
 def _named_tensors(results: list) -> dict[str, np.ndarray]:

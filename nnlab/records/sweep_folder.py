@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import secrets
-import warnings
 from pathlib import Path
 
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError
 from nnlab.records.csv_text import CsvTable
 from nnlab.records.files import atomic_write, open_to_append, to_jsonable, write_json
+from nnlab.records.locking import locked_file
 from nnlab.records.run_folder import write_start_files
 
-try:
-    import fcntl
-except ImportError:  # not available on this system, so nothing is locked
-    fcntl = None
-
+LOCK_FILE = ".lock"
 SWEEP_FILE, CURVES_FILE, TRIALS_FILE = "sweep.json", "curves.jsonl", "trials.csv"
-LOCK_TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
 
 
 class SweepFolder:
@@ -36,14 +29,13 @@ class SweepFolder:
 
     def __init__(self, path):
         self.path = Path(path)
-        self._lock = _lock_folder(self.path)
+        self._lock = locked_file(self.path / LOCK_FILE, "nnlab sweep")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.close()
 
     def start(self, config: dict, command: str, resume_info: dict) -> dict:
         """Write the first files; `resume_info` is what resuming needs. Returns it with an id added."""
@@ -91,27 +83,3 @@ def _trial_cells(trial, keys: list[str], count: int) -> list:
     params = [trial.params.get(key, "") for key in keys]
     numbers = [*values, *spread, trial.rows, trial.epochs]
     return [trial.number, trial.state, *numbers, *params, trial.reason]
-
-
-def _lock_folder(path: Path):
-    """Lock the folder until this process ends, however it ends. Raises `UserError` if it is locked.
-
-    A POSIX record lock (lockf), which a fork does not inherit, so that no worker process keeps it.
-    """
-    if fcntl is None:
-        return None
-    file = open(path / ".lock", "a+")
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        if e.errno in LOCK_TAKEN:
-            file.close()
-            raise UserError(f"'{path}' is being written to by another nnlab sweep") from e
-        warnings.warn(
-            f"the file system of '{path}' has no locks ({e.strerror}): make sure that no other nnlab sweep "
-            f"writes there meanwhile",
-            Advice,
-            stacklevel=2,
-        )
-    os.set_inheritable(file.fileno(), False)
-    return file

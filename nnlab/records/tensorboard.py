@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlab.means import mean_of_finite
 from nnlab.records.events import EventFile
+from nnlab.records.files import EVENT_FILE_PREFIX
 from nnlab.records.hparams import flatten, move_to_front
 
 ROW_FOLDERS = 20  # at most; TensorBoard slows down with a few hundred runs
@@ -36,23 +37,25 @@ class TensorBoard:
     first run that TensorBoard reads, so give a key that only other runs have as None: it makes a column.
     The keys in which runs `differ` come first.
 
-    Call `close` at the end; without it, the run is marked as failed.
+    Of a run that is resumed, `sizes` says what belongs to it of each event file; `replay` then takes in the
+    records that it has already. Call `close` at the end; without it, the run is marked as failed.
     """
 
     def __init__(
         self, folder, hparams: dict, rows: int, names: list[str] | None = None, task: str = "classification",
-        differ: tuple[str, ...] = (),
+        differ: tuple[str, ...] = (), sizes: dict[str, int] | None = None,
     ):  # fmt: skip
         self._rows, self._tags = rows, metric_tags(task)
         self._hparams = move_to_front(dict(flatten(hparams)), differ)
         self._differ = differ
-        self._run_file = EventFile(folder)
-        self._run_file.start_session(self._hparams)
-        self._row_files = []
+        self._folder, self._row_files = Path(folder), []
+        self._run_file, is_new = self._event_file("", sizes)
+        if is_new:
+            self._run_file.start_session(self._hparams)
         if rows > 1:
             names = names or row_names([(row, 0, 0) for row in range(rows)])
-            self._row_files = [EventFile(Path(folder) / "rows" / name) for name in names[:ROW_FOLDERS]]
-        if 0 < len(self._row_files) < rows:
+            self._row_files = [self._event_file(f"rows/{name}/", sizes)[0] for name in names[:ROW_FOLDERS]]
+        if is_new and 0 < len(self._row_files) < rows:
             last = len(self._row_files) - 1
             self._run_file.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
         self._means = EpochMeans(rows)
@@ -69,6 +72,27 @@ class TensorBoard:
         for i, row in enumerate(record.rows):
             if row < len(self._row_files):
                 _write_row(self._row_files[row], record, metrics, i)
+
+    def replay(self, record) -> None:
+        """Take in a `Record` that was written before the run was resumed."""
+        if self._rows > 1:
+            metrics = {self._tags.get(name, name): values for name, values in record.metrics.items()}
+            self._means.add(record, metrics)
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each event file, all of which are on the disk; of this run resumed, `sizes`."""
+        files = (self._run_file, *self._row_files)
+        return {file.path.relative_to(self._folder).as_posix(): file.sync() for file in files}
+
+    def _event_file(self, below: str, sizes: dict[str, int] | None) -> tuple[EventFile, bool]:
+        """The event file in the folder `below` the run's; and whether it is a new one, and none of `sizes`,
+        which somebody may have removed."""
+        folder, prefix = self._folder / below, f"{below}{EVENT_FILE_PREFIX}"
+        for name, size in (sizes or {}).items():
+            file_name = name.removeprefix(below)
+            if name.startswith(prefix) and "/" not in file_name and (folder / file_name).exists():
+                return EventFile(folder, file_name, size), False
+        return EventFile(folder), True
 
     def picture(self, epoch: int, png: bytes) -> None:
         """Write the picture of the curves up to this epoch."""

@@ -51,6 +51,11 @@ class FitState:
         """The furthest of the epochs that are done."""
         return max((s.snapshot.values["epochs"] for s in self.stacks if s.snapshot), default=0)
 
+    @property
+    def seconds(self) -> float:
+        """For how long it has trained."""
+        return max((s.snapshot.values["seconds"] for s in self.stacks if s.snapshot), default=0.0)
+
     def epochs(self) -> dict[int, int]:
         """row -> how many epochs of this time are done, of the rows of stacks that have begun."""
         ended = {r.row: r.epochs for r in (self.refits if self.refit else self.results)}

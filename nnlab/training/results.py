@@ -75,6 +75,11 @@ class Record:
             },
         )
 
+    def renumbered_from(self, first: int) -> Record:
+        """The record with its rows numbered from `first`; the inverse of `of`."""
+        ended = {row + first: status for row, status in self.ended.items()}
+        return replace(self, rows=self.rows + first, ended=ended)
+
     def __getattr__(self, name):
         try:
             return self.__dict__["metrics"][name]

@@ -1,0 +1,122 @@
+"""Settings that may differ when a run is resumed: how long it trains, and what no result depends on."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from nnlab.commands.command_line import CommandLine, key_of
+from nnlab.commands.grammar import to_python
+from nnlab.commands.quoting import as_hydra_reads
+from nnlab.commands.resume_folder import RESUME_KEY
+from nnlab.errors import Advice, UserError, nearest
+from nnlab.experiment import Experiment
+from nnlab.records.hparams import flatten
+from nnlab.records.stored_run import StoredRun
+from nnlab.schedules import simulate
+from nnlab.training.fit import Fit
+from nnlab.training.fit_state import FitState
+
+CHANGEABLE_KEYS = (
+    "epochs", "stopping.patience", "stopping.min_delta", "threads", "device", "picture", "predictions",
+    "checkpoint.minutes", "checkpoint.epochs",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key and its value, as `word` on the command line says it."""
+
+    key: str
+    value: object
+    word: str
+
+
+def changes_in(line: CommandLine) -> list[Change]:
+    """What the line says beside the folder to resume. Raises `UserError` for what is no plain value."""
+    if line.multirun:
+        raise UserError("-m goes with new runs: resume=FOLDER goes on with those that the folder has")
+    words = [word for word in line.overrides if key_of(word) != RESUME_KEY]
+    changes = []
+    for override in OverridesParser.create().parse_overrides([as_hydra_reads(word) for word in words]):
+        if override.is_delete() or override.is_sweep_override():
+            raise UserError(f"{override.input_line}: with resume= a key has one value")
+        changes.append(_change(override))
+    return changes
+
+
+def _change(override: Override) -> Change:
+    key = override.key_or_group
+    if key.partition(".")[0] == "hydra":
+        raise UserError(f"{override.input_line}: a run that is resumed stays in its folder")
+    return Change(key, to_python(override.value()), override.input_line)
+
+
+def changed_settings(stored: StoredRun, changes: list[Change]) -> dict:
+    """The settings of the run with the changes. Raises `UserError` for those that make it another run."""
+    settings, before = copy.deepcopy(stored.settings), dict(flatten(stored.settings))
+    for change in changes:
+        if change.key not in CHANGEABLE_KEYS:
+            _refuse_another_run(stored, change, before)
+            continue
+        group, dot, leaf = change.key.rpartition(".")
+        tree = settings.setdefault(group, {}) if dot else settings
+        if group == "stopping" and leaf not in tree:
+            raise UserError(f"{change.word}: the run in '{stored.path}' has no {change.key}")
+        tree[leaf] = change.value
+    if settings.get("epochs") != stored.settings.get("epochs"):
+        _advise_on_planned_rates(stored.experiment, settings["epochs"])
+    return settings
+
+
+def _refuse_another_run(stored: StoredRun, change: Change, before: dict) -> None:
+    """Raise `UserError` unless the run has this value already."""
+    key = change.key if change.key in before else f"{change.key}.name"
+    if key not in before:
+        known = {part for name in before for part in _with_groups(name)}
+        raise UserError(
+            f"{change.word}: the run in '{stored.path}' has no key {change.key}{nearest(change.key, known)}"
+        )
+    if before[key] != change.value:
+        raise UserError(
+            f"{change.word}: the run in '{stored.path}' began with {before[key]}, and goes on with that; of "
+            f"its settings may change {', '.join(CHANGEABLE_KEYS)}"
+        )
+
+
+def _with_groups(key: str) -> Iterator[str]:
+    yield key
+    if "." in key:
+        yield key.partition(".")[0]
+
+
+def _advise_on_planned_rates(experiment: Experiment, epochs) -> None:
+    """A schedule that ends with the epochs has had other rates than it would have had with the new number."""
+    if not isinstance(epochs, int) or epochs < 1:
+        return  # `Experiment` says it
+    both = min(epochs, experiment.epochs, 1000)
+    rates = [simulate(experiment.schedule, n, 1)[:both] for n in (experiment.epochs, epochs) if n <= 2**20]
+    if len(rates) == 2 and not np.array_equal(*rates):
+        warnings.warn(
+            f"schedule.name = '{experiment.schedule.name}' plans its rates by epochs: those so far were of a "
+            f"run of {experiment.epochs}, so this is not the same as a run of {epochs} from the beginning",
+            Advice,
+            stacklevel=2,
+        )
+
+
+def refuse_too_few_epochs(state: FitState, fits: list[Fit]) -> None:
+    """Raise `UserError` if rows have trained longer than they are to now."""
+    first, done = 0, state.epochs()
+    for fit in fits:
+        (experiment,) = fit.experiments
+        trained = max((done.get(first + row.number, 0) for row in fit.rows), default=0)
+        if experiment.epochs < trained and not state.refit:
+            raise UserError(f"epochs = {experiment.epochs}: the run has trained for {trained} already")
+        first += len(fit.rows)

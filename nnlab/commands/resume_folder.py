@@ -1,0 +1,25 @@
+"""The folder in `nnlab train resume=FOLDER`, as it was typed: names of run folders have = and , in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnlab.commands.command_line import CommandLine, by_key, key_of
+
+RESUME_KEY = "resume"
+
+
+def resume_folder(line: CommandLine) -> Path | None:
+    """The folder to go on with; None if the line begins a run."""
+    text = by_key(line.overrides).get(RESUME_KEY, "").partition("=")[2]
+    if text in ("", "null"):
+        return None
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    if not is_quoted or Path(text).exists():
+        return Path(text)
+    return Path(text[1:-1].replace("\\" + text[0], text[0]))
+
+
+def without_resume(line: CommandLine) -> CommandLine:
+    """The line as it would begin a run."""
+    return line.with_overrides(word for word in line.overrides if key_of(word) != RESUME_KEY)

@@ -1,0 +1,125 @@
+"""`nnlab train resume=FOLDER`: the runs of an earlier line go on where their checkpoint is."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlab.commands.changed_settings import Change, changed_settings, changes_in, refuse_too_few_epochs
+from nnlab.commands.command_line import CommandLine, by_key
+from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
+from nnlab.commands.process import freeze_imports
+from nnlab.commands.resume_folder import resume_folder
+from nnlab.commands.run_folders import PreparedRun, run_names
+from nnlab.commands.train_command import Resumed, prepare, train_all
+from nnlab.errors import UserError
+from nnlab.records.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
+from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
+from nnlab.records.stored_run import StoredRun
+from nnlab.records.text import shell_line
+from nnlab.training.data_cache import DataCache
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The runs of a folder that is resumed, and its checkpoint, if it has one."""
+
+    folder: Path
+    runs: dict[str, StoredRun]  # by their names below the folder; "" for the folder itself
+    checkpoint: Checkpoint | None
+
+    @property
+    def ended(self) -> list[str]:
+        return [name for name, run in self.runs.items() if run.ended]
+
+
+def run(line: CommandLine) -> int:
+    """Go on with the runs in the folder that the line names; returns the exit code."""
+    with one_sentence_errors():
+        unfinished = read_unfinished(resume_folder(line))
+        changes = changes_in(line)
+        if len(unfinished.ended) == len(unfinished.runs):
+            _say_that_it_has_ended(unfinished, changes)
+            return 0
+        with advice_on_stderr("train"):
+            runs = _prepared(unfinished, changes)
+            resumed = _resumed(unfinished, runs)
+    freeze_imports()
+    return train_all(runs, unfinished.folder, resumed)
+
+
+def read_unfinished(folder: Path) -> Unfinished:
+    """What there is in the folder of a run, or of all runs of -m. Raises `UserError`."""
+    if (folder / RUNS_FILE).exists():
+        runs = {name: StoredRun(folder / name) for name in stored_run_names(folder)}
+    else:
+        runs = {"": StoredRun(folder)}
+    is_there = (folder / CHECKPOINT_FILE).exists()
+    checkpoint = read_checkpoint(folder) if is_there and not all(run.ended for run in runs.values()) else None
+    if checkpoint and not {*checkpoint.files} <= {*runs}:
+        raise UserError(f"'{folder / CHECKPOINT_FILE}' is of other runs than those in '{folder}'")
+    return Unfinished(folder, runs, checkpoint)
+
+
+def _say_that_it_has_ended(unfinished: Unfinished, changes: list[Change]) -> None:
+    """Raises `UserError` if it was to go on otherwise."""
+    folder, runs = unfinished.folder, [*unfinished.runs.values()]
+    if any(change.key == "epochs" for change in changes):
+        again = _command(runs[0].command, changes) if len(runs) == 1 else "nnlab train ..."
+        raise UserError(
+            f"'{folder}' has ended, and so there is no state to go on from; to train it anew, longer: {again}"
+        )
+    what = f"'{folder}' has ended" if len(runs) == 1 else f"all {len(runs)} runs in '{folder}' have ended"
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # that was left when the process was killed
+    print(f"{what}: there is nothing to go on with")
+
+
+def _prepared(unfinished: Unfinished, changes: list[Change]) -> list[PreparedRun]:
+    """Every run with its own settings, but for the changes."""
+    cache, prepared = DataCache(), []
+    names = run_names([_overrides(stored.command) for stored in unfinished.runs.values()])
+    for name, stored in zip(names, unfinished.runs.values(), strict=True):
+        settings = stored.settings if stored.ended else changed_settings(stored, changes)
+        command = stored.command if stored.ended else _command(stored.command, changes)
+        fit = prepare(settings, cache)
+        prepared.append(PreparedRun(name, fit, stored.path, settings, command))
+    return prepared
+
+
+def _resumed(unfinished: Unfinished, runs: list[PreparedRun]) -> Resumed:
+    """Where each run is. Raises `UserError` if that is not where its settings or data could have led."""
+    names, checkpoint = [*unfinished.runs], unfinished.checkpoint
+    ended = frozenset(names.index(name) for name in unfinished.ended)
+    if checkpoint is None:
+        return Resumed((), ended, None)
+    fingerprints = runs[0].prepared.cache.fingerprints()
+    if checkpoint.data != fingerprints:
+        raise UserError(
+            f"the data are not those that the run in '{unfinished.folder}' began with: the same file is "
+            f"needed, and the same working directory if its path is relative"
+        )
+    indices = tuple(names.index(name) for name in checkpoint.files)
+    refuse_too_few_epochs(checkpoint.state, [runs[i].prepared for i in indices])
+    return Resumed(indices, ended, checkpoint)
+
+
+def _words(command: str) -> list[str]:
+    """The words of a line in a shell."""
+    try:
+        return shlex.split(command)
+    except ValueError:  # somebody has edited it
+        return ["nnlab", "train"]
+
+
+def _overrides(command: str) -> list[str]:
+    return [word for word in _words(command)[2:] if "=" in word]
+
+
+def _command(command: str, changes: list[Change]) -> str:
+    """The line that repeats the run, with the changes."""
+    words = _words(command)
+    overrides = by_key(word for word in words[2:] if "=" in word)
+    flags = [word for word in words[2:] if "=" not in word]
+    overrides |= {change.key: change.word for change in changes}
+    return shell_line([*words[:2], *flags, *overrides.values()])

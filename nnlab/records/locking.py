@@ -1,0 +1,45 @@
+"""Locks on folders: the system takes one back when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from pathlib import Path
+from typing import IO
+
+from nnlab.errors import Advice, UserError
+
+try:
+    import fcntl
+except ImportError:  # not on this system: then nothing is locked
+    fcntl = None
+
+LOCK_TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
+
+
+def locked_file(path: Path, command: str) -> IO[bytes]:
+    """The file, open and locked: while it stays open, no other process of `command` writes into its folder.
+
+    The lock is of the kind that a fork does not inherit, so that no worker keeps it. Raises `UserError` if it
+    is taken, or the file is a link.
+    """
+    if path.is_symlink():
+        raise UserError(f"'{path}' is a link: nothing outside of the folder is written")
+    file = open(path, "ab+")
+    if fcntl is None:
+        return file
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        if e.errno in LOCK_TAKEN:
+            file.close()
+            raise UserError(f"'{path.parent}' is being written to by another {command}") from e
+        warnings.warn(
+            f"the file system of '{path.parent}' has no locks ({e.strerror}): make sure that no other "
+            f"{command} writes there meanwhile",
+            Advice,
+            stacklevel=2,
+        )
+    os.set_inheritable(file.fileno(), False)
+    return file

@@ -1,0 +1,44 @@
+"""runs.json in the folder of all runs of `-m`: their folders, in order, by their names below it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from nnlab.errors import UserError
+from nnlab.records.files import write_json
+from nnlab.untrusted import json_of
+
+RUNS_FILE = "runs.json"
+
+
+def write_run_names(folder: Path, runs: list[Path]) -> None:
+    """Write the file. Raises `OSError`, which names the folder."""
+    try:
+        write_json(folder / RUNS_FILE, {"runs": [run.relative_to(folder).as_posix() for run in runs]})
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, str(folder)) from e
+
+
+def stored_run_names(folder: Path) -> list[str]:
+    """What the file says. Somebody else may have written it: raises `UserError` for what is not below it."""
+    path = folder / RUNS_FILE
+    if path.is_symlink():
+        raise UserError(f"'{path}' is a link: nothing outside of a run's folder is read")
+    tree = json_of(path)
+    names = tree.get("runs") if isinstance(tree, dict) else None
+    if not isinstance(names, list) or not names or not all(map(_is_below, names)):
+        raise UserError(f"'{path}': expected runs, a list of the names of folders below it")
+    if len({*names}) < len(names):
+        raise UserError(f"'{path}': two runs have one folder")
+    for name in names:
+        above = [folder / part for part in (PurePosixPath(name), *PurePosixPath(name).parents[:-1])]
+        if link := next((place for place in above if place.is_symlink()), None):
+            raise UserError(f"'{link}' is a link: nothing outside of a run's folder is read")
+    return names
+
+
+def _is_below(name) -> bool:
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    parts = PurePosixPath(name).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts

@@ -1,0 +1,99 @@
+"""Runs of `nnlab train` that are killed at random moments and resumed, and what they differ in from one that
+was not. scripts/kill_train.py goes on with it for as many kills as one likes.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from processes import Server, is_locked, lives
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+
+OFTEN = "checkpoint.minutes=0.002"  # a checkpoint every 0.12 s
+NOISY = (
+    "regularizer=[l1,l2,dropout,dropconnect,max_norm]", "regularizer.input_dropout=0.1",
+    "regularizer.label_smoothing=0.1", "data.label_noise=0.1", "histograms=1", "batch_size=16",
+)  # fmt: skip
+# What draws numbers, what remembers epochs, what stops rows; one run and several, one stack and several.
+LINES = {
+    "seeds": (*NOISY, "seeds=3", "threads=1", "picture=true"),
+    "folds, refit": (
+        *NOISY[:5], "split=kfold", "split.k=3", "schedule=halve_and_go_back", "optimizer=momentum",
+        "optimizer.lr=0.5", "stopping=patience", "stopping.patience=4", "refit=true", "threads=2",
+    ),
+    "several runs": ("-m", "optimizer=sgd,adam", "model.hidden=[32],[16,16]", "seeds=2", "threads=2", *NOISY),
+}  # fmt: skip
+
+
+def killed(server: Server, folder: Path, words, moments: random.Random, kills: int, life: float) -> int:
+    """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
+    hits, begin = 0, begin_line(folder, words)
+    line = begin
+    for _ in range(kills):
+        pid = server.start(*line)
+        waits = time.monotonic() + 60
+        # Its life begins when it trains.
+        while not _trains(folder) and time.monotonic() < waits and lives(pid):
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, life))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        hits += server.wait() == -9
+        line = ("train", f"resume={folder}") if list(folder.rglob("config.yaml")) else begin
+    server.start(*line)
+    assert server.wait() == 0, server.said()
+    return hits
+
+
+def begin_line(folder: Path, words) -> tuple:
+    where = "hydra.sweep.dir" if "-m" in words else "hydra.run.dir"
+    return "train", *words, f"{where}={folder}"
+
+
+def _trains(folder: Path) -> bool:
+    return any(map(is_locked, folder.rglob(".reserved")))
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """The files in which two folders of runs differ, but for the clock and the order of lines."""
+    names = [
+        {path.relative_to(folder) for path in folder.rglob("*") if _is_compared(path)}
+        for folder in (one, other)
+    ]
+    differ = [f"{name} is in one of them" for name in names[0] ^ names[1]]
+    differ += [str(name) for name in names[0] & names[1] if content(one / name) != content(other / name)]
+    events = [curves(folder) for folder in (one, other)]
+    return differ + [f"events of {name}" for name in events[0] if events[0][name] != events[1].get(name)]
+
+
+def _is_compared(path: Path) -> bool:
+    is_own = path.name not in ("command.txt", "runs.json") and ".hydra" not in path.parts
+    return path.is_file() and is_own and not path.name.startswith("events.out")
+
+
+def content(path: Path):
+    if path.name == "metrics.jsonl":
+        return sorted(path.read_text().splitlines())
+    if path.name == "config.yaml":
+        return [line for line in path.read_text().splitlines() if "minutes" not in line]
+    if path.name == "summary.json":
+        return {key: value for key, value in json.loads(path.read_text()).items() if key != "seconds"}
+    return path.read_bytes()
+
+
+def curves(folder: Path) -> dict[str, list]:
+    """What the event files below each folder say: sorted, since stacks may come in another order."""
+    said = defaultdict(list)
+    for file in folder.rglob("events.out.tfevents.*"):
+        for data in RawEventFileLoader(str(file)).Load():
+            event = Event.FromString(data)
+            for value in event.summary.value:
+                if not value.tag.startswith("_hparams_"):  # they say when it began
+                    said[str(file.parent.relative_to(folder))].append((event.step, value.SerializeToString()))
+    return {place: sorted(each) for place, each in said.items()}
