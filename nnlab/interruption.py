@@ -9,11 +9,14 @@ inherit the handler, and each has its own copy of the flags.
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 FINISHING_EPOCH = b"\nfinishing this epoch, to keep the best weights so far; Ctrl-C again stops at once\n"
 FINISHING_STEP = b"\nfinishing this step, to save the run; Ctrl-C again stops at once\n"
+# `timeout` sends its signal to a process and to its group: the second one is nobody's wish.
+REPEAT_SECONDS = 0.1
 ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 
 _stop_requested = False  # whether training is to end after the current epoch
@@ -80,8 +83,14 @@ def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
     # nnlab as a library, SIGTERM belongs to the program.
     other_signals = [n for n in ENDING_SIGNALS if n != signal.SIGINT and signal.getsignal(n) is _raise]
 
+    first_signal = 0.0  # the time of it
+
     def handle(number, frame):
         global _last_signal
+        nonlocal first_signal
+        if _stop_requested and time.monotonic() - first_signal < REPEAT_SECONDS:
+            return
+        first_signal = time.monotonic() if not _stop_requested else first_signal
         if _stop_requested:
             _handle_with(signal.SIG_IGN, *previous_handlers)  # a third must not interrupt the clean-up
             _raise(number, frame)
