@@ -15,6 +15,7 @@ from nnlab.commands.run_folders import PreparedRun, run_names
 from nnlab.commands.train_command import Resumed, prepare, train_all
 from nnlab.errors import UserError
 from nnlab.records.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
+from nnlab.records.files import remove_temporaries
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_line
@@ -46,6 +47,7 @@ def run(line: CommandLine) -> int:
             runs = _prepared(unfinished, changes)
             resumed = _resumed(unfinished, runs)
     freeze_imports()
+    remove_temporaries(unfinished.folder)
     return train_all(runs, unfinished.folder, resumed)
 
 

@@ -15,6 +15,7 @@ from nnlab.errors import UserError
 
 # Settings of what is recorded, which are not part of an experiment.
 RECORDING_KEYS = ("picture", "predictions", "checkpoint", "resume")
+TEMPORARY_PATTERN = re.compile(r"\.(.+)\.[0-9]+")
 EVENT_FILE_PREFIX = "events.out.tfevents."  # of the names of TensorBoard's files
 
 
@@ -106,6 +107,13 @@ def atomic_write(path: Path):
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote has left in the folder."""
+    for file in folder.iterdir():
+        if TEMPORARY_PATTERN.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+            file.unlink(missing_ok=True)
 
 
 def temporary_path(path: Path, process: int) -> Path:

@@ -158,17 +158,24 @@ class RunWriter:
         if self.equation:
             self.folder.write(equation_text.EQUATION_FILE, equation_text.to_json(self.equation))
         self.folder.write_results(results, {TEST_PREDICTIONS_FILE: test_predictions(results, self.dataset)})
-        if self.curves:
-            from nnlab.records.picture import draw  # imports matplotlib, half a second
-
-            _, _, target = self.description["loss_is"].partition(" of the ")
-            png = draw(self.curves, self.title, self.task, target)
-            self.folder.picture(png)
-            self.tensorboard.picture(self.curves.epochs, png)
-        self.tensorboard.close(summary, results)
-        self.folder.close(summary)  # the last file of a run that has ended
+        try:
+            if self.curves:
+                self._draw()
+            self.tensorboard.close(summary, results)
+        finally:
+            # The last file, so that a run which was killed before it is resumed; but no picture that fails
+            # costs the summary.
+            self.folder.close(summary)
         self.closed = True
         return summary
+
+    def _draw(self) -> None:
+        from nnlab.records.picture import draw  # imports matplotlib, half a second
+
+        _, _, target = self.description["loss_is"].partition(" of the ")
+        png = draw(self.curves, self.title, self.task, target)
+        self.folder.picture(png)
+        self.tensorboard.picture(self.curves.epochs, png)
 
     def _equation(self, results: list):
         """The learnt equation of the first row, if the model is small and has no hidden layers."""

@@ -23,6 +23,7 @@ from nnlab.records.files import (
     open_cut,
     open_to_append,
     refuse_links,
+    remove_temporaries,
     synced_size,
     write_json,
 )
@@ -70,6 +71,7 @@ class RunFolder:
 
     def resume(self, sizes: dict[str, int]) -> None:
         """Cut metrics.jsonl back to its size in `sizes`, to append to it; without one, remove all curves."""
+        remove_temporaries(self.path)
         if METRICS_FILE in sizes:
             self._metrics = open_cut(self.path / METRICS_FILE, sizes[METRICS_FILE])
         else:
