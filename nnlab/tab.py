@@ -117,9 +117,10 @@ def _of_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
     if equals:
         return _values(catalogue, name, value)
     bare = [one for one in others if "=" not in one or one.partition("=")[0] not in catalogue.keys()]
-    free = [key for key in ("run", "data") if key not in catalogue.given][len(bare) :]
-    keys = [key for key in _keys(catalogue, word, others, "") if key.rstrip("=") not in ("run", "data")]
-    return [*(bare_paths(free[0], word) if free else []), *(keys if word or not free else [])]
+    wanted = [key for key in ("run", "data") if key not in catalogue.given]
+    taken, free = wanted[: len(bare)], wanted[len(bare) :]
+    offers = bare_paths(free[0], word) if free else []
+    return offers or [key for key in _keys(catalogue, word, others, "") if key.rstrip("=") not in taken]
 
 
 def _has_several_values(word: str) -> bool:

@@ -39,10 +39,10 @@ def data_files(catalogue: Catalogue, typed: str) -> list[str]:
 
 
 def bare_paths(key: str, typed: str) -> list[str]:
-    """The folders, for a `run`; and for `data` folders, and files that nnlab reads."""
+    """The folders that lead to a run, for a `run`; and for `data` folders, and files that nnlab reads."""
     offers = _listed(typed)
     if key == "run":
-        return [path for path in offers if path.endswith("/")]
+        return [path for path in offers if path.endswith("/") and _leads_to("model.safetensors", path)]
     return [path for path in offers if path.endswith("/") or dataset_for_file(path) or "idx3-ubyte" in path]
 
 
@@ -61,9 +61,13 @@ def folders(typed: str) -> list[str]:
 
 def _leads_to_sweep(path: str) -> bool:
     """Whether it is the folder of a sweep, or contains one up to two levels below."""
+    return path.endswith("/") and _leads_to("sweep.json", path)
+
+
+def _leads_to(name: str, path: str) -> bool:
+    """Whether the folder has a file of that name, or contains one that has, up to two levels below."""
     folder = Path(path).expanduser()
-    levels = ("sweep.json", "*/sweep.json", "*/*/sweep.json")
-    return path.endswith("/") and any(next(folder.glob(level), None) for level in levels)
+    return any(next(folder.glob(f"{level}{name}"), None) for level in ("", "*/", "*/*/"))
 
 
 def _listed(typed: str) -> list[str]:

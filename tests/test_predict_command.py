@@ -15,6 +15,7 @@ import sklearn.metrics as sk
 from datafiles import images, write_idx
 
 import nnlab as lab
+from nnlab import tab
 from nnlab.cli import main
 from nnlab.commands.run_words import with_keys
 from nnlab.prediction import blocks
@@ -401,6 +402,28 @@ def test_a_full_disk_is_not_a_fault_of_the_data(trained, here):
 ])  # fmt: skip
 def test_words_and_their_keys(words, expected):
     assert [*with_keys("predict", words)][: len(expected)] == expected or words[0] == "a=b/c"
+
+
+@pytest.mark.parametrize("typed, offers", [
+    ("nnlab predict ", ["runs/"]),
+    ("nnlab predict r", ["runs/"]),
+    ("nnlab predict runs/", ["runs/a/"]),
+    ("nnlab predict runs/a ", ["new.csv", "runs/"]),
+    ("nnlab predict run=runs/a n", ["new.csv"]),
+    ("nnlab predict run=ru", ["run=runs/"]),
+    ("nnlab predict runs/a data=", ["data=new.csv", "data=runs/"]),
+    ("nnlab predict runs/a new.csv ", ["device=", "output=", "row="]),
+    ("nnlab evaluate runs/a new.csv d", ["device="]),
+    ("nnlab evaluate runs/a new.csv device=c", ["device=cpu"]),
+    ("nnlab evaluate runs/a new.csv hydra.r", ["hydra.run.dir="]),
+    ("nnlab evaluate runs/a new.csv --", ["--cfg", "--help"]),
+    ("nnlab predict --cfg ", ["all", "hydra", "job"]),
+])  # fmt: skip
+def test_what_tab_offers(typed, offers, here):
+    Path("runs/a").mkdir(parents=True)
+    for name in ("runs/a/model.safetensors", "new.csv", "other.doc"):
+        Path(name).touch()
+    assert sorted(tab.offers(typed)) == offers
 
 
 def test_help_and_the_settings(trained, capsys):

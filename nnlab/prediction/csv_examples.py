@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -135,14 +136,17 @@ class _Matching:
         return has_header, self._by_place(names, has_header)
 
     def _by_name(self, names: list[str]) -> Columns:
-        inputs = [self._place(name, names) for name in self.spec.features]
+        inputs = self._places(self.spec.features, names)
         targets = self._targets(names, inputs) if self.labelled else []
         return Columns(names, inputs, targets, _identifier(names, inputs, targets))
 
-    def _place(self, name: str, names: list[str]) -> int:
-        if names.count(name) > 1:
-            raise UserError(f"{self.path} has several columns of the name '{shortened(name)}'")
-        return names.index(name)
+    def _places(self, wanted: Iterable[str], names: list[str]) -> list[int]:
+        """Where the columns of these names are."""
+        places, counts = {name: place for place, name in enumerate(names)}, Counter(names)
+        for name in wanted:
+            if counts[name] > 1:
+                raise UserError(f"{self.path} has several columns of the name '{shortened(name)}'")
+        return [places[name] for name in wanted]
 
     def _targets(self, names: list[str], inputs: list[int]) -> list[int]:
         if isinstance(self.target, int):
@@ -166,7 +170,7 @@ class _Matching:
                     f"{self.path} has no column '{shortened(name)}'{more}{near}"
                     + "; target=NAME says which column it is" * (self.target is None)
                 )
-        return self._refuse_inputs([self._place(name, names) for name in wanted], inputs, names)
+        return self._refuse_inputs(self._places(wanted, names), inputs, names)
 
     def _refuse_inputs(self, targets: list[int], inputs: list[int], names: list[str]) -> list[int]:
         for place in {*targets} & {*inputs}:
@@ -208,7 +212,8 @@ def _are_numbers(features: tuple[str, ...]) -> bool:
 
 def _identifier(names: list[str], inputs: list[int], targets: list[int]) -> int | None:
     """The column that identifies an example: one that is not an input, rather than one that is."""
-    others = [place for place in range(len(names)) if place not in {*inputs, *targets}]
+    used = {*inputs, *targets}
+    others = [place for place in range(len(names)) if place not in used]
     for places in (others, inputs):
         found = key_column(_blank(names[place]) for place in places)
         if found is not None:
