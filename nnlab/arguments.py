@@ -17,6 +17,7 @@ from types import NoneType, UnionType
 import nnlab
 from nnlab.choices import shown
 from nnlab.errors import UnknownSetting, UserError, nearest
+from nnlab.suggestions import suggested_key
 
 WORD_OF_TYPE = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a word", dict: "a dict",
@@ -104,6 +105,9 @@ def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
         from nnlab.as_python import hint_for_unknown_argument
 
         meant = hint_for_unknown_argument(key)
+    else:
+        foreign = (suggested_key(key) or "").rpartition(".")[2]  # a name in scikit-learn, say, but not here
+        meant = f"; did you mean '{foreign}'?" if foreign in known else ""
     return UnknownSetting(f"{name} has no argument '{key}'{meant or nearest(key, known)}")
 
 

@@ -136,6 +136,17 @@ def test_wrong_parameters_are_sentences_at_fit(name):
         estimator.set_params(lrr=1)
 
 
+@pytest.mark.parametrize(
+    "name, meant",
+    [("optimzer", "optimizer"), ("hidden_layer_sizes", "hidden"), ("max_iter", "epochs"),
+     ("random_state", "seed"), ("learning_rate_init", "lr"), ("solver", "optimizer")],
+)  # fmt: skip
+def test_names_of_others_are_known(name, meant):
+    for cls in (nnlab.Classifier, nnlab.Regressor):
+        with pytest.raises(nnlab.UserError, match=f"{cls.__name__} has no .*did you mean '{meant}'"):
+            cls(**{name: 1})
+
+
 def test_rows_that_diverge_are_left_out_with_an_advice():
     x = np.linspace(-1, 1, 40)[:, None]
     estimator = nnlab.Regressor(model="linear", optimizer="sgd", lr=1.0, seeds=8, epochs=100, batch_size=4)

@@ -34,6 +34,22 @@ ODD = [
     nnlab.Data(), nnlab.fit(),
 ]  # fmt: skip
 RUN = Path(__file__).parent / "old_runs/plain"
+MODEL = nnlab.load(RUN)
+X, LABELS = DATASET.x[:6], ["setosa", "virginica"] * 3
+
+
+def fitting(estimator):
+    """The estimator as a call that checks its parameters: scikit-learn wants them checked by `fit`."""
+
+    def call(*args, **settings):
+        return estimator(*args, **{"epochs": 1, **settings}).fit(
+            X, LABELS if estimator is nnlab.Classifier else X
+        )
+
+    call.__signature__, call.__qualname__ = inspect.signature(estimator), estimator.__name__
+    return call
+
+
 NEEDED = {  # what a call needs beside its defaults
     nnlab.Arrays: {"x": np.eye(4), "y": [0, 1, 0, 1]},
     nnlab.Choice: {"values": [1]},
@@ -49,7 +65,9 @@ NEEDED = {  # what a call needs beside its defaults
     nnlab.Sweep: {"space": {"epochs": [1, 2]}},
     nnlab.Trial: {"number": 0, "params": {}, "state": "complete"},
     nnlab.Verdict: {"rung": "start", "findings": (FINDING,)},
+    nnlab.TrainedModel: {"experiment": MODEL.experiment, "spec": MODEL.spec, "rows": MODEL.rows},
     nnlab.check: {"experiment": E},
+    nnlab.load: {"run": RUN},
     nnlab.simulate: {"schedule": nnlab.Cosine(), "epochs": 2, "steps": 2},
 }
 SWEEP = nnlab.Sweep({"epochs": [1, 2], "optimizer": ["adam", "sgd"], "optimizer.lr": nnlab.Interval(1, 2)})
@@ -59,12 +77,17 @@ METHODS = {
     nnlab.NoSplit().folds: {"dataset": DATASET}, nnlab.Search.from_config: {"config": {}},
     nnlab.fit().curves: {"name": "val_loss"}, nnlab.StoredRun(RUN).curves: {"name": "val_loss"},
     SPACE.values: {"params": {"epochs": 1}}, SPACE.count: {},
-    SPACE.cells: {},
+    SPACE.cells: {}, MODEL.predict: {"x": X}, MODEL.predict_proba: {"x": X}, MODEL.outputs: {"x": X},
+    MODEL.evaluate: {"x": X, "y": LABELS}, MODEL.scoring: {}, fitting(nnlab.Classifier): {},
+    fitting(nnlab.Regressor): {},
 }  # fmt: skip
 MESSAGES = nnlab.UserError, nnlab.Advice
 MADE = nnlab.Record, nnlab.Result  # by training, one an epoch: nobody else makes them
+FITTED = nnlab.Classifier, nnlab.Regressor
 PUBLIC = [
-    o for o in (getattr(nnlab, name) for name in nnlab.__all__) if callable(o) and o not in MESSAGES + MADE
+    o
+    for o in (getattr(nnlab, name) for name in nnlab.__all__)
+    if callable(o) and o not in MESSAGES + MADE + FITTED
 ]
 CALLS = {o: NEEDED.get(o, {}) for o in PUBLIC} | METHODS
 

@@ -230,3 +230,20 @@ def test_a_folder_that_says_nothing_of_normalisation_means_what_it_meant(tmp_pat
     del settings["data"]["normalization"]
     (tmp_path / "r/config.yaml").write_text(yaml.safe_dump(settings))
     assert StoredRun(tmp_path / "r").experiment.data.normalization == "standard"
+
+
+def test_folders_that_hold_runs_name_one(tmp_path):
+    for name in ("0_lr=1", "1_lr=2"):
+        shutil.copytree(OLD / "plain", tmp_path / "runs" / name)
+    with pytest.raises(
+        UserError, match="not the folder of a run: there are 2 runs in it, such as '.*/1_lr=2'"
+    ):
+        StoredRun(tmp_path / "runs")
+    shutil.copytree(OLD / "plain", tmp_path / "sweep/best")
+    (tmp_path / "sweep/sweep.json").write_text("{}")
+    (tmp_path / "sweep/config.yaml").write_text("sampler: grid")
+    with pytest.raises(UserError, match="folder of a sweep, .*: the run of its winner is '.*/best'"):
+        StoredRun(tmp_path / "sweep")
+    shutil.rmtree(tmp_path / "sweep/best")
+    with pytest.raises(UserError, match="folder of a sweep, expected that of a run$"):
+        StoredRun(tmp_path / "sweep")

@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from nnlab.arguments import typed
+from nnlab.choices import shown
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.data.splits import SPLITS, RandomSplit
@@ -81,6 +83,9 @@ class NetworkEstimator(BaseEstimator):
 
     def experiment(self, X, y) -> Experiment:
         """What `fit` trains on these arrays. Raises `UserError` for parameters that are not allowed."""
+        for name, value in self.get_params(deep=False).items():
+            if getattr(value, "ndim", 0):  # the parts of a stack have arrays, an estimator's do not
+                raise UserError(f"{name} = {shown(value)}: expected a value, not an array of them")
         names = tuple(getattr(self, "feature_names_in_", ()))
         settings = {f.name: getattr(self, f.name) for f in fields(Experiment) if f.name in vars(self)}
         settings["data"] = Arrays(X, y, task=self.task, normalization=self.normalization, features=names)
@@ -113,6 +118,7 @@ class NetworkEstimator(BaseEstimator):
         return validate_data(self, X, reset=False)
 
 
+@typed
 class Classifier(ClassifierMixin, NetworkEstimator):
     """A neural network, or several, as a scikit-learn classifier.
 
@@ -171,6 +177,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return self.model_.predict_proba(X)
 
 
+@typed
 class Regressor(RegressorMixin, NetworkEstimator):
     """A neural network, or several, as a scikit-learn regressor of one target or more.
 

@@ -25,6 +25,7 @@ from nnlab.runtime.threads import computing
 from nnlab.training.fit import Fit
 
 
+@typed
 class TrainedModel:
     """The trained rows of a run, and what they predict together.
 

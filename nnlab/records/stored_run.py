@@ -18,6 +18,7 @@ from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_weights import weights_and_normalizers
+from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.runtime.machine import available_memory
 from nnlab.untrusted import is_count, is_number, json_of, refuse_elsewhere, text_of, yaml_of
 
@@ -61,8 +62,12 @@ class StoredRun:
             raise UserError(f"'{path}' is not a folder; expected that of a run") from None
         except (OSError, ValueError) as e:
             raise UserError(f"'{path}' cannot be read: {getattr(e, 'strerror', e)}") from e
+        if SWEEP_FILE in names:
+            best = f": the run of its winner is '{self.path / 'best'}'" if "best" in names else ""
+            raise UserError(f"'{path}' is the folder of a sweep, expected that of a run{best}")
         if not {*names} & {*RUN_FILES}:
-            raise UserError(f"'{path}' is not the folder of a run: it has none of {', '.join(RUN_FILES)}")
+            inside = _runs_inside(self.path, names) or f": it has none of {', '.join(RUN_FILES)}"
+            raise UserError(f"'{path}' is not the folder of a run{inside}")
 
     def __repr__(self) -> str:
         state = "" if self.ended else ", not ended"
@@ -160,6 +165,15 @@ class StoredRun:
         if fault := fault_of(tree):
             raise UserError(f"'{self.path / name}': {fault}")
         return tree
+
+
+def _runs_inside(path: Path, names: list[str]) -> str:
+    """`; there are 2 runs in it, such as '...'`; empty if there is none."""
+    runs = [name for name in names if any((path / name / file).is_file() for file in RUN_FILES)]
+    if not runs:
+        return ""
+    count = "is a run" if len(runs) == 1 else f"are {len(runs):,} runs"
+    return f": there {count} in it, such as '{path / max(runs)}'"
 
 
 def _settings_fault(tree) -> str:
