@@ -110,9 +110,9 @@ def lines_of(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str, byt
             yield where, line
 
 
-def lines_of_json(path: Path) -> Iterator[tuple[str, dict]]:
+def lines_of_json(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str, dict]]:
     """(place, values) of each line of a file of JSON lines, of any length, as `lines_of` reads them."""
-    for where, line in lines_of(path):
+    for where, line in lines_of(path, longest):
         try:
             tree = json.loads(line.decode())
         except (ValueError, RecursionError) as e:

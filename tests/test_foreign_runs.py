@@ -19,6 +19,8 @@ def everything(run: StoredRun):
     return [
         run.settings, run.experiment, run.command, run.spec, run.summary, run.rows, run.metrics,
         run.curves("val_loss"), dict(run.weights), dict(run.normalizer),
+        *([run.splits] if (run.path / "splits.jsonl").exists() else []),
+        *([run.test_predictions] if (run.path / "test_predictions.csv").exists() else []),
     ]  # fmt: skip
 
 
@@ -33,6 +35,10 @@ def tensors(name: str, dtype: str = "F32", size: int = 4) -> str:
 
 
 WRONG = {
+    "splits.jsonl": ["[]\n", "x\n", "{}\n", '{"repeat": 0, "fold": 0, "validation": 3, "test": []}\n',
+                     '{"repeat": 0, "fold": -1, "validation": [], "test": []}\n',
+                     '{"repeat": 0, "fold": 0, "validation": [true], "test": [1e400]}\n'],
+    "test_predictions.csv": ["", "a,b\n1\n", 'a\n"', "a,a\n1,2\n", "a\n\xff"],
     "config.yaml": ["", "[1]", "a: [", "optimizer: {name: x}", "a: !!python/object:os.system x", "epochs: 0",
                     "epcohs: 3", "1: 2", "&a a: *a"],
     "spec.json": ["{}", "[]", '{"shape": [-1]}', "x"],
@@ -53,10 +59,23 @@ WRONG = {
                           tensors("rows/0/x", "I32"), tensors("rows/0/x", "F64"), tensors("cells/0/x")],
 }  # fmt: skip
 
+NEWER = {  # than the old runs
+    "splits.jsonl": '{"repeat": 0, "fold": 0, "validation": [1, 2], "test": [3, 14]}\n' * 3,
+    "test_predictions.csv": "example,target,prediction,probability_a\n3,a,a,0.75\n14,a,,\n",
+}
+
+
+def copied(which: str, folder: Path) -> Path:
+    """A copy of an old run, with the files that a run has today."""
+    shutil.copytree(OLD / which, folder)
+    for name, text in NEWER.items():
+        (folder / name).write_text(text)
+    return folder
+
 
 @pytest.mark.parametrize("name, text", [(name, text) for name, texts in WRONG.items() for text in texts])
 def test_a_wrong_file_is_a_sentence_that_names_it(tmp_path, name, text):
-    shutil.copytree(OLD / "plain", tmp_path / "r")
+    copied("plain", tmp_path / "r")
     (tmp_path / "r" / name).write_text(text, encoding="latin-1")
     with pytest.raises(UserError) as wrong:
         everything(StoredRun(tmp_path / "r"))
@@ -65,13 +84,14 @@ def test_a_wrong_file_is_a_sentence_that_names_it(tmp_path, name, text):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_nothing_outside_is_read(tmp_path, name):
-    shutil.copytree(OLD / "plain", tmp_path / "r")
+    copied("plain", tmp_path / "r")
+    outside = copied("plain", tmp_path / "outside") / name
     (tmp_path / "r" / name).unlink()
-    os.symlink(OLD / "plain" / name, tmp_path / "r" / name)
+    os.symlink(outside, tmp_path / "r" / name)
     with pytest.raises(UserError, match=f"{name}' is a link: nothing outside of its folder is read"):
         everything(StoredRun(tmp_path / "r"))
     (tmp_path / "r" / name).unlink()
-    shutil.copy(OLD / "plain" / name, tmp_path / "elsewhere")
+    shutil.copy(outside, tmp_path / "elsewhere")
     os.link(tmp_path / "elsewhere", tmp_path / "r" / name)
     with pytest.raises(UserError, match=f"{name}' is a hard link"):
         everything(StoredRun(tmp_path / "r"))
@@ -79,7 +99,7 @@ def test_nothing_outside_is_read(tmp_path, name):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_no_pipe_is_waited_for(tmp_path, name):
-    shutil.copytree(OLD / "plain", tmp_path / "r")
+    copied("plain", tmp_path / "r")
     (tmp_path / "r" / name).unlink()
     os.mkfifo(tmp_path / "r" / name)
     with pytest.raises(UserError, match=name):
@@ -96,8 +116,8 @@ def test_what_is_no_run(tmp_path, name):
 @pytest.mark.parametrize("name", [*WRONG, "command.txt"])
 def test_a_damaged_file_is_read_or_refused(tmp_path, name):
     """Bytes are changed, cut off and put in, at random: a value, or a sentence that names the file."""
-    shutil.copytree(OLD / "rows", tmp_path / "r")
-    whole, rng, refused = (OLD / "rows" / name).read_bytes(), np.random.default_rng(7), 0
+    copied("rows", tmp_path / "r")
+    whole, rng, refused = (tmp_path / "r" / name).read_bytes(), np.random.default_rng(7), 0
     for _ in range(40):
         text = bytearray(whole)
         for place in rng.integers(len(text), size=rng.integers(1, 4)).tolist():

@@ -87,6 +87,11 @@ def test_it_says_what_the_report_says(case):
     assert numbers.tolist() == of_fold["test"] == sorted(numbers)
     assert [whole.classes[i] for i in whole.y[numbers]] == true.tolist()
     assert not set(of_fold["validation"]) & set(numbers)
+    (read,) = stored.splits
+    assert {key: list(v) if key in ("validation", "test") else v for key, v in read.items()} == of_fold
+    columns = stored.test_predictions
+    assert list(columns) == list(lines[0]) and columns["example"].tolist() == numbers.tolist()
+    assert columns["prediction"].astype(str).tolist() == predicted.tolist()
 
 
 def test_numbers_of_a_regression_are_in_their_own_units():

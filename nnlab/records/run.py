@@ -10,12 +10,11 @@ from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.records import equation_text
 from nnlab.records.curves import Curves
-from nnlab.records.run_folder import TEST_PREDICTIONS_FILE, RunFolder
+from nnlab.records.run_folder import SPLITS_FILE, TEST_PREDICTIONS_FILE, RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.test_predictions import (
     MOST_SPLIT_NUMBERS,
-    SPLITS_FILE,
     split_numbers,
     splits,
     test_predictions,

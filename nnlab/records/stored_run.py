@@ -15,8 +15,9 @@ from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
 from nnlab.records.files import RECORDING_KEYS
-from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
+from nnlab.records.run_folder import METRICS_FILE, SPLITS_FILE, TEST_PREDICTIONS_FILE, WEIGHTS_FILE
 from nnlab.records.stored_curves import StoredCurves
+from nnlab.records.stored_predictions import read_columns, read_splits
 from nnlab.records.stored_weights import weights_and_normalizers
 from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.runtime.machine import available_memory
@@ -33,6 +34,8 @@ WHY_MISSING = {
     "summary.json": NOT_ENDED,
     "rows.json": NOT_ENDED,
     WEIGHTS_FILE: NOT_ENDED,
+    TEST_PREDICTIONS_FILE: "predictions=true writes it where it is large, and no run without a test set",
+    SPLITS_FILE: "predictions=true writes it where it is large",
 }
 JSON_MEMORY = 32  # bytes in memory per byte of JSON: 4 for numbers, 25 for empty braces
 COMMAND_BYTES = 2**20  # most bytes of command.txt
@@ -49,6 +52,8 @@ class StoredRun:
         run.curves("val_loss")             (rows, epochs), NaN where a row did not train
         run.weights[row][name]             from the best epochs
         run.normalizer[row][name]          how inputs and targets were normalised
+        run.test_predictions["prediction"] what was predicted for the test examples: columns, by name
+        run.splits[0]["test"]              the numbers of the examples of the test set of the first fold
 
     An interrupted run has no summary, but the rows and weights that were saved, if any; a killed run has only
     curves. Nothing outside the folder is read, whatever lies in it.
@@ -112,6 +117,16 @@ class StoredRun:
         """The results of each row, like `Result` without weights; None where a value was not finite."""
         at_most = (available_memory() or 0) // JSON_MEMORY  # 2,000 rows of 100 classes have 210 MB
         return self._checked("rows.json", json_of(self._file("rows.json"), at_most), _rows_fault)
+
+    @cached_property
+    def test_predictions(self) -> dict[str, np.ndarray]:
+        """The columns of test_predictions.csv: example, target, prediction, ... (see the README)."""
+        return read_columns(self._file(TEST_PREDICTIONS_FILE))
+
+    @cached_property
+    def splits(self) -> list[dict]:
+        """Each fold: repeat, fold, and the example numbers that validate and test it; all others train it."""
+        return read_splits(self._file(SPLITS_FILE))
 
     @property
     def metrics(self) -> list[str]:

@@ -20,7 +20,6 @@ from nnlab.records.prediction_columns import (
     target_names,
 )
 
-SPLITS_FILE = "splits.jsonl"
 MOST_SPLIT_NUMBERS = 2**20  # of examples in splits.jsonl, for predictions=auto to write it
 
 
