@@ -1,0 +1,51 @@
+"""Kills `nnlab train` (kill -9) at random moments, resumes it, and compares it with a run that was not killed.
+
+    python scripts/kill_train.py --kills 50
+
+Every line of tests/killed_runs.py in turn: every stochastic feature, folds, a refit, several runs on two
+processes. Prints what differs, which is to be nothing; docs/reliability.md has the result.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from itertools import cycle
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from killed_runs import LINES, OFTEN, begin_line, differences, killed  # noqa: E402
+from processes import Server  # noqa: E402
+
+KILLS_A_RUN = 5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    moments, hits, different, began = random.Random(args.seed), 0, 0, time.monotonic()
+    short = (f"epochs={args.epochs}", "data.limit=400")
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder))
+        for name in LINES:
+            server.start(*begin_line(Path(folder, f"whole {name}"), LINES[name] + short))
+            assert server.wait() == 0, server.said()
+        for number, name in enumerate(cycle(LINES)):
+            if hits >= args.kills:
+                break
+            run = Path(folder, f"killed {number}")
+            hits += killed(server, run, (*LINES[name], *short, OFTEN), moments, KILLS_A_RUN, life=1.5)
+            found = differences(Path(folder, f"whole {name}"), run)
+            different += len(found)
+            print(f"{name}: {hits} kills so far; {', '.join(found) or 'no difference'}", flush=True)
+        server.server.kill()
+    print(f"{hits} kills, {different} differences, {time.monotonic() - began:.0f} s")
+    return min(1, different)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
