@@ -1,4 +1,4 @@
-"""Kills `nnlab train` (kill -9) at random moments, resumes it, and compares it with a run that was not killed.
+"""Kills `nnlab train` (kill -9) at random moments, resumes it, compares it with a run that was not killed.
 
     python scripts/kill_train.py --kills 50
 
@@ -32,14 +32,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         for name in LINES:
-            server.start(*begin_line(Path(folder, f"whole {name}"), LINES[name] + short))
+            server.start(*begin_line(Path(folder, f"whole{[*LINES].index(name)}"), LINES[name] + short))
             assert server.wait() == 0, server.said()
         for number, name in enumerate(cycle(LINES)):
             if hits >= args.kills:
                 break
-            run = Path(folder, f"killed {number}")
+            run = Path(folder, f"killed{number}")
             hits += killed(server, run, (*LINES[name], *short, OFTEN), moments, KILLS_A_RUN, life=1.5)
-            found = differences(Path(folder, f"whole {name}"), run)
+            found = differences(Path(folder, f"whole{[*LINES].index(name)}"), run)
             different += len(found)
             print(f"{name}: {hits} kills so far; {', '.join(found) or 'no difference'}", flush=True)
         server.server.kill()
