@@ -38,13 +38,12 @@ MODEL = nnlab.load(RUN)
 X, LABELS = DATASET.x[:6], ["setosa", "virginica"] * 3
 
 
-def fitting(estimator):
+def checking(estimator):
     """The estimator as a call that checks its parameters: scikit-learn wants them checked by `fit`."""
 
     def call(*args, **settings):
-        return estimator(*args, **{"epochs": 1, **settings}).fit(
-            X, LABELS if estimator is nnlab.Classifier else X
-        )
+        y = LABELS if estimator is nnlab.Classifier else X
+        return estimator(*args, **settings).experiment(X, y)
 
     call.__signature__, call.__qualname__ = inspect.signature(estimator), estimator.__name__
     return call
@@ -78,8 +77,8 @@ METHODS = {
     nnlab.fit().curves: {"name": "val_loss"}, nnlab.StoredRun(RUN).curves: {"name": "val_loss"},
     SPACE.values: {"params": {"epochs": 1}}, SPACE.count: {},
     SPACE.cells: {}, MODEL.predict: {"x": X}, MODEL.predict_proba: {"x": X}, MODEL.outputs: {"x": X},
-    MODEL.evaluate: {"x": X, "y": LABELS}, MODEL.scoring: {}, fitting(nnlab.Classifier): {},
-    fitting(nnlab.Regressor): {},
+    MODEL.evaluate: {"x": X, "y": LABELS}, MODEL.scoring: {}, checking(nnlab.Classifier): {},
+    checking(nnlab.Regressor): {},
 }  # fmt: skip
 MESSAGES = nnlab.UserError, nnlab.Advice
 MADE = nnlab.Record, nnlab.Result  # by training, one an epoch: nobody else makes them

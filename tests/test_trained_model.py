@@ -324,7 +324,7 @@ WRONG = {
     "linear": (lambda a, r: a.update({"rows/0/normalizer/linear": np.array(1e308)}), "is 1e.308, far"),
     "a row less": (lambda a, r: r.append(r[0] | {"row": 7}), "no weights of row 7, which rows.json has"),
     "no rows": (lambda a, r: r.clear(), "has no rows"),
-    "fold": (lambda a, r: r[0].update(fold="../x"), "row 0 has a repeat or a fold that is no number"),
+    "fold": (lambda a, r: r[0].update(fold="../x"), "row 0 has a repeat or a fold that is not a"),
 }  # fmt: skip
 
 

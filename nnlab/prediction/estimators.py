@@ -20,7 +20,7 @@ from nnlab.errors import Advice, UserError, nearest
 from nnlab.experiment import Experiment
 from nnlab.plugins import lookup
 from nnlab.prediction.model import TrainedModel, load
-from nnlab.training.fit import fit as fit_of
+from nnlab.training.fit import fit as make_fit
 
 SHORTCUTS = {
     "hidden": ("model", "hidden"),
@@ -89,18 +89,18 @@ class NetworkEstimator(BaseEstimator):
         names = tuple(getattr(self, "feature_names_in_", ()))
         settings = {f.name: getattr(self, f.name) for f in fields(Experiment) if f.name in vars(self)}
         settings["data"] = Arrays(X, y, task=self.task, normalization=self.normalization, features=names)
-        settings["split"] = split = _without_test_set(self.split)
+        settings["split"] = split = _resolve_split(self.split)
         if self.metric is None:
             settings["metric"] = "val_loss" if getattr(split, "validates", True) else "last"
         e = Experiment(**settings)
         for name, (group, field) in SHORTCUTS.items():
             value = getattr(self, name)
             if value is not None:
-                e = replace(e, **{group: _with(getattr(e, group), field, value, name)})
+                e = replace(e, **{group: _replace_field(getattr(e, group), field, value, name)})
         return e
 
     def _train(self, X, y) -> NetworkEstimator:
-        fit = fit_of(self.experiment(X, y)).run()
+        fit = make_fit(self.experiment(X, y)).run()
         diverged = sum(result.status == "diverged" for result in fit.results)
         if diverged == len(fit.results):
             raise UserError(f"the loss was not finite in {_rows(diverged)}: lower lr, or scale y")
@@ -212,7 +212,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
         return tags
 
 
-def _without_test_set(split):
+def _resolve_split(split):
     """A split by its name takes no test set from X: whoever calls `fit` has held theirs back already."""
     if not isinstance(split, str):
         return split
@@ -220,7 +220,7 @@ def _without_test_set(split):
     return choice(test=0.0) if isinstance(choice, type) and issubclass(choice, RandomSplit) else choice()
 
 
-def _with(part, field: str, value, name: str):
+def _replace_field(part, field: str, value, name: str):
     """The part with another value of a field, which the parameter `name` asks for."""
     known = [f.name for f in fields(part)]
     if field not in known:

@@ -14,10 +14,10 @@ from nnlab.arguments import typed
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.experiment import Experiment
-from nnlab.prediction.new_examples import WrongExample, inputs_of
-from nnlab.prediction.row_stack import RowStack, row_stacks
+from nnlab.prediction.new_examples import WrongExample, validate_inputs
+from nnlab.prediction.row_stack import RowStack, bind_stacks
 from nnlab.prediction.scoring import Scoring
-from nnlab.prediction.trained_rows import TrainedRow, rows_of_fit, rows_of_run
+from nnlab.prediction.trained_rows import TrainedRow, load_rows_from_fit, load_rows_from_run
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime.devices import device as device_named
 from nnlab.runtime.devices import thread_count
@@ -122,7 +122,7 @@ class TrainedModel:
         """(n, outputs) in float64: what the network puts out, before softmax. Of averaged rows these are the
         outputs that have the mean of their probabilities; of a regression the predictions, in the target's
         unit."""
-        rows, x = self.rows_for(row), inputs_of(x, self.spec)
+        rows, x = self.rows_for(row), validate_inputs(x, self.spec)
         outputs = self._outputs(x, rows) if self.spec.classes else self._mean(self._in_units, x, rows)
         for n in np.flatnonzero(~np.isfinite(outputs).all(0))[:1]:
             raise WrongExample("x", int(n), _not_finite(x[n], rows[0].normalizer, self.spec))
@@ -166,7 +166,7 @@ class TrainedModel:
                     )
                 return [row]
         numbers = [row.number for row in self.rows]
-        raise UserError(f"row = {number}: the model has the rows {_ranges(numbers)}")
+        raise UserError(f"row = {number}: the model has the rows {_list_numbers(numbers)}")
 
     def _outputs(self, x: np.ndarray, rows: list[TrainedRow]) -> np.ndarray:
         """(m, n): the outputs of a row; or those that have the mean of several rows' probabilities, or their
@@ -194,18 +194,18 @@ class TrainedModel:
         a stack on a batch."""
         total = None
         with self._busy, computing():
-            for stack in self._bound(rows):
+            for stack in self._bind(rows):
                 for examples, z in stack.outputs(x):
                     answers = answer(z.double(), stack.rows).sum(0).cpu().numpy()
                     total = np.zeros((len(answers), len(x))) if total is None else total
                     total[:, examples] += answers
         return total / len(rows)
 
-    def _bound(self, rows: list[TrainedRow]) -> list[RowStack]:
+    def _bind(self, rows: list[TrainedRow]) -> list[RowStack]:
         key = tuple(row.number for row in rows)
         if key not in self._stacks:
             threads = thread_count("auto")
-            self._stacks[key] = row_stacks(self.experiment, self._graph, rows, self._like, threads)
+            self._stacks[key] = bind_stacks(self.experiment, self._graph, rows, self._like, threads)
         return self._stacks[key]
 
 
@@ -223,7 +223,7 @@ def load(
     """
     if isinstance(run, Fit):
         e = _experiment_of(run, experiment)
-        spec, rows = run.datasets[e.data].spec, rows_of_fit(run, experiment or 0)
+        spec, rows = run.datasets[e.data].spec, load_rows_from_fit(run, experiment or 0)
         return TrainedModel(e, spec, rows, device)
     if experiment is not None:
         raise UserError(f"experiment = {experiment}: a run folder has one experiment; leave it out")
@@ -234,7 +234,7 @@ def load(
             f"'{run.path}' has no spec.json, which says what its data are like: an earlier version wrote the "
             f"folder; train it again, by the line in its command.txt"
         )
-    return TrainedModel(e, spec, rows_of_run(run, e.graph(spec), spec), device)
+    return TrainedModel(e, spec, load_rows_from_run(run, e.graph(spec), spec), device)
 
 
 def _experiment_of(fit: Fit, number: int | None) -> Experiment:
@@ -246,7 +246,7 @@ def _experiment_of(fit: Fit, number: int | None) -> Experiment:
     return fit.experiments[number or 0]
 
 
-def _ranges(numbers: list[int]) -> str:
+def _list_numbers(numbers: list[int]) -> str:
     """`0 to 9`, or the numbers one by one where some are missing."""
     if len(numbers) > 1 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]} to {numbers[-1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 
 import numpy as np
 
@@ -25,13 +26,13 @@ class WrongExample(UserError):
         self.name, self.example, self.fault = name, example, fault
 
 
-def inputs_of(x, spec: DataSpec) -> np.ndarray:
+def validate_inputs(x, spec: DataSpec) -> np.ndarray:
     """x as an array (n, d) of finite numbers.
 
     A table whose columns have names is matched by them; further columns are ignored with one `Advice`, the
     targets' without. Raises `UserError`.
     """
-    x = _with_columns(x, spec.features, "x", ignored=spec.targets)
+    x = _select_columns(x, spec.features, "x", ignored=spec.targets)
     values, names = to_numpy(x, "x")
     shape = " x ".join(map(str, spec.shape))
     if values.ndim == 1:
@@ -52,10 +53,10 @@ def inputs_of(x, spec: DataSpec) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def targets_of(y, spec: DataSpec) -> np.ndarray:
+def validate_targets(y, spec: DataSpec) -> np.ndarray:
     """y as (n,) numbers of classes or (n, m) real targets. Raises `UserError`, also for unknown classes."""
     if not spec.classes:
-        y = _with_columns(y, spec.targets, "y")
+        y = _select_columns(y, spec.targets, "y")
     values, names = to_numpy(y, "y")
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -104,7 +105,7 @@ def _name(label, spec: DataSpec) -> str:
         return label
 
 
-def _with_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[str, ...] = ()):
+def _select_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[str, ...] = ()):
     """The wanted columns of a table, in their order; anything whose columns have no names as it is."""
     columns = getattr(table, "columns", None)
     if not wanted or columns is None or callable(columns):
@@ -115,14 +116,14 @@ def _with_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[str,
     if missing and not any(isinstance(column, str) for column in columns):
         return table  # the numbers that pandas gives to columns without names
     if missing:
-        raise UserError(_missing_columns(missing, by_name, what))
-    for name in wanted:
-        if sum(str(column) == name for column in columns) > 1:
-            raise UserError(f"{what} has two columns '{shortened(name)}'")
+        raise UserError(_describe_missing(missing, list(by_name), what))
+    counts = Counter(map(str, columns))
+    for name in [name for name in wanted if counts[name] > 1][:1]:
+        raise UserError(f"{what} has two columns '{shortened(name)}'")
     further = [name for name in by_name if name not in {*wanted, *ignored}]
     if further:
         warnings.warn(
-            f"{what}: the model does not know the column{'s' * (len(further) > 1)} {_listed(further)}, "
+            f"{what}: the model does not know the column{'s' * (len(further) > 1)} {_list_columns(further)}, "
             f"and ignores {'them' if len(further) > 1 else 'it'}",
             Advice,
             stacklevel=4,
@@ -130,13 +131,12 @@ def _with_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[str,
     return table[[by_name[name] for name in wanted]]
 
 
-def _missing_columns(missing: list[str], there, what: str) -> str:
-    others = [name for name in there]
-    near = hint(shortened(missing[0]), others) or f"; it has {_listed(others)}"
+def _describe_missing(missing: list[str], names: list[str], what: str) -> str:
+    near = hint(shortened(missing[0]), names) or f"; it has {_list_columns(names)}"
     more = f", nor {len(missing) - 1:,} others that the model needs" if len(missing) > 1 else ""
     return f"{what} has no column '{shortened(missing[0])}'{more}{near}"
 
 
-def _listed(names: list[str]) -> str:
+def _list_columns(names: list[str]) -> str:
     listed = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_COLUMNS_LISTED])
     return listed + (f" and {len(names) - MOST_COLUMNS_LISTED:,} more" if names[MOST_COLUMNS_LISTED:] else "")

@@ -31,7 +31,7 @@ class RowStack:
         rates = stack_experiments([e] * len(rows)).regularizer.rates()
         site = Site(len(rows), self.batch, False, weights.theta, rates, threads, e.precision)
         self.network = graph.bind(weights.theta, weights.theta, site, weights.buffers)
-        self.normalizers, self.normalizer_of = _distinct([row.normalizer for row in rows])
+        self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])
 
     def outputs(self, x: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         """For x (n, d) the outputs (K, m, some) of each batch, with the examples that it is of."""
@@ -57,7 +57,7 @@ class RowStack:
         return out
 
 
-def row_stacks(
+def bind_stacks(
     e: Experiment, graph: Graph, rows: list[TrainedRow], like: torch.Tensor, threads: int
 ) -> list[RowStack]:
     """The rows in stacks of equal batches, each small enough for the cache."""
@@ -72,7 +72,7 @@ def row_stacks(
     ]
 
 
-def _distinct(normalizers: list[dict]) -> tuple[list[dict], list[int]]:
+def _unique_normalizers(normalizers: list[dict]) -> tuple[list[dict], list[int]]:
     """The different ones among them, and for each which of these it is: seeds of a fold share theirs."""
     distinct: dict[tuple, dict] = {}
     keys = [tuple((name, array.tobytes()) for name, array in sorted(n.items())) for n in normalizers]

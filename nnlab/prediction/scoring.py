@@ -12,7 +12,7 @@ from nnlab.data.other_libraries import refuse_different_indexes
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.losses import Loss
-from nnlab.prediction.new_examples import inputs_of, targets_of
+from nnlab.prediction.new_examples import validate_inputs, validate_targets
 from nnlab.runtime.threads import computing
 from nnlab.training.evaluation import MetricSums
 
@@ -48,7 +48,7 @@ class Scoring:
     def add(self, x, y) -> None:
         """Take a block of examples. Raises `UserError` for what does not fit the model."""
         refuse_different_indexes(x, y, "x", "y")
-        inputs, targets = inputs_of(x, self.spec), targets_of(y, self.spec)
+        inputs, targets = validate_inputs(x, self.spec), validate_targets(y, self.spec)
         if len(inputs) != len(targets):
             raise UserError(f"x has {len(inputs):,} examples, and y has {len(targets):,}")
         z = self.outputs(inputs)[None]
@@ -63,8 +63,8 @@ class Scoring:
 
     def _add_batch(self, z: np.ndarray, targets: np.ndarray) -> None:
         count = len(targets)
-        z = self._filled(torch.from_numpy(z).to(self.like))
-        t = self._filled(torch.stack([self._normalized(targets, n) for n in self.normalizers]))
+        z = self._pad(torch.from_numpy(z).to(self.like))
+        t = self._pad(torch.stack([self._normalized(targets, n) for n in self.normalizers]))
         self.per_example.append(self.metric_sums.per_example(z, t))
         self.sizes.append(count)
         answer, scores = self.metric_sums.task.answer, self.metric_sums.loss.scores(z[:1])
@@ -81,7 +81,7 @@ class Scoring:
         block = targets.astype(np.float64)
         return normalize_targets(centered(block, normalizer["target_center"], self.like), normalizer)
 
-    def _filled(self, values: torch.Tensor) -> torch.Tensor:
+    def _pad(self, values: torch.Tensor) -> torch.Tensor:
         """(K, m, n) as (K, m, B), with zeros."""
         return torch.nn.functional.pad(values, (0, self.batch - values.shape[-1]))
 

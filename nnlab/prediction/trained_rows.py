@@ -43,7 +43,7 @@ class TrainedRow:
         return self.status != "diverged" and self.epoch > 0
 
 
-def rows_of_fit(fit: Fit, number: int) -> list[TrainedRow]:
+def load_rows_from_fit(fit: Fit, number: int) -> list[TrainedRow]:
     """The rows of a fit's experiment of that number; raises `UserError` where none has ended."""
     results = [result for result in fit.results if fit.experiment_of_row[result.row] == number]
     count = int((fit.experiment_of_row == number).sum())
@@ -57,13 +57,13 @@ def rows_of_fit(fit: Fit, number: int) -> list[TrainedRow]:
     return [
         TrainedRow(
             result.row - first, result.seed, result.repeat, result.fold, result.status, result.best_epoch,
-            result.weights, _with_center(result.normalizer), _batch(result.examples),
+            result.weights, _add_centers(result.normalizer), _evaluation_batch(result.examples),
         )
         for result in sorted(results, key=lambda result: result.row)
     ]  # fmt: skip
 
 
-def rows_of_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[TrainedRow]:
+def load_rows_from_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[TrainedRow]:
     """The rows of a run folder; raises `UserError` unless its weights are those of the experiment's graph."""
     if not run.ended:
         warnings.warn(
@@ -71,39 +71,33 @@ def rows_of_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[TrainedRow
             Advice,
             stacklevel=3,
         )
-    file, rows = run.path / WEIGHTS_FILE, []
-    for row in run.rows:
-        number = row["row"]
-        if number not in run.weights:
-            raise UserError(f"'{file}' has no weights of row {number}, which rows.json has")
-        where = f"'{file}': row {number}"
-        weights, normalizer = run.weights[number], run.normalizer[number]
-        _refuse_other_arrays(where, weights, _shapes(graph))
-        _refuse_wrong_normalizer(where, normalizer, spec)
-        repeat, fold = (row.get(key, 0) for key in ("repeat", "fold"))
-        if not (is_count(repeat) and is_count(fold)):
-            raise UserError(
-                f"'{run.path / 'rows.json'}': row {number} has a repeat or a fold that is no number"
-            )
-        rows.append(
-            TrainedRow(
-                number,
-                row["seed"],
-                repeat,
-                fold,
-                row["status"],
-                row["best_epoch"],
-                weights,
-                _with_center(normalizer),
-                _batch(row.get("examples")),
-            )  # fmt: skip
-        )
+    layout = graph.layout()
+    shapes = {name: leaf.leaf.shape for name, leaf in (layout.parameters | layout.buffers).items()}
+    rows = [_load_row(run, row, shapes, spec) for row in run.rows]
     if not rows:
         raise UserError(f"'{run.path / 'rows.json'}' has no rows: nothing was trained")
     return rows
 
 
-def _batch(examples) -> int:
+def _load_row(run: StoredRun, row: dict, shapes: dict[str, tuple], spec: DataSpec) -> TrainedRow:
+    """A row of rows.json with its arrays, of which the weights have these shapes."""
+    number, file = row["row"], run.path / WEIGHTS_FILE
+    if number not in run.weights:
+        raise UserError(f"'{file}' has no weights of row {number}, which rows.json has")
+    weights, normalizer = run.weights[number], run.normalizer[number]
+    _refuse_other_arrays(f"'{file}': row {number}", weights, shapes)
+    _refuse_wrong_normalizer(f"'{file}': row {number}, normalizer", normalizer, spec)
+    repeat, fold = (row.get(key, 0) for key in ("repeat", "fold"))
+    if not (is_count(repeat) and is_count(fold)):
+        rows_file = run.path / "rows.json"
+        raise UserError(f"'{rows_file}': row {number} has a repeat or a fold that is not a whole number")
+    return TrainedRow(
+        number, row["seed"], repeat, fold, row["status"], row["best_epoch"],
+        weights, _add_centers(normalizer), _evaluation_batch(row.get("examples")),
+    )  # fmt: skip
+
+
+def _evaluation_batch(examples) -> int:
     """How many examples the row evaluated at once, by the sizes of its sets; folders that are older than
     these get the most."""
     sizes = examples if isinstance(examples, dict) else {}
@@ -111,15 +105,10 @@ def _batch(examples) -> int:
     return evaluation_batch_size(monitored) if is_count(monitored) and monitored else MAX_EVALUATION_BATCH
 
 
-def _with_center(normalizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _add_centers(normalizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The normaliser with the centers, which earlier folders do not have: then means are subtracted first."""
     centers = {"center": normalizer["mean"], "target_center": normalizer["target_mean"]}
     return centers | normalizer
-
-
-def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
-    layout = graph.layout()
-    return {name: slot.leaf.shape for name, slot in (layout.parameters | layout.buffers).items()}
 
 
 def _refuse_other_arrays(where: str, arrays: dict[str, np.ndarray], shapes: dict) -> None:
@@ -144,10 +133,10 @@ def _refuse_wrong_normalizer(where: str, normalizer: dict[str, np.ndarray], spec
     shapes |= {"target_mean": (spec.outputs,), "target_scale": (spec.outputs,)}
     further = {"center": (spec.inputs,), "target_center": (spec.outputs,), "linear": (), "bound": ()}
     shapes |= {name: shape for name, shape in further.items() if name in normalizer}
-    _refuse_other_arrays(f"{where}, normalizer", normalizer, shapes)
+    _refuse_other_arrays(where, normalizer, shapes)
     for name in ("scale", "target_scale", "linear", "bound"):
         if name in normalizer and not (normalizer[name] > 0).all():
-            raise UserError(f"{where}, normalizer: '{name}' has numbers that are not above 0")
+            raise UserError(f"{where}: '{name}' has numbers that are not above 0")
     for name in ("linear", "bound"):
         if name in normalizer and normalizer[name] > MAX_DEVIATIONS:
-            raise UserError(f"{where}, normalizer: '{name}' is {float(normalizer[name]):g}, far above 5")
+            raise UserError(f"{where}: '{name}' is {float(normalizer[name]):g}, far above 5")
