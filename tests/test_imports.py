@@ -40,6 +40,8 @@ WAITED_FOR = {
         {"torch", "numpy", "optuna", "sklearn", "scipy", "hydra", "omegaconf", "safetensors", "rich"},
     ("nnlab.commands.help", "nnlab.commands.train", "nnlab.commands.check"):
         {"torch", "numpy", "optuna", "sklearn", "scipy", "safetensors", "rich"},
+    ("nnlab.commands.predict", "nnlab.commands.evaluate", "nnlab.commands.run_request"):
+        {"torch", "optuna", "sklearn", "scipy", "rich"},
     ("nnlab.commands.sweep", "nnlab.commands.board"):
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip

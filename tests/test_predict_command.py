@@ -4,6 +4,7 @@ of any size, and wrong words."""
 import csv
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -289,6 +290,17 @@ def test_a_folder_of_runs_names_them(here, capsys):
     said = capsys.readouterr().err
     assert "a folder of 2 runs" in said and "'m/0_epochs=1'" in said and "'m/1_epochs=2'" in said
     assert main(["predict", "m/0_epochs=1", "iris", "output=p.csv"]) == 0
+
+
+def test_a_run_without_weights_yet(trained, capsys, here):
+    shutil.copytree(trained, "half")
+    for name in ("summary.json", "rows.json", "model.safetensors"):
+        Path("half", name).unlink()
+    assert main(["predict", "half", "iris"]) == 2
+    assert capsys.readouterr().err.endswith("has no weights yet: it was interrupted, or still trains\n")
+    Path("half/checkpoint.safetensors").touch()
+    assert main(["predict", "half", "iris"]) == 2
+    assert "to go on with it, nnlab train resume=half" in capsys.readouterr().err
 
 
 # ---- wrong words

@@ -23,11 +23,11 @@ import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.records.files import atomic_write
+from nnlab.records.run_folder import CHECKPOINT_FILE
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.training.fit_state import FitState
 from nnlab.untrusted import is_count, own_file, plain_file
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT_VERSION = 1
 TEXT_NAME = "json"  # of the array that holds the text
 

@@ -33,6 +33,7 @@ METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "model.safetensors"
 TEST_PREDICTIONS_FILE = "test_predictions.csv"
 SPLITS_FILE = "splits.jsonl"
+CHECKPOINT_FILE = "checkpoint.safetensors"
 NORMALIZER_PREFIX = "normalizer/"  # of the normaliser's tensors in that file
 RESERVED_FILE = ".reserved"  # reserves disk space for the weights during training
 

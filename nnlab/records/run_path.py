@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from nnlab.errors import UserError, nearest
-from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
+from nnlab.records.run_folder import CHECKPOINT_FILE, METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.sweep_folder import SWEEP_FILE
+from nnlab.records.text import shell_word
 
 BEST_FOLDER = "best"  # of a sweep: its winner's run
 FOLDERS_SEARCHED, RUNS_LISTED = 1000, 4
@@ -29,14 +30,24 @@ def find_run(path: str | os.PathLike) -> Path:
         if not _is_run(folder / BEST_FOLDER):
             raise UserError(
                 f"'{path}' is the folder of a sweep without a winner yet: it has no {BEST_FOLDER}; to go on "
-                f"with it, nnlab sweep resume={path}"
+                f"with it, nnlab sweep resume={shell_word(str(path))}"
             )
         return folder / BEST_FOLDER
     if _is_run(folder):
+        if not os.path.lexists(folder / WEIGHTS_FILE):
+            raise UserError(
+                f"'{path}': the run has no weights yet: it was interrupted, or still trains{_resume(folder)}"
+            )
         return folder
     if runs := _runs_below(folder):
         raise UserError(f"'{path}' is a folder of {_several(runs)}: say which one, {_listed(runs)}")
     raise UserError(f"'{path}' is not the folder of a run: it has no {WEIGHTS_FILE}{_runs_here()}")
+
+
+def _resume(folder: Path) -> str:
+    if not os.path.lexists(folder / CHECKPOINT_FILE):
+        return ""
+    return f"; to go on with it, nnlab train resume={shell_word(str(folder))}"
 
 
 def _is_run(folder: Path) -> bool:
