@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nnlab.allowed import LARGEST_COUNT, MOST_ROWS
 from nnlab.choices import shown
 from nnlab.errors import UserError
-from nnlab.hyperparameters import Component, static
+from nnlab.hyperparameters import Component, make, static
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class TrainSettings(Component):
 class CheckpointSettings(Component):
     """When `nnlab train` writes a checkpoint."""
 
+    group: ClassVar[str] = "checkpoint"
     minutes: float | None = static(5.0, above=0)
     epochs: int | None = static(None, low=1, high=LARGEST_COUNT)
 
@@ -70,10 +71,7 @@ def recording(settings: dict) -> TrainSettings:
 
 def checkpoint_settings(settings: dict) -> CheckpointSettings:
     """What `settings` of a command say of checkpoints. Raises `UserError`."""
-    given = settings.get("checkpoint", {})
-    if not isinstance(given, dict):
-        raise UserError(f"checkpoint = {shown(given)}: expected checkpoint.minutes=5 or checkpoint.epochs=10")
-    return CheckpointSettings(**given)
+    return make(CheckpointSettings, settings.get("checkpoint", {}), "checkpoint")
 
 
 def refuse_resume(settings: dict) -> None:
