@@ -65,17 +65,17 @@ def load_rows_from_fit(fit: Fit, number: int) -> list[TrainedRow]:
 
 def load_rows_from_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[TrainedRow]:
     """The rows of a run folder; raises `UserError` unless its weights are those of the experiment's graph."""
+    layout = graph.layout()
+    shapes = {name: leaf.leaf.shape for name, leaf in (layout.parameters | layout.buffers).items()}
+    rows = [_load_row(run, row, shapes, spec) for row in run.rows]
+    if not rows:
+        raise UserError(f"'{run.path / 'rows.json'}' has no rows: nothing was trained")
     if not run.ended:
         warnings.warn(
             f"'{run.path}': the run did not end; its weights are those of the best epochs until then",
             Advice,
             stacklevel=3,
         )
-    layout = graph.layout()
-    shapes = {name: leaf.leaf.shape for name, leaf in (layout.parameters | layout.buffers).items()}
-    rows = [_load_row(run, row, shapes, spec) for row in run.rows]
-    if not rows:
-        raise UserError(f"'{run.path / 'rows.json'}' has no rows: nothing was trained")
     return rows
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RUN_FILES = ("config.yaml", METRICS_FILE, WEIGHTS_FILE, "summary.json")  # every run has at least one
 NOT_BEGUN = "no epoch has ended"
-NOT_ENDED = "the run has not ended, or was interrupted before an epoch ended well"
+NOT_ENDED = "the run has not ended, or was interrupted; nnlab train resume= goes on with it"
 WHY_MISSING = {
     METRICS_FILE: NOT_BEGUN,
     "summary.json": NOT_ENDED,
