@@ -94,12 +94,12 @@ def products(r: random.Random, of_library: bool):
     for which in ("y", "dW", "dx"):
         alone = result(which, data, [2], sizes, 1, of_library)
         for threads in (1, 2, 3, 4, 8, 16):
-            for some in ([2], [1, 2], [0, 1, 2], range(min(rows, 16)), range(rows)):
-                found = result(which, data, some, sizes, threads, of_library)
-                here = found[2 - min(some) :][:1]
+            for rows_together in ([2], [1, 2], [0, 1, 2], range(min(rows, 16)), range(rows)):
+                stacked = result(which, data, rows_together, sizes, threads, of_library)
+                of_row_2 = stacked[2 - min(rows_together) :][:1]
                 m_k_n, one = shapes(which, *sizes), "a dimension of 1" if 1 in sizes else "all above 1"
-                key = (which, f"K {len(some)}", f"{threads} threads", str(dtype)[6:], one)
-                yield key, m_k_n, torch.equal(here, alone)
+                key = (which, f"K {len(rows_together)}", f"{threads} threads", str(dtype)[6:], one)
+                yield key, m_k_n, torch.equal(of_row_2, alone)
 
 
 def jobs(r: random.Random):

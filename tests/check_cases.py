@@ -28,29 +28,29 @@ def faults(seed: int = 0) -> list[Fault]:
 
 
 def of_starts(seed: int) -> list[Fault]:
-    found = []
+    planted = []
     for c in combinations():
         if c.mark == "x":
-            data = ("wine", "digits 600", "breast_cancer")[len(found) % 3]
-            found.append(Fault(f"symmetry: {c}", c.experiment(data, seed), ("symmetry",), ("start",)))
+            data = ("wine", "digits 600", "breast_cancer")[len(planted) % 3]
+            planted.append(Fault(f"symmetry: {c}", c.experiment(data, seed), ("symmetry",), ("start",)))
     deep = nnlab.MLP(hidden=(64,) * 12, activation="sigmoid")
     for data in ("digits", "wine", "breast_cancer", "diabetes"):
         e = job(data, model=deep, seed=seed)
-        found.append(Fault(f"12 sigmoid layers: {data}", e, ("vanishing",), ("saturation", "subset")))
+        planted.append(Fault(f"12 sigmoid layers: {data}", e, ("vanishing",), ("saturation", "subset")))
         for activation in ("relu", "tanh", "sigmoid"):
             scaled = Changed(of=JOBS[data].get("data", nnlab.Digits()), scale=1000, normalization="none")
             e = job(data, data=scaled, model=nnlab.MLP(activation=activation), seed=seed)
             causes = ("scales", "large_outputs", "saturated")
-            found.append(Fault(f"inputs times 1000: {data} {activation}", e, causes, EVERY))
+            planted.append(Fault(f"inputs times 1000: {data} {activation}", e, causes, EVERY))
         e = job(data, init=nnlab.Normal(std=2.0), model=nnlab.MLP(hidden=(64, 64, 64)), seed=seed)
-        found.append(Fault(f"weights too large: {data}", e, ("large_outputs", "exploding"), EVERY[:3]))
+        planted.append(Fault(f"weights too large: {data}", e, ("large_outputs", "exploding"), EVERY[:3]))
         e = job(
             data, init=nnlab.Normal(std=3.0), model=nnlab.MLP(hidden=(64, 64), activation="tanh"), seed=seed
         )
-        found.append(Fault(f"tanh saturated: {data}", e, ("saturated",), EVERY[:3]))
+        planted.append(Fault(f"tanh saturated: {data}", e, ("saturated",), EVERY[:3]))
         e = job(data, init=nnlab.Auto(bias=-30.0), seed=seed)
-        found.append(Fault(f"dead relus: {data}", e, ("dead",), EVERY[:3]))
-    return found
+        planted.append(Fault(f"dead relus: {data}", e, ("dead",), EVERY[:3]))
+    return planted
 
 
 # -- learning rates
@@ -68,27 +68,27 @@ EXTREME = (
 
 
 def of_rates(seed: int) -> list[Fault]:
-    found = []
+    planted = []
     for data in ("digits", "wine", "breast_cancer", "diabetes"):
         for optimizer, low, high in RATES:
             for lr, cause in [*((lr, "lr_low") for lr in low), *((lr, "lr_high") for lr in high)]:
                 e = job(data, optimizer=optimizer(lr=lr), seed=seed)
                 name = f"{cause}: {data} {optimizer.name} {lr:g}"
-                found.append(Fault(name, e, (cause,), ("subset", "saturation", "rates")))
+                planted.append(Fault(name, e, (cause,), ("subset", "saturation", "rates")))
         for optimizer, cause in EXTREME:  # by the subset alone, which must not blame the gradient
             name = f"{cause}: {data} {optimizer.name} {optimizer.lr:g}"
-            found.append(Fault(name, job(data, optimizer=optimizer, seed=seed), (cause,), ("subset",)))
-    return found
+            planted.append(Fault(name, job(data, optimizer=optimizer, seed=seed), (cause,), ("subset",)))
+    return planted
 
 
 def of_regularizers(seed: int) -> list[Fault]:
-    found = []
+    planted = []
     for data in ("digits", "wine", "breast_cancer", "diabetes"):
         for strong in (dict(l2=10.0), dict(l1=1.0), dict(max_norm=0.01)):
             e = job(data, regularizer=nnlab.Regularizer(**strong), seed=seed)
-            (said,) = (f"{name}={value:g}" for name, value in strong.items())
-            found.append(Fault(f"regularizer: {data} {said}", e, ("regularizer",), ("rates",)))
-    return found
+            (setting,) = (f"{name}={value:g}" for name, value in strong.items())
+            planted.append(Fault(f"regularizer: {data} {setting}", e, ("regularizer",), ("rates",)))
+    return planted
 
 
 # -- data
@@ -132,11 +132,11 @@ class Changed(Data):
 def of_data(seed: int) -> list[Fault]:
     found = []
 
-    def add(name: str, data: str, cause: str, words: tuple[str, ...] = (), **planted):
+    def add(name: str, data: str, cause: str, phrases: tuple[str, ...] = (), **planted):
         of = JOBS[data].get("data", nnlab.Digits())
         changed = of if not planted else Changed(of=of, seed=seed, **planted)
         e = job(data, data=changed, seed=seed)
-        found.append(Fault(f"{name}: {data}", e, (cause,), ("data",), words))
+        found.append(Fault(f"{name}: {data}", e, (cause,), ("data",), phrases))
 
     for data in ("digits", "wine", "breast_cancer", "iris", "moons", "diabetes"):
         add("shuffled labels", data, "labels_unrelated", shuffled=True)

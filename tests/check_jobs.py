@@ -103,7 +103,7 @@ class Combination:
 
 def combinations() -> list[Combination]:
     """The table, cell by cell."""
-    found, columns, model = [], [], ""
+    cells, columns, model = [], [], ""
     for line in TABLE.read_text().splitlines():
         first, *rest = line.split() or [""]
         if first in MODELS:
@@ -114,8 +114,8 @@ def combinations() -> list[Combination]:
                 made = (
                     MODELS[model[0]]() if not model[1] else nnlab.MLP(hidden=model[1], activation=activation)
                 )
-                found.append(Combination(made, activation, first, mark))
-    return found
+                cells.append(Combination(made, activation, first, mark))
+    return cells
 
 
 # ---- planted faults

@@ -95,21 +95,21 @@ def patched(cls, name: str, mutant: Callable) -> Iterator[None]:
 
 
 def of_gradients(seed: int) -> list[Fault]:
-    found = []
+    faults = []
     for cls, mutants in MUTANTS.items():
         for kind, mutant in mutants.items():
-            found.append(mutation(cls, "bprop", f"{cls.__name__}: {kind}", mutant, seed))
+            faults.append(mutation(cls, "bprop", f"{cls.__name__}: {kind}", mutant, seed))
     for name, cls in LOSSES.items():
         for kind, factor in (("sign", -1.0), ("factor", 0.5)):
-            found.append(mutation(cls, "bprop", f"{name}: {kind}", _loss(factor), seed))
+            faults.append(mutation(cls, "bprop", f"{name}: {kind}", _loss(factor), seed))
     for kind, regularizer, factor in (("l2 factor", dict(l2=0.1), 2), ("l1 sign", dict(l1=0.1), -1)):
         e = job("wine", regularizer=Regularizer(**regularizer), seed=seed)
         patch = _patch(Regularizer, "add_gradient", _penalty(factor))
-        found.append(Fault(f"penalty: {kind}", e, ("gradient",), ("gradients",), ("penalty",), patch))
+        faults.append(Fault(f"penalty: {kind}", e, ("gradient",), ("gradients",), ("penalty",), patch))
     e = job("wine", model=Fork(), seed=seed)
     patch = _patch(Network, "bprop", lambda original: _last_reader_only)
-    found.append(Fault("graph: fan-out not summed", e, ("gradient",), ("gradients",), ("below",), patch))
-    return found
+    faults.append(Fault("graph: fan-out not summed", e, ("gradient",), ("gradients",), ("below",), patch))
+    return faults
 
 
 def _patch(cls, name, mutant):
@@ -154,9 +154,9 @@ def _loss(factor: float):
 def _penalty(factor: float):
     def mutant(original):
         def add_gradient(self, weights, grad, f, scratch):
-            own = torch.zeros_like(grad)
-            original(self, weights, own, f, scratch)
-            grad.add_(own, alpha=factor)
+            own_gradient = torch.zeros_like(grad)
+            original(self, weights, own_gradient, f, scratch)
+            grad.add_(own_gradient, alpha=factor)
 
         return add_gradient
 

@@ -86,22 +86,26 @@ def deep(layers: int, activation: str, units: int = 5) -> str:
 def autotrainer() -> Iterator[Outside]:
     for data in ("circles", "blobs", "moons"):
         for layers in (11, 13):
-            words = f"{DATA[data]} {deep(layers, 'sigmoid')} init=he_uniform optimizer.lr=0.01"
-            yield Outside(f"vanishing: {data}, {layers} sigmoid layers", words, ("vanishing", "saturated"))
-        words = f"{DATA[data]} {deep(8, 'relu')} init=uniform optimizer.lr=0.01"
-        yield Outside(f"vanishing: {data}, 8 relu layers, U(-0.05, 0.05)", words, ("vanishing", "dead"))
+            overrides = f"{DATA[data]} {deep(layers, 'sigmoid')} init=he_uniform optimizer.lr=0.01"
+            yield Outside(
+                f"vanishing: {data}, {layers} sigmoid layers", overrides, ("vanishing", "saturated")
+            )
+        overrides = f"{DATA[data]} {deep(8, 'relu')} init=uniform optimizer.lr=0.01"
+        yield Outside(f"vanishing: {data}, 8 relu layers, U(-0.05, 0.05)", overrides, ("vanishing", "dead"))
         for layers in (8, 10):
-            words = f"{DATA[data]} {deep(layers, 'relu', 10)} init=normal init.std=2"
-            yield Outside(f"exploding: {data}, {layers} layers", words, ("exploding", "large_outputs"))
+            overrides = f"{DATA[data]} {deep(layers, 'relu', 10)} init=normal init.std=2"
+            yield Outside(f"exploding: {data}, {layers} layers", overrides, ("exploding", "large_outputs"))
         for layers in (15, 17):
-            words = f"{DATA[data]} {deep(layers, 'relu')} init=he_uniform init.bias=-0.5"
-            yield Outside(f"dying relu: {data}, {layers} layers", words, ("dead", "vanishing"))
+            overrides = f"{DATA[data]} {deep(layers, 'relu')} init=he_uniform init.bias=-0.5"
+            yield Outside(f"dying relu: {data}, {layers} layers", overrides, ("dead", "vanishing"))
         for optimizer, lr in (("sgd", 5), ("sgd", 30), ("adam", 0.5), ("rmsprop", 0.3)):
-            words = f"{DATA[data]} {deep(2, 'relu', 32)} optimizer={optimizer} optimizer.lr={lr} batch_size=8"
-            yield Outside(f"oscillating: {data}, {optimizer} {lr}", words, ("lr_high", "dead"))
+            overrides = (
+                f"{DATA[data]} {deep(2, 'relu', 32)} optimizer={optimizer} optimizer.lr={lr} batch_size=8"
+            )
+            yield Outside(f"oscillating: {data}, {optimizer} {lr}", overrides, ("lr_high", "dead"))
         for optimizer, lr in (("sgd", 1e-4), ("sgd", 1e-5), ("adam", 1e-6), ("adadelta", 1e-4)):
-            words = f"{DATA[data]} {deep(2, 'tanh', 32)} optimizer={optimizer} optimizer.lr={lr}"
-            yield Outside(f"slow: {data}, {optimizer} {lr:g}", words, ("lr_low",))
+            overrides = f"{DATA[data]} {deep(2, 'tanh', 32)} optimizer={optimizer} optimizer.lr={lr}"
+            yield Outside(f"slow: {data}, {optimizer} {lr:g}", overrides, ("lr_low",))
 
 
 def deepdiagnosis() -> Iterator[Outside]:
@@ -113,8 +117,8 @@ def deepdiagnosis() -> Iterator[Outside]:
             f"dead node: {data}, rate 30", f"{d} optimizer=sgd optimizer.lr=30", ("dead", "lr_high")
         )
         for f in ("tanh", "sigmoid"):
-            words = f"{d} {deep(2, f, 64)} init=normal init.std=4"
-            yield Outside(f"saturated activation: {data}, {f}", words, ("saturated", "large_outputs"))
+            overrides = f"{d} {deep(2, f, 64)} init=normal init.std=4"
+            yield Outside(f"saturated activation: {data}, {f}", overrides, ("saturated", "large_outputs"))
         yield Outside(f"exploding tensor: {data}", f"{d} {deep(6, 'relu', 64)} init=normal init.std=1",
                       ("exploding", "large_outputs"))  # fmt: skip
         yield Outside(
@@ -126,28 +130,28 @@ def deepdiagnosis() -> Iterator[Outside]:
         for init in ("zeros", "constant"):
             yield Outside(f"unchanged weight: {data}, {init}", f"{d} init={init}", ("symmetry",))
         for setting in ("l2=30", "l1=3", "dropout=0.99"):
-            words = f"{d} regularizer.{setting}"
-            yield Outside(f"loss not decreasing: {data}, {setting}", words, ("regularizer",))
-        words = f"{d} epochs=2 optimizer.lr=1e-4 batch_size=full"
-        yield Outside(f"loss not decreasing: {data}, 2 updates", words, ("lr_low", "few_updates"))
-        words = f"{d} model.output=sigmoid loss=squared_error optimizer=sgd optimizer.lr=1e-3"
+            overrides = f"{d} regularizer.{setting}"
+            yield Outside(f"loss not decreasing: {data}, {setting}", overrides, ("regularizer",))
+        overrides = f"{d} epochs=2 optimizer.lr=1e-4 batch_size=full"
+        yield Outside(f"loss not decreasing: {data}, 2 updates", overrides, ("lr_low", "few_updates"))
+        overrides = f"{d} model.output=sigmoid loss=squared_error optimizer=sgd optimizer.lr=1e-3"
         yield Outside(
-            f"accuracy not increasing: {data}, sigmoid and squared error", words, ("lr_low", "wrong_loss")
+            f"accuracy not increasing: {data}, sigmoid and squared error", overrides, ("lr_low", "wrong_loss")
         )
     for data in ("circles", "spirals"):
-        words = f"{DATA[data]} {deep(2, 'identity', 32)}"
+        overrides = f"{DATA[data]} {deep(2, 'identity', 32)}"
         yield Outside(
-            f"accuracy not increasing: {data}, no activation", words, ("no_activation", "nothing_learnt")
+            f"accuracy not increasing: {data}, no activation", overrides, ("no_activation", "nothing_learnt")
         )
     yield Outside("accuracy not increasing: noise", "data=noise data.n=4000 data.d=20", ("labels_unrelated",))
     for output in ("sigmoid", "softmax"):
-        words = f"{DATA['diabetes']} model.output={output}"
-        yield Outside(f"out of range: diabetes, {output}", words, ("out_of_range",))
+        overrides = f"{DATA['diabetes']} model.output={output}"
+        yield Outside(f"out of range: diabetes, {output}", overrides, ("out_of_range",))
     for data in ("wine", "diabetes"):
-        words = f"{DATA[data]} data.normalization=none"
-        yield Outside(f"not normalised: {data}", words, scales)
-    words = f"{DATA['diabetes']} data.target_normalization=none"
-    yield Outside("targets not normalised: diabetes", words, scales)
+        overrides = f"{DATA[data]} data.normalization=none"
+        yield Outside(f"not normalised: {data}", overrides, scales)
+    overrides = f"{DATA['diabetes']} data.target_normalization=none"
+    yield Outside("targets not normalised: diabetes", overrides, scales)
 
 
 def healthy() -> Iterator[Outside]:
@@ -173,5 +177,5 @@ def healthy() -> Iterator[Outside]:
         "spirals, 2 relu layers of 64", f"{DATA['spirals']} {deep(2, 'relu', 64)} optimizer.lr=0.01"
     )
     for data in ("digits", "wine"):
-        words = f"{DATA[data]} model.output=sigmoid loss=binary_cross_entropy"
-        yield Outside(f"{data}, a sigmoid for each class", words)
+        overrides = f"{DATA[data]} model.output=sigmoid loss=binary_cross_entropy"
+        yield Outside(f"{data}, a sigmoid for each class", overrides)

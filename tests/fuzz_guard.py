@@ -176,7 +176,7 @@ def _guarded(ask: Callable, reader: Reader, folder: Path, watch: Watch, case: Ca
     watch.reader, watch.folder = reader, os.path.realpath(folder)
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
-    said = ""
+    complaint = ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -186,16 +186,16 @@ def _guarded(ask: Callable, reader: Reader, folder: Path, watch: Watch, case: Ca
         case.values += 1
     except (UserError, MachineFault) as e:
         case.refusals += 1
-        said = _wrong_sentence(str(e))
+        complaint = _wrong_sentence(str(e))
     except TooLong:
-        said = f"takes more than {CPU_SECONDS} s of the processor, or {WALL_SECONDS} s"
+        complaint = f"takes more than {CPU_SECONDS} s of the processor, or {WALL_SECONDS} s"
     except BaseException as e:
-        said = f"{type(e).__name__}: {e!s:.200} at {_place(e)}"
+        complaint = f"{type(e).__name__}: {e!s:.200} at {_place(e)}"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         watch.folder = None
-    return said or "; ".join(watch.offences[:3])
+    return complaint or "; ".join(watch.offences[:3])
 
 
 def _wrong_sentence(sentence: str) -> str:

@@ -55,13 +55,13 @@ def command(*argv) -> None:
     """`nnlab ...` in this process, as a reader: what it refuses is raised."""
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         code = main([*map(str, argv)])
-    said = [line for line in err.getvalue().splitlines() if ": advice: " not in line]
+    errors = [line for line in err.getvalue().splitlines() if ": advice: " not in line]
     if code == 0:
         return
-    assert code in (1, 2) and len(said) == 1, (
+    assert code in (1, 2) and len(errors) == 1, (
         f"exit code {code}: {out.getvalue()[-200:]}{err.getvalue()[-500:]}"
     )
-    raise (UserError if code == 2 else MachineFault)(said[0])
+    raise (UserError if code == 2 else MachineFault)(errors[0])
 
 
 # ---- Tables, arrays and images
@@ -187,21 +187,23 @@ TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of each of the tab
 
 def run_folders() -> list[dict[str, bytes]]:
     """Old ones, and one of today with rows, folds, a normalised target and everything that is recorded."""
-    words = ["data=diabetes", "data.limit=60", "epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
-    return [files_of(folder) for folder in sorted((OLD / "old_runs").iterdir())] + [_made("train", *words)]
+    overrides = ["data=diabetes", "data.limit=60", "epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
+    return [files_of(folder) for folder in sorted((OLD / "old_runs").iterdir())] + [
+        _made("train", *overrides)
+    ]
 
 
 def sweep_folders() -> list[dict[str, bytes]]:
     old = [OLD / "old_sweep", *sorted((OLD / "old_sweeps").iterdir())]
-    words = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=5", "batch=4", "report=false"]
+    overrides = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=5", "batch=4", "report=false"]
     space = ["optimizer=sgd,adam", "optimizer.lr=tag(log,interval(1e-3,0.1))", "seed=range(0,9)"]
-    return [files_of(folder) for folder in old] + [_made("sweep", *words, *space)]
+    return [files_of(folder) for folder in old] + [_made("sweep", *overrides, *space)]
 
 
-def _made(*words: str) -> dict[str, bytes]:
+def _made(*overrides: str) -> dict[str, bytes]:
     """The files that a command writes, but for pictures and TensorBoard's."""
     with tempfile.TemporaryDirectory() as folder:
-        made = fuzzing.run([*words, "hydra.run.dir=made"], Path(folder))
+        made = fuzzing.run([*overrides, "hydra.run.dir=made"], Path(folder))
         assert made.code == 0, made
         files = files_of(Path(folder) / "made")
     return {
@@ -262,17 +264,17 @@ def predict(folder: Path, random: Random) -> Iterator[Callable]:
 
 def states() -> list[dict[str, bytes]]:
     """Checkpoints at the beginning, within and between epochs, of a refit, of rows that have ended."""
-    found = []
+    states_by_row = []
     for every in (1, 2, 3):
         fit = Fit(STATEFUL)
         looks = iter(range(1, 10**6))
         events = fit.events(lambda looks=looks, every=every: next(looks) % every == 0)
-        kept = [event for event in events if isinstance(event, FitState)]
-        for state in (kept[0], kept[len(kept) // 2], kept[-1]):
+        fit_states = [event for event in events if isinstance(event, FitState)]
+        for state in (fit_states[0], fit_states[len(fit_states) // 2], fit_states[-1]):
             with tempfile.TemporaryDirectory() as folder:
                 write_checkpoint(Path(folder), Checkpoint(state, {"": {"metrics.jsonl": 100}}, ["data"]))
-                found.append(files_of(Path(folder)))
-    return found
+                states_by_row.append(files_of(Path(folder)))
+    return states_by_row
 
 
 def restore(folder: Path, random: Random) -> Iterator[Callable]:

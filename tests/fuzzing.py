@@ -82,13 +82,13 @@ def _a_value(file: Path, random: Random, outside: Path) -> str:
     lines = text.splitlines() if file.suffix in (".jsonl", ".journal") else [text]
     at = random.randrange(len(lines))
     tree = yaml.safe_load(text) if file.suffix == ".yaml" else json.loads(lines[at])
-    said = _change(tree, random)
+    change = _change(tree, random)
     if file.suffix == ".yaml":
-        lines[at] = yaml.safe_dump(said[1], sort_keys=False)
+        lines[at] = yaml.safe_dump(change[1], sort_keys=False)
     else:
-        lines[at] = json.dumps(said[1], indent=2 if file.suffix == ".json" else None)
+        lines[at] = json.dumps(change[1], indent=2 if file.suffix == ".json" else None)
     file.write_text("\n".join(lines) + "\n")
-    return f"line {at}: {said[0]}"
+    return f"line {at}: {change[0]}"
 
 
 def _change(tree, random: Random) -> tuple[str, object]:
@@ -160,10 +160,10 @@ def _another_kind(file: Path, random: Random, outside: Path) -> str:
 
 def sweep_to_spoil(folder: Path) -> None:
     """A sweep of seven trials, three of which are a batch told in part."""
-    words = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=7", "batch=4", "report=false"]
+    overrides = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=7", "batch=4", "report=false"]
     space = ["optimizer=sgd,adam", "optimizer.lr=tag(log,interval(1e-3,0.1))", "seed=range(0,9)"]
     folder.parent.mkdir()
-    made = run(["sweep", *words, *space, f"hydra.run.dir={folder}"], folder.parent)
+    made = run(["sweep", *overrides, *space, f"hydra.run.dir={folder}"], folder.parent)
     assert made.code == 0, made
 
 
@@ -179,11 +179,11 @@ def spoiled(whole: Path, scratch: Path, seed: int) -> tuple[str, Outcome, str]:
     how = mutate(scratch / "s", random, outside)
     before = outside.read_bytes()
     o = run(["sweep", *random.choice(GO_ON), "report=false"], scratch)
-    said = wrong(o)
+    complaint = wrong(o)
     if outside.read_bytes() != before:
-        said = "wrote to a file outside"
+        complaint = "wrote to a file outside"
     shutil.rmtree(scratch / "s")
-    return how, o, said
+    return how, o, complaint
 
 
 def run(argv: list[str], folder: Path) -> Outcome:
@@ -196,11 +196,11 @@ def run(argv: list[str], folder: Path) -> Outcome:
         code, seconds = _wait(child)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # workers that it left
-        said = []
+        complaints = []
         for file in (out, err):
             file.seek(0)
-            said.append(file.read())
-    return Outcome(argv, code, *said, seconds, sorted(_inside(folder) - before))
+            complaints.append(file.read())
+    return Outcome(argv, code, *complaints, seconds, sorted(_inside(folder) - before))
 
 
 def wrong(o: Outcome) -> str:
@@ -217,11 +217,11 @@ def wrong(o: Outcome) -> str:
         return f"a traceback: {o.err.strip().splitlines()[-1][:200]}"
     if "not enough memory" in o.err:
         return f"takes too much memory: {o.err.strip()[:200]}"
-    said = [line for line in o.err.splitlines() if ": advice: " not in line]
-    if o.code == 2 and len(said) != 1:
-        return f"{len(said)} lines instead of a sentence: {o.err[:300]}"
+    errors = [line for line in o.err.splitlines() if ": advice: " not in line]
+    if o.code == 2 and len(errors) != 1:
+        return f"{len(errors)} lines instead of a sentence: {o.err[:300]}"
     if o.code == 2 and o.left:
-        return f"refused, and left {', '.join(o.left[:4])}: {said[0][:200]}"
+        return f"refused, and left {', '.join(o.left[:4])}: {errors[0][:200]}"
     if o.code not in (0, 1, 2):
         return f"exit code {o.code}: {o.err[:200]}"
     return ""
@@ -335,11 +335,11 @@ def a_line(random: Random, seed: int) -> list[str]:
     """A command line of some words, one or two of which are spoiled."""
     command = random.choice(list(OF_COMMAND))
     lines = LINES.split() + 3 * OWN_LINES[command].split()
-    words = random.sample(lines, random.randrange(1, 4))
+    overrides = random.sample(lines, random.randrange(1, 4))
     for _ in range(random.randrange(0, 3)):
-        at = random.randrange(len(words))
-        words[at] = _spoil(words[at], random)
-    return [command, *SMALL, *OF_COMMAND[command], *words]
+        at = random.randrange(len(overrides))
+        overrides[at] = _spoil(overrides[at], random)
+    return [command, *SMALL, *OF_COMMAND[command], *overrides]
 
 
 def _spoil(word: str, random: Random) -> str:
@@ -365,11 +365,16 @@ def a_key(random: Random, seed: int) -> list[str]:
     cls, key = every[seed * 101 % len(every)]
     value = VALUES[(seed + seed // len(every)) % len(VALUES)]
     group = getattr(cls, "group", "")
-    words = list(SMALL)
+    overrides = list(SMALL)
     if group == "data":
-        words = [f"data={cls.name}", "epochs=1", "model.hidden=[3]"]
+        overrides = [f"data={cls.name}", "epochs=1", "model.hidden=[3]"]
     elif cls.name and group and group != "regularizer":
-        words.append(f"{group}={cls.name}")
+        overrides.append(f"{group}={cls.name}")
     of_search = cls is Search or group in SEARCH_GROUPS
     command = "sweep" if of_search else "check" if cls is Budget else "train"
-    return [command, *words, *OF_COMMAND[command], f"{group}.{key}={value}" if group else f"{key}={value}"]
+    return [
+        command,
+        *overrides,
+        *OF_COMMAND[command],
+        f"{group}.{key}={value}" if group else f"{key}={value}",
+    ]

@@ -90,10 +90,10 @@ def schedules():
         jumps = replace(BASE, schedule=back, optimizer=OPTIMIZERS[name](lr=0.8), refit=True)
         yield f"going-back-{name}", [replace(jumps, epochs=4 + k, seed=k) for k in range(3)]
     for name, schedule in SCHEDULES.items():  # rows leave one after the other
-        own = rows_of("schedule", varied(schedule(warmup=0.5)))
+        with_warmup = rows_of("schedule", varied(schedule(warmup=0.5)))
         leaving = [
             replace(e, optimizer=SGD(lr=0.5), epochs=8, stopping=Patience(patience=1 + k))
-            for k, e in enumerate(own)
+            for k, e in enumerate(with_warmup)
         ]
         yield f"schedule-{name}", leaving
     yield "schedules-otherwise", otherwise("schedule", [schedule() for schedule in SCHEDULES.values()])
@@ -104,8 +104,8 @@ def data():
         yield f"normalization-{name}", [replace(BASE, data=replace(CLASSES, normalization=name))]
     random = np.random.default_rng(0)
     x, y = random.standard_normal((60, 3)), random.standard_normal((60, 2))
-    own = [nnlab.Arrays(x, 7 + 100 * y, target_normalization=name) for name in NORMALIZATIONS]
-    yield "targets-normalised", [replace(SHORT, data=d, optimizer=SGD(lr=1e-6)) for d in own]
+    unscaled = [nnlab.Arrays(x, 7 + 100 * y, target_normalization=name) for name in NORMALIZATIONS]
+    yield "targets-normalised", [replace(SHORT, data=d, optimizer=SGD(lr=1e-6)) for d in unscaled]
     x, y = random.standard_normal((4 * MANY, 3)), np.arange(4 * MANY) % MANY
     many = replace(LAST, data=nnlab.Arrays(x, y, task="classification"), histograms=1)
     yield "many-classes", [replace(many, split=KFold(k=3)), replace(many, split=NoSplit())]

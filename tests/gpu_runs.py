@@ -86,14 +86,19 @@ def assert_same_numbers(there, here):
     ]
     assert seen.keys() == curve.keys()
     for row in curve:
-        for mine, other in zip(seen[row], curve[row], strict=True):
-            np.testing.assert_allclose(mine, other, **TOLERANCE)
-    for mine, other in zip(results, expected, strict=True):
-        assert mine.weights.keys() == other.weights.keys() and mine.test.keys() == other.test.keys()
-        for name, weights in other.weights.items():
-            np.testing.assert_allclose(mine.weights[name], weights, err_msg=name, **TOLERANCE)
-        for name in ("loss", "accuracy", "rmse") & other.test.keys():
-            np.testing.assert_allclose(mine.test[name], other.test[name], err_msg=name, **TOLERANCE)
+        for actual_epoch, expected_epoch in zip(seen[row], curve[row], strict=True):
+            np.testing.assert_allclose(actual_epoch, expected_epoch, **TOLERANCE)
+    for actual_epoch, expected_epoch in zip(results, expected, strict=True):
+        assert (
+            actual_epoch.weights.keys() == expected_epoch.weights.keys()
+            and actual_epoch.test.keys() == expected_epoch.test.keys()
+        )
+        for name, weights in expected_epoch.weights.items():
+            np.testing.assert_allclose(actual_epoch.weights[name], weights, err_msg=name, **TOLERANCE)
+        for name in ("loss", "accuracy", "rmse") & expected_epoch.test.keys():
+            np.testing.assert_allclose(
+                actual_epoch.test[name], expected_epoch.test[name], err_msg=name, **TOLERANCE
+            )
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ LINES = {
 }  # fmt: skip
 
 
-def killed(server: Server, folder: Path, words, moments: random.Random, kills: int, life: float) -> int:
+def killed(server: Server, folder: Path, overrides, moments: random.Random, kills: int, life: float) -> int:
     """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    hits, begin = 0, begin_line(folder, words)
+    hits, begin = 0, begin_line(folder, overrides)
     line = begin
     for _ in range(kills):
         pid = server.start(*line)
@@ -51,9 +51,9 @@ def killed(server: Server, folder: Path, words, moments: random.Random, kills: i
     return hits
 
 
-def begin_line(folder: Path, words) -> tuple:
-    where = "hydra.sweep.dir" if "-m" in words else "hydra.run.dir"
-    return "train", *words, f"{where}={folder}"
+def begin_line(folder: Path, overrides) -> tuple:
+    where = "hydra.sweep.dir" if "-m" in overrides else "hydra.run.dir"
+    return "train", *overrides, f"{where}={folder}"
 
 
 def _trains(folder: Path) -> bool:
@@ -89,11 +89,13 @@ def content(path: Path):
 
 def curves(folder: Path) -> dict[str, list]:
     """What the event files below each folder say: sorted, since stacks may come in another order."""
-    said = defaultdict(list)
+    values = defaultdict(list)
     for file in folder.rglob("events.out.tfevents.*"):
         for data in RawEventFileLoader(str(file)).Load():
             event = Event.FromString(data)
             for value in event.summary.value:
                 if not value.tag.startswith("_hparams_"):  # they say when it began
-                    said[str(file.parent.relative_to(folder))].append((event.step, value.SerializeToString()))
-    return {place: sorted(each) for place, each in said.items()}
+                    values[str(file.parent.relative_to(folder))].append(
+                        (event.step, value.SerializeToString())
+                    )
+    return {place: sorted(each) for place, each in values.items()}

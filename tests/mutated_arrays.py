@@ -109,12 +109,12 @@ def mutated_npy(data: bytes, random: Random) -> bytes:
         (*map(repr, ODD_DTYPES), "'|O'", "'x'", "''", "[[]]", "{}", "None", "'f8,' * 9", "('f8', (9, 9))")
     )
     entries = {"descr": dtype, "fortran_order": random.choice(("True", "False", "1", "None")), "shape": shape}
-    kept = random.choice(("descr", "shape", "fortran_order", "none"))
+    field = random.choice(("descr", "shape", "fortran_order", "none"))
     old = header.strip().rstrip("}").lstrip("{")
     header = random.choice(
         (
-            f"{{{', '.join(f'{key!r}: {value}' for key, value in entries.items() if key != kept)}, {old}}}",
-            f"{{{old} {kept!r}: {entries.get(kept, 'x')}}}",
+            f"{{{', '.join(f'{key!r}: {value}' for key, value in entries.items() if key != field)}, {old}}}",
+            f"{{{old} {field!r}: {entries.get(field, 'x')}}}",
             f"{{{', '.join(f'{key!r}: {value}' for key, value in entries.items())}}}",
             "__import__('os').system('touch executed')", "{" * 3000, "(" * 90, "", "{}", "x" * 9999,
             "-" * 9000 + "1", "1" + "+1" * 4000, "{'shape': 1a}", "1" * 9000, "1**" * 3000 + "1",

@@ -168,11 +168,13 @@ def rmsprops(inside):
     return [RMSProp(*row, epsilon_inside_root=inside) for row in values]
 
 
-def adams(kind, inside, **own):
+def adams(kind, inside, **own_fields):
     """Four rows; `own` has four values of each further field."""
     values = [(1e-3, 0.9, 0.999, 1e-8), (0.1, 0.5, 0.9, 1e-3), (0.02, 0, 0.99, 1e-6), (0.3, 0.99, 0, 1.0)]
-    own = [dict(zip(own, row, strict=True)) for row in zip(*own.values(), strict=True)] or [{}] * 4
-    return [kind(*v, **o, epsilon_inside_root=inside) for v, o in zip(values, own, strict=True)]
+    own_fields = [
+        dict(zip(own_fields, row, strict=True)) for row in zip(*own_fields.values(), strict=True)
+    ] or [{}] * 4
+    return [kind(*v, **o, epsilon_inside_root=inside) for v, o in zip(values, own_fields, strict=True)]
 
 
 def adagrads(inside):

@@ -179,11 +179,11 @@ class Thirds(Split):
 
     def folds(self, dataset):
         test = np.zeros(0, int) if dataset.test is None else dataset.test
-        left = np.setdiff1d(np.arange(len(dataset.x)), test)
-        left = np.random.default_rng(self.seed).permutation(left)
-        third = len(left) // 3
-        rest = left[2 * third :] if dataset.test is None else test
-        return [Fold(np.sort(left[:third]), np.sort(left[third : 2 * third]), np.sort(rest))]
+        remaining = np.setdiff1d(np.arange(len(dataset.x)), test)
+        remaining = np.random.default_rng(self.seed).permutation(remaining)
+        third = len(remaining) // 3
+        rest = remaining[2 * third :] if dataset.test is None else test
+        return [Fold(np.sort(remaining[:third]), np.sort(remaining[third : 2 * third]), np.sort(rest))]
 
 
 @dataclass(frozen=True)

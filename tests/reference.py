@@ -59,11 +59,11 @@ class Net(torch.nn.Module):
         return self.layers[-1](x)
 
     def weights(self) -> dict[str, np.ndarray]:
-        own = {}
+        copies = {}
         for name, layer in zip(self.names, self.layers, strict=True):
-            own[f"{name}.weight"] = layer.weight.detach().numpy().copy()
-            own[f"{name}.bias"] = layer.bias.detach().numpy()[:, None].copy()
-        return own
+            copies[f"{name}.weight"] = layer.weight.detach().numpy().copy()
+            copies[f"{name}.bias"] = layer.bias.detach().numpy()[:, None].copy()
+        return copies
 
 
 @dataclass
@@ -84,7 +84,7 @@ def train(row: Row) -> list[Epoch]:
         t, loss, unit = torch.from_numpy(scaler.transform(dataset.y)), F.mse_loss, torch.tensor(scaler.scale_)
     net = Net(row, dataset.spec.inputs, dataset.spec.outputs)
     optimizer = OPTIMIZERS[e.optimizer.name](e.optimizer, net.parameters())
-    kept, previous, factor, epochs = None, math.inf, 1.0, []
+    snapshot, previous_metric, factor, epochs = None, math.inf, 1.0, []
     steps = -(-len(fold.train) // row.batch)
 
     def omega():
@@ -97,7 +97,7 @@ def train(row: Row) -> list[Epoch]:
         lr = e.optimizer.lr * factor
         if e.schedule.name == "cosine":
             lr *= (1 + math.cos(math.pi * (epoch - 1) / e.epochs)) / 2
-        kept = kept or copy.deepcopy((net.state_dict(), optimizer.state_dict()))
+        snapshot = snapshot or copy.deepcopy((net.state_dict(), optimizer.state_dict()))
         order, losses, errors = stream(row.seed, "order", epoch).permutation(fold.train), [], []
         for step in range(steps):
             batch = order[step * row.batch : (step + 1) * row.batch]
@@ -127,11 +127,11 @@ def train(row: Row) -> list[Epoch]:
         epochs.append(Epoch(metrics, net.weights()))
         if e.schedule.name == "halve_and_go_back":
             now = metrics[e.schedule.metric]
-            epochs[-1].went_back = now > previous * (1 + e.schedule.tolerance)
+            epochs[-1].went_back = now > previous_metric * (1 + e.schedule.tolerance)
             if epochs[-1].went_back:
-                net.load_state_dict(kept[0])
-                optimizer.load_state_dict(copy.deepcopy(kept[1]))
+                net.load_state_dict(snapshot[0])
+                optimizer.load_state_dict(copy.deepcopy(snapshot[1]))
                 factor *= e.schedule.factor
             else:
-                kept, previous = copy.deepcopy((net.state_dict(), optimizer.state_dict())), now
+                snapshot, previous_metric = copy.deepcopy((net.state_dict(), optimizer.state_dict())), now
     return epochs

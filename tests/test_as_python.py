@@ -13,7 +13,7 @@ E = nnlab.Experiment(data=nnlab.Arrays(X, Y), epochs=1)
 NO_OTHER = "allowed:"
 
 
-@pytest.mark.parametrize("call, said", [
+@pytest.mark.parametrize("call, message", [
     (lambda: nnlab.Experiment(learning_rate=0.1), "write optimizer=nnlab.Adam(lr=...)"),
     (lambda: nnlab.Experiment(n_epochs=3), "did you mean 'epochs'?"),
     (lambda: nnlab.Experiment(momentum=0.8), "write optimizer=nnlab.Momentum(gamma=0.8)"),
@@ -51,10 +51,10 @@ NO_OTHER = "allowed:"
     (lambda: nnlab.Experiment(data="npz"), "write nnlab.Npz(path=...)"),
     (lambda: nnlab.Experiment(data="idx"), "write nnlab.Idx(path=...)"),
 ])  # fmt: skip
-def test_the_sentence_says_what_it_is_here(call, said):
+def test_the_sentence_says_what_it_is_here(call, message):
     with pytest.raises(nnlab.UserError) as wrong:
         call()
-    assert said in str(wrong.value) and NO_OTHER not in str(wrong.value)
+    assert message in str(wrong.value) and NO_OTHER not in str(wrong.value)
     assert not re.search(r"\b(data|optimizer|split)\.\w+=", str(wrong.value))  # no words of the command line
 
 
@@ -73,11 +73,11 @@ def test_an_interval_of_all_numbers_for_a_key_of_whole_ones(key, domain, meant):
 def test_every_entry_of_the_table_can_be_said_in_python():
     """None is left half in the command line's words, and what it proposes is there."""
     for meant in suggestions._table()["keys"].values():
-        said = as_python.as_python(meant or "")
-        for group, name, inside in re.findall(r"(\w+)=nnlab\.(\w+)\(([^)]*)\)", said):
+        spelling = as_python.as_python(meant or "")
+        for group, name, inside in re.findall(r"(\w+)=nnlab\.(\w+)\(([^)]*)\)", spelling):
             names = [word.partition("=")[0] for word in inside.split(", ") if word]
             cls = getattr(nnlab, name)
-            assert cls.group == group and {*names} <= cls.__dataclass_fields__.keys(), said
+            assert cls.group == group and {*names} <= cls.__dataclass_fields__.keys(), spelling
         if meant and suggestions.is_name(meant) and "." in meant and not meant.startswith("hydra."):
             assert as_python.python_spelling(meant), meant
 
@@ -90,12 +90,12 @@ def test_arrays_by_position_and_by_name():
         (verdict,) = nnlab.check(plain, *arrays, only="start", **named)
         (same,) = nnlab.check(E, only="start")
         assert verdict.findings == same.findings
-    for given, said in (
+    for given, message in (
         ((E, X), "two arrays"),
         ((E, E), "one experiment, not 2"),
         ((X,), "expected a nnlab.Exp"),
     ):
-        with pytest.raises(nnlab.UserError, match=said):
+        with pytest.raises(nnlab.UserError, match=message):
             nnlab.check(*given, only="start")
 
 

@@ -137,7 +137,7 @@ def test_what_is_evaluated(split, which):
         for name in ("x", "weight")
     )
     for k, row in enumerate(rows):
-        own = getattr(row.fold, which)
+        examples = getattr(row.fold, which)
         used = weight[k] > 0
-        assert np.array_equal(x[k][used].numpy(), own)
-        np.testing.assert_allclose(weight[k][used], 1 / len(own))
+        assert np.array_equal(x[k][used].numpy(), examples)
+        np.testing.assert_allclose(weight[k][used], 1 / len(examples))

@@ -41,7 +41,7 @@ def test_every_whole_number_has_an_upper_end(cls, f):
 
 
 @pytest.mark.parametrize(
-    "words, phrases",
+    "overrides, phrases",
     [
         (["seeds=100000000"], ["seeds", "100,000"]),
         (["seeds=1000", "split.repeats=1000"], ["1,000,000 rows", f"{MOST_ROWS:,}"]),
@@ -66,15 +66,15 @@ def test_every_whole_number_has_an_upper_end(cls, f):
     ],
     ids=lambda x: " ".join(x)[:50],
 )
-def test_what_nobody_can_wait_for_is_refused_at_once(capsys, tmp_path, words, phrases):
-    assert main(["train", *TINY, *words]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and all(phrase in said for phrase in phrases), said
+def test_what_nobody_can_wait_for_is_refused_at_once(capsys, tmp_path, overrides, phrases):
+    assert main(["train", *TINY, *overrides]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and all(phrase in stderr for phrase in phrases), stderr
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    "words, phrase",
+    "overrides, phrase",
     [
         (["epochs=1000000000"], "epochs"),
         (["sampler=grid", "sampler.points=1000000000"], "sampler.points"),
@@ -86,10 +86,10 @@ def test_what_nobody_can_wait_for_is_refused_at_once(capsys, tmp_path, words, ph
     ],
     ids=lambda x: " ".join(x)[:50],
 )
-def test_of_a_sweep_too(capsys, tmp_path, words, phrase):
-    assert main(["sweep", *TINY, *words]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and phrase in said, said
+def test_of_a_sweep_too(capsys, tmp_path, overrides, phrase):
+    assert main(["sweep", *TINY, *overrides]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and phrase in stderr, stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -99,8 +99,8 @@ def test_of_a_sweep_too(capsys, tmp_path, words, phrase):
 def test_hydras_own_folder_is_not_called_as_a_file_of_the_run(capsys, tmp_path, name):
     for command in (["train"], ["sweep", "trials=2"], ["check", "only=start"]):
         assert main([*command, *TINY, f"hydra.output_subdir={name}"]) == 2
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1 and "hydra.output_subdir" in said, said
+        stderr = capsys.readouterr().err
+        assert stderr.count("\n") == 1 and "hydra.output_subdir" in stderr, stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -79,10 +79,10 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
     random = np.random.default_rng(0)
     for m in (2, 5, 9):
         z = random.standard_normal(m) * 0.7
-        found = scipy.optimize.minimize(
+        solution = scipy.optimize.minimize(
             lambda p, z=z: ((p - z) ** 2).sum(), np.full(m, 1 / m), jac=lambda p, z=z: 2 * (p - z),
             bounds=[(0, 1)] * m, constraints={"type": "eq", "fun": lambda p: p.sum() - 1}, method="SLSQP",
             options={"ftol": 1e-14},
         )  # fmt: skip
         y = sparsemax(torch.from_numpy(z)[:, None])[:, 0].numpy()
-        assert y.sum() == pytest.approx(1) and np.allclose(y, found.x, atol=1e-6)
+        assert y.sum() == pytest.approx(1) and np.allclose(y, solution.x, atol=1e-6)

@@ -54,28 +54,28 @@ def test_the_command_says_the_way_out(content, phrases, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     assert main(["train", "data=csv", "data.path=t.csv", "data.target=t"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and len(said) < 250, said
-    assert [phrase for phrase in phrases if phrase not in said] == [], said
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and len(stderr) < 250, stderr
+    assert [phrase for phrase in phrases if phrase not in stderr] == [], stderr
 
 
 @pytest.mark.parametrize(
-    ("cells", "words", "way"),
+    ("cells", "overrides", "hint"),
     [
         ("1.5,x,x", ["data.task=regression"], "or data.task=classification"),
         ("1.5,,", ["data.task=regression"], "is empty, as is 1 more of 3; expected a number: drop such rows"),
         ("a,b,", [], "is empty; expected a class: drop such rows"),
     ],
 )
-def test_of_targets(cells, words, way, tmp_path, monkeypatch, capsys):
+def test_of_targets(cells, overrides, hint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("a,t\n" + "".join(f"1,{cell}\n" for cell in cells.split(",")))
-    assert main(["train", "data=csv", "data.path=t.csv", "data.target=t", *words]) == 2
-    said = capsys.readouterr().err
-    assert way in said, said
+    assert main(["train", "data=csv", "data.path=t.csv", "data.target=t", *overrides]) == 2
+    stderr = capsys.readouterr().err
+    assert hint in stderr, stderr
 
 
 def test_every_way_is_said():
-    said = [phrase for _, phrases in TABLES.values() for phrase in phrases]
+    phrases_tested = [phrase for _, phrases in TABLES.values() for phrase in phrases]
     remedies = [remedy for remedy in REMEDY_OF_KIND.values() if "{" not in remedy]
-    assert all(any(phrase.split(",")[0] in remedy for phrase in said) for remedy in remedies)
+    assert all(any(phrase.split(",")[0] in remedy for phrase in phrases_tested) for remedy in remedies)

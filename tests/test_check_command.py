@@ -28,8 +28,8 @@ FAST = ["check.rates=16", "check.rate_seeds=1", "check.steps=400", "check.seeds=
 
 
 def folder(cwd):
-    (found,) = (cwd / "outputs" / "check").iterdir()
-    return found
+    (check_folder,) = (cwd / "outputs" / "check").iterdir()
+    return check_folder
 
 
 def verdicts(cwd):
@@ -45,12 +45,12 @@ def test_a_healthy_job_in_another_folder(tmp_path):
     made = {path.name for path in folder(tmp_path).iterdir()}
     pictures = {"rates.png", "subset.png", "saturation.png"}
     assert made == {".hydra", "config.yaml", "command.txt", "check.json"} | pictures
-    found = verdicts(tmp_path)
-    assert list(found) == list(RUNGS)
-    for verdict in found.values():
+    records = verdicts(tmp_path)
+    assert list(records) == list(RUNGS)
+    for verdict in records.values():
         assert verdict["status"] == "pass" and verdict["seconds"] > 0
         assert isinstance(verdict["number"], (int, float)) and isinstance(verdict["threshold"], (int, float))
-    assert len(found["rates"]["details"]["lr"]) == 16
+    assert len(records["rates"]["details"]["lr"]) == 16
     assert all((folder(tmp_path) / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
     command = (folder(tmp_path) / "command.txt").read_text()
     assert command.startswith("nnlab check data=wine") and "check.rates=16" in command
@@ -61,9 +61,9 @@ def test_a_faulty_job_fails_with_advice(tmp_path):
     assert done.returncode == 1, done.stderr
     assert "fail  start" in done.stdout and "-> break the symmetry" in done.stdout
     assert "init=auto" in done.stdout and "failed" in done.stdout
-    found = verdicts(tmp_path)
-    assert list(found) == ["start", "saturation"]
-    assert found["start"]["cause"] == "symmetry" and "init=auto" in found["start"]["advice"]
+    records = verdicts(tmp_path)
+    assert list(records) == ["start", "saturation"]
+    assert records["start"]["cause"] == "symmetry" and "init=auto" in records["start"]["advice"]
     assert not list(folder(tmp_path).glob("*.png"))
 
 
@@ -72,20 +72,20 @@ def test_a_warning_is_no_failure(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.csv").write_text(
         "a,b,c,left\n" + "".join(f"{i % 9},{i % 7},5,{'yes' if i % 2 else 'no'}\n" for i in range(80))
     )
-    words = ["check", "only=data", "data=csv", "data.path=mine.csv", "data.target=left"]
-    assert main(words) in (0, 1)
-    said = capsys.readouterr().out
-    assert "1 of 3 columns constant (limit 0): c" in said and "-> leave them out" in said
+    arguments = ["check", "only=data", "data=csv", "data.path=mine.csv", "data.target=left"]
+    assert main(arguments) in (0, 1)
+    stdout = capsys.readouterr().out
+    assert "1 of 3 columns constant (limit 0): c" in stdout and "-> leave them out" in stdout
     assert {f["cause"] for f in verdicts(tmp_path)["data"]["findings"]} >= {"constant_columns"}
 
 
-@pytest.mark.parametrize("words", [
+@pytest.mark.parametrize("arguments", [
     ["data=diabetes", "model.hidden=[8]"], ["data=diabetes", "model=linear"],
     ["data=iris", "split=kfold", "seeds=3"], ["data=moons", "stopping=patience", "schedule=cosine"],
 ], ids=" ".join)  # fmt: skip
-def test_it_climbs_every_rung_on_other_jobs(tmp_path, monkeypatch, capsys, words):
+def test_it_climbs_every_rung_on_other_jobs(tmp_path, monkeypatch, capsys, arguments):
     monkeypatch.chdir(tmp_path)
-    assert main(["check", *words, *FAST]) in (0, 1)
+    assert main(["check", *arguments, *FAST]) in (0, 1)
     assert list(verdicts(tmp_path)) == list(RUNGS)
     assert capsys.readouterr().err == ""
 
@@ -107,25 +107,25 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("words, said", WRONG, ids=[" ".join(words) for words, _ in WRONG])
-def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, words, said):
+@pytest.mark.parametrize("arguments, phrases", WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, phrases):
     monkeypatch.chdir(tmp_path)
-    assert main(["check", *words]) == 2
+    assert main(["check", *arguments]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("nnlab check: ") and shown.count("\n") == 1 and "Traceback" not in shown
-    assert all(word in shown for word in said), shown
+    assert all(word in shown for word in phrases), shown
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("option, said", [
+@pytest.mark.parametrize("option, phrases", [
     (["--help"], ["Usage: nnlab check", "determinism", "nnlab check only=gradients", "check.rate_steps=200"]),
     (["--cfg", "job"], ["only: null", "rate_steps: 200", "optimizer:"]),
 ])  # fmt: skip
-def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, said):
+def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, phrases):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *option]) == 0
     shown = capsys.readouterr().out
-    assert all(word in shown for word in said)
+    assert all(word in shown for word in phrases)
     assert not list(tmp_path.iterdir())
 
 
@@ -134,7 +134,7 @@ def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, said):
 HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first_loss=1.6, last_loss=0.01, error=0.02, chance=0.9)
 
 
-@pytest.mark.parametrize("changes, said", [
+@pytest.mark.parametrize("changes, proposal", [
     ({}, None),
     (dict(diverged=1), None),  # the sweep of a rate may lose one
     (dict(diverged=2), "2 of 3 rows diverged; find out why: nnlab check only=rates a=1"),
@@ -157,8 +157,8 @@ HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first_loss=1.6, last_loss=0.01,
      "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
     (dict(error=0.8), None),
 ], ids=str)  # fmt: skip
-def test_what_is_proposed(changes, said):
-    assert propose_check(Outcome(**vars(HEALTHY) | changes), "nnlab train a=1") == said
+def test_what_is_proposed(changes, proposal):
+    assert propose_check(Outcome(**vars(HEALTHY) | changes), "nnlab train a=1") == proposal
 
 
 def test_an_outcome_is_read_from_the_records():
@@ -234,7 +234,7 @@ def test_the_proposed_rate_trains_where_the_default_diverges(data, optimizer):
     )
 
 
-@pytest.mark.parametrize("words, said", [
+@pytest.mark.parametrize("arguments, proposal", [
     (["epochs=5"], None),
     (["data=diabetes", "epochs=5"], None),
     (["optimizer=sgd", "optimizer.lr=1e6", "epochs=5"],
@@ -247,13 +247,13 @@ def test_the_proposed_rate_trains_where_the_default_diverges(data, optimizer):
      "2 of 2 runs went badly, the worst: the row diverged; try optimizer.lr=0.01, or find out why: "
      "nnlab check only=rates data=iris"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else "")  # fmt: skip
-def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, words, said):
+def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, arguments, proposal):
     monkeypatch.chdir(tmp_path)
-    main(["train", *words])
+    main(["train", *arguments])
     shown = capsys.readouterr().out
-    words = " ".join(shown.replace(" \\\n", " ").replace("'", "").split())
+    arguments = " ".join(shown.replace(" \\\n", " ").replace("'", "").split())
     assert (
-        said in words
-        if said
-        else "find out" not in words and shown.splitlines()[-1].split()[-1].startswith("outputs/")
+        proposal in arguments
+        if proposal
+        else "find out" not in arguments and shown.splitlines()[-1].split()[-1].startswith("outputs/")
     )

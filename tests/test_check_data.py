@@ -114,8 +114,8 @@ def test_an_example_far_out_of_a_column_that_is_constant_in_training_is_named(ho
 
     (finding,) = data.check(written(change, normalization=how)).findings
     assert (finding.status, finding.cause) == ("warn", "far_columns")
-    words = f"z is {level} in all of training and {value:.4g} in example {example}, of the {which} set"
-    assert words in finding.found and "is that value right?" in finding.advice
+    sentence = f"z is {level} in all of training and {value:.4g} in example {example}, of the {which} set"
+    assert sentence in finding.found and "is that value right?" in finding.advice
 
 
 def test_a_column_that_is_constant_everywhere_says_nothing_and_one_that_hardly_differs_too():

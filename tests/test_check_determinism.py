@@ -68,8 +68,8 @@ def test_it_looks_at_the_stack_that_is_trained(rows, threads, several, monkeypat
     monkeypatch.setattr(
         determinism, "train", lambda *a: (seen.append((len(a[1]), a[1][0].batch, a[3])), trained(*a))[1]
     )
-    found = verdict(replace(JOB, model=MLP(hidden=(30,)), seeds=rows, threads=threads), work=2e10)
-    assert found.status == "pass" and found.details["rows"] == rows
+    result = verdict(replace(JOB, model=MLP(hidden=(30,)), seeds=rows, threads=threads), work=2e10)
+    assert result.status == "pass" and result.details["rows"] == rows
     batch = len(Subject(JOB).fold.train)
     assert seen == [(rows, batch, 1), (rows, batch, several), (1, batch, several)]
 

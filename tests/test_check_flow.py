@@ -30,10 +30,10 @@ def chance_of(experiment):
     (dict(model=nnlab.Linear()), None),
 ], ids=str)  # fmt: skip
 def test_chance_of_classes(changes, expected):
-    found, sample = chance_of(job("wine", **changes))
+    loss, sample = chance_of(job("wine", **changes))
     share = np.bincount(sample.dataset.y[sample.fold.train]) / len(sample.fold.train)
     variance = (share * (1 - share)).mean()
-    assert found == pytest.approx(variance if expected is None else expected, rel=1e-5)
+    assert loss == pytest.approx(variance if expected is None else expected, rel=1e-5)
 
 
 def test_chance_of_numbers_is_their_variance():
@@ -73,13 +73,17 @@ def test_slopes_do_not_ask_bprop(box, derivative):
 def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():
     def advice(start, after, bounded=True):
         looks = [{"activations": {"tanh1": {"stuck": share, "bounded": bounded}}} for share in (start, after)]
-        (found,) = saturation.stuck_findings({"at the start": looks[0], "later": looks[1]})
-        return found.status, found.number, found.advice
+        (finding,) = saturation.stuck_findings({"at the start": looks[0], "later": looks[1]})
+        return finding.status, finding.number, finding.advice
 
     assert advice(0.1, 0.3)[:2] == ("pass", 0.3)
     assert advice(0.1, 0.71) == ("fail", 0.71, "lower the learning rate")
-    status, number, said = advice(0.5, 0.4)
-    assert (status, number) == ("warn", 0.5) and "normalise the inputs" in said and "init.mean" not in said
+    status, number, advice_text = advice(0.5, 0.4)
+    assert (
+        (status, number) == ("warn", 0.5)
+        and "normalise the inputs" in advice_text
+        and "init.mean" not in advice_text
+    )
     assert "init.mean=0.01" in advice(0.9, 0.9, bounded=False)[2]
 
 

@@ -231,7 +231,7 @@ def test_the_objective_of_the_check_is_the_objective_of_training():
 
     objective = Objective(Subject(replace(e, dtype="float64")))
     with torch.no_grad():
-        mine = objective.gradient()
+        by_check = objective.gradient()
     leaves = {
         name: slot.view(objective.theta).clone().requires_grad_()
         for name, slot in objective.parameters.items()
@@ -242,19 +242,19 @@ def test_the_objective_of_the_check_is_the_objective_of_training():
     loss = loss + 0.15 * sum(leaves[f"{n}.weight"].square().sum() for n in ("hidden1", "output"))
     loss.backward()
     for name, leaf in leaves.items():
-        assert np.allclose(mine[name], leaf.grad.flatten().numpy(), rtol=1e-12, atol=1e-14)
+        assert np.allclose(by_check[name], leaf.grad.flatten().numpy(), rtol=1e-12, atol=1e-14)
 
 
 def test_a_parameter_of_nothing_but_kinks_is_told():
     kinks = GradientComparison("box: dweight", 0.0, None, kinks=3, compared_count=3, total_count=3)
     seen = GradientComparison("box: dbias", 1e-9, None, kinks=1, compared_count=3, total_count=3)
-    found = gradients._finding([seen], [kinks, seen]).found
-    assert "all of box: dweight: nothing is known of those" in found and "dbias:" not in found
+    text = gradients._finding([seen], [kinks, seen]).found
+    assert "all of box: dweight: nothing is known of those" in text and "dbias:" not in text
     assert "nothing is known" not in gradients._finding([seen], [seen]).found
 
 
-@pytest.mark.parametrize("mine, other", [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.inf, 1.0)])
-def test_a_gradient_that_is_not_finite_agrees_with_nothing(mine, other):
+@pytest.mark.parametrize("by_bprop, other", [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.inf, 1.0)])
+def test_a_gradient_that_is_not_finite_agrees_with_nothing(by_bprop, other):
     with np.errstate(invalid="ignore"):
-        assert relative_error(np.array([mine, 0.5]), np.array([other, 0.5])) == np.inf
+        assert relative_error(np.array([by_bprop, 0.5]), np.array([other, 0.5])) == np.inf
     assert relative_error(np.zeros(2), np.zeros(2)) == 0.0

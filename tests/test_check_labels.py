@@ -38,14 +38,14 @@ def test_classes_that_overlap_are_seldom_called_wrong(kind, steep):
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
 @pytest.mark.parametrize("classes", [2, 5])
 def test_labels_wrong_at_any_distance_are_found(share, classes):
-    random, found = np.random.default_rng(0), []
+    random, detected = np.random.default_rng(0), []
     for _ in range(50):
         distance = DISTANCES["normal"](random, 600)
         boundary = 1 / (1 + np.exp(20 * distance))
-        found.append(
+        detected.append(
             wrong_labels(distance, random.random(600) < share + (0.5 - share) * 2 * boundary, classes)
         )
-    wrong, sure = np.array(found).T
+    wrong, sure = np.array(detected).T
     assert (
         np.mean(wrong) == pytest.approx(share, abs=0.03)
         and (sure > labels.NOISE_STANDARD_ERRORS).mean() > 0.9
@@ -70,13 +70,13 @@ def test_what_is_said_of_doubted_labels():
 
     assert said(0.2, 5.0, 2, same)[:2] == ("warn", "label_noise")
     assert "about 20% are wrong" in said(0.2, 5.0, 2, same)[2]
-    for args, words in (
+    for args, phrase in (
         ((0.1, 1.0, 2), "cannot tell wrong labels from overlapping classes in 1,000 examples"),
         ((0.4, 5.0, 2, same), "none can tell which"),
         ((0.2, 5.0, 2, more), "hard to learn rather than wrong"),
     ):  # fmt: skip
         status, cause, sentence = said(*args)
-        assert (status, cause) == ("pass", "") and words in sentence
+        assert (status, cause) == ("pass", "") and phrase in sentence
     assert (
         labels.many_doubted(doubted)
         and not labels.many_doubted(np.arange(n) < 100)

@@ -125,8 +125,8 @@ def test_a_column_that_follows_the_rows_is_found_where_the_classes_do(kind, name
 @pytest.mark.parametrize("kind", IN_ORDER)
 def test_sorted_by_a_target_that_is_a_number_only_a_name_tells_it_from_a_cause(kind):
     y = np.sort(RANDOM.lognormal(size=(N, 1)), axis=0)
-    for name, found in (("t", [2]), ("dose", [])):
-        assert list(find_identifiers(*table(name, IN_ORDER[kind]), y)) == found
+    for name, expected in (("t", [2]), ("dose", [])):
+        assert list(find_identifiers(*table(name, IN_ORDER[kind]), y)) == expected
 
 
 def test_numbers_given_in_a_sorted_file_that_was_shuffled_afterwards():
@@ -224,20 +224,20 @@ def sorted_by_class(first):
     return "".join(lines)
 
 
-@pytest.mark.parametrize("header, first, cause, words", [
+@pytest.mark.parametrize("header, first, cause, phrase", [
     (",x,y\n", lambda i: i, "row_number", "the input 'column 0' counts the rows"),
     ("id,x,y\n", lambda i: 1000 + i, "row_number", "the input 'id' counts the rows"),
     ("stage,x,y\n", lambda i: (4, 9, 6)[i // 50], "leak", "the input 'stage' has one value for each class"),
 ])  # fmt: skip
-def test_a_csv_file(tmp_path, monkeypatch, capsys, header, first, cause, words):
+def test_a_csv_file(tmp_path, monkeypatch, capsys, header, first, cause, phrase):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text(header + sorted_by_class(first))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert main(["check", "only=data", "data=csv", "data.path=t.csv", "data.target=y"]) == 0
     shown, advised = (" ".join(text.split()) for text in capsys.readouterr())
-    assert "warn data " + words in shown and "take the column out of the file" in shown
-    assert ("advice: " + words in advised) == (cause == "row_number")
+    assert "warn data " + phrase in shown and "take the column out of the file" in shown
+    assert ("advice: " + phrase in advised) == (cause == "row_number")
     (verdict,) = json.loads(next(tmp_path.glob("outputs/check/*/check.json")).read_text())
     assert [finding["cause"] for finding in verdict["findings"]] == [cause]
 

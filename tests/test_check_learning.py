@@ -45,10 +45,10 @@ def test_classes_that_overlap_are_no_fault_of_the_job(d, bayes):
     assert len(few.x) == 50 and set(few.y) == {0, 1}
 
 
-def learning(own, lower=None, higher=None, error=0.5):
+def learning(job_rate, lower=None, higher=None, error=0.5):
     """Curves of four epochs: the job's own, the rate times 0.1 and times 10; the two smallest hardly fall."""
     flat = [1.0, 0.9995, 0.999, 0.998]
-    loss = np.array([own, flat, flat, lower or flat, higher or flat])
+    loss = np.array([job_rate, flat, flat, lower or flat, higher or flat])
     return OverfittingCurves(
         loss, np.full(loss.shape, error), 0.1 * np.array(overfitting.RATE_FACTORS), 1.0, 50, True
     )
@@ -59,9 +59,9 @@ def test_the_causes_are_told_apart():
     up = [1.0, 1.1, 1.2, 1.3]
     saturated = Finding("fail", 0.9, 0.3, "90% of tanh1's units are saturated", "advice", "saturated")
 
-    def cause(said, before=None):
-        found = overfitting.judge(said, before)
-        return found.status, found.cause
+    def cause(curve, before=None):
+        finding = overfitting.judge(curve, before)
+        return finding.status, finding.cause
 
     assert cause(learning(learnt, error=0.0)) == ("pass", "")
     assert cause(learning(learnt, error=0.1))[0] == "warn"  # the loss is there, the accuracy is not
@@ -102,8 +102,8 @@ def test_the_gradient_is_blamed_only_for_what_stays_finite():
 
 def test_an_error_that_bounces():
     bouncing = nnlab.Experiment(data=nnlab.Diabetes(), optimizer=nnlab.Adam(lr=0.3))  # docs/lecture.md has it
-    found = subset.check(Subject(bouncing)).worst
-    assert found.cause == "lr_high" and "it bounces" in found.found
+    worst = subset.check(Subject(bouncing)).worst
+    assert worst.cause == "lr_high" and "it bounces" in worst.found
 
 
 def test_what_is_too_large_from_the_start_comes_first():
@@ -114,9 +114,11 @@ def test_what_is_too_large_from_the_start_comes_first():
 
 def test_nothing_is_asked_of_a_job_with_a_single_target():
     subject = Subject(job("diabetes", data=Changed(of=nnlab.Diabetes(), single=True)))
-    found = {v.rung: v for v in run_rungs(subject, ["start", "subset", "rates", "data"])}
-    assert [found[rung].status for rung in found] == ["pass", "pass", "pass", "fail"]
-    assert found["data"].causes == ["constant_target"] and "nothing to learn" in found["rates"].worst.found
+    verdicts = {v.rung: v for v in run_rungs(subject, ["start", "subset", "rates", "data"])}
+    assert [verdicts[rung].status for rung in verdicts] == ["pass", "pass", "pass", "fail"]
+    assert (
+        verdicts["data"].causes == ["constant_target"] and "nothing to learn" in verdicts["rates"].worst.found
+    )
 
 
 def test_it_stops_when_it_is_learnt():
@@ -157,14 +159,14 @@ def test_a_lucky_rate_beyond_the_edge_is_no_good():
     assert t.edge == LR[8] and t.working_range[1] == LR[7] and t.suggestion < LR[8]
 
 
-@pytest.mark.parametrize("own, longer, status, cause", [
+@pytest.mark.parametrize("job_rate, longer, status, cause", [
     (LR[5], 1, "pass", ""), (LR[9], 1, "fail", "lr_high"), (LR[8], 1, "fail", "lr_high"),
     (LR[0], 1, "fail", "lr_low"), (LR[2], 1, "warn", "lr_low"),
     (LR[2], 10, "pass", ""),  # it trains ten times as long as this test
     (LR[4], 0.01, "pass", ""),  # in the range, however short the job is
 ])  # fmt: skip
-def test_where_the_jobs_rate_lies(own, longer, status, cause):
-    finding = range_test.judge(table(CURVE), own, longer)
+def test_where_the_jobs_rate_lies(job_rate, longer, status, cause):
+    finding = range_test.judge(table(CURVE), job_rate, longer)
     assert (finding.status, finding.cause) == (status, cause), finding.found
     assert ("optimizer.lr=" in finding.advice) == (status != "pass")
 
@@ -184,10 +186,10 @@ def test_a_usual_regulariser_is_not_suspected():
 
 
 def test_the_rates_are_sorted_and_have_the_jobs_own():
-    for own in (3e-3, 1e-9, 1e4):
-        grid = rates.candidate_rates(own, 64)
-        assert len(grid) == 64 and own in grid and (np.diff(grid) > 0).all()
-        assert grid[0] < own < grid[-1]
+    for job_rate in (3e-3, 1e-9, 1e4):
+        grid = rates.candidate_rates(job_rate, 64)
+        assert len(grid) == 64 and job_rate in grid and (np.diff(grid) > 0).all()
+        assert grid[0] < job_rate < grid[-1]
 
 
 def test_a_large_network_gets_fewer_rows_and_steps():

@@ -58,9 +58,9 @@ def test_long_sentences_are_wrapped_and_the_worst_goes_first():
     assert all(len(line) <= LINE_WIDTH for line in lines)
     assert lines[2].startswith("  fail  rates        a sentence of many")
     assert all(line.startswith(" " * 21) for line in lines[3:8])
-    words = " ".join(" ".join(lines).replace("->", "").split())
-    assert " ".join(LONG.split()) in words and words.index("lower the rate") < words.index("nothing much")
-    assert "1 failed in" in words
+    text = " ".join(" ".join(lines).replace("->", "").split())
+    assert " ".join(LONG.split()) in text and text.index("lower the rate") < text.index("nothing much")
+    assert "1 failed in" in text
 
 
 def test_colours_and_the_rung_under_way_only_on_a_terminal(monkeypatch):

@@ -71,10 +71,10 @@ def test_of_the_small_subset(data, epochs, classes, chance, disturbed):
     st.lists(losses, min_size=8, max_size=8), st.floats(0.1, 3), st.floats(0.1, 3), st.integers(0, 7),
     st.sampled_from([0.1, 1, 10, 1000]),
 )  # fmt: skip
-def test_of_the_learning_rates(end, start, chance, own, longer):
+def test_of_the_learning_rates(end, start, chance, job_rate, longer):
     lr = np.geomspace(1e-4, 1e1, 8)
     table = RangeTest(lr, np.array(end)[:, None] + np.zeros(2), np.array([start]), chance)
-    finding = range_test.judge(table, float(lr[own]), longer)
+    finding = range_test.judge(table, float(lr[job_rate]), longer)
     assert says_its_limit(finding), finding.found
     if finding.status == "pass" and finding.number < table.working_range[0]:
         assert "times the steps" in finding.found
@@ -138,8 +138,8 @@ def test_of_wrong_gradients(pairs):
 @given(st.integers(2, 400), shares, shares, st.floats(0, 9), st.integers(2, 10), shares)
 def test_of_doubted_labels(n, share, wrong, sure, classes, half):
     doubted, on_half = np.arange(n) < share * n, np.arange(n) < half * n
-    found = labels._noise_finding(doubted, wrong, sure, classes, on_half)
-    assert says_its_limit(found) and (found.status == "pass") == (found.cause == "")
+    finding = labels._noise_finding(doubted, wrong, sure, classes, on_half)
+    assert says_its_limit(finding) and (finding.status == "pass") == (finding.cause == "")
     few = labels._few_doubted_finding(doubted & (np.arange(n) < n // 10))
     assert few.status == "pass" and says_its_limit(few)
 

@@ -59,16 +59,16 @@ def test_start_up_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [
         (["tran"], "nnlab: unknown command 'tran'; did you mean 'train'?\n"),
         (["xyz"], f"nnlab: unknown command 'xyz'; allowed: {', '.join(sorted(cli.COMMANDS))}\n"),
         (["--versoin"], "nnlab: unknown option '--versoin'; did you mean '--version'?\n"),
     ],
 )
-def test_unknown_command(argv, said, capsys):
+def test_unknown_command(argv, message, capsys):
     assert cli.main(argv) == 2
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", message)
 
 
 def test_version(capsys):
@@ -202,8 +202,8 @@ def test_the_board_says_where_it_is_and_not_what_it_lacks(capsys):
 def test_the_notices_are_tensorboards():
     """Where it words them otherwise, they would be seen again."""
     folder = Path(find_spec("tensorboard").origin).parent
-    said = "".join((folder / file).read_text() for file in ("main_lib.py", "program.py"))
-    assert all(notice in said for notice in board_server.STARTUP_NOISE)
+    source = "".join((folder / file).read_text() for file in ("main_lib.py", "program.py"))
+    assert all(notice in source for notice in board_server.STARTUP_NOISE)
 
 
 def test_board_help(capsys):

@@ -34,8 +34,8 @@ def gradients(rows=5, columns=40):
 
 def test_by_norm_equals_torch():
     norms = (0.1, 1.0, 15.0, 1e3, 1e-6)
-    mine = clipped(gradients(), *[(norm, INF) for norm in norms])
-    for row, expected, norm in zip(mine, gradients(), norms, strict=True):
+    actual = clipped(gradients(), *[(norm, INF) for norm in norms])
+    for row, expected, norm in zip(actual, gradients(), norms, strict=True):
         leaf = torch.zeros(40, requires_grad=True)
         leaf.grad = expected.float()
         torch.nn.utils.clip_grad_norm_([leaf], norm)
@@ -45,8 +45,8 @@ def test_by_norm_equals_torch():
 
 def test_by_value_equals_torch():
     values = (0.1, 1.0, 15.0, 1e3, 1e-6)
-    mine = clipped(gradients(), *[(INF, value) for value in values])
-    for row, expected, value in zip(mine, gradients(), values, strict=True):
+    actual = clipped(gradients(), *[(INF, value) for value in values])
+    for row, expected, value in zip(actual, gradients(), values, strict=True):
         leaf = torch.zeros(40, dtype=torch.float64, requires_grad=True)
         leaf.grad = expected
         torch.nn.utils.clip_grad_value_([leaf], value)

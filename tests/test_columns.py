@@ -21,13 +21,15 @@ from nnlab.records.text_columns import (
     wrap_line,
 )
 
-words = st.text(st.characters(categories=["L", "N"], include_characters="._=[]"), min_size=1, max_size=30)
+cell_texts = st.text(
+    st.characters(categories=["L", "N"], include_characters="._=[]"), min_size=1, max_size=30
+)
 
 
-@given(st.lists(words, min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 3))
-def test_a_table_of_any_columns_fits_and_has_every_cell(heads, count, left):
+@given(st.lists(cell_texts, min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 3))
+def test_a_table_of_any_columns_fits_and_has_every_cell(heads, count, left_aligned):
     rows = [[f"{i}.{k}" for i in range(len(heads))] for k in range(count)]
-    lines = table(heads, rows, left)
+    lines = table(heads, rows, left_aligned)
     assert max(map(len, lines)) <= LINE_WIDTH
     cells = " ".join(lines).split()
     assert all(cell in cells for row in rows for cell in row)
@@ -140,16 +142,16 @@ GOLDEN = {
 def test_no_line_of_a_command_is_wider_than_a_terminal(case, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(GOLDEN[case].split()) in (0, 1)
-    said, err = capsys.readouterr()
-    assert said and max(map(len, said.splitlines())) <= LINE_WIDTH, max(said.splitlines(), key=len)
-    folder = re.search(r"outputs/\S+", said)
+    stdout, stderr = capsys.readouterr()
+    assert stdout and max(map(len, stdout.splitlines())) <= LINE_WIDTH, max(stdout.splitlines(), key=len)
+    folder = re.search(r"outputs/\S+", stdout)
     assert (folder is None) == (case == "plan") and (case == "plan" or (tmp_path / folder[0]).is_dir())
     if "check" not in case and "plan" not in case:
-        assert "nnlab board" in said and "tensorboard" not in said
+        assert "nnlab board" in stdout and "tensorboard" not in stdout
 
 
 def test_a_table_has_one_head_where_the_first_line_waits_for_other_stacks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["data=iris", "model.hidden=[4]", "seeds=10", "split=kfold", "split.k=8", "epochs=10"]
-    assert main(["train", *words, "threads=1"]) == 0
+    overrides = ["data=iris", "model.hidden=[4]", "seeds=10", "split=kfold", "split.k=8", "epochs=10"]
+    assert main(["train", *overrides, "threads=1"]) == 0
     assert capsys.readouterr().out.count("train loss") == 1

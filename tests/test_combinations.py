@@ -95,9 +95,9 @@ def assert_gradients(model, loss, regularizer, seed):
     e = Experiment(data=CLASSES, model=model, loss=loss, dtype="float64")
     half = {name: value / 2 for name, value in regularizer.items()}
     objective = Objective([replace(e, regularizer=Regularizer(**r)) for r in (regularizer, half)], seed)
-    mine = objective.gradients()
+    by_bprop = objective.gradients()
     assert_near(
-        torch.cat([g.flatten(1) for g in mine.values()], 1),
+        torch.cat([g.flatten(1) for g in by_bprop.values()], 1),
         torch.cat([central(objective.value, view).flatten(1) for view in objective.views.values()], 1),
         6,
     )
@@ -130,16 +130,17 @@ def test_a_combination_trains_or_is_refused_in_one_sentence(data, output, loss):
         return
     with pytest.raises(UserError) as error:
         nnlab.fit(e)
-    said = str(error.value)
-    assert "\n" not in said and "allowed" in said
-    assert f"loss = '{loss}'" in said or f"model.output = '{output}'" in said
+    message = str(error.value)
+    assert "\n" not in message and "allowed" in message
+    assert f"loss = '{loss}'" in message or f"model.output = '{output}'" in message
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_auto_is_the_map_of_the_loss_or_none(loss):
-    own = LOSSES[loss].map or "identity"
+    matching_map = LOSSES[loss].map or "identity"
     auto, named = (
-        Experiment(model=MLP(output=o), loss=loss).graph(DATASETS[CLASSES].spec) for o in ("auto", own)
+        Experiment(model=MLP(output=o), loss=loss).graph(DATASETS[CLASSES].spec)
+        for o in ("auto", matching_map)
     )
     assert [node.name for node in auto.nodes] == [node.name for node in named.nodes]
     assert auto.nodes[-1].name == "output"
@@ -185,12 +186,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("keys, words", WRONG, ids=[words[0] for _, words in WRONG])
-def test_wrong_models_are_told(keys, words):
+@pytest.mark.parametrize("keys, phrases", WRONG, ids=[phrases[0] for _, phrases in WRONG])
+def test_wrong_models_are_told(keys, phrases):
     with pytest.raises(UserError) as error:
         MLP(**keys)
-    said = str(error.value)
-    assert all(word in said for word in words) and "\n" not in said, said
+    message = str(error.value)
+    assert all(word in message for word in phrases) and "\n" not in message, message
 
 
 # ---- bits

@@ -34,8 +34,8 @@ PARSES = {
 
 
 def test_a_line_has_the_words_and_the_flags():
-    words = ["optimizer=adam", "-m", "-cd", "mine", "seed=1,2", "-cn", "own"]
-    line, request = parse_command_line("train", words)
+    arguments = ["optimizer=adam", "-m", "-cd", "mine", "seed=1,2", "-cn", "own"]
+    line, request = parse_command_line("train", arguments)
     assert line == CommandLine("train", ("optimizer=adam", "seed=1,2"), "mine", "own", multirun=True)
     assert not request.is_answered_by_hydra() and not request.help
     assert line.prefix() == ["nnlab", "train", "-cd", "mine", "-cn", "own"]
@@ -66,11 +66,11 @@ LINES = [  # the words of this line, and of the line that goes on with ABOUT
 ]
 
 
-@pytest.mark.parametrize("words, expected", LINES)
-def test_a_line_that_goes_on_puts_its_words_before_those_that_it_began_with(words, expected):
-    line, about = CommandLine("sweep", tuple(words)), deepcopy(ABOUT)
+@pytest.mark.parametrize("arguments, expected", LINES)
+def test_a_line_that_goes_on_puts_its_words_before_those_that_it_began_with(arguments, expected):
+    line, about = CommandLine("sweep", tuple(arguments)), deepcopy(ABOUT)
     assert list(continued_sweep.resumed_line(line, about).overrides) == expected
-    assert line == CommandLine("sweep", tuple(words)) and about == ABOUT
+    assert line == CommandLine("sweep", tuple(arguments)) and about == ABOUT
 
 
 def test_a_line_around_the_best_searches_there_and_in_a_folder_of_its_own():

@@ -52,29 +52,29 @@ def compared(tmp_path, monkeypatch):
 
 def test_diverged_rows_count_against_a_run(compared):
     """A mean over survivors is no rank: of more of them, then of fewer, then of none."""
-    said, order, (drawn, _) = compared(
+    table, order, (drawn, _) = compared(
         none=a_summary(9.0, diverged=10), few=a_summary(0.1, diverged=9), one=a_summary(0.2, diverged=1),
         good=a_summary(0.5), worse=a_summary(0.6), another=a_summary(0.1, diverged=1),
         half=a_summary(0.0, 0, 1, 2),
     )  # fmt: skip
     assert order == ["good", "worse", "another", "one", "half", "few", "none"]
-    after = {name: said.partition(f"  {name}")[2].split("\n") for name in ("few (", "one (", "good")}
+    after = {name: table.partition(f"  {name}")[2].split("\n") for name in ("few (", "one (", "good")}
     assert "0.1000*" in "".join(after["few ("][:2]) and "*" in "".join(after["one ("][:2])
     assert "*" not in "".join(after["good"][:2])
-    assert "*: mean over the rows that did not diverge" in said
-    assert "the best first: fewest diverged, then least validation loss" in said
+    assert "*: mean over the rows that did not diverge" in table
+    assert "the best first: fewest diverged, then least validation loss" in table
     assert (
         "few" in drawn
-        and "few (9 of 10 diverged)" in said
-        and "±" in said
-        and "95% interval over 10 seeds" in said
+        and "few (9 of 10 diverged)" in table
+        and "±" in table
+        and "95% interval over 10 seeds" in table
     )
 
 
 def test_without_diverged_rows_none_are_spoken_of(compared):
-    said, order, _ = compared(b=a_summary(0.5), a=a_summary(0.4))
-    assert order == ["a", "b"] and "\n  the best first: least validation loss\n" in said
-    assert "*" not in said
+    table, order, _ = compared(b=a_summary(0.5), a=a_summary(0.4))
+    assert order == ["a", "b"] and "\n  the best first: least validation loss\n" in table
+    assert "*" not in table
 
 
 def test_each_data_set_is_ranked_by_itself_and_in_its_own_unit(compared):
@@ -83,25 +83,25 @@ def test_each_data_set_is_ranked_by_itself_and_in_its_own_unit(compared):
         "data": "diabetes",
         "loss_is": "squared error of the standardised target",
     }
-    said, order, (_, axis) = compared(
+    table, order, (_, axis) = compared(
         d2=a_summary(0.3, 65.3, **diabetes), c2=a_summary(0.9, 0.2), d1=a_summary(0.2, 50.1, **diabetes),
         c1=a_summary(0.8, 0.03),
     )  # fmt: skip
-    assert order == ["d1", "d2", "c1", "c2"] and "of each data set the best first" in said
+    assert order == ["d1", "d2", "c1", "c2"] and "of each data set the best first" in table
     assert "of different data" in axis
-    lines = {line.split()[0]: line for line in said.splitlines() if line.strip()}
+    lines = {line.split()[0]: line for line in table.splitlines() if line.strip()}
     assert "3.00%" in lines["c1"] and "50.1000 ±" in lines["d1"]
     assert not any("%" in lines[run] for run in ("d1", "d2"))
     for head in ("validation error", "validation RMSE", "test accuracy", "test RMSE"):
-        assert head in said
+        assert head in table
 
 
 def test_losses_that_differ_in_kind_are_not_compared(compared):
-    said, order, _ = compared(
+    table, order, _ = compared(
         squared=a_summary(0.02, 0.2, loss_is="squared error"), entropy=a_summary(0.3, 0.1)
     )
     assert order == ["entropy", "squared"]
-    assert "least validation error (their losses differ in kind)" in said
+    assert "least validation error (their losses differ in kind)" in table
 
 
 def test_the_picture_has_all_runs(compared):
@@ -116,8 +116,10 @@ def test_folders_of_earlier_versions_are_read(compared):
     for summary in old:
         for key in ("task", "data", "loss_is", "intervals"):
             del summary[key]
-    said, order, _ = compared(a=old[0], b=old[1])
-    assert order == ["a", "b"] and "validation RMSE" in said and "mean ± 95% interval over 10 seeds\n" in said
+    table, order, _ = compared(a=old[0], b=old[1])
+    assert (
+        order == ["a", "b"] and "validation RMSE" in table and "mean ± 95% interval over 10 seeds\n" in table
+    )
 
 
 @pytest.mark.parametrize("runs, luck", [
@@ -128,18 +130,18 @@ def test_folders_of_earlier_versions_are_read(compared):
     (("seed=0 lr=1", "seed=1 lr=2"), ""),
 ])  # fmt: skip
 def test_the_luckiest_of_several_seeds_is_not_the_best(runs, luck, compared):
-    said, *_ = compared(**{run: a_summary(i) for i, run in enumerate(runs)})
-    assert ("the order is luck" in said) == bool(luck) and luck in said
+    table, *_ = compared(**{run: a_summary(i) for i, run in enumerate(runs)})
+    assert ("the order is luck" in table) == bool(luck) and luck in table
 
 
 def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsys):
     """An RMSE of 65 was once printed as 6526.84%, and means of nats and squared units as one loss."""
     monkeypatch.chdir(tmp_path)
     assert main(["train", "-m", "data=diabetes,iris", "epochs=2", "seeds=2", "hydra.sweep.dir=m"]) == 0
-    said = capsys.readouterr().out
-    progress = [line.split() for line in said.splitlines() if re.fullmatch(r" +\d+% .* s", line)]
+    stdout = capsys.readouterr().out
+    progress = [line.split() for line in stdout.splitlines() if re.fullmatch(r" +\d+% .* s", line)]
     assert progress and all(line[2:4] == ["of", "2"] and len(line) == 6 for line in progress)
-    lines = said.splitlines()
+    lines = stdout.splitlines()
     diabetes, iris = (next(s for s in lines if f"data={d} " in s) for d in ("diabetes", "iris"))
     assert "%" not in diabetes and iris.count("%") == 4
     rows = json.loads((tmp_path / "m" / "comparison.json").read_text())
@@ -149,11 +151,17 @@ def test_runs_of_two_tasks_through_the_command_line(tmp_path, monkeypatch, capsy
 
 def test_a_table_of_trials_says_what_its_spread_is_and_who_is_not_in_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["data=diabetes", "epochs=2", "optimizer=sgd", "optimizer.lr=choice(0.01,1e30)", "sampler=grid"]
-    assert main(["sweep", *words, "seeds=2", "objective=val_error", "hydra.run.dir=s"]) == 0
-    said = capsys.readouterr().out
-    assert "validation RMSE" in said and "± the standard deviation over a trial's 2 rows" in said
-    assert "not ranked: 1 trial of which a row diverged" in said
+    overrides = [
+        "data=diabetes",
+        "epochs=2",
+        "optimizer=sgd",
+        "optimizer.lr=choice(0.01,1e30)",
+        "sampler=grid",
+    ]
+    assert main(["sweep", *overrides, "seeds=2", "objective=val_error", "hydra.run.dir=s"]) == 0
+    stdout = capsys.readouterr().out
+    assert "validation RMSE" in stdout and "± the standard deviation over a trial's 2 rows" in stdout
+    assert "not ranked: 1 trial of which a row diverged" in stdout
     page = (tmp_path / "s" / "report.html").read_text()
     assert "<th>validation RMSE</th>" in page and "± is the standard deviation over a trial" in page
 
@@ -163,12 +171,12 @@ def figures(monkeypatch):
     """The figures that are drawn, kept to be looked at."""
     from nnlab.records import check_picture, comparison_picture, picture
 
-    kept = []
+    drawn_figures = []
     for module in (check_picture, comparison_picture):
         monkeypatch.setattr(
-            module, "render_png", lambda figure: kept.append(figure) or picture.render_png(figure)
+            module, "render_png", lambda figure: drawn_figures.append(figure) or picture.render_png(figure)
         )
-    return kept
+    return drawn_figures
 
 
 def runs_on_disk(folder, values: dict[str, list[float]], rows=2, diverged=0):
@@ -196,9 +204,9 @@ def test_every_run_is_drawn_whatever_their_number(count, tmp_path, figures):
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
     assert len(named) == min(count, 20)
-    said = " ".join(text.get_text() for text in figure.texts)
-    assert "mean of the rows" in said and ("shade: 10% to 90%" in said) == (count <= 8)
-    assert (f"{count - 20} more" in said) == (count > 20)
+    table = " ".join(text.get_text() for text in figure.texts)
+    assert "mean of the rows" in table and ("shade: 10% to 90%" in table) == (count <= 8)
+    assert (f"{count - 20} more" in table) == (count > 20)
     if others:  # the result against the width
         (line,) = others[0].lines
         assert (

@@ -133,10 +133,10 @@ def test_a_file_is_a_configuration_or_refused_in_a_sentence(name, tmp_path, monk
     for argv in LINES.values():
         before = set(tmp_path.rglob("*"))
         code = main(argv)
-        said = capsys.readouterr().err
-        assert code in (0, 2) and "Traceback" not in said, said
-        told = [line for line in said.splitlines() if ": advice: " not in line]
-        assert len(told) == (code == 2) and sum(map(len, told)) < 700, said
+        stderr = capsys.readouterr().err
+        assert code in (0, 2) and "Traceback" not in stderr, stderr
+        errors = [line for line in stderr.splitlines() if ": advice: " not in line]
+        assert len(errors) == (code == 2) and sum(map(len, errors)) < 700, stderr
         assert code == 0 or set(tmp_path.rglob("*")) == before
 
 
@@ -152,8 +152,8 @@ def test_what_is_no_file_is_no_configuration(kind, tmp_path, monkeypatch, capsys
     else:
         os.symlink("/dev/zero" if kind == "device" else "nowhere", place)
     assert main(LINES["experiment"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "Traceback" not in said and not (tmp_path / "outputs").exists()
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "Traceback" not in stderr and not (tmp_path / "outputs").exists()
 
 
 def test_an_experiment_that_lacks_its_first_line_is_told_so(tmp_path, monkeypatch, capsys):

@@ -159,12 +159,14 @@ def test_the_sweeps_own_settings_are_those_of_the_dataclass():
 @pytest.mark.parametrize("choice", [choice for choice in SPACES if choice != "none"])
 def test_every_space_is_of_keys_that_exist(choice):
     line, _ = parse_command_line("sweep", [f"space={choice}"])
-    found = sweep_definition.read(line).trials
-    assert list(found.space.domains) == list(own_keys("space", choice))
-    keys = found.space.domains
-    assert all(found.composer.options(key) or found.has(key, {}) or found.space.conditional for key in keys)
-    cell = found.space.draw(lambda key, domain: domain.points(2)[0])
-    trains(Experiment.from_config(experiment_settings(found.settings(cell)) | {"epochs": 2}))
+    trials = sweep_definition.read(line).trials
+    assert list(trials.space.domains) == list(own_keys("space", choice))
+    keys = trials.space.domains
+    assert all(
+        trials.composer.options(key) or trials.has(key, {}) or trials.space.conditional for key in keys
+    )
+    cell = trials.space.draw(lambda key, domain: domain.points(2)[0])
+    trains(Experiment.from_config(experiment_settings(trials.settings(cell)) | {"epochs": 2}))
 
 
 @every_choice
@@ -179,17 +181,17 @@ def test_the_experiment_trains_for_two_epochs(group, choice, tmp_path):
     )
 
 
-def runs_of(words):
-    line, _ = parse_command_line("train", words)
+def runs_of(overrides):
+    line, _ = parse_command_line("train", overrides)
     return multirun.composed_runs(line)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_its_first_run_trains_for_two_epochs(name):
-    words = [f"experiment={name}", "epochs=2", "seeds=1"]
-    splits = runs_of(words)[0].settings["split"]
-    words += ["split.repeats=1"] if "repeats" in splits else []
-    experiments = [Experiment.from_config(experiment_settings(run.settings)) for run in runs_of(words)]
+    overrides = [f"experiment={name}", "epochs=2", "seeds=1"]
+    splits = runs_of(overrides)[0].settings["split"]
+    overrides += ["split.repeats=1"] if "repeats" in splits else []
+    experiments = [Experiment.from_config(experiment_settings(run.settings)) for run in runs_of(overrides)]
     assert len(set(experiments)) == len(experiments)
     trains(experiments[0])
 
@@ -285,15 +287,15 @@ WRONG = [  # key, value, words of the sentence
 ]
 
 
-@pytest.mark.parametrize("key, value, words", WRONG, ids=[f"{key}={str(v)[:20]}" for key, v, _ in WRONG])
-def test_what_is_wrong_is_told(key, value, words):
+@pytest.mark.parametrize("key, value, phrases", WRONG, ids=[f"{key}={str(v)[:20]}" for key, v, _ in WRONG])
+def test_what_is_wrong_is_told(key, value, phrases):
     wrong = copy.deepcopy(composed())
     *group, last = key.split(".")
     (wrong[group[0]] if group else wrong)[last] = value
     with pytest.raises(nnlab.UserError) as error:
         Experiment.from_config(wrong)
-    said = str(error.value)
-    assert all(word in said for word in words) and "\n" not in said and "''" not in said, said
+    message = str(error.value)
+    assert all(word in message for word in phrases) and "\n" not in message and "''" not in message, message
 
 
 @pytest.mark.parametrize(
@@ -316,8 +318,8 @@ LATE = [  # wrong for these data or this machine: found when a fit is made, befo
 ]
 
 
-@pytest.mark.parametrize("wrong, words", LATE, ids=[words[0] for _, words in LATE])
-def test_what_does_not_fit_the_data_or_the_machine(wrong, words):
+@pytest.mark.parametrize("wrong, phrases", LATE, ids=[phrases[0] for _, phrases in LATE])
+def test_what_does_not_fit_the_data_or_the_machine(wrong, phrases):
     with pytest.raises(nnlab.UserError) as error:
         nnlab.Fit([Experiment(**wrong)])
-    assert all(word in str(error.value) for word in words), error.value
+    assert all(word in str(error.value) for word in phrases), error.value

@@ -105,20 +105,20 @@ BY_BRACKETS = {"hyperband": {"groups": lambda self, numbers: [
 def contracts():
     """Each as a user would write it."""
     for name, (box, shapes) in BOXES.items():
-        own = {"box": box, "shapes": shapes, "per_example": not isinstance(box, DropConnect)}
-        own |= {"reference": staticmethod(dropped)} if isinstance(box, Dropout) else {}
-        yield f"box-{name}", BoxContract, own | {"exact": 13, "near": 7}
+        attributes = {"box": box, "shapes": shapes, "per_example": not isinstance(box, DropConnect)}
+        attributes |= {"reference": staticmethod(dropped)} if isinstance(box, Dropout) else {}
+        yield f"box-{name}", BoxContract, attributes | {"exact": 13, "near": 7}
     for name, loss in LOSSES.items():
         yield f"loss-{name}", LossContract, {"loss": loss, "shapes": SHAPES, "exact": 13, "near": 7}
     for name, optimizer in OPTIMIZERS.items():
         yield f"optimizer-{name}", OptimizerContract, {"optimizer": optimizer}
     for name, rows in ((name, case.rows) for name, case in CASES_OF_OPTIMIZERS.items()):
-        own = {"optimizer": type(rows[0]), "parts": lambda self, rows=rows: rows}
-        yield f"optimizer-{name}-in its table", OptimizerContract, own
+        attributes = {"optimizer": type(rows[0]), "parts": lambda self, rows=rows: rows}
+        yield f"optimizer-{name}-in its table", OptimizerContract, attributes
     for name, init in INITIALIZERS.items():
         random = name not in ("zeros", "constant")
-        own = {"init": init, "random": random, "moments": staticmethod(MOMENTS[name])}
-        yield f"init-{name}", InitContract, own
+        attributes = {"init": init, "random": random, "moments": staticmethod(MOMENTS[name])}
+        yield f"init-{name}", InitContract, attributes
     for name, schedule in SCHEDULES.items():
         yield f"schedule-{name}", ScheduleContract, {"schedule": schedule}
     for name, rule in RULES.items():
@@ -131,8 +131,8 @@ def contracts():
         yield f"split-{name}", SplitContract, {"split": split}
     yield "regularizer", RegularizerContract, {"regularizer": Regularizer}
     for name, sampler in SAMPLERS.items():
-        own = {"sampler": sampler, "settings": QUICK, "trials": 12 if name == "gp" else 24}
-        yield f"sampler-{name}", SamplerContract, own
+        attributes = {"sampler": sampler, "settings": QUICK, "trials": 12 if name == "gp" else 24}
+        yield f"sampler-{name}", SamplerContract, attributes
     for name, pruner in PRUNERS.items():
         yield f"pruner-{name}", PrunerContract, {"pruner": pruner} | BY_BRACKETS.get(name, {})
 
@@ -141,15 +141,15 @@ def test_every_box_of_the_table_has_a_contract():
     assert {type(box) for box, _ in BOXES.values()} == set(boxes.BOXES.values())
 
 
-def case(name, base, own, test):
+def case(name, base, attributes, test):
     searches = base is SamplerContract and name != "sampler-random"
     marks = pytest.mark.slow if test in OF_A_FIT or searches else ()
-    return pytest.param(type(name, (base,), own), test, marks=marks)
+    return pytest.param(type(name, (base,), attributes), test, marks=marks)
 
 
 CASES = {
-    f"{name}-{test.removeprefix('test_')}": case(name, base, own, test)
-    for name, base, own in contracts()
+    f"{name}-{test.removeprefix('test_')}": case(name, base, class_attributes, test)
+    for name, base, class_attributes in contracts()
     for test in base.properties()
     if not (name.count("-") > 1 and test in OF_A_FIT)
     and not (name == "regularizer" and "its_name" in test)  # nnlab's own has none

@@ -102,8 +102,8 @@ def test_class_counts_are_those_of_sklearn(n):
     rest = np.setdiff1d(np.arange(n), folds[0].test)
     theirs = StratifiedKFold(4).split(rest, dataset.y[rest])
     theirs = np.sort([shares(rest[validation], dataset.y) for _, validation in theirs], axis=0)
-    mine = np.sort([shares(fold.validation, dataset.y) for fold in folds], axis=0)
-    assert np.array_equal(mine, theirs)  # a class's counts over the folds
+    counts = np.sort([shares(fold.validation, dataset.y) for fold in folds], axis=0)
+    assert np.array_equal(counts, theirs)  # a class's counts over the folds
 
 
 @small_classes
@@ -135,17 +135,17 @@ def test_a_split_depends_on_its_seed_alone(split, dataset):
         assert_same([replace(split, fold=1, repeats=1).folds(data)[0]], [split.folds(data)[1]])
 
 
-@pytest.mark.parametrize("split, words", [
+@pytest.mark.parametrize("split, phrases", [
     (Holdout(test=0.01), ["split.test = 0.01", "choose a larger share"]),
     (Holdout(validation=0.01), ["split.validation = 0.01", "choose a larger share"]),
     (Holdout(test=0.5, validation=0.5), ["split.validation = 0.5", "split.test = 0.5", "nothing to train"]),
     (KFold(k=17), ["split.k = 17", "at most 16"]),
     (KFold(k=4, fold=4), ["split.fold = 4", "0 to 3"]),
 ])  # fmt: skip
-def test_splits_that_do_not_work(split, words):
+def test_splits_that_do_not_work(split, phrases):
     with pytest.raises(UserError) as error:
         split.folds(imbalanced(20))
-    assert all(word in str(error.value) for word in words), error.value
+    assert all(word in str(error.value) for word in phrases), error.value
 
 
 # ---- normalisation
@@ -156,8 +156,8 @@ def normalised(x, dtype, split=KFold(k=3)):  # noqa: B008
     dataset = Dataset(x, np.arange(len(x)) % 3, tuple("abc"))
     examples = Examples(Points(), dataset, torch.empty(0, dtype=dtype))
     for fold in split.folds(dataset):
-        mine, _ = examples.gather(fold, np.arange(len(x)))
-        yield fold, mine.T.double().numpy(), StandardScaler().fit(x[fold.train]).transform(x)
+        actual, _ = examples.gather(fold, np.arange(len(x)))
+        yield fold, actual.T.double().numpy(), StandardScaler().fit(x[fold.train]).transform(x)
 
 
 COLUMNS = {  # name: (a column of 200 numbers, from standard normal ones)
@@ -179,10 +179,10 @@ COLUMNS = {  # name: (a column of 200 numbers, from standard normal ones)
 def test_inputs_are_normalised_as_by_sklearn(column, dtype, tolerance):
     """By the statistics of the fold's own training examples; a constant column becomes zero."""
     z = np.random.default_rng(0).standard_normal(200)
-    for _, mine, theirs in normalised(np.stack([column(z), z], 1), dtype):
-        np.testing.assert_allclose(mine, theirs, atol=tolerance * 5)
+    for _, actual, expected in normalised(np.stack([column(z), z], 1), dtype):
+        np.testing.assert_allclose(actual, expected, atol=tolerance * 5)
         if (column(z) == column(z)[0]).all():
-            assert np.abs(mine[:, 0]).max() <= 1e-14 * abs(column(z)[0])
+            assert np.abs(actual[:, 0]).max() <= 1e-14 * abs(column(z)[0])
 
 
 def test_a_column_that_is_constant_where_it_trains_alone():
@@ -203,6 +203,6 @@ def test_targets_of_regression_and_none(how):
         pairs = zip(
             Examples(data, dataset, DOUBLE).gather(fold, fold.test), (dataset.x, dataset.y), strict=True
         )
-        for mine, raw in pairs:
+        for normalized, raw in pairs:
             expected = StandardScaler().fit(raw[fold.train]).transform(raw) if how == "standard" else raw
-            np.testing.assert_allclose(mine.T, expected[fold.test], atol=1e-12)
+            np.testing.assert_allclose(normalized.T, expected[fold.test], atol=1e-12)

@@ -25,13 +25,13 @@ X = np.arange(24.0).reshape(8, 3)
 Y = np.array([0, 1] * 4)
 
 
-def refused(data, *words):
+def refused(data, *phrases):
     with pytest.raises(UserError) as error:
         data.load()
-    said = str(error.value)
-    assert all(word in said for word in words), said
-    assert "\n" not in said and len(said) < 1000
-    return said
+    message = str(error.value)
+    assert all(word in message for word in phrases), message
+    assert "\n" not in message and len(message) < 1000
+    return message
 
 
 def table(folder, text, target=-1, **settings):
@@ -71,11 +71,11 @@ NOT_FILES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("make, said", NOT_FILES.values(), ids=NOT_FILES)
+@pytest.mark.parametrize("make, message", NOT_FILES.values(), ids=NOT_FILES)
 @pytest.mark.parametrize("kind", [Csv, Npz])
-def test_what_is_not_a_regular_file_is_never_opened(kind, make, said, tmp_path):
+def test_what_is_not_a_regular_file_is_never_opened(kind, make, message, tmp_path):
     make(tmp_path / "t")
-    refused(kind(path=str(tmp_path / "t")), said)
+    refused(kind(path=str(tmp_path / "t")), message)
 
 
 @pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
@@ -165,15 +165,15 @@ def zipped(folder, **contents):
 
 
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("shape, words", [
+@pytest.mark.parametrize("shape, phrases", [
     ((10**12, 3), "damaged"), ((10**12,), "damaged"), ((2**62, 2**62), "damaged"), ((-1, 3), "damaged"),
     ((10**12, 0), "shape"), ((9, 9), "damaged"), (("a", 2), "damaged"), ((), "shape ()"),
 ])  # fmt: skip
-def test_shapes_that_are_only_announced(shape, words, version, tmp_path):
+def test_shapes_that_are_only_announced(shape, phrases, version, tmp_path):
     data = zipped(
         tmp_path, X=npy_bytes(shape, data=bytes(8), version=version), y=npy_bytes((8,), data=Y.tobytes())
     )
-    refused(data, "a.npz", words)
+    refused(data, "a.npz", phrases)
 
 
 @pytest.mark.parametrize("array", ["X", "y"])
@@ -286,7 +286,7 @@ def test_the_test_set_in_the_file_is_the_test_set(y, names, tmp_path):
     assert np.array_equal(dataset.y[8:], dataset.y[:4])
 
 
-@pytest.mark.parametrize("changes, words", [
+@pytest.mark.parametrize("changes, phrases", [
     ({"y_test": None}, "X_test but no y_test"), ({"X_test": None}, "y_test but no X_test"),
     ({"X_test": X[:4, :2]}, "differ in more than the number"),
     ({"X_test": X[:3]}, "y_test has the shape (4,)"),
@@ -294,25 +294,25 @@ def test_the_test_set_in_the_file_is_the_test_set(y, names, tmp_path):
     ({"X_test": np.where(X[:4] == 4, np.nan, X[:4])}, "X_test[1, 1] is nan"),
     ({"X_test": X[:0], "y_test": Y[:0]}, "X_test has the shape (0, 3)"),
 ])  # fmt: skip
-def test_test_sets_that_do_not_fit(changes, words, tmp_path):
+def test_test_sets_that_do_not_fit(changes, phrases, tmp_path):
     arrays = {"X": X, "y": Y, "X_test": X[:4], "y_test": Y[:4]} | changes
     np.savez(tmp_path / "a.npz", **{name: array for name, array in arrays.items() if array is not None})
-    refused(Npz(path=str(tmp_path / "a.npz")), words)
+    refused(Npz(path=str(tmp_path / "a.npz")), phrases)
 
 
 def test_a_class_that_only_the_test_set_has(tmp_path):
     np.savez(tmp_path / "a.npz", X=X, y=Y, X_test=X[:4], y_test=[0, 1, 0, 7])
-    dataset, said = advised(Npz(path=str(tmp_path / "a.npz")))
-    assert dataset.classes == ("0", "1", "7") and "class '7' is in the test set alone" in said
+    dataset, advice = advised(Npz(path=str(tmp_path / "a.npz")))
+    assert dataset.classes == ("0", "1", "7") and "class '7' is in the test set alone" in advice
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (2, 2, 2, 2)])
 def test_images_are_flattened_row_by_row(shape, tmp_path):
     x = np.random.default_rng(0).integers(256, size=(8, *shape)).astype(np.uint8)
     np.savez(tmp_path / "a.npz", X=np.asfortranarray(x), y=Y, X_test=x[:2], y_test=Y[:2])
-    dataset, said = advised(Npz(path=str(tmp_path / "a.npz")))
+    dataset, advice = advised(Npz(path=str(tmp_path / "a.npz")))
     assert np.array_equal(dataset.x[:8], x.reshape(8, -1)) and dataset.x.dtype == np.uint8
-    assert f"the {'x'.join(map(str, shape))} numbers of an example" in said
+    assert f"the {'x'.join(map(str, shape))} numbers of an example" in advice
     last = dict(zip(dataset.features, dataset.x[0], strict=True))
     assert last["pixel_" + "_".join(str(n - 1) for n in shape)] == x[(0, *(n - 1 for n in shape))]
 
@@ -362,8 +362,12 @@ def test_the_first_line_is_a_header_or_an_example(first, target, features, endin
 ])  # fmt: skip
 def test_numbers_above_numbers(first, target, advice, tmp_path):
     lines = [f"{i % 3}.5,{i * 7 % 5},{i % 4},{i}.25" for i in range(30)]
-    dataset, said = advised(table(tmp_path, "\n".join([first, *lines]), target=target))
-    assert len(dataset.x) == 30 and not dataset.classes and (advice in said if advice else not said)
+    dataset, advice_text = advised(table(tmp_path, "\n".join([first, *lines]), target=target))
+    assert (
+        len(dataset.x) == 30
+        and not dataset.classes
+        and (advice in advice_text if advice else not advice_text)
+    )
     assert list(dataset.features) == first.split(",")[:3]
 
 
@@ -388,8 +392,8 @@ def test_a_label_above_labels_that_are_numbers(labels, tmp_path):
 
 def test_a_number_that_is_a_name_elsewhere(tmp_path):
     lines = [f"{i % 3}.5,{i * 7 % 5},{i}.25" for i in range(30)]
-    dataset, said = advised(table(tmp_path, "\n".join(["y,2,1", *lines]), target=1))
-    assert dataset.target_names == ("2",) and "the column named 1 is number 2" in said
+    dataset, advice = advised(table(tmp_path, "\n".join(["y,2,1", *lines]), target=1))
+    assert dataset.target_names == ("2",) and "the column named 1 is number 2" in advice
 
 
 def test_a_header_of_many_columns(tmp_path):
@@ -419,7 +423,9 @@ NAMES = [
 @pytest.mark.parametrize("labels, count", [*NUMERIC, *NAMES], ids=str)
 def test_labels_are_told_apart(labels, count, tmp_path):
     lines = [f"{i % 7},{i * 3 % 5},{label}" for i in range(10) for label in labels]
-    dataset, said = advised(table(tmp_path, "\n".join(["a,b,code", *lines]), "code", task="classification"))
+    dataset, advice_text = advised(
+        table(tmp_path, "\n".join(["a,b,code", *lines]), "code", task="classification")
+    )
     assert len(dataset.classes) == count and np.array_equal(np.unique(dataset.y), np.arange(count))
     for i, label in enumerate(labels):
         name = dataset.classes[dataset.y[i]]
@@ -429,13 +435,15 @@ def test_labels_are_told_apart(labels, count, tmp_path):
         for pair in (["01", "1"], ["Yes", "yes"], ["e\u0301", "\u00e9"], ["a b", "a  b"])
         if set(pair) <= set(labels)
     ]
-    assert all("read alike" in said for _ in alike) and ("nan" in labels) == ("not a missing label" in said)
+    assert all("read alike" in advice_text for _ in alike) and ("nan" in labels) == (
+        "not a missing label" in advice_text
+    )
 
 
 def test_arrays_of_text_are_told_apart_alike(tmp_path):
     np.savez(tmp_path / "a.npz", X=X, y=np.array(["01", "1", "1.0", "1"] * 2))
-    dataset, said = advised(Npz(path=str(tmp_path / "a.npz")))
-    assert dataset.classes == ("01", "1", "1.0") and "'01' and '1' read alike" in said
+    dataset, advice = advised(Npz(path=str(tmp_path / "a.npz")))
+    assert dataset.classes == ("01", "1", "1.0") and "'01' and '1' read alike" in advice
 
 
 # ---- targets that are no classes
@@ -447,10 +455,10 @@ def test_arrays_of_text_are_told_apart_alike(tmp_path):
 ])  # fmt: skip
 def test_a_column_of_names_is_refused_before_anything_is_made(label, tmp_path):
     lines = [f"{i % 7},{i * 3 % 5},{label(i)}" for i in range(5000)]
-    said = refused(
+    message = refused(
         table(tmp_path, "\n".join(["a,b,id", *lines]), "id", task="classification"), "have one example"
     )
-    assert "column 'id'" in said and "in 5,000 examples" in said
+    assert "column 'id'" in message and "in 5,000 examples" in message
 
 
 def test_so_is_one_of_an_array(tmp_path):
@@ -474,11 +482,11 @@ TEXTS = {  # name: (content, words)
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("content, words", TEXTS.values(), ids=TEXTS)
-def test_text_that_is_no_table(content, words, tmp_path):
+@pytest.mark.parametrize("content, phrases", TEXTS.values(), ids=TEXTS)
+def test_text_that_is_no_table(content, phrases, tmp_path):
     data = table(tmp_path, content)
-    if words:
-        refused(data, "t.csv", words)
+    if phrases:
+        refused(data, "t.csv", phrases)
     else:
         data.load()
 

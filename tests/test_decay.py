@@ -36,22 +36,24 @@ def train(tmp_path, monkeypatch, capsys):
     """train(*words): the settings that the run wrote, and what it advised; exit code 0."""
     monkeypatch.chdir(tmp_path)
 
-    def train(*words, command="train"):
-        assert cli.main([command, *SHORT, *words, "hydra.run.dir=run"]) == 0
-        said = capsys.readouterr().err
+    def train(*overrides, command="train"):
+        assert cli.main([command, *SHORT, *overrides, "hydra.run.dir=run"]) == 0
+        advice = capsys.readouterr().err
         settings = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
         line = (tmp_path / "run/command.txt").read_text()
         (tmp_path / "run").rename(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
-        return settings, said, line
+        return settings, advice, line
 
     return train
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_default_penalty_is_left_out_beside_a_decay_of_the_optimiser(name, train):
-    settings, said, line = train(f"optimizer={name}")
+    settings, advice, line = train(f"optimizer={name}")
     assert settings["regularizer"]["l2"] == (0.0 if name in DECAYING else DEFAULT_L2)
-    assert ("so regularizer.l2 is 0" in said) == (name in DECAYING) and said.count("\n") == (name in DECAYING)
+    assert ("so regularizer.l2 is 0" in advice) == (name in DECAYING) and advice.count("\n") == (
+        name in DECAYING
+    )
     assert Experiment(optimizer=OPTIMIZERS[name]()).regularizer.l2 == settings["regularizer"]["l2"]
     assert line.strip() == f"nnlab train data=iris epochs=2 optimizer={name}"
 
@@ -72,17 +74,17 @@ ASKED = [  # words, l2, a part of the advice or nothing
 ]
 
 
-@pytest.mark.parametrize("words, l2, advice", ASKED)
-def test_what_is_asked_for_is_done(words, l2, advice, train):
-    settings, said, _ = train(*words)
+@pytest.mark.parametrize("overrides, l2, advice", ASKED)
+def test_what_is_asked_for_is_done(overrides, l2, advice, train):
+    settings, stderr, _ = train(*overrides)
     assert settings["regularizer"]["l2"] == l2
-    assert advice in said if advice else not said
+    assert advice in stderr if advice else not stderr
 
 
 def test_runs_beside_each_other_have_each_their_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["-m", *SHORT, "optimizer=adam,adamw", "hydra.sweep.dir=runs"]
-    assert cli.main(["train", *words]) == 0
+    overrides = ["-m", *SHORT, "optimizer=adam,adamw", "hydra.sweep.dir=runs"]
+    assert cli.main(["train", *overrides]) == 0
     assert capsys.readouterr().err.count("advice") == 1
     each = [yaml.safe_load(file.read_text()) for file in sorted(tmp_path.glob("runs/*/config.yaml"))]
     assert {c["optimizer"]["name"]: c["regularizer"]["l2"] for c in each} == {"adam": 1e-3, "adamw": 0.0}
@@ -91,8 +93,8 @@ def test_runs_beside_each_other_have_each_their_own(tmp_path, monkeypatch, capsy
 def test_trials_of_a_sweep_too(tmp_path, monkeypatch, capsys):
     """The winner's own run has what its trial had, and its line repeats it."""
     monkeypatch.chdir(tmp_path)
-    words = "optimizer=adamw,lion sampler=grid report=false hydra.run.dir=sweep"
-    assert cli.main(["sweep", *SHORT, *words.split()]) == 0
+    overrides = "optimizer=adamw,lion sampler=grid report=false hydra.run.dir=sweep"
+    assert cli.main(["sweep", *SHORT, *overrides.split()]) == 0
     assert capsys.readouterr().err.count("so regularizer.l2 is 0") == 2
     best = json.loads((tmp_path / "sweep/sweep.json").read_text())["best"]
     assert yaml.safe_load((tmp_path / "sweep/best/config.yaml").read_text())["regularizer"]["l2"] == 0.0
@@ -102,12 +104,12 @@ def test_trials_of_a_sweep_too(tmp_path, monkeypatch, capsys):
 
 def test_a_trial_whose_decay_is_zero_keeps_the_penalty(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = "optimizer=adamw optimizer.weight_decay=0,0.01 sampler=grid report=false hydra.run.dir=sweep"
-    assert cli.main(["sweep", *SHORT, *words.split()]) == 0
+    overrides = "optimizer=adamw optimizer.weight_decay=0,0.01 sampler=grid report=false hydra.run.dir=sweep"
+    assert cli.main(["sweep", *SHORT, *overrides.split()]) == 0
     trials = trials_csv(tmp_path / "sweep")
     for trial, decay in zip(trials, ("0", "0.01"), strict=True):
-        words = ["optimizer=adamw", f"optimizer.weight_decay={decay}", f"hydra.run.dir=run{decay}"]
-        assert cli.main(["train", *SHORT, *words]) == 0
+        overrides = ["optimizer=adamw", f"optimizer.weight_decay={decay}", f"hydra.run.dir=run{decay}"]
+        assert cli.main(["train", *SHORT, *overrides]) == 0
         (row,) = json.loads((tmp_path / f"run{decay}/rows.json").read_text())
         assert row["best"]["val_loss"] == float(trial["val_loss"])
 
@@ -125,20 +127,20 @@ SEARCHED = [  # words, keys of each optimiser's trials beside those of rate and 
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("words, keys, advice", SEARCHED)
-def test_a_space_decays_the_weights_once(words, keys, advice):
-    found = sweep_definition.read(CommandLine("sweep", tuple(words.split()))).trials
-    groups = found.space.choices()
+@pytest.mark.parametrize("overrides, keys, advice", SEARCHED)
+def test_a_space_decays_the_weights_once(overrides, keys, advice):
+    trials = sweep_definition.read(CommandLine("sweep", tuple(overrides.split()))).trials
+    groups = trials.space.choices()
     decays = {"regularizer.l2", "optimizer.weight_decay"}
-    assert [decays & {*found.space.keys(chosen)} for chosen in groups] == keys
-    notes = " ".join(found.notes())
+    assert [decays & {*trials.space.keys(chosen)} for chosen in groups] == keys
+    notes = " ".join(trials.notes())
     assert advice in notes if advice else not notes
 
 
 def test_such_a_sweep_is_trained_and_goes_on_and_is_refined(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = "optimizer=adam,adamw space=default trials=6 report=false hydra.run.dir=sweep"
-    assert cli.main(["sweep", *SHORT, *words.split()]) == 0
+    overrides = "optimizer=adam,adamw space=default trials=6 report=false hydra.run.dir=sweep"
+    assert cli.main(["sweep", *SHORT, *overrides.split()]) == 0
     for trial in trials_csv(tmp_path / "sweep"):
         decays = (trial["regularizer.l2"] != "", trial["optimizer.weight_decay"] != "")
         assert decays == ((True, False) if trial["optimizer"] == "adam" else (False, True))
@@ -181,8 +183,8 @@ def test_an_optimiser_of_a_package_too():
 def test_what_follows_the_metric_listens_to_the_loss_where_the_last_weights_are_kept(listener, train):
     group = listener.split("=")[0]
     for metric, heard in (("last", "val_loss"), ("val_error", "val_error"), ("val_loss", "val_loss")):
-        settings, said, _ = train(f"metric={metric}", listener)
-        assert (settings["metric"], settings[group]["metric"], said) == (metric, heard, "")
+        settings, advice, _ = train(f"metric={metric}", listener)
+        assert (settings["metric"], settings[group]["metric"], advice) == (metric, heard, "")
 
 
 def test_what_does_not_listen_cannot_be_told_to(capsys, tmp_path, monkeypatch):
@@ -200,8 +202,8 @@ def test_an_old_sweep_over_optimisers_and_schedules_goes_on_as_it_began(tmp_path
     shutil.copytree(Path(__file__).parent / "old_choices", "sweep")
     assert cli.main(["sweep", "resume=sweep", "trials=9"]) == 0
     texts = (Path(f"sweep/{name}.csv").read_text() for name in ("trials", "whole"))
-    found, expected = (list(csv.DictReader(text.splitlines())) for text in texts)
+    actual, expected = (list(csv.DictReader(text.splitlines())) for text in texts)
     assert {"adamw", "lion"} <= {row["optimizer"] for row in expected[4:]}
     assert "halve_on_rise" in {row["schedule"] for row in expected[4:]}
-    for row, old in zip(found, expected, strict=True):
+    for row, old in zip(actual, expected, strict=True):
         assert float(row["val_loss"]) == pytest.approx(float(old["val_loss"]), rel=1e-4), row

@@ -36,8 +36,10 @@ def is_as_declared(read: declarations.Field, field):
 def test_a_class(group, name, cls):
     read = declarations.declaration_of_choice(group, name)
     assert read.name == cls.__name__ and set(read.fields) == {f.name for f in fields(cls)}
-    words = read.doc.split()
-    assert words and cls.__doc__.split()[: len(words)] == words  # `help` in Python says the settings after it
+    doc_words = read.doc.split()
+    assert (
+        doc_words and cls.__doc__.split()[: len(doc_words)] == doc_words
+    )  # `help` in Python says the settings after it
     for f in fields(cls):
         is_as_declared(read.fields[f.name], f)
 
@@ -58,12 +60,12 @@ def test_what_there_is_not():
     assert declarations.field_of_key("nothing") is None
 
 
-@pytest.mark.parametrize("key, said", [
+@pytest.mark.parametrize("key, description", [
     ("epochs", "whole, at least 1"), ("batch_size", "whole, at least 1, or full"), ("refit", "true, false"),
     ("metric", "val_loss, val_error, last"), ("direction", "minimize, maximize; or a list of them"),
 ])  # fmt: skip
-def test_in_words(key, said):
-    assert str(declarations.field_of_key(key)) == said
+def test_in_words(key, description):
+    assert str(declarations.field_of_key(key)) == description
 
 
 def test_numbers_in_words():

@@ -27,12 +27,12 @@ FROM_PACKAGES = (
 
 def documented() -> list[str]:
     """What follows `nnlab` in code spans and indented lines, without comments."""
-    found = []
+    command_lines = []
     for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for line in file.read_text(encoding="utf-8").splitlines():
             indented = re.match(r"    (?:\$ )?(nnlab .*)", line)
-            found += [indented[1]] if indented else re.findall(r"`(nnlab [^`]*)`", line)
-    lines = (re.sub(r"\s+#.*|; .*", "", line).strip() for line in found)
+            command_lines += [indented[1]] if indented else re.findall(r"`(nnlab [^`]*)`", line)
+    lines = (re.sub(r"\s+#.*|; .*", "", line).strip() for line in command_lines)
     return sorted({line for line in lines if line.split()[1:2] and line.split()[1] in cli.COMMANDS})
 
 
@@ -77,21 +77,21 @@ def test_words_reach_nnlab_as_they_are_written(shell, tmp_path):
 @pytest.mark.parametrize("line", WHOLE)
 def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    command, *words = shlex.split(line)[1:]
+    command, *arguments = shlex.split(line)[1:]
     if command == "board":
         return
-    if {"--help", "--cfg"} & set(words):
-        assert cli.main([command, *words]) == 0
+    if {"--help", "--cfg"} & set(arguments):
+        assert cli.main([command, *arguments]) == 0
         return
-    asked, _ = parse_command_line(command, words)
+    request, _ = parse_command_line(command, arguments)
     if command == "sweep":
-        read = sweep_definition.read(asked)
+        read = sweep_definition.read(request)
         runs, wanted, there = [read.run], read.run.settings["trials"], read.trials.space.count()
         assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
     else:
-        runs = multirun.composed_runs(asked)
+        runs = multirun.composed_runs(request)
     for run in runs:
         if command in RUN_COMMANDS:
-            assert not words or run.settings["run"] and run.settings["data"]
+            assert not arguments or run.settings["run"] and run.settings["data"]
             continue
         Experiment.from_config(experiment_settings(run.settings, command))

@@ -69,10 +69,10 @@ def trained(*experiments):
     return run, seen
 
 
-def assert_weights(mine, expected, tolerance=1e-9):
-    assert set(mine) == set(expected)
+def assert_weights(actual, expected, tolerance=1e-9):
+    assert set(actual) == set(expected)
     for name, weight in expected.items():
-        np.testing.assert_allclose(mine[name], weight, rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(actual[name], weight, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("experiment", CASES.values(), ids=CASES)
@@ -83,8 +83,8 @@ def test_training_equals_a_loop_of_torch(experiment):
     for row, result in zip(run.rows, run.results, strict=True):
         epochs = reference.train(row)
         assert len(seen[row.number]) == experiment.epochs == len(epochs)
-        for number, (mine, epoch) in enumerate(zip(seen[row.number], epochs, strict=True), start=1):
-            assert mine == pytest.approx(epoch.metrics, rel=1e-8, abs=1e-10), f"epoch {number}"
+        for number, (actual, epoch) in enumerate(zip(seen[row.number], epochs, strict=True), start=1):
+            assert actual == pytest.approx(epoch.metrics, rel=1e-8, abs=1e-10), f"epoch {number}"
         best = int(np.argmin([epoch.metrics[experiment.metric] for epoch in epochs]))
         assert (result.best_epoch, result.status) == (best + 1, "finished")
         assert result.best == pytest.approx(epochs[best].metrics, rel=1e-8, abs=1e-10)

@@ -26,22 +26,22 @@ def learnt(experiment):
 def test_linear_regression_is_least_squares_in_the_datas_own_units():
     """On normalised inputs and targets, and said of those that the file has."""
     e = replace(FULL, data=Diabetes(normalization="standard"), model=Linear())
-    run, found = learnt(replace(e, optimizer=nnlab.Nesterov(lr=0.05, gamma=0.95), epochs=1500))
+    run, record = learnt(replace(e, optimizer=nnlab.Nesterov(lr=0.05, gamma=0.95), epochs=1500))
     dataset, train = run.datasets[e.data], run.rows[0].fold.train
     there = sk.LinearRegression().fit(dataset.x[train], dataset.y[train])
-    assert found.own_units
-    assert found.weight == pytest.approx(there.coef_, rel=0.01, abs=0.01)
-    assert found.bias == pytest.approx(there.intercept_, rel=0.01)
-    assert found.answers == pytest.approx(there.predict(dataset.x[found.examples]).T, rel=0.001)
-    assert np.array_equal(found.targets[0], dataset.y[train, 0])
+    assert record.own_units
+    assert record.weight == pytest.approx(there.coef_, rel=0.01, abs=0.01)
+    assert record.bias == pytest.approx(there.intercept_, rel=0.01)
+    assert record.answers == pytest.approx(there.predict(dataset.x[record.examples]).T, rel=0.001)
+    assert np.array_equal(record.targets[0], dataset.y[train, 0])
 
 
 @pytest.mark.parametrize("how", ["standard", "minmax", "maxabs", "none"])
 def test_answers_are_those_of_the_equation_on_raw_inputs(how):
     data = Diabetes(normalization=how)
-    run, found = learnt(replace(FULL, data=data, model=Linear(), optimizer=Adam(lr=0.01), epochs=20))
-    x = run.datasets[data].x[found.examples]
-    assert found.own_units and found.answers == pytest.approx(found.weight @ x.T + found.bias[:, None])
+    run, record = learnt(replace(FULL, data=data, model=Linear(), optimizer=Adam(lr=0.01), epochs=20))
+    x = run.datasets[data].x[record.examples]
+    assert record.own_units and record.answers == pytest.approx(record.weight @ x.T + record.bias[:, None])
 
 
 @pytest.mark.parametrize("data, loss", [
@@ -51,19 +51,19 @@ def test_answers_are_those_of_the_equation_on_raw_inputs(how):
 def test_classes_are_predicted_from_raw_inputs(data, loss, refit):
     """p = map(W x + b), and so the share of right training answers is that of the run."""
     e = replace(FULL, data=data, model=Logistic(), loss=loss, optimizer=Adam(lr=0.05), epochs=30)
-    run, found = learnt(replace(e, refit=refit, data=replace(data, normalization="minmax")))
+    run, record = learnt(replace(e, refit=refit, data=replace(data, normalization="minmax")))
     dataset = run.datasets[run.experiments[0].data]
-    z = found.weight @ dataset.x[found.examples].T + found.bias[:, None]
+    z = record.weight @ dataset.x[record.examples].T + record.bias[:, None]
     if not refit:
-        assert found.own_units
-        said = (z[0] > 0).astype(int) if len(z) == 1 else z.argmax(0)
+        assert record.own_units
+        predicted = (z[0] > 0).astype(int) if len(z) == 1 else z.argmax(0)
         mean = run.results[0].normalizer["mean"]
-        assert mean == pytest.approx(dataset.x[found.examples].min(0))
-        assert np.mean(said != found.targets) <= run.results[0].best["train_error"] + 0.02
-        if found.map == "sigmoid":
-            assert found.answers == pytest.approx(1 / (1 + np.exp(-z)))
+        assert mean == pytest.approx(dataset.x[record.examples].min(0))
+        assert np.mean(predicted != record.targets) <= run.results[0].best["train_error"] + 0.02
+        if record.map == "sigmoid":
+            assert record.answers == pytest.approx(1 / (1 + np.exp(-z)))
     expected = 1 if len(dataset.classes) == 2 and loss != "auto" else len(dataset.classes)
-    assert found.weight.shape == (expected, dataset.x.shape[1])
+    assert record.weight.shape == (expected, dataset.x.shape[1])
 
 
 @pytest.mark.parametrize("e", [
@@ -80,18 +80,18 @@ def test_the_screen_shows_the_line(tmp_path, monkeypatch, capsys):
     assert main(["train", "experiment=lecture/linear_regression"]) == 0
     lines = capsys.readouterr().out.splitlines()
     start = lines.index("  y = W x + b, in the data's own units")
-    words = [line.split() for line in lines[start + 1 : start + 6]]
-    assert words[:2] == [["W", "0.1000"], ["b", "0.3000"]]
-    assert words[3][0] == "y" and words[3][1:] == words[4][1:] and words[4][0] == "target"
+    cells = [line.split() for line in lines[start + 1 : start + 6]]
+    assert cells[:2] == [["W", "0.1000"], ["b", "0.3000"]]
+    assert cells[3][0] == "y" and cells[3][1:] == cells[4][1:] and cells[4][0] == "target"
     path = tmp_path / next(line.strip() for line in lines if line.endswith("equation.json"))
-    found = json.loads(path.read_text())
-    assert found["W"] == [[pytest.approx(0.1, abs=1e-5)]] and found["b"] == [pytest.approx(0.3, abs=1e-5)]
-    assert found["features"] == ["x"] and len(found["training"]["answers"][0]) == 60
-    assert found["training"]["answers"][0] == pytest.approx(found["training"]["targets"][0], abs=1e-5)
+    record = json.loads(path.read_text())
+    assert record["W"] == [[pytest.approx(0.1, abs=1e-5)]] and record["b"] == [pytest.approx(0.3, abs=1e-5)]
+    assert record["features"] == ["x"] and len(record["training"]["answers"][0]) == 60
+    assert record["training"]["answers"][0] == pytest.approx(record["training"]["targets"][0], abs=1e-5)
 
 
 def test_long_equations_fit_80_columns():
-    _, found = learnt(replace(FULL, data=nnlab.Noise(), model=Logistic(), epochs=2))
-    shown = equation_text.equation_lines(found, "run", True)
+    _, record = learnt(replace(FULL, data=nnlab.Noise(), model=Logistic(), epochs=2))
+    shown = equation_text.equation_lines(record, "run", True)
     assert max(map(len, shown)) <= 96 and "of seed 0" in shown[0]
-    assert f"(784, norm {np.linalg.norm(found.weight[0]):.4f})" in shown[1]
+    assert f"(784, norm {np.linalg.norm(record.weight[0]):.4f})" in shown[1]

@@ -151,16 +151,16 @@ def test_rows_that_diverge_are_left_out_with_an_advice():
     x = np.linspace(-1, 1, 40)[:, None]
     estimator = nnlab.Regressor(model="linear", optimizer="sgd", lr=1.0, seeds=8, epochs=100, batch_size=4)
     for lr in np.geomspace(1, 8, 24):  # somewhere some of eight diverge
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 estimator.set_params(lr=float(lr)).fit(x, x[:, 0])
             except nnlab.UserError:
                 continue
         diverged = sum(result.status == "diverged" for result in estimator.results_)
-        assert len(said) == bool(diverged)
+        assert len(caught) == bool(diverged)
         if diverged:
-            assert str(said[0].message) == f"{diverged} of 8 rows diverged and are left out"
+            assert str(caught[0].message) == f"{diverged} of 8 rows diverged and are left out"
             assert np.isfinite(estimator.predict(x)).all()
             return
     pytest.skip("no learning rate was on the edge")

@@ -32,15 +32,17 @@ def site(tmp_path_factory):
     info = folder / "mylab-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mylab\nVersion: 0.1\n")
-    lines = [f"[{group}]\n{name} = {place}\n" for group, own in groups.items() for name, place in own.items()]
+    lines = [
+        f"[{group}]\n{name} = {place}\n" for group, names in groups.items() for name, place in names.items()
+    ]
     (info / "entry_points.txt").write_text("".join(lines))
     before = list(sys.path)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     yield folder
     sys.path[:] = before
-    for group, own in groups.items():  # what Hydra knows of
-        for name in own:
+    for group, names in groups.items():  # what Hydra knows of
+        for name in names:
             ConfigStore.instance().repo.get(group.removeprefix("nnlab."), {}).pop(f"{name}.yaml", None)
 
 
@@ -51,8 +53,8 @@ def test_the_page_has_what_is_tried_here():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_trains(site, monkeypatch, command):
     monkeypatch.chdir(site)
-    program, *words = shlex.split(command)
-    assert program == "nnlab" and main(words) == 0
+    program, *arguments = shlex.split(command)
+    assert program == "nnlab" and main(arguments) == 0
 
 
 def test_the_contracts_hold(site):

@@ -35,30 +35,32 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def started(tmp_path, *words, **how) -> subprocess.Popen:
+def started(tmp_path, *arguments, **how) -> subprocess.Popen:
     """The command in a process group of its own, once it writes records."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
-    process = subprocess.Popen([*LINE, *words], cwd=tmp_path, env=environment, start_new_session=True, **how)
+    process = subprocess.Popen(
+        [*LINE, *arguments], cwd=tmp_path, env=environment, start_new_session=True, **how
+    )
     end = time.monotonic() + 60
-    while not _all_begun(tmp_path, words) and process.poll() is None:
+    while not _all_begun(tmp_path, arguments) and process.poll() is None:
         assert time.monotonic() < end, "it does not begin"
         time.sleep(0.02)
     time.sleep(0.3)
     return process
 
 
-def _all_begun(tmp_path, words) -> bool:
+def _all_begun(tmp_path, arguments) -> bool:
     """Whether every stack has ended an epoch: of two, each has one of the last two rows."""
-    seeds = next((int(word.partition("=")[2]) for word in words if word.startswith("seeds=")), 1)
+    seeds = next((int(word.partition("=")[2]) for word in arguments if word.startswith("seeds=")), 1)
     text = "".join(file.read_text() for file in tmp_path.rglob("metrics.jsonl"))
     return all(f'"row": {row},' in text for row in range(max(0, seeds - 2), seeds))
 
 
 def ended(process) -> tuple[int, str]:
-    _, said = process.communicate(timeout=60)
-    assert "Traceback" not in said and "Exception ignored" not in said, said
-    return process.returncode, said
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr and "Exception ignored" not in stderr, stderr
+    return process.returncode, stderr
 
 
 @pytest.mark.parametrize("group", [True, False])
@@ -66,15 +68,18 @@ def ended(process) -> tuple[int, str]:
 def test_an_interrupted_run_has_its_best_weights(seeds, group, tmp_path):
     process = started(tmp_path, "train", *LONG, f"seeds={seeds}", "hydra.run.dir=r")
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
-    code, said = ended(process)
-    assert code == 130 and "'r' has the curves and the best weights so far" in said
+    code, stderr = ended(process)
+    assert code == 130 and "'r' has the curves and the best weights so far" in stderr
     rows = json.loads((tmp_path / "r/rows.json").read_text())
     assert len(rows) == seeds == len(StoredRun(tmp_path / "r").weights)
     assert {row["status"] for row in rows} == {"interrupted"} and not any(row["test"] for row in rows)
     lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
     for row in rows:  # the weights are those of the best epoch that the curves have
-        own = [line["val_loss"] for line in lines if line["row"] == row["row"]]
-        assert row["best"]["val_loss"] == min(own) and row["best_epoch"] == own.index(min(own)) + 1
+        losses_of_row = [line["val_loss"] for line in lines if line["row"] == row["row"]]
+        assert (
+            row["best"]["val_loss"] == min(losses_of_row)
+            and row["best_epoch"] == losses_of_row.index(min(losses_of_row)) + 1
+        )
     assert not (tmp_path / "r" / RESERVED_FILE).exists() and not (tmp_path / "r/summary.json").exists()
 
 
@@ -88,20 +93,20 @@ def test_its_weights_are_those_of_the_same_run_ended_there(tmp_path):
     assert all(np.array_equal(one[name], other[name]) for name in other)
 
 
-@pytest.mark.parametrize("words", [("train", *LONG, "seeds=70"), ("check", "data=digits", "only=rates")])
-def test_twice_is_at_once(words, tmp_path):
-    process = started(tmp_path, *words) if words[0] == "train" else _check(tmp_path, words)
+@pytest.mark.parametrize("arguments", [("train", *LONG, "seeds=70"), ("check", "data=digits", "only=rates")])
+def test_twice_is_at_once(arguments, tmp_path):
+    process = started(tmp_path, *arguments) if arguments[0] == "train" else _check(tmp_path, arguments)
     for _ in range(4):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.02)
-    code, said = ended(process)
-    assert code == 130 and said.strip().splitlines()[-1].startswith(f"nnlab {words[0]}: ")
+    code, stderr = ended(process)
+    assert code == 130 and stderr.strip().splitlines()[-1].startswith(f"nnlab {arguments[0]}: ")
 
 
-def _check(tmp_path, words):
+def _check(tmp_path, arguments):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
-        [*LINE, *words, "check.steps=100000"], cwd=tmp_path, env=environment, start_new_session=True,
+        [*LINE, *arguments, "check.steps=100000"], cwd=tmp_path, env=environment, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not list(tmp_path.rglob("command.txt")) and process.poll() is None:
@@ -110,11 +115,11 @@ def _check(tmp_path, words):
 
 
 def test_runs_of_m_that_had_ended_are_complete(tmp_path):
-    words = (*LONG[:2], LONG[3], "epochs=3,1000000", "hydra.sweep.dir=all")
-    process = started(tmp_path, "train", "-m", *words)
+    arguments = (*LONG[:2], LONG[3], "epochs=3,1000000", "hydra.sweep.dir=all")
+    process = started(tmp_path, "train", "-m", *arguments)
     os.killpg(process.pid, signal.SIGINT)
-    code, said = ended(process)
-    assert code == 130 and "1 of 2 runs in 'all' are complete" in said
+    code, stderr = ended(process)
+    assert code == 130 and "1 of 2 runs in 'all' are complete" in stderr
     short, long = sorted(path for path in (tmp_path / "all").iterdir() if path.is_dir())
     assert (short / "summary.json").exists() and not (long / "summary.json").exists()
     assert StoredRun(short).weights and StoredRun(long).weights
@@ -125,8 +130,8 @@ def test_a_killed_worker_is_a_sentence_and_the_others_rows_are_kept(tmp_path):
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 2
     os.kill(int(children[0]), signal.SIGKILL)
-    code, said = ended(process)
-    assert code == 1 and "a worker process was killed" in said and "35 of its 70 rows" in said
+    code, stderr = ended(process)
+    assert code == 1 and "a worker process was killed" in stderr and "35 of its 70 rows" in stderr
     assert len(StoredRun(tmp_path / "r").weights) == 35
 
 
@@ -137,8 +142,8 @@ def test_a_full_file_system_costs_the_curves_and_not_the_weights(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
     process = started(tmp_path, "train", *LONG, "hydra.run.dir=r", preexec_fn=limit)
-    code, said = ended(process)
-    assert code == 1 and "File too large" in said and "the best weights so far" in said
+    code, stderr = ended(process)
+    assert code == 1 and "File too large" in stderr and "the best weights so far" in stderr
     assert len(StoredRun(tmp_path / "r").weights) == 1
 
 
@@ -148,8 +153,8 @@ def test_no_room_for_the_weights_is_known_before_training(tmp_path, capsys, monk
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert main(["train", *LONG, "hydra.run.dir=r"]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "No space left on device: 'r'" in said
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "No space left on device: 'r'" in stderr
 
 
 class Broken:
@@ -201,8 +206,8 @@ def test_any_fault_ends_the_epoch_and_keeps_every_row(error, seeds):
     broken = Broken(fit, error)
     with pytest.raises(early_end.EndedEarly) as ending:
         training_session.train(fit, [broken], broken.read, NoCheckpoints())
-    said = str(ending.value)
-    assert ending.value.code == 1 and describe_machine_fault(error) in said and "\n" not in said
+    message = str(ending.value)
+    assert ending.value.code == 1 and describe_machine_fault(error) in message and "\n" not in message
     assert sorted(broken.kept) == list(range(seeds)) and not interruption.stop_requested()
     assert max(result.epochs for result in fit.results) < 50
 
@@ -229,9 +234,9 @@ def test_an_interrupt_while_it_is_imported_or_composed(delay, tmp_path):
     for _ in range(3):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.01)
-    code, said = ended(process)
+    code, stderr = ended(process)
     # Before nnlab's first line, Python itself has the word.
-    assert code == 130 and said.count("\n") == 1 and said.startswith("nnlab train: interrupted")
+    assert code == 130 and stderr.count("\n") == 1 and stderr.startswith("nnlab train: interrupted")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -239,8 +244,8 @@ def test_an_interrupt_while_it_is_imported_or_composed(delay, tmp_path):
 def test_a_batch_system_or_a_lost_terminal_is_as_a_ctrl_c(number, seeds, group, tmp_path):
     process = started(tmp_path, "train", *LONG, f"seeds={seeds}", "hydra.run.dir=r")
     (os.killpg if group else os.kill)(process.pid, number)
-    code, said = ended(process)
-    assert code == 128 + number and "'r' has the curves and the best weights so far" in said
+    code, stderr = ended(process)
+    assert code == 128 + number and "'r' has the curves and the best weights so far" in stderr
     assert len(StoredRun(tmp_path / "r").weights) == seeds and not (tmp_path / "r" / RESERVED_FILE).exists()
 
 
@@ -259,8 +264,8 @@ def test_workers_end_in_the_background_of_a_shell(tmp_path):
     quiet = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     process = started(tmp_path, "train", *LONG, "seeds=70", "hydra.run.dir=r", preexec_fn=quiet)
     process.send_signal(signal.SIGTERM)
-    code, said = ended(process)
-    assert code == 128 + signal.SIGTERM and "of 70 of its 70 rows" in said
+    code, stderr = ended(process)
+    assert code == 128 + signal.SIGTERM and "of 70 of its 70 rows" in stderr
 
 
 @pytest.mark.parametrize("how", ["removed", "made again", "a link elsewhere"])
@@ -274,8 +279,8 @@ def test_a_folder_that_is_lost_while_it_trains(how, tmp_path):
         (tmp_path / "r").symlink_to(tmp_path / "victim")
     if how == "made again":
         (tmp_path / "r").mkdir()
-    code, said = ended(process)
-    assert code == 1 and "'r' was removed or replaced; 'r-2' has the curves and the best weights" in said
+    code, stderr = ended(process)
+    assert code == 1 and "'r' was removed or replaced; 'r-2' has the curves and the best weights" in stderr
     assert StoredRun(tmp_path / "r-2").weights and not list((tmp_path / "victim").iterdir())
     lines = (tmp_path / "r-2/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1)) and len(lines) > 2
@@ -288,30 +293,32 @@ def test_what_comes_after_training_names_what_is_whole(multirun, error, capsys, 
         raise error
 
     monkeypatch.setattr("nnlab.records.picture.draw", draw)
-    words = ["-m", "seed=0,1", "hydra.sweep.dir=all"] if multirun else ["hydra.run.dir=all/r"]
-    code = main(["train", *LONG[:2], "epochs=2", "picture=true", *words])
-    said = capsys.readouterr().err
-    assert code == (1 if isinstance(error, OSError) else 130) and said.count("\n") == 1
+    arguments = ["-m", "seed=0,1", "hydra.sweep.dir=all"] if multirun else ["hydra.run.dir=all/r"]
+    code = main(["train", *LONG[:2], "epochs=2", "picture=true", *arguments])
+    stderr = capsys.readouterr().err
+    assert code == (1 if isinstance(error, OSError) else 130) and stderr.count("\n") == 1
     at_once = multirun and code == 130  # while others train: as the second Ctrl-C
     assert (
         "no weights in 'all/1_seed=1'" if at_once else "has the curves, the weights and the summary"
-    ) in said
+    ) in stderr
     first = min(path for path in Path("all").iterdir() if path.is_dir())
-    assert (str(first) in said) != at_once and StoredRun(first).weights and (first / "summary.json").exists()
+    assert (
+        (str(first) in stderr) != at_once and StoredRun(first).weights and (first / "summary.json").exists()
+    )
 
 
-@pytest.mark.parametrize("words", [("train",), ("train", "-m", "seed=0,1"), ("check",),
+@pytest.mark.parametrize("arguments", [("train",), ("train", "-m", "seed=0,1"), ("check",),
                                    ("sweep", "optimizer.lr=interval(0.001,0.1)")])  # fmt: skip
 @pytest.mark.parametrize("place", ["omegaconf.OmegaConf.save", "nnlab.records.files._sync_folder"])
-def test_a_full_disk_at_the_beginning_leaves_nothing(place, words, capsys, monkeypatch):
+def test_a_full_disk_at_the_beginning_leaves_nothing(place, arguments, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(place, full)
-    where = ("hydra.sweep.dir=all",) if "-m" in words else ("hydra.run.dir=all/r",)
-    assert main([*words, *LONG[:2], "epochs=1", *where]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "No space left on device" in said and "all" in said
+    where = ("hydra.sweep.dir=all",) if "-m" in arguments else ("hydra.run.dir=all/r",)
+    assert main([*arguments, *LONG[:2], "epochs=1", *where]) == 1
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "No space left on device" in stderr and "all" in stderr
     assert not list(Path().glob("all/*"))
 
 
@@ -330,19 +337,19 @@ def test_wrong_input_is_2_wherever_it_is_said(line, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("train", *LONG[:2], "epochs=2"), ("check", "only=start"), ("--help",), ("board", "--help")]
+    "arguments", [("train", *LONG[:2], "epochs=2"), ("check", "only=start"), ("--help",), ("board", "--help")]
 )
 @pytest.mark.parametrize("closed", ["full", "stdout", "stderr"])
-def test_streams_that_are_full_or_closed(words, closed, tmp_path):
+def test_streams_that_are_full_or_closed(arguments, closed, tmp_path):
     shell = {"full": "> /dev/full", "stdout": ">&-", "stderr": "2>&-"}[closed]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    line = f"{shlex.join([*LINE, *words])} {shell}"
+    line = f"{shlex.join([*LINE, *arguments])} {shell}"
     done = subprocess.run(
         line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
     )
     assert "Traceback" not in done.stderr and done.returncode == (1 if closed == "full" else 0), done.stderr
     assert closed != "full" or "No space left on device" in done.stderr
-    assert closed != "full" or words[0] != "train" or "'outputs/" in done.stderr
+    assert closed != "full" or arguments[0] != "train" or "'outputs/" in done.stderr
 
 
 # Memory
@@ -351,8 +358,8 @@ def test_streams_that_are_full_or_closed(words, closed, tmp_path):
 @pytest.mark.parametrize("command", [("train",), ("train", "-m", "seed=0,1"), ("sweep",), ("check",)])
 def test_what_cannot_fit_is_counted_beforehand(command, capsys, tmp_path):
     assert main([*command, "data=iris", "model.hidden=[1000000,1000000]"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "TB of memory" in said and not list(tmp_path.iterdir())
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "TB of memory" in stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -360,7 +367,7 @@ def test_the_count_is_that_of_the_process(tmp_path):
     """Of a table of 6,000 x 400 as float64 the plan says what the process takes, within a quarter."""
     random = np.random.default_rng(0)
     np.savez(tmp_path / "t.npz", X=random.normal(size=(6000, 400)), y=random.integers(0, 2, 6000))
-    words = "data=npz data.path=t.npz epochs=1 trials=4 batch=4 report=false threads=1".split()
+    arguments = "data=npz data.path=t.npz epochs=1 trials=4 batch=4 report=false threads=1".split()
     code = (
         # VmHWM: ru_maxrss would begin at what the process that started it, pytest, had taken.
         "import sys, re; from nnlab.cli import main; sys.argv[0] = 'nnlab'; main(sys.argv[1:]); "
@@ -369,11 +376,11 @@ def test_the_count_is_that_of_the_process(tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", code, "sweep", *words], cwd=tmp_path, env=environment, capture_output=True,
+        [sys.executable, "-c", code, "sweep", *arguments], cwd=tmp_path, env=environment, capture_output=True,
         text=True, timeout=100, check=True,
     )  # fmt: skip
-    said = next(line for line in done.stdout.splitlines() if "memory" in line).split()
-    planned = float(said[1]) * {"MB,": 1e6, "GB,": 1e9}[said[2]]
+    plan_words = next(line for line in done.stdout.splitlines() if "memory" in line).split()
+    planned = float(plan_words[1]) * {"MB,": 1e6, "GB,": 1e9}[plan_words[2]]
     peak = float(done.stdout.split()[-1])
     assert 0.75 < planned / peak < 1.25, (planned, peak)
 
@@ -415,11 +422,11 @@ def test_torch_says_that_there_is_no_memory():
 # Links
 
 
-@pytest.mark.parametrize("words", [("train",), ("train", "-m", "seed=0,1"), ("check", "only=start")])
-def test_a_linked_place_is_named(words, tmp_path, capsys):
+@pytest.mark.parametrize("arguments", [("train",), ("train", "-m", "seed=0,1"), ("check", "only=start")])
+def test_a_linked_place_is_named(arguments, tmp_path, capsys):
     Path("elsewhere").mkdir()
     Path("outputs").symlink_to("elsewhere")
-    assert main([*words, *LONG[:2], "epochs=1"]) == 0
+    assert main([*arguments, *LONG[:2], "epochs=1"]) == 0
     goes = f"what is written there goes to '{tmp_path / 'elsewhere'}'"
-    said = f"nnlab {words[0]}: advice: 'outputs' is a link: {goes}"
-    assert said in capsys.readouterr().err
+    advice = f"nnlab {arguments[0]}: advice: 'outputs' is a link: {goes}"
+    assert advice in capsys.readouterr().err

@@ -14,12 +14,12 @@ from nnlab.data.splits import Holdout, KFold
 from nnlab.errors import Advice, UserError
 
 
-def told(data, *words):
+def told(data, *phrases):
     """Loading fails with one sentence that has these words."""
     with pytest.raises(UserError) as error:
         data.load()
-    said = str(error.value)
-    assert all(word in said for word in words) and "\n" not in said, said
+    message = str(error.value)
+    assert all(word in message for word in phrases) and "\n" not in message, message
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -83,16 +83,16 @@ WRONG_IDX = {  # name: (file, its content from the right one, words)
 }
 
 
-@pytest.mark.parametrize("file, change, words", WRONG_IDX.values(), ids=WRONG_IDX)
-def test_idx_files_that_are_wrong(file, change, words, tmp_path):
+@pytest.mark.parametrize("file, change, phrases", WRONG_IDX.values(), ids=WRONG_IDX)
+def test_idx_files_that_are_wrong(file, change, phrases, tmp_path):
     write_idx(tmp_path)
     if change is None:
         (tmp_path / file).rename(tmp_path / file.replace("-", "."))
-        words = [*words, f"did you mean '{file.replace('-', '.')}'"]
+        phrases = [*phrases, f"did you mean '{file.replace('-', '.')}'"]
     else:
         content = change((tmp_path / file).read_bytes())
         (tmp_path / file).write_bytes(content)
-    told(Idx(path=str(tmp_path)), *words)
+    told(Idx(path=str(tmp_path)), *phrases)
 
 
 def test_idx_of_one_class_and_a_file_for_a_folder(tmp_path):
@@ -176,9 +176,9 @@ WRONG_CSV = {  # name: (file, settings, words besides the file's name)
 }
 
 
-@pytest.mark.parametrize("text, settings, words", WRONG_CSV.values(), ids=WRONG_CSV)
-def test_csv_files_that_are_wrong(text, settings, words, tmp_path):
-    told(table(tmp_path, text, **settings), "t.csv", *words)
+@pytest.mark.parametrize("text, settings, phrases", WRONG_CSV.values(), ids=WRONG_CSV)
+def test_csv_files_that_are_wrong(text, settings, phrases, tmp_path):
+    told(table(tmp_path, text, **settings), "t.csv", *phrases)
 
 
 def test_a_file_is_missing_or_a_folder(tmp_path):
@@ -221,11 +221,11 @@ ONE_HOT = np.eye(4)[[0, 3, 1, 0]]
 )
 def test_one_hot_targets_are_classes(task, advice, dtype, tmp_path):
     data = replace(npz(tmp_path, X=X, y=ONE_HOT.astype(dtype)), task=task)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         dataset = data.load()
     assert dataset.classes == ("0", "1", "3") and dataset.y.tolist() == [0, 2, 1, 0]
-    assert [str(w.message).partition(": ")[2][: len(advice)] for w in said] == [advice] * bool(advice)
+    assert [str(w.message).partition(": ")[2][: len(advice)] for w in caught] == [advice] * bool(advice)
     numbers = replace(data, task="regression").load()
     assert not numbers.classes and np.array_equal(numbers.y, ONE_HOT)
 
@@ -276,10 +276,10 @@ def test_a_row_that_is_otherwise_makes_them_numbers(change, tmp_path):
 ])  # fmt: skip
 def test_columns_that_are_not_one_hot_are_numbers(y, advice, tmp_path):
     data = npz(tmp_path, X=X, y=y)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert np.array_equal(data.load().y, y) and not data.load().classes
-    assert len(said) == 2 * bool(advice) and all(advice in str(w.message) for w in said)
+    assert len(caught) == 2 * bool(advice) and all(advice in str(w.message) for w in caught)
     told(replace(data, task="classification"), "one-hot rows: a single 1 among 0s")
 
 
@@ -304,9 +304,9 @@ WRONG_NPZ = {
 }
 
 
-@pytest.mark.parametrize("arrays, words", WRONG_NPZ.values(), ids=WRONG_NPZ)
-def test_npz_files_that_are_wrong(arrays, words, tmp_path):
-    told(npz(tmp_path, **arrays), "a.npz", *words)
+@pytest.mark.parametrize("arrays, phrases", WRONG_NPZ.values(), ids=WRONG_NPZ)
+def test_npz_files_that_are_wrong(arrays, phrases, tmp_path):
+    told(npz(tmp_path, **arrays), "a.npz", *phrases)
 
 
 def test_files_that_are_no_npz(tmp_path):

@@ -72,14 +72,14 @@ def read(fit: Fit, every: int):
 
 def by_row(records: list[Record]):
     """What is said of every row and epoch: stacks may come in another order."""
-    said = {}
+    record_of_epoch = {}
     for record in records:
         for i, row in enumerate(record.rows.tolist()):
-            said[record.refit, row, record.epoch] = (
+            record_of_epoch[record.refit, row, record.epoch] = (
                 bits({name: values[i] for name, values in record.metrics.items()}),
                 {n: (h.counts[i].tolist(), h.edges[i].tolist()) for n, h in record.histograms.items()},
             )
-    return said
+    return record_of_epoch
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

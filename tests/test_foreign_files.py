@@ -37,10 +37,10 @@ def traps(tmp_path):
 def refused(capsys, *argv) -> str:
     before = {path: path.read_bytes() if path.is_file() else None for path in Path.cwd().rglob("*")}
     assert main(list(argv)) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1 and "Traceback" not in said.err and said.out == ""
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and "Traceback" not in captured.err and captured.out == ""
     assert {path: path.read_bytes() if path.is_file() else None for path in Path.cwd().rglob("*")} == before
-    return said.err
+    return captured.err
 
 
 # Code
@@ -48,9 +48,9 @@ def refused(capsys, *argv) -> str:
 
 def test_python_m_nnlab_imports_nothing_from_the_current_directory(traps):
     folder, sprung = traps
-    words = ["train", *TINY, "picture=true"]
+    arguments = ["train", *TINY, "picture=true"]
     done = subprocess.run(
-        [sys.executable, "-m", "nnlab", *words], cwd=folder, capture_output=True, text=True, timeout=100
+        [sys.executable, "-m", "nnlab", *arguments], cwd=folder, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0 and not sprung.exists(), done.stderr
 
@@ -78,11 +78,11 @@ def test_the_trap_springs_where_the_current_directory_is_looked_at(traps):
 
 
 def test_a_picture_takes_no_style_from_the_current_directory(tmp_path):
-    words = [sys.executable, "-m", "nnlab", "train", *TINY, "picture=true"]
+    command = [sys.executable, "-m", "nnlab", "train", *TINY, "picture=true"]
     for name, style in (("plain", ""), ("styled", "text.usetex: True\nfigure.dpi: 7\nlines.linewidth: 40\n")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "matplotlibrc").write_text(style)
-        subprocess.run([*words, "hydra.run.dir=run"], cwd=tmp_path / name, check=True, capture_output=True)
+        subprocess.run([*command, "hydra.run.dir=run"], cwd=tmp_path / name, check=True, capture_output=True)
     pictures = [(tmp_path / name / "run/curves.png").read_bytes() for name in ("plain", "styled")]
     assert pictures[0] == pictures[1]
 
@@ -104,12 +104,16 @@ def test_a_picture_takes_no_style_from_the_current_directory(tmp_path):
 def test_a_configuration_folder_says_not_where_nnlab_writes(command, key, text, capsys, tmp_path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/x.yaml").write_text(f"# @package _global_\n{text}\n")
-    words = {"check": ["only=start"], "sweep": [LR, "trials=1", "report=false"]}.get(command, [])
-    if main([command, "-cd", "mine", "experiment=x", *TINY, *words]) == 0:  # its own YAML goes over that key
+    overrides = {"check": ["only=start"], "sweep": [LR, "trials=1", "report=false"]}.get(command, [])
+    if (
+        main([command, "-cd", "mine", "experiment=x", *TINY, *overrides]) == 0
+    ):  # its own YAML goes over that key
         assert command != "train" and {file.name for file in tmp_path.iterdir()} == {"mine", "outputs"}
         return
-    said = capsys.readouterr().err
-    assert f"{key} = " in said and said.count("\n") == 1 and [f.name for f in tmp_path.iterdir()] == ["mine"]
+    stderr = capsys.readouterr().err
+    assert (
+        f"{key} = " in stderr and stderr.count("\n") == 1 and [f.name for f in tmp_path.iterdir()] == ["mine"]
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "train -m", "check", "sweep"])
@@ -121,25 +125,25 @@ def test_what_a_file_sweeps_over_says_not_where_nnlab_writes(command, key, capsy
     (tmp_path / "mine/experiment").mkdir(parents=True)
     sweep = f"hydra: {{mode: MULTIRUN, sweeper: {{params: {{'{key}': ../evil, seed: '0,1'}}}}}}"
     (tmp_path / "mine/experiment/x.yaml").write_text(f"# @package _global_\n{sweep}\n")
-    said = refused(capsys, *command.split(), "-cd", "mine", "experiment=x", *TINY)
-    assert "may not say where nnlab writes" in said
+    message = refused(capsys, *command.split(), "-cd", "mine", "experiment=x", *TINY)
+    assert "may not say where nnlab writes" in message
 
 
 def test_a_sweeps_words_choose_no_folder_for_refine(tmp_path):
     folder = sweep(tmp_path / "s", *IRIS, LR, "trials=2")
     text = (folder / "sweep.json").read_text()
     for place in ("+hydra.run.dir", "++hydra.run.dir", "hydra.run.dir", " hydra.run.dir"):
-        words = text.replace('"words": [', f'"words": [\n"{place}={tmp_path}/evil",')
-        (folder / "sweep.json").write_text(words)
+        changed_text = text.replace('"words": [', f'"words": [\n"{place}={tmp_path}/evil",')
+        (folder / "sweep.json").write_text(changed_text)
         assert main(["sweep", f"refine={folder}", "trials=2", "report=false"]) in (0, 2)
         assert not (tmp_path / "evil").exists()
 
 
 def test_a_configuration_folder_names_no_study(tmp_path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
-    words = "storage: sqlite:///x.db\nstudy: s\nresume: here\nrefine: here\n"
+    settings = "storage: sqlite:///x.db\nstudy: s\nresume: here\nrefine: here\n"
     for file in ("sweep.yaml", "train.yaml", "experiment/x.yaml"):
-        (tmp_path / "mine" / file).write_text(f"# @package _global_\n{words}")
+        (tmp_path / "mine" / file).write_text(f"# @package _global_\n{settings}")
     folder = sweep(tmp_path / "s", "-cd", str(tmp_path / "mine"), "experiment=x", *IRIS, LR, "trials=2")
     written = yaml.safe_load((folder / "config.yaml").read_text())
     assert written["storage"] is None and written["study"] == "auto" and not (tmp_path / "x.db").exists()
@@ -158,8 +162,8 @@ def test_a_folder_with_files_is_never_written_into(command, capsys, tmp_path):
     (tmp_path / "kept.json").write_text("kept")
     (tmp_path / "full/summary.json").symlink_to(tmp_path / "kept.json")
     where = "hydra.sweep.dir=full" if "-m" in command else "hydra.run.dir=full"
-    words = {"sweep": [LR, "trials=2"], "train -m": ["seed=0,1"]}.get(command, [])
-    assert main([*command.split(), *TINY, *words, where]) == 2
+    overrides = {"sweep": [LR, "trials=2"], "train -m": ["seed=0,1"]}.get(command, [])
+    assert main([*command.split(), *TINY, *overrides, where]) == 2
     assert "'full' holds files already" in capsys.readouterr().err
     assert (tmp_path / "kept.json").read_text() == "kept" and len(list((tmp_path / "full").iterdir())) == 1
 
@@ -170,8 +174,8 @@ def test_hydras_own_folder_is_a_name(name, capsys):
 
 
 def test_two_runs_never_share_a_folder(capsys):
-    words = ("train", "-m", *TINY, "seed=0,1", "hydra.sweep.dir=all", "hydra.sweep.subdir=one")
-    assert "hydra.sweep.subdir = 'one'" in refused(capsys, *words)
+    arguments = ("train", "-m", *TINY, "seed=0,1", "hydra.sweep.dir=all", "hydra.sweep.subdir=one")
+    assert "hydra.sweep.subdir = 'one'" in refused(capsys, *arguments)
 
 
 def dump(file: Path) -> list[str]:
@@ -185,16 +189,16 @@ def dump(file: Path) -> list[str]:
 def test_resume_puts_no_table_into_a_database_of_mine(trials_there, capsys, tmp_path):
     folder = sweep(tmp_path / "s", *IRIS, LR, "trials=2", f"storage=sqlite:///{tmp_path}/s.db")
     (tmp_path / "s.db").unlink()
-    with sqlite3.connect(tmp_path / "s.db") as mine:
-        mine.execute("create table letters (text)")
-    mine.close()
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        database.execute("create table letters (text)")
+    database.close()
     if not trials_there:
         (folder / "trials.csv").unlink()
-    before, kept = dump(tmp_path / "s.db"), (tmp_path / "s.db").read_bytes()
+    before, bytes_before = dump(tmp_path / "s.db"), (tmp_path / "s.db").read_bytes()
     assert main(["sweep", f"resume={folder}", "trials=3"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "no studies in it" in said
-    assert dump(tmp_path / "s.db") == before and (tmp_path / "s.db").read_bytes() == kept
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "no studies in it" in stderr
+    assert dump(tmp_path / "s.db") == before and (tmp_path / "s.db").read_bytes() == bytes_before
 
 
 def test_refine_takes_over_no_storage(tmp_path):
@@ -219,8 +223,12 @@ def test_a_configuration_reads_no_environment(value, extra, capsys, tmp_path, mo
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/x.yaml").write_text(f'# @package _global_\nmetric: "{value}"\n')
     code = main(["train", "-cd", "mine", "experiment=x", *TINY, *extra])
-    said = capsys.readouterr()
-    assert code == 2 and "token-of-mine" not in said.out + said.err and not (tmp_path / "outputs").exists()
+    captured = capsys.readouterr()
+    assert (
+        code == 2
+        and "token-of-mine" not in captured.out + captured.err
+        and not (tmp_path / "outputs").exists()
+    )
 
 
 def test_the_command_line_may_read_the_environment(tmp_path, monkeypatch):
@@ -253,17 +261,17 @@ def test_defaults_in_a_circle_name_their_files(files, capsys, tmp_path):
     for name, text in files.items():
         (tmp_path / "c" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "c" / name).with_suffix(".yaml").write_text(text + "\n")
-    said = refused(capsys, "train", "-cd", "c", "data=a")
-    assert "lead back" in said and said.count("data/b.yaml") >= 1
+    message = refused(capsys, "train", "-cd", "c", "data=a")
+    assert "lead back" in message and message.count("data/b.yaml") >= 1
 
 
 @pytest.mark.parametrize("group", ["data", "optimizer", "sampler", "model"])
-@pytest.mark.parametrize("text, words", HOLLOW)
-def test_files_without_keys_are_named(group, text, words, capsys, tmp_path):
+@pytest.mark.parametrize("text, phrase", HOLLOW)
+def test_files_without_keys_are_named(group, text, phrase, capsys, tmp_path):
     (tmp_path / "c" / group).mkdir(parents=True)
     (tmp_path / "c" / group / "x.yaml").write_text(text)
-    said = refused(capsys, "sweep", "-cd", "c", f"{group}=x", LR)
-    assert f"c/{group}/x.yaml' " in said and words in said
+    message = refused(capsys, "sweep", "-cd", "c", f"{group}=x", LR)
+    assert f"c/{group}/x.yaml' " in message and phrase in message
 
 
 # A study's journal
@@ -298,14 +306,14 @@ def test_what_a_sweep_cannot_go_on_with_is_said_before_anything_else(capsys, tmp
         ".lock",
         "study.journal.lock",
     ):
-        place, kept = folder / name, tmp_path / "kept"
+        place, copy = folder / name, tmp_path / "kept"
         if place.exists():
-            place.rename(kept)
+            place.rename(copy)
         place.mkdir() if "lock" in name else place.write_text("a note")
         assert f"{name}' is a f" in refused(capsys, *resume) and place.exists()
         place.rmdir() if "lock" in name else place.unlink()
-        if kept.exists():
-            kept.rename(place)
+        if copy.exists():
+            copy.rename(place)
     journal = folder / "study.journal"
     *before, last = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join([*before, last.replace('"study_id":0', '"study_id":7')]))

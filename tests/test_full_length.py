@@ -52,10 +52,10 @@ def test_a_small_budget_looks_no_longer():
     assert full_length.run(Subject(SLIDE, Budget(work=1e6))) is None
 
 
-def shares(own, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300):
+def shares(job_rate, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300):
     """Errors of the job's rate and of the best lower one, by seed; the other lower ones know nothing."""
-    error = np.full((len(RATE_FACTORS), len(own)), 0.9)
-    error[0], error[2] = own, lower
+    error = np.full((len(RATE_FACTORS), len(job_rate)), 0.9)
+    error[0], error[2] = job_rate, lower
     loss = np.full(error.shape, lower_loss)
     loss[0] = own_loss
     return FullLengthTest(0.1 * np.array(RATE_FACTORS), loss, error, 1000, examples, classes)
@@ -63,10 +63,10 @@ def shares(own, lower, own_loss=1.0, lower_loss=0.2, classes=True, examples=300)
 
 def test_what_is_far():
     high, low = [0.11, 0.1, 0.12, 0.11], [0.04, 0.05, 0.04, 0.04]
-    found = shares(high, low)
-    assert found.clearly_better and found.chosen_rate == 2
-    assert found.judged_errors == pytest.approx((0.115, 0.04))  # the last two seeds judge
-    assert "11.5% wrong at 0.1 and 4.0% wrong at 0.016" in full_length.warn(found, "0.1").found
+    ratios = shares(high, low)
+    assert ratios.clearly_better and ratios.chosen_rate == 2
+    assert ratios.judged_errors == pytest.approx((0.115, 0.04))  # the last two seeds judge
+    assert "11.5% wrong at 0.1 and 4.0% wrong at 0.016" in full_length.warn(ratios, "0.1").found
     assert shares([np.inf, np.inf, 0.5, np.inf], low).clearly_better  # it diverged
     assert not shares(low, high).clearly_better
     assert not shares(high, [0.04, 0.04, 0.04, 0.12]).clearly_better  # not on every seed

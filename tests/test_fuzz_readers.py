@@ -168,8 +168,8 @@ def test_new_examples_without_measure():
 
 
 def test_a_sentence_about_a_file_of_one_long_line_is_short():
-    said = str(UserError(f"unknown key '{'x' * 10**6}'; did you mean 'y'?"))
-    assert len(said) < 1300 and said.startswith("unknown key 'xxx") and "; did you mean 'y'?" in said
+    message = str(UserError(f"unknown key '{'x' * 10**6}'; did you mean 'y'?"))
+    assert len(message) < 1300 and message.startswith("unknown key 'xxx") and "; did you mean 'y'?" in message
 
 
 def test_curves_of_a_sweep_are_read_within_bounds(tmp_path, monkeypatch):

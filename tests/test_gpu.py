@@ -195,9 +195,9 @@ def test_a_fit_that_is_stopped_and_gone_on_with():
         there = interrupted("cuda")
     assert [r.status for r in there.results] == [r.status for r in here.results] == ["stopped"] * 2
     np.testing.assert_allclose(there.curves("val_loss"), here.curves("val_loss"), rtol=1e-4)
-    for mine, other in zip(there.results, here.results, strict=True):
-        assert mine.epochs == other.epochs and mine.test["loss"] == pytest.approx(
-            other.test["loss"], rel=1e-4
+    for resumed, uninterrupted in zip(there.results, here.results, strict=True):
+        assert resumed.epochs == uninterrupted.epochs and resumed.test["loss"] == pytest.approx(
+            uninterrupted.test["loss"], rel=1e-4
         )
 
 
@@ -205,8 +205,8 @@ def test_a_fit_that_is_stopped_and_gone_on_with():
 def test_training_that_is_taken_up_on_the_other_device(first, then):
     """As after the machine with the GPU is gone: but for rounding it goes on as it would have."""
     jumps = replace(BASE, epochs=5, schedule="halve_and_go_back", optimizer="adam", model=WithCentred())
-    own = [dict(seed=k, stopping=Patience(patience=2 + k), dtype="float64") for k in range(3)]
-    experiments = [replace(jumps, **settings) for settings in own]
+    changes = [dict(seed=k, stopping=Patience(patience=2 + k), dtype="float64") for k in range(3)]
+    experiments = [replace(jumps, **settings) for settings in changes]
 
     def training(device):
         fit = Fit([replace(e, device=device) for e in experiments])
@@ -325,13 +325,13 @@ def test_sweeps(tmp_path, name):
 
 def test_a_sweep_is_planned_by_the_memory_of_the_gpu(tmp_path, capsys):
     """Stacks that wait for each other at rungs are there at once; others one after another."""
-    words = ["sweep", *IRIS, "trials=16", "device=cuda", f"hydra.run.dir={tmp_path / 's'}"]
+    arguments = ["sweep", *IRIS, "trials=16", "device=cuda", f"hydra.run.dir={tmp_path / 's'}"]
     with fake_gpu(memory=100_000):
-        assert main([*words, "pruner=halving", "pruner.min_epochs=1"]) == 2
-        said = capsys.readouterr().err
-        assert "16 trials needs about" in said and "there are 100 KB" in said and said.count("\n") == 1
+        assert main([*arguments, "pruner=halving", "pruner.min_epochs=1"]) == 2
+        stderr = capsys.readouterr().err
+        assert "16 trials needs about" in stderr and "there are 100 KB" in stderr and stderr.count("\n") == 1
         assert not list(tmp_path.iterdir())
-        assert main(words) == 0
+        assert main(arguments) == 0
 
 
 TRAINED = {
@@ -367,9 +367,9 @@ def test_the_command_line_picks_the_gpu(tmp_path, line, monkeypatch, capsys):
     """Without a word of a device, where the work pays for it."""
     monkeypatch.setattr("nnlab.training.placement.GPU_START_SECONDS", -1e9)
     monkeypatch.chdir(tmp_path)
-    words = [*line.split(), "data=iris", *["epochs=2"] * ("check" not in line)]
+    arguments = [*line.split(), "data=iris", *["epochs=2"] * ("check" not in line)]
     with gpu() as fake:
-        assert main(words) == 0
+        assert main(arguments) == 0
         assert torch.cuda.max_memory_allocated() if REAL else fake.used_in
     assert "on cuda" in capsys.readouterr().out.splitlines()[0] or line.startswith("train -m")
     made_on = [json.loads(file.read_text())["device"] for file in tmp_path.glob("outputs/**/summary.json")]

@@ -91,9 +91,9 @@ def test_tables_too_large_for_the_gpu_are_gathered_fold_by_fold(seeds, monkeypat
         fit, there = fitted(jobs)
         batches = Batches(fit.cache.examples(fit.rows[0]), fit.rows)
         with computing():
-            kept = [chunk for epoch in (1, 2) for chunk in batches.epoch(epoch)]  # no memory is used again
+            chunks = [chunk for epoch in (1, 2) for chunk in batches.epoch(epoch)]  # no memory is used again
     assert_same_numbers((fit.results, there), curves(jobs, "cpu"))
-    assert len(kept) > 2 and len({chunk.x.data_ptr() for chunk in kept}) == 1
+    assert len(chunks) > 2 and len({chunk.x.data_ptr() for chunk in chunks}) == 1
 
 
 @pytest.mark.skipif(REAL, reason="a test of the fake GPU")
@@ -284,9 +284,11 @@ def test_a_compiler_is_called_where_it_pays():
     assert not any(Fit([replace(WIDE, device="cpu")]).compiles.values())
 
 
-@pytest.mark.parametrize("seconds, said", [(0.34, "0.3 s"), (42.2, "42 s"), (720, "12 min"), (9000, "2.5 h")])
-def test_estimates_in_words(seconds, said):
-    assert duration_text(seconds) == said
+@pytest.mark.parametrize(
+    "seconds, message", [(0.34, "0.3 s"), (42.2, "42 s"), (720, "12 min"), (9000, "2.5 h")]
+)
+def test_estimates_in_words(seconds, message):
+    assert duration_text(seconds) == message
 
 
 def test_the_command_line_says_where_and_why(tmp_path, monkeypatch, capsys):
@@ -324,8 +326,8 @@ def test_a_sweep_decides_once_for_all_its_trials(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "on cuda" in out.splitlines()[0] and "device=cuda" in out
     best = json.loads((tmp_path / "large" / "best" / "summary.json").read_text())
-    found = json.loads((tmp_path / "large" / "sweep.json").read_text())
-    assert best["device"] == "cuda" and "device=cuda" in found["best"]["command"]
+    record = json.loads((tmp_path / "large" / "sweep.json").read_text())
+    assert best["device"] == "cuda" and "device=cuda" in record["best"]["command"]
 
 
 def test_a_sweep_in_python_has_its_trials_where_the_work_of_all_pays():

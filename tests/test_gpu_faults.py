@@ -76,13 +76,13 @@ ENGINE_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("owner, name, fault, said", ENGINE_FAULTS.values(), ids=ENGINE_FAULTS)
-def test_a_fault_planted_in_the_engine_raises(monkeypatch, owner, name, fault, said):
+@pytest.mark.parametrize("owner, name, fault, message", ENGINE_FAULTS.values(), ids=ENGINE_FAULTS)
+def test_a_fault_planted_in_the_engine_raises(monkeypatch, owner, name, fault, message):
     monkeypatch.setattr(owner, name, fault)
     regularizer = Regularizer(l2=1e-3, dropout=0.2)
     e = replace(BASE, regularizer=regularizer, optimizer=SGD(lr=1.0), seeds=4, epochs=20)
     curves([e], "cpu")  # where nobody notices
-    with pytest.raises((RuntimeError, TypeError), match=said):
+    with pytest.raises((RuntimeError, TypeError), match=message):
         on_gpu([e])
 
 
@@ -180,8 +180,8 @@ class AsksTheLength(SGD):
 @pytest.mark.skipif(REAL, reason="nothing is recorded there")
 def test_a_step_that_asks_for_a_number_is_found():
     e = replace(BASE, optimizer=AsksTheLength())
-    said = r"\(test_gpu_faults.py:\d+\) reads a number from the GPU in every step"
-    with fake_gpu(), pytest.warns(nnlab.Advice, match=said):
+    pattern = r"\(test_gpu_faults.py:\d+\) reads a number from the GPU in every step"
+    with fake_gpu(), pytest.warns(nnlab.Advice, match=pattern):
         there = nnlab.fit(replace(e, device="cuda")).run()  # call by call
     assert_same_numbers((there.results, {}), (nnlab.fit(e).run().results, {}))
     with gpu(), pytest.raises(RuntimeError, match="capturing"):
@@ -284,12 +284,12 @@ CONTRACT_FAULTS = [
 
 
 @pytest.mark.filterwarnings("ignore:a part of this job:nnlab.Advice")
-@pytest.mark.parametrize("contract, test, said", CONTRACT_FAULTS)
-def test_a_contract_finds_a_fault_of_a_plug_in(contract, test, said):
+@pytest.mark.parametrize("contract, test, message", CONTRACT_FAULTS)
+def test_a_contract_finds_a_fault_of_a_plug_in(contract, test, message):
     for other in contract.properties() if not REAL else ():
         if "gpu" not in other and "reference" not in other:
             run(contract, other)  # on the CPU nobody notices
-    with pytest.raises((RuntimeError, TypeError, AssertionError), match=re.compile(said)):
+    with pytest.raises((RuntimeError, TypeError, AssertionError), match=re.compile(message)):
         run(contract, f"test_{test}")
 
 

@@ -30,8 +30,8 @@ def test_numbers_in_the_meanings_are_those_of_the_code():
         name: key.meaning for c in COMMANDS for name, key in Catalogue(c, ["data=csv"]).all_keys().items()
     }
     for source in Catalogue("train").choices("data"):
-        said = Catalogue("train").of_choice("data", source)["data.normalization"].meaning
-        assert f"pulled in beyond {LINEAR_LIMIT:g} deviations" in said, source
+        meaning = Catalogue("train").of_choice("data", source)["data.normalization"].meaning
+        assert f"pulled in beyond {LINEAR_LIMIT:g} deviations" in meaning, source
     assert f"up to {MOST_INFERRED_CLASSES} whole numbers" in meanings["data.task"]
     assert f"auto: {DEFAULT_TRIALS}," in meanings["trials"] and f"up to {LARGEST_BATCH}" in meanings["batch"]
 
@@ -80,7 +80,7 @@ def test_every_group_has_a_page_with_a_sentence_for_each_choice(group, capsys):
         assert len(line.split()) > 1 or len(choice) > 24, choice
 
 
-@pytest.mark.parametrize("words, phrases", [
+@pytest.mark.parametrize("arguments, phrases", [
     (["optimizer=adam"], ["m <- beta1 m + (1 - beta1) g", "optimizer.beta1=0.9", "at least 0 and below 1"]),
     (["optimizer=adam", "optimizer.lr=0.5"], ["optimizer.lr=0.5"]),
     (["schedule=cosine"], ["schedule.floor=0.0", "as a share of lr"]),
@@ -91,12 +91,12 @@ def test_every_group_has_a_page_with_a_sentence_for_each_choice(group, capsys):
     (["data=csv"], ["data.target=null", "text, or null"]),
     (["model.activation"], ["a list has one for each", "identity, relu, leaky_relu"]),
 ])  # fmt: skip
-def test_pages(words, phrases, capsys):
-    page = " ".join(shown(capsys, "train", *words).split())
+def test_pages(arguments, phrases, capsys):
+    page = " ".join(shown(capsys, "train", *arguments).split())
     assert [phrase for phrase in phrases if phrase not in page] == [] and "Usage" not in page
 
 
-@pytest.mark.parametrize("words, said", [
+@pytest.mark.parametrize("arguments, message", [
     (["momentum"], "did you mean optimizer=momentum?"), (["adam"], "did you mean optimizer=adam?"),
     (["zeros"], "did you mean init=zeros?"), (["none"], "did you mean split=none or regularizer=none"),
     (["early_stopping"], "write stopping=patience"), (["learning_rate"], "'optimizer.lr'"),
@@ -107,9 +107,9 @@ def test_pages(words, phrases, capsys):
     (["optimizer=adm"], "did you mean 'adam'"), (["optimizer.lrr=1"], "unknown key 'optimizer.lrr'"),
     (["epochs=(1"], "cannot read 'epochs=(1'"), (["-cd", "nowhere"], "that folder does not exist"),
 ])  # fmt: skip
-def test_wrong_words(words, said, capsys):
-    assert main(["train", *words, "--help"]) == 2
-    assert said in capsys.readouterr().err
+def test_wrong_words(arguments, message, capsys):
+    assert main(["train", *arguments, "--help"]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)

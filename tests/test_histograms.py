@@ -32,8 +32,8 @@ def run():
 
 def of(values):
     """The histogram of one row's values, given as `pieces` of one name."""
-    (found,) = histograms(1, lambda: [("x", 0, v) for v in values]).values()
-    return found.counts[0], found.edges[0]
+    (histogram,) = histograms(1, lambda: [("x", 0, v) for v in values]).values()
+    return histogram.counts[0], histogram.edges[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -73,14 +73,14 @@ def test_counts_are_as_many_as_there_are_numbers(run):
     done, records = run
     shapes = {"hidden1": 7, "relu1": 7, "output": 3}  # dropout passes on what it gets: no box of its own here
     sizes = {"hidden1.weight": 35, "hidden1.bias": 7, "output.weight": 21, "output.bias": 3}
-    found = records[-1].histograms
-    assert set(found) == {f"activations/{n}" for n in shapes} | {f"parameters/{n}" for n in sizes}
+    of_epoch = records[-1].histograms
+    assert set(of_epoch) == {f"activations/{n}" for n in shapes} | {f"parameters/{n}" for n in sizes}
     validation = np.array([len(row.fold.validation) for row in done.rows])
     assert len(set(validation)) > 1
     for name, units in shapes.items():
-        assert found[f"activations/{name}"].counts.sum(1).tolist() == (units * validation).tolist()
+        assert of_epoch[f"activations/{name}"].counts.sum(1).tolist() == (units * validation).tolist()
     for name, size in sizes.items():
-        assert found[f"parameters/{name}"].counts.sum(1).tolist() == [size] * 6
+        assert of_epoch[f"parameters/{name}"].counts.sum(1).tolist() == [size] * 6
 
 
 def test_weights_are_those_of_the_epoch():
@@ -89,14 +89,14 @@ def test_weights_are_those_of_the_epoch():
     for k, row in enumerate(last.rows):
         for name, weights in done.results[row].weights.items():
             expected, at = np.histogram(weights.astype(float), HISTOGRAM_BINS)
-            found = last.histograms[f"parameters/{name}"]
-            assert np.array_equal(found.counts[k], expected) and np.allclose(found.edges[k], at)
+            histogram = last.histograms[f"parameters/{name}"]
+            assert np.array_equal(histogram.counts[k], expected) and np.allclose(histogram.edges[k], at)
 
 
 def test_activations_are_those_of_the_validation_set(monkeypatch):
     monkeypatch.setattr("nnlab.experiment.MAX_EVALUATION_BATCH", 64)  # three batches, the last not full
     done = fit(replace(BASE, metric="last", dtype="float64"))
-    found = list(done)[-1].histograms["activations/relu1"]
+    histogram = list(done)[-1].histograms["activations/relu1"]
     data, dataset = BASE.data, done.datasets[BASE.data]
     import torch
 
@@ -105,9 +105,9 @@ def test_activations_are_those_of_the_validation_set(monkeypatch):
         x, _ = examples.gather(row.fold, row.fold.validation)
         weights = done.results[k].weights
         hidden = np.maximum(weights["hidden1.weight"] @ x.numpy() + weights["hidden1.bias"], 0)
-        assert np.allclose(found.edges[k], np.histogram(hidden, HISTOGRAM_BINS)[1])
+        assert np.allclose(histogram.edges[k], np.histogram(hidden, HISTOGRAM_BINS)[1])
         assert (
-            np.abs(found.counts[k] - np.histogram(hidden, HISTOGRAM_BINS)[0]).sum() <= 2
+            np.abs(histogram.counts[k] - np.histogram(hidden, HISTOGRAM_BINS)[0]).sum() <= 2
         )  # rounding at an edge
 
 
@@ -156,10 +156,12 @@ def test_tensorboard(tmp_path, rows, run):
     for row in range(rows):
         folder = tmp_path / "rows" / f"seed{row}" if rows > 1 else tmp_path
         for tag, h in records[-1].histograms.items():
-            found = read(folder, tag)
-            assert list(found) == [2, 4] and found[4].shape == (HISTOGRAM_BINS, 3) and found[4].dtype == float
-            assert np.array_equal(found[4][:, 2], h.counts[row])
-            assert np.array_equal(found[4][:, :2].T, [h.edges[row, :-1], h.edges[row, 1:]])
+            events = read(folder, tag)
+            assert (
+                list(events) == [2, 4] and events[4].shape == (HISTOGRAM_BINS, 3) and events[4].dtype == float
+            )
+            assert np.array_equal(events[4][:, 2], h.counts[row])
+            assert np.array_equal(events[4][:, :2].T, [h.edges[row, :-1], h.edges[row, 1:]])
 
 
 @pytest.mark.filterwarnings("ignore:html5lib's sanitizer is deprecated")  # TensorBoard imports it

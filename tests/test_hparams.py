@@ -42,9 +42,9 @@ def backend(folder):
 
 def ask(hparams, key, order):
     """The values of a column, sorted by it, as they were sent to the browser; and the rows."""
-    asked = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=1000, allowed_statuses=[0, 1, 2, 3])
-    asked.col_params.add(hparam=key, order=order)
-    groups = list_session_groups.Handler(context.RequestContext(), hparams, "x", asked).run().session_groups
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=1000, allowed_statuses=[0, 1, 2, 3])
+    request.col_params.add(hparam=key, order=order)
+    groups = list_session_groups.Handler(context.RequestContext(), hparams, "x", request).run().session_groups
     sent = [json_format.MessageToDict(group).get("hparams", {}) for group in groups]
     return [one.get(key) for one in sent], groups
 
@@ -70,8 +70,8 @@ def test_every_column_can_be_sorted(key, tmp_path):
 
 
 def test_numbers_in_a_column_of_words_sort_as_numbers():
-    said = [to_column_type("batch_size", value) for value in (16, 128, 9, 1024, "full")]
-    assert [s.strip() for s in sorted(said)] == ["9", "16", "128", "1024", "full"]
+    cells = [to_column_type("batch_size", value) for value in (16, 128, 9, 1024, "full")]
+    assert [s.strip() for s in sorted(cells)] == ["9", "16", "128", "1024", "full"]
 
 
 def test_what_runs_differ_in_comes_first_and_all_have_all_keys():
@@ -81,14 +81,14 @@ def test_what_runs_differ_in_comes_first_and_all_have_all_keys():
     )
     flat, differ = align_hparams([one, two])
     assert differ == ("optimizer.name", "seed", "optimizer.beta1")
-    assert [list(own) for own in flat] == [[*differ, "optimizer.lr"]] * 2
+    assert [list(settings) for settings in flat] == [[*differ, "optimizer.lr"]] * 2
     assert flat[0]["optimizer.beta1"] is None and flat[1]["seed"] == 1
 
 
 def test_runs_of_m_show_what_varies_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["data=iris", "epochs=2", "batch_size=16,full", "model.activation=relu,tanh"]
-    assert main(["train", "-m", *words, "hydra.sweep.dir=m"]) == 0
+    overrides = ["data=iris", "epochs=2", "batch_size=16,full", "model.activation=relu,tanh"]
+    assert main(["train", "-m", *overrides, "hydra.sweep.dir=m"]) == 0
     hparams = backend(tmp_path / "m")
     infos = columns(hparams).hparam_infos
     assert {info.name for info in infos[:2]} == {"model.activation", "batch_size"}
@@ -101,8 +101,8 @@ def test_runs_of_m_show_what_varies_first(tmp_path, monkeypatch):
 def test_a_sweep_and_a_run_beside_each_other_fill_the_same_columns(tmp_path, monkeypatch):
     """A run once stood in the sweep's table with empty cells, and the winner's row too."""
     monkeypatch.chdir(tmp_path)
-    words = ["data=iris", "epochs=2", "report=false", "sampler=grid"]
-    assert main(["sweep", *words, "optimizer=sgd,adam", "batch_size=16,full", "hydra.run.dir=out/s"]) == 0
+    overrides = ["data=iris", "epochs=2", "report=false", "sampler=grid"]
+    assert main(["sweep", *overrides, "optimizer=sgd,adam", "batch_size=16,full", "hydra.run.dir=out/s"]) == 0
     assert main(["train", "data=iris", "epochs=2", "hydra.run.dir=out/t"]) == 0
     hparams = backend(tmp_path / "out")
     for key in ("optimizer.name", "batch_size"):

@@ -103,28 +103,28 @@ def test_a_plus_before_a_known_key_is_harmless():
     assert settings["optimizer"]["lr"] == 3 and settings["epochs"] == 2
 
 
-def test_a_plus_before_a_group_with_a_default_is_harmless(mine):
+def test_a_plus_before_a_group_with_a_default_is_harmless(user_folder):
     ((_, _, settings, command),) = run("+optimizer=sgd", "optimizer.lr=3")
     assert settings["optimizer"] | {"name": "sgd", "lr": 3} == settings["optimizer"]
     assert command == "nnlab train optimizer=sgd optimizer.lr=3"
     assert [s["optimizer"]["name"] for _, _, s, _ in run("-m", "+optimizer=sgd,adam")] == ["sgd", "adam"]
-    plus, none = (run("-cd", mine, f"{sign}experiment=both")[0] for sign in ("+", ""))
+    plus, none = (run("-cd", user_folder, f"{sign}experiment=both")[0] for sign in ("+", ""))
     assert plus[2:] == none[2:]
 
 
-def test_a_group_without_a_default_keeps_its_plus(mine, capsys):
-    assert run("-cd", mine, "+own_group=short")[0][2]["epochs"] == 1
-    assert "write +own_group=" in refused(capsys, "-cd", mine, "own_group=short")
-    said = refused(capsys, "-cd", mine, "experiment=chooses", "+own_group=short")
-    assert "own_group has a choice already" in said
+def test_a_group_without_a_default_keeps_its_plus(user_folder, capsys):
+    assert run("-cd", user_folder, "+own_group=short")[0][2]["epochs"] == 1
+    assert "write +own_group=" in refused(capsys, "-cd", user_folder, "own_group=short")
+    message = refused(capsys, "-cd", user_folder, "experiment=chooses", "+own_group=short")
+    assert "own_group has a choice already" in message
 
 
-def test_an_experiment_that_sweeps_turns_m_on_and_gives_way_to_the_command_line(mine, capsys):
-    cells = run("-cd", mine, "experiment=sweeps")
+def test_an_experiment_that_sweeps_turns_m_on_and_gives_way_to_the_command_line(user_folder, capsys):
+    cells = run("-cd", user_folder, "experiment=sweeps")
     assert [s["seed"] for _, _, s, _ in cells] == [1, 2]
-    cells = run("-cd", mine, "+experiment=sweeps", "seed=5", "epochs=3,4")
+    cells = run("-cd", user_folder, "+experiment=sweeps", "seed=5", "epochs=3,4")
     assert [(s["seed"], s["epochs"]) for _, _, s, _ in cells] == [(5, 3), (5, 4)]
-    assert "unknown key 'sed'" in refused(capsys, "-cd", mine, "experiment=sweeps", "sed=3")
+    assert "unknown key 'sed'" in refused(capsys, "-cd", user_folder, "experiment=sweeps", "sed=3")
 
 
 def test_the_keys_of_another_command_are_no_settings_of_an_experiment():
@@ -185,7 +185,7 @@ LONG = "[" + "1000," * 12
      ["lr=0.00100001,clip_norm=0.5,label_smo=0.1", "lr=0.00100002,clip_norm=0.5,label_smo=0.2"]),
 ])  # fmt: skip
 def test_folders_of_multirun_keep_what_differs(runs, names):
-    assert [folders.slug(words) for words in folders.shorten_overrides(runs)] == names
+    assert [folders.slug(overrides) for overrides in folders.shorten_overrides(runs)] == names
 
 
 def test_runs_of_one_second_get_folders_of_their_own():
@@ -342,8 +342,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("argv", "phrases"), WRONG, ids=[" ".join(argv)[:40] for argv, _ in WRONG])
 def test_wrong_input(capsys, argv, phrases):
-    said = refused(capsys, *argv)
-    assert [phrase for phrase in phrases if phrase not in said] == [], said
+    message = refused(capsys, *argv)
+    assert [phrase for phrase in phrases if phrase not in message] == [], message
 
 
 @pytest.mark.parametrize(
@@ -361,16 +361,16 @@ def test_wrong_input(capsys, argv, phrases):
     ],
 )
 def test_wrong_input_to_hydras_own_commands(capsys, argv, phrases):
-    said = refused(capsys, *argv)
-    assert [phrase for phrase in phrases if phrase not in said] == [], said
+    message = refused(capsys, *argv)
+    assert [phrase for phrase in phrases if phrase not in message] == [], message
 
 
 def test_wrong_values_come_from_prepare(capsys):
     def prepare(settings):
         raise UserError(f"epochs = {settings['epochs']}: expected\na whole number")
 
-    said = refused(capsys, "epochs=-1", prepare=prepare)
-    assert said == "epochs = -1: expected a whole number"
+    message = refused(capsys, "epochs=-1", prepare=prepare)
+    assert message == "epochs = -1: expected a whole number"
 
 
 def test_traceback_on_request(capsys, monkeypatch):
@@ -437,7 +437,7 @@ def test_hydras_own_commands(argv, phrase):
 
 
 @pytest.fixture
-def mine(elsewhere, monkeypatch):
+def user_folder(elsewhere, monkeypatch):
     files = {
         "optimizer/fast.yaml": "name: sgd\nlr: 0.7\n",
         "optimizer/latin.yaml": "caf\udce9: 1\n",
@@ -468,22 +468,22 @@ def mine(elsewhere, monkeypatch):
     return "my conf,s"
 
 
-def test_a_folder_of_ones_own(mine):
-    ((_, _, settings, command),) = run("-cd", mine, "optimizer=fast")
+def test_a_folder_of_ones_own(user_folder):
+    ((_, _, settings, command),) = run("-cd", user_folder, "optimizer=fast")
     assert settings["optimizer"] == {"name": "sgd", "lr": 0.7}
-    assert command == f"nnlab train -cd '{mine}' optimizer=fast"
-    ((_, folder, settings, _),) = run("-cd", mine, "+experiment=both", "epochs=8")
+    assert command == f"nnlab train -cd '{user_folder}' optimizer=fast"
+    ((_, folder, settings, _),) = run("-cd", user_folder, "+experiment=both", "epochs=8")
     assert settings["epochs"] == 8 and settings["optimizer"]["name"] == "sgd"
     assert settings["regularizer"]["dropout"] > 0 and folder.name.endswith("_experiment=both,epochs=8")
-    assert run("-cd", mine, "+experiment=deep/one")[0][2]["epochs"] == 9
-    assert len(run("-cd", mine, "-m", "optimizer=glob(fas*)")) == 1
+    assert run("-cd", user_folder, "+experiment=deep/one")[0][2]["epochs"] == 9
+    assert len(run("-cd", user_folder, "-m", "optimizer=glob(fas*)")) == 1
 
 
-def test_a_primary_configuration_of_ones_own(mine, capsys):
-    ((_, _, settings, command),) = run("-cd", mine, "-cn", "own", "seed=1")
+def test_a_primary_configuration_of_ones_own(user_folder, capsys):
+    ((_, _, settings, command),) = run("-cd", user_folder, "-cn", "own", "seed=1")
     assert settings["epochs"] == 4 and settings["optimizer"]["name"] == "adam"
-    assert command == f"nnlab train -cd '{mine}' -cn own seed=1"
-    run("-cd", mine, "-cn", "own", "--cfg", "job", "-p", "epochs")
+    assert command == f"nnlab train -cd '{user_folder}' -cn own seed=1"
+    run("-cd", user_folder, "-cn", "own", "--cfg", "job", "-p", "epochs")
     assert capsys.readouterr().out.strip() == "4"
 
 
@@ -501,15 +501,15 @@ def test_a_primary_configuration_of_ones_own(mine, capsys):
         ("optimizer=latin", ["UTF-8"]),
     ],
 )
-def test_wrong_files(capsys, mine, line, phrases):
-    said = refused(capsys, "-cd", mine, line)
-    assert [phrase for phrase in phrases if phrase not in said] == [], said
+def test_wrong_files(capsys, user_folder, line, phrases):
+    message = refused(capsys, "-cd", user_folder, line)
+    assert [phrase for phrase in phrases if phrase not in message] == [], message
 
 
-def test_a_strangers_file_runs_nothing(capsys, mine):
+def test_a_strangers_file_runs_nothing(capsys, user_folder):
     for flags, experiment in (("", "handler"), ("--help", "handler"), ("-m", "callback")):
-        exit_code(["-cd", mine, *flags.split(), f"+experiment={experiment}"], execute=Calls())
-    exit_code(["-cd", mine, "-cn", "own", "--help"], execute=Calls())
+        exit_code(["-cd", user_folder, *flags.split(), f"+experiment={experiment}"], execute=Calls())
+    exit_code(["-cd", user_folder, "-cn", "own", "--help"], execute=Calls())
     assert not Path("pwned").exists() and "pwned_package" not in sys.modules
 
 

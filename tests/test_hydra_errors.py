@@ -204,11 +204,11 @@ LINES = [line for line in MISTAKES.strip().splitlines() if not line.startswith("
 def test_a_mistake(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wide.csv").write_text("a,b\n1,2\n")
-    words, right, *misleading = line.split(" | ")
-    assert main(words.split(" ")) == 2
-    said = capsys.readouterr().err
-    assert right in said and said.count("\n") == 1, said
-    assert not any(word in said for word in misleading), said
+    typed, expected, *misleading = line.split(" | ")
+    assert main(typed.split(" ")) == 2
+    stderr = capsys.readouterr().err
+    assert expected in stderr and stderr.count("\n") == 1, stderr
+    assert not any(word in stderr for word in misleading), stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wide.csv"]
 
 
@@ -226,13 +226,13 @@ def test_what_the_table_proposes_is_there():
     table = suggestions._table()
     for meant in table["keys"].values():
         assert meant is None or " " in meant or meant in keys, meant
-    for several, words in table["within"].items():
+    for several, replacements in table["within"].items():
         for where in several.split(", "):
             group, _, choice = where.partition("=")
             has = [catalogue.of_choice(group, c) for c in ([choice] if choice else catalogue.choices(group))]
-            for meant in filter(suggestions.is_name, words.values()):
+            for meant in filter(suggestions.is_name, replacements.values()):
                 assert not meant.startswith(f"{group}.") or any(meant in keys for keys in has), (where, meant)
-    for several, words in table["values"].items():
+    for several, replacements in table["values"].items():
         for name in several.split(", "):
             field = (
                 Catalogue("sweep", ["schedule=halve_on_rise", "stopping=patience", "data=csv"])
@@ -241,7 +241,7 @@ def test_what_the_table_proposes_is_there():
             )
             known = set(catalogue.choices(name)) if name in catalogue.groups else set()
             known |= set(field.field.words) if field is not None and field.field else set()
-            for meant in words.values() if known else ():
+            for meant in replacements.values() if known else ():
                 fits = meant is None or " " in str(meant) or meant in known
                 assert fits or several.count(",") or name == "device", (name, meant)
 
@@ -260,11 +260,11 @@ def test_a_device_that_is_not_here(monkeypatch, gpus, name, right):
     assert gpus or "'cuda'" not in str(wrong.value) and ", cuda" not in str(wrong.value)
 
 
-@pytest.mark.parametrize("words", [["help"], ["help", "board"], ["help", "train", "epochs"]])
-def test_help_as_a_command(words, capsys):
-    assert main(words) == 0
+@pytest.mark.parametrize("arguments", [["help"], ["help", "board"], ["help", "train", "epochs"]])
+def test_help_as_a_command(arguments, capsys):
+    assert main(arguments) == 0
     shown = capsys.readouterr().out
-    assert main([*words[1:2], "--help", *words[2:]]) == 0 and shown == capsys.readouterr().out
+    assert main([*arguments[1:2], "--help", *arguments[2:]]) == 0 and shown == capsys.readouterr().out
 
 
 @pytest.mark.parametrize("names, right", [
@@ -290,10 +290,10 @@ def test_distance(a, b, slips):
     assert suggestions.distance(a, b) == slips == suggestions.distance(b, a)
 
 
-@pytest.mark.parametrize("word, names, found", [
+@pytest.mark.parametrize("word, names, expected", [
     ("momentum", ["beta1", "beta2"], []), ("lr", ["l1", "l2"], []), ("mnist", ["moons", "noise", "iris"], []),
     ("cos", ["cosine", "constant"], ["cosine"]), ("con", ["constant", "confine"], []),
     ("optimizer.lrr", ["optimizer.lr", "optimizer.rho"], ["optimizer.lr"]),
 ])  # fmt: skip
-def test_near(word, names, found):
-    assert suggestions.near(word, names) == found
+def test_near(word, names, expected):
+    assert suggestions.near(word, names) == expected

@@ -38,10 +38,10 @@ def test_a_folder_given_goes_before(session):
 
 
 def test_the_parser_knows_the_words_of_hydra_main():
-    words = ["a=1", "b=2", "-m", "-cd", "x", "-cn", "y", "--cfg", "job"]
-    args = vars(hydra_private.parser().parse_args(words))
-    said = dict(overrides=["a=1", "b=2"], multirun=True, config_dir="x", config_name="y", cfg="job")
-    assert args == args | said | dict(info=None, hydra_help=False, resolve=False, package=None)
+    arguments = ["a=1", "b=2", "-m", "-cd", "x", "-cn", "y", "--cfg", "job"]
+    args = vars(hydra_private.parser().parse_args(arguments))
+    expected = dict(overrides=["a=1", "b=2"], multirun=True, config_dir="x", config_name="y", cfg="job")
+    assert args == args | expected | dict(info=None, hydra_help=False, resolve=False, package=None)
     assert {"help", "shell_completion", "run"} <= args.keys()
 
 

@@ -101,12 +101,12 @@ IMPORTS = {module: set(imported(tree)) - {module} for module, tree in SOURCES.it
 
 def waits_for(module: str) -> set[str]:
     """The module, and what is imported before it is there: at the top of modules, and of their packages."""
-    seen, left = set(), [module]
-    while left:
-        if (module := left.pop()) not in seen:
+    seen, unvisited = set(), [module]
+    while unvisited:
+        if (module := unvisited.pop()) not in seen:
             seen.add(module)
-            left += [module.rpartition(".")[0]] * ("." in module)
-            left += imported(SOURCES[module], late=False) if module in SOURCES else ()
+            unvisited += [module.rpartition(".")[0]] * ("." in module)
+            unvisited += imported(SOURCES[module], late=False) if module in SOURCES else ()
     return seen
 
 
@@ -143,11 +143,11 @@ def test_imports_go_down():
 
 def test_no_circle():
     """Modules are taken away whose imports are all gone, until none is left."""
-    left = defaultdict(set, {module: others & set(SOURCES) for module, others in IMPORTS.items()})
-    while ready := [module for module, others in left.items() if not others & set(left)]:
+    remaining = defaultdict(set, {module: others & set(SOURCES) for module, others in IMPORTS.items()})
+    while ready := [module for module, others in remaining.items() if not others & set(remaining)]:
         for module in ready:
-            del left[module]
-    assert not left, f"a circle is among {', '.join(sorted(left))}"
+            del remaining[module]
+    assert not remaining, f"a circle is among {', '.join(sorted(remaining))}"
 
 
 def test_libraries_are_known_by_who_is_to_know_them():

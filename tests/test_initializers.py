@@ -159,11 +159,11 @@ def test_orthogonal_of_more_dimensions():
 def test_orthogonal_is_uniform_as_that_of_torch(fan_out, fan_in):
     """(x + 1) / 2 of a component of a uniform unit vector in n dimensions is Beta((n-1)/2, (n-1)/2)."""
     generator, n = torch.Generator().manual_seed(0), max(fan_out, fan_in)
-    mine = np.stack([drawn(Orthogonal(), fan_out, fan_in, seed=seed) for seed in range(2000)])
+    actual = np.stack([drawn(Orthogonal(), fan_out, fan_in, seed=seed) for seed in range(2000)])
     empty = torch.empty(fan_out, fan_in, dtype=torch.float64)
-    theirs = np.stack([nn_init.orthogonal_(empty, generator=generator).numpy().copy() for _ in range(2000)])
+    expected = np.stack([nn_init.orthogonal_(empty, generator=generator).numpy().copy() for _ in range(2000)])
     beta = scipy.stats.beta((n - 1) / 2, (n - 1) / 2)
     for i in range(fan_out):
         for j in range(fan_in):
-            assert scipy.stats.kstest((mine[:, i, j] + 1) / 2, beta.cdf).pvalue > 1e-4
-            assert scipy.stats.ks_2samp(mine[:, i, j], theirs[:, i, j]).pvalue > 1e-4
+            assert scipy.stats.kstest((actual[:, i, j] + 1) / 2, beta.cdf).pvalue > 1e-4
+            assert scipy.stats.ks_2samp(actual[:, i, j], expected[:, i, j]).pvalue > 1e-4

@@ -79,12 +79,12 @@ def test_a_shared_leaf_is_one_parameter():
     assert list(graph.parameters) == ["first.weight", "first.bias", "second.bias", "output.bias"]
 
 
-@pytest.mark.parametrize("given, said", [
+@pytest.mark.parametrize("given, message", [
     (dict(wieght=Tanh()), "box 'new' has no leaf wieght: it has weight, bias"),
     (dict(weight=0), r"new.weight is \(2, 5\), but value 0 is \(5,\)"),
 ])  # fmt: skip
-def test_leaves_that_do_not_fit(given, said):
-    with pytest.raises(ValueError, match=said):
+def test_leaves_that_do_not_fit(given, message):
+    with pytest.raises(ValueError, match=message):
         tied().add("new", Affine(2), 0, **given)
 
 
@@ -154,10 +154,10 @@ def test_a_box_with_a_buffer_keeps_to_the_contract(test):
 def test_buffers_start_where_they_say_and_are_a_results_weights():
     (result,) = nnlab.fit(replace(JOB, model=WithCentred(start=3.0), epochs=1)).run().results
     assert result.weights["centred.running"].shape == (6, 1)
-    steps, kept = 3, 0.9**3
+    steps, remaining = 3, 0.9**3
     assert steps == -(-result.examples["train"] // 16)
-    own = (result.weights["centred.running"] - 3 * kept) / (1 - kept)
-    assert np.abs(own).max() < 3  # what is left of 3 after as many updates as an epoch has
+    average = (result.weights["centred.running"] - 3 * remaining) / (1 - remaining)
+    assert np.abs(average).max() < 3  # what is left of 3 after as many updates as an epoch has
 
 
 def test_only_what_is_real_in_a_short_batch_counts():

@@ -123,24 +123,28 @@ def test_an_experiment_takes_other_data(lecture):
 
 
 def test_optimizers_beside_each_other(lecture):
-    found = comparison(lecture("optimizers"))
-    loss = {name.removeprefix("optimizer="): metrics["val_loss"] for name, metrics in found.items()}
+    best = comparison(lecture("optimizers"))
+    loss = {name.removeprefix("optimizer="): metrics["val_loss"] for name, metrics in best.items()}
     assert set(loss) >= {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam"}
     assert all(metric["n"] == 10 for metric in loss.values())
     assert max(loss["momentum"]["mean"], loss["nesterov"]["mean"], loss["adam"]["mean"]) < loss["sgd"]["mean"]
 
 
 def test_initialization_beside_each_other(lecture):
-    found = comparison(lecture("initialization"))
-    error = {name.removeprefix("init="): metrics["val_error"]["mean"] for name, metrics in found.items()}
+    metrics_of_run = comparison(lecture("initialization"))
+    error = {
+        name.removeprefix("init="): metrics["val_error"]["mean"] for name, metrics in metrics_of_run.items()
+    }
     assert error["zeros"] > 0.85 and error["normal"] > 0.85
     assert max(error["glorot_uniform"], error["glorot_normal"], error["orthogonal"]) < 0.06
 
 
 def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
     folder = lecture("dropout_adaptive")
-    found = comparison(folder)
-    l2, dropout = (found[f"regularizer={name}"]["test_loss"]["mean"] for name in ("l2", "input_dropout"))
+    metrics_of_run = comparison(folder)
+    l2, dropout = (
+        metrics_of_run[f"regularizer={name}"]["test_loss"]["mean"] for name in ("l2", "input_dropout")
+    )
     assert dropout < l2
     runs = [next(folder.glob(f"*regularizer={name}")) for name in ("l2", "input_dropout")]
     each = [[row["test"]["loss"] for row in StoredRun(run).rows] for run in runs]

@@ -77,8 +77,8 @@ def test_probabilities_are_a_distribution_in_the_order_of_the_scores(name, outpu
     loss, random = LOSSES[name](), torch.Generator().manual_seed(2)
     for size in (0.1, 1, 30, 1000):
         z = size * torch.randn(3, outputs, 50, generator=random, dtype=torch.float64)
-        kept, p, scores = z.clone(), loss.probabilities(z), loss.scores(z)
-        assert torch.equal(z, kept) and p.shape == scores.shape == (3, max(2, outputs), 50)
+        before, p, scores = z.clone(), loss.probabilities(z), loss.scores(z)
+        assert torch.equal(z, before) and p.shape == scores.shape == (3, max(2, outputs), 50)
         assert (p >= 0).all() and (p <= 1).all()
         assert_near(p.sum(-2), torch.ones(3, 50).double(), 12)
         # The likeliest class has the largest score; where rounding makes several 1, one of them.
@@ -178,10 +178,10 @@ def test_errors_while_training_equal_those_of_the_test(shape):
         (TASKS["classification"](), "error", one_hot(random, shape).float(), torch.ones(3, 4, 1)),
         (TASKS["regression"](), "rmse", torch.randn(shape, generator=random), unit),
     ):
-        mine = task.finish(task.per_example(z, t, unit).double().mean(-1))
+        actual = task.finish(task.per_example(z, t, unit).double().mean(-1))
         in_units = [(v * scale).double().flatten(0, -3).numpy() for v in (z, t)]
         expected = [reported(task, *pair, range(4))[key] for pair in zip(*in_units, strict=True)]
-        assert mine.flatten().tolist() == pytest.approx(expected, rel=1e-5)
+        assert actual.flatten().tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_first_largest_is_argmax_and_the_first_of_equals():

@@ -27,16 +27,18 @@ def lose(monkeypatch):
 
     def lose(at: int, metric: str, value: float):
         def epoch(self, number, *should_pause):
-            found = EPOCH(self, number, *should_pause)
-            mine = [k for k, row in enumerate(self.population.rows) if row.seed == LOST_SEED and number == at]
-            for k in mine:
+            metrics = EPOCH(self, number, *should_pause)
+            lost_rows = [
+                k for k, row in enumerate(self.population.rows) if row.seed == LOST_SEED and number == at
+            ]
+            for k in lost_rows:
                 if metric == "weights":
                     self.population.state.theta[k] = value
                     for slot in vars(self.population.state.slots).values():
                         slot[k] = value
                 else:
-                    found[metric][k] = value
-            return found
+                    metrics[metric][k] = value
+            return metrics
 
         monkeypatch.setattr(Training, "train_epoch", epoch)
 
@@ -94,9 +96,9 @@ def test_a_row_that_never_was_sound_has_diverged(monkeypatch, stopping):
 
 def test_a_rate_that_is_too_small_ends_training_with_the_reason(monkeypatch):
     def epoch(self, number, *should_pause):
-        found = EPOCH(self, number, *should_pause)
+        metrics = EPOCH(self, number, *should_pause)
         late = [row.seed == LOST_SEED and number > 2 for row in self.population.rows]
-        return found | {"train_loss": np.where(late, INF, found["train_loss"])}
+        return metrics | {"train_loss": np.where(late, INF, metrics["train_loss"])}
 
     monkeypatch.setattr(Training, "train_epoch", epoch)
     results, _ = trained(replace(BASE, schedule=HalveAndGoBack(stop_below=0.2), epochs=9))

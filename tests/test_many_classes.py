@@ -116,8 +116,8 @@ def test_chance_is_that_of_one_hot_tables(name, classes):
         p = np.clip(p, 1e-12, 1)
         z = {"softmax": np.log(p), "sigmoid": np.log(p / (1 - p))}.get(loss.map, p)[-loss.outputs(classes) :]
         losses.append(loss.fprop(torch.from_numpy(np.tile(z[:, None], seen.shape[1])), seen).mean())
-    found = chance_level.measure_chance(dataset, folds, loss)
-    assert found.error == pytest.approx(np.mean(errors)) and found.loss == pytest.approx(np.mean(losses))
+    chance = chance_level.measure_chance(dataset, folds, loss)
+    assert chance.error == pytest.approx(np.mean(errors)) and chance.loss == pytest.approx(np.mean(losses))
 
 
 def test_correlation_of_more_classes_than_examples_is_the_same():
@@ -132,8 +132,8 @@ def test_correlation_of_more_classes_than_examples_is_the_same():
 def test_three_thousand_classes_train(tmp_path, capsys):
     dataset = many(3000, 9000)
     np.savez(tmp_path / "t.npz", X=dataset.x, y=dataset.y)
-    words = ["data=npz", f"data.path={tmp_path}/t.npz", "data.task=classification", "epochs=1"]
-    assert main(["train", *words, "batch_size=256", f"hydra.run.dir={tmp_path}/run"]) == 0
+    overrides = ["data=npz", f"data.path={tmp_path}/t.npz", "data.task=classification", "epochs=1"]
+    assert main(["train", *overrides, "batch_size=256", f"hydra.run.dir={tmp_path}/run"]) == 0
     assert "3000 classes" in capsys.readouterr().out
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (
@@ -145,7 +145,7 @@ def test_three_thousand_classes_train(tmp_path, capsys):
 def test_numbers_too_small_or_too_large_for_their_squares(tmp_path, capsys):
     """Where nothing normalises targets, their squares have to fit; inputs that are as good as 0 are said."""
     x = np.random.default_rng(0).normal(size=(60, 2))
-    for name, arrays, words, code in (
+    for name, arrays, overrides, code in (
         ("large", {"X": x, "y": x[:, 0] * 1e30}, ["data.target_normalization=none"], 2),
         ("scaled", {"X": x, "y": x[:, 0] * 1e30}, [], 0),
         ("large64", {"X": x, "y": x[:, 0] * 1e30}, ["data.target_normalization=none", "dtype=float64"], 0),
@@ -156,7 +156,8 @@ def test_numbers_too_small_or_too_large_for_their_squares(tmp_path, capsys):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         path = f"data.path={tmp_path / name}.npz"
         assert (
-            main(["train", "data=npz", path, "epochs=2", f"hydra.run.dir={tmp_path}/{name}", *words]) == code
+            main(["train", "data=npz", path, "epochs=2", f"hydra.run.dir={tmp_path}/{name}", *overrides])
+            == code
         )
-        said = capsys.readouterr()
-        assert "diverged" not in said.out and said.err.count("\n") == (code == 2), said
+        captured = capsys.readouterr()
+        assert "diverged" not in captured.out and captured.err.count("\n") == (code == 2), captured

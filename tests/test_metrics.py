@@ -69,8 +69,8 @@ def test_regression_is_scikit_learns_on_random_tables_in_any_unit(unit):
         assert set(report) == {"rmse", "mae", "r2", *(("rmse_each", "mae_each", "r2_each") if m > 1 else ())}
         if m > 1:
             assert report["r2_each"] == pytest.approx(each, **EXACT)
-            own = sk.root_mean_squared_error(t.T, z.T, multioutput="raw_values")
-            assert np.divide(report["rmse_each"], unit) == pytest.approx(own, rel=1e-9)
+            rmse_per_output = sk.root_mean_squared_error(t.T, z.T, multioutput="raw_values")
+            assert np.divide(report["rmse_each"], unit) == pytest.approx(rmse_per_output, rel=1e-9)
     assert undefined > 5
 
 

@@ -36,27 +36,29 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def multirun(*words, code=0) -> tuple[list[Path], str]:
+def multirun(*overrides, code=0) -> tuple[list[Path], str]:
     """The folders of the runs, in their order; what was printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
-        found = main(["train", "-m", *words, "hydra.sweep.dir=m", "hydra.sweep.subdir=${hydra:job.num}"])
-    assert found == code, said.getvalue()
-    return sorted(Path("m").glob("[0-9]*"), key=lambda folder: int(folder.name)), said.getvalue()
+    with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(stdout):
+        exit_code = main(
+            ["train", "-m", *overrides, "hydra.sweep.dir=m", "hydra.sweep.subdir=${hydra:job.num}"]
+        )
+    assert exit_code == code, stdout.getvalue()
+    return sorted(Path("m").glob("[0-9]*"), key=lambda folder: int(folder.name)), stdout.getvalue()
 
 
 @pytest.fixture
 def made(monkeypatch) -> list[list[int]]:
     """The sizes of the stacks of every fit that begins."""
-    found, original = [], Fit.stacks
+    made_stacks, original = [], Fit.stacks
 
     def watched(fit, rows=None):
         stacks = original(fit, rows)
         if rows is fit.rows:
-            found.append([len(stack) for stack in stacks])
+            made_stacks.append([len(stack) for stack in stacks])
         return stacks
 
     monkeypatch.setattr(Fit, "stacks", watched)
-    return found
+    return made_stacks
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -66,11 +68,11 @@ def test_runs_share_stacks_and_each_is_what_it_is_alone_bit_for_bit(case, tmp_pa
         {"model.hidden"} if "model=linear" in common else set()
     )
     usual = [word for word in USUAL if word.split("=")[0] not in given]
-    folders, said = multirun(*usual, *common, *differs, code=int(case == "diverging"))
+    folders, stdout = multirun(*usual, *common, *differs, code=int(case == "diverging"))
     rows = sum(len(json.loads((f / "rows.json").read_text())) for f in folders)
     assert len(folders) > 1 and len(made) == 1  # one fit for all of them
     assert len(made[0]) == stacks and sum(made[0]) == rows
-    assert f"{len(folders)} runs: {rows} rows in {stacks} stack" in said
+    assert f"{len(folders)} runs: {rows} rows in {stacks} stack" in stdout
     for folder in folders:
         alone = train((folder / "command.txt").read_text(), tmp_path / "alone" / folder.name)
         for name in ("metrics.jsonl", "model.safetensors", "rows.json", "summary.json", "config.yaml"):
@@ -80,7 +82,7 @@ def test_runs_share_stacks_and_each_is_what_it_is_alone_bit_for_bit(case, tmp_pa
 
 
 def test_a_diverging_run_says_so_and_leaves_its_neighbours_alone():
-    folders, said = multirun(
+    folders, stdout = multirun(
         "data=diabetes", "model=linear", "optimizer=sgd", "epochs=3", "optimizer.lr=1e30,0.01", code=1
     )
     summaries = [json.loads((f / "summary.json").read_text())["rows"] for f in folders]
@@ -93,9 +95,9 @@ def test_a_diverging_run_says_so_and_leaves_its_neighbours_alone():
 
 def words_of(folders) -> list[tuple[str, ...]]:
     """What each run's line says of the keys in question."""
-    asked = ("experiment", "optimizer", "optimizer.lr", "init", "seed", "mine", "batch_size")
+    keys = ("experiment", "optimizer", "optimizer.lr", "init", "seed", "mine", "batch_size")
     lines = [shlex.split((folder / "command.txt").read_text()) for folder in folders]
-    return [tuple(w for w in line if w.partition("=")[0].lstrip("+") in asked) for line in lines]
+    return [tuple(w for w in line if w.partition("=")[0].lstrip("+") in keys) for line in lines]
 
 
 SEVEN = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
@@ -137,7 +139,7 @@ SWEPT = {  # the command line, and what the runs are
 
 
 @pytest.fixture
-def mine(tmp_path) -> Path:
+def user_folder(tmp_path) -> Path:
     """A folder for -cd, with files that sweep."""
     head = "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
     for name, params in (("experiment/own", "      seed: 1,2\n      batch_size: 8,16\n"),
@@ -149,39 +151,41 @@ def mine(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("case", SWEPT)
-def test_files_that_sweep_by_themselves_are_run_one_by_one(case, mine):
-    words, expected = SWEPT[case]
-    folders, _ = multirun("-cd", str(mine), *words, *FAST[2 if case == "a key of both, once" else 0 :])
+def test_files_that_sweep_by_themselves_are_run_one_by_one(case, user_folder):
+    overrides, expected = SWEPT[case]
+    folders, _ = multirun(
+        "-cd", str(user_folder), *overrides, *FAST[2 if case == "a key of both, once" else 0 :]
+    )
     assert words_of(folders) == expected
 
 
 def test_several_experiments_without_m_are_refused_as_ever(capsys):
-    words = ["train", "experiment=lecture/optimizers,lecture/initialization"]
-    assert main(words) == 2 and "add -m to run each" in capsys.readouterr().err
+    overrides = ["train", "experiment=lecture/optimizers,lecture/initialization"]
+    assert main(overrides) == 2 and "add -m to run each" in capsys.readouterr().err
     assert main(["train", "experiment=lecture/mlp", "seed=1,2"]) == 2
     assert "add -m to run each" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")
-@pytest.mark.parametrize("words, searched", [
+@pytest.mark.parametrize("overrides, searched", [
     ([OPTIMIZERS], {"optimizer": ", ".join(SEVEN)}),
     ([OPTIMIZERS, "optimizer=sgd,adam"], {"optimizer": "sgd, adam"}),
     ([OPTIMIZERS, "optimizer=sgd", "optimizer.lr=0.1,0.2"], {"optimizer.lr": "0.1, 0.2"}),
     (["experiment=own"], {"seed": "1, 2", "batch_size": "8, 16"}),
     (["experiment=lecture/mlp,lecture/mlp_dropout"], {"experiment": "lecture/mlp, lecture/mlp_dropout"}),
 ])  # fmt: skip
-def test_nnlab_sweep_searches_what_an_experiment_sweeps(words, searched, mine, capsys):
-    assert main(["sweep", "-cd", str(mine), *words, *FAST, "plan=true"]) == 0
-    said = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()[1 : 1 + len(searched)]]
-    assert {key: values.strip() for key, values in said} == searched
+def test_nnlab_sweep_searches_what_an_experiment_sweeps(overrides, searched, user_folder, capsys):
+    assert main(["sweep", "-cd", str(user_folder), *overrides, *FAST, "plan=true"]) == 0
+    shown = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()[1 : 1 + len(searched)]]
+    assert {key: values.strip() for key, values in shown} == searched
 
 
 def test_nnlab_sweep_takes_one_such_experiment_at_a_time(capsys):
     both = "experiment=lecture/mlp,lecture/optimizers"
     assert main(["sweep", both, *FAST]) == 2
-    said = capsys.readouterr().err
-    assert f"{OPTIMIZERS} sweeps by itself, optimizer=sgd,momentum" in said and f"train -m {both}" in said
-    assert said.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert f"{OPTIMIZERS} sweeps by itself, optimizer=sgd,momentum" in stderr and f"train -m {both}" in stderr
+    assert stderr.count("\n") == 1
     assert main(["sweep", both, "optimizer=sgd", *FAST, "plan=true"]) == 0
 
 
@@ -204,20 +208,20 @@ DOUBTS = {  # what is searched, and what stands below the table; nothing where r
 }
 
 
-@pytest.mark.parametrize("words", DOUBTS)
-def test_the_order_of_runs_on_other_examples_is_doubted(words):
-    _, said = multirun("epochs=1", "model.hidden=[4]", *words.split())
-    below = " ".join(said.partition("the best first")[2].split())
-    assert DOUBTS[words] in below if DOUBTS[words] else not re.search("runs have|runs on|luck", below)
+@pytest.mark.parametrize("overrides", DOUBTS)
+def test_the_order_of_runs_on_other_examples_is_doubted(overrides):
+    _, stdout = multirun("epochs=1", "model.hidden=[4]", *overrides.split())
+    below = " ".join(stdout.partition("the best first")[2].split())
+    assert DOUBTS[overrides] in below if DOUBTS[overrides] else not re.search("runs have|runs on|luck", below)
 
 
-@pytest.mark.parametrize("words", [["experiment=lecture/optimizers"], ["-m", "optimizer.lr=0.1,0.01"]])
-def test_several_runs_go_where_one_was_asked_to_go(words, capsys):
+@pytest.mark.parametrize("overrides", [["experiment=lecture/optimizers"], ["-m", "optimizer.lr=0.1,0.01"]])
+def test_several_runs_go_where_one_was_asked_to_go(overrides, capsys):
     """Whether an experiment is several runs is its file's to say; and what is asked for is done."""
-    assert main(["train", *words, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 0
+    assert main(["train", *overrides, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 0
     assert Path("mine/comparison.json").is_file() and len([*Path("mine").glob("*/summary.json")]) > 1
     assert [path.name for path in Path().iterdir()] == ["mine"]
-    assert main(["train", *words, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 2  # not empty
+    assert main(["train", *overrides, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 2  # not empty
     assert "'mine'" in capsys.readouterr().err
     given = ["hydra.run.dir=one", "hydra.sweep.dir=two"]
     assert main(["train", "-m", "optimizer.lr=0.1,0.01", "data=iris", "epochs=1", *given]) == 0

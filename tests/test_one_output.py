@@ -56,9 +56,9 @@ def test_the_test_report_equals_scikit_learn():
     data, fold, n = run.datasets[MOONS.data], run.rows[0].fold, result.normalizer
     x = (data.x[fold.test] - n["mean"]) / n["scale"]
     z = x @ result.weights["output.weight"].T + result.weights["output.bias"].ravel()
-    said, true = (z[:, 0] > 0).astype(int), data.y[fold.test]
-    assert result.test["confusion_matrix"] == sklearn.metrics.confusion_matrix(true, said).tolist()
-    assert result.test["accuracy"] == pytest.approx((said == true).mean())
+    predicted, true = (z[:, 0] > 0).astype(int), data.y[fold.test]
+    assert result.test["confusion_matrix"] == sklearn.metrics.confusion_matrix(true, predicted).tolist()
+    assert result.test["accuracy"] == pytest.approx((predicted == true).mean())
     assert result.test["loss"] == pytest.approx(sklearn.metrics.log_loss(true, 1 / (1 + np.exp(-z[:, 0]))))
 
 
@@ -78,6 +78,6 @@ def test_every_rung_of_check_takes_it():
     job = replace(MOONS, model=MLP(hidden=(16,), output="sigmoid"), loss="auto", batch_size=16, epochs=50,
                   optimizer=nnlab.Adam(lr=0.01), regularizer=Regularizer(), dtype="float32")  # fmt: skip
     rungs = ["start", "gradients", "subset", "saturation", "rates", "determinism"]
-    found = {v.rung: v for v in run_rungs(Subject(job), rungs)}
-    assert {rung: v.status for rung, v in found.items()} == dict.fromkeys(rungs, "pass")
-    assert found["start"].details["chance"] == pytest.approx(np.log(2))
+    verdicts = {v.rung: v for v in run_rungs(Subject(job), rungs)}
+    assert {rung: v.status for rung, v in verdicts.items()} == dict.fromkeys(rungs, "pass")
+    assert verdicts["start"].details["chance"] == pytest.approx(np.log(2))

@@ -48,11 +48,11 @@ def trained(rows, dtype=torch.float64, lr=None) -> list[torch.Tensor]:
         rate = optimizer.lr if lr is None else torch.from_numpy(lr(step))[:, None]
         factors = optimizer.factors(rate, torch.full((len(rows), 1), float(step), dtype=torch.float64))
         g = gradient(theta, step)
-        kept = g.clone()
+        before = g.clone()
         f = SimpleNamespace(**{name: column.to(dtype) for name, column in factors.items()})
         optimizer.decay(theta[:, :WEIGHTS], f)
         optimizer.update(theta, g, slots, f, scratch)
-        assert torch.equal(g, kept)
+        assert torch.equal(g, before)
         seen.append(theta.clone())
     return seen
 
@@ -70,8 +70,8 @@ def by_formula(case, lr=None) -> list[np.ndarray]:
     return seen
 
 
-def assert_close(mine, expected, tolerance):
-    for step, (a, b) in enumerate(zip(mine, expected, strict=True), start=1):
+def assert_close(actual, expected, tolerance):
+    for step, (a, b) in enumerate(zip(actual, expected, strict=True), start=1):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"step {step}")
 
 
@@ -91,8 +91,8 @@ def test_equals_torch(case, doubles):
     for step in range(1, STEPS + 1):
         thetas = torch.stack([torch.cat(p).detach() for p in parameters])
         for p, g, optimizer in zip(parameters, gradient(thetas, step), optimizers, strict=True):
-            for part, own in zip(p, split(g), strict=True):
-                part.grad = own.clone()
+            for part, part_of_gradient in zip(p, split(g), strict=True):
+                part.grad = part_of_gradient.clone()
             optimizer.step()
         expected.append(torch.stack([torch.cat(p).detach() for p in parameters]))
     assert_close(trained(case.rows), expected, 1e-10)
@@ -133,7 +133,7 @@ def test_float32_stays_close(case):
 def test_a_parameter_whose_gradient_is_zero_stays(case):
     """From the first step on: a dead unit, not a padded column."""
     optimizer, theta = stack(case.rows), start(4)
-    slots, kept = SimpleNamespace(**{s: torch.zeros_like(theta) for s in optimizer.slots}), theta.clone()
+    slots, before = SimpleNamespace(**{s: torch.zeros_like(theta) for s in optimizer.slots}), theta.clone()
     f = SimpleNamespace(**optimizer.factors(optimizer.lr, torch.ones(4, 1, dtype=torch.float64)))
     optimizer.update(theta, torch.zeros_like(theta), slots, f, torch.empty_like(theta))
-    assert torch.equal(theta, kept)
+    assert torch.equal(theta, before)

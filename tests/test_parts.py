@@ -29,7 +29,7 @@ def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     layout = graph.layout()
     slots, end, size = layout.parameters, layout.weights_end, layout.size
     theta, grad = torch.randn(2, rows, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    before, kept = grad.clone(), theta.clone()
+    before, theta_before = grad.clone(), theta.clone()
     coefficients = [{key: 0.1 * k for key in keys} for k in range(rows)]
     regularizer = stack([Regularizer(**c) for c in coefficients])
     f = SimpleNamespace(**regularizer.factors(torch.ones(rows, 1)))
@@ -39,13 +39,13 @@ def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     weights = torch.cat([s.view(leaf).flatten(1) for n, s in slots.items() if n.endswith("weight")], 1)
     weights = torch.cat([weights, leaf[:, :end][:, gaps(slots, end)]], 1)  # zero while training
     omega = torch.stack([
-        sum((PENALTIES[key](c, w) for key, c in own.items()), w.sum() * 0)
-        for own, w in zip(coefficients, weights, strict=True)
+        sum((PENALTIES[key](c, w) for key, c in coefficient.items()), w.sum() * 0)
+        for coefficient, w in zip(coefficients, weights, strict=True)
     ])  # fmt: skip
     omega.sum().backward()
     assert_near(regularizer.penalty(theta[:, :end]), omega.detach(), 13)
     assert_near(grad - before, leaf.grad, 13)
-    assert torch.equal(grad[:, end:], before[:, end:]) and torch.equal(theta, kept)
+    assert torch.equal(grad[:, end:], before[:, end:]) and torch.equal(theta, theta_before)
 
 
 def gaps(slots, end):

@@ -45,24 +45,24 @@ def image(folder):
 
 def some_curves(rows=4, epochs=6):
     """Row r trains r + 3 epochs at most; the last of several diverges at once."""
-    curves, left = Curves(rows), list(range(rows))
+    curves, running = Curves(rows), list(range(rows))
     for epoch in range(1, epochs + 1):
-        losses = [NAN if row == rows - 1 > 0 else (row + 1.0) / epoch for row in left]
-        curves.record(a_record(epoch, left, improved=np.isfinite(losses), val_loss=losses))
-        left = [row for row in left if row + 3 > epoch and row < max(rows - 1, 1)]
-        if not left:
+        losses = [NAN if row == rows - 1 > 0 else (row + 1.0) / epoch for row in running]
+        curves.record(a_record(epoch, running, improved=np.isfinite(losses), val_loss=losses))
+        running = [row for row in running if row + 3 > epoch and row < max(rows - 1, 1)]
+        if not running:
             break
     return curves
 
 
 def test_bands_by_hand():
     values = np.array([[1.0, 1, NAN, NAN], [2, 3, 4, NAN], [3, np.inf, 6, NAN], [6, 7, NAN, NAN]])
-    found = bands(values)
-    assert found.rows.tolist() == [4, 3, 2, 0]
-    assert found.mean == pytest.approx([3, 11 / 3, 5, NAN], nan_ok=True)
+    actual = bands(values)
+    assert actual.rows.tolist() == [4, 3, 2, 0]
+    assert actual.mean == pytest.approx([3, 11 / 3, 5, NAN], nan_ok=True)
     # Of n sorted numbers the quantile q is number q (n - 1), counted from 0, on the line to the next.
-    assert found.low == pytest.approx([1.3, 1 + 0.2 * 2, 4.2, NAN], nan_ok=True)
-    assert found.high == pytest.approx([3 + 0.7 * 3, 3 + 0.8 * 4, 5.8, NAN], nan_ok=True)
+    assert actual.low == pytest.approx([1.3, 1 + 0.2 * 2, 4.2, NAN], nan_ok=True)
+    assert actual.high == pytest.approx([3 + 0.7 * 3, 3 + 0.8 * 4, 5.8, NAN], nan_ok=True)
 
 
 def test_curves_of_rows_that_end_at_different_times():
@@ -130,7 +130,10 @@ def test_tensorboard(tmp_path):
 
 def test_the_setting():
     assert [train_command.wants_picture({"picture": "auto"}, rows) for rows in (1, 2)] == [False, True]
-    assert [train_command.wants_picture({"picture": asked}, 1) for asked in (True, False)] == [True, False]
+    assert [train_command.wants_picture({"picture": picture}, 1) for picture in (True, False)] == [
+        True,
+        False,
+    ]
     assert not train_command.wants_picture({}, 1)
     for wrong in ("yes", 1, None):
         with pytest.raises(UserError, match="picture = .*true or false or auto"):
@@ -155,9 +158,11 @@ def test_a_default_run_has_no_picture(tmp_path):
 def figures(monkeypatch):
     from nnlab.records import picture
 
-    kept, render_png = [], picture.render_png
-    monkeypatch.setattr(picture, "render_png", lambda figure: kept.append(figure) or render_png(figure))
-    return kept
+    drawn_figures, render_png = [], picture.render_png
+    monkeypatch.setattr(
+        picture, "render_png", lambda figure: drawn_figures.append(figure) or render_png(figure)
+    )
+    return drawn_figures
 
 
 def curves_with_rates(rates):
@@ -174,9 +179,9 @@ def curves_with_rates(rates):
 def test_the_learning_rate_is_in_the_picture(rates, figures):
     draw(curves_with_rates(rates), "digits", "classification")
     (figure,) = figures
-    said = [text.get_text() for text in figure.texts]
+    texts = [text.get_text() for text in figure.texts]
     if len(set(rates)) == 1:
-        assert len(figure.axes) == 2 and f"learning rate {rates[0]:.3g}" in said
+        assert len(figure.axes) == 2 and f"learning rate {rates[0]:.3g}" in texts
     else:
         *_, panel = figure.axes
         assert len(figure.axes) == 3 and panel.get_title() == "learning rate"
@@ -187,9 +192,9 @@ def test_the_learning_rate_is_in_the_picture(rates, figures):
 def test_the_board_draws_what_a_run_of_one_row_left_out(tmp_path, monkeypatch):
     """The same picture that picture=true draws; nothing where it is not wanted, there, or cannot be."""
     monkeypatch.chdir(tmp_path)
-    words = ["train", "data=iris", "epochs=3", "schedule=cosine"]
+    arguments = ["train", "data=iris", "epochs=3", "schedule=cosine"]
     for name, more in (("auto", []), ("now", ["picture=true"]), ("never", ["picture=false"]), ("bad", [])):
-        assert main([*words, *more, f"hydra.run.dir=runs/{name}"]) == 0
+        assert main([*arguments, *more, f"hydra.run.dir=runs/{name}"]) == 0
     (tmp_path / "runs/bad/rows.json").write_text('[{"best_epoch": 1}, 7')
     (tmp_path / "runs/huge").mkdir()
     for name in ("summary.json", "rows.json", "config.yaml"):

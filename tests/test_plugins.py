@@ -113,11 +113,11 @@ def test_an_activation_says_what_suits_it(install, bounded, initialization):
     install(ACTIVATION.format(bounded=bounded, initialization=initialization), ("activation", "mine", "Mine"))
     e = nnlab.Experiment(model=nnlab.MLP(hidden=(20,), activation="mine"), seed=3)
     graph = e.model.graph((50,), 3)
-    own, named = (
+    by_auto, by_name = (
         initial_theta([Row(replace(e, init=init), 3, None)], graph) for init in ("auto", initialization)
     )
     hidden = graph.layout().parameters["hidden1.weight"]
-    assert torch.equal(hidden.view(own), hidden.view(named))
+    assert torch.equal(hidden.view(by_auto), hidden.view(by_name))
     verdict = saturation.check(Subject(replace(e, data="iris")))
     assert verdict.details["start"]["activations"]["mine1"]["bounded"] == bounded
 
@@ -153,8 +153,8 @@ WRONG = [
 def test_what_cannot_be_used(install, capsys, tmp_path, source, announced, phrases):
     install(source, announced)
     group = {"activation": "model.activation"}.get(announced[0], announced[0])
-    said = refused(capsys, f"{group}=wrong")
-    assert [phrase for phrase in phrases if phrase not in said] == [], said
+    message = refused(capsys, f"{group}=wrong")
+    assert [phrase for phrase in phrases if phrase not in message] == [], message
     assert not (tmp_path / "outputs").exists()
 
 
@@ -253,8 +253,8 @@ def searching(install):
 
 
 def test_a_sampler_and_a_pruner_search(searching, tmp_path, capsys):
-    words = ("sampler=lottery", "sampler.tickets=3", "pruner=once", "pruner.at=1", RATE)
-    assert main(["sweep", *SEARCH, *words]) == 0
+    overrides = ("sampler=lottery", "sampler.tickets=3", "pruner=once", "pruner.at=1", RATE)
+    assert main(["sweep", *SEARCH, *overrides]) == 0
     about = yaml.safe_load((tmp_path / "sweep/config.yaml").read_text())
     assert about["sampler"] == {"name": "lottery", "seed": 0, "tickets": 3}
     assert about["pruner"] == {"name": "once", "at": 1}
@@ -268,7 +268,7 @@ def test_a_sampler_and_a_pruner_search(searching, tmp_path, capsys):
     assert search.sampler.tickets == 7 and search.pruner.prunes
 
 
-@pytest.mark.parametrize("words, said", [
+@pytest.mark.parametrize("overrides, message", [
     (["sampler=lottery", "optimizer=sgd,momentum", "optimizer.gamma=interval(0,0.9)"],
      "sampler=lottery needs parameters that are part of every trial, and optimizer.gamma"),
     (["sampler=lottery", "optimizer=sgd,adam"],
@@ -281,10 +281,10 @@ def test_a_sampler_and_a_pruner_search(searching, tmp_path, capsys):
     (["pruner=onze", RATE], "did you mean 'once'"),
     (["sampler=once", RATE], "once"),
 ])  # fmt: skip
-def test_a_search_that_they_cannot_do_is_refused(searching, capsys, words, said, tmp_path):
-    assert main(["sweep", *SEARCH, *words]) == 2
+def test_a_search_that_they_cannot_do_is_refused(searching, capsys, overrides, message, tmp_path):
+    assert main(["sweep", *SEARCH, *overrides]) == 2
     err = capsys.readouterr().err
-    assert said in err and err.count("\n") == 1, err
+    assert message in err and err.count("\n") == 1, err
     assert not (tmp_path / "sweep").exists()
 
 
@@ -331,8 +331,8 @@ def quartic(install):
 
 def test_a_regularizer_combines_with_those_of_nnlab(quartic, tmp_path, capsys):
     quartic()
-    words = ["regularizer=[l2,quartic,dropout]", "regularizer.l4=0.5", "data=iris", "epochs=1"]
-    assert main(["train", *words, "hydra.run.dir=run"]) == 0
+    overrides = ["regularizer=[l2,quartic,dropout]", "regularizer.l4=0.5", "data=iris", "epochs=1"]
+    assert main(["train", *overrides, "hydra.run.dir=run"]) == 0
     settings = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["regularizer"]
     assert settings["name"] == "quartic" and settings["l4"] == 0.5
     assert settings["l2"] == 1e-3 and settings["dropout"] == 0.2 and settings["l1"] == 0
@@ -355,6 +355,6 @@ def test_a_regularizer_combines_with_those_of_nnlab(quartic, tmp_path, capsys):
 @pytest.mark.parametrize("factor, code", [(1, 0), (2, 1)])
 def test_nnlab_check_looks_at_the_gradient_of_a_regularizer(quartic, capsys, factor, code):
     quartic(factor)
-    words = ["only=gradients", "regularizer=[l2,quartic]", "data=iris", "model.hidden=[5]"]
-    assert main(["check", *words]) == code
+    overrides = ["only=gradients", "regularizer=[l2,quartic]", "data=iris", "model.hidden=[5]"]
+    assert main(["check", *overrides]) == code
     assert ("penalty: dW is wrong" in capsys.readouterr().out) == (code == 1)

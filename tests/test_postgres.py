@@ -42,9 +42,9 @@ def server():
     folder = Path(tempfile.mkdtemp(prefix="nnlab-postgres-"))
     os.chown(folder, user.pw_uid, user.pw_gid)
 
-    def do(name, *words):
+    def do(name, *overrides):
         who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if not os.geteuid() else {}
-        line = [program(name), "-D", str(folder / "data"), *words]
+        line = [program(name), "-D", str(folder / "data"), *overrides]
         done = subprocess.run(
             line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, **who
         )
@@ -74,12 +74,12 @@ def test_a_sweep_in_postgres_is_one_in_a_file(server, tmp_path):
 
 
 def test_the_same_name_is_refused_and_another_is_another_study(server, tmp_path, capsys):
-    words = (*IRIS, LR, "sampler=random", "trials=3", server)
-    sweep(tmp_path / "t", *words, "study=mine")
+    overrides = (*IRIS, LR, "sampler=random", "trials=3", server)
+    sweep(tmp_path / "t", *overrides, "study=mine")
     before = sorted(tmp_path.rglob("*"))
-    assert main(["sweep", *words, "study=mine"]) == 2
+    assert main(["sweep", *overrides, "study=mine"]) == 2
     assert "has a study 'mine' already" in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
-    assert len(trials_csv(sweep(tmp_path / "u", *words, "study=another"))) == 3
+    assert len(trials_csv(sweep(tmp_path / "u", *overrides, "study=another"))) == 3
 
 
 def test_nothing_of_cmaes_is_kept(server, tmp_path):
@@ -94,8 +94,8 @@ def test_nothing_of_cmaes_is_kept(server, tmp_path):
 
 
 def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path, capsys):
-    words = (*IRIS, LR, "trials=3")
-    assert main(["sweep", *words, server.replace("nnlab-postgres-", "nowhere-")]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "cannot be used" in said
+    overrides = (*IRIS, LR, "trials=3")
+    assert main(["sweep", *overrides, server.replace("nnlab-postgres-", "nowhere-")]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "cannot be used" in stderr
     assert not list(tmp_path.iterdir())

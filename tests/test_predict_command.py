@@ -67,8 +67,8 @@ def trained(tmp_path_factory):
     """A run of 2 seeds x 2 folds on a table of text."""
     folder = tmp_path_factory.mktemp("trained")
     write_csv(folder / "train.csv", *table())
-    words = ["data=csv", f"data.path={folder / 'train.csv'}", "data.target=left", "epochs=5", "seeds=2"]
-    assert main(["train", *words, "split=kfold", "split.k=2", f"hydra.run.dir={folder / 'run'}"]) == 0
+    overrides = ["data=csv", f"data.path={folder / 'train.csv'}", "data.target=left", "epochs=5", "seeds=2"]
+    assert main(["train", *overrides, "split=kfold", "split.k=2", f"hydra.run.dir={folder / 'run'}"]) == 0
     return folder / "run"
 
 
@@ -90,14 +90,14 @@ def test_predictions_are_those_of_the_model(trained, row):
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "squared_error"])
 def test_on_its_own_test_set_a_run_says_what_training_said(loss, here):
     """With several rows too: test_predictions.csv averages as predict does."""
-    words = ["data=iris", f"loss={loss}", "seeds=3", "epochs=4", "hydra.run.dir=run"]
-    assert main(["train", *words]) == 0
-    own = lines_of("run/test_predictions.csv")
+    overrides = ["data=iris", f"loss={loss}", "seeds=3", "epochs=4", "hydra.run.dir=run"]
+    assert main(["train", *overrides]) == 0
+    by_training = lines_of("run/test_predictions.csv")
     data = lab.Iris().load()
-    numbers = [int(line["example"]) for line in own]
+    numbers = [int(line["example"]) for line in by_training]
     write_csv("new.csv", data.x[numbers], names=data.features, order=(3, 1, 0, 2))
     assert main(["predict", "run", "new.csv"]) == 0
-    for line, expected in zip(lines_of(written()), own, strict=True):
+    for line, expected in zip(lines_of(written()), by_training, strict=True):
         assert line["prediction"] == expected["prediction"]
         for name in data.classes:
             key = f"probability_{name}"
@@ -113,10 +113,10 @@ def test_columns_in_any_order_with_others_and_an_identifier(trained, capsys):
     lines = lines_of(written())
     assert [line["customer_id"] for line in lines] == ["'=1+1", *names[1:]]
     assert [line["prediction"] for line in lines] == lab.load(trained).predict(x).tolist()
-    said = capsys.readouterr()
-    assert "column 'note' is not among the run's inputs, and ignored" in said.err
-    assert "left" not in said.err and "customer_id" not in said.err
-    assert "30" in said.out and str(written()) in said.out
+    captured = capsys.readouterr()
+    assert "column 'note' is not among the run's inputs, and ignored" in captured.err
+    assert "left" not in captured.err and "customer_id" not in captured.err
+    assert "30" in captured.out and str(written()) in captured.out
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.tsv", "table"])
@@ -132,8 +132,8 @@ def test_a_table_without_names(here):
     x, label = table()
     text = "\n".join(f"{a},{one},{b},{c}" for (a, b, c), one in zip(x, label, strict=True))
     Path("train.csv").write_text(text)
-    words = ["data=csv", "data.path=train.csv", "data.target=1", "epochs=3", "hydra.run.dir=run"]
-    assert main(["train", *words]) == 0
+    overrides = ["data=csv", "data.path=train.csv", "data.target=1", "epochs=3", "hydra.run.dir=run"]
+    assert main(["train", *overrides]) == 0
     Path("new.csv").write_text("\n".join(",".join(map(str, row)) for row in x[:10]))
     assert main(["predict", "run", "new.csv", "output=without.csv"]) == 0
     assert main(["predict", "run", "train.csv", "output=with.csv"]) == 0
@@ -147,13 +147,13 @@ def test_regressions_of_one_and_of_several_targets(here):
     x = np.random.default_rng(0).random((60, 3))
     for name, y in (("one", x.sum(1)), ("two", np.c_[x.sum(1), -x[:, 0]])):
         np.savez(f"{name}.npz", X=x, y=y)
-        words = ["data=npz", f"data.path={name}.npz", "epochs=3", "seeds=2", f"hydra.run.dir=run_{name}"]
-        assert main(["train", *words]) == 0
+        overrides = ["data=npz", f"data.path={name}.npz", "epochs=3", "seeds=2", f"hydra.run.dir=run_{name}"]
+        assert main(["train", *overrides]) == 0
         np.savez("new.npz", x[:7])
         assert main(["predict", f"run_{name}", "new.npz", f"output={name}.csv"]) == 0
         lines, expected = lines_of(f"{name}.csv"), lab.load(f"run_{name}").predict(x[:7])
-        said = np.array([[float(v) for v in line.values()] for line in lines])
-        assert np.allclose(said, expected.reshape(7, -1), rtol=1e-7)
+        predictions = np.array([[float(v) for v in line.values()] for line in lines])
+        assert np.allclose(predictions, expected.reshape(7, -1), rtol=1e-7)
         assert main(["evaluate", f"run_{name}", f"{name}.npz", f"hydra.run.dir=e_{name}"]) == 0
         report = json.loads(Path(f"e_{name}", "evaluation.json").read_text())["test"]
         predicted = lab.load(f"run_{name}").predict(x)
@@ -185,8 +185,8 @@ def test_evaluate_reports_what_training_did(trained, capsys):
     assert tree["metrics"]["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
     p = model.predict_proba(x)
     assert tree["test"]["loss"] == pytest.approx(sk.log_loss(label, p, labels=["no", "yes"]), rel=1e-9)
-    said = capsys.readouterr().out
-    assert f"test accuracy      {tree['test']['accuracy']:.2%}" in said and "4 rows alone" in said
+    stdout = capsys.readouterr().out
+    assert f"test accuracy      {tree['test']['accuracy']:.2%}" in stdout and "4 rows alone" in stdout
     assert main(["evaluate", str(trained), "labelled.csv", "row=1", "hydra.run.dir=one"]) == 0
     alone = json.loads(Path("one/evaluation.json").read_text())
     assert alone["test"] == tree["rows"][1]["test"] and "rows" not in alone
@@ -274,8 +274,8 @@ def test_memory_does_not_grow_with_the_file(trained, here):
 
 
 def test_a_sweep_means_its_winner(here, capsys):
-    words = ["data=iris", "epochs=1", "trials=2", "report=false", "hydra.run.dir=s"]
-    assert main(["sweep", *words]) == 0
+    overrides = ["data=iris", "epochs=1", "trials=2", "report=false", "hydra.run.dir=s"]
+    assert main(["sweep", *overrides]) == 0
     assert main(["predict", "s", "iris", "output=a.csv"]) == 0
     assert main(["predict", "s/best", "iris", "output=b.csv"]) == 0
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
@@ -287,8 +287,8 @@ def test_a_sweep_means_its_winner(here, capsys):
 def test_a_folder_of_runs_names_them(here, capsys):
     assert main(["train", "-m", "data=iris", "epochs=1,2", "hydra.sweep.dir=m"]) == 0
     assert main(["predict", "m", "iris"]) == 2
-    said = capsys.readouterr().err
-    assert "a folder of 2 runs" in said and "'m/0_epochs=1'" in said and "'m/1_epochs=2'" in said
+    stderr = capsys.readouterr().err
+    assert "a folder of 2 runs" in stderr and "'m/0_epochs=1'" in stderr and "'m/1_epochs=2'" in stderr
     assert main(["predict", "m/0_epochs=1", "iris", "output=p.csv"]) == 0
 
 
@@ -376,14 +376,14 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", WRONG, ids=" ".join)
-def test_wrong_words_are_one_sentence_and_leave_nothing(words, trained, capsys, here):
+@pytest.mark.parametrize("overrides", WRONG, ids=" ".join)
+def test_wrong_words_are_one_sentence_and_leave_nothing(overrides, trained, capsys, here):
     for name, write in FILES.items():
         write(name)
     before = sorted(here.rglob("*"))
-    assert main([str(trained) if word == "RUN" else word for word in words]) == 2
-    said = capsys.readouterr().err
-    assert WRONG[words] in said and said.count("\n") == 1, said
+    assert main([str(trained) if word == "RUN" else word for word in overrides]) == 2
+    stderr = capsys.readouterr().err
+    assert WRONG[overrides] in stderr and stderr.count("\n") == 1, stderr
     assert sorted(here.rglob("*")) == before
 
 
@@ -405,15 +405,15 @@ def test_a_full_disk_is_not_a_fault_of_the_data(trained, here):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.parametrize("words, expected", [
+@pytest.mark.parametrize("overrides, expected", [
     (["a=b/c", "d"], ["data='d'"]),
     (["out/a_lr=0.1,x=[1]", "my data (1).csv"], ["run='out/a_lr=0.1,x=[1]'", "data='my data (1).csv'"]),
     (["data=it's.csv", "r"], ["run='r'", "data='it\\'s.csv'"]),
     (["model=r", "file=d", "out=p"], ["run='r'", "data='d'", "output='p'"]),
     (["run=7", "data.path=d"], ["run='7'", "data='d'"]),
 ])  # fmt: skip
-def test_words_and_their_keys(words, expected):
-    assert [*with_keys("predict", words)][: len(expected)] == expected or words[0] == "a=b/c"
+def test_words_and_their_keys(overrides, expected):
+    assert [*with_keys("predict", overrides)][: len(expected)] == expected or overrides[0] == "a=b/c"
 
 
 @pytest.mark.parametrize("typed, offers", [
@@ -441,9 +441,9 @@ def test_what_tab_offers(typed, offers, here):
 def test_help_and_the_settings(trained, capsys):
     for command in ("predict", "evaluate"):
         assert main([command, "--help"]) == 0
-        said = capsys.readouterr().out
-        assert "run=null" in said and "data=null" in said and "device=cpu" in said
-        assert max(map(len, said.splitlines())) <= 80 and "hydra.sweep" not in said
+        stdout = capsys.readouterr().out
+        assert "run=null" in stdout and "data=null" in stdout and "device=cpu" in stdout
+        assert max(map(len, stdout.splitlines())) <= 80 and "hydra.sweep" not in stdout
         assert main([command, "row", "--help"]) == 0 and "row=null" in capsys.readouterr().out
         assert main([command, str(trained), "x.csv", "row=2", "--cfg", "job"]) == 0
         assert "data: x.csv\n" in capsys.readouterr().out

@@ -41,8 +41,8 @@ def keeps(pruner, rung, epochs, numbers, worth, came=None) -> np.ndarray:
 def test_whom_it_keeps(pruner, worth, at, random):
     rungs = pruner.rungs(50) or [2]
     rung, numbers = rungs[at % len(rungs)], list(range(len(worth)))
-    kept = keeps(pruner, rung, 50, numbers, worth)
-    assert kept.dtype == bool and kept.any()
+    survivors = keeps(pruner, rung, 50, numbers, worth)
+    assert survivors.dtype == bool and survivors.any()
     judged = [n for n in numbers if not isinstance(pruner, Hyperband)] or numbers
     if isinstance(pruner, Hyperband):  # bracket by bracket; some are not judged yet
         brackets = [pruner.bracket(n, 50) for n in numbers]
@@ -50,11 +50,11 @@ def test_whom_it_keeps(pruner, worth, at, random):
     else:
         groups = [judged]
     for group in groups:  # worse than one who goes on, and is not kept; never the other way round
-        best_gone = min((worth[n] for n in group if not kept[n]), default=math.inf)
-        assert all(worth[n] < best_gone for n in group if kept[n])
+        best_gone = min((worth[n] for n in group if not survivors[n]), default=math.inf)
+        assert all(worth[n] < best_gone for n in group if survivors[n])
     order = random.sample(numbers, len(numbers))
     again = keeps(pruner, rung, 50, [numbers[i] for i in order], [worth[i] for i in order])
-    assert [bool(kept[i]) for i in order] == again.tolist()
+    assert [bool(survivors[i]) for i in order] == again.tolist()
 
 
 # ---- the rules
@@ -75,10 +75,10 @@ def played(pruner, curves, numbers=None):
     epochs, numbers = curves.shape[1], range(len(curves)) if numbers is None else numbers
     gone = {}
     for rung in pruner.rungs(epochs):
-        left = [gone.get(i, rung) for i in range(len(curves))]
-        worth = [curves[i, at - 1] for i, at in enumerate(left)]
-        kept = keeps(pruner, rung, epochs, numbers, worth, [i not in gone for i in range(len(curves))])
-        gone |= {i: rung for i in range(len(curves)) if i not in gone and not kept[i]}
+        epochs_trained = [gone.get(i, rung) for i in range(len(curves))]
+        worth = [curves[i, at - 1] for i, at in enumerate(epochs_trained)]
+        survivors = keeps(pruner, rung, epochs, numbers, worth, [i not in gone for i in range(len(curves))])
+        gone |= {i: rung for i in range(len(curves)) if i not in gone and not survivors[i]}
     return gone
 
 
@@ -141,9 +141,9 @@ def test_a_bracket_of_hyperband_is_halving_that_begins_later():
     pruner, curves = Hyperband(1, 3), some_curves(60, 30, 3)
     gone, brackets = played(pruner, curves), np.array([pruner.bracket(n, 30) for n in range(60)])
     for b in range(len(pruner.rungs(30)) + 1):
-        own = np.flatnonzero(brackets == b)
-        expected = halved(curves[own], pruner.rungs(30)[b:], 3)
-        assert {i: gone[n] for i, n in enumerate(own.tolist()) if n in gone} == expected
+        in_bracket = np.flatnonzero(brackets == b)
+        expected = halved(curves[in_bracket], pruner.rungs(30)[b:], 3)
+        assert {i: gone[n] for i, n in enumerate(in_bracket.tolist()) if n in gone} == expected
 
 
 # ---- pruning in a sweep
@@ -201,16 +201,16 @@ def test_halving_in_a_sweep_is_halving_on_the_curves_of_one_that_is_not_pruned(w
     so_far = np.minimum.accumulate([whole[2][n]["val_loss"] for n in range(18)], 1)
     gone = halved(so_far, [2, 6], 3)
     assert {t.number: t.epochs for t in sweep.trials if t.state == PRUNED} == gone
-    kept = [t for t in sweep.trials if t.state == COMPLETE]
-    assert [t.values[0] for t in kept] == [so_far[t.number, -1] for t in kept]
+    complete = [t for t in sweep.trials if t.state == COMPLETE]
+    assert [t.values[0] for t in complete] == [so_far[t.number, -1] for t in complete]
 
 
 @those_that_prune
 @pytest.mark.parametrize("rows, threads", [(1, 1), (2, 1), (2, 2), (64, 2)])
 def test_how_rows_are_stacked_changes_nothing(pruner, rows, threads):
     expected, _, curves = swept(pruner)
-    found, _, again = swept(pruner, rows=rows, threads=threads)
-    assert found.trials == expected.trials and again == curves
+    actual, _, again = swept(pruner, rows=rows, threads=threads)
+    assert actual.trials == expected.trials and again == curves
 
 
 def test_later_batches_are_judged_beside_earlier_ones():

@@ -77,15 +77,16 @@ def test_names_of_a_search():
 def test_a_name_of_a_regularizer_means_what_its_file_says():
     for file in (ROOT / "configs" / "regularizer").glob("*.yaml"):
         if file.stem != "auto":
-            said = nnlab.Regularizer(**OmegaConf.load(file))
+            from_file = nnlab.Regularizer(**OmegaConf.load(file))
             assert (
-                said == nnlab.Regularizer(**SETTINGS[file.stem]) != nnlab.Regularizer() or file.stem == "none"
+                from_file == nnlab.Regularizer(**SETTINGS[file.stem]) != nnlab.Regularizer()
+                or file.stem == "none"
             )
     assert len(SETTINGS) == len(list((ROOT / "configs" / "regularizer").glob("*.yaml"))) - 1
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, message",
     [
         (lambda: nnlab.Experiment(optimizer="adm"), "unknown optimizer 'adm'; did you mean 'adam'?"),
         (lambda: nnlab.Experiment(optimizer=nnlab.Adam), "optimizer = nnlab.Adam: that is a class; write nn"),
@@ -116,10 +117,10 @@ def test_a_name_of_a_regularizer_means_what_its_file_says():
         (lambda: nnlab.Search(pruner=nnlab.TPE()), "that belongs in sampler="),
     ],
 )  # fmt: skip
-def test_what_stands_for_no_part_is_a_sentence(make, said):
+def test_what_stands_for_no_part_is_a_sentence(make, message):
     with pytest.raises(nnlab.UserError) as wrong:
         make()
-    assert said in str(wrong.value) and "\n" not in str(wrong.value)
+    assert message in str(wrong.value) and "\n" not in str(wrong.value)
 
 
 def test_an_unknown_setting_is_a_type_error_as_ever():
@@ -170,7 +171,7 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "given, message",
     [
         ((X, CLASSES[:50]), "x has 60 examples, and y has 50"),
         ((X[:, 0], CLASSES), "x has the shape (60,), expected (examples, inputs); one input is x.reshape(-1"),
@@ -208,10 +209,10 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
         ((X, AMOUNTS, X[:5], X[:5, :2]), "y_test has the shape (5, 2), expected that of y, (60,)"),
     ],
 )  # fmt: skip
-def test_what_is_no_data_is_a_sentence(given, said):
+def test_what_is_no_data_is_a_sentence(given, message):
     with pytest.raises(nnlab.UserError) as wrong:
         nnlab.Arrays(*given)
-    assert said in str(wrong.value) and "\n" not in str(wrong.value)
+    assert message in str(wrong.value) and "\n" not in str(wrong.value)
 
 
 def test_other_settings_of_arrays():
@@ -440,7 +441,7 @@ def test_one_rung(only):
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, message",
     [
         (lambda: nnlab.check("digits"), "experiment = 'digits': expected a nnlab.Experiment"),
         (lambda: nnlab.check(nnlab.Experiment), "expected a nnlab.Experiment"),
@@ -451,10 +452,10 @@ def test_one_rung(only):
         (lambda: nnlab.Budget(seed=3), "Budget has no setting 'seed'; did you mean 'seeds'?"),
     ],
 )
-def test_what_cannot_be_checked_is_a_sentence(call, said):
+def test_what_cannot_be_checked_is_a_sentence(call, message):
     with pytest.raises(nnlab.UserError) as wrong:
         call()
-    assert said in str(wrong.value)
+    assert message in str(wrong.value)
 
 
 def test_fit_takes_arrays():
@@ -473,7 +474,7 @@ def test_fit_takes_arrays():
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "given, message",
     [
         ((X,), "two arrays, x and y; got an array of the shape (60, 4)"),
         ((SMALL, X), "expected experiments, and after them nothing or two arrays, x and y; got an array"),
@@ -485,10 +486,10 @@ def test_fit_takes_arrays():
         ((replace(SMALL, loss="cross_entropy"), X, AMOUNTS), "loss = 'cross_entropy' needs classes, but dat"),
     ],
 )
-def test_what_cannot_be_fitted_is_a_sentence(given, said):
+def test_what_cannot_be_fitted_is_a_sentence(given, message):
     with pytest.raises(nnlab.UserError) as wrong:
         nnlab.fit(*given)
-    assert said in str(wrong.value)
+    assert message in str(wrong.value)
 
 
 MODULES = [m.name for m in pkgutil.walk_packages(nnlab.__path__, "nnlab.") if not m.name.endswith("__main__")]
@@ -520,8 +521,10 @@ def test_the_readme_is_true(capsys):
     session = {"x": X, "y": CLASSES, "x_test": X[:9], "y_test": CLASSES[:9]}
     for block in blocks:
         exec(textwrap.dedent(block).replace("outputs/train/FOLDER", folder), session)  # noqa: S102
-    said = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("start pass loss ") for line in said) and said[-1].startswith("Trial(number=")
+    stdout = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("start pass loss ") for line in stdout) and stdout[-1].startswith(
+        "Trial(number="
+    )
     assert session["fit"].results and session["run"].ended
 
 
@@ -534,10 +537,10 @@ def test_help_says_what_every_setting_means():
                 f.name for f in fields(cls) if f.init and ("kind" in f.metadata or "choices" in f.metadata)
             ]
             assert text and all(re.search(rf"^{key}( = .+)?$", text, re.M) for key in wanted), name
-    said = inspect.getdoc(nnlab.Experiment)
-    assert re.search(r"^epochs = 50\n    .*a whole number at least 1", said, re.M | re.S)
-    assert "initial weights, batch order" in " ".join(said.split())
-    assert "optimizer = Adam()\n    a nnlab.Optimizer, or by name adadelta, adagrad, adam," in said
+    doc = inspect.getdoc(nnlab.Experiment)
+    assert re.search(r"^epochs = 50\n    .*a whole number at least 1", doc, re.M | re.S)
+    assert "initial weights, batch order" in " ".join(doc.split())
+    assert "optimizer = Adam()\n    a nnlab.Optimizer, or by name adadelta, adagrad, adam," in doc
     assert "m <- beta1 m + (1 - beta1) g" in inspect.getdoc(nnlab.Adam)
 
 
@@ -577,8 +580,10 @@ def test_an_editor_sees_the_fields(cls):
     """`__init__` as type checkers have it: the fields in their order, since parts may be given by name."""
     tree = ast.parse(Path(inspect.getsourcefile(cls)).read_text())
     (init,) = (
-        node for own in ast.walk(tree) if isinstance(own, ast.ClassDef) and own.name == cls.__name__
-        for node in ast.walk(own) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        node
+        for class_node in ast.walk(tree)
+        if isinstance(class_node, ast.ClassDef) and class_node.name == cls.__name__
+        for node in ast.walk(class_node) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
     )  # fmt: skip
     assert [a.arg for a in init.args.args] == ["self", *(f.name for f in fields(cls))]
     for argument, f in zip(init.args.args[1:], fields(cls), strict=True):

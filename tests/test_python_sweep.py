@@ -52,10 +52,10 @@ def test_choices_and_what_only_some_of_them_have():
 def test_the_usual_regularizer_follows_the_optimizer():
     sweep = nnlab.Sweep({"optimizer": ["adam", "adamw"]}, GRID, BASE)
     assert [sweep.experiment({"optimizer": o}).regularizer.l2 for o in ("adam", "adamw")] == [1e-3, 0]
-    said = nnlab.Experiment(regularizer=nnlab.Regularizer(l2=0.5))
-    assert nnlab.Sweep({"optimizer": ["adam", "adamw"]}, GRID, said).experiment({"optimizer": "adamw"}) == (
-        nnlab.Experiment(optimizer="adamw", regularizer=nnlab.Regularizer(l2=0.5))
-    )
+    explicit = nnlab.Experiment(regularizer=nnlab.Regularizer(l2=0.5))
+    assert nnlab.Sweep({"optimizer": ["adam", "adamw"]}, GRID, explicit).experiment(
+        {"optimizer": "adamw"}
+    ) == (nnlab.Experiment(optimizer="adamw", regularizer=nnlab.Regularizer(l2=0.5)))
 
 
 def test_a_break_keeps_what_was_told():
@@ -87,7 +87,7 @@ def test_what_a_space_may_be(space):
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, message",
     [
         (lambda: nnlab.Sweep({"lr": LR}), "space: no setting 'lr'; did you mean 'optimizer.lr'?"),
         (
@@ -129,14 +129,14 @@ def test_what_a_space_may_be(space):
         (lambda: nnlab.Sweep({"optimizer.lr": LR}, GRID), "a grid needs a number of points on it"),
     ],
 )
-def test_what_is_no_sweep_is_a_sentence(make, said):
+def test_what_is_no_sweep_is_a_sentence(make, message):
     with pytest.raises(nnlab.UserError) as wrong:
         make().run()
-    assert said in str(wrong.value) and "\n" not in str(wrong.value)
+    assert message in str(wrong.value) and "\n" not in str(wrong.value)
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, message",
     [
         (lambda: nnlab.Interval("a", 3), "Interval: low = 'a': expected a number"),
         (lambda: nnlab.Interval(0, None), "Interval: high = None: expected a number"),
@@ -150,10 +150,10 @@ def test_what_is_no_sweep_is_a_sentence(make, said):
         (lambda: nnlab.Steps(0, 0, 3), "steps of 0 do not get anywhere"),
     ],
 )
-def test_what_is_no_domain_is_a_sentence(make, said):
+def test_what_is_no_domain_is_a_sentence(make, message):
     with pytest.raises(nnlab.UserError) as wrong:
         make()
-    assert said in str(wrong.value)
+    assert message in str(wrong.value)
 
 
 def test_domains_of_numpys_numbers():

@@ -133,7 +133,7 @@ def test_whose_trial_it_is(odd):
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, message",
     [
         (lambda: nnlab.Sweep({}, nnlab.Search(), E, [], []), "Sweep: 5 arguments by position; expected"),
         (lambda: nnlab.Sweep(E, {"epochs": [1]}), "search = {'epochs': [1]}: expected a nnlab.Search"),
@@ -151,10 +151,10 @@ def test_whose_trial_it_is(odd):
         (lambda: nnlab.simulate(nnlab.HalveOnRise(), 3, 2, [1]), "metrics = [1]: expected a number for each"),
     ],
 )
-def test_the_sentence_says_what_is_expected(call, said):
+def test_the_sentence_says_what_is_expected(call, message):
     with pytest.raises(nnlab.UserError) as wrong:
         call()
-    assert said in str(wrong.value)
+    assert message in str(wrong.value)
 
 
 def test_what_annotations_may_say():

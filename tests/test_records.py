@@ -145,20 +145,20 @@ def test_a_test_set_of_the_datas_own_is_no_new_test_set_in_any_split():
     assert any("same in every split" in line for line in summary_lines(summary, "classification"))
 
 
-@pytest.mark.parametrize("own, split, counts", [
+@pytest.mark.parametrize("sizes, split, counts", [
     (True, Holdout(repeats=2), {"train": 44, "validation": 16, "test": 20}),
     (False, Holdout(repeats=2), {"train": 36, "validation": 12, "test": 12}),
     (False, KFold(k=3, repeats=2), {"train": 32, "validation": 16, "test": 12}),
 ])  # fmt: skip
-def test_results_know_how_many_examples_their_sets_have(own, split, counts, tmp_path):
+def test_results_know_how_many_examples_their_sets_have(sizes, split, counts, tmp_path):
     write_idx(tmp_path)
-    data = Idx(path=str(tmp_path)) if own else Moons(n=60)
+    data = Idx(path=str(tmp_path)) if sizes else Moons(n=60)
     fit = Fit([Experiment(data=data, split=split, model=Logistic(), epochs=1)])
     for _ in fit:
         pass
-    assert all(r.examples == counts and r.fixed_test == own for r in fit.results)
+    assert all(r.examples == counts and r.fixed_test == sizes for r in fit.results)
     intervals = summarize(fit.results)["intervals"]
-    assert intervals["test"]["method"] == ("student" if own else "corrected")
+    assert intervals["test"]["method"] == ("student" if sizes else "corrected")
     overlap = intervals["validation"]["n_test / n_train"]
     assert overlap == pytest.approx(counts["validation"] / counts["train"])
 
@@ -184,10 +184,12 @@ def test_the_interval_over_splits_holds_the_mean_over_data_sets():
     ])  # fmt: skip
     for _ in fit:
         pass
-    own = [[r for r in fit.results if fit.experiment_of_row[r.row] == table] for table in range(tables)]
-    found = [summarize(results)["metrics"]["test_accuracy"] for results in own]
-    truth = np.mean([m["mean"] for m in found])
-    far = np.array([abs(m["mean"] - truth) / (m["high"] - m["mean"]) for m in found])
+    results_of_table = [
+        [r for r in fit.results if fit.experiment_of_row[r.row] == table] for table in range(tables)
+    ]
+    accuracies = [summarize(results)["metrics"]["test_accuracy"] for results in results_of_table]
+    truth = np.mean([m["mean"] for m in accuracies])
+    far = np.array([abs(m["mean"] - truth) / (m["high"] - m["mean"]) for m in accuracies])
     uncorrected = np.sqrt((1 / repeats + 1 / 3) * repeats)
     assert (far <= 1).mean() >= 0.9 and (far * uncorrected <= 1).mean() <= 0.85
 
@@ -251,9 +253,9 @@ def test_classes_that_no_test_set_has_are_left_out_and_named():
 
     both = [test([1.0, np.nan, np.nan], [0.5, 0.0, np.nan]), test([0.5, 0.2, np.nan], [1.0, 1.0, np.nan])]
     summary = summarize([a_result(i, seed=i, test=t) for i, t in enumerate(both)])
-    found = summary["classification"]
-    assert found["recall"] == [0.75, 0.2, None] and found["recall_rows"] == [2, 1, 0]
-    assert found["precision"] == [0.75, 0.5, None] and found["precision_rows"] == [2, 2, 0]
+    report = summary["classification"]
+    assert report["recall"] == [0.75, 0.2, None] and report["recall_rows"] == [2, 1, 0]
+    assert report["precision"] == [0.75, 0.5, None] and report["precision_rows"] == [2, 2, 0]
     lines = [line.strip() for line in summary_lines(summary, "classification") if "recall" in line]
     assert lines == [
         "no test example, so no recall: 'c'",
@@ -263,7 +265,7 @@ def test_classes_that_no_test_set_has_are_left_out_and_named():
     assert [line.strip() for line in one if "recall" in line] == ["no test example, so no recall: 'b', 'c'"]
 
 
-@pytest.mark.parametrize("rows, lost, said", [
+@pytest.mark.parametrize("rows, lost, message", [
     (1, 0, ["first on 60 examples: the numbers above", "again on 80, validation included, for 9 epochs:",
             "the weights, and the test numbers below"]),
     (1, 1, ["first on 60 examples: all numbers here and the weights",
@@ -274,14 +276,14 @@ def test_classes_that_no_test_set_has_are_left_out_and_named():
             "the weights, and the test numbers below; but",
             "2 of 3 rows diverged then: theirs are the first's"]),
 ])  # fmt: skip
-def test_whose_the_numbers_are_after_a_refit(rows, lost, said):
+def test_whose_the_numbers_are_after_a_refit(rows, lost, message):
     examples = {"train": 60, "validation": 20, "test": 20, "refit": 80}
     results = [
         replace(a_result(i, seed=i, examples=examples), refit=Refit(9, 80, how))
         for i, how in enumerate(["diverged"] * lost + ["finished"] * (rows - lost))
     ]
     lines = refit_lines(summarize(results))
-    assert [line[21:] for line in lines] == said and max(map(len, lines)) <= 80
+    assert [line[21:] for line in lines] == message and max(map(len, lines)) <= 80
 
 
 def test_outputs_that_have_no_r2_are_named():
@@ -289,8 +291,8 @@ def test_outputs_that_have_no_r2_are_named():
     scores = Regression().test(t + 0.1, t)
     summary = summarize([a_result(test=scores)])
     assert summary["metrics"]["test_r2"]["mean"] == pytest.approx(r2_score(t[0], t[0] + 0.1))
-    said = "\n".join(summary_lines(summary, "regression"))
-    assert "test R2 without output 1: equal test targets" in said
+    text = "\n".join(summary_lines(summary, "regression"))
+    assert "test R2 without output 1: equal test targets" in text
     both = summary_lines(summarize([a_result(test=Regression().test(t[:1] + 0.1, t[:1]))]), "regression")
     assert "without" not in "\n".join(both)
 
@@ -489,9 +491,9 @@ def test_curves_of_several_rows(tmp_path, accumulator):
         board.record(a_record(2, [0, 2], val_loss=[2, 4], ended={0: "finished", 2: "finished"}))
         results = [a_result(i, seed=i) for i in range(3)]
         board.close(summarize(results), results)
-    own = accumulator(tmp_path)
-    assert curve(own, "loss/validation") == [(1, 2.0), (2, 3.0)]
-    assert curve(own, "rows_training") == [(1, 3.0), (2, 2.0)]
+    tags_of_run = accumulator(tmp_path)
+    assert curve(tags_of_run, "loss/validation") == [(1, 2.0), (2, 3.0)]
+    assert curve(tags_of_run, "rows_training") == [(1, 3.0), (2, 2.0)]
     assert curve(accumulator(tmp_path / "rows" / "seed2"), "loss/validation") == [
         (1, 3.0),
         (2, 4.0),
@@ -633,16 +635,16 @@ def shown(clock):
     """What the console shows of a run; `ended` is epoch -> {row: status}."""
 
     def show(rows=1, epochs=50, task="classification", stream=None, seconds=0.001, **others):
-        stream, left = stream or io.StringIO(), set(range(rows))
+        stream, running = stream or io.StringIO(), set(range(rows))
         with Console("digits", rows, epochs, task, stream) as console:
             for epoch in range(1, epochs + 1):
                 now = others.get("ended", {}).get(epoch, {})
                 if epoch == epochs:
-                    now = dict.fromkeys(left, "finished") | now
+                    now = dict.fromkeys(running, "finished") | now
                 clock[0] += seconds
-                console.record(a_record(epoch, sorted(left), now, seconds=seconds * epoch))
-                left -= set(now)
-                if not left:
+                console.record(a_record(epoch, sorted(running), now, seconds=seconds * epoch))
+                running -= set(now)
+                if not running:
                     break
             results = others.get("results") or [a_result(i, seed=i) for i in range(rows)]
             console.close(summarize(results), "outputs/train/a run")

@@ -106,8 +106,8 @@ def test_a_refit_repeats_what_chose_its_epochs(name, monkeypatch):
         epoch = Training.train_epoch
 
         def lost(self, number, *should_pause):
-            found = epoch(self, number, *should_pause)
-            return found | ({"train_loss": np.full(len(self.population), np.nan)} if number == 2 else {})
+            metrics = epoch(self, number, *should_pause)
+            return metrics | ({"train_loss": np.full(len(self.population), np.nan)} if number == 2 else {})
 
         monkeypatch.setattr(Training, "train_epoch", lost)
     schedule = LISTENERS[name]
@@ -165,9 +165,9 @@ def test_a_row_that_diverges_in_its_refit_keeps_its_first_training(monkeypatch):
     epoch = Training.train_epoch
 
     def lost(self, number, *should_pause):
-        mine = [row.seed == 1 and row.refit > 0 and number == 3 for row in self.population.rows]
-        found = epoch(self, number, *should_pause)
-        return found | {"train_loss": np.where(mine, np.nan, found["train_loss"])}
+        lost_rows = [row.seed == 1 and row.refit > 0 and number == 3 for row in self.population.rows]
+        metrics = epoch(self, number, *should_pause)
+        return metrics | {"train_loss": np.where(lost_rows, np.nan, metrics["train_loss"])}
 
     monkeypatch.setattr(Training, "train_epoch", lost)
     base = replace(BASE, threads=1)
@@ -186,8 +186,8 @@ def test_a_row_that_diverged_the_first_time_is_tested_with_its_best_weights(monk
     epoch = Training.train_epoch
 
     def lost(self, number, *should_pause):
-        mine = [row.seed == 1 and number == 4 for row in self.population.rows]
-        return epoch(self, number, *should_pause) | {"grad_norm": np.where(mine, np.inf, 1.0)}
+        lost_rows = [row.seed == 1 and number == 4 for row in self.population.rows]
+        return epoch(self, number, *should_pause) | {"grad_norm": np.where(lost_rows, np.inf, 1.0)}
 
     monkeypatch.setattr(Training, "train_epoch", lost)
     _, plain = done(BASE)
@@ -201,9 +201,9 @@ def test_a_row_that_diverged_the_first_time_is_tested_with_its_best_weights(monk
 
 def test_the_screen_and_the_summary_say_that_it_trained_twice(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = "data=iris refit=true epochs=12 seeds=2 schedule=reduce_on_plateau stopping=patience"
-    assert cli.main(["train", *words.split(), "hydra.run.dir=run"]) == 0
-    said = capsys.readouterr().out
+    overrides = "data=iris refit=true epochs=12 seeds=2 schedule=reduce_on_plateau stopping=patience"
+    assert cli.main(["train", *overrides.split(), "hydra.run.dir=run"]) == 0
+    stdout = capsys.readouterr().out
     summary, rows = (json.loads((tmp_path / f"run/{name}.json").read_text()) for name in ("summary", "rows"))
     epochs = sorted(row["best_epoch"] for row in rows)
     assert summary["refit"]["rows"] == 2 and summary["refit"]["diverged"] == 0
@@ -212,10 +212,10 @@ def test_the_screen_and_the_summary_say_that_it_trained_twice(tmp_path, monkeypa
     assert [row["refit"] for row in rows] == [
         {"epochs": row["best_epoch"], "examples": 120, "status": "finished"} for row in rows
     ]
-    before, after = said.split("trained twice")
+    before, after = stdout.split("trained twice")
     assert "validation loss" in before and "test accuracy" in after and "test" not in before
     assert "on 90 examples" in after and "again on 120, validation included" in after
-    assert max(map(len, said.splitlines()[:-3])) <= 80
+    assert max(map(len, stdout.splitlines()[:-3])) <= 80
     run = StoredRun(tmp_path / "run")
     for refit in (False, True):  # which has no validation examples left
         trained = np.isfinite(run.curves("train_loss", refit))
@@ -226,8 +226,8 @@ def test_the_screen_and_the_summary_say_that_it_trained_twice(tmp_path, monkeypa
 def test_the_table_of_several_runs_says_which_were_trained_twice(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "-m", "data=iris", "epochs=3", "refit=true,false"]) == 0
-    said = capsys.readouterr().out
-    assert "refit=True: trained twice" in said and "refit=False:" not in said
+    stdout = capsys.readouterr().out
+    assert "refit=True: trained twice" in stdout and "refit=False:" not in stdout
     assert cli.main(["train", "-m", "data=iris,wine", "epochs=3"]) == 0
     assert "twice" not in capsys.readouterr().out
 

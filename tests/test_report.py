@@ -36,19 +36,19 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> ReportData:
     """Trials of two parameters, one with labels that nobody should give; some pruned, some failed."""
     space = Space({"lr": Interval(0.1, 1.0), "word": Choice(("plain", EVIL, "<b>&amp;"))})
     states = {5: FAILED, 6: PRUNED}
-    found = []
+    stories = []
     for n in range(trials):
         params = {"lr": 0.1 + n / 300, "word": space.domains["word"].labels[n % 3]}
         state, values = states.get(n, COMPLETE), tuple((n - 4.0) ** 2 + 1 + i for i in range(len(signs)))
         if state == FAILED:
-            found.append(Trial(n, params, state, reason=f"diverged {EVIL}"))
+            stories.append(Trial(n, params, state, reason=f"diverged {EVIL}"))
         else:
             spread = (None,) * len(values)
-            found.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
+            stories.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
     distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
     curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
     return ReportData(
-        f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], found, distributions, signs, objectives, curves
+        f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], stories, distributions, signs, objectives, curves
     )
 
 
@@ -97,31 +97,33 @@ def test_no_label_breaks_out(page):
 def test_importances_are_optunas(swept):
     import optuna
 
-    found = sweep_json(swept)["importances"]
-    assert set(found) == {"optimizer.lr", "regularizer.l2", "model.activation"}
-    assert sum(found.values()) == pytest.approx(1) and all(0 <= share <= 1 for share in found.values())
+    importances = sweep_json(swept)["importances"]
+    assert set(importances) == {"optimizer.lr", "regularizer.l2", "model.activation"}
+    assert sum(importances.values()) == pytest.approx(1) and all(
+        0 <= share <= 1 for share in importances.values()
+    )
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(swept / "study.journal"))
     )
     study = optuna.load_study(study_name=sweep_json(swept)["study"], storage=storage)
-    assert found == pytest.approx(optuna.importance.get_param_importances(study))
+    assert importances == pytest.approx(optuna.importance.get_param_importances(study))
 
 
 def a_search(f, signs=(1,), others=(), keys=("a", "b"), trials=40) -> ReportData:
     """Random trials of which the first objective is f(a, b), and others are drawn beside it."""
     random, beside = np.random.default_rng(0), np.random.default_rng(1)
     space = Space({key: Interval(0.0, 1.0) for key in keys} | {"word": Choice(("u", "v"))})
-    found = []
+    searches = []
     for n in range(trials):
         params = {**{key: float(random.uniform()) for key in keys}, "word": "uv"[random.integers(2)]}
         values = (f(params), *(float(beside.uniform()) for _ in others))
-        found.append(
+        searches.append(
             Trial(
                 n, params, COMPLETE, values, (None,) * len(values), 1, 1, intermediate_values={1: values[0]}
             )
         )
     distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
-    return ReportData("", [], found, distributions, signs, ("val_loss", *others), {})
+    return ReportData("", [], searches, distributions, signs, ("val_loss", *others), {})
 
 
 SLOPES = {  # what the first objective is
@@ -171,12 +173,12 @@ def test_what_gave_the_same_everywhere_or_hardly_anything_has_no_importance():
 
 
 def test_drawn_apart_or_here_it_is_the_same(tmp_path):
-    story, found = a_story(), []
+    story, pages = a_story(), []
     for name in ("here", "apart"):
         renderer = ReportRenderer(in_subprocess=name == "apart")
         renderer.submit(tmp_path / name, story)
-        found.append(renderer.result())
-    assert found[0] == found[1] and set(found[0][0]) == {"lr", "word"} and not found[0][1]
+        pages.append(renderer.result())
+    assert pages[0] == pages[1] and set(pages[0][0]) == {"lr", "word"} and not pages[0][1]
     assert (tmp_path / "here").read_bytes() == (tmp_path / "apart").read_bytes()
 
 
@@ -234,10 +236,10 @@ def events(folder):
     return EventAccumulator(str(folder)).Reload()
 
 
-def hparams(found) -> dict:
+def hparams(scalars) -> dict:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    content = found.PluginTagToContent("hparams")
+    content = scalars.PluginTagToContent("hparams")
     read = {tag: HParamsPluginData.FromString(text) for tag, text in content.items()}
     start = read["_hparams_/session_start_info"].session_start_info.hparams
     names = {info.name for info in read["_hparams_/experiment"].experiment.hparam_infos}
@@ -251,27 +253,27 @@ def test_up_to_64_trials_are_all_there(swept):
     trials, rows = swept / "trials", trials_csv(swept)
     assert {f.name for f in trials.iterdir()} == {"summary"} | {f"{n:02d}" for n in range(45)}
     for row, op in zip(rows, journal_trials(swept), strict=True):
-        found = events(trials / f"{int(row['trial']):02d}")
-        params, read = hparams(found)
+        scalars = events(trials / f"{int(row['trial']):02d}")
+        params, read = hparams(scalars)
         labels = {"model.activation": ("relu", "tanh")}
-        own = {k: labels[k][v] if k in labels else v for k, v in op["params"].items()}
-        assert params == pytest.approx(own) and "_hparams_/session_end_info" in read
-        tags = found.Tags()["scalars"]
+        settings = {k: labels[k][v] if k in labels else v for k, v in op["params"].items()}
+        assert params == pytest.approx(settings) and "_hparams_/session_end_info" in read
+        tags = scalars.Tags()["scalars"]
         assert "best/validation_loss" in tags
-        objective = found.Scalars("best/validation_loss")[0]
+        objective = scalars.Scalars("best/validation_loss")[0]
         assert objective.value == pytest.approx(float(row["val_loss"])) and objective.step == int(
             row["epochs"]
         )
         losses = [tag for tag in tags if tag.startswith("loss")]
-        assert {len(found.Scalars(tag)) for tag in losses} == {int(row["epochs"])}
+        assert {len(scalars.Scalars(tag)) for tag in losses} == {int(row["epochs"])}
 
 
 def test_the_summary_has_the_best_so_far(swept):
-    found = events(swept / "trials" / "summary")
+    scalars = events(swept / "trials" / "summary")
     values = [float(row["val_loss"]) for row in trials_csv(swept)]
-    assert [e.value for e in found.Scalars("sweep/objective")] == pytest.approx(values)
+    assert [e.value for e in scalars.Scalars("sweep/objective")] == pytest.approx(values)
     so_far = [min(values[: n + 1]) for n in range(45)]
-    assert [e.value for e in found.Scalars("sweep/best")] == pytest.approx(so_far)
+    assert [e.value for e in scalars.Scalars("sweep/best")] == pytest.approx(so_far)
 
 
 def test_above_64_the_best_20_and_a_summary(tmp_path):
@@ -324,13 +326,17 @@ def test_the_page_says_what_the_winner_gives_on_the_test_set(swept):
     )
     summary = json.loads((swept / "best" / "summary.json").read_text())
     for name in ("val_loss", "test_loss"):
-        words = metric_label(name, "classification")
+        label = metric_label(name, "classification")
         assert re.search(
-            rf"^{words} +{re.escape(format_number(summary['metrics'][name]['mean']))}", text, re.MULTILINE
+            rf"^{label} +{re.escape(format_number(summary['metrics'][name]['mean']))}", text, re.MULTILINE
         )
     assert f"{format_percent(summary['metrics']['test_accuracy']['mean'])}" in text
-    said = text.replace("objective=val_loss", "")
-    assert "val_loss" not in said and "val loss" not in said and "for the least validation loss" in said
+    sentence = text.replace("objective=val_loss", "")
+    assert (
+        "val_loss" not in sentence
+        and "val loss" not in sentence
+        and "for the least validation loss" in sentence
+    )
 
 
 @pytest.mark.parametrize("values, ticks", [

@@ -88,11 +88,11 @@ def test_lines_of_the_command(tmp_path, monkeypatch):
     """Alone, in a stack, on one thread and on several, and as a cell of -m: one and the same curve."""
     monkeypatch.chdir(tmp_path)
     more = {"alone": "", "stack": "seeds=2", "one": "threads=1", "two": "threads=2", "five": "threads=5"}
-    found = {name: losses(train(f"{LINE} {words}", name)) for name, words in more.items()}
-    words = ["optimizer.lr=0.003,0.01", "hydra.sweep.dir=cells", "hydra.sweep.subdir=${hydra:job.num}"]
-    assert main(["train", "-m", *LINE.split()[2:], *words]) == 0
-    found["cell"] = losses(Path("cells/0"))
-    assert len(set(found.values())) == 1, found
+    losses_by_name = {name: losses(train(f"{LINE} {overrides}", name)) for name, overrides in more.items()}
+    overrides = ["optimizer.lr=0.003,0.01", "hydra.sweep.dir=cells", "hydra.sweep.subdir=${hydra:job.num}"]
+    assert main(["train", "-m", *LINE.split()[2:], *overrides]) == 0
+    losses_by_name["cell"] = losses(Path("cells/0"))
+    assert len(set(losses_by_name.values())) == 1, losses_by_name
 
 
 def losses(folder: Path) -> tuple:

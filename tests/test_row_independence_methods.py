@@ -31,20 +31,20 @@ LIMITS = [{}, {"clip_norm": 0.05}, {"clip_value": 0.01}, {"clip_norm": 0.1, "cli
 
 def varied(method, k: int, **keep):
     """The k-th row: each number a little further from what it is, towards its lower or upper bound."""
-    own = {}
+    changes = {}
     for f in fields(method):
         value, allowed = getattr(method, f.name), f.metadata["allowed"]
         if kind(f) == "static" or math.isinf(value) or f.name in keep:
             continue
         if isinstance(value, int):
-            own[f.name] = max(value // (1 + k), 1)
+            changes[f.name] = max(value // (1 + k), 1)
         elif f.name in ("warmup", "bias", "mean", "value"):
-            own[f.name] = 0.3 * k
+            changes[f.name] = 0.3 * k
         else:
             below = min(allowed.below, allowed.high)
             toward = value * 0.7**k if k % 2 or math.isinf(below) else value + (below - value) * 0.1 * k
-            own[f.name] = max(toward, allowed.low)
-    return replace(method, **own, **keep)
+            changes[f.name] = max(toward, allowed.low)
+    return replace(method, **changes, **keep)
 
 
 def assert_alone(rows):

@@ -84,16 +84,16 @@ def test_as_long_as_all_fail_it_looks_elsewhere(name):
 def test_a_sweep_of_before_goes_on_by_its_rules(name):
     """By rule 1 failures are reported to Optuna as failed trials, as in old sweeps."""
     sampler = small_sampler(name)
-    chooser, found = Chooser(SPACES["numbers"], sampler, (1,), rules=1, is_trainable=lambda params: False), []
+    chooser, drawn = Chooser(SPACES["numbers"], sampler, (1,), rules=1, is_trainable=lambda params: False), []
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for n in range(12):
         params = chooser.ask(n)
         state = FAILED if params["lr"] > 1e-2 else COMPLETE
         values = () if state == FAILED else (bowl(params),)
-        found.append(Trial(n, params, state, values, (None,) * len(values), 1, 1))
-        chooser.tell(found[-1])
+        drawn.append(Trial(n, params, state, values, (None,) * len(values), 1, 1))
+        chooser.tell(drawn[-1])
     states = [t.state.name for t in chooser.study.get_trials(deepcopy=False)]
-    assert [s == "FAIL" for s in states] == [t.state == FAILED for t in found] and "FAIL" in states
+    assert [s == "FAIL" for s in states] == [t.state == FAILED for t in drawn] and "FAIL" in states
 
 
 @pytest.mark.parametrize("name", [name for name, s in SAMPLERS.items() if not s.enumerates])
@@ -130,8 +130,8 @@ def test_one_by_one_it_is_plain_optuna(sampler):
         c, lr = t.suggest_categorical("c", ["a", "b"]), t.suggest_float("lr", 1e-5, 1, log=True)
         study.tell(t, f(x, n, c, lr))
         expected.append({"x": x, "n": n, "c": c, "lr": lr})
-    found = search(space, sampler, lambda p: f(**p), count=40, batch=1)
-    assert [t.params for t in found] == expected
+    actual = search(space, sampler, lambda p: f(**p), count=40, batch=1)
+    assert [t.params for t in actual] == expected
 
 
 def test_seeds_are_of_the_number_and_the_attempt_alone():

@@ -61,9 +61,9 @@ def epochs_of_torch(kind, epochs, *arguments):
 def one_cycle_of_torch(epochs, *arguments):
     """Its pct_start, div_factor, final_div_factor."""
     names = ("pct_start", "div_factor", "final_div_factor")
-    own = dict(zip(names, arguments, strict=True)) | {"cycle_momentum": False}
+    arguments_of_torch = dict(zip(names, arguments, strict=True)) | {"cycle_momentum": False}
     updates = epochs * STEPS
-    return np.array(of_torch(OneCycleLR, updates, max_lr=1.0, total_steps=updates, **own))
+    return np.array(of_torch(OneCycleLR, updates, max_lr=1.0, total_steps=updates, **arguments_of_torch))
 
 
 def warmup_of_torch(updates, warm):
@@ -160,8 +160,8 @@ def test_factors_of_a_fixed_schedule(rows, chunk):
     numbers = range(1, int(epochs.max()) + 1)
     factors = np.concatenate([rates(schedule, state, epoch, epochs, chunk) for epoch in numbers], 1)
     assert schedule.observe(state, {"val_error": np.ones(len(rows))}) is None and not schedule.goes_back
-    for mine, row in zip(factors, expected, strict=True):
-        np.testing.assert_allclose(mine[: len(row)], row, rtol=1e-12, atol=1e-12)
+    for actual, row in zip(factors, expected, strict=True):
+        np.testing.assert_allclose(actual[: len(row)], row, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["val_error", "val_loss"])
@@ -204,8 +204,8 @@ def listened(schedules, values, metric) -> np.ndarray:
 @pytest.mark.parametrize("metric", ["val_error", "val_loss"])
 def test_halve_on_rise_on_hand_made_metrics(metric):
     rows, values, factors = zip(*HALVES, strict=True)
-    found = listened([replace(row, metric=metric) for row in rows], np.array(values).T, metric)
-    np.testing.assert_allclose(found, factors)
+    actual = listened([replace(row, metric=metric) for row in rows], np.array(values).T, metric)
+    np.testing.assert_allclose(actual, factors)
 
 
 PLATEAUS = [
@@ -219,19 +219,19 @@ PLATEAUS = [
 def test_reduce_on_plateau_equals_torch(metric):
     values = np.random.default_rng(0).gamma(3, size=(60, len(PLATEAUS))) * np.linspace(3, 1, 60)[:, None]
     values[7] = np.nan
-    found = listened([replace(row, metric=metric) for row in PLATEAUS], values, metric)
-    for row, own, mine in zip(PLATEAUS, values.T, found, strict=True):
+    factors = listened([replace(row, metric=metric) for row in PLATEAUS], values, metric)
+    for row, metrics, actual in zip(PLATEAUS, values.T, factors, strict=True):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, factor=row.factor, patience=row.patience, threshold=row.threshold,
             cooldown=row.cooldown, min_lr=row.min_factor, eps=0.0,
         )  # fmt: skip
         expected = []
-        for value in own:
+        for value in metrics:
             expected.append(optimizer.param_groups[0]["lr"])
             scheduler.step(value)
-        np.testing.assert_allclose(mine, expected, rtol=1e-12)
-    assert len(np.unique(found)) > 10
+        np.testing.assert_allclose(actual, expected, rtol=1e-12)
+    assert len(np.unique(factors)) > 10
 
 
 @pytest.mark.parametrize("name", FIXED)
@@ -281,12 +281,12 @@ def test_patience_on_hand_made_metrics(metric):
 
 def test_a_warmup_that_does_not_end_is_advised_against():
     def advised(warmup, epochs, interactive=True):
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             experiment = nnlab.Experiment(data="iris", schedule=Cosine(warmup=warmup), epochs=epochs)
             nnlab.Fit([experiment], interactive=interactive)
-        return [str(one.message) for one in said]
+        return [str(one.message) for one in caught]
 
-    (said,) = advised(1000, 2)
-    assert said.startswith("schedule.warmup = 1000 epochs and epochs = 2:") and "0.002 times" in said
+    (caught,) = advised(1000, 2)
+    assert caught.startswith("schedule.warmup = 1000 epochs and epochs = 2:") and "0.002 times" in caught
     assert not advised(2, 2) and not advised(0, 1) and not advised(1000, 2, interactive=False)

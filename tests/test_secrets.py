@@ -52,8 +52,8 @@ def test_a_url_without_a_password_stays(url):
 @pytest.mark.parametrize("quote", ["", "'", '"'])
 def test_words(sign, quote):
     url = f"mysql://me:{SECRET}@h/d"
-    words, typed = without_passwords([f"{sign}storage={quote}{url}{quote}", "seed=1"])
-    assert words == [f"{sign}storage='mysql://me:***@h/d'", "seed=1"] and typed == url
+    overrides, typed = without_passwords([f"{sign}storage={quote}{url}{quote}", "seed=1"])
+    assert overrides == [f"{sign}storage='mysql://me:***@h/d'", "seed=1"] and typed == url
 
 
 def test_where_a_password_comes_from(monkeypatch):
@@ -88,8 +88,8 @@ def test_no_sentence_has_it(argv, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NNLAB_TRACEBACK", "1")
     main([word.format(f"mysql://me:{SECRET}@h/d") for word in argv])
-    said = capsys.readouterr()
-    assert said.out + said.err and "hunter2" not in said.out + said.err
+    captured = capsys.readouterr()
+    assert captured.out + captured.err and "hunter2" not in captured.out + captured.err
     assert not [path for path in tmp_path.rglob("*") if "hunter2" in str(path)]
 
 
@@ -105,18 +105,18 @@ def test_words_that_are_no_storage_keep_no_password_either(tmp_path, monkeypatch
 def test_a_variable_in_storage_is_read_and_masked(url, capsys, monkeypatch):
     monkeypatch.setenv("MY_URL", "mysql://me:hunter2@h/d")
     monkeypatch.setenv("MY_PW", "hunter2")
-    words, typed = without_passwords([f"storage='{url}'"])
-    assert typed == "mysql://me:hunter2@h/d" and words == ["storage='mysql://me:***@h/d'"]
-    for asked in (["--cfg", "job"], ["--cfg", "all", "--resolve"], ["plan=true"]):
-        main(["sweep", *IRIS, LR, f"storage='{url}'", *asked])
-        said = capsys.readouterr()
-        assert "hunter2" not in said.out + said.err
+    overrides, typed = without_passwords([f"storage='{url}'"])
+    assert typed == "mysql://me:hunter2@h/d" and overrides == ["storage='mysql://me:***@h/d'"]
+    for options in (["--cfg", "job"], ["--cfg", "all", "--resolve"], ["plan=true"]):
+        main(["sweep", *IRIS, LR, f"storage='{url}'", *options])
+        captured = capsys.readouterr()
+        assert "hunter2" not in captured.out + captured.err
 
 
 def test_a_password_as_a_parameter_is_typed_in_quotes():
     url = "postgresql+psycopg://127.0.0.1/db?user=me&password=hunter2!"
-    words, typed = without_passwords([f"storage='{url}'"])
-    assert typed == url and words == ["storage='postgresql+psycopg://127.0.0.1/db?user=me&password=***'"]
+    overrides, typed = without_passwords([f"storage='{url}'"])
+    assert typed == url and overrides == ["storage='postgresql+psycopg://127.0.0.1/db?user=me&password=***'"]
 
 
 @pytest.fixture
@@ -146,9 +146,9 @@ def _there(connection) -> bool:
 
 
 def test_a_sweep_keeps_its_password_to_itself(guarded, tmp_path, capfd):
-    words = [*IRIS[:2], "model.hidden=[4]", LR, "batch=2", f"storage='{guarded}'"]
+    overrides = [*IRIS[:2], "model.hidden=[4]", LR, "batch=2", f"storage='{guarded}'"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    line = [sys.executable, "-m", "nnlab", "sweep", *words, "trials=4"]
+    line = [sys.executable, "-m", "nnlab", "sweep", *overrides, "trials=4"]
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs/sweep").iterdir()
@@ -161,8 +161,8 @@ def test_a_sweep_keeps_its_password_to_itself(guarded, tmp_path, capfd):
 
     # Without the password: a sentence, and nothing is asked for. With it, from wherever, it goes on.
     assert main(["sweep", f"resume={folder}", "trials=6"]) == 2
-    said = capfd.readouterr().err
-    assert said.count("\n") == 1 and "NNLAB_STORAGE" in said and "PGPASSWORD" in said
+    captured = capfd.readouterr().err
+    assert captured.count("\n") == 1 and "NNLAB_STORAGE" in captured and "PGPASSWORD" in captured
     count = 4
     for name, value in (("PGPASSWORD", "hunter2!"), ("NNLAB_STORAGE", guarded), ("PGPASSFILE", "pgpass")):
         Path("pgpass").write_text("*:*:*:me:hunter2!\n")
@@ -177,8 +177,8 @@ def test_a_sweep_keeps_its_password_to_itself(guarded, tmp_path, capfd):
     assert main(["sweep", f"resume={folder}", "trials=12", f"storage='{guarded}'"]) == 0
     wrong = guarded.replace("hunter2", "hunter3")
     assert main(["sweep", f"resume={folder}", "trials=14", f"storage='{wrong}'"]) == 2
-    said = capfd.readouterr()
-    assert "hunter" not in said.err + said.out
+    captured = capfd.readouterr()
+    assert "hunter" not in captured.err + captured.out
     Path("pgpass").unlink()
     assert b"hunter2" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
@@ -201,5 +201,5 @@ def test_two_sweeps_may_make_one_new_database_at_once(tmp_path):
         )
         for name in ("a", "b", "c")
     ]
-    said = [process.communicate(timeout=120)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0, 0], said
+    stderrs = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0, 0], stderrs

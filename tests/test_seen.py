@@ -85,18 +85,18 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(
-    "words", COMMANDS, ids=lambda w: " ".join(w[:3]).replace("\x1b", "").replace("\x07", "")
+    "arguments", COMMANDS, ids=lambda w: " ".join(w[:3]).replace("\x1b", "").replace("\x07", "")
 )
-def test_nothing_from_a_file_reaches_the_screen_as_it_is(words, tmp_path, monkeypatch, capsys):
+def test_nothing_from_a_file_reaches_the_screen_as_it_is(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     evil_table(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("default", Advice)
-        code = main([words[0], "data=csv", *words[1:]])
+        code = main([arguments[0], "data=csv", *arguments[1:]])
     shown = capsys.readouterr()
     assert_seen(shown.out + shown.err)
-    assert code in (0, 1) or shown.err.count("\n") == 1 and shown.err.startswith(f"nnlab {words[0]}: ")
-    assert words[0] == "sweep" or "\\x1b" in shown.out + shown.err or code == 0
+    assert code in (0, 1) or shown.err.count("\n") == 1 and shown.err.startswith(f"nnlab {arguments[0]}: ")
+    assert arguments[0] == "sweep" or "\\x1b" in shown.out + shown.err or code == 0
 
 
 def test_nor_on_a_terminal(tmp_path, monkeypatch):
@@ -105,9 +105,9 @@ def test_nor_on_a_terminal(tmp_path, monkeypatch):
     with os.fdopen(theirs, "w") as stream:
         Terminal(stream).title(f"title {TITLE}")
         CheckConsole(f"title {TITLE}", ["data"], stream)
-    said = os.read(ours, 10_000).decode()
+    shown = os.read(ours, 10_000).decode()
     os.close(ours)
-    assert re.sub(r"\x1b\[(1m|0m|2K)", "", said).count("\x1b") == 0 and "\\x1b]0;owned\\x07" in said
+    assert re.sub(r"\x1b\[(1m|0m|2K)", "", shown).count("\x1b") == 0 and "\\x1b]0;owned\\x07" in shown
 
 
 # ---- spreadsheets
@@ -125,8 +125,8 @@ def test_no_cell_of_trials_csv_is_computed(word, tmp_path):
     with SweepFolder(tmp_path) as folder:
         folder.write_trials([trial], [word, "lr"], ("val_loss",))
     heads, cells = csv.reader((tmp_path / "trials.csv").read_text().splitlines(keepends=True))
-    kept = visible(word) if word in NUMBERS else "'" + visible(word)
-    assert cells[-3:] == [kept, "-0.5", kept] and heads[-3] == kept and cells[2] == "-2.5"
+    expected = visible(word) if word in NUMBERS else "'" + visible(word)
+    assert cells[-3:] == [expected, "-0.5", expected] and heads[-3] == expected and cells[2] == "-2.5"
 
 
 def test_no_two_labels_have_one_cell():

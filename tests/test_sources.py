@@ -48,14 +48,14 @@ def test_every_source_is_tested():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_sklearn_ships_equals_what_it_loads(name):
     raw = {"scaled": False} if name == "diabetes" else {}
-    mine, theirs = SOURCES[name]().load(), getattr(sklearn.datasets, f"load_{name}")(**raw)
-    assert mine.x.dtype == np.float64 and np.array_equal(mine.x, theirs.data)
-    assert np.array_equal(mine.y if mine.classes else mine.y[:, 0], theirs.target)
-    assert list(mine.features) == list(theirs.feature_names)
-    assert mine.classes == tuple(map(str, getattr(theirs, "target_names", ())))
-    targets = mine.targets()
-    assert np.array_equal(targets if mine.classes else targets[:, 0], theirs.target)
-    assert (mine.spec.shape, mine.spec.outputs) == (mine.x.shape[1:], len(mine.classes) or 1)
+    dataset, bunch = SOURCES[name]().load(), getattr(sklearn.datasets, f"load_{name}")(**raw)
+    assert dataset.x.dtype == np.float64 and np.array_equal(dataset.x, bunch.data)
+    assert np.array_equal(dataset.y if dataset.classes else dataset.y[:, 0], bunch.target)
+    assert list(dataset.features) == list(bunch.feature_names)
+    assert dataset.classes == tuple(map(str, getattr(bunch, "target_names", ())))
+    targets = dataset.targets()
+    assert np.array_equal(targets if dataset.classes else targets[:, 0], bunch.target)
+    assert (dataset.spec.shape, dataset.spec.outputs) == (dataset.x.shape[1:], len(dataset.classes) or 1)
 
 
 def test_nothing_imports_sklearn_or_pandas():
@@ -178,17 +178,19 @@ def test_every_dtype_is_normalised_as_by_sklearn(how, dtype, monkeypatch):
     dataset = Dataset(x, np.arange(90) % 3, tuple("abc"))
     examples = Examples(Points(normalization=how), dataset, DOUBLE)
     for fold in KFold(k=3).folds(dataset):
-        mine, _ = examples.gather(fold, np.arange(90))
+        actual, _ = examples.gather(fold, np.arange(90))
         reference = SCALERS[how]().fit(x[fold.train].astype(float)).transform(x.astype(float))
-        np.testing.assert_allclose(mine.T, reference, atol=1e-12)
+        np.testing.assert_allclose(actual.T, reference, atol=1e-12)
 
 
 def test_every_normalization_is_compared_and_statistics_are_those_of_the_rows():
     assert set(NORMALIZATIONS) == {*SCALERS, "robust", "none"}
     x = np.random.default_rng(0).standard_normal((50, 3))
     for how in NORMALIZATIONS:
-        for mine, own in zip(statistics(x, how, np.arange(20)), statistics(x[:20], how), strict=True):
-            assert np.array_equal(mine, own)
+        for of_all, of_training in zip(
+            statistics(x, how, np.arange(20)), statistics(x[:20], how), strict=True
+        ):
+            assert np.array_equal(of_all, of_training)
     assert all(block.dtype == np.float64 for _, block in column_blocks(x.astype(np.float32)))
 
 
@@ -314,18 +316,18 @@ def given(x, **settings):
     return data
 
 
-@pytest.mark.parametrize("how, share, width, said", [
+@pytest.mark.parametrize("how, share, width, message", [
     ("robust", 0.95, 100, True), ("standard", 0.95, 100, True), ("minmax", 0.95, 100, True),
     ("maxabs", 0.95, 100, False), ("none", 0.95, 100, False), ("standard", 0.81, 784, False),
     ("standard", 0.95, 20, False),
 ])  # fmt: skip
-def test_advice_if_a_mean_would_fill_a_sparse_table(how, share, width, said):
+def test_advice_if_a_mean_would_fill_a_sparse_table(how, share, width, message):
     x = (np.random.default_rng(0).random((200, width)) > share) * 1.0
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         given(x, normalization=how).load()
-    assert [w.category for w in caught] == [Advice] * said
-    if said:
+    assert [w.category for w in caught] == [Advice] * message
+    if message:
         assert "95% of the inputs are zeros" in str(caught[0].message)
         assert "data.normalization=maxabs" in str(caught[0].message)
 

@@ -95,9 +95,9 @@ def test_labels(text):
 def test_what_is_wrong_is_told(text):
     with pytest.raises(UserError) as error:
         read(text)
-    said = str(error.value)
-    assert said.startswith(f"key={text}: ") and "\n" not in said
-    assert all(word in said for word in WRONG[text]), said
+    message = str(error.value)
+    assert message.startswith(f"key={text}: ") and "\n" not in message
+    assert all(word in message for word in WRONG[text]), message
 
 
 @given(st.integers(-20, 20), st.integers(1, 9), st.integers(0, 4), st.integers(1, 60))
@@ -186,9 +186,9 @@ def test_a_key_that_a_choice_does_not_have_is_no_part_of_its_trials():
         for b in (C.labels if o == "adam" else [None])
     ]
     expected = [{k: v for k, v in cell.items() if v is not None} for cell in expected]
-    found = list(CONDITIONAL.cells())
-    assert found == expected and len(found) == CONDITIONAL.count() == 2 + 8 + 8
-    assert [list(cell) for cell in found] == [list(cell) for cell in expected]  # keys in order, too
+    cells = list(CONDITIONAL.cells())
+    assert cells == expected and len(cells) == CONDITIONAL.count() == 2 + 8 + 8
+    assert [list(cell) for cell in cells] == [list(cell) for cell in expected]  # keys in order, too
     assert CONDITIONAL.conditional and CONDITIONAL.always == ["optimizer", "lr"]
 
 
@@ -208,8 +208,8 @@ def test_counts_are_enumerations(domains, absent):
     groups = frozenset(k for k in domains if k in "gh" and isinstance(domains[k], Choice))
 
     def has(key, chosen):
-        group, _, own = key.partition(".")
-        return (group, chosen.get(group), own) not in absent
+        group, _, key_in_group = key.partition(".")
+        return (group, chosen.get(group), key_in_group) not in absent
 
     space = Space(domains, groups, has)
     cells = [tuple(sorted(cell.items())) for cell in space.cells()]
@@ -256,15 +256,15 @@ def test_refined_ranges():
         )
         for i in range(5)
     ] + [a_trial(9 + i, 100.0 + i, lr=0.9, p=0.01, n=1, s=1.0, c="z") for i in range(40)]
-    found = refine_space(space, trials, (1,), grid=False).domains
+    domains = refine_space(space, trials, (1,), grid=False).domains
     low, high = 10**-2.4, 10**-2.0
-    assert found["lr"].low == pytest.approx(low * 10**-0.4) and found["lr"].high == pytest.approx(
+    assert domains["lr"].low == pytest.approx(low * 10**-0.4) and domains["lr"].high == pytest.approx(
         high * 10**0.4
     )
-    assert (found["p"].low, found["p"].high) == pytest.approx((0.4, 0.64))
-    assert (found["n"].low, found["n"].high) == (math.floor(50 - 9.8), math.ceil(54 + 9.8))
-    assert found["s"].labels == (0.2, 0.3, 0.4, 0.5) and found["c"].values == ("x", "y")
-    for key, domain in found.items():
+    assert (domains["p"].low, domains["p"].high) == pytest.approx((0.4, 0.64))
+    assert (domains["n"].low, domains["n"].high) == (math.floor(50 - 9.8), math.ceil(54 + 9.8))
+    assert domains["s"].labels == (0.2, 0.3, 0.4, 0.5) and domains["c"].values == ("x", "y")
+    for key, domain in domains.items():
         ends = domain.points(2)
         for label in ends:
             assert to_distribution(space.domains[key])._contains(
@@ -276,8 +276,8 @@ def test_a_refined_grid_has_as_many_points_between_the_neighbours_of_the_best():
     space = Space({"lr": Choice((0.1, 0.01, 0.001)), "n": Choice(("x", "y"))})
     trials = [a_trial(i, abs(math.log10(lr) + 2), lr=lr, n="x") for i, lr in enumerate((0.1, 0.01, 0.001))]
     with pytest.warns(Advice, match="lr: 3 points from 0.001 to 0.1 would be .* again: 5 are laid"):
-        found = refine_space(space, trials, (1,), grid=True).domains["lr"]
-    assert found.values == pytest.approx(LOG(0.001, 0.1, 5), rel=1e-3)  # three would be the same again
+        domain = refine_space(space, trials, (1,), grid=True).domains["lr"]
+    assert domain.values == pytest.approx(LOG(0.001, 0.1, 5), rel=1e-3)  # three would be the same again
     best_at_end = refine_space(space, [a_trial(0, 0.0, lr=0.1, n="x")], (1,), grid=True).domains["lr"]
     assert (best_at_end.values[0], best_at_end.values[-1]) == (0.01, 0.1) and len(best_at_end.values) == 3
 
@@ -316,10 +316,10 @@ def test_a_refined_grid_of_every_kind_of_domain(domain, points, chosen, laid):
 
 @pytest.mark.parametrize("domain, points, chosen, laid", AGAIN.values(), ids=AGAIN)
 def test_a_refined_grid_is_never_the_same_again_without_a_word(domain, points, chosen, laid):
-    with pytest.warns(Advice, match="x: .* the grid") as said:
+    with pytest.warns(Advice, match="x: .* the grid") as caught:
         check_refined(domain, points, chosen, laid)
     tried = len(domain.points(points)) if isinstance(domain, Interval) else 0
-    assert ("are all there are" in str(said[0].message)) == (tried > 2)
+    assert ("are all there are" in str(caught[0].message)) == (tried > 2)
 
 
 def check_refined(domain, points, chosen, laid):
@@ -328,10 +328,10 @@ def check_refined(domain, points, chosen, laid):
         a_trial(i, abs(x - chosen), x=x, y="a")
         for i, x in enumerate(domain.points(points) or domain.points(5))
     ]
-    found = refine_space(space, trials, (1,), True, points).domains
-    values, whole = found["x"].values, all(isinstance(v, int) for v in domain.points(3))
+    domains = refine_space(space, trials, (1,), True, points).domains
+    values, whole = domains["x"].values, all(isinstance(v, int) for v in domain.points(3))
     assert values == tuple(laid.round()) if whole else values == pytest.approx(tuple(laid), rel=1e-3)
-    assert all(isinstance(v, int) == whole for v in values) and found["y"].values == ("a",)
+    assert all(isinstance(v, int) == whole for v in values) and domains["y"].values == ("a",)
 
 
 OTHER = {  # points before, now, the best, what is laid
@@ -345,8 +345,8 @@ OTHER = {  # points before, now, the best, what is laid
 @pytest.mark.parametrize("before, now, chosen, laid", OTHER.values(), ids=OTHER)
 def test_another_count_lies_between_the_neighbours_of_the_grid_before(before, now, chosen, laid):
     space = Space({"x": Interval(1e-4, 1e-1, log=True)})
-    found = refine_space(space, [a_trial(0, 0.0, x=chosen)], (1,), True, before, now).domains["x"]
-    assert found.values == pytest.approx(tuple(laid), rel=1e-3)
+    domain = refine_space(space, [a_trial(0, 0.0, x=chosen)], (1,), True, before, now).domains["x"]
+    assert domain.values == pytest.approx(tuple(laid), rel=1e-3)
 
 
 MIXED = [(1.0, 2.0, math.inf), (16, 32, "full"), (True, False), (None, 1)]
@@ -355,17 +355,17 @@ MIXED = [(1.0, 2.0, math.inf), (16, 32, "full"), (True, False), (None, 1)]
 @pytest.mark.parametrize("labels", MIXED, ids=str)
 def test_a_refined_grid_keeps_the_best_of_what_are_not_all_numbers(labels):
     trials = [a_trial(i, float(i), x=label) for i, label in enumerate(labels)]
-    found = refine_space(Space({"x": Choice(labels)}), trials[:1], (1,), True, 7)
-    assert found.domains["x"] == Choice(labels[:1])
+    refined = refine_space(Space({"x": Choice(labels)}), trials[:1], (1,), True, 7)
+    assert refined.domains["x"] == Choice(labels[:1])
 
 
 def test_a_refined_grid_of_a_key_that_only_some_trials_have():
     space = Space({"g": Choice(("sgd", "momentum")), "gamma": Interval(0.0, 1.0)}, frozenset({"g"}),
                   lambda key, chosen: key == "g" or chosen["g"] == "momentum")  # fmt: skip
     trials = [a_trial(0, 0.0, g="sgd"), a_trial(1, 1.0, g="momentum", gamma=0.5)]
-    found = refine_space(space, trials, (1,), True, 5).domains
-    assert found["gamma"].values == pytest.approx((0.25, 0.375, 0.5, 0.625, 0.75))
-    assert found["g"].values == ("sgd", "momentum")
+    domains = refine_space(space, trials, (1,), True, 5).domains
+    assert domains["gamma"].values == pytest.approx((0.25, 0.375, 0.5, 0.625, 0.75))
+    assert domains["g"].values == ("sgd", "momentum")
     alone = refine_space(space, [*trials[:1], *(a_trial(i, 0.5, g="sgd") for i in range(2, 6)), trials[1]],
                     (1,), True, 5)  # fmt: skip
     assert set(alone.domains) == {"g"}

@@ -82,7 +82,7 @@ def test_examples_are_information_only():
 WHOLE = {"shape": [4], "outputs": 2, "task": "classification", "classes": ["no", "yes"]}
 
 
-@pytest.mark.parametrize("change, said", [
+@pytest.mark.parametrize("change, message", [
     ({"shape": None}, "shape = None: expected 1 to 8 whole numbers from 1, such as [64]"),
     ({"shape": 4}, "shape = 4: expected 1 to 8 whole numbers"),
     ({"shape": []}, "shape = []: expected 1 to 8 whole numbers"),
@@ -114,11 +114,11 @@ WHOLE = {"shape": [4], "outputs": 2, "task": "classification", "classes": ["no",
     ({"feature": []}, "unknown key 'feature'; did you mean 'features'?"),
     ({"encoders": []}, "unknown key 'encoders'"),
 ])  # fmt: skip
-def test_a_wrong_file_is_one_sentence(change, said):
+def test_a_wrong_file_is_one_sentence(change, message):
     assert DataSpec.from_json(WHOLE).outputs == 2
     with pytest.raises(nnlab.UserError) as error:
         DataSpec.from_json(WHOLE | change, "run/spec.json")
-    assert str(error.value).startswith(f"run/spec.json: {said}")
+    assert str(error.value).startswith(f"run/spec.json: {message}")
     assert "\n" not in str(error.value)
 
 
@@ -178,8 +178,8 @@ def test_labels_of_a_table_are_as_they_came(tmp_path, labels, task, expected):
     path = tmp_path / "t.csv"
     path.write_text(TABLE.format(*(labels * 6)))
     spec = nnlab.Csv(path=str(path), target="who", task=task).load().spec
-    found = [spec.label(c) for c in range(spec.outputs)]
-    assert found == expected and [type(v) for v in found] == [type(v) for v in expected]
+    labels_of_spec = [spec.label(c) for c in range(spec.outputs)]
+    assert labels_of_spec == expected and [type(v) for v in labels_of_spec] == [type(v) for v in expected]
     assert spec.targets == ("who",) and spec.features == ("a", "b")
 
 
@@ -194,8 +194,8 @@ X = np.arange(60.0).reshape(20, 3) % 7
 ])  # fmt: skip
 def test_labels_of_arrays_are_as_they_came(y, expected):
     spec = nnlab.Arrays(X, y).load().spec
-    found = [spec.label(c) for c in range(spec.outputs)]
-    assert found == expected and [type(v) for v in found] == [type(v) for v in expected]
+    labels = [spec.label(c) for c in range(spec.outputs)]
+    assert labels == expected and [type(v) for v in labels] == [type(v) for v in expected]
 
 
 def test_labels_that_only_look_alike_are_different_data():
@@ -303,10 +303,10 @@ def test_a_description_needs_no_torch():
 # ---- in run folders
 
 
-def run(*words):
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        assert main(list(words)) == 0
-    return said.getvalue()
+def run(*overrides):
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
+        assert main(list(overrides)) == 0
+    return stdout.getvalue()
 
 
 def spec_in(folder: Path) -> DataSpec:
@@ -324,8 +324,8 @@ def test_a_run_folder_says_what_its_data_are_like(tmp_path):
 def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     (tmp_path / "data").mkdir()
     given = WRITERS[name](tmp_path / "data")
-    words = [f"data.{key}={value}" for key, value in given.items()]
-    run("train", f"data={name}", *words, "epochs=3", f"hydra.run.dir={tmp_path}/r")
+    overrides = [f"data.{key}={value}" for key, value in given.items()]
+    run("train", f"data={name}", *overrides, "epochs=3", f"hydra.run.dir={tmp_path}/r")
     dataset = SOURCES[name](**given).load()
     shutil.rmtree(tmp_path / "data")
 
@@ -352,8 +352,8 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
 
 
 def test_every_run_of_several_says_its_own(tmp_path):
-    words = ("-m", "data=digits,line,noise", "data.limit=60", "epochs=1", "split.stratify=false")
-    run("train", *words, f"hydra.sweep.dir={tmp_path}/m", "hydra.sweep.subdir=${hydra:job.num}")
+    overrides = ("-m", "data=digits,line,noise", "data.limit=60", "epochs=1", "split.stratify=false")
+    run("train", *overrides, f"hydra.sweep.dir={tmp_path}/m", "hydra.sweep.subdir=${hydra:job.num}")
     assert [spec_in(tmp_path / f"m/{n}") for n in range(3)] == [DIGITS, LINE, nnlab.Noise().load().spec]
     assert [spec_in(tmp_path / f"m/{n}").examples for n in range(3)] == [60, 60, 60]
 
@@ -390,5 +390,5 @@ def test_a_folder_that_was_lost_gets_it_again(tmp_path):
 
 
 def test_a_plan_counts_what_is_trained(tmp_path):
-    said = run("sweep", "trials=2", "plan=true", f"hydra.run.dir={tmp_path}/s")
-    assert "each row of 4,810 parameters" in " ".join(said.split()) and "4,864" not in said
+    stdout = run("sweep", "trials=2", "plan=true", f"hydra.run.dir={tmp_path}/s")
+    assert "each row of 4,810 parameters" in " ".join(stdout.split()) and "4,864" not in stdout

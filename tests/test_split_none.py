@@ -41,13 +41,13 @@ def test_every_example_trains(name):
 def test_it_is_what_a_refit_trains():
     """The same examples in the same order: the same weights, bit for bit, though nobody looks on."""
     _, run = trained(replace(NONE, batch_size="full", threads=1))
-    row, kept = run.rows[0], run.results[0]
+    row, result = run.rows[0], run.results[0]
     everything = replace(row.fold, validation=row.fold.train[:100])
     watched = replace(row, experiment=replace(row.experiment, split=nnlab.Holdout()), fold=everything)
     training, results = Training([watched], run.cache.examples(watched).without_caches(), 1), []
     while len(training):
         _, results = training.epoch()
-    for name, weights in kept.weights.items():
+    for name, weights in result.weights.items():
         assert weights.tobytes() == results[0].weights[name].tobytes()
 
 
@@ -60,7 +60,7 @@ def test_a_test_set_that_comes_with_the_data_is_kept(tmp_path):
     assert 0 <= run.results[0].test["accuracy"] <= 1
 
 
-@pytest.mark.parametrize("changes, said", [
+@pytest.mark.parametrize("changes, message", [
     (dict(metric="val_loss"), "metric=val_loss needs; allowed with it: metric=last"),
     (dict(metric="val_error"), "metric=val_error needs; allowed with it: metric=last"),
     (dict(stopping=Patience()), "stopping=patience needs; allowed with it: stopping=none"),
@@ -72,10 +72,10 @@ def test_a_test_set_that_comes_with_the_data_is_kept(tmp_path):
         "metric=val_loss and refit=true need; allowed with it: metric=last refit=false",
     ),
 ])  # fmt: skip
-def test_what_needs_a_validation_set_is_refused(changes, said):
+def test_what_needs_a_validation_set_is_refused(changes, message):
     with pytest.raises(UserError, match="split=none holds back no validation examples") as error:
         replace(NONE, **changes)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_it_trains_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -185,9 +185,9 @@ def test_what_does_not_fit_into_memory_is_not_begun(name, read, monkeypatch):
 def test_runs_of_every_command_are_read(tmp_path, monkeypatch):
     """Those of -m, of which one has no validation set; the best trial of a sweep."""
     monkeypatch.chdir(tmp_path)
-    words = ["data=iris", "epochs=2", "model.hidden=[4]"]
-    assert main(["train", "-m", *words, "split=none,holdout", "metric=last", "hydra.sweep.dir=m"]) == 0
-    assert main(["sweep", *words, "trials=2", "report=false", "hydra.run.dir=s"]) == 0
+    overrides = ["data=iris", "epochs=2", "model.hidden=[4]"]
+    assert main(["train", "-m", *overrides, "split=none,holdout", "metric=last", "hydra.sweep.dir=m"]) == 0
+    assert main(["sweep", *overrides, "trials=2", "report=false", "hydra.run.dir=s"]) == 0
     folders = [file.parent for file in Path().glob("*/*/summary.json")]
     assert len(folders) == 3
     for folder in folders:

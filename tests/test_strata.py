@@ -40,11 +40,11 @@ def test_no_class_is_favoured_more_than_by_sklearn():
     y = np.repeat(np.arange(25), 4)
     dataset = Dataset(np.zeros((100, 2)), y, tuple(map(str, range(25))))
     folds = [Holdout(seed=seed, test=0.3).folds(dataset)[0] for seed in range(150)]
-    own = np.mean([np.bincount(y[fold.test], minlength=25) == 2 for fold in folds], 0)
+    shares = np.mean([np.bincount(y[fold.test], minlength=25) == 2 for fold in folds], 0)
     peers = StratifiedShuffleSplit(150, test_size=30, random_state=0).split(y, y)
     theirs = np.mean([np.bincount(y[test], minlength=25) == 2 for _, test in peers], 0)
-    assert own.mean() == theirs.mean() == 0.2
-    assert np.abs(own - 0.2).max() < 0.15 and own.std() < 1.6 * theirs.std()
+    assert shares.mean() == theirs.mean() == 0.2
+    assert np.abs(shares - 0.2).max() < 0.15 and shares.std() < 1.6 * theirs.std()
 
 
 def test_splits_without_equal_remainders_stay_as_they_were():

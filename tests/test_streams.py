@@ -22,11 +22,11 @@ def test_streams_are_the_same_in_every_process():
     program = f"from nnlab.streams import stream\nprint([stream(*key).random(3).tolist() for key in {KEYS}])"
     expected = str([stream(*key).random(3).tolist() for key in KEYS])
     for salt in ("1", "2"):
-        said = subprocess.run(
+        stdout = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True,
             env=os.environ | {"PYTHONHASHSEED": salt, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
-        assert said.stdout.strip() == expected
+        assert stdout.stdout.strip() == expected
 
 
 def test_streams_of_different_keys_differ_and_are_not_correlated():

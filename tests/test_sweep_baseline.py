@@ -38,37 +38,41 @@ def elsewhere(tmp_path, monkeypatch):
 def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     """The winner and the default, each trained alone with as many seeds by its printed line."""
     folder = sweep(tmp_path / "s", *KINDS[kind])
-    found = sweep_json(folder)["compared"]
-    assert (found["seed"], found["seeds"], found["chosen"]) == (3 if kind == "seeds" else 1, 4, False)
-    said = resume(folder)
-    start = said.partition("\n  it started from")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
+    comparison = sweep_json(folder)["compared"]
+    assert (comparison["seed"], comparison["seeds"], comparison["chosen"]) == (
+        3 if kind == "seeds" else 1,
+        4,
+        False,
+    )
+    stdout = resume(folder)
+    start = stdout.partition("\n  it started from")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
     for who, line in (("winner", sweep_json(folder)["best"]["command"]), ("default", start)):
-        alone = train(f"{line} seed={found['seed']} seeds={found['seeds']}", tmp_path / who)
-        assert json.loads((alone / "summary.json").read_text())["metrics"] == found[who]["metrics"], who
-    assert sweep_json(folder)["compared"] == found  # after a sweep that was resumed when it had ended
+        alone = train(f"{line} seed={comparison['seed']} seeds={comparison['seeds']}", tmp_path / who)
+        assert json.loads((alone / "summary.json").read_text())["metrics"] == comparison[who]["metrics"], who
+    assert sweep_json(folder)["compared"] == comparison  # after a sweep that was resumed when it had ended
     one = {json.loads(text)["row"] for text in (folder / "best" / "metrics.jsonl").read_text().splitlines()}
     assert len(one) == {"folds": 3, "seeds": 3}.get(kind, 1)
     metric = "val_error" if kind == "two objectives" else "val_loss"
-    less = found["winner"]["metrics"][metric]["mean"] < found["default"]["metrics"][metric]["mean"]
+    less = comparison["winner"]["metrics"][metric]["mean"] < comparison["default"]["metrics"][metric]["mean"]
     better = less != (kind == "largest")
-    assert found["metric"] == metric and (better or found["validation"]["verdict"] != "better")
-    assert (kind == "largest") <= (found["validation"]["verdict"] == "better")
-    assert f"the search's winner is {found['validation']['verdict']} than what it started from" in said
+    assert comparison["metric"] == metric and (better or comparison["validation"]["verdict"] != "better")
+    assert (kind == "largest") <= (comparison["validation"]["verdict"] == "better")
+    assert f"the search's winner is {comparison['validation']['verdict']} than what it started from" in stdout
 
 
 QUICK, SLOW = 1.0, 1e12  # parameters x examples seen of a row
 
 
-@pytest.mark.parametrize("trials, own, work, expected", [
+@pytest.mark.parametrize("trials, sweep_seeds, work, expected", [
     (64, 1, SLOW, 4), (1000, 1, SLOW, 4), (25, 1, SLOW, 3), (4, 1, SLOW, 0), (64, 10, SLOW, 10),
     (4, 3, SLOW, 0), (4, 10, SLOW, 4), (2, 1, QUICK, 4), (1, 3, QUICK, 4), (4, 10, QUICK, 10),
 ])  # fmt: skip
-def test_how_many_seeds(trials, own, work, expected):
+def test_how_many_seeds(trials, sweep_seeds, work, expected):
     folds = BASE.split.folds(nnlab.Iris().load())
-    winner = replace(BASE, seeds=own)
+    winner = replace(BASE, seeds=sweep_seeds)
     assert baseline.comparison_seeds(winner, trials, folds, work) == expected
-    if trials == 64 and own == 1:  # the default sweep
-        assert 2 * expected + 1 <= 0.15 * trials * own
+    if trials == 64 and sweep_seeds == 1:  # the default sweep
+        assert 2 * expected + 1 <= 0.15 * trials * sweep_seeds
 
 
 def test_repeats_of_the_split_are_values_too():
@@ -92,7 +96,7 @@ FAST, BAD = replace(BASE, epochs=40), replace(BASE, optimizer=nnlab.SGD(lr=1e38)
 THAN = "than what it started from"
 
 
-@pytest.mark.parametrize("winner, default, verdict, said", [
+@pytest.mark.parametrize("winner, default, verdict, message", [
     (FAST, BASE, "better", f"the search's winner is better {THAN}"),
     (BASE, FAST, "worse", f"the search's winner is worse {THAN}"),
     (replace(BASE, epochs=4), replace(BASE, epochs=4, optimizer=nnlab.Adam(beta2=0.9991)), "no better",
@@ -102,30 +106,30 @@ THAN = "than what it started from"
     (BASE, BAD, "diverged", "what it started from diverges; the search's winner does not"),
     (BAD, BASE, "diverged", "4 diverged, and 0 of what it started from"),
 ])  # fmt: skip
-def test_the_verdict(winner, default, verdict, said):
-    found, fit = compared(winner, default)
-    assert found["validation"]["verdict"] == verdict
-    text = "\n".join(baseline_text.lines(found, "classification", "nnlab train"))
-    assert said in text and all(len(line) <= 80 for line in text.splitlines())
+def test_the_verdict(winner, default, verdict, message):
+    comparison, fit = compared(winner, default)
+    assert comparison["validation"]["verdict"] == verdict
+    text = "\n".join(baseline_text.lines(comparison, "classification", "nnlab train"))
+    assert message in text and all(len(line) <= 80 for line in text.splitlines())
     if verdict in ("better", "worse", "no better"):
         values = [
             [r.best["val_loss"] for r in fit.results if fit.experiment_of_row[r.row] == i] for i in (2, 1)
         ]
         expected = stats.ttest_rel(*values).confidence_interval(0.95)
-        difference = found["validation"]["difference"]
+        difference = comparison["validation"]["difference"]
         assert (difference["low"], difference["high"]) == pytest.approx(tuple(expected))
-        assert difference == found["differences"]["val_loss"]
+        assert difference == comparison["differences"]["val_loss"]
         assert "seeds 1 to 4 for both, which the search has not used" in text
     if verdict == "no better":
         assert difference["high"] < 0 and "under 0.1%" in text
-    if said.startswith("what it started"):
+    if message.startswith("what it started"):
         assert "4 of the default's rows diverged" in text
 
 
 @pytest.mark.parametrize("winner, default, verdict", [(FAST, BASE, "worse"), (BASE, FAST, "better")])
 def test_the_verdict_on_what_is_maximised(winner, default, verdict):
-    found, _ = compared(winner, default, sign=-1)
-    assert found["validation"]["verdict"] == verdict == found["test"]["verdict"]
+    comparison, _ = compared(winner, default, sign=-1)
+    assert comparison["validation"]["verdict"] == verdict == comparison["test"]["verdict"]
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4, 1e9, -1e9])
@@ -135,12 +139,14 @@ def test_columns_of_large_numbers_stand_apart(scale):
     metric = {"n": 4, "mean": mean, "low": mean - half, "high": mean + half}
     metrics = {"val_loss": metric, "test_loss": metric, "test_rmse": metric}
     each = {"rows": {"diverged": 0, "total": 4}, "metrics": metrics}
-    found = {
+    comparison = {
         "metric": "val_loss", "seed": 1, "seeds": 4, "chosen": False, "winner": each, "default": each,
         "differences": metrics, "validation": {"verdict": "better", "difference": metric},
         "test": {"verdict": "better"},
     }  # fmt: skip
-    shown = [line for line in baseline_text.lines(found, "regression", "nnlab train") if " ± " in line][:-1]
+    shown = [line for line in baseline_text.lines(comparison, "regression", "nnlab train") if " ± " in line][
+        :-1
+    ]
     assert len(shown) == 3 and all(len(line) <= 80 for line in shown)
     cells = [re.split(" {2,}", line.strip()) for line in shown]
     assert all(len(row) == 4 and row[1] == row[2] == row[3] for row in cells), cells
@@ -148,37 +154,37 @@ def test_columns_of_large_numbers_stand_apart(scale):
 
 def test_one_seed_that_chose_the_winner_tells_nothing(monkeypatch):
     monkeypatch.setattr(baseline, "QUICK_WORK", 0.0)
-    found, fit = compared(FAST, BASE, trials=4)
-    assert len(fit.rows) == 2 and found["validation"]["verdict"] == "cannot be told"
-    text = "\n".join(baseline_text.lines(found, "classification", "nnlab train"))
+    comparison, fit = compared(FAST, BASE, trials=4)
+    assert len(fit.rows) == 2 and comparison["validation"]["verdict"] == "cannot be told"
+    text = "\n".join(baseline_text.lines(comparison, "classification", "nnlab train"))
     assert "is not decided: one seed each, by which the winner was chosen" in text
     assert "to decide it, run both lines with seed=1 seeds=4" in text
 
 
 def test_without_examples_held_back_it_is_by_those_of_training():
     alone = replace(BASE, split=nnlab.NoSplit(), metric="last")
-    found, _ = compared(replace(alone, epochs=40), alone)
-    assert found["metric"] == "train_loss" and found["validation"]["verdict"] == "better"
+    comparison, _ = compared(replace(alone, epochs=40), alone)
+    assert comparison["metric"] == "train_loss" and comparison["validation"]["verdict"] == "better"
 
 
-@pytest.mark.parametrize("words", [
+@pytest.mark.parametrize("overrides", [
     ("optimizer.beta2=interval(0.998,0.9995)", "sampler=random", "trials=6", "epochs=4"),
     ("model.hidden=choice([4],[8],[16])", "distinct=false", "sampler=random", "trials=6", "epochs=2"),
 ])  # fmt: skip
-def test_a_small_sweep_has_seeds_enough(words, tmp_path):
-    found = sweep_json(sweep(tmp_path / "s", *IRIS, *words))["compared"]
-    assert found["seeds"] == 4 and found["differences"]["val_loss"]["n"] == 4
-    assert found["validation"]["verdict"] in ("no better", "better", "worse")
-    assert (found["validation"]["verdict"] == "no better") or "beta2" not in words[0]
+def test_a_small_sweep_has_seeds_enough(overrides, tmp_path):
+    comparison = sweep_json(sweep(tmp_path / "s", *IRIS, *overrides))["compared"]
+    assert comparison["seeds"] == 4 and comparison["differences"]["val_loss"]["n"] == 4
+    assert comparison["validation"]["verdict"] in ("no better", "better", "worse")
+    assert (comparison["validation"]["verdict"] == "no better") or "beta2" not in overrides[0]
 
 
 def test_the_winner_is_the_default_or_has_other_examples(tmp_path, capsys):
-    words = ("data=diabetes", "report=false", "sampler=grid", "epochs=2", "split=kfold")
-    folder = sweep(tmp_path / "s", *words, "split.k=choice(5)")
+    overrides = ("data=diabetes", "report=false", "sampler=grid", "epochs=2", "split=kfold")
+    folder = sweep(tmp_path / "s", *overrides, "split.k=choice(5)")
     assert sweep_json(folder)["compared"] == {"validation": {"verdict": "itself"}}
-    said = resume(folder)
-    assert "the search's winner is what it started from" in said
-    other = sweep_json(sweep(tmp_path / "o", *words, "split.k=choice(2)"))["compared"]
+    stdout = resume(folder)
+    assert "the search's winner is what it started from" in stdout
+    other = sweep_json(sweep(tmp_path / "o", *overrides, "split.k=choice(2)"))["compared"]
     assert other == {"reason": "their validation examples are not the same"}
 
 
@@ -196,7 +202,7 @@ def test_what_does_not_stand_beside_each_other_is_said(tmp_path):
 def test_a_sweep_goes_on_with_its_own_settings_whatever_the_defaults_are_today(tmp_path):
     shutil.copytree(OLD, tmp_path / "old")
     resume(tmp_path / "old", "trials=7")
-    words = (
+    overrides = (
         "data=breast_cancer",
         "sampler=random",
         "trials=7",
@@ -204,8 +210,8 @@ def test_a_sweep_goes_on_with_its_own_settings_whatever_the_defaults_are_today(t
         "model.hidden=[4]",
         "report=false",
     )
-    now = sweep(tmp_path / "now", *words, "data.normalization=standard")
-    other = sweep(tmp_path / "other", *words)
+    now = sweep(tmp_path / "now", *overrides, "data.normalization=standard")
+    other = sweep(tmp_path / "other", *overrides)
     old, now, other = (trials_csv(f) for f in (tmp_path / "old", now, other))
     losses = [[float(trial["val_loss"]) for trial in trials] for trials in (old, now, other)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4) and losses[0] != pytest.approx(losses[2], rel=1e-4)
@@ -219,8 +225,8 @@ def test_a_sweep_goes_on_with_its_own_settings_whatever_the_defaults_are_today(t
 
 def test_refining_keeps_them_too_and_what_is_typed_goes_first(tmp_path):
     shutil.copytree(OLD, tmp_path / "old")
-    kept = sweep(tmp_path / "kept", f"refine={tmp_path / 'old'}", "trials=3")
-    assert "data.normalization=standard" in sweep_json(kept)["words"]
+    refined = sweep(tmp_path / "kept", f"refine={tmp_path / 'old'}", "trials=3")
+    assert "data.normalization=standard" in sweep_json(refined)["words"]
     typed = sweep(tmp_path / "typed", f"refine={tmp_path / 'old'}", "trials=3", "data.normalization=robust")
     assert "data.normalization=standard" not in sweep_json(typed)["words"]
     assert "data.normalization = robust" in resume_error(tmp_path / "old", "data.normalization=robust")

@@ -62,9 +62,9 @@ def test_the_folder(swept):
     assert command.startswith("nnlab sweep data=iris") and LR in command
     names = {p.name.split(".")[0] for p in (folder / "best").iterdir()}
     assert names == {"command", "config", "events", "metrics", "model", "rows", "spec", "summary"}
-    found = sweep_json(folder)
-    assert found["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and found["ended"] == "complete"
-    assert found["seconds"]["total"] > found["seconds"]["training"] > 0 < found["seconds"]["search"]
+    record = sweep_json(folder)
+    assert record["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and record["ended"] == "complete"
+    assert record["seconds"]["total"] > record["seconds"]["training"] > 0 < record["seconds"]["search"]
 
 
 def test_trials_csv_journal_and_curves_say_the_same(swept):
@@ -108,10 +108,14 @@ def test_every_trial_is_what_its_own_line_gives(swept, kind, tmp_path):
     fixed = [w for w in (*IRIS, *KINDS[kind]) if not w.startswith(("report", "objective"))]
     trained = "epochs_trained" if kind == "stopping" else "epochs"
     for row in trials_csv(folder)[: 2 if kind in ("lists", "groups") else 1]:
-        own = dict([*row.items()][6:-1])  # its parameters
-        words = {w.split("=")[0]: w for w in fixed} | {k: f"{k}={v}" for k, v in own.items()}
-        words = {k: w for k, w in words.items() if own.get(k) != ""}  # what it does not have is left out
-        alone = train("nnlab train " + " ".join(f"'{w}'" for w in words.values()), tmp_path / row["trial"])
+        settings = dict([*row.items()][6:-1])  # its parameters
+        overrides = {w.split("=")[0]: w for w in fixed} | {k: f"{k}={v}" for k, v in settings.items()}
+        overrides = {
+            k: w for k, w in overrides.items() if settings.get(k) != ""
+        }  # what it does not have is left out
+        alone = train(
+            "nnlab train " + " ".join(f"'{w}'" for w in overrides.values()), tmp_path / row["trial"]
+        )
         lines = [line for line in json_lines(alone / "metrics.jsonl") if not line.get("refit")]
         epochs = range(1, 1 + max(line["epoch"] for line in lines))
         for name, curve in each[int(row["trial"])].items():
@@ -143,8 +147,8 @@ def test_the_test_set_is_used_for_the_winner_alone(swept):
 
 
 def test_a_grid_is_the_cross_product_and_is_counted_before(capsys):
-    words = ("sampler=grid", "optimizer=sgd,momentum", "optimizer.lr=0.1,0.01", "optimizer.gamma=0.5,0.9")
-    assert main(["sweep", *IRIS, *words, "hydra.run.dir=g"]) == 0
+    overrides = ("sampler=grid", "optimizer=sgd,momentum", "optimizer.lr=0.1,0.01", "optimizer.gamma=0.5,0.9")
+    assert main(["sweep", *IRIS, *overrides, "hydra.run.dir=g"]) == 0
     out = capsys.readouterr().out
     assert "6 cells in the grid" in out and out.index("6 cells in the grid") < out.index("complete")
     from pathlib import Path
@@ -155,25 +159,25 @@ def test_a_grid_is_the_cross_product_and_is_counted_before(capsys):
 
 
 def test_a_grid_lays_points_with_both_ends(tmp_path):
-    words = ("sampler=grid", "sampler.points=3", "optimizer.lr=tag(log,interval(1e-3,1e-1))",
+    overrides = ("sampler=grid", "sampler.points=3", "optimizer.lr=tag(log,interval(1e-3,1e-1))",
              "regularizer.dropout=tag(points2,interval(0,0.5))")  # fmt: skip
-    rows = trials_csv(sweep(tmp_path / "g", *IRIS, *words))
-    found = [(float(r["optimizer.lr"]), float(r["regularizer.dropout"])) for r in rows]
+    rows = trials_csv(sweep(tmp_path / "g", *IRIS, *overrides))
+    points = [(float(r["optimizer.lr"]), float(r["regularizer.dropout"])) for r in rows]
     expected = list(itertools.product((1e-3, 1e-2, 1e-1), (0, 0.5)))
-    assert found == [pytest.approx(e, rel=1e-12) for e in expected]
-    assert (found[0][0], found[-1][0]) == (1e-3, 1e-1)
+    assert points == [pytest.approx(e, rel=1e-12) for e in expected]
+    assert (points[0][0], points[-1][0]) == (1e-3, 1e-1)
 
 
 def test_a_space_that_is_used_up_ends_the_sweep(tmp_path, capsys):
-    words = (*IRIS, "sampler=random", "trials=50", "optimizer.lr=0.1,0.01", "batch_size=16,32,64")
-    folder = sweep(tmp_path / "s", *words)
+    overrides = (*IRIS, "sampler=random", "trials=50", "optimizer.lr=0.1,0.01", "batch_size=16,32,64")
+    folder = sweep(tmp_path / "s", *overrides)
     assert len(trials_csv(folder)) == 6 and sweep_json(folder)["ended"] == "the space has no further trial"
 
 
 def test_several_objectives_give_the_front(tmp_path):
-    words = ("sampler=random", "trials=12", "model.hidden=choice([2],[4],[8],[16])", LR,
+    overrides = ("sampler=random", "trials=12", "model.hidden=choice([2],[4],[8],[16])", LR,
              "objective=[val_loss,parameters]")  # fmt: skip
-    folder = sweep(tmp_path / "s", *IRIS, *words)
+    folder = sweep(tmp_path / "s", *IRIS, *overrides)
     rows = trials_csv(folder)
     points = [(float(r["val_loss"]), float(r["parameters"]), int(r["trial"])) for r in rows]
     sizes = {"[2]": 4 * 2 + 2 + 2 * 3 + 3, "[4]": 35, "[8]": 67, "[16]": 131}
@@ -198,8 +202,8 @@ def test_maximise(tmp_path):
 
 
 def test_the_same_sweep_twice_gives_the_same_and_another_seed_another(tmp_path):
-    words = (*IRIS, "sampler=tpe", "sampler.startup=3", "batch=3", "trials=9", LR)
-    first, second, third = (sweep(tmp_path / f"{i}", *words, f"sampler.seed={i // 2}") for i in range(3))
+    overrides = (*IRIS, "sampler=tpe", "sampler.startup=3", "batch=3", "trials=9", LR)
+    first, second, third = (sweep(tmp_path / f"{i}", *overrides, f"sampler.seed={i // 2}") for i in range(3))
     assert (first / "trials.csv").read_bytes() == (second / "trials.csv").read_bytes()
     assert (first / "trials.csv").read_bytes() != (third / "trials.csv").read_bytes()
 
@@ -244,9 +248,9 @@ ORDERS = {  # values of which some combinations cannot be trained, in the order 
 }  # fmt: skip
 
 
-def _orders(words) -> list[tuple[str, ...]]:
+def _orders(overrides) -> list[tuple[str, ...]]:
     """The words with their values in every order."""
-    each = [word.partition("=") for word in words]
+    each = [word.partition("=") for word in overrides]
     lists = [re.findall(r"\[[^]]*\]|[^,\[\]]+", values) for *_, values in each]
     picks = itertools.product(*(itertools.permutations(values) for values in lists))
     return [tuple(f"{key}={','.join(v)}" for (key, *_), v in zip(each, pick, strict=True)) for pick in picks]
@@ -255,17 +259,24 @@ def _orders(words) -> list[tuple[str, ...]]:
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 @pytest.mark.parametrize("case", ORDERS)
 def test_in_which_order_values_stand_says_nothing(case, tmp_path, capsys):
-    found = []
-    for number, words in enumerate(_orders(ORDERS[case])):
-        line = ["sweep", *IRIS, "epochs=1", "sampler=grid", *words, f"hydra.run.dir={tmp_path / str(number)}"]
+    results = []
+    for number, overrides in enumerate(_orders(ORDERS[case])):
+        line = [
+            "sweep",
+            *IRIS,
+            "epochs=1",
+            "sampler=grid",
+            *overrides,
+            f"hydra.run.dir={tmp_path / str(number)}",
+        ]
         assert main(line) == 0
         rows = trials_csv(tmp_path / str(number))
-        keys = [word.partition("=")[0] for word in words]
-        found.append({(*(row.get(key) for key in keys), row["state"], row.get("val_loss")) for row in rows})
+        keys = [word.partition("=")[0] for word in overrides]
+        results.append({(*(row.get(key) for key in keys), row["state"], row.get("val_loss")) for row in rows})
         failed = [row["reason"] for row in rows if row["state"] == "failed"]
         assert failed and all(failed) and f"; {len(failed)} cannot be trained" in capsys.readouterr().out
         assert (tmp_path / str(number) / "best").is_dir()
-    assert len(found) > 3 and all(each == found[0] for each in found)
+    assert len(results) > 3 and all(each == results[0] for each in results)
 
 
 def test_a_value_that_fits_nowhere_is_refused_and_one_that_fits_somewhere_is_not(tmp_path, capsys):
@@ -280,42 +291,47 @@ def test_a_value_that_fits_nowhere_is_refused_and_one_that_fits_somewhere_is_not
 
 
 def test_a_combination_that_cannot_be_trained_uses_up_no_trial(tmp_path):
-    words = ("trials=24", "model.hidden=[8],[8,8],[8,8,8]", "model.activation=relu,[relu,tanh],[relu]", LR)
+    overrides = (
+        "trials=24",
+        "model.hidden=[8],[8,8],[8,8,8]",
+        "model.activation=relu,[relu,tanh],[relu]",
+        LR,
+    )
     for name in ("random", "tpe", "qmc"):
-        words = (*words, "data=iris", "epochs=1", "report=false", f"sampler={name}")
-        rows = trials_csv(sweep(tmp_path / name, *words))
+        overrides = (*overrides, "data=iris", "epochs=1", "report=false", f"sampler={name}")
+        rows = trials_csv(sweep(tmp_path / name, *overrides))
         assert len(rows) == 24 and {row["state"] for row in rows} == {"complete"}
 
 
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 def test_a_grid_whose_first_cells_all_diverge_is_trained_to_its_end(tmp_path):
-    words = ("sampler=grid", "optimizer.lr=1e30,1e-3", "seed=range(0,22)", "batch=22", "epochs=1")
-    rows = trials_csv(sweep(tmp_path / "s", *DIABETES, *words))
+    overrides = ("sampler=grid", "optimizer.lr=1e30,1e-3", "seed=range(0,22)", "batch=22", "epochs=1")
+    rows = trials_csv(sweep(tmp_path / "s", *DIABETES, *overrides))
     assert [row["state"] for row in rows] == ["failed"] * 22 + ["complete"] * 22
 
 
 def test_a_space_that_is_too_small_and_one_that_is_left_out_are_said(capsys):
     assert main(["sweep", *IRIS[1:3], "data=iris", "model.hidden=[4],[5]", "trials=128", "plan=true"]) == 0
-    said = capsys.readouterr().out
-    assert "2 trials, not 128: this space has no others" in said
-    assert "space=default would add\n  optimizer.lr, regularizer.l2, regularizer.dropout\n" in said
-    for words in (["space=default", "model.hidden=[4],[5]"], [], ["space=none", LR]):
-        assert main(["sweep", "data=iris", "epochs=1", *words, "plan=true"]) == 0
-        said = capsys.readouterr().out
-        assert "would add" not in said and "no others" not in said
+    stdout = capsys.readouterr().out
+    assert "2 trials, not 128: this space has no others" in stdout
+    assert "space=default would add\n  optimizer.lr, regularizer.l2, regularizer.dropout\n" in stdout
+    for overrides in (["space=default", "model.hidden=[4],[5]"], [], ["space=none", LR]):
+        assert main(["sweep", "data=iris", "epochs=1", *overrides, "plan=true"]) == 0
+        stdout = capsys.readouterr().out
+        assert "would add" not in stdout and "no others" not in stdout
     assert main(["sweep", "data=iris", LR, "regularizer.l2=0.1", "plan=true"]) == 0
     assert "would add\n  regularizer.dropout\n" in capsys.readouterr().out
 
 
 def test_twenty_failures_from_the_first_on_end_the_sweep(tmp_path, capsys):
-    words = (*DIABETES, "sampler=random", "trials=60", "batch=10", "optimizer.lr=interval(1e29,1e30)")
-    assert main(["sweep", *words, f"hydra.run.dir={tmp_path / 's'}"]) == 1
-    found = capsys.readouterr()
-    assert found.err == (
+    overrides = (*DIABETES, "sampler=random", "trials=60", "batch=10", "optimizer.lr=interval(1e29,1e30)")
+    assert main(["sweep", *overrides, f"hydra.run.dir={tmp_path / 's'}"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == (
         "nnlab sweep: the first 20 trials all failed, most of them so: diverged in epoch 1\n"
     )
-    assert "no trial was trained to its end: 20 of 20 diverged in epoch 1" in found.out
-    line = re.search(r"nnlab check only=rates (?:.*\\\n)*.*", found.out)[0]
+    assert "no trial was trained to its end: 20 of 20 diverged in epoch 1" in captured.out
+    line = re.search(r"nnlab check only=rates (?:.*\\\n)*.*", captured.out)[0]
     assert "data=diabetes" in line and re.search(r"optimizer\.lr=\d\.\d+e\+29", line)
     assert len(trials_csv(tmp_path / "s")) == 20 and not (tmp_path / "s" / "best").exists()
     assert "first 20 trials all failed" in sweep_json(tmp_path / "s")["ended"]
@@ -338,8 +354,14 @@ def test_a_plan_trains_nothing_and_leaves_nothing(capsys, tmp_path):
 
 
 def test_a_plan_counts_stacks_by_structure(capsys):
-    words = ("sampler=grid", "model.hidden=choice([4],[5],[6])", "optimizer.lr=0.1,0.01", "rows=2", "seeds=2")
-    assert main(["sweep", *IRIS, *words, "plan=true"]) == 0
+    overrides = (
+        "sampler=grid",
+        "model.hidden=choice([4],[5],[6])",
+        "optimizer.lr=0.1,0.01",
+        "rows=2",
+        "seeds=2",
+    )
+    assert main(["sweep", *IRIS, *overrides, "plan=true"]) == 0
     out = capsys.readouterr().out
     assert "6 trials, 12 rows, in batches of 6 trials" in out
     assert "a batch is 6 stacks of 2 rows" in out and "6 cells in the grid" in out
@@ -350,13 +372,13 @@ def test_refine_searches_again_around_the_best_and_leaves_the_other_as_it_was(sw
     before = {p: p.read_bytes() for p in other.rglob("*") if p.is_file()}
     folder = sweep(tmp_path / "r", *IRIS, *RANDOM, f"refine={other}")
     assert {p: p.read_bytes() for p in other.rglob("*") if p.is_file()} == before
-    rows, own = trials_csv(other), trials_csv(folder)
+    rows, original_rows = trials_csv(other), trials_csv(folder)
     for key in ("optimizer.lr", "regularizer.dropout", "batch_size"):
-        assert key in own[0]
+        assert key in original_rows[0]
         low, high = (f(float(r[key]) for r in rows) for f in (min, max))
         margin = 0.1 * 2 * math.log(10) if key == "optimizer.lr" else 0.05 if key != "batch_size" else 3.4
         to = math.log if key == "optimizer.lr" else float
-        assert all(to(low) - margin <= to(float(r[key])) <= to(high) + margin for r in own)
+        assert all(to(low) - margin <= to(float(r[key])) <= to(high) + margin for r in original_rows)
 
 
 POINTS7 = LR.replace("log", "log,points7")
@@ -378,14 +400,14 @@ AROUND = {  # how a grid got its 7 points, or gets them now; how many are laid a
 def test_refine_lays_as_many_points_as_the_grid_had(first, then, points, tmp_path, capsys):
     folder = sweep(tmp_path / "one", *IRIS, "epochs=1", *first)
     assert main(["sweep", f"refine={folder}", "plan=true", *then]) == 0
-    said = capsys.readouterr().out.rpartition("\n  optimizer.lr")[2]
-    assert f"  {points} cells in the grid" in said if points else "(log)" in said
+    stdout = capsys.readouterr().out.rpartition("\n  optimizer.lr")[2]
+    assert f"  {points} cells in the grid" in stdout if points else "(log)" in stdout
 
 
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 def test_refine_of_every_whole_number_lies_between_the_neighbours(tmp_path, capsys):
-    words = ("sampler=grid", "epochs=1", "batch_size=tag(log,int(interval(4,24)))")
-    folder = sweep(tmp_path / "one", *IRIS, *words)
+    overrides = ("sampler=grid", "epochs=1", "batch_size=tag(log,int(interval(4,24)))")
+    folder = sweep(tmp_path / "one", *IRIS, *overrides)
     best = sweep_json(folder)["best"]["params"]["batch_size"]
     assert main(["sweep", f"refine={folder}", "plan=true"]) == 0
     line = next(w for w in capsys.readouterr().out.splitlines() if w.startswith("  batch_size"))
@@ -406,8 +428,14 @@ def test_every_space_composes_and_a_short_sweep_of_it_runs(space, tmp_path):
 
 
 def test_the_command_line_goes_before_a_space(tmp_path):
-    words = (*IRIS, *RANDOM, "space=default", "optimizer.lr=0.01", "regularizer.dropout=0.1,0.2,0.3,0.4,0.5")
-    folder = sweep(tmp_path / "s", *words)
+    overrides = (
+        *IRIS,
+        *RANDOM,
+        "space=default",
+        "optimizer.lr=0.01",
+        "regularizer.dropout=0.1,0.2,0.3,0.4,0.5",
+    )
+    folder = sweep(tmp_path / "s", *overrides)
     assert [*trials_csv(folder)[0]][6:-1] == ["regularizer.l2", "regularizer.dropout"]
     assert "optimizer.lr=0.01" in sweep_json(folder)["best"]["command"]
     alone = sweep(tmp_path / "t", *IRIS, *RANDOM, LR)  # values on the command line, and so no space

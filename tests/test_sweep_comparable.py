@@ -76,58 +76,62 @@ def elsewhere(tmp_path, monkeypatch):
         file.write_text(f"# @package _global_\nepochs: 2\nloss: {loss}\n")
 
 
-def planned(capsys, *words) -> tuple[int, str, str]:
+def planned(capsys, *overrides) -> tuple[int, str, str]:
     """The exit code, what was printed, what was said beside it."""
-    usual = ["sampler=random", "trials=2", "plan=true", "model.hidden=[4]"] * ("model=" not in str(words))
-    code = main(["sweep", "-cd", "mine", *usual, *words, "plan=true"])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    usual = ["sampler=random", "trials=2", "plan=true", "model.hidden=[4]"] * ("model=" not in str(overrides))
+    code = main(["sweep", "-cd", "mine", *usual, *overrides, "plan=true"])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("words, objective", JUDGED.values(), ids=JUDGED)
-def test_trials_are_ranked_by_what_is_the_same_in_all(words, objective, capsys):
-    code, out, err = planned(capsys, *words)
+@pytest.mark.parametrize("overrides, objective", JUDGED.values(), ids=JUDGED)
+def test_trials_are_ranked_by_what_is_the_same_in_all(overrides, objective, capsys):
+    code, out, err = planned(capsys, *overrides)
     assert code == 0 and not err
-    said = {f"for the least {metric_label(objective, task)}" for task in ("classification", "regression")}
-    assert any(goal in " ".join(out.split()) for goal in said)
-    key = next(word for word in words[::-1] if "," in word and "objective" not in word).partition("=")[0]
+    labels = {f"for the least {metric_label(objective, task)}" for task in ("classification", "regression")}
+    assert any(goal in " ".join(out.split()) for goal in labels)
+    key = next(word for word in overrides[::-1] if "," in word and "objective" not in word).partition("=")[0]
     why = f"by val_error, since {key} gives losses in different units"
     assert (why in out) == (objective == "val_error")
 
 
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")
-@pytest.mark.parametrize("words", DOUBTFUL)
-def test_what_is_doubtful_is_said(words, capsys):
-    code, out, err = planned(capsys, *([] if "data=" in words else ["data=iris"]), *words.split())
+@pytest.mark.parametrize("overrides", DOUBTFUL)
+def test_what_is_doubtful_is_said(overrides, capsys):
+    code, out, err = planned(capsys, *([] if "data=" in overrides else ["data=iris"]), *overrides.split())
     assert code == 0 and "trials" in out
-    assert err.startswith("nnlab sweep: advice: ") and err.count("\n") == 1 and DOUBTFUL[words] in err
+    assert err.startswith("nnlab sweep: advice: ") and err.count("\n") == 1 and DOUBTFUL[overrides] in err
 
 
-@pytest.mark.parametrize("words", REFUSED)
-def test_what_cannot_be_ranked_is_refused_in_one_sentence(words, capsys, tmp_path):
-    data = [] if re.search("data=|experiment=", words) else ["data=iris"]
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_what_cannot_be_ranked_is_refused_in_one_sentence(overrides, capsys, tmp_path):
+    data = [] if re.search("data=|experiment=", overrides) else ["data=iris"]
     before = set(tmp_path.iterdir())
-    assert main(["sweep", *data, *words.split()]) == 2
-    said = capsys.readouterr().err
-    key = re.search(r"([a-z_.]+)=[^ ]*,", words)[1]
-    assert said.startswith("nnlab sweep: ") and said.count("\n") == 1
-    assert key in said and REFUSED[words] in said and set(tmp_path.iterdir()) == before
+    assert main(["sweep", *data, *overrides.split()]) == 2
+    stderr = capsys.readouterr().err
+    key = re.search(r"([a-z_.]+)=[^ ]*,", overrides)[1]
+    assert stderr.startswith("nnlab sweep: ") and stderr.count("\n") == 1
+    assert key in stderr and REFUSED[overrides] in stderr and set(tmp_path.iterdir()) == before
 
 
 def test_the_winner_is_the_one_of_the_least_error_in_the_targets_unit(tmp_path):
     """Its losses would rank the scales of the target in another order."""
-    words, scales = ("data=diabetes", "epochs=20"), ("standard", "minmax", "maxabs")
+    overrides, scales = ("data=diabetes", "epochs=20"), ("standard", "minmax", "maxabs")
     searched = f"data.target_normalization={','.join(scales)}"
-    folder = sweep(tmp_path / "s", *words, "sampler=grid", "report=false", searched)
+    folder = sweep(tmp_path / "s", *overrides, "sampler=grid", "report=false", searched)
     best = {}
     for scale in scales:
-        alone = train(f"nnlab train {' '.join(words)} data.target_normalization={scale}", tmp_path / scale)
+        alone = train(
+            f"nnlab train {' '.join(overrides)} data.target_normalization={scale}", tmp_path / scale
+        )
         best[scale] = json.loads((alone / "rows.json").read_text())[0]["best"]
     errors = {scale: best[scale]["val_error"] for scale in scales}
     assert sweep_json(folder)["best"]["params"]["data.target_normalization"] == min(errors, key=errors.get)
     assert min(scales, key=lambda scale: best[scale]["val_loss"]) != min(errors, key=errors.get)
-    found = {row["data.target_normalization"]: float(row["val_error"]) for row in trials_csv(folder)}
-    assert found == errors
+    error_by_normalization = {
+        row["data.target_normalization"]: float(row["val_error"]) for row in trials_csv(folder)
+    }
+    assert error_by_normalization == errors
 
 
 def test_a_mean_over_splits_answers_for_the_luckiest_one(tmp_path):

@@ -17,9 +17,9 @@ from nnlab.commands.command_line import CommandLine
 FEW = (*IRIS, "trials=4", "epochs=2")
 
 
-def said_by(*words) -> tuple[int, str]:
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
-        return main(list(words)), said.getvalue()
+def said_by(*overrides) -> tuple[int, str]:
+    with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(stdout):
+        return main(list(overrides)), stdout.getvalue()
 
 
 def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypatch):
@@ -29,19 +29,19 @@ def test_the_default_name_of_a_folder_goes_on_and_is_refined(tmp_path, monkeypat
     assert "=" in folder.name and "," in folder.name
     assert said_by("sweep", f"resume={folder}", "trials=6")[0] == 0
     assert len(journal_trials(folder)) == 6
-    for words in ([], ["trials=2"]):  # as many as were asked for, or more
-        said = " ".join(said_by("sweep", f"resume={folder}", *words)[1].split())
-        assert "6 trials are there already, as many as were asked for: nothing is trained" in said
+    for overrides in ([], ["trials=2"]):  # as many as were asked for, or more
+        output = " ".join(said_by("sweep", f"resume={folder}", *overrides)[1].split())
+        assert "6 trials are there already, as many as were asked for: nothing is trained" in output
     assert said_by("sweep", f"refine={folder}", "plan=true")[0] == 0
     assert said_by("sweep", f"resume={folder}", "plan=true", "trials=9")[1].count("3 trials, 3 rows") == 1
 
 
 def test_the_line_of_a_sweep_that_goes_on_quotes_its_folder_once():
-    words = ["resume=my sweeps/lr=1,2 (a)", "trials=3"]
-    typed = CommandLine("sweep", tuple(words))
+    overrides = ["resume=my sweeps/lr=1,2 (a)", "trials=3"]
+    typed = CommandLine("sweep", tuple(overrides))
     line = continued_sweep.with_folders_quoted(typed)
-    assert list(line.overrides) != words and continued_sweep.typed_overrides(line) == words
-    assert list(typed.overrides) == words
+    assert list(line.overrides) != overrides and continued_sweep.typed_overrides(line) == overrides
+    assert list(typed.overrides) == overrides
 
 
 @pytest.mark.parametrize("link", ["trials", "best", "curves.jsonl"])
@@ -71,8 +71,8 @@ def test_what_others_put_beside_the_trials_stays(tmp_path):
 def test_a_folder_that_holds_a_sweep_keeps_its_identity(tmp_path):
     folder = sweep(tmp_path / "s", *FEW)
     before = (folder / "sweep.json").read_bytes(), (folder / "config.yaml").read_bytes()
-    code, said = said_by("sweep", *FEW, "seed=1", f"hydra.run.dir={folder}", "hydra.output_subdir=null")
-    assert code == 2 and "holds a run already" in said
+    code, output = said_by("sweep", *FEW, "seed=1", f"hydra.run.dir={folder}", "hydra.output_subdir=null")
+    assert code == 2 and "holds a run already" in output
     assert ((folder / "sweep.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
     resume(folder, "trials=5")
 
@@ -93,32 +93,34 @@ def test_other_data_under_the_same_name_are_refused(tmp_path, monkeypatch):
     assert len(journal_trials(folder)) == 6
 
 
-@pytest.mark.parametrize("kept", [12, 24, 40])
-def test_a_trial_that_diverged_after_a_rung_counts_there_when_a_sweep_goes_on(kept, tmp_path):
-    words = ("data=diabetes", "epochs=20", "optimizer=sgd", "sampler=random", "trials=48", "batch=48")
-    words += ("optimizer.lr=interval(0.05,0.1)", "report=false")
-    words += ("pruner=halving", "pruner.min_epochs=1", "pruner.factor=2")
-    whole = sweep(tmp_path / "whole", *words)
+@pytest.mark.parametrize("survivors", [12, 24, 40])
+def test_a_trial_that_diverged_after_a_rung_counts_there_when_a_sweep_goes_on(survivors, tmp_path):
+    overrides = ("data=diabetes", "epochs=20", "optimizer=sgd", "sampler=random", "trials=48", "batch=48")
+    overrides += ("optimizer.lr=interval(0.05,0.1)", "report=false")
+    overrides += ("pruner=halving", "pruner.min_epochs=1", "pruner.factor=2")
+    whole = sweep(tmp_path / "whole", *overrides)
     assert {"failed", "pruned"} <= {line["state"] for line in trials_csv(whole)}
     part = tmp_path / "part"
     shutil.copytree(whole, part)
     lines = (whole / "study.journal").read_bytes().splitlines(keepends=True)
-    (part / "study.journal").write_bytes(b"".join(lines[: 2 + kept]))
+    (part / "study.journal").write_bytes(b"".join(lines[: 2 + survivors]))
     resume(part)
     assert (part / "trials.csv").read_bytes() == (whole / "trials.csv").read_bytes()
 
 
 def test_what_a_trial_of_several_rows_diverged_in_is_the_first_of_them(tmp_path):
-    words = ("data=diabetes", "split=kfold", "epochs=20", "optimizer=sgd", "sampler=grid", "report=false")
-    folder = sweep(tmp_path / "s", *words, "optimizer.lr=choice(0.078,0.01)")
+    overrides = ("data=diabetes", "split=kfold", "epochs=20", "optimizer=sgd", "sampler=grid", "report=false")
+    folder = sweep(tmp_path / "s", *overrides, "optimizer.lr=choice(0.078,0.01)")
     reason = trials_csv(folder)[0]["reason"]
     first = json.loads((folder / "curves.jsonl").read_text().splitlines()[0])
     assert "of 5 rows" in reason and int(reason.split()[3].rstrip(",")) < len(first["lr"]) == 20
 
 
 def test_equal_runs_of_multirun_are_all_trained(tmp_path):
-    code, said = said_by("train", "-m", "data=iris", "epochs=1", "seed=1,1", f"hydra.sweep.dir={tmp_path}/m")
-    assert code == 0 and "(run 0)" in said and "(run 1)" in said
+    code, output = said_by(
+        "train", "-m", "data=iris", "epochs=1", "seed=1,1", f"hydra.sweep.dir={tmp_path}/m"
+    )
+    assert code == 0 and "(run 0)" in output and "(run 1)" in output
     first, second = ((tmp_path / "m" / n / "metrics.jsonl").read_bytes() for n in "01")
     assert first == second
 
@@ -129,9 +131,9 @@ def test_runs_that_need_more_files_than_there_are_go_in_turns(tmp_path, monkeypa
     monkeypatch.setattr(
         train_command, "MAX_OPEN_FILES", train_command.RESERVED_FILES + 8
     )  # two runs of one row, with 3 files each
-    words = ("data=iris", "epochs=1", "seed=range(0,7)", f"hydra.sweep.dir={tmp_path}/m")
-    code, said = said_by("train", "-m", *words)
-    assert code == 0 and "2 runs: " in said and "7 runs" not in said
+    overrides = ("data=iris", "epochs=1", "seed=range(0,7)", f"hydra.sweep.dir={tmp_path}/m")
+    code, output = said_by("train", "-m", *overrides)
+    assert code == 0 and "2 runs: " in output and "7 runs" not in output
     assert len(list((tmp_path / "m").glob("*/summary.json"))) == 7
 
 
@@ -145,7 +147,7 @@ def test_the_line_after_an_interrupt_can_be_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(TrialBatch, "__iter__", interrupted)
-        code, said = said_by("sweep", *FEW)
+        code, output = said_by("sweep", *FEW)
     assert code == 130
-    line = shlex.split(said.splitlines()[-1].partition("to go on: ")[2])
+    line = shlex.split(output.splitlines()[-1].partition("to go on: ")[2])
     assert said_by(*line[1:])[0] == 0

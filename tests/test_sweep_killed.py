@@ -33,20 +33,22 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    found = Server(tmp_path_factory.mktemp("server"))
-    yield found
-    found.server.kill()
-    found.server.communicate()
+    server_process = Server(tmp_path_factory.mktemp("server"))
+    yield server_process
+    server_process.server.kill()
+    server_process.server.communicate()
 
 
-def killed_until_it_ends(server, folder, words, moments: random.Random, kills: int, life: float):
+def killed_until_it_ends(server, folder, overrides, moments: random.Random, kills: int, life: float):
     """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    hits, kept = 0, []
+    hits, lines_before = 0, []
     for _ in range(kills):
         again = (folder / "study.journal").exists()
         if not again:
             shutil.rmtree(folder, ignore_errors=True)
-        pid = server.start("sweep", *([f"resume={folder}"] if again else [*words, f"hydra.run.dir={folder}"]))
+        pid = server.start(
+            "sweep", *([f"resume={folder}"] if again else [*overrides, f"hydra.run.dir={folder}"])
+        )
         waits = time.monotonic() + 20
         while not is_locked(folder / ".lock") and time.monotonic() < waits and lives(pid):
             time.sleep(0.005)  # its life begins when it has the folder
@@ -56,12 +58,12 @@ def killed_until_it_ends(server, folder, words, moments: random.Random, kills: i
         hits += server.wait() == -9
         if (folder / "study.journal").exists():
             lines = (folder / "study.journal").read_bytes().split(b"\n")[:-1]  # whole ones
-            assert lines[: len(kept)] == kept  # what was finished is as it was
-            kept = lines
+            assert lines[: len(lines_before)] == lines_before  # what was finished is as it was
+            lines_before = lines
     server.start("sweep", f"resume={folder}")
     assert server.wait() == 0
     assert server.said() == ""  # workers of a killed process say nothing
-    assert (folder / "study.journal").read_bytes().split(b"\n")[: len(kept)] == kept
+    assert (folder / "study.journal").read_bytes().split(b"\n")[: len(lines_before)] == lines_before
     return hits
 
 
@@ -70,11 +72,11 @@ SLOWLY = (*SPACE[:3], "data=iris", "report=false", "epochs=40", "batch=4", "seed
 
 @pytest.mark.parametrize("name, trials, kills", [("tpe", 32, 8), ("cmaes", 16, 2), ("qmc", 16, 2)])
 def test_killed_again_and_again(name, trials, kills, tmp_path, server):
-    words = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
-    one = sweep(tmp_path / "whole" / "s", *words)
+    overrides = (*SLOWLY, f"trials={trials}", *SAMPLED[name], "pruner=halving")
+    one = sweep(tmp_path / "whole" / "s", *overrides)
     life = 3 * sweep_json(one)["seconds"]["training"] / kills
     folder = tmp_path / "s"
-    hits = killed_until_it_ends(server, folder, words, random.Random(name), kills, life)
+    hits = killed_until_it_ends(server, folder, overrides, random.Random(name), kills, life)
     assert hits >= kills // 2
     numbers = [op["intermediate_values"] for op in journal_trials(folder)]
     assert len(numbers) == trials  # none repeated, none lost
@@ -84,16 +86,16 @@ def test_killed_again_and_again(name, trials, kills, tmp_path, server):
 
 
 def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
-    words = (*SLOWLY, "trials=16", *SAMPLED["random"])
-    one, folder = sweep(tmp_path / "whole" / "s", *words), tmp_path / "s"
-    pid = server.start("sweep", *words, f"hydra.run.dir={folder}")
+    overrides = (*SLOWLY, "trials=16", *SAMPLED["random"])
+    one, folder = sweep(tmp_path / "whole" / "s", *overrides), tmp_path / "s"
+    pid = server.start("sweep", *overrides, f"hydra.run.dir={folder}")
     while not (folder / "trials" / "03").exists():
         assert lives(pid)
         time.sleep(0.005)
     os.kill(pid, signal.SIGINT)
     assert server.wait() == 130
-    kept = f"every finished batch is kept; to go on: nnlab sweep resume={folder}"
-    assert server.said() == f"nnlab sweep: interrupted: {kept}\n"
+    message = f"every finished batch is kept; to go on: nnlab sweep resume={folder}"
+    assert server.said() == f"nnlab sweep: interrupted: {message}\n"
     assert 4 <= len(journal_trials(folder)) < 16
     (folder / "trials" / ".04").mkdir()  # as of one that was killed
     resume(folder)

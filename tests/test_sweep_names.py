@@ -45,8 +45,8 @@ def test_a_file_system_without_locks_blames_nobody(number, tmp_path, monkeypatch
     monkeypatch.setattr(os, "link", without_locks(errno.EPERM))
     folder = tmp_path / "s"
     assert main(["sweep", *FEW, f"hydra.run.dir={folder}"]) == 0
-    said = capsys.readouterr().err
-    assert "has no locks" in said and "another nnlab sweep" not in said.replace("no other", "")
+    stderr = capsys.readouterr().err
+    assert "has no locks" in stderr and "another nnlab sweep" not in stderr.replace("no other", "")
     assert main(["sweep", f"resume={folder}", "trials=4"]) == 0
     assert len((folder / "trials.csv").read_text().splitlines()) == 5
 
@@ -67,7 +67,7 @@ def test_nothing_is_written_through_a_hard_link(whole, tmp_path, monkeypatch, ca
         before = outside.read_bytes()
         (tmp_path / "s" / name).unlink()
         os.link(outside, tmp_path / "s" / name)
-        for words in (["resume=s", "trials=5"], ["refine=s", "plan=true"]):
-            assert main(["sweep", *words]) == 2
-            said = capsys.readouterr().err
-            assert "hard link" in said and said.count("\n") == 1 and outside.read_bytes() == before
+        for overrides in (["resume=s", "trials=5"], ["refine=s", "plan=true"]):
+            assert main(["sweep", *overrides]) == 2
+            stderr = capsys.readouterr().err
+            assert "hard link" in stderr and stderr.count("\n") == 1 and outside.read_bytes() == before

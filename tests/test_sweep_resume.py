@@ -38,12 +38,12 @@ def test_a_sweep_of_an_old_version_goes_on_as_it_began(name, tmp_path):
     folder = tmp_path / "s"
     shutil.copytree(OLD / name, folder)
     resume(folder)
-    found, expected = trials_csv(folder), csv.DictReader((OLD / name / "whole.csv").read_text().splitlines())
-    for row, old in zip(found, expected, strict=True):
+    actual, expected = trials_csv(folder), csv.DictReader((OLD / name / "whole.csv").read_text().splitlines())
+    for row, old in zip(actual, expected, strict=True):
         assert (row["trial"], row["state"]) == (old["trial"], old["state"])
         for key in ("optimizer.lr", "init.mean"):
             assert float(row[key]) == pytest.approx(float(old[key]), rel=1e-6)
-    assert "failed" in [row["state"] for row in found[10:]]
+    assert "failed" in [row["state"] for row in actual[10:]]
 
 
 # ---- in this process: the folder as a killed process may have left it
@@ -116,8 +116,8 @@ def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_pat
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
 @pytest.mark.parametrize("trials", [3, 8])
 def test_a_pruned_one_too(pruner, trials, whole, tmp_path):
-    words = ("pruner.warmup=2", "pruner.interval=2") if pruner == "median" else ("pruner.min_epochs=1",)
-    one = whole(*USUAL, "sampler=tpe", "sampler.startup=3", f"pruner={pruner}", *words, "epochs=5")
+    overrides = ("pruner.warmup=2", "pruner.interval=2") if pruner == "median" else ("pruner.min_epochs=1",)
+    one = whole(*USUAL, "sampler=tpe", "sampler.startup=3", f"pruner={pruner}", *overrides, "epochs=5")
     assert "pruned" in (one / "trials.csv").read_text()
     folder = killed(one, tmp_path / "s", trials)
     resume(folder)
@@ -126,17 +126,17 @@ def test_a_pruned_one_too(pruner, trials, whole, tmp_path):
 
 @pytest.mark.parametrize("name", ["tpe", "qmc", "cmaes"])
 def test_more_trials_are_those_of_a_longer_sweep(name, whole, tmp_path):
-    words = (*USUAL, *SAMPLED[name])
-    shutil.copytree(whole(*words), tmp_path / "s")
+    overrides = (*USUAL, *SAMPLED[name])
+    shutil.copytree(whole(*overrides), tmp_path / "s")
     resume(tmp_path / "s", "trials=18")
-    longer = sweep(tmp_path / "longer", *words, "trials=18")
+    longer = sweep(tmp_path / "longer", *overrides, "trials=18")
     assert reproducible_content(tmp_path / "s") == reproducible_content(longer)
 
 
 def test_a_sweep_that_used_up_its_space_has_nothing_to_go_on_with(tmp_path):
     for name in ("random", "qmc", "grid"):
-        words = (*IRIS, f"sampler={name}", "optimizer.lr=0.1,0.01,0.001", "trials=9")
-        folder = sweep(tmp_path / name, *words)
+        overrides = (*IRIS, f"sampler={name}", "optimizer.lr=0.1,0.01,0.001", "trials=9")
+        folder = sweep(tmp_path / name, *overrides)
         before = reproducible_content(folder)
         resume(folder)
         resume(folder, "trials=20")
@@ -154,7 +154,7 @@ def test_a_folder_without_its_report_and_best_gets_them_again(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, key",
+    "overrides, key",
     [
         (["epochs=4"], "epochs = 4: the sweep to go on with has 3"),
         (["sampler=gp"], "sampler.name = gp"),
@@ -171,11 +171,11 @@ def test_a_folder_without_its_report_and_best_gets_them_again(whole, tmp_path):
         (["storage=sqlite:///x.db"], "storage = sqlite:///x.db"),
     ],
 )
-def test_another_configuration_is_refused_by_the_name_of_its_key(whole, tmp_path, words, key):
+def test_another_configuration_is_refused_by_the_name_of_its_key(whole, tmp_path, overrides, key):
     folder = killed(whole(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    said = resume_error(folder, *words)
-    assert key in said and "only trials may change" in said
+    message = resume_error(folder, *overrides)
+    assert key in message and "only trials may change" in message
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
@@ -205,6 +205,6 @@ def test_a_trial_that_would_now_be_another_is_told(whole, tmp_path):
     text = (folder / "study.journal").read_text()
     (folder / "study.journal").write_text(re.sub(r'("optimizer.lr":)0\.\d+', r"\g<1>0.05", text, count=1))
     before = (folder / "study.journal").read_bytes()
-    said = resume(folder, code=2).splitlines()[-1]
-    assert "trial 0 was" in said and "refine=FOLDER" in said and "Traceback" not in said
+    last_line = resume(folder, code=2).splitlines()[-1]
+    assert "trial 0 was" in last_line and "refine=FOLDER" in last_line and "Traceback" not in last_line
     assert (folder / "study.journal").read_bytes() == before

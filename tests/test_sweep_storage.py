@@ -56,8 +56,8 @@ def test_a_strangers_study_in_the_database_is_refused(tmp_path, capsys):
     optuna.create_study(storage=url, study_name="mine")
     before = sorted(tmp_path.rglob("*"))
     assert main(["sweep", *USUAL, f"storage={url}", "study=mine"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "has a study 'mine' already" in said and "study=..." in said
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1 and "has a study 'mine' already" in stderr and "study=..." in stderr
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -94,8 +94,8 @@ def test_nothing_in_sqlite_is_pickled(tmp_path):
 
 def test_a_ledger_gives_back_what_was_written(whole):
     folder = whole(*USUAL, *SAMPLED["tpe"])
-    found = sweep_json(folder)
-    trials = Ledger(folder, None, found["study"], found["id"], (1,), True).trials()
+    record = sweep_json(folder)
+    trials = Ledger(folder, None, record["study"], record["id"], (1,), True).trials()
     assert [t.number for t in trials] == list(range(12))
     for trial, op, row in zip(trials, journal_trials(folder), trials_csv(folder), strict=True):
         assert trial.values == (op["value"],) and trial.epochs == int(row["epochs"])
@@ -127,15 +127,15 @@ def test_a_database_that_fails_is_one_sentence(operation, capsys, monkeypatch):
         monkeypatch.setattr("nnlab.search.ledger.disconnect", gone)
     else:
         monkeypatch.setattr(RDBStorage, operation, gone)
-    words = ["data=iris", "epochs=1", "model.hidden=[4]", "optimizer.lr=interval(0.001,0.1)", "trials=2"]
-    code = main(["sweep", *words, "report=false", f"storage='{url}'", "hydra.run.dir=s"])
-    said = capsys.readouterr().err
-    assert SECRET not in said
+    overrides = ["data=iris", "epochs=1", "model.hidden=[4]", "optimizer.lr=interval(0.001,0.1)", "trials=2"]
+    code = main(["sweep", *overrides, "report=false", f"storage='{url}'", "hydra.run.dir=s"])
+    stderr = capsys.readouterr().err
+    assert SECRET not in stderr
     if operation == "disconnect":  # all is written by then
-        assert code == 0 and not said
+        assert code == 0 and not stderr
         return
-    assert code == 1 and said.count("\n") == 1 and "the database sqlite:" in said
-    assert "resume=s" in said if operation == "create_new_trial" else not Path("s").exists()
+    assert code == 1 and stderr.count("\n") == 1 and "the database sqlite:" in stderr
+    assert "resume=s" in stderr if operation == "create_new_trial" else not Path("s").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def said(capsys, *words, code=2) -> str:
+def said(capsys, *overrides, code=2) -> str:
     """What a refused sweep says: one sentence."""
-    assert main(["sweep", *words]) == code
+    assert main(["sweep", *overrides]) == code
     error = capsys.readouterr().err
     assert error.startswith("nnlab sweep: ") and error.count("\n") == 1 and "Traceback" not in error, error
     return error
@@ -65,8 +65,10 @@ WRONG = [  # words, what the sentence must say
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("words, phrases", WRONG, ids=[" ".join(words)[:60] for words, _ in WRONG])
-def test_wrong_input_is_one_sentence_and_leaves_nothing(capsys, tmp_path, words, phrases):
-    sentence = said(capsys, "data=iris", *words)
+@pytest.mark.parametrize(
+    "overrides, phrases", WRONG, ids=[" ".join(overrides)[:60] for overrides, _ in WRONG]
+)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(capsys, tmp_path, overrides, phrases):
+    sentence = said(capsys, "data=iris", *overrides)
     assert all(phrase in sentence for phrase in phrases), sentence
     assert not list(tmp_path.iterdir())

@@ -49,10 +49,10 @@ def here(tmp_path, monkeypatch):
     done.mkdir(parents=True)
     (done / "sweep.json").touch()
     (tmp_path / "outputs" / "train" / "run").mkdir(parents=True)
-    mine = tmp_path / "mine"
+    config_folder = tmp_path / "mine"
     for name in ("optimizer/fast", "experiment/own/deep", "lab/first", "other"):
-        (mine / name).parent.mkdir(parents=True, exist_ok=True)
-        (mine / f"{name}.yaml").write_text(
+        (config_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (config_folder / f"{name}.yaml").write_text(
             "name: sgd\nlr: 0.7\n" if "fast" in name else "# @package _global_\n{}\n"
         )
     return tmp_path
@@ -177,13 +177,13 @@ def test_a_word_that_is_open_or_wrong_does_not_spoil_others():
 
 def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
     for command, others in (("train", {"sampler", "pruner", "space", "trials", "only"}), ("sweep", {"only"})):
-        words = {word.rstrip("=.") for word in tab.offers(f"nnlab {command} ")}
-        assert words == set(settings_of_line(command, [])) | {"experiment"}
-        assert not words & others
+        offered = {word.rstrip("=.") for word in tab.offers(f"nnlab {command} ")}
+        assert offered == set(settings_of_line(command, [])) | {"experiment"}
+        assert not offered & others
 
 
-def settings_of_line(command, words):
-    line, _ = parse_command_line(command, words)
+def settings_of_line(command, overrides):
+    line, _ = parse_command_line(command, overrides)
     if command == "sweep":
         return sweep_definition.read(line).run.settings
     return multirun.composed_runs(line)[0].settings
@@ -205,15 +205,15 @@ def endings(before: str, word: str = ""):
         yield from further
 
 
-def with_commas(before: str, words: list[str]):
+def with_commas(before: str, offers: list[str]):
     """The same with a second value after a comma, where one is offered."""
-    firsts = {word.partition("=")[0]: word for word in words}
+    firsts = {word.partition("=")[0]: word for word in offers}
     for word in firsts.values():
         yield from tab.offers(f"{before} {word},")[:1]
 
 
-def groups_of(command: str, words: list[str]) -> set[str]:
-    return {word.partition("=")[0] for word in words} & {*Catalogue(command).groups}
+def groups_of(command: str, overrides: list[str]) -> set[str]:
+    return {word.partition("=")[0] for word in overrides} & {*Catalogue(command).groups}
 
 
 @pytest.fixture(scope="module")
@@ -228,12 +228,12 @@ def test_every_choice_that_is_offered_is_accepted(offered_to_train):
         if word.partition("=")[0] in groups:
             columns.setdefault(word.partition("=")[0], []).append(word)
     assert len(columns) == len(GROUPS) + 1
-    for words in zip_longest(*columns.values()):
-        words = [word for word in words if word]
-        settings = is_accepted("train", words)
+    for overrides in zip_longest(*columns.values()):
+        overrides = [word for word in overrides if word]
+        settings = is_accepted("train", overrides)
         for group in GROUPS:
-            offered = {w.rstrip("=") for w in tab.offers(f"nnlab train {' '.join(words)} {group}.")}
-            assert offered == {f"{group}.{key}" for key in settings[group] if key != "name"}, words
+            offered = {w.rstrip("=") for w in tab.offers(f"nnlab train {' '.join(overrides)} {group}.")}
+            assert offered == {f"{group}.{key}" for key in settings[group] if key != "name"}, overrides
 
 
 @pytest.mark.parametrize("state", [
@@ -249,12 +249,12 @@ def test_every_value_that_is_offered_is_accepted(here, state):
     for group in groups_of(command, [f"{key}=" for key in columns]):
         del columns[group]
     assert len(columns) > 30
-    for words in zip_longest(*columns.values()):
-        is_accepted(command, [*before, *(word for word in words if word)])
+    for overrides in zip_longest(*columns.values()):
+        is_accepted(command, [*before, *(word for word in overrides if word)])
 
 
-def is_accepted(command, words):
-    settings = settings_of_line(command, words)
+def is_accepted(command, overrides):
+    settings = settings_of_line(command, overrides)
     wants_picture(settings, rows=1)
     if command == "check":
         select_rungs(settings.pop("only"))
@@ -274,23 +274,25 @@ def is_of(cls: type[Component], key: str, value):
 
 @pytest.mark.parametrize("command, flags", [("train", ["-m"]), ("sweep", [])])
 def test_several_values_that_are_offered_are_accepted(command, flags, offered_to_train):
-    words = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
-    assert len(words) > 20
-    line, _ = parse_command_line(command, words)
+    overrides = list(with_commas(" ".join(["nnlab", command, *flags]), offered_to_train))
+    assert len(overrides) > 20
+    line, _ = parse_command_line(command, overrides)
     with composing.open_composer(line) as composer:
-        read = composer.read(words, allow_several=command == "train", for_search=command == "sweep")
+        read = composer.read(overrides, allow_several=command == "train", for_search=command == "sweep")
     assert all(o.is_sweep_override() and len(set(o.value().list)) == 2 for o in read)
 
 
 def test_what_a_sweep_offers_beside_is_accepted(offered_to_train):
-    own = [word for word in endings("nnlab sweep") if "." not in word and word not in offered_to_train]
-    assert {"space=none", "sampler=gp", "trials=auto", "storage=null"} <= set(own)
+    offered_to_sweep_only = [
+        word for word in endings("nnlab sweep") if "." not in word and word not in offered_to_train
+    ]
+    assert {"space=none", "sampler=gp", "trials=auto", "storage=null"} <= set(offered_to_sweep_only)
     columns = {}
-    for word in own:
+    for word in offered_to_sweep_only:
         if not word.startswith(("resume=", "refine=", "storage=sqlite")):
             columns.setdefault(word.partition("=")[0], []).append(word)
-    for words in zip_longest(*columns.values()):
-        settings = settings_of_line("sweep", [word for word in words if word])
+    for overrides in zip_longest(*columns.values()):
+        settings = settings_of_line("sweep", [word for word in overrides if word])
         SweepSettings(**{f.name: settings[f.name] for f in fields(SweepSettings)})
         for f in fields(Search):
             if f.name in GROUPS_OF_SEARCH:
@@ -318,15 +320,15 @@ def complete(line, point=None, shell="bash", **environment):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("line, words", [
+@pytest.mark.parametrize("line, expected", [
     ("nnlab ", list(cli.COMMANDS)), ("nnlab", list(cli.COMMANDS)), ("  nnlab  t", ["train"]),
     ("nnlab -", ["--help", "--version"]), ("nnlab x", []),
     ("~/bin/nnlab train optimizer=sgd optimizer.l", ["optimizer.lr="]),
     ("nnlab check loss=s", ["loss=sparsemax_loss", "loss=squared_error"]),
     ("nnlab tran x", []),
 ])  # fmt: skip
-def test_as_a_process_nothing_heavy_is_imported(line, words):
-    assert complete(line) == words
+def test_as_a_process_nothing_heavy_is_imported(line, expected):
+    assert complete(line) == expected
 
 
 def test_completion_is_for_the_word_at_the_cursor():
@@ -364,20 +366,20 @@ def test_install(capsys):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.parametrize("words, offered", [
+@pytest.mark.parametrize("typed_words, offered", [
     (["nnlab", "train", "experiment"], ["experiment="]),
     (["nnlab", "train", "optimizer", "=", "ada"], ["adadelta", "adagrad", "adam", "adamw"]),
     (["nnlab", "board", "$"], ["\\$\\(touch\\ pwned\\)/"]),
 ])  # fmt: skip
-def test_in_bash(here, words, offered):
+def test_in_bash(here, typed_words, offered):
     (here / "$(touch pwned)").mkdir()
-    line = " ".join(words).replace(" = ", "=")
+    line = " ".join(typed_words).replace(" = ", "=")
     script = f"""
         set -u
         nnlab() {{ '{sys.executable}' -m nnlab "$@"; }}
         eval "$(nnlab -sc install=bash)"
         COMP_LINE='{line}' COMP_POINT={len(line)}
-        _nnlab_tab nnlab '{words[-1]}' x
+        _nnlab_tab nnlab '{typed_words[-1]}' x
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(

@@ -28,8 +28,8 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def train(*words, folder="run"):
-    assert main(["train", *words, f"hydra.run.dir={folder}"]) == 0
+def train(*overrides, folder="run"):
+    assert main(["train", *overrides, f"hydra.run.dir={folder}"]) == 0
     return folder
 
 
@@ -70,16 +70,18 @@ CLASSES = {
 @pytest.mark.parametrize("case", CLASSES)
 def test_it_says_what_the_report_says(case):
     folder = train(*CLASSES[case], "epochs=3")
-    lines, said, stored = table(folder), report(folder), lab.StoredRun(folder)
+    lines, report_values, stored = table(folder), report(folder), lab.StoredRun(folder)
     true, predicted = column(lines, "target", str), column(lines, "prediction", str)
-    assert sk.accuracy_score(true, predicted) == pytest.approx(said["accuracy"], abs=1e-12)
+    assert sk.accuracy_score(true, predicted) == pytest.approx(report_values["accuracy"], abs=1e-12)
     matrix = sk.confusion_matrix(true, predicted, labels=list(stored.spec.classes))
-    assert matrix.tolist() == said["confusion_matrix"]
+    assert matrix.tolist() == report_values["confusion_matrix"]
     p = probabilities(lines, stored.spec)
     assert np.abs(p.sum(1) - 1).max() < 1e-6
     assert [stored.spec.classes[i] for i in p.argmax(1)] == predicted.tolist()
     if stored.experiment.loss_for(stored.spec).name == "cross_entropy":
-        assert sk.log_loss(true, p, labels=list(stored.spec.classes)) == pytest.approx(said["loss"], rel=1e-5)
+        assert sk.log_loss(true, p, labels=list(stored.spec.classes)) == pytest.approx(
+            report_values["loss"], rel=1e-5
+        )
     # The numbers are those of the data as they are, whatever the limit.
     (of_fold,) = sets(folder)
     whole = replace(stored.experiment.data, limit=None).load()
@@ -96,10 +98,10 @@ def test_it_says_what_the_report_says(case):
 
 def test_numbers_of_a_regression_are_in_their_own_units():
     folder = train("data=diabetes", "epochs=3")
-    lines, said = table(folder), report(folder)
+    lines, report_values = table(folder), report(folder)
     true, predicted = column(lines, "target"), column(lines, "prediction")
     assert np.array_equal(true, lab.Diabetes().load().y[column(lines, "example", int), 0])
-    assert sk.root_mean_squared_error(true, predicted) == pytest.approx(said["rmse"], rel=1e-6)
+    assert sk.root_mean_squared_error(true, predicted) == pytest.approx(report_values["rmse"], rel=1e-6)
     assert list(lines[0]) == ["example", "target", "prediction"]
 
 
@@ -112,8 +114,8 @@ def test_several_targets_have_columns_of_their_own(here):
 
 def test_rows_are_averaged_as_torch_averages_them():
     """Every row of the stored weights, in torch's own functions."""
-    words = ("seeds=2", "split=kfold", "split.k=3", "data.normalization=standard", "epochs=3")
-    folder = train("data=wine", *words)
+    overrides = ("seeds=2", "split=kfold", "split.k=3", "data.normalization=standard", "epochs=3")
+    folder = train("data=wine", *overrides)
     lines, dataset, weights = table(folder), lab.Wine().load(), load_file(f"{folder}/model.safetensors")
     numbers, p = column(lines, "example", int), 0
     for row in range(6):
@@ -203,8 +205,8 @@ def test_where_it_is_not_wanted_nothing_is_written_or_computed(monkeypatch):
     train("predictions=false", "epochs=1", folder="without")
     fit = lab.Fit([lab.Experiment(data="iris", epochs=1)], predictions=False).run()
     assert not fit.results[0].predictions
-    asked = lab.Fit([lab.Experiment(data="iris", epochs=1)] * 2, predictions=[True, False]).run()
-    assert [bool(result.predictions) for result in asked.results] == [True, False]
+    with_predictions = lab.Fit([lab.Experiment(data="iris", epochs=1)] * 2, predictions=[True, False]).run()
+    assert [bool(result.predictions) for result in with_predictions.results] == [True, False]
     monkeypatch.setattr(predictions, "MOST_LISTED", 100)
     monkeypatch.setattr(run_module, "MOST_SPLIT_NUMBERS", 10)
     train("epochs=1", folder="large")
@@ -251,8 +253,8 @@ def test_each_run_of_multirun_has_its_own():
 
 
 def test_the_winner_of_a_sweep_has_them():
-    words = ["data=iris", "epochs=1", "trials=3", "report=false", "hydra.run.dir=s"]
-    assert main(["sweep", *words]) == 0
+    overrides = ["data=iris", "epochs=1", "trials=3", "report=false", "hydra.run.dir=s"]
+    assert main(["sweep", *overrides]) == 0
     assert len(table("s/best")) == 30 and len(sets("s/best")) == 1
 
 

@@ -16,8 +16,8 @@ NAMES = ["Größe", "größe.csv", "Age (years)", "年龄", "Umsatz [€]", "a{b
          "naïve~1", "a;b", "{z}"]  # fmt: skip
 
 
-def readable(*words, several=False, command="train"):
-    return Texts(Catalogue(command, list(words)), several).readable(words)
+def readable(*overrides, several=False, command="train"):
+    return Texts(Catalogue(command, list(overrides)), several).readable(overrides)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,10 +52,10 @@ def test_other_words_stay(word):
 
 
 def test_several_texts_stay_several():
-    words = ["data.target=Größe,b,Age (years, months)"]
-    assert readable(*words, several=True) == ["data.target='Größe',b,'Age (years, months)'"]
+    overrides = ["data.target=Größe,b,Age (years, months)"]
+    assert readable(*overrides, several=True) == ["data.target='Größe',b,'Age (years, months)'"]
     assert readable("data.target=1e3,b,null", several=True) == ["data.target='1e3',b,'null'"]
-    assert readable(*words) == [f"data.target={quoted(words[0].partition('=')[2])}"]
+    assert readable(*overrides) == [f"data.target={quoted(overrides[0].partition('=')[2])}"]
 
 
 def test_commands_take_them_and_their_lines_repeat(tmp_path, monkeypatch, capsys):
@@ -64,19 +64,22 @@ def test_commands_take_them_and_their_lines_repeat(tmp_path, monkeypatch, capsys
     table = tmp_path / "meine Daten (1)" / "größe, alt.csv"
     table.parent.mkdir()
     table.write_text("a,Größe (cm)\n" + "".join(f"{i},{i % 7}\n" for i in range(40)), encoding="utf-8")
-    words = ["data=csv", "data.path=meine Daten (1)/größe, alt.csv", "data.target=Größe (cm)", "epochs=1",
+    overrides = ["data=csv", "data.path=meine Daten (1)/größe, alt.csv", "data.target=Größe (cm)", "epochs=1",
              "data.task=regression"]  # fmt: skip
-    assert main(["train", *words, "hydra.run.dir=läufe (1)"]) == 0
+    assert main(["train", *overrides, "hydra.run.dir=läufe (1)"]) == 0
     line = Path("läufe (1)/command.txt").read_text(encoding="utf-8").strip()
     assert "\"data.target='Größe (cm)'\"" in line and "'\"'\"'" not in line
     assert main([*shlex.split(line)[1:], "hydra.run.dir=again"]) == 0
     weights = [Path(folder, "model.safetensors").read_bytes() for folder in ("läufe (1)", "again")]
     assert weights[0] == weights[1]
-    assert main(["train", *words]) == 0 and "größe" in next(Path("outputs/train").iterdir()).name
-    one, other = "data.target=a,Größe (cm)", words[1].replace(", alt", "")
+    assert main(["train", *overrides]) == 0 and "größe" in next(Path("outputs/train").iterdir()).name
+    one, other = "data.target=a,Größe (cm)", overrides[1].replace(", alt", "")
     table.with_name("größe.csv").write_bytes(table.read_bytes())
-    assert main(["train", "-m", words[0], other, one, *words[3:]]) == 0
-    assert main(["sweep", words[0], other, *words[2:], "trials=2", "report=false", "hydra.run.dir=s ü"]) == 0
+    assert main(["train", "-m", overrides[0], other, one, *overrides[3:]]) == 0
+    assert (
+        main(["sweep", overrides[0], other, *overrides[2:], "trials=2", "report=false", "hydra.run.dir=s ü"])
+        == 0
+    )
     assert main(["sweep", "resume=s ü", "trials=3", "report=false"]) == 0
     winner = Path("s ü/best/command.txt").read_text(encoding="utf-8")
     assert main([*shlex.split(winner)[1:], "hydra.run.dir=winner"]) == 0

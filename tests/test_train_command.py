@@ -84,11 +84,11 @@ def test_numbers_that_are_too_large_to_compute_with(
     lines = [f"{i + largest * (i == 7) * (column == 'x')},{(2 * i + 0.5) * (largest / 60) ** (column == 'y')}"
              for i in range(30)]  # fmt: skip
     (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]))
-    words = ["data=csv", "data.path=t.csv", "data.target=y", f"dtype={dtype}", "epochs=2"]
-    assert main(["train", *words]) == (0 if ok else 2)
-    said = capsys.readouterr().err
-    assert ok or f"dtype={dtype} computes with numbers up to" in said and said.count("\n") == 1
-    assert ("set dtype=float64" in said) == (largest == 1e38 and not ok)
+    overrides = ["data=csv", "data.path=t.csv", "data.target=y", f"dtype={dtype}", "epochs=2"]
+    assert main(["train", *overrides]) == (0 if ok else 2)
+    stderr = capsys.readouterr().err
+    assert ok or f"dtype={dtype} computes with numbers up to" in stderr and stderr.count("\n") == 1
+    assert ("set dtype=float64" in stderr) == (largest == 1e38 and not ok)
 
 
 WRONG = [  # overrides, what the sentence must say
@@ -116,17 +116,17 @@ WRONG = [  # overrides, what the sentence must say
 ]
 
 
-@pytest.mark.parametrize("overrides, words", WRONG, ids=lambda v: " ".join(v))
-def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, overrides, words):
+@pytest.mark.parametrize("overrides, phrases", WRONG, ids=lambda v: " ".join(v))
+def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, overrides, phrases):
     from nnlab.cli import main
 
     monkeypatch.chdir(tmp_path)
     assert main(["train", *overrides]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("nnlab train: ") and said.count("\n") == 1
-    assert "Traceback" not in said
-    for word in words:
-        assert word in said
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("nnlab train: ") and stderr.count("\n") == 1
+    assert "Traceback" not in stderr
+    for word in phrases:
+        assert word in stderr
     assert not list(tmp_path.iterdir())
 
 

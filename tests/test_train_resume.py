@@ -35,10 +35,10 @@ def server(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LINES)
 def test_killed_at_random_moments(server, tmp_path, name):
-    words = (*LINES[name], *SHORT)
+    overrides = (*LINES[name], *SHORT)
     server.start(*begin_line(tmp_path / "whole", LINES[name] + SHORT[:2]))
     assert server.wait() == 0, server.said()
-    assert killed(server, tmp_path / "killed", words, random.Random(name), kills=3, life=0.8) > 0
+    assert killed(server, tmp_path / "killed", overrides, random.Random(name), kills=3, life=0.8) > 0
     assert differences(tmp_path / "whole", tmp_path / "killed") == []
     assert not list(tmp_path.rglob(CHECKPOINT_FILE))
     server.said()

@@ -224,17 +224,17 @@ def test_threads_wait_for_each_other(fits):
     parts = [x[i : i + 20] for i in range(20)]
     expected = [model.predict_proba(part) for part in parts]
     with ThreadPoolExecutor(4) as pool:
-        for found, wanted in zip(pool.map(model.predict_proba, parts), expected, strict=True):
-            assert np.array_equal(found, wanted)
+        for actual, expected_part in zip(pool.map(model.predict_proba, parts), expected, strict=True):
+            assert np.array_equal(actual, expected_part)
 
 
 # ---- run folders
 
 
-def train(path, *words) -> StoredRun:
+def train(path, *overrides) -> StoredRun:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        main(["train", "epochs=2", "picture=false", f"hydra.run.dir={path}", *words])
+        main(["train", "epochs=2", "picture=false", f"hydra.run.dir={path}", *overrides])
     return StoredRun(path)
 
 
@@ -440,9 +440,11 @@ def test_columns_are_matched_by_name(iris):
     assert np.array_equal(model.predict_proba(frame.assign(species=y)), expected)
     nameless = pd.DataFrame(frame.to_numpy())
     assert np.array_equal(model.predict_proba(nameless), expected)
-    with pytest.warns(nnlab.Advice, match="does not know the columns 'id', 'note', and ignores them") as said:
-        found = model.predict_proba(frame.assign(id=range(150), note="text", species=y))
-    assert len(said) == 1 and np.array_equal(found, expected)
+    with pytest.warns(
+        nnlab.Advice, match="does not know the columns 'id', 'note', and ignores them"
+    ) as caught:
+        actual = model.predict_proba(frame.assign(id=range(150), note="text", species=y))
+    assert len(caught) == 1 and np.array_equal(actual, expected)
 
 
 WRONG_INPUTS = {

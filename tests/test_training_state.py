@@ -37,14 +37,14 @@ def on_disk(snapshot: Snapshot) -> Snapshot:
 
 def go_on(training: Training, snapshots: dict | None = None):
     """(epoch, record, results) to the end; the state after every epoch into `snapshots`."""
-    said = []
+    records = []
     while len(training):
         record, results = training.epoch()
         results += training.end_rows(PRUNED.get(training.epochs, ()), "pruned")
-        said.append((record.epoch, record, results))
+        records.append((record.epoch, record, results))
         if snapshots is not None:
             snapshots[training.epochs] = training.state()
-    return said
+    return records
 
 
 def bits(thing):
@@ -67,13 +67,13 @@ def assert_goes_on(experiments, device="cpu"):
         examples = run.cache.examples(rows[0])
         whole, snapshots = Training(rows, examples, 1), {}
         snapshots[0] = whole.state()
-        said = go_on(whole, snapshots)
+        records = go_on(whole, snapshots)
         assert not whole.state().arrays
         for epoch, snapshot in snapshots.items():
             again = Training(rows, examples, 1).restore(on_disk(snapshot))
             assert again.state().values["seconds"] >= snapshot.values["seconds"]
-            assert bits(go_on(again)) == bits(said[epoch:]), f"after epoch {epoch}"
-    return said
+            assert bits(go_on(again)) == bits(records[epoch:]), f"after epoch {epoch}"
+    return records
 
 
 def rows_of(base, optimizer=None, count=5):
@@ -95,20 +95,20 @@ def test_optimizers(name):
 def test_schedules(name, refit):
     rows = rows_of(replace(BASE, optimizer=SGD(lr=2.0)), SGD(lr=2.0))
     schedules = [varied(SCHEDULES[name](), k) for k in range(len(rows))]
-    said = assert_goes_on(
+    records = assert_goes_on(
         [
             replace(r, schedule=s, refit=refit and k != 2)
             for k, (r, s) in enumerate(zip(rows, schedules, strict=True))
         ]
     )
-    assert any(result.past for _, _, results in said for result in results) == refit
+    assert any(result.past for _, _, results in records for result in results) == refit
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_stopping_rules(name):
     rows = rows_of(replace(BASE, metric="val_error"), SGD(lr=1.0))
-    said = assert_goes_on([replace(r, stopping=varied(RULES[name](), k)) for k, r in enumerate(rows)])
-    assert said
+    records = assert_goes_on([replace(r, stopping=varied(RULES[name](), k)) for k, r in enumerate(rows)])
+    assert records
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
@@ -135,8 +135,8 @@ def test_rows_that_end_in_every_way():
         )
         for k, v in enumerate(lr)
     ]  # fmt: skip
-    said = assert_goes_on(rows)
-    how = {result.row: result.status for _, _, results in said for result in results}
+    records = assert_goes_on(rows)
+    how = {result.row: result.status for _, _, results in records for result in results}
     assert how | {5: ""} == {0: "finished", 1: "pruned", 2: "diverged", 3: "stopped", 4: "finished", 5: ""}
 
 
@@ -151,10 +151,10 @@ def test_a_refit_goes_on():
     assert any(epoch.went_back for r in results for epoch in r.past)
     rows = [run.rows[r.row].refit_row(r.past) for r in results if r.status != "diverged"]
     second, snapshots = Training(rows, run.cache.examples(rows[0]), 1), {}
-    said = go_on(second, snapshots)
+    records = go_on(second, snapshots)
     for epoch, snapshot in snapshots.items():
         again = Training(rows, run.cache.examples(rows[0]), 1).restore(on_disk(snapshot))
-        assert bits(go_on(again)) == bits(said[epoch:])
+        assert bits(go_on(again)) == bits(records[epoch:])
 
 
 def test_buffers_of_boxes():
@@ -164,8 +164,8 @@ def test_buffers_of_boxes():
 
 def test_on_a_gpu():
     with fake_gpu():
-        said = assert_goes_on([replace(r, schedule=HalveAndGoBack()) for r in rows_of(BASE)], "cuda")
-    assert said
+        records = assert_goes_on([replace(r, schedule=HalveAndGoBack()) for r in rows_of(BASE)], "cuda")
+    assert records
 
 
 def test_a_state_of_something_else_is_refused():
@@ -173,12 +173,17 @@ def test_a_state_of_something_else_is_refused():
         run = nnlab.fit(e)
         return Training(run.rows, run.cache.examples(run.rows[0]), 1)
 
-    two, own = training(replace(BASE, seeds=2)).state(), training(replace(BASE, seeds=2, optimizer=SGD()))
-    own.epoch()
-    before = own.state()
+    two, other_optimizer = (
+        training(replace(BASE, seeds=2)).state(),
+        training(replace(BASE, seeds=2, optimizer=SGD())),
+    )
+    other_optimizer.epoch()
+    before = other_optimizer.state()
     with pytest.raises(ValueError, match="these rows have no state.slots.m"):
-        own.restore(two)
-    assert bits(own.state().arrays) == bits(before.arrays) and own.epochs == 1  # nothing has changed
+        other_optimizer.restore(two)
+    assert (
+        bits(other_optimizer.state().arrays) == bits(before.arrays) and other_optimizer.epochs == 1
+    )  # nothing has changed
     with pytest.raises(ValueError, match=r"a state of rows \[1\], which are not in this training"):
         training(BASE).restore(two)
     with pytest.raises(ValueError, match="a state of another network"):

@@ -78,6 +78,8 @@ def test_a_class_without_a_file_gets_one(script, group, cls):
     script.main()
     lines = (script.CONFIG_DIR / group / f"{cls.name}.yaml").read_text().splitlines()
     assert lines[0] == f"# {vars(cls).get('__doc__').splitlines()[0]}" and lines[1] == f"name: {cls.name}"
-    said = {line.partition(":")[0]: line.partition(":")[2].partition("#")[0].strip() for line in lines[1:]}
-    assert list(said) == script._in_order(cls)
-    assert all(script._is(said[key], value) for key, value in script.plugins.settings(cls).items())
+    settings = {
+        line.partition(":")[0]: line.partition(":")[2].partition("#")[0].strip() for line in lines[1:]
+    }
+    assert list(settings) == script._in_order(cls)
+    assert all(script._is(settings[key], value) for key, value in script.plugins.settings(cls).items())
