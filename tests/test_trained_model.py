@@ -19,6 +19,7 @@ from scipy.special import expit, log_softmax, softmax
 import nnlab
 from nnlab.autodiff.simplex import sparsemax_by_bisection as simplex_nearest
 from nnlab.cli import main
+from nnlab.prediction.new_examples import validate_inputs
 from nnlab.records.stored_run import StoredRun
 from nnlab.testing.rows import Bumps
 
@@ -528,3 +529,13 @@ def test_targets_of_a_regression_are_matched_by_name(fits):
     with pytest.raises(nnlab.UserError, match="is a regression, which has no probabilities"):
         model.predict_proba(data.x)
     assert model.classes is None
+
+
+def test_images_in_the_shapes_that_people_have_them():
+    images = np.random.default_rng(0).normal(size=(60, 1, 4, 6))
+    spec = nnlab.DataSpec((1, 4, 6), 2, "classification", ("a", "b"))
+    for x in (images, images[:, 0], images.reshape(60, 24), images[:, 0, :, :, None]):
+        assert np.array_equal(validate_inputs(x, spec), images.reshape(60, 24))
+    for x in (images[:, 0].swapaxes(1, 2), images[:, :, :3], images.reshape(60, 6, 4)):
+        with pytest.raises(nnlab.UserError, match="the model was trained on examples of 1 x 4 x 6"):
+            validate_inputs(x, spec)

@@ -43,9 +43,11 @@ def validate_inputs(x, spec: DataSpec) -> np.ndarray:
             else f"x has the shape {values.shape}, expected (examples, 1): {instead}"
         )
     refuse_text(values, "x", names)
-    is_flat = len(spec.shape) == 1 or values.ndim == 2
     count = math.prod(values.shape[1:])
-    if count != spec.inputs or not is_flat and values.shape[1:] != spec.shape:
+    is_flat = len(spec.shape) == 1 or values.ndim == 2
+    # Axes of length 1 may be left out: (n, 28, 28) for images of one channel.
+    same_axes = [n for n in values.shape[1:] if n > 1] == [n for n in spec.shape if n > 1]
+    if count != spec.inputs or not (is_flat or same_axes):
         raise UserError(
             f"x has the shape {values.shape}, and an example {count:,} numbers; the model was trained on "
             f"examples of {shape}"
