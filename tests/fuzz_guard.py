@@ -103,6 +103,8 @@ class Watch:
             paths = [os.fsdecode(a) for a in args if isinstance(a, str | bytes | os.PathLike)]
             if not (self.reader.writes and all(map(self._inside, paths))):
                 self.offences.append(f"writes: {event} {paths}")
+            if event == "os.truncate" and any(map(_has_another_name, paths)):
+                self.offences.append(f"writes to {paths}, a hard link")
         elif event in EXECUTING_EVENTS:
             self.offences.append(f"executes: {event} {args!r:.200}")
         elif event == "exec":
@@ -114,15 +116,15 @@ class Watch:
         if flags & WRITING_FLAGS and path != os.devnull:
             if not (self.reader.writes and self._inside(path)):
                 self.offences.append(f"writes to {path}")
+            elif _has_another_name(path):
+                self.offences.append(f"writes to {path}, a hard link")
             return
         if path.startswith(READABLE) or self.reader.reads_anywhere and not self._inside_lexically(path):
             return
         if not self._inside(path):
             self.offences.append(f"reads {path}, outside of its folder")
-        with contextlib.suppress(OSError):
-            status = os.stat(path)
-            if not self.reader.follows_links and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-                self.offences.append(f"reads {path}, a hard link")
+        elif not self.reader.follows_links and _has_another_name(path):
+            self.offences.append(f"reads {path}, a hard link")
 
     def _inside_lexically(self, path: str) -> bool:
         """Whether it is called like a file of the folder, wherever a link leads."""
@@ -133,6 +135,13 @@ class Watch:
         if self.reader.follows_links:
             whole, folder = os.path.abspath(path), os.path.dirname(folder)
         return whole == folder or whole.startswith(folder + os.sep)
+
+
+def _has_another_name(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return stat.S_ISREG(status.st_mode) and status.st_nlink > 1
+    return False
 
 
 def make_input(reader: Reader, seed: int, folder: Path) -> tuple[Random, str]:
@@ -161,6 +170,7 @@ def make_input(reader: Reader, seed: int, folder: Path) -> tuple[Random, str]:
 def attempt(reader: Reader, seed: int, folder: Path, watch: Watch) -> Case:
     """The case of that seed: every call on the mutated input."""
     random, done = make_input(reader, seed, folder)
+    _limit_memory()
     case, begin = Case(seed), time.process_time()
     asks = reader.asks(folder / "in", random)
     while not case.fault and (ask := next(asks, None)):
@@ -254,7 +264,7 @@ def _work(reader: Reader, seeds: range, scratch: Path, end: int) -> None:
         watch = Watch()
         sys.dont_write_bytecode = True
         sys.addaudithook(watch)
-        _limit()
+        _limit_time()
         for seed in seeds:
             case = attempt(reader, seed, scratch / "case", watch)
             shutil.rmtree(scratch / "case")
@@ -266,13 +276,17 @@ def _work(reader: Reader, seeds: range, scratch: Path, end: int) -> None:
         os._exit(CRASHED)
 
 
-def _limit() -> None:
-    """Bounds on memory and time in this process."""
+def _limit_time() -> None:
+    """Let the timers of `_guarded` interrupt this process."""
 
     def too_long(*_):
         raise TooLong
 
     signal.signal(signal.SIGPROF, too_long)
     signal.signal(signal.SIGALRM, too_long)
+
+
+def _limit_memory() -> None:
+    """Bound what this process may take beside what it has."""
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, resource.RLIM_INFINITY))
