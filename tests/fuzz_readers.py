@@ -4,6 +4,8 @@ import contextlib
 import gzip
 import io
 import json
+import os
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import datafiles
 import fuzzing
@@ -32,6 +35,7 @@ from nnlab.records import stored_sweep
 from nnlab.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from nnlab.records.csv_text import CsvTable
 from nnlab.records.files import to_jsonable
+from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.search.ledger import Ledger
 from nnlab.training.fit import Fit
@@ -285,6 +289,32 @@ def restore(folder: Path, random: Random) -> Iterator[Callable]:
         yield lambda state=state: Fit(STATEFUL).resume(state).run()
 
 
+def killed_runs() -> list[dict[str, bytes]]:
+    """Folders of a run and of -m, killed in the third epoch, with a checkpoint of the second."""
+    import nnlab.records.picture  # noqa: F401  whose matplotlib makes folders of its own when it is imported
+
+    words = ["data=iris", "epochs=4", "model.hidden=[3]", "seeds=2", "threads=1", "checkpoint.epochs=1"]
+    return [_killed(*words, "hydra.run.dir=made"), _killed("-m", *words, "seed=0,7", "hydra.sweep.dir=made")]
+
+
+def _killed(*words: str) -> dict[str, bytes]:
+    def record(folder, epoch, real=RunFolder.record):
+        if epoch.epoch == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(folder, epoch)
+
+    with tempfile.TemporaryDirectory() as folder, patch.object(RunFolder, "record", record):
+        made = fuzzing.run(["train", *words], Path(folder))
+        assert made.code == -signal.SIGKILL, made
+        return files_of(Path(folder) / "made")
+
+
+def resume(folder: Path, random: Random) -> Iterator[Callable]:
+    """To the end of the run: what a state says is written and shown there."""
+    changes = random.choice(([], [], ["epochs=5"], ["epochs=1"]))
+    yield lambda: command("train", f"resume={folder}", *changes)
+
+
 # ---- Configurations
 
 
@@ -347,6 +377,7 @@ READERS = {
     "plan": (sweep_folders, plan_sweep, {"writes": True}),
     "model": (run_folders, predict, {}),
     "checkpoint": (states, restore, {}),
+    "resume": (killed_runs, resume, {"writes": True, "reads_anywhere": True}),
     "yaml": (yaml_files, read_yaml, {"follows_links": True}),
     "config": (config_folders, compose, {"follows_links": True}),
 }  # name -> whole inputs, the calls that read one, what these may do

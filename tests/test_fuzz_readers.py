@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from nnlab import Csv, Idx, Npz, catalogue
+from nnlab.cli import main
 from nnlab.data.headers import header_names
 from nnlab.errors import MachineFault, UserError
 from nnlab.records import stored_sweep
@@ -25,7 +26,7 @@ from nnlab.untrusted import yaml_of
 
 CASES = {
     "csv": 400, "npz": 400, "idx": 400, "run": 250, "sweep": 250, "plan": 4, "yaml": 100, "config": 12,
-    "model": 150, "checkpoint": 150,
+    "resume": 6, "model": 150, "checkpoint": 150,
     "new-csv": 100, "new-numbers": 100, "new-npz": 100, "new-idx": 100,
 }  # fmt: skip
 
@@ -158,6 +159,24 @@ def test_an_images_header_takes_no_memory(tmp_path):
         Idx(path=folder).load()
     assert tracemalloc.get_traced_memory()[1] < 2**25  # of 200 MB
     tracemalloc.stop()
+
+
+def test_nothing_is_resumed_through_a_link(tmp_path, capsys):
+    """What is appended to, cut off or replaced there would be a file of somebody else's."""
+    files, outside = fuzz_readers.killed_runs()[0], tmp_path / "outside"
+    for number, name in enumerate([*files, "further"]):
+        folder = tmp_path / str(number)
+        for other, content in files.items():
+            (folder / other).parent.mkdir(parents=True, exist_ok=True)
+            (folder / other).write_bytes(content)
+        outside.write_bytes(files.get(name, b""))
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).hardlink_to(outside) if number % 2 else (folder / name).symlink_to(outside)
+        assert main(["train", f"resume={folder}"]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"{name}' is a " in said and "link" in said
+        assert outside.read_bytes() == files.get(name, b"")
+        (folder / name).unlink()
 
 
 def test_new_examples_without_measure():

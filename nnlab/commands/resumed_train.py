@@ -20,6 +20,7 @@ from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_line
 from nnlab.training.data_cache import DataCache
+from nnlab.untrusted import refuse_links_below
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def run(line: CommandLine) -> int:
 
 def read_unfinished(folder: Path) -> Unfinished:
     """What there is in the folder of a run, or of all runs of -m. Raises `UserError`."""
+    refuse_links_below(folder)
     if (folder / RUNS_FILE).exists():
         runs = {name: StoredRun(folder / name) for name in stored_run_names(folder)}
     else:
