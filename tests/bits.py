@@ -1,4 +1,4 @@
-"""Random cases for tests of row independence: products of an affine box, and whole fits.
+"""Random cases for the tests of row independence: matrix products of an affine box, and whole fits.
 
 Up to MNIST's sizes and beyond. scripts/row_bits.py goes on with both for as long as one likes.
 """

@@ -1,4 +1,4 @@
-"""All planted faults, with which tests and scripts/check_accuracy.py evaluate `nnlab check`."""
+"""Every fault that is planted to evaluate `nnlab check`: in starts, rates, regularizers, data, gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs for the evaluation of `nnlab check`: healthy ones, a table of combinations, and the class `Fault`."""
+"""Healthy and overlapping jobs for the evaluation of `nnlab check`, and the class `Fault`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults from the literature on debugging networks, as `nnlab check` command lines, and healthy jobs beside.
+"""Faults from the literature on debugging networks, as `nnlab check` command lines, with healthy jobs.
 
 AUTOTRAINER (Zhang, Zhai, Ma and Shen, ICSE 2021) trains narrow, deep networks on scikit-learn's circles and
 blobs and names five training problems: vanishing and exploding gradients, dying relu, oscillating loss, slow

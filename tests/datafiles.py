@@ -1,4 +1,4 @@
-"""Writes small files in every format that data sets read, for tests."""
+"""Writes small IDX, CSV and npz files for the tests of data sets."""
 
 import gzip
 import struct

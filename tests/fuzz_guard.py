@@ -1,4 +1,4 @@
-"""Reading mutated files under guard: what a reader may answer, how long it may take, what it may touch.
+"""Runs a reader on a mutated file in a guarded process, with limits on its time, memory, files and errors.
 
 A reader may return a value, or raise a `UserError` or `MachineFault` of one line. Anything else is a fault:
 another exception or warning, a signal, too many seconds or bytes, a file opened outside of the input's

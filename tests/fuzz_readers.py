@@ -1,4 +1,4 @@
-"""Everything of nnlab that reads files of strangers, each with whole inputs to mutate."""
+"""The table of nnlab's readers of files, with valid inputs of each for fuzzing to mutate."""
 
 import contextlib
 import gzip

@@ -1,4 +1,4 @@
-"""Fuzzing: random invalid command lines, files and folders, and checks of nnlab's responses.
+"""Fuzzes the command line: random invalid arguments and damaged folders, and checks of nnlab's response.
 
 A case runs in a fork of this process, in an empty folder, with limits on time and memory. `wrong` says what
 is the matter with an outcome; scripts/fuzz.py counts, test_fuzz.py tries a few of every kind.

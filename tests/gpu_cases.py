@@ -1,4 +1,4 @@
-"""What is trained on a GPU and on the CPU alike: every entry of every table, and every field of each.
+"""The experiments that are trained on both GPU and CPU: every entry of every table, and each of its fields.
 
 Whoever adds a method, or a hyperparameter to one, has it here by itself; test_gpu.py says what is not tried.
 """

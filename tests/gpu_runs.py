@@ -1,4 +1,4 @@
-"""What the tests of the GPU share: experiments trained on it, and the same ones on the CPU."""
+"""Helpers for the GPU tests: train experiments on the GPU and the CPU, and compare the results."""
 
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tables and arrays changed at random: CSV, IDX, and the arrays of numpy in their archive."""
+"""Random mutations of tabular and array files: CSV, IDX, npy and npz."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Files changed at random: what a stranger, a bad disk or a hand may make of them.
+"""Random mutations of files: bytes, JSON, YAML, safetensors and gzip; for fuzzing.
 
 `mutated` knows the format of a file by its name, and changes a value of it, or bytes whatever they mean;
 `replace_by_another_kind` puts a link, a pipe, a device or a folder into its place.

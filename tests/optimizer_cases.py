@@ -1,4 +1,4 @@
-"""Test cases of optimisers: four rows of each, its equations in numpy, and its torch.optim counterpart."""
+"""The table of optimiser cases: four rows each, the equations in numpy, and the torch.optim counterpart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Parts with one planted fault each, which the contracts of nnlab.testing must find, and correct ones."""
+"""Parts with one planted fault each, which the contracts of nnlab.testing must detect, and correct ones."""
 
 import math
 from dataclasses import dataclass, replace

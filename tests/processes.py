@@ -1,4 +1,4 @@
-"""Processes of nnlab that a test starts and kills, quickly: forks of one that has imported all it needs."""
+"""Starts and kills nnlab processes quickly, as forks of one process that has imported everything."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What Python says of settings, arguments and keys that it does not know: those of other tools, say."""
+"""Error messages in Python: settings and arguments that nnlab does not know, such as other tools' names."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Batches: every training example once an epoch, in the row's own order; what is only evaluated."""
+"""Batches: each training example once an epoch, in the row's own order; evaluation sets in full."""
 
 from dataclasses import replace
 

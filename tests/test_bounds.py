@@ -1,4 +1,4 @@
-"""Whatever a key is given, it is a value or one sentence: extreme values of every key of every choice."""
+"""Extreme values of every key of every choice: each is accepted, or refused in one sentence."""
 
 import math
 from dataclasses import fields

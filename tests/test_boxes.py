@@ -1,4 +1,4 @@
-"""Dropout, activations far from zero and sparsemax by hand; every box beside torch: test_contracts."""
+"""Boxes by hand: dropout, activations far from zero, sparsemax. (All boxes beside torch: test_contracts.)"""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""Sentences for the cells that tables of everyday life have: each says the way out."""
+"""Error messages for cells of CSV tables that are not numbers: missing values, units, dates, and so on."""
 
 import pytest
 

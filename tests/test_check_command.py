@@ -1,4 +1,4 @@
-"""`nnlab check` through the real command line: folder, lines, exit codes, wrong input; and train's line."""
+"""`nnlab check` through the real command line: run folder, output, exit codes and invalid input."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The data rung of `nnlab check`: columns, scales, duplicates, labels."""
+"""The data rung of `nnlab check`: constant columns, outliers, duplicates and scales."""
 
 from dataclasses import replace
 

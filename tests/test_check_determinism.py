@@ -1,4 +1,4 @@
-"""Determinism at the job's own sizes: what goes wrong only there is found, and named."""
+"""The determinism rung of `nnlab check`, at the sizes of the job itself."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar

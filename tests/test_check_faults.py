@@ -1,5 +1,4 @@
-"""Planted faults are found and named, healthy jobs pass: a fast part of scripts/check_accuracy.py. And what
-verdicts and rungs are."""
+"""Planted faults fail `nnlab check` and healthy jobs pass: a part of check_accuracy.py; verdicts, rungs."""
 
 import numpy as np
 import pytest

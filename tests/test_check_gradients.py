@@ -1,4 +1,4 @@
-"""The gradient rung: a fault in any one box's bprop is found and named; kinks and right gradients are not."""
+"""The gradient rung of `nnlab check`: a fault in any box's bprop is detected and named, a kink is not."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""`nnlab check` distinguishes wrong labels from overlapping classes, where that is possible."""
+"""Suspected wrong labels in `nnlab check`, and how they are told from overlapping classes."""
 
 from dataclasses import replace
 

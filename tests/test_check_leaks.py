@@ -1,4 +1,4 @@
-"""Row numbers among the inputs, and the target itself: `nnlab check only=data`, and train's advice."""
+"""Leaks that `nnlab check only=data` reports: row numbers or the target itself among the inputs."""
 
 import json
 import warnings

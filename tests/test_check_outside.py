@@ -1,4 +1,4 @@
-"""A few of the faults that others planted, by the command line; scripts/check_accuracy.py counts them all."""
+"""A sample of published faults through `nnlab check`; scripts/check_accuracy.py runs them all."""
 
 import check_outside
 import pytest

@@ -1,4 +1,4 @@
-"""A check's lines and pictures: what stands where, on a terminal and elsewhere; whatever the numbers are."""
+"""The console output and pictures of `nnlab check`: layout, wrapping, and numbers of any size."""
 
 import io
 

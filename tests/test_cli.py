@@ -1,4 +1,4 @@
-"""`nnlab COMMAND`: dispatch, completion, start-up, and the board."""
+"""The `nnlab` command itself: dispatch, completion, start-up imports, and `nnlab board`."""
 
 import os
 import subprocess

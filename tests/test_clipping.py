@@ -1,4 +1,4 @@
-"""Clipping against torch.nn.utils, and what a row without a limit keeps; NAdam's product, calls of a step."""
+"""Gradient clipping against torch.nn.utils, also for rows without a limit; and NAdam's product."""
 
 import math
 from dataclasses import replace

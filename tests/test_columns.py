@@ -1,4 +1,4 @@
-"""What is printed fits 80 columns, whatever the keys are called, and what is to be copied can be copied."""
+"""Console output fits 80 columns, whatever the keys are called, and commands can be copied from it."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Every activation with every output map, loss and regulariser: gradients, or a sentence; and bits."""
+"""Every activation with every output map, loss and regularizer: right gradients, or an error message."""
 
 import random
 from dataclasses import replace

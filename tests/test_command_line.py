@@ -1,4 +1,4 @@
-"""The command line as a value: read once, in one place; what follows from a line leaves it as it was."""
+"""Parsing the command line once into a `CommandLine`, and the lines that resume and refine derive from it."""
 
 import ast
 from copy import deepcopy

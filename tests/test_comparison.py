@@ -1,4 +1,4 @@
-"""The table of `nnlab train -m`: which run is the best, in what it is measured, and that both are said."""
+"""The table that `nnlab train -m` prints: the best run, and the metric by which it is the best."""
 
 import io
 import json

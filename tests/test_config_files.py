@@ -1,4 +1,4 @@
-"""Configuration files from somebody else: each runs, or is refused in one sentence within seconds."""
+"""Other people's configuration files: each is composed, or refused in one sentence within seconds."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Every shipped YAML composes, says what its dataclass says, and trains; what is wrong is told in words.
+"""The shipped YAML files: each composes, has the defaults of its dataclass, and trains.
 
 The files are found by themselves: a new one is tested as soon as it is there.
 """

@@ -1,4 +1,4 @@
-"""Runs the contracts of nnlab.testing on every part in nnlab's own tables."""
+"""The contracts of nnlab.testing, for every part in nnlab's own tables."""
 
 import pytest
 import torch

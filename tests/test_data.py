@@ -1,4 +1,4 @@
-"""Splits and normalisation, against scikit-learn. (Data sets: test_sources.py and test_files.py.)"""
+"""Splits and normalisation against scikit-learn. (Data sets: test_sources.py and test_files.py.)"""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Weights are decayed once by default, by the penalty or by the optimiser; `metric=last` has listeners."""
+"""Weight decay and the L2 penalty: never both by default; and what schedules watch with `metric=last`."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What is read of a class from its source is what the class itself says."""
+"""Declarations read from a class's source without importing it equal those of the imported class."""
 
 import math
 from dataclasses import MISSING

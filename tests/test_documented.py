@@ -1,4 +1,4 @@
-"""Every command line in README and docs: shells hand its words over as they are written, nnlab takes them."""
+"""Every command line in README and docs is valid, as a shell passes it on."""
 
 import re
 import shlex

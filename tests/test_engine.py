@@ -1,4 +1,4 @@
-"""The training loop against one of torch.nn, torch.autograd and torch.optim (`reference`), in float64."""
+"""The training loop against an independent one in torch (`reference`), in float64."""
 
 from dataclasses import replace
 

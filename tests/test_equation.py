@@ -1,4 +1,4 @@
-"""W, b and predictions of models without hidden layers, on the screen and in equation.json."""
+"""The equation of a model without hidden layers: its W and b on the screen and in equation.json."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`nnlab.Classifier` and `nnlab.Regressor`: scikit-learn's own checks, its tools, and nnlab's own numbers."""
+"""`nnlab.Classifier` and `nnlab.Regressor`: scikit-learn's own checks, its tools, and nnlab's results."""
 
 import inspect
 import pickle

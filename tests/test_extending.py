@@ -1,4 +1,4 @@
-"""docs/extending.md, every block of it: the package is written, found, trained with and tested."""
+"""docs/extending.md: the plug-in of its examples is built, discovered, trained and tested."""
 
 import importlib
 import os

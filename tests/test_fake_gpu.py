@@ -1,4 +1,4 @@
-"""The fake GPU is only as good as what it refuses: what is tried on it here is tried on a real one too."""
+"""The fake GPU behaves as a real one: what it refuses, a real GPU refuses too."""
 
 import copy
 import operator

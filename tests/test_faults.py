@@ -1,4 +1,4 @@
-"""Ctrl-C and faults of the machine: one sentence, no traceback, and what was finished is kept."""
+"""Ctrl-C, kills and full disks during a command: one sentence, no traceback, finished results are kept."""
 
 import errno
 import json

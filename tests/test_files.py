@@ -1,4 +1,4 @@
-"""idx, csv and npz: what is read, and the one sentence that says what is wrong with a file."""
+"""Data sets from IDX, CSV and npz files: what is read, and the error message for an invalid file."""
 
 import gzip
 import warnings

@@ -1,4 +1,4 @@
-"""A fit that is left anywhere, within an epoch too, and taken up again has the bits of one that was not."""
+"""A fit that is paused anywhere and resumed from its saved state gives the same bits as without a pause."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Files from somebody else run no code, choose no place to write, and read no environment."""
+"""Security: untrusted files execute nothing, choose no place to write, and read no environment variable."""
 
 import shutil
 import sqlite3

@@ -1,4 +1,4 @@
-"""A stranger's run folder: what is wrong is one sentence that names the file; nothing outside is read."""
+"""Security: an untrusted run folder is refused in one sentence, and nothing outside of it is read."""
 
 import json
 import os

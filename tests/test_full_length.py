@@ -1,4 +1,4 @@
-"""The full-length test of the rates rung: a rate that works for some hundred steps but not for the job."""
+"""The full-length test of the rates rung: rates that work for some hundred steps but not for the job."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Some of scripts/fuzz.py's cases of each kind, always the same, for as long as the suite can spare."""
+"""A fixed sample of the cases of scripts/fuzz.py, of each kind."""
 
 import time
 

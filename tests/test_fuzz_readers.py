@@ -1,4 +1,4 @@
-"""Some cases of `scripts/fuzz.py` for each reader, always the same; and what fuzzing found."""
+"""A fixed sample of fuzzing cases for each reader, and regression tests for what fuzzing has detected."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Everything that trains on a CPU trains on a GPU: on a fake one, and with `pytest --gpu` on a real one.
+"""What trains on a CPU trains on a GPU with the same results: a fake one, or with `pytest --gpu` a real one.
 
 On the fake one (`nnlab.testing.fake_gpu`) the numbers are those of the CPU; test_fake_gpu.py has what
 it refuses, test_gpu_faults.py the faults that it is to find.

@@ -1,4 +1,4 @@
-"""What only a GPU does: CUDA graphs, rows that have ended and stay, precision, compiled tails, `auto`."""
+"""Features of the GPU alone: CUDA graphs, ended rows, precision, compiled steps, and `device=auto`."""
 
 import json
 import shutil

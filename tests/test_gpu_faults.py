@@ -1,4 +1,4 @@
-"""Faults that only a GPU shows, planted in the engine and in plug-ins: the fake GPU must find them."""
+"""The fake GPU detects the faults that only a GPU shows, planted in the engine and in plug-ins."""
 
 import re
 import threading

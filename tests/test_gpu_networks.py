@@ -1,4 +1,4 @@
-"""Graphs on a GPU: every box, on values and on leaves, shared leaves, and buffers that belong to the row."""
+"""Networks on a GPU: every box, leaves shared by boxes, and buffers of a row."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar

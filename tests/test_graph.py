@@ -1,4 +1,4 @@
-"""Random graphs against torch.autograd and central differences; the layout of theta."""
+"""Gradients of random graphs against torch.autograd and central differences; the layout of theta."""
 
 import numpy as np
 import pytest

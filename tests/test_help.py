@@ -1,4 +1,4 @@
-"""--help: every key of every choice has its meaning and what it may be; pages of choices, groups and keys."""
+"""The pages of --help: for commands, groups, choices and keys, with each key's meaning and allowed values."""
 
 import re
 import subprocess

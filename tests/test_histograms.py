@@ -1,4 +1,4 @@
-"""Histograms of weights and activations: numpy's own, of what is there and nothing else; in TensorBoard."""
+"""Histograms of weights and activations equal numpy's, also in TensorBoard."""
 
 from dataclasses import replace
 

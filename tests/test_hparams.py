@@ -1,4 +1,4 @@
-"""TensorBoard's HParams tab, asked through its own backend: every column can be sorted and sent."""
+"""TensorBoard's HParams tab, through its own backend: every column can be sorted and filtered."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Where commands begin: what a command line becomes, and how wrong ones are refused."""
+"""From a command line to a composed configuration, and how invalid lines are refused."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""What is said of words that are not known: of other tools, of other commands, slips of the finger.
+"""Error messages for unknown words: other tools' names, keys of other commands, and typing errors.
 
 Each mistake with what must be in its sentence, and then what must not be, since it would mislead.
 """

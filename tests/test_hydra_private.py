@@ -1,4 +1,4 @@
-"""What nnlab counts on of Hydra's private parts: when hydra-core changes, this says which part did."""
+"""The private parts of Hydra that nnlab relies on, so that a new hydra-core shows which one changed."""
 
 import ast
 from pathlib import Path

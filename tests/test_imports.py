@@ -1,5 +1,4 @@
-"""Imports go one way: down this table; which part of the house knows which library; what start-up waits for;
-and who writes files or to the screen."""
+"""Imports follow the table of layers; which modules may use which library, write files, or print."""
 
 import ast
 from collections import defaultdict

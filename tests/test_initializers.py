@@ -1,4 +1,4 @@
-"""Initialisers by their distributions and beside torch.nn.init, each a row of a table."""
+"""Initialisers: their distributions, and torch.nn.init beside them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Leaves: shared by boxes, behind other boxes, and buffers that belong to the row as its weights do."""
+"""Leaves of a graph: parameters shared by boxes or computed by other boxes, and buffers of a row."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Each experiment of the lecture shows what its file says it must show."""
+"""Each experiment of configs/experiment/lecture shows the effect that its file describes."""
 
 import json
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Losses by other formulas and by hand; metrics against scikit-learn.
+"""Losses against other formulas and values by hand; metrics against scikit-learn.
 
 Every loss beside torch: test_contracts.
 """

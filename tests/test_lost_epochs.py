@@ -1,4 +1,4 @@
-"""An epoch whose numbers are not finite: a schedule that goes back undoes it; else the row has diverged."""
+"""Epochs with non-finite metrics: a schedule that goes back undoes them, otherwise the row has diverged."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Classes are numbers until their batch is gathered: one-hot is as large as a batch, never as the data."""
+"""Memory with many classes: one-hot targets are made for one batch at a time, never for the whole data."""
 
 import json
 import tracemalloc

@@ -1,4 +1,4 @@
-"""The test report where definitions fail, beside scikit-learn on random tables; errors in any unit."""
+"""The test report against scikit-learn on random tables, also where a metric is undefined."""
 
 import warnings
 from dataclasses import dataclass
@@ -111,11 +111,11 @@ def test_errors_while_training_keep_any_unit():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = fit(*(Experiment(data=Scaled(unit=unit), epochs=3, threads=1) for unit in units))
-        records = [(int(run.owner[row]), r, i) for r in run for i, row in enumerate(r.rows)]
+        records = [(int(run.experiment_of_row[row]), r, i) for r in run for i, row in enumerate(r.rows)]
     curves = {name: torch.zeros(3, 3, dtype=torch.float64) for name in ("train_error", "val_error")}
-    for place, record, i in records:
+    for experiment, record, i in records:
         for name, curve in curves.items():
-            curve[place, record.epoch - 1] = float(record.metrics[name][i]) / units[place]
+            curve[experiment, record.epoch - 1] = float(record.metrics[name][i]) / units[experiment]
     for curve in curves.values():
         assert (curve > 0.5).all() and torch.allclose(curve[0], curve[1], rtol=1e-4)
         assert torch.allclose(curve[2], curve[1], rtol=1e-4)

@@ -1,4 +1,4 @@
-"""`nnlab train -m`: its runs train as rows of the same stacks, and each folder is that of the run alone."""
+"""`nnlab train -m`: its runs share stacks, and each folder has the bits of the run by itself."""
 
 import contextlib
 import io

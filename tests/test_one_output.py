@@ -1,4 +1,4 @@
-"""Two classes by one output: binary cross-entropy as the field has it, against torch and scikit-learn."""
+"""Binary classification with one output: binary cross-entropy against torch and scikit-learn."""
 
 from dataclasses import replace
 

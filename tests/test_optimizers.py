@@ -1,4 +1,4 @@
-"""Every optimiser against torch.optim and against its formula in numpy. A new one is a row of `CASES`.
+"""Every optimiser against torch.optim and its equations in numpy; a new one is a row of `CASES`.
 
 Four rows with hyperparameters of their own are stacked, and compared with four optimisers of torch. What
 every optimiser promises of rows, padding and factors: test_contracts, on the same rows.

@@ -1,4 +1,4 @@
-"""Penalties by autograd, each a row of a table."""
+"""Penalties and their gradients against torch.autograd."""
 
 from dataclasses import fields
 from itertools import combinations

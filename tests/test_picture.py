@@ -1,4 +1,4 @@
-"""The picture of a run's curves: its numbers by hand, its file, and TensorBoard's image of it."""
+"""The picture of a run's learning curves: its values, its file, and its image in TensorBoard."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Classes of installed packages, by name: found, checked, and never looked for without need."""
+"""Plug-ins, that is classes of installed packages: found by name, checked, and imported only when needed."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A sweep's study in a real PostgreSQL server, which is started for it, if there is one on this machine."""
+"""A sweep with its study in a real PostgreSQL server, if there is one on this machine."""
 
 import getpass
 import os

@@ -1,5 +1,4 @@
-"""`nnlab predict` and `nnlab evaluate`: what they write beside training's own numbers, files of every kind,
-of any size, and wrong words."""
+"""`nnlab predict` and `nnlab evaluate`: results equal to training's, all kinds of files, invalid input."""
 
 import csv
 import gzip

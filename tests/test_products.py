@@ -1,4 +1,4 @@
-"""Products: right, and with the bits of the row alone on one thread, whatever K, the threads and the layout.
+"""Matrix products: correct, and with a row's bits independent of K, threads and memory layout.
 
 scripts/row_bits.py looks at many more shapes than there is time for here.
 """

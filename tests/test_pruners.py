@@ -1,4 +1,4 @@
-"""Pruners: rungs and decisions compared with the papers' rules, and the epochs that pruning saves."""
+"""Pruners: rungs and decisions against the rules of the papers, and the epochs that pruning saves."""
 
 import math
 from collections import Counter

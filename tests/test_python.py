@@ -1,4 +1,4 @@
-"""nnlab from Python, as a notebook uses it: what is taken, and the sentence for what is not."""
+"""The Python interface, as a notebook uses it: accepted arguments, and messages for the others."""
 
 import ast
 import doctest

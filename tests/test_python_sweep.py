@@ -1,4 +1,4 @@
-"""nnlab.Sweep from Python: a dict for a space, an experiment of which settings vary, a table."""
+"""nnlab.Sweep in Python: spaces as dicts, objectives, and the table of trials."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every public name, given what it cannot take: a `UserError` of one sentence, and nothing raw."""
+"""Invalid arguments of every public name: a `UserError` of one sentence, and no other exception."""
 
 import inspect
 import threading
@@ -169,7 +169,7 @@ def test_what_annotations_may_say():
         call(None, wrod=1)
 
 
-def _in_another_thread(ask):
+def _call_in_thread(ask):
     """What comes of `ask()` there."""
     came = []
 
@@ -190,7 +190,7 @@ def test_two_threads_at_once_are_a_sentence():
 
     def steps():
         for step in range(3):
-            came.append(_in_another_thread(lambda: next(alone)))
+            came.append(_call_in_thread(lambda: next(alone)))
             yield step
 
     came, alone = [], Exclusive("fit", steps())
@@ -201,23 +201,23 @@ def test_two_threads_at_once_are_a_sentence():
 SMALL = nnlab.Experiment(data=nnlab.Arrays(np.eye(40), np.arange(40) % 2), epochs=3, threads=1)
 
 
-def _asked_meanwhile(monkeypatch, whole, asks: dict) -> dict:
-    """What comes of each of `asks` in another thread while `whole` trains its first epoch."""
-    came, epoch = {}, training.Training.epoch
+def _call_while_running(monkeypatch, running, calls: dict) -> dict:
+    """The outcome of each of `calls` in another thread while `running` trains its first epoch."""
+    outcomes, epoch = {}, training.Training.epoch
 
-    def meanwhile(self):
-        came.update({name: _in_another_thread(ask) for name, ask in asks.items() if name not in came})
-        return epoch(self)
+    def epoch_with_calls(self, *args):
+        outcomes.update({name: _call_in_thread(call) for name, call in calls.items() if name not in outcomes})
+        return epoch(self, *args)
 
-    monkeypatch.setattr(training.Training, "epoch", meanwhile)
-    whole.run()
-    return came
+    monkeypatch.setattr(training.Training, "epoch", epoch_with_calls)
+    running.run()
+    return outcomes
 
 
 def test_a_fit_that_two_threads_run(monkeypatch):
     fit = nnlab.fit(SMALL)
     asks = {"run": fit.run, "next": lambda: next(iter(fit)), "stop": fit.stop}
-    came = _asked_meanwhile(monkeypatch, fit, asks)
+    came = _call_while_running(monkeypatch, fit, asks)
     assert len(came) == 3 and all(isinstance(e, nnlab.UserError) for e in came.values())
     assert all("running in another thread" in str(e) for e in came.values())
     assert [r.status for r in fit.results] == ["finished"] and fit.curves("val_loss").shape == (1, 3)
@@ -225,7 +225,7 @@ def test_a_fit_that_two_threads_run(monkeypatch):
 
 def test_a_sweep_that_two_threads_run(monkeypatch):
     sweep = nnlab.Sweep({"optimizer.lr": [0.1, 0.2]}, nnlab.Search(sampler="grid"), SMALL)
-    (came,) = _asked_meanwhile(monkeypatch, sweep, {"run": sweep.run}).values()
+    (came,) = _call_while_running(monkeypatch, sweep, {"run": sweep.run}).values()
     assert isinstance(came, nnlab.UserError) and "this sweep is running in another thread" in str(came)
     assert [trial.number for trial in sweep.trials] == [0, 1]
 

@@ -1,4 +1,4 @@
-"""What runs leave behind: summaries, run folders, TensorBoard's event files, the console."""
+"""What runs record: summaries, run folders, TensorBoard's event files, and the console."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`refit=true`: once more on training and validation examples, for the best number of epochs."""
+"""`refit=true`: trains again on training and validation examples, for the best number of epochs."""
 
 import json
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Every regulariser against a loop of torch.autograd, alone and combined, and what it promises."""
+"""Every regularizer, alone and combined, against a loop of torch.autograd."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a sweep shows of itself: report.html, its runs in TensorBoard, its study in optuna-dashboard."""
+"""The report of a sweep: report.html, its trials in TensorBoard, its study in optuna-dashboard."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""A row's bits at MNIST's sizes and beyond: in a stack, alone, and on any number of threads.
+"""A row's bits at MNIST's sizes and beyond: in a stack, by itself, and on any number of threads.
 
 What differed once: on processors with AVX-512, torch divides products with sums of some hundred terms by how
 many threads there are. tests/test_row_independence*.py have every method, at small sizes.

@@ -1,4 +1,4 @@
-"""A row depends on its own configuration and seed alone: bit for bit, on the CPU.
+"""Row independence: a row's bits depend on its own configuration and seed alone, on the CPU.
 
 Every case trains a stack of rows that differ in everything that may differ inside a stack (rates,
 penalties, dropout, seeds, epochs, patience), with every stochastic feature on; then some of them alone.

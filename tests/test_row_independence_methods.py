@@ -1,4 +1,4 @@
-"""Every optimiser, initialiser and schedule trains five different rows with the bits of each alone.
+"""Row independence of every optimiser, initialiser and schedule: five rows, together and each by itself.
 
 A stack's columns and controls differ as much as they may: every number of a method is a row's own.
 """

@@ -1,4 +1,4 @@
-"""Samplers: learning from results and failures, requirements, and TPE compared with plain Optuna.
+"""Samplers: they learn from results and failures, meet requirements, and TPE equals plain Optuna's.
 
 What all samplers have in common is tested in test_contracts.py.
 """

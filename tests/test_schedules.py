@@ -1,4 +1,4 @@
-"""Schedules and stopping rules against torch and on hand-made metrics, each a row of a table."""
+"""Schedules and stopping rules against torch, and on metrics made by hand."""
 
 import warnings
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The password of a database is in nothing that is written or said."""
+"""The password of a database URL appears in no file and in no output."""
 
 import os
 import subprocess
@@ -62,7 +62,7 @@ def test_where_a_password_comes_from(monkeypatch):
     assert Storage.from_url(shown).url == "mysql://me@h/d"
     assert Storage.from_url(shown, "mysql://me:typed@h/d").url == "mysql://me:typed@h/d"
     monkeypatch.setenv("NNLAB_STORAGE", "mysql://me:kept@h/d")
-    assert Storage.from_url(shown).url == Storage.of("mysql://me@h/d").url == "mysql://me:kept@h/d"
+    assert Storage.from_url(shown).url == Storage.from_url("mysql://me@h/d").url == "mysql://me:kept@h/d"
     assert Storage.from_url(shown, "mysql://me:typed@h/d").url == "mysql://me:typed@h/d"
     for other in ("mysql://me@elsewhere/d", "mysql://you@h/d", "mysql://me@h/other"):
         assert "kept" not in Storage.from_url(other).url  # it is for its own database only

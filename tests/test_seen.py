@@ -1,4 +1,4 @@
-"""What a stranger's file says is shown and not obeyed: by a terminal, a spreadsheet, a browser."""
+"""Control characters, formulas and markup in untrusted files are shown as text, never acted upon."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Which tests are slow: the list is read as it is written, and the others still reach every package."""
+"""The list of slow tests in tests/slow.txt, and what the remaining fast tests still cover."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Data sets: those shipped equal scikit-learn's, those drawn follow their formula; limits, noise, scales."""
+"""Data sets: those shipped equal scikit-learn's, generated ones follow their formula; limits and noise."""
 
 import os
 import subprocess

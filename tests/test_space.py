@@ -1,4 +1,4 @@
-"""Search spaces: Hydra's grammar as domains, their bounds and grid cells, refining, and error messages."""
+"""Search spaces: Hydra's sweep grammar as domains, grid points, refinement, and error messages."""
 
 import itertools
 import math

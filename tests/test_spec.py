@@ -1,4 +1,4 @@
-"""The description of a data set: to JSON and back, wrong files, and networks built from it alone."""
+"""The data description of a run (`DataSpec`): JSON round trips, invalid files, networks built from it."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""split=none: every example trains, nothing is held back; and what needs a validation set is refused."""
+"""split=none: every example trains, and what needs a validation set is refused."""
 
 import json
 from dataclasses import replace

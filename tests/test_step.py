@@ -1,4 +1,4 @@
-"""A step: how many calls it makes, and that its buffers never move, so that it can be captured on a GPU."""
+"""A training step: its number of torch calls, and buffers that stay in place for capture on a GPU."""
 
 from dataclasses import replace
 

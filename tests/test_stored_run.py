@@ -1,4 +1,4 @@
-"""What a run folder says is what was written; whatever is wrong is a sentence that names the file."""
+"""Reading a run folder: equals what was written; each invalid file is named in one sentence."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Equal shares of every stratum; who gets one more: by the remainder, and of equal ones by lot."""
+"""Stratified splits: equal shares of every class, and remainders given out without bias."""
 
 import hashlib
 

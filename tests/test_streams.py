@@ -1,4 +1,4 @@
-"""Streams: random numbers that depend on their name alone."""
+"""Random streams: numbers that depend on the stream's name alone."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A sweep's winner beside what the search started from; and sweeps that began under other defaults."""
+"""A sweep's winner compared with the defaults it started from; and sweeps begun under older defaults."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`nnlab sweep` through the real command line: its folder, its winner, its trials, grids, plans, spaces."""
+"""`nnlab sweep` through the real command line: folder, winner, trials, grids, plans and spaces."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Sweeps refuse or warn if their trials are not comparable: other losses, units or validation examples."""
+"""Sweeps whose trials cannot be compared by their losses, units or examples: refused, or a warning."""
 
 import json
 import re

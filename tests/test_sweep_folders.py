@@ -1,4 +1,4 @@
-"""Folders of sweeps that were named by nnlab, moved, linked, used twice, or made on other data."""
+"""Sweep folders that are named by default, moved, linked, used twice, or made on other data."""
 
 import contextlib
 import io

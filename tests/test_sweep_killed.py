@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a sweep, each followed by resume."""
+"""A sweep killed with SIGKILL at random moments and resumed each time gives the uninterrupted results."""
 
 import contextlib
 import os

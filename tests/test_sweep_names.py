@@ -1,4 +1,4 @@
-"""A sweep's folder may be called anything that a file system allows; and the file system may lack locks."""
+"""Sweep folders with unusual names, on file systems without locks, and with hard links."""
 
 import errno
 import fcntl

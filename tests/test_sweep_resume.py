@@ -1,4 +1,4 @@
-"""A sweep that was interrupted, at any moment, resumes with the same results as one that was not."""
+"""An interrupted and resumed sweep gives the same results as an uninterrupted one."""
 
 import csv
 import itertools

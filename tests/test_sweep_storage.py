@@ -1,4 +1,4 @@
-"""A sweep's study: in a journal, in SQLite; what lasts is plain data, and nothing pickled."""
+"""Where a sweep's study is stored: a journal or SQLite; plain data only, nothing pickled."""
 
 import re
 import sqlite3

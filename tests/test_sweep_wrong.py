@@ -1,4 +1,4 @@
-"""Invalid `nnlab sweep` commands end with a one-line error message, and leave nothing behind."""
+"""Invalid `nnlab sweep` commands: one sentence, exit code 2, and nothing left behind."""
 
 import pytest
 from searches import LR

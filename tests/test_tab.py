@@ -1,4 +1,4 @@
-"""TAB: what is offered works, and what works is offered. In this process, as a process, and in the shells."""
+"""Tab completion: every offer is valid, every valid choice is offered; in bash and zsh too."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""test_predictions.csv and splits.jsonl of a run: beside its report, beside torch, and what they cost."""
+"""test_predictions.csv and splits.jsonl of a run, against its report and torch; and their cost."""
 
 import csv
 import json

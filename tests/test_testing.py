@@ -1,4 +1,4 @@
-"""Each contract of nnlab.testing finds the faults of tests/planted_parts.py."""
+"""Each contract of nnlab.testing detects the faults of tests/planted_parts.py."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Names of files and columns on the command line: any letters, brackets, spaces."""
+"""File and column names on the command line with any letters, brackets and spaces."""
 
 import shlex
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Several threads: every task is done once, by a thread that computes as the calling one does."""
+"""The thread pool: each task is done once, with the calling thread's settings."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""`nnlab train` through the real command line: golden curves, the run folder, wrong input, start-up."""
+"""`nnlab train` through the real command line: golden curves, run folder, invalid input, start-up imports."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""nnlab train resume=FOLDER: as if the run had never been interrupted, or a sentence that says why not."""
+"""nnlab train resume=FOLDER: gives what an uninterrupted run gives, or a sentence that says why not."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A trained model: the bits of training's own report, plain numpy's numbers, sentences for what is wrong."""
+"""A trained model: predictions equal to training's report and to numpy; messages for invalid input."""
 
 import json
 import pickle

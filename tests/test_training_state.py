@@ -1,4 +1,4 @@
-"""Training that is taken up again, from arrays and JSON, goes on bit for bit as if it had not been left."""
+"""Training that is saved as arrays and JSON and restored continues bit for bit."""
 
 import json
 from dataclasses import fields, replace

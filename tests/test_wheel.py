@@ -1,4 +1,4 @@
-"""The wheel as a user gets it: built, unpacked elsewhere, run from another folder, with its YAML files."""
+"""The built wheel: it runs from another folder, with its YAML files."""
 
 import os
 import subprocess

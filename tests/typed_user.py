@@ -1,4 +1,4 @@
-"""A user's code, as mypy and an editor see it. Nobody runs it: `mypy` reads it, and nnlab/__init__.pyi.
+"""A user's code for mypy and editors to check against nnlab/__init__.pyi; it is never run.
 
 Where a line says `type: ignore[...]` mypy must find that mistake: it complains where it does not
 (`warn_unused_ignores`), so this file can fail both ways.
