@@ -30,7 +30,7 @@ QUICK = {"epochs": 5, "hidden": (8,), "lr": 0.01}
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([nnlab.Classifier(epochs=30), nnlab.Regressor(epochs=30)])
+@parametrize_with_checks([nnlab.Classifier(epochs=8, lr=0.02), nnlab.Regressor(epochs=8, lr=0.02)])
 def test_the_checks_of_scikit_learn(estimator, check):
     """All of the installed version. `check_array_api_input` skips itself unless SCIPY_ARRAY_API=1 is set."""
     check(estimator)
