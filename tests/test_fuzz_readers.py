@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import struct
 import tracemalloc
 import warnings
@@ -177,6 +178,16 @@ def test_nothing_is_resumed_through_a_link(tmp_path, capsys):
         assert said.count("\n") == 1 and f"{name}' is a " in said and "link" in said
         assert outside.read_bytes() == files.get(name, b"")
         (folder / name).unlink()
+
+
+def test_settings_of_a_sweep_that_end_early(tmp_path):
+    """Half of a config.yaml is YAML too, and its storage is none."""
+    shutil.copytree(fuzz_readers.OLD / "old_sweeps/tpe", tmp_path / "s")
+    config = tmp_path / "s" / "config.yaml"
+    lines = [line for line in config.read_text().splitlines(keepends=True) if not line.startswith("storage")]
+    config.write_text("".join(lines))
+    assert stored_sweep.read_sweep(tmp_path / "s")[1]["storage"] is None
+    fuzz_readers.command("sweep", f"resume={tmp_path / 's'}", "plan=true")
 
 
 def test_new_examples_without_measure():

@@ -33,7 +33,7 @@ ABOUT_KEYS = {
     "config_dir": (str | None, Allowed()),
 }
 SETTING_KEYS = {"storage": (str | None, Allowed())}
-NEEDED_KEYS = ("id", "study", "words")
+SET_KEYS = ("id", "study", "words", "storage")  # that are there in what is returned
 
 
 def read_sweep(path: Path) -> tuple[dict, dict]:
@@ -49,7 +49,7 @@ def read_sweep(path: Path) -> tuple[dict, dict]:
         if not isinstance(tree, dict):
             raise UserError(f"'{path / name}' holds no keys with values")
         for key, (type_, allowed) in keys.items():
-            if key in tree or key in NEEDED_KEYS:
+            if key in tree or key in SET_KEYS:
                 tree[key] = checked(tree.get(key), type_, allowed, f"'{path / name}': {key}")
     about["words"] = list(about["words"])
     texts = config.get("space")
