@@ -28,7 +28,7 @@ from mutations import mutated, replace_by_another_kind
 from nnlab.errors import Advice, MachineFault, UserError, visible
 
 ROOT = Path(__file__).parent.parent
-CPU_SECONDS, WALL_SECONDS = 5, 60  # of a call
+CPU_SECONDS, WALL_SECONDS = 5, 120  # of a call
 CASES_OF_A_FORK = 2000
 CRASHED = 70  # exit code of a fork in which the guard itself failed
 MEMORY = 700 * 2**20  # bytes beside what the process has: a gzip file may fill what there is
