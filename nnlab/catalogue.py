@@ -19,7 +19,7 @@ from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
 
 KEYS_NOT_IN = {"check": ("resume",)}  # of those that a command takes over from nnlab train
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
-RUN_COMMANDS = ("predict", "evaluate")  # those that take a trained run and examples, and no groups
+RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
 WITHOUT_MULTIRUN = ("sweep", *RUN_COMMANDS)
 HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "find what is wrong: gradient, data, initialisation, learning rate",
     "predict": "predict new examples by a run, into predictions.csv",
     "evaluate": "test a run on labelled examples",
+    "export": "write a run as an ONNX file, which runs without nnlab",
     "board": "show runs in TensorBoard",
 }
 _GLOBAL_OPTIONS = ("--help", "--version")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection
+from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection, sparsemax_onnx
 
 
 class Loss:
@@ -52,6 +52,11 @@ class Loss:
         # One output for two classes has no distribution near it.
         return sparsemax(answers) if answers.shape == scores.shape else torch.softmax(scores, -2)
 
+    def onnx(self, op, z):
+        """`probabilities` by ONNX's operators, which `nnlab export` writes; see `Box.onnx`. A loss that has
+        `predict`, `scores` or `probabilities` of its own has this too, or its networks are not exported."""
+        return sparsemax_onnx(op, z)
+
     def raw(self, p):
         """Outputs of which the answer is p, (m, ...) probabilities: the inverse of the map."""
         return p
@@ -79,6 +84,9 @@ class CrossEntropy(Loss):
 
     def probabilities(self, z):
         return self.predict(z)
+
+    def onnx(self, op, z):
+        return op.Softmax(z, axis=-2)
 
     def raw(self, p):
         return p.log()
@@ -111,6 +119,9 @@ class SparsemaxLoss(Loss):
 
     def probabilities(self, z):
         return self.predict(z)
+
+    def onnx(self, op, z):
+        return sparsemax_onnx(op, z)
 
     def fprop(self, z, t):
         p = sparsemax(z)
@@ -153,6 +164,12 @@ class BinaryCrossEntropy(Loss):
         if z.shape[-2] == 1:
             return torch.sigmoid(self.scores(z))
         return torch.softmax(F.logsigmoid(z), -2)
+
+    def onnx(self, op, z):
+        if op.shapes[0] == (1,):
+            return op.Sigmoid(op.Concat(op.Neg(z), z, axis=-2))
+        log_p = op.Sub(op.Min(z, 0), op.Log(op.Add(op.Exp(op.Neg(op.Abs(z))), 1)))
+        return op.Softmax(log_p, axis=-2)
 
     def fprop(self, z, t):
         return (torch.logaddexp(z, z.new_zeros(())) - _last(t, z) * z).sum(-2)

@@ -20,7 +20,7 @@ from nnlab.checks.subject import Budget
 from nnlab.commands import multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings, keys_of
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.command_settings import EvaluateSettings, PredictSettings
+from nnlab.commands.command_settings import EvaluateSettings, ExportSettings, PredictSettings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import make
@@ -104,7 +104,9 @@ def test_every_command_composes_to_the_default_experiment(command):
     assert Experiment.from_config(experiment_settings(settings, command)) == Experiment()
 
 
-@pytest.mark.parametrize("cls, command", [(PredictSettings, "predict"), (EvaluateSettings, "evaluate")])
+@pytest.mark.parametrize(
+    "cls, command", [(PredictSettings, "predict"), (EvaluateSettings, "evaluate"), (ExportSettings, "export")]
+)
 def test_commands_on_a_run_have_their_own_settings_alone(cls, command):
     (run,) = multirun.composed_runs(CommandLine(command))
     assert run.settings == {f.name: getattr(cls(), f.name) for f in fields(cls)}

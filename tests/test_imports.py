@@ -32,6 +32,8 @@ KNOWN_BY = {
     "plotly": {"records"},
     "tensorboard": {"records", "commands"},
     "sklearn": {"data", "prediction"},  # prediction.estimators
+    "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
+    "onnxruntime": {"prediction"},
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.
 WAITED_FOR = {
@@ -45,7 +47,7 @@ WAITED_FOR = {
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.
-LATE = {"optuna", "sklearn", "scipy", "pandas", "matplotlib", "plotly", "tensorboard"}
+LATE = {"optuna", "sklearn", "scipy", "pandas", "matplotlib", "plotly", "tensorboard", "onnx", "onnxruntime"}
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
     "nnlab.prediction": {"estimators"},

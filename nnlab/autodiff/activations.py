@@ -1,7 +1,8 @@
 """Activations: elementwise, y = f(x) and dx = dy f'(x); and softmax and sparsemax, over all units of a layer.
 
 `initialization` is the init for the weights before an activation: He's where half of the inputs are set to 0,
-since that halves the variance. `reference` is the same function in torch, independent of both passes.
+since that halves the variance. `reference` is the same function in torch, independent of both passes, `onnx`
+that of an exported file.
 """
 
 import math
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from nnlab import plugins
 from nnlab.autodiff.box import Box
-from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection
+from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection, sparsemax_onnx
 from nnlab.hyperparameters import static
 
 
@@ -27,6 +28,9 @@ class Identity(Box):
         return True
 
     def reference(self, ctx, x):
+        return x
+
+    def onnx(self, op, x):
         return x
 
 
@@ -51,6 +55,9 @@ class ReLU(Box):
     def reference(self, ctx, x):
         return F.relu(x)
 
+    def onnx(self, op, x):
+        return op.Relu(x)
+
 
 @dataclass(frozen=True)
 class LeakyReLU(Box):
@@ -74,6 +81,9 @@ class LeakyReLU(Box):
 
     def reference(self, ctx, x):
         return F.leaky_relu(x, self.slope)
+
+    def onnx(self, op, x):
+        return op.Max(x, op.Mul(x, self.slope))
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,9 @@ class ELU(Box):
 
     def reference(self, ctx, x):
         return F.elu(x)
+
+    def onnx(self, op, x):
+        return op.Max(x, op.Sub(op.Exp(op.Min(x, 0)), 1))
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,9 @@ class GELU(Box):
     def reference(self, ctx, x):
         return F.gelu(x)
 
+    def onnx(self, op, x):
+        return op.Mul(x, op.Mul(op.Add(op.Erf(op.Mul(x, math.sqrt(0.5))), 1), 0.5))
+
 
 @dataclass(frozen=True)
 class SiLU(Box):
@@ -155,6 +171,9 @@ class SiLU(Box):
 
     def reference(self, ctx, x):
         return F.silu(x)
+
+    def onnx(self, op, x):
+        return op.Mul(x, op.Sigmoid(x))
 
 
 @dataclass(frozen=True)
@@ -179,6 +198,9 @@ class Softplus(Box):
     def reference(self, ctx, x):
         return F.softplus(x)
 
+    def onnx(self, op, x):
+        return op.Add(op.Relu(x), op.Log(op.Add(op.Exp(op.Neg(op.Abs(x))), 1)))
+
 
 @dataclass(frozen=True)
 class Softsign(Box):
@@ -202,6 +224,9 @@ class Softsign(Box):
     def reference(self, ctx, x):
         return F.softsign(x)
 
+    def onnx(self, op, x):
+        return op.Div(x, op.Add(op.Abs(x), 1))
+
 
 @dataclass(frozen=True)
 class Sigmoid(Box):
@@ -221,6 +246,9 @@ class Sigmoid(Box):
 
     def reference(self, ctx, x):
         return F.sigmoid(x)
+
+    def onnx(self, op, x):
+        return op.Sigmoid(x)
 
 
 @dataclass(frozen=True)
@@ -242,6 +270,9 @@ class Tanh(Box):
     def reference(self, ctx, x):
         return F.tanh(x)
 
+    def onnx(self, op, x):
+        return op.Tanh(x)
+
 
 @dataclass(frozen=True)
 class Softmax(Box):
@@ -261,6 +292,9 @@ class Softmax(Box):
 
     def reference(self, ctx, x):
         return F.softmax(x, 1)
+
+    def onnx(self, op, x):
+        return op.Softmax(x, axis=1)
 
 
 @dataclass(frozen=True)
@@ -288,6 +322,9 @@ class Sparsemax(Box):
 
     def reference(self, ctx, x):
         return sparsemax_by_bisection(x)
+
+    def onnx(self, op, x):
+        return sparsemax_onnx(op, x)
 
 
 ACTIVATIONS = {

@@ -68,3 +68,8 @@ class Affine(Box):
     def reference(self, ctx, x, W, b):
         rows = zip(x.flatten(1, -2).expand(len(W), -1, -1), W, b, strict=True)
         return torch.stack([F.linear(inputs.T, weight, bias[:, 0]).T for inputs, weight, bias in rows])
+
+    def onnx(self, op, x, W, b):
+        if len(op.shapes[0]) > 1:
+            x = op.Reshape(x, shape=[0, math.prod(op.shapes[0]), -1])
+        return op.Add(op.MatMul(W, x), b)

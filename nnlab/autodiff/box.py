@@ -118,6 +118,11 @@ class Box(Component):
     # check` and nnlab.testing compare both passes with it; if None, with central differences alone.
     reference: ClassVar[Callable | None] = None
 
+    # onnx(self, op, *x): the output when not training, by ONNX's operators: `op.Mul(x, op.Sigmoid(x))`, which
+    # `nnlab export` writes to a file. Numbers may stand among the operands; `op.shapes` are the shapes of the
+    # inputs, `op.OPERATORS` the operators that there are. If None, a network with the box is not exported.
+    onnx: ClassVar[Callable | None] = None
+
     def leaves(self, *shapes: tuple[int, ...]) -> dict[str, Parameter | Buffer]:
         """Its parameters and buffers by name, which it gets after its inputs."""
         return {}

@@ -1,6 +1,7 @@
 """Boxes with several inputs, `Add` and `Multiply`, where branches of the graph meet."""
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -26,6 +27,9 @@ class Add(Box):
     def reference(self, ctx, *x):
         return torch.stack(x).sum(0)
 
+    def onnx(self, op, *x):
+        return reduce(op.Add, x)
+
 
 @dataclass(frozen=True)
 class Multiply(Box):
@@ -45,3 +49,6 @@ class Multiply(Box):
 
     def reference(self, ctx, a, b):
         return a * b
+
+    def onnx(self, op, a, b):
+        return op.Mul(a, b)

@@ -44,6 +44,9 @@ class Dropout(Box):
         p = ctx.column(self.rate).to(x)
         return torch.where(ctx.uniforms < p, torch.zeros_like(x), x / (1 - p))
 
+    def onnx(self, op, x):
+        return x
+
 
 @dataclass(frozen=True)
 class DropConnect(Dropout):

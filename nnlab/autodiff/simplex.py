@@ -1,5 +1,6 @@
-"""Sparsemax, the Euclidean projection onto the simplex: by sorting, and for reference by bisection."""
+"""Sparsemax, the Euclidean projection onto the simplex: by sorting, by bisection, in ONNX."""
 
+import numpy as np
 import torch
 
 
@@ -29,3 +30,13 @@ def sparsemax_by_bisection(z: torch.Tensor) -> torch.Tensor:
     support = fixed > (low + high) / 2
     tau = (torch.where(support, z, 0).sum(-2, keepdim=True) - 1) / support.sum(-2, keepdim=True)
     return torch.where(support, z - tau, 0)
+
+
+def sparsemax_onnx(op, z):
+    """The same by ONNX's operators, as `sparsemax` has it; see `Box.onnx`."""
+    units = op.shapes[0][0]
+    k = op.constant(np.arange(1.0, units + 1)[:, None], z)
+    z = op.Sub(z, op.ReduceMax(z, axes=[-2], keepdims=1))
+    sums = op.CumSum(op.TopK(z, k=units, axis=-2), axis=-2)
+    tau = op.ReduceMax(op.Div(op.Sub(sums, 1), k), axes=[-2], keepdims=1)
+    return op.Relu(op.Sub(z, tau))

@@ -63,6 +63,17 @@ class EvaluateSettings(Component):
     device: str = static("cpu")
 
 
+@dataclass(frozen=True)
+class ExportSettings(Component):
+    """Those of `nnlab export`."""
+
+    run: str | None = static(None)
+    format: str = static("onnx", choices=("onnx", "torch"))
+    output: str | None = static(None)
+    row: int | None = static(None, low=0, high=MOST_ROWS)
+    dtype: str = static("auto", choices=("auto", "float32", "float64"))
+
+
 def recording(settings: dict) -> TrainSettings:
     """What `settings` of a command say is to be recorded. Raises `UserError`."""
     names = [field.name for field in fields(TrainSettings)]

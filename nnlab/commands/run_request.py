@@ -1,4 +1,4 @@
-"""What `nnlab predict` and `nnlab evaluate` are asked for: a run, and examples. It imports no torch."""
+"""What `nnlab predict`, `evaluate` and `export` are asked for: a run, examples. It imports no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunRequest(Generic[S]):
     """The settings of the command, the folder of the run, and where results go."""
 
     command: str
-    settings: S  # with data, which is not None
+    settings: S  # if it has data, they are not None
     run: Path
     composed: ComposedRun
 
@@ -47,7 +47,8 @@ class RunRequest(Generic[S]):
             if f.name not in BARE_KEYS and getattr(settings, f.name) != f.default
         }
         further = [f"{key}={value}" for key, value in changed.items()]
-        return shell_line(["nnlab", self.command, settings.run, settings.data, *further])
+        bare = [getattr(settings, key) for key in BARE_KEYS if key in vars(settings)]
+        return shell_line(["nnlab", self.command, *bare, *further])
 
     @contextmanager
     def results_folder(self) -> Iterator[Path]:
@@ -74,11 +75,13 @@ class RunRequest(Generic[S]):
 def run_request(command: str, composed: ComposedRun, settings_class: type[S]) -> RunRequest[S]:
     """The request of a command line. Raises `UserError`."""
     settings = settings_class(**{f.name: composed.settings[f.name] for f in fields(settings_class)})
+    takes_data = "data" in composed.settings
     if not settings.run:
         newest = newest_run()
-        example = f"nnlab {command} {shell_word(str(newest or 'RUN'))} {settings.data or 'DATA'}"
+        example = f"nnlab {command} {shell_word(str(newest or 'RUN'))}"
+        example += f" {settings.data or 'DATA'}" if takes_data else ""
         raise UserError(f"which run? Write {example}" + ", the newest one" * bool(newest))
-    if not settings.data:
+    if takes_data and not settings.data:
         what = "new examples" if command == "predict" else "labelled examples"
         own = find_run(settings.run) / TEST_PREDICTIONS_FILE
         hint = f"; what it predicted for its own test set is in '{own}'" if own.is_file() else ""

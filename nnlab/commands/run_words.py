@@ -1,4 +1,4 @@
-"""The words of `nnlab predict` and `nnlab evaluate`: RUN and DATA need no key, and have any letters."""
+"""The words of `nnlab predict`, `evaluate` and `export`: RUN and DATA need no key, and have any letters."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def with_keys(command: str, words: list[str]) -> list[str]:
         else:
             overrides.append(f"{key}={_value(value, keys[key].field.types if key in keys else ())}")
     given = {override.partition("=")[0] for override in overrides}
-    free = [key for key in BARE_KEYS if key not in given]
+    free = [key for key in BARE_KEYS if key in keys and key not in given]
     if len(bare) > len(free):
-        raise UserError(_too_many(command, bare[len(free)], free))
+        raise UserError(_too_many(command, bare[len(free)], free, "data" in keys))
     if _is_swapped(bare) or free == [*BARE_KEYS] and len(bare) == 1 and _is_data(bare[0]):
         free.reverse()
     return [f"{key}={quoted(word)}" for key, word in zip(free, bare, strict=False)] + overrides
@@ -68,7 +68,9 @@ def _is_data(word: str) -> bool:
     return Path(word).is_file() and not (Path(word).parent / "config.yaml").is_file()
 
 
-def _too_many(command: str, word: str, free: list[str]) -> str:
+def _too_many(command: str, word: str, free: list[str], takes_data: bool) -> str:
+    if not takes_data:
+        return f"'{shortened(word)}': nnlab {command} takes one run; a path with spaces needs quotes"
     if free == [*BARE_KEYS]:
         return (
             f"'{shortened(word)}': nnlab {command} takes one run and one file of examples; a path with "

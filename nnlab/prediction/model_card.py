@@ -1,0 +1,146 @@
+"""README.md beside an exported model: what it was trained on, how good it is, how it is used."""
+
+from __future__ import annotations
+
+from nnlab import __version__
+from nnlab.errors import UserError
+from nnlab.prediction.export import FILE_NAMES, Export
+from nnlab.prediction.export_text import agreement_text, usage
+from nnlab.prediction.markdown import code, code_block, table
+from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.screen_lines import model_line
+from nnlab.records.stored_run import StoredRun
+from nnlab.records.summary_text import interval_lines
+from nnlab.records.text import format_number, metric_formatter, metric_label, plus_minus
+
+CARD_FILE = "README.md"
+MOST_LISTED = 100  # inputs, or classes
+
+
+def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: Export, line: str) -> str:
+    """The text in Markdown; `line` is the command that exported. All that comes from data is code."""
+    spec = model.spec
+    kind = f"classifier of {len(spec.classes)} classes" if spec.classes else "regression"
+    sections = [
+        f"# A {kind}, trained on {code(model.experiment.data.name)}",
+        f"{code(model_line(model, row))}, trained and exported by nnlab {__version__}.",
+        "## How to use it",
+        code_block(usage(exported, FILE_NAMES[exported.format], spec), "python"),
+        *_inputs(model, row),
+        *_outputs(model),
+        *_metrics(model, run, row),
+        *_training(model, run),
+        "## The file",
+        f"{code(FILE_NAMES[exported.format])} holds {_rows_text(model, row)} with everything that training "
+        f"fitted: the normalisation of inputs, the network, its probabilities or the target's scale. "
+        f"Checked: {agreement_text(exported, is_markdown=True)}. It was written by",
+        code_block(line, "sh"),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _inputs(model: TrainedModel, row: int | None) -> list[str]:
+    spec, normalizer = model.spec, model.rows_for(row)[0].normalizer
+    shape = " x ".join(map(str, spec.shape))
+    text = f"Any number of examples, each of {shape} numbers as the data have them, without missing values."
+    if len(spec.shape) > 1:
+        return ["## Inputs", text]
+    sections = [
+        "## Inputs",
+        f"{text} What lies far from the training data, whose statistics are below, is a guess.",
+    ]
+    names = spec.features or [""] * spec.inputs
+    rows = [
+        [str(i), code(name) if name else "", format_number(float(mean)), format_number(float(scale))]
+        for i, (name, mean, scale) in enumerate(
+            zip(names[:MOST_LISTED], normalizer["mean"], normalizer["scale"], strict=False)
+        )
+    ]
+    sections.append(table(["", "input", "center", "scale"], rows))
+    return sections + _more(spec.inputs, "inputs")
+
+
+def _outputs(model: TrainedModel) -> list[str]:
+    spec = model.spec
+    if not spec.classes:
+        names = ", ".join(map(code, spec.targets)) or "the target"
+        return ["## Output", f"`prediction`: {names}, in the unit of the data."]
+    target = f" of {code(spec.targets[0])}" if spec.targets else ""
+    rows = [[str(i), code(name)] for i, name in enumerate(spec.classes[:MOST_LISTED])]
+    text = f"`prediction`: the number of the likeliest class{target}. `probabilities`: one for each class."
+    return ["## Outputs", text, table(["", "class"], rows), *_more(len(spec.classes), "classes")]
+
+
+def _more(count: int, what: str) -> list[str]:
+    more = count - MOST_LISTED
+    return [f"The other {more:,} {what} are listed in the file itself."] if more > 0 else []
+
+
+def _metrics(model: TrainedModel, run: StoredRun, row: int | None) -> list[str]:
+    """What the run's summary says, if it ended."""
+    task = model.spec.task
+    if not run.ended:
+        return ["## How good it is", "The run did not end, so it was not tested."]
+    summary = run.summary
+    metrics = {name: m for name, m in summary["metrics"].items() if name.startswith(("val_", "test_"))}
+    rows = [
+        [code(metric_label(name, task)), text]
+        for name, metric in metrics.items()
+        if (text := _with_interval(metric, metric_formatter(name, task)))
+    ]
+    if not rows:
+        return ["## How good it is", "The run has no test metrics."]
+    of = "of a row alone, in the mean over the rows" if len(model.rows) > 1 else "of the row"
+    notes = [f"These are {of}; the test set was used once, at the end, and chose nothing."]
+    notes += [f"{line.strip().capitalize()}." for line in _interval_lines(summary)]
+    if "loss_is" in summary:
+        notes.append(f"The loss is {code(str(summary['loss_is']))}.")
+    return ["## How good it is", table(["metric", "value"], rows), " ".join(notes)]
+
+
+def _with_interval(metric: dict, formatter) -> str:
+    mean, high = metric.get("mean"), metric.get("high")
+    if mean is None:
+        return ""
+    return plus_minus(mean, high - mean if high is not None else None, formatter)
+
+
+def _interval_lines(summary: dict) -> list[str]:
+    try:
+        return interval_lines(summary)
+    except (AttributeError, KeyError, TypeError, ValueError):  # a stranger's summary, or an old one
+        return []
+
+
+def _training(model: TrainedModel, run: StoredRun) -> list[str]:
+    e, spec = model.experiment, model.spec
+    path, target = (getattr(e.data, key, None) for key in ("path", "target"))
+    source = code(": ".join(str(part) for part in (e.data.name, path, target) if part is not None))
+    count = "an unknown number of" if spec.examples is None else f"{spec.examples:,}"
+    rows = [
+        ["data", f"{source}, {count} examples"],
+        ["split", code(e.split.name)],
+        ["network", code(" -> ".join(_boxes(model)))],
+        ["loss, optimiser", f"{code(model.experiment.loss_for(spec).name)}, {code(e.optimizer.name)}"],
+        ["rows", f"{len(model.rows)}: seeds and folds, each trained on its own"],
+    ]
+    sections = ["## How it was trained", table(["", ""], rows)]
+    try:
+        return [*sections, code_block(run.command, "sh")]
+    except UserError:  # the folder has no command.txt
+        return sections
+
+
+def _boxes(model: TrainedModel) -> list[str]:
+    nodes = model.experiment.graph(model.spec).nodes
+    names = [
+        f"{node.box.name} {node.shape[0]}" if node.leaves else node.box.name
+        for node in nodes
+        if node.box and node.per_example and not node.box.random
+    ]
+    return names[:MOST_LISTED] + ["..."] * (len(names) > MOST_LISTED)
+
+
+def _rows_text(model: TrainedModel, row: int | None) -> str:
+    rows = model.rows_for(row)
+    return f"the mean of {len(rows)} rows" if len(rows) > 1 else f"row {rows[0].number}"

@@ -1,0 +1,94 @@
+"""ONNX's operators that exported networks consist of, computed by torch.
+
+A box says what it computes by these (`Box.onnx`), once; here that is run, or traced for torch.export, and
+nnlab/prediction/onnx_operators.py writes it into an ONNX graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from nnlab.errors import UserError, nearest
+
+
+def _reshape(x, shape):
+    """0 keeps the size of a dimension."""
+    return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape)])
+
+
+# Of opset 17, https://onnx.ai/onnx/operators; attributes are arguments by their names.
+OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
+    "Add": torch.add,
+    "Sub": torch.sub,
+    "Mul": torch.mul,
+    "Div": torch.div,
+    "Max": torch.maximum,
+    "Min": torch.minimum,
+    "MatMul": torch.matmul,
+    "Neg": torch.neg,
+    "Abs": torch.abs,
+    "Sign": torch.sign,
+    "Sqrt": torch.sqrt,
+    "Exp": torch.exp,
+    "Log": torch.log,
+    "Erf": torch.erf,
+    "Relu": torch.relu,
+    "Tanh": torch.tanh,
+    "Sigmoid": torch.sigmoid,
+    "Softmax": lambda x, axis: torch.softmax(x, axis),
+    "CumSum": lambda x, axis: torch.cumsum(x, axis),
+    "TopK": lambda x, k, axis: x.topk(k, axis).values,  # the k largest, in order; without their indices
+    "ReduceMax": lambda x, axes, keepdims=1: x.amax(axes, bool(keepdims)),
+    "ReduceMean": lambda x, axes, keepdims=1: x.mean(axes, bool(keepdims)),
+    "ArgMax": lambda x, axis, keepdims=1: x.argmax(axis, bool(keepdims)),
+    "Concat": lambda *x, axis: torch.cat(x, axis),
+    "Reshape": _reshape,
+    "Flatten": lambda x, axis=1: x.flatten(axis),
+    "Transpose": lambda x, perm: x.permute(perm),
+    "Cast": lambda x, to: x.to(getattr(torch, to)),
+})  # fmt: skip
+
+
+class Operators:
+    """Base: `op.Relu(x)` is `op.apply("Relu", x)`.
+
+    shapes  of the inputs of the box that is computed, without rows and examples
+    """
+
+    OPERATORS = OPERATORS
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    def __getattr__(self, operator: str):
+        if operator.startswith("_"):
+            raise AttributeError(operator)
+        if operator not in OPERATORS:
+            raise UserError(f"{operator} is not among the operators of an exported network"
+                            f"{nearest(operator, OPERATORS)}")  # fmt: skip
+        return lambda *operands, **attributes: self.apply(operator, *operands, **attributes)
+
+    def apply(self, operator: str, *operands, **attributes):
+        raise NotImplementedError
+
+    def constant(self, array: np.ndarray, like=None, name: str = ""):
+        """An array as an operand, in its own type or in that of the operand `like`."""
+        raise NotImplementedError
+
+
+class TorchOperators(Operators):
+    """Operands are tensors."""
+
+    def apply(self, operator, *operands, **attributes):
+        like = next(x for x in operands if isinstance(x, torch.Tensor))
+        tensors = [
+            x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=like.dtype, device=like.device)
+            for x in operands
+        ]
+        return OPERATORS[operator](*tensors, **attributes)
+
+    def constant(self, array, like=None, name=""):
+        tensor = torch.from_numpy(np.array(array))
+        return tensor if like is None else tensor.to(like)

@@ -1,0 +1,165 @@
+"""A trained model by ONNX's operators, from inputs as the data have them to what is predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from nnlab.autodiff.box import Site
+from nnlab.autodiff.graph import Graph, Node
+from nnlab.errors import UserError
+from nnlab.losses import Loss
+from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.operators import Operators
+from nnlab.prediction.trained_rows import TrainedRow
+from nnlab.training.population import stack_experiments
+
+FAR = 1e9  # deviations beyond which r / sqrt(1 + r^2) is 1 in float64
+
+
+@dataclass(frozen=True)
+class PortableModel:
+    """Some rows of a model, which `outputs` describes in operators: normalisation, the networks of all rows
+    as one stack (K, units, B), probabilities, and their mean over the rows.
+
+    dtype  of inputs and outputs, float32 or float64; the network computes in the run's
+    """
+
+    model: TrainedModel
+    rows: list[TrainedRow]
+    dtype: str
+
+    @cached_property
+    def graph(self) -> Graph:
+        return self.model.experiment.graph(self.model.spec)
+
+    @cached_property
+    def loss(self) -> Loss:
+        return self.model.experiment.loss_for(self.model.spec)
+
+    @property
+    def network_dtype(self) -> str:
+        return self.model.experiment.dtype
+
+    def refuse_missing_rules(self) -> None:
+        """Raise `UserError` for a box or a loss that does not say what it is in operators."""
+        for box in {type(node.box): node.box for node in self.graph.nodes if node.box is not None}.values():
+            if not _has_rule(type(box), ("fprop",)):
+                raise UserError(_no_rule(f"the box '{box.name}'", type(box)))
+        answers = ("probabilities", "predict", "scores")
+        if self.model.spec.classes and not _has_rule(type(self.loss), answers):
+            raise UserError(_no_rule(f"the loss '{self.loss.name}'", type(self.loss)))
+
+    def outputs(self, op: Operators, x) -> dict:
+        """x (B, *shape) -> prediction, and of a classification probabilities (B, classes)."""
+        x = op.Transpose(op.Flatten(x, axis=1), perm=[1, 0])  # (d, B)
+        z = op.Cast(self._network(op, self._normalized(op, x)), to="float64")  # (K, m, B)
+        return self._classes(op, z) if self.model.spec.classes else self._numbers(op, z)
+
+    def _normalized(self, op: Operators, x):
+        """`normalize_inputs` of every row, (K, d, B)."""
+        z = op.Sub(op.Cast(x, to="float64"), self._statistic(op, "center"))
+        z = op.Cast(z, to=self.network_dtype)
+        mean, scale, center = (self._stacked(name) for name in ("mean", "scale", "center"))
+        if (mean != center).any() or (scale != 1).any():
+            shift, factor = (self._constant(op, v) for v in (mean - center, 1 / scale))
+            z = op.Mul(op.Sub(z, shift), factor)
+        return self._clipped(op, z)
+
+    def _clipped(self, op: Operators, z):
+        """`smooth_clip_`, or the `bounded_clip_` of old runs; beyond an infinite limit nothing is clipped."""
+        limits = np.array([float(row.normalizer.get("linear", np.inf)) for row in self.rows])
+        if np.isinf(limits).all():
+            return z
+        bounded = {"bound" in row.normalizer for row in self.rows}
+        if len(bounded) > 1:
+            raise UserError("the rows clip their inputs in different ways: export one of them, row=0")
+        limits = (limits[:1] if (limits == limits[0]).all() else limits)[:, None, None]
+        inner = op.Max(op.Min(z, self._constant(op, limits)), self._constant(op, -limits))
+        excess = op.Sub(z, inner)
+        if bounded == {True}:
+            excess = op.Max(op.Min(excess, FAR), -FAR)
+            beyond = op.Div(excess, op.Sqrt(op.Add(op.Mul(excess, excess), 1)))
+        else:
+            beyond = op.Mul(op.Sign(excess), op.Log(op.Add(op.Abs(excess), 1)))
+        return op.Add(inner, beyond)
+
+    def _network(self, op: Operators, x):
+        """The last value of the graph, (K, m, B)."""
+        nodes, values = self.graph.nodes, []
+        for node in nodes:
+            if node.box is None:
+                values.append(self._leaf(op, node, x))
+                continue
+            operands = [values[i] for i in node.operands]
+            op.shapes = tuple(nodes[i].shape for i in node.operands)
+            values.append(operands[0] if node.box.is_identity(self._site) else node.box.onnx(op, *operands))
+        op.shapes = (nodes[-1].shape,)
+        return values[-1]
+
+    def _leaf(self, op: Operators, node: Node, x):
+        if node.leaf is not None:
+            return self._constant(op, np.stack([row.weights[node.name] for row in self.rows]), node.name)
+        return x if len(node.shape) == 1 else op.Reshape(x, shape=[0, *node.shape, -1])
+
+    @cached_property
+    def _site(self) -> Site:
+        """That of a network which does not train."""
+        count, like = len(self.rows), torch.empty(0)
+        rates = stack_experiments([self.model.experiment] * count).regularizer.rates()
+        return Site(count, 1, False, like, rates)
+
+    def _classes(self, op: Operators, z) -> dict:
+        p = op.ReduceMean(self.loss.onnx(op, z), axes=[0], keepdims=0)  # (classes, B)
+        # Among rounded probabilities of one row, two may both be the largest; its scores are not rounded.
+        is_ranked = len(self.rows) == 1 and type(self.loss).scores is Loss.scores
+        scores = op.ReduceMean(z, axes=[0], keepdims=0) if is_ranked else p
+        return {
+            "prediction": op.ArgMax(scores, axis=0, keepdims=0),
+            "probabilities": op.Cast(op.Transpose(p, perm=[1, 0]), to=self.dtype),
+        }
+
+    def _numbers(self, op: Operators, z) -> dict:
+        """Predictions in the target's unit: (B,), or (B, m) of several targets."""
+        z = op.Mul(z, self._statistic(op, "target_scale"))
+        z = op.ReduceMean(op.Add(z, self._statistic(op, "target_mean")), axes=[0], keepdims=0)
+        z = op.Cast(op.Transpose(z, perm=[1, 0]), to=self.dtype)
+        return {"prediction": op.Reshape(z, shape=[-1]) if self.model.spec.outputs == 1 else z}
+
+    def _stacked(self, name: str) -> np.ndarray:
+        """A statistic of the rows, (K, d, 1); where all rows normalise alike once, (1, d, 1)."""
+        arrays = [row.normalizer[name] for row in self.rows]
+        if not name.startswith("target") and self._normalize_alike:
+            arrays = arrays[:1]
+        return np.stack(arrays)[:, :, None].astype(np.float64)
+
+    @property
+    def _normalize_alike(self) -> bool:
+        first = self.rows[0].normalizer
+        names = ("center", "mean", "scale")
+        return all((row.normalizer[name] == first[name]).all() for row in self.rows for name in names)
+
+    def _statistic(self, op: Operators, name: str):
+        return op.constant(self._stacked(name), name=name)
+
+    def _constant(self, op: Operators, array: np.ndarray, name: str = ""):
+        return op.constant(array.astype(self.network_dtype), name=name)
+
+
+def _has_rule(part: type, computed: tuple[str, ...]) -> bool:
+    """Whether the class has `onnx`, and no class below the one that has it computes something else."""
+    rule, *others = (
+        next((n for n, cls in enumerate(part.__mro__) if name in vars(cls)), len(part.__mro__))
+        for name in ("onnx", *computed)
+    )
+    return getattr(part, "onnx", None) is not None and all(rule <= other for other in others)
+
+
+def _no_rule(what: str, part: type) -> str:
+    return (
+        f"{what} ({part.__module__}.{part.__name__}) cannot be exported: it has no method onnx, which "
+        f"docs/extending.md describes"
+    )
