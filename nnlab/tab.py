@@ -117,7 +117,8 @@ def _of_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
     if equals:
         return _values(catalogue, name, value)
     bare = [one for one in others if "=" not in one or one.partition("=")[0] not in catalogue.keys()]
-    wanted = [key for key in ("run", "data") if key not in catalogue.given]
+    keys = catalogue.keys()
+    wanted = [key for key in ("run", "data") if key in keys and key not in catalogue.given]
     taken, free = wanted[: len(bare)], wanted[len(bare) :]
     offers = bare_paths(free[0], word) if free else []
     return offers or [key for key in _keys(catalogue, word, others, "") if key.rstrip("=") not in taken]
