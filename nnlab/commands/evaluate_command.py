@@ -22,7 +22,7 @@ EVALUATION_FILE = "evaluation.json"
 
 def run(request: RunRequest[EvaluateSettings]) -> int:
     """Evaluate, and print the report; 0."""
-    settings, screen = request.settings, Terminal()
+    settings = request.settings
     with advice_on_stderr("evaluate"), interruption.raise_on_signals():
         model = load(request.run, device=settings.device)
         model.rows_for(settings.row)  # which refuses a wrong one before any example is read
@@ -30,11 +30,12 @@ def run(request: RunRequest[EvaluateSettings]) -> int:
         with open_examples(
             settings.data, model.spec, model.experiment.data, labelled=True, target=settings.target
         ) as examples:
-            screen.title(model_line(model, settings.row))
             evaluation = evaluate(model, examples, settings.row)
         with request.results_folder() as folder:
             about = {"run": str(request.run), "data": settings.data}
             write_json(folder / EVALUATION_FILE, about | evaluation.as_json())
+    screen = Terminal()
+    screen.title(model_line(model, settings.row))
     for line in evaluation_lines(evaluation, model.spec.task, folder / EVALUATION_FILE):
         screen.line(line)
     return 0

@@ -33,18 +33,20 @@ def run(request: RunRequest[PredictSettings]) -> int:
         model = load(request.run, device=settings.device)
         model.rows_for(settings.row)  # which refuses a wrong one before any example is read
         freeze_imports()
-        screen = Terminal()
-        with open_examples(settings.data, model.spec, model.experiment.data) as examples:
-            screen.title(model_line(model, settings.row))
-            with _place(request) as path:
-                tally = _write(path, model, examples, settings.row)
+        with (
+            open_examples(settings.data, model.spec, model.experiment.data) as examples,
+            _output_path(request) as path,
+        ):
+            tally = _write(path, model, examples, settings.row)
+    screen = Terminal()
+    screen.title(model_line(model, settings.row))
     for line in tally_lines(tally, path):
         screen.line(line)
     return 0
 
 
 @contextmanager
-def _place(request: RunRequest[PredictSettings]) -> Iterator[Path]:
+def _output_path(request: RunRequest[PredictSettings]) -> Iterator[Path]:
     """Where the predictions go: output=FILE, or else a folder of their own."""
     if request.settings.output is not None:
         yield new_file("output", request.settings.output)
@@ -55,11 +57,11 @@ def _place(request: RunRequest[PredictSettings]) -> Iterator[Path]:
 
 def _write(path: Path, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:
     with ExitStack() as stack:
-        with _writing(path):
-            aside = stack.enter_context(atomic_write(path))
-            file = stack.enter_context(open(aside, "w", newline="", encoding="utf-8"))
+        with _naming_output(path):
+            temporary = stack.enter_context(atomic_write(path))
+            file = stack.enter_context(open(temporary, "w", newline="", encoding="utf-8"))
         tally = predict_into(_Table(file, path), model, examples, row)
-        with _writing(path):
+        with _naming_output(path):
             stack.close()
     return tally
 
@@ -72,17 +74,17 @@ class _Table(CsvTable):
         self.path = path
 
     def line(self, cells) -> None:
-        with _writing(self.path):
+        with _naming_output(self.path):
             super().line(cells)
 
     def lines(self, lines) -> None:
-        with _writing(self.path):
+        with _naming_output(self.path):
             super().lines(lines)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Whatever goes wrong in writing is one sentence about the file."""
+def _naming_output(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing into one sentence about the file."""
     try:
         yield
     except OSError as e:

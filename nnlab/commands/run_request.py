@@ -56,9 +56,8 @@ class RunRequest(Generic[S]):
         is called by the time alone, unless the user named it."""
         HydraConfig.instance().set_config(self.composed.config)
         with one_sentence_errors():
-            absent = [
-                place for place in Path(self.composed.config.hydra.run.dir).parents if not place.exists()
-            ]
+            parents = Path(self.composed.config.hydra.run.dir).parents
+            new_parents = [parent for parent in parents if not parent.exists()]
             folder = folders.make_run_folder(self.composed.config, [], self.is_folder_named)
         try:
             folders.write_hydra_files(folder, self.composed.config)
@@ -66,9 +65,9 @@ class RunRequest(Generic[S]):
             yield folder
         except BaseException:
             folders.remove_unstarted(folder)
-            for place in absent:
+            for parent in new_parents:
                 with suppress(OSError):  # somebody else has put something there
-                    place.rmdir()
+                    parent.rmdir()
             raise
 
 

@@ -62,10 +62,10 @@ class ArrayExamples:
             shape, wanted = (" x ".join(map(str, s)) for s in (x.shape[1:] or (1,), self.spec.shape))
             raise UserError(f"{self.name}: an example is {shape} numbers, and those of the run are {wanted}")
         if x.dtype.kind == "f":
-            for place in np.argwhere(~np.isfinite(x))[:1]:
-                example, *rest = place.tolist()
+            for index in np.argwhere(~np.isfinite(x))[:1]:
+                example, *rest = index.tolist()
                 at = ", ".join(map(str, (start + example, *rest)))
-                raise UserError(f"{self.name}[{at}] is {x[tuple(place)]:g}, expected a finite number")
+                raise UserError(f"{self.name}[{at}] is {x[tuple(index)]:g}, expected a finite number")
 
 
 def npz_examples(path: Path, arrays: NpzArrays, spec: DataSpec, labelled: bool) -> ArrayExamples:
@@ -84,10 +84,10 @@ def _partners(inputs: str) -> tuple[str, ...]:
 
 
 def _array_name(path: Path, names: list[str], wanted: tuple[str, ...], others_allowed: bool) -> str:
-    found = {name.lower(): name for name in names}
+    by_lower_case = {name.lower(): name for name in names}
     for name in wanted:
-        if name in found:
-            return found[name]
+        if name in by_lower_case:
+            return by_lower_case[name]
     if others_allowed and len(names) == 1:
         return names[0]
     shown = wanted[0].upper() if wanted[0] == "x" else wanted[0]

@@ -27,7 +27,7 @@ MOST_COLUMNS_LISTED = 6  # in a sentence
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file, by number, for what they are needed."""
+    """Which columns of a file, by index, are inputs, targets, and the identifier of an example."""
 
     names: list[str]
     inputs: list[int]
@@ -54,8 +54,8 @@ class CsvExamples:
 
     @property
     def identifier(self) -> str | None:
-        place = self.columns.identifier
-        return None if place is None else self.columns.names[place]
+        index = self.columns.identifier
+        return None if index is None else self.columns.names[index]
 
     @property
     def target(self) -> str:
@@ -66,9 +66,9 @@ class CsvExamples:
 
     def blocks(self) -> Iterator[Block]:
         size, count = block_examples(self.spec.inputs), 0
-        while some := list(islice(self._rows, size)):
-            yield self._block(some)
-            count += len(some)
+        while rows := list(islice(self._rows, size)):
+            yield self._block(rows)
+            count += len(rows)
         if not count:
             raise UserError(f"{self.path} has no examples, only a header")
 
@@ -77,35 +77,35 @@ class CsvExamples:
         x = self._numbers(rows, columns.inputs)
         targets = identifiers = None
         if columns.targets and self.spec.classes:
-            (place,) = columns.targets
-            targets = [row[place].strip() for _, row in rows]
+            (index,) = columns.targets
+            targets = [row[index].strip() for _, row in rows]
             for (line, _), label in zip(rows, targets, strict=True):
                 if not label:
-                    raise self._wrong_cell(line, place, label, is_target=True)
+                    raise self._wrong_cell(line, index, label, is_target=True)
         elif columns.targets:
             targets = self._numbers(rows, columns.targets, are_targets=True)
         if columns.identifier is not None:
             identifiers = [row[columns.identifier] for _, row in rows]
         return Block(x, targets, identifiers, [line for line, _ in rows])
 
-    def _numbers(self, rows, places: list[int], are_targets: bool = False) -> np.ndarray:
-        """(n, places) finite numbers."""
+    def _numbers(self, rows, indices: list[int], are_targets: bool = False) -> np.ndarray:
+        """(n, indices) finite numbers."""
         try:
-            cells = (float(row[place]) for _, row in rows for place in places)
-            x = np.fromiter(cells, np.float64, len(rows) * len(places)).reshape(len(rows), len(places))
+            cells = (float(row[index]) for _, row in rows for index in indices)
+            x = np.fromiter(cells, np.float64, len(rows) * len(indices)).reshape(len(rows), len(indices))
         except ValueError:
             x = None
         if x is None or not np.isfinite(x).all():
             raise next(
-                self._wrong_cell(line, place, row[place], are_targets)
+                self._wrong_cell(line, index, row[index], are_targets)
                 for line, row in rows
-                for place in places
-                if not is_number(row[place]) or not math.isfinite(float(row[place]))
+                for index in indices
+                if not is_number(row[index]) or not math.isfinite(float(row[index]))
             )
         return x
 
-    def _wrong_cell(self, line: int, place: int, cell: str, is_target: bool) -> UserError:
-        where, is_class = self.where(line, self.columns.names[place]), is_target and bool(self.spec.classes)
+    def _wrong_cell(self, line: int, index: int, cell: str, is_target: bool) -> UserError:
+        where, is_class = self.where(line, self.columns.names[index]), is_target and bool(self.spec.classes)
         return UserError(f"{where}: {cell_error(cell.strip(), 1, 1, is_target, is_class)}")
 
 
@@ -133,20 +133,20 @@ class _Matching:
                     f"name: put a line above, with {_listed(features)}"
                 )
             raise UserError(self._missing([name for name in features if name not in names], names))
-        return has_header, self._by_place(names, has_header)
+        return has_header, self._by_position(names, has_header)
 
     def _by_name(self, names: list[str]) -> Columns:
-        inputs = self._places(self.spec.features, names)
+        inputs = self._indices_of(self.spec.features, names)
         targets = self._targets(names, inputs) if self.labelled else []
         return Columns(names, inputs, targets, _identifier(names, inputs, targets))
 
-    def _places(self, wanted: Iterable[str], names: list[str]) -> list[int]:
+    def _indices_of(self, wanted: Iterable[str], names: list[str]) -> list[int]:
         """Where the columns of these names are."""
-        places, counts = {name: place for place, name in enumerate(names)}, Counter(names)
+        indices, counts = {name: index for index, name in enumerate(names)}, Counter(names)
         for name in wanted:
             if counts[name] > 1:
                 raise UserError(f"{self.path} has several columns of the name '{shortened(name)}'")
-        return [places[name] for name in wanted]
+        return [indices[name] for name in wanted]
 
     def _targets(self, names: list[str], inputs: list[int]) -> list[int]:
         if isinstance(self.target, int):
@@ -163,18 +163,18 @@ class _Matching:
             )
         for name in wanted:
             if name not in names:
-                others = [names[place] for place in range(len(names)) if place not in inputs]
+                others = [names[index] for index in range(len(names)) if index not in inputs]
                 near = hint(shortened(name), others) or f"; it has {_listed(others)} beside the inputs"
                 more = "" if self.target is not None else ", the run's target"
                 raise UserError(
                     f"{self.path} has no column '{shortened(name)}'{more}{near}"
                     + "; target=NAME says which column it is" * (self.target is None)
                 )
-        return self._refuse_inputs(self._places(wanted, names), inputs, names)
+        return self._refuse_inputs(self._indices_of(wanted, names), inputs, names)
 
     def _refuse_inputs(self, targets: list[int], inputs: list[int], names: list[str]) -> list[int]:
-        for place in {*targets} & {*inputs}:
-            raise UserError(f"target = '{shortened(names[place])}': that is an input of the run")
+        for index in {*targets} & {*inputs}:
+            raise UserError(f"target = '{shortened(names[index])}': that is an input of the run")
         return targets
 
     def _missing(self, missing: list[str], names: list[str]) -> str:
@@ -183,11 +183,11 @@ class _Matching:
         more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
         return f"{self.path} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
 
-    def _by_place(self, names: list[str], has_header: bool) -> Columns:
+    def _by_position(self, names: list[str], has_header: bool) -> Columns:
         """The inputs of a run whose own have no names: all columns in their order, but the target's."""
         count, wanted = len(names), self.spec.inputs
         numbers = [*map(int, self.spec.features)] or [*range(wanted)]
-        target = next((place for place in range(wanted + 1) if place not in numbers), wanted)
+        target = next((index for index in range(wanted + 1) if index not in numbers), wanted)
         if isinstance(self.target, int):
             target = self.target % max(1, count)
         elif self.target in names and has_header:
@@ -195,7 +195,7 @@ class _Matching:
         elif self.target is not None:
             raise UserError(f"target = '{self.target}': {self.path} has no column of that name")
         if count == wanted + 1:
-            inputs = [place for place in range(count) if place != target]
+            inputs = [index for index in range(count) if index != target]
             return Columns(names, inputs, [target] if self.labelled else [], None)
         if count == wanted and not self.labelled:
             return Columns(names, [*range(wanted)], [], None)
@@ -207,17 +207,17 @@ class _Matching:
 
 def _are_numbers(features: tuple[str, ...]) -> bool:
     """Whether the inputs are called by the numbers of their columns: their file had no header."""
-    return all(name in (str(place), str(place + 1)) for place, name in enumerate(features))
+    return all(name in (str(index), str(index + 1)) for index, name in enumerate(features))
 
 
 def _identifier(names: list[str], inputs: list[int], targets: list[int]) -> int | None:
     """The column that identifies an example: one that is not an input, rather than one that is."""
     used = {*inputs, *targets}
-    others = [place for place in range(len(names)) if place not in used]
-    for places in (others, inputs):
-        found = key_column(_blank(names[place]) for place in places)
-        if found is not None:
-            return places[found]
+    others = [index for index in range(len(names)) if index not in used]
+    for indices in (others, inputs):
+        key = key_column(_blank(names[index]) for index in indices)
+        if key is not None:
+            return indices[key]
     return None
 
 
@@ -227,7 +227,7 @@ def _blank(name: str) -> str:
 
 def _advise_ignored(path: Path, columns: Columns, spec: DataSpec) -> None:
     used = {*columns.inputs, *columns.targets, columns.identifier}
-    names = [n for place, n in enumerate(columns.names) if place not in used and n not in spec.targets]
+    names = [n for index, n in enumerate(columns.names) if index not in used and n not in spec.targets]
     if names:
         warnings.warn(
             f"{path}: {'columns' if len(names) > 1 else 'column'} {_listed(names)} "

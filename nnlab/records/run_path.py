@@ -58,9 +58,9 @@ def _is_run(folder: Path) -> bool:
 def _runs_below(folder: Path) -> list[Path]:
     """The folders of runs in it, the newest first."""
     for level in RUN_LEVELS:
-        found = [place for place in islice(folder.glob(level), FOLDERS_SEARCHED) if _is_run(place)]
-        if found:
-            return sorted(found, key=lambda place: place.stat().st_mtime, reverse=True)
+        runs = [entry for entry in islice(folder.glob(level), FOLDERS_SEARCHED) if _is_run(entry)]
+        if runs:
+            return sorted(runs, key=lambda entry: entry.stat().st_mtime, reverse=True)
     return []
 
 
@@ -86,7 +86,7 @@ def _runs_here() -> str:
 def _near(folder: Path) -> str:
     """The folder beside it of a similar name, if there is one."""
     try:
-        names = [place.name for place in islice(folder.parent.iterdir(), FOLDERS_SEARCHED) if place.is_dir()]
+        names = [entry.name for entry in islice(folder.parent.iterdir(), FOLDERS_SEARCHED) if entry.is_dir()]
     except OSError:
         return ""
     hint = nearest(folder.name, names)

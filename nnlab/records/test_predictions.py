@@ -75,10 +75,10 @@ def average_predictions(results: list) -> tuple[np.ndarray, np.ndarray | None, n
     counts, alone = np.zeros(len(examples), np.int64), np.zeros(len(examples), np.int64)
     sums = np.zeros((len(examples), results[0].predictions["values"].shape[1]))
     for result in results:
-        places = np.searchsorted(examples, result.predictions["examples"])
-        sums[places] += result.predictions["values"]
-        counts[places] += 1
-        alone[places] = result.predictions.get("classes", 0)
+        positions = np.searchsorted(examples, result.predictions["examples"])
+        sums[positions] += result.predictions["values"]
+        counts[positions] += 1
+        alone[positions] = result.predictions.get("classes", 0)
     means = sums / counts[:, None]
     if "classes" not in results[0].predictions:
         return examples, None, means, counts
@@ -105,6 +105,6 @@ def _tested_in(results: list, examples: np.ndarray, name: str) -> list[str]:
     numbers = sorted({getattr(result, name) for result in results})
     is_in = np.zeros((len(examples), len(numbers)), bool)
     for result in results:
-        places = np.searchsorted(examples, result.predictions["examples"])
-        is_in[places, numbers.index(getattr(result, name))] = True
+        positions = np.searchsorted(examples, result.predictions["examples"])
+        is_in[positions, numbers.index(getattr(result, name))] = True
     return [" ".join(str(numbers[i]) for i in np.flatnonzero(line)) for line in is_in]
