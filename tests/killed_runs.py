@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections import defaultdict
@@ -45,10 +46,17 @@ def killed(server: Server, folder: Path, overrides, moments: random.Random, kill
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         hits += server.wait() == -9
-        line = ("train", f"resume={folder}") if list(folder.rglob("config.yaml")) else begin
+        if can_resume(folder):
+            line = ("train", f"resume={folder}")
+        else:  # nothing had been begun
+            shutil.rmtree(folder, ignore_errors=True)
     server.start(*line)
     assert server.wait() == 0, server.said()
     return hits
+
+
+def can_resume(folder: Path) -> bool:
+    return (folder / "config.yaml").exists() or (folder / "runs.json").exists()
 
 
 def begin_line(folder: Path, overrides) -> tuple:

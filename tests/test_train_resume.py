@@ -11,7 +11,8 @@ import pytest
 from killed_runs import LINES, OFTEN, begin_line, differences, killed
 from processes import Server
 
-from nnlab import cli
+from nnlab import cli, interruption
+from nnlab.commands import recorders
 from nnlab.errors import Advice
 from nnlab.records.checkpoint import CHECKPOINT_FILE, read_checkpoint
 
@@ -262,3 +263,25 @@ def test_only_the_command_line_says_what_is_resumed(tmp_path, capsys):
     (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\nresume: /somewhere\n")
     assert cli.main(["train", "-cd", ".", "experiment=mine", "epochs=1"]) == 2
     assert "only the command line of nnlab train says what goes on" in capsys.readouterr().err
+
+
+def test_more_epochs_for_rows_that_have_finished(tmp_path, capsys, monkeypatch):
+    """Stacks train one after another: those that have finished cannot go on, and a mean would mix both."""
+    words = ("data=iris", "epochs=4", "threads=1", "split=kfold", "split.k=4")
+    run = tmp_path / "r"
+
+    def interrupt(self, record):
+        if record.ended:
+            interruption.request_stop()
+        return write(self, record)
+
+    write = recorders.Recorders.record
+    monkeypatch.setattr(recorders.Recorders, "record", interrupt)
+    cli.main(["train", "-m", "model.hidden=[4],[4,4]", *words, f"hydra.sweep.dir={run}"])
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert (run / CHECKPOINT_FILE).exists()
+    assert "has ended; only without epochs= the others go on" in error_of(
+        f"resume={run}", "epochs=9", capsys=capsys
+    )
+    assert cli.main(["train", f"resume={run}"]) == 0

@@ -111,12 +111,20 @@ def _advise_on_planned_rates(experiment: Experiment, epochs) -> None:
         )
 
 
-def refuse_too_few_epochs(state: FitState, fits: list[Fit]) -> None:
-    """Raise `UserError` if rows have trained longer than they are to now."""
+def check_epochs(state: FitState, fits: list[Fit]) -> None:
+    """Raise `UserError` if rows have trained for more epochs than they are to, or finished after fewer."""
     first, done = 0, state.epochs()
+    finished = {result.row: result.epochs for result in state.results if result.status == "finished"}
     for fit in fits:
         (experiment,) = fit.experiments
-        trained = max((done.get(first + row.number, 0) for row in fit.rows), default=0)
+        rows = range(first, first + len(fit.rows))
+        first += len(fit.rows)
+        trained = max((done.get(row, 0) for row in rows), default=0)
         if experiment.epochs < trained and not state.refit:
             raise UserError(f"epochs = {experiment.epochs}: the run has trained for {trained} already")
-        first += len(fit.rows)
+        too_early = [row for row in rows if finished.get(row, experiment.epochs) < experiment.epochs]
+        if too_early:
+            raise UserError(
+                f"epochs = {experiment.epochs}: {len(too_early)} of {len(rows)} rows have finished, after "
+                f"{finished[too_early[0]]} epochs; only without epochs= the others go on"
+            )

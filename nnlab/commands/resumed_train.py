@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab.commands.changed_settings import Change, changed_settings, changes_in, refuse_too_few_epochs
+from nnlab.commands.changed_settings import Change, changed_settings, changes_in, check_epochs
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
 from nnlab.commands.process import freeze_imports
@@ -82,6 +82,11 @@ def _say_that_it_has_ended(unfinished: Unfinished, changes: list[Change]) -> Non
 def _prepared(unfinished: Unfinished, changes: list[Change]) -> list[PreparedRun]:
     """Every run with its own settings, but for the changes."""
     cache, prepared = DataCache(), []
+    if unfinished.ended and (epochs := next((c for c in changes if c.key == "epochs"), None)):
+        raise UserError(
+            f"{epochs.word}: '{unfinished.folder / unfinished.ended[0]}' has ended; only without epochs= the "
+            f"others go on"
+        )
     names = run_names([_overrides(stored.command) for stored in unfinished.runs.values()])
     for name, stored in zip(names, unfinished.runs.values(), strict=True):
         settings = stored.settings if stored.ended else changed_settings(stored, changes)
@@ -104,7 +109,7 @@ def _resumed(unfinished: Unfinished, runs: list[PreparedRun]) -> Resumed:
             f"needed, and the same working directory if its path is relative"
         )
     indices = tuple(names.index(name) for name in checkpoint.files)
-    refuse_too_few_epochs(checkpoint.state, [runs[i].prepared for i in indices])
+    check_epochs(checkpoint.state, [runs[i].prepared for i in indices])
     return Resumed(indices, ended, checkpoint)
 
 

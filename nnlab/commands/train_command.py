@@ -28,6 +28,7 @@ from nnlab.records.console import Console
 from nnlab.records.equation_text import equation_lines
 from nnlab.records.multirun_file import write_run_names
 from nnlab.records.run import RunRequest, RunWriter
+from nnlab.records.run_folder import write_start_files
 from nnlab.records.tensorboard import ROW_FOLDERS
 from nnlab.runtime.devices import device
 from nnlab.training.data_cache import DataCache
@@ -50,6 +51,9 @@ def run(runs: list[ComposedRun]) -> int:
     folder = prepared[0].multirun_folder or prepared[0].folder
     if prepared[0].multirun_folder:
         try:
+            # Before any of them trains, so that all can be resumed wherever the process is killed.
+            for run in prepared:
+                write_start_files(run.folder, run.settings, run.command)
             write_run_names(folder, [run.folder for run in prepared])
         except OSError:
             remove_unstarted(folder)

@@ -264,11 +264,17 @@ def write_start_files(path: Path, config: dict, command: str, spec: DataSpec | N
 
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     try:
-        with atomic_write(path / "config.yaml") as file:
-            file.write_text(text, encoding="utf-8")
-        with atomic_write(path / "command.txt") as file:
-            file.write_text(command.rstrip("\n") + "\n", encoding="utf-8")
+        _write_text(path / "config.yaml", text)
+        _write_text(path / "command.txt", command.rstrip("\n") + "\n")
         if spec is not None:
             write_json(path / SPEC_FILE, spec.to_json())
     except OSError as e:  # the error of a full disk names no file
         raise OSError(e.errno, e.strerror, str(path)) from e
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a file of text, unless it has that text already: to wait for the disk takes milliseconds."""
+    content = text.encode()
+    if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
