@@ -12,6 +12,7 @@ from test_training_state import bits
 
 from nnlab import MLP, SGD, Experiment, HalveAndGoBack, KFold, Patience, Regularizer, interruption
 from nnlab.errors import UserError
+from nnlab.testing import fake_gpu
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
 from nnlab.training.results import Record
@@ -98,6 +99,21 @@ def test_from_any_moment(name, chunks_of_a_step):
         assert not by_row(lines[:before]).keys() & by_row(rest).keys()
     if name == "refit":
         assert {state.refit for _, state in states} == {False, True}
+
+
+@pytest.mark.parametrize("name", ["folds, going back", "refit"])
+def test_from_any_moment_on_a_gpu(name, monkeypatch):
+    """On the fake one: steps are captured, and a chunk may go on in its middle."""
+    monkeypatch.setattr("nnlab.data.gpu_batches.MAX_CHUNK_STEPS", 4)
+    experiments = [replace(e, device="cuda") for e in EXPERIMENTS[name]]
+    with fake_gpu():
+        whole = Fit(experiments)
+        lines, states = read(whole, every=3)
+        assert any(s.snapshot and s.snapshot.values["steps"] for _, state in states for s in state.stacks)
+        for _, state in states[:: max(1, len(states) // 4)]:
+            monkeypatch.setattr("nnlab.data.gpu_batches.MAX_CHUNK_STEPS", 3)
+            again = Fit(experiments).resume(on_disk(state)).run()
+            assert bits(again.results) == bits(whole.results)
 
 
 @pytest.mark.parametrize("every", [1, 5])

@@ -264,8 +264,8 @@ def write_start_files(path: Path, config: dict, command: str, spec: DataSpec | N
 
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     try:
-        _write_text(path / "config.yaml", text)
         _write_text(path / "command.txt", command.rstrip("\n") + "\n")
+        _write_text(path / "config.yaml", text)  # by which the folder is that of a run
         if spec is not None:
             write_json(path / SPEC_FILE, spec.to_json())
     except OSError as e:  # the error of a full disk names no file
