@@ -108,7 +108,7 @@ def test_from_any_moment_on_a_gpu(name, monkeypatch):
     experiments = [replace(e, device="cuda") for e in EXPERIMENTS[name]]
     with fake_gpu():
         whole = Fit(experiments)
-        lines, states = read(whole, every=3)
+        lines, states = read(whole, every=2)
         assert any(s.snapshot and s.snapshot.values["steps"] for _, state in states for s in state.stacks)
         for _, state in states[:: max(1, len(states) // 4)]:
             monkeypatch.setattr("nnlab.data.gpu_batches.MAX_CHUNK_STEPS", 3)
