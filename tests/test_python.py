@@ -23,6 +23,7 @@ import torch
 from omegaconf import OmegaConf
 
 import nnlab
+from nnlab.cli import main
 from nnlab.hyperparameters import Settings, column
 from nnlab.regularizers import SETTINGS
 
@@ -512,14 +513,18 @@ def test_the_examples_of_pages_are_true(page):
     assert not doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS).failed
 
 
-def test_the_readme_is_true(capsys):
+def test_the_readme_is_true(capsys, tmp_path):
     """Its blocks of Python, one after another in one session."""
     text = (ROOT / "README.md").read_text()
     blocks = re.findall(r"^From Python[^\n]*:\n\n((?:    .*\n|\n)+)", text, re.M)
-    assert len(blocks) == 3
-    folder = str(ROOT / "tests/old_runs/rows")
+    assert len(blocks) == 4
+    folder = f"{tmp_path}/run"
+    main(["train", "data=iris", "split=kfold", "split.k=2", "seeds=2", "epochs=2", f"hydra.run.dir={folder}"])
     session = {"x": X, "y": CLASSES, "x_test": X[:9], "y_test": CLASSES[:9]}
+    iris, labels = nnlab.Iris().load().x, ["setosa"] * 50 + ["virginica"] * 100
     for block in blocks:
+        inputs = {"x": iris, "y": labels} if "nnlab.load(" in block else {}
+        session |= {"x": X, "y": CLASSES} | inputs
         exec(textwrap.dedent(block).replace("outputs/train/FOLDER", folder), session)  # noqa: S102
     stdout = capsys.readouterr().out.splitlines()
     assert any(line.startswith("start pass loss ") for line in stdout) and stdout[-1].startswith(
