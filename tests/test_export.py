@@ -13,13 +13,13 @@ import torch
 import nnlab as lab
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.boxes import BOXES
+from nnlab.autodiff.operators import OPERATORS, TorchOperators
 from nnlab.cli import main
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.losses import LOSSES
 from nnlab.prediction import export_check
 from nnlab.prediction.export import export
 from nnlab.prediction.markdown import code, table
-from nnlab.prediction.operators import OPERATORS, TorchOperators
 from nnlab.prediction.portable import PortableModel
 from nnlab.prediction.torch_file import exported_program, program_outputs
 

@@ -62,8 +62,10 @@ def _examples(model: TrainedModel, row: int | None) -> Iterator[tuple[str, Calla
 
 def _own(model: TrainedModel, data: str) -> np.ndarray:
     with open_examples(data, model.spec, model.experiment.data) as examples:
-        x = next(iter(examples.blocks())).x[:MOST_EXAMPLES]
-    return np.asarray(x, np.float64).reshape(len(x), -1)
+        for block in examples.blocks():
+            x = np.asarray(block.x[:MOST_EXAMPLES], np.float64)
+            return x.reshape(len(x), -1)
+    raise UserError(f"'{data}' has no examples")
 
 
 def _random(model: TrainedModel, row: int | None) -> np.ndarray:

@@ -35,6 +35,8 @@ def agreement_text(exported: Export, is_markdown: bool = False) -> str:
     source = f"of {code(agreed.data) if is_markdown else agreed.data}" if agreed.data else "drawn at random"
     what = "probabilities" if exported.has_classes else "predictions"
     near = f"within {agreed.in_units:.1g} of nnlab's own"
+    if not exported.has_classes:
+        near += f" ({agreed.largest:.1g} of the target's scale)"
     others = f", and {agreed.other_classes:,} predicted classes are others" if agreed.other_classes else ""
     return f"{agreed.examples:,} examples {source}, by {exported.runtime}: {what} {near}{others}"
 

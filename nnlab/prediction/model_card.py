@@ -20,6 +20,8 @@ MOST_LISTED = 100  # inputs, or classes
 def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: Export, line: str) -> str:
     """The text in Markdown; `line` is the command that exported. All that comes from data is code."""
     spec = model.spec
+    agreed = agreement_text(exported, is_markdown=True)
+    checked = f"It was checked on {agreed}." if exported.agreement else "It was not checked."
     kind = f"classifier of {len(spec.classes)} classes" if spec.classes else "regression"
     sections = [
         f"# A {kind}, trained on {code(model.experiment.data.name)}",
@@ -33,7 +35,7 @@ def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: E
         "## The file",
         f"{code(FILE_NAMES[exported.format])} holds {_rows_text(model, row)} with everything that training "
         f"fitted: the normalisation of inputs, the network, its probabilities or the target's scale. "
-        f"Checked: {agreement_text(exported, is_markdown=True)}. It was written by",
+        f"{checked} It was written by",
         code_block(line, "sh"),
     ]
     return "\n\n".join(sections) + "\n"
@@ -90,8 +92,8 @@ def _metrics(model: TrainedModel, run: StoredRun, row: int | None) -> list[str]:
     ]
     if not rows:
         return ["## How good it is", "The run has no test metrics."]
-    of = "of a row alone, in the mean over the rows" if len(model.rows) > 1 else "of the row"
-    notes = [f"These are {of}; the test set was used once, at the end, and chose nothing."]
+    several = "These are means over the rows, each alone; the file averages what rows predict. "
+    notes = [f"{several * (len(model.rows) > 1)}The test set was used once, at the end, and chose nothing."]
     notes += [f"{line.strip().capitalize()}." for line in _interval_lines(summary)]
     if "loss_is" in summary:
         notes.append(f"The loss is {code(str(summary['loss_is']))}.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.prediction.operators import Operators
+from nnlab.autodiff.operators import Operators
 
 OPSET, IR_VERSION = 17, 8  # of 2022, which onnxruntime has read since 1.13
 # What is an argument in nnlab, and in ONNX an input of whole numbers.

@@ -10,10 +10,10 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph, Node
+from nnlab.autodiff.operators import Operators
 from nnlab.errors import UserError
 from nnlab.losses import Loss
 from nnlab.prediction.model import TrainedModel
-from nnlab.prediction.operators import Operators
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.training.population import stack_experiments
 

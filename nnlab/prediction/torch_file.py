@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nnlab.prediction.operators import TorchOperators
+from nnlab.autodiff.operators import TorchOperators
 from nnlab.prediction.portable import PortableModel
 
 NOTES_FILE = "nnlab.json"  # in the file, beside the program

@@ -7,6 +7,7 @@ import torch
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Buffer
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.operators import TorchOperators
 from nnlab.models import Model
 from nnlab.testing.fake_cuda import fake_gpu
 from nnlab.testing.numeric import Bound, assert_near, assert_same, bind, central, in_rows
@@ -70,6 +71,16 @@ class BoxContract(RowIndependence):
             y = evaluating.fprop(*x)
             if not _draws(b) and not self._buffers():
                 assert_same(y, b.fprop(*x), "fprop differs when not training")
+
+    def test_onnx_gives_what_fprop_gives(self):
+        """By the operators that `nnlab export` writes, if the box says them; when not training."""
+        for (rows, batch), b, x, _ in self._cases():
+            evaluating = self._bind(rows, batch, training=False)
+            if b.box.onnx is not None and evaluating.bound is not None:
+                op = TorchOperators()
+                op.shapes = tuple(tuple(v.shape[1 : v.ndim - self.per_example]) for v in x)
+                y = b.box.onnx(op, *x, *evaluating.theta.values())
+                assert_near(y, evaluating.fprop(*x), self.exact, f"onnx, K, B = {(rows, batch)}")
 
     # ---- the backward pass
 

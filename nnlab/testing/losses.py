@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from nnlab.autodiff.activations import OUTPUTS
+from nnlab.autodiff.operators import TorchOperators
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES, Loss
 from nnlab.testing.numeric import assert_near, assert_same, central
@@ -95,6 +96,17 @@ class LossContract(RowIndependence):
                 return (self.loss().fprop(z, t) * weight.squeeze(-2)).flatten(1).sum(1)
 
             assert_near(self._gradient(z, t, weight), central(objective, z), self.near, "the gradient")
+
+    def test_onnx_gives_the_probabilities(self):
+        """By the operators that `nnlab export` writes, in the file of a classification."""
+        loss = self.loss()
+        for z, t, _ in self._cases():
+            p = loss.probabilities(z)
+            if p.shape != t.shape:
+                continue
+            op = TorchOperators()
+            op.shapes = ((z.shape[-2],),)
+            assert_near(loss.onnx(op, z), p, self.exact, f"onnx of outputs {tuple(z.shape)}")
 
     def test_value_and_gradient_equal_the_reference(self):
         for z, t, weight in self._cases() if self._is_compared else ():

@@ -1,7 +1,7 @@
 """ONNX's operators that exported networks consist of, computed by torch.
 
-A box says what it computes by these (`Box.onnx`), once; here that is run, or traced for torch.export, and
-nnlab/prediction/onnx_operators.py writes it into an ONNX graph.
+A box and a loss say what they compute by these (`Box.onnx`), once; here that is run, or traced for
+torch.export, and nnlab/prediction/onnx_operators.py writes it into an ONNX graph.
 """
 
 from __future__ import annotations
