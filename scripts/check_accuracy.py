@@ -61,8 +61,8 @@ def detection(seeds, prefix):
                 verdicts = list(run_rungs(Subject(fault.experiment), list(fault.rungs)))
             kind = "box, loss or graph" if fault.rungs == ("gradients",) else fault.name.partition(":")[0]
             total[kind] += 1
-            found[kind] += fault.found(verdicts)
-            if not fault.found(verdicts):
+            found[kind] += fault.is_detected(verdicts)
+            if not fault.is_detected(verdicts):
                 said = [f"{v.rung}: {f.status} {f.cause} {f.found}" for v in verdicts for f in v.findings]
                 print(f"  missed (seed {seed}) {fault.name}", *said, sep="\n      ", flush=True)
     for kind in total:
@@ -118,7 +118,7 @@ def _count(source, jobs, folder, seed):
     total, found, named = Counter(), Counter(), Counter()
     for case in jobs:
         findings = case.findings(folder, f"only=[{','.join(OF_TRAINING)}]", f"seed={seed}")
-        wrong, right = case.told(findings)
+        wrong, right = case.judge(findings)
         kind = case.name.partition(":")[0] if case.causes else "healthy"
         total[kind] += 1
         found[kind] += wrong

@@ -15,7 +15,7 @@ from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from killed_runs import LINES, OFTEN, begin_line, differences, killed  # noqa: E402
+from killed_runs import LINES, OFTEN, differing_files, first_command, kill_and_resume  # noqa: E402
 from processes import Server  # noqa: E402
 
 KILLS_A_RUN = 5
@@ -32,14 +32,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         for name in LINES:
-            server.start(*begin_line(Path(folder, f"whole{[*LINES].index(name)}"), LINES[name] + short))
-            assert server.wait() == 0, server.said()
+            server.start(*first_command(Path(folder, f"whole{[*LINES].index(name)}"), LINES[name] + short))
+            assert server.wait() == 0, server.read_stderr()
         for number, name in enumerate(cycle(LINES)):
             if hits >= args.kills:
                 break
             run = Path(folder, f"killed{number}")
-            hits += killed(server, run, (*LINES[name], *short, OFTEN), moments, KILLS_A_RUN, life=1.5)
-            found = differences(Path(folder, f"whole{[*LINES].index(name)}"), run)
+            overrides = (*LINES[name], *short, OFTEN)
+            hits += kill_and_resume(server, run, overrides, moments, KILLS_A_RUN, life=1.5)
+            found = differing_files(Path(folder, f"whole{[*LINES].index(name)}"), run)
             different += len(found)
             print(f"{name}: {hits} kills so far; {', '.join(found) or 'no difference'}", flush=True)
         server.server.kill()

@@ -25,13 +25,13 @@ STEPS = 3  # of a chunk: the second is looked at
 
 def factors(rows: int, fan_in: int, fan_out: int, batch: int, dtype, layout: str, seed: int):
     """W (K, fan_out, fan_in), x (K, fan_in, B) and dy (K, fan_out, B); x in one of the layouts of a batch."""
-    like, generator = torch.empty(0, dtype=dtype), torch.Generator().manual_seed(seed)
+    template, generator = torch.empty(0, dtype=dtype), torch.Generator().manual_seed(seed)
 
     def filled(*shape, memory=None):
-        memory = aligned(rows, shape, like) if memory is None else memory
+        memory = aligned(rows, shape, template) if memory is None else memory
         return memory.copy_(torch.randn(rows, *shape, generator=generator, dtype=dtype))
 
-    theta = aligned(rows, (-(-fan_in * fan_out // 64) * 64 + 192,), like)  # further parameters lie behind
+    theta = aligned(rows, (-(-fan_in * fan_out // 64) * 64 + 192,), template)  # further parameters lie behind
     W = filled(fan_out, fan_in, memory=theta[:, : fan_in * fan_out].unflatten(1, (fan_out, fan_in)))
     dy, x = filled(fan_out, batch), filled(fan_in, batch)
     if layout == "own":
@@ -39,35 +39,35 @@ def factors(rows: int, fan_in: int, fan_out: int, batch: int, dtype, layout: str
     x = x[:1] if layout in ("shared", "by example") else x
     wide = STEPS * batch
     if layout.startswith("by example"):
-        table = aligned(len(x), (wide, fan_in), like).mT
+        table = aligned(len(x), (wide, fan_in), template).mT
     else:
-        table = aligned(len(x), (fan_in, wide), like)
+        table = aligned(len(x), (fan_in, wide), template)
     chunk = table.unflatten(2, (STEPS, batch)).permute(2, 0, 1, 3)
     chunk[1].copy_(x)
     return W, chunk[1].expand(rows, -1, -1), dy
 
 
-def kernel(which: str, data, rows):
+def kernel(operand: str, data, rows):
     """Both factors of y = W x, dW = dy x' or dx = W' dy, of some rows, in memory as they lie there."""
     first, count = min(rows), len(rows)
     W, x, dy = (part[first : first + count] for part in data)
-    return {"y": (W, x), "dW": (dy, x.mT), "dx": (W.mT, dy)}[which]
+    return {"y": (W, x), "dW": (dy, x.mT), "dx": (W.mT, dy)}[operand]
 
 
-def shapes(which: str, fan_in: int, fan_out: int, batch: int):
+def shapes(operand: str, fan_in: int, fan_out: int, batch: int):
     """m, k, n of that product."""
     y = (fan_out, fan_in, batch)
-    return {"y": y, "dW": (fan_out, batch, fan_in), "dx": (fan_in, fan_out, batch)}[which]
+    return {"y": y, "dW": (fan_out, batch, fan_in), "dx": (fan_in, fan_out, batch)}[operand]
 
 
-def result(which: str, data, rows, sizes, threads: int, of_library: bool = False) -> torch.Tensor:
+def result(operand: str, data, rows, sizes, threads: int, of_library: bool = False) -> torch.Tensor:
     """The product of consecutive rows as a population of their number, on so many threads."""
-    m, k, n = shapes(which, *sizes)
-    like = data[0][:0]
-    out = aligned(len(rows), (m, n), like)
-    a, b = kernel(which, data, rows)
+    m, k, n = shapes(operand, *sizes)
+    template = data[0][:0]
+    out = aligned(len(rows), (m, n), template)
+    a, b = kernel(operand, data, rows)
     if not of_library:
-        return product(Site(len(rows), n, True, like, threads=threads), m, k, n, out)(a, b)
+        return product(Site(len(rows), n, True, template, threads=threads), m, k, n, out)(a, b)
     torch.set_num_threads(threads)
     torch.bmm(a, b, out=out)
     torch.set_num_threads(1)
@@ -91,14 +91,14 @@ def products(r: random.Random, of_library: bool):
     dtype, layout = r.choice([torch.float32, torch.float64]), r.choice(LAYOUTS)
     rows = 3 if sizes[0] * sizes[1] * sizes[2] > 2**26 else 17
     data = factors(rows, *sizes, dtype, layout, r.randrange(10**6))
-    for which in ("y", "dW", "dx"):
-        alone = result(which, data, [2], sizes, 1, of_library)
+    for operand in ("y", "dW", "dx"):
+        alone = result(operand, data, [2], sizes, 1, of_library)
         for threads in (1, 2, 3, 4, 8, 16):
             for rows_together in ([2], [1, 2], [0, 1, 2], range(min(rows, 16)), range(rows)):
-                stacked = result(which, data, rows_together, sizes, threads, of_library)
+                stacked = result(operand, data, rows_together, sizes, threads, of_library)
                 of_row_2 = stacked[2 - min(rows_together) :][:1]
-                m_k_n, one = shapes(which, *sizes), "a dimension of 1" if 1 in sizes else "all above 1"
-                key = (which, f"K {len(rows_together)}", f"{threads} threads", str(dtype)[6:], one)
+                m_k_n, one = shapes(operand, *sizes), "a dimension of 1" if 1 in sizes else "all above 1"
+                key = (operand, f"K {len(rows_together)}", f"{threads} threads", str(dtype)[6:], one)
                 yield key, m_k_n, torch.equal(of_row_2, alone)
 
 

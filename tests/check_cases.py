@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from check_jobs import JOBS, Between, Fault, combinations, job
-from check_mutants import of_gradients
+from check_mutants import gradient_faults
 
 import nnlab
 from nnlab.autodiff.box import Box
@@ -20,14 +20,20 @@ EVERY = ("start", "subset", "saturation", "rates", "data")
 
 
 def faults(seed: int = 0) -> list[Fault]:
-    others = (of_starts, of_rates, of_regularizers, of_data, of_bits)
-    return [*of_gradients(seed), *(fault for faults_of in others for fault in faults_of(seed))]
+    fault_groups = (
+        initialization_faults,
+        learning_rate_faults,
+        regularizer_faults,
+        data_faults,
+        determinism_faults,
+    )
+    return [*gradient_faults(seed), *(fault for make_faults in fault_groups for fault in make_faults(seed))]
 
 
 # -- initialisation, depth, scale
 
 
-def of_starts(seed: int) -> list[Fault]:
+def initialization_faults(seed: int) -> list[Fault]:
     planted = []
     for c in combinations():
         if c.mark == "x":
@@ -67,7 +73,7 @@ EXTREME = (
 )  # fmt: skip
 
 
-def of_rates(seed: int) -> list[Fault]:
+def learning_rate_faults(seed: int) -> list[Fault]:
     planted = []
     for data in ("digits", "wine", "breast_cancer", "diabetes"):
         for optimizer, low, high in RATES:
@@ -81,7 +87,7 @@ def of_rates(seed: int) -> list[Fault]:
     return planted
 
 
-def of_regularizers(seed: int) -> list[Fault]:
+def regularizer_faults(seed: int) -> list[Fault]:
     planted = []
     for data in ("digits", "wine", "breast_cancer", "diabetes"):
         for strong in (dict(l2=10.0), dict(l1=1.0), dict(max_norm=0.01)):
@@ -129,7 +135,7 @@ class Changed(Data):
         return replace(dataset, x=x, y=y, features=features, test=test)
 
 
-def of_data(seed: int) -> list[Fault]:
+def data_faults(seed: int) -> list[Fault]:
     found = []
 
     def add(name: str, data: str, cause: str, phrases: tuple[str, ...] = (), **planted):
@@ -185,7 +191,7 @@ class Nosy(Box):
         return (dy,)
 
 
-def of_bits(seed: int) -> list[Fault]:
+def determinism_faults(seed: int) -> list[Fault]:
     return [
         Fault(
             f"bits: {cause} {data}",

@@ -111,10 +111,10 @@ def combinations() -> list[Combination]:
             model, columns = (first, sizes), rest
         elif first in INITIALIZERS and columns:
             for activation, mark in zip(columns, rest, strict=True):
-                made = (
+                model_of_cell = (
                     MODELS[model[0]]() if not model[1] else nnlab.MLP(hidden=model[1], activation=activation)
                 )
-                cells.append(Combination(made, activation, first, mark))
+                cells.append(Combination(model_of_cell, activation, first, mark))
     return cells
 
 
@@ -123,19 +123,19 @@ def combinations() -> list[Combination]:
 
 @dataclass(frozen=True)
 class Fault:
-    """`causes`: one of them must be among the verdicts' causes; `words` must stand in what was found."""
+    """A faulty job: a verdict must name one of `causes`, in a finding whose text contains all `phrases`."""
 
     name: str
     experiment: nnlab.Experiment
     causes: tuple[str, ...]
-    rungs: tuple[str, ...]  # that are climbed
-    words: tuple[str, ...] = ()
+    rungs: tuple[str, ...]  # that are run
+    phrases: tuple[str, ...] = ()
     patch: Callable = field(default=contextlib.nullcontext)
 
-    def found(self, verdicts) -> bool:
+    def is_detected(self, verdicts) -> bool:
         findings = [f for v in verdicts for f in v.findings if f.status != "pass"]
         named = [f for f in findings if f.cause in self.causes]
-        return any(all(word in f.found for word in self.words) for f in named)
+        return any(all(phrase in f.found for phrase in self.phrases) for f in named)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def patched(cls, name: str, mutant: Callable) -> Iterator[None]:
         setattr(cls, name, original)
 
 
-def of_gradients(seed: int) -> list[Fault]:
+def gradient_faults(seed: int) -> list[Fault]:
     faults = []
     for cls, mutants in MUTANTS.items():
         for kind, mutant in mutants.items():

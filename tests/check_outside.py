@@ -29,14 +29,14 @@ from nnlab.cli import main
 @dataclass(frozen=True)
 class Outside:
     name: str
-    words: str  # of the command line, after `nnlab check`
+    overrides: str  # the command line after `nnlab check`
     causes: tuple[str, ...] = ()  # none: it is healthy
 
     def findings(self, folder: Path, *more: str) -> list[dict]:
         """What check.json has of it, of every rung; a job that is refused in a sentence is told rightly."""
         with tempfile.TemporaryDirectory(dir=folder) as out, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            line = ["check", *self.words.replace("FOLDER", str(folder)).split(), *more]
+            line = ["check", *self.overrides.replace("FOLDER", str(folder)).split(), *more]
             with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                 code = main([*line, "picture=false", f"hydra.run.dir={out}"])
             if code == 2 and self.causes:
@@ -47,8 +47,8 @@ class Outside:
             dict(finding, rung=verdict["rung"]) for verdict in verdicts for finding in verdict["findings"]
         ]
 
-    def told(self, findings: list[dict]) -> tuple[bool, bool]:
-        """Whether anything is said to be wrong, and whether by a right name."""
+    def judge(self, findings: list[dict]) -> tuple[bool, bool]:
+        """Whether any finding is not a pass, and whether one of them names a right cause."""
         wrong = [finding for finding in findings if finding["status"] != "pass"]
         return bool(wrong), any(finding["cause"] in self.causes for finding in wrong)
 

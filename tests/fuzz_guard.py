@@ -131,10 +131,10 @@ class Watch:
         return os.path.abspath(path).startswith(self.folder + os.sep)
 
     def _inside(self, path: str) -> bool:
-        whole, folder = os.path.realpath(path), self.folder
+        full_path, folder = os.path.realpath(path), self.folder
         if self.reader.follows_links:
-            whole, folder = os.path.abspath(path), os.path.dirname(folder)
-        return whole == folder or whole.startswith(folder + os.sep)
+            full_path, folder = os.path.abspath(path), os.path.dirname(folder)
+        return full_path == folder or full_path.startswith(folder + os.sep)
 
 
 def _has_another_name(path: str) -> bool:

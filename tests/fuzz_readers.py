@@ -207,8 +207,8 @@ def sweep_folders() -> list[dict[str, bytes]]:
 def _made(*overrides: str) -> dict[str, bytes]:
     """The files that a command writes, but for pictures and TensorBoard's."""
     with tempfile.TemporaryDirectory() as folder:
-        made = fuzzing.run([*overrides, "hydra.run.dir=made"], Path(folder))
-        assert made.code == 0, made
+        outcome = fuzzing.run([*overrides, "hydra.run.dir=made"], Path(folder))
+        assert outcome.code == 0, outcome
         files = files_of(Path(folder) / "made")
     return {
         name: data for name, data in files.items() if "tfevents" not in name and not name.endswith(".png")
@@ -384,5 +384,5 @@ READERS = {
 
 
 def reader(name: str) -> Reader:
-    whole, asks, may = READERS[name]
-    return Reader(name, whole(), asks, **may)
+    whole, asks, may_change = READERS[name]
+    return Reader(name, whole(), asks, **may_change)

@@ -70,8 +70,8 @@ INSERTED = (b"\x00", b"\xff\xfe", b"\n", b",,,", b"}{", b": - [", b"'", b"1e400"
 def mutate(folder: Path, random: Random, outside: Path) -> str:
     """Spoil one file of the folder; how. `outside` is a file of somebody's, to which a link may lead."""
     name = random.choice(FILES)
-    how = random.choice((_a_value, _a_value, _a_value, _text, _another_kind))
-    return f"{name}: {how(folder / name, random, outside)}"
+    mutation = random.choice((_a_value, _a_value, _a_value, _text, _another_kind))
+    return f"{name}: {mutation(folder / name, random, outside)}"
 
 
 def _a_value(file: Path, random: Random, outside: Path) -> str:
@@ -116,46 +116,46 @@ def _change(tree, random: Random) -> tuple[str, object]:
 def _text(file: Path, random: Random, outside: Path) -> str:
     """Bytes changed, cut or doubled."""
     data = bytearray(file.read_bytes())
-    how = random.choice(("cut", "flip", "insert", "double", "deep", "binary", "shuffle", "empty"))
+    mutation = random.choice(("cut", "flip", "insert", "double", "deep", "binary", "shuffle", "empty"))
     at = random.randrange(len(data) or 1)
-    if how == "cut":
+    if mutation == "cut":
         data = data[:at]
-    elif how == "flip":
+    elif mutation == "flip":
         for _ in range(random.randrange(1, 4)):
             data[random.randrange(len(data))] = random.randrange(256)
-    elif how == "insert":
+    elif mutation == "insert":
         data[at:at] = random.choice(INSERTED)
-    elif how == "double":
+    elif mutation == "double":
         data = data + data
-    elif how == "deep":
+    elif mutation == "deep":
         data = bytearray(b"[" * 3000 + b"]" * 3000 + b"\n")
-    elif how == "binary":
+    elif mutation == "binary":
         data = bytearray(random.randbytes(200))
-    elif how == "shuffle":
+    elif mutation == "shuffle":
         lines = bytes(data).splitlines(keepends=True)
         random.shuffle(lines)
         data = bytearray(b"".join(lines))
     else:
         data = bytearray()
     file.write_bytes(data)
-    return f"{how} at {at}"
+    return f"{mutation} at {at}"
 
 
 def _another_kind(file: Path, random: Random, outside: Path) -> str:
     """Not a file of its own."""
-    how = random.choice(("gone", "fifo", "link", "hard link", "folder", "device"))
+    mutation = random.choice(("gone", "fifo", "link", "hard link", "folder", "device"))
     data = file.read_bytes()
     file.unlink()
-    if how == "fifo":
+    if mutation == "fifo":
         os.mkfifo(file)
-    elif how in ("link", "hard link"):
+    elif mutation in ("link", "hard link"):
         outside.write_bytes(data)
-        file.symlink_to(outside) if how == "link" else os.link(outside, file)
-    elif how == "folder":
+        file.symlink_to(outside) if mutation == "link" else os.link(outside, file)
+    elif mutation == "folder":
         file.mkdir()
-    elif how == "device":
+    elif mutation == "device":
         file.symlink_to("/dev/zero")
-    return how
+    return mutation
 
 
 def sweep_to_spoil(folder: Path) -> None:
@@ -163,27 +163,27 @@ def sweep_to_spoil(folder: Path) -> None:
     overrides = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=7", "batch=4", "report=false"]
     space = ["optimizer=sgd,adam", "optimizer.lr=tag(log,interval(1e-3,0.1))", "seed=range(0,9)"]
     folder.parent.mkdir()
-    made = run(["sweep", *overrides, *space, f"hydra.run.dir={folder}"], folder.parent)
-    assert made.code == 0, made
+    outcome = run(["sweep", *overrides, *space, f"hydra.run.dir={folder}"], folder.parent)
+    assert outcome.code == 0, outcome
 
 
 GO_ON = (["resume=s"], ["resume=s", "trials=9"], ["resume=s", "plan=true"], ["refine=s", "plan=true"])
 
 
-def spoiled(whole: Path, scratch: Path, seed: int) -> tuple[str, Outcome, str]:
+def run_on_damaged_folder(whole: Path, scratch: Path, seed: int) -> tuple[str, Outcome, str]:
     """What was done to a copy of the sweep, what going on with it gave, and what is wrong with that."""
     random = Random(seed)
     outside = scratch / "outside"
     outside.write_text("mine\n")
     shutil.copytree(whole, scratch / "s")
-    how = mutate(scratch / "s", random, outside)
+    mutation = mutate(scratch / "s", random, outside)
     before = outside.read_bytes()
     o = run(["sweep", *random.choice(GO_ON), "report=false"], scratch)
     complaint = wrong(o)
     if outside.read_bytes() != before:
         complaint = "wrote to a file outside"
     shutil.rmtree(scratch / "s")
-    return how, o, complaint
+    return mutation, o, complaint
 
 
 def run(argv: list[str], folder: Path) -> Outcome:
@@ -288,15 +288,15 @@ def cases(what: str, scratch: Path, first: int, count: int):
     if what == "folders":
         sweep_to_spoil(scratch / "whole" / "s")
     for seed in range(first, first + count):
-        place = scratch / str(seed)
-        place.mkdir()
+        folder = scratch / str(seed)
+        folder.mkdir()
         if what == "folders":
-            yield seed, spoiled(scratch / "whole" / "s", place, seed)
+            yield seed, run_on_damaged_folder(scratch / "whole" / "s", folder, seed)
         else:
-            argv = (a_line if what == "words" else a_key)(Random(seed), seed)
-            outcome = run(argv, place)
+            argv = (random_line if what == "words" else random_key_line)(Random(seed), seed)
+            outcome = run(argv, folder)
             yield seed, ("", outcome, wrong(outcome))
-        shutil.rmtree(place)
+        shutil.rmtree(folder)
 
 
 # ---- Command lines
@@ -331,7 +331,7 @@ PIECES = (
 )
 
 
-def a_line(random: Random, seed: int) -> list[str]:
+def random_line(random: Random, seed: int) -> list[str]:
     """A command line of some words, one or two of which are spoiled."""
     command = random.choice(list(OF_COMMAND))
     lines = LINES.split() + 3 * OWN_LINES[command].split()
@@ -358,7 +358,7 @@ VALUES = (
 )  # fmt: skip
 
 
-def a_key(random: Random, seed: int) -> list[str]:
+def random_key_line(random: Random, seed: int) -> list[str]:
     """One key of one choice with an extreme value, all of them in turn."""
     every = [(cls, f.name) for cls in parts() for f in fields(cls) if "kind" in f.metadata]
     # Neighbouring seeds are far from each other in the table.

@@ -54,11 +54,11 @@ def regularizers():
         yield f"regularizer-{name}", rows_of("regularizer", [Regularizer(**keys), Regularizer()])
     yield "regularizers-named", rows_of("regularizer", [make() for make in NAMED_REGULARIZERS.values()])
     numbers = [f for f in fields(Regularizer) if kind(f) == "column"]
-    alone = [Regularizer(**{f.name: 0.2}) for f in numbers]  # the rows differ in which one they have
-    yield "regularizers-alone", rows_of("regularizer", [*alone, Regularizer()])
+    single = [Regularizer(**{f.name: 0.2}) for f in numbers]  # the rows differ in which one they have
+    yield "regularizers-alone", rows_of("regularizer", [*single, Regularizer()])
     yield (
         "regularizers-float64",
-        [replace(e, dtype="float64") for e in rows_of("regularizer", [*alone, Regularizer()])],
+        [replace(e, dtype="float64") for e in rows_of("regularizer", [*single, Regularizer()])],
     )
     full = Regularizer(l1=0.01, l2=0.1, max_norm=0.7, small=0.1)
     yield "regularizers-otherwise", otherwise("regularizer", [full, replace(full, proximal=True)])
@@ -107,10 +107,10 @@ def data():
     unscaled = [nnlab.Arrays(x, 7 + 100 * y, target_normalization=name) for name in NORMALIZATIONS]
     yield "targets-normalised", [replace(SHORT, data=d, optimizer=SGD(lr=1e-6)) for d in unscaled]
     x, y = random.standard_normal((4 * MANY, 3)), np.arange(4 * MANY) % MANY
-    many = replace(LAST, data=nnlab.Arrays(x, y, task="classification"), histograms=1)
-    yield "many-classes", [replace(many, split=KFold(k=3)), replace(many, split=NoSplit())]
-    given = replace(LAST, data=nnlab.Arrays(x, x > 0.5, x[:50], x[:50] > 0.4))
-    yield "a-test-set-of-its-own", [replace(given, split=split()) for split in SPLITS.values()]
+    many_classes = replace(LAST, data=nnlab.Arrays(x, y, task="classification"), histograms=1)
+    yield "many-classes", [replace(many_classes, split=KFold(k=3)), replace(many_classes, split=NoSplit())]
+    given_test_set = replace(LAST, data=nnlab.Arrays(x, x > 0.5, x[:50], x[:50] > 0.4))
+    yield "a-test-set-of-its-own", [replace(given_test_set, split=split()) for split in SPLITS.values()]
     yield "label-noise", [replace(BASE, data=nnlab.Digits(limit=100, label_noise=0.2))]
     yield "numbers", [replace(BASE, data=NUMBERS, loss=loss) for loss in ("auto", "absolute_error")]
     yield "linear", [replace(BASE, data=NUMBERS, model=Linear(), optimizer=SGD(lr=0.05))]

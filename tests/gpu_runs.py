@@ -65,22 +65,22 @@ def curves(experiments, device, **options):
     """The results, and each row's numbers epoch by epoch. In float64 beside a real GPU, whose rounding is its
     own."""
     exact = {"dtype": "float64"} if REAL else {}
-    fit, seen = Fit([replace(e, device=device, **exact) for e in experiments], **options), {}
+    fit, epochs_of_row = Fit([replace(e, device=device, **exact) for e in experiments], **options), {}
     for record in fit:
         for i, row in enumerate(record.rows):
-            numbers = [record.metrics[m][i] for m in sorted(record.metrics)]
-            shown = record.histograms.values()
-            ends = [end for h in shown for end in (*h.edges[i, [0, -1]], h.counts[i].sum())]
-            seen.setdefault(int(row), []).append([*numbers, *ends])
-    return fit.results, seen
+            metrics = [record.metrics[m][i] for m in sorted(record.metrics)]
+            histograms = record.histograms.values()
+            ends = [end for h in histograms for end in (*h.edges[i, [0, -1]], h.counts[i].sum())]
+            epochs_of_row.setdefault(int(row), []).append([*metrics, *ends])
+    return fit.results, epochs_of_row
 
 
 TOLERANCE = dict(rtol=2e-3, atol=1e-4) if REAL else dict(rtol=1e-4, atol=1e-6)
 
 
-def assert_same_numbers(there, here):
+def assert_same_numbers(there, on_cpu):
     """But for rounding: a real GPU's; and on a CPU a few products of one row are made in another way."""
-    (results, seen), (expected, curve) = there, here
+    (results, seen), (expected, curve) = there, on_cpu
     assert [(r.row, r.status, r.best_epoch) for r in results] == [
         (r.row, r.status, r.best_epoch) for r in expected
     ]

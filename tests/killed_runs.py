@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from processes import Server, is_locked, lives
+from processes import Server, is_alive, is_locked
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
@@ -32,15 +32,17 @@ LINES = {
 }  # fmt: skip
 
 
-def killed(server: Server, folder: Path, overrides, moments: random.Random, kills: int, life: float) -> int:
+def kill_and_resume(
+    server: Server, folder: Path, overrides, moments: random.Random, kills: int, life: float
+) -> int:
     """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    hits, begin = 0, begin_line(folder, overrides)
+    hits, begin = 0, first_command(folder, overrides)
     line = begin
     for _ in range(kills):
         pid = server.start(*line)
         waits = time.monotonic() + 60
         # Its life begins when it trains.
-        while not _trains(folder) and time.monotonic() < waits and lives(pid):
+        while not _trains(folder) and time.monotonic() < waits and is_alive(pid):
             time.sleep(0.005)
         time.sleep(moments.uniform(0, life))
         with contextlib.suppress(ProcessLookupError):
@@ -51,7 +53,7 @@ def killed(server: Server, folder: Path, overrides, moments: random.Random, kill
         else:  # nothing had been begun
             shutil.rmtree(folder, ignore_errors=True)
     server.start(*line)
-    assert server.wait() == 0, server.said()
+    assert server.wait() == 0, server.read_stderr()
     return hits
 
 
@@ -59,7 +61,7 @@ def can_resume(folder: Path) -> bool:
     return (folder / "config.yaml").exists() or (folder / "runs.json").exists()
 
 
-def begin_line(folder: Path, overrides) -> tuple:
+def first_command(folder: Path, overrides) -> tuple:
     where = "hydra.sweep.dir" if "-m" in overrides else "hydra.run.dir"
     return "train", *overrides, f"{where}={folder}"
 
@@ -68,15 +70,15 @@ def _trains(folder: Path) -> bool:
     return any(map(is_locked, folder.rglob(".reserved")))
 
 
-def differences(one: Path, other: Path) -> list[str]:
+def differing_files(first: Path, second: Path) -> list[str]:
     """The files in which two folders of runs differ, but for the clock and the order of lines."""
     names = [
         {path.relative_to(folder) for path in folder.rglob("*") if _is_compared(path)}
-        for folder in (one, other)
+        for folder in (first, second)
     ]
     differ = [f"{name} is in one of them" for name in names[0] ^ names[1]]
-    differ += [str(name) for name in names[0] & names[1] if content(one / name) != content(other / name)]
-    events = [curves(folder) for folder in (one, other)]
+    differ += [str(name) for name in names[0] & names[1] if content(first / name) != content(second / name)]
+    events = [curves(folder) for folder in (first, second)]
     return differ + [f"events of {name}" for name in events[0] if events[0][name] != events[1].get(name)]
 
 
@@ -106,4 +108,4 @@ def curves(folder: Path) -> dict[str, list]:
                     values[str(file.parent.relative_to(folder))].append(
                         (event.step, value.SerializeToString())
                     )
-    return {place: sorted(each) for place, each in values.items()}
+    return {folder_name: sorted(events) for folder_name, events in values.items()}

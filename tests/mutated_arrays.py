@@ -34,17 +34,17 @@ def mutated_csv(data: bytes, random: Random) -> bytes:
     rows = [line.split(delimiter) for line in text.splitlines()]
     at = random.randrange(len(rows))
     column = random.randrange(len(rows[0]))
-    how = random.choice(("cell", "cell", "cell", "column", "header", "shape", "dialect", "encoding"))
-    if how == "cell":
+    mutation = random.choice(("cell", "cell", "cell", "column", "header", "shape", "dialect", "encoding"))
+    if mutation == "cell":
         rows[at][random.randrange(len(rows[at]))] = random.choice(ODD_CELLS)
-    elif how == "column":
+    elif mutation == "column":
         odd = random.choice((random.choice(ODD_CELLS), *"01"))
         for row in rows[random.randrange(2) :]:
             row[column] = odd if len(odd) < 100 else "x"
-    elif how == "header":
+    elif mutation == "header":
         cells = random.choice((rows[0][:1] * len(rows[0]), [*map(str, range(len(rows[0])))], rows[-1], [""]))
         rows[0] = [*cells]
-    elif how == "shape":
+    elif mutation == "shape":
         rows = random.choice(
             (
                 rows[1:], rows[:1], rows[:2], rows[:0], [row[:1] for row in rows],
@@ -53,11 +53,13 @@ def mutated_csv(data: bytes, random: Random) -> bytes:
                 [[], *rows], [*rows[:at], [], [""], *rows[at:]], rows[:1] + rows,
             )
         )  # fmt: skip
-    if how == "dialect":
+    if mutation == "dialect":
         delimiter = random.choice(("\t", ";", ",", "|", " ", ", "))
     end = random.choice(("\n", "\r\n", "\r", "\n\n", "\n", "\n"))
     text = end.join(delimiter.join(row) for row in rows) + random.choice((end, "", end * 3))
-    encoding = random.choice(("utf-16", "latin-1", "utf-8-sig", "utf-32")) if how == "encoding" else "utf-8"
+    encoding = (
+        random.choice(("utf-16", "latin-1", "utf-8-sig", "utf-32")) if mutation == "encoding" else "utf-8"
+    )
     return text.encode(encoding, "replace")
 
 
@@ -65,17 +67,17 @@ def mutated_idx(data: bytes, random: Random) -> bytes:
     """Another kind of numbers, number of dimensions, or dimension than the content has."""
     data = bytearray(data)
     dimensions = data[3]
-    how = random.choice(("magic", "count", "count", "dimensions", "content", "all"))
-    if how == "magic":
+    mutation = random.choice(("magic", "count", "count", "dimensions", "content", "all"))
+    if mutation == "magic":
         data[random.randrange(4)] = random.choice((0, 1, 2, 3, 4, 8, 9, 0xB, 0xD, 255))
-    elif how == "count":
+    elif mutation == "count":
         at = 4 + 4 * random.randrange(dimensions)
         data[at : at + 4] = struct.pack(">I", random.choice(ODD_COUNTS))
-    elif how == "dimensions":
+    elif mutation == "dimensions":
         other = random.randrange(6)
         counts = [random.choice(ODD_COUNTS) for _ in range(other)]
         data[3 : 4 + 4 * dimensions] = bytes([other]) + struct.pack(f">{other}I", *counts)
-    elif how == "content":
+    elif mutation == "content":
         del data[random.randrange(4 + 4 * dimensions, len(data) + 1) :]
         data += random.randbytes(random.choice((0, 1, 100)))
     else:
@@ -127,12 +129,12 @@ def mutated_npy(data: bytes, random: Random) -> bytes:
 
 
 def _another_array(array: np.ndarray, random: Random) -> np.ndarray:
-    how = random.choice(("dtype", "shape", "number", "number", "constant", "object", "text"))
-    if how == "dtype":
+    mutation = random.choice(("dtype", "shape", "number", "number", "constant", "object", "text"))
+    if mutation == "dtype":
         dtype = random.choice(ODD_DTYPES)
         with np.errstate(all="ignore"):
             return np.zeros(array.shape, dtype) if random.random() < 0.3 else array.astype(np.dtype(dtype))
-    if how == "shape":
+    if mutation == "shape":
         shapes = (
             (),
             (0,),
@@ -145,12 +147,12 @@ def _another_array(array: np.ndarray, random: Random) -> np.ndarray:
             (1, *array.shape),
         )
         return np.resize(array, random.choice(shapes))
-    if how == "object":
+    if mutation == "object":
         return np.array([None, {}, print] * 20, object)
-    if how == "text":
+    if mutation == "text":
         return np.array(random.choices(("a", "b", "=1+1", "\x00", "\x1b[2J", "", "9" * 400), k=len(array)))
     array = array.copy()
-    if how == "constant":
+    if mutation == "constant":
         array[:] = 1
     elif array.size and array.dtype.kind in "fc":
         with np.errstate(over="ignore"):
@@ -167,20 +169,20 @@ def mutated_npz(data: bytes, random: Random) -> bytes:
     pairs = [*members.items()]
     at = random.randrange(len(pairs))
     name, content = pairs[at]
-    how = random.choices(
+    mutation = random.choices(
         ("array", "name", "remove", "double", "add", "archive", "bomb"), (60, 20, 9, 9, 9, 30, 1)
     )[0]
-    if how == "array":
+    if mutation == "array":
         pairs[at] = name, mutated_npy(content, random)
-    elif how == "name":
+    elif mutation == "name":
         pairs[at] = random.choice(ARRAY_NAMES) + random.choice((".npy", ".npy", "")), content
-    elif how == "remove":
+    elif mutation == "remove":
         del pairs[at]
-    elif how == "double":
+    elif mutation == "double":
         pairs.append((random.choice((name, name.lower(), name.upper())), content))
-    elif how == "add":
+    elif mutation == "add":
         pairs.append((random.choice(ARRAY_NAMES) + ".npy", random.choice((content, b"", b"x" * 100))))
-    elif how == "bomb":
+    elif mutation == "bomb":
         pairs[at] = name, npy_bytes(np.zeros((1, 2**23)))
     file = io.BytesIO()
     methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -190,13 +192,13 @@ def mutated_npz(data: bytes, random: Random) -> bytes:
         for name, content in pairs:
             _add(archive, name, content)
     data = bytearray(file.getvalue())
-    if how == "archive":
+    if mutation == "archive":
         sign = random.choice((b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"))
         at = data.find(sign)
         for _ in range(random.randrange(1, 4)):  # sizes, flags, methods and offsets are in its head
-            place = at + random.randrange(4, 46)
-            if place < len(data):
-                data[place] = random.choice((0, 1, 8, 9, 99, 127, 255))
+            offset = at + random.randrange(4, 46)
+            if offset < len(data):
+                data[offset] = random.choice((0, 1, 8, 9, 99, 127, 255))
     return bytes(data)
 
 

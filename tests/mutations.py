@@ -64,22 +64,24 @@ def mutated(name: str, data: bytes, random: Random) -> bytes:
 def mutated_bytes(data: bytes, random: Random) -> bytes:
     """Bytes changed, cut, inserted or doubled, whatever they mean."""
     data, at = bytearray(data), random.randrange(len(data) + 1)
-    how = random.choice(("cut", "flip", "flip", "insert", "insert", "remove", "double", "number", "rare"))
+    mutation = random.choice(
+        ("cut", "flip", "flip", "insert", "insert", "remove", "double", "number", "rare")
+    )
     span = random.choice((1, 2, 4, 8, 100))
-    if how == "cut":
+    if mutation == "cut":
         del data[at:]
-    elif how == "flip" and data:
+    elif mutation == "flip" and data:
         for _ in range(random.randrange(1, 4)):
             data[random.randrange(len(data))] = random.randrange(256)
-    elif how == "insert":
+    elif mutation == "insert":
         data[at:at] = random.choice(ODD_BYTES)
-    elif how == "remove":
+    elif mutation == "remove":
         del data[at : at + span]
-    elif how == "double":
+    elif mutation == "double":
         data[at:at] = data[at : at + span] * random.choice((1, 2, 50))
-    elif how == "number":
+    elif mutation == "number":
         return _with_another_number(bytes(data), random)
-    elif how == "rare":
+    elif mutation == "rare":
         return random.choice(
             (
                 b"",
@@ -136,19 +138,19 @@ def changed_tree(tree, random: Random):
     parent = tree
     for key in path[:-1]:
         parent = parent[key]
-    how = random.choice(("replace", "replace", "remove", "wrap", "rename", "add", "copy"))
-    if how == "remove":
+    mutation = random.choice(("replace", "replace", "remove", "wrap", "rename", "add", "copy"))
+    if mutation == "remove":
         del parent[path[-1]]
         return tree
-    if how in ("rename", "add") and isinstance(parent, dict):
+    if mutation in ("rename", "add") and isinstance(parent, dict):
         name = random.choice(
             ("", "a", "x" * 500, "../a", "a/b", "=1", "a\nb", "\x1b[2J", "__class__", *parent)
         )
-        parent[name] = parent.pop(path[-1]) if how == "rename" else value
+        parent[name] = parent.pop(path[-1]) if mutation == "rename" else value
         return tree
-    if how == "copy":
+    if mutation == "copy":
         value = random.choice(places)[1]
-    elif how == "wrap":
+    elif mutation == "wrap":
         value = random.choice(([node], {"a": node}, [node] * 200))
     parent[path[-1]] = value
     return tree
@@ -161,12 +163,12 @@ def mutated_json(data: bytes, random: Random) -> bytes:
 def mutated_json_lines(data: bytes, random: Random) -> bytes:
     lines = data.splitlines(keepends=True)
     at = random.randrange(len(lines))
-    how = random.choice(("tree", "tree", "tree", "copy", "remove", "shuffle"))
-    if how == "tree":
+    mutation = random.choice(("tree", "tree", "tree", "copy", "remove", "shuffle"))
+    if mutation == "tree":
         lines[at] = mutated_json(lines[at], random) + b"\n"
-    elif how == "copy":
+    elif mutation == "copy":
         lines.insert(random.randrange(len(lines)), lines[at])
-    elif how == "remove":
+    elif mutation == "remove":
         del lines[at]
     else:
         random.shuffle(lines)
@@ -181,14 +183,14 @@ def mutated_yaml(data: bytes, random: Random) -> bytes:
     at = random.randrange(len(lines))
     key, colon, _ = lines[at].partition(":")
     odd = random.choice(ODD_YAML)
-    how = random.choice(("value", "value", "line", "indent", "copy", "aliases"))
-    if how == "value":
+    mutation = random.choice(("value", "value", "line", "indent", "copy", "aliases"))
+    if mutation == "value":
         lines[at] = f"{key}{colon} {odd}\n"
-    elif how == "line":
+    elif mutation == "line":
         lines.insert(at, odd + "\n")
-    elif how == "indent":
+    elif mutation == "indent":
         lines[at] = random.choice((" ", "\t", "- ")) + lines[at]
-    elif how == "copy":
+    elif mutation == "copy":
         lines.insert(random.randrange(len(lines)), lines[at])
     else:
         lines.append(ALIASES_THAT_MULTIPLY)
@@ -199,17 +201,17 @@ def mutated_safetensors(data: bytes, random: Random) -> bytes:
     """The header another tree, or another length than it says; or a tensor's numbers extreme."""
     length = struct.unpack("<Q", data[:8])[0]
     header, content = data[8 : 8 + length], data[8 + length :]
-    how = random.choice(("tree", "tree", "tree", "length", "numbers", "content"))
-    if how == "tree":
+    mutation = random.choice(("tree", "tree", "tree", "length", "numbers", "content"))
+    if mutation == "tree":
         header = mutated_json(header, random)
-    elif how == "numbers":
+    elif mutation == "numbers":
         odd = struct.pack("<f", random.choice((math.nan, math.inf, -math.inf, 3e38, 1e-45)))
         at = 4 * random.randrange(len(content) // 4)
         content = content[:at] + odd + content[at + 4 :]
-    elif how == "content":
+    elif mutation == "content":
         content = mutated_bytes(content, random)
     length = len(header)
-    if how == "length":
+    if mutation == "length":
         length = random.choice((0, 1, length - 1, length + 1, 2**27, 2**31, 2**63, 2**64 - 1))
     return struct.pack("<Q", length) + header + content
 
@@ -230,15 +232,15 @@ def mutated_checkpoint(data: bytes, random: Random) -> bytes:
 
 def mutated_gzip(data: bytes, random: Random) -> bytes:
     """What is compressed, or how."""
-    how = random.choices(("content", "bytes", "twice", "members", "bomb"), (40, 30, 10, 10, 1))[0]
-    if how == "bytes":
+    mutation = random.choices(("content", "bytes", "twice", "members", "bomb"), (40, 30, 10, 10, 1))[0]
+    if mutation == "bytes":
         return mutated_bytes(data, random)
-    if how == "twice":
+    if mutation == "twice":
         return gzip.compress(data, 1)
-    if how == "members":
+    if mutation == "members":
         return data + random.choice((data, b"\x1f\x8b", bytes(20), b"rest"))
     content = gzip.decompress(data)
-    if how == "bomb":  # a thousand times as large as it looks
+    if mutation == "bomb":  # a thousand times as large as it looks
         return gzip.compress(content + random.choice((bytes(1), b"1", b",", b"\n", b"1,")) * 2**23, 1)
     return gzip.compress(mutated_bytes(content, random), 1)
 

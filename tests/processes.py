@@ -24,7 +24,7 @@ for line in sys.stdin:
 
 
 class Server:
-    """Runs nnlab, each time in a process of its own that has imported all it needs: it saves two seconds."""
+    """Starts nnlab processes by forking a parent that has imported everything: two seconds less per start."""
 
     def __init__(self, folder: Path):
         self.stderr = folder / "stderr"
@@ -34,22 +34,22 @@ class Server:
         self.server = subprocess.Popen(line, env=environment, cwd=folder, text=True, **pipes)
 
     def start(self, *argv) -> int:
-        """The process's id."""
+        """Start `nnlab argv...`; returns its process id."""
         print(json.dumps(argv), file=self.server.stdin, flush=True)
         return int(self.server.stdout.readline())
 
     def wait(self) -> int:
-        """The exit code of what was started; -9 if it was killed."""
+        """Wait for the started process; returns its exit code, -9 if it was killed."""
         return int(self.server.stdout.readline())
 
-    def said(self) -> str:
-        """What was said on stderr since this was last asked."""
+    def read_stderr(self) -> str:
+        """What nnlab has written to stderr since the last call."""
         text = self.stderr.read_text() if self.stderr.exists() else ""
         self.stderr.unlink(missing_ok=True)
         return text
 
 
-def lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"

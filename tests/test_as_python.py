@@ -52,10 +52,10 @@ NO_OTHER = "allowed:"
     (lambda: nnlab.Experiment(data="idx"), "write nnlab.Idx(path=...)"),
 ])  # fmt: skip
 def test_the_sentence_says_what_it_is_here(call, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         call()
-    assert message in str(wrong.value) and NO_OTHER not in str(wrong.value)
-    assert not re.search(r"\b(data|optimizer|split)\.\w+=", str(wrong.value))  # no words of the command line
+    assert message in str(error.value) and NO_OTHER not in str(error.value)
+    assert not re.search(r"\b(data|optimizer|split)\.\w+=", str(error.value))  # no words of the command line
 
 
 @pytest.mark.parametrize("key, domain, meant", [
@@ -64,9 +64,9 @@ def test_the_sentence_says_what_it_is_here(call, message):
     ("batch_size", nnlab.Interval(8, 32), "nnlab.Interval(8, 32, whole=True)"),
 ])  # fmt: skip
 def test_an_interval_of_all_numbers_for_a_key_of_whole_ones(key, domain, meant):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         nnlab.Sweep({key: domain}, experiment_of=E)
-    assert f"{key} takes whole numbers; write {meant}" in str(wrong.value)
+    assert f"{key} takes whole numbers; write {meant}" in str(error.value)
     nnlab.Sweep({key: eval(meant)}, nnlab.Search(trials=1), E)
 
 

@@ -124,20 +124,20 @@ def test_chunks_are_as_large_as_memory_allows(monkeypatch):
         assert [len(c.x) for c in Batches(examples, rows).epoch(1)] == steps
 
 
-@pytest.mark.parametrize("which", ["validation", "test"])
+@pytest.mark.parametrize("set_name", ["validation", "test"])
 @pytest.mark.parametrize(
     "split", [Holdout(), KFold(k=3, repeats=2), Holdout(test=0.75, validation=0.1)], ids=str
 )
-def test_what_is_evaluated(split, which):
+def test_what_is_evaluated(split, set_name):
     """Every row's own set, each example once with weight 1/n, also when the set takes several batches."""
     rows = replace(BASE, split=split).rows(NUMBERED)
-    parts = list(evaluation_batches(Examples(RAW, NUMBERED, DOUBLE), rows, which))
+    parts = list(evaluation_batches(Examples(RAW, NUMBERED, DOUBLE), rows, set_name))
     x, weight = (
         torch.cat([getattr(p, name)[:, 0].expand(len(rows), -1) for p in parts], 1)
         for name in ("x", "weight")
     )
     for k, row in enumerate(rows):
-        examples = getattr(row.fold, which)
+        examples = getattr(row.fold, set_name)
         used = weight[k] > 0
         assert np.array_equal(x[k][used].numpy(), examples)
         np.testing.assert_allclose(weight[k][used], 1 / len(examples))

@@ -37,14 +37,14 @@ def verdicts(cwd):
 
 
 def test_a_healthy_job_in_another_folder(tmp_path):
-    done = nnlab(tmp_path, "check", "data=wine", "batch_size=16", *FAST)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("  pass")]
+    process = nnlab(tmp_path, "check", "data=wine", "batch_size=16", *FAST)
+    assert process.returncode == 0, process.stdout + process.stderr
+    lines = [line.split()[:2] for line in process.stdout.splitlines() if line.startswith("  pass")]
     assert lines == [["pass", rung] for rung in RUNGS]
-    assert "7 passed in" in done.stdout
-    made = {path.name for path in folder(tmp_path).iterdir()}
+    assert "7 passed in" in process.stdout
+    files = {path.name for path in folder(tmp_path).iterdir()}
     pictures = {"rates.png", "subset.png", "saturation.png"}
-    assert made == {".hydra", "config.yaml", "command.txt", "check.json"} | pictures
+    assert files == {".hydra", "config.yaml", "command.txt", "check.json"} | pictures
     records = verdicts(tmp_path)
     assert list(records) == list(RUNGS)
     for verdict in records.values():
@@ -57,10 +57,10 @@ def test_a_healthy_job_in_another_folder(tmp_path):
 
 
 def test_a_faulty_job_fails_with_advice(tmp_path):
-    done = nnlab(tmp_path, "check", "data=iris", "init=zeros", "only=[start,saturation]", "picture=false")
-    assert done.returncode == 1, done.stderr
-    assert "fail  start" in done.stdout and "-> break the symmetry" in done.stdout
-    assert "init=auto" in done.stdout and "failed" in done.stdout
+    process = nnlab(tmp_path, "check", "data=iris", "init=zeros", "only=[start,saturation]", "picture=false")
+    assert process.returncode == 1, process.stderr
+    assert "fail  start" in process.stdout and "-> break the symmetry" in process.stdout
+    assert "init=auto" in process.stdout and "failed" in process.stdout
     records = verdicts(tmp_path)
     assert list(records) == ["start", "saturation"]
     assert records["start"]["cause"] == "symmetry" and "init=auto" in records["start"]["advice"]
@@ -111,9 +111,9 @@ WRONG = [
 def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, phrases):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *arguments]) == 2
-    shown = capsys.readouterr().err
-    assert shown.startswith("nnlab check: ") and shown.count("\n") == 1 and "Traceback" not in shown
-    assert all(word in shown for word in phrases), shown
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("nnlab check: ") and stderr.count("\n") == 1 and "Traceback" not in stderr
+    assert all(word in stderr for word in phrases), stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -124,8 +124,8 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, c
 def test_what_hydra_answers(tmp_path, monkeypatch, capsys, option, phrases):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *option]) == 0
-    shown = capsys.readouterr().out
-    assert all(word in shown for word in phrases)
+    stdout = capsys.readouterr().out
+    assert all(word in stdout for word in phrases)
     assert not list(tmp_path.iterdir())
 
 
@@ -250,10 +250,10 @@ def test_the_proposed_rate_trains_where_the_default_diverges(data, optimizer):
 def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, arguments, proposal):
     monkeypatch.chdir(tmp_path)
     main(["train", *arguments])
-    shown = capsys.readouterr().out
-    arguments = " ".join(shown.replace(" \\\n", " ").replace("'", "").split())
+    stdout = capsys.readouterr().out
+    arguments = " ".join(stdout.replace(" \\\n", " ").replace("'", "").split())
     assert (
         proposal in arguments
         if proposal
-        else "find out" not in arguments and shown.splitlines()[-1].split()[-1].startswith("outputs/")
+        else "find out" not in arguments and stdout.splitlines()[-1].split()[-1].startswith("outputs/")
     )

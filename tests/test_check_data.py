@@ -70,11 +70,11 @@ def test_scales_matter_only_where_nothing_normalises():
     assert data.check(Subject(job("wine"))).status == "pass"
 
 
-@pytest.mark.parametrize("how", ["standard", "robust", "none"])
-def test_columns_far_out_are_named_where_nothing_pulls_them_in(how):
-    verdict = data.check(Subject(job("digits", data=nnlab.Digits(normalization=how))))
+@pytest.mark.parametrize("normalization", ["standard", "robust", "none"])
+def test_columns_far_out_are_named_where_nothing_pulls_them_in(normalization):
+    verdict = data.check(Subject(job("digits", data=nnlab.Digits(normalization=normalization))))
     far = [f for f in verdict.findings if f.cause == "far_columns"]
-    if how in ("robust", "none"):
+    if normalization in ("robust", "none"):
         assert not far
         return
     (finding,) = far
@@ -96,25 +96,27 @@ class Written(Data):
 
 
 def written(change, **settings):
-    given = Written(**settings)
-    object.__setattr__(given, "change", change)
-    return Subject(nnlab.Experiment(data=given))
+    data_source = Written(**settings)
+    object.__setattr__(data_source, "change", change)
+    return Subject(nnlab.Experiment(data=data_source))
 
 
-@pytest.mark.parametrize("how", ["robust", "standard", "minmax"])
-@pytest.mark.parametrize("which", ["validation", "test"])
+@pytest.mark.parametrize("normalization", ["robust", "standard", "minmax"])
+@pytest.mark.parametrize("set_name", ["validation", "test"])
 @pytest.mark.parametrize("level, value", [(0, 1e6), (7, -40)])
-def test_an_example_far_out_of_a_column_that_is_constant_in_training_is_named(how, which, level, value):
+def test_an_example_far_out_of_a_column_that_is_constant_in_training_is_named(
+    normalization, set_name, level, value
+):
     fold = written(lambda x: None).fold
-    example = getattr(fold, which)[3]
+    example = getattr(fold, set_name)[3]
 
     def change(x):
         x[:, 4] = level
         x[example, 4] = value
 
-    (finding,) = data.check(written(change, normalization=how)).findings
+    (finding,) = data.check(written(change, normalization=normalization)).findings
     assert (finding.status, finding.cause) == ("warn", "far_columns")
-    sentence = f"z is {level} in all of training and {value:.4g} in example {example}, of the {which} set"
+    sentence = f"z is {level} in all of training and {value:.4g} in example {example}, of the {set_name} set"
     assert sentence in finding.found and "is that value right?" in finding.advice
 
 

@@ -64,14 +64,16 @@ def test_what_differs_at_large_sizes_only_is_found(by, threads):
 
 @pytest.mark.parametrize("rows, threads, several", [(5, 3, 3), (12, 1, 2)])
 def test_it_looks_at_the_stack_that_is_trained(rows, threads, several, monkeypatch):
-    seen, trained = [], determinism.train
+    stack_sizes, trained = [], determinism.train
     monkeypatch.setattr(
-        determinism, "train", lambda *a: (seen.append((len(a[1]), a[1][0].batch, a[3])), trained(*a))[1]
+        determinism,
+        "train",
+        lambda *a: (stack_sizes.append((len(a[1]), a[1][0].batch, a[3])), trained(*a))[1],
     )
     result = verdict(replace(JOB, model=MLP(hidden=(30,)), seeds=rows, threads=threads), work=2e10)
     assert result.status == "pass" and result.details["rows"] == rows
     batch = len(Subject(JOB).fold.train)
-    assert seen == [(rows, batch, 1), (rows, batch, several), (1, batch, several)]
+    assert stack_sizes == [(rows, batch, 1), (rows, batch, several), (1, batch, several)]
 
 
 def test_large_jobs_get_fewer_steps_rows_and_examples():

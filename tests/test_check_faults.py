@@ -30,7 +30,7 @@ SOME |= {fault.name: fault for fault in [f for f in ALL if f.name.startswith("sy
 def test_a_fault_is_found_and_named(fault):
     verdicts = list(run_rungs(Subject(fault.experiment, SMALL), list(fault.rungs)))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
-    assert fault.found(verdicts), [finding.found for finding in findings]
+    assert fault.is_detected(verdicts), [finding.found for finding in findings]
     assert all(f.advice for f in findings if f.status != "pass")
     assert all(map(says_its_limit, findings))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from check_jobs import Between, job
-from check_mutants import MUTANTS, of_gradients
+from check_mutants import MUTANTS, gradient_faults
 from networks import one_thread  # noqa: F401
 
 import nnlab
@@ -23,7 +23,7 @@ from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
 from nnlab.models import Model
 
-FAULTS = {fault.name: fault for fault in of_gradients(seed=3)}
+FAULTS = {fault.name: fault for fault in gradient_faults(seed=3)}
 
 
 def checked(experiment, **budget):
@@ -45,7 +45,7 @@ def test_a_fault_is_found_and_named(fault):
     with fault.patch():
         verdict = checked(fault.experiment)
     assert verdict.status == "fail"
-    assert fault.found([verdict]), verdict.worst.found
+    assert fault.is_detected([verdict]), verdict.worst.found
     assert checked(fault.experiment).status == "pass"
 
 
@@ -186,8 +186,8 @@ def along(f, x, gradient, tolerance=1e-5):
     """Compare `gradient` of sum_i f(x_i) with differences, number by number."""
     total = f(x).sum()
 
-    def moved(which, step):
-        return np.array([f(np.where(np.arange(len(x)) == i, x + step, x)).sum() for i in which])
+    def moved(example, step):
+        return np.array([f(np.where(np.arange(len(x)) == i, x + step, x)).sum() for i in example])
 
     return compare(np.asarray(gradient, float), moved, total, abs(f(x)).sum(), 1.0, tolerance)
 

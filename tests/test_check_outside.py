@@ -24,10 +24,10 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("name", SOME)
 def test_it_is_found_and_named(folder, name):
     findings = FAULTS[name].findings(folder, "only=[start,subset,saturation,rates,data]", *SMALL)
-    assert FAULTS[name].told(findings) == (True, True), findings
+    assert FAULTS[name].judge(findings) == (True, True), findings
 
 
 @pytest.mark.parametrize("name", ["circles, 2 relu layers of 32", "moons, 5 tanh layers of 5"])
 def test_its_healthy_twin_passes(folder, name):
     findings = HEALTHY[name].findings(folder, "only=[start,subset,saturation,rates,data]", *SMALL)
-    assert HEALTHY[name].told(findings) == (False, False), findings
+    assert HEALTHY[name].judge(findings) == (False, False), findings

@@ -22,16 +22,16 @@ def nnlab(*argv, cwd=None, **environment):
         "import sys; from nnlab.cli import main; code = main();"
         f"print('MODULES', *sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr); sys.exit(code)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, *argv],
         capture_output=True,
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
-    done.stderr, _, modules = done.stderr.rpartition("MODULES")
-    done.modules = set(modules.split())
-    return done
+    process.stderr, _, modules = process.stderr.rpartition("MODULES")
+    process.modules = set(modules.split())
+    return process
 
 
 def test_configurations_are_found():
@@ -49,8 +49,8 @@ def test_packaged_configurations_come_first(tmp_path):
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
 def test_help_lists_the_commands(argv, capsys):
     assert cli.main(argv) == 0
-    out = capsys.readouterr().out
-    assert all(f"  {name} " in out and summary in out for name, summary in cli.COMMANDS.items())
+    stdout = capsys.readouterr().out
+    assert all(f"  {name} " in stdout and summary in stdout for name, summary in cli.COMMANDS.items())
 
 
 def test_start_up_imports_nothing_heavy():
@@ -94,10 +94,10 @@ def test_interrupted(monkeypatch, capsys):
 
 def test_as_a_module_and_into_a_closed_pipe():
     command = f"'{sys.executable}' -m nnlab --help | head -1"
-    done = subprocess.run(
+    process = subprocess.run(
         command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
-    assert done.stdout.startswith("nnlab: ") and done.stderr == ""
+    assert process.stdout.startswith("nnlab: ") and process.stderr == ""
 
 
 # nnlab board
@@ -133,11 +133,11 @@ def called(monkeypatch):
 def test_board_shows_all_runs(runs, called):
     assert board.main([]) == 0
     command, shown = called[0]
-    here = Path("outputs").absolute()
-    assert command == [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", str(here)]
+    folder = Path("outputs").absolute()
+    assert command == [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", str(folder)]
     assert shown == {"train/a", "train/b", "train/c"}
     assert board.main(["outputs/train", "--port", "6011"]) == 0
-    assert called[1][0][-3:] == [str(here / "train"), "--port", "6011"]
+    assert called[1][0][-3:] == [str(folder / "train"), "--port", "6011"]
 
 
 def test_board_shows_the_newest_of_many(runs, called, capsys):

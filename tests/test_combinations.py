@@ -160,13 +160,13 @@ def test_predictions_and_what_is_reported_agree(output, loss):
     z = objective.network.fprop(objective.x)
     p = objective.loss.predict(z)
     assert torch.equal(p.argmax(1), z.argmax(1))
-    shown = objective.loss.map or output
-    if shown in ("softmax", "sparsemax"):
+    output_map = objective.loss.map or output
+    if output_map in ("softmax", "sparsemax"):
         assert_near(p.sum(1), torch.ones(1, 5).double(), 13)
-    if shown in OUTPUTS and shown != "identity":
+    if output_map in OUTPUTS and output_map != "identity":
         assert p.min() >= 0 and p.max() <= 1
         raw = Objective([replace(e, model=MLP(output="auto"), loss="auto")], 0)
-        same = bind(OUTPUTS[shown](), [(4,)], 1, 5).fprop(raw.network.fprop(raw.x))
+        same = bind(OUTPUTS[output_map](), [(4,)], 1, 5).fprop(raw.network.fprop(raw.x))
         assert_near(p, same, 14)
 
 

@@ -125,9 +125,9 @@ def test_train_is_the_default_experiment():
 
 @every_choice
 def test_keys_and_values_are_those_of_the_dataclass(group, choice):
-    whole = composed(f"{group}={choice}", *WITH.get((group, choice), ()))
-    keys, settings = own_keys(group, choice), whole[group]
-    part = getattr(Experiment.from_config(whole), group)
+    config = composed(f"{group}={choice}", *WITH.get((group, choice), ()))
+    keys, settings = own_keys(group, choice), config[group]
+    part = getattr(Experiment.from_config(config), group)
     default = as_settings(type(part)())
     assert set(keys) | (set(settings) if group == "regularizer" else set()) == set(default)
     assert set(settings) == set(default)
@@ -291,11 +291,11 @@ WRONG = [  # key, value, words of the sentence
 
 @pytest.mark.parametrize("key, value, phrases", WRONG, ids=[f"{key}={str(v)[:20]}" for key, v, _ in WRONG])
 def test_what_is_wrong_is_told(key, value, phrases):
-    wrong = copy.deepcopy(composed())
+    config = copy.deepcopy(composed())
     *group, last = key.split(".")
-    (wrong[group[0]] if group else wrong)[last] = value
+    (config[group[0]] if group else config)[last] = value
     with pytest.raises(nnlab.UserError) as error:
-        Experiment.from_config(wrong)
+        Experiment.from_config(config)
     message = str(error.value)
     assert all(word in message for word in phrases) and "\n" not in message and "''" not in message, message
 
@@ -320,8 +320,8 @@ LATE = [  # wrong for these data or this machine: found when a fit is made, befo
 ]
 
 
-@pytest.mark.parametrize("wrong, phrases", LATE, ids=[phrases[0] for _, phrases in LATE])
-def test_what_does_not_fit_the_data_or_the_machine(wrong, phrases):
+@pytest.mark.parametrize("changes, phrases", LATE, ids=[phrases[0] for _, phrases in LATE])
+def test_what_does_not_fit_the_data_or_the_machine(changes, phrases):
     with pytest.raises(nnlab.UserError) as error:
-        nnlab.Fit([Experiment(**wrong)])
+        nnlab.Fit([Experiment(**changes)])
     assert all(word in str(error.value) for word in phrases), error.value

@@ -100,10 +100,10 @@ def test_class_counts_are_those_of_sklearn(n):
     assert np.abs(shares(test, dataset.y) - shares(folds[0].test, dataset.y)).max() <= 1
 
     rest = np.setdiff1d(np.arange(n), folds[0].test)
-    theirs = StratifiedKFold(4).split(rest, dataset.y[rest])
-    theirs = np.sort([shares(rest[validation], dataset.y) for _, validation in theirs], axis=0)
+    expected = StratifiedKFold(4).split(rest, dataset.y[rest])
+    expected = np.sort([shares(rest[validation], dataset.y) for _, validation in expected], axis=0)
     counts = np.sort([shares(fold.validation, dataset.y) for fold in folds], axis=0)
-    assert np.array_equal(counts, theirs)  # a class's counts over the folds
+    assert np.array_equal(counts, expected)  # a class's counts over the folds
 
 
 @small_classes
@@ -117,9 +117,9 @@ def test_folds_partition_what_the_test_set_leaves(dataset, k):
     assert max(len(fold.validation) for fold in folds) - min(len(fold.validation) for fold in folds) <= 1
 
 
-def assert_same(one, other, same=True):
-    for a, b in zip(one, other, strict=True):
-        assert all(np.array_equal(*pair) for pair in zip(sets(a), sets(b), strict=True)) is same
+def assert_same(fold, other, same_fold=True):
+    for a, b in zip(fold, other, strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(sets(a), sets(b), strict=True)) is same_fold
 
 
 @every_dataset
@@ -127,7 +127,7 @@ def assert_same(one, other, same=True):
 def test_a_split_depends_on_its_seed_alone(split, dataset):
     data = dataset(101)
     assert_same(split.folds(data), split.folds(data))
-    assert_same(split.folds(data), replace(split, seed=split.seed + 50).folds(data), same=False)
+    assert_same(split.folds(data), replace(split, seed=split.seed + 50).folds(data), same_fold=False)
     single = [replace(split, seed=split.seed + r, repeats=1).folds(data) for r in range(split.repeats)]
     assert_same(split.folds(data), sum(single, []))
     assert len({fold.test.tobytes() for fold in split.folds(data)}) == split.repeats
@@ -195,14 +195,16 @@ def test_a_column_that_is_constant_where_it_trains_alone():
     assert (x[0] == 2).all()
 
 
-@pytest.mark.parametrize("how", ["standard", "none"])
-def test_targets_of_regression_and_none(how):
-    data = Points(classes=0, normalization=how, target_normalization=how)
+@pytest.mark.parametrize("normalization", ["standard", "none"])
+def test_targets_of_regression_and_none(normalization):
+    data = Points(classes=0, normalization=normalization, target_normalization=normalization)
     dataset = data.load()
     for fold in KFold(k=3).folds(dataset):
         pairs = zip(
             Examples(data, dataset, DOUBLE).gather(fold, fold.test), (dataset.x, dataset.y), strict=True
         )
         for normalized, raw in pairs:
-            expected = StandardScaler().fit(raw[fold.train]).transform(raw) if how == "standard" else raw
+            expected = (
+                StandardScaler().fit(raw[fold.train]).transform(raw) if normalization == "standard" else raw
+            )
             np.testing.assert_allclose(normalized.T, expected[fold.test], atol=1e-12)

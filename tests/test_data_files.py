@@ -53,10 +53,10 @@ def advised(data):
 
 def a_socket(path):
     with socket.socket(socket.AF_UNIX) as s:
-        here = os.getcwd()
+        previous_folder = os.getcwd()
         os.chdir(path.parent)  # a socket's path has 108 characters at most
         s.bind(path.name)
-        os.chdir(here)
+        os.chdir(previous_folder)
 
 
 def a_link_to_itself(path):
@@ -227,9 +227,9 @@ def test_arrays_that_are_no_table_of_numbers(array, tmp_path):
 
 
 def test_an_archive_in_every_way_of_packing_and_naming(tmp_path):
-    for how in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         for ending in (".npy", ""):
-            with zipfile.ZipFile(tmp_path / "a.npz", "w", how) as file:
+            with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as file:
                 for name, array in (("X", X), ("y", Y)):
                     np.save(out := io.BytesIO(), array)
                     file.writestr(name + ending, out.getvalue())
@@ -237,16 +237,16 @@ def test_an_archive_in_every_way_of_packing_and_naming(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 )
-def test_archives_that_are_cut_or_changed_anywhere(how, tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.npz", "w", how) as file:
+def test_archives_that_are_cut_or_changed_anywhere(compression, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as file:
         for name, array in (("X", X), ("y", Y)):
             np.save(out := io.BytesIO(), array)
             file.writestr(f"{name}.npy", out.getvalue())
     whole, random = (tmp_path / "a.npz").read_bytes(), np.random.default_rng(0)
-    for place in range(0, len(whole), 9):
-        for content in (whole[:place], _changed(whole, place, random)):
+    for offset in range(0, len(whole), 9):
+        for content in (whole[:offset], _changed(whole, offset, random)):
             (tmp_path / "a.npz").write_bytes(content)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Advice)
@@ -256,8 +256,8 @@ def test_archives_that_are_cut_or_changed_anywhere(how, tmp_path):
                     assert "\n" not in str(e)
 
 
-def _changed(whole: bytes, place: int, random) -> bytes:
-    return whole[:place] + random.bytes(4) + whole[place + 4 :]
+def _changed(content: bytes, offset: int, random) -> bytes:
+    return content[:offset] + random.bytes(4) + content[offset + 4 :]
 
 
 def test_members_that_are_no_arrays(tmp_path):

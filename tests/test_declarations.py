@@ -21,27 +21,27 @@ CLASSES = [
 ] + [("regularizer", None, Regularizer), ("check", None, Budget)]  # fmt: skip
 
 
-def is_as_declared(read: declarations.Field, field):
+def is_as_declared(declaration: declarations.Field, field):
     allowed = field.metadata["allowed"]
     for end, none in (("low", -math.inf), ("above", -math.inf), ("high", math.inf), ("below", math.inf)):
-        assert read.range.get(end, none) == getattr(allowed, end)
-    assert tuple(read.range.get("choices", ())) == allowed.choices
-    assert read.range.get("infinite", False) == allowed.infinite
-    assert read.range.get("plugins", "") == allowed.plugins
-    assert " | ".join(read.types) == field.type
-    assert read.default == (None if field.default is MISSING else field.default)
+        assert declaration.range.get(end, none) == getattr(allowed, end)
+    assert tuple(declaration.range.get("choices", ())) == allowed.choices
+    assert declaration.range.get("infinite", False) == allowed.infinite
+    assert declaration.range.get("plugins", "") == allowed.plugins
+    assert " | ".join(declaration.types) == field.type
+    assert declaration.default == (None if field.default is MISSING else field.default)
 
 
 @pytest.mark.parametrize("group, name, cls", CLASSES, ids=[f"{g}={n}" for g, n, _ in CLASSES])
 def test_a_class(group, name, cls):
-    read = declarations.declaration_of_choice(group, name)
-    assert read.name == cls.__name__ and set(read.fields) == {f.name for f in fields(cls)}
-    doc_words = read.doc.split()
+    declaration = declarations.declaration_of_choice(group, name)
+    assert declaration.name == cls.__name__ and set(declaration.fields) == {f.name for f in fields(cls)}
+    doc_words = declaration.doc.split()
     assert (
         doc_words and cls.__doc__.split()[: len(doc_words)] == doc_words
     )  # `help` in Python says the settings after it
     for f in fields(cls):
-        is_as_declared(read.fields[f.name], f)
+        is_as_declared(declaration.fields[f.name], f)
 
 
 @pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, ChosenRungs])

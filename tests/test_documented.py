@@ -65,13 +65,16 @@ def test_words_reach_nnlab_as_they_are_written(shell, tmp_path):
     for line in LINES:
         if re.search(r"[<|]", line):
             continue
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, f"nnlab() {{ printf '%s\\n' \"$@\"; }}; {line}"],
             capture_output=True,
             text=True,
             cwd=tmp_path,
         )
-        assert done.stdout.splitlines() == shlex.split(line)[1:] and not done.stderr, (line, done.stderr)
+        assert process.stdout.splitlines() == shlex.split(line)[1:] and not process.stderr, (
+            line,
+            process.stderr,
+        )
 
 
 @pytest.mark.parametrize("line", WHOLE)

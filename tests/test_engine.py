@@ -62,11 +62,11 @@ CASES = {  # 54 examples to train on: batches of 10 end with one of 4
 
 def trained(*experiments):
     """The finished fit, and every row's metrics as a list of epochs."""
-    run, seen = nnlab.fit(*experiments), {}
+    run, epochs_of_row = nnlab.fit(*experiments), {}
     for record in run:
         for i, row in enumerate(record.rows):
-            seen.setdefault(int(row), []).append({name: v[i] for name, v in record.metrics.items()})
-    return run, seen
+            epochs_of_row.setdefault(int(row), []).append({name: v[i] for name, v in record.metrics.items()})
+    return run, epochs_of_row
 
 
 def assert_weights(actual, expected, tolerance=1e-9):
@@ -78,12 +78,14 @@ def assert_weights(actual, expected, tolerance=1e-9):
 @pytest.mark.parametrize("experiment", CASES.values(), ids=CASES)
 def test_training_equals_a_loop_of_torch(experiment):
     """Every metric of every epoch, the best epoch and its weights, of every row of the stack."""
-    run, seen = trained(experiment)
+    run, epochs_of_row = trained(experiment)
     went_back = []
     for row, result in zip(run.rows, run.results, strict=True):
         epochs = reference.train(row)
-        assert len(seen[row.number]) == experiment.epochs == len(epochs)
-        for number, (actual, epoch) in enumerate(zip(seen[row.number], epochs, strict=True), start=1):
+        assert len(epochs_of_row[row.number]) == experiment.epochs == len(epochs)
+        for number, (actual, epoch) in enumerate(
+            zip(epochs_of_row[row.number], epochs, strict=True), start=1
+        ):
             assert actual == pytest.approx(epoch.metrics, rel=1e-8, abs=1e-10), f"epoch {number}"
         best = int(np.argmin([epoch.metrics[experiment.metric] for epoch in epochs]))
         assert (result.best_epoch, result.status) == (best + 1, "finished")
@@ -95,11 +97,11 @@ def test_training_equals_a_loop_of_torch(experiment):
 
 
 def test_chunks_of_an_epoch_change_nothing(monkeypatch):
-    whole = trained(CASES["warmup"])[1]
+    unchunked = trained(CASES["warmup"])[1]
     monkeypatch.setattr("nnlab.data.batches.CHUNK_ELEMENTS", 2 * BASE.batch_size * CLASSES.d)  # two steps
     pieces = trained(CASES["warmup"])[1]
-    for k in whole:
-        for a, b in zip(whole[k], pieces[k], strict=True):
+    for k in unchunked:
+        for a, b in zip(unchunked[k], pieces[k], strict=True):
             assert a == pytest.approx(b, rel=1e-12)
 
 
@@ -110,15 +112,15 @@ def test_chunks_of_an_epoch_change_nothing(monkeypatch):
 def test_best_weights_are_those_of_the_best_epoch(metric):
     """They equal what training just so long leaves: neither later epochs nor the order of rows touch them."""
     base = replace(BASE, optimizer=SGD(lr=1.0), metric=metric, epochs=20, seeds=3)
-    run, seen = trained(base)
-    best = [int(np.argmin([m[metric] for m in seen[k]])) + 1 for k in range(3)]
+    run, epochs_of_row = trained(base)
+    best = [int(np.argmin([m[metric] for m in epochs_of_row[k]])) + 1 for k in range(3)]
     assert [result.best_epoch for result in run.results] == best
     assert len(set(best)) > 1 and max(best) < 20
     for result in run.results:
-        (alone,) = run_results(replace(base, epochs=result.best_epoch, seed=result.seed, seeds=1))
-        assert alone.best_epoch == result.best_epoch
-        assert_weights(result.weights, alone.weights, 0)
-        assert result.best == seen[result.row][result.best_epoch - 1]
+        (shorter_run,) = run_results(replace(base, epochs=result.best_epoch, seed=result.seed, seeds=1))
+        assert shorter_run.best_epoch == result.best_epoch
+        assert_weights(result.weights, shorter_run.weights, 0)
+        assert result.best == epochs_of_row[result.row][result.best_epoch - 1]
 
 
 def run_results(*experiments):
@@ -146,7 +148,7 @@ def test_rows_stop_when_their_patience_ends(metric, min_delta):
         )
         for k in range(6)
     ]
-    run, seen = trained(*rows)
+    run, epochs_of_row = trained(*rows)
     for k, result in enumerate(run.results):
         best, waited, stop = np.inf, 0, 25
         for epoch, metrics in enumerate(full[k], start=1):
@@ -156,15 +158,15 @@ def test_rows_stop_when_their_patience_ends(metric, min_delta):
                 stop = epoch
                 break
         assert (result.epochs, result.status) == (stop, "stopped" if waited == 1 + k % 3 else "finished")
-        assert seen[k] == full[k][:stop]
+        assert epochs_of_row[k] == full[k][:stop]
         assert result.best_epoch == 1 + int(np.argmin([m["val_loss"] for m in full[k][:stop]]))
     assert len({result.epochs for result in run.results}) > 2
 
 
 def test_rows_may_train_for_different_numbers_of_epochs():
-    run, seen = trained(*[replace(BASE, epochs=n, seeds=1) for n in (4, 1, 3)])
-    assert [len(seen[k]) for k in range(3)] == [result.epochs for result in run.results] == [4, 1, 3]
-    assert seen[0][:3] == seen[2] and seen[0][:1] == seen[1]
+    run, epochs_of_row = trained(*[replace(BASE, epochs=n, seeds=1) for n in (4, 1, 3)])
+    assert [len(epochs_of_row[k]) for k in range(3)] == [result.epochs for result in run.results] == [4, 1, 3]
+    assert epochs_of_row[0][:3] == epochs_of_row[2] and epochs_of_row[0][:1] == epochs_of_row[1]
 
 
 LINEAR = replace(BASE, data=NUMBERS, model=nnlab.Linear(), batch_size="full", seeds=1, epochs=60)
@@ -174,16 +176,16 @@ def test_a_diverging_row_is_marked_and_frozen():
     """It grows for a while, becomes infinite, and keeps the weights of its best epoch."""
     good = replace(LINEAR, dtype="float32", optimizer=SGD(lr=0.05))
     bad = replace(good, optimizer=SGD(lr=30.0))
-    run, seen = trained(good, bad)
+    run, epochs_of_row = trained(good, bad)
     first, second = run.results
-    assert (first.status, first.epochs) == ("finished", 60) and len(seen[0]) == 60
-    assert second.status == "diverged" and 1 < second.epochs < 60 and len(seen[1]) == second.epochs
-    finite = [np.isfinite([m["train_loss"], m["val_loss"], m["grad_norm"]]).all() for m in seen[1]]
+    assert (first.status, first.epochs) == ("finished", 60) and len(epochs_of_row[0]) == 60
+    assert second.status == "diverged" and 1 < second.epochs < 60 and len(epochs_of_row[1]) == second.epochs
+    finite = [np.isfinite([m["train_loss"], m["val_loss"], m["grad_norm"]]).all() for m in epochs_of_row[1]]
     assert all(finite[:-1]) and not finite[-1]
     assert second.best_epoch == 1 and np.isfinite(second.test["loss"])
     (one_epoch,) = run_results(replace(bad, epochs=1))
     assert_weights(second.weights, one_epoch.weights, 0)
-    assert seen[0] == trained(good)[1][0]
+    assert epochs_of_row[0] == trained(good)[1][0]
 
 
 @pytest.mark.parametrize("metric", ["val_loss", "val_error"])

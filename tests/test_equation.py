@@ -28,17 +28,17 @@ def test_linear_regression_is_least_squares_in_the_datas_own_units():
     e = replace(FULL, data=Diabetes(normalization="standard"), model=Linear())
     run, record = learnt(replace(e, optimizer=nnlab.Nesterov(lr=0.05, gamma=0.95), epochs=1500))
     dataset, train = run.datasets[e.data], run.rows[0].fold.train
-    there = sk.LinearRegression().fit(dataset.x[train], dataset.y[train])
+    least_squares = sk.LinearRegression().fit(dataset.x[train], dataset.y[train])
     assert record.own_units
-    assert record.weight == pytest.approx(there.coef_, rel=0.01, abs=0.01)
-    assert record.bias == pytest.approx(there.intercept_, rel=0.01)
-    assert record.answers == pytest.approx(there.predict(dataset.x[record.examples]).T, rel=0.001)
+    assert record.weight == pytest.approx(least_squares.coef_, rel=0.01, abs=0.01)
+    assert record.bias == pytest.approx(least_squares.intercept_, rel=0.01)
+    assert record.answers == pytest.approx(least_squares.predict(dataset.x[record.examples]).T, rel=0.001)
     assert np.array_equal(record.targets[0], dataset.y[train, 0])
 
 
-@pytest.mark.parametrize("how", ["standard", "minmax", "maxabs", "none"])
-def test_answers_are_those_of_the_equation_on_raw_inputs(how):
-    data = Diabetes(normalization=how)
+@pytest.mark.parametrize("normalization", ["standard", "minmax", "maxabs", "none"])
+def test_answers_are_those_of_the_equation_on_raw_inputs(normalization):
+    data = Diabetes(normalization=normalization)
     run, record = learnt(replace(FULL, data=data, model=Linear(), optimizer=Adam(lr=0.01), epochs=20))
     x = run.datasets[data].x[record.examples]
     assert record.own_units and record.answers == pytest.approx(record.weight @ x.T + record.bias[:, None])

@@ -61,9 +61,9 @@ def test_the_contracts_hold(site):
     """By pytest itself, as a user runs it."""
     line = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "tests"]
     path = os.pathsep.join([str(ROOT), str(site)])
-    done = subprocess.run(
+    process = subprocess.run(
         line, cwd=site, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (count,) = re.findall(r"^(\d+) passed in", done.stdout, re.M)
+    assert process.returncode == 0, process.stdout + process.stderr
+    (count,) = re.findall(r"^(\d+) passed in", process.stdout, re.M)
     assert int(count) > 75

@@ -22,12 +22,12 @@ from nnlab.testing.fake_cuda_rules import ON_CPUS_ONLY, WITH_NUMBER
 
 def tensors():
     """On the GPU, on the CPU, and scalars of both."""
-    there = torch.arange(12.0, device="cuda").view(3, 4)
-    here = torch.arange(12.0).view(3, 4)
+    on_gpu = torch.arange(12.0, device="cuda").view(3, 4)
+    on_cpu = torch.arange(12.0).view(3, 4)
     return SimpleNamespace(
-        there=there, here=here, number=torch.tensor(2.0), number_there=there[0, 1], row=here[0],
+        there=on_gpu, here=on_cpu, number=torch.tensor(2.0), number_there=on_gpu[0, 1], row=on_cpu[0],
         index=torch.tensor([0, 2]), index_there=torch.tensor([0, 2], device="cuda"),
-        mask=here[:, 0] > 3, mask_there=there[:, 0] > 3,
+        mask=on_cpu[:, 0] > 3, mask_there=on_gpu[:, 0] > 3,
     )  # fmt: skip
 
 
@@ -223,14 +223,14 @@ OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operato
 def test_operators_take_one_number_of_the_host_and_change_none(act):
     in_place = getattr(operator, f"i{act.__name__.strip('_')}", None)
     with gpu():
-        there, number = torch.arange(1, 4, device="cuda"), torch.tensor(2)
-        assert act(there, number).is_cuda and act(number, there).is_cuda
+        on_gpu, number = torch.arange(1, 4, device="cuda"), torch.tensor(2)
+        assert act(on_gpu, number).is_cuda and act(number, on_gpu).is_cuda
         with pytest.raises(RuntimeError):
-            act(there, number[None])
+            act(on_gpu, number[None])
         if in_place and act is not operator.truediv:  # which makes no whole numbers
-            assert in_place(there.clone(), number).is_cuda
+            assert in_place(on_gpu.clone(), number).is_cuda
             with pytest.raises(RuntimeError):
-                in_place(number, there[0])
+                in_place(number, on_gpu[0])
 
 
 def test_numbers_may_be_read():
@@ -247,11 +247,17 @@ def test_a_copy_is_one():
     """Between the memories and from numpy: what is written into it is not written elsewhere."""
     with gpu():
         numbers, host = np.zeros(3), torch.zeros(3)
-        there = torch.as_tensor(numbers, device="cuda")
-        for copy in (there, there.cpu(), host.to("cuda"), host.cuda(), torch.from_numpy(numbers).to("cuda")):
+        on_gpu = torch.as_tensor(numbers, device="cuda")
+        for copy in (
+            on_gpu,
+            on_gpu.cpu(),
+            host.to("cuda"),
+            host.cuda(),
+            torch.from_numpy(numbers).to("cuda"),
+        ):
             copy.add_(1)
-        assert not numbers.any() and not host.any() and there.tolist() == [1, 1, 1]
-        assert there.to("cuda") is there and host.cpu() is host and there.to(there) is there
+        assert not numbers.any() and not host.any() and on_gpu.tolist() == [1, 1, 1]
+        assert on_gpu.to("cuda") is on_gpu and host.cpu() is host and on_gpu.to(on_gpu) is on_gpu
 
 
 def test_a_generator_repeats_itself():
@@ -268,9 +274,9 @@ def test_a_fork_cannot_use_a_gpu_that_was_used():
         pytest.skip("torch itself says so of a real one")
     with fake_gpu() as fake:
         assert _in_a_fork(lambda: torch.zeros(3, device="cuda")) == ""
-        there = torch.zeros(3, device="cuda")
+        on_gpu = torch.zeros(3, device="cuda")
         assert fake.used_in == os.getpid() and _in_a_fork(lambda: torch.zeros(3) + 1) == ""
-        for call in (lambda: torch.zeros(3, device="cuda"), lambda: there + 1, there.cpu):
+        for call in (lambda: torch.zeros(3, device="cuda"), lambda: on_gpu + 1, on_gpu.cpu):
             assert "forked subprocess" in _in_a_fork(call)
 
 

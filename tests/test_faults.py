@@ -35,12 +35,12 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def started(tmp_path, *arguments, **how) -> subprocess.Popen:
+def started(tmp_path, *arguments, **options) -> subprocess.Popen:
     """The command in a process group of its own, once it writes records."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
     process = subprocess.Popen(
-        [*LINE, *arguments], cwd=tmp_path, env=environment, start_new_session=True, **how
+        [*LINE, *arguments], cwd=tmp_path, env=environment, start_new_session=True, **options
     )
     end = time.monotonic() + 60
     while not _all_begun(tmp_path, arguments) and process.poll() is None:
@@ -268,16 +268,16 @@ def test_workers_end_in_the_background_of_a_shell(tmp_path):
     assert code == 128 + signal.SIGTERM and "of 70 of its 70 rows" in stderr
 
 
-@pytest.mark.parametrize("how", ["removed", "made again", "a link elsewhere"])
-def test_a_folder_that_is_lost_while_it_trains(how, tmp_path):
+@pytest.mark.parametrize("fate", ["removed", "made again", "a link elsewhere"])
+def test_a_folder_that_is_lost_while_it_trains(fate, tmp_path):
     process = started(tmp_path, "train", *LONG, "hydra.run.dir=r")
     (tmp_path / "r").rename(tmp_path / "moved")
-    if how != "a link elsewhere":
+    if fate != "a link elsewhere":
         shutil.rmtree(tmp_path / "moved")
     (tmp_path / "victim").mkdir()
-    if how == "a link elsewhere":
+    if fate == "a link elsewhere":
         (tmp_path / "r").symlink_to(tmp_path / "victim")
-    if how == "made again":
+    if fate == "made again":
         (tmp_path / "r").mkdir()
     code, stderr = ended(process)
     assert code == 1 and "'r' was removed or replaced; 'r-2' has the curves and the best weights" in stderr
@@ -309,12 +309,12 @@ def test_what_comes_after_training_names_what_is_whole(multirun, error, capsys, 
 
 @pytest.mark.parametrize("arguments", [("train",), ("train", "-m", "seed=0,1"), ("check",),
                                    ("sweep", "optimizer.lr=interval(0.001,0.1)")])  # fmt: skip
-@pytest.mark.parametrize("place", ["omegaconf.OmegaConf.save", "nnlab.records.files._sync_folder"])
-def test_a_full_disk_at_the_beginning_leaves_nothing(place, arguments, capsys, monkeypatch):
+@pytest.mark.parametrize("target", ["omegaconf.OmegaConf.save", "nnlab.records.files._sync_folder"])
+def test_a_full_disk_at_the_beginning_leaves_nothing(target, arguments, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(place, full)
+    monkeypatch.setattr(target, full)
     where = ("hydra.sweep.dir=all",) if "-m" in arguments else ("hydra.run.dir=all/r",)
     assert main([*arguments, *LONG[:2], "epochs=1", *where]) == 1
     stderr = capsys.readouterr().err
@@ -344,12 +344,14 @@ def test_streams_that_are_full_or_closed(arguments, closed, tmp_path):
     shell = {"full": "> /dev/full", "stdout": ">&-", "stderr": "2>&-"}[closed]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     line = f"{shlex.join([*LINE, *arguments])} {shell}"
-    done = subprocess.run(
+    process = subprocess.run(
         line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
     )
-    assert "Traceback" not in done.stderr and done.returncode == (1 if closed == "full" else 0), done.stderr
-    assert closed != "full" or "No space left on device" in done.stderr
-    assert closed != "full" or arguments[0] != "train" or "'outputs/" in done.stderr
+    assert "Traceback" not in process.stderr and process.returncode == (1 if closed == "full" else 0), (
+        process.stderr
+    )
+    assert closed != "full" or "No space left on device" in process.stderr
+    assert closed != "full" or arguments[0] != "train" or "'outputs/" in process.stderr
 
 
 # Memory
@@ -375,13 +377,13 @@ def test_the_count_is_that_of_the_process(tmp_path):
         "print('peak', int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) * 1024)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, "sweep", *arguments], cwd=tmp_path, env=environment, capture_output=True,
         text=True, timeout=100, check=True,
     )  # fmt: skip
-    plan_words = next(line for line in done.stdout.splitlines() if "memory" in line).split()
+    plan_words = next(line for line in process.stdout.splitlines() if "memory" in line).split()
     planned = float(plan_words[1]) * {"MB,": 1e6, "GB,": 1e9}[plan_words[2]]
-    peak = float(done.stdout.split()[-1])
+    peak = float(process.stdout.split()[-1])
     assert 0.75 < planned / peak < 1.25, (planned, peak)
 
 
@@ -405,11 +407,11 @@ def test_limits_of_the_process_and_its_group(tmp_path, monkeypatch):
 
 def test_a_limit_of_address_space_is_looked_at(tmp_path):
     code = "import resource, torch; from nnlab.runtime import machine; print(machine.available_memory())"
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", f'ulimit -v 8000000; "{sys.executable}" -c "{code}"'], capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60, check=True,
     )  # fmt: skip
-    assert 0 < int(done.stdout) < 8_000_000 * 1024
+    assert 0 < int(process.stdout) < 8_000_000 * 1024
 
 
 def test_torch_says_that_there_is_no_memory():

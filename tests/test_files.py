@@ -14,7 +14,7 @@ from nnlab.data.splits import Holdout, KFold
 from nnlab.errors import Advice, UserError
 
 
-def told(data, *phrases):
+def assert_refused(data, *phrases):
     """Loading fails with one sentence that has these words."""
     with pytest.raises(UserError) as error:
         data.load()
@@ -25,9 +25,9 @@ def told(data, *phrases):
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_path_that_is_missing_is_told(name, tmp_path):
     kind = SOURCES[name]
-    told(kind(), "data.path = null", "write data.path=")
-    told(kind(path=""), "data.path = ''")
-    told(kind(path=str(tmp_path / "none" / "there")), "there is no file", "there is no folder")
+    assert_refused(kind(), "data.path = null", "write data.path=")
+    assert_refused(kind(path=""), "data.path = ''")
+    assert_refused(kind(path=str(tmp_path / "none" / "there")), "there is no file", "there is no folder")
 
 
 # ---- idx
@@ -63,7 +63,7 @@ def test_splits_and_limits_that_leave_nothing(tmp_path):
     write_idx(tmp_path)
     with pytest.raises(UserError, match="split.validation = 0.8 leaves nothing.*75% of the examples"):
         Holdout(validation=0.8).folds(Idx(path=str(tmp_path)).load())
-    told(Idx(path=str(tmp_path), limit=1), "data.limit = 1", "of the 80")
+    assert_refused(Idx(path=str(tmp_path), limit=1), "data.limit = 1", "of the 80")
 
 
 TRAIN, LABELS, TEST = "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte"
@@ -92,14 +92,14 @@ def test_idx_files_that_are_wrong(file, change, phrases, tmp_path):
     else:
         content = change((tmp_path / file).read_bytes())
         (tmp_path / file).write_bytes(content)
-    told(Idx(path=str(tmp_path)), *phrases)
+    assert_refused(Idx(path=str(tmp_path)), *phrases)
 
 
 def test_idx_of_one_class_and_a_file_for_a_folder(tmp_path):
     arrays = images()
     write_idx(tmp_path, {name: array * ("labels" not in name) for name, array in arrays.items()})
-    told(Idx(path=str(tmp_path)), "all labels are '0'")
-    told(Idx(path=str(tmp_path / TRAIN)), "is a file", "FOLDER")
+    assert_refused(Idx(path=str(tmp_path)), "all labels are '0'")
+    assert_refused(Idx(path=str(tmp_path / TRAIN)), "is a file", "FOLDER")
 
 
 # ---- csv
@@ -178,13 +178,13 @@ WRONG_CSV = {  # name: (file, settings, words besides the file's name)
 
 @pytest.mark.parametrize("text, settings, phrases", WRONG_CSV.values(), ids=WRONG_CSV)
 def test_csv_files_that_are_wrong(text, settings, phrases, tmp_path):
-    told(table(tmp_path, text, **settings), "t.csv", *phrases)
+    assert_refused(table(tmp_path, text, **settings), "t.csv", *phrases)
 
 
 def test_a_file_is_missing_or_a_folder(tmp_path):
     (tmp_path / "churn.csv").write_text("a,t\n1,0\n")
-    told(Csv(path=str(tmp_path / "churm.csv")), "no file", "did you mean 'churn.csv'")
-    told(Csv(path=str(tmp_path)), "is a folder")
+    assert_refused(Csv(path=str(tmp_path / "churm.csv")), "no file", "did you mean 'churn.csv'")
+    assert_refused(Csv(path=str(tmp_path)), "is a folder")
 
 
 # ---- npz
@@ -280,12 +280,12 @@ def test_columns_that_are_not_one_hot_are_numbers(y, advice, tmp_path):
         warnings.simplefilter("always")
         assert np.array_equal(data.load().y, y) and not data.load().classes
     assert len(caught) == 2 * bool(advice) and all(advice in str(w.message) for w in caught)
-    told(replace(data, task="classification"), "one-hot rows: a single 1 among 0s")
+    assert_refused(replace(data, task="classification"), "one-hot rows: a single 1 among 0s")
 
 
 def test_one_hot_of_one_class_is_told(tmp_path):
     with pytest.warns(Advice):
-        told(npz(tmp_path, X=X, y=np.eye(3)[[1, 1, 1, 1]]), "y, one-hot, has only one class, '1'")
+        assert_refused(npz(tmp_path, X=X, y=np.eye(3)[[1, 1, 1, 1]]), "y, one-hot, has only one class, '1'")
 
 
 NAN = np.where(X == 7, np.nan, X)
@@ -306,7 +306,7 @@ WRONG_NPZ = {
 
 @pytest.mark.parametrize("arrays, phrases", WRONG_NPZ.values(), ids=WRONG_NPZ)
 def test_npz_files_that_are_wrong(arrays, phrases, tmp_path):
-    told(npz(tmp_path, **arrays), "a.npz", *phrases)
+    assert_refused(npz(tmp_path, **arrays), "a.npz", *phrases)
 
 
 def test_files_that_are_no_npz(tmp_path):
@@ -316,4 +316,4 @@ def test_files_that_are_no_npz(tmp_path):
     changed, one = whole[:99] + b"?" * 99 + whole[198:], (tmp_path / "b.npy").read_bytes()
     for content in (b"", b"a,b\n", whole[:-40], changed, one):
         (tmp_path / "a.npz").write_bytes(content)
-        told(data, "a.npz is not a file of numpy.savez")
+        assert_refused(data, "a.npz is not a file of numpy.savez")

@@ -49,10 +49,10 @@ def refused(capsys, *argv) -> str:
 def test_python_m_nnlab_imports_nothing_from_the_current_directory(traps):
     folder, sprung = traps
     arguments = ["train", *TINY, "picture=true"]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "nnlab", *arguments], cwd=folder, capture_output=True, text=True, timeout=100
     )
-    assert done.returncode == 0 and not sprung.exists(), done.stderr
+    assert process.returncode == 0 and not sprung.exists(), process.stderr
 
 
 def test_the_board_imports_nothing_from_the_current_directory(traps, monkeypatch):

@@ -77,9 +77,9 @@ def copied(which: str, folder: Path) -> Path:
 def test_a_wrong_file_is_a_sentence_that_names_it(tmp_path, name, text):
     copied("plain", tmp_path / "r")
     (tmp_path / "r" / name).write_text(text, encoding="latin-1")
-    with pytest.raises(UserError) as wrong:
+    with pytest.raises(UserError) as error:
         everything(StoredRun(tmp_path / "r"))
-    assert name in str(wrong.value) and "\n" not in str(wrong.value) and len(str(wrong.value)) < 600
+    assert name in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 600
 
 
 @pytest.mark.parametrize("name", WRONG)

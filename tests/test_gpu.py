@@ -58,8 +58,8 @@ def test_a_real_gpu_passes_these_tests(monkeypatch):
         pytest.skip("there is no GPU, or these tests run on it already")
     files = sorted((ROOT / "tests").glob("test_*gpu*.py"))
     line = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--gpu", *map(str, files)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-5000:]
+    process = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout[-5000:]
 
 
 def test_all_other_tests_ask_for_the_cpu():
@@ -389,9 +389,9 @@ def test_a_command_in_a_process_of_its_own_uses_the_gpu(tmp_path):
     paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
     environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "error"}
     line = [sys.executable, "-c", code, "train", "data=iris", "epochs=2", "device=cuda"]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "on cuda" in done.stdout.splitlines()[0]
+    process = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "on cuda" in process.stdout.splitlines()[0]
 
 
 @pytest.mark.parametrize("data", [CLASSES, NUMBERS], ids=["classes", "numbers"])

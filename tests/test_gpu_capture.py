@@ -323,8 +323,8 @@ def test_a_sweep_decides_once_for_all_its_trials(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(placement, "GPU_START_SECONDS", -1e9)
         assert main([*line, "hydra.run.dir=large"]) == 0
     assert "on cpu" in plan and "device=auto: about" in plan and "on the GPU" in plan
-    out = capsys.readouterr().out
-    assert "on cuda" in out.splitlines()[0] and "device=cuda" in out
+    stdout = capsys.readouterr().out
+    assert "on cuda" in stdout.splitlines()[0] and "device=cuda" in stdout
     best = json.loads((tmp_path / "large" / "best" / "summary.json").read_text())
     record = json.loads((tmp_path / "large" / "sweep.json").read_text())
     assert best["device"] == "cuda" and "device=cuda" in record["best"]["command"]

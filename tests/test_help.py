@@ -157,5 +157,5 @@ def test_nothing_heavy_is_imported():
         "for words in ([], ['optimizer=adam'], ['optimizer']): main(['train', *words, '--help'])\n"
         "print(*{'torch', 'optuna', 'sklearn', 'scipy', 'numpy'} & set(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr == "\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stderr == "\n"

@@ -401,8 +401,8 @@ def test_interrupted(capsys):
 
 def test_help_is_there_and_writes_nothing(capsys):
     run("--help")
-    out = capsys.readouterr().out
-    assert out.startswith("nnlab train: ") and "Usage: nnlab train" in out and "hydra.run.dir" in out
+    stdout = capsys.readouterr().out
+    assert stdout.startswith("nnlab train: ") and "Usage: nnlab train" in stdout and "hydra.run.dir" in stdout
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -425,12 +425,12 @@ def test_cfg_shows_what_would_run(capsys):
     ],
 )
 def test_hydras_own_commands(argv, phrase):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "import sys; from nnlab.commands import hydra_entry as f;"
          "sys.exit(f.run('train', sys.argv[1:], None))", *argv],
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(CONFIG_DIR.parent)},
     )  # fmt: skip
-    assert done.returncode == 0 and phrase in done.stdout and done.stderr == ""
+    assert process.returncode == 0 and phrase in process.stdout and process.stderr == ""
 
 
 # Folders of configurations of the user's own

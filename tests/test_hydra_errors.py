@@ -254,17 +254,17 @@ def test_what_the_table_proposes_is_there():
 ])  # fmt: skip
 def test_a_device_that_is_not_here(monkeypatch, gpus, name, right):
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
-    with pytest.raises(UserError) as wrong:
+    with pytest.raises(UserError) as error:
         device(name)
-    assert right in str(wrong.value)
-    assert gpus or "'cuda'" not in str(wrong.value) and ", cuda" not in str(wrong.value)
+    assert right in str(error.value)
+    assert gpus or "'cuda'" not in str(error.value) and ", cuda" not in str(error.value)
 
 
 @pytest.mark.parametrize("arguments", [["help"], ["help", "board"], ["help", "train", "epochs"]])
 def test_help_as_a_command(arguments, capsys):
     assert main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert main([*arguments[1:2], "--help", *arguments[2:]]) == 0 and shown == capsys.readouterr().out
+    stdout = capsys.readouterr().out
+    assert main([*arguments[1:2], "--help", *arguments[2:]]) == 0 and stdout == capsys.readouterr().out
 
 
 @pytest.mark.parametrize("names, right", [

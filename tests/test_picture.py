@@ -141,8 +141,8 @@ def test_the_setting():
 
 
 def test_the_command(tmp_path):
-    done = nnlab(tmp_path, "train", "seeds=3", "epochs=3", "histograms=1")
-    assert done.returncode == 0, done.stderr
+    process = nnlab(tmp_path, "train", "seeds=3", "epochs=3", "histograms=1")
+    assert process.returncode == 0, process.stderr
     folder = run_folder(tmp_path)
     png = (folder / "curves.png").read_bytes()
     assert size_of(png) == (1200, 500) and image(folder) == (3, 1200, 500, png)

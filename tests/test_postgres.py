@@ -45,10 +45,10 @@ def server():
     def do(name, *overrides):
         who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if not os.geteuid() else {}
         line = [program(name), "-D", str(folder / "data"), *overrides]
-        done = subprocess.run(
+        process = subprocess.run(
             line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, **who
         )
-        assert done.returncode == 0, done.stderr
+        assert process.returncode == 0, process.stderr
 
     try:
         do("initdb", "-U", "nnlab", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")

@@ -119,9 +119,9 @@ def test_a_name_of_a_regularizer_means_what_its_file_says():
     ],
 )  # fmt: skip
 def test_what_stands_for_no_part_is_a_sentence(make, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         make()
-    assert message in str(wrong.value) and "\n" not in str(wrong.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_an_unknown_setting_is_a_type_error_as_ever():
@@ -211,9 +211,9 @@ X_WITH_NAN[3, 2], X_WITH_INF[0, 1] = np.nan, -np.inf
     ],
 )  # fmt: skip
 def test_what_is_no_data_is_a_sentence(given, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         nnlab.Arrays(*given)
-    assert message in str(wrong.value) and "\n" not in str(wrong.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_other_settings_of_arrays():
@@ -454,9 +454,9 @@ def test_one_rung(only):
     ],
 )
 def test_what_cannot_be_checked_is_a_sentence(call, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         call()
-    assert message in str(wrong.value)
+    assert message in str(error.value)
 
 
 def test_fit_takes_arrays():
@@ -488,9 +488,9 @@ def test_fit_takes_arrays():
     ],
 )
 def test_what_cannot_be_fitted_is_a_sentence(given, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         nnlab.fit(*given)
-    assert message in str(wrong.value)
+    assert message in str(error.value)
 
 
 MODULES = [m.name for m in pkgutil.walk_packages(nnlab.__path__, "nnlab.") if not m.name.endswith("__main__")]
@@ -617,9 +617,9 @@ def test_the_import_is_lazy():
     ],
 )
 def test_what_no_library_makes_a_number_of_is_a_sentence(make):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         make()
-    assert "\n" not in str(wrong.value) and str(wrong.value)
+    assert "\n" not in str(error.value) and str(error.value)
 
 
 def test_bytes_that_are_not_utf8_are_labels_of_their_own():

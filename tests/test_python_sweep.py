@@ -130,9 +130,9 @@ def test_what_a_space_may_be(space):
     ],
 )
 def test_what_is_no_sweep_is_a_sentence(make, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         make().run()
-    assert message in str(wrong.value) and "\n" not in str(wrong.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_what_is_no_sweep_is_a_sentence(make, message):
     ],
 )
 def test_what_is_no_domain_is_a_sentence(make, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         make()
-    assert message in str(wrong.value)
+    assert message in str(error.value)
 
 
 def test_domains_of_numpys_numbers():

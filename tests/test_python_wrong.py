@@ -152,9 +152,9 @@ def test_whose_trial_it_is(odd):
     ],
 )
 def test_the_sentence_says_what_is_expected(call, message):
-    with pytest.raises(nnlab.UserError) as wrong:
+    with pytest.raises(nnlab.UserError) as error:
         call()
-    assert message in str(wrong.value)
+    assert message in str(error.value)
 
 
 def test_what_annotations_may_say():
@@ -171,18 +171,18 @@ def test_what_annotations_may_say():
 
 def _call_in_thread(ask):
     """What comes of `ask()` there."""
-    came = []
+    outcomes = []
 
     def catch():
         try:
-            came.append(ask())
+            outcomes.append(ask())
         except Exception as e:  # whatever it is, the test wants to see it
-            came.append(e)
+            outcomes.append(e)
 
     thread = threading.Thread(target=catch)
     thread.start()
     thread.join()
-    return came[0]
+    return outcomes[0]
 
 
 def test_two_threads_at_once_are_a_sentence():
@@ -190,12 +190,14 @@ def test_two_threads_at_once_are_a_sentence():
 
     def steps():
         for step in range(3):
-            came.append(_call_in_thread(lambda: next(alone)))
+            errors.append(_call_in_thread(lambda: next(exclusive)))
             yield step
 
-    came, alone = [], Exclusive("fit", steps())
-    assert list(alone) == [0, 1, 2] and len(came) == 3
-    assert all(isinstance(e, nnlab.UserError) and "fit is running in another thread" in str(e) for e in came)
+    errors, exclusive = [], Exclusive("fit", steps())
+    assert list(exclusive) == [0, 1, 2] and len(errors) == 3
+    assert all(
+        isinstance(e, nnlab.UserError) and "fit is running in another thread" in str(e) for e in errors
+    )
 
 
 SMALL = nnlab.Experiment(data=nnlab.Arrays(np.eye(40), np.arange(40) % 2), epochs=3, threads=1)
@@ -216,17 +218,17 @@ def _call_while_running(monkeypatch, running, calls: dict) -> dict:
 
 def test_a_fit_that_two_threads_run(monkeypatch):
     fit = nnlab.fit(SMALL)
-    asks = {"run": fit.run, "next": lambda: next(iter(fit)), "stop": fit.stop}
-    came = _call_while_running(monkeypatch, fit, asks)
-    assert len(came) == 3 and all(isinstance(e, nnlab.UserError) for e in came.values())
-    assert all("running in another thread" in str(e) for e in came.values())
+    calls = {"run": fit.run, "next": lambda: next(iter(fit)), "stop": fit.stop}
+    outcomes = _call_while_running(monkeypatch, fit, calls)
+    assert len(outcomes) == 3 and all(isinstance(e, nnlab.UserError) for e in outcomes.values())
+    assert all("running in another thread" in str(e) for e in outcomes.values())
     assert [r.status for r in fit.results] == ["finished"] and fit.curves("val_loss").shape == (1, 3)
 
 
 def test_a_sweep_that_two_threads_run(monkeypatch):
     sweep = nnlab.Sweep({"optimizer.lr": [0.1, 0.2]}, nnlab.Search(sampler="grid"), SMALL)
-    (came,) = _call_while_running(monkeypatch, sweep, {"run": sweep.run}).values()
-    assert isinstance(came, nnlab.UserError) and "this sweep is running in another thread" in str(came)
+    (error,) = _call_while_running(monkeypatch, sweep, {"run": sweep.run}).values()
+    assert isinstance(error, nnlab.UserError) and "this sweep is running in another thread" in str(error)
     assert [trial.number for trial in sweep.trials] == [0, 1]
 
 

@@ -218,10 +218,10 @@ def test_a_browser_draws_it(which, page, swept, tmp_path):
     line = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
             "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=15000",
             "--dump-dom", f"file://{file}"]  # fmt: skip
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
-    dom = done.stdout
+    process = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    dom = process.stdout
     figures = re.findall(r'id="figure(\d+)"', dom)
-    assert len(figures) == len(HEADINGS) - 1, done.stderr[-2000:]
+    assert len(figures) == len(HEADINGS) - 1, process.stderr[-2000:]
     for part in re.split(r'<div class="figure', dom)[1:]:  # what plotly made of each figure
         drawn = part.split("<h2>")[0]
         assert 'class="main-svg"' in drawn and drawn.count("<path") > 2

@@ -57,12 +57,13 @@ def varied(base: Experiment, optimizer, k: int) -> Experiment:
 def curves(experiments):
     """Per experiment: its records' metrics and its weights."""
     run = fit(*experiments)
-    seen = {row.number: [] for row in run.rows}
+    epochs_of_row = {row.number: [] for row in run.rows}
     for record in run:
         for i, row in enumerate(record.rows):
-            seen[int(row)].append([record.metrics[m][i] for m in sorted(record.metrics)])
+            epochs_of_row[int(row)].append([record.metrics[m][i] for m in sorted(record.metrics)])
     return [
-        (bits(np.array(seen[r.row])), {n: bits(w) for n, w in r.weights.items()}, r.test) for r in run.results
+        (bits(np.array(epochs_of_row[r.row])), {n: bits(w) for n, w in r.weights.items()}, r.test)
+        for r in run.results
     ]
 
 

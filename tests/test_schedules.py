@@ -269,14 +269,14 @@ def test_patience_on_hand_made_metrics(metric):
     """All rows in one stack; each alone stops at the same epoch."""
     rows = [replace(rule, metric=metric) for rule, _, _ in PATIENT]
     values = np.array([(v + [v[-1]] * 7)[:7] for _, v, _ in PATIENT]).T
-    for which in (range(len(rows)), *([k] for k in range(len(rows)))):
-        rule = stack([rows[k] for k in which])
-        state = rule.start(len(which))
+    for subset in (range(len(rows)), *([k] for k in range(len(rows)))):
+        rule = stack([rows[k] for k in subset])
+        state = rule.start(len(subset))
         stops = []
-        for epoch, value in enumerate(values[:, which], start=1):
-            others = {name: np.full(len(which), -epoch) for name in ("val_loss", "val_error")}
+        for epoch, value in enumerate(values[:, subset], start=1):
+            others = {name: np.full(len(subset), -epoch) for name in ("val_loss", "val_error")}
             stops.append(rule.observe(state, others | {metric: value}))
-        assert (np.array(stops).argmax(0) + 1).tolist() == [PATIENT[k][2] for k in which]
+        assert (np.array(stops).argmax(0) + 1).tolist() == [PATIENT[k][2] for k in subset]
 
 
 def test_a_warmup_that_does_not_end_is_advised_against():

@@ -149,13 +149,13 @@ def test_a_sweep_keeps_its_password_to_itself(guarded, tmp_path, capfd):
     overrides = [*IRIS[:2], "model.hidden=[4]", LR, "batch=2", f"storage='{guarded}'"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     line = [sys.executable, "-m", "nnlab", "sweep", *overrides, "trials=4"]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
     (folder,) = (tmp_path / "outputs/sweep").iterdir()
     assert (folder / "report.html").exists() and not (folder / "study.journal").exists()
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     names = " ".join(map(str, tmp_path.rglob("*")))
-    assert b"hunter2" not in everything and "hunter2" not in done.stdout + done.stderr + names
+    assert b"hunter2" not in everything and "hunter2" not in process.stdout + process.stderr + names
     assert "postgres" not in folder.name and "postgres" not in sweep_json(folder)["study"]
     assert "me:***@" in yaml.safe_load((folder / "config.yaml").read_text())["storage"]
 

@@ -93,10 +93,12 @@ def test_nothing_from_a_file_reaches_the_screen_as_it_is(arguments, tmp_path, mo
     with warnings.catch_warnings():
         warnings.simplefilter("default", Advice)
         code = main([arguments[0], "data=csv", *arguments[1:]])
-    shown = capsys.readouterr()
-    assert_seen(shown.out + shown.err)
-    assert code in (0, 1) or shown.err.count("\n") == 1 and shown.err.startswith(f"nnlab {arguments[0]}: ")
-    assert arguments[0] == "sweep" or "\\x1b" in shown.out + shown.err or code == 0
+    captured = capsys.readouterr()
+    assert_seen(captured.out + captured.err)
+    assert (
+        code in (0, 1) or captured.err.count("\n") == 1 and captured.err.startswith(f"nnlab {arguments[0]}: ")
+    )
+    assert arguments[0] == "sweep" or "\\x1b" in captured.out + captured.err or code == 0
 
 
 def test_nor_on_a_terminal(tmp_path, monkeypatch):

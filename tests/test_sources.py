@@ -66,9 +66,9 @@ def test_nothing_imports_sklearn_or_pandas():
 
 @pytest.mark.parametrize("kind", DRAWN, ids=lambda kind: kind.name)
 def test_what_is_drawn_depends_on_the_seed_alone(kind):
-    one, again, other = kind(n=50).load(), kind(n=50).load(), kind(n=50, seed=1).load()
-    assert np.array_equal(one.x, again.x) and np.array_equal(one.y, again.y)
-    assert not np.array_equal(one.x, other.x) and len(one.x) == 50
+    dataset, same_seed, other_seed = kind(n=50).load(), kind(n=50).load(), kind(n=50, seed=1).load()
+    assert np.array_equal(dataset.x, same_seed.x) and np.array_equal(dataset.y, same_seed.y)
+    assert not np.array_equal(dataset.x, other_seed.x) and len(dataset.x) == 50
 
 
 def test_line():
@@ -169,26 +169,26 @@ def test_no_label_noise_is_none_and_full_noise_leaves_no_label():
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "maxabs": MaxAbsScaler}
 
 
-@pytest.mark.parametrize("how", SCALERS)
+@pytest.mark.parametrize("normalization", SCALERS)
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
-def test_every_dtype_is_normalised_as_by_sklearn(how, dtype, monkeypatch):
+def test_every_dtype_is_normalised_as_by_sklearn(normalization, dtype, monkeypatch):
     monkeypatch.setattr("nnlab.data.normalization.BLOCK_ELEMENTS", 150)  # three columns at a time
     x = np.random.default_rng(0).integers(256, size=(90, 7)).astype(dtype)
     x[:, 2] = 7  # never varies
     dataset = Dataset(x, np.arange(90) % 3, tuple("abc"))
-    examples = Examples(Points(normalization=how), dataset, DOUBLE)
+    examples = Examples(Points(normalization=normalization), dataset, DOUBLE)
     for fold in KFold(k=3).folds(dataset):
         actual, _ = examples.gather(fold, np.arange(90))
-        reference = SCALERS[how]().fit(x[fold.train].astype(float)).transform(x.astype(float))
+        reference = SCALERS[normalization]().fit(x[fold.train].astype(float)).transform(x.astype(float))
         np.testing.assert_allclose(actual.T, reference, atol=1e-12)
 
 
 def test_every_normalization_is_compared_and_statistics_are_those_of_the_rows():
     assert set(NORMALIZATIONS) == {*SCALERS, "robust", "none"}
     x = np.random.default_rng(0).standard_normal((50, 3))
-    for how in NORMALIZATIONS:
+    for normalization in NORMALIZATIONS:
         for of_all, of_training in zip(
-            statistics(x, how, np.arange(20)), statistics(x[:20], how), strict=True
+            statistics(x, normalization, np.arange(20)), statistics(x[:20], normalization), strict=True
         ):
             assert np.array_equal(of_all, of_training)
     assert all(block.dtype == np.float64 for _, block in column_blocks(x.astype(np.float32)))
@@ -210,10 +210,10 @@ def test_robust_is_standard_where_nothing_is_far_and_finite_everywhere(dtype):
     far = near.copy()
     far[-1] = [1e3, -1e30, 60.0, 3.3e38]  # of the test set
     fold = Fold(np.arange(150), np.arange(150, 175), np.arange(175, 200))
-    y, like = np.arange(200) % 3, torch.empty(0, dtype=dtype)
+    y, template = np.arange(200) % 3, torch.empty(0, dtype=dtype)
     robust, standard = (
-        Examples(Points(normalization=how), Dataset(x, y, tuple("abc")), like)
-        for how, x in (("robust", far), ("standard", near))
+        Examples(Points(normalization=normalization), Dataset(x, y, tuple("abc")), template)
+        for normalization, x in (("robust", far), ("standard", near))
     )
     within, _ = robust.gather(fold, np.arange(199))
     assert torch.allclose(within, standard.gather(fold, np.arange(199))[0], atol=1e-5)
@@ -316,16 +316,16 @@ def given(x, **settings):
     return data
 
 
-@pytest.mark.parametrize("how, share, width, message", [
+@pytest.mark.parametrize("normalization, share, width, message", [
     ("robust", 0.95, 100, True), ("standard", 0.95, 100, True), ("minmax", 0.95, 100, True),
     ("maxabs", 0.95, 100, False), ("none", 0.95, 100, False), ("standard", 0.81, 784, False),
     ("standard", 0.95, 20, False),
 ])  # fmt: skip
-def test_advice_if_a_mean_would_fill_a_sparse_table(how, share, width, message):
+def test_advice_if_a_mean_would_fill_a_sparse_table(normalization, share, width, message):
     x = (np.random.default_rng(0).random((200, width)) > share) * 1.0
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        given(x, normalization=how).load()
+        given(x, normalization=normalization).load()
     assert [w.category for w in caught] == [Advice] * message
     if message:
         assert "95% of the inputs are zeros" in str(caught[0].message)

@@ -67,12 +67,12 @@ def specs(draw):
 def test_a_spec_survives_its_file(tmp_path_factory, spec):
     file = tmp_path_factory.getbasetemp() / "spec.json"
     write_json(file, spec.to_json())
-    again = DataSpec.from_json(json_of(file))
-    assert again == spec and again.examples == spec.examples
-    assert [type(getattr(again, f.name)) for f in fields(spec)] == [
+    restored = DataSpec.from_json(json_of(file))
+    assert restored == spec and restored.examples == spec.examples
+    assert [type(getattr(restored, f.name)) for f in fields(spec)] == [
         type(getattr(spec, f.name)) for f in fields(spec)
     ]
-    assert hash(again) == hash(spec) and again.to_json() == spec.to_json()
+    assert hash(restored) == hash(spec) and restored.to_json() == spec.to_json()
 
 
 def test_examples_are_information_only():

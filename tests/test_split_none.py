@@ -82,8 +82,8 @@ def test_it_trains_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", *LINE, "picture=true"]) == 0
     (folder,) = (tmp_path / "outputs" / "train").iterdir()
-    screen = capsys.readouterr().out
-    assert "validation" not in screen and "test" not in screen and "training loss" in screen
+    stdout = capsys.readouterr().out
+    assert "validation" not in stdout and "test" not in stdout and "training loss" in stdout
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert all("val_loss" not in line and line["train_loss"] > 0 for line in lines)
     assert set(json.loads((folder / "summary.json").read_text())["metrics"]) == {"train_loss", "train_error"}
@@ -108,8 +108,8 @@ def test_sweeps_minimise_the_training_loss(tmp_path, monkeypatch, capsys):
     assert main(small) == 2
     assert "objective=val_loss is measured on validation examples" in capsys.readouterr().err
     assert main([*small, "objective=train_loss"]) == 0
-    screen = capsys.readouterr().out
-    assert "training loss" in screen or "train_loss" in screen
+    stdout = capsys.readouterr().out
+    assert "training loss" in stdout or "train_loss" in stdout
     (page,) = (tmp_path / "outputs" / "sweep").glob("*/report.html")
     assert "training loss" in page.read_text()
 
@@ -118,5 +118,5 @@ def test_sweeps_minimise_the_training_loss(tmp_path, monkeypatch, capsys):
 def test_every_rung_of_check_takes_it(data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *LINE, "epochs=50", f"data={data}"]) in (0, 1)
-    screen = capsys.readouterr()
-    assert "determinism" in screen.out and not screen.err
+    captured = capsys.readouterr()
+    assert "determinism" in captured.out and not captured.err

@@ -208,8 +208,8 @@ def test_old_folders_open(name, rows):
     assert run.experiment == Experiment.from_config(experiment_settings(run.settings))
     assert run.command.startswith("nnlab train ") and "data=iris" in run.command
     e = replace(run.experiment, threads=1)
-    again = nnlab.fit(e).run()
-    for row, result in zip(run.rows, again.results, strict=True):  # the line repeats, some rounding aside
+    retrained = nnlab.fit(e).run()
+    for row, result in zip(run.rows, retrained.results, strict=True):  # the line repeats, some rounding aside
         assert row["best_epoch"] == result.best_epoch
         for key, value in row["best"].items():
             assert value == pytest.approx(result.best[key], rel=1e-3, abs=1e-6)

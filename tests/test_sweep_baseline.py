@@ -47,8 +47,10 @@ def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     stdout = resume(folder)
     start = stdout.partition("\n  it started from")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
     for who, line in (("winner", sweep_json(folder)["best"]["command"]), ("default", start)):
-        alone = train(f"{line} seed={comparison['seed']} seeds={comparison['seeds']}", tmp_path / who)
-        assert json.loads((alone / "summary.json").read_text())["metrics"] == comparison[who]["metrics"], who
+        retrained = train(f"{line} seed={comparison['seed']} seeds={comparison['seeds']}", tmp_path / who)
+        assert (
+            json.loads((retrained / "summary.json").read_text())["metrics"] == comparison[who]["metrics"]
+        ), who
     assert sweep_json(folder)["compared"] == comparison  # after a sweep that was resumed when it had ended
     one = {json.loads(text)["row"] for text in (folder / "best" / "metrics.jsonl").read_text().splitlines()}
     assert len(one) == {"folds": 3, "seeds": 3}.get(kind, 1)

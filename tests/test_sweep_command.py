@@ -91,11 +91,11 @@ def test_trials_csv_journal_and_curves_say_the_same(swept):
 def test_best_is_what_the_printed_line_gives_bit_for_bit(swept, kind, tmp_path):
     folder = swept(kind)
     line = sweep_json(folder)["best"]["command"]
-    again = train(line, tmp_path / "again")
+    repeated = train(line, tmp_path / "again")
     for name in ("metrics.jsonl", "model.safetensors", "rows.json", "summary.json"):
-        assert (folder / "best" / name).read_bytes() == (again / name).read_bytes(), name
+        assert (folder / "best" / name).read_bytes() == (repeated / name).read_bytes(), name
     assert (folder / "best" / "command.txt").read_text().strip() == line
-    settings = [yaml.safe_load((f / "config.yaml").read_text()) for f in (folder / "best", again)]
+    settings = [yaml.safe_load((f / "config.yaml").read_text()) for f in (folder / "best", repeated)]
     assert settings[0] == settings[1]
 
 
@@ -149,8 +149,8 @@ def test_the_test_set_is_used_for_the_winner_alone(swept):
 def test_a_grid_is_the_cross_product_and_is_counted_before(capsys):
     overrides = ("sampler=grid", "optimizer=sgd,momentum", "optimizer.lr=0.1,0.01", "optimizer.gamma=0.5,0.9")
     assert main(["sweep", *IRIS, *overrides, "hydra.run.dir=g"]) == 0
-    out = capsys.readouterr().out
-    assert "6 cells in the grid" in out and out.index("6 cells in the grid") < out.index("complete")
+    stdout = capsys.readouterr().out
+    assert "6 cells in the grid" in stdout and stdout.index("6 cells in the grid") < stdout.index("complete")
     from pathlib import Path
 
     cells = [(r["optimizer"], r["optimizer.lr"], r["optimizer.gamma"]) for r in trials_csv(Path("g"))]
@@ -347,9 +347,13 @@ def test_a_few_failures_alone_do_not_end_it_but_its_exit_code_says_so(tmp_path):
 
 def test_a_plan_trains_nothing_and_leaves_nothing(capsys, tmp_path):
     assert main(["sweep", "plan=true", "trials=256", "pruner=halving", "seeds=2"]) == 0
-    out = capsys.readouterr().out
-    assert "256 trials, 512 rows, in batches of 16 trials" in out and "memory" in out and "time about" in out
-    assert "optimizer.lr         0.0001 to 0.1 (log)" in out
+    stdout = capsys.readouterr().out
+    assert (
+        "256 trials, 512 rows, in batches of 16 trials" in stdout
+        and "memory" in stdout
+        and "time about" in stdout
+    )
+    assert "optimizer.lr         0.0001 to 0.1 (log)" in stdout
     assert not list(tmp_path.iterdir())
 
 
@@ -362,9 +366,9 @@ def test_a_plan_counts_stacks_by_structure(capsys):
         "seeds=2",
     )
     assert main(["sweep", *IRIS, *overrides, "plan=true"]) == 0
-    out = capsys.readouterr().out
-    assert "6 trials, 12 rows, in batches of 6 trials" in out
-    assert "a batch is 6 stacks of 2 rows" in out and "6 cells in the grid" in out
+    stdout = capsys.readouterr().out
+    assert "6 trials, 12 rows, in batches of 6 trials" in stdout
+    assert "a batch is 6 stacks of 2 rows" in stdout and "6 cells in the grid" in stdout
 
 
 def test_refine_searches_again_around_the_best_and_leaves_the_other_as_it_was(swept, tmp_path):
@@ -447,8 +451,8 @@ def test_the_command_line_goes_before_a_space(tmp_path):
 
 def test_help_and_cfg(capsys):
     assert main(["sweep", "--help"]) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"sampler=tpe +cmaes.*tpe", out) and "space=" in out and "trials=auto" in out
+    stdout = capsys.readouterr().out
+    assert re.search(r"sampler=tpe +cmaes.*tpe", stdout) and "space=" in stdout and "trials=auto" in stdout
     assert main(["sweep", "--cfg", "job", "sampler=gp", "optimizer.lr=interval(0,1)"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["sampler"]["name"] == "gp" and shown["epochs"] == 50 and shown["trials"] == "auto"
@@ -464,11 +468,11 @@ def test_the_sweep_is_in_the_help_which_imports_nothing_heavy(tmp_path):
         "import sys; from nnlab.cli import main; main(['--help']); "
         "print([m for m in ('torch', 'optuna', 'hydra', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert "sweep" in done.stdout and done.stdout.splitlines()[-1] == "[]", done.stderr
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "sweep" in process.stdout and process.stdout.splitlines()[-1] == "[]", process.stderr
 
 
 def test_as_a_process_warnings_are_errors_and_nothing_is_said_on_stderr(tmp_path):
-    done = nnlab(tmp_path, "sweep", *IRIS, "trials=20", "hydra.run.dir=s")
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "to repeat it" in done.stdout and "sweep folder       s" in done.stdout
+    process = nnlab(tmp_path, "sweep", *IRIS, "trials=20", "hydra.run.dir=s")
+    assert process.returncode == 0 and process.stderr == "", process.stderr
+    assert "to repeat it" in process.stdout and "sweep folder       s" in process.stdout

@@ -15,15 +15,15 @@ FEW = (*IRIS, LR, "trials=3", "batch=3", "sampler=random")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     return sweep(tmp_path_factory.mktemp("whole") / "s", *FEW)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sweep_goes_on_whatever_its_folder_is_called(name, whole, tmp_path, monkeypatch, capsys):
+def test_a_sweep_goes_on_whatever_its_folder_is_called(name, uninterrupted, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     whole_copy = tmp_path / name
-    os.system(f"cp -r '{whole}' copy")
+    os.system(f"cp -r '{uninterrupted}' copy")
     os.rename("copy", whole_copy)
     assert main(["sweep", f"resume={name}", "trials=4"]) == 0, capsys.readouterr().err
     assert sweep_json(whole_copy)["count"] == 4
@@ -58,10 +58,10 @@ def test_a_lock_that_is_taken_is_another_sweeps(number, tmp_path, monkeypatch, c
     assert "another nnlab sweep" in capsys.readouterr().err
 
 
-def test_nothing_is_written_through_a_hard_link(whole, tmp_path, monkeypatch, capsys):
+def test_nothing_is_written_through_a_hard_link(uninterrupted, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("study.journal", "curves.jsonl", "trials.csv", "sweep.json", "config.yaml", ".lock"):
-        os.system(f"rm -rf s; cp -r '{whole}' s")
+        os.system(f"rm -rf s; cp -r '{uninterrupted}' s")
         outside = tmp_path / f"outside{name}"
         outside.write_bytes((tmp_path / "s" / name).read_bytes())
         before = outside.read_bytes()

@@ -50,13 +50,13 @@ def test_a_sweep_of_an_old_version_goes_on_as_it_began(name, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     return cached_sweeps(tmp_path_factory)
 
 
-def killed(whole: Path, folder: Path, trials: int, tail: bytes = b"") -> Path:
+def killed(uninterrupted: Path, folder: Path, trials: int, tail: bytes = b"") -> Path:
     """The whole sweep's folder as it was when so many trials had been told, and a bit of the next line."""
-    shutil.copytree(whole, folder)
+    shutil.copytree(uninterrupted, folder)
     for name in ("best", "trials"):
         shutil.rmtree(folder / name)
     lines = (folder / "study.journal").read_bytes().splitlines(keepends=True)
@@ -70,8 +70,8 @@ def killed(whole: Path, folder: Path, trials: int, tail: bytes = b"") -> Path:
     "name, trials",
     [*itertools.product(SAMPLERS, [3, 8]), ("tpe", 0), ("cmaes", 12), ("qmc", 12)],
 )
-def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, whole, tmp_path):
-    one = whole(*USUAL, *SAMPLED[name])
+def test_a_resumed_sweep_is_one_that_was_not_interrupted(name, trials, uninterrupted, tmp_path):
+    one = uninterrupted(*USUAL, *SAMPLED[name])
     folder = killed(one, tmp_path / "s", trials, b'{"op_code":4,"worker')
     before = (folder / "study.journal").read_bytes().splitlines()[: 2 + trials]
     resume(folder)
@@ -89,9 +89,9 @@ DIVERGES = (
 
 
 @pytest.mark.parametrize("name", ["tpe", "cmaes"])
-def test_one_whose_trials_diverge_too(name, whole, tmp_path):
+def test_one_whose_trials_diverge_too(name, uninterrupted, tmp_path):
     """What a sampler learned of the failed ones, it learns again."""
-    one = whole(*DIVERGES, *SAMPLED[name])
+    one = uninterrupted(*DIVERGES, *SAMPLED[name])
     states = [row["state"] for row in trials_csv(one)]
     assert "failed" in states[:8] and states.count("failed") < 8
     folder = killed(one, tmp_path / "s", 10)
@@ -100,8 +100,8 @@ def test_one_whose_trials_diverge_too(name, whole, tmp_path):
 
 
 @pytest.mark.parametrize("lines", [None, 0, 1, 2])
-def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_path):
-    one = whole(*USUAL, *SAMPLED["random"])
+def test_one_that_was_killed_before_its_study_was_complete(lines, uninterrupted, tmp_path):
+    one = uninterrupted(*USUAL, *SAMPLED["random"])
     folder = killed(one, tmp_path / "s", 0)
     for name in ("trials.csv", "curves.jsonl"):
         (folder / name).unlink()
@@ -115,9 +115,11 @@ def test_one_that_was_killed_before_its_study_was_complete(lines, whole, tmp_pat
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
 @pytest.mark.parametrize("trials", [3, 8])
-def test_a_pruned_one_too(pruner, trials, whole, tmp_path):
+def test_a_pruned_one_too(pruner, trials, uninterrupted, tmp_path):
     overrides = ("pruner.warmup=2", "pruner.interval=2") if pruner == "median" else ("pruner.min_epochs=1",)
-    one = whole(*USUAL, "sampler=tpe", "sampler.startup=3", f"pruner={pruner}", *overrides, "epochs=5")
+    one = uninterrupted(
+        *USUAL, "sampler=tpe", "sampler.startup=3", f"pruner={pruner}", *overrides, "epochs=5"
+    )
     assert "pruned" in (one / "trials.csv").read_text()
     folder = killed(one, tmp_path / "s", trials)
     resume(folder)
@@ -125,9 +127,9 @@ def test_a_pruned_one_too(pruner, trials, whole, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tpe", "qmc", "cmaes"])
-def test_more_trials_are_those_of_a_longer_sweep(name, whole, tmp_path):
+def test_more_trials_are_those_of_a_longer_sweep(name, uninterrupted, tmp_path):
     overrides = (*USUAL, *SAMPLED[name])
-    shutil.copytree(whole(*overrides), tmp_path / "s")
+    shutil.copytree(uninterrupted(*overrides), tmp_path / "s")
     resume(tmp_path / "s", "trials=18")
     longer = sweep(tmp_path / "longer", *overrides, "trials=18")
     assert reproducible_content(tmp_path / "s") == reproducible_content(longer)
@@ -143,8 +145,8 @@ def test_a_sweep_that_used_up_its_space_has_nothing_to_go_on_with(tmp_path):
         assert reproducible_content(folder) == before and len(journal_trials(folder)) == 3
 
 
-def test_a_folder_without_its_report_and_best_gets_them_again(whole, tmp_path):
-    one = whole(*USUAL, *SAMPLED["random"])
+def test_a_folder_without_its_report_and_best_gets_them_again(uninterrupted, tmp_path):
+    one = uninterrupted(*USUAL, *SAMPLED["random"])
     folder = killed(one, tmp_path / "s", 12)
     resume(folder)
     assert (
@@ -171,16 +173,16 @@ def test_a_folder_without_its_report_and_best_gets_them_again(whole, tmp_path):
         (["storage=sqlite:///x.db"], "storage = sqlite:///x.db"),
     ],
 )
-def test_another_configuration_is_refused_by_the_name_of_its_key(whole, tmp_path, overrides, key):
-    folder = killed(whole(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
+def test_another_configuration_is_refused_by_the_name_of_its_key(uninterrupted, tmp_path, overrides, key):
+    folder = killed(uninterrupted(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     message = resume_error(folder, *overrides)
     assert key in message and "only trials may change" in message
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_a_damaged_folder_is_refused(whole, tmp_path):
-    one = whole(*USUAL, *SAMPLED["random"])
+def test_a_damaged_folder_is_refused(uninterrupted, tmp_path):
+    one = uninterrupted(*USUAL, *SAMPLED["random"])
     texts = {"sweep.json": ["{", "[]", "{}"], "config.yaml": ["a: [", "[]"],
              "study.journal": ["nonsense\n", "{}\n", ""]}  # fmt: skip
     for number, (name, text) in enumerate((file, text) for file in texts for text in texts[file]):
@@ -189,8 +191,8 @@ def test_a_damaged_folder_is_refused(whole, tmp_path):
         resume_error(folder)
 
 
-def test_a_journal_of_another_sweep_is_refused(whole, tmp_path):
-    folder = killed(whole(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
+def test_a_journal_of_another_sweep_is_refused(uninterrupted, tmp_path):
+    folder = killed(uninterrupted(*USUAL, *SAMPLED["random"]), tmp_path / "s", 4)
     text = (folder / "study.journal").read_text()
     (folder / "study.journal").write_text(text.replace(sweep_json(folder)["id"], "0" * 16))
     assert "the study 's' there is of another sweep" in resume_error(folder)
@@ -200,8 +202,8 @@ def test_a_journal_of_another_sweep_is_refused(whole, tmp_path):
     assert journal_trials(folder)[0]["params"]["optimizer.lr"] == 0.05
 
 
-def test_a_trial_that_would_now_be_another_is_told(whole, tmp_path):
-    folder = killed(whole(*USUAL, *SAMPLED["random"]), tmp_path / "s", 2)
+def test_a_trial_that_would_now_be_another_is_told(uninterrupted, tmp_path):
+    folder = killed(uninterrupted(*USUAL, *SAMPLED["random"]), tmp_path / "s", 2)
     text = (folder / "study.journal").read_text()
     (folder / "study.journal").write_text(re.sub(r'("optimizer.lr":)0\.\d+', r"\g<1>0.05", text, count=1))
     before = (folder / "study.journal").read_bytes()

@@ -33,12 +33,12 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     return cached_sweeps(tmp_path_factory)
 
 
-def test_sqlite(whole, tmp_path):
-    one = whole(*USUAL, *SAMPLED["tpe"])
+def test_sqlite(uninterrupted, tmp_path):
+    one = uninterrupted(*USUAL, *SAMPLED["tpe"])
     url = f"sqlite:///{tmp_path}/sweeps.db"
     folder = sweep(tmp_path / "s", *USUAL, *SAMPLED["tpe"], f"storage={url}", "trials=6")
     resume(folder, "trials=12")
@@ -69,8 +69,8 @@ def is_pickle(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_nothing_that_lasts_is_pickled(name, whole, tmp_path):
-    folder = whole(*USUAL, *SAMPLED[name])
+def test_nothing_that_lasts_is_pickled(name, uninterrupted, tmp_path):
+    folder = uninterrupted(*USUAL, *SAMPLED[name])
     for file in folder.rglob("*"):
         if file.is_file() and file.suffix != ".safetensors" and "events" not in file.name:
             data = file.read_bytes()
@@ -92,8 +92,8 @@ def test_nothing_in_sqlite_is_pickled(tmp_path):
     assert not is_pickle(dump.encode()) and "cma:" not in dump
 
 
-def test_a_ledger_gives_back_what_was_written(whole):
-    folder = whole(*USUAL, *SAMPLED["tpe"])
+def test_a_ledger_gives_back_what_was_written(uninterrupted):
+    folder = uninterrupted(*USUAL, *SAMPLED["tpe"])
     record = sweep_json(folder)
     trials = Ledger(folder, None, record["study"], record["id"], (1,), True).trials()
     assert [t.number for t in trials] == list(range(12))
@@ -141,11 +141,11 @@ def test_a_database_that_fails_is_one_sentence(operation, capsys, monkeypatch):
 @pytest.mark.parametrize(
     "line", ['{"op_code": 99}', '{"op_code": 4, "worker_id": "a"}', '{"op_code": [4]}', "4"]
 )
-def test_a_last_line_that_is_no_operation_is_mended(line, whole, tmp_path):
+def test_a_last_line_that_is_no_operation_is_mended(line, uninterrupted, tmp_path):
     import shutil
 
     folder = tmp_path / "s"
-    shutil.copytree(whole(*USUAL, *SAMPLED["tpe"]), folder)
+    shutil.copytree(uninterrupted(*USUAL, *SAMPLED["tpe"]), folder)
     before = (folder / "study.journal").read_bytes()
     (folder / "study.journal").write_bytes(before + line.encode() + b"\n")
     assert main(["sweep", f"resume={folder}"]) == 0

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def example_folder(tmp_path, monkeypatch):
     """A folder with some files, among them such as a stranger may have put there."""
     monkeypatch.chdir(tmp_path)
     for name in (
@@ -128,7 +128,7 @@ OFFERS = [  # line, what all offers begin with, how they go on
 
 
 @pytest.mark.parametrize("line, head, rest", OFFERS, ids=[line for line, _, _ in OFFERS])
-def test_offers(here, line, head, rest):
+def test_offers(example_folder, line, head, rest):
     assert tab.offers(line) == [f"{head}{end}" for end in rest.split("|") if rest]
 
 
@@ -142,19 +142,19 @@ COLUMNS = [  # content, its columns' names that are offered
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("content, names", COLUMNS)
-def test_columns_of_the_file_on_the_line(here, content, names, packed):
+def test_columns_of_the_file_on_the_line(example_folder, content, names, packed):
     data = content.encode()
-    (here / "t.csv").write_bytes(gzip.compress(data) if packed else data)
+    (example_folder / "t.csv").write_bytes(gzip.compress(data) if packed else data)
     line = "nnlab train data=csv data.path=t.csv data.target="
     assert tab.offers(line) == [f"data.target={name}" for name in names.split("|")]
 
 
-def test_columns_are_looked_for_within_bounds(here):
+def test_columns_are_looked_for_within_bounds(example_folder):
     """A pipe, a device, a folder, a header without end, a damaged archive: nothing is waited for."""
-    os.mkfifo(here / "pipe.csv")
-    (here / "long.csv").write_bytes(b"a,b," + b"c" * 10**7)
-    (here / "cut.csv").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
-    (here / "mine.csv").mkdir()
+    os.mkfifo(example_folder / "pipe.csv")
+    (example_folder / "long.csv").write_bytes(b"a,b," + b"c" * 10**7)
+    (example_folder / "cut.csv").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
+    (example_folder / "mine.csv").mkdir()
     for name in ("pipe.csv", "/dev/zero", "mine.csv", "nowhere.csv", "cut.csv"):
         assert len(header_names(name)) in (0, 2)
     assert header_names("long.csv")[:2] == ["a", "b"]
@@ -240,7 +240,7 @@ def test_every_choice_that_is_offered_is_accepted(offered_to_train):
     "train", "check", "train experiment=lecture/mlp_dropout",
     "train data=csv schedule=halve_on_rise stopping=patience optimizer=adamw split=kfold",
 ])  # fmt: skip
-def test_every_value_that_is_offered_is_accepted(here, state):
+def test_every_value_that_is_offered_is_accepted(example_folder, state):
     """The i-th values of all keys beside each other."""
     command, *before = state.split()
     columns = {}
@@ -311,13 +311,13 @@ def complete(line, point=None, shell="bash", **environment):
         "import sys; from nnlab.cli import main; code = main();"
         f"print(*sorted({heavy} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, "-sc", f"query={shell}"], capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COMP_LINE": line,
              "COMP_POINT": str(len(line) if point is None else point), **environment},
     )  # fmt: skip
-    assert done.returncode == 0 and done.stderr == "\n", done.stderr
-    return done.stdout.splitlines()
+    assert process.returncode == 0 and process.stderr == "\n", process.stderr
+    return process.stdout.splitlines()
 
 
 @pytest.mark.parametrize("line, expected", [
@@ -346,8 +346,8 @@ def test_completion_is_for_the_word_at_the_cursor():
     ("nnlab board '$", "'$", ["$(touch pwned)/"]),
     ('nnlab board "$', '"$', ["\\$(touch pwned)/"]),
 ])  # fmt: skip
-def test_words_as_bash_inserts_them(here, line, word, inserted):
-    (here / "$(touch pwned)").mkdir()
+def test_words_as_bash_inserts_them(example_folder, line, word, inserted):
+    (example_folder / "$(touch pwned)").mkdir()
     assert shells.quote_for_bash(tab.offers(line), line, word) == inserted
 
 
@@ -371,8 +371,8 @@ def test_install(capsys):
     (["nnlab", "train", "optimizer", "=", "ada"], ["adadelta", "adagrad", "adam", "adamw"]),
     (["nnlab", "board", "$"], ["\\$\\(touch\\ pwned\\)/"]),
 ])  # fmt: skip
-def test_in_bash(here, typed_words, offered):
-    (here / "$(touch pwned)").mkdir()
+def test_in_bash(example_folder, typed_words, offered):
+    (example_folder / "$(touch pwned)").mkdir()
     line = " ".join(typed_words).replace(" = ", "=")
     script = f"""
         set -u
@@ -382,11 +382,11 @@ def test_in_bash(here, typed_words, offered):
         _nnlab_tab nnlab '{typed_words[-1]}' x
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
-    assert done.stdout.splitlines() == offered, done.stderr
-    assert not (here / "pwned").exists()
+    assert process.stdout.splitlines() == offered, process.stderr
+    assert not (example_folder / "pwned").exists()
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
@@ -400,9 +400,9 @@ def test_zsh_asks_inside_of_an_open_bracket(tmp_path):
         LBUFFER='nnlab train epochs=3 model.activation=[relu,t' PREFIX='relu,t' _nnlab_subscript
         LBUFFER='echo $path[1' PREFIX=1 _nnlab_subscript
     """
-    done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True,
+    process = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
-    assert done.stdout.splitlines() == ["-S  -- relu,tanh", "default"], done.stderr
+    assert process.stdout.splitlines() == ["-S  -- relu,tanh", "default"], process.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -17,14 +17,14 @@ def test_every_task_is_done_once(threads, count):
     assert sorted(done) == list(range(count))
 
 
-def meeting(seen: dict, parties: int):
+def meeting(settings_by_thread: dict, parties: int):
     """A task that waits until so many threads are in it at once, and then says how its thread computes."""
     barrier = threading.Barrier(parties, timeout=20)
 
     def task():
         barrier.wait()
         subnormal = torch.full((64,), 1e-30) * torch.full((64,), 1e-10)
-        seen[threading.get_ident()] = (
+        settings_by_thread[threading.get_ident()] = (
             torch.get_num_threads(),
             torch.is_inference_mode_enabled(),
             bool(subnormal.any()),

@@ -34,8 +34,8 @@ def lines(folder):
 
 @pytest.mark.parametrize("overrides", GOLDEN, ids=" ".join)
 def test_golden_curves(tmp_path, overrides):
-    done = nnlab(tmp_path, "train", *overrides)
-    assert done.returncode == 0, done.stderr
+    process = nnlab(tmp_path, "train", *overrides)
+    assert process.returncode == 0, process.stderr
     losses = [line["val_loss"] for line in lines(run_folder(tmp_path))]
     assert losses == pytest.approx(GOLDEN[overrides], rel=3e-4)
 
@@ -45,19 +45,19 @@ def test_the_written_command_repeats_the_run(tmp_path):
     first.mkdir(), second.mkdir()
     assert nnlab(first, "train", "epochs=2", "model.hidden=[9]", "regularizer.dropout=0.3").returncode == 0
     command = (run_folder(first) / "command.txt").read_text()
-    done = subprocess.run(
+    process = subprocess.run(
         command.replace("nnlab", f"{sys.executable} -m nnlab", 1), shell=True, cwd=second,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
     )  # fmt: skip
-    assert done.returncode == 0
+    assert process.returncode == 0
     assert lines(run_folder(first)) == lines(run_folder(second))
     weights = [(run_folder(f) / "model.safetensors").read_bytes() for f in (first, second)]
     assert weights[0] == weights[1]
 
 
 def test_seeds_and_folds(tmp_path):
-    done = nnlab(tmp_path, "train", "seeds=2", "split=kfold", "split.k=3", "epochs=2", "model=logistic")
-    assert done.returncode == 0, done.stderr
+    process = nnlab(tmp_path, "train", "seeds=2", "split=kfold", "split.k=3", "epochs=2", "model=logistic")
+    assert process.returncode == 0, process.stderr
     summary = json.loads((run_folder(tmp_path) / "summary.json").read_text())
     assert summary["rows"]["finished"] == 6
     accuracy = summary["metrics"]["test_accuracy"]
@@ -65,8 +65,8 @@ def test_seeds_and_folds(tmp_path):
 
 
 def test_regression(tmp_path):
-    done = nnlab(tmp_path, "train", "data=diabetes", "model=linear", "epochs=3")
-    assert done.returncode == 0, done.stderr
+    process = nnlab(tmp_path, "train", "data=diabetes", "model=linear", "epochs=3")
+    assert process.returncode == 0, process.stderr
     summary = json.loads((run_folder(tmp_path) / "summary.json").read_text())
     assert {"test_rmse", "test_mae", "test_r2"} <= set(summary["metrics"])
 
@@ -131,9 +131,9 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, c
 
 
 def test_a_run_that_diverges_says_so_and_exits_with_1(tmp_path):
-    done = nnlab(tmp_path, "train", "data=diabetes", "optimizer=sgd", "optimizer.lr=1e9", "epochs=9")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "diverged" in done.stdout
+    process = nnlab(tmp_path, "train", "data=diabetes", "optimizer=sgd", "optimizer.lr=1e9", "epochs=9")
+    assert process.returncode == 1, process.stdout + process.stderr
+    assert "diverged" in process.stdout
 
 
 def test_what_a_default_run_does_not_import(tmp_path):
@@ -144,5 +144,5 @@ def test_what_a_default_run_does_not_import(tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     line = [sys.executable, "-c", code]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+    process = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert process.stdout.splitlines()[-1] == "[]", process.stdout + process.stderr

@@ -8,7 +8,7 @@ import time
 import warnings
 
 import pytest
-from killed_runs import LINES, OFTEN, begin_line, differences, killed
+from killed_runs import LINES, OFTEN, differing_files, first_command, kill_and_resume
 from processes import Server
 
 from nnlab import cli, interruption
@@ -37,24 +37,24 @@ def server(tmp_path_factory):
 @pytest.mark.parametrize("name", LINES)
 def test_killed_at_random_moments(server, tmp_path, name):
     overrides = (*LINES[name], *SHORT)
-    server.start(*begin_line(tmp_path / "whole", LINES[name] + SHORT[:2]))
-    assert server.wait() == 0, server.said()
-    assert killed(server, tmp_path / "killed", overrides, random.Random(name), kills=3, life=0.8) > 0
-    assert differences(tmp_path / "whole", tmp_path / "killed") == []
+    server.start(*first_command(tmp_path / "whole", LINES[name] + SHORT[:2]))
+    assert server.wait() == 0, server.read_stderr()
+    assert kill_and_resume(server, tmp_path / "killed", overrides, random.Random(name), kills=3, life=0.8) > 0
+    assert differing_files(tmp_path / "whole", tmp_path / "killed") == []
     assert not list(tmp_path.rglob(CHECKPOINT_FILE))
-    server.said()
+    server.read_stderr()
 
 
 def started(server, folder, *words) -> int:
     """A run in the folder, under way: some checkpoints are written."""
-    server.said()
+    server.read_stderr()
     pid = server.start("train", *words, f"hydra.run.dir={folder}")
     metrics, deadline = folder / "metrics.jsonl", time.monotonic() + 60
     while time.monotonic() < deadline:
         if (folder / CHECKPOINT_FILE).exists() and metrics.read_bytes().count(b"\n") > EPOCHS_BEFORE:
             return pid
         time.sleep(0.01)
-    raise AssertionError(server.said())
+    raise AssertionError(server.read_stderr())
 
 
 LONG = ("epochs=100000", "data.limit=300", OFTEN, "threads=1")
@@ -81,7 +81,7 @@ def error_of(*words, capsys) -> str:
 def test_a_signal_saves_the_run_and_says_how_to_resume(server, tmp_path, number, code):
     os.kill(started(server, tmp_path / "r", *LONG), number)
     assert server.wait() == code
-    note, sentence = server.said().strip().split("\n")
+    note, sentence = server.read_stderr().strip().split("\n")
     assert note == "finishing this step, to save the run; Ctrl-C again stops at once"
     assert "'r' has the curves and the best weights so far" in sentence.replace(f"{tmp_path}/", "")
     assert sentence.endswith(f"to go on: nnlab train resume={tmp_path / 'r'}")
@@ -90,16 +90,16 @@ def test_a_signal_saves_the_run_and_says_how_to_resume(server, tmp_path, number,
 @pytest.mark.slow
 def test_more_epochs_are_as_if_they_had_been_asked_for_at_first(server, interrupted, tmp_path):
     epochs = read_checkpoint(interrupted).state.epoch + 20
-    server.said()
+    server.read_stderr()
     server.start("train", f"resume={interrupted}", f"epochs={epochs}", "checkpoint.minutes=5")
-    assert server.wait() == 0, server.said()
+    assert server.wait() == 0, server.read_stderr()
     server.start("train", f"epochs={epochs}", *LONG[1:2], "threads=1", f"hydra.run.dir={tmp_path / 'whole'}")
-    assert server.wait() == 0, server.said()
-    different = set(differences(tmp_path / "whole", interrupted))
+    assert server.wait() == 0, server.read_stderr()
+    different = set(differing_files(tmp_path / "whole", interrupted))
     assert different == set()
     assert f"epochs={epochs}" in (interrupted / "command.txt").read_text()
     server.start("train", f"resume={interrupted}")
-    assert server.wait() == 0 and server.said() == ""
+    assert server.wait() == 0 and server.read_stderr() == ""
 
 
 @pytest.mark.slow
@@ -165,15 +165,15 @@ def test_a_run_that_another_process_trains(server, tmp_path, capsys):
 def test_a_run_without_a_checkpoint_begins_again(server, tmp_path):
     words = ("epochs=20", "data.limit=300", "seeds=2")
     server.start("train", *words, f"hydra.run.dir={tmp_path / 'whole'}")
-    assert server.wait() == 0, server.said()
+    assert server.wait() == 0, server.read_stderr()
     pid = server.start("train", *words, f"hydra.run.dir={tmp_path / 'r'}")
     while not (tmp_path / "r/metrics.jsonl").exists():
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
     assert server.wait() == -9 and not (tmp_path / "r" / CHECKPOINT_FILE).exists()
     server.start("train", f"resume={tmp_path / 'r'}")
-    assert server.wait() == 0, server.said()
-    assert differences(tmp_path / "whole", tmp_path / "r") == []
+    assert server.wait() == 0, server.read_stderr()
+    assert differing_files(tmp_path / "whole", tmp_path / "r") == []
 
 
 @pytest.mark.slow
@@ -250,7 +250,7 @@ def test_several_runs_name_their_folder(server, tmp_path, capsys):
         time.sleep(0.01)
     os.kill(pid, signal.SIGTERM)
     assert server.wait() == 143
-    assert server.said().endswith(f"to go on: nnlab train resume={tmp_path / 'all'}\n")
+    assert server.read_stderr().endswith(f"to go on: nnlab train resume={tmp_path / 'all'}\n")
     runs = json.loads((tmp_path / "all/runs.json").read_text())
     for wrong in (["../r"], ["/tmp"], ["a", "a"], [], "x", [1], ["0_optimizer=sgd/../../x"]):
         (tmp_path / "all/runs.json").write_text(json.dumps({"runs": wrong}))

@@ -105,10 +105,10 @@ def test_the_bits_come_from_the_blocks_of_a_stream_too(fits):
 # ---- beside plain numpy
 
 
-def normalized(x, n, how):
+def normalized(x, n, normalization):
     z = (x - n["mean"]) / n["scale"]
     far = np.abs(z) > 5
-    if how == "robust":
+    if normalization == "robust":
         z[far] = np.sign(z[far]) * (5 + np.log1p(np.abs(z[far]) - 5))
     return z
 

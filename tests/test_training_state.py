@@ -65,14 +65,14 @@ def assert_goes_on(experiments, device="cpu"):
     run = nnlab.fit(*(replace(e, device=device) for e in experiments))
     for rows in run.stacks():
         examples = run.cache.examples(rows[0])
-        whole, snapshots = Training(rows, examples, 1), {}
-        snapshots[0] = whole.state()
-        records = go_on(whole, snapshots)
-        assert not whole.state().arrays
+        uninterrupted, snapshots = Training(rows, examples, 1), {}
+        snapshots[0] = uninterrupted.state()
+        records = go_on(uninterrupted, snapshots)
+        assert not uninterrupted.state().arrays
         for epoch, snapshot in snapshots.items():
-            again = Training(rows, examples, 1).restore(on_disk(snapshot))
-            assert again.state().values["seconds"] >= snapshot.values["seconds"]
-            assert bits(go_on(again)) == bits(records[epoch:]), f"after epoch {epoch}"
+            restored = Training(rows, examples, 1).restore(on_disk(snapshot))
+            assert restored.state().values["seconds"] >= snapshot.values["seconds"]
+            assert bits(go_on(restored)) == bits(records[epoch:]), f"after epoch {epoch}"
     return records
 
 
@@ -153,8 +153,8 @@ def test_a_refit_goes_on():
     second, snapshots = Training(rows, run.cache.examples(rows[0]), 1), {}
     records = go_on(second, snapshots)
     for epoch, snapshot in snapshots.items():
-        again = Training(rows, run.cache.examples(rows[0]), 1).restore(on_disk(snapshot))
-        assert bits(go_on(again)) == bits(records[epoch:])
+        restored = Training(rows, run.cache.examples(rows[0]), 1).restore(on_disk(snapshot))
+        assert bits(go_on(restored)) == bits(records[epoch:])
 
 
 def test_buffers_of_boxes():
@@ -196,15 +196,15 @@ def test_a_state_that_lacks_something_is_refused():
     run = nnlab.fit(replace(BASE, seeds=2, refit=True, schedule=HalveAndGoBack(), stopping=Patience()))
     training = Training(run.rows, run.cache.examples(run.rows[0]), 1)
     training.epoch()
-    whole = training.state()
-    for name, array in whole.arrays.items():
-        rest = {n: a for n, a in whole.arrays.items() if n != name}
-        again = Training(run.rows, training.examples, 1)
+    state = training.state()
+    for name, array in state.arrays.items():
+        rest = {n: a for n, a in state.arrays.items() if n != name}
+        restored = Training(run.rows, training.examples, 1)
         with pytest.raises(ValueError, match=f"{name} is"):
-            again.restore(replace(whole, arrays=rest | {name: array[:1]}))
+            restored.restore(replace(state, arrays=rest | {name: array[:1]}))
         if not name.startswith(("past.", "best.")):
             with pytest.raises(ValueError, match=f"{name} is not there"):
-                again.restore(replace(whole, arrays=rest))
+                restored.restore(replace(state, arrays=rest))
 
 
 def test_leaving():

@@ -16,8 +16,8 @@ def site(tmp_path_factory):
     """A folder to import the wheel's contents from."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(build, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(build, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
     (wheel,) = folder.glob("nnlab-*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(folder / "site")
@@ -38,9 +38,9 @@ def test_the_wheel_holds_every_yaml(site):
 
 
 def test_the_wheel_trains_in_another_folder(site, tmp_path):
-    done = nnlab(site, tmp_path, "train", "epochs=2")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    process = nnlab(site, tmp_path, "train", "epochs=2")
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
     (run,) = (tmp_path / "outputs" / "train").iterdir()
     made = {p.name for p in run.iterdir()}
     assert {"config.yaml", "command.txt", "metrics.jsonl", "summary.json", "rows.json", "spec.json"} <= made
