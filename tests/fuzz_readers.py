@@ -189,6 +189,7 @@ TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of each of the tab
 # ---- Folders of runs and sweeps
 
 
+@cache
 def run_folders() -> list[dict[str, bytes]]:
     """Old ones, and one of today with rows, folds, a normalised target and everything that is recorded."""
     overrides = ["data=diabetes", "data.limit=60", "epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
@@ -197,6 +198,7 @@ def run_folders() -> list[dict[str, bytes]]:
     ]
 
 
+@cache
 def sweep_folders() -> list[dict[str, bytes]]:
     old = [OLD / "old_sweep", *sorted((OLD / "old_sweeps").iterdir())]
     overrides = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=5", "batch=4", "report=false"]
@@ -383,6 +385,7 @@ READERS = {
 }  # name -> whole inputs, the calls that read one, what these may do
 
 
+@cache
 def reader(name: str) -> Reader:
     whole, asks, may_change = READERS[name]
     return Reader(name, whole(), asks, **may_change)
