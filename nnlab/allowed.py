@@ -13,15 +13,15 @@ from nnlab.errors import UserError
 from nnlab.suggestions import hint
 
 LARGEST_FLOAT = sys.float_info.max
-SMALLEST_FLOAT = sys.float_info.min  # the smallest that is kept with all digits
-MOST_ROWS = 100_000  # the most of an experiment
-LARGEST_EXACT = 2**53  # up to here every whole number is a float
+SMALLEST_FLOAT = sys.float_info.min  # below it float64 loses digits
+MAX_ROWS = 100_000  # rows of one experiment
+LARGEST_EXACT_INTEGER = 2**53  # up to here a float64 represents every integer
 # The upper end of whole numbers that cost nothing: users who want "for ever" write a large number.
 LARGEST_COUNT = 10**9
-MOST_ITEMS = 1000  # in a list
-SHOWN_CHARACTERS = 80  # of a wrong value
-NAME_OF_TYPE = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
-TRUTH_WORDS = {
+MAX_LIST_ITEMS = 1000  # items of a list
+MAX_SHOWN_CHARACTERS = 80  # characters of a wrong value in a message
+TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
+BOOLEAN_WORDS = {
     **dict.fromkeys(("yes", "on", "1", "true"), True),
     **dict.fromkeys(("no", "off", "0", "false"), False),
 }
@@ -46,7 +46,7 @@ class Allowed:
     def names(self) -> tuple:
         return (*self.choices, *plugins.names(self.plugins))
 
-    def holds(self, x) -> bool:
+    def allows(self, x) -> bool:
         if self.choices:
             return x in self.choices or plugins.find(self.plugins, x) is not None
         if x == math.inf:
@@ -55,60 +55,60 @@ class Allowed:
 
     def __str__(self) -> str:
         ends = [("at least", self.low), ("above", self.above), ("at most", self.high), ("below", self.below)]
-        interval = " and ".join(f"{word} {_end(end)}" for word, end in ends if math.isfinite(end))
+        interval = " and ".join(f"{word} {_format_bound(end)}" for word, end in ends if math.isfinite(end))
         return f"{interval} (inf for none)" if self.infinite else interval
 
 
-def _end(end: float) -> str:
+def _format_bound(end: float) -> str:
     return f"{end:,}" if isinstance(end, int) else f"{end:g}"
 
 
-def _native(value):
-    """Numbers and lists of numpy and torch, and paths, as Python's own."""
+def _to_python(value):
+    """Numbers and lists of numpy and torch as plain Python values, and paths as text."""
     if hasattr(value, "tolist") and not isinstance(value, type):
         return value.tolist()
     if type(value) in (list, tuple):
-        return type(value)(map(_native, value))
+        return type(value)(map(_to_python, value))
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return value
 
 
-def checked(value, type_, allowed: Allowed, where: str):
-    """`value` as `type_`, if it is one and within `allowed`; else raises a `UserError` that says what is."""
-    value = _native(value)
+def validate(value, type_, allowed: Allowed, where: str):
+    """The value, converted to `type_`. Raises a `UserError` that says what is allowed, if this is not."""
+    value = _to_python(value)
     for option in _options(type_):
         is_of_type, converted = _convert(value, option)
         if is_of_type:
             items = converted if isinstance(converted, tuple) else (converted,)
-            if len(items) > MOST_ITEMS:
-                raise UserError(f"{where} is a list of {len(items):,}: expected {MOST_ITEMS:,} at most")
+            if len(items) > MAX_LIST_ITEMS:
+                raise UserError(f"{where} is a list of {len(items):,}: expected {MAX_LIST_ITEMS:,} at most")
             if all(x is None or _within(x, allowed) for x in items):
                 return converted
             break
     raise UserError(
-        f"{where} = {shown_as(value)}{_as_read(value)}: expected {expected(type_, allowed)}"
+        f"{where} = {yaml_text(value)}{_float64_note(value)}: expected {expected(type_, allowed)}"
         f"{_suggestion(value, type_, allowed, where)}"
     )
 
 
 def _suggestion(value, type_, allowed: Allowed, where: str) -> str:
     """What was probably meant: a similar name, a text in quotes, or the value in another notation."""
-    near = _near(value, type_, allowed)
+    near = _similar_value(value, type_, allowed)
     if isinstance(near, bool):
         return f"; write {str(near).lower()}"
     if near is not None:
-        return f"; write {shown_as(near)}"
+        return f"; write {yaml_text(near)}"
     options = _options(type_)
     if str in options and not allowed.choices and isinstance(value, (float, bool)):
-        text = shown_as(value).lower()
+        text = yaml_text(value).lower()
         return f"; as a text in two quotes, \"{where}='{text}'\""
     literals = [word for option in options for word in typing.get_args(option) if isinstance(word, str)]
-    return hint(shown_as(value).strip("'"), [*allowed.names, *literals], where)
+    return hint(yaml_text(value).strip("'"), [*allowed.names, *literals], where)
 
 
-def _as_read(value) -> str:
-    """How a number is read that float64 cannot hold."""
+def _float64_note(value) -> str:
+    """A remark on a number beyond the range of float64: how it was read."""
     if not isinstance(value, float):
         return ""
     if abs(value) == math.inf:
@@ -126,18 +126,18 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _near(value, type_, allowed: Allowed):
+def _similar_value(value, type_, allowed: Allowed):
     """The allowed value that this one stands for: 1000 for 1000.0, [64] for 64, true for yes, 3 for '3'.
 
     None if there is none.
     """
     number = _number(value) if isinstance(value, str) else value
-    if isinstance(number, float) and number.is_integer() and abs(number) <= LARGEST_EXACT:
+    if isinstance(number, float) and number.is_integer() and abs(number) <= LARGEST_EXACT_INTEGER:
         number = int(number)
     candidates = [number, [number]]
     if isinstance(value, str) or value in (0, 1):
         word = str(value).lower()
-        candidates += [TRUTH_WORDS[word]] if word in TRUTH_WORDS else []
+        candidates += [BOOLEAN_WORDS[word]] if word in BOOLEAN_WORDS else []
     for near in candidates:
         for option in _options(type_):
             is_of_type, converted = _convert(near, option)
@@ -163,7 +163,7 @@ def _options(type_) -> tuple:
 def _within(x, allowed: Allowed) -> bool:
     if isinstance(x, str) and not allowed.choices:
         return True
-    return isinstance(x, bool) or allowed.holds(x)
+    return isinstance(x, bool) or allowed.allows(x)
 
 
 def _is_union(type_) -> bool:
@@ -210,22 +210,22 @@ def _describe(type_, allowed: Allowed) -> str:
     if allowed.choices and type_ is str:
         return "one of " + ", ".join(allowed.names)
     if type_ in (int, float):
-        return f"{NAME_OF_TYPE[type_]} {allowed}".strip()
-    return NAME_OF_TYPE[type_]
+        return f"{TYPE_NAMES[type_]} {allowed}".strip()
+    return TYPE_NAMES[type_]
 
 
-def shown_as(value) -> str:
+def yaml_text(value) -> str:
     """A value as a YAML file has it, shortened if it is long."""
     if isinstance(value, tuple):
         value = list(value)
     if value is None:
         return "null"
-    text = f"'{value}'" if isinstance(value, str) else _text(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
+    text = f"'{value}'" if isinstance(value, str) else _str_or_placeholder(value)
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 3]}..."
 
 
-def _text(value) -> str:
-    """As Python writes it, if it can."""
+def _str_or_placeholder(value) -> str:
+    """`str(value)`, or a phrase in its place where that fails."""
     try:
         return str(value)
     except Exception:  # a whole number of more than some thousand digits; an object of anybody's class

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 
 import nnlab
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import UnknownSetting, UserError, nearest
 from nnlab.suggestions import suggested_key
 
-WORD_OF_TYPE = {
+TYPE_NAMES = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a word", dict: "a dict",
     list: "a list", tuple: "a tuple", object: "anything", NoneType: "None",
 }  # fmt: skip
@@ -35,7 +35,7 @@ def is_number(x, kind=numbers.Real) -> bool:
 
 
 # What is taken for a type: an annotation `float` allows whole numbers, and numpy's numbers are as good.
-TEST_OF_TYPE = {
+TYPE_TESTS = {
     int: functools.partial(is_number, kind=numbers.Integral),
     float: is_number,
     bool: lambda x: type(x).__name__ in ("bool", "bool_"),  # without importing numpy
@@ -48,11 +48,11 @@ T = typing.TypeVar("T", bound=Callable)
 @typing.overload
 def typed(callee: T) -> T: ...
 @typing.overload
-def typed(callee: None = None, *, but: tuple[str, ...]) -> Callable[[T], T]: ...
-def typed(callee=None, *, but=()):
+def typed(callee: None = None, *, unchecked: tuple[str, ...]) -> Callable[[T], T]: ...
+def typed(callee=None, *, unchecked=()):
     """Make a function or class raise `UserError` for arguments that do not fit their annotations.
 
-    Arguments named in `but` it checks itself; those without an annotation may be anything.
+    Arguments named in `unchecked` it checks itself; those without an annotation may be anything.
 
     >>> @typed
     ... def times(word: str, count: int = 2):
@@ -62,118 +62,124 @@ def typed(callee=None, *, but=()):
     nnlab.errors.UserError: count = '2': expected a whole number
     """
     if callee is None:
-        return functools.partial(typed, but=but)
+        return functools.partial(typed, unchecked=unchecked)
     if isinstance(callee, type):
-        callee.__init__ = _checking(callee.__init__, callee.__name__, but)
+        callee.__init__ = _with_checks(callee.__init__, callee.__name__, unchecked)
         return callee
-    return _checking(callee, callee.__name__, but)
+    return _with_checks(callee, callee.__name__, unchecked)
 
 
-def _checking(function: Callable, name: str, but: tuple[str, ...]) -> Callable:
+def _with_checks(function: Callable, name: str, unchecked: tuple[str, ...]) -> Callable:
     parameters = inspect.signature(function).parameters
     # A function with *args reads its positional arguments itself.
-    has_star = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
-    places = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    needed = {p.name for p in parameters.values() if p.default is p.empty}
+    has_var_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    required = {p.name for p in parameters.values() if p.default is p.empty}
 
     # Annotations are resolved at the first call: some name classes that are not yet imported now.
     @functools.cache
     def checks() -> dict[str, tuple[Callable, object]]:
         hints = typing.get_type_hints(function)
         hints = {key: hints.get(key, typing.Any) for key in parameters}
-        return {key: (_test(typing.Any if key in but else hint), hint) for key, hint in hints.items()}
+        return {
+            key: (_type_test(typing.Any if key in unchecked else hint), hint) for key, hint in hints.items()
+        }
 
     @functools.wraps(function)
     def checked(*args, **settings):
         known = checks()
         for key in settings.keys() - known.keys():
             raise _unknown_argument(name, key, known.keys() - {"self"})
-        given = settings if has_star else bound(name, places, needed, args, settings)
-        for key, value in given.items():
+        arguments = (
+            settings if has_var_positional else bind_arguments(name, positional, required, args, settings)
+        )
+        for key, value in arguments.items():
             holds, hint = known[key]
             if not holds(value):
-                raise UserError(f"{key} = {shown(value)}: expected {described(hint)}")
+                raise UserError(f"{key} = {short_repr(value)}: expected {describe_type(hint)}")
         return function(*args, **settings)
 
     return checked
 
 
 def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
-    meant = ""
+    suggestion = ""
     if name in TAKE_EXPERIMENTS:
         # It imports yaml, and parses sources: what reads run folders does without.
         from nnlab.as_python import hint_for_unknown_argument
 
-        meant = hint_for_unknown_argument(key)
+        suggestion = hint_for_unknown_argument(key)
     else:
         foreign = (suggested_key(key) or "").rpartition(".")[2]  # a name in scikit-learn, say, but not here
-        meant = f"; did you mean '{foreign}'?" if foreign in known else ""
-    return UnknownSetting(f"{name} has no argument '{key}'{meant or nearest(key, known)}")
+        suggestion = f"; did you mean '{foreign}'?" if foreign in known else ""
+    return UnknownSetting(f"{name} has no argument '{key}'{suggestion or nearest(key, known)}")
 
 
-def bound(name: str, places: Sequence[str], needed: Set[str], args: tuple, settings: dict) -> dict:
-    """Every argument of a call by its name; `places` are the names of the positional ones.
+def bind_arguments(
+    name: str, positional: Sequence[str], required: Set[str], args: tuple, settings: dict
+) -> dict:
+    """Every argument of a call by its name; `positional` are the names of the positional ones.
 
     Raises `UnknownSetting` where there are too many or too few, or one is given twice.
     """
-    given = dict(zip(places, args, strict=False)) | settings
-    if len(args) > len(places):
-        named = [key for key in places if key != "self"]
-        count = len(args) - ("self" in places)
+    arguments = dict(zip(positional, args, strict=False)) | settings
+    if len(args) > len(positional):
+        named = [key for key in positional if key != "self"]
+        count = len(args) - ("self" in positional)
         raise UnknownSetting(
             f"{name}: {count} arguments by position; expected at most {len(named)}, {', '.join(named)}"
         )
-    for key in places[: len(args)]:
+    for key in positional[: len(args)]:
         if key in settings:
             raise UnknownSetting(f"{name}: {key} is given twice, by its position and by its name")
-    if needed - given.keys():
-        missing = [key for key in places if key in needed and key not in given]
+    if required - arguments.keys():
+        missing = [key for key in positional if key in required and key not in arguments]
         raise UnknownSetting(f"{name} needs {' and '.join(missing)}")
-    return given
+    return arguments
 
 
-def _test(hint) -> Callable[[object], bool]:
+def _type_test(hint) -> Callable[[object], bool]:
     """A function that says whether a value fits the annotation."""
-    of, inner = typing.get_origin(hint), typing.get_args(hint)
+    origin, type_args = typing.get_origin(hint), typing.get_args(hint)
     if hint in (typing.Any, object):
         return lambda x: True
     if hint is None:
         return lambda x: x is None
-    if hint in TEST_OF_TYPE:
-        return TEST_OF_TYPE[hint]
-    if of in (typing.Union, UnionType):
-        tests = [_test(option) for option in inner]
+    if hint in TYPE_TESTS:
+        return TYPE_TESTS[hint]
+    if origin in (typing.Union, UnionType):
+        tests = [_type_test(option) for option in type_args]
         return lambda x: any(test(x) for test in tests)
-    if of is typing.Literal:
-        return lambda x: isinstance(x, str) and x in inner
-    if hint is Callable or of is Callable:
+    if origin is typing.Literal:
+        return lambda x: isinstance(x, str) and x in type_args
+    if hint is Callable or origin is Callable:
         return callable
-    if of in (list, tuple, Set):
-        item = _test(inner[0])
-        return lambda x: isinstance(x, of) and all(map(item, x))
-    if of in (dict, Mapping):
-        key, item = map(_test, inner)
-        return lambda x: isinstance(x, of) and all(map(key, x)) and all(map(item, x.values()))
-    return lambda x: isinstance(x, of or hint)
+    if origin in (list, tuple, Set):
+        item = _type_test(type_args[0])
+        return lambda x: isinstance(x, origin) and all(map(item, x))
+    if origin in (dict, Mapping):
+        key, item = map(_type_test, type_args)
+        return lambda x: isinstance(x, origin) and all(map(key, x)) and all(map(item, x.values()))
+    return lambda x: isinstance(x, origin or hint)
 
 
-def described(hint) -> str:
+def describe_type(hint) -> str:
     """`a list, each item a nnlab.Experiment`."""
-    of, inner = typing.get_origin(hint), typing.get_args(hint)
-    if of in (typing.Union, UnionType):
-        return " or ".join(map(described, inner))
-    if of is typing.Literal:
-        return " or ".join(map(repr, inner))
-    if hint is Callable or of is Callable:
+    origin, type_args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, UnionType):
+        return " or ".join(map(describe_type, type_args))
+    if origin is typing.Literal:
+        return " or ".join(map(repr, type_args))
+    if hint is Callable or origin is Callable:
         return "a function"
-    if of in (list, tuple, Set):
-        return f"a {of.__name__.lower()}, each item {described(inner[0])}"
-    if of in (dict, Mapping):
-        return f"a dict of {described(inner[0])} -> {described(inner[1])}"
+    if origin in (list, tuple, Set):
+        return f"a {origin.__name__.lower()}, each item {describe_type(type_args[0])}"
+    if origin in (dict, Mapping):
+        return f"a dict of {describe_type(type_args[0])} -> {describe_type(type_args[1])}"
     if hint.__module__ == "numpy":
         return f"a numpy {hint.__name__.removeprefix('nd')}"
-    if hint in WORD_OF_TYPE:
-        return WORD_OF_TYPE[hint]
+    if hint in TYPE_NAMES:
+        return TYPE_NAMES[hint]
     if hint.__name__ in nnlab.__all__:
         return f"a nnlab.{hint.__name__}"
     return f"a {hint.__name__}"

@@ -15,12 +15,12 @@ from nnlab import declarations, plugins
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
-from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
+from nnlab.untrusted import MAX_FILE_BYTES, read_text, read_yaml
 
-KEYS_NOT_IN = {"check": ("resume",)}  # of those that a command takes over from nnlab train
+EXCLUDED_KEYS = {"check": ("resume",)}  # keys of nnlab train that a command built on it does not take
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
-WITHOUT_MULTIRUN = ("sweep", *RUN_COMMANDS)
+COMMANDS_WITHOUT_MULTIRUN = ("sweep", *RUN_COMMANDS)
 HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",
     "hydra.sweep.dir": "the folder of all runs of -m, new or empty",
@@ -29,10 +29,12 @@ HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
 }
 
 
-def places(command: str) -> dict[str, str]:
-    """Those that a command heeds: without those of -m, where there is no -m."""
-    has_multirun = command not in WITHOUT_MULTIRUN
-    return {key: said for key, said in HYDRA_FOLDER_KEYS.items() if has_multirun or ".sweep." not in key}
+def hydra_folder_keys(command: str) -> dict[str, str]:
+    """The keys of `HYDRA_FOLDER_KEYS` that a command obeys: those of -m only where there is a -m."""
+    has_multirun = command not in COMMANDS_WITHOUT_MULTIRUN
+    return {
+        key: meaning for key, meaning in HYDRA_FOLDER_KEYS.items() if has_multirun or ".sweep." not in key
+    }
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Commented:
+class CommentedYaml:
     """A YAML file: its settings, the comment at its head, and the comments by key."""
 
     settings: dict
@@ -55,7 +57,7 @@ class Commented:
 
 
 class Catalogue:
-    """The words of one command, as the words on its line so far leave them.
+    """The groups, choices and keys that one command accepts, given the words already on its line.
 
     `folder` and `name` are those of -cd and -cn. Files that cannot be read are as good as not there: whoever
     runs the command reads what is wrong with them.
@@ -65,64 +67,68 @@ class Catalogue:
         self, command: str, words: list[str] = (), folder: str | None = None, name: str | None = None
     ):
         self.command = command
-        self.places = [*([Path(folder).expanduser()] if folder else []), CONFIG_DIR]
+        self.search_dirs = [*([Path(folder).expanduser()] if folder else []), CONFIG_DIR]
         self.name = (name or command).removesuffix(".yaml")
-        self.given = dict(word.lstrip("+").partition("=")[::2] for word in words if "=" in word)
+        self.assignments = dict(word.lstrip("+").partition("=")[::2] for word in words if "=" in word)
 
     @cached_property
     def defaults(self) -> dict[str, object]:
-        """group -> the choice that it has if nothing is said."""
+        """group -> its default choice."""
         return self._defaults(self.name)
 
     @cached_property
     def groups(self) -> list[str]:
-        """Those of the command, and a user's own, which have no default."""
-        return list(self.defaults) + self.added
+        """The groups of the command, then the user's own, which have no default."""
+        return list(self.defaults) + self.user_groups
 
     @cached_property
-    def added(self) -> list[str]:
-        """Groups of the folder of -cd that nnlab does not have: they want a `+`."""
-        found = {path.parent.relative_to(self.places[0]).parts[:1] for path in self._all_files()}
+    def user_groups(self) -> list[str]:
+        """Groups in the folder of -cd that nnlab does not have: on the command line they need a `+`."""
+        folders = {path.parent.relative_to(self.search_dirs[0]).parts[:1] for path in self._all_files()}
         shipped = {path.name for path in CONFIG_DIR.iterdir()}
-        return sorted(g for (g,) in found - {()} if g not in shipped and g not in self.defaults)
+        return sorted(g for (g,) in folders - {()} if g not in shipped and g not in self.defaults)
 
     def choices(self, group: str) -> list[str]:
-        """All of a group, those in folders below it and those of installed packages too."""
+        """All choices of a group, including those in subfolders and of installed packages."""
         if group not in self.groups:
             return []
-        own = {
-            str(file.relative_to(place / group).with_suffix(""))
-            for place in self.places for file in _files(place / group)
+        choices = {
+            str(file.relative_to(directory / group).with_suffix(""))
+            for directory in self.search_dirs for file in _files(directory / group)
         }  # fmt: skip
-        return sorted(own | set(plugins.names(group)))
+        return sorted(choices | set(plugins.names(group)))
 
     def chosen(self, group: str) -> list[str]:
-        """The choices that a group has by the words so far: several, where it is searched or combines."""
-        said = self.given.get(group)
-        if said is None:
-            said = self._experiment[0].get(group, self.defaults.get(group))
-        said = said if isinstance(said, list) else re.sub(r"^choice\(|[\[\]()'\"]", "", str(said)).split(",")
-        return [str(name) for name in said if name not in (None, "", "None", "null")]
+        """The choices that the words so far select for a group: several if it is searched, or combinable."""
+        choice = self.assignments.get(group)
+        if choice is None:
+            choice = self._experiment[0].get(group, self.defaults.get(group))
+        names = (
+            choice
+            if isinstance(choice, list)
+            else re.sub(r"^choice\(|[\[\]()'\"]", "", str(choice)).split(",")
+        )
+        return [str(name) for name in names if name not in (None, "", "None", "null")]
 
     def keys(self, group: str | None = None) -> dict[str, Key]:
         """The keys of a group with its path, or those that belong to none. Of several choices: in a search
         the keys of any, else those of all."""
         if group is None:
-            return self._own_keys
-        if group in KEYLESS_GROUPS or group == "experiment" or group in self.added:
+            return self._command_keys
+        if group in KEYLESS_GROUPS or group == "experiment" or group in self.user_groups:
             return {}
         if not self.chosen(group) or group in COMBINABLE:
             return self._combined(group)
-        each = [self.of_choice(group, choice) for choice in self.chosen(group)]
+        each = [self.choice_keys(group, choice) for choice in self.chosen(group)]
         merged = {name: key for keys in reversed(each) for name, key in keys.items()}
-        ours = (
+        offered = (
             merged
             if self.command == "sweep"
             else {n: merged[n] for n in each[0] if all(n in k for k in each)}
         )
-        return {name: self._by_experiment(key) for name, key in ours.items()}
+        return {name: self._by_experiment(key) for name, key in offered.items()}
 
-    def of_choice(self, group: str, choice: str) -> dict[str, Key]:
+    def choice_keys(self, group: str, choice: str) -> dict[str, Key]:
         """The keys of one choice, with its defaults."""
         file = self.file(group, choice)
         name = file.settings.get("name", choice) if file else choice
@@ -130,13 +136,13 @@ class Catalogue:
             group, None if group in declarations.SINGLE_CLASSES and file else name
         )
         fields = cls.fields if cls else {}
-        usual = self._primary_comments()
+        default_comments = self._command_comments()
         names = [key for key in file.settings if key != "name"] if file else list(fields)
         return {
             f"{group}.{key}": Key(
                 f"{group}.{key}",
                 file.settings[key] if file else fields[key].default,
-                (file.comments.get(key, "") if file else "") or usual.get(f"{group}.{key}", ""),
+                (file.comments.get(key, "") if file else "") or default_comments.get(f"{group}.{key}", ""),
                 fields.get(key),
             )
             for key in names
@@ -144,50 +150,50 @@ class Catalogue:
 
     def all_keys(self) -> dict[str, Key]:
         """Every key that may be set, in the order of the groups after the command's own."""
-        found = dict(self.keys())
+        keys = dict(self.keys())
         for group in self.defaults:
-            found |= self.keys(group)
-        return found
+            keys |= self.keys(group)
+        return keys
 
-    def file(self, group: str, choice: str) -> Commented | None:
+    def file(self, group: str, choice: str) -> CommentedYaml | None:
         """The YAML file of a choice, the user's before nnlab's."""
-        files = (place / group / f"{choice}.yaml" for place in self.places)
+        files = (directory / group / f"{choice}.yaml" for directory in self.search_dirs)
         return next((read(file) for file in files if file.is_file()), None)
 
     @cached_property
-    def _own_keys(self) -> dict[str, Key]:
-        found = {}
-        for file in self._primaries(self.name):
+    def _command_keys(self) -> dict[str, Key]:
+        keys = {}
+        for file in self._command_files(self.name):
             for key, value in file.settings.items():
-                if key in ("defaults", "hydra", *KEYS_NOT_IN.get(self.name, ())) or key in self.defaults:
+                if key in ("defaults", "hydra", *EXCLUDED_KEYS.get(self.name, ())) or key in self.defaults:
                     continue
                 if isinstance(value, dict):
                     cls = declarations.declaration_of_choice(key, None)
                     for leaf, inner in value.items():
                         name = f"{key}.{leaf}"
                         field = cls.fields.get(leaf) if cls else None
-                        found[name] = Key(name, inner, file.comments.get(name, ""), field)
+                        keys[name] = Key(name, inner, file.comments.get(name, ""), field)
                 else:
-                    found[key] = Key(key, value, file.comments.get(key, ""), declarations.field_of_key(key))
-        return {name: self._by_experiment(key) for name, key in found.items()}
+                    keys[key] = Key(key, value, file.comments.get(key, ""), declarations.field_of_key(key))
+        return {name: self._by_experiment(key) for name, key in keys.items()}
 
     def _combined(self, group: str) -> dict[str, Key]:
-        """A group whose choices combine: every key has its neutral value in the command's own file."""
-        fields, found = getattr(declarations.declaration_of_choice(group, None), "fields", {}), {}
-        for file in self._primaries(self.name):
+        """The keys of a group whose choices combine; each has its neutral value in the command's own file."""
+        fields, keys = getattr(declarations.declaration_of_choice(group, None), "fields", {}), {}
+        for file in self._command_files(self.name):
             for key, value in (file.settings.get(group) or {}).items():
                 name = f"{group}.{key}"
-                found[name] = Key(name, value, file.comments.get(name, ""), fields.get(key))
+                keys[name] = Key(name, value, file.comments.get(name, ""), fields.get(key))
         for choice in self.chosen(group):
             file = self.file(group, choice)
             if file is None:  # of an installed package
-                found = self.of_choice(group, choice) | found
+                keys = self.choice_keys(group, choice) | keys
                 continue
             for key, value in file.settings.items():
-                if old := found.get(f"{group}.{key}"):
+                if old := keys.get(f"{group}.{key}"):
                     meaning = file.comments.get(key) or old.meaning
-                    found[old.name] = Key(old.name, value, meaning, old.field)
-        return {name: self._by_experiment(key) for name, key in found.items()}
+                    keys[old.name] = Key(old.name, value, meaning, old.field)
+        return {name: self._by_experiment(key) for name, key in keys.items()}
 
     def _by_experiment(self, key: Key) -> Key:
         """The key with the value that the experiment of the command line, if any, gives it."""
@@ -199,7 +205,7 @@ class Catalogue:
     @cached_property
     def _experiment(self) -> tuple[dict, dict]:
         """The choices that the experiment makes, and its settings."""
-        name = self.given.get("experiment", "")
+        name = self.assignments.get("experiment", "")
         file = self.file("experiment", name) if name and name != "null" else None
         if file is None:
             return {}, {}
@@ -209,33 +215,35 @@ class Catalogue:
                 chosen[str(group).removeprefix("override ").strip().lstrip("/")] = choice
         return chosen, file.settings
 
-    def _primaries(self, name: str) -> list[Commented]:
-        """The command's file and those that it takes over; its own keys first."""
-        files = (place / f"{name}.yaml" for place in self.places)
+    def _command_files(self, name: str) -> list[CommentedYaml]:
+        """The YAML file of a command, then the files that its `defaults` include."""
+        files = (directory / f"{name}.yaml" for directory in self.search_dirs)
         file = next((read(file) for file in files if file.is_file()), None)
         if file is None:
             return []
-        above = [entry for entry in file.settings.get("defaults") or () if isinstance(entry, str)]
+        included = [entry for entry in file.settings.get("defaults") or () if isinstance(entry, str)]
         return [file] + [
-            f for entry in above if entry not in ("_self_", name) for f in self._primaries(entry)
+            f for entry in included if entry not in ("_self_", name) for f in self._command_files(entry)
         ]
 
-    def _primary_comments(self) -> dict[str, str]:
+    def _command_comments(self) -> dict[str, str]:
         return {
-            key: said for file in reversed(self._primaries(self.name)) for key, said in file.comments.items()
+            key: comment
+            for file in reversed(self._command_files(self.name))
+            for key, comment in file.comments.items()
         }
 
     def _defaults(self, name: str) -> dict[str, object]:
-        found = {}
-        for file in self._primaries(name):
+        defaults = {}
+        for file in self._command_files(name):
             for entry in file.settings.get("defaults") or ():
                 for group, choice in entry.items() if isinstance(entry, dict) else ():
                     if not str(group).startswith("override "):
-                        found.setdefault(str(group).lstrip("/"), choice)
-        return found
+                        defaults.setdefault(str(group).lstrip("/"), choice)
+        return defaults
 
     def _all_files(self) -> list[Path]:
-        return _files(self.places[0]) if len(self.places) > 1 else []
+        return _files(self.search_dirs[0]) if len(self.search_dirs) > 1 else []
 
 
 def _files(folder: Path) -> list[Path]:
@@ -246,15 +254,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 @cache
-def read(file: Path) -> Commented:
+def read(file: Path) -> CommentedYaml:
     """A YAML file with its comments; nothing, if it cannot be read."""
     try:
-        text = text_of(file, LARGEST_FILES["YAML"])
-        settings = yaml_of(file)
+        text = read_text(file, MAX_FILE_BYTES["YAML"])
+        settings = read_yaml(file)
     except UserError:
-        return Commented({}, "", {})
-    head, comments = commented(text)
-    return Commented(settings if isinstance(settings, dict) else {}, head, comments)
+        return CommentedYaml({}, "", {})
+    head, comments = parse_comments(text)
+    return CommentedYaml(settings if isinstance(settings, dict) else {}, head, comments)
 
 
 _KEY_LINE = re.compile(
@@ -262,10 +270,10 @@ _KEY_LINE = re.compile(
 )
 
 
-def commented(text: str) -> tuple[str, dict[str, str]]:
+def parse_comments(text: str) -> tuple[str, dict[str, str]]:
     """The comment at the head of a YAML file, and that beside each key, by its path.
 
-    >>> commented("# Head.\\na:\\n  b: 1   # one\\n         # more\\n")
+    >>> parse_comments("# Head.\\na:\\n  b: 1   # one\\n         # more\\n")
     ('Head.', {'a.b': 'one more'})
     """
     lines = text.splitlines()
@@ -274,7 +282,7 @@ def commented(text: str) -> tuple[str, dict[str, str]]:
         if not line.startswith("#"):
             break
         head += [line[1:].removeprefix(" ")] if not line.startswith("# @package") else []
-    found: dict[str, str] = {}
+    comments: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     key, column = "", 0
     for line in lines:
@@ -285,9 +293,9 @@ def commented(text: str) -> tuple[str, dict[str, str]]:
             key = ".".join(name for _, name in path)
             column = match.start("comment") if match["comment"] else 0
             if column:
-                found[key] = match["comment"][1:].strip()
+                comments[key] = match["comment"][1:].strip()
         elif column and line.lstrip().startswith("#") and line.index("#") == column:
-            found[key] += " " + line.strip()[1:].strip()
+            comments[key] += " " + line.strip()[1:].strip()
         else:
             column = 0
-    return "\n".join(head), found
+    return "\n".join(head), comments

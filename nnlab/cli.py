@@ -13,7 +13,7 @@ from importlib import import_module
 
 from nnlab import __version__, interruption
 from nnlab.errors import UserError, complain, unknown
-from nnlab.masking import masked_urls
+from nnlab.masking import mask_passwords
 from nnlab.suggestions import dataset_for_file
 
 COMMANDS = {
@@ -108,7 +108,7 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] in ("-sc", "--shell-completion"):
         return _shell_completion(argv)
     if argv[0] not in COMMANDS:
-        complain(f"nnlab: {masked_urls(str(_no_such_command(argv[0])))}")
+        complain(f"nnlab: {mask_passwords(str(_no_such_command(argv[0])))}")
         return 2
     # Each command imports what it needs; torch alone takes seconds.
     return import_module(f"nnlab.commands.{argv[0]}").main(argv[1:])

@@ -11,10 +11,10 @@ from nnlab.experiment import Row
 from nnlab.training.fit import Fit
 from nnlab.training.results import Result
 
-MOST_OUTPUTS = 3  # that a screen has room for
-MOST_EXAMPLES = 1000  # of the training set, for which predictions are kept
-# Of the outputs' size. If the equation in the data's units predicts the same up to this, it is shown; else,
-# where inputs are far out and normalisation is not linear, the equation of normalised inputs.
+MAX_OUTPUTS = 3  # of an equation that still fits a screen
+MAX_EXAMPLES = 1000  # training examples for which predictions are kept
+# Relative to the largest output. The equation in the data's units is shown if it predicts the same up to
+# this; else, where inputs are far out and normalisation is not linear, the equation of normalised inputs.
 ROUNDING_TOLERANCE = 1e-4
 
 
@@ -25,12 +25,12 @@ class Equation:
     seed: int
     weight: np.ndarray
     bias: np.ndarray
-    own_units: bool  # whether x and y are in the data's units, or normalised, as the network sees them
+    in_data_units: bool  # whether x and y are in the data's units, or normalised, as the network sees them
     features: tuple[str, ...]
     classes: tuple[str, ...]  # none in regression
     map: str | None  # from z to probabilities: softmax, sigmoid, sparsemax
-    examples: np.ndarray  # (n,) their numbers in the data
-    answers: np.ndarray  # (m, n): probabilities, or numbers in the target's unit
+    examples: np.ndarray  # (n,) indices of those examples in the data
+    predictions: np.ndarray  # (m, n): probabilities, or numbers in the target's unit
     targets: np.ndarray  # (n,) class indices, or (m, n) numbers
 
     @property
@@ -38,7 +38,7 @@ class Equation:
         """A name for each row of W."""
         m = len(self.bias)
         if self.classes:
-            return list(self.classes[-m:])  # one output of two classes is that of the second
+            return list(self.classes[-m:])  # with two classes the only output is that of the second
         if m == 1:
             return ["y"]
         return [f"y{i}" for i in range(m)]
@@ -51,7 +51,7 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
         return None
     if e.graph(dataset.spec).nodes[-1].name != "output":
         return None
-    if len(result.weights["output.weight"]) > MOST_OUTPUTS:
+    if len(result.weights["output.weight"]) > MAX_OUTPUTS:
         return None
     W = result.weights["output.weight"].astype(np.float64)  # (m, d)
     b = result.weights["output.bias"].astype(np.float64).reshape(-1)  # (m,)
@@ -63,37 +63,37 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
         scale, mean = normalizer["target_scale"], normalizer["target_mean"]
     predictions = scale[:, None] * z + mean[:, None]
     # x and y in the data's own units: y = scale (W (x - mean_x) / scale_x + b) + mean
-    own_W = scale[:, None] * W / normalizer["scale"]
-    own_b = scale * (b - W @ (normalizer["mean"] / normalizer["scale"])) + mean
-    error = np.abs(own_W @ dataset.x[examples].T + own_b[:, None] - predictions).max()
-    own_units = bool(error <= ROUNDING_TOLERANCE * np.abs(predictions).max())
-    if own_units:
-        W, b = own_W, own_b
+    W_in_units = scale[:, None] * W / normalizer["scale"]
+    b_in_units = scale * (b - W @ (normalizer["mean"] / normalizer["scale"])) + mean
+    error = np.abs(W_in_units @ dataset.x[examples].T + b_in_units[:, None] - predictions).max()
+    in_data_units = bool(error <= ROUNDING_TOLERANCE * np.abs(predictions).max())
+    if in_data_units:
+        W, b = W_in_units, b_in_units
     if dataset.classes:
-        answers, targets = loss.predict(torch.from_numpy(z)).numpy(), t.argmax(0)
+        predictions, targets = loss.predict(torch.from_numpy(z)).numpy(), t.argmax(0)
     else:
-        answers, targets = predictions, dataset.y[examples].T
+        targets = dataset.y[examples].T
     features = dataset.features or tuple(f"x{i}" for i in range(W.shape[1]))
     return Equation(
         seed=row.seed,
         weight=W,
         bias=b,
-        own_units=own_units,
+        in_data_units=in_data_units,
         features=features,
         classes=dataset.classes,
         map=loss.map,
         examples=examples,
-        answers=answers,
+        predictions=predictions,
         targets=targets,
     )
 
 
 def _normalized_examples(fit: Fit, row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(numbers, x, t) of the first training examples, as the network sees them."""
+    """(indices, x, t) of the first training examples, normalised as the network sees them."""
     fold = row.refit_row([]).fold if row.experiment.refit else row.fold
-    # A key of its own in the cache: a refit normalises the same fold by other means.
+    # Under another key in the cache, since a refit normalises the same fold by other means.
     fold = replace(fold, repeat=-1)
-    examples = fold.train[:MOST_EXAMPLES]
+    examples = fold.train[:MAX_EXAMPLES]
     gathered = fit.cache.examples(row).without_caches().gather(fold, examples)
     x, t = (values.double().cpu().numpy() for values in gathered)
     return examples, x, t

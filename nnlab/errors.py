@@ -5,7 +5,7 @@ import errno
 import sys
 import unicodedata
 
-from nnlab.masking import masked_urls
+from nnlab.masking import mask_passwords
 from nnlab.suggestions import distance, hint
 
 # Nobody looks through more names: a sentence then lists the nearest.
@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
 
 def say(command: str, sentence: str) -> None:
     """One line on stderr: `nnlab train: epochs = 0: expected a whole number at least 1`."""
-    complain(f"nnlab {command}: {masked_urls(one_line(sentence))}")
+    complain(f"nnlab {command}: {mask_passwords(one_line(sentence))}")
 
 
 def complain(line: str) -> None:

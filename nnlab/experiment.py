@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT, MOST_ROWS
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.graph import Graph
@@ -20,7 +20,7 @@ from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
-from nnlab.losses import LOSS_OF, LOSSES
+from nnlab.losses import LOSS_OF_MAP, LOSSES
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
@@ -67,8 +67,8 @@ class Experiment(Component):
     metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
     epochs: int = control(50, low=1, high=10_000_000)
     batch_size: int | Literal["full"] = static(64, low=1, high=LARGEST_COUNT)
-    seed: int = static(0, low=0, high=LARGEST_EXACT)
-    seeds: int = static(1, low=1, high=MOST_ROWS)
+    seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
+    seeds: int = static(1, low=1, high=MAX_ROWS)
     refit: bool = static(False)
     histograms: int = static(0, low=0, high=LARGEST_COUNT)
     device: str = static("auto")
@@ -109,10 +109,10 @@ class Experiment(Component):
         if self.regularizer is None:
             default = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
             object.__setattr__(self, "regularizer", default)
-        if self.seeds * self.split.count > MOST_ROWS:
+        if self.seeds * self.split.count > MAX_ROWS:
             raise UserError(
                 f"seeds = {self.seeds} on {self.split.count} folds (split.repeats, split.k) are "
-                f"{self.seeds * self.split.count:,} rows; allowed are {MOST_ROWS:,}"
+                f"{self.seeds * self.split.count:,} rows; allowed are {MAX_ROWS:,}"
             )
         if self.precision != "float32" and self.dtype != "float32":
             raise UserError(
@@ -168,13 +168,13 @@ class Experiment(Component):
         if loss.map and output not in ("auto", loss.map):
             raise UserError(
                 f"model.output = '{output}' does not go with loss = '{loss.name}', which has {loss.map} "
-                f"built in; allowed: model.output=auto, or loss={LOSS_OF.get(output, 'squared_error')}"
+                f"built in; allowed: model.output=auto, or loss={LOSS_OF_MAP.get(output, 'squared_error')}"
             )
         return loss
 
     def _default_loss(self, spec: DataSpec) -> str:
         output = "softmax" if self.model.output == "auto" else self.model.output
-        return LOSS_OF.get(output, "squared_error") if spec.classes else "squared_error"
+        return LOSS_OF_MAP.get(output, "squared_error") if spec.classes else "squared_error"
 
     def _refuse_what_needs_classes(self, loss) -> None:
         setting = f"loss = '{loss.name}'" if self.loss == loss.name else f"model = '{self.model.name}'"

@@ -22,10 +22,10 @@ from dataclasses import MISSING, field, fields, replace
 import numpy as np
 
 from nnlab import plugins
-from nnlab.allowed import Allowed, checked, shown_as
-from nnlab.arguments import bound
+from nnlab.allowed import Allowed, validate, yaml_text
+from nnlab.arguments import bind_arguments
 from nnlab.as_python import as_python, hint_for_unknown_setting
-from nnlab.choices import part_of
+from nnlab.choices import resolve_part
 from nnlab.errors import UnknownSetting, UserError, nearest
 from nnlab.settings_help import settings_of
 
@@ -65,7 +65,7 @@ def part(choices: dict, make, reads=None):
     )
 
 
-def _shown(part) -> str:
+def _repr_of_changed(part) -> str:
     """`Adam(lr=0.01)`: the settings that are not at their default."""
     changed = [f for f in fields(part) if f.repr and not _is_default(part, f)]
     settings = ", ".join(f"{f.name}={getattr(part, f.name)!r}" for f in changed)
@@ -87,7 +87,7 @@ class Settings(type):
     # `__doc__` is the property below.)
 
     def __new__(cls, name, bases, namespace):
-        return super().__new__(cls, name, bases, {"__repr__": _shown} | namespace)
+        return super().__new__(cls, name, bases, {"__repr__": _repr_of_changed} | namespace)
 
     @property
     def __doc__(cls):
@@ -98,9 +98,9 @@ class Settings(type):
         return "\n\n".join(filter(None, [text, settings_of(cls)]))
 
     def __call__(cls, *args, **settings):
-        for key in settings.keys() - _names(cls):
-            raise UnknownSetting(_no_such(cls, key, settings[key]))
-        bound(cls.__name__, *_places(cls), args, settings)
+        for key in settings.keys() - _setting_names(cls):
+            raise UnknownSetting(_unknown_setting_error(cls, key, settings[key]))
+        bind_arguments(cls.__name__, *_positional_and_required(cls), args, settings)
         return super().__call__(*args, **settings)
 
 
@@ -116,55 +116,55 @@ class Component(metaclass=Settings):
             value = getattr(self, f.name)
             if "kind" in f.metadata and not _is_stacked(value, f.metadata["kind"]):
                 where = f"{self.group}.{f.name}" if self.group else f.name
-                type_ = _types(type(self))[f.name]
-                object.__setattr__(self, f.name, checked(value, type_, f.metadata["allowed"], where))
+                type_ = _field_types(type(self))[f.name]
+                object.__setattr__(self, f.name, validate(value, type_, f.metadata["allowed"], where))
             elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
-                base = _types(type(self))[f.name]
-                made = _part_of(value, f.name, base, f.metadata["choices"], f.metadata["reads"])
+                base = _field_types(type(self))[f.name]
+                made = _resolve_part(value, f.name, base, f.metadata["choices"], f.metadata["reads"])
                 object.__setattr__(self, f.name, made)
 
 
-def _part_of(value, group: str, base: type, choices, reads):
-    """`part_of`, with errors that write settings as Python does."""
+def _resolve_part(value, group: str, base: type, choices, reads):
+    """`resolve_part`, with errors that write settings as Python does."""
     try:
-        return part_of(value, group, base, choices, reads)
+        return resolve_part(value, group, base, choices, reads)
     except UserError as e:
         raise UserError(as_python(str(e))) from e
 
 
 @functools.cache
-def _types(cls) -> dict[str, type]:
+def _field_types(cls) -> dict[str, type]:
     return typing.get_type_hints(cls)
 
 
 @functools.cache
-def _names(cls) -> frozenset[str]:
+def _setting_names(cls) -> frozenset[str]:
     return frozenset(f.name for f in fields(cls) if f.init)
 
 
 @functools.cache
-def _places(cls) -> tuple[list[str], frozenset[str]]:
+def _positional_and_required(cls) -> tuple[list[str], frozenset[str]]:
     """The settings that may be given by position, and those that must be given."""
     settings = [f for f in fields(cls) if f.init]
-    needed = frozenset(f.name for f in settings if f.default is f.default_factory is MISSING)
-    return [f.name for f in settings if not f.kw_only], needed
+    required = frozenset(f.name for f in settings if f.default is f.default_factory is MISSING)
+    return [f.name for f in settings if not f.kw_only], required
 
 
-def _no_such(cls, key: str, value) -> str:
+def _unknown_setting_error(cls, key: str, value) -> str:
     """`Experiment has no setting 'lr': it is one of optimizer, Adam(lr=...)`."""
     fault = f"{cls.__name__} has no setting '{key}'"
     for f in fields(cls):
         if "choices" in f.metadata:
-            default = type(f.default_factory() or _types(cls)[f.name]())
-            if key in _names(default):
+            default = type(f.default_factory() or _field_types(cls)[f.name]())
+            if key in _setting_names(default):
                 return f"{fault}: it is one of {f.name}, write {f.name}={default.__name__}({key}=...)"
     # `name` and `group` may be fields of the class instead.
     group = cls.group if isinstance(cls.group, str) else ""
     choice = cls.name if isinstance(cls.name, str) else ""
-    names = _names(cls)
-    meant = hint_for_unknown_setting(key, names, group, choice, value)
-    if meant:
-        return fault + meant
+    names = _setting_names(cls)
+    suggestion = hint_for_unknown_setting(key, names, group, choice, value)
+    if suggestion:
+        return fault + suggestion
     if not names:
         return f"{fault}; it has none"
     return fault + nearest(key, names)
@@ -177,14 +177,14 @@ def _is_stacked(value, kind: str) -> bool:
     return type(value).__name__ == stacks.get(kind) and value.ndim > 0
 
 
-def make(classes: dict[str, type] | type, mapping, group: str):
+def make_part(classes: dict[str, type] | type, mapping, group: str):
     """The part that `mapping` describes: `mapping["name"]` picks the class, the rest are its fields.
 
     A group of one class has no name to pick, but that of an installed package's. Raises `UserError` for an
     unknown name or key.
     """
     if not isinstance(mapping, dict):
-        raise UserError(f"{group} = {shown_as(mapping)}: expected a choice of the group with its keys")
+        raise UserError(f"{group} = {yaml_text(mapping)}: expected a choice of the group with its keys")
     mapping = dict(mapping)
     if isinstance(classes, dict):
         classes = plugins.lookup(classes, group, mapping.pop("name", None))
@@ -193,14 +193,14 @@ def make(classes: dict[str, type] | type, mapping, group: str):
     known = [f.name for f in fields(classes)]
     for key in mapping:
         if key not in known:
-            raise _no_such_key(classes, group, key, known)
+            raise _unknown_key_error(classes, group, key, known)
     return classes(**mapping)
 
 
-def _no_such_key(cls: type, group: str, key: str, known: list[str]) -> UserError:
+def _unknown_key_error(cls: type, group: str, key: str, known: list[str]) -> UserError:
     part = f"{group} '{cls.name}'" if cls.name else group
-    meant = nearest(key, known, "keys") if known else "; it has no keys"
-    return UserError(f"{group}.{key}: {part} has no such key{meant}")
+    suggestion = nearest(key, known, "keys") if known else "; it has no keys"
+    return UserError(f"{group}.{key}: {part} has no such key{suggestion}")
 
 
 def compose(cls: type, groups: dict, config: dict):
@@ -212,7 +212,7 @@ def compose(cls: type, groups: dict, config: dict):
     for key in config:
         if key not in known:
             raise UserError(f"unknown key '{key}'{nearest(key, known, 'keys')}")
-    made = {group: make(groups[group], config[group], group) for group in groups if group in config}
+    made = {group: make_part(groups[group], config[group], group) for group in groups if group in config}
     return cls(**(config | made))
 
 

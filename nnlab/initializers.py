@@ -28,14 +28,14 @@ class Init(Component):
     mean: float = column(0.0)
 
     def weights(self, random, shape, fan_in: int, fan_out: int, activation: str) -> np.ndarray:
-        """W of `shape` (fan_out, ...), from the generator `random`, with `activation` behind it."""
+        """W of `shape` (fan_out, ...), from the generator `random`, in a layer followed by `activation`."""
         return self.mean + self.draw(random, shape, fan_in, fan_out, activation)
 
     def draw(self, random, shape, fan_in: int, fan_out: int, activation: str) -> np.ndarray:
         raise NotImplementedError
 
 
-# ---- of a given size
+# ---- with a scale that the user chooses
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Uniform(Init):
         return random.uniform(-self.bound, self.bound, shape)
 
 
-# ---- by the layer's size: the variance of what goes through it is kept
+# ---- scaled by fan-in and fan-out, so that the variance of the activations is kept from layer to layer
 
 
 @dataclass(frozen=True)
@@ -169,5 +169,5 @@ class Auto(Init):
         return method.draw(random, shape, fan_in, fan_out, activation)
 
 
-_SIZED = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, Orthogonal)
-INITIALIZERS = {init.name: init for init in (Auto, Zeros, ConstantInit, Normal, Uniform, *_SIZED)}
+_FAN_SCALED = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, Orthogonal)
+INITIALIZERS = {init.name: init for init in (Auto, Zeros, ConstantInit, Normal, Uniform, *_FAN_SCALED)}

@@ -1,13 +1,13 @@
 """Losses between outputs z and targets t.
 
 z and t are (..., m, B): m outputs, B examples. A class is one-hot over m, so `t` is a number for each
-output either way; only a loss that answers two classes by one output (`outputs`) has z (..., 1, B) beside
+output either way; only a loss that predicts two classes by one output (`outputs`) has z (..., 1, B) beside
 t (..., 2, B). `fprop` gives (..., B); `bprop` writes the gradient of the weighted sum over the
 examples, weight (..., 1, B), into `out`. With weight 1/B that is the gradient of the mean loss.
 
 Some losses have an output map built in (`map`): z are then the raw outputs of the last affine box, and the
 gradient is as simple as p - t. The others take whatever the graph gives, and any map may be its last box.
-Either way `predict` says what the network answers.
+Either way `predict` gives the prediction.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Loss:
     reference: Callable | None = None
 
     def outputs(self, targets: int) -> int:
-        """How many outputs a network has for targets of so many numbers."""
+        """How many outputs the network needs for so many `targets`."""
         return targets
 
     def scores(self, z):
@@ -38,31 +38,31 @@ class Loss:
         return z
 
     def predict(self, z):
-        """What the network answers: the outputs, or the map of them."""
+        """The prediction: the outputs z themselves, or the output map of them."""
         return z
 
     def probabilities(self, z):
         """(..., classes, B): a probability of each class, from the outputs of a classification.
 
-        Here the distribution that is nearest to what the network answers. That is the answer itself where it
-        is one; and the outputs that least squares fits to one-hot targets are probabilities but for errors,
-        which may take them out of [0, 1]. The likeliest class stays the likeliest.
+        Here the distribution that is nearest to the prediction, which is the prediction itself where that
+        is a distribution. Outputs that least squares fits to one-hot targets are probabilities but for
+        errors, which may take them out of [0, 1]. The likeliest class stays the likeliest.
         """
-        answers, scores = self.predict(z), self.scores(z)
+        predictions, scores = self.predict(z), self.scores(z)
         # One output for two classes has no distribution near it.
-        return sparsemax(answers) if answers.shape == scores.shape else torch.softmax(scores, -2)
+        return sparsemax(predictions) if predictions.shape == scores.shape else torch.softmax(scores, -2)
 
     def onnx(self, op, z):
         """`probabilities` by ONNX's operators, which `nnlab export` writes; see `Box.onnx`. A loss that has
         `predict`, `scores` or `probabilities` of its own has this too, or its networks are not exported."""
         return sparsemax_onnx(op, z)
 
-    def raw(self, p):
+    def inverse_map(self, p):
         """Outputs of which the answer is p, (m, ...) probabilities: the inverse of the map."""
         return p
 
-    def constant(self, t):
-        """The outputs (m, 1) that lose least on targets t (m, N) where all examples get the same."""
+    def best_constant(self, t):
+        """The constant output (m, 1) with the least loss on targets t (m, N)."""
         return t.mean(1, keepdim=True)
 
     def fprop(self, z, t):
@@ -88,7 +88,7 @@ class CrossEntropy(Loss):
     def onnx(self, op, z):
         return op.Softmax(z, axis=-2)
 
-    def raw(self, p):
+    def inverse_map(self, p):
         return p.log()
 
     def fprop(self, z, t):
@@ -149,7 +149,7 @@ class BinaryCrossEntropy(Loss):
     def predict(self, z):
         return torch.sigmoid(z)
 
-    def raw(self, p):
+    def inverse_map(self, p):
         return (p / (1 - p)).log()
 
     def outputs(self, targets):
@@ -172,19 +172,19 @@ class BinaryCrossEntropy(Loss):
         return op.Softmax(log_p, axis=-2)
 
     def fprop(self, z, t):
-        return (torch.logaddexp(z, z.new_zeros(())) - _last(t, z) * z).sum(-2)
+        return (torch.logaddexp(z, z.new_zeros(())) - _targets_of_outputs(t, z) * z).sum(-2)
 
     def bprop(self, z, t, weight, out):
         torch.sigmoid(z, out=out)
-        return out.sub_(_last(t, z)).mul_(weight)
+        return out.sub_(_targets_of_outputs(t, z)).mul_(weight)
 
     def reference(self, z, t):
         targets = t[..., -z.shape[-2] :, :]
         return F.binary_cross_entropy_with_logits(z, targets, reduction="none").sum(-2)
 
 
-def _last(t, z):
-    """The targets of z's outputs: all, or the second class's."""
+def _targets_of_outputs(t, z):
+    """The targets that belong to the outputs z: all of them, or the second class's if there is one output."""
     return t if t.shape[-2] == z.shape[-2] else t[..., -z.shape[-2] :, :]
 
 
@@ -217,11 +217,13 @@ class AbsoluteError(Loss):
     def reference(self, z, t):
         return F.l1_loss(z, t, reduction="none").mean(-2)
 
-    def constant(self, t):
+    def best_constant(self, t):
         return t.median(1, keepdim=True).values
 
 
 LOSSES = {
     loss.name: loss for loss in (CrossEntropy, SparsemaxLoss, BinaryCrossEntropy, SquaredError, AbsoluteError)
 }
-LOSS_OF = {loss.map: name for name, loss in LOSSES.items() if loss.map}  # output map -> the loss that has it
+LOSS_OF_MAP = {
+    loss.map: name for name, loss in LOSSES.items() if loss.map
+}  # output map -> the loss that has it

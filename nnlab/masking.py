@@ -18,10 +18,10 @@ _PUBLIC_PARAMETERS = {
 }  # fmt: skip
 
 
-def masked(url: str) -> str:
+def mask_password(url: str) -> str:
     """The URL with `***` in place of its password, and of every parameter that may be secret.
 
-    >>> masked("mysql://me:secret@host/studies?ssl_key=abc")
+    >>> mask_password("mysql://me:secret@host/studies?ssl_key=abc")
     'mysql://me:***@host/studies?ssl_key=***'
     """
     url = _LOGIN_PATTERN.sub(rf"\1:{PASSWORD_MASK}", url)
@@ -29,16 +29,16 @@ def masked(url: str) -> str:
     return _PARAMETER_PATTERN.sub(_parameter, url)
 
 
-def masked_urls(text: str) -> str:
+def mask_passwords(text: str) -> str:
     """The text with the password of every URL in it masked."""
     # One slash is enough: a URL that was taken for a path has lost the other.
     if ":/" not in text:
         return text
-    return re.sub(r"\w[\w+.-]*:/\S+", lambda m: masked(m[0]), text)
+    return re.sub(r"\w[\w+.-]*:/\S+", lambda m: mask_password(m[0]), text)
 
 
 def secrets(url: str) -> set[str]:
-    """What `masked` hides in the URL, as it is written and decoded."""
+    """What `mask_password` hides in the URL, as it is written and decoded."""
     hidden = {m[2] for pattern in (_LOGIN_PATTERN, _NO_HOST_PATTERN) for m in pattern.finditer(url)}
     hidden |= {m[2] for m in _PARAMETER_PATTERN.finditer(url) if _parameter(m) != m[0]}
     return (hidden | {unquote(secret) for secret in hidden}) - {"", PASSWORD_MASK}

@@ -1,4 +1,4 @@
-"""Metrics for people: one error per row while training, all metrics on the test set.
+"""Metrics that people read: one error per row while training, all metrics on the test set.
 
 Outputs z and targets t are (..., m, B) as in `losses`.
 """
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 # A confusion matrix of 10,000 classes would have 100 million cells.
-MOST_MATRIX_CLASSES = 100
+MAX_MATRIX_CLASSES = 100
 
 
 class Classification:
@@ -22,8 +22,8 @@ class Classification:
     def finish(self, mean):
         return mean
 
-    def answer(self, z: np.ndarray) -> np.ndarray:
-        """(..., 1, B): the number of the class with the largest output, -1 where one is NaN."""
+    def to_prediction(self, z: np.ndarray) -> np.ndarray:
+        """(..., 1, B): the index of the class with the largest output; -1 where an output is NaN."""
         return np.where(np.isnan(z).any(-2, keepdims=True), -1, z.argmax(-2, keepdims=True))
 
     def test(self, z: np.ndarray, t: np.ndarray, classes) -> dict:
@@ -39,19 +39,19 @@ class Classification:
         """
         m, (predicted,), (true,) = len(classes), z, t
         has_prediction = predicted >= 0
-        right = np.bincount(true[predicted == true], minlength=m)
+        correct = np.bincount(true[predicted == true], minlength=m)
         true_count = np.bincount(true, minlength=m)
         predicted_count = np.bincount(predicted[has_prediction], minlength=m)
-        accuracy = right.sum() / len(true)
-        precision_of = np.where(true_count > 0, np.maximum(predicted_count, 1), predicted_count)
+        accuracy = correct.sum() / len(true)
+        precision_denominator = np.where(true_count > 0, np.maximum(predicted_count, 1), predicted_count)
         report = {
             "accuracy": float(accuracy),
             "error": float(1 - accuracy),
-            "precision": _ratio(right, precision_of).tolist(),
-            "recall": _ratio(right, true_count).tolist(),
+            "precision": _ratio(correct, precision_denominator).tolist(),
+            "recall": _ratio(correct, true_count).tolist(),
             "classes": list(classes),
         }
-        if m <= MOST_MATRIX_CLASSES:
+        if m <= MAX_MATRIX_CLASSES:
             cells = np.bincount((true * m + predicted)[has_prediction], minlength=m * m)
             report["confusion_matrix"] = cells.reshape(m, m).tolist()
         return report
@@ -69,7 +69,7 @@ class Regression:
     def finish(self, mean):
         return mean**0.5
 
-    def answer(self, z: np.ndarray) -> np.ndarray:
+    def to_prediction(self, z: np.ndarray) -> np.ndarray:
         return z
 
     def test(self, z: np.ndarray, t: np.ndarray, classes=None) -> dict:
@@ -103,20 +103,20 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _root_mean_square(v: np.ndarray) -> np.ndarray:
-    """(m,): the root mean square of each line of v (m, N)."""
-    # Relative to the largest, squares neither overflow nor vanish, whatever the unit.
+    """(m,): the root mean square over the examples of v (m, N)."""
+    # Divided by the largest, squares neither overflow nor vanish, whatever the unit.
     largest = np.abs(v).max(1, keepdims=True)
-    size = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     with np.errstate(over="ignore"):
-        return size[:, 0] * np.sqrt(((v / size) ** 2).mean(1))
+        return scale[:, 0] * np.sqrt(((v / scale) ** 2).mean(1))
 
 
 def first_largest(z):
-    """m - argmax over the m units, (..., B); 0 where z has a NaN, which equals nothing."""
+    """(..., B): m - argmax over the m units, the first of equal ones; 0 where z has a NaN."""
     # `torch.argmax` over any axis but the last is ten times slower.
     rank = torch.arange(z.shape[-2], 0, -1, dtype=z.dtype, device=z.device)[:, None]
-    hit = torch.eq(z, z.amax(-2, keepdim=True), out=torch.empty_like(z))
-    return hit.mul_(rank).amax(-2)
+    is_largest = torch.eq(z, z.amax(-2, keepdim=True), out=torch.empty_like(z))
+    return is_largest.mul_(rank).amax(-2)
 
 
 TASKS = {task.name: task for task in (Classification, Regression)}

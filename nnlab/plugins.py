@@ -55,25 +55,27 @@ def find(group: str, name: str) -> type | None:
 
     Raises `UserError` if it cannot be imported or is of the wrong kind, or if two packages announce it.
     """
-    entries = [entry for entry in _announced(group) if entry.name == name]
+    entries = [entry for entry in _entry_points_of_group(group) if entry.name == name]
     if len(entries) > 1:
-        packages = " and ".join(sorted(repr(_package(entry)) for entry in entries))
+        packages = " and ".join(sorted(repr(_package_name(entry)) for entry in entries))
         raise UserError(f"{group} '{name}' is announced by two packages, {packages}: uninstall one")
-    return _loaded(group, entries[0]) if entries else None
+    return _load_class(group, entries[0]) if entries else None
 
 
 def names(group: str) -> list[str]:
     """The names that installed packages announce for a group; nothing is imported."""
-    return sorted({entry.name for entry in _announced(group)})
+    return sorted({entry.name for entry in _entry_points_of_group(group)})
 
 
 def source(group: str, name: str) -> tuple[Path, str] | None:
     """The file and the name of the class that an installed package announces; nothing is imported."""
-    entry = next((entry for entry in _announced(group) if entry.name == name), None)
+    entry = next((entry for entry in _entry_points_of_group(group) if entry.name == name), None)
     if entry is None or not entry.attr:
         return None
-    inside = entry.module.replace(".", "/")
-    files = (Path(place, f"{inside}{end}") for place in sys.path for end in (".py", "/__init__.py"))
+    relative_path = entry.module.replace(".", "/")
+    files = (
+        Path(directory, f"{relative_path}{end}") for directory in sys.path for end in (".py", "/__init__.py")
+    )
     return next(((file, entry.attr) for file in files if file.is_file()), None)
 
 
@@ -84,12 +86,12 @@ def settings(cls: Any) -> dict:
     which the other choices go.
     """
     shared = {f.name for f in fields(resolve_name(BASES[cls.group]))} if cls.group in COMBINABLE else set()
-    own = (f for f in fields(cls) if f.name not in shared)
-    values = {f.name: "???" if f.default is MISSING else f.default for f in own}
+    own_fields = (f for f in fields(cls) if f.name not in shared)
+    values = {f.name: "???" if f.default is MISSING else f.default for f in own_fields}
     return {"name": cls.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def _announced(group: str) -> tuple:
+def _entry_points_of_group(group: str) -> tuple:
     return _entry_points(f"nnlab.{group}", tuple(sys.path)) if group in BASES else ()
 
 
@@ -101,8 +103,8 @@ def _entry_points(group: str, path: tuple) -> tuple:
     return tuple(entry_points(group=group))
 
 
-def _loaded(group: str, entry) -> type:
-    what = f"{group} '{entry.name}' of package '{_package(entry)}'"
+def _load_class(group: str, entry) -> type:
+    what = f"{group} '{entry.name}' of package '{_package_name(entry)}'"
     try:
         cls = entry.load()
     except Exception as e:
@@ -116,5 +118,5 @@ def _loaded(group: str, entry) -> type:
     return cls
 
 
-def _package(entry) -> str:
+def _package_name(entry) -> str:
     return entry.dist.name if entry.dist else entry.value.partition(":")[0]

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, column, static
 from nnlab.plugins import lookup
@@ -136,10 +136,10 @@ def combined(names) -> Regularizer | None:
         return None
     for name in names:
         if not isinstance(name, str):
-            raise UserError(f"regularizer = {shown(names)}: expected names, {', '.join(SETTINGS)}")
+            raise UserError(f"regularizer = {short_repr(names)}: expected names, {', '.join(SETTINGS)}")
     classes = {name: lookup(SETTINGS, "regularizer", name) for name in names if name not in SETTINGS}
     if len(classes) > 1:
         both = " and ".join(classes)
-        raise UserError(f"regularizer = {shown(names)}: {both} do not combine; take one of them")
+        raise UserError(f"regularizer = {short_repr(names)}: {both} do not combine; take one of them")
     make = next(iter(classes.values()), Regularizer)
     return make(**{key: value for name in names for key, value in SETTINGS.get(name, {}).items()})

@@ -23,11 +23,11 @@ COMMAND_OF_GROUP = {"experiment": "train", "regularizer": "train", "search": "sw
 @cache
 def settings_of(cls: type) -> str:
     """A paragraph for each setting; empty if the class has none."""
-    meaning_of = meanings(cls)
+    meanings_by_name = meanings(cls)
     shown = [f for f in dataclasses.fields(cls) if f.init and {"kind", "choices"} & f.metadata.keys()]
     if not shown:
         return ""
-    return "Settings\n\n" + "\n".join(_setting(cls, f, meaning_of.get(f.name, "")) for f in shown)
+    return "Settings\n\n" + "\n".join(_setting(cls, f, meanings_by_name.get(f.name, "")) for f in shown)
 
 
 def meanings(cls: type) -> dict[str, str]:
@@ -36,8 +36,8 @@ def meanings(cls: type) -> dict[str, str]:
     if kind in COMMAND_OF_GROUP:
         comments = read(CONFIG_DIR / f"{COMMAND_OF_GROUP[kind]}.yaml").comments
         return {key.removeprefix(f"{kind}."): meaning for key, meaning in comments.items()}
-    of_choice = read(CONFIG_DIR / kind / f"{cls.name}.yaml").comments
-    return _shared_meanings(cls, kind) | of_choice
+    choice_meanings = read(CONFIG_DIR / kind / f"{cls.name}.yaml").comments
+    return _shared_meanings(cls, kind) | choice_meanings
 
 
 def _shared_meanings(cls: type, group: str) -> dict[str, str]:

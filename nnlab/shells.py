@@ -71,36 +71,36 @@ UNINSTALL_SCRIPTS = {
 }
 
 
-def answer(asked: str, commands: dict[str, str], options: tuple[str, ...]) -> str:
-    """What `-sc ASKED` prints, for `install=bash`, `uninstall=bash` or `query=bash`. Raises `UserError`.
+def answer(request: str, commands: dict[str, str], options: tuple[str, ...]) -> str:
+    """What `-sc REQUEST` prints, for `install=bash`, `uninstall=bash` or `query=bash`. Raises `UserError`.
 
     `commands` and `options` may be the first word after `nnlab`.
     """
-    what, _, shell = asked.partition("=")
+    action, _, shell = request.partition("=")
     if shell not in INSTALL_SCRIPTS:
-        raise unknown("shell", shell, INSTALL_SCRIPTS) if shell else _usage(asked)
-    if what == "install":
+        raise unknown("shell", shell, INSTALL_SCRIPTS) if shell else _usage(request)
+    if action == "install":
         return INSTALL_SCRIPTS[shell]
-    if what == "uninstall":
+    if action == "uninstall":
         return UNINSTALL_SCRIPTS[shell]
-    if what != "query":
-        raise _usage(asked)
-    line, point = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
-    if point.isdigit():
-        line = line[: int(point)]
-    offers = _offers(line, commands, options)
+    if action != "query":
+        raise _usage(request)
+    line, cursor = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
+    if cursor.isdigit():
+        line = line[: int(cursor)]
+    completions = _completions(line, commands, options)
     if shell == "bash" and "NNLAB_WORD" in os.environ:
-        offers = quote_for_bash(offers, line, os.environ["NNLAB_WORD"])
-    return "".join(f"{offer}\n" for offer in offers)
+        completions = quote_for_bash(completions, line, os.environ["NNLAB_WORD"])
+    return "".join(f"{completion}\n" for completion in completions)
 
 
-def _usage(asked: str) -> UserError:
+def _usage(request: str) -> UserError:
     return UserError(
-        f"-sc {asked}: expected install=SHELL or uninstall=SHELL, of {', '.join(INSTALL_SCRIPTS)}"
+        f"-sc {request}: expected install=SHELL or uninstall=SHELL, of {', '.join(INSTALL_SCRIPTS)}"
     )
 
 
-def _offers(line: str, commands: dict[str, str], options: tuple[str, ...]) -> list[str]:
+def _completions(line: str, commands: dict[str, str], options: tuple[str, ...]) -> list[str]:
     words = tab.split(line)
     if len(words) < 3:
         word = words[1] if len(words) == 2 else ""
@@ -110,7 +110,7 @@ def _offers(line: str, commands: dict[str, str], options: tuple[str, ...]) -> li
         return []
     # Whatever goes wrong, a prompt is not the place for an error.
     with contextlib.suppress(Exception):
-        return tab.offers(line)
+        return tab.completions(line)
     return []
 
 
@@ -118,7 +118,7 @@ _SPECIAL_CHARACTERS = re.compile(r"([^\w@%+=:,./\[\]~-])", re.ASCII)
 _SPECIAL_IN_QUOTES = re.compile(r'([$`"\\!])')
 
 
-def quote_for_bash(offers: list[str], line: str, word: str) -> list[str]:
+def quote_for_bash(completions: list[str], line: str, word: str) -> list[str]:
     """The offers as bash inserts them in place of `word`.
 
     For bash a word begins after `=` and `:`, so `word` is only the end of what was typed, without the quote
@@ -127,10 +127,12 @@ def quote_for_bash(offers: list[str], line: str, word: str) -> list[str]:
     typed, quote = tab.split(line)[-1], _open_quote(line)
     ending = word.removeprefix(quote) if quote else tab.split(word)[-1]
     cut = len(typed) - len(ending) if typed.endswith(ending) else 0
-    endings = [offer[cut:] for offer in offers]
+    endings = [completion[cut:] for completion in completions]
     if quote == "'":
         # Within single quotes nothing can be escaped, so a name with such a quote is not offered.
-        return [ending for ending, offer in zip(endings, offers, strict=True) if "'" not in offer]
+        return [
+            ending for ending, completion in zip(endings, completions, strict=True) if "'" not in completion
+        ]
     special = _SPECIAL_IN_QUOTES if quote == '"' else _SPECIAL_CHARACTERS
     return [special.sub(r"\\\1", ending) for ending in endings]
 

@@ -20,8 +20,8 @@ def stream(seed: int, purpose: str, *key) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def uniforms(shape: tuple[int, ...], like, seed: int, purpose: str, *key):
-    """Uniform numbers of [0, 1) as a tensor on the device and in the dtype of `like`.
+def uniforms(shape: tuple[int, ...], template, seed: int, purpose: str, *key):
+    """Uniform numbers of [0, 1) as a tensor on the device and in the dtype of `template`.
 
     On the CPU they come from the stream; a GPU draws them itself (other numbers, as reproducible), since
     copying them would cost more than the step that uses them.
@@ -29,8 +29,8 @@ def uniforms(shape: tuple[int, ...], like, seed: int, purpose: str, *key):
     import torch
 
     random = stream(seed, purpose, *key)
-    if like.device.type == "cpu":
-        dtype = np.float32 if like.dtype == torch.float32 else np.float64
+    if template.device.type == "cpu":
+        dtype = np.float32 if template.dtype == torch.float32 else np.float64
         return torch.from_numpy(random.random(shape, dtype=dtype))
-    generator = torch.Generator(like.device).manual_seed(int(random.integers(2**63)))
-    return torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
+    generator = torch.Generator(template.device).manual_seed(int(random.integers(2**63)))
+    return torch.rand(shape, generator=generator, device=template.device, dtype=template.dtype)

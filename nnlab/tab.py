@@ -10,16 +10,16 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from nnlab.catalogue import COMBINABLE, RUN_COMMANDS, Catalogue, Key, places
-from nnlab.tab_files import bare_paths, column_names, data_files, folders, paths, takes_path
+from nnlab.catalogue import COMBINABLE, RUN_COMMANDS, Catalogue, Key, hydra_folder_keys
+from nnlab.tab_files import column_names, data_files, folders, paths, run_or_data_paths, takes_path
 
 # The words that an option takes: none, some of these, a folder, or a name of `-cn`.
-WORDS_OF_OPTION = {
+OPTION_VALUES = {
     "--help": (), "--hydra-help": (), "--cfg": ("job", "hydra", "all"), "--multirun": (), "--resolve": (),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     "--config-dir": "folder", "--config-name": "name",
 }  # fmt: skip
-LONG_OF_SHORT = {
+LONG_OPTIONS = {
     "-c": "--cfg",
     "-m": "--multirun",
     "-cd": "--config-dir",
@@ -33,17 +33,19 @@ SINGLE_VALUE_KEYS = {
 }  # fmt: skip
 
 
-def offers(line: str) -> list[str]:
+def completions(line: str) -> list[str]:
     """The words that may stand where the cursor is, at the end of the line `nnlab COMMAND ...`."""
     *before, word = split(line)
     command = before[1] if len(before) > 1 else ""
     words = before[2:]
     if command == "board" and word.startswith("-"):
-        return _begin(word, list(BOARD_OPTIONS))
+        return _starting_with(word, list(BOARD_OPTIONS))
     if command == "board":
         return folders(word)
-    offered = _of_run_command if command in RUN_COMMANDS else _of_command
-    return sorted(set(offered(command, words, word)), key=lambda offer: (offer.endswith("/"), offer))
+    complete = _complete_run_command if command in RUN_COMMANDS else _complete_command
+    return sorted(
+        set(complete(command, words, word)), key=lambda completion: (completion.endswith("/"), completion)
+    )
 
 
 def split(line: str) -> list[str]:
@@ -55,31 +57,31 @@ def split(line: str) -> list[str]:
     words, word = [], ""
     quote = ""  # the one that is open
     escaped = False  # by a backslash
-    begun = False  # a word in quotes may be empty
+    in_word = False  # a word in quotes may be empty
     for character in line:
         if escaped:
             word += character
             escaped = False
         elif character == "\\" and quote != "'":
-            escaped = begun = True
+            escaped = in_word = True
         elif character == quote:
             quote = ""
         elif not quote and character in "'\"":
             quote = character
-            begun = True
+            in_word = True
         elif not quote and character.isspace():
-            if begun:
+            if in_word:
                 words.append(word)
-            word, begun = "", False
+            word, in_word = "", False
         else:
             word += character
-            begun = True
+            in_word = True
     return [*words, word]
 
 
-def _of_command(command: str, words: list[str], word: str) -> Iterable[str]:
+def _complete_command(command: str, words: list[str], word: str) -> Iterable[str]:
     """Options, groups, keys or values, whatever may come next."""
-    options = dict(WORDS_OF_OPTION)
+    options = dict(OPTION_VALUES)
     if command == "sweep":
         del options["--multirun"], options["--config-name"]
     given, overrides, open_option = _options(words, options)
@@ -87,14 +89,14 @@ def _of_command(command: str, words: list[str], word: str) -> Iterable[str]:
         return _option_values(options[open_option], given, word)
     if word.startswith("-"):
         rest = [option for option in options if option not in given]
-        short = [letter for letter, long in LONG_OF_SHORT.items() if long in rest]
-        return _begin(word, rest if word.startswith("--") else [*short, *rest])
+        short = [letter for letter, long in LONG_OPTIONS.items() if long in rest]
+        return _starting_with(word, rest if word.startswith("--") else [*short, *rest])
     catalogue = Catalogue(command, overrides, given.get("--config-dir"), given.get("--config-name"))
     plus = re.match(r"\+*", word)[0]
     name, equals, value = word[len(plus) :].partition("=")
     if equals:
-        return [plus + offer for offer in _values(catalogue, name, value)]
-    keys = [plus + offer for offer in _keys(catalogue, name, overrides, plus)]
+        return [plus + completion for completion in _values(catalogue, name, value)]
+    keys = [plus + completion for completion in _keys(catalogue, name, overrides, plus)]
     # Several values of a key need `-m`, which may come last.
     takes_multirun = "--multirun" in options and "--multirun" not in given
     if takes_multirun and not word and any(map(_has_several_values, overrides)):
@@ -102,26 +104,28 @@ def _of_command(command: str, words: list[str], word: str) -> Iterable[str]:
     return keys
 
 
-def _of_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
+def _complete_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
     """After `nnlab predict`: a run, then data, and keys with their values."""
-    options = {option: WORDS_OF_OPTION[option] for option in ("--help", "--cfg")}
-    given, others, open_option = _options(words, options)
+    options = {option: OPTION_VALUES[option] for option in ("--help", "--cfg")}
+    given, overrides, open_option = _options(words, options)
     if open_option:
         return _option_values(options[open_option], given, word)
     if word.startswith("-"):
-        return _begin(word, [option for option in options if option not in given])
-    catalogue = Catalogue(command, others)
+        return _starting_with(word, [option for option in options if option not in given])
+    catalogue = Catalogue(command, overrides)
     name, equals, value = word.partition("=")
     if equals and name in ("run", "data"):
-        return [f"{name}={path}" for path in bare_paths(name, value)]
+        return [f"{name}={path}" for path in run_or_data_paths(name, value)]
     if equals:
         return _values(catalogue, name, value)
-    bare = [one for one in others if "=" not in one or one.partition("=")[0] not in catalogue.keys()]
+    bare_words = [one for one in overrides if "=" not in one or one.partition("=")[0] not in catalogue.keys()]
     keys = catalogue.keys()
-    wanted = [key for key in ("run", "data") if key in keys and key not in catalogue.given]
-    taken, free = wanted[: len(bare)], wanted[len(bare) :]
-    offers = bare_paths(free[0], word) if free else []
-    return offers or [key for key in _keys(catalogue, word, others, "") if key.rstrip("=") not in taken]
+    unassigned = [key for key in ("run", "data") if key in keys and key not in catalogue.assignments]
+    taken, next_keys = unassigned[: len(bare_words)], unassigned[len(bare_words) :]
+    candidates = run_or_data_paths(next_keys[0], word) if next_keys else []
+    return candidates or [
+        key for key in _keys(catalogue, word, overrides, "") if key.rstrip("=") not in taken
+    ]
 
 
 def _has_several_values(word: str) -> bool:
@@ -131,9 +135,9 @@ def _has_several_values(word: str) -> bool:
 
 def _options(words: list[str], options: dict) -> tuple[dict[str, str], list[str], str]:
     """(options with their values, the other words, the option whose value comes next or "")."""
-    given, others, open_option = {}, [], ""
+    given, overrides, open_option = {}, [], ""
     for word in words:
-        long, equals, value = LONG_OF_SHORT.get(word, word).partition("=")
+        long, equals, value = LONG_OPTIONS.get(word, word).partition("=")
         if open_option:
             given[open_option] = word
             open_option = ""
@@ -141,40 +145,40 @@ def _options(words: list[str], options: dict) -> tuple[dict[str, str], list[str]
             given[long] = value
             open_option = long if options[long] and not equals else ""
         elif not word.startswith("-"):
-            others.append(word)
-    return given, others, open_option
+            overrides.append(word)
+    return given, overrides, open_option
 
 
 def _option_values(kind: str | tuple[str, ...], given: dict[str, str], word: str) -> list[str]:
-    """The values of an option; `kind` is what `WORDS_OF_OPTION` says of it."""
+    """The values of an option; `kind` is what `OPTION_VALUES` says of it."""
     if kind == "folder":
         return folders(word)
     if kind != "name":
-        return _begin(word, kind)
+        return _starting_with(word, kind)
     if "--config-dir" not in given:
         return []
-    return _begin(word, sorted(file.stem for file in Path(given["--config-dir"]).glob("*.yaml")))
+    return _starting_with(word, sorted(file.stem for file in Path(given["--config-dir"]).glob("*.yaml")))
 
 
 def _keys(catalogue: Catalogue, typed: str, words: list[str], plus: str) -> list[str]:
     """Groups and keys that begin as typed, without those that have a value already."""
     given = {word.lstrip("+").partition("=")[0] for word in words}
     # Hydra's own keys are many: they are offered only once their first letters are typed.
-    hydra_keys = [f"{key}=" for key in places(catalogue.command) if typed and key not in given]
+    hydra_keys = [f"{key}=" for key in hydra_folder_keys(catalogue.command) if typed and key not in given]
     keys = catalogue.all_keys()
     if "." in typed:
-        free = [f"{key}=" for key in keys if key not in given]
-        return _begin(typed, [*hydra_keys, *free])
+        unassigned = [f"{key}=" for key in keys if key not in given]
+        return _starting_with(typed, [*hydra_keys, *unassigned])
     heads = {key.partition(".")[0] for key in keys if "." in key}
     plus_needed = "" if plus else "+"
     names = [
         *(f"{key}=" for key in keys if "." not in key),
         *(f"{group}=" for group in catalogue.defaults),
         *(f"{head}." for head in heads),
-        *(f"{plus_needed}{group}=" for group in catalogue.added),
+        *(f"{plus_needed}{group}=" for group in catalogue.user_groups),
     ]
-    free = [name for name in names if name.rstrip("=") not in given]
-    return _begin(typed, [*hydra_keys, *free])
+    unassigned = [name for name in names if name.rstrip("=") not in given]
+    return _starting_with(typed, [*hydra_keys, *unassigned])
 
 
 def _values(catalogue: Catalogue, name: str, value: str) -> list[str]:
@@ -190,7 +194,7 @@ def _values(catalogue: Catalogue, name: str, value: str) -> list[str]:
         return []
     if takes_path(key):
         return [f"{name}={path}" for path in paths(key, value)]
-    words = _words(key)
+    words = _value_suggestions(key)
     if name == "data.target":
         words = column_names(catalogue) or words
     takes_list = bool(key.field and key.field.listed and key.field.words)
@@ -205,7 +209,7 @@ def _key(catalogue: Catalogue, name: str) -> Key | None:
 
 def _listed_values(name: str, value: str, words: list[str], takes_list: bool) -> list[str]:
     """`name=...` with each of the words as the next item; several values, or a list, have commas."""
-    head, last = _cut(value)
+    head, last = _split_last_item(value)
     if "[" in head and not takes_list:
         return []
     if "[" in head:
@@ -220,13 +224,13 @@ def _listed_values(name: str, value: str, words: list[str], takes_list: bool) ->
     return [f"{name}={head}{word}" for word in words if word.startswith(last)]
 
 
-def _cut(value: str) -> tuple[str, str]:
+def _split_last_item(value: str) -> tuple[str, str]:
     """The finished items, and the one being typed: `[l2,` and `d` of `[l2,d`."""
-    place = max(value.rfind(","), value.rfind("[")) + 1
-    return value[:place], value[place:]
+    item_start = max(value.rfind(","), value.rfind("[")) + 1
+    return value[:item_start], value[item_start:]
 
 
-def _words(key: Key) -> list[str]:
+def _value_suggestions(key: Key) -> list[str]:
     """The words that a key takes, or else the value that it has."""
     if key.name == "device":
         return ["auto", "cpu"] + ["cuda"] * Path("/dev/nvidiactl").exists()
@@ -240,5 +244,5 @@ def _words(key: Key) -> list[str]:
     return [text] if re.fullmatch(r"[\w.+-]+", text) else []
 
 
-def _begin(typed: str, words: Iterable[str]) -> list[str]:
+def _starting_with(typed: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.startswith(typed)]

@@ -21,10 +21,10 @@ def takes_path(key: Key) -> bool:
 def paths(key: Key, typed: str) -> list[str]:
     """The paths that such a key may have, as far as `typed` begins them."""
     if key.name in SWEEP_FOLDER_KEYS:
-        return [path for path in _listed(typed) if _leads_to_sweep(path)]
+        return [path for path in _matching_paths(typed) if _leads_to_sweep(path)]
     if key.name.endswith("folder"):
         return folders(typed)
-    return list(filter(_is_plain, _listed(typed)))
+    return list(filter(_needs_no_quotes, _matching_paths(typed)))
 
 
 def data_files(catalogue: Catalogue, typed: str) -> list[str]:
@@ -34,29 +34,37 @@ def data_files(catalogue: Catalogue, typed: str) -> list[str]:
     """
     reader = next(iter(catalogue.chosen("data")), "")
     readers = [reader] if reader in EXTENSIONS_OF_DATA else list(EXTENSIONS_OF_DATA)
-    offers = [path for path in _listed(typed) if path.endswith("/") or dataset_for_file(path) in readers]
-    return list(filter(_is_plain, offers))
+    candidates = [
+        path for path in _matching_paths(typed) if path.endswith("/") or dataset_for_file(path) in readers
+    ]
+    return list(filter(_needs_no_quotes, candidates))
 
 
-def bare_paths(key: str, typed: str) -> list[str]:
+def run_or_data_paths(key: str, typed: str) -> list[str]:
     """The folders that lead to a run, for a `run`; and for `data` folders, and files that nnlab reads."""
-    offers = _listed(typed)
+    candidates = _matching_paths(typed)
     if key == "run":
-        return [path for path in offers if path.endswith("/") and _leads_to("model.safetensors", path)]
-    return [path for path in offers if path.endswith("/") or dataset_for_file(path) or "idx3-ubyte" in path]
+        return [path for path in candidates if path.endswith("/") and _leads_to("model.safetensors", path)]
+    return [
+        path for path in candidates if path.endswith("/") or dataset_for_file(path) or "idx3-ubyte" in path
+    ]
 
 
 def column_names(catalogue: Catalogue) -> list[str]:
     """The names in the first line of the file at data.path."""
-    path = catalogue.given.get("data.path", "").strip("'\"")
+    path = catalogue.assignments.get("data.path", "").strip("'\"")
     if not path:
         return []
-    return [name for name in header_names(os.path.expanduser(path)) if name.isprintable() and _is_plain(name)]
+    return [
+        name
+        for name in header_names(os.path.expanduser(path))
+        if name.isprintable() and _needs_no_quotes(name)
+    ]
 
 
 def folders(typed: str) -> list[str]:
     """The folders whose paths begin as typed."""
-    return [path for path in _listed(typed) if path.endswith("/")]
+    return [path for path in _matching_paths(typed) if path.endswith("/")]
 
 
 def _leads_to_sweep(path: str) -> bool:
@@ -70,19 +78,23 @@ def _leads_to(name: str, path: str) -> bool:
     return any(next(folder.glob(f"{level}{name}"), None) for level in ("", "*/", "*/*/"))
 
 
-def _listed(typed: str) -> list[str]:
+def _matching_paths(typed: str) -> list[str]:
     """Files, and folders with a slash, whose paths begin as typed; hidden ones only after a dot."""
     head, slash, last = typed.rpartition("/")
     try:
         entries = list(os.scandir(Path(f"{head}{slash}" or ".").expanduser()))
-        shown = [e for e in entries if e.name.startswith(last) and (last or not e.name.startswith("."))]
-        offers = [f"{head}{slash}{e.name}{'/' * e.is_dir()}" for e in shown if e.is_dir() or e.is_file()]
+        visible_entries = [
+            e for e in entries if e.name.startswith(last) and (last or not e.name.startswith("."))
+        ]
+        candidates = [
+            f"{head}{slash}{e.name}{'/' * e.is_dir()}" for e in visible_entries if e.is_dir() or e.is_file()
+        ]
     except (OSError, ValueError):
         return []
     # A name with control characters could not be typed, and might act on the terminal.
-    return sorted(path for path in offers if path.isprintable())
+    return sorted(path for path in candidates if path.isprintable())
 
 
-def _is_plain(path: str) -> bool:
+def _needs_no_quotes(path: str) -> bool:
     """Whether a command line takes it as it is: commas separate values, and brackets begin lists."""
     return re.fullmatch(r"[^][{},'\"$\\]+", path) is not None and path.strip() == path

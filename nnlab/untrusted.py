@@ -18,12 +18,12 @@ from typing import BinaryIO
 
 from nnlab.errors import UserError
 
-LARGEST_FILES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
-LONGEST_LINE = 2**20  # bytes, in a file of lines
-# Of nested settings with their aliases written out: ten lines of YAML may be a billion values.
-MOST_NODES, MOST_DEPTH = 100_000, 50
-DEEPEST_YAML = 500  # brackets in a file, before anything is made of it
-MOST_EXPANSIONS = 100_000  # of values that refer to values that refer to values
+MAX_FILE_BYTES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
+MAX_LINE_BYTES = 2**20  # bytes of a line in a file that is read line by line
+# Limits of nested settings with aliases expanded: ten lines of YAML may stand for a billion values.
+MAX_NODES, MAX_DEPTH = 100_000, 50
+MAX_YAML_DEPTH = 500  # nesting of brackets in a file, checked while it is parsed
+MAX_EXPANSIONS = 100_000  # of ${...} references that lead to further references
 LEAF_TYPES = (str, bool, int, float, type(None))
 
 
@@ -41,16 +41,16 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"'{path}' cannot be read: {e.strerror or e}") from e
 
 
-def own_file(file: Path) -> Path:
-    """The file, which is its folder's own: see `refuse_elsewhere`."""
+def unlinked_file(file: Path) -> Path:
+    """The path of a file that is no link to another place: see `refuse_link`."""
     try:
-        refuse_elsewhere(file, os.lstat(file))
+        refuse_link(file, os.lstat(file))
     except OSError as e:
         raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
     return file
 
 
-def refuse_elsewhere(file: Path, status: os.stat_result) -> None:
+def refuse_link(file: Path, status: os.stat_result) -> None:
     """Raise `UserError` unless a file of this status, of `lstat`, is a plain file with no other name.
 
     A link in a stranger's folder leads to a file of its user, and a hard link is that file.
@@ -68,51 +68,51 @@ def refuse_elsewhere(file: Path, status: os.stat_result) -> None:
 
 def entries_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Everything below a folder, links not followed, with its status of `lstat`."""
-    for place, folders, files in os.walk(folder):
+    for directory, folders, files in os.walk(folder):
         for name in [*folders, *files]:
-            entry = Path(place, name)
+            entry = Path(directory, name)
             with contextlib.suppress(FileNotFoundError):  # it was there a moment ago
                 yield entry, entry.lstat()
 
 
 def refuse_links_below(folder: Path) -> None:
-    """Raise `UserError` unless all files below a folder are its own: nnlab is about to write there."""
+    """Raise `UserError` if a file below a folder is a link: nnlab is about to write there."""
     for entry, status in entries_below(folder):
         if not stat.S_ISDIR(status.st_mode):
-            refuse_elsewhere(entry, status)
+            refuse_link(entry, status)
 
 
-def text_of(path: Path, most: int) -> str:
-    """The text of a plain file of at most `most` bytes."""
+def read_text(path: Path, max_bytes: int) -> str:
+    """The text of a plain file of at most `max_bytes` bytes."""
     with plain_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > most:
-            raise UserError(f"'{path}' has {size:,} bytes; allowed are {most:,}")
+        if size > max_bytes:
+            raise UserError(f"'{path}' has {size:,} bytes; allowed are {max_bytes:,}")
         try:
-            return file.read(most + 1).decode("utf-8")
+            return file.read(max_bytes + 1).decode("utf-8")
         except UnicodeDecodeError as e:
             raise UserError(f"'{path}' is not text in UTF-8: {e.reason} at byte {e.start}") from e
 
 
-def lines_of(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str, bytes]]:
-    """(place, line) of each line of a plain file of any length, none longer than `longest` bytes.
+def read_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[str, bytes]]:
+    """(location, line) of each line of a plain file of any length, none longer than `max_bytes` bytes.
 
     A half line at the end, which a killed process may have left, is skipped.
     """
     with plain_file(path) as file:
         for number in itertools.count(1):
-            line = file.readline(longest)
+            line = file.readline(max_bytes)
             where = f"'{path}', line {number}"
             if not line.endswith(b"\n"):
-                if len(line) == longest:
-                    raise UserError(f"{where} is longer than {longest:,} bytes")
+                if len(line) == max_bytes:
+                    raise UserError(f"{where} is longer than {max_bytes:,} bytes")
                 return
             yield where, line
 
 
-def lines_of_json(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str, dict]]:
-    """(place, values) of each line of a file of JSON lines, of any length, as `lines_of` reads them."""
-    for where, line in lines_of(path, longest):
+def read_json_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[str, dict]]:
+    """(location, values) of each line of a file of JSON lines, of any length, as `read_lines` reads them."""
+    for where, line in read_lines(path, max_bytes):
         try:
             tree = json.loads(line.decode())
         except (ValueError, RecursionError) as e:
@@ -122,26 +122,26 @@ def lines_of_json(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str
         yield where, tree
 
 
-def yaml_of(path: Path, loader=None):
+def read_yaml(path: Path, loader=None):
     """The content of a YAML file, plain values only; by the quickest loader, if no other is given."""
     import yaml  # JSON is read without it
 
-    text = text_of(path, LARGEST_FILES["YAML"])
-    in_c = getattr(yaml, "CSafeLoader", None)
+    text = read_text(path, MAX_FILE_BYTES["YAML"])
+    c_loader = getattr(yaml, "CSafeLoader", None)
     reader = None
     try:
-        if in_c and loader is None:
-            _refuse_deep(yaml.parse(text, in_c), path)
-        reader = (loader or in_c or yaml.SafeLoader)(text)
+        if c_loader and loader is None:
+            _refuse_deep(yaml.parse(text, c_loader), path)
+        reader = (loader or c_loader or yaml.SafeLoader)(text)
         node = reader.get_single_node()
         if node is None:
             return None
-        _refuse_endless(node, path)  # before construction, since `<<` writes aliases out then
+        _refuse_expanding_aliases(node, path)  # before construction, since `<<` writes aliases out then
         tree = reader.construct_document(node)
     except UserError:
         raise
     except (yaml.YAMLError, ValueError) as e:  # such as the 31st of April, or a number of 5,000 digits
-        raise UserError(f"'{path}' is not YAML that nnlab reads: {_first(e)}") from e
+        raise UserError(f"'{path}' is not YAML that nnlab reads: {_one_line(e)}") from e
     except RecursionError as e:
         raise UserError(f"'{path}' is nested too deep to read") from e
     except Exception as e:  # PyYAML raises various errors for values that do not fit their tags
@@ -153,12 +153,12 @@ def yaml_of(path: Path, loader=None):
     return tree
 
 
-def json_of(path: Path, most: int = 0):
-    """The content of a JSON file of at most the usual size, or of `most` bytes if that is more."""
+def read_json(path: Path, max_bytes: int = 0):
+    """The content of a JSON file of at most the usual size, or of `max_bytes` bytes if that is more."""
     try:
-        tree = json.loads(text_of(path, max(most, LARGEST_FILES["JSON"])))
+        tree = json.loads(read_text(path, max(max_bytes, MAX_FILE_BYTES["JSON"])))
     except ValueError as e:
-        raise UserError(f"'{path}' is not JSON: {_first(e)}") from e
+        raise UserError(f"'{path}' is not JSON: {_one_line(e)}") from e
     except RecursionError as e:
         raise UserError(f"'{path}' is nested too deep to read") from e
     return tree
@@ -167,8 +167,8 @@ def json_of(path: Path, most: int = 0):
 def refuse_unbounded(tree, where: str) -> None:
     """Raise `UserError` for settings that are endless once their aliases are written out, or not settings."""
     for count, (depth, key, value) in enumerate(_nodes(tree)):
-        if count > MOST_NODES or depth > MOST_DEPTH:
-            raise UserError(_endless(where))
+        if count > MAX_NODES or depth > MAX_DEPTH:
+            raise UserError(_too_many_values(where))
         if not isinstance(key, str):
             raise UserError(f"'{where}': the key {key!r} is not a word; in quotes it is")
         if not isinstance(value, (*LEAF_TYPES, dict, list)):
@@ -184,23 +184,23 @@ def _refuse_deep(events: Iterator, path: Path) -> None:
         name = type(event).__name__
         depth += name.endswith(("SequenceStartEvent", "MappingStartEvent"))
         depth -= name.endswith(("SequenceEndEvent", "MappingEndEvent"))
-        if depth > DEEPEST_YAML:
+        if depth > MAX_YAML_DEPTH:
             raise UserError(f"'{path}' is nested too deep to read")
 
 
-def _refuse_endless(node, path: Path) -> None:
+def _refuse_expanding_aliases(node, path: Path) -> None:
     """Raise `UserError` for a node of YAML that has too many values once its aliases are written out."""
     sizes: dict[int, int] = {}
 
     def size(node) -> int:
         if id(node) not in sizes:
             # Until it is known, the size counts as too large: a node that contains itself has no end.
-            sizes[id(node)] = MOST_NODES + 1
-            sizes[id(node)] = min(MOST_NODES + 1, 1 + sum(map(size, _children(node))))
+            sizes[id(node)] = MAX_NODES + 1
+            sizes[id(node)] = min(MAX_NODES + 1, 1 + sum(map(size, _children(node))))
         return sizes[id(node)]
 
-    if size(node) > MOST_NODES:
-        raise UserError(_endless(path))
+    if size(node) > MAX_NODES:
+        raise UserError(_too_many_values(path))
 
 
 def _children(node) -> list:
@@ -212,21 +212,21 @@ def _children(node) -> list:
     return node.value
 
 
-def _endless(where) -> str:
-    bounds = f"more than {MOST_NODES:,} values, or brackets {MOST_DEPTH} deep"
+def _too_many_values(where) -> str:
+    bounds = f"more than {MAX_NODES:,} values, or brackets {MAX_DEPTH} deep"
     return f"'{where}' has {bounds}, once its aliases are written out"
 
 
 def _nodes(tree) -> Iterator[tuple[int, object, object]]:
     """(depth, key, value) of every value, where `key` is the nearest one above it."""
-    waiting = [(0, "", tree)]
-    while waiting:
-        depth, key, value = waiting.pop()
+    stack = [(0, "", tree)]
+    while stack:
+        depth, key, value = stack.pop()
         yield depth, key, value
         if isinstance(value, dict):
-            waiting += [(depth + 1, name, child) for name, child in value.items()]
+            stack += [(depth + 1, name, child) for name, child in value.items()]
         elif isinstance(value, list):
-            waiting += [(depth + 1, key, child) for child in value]
+            stack += [(depth + 1, key, child) for child in value]
 
 
 def refuse_many_references(tree) -> None:
@@ -240,7 +240,7 @@ def refuse_many_references(tree) -> None:
             continue
         referring = [child for child in value if isinstance(child, str) and "${" in child]
         expansions *= max(1, len(referring)) * prod(text.count("${") for text in referring)
-        if expansions > MOST_EXPANSIONS:
+        if expansions > MAX_EXPANSIONS:
             raise UserError("too many values refer to others by ${...}: written out, they do not end")
 
 
@@ -259,6 +259,6 @@ def is_count(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _first(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """An error in one line."""
     return " ".join(str(error).split())[:200]

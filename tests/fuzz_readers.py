@@ -21,7 +21,7 @@ import numpy as np
 from fuzz_guard import ROOT, Reader
 
 import nnlab
-from nnlab import catalogue
+from nnlab import catalogue, untrusted
 from nnlab.cli import main
 from nnlab.commands.hydra_private import yaml_loader
 from nnlab.data.headers import header_names
@@ -40,7 +40,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.search.ledger import Ledger
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
-from nnlab.untrusted import refuse_many_references, yaml_of
+from nnlab.untrusted import refuse_many_references
 
 TINY = nnlab.Experiment(data=nnlab.Iris(), model=nnlab.MLP(hidden=(3,)), epochs=3, batch_size=40, threads=1)
 STATEFUL = [  # what a checkpoint can hold: slots, schedules that go back, stopping, noise, refits
@@ -334,10 +334,10 @@ def yaml_files() -> list[dict[str, bytes]]:
 
 def read_yaml(folder: Path, random: Random) -> Iterator[Callable]:
     file, trees = folder / "x.yaml", []
-    yield lambda: trees.append(yaml_of(file))
+    yield lambda: trees.append(untrusted.read_yaml(file))
     for tree in trees:
         yield lambda tree=tree: refuse_many_references(tree)
-    yield lambda: yaml_of(file, yaml_loader())
+    yield lambda: untrusted.read_yaml(file, yaml_loader())
     yield lambda: catalogue.read.__wrapped__(file)
 
 

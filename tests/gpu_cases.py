@@ -153,7 +153,7 @@ def alternatives(part):
         elif allowed.choices:
             yield from ((f.name, other) for other in allowed.choices if other != value)
         else:
-            yield f.name, next(v for v in (2, 1, 0.5, 0.3) if v != value and allowed.holds(v))
+            yield f.name, next(v for v in (2, 1, 0.5, 0.3) if v != value and allowed.allows(v))
 
 
 CASES = dict(cases())

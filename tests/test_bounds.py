@@ -6,10 +6,10 @@ from dataclasses import fields
 import pytest
 from fuzzing import EXTREMES, parts
 
-from nnlab.allowed import MOST_ROWS
+from nnlab.allowed import MAX_ROWS
 from nnlab.cli import main
 from nnlab.commands.hydra_overrides import MAX_RUNS
-from nnlab.commands.quoting import as_hydra_reads
+from nnlab.commands.quoting import to_hydra_spelling
 from nnlab.errors import UserError
 from nnlab.hyperparameters import kind
 
@@ -44,7 +44,7 @@ def test_every_whole_number_has_an_upper_end(cls, f):
     "overrides, phrases",
     [
         (["seeds=100000000"], ["seeds", "100,000"]),
-        (["seeds=1000", "split.repeats=1000"], ["1,000,000 rows", f"{MOST_ROWS:,}"]),
+        (["seeds=1000", "split.repeats=1000"], ["1,000,000 rows", f"{MAX_ROWS:,}"]),
         (["split.repeats=1000000000"], ["split.repeats", "1,000"]),
         (["split=kfold", "split.k=1000000000"], ["split.k", "rows"]),
         (["-m", "seed=range(0,100000000)"], ["100,000,000 runs", f"{MAX_RUNS:,}"]),
@@ -129,4 +129,4 @@ def test_infinity_as_yaml_writes_it_is_infinity(capsys):
     ],
 )
 def test_only_a_value_by_itself_is_infinity(word, read):
-    assert as_hydra_reads(word) == read
+    assert to_hydra_spelling(word) == read

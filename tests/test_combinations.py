@@ -14,7 +14,7 @@ import nnlab
 from nnlab import MLP, Adam, Experiment, Regularizer, UserError
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.box import Site
-from nnlab.losses import LOSS_OF, LOSSES
+from nnlab.losses import LOSS_OF_MAP, LOSSES
 from nnlab.runtime.layout import aligned
 from nnlab.training.population import stack_experiments
 
@@ -148,7 +148,7 @@ def test_auto_is_the_map_of_the_loss_or_none(loss):
 
 @pytest.mark.parametrize("output", MAPS)
 def test_the_usual_loss_of_an_output_map_is_the_one_that_has_it(output):
-    usual = {"auto": "cross_entropy", "identity": "squared_error"} | LOSS_OF
+    usual = {"auto": "cross_entropy", "identity": "squared_error"} | LOSS_OF_MAP
     assert Experiment(model=MLP(output=output)).loss_for(DATASETS[CLASSES].spec).name == usual[output]
 
 

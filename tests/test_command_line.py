@@ -98,8 +98,8 @@ def test_a_file_turns_multirun_on_without_writing_to_the_line(tmp_path):
 
 def test_a_sweep_parses_its_line_once(tmp_path, monkeypatch):
     folder = sweep(tmp_path / "s", *IRIS, "trials=2", "epochs=1", "optimizer.lr=0.1,0.2,0.3")
-    original, calls = hydra_private.parser, []
-    monkeypatch.setattr(hydra_private, "parser", lambda: calls.append(1) or original())
+    original, calls = hydra_private.argument_parser, []
+    monkeypatch.setattr(hydra_private, "argument_parser", lambda: calls.append(1) or original())
     resume(folder, "trials=3")
     assert calls == [1] and sweep_json(folder)["trials"]["complete"] == 3
 

@@ -23,7 +23,7 @@ from nnlab.commands.command_line import CommandLine
 from nnlab.commands.command_settings import EvaluateSettings, ExportSettings, PredictSettings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.hyperparameters import make
+from nnlab.hyperparameters import make_part
 from nnlab.paths import CONFIG_DIR
 from nnlab.search import settings as search
 
@@ -114,7 +114,7 @@ def test_commands_on_a_run_have_their_own_settings_alone(cls, command):
 
 def test_the_budgets_of_check_are_those_of_its_dataclass():
     settings = whole(command="check")["check"]
-    assert settings == as_settings(Budget()) and make(Budget, settings, "check") == Budget()
+    assert settings == as_settings(Budget()) and make_part(Budget, settings, "check") == Budget()
 
 
 def test_train_is_the_default_experiment():

@@ -171,7 +171,7 @@ def test_an_optimiser_of_a_package_too():
     settings = {"optimizer": plugins.settings(Mine), "regularizer": {"l2": 0.0}}
     config = OmegaConf.create(settings | {"regularizer": {"l2": "${unless_decayed:1e-3}"}})
     assert config.regularizer.l2 == 0.0 and Mine().decays
-    (note,) = automatic.notes(config, settings)
+    (note,) = automatic.decay_notes(config, settings)
     assert note.startswith("optimizer=mine decays the weights itself (optimizer.weight_decay = 0.3), so")
     assert OmegaConf.create({**config, "optimizer": plugins.settings(nnlab.SGD)}).regularizer.l2 == DEFAULT_L2
 

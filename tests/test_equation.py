@@ -29,10 +29,10 @@ def test_linear_regression_is_least_squares_in_the_datas_own_units():
     run, record = learnt(replace(e, optimizer=nnlab.Nesterov(lr=0.05, gamma=0.95), epochs=1500))
     dataset, train = run.datasets[e.data], run.rows[0].fold.train
     least_squares = sk.LinearRegression().fit(dataset.x[train], dataset.y[train])
-    assert record.own_units
+    assert record.in_data_units
     assert record.weight == pytest.approx(least_squares.coef_, rel=0.01, abs=0.01)
     assert record.bias == pytest.approx(least_squares.intercept_, rel=0.01)
-    assert record.answers == pytest.approx(least_squares.predict(dataset.x[record.examples]).T, rel=0.001)
+    assert record.predictions == pytest.approx(least_squares.predict(dataset.x[record.examples]).T, rel=0.001)
     assert np.array_equal(record.targets[0], dataset.y[train, 0])
 
 
@@ -41,7 +41,9 @@ def test_answers_are_those_of_the_equation_on_raw_inputs(normalization):
     data = Diabetes(normalization=normalization)
     run, record = learnt(replace(FULL, data=data, model=Linear(), optimizer=Adam(lr=0.01), epochs=20))
     x = run.datasets[data].x[record.examples]
-    assert record.own_units and record.answers == pytest.approx(record.weight @ x.T + record.bias[:, None])
+    assert record.in_data_units and record.predictions == pytest.approx(
+        record.weight @ x.T + record.bias[:, None]
+    )
 
 
 @pytest.mark.parametrize("data, loss", [
@@ -55,13 +57,13 @@ def test_classes_are_predicted_from_raw_inputs(data, loss, refit):
     dataset = run.datasets[run.experiments[0].data]
     z = record.weight @ dataset.x[record.examples].T + record.bias[:, None]
     if not refit:
-        assert record.own_units
+        assert record.in_data_units
         predicted = (z[0] > 0).astype(int) if len(z) == 1 else z.argmax(0)
         mean = run.results[0].normalizer["mean"]
         assert mean == pytest.approx(dataset.x[record.examples].min(0))
         assert np.mean(predicted != record.targets) <= run.results[0].best["train_error"] + 0.02
         if record.map == "sigmoid":
-            assert record.answers == pytest.approx(1 / (1 + np.exp(-z)))
+            assert record.predictions == pytest.approx(1 / (1 + np.exp(-z)))
     expected = 1 if len(dataset.classes) == 2 and loss != "auto" else len(dataset.classes)
     assert record.weight.shape == (expected, dataset.x.shape[1])
 

@@ -24,7 +24,7 @@ from nnlab.errors import MachineFault, describe_machine_fault
 from nnlab.records.run_folder import RESERVED_FILE
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime import machine
-from nnlab.training.checkpointing import Timer
+from nnlab.training.checkpointing import CheckpointTimer
 
 LINE = [sys.executable, "-m", "nnlab"]
 LONG = ("data=iris", "model.hidden=[4]", "epochs=1000000", "split.stratify=false")
@@ -180,7 +180,7 @@ class NoCheckpoints:
     """In the place of a `Checkpointer`."""
 
     def __init__(self):
-        self.timer = Timer(None)
+        self.timer = CheckpointTimer(None)
 
     def write(self, state):
         pass

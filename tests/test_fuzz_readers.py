@@ -23,7 +23,7 @@ from nnlab.errors import MachineFault, UserError
 from nnlab.records import stored_sweep
 from nnlab.records.stored_sweep import read_curves
 from nnlab.search import journal
-from nnlab.untrusted import yaml_of
+from nnlab.untrusted import read_yaml
 
 CASES = {
     "csv": 300, "npz": 300, "idx": 400, "new-csv": 100, "new-numbers": 100, "new-npz": 100, "new-idx": 100,
@@ -128,7 +128,7 @@ def test_yaml_that_is_all_brackets(text, loader, tmp_path):
     """The loader in C would end the process, and did at a TAB."""
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UserError, match="x.yaml' is nested too deep to read"):
-        yaml_of(tmp_path / "x.yaml", loader)
+        read_yaml(tmp_path / "x.yaml", loader)
     assert catalogue.read(tmp_path / "x.yaml").settings == {}
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nnlab.catalogue import Catalogue, commented
+from nnlab.catalogue import Catalogue, parse_comments
 from nnlab.cli import main
 from nnlab.data.labels import MOST_INFERRED_CLASSES
 from nnlab.data.normalization import LINEAR_LIMIT
@@ -30,7 +30,7 @@ def test_numbers_in_the_meanings_are_those_of_the_code():
         name: key.meaning for c in COMMANDS for name, key in Catalogue(c, ["data=csv"]).all_keys().items()
     }
     for source in Catalogue("train").choices("data"):
-        meaning = Catalogue("train").of_choice("data", source)["data.normalization"].meaning
+        meaning = Catalogue("train").choice_keys("data", source)["data.normalization"].meaning
         assert f"pulled in beyond {LINEAR_LIMIT:g} deviations" in meaning, source
     assert f"up to {MOST_INFERRED_CLASSES} whole numbers" in meanings["data.task"]
     assert f"auto: {DEFAULT_TRIALS}," in meanings["trials"] and f"up to {LARGEST_BATCH}" in meanings["batch"]
@@ -63,7 +63,7 @@ def test_every_choice_has_a_page_and_every_key_of_it_a_meaning(group, choice, ca
     page = shown(capsys, "sweep", f"{group}={choice}")
     assert page.startswith(f"{group}={choice}\n\n  ") and len(page.split()) > 4
     assert max(map(len, page.splitlines())) < 80 and ">>>" not in page
-    keys = {} if group in ("experiment", "space") else Catalogue("sweep").of_choice(group, choice)
+    keys = {} if group in ("experiment", "space") else Catalogue("sweep").choice_keys(group, choice)
     for key in keys.values():
         assert key.meaning and f"\n  {key.name}" in page, key.name
         assert key.field is not None, key.name
@@ -148,7 +148,7 @@ def test_a_folder_of_ones_own(tmp_path, monkeypatch, capsys):
 def test_comments_of_a_file():
     text = "# @package _global_\n# Head,\n# in two.\na: 'x # y'   # one\n  #  no more\n"
     text += "b:\n  c: 1 # two\n       # lines\n# other\n"
-    assert commented(text) == ("Head,\nin two.", {"a": "one", "b.c": "two lines"})
+    assert parse_comments(text) == ("Head,\nin two.", {"a": "one", "b.c": "two lines"})
 
 
 def test_nothing_heavy_is_imported():

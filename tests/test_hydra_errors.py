@@ -229,7 +229,9 @@ def test_what_the_table_proposes_is_there():
     for several, replacements in table["within"].items():
         for where in several.split(", "):
             group, _, choice = where.partition("=")
-            has = [catalogue.of_choice(group, c) for c in ([choice] if choice else catalogue.choices(group))]
+            has = [
+                catalogue.choice_keys(group, c) for c in ([choice] if choice else catalogue.choices(group))
+            ]
             for meant in filter(suggestions.is_name, replacements.values()):
                 assert not meant.startswith(f"{group}.") or any(meant in keys for keys in has), (where, meant)
     for several, replacements in table["values"].items():

@@ -19,13 +19,13 @@ def session(tmp_path):
     (tmp_path / "optimizer").mkdir()
     (tmp_path / "optimizer" / "mine.yaml").write_text("name: sgd\nlr: 0.5\n")
     GlobalHydra.instance().clear()
-    hydra_private.read_files_by(BoundedFiles)
-    yield hydra_private.loader("train", CONFIG_DIR, tmp_path)
+    hydra_private.register_config_source(BoundedFiles)
+    yield hydra_private.config_loader("train", CONFIG_DIR, tmp_path)
     GlobalHydra.instance().clear()
 
 
 def test_the_loader_knows_both_folders(session):
-    options = hydra_private.options(session)
+    options = hydra_private.group_options(session)
     assert {"adam", "mine"} <= set(options("optimizer", ObjectType.CONFIG))
     assert "lecture" in options("experiment", ObjectType.GROUP)
     assert options("nothing", ObjectType.CONFIG) == []
@@ -39,7 +39,7 @@ def test_a_folder_given_goes_before(session):
 
 def test_the_parser_knows_the_words_of_hydra_main():
     arguments = ["a=1", "b=2", "-m", "-cd", "x", "-cn", "y", "--cfg", "job"]
-    args = vars(hydra_private.parser().parse_args(arguments))
+    args = vars(hydra_private.argument_parser().parse_args(arguments))
     expected = dict(overrides=["a=1", "b=2"], multirun=True, config_dir="x", config_name="y", cfg="job")
     assert args == args | expected | dict(info=None, hydra_help=False, resolve=False, package=None)
     assert {"help", "shell_completion", "run"} <= args.keys()
@@ -47,14 +47,14 @@ def test_the_parser_knows_the_words_of_hydra_main():
 
 def test_the_runs_of_multirun_are_a_product_in_the_order_of_the_words():
     read = OverridesParser.create().parse_overrides(["a=1,2", "b=x", "c=choice(3,4)"])
-    assert hydra_private.combinations(read) == [
+    assert hydra_private.multirun_combinations(read) == [
         ["a=1", "b=x", "c=3"], ["a=1", "b=x", "c=4"], ["a=2", "b=x", "c=3"], ["a=2", "b=x", "c=4"],
     ]  # fmt: skip
 
 
 def test_hydra_answers_itself(capsys):
     GlobalHydra.instance().clear()
-    hydra_private.answer({"cfg": "job", "overrides": ["optimizer=sgd"]}, CONFIG_DIR, "train")
+    hydra_private.run_hydra_main({"cfg": "job", "overrides": ["optimizer=sgd"]}, CONFIG_DIR, "train")
     GlobalHydra.instance().clear()
     assert "name: sgd" in capsys.readouterr().out
 

@@ -61,13 +61,13 @@ def test_a_constant_answer_loses_least(name):
     loss, random = LOSSES[name](), torch.Generator().manual_seed(1)
     if loss.map is None:
         t = torch.randn(3, 41, generator=random, dtype=torch.float64)
-        z = loss.constant(t)
+        z = loss.best_constant(t)
         assert z.shape == (3, 1)
         for step in 0.05 * torch.randn(20, 3, 1, generator=random, dtype=torch.float64):
             assert loss.fprop(z.expand(-1, 41), t).mean() <= loss.fprop((z + step).expand(-1, 41), t).mean()
     else:
         p = torch.softmax(torch.randn(4, 1, generator=random, dtype=torch.float64), 0)
-        assert_near(loss.predict(loss.raw(p)), p, 14)
+        assert_near(loss.predict(loss.inverse_map(p)), p, 14)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_probabilities_are_those_of_others():
     each = scipy.special.expit(z.numpy())
     several = LOSSES["binary_cross_entropy"]().probabilities(z)
     assert_near(several, torch.from_numpy(each / each.sum()), 14)  # as OneVsRestClassifier.predict_proba
-    answer = torch.tensor([[0.2], [0.5], [0.3]], dtype=torch.float64)
-    assert_near(LOSSES["squared_error"]().probabilities(answer), answer, 14)
+    to_prediction = torch.tensor([[0.2], [0.5], [0.3]], dtype=torch.float64)
+    assert_near(LOSSES["squared_error"]().probabilities(to_prediction), to_prediction, 14)
     outside = torch.tensor([[-0.1], [0.8], [0.5]], dtype=torch.float64)
     nearest = torch.tensor([[0.0], [0.65], [0.35]], dtype=torch.float64)
     assert_near(LOSSES["absolute_error"]().probabilities(outside), nearest, 14)
@@ -147,7 +147,7 @@ def classification_case(m, n, seed):
 
 
 def reported(task, z, t, classes):
-    return task.test(task.answer(z), task.answer(t), classes)
+    return task.test(task.to_prediction(z), task.to_prediction(t), classes)
 
 
 @pytest.mark.parametrize("m, n", [(2, 17), (3, 50), (10, 400), (4, 1)])

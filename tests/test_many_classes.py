@@ -18,7 +18,7 @@ from nnlab.data.examples import Examples, evaluation_batches
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES
-from nnlab.metrics import MOST_MATRIX_CLASSES, Classification
+from nnlab.metrics import MAX_MATRIX_CLASSES, Classification
 
 
 def many(classes, n, d=3, noisy=False):
@@ -85,7 +85,7 @@ def test_of_few_classes_chunks_stay_as_they_were(inputs, outputs):
             )
 
 
-@pytest.mark.parametrize("m", [2, MOST_MATRIX_CLASSES, MOST_MATRIX_CLASSES + 1, 3000])
+@pytest.mark.parametrize("m", [2, MAX_MATRIX_CLASSES, MAX_MATRIX_CLASSES + 1, 3000])
 def test_a_report_is_linear_in_the_classes(m):
     random = np.random.default_rng(m)
     true, predicted = random.integers(m, size=(2, 5000))
@@ -93,14 +93,14 @@ def test_a_report_is_linear_in_the_classes(m):
     z[predicted, np.arange(5000)] = 1
     z[:, :50] = np.nan
     task = Classification()
-    report = task.test(task.answer(z), true[None], range(m))
+    report = task.test(task.to_prediction(z), true[None], range(m))
     predicted[:50] = -1
     recall = sk.recall_score(true, predicted, labels=range(m), average=None, zero_division=np.nan)
     assert report["recall"] == pytest.approx(recall, nan_ok=True)
     assert report["accuracy"] == (true == predicted).mean()
-    assert ("confusion_matrix" in report) == (m <= MOST_MATRIX_CLASSES) and len(
+    assert ("confusion_matrix" in report) == (m <= MAX_MATRIX_CLASSES) and len(
         json.dumps(report)
-    ) < 100 * m + 10 * MOST_MATRIX_CLASSES**2
+    ) < 100 * m + 10 * MAX_MATRIX_CLASSES**2
 
 
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.needs_classes])

@@ -198,10 +198,10 @@ def test_tab_and_help_know_an_installed_class_without_importing_it(install, caps
     from nnlab import tab
 
     module = install(SGD, ("optimizer", "mine", "Mine"), ("activation", "mine_too", "Other"))
-    assert "optimizer=mine" in tab.offers("nnlab train optimizer=m")
-    assert tab.offers("nnlab train model.activation=mi") == ["model.activation=mine_too"]
+    assert "optimizer=mine" in tab.completions("nnlab train optimizer=m")
+    assert tab.completions("nnlab train model.activation=mi") == ["model.activation=mine_too"]
     keys = ["clip_norm", "clip_value", "lr", "sizes"]
-    assert tab.offers("nnlab train optimizer=mine optimizer.") == [f"optimizer.{key}=" for key in keys]
+    assert tab.completions("nnlab train optimizer=mine optimizer.") == [f"optimizer.{key}=" for key in keys]
     assert module not in sys.modules
     assert main(["train", "optimizer=mine", "--help"]) == 0
     assert "optimizer.sizes=[3,4]" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from datafiles import images, write_idx
 import nnlab as lab
 from nnlab import tab
 from nnlab.cli import main
-from nnlab.commands.run_words import with_keys
+from nnlab.commands.run_words import run_overrides
 from nnlab.prediction import blocks
 from nnlab.prediction.tables import open_examples
 
@@ -216,7 +216,7 @@ def test_blocks_do_not_show(trained, monkeypatch):
     for name in ("new.csv", "new.npz"):
         assert main(["predict", str(trained), name, f"output=whole_{name}"]) == 0
         assert main(["evaluate", str(trained), name, f"hydra.run.dir=whole/{name}"]) == 0
-    monkeypatch.setattr(blocks, "MOST_BLOCK_EXAMPLES", 7)
+    monkeypatch.setattr(blocks, "MAX_BLOCK_EXAMPLES", 7)
     for name in ("new.csv", "new.npz"):
         assert main(["predict", str(trained), name, f"output=parts_{name}"]) == 0
         assert Path(f"parts_{name}").read_text() == Path(f"whole_{name}").read_text()
@@ -412,7 +412,7 @@ def test_a_full_disk_is_not_a_fault_of_the_data(trained, here):
     (["run=7", "data.path=d"], ["run='7'", "data='d'"]),
 ])  # fmt: skip
 def test_words_and_their_keys(overrides, expected):
-    assert [*with_keys("predict", overrides)][: len(expected)] == expected or overrides[0] == "a=b/c"
+    assert [*run_overrides("predict", overrides)][: len(expected)] == expected or overrides[0] == "a=b/c"
 
 
 @pytest.mark.parametrize("typed, offers", [
@@ -434,7 +434,7 @@ def test_what_tab_offers(typed, offers, here):
     Path("runs/a").mkdir(parents=True)
     for name in ("runs/a/model.safetensors", "new.csv", "other.doc"):
         Path(name).touch()
-    assert sorted(tab.offers(typed)) == offers
+    assert sorted(tab.completions(typed)) == offers
 
 
 def test_help_and_the_settings(trained, capsys):

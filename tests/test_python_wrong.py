@@ -158,7 +158,7 @@ def test_the_sentence_says_what_is_expected(call, message):
 
 
 def test_what_annotations_may_say():
-    @typed(but=("free",))
+    @typed(unchecked=("free",))
     def call(one: "dict[str, int] | None", free: int = 0, *, word: str = "a"):
         return one, free, word
 

@@ -12,7 +12,7 @@ from test_postgres import program, server  # noqa: F401
 
 from nnlab.cli import main
 from nnlab.commands.passwords import without_passwords
-from nnlab.masking import masked, masked_urls
+from nnlab.masking import mask_password, mask_passwords
 from nnlab.search.storage import Storage
 
 SECRET = "hunter2%21"  # as a URL has it; the password is hunter2!
@@ -38,14 +38,14 @@ URLS = {
 def test_a_url_is_shown_without_its_password(url, shown):
     url = url.format(SECRET)
     storage = Storage.from_url(url)
-    assert "hunter2" not in f"{storage} {storage!r} {masked(url)}" and storage.url == url
+    assert "hunter2" not in f"{storage} {storage!r} {mask_password(url)}" and storage.url == url
     assert shown is None or str(storage) == shown
-    assert masked(masked(url)) == masked(url)
+    assert mask_password(mask_password(url)) == mask_password(url)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a/b.db", "postgresql://host:5432/db", "postgresql://me@host/db"])
 def test_a_url_without_a_password_stays(url):
-    assert masked(url) == url and Storage.from_url(url).url == url
+    assert mask_password(url) == url and Storage.from_url(url).url == url
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++"])
@@ -98,7 +98,9 @@ def test_words_that_are_no_storage_keep_no_password_either(tmp_path, monkeypatch
     url = "postgresql://me:hunter2@h/d"
     assert main(["sweep", *IRIS, LR, "trials=2", f"study='{url}'", "hydra.run.dir=s"]) == 0
     assert b"hunter2" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert masked_urls(f"see {url}, and {url}") == "see postgresql://me:***@h/d, and postgresql://me:***@h/d"
+    assert (
+        mask_passwords(f"see {url}, and {url}") == "see postgresql://me:***@h/d, and postgresql://me:***@h/d"
+    )
 
 
 @pytest.mark.parametrize("url", ["${oc.env:MY_URL}", "mysql://me:${oc.env:MY_PW}@h/d"])

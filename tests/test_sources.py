@@ -307,7 +307,7 @@ class Given(Data):
     name = "given"
 
     def read(self):
-        return self.given
+        return self.assignments
 
 
 def given(x, **settings):

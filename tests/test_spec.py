@@ -32,7 +32,7 @@ from nnlab.records.files import write_json
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.training.evaluation import MetricSums
-from nnlab.untrusted import json_of
+from nnlab.untrusted import read_json
 
 SHIPPED = (
     nnlab.BreastCancer(), nnlab.Diabetes(), nnlab.Digits(), nnlab.Iris(), nnlab.Line(), nnlab.Moons(),
@@ -67,7 +67,7 @@ def specs(draw):
 def test_a_spec_survives_its_file(tmp_path_factory, spec):
     file = tmp_path_factory.getbasetemp() / "spec.json"
     write_json(file, spec.to_json())
-    restored = DataSpec.from_json(json_of(file))
+    restored = DataSpec.from_json(read_json(file))
     assert restored == spec and restored.examples == spec.examples
     assert [type(getattr(restored, f.name)) for f in fields(spec)] == [
         type(getattr(spec, f.name)) for f in fields(spec)
@@ -342,7 +342,7 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     x, y = ((v[fold.test] if v.ndim > 1 else v[fold.test, None]).T for v in (dataset.x, dataset.y))
     x = smooth_clip_(torch.from_numpy((x - n["mean"][:, None]) / n["scale"][:, None]).float())
     network = graph.bind(theta, theta, Site(1, x.shape[1], False, theta, e.regularizer.rates(), 1))
-    answers = task.answer(loss.scores(network.fprop(x[None]))[0].numpy())
+    answers = task.to_prediction(loss.scores(network.fprop(x[None]))[0].numpy())
     if not spec.classes:
         answers = answers * n["target_scale"][:, None] + n["target_mean"][:, None]
     tested = stored.rows[0]["test"]

@@ -145,16 +145,16 @@ def test_an_epoch_that_is_there_twice_is_the_later_one(tmp_path):
 
 def test_curves_of_any_length_are_read(tmp_path, monkeypatch):
     """A run of 1,000 rows and epochs has 200 MB of lines: only one of them is in memory at a time."""
-    monkeypatch.setitem(untrusted.LARGEST_FILES, "JSON", 100)
+    monkeypatch.setitem(untrusted.MAX_FILE_BYTES, "JSON", 100)
     shutil.copytree(OLD / "rows", tmp_path / "r")
     assert StoredRun(tmp_path / "r").curves("val_loss").shape == (4, 3)
-    (tmp_path / "r/metrics.jsonl").write_text(" " * (untrusted.LONGEST_LINE + 1))
+    (tmp_path / "r/metrics.jsonl").write_text(" " * (untrusted.MAX_LINE_BYTES + 1))
     with pytest.raises(UserError, match="metrics.jsonl', line 1 is longer than 1,048,576 bytes"):
         _ = StoredRun(tmp_path / "r").metrics
 
 
 def test_rows_of_any_number_are_read_that_fit_into_memory(monkeypatch):
-    monkeypatch.setitem(untrusted.LARGEST_FILES, "JSON", 100)
+    monkeypatch.setitem(untrusted.MAX_FILE_BYTES, "JSON", 100)
     assert len(StoredRun(OLD / "rows").rows) == 4
     monkeypatch.setattr(stored_run, "available_memory", lambda: 32_000)
     with pytest.raises(UserError, match="rows.json' has .* bytes; allowed are 1,000"):

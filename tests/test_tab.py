@@ -12,7 +12,7 @@ from typing import get_type_hints
 import pytest
 
 from nnlab import cli, shells, tab
-from nnlab.allowed import checked
+from nnlab.allowed import validate
 from nnlab.catalogue import Catalogue
 from nnlab.checks.ladder import select_rungs
 from nnlab.checks.subject import Budget
@@ -23,7 +23,7 @@ from nnlab.commands.parsing import parse_command_line
 from nnlab.commands.train_command import wants_picture
 from nnlab.data.headers import header_names
 from nnlab.experiment import GROUPS, Experiment
-from nnlab.hyperparameters import Component, fields, make
+from nnlab.hyperparameters import Component, fields, make_part
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
 from nnlab.search.settings import Search
 
@@ -129,7 +129,7 @@ OFFERS = [  # line, what all offers begin with, how they go on
 
 @pytest.mark.parametrize("line, head, rest", OFFERS, ids=[line for line, _, _ in OFFERS])
 def test_offers(example_folder, line, head, rest):
-    assert tab.offers(line) == [f"{head}{end}" for end in rest.split("|") if rest]
+    assert tab.completions(line) == [f"{head}{end}" for end in rest.split("|") if rest]
 
 
 COLUMNS = [  # content, its columns' names that are offered
@@ -146,7 +146,7 @@ def test_columns_of_the_file_on_the_line(example_folder, content, names, packed)
     data = content.encode()
     (example_folder / "t.csv").write_bytes(gzip.compress(data) if packed else data)
     line = "nnlab train data=csv data.path=t.csv data.target="
-    assert tab.offers(line) == [f"data.target={name}" for name in names.split("|")]
+    assert tab.completions(line) == [f"data.target={name}" for name in names.split("|")]
 
 
 def test_columns_are_looked_for_within_bounds(example_folder):
@@ -161,23 +161,29 @@ def test_columns_are_looked_for_within_bounds(example_folder):
 
 
 def test_a_dash_alone_is_any_option():
-    assert {"-m", "-cd", "--multirun", "--help"} < set(tab.offers("nnlab train -"))
-    assert "-m" not in tab.offers("nnlab sweep -") and "-m" not in tab.offers("nnlab train --multirun -")
+    assert {"-m", "-cd", "--multirun", "--help"} < set(tab.completions("nnlab train -"))
+    assert "-m" not in tab.completions("nnlab sweep -") and "-m" not in tab.completions(
+        "nnlab train --multirun -"
+    )
 
 
 def test_several_values_want_a_flag():
-    assert "-m" in tab.offers("nnlab train optimizer=sgd,adam ")
+    assert "-m" in tab.completions("nnlab train optimizer=sgd,adam ")
     for line in ("nnlab train 'model.hidden=[3,4]' ", "nnlab train -m seed=1,2 ", "nnlab sweep seed=1,2 "):
-        assert "-m" not in tab.offers(line)
+        assert "-m" not in tab.completions(line)
 
 
 def test_a_word_that_is_open_or_wrong_does_not_spoil_others():
-    assert tab.offers("nnlab train a=[x batch_") == tab.offers("nnlab train 'batch_") == ["batch_size="]
+    assert (
+        tab.completions("nnlab train a=[x batch_")
+        == tab.completions("nnlab train 'batch_")
+        == ["batch_size="]
+    )
 
 
 def test_groups_and_keys_are_all_offered_and_only_those_of_the_command():
     for command, others in (("train", {"sampler", "pruner", "space", "trials", "only"}), ("sweep", {"only"})):
-        offered = {word.rstrip("=.") for word in tab.offers(f"nnlab {command} ")}
+        offered = {word.rstrip("=.") for word in tab.completions(f"nnlab {command} ")}
         assert offered == set(settings_of_line(command, [])) | {"experiment"}
         assert not offered & others
 
@@ -194,7 +200,7 @@ def settings_of_line(command, overrides):
 
 def endings(before: str, word: str = ""):
     """Every word that one comes to by TAB after TAB; a key with nothing to offer has its own value."""
-    for offer in tab.offers(f"{before} {word}"):
+    for offer in tab.completions(f"{before} {word}"):
         if not offer.endswith(("=", ".")):
             yield offer
             continue
@@ -209,7 +215,7 @@ def with_commas(before: str, offers: list[str]):
     """The same with a second value after a comma, where one is offered."""
     firsts = {word.partition("=")[0]: word for word in offers}
     for word in firsts.values():
-        yield from tab.offers(f"{before} {word},")[:1]
+        yield from tab.completions(f"{before} {word},")[:1]
 
 
 def groups_of(command: str, overrides: list[str]) -> set[str]:
@@ -232,7 +238,7 @@ def test_every_choice_that_is_offered_is_accepted(offered_to_train):
         overrides = [word for word in overrides if word]
         settings = is_accepted("train", overrides)
         for group in GROUPS:
-            offered = {w.rstrip("=") for w in tab.offers(f"nnlab train {' '.join(overrides)} {group}.")}
+            offered = {w.rstrip("=") for w in tab.completions(f"nnlab train {' '.join(overrides)} {group}.")}
             assert offered == {f"{group}.{key}" for key in settings[group] if key != "name"}, overrides
 
 
@@ -258,10 +264,10 @@ def is_accepted(command, overrides):
     wants_picture(settings, rows=1)
     if command == "check":
         select_rungs(settings.pop("only"))
-        make(Budget, settings.pop("check"), "check")
+        make_part(Budget, settings.pop("check"), "check")
     for key, value in experiment_settings(settings, command).items():
         if key in GROUPS:
-            make(GROUPS[key], value, key)
+            make_part(GROUPS[key], value, key)
         else:
             is_of(Experiment, key, value)
     return settings
@@ -269,7 +275,7 @@ def is_accepted(command, overrides):
 
 def is_of(cls: type[Component], key: str, value):
     (f,) = [f for f in fields(cls) if f.name == key]
-    checked(value, get_type_hints(cls)[key], f.metadata["allowed"], key)
+    validate(value, get_type_hints(cls)[key], f.metadata["allowed"], key)
 
 
 @pytest.mark.parametrize("command, flags", [("train", ["-m"]), ("sweep", [])])
@@ -296,7 +302,7 @@ def test_what_a_sweep_offers_beside_is_accepted(offered_to_train):
         SweepSettings(**{f.name: settings[f.name] for f in fields(SweepSettings)})
         for f in fields(Search):
             if f.name in GROUPS_OF_SEARCH:
-                make(GROUPS_OF_SEARCH[f.name], settings[f.name], f.name)
+                make_part(GROUPS_OF_SEARCH[f.name], settings[f.name], f.name)
             else:
                 is_of(Search, f.name, settings[f.name])
 
@@ -348,7 +354,7 @@ def test_completion_is_for_the_word_at_the_cursor():
 ])  # fmt: skip
 def test_words_as_bash_inserts_them(example_folder, line, word, inserted):
     (example_folder / "$(touch pwned)").mkdir()
-    assert shells.quote_for_bash(tab.offers(line), line, word) == inserted
+    assert shells.quote_for_bash(tab.completions(line), line, word) == inserted
 
 
 def test_install(capsys):

@@ -207,8 +207,8 @@ def test_where_it_is_not_wanted_nothing_is_written_or_computed(monkeypatch):
     assert not fit.results[0].predictions
     with_predictions = lab.Fit([lab.Experiment(data="iris", epochs=1)] * 2, predictions=[True, False]).run()
     assert [bool(result.predictions) for result in with_predictions.results] == [True, False]
-    monkeypatch.setattr(predictions, "MOST_LISTED", 100)
-    monkeypatch.setattr(run_module, "MOST_SPLIT_NUMBERS", 10)
+    monkeypatch.setattr(predictions, "MAX_TABLE_VALUES", 100)
+    monkeypatch.setattr(run_module, "MAX_SPLIT_INDICES", 10)
     train("epochs=1", folder="large")
     train("epochs=1", "predictions=true", folder="asked")
     written = {f: lab.StoredRun(f).path for f in ("without", "large", "asked")}

@@ -8,8 +8,8 @@ import pytest
 from nnlab import tab
 from nnlab.catalogue import Catalogue
 from nnlab.cli import main
-from nnlab.commands.quoting import quoted
-from nnlab.commands.text_values import Texts
+from nnlab.commands.quoting import quote_text
+from nnlab.commands.text_values import TextQuoter
 
 NAMES = ["Größe", "größe.csv", "Age (years)", "年龄", "Umsatz [€]", "a{b}", "it's", 'the "x"', "f(x)",
          "é", "σ²", "100 %", "a&b", "x=y", "sum(a, b)", "C:\\temp (1)\\a b", "(", "*",
@@ -17,7 +17,7 @@ NAMES = ["Größe", "größe.csv", "Age (years)", "年龄", "Umsatz [€]", "a{b
 
 
 def readable(*overrides, several=False, command="train"):
-    return Texts(Catalogue(command, list(overrides)), several).readable(overrides)
+    return TextQuoter(Catalogue(command, list(overrides)), several).quote_texts(overrides)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +55,7 @@ def test_several_texts_stay_several():
     overrides = ["data.target=Größe,b,Age (years, months)"]
     assert readable(*overrides, several=True) == ["data.target='Größe',b,'Age (years, months)'"]
     assert readable("data.target=1e3,b,null", several=True) == ["data.target='1e3',b,'null'"]
-    assert readable(*overrides) == [f"data.target={quoted(overrides[0].partition('=')[2])}"]
+    assert readable(*overrides) == [f"data.target={quote_text(overrides[0].partition('=')[2])}"]
 
 
 def test_commands_take_them_and_their_lines_repeat(tmp_path, monkeypatch, capsys):
@@ -107,4 +107,7 @@ def test_tab_offers_files_of_such_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("größe.csv", "a (1).csv", "a,b.csv"):
         Path(name).write_text("a,b\n1,2\n")
-    assert tab.offers("nnlab train data=csv data.path=") == ["data.path=a (1).csv", "data.path=größe.csv"]
+    assert tab.completions("nnlab train data=csv data.path=") == [
+        "data.path=a (1).csv",
+        "data.path=größe.csv",
+    ]

@@ -61,7 +61,7 @@ class Site:
     rows: int
     batch: int
     training: bool
-    like: torch.Tensor  # all tensors get its dtype and device
+    template: torch.Tensor  # a tensor whose dtype and device all others take
     columns: dict[str, torch.Tensor] = field(default_factory=dict)  # (K, 1) float64, e.g. "dropout"
     threads: int = 1  # how many share the blocks of a large product
     precision: str = "float32"  # the precision of products on a GPU
@@ -91,11 +91,11 @@ class Context:
 
     def zeros(self, *shape: int) -> torch.Tensor:
         """A further buffer (K, *shape), by default of the output's shape."""
-        return aligned(self.site.rows, shape or self.shape, self.site.like)
+        return aligned(self.site.rows, shape or self.shape, self.site.template)
 
     def scalar(self, value: float) -> torch.Tensor:
         """A constant as a tensor without dimensions: as an operand it costs less than a Python number."""
-        return torch.tensor(value, dtype=self.site.like.dtype, device=self.site.like.device)
+        return torch.tensor(value, dtype=self.site.template.dtype, device=self.site.template.device)
 
     def column(self, name: str) -> torch.Tensor:
         """A hyperparameter, float64, with as many dimensions as the output: (K, 1, 1)."""

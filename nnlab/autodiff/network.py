@@ -150,7 +150,7 @@ class Network:
         return self._zeros(i) if self.consumer_counts[i] > 1 else None
 
     def _zeros(self, i: int) -> torch.Tensor:
-        return aligned(self.site.rows, self._shape(i), self.site.like)
+        return aligned(self.site.rows, self._shape(i), self.site.template)
 
     def _shape(self, n: int) -> tuple[int, ...]:
         node = self.graph.nodes[n]
@@ -178,4 +178,4 @@ class Network:
         ]
         self.masked = [ctx for node, ctx in contexts if node.box.needs_valid]
         for ctx in self.masked:  # all are real, until the step sets the mask of its batch
-            ctx.valid = self.site.like.new_ones(1, 1, self.site.batch)
+            ctx.valid = self.site.template.new_ones(1, 1, self.site.batch)

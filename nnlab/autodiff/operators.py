@@ -73,8 +73,8 @@ class Operators:
     def apply(self, operator: str, *operands, **attributes):
         raise NotImplementedError
 
-    def constant(self, array: np.ndarray, like=None, name: str = ""):
-        """An array as an operand, in its own type or in that of the operand `like`."""
+    def constant(self, array: np.ndarray, template=None, name: str = ""):
+        """An array as an operand, in its own type or in that of the operand `template`."""
         raise NotImplementedError
 
 
@@ -82,13 +82,15 @@ class TorchOperators(Operators):
     """Operands are tensors."""
 
     def apply(self, operator, *operands, **attributes):
-        like = next(x for x in operands if isinstance(x, torch.Tensor))
+        template = next(x for x in operands if isinstance(x, torch.Tensor))
         tensors = [
-            x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=like.dtype, device=like.device)
+            x
+            if isinstance(x, torch.Tensor)
+            else torch.tensor(x, dtype=template.dtype, device=template.device)
             for x in operands
         ]
         return OPERATORS[operator](*tensors, **attributes)
 
-    def constant(self, array, like=None, name=""):
+    def constant(self, array, template=None, name=""):
         tensor = torch.from_numpy(np.array(array))
-        return tensor if like is None else tensor.to(like)
+        return tensor if template is None else tensor.to(template)

@@ -89,8 +89,8 @@ def block_size(length: int, operations: int) -> int:
     return max(MIN_BLOCK_WIDTH, -(-width // 16) * 16)
 
 
-def _packed(rows: int, m: int, n: int, like: torch.Tensor) -> torch.Tensor:
+def _packed(rows: int, m: int, n: int, template: torch.Tensor) -> torch.Tensor:
     """A contiguous buffer, if each row then still begins on a cache line; else an aligned one."""
     if m * n % 16:
-        return aligned(rows, (m, n), like)
-    return torch.zeros(rows, m, n, dtype=like.dtype, device=like.device)
+        return aligned(rows, (m, n), template)
+    return torch.zeros(rows, m, n, dtype=template.dtype, device=template.device)

@@ -66,7 +66,7 @@ def _chance_loss(train: np.ndarray, validation: np.ndarray, loss) -> float:
     """The validation loss of predicting each class with its training frequency, from the counts (m,)."""
     m = len(train)
     p = np.clip(train / train.sum(), 1e-12, 1 - 1e-12)
-    z = loss.raw(torch.from_numpy(p))[
+    z = loss.inverse_map(torch.from_numpy(p))[
         -loss.outputs(m) :, None
     ]  # the outputs that the output map turns into p
     present_classes, total = np.flatnonzero(validation), 0.0

@@ -71,12 +71,12 @@ def _passing_sentence(
 ) -> str:
     compared, total = sum(c.compared_count for c in whole), sum(c.total_count for c in whole)
     if compared == total:
-        described = f"all {total:,} parameters"
+        scope = f"all {total:,} parameters"
     else:  # none of n sampled is wrong: with 95% confidence fewer than 3 / n of all are (rule of three)
         smallest_sample = min(c.compared_count for c in whole if c.compared_count < c.total_count)
         bound = -np.log(1 - CONFIDENCE_LEVEL) / smallest_sample
-        described = f"{compared:,} of {total:,} parameters (error bound {bound:.1%})"
-    sentence = f"{described} within {worst:.0e} of differences (limit {DIFFERENCE_TOLERANCE:g})"
+        scope = f"{compared:,} of {total:,} parameters (error bound {bound:.1%})"
+    sentence = f"{scope} within {worst:.0e} of differences (limit {DIFFERENCE_TOLERANCE:g})"
     autograd_errors = [c.autograd_error for c in everything if c.autograd_error is not None]
     if autograd_errors:
         sentence += f", {max(autograd_errors):.0e} of autograd"

@@ -10,7 +10,7 @@ from nnlab.arguments import typed
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
@@ -87,7 +87,7 @@ def check(
     first = () if experiment is None else (experiment,)
     arguments = (*first, *arrays, *given_arrays(x, y))
     if len(arguments) == 1 and not isinstance(experiment, Experiment):
-        raise UserError(f"experiment = {shown(experiment)}: expected a nnlab.Experiment")
+        raise UserError(f"experiment = {short_repr(experiment)}: expected a nnlab.Experiment")
     experiments = experiments_on_arrays(arguments, x_test, y_test)
     if len(experiments) > 1:
         raise UserError(f"nnlab.check takes one experiment, not {len(experiments)}")

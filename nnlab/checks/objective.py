@@ -40,7 +40,7 @@ class Objective:
         exact = {"dtype": "float64", "precision": "float32", "device": "cpu", "batch_size": "full"}
         sample = subject.sample(BATCH_SIZE, data=data, regularizer=regularizer, **exact)
         self.experiment, self.dataset = sample.experiment, sample.dataset
-        self.template = sample.examples.like
+        self.template = sample.examples.template
         self.loss = self.experiment.loss_for(sample.dataset.spec)
         self.regularizer = stack_experiments([self.experiment]).regularizer
         x, t = sample.examples.gather(sample.fold, sample.fold.train)

@@ -63,7 +63,7 @@ class Probe:
         theta = state.theta
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         rates = {name: p * 0 for name, p in training.population.experiment.regularizer.rates().items()}
-        site = Site(len(theta), x.shape[1], True, sample.examples.like, rates)
+        site = Site(len(theta), x.shape[1], True, sample.examples.template, rates)
         self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
 

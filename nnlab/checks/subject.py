@@ -123,8 +123,8 @@ class Subject:
         single_run = {"seeds": 1, "refit": False, "histograms": 0}
         e = replace(self.experiment, **single_run | changes)
         device = self.device if e.device == self.experiment.device else devices.device(e.device)
-        like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
-        return Sample(e, dataset, fold, Examples(e.data, dataset, like))
+        template = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)
+        return Sample(e, dataset, fold, Examples(e.data, dataset, template))
 
     def subsample(self, indices: np.ndarray, count: int, purpose: str) -> np.ndarray:
         """`count` of these indices, stratified by class and sorted; all if there are no more.
@@ -160,7 +160,7 @@ class Sample:
 
     def train(self, rows: list[Row]) -> Iterator[Record]:
         """Train the rows; yields their records by epoch. Stacks run in parallel processes if that pays."""
-        on_cpu = self.examples.like.device.type == "cpu"
+        on_cpu = self.examples.template.device.type == "cpu"
         processes = devices.thread_count(self.experiment.threads) if on_cpu else 1
         divided = divide_into_stacks(rows, {self.experiment.data: self.dataset}, processes)
         trainings = [Training(stack, self.examples, 1) for stack in divided]
@@ -197,5 +197,5 @@ def mean_chance_loss(loss, dataset: Dataset, examples: Examples, fold: Fold) -> 
     if loss.map:
         z = torch.zeros_like(t[: loss.outputs(len(t))])
     else:
-        z = loss.constant(t).expand_as(t)
+        z = loss.best_constant(t).expand_as(t)
     return float(loss.fprop(z, t).double().mean())

@@ -1,7 +1,7 @@
-"""OmegaConf resolvers for settings that follow from others, so that config.yaml has what was trained.
+"""OmegaConf resolvers for settings that follow from others, so that config.yaml records the values used.
 
 ${unless_decayed:1e-3}   1e-3, or 0 where the optimiser has a weight_decay of its own that is not 0
-${listened:${metric}}    the metric, or val_loss where it is `last`, which nothing can listen to
+${listened:${metric}}    the metric, or val_loss where it is `last`, which nothing can monitor
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 PENALTY_KEY = "regularizer.l2"
 DECAY_KEY = "optimizer.weight_decay"
-SEARCHED_DECAY = "tag(log,interval(1e-4,1))"  # what is searched of it, where a space has the penalty
+SEARCHED_DECAY = "tag(log,interval(1e-4,1))"  # the domain of the decay that replaces the penalty of a space
 SEARCHED_ONCE = (
     f"the optimiser decays the weights itself, so {DECAY_KEY} is searched in place of the space's "
     f"{PENALTY_KEY}"
@@ -28,17 +28,17 @@ def decay_of(optimizer) -> float:
     return (optimizer or {}).get("weight_decay") or 0.0
 
 
-def listened(metric: str) -> str:
+def monitored_metric(metric: str) -> str:
     return "val_loss" if metric == "last" else metric
 
 
 OmegaConf.register_new_resolver("unless_decayed", unless_decayed, replace=True)
-OmegaConf.register_new_resolver("listened", listened, replace=True)
+OmegaConf.register_new_resolver("listened", monitored_metric, replace=True)
 
 
-def notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) -> list[str]:
-    """What to say of weights that an optimiser decays itself: the default penalty is left out, or they are
-    decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
+def decay_notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) -> list[str]:
+    """Remarks on an optimiser with weight decay of its own: the default penalty is left out, or the weights
+    are decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
     if "optimizer" not in settings:  # of nnlab predict, say
         return []
     optimizer, l2 = settings["optimizer"], settings["regularizer"]["l2"]
@@ -46,13 +46,13 @@ def notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) ->
     if "weight_decay" not in optimizer or not (decay or DECAY_KEY in searched):
         return []
     value = "is searched" if DECAY_KEY in searched else f"= {decay}"
-    itself = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay {value})"
+    subject = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay {value})"
     if PENALTY_KEY in searched:
         l2 = "searched"
     if l2 == "searched" or (_positive(l2) and _positive(decay)):
-        return [f"{itself} and regularizer.l2 is {l2}: usual is one of them, the other 0"]
+        return [f"{subject} and regularizer.l2 is {l2}: usual is one of them, the other 0"]
     if OmegaConf.is_interpolation(config.regularizer, "l2"):
-        return [f"{itself}, so regularizer.l2 is 0; to have both, set it"]
+        return [f"{subject}, so regularizer.l2 is 0; to have both, set it"]
     return []
 
 

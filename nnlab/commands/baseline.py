@@ -12,7 +12,7 @@ import math
 from dataclasses import replace
 from enum import StrEnum
 
-from nnlab.allowed import LARGEST_EXACT
+from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.data.splits import Fold
 from nnlab.experiment import Experiment
 from nnlab.records.intervals import choose_interval, estimate
@@ -75,7 +75,7 @@ def comparison_experiments(
     if not count:
         return [winner, replace(default, seed=winner.seed, seeds=winner.seeds, histograms=0)]
     first = max(seeds_used, *(e.seed + e.seeds for e in (winner, default)))
-    if first + count > LARGEST_EXACT:
+    if first + count > LARGEST_EXACT_INTEGER:
         first = 0
     return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (default, winner))]
 

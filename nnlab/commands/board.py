@@ -33,24 +33,24 @@ def main(argv: list[str]) -> int:
         say("board", str(e))
         return 2
     with interruption.raise_on_signals(), MissingPictures(runs[: args.newest]):
-        return _show(runs, args)
+        return _show_newest(runs, args)
 
 
-def _show(runs: list[Path], args: argparse.Namespace) -> int:
-    """All of them, or links to the newest."""
+def _show_newest(runs: list[Path], args: argparse.Namespace) -> int:
+    """Run TensorBoard on all runs, or on links to the newest of them; returns its exit code."""
     if len(runs) <= args.newest:
-        return _tensorboard(args.folder, args)
+        return _run_tensorboard(args.folder, args)
     say("board", f"the newest {args.newest} of {len(runs)} runs (see --newest)")
-    with tempfile.TemporaryDirectory(prefix="nnlab-board-") as shown:
+    with tempfile.TemporaryDirectory(prefix="nnlab-board-") as link_dir:
         for run in runs[: args.newest]:
-            _link(Path(shown), Path(args.folder), run)
-        return _tensorboard(shown, args)
+            _link_run(Path(link_dir), Path(args.folder), run)
+        return _run_tensorboard(link_dir, args)
 
 
 def _parser() -> argparse.ArgumentParser:
     def refuse(message: str):
         if message.startswith("unrecognized arguments: "):
-            message += _meant(message.removeprefix("unrecognized arguments: "))
+            message += _suggestion(message.removeprefix("unrecognized arguments: "))
         raise UserError(message)
 
     parser = argparse.ArgumentParser(
@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _meant(word: str) -> str:
-    """What another form of an option or of the folder is here: `port=80`, `--logdir=outputs`."""
+def _suggestion(word: str) -> str:
+    """A suggestion for an option or folder in another form: `port=80`, `--logdir=outputs`."""
     name, _, value = word.lstrip("-").partition("=")
     if name in ("port", "newest"):
         return f"; did you mean --{name} {value}?"
@@ -82,7 +82,7 @@ def _meant(word: str) -> str:
 def _runs(folder: Path) -> list[Path]:
     """The outermost folders with event files, newest first. Raises `UserError` if there is none."""
     if not folder.is_dir():
-        advice = _meant(str(folder)) or "; nnlab train makes outputs/train where you run it"
+        advice = _suggestion(str(folder)) or "; nnlab train makes outputs/train where you run it"
         raise UserError(f"folder '{folder}' does not exist{advice}")
     newest: dict[Path, float] = {}
     for events in folder.rglob("events.out.tfevents.*"):
@@ -94,20 +94,20 @@ def _runs(folder: Path) -> list[Path]:
     return sorted(outermost, key=newest.__getitem__, reverse=True)
 
 
-def _link(shown: Path, folder: Path, run: Path) -> None:
-    """The run under its own name in `shown`: TensorBoard grows slow from some 250 runs."""
-    link = shown / run.relative_to(folder)
+def _link_run(link_dir: Path, folder: Path, run: Path) -> None:
+    """The run under its own name in `link_dir`: TensorBoard grows slow from some 250 runs."""
+    link = link_dir / run.relative_to(folder)
     link.parent.mkdir(parents=True, exist_ok=True)
     os.symlink(run.resolve(), link)
 
 
-def _tensorboard(folder: str, args: argparse.Namespace) -> int:
+def _run_tensorboard(folder: str, args: argparse.Namespace) -> int:
     port = []
     if args.port is not None:
         port = ["--port", str(args.port)]
     # A relative path may look like a protocol to TensorBoard, as a://b does.
-    where = str(Path(folder).absolute())
-    command = [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", where, *port]
+    log_dir = str(Path(folder).absolute())
+    command = [sys.executable, "-m", "nnlab.commands.board_server", "--logdir", log_dir, *port]
     # `-m` would import from the current directory first, and that may be somebody else's.
     environment = os.environ | {"PYTHONSAFEPATH": "1"}
     try:

@@ -1,4 +1,4 @@
-"""Settings that may differ when a run is resumed: how long it trains, and what no result depends on."""
+"""Changes to the settings of a resumed run: only how long it trains, and what no result depends on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 
 from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.grammar import to_python
-from nnlab.commands.quoting import as_hydra_reads
+from nnlab.commands.quoting import to_hydra_spelling
 from nnlab.commands.resume_folder import RESUME_KEY
 from nnlab.errors import Advice, UserError, nearest
 from nnlab.experiment import Experiment
@@ -31,7 +31,7 @@ CHANGEABLE_KEYS = (
 
 @dataclass(frozen=True)
 class Change:
-    """A key and its value, as `word` on the command line says it."""
+    """A key and its new value; `word` is the override as typed."""
 
     key: str
     value: object
@@ -39,12 +39,12 @@ class Change:
 
 
 def changes_in(line: CommandLine) -> list[Change]:
-    """What the line says beside the folder to resume. Raises `UserError` for what is no plain value."""
+    """What the line says beside the folder to resume. Raises `UserError` for anything but a plain value."""
     if line.multirun:
         raise UserError("-m goes with new runs: resume=FOLDER goes on with those that the folder has")
     words = [word for word in line.overrides if key_of(word) != RESUME_KEY]
     changes = []
-    for override in OverridesParser.create().parse_overrides([as_hydra_reads(word) for word in words]):
+    for override in OverridesParser.create().parse_overrides([to_hydra_spelling(word) for word in words]):
         if override.is_delete() or override.is_sweep_override():
             raise UserError(f"{override.input_line}: with resume= a key has one value")
         changes.append(_change(override))
@@ -60,10 +60,10 @@ def _change(override: Override) -> Change:
 
 def changed_settings(stored: StoredRun, changes: list[Change]) -> dict:
     """The settings of the run with the changes. Raises `UserError` for those that make it another run."""
-    settings, before = copy.deepcopy(stored.settings), dict(flatten(stored.settings))
+    settings, recorded_settings = copy.deepcopy(stored.settings), dict(flatten(stored.settings))
     for change in changes:
         if change.key not in CHANGEABLE_KEYS:
-            _refuse_another_run(stored, change, before)
+            _refuse_another_run(stored, change, recorded_settings)
             continue
         group, dot, leaf = change.key.rpartition(".")
         tree = settings.setdefault(group, {}) if dot else settings
@@ -75,22 +75,23 @@ def changed_settings(stored: StoredRun, changes: list[Change]) -> dict:
     return settings
 
 
-def _refuse_another_run(stored: StoredRun, change: Change, before: dict) -> None:
+def _refuse_another_run(stored: StoredRun, change: Change, recorded_settings: dict) -> None:
     """Raise `UserError` unless the run has this value already."""
-    key = change.key if change.key in before else f"{change.key}.name"
-    if key not in before:
-        known = {part for name in before for part in _with_groups(name)}
+    key = change.key if change.key in recorded_settings else f"{change.key}.name"
+    if key not in recorded_settings:
+        known_keys = {part for name in recorded_settings for part in _key_and_group(name)}
         raise UserError(
-            f"{change.word}: the run in '{stored.path}' has no key {change.key}{nearest(change.key, known)}"
+            f"{change.word}: the run in '{stored.path}' has no key {change.key}"
+            f"{nearest(change.key, known_keys)}"
         )
-    if before[key] != change.value:
+    if recorded_settings[key] != change.value:
         raise UserError(
-            f"{change.word}: the run in '{stored.path}' began with {before[key]}, and goes on with that; of "
-            f"its settings may change {', '.join(CHANGEABLE_KEYS)}"
+            f"{change.word}: the run in '{stored.path}' began with {recorded_settings[key]}, and goes "
+            f"on with that; of its settings may change {', '.join(CHANGEABLE_KEYS)}"
         )
 
 
-def _with_groups(key: str) -> Iterator[str]:
+def _key_and_group(key: str) -> Iterator[str]:
     yield key
     if "." in key:
         yield key.partition(".")[0]
@@ -100,8 +101,10 @@ def _advise_on_planned_rates(experiment: Experiment, epochs) -> None:
     """A schedule that ends with the epochs has had other rates than it would have had with the new number."""
     if not isinstance(epochs, int) or epochs < 1:
         return  # `Experiment` says it
-    both = min(epochs, experiment.epochs, 1000)
-    rates = [simulate(experiment.schedule, n, 1)[:both] for n in (experiment.epochs, epochs) if n <= 2**20]
+    shared_epochs = min(epochs, experiment.epochs, 1000)
+    rates = [
+        simulate(experiment.schedule, n, 1)[:shared_epochs] for n in (experiment.epochs, epochs) if n <= 2**20
+    ]
     if len(rates) == 2 and not np.array_equal(*rates):
         warnings.warn(
             f"schedule.name = '{experiment.schedule.name}' plans its rates by epochs: those so far were of a "

@@ -17,7 +17,7 @@ from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.run_folders import PreparedRun, run_each
 from nnlab.commands.train_command import wants_picture
 from nnlab.experiment import Experiment
-from nnlab.hyperparameters import make
+from nnlab.hyperparameters import make_part
 from nnlab.records.check_console import CheckConsole
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.titles import experiment_title
@@ -34,7 +34,7 @@ def prepare(settings: dict):
     """The subject of the check, with its data loaded, and the rungs to climb; raises `UserError`."""
     refuse_resume(settings)
     wants_picture(settings, rows=2)
-    rungs, budget = select_rungs(settings["only"]), make(Budget, settings["check"], "check")
+    rungs, budget = select_rungs(settings["only"]), make_part(Budget, settings["check"], "check")
     return Subject(Experiment.from_config(experiment_settings(settings, "check")), budget), rungs
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of `nnlab train`: when they are due, and what they say of the files of its runs."""
+"""Writes the checkpoints of `nnlab train`: the state of the fit, and how much of each run file led to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nnlab.commands.command_settings import CheckpointSettings
 from nnlab.commands.recorders import Recorders
 from nnlab.records.checkpoint import CHECKPOINT_FILE, Checkpoint, write_checkpoint
 from nnlab.records.text import shell_line
-from nnlab.training.checkpointing import Timer
+from nnlab.training.checkpointing import CheckpointTimer
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
 
@@ -20,7 +20,7 @@ class Checkpointer:
         self.folder, self.fit, self.recorders = folder, fit, recorders
         minutes = [each.minutes for each in settings if each.minutes is not None]
         epochs = [each.epochs for each in settings if each.epochs is not None]
-        self.timer = Timer(min(minutes, default=None), min(epochs, default=None))
+        self.timer = CheckpointTimer(min(minutes, default=None), min(epochs, default=None))
         self.is_written = (folder / CHECKPOINT_FILE).exists()  # of a fit that is resumed
 
     def write(self, state: FitState) -> None:
@@ -32,7 +32,7 @@ class Checkpointer:
         files = dict(zip(names, sizes, strict=True))
         write_checkpoint(self.folder, Checkpoint(state, files, self.fit.cache.fingerprints()))
         self.is_written = True
-        self.timer.taken(state.epoch)
+        self.timer.restart(state.epoch)
 
     def remove(self) -> None:
         """Remove the checkpoint of a fit that has ended."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
-from nnlab.allowed import LARGEST_COUNT, MOST_ROWS
-from nnlab.choices import shown
+from nnlab.allowed import LARGEST_COUNT, MAX_ROWS
+from nnlab.choices import short_repr
 from nnlab.errors import UserError
-from nnlab.hyperparameters import Component, make, static
+from nnlab.hyperparameters import Component, make_part, static
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PredictSettings(Component):
     run: str | None = static(None)
     data: str | None = static(None)
     output: str | None = static(None)
-    row: int | None = static(None, low=0, high=MOST_ROWS)
+    row: int | None = static(None, low=0, high=MAX_ROWS)
     device: str = static("cpu")
 
 
@@ -59,7 +59,7 @@ class EvaluateSettings(Component):
     run: str | None = static(None)
     data: str | None = static(None)
     target: str | int | None = static(None)
-    row: int | None = static(None, low=0, high=MOST_ROWS)
+    row: int | None = static(None, low=0, high=MAX_ROWS)
     device: str = static("cpu")
 
 
@@ -70,7 +70,7 @@ class ExportSettings(Component):
     run: str | None = static(None)
     format: str = static("onnx", choices=("onnx", "torch"))
     output: str | None = static(None)
-    row: int | None = static(None, low=0, high=MOST_ROWS)
+    row: int | None = static(None, low=0, high=MAX_ROWS)
     dtype: str = static("auto", choices=("auto", "float32", "float64"))
 
 
@@ -82,13 +82,13 @@ def recording(settings: dict) -> TrainSettings:
 
 def checkpoint_settings(settings: dict) -> CheckpointSettings:
     """What `settings` of a command say of checkpoints. Raises `UserError`."""
-    return make(CheckpointSettings, settings.get("checkpoint", {}), "checkpoint")
+    return make_part(CheckpointSettings, settings.get("checkpoint", {}), "checkpoint")
 
 
 def refuse_resume(settings: dict) -> None:
     """Raise `UserError` where a configuration file, or another command's line, says `resume`."""
     if settings.get("resume") is not None:
         raise UserError(
-            f"resume = {shown(settings['resume'])}: only the command line of nnlab train says what goes on: "
-            f"nnlab train resume=FOLDER"
+            f"resume = {short_repr(settings['resume'])}: only the command line of nnlab train says "
+            f"what goes on: nnlab train resume=FOLDER"
         )

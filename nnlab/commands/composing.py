@@ -52,7 +52,7 @@ class ComposedRun:
 
     def notes(self) -> list[str]:
         """Advice about settings that follow from others."""
-        return automatic.notes(self.config, self.settings)
+        return automatic.decay_notes(self.config, self.settings)
 
     @property
     def is_multirun(self) -> bool:
@@ -119,11 +119,11 @@ def open_composer(line: CommandLine) -> Iterator[Composer]:
 def session(line: CommandLine) -> Iterator[ConfigLoader]:
     """A session of Hydra that finds nnlab's configurations and those of `-cd`, as `@hydra.main` does."""
     version.setbase("1.3")
-    config_files.install()
+    config_files.use_bounded_reader()
     # Hydra allows one session per process: a user's script may have left one open.
     GlobalHydra.instance().clear()
     try:
-        yield hydra_private.loader(line.command, CONFIG_DIR, line.config_dir)
+        yield hydra_private.config_loader(line.command, CONFIG_DIR, line.config_dir)
     finally:
         GlobalHydra.instance().clear()
 
@@ -169,7 +169,7 @@ def drop_keys_of_replaced_choices(
 
 def group_options(loader: ConfigLoader) -> hydra_overrides.Options:
     """A function from a group to its choices; those in subfolders by their path."""
-    list_options = hydra_private.options(loader)
+    list_options = hydra_private.group_options(loader)
 
     @cache
     def options(group: str) -> list[str]:
@@ -256,6 +256,6 @@ def settings_of(config: DictConfig) -> dict:
     try:
         return OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as e:
-        raise UserError(hydra_errors.unresolved(e, plain)) from e
+        raise UserError(hydra_errors.unresolved_message(e, plain)) from e
     finally:
         OmegaConf.copy_cache(plain, config)

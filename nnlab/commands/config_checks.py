@@ -1,6 +1,7 @@
 """Refuses configuration files that choose where nnlab writes, what it runs, or what it reads.
 
-A file may come from a stranger. Only the command line, which the user typed, names places and variables.
+A file may come from a stranger. Only the command line, which the user typed, names places to write to and
+variables.
 """
 
 from __future__ import annotations
@@ -19,20 +20,26 @@ from nnlab.commands.command_keys import LOCATION_KEYS
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
-OWN_NAMES = ("best", "trials", ".best", ".reserved", ".lock")  # of files in a run's or a sweep's folder
+RESERVED_NAMES = (
+    "best",
+    "trials",
+    ".best",
+    ".reserved",
+    ".lock",
+)  # files and folders that nnlab itself makes in a run's or a sweep's folder
 
 
 @contextmanager
 def environment_named_in(words: Iterable[str]) -> Iterator[None]:
-    """`${oc.env:NAME}` reads the variables that these words name, and no others.
+    """Within this context `${oc.env:NAME}` reads only the variables that these words name.
 
     Whatever a configuration reads is written into the run's folder: a file from somebody else may not pick
     what of the environment that is.
     """
-    named = set(re.findall(r"oc\.env:\s*(\w+)", " ".join(words)))
+    allowed_names = set(re.findall(r"oc\.env:\s*(\w+)", " ".join(words)))
 
     def read(name, *default):
-        if str(name) not in named:
+        if str(name) not in allowed_names:
             raise UserError(
                 f"a configuration file may not read the environment; give the value of {name} on the command "
                 f"line"
@@ -46,8 +53,8 @@ def environment_named_in(words: Iterable[str]) -> Iterator[None]:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
-def check_swept(params: dict) -> None:
-    """Raise `UserError` if a file's `hydra.sweeper.params` sweep over a place."""
+def check_swept_params(params: dict) -> None:
+    """Raise `UserError` if a file's `hydra.sweeper.params` sweep over a place to write to."""
     for key, values in params.items():
         if str(key).lstrip("+~ ").split(".")[0].split("@")[0].split("/")[0] in LOCATION_KEYS:
             raise UserError(
@@ -56,38 +63,41 @@ def check_swept(params: dict) -> None:
             )
 
 
-def check_places(config: DictConfig, given: set[str]) -> None:
-    """Only the command line, which has `given` these keys, says where nnlab writes: no file of `-cd` does."""
+def check_output_locations(config: DictConfig, typed_keys: set[str]) -> None:
+    """Raise `UserError` if a file of `-cd` says where nnlab writes: only the command line, with the keys
+    `typed_keys`, may.
+    """
     for key in hydra_overrides.HYDRA_KEYS:
-        written = hydra_errors.raw(config, key)
-        if key not in given and written not in (None, *_shipped_places().get(key, ())):
+        value = hydra_errors.raw_value(config, key)
+        if key not in typed_keys and value not in (None, *_default_locations().get(key, ())):
             raise UserError(
-                f"{key} = '{written}': a configuration file may not say where nnlab writes; if you want it, "
+                f"{key} = '{value}': a configuration file may not say where nnlab writes; if you want it, "
                 f"write it on the command line"
             )
 
 
 @cache
-def _shipped_places() -> dict[str, set]:
-    """What nnlab's own configurations say of the places, and Hydra's."""
-    shipped = {"hydra.output_subdir": {".hydra"}}
+def _default_locations() -> dict[str, set]:
+    """key -> the output locations that nnlab's own configurations, and Hydra's, give it."""
+    defaults = {"hydra.output_subdir": {".hydra"}}
     for file in CONFIG_DIR.glob("*.yaml"):
         config = OmegaConf.load(file)
         for key in hydra_overrides.HYDRA_KEYS:
-            shipped.setdefault(key, set()).add(hydra_errors.raw(config, key))
-    return shipped
+            defaults.setdefault(key, set()).add(hydra_errors.raw_value(config, key))
+    return defaults
 
 
 def check_composed(config: DictConfig, options: hydra_overrides.Options) -> None:
-    """What a configuration file, an experiment or one of `-cd`, may not say either."""
+    """Raise `UserError` for anything else that no configuration file may say: callbacks, launchers, folder
+    names."""
     choices = config.hydra.runtime.choices
-    inside = OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
-    if inside is not None and (inside in ("", ".", "..") or Path(inside).name != inside):
+    subdir = OmegaConf.select(config, "hydra.output_subdir", throw_on_missing=True)
+    if subdir is not None and (subdir in ("", ".", "..") or Path(subdir).name != subdir):
         raise UserError(
-            f"hydra.output_subdir = '{inside}': expected a name, of a folder in the run's, or null"
+            f"hydra.output_subdir = '{subdir}': expected a name, of a folder in the run's, or null"
         )
-    if inside is not None and (Path(inside).suffix or inside in OWN_NAMES):
-        raise UserError(f"hydra.output_subdir = '{inside}': a file or folder of the run's own is called so")
+    if subdir is not None and (Path(subdir).suffix or subdir in RESERVED_NAMES):
+        raise UserError(f"hydra.output_subdir = '{subdir}': a file or folder of the run's own is called so")
     if config.hydra.callbacks:
         raise UserError("hydra.callbacks is not empty: nnlab never runs Hydra callbacks")
     if choices.get("hydra/launcher") != "basic":

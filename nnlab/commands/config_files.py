@@ -8,70 +8,74 @@ from pathlib import Path
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import OmegaConf
 
-from nnlab.allowed import shown_as
+from nnlab.allowed import yaml_text
 from nnlab.catalogue import KEYLESS_GROUPS
-from nnlab.commands.hydra_private import FilesOfFolder, read_files_by, yaml_loader
+from nnlab.commands.hydra_private import FolderConfigSource, register_config_source, yaml_loader
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
-from nnlab.untrusted import LARGEST_FILES, text_of, yaml_of
+from nnlab.untrusted import MAX_FILE_BYTES, read_text, read_yaml
 
-NAMED_GROUPS = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
-NAMED_GROUPS -= KEYLESS_GROUPS | {"experiment", "hydra"}
-_read: dict[str, tuple[Path, object]] = {}  # by its name in Hydra: a file that was read, and its defaults
-HEADER_LETTERS = 512  # at a file's start, in which Hydra looks for `# @package`
+GROUPS_WITH_NAME = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
+GROUPS_WITH_NAME -= KEYLESS_GROUPS | {"experiment", "hydra"}
+_files_read: dict[
+    str, tuple[Path, object]
+] = {}  # name in Hydra -> path and `defaults` of a file that was read
+HEADER_CHARACTERS = 512  # at the start of a file, where Hydra looks for `# @package`
 
 
-class BoundedFiles(FilesOfFolder):
+class BoundedFiles(FolderConfigSource):
     """Hydra's folder of YAML files; what a file says is checked before OmegaConf copies it."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
-        tree = yaml_of(path, yaml_loader())
+        tree = read_yaml(path, yaml_loader())
         name = config_path.removesuffix(".yaml")
-        if tree is None and posixpath.dirname(name) in NAMED_GROUPS:
+        if tree is None and posixpath.dirname(name) in GROUPS_WITH_NAME:
             raise UserError(f"'{path}' is empty: expected name: and the keys of what it names")
         if tree is None:
             tree = {}
         if not isinstance(tree, dict):
-            raise UserError(f"'{path}' holds no keys with values, but {shown_as(tree)}")
-        _read[name] = path, tree.get("defaults")
+            raise UserError(f"'{path}' holds no keys with values, but {yaml_text(tree)}")
+        _files_read[name] = path, tree.get("defaults")
         if not isinstance(tree.get("hydra", {}), dict):
             raise UserError(f"{path.name}: hydra must be a mapping: a configuration file may not replace it")
         return ConfigResult(
             config=OmegaConf.create(tree),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
-            header=self._get_header_dict(text_of(path, LARGEST_FILES["YAML"])[:HEADER_LETTERS]),
+            header=self._get_header_dict(read_text(path, MAX_FILE_BYTES["YAML"])[:HEADER_CHARACTERS]),
         )
 
 
-def circle() -> str:
-    """What to say of files whose `defaults` lead back to themselves, if some that were read do."""
-    for begin in _read:
-        ways, seen = [[begin]], set()
-        while ways:
-            way = ways.pop()
-            for name in _defaults_of(way[-1]):
-                if name == begin:
-                    files = ", ".join(f"'{_read[step][0]}'" for step in [*way, begin])
+def circular_defaults() -> str:
+    """The error message for files whose `defaults` include each other in a circle; empty if there is no
+    circle."""
+    for start in _files_read:
+        open_paths, seen = [[start]], set()
+        while open_paths:
+            path_so_far = open_paths.pop()
+            for name in _defaults_of(path_so_far[-1]):
+                if name == start:
+                    files = ", ".join(f"'{_files_read[step][0]}'" for step in [*path_so_far, start])
                     return f"the defaults of a configuration file lead back to it: {files}"
-                if name in _read and name not in seen:
+                if name in _files_read and name not in seen:
                     seen.add(name)
-                    ways.append([*way, name])
+                    open_paths.append([*path_so_far, name])
     return ""
 
 
 def _defaults_of(name: str) -> Iterator[str]:
     """The files that a file's `defaults` name: `b`, `/group/b`, `group: b`, `override /group: [b, c]`."""
-    for key, choice in _chosen(_read[name][1]):
-        place = posixpath.join("/", posixpath.dirname(name), _named(key), _named(choice))
-        yield place.lstrip("/").removesuffix(".yaml")
+    for key, choice in _group_choices(_files_read[name][1]):
+        full_path = posixpath.join("/", posixpath.dirname(name), _config_name(key), _config_name(choice))
+        yield full_path.lstrip("/").removesuffix(".yaml")
 
 
-def _chosen(defaults) -> Iterator[tuple[str, object]]:
-    """Each group with each of its choices, in any form that a file may have; a plain file has none."""
+def _group_choices(defaults) -> Iterator[tuple[str, object]]:
+    """(group, choice) of every entry of `defaults`, in any form that a file may use; "" for a file of no
+    group."""
     if not isinstance(defaults, list):
         return
     for entry in defaults:
@@ -83,12 +87,12 @@ def _chosen(defaults) -> Iterator[tuple[str, object]]:
             yield from ((key, choice) for choice in choices)
 
 
-def _named(entry) -> str:
+def _config_name(entry) -> str:
     """`/group/b` of `override /group/b@package`."""
     return (str(entry).split("@")[0].split() or [""])[-1]
 
 
-def install() -> None:
-    """Let Hydra read every file so, in this process."""
-    _read.clear()
-    read_files_by(BoundedFiles)
+def use_bounded_reader() -> None:
+    """Make Hydra read every configuration file by `BoundedFiles` in this process."""
+    _files_read.clear()
+    register_config_source(BoundedFiles)

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from nnlab import declarations
 from nnlab.commands.hydra_overrides import range_length
-from nnlab.commands.quoting import as_hydra_reads, quoted
+from nnlab.commands.quoting import quote_text, to_hydra_spelling
 from nnlab.errors import UserError
 from nnlab.search.domains import Choice, Domain, Interval, Steps
 
@@ -110,7 +110,7 @@ def _format(value) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{k}:{_format(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return value if _reads_as_itself(value) else quoted(value)
+        return value if _reads_as_itself(value) else quote_text(value)
     return repr(value)
 
 
@@ -120,6 +120,6 @@ def _reads_as_itself(text: str) -> bool:
         parser = OverridesParser.create()
         single, in_list = (parser.parse_override(f"key={value}") for value in (text, f"[{text}]"))
         is_same = single.value() == text and in_list.value() == [text]
-        return text != "" and is_same and as_hydra_reads(f"key={text}") == f"key={text}"
+        return text != "" and is_same and to_hydra_spelling(f"key={text}") == f"key={text}"
     except HydraException:
         return False

@@ -19,26 +19,27 @@ from itertools import groupby
 from string import Template
 
 from nnlab import declarations
-from nnlab.catalogue import COMBINABLE, HYDRA_FOLDER_KEYS, Catalogue, Key, places, read
+from nnlab.catalogue import COMBINABLE, HYDRA_FOLDER_KEYS, Catalogue, Key, hydra_folder_keys, read
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.nearest_key import topic_meant
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
-PAGE_LETTERS = 79  # in a line
-MEANING_COLUMN = 28  # where what a key means begins
-WHOLE_FILE_GROUPS = ("experiment", "space")  # whose choices are read as they stand
+PAGE_WIDTH = 79  # characters of a line
+MEANING_COLUMN = 28  # the column in which the meaning of a key begins
+WHOLE_FILE_GROUPS = ("experiment", "space")  # groups whose choices are shown as the whole file
 
 
-def text(line: CommandLine) -> str:
-    """What `--help` says beside these words. Raises `UserError` for a word that is neither group nor key."""
+def help_text(line: CommandLine) -> str:
+    """The help page for the words beside `--help`. Raises `UserError` for a word that is neither group nor
+    key."""
     catalogue = line.catalogue()
     topics = [word for word in line.overrides if "=" not in word]
-    chosen = [group for group in catalogue.given if group in catalogue.groups]
+    chosen = [group for group in catalogue.assignments if group in catalogue.groups]
     pages = [_topic(catalogue, word) for word in topics]
     pages += [_choice(catalogue, group, name) for group in chosen for name in catalogue.chosen(group)]
     if not pages:
-        return _everything(catalogue)
+        return _full_page(catalogue)
     return "\n".join(pages)
 
 
@@ -46,12 +47,12 @@ def _topic(catalogue: Catalogue, word: str) -> str:
     if word in catalogue.groups:
         return _group(catalogue, word)
     keys = catalogue.all_keys()
-    if word in places(catalogue.command):
+    if word in hydra_folder_keys(catalogue.command):
         return _row(f"{word}=", HYDRA_FOLDER_KEYS[word])
-    of_name = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
-    if not of_name:
+    matching_keys = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
+    if not matching_keys:
         raise UserError(f"--help: no group and no key is called '{word}'{topic_meant(word, catalogue)}")
-    return _lines(catalogue, of_name)
+    return _key_rows(catalogue, matching_keys)
 
 
 def _group(catalogue: Catalogue, group: str) -> str:
@@ -64,16 +65,16 @@ def _group(catalogue: Catalogue, group: str) -> str:
 
 
 def _choice(catalogue: Catalogue, group: str, name: str) -> str:
-    file, keys = catalogue.file(group, name), catalogue.of_choice(group, name)
-    meaning = _doc(catalogue, group, name) or _head(catalogue, group, name)
+    file, keys = catalogue.file(group, name), catalogue.choice_keys(group, name)
+    meaning = _class_doc(catalogue, group, name) or _file_header(catalogue, group, name)
     title = f"{group}={name}\n\n{_paragraphs(meaning)}\n\n"
     if group in WHOLE_FILE_GROUPS and file is not None:
-        return title + "".join(f"  {line}\n" for line in _settings(file.settings))
-    return title + (_lines(catalogue, keys.values()) or "  It has no keys.\n")
+        return title + "".join(f"  {line}\n" for line in _settings_as_overrides(file.settings))
+    return title + (_key_rows(catalogue, keys.values()) or "  It has no keys.\n")
 
 
-def _head(catalogue: Catalogue, group: str, name: str) -> str:
-    """The comment at the head of its file."""
+def _file_header(catalogue: Catalogue, group: str, name: str) -> str:
+    """The comment at the top of the choice's file."""
     file = catalogue.file(group, name)
     return file.head if file else ""
 
@@ -85,12 +86,12 @@ def _paragraphs(text: str) -> str:
         if is_formula:
             paragraphs += lines
         else:
-            paragraphs.append(textwrap.fill(" ".join(lines), PAGE_LETTERS - 2))
+            paragraphs.append(textwrap.fill(" ".join(lines), PAGE_WIDTH - 2))
     return textwrap.indent("\n".join(paragraphs), "  ")
 
 
-def _doc(catalogue: Catalogue, group: str, name: str) -> str:
-    """The docstring of its class, with the formula; none where one class is behind all choices."""
+def _class_doc(catalogue: Catalogue, group: str, name: str) -> str:
+    """The docstring of the choice's class, with the formula; empty where one class serves all choices."""
     file = catalogue.file(group, name)
     class_name = file.settings.get("name", name) if file else name
     cls = declarations.declaration_of_choice(group, class_name)
@@ -102,54 +103,54 @@ def _doc(catalogue: Catalogue, group: str, name: str) -> str:
 
 def _summary(catalogue: Catalogue, group: str, name: str) -> str:
     """One sentence: the first of its file, else of its class."""
-    text = _head(catalogue, group, name) or _doc(catalogue, group, name)
+    text = _file_header(catalogue, group, name) or _class_doc(catalogue, group, name)
     first = re.split(r"(?<=[^A-Z.]\.)(?<! al\.)\s|:?\n\s*\n|:\n\s|\nShows:", text.strip(), maxsplit=1)[0]
     return " ".join(first.split())
 
 
-def _everything(catalogue: Catalogue) -> str:
+def _full_page(catalogue: Catalogue) -> str:
     template = read(CONFIG_DIR / f"{catalogue.command}.yaml").settings["hydra"]["help"]["template"]
     shared = Catalogue("train")
     keys = catalogue.all_keys()
-    heads = {*shared.defaults, *(name.partition(".")[0] for name in shared.keys())}
-    if not catalogue.groups:  # nothing of it is as in nnlab train
-        heads = set()
+    shared_names = {*shared.defaults, *(name.partition(".")[0] for name in shared.keys())}
+    if not catalogue.groups:  # a command that shares nothing with nnlab train
+        shared_names = set()
     # What only this command has comes first: the rest is known from nnlab train.
-    of_command = [key for name, key in keys.items() if name.partition(".")[0] not in heads]
-    shared_keys = [key for key in keys.values() if key not in of_command]
+    command_keys = [key for name, key in keys.items() if name.partition(".")[0] not in shared_names]
+    shared_keys = [key for key in keys.values() if key not in command_keys]
     groups = "".join(
         _row(f"{group}={','.join(catalogue.chosen(group)) or 'null'}", ", ".join(catalogue.choices(group)))
         for group in catalogue.groups
     )
-    where = places(catalogue.command).items()
+    folder_keys = hydra_folder_keys(catalogue.command).items()
     return Template(template).safe_substitute(
-        OWN=_lines(catalogue, of_command),
+        OWN=_key_rows(catalogue, command_keys),
         GROUPS=groups,
-        KEYS=_lines(catalogue, shared_keys),
-        PLACES="".join(_row(f"{key}=", meaning) for key, meaning in where),
+        KEYS=_key_rows(catalogue, shared_keys),
+        PLACES="".join(_row(f"{key}=", meaning) for key, meaning in folder_keys),
     )
 
 
-def _lines(catalogue: Catalogue, keys: Iterable[Key]) -> str:
-    return "".join(_key(key, catalogue.given.get(key.name)) for key in keys)
+def _key_rows(catalogue: Catalogue, keys: Iterable[Key]) -> str:
+    return "".join(_key_row(key, catalogue.assignments.get(key.name)) for key in keys)
 
 
-def _key(key: Key, given: str | None) -> str:
+def _key_row(key: Key, typed_value: str | None) -> str:
     """`optimizer.lr=0.003    learning rate, before its schedule (above 0)`"""
     allowed = str(key.field) if key.field else ""
     text = key.meaning or allowed
     if key.meaning and allowed:
         text = f"{key.meaning} ({allowed})"
-    if given is not None:
-        return _row(f"{key.name}={given}", text)
+    if typed_value is not None:
+        return _row(f"{key.name}={typed_value}", text)
     if "${" in str(key.value):  # it follows another key: its meaning says which
         return _row(key.name, text)
-    return _row(f"{key.name}={_value(key.value)}", text)
+    return _row(f"{key.name}={_value_text(key.value)}", text)
 
 
 def _row(head: str, text: str) -> str:
     """A line of two columns, as many as it needs; what is too long for the first has a line of its own."""
-    lines = textwrap.wrap(text, PAGE_LETTERS - MEANING_COLUMN - 2, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(text, PAGE_WIDTH - MEANING_COLUMN - 2, break_on_hyphens=False) or [""]
     head = f"  {head}"
     indent = " " * (MEANING_COLUMN + 2)
     first = head.ljust(MEANING_COLUMN + 2)
@@ -158,33 +159,35 @@ def _row(head: str, text: str) -> str:
     return f"\n{indent}".join([first + lines[0], *lines[1:]]).rstrip() + "\n"
 
 
-def _value(value) -> str:
-    """As the command line has it."""
+def _value_text(value) -> str:
+    """A value as the command line writes it."""
     if isinstance(value, bool) or value is None:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(_value, value))}]"
+        return f"[{','.join(map(_value_text, value))}]"
     if isinstance(value, float) and math.isinf(value):
         return ".inf"
     return str(value)
 
 
-def _settings(settings: dict) -> list[str]:
-    """What a file says, as words of the command line."""
+def _settings_as_overrides(settings: dict) -> list[str]:
+    """The settings of a file as overrides of the command line."""
     overrides = [entry for entry in settings.get("defaults") or () if isinstance(entry, dict)]
-    words = [f"{g.split('/')[-1]}={_value(name)}" for entry in overrides for g, name in entry.items()]
-    words += _flat({key: value for key, value in settings.items() if key not in ("defaults", "hydra")})
+    words = [f"{g.split('/')[-1]}={_value_text(name)}" for entry in overrides for g, name in entry.items()]
+    words += _flatten_overrides(
+        {key: value for key, value in settings.items() if key not in ("defaults", "hydra")}
+    )
     swept = ((settings.get("hydra") or {}).get("sweeper") or {}).get("params") or {}
     return words + [
         f"-m {line}" for key, value in swept.items() for line in textwrap.wrap(f"{key}={value}", 70)
     ]
 
 
-def _flat(node: dict, prefix: str = "") -> list[str]:
+def _flatten_overrides(node: dict, prefix: str = "") -> list[str]:
     words = []
     for key, value in node.items():
         if isinstance(value, dict) and value:
-            words += _flat(value, f"{prefix}{key}.")
+            words += _flatten_overrides(value, f"{prefix}{key}.")
         else:
-            words.append(f"{prefix}{key}={_value(value)}")
+            words.append(f"{prefix}{key}={_value_text(value)}")
     return words

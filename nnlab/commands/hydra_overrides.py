@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 
 from nnlab import declarations, plugins
 from nnlab.commands import plugin_choices
-from nnlab.commands.quoting import as_hydra_reads, quoted
+from nnlab.commands.quoting import quote_text, to_hydra_spelling
 from nnlab.errors import UserError, unknown
 from nnlab.plugins import COMBINABLE
 from nnlab.records.text import shell_word
@@ -52,7 +52,7 @@ def _parsed(parser: OverridesParser, line: str) -> list[Override]:
             f"so much into a configuration file"
         )
     try:
-        return parser.parse_overrides([as_hydra_reads(line)])
+        return parser.parse_overrides([to_hydra_spelling(line)])
     except RecursionError as e:
         raise UserError(f"{line[:40]}... has more brackets within brackets than can be read") from e
     except ValueError as e:
@@ -189,7 +189,7 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
     if is_plain and takes_list:
         suggestions.append(f"write a list in brackets, {shell_word(f'{key}=[{value}]')}")
     if is_plain and takes_text:
-        suggestions.append(f"if it is one text, {shell_word(f'{key}={quoted(value)}')}")
+        suggestions.append(f"if it is one text, {shell_word(f'{key}={quote_text(value)}')}")
     decimal = re.fullmatch(r"\d+,\d+", value) and any("float" in field.types for field in fields)
     if decimal and len(suggestions) == 1:
         suggestions.append(f"since decimals have a point, {key}={value.replace(',', '.')}")

@@ -19,45 +19,49 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from omegaconf._utils import get_yaml_loader
 
-FilesOfFolder = FileConfigSource  # a folder of YAML files, to derive another reader from
+FolderConfigSource = FileConfigSource  # a folder of YAML files, to derive another reader from
 yaml_loader = get_yaml_loader  # PyYAML's, with OmegaConf's numbers and without two keys of one name
 
 
-def parser() -> ArgumentParser:
-    """Of the command line that `@hydra.main` takes: overrides, -m, -cd, --cfg, --info, ..."""
+def argument_parser() -> ArgumentParser:
+    """The parser of the command line that `@hydra.main` takes: overrides, -m, -cd, --cfg, --info, ..."""
     return get_args_parser()
 
 
-def answer(flags: dict, folder: Path, config_name: str) -> None:
+def run_hydra_main(flags: dict, folder: Path, config_name: str) -> None:
     """Do what `@hydra.main` itself does with --cfg, --info and the like: print, and perhaps `SystemExit`.
 
     `flags` are those that differ from an empty line's.
     """
-    of_main = parser()
-    args = Namespace(**vars(of_main.parse_args([])) | flags)
-    _run_hydra(args, of_main, lambda _: None, str(folder), config_name)
+    main_parser = argument_parser()
+    args = Namespace(**vars(main_parser.parse_args([])) | flags)
+    _run_hydra(args, main_parser, lambda _: None, str(folder), config_name)
 
 
-def loader(config_name: str, folder: Path, first: str | Path | None) -> ConfigLoader:
-    """Hydra, as its Compose API uses it, on the configurations in `folder`; those in `first` go before."""
+def config_loader(config_name: str, folder: Path, searched_first: str | Path | None) -> ConfigLoader:
+    """Hydra's loader, as its Compose API uses it, for the configurations in `folder`, after those in
+    `searched_first`.
+    """
     path = create_config_search_path(str(folder))
-    if first is not None:
-        path.prepend("command-line", f"file://{Path(first).absolute()}", SearchPathQuery(provider="schema"))
+    if searched_first is not None:
+        path.prepend(
+            "command-line", f"file://{Path(searched_first).absolute()}", SearchPathQuery(provider="schema")
+        )
     return Hydra.create_main_hydra2(config_name, path).config_loader
 
 
-def options(loader: ConfigLoader) -> Callable[[str, ObjectType], list[str]]:
-    """The groups or configurations in a group. (Asked through the loader itself, each question would copy
-    everything that was loaded so far.)"""
+def group_options(loader: ConfigLoader) -> Callable[[str, ObjectType], list[str]]:
+    """A function that lists the subgroups or the choices of a group. (Asked through the loader itself, each
+    question would copy everything that was loaded so far.)"""
     return loader.repository.get_group_options
 
 
-def combinations(overrides: list[Override]) -> list[list[str]]:
+def multirun_combinations(overrides: list[Override]) -> list[list[str]]:
     """The words of each run that a command line with `-m` asks for, in the order of Hydra's own sweeper."""
     return BasicSweeper.split_arguments(overrides, None)[0]
 
 
-def read_files_by(source: type[FilesOfFolder]) -> None:
-    """Let Hydra read every file by another reader, in this process."""
+def register_config_source(source: type[FolderConfigSource]) -> None:
+    """Make Hydra read every configuration file by another reader in this process."""
     Plugins.instance()  # which registers Hydra's own
     SourcesRegistry.instance().types[source.scheme()] = source

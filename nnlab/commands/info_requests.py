@@ -29,7 +29,7 @@ def help_page(line: CommandLine, drop_searched: DropSearched) -> str:
         composing.primary_config_name(without_topics)
         if without_topics.overrides:
             multirun.composed_runs(drop_searched(without_topics))
-    return help.text(line)
+    return help.help_text(line)
 
 
 def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
@@ -37,14 +37,14 @@ def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
     if not line.catalogue().groups and request.cfg:
         return _print_settings(line, request)
     version.setbase("1.3")
-    config_files.install()
+    config_files.use_bounded_reader()
     with one_sentence_errors():
         flags = _checked_flags(line, request)
     stdout, stderr = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
             with _environment_variables(HYDRA_FULL_ERROR="1"), _program_name("nnlab"):
-                hydra_private.answer(flags, CONFIG_DIR, line.command)
+                hydra_private.run_hydra_main(flags, CONFIG_DIR, line.command)
     except SystemExit as e:
         if e.code:
             raise UserError(stderr.getvalue()) from e

@@ -28,7 +28,7 @@ def one_sentence_errors() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as e:
         raise UserError(hydra_errors.sentence(e)) from e
     except RecursionError as e:
-        raise UserError(config_files.circle() or hydra_errors.TOO_DEEP) from e
+        raise UserError(config_files.circular_defaults() or hydra_errors.TOO_DEEP_MESSAGE) from e
 
 
 @contextlib.contextmanager

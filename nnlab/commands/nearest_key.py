@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlab.catalogue import COMBINABLE, Catalogue, places
+from nnlab.catalogue import COMBINABLE, Catalogue, hydra_folder_keys
 from nnlab.errors import nearest
 from nnlab.suggestions import as_hint, is_name, suggested_key
 
@@ -10,29 +10,29 @@ from nnlab.suggestions import as_hint, is_name, suggested_key
 def topic_meant(word: str, catalogue: Catalogue) -> str:
     """What to say of a word that --help has no page for: that of a choice, or a word of another tool."""
     parent = word.rpartition(".")[0]
-    known = suggested_key(word, next(iter(catalogue.chosen(parent)), ""))
-    names = [*catalogue.groups, *catalogue.all_keys(), *places(catalogue.command)]
+    meaning = suggested_key(word, next(iter(catalogue.chosen(parent)), ""))
+    names = [*catalogue.groups, *catalogue.all_keys(), *hydra_folder_keys(catalogue.command)]
     holders = [group for group in catalogue.groups if word in catalogue.choices(group)]
     if holders:
         return f"; did you mean {' or '.join(f'{group}={word}' for group in holders)}?"
     meant = ""
-    if known is not None:
-        meant = of_choice(known, names) or as_hint(known)
-    having = choices_with(word)
-    if having and parent and not meant:
-        group, choices = having
+    if meaning is not None:
+        meant = hint_for_other_choice(meaning, names) or as_hint(meaning)
+    choices_with_key = choices_with(word)
+    if choices_with_key and parent and not meant:
+        group, choices = choices_with_key
         return f": it is one of {group}={', '.join(choices)}; write {group}={choices[0]} {word}"
     return meant or nearest(word, names)
 
 
-def of_choice(key: str, names: list[str]) -> str:
+def hint_for_other_choice(key: str, names: list[str]) -> str:
     """Of a key that another choice of the group has: which; nothing of one that is among the names."""
     if not is_name(key) or key in names:
         return ""
-    having = choices_with(key)
-    if not having:
+    choices_with_key = choices_with(key)
+    if not choices_with_key:
         return ""
-    group, choices = having
+    group, choices = choices_with_key
     return f": it is {key} of {group}={', '.join(choices)}; write {group}={choices[0]} {key}=..."
 
 
@@ -44,7 +44,9 @@ def choices_with(key: str) -> tuple[str, list[str]] | None:
     if parent:
         groups = [group for group in groups if group == parent]
     for group in groups:
-        having = [c for c in catalogue.choices(group) if f"{group}.{leaf}" in catalogue.of_choice(group, c)]
-        if having and group not in (*COMBINABLE, "experiment"):
-            return group, having
+        choices_with_key = [
+            c for c in catalogue.choices(group) if f"{group}.{leaf}" in catalogue.choice_keys(group, c)
+        ]
+        if choices_with_key and group not in (*COMBINABLE, "experiment"):
+            return group, choices_with_key
     return None

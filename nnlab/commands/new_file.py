@@ -1,4 +1,4 @@
-"""A file that the user names, to be written: a new one, in a folder that exists."""
+"""Checks the path of an output file: it must be new, in a folder that exists."""
 
 from __future__ import annotations
 

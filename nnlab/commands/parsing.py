@@ -10,8 +10,8 @@ from nnlab.commands import hydra_errors, hydra_private
 from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.passwords import without_passwords
-from nnlab.commands.run_words import with_keys
-from nnlab.commands.text_values import Texts
+from nnlab.commands.run_words import run_overrides
+from nnlab.commands.text_values import TextQuoter
 from nnlab.errors import UserError
 
 
@@ -40,8 +40,8 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
     if command in RUN_COMMANDS:
         _refuse_configurations(command, flags)
         if not flags.help:
-            flags.overrides = with_keys(command, flags.overrides)
-    hydra_errors.refuse_words_of_others(command, flags.overrides)
+            flags.overrides = run_overrides(command, flags.overrides)
+    hydra_errors.refuse_keys_of_other_commands(command, flags.overrides)
     line = CommandLine(
         command, tuple(flags.overrides), flags.config_dir, flags.config_name, flags.multirun, storage
     )
@@ -54,8 +54,8 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
 def quote_texts(line: CommandLine) -> CommandLine:
     """The line with file and column names quoted where Hydra's grammar could not read them otherwise."""
     is_search = line.command == "sweep"
-    texts = Texts(line.catalogue(), is_search or line.multirun, SWEEP_FOLDER_KEYS)
-    return replace(line, overrides=tuple(texts.readable(line.overrides)))
+    texts = TextQuoter(line.catalogue(), is_search or line.multirun, SWEEP_FOLDER_KEYS)
+    return replace(line, overrides=tuple(texts.quote_texts(line.overrides)))
 
 
 def _refuse(flags: Namespace) -> None:
@@ -82,9 +82,9 @@ def _refuse_configurations(command: str, flags: Namespace) -> None:
 def _parser(command: str) -> ArgumentParser:
     def refuse(message: str):
         if message.startswith("unrecognized arguments: -"):
-            message = hydra_errors.with_dashes(command, message.split()[2])
+            message = hydra_errors.dashed_setting_message(command, message.split()[2])
         raise UserError(message)
 
-    parser = hydra_private.parser()
+    parser = hydra_private.argument_parser()
     parser.prog, parser.error = f"nnlab {command}", refuse
     return parser

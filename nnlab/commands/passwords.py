@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlab.masking import masked, masked_urls
+from nnlab.masking import mask_password, mask_passwords
 
 
 def without_passwords(words: list[str]) -> tuple[list[str], str | None]:
@@ -15,10 +15,10 @@ def without_passwords(words: list[str]) -> tuple[list[str], str | None]:
         key, equals, text = word.partition("=")
         if equals and key.strip().lstrip("+") == "storage":
             whole = _resolved(text.strip("'\""))
-            if "${" in text or masked(text) != text:
+            if "${" in text or mask_password(text) != text:
                 typed = whole
-                word = f"{key}='{masked(whole)}'"
-        shown.append(masked_urls(word))
+                word = f"{key}='{mask_password(whole)}'"
+        shown.append(mask_passwords(word))
     return shown, typed
 
 

@@ -60,14 +60,14 @@ def _write(path: Path, model: TrainedModel, examples: NewExamples, row: int | No
         with _naming_output(path):
             temporary = stack.enter_context(atomic_write(path))
             file = stack.enter_context(open(temporary, "w", newline="", encoding="utf-8"))
-        tally = predict_into(_Table(file, path), model, examples, row)
+        tally = predict_into(_PredictionsTable(file, path), model, examples, row)
         with _naming_output(path):
             stack.close()
     return tally
 
 
-class _Table(CsvTable):
-    """A table of which a full disk is not taken for a fault of the file that is being read."""
+class _PredictionsTable(CsvTable):
+    """A table whose write errors name it: a full disk must not be blamed on the file that is being read."""
 
     def __init__(self, file, path: Path):
         super().__init__(file)

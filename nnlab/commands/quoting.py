@@ -8,25 +8,25 @@ _QUOTED_OR_DOTTED = re.compile(
 )
 
 
-def as_hydra_reads(line: str) -> str:
+def to_hydra_spelling(line: str) -> str:
     """The word with `.inf` and `.nan`, as YAML writes them, in Hydra's spelling; quoted text stays.
 
-    >>> as_hydra_reads("optimizer.clip_norm=[.inf,-.INF,'.inf']")
+    >>> to_hydra_spelling("optimizer.clip_norm=[.inf,-.INF,'.inf']")
     "optimizer.clip_norm=[inf,-inf,'.inf']"
     """
 
-    def spelled(match: re.Match) -> str:
+    def respell(match: re.Match) -> str:
         sign, name = match[1], match[2]
         return f"{sign}{name.lower()}" if name else match[0]
 
-    return _QUOTED_OR_DOTTED.sub(spelled, line)
+    return _QUOTED_OR_DOTTED.sub(respell, line)
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """In quotes; as Hydra has it, a backslash is one, unless it stands before a quote."""
 
-    def escaped(match: re.Match) -> str:
-        backslashes, quote = match[1], match[2]
-        return 2 * backslashes + "\\'" * bool(quote)
+    def escape(match: re.Match) -> str:
+        backslashes, quote_mark = match[1], match[2]
+        return 2 * backslashes + "\\'" * bool(quote_mark)
 
-    return "'" + re.sub(r"(\\*)('|$)", escaped, text) + "'"
+    return "'" + re.sub(r"(\\*)('|$)", escape, text) + "'"

@@ -6,7 +6,7 @@ from nnlab.checks import chance_level
 from nnlab.checks.proposal import Outcome, OutcomeRecorder, suggest_lower_rate
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.records.console import Console
-from nnlab.records.replay import replayed
+from nnlab.records.replay import replay_records
 from nnlab.records.run import RunWriter
 from nnlab.records.run_folder import METRICS_FILE
 from nnlab.records.stored_run import StoredRun
@@ -33,7 +33,7 @@ class Recorders:
         for writer, course in zip(self.writers, self.courses, strict=True):
             if not (writer.folder.path / METRICS_FILE).exists():
                 continue  # no epoch had ended
-            for record in replayed(writer.folder.path, state, writer.first_row, len(writer.rows)):
+            for record in replay_records(writer.folder.path, state, writer.first_row, len(writer.rows)):
                 if not writer.closed:
                     writer.replay(record)
                 if not record.refit:

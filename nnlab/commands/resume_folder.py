@@ -1,4 +1,4 @@
-"""The folder in `nnlab train resume=FOLDER`, as it was typed: names of run folders have = and , in them."""
+"""Reads the folder in `nnlab train resume=FOLDER` without Hydra: names of run folders contain = and ,"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nnlab train resume=FOLDER`: the runs of an earlier line go on where their checkpoint is."""
+"""`nnlab train resume=FOLDER`: the runs of an earlier command go on from their checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nnlab.untrusted import refuse_links_below
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class UnfinishedRuns:
     """The runs of a folder that is resumed, and its checkpoint, if it has one."""
 
     folder: Path
@@ -45,14 +45,14 @@ def run(line: CommandLine) -> int:
             _say_that_it_has_ended(unfinished, changes)
             return 0
         with advice_on_stderr("train"):
-            runs = _prepared(unfinished, changes)
-            resumed = _resumed(unfinished, runs)
+            runs = _prepare_runs(unfinished, changes)
+            resumed = _find_states(unfinished, runs)
     freeze_imports()
     remove_temporaries(unfinished.folder)
     return train_all(runs, unfinished.folder, resumed)
 
 
-def read_unfinished(folder: Path) -> Unfinished:
+def read_unfinished(folder: Path) -> UnfinishedRuns:
     """What there is in the folder of a run, or of all runs of -m. Raises `UserError`."""
     refuse_links_below(folder)
     if (folder / RUNS_FILE).exists():
@@ -63,23 +63,24 @@ def read_unfinished(folder: Path) -> Unfinished:
     checkpoint = read_checkpoint(folder) if is_there and not all(run.ended for run in runs.values()) else None
     if checkpoint and not {*checkpoint.files} <= {*runs}:
         raise UserError(f"'{folder / CHECKPOINT_FILE}' is of other runs than those in '{folder}'")
-    return Unfinished(folder, runs, checkpoint)
+    return UnfinishedRuns(folder, runs, checkpoint)
 
 
-def _say_that_it_has_ended(unfinished: Unfinished, changes: list[Change]) -> None:
-    """Raises `UserError` if it was to go on otherwise."""
+def _say_that_it_has_ended(unfinished: UnfinishedRuns, changes: list[Change]) -> None:
+    """Print that all runs have ended. Raises `UserError` if they were to train for more epochs."""
     folder, runs = unfinished.folder, [*unfinished.runs.values()]
     if any(change.key == "epochs" for change in changes):
-        again = _command(runs[0].command, changes) if len(runs) == 1 else "nnlab train ..."
+        new_command = _command_with_changes(runs[0].command, changes) if len(runs) == 1 else "nnlab train ..."
         raise UserError(
-            f"'{folder}' has ended, and so there is no state to go on from; to train it anew, longer: {again}"
+            f"'{folder}' has ended, and so there is no state to go on from; to train it anew, longer: "
+            f"{new_command}"
         )
     what = f"'{folder}' has ended" if len(runs) == 1 else f"all {len(runs)} runs in '{folder}' have ended"
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # that was left when the process was killed
     print(f"{what}: there is nothing to go on with")
 
 
-def _prepared(unfinished: Unfinished, changes: list[Change]) -> list[PreparedRun]:
+def _prepare_runs(unfinished: UnfinishedRuns, changes: list[Change]) -> list[PreparedRun]:
     """Every run with its own settings, but for the changes."""
     cache, prepared = DataCache(), []
     if unfinished.ended and (epochs := next((c for c in changes if c.key == "epochs"), None)):
@@ -90,14 +91,15 @@ def _prepared(unfinished: Unfinished, changes: list[Change]) -> list[PreparedRun
     names = run_names([_overrides(stored.command) for stored in unfinished.runs.values()])
     for name, stored in zip(names, unfinished.runs.values(), strict=True):
         settings = stored.settings if stored.ended else changed_settings(stored, changes)
-        command = stored.command if stored.ended else _command(stored.command, changes)
+        command = stored.command if stored.ended else _command_with_changes(stored.command, changes)
         fit = prepare(settings, cache)
         prepared.append(PreparedRun(name, fit, stored.path, settings, command))
     return prepared
 
 
-def _resumed(unfinished: Unfinished, runs: list[PreparedRun]) -> Resumed:
-    """Where each run is. Raises `UserError` if that is not where its settings or data could have led."""
+def _find_states(unfinished: UnfinishedRuns, runs: list[PreparedRun]) -> Resumed:
+    """Which runs have ended, and the checkpoint of the others. Raises `UserError` if the checkpoint does not
+    fit their settings or data."""
     names, checkpoint = [*unfinished.runs], unfinished.checkpoint
     ended = frozenset(names.index(name) for name in unfinished.ended)
     if checkpoint is None:
@@ -113,8 +115,8 @@ def _resumed(unfinished: Unfinished, runs: list[PreparedRun]) -> Resumed:
     return Resumed(indices, ended, checkpoint)
 
 
-def _words(command: str) -> list[str]:
-    """The words of a line in a shell."""
+def _split_command(command: str) -> list[str]:
+    """The words of a recorded shell command."""
     try:
         return shlex.split(command)
     except ValueError:  # somebody has edited it
@@ -122,12 +124,12 @@ def _words(command: str) -> list[str]:
 
 
 def _overrides(command: str) -> list[str]:
-    return [word for word in _words(command)[2:] if "=" in word]
+    return [word for word in _split_command(command)[2:] if "=" in word]
 
 
-def _command(command: str, changes: list[Change]) -> str:
+def _command_with_changes(command: str, changes: list[Change]) -> str:
     """The line that repeats the run, with the changes."""
-    words = _words(command)
+    words = _split_command(command)
     overrides = by_key(word for word in words[2:] if "=" in word)
     flags = [word for word in words[2:] if "=" not in word]
     overrides |= {change.key: change.word for change in changes}

@@ -82,8 +82,12 @@ def run_request(command: str, composed: ComposedRun, settings_class: type[S]) ->
         raise UserError(f"which run? Write {example}" + ", the newest one" * bool(newest))
     if takes_data and not settings.data:
         what = "new examples" if command == "predict" else "labelled examples"
-        own = find_run(settings.run) / TEST_PREDICTIONS_FILE
-        hint = f"; what it predicted for its own test set is in '{own}'" if own.is_file() else ""
+        test_predictions = find_run(settings.run) / TEST_PREDICTIONS_FILE
+        hint = (
+            f"; what it predicted for its own test set is in '{test_predictions}'"
+            if test_predictions.is_file()
+            else ""
+        )
         line = f"nnlab {command} {shell_word(settings.run)} FILE"
         raise UserError(f"which examples? Write {line}, a file of {what}{hint}")
     return RunRequest(command, settings, find_run(settings.run), composed)

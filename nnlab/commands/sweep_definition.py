@@ -11,11 +11,11 @@ from nnlab.commands import automatic, config_checks, continued_sweep, grammar, h
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
-from nnlab.commands.multirun import swept_by_files
+from nnlab.commands.multirun import sweep_from_files
 from nnlab.commands.trial_settings import TrialSettings
 from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
-from nnlab.masking import masked
+from nnlab.masking import mask_password
 from nnlab.records.text import shell_line
 from nnlab.suggestions import hint_for_key
 
@@ -39,7 +39,7 @@ class SweepDefinition:
 def masked_storage(settings: dict):
     """The database URL of these settings without its password."""
     url = settings["storage"]
-    return masked(url) if isinstance(url, str) else url
+    return mask_password(url) if isinstance(url, str) else url
 
 
 def read(line: CommandLine) -> SweepDefinition:
@@ -122,11 +122,11 @@ def _swept_by_experiment_file(line: CommandLine, given: list[Override], composer
     swept_experiments = [o for o in given if o.key_or_group == "experiment" and o.is_sweep_override()]
     if not swept_experiments:
         is_given = any(o.key_or_group == "experiment" for o in given)
-        return swept_by_files(line, given, composer) if is_given else []
+        return sweep_from_files(line, given, composer) if is_given else []
     others = [o for o in given if o not in swept_experiments]
     for name in swept_experiments[0].value().list:
         override = f"experiment={grammar.to_python(name)}"
-        for swept in swept_by_files(line, [*others, *composer.read([override])], composer):
+        for swept in sweep_from_files(line, [*others, *composer.read([override])], composer):
             raise UserError(
                 f"{override} sweeps by itself, {swept}: nnlab sweep takes one such experiment at a time; to "
                 f"run several, nnlab train -m {swept_experiments[0].input_line}"
@@ -213,7 +213,7 @@ def _default_run(
     set_hydra_job(config, None)
     config_checks.check_composed(config, composer.options)
     if line.config_dir is not None:
-        config_checks.check_places(config, {override.key_or_group for override in fixed})
+        config_checks.check_output_locations(config, {override.key_or_group for override in fixed})
     run = make_run(config, shared, line.prefix())
     names = [override.input_line for override in fixed if _names_folder(override)]
     names += [key for key in searched if any(word.startswith(f"{key}=") for word in line.overrides)]

@@ -14,55 +14,60 @@ from hydra.errors import HydraException
 from nnlab import declarations
 from nnlab.catalogue import Catalogue
 from nnlab.commands.hydra_overrides import HYDRA_KEYS
-from nnlab.commands.quoting import as_hydra_reads, quoted
+from nnlab.commands.quoting import quote_text, to_hydra_spelling
 
-NAMED_GROUP = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
+NAMES_GROUP = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
 TARGET_KEY = "data.target"
 _PLAIN_VALUE = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
 
 
-class Texts:
-    """The words of a command line with its texts in quotes; `several` says whether a key may have several
-    values, between commas, as with -m and in a search.
+class TextQuoter:
+    """Puts texts on a command line into quotes where Hydra needs them; with `allow_several` a key may have
+    several values between commas, as with -m and in a search. Values of `unquoted_keys` stay as they are.
 
-    >>> Texts(Catalogue("train"), several=False).readable(["data.target=Age (years)", "epochs=5"])
+    >>> quoter = TextQuoter(Catalogue("train"), allow_several=False)
+    >>> quoter.quote_texts(["data.target=Age (years)", "epochs=5"])
     ["data.target='Age (years)'", 'epochs=5']
     """
 
-    def __init__(self, catalogue: Catalogue, several: bool, but: Iterable[str] = ()):
-        self.catalogue, self.several, self.but = catalogue, several, frozenset(but)
+    def __init__(self, catalogue: Catalogue, allow_several: bool, unquoted_keys: Iterable[str] = ()):
+        self.catalogue, self.allow_several, self.unquoted_keys = (
+            catalogue,
+            allow_several,
+            frozenset(unquoted_keys),
+        )
         self._parser = OverridesParser.create()
 
-    def readable(self, words: Iterable[str]) -> list[str]:
-        return [self._readable(word) for word in words]
+    def quote_texts(self, words: Iterable[str]) -> list[str]:
+        return [self._quote_text(word) for word in words]
 
-    def _readable(self, word: str) -> str:
+    def _quote_text(self, word: str) -> str:
         key, equals, value = word.partition("=")
         name = key.lstrip("+")
-        if not equals or name in self.but:
+        if not equals or name in self.unquoted_keys:
             return word
         # What is plain is read in any case; but of names, 1e3 and true are to stay what was typed.
-        if name.partition(".")[0] != NAMED_GROUP and _PLAIN_VALUE.fullmatch(value):
+        if name.partition(".")[0] != NAMES_GROUP and _PLAIN_VALUE.fullmatch(value):
             return word
         is_read = self._parsed(word) is not None
-        pieces = parts(value) if self.several else [value]
-        is_name = name.startswith(f"{NAMED_GROUP}.")
-        if is_read and not (is_name and any(self._is_misread(key, piece) for piece in pieces)):
+        values = split_values(value) if self.allow_several else [value]
+        is_name = name.startswith(f"{NAMES_GROUP}.")
+        if is_read and not (is_name and any(self._is_misread(key, value) for value in values)):
             return word
         if not self._takes_text(name, value) or not self._parsed(f"{key}=x"):
             return word
-        return f"{key}={','.join(self._piece(key, piece, is_read) for piece in pieces)}"
+        return f"{key}={','.join(self._quote_value(key, value, is_read) for value in values)}"
 
-    def _piece(self, key: str, piece: str, is_read: bool) -> str:
+    def _quote_value(self, key: str, value: str, is_read: bool) -> str:
         """One of the values: in quotes if the grammar makes something else of it, or nothing at all."""
         if is_read:
-            needs_quotes = self._is_misread(key, piece)
+            needs_quotes = self._is_misread(key, value)
         else:
-            needs_quotes = not piece.strip() or self._parsed(f"{key}={piece}") is None
-        return quoted(piece.strip()) if needs_quotes else piece
+            needs_quotes = not value.strip() or self._parsed(f"{key}={value}") is None
+        return quote_text(value.strip()) if needs_quotes else value
 
     def _is_misread(self, key: str, value: str) -> bool:
-        """Whether the grammar makes of it what no name is, though it may be written so: 1e3, true; `[a,b]` is
+        """Whether the grammar reads a name as something else, as it does with 1e3 and true; `[a,b]` is
         a list. No target is none at all, so `null` is a column's name there."""
         read = self._parsed(f"{key}={value}")
         if not read or read.is_sweep_override():
@@ -76,7 +81,7 @@ class Texts:
 
     def _parsed(self, word: str) -> Override | None:
         try:
-            return self._parser.parse_override(as_hydra_reads(word))
+            return self._parser.parse_override(to_hydra_spelling(word))
         except (HydraException, RecursionError, ValueError):
             return None
 
@@ -99,26 +104,26 @@ class Texts:
         return not fields or any("str" in f.types and "choices" not in f.range for f in fields)
 
 
-def parts(value: str) -> list[str]:
+def split_values(value: str) -> list[str]:
     """The values between commas that stand outside of brackets and quotes.
 
-    >>> parts("Größe,Age (years, months)")
+    >>> split_values("Größe,Age (years, months)")
     ['Größe', 'Age (years, months)']
     """
-    pieces = [""]
-    depth = 0  # of brackets
-    quote = ""  # the quote that is open
-    for sign in value:
-        if quote:
-            if sign == quote:
-                quote = ""
-        elif sign in "'\"":
-            quote = sign
-        if not quote:
-            depth += (sign in "([{") - (sign in ")]}")
-        if sign == "," and not quote and depth == 0:
-            pieces.append("")
+    values = [""]
+    depth = 0  # of nested brackets
+    open_quote = ""  # the quote that is open
+    for character in value:
+        if open_quote:
+            if character == open_quote:
+                open_quote = ""
+        elif character in "'\"":
+            open_quote = character
+        if not open_quote:
+            depth += (character in "([{") - (character in ")]}")
+        if character == "," and not open_quote and depth == 0:
+            values.append("")
         else:
-            pieces[-1] += sign
-    is_whole = not quote and depth == 0
-    return pieces if is_whole else [value]
+            values[-1] += character
+    is_balanced = not open_quote and depth == 0
+    return values if is_balanced else [value]

@@ -131,7 +131,10 @@ def _train(
     """Train these runs in one fit; returns 1 if every row of some run diverged."""
     fit, recorders = _joint_fit([run.prepared for run in runs]), Recorders()
     describe = partial(
-        training_session.describe_saved, recorders.writers, [run.folder for run in runs], resumed is not None
+        training_session.save_and_describe_all,
+        recorders.writers,
+        [run.folder for run in runs],
+        resumed is not None,
     )
     checkpoint = resumed.checkpoint if resumed else None
     if checkpoint:

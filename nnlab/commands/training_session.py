@@ -1,4 +1,4 @@
-"""Training of a fit to its end, or to a Ctrl-C or machine fault: then what there is of it is saved."""
+"""Trains a fit to its end. At a Ctrl-C or machine fault, saves what it has so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
 
 
-def describe_saved(writers: list, folders: list[Path], is_resumed: bool = False) -> str:
+def save_and_describe_all(writers: list, folders: list[Path], is_resumed: bool = False) -> str:
     """Save the weights of unfinished runs, and say what is in the folders.
 
     Where not all runs have begun, none has trained: their folders, unless they are old ones, are removed.
@@ -25,7 +25,7 @@ def describe_saved(writers: list, folders: list[Path], is_resumed: bool = False)
         for folder in folders:
             remove_unstarted(folder)
         return "nothing was begun"
-    return _describe_all(writers)
+    return _save_and_describe_runs(writers)
 
 
 def train(fit: Fit, writers: list, handle: Callable, checkpointer: Checkpointer) -> None:
@@ -34,7 +34,7 @@ def train(fit: Fit, writers: list, handle: Callable, checkpointer: Checkpointer)
     At a first Ctrl-C or a machine fault, the step is finished, and a checkpoint written. Then the best
     weights so far of unfinished runs are saved, and `EndedEarly` is raised.
     """
-    events, epoch = fit.events(checkpointer.timer.due), 0
+    events, epoch = fit.events(checkpointer.timer.is_due), 0
     reason, code = "", 1
     with interruption.stop_at_epoch_end(interruption.FINISHING_STEP):
         try:
@@ -43,13 +43,13 @@ def train(fit: Fit, writers: list, handle: Callable, checkpointer: Checkpointer)
                     checkpointer.write(event)
                     continue
                 epoch = max(epoch, event.epoch)
-                checkpointer.timer.record(event.epoch)
+                checkpointer.timer.epoch_done(event.epoch)
                 handle(event)
             if interruption.stop_requested():
                 reason, code = "interrupted", interruption.exit_code()
         except KeyboardInterrupt:
             # A second Ctrl-C: do not wait for the end of the step.
-            saved = f"{_stopped_at_once(writers)}; {checkpointer.how_to_resume()}"
+            saved = f"{_describe_without_waiting(writers)}; {checkpointer.how_to_resume()}"
             raise EndedEarly(f"stopped at once (epoch {epoch}): {saved}", interruption.exit_code()) from None
         except Exception as e:
             reason = describe_machine_fault(e) or ""
@@ -57,16 +57,16 @@ def train(fit: Fit, writers: list, handle: Callable, checkpointer: Checkpointer)
                 raise
             _finish_step(events)
     if reason:
-        saved = _describe_all(writers)
+        saved = _save_and_describe_runs(writers)
         if not all(writer.closed for writer in writers):
             saved += f"; {checkpointer.how_to_resume()}"
         raise EndedEarly(f"{reason} (epoch {epoch}): {saved}", code)
 
 
-def _stopped_at_once(writers: list) -> str:
+def _describe_without_waiting(writers: list) -> str:
     """What is saved after a second Ctrl-C, which does not wait for the weights."""
     without_weights = ", ".join(f"'{run.folder.path}'" for run in writers if not run.folder.closed)
-    return f"no weights in {without_weights}" if without_weights else _describe_all(writers)
+    return f"no weights in {without_weights}" if without_weights else _save_and_describe_runs(writers)
 
 
 def _finish_step(events) -> None:
@@ -80,7 +80,7 @@ def _finish_step(events) -> None:
             raise
 
 
-def _describe_all(writers: list) -> str:
+def _save_and_describe_runs(writers: list) -> str:
     """Save the weights of unfinished runs, and say what is in the folders."""
     unfinished = [_save_and_describe(run) for run in writers if not run.closed]
     if len(writers) == 1:

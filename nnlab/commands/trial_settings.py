@@ -97,8 +97,8 @@ class TrialSettings:
         if "optimizer" in self.groups:
             tried = [{"optimizer": name} for name in self.domains["optimizer"].values]
         shared = map(self.shared_settings, tried)
-        notes = (automatic.notes(each.config, each.settings, self.domains) for each in shared)
-        return list(dict.fromkeys(chain.from_iterable(notes)))
+        decay_notes = (automatic.decay_notes(each.config, each.settings, self.domains) for each in shared)
+        return list(dict.fromkeys(chain.from_iterable(decay_notes)))
 
     def has(self, key: str, chosen: dict) -> bool:
         """Whether the settings have the key, given the `chosen` choices of groups."""

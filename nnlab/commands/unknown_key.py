@@ -9,7 +9,7 @@ from functools import cached_property
 from omegaconf import DictConfig, OmegaConf
 
 from nnlab.commands.command_keys import keys_of
-from nnlab.commands.nearest_key import choices_with, of_choice
+from nnlab.commands.nearest_key import choices_with, hint_for_other_choice
 from nnlab.errors import nearest
 from nnlab.suggestions import (
     as_hint,
@@ -27,18 +27,18 @@ def unknown_key(key: str, config: DictConfig, value: object = None) -> str:
     return UnknownKey(key, config, value).sentence()
 
 
-def dotted(config: DictConfig) -> list[str]:
+def dotted_keys(config: DictConfig) -> list[str]:
     """Every key of the settings with its path: `seed`, `optimizer.lr`, ..."""
 
-    def below(prefix, node):
+    def walk(prefix, node):
         for name, value in node.items():
             if isinstance(value, dict):
-                yield from below(f"{prefix}{name}.", value)
+                yield from walk(f"{prefix}{name}.", value)
             elif name != "name":
                 yield f"{prefix}{name}"
 
     settings = OmegaConf.to_container(config, resolve=False)
-    return list(below("", {k: v for k, v in settings.items() if k != "hydra"}))
+    return list(walk("", {k: v for k, v in settings.items() if k != "hydra"}))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class UnknownKey:
 
     @property
     def choice(self) -> str | None:
-        """What the group of the key is, if it has one."""
+        """The choice made for the group of the key, if there is such a group."""
         return self.config.hydra.runtime.choices.get(self.parent)
 
     @cached_property
@@ -80,11 +80,11 @@ class UnknownKey:
     @cached_property
     def namesakes(self) -> list[str]:
         """Keys with the same last word, `optimizer.lr` of `lr`."""
-        return [name for name in dotted(self.config) if name.rpartition(".")[2] == self.leaf]
+        return [name for name in dotted_keys(self.config) if name.rpartition(".")[2] == self.leaf]
 
     @cached_property
-    def elsewhere(self) -> str | None:
-        """What other tools mean by it, as nnlab has it."""
+    def other_tools_meaning(self) -> str | None:
+        """The nnlab key, or the sentence, for a key of that name in other tools."""
         return with_users_number(suggested_key(self.key, self.choice or ""), self.value)
 
     def _hint(self) -> str:
@@ -93,29 +93,29 @@ class UnknownKey:
             self._of_same_parent()
             or self._of_another_choice()
             or self._namesake()
-            or self._slip()
-            or self._meant
+            or self._typo()
+            or self._other_tools_hint
             or self._near()
         )
 
     def _of_same_parent(self) -> str:
-        """What another tool's word, within this group, is here."""
-        known = self.elsewhere
-        if known is None:
+        """A hint for a key that other tools have in this group."""
+        meaning = self.other_tools_meaning
+        if meaning is None:
             return ""
-        is_inside = not is_name(known) or (self.parent and known.startswith(f"{self.parent}."))
-        if not is_inside or known == with_users_number(suggested_key(self.leaf), self.value):
+        is_inside = not is_name(meaning) or (self.parent and meaning.startswith(f"{self.parent}."))
+        if not is_inside or meaning == with_users_number(suggested_key(self.leaf), self.value):
             return ""
-        return of_choice(known, self.siblings) or as_hint(known) or self._allowed()
+        return hint_for_other_choice(meaning, self.siblings) or as_hint(meaning) or self._allowed()
 
     def _of_another_choice(self) -> str:
         """The choices of a group that have the key."""
-        having = choices_with(self.key)
-        if not having or having[0] not in self.config:
+        choices_with_key = choices_with(self.key)
+        if not choices_with_key or choices_with_key[0] not in self.config:
             return ""
-        if not self.parent and (self.namesakes or self._meant):
+        if not self.parent and (self.namesakes or self._other_tools_hint):
             return ""
-        group, choices = having
+        group, choices = choices_with_key
         write = f"write {group}={choices[0]} {group}.{self.leaf}=..."
         if self.key == "data.path" and self.value:
             reader = dataset_for_file(str(self.value))
@@ -128,20 +128,21 @@ class UnknownKey:
             return ""
         return f"; did you mean {' or '.join(repr(name) for name in self.namesakes[:3])}?"
 
-    def _slip(self) -> str:
-        """A slip of one letter, unless another tool's word means a key of the same group."""
-        slip = next(iter(near(self.key, self.siblings)), "")
-        is_one_letter = slip and distance(self.leaf, slip.rpartition(".")[2]) == 1
-        if not is_one_letter or f"{self.parent}." in self._meant:
+    def _typo(self) -> str:
+        """A hint for a typo of one letter, unless another tool has the key and means one of the same
+        group."""
+        typo = next(iter(near(self.key, self.siblings)), "")
+        is_one_letter = typo and distance(self.leaf, typo.rpartition(".")[2]) == 1
+        if not is_one_letter or f"{self.parent}." in self._other_tools_hint:
             return ""
-        return f"; did you mean '{slip}'?"
+        return f"; did you mean '{typo}'?"
 
     @cached_property
-    def _meant(self) -> str:
-        """What another tool's word is here, or which command has the key."""
-        if self.elsewhere is None:
+    def _other_tools_hint(self) -> str:
+        """A hint for a key of other tools, in any group, or the nnlab command that has the key."""
+        if self.other_tools_meaning is None:
             return ""
-        return self._of_another_command(self.elsewhere) or as_hint(self.elsewhere) or ""
+        return self._of_another_command(self.other_tools_meaning) or as_hint(self.other_tools_meaning) or ""
 
     def _of_another_command(self, key: str) -> str:
         if not is_name(key) or key in self.config or "." in key:
@@ -152,21 +153,21 @@ class UnknownKey:
         return ""
 
     def _near(self) -> str:
-        """The nearest of what there is, or all of it."""
+        """The nearest existing key, or a list of all."""
         if self.siblings:
             return nearest(self.key, self.siblings)
         if self.choice:
             return self._allowed()
         if self.parent and OmegaConf.select(self.config, self.parent) is not None:
             return f"; did you mean '{self.parent}'?"
-        slips = near(self.key, dotted(self.config))
-        if slips:
-            return f"; did you mean '{slips[0]}'?"
+        typos = near(self.key, dotted_keys(self.config))
+        if typos:
+            return f"; did you mean '{typos[0]}'?"
         groups = {group for group in self.config.hydra.runtime.choices if "/" not in group}
         return nearest(self.key, {*self.config, *groups} - {"hydra"})
 
     def _allowed(self) -> str:
-        """What the group has instead."""
+        """The keys that the group has."""
         if self.siblings:
             return nearest("", self.siblings)
         return "; it has no keys" if self.choice else ""

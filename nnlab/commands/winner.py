@@ -17,7 +17,7 @@ from nnlab.records.run import RunWriter
 from nnlab.search.batch_training import make_candidate
 from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
-from nnlab.training.predictions import Keep
+from nnlab.training.predictions import KeepPredictions
 
 BEST_FOLDER, UNFINISHED_FOLDER = "best", ".best"  # of the winner's run; until it has finished, the latter
 
@@ -72,7 +72,7 @@ def train_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     return Winner(trial, command, summary, comparison)
 
 
-def _with_default(job: PreparedSweep, winner: Experiment, keep: Keep) -> tuple[Fit, str]:
+def _with_default(job: PreparedSweep, winner: Experiment, keep: KeepPredictions) -> tuple[Fit, str]:
     """The fit of the winner and the default, and ""; if they cannot be compared, of the winner, and why.
 
     `keep` says which predictions of the winner are kept; those of the default are not.

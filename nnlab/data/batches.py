@@ -60,9 +60,14 @@ class Batches:
         self.unique_rows = [rows[keys.index(key)] for key in unique]
         self.unique_indices = [unique.index(key) for key in keys]  # (K,), into unique_rows
         self.chunk_steps = self._chunk_size()
-        self.train_counts = torch.tensor([len(row.fold.train) for row in rows], device=examples.like.device)
+        self.train_counts = torch.tensor(
+            [len(row.fold.train) for row in rows], device=examples.template.device
+        )
         self.first_steps = range(0, self.steps, self.chunk_steps)
-        self.buffers = ReusableBuffer(examples.like), ReusableBuffer(examples.like)  # for inputs and targets
+        self.buffers = (
+            ReusableBuffer(examples.template),
+            ReusableBuffer(examples.template),
+        )  # for inputs and targets
         self.chunk_weights = self._weigh_chunks()  # the same in every epoch
 
     def _chunk_size(self) -> int:
@@ -105,7 +110,7 @@ class Batches:
         steps = min(self.chunk_steps, self.steps - first)
         counts = self.train_counts if len(self.train_counts.unique()) > 1 else self.train_counts[:1]
         positions = torch.arange(first * self.batch, (first + steps) * self.batch, device=counts.device)
-        valid = (positions.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.like.dtype)
+        valid = (positions.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.template.dtype)
         return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
 
     def _stack_rows(
@@ -113,7 +118,7 @@ class Batches:
     ) -> torch.Tensor:
         """(n, S B) of every unique row as (S, K, n, B): a step's batch is a view of some columns."""
         indices = self.unique_indices if len(gathered) > 1 else [0]  # one set of batches for all rows
-        if len(indices) == 1 and not is_cuda(self.examples.like):
+        if len(indices) == 1 and not is_cuda(self.examples.template):
             rows = gathered[0][None]
         else:
             shape = tuple(gathered[0].shape)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
@@ -121,7 +121,7 @@ class Data(Component):
     normalization: str = static("robust", choices=NORMALIZATION_NAMES)
     limit: int | None = static(None, low=1, high=LARGEST_COUNT)
     label_noise: float = static(0.0, low=0, high=1)
-    seed: int = static(0, low=0, high=LARGEST_EXACT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
 
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""

@@ -51,18 +51,22 @@ class Tables:
 
 
 class Examples:
-    """The data set on the device and in the dtype of `like`, normalised by each fold's statistics."""
+    """The data set on the device and in the dtype of `template`, normalised by each fold's statistics."""
 
-    def __init__(self, data: Data, dataset: Dataset, like: torch.Tensor):
-        self.dataset, self.spec, self.like = dataset, dataset.spec, like
+    def __init__(self, data: Data, dataset: Dataset, template: torch.Tensor):
+        self.dataset, self.spec, self.template = dataset, dataset.spec, template
         self.input_normalization = data.normalization
         self.target_normalization = "none" if dataset.classes else data.target_normalization
-        self.x, self.center = _on_device(dataset.x, self.input_normalization, like)
+        self.x, self.center = _on_device(dataset.x, self.input_normalization, template)
         self.outputs = self.spec.outputs
         if dataset.classes:
-            self.true_t, self.t = (_class_indices(dataset.targets(noisy), like) for noisy in (False, True))
+            self.true_t, self.t = (
+                _class_indices(dataset.targets(noisy), template) for noisy in (False, True)
+            )
         else:
-            self.true_t, self.target_center = _on_device(dataset.targets(), self.target_normalization, like)
+            self.true_t, self.target_center = _on_device(
+                dataset.targets(), self.target_normalization, template
+            )
             self.t = self.true_t
         self._clear_caches()
 
@@ -111,12 +115,12 @@ class Examples:
         """Class indices (K, 1, B) as one-hot (K, m, B); real targets (K, m, B) unchanged."""
         if not self.dataset.classes:
             return t
-        return aligned(len(t), (self.outputs, t.shape[2]), self.like).scatter_(1, t, 1)
+        return aligned(len(t), (self.outputs, t.shape[2]), self.template).scatter_(1, t, 1)
 
     def _gather_columns(self, fold, indices, true_labels: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """The same as `gather`, with classes as indices t (1, n)."""
         scaling = self.scaling(fold)
-        index = torch.as_tensor(indices, device=self.like.device)
+        index = torch.as_tensor(indices, device=self.template.device)
         x = self._gather_inputs(fold, scaling, index)
         t = _gather(self.true_t if true_labels else self.t, index)
         if self.dataset.classes:
@@ -164,13 +168,13 @@ class Examples:
         key = "folds", tuple(fold_batches), part, rows[0].evaluation_batch, i
         if key not in self._batches:
             batches = [b[min(i, len(b) - 1)] for b in fold_batches.values()]
-            has_batch = torch.tensor([i < len(b) for b in fold_batches.values()], device=self.like.device)
+            has_batch = torch.tensor([i < len(b) for b in fold_batches.values()], device=self.template.device)
             x, t, weight = (torch.cat([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
             self._batches[key] = Batch(x, self.one_hot(t), weight * has_batch[:, None, None])
         rows_key = "fold indices", tuple(row.fold.key for row in rows)
         if rows_key not in self._batches:
             fold_indices = [list(fold_batches).index(row.fold.key) for row in rows]
-            self._batches[rows_key] = torch.tensor(fold_indices, device=self.like.device)
+            self._batches[rows_key] = torch.tensor(fold_indices, device=self.template.device)
         batch, fold_of_row = self._batches[key], self._batches[rows_key]
         return Batch(*(v.index_select(0, fold_of_row) for v in (batch.x, batch.t, batch.weight)))
 
@@ -199,20 +203,20 @@ def evaluation_batches(examples: Examples, rows: list, part: str):
             b = row_batches[0][i]
             t = examples.one_hot(b.t)
             yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
-        elif is_cuda(examples.like):
+        elif is_cuda(examples.template):
             yield examples.stacked_batch(rows, fold_batches, part, i)
         else:
             batches = [b[min(i, len(b) - 1)] for b in row_batches]
-            has_batch = torch.tensor([i < len(b) for b in row_batches], device=examples.like.device)
+            has_batch = torch.tensor([i < len(b) for b in row_batches], device=examples.template.device)
             x, t, weight = (_stack([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
             yield Batch(x, examples.one_hot(t), weight * has_batch[:, None, None])
 
 
-def _on_device(table: np.ndarray, method: str, like: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+def _on_device(table: np.ndarray, method: str, template: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """A table (N, d) as (d, N) on the device, minus its center (d,) by the normalisation; and the center."""
     example_major = table.size > EXAMPLE_MAJOR_ELEMENTS
     out = torch.empty(
-        table.shape if example_major else table.shape[::-1], dtype=like.dtype, device=like.device
+        table.shape if example_major else table.shape[::-1], dtype=template.dtype, device=template.device
     )
     out = out.T if example_major else out
     center = np.zeros(len(out))
@@ -226,13 +230,13 @@ def _on_device(table: np.ndarray, method: str, like: torch.Tensor) -> tuple[torc
     center_and_scale = median_and_spread if method == "robust" else NORMALIZATIONS[method]
     for columns, block in column_blocks(table):
         center[columns], _ = center_and_scale(block)
-        out[columns] = centered(block, center[columns], like)
+        out[columns] = centered(block, center[columns], template)
     return out, center
 
 
-def _class_indices(y: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+def _class_indices(y: np.ndarray, template: torch.Tensor) -> torch.Tensor:
     """Class indices (N,) as (1, N) on the device."""
-    return torch.from_numpy(y.astype(np.int64)[None]).to(like.device)
+    return torch.from_numpy(y.astype(np.int64)[None]).to(template.device)
 
 
 def is_example_major(table: torch.Tensor) -> bool:

@@ -34,7 +34,7 @@ class GpuBatches(Batches):
         count, outputs = len(self.unique_rows), examples.outputs
         columns = self.chunk_steps * self.batch
         self.x = self.tables.x.new_empty(count * columns * self.tables.x.shape[1])
-        self.t = examples.like.new_empty(count * outputs * columns)
+        self.t = examples.template.new_empty(count * outputs * columns)
         self.example_indices = torch.empty(
             count, self.steps * self.batch, dtype=torch.int32, device=self.x.device
         )

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import Allowed
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, encode_targets
 from nnlab.data.normalization import NORMALIZATION_NAMES
@@ -132,7 +132,7 @@ def arrays_from(value) -> Arrays | None:
     if isinstance(value, tuple) and len(value) in (2, 4):
         return Arrays(*value)
     if isinstance(value, Dataset) or hasattr(value, "shape") or isinstance(value, (list, tuple)):
-        raise UserError(f"data = {shown(value)}: write nnlab.Arrays(x, y), inputs and targets")
+        raise UserError(f"data = {short_repr(value)}: write nnlab.Arrays(x, y), inputs and targets")
     if isinstance(value, str) and ("." in value or "/" in value):
         raise UserError(f"data = '{value}': data in a file are {FILE_DATA_SETS}")
     return None

@@ -112,12 +112,12 @@ def bounded_clip_(z: torch.Tensor, limit: float) -> torch.Tensor:
     return excess.div_(torch.hypot(excess, torch.ones_like(excess))).add_(inner)
 
 
-def centered(block: np.ndarray, center: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    """Examples (n, d) in float64, minus center (d,), as a tensor (d, n) of the dtype and device of `like`.
+def centered(block: np.ndarray, center: np.ndarray, template: torch.Tensor) -> torch.Tensor:
+    """Examples (n, d) in float64, minus center (d,), as a tensor (d, n) like `template` in dtype and device.
 
     Centred before the cast, so that a column like 1e9 + small keeps its digits in float32.
     """
-    return torch.from_numpy(np.subtract(block, center, out=block)).to(like).T
+    return torch.from_numpy(np.subtract(block, center, out=block)).to(template).T
 
 
 def normalize_inputs(x: torch.Tensor, normalizer: dict[str, np.ndarray]) -> torch.Tensor:

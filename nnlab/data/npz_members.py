@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from nnlab.allowed import LARGEST_EXACT
+from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.data.files import open_regular, read_errors_as_user_errors, refuse_too_large
 from nnlab.data.other_libraries import decode_bytes, is_valid_text
 from nnlab.errors import UserError, nearest
@@ -154,7 +154,7 @@ def to_native(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "S":
         return decode_bytes(array)
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
-    if array.dtype.name == "uint64" and array.size and array.max() > LARGEST_EXACT:
+    if array.dtype.name == "uint64" and array.size and array.max() > LARGEST_EXACT_INTEGER:
         return array
     if array.dtype.kind in "uif" and array.dtype.name not in NATIVE_DTYPES:
         # A long double beyond float64 becomes infinite, and is refused later.

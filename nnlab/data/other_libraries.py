@@ -13,7 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.data.labels import NUMERIC_DTYPE_KINDS
 from nnlab.errors import UserError
 
@@ -32,7 +32,9 @@ def to_numpy(value, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     if hasattr(value, "toarray"):
         raise UserError(f"{name} is a sparse matrix: write {name}.toarray()")
     if not _is_array(value):
-        raise UserError(f"{name} = {shown(value)}: expected an array, a table or a list, one item an example")
+        raise UserError(
+            f"{name} = {short_repr(value)}: expected an array, a table or a list, one item an example"
+        )
     names = _column_names(value)
     try:
         values = np.asarray(_unwrap(value))
@@ -167,7 +169,7 @@ def _from_objects(values: np.ndarray, name: str, names: tuple[str, ...]) -> np.n
         except (OverflowError, ValueError) as e:
             where = _location(name, index, names)
             raise UserError(
-                f"{where} is {shown(v)}, which a float cannot hold; expected a number below 1.8e308"
+                f"{where} is {short_repr(v)}, which a float cannot hold; expected a number below 1.8e308"
             ) from e
     if kinds == {"boolean"}:
         return numbers.astype(bool)
@@ -177,7 +179,7 @@ def _from_objects(values: np.ndarray, name: str, names: tuple[str, ...]) -> np.n
 
 
 def _object_error(v, where: str, expected: str) -> UserError:
-    fault = "is missing" if _object_kind(v) == "missing" else f"is {shown(v)}"
+    fault = "is missing" if _object_kind(v) == "missing" else f"is {short_repr(v)}"
     return UserError(f"{where} {fault}; expected {expected}")
 
 

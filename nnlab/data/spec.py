@@ -23,7 +23,7 @@ MOST_DIMENSIONS = 8  # in a shape
 LABEL_TYPES = {"text": str, "integer": int, "real": float, "boolean": {"0": False, "1": True}.__getitem__}
 
 
-@typed(but=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples"))
+@typed(unchecked=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples"))
 @dataclass(frozen=True)
 class DataSpec:
     """The description of a data set, without its examples.

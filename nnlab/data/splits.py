@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
 from nnlab.data.stratification import stratified_folds, stratified_split
@@ -90,7 +90,7 @@ class RandomSplit(Split):
     test: float = static(0.2, low=0, below=1)
     stratify: bool = static(True)
     repeats: int = static(1, low=1, high=1000)
-    seed: int = static(0, low=0, high=LARGEST_EXACT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
 
     @property
     def count(self):

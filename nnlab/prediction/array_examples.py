@@ -18,9 +18,12 @@ from nnlab.data.labels import NUMERIC_DTYPE_KINDS
 from nnlab.data.npz_members import NpzArrays
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, nearest
-from nnlab.prediction.blocks import Block, block_examples
+from nnlab.prediction.blocks import Block, block_size
 
-INPUT_NAMES, TARGET_NAMES = ("x", "x_test", "x_train"), ("y", "y_test", "y_train")  # in any case
+INPUT_NAMES, TARGET_NAMES = (
+    ("x", "x_test", "x_train"),
+    ("y", "y_test", "y_train"),
+)  # in capital or small letters
 TEST_PART = "t10k"  # of the IDX files in a folder, the one whose examples are new
 
 
@@ -47,13 +50,13 @@ class ArrayExamples:
         for x, y in pairs:
             if x is None or targets is not None and (y is None or len(x) != len(y)):
                 raise UserError(f"{self.name} has not as many labels as examples")
-            self._refuse_wrong(x, start)
+            self._refuse_invalid(x, start)
             yield Block(x, y, None, range(start, start + len(x)))
             start += len(x)
         if not start:
             raise UserError(f"{self.name} has no examples")
 
-    def _refuse_wrong(self, x: np.ndarray, start: int) -> None:
+    def _refuse_invalid(self, x: np.ndarray, start: int) -> None:
         """Raise `UserError` unless these are finite numbers, as many in an example as the run has inputs."""
         if x.dtype.kind not in NUMERIC_DTYPE_KINDS:
             raise UserError(f"{self.name}: its examples have the dtype {x.dtype}, expected real numbers")
@@ -69,26 +72,26 @@ class ArrayExamples:
 
 
 def npz_examples(path: Path, arrays: NpzArrays, spec: DataSpec, labelled: bool) -> ArrayExamples:
-    """Those in the array X, or else the only one, of a file of numpy.savez; labels are in y."""
-    size = block_examples(spec.inputs)
-    inputs = _array_name(path, arrays.names, INPUT_NAMES, others_allowed=not labelled)
+    """The examples of a file of numpy.savez: its array X, or else its only one; labels are in y."""
+    size = block_size(spec.inputs)
+    inputs = _array_name(path, arrays.names, INPUT_NAMES, allow_other_name=not labelled)
     targets = None
     if labelled:
-        targets = arrays.blocks(_array_name(path, arrays.names, _partners(inputs), False), size)
+        targets = arrays.blocks(_array_name(path, arrays.names, _target_names_for(inputs), False), size)
     return ArrayExamples(f"{path}: {inputs}", spec, arrays.blocks(inputs, size), targets)
 
 
-def _partners(inputs: str) -> tuple[str, ...]:
+def _target_names_for(inputs: str) -> tuple[str, ...]:
     """The name of the targets of these inputs: y_test of X_test."""
     return (TARGET_NAMES[INPUT_NAMES.index(inputs.lower())],)
 
 
-def _array_name(path: Path, names: list[str], wanted: tuple[str, ...], others_allowed: bool) -> str:
+def _array_name(path: Path, names: list[str], wanted: tuple[str, ...], allow_other_name: bool) -> str:
     by_lower_case = {name.lower(): name for name in names}
     for name in wanted:
         if name in by_lower_case:
             return by_lower_case[name]
-    if others_allowed and len(names) == 1:
+    if allow_other_name and len(names) == 1:
         return names[0]
     shown = wanted[0].upper() if wanted[0] == "x" else wanted[0]
     raise UserError(f"{path} has no array {shown}{nearest(shown, names or [shown])}")
@@ -97,7 +100,7 @@ def _array_name(path: Path, names: list[str], wanted: tuple[str, ...], others_al
 def idx_examples(path: Path, spec: DataSpec, labelled: bool) -> ArrayExamples:
     """The images of an IDX file, or of the t10k file in a folder; labels are in the file beside it."""
     images = _with_or_without_gz(path / f"{TEST_PART}-{IMAGE_FILE}") if path.is_dir() else path
-    size, targets = block_examples(spec.inputs), None
+    size, targets = block_size(spec.inputs), None
     if labelled:
         name = images.name.replace(IMAGE_FILE, LABEL_FILE)
         if name == images.name:
@@ -108,7 +111,7 @@ def idx_examples(path: Path, spec: DataSpec, labelled: bool) -> ArrayExamples:
 
 
 def is_idx(path: Path) -> bool:
-    """Whether it is called like an IDX file of images."""
+    """Whether the name of the file is that of an IDX file of images."""
     return re.search(r"idx3-ubyte(\.gz)?$", path.name) is not None
 
 
@@ -124,11 +127,13 @@ def dataset_examples(name: str, dataset: Dataset, spec: DataSpec, labelled: bool
     features = tuple(dataset.features)
     if features and spec.features and features != spec.features:
         raise UserError(f"data '{name}' has other inputs than the run: '{features[0]}', ...")
-    size = block_examples(spec.inputs)
+    size = block_size(spec.inputs)
 
-    def pieces(array):
+    def split_into_blocks(array):
         return (array[start : start + size] for start in range(0, len(array), size))
 
     y = np.array([dataset.spec.label(c) for c in range(len(dataset.classes))])[dataset.y] if (
         dataset.classes) else dataset.y  # fmt: skip
-    return ArrayExamples(f"data '{name}'", spec, pieces(dataset.x), pieces(y) if labelled else None)
+    return ArrayExamples(
+        f"data '{name}'", spec, split_into_blocks(dataset.x), split_into_blocks(y) if labelled else None
+    )

@@ -1,4 +1,4 @@
-"""New examples block by block, as a file of any size gives them."""
+"""New examples as a sequence of blocks, so that a file of any size can be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-BLOCK_NUMBERS, MOST_BLOCK_EXAMPLES = 2**20, 2**14  # inputs, examples, in a block
+MAX_BLOCK_VALUES, MAX_BLOCK_EXAMPLES = 2**20, 2**14  # input values and examples of a block
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ class NewExamples(Protocol):
         """`new.csv, line 7, column 'age'`: the place of an example, by what `Block.lines` has of it."""
 
 
-def block_examples(inputs: int) -> int:
-    """How many examples of so many numbers a block has."""
-    return max(1, min(MOST_BLOCK_EXAMPLES, BLOCK_NUMBERS // max(1, inputs)))
+def block_size(inputs: int) -> int:
+    """The number of examples in a block, where an example has so many `inputs`."""
+    return max(1, min(MAX_BLOCK_EXAMPLES, MAX_BLOCK_VALUES // max(1, inputs)))

@@ -19,10 +19,10 @@ from nnlab.data.identifiers import key_column
 from nnlab.data.spec import DataSpec
 from nnlab.data.text_tables import column_names
 from nnlab.errors import Advice, UserError, shortened
-from nnlab.prediction.blocks import Block, block_examples
+from nnlab.prediction.blocks import Block, block_size
 from nnlab.suggestions import hint
 
-MOST_COLUMNS_LISTED = 6  # in a sentence
+MAX_COLUMNS_LISTED = 6  # columns named in a message
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class CsvExamples:
         return f"{self.path}, line {line}" + f", column '{shortened(column)}'" * bool(column)
 
     def blocks(self) -> Iterator[Block]:
-        size, count = block_examples(self.spec.inputs), 0
+        size, count = block_size(self.spec.inputs), 0
         while rows := list(islice(self._rows, size)):
             yield self._block(rows)
             count += len(rows)
@@ -239,6 +239,6 @@ def _advise_ignored(path: Path, columns: Columns, spec: DataSpec) -> None:
 
 def _listed(names) -> str:
     names = list(names)
-    more = len(names) - MOST_COLUMNS_LISTED
-    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_COLUMNS_LISTED])
+    more = len(names) - MAX_COLUMNS_LISTED
+    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MAX_COLUMNS_LISTED])
     return shown + (f" and {more:,} more" if more > 0 else "")

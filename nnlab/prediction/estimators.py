@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from nnlab.arguments import typed
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.data.splits import SPLITS, RandomSplit
@@ -85,7 +85,7 @@ class NetworkEstimator(BaseEstimator):
         """What `fit` trains on these arrays. Raises `UserError` for parameters that are not allowed."""
         for name, value in self.get_params(deep=False).items():
             if getattr(value, "ndim", 0):  # the parts of a stack have arrays, an estimator's do not
-                raise UserError(f"{name} = {shown(value)}: expected a value, not an array of them")
+                raise UserError(f"{name} = {short_repr(value)}: expected a value, not an array of them")
         names = tuple(getattr(self, "feature_names_in_", ()))
         settings = {f.name: getattr(self, f.name) for f in fields(Experiment) if f.name in vars(self)}
         settings["data"] = Arrays(X, y, task=self.task, normalization=self.normalization, features=names)

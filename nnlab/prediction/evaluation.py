@@ -1,4 +1,4 @@
-"""The report of a run on labelled examples: of its rows' average, and of each row."""
+"""Evaluates a run on labelled examples: a report for the average of its rows, and one for each row."""
 
 from __future__ import annotations
 
@@ -53,15 +53,17 @@ class Evaluation:
 def evaluate(model: TrainedModel, examples: NewExamples, row: int | None) -> Evaluation:
     """Evaluate the examples, which are read once. Raises `UserError`."""
     rows, count = model.rows_for(row), 0
-    whole = model.scoring(row)
-    of_rows = [model.scoring(one.number) for one in rows] if len(rows) > 1 else []
+    average_scoring = model.scoring(row)
+    row_scorings = [model.scoring(trained_row.number) for trained_row in rows] if len(rows) > 1 else []
     for block in examples.blocks():
-        for scoring in [whole, *of_rows]:
+        for scoring in [average_scoring, *row_scorings]:
             try:
                 scoring.add(block.x, block.targets)
             except WrongExample as e:
                 column = examples.target if e.name == "y" else ""
                 raise UserError(f"{examples.where(block.lines[e.example], column)}{e.fault}") from e
         count += len(block.x)
-    reports = [(one, scoring.report()) for one, scoring in zip(rows, of_rows, strict=False)]
-    return Evaluation(count, whole.report(), reports)
+    reports = [
+        (trained_row, scoring.report()) for trained_row, scoring in zip(rows, row_scorings, strict=False)
+    ]
+    return Evaluation(count, average_scoring.report(), reports)

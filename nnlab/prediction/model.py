@@ -1,4 +1,4 @@
-"""A trained model: what `nnlab.load` makes of a run."""
+"""`nnlab.load` and the `TrainedModel` that it returns: predictions of a run's trained rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TrainedModel:
     def __init__(self, experiment: Experiment, spec: DataSpec, rows: list[TrainedRow], device: str = "cpu"):
         self.experiment, self.spec, self.rows = experiment, spec, rows
         self._loss, self._graph = experiment.loss_for(spec), experiment.graph(spec)
-        self._like = torch.empty(0, dtype=getattr(torch, experiment.dtype), device=device_named(device))
+        self._template = torch.empty(0, dtype=getattr(torch, experiment.dtype), device=device_named(device))
         self._prepare()
 
     def _prepare(self) -> None:
@@ -125,7 +125,7 @@ class TrainedModel:
         rows, x = self.rows_for(row), validate_inputs(x, self.spec)
         outputs = self._outputs(x, rows) if self.spec.classes else self._mean(self._in_units, x, rows)
         for n in np.flatnonzero(~np.isfinite(outputs).all(0))[:1]:
-            raise WrongExample("x", int(n), _not_finite(x[n], rows[0].normalizer, self.spec))
+            raise WrongExample("x", int(n), _non_finite_message(x[n], rows[0].normalizer, self.spec))
         return outputs.T
 
     @typed
@@ -145,19 +145,19 @@ class TrainedModel:
     def scoring(self, row: int | None = None) -> Scoring:
         """To evaluate more examples than memory holds: `add(x, y)` takes block after block, and `report()` is
         then what `evaluate` returns."""
-        rows, like = self.rows_for(row), self._like
+        rows, template = self.rows_for(row), self._template
         if len(rows) > 1:  # an average is computed in float64
-            like = torch.empty(0, dtype=torch.float64)
+            template = torch.empty(0, dtype=torch.float64)
         normalizers = [rows[0].normalizer] if self.spec.classes else [row.normalizer for row in rows]
         outputs = partial(self._outputs, rows=rows)
-        return Scoring(outputs, self._loss, self.spec, normalizers, like, rows[0].batch)
+        return Scoring(outputs, self._loss, self.spec, normalizers, template, rows[0].batch)
 
     def rows_for(self, number: int | None) -> list[TrainedRow]:
         """The row of that number, or all that are averaged. Raises `UserError` where there is none."""
         if number is None:
-            if not (sound := [row for row in self.rows if row.is_sound]):
+            if not (usable_rows := [row for row in self.rows if row.is_usable]):
                 raise UserError(f"{self}: all rows diverged, so there is nothing to predict with")
-            return sound
+            return usable_rows
         for row in self.rows:
             if row.number == number:
                 if not row.epoch:
@@ -176,9 +176,12 @@ class TrainedModel:
         if not self.spec.classes:
             return self._mean(self._in_units, x, rows)
         p = torch.from_numpy(self._mean(lambda z, _: self._loss.probabilities(z), x, rows))
-        numbers = torch.finfo(p.dtype)
-        z, within = self._loss.raw(p), self._loss.raw(p.clamp(numbers.tiny, 1 - numbers.eps / 2))
-        z = torch.where(z.isfinite() | p.isnan(), z, within)
+        float_info = torch.finfo(p.dtype)
+        z, clamped_outputs = (
+            self._loss.inverse_map(p),
+            self._loss.inverse_map(p.clamp(float_info.tiny, 1 - float_info.eps / 2)),
+        )
+        z = torch.where(z.isfinite() | p.isnan(), z, clamped_outputs)
         return z[-self._graph.nodes[-1].shape[0] :].numpy()  # one output is that of the second class
 
     def _in_units(self, z: torch.Tensor, rows: list[TrainedRow]) -> torch.Tensor:
@@ -205,7 +208,7 @@ class TrainedModel:
         key = tuple(row.number for row in rows)
         if key not in self._stacks:
             threads = thread_count("auto")
-            self._stacks[key] = bind_stacks(self.experiment, self._graph, rows, self._like, threads)
+            self._stacks[key] = bind_stacks(self.experiment, self._graph, rows, self._template, threads)
         return self._stacks[key]
 
 
@@ -253,7 +256,7 @@ def _list_numbers(numbers: list[int]) -> str:
     return shortened(", ".join(map(str, numbers)))
 
 
-def _not_finite(x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
+def _non_finite_message(x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
     """Why an example has no prediction: by its farthest input."""
     with np.errstate(over="ignore"):  # of 1e308 too
         distance = np.abs(x - normalizer["mean"]) / normalizer["scale"]

@@ -1,4 +1,4 @@
-"""New examples as a model takes them: the inputs' columns by name, the labels as numbers of classes."""
+"""Converts new examples to a model's arrays: input columns matched by name, labels to class indices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nnlab.data.spec import DataSpec
 from nnlab.errors import Advice, UserError, nearest, shortened
 from nnlab.suggestions import hint
 
-MOST_COLUMNS_LISTED = 8
+MAX_COLUMNS_LISTED = 8
 
 
 class WrongExample(UserError):
@@ -82,20 +82,20 @@ def _numbers(values: np.ndarray, spec: DataSpec, names: tuple[str, ...]) -> np.n
 
 
 def _class_numbers(values: np.ndarray, spec: DataSpec) -> np.ndarray:
-    number_of = {name: number for number, name in enumerate(spec.classes)}
+    class_indices = {name: number for number, name in enumerate(spec.classes)}
     unique, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     numbers = np.zeros(len(unique), np.int64)
     for i, label in enumerate(unique.tolist()):
-        name = _name(label, spec)
-        if name not in number_of:
+        name = _class_name(label, spec)
+        if name not in class_indices:
             known = nearest(name, spec.classes).replace("; allowed:", "; it knows")
             fault = f" is '{shortened(name)}', a class that the model does not know{known}"
             raise WrongExample("y", int(first[i]), fault)
-        numbers[i] = number_of[name]
+        numbers[i] = class_indices[name]
     return numbers[inverse]
 
 
-def _name(label, spec: DataSpec) -> str:
+def _class_name(label, spec: DataSpec) -> str:
     """The name of the class with this label: 1, 1.0 and "1.0" are one class where the labels are numbers."""
     if not isinstance(label, str):
         return class_name(label)
@@ -140,5 +140,5 @@ def _describe_missing(missing: list[str], names: list[str], what: str) -> str:
 
 
 def _list_columns(names: list[str]) -> str:
-    listed = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_COLUMNS_LISTED])
-    return listed + (f" and {len(names) - MOST_COLUMNS_LISTED:,} more" if names[MOST_COLUMNS_LISTED:] else "")
+    listed = ", ".join(f"'{shortened(name)}'" for name in names[:MAX_COLUMNS_LISTED])
+    return listed + (f" and {len(names) - MAX_COLUMNS_LISTED:,} more" if names[MAX_COLUMNS_LISTED:] else "")

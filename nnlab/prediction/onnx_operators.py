@@ -34,25 +34,25 @@ class OnnxOperators(Operators):
     def apply(self, operator, *operands, **attributes):
         from onnx import helper
 
-        like = next(x for x in operands if isinstance(x, Value))
-        if operator == "Erf" and like.dtype == "float64":
-            return self._erf(like)
-        inputs = [x if isinstance(x, Value) else self.constant(np.array(x), like) for x in operands]
+        template = next(x for x in operands if isinstance(x, Value))
+        if operator == "Erf" and template.dtype == "float64":
+            return self._erf(template)
+        inputs = [x if isinstance(x, Value) else self.constant(np.array(x), template) for x in operands]
         if operator in INTEGER_INPUTS:
             numbers = attributes.pop(INTEGER_INPUTS[operator])
             shape = np.atleast_1d if operator != "CumSum" else np.asarray
             inputs.append(self.constant(shape(np.array(numbers, np.int64))))
-        dtype = {"Cast": attributes.get("to"), "ArgMax": "int64"}.get(operator, like.dtype)
+        dtype = {"Cast": attributes.get("to"), "ArgMax": "int64"}.get(operator, template.dtype)
         if operator == "Cast":
             attributes["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         outputs = [self._name(operator)] + [self._name("indices")] * (operator == "TopK")
         self.nodes.append(helper.make_node(operator, [x.name for x in inputs], outputs, **attributes))
         return Value(outputs[0], dtype)
 
-    def constant(self, array, like=None, name=""):
+    def constant(self, array, template=None, name=""):
         from onnx import numpy_helper
 
-        array = np.ascontiguousarray(array if like is None else array.astype(like.dtype))
+        array = np.ascontiguousarray(array if template is None else array.astype(template.dtype))
         name = self._name(name or "constant")
         self.initializers.append(numpy_helper.from_array(array.reshape(np.shape(array)), name))
         return Value(name, str(array.dtype))

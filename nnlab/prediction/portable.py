@@ -108,9 +108,9 @@ class PortableModel:
     @cached_property
     def _site(self) -> Site:
         """That of a network which does not train."""
-        count, like = len(self.rows), torch.empty(0)
+        count, template = len(self.rows), torch.empty(0)
         rates = stack_experiments([self.model.experiment] * count).regularizer.rates()
-        return Site(count, 1, False, like, rates)
+        return Site(count, 1, False, template, rates)
 
     def _classes(self, op: Operators, z) -> dict:
         p = op.ReduceMean(self.loss.onnx(op, z), axes=[0], keepdims=0)  # (classes, B)

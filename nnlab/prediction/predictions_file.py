@@ -24,7 +24,7 @@ PREDICTIONS_FILE = "predictions.csv"
 
 
 class Tally:
-    """What was predicted, in sum: how often each class, or mean and range of each number."""
+    """A summary of predictions: how often each class, or the mean and range of each number."""
 
     def __init__(self, spec: DataSpec):
         self.spec, self.examples = spec, 0
@@ -44,8 +44,8 @@ class Tally:
 def predict_into(table: CsvTable, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:
     """Predict the examples, block by block, and write a line for each. Raises `UserError`."""
     tally = Tally(model.spec)
-    before = [examples.identifier] if examples.identifier is not None else []
-    table.line([*before, *prediction_names(model.spec), *probability_names(model.spec)])
+    identifier_cells = [examples.identifier] if examples.identifier is not None else []
+    table.line([*identifier_cells, *prediction_names(model.spec), *probability_names(model.spec)])
     for block in examples.blocks():
         try:
             classes, values = model.answers(block.x, row)
@@ -57,8 +57,13 @@ def predict_into(table: CsvTable, model: TrainedModel, examples: NewExamples, ro
 
 
 def _lines(spec: DataSpec, block: Block, classes: np.ndarray | None, values: np.ndarray) -> Iterator[list]:
-    before = ([name] for name in block.identifiers) if block.identifiers is not None else ([] for _ in values)
+    identifier_cells = (
+        ([name] for name in block.identifiers) if block.identifiers is not None else ([] for _ in values)
+    )
     columns = zip(
-        before, prediction_cells(spec, classes, values), probability_cells(spec, values), strict=True
+        identifier_cells,
+        prediction_cells(spec, classes, values),
+        probability_cells(spec, values),
+        strict=True,
     )
     yield from ([*identifier, *prediction, *p] for identifier, prediction, p in columns)

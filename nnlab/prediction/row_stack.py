@@ -1,4 +1,4 @@
-"""Rows that compute together: their networks on new examples, a batch at a time."""
+"""Computes the networks of several rows on new examples as one stack, a batch at a time."""
 
 from __future__ import annotations
 
@@ -21,54 +21,56 @@ from nnlab.training.stacks import CACHE_ELEMENTS, CPU_STACK_ROWS
 class RowStack:
     """Some rows, bound as one network without dropout. Nothing in it grows with the number of examples."""
 
-    def __init__(self, e: Experiment, graph: Graph, rows: list[TrainedRow], like: torch.Tensor, threads: int):
+    def __init__(
+        self, e: Experiment, graph: Graph, rows: list[TrainedRow], template: torch.Tensor, threads: int
+    ):
         layout = graph.layout()
-        self.rows, self.batch, self.like = rows, rows[0].batch, like
-        weights = Weights(*(like.new_zeros(len(rows), n) for n in (layout.size, layout.buffers_size)))
+        self.rows, self.batch, self.template = rows, rows[0].batch, template
+        weights = Weights(*(template.new_zeros(len(rows), n) for n in (layout.size, layout.buffers_size)))
         for name, view in leaf_views(graph, weights).items():
             for k, row in enumerate(rows):
-                view[k] = torch.from_numpy(row.weights[name]).to(like)
+                view[k] = torch.from_numpy(row.weights[name]).to(template)
         rates = stack_experiments([e] * len(rows)).regularizer.rates()
         site = Site(len(rows), self.batch, False, weights.theta, rates, threads, e.precision)
         self.network = graph.bind(weights.theta, weights.theta, site, weights.buffers)
         self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])
 
     def outputs(self, x: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """For x (n, d) the outputs (K, m, some) of each batch, with the examples that it is of."""
+        """(examples, outputs) of each batch of x (n, d): a slice of x, and z (K, m, examples)."""
         for start in range(0, len(x), self.batch):
             examples = slice(start, min(start + self.batch, len(x)))
             yield examples, self.network.fprop(self._inputs(x[examples]))[..., : len(x) - start]
 
     def _inputs(self, x: np.ndarray) -> torch.Tensor:
-        """x (n, d) as each row normalises it, (K, d, B): what fills the batch up is zeros."""
+        """x (n, d) as each row normalises it, (K, d, B): padded with zeros to a full batch."""
         tables = []
         for normalizer in self.normalizers:
-            table = aligned(1, (x.shape[1], self.batch), self.like)
+            table = aligned(1, (x.shape[1], self.batch), self.template)
             block = x.astype(np.float64)
             table[0, :, : len(x)] = normalize_inputs(
-                centered(block, normalizer["center"], self.like), normalizer
+                centered(block, normalizer["center"], self.template), normalizer
             )
             tables.append(table)
         if len(tables) == 1:
             return tables[0].expand(len(self.rows), -1, -1)
-        out = aligned(len(self.rows), (x.shape[1], self.batch), self.like)
+        out = aligned(len(self.rows), (x.shape[1], self.batch), self.template)
         for row, number in zip(out, self.normalizer_of, strict=True):
             row.copy_(tables[number][0])
         return out
 
 
 def bind_stacks(
-    e: Experiment, graph: Graph, rows: list[TrainedRow], like: torch.Tensor, threads: int
+    e: Experiment, graph: Graph, rows: list[TrainedRow], template: torch.Tensor, threads: int
 ) -> list[RowStack]:
     """The rows in stacks of equal batches, each small enough for the cache."""
-    most = max(1, min(CPU_STACK_ROWS, CACHE_ELEMENTS // max(1, graph.layout().size)))
+    max_rows = max(1, min(CPU_STACK_ROWS, CACHE_ELEMENTS // max(1, graph.layout().size)))
     groups: dict[int, list[TrainedRow]] = {}
     for row in rows:
         groups.setdefault(row.batch, []).append(row)
     return [
-        RowStack(e, graph, group[first : first + most], like, threads)
+        RowStack(e, graph, group[first : first + max_rows], template, threads)
         for group in groups.values()
-        for first in range(0, len(group), most)
+        for first in range(0, len(group), max_rows)
     ]
 
 
@@ -78,5 +80,5 @@ def _unique_normalizers(normalizers: list[dict]) -> tuple[list[dict], list[int]]
     keys = [tuple((name, array.tobytes()) for name, array in sorted(n.items())) for n in normalizers]
     for key, normalizer in zip(keys, normalizers, strict=True):
         distinct.setdefault(key, normalizer)
-    places = {key: number for number, key in enumerate(distinct)}
-    return list(distinct.values()), [places[key] for key in keys]
+    indices = {key: number for number, key in enumerate(distinct)}
+    return list(distinct.values()), [indices[key] for key in keys]

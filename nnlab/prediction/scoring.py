@@ -1,4 +1,4 @@
-"""How good predictions are: the same report on labelled examples that training gives on its test set."""
+"""Scores predictions of labelled examples, with the same report that training gives on its test set."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Scoring:
         loss: Loss,
         spec: DataSpec,
         normalizers: list[dict],
-        like: torch.Tensor,
+        template: torch.Tensor,
         batch: int,
     ):
         self.outputs = outputs
-        self.metric_sums = MetricSums(loss, spec, normalizers, like)
-        self.spec, self.normalizers, self.like, self.batch = spec, normalizers, like, batch
+        self.metric_sums = MetricSums(loss, spec, normalizers, template)
+        self.spec, self.normalizers, self.template, self.batch = spec, normalizers, template, batch
         self.per_example: list[torch.Tensor] = []  # loss and error, (2, K, B)
-        self.answers: list[np.ndarray] = []  # (1, n) classes or (m, n) numbers
+        self.predictions: list[np.ndarray] = []  # (1, n) classes or (m, n) numbers
         self.targets: list[np.ndarray] = []
         self.sizes: list[int] = []  # examples in each batch
 
@@ -63,23 +63,23 @@ class Scoring:
 
     def _add_batch(self, z: np.ndarray, targets: np.ndarray) -> None:
         count = len(targets)
-        z = self._pad(torch.from_numpy(z).to(self.like))
+        z = self._pad(torch.from_numpy(z).to(self.template))
         t = self._pad(torch.stack([self._normalized(targets, n) for n in self.normalizers]))
         self.per_example.append(self.metric_sums.per_example(z, t))
         self.sizes.append(count)
-        answer, scores = self.metric_sums.task.answer, self.metric_sums.loss.scores(z[:1])
+        to_prediction, scores = self.metric_sums.task.to_prediction, self.metric_sums.loss.scores(z[:1])
         mean, scale = (self.normalizers[0][name][:, None] for name in ("target_mean", "target_scale"))
-        for kept, values in ((self.answers, scores), (self.targets, t[:1])):
-            values = answer(values.double().cpu().numpy())[0, :, :count]
-            kept.append(values.copy() if self.spec.classes else values * scale + mean)
+        for collected, values in ((self.predictions, scores), (self.targets, t[:1])):
+            values = to_prediction(values.double().cpu().numpy())[0, :, :count]
+            collected.append(values.copy() if self.spec.classes else values * scale + mean)
 
     def _normalized(self, targets: np.ndarray, normalizer: dict) -> torch.Tensor:
         """(m, n): classes one-hot."""
         if self.spec.classes:
-            numbers = torch.from_numpy(targets[None]).to(self.like.device)
-            return self.like.new_zeros(self.spec.outputs, len(targets)).scatter_(0, numbers, 1)
+            numbers = torch.from_numpy(targets[None]).to(self.template.device)
+            return self.template.new_zeros(self.spec.outputs, len(targets)).scatter_(0, numbers, 1)
         block = targets.astype(np.float64)
-        return normalize_targets(centered(block, normalizer["target_center"], self.like), normalizer)
+        return normalize_targets(centered(block, normalizer["target_center"], self.template), normalizer)
 
     def _pad(self, values: torch.Tensor) -> torch.Tensor:
         """(K, m, n) as (K, m, B), with zeros."""
@@ -94,10 +94,10 @@ class Scoring:
                 self.metric_sums.sums(each, self._weight(size))
                 for each, size in zip(self.per_example, self.sizes, strict=True)
             )[0]
-        z, t = np.concatenate(self.answers, 1), np.concatenate(self.targets, 1)
+        z, t = np.concatenate(self.predictions, 1), np.concatenate(self.targets, 1)
         return {"loss": float(losses.mean()), **self.metric_sums.task.test(z, t, self.spec.classes)}
 
     def _weight(self, size: int) -> torch.Tensor:
-        """(1, B): 1/n for each of a batch's examples, 0 for what fills it up."""
-        there = torch.arange(self.batch, device=self.like.device) < size
-        return (there.to(self.like) / sum(self.sizes))[None]
+        """(1, B): 1/n for each example of a batch, 0 for its padding."""
+        is_example = torch.arange(self.batch, device=self.template.device) < size
+        return (is_example.to(self.template) / sum(self.sizes))[None]

@@ -1,4 +1,4 @@
-"""Lines that say of which model predictions or a report are, and in sum what was predicted."""
+"""What `nnlab predict` and `nnlab evaluate` print: the model, a summary of predictions, or a report."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from nnlab.records.text import format_number
 from nnlab.records.text_columns import labelled_lines
 from nnlab.records.titles import experiment_title
 
-MOST_SHOWN = 10  # classes, or targets
-WHY_UNDEFINED = {"test_r2": ": all targets are equal"}
+MAX_SHOWN = 10  # classes or targets in a summary
+UNDEFINED_REASONS = {"test_r2": ": all targets are equal"}
 
 
 def model_line(model: TrainedModel, row: int | None) -> str:
     """`iris (150 x 4, 3 classes), mlp 4-64-3, adam: mean of 5 rows`."""
     rows = model.rows_for(row)
-    which = f"mean of {len(rows)} rows" if len(rows) > 1 else f"row {rows[0].number}"
+    rows_text = f"mean of {len(rows)} rows" if len(rows) > 1 else f"row {rows[0].number}"
     if len(model.rows) == 1:
-        which = "1 row"
-    return f"{experiment_title(model.experiment, model.spec)}: {which}"
+        rows_text = "1 row"
+    return f"{experiment_title(model.experiment, model.spec)}: {rows_text}"
 
 
 def tally_lines(tally: Tally, path: Path) -> list[str]:
@@ -32,7 +32,9 @@ def tally_lines(tally: Tally, path: Path) -> list[str]:
     if tally.spec.classes:
         lines += labelled_lines("predicted", _counts(tally))
     else:
-        lines += [line for target in range(tally.spec.outputs)[:MOST_SHOWN] for line in _range(tally, target)]
+        lines += [
+            line for target in range(tally.spec.outputs)[:MAX_SHOWN] for line in _range_lines(tally, target)
+        ]
     return [*lines, "", *labelled_lines("predictions", path)]
 
 
@@ -51,7 +53,7 @@ def _report_lines(test: dict, task: str) -> list[str]:
     """The numbers of a report, as training has them."""
     numbers = {f"test_{name}": value for name, value in test.items() if isinstance(value, float)}
     undefined = {
-        name: f"undefined{WHY_UNDEFINED.get(name, '')}" for name, v in numbers.items() if math.isnan(v)
+        name: f"undefined{UNDEFINED_REASONS.get(name, '')}" for name, v in numbers.items() if math.isnan(v)
     }
     metrics = {name: {"mean": v, "n": 1} for name, v in numbers.items() if not math.isnan(v)}
     return metric_lines(metrics, task, undefined)
@@ -59,13 +61,13 @@ def _report_lines(test: dict, task: str) -> list[str]:
 
 def _counts(tally: Tally) -> str:
     ranked = tally.classes.most_common()
-    shown = ", ".join(f"{tally.spec.classes[c]} {count:,}" for c, count in ranked[:MOST_SHOWN])
-    more = len(ranked) - MOST_SHOWN
+    shown = ", ".join(f"{tally.spec.classes[c]} {count:,}" for c, count in ranked[:MAX_SHOWN])
+    more = len(ranked) - MAX_SHOWN
     return shown + (f" and {more:,} other classes" if more > 0 else "")
 
 
-def _range(tally: Tally, target: int) -> list[str]:
-    name = "predicted" if tally.spec.outputs == 1 else (tally.spec.targets or range(MOST_SHOWN))[target]
+def _range_lines(tally: Tally, target: int) -> list[str]:
+    name = "predicted" if tally.spec.outputs == 1 else (tally.spec.targets or range(MAX_SHOWN))[target]
     means = tally.sums / tally.examples
     mean, low, high = (format_number(float(v[target])) for v in (means, tally.lows, tally.highs))
     return labelled_lines(str(name), f"mean {mean}, from {low} to {high}")

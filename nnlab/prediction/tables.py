@@ -1,4 +1,4 @@
-"""New examples of any kind that nnlab reads, opened for a run that is to predict them."""
+"""Opens new examples of any kind that nnlab reads: text tables, .npz, IDX files, nnlab's own data sets."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BUILT_IN = {name: source for name, source in SOURCES.items() if not getattr(sour
 
 @contextmanager
 def open_examples(
-    data: str, spec: DataSpec, trained_on: Data, labelled: bool = False, target: str | int | None = None
+    data: str, spec: DataSpec, training_data: Data, labelled: bool = False, target: str | int | None = None
 ) -> Iterator[NewExamples]:
     """The examples of a file, a folder, or a data set of nnlab's own by its name; `labelled` ones with their
     targets, of which `target` names the column. Raises `UserError`."""
     path = Path(data).expanduser()
     if data in BUILT_IN and not path.exists():
-        own = trained_on if trained_on.name == data else BUILT_IN[data]()
-        yield dataset_examples(data, replace(own, limit=None, label_noise=0.0).load(), spec, labelled)
+        dataset = training_data if training_data.name == data else BUILT_IN[data]()
+        yield dataset_examples(data, replace(dataset, limit=None, label_noise=0.0).load(), spec, labelled)
         return
     if not path.exists() and path.parent == Path() and not path.suffix and hint(data, BUILT_IN, "data"):
         raise UserError(f"there is no file {shortened(data)}{hint(data, BUILT_IN, 'data')}")

@@ -38,12 +38,12 @@ class _Collected(TorchOperators):
     def __init__(self, module: PortableModule, names=None):
         self._module, self._names = module, names
 
-    def constant(self, array, like=None, name=""):
+    def constant(self, array, template=None, name=""):
         if self._names is not None:
             return getattr(self._module, next(self._names))
         name = f"c{len(self._module.names)}_{name.replace('.', '_')}"
         self._module.names.append(name)
-        self._module.register_buffer(name, super().constant(array, like))
+        self._module.register_buffer(name, super().constant(array, template))
         return getattr(self._module, name)
 
 

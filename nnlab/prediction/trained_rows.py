@@ -1,4 +1,4 @@
-"""The rows of a run that has ended, as its folder or its `Fit` has them. A folder may be a stranger's."""
+"""Loads the trained rows of a run, from its folder or its `Fit`. A folder may be a stranger's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.training.fit import Fit
 from nnlab.untrusted import is_count
 
-MAX_DEVIATIONS = 1e6  # up to which a normaliser may be linear; a float32 holds it
+MAX_DEVIATIONS = 1e6  # the largest limit of a normaliser's linear range that float32 can handle
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,12 @@ class TrainedRow:
     epoch: int
     weights: dict[str, np.ndarray] = field(repr=False)
     normalizer: dict[str, np.ndarray] = field(repr=False)
-    batch: int = field(default=MAX_EVALUATION_BATCH, repr=False)  # examples that it evaluates at once
+    batch: int = field(
+        default=MAX_EVALUATION_BATCH, repr=False
+    )  # the number of examples that it evaluates at once
 
     @property
-    def is_sound(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether it is among the rows that are averaged."""
         return self.status != "diverged" and self.epoch > 0
 

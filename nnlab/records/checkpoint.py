@@ -26,10 +26,10 @@ from nnlab.records.files import atomic_write
 from nnlab.records.run_folder import CHECKPOINT_FILE
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 from nnlab.training.fit_state import FitState
-from nnlab.untrusted import is_count, own_file, plain_file
+from nnlab.untrusted import is_count, plain_file, unlinked_file
 
 FORMAT_VERSION = 1
-TEXT_NAME = "json"  # of the array that holds the text
+HEADER_NAME = "json"  # the name of the array that holds the JSON text
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     from safetensors.numpy import save_file
 
     arrays, values = checkpoint.state.to_arrays()
-    about = {
+    header = {
         "version": FORMAT_VERSION, "runs": [*checkpoint.files], "files": [*checkpoint.files.values()],
         "data": checkpoint.data, "fit": values, "arrays": [*arrays],
     }  # fmt: skip
     # NaN is a value here, and Python reads it again. Not as metadata: those have a limit of 100 MB.
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_write(folder / CHECKPOINT_FILE) as temporary:
-        save_file({TEXT_NAME: text, **contiguous}, temporary)
+        save_file({HEADER_NAME: text, **contiguous}, temporary)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -63,36 +63,36 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     from safetensors.numpy import load
 
     path = folder / CHECKPOINT_FILE
-    with plain_file(own_file(path)) as file:
+    with plain_file(unlinked_file(path)) as file:
         size = path.stat().st_size
         refuse_too_large(f"'{path}' has {in_bytes(size)}", 2 * size)
         content = file.read(size + 1)
     try:
         arrays = load(content)
-        about = json.loads(arrays.pop(TEXT_NAME).tobytes())
-        if {*about["arrays"]} != {*arrays}:
+        header = json.loads(arrays.pop(HEADER_NAME).tobytes())
+        if {*header["arrays"]} != {*arrays}:
             raise UserError("it has other arrays than it says")
-        arrays = {name: arrays[name] for name in about["arrays"]}
-        return _checkpoint(about, arrays)
+        arrays = {name: arrays[name] for name in header["arrays"]}
+        return _checkpoint(header, arrays)
     except UserError as e:
         raise UserError(f"'{path}' is not the state of a fit: {e}") from e
     except (SafetensorError, ValueError, KeyError, RecursionError, MemoryError, TypeError) as e:
         raise UserError(f"'{path}' is not the state of a fit: {' '.join(str(e).split())[:200]}") from e
 
 
-def _checkpoint(about, arrays: dict[str, np.ndarray]) -> Checkpoint:
-    if not isinstance(about, dict) or about.get("version") != FORMAT_VERSION:
-        version = about.get("version") if isinstance(about, dict) else None
+def _checkpoint(header, arrays: dict[str, np.ndarray]) -> Checkpoint:
+    if not isinstance(header, dict) or header.get("version") != FORMAT_VERSION:
+        version = header.get("version") if isinstance(header, dict) else None
         raise UserError(f"its version is {version!r:.50}; this nnlab reads {FORMAT_VERSION}")
-    runs, files, data = (about.get(key) for key in ("runs", "files", "data"))
+    runs, files, data = (header.get(key) for key in ("runs", "files", "data"))
     if not (isinstance(runs, list) and isinstance(files, list) and len(runs) == len(files)):
         raise UserError("expected runs and their files")
     if not all(isinstance(name, str) for name in runs) or len({*runs}) < len(runs):
         raise UserError("expected the names of runs, each once")
-    for of_run in files:
-        if not isinstance(of_run, dict) or not all(map(is_count, of_run.values())):
+    for sizes in files:
+        if not isinstance(sizes, dict) or not all(map(is_count, sizes.values())):
             raise UserError("expected the sizes of a run's files")
     if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
         raise UserError("expected the fingerprints of its data")
-    state = FitState.from_arrays(arrays, about.get("fit"))
+    state = FitState.from_arrays(arrays, header.get("fit"))
     return Checkpoint(state, dict(zip(runs, files, strict=True)), data)

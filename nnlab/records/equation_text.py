@@ -13,7 +13,7 @@ LABEL_WIDTH, CELL_WIDTH = 19, 10
 
 def equation_lines(equation, folder, has_several_seeds: bool) -> list[str]:
     """The equation, W and b, its predictions on some training examples, and the file with all numbers."""
-    units = "in the data's own units" if equation.own_units else "in normalised units"
+    units = "in the data's own units" if equation.in_data_units else "in normalised units"
     title = f"  {_left_side(equation)} = {_right_side(equation)}, {units}"
     if has_several_seeds:
         title += f", of seed {equation.seed}"
@@ -30,10 +30,10 @@ def to_json(equation) -> dict:
     e = equation
     return {
         "equation": f"{_left_side(e)} = {_right_side(e)}",
-        "units": "own" if e.own_units else "normalised",
+        "units": "own" if e.in_data_units else "normalised",
         "seed": e.seed, "features": e.features, "outputs": e.outputs, "classes": e.classes,
         "W": e.weight, "b": e.bias,
-        "training": {"examples": e.examples, "answers": e.answers, "targets": _targets(e)},
+        "training": {"examples": e.examples, "answers": e.predictions, "targets": _targets(e)},
     }  # fmt: skip
 
 
@@ -56,9 +56,9 @@ def _answer_lines(equation) -> list[str]:
     shown = np.unique(np.linspace(0, n - 1, min(VALUES_SHOWN, n)).astype(int))
     equation_lines = [_line("training example", e.examples[shown], str)]
     if e.classes and len(e.bias) > 1:
-        equation_lines += [_line("predicted", [e.classes[c] for c in e.answers.argmax(0)[shown]], _short)]
+        equation_lines += [_line("predicted", [e.classes[c] for c in e.predictions.argmax(0)[shown]], _short)]
     else:
-        equation_lines += [_line(_left_side(e), row[shown]) for row in e.answers]
+        equation_lines += [_line(_left_side(e), row[shown]) for row in e.predictions]
     formatter = _short if e.classes else format_number
     return equation_lines + [_line("target", row[shown], formatter) for row in np.atleast_2d(_targets(e))]
 

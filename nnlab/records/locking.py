@@ -1,4 +1,4 @@
-"""Locks on folders: the system takes one back when its process ends, however it ends."""
+"""Locks on folders: the system releases a lock when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ try:
 except ImportError:  # not on this system: then nothing is locked
     fcntl = None
 
-LOCK_TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # by another process
+LOCK_TAKEN_ERRNOS = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # errors of a lock that another process holds
 
 
-def locked_file(path: Path, command: str) -> IO[bytes]:
+def open_locked(path: Path, command: str) -> IO[bytes]:
     """The file, open and locked: while it stays open, no other process of `command` writes into its folder.
 
     The lock is of the kind that a fork does not inherit, so that no worker keeps it. Raises `UserError` if it
@@ -32,7 +32,7 @@ def locked_file(path: Path, command: str) -> IO[bytes]:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
-        if e.errno in LOCK_TAKEN:
+        if e.errno in LOCK_TAKEN_ERRNOS:
             file.close()
             raise UserError(f"'{path.parent}' is being written to by another {command}") from e
         warnings.warn(

@@ -1,4 +1,4 @@
-"""runs.json in the folder of all runs of `-m`: their folders, in order, by their names below it."""
+"""Writes and reads runs.json in the folder of all runs of `-m`: the names of their folders, in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from nnlab.errors import UserError
 from nnlab.records.files import write_json
-from nnlab.untrusted import json_of
+from nnlab.untrusted import read_json
 
 RUNS_FILE = "runs.json"
 
@@ -24,15 +24,15 @@ def stored_run_names(folder: Path) -> list[str]:
     path = folder / RUNS_FILE
     if path.is_symlink():
         raise UserError(f"'{path}' is a link: nothing outside of a run's folder is read")
-    tree = json_of(path)
+    tree = read_json(path)
     names = tree.get("runs") if isinstance(tree, dict) else None
     if not isinstance(names, list) or not names or not all(map(_is_below, names)):
         raise UserError(f"'{path}': expected runs, a list of the names of folders below it")
     if len({*names}) < len(names):
         raise UserError(f"'{path}': two runs have one folder")
     for name in names:
-        above = [folder / part for part in (PurePosixPath(name), *PurePosixPath(name).parents[:-1])]
-        if link := next((place for place in above if place.is_symlink()), None):
+        ancestors = [folder / part for part in (PurePosixPath(name), *PurePosixPath(name).parents[:-1])]
+        if link := next((ancestor for ancestor in ancestors if ancestor.is_symlink()), None):
             raise UserError(f"'{link}' is a link: nothing outside of a run's folder is read")
     return names
 

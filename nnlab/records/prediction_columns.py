@@ -1,4 +1,4 @@
-"""Predictions as columns of a CSV file: `prediction`, and `probability_<class>` of each class."""
+"""The columns of predictions in a CSV file: `prediction`, and `probability_<class>` of each class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nnlab.allowed import LARGEST_EXACT
+from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.data.spec import DataSpec
 
 SIGNIFICANT_DIGITS = 8  # what float32 resolves; more would say nothing
@@ -14,7 +14,7 @@ SIGNIFICANT_DIGITS = 8  # what float32 resolves; more would say nothing
 
 def prediction_names(spec: DataSpec) -> list[str]:
     """The names of the columns that say what was predicted; of several targets, one for each."""
-    return _each_target("prediction", spec)
+    return _column_per_target("prediction", spec)
 
 
 def probability_names(spec: DataSpec) -> list[str]:
@@ -24,10 +24,10 @@ def probability_names(spec: DataSpec) -> list[str]:
 
 def target_names(spec: DataSpec) -> list[str]:
     """The names of the columns with the true labels or numbers."""
-    return _each_target("target", spec)
+    return _column_per_target("target", spec)
 
 
-def _each_target(what: str, spec: DataSpec) -> list[str]:
+def _column_per_target(what: str, spec: DataSpec) -> list[str]:
     if spec.classes or spec.outputs == 1:
         return [what]
     return [f"{what}_{name}" for name in spec.targets or range(spec.outputs)]
@@ -52,15 +52,17 @@ def probability_cells(spec: DataSpec, values: np.ndarray) -> Iterator[list]:
 
 def target_cells(spec: DataSpec, y: np.ndarray) -> Iterator[list]:
     """The cells of `target_names`, line by line: of class numbers (n,), or true numbers (n, m)."""
-    yield from ([spec.classes[number]] for number in y.tolist()) if spec.classes else map(as_written, y)
+    yield from ([spec.classes[number]] for number in y.tolist()) if spec.classes else map(plain_numbers, y)
 
 
-def as_written(numbers: np.ndarray) -> list[int | float]:
-    """The same numbers, whole ones without a point."""
-    return [int(v) if v.is_integer() and abs(v) <= LARGEST_EXACT else v for v in map(float, numbers)]
+def plain_numbers(numbers: np.ndarray) -> list[int | float]:
+    """The numbers as Python values, whole ones as int, so that they are written without a point."""
+    return [int(v) if v.is_integer() and abs(v) <= LARGEST_EXACT_INTEGER else v for v in map(float, numbers)]
 
 
 def _rounded(values: np.ndarray) -> Iterator[list]:
-    form = f"%.{SIGNIFICANT_DIGITS}g"
+    number_format = f"%.{SIGNIFICANT_DIGITS}g"
     for line in values.tolist():
-        yield ["" if value != value else float(form % value) for value in line]  # NaN differs from itself
+        yield [
+            "" if value != value else float(number_format % value) for value in line
+        ]  # NaN differs from itself

@@ -14,14 +14,14 @@ from nnlab.records.run_folder import SPLITS_FILE, TEST_PREDICTIONS_FILE, RunFold
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.test_predictions import (
-    MOST_SPLIT_NUMBERS,
-    split_numbers,
+    MAX_SPLIT_INDICES,
+    split_index_count,
     splits,
     test_predictions,
 )
 from nnlab.records.titles import describe_computation, describe_run, run_title
 from nnlab.training.fit import Fit
-from nnlab.training.predictions import Keep
+from nnlab.training.predictions import KeepPredictions
 from nnlab.training.stacks import theta_width
 
 CELL_BYTES = 16  # per cell of test_predictions.csv
@@ -37,7 +37,7 @@ class RunRequest:
     hparams: dict  # the experiment's settings, for TensorBoard
     command: str
     picture: bool
-    predictions: Keep = "auto"  # whether to write test_predictions.csv and splits.jsonl
+    predictions: KeepPredictions = "auto"  # whether to write test_predictions.csv and splits.jsonl
     differ: tuple[str, ...] = ()  # the hyperparameters in which this run differs from the others
 
 
@@ -99,7 +99,7 @@ class RunWriter:
     def _write_splits(self) -> None:
         folds, wanted = self._folds(), self.request.predictions
         if wanted == "auto":
-            wanted = split_numbers(folds) <= MOST_SPLIT_NUMBERS
+            wanted = split_index_count(folds) <= MAX_SPLIT_INDICES
         if wanted:
             self.folder.write_lines(SPLITS_FILE, splits(folds, self.dataset))
 

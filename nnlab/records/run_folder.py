@@ -27,7 +27,7 @@ from nnlab.records.files import (
     synced_size,
     write_json,
 )
-from nnlab.records.locking import locked_file
+from nnlab.records.locking import open_locked
 
 METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "model.safetensors"
@@ -92,7 +92,7 @@ class RunFolder:
         file is locked.
         """
         full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        self._reserved = locked_file(self.path / RESERVED_FILE, "nnlab train")
+        self._reserved = open_locked(self.path / RESERVED_FILE, "nnlab train")
         try:
             os.posix_fallocate(self._reserved.fileno(), 0, max(1, count))
         except AttributeError:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.allowed import MOST_ROWS
+from nnlab.allowed import MAX_ROWS
 from nnlab.errors import UserError, nearest
 from nnlab.runtime.machine import in_bytes, refuse_too_large
-from nnlab.untrusted import is_count, is_number, lines_of_json
+from nnlab.untrusted import is_count, is_number, read_json_lines
 
 INDEX_KEYS = ("epoch", "row", "refit")  # the keys of a line that are not metrics
 
@@ -27,7 +27,7 @@ class StoredCurves:
         self.file = file
         self._rows, self._epochs, self._refit = array("q"), array("q"), array("b")  # of every line
         self._metrics: dict[str, tuple[array, array]] = {}  # name -> (line indices, values)
-        for where, line in lines_of_json(file):
+        for where, line in read_json_lines(file):
             self._add_index(where, line)
             self._add_metrics(where, line)
         self._refuse_impossible_epochs()
@@ -54,8 +54,8 @@ class StoredCurves:
 
     def _add_index(self, where: str, line: dict) -> None:
         row, epoch, refit = line.get("row"), line.get("epoch"), line.get("refit", False)
-        if not (is_count(row) and row < MOST_ROWS):
-            raise UserError(f"{where}: expected a row, a whole number from 0 to {MOST_ROWS - 1:,}")
+        if not (is_count(row) and row < MAX_ROWS):
+            raise UserError(f"{where}: expected a row, a whole number from 0 to {MAX_ROWS - 1:,}")
         if not (is_count(epoch) and 1 <= epoch < 2**31):
             raise UserError(f"{where}: expected an epoch, a whole number from 1")
         if not isinstance(refit, bool):

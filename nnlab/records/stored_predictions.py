@@ -10,7 +10,7 @@ import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.runtime.machine import available_memory
-from nnlab.untrusted import is_count, lines_of_json, text_of
+from nnlab.untrusted import is_count, read_json_lines, read_text
 
 LONGEST_SPLIT = 2**26  # bytes in a line of splits.jsonl
 CELL_MEMORY = 16  # bytes in memory per byte of CSV: the text, its cells, their columns
@@ -21,7 +21,7 @@ def read_splits(file: Path) -> list[dict]:
 
     Raises `UserError` for other content.
     """
-    return [_split(where, line) for where, line in lines_of_json(file, LONGEST_SPLIT)]
+    return [_split(where, line) for where, line in read_json_lines(file, LONGEST_SPLIT)]
 
 
 def _split(where: str, line: dict) -> dict:
@@ -42,7 +42,7 @@ def read_columns(file: Path) -> dict[str, np.ndarray]:
 
     Raises `UserError` for what is no table.
     """
-    text = text_of(file, max(2**20, (available_memory() or 0) // CELL_MEMORY))
+    text = read_text(file, max(2**20, (available_memory() or 0) // CELL_MEMORY))
     try:
         names, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         columns = list(zip(*lines, strict=True)) if lines else [()] * len(names)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnlab.allowed import MOST_ROWS
+from nnlab.allowed import MAX_ROWS
 from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
@@ -21,7 +21,7 @@ from nnlab.records.stored_predictions import read_columns, read_splits
 from nnlab.records.stored_weights import weights_and_normalizers
 from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.runtime.machine import available_memory
-from nnlab.untrusted import is_count, is_number, json_of, refuse_elsewhere, text_of, yaml_of
+from nnlab.untrusted import is_count, is_number, read_json, read_text, read_yaml, refuse_link
 
 if TYPE_CHECKING:
     from nnlab.experiment import Experiment
@@ -81,7 +81,7 @@ class StoredRun:
     @cached_property
     def settings(self) -> dict:
         """The resolved configuration of the command."""
-        return self._checked("config.yaml", yaml_of(self._file("config.yaml")), _settings_fault)
+        return self._checked("config.yaml", read_yaml(self._file("config.yaml")), _settings_fault)
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -95,14 +95,14 @@ class StoredRun:
 
     @cached_property
     def command(self) -> str:
-        return text_of(self._file("command.txt"), COMMAND_BYTES).rstrip("\n")
+        return read_text(self._file("command.txt"), COMMAND_BYTES).rstrip("\n")
 
     @cached_property
     def spec(self) -> DataSpec | None:
         """The description of the data; None in folders of old versions."""
         if not self._has(SPEC_FILE):
             return None
-        return DataSpec.from_json(json_of(self._file(SPEC_FILE)), f"'{self.path / SPEC_FILE}'")
+        return DataSpec.from_json(read_json(self._file(SPEC_FILE)), f"'{self.path / SPEC_FILE}'")
 
     @property
     def ended(self) -> bool:
@@ -110,13 +110,13 @@ class StoredRun:
 
     @cached_property
     def summary(self) -> dict:
-        return self._checked("summary.json", json_of(self._file("summary.json")), _summary_fault)
+        return self._checked("summary.json", read_json(self._file("summary.json")), _summary_fault)
 
     @cached_property
     def rows(self) -> list[dict]:
         """The results of each row, like `Result` without weights; None where a value was not finite."""
         at_most = (available_memory() or 0) // JSON_MEMORY  # 2,000 rows of 100 classes have 210 MB
-        return self._checked("rows.json", json_of(self._file("rows.json"), at_most), _rows_fault)
+        return self._checked("rows.json", read_json(self._file("rows.json"), at_most), _rows_fault)
 
     @cached_property
     def test_predictions(self) -> dict[str, np.ndarray]:
@@ -173,7 +173,7 @@ class StoredRun:
             raise UserError(f"'{self.path}' has no {name}: {why}") from None
         except OSError as e:
             raise UserError(f"'{file}' cannot be read: {e.strerror}") from e
-        refuse_elsewhere(file, status)
+        refuse_link(file, status)
         return file
 
     def _checked(self, name: str, tree, fault_of):
@@ -227,7 +227,7 @@ def _are_numbers(values) -> bool:
 
 
 ROW_CHECKS = {
-    "row": lambda value: is_count(value) and value < MOST_ROWS,
+    "row": lambda value: is_count(value) and value < MAX_ROWS,
     "seed": lambda value: isinstance(value, int),
     "epochs": is_count,
     "best_epoch": is_count,

@@ -8,11 +8,11 @@ import os
 import stat
 from pathlib import Path
 
-from nnlab.allowed import Allowed, checked
+from nnlab.allowed import Allowed, validate
 from nnlab.errors import UserError
 from nnlab.records.sweep_folder import CURVES_FILE, SWEEP_FILE, TRIALS_FILE
 from nnlab.runtime.machine import available_memory
-from nnlab.untrusted import entries_below, is_number, json_of, lines_of, refuse_elsewhere, yaml_of
+from nnlab.untrusted import entries_below, is_number, read_json, read_lines, read_yaml, refuse_link
 
 LOCK_FILE = "study.journal.lock"  # of Optuna, a link
 LONGEST_CURVES = 2**26  # bytes of a line: the curves of a trial, a million epochs of them
@@ -44,13 +44,13 @@ def read_sweep(path: Path) -> tuple[dict, dict]:
     if not (path / SWEEP_FILE).exists():
         raise UserError(f"'{path}' is not the folder of a sweep: it has no {SWEEP_FILE}")
     _refuse_foreign_entries(path)
-    about, config = json_of(path / SWEEP_FILE), yaml_of(path / "config.yaml")
+    about, config = read_json(path / SWEEP_FILE), read_yaml(path / "config.yaml")
     for name, tree, keys in ((SWEEP_FILE, about, ABOUT_KEYS), ("config.yaml", config, SETTING_KEYS)):
         if not isinstance(tree, dict):
             raise UserError(f"'{path / name}' holds no keys with values")
         for key, (type_, allowed) in keys.items():
             if key in tree or key in SET_KEYS:
-                tree[key] = checked(tree.get(key), type_, allowed, f"'{path / name}': {key}")
+                tree[key] = validate(tree.get(key), type_, allowed, f"'{path / name}': {key}")
     about["words"] = list(about["words"])
     texts = config.get("space")
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
@@ -79,7 +79,7 @@ def _refuse_foreign_entry(path: Path, entry: Path, status: os.stat_result) -> No
     if entry == path / LOCK_FILE and not is_file and not is_folder:
         return  # left by a killed Optuna
     if not is_folder:
-        refuse_elsewhere(entry, status)
+        refuse_link(entry, status)
     if is_folder and entry.parent == path and entry.name in SWEEP_FILES:
         raise UserError(f"'{entry}' is a folder, where a file should be: move it away")
     if is_file and _is_folder_name(path, entry):
@@ -93,7 +93,7 @@ def read_curves(path: Path) -> dict[int, dict[str, list[float]]]:
     if not os.path.lexists(file):
         return {}
     curves, count = {}, 0
-    for _, line in lines_of(file, LONGEST_CURVES):
+    for _, line in read_lines(file, LONGEST_CURVES):
         with contextlib.suppress(ValueError, RecursionError):
             curves_of_trial = json.loads(line.decode(errors="replace"))
             if _are_curves(curves_of_trial):

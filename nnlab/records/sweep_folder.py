@@ -9,7 +9,7 @@ from pathlib import Path
 from nnlab.errors import UserError
 from nnlab.records.csv_text import CsvTable
 from nnlab.records.files import atomic_write, open_to_append, to_jsonable, write_json
-from nnlab.records.locking import locked_file
+from nnlab.records.locking import open_locked
 from nnlab.records.run_folder import write_start_files
 
 LOCK_FILE = ".lock"
@@ -29,7 +29,7 @@ class SweepFolder:
 
     def __init__(self, path):
         self.path = Path(path)
-        self._lock = locked_file(self.path / LOCK_FILE, "nnlab sweep")
+        self._lock = open_locked(self.path / LOCK_FILE, "nnlab sweep")
 
     def __enter__(self):
         return self

@@ -1,4 +1,4 @@
-"""test_predictions.csv: what a run predicted for each example of its test sets. splits.jsonl: the sets."""
+"""The lines of test_predictions.csv, a run's predictions for its test sets, and of splits.jsonl, the sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nnlab.data.identifiers import key_column
 from nnlab.data.splits import Fold
 from nnlab.metrics import Classification
 from nnlab.records.prediction_columns import (
-    as_written,
+    plain_numbers,
     prediction_cells,
     prediction_names,
     probability_cells,
@@ -20,7 +20,7 @@ from nnlab.records.prediction_columns import (
     target_names,
 )
 
-MOST_SPLIT_NUMBERS = 2**20  # of examples in splits.jsonl, for predictions=auto to write it
+MAX_SPLIT_INDICES = 2**20  # example indices in splits.jsonl, up to which predictions=auto writes it
 
 
 def splits(folds: list[Fold], dataset: Dataset) -> Iterator[dict]:
@@ -30,8 +30,8 @@ def splits(folds: list[Fold], dataset: Dataset) -> Iterator[dict]:
         yield {"repeat": fold.repeat, "fold": fold.number, **sets}
 
 
-def split_numbers(folds: list[Fold]) -> int:
-    """How many numbers `splits` lists."""
+def split_index_count(folds: list[Fold]) -> int:
+    """How many example indices `splits` lists."""
     return sum(len(fold.validation) + len(fold.test) for fold in folds)
 
 
@@ -54,14 +54,16 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
     if not results:
         return
     spec, (examples, classes, values, counts) = dataset.spec, average_predictions(results)
-    middle = list(_columns_between(results, dataset, examples, counts))
-    names = ["example", *target_names(spec), *prediction_names(spec), *(name for name, _ in middle)]
+    optional_columns = list(_columns_between(results, dataset, examples, counts))
+    names = ["example", *target_names(spec), *prediction_names(spec), *(name for name, _ in optional_columns)]
     yield names + probability_names(spec)
     parts = (
         ([number] for number in dataset.number(examples).tolist()),
         target_cells(spec, dataset.y[examples]),
         prediction_cells(spec, classes, values),
-        map(list, zip(*(cells for _, cells in middle), strict=True)) if middle else ([] for _ in examples),
+        map(list, zip(*(cells for _, cells in optional_columns), strict=True))
+        if optional_columns
+        else ([] for _ in examples),
         probability_cells(spec, values),
     )
     for line in zip(*parts, strict=True):
@@ -72,26 +74,26 @@ def average_predictions(results: list) -> tuple[np.ndarray, np.ndarray | None, n
     """Of n examples that were tested: their numbers in the data set, the predicted classes (None in a
     regression), the means of the values (n, m), and of how many rows."""
     examples = np.unique(np.concatenate([result.predictions["examples"] for result in results]))
-    counts, alone = np.zeros(len(examples), np.int64), np.zeros(len(examples), np.int64)
+    counts, single_row_classes = np.zeros(len(examples), np.int64), np.zeros(len(examples), np.int64)
     sums = np.zeros((len(examples), results[0].predictions["values"].shape[1]))
     for result in results:
         positions = np.searchsorted(examples, result.predictions["examples"])
         sums[positions] += result.predictions["values"]
         counts[positions] += 1
-        alone[positions] = result.predictions.get("classes", 0)
+        single_row_classes[positions] = result.predictions.get("classes", 0)
     means = sums / counts[:, None]
     if "classes" not in results[0].predictions:
         return examples, None, means, counts
     # A row's own answer is that of its outputs, of which several may have probabilities that round to 1.
-    classes = np.where(counts == 1, alone, Classification().answer(means.T)[0])
+    classes = np.where(counts == 1, single_row_classes, Classification().to_prediction(means.T)[0])
     return examples, classes, means, counts
 
 
 def _columns_between(results: list, dataset: Dataset, examples, counts) -> Iterator[tuple[str, list]]:
-    """(name, cells) of the columns that not every run has."""
+    """(name, cells) of the optional columns, between predictions and probabilities."""
     column = key_column(dataset.spec.features)
     if column is not None:
-        yield dataset.spec.features[column], as_written(dataset.x[examples, column])
+        yield dataset.spec.features[column], plain_numbers(dataset.x[examples, column])
     if len(results) > 1:
         yield "rows", counts.tolist()
     for name in ("repeat", "fold"):
@@ -103,8 +105,8 @@ def _columns_between(results: list, dataset: Dataset, examples, counts) -> Itera
 def _tested_in(results: list, examples: np.ndarray, name: str) -> list[str]:
     """The numbers of the repeats or folds in which each example was tested, with blanks between."""
     numbers = sorted({getattr(result, name) for result in results})
-    is_in = np.zeros((len(examples), len(numbers)), bool)
+    is_tested = np.zeros((len(examples), len(numbers)), bool)
     for result in results:
         positions = np.searchsorted(examples, result.predictions["examples"])
-        is_in[positions, numbers.index(getattr(result, name))] = True
-    return [" ".join(str(numbers[i]) for i in np.flatnonzero(line)) for line in is_in]
+        is_tested[positions, numbers.index(getattr(result, name))] = True
+    return [" ".join(str(numbers[i]) for i in np.flatnonzero(line)) for line in is_tested]

@@ -68,8 +68,8 @@ class CudaGraphs:
     functions are called, and an `Advice` says so.
     """
 
-    def __init__(self, like: torch.Tensor):
-        self.capturing = is_cuda(like)
+    def __init__(self, template: torch.Tensor):
+        self.capturing = is_cuda(template)
         self.graphs: dict[Hashable, torch.cuda.CUDAGraph | None] = {}
         self.pool = None  # the memory pool, which all graphs share, since they are replayed one after another
 

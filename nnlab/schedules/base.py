@@ -19,9 +19,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlab.allowed import Allowed, checked
+from nnlab.allowed import Allowed, validate
 from nnlab.arguments import typed
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import Advice, UserError
 from nnlab.hyperparameters import Component, control, stack
 
@@ -136,8 +136,8 @@ def _refuse_simulation(schedule: Schedule, epochs: int, steps: int, metrics) -> 
     """Raise `UserError` for what cannot be simulated."""
     if type(schedule) is Schedule:
         raise UserError("schedule = Schedule(): that is only the base class; write nnlab.Cosine(), say")
-    checked(epochs, int, Allowed(low=1, high=MAX_UPDATES), "epochs")
-    checked(steps, int, Allowed(low=1, high=MAX_UPDATES), "steps")
+    validate(epochs, int, Allowed(low=1, high=MAX_UPDATES), "epochs")
+    validate(steps, int, Allowed(low=1, high=MAX_UPDATES), "steps")
     if epochs * steps > MAX_UPDATES:
         raise UserError(f"epochs = {epochs} of {steps} steps: expected {MAX_UPDATES:,} updates at most")
     if metrics is not None:
@@ -146,4 +146,4 @@ def _refuse_simulation(schedule: Schedule, epochs: int, steps: int, metrics) -> 
         except (TypeError, ValueError, OverflowError):
             values = np.empty(())
         if values.ndim != 1 or len(values) < epochs:
-            raise UserError(f"metrics = {shown(metrics)}: expected a number for each of {epochs} epochs")
+            raise UserError(f"metrics = {short_repr(metrics)}: expected a number for each of {epochs} epochs")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import combinations, islice, product
 
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.search.batch_training import Candidate, make_candidate
@@ -42,7 +42,7 @@ class CandidateMaker:
         experiment = self.experiment_of(values)
         if not isinstance(experiment, Experiment):
             raise UserError(
-                f"the function gave {shown(experiment)} for {values}: expected a nnlab.Experiment"
+                f"the function gave {short_repr(experiment)} for {values}: expected a nnlab.Experiment"
             )
         return experiment
 

@@ -17,16 +17,16 @@ from functools import cached_property
 
 import numpy as np
 
-from nnlab.allowed import LARGEST_EXACT
+from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.arguments import is_number, typed
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import UserError, shortened
 
 PLAIN_TYPES = (bool, int, float, str)  # types that Optuna stores unchanged
 MAX_CELLS = 1_000_000  # in a grid: nobody waits for more
 
 
-@typed(but=("values",))
+@typed(unchecked=("values",))
 @dataclass(frozen=True)
 class Choice:
     """Any of `values`: None, booleans, numbers, strings, or lists and mappings of these.
@@ -42,7 +42,7 @@ class Choice:
     def __post_init__(self):
         values = self.values.tolist() if hasattr(self.values, "tolist") else self.values
         if not isinstance(values, (list, tuple, range)) or not values:
-            raise UserError(f"a choice of {shown(values)}: expected a list of values")
+            raise UserError(f"a choice of {short_repr(values)}: expected a list of values")
         object.__setattr__(self, "values", tuple(values))
         for i, label in enumerate(self.labels):
             if label in self.labels[:i]:
@@ -59,7 +59,7 @@ class Choice:
                 return self.values[self.labels.index(label)]
             return self.values[self.values.index(label)]
         except ValueError:  # also of an array, which is equal to nothing
-            raise UserError(f"{shown(label)} is not among {shortened(str(self), 200)}") from None
+            raise UserError(f"{short_repr(label)} is not among {shortened(str(self), 200)}") from None
 
     def points(self, count: int | None) -> tuple:
         """Every label."""
@@ -73,7 +73,7 @@ class Choice:
         return ", ".join(map(str, self.labels))
 
 
-@typed(but=("low", "high"))
+@typed(unchecked=("low", "high"))
 @dataclass(frozen=True)
 class Interval:
     """A number of [low, high], whole if `whole`; `log`: uniform in its logarithm.
@@ -101,14 +101,14 @@ class Interval:
             raise UserError(f"an interval {bounds} has one value: write that value instead")
         if self.log and self.low <= 0:
             raise UserError(f"a logarithmic interval {bounds} goes through zero: its ends must be above 0")
-        if self.whole and self.high - self.low > LARGEST_EXACT:
+        if self.whole and self.high - self.low > LARGEST_EXACT_INTEGER:
             raise UserError(f"an interval {bounds} has too many whole numbers; allowed are 2^53")
         if self.laid is not None and not 2 <= self.laid <= MAX_CELLS:
             raise UserError(f"{self.laid} points on an interval: expected at least 2, at most {MAX_CELLS:,}")
 
     def value(self, label):
         if not is_number(label):
-            raise UserError(f"{shown(label)} is not a number from {self}")
+            raise UserError(f"{short_repr(label)} is not a number from {self}")
         return label
 
     def points(self, count: int | None) -> Sequence | None:
@@ -132,7 +132,7 @@ class Interval:
         return f"{bounds} (log)" if self.log else bounds
 
 
-@typed(but=("start", "step", "count"))
+@typed(unchecked=("start", "step", "count"))
 @dataclass(frozen=True)
 class Steps:
     """start, start + step, ...: `count` numbers, computed in decimals, so that 0.1 + 0.2 is 0.3.
@@ -168,7 +168,7 @@ class Steps:
     def value(self, label):
         """The number nearest to `label`."""
         if not is_number(label):
-            raise UserError(f"{shown(label)} is not a number from {self}")
+            raise UserError(f"{short_repr(label)} is not a number from {self}")
         return self.labels[min(max(0, round((label - self.start) / self.step)), self.count - 1)]
 
     def probe_labels(self) -> tuple:
@@ -197,7 +197,7 @@ def _read_numbers(domain: Domain, names: tuple[str, ...], whole: bool = False) -
         if whole:
             types, expected = (int,), "a whole number"
         if isinstance(x, bool) or not isinstance(x, types):
-            raise UserError(f"{type(domain).__name__}: {name} = {shown(raw)}: expected {expected}")
+            raise UserError(f"{type(domain).__name__}: {name} = {short_repr(raw)}: expected {expected}")
         if abs(x) > sys.float_info.max and x not in (math.inf, -math.inf):
             raise UserError(
                 f"{type(domain).__name__}: {name} is beyond 1.8e308, the largest number that there is"

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from nnlab.as_python import hint_for_unknown_setting
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.declarations import takes_integer
 from nnlab.errors import UserError, nearest
 from nnlab.experiment import GROUPS, Experiment
@@ -29,7 +29,7 @@ def to_space(value, base: Experiment | None) -> Space:
     if isinstance(value, Mapping) and not value:
         raise UserError(f"space = {{}}: it is empty; expected at least one key -> {EXPECTED_DOMAIN}")
     if not isinstance(value, Mapping):
-        raise UserError(f"space = {shown(value)}: expected a dict of key -> {EXPECTED_DOMAIN}")
+        raise UserError(f"space = {short_repr(value)}: expected a dict of key -> {EXPECTED_DOMAIN}")
     domains = {key: to_domain(key, values) for key, values in value.items()}
     if base is None:
         return Space(domains)
@@ -78,7 +78,7 @@ def to_domain(key: str, value) -> Domain:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if not isinstance(value, list) or not value:
-        raise UserError(f"space['{key}'] = {shown(value)}: expected {EXPECTED_DOMAIN}")
+        raise UserError(f"space['{key}'] = {short_repr(value)}: expected {EXPECTED_DOMAIN}")
     return Choice(tuple(list(v) if isinstance(v, tuple) else v for v in value))
 
 
@@ -149,6 +149,6 @@ def check_base(value) -> Experiment | Callable[[dict], Experiment]:
     if isinstance(value, Experiment) or callable(value) and not isinstance(value, type):
         return value
     raise UserError(
-        f"experiment_of = {shown(value)}: expected a nnlab.Experiment, or a function that makes one of the "
-        f"parameters of a trial"
+        f"experiment_of = {short_repr(value)}: expected a nnlab.Experiment, or a function that makes one of "
+        f"the parameters of a trial"
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.search.domains import MAX_CELLS
@@ -44,7 +44,7 @@ class Sampler(Component):
     conditional: ClassVar[bool] = True
     numbers: ClassVar[int] = 0
     slow_after: ClassVar[int | None] = None
-    seed: int = static(0, low=0, high=LARGEST_EXACT)
+    seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
 
     @property
     def batch(self) -> int | None:

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from nnlab.masking import PASSWORD_MASK, masked, secrets
+from nnlab.masking import PASSWORD_MASK, mask_password, secrets
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +28,7 @@ class Storage:
         >>> str(Storage.from_url("mysql://me:secret@host/studies"))
         'mysql://me:***@host/studies'
         """
-        shown = masked(url_text)
+        shown = mask_password(url_text)
         if url_text != shown:  # it contains the password itself
             return Storage(shown, url_text)
         # Only for the same database: a password is never sent to a server that it was not given for.
@@ -49,7 +49,7 @@ class Storage:
 
 def _without_password(url: str) -> str:
     """The URL without a password; the driver then looks elsewhere for one."""
-    url = masked(url).replace(f":{PASSWORD_MASK}@", "@")
+    url = mask_password(url).replace(f":{PASSWORD_MASK}@", "@")
     url = re.sub(rf"(?<=[?&;])[^=&;?]+={re.escape(PASSWORD_MASK)}([&;]|$)", "", url)
     return url.rstrip("?&")
 

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from nnlab.arguments import typed
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
@@ -70,7 +70,7 @@ class Seconds:
         return now
 
 
-@typed(but=("space", "experiment_of"))
+@typed(unchecked=("space", "experiment_of"))
 @dataclass(repr=False)
 class Sweep:
     """A search over settings of an experiment: `run` it, or iterate over it.
@@ -162,7 +162,7 @@ class Sweep:
             keys = self.space.keys({key: params[key] for key in groups})
             missing = [key for key in keys if key not in params]
         if missing:
-            raise UserError(f"params = {shown(params)}: {missing[0]} is missing")
+            raise UserError(f"params = {short_repr(params)}: {missing[0]} is missing")
 
     def __repr__(self):
         count = f"<Sweep: {len(self.trials)} of {self.count} trials"

@@ -33,7 +33,7 @@ class BoxContract(RowIndependence):
     reference = None
     exact, near = 12, 6
 
-    def described(self) -> Box:
+    def box_under_test(self) -> Box:
         return self.box() if isinstance(self.box, type) else self.box
 
     def inputs(self, rows: int, batch: int) -> list[torch.Tensor]:
@@ -43,9 +43,9 @@ class BoxContract(RowIndependence):
     def experiments(self):
         """The box in a network: on a leaf, or behind an affine box for each input, if all are vectors."""
         if not self.per_example:
-            return experiments(model=_on_a_leaf(self.described()))
-        flat = all(len(s) == 1 for s in (*self.shapes, self.described().output_shape(*self.shapes)))
-        return experiments(model=_between(self.described(), self.shapes)) if flat else []
+            return experiments(model=_on_a_leaf(self.box_under_test()))
+        flat = all(len(s) == 1 for s in (*self.shapes, self.box_under_test().output_shape(*self.shapes)))
+        return experiments(model=_between(self.box_under_test(), self.shapes)) if flat else []
 
     # ---- the forward pass
 
@@ -188,16 +188,16 @@ class BoxContract(RowIndependence):
         for rows, batch in self.sizes:
             b = self._bind(rows, batch, dtype=dtype)
             x = [in_rows(v.to(dtype)) for v in self.inputs(rows, batch)]
-            shape = self.described().output_shape(*self.shapes)
+            shape = self.box_under_test().output_shape(*self.shapes)
             dy = _normal(rows, (*shape, *self._batch(batch)), 99)
             yield (rows, batch), b, x, in_rows(dy.to(dtype))
 
     def _bind(self, rows, batch, **how) -> Bound:
-        return bind(self.described(), self.shapes, rows, batch, per_example=self.per_example, **how)
+        return bind(self.box_under_test(), self.shapes, rows, batch, per_example=self.per_example, **how)
 
     def _buffers(self) -> list[str]:
         """The names of the leaves that it writes itself."""
-        leaves = self.described().leaves(*self.shapes).items()
+        leaves = self.box_under_test().leaves(*self.shapes).items()
         return [name for name, leaf in leaves if isinstance(leaf, Buffer)]
 
     def _batch(self, batch: int) -> tuple[int, ...]:
@@ -209,7 +209,7 @@ class BoxContract(RowIndependence):
 
     @property
     def _is_compared(self) -> bool:
-        return self.reference is not None or self.described().reference is not None
+        return self.reference is not None or self.box_under_test().reference is not None
 
 
 def _draws(b: Bound) -> bool:

@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 import yaml
 
 from nnlab import experiment
-from nnlab.hyperparameters import make
+from nnlab.hyperparameters import make_part
 from nnlab.plugins import BASES, settings
 from nnlab.search import settings as search
 from nnlab.testing.rows import Contract, RowIndependence, experiments, varied
@@ -50,7 +50,7 @@ class SettingsContract(Contract):
                 for name, value in dataclasses.asdict(part).items()
             }
             for loaded in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
-                assert make(table, loaded, self.part.group) == part, f"{values} came back otherwise"
+                assert make_part(table, loaded, self.part.group) == part, f"{values} came back otherwise"
 
 
 class PartContract(SettingsContract, RowIndependence):

@@ -98,8 +98,8 @@ def bind(
     for name, leaf in box.leaves(*shapes).items():
         slots[name] = LeafSlice(leaf, end)
         end += -(-leaf.size // ALIGNED_FLOATS) * ALIGNED_FLOATS
-    like = torch.empty(0, dtype=dtype, device=device)
-    matrices = [like.new_zeros(len(range(rows)[selected_rows]), end) for _ in range(2)]
+    template = torch.empty(0, dtype=dtype, device=device)
+    matrices = [template.new_zeros(len(range(rows)[selected_rows]), end) for _ in range(2)]
     theta, grad = ({name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices)
     gaps = torch.ones(end, dtype=torch.bool)
     for name, slot in slots.items():
@@ -107,13 +107,13 @@ def bind(
         theta[name].copy_(values[selected_rows])
         gaps[slot.start : slot.start + slot.leaf.size] = False
     columns = {name: column[selected_rows] for name, column in rates(rows).items()}
-    site = Site(len(matrices[0]), batch, training, like, columns, threads)
+    site = Site(len(matrices[0]), batch, training, template, columns, threads)
     if box.is_identity(site):
         return Bound(box, None, theta, grad, gaps, matrices[1])
     examples = (batch,) if per_example else ()
     needs_dx = [training and need for need in needs or (True,) * len(shapes)]
     dx = [
-        aligned(site.rows, (*shape, *examples), like) if need_dx else None
+        aligned(site.rows, (*shape, *examples), template) if need_dx else None
         for shape, need_dx in zip(shapes, needs_dx, strict=True)
     ]
     grad = {name: view for name, view in grad.items() if isinstance(slots[name].leaf, Parameter)}
@@ -121,7 +121,7 @@ def bind(
     bound = BoundBox(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
     if bound.ctx.noise_shape:
         values = torch.rand(rows, *bound.ctx.noise_shape, generator=random, dtype=torch.float64)
-        bound.ctx.uniforms = in_rows(values[selected_rows].to(like))
+        bound.ctx.uniforms = in_rows(values[selected_rows].to(template))
     if box.needs_valid:
-        bound.ctx.valid = like.new_ones(1, 1, batch)
+        bound.ctx.valid = template.new_ones(1, 1, batch)
     return Bound(box, bound, theta, grad, gaps, matrices[1])

@@ -100,8 +100,8 @@ class RowIndependence(Contract):
 def draws_of_the_cpu() -> Iterator[None]:
     """Boxes get the random numbers of the CPU, whichever device they are on: a GPU's would be others."""
 
-    def drawn(shape, like, *name):
-        return uniforms(shape, torch.empty(0, dtype=like.dtype), *name).to(like)
+    def drawn(shape, template, *name):
+        return uniforms(shape, torch.empty(0, dtype=template.dtype), *name).to(template)
 
     with mock.patch.object(step, "uniforms", drawn):
         yield
@@ -181,4 +181,4 @@ def _vary(f, value, k: int):
     candidates = candidates if value else [0.05 * k]
     if isinstance(value, int):
         candidates = [value + k, value - k]
-    return next((x for x in candidates if f.metadata["allowed"].holds(x)), value)
+    return next((x for x in candidates if f.metadata["allowed"].allows(x)), value)

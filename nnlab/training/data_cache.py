@@ -49,9 +49,9 @@ class DataCache:
         e = row.experiment
         key, split_key = (e.data, e.device, e.dtype), _split_key(row)
         if key not in self._on_device:
-            like = torch.empty(0, dtype=getattr(torch, e.dtype), device=device(e.device))
+            template = torch.empty(0, dtype=getattr(torch, e.dtype), device=device(e.device))
             with computing():
-                self._on_device[key] = Examples(e.data, self.datasets[e.data], like)
+                self._on_device[key] = Examples(e.data, self.datasets[e.data], template)
         if split_key not in self._normalized:
             self._normalized[split_key] = self._on_device[key].without_caches()
         return self._normalized[split_key]

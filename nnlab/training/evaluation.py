@@ -24,13 +24,13 @@ from nnlab.training.results import Ending, Histograms, Result
 class MetricSums:
     """Sums of a population's loss and error over examples, in float64; the records have their means."""
 
-    def __init__(self, loss: Loss, spec: DataSpec, normalizers: list[dict], like: torch.Tensor):
+    def __init__(self, loss: Loss, spec: DataSpec, normalizers: list[dict], template: torch.Tensor):
         self.loss, self.task = loss, TASKS[spec.task]()
         scales = np.stack([normalizer["target_scale"] for normalizer in normalizers])  # (K, m)
         # Summed in units of the largest scale, so that the squares of targets like 1e25 do not overflow.
         self.scale = scales.max(1)  # (K,)
         relative_scale = scales / self.scale[:, None]
-        self.relative_scale = torch.from_numpy(relative_scale).to(like)[:, :, None]  # (K, m, 1)
+        self.relative_scale = torch.from_numpy(relative_scale).to(template)[:, :, None]  # (K, m, 1)
 
     def __call__(self, z, t, weight) -> torch.Tensor:
         """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
@@ -73,7 +73,9 @@ class Evaluator:
         self.rows, self.examples = population.rows, examples
         self.monitor = self.rows[0].fold.monitor
         normalizers = [examples.scaling(row.fold) for row in population.rows]
-        self.metric_sums = MetricSums(e.loss_for(examples.spec), examples.spec, normalizers, examples.like)
+        self.metric_sums = MetricSums(
+            e.loss_for(examples.spec), examples.spec, normalizers, examples.template
+        )
         self.theta, self.parameters = theta, graph.layout().parameters
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
         self.cuda_graphs, self.sets_gathered = CudaGraphs(theta), False
@@ -128,7 +130,7 @@ class Evaluator:
         them. Empty if there is no test set."""
         if not len(self.rows[0].fold.test):
             return [TestOutcome() for _ in self.rows]
-        outputs, targets, sums, to_answer = [], [], 0, self.metric_sums.task.answer
+        outputs, targets, sums, to_answer = [], [], 0, self.metric_sums.task.to_prediction
         probabilities = []  # of classes, if some row keeps them
         is_kept = self.examples.dataset.classes and any(row.keeps_predictions for row in self.rows)
         for batch in evaluation_batches(self.examples, self.rows, "test"):
@@ -223,7 +225,7 @@ def leaf_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:
 def test_row(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> TestOutcome:
     """The row on its test set with these weights, which are named as in a `Result`."""
     graph = row.experiment.graph(examples.spec)
-    population = Population.create([row], graph, examples.like)
+    population = Population.create([row], graph, examples.template)
     for name, view in leaf_views(graph, population.state).items():
         view[0] = torch.from_numpy(weights[name]).to(view)
     return Evaluator(graph, population, population.state, examples, threads).test()[0]

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnlab import interruption
 from nnlab.arguments import typed
-from nnlab.choices import shown
+from nnlab.choices import short_repr
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.errors import UserError
@@ -20,13 +20,13 @@ from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
-from nnlab.training.checkpointing import States
+from nnlab.training.checkpointing import StackStates
 from nnlab.training.data_cache import DataCache
 from nnlab.training.evaluation import TestOutcome, test_row
 from nnlab.training.fit_state import FitState, StackState
 from nnlab.training.history import History
 from nnlab.training.placement import Placement, choose_placement, worth_compiling
-from nnlab.training.predictions import Keep, are_of_row, keeps_predictions
+from nnlab.training.predictions import KeepPredictions, can_be_predictions_of, should_keep_predictions
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
@@ -63,7 +63,7 @@ class Fit:
         max_stack_rows: int | Literal["auto"] = "auto",
         interactive: bool = False,
         repeats: float = 1.0,
-        predictions: Keep | list[Keep] = "auto",
+        predictions: KeepPredictions | list[KeepPredictions] = "auto",
     ):
         self.cache = cache or DataCache()
         for e in experiments:
@@ -110,7 +110,7 @@ class Fit:
         ends = np.cumsum(counts).tolist()
         outputs = [self.datasets[e.data].spec.outputs for e in self.experiments]
         rows_of_each = [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
-        return [keeps_predictions(*each) for each in zip(self.keep, rows_of_each, outputs, strict=True)]
+        return [should_keep_predictions(*each) for each in zip(self.keep, rows_of_each, outputs, strict=True)]
 
     def _choose_placements(self, rows: list[Row], repeats: float) -> dict[str, Placement]:
         """The placement of rows for each value of `device` in their experiments."""
@@ -143,7 +143,7 @@ class Fit:
             raise UserError(f"it is of other rows than the {len(own_rows)} of these settings")
         for result in (*state.results, *state.refits):
             row = self.rows[result.row]
-            if not are_of_row(result.predictions, row, self.datasets[row.experiment.data].spec):
+            if not can_be_predictions_of(result.predictions, row, self.datasets[row.experiment.data].spec):
                 raise UserError(
                     f"its predictions of row {result.row} are not for the examples of the test set"
                 )
@@ -302,7 +302,7 @@ class Fit:
         for output in train_in_parallel(
             trainings, processes, self.rungs, self._should_stop, self._checkpoint_due
         ):
-            if isinstance(output, States):
+            if isinstance(output, StackStates):
                 yield self._state(all_stacks, output, is_refit=results is self._refits)
                 continue
             record, ended = output
@@ -310,7 +310,7 @@ class Fit:
             if record:
                 yield record
 
-    def _state(self, all_stacks: list[list[Row]], states: States, is_refit: bool) -> FitState:
+    def _state(self, all_stacks: list[list[Row]], states: StackStates, is_refit: bool) -> FitState:
         numbers = (tuple(row.number for row in rows) for rows in all_stacks)
         stacks = tuple(map(StackState, numbers, states.snapshots))
         return FitState(is_refit, stacks, tuple(self.results), tuple(self._refits))
@@ -355,7 +355,7 @@ def experiments_on_arrays(args: tuple, x_test=None, y_test=None) -> list[Experim
     count = next((i for i, e in enumerate(args) if not isinstance(e, Experiment)), len(args))
     experiments, arrays = list(args[:count]) or [Experiment()], args[count:]
     if len(arrays) not in (0, 2) or not arrays and (x_test is not None or y_test is not None):
-        got = ", ".join(shown(value) for value in arrays) or "no arrays but x_test or y_test"
+        got = ", ".join(short_repr(value) for value in arrays) or "no arrays but x_test or y_test"
         raise UserError(f"expected experiments, and after them nothing or two arrays, x and y; got {got}")
     if not arrays:
         return experiments

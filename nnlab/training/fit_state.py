@@ -1,6 +1,7 @@
-"""A fit at rest: all that another `Fit` of the same experiments needs to go on, bit for bit.
+"""The state of a fit between two steps: all that another `Fit` of the same experiments needs to resume it,
+bit for bit.
 
-As a file has it: arrays by name, and values of JSON.
+In a file it is arrays by name, and JSON values:
 
     stacks/0/state.theta ...        the snapshot of the first stack (snapshot.py)
     results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, predictions, past
@@ -25,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class StackState:
-    """The rows of a stack, by number, and its state; None if it has not begun."""
+    """The row numbers of a stack, and its snapshot; None if it has not begun."""
 
     rows: tuple[int, ...]
     snapshot: Snapshot | None
@@ -35,10 +36,10 @@ class StackState:
 class FitState:
     """Where a fit is.
 
-    refit     whether its rows are being trained for the second time
-    stacks    all stacks of this time, those that have ended too
-    results   of the rows that have ended
-    refits  of the rows that have been trained again
+    refit    whether it is in its second pass, in which rows are trained again
+    stacks   all stacks of this pass, including those that have ended
+    results  one for each row whose first training has ended
+    refits   one for each row whose second training has ended
     """
 
     refit: bool
@@ -57,7 +58,7 @@ class FitState:
         return max((s.snapshot.values["seconds"] for s in self.stacks if s.snapshot), default=0.0)
 
     def epochs(self) -> dict[int, int]:
-        """row -> how many epochs of this time are done, of the rows of stacks that have begun."""
+        """row -> how many epochs of this pass are done, for the rows of stacks that have begun."""
         ended = {r.row: r.epochs for r in (self.refits if self.refit else self.results)}
         training = {
             row: stack.snapshot.values["epochs"]
@@ -80,8 +81,8 @@ class FitState:
         """The arrays by name, and the values; the inverse of `from_arrays`."""
         arrays: Arrays = {}
         for number, stack in enumerate(self.stacks):
-            held = stack.snapshot.arrays if stack.snapshot else {}
-            arrays |= {f"stacks/{number}/{name}": array for name, array in held.items()}
+            stack_arrays = stack.snapshot.arrays if stack.snapshot else {}
+            arrays |= {f"stacks/{number}/{name}": array for name, array in stack_arrays.items()}
         values: dict = {"refit": self.refit, "stacks": [_stack_values(stack) for stack in self.stacks]}
         for part in ("results", "refits"):
             results = getattr(self, part)
@@ -94,37 +95,39 @@ class FitState:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], values: dict) -> FitState:
         """Raises `UserError` for values that are not those of a fit: somebody else may have written them."""
         _refuse(not isinstance(values, dict), "expected keys and values")
-        stacks, named = values.get("stacks"), _by_owner(arrays)
+        stacks, arrays_by_owner = values.get("stacks"), _by_owner(arrays)
         _refuse(not isinstance(stacks, list), "expected a list of stacks")
-        of_stacks = [_stack(tree, named.pop(("stacks", n), {})) for n, tree in enumerate(stacks)]
+        stack_states = [
+            _stack_from_values(tree, arrays_by_owner.pop(("stacks", n), {})) for n, tree in enumerate(stacks)
+        ]
         parts = {}
         for part in ("results", "refits"):
             trees = values.get(part)
             _refuse(not isinstance(trees, list), f"expected a list of {part}")
-            parts[part] = tuple(_result(tree, part, named) for tree in trees)
-        _refuse(bool(named), f"arrays of nothing: {next(iter(named), '')}")
+            parts[part] = tuple(_result_from_values(tree, part, arrays_by_owner) for tree in trees)
+        _refuse(bool(arrays_by_owner), f"arrays of nothing: {next(iter(arrays_by_owner), '')}")
         _refuse(not isinstance(values.get("refit"), bool), "expected refit, true or false")
-        state = cls(values["refit"], tuple(of_stacks), **parts)
+        state = cls(values["refit"], tuple(stack_states), **parts)
         rows = [row for stack in state.stacks for row in stack.rows]
         _refuse(len({*rows}) < len(rows), "a row is in two stacks")
         return state
 
 
-def _refuse(is_wrong: bool, why: str) -> None:
-    if is_wrong:
-        raise UserError(why)
+def _refuse(is_invalid: bool, reason: str) -> None:
+    if is_invalid:
+        raise UserError(reason)
 
 
 def _by_owner(arrays: Mapping[str, np.ndarray]) -> dict[tuple[str, int], Arrays]:
     """(part, number) -> name -> array. Raises `UserError` for other names."""
-    named: dict[tuple[str, int], Arrays] = {}
+    arrays_by_owner: dict[tuple[str, int], Arrays] = {}
     for full, array in arrays.items():
         part, _, rest = full.partition("/")
         number, _, name = rest.partition("/")
         is_number = number.isascii() and number.isdecimal() and len(number) < 10
         _refuse(part not in ("stacks", "results", "refits") or not is_number, f"unknown array {full!r:.80}")
-        named.setdefault((part, int(number)), {})[name] = array
-    return named
+        arrays_by_owner.setdefault((part, int(number)), {})[name] = array
+    return arrays_by_owner
 
 
 def _are_rows(value) -> bool:
@@ -138,21 +141,23 @@ def _stack_values(stack: StackState) -> dict:
     return {"rows": list(stack.rows), "snapshot": stack.snapshot.values if stack.snapshot else None}
 
 
-def _stack(tree, arrays: Arrays) -> StackState:
+def _stack_from_values(tree, arrays: Arrays) -> StackState:
+    """The state of a stack from plain values and its arrays."""
     _refuse(not isinstance(tree, dict) or not _are_rows(tree.get("rows")), "a stack without its rows")
-    values = tree.get("snapshot")
-    if values is None:
+    snapshot = tree.get("snapshot")
+    if snapshot is None:
         _refuse(bool(arrays), "arrays of a stack that has not begun")
         return StackState(tuple(tree["rows"]), None)
-    _refuse(not isinstance(values, dict), "the state of a stack is not keys and values")
+    _refuse(not isinstance(snapshot, dict), "the state of a stack is not keys and values")
     for key in ("epochs", "steps"):
-        _refuse(not is_count(values.get(key)), f"a stack has no {key}, a whole number")
-    seconds = values.get("seconds")
+        _refuse(not is_count(snapshot.get(key)), f"a stack has no {key}, a whole number")
+    seconds = snapshot.get("seconds")
     _refuse(not isinstance(seconds, int | float) or not 0 <= seconds < 1e12, "a stack without its seconds")
-    for key, among in (("rows", tree["rows"]), ("left", values.get("rows"))):
-        rows = values.get(key)
-        _refuse(not _are_rows(rows) or not {*rows} <= {*among}, f"a stack's {key} are not rows of its own")
-    return StackState(tuple(tree["rows"]), Snapshot(arrays, values))
+    for key, allowed_rows in (("rows", tree["rows"]), ("left", snapshot.get("rows"))):
+        rows = snapshot.get(key)
+        are_own = _are_rows(rows) and {*rows} <= {*allowed_rows}
+        _refuse(not are_own, f"a stack's {key} are not rows of its own")
+    return StackState(tuple(tree["rows"]), Snapshot(arrays, snapshot))
 
 
 # ---- results
@@ -179,38 +184,43 @@ def _result_arrays(result: Result) -> Arrays:
     return arrays
 
 
-def _result(tree, part: str, named: dict[tuple[str, int], Arrays]) -> Result:
-    """The result that a tree of plain values describes, with its arrays, which are taken out of `named`."""
-    _refuse(not isinstance(tree, dict), "a result is not keys and values")
+def _result_from_values(values, part: str, arrays_by_owner: dict[tuple[str, int], Arrays]) -> Result:
+    """The result that plain values describe; its arrays are taken out of `arrays_by_owner`."""
+    _refuse(not isinstance(values, dict), "a result is not keys and values")
     known = {f.name for f in fields(Result)} - {*ARRAY_FIELDS}
-    _refuse({*tree} != known, f"a result has other keys: {', '.join(sorted({*tree} ^ known))[:80]}")
+    _refuse({*values} != known, f"a result has other keys: {', '.join(sorted({*values} ^ known))[:80]}")
     for names, is_right in (
         (COUNT_FIELDS, is_count),
         (TEXT_FIELDS, lambda value: isinstance(value, str)),
         (TREE_FIELDS, lambda value: isinstance(value, dict)),
         (("fixed_test",), lambda value: isinstance(value, bool)),
     ):
-        wrong = [name for name in names if not is_right(tree[name])]
+        wrong = [name for name in names if not is_right(values[name])]
         _refuse(bool(wrong), f"a result's {', '.join(wrong)} is of another kind")
-    arrays = named.pop((part, tree["row"]), {})
-    of_fields = {
+    arrays = arrays_by_owner.pop((part, values["row"]), {})
+    array_fields = {
         name: {n.removeprefix(f"{name}/"): a for n, a in arrays.items() if n.startswith(f"{name}/")}
         for name in ARRAY_FIELDS
     }
     return Result(
-        **{**tree, "refit": _refit(tree["refit"]), "past": _past(tree["past"], arrays)}, **of_fields
+        **{
+            **values,
+            "refit": _refit_from_values(values["refit"]),
+            "past": _past_from_values(values["past"], arrays),
+        },
+        **array_fields,
     )
 
 
-def _refit(tree) -> Refit | None:
-    if tree is None:
+def _refit_from_values(values) -> Refit | None:
+    if values is None:
         return None
-    is_right = isinstance(tree, dict) and {*tree} == {f.name for f in fields(Refit)}
+    is_right = isinstance(values, dict) and {*values} == {f.name for f in fields(Refit)}
     _refuse(not is_right, "how a row was trained again is not known")
-    return Refit(**tree)
+    return Refit(**values)
 
 
-def _past(names, arrays: Arrays) -> tuple[PastEpoch, ...]:
+def _past_from_values(names, arrays: Arrays) -> tuple[PastEpoch, ...]:
     """The epochs that a refit repeats, each with the schedule's state before it."""
     if names is None:
         return ()

@@ -84,12 +84,12 @@ class Population:
     best: dict[str, np.ndarray] = field(default_factory=dict)  # metrics of the best epoch
 
     @staticmethod
-    def create(rows: list[Row], graph: Graph, like: torch.Tensor) -> Population:
+    def create(rows: list[Row], graph: Graph, template: torch.Tensor) -> Population:
         """The rows before their first step."""
         experiment = stack_experiments([row.experiment for row in rows])
-        theta = initial_theta(rows, graph).to(like)
+        theta = initial_theta(rows, graph).to(template)
         slots = {name: torch.zeros_like(theta) for name in experiment.optimizer.slots}
-        buffers = initial_buffers(rows, graph).to(like)
+        buffers = initial_buffers(rows, graph).to(template)
         state = State(
             theta, buffers, SimpleNamespace(**slots), torch.zeros(len(rows), 1, dtype=torch.float64)
         )

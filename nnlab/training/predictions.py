@@ -9,29 +9,31 @@ import numpy as np
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
 
-MOST_LISTED = 2**20  # numbers in a run's table of predictions, for `auto` to keep them
-MOST_KEPT = 2**23  # numbers in the results of all rows of a run, for `auto`: 64 MB
-NUMBER_BYTES = 8
+MAX_TABLE_VALUES = 2**20  # values in a run's table of predictions, up to which `auto` keeps them
+MAX_KEPT_VALUES = 2**23  # values in the results of all rows of a run, up to which `auto` keeps them: 64 MB
+VALUE_BYTES = 8
 
-Keep = bool | Literal["auto"]  # whether to keep predictions; auto: where they are small
+KeepPredictions = bool | Literal["auto"]  # whether to keep predictions; auto: where they are small
 
 
-def keeps_predictions(keep: Keep, rows: list[Row], outputs: int) -> bool:
-    """Whether the predictions of a run's rows are kept, each of `outputs` numbers an example."""
+def should_keep_predictions(keep: KeepPredictions, rows: list[Row], outputs: int) -> bool:
+    """Whether the predictions of a run's rows are kept, with `outputs` values for each example."""
     if keep != "auto":
         return keep
-    tests = {row.fold.key: row.fold.test for row in rows}
-    listed = len(np.unique(np.concatenate([*tests.values()]))) * outputs
-    return listed <= MOST_LISTED and predictions_bytes(rows, outputs) <= MOST_KEPT * NUMBER_BYTES
+    test_sets = {row.fold.key: row.fold.test for row in rows}
+    table_values = len(np.unique(np.concatenate([*test_sets.values()]))) * outputs
+    return (
+        table_values <= MAX_TABLE_VALUES and predictions_bytes(rows, outputs) <= MAX_KEPT_VALUES * VALUE_BYTES
+    )
 
 
 def predictions_bytes(rows: list[Row], outputs: int) -> int:
-    """What the predictions of these rows take."""
-    return NUMBER_BYTES * outputs * sum(len(row.fold.test) for row in rows)
+    """The memory that the predictions of these rows take."""
+    return VALUE_BYTES * outputs * sum(len(row.fold.test) for row in rows)
 
 
-def are_of_row(predictions: dict[str, np.ndarray], row: Row, spec: DataSpec) -> bool:
-    """Whether a row can have predicted this, or nothing: a file that a stranger wrote may say anything."""
+def can_be_predictions_of(predictions: dict[str, np.ndarray], row: Row, spec: DataSpec) -> bool:
+    """Whether these, or none, can be a row's predictions: a file that a stranger wrote may say anything."""
     if not predictions:
         return True
     names = {"examples", "values", "classes"} if spec.classes else {"examples", "values"}

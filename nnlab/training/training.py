@@ -216,7 +216,7 @@ class Training:
 
     def _initialize(self, rows: list[Row]) -> tuple[Population, State | None]:
         """The population before its first step; and a copy of its state, if the schedule may go back."""
-        population = Population.create(rows, self.graph, self.examples.like)
+        population = Population.create(rows, self.graph, self.examples.template)
         goes_back = population.experiment.schedule.goes_back
         return population, population.state.select(np.arange(len(rows))) if goes_back else None
 
@@ -243,7 +243,7 @@ class Training:
         ended = self.population if ending.all() else self.population.select(np.flatnonzero(ending))
         ended_results = results(ended, self.graph, self.examples, self.threads, self.epochs, endings)
         self.rows = [row for row in self.rows if row.number not in endings]
-        if not is_cuda(self.examples.like) or len(self.rows) <= len(numbers) / 2:
+        if not is_cuda(self.examples.template) or len(self.rows) <= len(numbers) / 2:
             self._compact()
         return ended_results
 
@@ -265,10 +265,10 @@ def _checked_sums(sums: np.ndarray | None, rows: int) -> np.ndarray:
 
 def make_batches(examples: Examples, rows: list[Row], threads: int) -> Batches:
     """The rows' batches; on a GPU gathered from normalised tables, if these fit in its memory."""
-    if not is_cuda(examples.like):
+    if not is_cuda(examples.template):
         return Batches(examples, rows)
     tables = examples.table_bytes(len({row.fold.key for row in rows}))
-    fits = tables < TABLES_SHARE * free_memory(examples.like.device)
+    fits = tables < TABLES_SHARE * free_memory(examples.template.device)
     return GpuBatches(examples, rows, threads) if fits else Batches(examples, rows)
 
 

@@ -23,7 +23,7 @@ import torch
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, describe_machine_fault
-from nnlab.training.checkpointing import Cut, Request, States
+from nnlab.training.checkpointing import ConsistentCut, StackStates, StateRequest
 from nnlab.training.results import Record, Result
 from nnlab.training.training import Training, never
 
@@ -52,7 +52,7 @@ def train_in_parallel(
     rungs: Rungs = NO_RUNGS,
     should_stop: Callable[[], bool] = interruption.stop_requested,
     checkpoint_due: Callable[[], bool] | None = None,
-) -> Iterator[TrainingOutput | States]:
+) -> Iterator[TrainingOutput | StackStates]:
     """Train `stacks` on so many processes; yields their records and results, each worker in turn.
 
     Once it `should_stop`, every row ends with the epoch under way; stacks that have not begun do not begin.
@@ -82,7 +82,7 @@ def train_in_parallel(
             with interruption.signals_deferred():  # until the worker handles Ctrl-C itself
                 workers[-1].start()
             worker_end.close()
-        cut = Cut(checkpoint_due, dict(zip(pipes, groups, strict=True))) if checkpoint_due else None
+        cut = ConsistentCut(checkpoint_due, dict(zip(pipes, groups, strict=True))) if checkpoint_due else None
         yield from _receive_in_turn(dict(zip(pipes, workers, strict=True)), rungs, should_stop, cut)
     finally:
         with interruption.signals_deferred():
@@ -100,7 +100,7 @@ class StackGroup:
         if checkpoint_due:
             self._should_pause = lambda: should_stop() or checkpoint_due()
 
-    def train_until(self, epoch: int | None) -> Iterator[TrainingOutput | States]:
+    def train_until(self, epoch: int | None) -> Iterator[TrainingOutput | StackStates]:
         """Train every stack up to this epoch; None: to its end."""
         for stack in self.stacks:
             while len(stack):
@@ -115,7 +115,7 @@ class StackGroup:
                 if stack.epochs == epoch:
                     break
 
-    def _interrupted(self) -> Iterator[TrainingOutput | States]:
+    def _interrupted(self) -> Iterator[TrainingOutput | StackStates]:
         """The states of all stacks, if checkpoints are taken; then the results of rows that have begun."""
         if self.checkpoint_due:
             yield self._states(is_last=True)
@@ -123,8 +123,8 @@ class StackGroup:
             if stack.begun and len(stack):
                 yield None, stack.end_rows(stack.row_numbers, "interrupted")
 
-    def _states(self, is_last: bool = False) -> States:
-        return States([stack.state() if stack.begun else None for stack in self.stacks], is_last)
+    def _states(self, is_last: bool = False) -> StackStates:
+        return StackStates([stack.state() if stack.begun else None for stack in self.stacks], is_last)
 
     def prune(self, rows: Iterable[int]) -> list[Result]:
         rows = list(rows)
@@ -132,8 +132,8 @@ class StackGroup:
 
 
 def _receive_in_turn(
-    workers: dict, rungs: Rungs, should_stop, cut: Cut | None
-) -> Iterator[TrainingOutput | States]:
+    workers: dict, rungs: Rungs, should_stop, cut: ConsistentCut | None
+) -> Iterator[TrainingOutput | StackStates]:
     """The output of every worker, by its pipe, one message of each in turn.
 
     If a worker meets a fault of the machine, or is killed, the others end their epoch, so that their rows'
@@ -148,7 +148,7 @@ def _receive_in_turn(
                 _interrupt(workers.values())
             if cut:
                 cut.request(training)
-            for pipe in [pipe for pipe in training if not (cut and cut.waits(pipe))]:
+            for pipe in [pipe for pipe in training if not (cut and cut.is_held_back(pipe))]:
                 kind, value = _receive(pipe)
                 if kind == "progress":
                     yield value
@@ -161,7 +161,7 @@ def _receive_in_turn(
                     failure = failure or (value if kind == "fault" else "")
             if cut and failure:  # there is no state of all stacks any more
                 cut.drop()
-            elif cut and (states := cut.take(training)):
+            elif cut and (states := cut.complete_states(training)):
                 yield states
         if failure:
             raise MachineFault(failure)
@@ -196,11 +196,11 @@ def _work(stacks: list[Training], pipe, parent_ends, rungs: Rungs, takes_checkpo
         end.close()
     torch.set_num_threads(1)  # a fork cannot use the threads that its parent had started
     try:
-        request = Request(pipe) if takes_checkpoints else None
+        request = StateRequest(pipe) if takes_checkpoints else None
         group = StackGroup(stacks, checkpoint_due=request)
         for epoch in rungs.stages():
             for output in group.train_until(epoch):
-                is_states = isinstance(output, States)
+                is_states = isinstance(output, StackStates)
                 pipe.send(("states" if is_states else "progress", output))
                 if is_states and not output.is_last:
                     request.answered()
