@@ -34,6 +34,7 @@ _HOMES = {
     "nnlab.training.results": ("Record", "Result"),
     "nnlab.records.stored_run": ("StoredRun",),
     "nnlab.prediction.model": ("TrainedModel", "load"),
+    "nnlab.prediction.export": ("export",),
     "nnlab.prediction.estimators": ("Classifier", "Regressor"),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (

@@ -69,6 +69,7 @@ from nnlab.prediction.estimators import (
     Classifier as Classifier,
     Regressor as Regressor,
 )
+from nnlab.prediction.export import export as export
 from nnlab.prediction.model import (
     TrainedModel as TrainedModel,
     load as load,

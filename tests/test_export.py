@@ -18,7 +18,7 @@ from nnlab.cli import main
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.losses import LOSSES
 from nnlab.prediction import export_check
-from nnlab.prediction.export import export
+from nnlab.prediction.export import make_export
 from nnlab.prediction.markdown import code, table
 from nnlab.prediction.portable import PortableModel
 from nnlab.prediction.torch_file import exported_program, program_outputs
@@ -68,7 +68,7 @@ def by_onnxruntime(content: bytes, x) -> dict[str, np.ndarray]:
 
 def by_onnx(model, row, x):
     pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
-    return by_onnxruntime(export(model, row=row, dtype=str(x.dtype)).content, x)
+    return by_onnxruntime(make_export(model, row=row, dtype=str(x.dtype)).content, x)
 
 
 def assert_near(model, row, x, answers, near):
@@ -155,7 +155,7 @@ def test_normalizers_of_old_runs(limit):
 def test_torch_programs_take_any_number_of_examples(batch, here):
     model = trained(data=lab.Iris(), dtype="float64", model=lab.MLP(hidden=(6,), activation="gelu"))
     if batch == 1:
-        (here / "model.pt2").write_bytes(export(model, "torch").content)
+        (here / "model.pt2").write_bytes(make_export(model, "torch").content)
         loaded = torch.export.load(here / "model.pt2").module()
         answers = {k: v.numpy() for k, v in loaded(torch.from_numpy(examples(model)[:1])).items()}
         assert_near(model, None, examples(model)[:1], answers, 1e-12)
@@ -204,6 +204,38 @@ def test_a_file_and_its_card(run, capsys):
     assert "| 0 |" in outside and "test accuracy" in (folder / "README.md").read_text()
 
 
+SUMMARIES = [
+    {"unit": "<b>", "loss_is": "<img src=x>[a](http://evil.example)"},
+    {"unit": [], "intervals": 3, "loss_is": {"a": 1}},
+    {"metrics": {"test_<b>|": {"mean": 1e308, "high": -1e308}, "val_x": {}, "test_y": {"mean": None}}},
+    {"metrics": {"test_accuracy": {"mean": 10**400, "high": 1}}},
+    {"metrics": {}},
+]
+
+
+@pytest.mark.parametrize("changed", SUMMARIES, ids=str)
+def test_the_card_of_a_strangers_run_has_no_markup_of_theirs(run, changed):
+    copied = copy_of(run)
+    summary = json.loads((copied / "summary.json").read_text()) | changed
+    (copied / "summary.json").write_text(json.dumps(summary))
+    (copied / "command.txt").write_text("nnlab train\n```\n<script>x</script>\n")
+    assert main(["export", str(copied), "format=torch", "hydra.run.dir=out"]) in (0, 2)
+    if Path("out").exists():
+        outside = without_code(Path("out/README.md").read_text())
+        assert not {"<", "](", "http"} & {*re.findall(r"<|\]\(|http", outside)}, outside
+
+
+def copy_of(run: Path, **replaced: str) -> Path:
+    """The run's files, with some bytes replaced, in a folder `run` here."""
+    Path("run").mkdir()
+    for file in filter(Path.is_file, run.iterdir()):
+        content = file.read_bytes()
+        for old, new in replaced.items():
+            content = content.replace(old.encode(), new.encode())
+        Path("run", file.name).write_bytes(content)
+    return Path("run")
+
+
 def without_code(markdown: str) -> str:
     """What is left of Markdown when blocks and spans of code are taken away."""
     markdown = re.sub(r"^(`{3,})\w*\n.*?\n\1$", "", markdown, flags=re.S | re.M)
@@ -230,15 +262,20 @@ def test_the_snippet_runs(run, capsys):
     )
 
 
-def test_data_that_are_gone_are_drawn(run, capsys, monkeypatch, tmp_path):
-    (tmp_path / "run").mkdir()
-    for file in run.iterdir():
-        if file.is_file():
-            text = file.read_bytes()
-            (tmp_path / "run" / file.name).write_bytes(text.replace(b"train.csv", b"gone!.csv"))
-    assert main(["export", "run", "format=torch", "hydra.run.dir=out"]) == 0
+def test_data_that_are_gone_are_drawn(run, capsys):
+    copied = copy_of(run, train="gone!")
+    assert main(["export", str(copied), "format=torch", "hydra.run.dir=out"]) == 0
     assert "examples drawn at random" in capsys.readouterr().out
     assert {"model.pt2", "README.md", "command.txt"} <= {file.name for file in Path("out").iterdir()}
+
+
+def test_a_run_that_did_not_end_has_a_card_without_metrics(run, capsys):
+    copied = copy_of(run)
+    (copied / "summary.json").unlink()
+    assert main(["export", str(copied), "hydra.run.dir=out", "format=torch"]) == 0
+    assert (
+        "did not end" in capsys.readouterr().err and "it was not tested" in Path("out/README.md").read_text()
+    )
 
 
 WRONG = {
@@ -279,6 +316,32 @@ def test_without_the_libraries(run, missing, code, said, monkeypatch, capsys):
     assert said in out.err and Path("m.onnx").exists() == (code == 0)
 
 
+# ---- from Python
+
+
+@pytest.mark.parametrize("ending", ["onnx", "pt2"])
+def test_from_python(ending):
+    if ending == "onnx":
+        pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    model, x = trained(data=lab.Iris(), model=lab.MLP(hidden=(4,))), np.ones((3, 4), "float32")
+    made = lab.export(model, f"m.{ending}", row=1)
+    assert made.agreement.examples == 150 and made.agreement.largest < 2e-6
+    if ending == "onnx":
+        answers = by_onnxruntime(Path("m.onnx").read_bytes(), x)
+    else:
+        module = torch.export.load("m.pt2").module()
+        answers = {name: value.numpy() for name, value in module(torch.from_numpy(x)).items()}
+    assert_near(model, 1, x, answers, 2e-6)
+
+
+@pytest.mark.parametrize("path, more", [("m.h5", {}), ("no/m.pt2", {}), ("m.pt2", {"row": 9}), (3, {})])
+def test_from_python_wrong(path, more):
+    model = trained(data=lab.Iris(), model=lab.MLP(hidden=(4,)))
+    with pytest.raises(lab.UserError):
+        lab.export(model, path, **more)
+    assert not [*Path().iterdir()]
+
+
 # ---- parts of others
 
 
@@ -313,7 +376,7 @@ def test_a_wrong_rule_is_found_by_the_check(monkeypatch):
     model = trained(data=lab.Iris(), model=lab.MLP(hidden=(8,)), epochs=20)
     monkeypatch.setattr(ACTIVATIONS["relu"], "onnx", lambda self, op, x: op.Neg(x))
     with pytest.raises(lab.UserError, match="would not predict what the model does"):
-        export(model, "torch")
+        make_export(model, "torch")
 
 
 def test_digits_that_float32_loses_are_advised():
@@ -321,7 +384,7 @@ def test_digits_that_float32_loses_are_advised():
     x = random.normal(size=(80, 2)) + [1e9, 0]
     model = trained(data=lab.Arrays(x, x[:, 0] > 1e9), model=lab.MLP(hidden=(4,)))
     with pytest.warns(lab.Advice, match="dtype=float64"):
-        export(model, "torch", row=0)
+        make_export(model, "torch", row=0)
     wide = PortableModel(model, model.rows_for(None), "float64")
     with torch.no_grad():
         answers = wide.outputs(TorchOperators(), torch.from_numpy(x))

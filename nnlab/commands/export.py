@@ -6,8 +6,7 @@ from nnlab.commands import hydra_entry
 from nnlab.commands.command_settings import ExportSettings
 from nnlab.commands.composing import ComposedRun
 from nnlab.errors import UserError
-
-FORMAT_OF_ENDING = {".onnx": "onnx", ".pt2": "torch"}
+from nnlab.prediction.export_names import FORMAT_OF_ENDING
 
 
 def main(argv: list[str]) -> int:

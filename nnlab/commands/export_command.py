@@ -16,7 +16,8 @@ from nnlab.commands.new_file import new_file
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
 from nnlab.errors import MachineFault, UserError, is_machine_error
-from nnlab.prediction.export import FILE_NAMES, export
+from nnlab.prediction.export import make_export
+from nnlab.prediction.export_names import FILE_NAMES
 from nnlab.prediction.export_text import export_lines
 from nnlab.prediction.model import load
 from nnlab.prediction.model_card import CARD_FILE, model_card
@@ -33,7 +34,7 @@ def run(request: RunRequest[ExportSettings]) -> int:
         stored = StoredRun(request.run)
         model = load(stored)
         freeze_imports()
-        exported = export(model, settings.format, settings.row, settings.dtype)
+        exported = make_export(model, settings.format, settings.row, settings.dtype)
         screen.title(model_line(model, settings.row))
         if settings.output is not None:
             file, card = new_file("output", settings.output), None

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
+from nnlab.arguments import typed
 from nnlab.errors import Advice, UserError, shortened
 from nnlab.prediction.export_check import Agreement, agreement
+from nnlab.prediction.export_names import FORMAT_OF_ENDING
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.onnx_file import (
     INSTALL,
@@ -22,8 +27,8 @@ from nnlab.prediction.onnx_file import (
 )
 from nnlab.prediction.portable import PortableModel
 from nnlab.prediction.torch_file import exported_program, program_outputs, torch_bytes
+from nnlab.records.files import atomic_write
 
-FILE_NAMES = {"onnx": "model.onnx", "torch": "model.pt2"}
 MOST_SCALES = 1e4  # from zero: farther out, float32 rounds an input to a thousandth of its scale
 
 
@@ -45,7 +50,35 @@ class Export:
     agreement: Agreement | None
 
 
-def export(model: TrainedModel, format: str = "onnx", row: int | None = None, dtype: str = "auto") -> Export:
+@typed
+def export(
+    model: TrainedModel,
+    path: str | os.PathLike,
+    row: int | None = None,
+    dtype: Literal["auto", "float32", "float64"] = "auto",
+) -> Export:
+    """Write a model to a file that predicts without nnlab: `model.onnx`, or `model.pt2` for torch.export.
+
+        nnlab.export(nnlab.load("outputs/train/RUN"), "model.onnx")
+
+    See `make_export`; what it gives says how near the file's predictions are to the model's. A file that is
+    there already is replaced.
+    """
+    format = FORMAT_OF_ENDING.get(Path(path).suffix.lower())
+    if format is None:
+        raise UserError(f"path = '{path}': expected a name that ends in {' or '.join(FORMAT_OF_ENDING)}")
+    made = make_export(model, format, row, dtype)
+    try:
+        with atomic_write(Path(path)) as temporary:
+            temporary.write_bytes(made.content)
+    except OSError as e:
+        raise UserError(f"'{path}' cannot be written: {e.strerror}") from e
+    return made
+
+
+def make_export(
+    model: TrainedModel, format: str = "onnx", row: int | None = None, dtype: str = "auto"
+) -> Export:
     """The model as the content of a file, checked against the model.
 
     Without `row`, the rows that did not diverge are averaged in the file. `dtype` is that of the inputs, by

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nnlab import __version__
 from nnlab.errors import UserError
-from nnlab.prediction.export import FILE_NAMES, Export
+from nnlab.prediction.export import Export
+from nnlab.prediction.export_names import FILE_NAMES
 from nnlab.prediction.export_text import agreement_text, usage
 from nnlab.prediction.markdown import code, code_block, table
 from nnlab.prediction.model import TrainedModel
