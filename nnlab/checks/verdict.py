@@ -88,7 +88,7 @@ class Verdict:
 def grade(number: float, warn: float, fail: float) -> str:
     """The status of a number that should be small; NaN fails.
 
-    >>> graded(1, 1, 2), graded(1.5, 1, 2), graded(float("nan"), 1, 2)
+    >>> grade(1, 1, 2), grade(1.5, 1, 2), grade(float("nan"), 1, 2)
     ('pass', 'warn', 'fail')
     """
     if number <= warn:
@@ -99,7 +99,7 @@ def grade(number: float, warn: float, fail: float) -> str:
 def list_names(names: list[str], max_shown: int = 3) -> str:
     """The first names, and how many more there are.
 
-    >>> listed(["a", "b", "c", "d", "e"])
+    >>> list_names(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
     first = ", ".join(names[:max_shown])

@@ -80,6 +80,11 @@ class Fit:
         counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
         self.experiment_of_row = np.repeat(np.arange(len(counts)), counts)  # (rows,) indices of experiments
         self.keep = predictions if isinstance(predictions, list) else [predictions] * len(experiments)
+        if len(self.keep) != len(experiments):
+            raise UserError(
+                f"predictions has {len(self.keep)} values for {len(experiments)} experiments: expected one for "
+                f"all, or one for each"
+            )
         keeps = [False] * len(counts) if candidates else self._keeps_predictions(rows, counts)
         self.rows = [
             replace(
