@@ -82,8 +82,8 @@ class Fit:
         self.keep = predictions if isinstance(predictions, list) else [predictions] * len(experiments)
         if len(self.keep) != len(experiments):
             raise UserError(
-                f"predictions has {len(self.keep)} values for {len(experiments)} experiments: expected one for "
-                f"all, or one for each"
+                f"predictions has {len(self.keep)} values for {len(experiments)} experiments: expected one "
+                f"for all, or one for each"
             )
         keeps = [False] * len(counts) if candidates else self._keeps_predictions(rows, counts)
         self.rows = [
