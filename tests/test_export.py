@@ -291,6 +291,7 @@ WRONG = {
     ("RUN", "dtype=int8"): "float32",
     ("RUN", "epochs=3"): "epochs",
     ("RUN", "rwo=1"): "did you mean",
+    ("RUN", "-m"): "takes one run",
 }
 
 

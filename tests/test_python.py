@@ -513,8 +513,9 @@ def test_the_examples_of_pages_are_true(page):
     assert not doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS).failed
 
 
-def test_the_readme_is_true(capsys, tmp_path):
+def test_the_readme_is_true(capsys, tmp_path, monkeypatch):
     """Its blocks of Python, one after another in one session."""
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text()
     blocks = re.findall(r"^From Python[^\n]*:\n\n((?:    .*\n|\n)+)", text, re.M)
     assert len(blocks) == 4

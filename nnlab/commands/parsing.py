@@ -76,7 +76,8 @@ def _refuse_configurations(command: str, flags: Namespace) -> None:
         "-cn": flags.config_name is not None,
     }.items():
         if is_given:
-            raise UserError(f"{flag}: nnlab {command} takes one run and its data, and no other configuration")
+            what = "one run" if command == "export" else "one run and its data"
+            raise UserError(f"{flag}: nnlab {command} takes {what}, and no other configuration")
 
 
 def _parser(command: str) -> ArgumentParser:

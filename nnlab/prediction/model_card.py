@@ -46,7 +46,7 @@ def _inputs(model: TrainedModel, row: int | None) -> list[str]:
     spec, normalizer = model.spec, model.rows_for(row)[0].normalizer
     shape = " x ".join(map(str, spec.shape))
     text = f"Any number of examples, each of {shape} numbers as the data have them, without missing values."
-    if len(spec.shape) > 1:
+    if len(spec.shape) > 1 or not spec.features and spec.inputs > MOST_LISTED:
         return ["## Inputs", text]
     sections = [
         "## Inputs",
