@@ -107,7 +107,7 @@ def test_what_may_not_differ(interrupted, capsys):
     where = f"resume={interrupted}"
     for words, said in {
         ("optimizer=sgd",): "optimizer=sgd: the run in",
-        ("optimizer.lr=0.1",): "and goes on with that; of its settings may change epochs,",
+        ("optimizer.lr=0.1",): "and continues with that; only these settings may change: epochs,",
         ("optimzer.lr=0.1",): "has no key optimzer.lr; did you mean 'optimizer.lr'?",
         ("epochs=1",): "epochs = 1: the run has trained for",
         ("epochs=zero",): "epochs = 'zero'",
@@ -127,7 +127,7 @@ def test_what_may_not_differ(interrupted, capsys):
 def test_what_is_no_run(interrupted, capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     for folder, said in {
-        "nowhere": "'nowhere' is not a folder; expected that of a run",
+        "nowhere": "'nowhere' is not a folder; expected the folder of a run",
         "empty": "'empty' is not the folder of a run",
         f"{interrupted}/config.yaml": "is not a folder",
     }.items():
@@ -238,7 +238,13 @@ def test_a_run_that_has_ended(capsys, tmp_path):
     capsys.readouterr()
     assert cli.main(["train", f"resume={stored}"]) == 0
     assert capsys.readouterr().out == f"'{stored}' has ended: there is nothing to go on with\n"
-    assert "has ended, and so there is no state" in error_of(f"resume={stored}", "epochs=9", capsys=capsys)
+    for changes, phrase in {
+        ("epochs=9",): "no state to continue from; to begin anew: nnlab train epochs=9",
+        ("optimizer.lr=1",): "and continues with that",
+        ("seed=5",): "and continues with that",
+    }.items():
+        assert phrase in error_of(f"resume={stored}", *changes, capsys=capsys)
+    assert cli.main(["train", f"resume={stored}", "epochs=2", "optimizer=adam", "picture=true"]) == 0
     assert before == {path: path.stat().st_mtime_ns for path in stored.rglob("*")}
 
 

@@ -75,6 +75,13 @@ def changed_settings(stored: StoredRun, changes: list[Change]) -> dict:
     return settings
 
 
+def trains_otherwise(stored: StoredRun, changes: list[Change]) -> bool:
+    """Whether the changes let the run train for longer, or less long. Raises `UserError` for others."""
+    with warnings.catch_warnings(action="ignore", category=Advice):
+        settings = changed_settings(stored, changes)
+    return any(settings.get(key) != stored.settings.get(key) for key in ("epochs", "stopping"))
+
+
 def _refuse_another_run(stored: StoredRun, change: Change, recorded_settings: dict) -> None:
     """Raise `UserError` unless the run has this value already."""
     key = change.key if change.key in recorded_settings else f"{change.key}.name"
@@ -86,8 +93,8 @@ def _refuse_another_run(stored: StoredRun, change: Change, recorded_settings: di
         )
     if recorded_settings[key] != change.value:
         raise UserError(
-            f"{change.word}: the run in '{stored.path}' began with {recorded_settings[key]}, and goes "
-            f"on with that; of its settings may change {', '.join(CHANGEABLE_KEYS)}"
+            f"{change.word}: the run in '{stored.path}' began with {recorded_settings[key]}, and "
+            f"continues with that; only these settings may change: {', '.join(CHANGEABLE_KEYS)}"
         )
 
 

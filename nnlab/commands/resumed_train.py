@@ -6,7 +6,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab.commands.changed_settings import Change, changed_settings, changes_in, check_epochs
+from nnlab.commands.changed_settings import (
+    Change,
+    changed_settings,
+    changes_in,
+    check_epochs,
+    trains_otherwise,
+)
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
 from nnlab.commands.process import freeze_imports
@@ -67,13 +73,12 @@ def read_unfinished(folder: Path) -> UnfinishedRuns:
 
 
 def _say_that_it_has_ended(unfinished: UnfinishedRuns, changes: list[Change]) -> None:
-    """Print that all runs have ended. Raises `UserError` if they were to train for more epochs."""
+    """Print that all runs have ended. Raises `UserError` if they were to train with other settings."""
     folder, runs = unfinished.folder, [*unfinished.runs.values()]
-    if any(change.key == "epochs" for change in changes):
+    if any(trains_otherwise(stored, changes) for stored in runs):
         new_command = _command_with_changes(runs[0].command, changes) if len(runs) == 1 else "nnlab train ..."
         raise UserError(
-            f"'{folder}' has ended, and so there is no state to go on from; to train it anew, longer: "
-            f"{new_command}"
+            f"'{folder}' has ended, so there is no state to continue from; to begin anew: {new_command}"
         )
     what = f"'{folder}' has ended" if len(runs) == 1 else f"all {len(runs)} runs in '{folder}' have ended"
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # that was left when the process was killed

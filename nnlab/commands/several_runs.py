@@ -20,7 +20,9 @@ def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Con
     """The screen that shows how many runs have ended, and which is the best so far."""
     names = tuple(elide_middle(name, BRIEF_CHARACTERS) for name in brief_names([run.name for run in runs]))
     stacks = len(fit.stacks())
-    title = f"{len(runs)} runs: {len(fit.rows)} rows in {stacks} stack{'s' * (stacks > 1)}"
+    counts = {"run": len(runs), "row": len(fit.rows), "stack": stacks}
+    counted = {noun: f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items()}
+    title = f"{counted['run']}: {counted['row']} in {counted['stack']}"
     metric = ""
     if not _ranking_caveats(runs):
         metric = _comparable_metric(recorders.writers)

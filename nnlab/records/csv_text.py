@@ -49,6 +49,16 @@ def csv_cell(value):
     return str(value).lower() if isinstance(value, bool) else value
 
 
+def label_of_cell(cell: str) -> str:
+    """The label that `csv_cell` has written, but for letters that are not visible.
+
+    >>> label_of_cell("'=1+1"), label_of_cell("'s-Hertogenbosch")
+    ('=1+1', "'s-Hertogenbosch")
+    """
+    is_marked = cell.startswith(TEXT_MARK) and _is_formula(cell.lstrip(TEXT_MARK))
+    return cell.removeprefix(TEXT_MARK) if is_marked else cell
+
+
 def _is_formula(text: str) -> bool:
     """Whether a spreadsheet would compute it, were it to leave out the white space in front."""
     first = unicodedata.normalize("NFKC", text.lstrip()[:1])

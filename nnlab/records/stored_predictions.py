@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.records.csv_text import label_of_cell
 from nnlab.runtime.machine import available_memory
 from nnlab.untrusted import is_count, read_json_lines, read_text
 
@@ -50,14 +51,14 @@ def read_columns(file: Path) -> dict[str, np.ndarray]:
         raise UserError(f"'{file}' is not a table: {' '.join(str(e).split())[:200]}") from e
     if len(columns) != len(names) or len({*names}) < len(names):
         raise UserError(f"'{file}' is not a table: its lines do not have the cells that its first line names")
-    return {name: _array(column) for name, column in zip(names, columns, strict=True)}
+    return {label_of_cell(name): _array(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _array(column: tuple[str, ...]) -> np.ndarray:
     try:
         values = np.array([float(cell) if cell else np.nan for cell in column])
     except ValueError:
-        return np.array(column, str)
+        return np.array([label_of_cell(cell) for cell in column], str)
     if len(values) and np.isfinite(values).all() and all(cell.lstrip("-").isdigit() for cell in column):
         return values.astype(np.int64) if np.abs(values).max() < 2**53 else values
     return values

@@ -64,7 +64,7 @@ class StoredRun:
         try:
             names = os.listdir(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"'{path}' is not a folder; expected that of a run") from None
+            raise UserError(f"'{path}' is not a folder; expected the folder of a run") from None
         except (OSError, ValueError) as e:
             raise UserError(f"'{path}' cannot be read: {getattr(e, 'strerror', e)}") from e
         if SWEEP_FILE in names:
