@@ -11,7 +11,7 @@ from nnlab.autodiff.operators import Operators
 OPSET, IR_VERSION = 17, 8  # of 2022, which onnxruntime has read since 1.13
 # What is an argument in nnlab, and in ONNX an input of whole numbers.
 INTEGER_INPUTS = {"CumSum": "axis", "TopK": "k", "Reshape": "shape"}
-# Nodes and weights of Gauss and Legendre on [0, 1]: erf(x) is then right to 1e-15.
+# Nodes and weights of Gauss and Legendre on [0, 1]: erf(x) is then right to 1e-14.
 QUADRATURE_POINTS = 48
 LARGEST_ERF = 6.0  # where erf is 1 in float64
 
