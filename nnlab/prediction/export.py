@@ -86,9 +86,9 @@ def make_export(
     predict what the model does.
     """
     dtype = model.experiment.dtype if dtype == "auto" else dtype
+    rows = model.rows_for(row)
     if format == "onnx":
         require_onnx()
-    rows = model.rows_for(row)
     portable = PortableModel(model, rows, dtype)
     portable.refuse_missing_rules()
     _advise_on_digits(portable)
