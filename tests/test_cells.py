@@ -64,7 +64,7 @@ def test_the_command_says_the_way_out(content, phrases, tmp_path, monkeypatch, c
     [
         ("1.5,x,x", ["data.task=regression"], "or data.task=classification"),
         ("1.5,,", ["data.task=regression"], "is empty, as is 1 more of 3; expected a number: drop such rows"),
-        ("a,b,", [], "is empty; expected a class: drop such rows"),
+        ("a,b,", [], "the cell is empty; expected a class: drop such rows"),
     ],
 )
 def test_of_targets(cells, overrides, hint, tmp_path, monkeypatch, capsys):

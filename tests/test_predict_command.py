@@ -316,6 +316,8 @@ FILES = {
     "header.csv": lambda path: Path(path).write_text("a,b,c\n"),
     "hole.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,,3\n"),
     "text.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,two,3\n"),
+    "dated.csv": lambda path: Path(path).write_text("a,b,c\n1,2,2026-01-31\n"),
+    "text.npz": lambda path: np.savez(path, X=np.full((2, 3), "red")),
     "nan.csv": lambda path: Path(path).write_text("a,b,c\n1,nan,3\n"),
     "ragged.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,2\n"),
     "huge.csv": lambda path: Path(path).write_text("a,b,c\n1,2,3\n1,1e300,3\n"),
@@ -355,9 +357,11 @@ WRONG = {
     ("predict", "RUN", "bare.csv"): "no line with the names of its columns",
     ("predict", "RUN", "empty.csv"): "empty.csv is empty",
     ("predict", "RUN", "header.csv"): "no examples, only a header",
-    ("predict", "RUN", "hole.csv"): "hole.csv, line 3, column 'b': is empty; expected a number",
-    ("predict", "RUN", "text.csv"): "text.csv, line 3, column 'b': 'two' is not a number",
-    ("predict", "RUN", "nan.csv"): "nan.csv, line 2, column 'b': is missing",
+    ("predict", "RUN", "hole.csv"): "hole.csv, line 3, column 'b': the cell is empty; expected a number",
+    ("predict", "RUN", "text.csv"): "line 3, column 'b': 'two' is not a number; expected a number: the run was trained on",
+    ("predict", "RUN", "dated.csv"): "column 'c': '2026-01-31' is not a number; expected a number: the run was",
+    ("predict", "RUN", "text.npz"): "its examples have the dtype <U3, expected real numbers",
+    ("predict", "RUN", "nan.csv"): "nan.csv, line 2, column 'b': the value is missing",
     ("predict", "RUN", "ragged.csv"): "ragged.csv, line 3: 2 cells",
     ("predict", "RUN", "huge.csv"): "huge.csv, line 3: the network's outputs are not finite",
     ("predict", "RUN", "wide.npz"): "an example is 5 numbers, and those of the run are 3",
@@ -392,6 +396,16 @@ def test_a_renamed_column_is_named_with_the_nearest(here):
     with pytest.raises(lab.UserError, match="no column 'sepal_length'; did you mean 'sepal_lenght'?"):
         with open_examples("a.csv", spec, lab.Iris()):
             pass
+
+
+@pytest.mark.parametrize("cell", ["high", "2026-01-31"])
+def test_text_as_the_target_of_a_regression(cell, here):
+    """The advice of training, data.task=classification say, is of no use to a trained run."""
+    spec = lab.DataSpec((2,), 1, "regression", features=("a", "b"), targets=("y",))
+    Path("a.csv").write_text(f"a,b,y\n1,2,{cell}\n")
+    with open_examples("a.csv", spec, lab.Iris(), labelled=True) as examples:
+        with pytest.raises(lab.UserError, match="expected a number: the run was trained on numbers there"):
+            list(examples.blocks())
 
 
 def test_a_full_disk_is_not_a_fault_of_the_data(trained, here):

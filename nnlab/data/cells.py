@@ -38,6 +38,8 @@ REMEDY_OF_KIND = {
     "typo": "correct or drop such rows",
 }
 REMEDY_FOR_TARGET = {"missing": "drop such rows", "text": "or data.task=classification"}
+# A trained run has its inputs and targets: they can no longer be removed, or become others.
+REMEDY_FOR_TRAINED_RUN = dict.fromkeys(("date", "text"), "the run was trained on numbers there")
 
 
 def is_number(cell: str) -> bool:
@@ -64,8 +66,11 @@ def cell_kind(cell: str) -> str:
     return next((name for name, pattern in PATTERN_OF_KIND.items() if pattern.fullmatch(cell)), "text")
 
 
-def cell_error(cell: str, same_kind: int, count: int, is_target: bool, is_classification: bool) -> str:
-    """The error message for a cell: what it is, how many of the column's `count` cells are alike, the fix."""
+def cell_error(cell: str, same_kind: int, count: int, expected: str, remedies: dict[str, str]) -> str:
+    """The error message for a cell: what it is, how many of the column's `count` cells are alike, the fix.
+
+    `expected` is what it should be, a number or a class; `remedies` replace those of `REMEDY_OF_KIND`.
+    """
     kind = cell_kind(cell)
     quoted = f"'{shortened(cell)}'"
     if kind == "number":
@@ -73,18 +78,15 @@ def cell_error(cell: str, same_kind: int, count: int, is_target: bool, is_classi
     if kind in ("text", "unit") and 2 * same_kind <= count:
         # Most cells of the column are numbers, so this one is a mistake, not another kind of column.
         kind = "typo"
-    remedy = REMEDY_OF_KIND[kind].format(plain=_plain_number(cell))
-    if is_target:
-        remedy = REMEDY_FOR_TARGET.get(kind, remedy)
-    expected = "class" if is_classification else "number"
+    remedy = (REMEDY_OF_KIND | remedies)[kind].format(plain=_plain_number(cell))
     return f"{_describe(cell, quoted)}{_how_many_more(same_kind, count)}; expected a {expected}: {remedy}"
 
 
 def _describe(cell: str, quoted: str) -> str:
     if not cell:
-        return "is empty"
+        return "the cell is empty"
     if cell.lower() == "nan":
-        return "is missing"
+        return "the value is missing"
     return f"{quoted} is not a number"
 
 

@@ -23,11 +23,11 @@ EXPECTED_NUMBER = (
 TEXT_DTYPE_KINDS = "USTa"  # numpy's letters for text and bytes
 
 
-def to_numpy(value, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def to_numpy(value, name: str, expected: str = EXPECTED_NUMBER) -> tuple[np.ndarray, tuple[str, ...]]:
     """A copy of `value` as an array, and the names of its columns, or of a series, if it has any.
 
     The array has finite real numbers of a dtype that torch knows, or text. `name` is the argument's name in
-    the `UserError` for anything else.
+    the `UserError` for anything else, and `expected` what it says should be in place of text.
     """
     if hasattr(value, "toarray"):
         raise UserError(f"{name} is a sparse matrix: write {name}.toarray()")
@@ -46,7 +46,7 @@ def to_numpy(value, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         raise UserError(f"{name} has the shape {values.shape}: there are no examples in it")
     if values.dtype.kind == "U" and isinstance(value, list | tuple):
         _refuse_nan(value, name)  # which numpy has turned into the text "nan"
-    values = _to_native(values, name, names)
+    values = _to_native(values, name, names, expected)
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise UserError(f"{_location(name, np.argwhere(np.ma.getmaskarray(value))[0], names)} is masked")
     if values.dtype.kind == "f":
@@ -94,11 +94,13 @@ def _refuse_nan(value, name: str) -> None:
             raise UserError(f"{name}[{index}] is missing; expected text, like the others")
 
 
-def refuse_text(values: np.ndarray, name: str, names: tuple[str, ...]) -> None:
+def refuse_text(
+    values: np.ndarray, name: str, names: tuple[str, ...], expected: str = EXPECTED_NUMBER
+) -> None:
     """Raise `UserError` unless it is an array of numbers."""
     if values.dtype.kind not in NUMERIC_DTYPE_KINDS:
         where = _location(name, (0,) * values.ndim, names)
-        raise UserError(f"{where} is {str(values.flat[0])!r}; expected {EXPECTED_NUMBER}")
+        raise UserError(f"{where} is {str(values.flat[0])!r}; expected {expected}")
 
 
 def _column_names(value) -> tuple[str, ...]:
@@ -130,15 +132,15 @@ def _unwrap(value):
     return value
 
 
-def _to_native(values: np.ndarray, name: str, names: tuple[str, ...]) -> np.ndarray:
+def _to_native(values: np.ndarray, name: str, names: tuple[str, ...], expected: str) -> np.ndarray:
     """The values in a dtype that torch knows, or as text."""
     kind = values.dtype.kind
     if kind == "O":
-        return _from_objects(values, name, names)
+        return _from_objects(values, name, names, expected)
     if kind == "S":
         return decode_bytes(values)
     if kind == "T":
-        return _to_native(values.astype(object), name, names)
+        return _to_native(values.astype(object), name, names, expected)
     if kind == "U" and not is_valid_text(values):
         raise UserError(f"{name} holds text with codes that are not characters")
     if kind not in NUMERIC_DTYPE_KINDS + "U":
@@ -149,11 +151,13 @@ def _to_native(values: np.ndarray, name: str, names: tuple[str, ...]) -> np.ndar
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _from_objects(values: np.ndarray, name: str, names: tuple[str, ...]) -> np.ndarray:
+def _from_objects(
+    values: np.ndarray, name: str, names: tuple[str, ...], expected_for_text: str
+) -> np.ndarray:
     """An array of Python objects as text or numbers; raises `UserError` for a mixture."""
     text = np.array([isinstance(v, str) for v in values.flat]).reshape(values.shape)
     if text.all():
-        return _to_native(values.astype(str), name, names)
+        return _to_native(values.astype(str), name, names, expected_for_text)
     if values.ndim == 1 and text.any():
         # A column of targets with some text is a column of labels, one of which is not text.
         index = tuple(np.argwhere(~text)[0])
@@ -162,7 +166,7 @@ def _from_objects(values: np.ndarray, name: str, names: tuple[str, ...]) -> np.n
     for index, v in np.ndenumerate(values):
         kinds.add(_object_kind(v))
         if kinds & {"text", "missing", "other"}:
-            expected = EXPECTED_NUMBER if isinstance(v, str) else "a number"
+            expected = expected_for_text if isinstance(v, str) else "a number"
             raise _object_error(v, _location(name, index, names), expected)
         try:
             numbers[index] = float(v)

@@ -233,9 +233,11 @@ class Table:
         same_kind = sum(cells.cell_kind(other) == kind for other in below)
         where = f"{self.path}, line {line}, column '{shortened(column)}'"
         if not cell and column == f"column {len(self.names) - 1}" and same_kind == len(below):
-            return UserError(f"{where}: is empty: remove the delimiter at the end of each line")
+            return UserError(f"{where}: the cell is empty: remove the delimiter at the end of each line")
+        expected = "class" if is_classification else "number"
+        remedies = cells.REMEDY_FOR_TARGET if is_target else {}
         return UserError(
-            f"{where}: {cells.cell_error(cell, same_kind, above + len(below), is_target, is_classification)}"
+            f"{where}: {cells.cell_error(cell, same_kind, above + len(below), expected, remedies)}"
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.data.cells import cell_error, first_line_hint, is_number
+from nnlab.data.cells import REMEDY_FOR_TARGET, REMEDY_FOR_TRAINED_RUN, cell_error, first_line_hint, is_number
 from nnlab.data.csv_rows import read_rows
 from nnlab.data.headers import LINES_COMPARED, is_header
 from nnlab.data.identifiers import key_column
@@ -105,8 +105,10 @@ class CsvExamples:
         return x
 
     def _wrong_cell(self, line: int, index: int, cell: str, is_target: bool) -> UserError:
-        where, is_class = self.where(line, self.columns.names[index]), is_target and bool(self.spec.classes)
-        return UserError(f"{where}: {cell_error(cell.strip(), 1, 1, is_target, is_class)}")
+        expected = "class" if is_target and self.spec.classes else "number"
+        remedies = (REMEDY_FOR_TARGET if is_target else {}) | REMEDY_FOR_TRAINED_RUN
+        where = self.where(line, self.columns.names[index])
+        return UserError(f"{where}: {cell_error(cell.strip(), 1, 1, expected, remedies)}")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from nnlab.errors import Advice, UserError, nearest, shortened
 from nnlab.suggestions import hint
 
 MAX_COLUMNS_LISTED = 8
+EXPECTED_NUMBER = "a number: the model was trained on numbers there"
 
 
 class WrongExample(UserError):
@@ -33,7 +34,7 @@ def validate_inputs(x, spec: DataSpec) -> np.ndarray:
     targets' without. Raises `UserError`.
     """
     x = _select_columns(x, spec.features, "x", ignored=spec.targets)
-    values, names = to_numpy(x, "x")
+    values, names = to_numpy(x, "x", EXPECTED_NUMBER)
     shape = " x ".join(map(str, spec.shape))
     if values.ndim == 1:
         instead = "x.reshape(-1, 1)" if spec.inputs == 1 else "x.reshape(1, -1)"
@@ -42,7 +43,7 @@ def validate_inputs(x, spec: DataSpec) -> np.ndarray:
             if spec.inputs > 1
             else f"x has the shape {values.shape}, expected (examples, 1): {instead}"
         )
-    refuse_text(values, "x", names)
+    refuse_text(values, "x", names, EXPECTED_NUMBER)
     count = math.prod(values.shape[1:])
     is_flat = len(spec.shape) == 1 or values.ndim == 2
     # Axes of length 1 may be left out: (n, 28, 28) for images of one channel.
@@ -59,7 +60,7 @@ def validate_targets(y, spec: DataSpec) -> np.ndarray:
     """y as (n,) numbers of classes or (n, m) real targets. Raises `UserError`, also for unknown classes."""
     if not spec.classes:
         y = _select_columns(y, spec.targets, "y")
-    values, names = to_numpy(y, "y")
+    values, names = to_numpy(y, "y", EXPECTED_NUMBER)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if not spec.classes:
@@ -73,7 +74,7 @@ def validate_targets(y, spec: DataSpec) -> np.ndarray:
 
 
 def _numbers(values: np.ndarray, spec: DataSpec, names: tuple[str, ...]) -> np.ndarray:
-    refuse_text(values, "y", names)
+    refuse_text(values, "y", names, EXPECTED_NUMBER)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or values.shape[1] != spec.outputs:
         expected = "(examples,)" if spec.outputs == 1 else f"(examples, {spec.outputs})"
