@@ -454,7 +454,7 @@ WRONG_INPUTS = {
     "twice": (lambda f: pd.concat([f, f[["width"]]], axis=1), "two columns 'width'"),
     "nan": (lambda f: f.assign(length=f.length.where(f.index != 7)), r"x\[7\], column 'length'.*missing"),
     "inf": (lambda f: f.replace(f.iloc[3, 1], np.inf), "is inf; expected a finite number"),
-    "text": (lambda f: f.astype(object).map(lambda v: "?"), r"x\[0\], column 'length', is '\?'; .*trained on numbers"),
+    "text": (lambda f: f.astype(object).map(lambda v: "?"), r"'length', is '\?'; .*trained on numbers"),
     "a column of text": (lambda f: f.assign(width="red"), r"column 'width', is 'red'; .*trained on numbers"),
     "an array of text": (lambda f: f.to_numpy().astype(str), r"x\[0, 0\] is '5.1'; .* trained on"),
     "bytes": (lambda f: f.to_numpy().astype("S"), r"x\[0, 0\] is '5.1'; .* trained on numbers there"),

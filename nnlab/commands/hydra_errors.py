@@ -10,7 +10,9 @@ from nnlab import declarations, plugins
 from nnlab.catalogue import RUN_COMMANDS, Catalogue
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.hydra_overrides import data_overrides
+from nnlab.commands.nearest_key import choices_with
 from nnlab.commands.quoting import quote_text
+from nnlab.commands.run_words import SYNONYMS
 from nnlab.commands.unknown_key import dotted_keys
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.records.text import shell_word
@@ -22,6 +24,11 @@ _NOISE_LINES = re.compile(
     r"|Config search path|Available options in"
 )
 
+# For a key that another command on a trained run has: what to do without it.
+INSTEAD_OF_KEYS = {
+    ("predict", "target"): "; predict needs none: the data may have the target's column, and it is not used",
+    ("evaluate", "output"): "; the report is evaluation.json in the folder of hydra.run.dir=FOLDER",
+}
 TOO_DEEP_MESSAGE = "a value has more brackets within brackets than can be read, or a file refers to itself"
 
 
@@ -102,6 +109,8 @@ def refuse_keys_of_other_commands(command: str, words: list[str]) -> None:
     """Raise `UserError` for a key or group that another command has and this one has not."""
     train_keys = keys_of("train") if command == "train" else keys_of("train") - {"resume"}
     for word in words:
+        if command in RUN_COMMANDS:
+            _refuse_keys_of_other_run_commands(command, word)
         if command in RUN_COMMANDS and near(word.partition("=")[0], Catalogue(command).keys()):
             continue  # a later check reports it as unknown, with the nearest key
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
@@ -113,9 +122,19 @@ def refuse_keys_of_other_commands(command: str, words: list[str]) -> None:
             _refuse_training_keys(command, word)
 
 
+def _refuse_keys_of_other_run_commands(command: str, word: str) -> None:
+    key = word.lstrip("+~").partition("=")[0]
+    key = SYNONYMS.get(key, key)
+    others = [other for other in RUN_COMMANDS if key in keys_of(other)]
+    if others and command not in others:
+        instead = INSTEAD_OF_KEYS.get((command, key), "")
+        raise UserError(f"{word}: {key} is a word of nnlab {' and '.join(others)}{instead}")
+
+
 def _refuse_training_keys(command: str, word: str) -> None:
     key, train = word.lstrip("+~").partition("=")[0], Catalogue("train")
-    if key not in Catalogue(command).keys() and key in {*train.groups, *train.all_keys()}:
+    is_known = key in {*train.groups, *train.all_keys()} or "." in key and choices_with(key)
+    if key not in Catalogue(command).keys() and is_known:
         raise UserError(f"{word}: {key} is a word of nnlab train; a run keeps what it was trained with")
 
 
