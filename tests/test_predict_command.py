@@ -349,7 +349,7 @@ WRONG = {
     ("predict", "RUN", "new.csv", "epochs=3"): "a run keeps what it was trained with",
     ("predict", "RUN", "new.csv", "trials=3"): "a word of nnlab sweep",
     ("predict", "RUN", "new.csv", "target=left"): "predict needs none: the data may have the target's column",
-    ("predict", "RUN", "new.csv", "data.target=left"): "target is a word of nnlab evaluate; predict needs none",
+    ("predict", "RUN", "new.csv", "data.target=left"): "target is a word of nnlab evaluate",
     ("predict", "RUN", "new.csv", "format=onnx"): "format is a word of nnlab export",
     ("predict", "RUN", "new.csv", "data.task=regression"): "a run keeps what it was trained with",
     ("evaluate", "RUN", "new.csv", "output=p.csv"): "evaluation.json in the folder of hydra.run.dir=FOLDER",
