@@ -278,6 +278,13 @@ def test_a_sweep_means_its_winner(here, capsys):
     assert main(["predict", "s", "iris", "output=a.csv"]) == 0
     assert main(["predict", "s/best", "iris", "output=b.csv"]) == 0
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
+    x = lab.Iris().load().x
+    assert np.array_equal(lab.load("s").predict_proba(x), lab.load("s/best").predict_proba(x))
+    Path("sweeps").mkdir()
+    Path("s").rename("sweeps/s")
+    assert main(["predict", "sweeps", "iris"]) == 2
+    assert capsys.readouterr().err.endswith("did you mean 'sweeps/s', the only one in it?\n")
+    Path("sweeps/s").rename("s")
     Path("s/best").rename("s/other")
     assert main(["predict", "s", "iris"]) == 2
     assert "nnlab sweep resume=s" in capsys.readouterr().err
@@ -296,10 +303,15 @@ def test_a_run_without_weights_yet(trained, capsys, here):
     for name in ("summary.json", "rows.json", "model.safetensors"):
         Path("half", name).unlink()
     assert main(["predict", "half", "iris"]) == 2
-    assert capsys.readouterr().err.endswith("has no weights yet: it was interrupted, or still trains\n")
+    assert capsys.readouterr().err.endswith("still trains; to go on with it, nnlab train resume=half\n")
     Path("half/checkpoint.safetensors").touch()
     assert main(["predict", "half", "iris"]) == 2
     assert "to go on with it, nnlab train resume=half" in capsys.readouterr().err
+    Path("of_all").mkdir()
+    Path("half").rename("of_all/0_seed=1")
+    Path("of_all/runs.json").write_text('{"runs": ["0_seed=1"]}')
+    assert main(["predict", "of_all/0_seed=1", "iris"]) == 2
+    assert capsys.readouterr().err.endswith("to go on with it, nnlab train resume=of_all\n")
 
 
 # ---- wrong words

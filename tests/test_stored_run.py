@@ -235,10 +235,17 @@ def test_a_folder_that_says_nothing_of_normalisation_means_what_it_meant(tmp_pat
 def test_folders_that_hold_runs_name_one(tmp_path):
     for name in ("0_lr=1", "1_lr=2"):
         shutil.copytree(OLD / "plain", tmp_path / "runs" / name)
-    with pytest.raises(
-        UserError, match="not the folder of a run: there are 2 runs in it, such as '.*/1_lr=2'"
-    ):
-        StoredRun(tmp_path / "runs")
+    for name in ("a configuration", "weights"):  # which are no runs
+        (tmp_path / "runs" / name).mkdir()
+    (tmp_path / "runs/a configuration/config.yaml").touch()
+    (tmp_path / "runs/weights/model.safetensors").touch()
+    for read in (StoredRun, nnlab.load):
+        with pytest.raises(UserError, match="a folder of 2 runs: say which one, '.*/[01]_lr=.', '.*_lr=.'$"):
+            read(tmp_path / "runs")
+    shutil.rmtree(tmp_path / "runs/0_lr=1")
+    for read in (StoredRun, nnlab.load):
+        with pytest.raises(UserError, match="not the .* run; did you mean '.*/1_lr=2', the only one in it?"):
+            read(tmp_path / "runs")
     shutil.copytree(OLD / "plain", tmp_path / "sweep/best")
     (tmp_path / "sweep/sweep.json").write_text("{}")
     (tmp_path / "sweep/config.yaml").write_text("sampler: grid")

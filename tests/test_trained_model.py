@@ -372,7 +372,7 @@ def test_a_run_that_did_not_end_is_used_with_an_advice(tmp_path):
     with pytest.warns(nnlab.Advice, match="did not end"):
         assert len(nnlab.load(tmp_path / "run").predict(np.zeros((2, 4)))) == 2
     (tmp_path / "run/model.safetensors").unlink()
-    with pytest.raises(nnlab.UserError, match="has no model.safetensors: .* nnlab train resume= goes on"):
+    with pytest.raises(nnlab.UserError, match="has no weights yet: .*to go on with it, nnlab train resume="):
         nnlab.load(tmp_path / "run")
 
 

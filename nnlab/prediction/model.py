@@ -18,6 +18,7 @@ from nnlab.prediction.new_examples import WrongExample, validate_inputs
 from nnlab.prediction.row_stack import RowStack, bind_stacks
 from nnlab.prediction.scoring import Scoring
 from nnlab.prediction.trained_rows import TrainedRow, load_rows_from_fit, load_rows_from_run
+from nnlab.records.run_path import find_run
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime.devices import device as device_named
 from nnlab.runtime.devices import thread_count
@@ -218,7 +219,8 @@ def load(
 ) -> TrainedModel:
     """What a run has learnt, to predict with: a `TrainedModel`.
 
-    run         a run folder, your own or somebody else's (nothing in it is executed), or a `Fit`
+    run         a run folder, your own or somebody else's (nothing in it is executed), a sweep's folder, which
+                means its winner, or a `Fit`
     experiment  of a fit of several experiments, which one, from 0
     device      where it computes: cpu, cuda, auto (see `nnlab train --help`)
 
@@ -230,7 +232,7 @@ def load(
         return TrainedModel(e, spec, rows, device)
     if experiment is not None:
         raise UserError(f"experiment = {experiment}: a run folder has one experiment; leave it out")
-    run = run if isinstance(run, StoredRun) else StoredRun(run)
+    run = run if isinstance(run, StoredRun) else StoredRun(find_run(run))
     e, spec = run.experiment, run.spec
     if spec is None:
         raise UserError(

@@ -8,12 +8,14 @@ from itertools import islice
 from pathlib import Path
 
 from nnlab.errors import UserError, nearest
-from nnlab.records.run_folder import CHECKPOINT_FILE, METRICS_FILE, WEIGHTS_FILE
+from nnlab.records.multirun_file import RUNS_FILE
+from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.records.text import shell_word
 
 BEST_FOLDER = "best"  # of a sweep: its winner's run
 FOLDERS_SEARCHED, RUNS_LISTED = 1000, 4
+MOST_FOLDERS_ABOVE = 3  # between a run and the folder of all runs of -m
 RUN_LEVELS = ("*", "*/*", "*/*/*")  # below outputs: a command, a run, a run of -m
 
 
@@ -39,15 +41,24 @@ def find_run(path: str | os.PathLike) -> Path:
                 f"'{path}': the run has no weights yet: it was interrupted, or still trains{_resume(folder)}"
             )
         return folder
-    if runs := _runs_below(folder):
-        raise UserError(f"'{path}' is a folder of {_several(runs)}: say which one, {_listed(runs)}")
+    if hint := describe_runs_below(folder):
+        raise UserError(f"'{path}' is {hint}")
     raise UserError(f"'{path}' is not the folder of a run: it has no {WEIGHTS_FILE}{_runs_here()}")
 
 
+def describe_runs_below(folder: Path) -> str:
+    """`a folder of 2 runs: say which one, ...` where there are runs in it; else empty."""
+    runs = _runs_below(folder)
+    if len(runs) == 1:
+        return f"not the folder of a run; did you mean '{runs[0]}', the only one in it?"
+    return f"a folder of {len(runs):,} runs: say which one, {_listed(runs)}" if runs else ""
+
+
 def _resume(folder: Path) -> str:
-    if not os.path.lexists(folder / CHECKPOINT_FILE):
-        return ""
-    return f"; to go on with it, nnlab train resume={shell_word(str(folder))}"
+    """How to go on with a run, with or without a checkpoint: of -m, in the folder of all runs."""
+    nearby = (folder, *islice(folder.parents, MOST_FOLDERS_ABOVE))
+    whole = next((above for above in nearby if os.path.lexists(above / RUNS_FILE)), folder)
+    return f"; to go on with it, nnlab train resume={shell_word(str(whole))}"
 
 
 def _is_run(folder: Path) -> bool:
@@ -55,17 +66,18 @@ def _is_run(folder: Path) -> bool:
     return any(os.path.lexists(folder / name) for name in names) and (folder / "config.yaml").is_file()
 
 
+def _has_winner(folder: Path) -> bool:
+    return os.path.lexists(folder / SWEEP_FILE) and _is_run(folder / BEST_FOLDER)
+
+
 def _runs_below(folder: Path) -> list[Path]:
-    """The folders of runs in it, the newest first."""
+    """The folders of runs in it, and of sweeps with a winner, the newest first."""
     for level in RUN_LEVELS:
-        runs = [entry for entry in islice(folder.glob(level), FOLDERS_SEARCHED) if _is_run(entry)]
+        entries = islice(folder.glob(level), FOLDERS_SEARCHED)
+        runs = [entry for entry in entries if _is_run(entry) or _has_winner(entry)]
         if runs:
             return sorted(runs, key=lambda entry: entry.stat().st_mtime, reverse=True)
     return []
-
-
-def _several(runs: list[Path]) -> str:
-    return f"{len(runs)} run{'s' * (len(runs) > 1)}"
 
 
 def _listed(runs: list[Path]) -> str:

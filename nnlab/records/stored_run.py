@@ -16,6 +16,7 @@ from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
 from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.run_folder import METRICS_FILE, SPLITS_FILE, TEST_PREDICTIONS_FILE, WEIGHTS_FILE
+from nnlab.records.run_path import describe_runs_below
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_predictions import read_columns, read_splits
 from nnlab.records.stored_weights import weights_and_normalizers
@@ -71,8 +72,8 @@ class StoredRun:
             best = f": the run of its winner is '{self.path / 'best'}'" if "best" in names else ""
             raise UserError(f"'{path}' is the folder of a sweep, expected that of a run{best}")
         if not {*names} & {*RUN_FILES}:
-            inside = _runs_inside(self.path, names) or f": it has none of {', '.join(RUN_FILES)}"
-            raise UserError(f"'{path}' is not the folder of a run{inside}")
+            none = f"not the folder of a run: it has none of {', '.join(RUN_FILES)}"
+            raise UserError(f"'{path}' is {describe_runs_below(self.path) or none}")
 
     def __repr__(self) -> str:
         state = "" if self.ended else ", not ended"
@@ -180,15 +181,6 @@ class StoredRun:
         if fault := fault_of(tree):
             raise UserError(f"'{self.path / name}': {fault}")
         return tree
-
-
-def _runs_inside(path: Path, names: list[str]) -> str:
-    """`; there are 2 runs in it, such as '...'`; empty if there is none."""
-    runs = [name for name in names if any((path / name / file).is_file() for file in RUN_FILES)]
-    if not runs:
-        return ""
-    count = "is a run" if len(runs) == 1 else f"are {len(runs):,} runs"
-    return f": there {count} in it, such as '{path / max(runs)}'"
 
 
 def _settings_fault(tree) -> str:
