@@ -114,8 +114,23 @@ def test_columns_in_any_order_with_others_and_an_identifier(trained, capsys):
     assert [line["prediction"] for line in lines] == lab.load(trained).predict(x).tolist()
     captured = capsys.readouterr()
     assert "column 'note' is not among the run's inputs, and ignored" in captured.err
-    assert "left" not in captured.err and "customer_id" not in captured.err
+    assert "left" not in captured.err and "'customer_id'" not in captured.err
+    assert captured.err.count("advice") == 2
+    assert "the customer_id =1+1 is written '=1+1, with an apostrophe in front: a spread" in captured.err
     assert "30" in captured.out and str(written()) in captured.out
+
+
+@pytest.mark.parametrize("label, is_marked", [("=1+1", True), ("'@a", True), ("-a", True), ("-1.5", False)])
+def test_an_advice_where_a_class_has_an_apostrophe_in_front(label, is_marked, capsys, here):
+    x, labels = table(20)
+    write_csv("train.csv", x, np.where(labels == "yes", label, "no"))
+    overrides = ["data=csv", "data.path=train.csv", "data.target=left", "epochs=5", "hydra.run.dir=run"]
+    assert main(["train", *overrides]) == 0
+    capsys.readouterr()
+    assert main(["predict", "run", "train.csv", "output=p.csv"]) == 0
+    stderr = capsys.readouterr().err
+    assert (f"the class {label} is written '{label}, with an apostrophe in front" in stderr) == is_marked
+    assert {line["prediction"] for line in lines_of("p.csv")} <= {"'" * is_marked + label, "no"}
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.tsv", "table"])

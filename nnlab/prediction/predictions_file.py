@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from nnlab.data.spec import DataSpec
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError, shortened
 from nnlab.prediction.blocks import Block, NewExamples
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.new_examples import WrongExample
-from nnlab.records.csv_text import CsvTable
+from nnlab.records.csv_text import CsvTable, csv_cell, gets_mark
 from nnlab.records.prediction_columns import (
     prediction_cells,
     prediction_names,
@@ -46,7 +47,10 @@ def predict_into(table: CsvTable, model: TrainedModel, examples: NewExamples, ro
     tally = Tally(model.spec)
     identifier_cells = [examples.identifier] if examples.identifier is not None else []
     table.line([*identifier_cells, *prediction_names(model.spec), *probability_names(model.spec)])
+    _advise_marked("class", model.spec.classes)
+    has_advised = False
     for block in examples.blocks():
+        has_advised = has_advised or _advise_marked(str(examples.identifier), block.identifiers or [])
         try:
             classes, values = model.answers(block.x, row)
         except WrongExample as e:
@@ -54,6 +58,19 @@ def predict_into(table: CsvTable, model: TrainedModel, examples: NewExamples, ro
         tally.add(classes, values)
         table.lines(_lines(model.spec, block, classes, values))
     return tally
+
+
+def _advise_marked(what: str, texts: Sequence[str]) -> bool:
+    """Advice, if the table has an apostrophe in front of any of these; whether it has."""
+    marked = next(filter(gets_mark, texts), None)
+    if marked is not None:
+        warnings.warn(
+            f"the {what} {shortened(marked)} is written {shortened(csv_cell(marked))}, with an apostrophe in "
+            f"front: a spreadsheet would compute it",
+            Advice,
+            stacklevel=3,
+        )
+    return marked is not None
 
 
 def _lines(spec: DataSpec, block: Block, classes: np.ndarray | None, values: np.ndarray) -> Iterator[list]:

@@ -43,7 +43,7 @@ def csv_cell(value):
     ("'=1+1", "''=1+1", '-1.5', "'=\\\\x1b", 'null')
     """
     if isinstance(value, str):
-        return TEXT_MARK * _is_formula(value.lstrip(TEXT_MARK)) + visible(value)
+        return TEXT_MARK * gets_mark(value) + visible(value)
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else value
@@ -57,6 +57,11 @@ def label_of_cell(cell: str) -> str:
     """
     is_marked = cell.startswith(TEXT_MARK) and _is_formula(cell.lstrip(TEXT_MARK))
     return cell.removeprefix(TEXT_MARK) if is_marked else cell
+
+
+def gets_mark(text: str) -> bool:
+    """Whether the text as a cell has an apostrophe in front."""
+    return _is_formula(text.lstrip(TEXT_MARK))
 
 
 def _is_formula(text: str) -> bool:
