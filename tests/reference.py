@@ -36,14 +36,14 @@ class Net(torch.nn.Module):
         self.activation = ACTIVATIONS[getattr(e.model, "activation", "identity")]
         self.names = [f"hidden{n}" for n in range(1, len(hidden) + 1)] + ["output"]
         graph = e.model.graph((inputs,), outputs)
-        theta, slots = initial_theta([row], graph), graph.layout().parameters
+        theta, leaf_slices = initial_theta([row], graph), graph.layout().parameters
         self.layers = torch.nn.ModuleList()
         for name, (i, o) in zip(
             self.names, zip((inputs, *hidden), (*hidden, outputs), strict=True), strict=True
         ):
             layer = torch.nn.Linear(i, o, dtype=torch.float64)
-            layer.weight.data = slots[f"{name}.weight"].view(theta)[0].clone()
-            layer.bias.data = slots[f"{name}.bias"].view(theta)[0, :, 0].clone()
+            layer.weight.data = leaf_slices[f"{name}.weight"].view(theta)[0].clone()
+            layer.bias.data = leaf_slices[f"{name}.bias"].view(theta)[0, :, 0].clone()
             self.layers.append(layer)
 
     def forward(self, x, noise=None):

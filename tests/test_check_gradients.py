@@ -233,8 +233,8 @@ def test_the_objective_of_the_check_is_the_objective_of_training():
     with torch.no_grad():
         by_check = objective.gradient()
     leaves = {
-        name: slot.view(objective.theta).clone().requires_grad_()
-        for name, slot in objective.parameters.items()
+        name: leaf_slice.view(objective.theta).clone().requires_grad_()
+        for name, leaf_slice in objective.parameters.items()
     }
     hidden = torch.tanh(leaves["hidden1.weight"] @ objective.x + leaves["hidden1.bias"])
     z = leaves["output.weight"] @ hidden + leaves["output.bias"]

@@ -144,7 +144,7 @@ def test_what_works_the_edge_and_the_suggestion():
     assert t.edge == LR[8] and t.best_index in (6, 7)
     assert t.working_range == (LR[4], LR[7])  # half of the fall from 2 to 0.25 or less
     assert t.suggestion == pytest.approx(min(LR[t.best_index], LR[8] / 3))
-    assert t.diverged.tolist() == [0] * 9 + [1] * 2
+    assert t.diverged_fraction.tolist() == [0] * 9 + [1] * 2
 
 
 def test_a_single_noisy_curve_does_not_fool_it():
@@ -177,6 +177,28 @@ def test_when_no_rate_learns():
     rising = range_test.judge(table([2.5, 2.6, 2.7, 3, 4, 5, 6, 7, 8, 9, 9]), LR[5], 1)
     assert rising.cause == "nothing_learnt"
     assert "another rung" not in finding.advice and "only=[" in finding.advice
+
+
+def test_a_finding_names_the_loss_that_it_compares_with():
+    for start_loss, name in ((2.0, "the 2 of the start"), (3.0, "the 2.3 of chance")):
+        finding = range_test.judge(table([2.3] * 11, [start_loss] * 3), LR[5], 1)
+        assert name in finding.found
+
+
+def test_where_every_rate_diverges_all_numbers_are_finite():
+    all_diverged = table([np.nan] * 11)
+    finding = range_test.judge(all_diverged, LR[5], 1)
+    assert finding.status == "fail" and finding.number == 0 == all_diverged.loss_drop
+    assert np.isfinite(all_diverged.progress).all()
+
+
+def test_a_suggestion_is_never_too_small_to_work():
+    """The edge is so near the only rates that learn that a third of it is below them."""
+    final_loss = np.array([2.0] * 5 + [0.2, 0.2, 5.0, 5.0])[:, None] + np.zeros(3)
+    narrow = RangeTest(np.geomspace(0.1, 1.6, 9), final_loss, np.full(3, 2.0), 2.3)
+    assert narrow.edge / range_test.EDGE_MARGIN < narrow.working_range[0] <= narrow.suggestion
+    assert range_test.judge(narrow, narrow.suggestion, 1).status == "pass"
+    assert "is too small" in range_test.judge(narrow, 0.1, 1).advice
 
 
 def test_a_usual_regulariser_is_not_suspected():

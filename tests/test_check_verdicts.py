@@ -76,6 +76,8 @@ def test_of_the_learning_rates(end, start, chance, job_rate, longer):
     table = RangeTest(lr, np.array(end)[:, None] + np.zeros(2), np.array([start]), chance)
     finding = range_test.judge(table, float(lr[job_rate]), longer)
     assert says_its_limit(finding), finding.found
+    if table.suggestion:
+        assert range_test.judge(table, table.suggestion, longer).status == "pass"
     if finding.status == "pass" and finding.number < table.working_range[0]:
         assert "times the steps" in finding.found
 

@@ -60,9 +60,9 @@ class Objective:
         self.loss, self.regularizer = e.loss_for(dataset.spec), e.regularizer
         graph = experiments[0].graph(dataset.spec)
         layout = graph.layout()
-        self.slots, self.end, size = layout.parameters, layout.weights_end, layout.size
+        self.leaf_slices, self.end, size = layout.parameters, layout.weights_end, layout.size
         self.theta, self.grad = (aligned(self.rows, (size,), like) for _ in range(2))
-        self.views = {name: slot.view(self.theta) for name, slot in self.slots.items()}
+        self.views = {name: leaf_slice.view(self.theta) for name, leaf_slice in self.leaf_slices.items()}
         self.draws = torch.Generator().manual_seed(seed)
         for view in self.views.values():
             view[:] = self.normal(*view.shape[1:]) * 0.8
@@ -88,7 +88,7 @@ class Objective:
         f = SimpleNamespace(**self.regularizer.factors(torch.ones(self.rows, 1)))
         weights, grad = self.theta[:, : self.end], self.grad[:, : self.end]
         self.regularizer.add_gradient(weights, grad, f, torch.empty_like(weights))
-        return {name: slot.view(self.grad).clone() for name, slot in self.slots.items()}
+        return {name: leaf_slice.view(self.grad).clone() for name, leaf_slice in self.leaf_slices.items()}
 
 
 def assert_gradients(model, loss, regularizer, seed):

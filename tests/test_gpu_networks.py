@@ -52,7 +52,7 @@ def passes(graph, device, rows, batch, dtype=torch.float64, training=True):
     if training:
         gradients = network.bprop(drawn(y.shape, 3).to(like))
         made |= {f"gradient {n}": g for n, g in gradients.items()}
-        made |= {name: slot.view(grad) for name, slot in layout.parameters.items()}
+        made |= {name: leaf_slice.view(grad) for name, leaf_slice in layout.parameters.items()}
     assert all(v.device.type == like.device.type for v in made.values())
     return {name: v.to("cpu", torch.float64) for name, v in made.items()}
 

@@ -49,11 +49,11 @@ class Net:
     def __init__(self, graph, rows, batch, fill=0.0):
         random = torch.Generator().manual_seed(len(graph.nodes))
         self.graph, layout = graph, graph.layout()
-        self.slots = layout.parameters
+        self.leaf_slices = layout.parameters
         self.theta, self.grad = torch.zeros(2, rows, layout.size, dtype=torch.float64)
-        self.weights = {name: slot.view(self.theta) for name, slot in self.slots.items()}
-        self.gradients = {name: slot.view(self.grad) for name, slot in self.slots.items()}
-        for name in self.slots:
+        self.weights = {name: leaf_slice.view(self.theta) for name, leaf_slice in self.leaf_slices.items()}
+        self.gradients = {name: leaf_slice.view(self.grad) for name, leaf_slice in self.leaf_slices.items()}
+        for name in self.leaf_slices:
             numbers = torch.randn(self.weights[name].shape, generator=random, dtype=torch.float64)
             self.weights[name][:] = numbers / numbers.shape[-1] ** 0.5
             self.gradients[name][:] = fill
@@ -90,8 +90,8 @@ def test_output_and_gradients_equal_torch(graph, rows, batch):
         net.assert_gradients(expected, 11)
     assert torch.equal(net.dy, dy)
     gaps = torch.ones(net.grad.shape[1], dtype=torch.bool)
-    for slot in net.slots.values():
-        gaps[slot.start : slot.start + slot.leaf.size] = False
+    for leaf_slice in net.leaf_slices.values():
+        gaps[leaf_slice.start : leaf_slice.start + leaf_slice.leaf.size] = False
     assert not net.grad[:, gaps].any()
 
 
@@ -173,25 +173,25 @@ LAYOUTS = {"residual": residual, "odd-sizes": odd_sizes, "biases-alone": biases_
 def test_layout(graph):
     graph = graph()
     layout = graph.layout()
-    slots, weights_end, size = layout.parameters, layout.weights_end, layout.size
-    assert set(slots) == set(graph.parameters)
+    leaf_slices, weights_end, size = layout.parameters, layout.weights_end, layout.size
+    assert set(leaf_slices) == set(graph.parameters)
     owner = np.full(size, -1)
-    for number, (name, slot) in enumerate(slots.items()):
-        place = slice(slot.start, slot.start + slot.leaf.size)
-        assert slot.start % ALIGNED_FLOATS == 0
-        assert (owner[place] == -1).all() and len(owner[place]) == slot.leaf.size, name
+    for number, (name, leaf_slice) in enumerate(leaf_slices.items()):
+        place = slice(leaf_slice.start, leaf_slice.start + leaf_slice.leaf.size)
+        assert leaf_slice.start % ALIGNED_FLOATS == 0
+        assert (owner[place] == -1).all() and len(owner[place]) == leaf_slice.leaf.size, name
         owner[place] = number
-        before = slot.start + slot.leaf.size <= weights_end
-        assert before if slot.leaf.kind == "weight" else slot.start >= weights_end, name
+        before = leaf_slice.start + leaf_slice.leaf.size <= weights_end
+        assert before if leaf_slice.leaf.kind == "weight" else leaf_slice.start >= weights_end, name
         matrix = torch.arange(2 * size).view(2, size)
-        assert torch.equal(slot.view(matrix).flatten(1), matrix[:, place])
+        assert torch.equal(leaf_slice.view(matrix).flatten(1), matrix[:, place])
     assert size % ALIGNED_FLOATS == 0 and weights_end % ALIGNED_FLOATS == 0
-    assert (owner == -1).sum() < ALIGNED_FLOATS * max(1, len(slots))
+    assert (owner == -1).sum() < ALIGNED_FLOATS * max(1, len(leaf_slices))
 
 
 def test_layout_by_hand():
     layout = odd_sizes().layout()
-    assert {name: slot.start for name, slot in layout.parameters.items()} == {
+    assert {name: leaf_slice.start for name, leaf_slice in layout.parameters.items()} == {
         "layer0.weight": 0, "layer1.weight": 64, "layer2.weight": 128, "layer3.weight": 128 + 4160,
         "layer0.bias": 4544, "layer1.bias": 4608, "layer2.bias": 4672, "layer3.bias": 4800,
     }  # fmt: skip

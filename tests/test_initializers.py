@@ -106,8 +106,8 @@ def parameters(*rows, activation="tanh"):
     """Initial parameters by name, (K, *shape), of rows (init, seed): two hidden layers of equal shape."""
     graph = perceptron(40, (40, 40), 3, activation)
     theta = initial_theta([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
-    slots = graph.layout().parameters
-    return {name: slot.view(theta) for name, slot in slots.items()}
+    leaf_slices = graph.layout().parameters
+    return {name: leaf_slice.view(theta) for name, leaf_slice in leaf_slices.items()}
 
 
 def test_every_initializer_and_activation_is_in_the_table():

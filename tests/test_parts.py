@@ -27,7 +27,7 @@ def test_every_penalty_is_in_the_table():
 def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     graph, rows = perceptron(5, (7,), 3), 3
     layout = graph.layout()
-    slots, end, size = layout.parameters, layout.weights_end, layout.size
+    leaf_slices, end, size = layout.parameters, layout.weights_end, layout.size
     theta, grad = torch.randn(2, rows, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     before, theta_before = grad.clone(), theta.clone()
     coefficients = [{key: 0.1 * k for key in keys} for k in range(rows)]
@@ -36,8 +36,8 @@ def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     regularizer.add_gradient(theta[:, :end], grad[:, :end], f, torch.empty_like(theta[:, :end]))
 
     leaf = theta.clone().requires_grad_()
-    weights = torch.cat([s.view(leaf).flatten(1) for n, s in slots.items() if n.endswith("weight")], 1)
-    weights = torch.cat([weights, leaf[:, :end][:, gaps(slots, end)]], 1)  # zero while training
+    weights = torch.cat([s.view(leaf).flatten(1) for n, s in leaf_slices.items() if n.endswith("weight")], 1)
+    weights = torch.cat([weights, leaf[:, :end][:, gaps(leaf_slices, end)]], 1)  # zero while training
     omega = torch.stack([
         sum((PENALTIES[key](c, w) for key, c in coefficient.items()), w.sum() * 0)
         for coefficient, w in zip(coefficients, weights, strict=True)
@@ -48,8 +48,8 @@ def test_penalty_and_gradient_equal_autograd_and_spare_biases(keys):
     assert torch.equal(grad[:, end:], before[:, end:]) and torch.equal(theta, theta_before)
 
 
-def gaps(slots, end):
+def gaps(leaf_slices, end):
     free = torch.ones(end, dtype=torch.bool)
-    for slot in slots.values():
-        free[slot.start : slot.start + slot.leaf.size] = False
+    for leaf_slice in leaf_slices.values():
+        free[leaf_slice.start : leaf_slice.start + leaf_slice.leaf.size] = False
     return free

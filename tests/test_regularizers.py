@@ -54,8 +54,8 @@ def by_torch(row):
     x = torch.from_numpy(dataset.x)
     x = (x - x[row.fold.train].mean(0)) / x[row.fold.train].std(0, correction=0)
     t, graph = torch.from_numpy(dataset.y), e.graph(dataset.spec)
-    theta, slots = initial_theta([row], graph), graph.layout().parameters
-    p = {name: slot.view(theta)[0].clone().requires_grad_() for name, slot in slots.items()}
+    theta, leaf_slices = initial_theta([row], graph), graph.layout().parameters
+    p = {name: leaf_slice.view(theta)[0].clone().requires_grad_() for name, leaf_slice in leaf_slices.items()}
     weights = [w for name, w in p.items() if name.endswith("weight")]
 
     def kept(rate, name, shape, epoch, step):

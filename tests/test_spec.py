@@ -335,8 +335,8 @@ def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     graph, loss, task = e.graph(spec), e.loss_for(spec), TASKS[spec.task]()
     layout = graph.layout()
     theta = torch.zeros(1, layout.size)
-    for parameter, slot in layout.parameters.items():
-        slot.view(theta)[0] = torch.from_numpy(weights[parameter])
+    for parameter, leaf_slice in layout.parameters.items():
+        leaf_slice.view(theta)[0] = torch.from_numpy(weights[parameter])
 
     (fold,) = e.split.folds(dataset)
     x, y = ((v[fold.test] if v.ndim > 1 else v[fold.test, None]).T for v in (dataset.x, dataset.y))

@@ -1,4 +1,4 @@
-"""A sweep's winner compared with the defaults it started from; and sweeps begun under older defaults."""
+"""A sweep's winner compared with its baseline; and sweeps begun under older defaults."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
         False,
     )
     stdout = resume(folder)
-    start = stdout.partition("\n  it started from")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
+    start = stdout.partition("\n  the baseline")[2].partition("\n\n")[0].replace("\\\n", " ").strip()
     for who, line in (("winner", sweep_json(folder)["best"]["command"]), ("default", start)):
         retrained = train(f"{line} seed={comparison['seed']} seeds={comparison['seeds']}", tmp_path / who)
         assert (
@@ -59,7 +59,7 @@ def test_both_are_what_their_own_lines_give(kind, tmp_path, capsys):
     better = less != (kind == "largest")
     assert comparison["metric"] == metric and (better or comparison["validation"]["verdict"] != "better")
     assert (kind == "largest") <= (comparison["validation"]["verdict"] == "better")
-    assert f"the search's winner is {comparison['validation']['verdict']} than what it started from" in stdout
+    assert f"the search's winner is {comparison['validation']['verdict']} than the baseline" in stdout
 
 
 QUICK, SLOW = 1.0, 1e12  # parameters x examples seen of a row
@@ -95,7 +95,7 @@ BASE = nnlab.Experiment(data=nnlab.Iris(), epochs=3)
 FAST, BAD = replace(BASE, epochs=40), replace(BASE, optimizer=nnlab.SGD(lr=1e38))
 
 
-THAN = "than what it started from"
+THAN = "than the baseline"
 
 
 @pytest.mark.parametrize("winner, default, verdict, message", [
@@ -103,10 +103,10 @@ THAN = "than what it started from"
     (BASE, FAST, "worse", f"the search's winner is worse {THAN}"),
     (replace(BASE, epochs=4), replace(BASE, epochs=4, optimizer=nnlab.Adam(beta2=0.9991)), "no better",
      f"the search's winner is no better {THAN}"),  # always a little better, by less than 0.1%
-    (BASE, replace(BASE, seed=7), "identical", "the same: identical"),
-    (BASE, BASE, "itself", "the search's winner is what it started from: no trial was better"),
-    (BASE, BAD, "diverged", "what it started from diverges; the search's winner does not"),
-    (BAD, BASE, "diverged", "4 diverged, and 0 of what it started from"),
+    (BASE, replace(BASE, seed=7), "identical", "the baseline have identical results"),
+    (BASE, BASE, "itself", "the search's winner is the baseline: no trial was better"),
+    (BASE, BAD, "diverged", "the baseline diverges; the search's winner does not"),
+    (BAD, BASE, "diverged", "4 of its 4 rows diverged, against 0 of the baseline's"),
 ])  # fmt: skip
 def test_the_verdict(winner, default, verdict, message):
     comparison, fit = compared(winner, default)
@@ -121,11 +121,11 @@ def test_the_verdict(winner, default, verdict, message):
         difference = comparison["validation"]["difference"]
         assert (difference["low"], difference["high"]) == pytest.approx(tuple(expected))
         assert difference == comparison["differences"]["val_loss"]
-        assert "seeds 1 to 4 for both, which the search has not used" in text
+        assert "seeds 1 to 4, unused by the search" in text
     if verdict == "no better":
         assert difference["high"] < 0 and "under 0.1%" in text
-    if message.startswith("what it started"):
-        assert "4 of the default's rows diverged" in text
+    if message.startswith("the baseline diverges"):
+        assert "4 of the baseline's rows diverged" in text
 
 
 @pytest.mark.parametrize("winner, default, verdict", [(FAST, BASE, "worse"), (BASE, FAST, "better")])
@@ -159,8 +159,8 @@ def test_one_seed_that_chose_the_winner_tells_nothing(monkeypatch):
     comparison, fit = compared(FAST, BASE, trials=4)
     assert len(fit.rows) == 2 and comparison["validation"]["verdict"] == "cannot be told"
     text = "\n".join(baseline_text.lines(comparison, "classification", "nnlab train"))
-    assert "is not decided: one seed each, by which the winner was chosen" in text
-    assert "to decide it, run both lines with seed=1 seeds=4" in text
+    assert "is undecided: one seed each, which chose the winner" in text
+    assert "to decide it, run both commands with new seeds: seed=1 seeds=4" in text
 
 
 def test_without_examples_held_back_it_is_by_those_of_training():
@@ -185,7 +185,7 @@ def test_the_winner_is_the_default_or_has_other_examples(tmp_path, capsys):
     folder = sweep(tmp_path / "s", *overrides, "split.k=choice(5)")
     assert sweep_json(folder)["compared"] == {"validation": {"verdict": "itself"}}
     stdout = resume(folder)
-    assert "the search's winner is what it started from" in stdout
+    assert "the search's winner is the baseline" in stdout
     other = sweep_json(sweep(tmp_path / "o", *overrides, "split.k=choice(2)"))["compared"]
     assert other == {"reason": "their validation examples are not the same"}
 
@@ -195,7 +195,7 @@ def test_what_does_not_stand_beside_each_other_is_said(tmp_path):
         tmp_path / "s", *IRIS, "trials=4", "sampler=random", "epochs=1", "loss=cross_entropy,squared_error"
     )
     if sweep_json(folder)["best"]["params"]["loss"] == "squared_error":
-        assert "is not the default's" in sweep_json(folder)["compared"]["reason"]
+        assert "is not the baseline's" in sweep_json(folder)["compared"]["reason"]
 
 
 # ---- folders of other defaults

@@ -102,7 +102,7 @@ def _errors(c: GradientComparison) -> str:
 def compare_objective(objective: Objective, budget: Budget) -> Iterator[GradientComparison]:
     """Compare every parameter's gradient; in large networks a random sample of its elements."""
     gradient, autograd_gradient = objective.gradient(), objective.autograd_gradient()
-    f = objective.shifted_values()
+    f = objective.make_shifted_objective()
     center_value = float(objective.value(objective.network, objective.theta))
     compare_all = sum(map(len, gradient.values())) <= budget.parameters
     for name, g in gradient.items():

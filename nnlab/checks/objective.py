@@ -1,4 +1,4 @@
-"""The objective of a job in float64, at a random point where no gradient vanishes by accident.
+"""The training objective of a job in float64, at a random point where no gradient vanishes by accident.
 
 Weights are drawn anew, W ~ N(0, 1 / fan_in) and b ~ N(0, 0.3^2), and inputs are standardised: at the
 initial weights gradients may vanish for good reasons (`init=zeros`), relu may be exactly at its kink, and
@@ -8,6 +8,7 @@ Dropout's and DropConnect's masks are drawn once and stay.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -37,6 +38,7 @@ class Objective:
         if regularizer.proximal:  # then L1 is a proximal step after the update, and not in the gradient
             regularizer = replace(regularizer, l1=0.0)
         data = replace(job.data, normalization="standard")
+        # `precision` is that of products of float32 on a GPU; its default value leaves float64 as it is.
         exact = {"dtype": "float64", "precision": "float32", "device": "cpu", "batch_size": "full"}
         sample = subject.sample(BATCH_SIZE, data=data, regularizer=regularizer, **exact)
         self.experiment, self.dataset = sample.experiment, sample.dataset
@@ -52,17 +54,17 @@ class Objective:
         self.parameters, self.weights_end, self.size = layout.parameters, layout.weights_end, layout.size
         self.buffers = initial_buffers(sample.rows(), self.graph).to(self.template)
         self.theta, self.grad = (aligned(1, (self.size,), self.template) for _ in range(2))
-        for name, slot in self.parameters.items():
-            p = slot.leaf
-            scale = max(p.fan_in, 1) ** -0.5 if p.kind == "weight" else 0.3
-            draw = scale * stream(0, "check", name).standard_normal(p.shape)
-            slot.view(self.theta)[0] = torch.from_numpy(draw)
+        for name, leaf_slice in self.parameters.items():
+            leaf = leaf_slice.leaf
+            std = max(leaf.fan_in, 1) ** -0.5 if leaf.kind == "weight" else 0.3
+            draw = std * stream(0, "check", name).standard_normal(leaf.shape)
+            leaf_slice.view(self.theta)[0] = torch.from_numpy(draw)
         self.network = self.bind_network(self.theta, self.grad)
 
     def bind_network(self, theta: torch.Tensor, grad: torch.Tensor):
         """The network on these parameters, with the masks that all of them share."""
-        rates = {name: p.expand(len(theta), 1) for name, p in self.regularizer.rates().items()}
-        site = Site(len(theta), self.batch, True, self.template, rates)
+        rates = {name: rate.expand(len(theta), 1) for name, rate in self.regularizer.rates().items()}
+        site = Site(len(theta), self.batch, training=True, template=self.template, columns=rates)
         network = self.graph.bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
         # Differences need a fixed function of theta, so masks are drawn once, and are the same in every copy.
         for name, ctx in network.stochastic:
@@ -77,14 +79,18 @@ class Objective:
     def gradient(self) -> dict[str, np.ndarray]:
         """Each parameter's gradient, flat, by `bprop` and the formulas of the loss and the penalty."""
         z = self.network.fprop(self.x)
-        weight = self.template.new_full((1, 1, self.batch), 1 / self.batch)
-        self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
+        example_weight = self.template.new_full((1, 1, self.batch), 1 / self.batch)  # L is a mean
+        self.network.bprop(self.loss.bprop(z, self.t, example_weight, out=torch.empty_like(z)))
         self.add_penalty_gradient(self.grad)
-        return {name: slot.view(self.grad).flatten().numpy().copy() for name, slot in self.parameters.items()}
+        return {
+            name: leaf_slice.view(self.grad).flatten().numpy().copy()
+            for name, leaf_slice in self.parameters.items()
+        }
 
     def add_penalty_gradient(self, grad: torch.Tensor) -> None:
         """Add the penalty's gradient, as a training step does."""
-        factors = SimpleNamespace(**self.regularizer.factors(torch.ones(1, 1, dtype=torch.float64)))
+        any_lr = torch.ones(1, 1, dtype=torch.float64)  # used by the proximal step alone, which is left out
+        factors = SimpleNamespace(**self.regularizer.factors(lr=any_lr))
         weights, weight_gradient = self.theta[:, : self.weights_end], grad[:, : self.weights_end]
         self.regularizer.add_gradient(weights, weight_gradient, factors, torch.empty_like(weights))
 
@@ -92,9 +98,12 @@ class Objective:
         """The same by torch.autograd through the references; None if a box or the loss has no reference."""
         with torch.enable_grad():
             leaves = {
-                name: slot.view(self.theta).clone().requires_grad_() for name, slot in self.parameters.items()
+                name: leaf_slice.view(self.theta).clone().requires_grad_()
+                for name, leaf_slice in self.parameters.items()
             }
-            buffers = {n: slot.view(self.buffers) for n, slot in self.graph.layout().buffers.items()}
+            buffers = {
+                n: leaf_slice.view(self.buffers) for n, leaf_slice in self.graph.layout().buffers.items()
+            }
             z = references.reference_output(self.network, leaves | buffers, self.x)
             if z is None or self.loss.reference is None:
                 return None
@@ -110,23 +119,23 @@ class Objective:
             gradients_by_name[name] = g.flatten().numpy()
         return gradients_by_name
 
-    def shifted_values(self):
-        """f(name, indices, step) -> L with the elements `indices` of a parameter shifted by `step`, one at a
-        time.
+    def make_shifted_objective(self) -> Callable[[str, np.ndarray, float], np.ndarray]:
+        """A function f(name, indices, step): L for each of the elements `indices` of the parameter `name`,
+        with that element alone shifted by `step`.
 
         Every shifted copy of theta is a row of one stack.
         """
-        rows = int(max(1, min(MAX_COPIES, MAX_STACK_ELEMENTS // self.size)))
-        theta = aligned(rows, (self.size,), self.template).copy_(self.theta.expand(rows, -1))
+        row_count = int(max(1, min(MAX_COPIES, MAX_STACK_ELEMENTS // self.size)))
+        theta = aligned(row_count, (self.size,), self.template).copy_(self.theta.expand(row_count, -1))
         network = self.bind_network(theta, torch.zeros_like(theta))
 
         def f(name: str, indices: np.ndarray, step: float) -> np.ndarray:
             values = np.empty(len(indices))
-            for first in range(0, len(indices), rows):
-                columns = torch.from_numpy(indices[first : first + rows]) + self.parameters[name].start
-                copies = torch.arange(len(columns))
-                with shifted(theta, (copies, columns), step):
-                    values[first : first + rows] = self.value(network, theta)[: len(columns)]
+            for start in range(0, len(indices), row_count):
+                positions = torch.from_numpy(indices[start : start + row_count]) + self.parameters[name].start
+                copies = torch.arange(len(positions))
+                with shifted(theta, (copies, positions), step):
+                    values[start : start + row_count] = self.value(network, theta)[: len(positions)]
             return values
 
         return f

@@ -24,7 +24,7 @@ LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e2
 EPOCHS = 10  # that the steps are divided into: a row that diverges leaves at the end of one
 BATCH_SIZE = 64  # for a job with full batches, and the minimum for a small budget
 MIN_STEPS, MIN_RATES = 50, 16  # below which a small budget does not cut, as long as the other can be halved
-SUSPICIOUS_DROP = 0.25  # of the baseline loss: if the best rate drops by less, a regulariser is suspected,
+SUSPICIOUS_DROP = 0.25  # of RangeTest.reference_loss: if it drops by less, a regulariser is suspected,
 FREED_DROP_RATIO = 2.0  # and is the cause if without it the drop is this many times as large
 RATE_STRIDE = 4  # every 4th rate is tried without the regulariser, or for more steps
 MORE_STEPS = 10  # times as many steps
@@ -59,8 +59,9 @@ def check(subject: Subject) -> Verdict:
             suggestion = float(full_length_test.lr[full_length_test.chosen_rate])
     details = {
         "chance": chance_loss, "lr": test.lr,
-        "end": test.final_loss, "low": test.min_loss, "high": test.max_loss, "diverged": test.diverged,
-        "start": test.start_loss, "works": test.working_range, "edge": test.edge, "suggestion": suggestion,
+        "end": test.smoothed_loss, "low": test.min_loss, "high": test.max_loss,
+        "diverged": test.diverged_fraction, "start": test.median_start_loss,
+        "works": test.working_range, "edge": test.edge, "suggestion": suggestion,
         "own": rate, "seeds": seeds, "steps": steps, "longer": full_length_test and vars(full_length_test),
     }  # fmt: skip
     return Verdict.from_findings("rates", [finding], details)
@@ -132,16 +133,16 @@ def _regularizer_finding(sample: Sample, test: RangeTest, steps: int, chance_los
         value = getattr(regularizer, f.name)
         if value != getattr(default_regularizer, f.name):
             changed_settings[f.name] = value
-    if not changed_settings or test.loss_drop >= SUSPICIOUS_DROP * test.baseline_loss:
+    if not changed_settings or test.loss_drop >= SUSPICIOUS_DROP * test.reference_loss:
         return None
     unregularized = replace(sample, experiment=replace(sample.experiment, regularizer=default_regularizer))
     without, _ = run_range_test(unregularized, test.lr[::RATE_STRIDE], 1, steps, chance_loss)
     if not without.learns or without.loss_drop < FREED_DROP_RATIO * test.loss_drop:
         return None
-    loss_drop = test.loss_drop / test.baseline_loss
+    loss_drop = test.loss_drop / test.reference_loss
     sentence = (
-        f"at the best rate the loss falls {max(loss_drop, 0):.1%} below chance's (at least "
-        f"{SUSPICIOUS_DROP:.0%}), without the regulariser {without.loss_drop / without.baseline_loss:.0%}"
+        f"at the best rate the loss falls {max(loss_drop, 0):.1%} below {test.reference_name} (at least "
+        f"{SUSPICIOUS_DROP:.0%}), without the regulariser {without.loss_drop / without.reference_loss:.0%}"
     )
     settings = ", ".join(f"{name}={value:g}" for name, value in changed_settings.items())
     status = "warn" if test.learns else "fail"

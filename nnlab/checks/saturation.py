@@ -103,8 +103,8 @@ class Probe:
 
     def _weight_rms(self, layer: str) -> float:
         theta, prefix = self.training.population.state.theta, f"{layer}."
-        weights = [slot for name, slot in self._weights().items() if name.startswith(prefix)]
-        return max((_median(_rms(slot.view(theta))) for slot in weights), default=1.0)
+        weights = [leaf_slice for name, leaf_slice in self._weights().items() if name.startswith(prefix)]
+        return max((_median(_rms(leaf_slice.view(theta))) for leaf_slice in weights), default=1.0)
 
     def train(self, steps: int) -> dict[str, float]:
         """Train so many steps; per weight, the ratio |update| / |weights|, median over the last half of
@@ -113,7 +113,9 @@ class Probe:
         before = theta.clone()
         for step, _ in enumerate(islice(training_steps(self.training), steps)):
             if step >= steps // 2:
-                ratios.append([_relative_update(slot, before, theta) for slot in self._weights().values()])
+                ratios.append(
+                    [_relative_update(leaf_slice, before, theta) for leaf_slice in self._weights().values()]
+                )
             before.copy_(theta)
         medians = np.median(np.array(ratios), axis=0)
         return {name: float(value) for name, value in zip(self._weights(), medians, strict=True)}
@@ -122,8 +124,8 @@ class Probe:
         return self.graph.layout().weights
 
 
-def _relative_update(slot, before: torch.Tensor, after: torch.Tensor) -> float:
-    old, new = slot.view(before).flatten(1), slot.view(after).flatten(1)
+def _relative_update(leaf_slice, before: torch.Tensor, after: torch.Tensor) -> float:
+    old, new = leaf_slice.view(before).flatten(1), leaf_slice.view(after).flatten(1)
     size = torch.linalg.vector_norm(old, dim=1).clamp_min(1e-30)
     return _median(torch.linalg.vector_norm(new - old, dim=1) / size)
 

@@ -77,15 +77,15 @@ def _symmetry_finding(layers: list[str]) -> Finding:
 def _symmetric_layers(sample, training) -> list[str]:
     """The layers whose units have equal weights and equal gradients in every row."""
     network, grad = training.step.network, training.step.grad
-    slots = sample.experiment.graph(sample.dataset.spec).layout().parameters
+    leaf_slices = sample.experiment.graph(sample.dataset.spec).layout().parameters
     batch = next(iter(training.batches.epoch(1)))
     z = network.fprop(batch.x[0])
     network.bprop(training.step.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))
     theta = training.population.state.theta
     layers = []
-    for name, slot in slots.items():
-        several_units = slot.leaf.kind == "weight" and slot.leaf.shape[0] > 1
-        if several_units and _equal_units(slot.view(theta)) and _equal_units(slot.view(grad)):
+    for name, leaf_slice in leaf_slices.items():
+        several_units = leaf_slice.leaf.kind == "weight" and leaf_slice.leaf.shape[0] > 1
+        if several_units and _equal_units(leaf_slice.view(theta)) and _equal_units(leaf_slice.view(grad)):
             layers.append(name.rpartition(".")[0])
     return layers
 

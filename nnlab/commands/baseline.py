@@ -1,4 +1,4 @@
-"""Compares a search's winner with the default experiment that it started from, seed by seed.
+"""Compares a search's winner with its baseline, the experiment without the searched keys, seed by seed.
 
 The winner was chosen by its result with the trials' seed, so that result is optimistic. Both therefore train
 again with seeds that the search has not used, in the fit that makes `best/`: where structures agree they are
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from enum import StrEnum
+from typing import NotRequired, TypedDict
 
 from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.data.splits import Fold
@@ -27,24 +28,57 @@ DEFAULT_VALUES = 4  # of each metric: seeds x repeats of the split
 MIN_VALUES = 3  # for a useful interval
 MAX_ROW_FRACTION = 0.25  # comparison rows / trial rows, unless the rows are quick
 QUICK_WORK = 2e11  # parameters x examples seen: some seconds, up to a minute
-NEGLIGIBLE_GAIN = 1e-3  # relative to the default's value
+NEGLIGIBLE_GAIN = 1e-3  # relative to the baseline's value
 VALIDATION_METRICS = ("val_loss", "val_error")
 
 
-class Verdict(StrEnum):
-    """Outcome of the comparison, as written to sweep.json."""
+class Outcome(StrEnum):
+    """Outcome of the comparison by one metric, as written to sweep.json."""
 
     BETTER = "better"
     EQUAL = "no better"
     WORSE = "worse"
     DIVERGED = "diverged"
-    IDENTICAL = "identical"
-    ITSELF = "itself"
+    SAME_RESULTS = "identical"
+    WINNER_IS_BASELINE = "itself"
     UNDECIDED = "cannot be told"
 
 
+class MetricVerdict(TypedDict):
+    """The outcome by one metric, and the paired difference that it rests on, if there is one."""
+
+    verdict: Outcome
+    difference: NotRequired[dict]
+
+
+class Comparison(TypedDict, total=False):
+    """The comparison in sweep.json: `reason` alone if there is none; `validation` alone if the winner is the
+    baseline.
+
+    metric            decides the verdict: the objective if it is measured on validation examples, else
+                      val_loss; without validation examples a training metric
+    seed, seeds       the first seed, and the number of seeds of each
+    chosen            whether the search has used these seeds, and so chose the winner by them
+    winner, default   the winner's and the baseline's rows, and the means and 95% intervals of their metrics,
+                      as in summary.json
+    differences       the winner's metrics minus the baseline's, paired by seed and fold
+    validation, test  the outcome by `metric`, and by the test loss
+    """
+
+    reason: str
+    metric: str
+    seed: int
+    seeds: int
+    chosen: bool
+    winner: dict
+    default: dict
+    differences: dict[str, dict]
+    validation: MetricVerdict
+    test: MetricVerdict
+
+
 def comparison_seeds(winner: Experiment, trials: int, folds: list[Fold], work: float) -> int:
-    """On how many new seeds winner and default are compared; 0 if that would take too long.
+    """On how many new seeds winner and baseline are compared; 0 if that would take too long.
 
     Too long is more than a quarter of the trials' rows and more than a minute. `work` is that of one row. By
     default there are four values of each metric, counting repeats of the split, or as many as each trial had.
@@ -59,65 +93,58 @@ def comparison_seeds(winner: Experiment, trials: int, folds: list[Fold], work: f
 
 
 def comparison_experiments(
-    winner: Experiment, default: Experiment, trials: int, cache: DataCache, seeds_used: int = 0
+    winner: Experiment, baseline: Experiment, trials: int, cache: DataCache, seeds_used: int = 0
 ) -> list[Experiment]:
-    """The experiments to compare: the winner, which becomes `best/`; default and winner with new seeds.
+    """The experiments to compare: the winner, which becomes `best/`; baseline and winner with new seeds.
 
-    If new seeds would take too long: winner and default with the winner's seeds. If winner and default are
+    If new seeds would take too long: winner and baseline with the winner's seeds. If winner and baseline are
     equal: the winner only.
     """
-    if winner == default:
+    if winner == baseline:
         return [winner]
     folds = cache.folds(winner)
-    size = max(e.graph(cache.load_data(e).spec).parameter_count for e in (winner, default))
-    work = size * len(folds[0].train) * max(winner.epochs, default.epochs)
+    size = max(e.graph(cache.load_data(e).spec).parameter_count for e in (winner, baseline))
+    work = size * len(folds[0].train) * max(winner.epochs, baseline.epochs)
     count = comparison_seeds(winner, trials, folds, work)
     if not count:
-        return [winner, replace(default, seed=winner.seed, seeds=winner.seeds, histograms=0)]
-    first = max(seeds_used, *(e.seed + e.seeds for e in (winner, default)))
+        return [winner, replace(baseline, seed=winner.seed, seeds=winner.seeds, histograms=0)]
+    first = max(seeds_used, *(e.seed + e.seeds for e in (winner, baseline)))
     if first + count > LARGEST_EXACT_INTEGER:
         first = 0
-    return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (default, winner))]
+    return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (baseline, winner))]
 
 
-def reason_not_comparable(winner: Experiment, default: Experiment, cache: DataCache) -> str:
-    """Why the metrics of winner and default cannot be compared; "" if they can."""
-    of_winner, of_default = (describe_run(e, cache.load_data(e).spec) for e in (winner, default))
+def reason_not_comparable(winner: Experiment, baseline: Experiment, cache: DataCache) -> str:
+    """Why the metrics of winner and baseline cannot be compared; "" if they can."""
+    winner_run, baseline_run = (describe_run(e, cache.load_data(e).spec) for e in (winner, baseline))
     for key, noun in (("data", "data"), ("loss_is", "loss")):
-        if of_winner[key] != of_default[key]:
-            return f"the winner's {noun} ({of_winner[key]}) is not the default's ({of_default[key]})"
+        if winner_run[key] != baseline_run[key]:
+            return f"the winner's {noun} ({winner_run[key]}) is not the baseline's ({baseline_run[key]})"
     part, part_name = "train", "training"
-    if winner.split.validates and default.split.validates:
+    if winner.split.validates and baseline.split.validates:
         part = part_name = "validation"
-    if len({examples_digest(e, part, cache) for e in (winner, default)}) > 1:
+    if len({examples_digest(e, part, cache) for e in (winner, baseline)}) > 1:
         return f"their {part_name} examples are not the same"
     return ""
 
 
-def compare(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> dict:
-    """The comparison of winner and default, for sweep.json; `fit` has the `comparison_experiments`.
+def compare(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> Comparison:
+    """The comparison of winner and baseline; `fit` has trained the `comparison_experiments`.
 
-    metric            decides the verdict: the objective if it is of validation examples, else val_loss;
-                      without validation examples a training metric
-    seed, seeds       the first seed, and how many of each
-    chosen            whether the search has used these seeds
-    winner, default   rows, and the means and 95% intervals of their metrics, as in summary.json
-    differences       the winner's less the default's, paired by seed and fold: the same for each metric
-    validation, test  verdict: a `Verdict`, by the 95% interval of the paired difference and by 0.1% of the
-                      default at least; difference. Where the metric is to be maximised (`signs`), more is
-                      better. `itself`, and nothing else, if the winner is the default
+    "Better" and "worse" need the whole 95% interval of the paired difference on one side of 0, and a mean of
+    at least 0.1% of the baseline's. The sign of an objective is -1 if it is to be maximised.
     """
     if len(fit.experiments) == 1:
-        return {"validation": {"verdict": Verdict.ITSELF}}
+        return {"validation": {"verdict": Outcome.WINNER_IS_BASELINE}}
     # Without fresh seeds there are two experiments, and the winner's numbers are those it was chosen by.
     chosen = len(fit.experiments) == 2
     winner = _results(fit, 0 if chosen else 2)
-    default = _results(fit, 1)
-    summaries = {"winner": summarize(winner), "default": summarize(default)}
+    baseline = _results(fit, 1)
+    summaries = {"winner": summarize(winner), "default": summarize(baseline)}
     names = list(dict.fromkeys(name for summary in summaries.values() for name in summary["metrics"]))
     metric = _decisive_metric(objectives, names)
     sign = dict(zip(objectives, signs, strict=True)).get(metric, 1)
-    differences = {name: _difference(winner, default, name) for name in names}
+    differences = {name: _difference(winner, baseline, name) for name in names}
     return {
         "metric": metric,
         "seed": fit.experiments[1].seed,
@@ -125,8 +152,8 @@ def compare(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> di
         "chosen": chosen,
         **{side: {key: s[key] for key in ("rows", "unit", "metrics")} for side, s in summaries.items()},
         "differences": {name: each for name, each in differences.items() if each},
-        "validation": _verdict(winner, default, metric, chosen, sign),
-        "test": _verdict(winner, default, "test_loss", chosen, sign),
+        "validation": _verdict(winner, baseline, metric, chosen, sign),
+        "test": _verdict(winner, baseline, "test_loss", chosen, sign),
     }
 
 
@@ -142,36 +169,38 @@ def _decisive_metric(objectives: tuple[str, ...], names: list[str]) -> str:
     return next(name for name in order if name in (names or order))
 
 
-def _verdict(winner: list[Result], default: list[Result], metric: str, chosen: bool, sign: int) -> dict:
+def _verdict(
+    winner: list[Result], baseline: list[Result], metric: str, chosen: bool, sign: int
+) -> MetricVerdict:
     """The verdict by the paired differences of a metric; `sign` times the metric is to be minimised."""
-    difference = _difference(winner, default, metric)
-    diverged = [sum(result.status == "diverged" for result in each) for each in (winner, default)]
-    if diverged[0] > diverged[1] or diverged[1] == len(default):
-        verdict = Verdict.DIVERGED
+    difference = _difference(winner, baseline, metric)
+    diverged = [sum(result.status == "diverged" for result in each) for each in (winner, baseline)]
+    if diverged[0] > diverged[1] or diverged[1] == len(baseline):
+        verdict = Outcome.DIVERGED
     elif not difference:
-        verdict = Verdict.UNDECIDED
-    elif all(a.best == b.best and a.test == b.test for a, b in _pairs(winner, default)):
-        verdict = Verdict.IDENTICAL
+        verdict = Outcome.UNDECIDED
+    elif all(a.best == b.best and a.test == b.test for a, b in _pairs(winner, baseline)):
+        verdict = Outcome.SAME_RESULTS
     elif chosen or difference["low"] is None:
-        verdict = Verdict.UNDECIDED
+        verdict = Outcome.UNDECIDED
     else:
         verdict = _verdict_by_interval(difference, sign)
     return {"verdict": verdict} | ({"difference": difference} if difference else {})
 
 
-def _verdict_by_interval(difference: dict, sign: int) -> Verdict:
+def _verdict_by_interval(difference: dict, sign: int) -> Outcome:
     """Better or worse only if the whole interval lies on one side of 0 and the mean is not negligible."""
     negligible = NEGLIGIBLE_GAIN * abs(difference["default"])
     is_less = difference["high"] < 0 and difference["mean"] < -negligible
     is_more = difference["low"] > 0 and difference["mean"] > negligible
     if is_less or is_more:
-        return Verdict.BETTER if is_less == (sign > 0) else Verdict.WORSE
-    return Verdict.EQUAL
+        return Outcome.BETTER if is_less == (sign > 0) else Outcome.WORSE
+    return Outcome.EQUAL
 
 
-def _difference(winner: list[Result], default: list[Result], metric: str) -> dict | None:
-    """The winner's metric minus the default's, over pairs of rows; and the default's mean."""
-    values = [(a, _value(a, metric), _value(b, metric)) for a, b in _pairs(winner, default)]
+def _difference(winner: list[Result], baseline: list[Result], metric: str) -> dict | None:
+    """The winner's metric minus the baseline's, over pairs of rows; and the baseline's mean."""
+    values = [(a, _value(a, metric), _value(b, metric)) for a, b in _pairs(winner, baseline)]
     pairs = [(result, a, b) for result, a, b in values if a is not None and b is not None]
     if not pairs:
         return None
@@ -180,15 +209,15 @@ def _difference(winner: list[Result], default: list[Result], metric: str) -> dic
     return difference | {"default": sum(b for _, _, b in pairs) / len(pairs)}
 
 
-def _pairs(winner: list[Result], default: list[Result]) -> list[tuple[Result, Result]]:
+def _pairs(winner: list[Result], baseline: list[Result]) -> list[tuple[Result, Result]]:
     """Pairs of rows with the same seed, repeat and fold, of which neither diverged."""
 
     def by_seed_and_fold(results: list[Result]) -> dict[tuple, Result]:
         return {(r.seed, r.repeat, r.fold): r for r in results if r.status != "diverged"}
 
-    of_default = by_seed_and_fold(default)
-    of_winner = by_seed_and_fold(winner)
-    return [(result, of_default[key]) for key, result in of_winner.items() if key in of_default]
+    baseline_results = by_seed_and_fold(baseline)
+    winner_results = by_seed_and_fold(winner)
+    return [(winner_results[key], baseline_results[key]) for key in winner_results if key in baseline_results]
 
 
 def _value(result: Result, metric: str) -> float | None:

@@ -115,9 +115,9 @@ def report_lines(job: PreparedSweep, winner: Winner | None) -> list[str]:
 
 
 def comparison_lines(job: PreparedSweep, winner: Winner) -> list[str]:
-    """How the winner compares with what the search started from."""
-    started_from = shell_line(job.request.definition.trials.shell_words({}))
-    return baseline_text.lines(winner.comparison, job.task, started_from)
+    """How the winner compares with the baseline."""
+    baseline_command = shell_line(job.request.definition.trials.shell_words({}))
+    return baseline_text.lines(winner.comparison, job.task, baseline_command)
 
 
 def result_lines(

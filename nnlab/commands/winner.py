@@ -1,4 +1,4 @@
-"""Trains a sweep's winner again into best/, together with the default that the search started from."""
+"""Trains a sweep's winner again into best/, together with the search's baseline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Winner:
     trial: Trial
     command: str  # the `nnlab train` line that repeats the trial
     summary: dict  # of its run, as in summary.json
-    comparison: dict  # with what the search started from, as in sweep.json
+    comparison: baseline.Comparison  # with the baseline, as in sweep.json
 
     def as_json(self) -> dict:
         """The winner's entries of sweep.json."""
@@ -56,7 +56,7 @@ def train_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
     """
     command, settings = job.train_line(trial), job.request.definition.trials.settings(trial.params)
     experiment, keep = Experiment.from_config(experiment_settings(settings)), recording(settings).predictions
-    fit, reason = _with_default(job, experiment, keep)
+    fit, reason = _fit_with_baseline(job, experiment, keep)
     unfinished, best = path / UNFINISHED_FOLDER, path / BEST_FOLDER
     shutil.rmtree(unfinished, ignore_errors=True)
     searched = tuple(hparam_name(key) for key in job.sweep.space.domains)
@@ -66,24 +66,24 @@ def train_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:
         summary = run.close()
     shutil.rmtree(best, ignore_errors=True)
     unfinished.rename(best)
-    comparison = {"reason": reason}
+    comparison: baseline.Comparison = {"reason": reason}
     if not reason:
         comparison = baseline.compare(fit, job.sweep.search.objectives, job.sweep.search.signs)
     return Winner(trial, command, summary, comparison)
 
 
-def _with_default(job: PreparedSweep, winner: Experiment, keep: KeepPredictions) -> tuple[Fit, str]:
-    """The fit of the winner and the default, and ""; if they cannot be compared, of the winner, and why.
+def _fit_with_baseline(job: PreparedSweep, winner: Experiment, keep: KeepPredictions) -> tuple[Fit, str]:
+    """The fit of the winner and the baseline, and ""; if they cannot be compared, of the winner, and why.
 
-    `keep` says which predictions of the winner are kept; those of the default are not.
+    `keep` says which predictions of the winner are kept; those of the baseline are not.
     """
     cache = job.sweep.cache
 
     def make_experiment(params: dict) -> Experiment:
         return Experiment.from_config(experiment_settings(job.request.definition.trials.settings(params)))
 
-    default = make_candidate(0, {}, make_experiment, cache)
-    reason = default.reason or baseline.reason_not_comparable(winner, default.experiment, cache)
+    candidate = make_candidate(0, {}, make_experiment, cache)
+    reason = candidate.reason or baseline.reason_not_comparable(winner, candidate.experiment, cache)
     if reason:
         return Fit([winner], cache, predictions=keep), reason
     trials = job.sweep.trials

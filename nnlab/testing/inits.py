@@ -100,4 +100,4 @@ class InitContract(PartContract):
         """Initial parameters by name, (K, *shape), of rows (init, seed): two hidden layers of one shape."""
         graph = perceptron(9, (9, 9), 3, "tanh")
         theta = initial_theta([Row(Experiment(init=init), seed, None) for init, seed in rows], graph)
-        return {name: slot.view(theta) for name, slot in graph.layout().parameters.items()}
+        return {name: leaf_slice.view(theta) for name, leaf_slice in graph.layout().parameters.items()}

@@ -94,18 +94,20 @@ def bind(
     """
     selected_rows = slice(None) if row is None else slice(row, row + 1)
     random = torch.Generator().manual_seed(seed)
-    slots, end = {}, 0
+    leaf_slices, end = {}, 0
     for name, leaf in box.leaves(*shapes).items():
-        slots[name] = LeafSlice(leaf, end)
+        leaf_slices[name] = LeafSlice(leaf, end)
         end += -(-leaf.size // ALIGNED_FLOATS) * ALIGNED_FLOATS
     template = torch.empty(0, dtype=dtype, device=device)
     matrices = [template.new_zeros(len(range(rows)[selected_rows]), end) for _ in range(2)]
-    theta, grad = ({name: slot.view(matrix) for name, slot in slots.items()} for matrix in matrices)
+    theta, grad = (
+        {name: leaf_slice.view(matrix) for name, leaf_slice in leaf_slices.items()} for matrix in matrices
+    )
     gaps = torch.ones(end, dtype=torch.bool)
-    for name, slot in slots.items():
-        values = torch.randn(rows, *slot.leaf.shape, generator=random, dtype=torch.float64)
+    for name, leaf_slice in leaf_slices.items():
+        values = torch.randn(rows, *leaf_slice.leaf.shape, generator=random, dtype=torch.float64)
         theta[name].copy_(values[selected_rows])
-        gaps[slot.start : slot.start + slot.leaf.size] = False
+        gaps[leaf_slice.start : leaf_slice.start + leaf_slice.leaf.size] = False
     columns = {name: column[selected_rows] for name, column in rates(rows).items()}
     site = Site(len(matrices[0]), batch, training, template, columns, threads)
     if box.is_identity(site):
@@ -116,8 +118,8 @@ def bind(
         aligned(site.rows, (*shape, *examples), template) if need_dx else None
         for shape, need_dx in zip(shapes, needs_dx, strict=True)
     ]
-    grad = {name: view for name, view in grad.items() if isinstance(slots[name].leaf, Parameter)}
-    dx += [grad.get(name) if training else None for name in slots]
+    grad = {name: view for name, view in grad.items() if isinstance(leaf_slices[name].leaf, Parameter)}
+    dx += [grad.get(name) if training else None for name in leaf_slices]
     bound = BoundBox(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
     if bound.ctx.noise_shape:
         values = torch.rand(rows, *bound.ctx.noise_shape, generator=random, dtype=torch.float64)

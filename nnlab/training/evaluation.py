@@ -115,8 +115,8 @@ class Evaluator:
 
     def _values_in_pieces(self):
         """The values to count as (name, row, values): parameters first, then outputs batch by batch."""
-        for name, slot in self.parameters.items():
-            for k, values in enumerate(slot.view(self.theta).cpu().numpy()):
+        for name, leaf_slice in self.parameters.items():
+            for k, values in enumerate(leaf_slice.view(self.theta).cpu().numpy()):
                 yield f"parameters/{name}", k, values
         for batch in evaluation_batches(self.examples, self.rows, self.monitor):
             self.network.fprop(batch.x)
@@ -212,8 +212,10 @@ def results(
 def leaf_views(graph: Graph, weights: Weights) -> dict[str, torch.Tensor]:
     """Every leaf by its full name, as a view (K, *shape)."""
     layout = graph.layout()
-    parameters = {name: slot.view(weights.theta) for name, slot in layout.parameters.items()}
-    return parameters | {name: slot.view(weights.buffers) for name, slot in layout.buffers.items()}
+    parameters = {name: leaf_slice.view(weights.theta) for name, leaf_slice in layout.parameters.items()}
+    return parameters | {
+        name: leaf_slice.view(weights.buffers) for name, leaf_slice in layout.buffers.items()
+    }
 
 
 def leaf_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:

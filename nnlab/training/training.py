@@ -174,7 +174,10 @@ class Training:
     def _shapes(self) -> dict[str, list[int]]:
         """Of every parameter and buffer: those of another network may have as many elements."""
         layout = self.graph.layout()
-        return {name: list(slot.leaf.shape) for name, slot in (layout.parameters | layout.buffers).items()}
+        return {
+            name: list(leaf_slice.leaf.shape)
+            for name, leaf_slice in (layout.parameters | layout.buffers).items()
+        }
 
     def train_epoch(
         self, epoch: int, should_pause: Callable[[], bool] = never
