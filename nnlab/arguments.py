@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
+import os
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -21,7 +22,7 @@ from nnlab.suggestions import suggested_key
 
 TYPE_NAMES = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a word", dict: "a dict",
-    list: "a list", tuple: "a tuple", object: "anything", NoneType: "None",
+    os.PathLike: "a path", list: "a list", tuple: "a tuple", object: "anything", NoneType: "None",
 }  # fmt: skip
 # These take experiments; users pass them settings of an experiment by mistake.
 TAKE_EXPERIMENTS = ("fit", "check", "Fit", "Sweep")
@@ -167,7 +168,7 @@ def describe_type(hint) -> str:
     """`a list, each item a nnlab.Experiment`."""
     origin, type_args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, UnionType):
-        return " or ".join(map(describe_type, type_args))
+        return _describe_union(type_args)
     if origin is typing.Literal:
         return " or ".join(map(repr, type_args))
     if hint is Callable or origin is Callable:
@@ -183,3 +184,11 @@ def describe_type(hint) -> str:
     if hint.__name__ in nnlab.__all__:
         return f"a nnlab.{hint.__name__}"
     return f"a {hint.__name__}"
+
+
+def _describe_union(options: Sequence) -> str:
+    """`a path, a nnlab.StoredRun or a nnlab.Fit`."""
+    if os.PathLike in options:  # then text is one too
+        options = [option for option in options if option is not str]
+    *others, last = map(describe_type, options)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -20,7 +20,7 @@ COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
     "check": "find what is wrong: gradient, data, initialisation, learning rate",
-    "predict": "predict new examples by a run, into predictions.csv",
+    "predict": "predict new examples with a run, into predictions.csv",
     "evaluate": "test a run on labelled examples",
     "export": "write a run as an ONNX file, which runs without nnlab",
     "board": "show runs in TensorBoard",

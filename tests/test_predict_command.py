@@ -399,7 +399,7 @@ WRONG = {
     ("predict", "RUN", "nan.csv"): "nan.csv, line 2, column 'b': the value is missing",
     ("predict", "RUN", "ragged.csv"): "ragged.csv, line 3: 2 cells",
     ("predict", "RUN", "huge.csv"): "huge.csv, line 3: the network's outputs are not finite",
-    ("predict", "RUN", "wide.npz"): "an example is 5 numbers, and those of the run are 3",
+    ("predict", "RUN", "wide.npz"): "wide.npz: X has 5 numbers per example; the run was trained on 3",
     ("predict", "RUN", "other.npz"): "no array X",
     ("predict", "RUN", "nan.npz"): "X[1, 1] is nan",
     ("predict", "RUN", "x.parquet"): "save it as CSV",

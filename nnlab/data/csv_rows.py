@@ -38,7 +38,8 @@ def read_rows(path: Path, file) -> Iterator[tuple[int, list[str]]]:
                 where, hint = f"{path}, line {reader.line_num}", first_line_hint(first_row)
                 if len(row) == len(first_row) + 1 and not row[-1].strip():
                     hint = f": remove the '{delimiter}' at the end of the line"
-                raise UserError(f"{where}: {len(row)} cells, but the first line has {len(first_row)}{hint}")
+                count = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+                raise UserError(f"{where}: {count}, but the first line has {len(first_row)}{hint}")
             yield reader.line_num, row
     except csv.Error as e:
         raise UserError(f"{path}, line {row_start_line}: {_explain_csv_error(str(e))}") from e

@@ -63,7 +63,7 @@ class ArrayExamples:
         count = math.prod(x.shape[1:])
         if x.ndim < 2 or count != self.spec.inputs:
             shape, wanted = (" x ".join(map(str, s)) for s in (x.shape[1:] or (1,), self.spec.shape))
-            raise UserError(f"{self.name}: an example is {shape} numbers, and those of the run are {wanted}")
+            raise UserError(f"{self.name} has {shape} numbers per example; the run was trained on {wanted}")
         if x.dtype.kind == "f":
             for index in np.argwhere(~np.isfinite(x))[:1]:
                 example, *rest = index.tolist()
