@@ -229,12 +229,12 @@ def test_blocks_do_not_show(trained, monkeypatch):
     write_csv("new.csv", x, label)
     np.savez("new.npz", X=x, y=label)
     for name in ("new.csv", "new.npz"):
-        assert main(["predict", str(trained), name, f"output=whole_{name}"]) == 0
+        assert main(["predict", str(trained), name, f"output=whole_{name}.csv"]) == 0
         assert main(["evaluate", str(trained), name, f"hydra.run.dir=whole/{name}"]) == 0
     monkeypatch.setattr(blocks, "MAX_BLOCK_EXAMPLES", 7)
     for name in ("new.csv", "new.npz"):
-        assert main(["predict", str(trained), name, f"output=parts_{name}"]) == 0
-        assert Path(f"parts_{name}").read_text() == Path(f"whole_{name}").read_text()
+        assert main(["predict", str(trained), name, f"output=parts_{name}.csv"]) == 0
+        assert Path(f"parts_{name}.csv").read_text() == Path(f"whole_{name}.csv").read_text()
         assert main(["evaluate", str(trained), name, f"hydra.run.dir=parts/{name}"]) == 0
         whole, parts = (json.loads(Path(f, name, "evaluation.json").read_text()) for f in ("whole", "parts"))
         assert parts["test"]["confusion_matrix"] == whole["test"]["confusion_matrix"]
@@ -276,12 +276,12 @@ def test_memory_does_not_grow_with_the_file(trained, here):
         write_idx(here, {f"{size}-images-idx3-ubyte": pixels})
         for name, run in ((f"{size}.csv", trained), (f"{size}.npz", "of_images"),
                           (f"{size}-images-idx3-ubyte", "of_images")):  # fmt: skip
-            commands.append(["predict", str(run), name, f"output={name}.out"])
+            commands.append(["predict", str(run), name, f"output={name}.out.csv"])
     done = process(*commands)
     assert done.returncode == 0, done.stderr
     peaks = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("peak")]
     assert len(peaks) == 6 and peaks[-1] - peaks[2] < 20, peaks
-    assert len(lines_of("large.csv.out")) == 100_000
+    assert len(lines_of("large.csv.out.csv")) == 100_000
 
 
 # ---- which run
@@ -372,6 +372,9 @@ WRONG = {
     ("predict", "RUN", "new.csv", "output=new.csv"): "'new.csv' exists already",
     ("predict", "RUN", "new.csv", "output=two"): "'two' is a folder",
     ("predict", "RUN", "new.csv", "output=no/p.csv"): "there is no folder 'no'",
+    ("predict", "RUN", "new.csv", "output=p.xlsx"): "expected a name that ends in .csv, or has no ending",
+    ("predict", "RUN", "new.csv", "output=p.csv.gz"): "'p.csv.gz': expected a name that ends in .csv",
+    ("export", "RUN", "output=p.csv"): "expected a name that ends in .onnx or .pt2, or has no ending",
     ("predict", "RUN", "new.csv", "output=p.csv", "hydra.run.dir=f"): "leave one of them out",
     ("predict", "RUN", "new.csv", "epochs=3"): "a run keeps what it was trained with",
     ("predict", "RUN", "new.csv", "trials=3"): "a word of nnlab sweep",
@@ -404,7 +407,8 @@ WRONG = {
     ("predict", "RUN", "nan.npz"): "X[1, 1] is nan",
     ("predict", "RUN", "x.parquet"): "save it as CSV",
     ("predict", "RUN", "broken.npz"): "is not a file of numpy.savez",
-    ("predict", "RUN", "two"): "t10k-images-idx3-ubyte",
+    ("predict", "RUN", "two"): "'two' is a folder without t10k-images-idx3-ubyte: expected a file of",
+    ("evaluate", "RUN", "two"): "'two' is a folder without t10k-images-idx3-ubyte",
     ("predict", "RUN", "digts"): "did you mean 'digits'?",
     ("evaluate", "RUN", "new.csv"): "no column 'left', the run's target",
     ("evaluate", "RUN", "new.csv", "target=b"): "'b': that is an input of the run",

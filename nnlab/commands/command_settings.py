@@ -41,6 +41,9 @@ class SweepSettings(Component):
     report: bool = static(True)
 
 
+PREDICTIONS_ENDINGS = (".csv",)  # of the file that nnlab predict writes
+
+
 @dataclass(frozen=True)
 class PredictSettings(Component):
     """Those of `nnlab predict`."""

@@ -23,7 +23,7 @@ def act(runs: list[ComposedRun]) -> int:
     if output is not None:
         if request.is_folder_named:
             raise UserError("output= and hydra.run.dir= both say where the file goes: leave one of them out")
-        new_file("output", output)
+        new_file("output", output, [*FORMAT_OF_ENDING])
         meant = FORMAT_OF_ENDING.get(Path(output).suffix.lower(), format)
         if meant != format:
             raise UserError(f"output = '{output}' is the name of another format: write format={meant}")

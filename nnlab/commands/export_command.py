@@ -17,7 +17,7 @@ from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
 from nnlab.errors import MachineFault, UserError, is_machine_error
 from nnlab.prediction.export import make_export
-from nnlab.prediction.export_names import FILE_NAMES
+from nnlab.prediction.export_names import FILE_NAMES, FORMAT_OF_ENDING
 from nnlab.prediction.export_text import export_lines
 from nnlab.prediction.model import load
 from nnlab.prediction.model_card import CARD_FILE, model_card
@@ -37,7 +37,7 @@ def run(request: RunRequest[ExportSettings]) -> int:
         exported = make_export(model, settings.format, settings.row, settings.dtype)
         screen.title(model_line(model, settings.row))
         if settings.output is not None:
-            file, card = new_file("output", settings.output), None
+            file, card = new_file("output", settings.output, [*FORMAT_OF_ENDING]), None
             _write(file, exported.content)
         else:
             text = model_card(model, stored, settings.row, exported, request.line)

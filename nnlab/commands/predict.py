@@ -1,7 +1,7 @@
 """`nnlab predict`: new examples through a trained run, into predictions.csv."""
 
 from nnlab.commands import hydra_entry
-from nnlab.commands.command_settings import PredictSettings
+from nnlab.commands.command_settings import PREDICTIONS_ENDINGS, PredictSettings
 from nnlab.commands.composing import ComposedRun
 from nnlab.errors import UserError
 
@@ -19,7 +19,7 @@ def act(runs: list[ComposedRun]) -> int:
     if request.settings.output is not None:
         if request.is_folder_named:
             raise UserError("output= and hydra.run.dir= both say where predictions go: leave one of them out")
-        new_file("output", request.settings.output)
+        new_file("output", request.settings.output, PREDICTIONS_ENDINGS)
     # Importing torch takes seconds: wrong words have been refused before.
     from nnlab.commands import predict_command
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nnlab import interruption
-from nnlab.commands.command_settings import PredictSettings
+from nnlab.commands.command_settings import PREDICTIONS_ENDINGS, PredictSettings
 from nnlab.commands.messages import advice_on_stderr
 from nnlab.commands.new_file import new_file
 from nnlab.commands.process import freeze_imports
@@ -49,7 +49,7 @@ def run(request: RunRequest[PredictSettings]) -> int:
 def _output_path(request: RunRequest[PredictSettings]) -> Iterator[Path]:
     """Where the predictions go: output=FILE, or else a folder of their own."""
     if request.settings.output is not None:
-        yield new_file("output", request.settings.output)
+        yield new_file("output", request.settings.output, PREDICTIONS_ENDINGS)
         return
     with request.results_folder() as folder:
         yield folder / PREDICTIONS_FILE

@@ -17,7 +17,7 @@ from nnlab.data.idx import IMAGE_FILE, LABEL_FILE, idx_blocks
 from nnlab.data.labels import NUMERIC_DTYPE_KINDS
 from nnlab.data.npz_members import NpzArrays
 from nnlab.data.spec import DataSpec
-from nnlab.errors import UserError, nearest
+from nnlab.errors import UserError, nearest, shortened
 from nnlab.prediction.blocks import Block, block_size
 
 INPUT_NAMES, TARGET_NAMES = (
@@ -99,7 +99,7 @@ def _array_name(path: Path, names: list[str], wanted: tuple[str, ...], allow_oth
 
 def idx_examples(path: Path, spec: DataSpec, labelled: bool) -> ArrayExamples:
     """The images of an IDX file, or of the t10k file in a folder; labels are in the file beside it."""
-    images = _with_or_without_gz(path / f"{TEST_PART}-{IMAGE_FILE}") if path.is_dir() else path
+    images = _test_images(path) if path.is_dir() else path
     size, targets = block_size(spec.inputs), None
     if labelled:
         name = images.name.replace(IMAGE_FILE, LABEL_FILE)
@@ -108,6 +108,16 @@ def idx_examples(path: Path, spec: DataSpec, labelled: bool) -> ArrayExamples:
         name = name.removesuffix(".gz")
         targets = idx_blocks(_with_or_without_gz(images.with_name(name)), 1, size)
     return ArrayExamples(str(images), spec, idx_blocks(images, 3, size), targets)
+
+
+def _test_images(folder: Path) -> Path:
+    name = f"{TEST_PART}-{IMAGE_FILE}"
+    if not any((folder / f"{name}{ending}").exists() for ending in ("", ".gz")):
+        raise UserError(
+            f"'{shortened(str(folder))}' is a folder without {name}: expected a file of examples, or a "
+            f"folder with the files of IDX"
+        )
+    return _with_or_without_gz(folder / name)
 
 
 def is_idx(path: Path) -> bool:
