@@ -29,13 +29,14 @@ TAKE_EXPERIMENTS = ("fit", "check", "Fit", "Sweep")
 
 
 def is_number(x, kind=numbers.Real) -> bool:
-    """Whether it is a number of Python or numpy that fits a float. True and False are not numbers here."""
+    """Whether `x` is of the abstract class `kind`, of Python or numpy, and fits a float. True and False are
+    not numbers here."""
     if isinstance(x, int):
         return not isinstance(x, bool) and abs(x) <= sys.float_info.max
     return isinstance(x, kind)
 
 
-# What is taken for a type: an annotation `float` allows whole numbers, and numpy's numbers are as good.
+# type -> the test of a value: an annotation `float` allows whole numbers, and numpy's numbers are as good.
 TYPE_TESTS = {
     int: functools.partial(is_number, kind=numbers.Integral),
     float: is_number,
@@ -75,7 +76,7 @@ def _with_checks(function: Callable, name: str, unchecked: tuple[str, ...]) -> C
     # A function with *args reads its positional arguments itself.
     has_var_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    required = {p.name for p in parameters.values() if p.default is p.empty}
+    required = [p.name for p in parameters.values() if p.default is p.empty]
 
     # Annotations are resolved at the first call: some name classes that are not yet imported now.
     @functools.cache
@@ -87,18 +88,16 @@ def _with_checks(function: Callable, name: str, unchecked: tuple[str, ...]) -> C
         }
 
     @functools.wraps(function)
-    def checked(*args, **settings):
+    def checked(*args, **kwargs):
         known = checks()
-        for key in settings.keys() - known.keys():
+        for key in kwargs.keys() - known.keys():
             raise _unknown_argument(name, key, known.keys() - {"self"})
-        arguments = (
-            settings if has_var_positional else bind_arguments(name, positional, required, args, settings)
-        )
+        arguments = kwargs if has_var_positional else bind_arguments(name, positional, required, args, kwargs)
         for key, value in arguments.items():
             holds, hint = known[key]
             if not holds(value):
                 raise UserError(f"{key} = {short_repr(value)}: expected {describe_type(hint)}")
-        return function(*args, **settings)
+        return function(*args, **kwargs)
 
     return checked
 
@@ -111,19 +110,21 @@ def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
 
         suggestion = hint_for_unknown_argument(key)
     else:
-        foreign = (suggested_key(key) or "").rpartition(".")[2]  # a name in scikit-learn, say, but not here
-        suggestion = f"; did you mean '{foreign}'?" if foreign in known else ""
+        # `key` may be the name of another library, scikit-learn, say.
+        own_name = (suggested_key(key) or "").rpartition(".")[2]
+        suggestion = f"; did you mean '{own_name}'?" if own_name in known else ""
     return UnknownSetting(f"{name} has no argument '{key}'{suggestion or nearest(key, known)}")
 
 
 def bind_arguments(
-    name: str, positional: Sequence[str], required: Set[str], args: tuple, settings: dict
+    name: str, positional: Sequence[str], required: Sequence[str], args: tuple, kwargs: dict
 ) -> dict:
-    """Every argument of a call by its name; `positional` are the names of the positional ones.
+    """The arguments of a call of `name`, `args` and `kwargs`, all by their names.
 
-    Raises `UnknownSetting` where there are too many or too few, or one is given twice.
+    `positional` are the names of the parameters that may be given by position, `required` of those without a
+    default. Raises `UnknownSetting` where there are too many or too few, or one is given twice.
     """
-    arguments = dict(zip(positional, args, strict=False)) | settings
+    arguments = dict(zip(positional, args, strict=False)) | kwargs
     if len(args) > len(positional):
         named = [key for key in positional if key != "self"]
         count = len(args) - ("self" in positional)
@@ -131,10 +132,9 @@ def bind_arguments(
             f"{name}: {count} arguments by position; expected at most {len(named)}, {', '.join(named)}"
         )
     for key in positional[: len(args)]:
-        if key in settings:
+        if key in kwargs:
             raise UnknownSetting(f"{name}: {key} is given twice, by its position and by its name")
-    if required - arguments.keys():
-        missing = [key for key in positional if key in required and key not in arguments]
+    if missing := [key for key in required if key not in arguments]:
         raise UnknownSetting(f"{name} needs {' and '.join(missing)}")
     return arguments
 
@@ -144,17 +144,23 @@ def _type_test(hint) -> Callable[[object], bool]:
     origin, type_args = typing.get_origin(hint), typing.get_args(hint)
     if hint in (typing.Any, object):
         return lambda x: True
-    if hint is None:
-        return lambda x: x is None
     if hint in TYPE_TESTS:
         return TYPE_TESTS[hint]
     if origin in (typing.Union, UnionType):
         tests = [_type_test(option) for option in type_args]
         return lambda x: any(test(x) for test in tests)
     if origin is typing.Literal:
-        return lambda x: isinstance(x, str) and x in type_args
+        # Of the same type too: True equals 1 and is another literal.
+        return lambda x: any(type(x) is type(literal) and x == literal for literal in type_args)
     if hint is Callable or origin is Callable:
         return callable
+    if origin is tuple and not _is_homogeneous(type_args):
+        tests = list(map(_type_test, type_args))
+        return lambda x: (
+            isinstance(x, tuple)
+            and len(x) == len(tests)
+            and all(test(item) for test, item in zip(tests, x, strict=True))
+        )
     if origin in (list, tuple, Set):
         item = _type_test(type_args[0])
         return lambda x: isinstance(x, origin) and all(map(item, x))
@@ -164,8 +170,13 @@ def _type_test(hint) -> Callable[[object], bool]:
     return lambda x: isinstance(x, origin or hint)
 
 
+def _is_homogeneous(type_args: tuple) -> bool:
+    """Whether these, of an annotation `tuple[...]`, are those of a tuple of any length, `tuple[int, ...]`."""
+    return len(type_args) == 2 and type_args[1] is Ellipsis
+
+
 def describe_type(hint) -> str:
-    """`a list, each item a nnlab.Experiment`."""
+    """An annotation in words, such as `a list, each item a nnlab.Experiment`."""
     origin, type_args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, UnionType):
         return _describe_union(type_args)
@@ -173,6 +184,8 @@ def describe_type(hint) -> str:
         return " or ".join(map(repr, type_args))
     if hint is Callable or origin is Callable:
         return "a function"
+    if origin is tuple and not _is_homogeneous(type_args):
+        return f"a tuple of {', '.join(map(describe_type, type_args))}"
     if origin in (list, tuple, Set):
         return f"a {origin.__name__.lower()}, each item {describe_type(type_args[0])}"
     if origin in (dict, Mapping):

@@ -7,9 +7,10 @@ It reads the YAML files themselves, whose comments are the meanings, and the dec
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from nnlab import declarations, plugins
 from nnlab.errors import UserError
@@ -56,6 +57,13 @@ class CommentedYaml:
     comments: dict[str, str]
 
 
+class ExperimentFile(NamedTuple):
+    """What the experiment of a command line says: its choice for each group, and its settings."""
+
+    choices: dict[str, object]
+    settings: dict
+
+
 class Catalogue:
     """The groups, choices and keys that one command accepts, given the words already on its line.
 
@@ -67,14 +75,30 @@ class Catalogue:
         self, command: str, words: list[str] = (), folder: str | None = None, name: str | None = None
     ):
         self.command = command
-        self.search_dirs = [*([Path(folder).expanduser()] if folder else []), CONFIG_DIR]
+        self.user_folder = Path(folder).expanduser() if folder else None
+        self.search_dirs = [CONFIG_DIR, *([self.user_folder] if folder else [])]  # Hydra takes the first file
         self.name = (name or command).removesuffix(".yaml")
         self.assignments = dict(word.lstrip("+").partition("=")[::2] for word in words if "=" in word)
 
     @cached_property
     def defaults(self) -> dict[str, object]:
         """group -> its default choice."""
-        return self._defaults(self.name)
+        choices = {}
+        for file in self._command_files:
+            for group, choice in _group_choices(file):
+                if not group.startswith("override "):
+                    choices.setdefault(_bare_group(group), choice)
+        return {group: self._overridden_choices.get(group, choice) for group, choice in choices.items()}
+
+    @cached_property
+    def _overridden_choices(self) -> dict[str, object]:
+        """The choices that the command's files override; no experiment changes them."""
+        choices = {}
+        for file in self._command_files:
+            for group, choice in _group_choices(file):
+                if group.startswith("override "):
+                    choices.setdefault(_bare_group(group), choice)
+        return choices
 
     @cached_property
     def groups(self) -> list[str]:
@@ -84,7 +108,9 @@ class Catalogue:
     @cached_property
     def user_groups(self) -> list[str]:
         """Groups in the folder of -cd that nnlab does not have: on the command line they need a `+`."""
-        folders = {path.parent.relative_to(self.search_dirs[0]).parts[:1] for path in self._all_files()}
+        if self.user_folder is None:
+            return []
+        folders = {file.parent.relative_to(self.user_folder).parts[:1] for file in _files(self.user_folder)}
         shipped = {path.name for path in CONFIG_DIR.iterdir()}
         return sorted(g for (g,) in folders - {()} if g not in shipped and g not in self.defaults)
 
@@ -102,23 +128,28 @@ class Catalogue:
         """The choices that the words so far select for a group: several if it is searched, or combinable."""
         choice = self.assignments.get(group)
         if choice is None:
-            choice = self._experiment[0].get(group, self.defaults.get(group))
+            choices = self.defaults | self._experiment.choices | self._overridden_choices
+            choice = choices.get(group)
         names = (
             choice
             if isinstance(choice, list)
             else re.sub(r"^choice\(|[\[\]()'\"]", "", str(choice)).split(",")
         )
-        return [str(name) for name in names if name not in (None, "", "None", "null")]
+        names = [str(name).strip() for name in names if name is not None]
+        return [name for name in names if name not in ("", "None", "null")]
 
     def keys(self, group: str | None = None) -> dict[str, Key]:
-        """The keys of a group with its path, or those that belong to none. Of several choices: in a search
-        the keys of any, else those of all."""
+        """The keys of a group by their full names, `optimizer.lr`; without a group, the keys outside of all
+        groups.
+
+        If several choices are selected: in a search the keys of any of them, else those that all have.
+        """
         if group is None:
             return self._command_keys
         if group in KEYLESS_GROUPS or group == "experiment" or group in self.user_groups:
             return {}
         if not self.chosen(group) or group in COMBINABLE:
-            return self._combined(group)
+            return self._keys_of_combined(group)
         each = [self.choice_keys(group, choice) for choice in self.chosen(group)]
         merged = {name: key for keys in reversed(each) for name, key in keys.items()}
         offered = (
@@ -126,7 +157,7 @@ class Catalogue:
             if self.command == "sweep"
             else {n: merged[n] for n in each[0] if all(n in k for k in each)}
         )
-        return {name: self._by_experiment(key) for name, key in offered.items()}
+        return {name: self._with_final_value(key, group) for name, key in offered.items()}
 
     def choice_keys(self, group: str, choice: str) -> dict[str, Key]:
         """The keys of one choice, with its defaults."""
@@ -136,13 +167,13 @@ class Catalogue:
             group, None if group in declarations.SINGLE_CLASSES and file else name
         )
         fields = cls.fields if cls else {}
-        default_comments = self._command_comments()
+        command_comments = self._command_comments()
         names = [key for key in file.settings if key != "name"] if file else list(fields)
         return {
             f"{group}.{key}": Key(
                 f"{group}.{key}",
                 file.settings[key] if file else fields[key].default,
-                (file.comments.get(key, "") if file else "") or default_comments.get(f"{group}.{key}", ""),
+                (file.comments.get(key, "") if file else "") or command_comments.get(f"{group}.{key}", ""),
                 fields.get(key),
             )
             for key in names
@@ -156,34 +187,38 @@ class Catalogue:
         return keys
 
     def file(self, group: str, choice: str) -> CommentedYaml | None:
-        """The YAML file of a choice, the user's before nnlab's."""
+        """The YAML file of a choice, nnlab's before the user's, as in Hydra."""
         files = (directory / group / f"{choice}.yaml" for directory in self.search_dirs)
         return next((read(file) for file in files if file.is_file()), None)
 
     @cached_property
     def _command_keys(self) -> dict[str, Key]:
-        keys = {}
-        for file in self._command_files(self.name):
+        keys, comments = {}, self._command_comments()
+        excluded = {"defaults", "hydra", *EXCLUDED_KEYS.get(self.command, ()), *self.defaults}
+        for file in self._command_files:
             for key, value in file.settings.items():
-                if key in ("defaults", "hydra", *EXCLUDED_KEYS.get(self.name, ())) or key in self.defaults:
+                if key in excluded:
                     continue
                 if isinstance(value, dict):
                     cls = declarations.declaration_of_choice(key, None)
-                    for leaf, inner in value.items():
-                        name = f"{key}.{leaf}"
-                        field = cls.fields.get(leaf) if cls else None
-                        keys[name] = Key(name, inner, file.comments.get(name, ""), field)
+                    for subkey, inner in value.items():
+                        name = f"{key}.{subkey}"
+                        field = cls.fields.get(subkey) if cls else None
+                        keys.setdefault(name, Key(name, inner, comments.get(name, ""), field))
                 else:
-                    keys[key] = Key(key, value, file.comments.get(key, ""), declarations.field_of_key(key))
-        return {name: self._by_experiment(key) for name, key in keys.items()}
+                    field = declarations.field_of_key(key)
+                    keys.setdefault(key, Key(key, value, comments.get(key, ""), field))
+        return {name: self._with_final_value(key) for name, key in keys.items()}
 
-    def _combined(self, group: str) -> dict[str, Key]:
+    def _keys_of_combined(self, group: str) -> dict[str, Key]:
         """The keys of a group whose choices combine; each has its neutral value in the command's own file."""
         fields, keys = getattr(declarations.declaration_of_choice(group, None), "fields", {}), {}
-        for file in self._command_files(self.name):
-            for key, value in (file.settings.get(group) or {}).items():
+        comments = self._command_comments()
+        for file in self._command_files:
+            values = file.settings.get(group)
+            for key, value in values.items() if isinstance(values, dict) else ():
                 name = f"{group}.{key}"
-                keys[name] = Key(name, value, file.comments.get(name, ""), fields.get(key))
+                keys.setdefault(name, Key(name, value, comments.get(name, ""), fields.get(key)))
         for choice in self.chosen(group):
             file = self.file(group, choice)
             if file is None:  # of an installed package
@@ -191,59 +226,84 @@ class Catalogue:
                 continue
             for key, value in file.settings.items():
                 if old := keys.get(f"{group}.{key}"):
-                    meaning = file.comments.get(key) or old.meaning
-                    keys[old.name] = Key(old.name, value, meaning, old.field)
-        return {name: self._by_experiment(key) for name, key in keys.items()}
+                    keys[old.name] = replace(old, value=value, meaning=file.comments.get(key) or old.meaning)
+        return {name: self._with_final_value(key, group) for name, key in keys.items()}
 
-    def _by_experiment(self, key: Key) -> Key:
-        """The key with the value that the experiment of the command line, if any, gives it."""
-        node = self._experiment[1]
-        for part in key.name.split("."):
-            node = node.get(part) if isinstance(node, dict) else None
-        return key if node is None else Key(key.name, node, key.meaning, key.field)
+    def _with_final_value(self, key: Key, group: str | None = None) -> Key:
+        """The key with the value that Hydra merges last: of a key of a group, only what comes after the group
+        replaces the value that its choice gives."""
+        for layer in reversed(self._layers):
+            if layer == group:
+                break
+            settings = self._experiment.settings if layer == "experiment" else getattr(layer, "settings", {})
+            if (value := _value_at(settings, key.name)) is not _NOT_SET:
+                return replace(key, value=value)
+        return key
 
     @cached_property
-    def _experiment(self) -> tuple[dict, dict]:
-        """The choices that the experiment makes, and its settings."""
-        name = self.assignments.get("experiment", "")
+    def _experiment(self) -> ExperimentFile:
+        name = self.assignments.get("experiment", self.defaults.get("experiment"))
         file = self.file("experiment", name) if name and name != "null" else None
         if file is None:
-            return {}, {}
-        chosen = {}
-        for entry in file.settings.get("defaults") or ():
-            for group, choice in entry.items() if isinstance(entry, dict) else ():
-                chosen[str(group).removeprefix("override ").strip().lstrip("/")] = choice
-        return chosen, file.settings
+            return ExperimentFile({}, {})
+        return ExperimentFile({_bare_group(group): c for group, c in _group_choices(file)}, file.settings)
 
-    def _command_files(self, name: str) -> list[CommentedYaml]:
-        """The YAML file of a command, then the files that its `defaults` include."""
+    @cached_property
+    def _layers(self) -> list[CommentedYaml | str]:
+        """The command's file, those that it includes, and the names of its groups, in the order in which
+        Hydra merges them: the last has the last word."""
+        return self._merge_order(self.name, ())
+
+    def _merge_order(self, name: str, including: tuple[str, ...]) -> list[CommentedYaml | str]:
         files = (directory / f"{name}.yaml" for directory in self.search_dirs)
         file = next((read(file) for file in files if file.is_file()), None)
-        if file is None:
+        if file is None or name in including:  # what includes itself, Hydra refuses
             return []
-        included = [entry for entry in file.settings.get("defaults") or () if isinstance(entry, str)]
-        return [file] + [
-            f for entry in included if entry not in ("_self_", name) for f in self._command_files(entry)
-        ]
+        layers, entries = [], _defaults_list(file)
+        for entry in entries if "_self_" in entries else [*entries, "_self_"]:
+            if entry == "_self_":
+                layers.append(file)
+            elif isinstance(entry, str):
+                layers += self._merge_order(entry, (*including, name))
+            elif isinstance(entry, dict):
+                layers += [_bare_group(g) for g in map(str, entry) if not g.startswith("override ")]
+        return layers
+
+    @cached_property
+    def _command_files(self) -> list[CommentedYaml]:
+        """The files among the layers; the one that wins is the first."""
+        return [layer for layer in reversed(self._layers) if isinstance(layer, CommentedYaml)]
 
     def _command_comments(self) -> dict[str, str]:
         return {
-            key: comment
-            for file in reversed(self._command_files(self.name))
-            for key, comment in file.comments.items()
+            key: comment for file in reversed(self._command_files) for key, comment in file.comments.items()
         }
 
-    def _defaults(self, name: str) -> dict[str, object]:
-        defaults = {}
-        for file in self._command_files(name):
-            for entry in file.settings.get("defaults") or ():
-                for group, choice in entry.items() if isinstance(entry, dict) else ():
-                    if not str(group).startswith("override "):
-                        defaults.setdefault(str(group).lstrip("/"), choice)
-        return defaults
 
-    def _all_files(self) -> list[Path]:
-        return _files(self.search_dirs[0]) if len(self.search_dirs) > 1 else []
+_NOT_SET = object()
+
+
+def _value_at(settings: dict, name: str) -> object:
+    """The value of a key with dots in nested settings; `_NOT_SET` if they say nothing of it."""
+    node = settings
+    for segment in name.split("."):
+        node = node.get(segment, _NOT_SET) if isinstance(node, dict) else _NOT_SET
+    return node
+
+
+def _defaults_list(file: CommentedYaml) -> list:
+    entries = file.settings.get("defaults")
+    return entries if isinstance(entries, list) else []
+
+
+def _group_choices(file: CommentedYaml) -> list[tuple[str, object]]:
+    """The (group, choice) pairs in the defaults of a file; a group may begin with `override `."""
+    groups = (entry for entry in _defaults_list(file) if isinstance(entry, dict))
+    return [(str(group), choice) for choices in groups for group, choice in choices.items()]
+
+
+def _bare_group(group: str) -> str:
+    return group.removeprefix("override ").strip().lstrip("/")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -255,7 +315,7 @@ def _files(folder: Path) -> list[Path]:
 
 @cache
 def read(file: Path) -> CommentedYaml:
-    """A YAML file with its comments; nothing, if it cannot be read."""
+    """A YAML file with its comments; one without settings and comments, if it cannot be read."""
     try:
         text = read_text(file, MAX_FILE_BYTES["YAML"])
         settings = read_yaml(file)

@@ -143,10 +143,10 @@ def _setting_names(cls) -> frozenset[str]:
 
 
 @functools.cache
-def _positional_and_required(cls) -> tuple[list[str], frozenset[str]]:
+def _positional_and_required(cls) -> tuple[list[str], list[str]]:
     """The settings that may be given by position, and those that must be given."""
     settings = [f for f in fields(cls) if f.init]
-    required = frozenset(f.name for f in settings if f.default is f.default_factory is MISSING)
+    required = [f.name for f in settings if f.default is f.default_factory is MISSING]
     return [f.name for f in settings if not f.kw_only], required
 
 

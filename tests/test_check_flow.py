@@ -1,5 +1,8 @@
 """Chance loss, activations and gradients of `nnlab check`, compared with hand-computed values."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,8 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab.autodiff.activations import ReLU, Sigmoid, Tanh
+from nnlab.autodiff.box import Box, Parameter
+from nnlab.autodiff.graph import Graph
 from nnlab.checks import layers, saturation
 from nnlab.checks.subject import Budget, Subject, mean_chance_loss
 
@@ -102,3 +107,39 @@ def test_in_training_half_of_the_tanh_units_may_be_saturated():
     looks = [{"activations": {"tanh1": {"stuck": s, "bounded": True}}} for s in (0.1, 0.5)]
     assert saturation.stuck_findings({"at the start": looks[0], "later": looks[1]})[0].status == "pass"
     assert saturation.stuck_findings({"at the start": looks[1]})[0].status == "warn"
+
+
+@dataclass(frozen=True)
+class Offset(Box):
+    """The first `units` inputs plus a bias: a box without weights."""
+
+    name: ClassVar[str] = "offset"
+    units: int = 3
+
+    def leaves(self, shape):
+        return {"bias": Parameter((self.units, 1), "bias")}
+
+    def output_shape(self, shape):
+        return (self.units,)
+
+    def fprop(self, ctx, x, b):
+        return torch.add(x[:, : self.units], b, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        torch.sum(dy, 2, keepdim=True, out=ctx.dx[1])
+        return ctx.dx
+
+
+@dataclass(frozen=True)
+class BiasOnly(nnlab.Model):
+    name: ClassVar[str] = "bias_only"
+
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph(shape)
+        graph.add("output", Offset(outputs), graph.input)
+        return graph
+
+
+def test_a_network_without_weights_passes():
+    verdict = saturation.check(Subject(job("wine", model=BiasOnly()), SMALL))
+    assert verdict.status == "pass" and verdict.details["update_to_weight"] == {}

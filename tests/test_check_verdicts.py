@@ -4,9 +4,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnlab.autodiff.box import Parameter
+from nnlab.autodiff.graph import LeafSlice
 from nnlab.checks import labels, overfitting, range_test, saturation
 from nnlab.checks.gradient_comparison import GradientComparison
 from nnlab.checks.gradients import _finding
@@ -126,6 +129,17 @@ def test_of_gradients_that_flow_and_updates(first, last, ratios):
     assert all(
         says_its_limit(f) for f in [*saturation.flow_finding(before), *saturation._update_finding(ratios)]
     )
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_an_update_that_is_not_finite_is_reported_as_that(value):
+    """torch's nan_to_num would make the largest float of inf, which is finite."""
+    before, after = torch.ones(1, 4), torch.full((1, 4), value)
+    leaf = LeafSlice(Parameter((2, 2), "weight"), 0)
+    ratio = saturation._relative_update(leaf, before, after)
+    (finding,) = saturation._update_finding({"hidden1.weight": ratio})
+    assert ratio == np.inf and finding.status == "fail"
+    assert finding.found == "hidden1.weight is no longer finite after 100 steps"
 
 
 @settings(max_examples=100, deadline=None)

@@ -5,6 +5,7 @@ import threading
 import warnings
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -168,6 +169,43 @@ def test_what_annotations_may_say():
         assert _refused(call, *args, **settings)
     with pytest.raises(TypeError, match="call has no argument 'wrod'; did you mean 'word'"):
         call(None, wrod=1)
+
+
+@pytest.mark.parametrize("args, kwargs, message", [
+    ((), {}, "call needs a and b"), ((1,), {}, "call needs b"), ((), {"b": 1}, "call needs a"),
+])  # fmt: skip
+def test_what_is_missing_is_named_keyword_only_or_not(args, kwargs, message):
+    @typed
+    def call(a: int, *, b: int, c: int = 0):
+        return a, b, c
+
+    assert call(1, b=2) == (1, 2, 0)
+    with pytest.raises(nnlab.UserError) as error:
+        call(*args, **kwargs)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("annotation, allowed, refused, expected", [
+    (tuple[int, str], [(1, "a")], [("a", 1), (1,), (1, "a", "b"), [1, "a"]],
+     "a tuple of a whole number, a word"),
+    (tuple[int], [(1,)], [(), (1, 2), ("a",)], "a tuple of a whole number"),
+    (tuple[int, ...], [(), (1,), (1, 2)], [(1, "a"), [1]], "a tuple, each item a whole number"),
+    (Literal[1, "full"], [1, "full"], [2, "1", True, 1.0, [1], None], "1 or 'full'"),
+    (Literal[True], [True], [1, "True"], "True"),
+    (None, [None], [0, ""], "None"),
+], ids=str)  # fmt: skip
+def test_an_annotation_takes_the_values_that_it_names(annotation, allowed, refused, expected):
+    def call(x):
+        return x
+
+    call.__annotations__["x"] = annotation
+    call = typed(call)
+    for x in allowed:
+        assert call(x) == x
+    for x in refused:
+        with pytest.raises(nnlab.UserError) as error:
+            call(x)
+        assert str(error.value).endswith(f": expected {expected}")
 
 
 def _call_in_thread(ask):

@@ -2,9 +2,9 @@
 
 A sigmoid or tanh unit is saturated on an example where its derivative is below 5% of the largest one that the
 function has between -5 and 5; a relu unit is dead if that holds for all examples. Through either no gradient
-passes. Where the gradient at the first layer is a small part of that at the last, the first learns that much
-slower (vanishing; Hochreiter 1991, Glorot and Bengio 2010); where it is many times as large, a rate that
-suits one is too much for the other (exploding).
+passes: both count as stuck. Where the gradient at the first layer is a small part of that at the last, the
+first learns that much slower (vanishing; Hochreiter 1991, Glorot and Bengio 2010); where it is many times as
+large, a rate that suits one is too much for the other (exploding).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.box import Site
+from nnlab.autodiff.graph import LeafSlice
 from nnlab.checks.layers import activations, layers, slopes
 from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, grade
@@ -25,9 +26,10 @@ PROBE_EXAMPLES, PROBE_STEPS = 256, 100
 FLAT_SLOPE = 0.05  # of the largest derivative: below it a unit is saturated
 SLOPE_RANGE = 5.0  # the largest derivative is searched for between -5 and 5
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
-# For bounded units after training: half of those that decide may be saturated.
+# Training saturates bounded units that have decided, so after it they may be stuck on more than half of the
+# examples; only bounded units have these limits.
 LATE_WARN, LATE_FAIL = 0.6, 0.7
-VANISH_WARN, VANISH_FAIL = 1e-3, 1e-5  # 1e-3: a layer of sigmoids passes at most 1/4, so five pass that
+VANISH_WARN, VANISH_FAIL = 1e-3, 1e-5  # a layer of sigmoids passes on at most 1/4, so five 1e-3
 UPDATE_WARN, UPDATE_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is usual, 1 replaces the weights
 
 
@@ -35,7 +37,8 @@ def check(subject: Subject) -> Verdict:
     """Saturated or dead units, vanishing or exploding gradients, and too large updates."""
     with computing():
         sample = subject.sample(PROBE_EXAMPLES)
-        seeds = subject.seeds(PROBE_STEPS * min(subject.row.batch, PROBE_EXAMPLES))
+        examples_per_row = PROBE_STEPS * min(subject.row.batch, PROBE_EXAMPLES)
+        seeds = subject.seeds(examples_per_row)
         probe = Probe(sample, sample.start_training(sample.rows(seeds)))
         before = probe.measure()
         ratios = probe.train(PROBE_STEPS)
@@ -53,27 +56,30 @@ def check(subject: Subject) -> Verdict:
 
 
 class Probe:
-    """Rows in training, and a second copy of their network for measurements, without dropout."""
+    """Rows in training, and a second binding of the same theta for measurements, without dropout."""
 
     def __init__(self, sample: Sample, training: Training):
         self.graph, self.training = sample.experiment.graph(sample.dataset.spec), training
-        self.parameters = self.graph.layout().parameters
+        self.weights = self.graph.layout().weights
         self.loss = training.step.loss
         state = training.population.state
         theta = state.theta
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
-        rates = {name: p * 0 for name, p in training.population.experiment.regularizer.rates().items()}
-        site = Site(len(theta), x.shape[1], True, sample.examples.template, rates)
+        zero_rates = {name: p * 0 for name, p in training.population.experiment.regularizer.rates().items()}
+        site = Site(
+            len(theta), x.shape[1], training=True, template=sample.examples.template, columns=zero_rates
+        )
         self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
 
     def measure(self) -> dict[str, dict]:
-        """Per layer: the variance of its outputs, the RMS of the gradient; per activation: the share of stuck
-        units."""
+        """Medians over rows. Per layer: the variance of its outputs over the examples, the RMS of the
+        gradient of an example's loss, and that of the weights. Per activation: the share of stuck units, and
+        whether it is bounded."""
         z = self.network.fprop(self.x)
-        weight = self.x.new_full((1, 1, self.x.shape[2]), 1 / self.x.shape[2])
+        example_weights = self.x.new_full((1, 1, self.x.shape[2]), 1 / self.x.shape[2])
         values = [None if v is None else v.clone() for v in self.network.values()]
-        gradients = self.network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)))
+        gradients = self.network.bprop(self.loss.bprop(z, self.t, example_weights, out=torch.empty_like(z)))
         measured = {"layers": {}, "activations": {}}
         for n in layers(self.graph):
             if n not in gradients:  # the layer has no path to the output
@@ -87,6 +93,7 @@ class Probe:
             node, x = self.graph.nodes[n], values[self.graph.nodes[n].inputs[0]]
             if x is None:
                 continue
+            # A box that passes on its input, such as identity, is not bound.
             f = self.network.bound_boxes[n].fprop if n in self.network.bound_boxes else lambda x: x
             grid = (
                 torch.linspace(-SLOPE_RANGE, SLOPE_RANGE, x[0].numel())
@@ -94,7 +101,7 @@ class Probe:
                 .view(1, *x.shape[1:])
                 .expand_as(x)
             )
-            largest = slopes(f, grid).amax().clamp_min(FLAT_SLOPE)
+            largest = slopes(f, grid).amax().clamp_min(FLAT_SLOPE)  # else no unit of a constant f were stuck
             flat = (slopes(f, x) < FLAT_SLOPE * largest).to(x)
             bounded = node.box.bounded
             stuck_share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
@@ -103,28 +110,25 @@ class Probe:
 
     def _weight_rms(self, layer: str) -> float:
         theta, prefix = self.training.population.state.theta, f"{layer}."
-        weights = [leaf_slice for name, leaf_slice in self._weights().items() if name.startswith(prefix)]
-        return max((_median(_rms(leaf_slice.view(theta))) for leaf_slice in weights), default=1.0)
+        slices = [leaf_slice for name, leaf_slice in self.weights.items() if name.startswith(prefix)]
+        return max((_median(_rms(leaf_slice.view(theta))) for leaf_slice in slices), default=1.0)
 
     def train(self, steps: int) -> dict[str, float]:
-        """Train so many steps; per weight, the ratio |update| / |weights|, median over the last half of
-        them."""
+        """Train so many steps; per leaf of weights, the ratio |update| / |weights|, its median over the last
+        half of the steps."""
         theta, ratios = self.training.population.state.theta, []
         before = theta.clone()
         for step, _ in enumerate(islice(training_steps(self.training), steps)):
             if step >= steps // 2:
                 ratios.append(
-                    [_relative_update(leaf_slice, before, theta) for leaf_slice in self._weights().values()]
+                    [_relative_update(leaf_slice, before, theta) for leaf_slice in self.weights.values()]
                 )
             before.copy_(theta)
         medians = np.median(np.array(ratios), axis=0)
-        return {name: float(value) for name, value in zip(self._weights(), medians, strict=True)}
-
-    def _weights(self):
-        return self.graph.layout().weights
+        return {name: float(value) for name, value in zip(self.weights, medians, strict=True)}
 
 
-def _relative_update(leaf_slice, before: torch.Tensor, after: torch.Tensor) -> float:
+def _relative_update(leaf_slice: LeafSlice, before: torch.Tensor, after: torch.Tensor) -> float:
     old, new = leaf_slice.view(before).flatten(1), leaf_slice.view(after).flatten(1)
     size = torch.linalg.vector_norm(old, dim=1).clamp_min(1e-30)
     return _median(torch.linalg.vector_norm(new - old, dim=1) / size)
@@ -136,7 +140,8 @@ def _rms(values: torch.Tensor) -> torch.Tensor:
 
 
 def _median(values: torch.Tensor) -> float:
-    return float(values.double().nan_to_num(torch.inf).median())
+    """The median over the rows, where NaN counts as infinite."""
+    return float(values.double().nan_to_num(torch.inf, posinf=torch.inf).median())
 
 
 # ---- findings
@@ -145,16 +150,16 @@ def _median(values: torch.Tensor) -> float:
 def stuck_findings(measurements: dict[str, dict]) -> list[Finding]:
     """The activation with the most stuck units relative to its limit; `measurements`: by time, the start
     first."""
-    findings, (first, *_) = [], measurements.values()
+    findings, (start, *_) = [], measurements.values()
     for time, measurement in measurements.items():
-        for name, layer in measurement["activations"].items():
-            stuck_share, bounded = layer["stuck"], layer["bounded"]
+        for name, activation in measurement["activations"].items():
+            stuck_share, bounded = activation["stuck"], activation["bounded"]
             kind = "saturated" if bounded else "dead"
-            late = bounded and measurement is not first
+            late = bounded and measurement is not start
             warn, fail = (LATE_WARN, LATE_FAIL) if late else (STUCK_WARN, STUCK_FAIL)
             sentence = f"{stuck_share:.0%} of {name}'s units are {kind} {time} (limit {warn:.0%})"
             advice = "reduce the variance of the initial weights, or normalise the inputs"
-            if first["activations"][name]["stuck"] < STUCK_WARN:  # it was fine at the start
+            if start["activations"][name]["stuck"] < STUCK_WARN:  # it was fine at the start
                 advice = "lower the learning rate"
             elif not bounded:
                 advice += "; or give the weights a small positive mean: init.mean=0.01"
@@ -172,11 +177,11 @@ def flow_finding(before: dict) -> list[Finding]:
     """
     sizes = [layer["gradient"] for layer in before["layers"].values()]
     blocked = any(layer["weights"] == 0 for layer in list(before["layers"].values())[1:])
-    blocked |= any(layer["stuck"] == 1 for layer in before["activations"].values())
+    blocked |= any(activation["stuck"] == 1 for activation in before["activations"].values())
     if len(sizes) < 2 or not sizes[-1] > 0 or (blocked and sizes[0] == 0):
         return []
-    ratio, first, last = sizes[0] / sizes[-1], *(list(before["layers"])[i] for i in (0, -1))
-    description = f"the gradient at {first} is {ratio:.1e} times that at {last}"
+    ratio, names = sizes[0] / sizes[-1], list(before["layers"])
+    description = f"the gradient at {names[0]} is {ratio:.1e} times that at {names[-1]}"
     if ratio < 1:
         status = grade(-ratio, -VANISH_WARN, -VANISH_FAIL)
         advice = "it vanishes: fewer layers, relu or tanh for sigmoid, larger initial weights (init=auto)"
@@ -192,6 +197,9 @@ def flow_finding(before: dict) -> list[Finding]:
 
 
 def _update_finding(ratios: dict[str, float]) -> list[Finding]:
+    """The weights whose updates are the largest relative to them: none in a network without weights."""
+    if not ratios:
+        return []
     name, ratio = max(ratios.items(), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
     description = f"an update changes {name} by {ratio:.2g} of its size (limit {UPDATE_WARN:g})"
     if not np.isfinite(ratio):
@@ -206,17 +214,20 @@ def _passing_finding(before: dict, after: dict, ratios: dict[str, float]) -> Fin
     start, late = (list(measurement["activations"].values()) for measurement in (before, after))
     gradients = [layer["gradient"] for layer in before["layers"].values()]
     sentences = []
-    first = max((a["stuck"] for a in start), default=0.0)
+    stuck_at_start = max((a["stuck"] for a in start), default=0.0)
     if start:
-        sentences.append(f"{first:.0%} of units stuck (limit {STUCK_WARN:.0%})")
+        sentences.append(f"{stuck_at_start:.0%} of units stuck (limit {STUCK_WARN:.0%})")
         limit, stuck_share = max(
             ((_late_limit(a), a["stuck"]) for a in late), key=lambda pair: pair[1] / pair[0]
         )
         sentences.append(f"{stuck_share:.0%} later (limit {limit:.0%})")
     if len(gradients) > 1 and gradients[-1] > 0:
         sentences.append(f"gradient first to last layer {gradients[0] / gradients[-1]:.2g}")
-    sentences.append(f"updates {max(ratios.values()):.1g}")
-    return Finding("pass", first, STUCK_WARN, ", ".join(sentences))
+    if ratios:
+        sentences.append(f"updates {max(ratios.values()):.1g}")
+    return Finding(
+        "pass", stuck_at_start, STUCK_WARN, ", ".join(sentences) or "no weights and no activations"
+    )
 
 
 def _late_limit(activation: dict) -> float:
