@@ -5,12 +5,7 @@ from __future__ import annotations
 from nnlab.checks import chance_level
 from nnlab.checks.proposal import Outcome, OutcomeRecorder, suggest_lower_rate
 from nnlab.commands.run_folders import PreparedRun
-from nnlab.records.console import Console
-from nnlab.records.replay import replay_records
 from nnlab.records.run import RunWriter
-from nnlab.records.run_folder import METRICS_FILE
-from nnlab.records.stored_run import StoredRun
-from nnlab.training.fit_state import FitState
 from nnlab.training.results import Record
 
 
@@ -23,23 +18,8 @@ class Recorders:
         self.summaries: dict[int, dict] = {}  # index of a closed run -> its summary
 
     def add(self, writer: RunWriter) -> None:
-        if writer.closed:  # before a resumed fit was interrupted
-            self.summaries[len(self.writers)] = StoredRun(writer.folder.path).summary
         self.writers.append(writer)
         self.courses.append(OutcomeRecorder(len(writer.rows)))
-
-    def replay(self, state: FitState, console: Console) -> None:
-        """Take in what was recorded before the state from which the fit goes on. Raises `UserError`."""
-        for writer, course in zip(self.writers, self.courses, strict=True):
-            if not (writer.folder.path / METRICS_FILE).exists():
-                continue  # no epoch had ended
-            for record in replay_records(writer.folder.path, state, writer.first_row, len(writer.rows)):
-                if not writer.closed:
-                    writer.replay(record)
-                if not record.refit:
-                    course.record(record)
-                    console.replay(record.renumbered_from(writer.first_row))
-        console.resumed(state.epoch)
 
     def record(self, record: Record) -> None:
         """Pass a record of the fit to its run."""

@@ -147,7 +147,9 @@ def _train(
             recorders.add(open_runs.enter_context(RunWriter(order, fit, index, sizes, is_closed)))
         with make_console(runs, recorders, fit) as console:
             if checkpoint:
-                recorders.replay(checkpoint.state, console)
+                from nnlab.commands import resumed_records  # imports that a new run need not wait for
+
+                resumed_records.replay(recorders, checkpoint.state, console)
 
             def record_and_show(record: Record) -> None:
                 recorders.record(record)
