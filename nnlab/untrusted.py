@@ -42,7 +42,7 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def unlinked_file(file: Path) -> Path:
-    """The path of a file that is no link to another place: see `refuse_link`."""
+    """The path of a file that is not a link to another place: see `refuse_link`."""
     try:
         refuse_link(file, os.lstat(file))
     except OSError as e:

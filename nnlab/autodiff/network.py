@@ -102,7 +102,7 @@ class Network:
         return alias_of
 
     def _computing_nodes(self) -> list[int]:
-        """The nodes with a box that is no identity."""
+        """The nodes whose box is not the identity."""
         nodes = enumerate(self.graph.nodes)
         return [n for n, node in nodes if node.box is not None and self.alias_of[n] == n]
 

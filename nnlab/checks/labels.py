@@ -6,7 +6,7 @@ with a small and a large L2 penalty, as without one it would overfit wrong label
 better counts. Where its answer differs from the label with more confidence than it usually has in that
 class, the label is doubted (confident learning: Northcutt, Jiang and Chuang 2021).
 
-If many are doubted, either classes overlap, which is no fault, or labels are wrong: `overlap` decides by
+If many are doubted, either classes overlap (not a fault), or labels are wrong: `overlap` decides by
 whether labels differ from confident answers as often as from unsure ones. And labels that are hard to learn
 rather than wrong are doubted less with more examples, which training on half of them shows.
 

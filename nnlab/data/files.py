@@ -158,7 +158,7 @@ def read_up_to(file, count: int) -> bytearray:
 class MemoryCheckedReader(io.RawIOBase):
     """Reads `content`, and raises `UserError` when the free memory runs low.
 
-    The size of the file is no bound: a small .gz may decompress to any number of bytes.
+    The size of the file does not bound it: a small .gz may decompress to any number of bytes.
     """
 
     def __init__(self, content, path: Path):

@@ -34,7 +34,7 @@ class NewExamples(Protocol):
     target: str  # the name of the column of true labels; empty if it has none
 
     def blocks(self) -> Iterator[Block]:
-        """Raises `UserError`, naming the place, for what is no example of the run's."""
+        """Raises `UserError`, naming the place, for what cannot be an example of the run's data."""
 
     def where(self, line: int, column: str = "") -> str:
         """`new.csv, line 7, column 'age'`: the place of an example, by what `Block.lines` has of it."""

@@ -76,7 +76,7 @@ def open_cut(path: Path, size: int):
 
 
 def refuse_links(path: Path) -> None:
-    """Raise `UserError` if the file is no plain one, or its folder is a link."""
+    """Raise `UserError` if the path is not a plain file, or its folder is a link."""
     for link in (path, path.parent):
         if link.is_symlink():
             raise UserError(f"'{link}' is a link: nothing outside of a run's folder is written")

@@ -41,7 +41,7 @@ def _split(where: str, line: dict) -> dict:
 def read_columns(file: Path) -> dict[str, np.ndarray]:
     """The columns of a CSV file by their names: whole numbers, numbers with NaN for an empty cell, or text.
 
-    Raises `UserError` for what is no table.
+    Raises `UserError` for anything but a table.
     """
     text = read_text(file, max(2**20, (available_memory() or 0) // CELL_MEMORY))
     try:
