@@ -24,7 +24,7 @@ NAME_KINDS_AMONG_DISTINCT_NUMBERS = {"text", "date", "unit", "missing"}
 
 
 def header_names(path: str) -> list[str]:
-    """The column names of a table file, read from its first bytes; [] if it has no header or is not a table."""
+    """The column names of a table file, read from its first bytes; [] if it has none or is not a table."""
     # This answers a TAB, so it must not wait for a pipe.
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
