@@ -53,12 +53,12 @@ class Experiment(Component):
     """
 
     name: ClassVar[str] = "experiment"
-    data: Data = part(SOURCES, Digits, reads=arrays_from)
+    data: Data = part(SOURCES, Digits, convert=arrays_from)
     split: Split = part(SPLITS, Holdout)
     model: Model = part(MODELS, MLP)
     init: Init = part(INITIALIZERS, Auto)
     regularizer: Regularizer = part(
-        REGULARIZERS, None, reads=combined
+        REGULARIZERS, None, convert=combined
     )  # l2 = 1e-3, or 0 where the optimiser decays the weights itself
     optimizer: Optimizer = part(OPTIMIZERS, Adam)
     schedule: Schedule = part(SCHEDULES, Constant)

@@ -53,15 +53,15 @@ def static(default=MISSING, **range):
     return _declare("static", default, range)
 
 
-def part(choices: dict, make, reads=None):
+def part(choices: dict, make, convert=None):
     """A field that is itself a part, or the name of one in `choices`.
 
-    The default is `make()`; with make=None it is None, and the whole decides. `reads` makes a part of other
+    The default is `make()`; with make=None it is None, and the whole decides. `convert` makes a part of other
     values.
     """
     return field(
         default_factory=make or (lambda: None),
-        metadata={"choices": choices, "reads": reads, "optional": make is None},
+        metadata={"choices": choices, "convert": convert, "optional": make is None},
     )
 
 
@@ -120,14 +120,14 @@ class Component(metaclass=Settings):
                 object.__setattr__(self, f.name, validate(value, type_, f.metadata["allowed"], where))
             elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
                 base = _field_types(type(self))[f.name]
-                made = _resolve_part(value, f.name, base, f.metadata["choices"], f.metadata["reads"])
+                made = _resolve_part(value, f.name, base, f.metadata["choices"], f.metadata["convert"])
                 object.__setattr__(self, f.name, made)
 
 
-def _resolve_part(value, group: str, base: type, choices, reads):
+def _resolve_part(value, group: str, base: type, choices, convert):
     """`resolve_part`, with errors that write settings as Python does."""
     try:
-        return resolve_part(value, group, base, choices, reads)
+        return resolve_part(value, group, base, choices, convert)
     except UserError as e:
         raise UserError(as_python(str(e))) from e
 

@@ -9,7 +9,7 @@ from check_jobs import Drawn, job
 from networks import one_thread  # noqa: F401
 
 import nnlab
-from nnlab.checks import data, labels
+from nnlab.checks import data, labels, shared_examples
 from nnlab.checks.subject import Budget, Subject
 from nnlab.data.dataset import Data, Dataset
 
@@ -62,6 +62,16 @@ def test_discrete_data_with_copies_in_the_test_set():
     assert data.check(Subject(job("diabetes", data=Changed(of=e.data, copied=1.0)))).causes == [
         "test_in_training"
     ]
+
+
+def test_the_limit_of_shared_examples_is_the_one_that_was_applied():
+    """A single example of a small test set may be chance, so the limit is above the usual 2%."""
+    x = np.random.default_rng(0).standard_normal((100, 3))
+    x[50:] = x[:50]  # every example twice
+    subject = Subject(nnlab.Experiment(data=nnlab.Arrays(x, np.tile([0, 1], 50))))
+    (finding,) = shared_examples.check(subject)
+    assert finding.threshold == 1 / len(subject.fold.test) > 0.02
+    assert f"limit {finding.threshold:.1%}" in finding.found
 
 
 def test_scales_matter_only_where_nothing_normalises():

@@ -237,8 +237,8 @@ def test_a_large_batch_is_counted_and_cut_last():
 
 
 def test_large_networks_get_fewer_seeds():
-    assert Subject(job("digits")).seeds(6400) == 10
-    assert Subject(job("digits", model=nnlab.MLP(hidden=(1000, 1000)))).seeds(6400) == 2
+    assert Subject(job("digits")).affordable_seeds(6400) == 10
+    assert Subject(job("digits", model=nnlab.MLP(hidden=(1000, 1000)))).affordable_seeds(6400) == 2
 
 
 def test_small_batches_get_more_steps_before_no_rate_is_said_to_learn():

@@ -127,7 +127,8 @@ def test_of_gradients_that_flow_and_updates(first, last, ratios):
         "activations": {},
     }
     assert all(
-        says_its_limit(f) for f in [*saturation.flow_finding(before), *saturation._update_finding(ratios)]
+        says_its_limit(f)
+        for f in [*saturation.gradient_flow_findings(before), *saturation._update_finding(ratios)]
     )
 
 

@@ -16,7 +16,7 @@ from searches import trials_csv
 
 import nnlab
 from nnlab import cli, plugins
-from nnlab.commands import automatic, sweep_definition
+from nnlab.commands import resolvers, sweep_definition
 from nnlab.commands.command_line import CommandLine
 from nnlab.experiment import DEFAULT_L2, Experiment
 from nnlab.hyperparameters import column
@@ -124,6 +124,13 @@ SEARCHED = [  # words, keys of each optimiser's trials beside those of rate and 
     ("optimizer=adam,adamw space=default", [{"regularizer.l2"}, {"optimizer.weight_decay"}], ONCE),
     ("optimizer=adamw regularizer.l2=0.1,0.2", [{"regularizer.l2"}], "and regularizer.l2 is searched"),
     ("optimizer=adamw regularizer.l2=0.1", [set()], "and regularizer.l2 is 0.1"),
+    (
+        "optimizer=adamw optimizer.weight_decay=0,0.1 regularizer.l2=0.1",
+        [{"optimizer.weight_decay"}],
+        "(optimizer.weight_decay is searched) and regularizer.l2 is 0.1",
+    ),
+    ("optimizer=adamw optimizer.weight_decay=0,0.1", [{"optimizer.weight_decay"}], "so regularizer.l2 is 0"),
+    ("optimizer=adamw optimizer.weight_decay=0,0.1 regularizer.l2=0", [{"optimizer.weight_decay"}], ""),
 ]  # fmt: skip
 
 
@@ -148,7 +155,7 @@ def test_such_a_sweep_is_trained_and_goes_on_and_is_refined(tmp_path, monkeypatc
     assert len(trials_csv(tmp_path / "sweep")) == 8
     capsys.readouterr()
     assert cli.main(["sweep", "refine=sweep", "trials=3", "hydra.run.dir=again"]) == 0
-    assert "usual is one of them" not in capsys.readouterr().err
+    assert "usually one of them" not in capsys.readouterr().err
 
 
 def test_in_python_too():
@@ -171,7 +178,7 @@ def test_an_optimiser_of_a_package_too():
     settings = {"optimizer": plugins.settings(Mine), "regularizer": {"l2": 0.0}}
     config = OmegaConf.create(settings | {"regularizer": {"l2": "${unless_decayed:1e-3}"}})
     assert config.regularizer.l2 == 0.0 and Mine().decays
-    (note,) = automatic.decay_notes(config, settings)
+    (note,) = resolvers.decay_advice(config, settings)
     assert note.startswith("optimizer=mine decays the weights itself (optimizer.weight_decay = 0.3), so")
     assert OmegaConf.create({**config, "optimizer": plugins.settings(nnlab.SGD)}).regularizer.l2 == DEFAULT_L2
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
 import nnlab
 from nnlab.arguments import typed
@@ -148,7 +149,15 @@ def test_whose_trial_it_is(odd):
         (lambda: nnlab.Fit(E), "): expected a list, each item a nnlab.Experiment"),
         (lambda: nnlab.Adam(1, lr=1), "Adam: lr is given twice"),
         (lambda: nnlab.Arrays(), "Arrays needs x and y"),
-        (lambda: nnlab.Experiment(optimizer=nnlab.Optimizer()), "only their base class; the names"),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Optimizer()), "only a base class; the names"),
+        (
+            lambda: nnlab.Experiment(optimizer=nnlab.Optimizer),
+            "nnlab.Optimizer: that is only a base class;",
+        ),
+        (lambda: nnlab.Experiment(optimizer=nnlab.Adam), "that is a class; write nnlab.Adam()"),
+        (lambda: nnlab.Experiment(data=nnlab.Csv), "that is a class; write nnlab.Csv(path=..., target=...)"),
+        (lambda: nnlab.Experiment(optimizer=np.float64(0.125)), "0.125"),
+        (lambda: nnlab.Experiment(optimizer=torch.zeros(3, 2)), "a Tensor of the shape (3, 2): expected"),
         (lambda: nnlab.simulate(nnlab.Cosine(), 10**5, 10**5), "expected 134,217,728 updates at most"),
         (lambda: nnlab.simulate(nnlab.HalveOnRise(), 3, 2, [1]), "metrics = [1]: expected a number for each"),
     ],

@@ -26,7 +26,7 @@ class OverfittingCurves:
     lr: np.ndarray  # (rows,)
     chance: float
     examples: int
-    classes: bool
+    is_classification: bool
 
     @property
     def limit(self) -> float:
@@ -50,7 +50,7 @@ class OverfittingCurves:
     def _memorized_by_epoch(self) -> np.ndarray:
         """(rows, epochs) bool: whether all examples are right, with a small loss."""
         small = self.loss <= self.limit
-        return small & (self.error == 0) if self.classes else small
+        return small & (self.error == 0) if self.is_classification else small
 
     @property
     def passed_test(self) -> bool:
@@ -95,7 +95,7 @@ class OverfittingCurves:
         examples = f"{self.examples} example{'s' * (self.examples != 1)}"
         loss, accuracy = np.nan_to_num(self.loss[0, epoch], nan=np.inf), 1 - self.error[0, epoch]
         sentence = f"{examples}: loss {loss:.2g} (limit {limit})"
-        if self.classes and np.isfinite(accuracy):
+        if self.is_classification and np.isfinite(accuracy):
             sentence += f", {accuracy:.0%} right"
         return f"{sentence} after {epoch + 1} epochs"
 

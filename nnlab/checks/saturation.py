@@ -38,14 +38,14 @@ def check(subject: Subject) -> Verdict:
     with computing():
         sample = subject.sample(PROBE_EXAMPLES)
         examples_per_row = PROBE_STEPS * min(subject.row.batch, PROBE_EXAMPLES)
-        seeds = subject.seeds(examples_per_row)
+        seeds = subject.affordable_seeds(examples_per_row)
         probe = Probe(sample, sample.start_training(sample.rows(seeds)))
         before = probe.measure()
         ratios = probe.train(PROBE_STEPS)
         after = probe.measure()
     findings = [
         *stuck_findings({"at the start": before, f"after {PROBE_STEPS} steps": after}),
-        *flow_finding(before),
+        *gradient_flow_findings(before),
         *_update_finding(ratios),
     ]
     healthy = all(finding.status == "pass" for finding in findings)
@@ -169,7 +169,7 @@ def stuck_findings(measurements: dict[str, dict]) -> list[Finding]:
     return sorted(findings, key=lambda f: (-STATUSES.index(f.status), -f.number / f.threshold))[:1]
 
 
-def flow_finding(before: dict) -> list[Finding]:
+def gradient_flow_findings(before: dict) -> list[Finding]:
     """The gradient at the first layer relative to that at the last: vanishing or exploding?
 
     No gradient passes through weights that are all 0, or units that are all stuck: other findings report

@@ -1,4 +1,4 @@
-"""Finds test examples that are also in the training set: the test error is then too optimistic."""
+"""Finds test examples that are also training or validation examples: the test error is too optimistic."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, grade
 from nnlab.streams import stream
 
-SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # of the test set
+SHARED_WARN, SHARED_FAIL = 0.02, 0.2  # shares of the test set
 STANDARD_ERRORS = 2.33  # exceeded by luck once in a hundred
-COPIES_REMEDY = "before splitting, or the test set flatters"
+REMOVE_COPIES = "remove the copies before splitting, or the test error is too optimistic"
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -24,19 +24,19 @@ def check(subject: Subject) -> list[Finding]:
     if not len(fold.test):
         return []
     keys = _example_keys(subject.dataset.x, subject.dataset.y)
-    training_keys, test = keys[np.concatenate([fold.train, fold.validation])], keys[fold.test]
-    shared_count = int(np.isin(test, training_keys).sum())
-    share = shared_count / len(test)
-    min_share = max(SHARED_WARN, 1 / len(test))  # a single one may be chance
-    if share <= min_share:
-        return [Finding("pass", share, min_share, "")]
-    if len(np.unique(training_keys)) < 0.5 * len(training_keys):
-        return [Finding("pass", share, 1.0, "most examples repeat another: of few different values")]
-    expected_share = _repeated_share(training_keys)
+    known_keys, test_keys = keys[np.concatenate([fold.train, fold.validation])], keys[fold.test]
+    shared_count = int(np.isin(test_keys, known_keys).sum())
+    share = shared_count / len(test_keys)
+    tolerated_share = max(SHARED_WARN, 1 / len(test_keys))  # a single example may be chance
+    if share <= tolerated_share:
+        return [Finding("pass", share, tolerated_share, "")]
+    if len(np.unique(known_keys)) < 0.5 * len(known_keys):
+        return [Finding("pass", share, 1.0, "most examples repeat another, of few different values")]
+    expected_share = _repeated_share(known_keys)
     chance_limit = expected_share + STANDARD_ERRORS * float(
-        np.sqrt(expected_share * (1 - expected_share) / len(test))
+        np.sqrt(expected_share * (1 - expected_share) / len(test_keys))
     )
-    # If shuffled columns repeat as often, the cause is few values and not copied rows.
+    # If shuffled columns repeat as often, the cause is few values and not copied examples.
     few_values = (
         share <= chance_limit and _repeated_share(_example_keys(*_shuffled(subject))) > 0.5 * expected_share
     )
@@ -44,16 +44,16 @@ def check(subject: Subject) -> list[Finding]:
         sentence = f"{share:.0%} of the test set repeated (limit {chance_limit:.0%}), of few different values"
         return [Finding("pass", share, chance_limit, sentence)]
     sentence = (
-        f"{share:.1%} of the test set ({shared_count} examples; limit {SHARED_WARN:.0%}) are also trained on"
+        f"{share:.1%} of the test set ({shared_count} examples; limit {tolerated_share:.1%}) "
+        "are also training or validation examples"
     )
     if share <= chance_limit:
         sentence += f", as {expected_share:.0%} of the others repeat each other"
-        sentence += ": repeated rows, or few different values"
-        advice = f"if rows were copied, take the copies out {COPIES_REMEDY}"
-        return [Finding("warn", share, SHARED_WARN, sentence, advice, "test_in_training")]
-    status = grade(share, SHARED_WARN, SHARED_FAIL)
-    advice = f"take the duplicates out {COPIES_REMEDY}"
-    return [Finding(status, share, SHARED_WARN, sentence, advice, "test_in_training")]
+        sentence += ": copies, or few different values"
+        advice = f"if examples were copied, {REMOVE_COPIES}"
+        return [Finding("warn", share, tolerated_share, sentence, advice, "test_in_training")]
+    status = grade(share, tolerated_share, max(tolerated_share, SHARED_FAIL))
+    return [Finding(status, share, tolerated_share, sentence, REMOVE_COPIES, "test_in_training")]
 
 
 def _example_keys(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -71,5 +71,5 @@ def _repeated_share(keys: np.ndarray) -> float:
 def _shuffled(subject: Subject) -> list[np.ndarray]:
     """Inputs and targets of the training and validation examples, every column shuffled independently."""
     examples = np.concatenate([subject.fold.train, subject.fold.validation])
-    random = stream(0, "check", "shuffled")
-    return [random.permuted(v[examples], axis=0) for v in (subject.dataset.x, subject.dataset.y)]
+    rng = stream(0, "check", "shuffled")
+    return [rng.permuted(v[examples], axis=0) for v in (subject.dataset.x, subject.dataset.y)]

@@ -30,7 +30,7 @@ def check(subject: Subject) -> Verdict:
     """The loss before the first step, and whether units are symmetric."""
     with computing():
         sample = subject.sample(MAX_EXAMPLES, regularizer=Regularizer(), batch_size="full")
-        training = sample.start_training(sample.rows(subject.seeds(MAX_EXAMPLES)))
+        training = sample.start_training(sample.rows(subject.affordable_seeds(MAX_EXAMPLES)))
         chance_loss = mean_chance_loss(training.step.loss, sample.dataset, sample.examples, sample.fold)
         _, t = sample.examples.gather(sample.fold, sample.fold.train)
         random_loss = random_output_loss(training.step.loss, t)

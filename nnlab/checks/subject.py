@@ -96,9 +96,10 @@ class Subject:
         names = self.dataset.features
         return names[column] if names else f"column {column}"
 
-    def seeds(self, examples: int) -> int:
-        """How many rows the budget allows if each trains on so many examples."""
-        return int(max(1, min(self.budget.seeds, self.budget.work / (self.graph.parameter_count * examples))))
+    def affordable_seeds(self, examples_per_row: int) -> int:
+        """How many seeds the budget allows, a row each that passes so many examples through the network."""
+        work_per_row = self.graph.parameter_count * examples_per_row
+        return int(max(1, min(self.budget.seeds, self.budget.work / work_per_row)))
 
     def sample(self, count: int, **changes) -> Sample:
         """`count` training examples, stratified by class, and at most as many validation examples; the same

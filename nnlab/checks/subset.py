@@ -1,10 +1,13 @@
 """The subset rung: a job that cannot overfit 50 examples, without regularisation, cannot learn at all.
 
 The training loss must go to about 0 and the accuracy to 100%. Other rows of the stack train at smaller and
-larger learning rates, and at two that are small for any job: if the job's row fails, they and its curve tell
-the lecture's causes apart. Inputs or targets that are far too large; units that are saturated from the first
-steps; an error that bounces, while a lower rate does better; a loss that stays finite and does not fall even
-at a very small rate, which only a wrong gradient does; or a rate that is too small.
+larger learning rates, some of them small for any job. If the job's row fails, all these curves tell apart the
+causes that the lecture lists:
+
+- inputs or targets are far too large, or units saturate from the first steps;
+- the rate is too large: the loss bounces or diverges, and a lower rate does better;
+- the gradient is wrong: the loss is finite, but does not fall even at a very small rate;
+- the rate is too small: a higher one does better.
 """
 
 from __future__ import annotations
@@ -29,12 +32,12 @@ from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 from nnlab.training.results import Record
 
-BATCH_SIZE = 10
+MAX_BATCH_SIZE = 10
 EPOCH_EXAMPLES = 200  # the subset is repeated to this length, since every epoch has some overhead
 EXAMPLES_TO_CHOOSE_FROM = 2000
 NEIGHBOUR_COUNT = 10  # nearest neighbours of an example, whose classes are compared with its own
-UNDISPUTED_SHARE = 0.25  # of each class: those are kept whose neighbours agree most
-CONSECUTIVE_EPOCHS = 3  # in which all examples must be right
+UNDISPUTED_SHARE = 0.25  # of each class: the examples whose neighbours agree most
+CONSECUTIVE_EPOCHS = 3  # after which training ends, if the subset was memorized in each of them
 
 
 def check(subject: Subject) -> Verdict:
@@ -44,10 +47,10 @@ def check(subject: Subject) -> Verdict:
         loss = sample.experiment.loss_for(sample.dataset.spec)
         chance_loss = mean_chance_loss(loss, sample.dataset, sample.examples, sample.fold)
     rows, lr = _rows(sample, subject.budget.steps)
-    classes = bool(sample.dataset.classes)
-    records = list(until_memorized(sample.train(rows), NEAR_ZERO * chance_loss, classes))
+    is_classification = bool(sample.dataset.classes)
+    records = list(until_memorized(sample.train(rows), NEAR_ZERO * chance_loss, is_classification))
     losses, errors = (metric_curves(records, len(rows), name) for name in ("val_loss", "val_error"))
-    curves = OverfittingCurves(losses, errors, lr, chance_loss, len(sample.dataset.x), classes)
+    curves = OverfittingCurves(losses, errors, lr, chance_loss, len(sample.dataset.x), is_classification)
     cause = None if curves.passed_test else _find_cause(subject)
     details = {
         "examples": curves.examples, "chance": chance_loss, "factors": lr / lr[0], "loss": losses,
@@ -59,7 +62,8 @@ def check(subject: Subject) -> Verdict:
 def _rows(sample: Sample, steps: int) -> tuple[list[Row], np.ndarray]:
     """A row for each learning rate, and the rates."""
     optimizer = sample.experiment.optimizer
-    epochs = max(CONSECUTIVE_EPOCHS, -(-steps // sample.rows()[0].steps))
+    steps_per_epoch = sample.rows()[0].steps
+    epochs = max(CONSECUTIVE_EPOCHS, -(-steps // steps_per_epoch))
     lr = optimizer.lr * np.array(RATE_FACTORS)
     # Only rates that differ from all others by more than a factor of 2.
     lr = np.append(lr, [rate for rate in ABSOLUTE_RATES if abs(np.log(lr / rate)).min() > np.log(2)])
@@ -68,10 +72,11 @@ def _rows(sample: Sample, steps: int) -> tuple[list[Row], np.ndarray]:
 
 
 def subset(subject: Subject) -> Sample:
-    """Distinct examples, as many as the network can memorize, and at most `budget.examples`.
+    """Distinct examples: half as many as the network can memorize, but at most `budget.examples`.
 
-    A network can fit about as many as it has parameters for each output; a linear one, one more than the rank
-    of its inputs. Half of that is used, so that few steps suffice.
+    A network can memorize about as many as it has parameters for each output; a linear one, one more than the
+    rank of its inputs. With half of that few steps suffice. The subset is also the validation set, so
+    val_loss and val_error are measured on it after every epoch, without dropout.
     """
     dataset = subject.dataset
     train = subject.subsample(subject.fold.train, EXAMPLES_TO_CHOOSE_FROM, "choice")
@@ -86,10 +91,11 @@ def subset(subject: Subject) -> Sample:
     everything = np.arange(len(chosen))
     repeated = np.tile(everything, -(-EPOCH_EXAMPLES // len(chosen)))
     batch_size = subject.experiment.batch_size
-    batch_size = BATCH_SIZE if batch_size == "full" else min(batch_size, BATCH_SIZE)
+    batch_size = MAX_BATCH_SIZE if batch_size == "full" else min(batch_size, MAX_BATCH_SIZE)
     return subject.with_data(
-        dataset.select(chosen), Fold(repeated, everything, everything), regularizer=Regularizer(),
-        schedule=Constant(), stopping=Stopping(), metric="last", batch_size=batch_size,
+        dataset.select(chosen), Fold(train=repeated, validation=everything, test=everything),
+        regularizer=Regularizer(), schedule=Constant(), stopping=Stopping(),
+        metric="last", batch_size=batch_size,
     )  # fmt: skip
 
 
@@ -115,19 +121,21 @@ def undisputed(dataset: Dataset, examples: np.ndarray, count: int) -> np.ndarray
     nearest = np.argpartition(distance, NEIGHBOUR_COUNT, axis=1)[:, :NEIGHBOUR_COUNT]
     order = np.argsort(-(y[nearest] == y[:, None]).sum(1), kind="stable")
     share = max(UNDISPUTED_SHARE, count / len(examples))
-    examples_by_class = [order[y[order] == c] for c in np.unique(y)]
-    kept = [class_examples[: math.ceil(share * len(class_examples))] for class_examples in examples_by_class]
-    return examples[np.sort(np.concatenate(kept))]
+    order_by_class = [order[y[order] == c] for c in np.unique(y)]
+    undisputed_by_class = [indices[: math.ceil(share * len(indices))] for indices in order_by_class]
+    return examples[np.sort(np.concatenate(undisputed_by_class))]
 
 
-def until_memorized(records: Iterator[Record], limit: float, classes: bool) -> Iterator[Record]:
-    """The records up to the third consecutive epoch in which row 0, with the job's rate, gets everything
-    right."""
+def until_memorized(records: Iterator[Record], limit: float, is_classification: bool) -> Iterator[Record]:
+    """The records up to the third consecutive epoch after which row 0, with the job's rate, has memorized the
+    subset: its loss is at most `limit`, and every class is right."""
     consecutive = 0
     for record in records:
         yield record
         for position in np.flatnonzero(record.rows == 0):
-            memorized = record.val_loss[position] <= limit and not (classes and record.val_error[position])
+            memorized = record.val_loss[position] <= limit and not (
+                is_classification and record.val_error[position]
+            )
             consecutive = consecutive + 1 if memorized else 0
         if consecutive == CONSECUTIVE_EPOCHS:
             return
@@ -137,18 +145,19 @@ def probe_at_start(subject: Subject) -> dict[str, dict]:
     """The activations and gradients of the network before the first step, on the job's data."""
     with computing():
         sample = subject.sample(saturation.PROBE_EXAMPLES, regularizer=Regularizer())
-        rows = sample.rows(subject.seeds(saturation.PROBE_EXAMPLES))
+        rows = sample.rows(subject.affordable_seeds(examples_per_row=saturation.PROBE_EXAMPLES))
         return saturation.Probe(sample, sample.start_training(rows)).measure()
 
 
 def _find_cause(subject: Subject) -> Finding | None:
-    """A fault at the start that alone explains a failure to learn: bad scales, or a finding of saturation."""
+    """A fault at the start that alone explains a failure to learn, if there is one: bad scales, or units or
+    gradients that fail the checks of saturation."""
     scales = [finding for finding in data.scales(subject) if finding.status != "pass"]
     if scales:
         return scales[0]
     measurements = probe_at_start(subject)
     findings = [
         *saturation.stuck_findings({"at the start": measurements}),
-        *saturation.flow_finding(measurements),
+        *saturation.gradient_flow_findings(measurements),
     ]
     return next((finding for finding in findings if finding.status == "fail"), None)

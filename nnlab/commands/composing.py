@@ -24,12 +24,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nnlab.commands import (
-    automatic,
     config_files,
     hydra_errors,
     hydra_overrides,
     hydra_private,
     plugin_choices,
+    resolvers,
 )
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.unknown_key import unknown_key
@@ -52,7 +52,7 @@ class ComposedRun:
 
     def notes(self) -> list[str]:
         """Advice about settings that follow from others."""
-        return automatic.decay_notes(self.config, self.settings)
+        return resolvers.decay_advice(self.config, self.settings)
 
     @property
     def is_multirun(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from nnlab.commands import automatic, config_checks, continued_sweep, grammar, hydra_overrides
+from nnlab.commands import config_checks, continued_sweep, grammar, hydra_overrides, resolvers
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
@@ -49,7 +49,7 @@ def read(line: CommandLine) -> SweepDefinition:
         fixed, named, left_out = _fixed_and_searched(line, composer)
         space_overrides, is_replaced = _from_space_group(fixed, named, composer)
         searched = space_overrides | named
-        searches_both = {automatic.PENALTY_KEY, automatic.DECAY_KEY, "optimizer"} <= searched.keys()
+        searches_both = {resolvers.PENALTY_KEY, resolvers.DECAY_KEY, "optimizer"} <= searched.keys()
         _refuse_searched_sweep_keys(searched)
         run = _default_run(line, fixed, searched, composer)
         trials = TrialSettings(
@@ -164,24 +164,24 @@ def _decayed_once(
 
     To search both would decay the weights twice. Keys `named` on the command line stay.
     """
-    if automatic.PENALTY_KEY not in space_overrides or automatic.PENALTY_KEY in named:
+    if resolvers.PENALTY_KEY not in space_overrides or resolvers.PENALTY_KEY in named:
         return space_overrides
     all_searched = space_overrides | named
-    fixed_decay = next((o.value() for o in fixed if o.key_or_group == automatic.DECAY_KEY), None)
+    fixed_decay = next((o.value() for o in fixed if o.key_or_group == resolvers.DECAY_KEY), None)
     decays = [
-        automatic.decay_of(optimizer)
-        and (automatic.DECAY_KEY in named or fixed_decay is None or fixed_decay != 0)
+        resolvers.decay_of(optimizer)
+        and (resolvers.DECAY_KEY in named or fixed_decay is None or fixed_decay != 0)
         for optimizer in _candidate_optimizers(all_searched, fixed, composer)
     ]
     if not any(decays):
         return space_overrides
     decayed_once = {
-        key: o for key, o in space_overrides.items() if key != automatic.PENALTY_KEY or not all(decays)
+        key: o for key, o in space_overrides.items() if key != resolvers.PENALTY_KEY or not all(decays)
     }
-    if fixed_decay is None and automatic.DECAY_KEY not in all_searched:
-        override = f"{automatic.DECAY_KEY}={automatic.SEARCHED_DECAY}"
+    if fixed_decay is None and resolvers.DECAY_KEY not in all_searched:
+        override = f"{resolvers.DECAY_KEY}={resolvers.DECAY_SEARCH_SPACE}"
         parsed = hydra_overrides.read([override], composer.options, True, lambda group: True, for_search=True)
-        decayed_once[automatic.DECAY_KEY] = parsed[0]
+        decayed_once[resolvers.DECAY_KEY] = parsed[0]
     return decayed_once
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.commands import automatic, composing, grammar, hydra_overrides
+from nnlab.commands import composing, grammar, hydra_overrides, resolvers
 from nnlab.commands.command_keys import keys_of, train_settings
 from nnlab.search.domains import Domain
 from nnlab.search.space import Space
@@ -92,19 +92,19 @@ class TrialSettings:
     def notes(self) -> list[str]:
         """Advice about settings that follow from others, for every optimiser that is tried."""
         if self.decayed_once:
-            return [automatic.SEARCHED_ONCE]
+            return [resolvers.DECAY_REPLACES_L2_ADVICE]
         tried = [{}]
         if "optimizer" in self.groups:
             tried = [{"optimizer": name} for name in self.domains["optimizer"].values]
         shared = map(self.shared_settings, tried)
-        decay_notes = (automatic.decay_notes(each.config, each.settings, self.domains) for each in shared)
-        return list(dict.fromkeys(chain.from_iterable(decay_notes)))
+        advice = (resolvers.decay_advice(each.config, each.settings, self.domains) for each in shared)
+        return list(dict.fromkeys(chain.from_iterable(advice)))
 
     def has(self, key: str, chosen: dict) -> bool:
         """Whether the settings have the key, given the `chosen` choices of groups."""
         group, _, leaf = key.partition(".")
-        if self.decayed_once and key == automatic.PENALTY_KEY:
-            return not automatic.decay_of(self.shared_settings(chosen).settings["optimizer"])
+        if self.decayed_once and key == resolvers.PENALTY_KEY:
+            return not resolvers.decay_of(self.shared_settings(chosen).settings["optimizer"])
         if "experiment" in chosen:
             return _has_key(self.shared_settings(chosen).settings, key)
         if group in chosen and leaf and group not in hydra_overrides.COMBINABLE:
@@ -150,7 +150,7 @@ class TrialSettings:
         )
         keys = re.findall(r"\$\{([^:}]*)\}", interpolated)
         if "unless_decayed" in interpolated:
-            keys.append(automatic.DECAY_KEY)
+            keys.append(resolvers.DECAY_KEY)
         return any(key in keys for key in self.domains)
 
 

@@ -1,4 +1,4 @@
-"""Stratified random splits: every stratum, usually a class, has its share of each part."""
+"""Stratified random splits: each part has every stratum, usually a class, in about the same proportion."""
 
 import numpy as np
 

@@ -1,7 +1,9 @@
 """OmegaConf resolvers for settings that follow from others, so that config.yaml records the values used.
 
-${unless_decayed:1e-3}   1e-3, or 0 where the optimiser has a weight_decay of its own that is not 0
-${listened:${metric}}    the metric, or val_loss where it is `last`, which nothing can monitor
+${unless_decayed:1e-3}   1e-3, or 0 if the optimiser itself decays the weights (its weight_decay is not 0)
+${monitored:${metric}}   the metric, or val_loss if it is `last`, which names no metric to monitor
+
+`decay_advice` explains to the user what became of the L2 penalty.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 PENALTY_KEY = "regularizer.l2"
 DECAY_KEY = "optimizer.weight_decay"
-SEARCHED_DECAY = "tag(log,interval(1e-4,1))"  # the domain of the decay that replaces the penalty of a space
-SEARCHED_ONCE = (
+DECAY_SEARCH_SPACE = "tag(log,interval(1e-4,1))"  # replaces that of PENALTY_KEY beside such an optimiser
+DECAY_REPLACES_L2_ADVICE = (
     f"the optimiser decays the weights itself, so {DECAY_KEY} is searched in place of the space's "
     f"{PENALTY_KEY}"
 )
@@ -33,13 +35,14 @@ def monitored_metric(metric: str) -> str:
 
 
 OmegaConf.register_new_resolver("unless_decayed", unless_decayed, replace=True)
-OmegaConf.register_new_resolver("listened", monitored_metric, replace=True)
+OmegaConf.register_new_resolver("monitored", monitored_metric, replace=True)
+OmegaConf.register_new_resolver("listened", monitored_metric, replace=True)  # its old name, in users' files
 
 
-def decay_notes(config: DictConfig, settings: dict, searched: Collection[str] = ()) -> list[str]:
-    """Remarks on an optimiser with weight decay of its own: the default penalty is left out, or the weights
-    are decayed twice. `config` is what `settings` came from; `searched` are keys of a sweep's space."""
-    if "optimizer" not in settings:  # of nnlab predict, say
+def decay_advice(config: DictConfig, settings: dict, searched: Collection[str] = ()) -> list[str]:
+    """Advice if the optimiser decays the weights itself: the default L2 penalty is left out, or the weights
+    are decayed twice. `settings` are those of `config`; `searched` are the searched keys of a sweep."""
+    if "optimizer" not in settings:  # a command that trains nothing, such as nnlab predict
         return []
     optimizer, l2 = settings["optimizer"], settings["regularizer"]["l2"]
     decay = optimizer.get("weight_decay", 0)
@@ -49,9 +52,10 @@ def decay_notes(config: DictConfig, settings: dict, searched: Collection[str] = 
     subject = f"optimizer={optimizer['name']} decays the weights itself (optimizer.weight_decay {value})"
     if PENALTY_KEY in searched:
         l2 = "searched"
-    if l2 == "searched" or (_positive(l2) and _positive(decay)):
-        return [f"{subject} and regularizer.l2 is {l2}: usual is one of them, the other 0"]
-    if OmegaConf.is_interpolation(config.regularizer, "l2"):
+    follows_decay = PENALTY_KEY not in searched and OmegaConf.is_interpolation(config.regularizer, "l2")
+    if l2 == "searched" or (_positive(l2) and not follows_decay):
+        return [f"{subject} and regularizer.l2 is {l2}: usually one of them is used, and the other is 0"]
+    if follows_decay:
         return [f"{subject}, so regularizer.l2 is 0; to have both, set it"]
     return []
 
