@@ -6,27 +6,29 @@ import struct
 import numpy as np
 
 
-def idx_bytes(array, kind=8) -> bytes:
-    """An array of bytes in the IDX format."""
+def idx_bytes(array, type_code=8) -> bytes:
+    """An array of bytes in the IDX format, whose code for unsigned bytes is 8."""
     array = np.asarray(array, np.uint8)
-    return bytes([0, 0, kind, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, type_code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    )
 
 
-def images(seed=0, train=60, test=20, side=4):
-    """name of a file -> array: random images, labels 0, 1, 2 in turn."""
+def idx_arrays(seed=0, train=60, test=20, side=4):
+    """name of an IDX file -> array: random images, labels 0, 1, 2 in turn."""
     random = np.random.default_rng(seed)
     arrays = {}
-    for part, n in (("train", train), ("t10k", test)):
-        arrays[f"{part}-images-idx3-ubyte"] = random.integers(256, size=(n, side, side))
-        arrays[f"{part}-labels-idx1-ubyte"] = np.arange(n) % 3
+    for subset, n in (("train", train), ("t10k", test)):
+        arrays[f"{subset}-images-idx3-ubyte"] = random.integers(256, size=(n, side, side))
+        arrays[f"{subset}-labels-idx1-ubyte"] = np.arange(n) % 3
     return arrays
 
 
-def write_idx(folder, arrays=None, packed=False):
-    """The four files; returns the settings that say where they are."""
-    for name, array in (arrays or images()).items():
+def write_idx(folder, arrays=None, gzipped=False):
+    """An IDX file for each array, by default the four of MNIST; returns the settings of the data set."""
+    for name, array in (arrays or idx_arrays()).items():
         content = idx_bytes(array)
-        name, content = (f"{name}.gz", gzip.compress(content)) if packed else (name, content)
+        name, content = (f"{name}.gz", gzip.compress(content)) if gzipped else (name, content)
         (folder / name).write_bytes(content)
     return {"path": str(folder)}
 

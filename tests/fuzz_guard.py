@@ -59,13 +59,13 @@ EXECUTING_EVENTS = {
 class Reader:
     """Something of nnlab that reads files of strangers.
 
-    inputs  whole inputs: name of a file -> content
-    asks    of a folder with such an input: the calls that read it, each by itself
+    inputs  valid inputs to mutate, each a dict: name of a file -> content
+    calls   takes a folder with such an input, gives the calls that read it, each by itself
     """
 
     name: str
     inputs: list[dict[str, bytes]]
-    asks: Callable[[Path, Random], Iterator[Callable]]
+    calls: Callable[[Path, Random], Iterator[Callable]]
     writes: bool = False  # within the folder
     follows_links: bool = False  # since its user typed the path
     reads_anywhere: bool = False  # the data of a run lie elsewhere
@@ -172,15 +172,15 @@ def attempt(reader: Reader, seed: int, folder: Path, watch: Watch) -> Case:
     random, done = make_input(reader, seed, folder)
     _limit_memory()
     case, begin = Case(seed), time.process_time()
-    asks = reader.asks(folder / "in", random)
-    while not case.fault and (ask := next(asks, None)):
-        fault = _guarded(ask, reader, folder / "in", watch, case)
+    calls = reader.calls(folder / "in", random)
+    while not case.fault and (call := next(calls, None)):
+        fault = _guarded(call, reader, folder / "in", watch, case)
         case.fault = f"{fault} ({done})" if fault else ""
     case.seconds = time.process_time() - begin
     return case
 
 
-def _guarded(ask: Callable, reader: Reader, folder: Path, watch: Watch, case: Case) -> str:
+def _guarded(call: Callable, reader: Reader, folder: Path, watch: Watch, case: Case) -> str:
     """What is wrong with the answer; "" if nothing is."""
     watch.offences.clear()
     watch.reader, watch.folder = reader, os.path.realpath(folder)
@@ -192,7 +192,7 @@ def _guarded(ask: Callable, reader: Reader, folder: Path, watch: Watch, case: Ca
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", Advice)
             warnings.simplefilter("ignore", ResourceWarning)  # Python shows nobody these
-            ask()
+            call()
         case.values += 1
     except (UserError, MachineFault) as e:
         case.refusals += 1

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import itertools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
@@ -47,7 +49,7 @@ STATEFUL = [  # what a checkpoint can hold: slots, schedules that go back, stopp
     replace(TINY, seeds=2, refit=True, schedule=nnlab.HalveAndGoBack(), stopping=nnlab.Patience(patience=1)),
     replace(TINY, regularizer=nnlab.Regularizer(dropout=0.2), optimizer=nnlab.Adam()),
 ]
-OLD = ROOT / "tests"
+TESTS = ROOT / "tests"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -81,8 +83,8 @@ def tables() -> list[dict[str, bytes]]:
         "pandas": [",0,1,2", *(f"{i},{a},{b},{c}" for i, (a, b, c) in enumerate(x))],
     }
     texts = {name: ("\n".join(rows) + "\n").encode() for name, rows in lines.items()}
-    packed = [{"table.csv.gz": gzip.compress(texts[name])} for name in ("names", "numbers")]
-    return [*({"table.csv": text} for text in texts.values()), *packed]
+    gzipped = [{"table.csv.gz": gzip.compress(texts[name])} for name in ("names", "numbers")]
+    return [*({"table.csv": text} for text in texts.values()), *gzipped]
 
 
 TARGETS = ("left", "y", "target", "2", "a", "nothing", 0, 1, 2, -1, 10**9, -3, "", None, "\n", "=1")
@@ -129,10 +131,10 @@ def read_archive(folder: Path, random: Random) -> Iterator[Callable]:
 
 def image_folders() -> list[dict[str, bytes]]:
     folders = []
-    for packed in (False, True):
+    for gzipped in (False, True):
         for seed, side in ((0, 4), (1, 1)):
             with tempfile.TemporaryDirectory() as folder:
-                datafiles.write_idx(Path(folder), datafiles.images(seed, side=side), packed)
+                datafiles.write_idx(Path(folder), datafiles.idx_arrays(seed, side=side), gzipped)
                 folders.append(files_of(Path(folder)))
     return folders
 
@@ -145,24 +147,24 @@ def read_images(folder: Path, random: Random) -> Iterator[Callable]:
 
 
 @cache
-def model_of(name: str, number: int) -> nnlab.TrainedModel:
-    """A model of the whole input of that number."""
+def model_of(name: str, index: int) -> nnlab.TrainedModel:
+    """A model trained on the valid input of that index."""
     make = {"csv": tables, "npz": archives, "idx": image_folders}[name]
-    settings = {"target": TABLE_TARGETS[number]} if name == "csv" else {}
+    settings = {"target": TABLE_TARGETS[index]} if name == "csv" else {}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for file, content in make()[number].items():
+        for file, content in make()[index].items():
             (Path(folder) / file).write_bytes(content)
         path = folder if name == "idx" else f"{folder}/{file}"
         data = SOURCES[name](path=path, **settings)
         return nnlab.load(nnlab.fit(replace(TINY, data=data, epochs=1, seeds=2)).run())
 
 
-def new_examples(name: str, number: int) -> Callable:
-    """A reader of the whole inputs like that of this number, by its model."""
+def new_examples(name: str, index: int) -> Callable:
+    """The calls that predict and evaluate new examples with the model of that index."""
 
-    def ask(folder: Path, random: Random) -> Iterator[Callable]:
-        model, path = model_of(name, number), folder
+    def calls(folder: Path, random: Random) -> Iterator[Callable]:
+        model, path = model_of(name, index), folder
         if name != "idx":
             path = next((folder / file for file in ("table.csv", "table.csv.gz", "arrays.npz")
                          if _is_there(folder / file)), folder)  # fmt: skip
@@ -180,10 +182,10 @@ def new_examples(name: str, number: int) -> Callable:
         yield predict
         yield evaluation
 
-    return ask
+    return calls
 
 
-TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of each of the tables
+TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of the tables, in their order
 
 
 # ---- Folders of runs and sweeps
@@ -193,14 +195,14 @@ TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of each of the tab
 def run_folders() -> list[dict[str, bytes]]:
     """Old ones, and one of today with rows, folds, a normalised target and everything that is recorded."""
     overrides = ["data=diabetes", "data.limit=60", "epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
-    return [files_of(folder) for folder in sorted((OLD / "old_runs").iterdir())] + [
+    return [files_of(folder) for folder in sorted((TESTS / "old_runs").iterdir())] + [
         _made("train", *overrides)
     ]
 
 
 @cache
 def sweep_folders() -> list[dict[str, bytes]]:
-    old = [OLD / "old_sweep", *sorted((OLD / "old_sweeps").iterdir())]
+    old = [TESTS / "old_sweep", *sorted((TESTS / "old_sweeps").iterdir())]
     overrides = ["data=iris", "epochs=2", "model.hidden=[3]", "trials=5", "batch=4", "report=false"]
     space = ["optimizer=sgd,adam", "optimizer.lr=tag(log,interval(1e-3,0.1))", "seed=range(0,9)"]
     return [files_of(folder) for folder in old] + [_made("sweep", *overrides, *space)]
@@ -224,7 +226,7 @@ def read_run(folder: Path, random: Random) -> Iterator[Callable]:
         names = ["summary", "settings", "experiment", "command", "spec", "rows", "ended", "metrics"]
         names += ["curves", "refit", "weights", "normalizer"]
         for name in random.sample(names, len(names)):
-            yield READ_OF_RUN.get(name, lambda run, name=name: getattr(run, name)).__get__(run)
+            yield partial(READ_OF_RUN.get(name, attrgetter(name)), run)
 
 
 READ_OF_RUN = {
@@ -236,9 +238,10 @@ READ_OF_RUN = {
 
 
 def _arrays(run: StoredRun, rows) -> None:
-    """Every row's arrays; safetensors opens its file unseen by the guard, so a link is looked for here."""
+    """Read every row's arrays. The guard does not see how safetensors opens its file: it is checked here."""
     for row in rows:
-        assert all(np.isfinite(array).sum() >= 0 for array in rows[row].values())
+        for array in rows[row].values():
+            np.isfinite(array).sum()  # touches every element, so that a file which is too short shows
     file = run.path / "model.safetensors"
     assert not file.is_symlink() and file.stat().st_nlink == 1, "reads a link"
 
@@ -270,17 +273,17 @@ def predict(folder: Path, random: Random) -> Iterator[Callable]:
 
 def states() -> list[dict[str, bytes]]:
     """Checkpoints at the beginning, within and between epochs, of a refit, of rows that have ended."""
-    states_by_row = []
+    checkpoints = []
     for every in (1, 2, 3):
         fit = Fit(STATEFUL)
-        looks = iter(range(1, 10**6))
-        events = fit.events(lambda looks=looks, every=every: next(looks) % every == 0)
+        polls = itertools.count(1)
+        events = fit.events(lambda polls=polls, every=every: next(polls) % every == 0)
         fit_states = [event for event in events if isinstance(event, FitState)]
         for state in (fit_states[0], fit_states[len(fit_states) // 2], fit_states[-1]):
             with tempfile.TemporaryDirectory() as folder:
                 write_checkpoint(Path(folder), Checkpoint(state, {"": {"metrics.jsonl": 100}}, ["data"]))
-                states_by_row.append(files_of(Path(folder)))
-    return states_by_row
+                checkpoints.append(files_of(Path(folder)))
+    return checkpoints
 
 
 def restore(folder: Path, random: Random) -> Iterator[Callable]:
@@ -312,7 +315,7 @@ def _killed(*words: str) -> dict[str, bytes]:
 
 
 def resume(folder: Path, random: Random) -> Iterator[Callable]:
-    """To the end of the run: what a state says is written and shown there."""
+    """Resume to the end of the run, which writes and shows what the checkpoint holds."""
     changes = random.choice(([], [], ["epochs=5"], ["epochs=1"]))
     yield lambda: command("train", f"resume={folder}", *changes)
 
@@ -328,8 +331,7 @@ def yaml_files() -> list[dict[str, bytes]]:
         "data/csv.yaml",
         "experiment/lecture/mlp.yaml",
     ]
-    files = [CONFIG_DIR / name for name in names]
-    return [{"x.yaml": file.read_bytes()} for file in files if file.exists()]
+    return [{"x.yaml": (CONFIG_DIR / name).read_bytes()} for name in names]
 
 
 def read_yaml(folder: Path, random: Random) -> Iterator[Callable]:
@@ -351,13 +353,13 @@ model: {hidden: [4, 4], activation: tanh}
 optimizer: {lr: 0.01, clip_norm: null}
 data: {limit: '${seed}0'}
 """
-GROUP = b"name: sgd\nlr: 0.1\nclip_norm: ${oc.decode:'1'}\n"
+CHOICE = b"name: sgd\nlr: 0.1\nclip_norm: ${oc.decode:'1'}\n"
 
 
 def config_folders() -> list[dict[str, bytes]]:
     return [
         {"experiment/x.yaml": EXPERIMENT},
-        {"experiment/x.yaml": EXPERIMENT, "optimizer/adam.yaml": GROUP},
+        {"experiment/x.yaml": EXPERIMENT, "optimizer/adam.yaml": CHOICE},
     ]
 
 
@@ -382,10 +384,10 @@ READERS = {
     "resume": (killed_runs, resume, {"writes": True, "reads_anywhere": True}),
     "yaml": (yaml_files, read_yaml, {"follows_links": True}),
     "config": (config_folders, compose, {"follows_links": True}),
-}  # name -> whole inputs, the calls that read one, what these may do
+}  # name -> a function that makes valid inputs, the calls that read one, what these may do
 
 
 @cache
 def reader(name: str) -> Reader:
-    whole, asks, may_change = READERS[name]
-    return Reader(name, whole(), asks, **may_change)
+    valid_inputs, calls, permissions = READERS[name]
+    return Reader(name, valid_inputs(), calls, **permissions)

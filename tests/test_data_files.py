@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from datafiles import idx_bytes, images, write_idx
+from datafiles import idx_arrays, idx_bytes, write_idx
 
 from nnlab.data import files, npz_members
 from nnlab.data.identifiers import find_identifiers
@@ -511,7 +511,7 @@ def test_random_bytes_are_refused_in_one_sentence(tmp_path):
 
 
 def test_random_idx_files(tmp_path):
-    random, arrays = np.random.default_rng(0), images()
+    random, arrays = np.random.default_rng(0), idx_arrays()
     for _ in range(80):
         write_idx(tmp_path)
         file = tmp_path / random.choice(list(arrays))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from datafiles import WRITERS, idx_bytes, images, write_idx
+from datafiles import WRITERS, idx_arrays, idx_bytes, write_idx
 
 import nnlab
 from nnlab.data.sources import SOURCES, Csv, Idx, Npz
@@ -35,7 +35,7 @@ def test_a_path_that_is_missing_is_told(name, tmp_path):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx(packed, tmp_path):
-    arrays = images()
+    arrays = idx_arrays()
     write_idx(tmp_path, arrays, packed)
     dataset = Idx(path=str(tmp_path)).load()
     assert dataset.x.dtype == np.uint8 and dataset.x.shape == (80, 16)
@@ -96,7 +96,7 @@ def test_idx_files_that_are_wrong(file, change, phrases, tmp_path):
 
 
 def test_idx_of_one_class_and_a_file_for_a_folder(tmp_path):
-    arrays = images()
+    arrays = idx_arrays()
     write_idx(tmp_path, {name: array * ("labels" not in name) for name, array in arrays.items()})
     assert_refused(Idx(path=str(tmp_path)), "all labels are '0'")
     assert_refused(Idx(path=str(tmp_path / TRAIN)), "is a file", "FOLDER")

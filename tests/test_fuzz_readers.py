@@ -45,7 +45,7 @@ def test_mutated_files_are_read_or_refused_in_a_sentence(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whole_files_are_read(name, tmp_path, monkeypatch):
+def test_valid_files_are_read(name, tmp_path, monkeypatch):
     """Else fuzzing would only see how they are refused."""
     monkeypatch.setattr(fuzz_guard, "mutated", lambda name, content, random: content)
     monkeypatch.setattr(fuzz_guard, "OTHER_KIND_SHARE", 0)
@@ -60,7 +60,7 @@ def test_every_reader_is_tried():
 # ---- The guard sees what it is for
 
 
-def asks(*calls):
+def reader_of(*calls):
     return fuzz_guard.Reader(
         "trial", [{"x.json": b"{}"}], lambda folder, random: iter([c(folder) for c in calls])
     )
@@ -96,13 +96,13 @@ def raise_(error):
 def test_a_fault_is_seen_and_the_next_case_goes_on(fault, tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz_guard, "CPU_SECONDS", 0.2)
     monkeypatch.setattr(fuzz_guard, "OTHER_KIND_SHARE", 0)
-    cases = [*fuzz_guard.run(asks(BAD[fault]), range(2), tmp_path)]
+    cases = [*fuzz_guard.run(reader_of(BAD[fault]), range(2), tmp_path)]
     assert [case.seed for case in cases] == [0, 1] and all(fault in case.fault for case in cases), cases
 
 
 def test_what_is_allowed_is_no_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz_guard, "OTHER_KIND_SHARE", 0)
-    reads = asks(
+    reads = reader_of(
         lambda folder: (folder / "x.json").read_bytes, lambda folder: lambda: raise_(UserError("no"))
     )
     (case,) = fuzz_guard.run(reads, range(1), tmp_path)
@@ -113,9 +113,9 @@ def test_what_is_allowed_is_no_fault(tmp_path, monkeypatch):
 
 
 def test_tab_in_a_damaged_gzip_file(tmp_path):
-    packed = bytearray(gzip.compress(b"a,b\n1,2\n" * 50))
-    for at in range(10, len(packed)):
-        (tmp_path / "t.csv.gz").write_bytes(packed[:at] + b"\xff\xff" + packed[at + 2 :])
+    gzipped = bytearray(gzip.compress(b"a,b\n1,2\n" * 50))
+    for offset in range(10, len(gzipped)):
+        (tmp_path / "t.csv.gz").write_bytes(gzipped[:offset] + b"\xff\xff" + gzipped[offset + 2 :])
         assert header_names(str(tmp_path / "t.csv.gz")) in ([], ["a", "b"])
 
 
@@ -182,7 +182,7 @@ def test_nothing_is_resumed_through_a_link(tmp_path, capsys):
 
 def test_settings_of_a_sweep_that_end_early(tmp_path):
     """Half of a config.yaml is YAML too, and its storage is none."""
-    shutil.copytree(fuzz_readers.OLD / "old_sweeps/tpe", tmp_path / "s")
+    shutil.copytree(fuzz_readers.TESTS / "old_sweeps/tpe", tmp_path / "s")
     config = tmp_path / "s" / "config.yaml"
     lines = [line for line in config.read_text().splitlines(keepends=True) if not line.startswith("storage")]
     config.write_text("".join(lines))

@@ -6,13 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from datafiles import images, write_idx
+from datafiles import idx_arrays, write_idx
 
 import nnlab as lab
 from nnlab import tab
@@ -24,17 +23,18 @@ from nnlab.prediction.tables import open_examples
 pytestmark = pytest.mark.filterwarnings("always::nnlab.errors.Advice")  # which commands print
 
 
-def lines_of(path):
+def read_records(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def written(kind="predict", name="predictions.csv") -> Path:
+def output_file(kind="predict", name="predictions.csv") -> Path:
     (folder,) = Path("outputs", kind).iterdir()
     return folder / name
 
 
-def table(n=120, seed=0, named=True):
+def table(n=120, seed=0):
+    """Inputs (n, 3), and a label by the sum of the first two."""
     random = np.random.default_rng(seed)
     x = random.normal(size=(n, 3)).round(3)
     label = np.where(x[:, 0] + x[:, 1] > 0, "yes", "no")
@@ -79,7 +79,7 @@ def test_predictions_are_those_of_the_model(trained, row):
     x, _ = table(50, 1)
     write_csv("new.csv", x)
     assert main(["predict", str(trained), "new.csv", *([f"row={row}"] if row else [])]) == 0
-    lines, model = lines_of(written()), lab.load(trained)
+    lines, model = read_records(output_file()), lab.load(trained)
     assert [line["prediction"] for line in lines] == model.predict(x, row).tolist()
     p = [[float(line[f"probability_{name}"]) for name in ("no", "yes")] for line in lines]
     assert np.abs(np.array(p) - model.predict_proba(x, row)).max() < 1e-7
@@ -91,12 +91,12 @@ def test_on_its_own_test_set_a_run_says_what_training_said(loss, here):
     """With several rows too: test_predictions.csv averages as predict does."""
     overrides = ["data=iris", f"loss={loss}", "seeds=3", "epochs=4", "hydra.run.dir=run"]
     assert main(["train", *overrides]) == 0
-    by_training = lines_of("run/test_predictions.csv")
+    by_training = read_records("run/test_predictions.csv")
     data = lab.Iris().load()
-    numbers = [int(line["example"]) for line in by_training]
-    write_csv("new.csv", data.x[numbers], names=data.features, order=(3, 1, 0, 2))
+    test_indices = [int(line["example"]) for line in by_training]
+    write_csv("new.csv", data.x[test_indices], names=data.features, order=(3, 1, 0, 2))
     assert main(["predict", "run", "new.csv"]) == 0
-    for line, expected in zip(lines_of(written()), by_training, strict=True):
+    for line, expected in zip(read_records(output_file()), by_training, strict=True):
         assert line["prediction"] == expected["prediction"]
         for name in data.classes:
             key = f"probability_{name}"
@@ -109,7 +109,7 @@ def test_columns_in_any_order_with_others_and_an_identifier(trained, capsys):
     more = {"customer_id": names, "note": ["x"] * 30}
     write_csv("new.csv", x, label, separator=";", order=(2, 0, 1), **more)
     assert main(["predict", str(trained), "new.csv"]) == 0
-    lines = lines_of(written())
+    lines = read_records(output_file())
     assert [line["customer_id"] for line in lines] == ["'=1+1", *names[1:]]
     assert [line["prediction"] for line in lines] == lab.load(trained).predict(x).tolist()
     captured = capsys.readouterr()
@@ -117,7 +117,7 @@ def test_columns_in_any_order_with_others_and_an_identifier(trained, capsys):
     assert "left" not in captured.err and "'customer_id'" not in captured.err
     assert captured.err.count("advice") == 2
     assert "the customer_id =1+1 is written '=1+1, with an apostrophe in front: a spread" in captured.err
-    assert "30" in captured.out and str(written()) in captured.out
+    assert "30" in captured.out and str(output_file()) in captured.out
 
 
 @pytest.mark.parametrize("label, is_marked", [("=1+1", True), ("'@a", True), ("-a", True), ("-1.5", False)])
@@ -130,7 +130,7 @@ def test_an_advice_where_a_class_has_an_apostrophe_in_front(label, is_marked, ca
     assert main(["predict", "run", "train.csv", "output=p.csv"]) == 0
     stderr = capsys.readouterr().err
     assert (f"the class {label} is written '{label}, with an apostrophe in front" in stderr) == is_marked
-    assert {line["prediction"] for line in lines_of("p.csv")} <= {"'" * is_marked + label, "no"}
+    assert {line["prediction"] for line in read_records("p.csv")} <= {"'" * is_marked + label, "no"}
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.tsv", "table"])
@@ -138,13 +138,13 @@ def test_other_text_files(trained, name):
     x, _ = table(20, 3)
     write_csv(name, x, separator="\t" if name.endswith("tsv") else ",")
     assert main(["predict", str(trained), name, "output=p.csv"]) == 0
-    assert [line["prediction"] for line in lines_of("p.csv")] == lab.load(trained).predict(x).tolist()
+    assert [line["prediction"] for line in read_records("p.csv")] == lab.load(trained).predict(x).tolist()
     assert not Path("outputs").exists()
 
 
 def test_a_table_without_names(here):
     x, label = table()
-    text = "\n".join(f"{a},{one},{b},{c}" for (a, b, c), one in zip(x, label, strict=True))
+    text = "\n".join(f"{a},{one_label},{b},{c}" for (a, b, c), one_label in zip(x, label, strict=True))
     Path("train.csv").write_text(text)
     overrides = ["data=csv", "data.path=train.csv", "data.target=1", "epochs=3", "hydra.run.dir=run"]
     assert main(["train", *overrides]) == 0
@@ -152,8 +152,8 @@ def test_a_table_without_names(here):
     assert main(["predict", "run", "new.csv", "output=without.csv"]) == 0
     assert main(["predict", "run", "train.csv", "output=with.csv"]) == 0
     expected = lab.load("run").predict(x).tolist()
-    assert [line["prediction"] for line in lines_of("with.csv")] == expected
-    assert [line["prediction"] for line in lines_of("without.csv")] == expected[:10]
+    assert [line["prediction"] for line in read_records("with.csv")] == expected
+    assert [line["prediction"] for line in read_records("without.csv")] == expected[:10]
     assert main(["evaluate", "run", "train.csv"]) == 0
 
 
@@ -165,7 +165,7 @@ def test_regressions_of_one_and_of_several_targets(here):
         assert main(["train", *overrides]) == 0
         np.savez("new.npz", x[:7])
         assert main(["predict", f"run_{name}", "new.npz", f"output={name}.csv"]) == 0
-        lines, expected = lines_of(f"{name}.csv"), lab.load(f"run_{name}").predict(x[:7])
+        lines, expected = read_records(f"{name}.csv"), lab.load(f"run_{name}").predict(x[:7])
         predictions = np.array([[float(v) for v in line.values()] for line in lines])
         assert np.allclose(predictions, expected.reshape(7, -1), rtol=1e-7)
         assert main(["evaluate", f"run_{name}", f"{name}.npz", f"hydra.run.dir=e_{name}"]) == 0
@@ -178,13 +178,13 @@ def test_regressions_of_one_and_of_several_targets(here):
 def test_images(here):
     write_idx(here)
     assert main(["train", "data=idx", "data.path=.", "epochs=2", "hydra.run.dir=run"]) == 0
-    x = images()["t10k-images-idx3-ubyte"]
+    x = idx_arrays()["t10k-images-idx3-ubyte"]
     expected = lab.load("run").predict(x.reshape(len(x), -1)).astype(str).tolist()
     for number, data in enumerate((".", "t10k-images-idx3-ubyte")):
         assert main(["predict", "run", data, f"output={number}.csv"]) == 0
-        assert [line["prediction"] for line in lines_of(f"{number}.csv")] == expected
+        assert [line["prediction"] for line in read_records(f"{number}.csv")] == expected
     assert main(["evaluate", "run", "."]) == 0
-    report = json.loads(written("evaluate", "evaluation.json").read_text())["test"]
+    report = json.loads(output_file("evaluate", "evaluation.json").read_text())["test"]
     assert report == json.loads(Path("run/rows.json").read_text())[0]["test"]  # to the bit
 
 
@@ -192,18 +192,18 @@ def test_evaluate_reports_what_training_did(trained, capsys):
     x, label = table(80, 4)
     write_csv("labelled.csv", x, label)
     assert main(["evaluate", str(trained), "labelled.csv"]) == 0
-    tree, model = json.loads(written("evaluate", "evaluation.json").read_text()), lab.load(trained)
-    assert tree["examples"] == 80 and tree["test"] == model.evaluate(x, label)
-    assert [row["test"] for row in tree["rows"]] == [model.evaluate(x, label, row=k) for k in range(4)]
-    accuracies = [row["test"]["accuracy"] for row in tree["rows"]]
-    assert tree["metrics"]["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    report, model = json.loads(output_file("evaluate", "evaluation.json").read_text()), lab.load(trained)
+    assert report["examples"] == 80 and report["test"] == model.evaluate(x, label)
+    assert [row["test"] for row in report["rows"]] == [model.evaluate(x, label, row=k) for k in range(4)]
+    accuracies = [row["test"]["accuracy"] for row in report["rows"]]
+    assert report["metrics"]["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
     p = model.predict_proba(x)
-    assert tree["test"]["loss"] == pytest.approx(sk.log_loss(label, p, labels=["no", "yes"]), rel=1e-9)
+    assert report["test"]["loss"] == pytest.approx(sk.log_loss(label, p, labels=["no", "yes"]), rel=1e-9)
     stdout = capsys.readouterr().out
-    assert f"test accuracy      {tree['test']['accuracy']:.2%}" in stdout and "4 rows alone" in stdout
+    assert f"test accuracy      {report['test']['accuracy']:.2%}" in stdout and "4 rows alone" in stdout
     assert main(["evaluate", str(trained), "labelled.csv", "row=1", "hydra.run.dir=one"]) == 0
     alone = json.loads(Path("one/evaluation.json").read_text())
-    assert alone["test"] == tree["rows"][1]["test"] and "rows" not in alone
+    assert alone["test"] == report["rows"][1]["test"] and "rows" not in alone
 
 
 def test_another_target_column(trained):
@@ -217,7 +217,7 @@ def test_built_in_data_by_name(trained, capsys):
     assert main(["train", "data=iris", "epochs=1", "hydra.run.dir=run"]) == 0
     assert main(["evaluate", "run", "iris"]) == 0
     assert main(["predict", "run", "data=iris", "output=p.csv"]) == 0
-    assert [line["prediction"] for line in lines_of("p.csv")] == lab.load("run").predict(
+    assert [line["prediction"] for line in read_records("p.csv")] == lab.load("run").predict(
         lab.Iris().load().x
     ).tolist()
     assert main(["predict", str(trained), "iris"]) == 2
@@ -241,7 +241,7 @@ def test_blocks_do_not_show(trained, monkeypatch):
         assert parts["test"]["loss"] == pytest.approx(whole["test"]["loss"], rel=1e-6)
 
 
-MEASURED = """
+CHILD_SCRIPT = """
 import json, resource, signal, sys
 from nnlab.cli import main
 if limit := int(sys.argv[2]):
@@ -252,21 +252,24 @@ for words in json.loads(sys.argv[1]):
     codes.append(main(words))
     (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
     print("peak", int(peak) // 1024, file=sys.stderr)
-sys.exit(min(codes) if max(codes) else 0)
+sys.exit(max(codes))
 """
 
 
-def process(*commands, largest_file=0):
-    """Commands one after another in a process of its own, which writes no larger file, as on a full disk."""
-    line = [sys.executable, "-W", "ignore", "-c", MEASURED, json.dumps(commands), str(largest_file)]
-    return subprocess.run(line, capture_output=True, text=True)
+def run_in_child(*commands, largest_file=0):
+    """Commands one after another in a process of its own.
+
+    `largest_file` in bytes: it cannot write a larger one, as if the disk were full; 0 for no limit.
+    """
+    argv = [sys.executable, "-W", "ignore", "-c", CHILD_SCRIPT, json.dumps(commands), str(largest_file)]
+    return subprocess.run(argv, capture_output=True, text=True)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak")
 def test_memory_does_not_grow_with_the_file(trained, here):
-    """Files of 30 MB, and of text of which the cells would take more, after small ones of their kinds."""
-    write_idx(here, images(train=40, test=10, side=30))
-    assert main(["train", "data=idx", "data.path=.", "epochs=1", "hydra.run.dir=of_images"]) == 0
+    """A small file of each kind, then large ones of 5 to 30 MB: they raise the peak by less than 20 MB."""
+    write_idx(here, idx_arrays(train=40, test=10, side=30))
+    assert main(["train", "data=idx", "data.path=.", "epochs=1", "hydra.run.dir=image_run"]) == 0
     commands = []
     for size, lines, examples in (("small", 100, 100), ("large", 100_000, 36_000)):
         x = np.random.default_rng(0).integers(0, 9, (lines, 3))
@@ -274,14 +277,14 @@ def test_memory_does_not_grow_with_the_file(trained, here):
         pixels = np.zeros((examples, 30, 30), np.uint8)
         np.savez(f"{size}.npz", X=pixels)
         write_idx(here, {f"{size}-images-idx3-ubyte": pixels})
-        for name, run in ((f"{size}.csv", trained), (f"{size}.npz", "of_images"),
-                          (f"{size}-images-idx3-ubyte", "of_images")):  # fmt: skip
+        for name, run in ((f"{size}.csv", trained), (f"{size}.npz", "image_run"),
+                          (f"{size}-images-idx3-ubyte", "image_run")):  # fmt: skip
             commands.append(["predict", str(run), name, f"output={name}.out.csv"])
-    done = process(*commands)
-    assert done.returncode == 0, done.stderr
-    peaks = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("peak")]
+    child = run_in_child(*commands)
+    assert child.returncode == 0, child.stderr
+    peaks = [int(line.split()[1]) for line in child.stderr.splitlines() if line.startswith("peak")]
     assert len(peaks) == 6 and peaks[-1] - peaks[2] < 20, peaks
-    assert len(lines_of("large.csv.out.csv")) == 100_000
+    assert len(read_records("large.csv.out.csv")) == 100_000
 
 
 # ---- which run
@@ -354,7 +357,7 @@ FILES = {
     "nan.npz": lambda path: np.savez(path, X=np.array([[1, 2, 3], [1, np.nan, 3]])),
     "x.parquet": lambda path: Path(path).write_bytes(b"PAR1"),
     "broken.npz": lambda path: Path(path).write_bytes(b"PK\x03\x04"),
-    "two": lambda path: Path(path).mkdir(),
+    "empty_folder": lambda path: Path(path).mkdir(),
 }
 WRONG = {
     ("predict",): "which run? Write nnlab predict RUN DATA",
@@ -364,13 +367,13 @@ WRONG = {
     ("predict", "RUN", "none.csv"): "there is no file none.csv",
     ("predict", "RUN", "nwe.csv"): "did you mean 'new.csv'?",
     ("predict", "nowhere", "new.csv"): "there is no folder 'nowhere'",
-    ("predict", "two", "new.csv"): "'two' is not the folder of a run",
+    ("predict", "empty_folder", "new.csv"): "'empty_folder' is not the folder of a run",
     ("predict", "RUN", "new.csv", "third"): "takes one run and one file of examples",
     ("predict", "RUN", "new.csv", "row=4"): "the model has the rows 0 to 3",
     ("predict", "RUN", "new.csv", "row=first"): "row = 'first': expected a whole number",
     ("predict", "RUN", "new.csv", "rows=2"): "did you mean 'row'?",
     ("predict", "RUN", "new.csv", "output=new.csv"): "'new.csv' exists already",
-    ("predict", "RUN", "new.csv", "output=two"): "'two' is a folder",
+    ("predict", "RUN", "new.csv", "output=empty_folder"): "'empty_folder' is a folder",
     ("predict", "RUN", "new.csv", "output=no/p.csv"): "there is no folder 'no'",
     ("predict", "RUN", "new.csv", "output=p.xlsx"): "expected a name that ends in .csv, or has no ending",
     ("predict", "RUN", "new.csv", "output=p.csv.gz"): "'p.csv.gz': expected a name that ends in .csv",
@@ -407,8 +410,8 @@ WRONG = {
     ("predict", "RUN", "nan.npz"): "X[1, 1] is nan",
     ("predict", "RUN", "x.parquet"): "save it as CSV",
     ("predict", "RUN", "broken.npz"): "is not a file of numpy.savez",
-    ("predict", "RUN", "two"): "'two' is a folder without t10k-images-idx3-ubyte: expected a file of",
-    ("evaluate", "RUN", "two"): "'two' is a folder without t10k-images-idx3-ubyte",
+    ("predict", "RUN", "empty_folder"): "is a folder without t10k-images-idx3-ubyte: expected a file of",
+    ("evaluate", "RUN", "empty_folder"): "'empty_folder' is a folder without t10k-images-idx3-ubyte",
     ("predict", "RUN", "digts"): "did you mean 'digits'?",
     ("evaluate", "RUN", "new.csv"): "no column 'left', the run's target",
     ("evaluate", "RUN", "new.csv", "target=b"): "'b': that is an input of the run",
@@ -418,21 +421,21 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", WRONG, ids=" ".join)
-def test_wrong_words_are_one_sentence_and_leave_nothing(overrides, trained, capsys, here):
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_wrong_words_are_one_sentence_and_leave_nothing(words, trained, capsys, here):
     for name, write in FILES.items():
         write(name)
     before = sorted(here.rglob("*"))
-    assert main([str(trained) if word == "RUN" else word for word in overrides]) == 2
+    assert main([str(trained) if word == "RUN" else word for word in words]) == 2
     stderr = capsys.readouterr().err
-    assert WRONG[overrides] in stderr and stderr.count("\n") == 1, stderr
+    assert WRONG[words] in stderr and stderr.count("\n") == 1, stderr
     assert sorted(here.rglob("*")) == before
 
 
 def test_a_renamed_column_is_named_with_the_nearest(here):
     spec = lab.DataSpec((2,), 1, "regression", features=("sepal_length", "sepal_width"))
     Path("a.csv").write_text("sepal_lenght,sepal_width\n1,2\n")
-    with pytest.raises(lab.UserError, match="no column 'sepal_length'; did you mean 'sepal_lenght'?"):
+    with pytest.raises(lab.UserError, match=r"no column 'sepal_length'; did you mean 'sepal_lenght'\?"):
         with open_examples("a.csv", spec, lab.Iris()):
             pass
 
@@ -450,22 +453,22 @@ def test_text_as_the_target_of_a_regression(cell, here):
 def test_a_full_disk_is_not_a_fault_of_the_data(trained, here):
     write_csv("new.csv", *table(2000, 8))
     line = ["predict", str(trained), "new.csv"]
-    done = process(line, [*line, "output=p.csv"], largest_file=20_000)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.count("cannot be written: File too large") == 2 and "new.csv" not in done.stderr
+    child = run_in_child(line, [*line, "output=p.csv"], largest_file=20_000)
+    assert child.returncode == 1, child.stderr
+    assert child.stderr.count("cannot be written: File too large") == 2 and "new.csv" not in child.stderr
     assert not Path("p.csv").exists() and not list(here.glob("*p.csv*"))
     assert not Path("outputs").exists()
 
 
-@pytest.mark.parametrize("overrides, expected", [
-    (["a=b/c", "d"], ["data='d'"]),
+@pytest.mark.parametrize("words, expected", [
+    (["a=b/c", "d"], ["run='d'", "a=b/c"]),  # a slash in the value makes no path of it
     (["out/a_lr=0.1,x=[1]", "my data (1).csv"], ["run='out/a_lr=0.1,x=[1]'", "data='my data (1).csv'"]),
     (["data=it's.csv", "r"], ["run='r'", "data='it\\'s.csv'"]),
     (["model=r", "file=d", "out=p"], ["run='r'", "data='d'", "output='p'"]),
     (["run=7", "data.path=d"], ["run='7'", "data='d'"]),
 ])  # fmt: skip
-def test_words_and_their_keys(overrides, expected):
-    assert [*run_overrides("predict", overrides)][: len(expected)] == expected or overrides[0] == "a=b/c"
+def test_words_and_their_keys(words, expected):
+    assert run_overrides("predict", words) == expected
 
 
 @pytest.mark.parametrize("typed, offers", [
@@ -510,11 +513,9 @@ def test_the_written_command_repeats_it(trained, here):
     line = Path("first/command.txt").read_text()
     assert line == f"nnlab predict {trained} 'my data.csv' row=1\n"
     first = Path("first/predictions.csv").read_text()
-    with warnings.catch_warnings():
-        done = subprocess.run(
-            f"{sys.executable} -m {line.strip()} hydra.run.dir=second", shell=True, cwd=here, env=None
-        )
-    assert done.returncode == 0 and Path("second/predictions.csv").read_text() == first
+    again = f"{sys.executable} -m {line.strip()} hydra.run.dir=second"
+    process = subprocess.run(again, shell=True, cwd=here)
+    assert process.returncode == 0 and Path("second/predictions.csv").read_text() == first
 
 
 def test_an_interrupt_leaves_nothing(trained, monkeypatch):

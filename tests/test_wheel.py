@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 def site(tmp_path_factory):
     """A folder to import the wheel's contents from."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    process = subprocess.run(build, capture_output=True, text=True)
+    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    process = subprocess.run(argv, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout + process.stderr
     (wheel,) = folder.glob("nnlab-*.whl")
     with zipfile.ZipFile(wheel) as file:
@@ -26,8 +26,9 @@ def site(tmp_path_factory):
 
 def nnlab(site, cwd, *argv):
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    line = [sys.executable, "-m", "nnlab", *argv]
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "nnlab", *argv], cwd=cwd, env=environment, capture_output=True, text=True
+    )
 
 
 def test_the_wheel_holds_every_yaml(site):
