@@ -21,10 +21,10 @@ CLASSES = [
 ] + [("regularizer", None, Regularizer), ("check", None, Budget)]  # fmt: skip
 
 
-def is_as_declared(declaration: declarations.Field, field):
+def assert_same_declaration(declaration: declarations.Field, field):
     allowed = field.metadata["allowed"]
-    for end, none in (("low", -math.inf), ("above", -math.inf), ("high", math.inf), ("below", math.inf)):
-        assert declaration.range.get(end, none) == getattr(allowed, end)
+    for end, unbounded in (("low", -math.inf), ("above", -math.inf), ("high", math.inf), ("below", math.inf)):
+        assert declaration.range.get(end, unbounded) == getattr(allowed, end)
     assert tuple(declaration.range.get("choices", ())) == allowed.choices
     assert declaration.range.get("infinite", False) == allowed.infinite
     assert declaration.range.get("plugins", "") == allowed.plugins
@@ -36,27 +36,22 @@ def is_as_declared(declaration: declarations.Field, field):
 def test_a_class(group, name, cls):
     declaration = declarations.declaration_of_choice(group, name)
     assert declaration.name == cls.__name__ and set(declaration.fields) == {f.name for f in fields(cls)}
-    doc_words = declaration.doc.split()
-    assert (
-        doc_words and cls.__doc__.split()[: len(doc_words)] == doc_words
-    )  # `help` in Python says the settings after it
+    doc_words = declaration.doc.split()  # the docstring up to the settings, which `help` in Python adds
+    assert doc_words and cls.__doc__.split()[: len(doc_words)] == doc_words
     for f in fields(cls):
-        is_as_declared(declaration.fields[f.name], f)
+        assert_same_declaration(declaration.fields[f.name], f)
 
 
 @pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, ChosenRungs])
 def test_keys_of_no_group(cls):
     for f in fields(cls):
         if "kind" in f.metadata:
-            is_as_declared(declarations.field_of_key(f.name), f)
+            assert_same_declaration(declarations.field_of_key(f.name), f)
 
 
-def test_what_there_is_not():
-    assert (
-        declarations.declaration_of_choice("optimizer", "adm")
-        is declarations.declaration_of_choice("nothing", "x")
-        is None
-    )
+def test_unknown_names_give_none():
+    assert declarations.declaration_of_choice("optimizer", "adm") is None
+    assert declarations.declaration_of_choice("nothing", "x") is None
     assert declarations.field_of_key("nothing") is None
 
 

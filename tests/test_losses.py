@@ -11,7 +11,7 @@ import torch
 from networks import assert_near, one_thread  # noqa: F401
 from torch.nn import functional as F
 
-from nnlab.autodiff.simplex import sparsemax_by_bisection
+from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection
 from nnlab.losses import LOSSES
 from nnlab.metrics import TASKS, Classification, first_largest
 
@@ -41,6 +41,19 @@ def by_support(z, t):
 
 
 BY_CLASS = {"cross_entropy": by_class_numbers, "sparsemax_loss": by_support}  # another formula for one-hot t
+
+
+@pytest.mark.parametrize("f", [sparsemax, sparsemax_by_bisection])
+@pytest.mark.parametrize(
+    "scores, projection", [([8, 8, 0], [0.5, 0.5, 0]), ([0.25, 0, -1], [0.625, 0.375, 0])]
+)
+@pytest.mark.parametrize("shift", [0.0, 1e8, -1e8])
+def test_sparsemax_of_large_scores(f, scores, projection, shift):
+    """In float32 the distance between numbers around 1e8 is 8: tau itself has no digits there."""
+    z = (torch.tensor(scores)[:, None] + shift).float()
+    if shift and scores[0] < 8:  # all are rounded to the same number
+        projection = [1 / 3] * 3
+    assert torch.allclose(f(z)[:, 0], torch.tensor(projection, dtype=torch.float32), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BY_CLASS)

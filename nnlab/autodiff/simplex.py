@@ -5,7 +5,8 @@ import torch
 
 
 def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-    """max(z - tau, 0) over the units, z (..., m, B), with the tau that makes the sum 1.
+    """max(z - tau, 0) for scores z (..., m, B) of m units and B examples, with the tau of each example that
+    makes its sum over the units 1.
 
     tau = max_k (z_(1) + ... + z_(k) - 1) / k, where z_(1) >= z_(2) >= ...: the tau of k is right if the k
     largest are the support, and the largest tau is that of the true support. Held, Wolfe and Crowder 1974.
@@ -17,10 +18,12 @@ def sparsemax(z: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
 
 
 def sparsemax_by_bisection(z: torch.Tensor) -> torch.Tensor:
-    """The same from the definition of tau, sum_i max(z_i - tau, 0) = 1, z (..., m, B); slower, for reference.
+    """`sparsemax` from the definition of tau, sum_i max(z_i - tau, 0) = 1; slower, as a reference for tests.
 
-    The support is found first, by bisection for tau; then tau follows, which autograd can differentiate.
+    Bisection for tau finds the support, the units above 0. Their number and sum give tau in closed form,
+    which autograd can differentiate.
     """
+    z = z - z.detach().amax(-2, keepdim=True)  # the same projection, and large z lose no digits
     fixed = z.detach()
     low, high = fixed.amin(-2, keepdim=True) - 1, fixed.amax(-2, keepdim=True)
     for _ in range(80):
@@ -33,10 +36,10 @@ def sparsemax_by_bisection(z: torch.Tensor) -> torch.Tensor:
 
 
 def sparsemax_onnx(op, z):
-    """The same by ONNX's operators, as `sparsemax` has it; see `Box.onnx`."""
-    units = op.shapes[0][0]
-    k = op.constant(np.arange(1.0, units + 1)[:, None], z)
+    """`sparsemax` in ONNX's operators, for z (K, m, B); see `Box.onnx`."""
+    m = op.shapes[0][0]
+    k = op.constant(np.arange(1.0, m + 1)[:, None], z)
     z = op.Sub(z, op.ReduceMax(z, axes=[-2], keepdims=1))
-    sums = op.CumSum(op.TopK(z, k=units, axis=-2), axis=-2)
+    sums = op.CumSum(op.TopK(z, k=m, axis=-2), axis=-2)
     tau = op.ReduceMax(op.Div(op.Sub(sums, 1), k), axes=[-2], keepdims=1)
     return op.Relu(op.Sub(z, tau))
