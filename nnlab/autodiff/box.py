@@ -1,8 +1,9 @@
 """The base class of boxes: the operation of one node of a network, with its forward and backward pass.
 
-Every tensor of a network has shape (K, n, B): K rows (models) of the population, n units, and B examples
-as columns, as in the lecture's y = W x + b. Keeping the examples last makes every matrix product wide,
-also the one into ten output units (docs/log.md has the measurement). Leaves have no B.
+Every tensor of a network has shape (K, *shape, B): K rows (models) of the population, the shape of a value
+for one example, and B examples. For vectors of n units this is (K, n, B): in each model the examples are the
+columns of a matrix, as in the lecture's y = W x + b. Keeping the examples last makes every matrix product
+wide, also the one into ten output units (docs/log.md has the measurement). Leaves have no B.
 
 A box is a frozen description with a name, `Affine(64)`, as an optimiser is. It has no state: whatever a pass
 needs is in the context `ctx` of the box in a bound network.
@@ -56,13 +57,14 @@ class Buffer:
 
 @dataclass
 class Site:
-    """The binding of a network: size, device and hyperparameters of its population."""
+    """What `Graph.bind` binds a network to: the size, device and hyperparameters of its population."""
 
     rows: int
     batch: int
     training: bool
     template: torch.Tensor  # a tensor whose dtype and device all others take
-    columns: dict[str, torch.Tensor] = field(default_factory=dict)  # (K, 1) float64, e.g. "dropout"
+    # Hyperparameters, one value a row, (K, 1) float64: "dropout", ... (not the examples of a batch).
+    columns: dict[str, torch.Tensor] = field(default_factory=dict)
     threads: int = 1  # how many share the blocks of a large product
     precision: str = "float32"  # the precision of products on a GPU
 
@@ -70,7 +72,8 @@ class Site:
 class Context:
     """The buffers and state of a box in a bound network. `settle` and the passes may keep more in it.
 
-    y            (K, *shape), a buffer for the output; `shape` ends with B, but on a leaf
+    y            (K, *shape), a buffer for the output; `shape` includes B at its end, unless the box computes
+                 with leaves alone
     dx           a buffer for the gradient of each input, None where none is needed
     noise_shape  set by `settle` if each step has to bring `uniforms`, (1 or K, *noise_shape), in [0, 1)
     valid        (1 or K, 1, B), if the box says `needs_valid`: 1 for an example, 0 for padding in the last
@@ -98,7 +101,7 @@ class Context:
         return torch.tensor(value, dtype=self.site.template.dtype, device=self.site.template.device)
 
     def column(self, name: str) -> torch.Tensor:
-        """A hyperparameter, float64, with as many dimensions as the output: (K, 1, 1)."""
+        """A hyperparameter, float64, with as many dimensions as the output: (K, 1, 1) for vectors."""
         return self.site.columns[name].unflatten(1, (1,) * len(self.shape))
 
 
@@ -109,8 +112,8 @@ class Box(Component):
 
     group: ClassVar[str] = "box"
     needs_valid: ClassVar[bool] = False  # it uses `ctx.valid`, the mask of the real examples in a batch
-    random: ClassVar[bool] = False  # it draws random numbers in training
-    gives_probabilities: ClassVar[bool] = False  # as an output map: its outputs are those of the classes
+    random: ClassVar[bool] = False  # its output is random in training: its `settle` sets `ctx.noise_shape`
+    gives_probabilities: ClassVar[bool] = False  # as output activation, its outputs are class probabilities
     bounded: ClassVar[bool] = False  # an activation between two finite limits, at which its units saturate
     initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it
 
@@ -135,7 +138,11 @@ class Box(Component):
         return False
 
     def settle(self, ctx: Context, *shapes: tuple[int, ...]) -> None:
-        """Allocate whatever else the passes use: further buffers, columns, kernels."""
+        """Allocate whatever else the passes use: further buffers, hyperparameters, kernels.
+
+        `shapes` are those of the inputs, without K and B, as in `output_shape`. A box whose context has a
+        `noise_shape` afterwards gets new `uniforms` before each step (it is in `Network.stochastic`).
+        """
 
     def fprop(self, ctx: Context, *x: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
