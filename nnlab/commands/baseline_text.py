@@ -90,7 +90,7 @@ def _seed_lines(comparison: Comparison) -> list[str]:
     if comparison["validation"]["verdict"] == Outcome.EQUAL:
         difference = comparison["validation"]["difference"]
         contains_zero = difference["low"] <= 0 <= difference["high"]
-        basis += "; it includes 0" if contains_zero else "; it is under 0.1%"
+        basis += "; its interval includes 0" if contains_zero else "; it is under 0.1%"
     return [f"  both with {seed_range}, unused by the search; ± is the 95% interval", basis]
 
 
