@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from nnlab import declarations, plugins
-from nnlab.errors import UserError
+from nnlab.commented_yaml import CommentedYaml, read
+from nnlab.defaults_lists import bare_group, group_choices, merge_order
 from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
-from nnlab.untrusted import MAX_FILE_BYTES, read_text, read_yaml
 
 EXCLUDED_KEYS = {"check": ("resume",)}  # keys of nnlab train that a command built on it does not take
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
@@ -48,15 +48,6 @@ class Key:
     field: declarations.Field | None = None
 
 
-@dataclass(frozen=True)
-class CommentedYaml:
-    """A YAML file: its settings, the comment at its head, and the comments by key."""
-
-    settings: dict
-    head: str
-    comments: dict[str, str]
-
-
 class ExperimentFile(NamedTuple):
     """What the experiment of a command line says: its choice for each group, and its settings."""
 
@@ -85,9 +76,9 @@ class Catalogue:
         """group -> its default choice."""
         choices = {}
         for file in self._command_files:
-            for group, choice in _group_choices(file):
+            for group, choice in group_choices(file):
                 if not group.startswith("override "):
-                    choices.setdefault(_bare_group(group), choice)
+                    choices.setdefault(bare_group(group), choice)
         return {group: self._overridden_choices.get(group, choice) for group, choice in choices.items()}
 
     @cached_property
@@ -95,9 +86,9 @@ class Catalogue:
         """The choices that the command's files override; no experiment changes them."""
         choices = {}
         for file in self._command_files:
-            for group, choice in _group_choices(file):
+            for group, choice in group_choices(file):
                 if group.startswith("override "):
-                    choices.setdefault(_bare_group(group), choice)
+                    choices.setdefault(bare_group(group), choice)
         return choices
 
     @cached_property
@@ -246,28 +237,11 @@ class Catalogue:
         file = self.file("experiment", name) if name and name != "null" else None
         if file is None:
             return ExperimentFile({}, {})
-        return ExperimentFile({_bare_group(group): c for group, c in _group_choices(file)}, file.settings)
+        return ExperimentFile({bare_group(group): c for group, c in group_choices(file)}, file.settings)
 
     @cached_property
     def _layers(self) -> list[CommentedYaml | str]:
-        """The command's file, those that it includes, and the names of its groups, in the order in which
-        Hydra merges them: the last has the last word."""
-        return self._merge_order(self.name, ())
-
-    def _merge_order(self, name: str, including: tuple[str, ...]) -> list[CommentedYaml | str]:
-        files = (directory / f"{name}.yaml" for directory in self.search_dirs)
-        file = next((read(file) for file in files if file.is_file()), None)
-        if file is None or name in including:  # what includes itself, Hydra refuses
-            return []
-        layers, entries = [], _defaults_list(file)
-        for entry in entries if "_self_" in entries else [*entries, "_self_"]:
-            if entry == "_self_":
-                layers.append(file)
-            elif isinstance(entry, str):
-                layers += self._merge_order(entry, (*including, name))
-            elif isinstance(entry, dict):
-                layers += [_bare_group(g) for g in map(str, entry) if not g.startswith("override ")]
-        return layers
+        return merge_order(self.name, self.search_dirs)
 
     @cached_property
     def _command_files(self) -> list[CommentedYaml]:
@@ -291,71 +265,8 @@ def _value_at(settings: dict, name: str) -> object:
     return node
 
 
-def _defaults_list(file: CommentedYaml) -> list:
-    entries = file.settings.get("defaults")
-    return entries if isinstance(entries, list) else []
-
-
-def _group_choices(file: CommentedYaml) -> list[tuple[str, object]]:
-    """The (group, choice) pairs in the defaults of a file; a group may begin with `override `."""
-    groups = (entry for entry in _defaults_list(file) if isinstance(entry, dict))
-    return [(str(group), choice) for choices in groups for group, choice in choices.items()]
-
-
-def _bare_group(group: str) -> str:
-    return group.removeprefix("override ").strip().lstrip("/")
-
-
 def _files(folder: Path) -> list[Path]:
     try:
         return [file for file in folder.glob("**/*.yaml") if file.is_file()]
     except OSError:
         return []
-
-
-@cache
-def read(file: Path) -> CommentedYaml:
-    """A YAML file with its comments; one without settings and comments, if it cannot be read."""
-    try:
-        text = read_text(file, MAX_FILE_BYTES["YAML"])
-        settings = read_yaml(file)
-    except UserError:
-        return CommentedYaml({}, "", {})
-    head, comments = parse_comments(text)
-    return CommentedYaml(settings if isinstance(settings, dict) else {}, head, comments)
-
-
-_KEY_LINE = re.compile(
-    r"^(?P<indent> *)(?P<key>[\w.]+):(?P<value>(?:[^#'\"]|'[^']*'|\"[^\"]*\"|(?<! )#)*)(?P<comment>#.*)?$"
-)
-
-
-def parse_comments(text: str) -> tuple[str, dict[str, str]]:
-    """The comment at the head of a YAML file, and that beside each key, by its path.
-
-    >>> parse_comments("# Head.\\na:\\n  b: 1   # one\\n         # more\\n")
-    ('Head.', {'a.b': 'one more'})
-    """
-    lines = text.splitlines()
-    head = []
-    for line in lines:
-        if not line.startswith("#"):
-            break
-        head += [line[1:].removeprefix(" ")] if not line.startswith("# @package") else []
-    comments: dict[str, str] = {}
-    path: list[tuple[int, str]] = []
-    key, column = "", 0
-    for line in lines:
-        match = _KEY_LINE.match(line)
-        if match:
-            indent = len(match["indent"])
-            path = [(depth, name) for depth, name in path if depth < indent] + [(indent, match["key"])]
-            key = ".".join(name for _, name in path)
-            column = match.start("comment") if match["comment"] else 0
-            if column:
-                comments[key] = match["comment"][1:].strip()
-        elif column and line.lstrip().startswith("#") and line.index("#") == column:
-            comments[key] += " " + line.strip()[1:].strip()
-        else:
-            column = 0
-    return "\n".join(head), comments

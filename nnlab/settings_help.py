@@ -12,7 +12,7 @@ from functools import cache
 from typing import get_type_hints
 
 from nnlab.allowed import expected
-from nnlab.catalogue import read
+from nnlab.commented_yaml import read
 from nnlab.paths import CONFIG_DIR
 
 PAGE_WIDTH = 80

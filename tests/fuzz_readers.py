@@ -23,7 +23,7 @@ import numpy as np
 from fuzz_guard import ROOT, Reader
 
 import nnlab
-from nnlab import catalogue, untrusted
+from nnlab import commented_yaml, untrusted
 from nnlab.cli import main
 from nnlab.commands.hydra_private import yaml_loader
 from nnlab.data.headers import header_names
@@ -340,7 +340,7 @@ def read_yaml(folder: Path, random: Random) -> Iterator[Callable]:
     for tree in trees:
         yield lambda tree=tree: refuse_many_references(tree)
     yield lambda: untrusted.read_yaml(file, yaml_loader())
-    yield lambda: catalogue.read.__wrapped__(file)
+    yield lambda: commented_yaml.read.__wrapped__(file)
 
 
 EXPERIMENT = b"""# @package _global_

@@ -16,7 +16,7 @@ import fuzzing
 import pytest
 import yaml
 
-from nnlab import Csv, Idx, Npz, catalogue
+from nnlab import Csv, Idx, Npz, commented_yaml
 from nnlab.cli import main
 from nnlab.data.headers import header_names
 from nnlab.errors import MachineFault, UserError
@@ -129,7 +129,7 @@ def test_yaml_that_is_all_brackets(text, loader, tmp_path):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UserError, match="x.yaml' is nested too deep to read"):
         read_yaml(tmp_path / "x.yaml", loader)
-    assert catalogue.read(tmp_path / "x.yaml").settings == {}
+    assert commented_yaml.read(tmp_path / "x.yaml").settings == {}
 
 
 @pytest.mark.parametrize("header", ["-" * 9000 + "1", "1" + "+1" * 4000, "{'shape': 1a}"], ids=range(3))

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from nnlab.catalogue import Catalogue, parse_comments
+from nnlab.catalogue import Catalogue
 from nnlab.cli import main
+from nnlab.commented_yaml import parse_comments
 from nnlab.data.labels import MOST_INFERRED_CLASSES
 from nnlab.data.normalization import LINEAR_LIMIT
 from nnlab.search.settings import DEFAULT_TRIALS

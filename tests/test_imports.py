@@ -13,7 +13,8 @@ ROOT = Path(nnlab.__file__).parent
 LAYERS = [
     ("masking", "means"), ("suggestions", "paths", "interruption"), ("errors",),
     ("untrusted", "plugins", "streams", "exclusive"),
-    ("runtime", "declarations", "choices", "allowed"), ("catalogue",), ("as_python",), ("arguments",),
+    ("runtime", "declarations", "choices", "allowed"), ("commented_yaml",), ("defaults_lists",),
+    ("catalogue",), ("as_python",), ("arguments",),
     ("settings_help",), ("hyperparameters",),
     ("autodiff", "data", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
     ("initializers", "losses", "models"), ("experiment",), ("training",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from nnlab.catalogue import read
+from nnlab.commented_yaml import read
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.files import RECORDING_KEYS
 

@@ -19,9 +19,10 @@ from itertools import groupby
 from string import Template
 
 from nnlab import declarations
-from nnlab.catalogue import COMBINABLE, HYDRA_FOLDER_KEYS, Catalogue, Key, hydra_folder_keys, read
+from nnlab.catalogue import COMBINABLE, HYDRA_FOLDER_KEYS, Catalogue, Key, hydra_folder_keys
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.nearest_key import topic_meant
+from nnlab.commented_yaml import read
 from nnlab.errors import UserError
 from nnlab.paths import CONFIG_DIR
 
