@@ -4,6 +4,7 @@ import contextlib
 import errno
 import sys
 import unicodedata
+import warnings
 
 from nnlab.masking import mask_passwords
 from nnlab.suggestions import distance, hint
@@ -108,6 +109,17 @@ class Advice(UserWarning):
 
     def __init__(self, sentence: str):
         super().__init__(one_line(str(sentence)))
+
+
+def advise(sentence: str) -> None:
+    """Warn with an `Advice`, at the line of the user's that called nnlab: the last one before its own."""
+    depth, level, frame = 0, 1, sys._getframe()
+    while frame is not None:
+        depth += 1
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "nnlab":
+            level = depth + 1
+        frame = frame.f_back
+    warnings.warn(sentence, Advice, stacklevel=level)
 
 
 def nearest(name, names, of: str = "") -> str:

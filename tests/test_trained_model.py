@@ -448,6 +448,25 @@ def test_columns_are_matched_by_name(iris):
     assert len(caught) == 1 and np.array_equal(actual, expected)
 
 
+def test_an_advice_points_at_the_line_that_called(iris, tmp_path):
+    model, frame, y = iris
+    shutil.copytree(OLD / "plain", tmp_path / "run")
+    (tmp_path / "run/summary.json").unlink()
+    further = frame.assign(note="text")
+    calls = [
+        lambda: model.predict(further),
+        lambda: model.evaluate(further, y),
+        lambda: nnlab.load(tmp_path / "run"),
+        lambda: nnlab.Arrays(frame.assign(id=range(150)), y).load(),
+        lambda: nnlab.fit(nnlab.Experiment(data=nnlab.Iris(), epochs=2, schedule=nnlab.Cosine(warmup=9))),
+    ]
+    for call in calls:
+        with pytest.warns(nnlab.Advice) as caught:
+            call()
+        lines = {(warning.filename, warning.lineno) for warning in caught}
+        assert lines == {(__file__, call.__code__.co_firstlineno)}
+
+
 WRONG_INPUTS = {
     "renamed": (lambda f: f.rename(columns={"width": "widht"}), "no column 'width'; did you mean 'widht'"),
     "missing": (lambda f: f[["length"]], "no column 'width', nor 2 others .*; it has 'length'"),

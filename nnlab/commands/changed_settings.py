@@ -15,7 +15,7 @@ from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.grammar import to_python
 from nnlab.commands.quoting import to_hydra_spelling
 from nnlab.commands.resume_folder import RESUME_KEY
-from nnlab.errors import Advice, UserError, nearest
+from nnlab.errors import Advice, UserError, advise, nearest
 from nnlab.experiment import Experiment
 from nnlab.records.hparams import flatten
 from nnlab.records.stored_run import StoredRun
@@ -113,11 +113,9 @@ def _advise_on_planned_rates(experiment: Experiment, epochs) -> None:
         simulate(experiment.schedule, n, 1)[:shared_epochs] for n in (experiment.epochs, epochs) if n <= 2**20
     ]
     if len(rates) == 2 and not np.array_equal(*rates):
-        warnings.warn(
+        advise(
             f"schedule.name = '{experiment.schedule.name}' plans its rates by epochs: those so far were of a "
-            f"run of {experiment.epochs}, so this is not the same as a run of {epochs} from the beginning",
-            Advice,
-            stacklevel=2,
+            f"run of {experiment.epochs}, so this is not the same as a run of {epochs} from the beginning"
         )
 
 

@@ -10,12 +10,11 @@ nothing else: the numbers 1 to n may be a rank, and equal steps a dose.
 from __future__ import annotations
 
 import re
-import warnings
 
 import numpy as np
 
 from nnlab.data.labels import MOST_INFERRED_CLASSES
-from nnlab.errors import Advice
+from nnlab.errors import advise
 
 _EXAMPLE_NOUNS = (
     "rows?|rec|records?|obs|observations?|cases?|samples?|specimens?|subjects?|patients?|participants?|persons?"
@@ -230,7 +229,7 @@ def warn_of_identifiers(dataset) -> None:
     """Advice, if an input is an ID column."""
     for column, description in list(dataset_identifiers(dataset).items())[:1]:
         name = input_name(column, dataset.features)
-        warnings.warn(f"{name} {description}: {IDENTIFIER_REMEDY}", Advice, stacklevel=3)
+        advise(f"{name} {description}: {IDENTIFIER_REMEDY}")
 
 
 def input_name(column: int, names: tuple[str, ...]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, enco
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.numpy_files import is_one_hot, one_hot_advice
 from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_different_indexes, refuse_text, to_numpy
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 from nnlab.hyperparameters import static
 
 FILE_DATA_SETS = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
@@ -174,7 +173,7 @@ def _read_targets(value, name: str, task: str) -> tuple[np.ndarray, tuple[str, .
     if one_hot and task != "regression":
         # Names of equal length keep the order of the columns when they are sorted.
         if task == "auto" and (y.min(), y.max()) != (0, 1):
-            warnings.warn(one_hot_advice(y, name, "task='regression'"), Advice, stacklevel=2)
+            advise(one_hot_advice(y, name, "task='regression'"))
         labels = names or [str(i).rjust(len(str(y.shape[1] - 1)), "0") for i in range(y.shape[1])]
         return np.array(labels)[y.argmax(1)], ()
     return y.astype(np.float64), names
@@ -231,9 +230,7 @@ def _advise_classes(values: np.ndarray) -> None:
     shown_values = ", ".join(f"{v:g}" for v in values[:3])
     if len(values) > 3:
         shown_values += ", ..."
-    warnings.warn(
+    advise(
         f"y has only the floats {shown_values} and is trained as numbers; if they are classes, give them as "
-        f"whole numbers or say task='classification'",
-        Advice,
-        stacklevel=2,
+        f"whole numbers or say task='classification'"
     )

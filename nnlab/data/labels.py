@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import warnings
 from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from nnlab.data.cells import MISSING_LABELS
-from nnlab.errors import Advice, UserError, shortened
+from nnlab.errors import UserError, advise, shortened
 
 TASK_CHOICES = ("auto", "classification", "regression")
 # Whole numbers with at most this many distinct values are classes, unless data.task says otherwise.
@@ -64,10 +63,10 @@ def encode_labels(labels: list[str], where: str) -> Targets:
     _refuse_poor_classes(class_indices, names, where)
     for first, second in _lookalikes(names)[:1]:
         advice = f"{where} has {len(names)} classes, of which '{first}' and '{second}' read alike"
-        warnings.warn(advice, Advice, stacklevel=3)
+        advise(advice)
     for name in [name for name in names if name.lower() in MISSING_LABELS][:1]:
         advice = f"{where} has {len(names)} classes, and '{name}' is one of them, not a missing label"
-        warnings.warn(advice, Advice, stacklevel=3)
+        advise(advice)
     return Targets(class_indices, names)
 
 

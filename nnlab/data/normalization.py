@@ -1,11 +1,9 @@
 """Normalisation of inputs and targets by column statistics: the methods of `data.normalization`."""
 
-import warnings
-
 import numpy as np
 import torch
 
-from nnlab.errors import Advice
+from nnlab.errors import advise
 
 SAMPLE_EXAMPLES = 4096  # examples from which medians are computed
 # Values more than 10 spreads from the median are outliers: 6.7 standard deviations of a normal column.
@@ -181,9 +179,7 @@ def warn_if_sparse(x: np.ndarray, method: str) -> None:
         return
     zeros = 1 - np.count_nonzero(x) / max(1, x.size)
     if zeros > SPARSE_ZERO_SHARE:
-        warnings.warn(
+        advise(
             f"data.normalization = '{method}': {100 * zeros:.0f}% of the inputs are zeros, and subtracting a "
-            f"mean or a minimum makes them nonzero; data.normalization=maxabs keeps zeros zero",
-            Advice,
-            stacklevel=3,
+            f"mean or a minimum makes them nonzero; data.normalization=maxabs keeps zeros zero"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +13,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_file
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import NpzArrays, open_npz
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 from nnlab.hyperparameters import static
 
 # In fewer rows, two numbers may look like one-hot rows by chance.
@@ -96,9 +95,9 @@ class Npz(Data):
             )
         if self.task == "auto" and one_hot:
             advice = one_hot_advice(y, f"{path}: {name}", "data.task=regression")
-            warnings.warn(advice, Advice, stacklevel=2)
+            advise(advice)
         elif self.task == "auto" and ((y == 0) | (y == 1)).all():
-            warnings.warn(_not_one_hot_advice(f"{path}: {name}", y), Advice, stacklevel=2)
+            advise(_not_one_hot_advice(f"{path}: {name}", y))
         if self.task == "regression" or not one_hot:
             return labels.Targets(y.astype(np.float64))
         return labels.encode_targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
@@ -126,7 +125,7 @@ def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
     advice = (
         f"{path}: {name} has the shape {x.shape}: the {size} numbers of an example are {x[0].size:,} inputs"
     )
-    warnings.warn(advice, Advice, stacklevel=3)
+    advise(advice)
     return tuple("pixel_" + "_".join(map(str, index)) for index in np.ndindex(x.shape[1:]))
 
 
@@ -135,7 +134,7 @@ def _advise_unused(path: Path, names: list[str]) -> None:
         shown_names = ", ".join(names[:5])
         if len(names) > 5:
             shown_names += ", ..."
-        warnings.warn(f"{path}: of no use here, and not read: {shown_names}", Advice, stacklevel=3)
+        advise(f"{path}: of no use here, and not read: {shown_names}")
 
 
 def _refuse_mismatch(path: Path, name: str, train: np.ndarray, test: np.ndarray) -> None:
@@ -154,7 +153,7 @@ def _advise_test_only_class(path: Path, y: np.ndarray, classes: tuple[str, ...],
     counts = np.bincount(np.delete(y, test), minlength=len(classes))
     for c in np.flatnonzero(counts == 0)[:1]:
         advice = f"{path}: class '{classes[c]}' is in the test set alone: no network can learn it"
-        warnings.warn(advice, Advice, stacklevel=3)
+        advise(advice)
 
 
 def is_one_hot(y: np.ndarray) -> bool:

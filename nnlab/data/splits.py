@@ -7,7 +7,6 @@ split's seed alone, so rows that differ only in `seed` share their split.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +16,7 @@ from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
 from nnlab.data.stratification import stratified_folds, stratified_split
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
 
@@ -207,11 +206,9 @@ class KFold(RandomSplit):
         """Advice, like scikit-learn's, if a class is too small to be in every validation set."""
         smallest = np.where(counts > 0, counts, counts.max()).argmin()
         if counts[smallest] < self.k:
-            warnings.warn(
+            advise(
                 f"split.k = {self.k}: class '{dataset.classes[smallest]}' has {counts[smallest]} examples to "
-                f"divide, so some validation sets have none of it; choose a smaller k",
-                Advice,
-                stacklevel=2,
+                f"divide, so some validation sets have none of it; choose a smaller k"
             )
 
 

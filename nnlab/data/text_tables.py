@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_file, open_text
 from nnlab.data.headers import LINES_COMPARED, has_default_names, is_doubtful_header, is_header, may_be_header
 from nnlab.data.normalization import NORMALIZATION_NAMES
-from nnlab.errors import Advice, UserError, nearest, shortened
+from nnlab.errors import UserError, advise, nearest, shortened
 from nnlab.hyperparameters import static
 
 MOST_NAMES_LISTED = 20  # in an error
@@ -69,7 +68,7 @@ class Csv(Data):
 def _advise_header(path: Path, first_row: list[str]) -> None:
     line = shortened(", ".join(first_row))
     advice = f"{path}: the first line, {line}, is taken for the names of the columns"
-    warnings.warn(advice, Advice, stacklevel=2)
+    advise(advice)
 
 
 def column_names(first_row: list[str]) -> list[str]:
@@ -107,11 +106,9 @@ class Table:
         """Advice, if another column is named like the index: the index takes precedence."""
         count, name = len(self.names), str(target)
         if self.has_header and self.names.count(name) == 1 and self.names.index(name) != target % count:
-            warnings.warn(
+            advise(
                 f"data.target = {target}: taken for the number of column '{shortened(self.names[target])}'; "
-                f"the column named {name} is number {self.names.index(name)}",
-                Advice,
-                stacklevel=2,
+                f"the column named {name} is number {self.names.index(name)}"
             )
 
     def _allowed(self, target) -> str:

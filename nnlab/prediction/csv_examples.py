@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from nnlab.data.headers import LINES_COMPARED, is_header
 from nnlab.data.identifiers import key_column
 from nnlab.data.spec import DataSpec
 from nnlab.data.text_tables import column_names
-from nnlab.errors import Advice, UserError, shortened
+from nnlab.errors import UserError, advise, shortened
 from nnlab.prediction.blocks import Block, block_size
 from nnlab.suggestions import hint
 
@@ -231,11 +230,9 @@ def _advise_ignored(path: Path, columns: Columns, spec: DataSpec) -> None:
     used = {*columns.inputs, *columns.targets, columns.identifier}
     names = [n for index, n in enumerate(columns.names) if index not in used and n not in spec.targets]
     if names:
-        warnings.warn(
+        advise(
             f"{path}: {'columns' if len(names) > 1 else 'column'} {_listed(names)} "
-            f"{'are' if len(names) > 1 else 'is'} not among the run's inputs, and ignored",
-            Advice,
-            stacklevel=2,
+            f"{'are' if len(names) > 1 else 'is'} not among the run's inputs, and ignored"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from nnlab.choices import short_repr
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.data.splits import SPLITS, RandomSplit
-from nnlab.errors import Advice, UserError, nearest
+from nnlab.errors import UserError, advise, nearest
 from nnlab.experiment import Experiment
 from nnlab.plugins import lookup
 from nnlab.prediction.model import TrainedModel, load
@@ -105,7 +104,7 @@ class NetworkEstimator(BaseEstimator):
         if diverged == len(fit.results):
             raise UserError(f"the loss was not finite in {_rows(diverged)}: lower lr, or scale y")
         if diverged:
-            warnings.warn(f"{diverged} of {_rows(len(fit.results))} diverged and are left out", Advice, 3)
+            advise(f"{diverged} of {_rows(len(fit.results))} diverged and are left out")
         self.results_, self.history_ = list(fit.results), fit.history
         model = load(fit)
         data = DataNotKept(normalization=self.normalization)

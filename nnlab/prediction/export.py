@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from nnlab.arguments import typed
-from nnlab.errors import Advice, UserError, shortened
+from nnlab.errors import UserError, advise, shortened
 from nnlab.prediction.export_check import Agreement, agreement
 from nnlab.prediction.export_names import FORMAT_OF_ENDING
 from nnlab.prediction.model import TrainedModel
@@ -106,7 +105,7 @@ def make_export(
 def _onnx(portable: PortableModel, notes: dict[str, str]):
     content, version = onnx_bytes(portable, notes), onnxruntime_version()
     if not version:
-        warnings.warn(f"the file was not checked, since onnxruntime is not installed: {INSTALL}", Advice, 3)
+        advise(f"the file was not checked, since onnxruntime is not installed: {INSTALL}")
         return content, "", None
     return content, f"onnxruntime {version}", runtime_outputs(content)
 
@@ -129,9 +128,7 @@ def _advise_on_digits(portable: PortableModel) -> None:
     for i in _far_columns(portable)[:1]:
         features, normalizer = portable.model.spec.features, portable.rows[0].normalizer
         name = f"the column '{shortened(features[i])}'" if features else f"input {i}"
-        warnings.warn(
+        advise(
             f"{name} lies around {normalizer['center'][i]:.3g}, and float32 has few digits of differences "
-            f"like {normalizer['scale'][i]:.3g}: write dtype=float64",
-            Advice,
-            stacklevel=3,
+            f"like {normalizer['scale'][i]:.3g}: write dtype=float64"
         )

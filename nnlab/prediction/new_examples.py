@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 
 import numpy as np
@@ -12,7 +11,7 @@ from nnlab.data.labels import class_name
 from nnlab.data.numpy_files import is_one_hot
 from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_text, to_numpy
 from nnlab.data.spec import DataSpec
-from nnlab.errors import Advice, UserError, nearest, shortened
+from nnlab.errors import UserError, advise, nearest, shortened
 from nnlab.suggestions import hint
 
 MAX_COLUMNS_LISTED = 8
@@ -125,11 +124,9 @@ def _select_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[st
         raise UserError(f"{what} has two columns '{shortened(name)}'")
     further = [name for name in by_name if name not in {*wanted, *ignored}]
     if further:
-        warnings.warn(
+        advise(
             f"{what}: the model does not know the column{'s' * (len(further) > 1)} {_list_columns(further)}, "
-            f"and ignores {'them' if len(further) > 1 else 'it'}",
-            Advice,
-            stacklevel=4,
+            f"and ignores {'them' if len(further) > 1 else 'it'}"
         )
     return table[[by_name[name] for name in wanted]]
 

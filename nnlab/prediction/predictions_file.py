@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from nnlab.data.spec import DataSpec
-from nnlab.errors import Advice, UserError, shortened
+from nnlab.errors import UserError, advise, shortened
 from nnlab.prediction.blocks import Block, NewExamples
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.new_examples import WrongExample
@@ -64,11 +63,9 @@ def _advise_marked(what: str, texts: Sequence[str]) -> bool:
     """Advice, if the table has an apostrophe in front of any of these; whether it has."""
     marked = next(filter(gets_mark, texts), None)
     if marked is not None:
-        warnings.warn(
+        advise(
             f"the {what} {shortened(marked)} is written {shortened(csv_cell(marked))}, with an apostrophe in "
-            f"front: a spreadsheet would compute it",
-            Advice,
-            stacklevel=3,
+            f"front: a spreadsheet would compute it"
         )
     return marked is not None
 

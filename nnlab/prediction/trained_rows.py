@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nnlab.autodiff.graph import Graph
 from nnlab.data.spec import DataSpec
-from nnlab.errors import Advice, UserError, nearest, shortened
+from nnlab.errors import UserError, advise, nearest, shortened
 from nnlab.experiment import MAX_EVALUATION_BATCH, evaluation_batch_size
 from nnlab.records.run_folder import WEIGHTS_FILE
 from nnlab.records.stored_run import StoredRun
@@ -54,7 +53,7 @@ def load_rows_from_fit(fit: Fit, number: int) -> list[TrainedRow]:
     if not all(result.weights for result in results):
         raise UserError(f"{fit}: its rows are candidates of a search, of which no weights are kept")
     if len(results) < count:
-        warnings.warn(f"{len(results)} of {count} rows have ended: the others are left out", Advice, 3)
+        advise(f"{len(results)} of {count} rows have ended: the others are left out")
     first = int(np.flatnonzero(fit.experiment_of_row == number)[0])
     return [
         TrainedRow(
@@ -73,11 +72,7 @@ def load_rows_from_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[Tra
     if not rows:
         raise UserError(f"'{run.path / 'rows.json'}' has no rows: nothing was trained")
     if not run.ended:
-        warnings.warn(
-            f"'{run.path}': the run did not end; its weights are those of the best epochs until then",
-            Advice,
-            stacklevel=3,
-        )
+        advise(f"'{run.path}': the run did not end; its weights are those of the best epochs until then")
     return rows
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import warnings
 from pathlib import Path
 from typing import IO
 
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 
 try:
     import fcntl
@@ -35,11 +34,9 @@ def open_locked(path: Path, command: str) -> IO[bytes]:
         if e.errno in LOCK_TAKEN_ERRNOS:
             file.close()
             raise UserError(f"'{path.parent}' is being written to by another {command}") from e
-        warnings.warn(
+        advise(
             f"the file system of '{path.parent}' has no locks ({e.strerror}): make sure that no other "
-            f"{command} writes there meanwhile",
-            Advice,
-            stacklevel=2,
+            f"{command} writes there meanwhile"
         )
     os.set_inheritable(file.fileno(), False)
     return file

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from nnlab.errors import Advice
+from nnlab.errors import advise
 
 SYNC_ADVICE = (
     "a part of this job ({}) reads a number from the GPU in every step, which it then waits for: its steps "
@@ -82,7 +82,7 @@ class CudaGraphs:
                 calls()
             if syncs:
                 self.capturing = False
-                warnings.warn(SYNC_ADVICE.format(syncs[0]), Advice, stacklevel=2)
+                advise(SYNC_ADVICE.format(syncs[0]))
         else:
             if self.graphs[key] is None:
                 self.graphs[key] = self._capture(calls)

@@ -13,7 +13,6 @@ that it had in the first training, and the same epochs are taken back.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar
 
@@ -22,7 +21,7 @@ import numpy as np
 from nnlab.allowed import Allowed, validate
 from nnlab.arguments import typed
 from nnlab.choices import short_repr
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 from nnlab.hyperparameters import Component, control, stack
 
 # The last bit of a power or a cosine may depend on its position in a vector, so every row's steps are padded
@@ -71,11 +70,9 @@ class Schedule(Component):
     def advise(self, epochs: int) -> None:
         """Warn, as `Advice`, if the warm-up is longer than the training."""
         if self.warmup > epochs:
-            warnings.warn(
+            advise(
                 f"schedule.warmup = {self.warmup:g} epochs and epochs = {epochs}: the warm-up does not end, "
-                f"and the last learning rate is {epochs / self.warmup:.2g} times what it would be without",
-                Advice,
-                stacklevel=3,
+                f"and the last learning rate is {epochs / self.warmup:.2g} times what it would be without"
             )
 
     def start(self, rows: int) -> dict[str, np.ndarray]:

@@ -7,14 +7,13 @@ validated on different examples the best may only be the luckiest.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
 
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 from nnlab.experiment import Experiment
 from nnlab.search.batch_training import Candidate
 from nnlab.search.settings import Search
@@ -208,4 +207,4 @@ def _or(keys: list[str]) -> str:
 
 
 def _advise(sentence: str) -> None:
-    warnings.warn(sentence, Advice, stacklevel=2)
+    advise(sentence)

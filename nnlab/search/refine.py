@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nnlab.errors import Advice, UserError
+from nnlab.errors import UserError, advise
 from nnlab.search.domains import Choice, Domain, Interval, Steps
 from nnlab.search.space import Space
 from nnlab.search.trial import Trial, rank_trials
@@ -107,7 +106,7 @@ def _contains_all(grid: list, points: Sequence) -> bool:
 
 
 def _advise(sentence: str) -> None:
-    warnings.warn(sentence, Advice, stacklevel=2)
+    advise(sentence)
 
 
 def _is_logarithmic(domain: Domain, grid: list) -> bool:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import torch
 
 from nnlab.autodiff.graph import Graph
-from nnlab.errors import Advice
+from nnlab.errors import advise
 from nnlab.optimizers.blocks import blocked_update
 from nnlab.runtime import compiling
 from nnlab.runtime.layout import aligned
@@ -92,9 +92,7 @@ class FusedTail:
         except Exception as error:
             self.fallback = self.make_tail()
             reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-            warnings.warn(
-                f"the update could not be compiled, and is made call by call: {reason}", Advice, stacklevel=2
-            )
+            advise(f"the update could not be compiled, and is made call by call: {reason}")
             return None
 
     def _pass(self, slots: list[str], unused: set[str], want_norm: bool):
