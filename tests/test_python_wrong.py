@@ -1,6 +1,8 @@
 """Invalid arguments of every public name: a `UserError` of one sentence, and no other exception."""
 
 import inspect
+import os
+import tempfile
 import threading
 import warnings
 from dataclasses import fields, is_dataclass
@@ -68,6 +70,7 @@ NEEDED = {  # what a call needs beside its defaults
     nnlab.Verdict: {"rung": "start", "findings": (FINDING,)},
     nnlab.TrainedModel: {"experiment": MODEL.experiment, "spec": MODEL.spec, "rows": MODEL.rows},
     nnlab.check: {"experiment": E},
+    nnlab.export: {"model": MODEL, "path": os.path.join(tempfile.mkdtemp(), "model.onnx")},
     nnlab.load: {"run": RUN},
     nnlab.simulate: {"schedule": nnlab.Cosine(), "epochs": 2, "steps": 2},
 }
