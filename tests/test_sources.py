@@ -307,7 +307,7 @@ class Given(Data):
     name = "given"
 
     def read(self):
-        return self.assignments
+        return self.given
 
 
 def given(x, **settings):
