@@ -20,7 +20,7 @@ SYNONYMS = {
 def run_overrides(command: str, words: list[str]) -> list[str]:
     """The words as overrides in Hydra's grammar, RUN and DATA with their keys. Raises `UserError`.
 
-    >>> with_keys("predict", ["outputs/train/a_lr=0.1,b=[2]", "my data (1).csv", "row=3"])
+    >>> run_overrides("predict", ["outputs/train/a_lr=0.1,b=[2]", "my data (1).csv", "row=3"])
     ["run='outputs/train/a_lr=0.1,b=[2]'", "data='my data (1).csv'", 'row=3']
     """
     keys = Catalogue(command).keys()
