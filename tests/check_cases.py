@@ -146,7 +146,7 @@ def data_faults(seed: int) -> list[Fault]:
 
     for data in ("digits", "wine", "breast_cancer", "iris", "moons", "diabetes"):
         add("shuffled labels", data, "labels_unrelated", shuffled=True)
-        add("every example twice", data, "test_in_training", ("copied",), twice=True)
+        add("every example twice", data, "test_in_training", ("copies, or few different values",), twice=True)
         add("a fifth of the test set in training", data, "test_in_training", copied=0.2)
         if data != "digits":
             add("constant column", data, "constant_columns", ("planted0",), constant=1)
