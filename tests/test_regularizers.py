@@ -201,7 +201,7 @@ def test_the_mean_over_masks_is_the_network_without_them(name):
             for s in range(len(chunk.x)):
                 for noise in step.noise:
                     noise.draw(epoch, chunk.first, s, len(chunk.x))
-                    noise.place(s)
+                    noise.provide(s)
                 many.append(step.network.fprop(chunk.x[0]).clone())
         plain = [replace(row, experiment=replace(e, regularizer=Regularizer())) for row in run.rows]
         expected = Training(plain, examples, 1).begin().step.network.fprop(chunk.x[0])

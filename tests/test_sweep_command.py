@@ -61,7 +61,8 @@ def test_the_folder(swept):
     assert config["sampler"] == {"name": "random", "seed": 0} and config["trials"] == 5
     assert command.startswith("nnlab sweep data=iris") and LR in command
     names = {p.name.split(".")[0] for p in (folder / "best").iterdir()}
-    assert names == {"command", "config", "events", "metrics", "model", "rows", "spec", "summary"}
+    recorded = {"command", "config", "events", "metrics", "model", "rows", "spec", "splits", "summary"}
+    assert names == recorded | {"test_predictions"}
     record = sweep_json(folder)
     assert record["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and record["ended"] == "complete"
     assert record["seconds"]["total"] > record["seconds"]["training"] > 0 < record["seconds"]["search"]

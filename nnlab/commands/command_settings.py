@@ -95,3 +95,8 @@ def refuse_resume(settings: dict) -> None:
             f"resume = {short_repr(settings['resume'])}: only the command line of nnlab train says "
             f"what goes on: nnlab train resume=FOLDER"
         )
+
+
+def recorded_settings(settings: dict) -> dict:
+    """What config.yaml of a run has: all `settings` but that it is resumed, which is not one of the run."""
+    return {key: value for key, value in settings.items() if key != "resume"}

@@ -16,7 +16,12 @@ from nnlab.checks.proposal import propose_check
 from nnlab.commands import early_end, training_session
 from nnlab.commands.checkpointer import Checkpointer
 from nnlab.commands.command_keys import experiment_settings
-from nnlab.commands.command_settings import checkpoint_settings, recording, refuse_resume
+from nnlab.commands.command_settings import (
+    checkpoint_settings,
+    recorded_settings,
+    recording,
+    refuse_resume,
+)
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.recorders import Recorders
@@ -53,7 +58,7 @@ def run(runs: list[ComposedRun]) -> int:
         try:
             # Before any of them trains, so that all can be resumed wherever the process is killed.
             for run in prepared:
-                write_start_files(run.folder, run.settings, run.command)
+                write_start_files(run.folder, recorded_settings(run.settings), run.command)
             write_run_names(folder, [run.folder for run in prepared])
         except OSError:
             remove_unstarted(folder)
@@ -122,7 +127,8 @@ def order_for(fit: Fit, folder: Path, settings: dict, command: str) -> RunReques
     """What to write of the first run of a fit, and into which folder."""
     picture = wants_picture(settings, rows=int((fit.experiment_of_row == 0).sum()))
     keep = recording(settings).predictions
-    return RunRequest(folder, settings, experiment_settings(settings), command, picture, keep)
+    recorded = recorded_settings(settings)
+    return RunRequest(folder, recorded, experiment_settings(settings), command, picture, keep)
 
 
 def _train(
