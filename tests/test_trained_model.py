@@ -415,7 +415,7 @@ def test_which_fits_can_be_loaded():
     for wrong in (3, None, [OLD / "plain"]):
         with pytest.raises(nnlab.UserError, match="run = "):
             nnlab.load(wrong)
-    with pytest.raises(nnlab.UserError, match="is not a folder"):
+    with pytest.raises(nnlab.UserError, match="there is no folder"):
         nnlab.load("no/such/folder")
     with pytest.raises(nnlab.UserError, match="device = 'gpu'"):
         nnlab.load(OLD / "plain", device="gpu")
