@@ -258,6 +258,13 @@ def _received(results: int) -> Iterator[Case]:
         yield from (Case(**json.loads(line)) for line in lines)
 
 
+def _use_one_thread() -> None:
+    """A fork hangs if it uses the threads that torch had started before it."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def _work(reader: Reader, seeds: range, scratch: Path, end: int) -> None:
     """The fork: cases, and never back."""
     try:
@@ -265,6 +272,7 @@ def _work(reader: Reader, seeds: range, scratch: Path, end: int) -> None:
         sys.dont_write_bytecode = True
         sys.addaudithook(watch)
         _limit_time()
+        _use_one_thread()
         for seed in seeds:
             case = attempt(reader, seed, scratch / "case", watch)
             shutil.rmtree(scratch / "case")
