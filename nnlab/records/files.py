@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from nnlab.errors import UserError
+from nnlab.untrusted import refuse_link
 
 # Settings of what is recorded, which are not part of an experiment.
 RECORDING_KEYS = ("picture", "predictions", "checkpoint", "resume")
@@ -76,12 +77,11 @@ def open_cut(path: Path, size: int):
 
 
 def refuse_links(path: Path) -> None:
-    """Raise `UserError` if the path is not a plain file, or its folder is a link."""
-    for link in (path, path.parent):
-        if link.is_symlink():
-            raise UserError(f"'{link}' is a link: nothing outside of a run's folder is written")
-    if path.exists() and not path.is_file():
-        raise UserError(f"'{path}' is not a plain file")
+    """Raise `UserError` if the path is a link or not a plain file, or its folder is a link."""
+    if path.parent.is_symlink():
+        raise UserError(f"'{path.parent}' is a link: nothing outside of a run's folder is written")
+    if os.path.lexists(path):
+        refuse_link(path, path.lstat())
 
 
 def synced_size(file) -> int:

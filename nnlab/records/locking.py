@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from nnlab.errors import UserError, advise
+from nnlab.untrusted import refuse_link
 
 try:
     import fcntl
@@ -23,8 +24,8 @@ def open_locked(path: Path, command: str) -> IO[bytes]:
     The lock is of the kind that a fork does not inherit, so that no worker keeps it. Raises `UserError` if it
     is taken, or the file is a link.
     """
-    if path.is_symlink():
-        raise UserError(f"'{path}' is a link: nothing outside of the folder is written")
+    if os.path.lexists(path):
+        refuse_link(path, path.lstat())
     file = open(path, "ab+")
     if fcntl is None:
         return file

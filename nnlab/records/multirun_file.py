@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from nnlab.errors import UserError
 from nnlab.records.files import write_json
-from nnlab.untrusted import read_json
+from nnlab.untrusted import read_json, unlinked_file
 
 RUNS_FILE = "runs.json"
 
@@ -22,9 +22,7 @@ def write_run_names(folder: Path, runs: list[Path]) -> None:
 def stored_run_names(folder: Path) -> list[str]:
     """What the file says. Somebody else may have written it: raises `UserError` for what is not below it."""
     path = folder / RUNS_FILE
-    if path.is_symlink():
-        raise UserError(f"'{path}' is a link: nothing outside of a run's folder is read")
-    tree = read_json(path)
+    tree = read_json(unlinked_file(path))
     names = tree.get("runs") if isinstance(tree, dict) else None
     if not isinstance(names, list) or not names or not all(map(_is_below, names)):
         raise UserError(f"'{path}': expected runs, a list of the names of folders below it")
