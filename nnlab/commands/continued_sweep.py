@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -12,6 +11,7 @@ from nnlab.commands import grammar
 from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.passwords import without_passwords
+from nnlab.commands.resume_folder import unquote_folder
 from nnlab.search.space import Space
 
 OLD_DEFAULTS = {  # for sweeps whose config.yaml lacks the key, since the default has changed
@@ -27,9 +27,7 @@ OLD_DEFAULTS = {  # for sweeps whose config.yaml lacks the key, since the defaul
 def with_folders_quoted(line: CommandLine) -> CommandLine:
     """The line with the folders of earlier sweeps quoted for Hydra's grammar, whatever their names."""
     folders = {
-        key: _unquote_folder(text)
-        for key in SWEEP_FOLDER_KEYS
-        if (text := typed_value(key, line)) is not None
+        key: unquote_folder(text) for key in SWEEP_FOLDER_KEYS if (text := typed_value(key, line)) is not None
     }
     quoted = {key: _quoted_override(key, text) for key, text in folders.items()}
     overrides = tuple(quoted.get(key_of(override), override) for override in line.overrides)
@@ -51,14 +49,6 @@ def typed_value(key: str, line: CommandLine) -> str | None:
         if key_of(override) == key and text not in ("", "null"):
             return text if key in SWEEP_FOLDER_KEYS else text.strip("'\"")
     return None
-
-
-def _unquote_folder(text: str) -> str:
-    """The folder that was typed, in Hydra's quotes or not."""
-    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    if not is_quoted or Path(text).exists():
-        return text
-    return text[1:-1].replace("\\" + text[0], text[0])
 
 
 def _quoted_override(key: str, text: str) -> str:

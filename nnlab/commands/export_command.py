@@ -5,17 +5,14 @@ Everything here may import torch: export.py imports it once the words are known 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from nnlab import interruption
 from nnlab.commands.command_settings import ExportSettings
 from nnlab.commands.messages import advice_on_stderr
-from nnlab.commands.new_file import new_file
+from nnlab.commands.new_file import naming_output, new_file
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
-from nnlab.errors import MachineFault, UserError, is_machine_error
 from nnlab.prediction.export import make_export
 from nnlab.prediction.export_names import FILE_NAMES, FORMAT_OF_ENDING
 from nnlab.prediction.export_text import export_lines
@@ -51,15 +48,5 @@ def run(request: RunRequest[ExportSettings]) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with _writing(path), atomic_write(path) as temporary:
+    with naming_output(path), atomic_write(path) as temporary:
         temporary.write_bytes(content)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Whatever goes wrong in writing is one sentence about the file."""
-    try:
-        yield
-    except OSError as e:
-        kind = MachineFault if is_machine_error(e) else UserError
-        raise kind(f"'{path}' cannot be written: {e.strerror}") from e

@@ -1,11 +1,12 @@
-"""Checks the path of an output file: it must be new, in a folder that exists."""
+"""Output files: the path must be new, in a folder that exists; write errors name the file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from nnlab.errors import UserError
+from nnlab.errors import MachineFault, UserError, is_machine_error
 
 
 def new_file(key: str, text: str, endings: Sequence[str]) -> Path:
@@ -24,3 +25,13 @@ def new_file(key: str, text: str, endings: Sequence[str]) -> Path:
     if not path.parent.is_dir():
         raise UserError(f"{key} = '{text}': there is no folder '{path.parent}'")
     return path
+
+
+@contextmanager
+def naming_output(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing into one sentence about the file."""
+    try:
+        yield
+    except OSError as e:
+        kind = MachineFault if is_machine_error(e) else UserError
+        raise kind(f"'{path}' cannot be written: {e.strerror}") from e

@@ -12,10 +12,9 @@ from pathlib import Path
 from nnlab import interruption
 from nnlab.commands.command_settings import PREDICTIONS_ENDINGS, PredictSettings
 from nnlab.commands.messages import advice_on_stderr
-from nnlab.commands.new_file import new_file
+from nnlab.commands.new_file import naming_output, new_file
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
-from nnlab.errors import MachineFault, UserError, is_machine_error
 from nnlab.prediction.blocks import NewExamples
 from nnlab.prediction.model import TrainedModel, load
 from nnlab.prediction.predictions_file import PREDICTIONS_FILE, Tally, predict_into
@@ -57,11 +56,11 @@ def _output_path(request: RunRequest[PredictSettings]) -> Iterator[Path]:
 
 def _write(path: Path, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:
     with ExitStack() as stack:
-        with _naming_output(path):
+        with naming_output(path):
             temporary = stack.enter_context(atomic_write(path))
             file = stack.enter_context(open(temporary, "w", newline="", encoding="utf-8"))
         tally = predict_into(_PredictionsTable(file, path), model, examples, row)
-        with _naming_output(path):
+        with naming_output(path):
             stack.close()
     return tally
 
@@ -74,19 +73,9 @@ class _PredictionsTable(CsvTable):
         self.path = path
 
     def line(self, cells) -> None:
-        with _naming_output(self.path):
+        with naming_output(self.path):
             super().line(cells)
 
     def lines(self, lines) -> None:
-        with _naming_output(self.path):
+        with naming_output(self.path):
             super().lines(lines)
-
-
-@contextmanager
-def _naming_output(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing into one sentence about the file."""
-    try:
-        yield
-    except OSError as e:
-        kind = MachineFault if is_machine_error(e) else UserError
-        raise kind(f"'{path}' cannot be written: {e.strerror}") from e

@@ -14,10 +14,15 @@ def resume_folder(line: CommandLine) -> Path | None:
     text = by_key(line.overrides).get(RESUME_KEY, "").partition("=")[2]
     if text in ("", "null"):
         return None
+    return Path(unquote_folder(text))
+
+
+def unquote_folder(text: str) -> str:
+    """The folder that was typed, in Hydra's quotes or not."""
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     if not is_quoted or Path(text).exists():
-        return Path(text)
-    return Path(text[1:-1].replace("\\" + text[0], text[0]))
+        return text
+    return text[1:-1].replace("\\" + text[0], text[0])
 
 
 def without_resume(line: CommandLine) -> CommandLine:
