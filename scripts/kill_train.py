@@ -29,8 +29,7 @@ def main() -> int:
     args = parser.parse_args()
     moments, hits, different, began = random.Random(args.seed), 0, 0, time.monotonic()
     short = (f"epochs={args.epochs}", "data.limit=400")
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as server:
         for name in LINES:
             server.start(*first_command(Path(folder, f"whole{[*LINES].index(name)}"), LINES[name] + short))
             assert server.wait() == 0, server.read_stderr()
@@ -43,7 +42,6 @@ def main() -> int:
             found = differing_files(Path(folder, f"whole{[*LINES].index(name)}"), run)
             different += len(found)
             print(f"{name}: {hits} kills so far; {', '.join(found) or 'no difference'}", flush=True)
-        server.server.kill()
     print(f"{hits} kills, {different} differences, {time.monotonic() - began:.0f} s")
     return min(1, different)
 

@@ -33,6 +33,13 @@ class Server:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.server = subprocess.Popen(line, env=environment, cwd=folder, text=True, **pipes)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.kill()
+        self.server.communicate()
+
     def start(self, *argv) -> int:
         """Start `nnlab argv...`; returns its process id."""
         print(json.dumps(argv), file=self.server.stdin, flush=True)

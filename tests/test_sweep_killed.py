@@ -33,10 +33,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server_process = Server(tmp_path_factory.mktemp("server"))
-    yield server_process
-    server_process.server.kill()
-    server_process.server.communicate()
+    with Server(tmp_path_factory.mktemp("server")) as server_process:
+        yield server_process
 
 
 def killed_until_it_ends(server, folder, overrides, moments: random.Random, kills: int, life: float):
