@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
+from nnlab.data.example_arrays import EXAMPLE_ARRAYS, refuse_wrong_arrays
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
 from nnlab.data.spec import DataSpec
@@ -42,6 +43,10 @@ class Dataset:
     target_names: tuple | list = ()  # the name of the label column, or of each target
     shape: tuple[int, ...] | list[int] | None = None  # of an example, such as (1, 28, 28); by default (d,)
     numbers: np.ndarray | None = None  # (N,) indices in the data that these examples were selected from
+    weights: np.ndarray | None = None  # (N,) at least 0: factors on the examples' losses in training
+    groups: np.ndarray | None = None  # (N,) whole numbers: no group is in two parts of a split
+    times: np.ndarray | None = None  # (N,) the past trains, what follows validates, the last tests
+    parts: np.ndarray | None = None  # (N,) the part of a split as given: 0 train, 1 validation, 2 test
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"
@@ -89,6 +94,9 @@ class Dataset:
         for array in (self.x, self.y, self.test, self.noisy):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
+        for name in EXAMPLE_ARRAYS:
+            if (array := getattr(self, name)) is not None:
+                digest.update(name.encode() + np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def select(self, examples: np.ndarray) -> Dataset:
@@ -96,7 +104,11 @@ class Dataset:
         test = None if self.test is None else np.flatnonzero(np.isin(examples, self.test))
         noisy = None if self.noisy is None else self.noisy[examples]
         numbers = self.number(examples)
-        return replace(self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy, numbers=numbers)
+        arrays = {name: getattr(self, name) for name in EXAMPLE_ARRAYS}
+        selected = {name: array[examples] for name, array in arrays.items() if array is not None}
+        return replace(
+            self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy, numbers=numbers, **selected
+        )
 
     def number(self, examples: np.ndarray) -> np.ndarray:
         """What these examples are numbered in the data as they were read, from 0, before a selection."""
@@ -128,6 +140,7 @@ class Data(Component):
         dataset = self.read()
         try:
             _ = dataset.spec
+            refuse_wrong_arrays(dataset)
         except UserError as e:
             raise UserError(f"data '{self.name}': {e}") from e
         warn_of_identifiers(dataset)

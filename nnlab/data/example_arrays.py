@@ -1,0 +1,42 @@
+"""What data say of each example beside x and y: its weight, group and time, and its part of a split."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.errors import UserError
+
+PARTS = ("train", "validation", "test")  # 0, 1, 2 in `Dataset.parts`
+EXAMPLE_ARRAYS = ("weights", "groups", "times", "parts")  # fields of a `Dataset`
+REAL_DTYPE_KINDS = "iuf"
+
+
+def refuse_wrong_arrays(dataset) -> None:
+    """Raise `UserError` where such an array does not fit the examples, or has a value that is not allowed."""
+    for name in EXAMPLE_ARRAYS:
+        values = getattr(dataset, name)
+        if values is None:
+            continue
+        if values.shape != (len(dataset.x),):
+            raise UserError(
+                f"{name} has the shape {values.shape}, expected ({len(dataset.x)},): one for each example"
+            )
+        if values.dtype.kind not in REAL_DTYPE_KINDS:
+            raise UserError(f"{name} has the dtype {values.dtype}, expected numbers")
+        for i in np.flatnonzero(~np.isfinite(values))[:1]:
+            raise UserError(f"{name}[{i}] is {values[i]:g}, expected a finite number")
+    if dataset.groups is not None and dataset.groups.dtype.kind == "f":
+        raise UserError(f"groups has the dtype {dataset.groups.dtype}, expected whole numbers")
+    if dataset.parts is not None:
+        for i in np.flatnonzero(~np.isin(dataset.parts, range(len(PARTS))))[:1]:
+            allowed = ", ".join(f"{number} ({part})" for number, part in enumerate(PARTS))
+            raise UserError(f"parts[{i}] is {dataset.parts[i]}; allowed: {allowed}")
+    if dataset.weights is not None:
+        _refuse_wrong_weights(dataset.weights)
+
+
+def _refuse_wrong_weights(weights: np.ndarray) -> None:
+    for i in np.flatnonzero(weights < 0)[:1]:
+        raise UserError(f"weights[{i}] is {weights[i]:g}, expected a number at least 0")
+    if not weights.any():
+        raise UserError("weights are 0 for all examples, so that there is nothing to train on")
