@@ -17,7 +17,7 @@ from nnlab.data.in_memory import arrays_from
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
-from nnlab.errors import UserError
+from nnlab.errors import UserError, shortened
 from nnlab.hyperparameters import Component, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF_MAP, LOSSES
@@ -195,7 +195,15 @@ class Experiment(Component):
         """The network for such data; without an output map that is part of the loss."""
         loss, output = self.loss_for(spec), self.model.output
         output_box = "identity" if output == "auto" or loss.map else output
-        return self.model.graph(spec.shape, loss.outputs(spec.outputs), output_box)
+        sizes = spec.shape, loss.outputs(spec.outputs), output_box
+        if self.model.takes_layout:
+            return self.model.graph(*sizes, layout=spec.layout)
+        for column in spec.encoding.embedded_columns:
+            raise UserError(
+                f"model = '{self.model.name}' cannot embed the categories of the column "
+                f"'{shortened(column.name)}'; data.one_hot=null makes one input of each, or take model=mlp"
+            )
+        return self.model.graph(*sizes)
 
     @typed
     def rows(self, dataset: Dataset, folds: list[Fold] | None = None) -> list[Row]:

@@ -24,9 +24,12 @@ class Model(Component):
 
     loss    the loss that the model is made for; `auto`: the data and `output` decide
     output  the map at the end of the network; `auto`: the one that the loss has built in, if any
+    takes_layout  whether `graph` has an argument layout, an `InputLayout`: which inputs are numbers, which
+                  plain, which slots of categories to embed. Other models get no slots
     """
 
     group: ClassVar[str] = "model"
+    takes_layout: ClassVar[bool] = False
     loss: ClassVar[str] = "auto"
     output = "auto"  # no annotation: as a field of MLP it must come after `hidden`
 

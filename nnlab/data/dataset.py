@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
+from nnlab.data.encoding import Encoding
 from nnlab.data.example_arrays import EXAMPLE_ARRAYS, refuse_wrong_arrays
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
@@ -27,7 +28,9 @@ from nnlab.streams import stream
 class Dataset:
     """Examples in memory: x (N, d), any real dtype; y (N,) class indices, or (N, m) real targets.
 
-    `spec` describes them: what a network, a loss and a report need to know.
+    `spec` describes them: what a network, a loss and a report need to know. With `columns`, those of a
+    table, x is raw: numbers, NaN where one is missing, and codes of categories (see `Column.raw`). Every fold
+    makes the inputs of its networks from it, which have the names of `spec.features`.
 
     >>> Dataset(np.zeros((5, 2)), np.array([0, 1, 1, 0, 1]), classes=("left", "right"))
     Dataset(5 x 2, 2 classes)
@@ -47,6 +50,7 @@ class Dataset:
     groups: np.ndarray | None = None  # (N,) whole numbers: no group is in two parts of a split
     times: np.ndarray | None = None  # (N,) the past trains, what follows validates, the last tests
     parts: np.ndarray | None = None  # (N,) the part of a split as given: 0 train, 1 validation, 2 test
+    columns: tuple | list = ()  # of a table: the `Column`s that x was read from
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"
@@ -65,20 +69,36 @@ class Dataset:
             task, y_ndim, targets = "regression", 2, "(examples, outputs) of numbers"
         if self.y.ndim != y_ndim or len(self.x) != len(self.y):
             raise UserError(f"y has the shape {self.y.shape} beside x {self.x.shape}: expected {targets}")
-        count, width = self.x.shape
-        shape = (width,) if self.shape is None else tuple(self.shape)
-        if math.prod(shape) != width:
-            raise UserError(f"shape = {list(shape)}, but an example has {width:,} numbers")
+        refuse_wrong_arrays(self)
+        shape, features = self._inputs()
         return DataSpec(
             shape=shape,
             outputs=len(self.classes) or self.y.shape[1],
             task=task,
             classes=tuple(self.classes),
             labels=self.labels,
-            features=tuple(self.features),
+            features=features,
             targets=tuple(self.target_names),
-            examples=count,
+            examples=len(self.x),
+            columns=tuple(self.columns),
         )
+
+    def _inputs(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """(shape, names) of the inputs of a network."""
+        width = self.x.shape[1]
+        if not self.columns:
+            shape = (width,) if self.shape is None else tuple(self.shape)
+            if math.prod(shape) != width:
+                raise UserError(f"shape = {list(shape)}, but an example has {width:,} numbers")
+            return shape, tuple(self.features)
+        if self.shape is not None or len(self.features):
+            raise UserError("columns decide about shape and features: leave these out")
+        encoding = Encoding(tuple(self.columns))
+        if encoding.raw_width != width:
+            raise UserError(f"an example has {width:,} numbers, and the columns make {encoding.raw_width:,}")
+        if not encoding.width:
+            raise UserError("none of the columns is an input")
+        return (encoding.width,), encoding.names
 
     def targets(self, noisy: bool = False) -> np.ndarray:
         """(N,) class indices or (N, m) real targets, optionally with label noise."""
@@ -94,6 +114,8 @@ class Dataset:
         for array in (self.x, self.y, self.test, self.noisy):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
+        if self.columns:
+            digest.update(repr(tuple(self.columns)).encode())
         for name in EXAMPLE_ARRAYS:
             if (array := getattr(self, name)) is not None:
                 digest.update(name.encode() + np.ascontiguousarray(array).data)

@@ -7,11 +7,15 @@ again, and its answers named, where the data are not at hand.
 from __future__ import annotations
 
 import math
-import reprlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 
 from nnlab.arguments import typed
+from nnlab.data.columns import Column
+from nnlab.data.encoding import Encoding, InputLayout
+from nnlab.data.plain_values import are_names, fault, is_whole, shown
 from nnlab.errors import UserError, nearest, shortened
 
 SPEC_FILE = "spec.json"  # in a run folder
@@ -23,7 +27,8 @@ MOST_DIMENSIONS = 8  # in a shape
 LABEL_TYPES = {"text": str, "integer": int, "real": float, "boolean": {"0": False, "1": True}.__getitem__}
 
 
-@typed(unchecked=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples"))
+@typed(unchecked=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples",
+                  "columns"))  # fmt: skip
 @dataclass(frozen=True)
 class DataSpec:
     """The description of a data set, without its examples.
@@ -36,6 +41,7 @@ class DataSpec:
     features  the names of the inputs, one for each number of an example; or none
     targets   the name of the label, or the names of a regression's targets; or none
     examples  how many there were, for information only: specs that differ in nothing else are equal
+    columns   those of a table, from which the inputs are made (see `encoding`); none, if examples are numbers
 
     Raises `UserError` for fields that contradict each other.
 
@@ -54,15 +60,26 @@ class DataSpec:
     features: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     examples: int | None = field(default=None, compare=False)
+    columns: tuple[Column, ...] = ()
 
     def __post_init__(self):
-        for fault in self._faults():
-            raise UserError(fault)
+        for sentence in self._faults():
+            raise UserError(sentence)
 
     @property
     def inputs(self) -> int:
         """How many numbers an example has."""
         return math.prod(self.shape)
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """How the columns of a table become inputs; without columns, inputs are what they are."""
+        return Encoding(self.columns, self.inputs)
+
+    @property
+    def layout(self) -> InputLayout:
+        """Which of the inputs are numbers, which are plain, which are slots to be embedded."""
+        return self.encoding.layout
 
     @property
     def size(self) -> str:
@@ -85,7 +102,9 @@ class DataSpec:
     def to_json(self) -> dict:
         """Plain JSON values, from which `from_json` makes an equal spec."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+        columns = [column.to_json() for column in values.pop("columns")]
+        values = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+        return values | ({"columns": columns} if columns else {})
 
     @classmethod
     def from_json(cls, json, where: str = SPEC_FILE) -> DataSpec:
@@ -104,6 +123,11 @@ class DataSpec:
             if key not in json and f.default is MISSING:
                 raise UserError(f"{where}: the key '{key}' is missing")
         values = {key: tuple(v) if isinstance(v, list) else v for key, v in json.items()}
+        if isinstance(values.get("columns"), tuple):
+            values["columns"] = tuple(
+                Column.from_json(column, f"{where}: columns[{i}]")
+                for i, column in enumerate(values["columns"])
+            )
         try:
             return cls(**values)
         except UserError as e:
@@ -112,22 +136,25 @@ class DataSpec:
     def _faults(self) -> Iterator[str]:
         """A sentence for everything wrong. The order matters: later checks rely on earlier ones."""
         if not _is_shape(self.shape):
-            yield _fault("shape", self.shape, f"1 to {MOST_DIMENSIONS} whole numbers from 1, such as [64]")
+            yield fault("shape", self.shape, f"1 to {MOST_DIMENSIONS} whole numbers from 1, such as [64]")
         if self.inputs > MOST_ELEMENTS:
-            yield _fault("shape", self.shape, f"at most {MOST_ELEMENTS:,} numbers in an example")
-        if not _is_whole(self.outputs) or not 1 <= self.outputs <= MOST_ELEMENTS:
-            yield _fault("outputs", self.outputs, f"a whole number from 1 to {MOST_ELEMENTS:,}")
+            yield fault("shape", self.shape, f"at most {MOST_ELEMENTS:,} numbers in an example")
+        if not is_whole(self.outputs) or not 1 <= self.outputs <= MOST_ELEMENTS:
+            yield fault("outputs", self.outputs, f"a whole number from 1 to {MOST_ELEMENTS:,}")
         for key, allowed in (("task", TASK_NAMES), ("labels", tuple(LABEL_TYPES))):
             value = getattr(self, key)
             if not isinstance(value, str) or value not in allowed:
-                yield f"{key} = {_shown(value)}{nearest(value, allowed)}"
+                yield f"{key} = {shown(value)}{nearest(value, allowed)}"
         for key in ("classes", "features", "targets"):
-            if not _are_names(getattr(self, key)):
-                yield _fault(key, getattr(self, key), "a list of names, each a text")
+            if not are_names(getattr(self, key)):
+                yield fault(key, getattr(self, key), "a list of names, each a text")
+        if not isinstance(self.columns, tuple) or not all(isinstance(c, Column) for c in self.columns):
+            yield fault("columns", self.columns, "a list of columns")
         yield from self._count_faults()
         yield from self._label_faults()
-        if self.examples is not None and (not _is_whole(self.examples) or self.examples < 0):
-            yield _fault("examples", self.examples, "a whole number from 0, or null")
+        yield from self._column_faults()
+        if self.examples is not None and (not is_whole(self.examples) or self.examples < 0):
+            yield fault("examples", self.examples, "a whole number from 0, or null")
 
     def _label_faults(self) -> Iterator[str]:
         """Faults of class names that are not labels of type `labels`."""
@@ -137,7 +164,7 @@ class DataSpec:
             try:
                 self.label(number)
             except (ValueError, KeyError):
-                yield f"labels = '{self.labels}', but the class {_shown(name)} is none"
+                yield f"labels = '{self.labels}', but the class {shown(name)} is none"
 
     def _count_faults(self) -> Iterator[str]:
         """Faults of counts: names that are too few, too many or doubled."""
@@ -153,38 +180,25 @@ class DataSpec:
             if len(getattr(self, key)) not in (0, count):
                 yield f"{key} has {len(getattr(self, key)):,} names; expected {count:,}, or none"
 
-
-def _fault(key: str, value, expected: str) -> str:
-    return f"{key} = {_shown(value)}: expected {expected}"
-
-
-def _shown(value) -> str:
-    if isinstance(value, tuple):
-        value = list(value)
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # a whole number of more digits than Python writes
-        return "that number"
-
-
-def _is_whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    def _column_faults(self) -> Iterator[str]:
+        """Faults of columns that do not make these inputs."""
+        if not self.columns:
+            return
+        counts = Counter(column.name for column in self.columns)
+        for name in [name for name, count in counts.items() if count > 1]:
+            yield f"columns has the name {shown(name)} twice"
+        # Before anything is made of them: columns of a stranger may stand for billions of inputs.
+        if len(self.features) != self.inputs or sum(column.buckets for column in self.columns) > self.inputs:
+            yield f"features has {len(self.features):,} names, but the columns make another number of inputs"
+        if self.shape != (self.encoding.width,):
+            yield f"shape = {shown(self.shape)}, but the columns make {self.encoding.width:,} inputs"
+        if self.features != self.encoding.names:
+            yield "features are not the names of the inputs that the columns make"
 
 
 def _is_shape(value) -> bool:
     return (
         isinstance(value, tuple)
         and 1 <= len(value) <= MOST_DIMENSIONS
-        and all(_is_whole(n) and n >= 1 for n in value)
+        and all(is_whole(n) and n >= 1 for n in value)
     )
-
-
-def _are_names(value) -> bool:
-    """Whether it is a tuple of strings that a file can hold, so without lone surrogates."""
-    if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
-        return False
-    try:
-        "".join(value).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
