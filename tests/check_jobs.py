@@ -15,7 +15,8 @@ import nnlab
 from nnlab.autodiff.activations import Identity
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
-from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.combine import Add, Concatenate, Multiply
+from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.data.dataset import Data, Dataset
 from nnlab.hyperparameters import static
@@ -140,15 +141,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class Between(Model):
-    """affine, affine -> box -> affine; for a box of one input there is one affine box before it."""
+    """affine, affine -> box -> affine; for a box of one input there is one affine box before it, and for an
+    embedding none."""
 
     name: ClassVar[str] = "between"
     box: Box = Identity()
 
     def graph(self, shape, outputs, output="identity"):
         graph = Graph(shape)
-        branches = 2 if isinstance(self.box, (Add, Multiply)) else 1
+        branches = 2 if isinstance(self.box, (Add, Concatenate, Multiply)) else 1
         below = [graph.add(f"below{n}", Affine(12), graph.input) for n in range(branches)]
+        if isinstance(self.box, Embedding):
+            below = [graph.input]
         graph.add("output", Affine(outputs), graph.add("box", self.box, *below))
         return graph
 

@@ -13,8 +13,9 @@ from check_jobs import Between, Fault, job
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.network import Network
 from nnlab.losses import LOSSES
@@ -56,6 +57,11 @@ def swapped(original):
     return lambda self, ctx, dy: tuple(dy * x for x in ctx.x)
 
 
+def everywhere(original):
+    """A slice's dx with dy in all units, and not 0 outside."""
+    return lambda self, ctx, dy: (ctx.dx[0].copy_(dy.mean(1, keepdim=True).expand_as(ctx.dx[0])),)
+
+
 def transposed(original):
     """dW with the examples of another batch: the order of a sum gone wrong."""
 
@@ -80,6 +86,9 @@ MUTANTS: dict[type, dict] = {
     Dropout: ANY | {"no scale": no_scale},
     DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
+    Concatenate: {"first sign": times(-1), "second missing": times(0, 1)},
+    Slice: {"sign": times(-1), "everywhere": everywhere},
+    Embedding: {"dW sign": times(-1, 1), "dW factor": times(2, 1), "dW missing": times(0, 1)},
     Multiply: {"first sign": times(-1), "second factor": times(2, 1), "swapped": swapped},
 }
 
@@ -132,6 +141,8 @@ def mutation(cls, method: str, name: str, mutant, seed: int) -> Fault:
 
 
 NEEDS = {  # class: data, the word that names it, and the changes that bring it in
+    Slice: ("wine", "box", dict(model=Between(box=Slice(2, 7)))),
+    Embedding: ("wine", "box", dict(model=Between(box=Embedding((3,) * 13)))),
     Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
     Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
     DropConnect: (

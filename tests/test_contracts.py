@@ -8,8 +8,9 @@ from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 from nnlab.autodiff import boxes
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.embedding import Embedding
 from nnlab.data.sources import SOURCES
 from nnlab.data.splits import SPLITS
 from nnlab.initializers import INITIALIZERS
@@ -57,6 +58,12 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "add-of tables": (Add(), [(3, 5)] * 2),
     "add-of three": (Add(), [(5,)] * 3),
     "multiply": (Multiply(), [(7,)] * 2),
+    "slice": (Slice(2, 5), [(7,)]),
+    "slice-of a table": (Slice(0, 2), [(3, 5)]),
+    "concatenate": (Concatenate(), [(7,), (3,), (1,)]),
+    "concatenate-of tables": (Concatenate(), [(3, 5), (1, 5)]),
+    "embedding": (Embedding((3, 1, 5), units=4), [(3,)]),
+    "embedding-of one": (Embedding((4,), units=1), [(1,)]),
 }
 OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box or an optimiser
 
@@ -68,6 +75,15 @@ def dropped(box, ctx, x):
 
 
 SHAPES = [(1, 3, 5), (3, 10, 7), (2, 2, 4), (2, 3, 4, 5), (2, 1, 4), (1, 1, 1, 1)]  # (S, K, m, B) of a loss
+
+
+def slots(self, rows, batch):
+    """Numbers of categories, -1 among them, as an embedding reads them."""
+    random = torch.Generator().manual_seed(0)
+    sizes = torch.tensor(self.box.slots)[:, None]
+    return [
+        (torch.rand(rows, len(sizes), batch, generator=random, dtype=torch.float64) * (sizes + 1)).floor() - 1
+    ]
 
 
 def glorot(fan_in, fan_out, activation):
@@ -107,6 +123,7 @@ def contracts():
     for name, (box, shapes) in BOXES.items():
         attributes = {"box": box, "shapes": shapes, "per_example": not isinstance(box, DropConnect)}
         attributes |= {"reference": staticmethod(dropped)} if isinstance(box, Dropout) else {}
+        attributes |= {"inputs": slots} if isinstance(box, Embedding) else {}
         yield f"box-{name}", BoxContract, attributes | {"exact": 13, "near": 7}
     for name, loss in LOSSES.items():
         yield f"loss-{name}", LossContract, {"loss": loss, "shapes": SHAPES, "exact": 13, "near": 7}

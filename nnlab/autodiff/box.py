@@ -30,13 +30,17 @@ from nnlab.runtime.layout import aligned
 
 @dataclass(frozen=True)
 class Parameter:
-    """A leaf that is trained: its shape without K, and what its initialisation depends on."""
+    """A leaf that is trained: its shape without K, and what its initialisation depends on.
+
+    start  (mean, standard deviation) of normal initial values that the box itself decides, whatever init says
+    """
 
     shape: tuple[int, ...]
     kind: str  # "weight": initialised by init and regularised; "bias": init.bias, never regularised
     fan_in: int = 0
     fan_out: int = 0
     activation: str = "identity"  # the one that follows the box
+    start: tuple[float, float] | None = None
 
     @property
     def size(self) -> int:

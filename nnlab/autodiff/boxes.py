@@ -2,7 +2,9 @@
 
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.embedding import Embedding
 
-BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (Affine, Add, Multiply, Dropout, DropConnect)}
+_OTHERS = (Affine, Embedding, Add, Multiply, Slice, Concatenate, Dropout, DropConnect)
+BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in _OTHERS}

@@ -1,4 +1,4 @@
-"""Boxes with several inputs, `Add` and `Multiply`, where branches of the graph meet."""
+"""Boxes where branches of the graph meet or part: `Add`, `Multiply`, `Slice`, `Concatenate`."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box
+from nnlab.hyperparameters import static
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,56 @@ class Multiply(Box):
 
     def onnx(self, op, a, b):
         return op.Mul(a, b)
+
+
+@dataclass(frozen=True)
+class Slice(Box):
+    """y = x_start, ..., x_(stop - 1): some of the units; dx = dy there, 0 elsewhere."""
+
+    name: ClassVar[str] = "slice"
+    start: int = static(low=0)
+    stop: int = static(low=1)
+
+    def output_shape(self, shape):
+        return (self.stop - self.start, *shape[1:])
+
+    def fprop(self, ctx, x):
+        return x[:, self.start : self.stop]
+
+    def bprop(self, ctx, dy):
+        (dx,) = ctx.dx
+        dx.zero_()[:, self.start : self.stop].copy_(dy)
+        return ctx.dx
+
+    def reference(self, ctx, x):
+        return x.narrow(1, self.start, self.stop - self.start)
+
+    def onnx(self, op, x):
+        return op.Slice(x, starts=[self.start], ends=[self.stop], axes=[1])
+
+
+@dataclass(frozen=True)
+class Concatenate(Box):
+    """y = (x_1, x_2, ...), the units of all inputs, one after another; every dx_i is its part of dy."""
+
+    name: ClassVar[str] = "concatenate"
+
+    def output_shape(self, *shapes):
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def settle(self, ctx, *shapes):
+        ctx.sizes = [shape[0] for shape in shapes]
+
+    def fprop(self, ctx, *x):
+        return torch.cat(x, 1, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        return dy.split(ctx.sizes, 1)
+
+    def reference(self, ctx, *x):
+        return torch.hstack(x)
+
+    def onnx(self, op, *x):
+        # Inputs that all rows share have K = 1, and are repeated by adding zeros of the others.
+        zeros = reduce(op.Add, [op.Mul(op.Slice(v, starts=[0], ends=[1], axes=[1]), 0) for v in x])
+        return op.Concat(*[op.Add(v, zeros) for v in x], axis=1)

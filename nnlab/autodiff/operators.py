@@ -20,6 +20,12 @@ def _reshape(x, shape):
     return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape)])
 
 
+def _slice(x, starts, ends, axes):
+    for start, end, axis in zip(starts, ends, axes, strict=True):
+        x = x.narrow(axis, start, end - start)
+    return x
+
+
 # Of opset 17, https://onnx.ai/onnx/operators; attributes are arguments by their names.
 OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Add": torch.add,
@@ -32,10 +38,12 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Neg": torch.neg,
     "Abs": torch.abs,
     "Sign": torch.sign,
+    "Round": torch.round,
     "Sqrt": torch.sqrt,
     "Exp": torch.exp,
     "Log": torch.log,
     "Erf": torch.erf,
+    "Cos": torch.cos,
     "Relu": torch.relu,
     "Tanh": torch.tanh,
     "Sigmoid": torch.sigmoid,
@@ -46,6 +54,8 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "ReduceMean": lambda x, axes, keepdims=1: x.mean(axes, bool(keepdims)),
     "ArgMax": lambda x, axis, keepdims=1: x.argmax(axis, bool(keepdims)),
     "Concat": lambda *x, axis: torch.cat(x, axis),
+    "Slice": _slice,  # starts, ends and axes are lists
+    "GatherElements": lambda x, indices, axis: x.gather(axis, indices),
     "Reshape": _reshape,
     "Flatten": lambda x, axis=1: x.flatten(axis),
     "Transpose": lambda x, perm: x.permute(perm),

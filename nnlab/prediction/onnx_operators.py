@@ -9,8 +9,13 @@ import numpy as np
 from nnlab.autodiff.operators import Operators
 
 OPSET, IR_VERSION = 17, 8  # of 2022, which onnxruntime has read since 1.13
-# What is an argument in nnlab, and in ONNX an input of whole numbers.
-INTEGER_INPUTS = {"CumSum": "axis", "TopK": "k", "Reshape": "shape"}
+# What are arguments in nnlab, and in ONNX inputs of whole numbers.
+INTEGER_INPUTS = {
+    "CumSum": ("axis",),
+    "TopK": ("k",),
+    "Reshape": ("shape",),
+    "Slice": ("starts", "ends", "axes"),
+}
 # Nodes and weights of Gauss and Legendre on [0, 1]: erf(x) is then right to 1e-14.
 QUADRATURE_POINTS = 48
 LARGEST_ERF = 6.0  # where erf is 1 in float64
@@ -38,10 +43,10 @@ class OnnxOperators(Operators):
         if operator == "Erf" and template.dtype == "float64":
             return self._erf(template)
         inputs = [x if isinstance(x, Value) else self.constant(np.array(x), template) for x in operands]
-        if operator in INTEGER_INPUTS:
-            numbers = attributes.pop(INTEGER_INPUTS[operator])
+        for attribute in INTEGER_INPUTS.get(operator, ()):
+            numbers = np.array(attributes.pop(attribute), np.int64)
             shape = np.atleast_1d if operator != "CumSum" else np.asarray
-            inputs.append(self.constant(shape(np.array(numbers, np.int64))))
+            inputs.append(self.constant(shape(numbers)))
         dtype = {"Cast": attributes.get("to"), "ArgMax": "int64"}.get(operator, template.dtype)
         if operator == "Cast":
             attributes["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

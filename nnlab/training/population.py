@@ -228,7 +228,10 @@ def initial_buffers(rows: list[Row], graph: Graph) -> torch.Tensor:
 
 
 def _draw_parameter(init, seed: int, name: str, p) -> torch.Tensor:
-    if p.kind == "bias":
+    if p.start is None and p.kind == "bias":
         return torch.full(p.shape, init.bias, dtype=torch.float64)
     random = stream(seed, "init", name)
+    if p.start is not None:
+        mean, std = p.start
+        return torch.from_numpy(mean + std * random.standard_normal(p.shape))
     return torch.from_numpy(init.weights(random, p.shape, p.fan_in, p.fan_out, p.activation))
