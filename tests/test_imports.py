@@ -17,7 +17,7 @@ LAYERS = [
     ("catalogue",), ("as_python",), ("arguments",),
     ("settings_help",), ("hyperparameters",),
     ("autodiff", "data", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
-    ("initializers", "losses", "models"), ("experiment",), ("training",),
+    ("tables",), ("initializers", "losses", "models"), ("experiment",), ("training",),
     ("equation", "checks", "search"), ("testing",),
     ("records",), ("prediction",), ("commands",), ("tab_files",), ("tab",), ("shells",), ("cli",),
     ("__main__",),
@@ -33,6 +33,8 @@ KNOWN_BY = {
     "plotly": {"records"},
     "tensorboard": {"records", "commands"},
     "sklearn": {"data", "prediction"},  # prediction.estimators
+    "pyarrow": {"tables"},
+    "fastexcel": {"tables"},
     "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
     "onnxruntime": {"prediction"},
 }
@@ -48,10 +50,14 @@ WAITED_FOR = {
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.
-LATE = {"optuna", "sklearn", "scipy", "pandas", "matplotlib", "plotly", "tensorboard", "onnx", "onnxruntime"}
+LATE = {
+    "optuna", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "plotly", "tensorboard", "onnx",
+    "onnxruntime",
+}  # fmt: skip
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
     "nnlab.prediction": {"estimators"},
+    "nnlab.tables": {"contents", "files", "same_columns", "text_files", "typed_files"},
     "nnlab.records": {
         "check_picture",
         "events",

@@ -42,7 +42,7 @@ def read_rows(path: Path, file) -> Iterator[tuple[int, list[str]]]:
                 raise UserError(f"{where}: {count}, but the first line has {len(first_row)}{hint}")
             yield reader.line_num, row
     except csv.Error as e:
-        raise UserError(f"{path}, line {row_start_line}: {_explain_csv_error(str(e))}") from e
+        raise UserError(f"{path}, line {row_start_line}: {explain_csv_error(str(e))}") from e
 
 
 def _delimiter(line: str) -> str:
@@ -58,7 +58,7 @@ def bounded_lines(path: Path, file) -> Iterator[str]:
         yield line
 
 
-def _explain_csv_error(error: str) -> str:
+def explain_csv_error(error: str) -> str:
     """An error message of Python's csv module, in plain words."""
     if "unexpected end" in error or "field limit" in error:
         return "a quote begins a cell and is never closed"
