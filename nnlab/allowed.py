@@ -7,9 +7,11 @@ import math
 import os
 import sys
 import typing
+from collections.abc import Mapping
 
 from nnlab import plugins
 from nnlab.errors import UserError
+from nnlab.frozen_dict import FrozenDict
 from nnlab.suggestions import hint
 
 LARGEST_FLOAT = sys.float_info.max
@@ -80,7 +82,7 @@ def validate(value, type_, allowed: Allowed, where: str):
     for option in _options(type_):
         is_of_type, converted = _convert(value, option)
         if is_of_type:
-            items = converted if isinstance(converted, tuple) else (converted,)
+            items = _items(converted)
             if len(items) > MAX_LIST_ITEMS:
                 raise UserError(f"{where} is a list of {len(items):,}: expected {MAX_LIST_ITEMS:,} at most")
             if all(x is None or _within(x, allowed) for x in items):
@@ -141,7 +143,7 @@ def _similar_value(value, type_, allowed: Allowed):
     for near in candidates:
         for option in _options(type_):
             is_of_type, converted = _convert(near, option)
-            items = converted if isinstance(converted, tuple) else (converted,)
+            items = _items(converted)
             if is_of_type and all(x is not None and _within(x, allowed) for x in items):
                 return near
     return None
@@ -158,6 +160,13 @@ def expected(type_, allowed: Allowed) -> str:
 
 def _options(type_) -> tuple:
     return typing.get_args(type_) if _is_union(type_) else (type_,)
+
+
+def _items(value) -> tuple:
+    """The values of which each must be allowed: those of a list or a mapping, or the value itself."""
+    if isinstance(value, dict):
+        return tuple(value.values())
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _within(x, allowed: Allowed) -> bool:
@@ -181,11 +190,22 @@ def _convert(value, type_):
             return False, None
         items = [_convert(v, typing.get_args(type_)[0]) for v in value]
         return all(ok for ok, _ in items), tuple(v for _, v in items)
+    if typing.get_origin(type_) is dict:
+        return _convert_to_dict(value, typing.get_args(type_)[1])
     if type_ is float:
         return _convert_to_float(value)
     if type_ is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_FLOAT, value
     return isinstance(value, type_), value
+
+
+def _convert_to_dict(value, type_):
+    """A mapping of names, as which keys such as the class 1 count too."""
+    if not isinstance(value, Mapping):
+        return False, None
+    items = {str(key): _convert(each, type_) for key, each in value.items()}
+    is_of_type = len(items) == len(value) and all(ok for ok, _ in items.values())
+    return is_of_type, FrozenDict({key: each for key, (_, each) in items.items()})
 
 
 def _convert_to_float(value):
@@ -207,6 +227,8 @@ def _describe(type_, allowed: Allowed) -> str:
     if typing.get_origin(type_) is tuple:
         one = _describe(typing.get_args(type_)[0], allowed)
         return f"a list, each item {one}"
+    if typing.get_origin(type_) is dict:
+        return f"{{NAME: {_describe(typing.get_args(type_)[1], allowed)}}}"
     if allowed.choices and type_ is str:
         return "one of " + ", ".join(allowed.names)
     if type_ in (int, float):

@@ -80,6 +80,8 @@ class Field:
         number += ", or .inf" * bool(self.range.get("infinite"))
         number += "text" * ("str" in self.types and self.types != ("str",) and "choices" not in self.range)
         words = ", ".join(self.words) + "; or a list of them" * self.listed
+        if any(t.startswith("dict[") for t in self.types):
+            return f"{words}, or {{NAME: {number or 'value'}, ...}}"
         return f"{number}, or {words}" if number and words else number or words
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS
+from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS, yaml_text
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_from
+from nnlab.data.loss_weights import NO_CLASS_WEIGHT, named_factors
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
@@ -67,6 +68,7 @@ class Experiment(Component):
     metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
     epochs: int = control(50, low=1, high=10_000_000)
     batch_size: int | Literal["full"] = static(64, low=1, high=LARGEST_COUNT)
+    class_weight: Literal["none", "balanced"] | dict[str, float] = static("none", low=0)
     seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
     seeds: int = static(1, low=1, high=MAX_ROWS)
     refit: bool = static(False)
@@ -92,6 +94,7 @@ class Experiment(Component):
             metric: str = ...,
             epochs: int = ...,
             batch_size: int | Literal["full"] = ...,
+            class_weight: Literal["none", "balanced"] | dict | None = ...,
             seed: int = ...,
             seeds: int = ...,
             refit: bool = ...,
@@ -105,6 +108,8 @@ class Experiment(Component):
     def __post_init__(self):
         if isinstance(self.regularizer, str) and self.regularizer == "auto":
             object.__setattr__(self, "regularizer", None)
+        if self.class_weight is None:  # as scikit-learn has it
+            object.__setattr__(self, "class_weight", NO_CLASS_WEIGHT)
         super().__post_init__()
         if self.regularizer is None:
             default = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
@@ -165,6 +170,9 @@ class Experiment(Component):
         loss, output = lookup(LOSSES, "loss", name or self._default_loss(spec))(), self.model.output
         if not spec.classes:
             self._refuse_what_needs_classes(loss)
+            self._refuse_class_weight()
+        elif isinstance(self.class_weight, dict):
+            named_factors(self.class_weight, spec.classes)
         if loss.map and output not in ("auto", loss.map):
             raise UserError(
                 f"model.output = '{output}' does not go with loss = '{loss.name}', which has {loss.map} "
@@ -188,6 +196,13 @@ class Experiment(Component):
             raise UserError(
                 f"{what} needs classes, but data '{self.data.name}' has numbers as targets; "
                 f"allowed with them: loss=squared_error or absolute_error with model=mlp or model=linear"
+            )
+
+    def _refuse_class_weight(self) -> None:
+        if self.class_weight != NO_CLASS_WEIGHT:
+            raise UserError(
+                f"class_weight = {yaml_text(self.class_weight)} needs classes, but data '{self.data.name}' "
+                f"has numbers as targets; allowed with them: class_weight=none"
             )
 
     @typed
@@ -252,7 +267,8 @@ class Row:
 
     @property
     def structure(self) -> tuple:
-        """Rows with equal structure can share a stack. The seed and all columns and controls are free."""
+        """Rows with equal structure can share a stack. The seed, class weights and all columns and controls
+        are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
         settings = e.loss, e.metric, e.histograms, e.device, e.dtype, e.precision, e.threads

@@ -111,6 +111,12 @@ def data():
     yield "many-classes", [replace(many_classes, split=KFold(k=3)), replace(many_classes, split=NoSplit())]
     given_test_set = replace(LAST, data=nnlab.Arrays(x, x > 0.5, x[:50], x[:50] > 0.4))
     yield "a-test-set-of-its-own", [replace(given_test_set, split=split()) for split in SPLITS.values()]
+    weighted = nnlab.Arrays(x[:90], np.arange(90) % 3, weights=random.uniform(0.5, 2, 90))
+    mixed = [replace(BASE, class_weight=weight, seeds=2) for weight in ("none", "balanced", {"b": 3.0})]
+    yield "class-weights", [*mixed, *(replace(e, split=KFold(k=4)) for e in mixed[1:])]
+    yield "example-weights", [replace(BASE, data=weighted, class_weight="balanced", split=KFold(k=3))]
+    weighted = nnlab.Arrays(x[:90], x[:90], weights=random.uniform(0.5, 2, 90))
+    yield "example-weights-of-numbers", [replace(BASE, data=weighted, batch_size=40)]
     yield "label-noise", [replace(BASE, data=nnlab.Digits(limit=100, label_noise=0.2))]
     yield "numbers", [replace(BASE, data=NUMBERS, loss=loss) for loss in ("auto", "absolute_error")]
     yield "linear", [replace(BASE, data=NUMBERS, model=Linear(), optimizer=SGD(lr=0.05))]

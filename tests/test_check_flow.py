@@ -25,7 +25,7 @@ SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
 def chance_of(experiment):
     sample = Subject(experiment).sample(500)
     loss = experiment.loss_for(sample.dataset.spec)
-    return mean_chance_loss(loss, sample.dataset, sample.examples, sample.fold), sample
+    return mean_chance_loss(loss, sample), sample
 
 
 @pytest.mark.parametrize("changes, expected", [

@@ -29,8 +29,17 @@ IRIS, DIABETES = load_iris(return_X_y=True), load_diabetes(return_X_y=True)
 QUICK = {"epochs": 5, "hidden": (8,), "lr": 0.01}
 
 
+def exceptions(estimator):
+    """test_loss_weights.py has this for the objective. Here the scale of inputs and targets, which is fitted
+    to every example alike, differs, and so do the last digits of float32."""
+    return {"check_sample_weight_equivalence_on_dense_data": "the inputs' scale counts every example once"}
+
+
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([nnlab.Classifier(epochs=8, lr=0.02), nnlab.Regressor(epochs=8, lr=0.02)])
+@parametrize_with_checks(
+    [nnlab.Classifier(epochs=8, lr=0.02), nnlab.Regressor(epochs=8, lr=0.02)],
+    expected_failed_checks=exceptions,
+)
 def test_the_checks_of_scikit_learn(estimator, check):
     """All of the installed version. `check_array_api_input` skips itself unless SCIPY_ARRAY_API=1 is set."""
     check(estimator)

@@ -11,7 +11,7 @@ import nnlab
 ROOT = Path(nnlab.__file__).parent
 # Whoever stands in a line imports from lines above it, and from its own package.
 LAYERS = [
-    ("masking", "means"), ("suggestions", "paths", "interruption"), ("errors",),
+    ("masking", "means", "frozen_dict"), ("suggestions", "paths", "interruption"), ("errors",),
     ("untrusted", "plugins", "streams", "exclusive"),
     ("runtime", "declarations", "choices", "allowed"), ("commented_yaml",), ("defaults_lists",),
     ("catalogue",), ("as_python",), ("arguments",),

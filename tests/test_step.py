@@ -74,10 +74,35 @@ def test_the_calls_of_a_step_do_not_grow_with_the_rows(steps, rows, count, dropo
     assert [len(names) for names in seen] == 16 * [wanted] + [wanted + 1], seen[0]  # and the gradient's norm
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_weights_are_calls_of_a_chunk_and_not_of_a_step(steps, seeds):
+    def calls_of(e):
+        job = training(e)
+        with computing(), Calls() as calls:
+            job.train_epoch(1)
+        return calls.names
+
+    def look(step, inputs, go):
+        with Calls() as calls:
+            go()
+        return calls.names
+
+    e = replace(BASE, data=nnlab.Digits(), seeds=seeds)
+    without, weighted = calls_of(e), calls_of(replace(e, class_weight="balanced"))
+    assert 0 < len(weighted) - len(without) <= 16
+    seen = steps(look)
+    for weight in ("none", "balanced"):
+        job = training(replace(e, class_weight=weight))
+        with computing():
+            job.train_epoch(1)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+
+
 CASES = {
     "one order": {"seeds": 1},
     "orders": {"seeds": 3},
     "folds": {"split": KFold(k=3), "seeds": 2},
+    "weights": {"class_weight": "balanced", "seeds": 2},
     "noise": {"regularizer": Regularizer(dropout=0.3, dropconnect=0.1, label_smoothing=0.1), "seeds": 2},
 }
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nnlab.data.loss_weights import NO_CLASS_WEIGHT, is_weighted, loss_weights
+
 STANDARD_ERRORS = 2.0  # luck rarely gets an error rate farther below chance
 MAX_TARGET_ELEMENTS = 2**22  # elements of one-hot targets in memory at once
 
@@ -26,15 +28,15 @@ class Chance:
     measure: str = "error"  # what the error is called: RMSE in regression
 
 
-def measure_chance(dataset, folds, loss) -> Chance:
-    """The chance level on these folds of the data set, for the loss of the experiment."""
+def measure_chance(dataset, folds, loss, class_weight=NO_CLASS_WEIGHT) -> Chance:
+    """The chance level on these folds of the data set, for the loss and class weights of the experiment."""
     folds = _distinct_folds(folds)
     error = chance_error(dataset, folds)
     if not dataset.classes:
         return Chance(error, measure="RMSE")
     examples = sum(len(_monitored_indices(fold)) for fold in folds)
     margin = STANDARD_ERRORS * math.sqrt(error * (1 - error) / examples)
-    losses = [_chance_loss(*_class_counts(dataset, fold), loss) for fold in folds]
+    losses = [_chance_loss(*_class_counts(dataset, fold, class_weight), loss) for fold in folds]
     return Chance(error, margin, float(np.mean(losses)))
 
 
@@ -48,10 +50,15 @@ def _distinct_folds(folds) -> list:
     return list({fold.key: fold for fold in folds}.values())
 
 
-def _class_counts(dataset, fold) -> tuple[np.ndarray, np.ndarray]:
-    """The number of training and of validation examples in each class."""
+def _class_counts(dataset, fold, class_weight=None) -> tuple[np.ndarray, np.ndarray]:
+    """The number of training and of validation examples in each class; or their weight in the losses."""
     y, m = dataset.targets(noisy=True), len(dataset.classes)
-    return tuple(np.bincount(y[indices], minlength=m) for indices in (fold.train, _monitored_indices(fold)))
+    weights = np.ones(len(y), np.int64)
+    if class_weight is not None and is_weighted(dataset, class_weight):
+        weights = loss_weights(dataset, class_weight, fold)
+    return tuple(
+        np.bincount(y[indices], weights[indices], m) for indices in (fold.train, _monitored_indices(fold))
+    )
 
 
 def _chance_error(dataset, fold) -> float:

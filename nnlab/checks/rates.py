@@ -43,7 +43,7 @@ def check(subject: Subject) -> Verdict:
             metric="last",
         )  # fmt: skip
         loss = sample.experiment.loss_for(sample.dataset.spec)
-        chance_loss = mean_chance_loss(loss, sample.dataset, sample.examples, sample.fold)
+        chance_loss = mean_chance_loss(loss, sample)
     test, steps = run_range_test(sample, lr, seeds, steps, chance_loss)
     job_steps = subject.row.steps * subject.experiment.epochs
     if not test.learns and job_steps > steps:  # with small batches so few steps may show nothing

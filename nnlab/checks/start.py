@@ -31,7 +31,7 @@ def check(subject: Subject) -> Verdict:
     with computing():
         sample = subject.sample(MAX_EXAMPLES, regularizer=Regularizer(), batch_size="full")
         training = sample.start_training(sample.rows(subject.affordable_seeds(MAX_EXAMPLES)))
-        chance_loss = mean_chance_loss(training.step.loss, sample.dataset, sample.examples, sample.fold)
+        chance_loss = mean_chance_loss(training.step.loss, sample)
         _, t = sample.examples.gather(sample.fold, sample.fold.train)
         random_loss = random_output_loss(training.step.loss, t)
         losses = training.evaluator.validate()["val_loss"]

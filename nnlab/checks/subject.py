@@ -188,15 +188,19 @@ def metric_curves(records: list[Record], rows: int, name: str) -> np.ndarray:
     return values
 
 
-def mean_chance_loss(loss, dataset: Dataset, examples: Examples, fold: Fold) -> float:
-    """The mean loss of the best constant prediction on the training examples.
+def mean_chance_loss(loss, sample: Sample) -> float:
+    """The mean loss of the best constant prediction on the training examples, weighted as in training.
 
     For a loss with a built-in output map these are outputs 0, which give ln C for cross-entropy. Else it is
     the targets' mean, which for squared error gives their variance, or their median for the absolute error.
     """
+    examples, fold = sample.examples, sample.fold
     _, t = examples.gather(fold, fold.train)
     if loss.map:
         z = torch.zeros_like(t[: loss.outputs(len(t))])
     else:
         z = loss.best_constant(t).expand_as(t)
-    return float(loss.fprop(z, t).double().mean())
+    losses = loss.fprop(z, t).double()
+    if examples.are_weighted(sample.rows()):
+        losses *= examples.loss_weights(sample.rows()[0])[torch.from_numpy(fold.train)]
+    return float(losses.mean())

@@ -45,7 +45,7 @@ def check(subject: Subject) -> Verdict:
     with computing():
         sample = subset(subject)
         loss = sample.experiment.loss_for(sample.dataset.spec)
-        chance_loss = mean_chance_loss(loss, sample.dataset, sample.examples, sample.fold)
+        chance_loss = mean_chance_loss(loss, sample)
     rows, lr = _rows(sample, subject.budget.steps)
     is_classification = bool(sample.dataset.classes)
     records = list(until_memorized(sample.train(rows), NEAR_ZERO * chance_loss, is_classification))

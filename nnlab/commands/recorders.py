@@ -44,5 +44,6 @@ def _outcome(writer: RunWriter, course: OutcomeRecorder) -> Outcome:
     """How a run went, compared with the chance level on its validation sets, or its training examples."""
     experiment, dataset = writer.experiment, writer.fit.datasets[writer.experiment.data]
     folds = [row.fold for row in writer.rows]
-    chance = chance_level.measure_chance(dataset, folds, experiment.loss_for(dataset.spec))
+    loss = experiment.loss_for(dataset.spec)
+    chance = chance_level.measure_chance(dataset, folds, loss, experiment.class_weight)
     return course.outcome(chance, suggest_lower_rate(experiment.optimizer))

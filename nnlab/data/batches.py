@@ -7,7 +7,7 @@ and fold share their batches by broadcasting.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,8 +29,9 @@ class Chunk:
     first: int
     x: torch.Tensor  # (S, K, d, B)
     t: torch.Tensor  # (S, K, m, B)
-    weight: torch.Tensor  # (S, 1 or K, 1, B)
+    weight: torch.Tensor  # (S, 1 or K, 1, B): of each example's loss in the mean over the batch
     valid: torch.Tensor  # (S, 1 or K, B): 1 for an example, 0 for padding in the last batch
+    loss_weight: torch.Tensor | None = None  # (S, 1 or K, B): of each example's loss; None where all are 1
 
     def step(self, s: int) -> Chunk:
         """Step s as a chunk of a single step."""
@@ -42,7 +43,8 @@ class Chunk:
 
     def _slice(self, start: int, stop: int) -> Chunk:
         s = slice(start, stop)
-        return Chunk(self.first + start, self.x[s], self.t[s], self.weight[s], self.valid[s])
+        loss_weight = None if self.loss_weight is None else self.loss_weight[s]
+        return Chunk(self.first + start, self.x[s], self.t[s], self.weight[s], self.valid[s], loss_weight)
 
 
 class Batches:
@@ -55,10 +57,7 @@ class Batches:
     def __init__(self, examples: Examples, rows: list):
         self.examples, self.rows = examples, rows
         self.batch, self.steps = rows[0].batch, rows[0].steps
-        keys = [(row.seed, row.fold.key) for row in rows]  # rows with equal keys get the same batches
-        unique = list(dict.fromkeys(keys))
-        self.unique_rows = [rows[keys.index(key)] for key in unique]
-        self.unique_indices = [unique.index(key) for key in keys]  # (K,), into unique_rows
+        self.unique_rows, self.unique_indices = self._distinct_orders()
         self.chunk_steps = self._chunk_size()
         self.train_counts = torch.tensor(
             [len(row.fold.train) for row in rows], device=examples.template.device
@@ -68,7 +67,16 @@ class Batches:
             ReusableBuffer(examples.template),
             ReusableBuffer(examples.template),
         )  # for inputs and targets
-        self.chunk_weights = self._weigh_chunks()  # the same in every epoch
+        self.chunk_weights = self._weigh_chunks()  # the same in every epoch, where no loss is weighted
+        self.loss_weights = None
+        if examples.are_weighted(rows):
+            self.loss_weights = LossWeights(examples, rows, self.unique_indices, self.chunk_steps, self.batch)
+
+    def _distinct_orders(self) -> tuple[list, list[int]]:
+        """The rows that stand for each order of examples, and of every row (K,) the index of its order."""
+        keys = [(row.seed, row.fold.key) for row in self.rows]  # rows with equal keys get the same batches
+        unique = list(dict.fromkeys(keys))
+        return [self.rows[keys.index(key)] for key in unique], [unique.index(key) for key in keys]
 
     def _chunk_size(self) -> int:
         """Steps in a chunk; the last one of an epoch may have fewer."""
@@ -79,7 +87,16 @@ class Batches:
         orders = [self._draw_order(row, epoch) for row in self.unique_rows]
         for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
             if first + len(weight) > done:
-                yield Chunk(first, *self._gather(first, orders), weight, valid).after(done)
+                chunk = Chunk(first, *self._gather(first, orders), weight, valid)
+                if self.loss_weights:
+                    chunk = self.loss_weights.weigh(chunk, self._chunk_examples(first, orders))
+                yield chunk.after(done)
+
+    def _chunk_examples(self, first: int, orders) -> torch.Tensor:
+        """The examples of a chunk, (orders, S B)."""
+        positions = slice(first * self.batch, (first + self.chunk_steps) * self.batch)
+        chunk_examples = torch.from_numpy(np.stack([order[positions] for order in orders]))
+        return chunk_examples.to(self.examples.template.device)
 
     def _draw_order(self, row, epoch: int) -> np.ndarray:
         """The row's training example indices, shuffled for the epoch and repeated to fill the last batch."""
@@ -130,6 +147,32 @@ class Batches:
                 rows[k] = gathered[index]
         rows = rows.expand(len(self.rows), -1, -1)
         return rows.unflatten(2, (steps, self.batch)).permute(2, 0, 1, 3)
+
+
+class LossWeights:
+    """Weighs the losses of the examples in each chunk of a stack, in memory that never moves."""
+
+    def __init__(self, examples: Examples, rows: list, orders: list[int], steps: int, batch: int):
+        tables = [examples.loss_weights(row) for row in rows]  # rows of one fold and weight share theirs
+        unique = list({id(table): table for table in tables}.values())
+        indices = [next(i for i, other in enumerate(unique) if other is table) for table in tables]
+        if len(unique) == len(set(orders)) == 1:  # one line for all rows
+            indices, orders = indices[:1], orders[:1]
+        device = examples.template.device
+        self.table = torch.stack(unique).flatten()
+        self.first = torch.tensor(indices, device=device)[:, None] * len(tables[0])  # (K, 1), in the table
+        self.orders = torch.tensor(orders, device=device)  # (K,)
+        self.loss_weight = self.table.new_empty(steps, len(indices), batch)
+        self.weight = torch.empty_like(self.loss_weight)
+
+    def weigh(self, chunk: Chunk, chunk_examples: torch.Tensor) -> Chunk:
+        """The chunk, of these examples (orders, S B), with their weights."""
+        loss_weight, weight = (buffer[: len(chunk.x)] for buffer in (self.loss_weight, self.weight))
+        lines = chunk_examples[self.orders] + self.first  # (K, S B)
+        weights = self.table.index_select(0, lines.flatten())
+        loss_weight.copy_(weights.unflatten(0, (len(lines), len(chunk.x), -1)).transpose(0, 1))
+        torch.mul(loss_weight, chunk.weight[:, :, 0], out=weight)
+        return replace(chunk, weight=weight[:, :, None], loss_weight=loss_weight)
 
 
 def steps_in_chunk(steps: int, batch: int, inputs: int, outputs: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.loss_weights import is_weighted, loss_weights
 from nnlab.data.normalization import (
     LINEAR_LIMIT,
     NORMALIZATIONS,
@@ -72,6 +73,7 @@ class Examples:
 
     def _clear_caches(self) -> None:
         self._scalings, self._batches, self._clipped_tables, self._tables_of_folds = {}, {}, {}, {}
+        self._loss_weights = {}
 
     def without_caches(self) -> Examples:
         """The same data for another split, whose folds have other statistics and validation and test sets."""
@@ -102,6 +104,18 @@ class Examples:
             if self.input_normalization == "robust":
                 self._scalings[fold.key]["linear"] = np.array(LINEAR_LIMIT)
         return self._scalings[fold.key]
+
+    def loss_weights(self, row) -> torch.Tensor:
+        """(N,): the weight of each example's loss in the training of the row; see nnlab.data.loss_weights."""
+        key = row.fold.key, row.experiment.class_weight
+        if key not in self._loss_weights:
+            weights = loss_weights(self.dataset, row.experiment.class_weight, row.fold)
+            self._loss_weights[key] = torch.from_numpy(weights).to(self.template)
+        return self._loss_weights[key]
+
+    def are_weighted(self, rows: list) -> bool:
+        """Whether the losses of some of these rows are weighted."""
+        return any(is_weighted(self.dataset, row.experiment.class_weight) for row in rows)
 
     def gather(self, fold, indices, true_labels: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """x (d, n) and t (m, n) of the examples `indices`, normalised by the fold; classes one-hot.
@@ -210,6 +224,20 @@ def evaluation_batches(examples: Examples, rows: list, part: str):
             has_batch = torch.tensor([i < len(b) for b in row_batches], device=examples.template.device)
             x, t, weight = (_stack([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
             yield Batch(x, examples.one_hot(t), weight * has_batch[:, None, None])
+
+
+def validation_weights(examples: Examples, rows: list) -> list[torch.Tensor | None]:
+    """Of every validation batch, the weights (K, B) of the examples' losses, with a mean of 1 over a row's
+    validation set; None where they are all 1."""
+    batch = rows[0].evaluation_batch
+    sizes = [-(-len(row.fold.validation) // batch) * batch for row in rows]
+    if not examples.are_weighted(rows):
+        return [None] * (max(sizes) // batch)
+    weights = torch.zeros(len(rows), max(sizes), dtype=torch.float64, device=examples.template.device)
+    for row, row_weights in zip(rows, weights, strict=True):
+        each = examples.loss_weights(row)[torch.from_numpy(row.fold.validation)].double()
+        row_weights[: len(each)] = each / each.mean()
+    return list(weights.to(examples.template).split(batch, 1))
 
 
 def _on_device(table: np.ndarray, method: str, template: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:

@@ -29,8 +29,6 @@ class GpuBatches(Batches):
     def __init__(self, examples: Examples, rows: list, threads: int = 1):
         self.tables = examples.tables([row.fold for row in rows])
         super().__init__(examples, rows)
-        if len(self.unique_rows) > 1:  # otherwise all rows share one order
-            self.unique_rows = rows
         count, outputs = len(self.unique_rows), examples.outputs
         columns = self.chunk_steps * self.batch
         self.x = self.tables.x.new_empty(count * columns * self.tables.x.shape[1])
@@ -38,8 +36,16 @@ class GpuBatches(Batches):
         self.example_indices = torch.empty(
             count, self.steps * self.batch, dtype=torch.int32, device=self.x.device
         )
+        first_lines = [self.tables.first[row.fold.key] for row in self.unique_rows]  # of the rows' tables
+        self.first_lines = torch.tensor(first_lines, device=self.x.device)[:, None]
         self.pool = ThreadPoolExecutor(max(1, threads))
         self.prefetched: dict[int, list[Future]] = {}  # epoch -> the orders of its examples
+
+    def _distinct_orders(self):
+        unique_rows, indices = super()._distinct_orders()
+        if len(unique_rows) == 1:  # all rows share one order
+            return unique_rows, indices
+        return self.rows, list(range(len(self.rows)))
 
     def _chunk_size(self) -> int:
         orders = len(self.rows) if len(self.unique_rows) > 1 else 1
@@ -54,7 +60,10 @@ class GpuBatches(Batches):
         copy_from_host(indices, self.example_indices)
         for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
             if first + len(weight) > done:
-                yield Chunk(first, *self._gather(first), weight, valid).after(done)
+                chunk = Chunk(first, *self._gather(first), weight, valid)
+                if self.loss_weights:
+                    chunk = self.loss_weights.weigh(chunk, self._chunk_examples(first))
+                yield chunk.after(done)
 
     def _prefetch(self, epoch: int) -> list[Future]:
         """The order of examples of every row, as lines of the tables, which other threads draw."""
@@ -62,6 +71,10 @@ class GpuBatches(Batches):
 
     def _table_indices(self, row, epoch: int) -> np.ndarray:
         return (self._draw_order(row, epoch) + self.tables.first[row.fold.key]).astype(np.int32)
+
+    def _chunk_examples(self, first: int):
+        columns = self.example_indices[:, first * self.batch :][:, : self.chunk_steps * self.batch]
+        return columns - self.first_lines
 
     def _gather(self, first: int):
         steps = min(self.chunk_steps, self.steps - first)

@@ -11,6 +11,8 @@ import numpy as np
 from nnlab.allowed import Allowed
 from nnlab.choices import short_repr
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.example_arrays import refuse_wrong_arrays
+from nnlab.data.given_arrays import read_example_arrays
 from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, encode_targets
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.numpy_files import is_one_hot, one_hot_advice
@@ -33,6 +35,9 @@ class Arrays(Data):
         floats                                                    are numbers: a regression
 
     x_test, y_test  the data's own test set: none is then drawn from x
+    weights         (N,) at least 0: factors on the losses of the examples of x
+    groups          (N,) of any values, such as patients: none is then in two parts of a split
+    times           (N,) numbers or dates: the past trains, what follows validates, the last tests
     features        names of the inputs; by default those of the columns of a data frame
     task            auto, classification, regression
     target_normalization  of numbers: standard, robust, minmax, maxabs, none
@@ -54,6 +59,9 @@ class Arrays(Data):
     task: str = static("auto", choices=TASK_CHOICES)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
     targets: tuple[str, ...] = static(())
+    weights: np.ndarray | None = field(default=None, compare=False)
+    groups: np.ndarray | None = field(default=None, compare=False)
+    times: np.ndarray | None = field(default=None, compare=False)
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
     def __post_init__(self):
@@ -84,11 +92,15 @@ class Arrays(Data):
         test = x_test = y_test = None
         if self.x_test is not None or self.y_test is not None:
             test = x_test, y_test = self._read_test_set(x, y, names)
+        tests = 0 if test is None else len(x_test)
+        given = read_example_arrays(self.weights, self.groups, self.times, len(x), tests)
         arrays = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+        arrays |= {name: array[: len(x)] for name, array in given.items()}
         for array in arrays.values():
             if array is not None:
                 array.flags.writeable = False  # data are keys of a cache, so they must not change
-        dataset = _dataset(x, y, test, features, self.task)
+        dataset = replace(_dataset(x, y, test, features, self.task), **given)
+        refuse_wrong_arrays(dataset)
         return replace(dataset, target_names=self.targets or target_names), arrays
 
     def __repr__(self):

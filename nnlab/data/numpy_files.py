@@ -11,6 +11,7 @@ import numpy as np
 from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_file
+from nnlab.data.given_arrays import GIVEN_ARRAYS, read_example_arrays
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import NpzArrays, open_npz
 from nnlab.errors import UserError, advise
@@ -30,6 +31,9 @@ class Npz(Data):
                         or images (N, rows, columns[, channels])
         y (or y_train)  (N,) text or numbers, or (N, m) numbers
         X_test, y_test  the test set, if there is one: no split draws it then
+        weights         (N,) factors on the losses of the examples
+        groups          (N,) none is in two parts of a split
+        times           (N,) the past trains, what follows validates
 
     With `task: auto`, text and whole numbers with at most 20 values are classes. So are several columns with
     a single 1 in every row and 0 elsewhere, or any other two numbers in their place: one-hot classes, named
@@ -54,7 +58,9 @@ class Npz(Data):
                 raise UserError(f"{path} has {tests[0]} but no {absent}: a test set is both")
             features = _features(path, x_name, x)
             test = None
-            _advise_unused(path, [name for name in arrays.names if name not in (x_name, y_name, *tests)])
+            known, count = (x_name, y_name, *tests, *GIVEN_ARRAYS), len(x)
+            _advise_unused(path, [name for name in arrays.names if name not in known])
+            given = [arrays.read(name) if name in arrays else None for name in GIVEN_ARRAYS]
             if tests:
                 test_x, test_y = self._read_pair(path, arrays, x_test_name, y_test_name)
                 _refuse_mismatch(path, x_name, x, test_x)
@@ -64,7 +70,8 @@ class Npz(Data):
         y, classes, kind = self._targets(path, y_name, y)
         if classes and test is not None:
             _advise_test_only_class(path, y, classes, test)
-        return Dataset(x.reshape(len(x), -1), y, classes, features, test, labels=kind)
+        given = read_example_arrays(*given, count, len(x) - count, f"{path}: ")
+        return Dataset(x.reshape(len(x), -1), y, classes, features, test, labels=kind, **given)
 
     def _read_pair(self, path: Path, arrays: NpzArrays, x_name: str, y_name: str):
         """Inputs and targets, both (N, ...), finite."""

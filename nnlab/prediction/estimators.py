@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from nnlab.arguments import typed
 from nnlab.choices import short_repr
@@ -62,6 +62,7 @@ class NetworkEstimator(BaseEstimator):
         metric=None,
         epochs=200,
         batch_size=64,
+        class_weight=None,
         split="none",
         refit=False,
         seed=0,
@@ -77,17 +78,20 @@ class NetworkEstimator(BaseEstimator):
         self.model, self.init, self.regularizer, self.optimizer = model, init, regularizer, optimizer
         self.schedule, self.stopping, self.loss, self.metric = schedule, stopping, loss, metric
         self.epochs, self.batch_size, self.split, self.refit = epochs, batch_size, split, refit
+        self.class_weight = class_weight
         self.seed, self.seeds, self.normalization = seed, seeds, normalization
         self.device, self.dtype, self.precision, self.threads = device, dtype, precision, threads
 
-    def experiment(self, X, y) -> Experiment:
+    def experiment(self, X, y, sample_weight=None) -> Experiment:
         """What `fit` trains on these arrays. Raises `UserError` for parameters that are not allowed."""
         for name, value in self.get_params(deep=False).items():
             if getattr(value, "ndim", 0):  # the parts of a stack have arrays, an estimator's do not
                 raise UserError(f"{name} = {short_repr(value)}: expected a value, not an array of them")
         names = tuple(getattr(self, "feature_names_in_", ()))
         settings = {f.name: getattr(self, f.name) for f in fields(Experiment) if f.name in vars(self)}
-        settings["data"] = Arrays(X, y, task=self.task, normalization=self.normalization, features=names)
+        settings["data"] = Arrays(
+            X, y, task=self.task, normalization=self.normalization, features=names, weights=sample_weight
+        )
         settings["split"] = split = _resolve_split(self.split)
         if self.metric is None:
             settings["metric"] = "val_loss" if getattr(split, "validates", True) else "last"
@@ -98,8 +102,10 @@ class NetworkEstimator(BaseEstimator):
                 e = replace(e, **{group: _replace_field(getattr(e, group), field, value, name)})
         return e
 
-    def _train(self, X, y) -> NetworkEstimator:
-        fit = make_fit(self.experiment(X, y)).run()
+    def _train(self, X, y, sample_weight) -> NetworkEstimator:
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        fit = make_fit(self.experiment(X, y, sample_weight)).run()
         diverged = sum(result.status == "diverged" for result in fit.results)
         if diverged == len(fit.results):
             raise UserError(f"the loss was not finite in {_rows(diverged)}: lower lr, or scale y")
@@ -130,6 +136,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
     model, init, regularizer, optimizer, schedule, stopping, loss, batch_size, device, dtype, precision,
     threads               of the experiment
     epochs                200
+    class_weight          None, "balanced" or {label: number}: factors on the losses of the classes
     split                 "none": all examples train, and the last epoch counts. "holdout" keeps back a fifth,
                           and the epoch with the lowest loss on it counts (`metric`); stopping="patience" and
                           such schedules need it, and refit=True trains once more on everything. "kfold": five
@@ -155,15 +162,15 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
     task: ClassVar[str] = "classification"
 
-    def fit(self, X, y) -> Classifier:
-        """Train on X (n, d) and the labels y (n,)."""
+    def fit(self, X, y, sample_weight=None) -> Classifier:
+        """Train on X (n, d) and the labels y (n,); sample_weight (n,) are factors on the losses."""
         X, y = validate_data(self, X, y, ensure_min_samples=2)
         check_classification_targets(y)
         y = column_or_1d(y, warn=True)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise UserError(f"y has only one class, '{self.classes_[0]}': there is nothing to classify")
-        return self._train(X, y)
+        return self._train(X, y, sample_weight)
 
     def predict(self, X) -> np.ndarray:
         """(n,) labels."""
@@ -193,12 +200,12 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     task: ClassVar[str] = "regression"
 
-    def fit(self, X, y) -> Regressor:
-        """Train on X (n, d) and the numbers y, (n,) or (n, m)."""
+    def fit(self, X, y, sample_weight=None) -> Regressor:
+        """Train on X (n, d) and the numbers y, (n,) or (n, m); sample_weight (n,) are factors on losses."""
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return self._train(X, y.astype(np.float64))
+        return self._train(X, y.astype(np.float64), sample_weight)
 
     def predict(self, X) -> np.ndarray:
         """(n,) or (n, m) numbers."""

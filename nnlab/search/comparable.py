@@ -82,7 +82,7 @@ def _unit_of_objective(name: str, e: Experiment, cache: DataCache) -> tuple:
     scale = ""
     if not dataset.classes:
         scale = getattr(e.data, "target_normalization", "")
-    return e.loss_for(dataset.spec).name, scale
+    return e.loss_for(dataset.spec).name, scale, e.class_weight
 
 
 def _check_examples(name: str, candidates: list[Candidate], cache: DataCache) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Chunk
-from nnlab.data.examples import Examples, evaluation_batches
+from nnlab.data.examples import Examples, evaluation_batches, validation_weights
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
 from nnlab.losses import Loss
@@ -32,11 +33,14 @@ class MetricSums:
         relative_scale = scales / self.scale[:, None]
         self.relative_scale = torch.from_numpy(relative_scale).to(template)[:, :, None]  # (K, m, 1)
 
-    def __call__(self, z, t, weight) -> torch.Tensor:
+    def __call__(self, z, t, weight, loss_weight=None) -> torch.Tensor:
         """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
 
-        z and t are (S, K, m, B) or (K, m, B); weight (S, 1 or K, B) or (1 or K, B).
+        z and t are (S, K, m, B) or (K, m, B); weight (S, 1 or K, B) or (1 or K, B), as is loss_weight, a
+        further factor of the losses.
         """
+        if loss_weight is not None:
+            weight = torch.stack(torch.broadcast_tensors(weight * loss_weight, weight))
         return self.sums(self.per_example(z, t), weight)
 
     def per_example(self, z, t) -> torch.Tensor:
@@ -89,8 +93,9 @@ class Evaluator:
 
     def add(self, z: torch.Tensor, chunk: Chunk) -> None:
         """Add the loss and error of the network's outputs before each step of a chunk, z (S, K, m, B)."""
-        key = z.data_ptr(), chunk.t.data_ptr(), chunk.valid.data_ptr(), len(z)
-        self.cuda_graphs.run(key, lambda: self.sums.add_(self.metric_sums(z, chunk.t, chunk.valid)))
+        weights = chunk.valid, chunk.loss_weight
+        key = z.data_ptr(), chunk.t.data_ptr(), *(w.data_ptr() for w in weights if w is not None), len(z)
+        self.cuda_graphs.run(key, lambda: self.sums.add_(self.metric_sums(z, chunk.t, *weights)))
 
     def validate(self) -> dict[str, np.ndarray]:
         """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
@@ -98,15 +103,22 @@ class Evaluator:
             return {}
         if self.cuda_graphs.capturing and not self.sets_gathered:  # once, and before anything is captured
             for _ in evaluation_batches(self.examples, self.rows, "validation"):
-                self.sets_gathered = True
+                self.sets_gathered = bool(self.validation_weights)
         self.cuda_graphs.run("validation", self._sum_validation)
         loss, error = self.sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.metric_sums.error(error)}
 
     def _sum_validation(self) -> None:
         self.begin()
-        for batch in evaluation_batches(self.examples, self.rows, "validation"):
-            self.sums.add_(self.metric_sums(self.network.fprop(batch.x), batch.t, batch.weight[:, 0]))
+        batches = evaluation_batches(self.examples, self.rows, "validation")
+        for batch, loss_weight in zip(batches, self.validation_weights, strict=True):
+            z = self.network.fprop(batch.x)
+            self.sums.add_(self.metric_sums(z, batch.t, batch.weight[:, 0], loss_weight))
+
+    @cached_property
+    def validation_weights(self) -> list[torch.Tensor | None]:
+        """Of every validation batch, the weights of the examples' losses, None where they are 1."""
+        return validation_weights(self.examples, self.rows)
 
     def histograms(self) -> dict[str, Histograms]:
         """For every row: histograms of each parameter, and of each box's outputs on the validation set, or

@@ -28,7 +28,7 @@ from nnlab.training.history import History
 from nnlab.training.placement import Placement, choose_placement, worth_compiling
 from nnlab.training.predictions import KeepPredictions, can_be_predictions_of, should_keep_predictions
 from nnlab.training.results import Record, Refit, Result, Results
-from nnlab.training.stacks import divide_into_stacks
+from nnlab.training.stacks import divide_into_stacks, refuse_zero_weights
 from nnlab.training.training import Training
 from nnlab.training.workers import NO_RUNGS, Rungs, train_in_parallel
 
@@ -72,6 +72,7 @@ class Fit:
                 e.schedule.advise(e.epochs)
         self.datasets = self.cache.datasets
         rows = self.cache.rows(experiments)
+        refuse_zero_weights(rows, self.datasets)
         self.placements = self._choose_placements(rows, repeats)
         on_device = {id(e): self._with_device(e) for e in experiments}
         self.experiments = experiments = [on_device[id(e)] for e in experiments]

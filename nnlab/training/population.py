@@ -188,7 +188,8 @@ def _select(value, rows):
 
 def stack_experiments(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
-    per_row = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False}  # statics that may differ: see `Row`
+    # Statics that may differ: see `Row`.
+    per_row = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False, "class_weight": "none"}
     stacked = stack([replace(e, **per_row) for e in experiments])
     return replace(stacked, **{g: stack([getattr(e, g) for e in experiments]) for g in parts(stacked)})
 

@@ -1,0 +1,23 @@
+"""`FrozenDict`: the value of a setting that is a mapping. It never changes, as keys of caches must not."""
+
+from __future__ import annotations
+
+
+class FrozenDict(dict):
+    """A dict that is hashable, since nothing can change it; equal to every dict with the same items.
+
+    >>> FrozenDict(a=1) == {"a": 1}, len({FrozenDict(a=1, b=2), FrozenDict(b=2, a=1)})
+    (True, 1)
+    """
+
+    def __hash__(self):
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self):
+        return type(self), (dict(self),)
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError("the items of a setting do not change: make another one")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
