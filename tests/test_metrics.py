@@ -66,7 +66,7 @@ def test_regression_is_scikit_learns_on_random_tables_in_any_unit(unit):
         assert report["r2"] == pytest.approx(np.mean(defined) if defined else np.nan, **EXACT)
         assert report["rmse"] / unit == pytest.approx(sk.mean_squared_error(t.T, z.T) ** 0.5, rel=1e-9)
         assert report["mae"] / unit == pytest.approx(sk.mean_absolute_error(t.T, z.T), rel=1e-9)
-        assert set(report) == {"rmse", "mae", "r2", *(("rmse_each", "mae_each", "r2_each") if m > 1 else ())}
+        assert ("rmse_each" in report) == ("mae_each" in report) == (m > 1)
         if m > 1:
             assert report["r2_each"] == pytest.approx(each, **EXACT)
             rmse_per_output = sk.root_mean_squared_error(t.T, z.T, multioutput="raw_values")

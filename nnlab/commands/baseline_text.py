@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nnlab.commands.baseline import DEFAULT_VALUES, Comparison, Outcome
 from nnlab.records import text_columns
 from nnlab.records.text import metric_formatter, metric_label, plus_minus
+from nnlab.training.results import MAIN_METRICS
 
 COLUMN_WIDTH = 17  # characters; wide enough that the columns of most tables align
 WINNER_AND_BASELINE = {"winner": "winner", "baseline": "default"}  # their keys in the comparison
@@ -69,7 +70,9 @@ def _undecided_reason(comparison: Comparison) -> str:
 def _table(comparison: Comparison, task: str) -> list[str]:
     """A table of the decisive metric and those of the test set: winner, baseline, difference."""
     winner, baseline = (comparison[key]["metrics"] for key in WINNER_AND_BASELINE.values())
-    test_metrics = [name for name in baseline if name.startswith("test_")]
+    decisive = comparison["metric"].partition("_")[2]
+    shown = {f"test_{metric}" for metric in (*MAIN_METRICS, decisive)}
+    test_metrics = [name for name in baseline if name in shown]
     rows = []
     for name in dict.fromkeys([comparison["metric"], *test_metrics]):
         estimates = (winner.get(name), baseline.get(name), comparison["differences"].get(name))

@@ -81,6 +81,7 @@ class Dataset:
             targets=tuple(self.target_names),
             examples=len(self.x),
             columns=tuple(self.columns),
+            positive=_rarer_class(self.y) if len(self.classes) == 2 else None,
         )
 
     def _inputs(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -135,6 +136,12 @@ class Dataset:
     def number(self, examples: np.ndarray) -> np.ndarray:
         """What these examples are numbered in the data as they were read, from 0, before a selection."""
         return examples if self.numbers is None else self.numbers[examples]
+
+
+def _rarer_class(y: np.ndarray) -> int:
+    """Of two classes, the one with fewer examples; of equally many, the second."""
+    second = np.count_nonzero(y)
+    return int(2 * second <= len(y))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ LABEL_TYPES = {"text": str, "integer": int, "real": float, "boolean": {"0": Fals
 
 
 @typed(unchecked=("shape", "outputs", "task", "classes", "labels", "features", "targets", "examples",
-                  "columns"))  # fmt: skip
+                  "columns", "positive"))  # fmt: skip
 @dataclass(frozen=True)
 class DataSpec:
     """The description of a data set, without its examples.
@@ -40,8 +40,11 @@ class DataSpec:
     labels    the type of the labels in the data, before they became names: text, integer, real or boolean
     features  the names of the inputs, one for each number of an example; or none
     targets   the name of the label, or the names of a regression's targets; or none
-    examples  how many there were, for information only: specs that differ in nothing else are equal
+    examples  how many there were
     columns   those of a table, from which the inputs are made (see `encoding`); none, if examples are numbers
+    positive  of two classes, the index of the rarer one in the data: F1 and average precision are about it
+
+    `examples` and `positive` are for information only: specs that differ in nothing else are equal.
 
     Raises `UserError` for fields that contradict each other.
 
@@ -61,6 +64,7 @@ class DataSpec:
     targets: tuple[str, ...] = ()
     examples: int | None = field(default=None, compare=False)
     columns: tuple[Column, ...] = ()
+    positive: int | None = field(default=None, compare=False)
 
     def __post_init__(self):
         for sentence in self._faults():
@@ -155,6 +159,8 @@ class DataSpec:
         yield from self._column_faults()
         if self.examples is not None and (not is_whole(self.examples) or self.examples < 0):
             yield fault("examples", self.examples, "a whole number from 0, or null")
+        if self.positive is not None and not (is_whole(self.positive) and 0 <= self.positive < 2):
+            yield fault("positive", self.positive, "0 or 1, which of two classes, or null")
 
     def _label_faults(self) -> Iterator[str]:
         """Faults of class names that are not labels of type `labels`."""

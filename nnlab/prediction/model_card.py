@@ -11,7 +11,7 @@ from nnlab.prediction.markdown import code, code_block, table
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.screen_lines import model_line
 from nnlab.records.stored_run import StoredRun
-from nnlab.records.summary_text import interval_lines
+from nnlab.records.summary_text import interval_lines, shown_metrics
 from nnlab.records.text import format_number, metric_formatter, metric_label, plus_minus
 
 CARD_FILE = "README.md"
@@ -85,7 +85,8 @@ def _metrics(model: TrainedModel, run: StoredRun, row: int | None) -> list[str]:
     if not run.ended:
         return ["## How good it is", "The run did not end, so it was not tested."]
     summary = run.summary
-    metrics = {name: m for name, m in summary["metrics"].items() if name.startswith(("val_", "test_"))}
+    shown = shown_metrics(summary)
+    metrics = {name: m for name, m in shown.items() if name.startswith(("val_", "test_"))}
     rows = [
         [code(metric_label(name, task)), text]
         for name, metric in metrics.items()

@@ -12,6 +12,7 @@ from nnlab.data.other_libraries import refuse_different_indexes
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.losses import Loss
+from nnlab.metrics import ProbabilityScores
 from nnlab.prediction.new_examples import validate_inputs, validate_targets
 from nnlab.runtime.threads import computing
 from nnlab.training.evaluation import MetricSums
@@ -43,6 +44,7 @@ class Scoring:
         self.per_example: list[torch.Tensor] = []  # loss and error, (2, K, B)
         self.predictions: list[np.ndarray] = []  # (1, n) classes or (m, n) numbers
         self.targets: list[np.ndarray] = []
+        self.scores: list[ProbabilityScores] = []  # of the probabilities of classes
         self.sizes: list[int] = []  # examples in each batch
 
     def add(self, x, y) -> None:
@@ -66,8 +68,12 @@ class Scoring:
         z = self._pad(torch.from_numpy(z).to(self.template))
         t = self._pad(torch.stack([self._normalized(targets, n) for n in self.normalizers]))
         self.per_example.append(self.metric_sums.per_example(z, t))
-        self.sizes.append(count)
         to_prediction, scores = self.metric_sums.task.to_prediction, self.metric_sums.loss.scores(z[:1])
+        self.sizes.append(count)
+        if self.spec.classes:
+            p = self.metric_sums.loss.probabilities(z[:1].double()).cpu().numpy()
+            true = to_prediction(t[:1].double().cpu().numpy())
+            self.scores.append(ProbabilityScores.of(p, true).row(0, count))
         mean, scale = (self.normalizers[0][name][:, None] for name in ("target_mean", "target_scale"))
         for collected, values in ((self.predictions, scores), (self.targets, t[:1])):
             values = to_prediction(values.double().cpu().numpy())[0, :, :count]
@@ -86,7 +92,7 @@ class Scoring:
         return torch.nn.functional.pad(values, (0, self.batch - values.shape[-1]))
 
     def report(self) -> dict:
-        """The loss, and what the task reports: accuracy and confusion matrix, or RMSE, MAE and R2."""
+        """The loss, and every metric of the task; see `nnlab.metrics`."""
         if not self.sizes:
             raise UserError("there is nothing to report: no examples were added")
         with computing():
@@ -95,7 +101,9 @@ class Scoring:
                 for each, size in zip(self.per_example, self.sizes, strict=True)
             )[0]
         z, t = np.concatenate(self.predictions, 1), np.concatenate(self.targets, 1)
-        return {"loss": float(losses.mean()), **self.metric_sums.task.test(z, t, self.spec.classes)}
+        scores = ProbabilityScores.join(self.scores) if self.scores else None
+        report = self.metric_sums.task.test(z, t, self.spec.classes, scores, self.spec.positive)
+        return {"loss": float(losses.mean()), **report}
 
     def _weight(self, size: int) -> torch.Tensor:
         """(1, B): 1/n for each example of a batch, 0 for its padding."""

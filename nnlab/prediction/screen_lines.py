@@ -8,12 +8,14 @@ from pathlib import Path
 from nnlab.prediction.evaluation import Evaluation
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.predictions_file import Tally
-from nnlab.records.summary_text import interval_lines, metric_lines
-from nnlab.records.text import format_number
-from nnlab.records.text_columns import labelled_lines
+from nnlab.records.summary_text import interval_lines, label_width, metric_lines, shown_metrics
+from nnlab.records.text import format_number, format_percent
+from nnlab.records.text_columns import elide_middle, labelled_lines, table
 from nnlab.records.titles import experiment_title
 
 MAX_SHOWN = 10  # classes or targets in a summary
+MAX_CLASS_LINES = 20  # of the table of classes
+CLASS_COLUMNS = {"examples": "support", "precision": "precision", "recall": "recall", "F1": "f1_each"}
 UNDEFINED_REASONS = {"test_r2": ": all targets are equal"}
 
 
@@ -40,23 +42,42 @@ def tally_lines(tally: Tally, path: Path) -> list[str]:
 
 def evaluation_lines(evaluation: Evaluation, task: str, path: Path) -> list[str]:
     """The report of the average, beside that of a row alone where there are several, and where it is."""
-    lines = ["", *labelled_lines("examples", f"{evaluation.examples:,}")]
-    lines += _report_lines(evaluation.test, task)
+    lines = ["", *_report_lines(evaluation.test, task, {"examples": f"{evaluation.examples:,}"})]
     if evaluation.rows:
         summary = evaluation.summary()
         lines += ["", f"  each of the {len(evaluation.rows)} rows alone:"]
-        lines += [*metric_lines(summary["metrics"], task), *interval_lines(summary)]
+        lines += [*metric_lines(shown_metrics(summary), task), *interval_lines(summary)]
+    lines += _class_lines(evaluation.test)
     return [*lines, "", *labelled_lines("report", path)]
 
 
-def _report_lines(test: dict, task: str) -> list[str]:
-    """The numbers of a report, as training has them."""
+def _report_lines(test: dict, task: str, first: dict[str, str]) -> list[str]:
+    """The numbers of a report, as training has them, below the lines `first`."""
     numbers = {f"test_{name}": value for name, value in test.items() if isinstance(value, float)}
+    numbers = shown_metrics({"metrics": numbers, "classification": test})
     undefined = {
         name: f"undefined{UNDEFINED_REASONS.get(name, '')}" for name, v in numbers.items() if math.isnan(v)
     }
     metrics = {name: {"mean": v, "n": 1} for name, v in numbers.items() if not math.isnan(v)}
-    return metric_lines(metrics, task, undefined)
+    width = label_width([*metrics, *undefined], task)
+    lines = [f"  {label:<{width}}{text}" for label, text in first.items()]
+    return lines + metric_lines(metrics, task, undefined, width)
+
+
+def _class_lines(test: dict) -> list[str]:
+    """A table of a few classes: how many examples each has, its precision, recall and F1."""
+    names = test.get("classes", [])
+    if not 0 < len(names) <= MAX_CLASS_LINES:
+        return []
+    columns = [[_class_cell(value) for value in test[key]] for key in CLASS_COLUMNS.values()]
+    rows = [[elide_middle(name), *cells] for name, *cells in zip(names, *columns, strict=True)]
+    return ["", *table(["class", *CLASS_COLUMNS], rows, left=1)]
+
+
+def _class_cell(value: float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "undefined" if math.isnan(value) else format_percent(value)
 
 
 def _counts(tally: Tally) -> str:

@@ -29,7 +29,8 @@ def summarize(results: list) -> dict:
     classification  if the rows were tested on classes: classes, confusion_matrix (true, predicted)
                     summed over rows (of 100 classes at most), precision and recall of each class,
                     means over the rows in which they are defined, None if in none; how many those are:
-                    precision_rows, recall_rows
+                    precision_rows, recall_rows; so the F1 of each, f1_each; support: how many test
+                    examples each class has, summed over rows; of two classes, the positive_class
 
     Diverged rows are counted and otherwise left out; if all diverged, `metrics` is empty.
     """
@@ -91,9 +92,16 @@ def _classification(tests: list[dict]) -> dict:
     summary = {"classes": list(tests[0]["classes"])}
     if "confusion_matrix" in tests[0]:
         summary["confusion_matrix"] = np.sum([t["confusion_matrix"] for t in tests], axis=0).tolist()
-    for name in ("precision", "recall"):
+    for name in ("precision", "recall", "f1_each"):
+        if name not in tests[0]:  # F1, in results of old versions
+            continue
         by_class = zip(*(t[name] for t in tests), strict=True)
         defined = [[v for v in values if not math.isnan(v)] for values in by_class]
         summary[name] = [float(np.mean(values)) if values else None for values in defined]
-        summary[f"{name}_rows"] = [len(values) for values in defined]
+        if name != "f1_each":
+            summary[f"{name}_rows"] = [len(values) for values in defined]
+    if "support" in tests[0]:
+        summary["support"] = np.sum([t["support"] for t in tests], axis=0).tolist()
+    if "positive_class" in tests[0]:
+        summary["positive_class"] = tests[0]["positive_class"]
     return summary

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
-from nnlab.records.text import metric_formatter, metric_label, plus_minus
+from nnlab.records.text import METRIC_LABELS, metric_formatter, metric_label, plus_minus
+from nnlab.records.text_columns import LABEL_WIDTH
+from nnlab.training.results import MAIN_METRICS
 
 CLASSES_NAMED = 3
+# Some class has so many times the test examples of another: then accuracy alone misleads.
+UNBALANCED_RATIO = 4
+UNBALANCED_METRICS = ("balanced_accuracy", "roc_auc")
+POSITIVE_METRICS = ("f1", "average_precision")  # of two classes, they are about one
 OUTPUTS_NAMED = 5
 
 
 def summary_lines(summary: dict, task: str) -> list[str]:
     """The lines at the end of a run: best epoch, validation and test metrics, notes."""
-    lines = []
+    lines, shown = [], shown_metrics(summary)
+    width = label_width(shown, task)
     if "best_epoch" in summary:
-        lines.append(f"  {'best epoch':<19}{_median_range(summary['best_epoch'])}")
-    metrics = summary["metrics"]
-    best_metrics = ("train_loss", "train_error")
-    if "val_loss" in metrics:
-        best_metrics = ("val_loss", "val_error")
-    lines += metric_lines({name: m for name, m in metrics.items() if name in best_metrics}, task)
-    lines += refit_lines(summary)
-    tests = {name: m for name, m in metrics.items() if name.startswith("test_")}
-    lines += metric_lines(tests, task, _undefined(summary))
+        lines.append(f"  {'best epoch':<{width}}{_median_range(summary['best_epoch'])}")
+    tests = {name: metric for name, metric in shown.items() if name.startswith("test_")}
+    lines += metric_lines({name: m for name, m in shown.items() if name not in tests}, task, width=width)
+    lines += refit_lines(summary, width)
+    undefined = {name: text for name, text in _undefined(summary).items() if _is_shown(name, summary)}
+    lines += metric_lines(tests, task, undefined, width)
     notes = _notes(summary, task)
     return [*lines, "", *notes] if notes else lines
 
 
-def refit_lines(summary: dict) -> list[str]:
+def shown_metrics(summary: dict) -> dict[str, dict]:
+    """Of the summary's metrics, those that people are shown: at the best epoch, and of the test set."""
+    return {name: metric for name, metric in summary["metrics"].items() if _is_shown(name, summary)}
+
+
+def _is_shown(name: str, summary: dict) -> bool:
+    """The main metrics, those that were measured on validation examples too, and for unbalanced classes those
+    that see rare classes."""
+    set_name, _, metric = name.partition("_")
+    if set_name != "test":
+        return set_name == "val" or "val_loss" not in summary["metrics"]
+    sees_rare = metric in UNBALANCED_METRICS and is_unbalanced(_support(summary))
+    return metric in MAIN_METRICS or f"val_{metric}" in summary["metrics"] or sees_rare
+
+
+def _support(summary: dict) -> list[int]:
+    return summary.get("classification", {}).get("support", [])  # old summaries have none
+
+
+def is_unbalanced(support: list[int]) -> bool:
+    """Whether a class has several times the examples of another; `support` has those of each."""
+    counts = [count for count in support if count]
+    return bool(counts) and max(counts) >= UNBALANCED_RATIO * min(counts)
+
+
+def label_width(names, task: str) -> int:
+    """The characters of the column of labels for these metrics."""
+    return max([LABEL_WIDTH, *(len(metric_label(name, task)) + 2 for name in names)])
+
+
+def refit_lines(summary: dict, width: int = LABEL_WIDTH) -> list[str]:
     """Which training the numbers and weights are from, if there was a refit."""
     if "refit" not in summary:
         return []
@@ -42,7 +76,8 @@ def refit_lines(summary: dict) -> list[str]:
         if diverged:
             texts[-1] += "; but"
             texts.append(f"{diverged} of {rows} rows diverged then: theirs are the first's")
-    return [f"  {'trained twice':<19}{texts[0]}", *(f"{'':<21}{text}" for text in texts[1:])]
+    labels = ["trained twice", *[""] * (len(texts) - 1)]
+    return [f"  {label:<{width}}{text}" for label, text in zip(labels, texts, strict=True)]
 
 
 def _median_range(values: dict) -> str:
@@ -59,16 +94,18 @@ def _epochs(values: dict) -> str:
     return f"{_count_range(values)} epoch{'s' * (values['max'] > 1)}"
 
 
-def metric_lines(metrics: dict, task: str, undefined: dict[str, str] | None = None) -> list[str]:
+def metric_lines(
+    metrics: dict, task: str, undefined: dict[str, str] | None = None, width: int | None = None
+) -> list[str]:
     """A line for each metric: its mean, with the interval or the standard deviation over folds.
 
     `undefined` has a remark for metrics that are undefined in some rows: name -> text.
     """
-    undefined = undefined or {}
-    lines = []
+    undefined, lines = undefined or {}, []
+    width = width or label_width([*metrics, *undefined], task)
     for name in dict.fromkeys([*metrics, *undefined]):
         value = _with_interval(metrics.get(name), metric_formatter(name, task))
-        lines.append(f"  {metric_label(name, task):<19}{value}{undefined.get(name, '')}")
+        lines.append(f"  {metric_label(name, task):<{width}}{value}{undefined.get(name, '')}")
     return lines
 
 
@@ -97,7 +134,15 @@ def _notes(summary: dict, task: str) -> list[str]:
         outputs = summary["undefined_outputs"]
         which = ", ".join(map(str, outputs[:OUTPUTS_NAMED])) + ", ..." * (len(outputs) > OUTPUTS_NAMED)
         lines.append(f"  test R2 without output{'s' * (len(outputs) > 1)} {which}: equal test targets")
-    return lines + _absent_classes(summary)
+    return lines + _positive_class(summary) + _absent_classes(summary)
+
+
+def _positive_class(summary: dict) -> list[str]:
+    """Which class metrics of two classes are about, if one of them is shown."""
+    positive = summary.get("classification", {}).get("positive_class")
+    labels = [METRIC_LABELS.get(m, m.replace("_", " ")) for m in POSITIVE_METRICS
+              if f"test_{m}" in shown_metrics(summary)]  # fmt: skip
+    return [f"  {', '.join(labels)}: of the class '{positive}'"] if labels and positive else []
 
 
 def _row_lines(summary: dict) -> list[str]:

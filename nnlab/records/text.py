@@ -14,15 +14,12 @@ SMALL_NUMBER, LARGE_NUMBER, HUGE_NUMBER = 1e-3, 100, 1e6  # where the number for
 
 SECONDS_DECIMALS = {0.995: 2, 9.95: 1, 59.5: 0}  # upper limit in seconds -> decimals
 
-METRIC_LABELS = {
-    "val_loss": "validation loss",
-    "val_error": "validation error",
-    "train_loss": "training loss",
-    "train_error": "training error",
-    "test_rmse": "test RMSE",
-    "test_mae": "test MAE",
-    "test_r2": "test R2",
-}
+METRIC_LABELS = {  # of others, their names in words
+    "f1": "F1", "f1_macro": "macro F1", "mcc": "Matthews correlation", "roc_auc": "ROC AUC",
+    "brier_score": "Brier score", "top5_accuracy": "top-5 accuracy", "rmse": "RMSE", "mae": "MAE", "r2": "R2",
+    "mape": "MAPE",
+}  # fmt: skip
+SET_LABELS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def error_name(task: str) -> str:
@@ -32,9 +29,12 @@ def error_name(task: str) -> str:
 
 def metric_label(name: str, task: str) -> str:
     """The displayed name of a metric: `validation RMSE` for val_error of a regression."""
-    if name not in METRIC_LABELS:
-        return name.replace("_", " ")
-    return METRIC_LABELS[name].replace("error", error_name(task))
+    set_name, _, metric = name.partition("_")
+    if set_name not in SET_LABELS:
+        return METRIC_LABELS.get(name, name.replace("_", " "))
+    if metric == "error" and set_name != "test":
+        return f"{SET_LABELS[set_name]} {error_name(task)}"
+    return f"{SET_LABELS[set_name]} {METRIC_LABELS.get(metric, metric.replace('_', ' '))}"
 
 
 def loss_description(loss: str, task: str, normalization: str) -> str:

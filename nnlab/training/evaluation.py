@@ -15,7 +15,7 @@ from nnlab.data.examples import Examples, evaluation_batches, validation_weights
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
 from nnlab.losses import Loss
-from nnlab.metrics import TASKS
+from nnlab.metrics import TASKS, ProbabilityScores
 from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.training.histograms import histograms
 from nnlab.training.population import Population, Weights
@@ -65,6 +65,23 @@ class TestOutcome:
 
     test: dict[str, object] = field(default_factory=dict)
     predictions: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What K rows answer to N examples: the mean loss and error (2, K), predictions and targets (K, m, N), as
+    their task has them (classes, or normalised numbers), and the scores of probabilities of classes."""
+
+    sums: np.ndarray
+    z: np.ndarray
+    t: np.ndarray
+    scores: ProbabilityScores | None
+
+    def of_row(self, k: int, examples: np.ndarray) -> Answers:
+        """Those of one row, without the padding after its `examples`; arrays without the axis of rows."""
+        n = len(examples)
+        scores = self.scores and self.scores.row(k, n)
+        return Answers(self.sums[:, k], self.z[k, :, :n], self.t[k, :, :n], scores)
 
 
 class Evaluator:
@@ -142,37 +159,46 @@ class Evaluator:
         them. Empty if there is no test set."""
         if not len(self.rows[0].fold.test):
             return [TestOutcome() for _ in self.rows]
-        outputs, targets, sums, to_answer = [], [], 0, self.metric_sums.task.to_prediction
-        probabilities = []  # of classes, if some row keeps them
-        is_kept = self.examples.dataset.classes and any(row.keeps_predictions for row in self.rows)
-        for batch in evaluation_batches(self.examples, self.rows, "test"):
+        answers = self._answers("test")
+        return [self._test_outcome(row, answers.of_row(k, row.fold.test)) for k, row in enumerate(self.rows)]
+
+    def _answers(self, part: str) -> Answers:
+        """What all rows answer to the examples of their `part`, validation or test."""
+        outputs, targets, scores, sums = [], [], [], 0
+        task, loss = self.metric_sums.task, self.metric_sums.loss
+        keeps = any(row.keeps_predictions for row in self.rows)
+        for batch in evaluation_batches(self.examples, self.rows, part):
             z = self.network.fprop(batch.x)
             sums = sums + self.metric_sums(z, batch.t, batch.weight[:, 0])
             # Copies: in float64 on a CPU these would be the network's own memory, which the next batch takes.
-            outputs.append(np.array(to_answer(self.metric_sums.loss.scores(z).double().cpu().numpy())))
-            targets.append(np.array(to_answer(batch.t.double().cpu().numpy())))
-            if is_kept:
-                probabilities.append(self.metric_sums.loss.probabilities(z.double()).cpu().numpy())
+            outputs.append(np.array(task.to_prediction(loss.scores(z).double().cpu().numpy())))
+            targets.append(np.array(task.to_prediction(batch.t.double().cpu().numpy())))
+            if self.examples.dataset.classes:
+                p = loss.probabilities(z.double()).cpu().numpy()
+                scores.append(ProbabilityScores.of(p, targets[-1], keeps))
         z, t = (np.concatenate(parts, 2) for parts in (outputs, targets))
-        p = np.concatenate(probabilities, 2) if probabilities else z
-        return [
-            self._test_outcome(row, loss, z[k], t[k], p[k])
-            for k, (loss, row) in enumerate(zip(sums[0].tolist(), self.rows, strict=True))
-        ]
+        return Answers(sums.cpu().numpy(), z, t, ProbabilityScores.join(scores) if scores else None)
 
-    def _test_outcome(self, row: Row, loss: float, z, t, p) -> TestOutcome:
-        """From answers z and targets t (m, N), and probabilities p (classes, N), of the N padded examples."""
-        classes, scaling = self.examples.dataset.classes, self.examples.scaling(row.fold)
-        z, t, p = (v[:, : len(row.fold.test)] for v in (z, t, p))
-        if not classes:
-            mean, scale = scaling["target_mean"][:, None], scaling["target_scale"][:, None]
-            p = z = z * scale + mean
-            t = t * scale + mean
-        report = {"loss": loss, **self.metric_sums.task.test(z, t, classes)}
+    def _test_outcome(self, row: Row, answers: Answers) -> TestOutcome:
+        """From the answers of one row alone."""
+        spec, loss = self.examples.spec, float(answers.sums[0])
+        z, t = self._in_units(row, answers.z), self._in_units(row, answers.t)
+        report = {
+            "loss": loss,
+            **self.metric_sums.task.test(z, t, spec.classes, answers.scores, spec.positive),
+        }
         if not row.keeps_predictions:
             return TestOutcome(report)
-        predictions = {"examples": row.fold.test, "values": p.T.copy()}
-        return TestOutcome(report, predictions | ({"classes": z[0].copy()} if classes else {}))
+        values = answers.scores.probabilities if spec.classes else z
+        predictions = {"examples": row.fold.test, "values": values.T.copy()}
+        return TestOutcome(report, predictions | ({"classes": z[0].copy()} if spec.classes else {}))
+
+    def _in_units(self, row: Row, values: np.ndarray) -> np.ndarray:
+        """Numbers (m, N) in the target's unit; classes as they are."""
+        if self.examples.spec.classes:
+            return values
+        scaling = self.examples.scaling(row.fold)
+        return values * scaling["target_scale"][:, None] + scaling["target_mean"][:, None]
 
 
 def _is_last_training(row, diverged: bool) -> bool:

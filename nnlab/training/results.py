@@ -9,6 +9,9 @@ import numpy as np
 from nnlab.errors import UserError
 from nnlab.schedules.base import PastEpoch
 
+# Of a test report, what people are always shown; other metrics where they help.
+MAIN_METRICS = ("loss", "accuracy", "error", "rmse", "mae", "r2")
+
 
 @dataclass(frozen=True)
 class Histograms:
@@ -152,7 +155,7 @@ class Result:
     def __repr__(self):
         ending = f"{self.status} after {self.epochs} epochs, the best {self.best_epoch}"
         metrics = [f"{name} {value:.4g}" for name, value in self.best.items() if name.startswith("val_")]
-        metrics += [f"test {name} {v:.4g}" for name, v in self.test.items() if isinstance(v, float)]
+        metrics += [f"test {name} {v:.4g}" for name, v in self.test.items() if name in MAIN_METRICS]
         return f"<Result: row {self.row}, seed {self.seed}: {', '.join([ending, *metrics])}>"
 
     def numbered_from(self, first: int) -> Result:

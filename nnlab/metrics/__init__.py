@@ -1,0 +1,24 @@
+"""Metrics that people read: one error per row while training; on the test set, and on demand, all of a table.
+
+METRICS (table.py) has each metric with its task, direction and formula. The formulas are functions of
+`ClassAnswers` (classes.py) or `NumberAnswers` (numbers.py), in numpy. `TASKS` (tasks.py) has for each task
+the error of a batch, in torch, and the report of a test set.
+"""
+
+from nnlab.metrics.classes import MAX_MATRIX_CLASSES, ClassAnswers, ProbabilityScores
+from nnlab.metrics.numbers import NumberAnswers
+from nnlab.metrics.table import METRICS, Metric
+from nnlab.metrics.tasks import TASKS, Classification, Regression, first_largest
+
+__all__ = [
+    "MAX_MATRIX_CLASSES",
+    "METRICS",
+    "TASKS",
+    "ClassAnswers",
+    "Classification",
+    "Metric",
+    "NumberAnswers",
+    "ProbabilityScores",
+    "Regression",
+    "first_largest",
+]
