@@ -20,7 +20,11 @@ from unittest.mock import patch
 import datafiles
 import fuzzing
 import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 from fuzz_guard import ROOT, Reader
+from xlsx_files import xlsx
 
 import nnlab
 from nnlab import commented_yaml, untrusted
@@ -40,6 +44,8 @@ from nnlab.records.files import to_jsonable
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.search.ledger import Ledger
+from nnlab.tables import files as table_files
+from nnlab.tables.options import ReadOptions
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
 from nnlab.untrusted import refuse_many_references
@@ -103,6 +109,61 @@ def read_table(folder: Path, random: Random) -> Iterator[Callable]:
 
 def _is_there(file: Path) -> bool:
     return file.is_symlink() or file.exists()
+
+
+@cache
+def mixed_tables() -> list[dict[str, bytes]]:
+    """One table with text, numbers, dates and missing values in every format."""
+    random = Random(0)
+    towns = ("Köln", "Bonn", "x, y", "")
+    rows = [[i, round(random.random(), 3), random.choice(towns), bool(i % 2), f"2024-01-{1 + i % 28:02}"]
+            for i in range(40)]  # fmt: skip
+    table = pa.table(
+        dict(zip(("id", "size", "town", "left", "day"), map(list, zip(*rows, strict=True)), strict=True))
+    )
+    categories = table.append_column("c", table["town"].dictionary_encode()).append_column("n", pa.nulls(40))
+    text = "id,size,town,left,day\n" + "".join(f'{a},{b},"{c}",{d},{e}\n' for a, b, c, d, e in rows)
+    blank = "# by hand\nid size left\n" + "".join(f"{a}  {b} {d}\n" for a, b, _, d, _ in rows)
+    western = text.replace(",", ";").replace(".", ",").encode("latin-1")
+    lines = "".join(json.dumps(row) + "\n" for row in table.to_pylist())
+    files = [text.encode(), blank.encode(), western, text.encode("utf-16"), gzip.compress(text.encode())]
+    files += [pa.compress(text.encode(), "zstd", asbytes=True), lines.encode(), gzip.compress(lines.encode())]
+    files += [_written(pa.parquet.write_table, t, **k) for t in (table, categories) for k in PARQUET]
+    files += [_written(pa.feather.write_feather, t, compression=c) for t in (table, categories)
+              for c in ("uncompressed", "zstd")]  # fmt: skip
+    files += [xlsx({"D": [[*table.column_names], *rows], "E": []}), xlsx({"D": [["title"], [], *rows]})]
+    return [{"table": content} for content in files]
+
+
+PARQUET = (
+    {"compression": "none"},
+    {"compression": "zstd", "use_dictionary": False, "row_group_size": 7, "write_page_checksum": True},
+    {"compression": "snappy", "data_page_version": "2.0", "version": "1.0"},
+)
+
+
+def _written(write, table: pa.Table, **settings) -> bytes:
+    file = io.BytesIO()
+    write(table, file, **settings)
+    return file.getvalue()
+
+
+def read_mixed_table(folder: Path, random: Random) -> Iterator[Callable]:
+    path, tables = str(folder / random.choice(("table", "table", "ta*", "*"))), []
+    separator, header = (
+        random.choice(("auto",) * 4 + (";", "blank")),
+        random.choice(("auto", "auto", True, False)),
+    )
+    encoding, target = (
+        random.choice(("auto",) * 4 + ("utf-16", "latin-1", "shift_jis")),
+        random.choice(TARGETS),
+    )
+    options = ReadOptions(separator, encoding, header, target)
+    yield lambda: tables.append(table_files.read_table(path, options))
+    yield lambda: [batch.validate(full=True) for batch in table_files.iterate_batches(path, options)]
+    for table in tables:
+        table.validate(full=True)
+        yield lambda table=table: table_files.place(path, random.randrange(table.num_rows), options)
 
 
 def archives() -> list[dict[str, bytes]]:
@@ -370,6 +431,7 @@ def compose(folder: Path, random: Random) -> Iterator[Callable]:
 
 READERS = {
     "csv": (tables, read_table, {"follows_links": True}),
+    "table": (mixed_tables, read_mixed_table, {"follows_links": True}),
     "npz": (archives, read_archive, {"follows_links": True}),
     "idx": (image_folders, read_images, {"follows_links": True}),
     "new-csv": (lambda: tables()[:1], new_examples("csv", 0), {"follows_links": True}),

@@ -57,7 +57,7 @@ LATE = {
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
     "nnlab.prediction": {"estimators"},
-    "nnlab.tables": {"contents", "files", "same_columns", "text_files", "typed_files"},
+    "nnlab.tables": {"contents", "excel", "files", "json_lines", "same_columns", "text_files", "typed_files"},
     "nnlab.records": {
         "check_picture",
         "events",

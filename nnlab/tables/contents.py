@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from nnlab.data.files import MemoryCheckedReader, open_regular, read_errors_as_user_errors
-from nnlab.errors import UserError, shortened
+from nnlab.errors import UserError
 
 BYTES_EXAMINED = 2**10
 CODEC_SIGNATURES = {
@@ -84,7 +84,7 @@ def table_errors(path: Path):
         try:
             yield
         except pa.ArrowMemoryError as e:
-            raise MemoryError(f"{shortened(str(path), 200)}: {e}") from e
+            raise UserError(f"{path} does not fit into memory, or it is damaged: {_first_line(e)}") from e
         except pa.ArrowException as e:
             raise UserError(f"{path} cannot be read: {_first_line(e)}") from e
 

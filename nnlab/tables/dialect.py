@@ -77,23 +77,27 @@ def detect(
     if 2 * sum(begins_blank) > len(rows):
         dialect = replace(dialect, spaced=True)
         rows = _first_rows(path, body, dialect)
-    title = _title_rows(rows)
-    if title:
-        shown = shortened(" ".join(cell for row in rows[:title] for cell in row if cell))
-        advise(f"{path}: the text on top, '{shown}', is taken for a title and left out")
-        begins = _length_of_rows(body, dialect, title)
-        top, body, rows = top + begins, body[begins:], rows[title:]
-    first_row, next_rows = rows[0], rows[1:]
+    title, names = title_and_names(path, rows, header, target)
+    top += _length_of_rows(body, dialect, title + bool(names))
+    first_row, next_rows = rows[title], rows[title + 1 :]
     width = Counter(map(len, next_rows)).most_common(1)[0][0] if next_rows else len(first_row)
-    if header is True or header == "auto" and _is_header(path, first_row, next_rows, target):
-        names = first_row
-        top += _length_of_rows(body, dialect, 1)
-    else:
+    if not names:
         names = _names_in_comment(comments, separator, len(first_row))
     if 1 < len(names) == width - 1:
         names = _complete(names, next_rows)
     names = unique_names(path, names) if names else tuple(map(str, range(len(first_row))))
-    return Dialect(separator, names, top, len(_lines(sample[:top])) + 1, dialect.spaced)
+    return replace(dialect, names=names, begins=top, first_line=len(_lines(sample[:top])) + 1)
+
+
+def title_and_names(path: Path, rows: list[list[str]], header: bool | str, target) -> tuple[int, list[str]]:
+    """How many of the first rows are a title; and the names in the row below, or [] if that is an example."""
+    title = _title_rows(rows)
+    if title:
+        shown = shortened(" ".join(cell for row in rows[:title] for cell in row if cell))
+        advise(f"{path}: the text on top, '{shown}', is taken for a title and left out")
+    first_row, *next_rows = rows[title:]
+    named = header is True or header == "auto" and _is_header(path, first_row, next_rows, target)
+    return title, first_row if named else []
 
 
 def _first_rows(path: Path, body: str, dialect: Dialect) -> list[list[str]]:
@@ -107,10 +111,11 @@ def _first_rows(path: Path, body: str, dialect: Dialect) -> list[list[str]]:
 
 
 def _title_rows(rows: list[list[str]]) -> int:
-    """How many rows on top have a single cell that is not empty, above rows of several."""
+    """How many rows on top have nothing but their first cell, above rows of several."""
     filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
-    title = next((i for i, count in enumerate(filled) if count != 1), len(rows))
-    is_table = len(rows) - title >= 2 and min(filled[title:]) > 1
+    title = next((i for i, row in enumerate(rows) if filled[i] != 1 or not row[0].strip()), len(rows))
+    below = filled[title:]
+    is_table = len(below) > 1 and 2 * sum(count > 1 for count in below) > len(below)
     return title if title <= MOST_TITLE_ROWS and is_table else 0
 
 
@@ -239,6 +244,8 @@ def _are_years(row: list[str]) -> bool:
 def _length_of_rows(body: str, dialect: Dialect, count: int) -> int:
     """How many characters the first rows have, and the empty lines above them."""
     length = quotes = 0
+    if not count:
+        return 0
     for line in _lines(body):
         length += len(line)
         quotes += line.count('"')

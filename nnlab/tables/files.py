@@ -14,6 +14,8 @@ from nnlab.errors import Advice, UserError
 from nnlab.tables.contents import open_content
 from nnlab.tables.dialect import unique_names
 from nnlab.tables.encodings import check_encoding
+from nnlab.tables.excel import excel_table
+from nnlab.tables.json_lines import UnreadableJson, json_batches, json_fault, json_lines, json_schema
 from nnlab.tables.options import ReadOptions
 from nnlab.tables.paths import table_files
 from nnlab.tables.same_columns import as_schema, common_schema
@@ -36,6 +38,8 @@ def read_table(path: str | Sequence[str], options: ReadOptions = AUTO) -> pa.Tab
             schemas.append(schema)
             batches_of_files.append(list(batches))
     schema = common_schema(schemas, files)
+    if not schema.names:
+        raise UserError(f"{files[0]} has no columns")
     batches = [as_schema(batch, schema) for batches in batches_of_files for batch in batches]
     if not batches:
         raise UserError(f"{files[0]} has no examples, only the names of its columns")
@@ -74,9 +78,13 @@ def place(path: str | Sequence[str], row: int, options: ReadOptions = AUTO) -> s
 
 def _place_in_file(file: Path, row: int, options: ReadOptions) -> str:
     with _without_advice(), open_content(file, whole=False) as (kind, content):
+        lines = None
         if kind == "text":
-            line, _ = next(islice(TextTable(file, content, options).rows(), row, None))
-            return f"{file}, line {line:,}"
+            lines = TextTable(file, content, options).rows()
+        elif kind == "json":
+            lines = json_lines(file, content, options.encoding)
+        if lines:
+            return f"{file}, line {next(islice(lines, row, None))[0]:,}"
     return f"{file}, row {row + 1:,}"
 
 
@@ -100,8 +108,12 @@ def open_batches(file: Path, options: ReadOptions, whole: bool):
             schema, batches = parquet_batches(file, content, whole)
         elif kind in ("arrow", "arrow stream"):
             schema, batches = arrow_batches(file, content, kind == "arrow stream", whole)
+        elif kind == "json":
+            schema = _json_schema(file, content, options)
+            batches = _json_batches(file, schema, options, whole)
         else:
-            raise UserError(f"{file}: {kind} is not read yet")
+            sheet = excel_table(file, content, options)
+            schema, batches = sheet.schema, (batch for batch in [sheet] if batch.num_rows)
         names = unique_names(file, schema.names)
         if list(names) != schema.names:
             schema, batches = schema_renamed(schema, names), (b.rename_columns(names) for b in batches)
@@ -120,3 +132,18 @@ def _with_faults(file: Path, batches, options: ReadOptions):
         with _without_advice(), open_content(file, whole=False) as (_, content):
             fault = TextTable(file, content, options).fault()
         raise fault or UserError(f"{file} is not a table: {e}") from None
+
+
+def _json_schema(file: Path, content, options: ReadOptions) -> pa.Schema:
+    try:
+        return json_schema(file, content, options.encoding)
+    except UnreadableJson as e:
+        with _without_advice(), open_content(file, whole=False) as (_, content):
+            fault = json_fault(file, content, options.encoding)
+        raise fault or UserError(f"{file} is not JSON lines: {e}") from None
+
+
+def _json_batches(file: Path, schema: pa.Schema, options: ReadOptions, whole: bool):
+    """A second reading, by the types that the first has found."""
+    with _without_advice(), open_content(file, whole) as (_, content):
+        yield from json_batches(file, content, options.encoding, schema)

@@ -87,12 +87,12 @@ class TextTable:
     def _read_sample(self) -> str:
         """The first whole lines."""
         sample = b""
-        while len(sample) < SAMPLE_BYTES or not _end_of_lines(sample) and len(sample) < LONGEST_LINE:
+        while len(sample) < SAMPLE_BYTES or not end_of_lines(sample) and len(sample) < LONGEST_LINE:
             piece = self._reader.read(SAMPLE_BYTES)
             sample += piece or b""
             if not piece:
                 return sample.decode()
-        end = _end_of_lines(sample)
+        end = end_of_lines(sample)
         if not end:
             raise UserError(f"{self._path}: line 1 has more than {LONGEST_LINE:,} bytes: is it a table?")
         self._reader.push_back(sample[end:])
@@ -167,7 +167,7 @@ def _ends_within_quotes(batch: pa.RecordBatch, end: bytes) -> bool:
     return ("\n" in last_cell or "\r" in last_cell) and not end.rstrip().endswith(b'"')
 
 
-def _end_of_lines(text: bytes) -> int:
+def end_of_lines(text: bytes) -> int:
     return max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
 
 
@@ -201,7 +201,7 @@ class _Tidied(io.RawIOBase):
         while not self._tidy:
             piece = self._source.read(2**20) or b""
             text = self._unfinished + piece
-            end = _end_of_lines(text) if piece else len(text)
+            end = end_of_lines(text) if piece else len(text)
             self._unfinished = text[end:]
             if len(self._unfinished) > LONGEST_LINE:
                 raise Unreadable("a line is too long")
