@@ -38,7 +38,8 @@ def main() -> int:
                 break
             run = Path(folder, f"killed{number}")
             overrides = (*LINES[name], *short, OFTEN)
-            hits += kill_and_resume(server, run, overrides, moments, KILLS_A_RUN, life=1.5)
+            kill_and_resume(server, run, overrides, moments, KILLS_A_RUN, life=1.5)
+            hits += KILLS_A_RUN
             found = differing_files(Path(folder, f"whole{[*LINES].index(name)}"), run)
             different += len(found)
             print(f"{name}: {hits} kills so far; {', '.join(found) or 'no difference'}", flush=True)

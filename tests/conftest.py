@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HIDES = "CUDA_VISIBLE_DEVICES"
 SEEN = os.environ.get(HIDES)  # its value before the tests hide the GPU; None: all GPUs are visible
@@ -24,6 +25,10 @@ SEEN = os.environ.get(HIDES)  # its value before the tests hide the GPU; None: a
 SLOW_SECONDS = 0.3  # of all cases of a test function together, on an idle machine
 SLOW_LATER = 5 * SLOW_SECONDS  # of one case, beside other work: in the fast subset it belongs on the list
 SLOW_LIST = Path(__file__).parent / "slow.txt"
+# A machine that is busy has no deadlines.
+settings.register_profile("nnlab", deadline=None)
+settings.load_profile("nnlab")
+
 SLOW_HEAD = "# Seconds of each slow test: `python -m pytest -n auto --record-slow` wrote it (conftest.py).\n"
 _took = Counter()  # seconds of a test
 _marked = {}  # whether it has the mark

@@ -34,27 +34,36 @@ LINES = {
 
 def kill_and_resume(
     server: Server, folder: Path, overrides, moments: random.Random, kills: int, life: float
-) -> int:
-    """kill -9 at random moments of its life, each followed by resume; then to its end. How many kills hit."""
-    hits, begin = 0, first_command(folder, overrides)
+) -> None:
+    """So many kill -9 at random moments of its first `life` seconds, each then resumed; at last to its end.
+
+    A run that ends before its kill begins anew, with half the life: a quick machine may end it much sooner.
+    """
+    begin, count = first_command(folder, overrides), 0
     line = begin
-    for _ in range(kills):
-        pid = server.start(*line)
-        waits = time.monotonic() + 60
-        # Its life begins when it trains.
-        while not _trains(folder) and time.monotonic() < waits and is_alive(pid):
-            time.sleep(0.005)
-        time.sleep(moments.uniform(0, life))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        hits += server.wait() == -9
-        if can_resume(folder):
+    while count < kills:
+        was_killed = _kill_within(server, folder, line, moments.uniform(0, life))
+        count += was_killed
+        if was_killed and can_resume(folder):
             line = ("train", f"resume={folder}")
-        else:  # nothing had been begun
+        else:  # nothing had been begun, or all had ended
+            line, life = begin, life if was_killed else life / 2
             shutil.rmtree(folder, ignore_errors=True)
     server.start(*line)
     assert server.wait() == 0, server.read_stderr()
-    return hits
+
+
+def _kill_within(server: Server, folder: Path, line: tuple, seconds: float) -> bool:
+    """Start a run and kill it so long after it begins to train; whether it had not ended before."""
+    pid, waits = server.start(*line), time.monotonic() + 60
+    while not _trains(folder) and time.monotonic() < waits and is_alive(pid):
+        time.sleep(0.005)
+    time.sleep(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    code = server.wait()
+    assert code in (0, -signal.SIGKILL), server.read_stderr()
+    return code != 0
 
 
 def can_resume(folder: Path) -> bool:

@@ -293,7 +293,7 @@ def test_a_value_that_fits_nowhere_is_refused_and_one_that_fits_somewhere_is_not
 
 def test_a_combination_that_cannot_be_trained_uses_up_no_trial(tmp_path):
     overrides = (
-        "trials=24",
+        "trials=12",
         "model.hidden=[8],[8,8],[8,8,8]",
         "model.activation=relu,[relu,tanh],[relu]",
         LR,
@@ -301,7 +301,7 @@ def test_a_combination_that_cannot_be_trained_uses_up_no_trial(tmp_path):
     for name in ("random", "tpe", "qmc"):
         overrides = (*overrides, "data=iris", "epochs=1", "report=false", f"sampler={name}")
         rows = trials_csv(sweep(tmp_path / name, *overrides))
-        assert len(rows) == 24 and {row["state"] for row in rows} == {"complete"}
+        assert len(rows) == 12 and {row["state"] for row in rows} == {"complete"}
 
 
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")

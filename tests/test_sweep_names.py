@@ -9,8 +9,20 @@ from searches import IRIS, LR, sweep, sweep_json
 
 from nnlab.cli import main
 
-NAMES = ("it's", 'a "b"', "a=b", "a,b", "[a]", "(a)", "{a}", "a b ", "$a", "${seed}", "a\\b", "ä€", "a\nb",
-         "~", "-a", "'a'", "1e3", "a#b", "%s", "*")  # fmt: skip
+NAMES = (
+    "it's 'b'",
+    'a "b"',
+    "a=b,c",
+    "[a](b){c}",
+    "a b ",
+    "$a ${seed}",
+    "a\\b ä€",
+    "a\nb",
+    "~",
+    "-a",
+    "1e3",
+    "a#b%s*",
+)
 FEW = (*IRIS, LR, "trials=3", "batch=3", "sampler=random")
 
 
