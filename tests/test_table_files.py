@@ -234,6 +234,15 @@ def test_formats_with_types(name, compress, tmp_path):
     assert place(path, 2) == f"{path}, row 3"
 
 
+def test_text_that_is_not_text_in_a_typed_file(tmp_path):
+    for name, write_file in FORMATS.items():
+        write_file(pa.table({"a": ["Fahrvergnügen"]}), str(tmp_path / name))
+        content = (tmp_path / name).read_bytes()
+        assert "ü".encode() in content or name != "t.arrows"
+        with pytest.raises(UserError, match="Invalid UTF8 sequence"):
+            read_table(write(tmp_path, content.replace("ü".encode(), b"\xff\xff"), name))
+
+
 # ---- Several files
 
 
@@ -269,6 +278,7 @@ def test_types_of_several_files(tmp_path):
 REFUSED = {
     b"": "is empty",
     b"\n \n": "is empty",
+    b'""\n': "is empty",
     b"# a comment\n": "has no lines but comments",
     b"a,b\n": "has no examples, only the names of its columns",
     b"a,b\n1,\x00\n": "holds zero bytes",

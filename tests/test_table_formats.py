@@ -103,6 +103,11 @@ def test_a_title_on_top_of_a_sheet_and_empty_rows(tmp_path):
         assert rows(path) == CELLS
 
 
+def test_a_column_without_cells_is_not_logged(tmp_path, capfd):
+    assert len(rows(write(tmp_path, xlsx({"D": [["a", "b", "c"], [1, None, 2], [2, None, 3]]})))) == 2
+    assert capfd.readouterr() == ("", "")
+
+
 def test_further_sheets_are_said(tmp_path):
     with pytest.warns(Advice, match="its first sheet, 'D', is read, and not 'E', 'F'"):
         assert rows(write(tmp_path, xlsx({"D": SHEET, "E": SHEET, "F": []}))) == CELLS

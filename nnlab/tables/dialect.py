@@ -77,6 +77,8 @@ def detect(
     if 2 * sum(begins_blank) > len(rows):
         dialect = replace(dialect, spaced=True)
         rows = _first_rows(path, body, dialect)
+    if not rows:
+        raise UserError(f"{path} is empty")
     title, names = title_and_names(path, rows, header, target)
     top += _length_of_rows(body, dialect, title + bool(names))
     first_row, next_rows = rows[title], rows[title + 1 :]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,14 +41,27 @@ def excel_table(path: Path, file, options: ReadOptions) -> pa.RecordBatch:
     content = file.read()
     refuse_bomb(path, content)
     try:
-        book = fastexcel.read_excel(content)
-        sheet = _first_sheet(path, book, options)
+        with _without_log():
+            book = fastexcel.read_excel(content)
+            sheet = _first_sheet(path, book, options)
     except fastexcel.FastExcelError as e:
         raise UserError(f"{path} is not an Excel file, or it is damaged: {e}") from e
     if len(book.sheet_names) > 1:
         others = ", ".join(f"'{shortened(name)}'" for name in book.sheet_names[1:5])
         advise(f"{path}: its first sheet, '{shortened(book.sheet_names[0])}', is read, and not {others}")
     return sheet
+
+
+@contextmanager
+def _without_log():
+    """fastexcel logs every column without a cell as one whose type it does not know."""
+    log = logging.getLogger("fastexcel")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _first_sheet(path: Path, book, options: ReadOptions) -> pa.RecordBatch:

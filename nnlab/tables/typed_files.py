@@ -29,13 +29,13 @@ def parquet_batches(path: Path, file, whole: bool) -> tuple[pa.Schema, Iterator[
     sizes = [max(0, group.total_byte_size) for group in groups]
     refuse_too_large(path, sum(sizes) if whole else max(sizes, default=0), available_memory())
     batches = parquet.iter_batches(batch_size=ROWS_OF_A_BATCH, use_threads=True)
-    return parquet.schema_arrow, _checked(path, batches, whole)
+    return parquet.schema_arrow, _checked(path, _validated(batches), whole)
 
 
 def arrow_batches(
     path: Path, file, streamed: bool, whole: bool
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The schema of an Arrow file or stream, and its batches, whose offsets are checked first."""
+    """The schema of an Arrow file or stream, and its batches."""
     source = pa.PythonFile(file, "r")
     if streamed:
         reader = pa.ipc.open_stream(source)
@@ -46,6 +46,7 @@ def arrow_batches(
 
 
 def _validated(batches) -> Iterator[pa.RecordBatch]:
+    """The batches, whose text is UTF-8 and whose offsets lie within it."""
     for batch in batches:
         batch.validate(full=True)
         yield batch
