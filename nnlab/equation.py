@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from nnlab.data.encoders import inputs_in_units
 from nnlab.experiment import Row
 from nnlab.training.fit import Fit
 from nnlab.training.results import Result
@@ -65,7 +66,8 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
     # x and y in the data's own units: y = scale (W (x - mean_x) / scale_x + b) + mean
     W_in_units = scale[:, None] * W / normalizer["scale"]
     b_in_units = scale * (b - W @ (normalizer["mean"] / normalizer["scale"])) + mean
-    error = np.abs(W_in_units @ dataset.x[examples].T + b_in_units[:, None] - predictions).max()
+    x_in_units = inputs_in_units(dataset.x[examples], dataset.spec.encoding, normalizer)
+    error = np.abs(W_in_units @ x_in_units.T + b_in_units[:, None] - predictions).max()
     in_data_units = bool(error <= ROUNDING_TOLERANCE * np.abs(predictions).max())
     if in_data_units:
         W, b = W_in_units, b_in_units
@@ -73,7 +75,7 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
         predictions, targets = loss.predict(torch.from_numpy(z)).numpy(), t.argmax(0)
     else:
         targets = dataset.y[examples].T
-    features = dataset.features or tuple(f"x{i}" for i in range(W.shape[1]))
+    features = dataset.spec.features or tuple(f"x{i}" for i in range(W.shape[1]))
     return Equation(
         seed=row.seed,
         weight=W,

@@ -3,10 +3,12 @@
 Whoever adds a method, or a hyperparameter to one, has it here by itself; test_gpu.py says what is not tried.
 """
 
+import itertools
 from dataclasses import fields, replace
 
 import numpy as np
 from gpu_runs import BASE, CLASSES, NUMBERS, SHORT, rows_of
+from mixed_table import Mixed
 from networks import Points
 from test_combinations import GOOD, REGULARIZERS
 
@@ -111,10 +113,18 @@ def data():
     yield "many-classes", [replace(many_classes, split=KFold(k=3)), replace(many_classes, split=NoSplit())]
     given_test_set = replace(LAST, data=nnlab.Arrays(x, x > 0.5, x[:50], x[:50] > 0.4))
     yield "a-test-set-of-its-own", [replace(given_test_set, split=split()) for split in SPLITS.values()]
+    tables = [Mixed(rare=9), Mixed(normalization="standard"), Mixed(numbers=True)]
+    for table, split in itertools.product(tables, (nnlab.Holdout(), KFold(k=3))):
+        name = f"table-{split.name}-{table.normalization}" + "-of-numbers" * table.numbers
+        yield name, [replace(BASE, data=table, split=split, seeds=2)]
     weighted = nnlab.Arrays(x[:90], np.arange(90) % 3, weights=random.uniform(0.5, 2, 90))
     mixed = [replace(BASE, class_weight=weight, seeds=2) for weight in ("none", "balanced", {"b": 3.0})]
     yield "class-weights", [*mixed, *(replace(e, split=KFold(k=4)) for e in mixed[1:])]
     yield "example-weights", [replace(BASE, data=weighted, class_weight="balanced", split=KFold(k=3))]
+    tables = [Mixed(rare=9), Mixed(normalization="standard"), Mixed(numbers=True)]
+    for table, split in itertools.product(tables, (nnlab.Holdout(), KFold(k=3))):
+        name = f"table-{split.name}-{table.normalization}" + "-of-numbers" * table.numbers
+        yield name, [replace(BASE, data=table, split=split, seeds=2)]
     weighted = nnlab.Arrays(x[:90], x[:90], weights=random.uniform(0.5, 2, 90))
     yield "example-weights-of-numbers", [replace(BASE, data=weighted, batch_size=40)]
     yield "label-noise", [replace(BASE, data=nnlab.Digits(limit=100, label_noise=0.2))]

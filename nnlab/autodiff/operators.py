@@ -44,6 +44,11 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Log": torch.log,
     "Erf": torch.erf,
     "Cos": torch.cos,
+    "IsNaN": torch.isnan,
+    "Equal": torch.eq,
+    "Greater": torch.gt,
+    "Less": torch.lt,
+    "Where": torch.where,
     "Relu": torch.relu,
     "Tanh": torch.tanh,
     "Sigmoid": torch.sigmoid,
@@ -55,6 +60,7 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "ArgMax": lambda x, axis, keepdims=1: x.argmax(axis, bool(keepdims)),
     "Concat": lambda *x, axis: torch.cat(x, axis),
     "Slice": _slice,  # starts, ends and axes are lists
+    "Gather": lambda x, indices, axis: x.index_select(axis, indices.flatten()).unflatten(axis, indices.shape),
     "GatherElements": lambda x, indices, axis: x.gather(axis, indices),
     "Reshape": _reshape,
     "Flatten": lambda x, axis=1: x.flatten(axis),
@@ -92,7 +98,7 @@ class TorchOperators(Operators):
     """Operands are tensors."""
 
     def apply(self, operator, *operands, **attributes):
-        template = next(x for x in operands if isinstance(x, torch.Tensor))
+        template = next(x for x in operands[operator == "Where" :] if isinstance(x, torch.Tensor))
         tensors = [
             x
             if isinstance(x, torch.Tensor)

@@ -49,14 +49,15 @@ def check(subject: Subject) -> Verdict:
         suspected, label_findings = labels.find_suspected(subject)
         findings += label_findings
     if all(finding.status == "pass" for finding in findings):
-        findings = [_summary(x, findings)]
+        findings = [_summary(f"{len(x)} x {subject.dataset.spec.inputs}", findings)]
     return Verdict.from_findings("data", findings, {"constant": constant, "suspected": suspected})
 
 
 def _columns(subject: Subject) -> np.ndarray:
-    """The inputs (N, d) of a sample of the training examples."""
+    """The inputs that are numbers (N, d), of a sample of the training examples. What a category becomes is
+    rightly constant, and repeats another, where it has two values."""
     examples = subject.subsample(subject.fold.train, MAX_EXAMPLES, "columns")
-    return subject.dataset.x[examples].astype(np.float64)
+    return subject.numbers[examples].astype(np.float64)
 
 
 def _constant_target() -> Finding:
@@ -65,11 +66,11 @@ def _constant_target() -> Finding:
     return Finding("fail", 1, 2, sentence, advice, "constant_target", at_least=True)
 
 
-def _summary(x: np.ndarray, findings: list[Finding]) -> Finding:
+def _summary(size: str, findings: list[Finding]) -> Finding:
     """One passing finding with all sentences in one line, and with the number and limit of the last, the
     labels."""
     sentences = ", ".join(finding.found for finding in findings if finding.found)
-    return replace(findings[-1], found=f"{len(x)} x {x.shape[1]} {sentences}")
+    return replace(findings[-1], found=f"{size} {sentences}")
 
 
 def _status_for_width(status: str, count: int, width: int) -> str:
@@ -121,7 +122,7 @@ def scales(subject: Subject) -> list[Finding]:
     data = subject.experiment.data
     x, advice = _columns(subject), "data.normalization=robust"
     findings = _out_of_range(subject)
-    if data.normalization == "none":
+    if data.normalization == "none" and x.shape[1]:
         findings += _check_scale("inputs", x, advice)
     if getattr(data, "target_normalization", None) == "none" and not subject.dataset.classes:
         y = subject.dataset.y[subject.fold.train].astype(np.float64)

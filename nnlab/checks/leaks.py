@@ -27,8 +27,8 @@ def check(subject: Subject) -> list[Finding]:
     dataset = subject.dataset
     identifiers = dataset_identifiers(dataset)
     examples = subject.subsample(subject.fold.train, MAX_EXAMPLES, "leaks")
-    x, y = dataset.x[examples].astype(np.float64), dataset.y[examples]
-    findings = _identifier_finding(dataset.features, identifiers)
+    x, y = subject.inputs(examples), dataset.y[examples]
+    findings = _identifier_finding(dataset.spec.features, identifiers)
     if x.shape[1] < 2 or len(x) < MIN_EXAMPLES:  # a single input may well determine the target
         return findings
     target_copies = class_indicators(x, y) if dataset.classes else monotone_columns(x, y)
@@ -83,7 +83,7 @@ def _leak_finding(dataset, leaking_columns: dict[int, float]) -> list[Finding]:
     else:
         direction = "rises" if measure > 0 else "falls"
         relation = f"{direction} with the target, rank correlation {measure:.4f}"
-    name = input_name(first, dataset.features)
+    name = input_name(first, dataset.spec.features)
     sentence = (
         f"{name} {relation}: it is the target in disguise{_and_more(leaking_columns)} (limit 0 such inputs)"
     )

@@ -27,16 +27,16 @@ def check(subject: Subject, constant: np.ndarray) -> list[Finding]:
 
     `constant`  the columns that seem constant, from a sample of the training examples
     """
-    if subject.experiment.data.normalization == "none":
+    if subject.experiment.data.normalization == "none" or not subject.numbers.shape[1]:
         return []
     return [*_constant_finding(subject, outliers_of_constant(subject, constant)), *_varying_finding(subject)]
 
 
 def outliers_of_constant(subject: Subject, constant: np.ndarray) -> dict[int, tuple[int, str]]:
     """Column, constant in training -> the example that is farthest out, and the set that it is in."""
-    x, fold = subject.dataset.x, subject.fold
+    x, fold = subject.numbers, subject.fold
     outliers = {}
-    for c in constant:
+    for c in constant[constant < x.shape[1]]:
         distance = np.abs(x[:, c].astype(np.float64) - float(x[fold.train[0], c]))
         if distance[fold.train].any():  # it is constant in the sample only
             continue
@@ -54,7 +54,7 @@ def outliers_of_constant(subject: Subject, constant: np.ndarray) -> dict[int, tu
 def _constant_finding(subject: Subject, outliers: dict[int, tuple[int, str]]) -> list[Finding]:
     if not outliers:
         return []
-    x = subject.dataset.x
+    x = subject.numbers
     if x.shape[1] >= WIDE_COLUMNS:
         return [Finding("pass", 0, 0, f"{len(outliers)} of the constant columns vary elsewhere")]
     training_value = {c: float(x[subject.fold.train[0], c]) for c in outliers}
@@ -82,7 +82,7 @@ def _varying_finding(subject: Subject) -> list[Finding]:
     normalization, fold = subject.experiment.data.normalization, subject.fold
     if normalization == "robust":
         return _clipped_finding(subject)
-    mean, scale = statistics(subject.dataset.x, normalization, fold.train)
+    mean, scale = statistics(subject.numbers, normalization, fold.train)
     training_distance = _max_distance(subject, fold.train, mean, scale)
     sets = {"validation": fold.validation, "test": fold.test}
     farthest = {
@@ -114,8 +114,8 @@ def _varying_finding(subject: Subject) -> list[Finding]:
 def _clipped_finding(subject: Subject) -> list[Finding]:
     """A column in which `robust` clips more than a few values: missing ones, perhaps."""
     indices = subject.subsample(subject.fold.train, MAX_EXAMPLES, "far")
-    mean, scale = statistics(subject.dataset.x, "robust", subject.fold.train)
-    share = (np.abs(subject.dataset.x[indices].astype(np.float64) - mean) > LINEAR_LIMIT * scale).mean(0)
+    mean, scale = statistics(subject.numbers, "robust", subject.fold.train)
+    share = (np.abs(subject.numbers[indices].astype(np.float64) - mean) > LINEAR_LIMIT * scale).mean(0)
     column = int(share.argmax())
     if share[column] <= CLIPPED_SHARE:
         return []
@@ -127,4 +127,4 @@ def _clipped_finding(subject: Subject) -> list[Finding]:
 def _max_distance(subject: Subject, indices: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(d,): the largest distance from the mean, in scales, among a sample of these examples."""
     examples = subject.subsample(indices, MAX_EXAMPLES, "far")
-    return np.abs((subject.dataset.x[examples].astype(np.float64) - mean) / scale).max(0)
+    return np.abs((subject.numbers[examples].astype(np.float64) - mean) / scale).max(0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from nnlab.allowed import LARGEST_COUNT
 from nnlab.data.batches import Chunk
 from nnlab.data.dataset import Dataset
+from nnlab.data.encoders import fit_inputs, inputs_in_units
 from nnlab.data.examples import Examples
 from nnlab.data.splits import Fold
 from nnlab.data.stratification import stratified_split
@@ -93,8 +95,28 @@ class Subject:
 
     def column_name(self, column: int) -> str:
         """The name of an input column; its number if it has no name."""
-        names = self.dataset.features
+        names = self.dataset.spec.features
         return names[column] if names else f"column {column}"
+
+    def inputs(self, examples: np.ndarray) -> np.ndarray:
+        """(n, d) the inputs of these examples in the units of the data, in float64; those of a table
+        encoded as the fold's training examples say."""
+        return inputs_in_units(self.dataset.x[examples], self.dataset.spec.encoding, self._fitted)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """(N, numbers) of all examples the inputs that are numbers, missing ones filled."""
+        x = self.dataset.number_inputs
+        return np.where(np.isnan(x), self._fitted["fill"], x) if self.dataset.columns else x
+
+    @cached_property
+    def _fitted(self) -> dict[str, np.ndarray]:
+        if not self.dataset.columns:
+            return {}
+        data = self.experiment.data
+        return fit_inputs(
+            self.dataset.x, self.dataset.spec.encoding, data.normalization, self.fold.train, data.rare
+        )
 
     def affordable_seeds(self, examples_per_row: int) -> int:
         """How many seeds the budget allows, a row each that passes so many examples through the network."""

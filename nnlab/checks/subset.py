@@ -23,7 +23,6 @@ from nnlab.checks import data, layers, saturation
 from nnlab.checks.overfitting import ABSOLUTE_RATES, NEAR_ZERO, RATE_FACTORS, OverfittingCurves, judge
 from nnlab.checks.subject import Sample, Subject, mean_chance_loss, metric_curves
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
 from nnlab.experiment import Row
 from nnlab.regularizers import Regularizer
@@ -81,13 +80,16 @@ def subset(subject: Subject) -> Sample:
     dataset = subject.dataset
     train = subject.subsample(subject.fold.train, EXAMPLES_TO_CHOOSE_FROM, "choice")
     # Copies of one example with different labels cannot be learnt by any job.
-    _, first = np.unique(dataset.x[train], axis=0, return_index=True)
+    inputs = subject.inputs(train)
+    first = np.sort(np.unique(inputs, axis=0, return_index=True)[1])
     capacity = subject.graph.parameter_count // (2 * dataset.spec.outputs)
     if _is_linear(subject):
-        x = dataset.x[train].astype(np.float64)
-        capacity = min(capacity, (int(np.linalg.matrix_rank(x - x.mean(0))) + 1) // 2)
+        rank = int(np.linalg.matrix_rank(inputs - inputs.mean(0)))
+        capacity = min(capacity, (rank + 1) // 2)
     count = min(subject.budget.examples, max(2, capacity))
-    chosen = subject.subsample(undisputed(dataset, train[np.sort(first)], count), count, "subset")
+    if dataset.classes:
+        first = first[undisputed(inputs[first], dataset.y[train[first]], count)]
+    chosen = subject.subsample(train[first], count, "subset")
     everything = np.arange(len(chosen))
     repeated = np.tile(everything, -(-EPOCH_EXAMPLES // len(chosen)))
     batch_size = subject.experiment.batch_size
@@ -104,26 +106,26 @@ def _is_linear(subject: Subject) -> bool:
     return all(isinstance(node.box, Identity) for node in nodes)
 
 
-def undisputed(dataset: Dataset, examples: np.ndarray, count: int) -> np.ndarray:
-    """The examples of each class with the most neighbours of the same class: a quarter, or enough for
-    `count`.
+def undisputed(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """The sorted indices of examples x (N, d) of classes y (N,): of each class those with the most neighbours
+    of the same class, a quarter, or enough for `count`.
 
     Where classes overlap in a few inputs, neighbours contradict each other, and overfitting them takes more
     capacity than a sound job has. Such a failure would say nothing about the job.
     """
-    if not dataset.classes or len(examples) <= max(count, NEIGHBOUR_COUNT):
-        return examples
-    x, y = dataset.x[examples].astype(np.float32), dataset.y[examples]
+    if len(x) <= max(count, NEIGHBOUR_COUNT):
+        return np.arange(len(x))
+    x = x.astype(np.float32)
     x = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1)
     square = (x**2).sum(1)
     distance = square[:, None] + square - 2 * x @ x.T
     np.fill_diagonal(distance, np.inf)  # no example is its own neighbour
     nearest = np.argpartition(distance, NEIGHBOUR_COUNT, axis=1)[:, :NEIGHBOUR_COUNT]
     order = np.argsort(-(y[nearest] == y[:, None]).sum(1), kind="stable")
-    share = max(UNDISPUTED_SHARE, count / len(examples))
+    share = max(UNDISPUTED_SHARE, count / len(x))
     order_by_class = [order[y[order] == c] for c in np.unique(y)]
     undisputed_by_class = [indices[: math.ceil(share * len(indices))] for indices in order_by_class]
-    return examples[np.sort(np.concatenate(undisputed_by_class))]
+    return np.sort(np.concatenate(undisputed_by_class))
 
 
 def until_memorized(records: Iterator[Record], limit: float, is_classification: bool) -> Iterator[Record]:

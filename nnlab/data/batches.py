@@ -80,7 +80,7 @@ class Batches:
 
     def _chunk_size(self) -> int:
         """Steps in a chunk; the last one of an epoch may have fewer."""
-        return steps_in_chunk(self.steps, self.batch, len(self.examples.x), self.examples.outputs)
+        return steps_in_chunk(self.steps, self.batch, self.examples.spec.inputs, self.examples.outputs)
 
     def epoch(self, epoch: int, done: int = 0):
         """The chunks of an epoch (1, 2, ...), after its first `done` steps."""

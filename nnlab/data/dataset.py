@@ -69,7 +69,6 @@ class Dataset:
             task, y_ndim, targets = "regression", 2, "(examples, outputs) of numbers"
         if self.y.ndim != y_ndim or len(self.x) != len(self.y):
             raise UserError(f"y has the shape {self.y.shape} beside x {self.x.shape}: expected {targets}")
-        refuse_wrong_arrays(self)
         shape, features = self._inputs()
         return DataSpec(
             shape=shape,
@@ -100,6 +99,11 @@ class Dataset:
         if not encoding.width:
             raise UserError("none of the columns is an input")
         return (encoding.width,), encoding.names
+
+    @property
+    def number_inputs(self) -> np.ndarray:
+        """(N, numbers) the inputs that are numbers, which come first; of a table NaN where one is missing."""
+        return self.x[:, list(self.spec.encoding.number_positions)] if self.columns else self.x
 
     def targets(self, noisy: bool = False) -> np.ndarray:
         """(N,) class indices or (N, m) real targets, optionally with label noise."""
@@ -158,6 +162,7 @@ class Data(Component):
 
     group: ClassVar[str] = "data"
     drawn: ClassVar[bool] = False  # whether `seed` draws the examples themselves
+    rare = 1  # a category with fewer training examples is a rare one; tables have a field of this name
     _: KW_ONLY
     normalization: str = static("robust", choices=NORMALIZATION_NAMES)
     limit: int | None = static(None, low=1, high=LARGEST_COUNT)
@@ -174,7 +179,7 @@ class Data(Component):
             raise UserError(f"data '{self.name}': {e}") from e
         warn_of_identifiers(dataset)
         dataset = self._add_label_noise(self._limit_examples(dataset))
-        warn_if_sparse(dataset.x, self.normalization)
+        warn_if_sparse(dataset.number_inputs, self.normalization)
         return dataset
 
     def read(self) -> Dataset:

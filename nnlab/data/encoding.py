@@ -134,6 +134,24 @@ class Encoding:
         """The columns of `flag_positions`."""
         return tuple(column for column in self.columns if column.missing and _has_numbers(column))
 
+    # Places of inputs that are made of codes.
+
+    @cached_property
+    def one_hot_places(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of each one-hot input the number of its column among `code_columns`, and its slot there."""
+        places = [
+            (number, slot)
+            for number, column in enumerate(self.code_columns)
+            if not column.embedded
+            for slot in range(len(column.slots))
+        ]
+        return tuple(column for column, _ in places), tuple(slot for _, slot in places)
+
+    @property
+    def embedded_codes(self) -> tuple[int, ...]:
+        """The number among `code_columns` of each category that will be embedded."""
+        return tuple(number for number, column in enumerate(self.code_columns) if column.embedded)
+
     @property
     def one_hot_columns(self) -> tuple[Column, ...]:
         """Those that become one-hot."""

@@ -1,7 +1,7 @@
-"""A data set on its device: gathers examples by index, and normalises them by a fold's statistics.
+"""A data set on its device: gathers examples by index, as a fold encodes and normalises them.
 
-The device holds one copy with an example per column: x (d, N) and t (m, N), or class indices t (1, N).
-Validation and test batches are cached, normalised.
+The device holds one copy with an example per column: x (d, N), of a table raw (d_raw, N), and t (m, N), or
+class indices t (1, N). Validation and test batches are cached, normalised.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import numpy as np
 import torch
 
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.encoders import center_inputs, fit_inputs, network_inputs, raw_center
 from nnlab.data.loss_weights import is_weighted, loss_weights
 from nnlab.data.normalization import (
     LINEAR_LIMIT,
-    NORMALIZATIONS,
+    center_of,
     centered,
     column_blocks,
-    median_and_spread,
-    normalize_inputs,
     normalize_targets,
     statistics,
 )
@@ -56,9 +55,14 @@ class Examples:
 
     def __init__(self, data: Data, dataset: Dataset, template: torch.Tensor):
         self.dataset, self.spec, self.template = dataset, dataset.spec, template
+        self.encoding, self.rare = self.spec.encoding, data.rare
         self.input_normalization = data.normalization
         self.target_normalization = "none" if dataset.classes else data.target_normalization
-        self.x, self.center = _on_device(dataset.x, self.input_normalization, template)
+        if dataset.columns:
+            self.center = center_inputs(dataset.x, self.encoding, self.input_normalization)
+            self.x = _raw_on_device(dataset.x, raw_center(self.encoding, self.center), template)
+        else:
+            self.x, self.center = _on_device(dataset.x, self.input_normalization, template)
         self.outputs = self.spec.outputs
         if dataset.classes:
             self.true_t, self.t = (
@@ -72,7 +76,7 @@ class Examples:
         self._clear_caches()
 
     def _clear_caches(self) -> None:
-        self._scalings, self._batches, self._clipped_tables, self._tables_of_folds = {}, {}, {}, {}
+        self._scalings, self._batches, self._input_tables, self._tables_of_folds = {}, {}, {}, {}
         self._loss_weights = {}
 
     def without_caches(self) -> Examples:
@@ -82,13 +86,15 @@ class Examples:
         return other
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
-        """The fold's normaliser: mean, scale, target_mean and target_scale of its training examples.
+        """What is fitted on the fold's training examples: mean, scale, target_mean and target_scale, and of a
+        table fill and slots (see `encoders`).
 
         center and target_center are what was subtracted before the cast to the dtype, so that others can
         compute the same bits. Where inputs are soft-clipped too, "linear" is the limit up to which they pass.
         """
         if fold.key not in self._scalings:
-            mean, scale = statistics(self.dataset.x, self.input_normalization, fold.train)
+            x, method = self.dataset.x, self.input_normalization
+            fitted = fit_inputs(x, self.encoding, method, fold.train, self.rare)
             if self.dataset.classes:
                 target_mean, target_scale = np.zeros(self.outputs), np.ones(self.outputs)
             else:
@@ -96,7 +102,7 @@ class Examples:
                     self.dataset.targets(), self.target_normalization, fold.train
                 )
             self._scalings[fold.key] = {
-                "mean": mean, "scale": scale, "center": self.center,
+                **fitted, "center": self.center,
                 "target_mean": target_mean, "target_scale": target_scale,
             }  # fmt: skip
             if not self.dataset.classes:
@@ -142,25 +148,41 @@ class Examples:
         return x, normalize_targets(t, scaling)
 
     def _gather_inputs(self, fold, scaling, index) -> torch.Tensor:
-        """The inputs of the examples `index`, normalised and, if `robust`, soft-clipped.
+        """The inputs of the examples `index`, encoded, normalised and, if `robust`, soft-clipped.
 
-        Soft-clipping costs a logarithm per element, so a fold's whole clipped table is cached while it fits
-        into `CACHED_ELEMENTS`.
+        Soft-clipping costs a logarithm per element, and encoding some passes, so a fold's whole table of
+        inputs is cached while it fits into `CACHED_ELEMENTS`.
         """
-        if self.input_normalization != "robust":
-            return normalize_inputs(_gather(self.x, index), scaling)
-        if fold.key not in self._clipped_tables:
-            if (len(self._clipped_tables) + 1) * self.x.numel() > CACHED_ELEMENTS:
-                return normalize_inputs(_gather(self.x, index), scaling)
-            clipped = self.x.clone()
-            for block in clipped.split(EXAMPLES_PER_BLOCK, 1):
-                normalize_inputs(block, scaling)
-            self._clipped_tables[fold.key] = clipped
-        return _gather(self._clipped_tables[fold.key], index)
+        is_costly = self.input_normalization == "robust" or self.encoding.columns
+        if is_costly and fold.key not in self._input_tables:
+            if (len(self._input_tables) + 1) * self.spec.inputs * self.x.shape[1] <= CACHED_ELEMENTS:
+                self._input_tables[fold.key] = self._input_table(scaling)
+        if fold.key in self._input_tables:
+            return _gather(self._input_tables[fold.key], index)
+        x = network_inputs(_gather(self.x, index), self.encoding, scaling)
+        return x.T.contiguous().T if self._is_encoded_by_example else x
+
+    def _input_table(self, scaling) -> torch.Tensor:
+        """The inputs (d, N) of all examples."""
+        if not self.encoding.columns:
+            table = self.x.clone()
+            for block in table.split(EXAMPLES_PER_BLOCK, 1):
+                network_inputs(block, self.encoding, scaling)
+            return table
+        table = _empty_table(self.spec.inputs, self.x.shape[1], self.template)
+        raw_blocks, blocks = (x.split(EXAMPLES_PER_BLOCK, 1) for x in (self.x, table))
+        for raw, block in zip(raw_blocks, blocks, strict=True):
+            block.copy_(network_inputs(raw, self.encoding, scaling))
+        return table
+
+    @property
+    def _is_encoded_by_example(self) -> bool:
+        """Whether inputs are encoded from raw ones, and so large a table that it is stored by example."""
+        return bool(self.encoding.columns) and self.spec.inputs * self.x.shape[1] > EXAMPLE_MAJOR_ELEMENTS
 
     def table_bytes(self, folds: int) -> int:
         """The size of the `tables` of so many folds."""
-        width = self.x.element_size() * len(self.x) + self.t.element_size() * len(self.t)
+        width = self.x.element_size() * self.spec.inputs + self.t.element_size() * len(self.t)
         return folds * width * self.x.shape[1]
 
     def tables(self, folds: list) -> Tables:
@@ -242,11 +264,7 @@ def validation_weights(examples: Examples, rows: list) -> list[torch.Tensor | No
 
 def _on_device(table: np.ndarray, method: str, template: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """A table (N, d) as (d, N) on the device, minus its center (d,) by the normalisation; and the center."""
-    example_major = table.size > EXAMPLE_MAJOR_ELEMENTS
-    out = torch.empty(
-        table.shape if example_major else table.shape[::-1], dtype=template.dtype, device=template.device
-    )
-    out = out.T if example_major else out
+    out = _empty_table(table.shape[1], len(table), template)
     center = np.zeros(len(out))
     if method == "none":
         for start in range(
@@ -255,11 +273,26 @@ def _on_device(table: np.ndarray, method: str, template: torch.Tensor) -> tuple[
             block = slice(start, start + EXAMPLES_PER_BLOCK)
             out[:, block] = torch.from_numpy(table[block].copy()).T
         return out, center
-    center_and_scale = median_and_spread if method == "robust" else NORMALIZATIONS[method]
     for columns, block in column_blocks(table):
-        center[columns], _ = center_and_scale(block)
+        center[columns] = center_of(block, method)
         out[columns] = centered(block, center[columns], template)
     return out, center
+
+
+def _raw_on_device(table: np.ndarray, center: np.ndarray, template: torch.Tensor) -> torch.Tensor:
+    """A raw table (N, d_raw) as (d_raw, N) on the device, minus center (d_raw,)."""
+    out = _empty_table(table.shape[1], len(table), template)
+    for columns, block in column_blocks(table):
+        out[columns] = centered(block, center[columns], template)
+    return out
+
+
+def _empty_table(width: int, count: int, template: torch.Tensor) -> torch.Tensor:
+    """Memory for a table (width, count): a large one is stored example by example."""
+    example_major = width * count > EXAMPLE_MAJOR_ELEMENTS
+    shape = (count, width) if example_major else (width, count)
+    out = torch.empty(shape, dtype=template.dtype, device=template.device)
+    return out.T if example_major else out
 
 
 def _class_indices(y: np.ndarray, template: torch.Tensor) -> torch.Tensor:

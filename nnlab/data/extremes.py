@@ -16,8 +16,9 @@ def refuse_extremes(data, dataset, dtype: str) -> None:
     """Raise `UserError` if inputs or targets are too large for `dtype`, or a column of inputs too small."""
     is_unscaled_target = not dataset.classes and getattr(data, "target_normalization", "none") == "none"
     if dataset.x.dtype.kind == "f":
-        maxima = _column_maxima(dataset.x)
-        _refuse_large(f"data '{data.name}': the input", maxima.max(), dtype, squared=False)
+        x = dataset.number_inputs
+        maxima = _column_maxima(np.where(np.isnan(x), 0, x) if dataset.columns else x)
+        _refuse_large(f"data '{data.name}': the input", maxima.max(initial=0), dtype, squared=False)
         _refuse_small(f"data '{data.name}'", maxima, dtype)
     if dataset.y.dtype.kind == "f":
         maxima = _column_maxima(dataset.y)

@@ -50,7 +50,7 @@ class GpuBatches(Batches):
     def _chunk_size(self) -> int:
         orders = len(self.rows) if len(self.unique_rows) > 1 else 1
         return steps_per_chunk(
-            self.steps, self.batch, len(self.examples.x), self.examples.outputs, orders, len(self.rows)
+            self.steps, self.batch, self.examples.spec.inputs, self.examples.outputs, orders, len(self.rows)
         )
 
     def epoch(self, epoch: int, done: int = 0):

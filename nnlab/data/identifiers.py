@@ -70,8 +70,13 @@ def find_identifiers(x: np.ndarray, names: tuple[str, ...], y: np.ndarray | None
     >>> find_identifiers(x, ("", "day"))
     {0: 'counts the rows'}
     """
+    # A single input is the only thing the target can depend on.
+    return _identifiers(x, names, y) if x.shape[1] > 1 else {}
+
+
+def _identifiers(x: np.ndarray, names: tuple[str, ...], y: np.ndarray | None) -> dict[int, str]:
     n, d = x.shape
-    if n < FEWEST_VALUES or d < 2:  # a single input is the only thing the target can depend on
+    if n < FEWEST_VALUES or not d:
         return {}
     names = names or ("column",) * d
     descriptions = {
@@ -217,18 +222,25 @@ def is_key_name(name: str) -> bool:
 
 
 def dataset_identifiers(dataset) -> dict[int, str]:
-    """`find_identifiers` in a `Dataset`."""
+    """`find_identifiers` in the inputs of a `Dataset` that are numbers, none of them missing."""
     rows = slice(None)
     if dataset.test is not None:
         # The data's own test set may be numbered from 1 again, so leave it out.
         rows = np.setdiff1d(np.arange(len(dataset.x)), dataset.test)
-    return find_identifiers(dataset.x[rows], dataset.features, dataset.y[rows])
+    x, names = dataset.number_inputs, dataset.spec.features
+    if not dataset.columns:
+        return find_identifiers(x[rows], names, dataset.y[rows])
+    if dataset.spec.inputs < 2:
+        return {}
+    whole = np.flatnonzero(~np.isnan(x).any(0))
+    identifiers = _identifiers(x[rows][:, whole], tuple(names[i] for i in whole), dataset.y[rows])
+    return {int(whole[i]): description for i, description in identifiers.items()}
 
 
 def warn_of_identifiers(dataset) -> None:
     """Advice, if an input is an ID column."""
     for column, description in list(dataset_identifiers(dataset).items())[:1]:
-        name = input_name(column, dataset.features)
+        name = input_name(column, dataset.spec.features)
         advise(f"{name} {description}: {IDENTIFIER_REMEDY}")
 
 

@@ -160,13 +160,25 @@ def statistics(x: np.ndarray, method: str, examples=None) -> tuple[np.ndarray, n
     return mean, np.where(scale > rounding, scale, 1.0)
 
 
-def column_blocks(x: np.ndarray, examples=None):
-    """Yield (slice of columns, the columns in float64) of x (N, d), a few at a time to save memory."""
+def center_of(x: np.ndarray, method: str) -> np.ndarray:
+    """(d,): a number near the values of each column of x (N, d), by the method: 0 where 0 has to stay 0."""
+    return (median_and_spread if method == "robust" else NORMALIZATIONS[method])(x)[0]
+
+
+def column_blocks(x: np.ndarray, examples=None, positions: tuple[int, ...] | None = None):
+    """Yield (slice of columns, the columns in float64) of x (N, d), a few at a time to save memory.
+
+    With `positions`, of these columns in this order.
+    """
     n = len(x) if examples is None else len(examples)
-    width = max(1, BLOCK_ELEMENTS // max(1, n))
-    for start in range(0, x.shape[1], width):
-        columns = slice(start, start + width)
-        block = x[:, columns] if examples is None else x[examples, columns]
+    width, count = max(1, BLOCK_ELEMENTS // max(1, n)), x.shape[1] if positions is None else len(positions)
+    for start in range(0, count, width):
+        columns = slice(start, min(start + width, count))
+        of_x = columns if positions is None else list(positions[columns])
+        if examples is None:
+            block = x[:, of_x]
+        else:
+            block = x[examples, columns] if positions is None else x[np.ix_(examples, of_x)]
         yield columns, block.astype(np.float64, order="C")
 
 

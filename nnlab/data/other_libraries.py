@@ -23,11 +23,14 @@ EXPECTED_NUMBER = (
 TEXT_DTYPE_KINDS = "USTa"  # numpy's letters for text and bytes
 
 
-def to_numpy(value, name: str, expected: str = EXPECTED_NUMBER) -> tuple[np.ndarray, tuple[str, ...]]:
+def to_numpy(
+    value, name: str, expected: str = EXPECTED_NUMBER, missing: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """A copy of `value` as an array, and the names of its columns, or of a series, if it has any.
 
-    The array has finite real numbers of a dtype that torch knows, or text. `name` is the argument's name in
-    the `UserError` for anything else, and `expected` what it says should be in place of text.
+    The array has finite real numbers of a dtype that torch knows, or text; with `missing` also NaN. `name` is
+    the argument's name in the `UserError` for anything else, and `expected` what it says should be in place
+    of text.
     """
     if hasattr(value, "toarray"):
         raise UserError(f"{name} is a sparse matrix: write {name}.toarray()")
@@ -50,7 +53,8 @@ def to_numpy(value, name: str, expected: str = EXPECTED_NUMBER) -> tuple[np.ndar
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise UserError(f"{_location(name, np.argwhere(np.ma.getmaskarray(value))[0], names)} is masked")
     if values.dtype.kind == "f":
-        for index in np.argwhere(~np.isfinite(values))[:1]:
+        is_wrong = np.isinf(values) if missing else ~np.isfinite(values)
+        for index in np.argwhere(is_wrong)[:1]:
             wrong = values[tuple(index)]
             fault = "is missing (nan)" if np.isnan(wrong) else f"is {wrong:g}"
             raise UserError(f"{_location(name, index, names)} {fault}; expected a finite number")

@@ -81,6 +81,11 @@ class DataSpec:
         return Encoding(self.columns, self.inputs)
 
     @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """The shape of an example as data have it: of a table, before it is encoded."""
+        return (self.encoding.raw_width,) if self.columns else self.shape
+
+    @property
     def layout(self) -> InputLayout:
         """Which of the inputs are numbers, which are plain, which are slots to be embedded."""
         return self.encoding.layout

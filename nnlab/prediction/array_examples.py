@@ -61,10 +61,10 @@ class ArrayExamples:
         if x.dtype.kind not in NUMERIC_DTYPE_KINDS:
             raise UserError(f"{self.name}: its examples have the dtype {x.dtype}, expected real numbers")
         count = math.prod(x.shape[1:])
-        if x.ndim < 2 or count != self.spec.inputs:
-            shape, wanted = (" x ".join(map(str, s)) for s in (x.shape[1:] or (1,), self.spec.shape))
+        if x.ndim < 2 or count != math.prod(self.spec.raw_shape):
+            shape, wanted = (" x ".join(map(str, s)) for s in (x.shape[1:] or (1,), self.spec.raw_shape))
             raise UserError(f"{self.name} has {shape} numbers per example; the run was trained on {wanted}")
-        if x.dtype.kind == "f":
+        if x.dtype.kind == "f" and not self.spec.columns:  # of which numbers may be missing
             for index in np.argwhere(~np.isfinite(x))[:1]:
                 example, *rest = index.tolist()
                 at = ", ".join(map(str, (start + example, *rest)))
@@ -134,6 +134,8 @@ def _with_or_without_gz(path: Path) -> Path:
 
 def dataset_examples(name: str, dataset: Dataset, spec: DataSpec, labelled: bool) -> ArrayExamples:
     """All examples of a data set of nnlab's own."""
+    if tuple(dataset.columns) != spec.columns:
+        raise UserError(f"data '{name}' has other columns than the run")
     features = tuple(dataset.features)
     if features and spec.features and features != spec.features:
         raise UserError(f"data '{name}' has other inputs than the run: '{features[0]}', ...")

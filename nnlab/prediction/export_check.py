@@ -13,6 +13,7 @@ from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.tables import open_examples
 
 MOST_EXAMPLES, RANDOM_EXAMPLES, BATCH = 10_000, 256, 500
+MISSING_SHARE = 0.1  # of the numbers in random examples of a table
 # Rounding hits few examples; where the mean is this far away, the file computes something else.
 LARGEST_MEAN_DIFFERENCE = 0.01  # of a probability, or of the target's scale
 
@@ -71,9 +72,18 @@ def _own(model: TrainedModel, data: str) -> np.ndarray:
 def _random(model: TrainedModel, row: int | None) -> np.ndarray:
     """Examples around the training data, a tenth of them far out."""
     normalizer, random = model.rows_for(row)[0].normalizer, np.random.default_rng(0)
-    z = random.normal(size=(RANDOM_EXAMPLES, model.spec.inputs))
+    encoding = model.spec.encoding
+    z = random.normal(size=(RANDOM_EXAMPLES, encoding.numbers))
     z[: RANDOM_EXAMPLES // 10] *= 10
-    return normalizer["mean"] + normalizer["scale"] * z
+    numbers = normalizer["mean"][: encoding.numbers] + normalizer["scale"][: encoding.numbers] * z
+    if not model.spec.columns:
+        return numbers
+    x = np.zeros((RANDOM_EXAMPLES, encoding.raw_width))
+    x[:, list(encoding.number_positions)] = np.where(random.random(z.shape) < MISSING_SHARE, np.nan, numbers)
+    for column, position in zip(encoding.code_columns, encoding.code_positions, strict=True):
+        x[:, position] = random.integers(column.codes, size=RANDOM_EXAMPLES)
+    x[:, list(encoding.plain_positions)] = random.integers(2, size=(len(x), len(encoding.plain_positions)))
+    return x
 
 
 def _compared(model, row, outputs, dtype, name, x) -> Agreement:
@@ -81,7 +91,7 @@ def _compared(model, row, outputs, dtype, name, x) -> Agreement:
     differences, other_classes = np.zeros(expected.shape), 0
     for start in range(0, len(x), BATCH):
         some = slice(start, start + BATCH)
-        answers = outputs(np.ascontiguousarray(x[some].reshape(-1, *model.spec.shape).astype(dtype)))
+        answers = outputs(np.ascontiguousarray(x[some].reshape(-1, *model.spec.raw_shape).astype(dtype)))
         values = answers["probabilities" if model.spec.classes else "prediction"]
         differences[some] = np.abs(values.reshape(len(values), -1) - expected[some])
         if classes is not None:

@@ -40,6 +40,8 @@ class TrainedModel:
     classes     (classes,) the labels, as the data have them; None in a regression
 
     x is an array (n, d), or (n, *shape) of images, or a table; what was fitted in training is applied to it.
+    Of a run on a table with columns (`spec.columns`) it may be raw: numbers, NaN where one is missing, and
+    codes of categories, in the order of `spec.encoding.raw`.
     Columns of a table are matched by name if the run knows the names: their order does not matter, and
     further ones are ignored with an `Advice`. All methods raise `UserError` for a wrong x: another shape, a
     missing column, text, a missing or infinite value.
@@ -209,7 +211,9 @@ class TrainedModel:
         key = tuple(row.number for row in rows)
         if key not in self._stacks:
             threads = thread_count("auto")
-            self._stacks[key] = bind_stacks(self.experiment, self._graph, rows, self._template, threads)
+            self._stacks[key] = bind_stacks(
+                self.experiment, self._graph, self.spec, rows, self._template, threads
+            )
         return self._stacks[key]
 
 
@@ -259,12 +263,17 @@ def _list_numbers(numbers: list[int]) -> str:
 
 
 def _non_finite_message(x: np.ndarray, normalizer: dict, spec: DataSpec) -> str:
-    """Why an example has no prediction: by its farthest input."""
+    """Why an example has no prediction: by its farthest input that is a number."""
+    if spec.columns:
+        x = x[list(spec.encoding.number_positions)]
+    mean, scale = (normalizer[name][: len(x)] for name in ("mean", "scale"))
     with np.errstate(over="ignore"):  # of 1e308 too
-        distance = np.abs(x - normalizer["mean"]) / normalizer["scale"]
+        distance = np.nan_to_num(np.abs(x - mean) / scale, posinf=np.inf)
+    if not len(distance):
+        return ": the network's outputs are not finite"
     i = int(distance.argmax())
     column = f"column '{shortened(spec.features[i])}'" if spec.features else f"input {i}"
     return (
         f": the network's outputs are not finite; its {column} is {x[i]:.3g}, and training had a mean "
-        f"of {normalizer['mean'][i]:.3g} and a scale of {normalizer['scale'][i]:.3g}"
+        f"of {mean[i]:.3g} and a scale of {scale[i]:.3g}"
     )

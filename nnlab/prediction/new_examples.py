@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from nnlab.data.encoding import Encoding
 from nnlab.data.labels import class_name
 from nnlab.data.numpy_files import is_one_hot
 from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_text, to_numpy
@@ -27,11 +28,14 @@ class WrongExample(UserError):
 
 
 def validate_inputs(x, spec: DataSpec) -> np.ndarray:
-    """x as an array (n, d) of finite numbers.
+    """x as an array (n, d) of finite numbers; of a spec with columns raw (n, d_raw), with NaN where a number
+    is missing.
 
     A table whose columns have names is matched by them; further columns are ignored with one `Advice`, the
     targets' without. Raises `UserError`.
     """
+    if spec.columns:
+        return _raw_inputs(x, spec.encoding)
     x = _select_columns(x, spec.features, "x", ignored=spec.targets)
     values, names = to_numpy(x, "x", EXPECTED_NUMBER)
     shape = " x ".join(map(str, spec.shape))
@@ -53,6 +57,30 @@ def validate_inputs(x, spec: DataSpec) -> np.ndarray:
             f"examples of {shape}"
         )
     return values.reshape(len(values), -1)
+
+
+def _raw_inputs(x, encoding: Encoding) -> np.ndarray:
+    """x as an array (n, d_raw) of numbers and codes; see `Column.raw`."""
+    values, names = to_numpy(x, "x", EXPECTED_NUMBER, missing=True)
+    refuse_text(values, "x", names, EXPECTED_NUMBER)
+    if values.ndim != 2 or values.shape[1] != encoding.raw_width:
+        raise UserError(f"x has the shape {values.shape}, expected (examples, {encoding.raw_width})")
+    values = values.astype(np.float64)
+    for position in encoding.plain_positions:
+        for n in np.flatnonzero(np.isnan(values[:, position]))[:1]:
+            name = shortened(encoding.raw[position][0])
+            raise WrongExample(
+                "x", int(n), f": the input '{name}' is missing (nan); expected a finite number"
+            )
+    for column, position in zip(encoding.code_columns, encoding.code_positions, strict=True):
+        codes = values[:, position]
+        is_code = (codes == np.floor(codes)) & (codes >= 0) & (codes < column.codes)
+        for n in np.flatnonzero(~is_code)[:1]:
+            fault = (
+                f": '{shortened(column.name)}' is {codes[n]:g}; expected a code from 0 to {column.codes - 1}"
+            )
+            raise WrongExample("x", int(n), fault)
+    return values
 
 
 def validate_targets(y, spec: DataSpec) -> np.ndarray:

@@ -42,7 +42,7 @@ def onnx_bytes(portable: PortableModel, notes: dict[str, str]) -> bytes:
         op.nodes.append(helper.make_node("Identity", [value.name], [name]))
     graph = helper.make_graph(
         op.nodes, "nnlab",
-        [_described(INPUT, portable.dtype, [BATCH, *spec.shape])],
+        [_described(INPUT, portable.dtype, [BATCH, *spec.raw_shape])],
         [_described(name, value.dtype, shapes[name]) for name, value in outputs.items()],
         op.initializers,
     )  # fmt: skip
@@ -91,9 +91,12 @@ def refuse_large(portable: PortableModel) -> None:
 def notes_of(spec: DataSpec, about: dict[str, str]) -> dict[str, str]:
     """What a file says of itself: text by name, lists as JSON."""
     lists = {"features": spec.features, "targets": spec.targets, "classes": spec.classes}
-    notes = {"nnlab": __version__, "task": spec.task, "shape": json.dumps(spec.shape), **about}
+    notes = {"nnlab": __version__, "task": spec.task, "shape": json.dumps(spec.raw_shape), **about}
     if spec.classes:
         notes["labels"] = spec.labels
+    if spec.columns:
+        lists["inputs"] = spec.encoding.raw
+        lists["columns"] = [column.to_json() for column in spec.columns]
     return notes | {key: json.dumps(names, ensure_ascii=False) for key, names in lists.items() if names}
 
 

@@ -16,6 +16,7 @@ INTEGER_INPUTS = {
     "Reshape": ("shape",),
     "Slice": ("starts", "ends", "axes"),
 }
+COMPARISONS = ("IsNaN", "Equal", "Greater", "Less")
 # Nodes and weights of Gauss and Legendre on [0, 1]: erf(x) is then right to 1e-14.
 QUADRATURE_POINTS = 48
 LARGEST_ERF = 6.0  # where erf is 1 in float64
@@ -39,7 +40,7 @@ class OnnxOperators(Operators):
     def apply(self, operator, *operands, **attributes):
         from onnx import helper
 
-        template = next(x for x in operands if isinstance(x, Value))
+        template = next(x for x in operands[operator == "Where" :] if isinstance(x, Value))
         if operator == "Erf" and template.dtype == "float64":
             return self._erf(template)
         inputs = [x if isinstance(x, Value) else self.constant(np.array(x), template) for x in operands]
@@ -47,7 +48,8 @@ class OnnxOperators(Operators):
             numbers = np.array(attributes.pop(attribute), np.int64)
             shape = np.atleast_1d if operator != "CumSum" else np.asarray
             inputs.append(self.constant(shape(numbers)))
-        dtype = {"Cast": attributes.get("to"), "ArgMax": "int64"}.get(operator, template.dtype)
+        dtypes = {"Cast": attributes.get("to"), "ArgMax": "int64"} | dict.fromkeys(COMPARISONS, "bool")
+        dtype = dtypes.get(operator, template.dtype)
         if operator == "Cast":
             attributes["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         outputs = [self._name(operator)] + [self._name("indices")] * (operator == "TopK")

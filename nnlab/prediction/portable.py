@@ -14,16 +14,15 @@ from nnlab.autodiff.operators import Operators
 from nnlab.errors import UserError
 from nnlab.losses import Loss
 from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.portable_inputs import PortableInputs
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.training.population import stack_experiments
-
-FAR = 1e9  # deviations beyond which r / sqrt(1 + r^2) is 1 in float64
 
 
 @dataclass(frozen=True)
 class PortableModel:
-    """Some rows of a model, which `outputs` describes in operators: normalisation, the networks of all rows
-    as one stack (K, units, B), probabilities, and their mean over the rows.
+    """Some rows of a model, which `outputs` describes in operators: the inputs, the networks of all rows as
+    one stack (K, units, B), probabilities, and their mean over the rows.
 
     dtype  of inputs and outputs, float32 or float64; the network computes in the run's
     """
@@ -55,37 +54,11 @@ class PortableModel:
 
     def outputs(self, op: Operators, x) -> dict:
         """x (B, *shape) -> prediction, and of a classification probabilities (B, classes)."""
-        x = op.Transpose(op.Flatten(x, axis=1), perm=[1, 0])  # (d, B)
-        z = op.Cast(self._network(op, self._normalized(op, x)), to="float64")  # (K, m, B)
+        x = op.Transpose(op.Flatten(x, axis=1), perm=[1, 0])  # (d_raw, B)
+        normalizers = [row.normalizer for row in self.rows]
+        inputs = PortableInputs(self.model.spec.encoding, normalizers, self.network_dtype).inputs(op, x)
+        z = op.Cast(self._network(op, inputs), to="float64")  # (K, m, B)
         return self._classes(op, z) if self.model.spec.classes else self._numbers(op, z)
-
-    def _normalized(self, op: Operators, x):
-        """`normalize_inputs` of every row, (K, d, B)."""
-        z = op.Sub(op.Cast(x, to="float64"), self._statistic(op, "center"))
-        z = op.Cast(z, to=self.network_dtype)
-        mean, scale, center = (self._stacked(name) for name in ("mean", "scale", "center"))
-        if (mean != center).any() or (scale != 1).any():
-            shift, factor = (self._constant(op, v) for v in (mean - center, 1 / scale))
-            z = op.Mul(op.Sub(z, shift), factor)
-        return self._clipped(op, z)
-
-    def _clipped(self, op: Operators, z):
-        """`smooth_clip_`, or the `bounded_clip_` of old runs; beyond an infinite limit nothing is clipped."""
-        limits = np.array([float(row.normalizer.get("linear", np.inf)) for row in self.rows])
-        if np.isinf(limits).all():
-            return z
-        bounded = {"bound" in row.normalizer for row in self.rows}
-        if len(bounded) > 1:
-            raise UserError("the rows clip their inputs in different ways: export one of them, row=0")
-        limits = (limits[:1] if (limits == limits[0]).all() else limits)[:, None, None]
-        inner = op.Max(op.Min(z, self._constant(op, limits)), self._constant(op, -limits))
-        excess = op.Sub(z, inner)
-        if bounded == {True}:
-            excess = op.Max(op.Min(excess, FAR), -FAR)
-            beyond = op.Div(excess, op.Sqrt(op.Add(op.Mul(excess, excess), 1)))
-        else:
-            beyond = op.Mul(op.Sign(excess), op.Log(op.Add(op.Abs(excess), 1)))
-        return op.Add(inner, beyond)
 
     def _network(self, op: Operators, x):
         """The last value of the graph, (K, m, B)."""
@@ -124,26 +97,15 @@ class PortableModel:
 
     def _numbers(self, op: Operators, z) -> dict:
         """Predictions in the target's unit: (B,), or (B, m) of several targets."""
-        z = op.Mul(z, self._statistic(op, "target_scale"))
-        z = op.ReduceMean(op.Add(z, self._statistic(op, "target_mean")), axes=[0], keepdims=0)
+        z = op.Mul(z, self._of_targets(op, "target_scale"))
+        z = op.ReduceMean(op.Add(z, self._of_targets(op, "target_mean")), axes=[0], keepdims=0)
         z = op.Cast(op.Transpose(z, perm=[1, 0]), to=self.dtype)
         return {"prediction": op.Reshape(z, shape=[-1]) if self.model.spec.outputs == 1 else z}
 
-    def _stacked(self, name: str) -> np.ndarray:
-        """A statistic of the rows, (K, d, 1); where all rows normalise alike once, (1, d, 1)."""
-        arrays = [row.normalizer[name] for row in self.rows]
-        if not name.startswith("target") and self._normalize_alike:
-            arrays = arrays[:1]
-        return np.stack(arrays)[:, :, None].astype(np.float64)
-
-    @property
-    def _normalize_alike(self) -> bool:
-        first = self.rows[0].normalizer
-        names = ("center", "mean", "scale")
-        return all((row.normalizer[name] == first[name]).all() for row in self.rows for name in names)
-
-    def _statistic(self, op: Operators, name: str):
-        return op.constant(self._stacked(name), name=name)
+    def _of_targets(self, op: Operators, name: str):
+        """A statistic of the targets of every row, (K, m, 1)."""
+        arrays = np.stack([row.normalizer[name] for row in self.rows])
+        return op.constant(arrays[:, :, None].astype(np.float64), name=name)
 
     def _constant(self, op: Operators, array: np.ndarray, name: str = ""):
         return op.constant(array.astype(self.network_dtype), name=name)

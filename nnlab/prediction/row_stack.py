@@ -9,7 +9,9 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
-from nnlab.data.normalization import centered, normalize_inputs
+from nnlab.data.encoders import network_inputs, raw_center
+from nnlab.data.normalization import centered
+from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.runtime.layout import aligned
@@ -22,10 +24,17 @@ class RowStack:
     """Some rows, bound as one network without dropout. Nothing in it grows with the number of examples."""
 
     def __init__(
-        self, e: Experiment, graph: Graph, rows: list[TrainedRow], template: torch.Tensor, threads: int
+        self,
+        e: Experiment,
+        graph: Graph,
+        spec: DataSpec,
+        rows: list[TrainedRow],
+        template: torch.Tensor,
+        threads: int,
     ):
         layout = graph.layout()
         self.rows, self.batch, self.template = rows, rows[0].batch, template
+        self.encoding, self.inputs = spec.encoding, spec.inputs
         weights = Weights(*(template.new_zeros(len(rows), n) for n in (layout.size, layout.buffers_size)))
         for name, view in leaf_views(graph, weights).items():
             for k, row in enumerate(rows):
@@ -36,31 +45,35 @@ class RowStack:
         self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])
 
     def outputs(self, x: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """(examples, outputs) of each batch of x (n, d): a slice of x, and z (K, m, examples)."""
+        """(examples, outputs) of each batch of x (n, d_raw): a slice of x, and z (K, m, examples)."""
         for start in range(0, len(x), self.batch):
             examples = slice(start, min(start + self.batch, len(x)))
             yield examples, self.network.fprop(self._inputs(x[examples]))[..., : len(x) - start]
 
     def _inputs(self, x: np.ndarray) -> torch.Tensor:
-        """x (n, d) as each row normalises it, (K, d, B): padded with zeros to a full batch."""
+        """x (n, d_raw) as each row encodes and normalises it, (K, d, B): zeros pad it to a full batch."""
         tables = []
         for normalizer in self.normalizers:
-            table = aligned(1, (x.shape[1], self.batch), self.template)
-            block = x.astype(np.float64)
-            table[0, :, : len(x)] = normalize_inputs(
-                centered(block, normalizer["center"], self.template), normalizer
-            )
+            table = aligned(1, (self.inputs, self.batch), self.template)
+            center = raw_center(self.encoding, normalizer["center"])
+            raw = centered(x.astype(np.float64), center, self.template)
+            table[0, :, : len(x)] = network_inputs(raw, self.encoding, normalizer)
             tables.append(table)
         if len(tables) == 1:
             return tables[0].expand(len(self.rows), -1, -1)
-        out = aligned(len(self.rows), (x.shape[1], self.batch), self.template)
+        out = aligned(len(self.rows), (self.inputs, self.batch), self.template)
         for row, number in zip(out, self.normalizer_of, strict=True):
             row.copy_(tables[number][0])
         return out
 
 
 def bind_stacks(
-    e: Experiment, graph: Graph, rows: list[TrainedRow], template: torch.Tensor, threads: int
+    e: Experiment,
+    graph: Graph,
+    spec: DataSpec,
+    rows: list[TrainedRow],
+    template: torch.Tensor,
+    threads: int,
 ) -> list[RowStack]:
     """The rows in stacks of equal batches, each small enough for the cache."""
     max_rows = max(1, min(CPU_STACK_ROWS, CACHE_ELEMENTS // max(1, graph.layout().size)))
@@ -68,7 +81,7 @@ def bind_stacks(
     for row in rows:
         groups.setdefault(row.batch, []).append(row)
     return [
-        RowStack(e, graph, group[first : first + max_rows], template, threads)
+        RowStack(e, graph, spec, group[first : first + max_rows], template, threads)
         for group in groups.values()
         for first in range(0, len(group), max_rows)
     ]

@@ -23,7 +23,7 @@ class PortableModule(torch.nn.Module):
         self.portable, self.names = portable, []
         spec = portable.model.spec
         with torch.no_grad():  # one pass collects the constants
-            portable.outputs(_Collected(self), self.example(1, spec.shape))
+            portable.outputs(_Collected(self), self.example(1, spec.raw_shape))
 
     def example(self, count: int, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.zeros(count, *shape, dtype=getattr(torch, self.portable.dtype))
@@ -50,7 +50,7 @@ class _Collected(TorchOperators):
 def exported_program(portable: PortableModel):
     """The program, for any number of examples."""
     module = PortableModule(portable).eval()
-    example = module.example(2, portable.model.spec.shape)
+    example = module.example(2, portable.model.spec.raw_shape)
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own, which change with its version

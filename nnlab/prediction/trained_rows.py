@@ -130,10 +130,21 @@ def _refuse_wrong_normalizer(where: str, normalizer: dict[str, np.ndarray], spec
     shapes |= {"target_mean": (spec.outputs,), "target_scale": (spec.outputs,)}
     further = {"center": (spec.inputs,), "target_center": (spec.outputs,), "linear": (), "bound": ()}
     shapes |= {name: shape for name, shape in further.items() if name in normalizer}
+    slots = [len(column.slots) for column in spec.encoding.code_columns for _ in range(column.codes)]
+    if spec.columns:
+        shapes |= {"fill": (spec.encoding.numbers,), "slots": (len(slots),)}
     _refuse_other_arrays(where, normalizer, shapes)
+    if spec.columns:
+        _refuse_wrong_slots(where, normalizer["slots"], np.array(slots))
     for name in ("scale", "target_scale", "linear", "bound"):
         if name in normalizer and not (normalizer[name] > 0).all():
             raise UserError(f"{where}: '{name}' has numbers that are not above 0")
     for name in ("linear", "bound"):
         if name in normalizer and normalizer[name] > MAX_DEVIATIONS:
             raise UserError(f"{where}: '{name}' is {float(normalizer[name]):g}, far above 5")
+
+
+def _refuse_wrong_slots(where: str, slots: np.ndarray, counts: np.ndarray) -> None:
+    """Raise `UserError` unless these are slots of columns that have so many, or -1."""
+    if (slots != np.floor(slots)).any() or (slots < -1).any() or (slots >= counts).any():
+        raise UserError(f"{where}: 'slots' has numbers that are no slots of its columns")

@@ -138,7 +138,8 @@ class RunWriter:
         """The size of weights, normalisers, rows.json and test predictions in bytes."""
         bytes_per_element = 8 if self.experiment.dtype == "float64" else 4
         weights = bytes_per_element * theta_width(self.rows[0], self.fit.datasets)
-        normalizer = 2 * 8 * (self.spec.inputs + self.spec.outputs)  # means and scales, in float64
+        spec, codes = self.spec, sum(column.codes for column in self.spec.encoding.code_columns)
+        normalizer = 8 * (4 * spec.inputs + 3 * spec.outputs + codes)  # fill, mean, scale, center; slots
         tested = sum(len(fold.test) for fold in self._folds()) if self.rows[0].keeps_predictions else 0
         predictions = CELL_BYTES * tested * (self.spec.outputs + 3)
         return len(self.rows) * (weights + normalizer + REPORT_BYTES) + REPORT_BYTES + predictions

@@ -1,0 +1,420 @@
+"""What is fitted on a fold's training examples (R5): beside scikit-learn; no leak; bits; saved and loaded."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.core.config_store import ConfigStore
+from mixed_table import COLUMNS, ENCODING, POSITION, Mixed, changed_examples, raw_examples
+from safetensors.numpy import load_file, save_file
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, StandardScaler
+
+import nnlab
+from nnlab.cli import main
+from nnlab.data import examples as examples_module
+from nnlab.data.columns import Column
+from nnlab.data.dataset import Dataset
+from nnlab.data.encoders import fit_inputs, inputs_in_units, network_inputs
+from nnlab.data.encoding import Encoding
+from nnlab.data.examples import Examples
+from nnlab.data.normalization import NORMALIZATION_NAMES, smooth_clip_
+from nnlab.data.splits import Fold
+from nnlab.equation import equation
+from nnlab.training.data_cache import DataCache
+from nnlab.training.fit import Fit
+
+SMALL = nnlab.Experiment(data=Mixed(), model=nnlab.MLP(hidden=(8,)), epochs=4, batch_size=16, device="cpu")
+NUMBERS = replace(SMALL, data=Mixed(numbers=True))
+KFOLD = replace(SMALL, split=nnlab.KFold(k=3), seeds=2)
+CODES = [i for i, (_, kind) in enumerate(ENCODING.raw) if kind == "code"]
+
+
+def as_text(x: np.ndarray) -> np.ndarray:
+    """The codes of raw examples as scikit-learn's encoder has them: text, "?" where it is missing."""
+    columns = []
+    for column, position in zip(ENCODING.code_columns, ENCODING.code_positions, strict=True):
+        texts = np.array(["?", "not in the vocabulary", *column.categories], object)
+        columns.append(texts[x[:, position].astype(int)])
+    return np.stack(columns, 1)
+
+
+def by_scikit_learn(training: np.ndarray, new: np.ndarray, rare: int, scaler) -> dict[str, np.ndarray]:
+    """Inputs by name: numbers and their flags, and one-hot categories."""
+    numbers = list(ENCODING.number_positions)
+    # Two imputers, since a flag is not to be scaled.
+    fill = SimpleImputer(strategy="median")
+    one_hot = OneHotEncoder(
+        min_frequency=rare, handle_unknown="infrequent_if_exist", sparse_output=False, dtype=float
+    )
+    transformer = ColumnTransformer([
+        ("numbers", make_pipeline(fill, scaler), numbers),
+        ("flags", SimpleImputer(add_indicator=True), numbers),
+    ])  # fmt: skip
+    values = transformer.fit(training).transform(new)
+    named = {ENCODING.raw[p][0]: values[:, i] for i, p in enumerate(numbers)}
+    flags = transformer.named_transformers_["flags"].indicator_.features_
+    for i, feature in enumerate(flags):
+        named[f"{ENCODING.raw[numbers[feature]][0]} is missing"] = values[:, 2 * len(numbers) + i]
+    named["since is missing"] = named["since year is missing"]
+    encoded = one_hot.fit(as_text(training)).transform(as_text(new))
+    for name, column in zip(one_hot.get_feature_names_out([c.name for c in ENCODING.code_columns]), encoded.T,
+                            strict=True):  # fmt: skip
+        column_name, _, category = name.partition("_")
+        ours = {"?": f"{column_name} is missing", "infrequent_sklearn": f"{column_name}=other"}
+        named[ours.get(category, f"{column_name}={category}")] = column
+    return named
+
+
+SCALERS = {
+    "standard": StandardScaler, "minmax": MinMaxScaler, "maxabs": MaxAbsScaler,
+    "none": lambda: StandardScaler(with_mean=False, with_std=False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rare", [1, 12, 25])
+@pytest.mark.parametrize("method", SCALERS)
+def test_inputs_are_those_of_scikit_learn(method, rare):
+    columns = tuple(replace(column, embedded=False) for column in COLUMNS)
+    encoding, training, new = Encoding(columns), raw_examples(200), raw_examples(100, seed=1)
+    fitted = fit_inputs(training, encoding, method, rare=rare) | {"center": np.zeros(encoding.width)}
+    inputs = network_inputs(torch.from_numpy(new).T.clone(), encoding, fitted).T.numpy()
+    expected = by_scikit_learn(training, new, rare, SCALERS[method]())
+    for i, name in enumerate(encoding.names):
+        if name.startswith("words"):
+            assert np.array_equal(inputs[:, i], new[:, POSITION[name]])
+        elif name.startswith("left=") and rare > 1:  # a boolean has no rare values
+            assert np.array_equal(inputs[:, i], new[:, POSITION["left"]] == 2 + name.endswith("yes"))
+        else:  # scikit-learn has no column for what does not occur
+            assert np.allclose(inputs[:, i], expected.get(name, 0), rtol=0, atol=1e-12), name
+    missing = {name for name in expected if name not in encoding.names}
+    assert missing == {"since year is missing", "since days is missing"}
+
+
+def test_robust_inputs_are_those_of_the_filled_numbers_without_columns():
+    x = raw_examples(300)
+    fitted = fit_inputs(x, ENCODING, "robust")
+    numbers = x[:, list(ENCODING.number_positions)]
+    filled = np.where(np.isnan(numbers), np.nanmedian(numbers, 0), numbers)
+    alone = fit_inputs(filled, Encoding((), filled.shape[1]), "robust")
+    for name, values in alone.items():
+        assert np.array_equal(fitted[name][: ENCODING.numbers], values)
+    assert np.array_equal(fitted["fill"], np.nanmedian(numbers, 0))
+
+
+def test_codes_that_training_has_seldom_or_never():
+    plan = Column("plan", "category", categories=("a", "b", "c", "d"), missing=True)
+    codes = np.array([2] * 9 + [3] * 4 + [4] * 2 + [0] * 2, float)[:, None]
+
+    def slots(rare, x=codes, column=plan):
+        return fit_inputs(x, Encoding((column,)), "standard", rare=rare)["slots"].tolist()
+
+    #              missing, unknown, a, b, c, d; their slots are a, b, c, d, other, missing
+    assert slots(1) == [5, -1, 0, 1, 2, -1]  # nothing is known of d, nor of unknown ones
+    assert slots(2) == [5, -1, 0, 1, 2, -1]
+    assert slots(3) == [4, 4, 0, 1, 4, 4]
+    assert slots(10) == [4] * 6
+    boolean = Column("left", "boolean", categories=("no", "yes"), missing=True)
+    assert slots(100, np.array([[0.0], [2.0]]), boolean) == [2, -1, 0, -1]
+    assert slots(100, np.array([[3.0], [2.0]]), boolean) == [-1, -1, 0, 1]
+
+
+def test_a_column_that_is_missing_in_all_of_training_is_0():
+    columns = Column("a", "number", missing=True), Column("b", "date", parts=("year", "day"), missing=True)
+    x = np.array([[np.nan, np.nan, np.nan], [np.nan, 2000, 3], [7, 2001, 4]])
+    fitted = fit_inputs(x, Encoding(columns), "standard", np.array([0, 0]))
+    assert fitted["fill"].tolist() == [0, 0, 0] and fitted["scale"].tolist() == [1] * 5
+    inputs = inputs_in_units(x, Encoding(columns), fitted)
+    assert inputs.tolist() == [[0, 0, 0, 1, 1], [0, 2000, 3, 1, 0], [7, 2001, 4, 0, 0]]
+
+
+def test_only_numbers_are_normalised_and_clipped_and_slots_are_whole():
+    dataset = Mixed().load()
+    examples = Examples(Mixed(), dataset, torch.empty(0))
+    fold = Fold(np.arange(100), np.arange(100, 200), np.arange(200, 240))
+    x, _ = examples.gather(fold, np.arange(240))
+    scaling, units = examples.scaling(fold), inputs_in_units(dataset.x, ENCODING, examples.scaling(fold))
+    count = ENCODING.numbers
+    assert np.array_equal(x[count:].T.numpy(), units[:, count:]) and set(x[-1].tolist()) <= set(range(-1, 14))
+    z = (units[:, :count] - scaling["mean"][:count]) / scaling["scale"][:count]
+    assert np.allclose(x[:count].T, smooth_clip_(torch.from_numpy(z)), atol=1e-5)
+    assert units[:, ENCODING.names.index("words #1")].max() == 8
+
+
+# ---- no leak
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATION_NAMES)
+@pytest.mark.parametrize("split", [nnlab.Holdout(), nnlab.KFold(k=3, repeats=2)], ids=["holdout", "kfold"])
+def test_validation_and_test_examples_change_nothing_that_is_fitted(normalization, split):
+    data = Mixed(normalization=normalization, rare=10)
+    e = replace(SMALL, data=data, split=split)
+    dataset, folds = data.load(), split.folds(data.load())
+    for fold in folds:
+        others = tuple(np.setdiff1d(np.arange(data.n), fold.train).tolist())
+        leaky = replace(dataset, x=changed_examples(dataset.x, others))
+        assert not np.array_equal(leaky.x[fold.test], dataset.x[fold.test], equal_nan=True)
+        fitted, again = (Examples(data, d, torch.empty(0)).scaling(fold) for d in (dataset, leaky))
+        assert all(np.array_equal(fitted[name], again[name]) for name in fitted if name != "center")
+        assert fitted["fill"].shape and fitted["slots"].shape and e.data.rare == 10
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATION_NAMES)
+@pytest.mark.parametrize("numbers", [False, True])
+def test_validation_and_test_examples_change_no_weight(monkeypatch, normalization, numbers):
+    """With the centers equal, which decide about rounding alone."""
+    center = np.zeros(ENCODING.width)
+    center[: ENCODING.numbers] = 40, 30_000, 2010, 14_000
+    monkeypatch.setattr(examples_module, "center_inputs", lambda *_: center)
+    # Numbers that are not normalised are far apart.
+    optimizer = nnlab.SGD(lr=1e-12) if normalization == "none" else nnlab.Adam()
+    e = replace(SMALL, data=Mixed(normalization=normalization, numbers=numbers), metric="last",
+                optimizer=optimizer)  # fmt: skip
+    fit = nnlab.fit(e).run()
+    fold = fit.rows[0].fold
+    others = tuple(np.setdiff1d(np.arange(e.data.n), fold.train).tolist())
+    again = nnlab.fit(replace(e, data=replace(e.data, changed=others))).run()
+    assert fit.results[0].weights.keys() == again.results[0].weights.keys()
+    for name, weights in fit.results[0].weights.items():
+        assert np.isfinite(weights).all() and np.array_equal(weights, again.results[0].weights[name]), name
+    assert fit.results[0].test != again.results[0].test
+    for name, array in fit.results[0].normalizer.items():
+        assert np.array_equal(array, again.results[0].normalizer[name])
+
+
+def test_a_training_example_does_change_what_is_fitted():
+    """Or else the two tests above would see nothing."""
+    dataset, fold = Mixed().load(), Fold(np.arange(100), np.arange(100, 200), np.arange(200, 240))
+    changed = replace(dataset, x=changed_examples(dataset.x, tuple(range(60))))
+    fitted, again = (Examples(Mixed(rare=10), d, torch.empty(0)).scaling(fold) for d in (dataset, changed))
+    for name in ("fill", "slots", "mean", "scale"):
+        assert not np.array_equal(fitted[name], again[name]), name
+
+
+# ---- bits
+
+
+def weights_of(fit) -> list[dict[str, np.ndarray]]:
+    return [result.weights for result in fit.results]
+
+
+def assert_equal(some: list[dict], others: list[dict]) -> None:
+    for one, other in zip(some, others, strict=True):
+        assert one.keys() == other.keys() and all(np.array_equal(one[n], other[n]) for n in one)
+
+
+def test_a_row_has_the_bits_that_it_has_alone():
+    together = nnlab.fit(KFOLD).run()
+    for row, result in zip(together.rows, together.results, strict=True):
+        alone = nnlab.fit(replace(KFOLD, seeds=1, seed=row.seed)).run()
+        (same,) = [r for r in alone.results if r.fold == result.fold]
+        assert_equal([result.weights], [same.weights])
+        assert result.test == same.test
+
+
+@pytest.mark.parametrize("by_example", [False, True])
+@pytest.mark.parametrize("cached", [0, 2 * 240 * ENCODING.width])
+def test_bits_do_not_depend_on_what_is_cached(monkeypatch, cached, by_example):
+    """Not even where one fold is cached and another not."""
+    if by_example:
+        monkeypatch.setattr(examples_module, "EXAMPLE_MAJOR_ELEMENTS", 100)
+    everything = nnlab.fit(KFOLD).run()
+    monkeypatch.setattr(examples_module, "CACHED_ELEMENTS", cached)
+    monkeypatch.setattr(examples_module, "EXAMPLES_PER_BLOCK", 50)
+    assert_equal(weights_of(nnlab.fit(KFOLD).run()), weights_of(everything))
+
+
+@pytest.mark.parametrize("e", [
+    KFOLD, replace(KFOLD, dtype="float64"), replace(NUMBERS, split=nnlab.KFold(k=3)),
+    *(replace(SMALL, data=Mixed(normalization=n, rare=9)) for n in NORMALIZATION_NAMES if n != "none"),
+    replace(SMALL, model="logistic", refit=True), replace(NUMBERS, model="linear"),
+], ids=lambda e: f"{e.data.normalization}-{e.model.name}-{e.dtype}")  # fmt: skip
+def test_a_model_reports_of_the_test_set_the_bits_that_training_did(e):
+    fit = nnlab.fit(e).run()
+    model, dataset = nnlab.load(fit), fit.datasets[e.data]
+    for row, result in zip(fit.rows, fit.results, strict=True):
+        y = dataset.y[row.fold.test]
+        labels = [dataset.classes[i] for i in y] if dataset.classes else y
+        assert model.evaluate(dataset.x[row.fold.test], labels, row=row.number) == result.test
+    assert model.predict(dataset.x).shape == (240,)
+
+
+# ---- saved and loaded
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """`data=mixed`, announced as a package's plug-in."""
+    monkeypatch.chdir(tmp_path)
+    info = tmp_path / "site" / "mixed-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mixed\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[nnlab.data]\nmixed = mixed_table:Mixed")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield
+    ConfigStore.instance().repo.get("data", {}).pop("mixed.yaml", None)
+
+
+@pytest.fixture
+def run(installed, capsys):
+    """The folder of a run."""
+    words = "train data=mixed data.rare=9 epochs=3 split=kfold split.k=2 hydra.run.dir=run"
+    assert main(words.split()) == 0
+    return "run"
+
+
+def test_a_run_folder_predicts_what_its_fit_does(run):
+    model, e = nnlab.load(run), nnlab.Experiment(data=Mixed(rare=9), epochs=3, split=nnlab.KFold(k=2))
+    fit = nnlab.fit(e).run()
+    x = raw_examples(50, seed=2)
+    assert np.array_equal(model.predict_proba(x), nnlab.load(fit).predict_proba(x))
+    assert model.spec == fit.datasets[e.data].spec
+    stored = json.loads(Path("run/spec.json").read_text())
+    assert [column["name"] for column in stored["columns"]] == [column.name for column in COLUMNS]
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("fill", np.zeros(3), "'fill' has the shape (3,), and its experiment needs (4,)"),
+    ("fill", np.full(4, np.nan), "'fill' has numbers that are not finite"),
+    ("fill", None, "has no array 'fill'"),
+    ("slots", None, "has no array 'slots'"),
+    ("slots", np.full(23, 14.0), "'slots' has numbers that are no slots of its columns"),
+    ("slots", np.full(23, -2.0), "no slots of its columns"),
+    ("slots", np.full(23, 0.5), "no slots of its columns"),
+])  # fmt: skip
+def test_a_stranger_s_wrong_arrays_are_one_sentence(run, name, value, message):
+    arrays = load_file("run/model.safetensors")
+    key = f"rows/0/normalizer/{name}"
+    if value is None:
+        del arrays[key]
+    else:
+        assert key in arrays
+        arrays[key] = value
+    save_file(arrays, "run/model.safetensors")
+    with pytest.raises(nnlab.UserError) as error:
+        nnlab.load(run)
+    assert message in str(error.value)
+
+
+# ---- new examples that are wrong
+
+
+MODEL = {}
+
+
+@pytest.fixture
+def model():
+    if not MODEL:
+        MODEL["fit"] = nnlab.fit(SMALL).run()
+    return nnlab.load(MODEL["fit"])
+
+
+def with_value(name: str, value: float) -> np.ndarray:
+    x = raw_examples(3)
+    x[1, POSITION[name]] = value
+    return x
+
+
+@pytest.mark.parametrize("x, message", [
+    (raw_examples(3)[:, :5], "x has the shape (3, 5), expected (examples, 9)"),
+    (with_value("age", np.inf), "x[1, 1] is inf; expected a finite number"),
+    (with_value("words #0", np.nan), "x[1]: the input 'words #0' is missing (nan)"),
+    (with_value("plan", 5), "x[1]: 'plan' is 5; expected a code from 0 to 4"),
+    (with_value("plan", -1), "x[1]: 'plan' is -1; expected a code from 0 to 4"),
+    (with_value("plan", 2.5), "x[1]: 'plan' is 2.5; expected a code"),
+    (with_value("zip", np.nan), "x[1]: 'zip' is nan; expected a code from 0 to 13"),
+    (raw_examples(3).astype(str), "expected a number"),
+])  # fmt: skip
+def test_wrong_raw_examples_are_one_sentence(model, x, message):
+    with pytest.raises(nnlab.UserError) as error:
+        model.predict(x)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_and_unknown_values_have_a_prediction(model):
+    x = np.full((4, ENCODING.raw_width), np.nan)
+    x[:, CODES] = [[0] * 3, [1] * 3, [2] * 3, [3] * 3]
+    x[:, list(ENCODING.plain_positions)] = 0
+    p = model.predict_proba(x)
+    assert np.isfinite(p).all() and len(np.unique(p[:, 0])) == 4
+
+
+def test_an_example_that_is_too_far_out_is_described_by_its_farthest_number(model):
+    broken = nnlab.load(MODEL["fit"])
+    for row in broken.rows:
+        row.weights["output.bias"][:] = np.inf
+    with pytest.raises(nnlab.UserError, match=r"x\[0\]: .* its column 'income' is 1e\+09, and training had"):
+        broken.predict(with_value("income", 1e9)[1:])
+
+
+# ---- what else reads a data set
+
+
+def test_values_that_are_too_large_are_refused():
+    dataset = Mixed().load()
+    for value, message in ((1e38, "numbers up to 1e\\+38"), (np.inf, "numbers up to inf")):
+        x = dataset.x.copy()
+        x[3, POSITION["age"]] = value
+        with pytest.raises(nnlab.UserError, match=message):
+            nnlab.data.extremes.refuse_extremes(Mixed(), replace(dataset, x=x), "float32")
+
+
+def test_an_identifier_among_the_numbers_is_seen():
+    columns = Column("age", "number", missing=True), Column("customer_id", "number"), COLUMNS[3]
+    x = np.c_[np.where(np.arange(50) % 3, 40.0, np.nan), np.arange(50), np.full(50, 2)]
+    dataset = Dataset(x, np.arange(50) % 2, ("a", "b"), columns=columns)
+    assert nnlab.data.identifiers.dataset_identifiers(dataset) == {1: "counts the rows"}
+    with pytest.warns(nnlab.Advice, match="the input 'customer_id' counts the rows"):
+        nnlab.data.identifiers.warn_of_identifiers(dataset)
+
+
+@pytest.mark.parametrize("e", [
+    SMALL, replace(NUMBERS, model="linear"), replace(SMALL, data=Mixed(normalization="none")),
+])  # fmt: skip
+def test_every_rung_checks_a_table(e):
+    verdicts = {verdict.rung: verdict for verdict in nnlab.check(replace(e, epochs=2))}
+    assert len(verdicts) == 7
+    assert verdicts["gradients"].status == verdicts["determinism"].status == "pass"
+
+
+def test_a_category_that_is_the_target_in_disguise_is_found():
+    dataset = Mixed().load()
+    x = dataset.x.copy()
+    x[:, POSITION["left"]] = 2 + dataset.y
+    subject = nnlab.checks.subject.Subject(SMALL)
+    subject.dataset = replace(dataset, x=x)
+    (finding,) = nnlab.checks.leaks.check(subject)
+    assert "'left=no' has one value for each class" in finding.found or "'left=yes'" in finding.found
+
+
+def test_an_equation_has_the_encoded_inputs_and_predicts_in_their_units():
+    data = Mixed(numbers=True, normalization="standard", one_hot=True)
+    fit = nnlab.fit(replace(NUMBERS, model="linear", data=data)).run()
+    encoding, x = fit.datasets[data].spec.encoding, fit.datasets[data].x
+    learnt = equation(fit, fit.rows[0], fit.results[0])
+    assert learnt.in_data_units and learnt.features == encoding.names
+    inputs = inputs_in_units(x[learnt.examples], encoding, fit.results[0].normalizer)
+    assert np.allclose(learnt.weight @ inputs.T + learnt.bias[:, None], learnt.predictions, rtol=1e-3)
+    embedded = nnlab.fit(replace(NUMBERS, model="linear")).run()
+    assert equation(embedded, embedded.rows[0], embedded.results[0]) is None
+
+
+@pytest.mark.parametrize("columns", [
+    COLUMNS[1:2], COLUMNS[4:5], (COLUMNS[0], COLUMNS[3]), COLUMNS[5:6], COLUMNS[7:], (COLUMNS[0],),
+], ids=["number", "boolean", "categories", "n-grams", "date", "embedded"])  # fmt: skip
+def test_tables_of_one_kind_of_column_train_save_predict_and_export(tmp_path, columns):
+    positions = [POSITION[name] for column in columns for name, _ in column.raw]
+    x = raw_examples(100)[:, positions]
+    dataset = Dataset(x, np.arange(100) % 2, ("a", "b"), columns=columns)
+    cache = DataCache()
+    cache.datasets[SMALL.data] = dataset
+    fit = Fit([SMALL], cache).run()
+    model = nnlab.load(fit)
+    assert model.predict_proba(x).shape == (100, 2)
+    for name in ("model.onnx", "model.pt2"):
+        assert nnlab.export(model, tmp_path / name).agreement.largest < 1e-5
