@@ -12,12 +12,12 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
+from nnlab.data.divisions import ByChance, ByGroup
 from nnlab.data.encoding import Encoding
-from nnlab.data.example_arrays import EXAMPLE_ARRAYS, refuse_wrong_arrays
+from nnlab.data.example_arrays import EXAMPLE_ARRAYS, PARTS, refuse_wrong_arrays
 from nnlab.data.identifiers import warn_of_identifiers
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
 from nnlab.data.spec import DataSpec
-from nnlab.data.stratification import stratified_split
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
@@ -137,6 +137,13 @@ class Dataset:
             self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy, numbers=numbers, **selected
         )
 
+    def given(self, part: str) -> np.ndarray | None:
+        """The sorted indices of the validation or test set that the data bring; None if they bring none."""
+        if part == "test" and self.test is not None:
+            return self.test
+        indices = np.flatnonzero(self.parts == PARTS.index(part)) if self.parts is not None else ()
+        return indices if len(indices) else None
+
     def number(self, examples: np.ndarray) -> np.ndarray:
         """What these examples are numbered in the data as they were read, from 0, before a selection."""
         return examples if self.numbers is None else self.numbers[examples]
@@ -154,7 +161,7 @@ class Data(Component):
 
     normalization  how inputs are normalised: robust, standard, minmax, maxabs, none
     limit          use only this many examples, in the same proportions of classes (and of the data's own
-                   test set)
+                   test set); of data with groups whole groups, about so many
     label_noise    the probability that a label is replaced by another class, all equally likely.
                    Training and validation see these labels; test labels are always the true ones
     seed           seeds every random draw: limit, label noise, the examples of synthetic data
@@ -190,11 +197,14 @@ class Data(Component):
         n = len(dataset.x)
         if self.limit is None or self.limit >= n:
             return dataset
-        # A stratum is a class, within the data's own test set or outside of it.
+        # A stratum is a class, within the data's own test set or outside of it, of one part that they give.
         strata = 2 * dataset.y if dataset.classes else np.zeros(n, np.int64)
         if dataset.test is not None:
             strata = strata + np.isin(np.arange(n), dataset.test)
-        _, selected = stratified_split(stream(self.seed, "limit"), np.arange(n), strata, self.limit)
+        if dataset.parts is not None:
+            strata = len(PARTS) * strata + dataset.parts
+        division = ByChance(strata) if dataset.groups is None else ByGroup(strata, dataset.groups)
+        _, selected = division.hold_out(stream(self.seed, "limit"), np.arange(n), self.limit)
         limited = dataset.select(selected)
         classes = len(dataset.classes)
         if self.limit < classes:
@@ -202,9 +212,13 @@ class Data(Component):
                 f"data.limit = {self.limit}: too few for {classes} classes; take {2 * classes} or more of "
                 f"the {n:,} examples, or null for all"
             )
-        if limited.test is not None and len(limited.test) in (0, self.limit):
+        given = {part: limited.given(part) for part in PARTS[1:] if dataset.given(part) is not None}
+        held_back = sum(len(indices) for indices in given.values() if indices is not None)
+        lost = [part for part, indices in given.items() if indices is None]
+        if lost or given and held_back == len(limited.x):
             raise UserError(
-                f"data.limit = {self.limit}: too few for a training set and a test set; take more of the {n}"
+                f"data.limit = {self.limit}: too few for a training set and a {(lost or ['test'])[0]} set; "
+                f"take more of the {n}"
             )
         return limited
 

@@ -28,11 +28,25 @@ def refuse_wrong_arrays(dataset) -> None:
     if dataset.groups is not None and dataset.groups.dtype.kind == "f":
         raise UserError(f"groups has the dtype {dataset.groups.dtype}, expected whole numbers")
     if dataset.parts is not None:
-        for i in np.flatnonzero(~np.isin(dataset.parts, range(len(PARTS))))[:1]:
-            allowed = ", ".join(f"{number} ({part})" for number, part in enumerate(PARTS))
-            raise UserError(f"parts[{i}] is {dataset.parts[i]}; allowed: {allowed}")
+        _refuse_wrong_parts(dataset)
     if dataset.weights is not None:
         _refuse_wrong_weights(dataset.weights)
+
+
+def _refuse_wrong_parts(dataset) -> None:
+    for i in np.flatnonzero(~np.isin(dataset.parts, range(len(PARTS))))[:1]:
+        allowed = ", ".join(f"{number} ({part})" for number, part in enumerate(PARTS))
+        raise UserError(f"parts[{i}] is {dataset.parts[i]}; allowed: {allowed}")
+    tests = dataset.parts == PARTS.index("test")
+    if dataset.test is not None:
+        if tests.any() and not np.array_equal(np.flatnonzero(tests), dataset.test):
+            raise UserError("the data have a test set of their own, and other examples whose part is test")
+        tests[dataset.test] = True
+    validates = dataset.parts == PARTS.index("validation")
+    if (tests & validates).any():
+        raise UserError("the data have a test set of their own, and in it examples whose part is validation")
+    if (tests | validates).all():
+        raise UserError("no example trains: all have a part that validates or tests")
 
 
 def _refuse_wrong_weights(weights: np.ndarray) -> None:

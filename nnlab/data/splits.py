@@ -1,8 +1,9 @@
 """Splits a data set into training, validation and test sets: holdout, k-fold, or none.
 
-The test set is held out first, and used once, at the end. Data with their own test set (`Dataset.test`) keep
+The test set is held out first, and used once, at the end. Data with their own test set (`Dataset.given`) keep
 it: `split.test` is then ignored, and the test set is the same in every repeat. All draws depend on the
-split's seed alone, so rows that differ only in `seed` share their split.
+split's seed alone, so rows that differ only in `seed` share their split. How examples are divided, the data
+decide: see `divisions`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
 from nnlab.data.dataset import Dataset
-from nnlab.data.stratification import stratified_folds, stratified_split
+from nnlab.data.divisions import Division, division_of
 from nnlab.errors import UserError, advise
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
 
+MOST_DEVIATION = 0.5  # of the size of a set from its share, as a share of that, without advice
 MOST_EXAMPLE_INDICES = 2**27  # in all folds together; int64, so 1 GB
 
 
@@ -73,14 +75,15 @@ class NoSplit(Split):
     @typed
     def folds(self, dataset: Dataset) -> list[Fold]:
         all_indices, empty = np.arange(len(dataset.x)), np.zeros(0, np.int64)
-        if dataset.test is None:
+        test = dataset.given("test")
+        if test is None:
             return [Fold(all_indices, empty, empty)]
-        return [Fold(np.setdiff1d(all_indices, dataset.test, assume_unique=True), empty, dataset.test)]
+        return [Fold(np.setdiff1d(all_indices, test, assume_unique=True), empty, test)]
 
 
 @dataclass(frozen=True)
 class RandomSplit(Split):
-    """Base class of the random splits.
+    """Base class of the splits that draw: at random, in whole groups or by time, as the data have it.
 
     `test` is the share of all examples that is held out, unless the data bring their own test set. With 0
     there is no test set.
@@ -103,32 +106,71 @@ class RandomSplit(Split):
                 f"{self.count:,} folds of {n:,} examples are {self.count * n:,} example indices; allowed are "
                 f"{MOST_EXAMPLE_INDICES:,}: lower split.repeats or split.k"
             )
-        return [fold for repeat in range(self.repeats) for fold in self._folds(dataset, repeat)]
-
-    def _hold_out_test(self, dataset: Dataset, repeat: int):
-        """(random generator, stratum of every example, indices outside the test set, test indices)."""
-        rng = stream(self.seed + repeat, "split")
-        strata = dataset.y if self.stratify and dataset.classes else np.zeros(len(dataset.x), np.int64)
-        all_indices = np.arange(len(strata))
-        if dataset.test is not None:
-            return rng, strata, np.setdiff1d(all_indices, dataset.test, assume_unique=True), dataset.test
-        if self.test == 0:
-            return rng, strata, all_indices, all_indices[:0]
-        rest, test = stratified_split(rng, all_indices, strata, round(self.test * len(strata)))
-        _refuse_empty(test, "split.test", self.test, "the test set")
-        return rng, strata, rest, test
-
-    def _class_counts(self, dataset: Dataset, rest: np.ndarray) -> np.ndarray:
-        """The number of examples of each class in training and validation.
-
-        Raises `UserError` for a class with one example, which cannot be stratified.
-        """
-        counts = np.bincount(dataset.y[rest], minlength=len(dataset.classes))
-        total = counts if dataset.test is not None else np.bincount(dataset.y, minlength=len(counts))
-        for c in np.flatnonzero(total == 1)[:1]:
+        division = division_of(dataset, self.stratify)
+        if self.repeats > 1 and not division.is_random:
             raise UserError(
-                f"split.stratify = true: class '{dataset.classes[c]}' has 1 example, which cannot be in "
-                f"two sets; add examples of it (data.limit may be too low), take it out, or set "
+                f"split.repeats = {self.repeats}: a split by time is the same in every repeat; allowed: 1"
+            )
+        return [fold for repeat in range(self.repeats) for fold in self._folds(dataset, division, repeat)]
+
+    def _folds(self, dataset: Dataset, division: Division, repeat: int) -> list[Fold]:
+        raise NotImplementedError
+
+    def _hold_out_test(self, dataset: Dataset, division: Division, repeat: int):
+        """(random generator, indices outside the test set and of a given validation set, test indices)."""
+        rng, free = stream(self.seed + repeat, "split"), np.arange(len(dataset.x))
+        total, test = len(free), dataset.given("test")
+        for given in (test, dataset.given("validation")):
+            if given is not None:
+                free = np.setdiff1d(free, given, assume_unique=True)
+        if test is not None or self.test == 0:
+            return rng, free, free[:0] if test is None else test
+        rest, test = self._hold_out(rng, division, free, "test", total)
+        return rng, rest, test
+
+    def _hold_out(self, rng, division: Division, examples: np.ndarray, part: str, total: int):
+        """(the rest, the examples that are held out): the share of `total` that the split has for this part.
+
+        Raises `UserError` if no example is left for it, or if these cannot be divided.
+        """
+        share = getattr(self, part)
+        size = round(share * total)
+        if size == 0:
+            raise UserError(
+                f"split.{part} = {share:g} leaves no example for the {part} set; choose a larger share"
+            )
+        if size >= len(examples):
+            raise UserError(
+                f"split.{part} = {share:g} is {size} of the {total} examples, and only {len(examples)} are "
+                f"left to divide; choose a smaller share"
+            )
+        if len(examples) > 1 and len(np.unique(division.units(examples))) == 1:
+            raise UserError(
+                f"all {len(examples)} examples for {_parts_after(part)} are of one {division.unit}, and "
+                f"{division.whole}; {division.remedy}"
+            )
+        rest, held_out = division.hold_out(rng, examples, size)
+        if abs(len(held_out) - size) > MOST_DEVIATION * size:
+            advise(
+                f"split.{part} = {share:g}: the {part} set has {len(held_out) / total:.0%} of the examples, "
+                f"since {division.whole}"
+            )
+        return rest, held_out
+
+    def _class_counts(self, dataset: Dataset, division: Division, rest: np.ndarray) -> np.ndarray:
+        """The number of examples of each class in training and validation, or of groups that have one.
+
+        Raises `UserError` for a class with one, which cannot be stratified.
+        """
+        counts = _units_with_class(dataset, division, rest)
+        total = counts
+        if dataset.given("test") is None:
+            total = _units_with_class(dataset, division, np.arange(len(dataset.y)))
+        for c in np.flatnonzero(total == 1)[:1]:
+            having = "has" if division.unit == "example" else "is in"
+            raise UserError(
+                f"split.stratify = true: class '{dataset.classes[c]}' {having} 1 {division.unit}, which "
+                f"cannot be in two sets; add examples of it (data.limit may be too low), take it out, or set "
                 f"split.stratify=false"
             )
         return counts
@@ -136,24 +178,34 @@ class RandomSplit(Split):
 
 @dataclass(frozen=True)
 class Holdout(RandomSplit):
-    """One training, one validation and one test set; the sizes are shares of all examples."""
+    """One training, one validation and one test set; the sizes are shares of all examples.
+
+    No group of the data is in two of them. With times the past trains, what follows validates, and the last
+    examples test. A validation or test set that the data bring is taken as it is.
+    """
 
     name: ClassVar[str] = "holdout"
     validation: float = static(0.2, above=0, below=1)
 
-    def _folds(self, dataset, repeat):
-        rng, strata, rest, test = self._hold_out_test(dataset, repeat)
-        size = round(self.validation * len(strata))
-        if size >= len(rest):
-            raise self._nothing_left(dataset, len(rest) / len(strata))
-        if self.stratify and dataset.classes:
-            self._class_counts(dataset, rest)
-        train, validation = stratified_split(rng, rest, strata, size)
-        _refuse_empty(validation, "split.validation", self.validation, "the validation set")
+    def _folds(self, dataset, division, repeat):
+        given, n = dataset.given("validation"), len(dataset.x)
+        if given is not None and self.repeats > 1 and dataset.given("test") is not None:
+            raise UserError(
+                f"split.repeats = {self.repeats}: the data say which examples train, validate and test, so "
+                f"all repeats are the same; allowed: 1"
+            )
+        rng, rest, test = self._hold_out_test(dataset, division, repeat)
+        if given is not None:
+            return [Fold(rest, given, test, repeat)]
+        if round(self.validation * n) >= len(rest):
+            raise self._nothing_left(dataset, len(rest) / n)
+        if self.stratify and division.stratifies and dataset.classes:
+            self._class_counts(dataset, division, rest)
+        train, validation = self._hold_out(rng, division, rest, "validation", n)
         return [Fold(train, validation, test, repeat)]
 
     def _nothing_left(self, dataset: Dataset, share: float) -> UserError:
-        if dataset.test is not None:
+        if dataset.given("test") is not None:
             return UserError(
                 f"split.validation = {self.validation:g} leaves nothing to train on: the data's own test set "
                 f"leaves {share:.0%} of the examples, so choose a smaller share"
@@ -167,6 +219,9 @@ class Holdout(RandomSplit):
 @dataclass(frozen=True)
 class KFold(RandomSplit):
     """k folds of what the test set leaves: each validates once while the others train.
+
+    No group of the data is in two folds. With times each of k windows validates what came before it, and the
+    test set is what comes last.
 
     >>> import nnlab
     >>> folds = KFold(k=4).folds(nnlab.Moons(n=100).load())
@@ -184,37 +239,54 @@ class KFold(RandomSplit):
             return self.repeats
         return self.repeats * self.k
 
-    def _folds(self, dataset, repeat):
-        rng, strata, rest, test = self._hold_out_test(dataset, repeat)
-        if self.k > len(rest):
+    def _folds(self, dataset, division, repeat):
+        if dataset.given("validation") is not None:
             raise UserError(
-                f"split.k = {self.k}: there are only {len(rest)} examples to divide into folds; allowed: at "
-                f"most {len(rest)}"
+                "split=kfold: the data say which examples validate, and in k folds each of them does once; "
+                "allowed: split=holdout, or a column that gives a test set alone"
+            )
+        rng, rest, test = self._hold_out_test(dataset, division, repeat)
+        units, most = len(np.unique(division.units(rest))), division.most_folds(rest)
+        if self.k > most:
+            raise UserError(
+                f"split.k = {self.k}: only {_count(units, division.unit)} to divide into folds; "
+                + (f"allowed: at most {most}" if most > 1 else division.remedy)
             )
         if self.fold is not None and self.fold >= self.k:
             last = self.k - 1
             raise UserError(f"split.fold = {self.fold}: expected null or a whole number from 0 to {last}")
-        if self.stratify and dataset.classes:
-            self._warn_of_small_classes(dataset, self._class_counts(dataset, rest))
-        fold_of_example = stratified_folds(rng, strata[rest], self.k)
+        if self.stratify and division.stratifies and dataset.classes:
+            self._warn_of_small_classes(dataset, division, self._class_counts(dataset, division, rest))
+        folds = division.folds(rng, rest, self.k)
         requested = range(self.k) if self.fold is None else [self.fold]
-        return [
-            Fold(rest[fold_of_example != f], rest[fold_of_example == f], test, repeat, f) for f in requested
-        ]
+        return [Fold(*folds[f], test, repeat, f) for f in requested]
 
-    def _warn_of_small_classes(self, dataset: Dataset, counts: np.ndarray) -> None:
+    def _warn_of_small_classes(self, dataset: Dataset, division: Division, counts: np.ndarray) -> None:
         """Advice, like scikit-learn's, if a class is too small to be in every validation set."""
         smallest = np.where(counts > 0, counts, counts.max()).argmin()
         if counts[smallest] < self.k:
+            having = "has" if division.unit == "example" else "is in"
             advise(
-                f"split.k = {self.k}: class '{dataset.classes[smallest]}' has {counts[smallest]} examples to "
-                f"divide, so some validation sets have none of it; choose a smaller k"
+                f"split.k = {self.k}: class '{dataset.classes[smallest]}' {having} "
+                f"{_count(counts[smallest], division.unit)} to divide, so some validation sets have none of "
+                f"it; choose a smaller k"
             )
 
 
 SPLITS = {split.name: split for split in (Holdout, KFold, NoSplit)}
 
 
-def _refuse_empty(part: np.ndarray, key: str, share: float, what: str) -> None:
-    if len(part) == 0:
-        raise UserError(f"{key} = {share:g} leaves no example for {what}; choose a larger share")
+def _units_with_class(dataset: Dataset, division: Division, examples: np.ndarray) -> np.ndarray:
+    """(m,): how many of the units of these examples have one of each class."""
+    units, classes = division.units(examples), dataset.y[examples]
+    distinct = np.unique(np.stack([units, classes]), axis=1)
+    return np.bincount(distinct[1], minlength=len(dataset.classes))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _parts_after(part: str) -> str:
+    """What examples are divided into when this part is held out of them."""
+    return "training and validation" if part == "validation" else "training, validation and test"

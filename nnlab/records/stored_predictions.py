@@ -18,7 +18,8 @@ CELL_MEMORY = 16  # bytes in memory per byte of CSV: the text, its cells, their 
 
 
 def read_splits(file: Path) -> list[dict]:
-    """A dict for each fold: repeat, fold, and the example numbers that validate and test it, as arrays.
+    """A dict for each fold: repeat, fold, and the example numbers that validate and test it, and those that
+    are unused if there are some, as arrays.
 
     Raises `UserError` for other content.
     """
@@ -30,7 +31,7 @@ def _split(where: str, line: dict) -> dict:
         if not is_count(line.get(key)):
             raise UserError(f"{where} has no {key}, a whole number")
     sets = {}
-    for key in ("validation", "test"):
+    for key in ("validation", "test", *(["unused"] if "unused" in line else [])):
         numbers = line.get(key)
         if not isinstance(numbers, list) or not all(is_count(n) and n < 2**63 for n in numbers):
             raise UserError(f"{where} has no {key}, a list of example numbers")

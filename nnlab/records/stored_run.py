@@ -126,7 +126,8 @@ class StoredRun:
 
     @cached_property
     def splits(self) -> list[dict]:
-        """Each fold: repeat, fold, and the example numbers that validate and test it; all others train it."""
+        """Each fold: repeat, fold, and the example numbers that validate and test it, or are unused; all
+        others train it."""
         return read_splits(self._file(SPLITS_FILE))
 
     @property

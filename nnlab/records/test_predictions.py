@@ -24,15 +24,21 @@ MAX_SPLIT_INDICES = 2**20  # example indices in splits.jsonl, up to which predic
 
 
 def splits(folds: list[Fold], dataset: Dataset) -> Iterator[dict]:
-    """Of each fold, the numbers of the examples that validate and test; all others train."""
+    """Of each fold, the numbers of the examples that validate and test, and in windows of time of those that
+    are `unused`, since they come later; all others train."""
     for fold in folds:
-        sets = {part: dataset.number(getattr(fold, part)).tolist() for part in ("validation", "test")}
-        yield {"repeat": fold.repeat, "fold": fold.number, **sets}
+        sets = {part: getattr(fold, part) for part in ("validation", "test")}
+        used = np.concatenate([fold.train, *sets.values()])
+        if len(used) < len(dataset.x):
+            sets["unused"] = np.setdiff1d(np.arange(len(dataset.x)), used)
+        numbers = {part: dataset.number(examples).tolist() for part, examples in sets.items()}
+        yield {"repeat": fold.repeat, "fold": fold.number, **numbers}
 
 
 def split_index_count(folds: list[Fold]) -> int:
     """How many example indices `splits` lists."""
-    return sum(len(fold.validation) + len(fold.test) for fold in folds)
+    most = max(len(fold.train) + len(fold.validation) for fold in folds)
+    return sum(most - len(fold.train) + len(fold.test) for fold in folds)
 
 
 def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:

@@ -240,7 +240,7 @@ def results(
             weights={name: array[k].copy() for name, array in weights.items()},
             normalizer=examples.scaling(row.fold) if keeps_weights else {},
             examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
-            fixed_test=examples.dataset.test is not None,
+            fixed_test=examples.dataset.given("test") is not None,
             past=tuple(population.past[k][: population.best_epoch[k]]),
         )
         for k, row in enumerate(population.rows)
