@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -32,6 +32,8 @@ from nnlab.stopping import RULES, Stopping
 
 DEFAULT_L2 = 1e-3
 MAX_EVALUATION_BATCH = 512
+DEFAULT_THRESHOLD = 0.5  # of two classes: the likelier one is predicted
+LOGISTIC_MAPS = ("softmax", "sigmoid")  # whose loss is the negative logarithm of a probability
 
 GROUPS = {
     "data": SOURCES,
@@ -72,6 +74,10 @@ class Experiment(Component):
     seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
     seeds: int = static(1, low=1, high=MAX_ROWS)
     refit: bool = static(False)
+    calibrate: str = static("none", choices=("none", "temperature"))
+    threshold: float | Literal["accuracy", "balanced_accuracy", "f1", "mcc"] = static(
+        DEFAULT_THRESHOLD, above=0, below=1
+    )
     histograms: int = static(0, low=0, high=LARGEST_COUNT)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
@@ -98,6 +104,8 @@ class Experiment(Component):
             seed: int = ...,
             seeds: int = ...,
             refit: bool = ...,
+            calibrate: str = ...,
+            threshold: float | Literal["accuracy", "balanced_accuracy", "f1", "mcc"] = ...,
             histograms: int = ...,
             device: str = ...,
             dtype: str = ...,
@@ -133,6 +141,8 @@ class Experiment(Component):
             f"stopping={self.stopping.name}": (self.stopping.listens, "stopping=none"),
             f"schedule={self.schedule.name}": (self.schedule.listens, "schedule=constant"),
             "refit=true": (self.refit, "refit=false"),
+            f"calibrate={self.calibrate}": (self.calibrate != "none", "calibrate=none"),
+            f"threshold={self.threshold}": (isinstance(self.threshold, str), "threshold=0.5"),
         }
         refused = [(name, instead) for name, (needs_it, instead) in settings.items() if needs_it]
         if refused:
@@ -173,6 +183,7 @@ class Experiment(Component):
             self._refuse_class_weight()
         elif isinstance(self.class_weight, dict):
             named_factors(self.class_weight, spec.classes)
+        self._refuse_calibration(loss, spec)
         if loss.map and output not in ("auto", loss.map):
             raise UserError(
                 f"model.output = '{output}' does not go with loss = '{loss.name}', which has {loss.map} "
@@ -203,6 +214,22 @@ class Experiment(Component):
             raise UserError(
                 f"class_weight = {yaml_text(self.class_weight)} needs classes, but data '{self.data.name}' "
                 f"has numbers as targets; allowed with them: class_weight=none"
+            )
+
+    def _refuse_calibration(self, loss, spec: DataSpec) -> None:
+        """Raise `UserError` for a temperature or a threshold that such outputs and data cannot have."""
+        if self.calibrate != "none" and (not spec.classes or loss.map not in LOGISTIC_MAPS):
+            lacking = (
+                f"probabilities by softmax or sigmoid, and loss = '{loss.name}' has none"
+                if spec.classes
+                else f"classes, and data '{self.data.name}' has numbers as targets"
+            )
+            raise UserError(f"calibrate = '{self.calibrate}' needs {lacking}; write calibrate=none")
+        if self.threshold != DEFAULT_THRESHOLD and len(spec.classes) != 2:
+            what = f"{len(spec.classes)} classes" if spec.classes else "numbers as targets"
+            raise UserError(
+                f"threshold = {yaml_text(self.threshold)} is for two classes, and data '{self.data.name}' "
+                f"has {what}; write threshold=0.5"
             )
 
     @typed
@@ -239,6 +266,8 @@ class Row:
     past: tuple[PastEpoch, ...] = ()  # the epochs that a refit repeats
     candidate: bool = False  # a trial: it is never tested, and its weights are not kept
     keeps_predictions: bool = False  # for each example of its test set, in its `Result`
+    keeps_residuals: int = 0  # of so many validation examples at most, in its `Result`
+    calibration: dict[str, np.ndarray] = field(default_factory=dict)  # of a refit: the first training's
 
     def refit_row(self, past: Sequence[PastEpoch]) -> Row:
         """This row for a refit, with nothing held back: it repeats the epochs that led to its best weights,

@@ -482,7 +482,7 @@ def test_words_and_their_keys(words, expected):
     ("nnlab export runs/a ", ["dtype=", "format=", "output=", "row="]),
     ("nnlab export runs/a format=", ["format=onnx", "format=torch"]),
     ("nnlab predict runs/a data=", ["data=new.csv", "data=runs/"]),
-    ("nnlab predict runs/a new.csv ", ["device=", "output=", "row="]),
+    ("nnlab predict runs/a new.csv ", ["coverage=", "device=", "output=", "row="]),
     ("nnlab evaluate runs/a new.csv d", ["device="]),
     ("nnlab evaluate runs/a new.csv device=c", ["device=cpu"]),
     ("nnlab evaluate runs/a new.csv hydra.r", ["hydra.run.dir="]),

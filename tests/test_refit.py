@@ -246,7 +246,9 @@ def test_the_test_set_is_touched_once(monkeypatch):
     from nnlab.training.evaluation import Evaluator
 
     tested, test = [], Evaluator.test
-    monkeypatch.setattr(Evaluator, "test", lambda self: tested.append(len(self.rows)) or test(self))
+    monkeypatch.setattr(
+        Evaluator, "test", lambda self, *fitted: tested.append(len(self.rows)) or test(self, *fitted)
+    )
     done(replace(BASE, refit=True, threads=1))
     assert sum(tested) == 2
 

@@ -227,7 +227,9 @@ def test_it_is_the_one_pass_of_the_test(monkeypatch):
     tested = []
     test = evaluation.Evaluator.test
     monkeypatch.setattr(
-        evaluation.Evaluator, "test", lambda self: tested.append(len(self.rows)) or test(self)
+        evaluation.Evaluator,
+        "test",
+        lambda self, *fitted: tested.append(len(self.rows)) or test(self, *fitted),
     )
     fit = lab.fit(lab.Experiment(data="iris", seeds=3, epochs=2)).run()
     assert tested == [3] and all(result.predictions for result in fit.results)
@@ -243,7 +245,7 @@ def test_a_row_that_has_no_output_has_no_prediction():
     )
     _, *lines = test_predictions([result], lab.Moons(n=40).load())
     assert [line[2:] for line in lines] == [["", "", 0.5], ["lower", 0.2, 0.8]]
-    _, classes, _, _ = average_predictions([result, result])
+    _, classes, _, _ = average_predictions([result, result], lab.Moons(n=40).load().spec)
     assert classes.tolist() == [-1, 1]
 
 

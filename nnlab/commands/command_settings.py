@@ -52,6 +52,7 @@ class PredictSettings(Component):
     data: str | None = static(None)
     output: str | None = static(None)
     row: int | None = static(None, low=0, high=MAX_ROWS)
+    coverage: float | None = static(None, low=0.5, below=1)
     device: str = static("cpu")
 
 

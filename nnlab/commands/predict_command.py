@@ -31,12 +31,14 @@ def run(request: RunRequest[PredictSettings]) -> int:
     with advice_on_stderr("predict"), interruption.raise_on_signals():
         model = load(request.run, device=settings.device)
         model.rows_for(settings.row)  # which refuses a wrong one before any example is read
+        if settings.coverage is not None:
+            model.refuse_interval(settings.coverage, settings.row)
         freeze_imports()
         with (
             open_examples(settings.data, model.spec, model.experiment.data) as examples,
             _output_path(request) as path,
         ):
-            tally = _write(path, model, examples, settings.row)
+            tally = _write(path, model, examples, settings)
     screen = Terminal()
     screen.title(model_line(model, settings.row))
     for line in tally_lines(tally, path):
@@ -54,12 +56,13 @@ def _output_path(request: RunRequest[PredictSettings]) -> Iterator[Path]:
         yield folder / PREDICTIONS_FILE
 
 
-def _write(path: Path, model: TrainedModel, examples: NewExamples, row: int | None) -> Tally:
+def _write(path: Path, model: TrainedModel, examples: NewExamples, settings: PredictSettings) -> Tally:
     with ExitStack() as stack:
         with naming_output(path):
             temporary = stack.enter_context(atomic_write(path))
             file = stack.enter_context(open(temporary, "w", newline="", encoding="utf-8"))
-        tally = predict_into(_PredictionsTable(file, path), model, examples, row)
+        table = _PredictionsTable(file, path)
+        tally = predict_into(table, model, examples, settings.row, settings.coverage)
         with naming_output(path):
             stack.close()
     return tally

@@ -14,16 +14,23 @@ from nnlab.arguments import typed
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.experiment import Experiment
+from nnlab.prediction.intervals import ConformalIntervals
 from nnlab.prediction.new_examples import WrongExample, validate_inputs
 from nnlab.prediction.row_stack import RowStack, bind_stacks
 from nnlab.prediction.scoring import Scoring
-from nnlab.prediction.trained_rows import TrainedRow, load_rows_from_fit, load_rows_from_run
+from nnlab.prediction.trained_rows import (
+    TrainedRow,
+    load_rows_from_fit,
+    load_rows_from_run,
+    mean_threshold,
+)
 from nnlab.records.run_path import find_run
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime.devices import device as device_named
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.fit import Fit
+from nnlab.training.thresholds import above_threshold
 
 
 @typed
@@ -89,8 +96,8 @@ class TrainedModel:
 
     @typed
     def predict(self, x, row: int | None = None) -> np.ndarray:
-        """(n,) the likeliest class of each example, as a label of the data; or the predicted number, in the
-        target's unit, (n,) or (n, m) of several targets."""
+        """(n,) the likeliest class of each example, as a label of the data, or by the run's `threshold`; or
+        the predicted number, in the target's unit, (n,) or (n, m) of several targets."""
         if self.spec.classes:
             return self.classes[self.class_numbers(x, row)]
         outputs = self.outputs(x, row)
@@ -98,9 +105,8 @@ class TrainedModel:
 
     @typed
     def class_numbers(self, x, row: int | None = None) -> np.ndarray:
-        """(n,) the number of the likeliest class of each example, from 0."""
-        z = torch.from_numpy(self.outputs(x, row).T)
-        return self._loss.scores(z).argmax(0).numpy()
+        """(n,) the number of the predicted class of each example, from 0."""
+        return self._classes(self.outputs(x, row), mean_threshold(self.rows_for(row)))
 
     @typed
     def predict_proba(self, x, row: int | None = None) -> np.ndarray:
@@ -117,19 +123,79 @@ class TrainedModel:
         outputs = self.outputs(x, row)
         if not self.spec.classes:
             return None, outputs
+        probabilities = self._loss.probabilities(torch.from_numpy(outputs.T)).numpy().T
+        return self._classes(outputs, mean_threshold(self.rows_for(row))), probabilities
+
+    def _classes(self, outputs: np.ndarray, threshold: float | None) -> np.ndarray:
+        """(n,) the numbers of the classes that outputs (n, m) predict."""
         z = torch.from_numpy(outputs.T)
-        return self._loss.scores(z).argmax(0).numpy(), self._loss.probabilities(z).numpy().T
+        if threshold is None:
+            return self._loss.scores(z).argmax(0).numpy()
+        return above_threshold(self._loss.probabilities(z).numpy(), threshold, self.spec).argmax(0)
+
+    @typed
+    def predict_interval(
+        self, x, coverage: float = 0.9, row: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(lower, upper), each (n,) or (n, m) of several targets: an interval that holds the true number with
+        probability `coverage`, each target by itself.
+
+        It is made of the residuals that training kept of validation examples: by CV+ from the folds of
+        split=kfold, by split conformal prediction with one fold, or with `row`. See `ConformalIntervals` for
+        what that promises. After a refit the residuals are those of the first training. Raises `UserError`
+        for classes, and where there are no residuals, or too few.
+        """
+        folds, intervals = self._folds_and_intervals(coverage, row)
+        x = validate_inputs(x, self.spec)
+        predictions = np.stack([self._mean(self._in_units, x, members) for members in folds])
+        self._refuse_non_finite(predictions.sum(0), x, folds[0])
+        ends = intervals.ends(predictions)
+        lower, upper = (end[0] if self.spec.outputs == 1 else end.T for end in ends)
+        return lower, upper
+
+    @typed
+    def refuse_interval(self, coverage: float, row: int | None = None) -> None:
+        """Raise the `UserError` of `predict_interval`, if it has one whatever the examples."""
+        self._folds_and_intervals(coverage, row)
+
+    def _folds_and_intervals(
+        self, coverage: float, row: int | None
+    ) -> tuple[list[list[TrainedRow]], ConformalIntervals]:
+        folds = self._folds_with_residuals(self.rows_for(row))
+        residuals = [np.mean([row.calibration["residuals"] for row in members], 0) for members in folds]
+        repeats = len({members[0].repeat for members in folds})
+        return folds, ConformalIntervals(residuals, coverage, repeats)
+
+    def _folds_with_residuals(self, rows: list[TrainedRow]) -> list[list[TrainedRow]]:
+        """The rows of each fold, whose mean is a model that did not see the fold's validation examples."""
+        if self.spec.classes:
+            raise UserError(f"intervals are of predicted numbers, and {self} predicts classes")
+        folds: dict[tuple[int, int], list[TrainedRow]] = {}
+        for row in rows:
+            if "residuals" not in row.calibration:
+                raise UserError(
+                    f"{self} has no residuals of validation examples, which intervals are made of: it was "
+                    f"trained with split=none or too many rows, or by an earlier version"
+                )
+            folds.setdefault((row.repeat, row.fold), []).append(row)
+        for members in folds.values():
+            if len({row.calibration["residuals"].shape for row in members}) > 1:
+                raise UserError(f"{self}: rows of one fold have residuals of different examples")
+        return [*folds.values()]
 
     @typed
     def outputs(self, x, row: int | None = None) -> np.ndarray:
-        """(n, outputs) in float64: what the network puts out, before softmax. Of averaged rows these are the
-        outputs that have the mean of their probabilities; of a regression the predictions, in the target's
-        unit."""
+        """(n, outputs) in float64: what the network puts out, before softmax, divided by the temperature of a
+        calibrated run. Of averaged rows these are the outputs that have the mean of their probabilities; of a
+        regression the predictions, in the target's unit."""
         rows, x = self.rows_for(row), validate_inputs(x, self.spec)
         outputs = self._outputs(x, rows) if self.spec.classes else self._mean(self._in_units, x, rows)
+        self._refuse_non_finite(outputs, x, rows)
+        return outputs.T
+
+    def _refuse_non_finite(self, outputs: np.ndarray, x: np.ndarray, rows: list[TrainedRow]) -> None:
         for n in np.flatnonzero(~np.isfinite(outputs).all(0))[:1]:
             raise WrongExample("x", int(n), _non_finite_message(x[n], rows[0].normalizer, self.spec))
-        return outputs.T
 
     @typed
     def evaluate(self, x, y, row: int | None = None) -> dict:
@@ -152,8 +218,11 @@ class TrainedModel:
         if len(rows) > 1:  # an average is computed in float64
             template = torch.empty(0, dtype=torch.float64)
         normalizers = [rows[0].normalizer] if self.spec.classes else [row.normalizer for row in rows]
-        outputs = partial(self._outputs, rows=rows)
-        return Scoring(outputs, self._loss, self.spec, normalizers, template, rows[0].batch)
+        settings = self._loss, self.spec, normalizers, template, rows[0].batch
+        uncalibrated = None
+        if any("temperature" in row.calibration for row in rows):
+            uncalibrated = Scoring(partial(self._outputs, rows=rows, calibrated=False), *settings)
+        return Scoring(partial(self._outputs, rows=rows), *settings, mean_threshold(rows), uncalibrated)
 
     def rows_for(self, number: int | None) -> list[TrainedRow]:
         """The row of that number, or all that are averaged. Raises `UserError` where there is none."""
@@ -171,14 +240,14 @@ class TrainedModel:
         numbers = [row.number for row in self.rows]
         raise UserError(f"row = {number}: the model has the rows {_list_numbers(numbers)}")
 
-    def _outputs(self, x: np.ndarray, rows: list[TrainedRow]) -> np.ndarray:
+    def _outputs(self, x: np.ndarray, rows: list[TrainedRow], calibrated: bool = True) -> np.ndarray:
         """(m, n): the outputs of a row; or those that have the mean of several rows' probabilities, or their
         mean prediction."""
         if len(rows) == 1:
-            return self._mean(lambda z, _: z, x, rows)
+            return self._mean(lambda z, _: z, x, rows, calibrated)
         if not self.spec.classes:
             return self._mean(self._in_units, x, rows)
-        p = torch.from_numpy(self._mean(lambda z, _: self._loss.probabilities(z), x, rows))
+        p = torch.from_numpy(self._mean(lambda z, _: self._loss.probabilities(z), x, rows, calibrated))
         float_info = torch.finfo(p.dtype)
         z, clamped_outputs = (
             self._loss.inverse_map(p),
@@ -195,13 +264,15 @@ class TrainedModel:
         )
         return z * scale + mean
 
-    def _mean(self, answer: Callable, x: np.ndarray, rows: list[TrainedRow]) -> np.ndarray:
+    def _mean(
+        self, answer: Callable, x: np.ndarray, rows: list[TrainedRow], calibrated: bool = True
+    ) -> np.ndarray:
         """(., n) float64: the mean over the rows of answer(z, rows), where z (K, m, some) are the outputs of
         a stack on a batch."""
         total = None
         with self._busy, computing():
             for stack in self._bind(rows):
-                for examples, z in stack.outputs(x):
+                for examples, z in stack.outputs(x, calibrated):
                     answers = answer(z.double(), stack.rows).sum(0).cpu().numpy()
                     total = np.zeros((len(answers), len(x))) if total is None else total
                     total[:, examples] += answers

@@ -15,8 +15,10 @@ from nnlab.errors import UserError
 from nnlab.losses import Loss
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.portable_inputs import PortableInputs
-from nnlab.prediction.trained_rows import TrainedRow
+from nnlab.prediction.trained_rows import TrainedRow, mean_threshold
+from nnlab.training.calibration import temperatures
 from nnlab.training.population import stack_experiments
+from nnlab.training.thresholds import thresholds_of_classes
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class PortableModel:
         normalizers = [row.normalizer for row in self.rows]
         inputs = PortableInputs(self.model.spec.encoding, normalizers, self.network_dtype).inputs(op, x)
         z = op.Cast(self._network(op, inputs), to="float64")  # (K, m, B)
+        temperature = temperatures([row.calibration for row in self.rows])
+        if temperature is not None:
+            z = op.Div(z, op.constant(temperature, name="temperature"))
         return self._classes(op, z) if self.model.spec.classes else self._numbers(op, z)
 
     def _network(self, op: Operators, x):
@@ -90,6 +95,10 @@ class PortableModel:
         # Among rounded probabilities of one row, two may both be the largest; its scores are not rounded.
         is_ranked = len(self.rows) == 1 and type(self.loss).scores is Loss.scores
         scores = op.ReduceMean(z, axes=[0], keepdims=0) if is_ranked else p
+        threshold = mean_threshold(self.rows)
+        if threshold is not None:  # see `above_threshold`
+            thresholds = thresholds_of_classes(threshold, self.model.spec)
+            scores = op.Sub(p, op.constant(thresholds, name="threshold"))
         return {
             "prediction": op.ArgMax(scores, axis=0, keepdims=0),
             "probabilities": op.Cast(op.Transpose(p, perm=[1, 0]), to=self.dtype),

@@ -15,6 +15,7 @@ from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.runtime.layout import aligned
+from nnlab.training.calibration import temperatures
 from nnlab.training.evaluation import leaf_views
 from nnlab.training.population import Weights, stack_experiments
 from nnlab.training.stacks import CACHE_ELEMENTS, CPU_STACK_ROWS
@@ -42,13 +43,17 @@ class RowStack:
         rates = stack_experiments([e] * len(rows)).regularizer.rates()
         site = Site(len(rows), self.batch, False, weights.theta, rates, threads, e.precision)
         self.network = graph.bind(weights.theta, weights.theta, site, weights.buffers)
+        self.temperature = temperatures([row.calibration for row in rows])
         self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])
 
-    def outputs(self, x: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """(examples, outputs) of each batch of x (n, d_raw): a slice of x, and z (K, m, examples)."""
+    def outputs(self, x: np.ndarray, calibrated: bool = True) -> Iterator[tuple[slice, torch.Tensor]]:
+        """(examples, outputs) of each batch of x (n, d_raw): a slice of x, and z (K, m, examples), divided by
+        the row's temperature unless it is to be as before it was `calibrated`."""
+        temperature = self.temperature if calibrated else None
         for start in range(0, len(x), self.batch):
             examples = slice(start, min(start + self.batch, len(x)))
-            yield examples, self.network.fprop(self._inputs(x[examples]))[..., : len(x) - start]
+            z = self.network.fprop(self._inputs(x[examples]))[..., : len(x) - start]
+            yield examples, z if temperature is None else z / torch.from_numpy(temperature).to(z)
 
     def _inputs(self, x: np.ndarray) -> torch.Tensor:
         """x (n, d_raw) as each row encodes and normalises it, (K, d, B): zeros pad it to a full batch."""

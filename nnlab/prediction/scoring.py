@@ -15,7 +15,9 @@ from nnlab.losses import Loss
 from nnlab.metrics import ProbabilityScores
 from nnlab.prediction.new_examples import validate_inputs, validate_targets
 from nnlab.runtime.threads import computing
+from nnlab.training.calibration import with_uncalibrated
 from nnlab.training.evaluation import MetricSums
+from nnlab.training.thresholds import above_threshold
 
 
 class Scoring:
@@ -27,6 +29,8 @@ class Scoring:
     outputs      for x (n, d) the outputs of a row (m, n), or of several, which a regression has in its units
     normalizers  that row's; or those of several rows of a regression, in whose units the loss is measured:
                  it is then the mean over them
+    threshold    of two classes; None: the likeliest class is predicted
+    uncalibrated  the same of the outputs before they were calibrated, of which some metrics are reported too
     """
 
     def __init__(
@@ -37,7 +41,10 @@ class Scoring:
         normalizers: list[dict],
         template: torch.Tensor,
         batch: int,
+        threshold: float | None = None,
+        uncalibrated: Scoring | None = None,
     ):
+        self.threshold, self.uncalibrated = threshold, uncalibrated
         self.outputs = outputs
         self.metric_sums = MetricSums(loss, spec, normalizers, template)
         self.spec, self.normalizers, self.template, self.batch = spec, normalizers, template, batch
@@ -49,6 +56,8 @@ class Scoring:
 
     def add(self, x, y) -> None:
         """Take a block of examples. Raises `UserError` for what does not fit the model."""
+        if self.uncalibrated is not None:
+            self.uncalibrated.add(x, y)
         refuse_different_indexes(x, y, "x", "y")
         inputs, targets = validate_inputs(x, self.spec), validate_targets(y, self.spec)
         if len(inputs) != len(targets):
@@ -74,6 +83,8 @@ class Scoring:
             p = self.metric_sums.loss.probabilities(z[:1].double()).cpu().numpy()
             true = to_prediction(t[:1].double().cpu().numpy())
             self.scores.append(ProbabilityScores.of(p, true).row(0, count))
+            if self.threshold is not None:
+                scores = torch.from_numpy(above_threshold(p, self.threshold, self.spec))
         mean, scale = (self.normalizers[0][name][:, None] for name in ("target_mean", "target_scale"))
         for collected, values in ((self.predictions, scores), (self.targets, t[:1])):
             values = to_prediction(values.double().cpu().numpy())[0, :, :count]
@@ -103,7 +114,10 @@ class Scoring:
         z, t = np.concatenate(self.predictions, 1), np.concatenate(self.targets, 1)
         scores = ProbabilityScores.join(self.scores) if self.scores else None
         report = self.metric_sums.task.test(z, t, self.spec.classes, scores, self.spec.positive)
-        return {"loss": float(losses.mean()), **report}
+        report = {"loss": float(losses.mean()), **report}
+        if self.uncalibrated is None:
+            return report
+        return with_uncalibrated(report, self.uncalibrated.report())
 
     def _weight(self, size: int) -> torch.Tensor:
         """(1, B): 1/n for each example of a batch, 0 for its padding."""

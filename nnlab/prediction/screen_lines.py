@@ -91,4 +91,8 @@ def _range_lines(tally: Tally, target: int) -> list[str]:
     name = "predicted" if tally.spec.outputs == 1 else (tally.spec.targets or range(MAX_SHOWN))[target]
     means = tally.sums / tally.examples
     mean, low, high = (format_number(float(v[target])) for v in (means, tally.lows, tally.highs))
-    return labelled_lines(str(name), f"mean {mean}, from {low} to {high}")
+    width = ""
+    if tally.coverage is not None:
+        half = float(tally.widths[target] / tally.examples / 2)
+        width = f"; intervals ± {format_number(half)}"
+    return labelled_lines(str(name), f"mean {mean}, from {low} to {high}{width}")

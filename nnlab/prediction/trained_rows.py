@@ -9,9 +9,10 @@ import numpy as np
 from nnlab.autodiff.graph import Graph
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, advise, nearest, shortened
-from nnlab.experiment import MAX_EVALUATION_BATCH, evaluation_batch_size
+from nnlab.experiment import DEFAULT_THRESHOLD, MAX_EVALUATION_BATCH, evaluation_batch_size
 from nnlab.records.run_folder import WEIGHTS_FILE
 from nnlab.records.stored_run import StoredRun
+from nnlab.training.calibration import Calibration, calibration_fault
 from nnlab.training.fit import Fit
 from nnlab.untrusted import is_count
 
@@ -34,6 +35,7 @@ class TrainedRow:
     epoch: int
     weights: dict[str, np.ndarray] = field(repr=False)
     normalizer: dict[str, np.ndarray] = field(repr=False)
+    calibration: Calibration = field(repr=False)
     batch: int = field(
         default=MAX_EVALUATION_BATCH, repr=False
     )  # the number of examples that it evaluates at once
@@ -42,6 +44,13 @@ class TrainedRow:
     def is_usable(self) -> bool:
         """Whether it is among the rows that are averaged."""
         return self.status != "diverged" and self.epoch > 0
+
+
+def mean_threshold(rows: list[TrainedRow]) -> float | None:
+    """The threshold of two classes that averaged rows have; None where all take the likeliest class."""
+    if not any("threshold" in row.calibration for row in rows):
+        return None
+    return float(np.mean([row.calibration.get("threshold", DEFAULT_THRESHOLD) for row in rows]))
 
 
 def load_rows_from_fit(fit: Fit, number: int) -> list[TrainedRow]:
@@ -58,7 +67,8 @@ def load_rows_from_fit(fit: Fit, number: int) -> list[TrainedRow]:
     return [
         TrainedRow(
             result.row - first, result.seed, result.repeat, result.fold, result.status, result.best_epoch,
-            result.weights, _add_centers(result.normalizer), _evaluation_batch(result.examples),
+            result.weights, _add_centers(result.normalizer), result.calibration,
+            _evaluation_batch(result.examples),
         )
         for result in sorted(results, key=lambda result: result.row)
     ]  # fmt: skip
@@ -81,7 +91,11 @@ def _load_row(run: StoredRun, row: dict, shapes: dict[str, tuple], spec: DataSpe
     number, file = row["row"], run.path / WEIGHTS_FILE
     if number not in run.weights:
         raise UserError(f"'{file}' has no weights of row {number}, which rows.json has")
-    weights, normalizer = run.weights[number], run.normalizer[number]
+    weights, normalizer, calibration = (
+        arrays[number] for arrays in (run.weights, run.normalizer, run.calibration)
+    )
+    if fault := calibration_fault(calibration, spec):
+        raise UserError(f"'{file}': row {number}, calibration, has {fault}")
     _refuse_other_arrays(f"'{file}': row {number}", weights, shapes)
     _refuse_wrong_normalizer(f"'{file}': row {number}, normalizer", normalizer, spec)
     repeat, fold = (row.get(key, 0) for key in ("repeat", "fold"))
@@ -90,7 +104,7 @@ def _load_row(run: StoredRun, row: dict, shapes: dict[str, tuple], spec: DataSpe
         raise UserError(f"'{rows_file}': row {number} has a repeat or a fold that is not a whole number")
     return TrainedRow(
         number, row["seed"], repeat, fold, row["status"], row["best_epoch"],
-        weights, _add_centers(normalizer), _evaluation_batch(row.get("examples")),
+        weights, _add_centers(normalizer), calibration, _evaluation_batch(row.get("examples")),
     )  # fmt: skip
 
 

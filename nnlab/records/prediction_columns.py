@@ -22,6 +22,12 @@ def probability_names(spec: DataSpec) -> list[str]:
     return [f"probability_{name}" for name in spec.classes]
 
 
+def interval_names(spec: DataSpec) -> list[str]:
+    """The names of the columns with the ends of prediction intervals, of each target its two."""
+    ends = [_column_per_target(end, spec) for end in ("lower", "upper")]
+    return [name for pair in zip(*ends, strict=True) for name in pair]
+
+
 def target_names(spec: DataSpec) -> list[str]:
     """The names of the columns with the true labels or numbers."""
     return _column_per_target("target", spec)
@@ -48,6 +54,11 @@ def prediction_cells(spec: DataSpec, classes: np.ndarray | None, values: np.ndar
 def probability_cells(spec: DataSpec, values: np.ndarray) -> Iterator[list]:
     """The cells of `probability_names`, line by line, of probabilities (n, classes)."""
     yield from _rounded(values if spec.classes else values[:, :0])
+
+
+def interval_cells(lower: np.ndarray, upper: np.ndarray) -> Iterator[list]:
+    """The cells of `interval_names`, line by line, of ends (n,) or (n, m)."""
+    yield from _rounded(np.stack([lower, upper], -1).reshape(len(lower), -1))
 
 
 def target_cells(spec: DataSpec, y: np.ndarray) -> Iterator[list]:

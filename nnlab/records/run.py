@@ -20,6 +20,7 @@ from nnlab.records.test_predictions import (
     test_predictions,
 )
 from nnlab.records.titles import describe_computation, describe_run, run_title
+from nnlab.training.calibration import residuals_bytes
 from nnlab.training.fit import Fit
 from nnlab.training.predictions import KeepPredictions
 from nnlab.training.stacks import theta_width
@@ -135,14 +136,16 @@ class RunWriter:
         return len(results)
 
     def _weights_bytes(self) -> int:
-        """The size of weights, normalisers, rows.json and test predictions in bytes."""
+        """The size of weights, normalisers, residuals, rows.json and test predictions in bytes."""
         bytes_per_element = 8 if self.experiment.dtype == "float64" else 4
         weights = bytes_per_element * theta_width(self.rows[0], self.fit.datasets)
         spec, codes = self.spec, sum(column.codes for column in self.spec.encoding.code_columns)
         normalizer = 8 * (4 * spec.inputs + 3 * spec.outputs + codes)  # fill, mean, scale, center; slots
         tested = sum(len(fold.test) for fold in self._folds()) if self.rows[0].keeps_predictions else 0
         predictions = CELL_BYTES * tested * (self.spec.outputs + 3)
-        return len(self.rows) * (weights + normalizer + REPORT_BYTES) + REPORT_BYTES + predictions
+        residuals = sum(residuals_bytes(row, self.spec.outputs) for row in self.rows)
+        rows = len(self.rows) * (weights + normalizer + REPORT_BYTES)
+        return rows + residuals + REPORT_BYTES + predictions
 
     @property
     def all_ended(self) -> bool:

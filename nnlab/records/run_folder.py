@@ -35,6 +35,7 @@ TEST_PREDICTIONS_FILE = "test_predictions.csv"
 SPLITS_FILE = "splits.jsonl"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 NORMALIZER_PREFIX = "normalizer/"  # of the normaliser's tensors in that file
+CALIBRATION_PREFIX = "calibration/"  # and of those fitted on validation examples
 RESERVED_FILE = ".reserved"  # reserves disk space for the weights during training
 
 
@@ -237,6 +238,7 @@ def _named_tensors(results: list) -> dict[str, np.ndarray]:
     tensors = {}
     for r in results:
         named = r.weights | {f"{NORMALIZER_PREFIX}{name}": a for name, a in r.normalizer.items()}
+        named |= {f"{CALIBRATION_PREFIX}{name}": a for name, a in r.calibration.items()}
         # safetensors stores no strides, so views of the flat weights must become contiguous
         tensors |= {f"rows/{r.row}/{name}": np.asarray(a, order="C") for name, a in named.items()}
     return tensors
@@ -247,6 +249,7 @@ def _row_json(r) -> dict:
     row = {key: getattr(r, key) for key in keys}
     if r.reason:
         row["reason"] = r.reason
+    row |= {name: float(array) for name, array in r.calibration.items() if not array.ndim}
     if r.refit:
         row["refit"] = asdict(r.refit)
     return row

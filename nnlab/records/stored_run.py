@@ -15,11 +15,18 @@ from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
 from nnlab.records.files import RECORDING_KEYS
-from nnlab.records.run_folder import METRICS_FILE, SPLITS_FILE, TEST_PREDICTIONS_FILE, WEIGHTS_FILE
+from nnlab.records.run_folder import (
+    CALIBRATION_PREFIX,
+    METRICS_FILE,
+    NORMALIZER_PREFIX,
+    SPLITS_FILE,
+    TEST_PREDICTIONS_FILE,
+    WEIGHTS_FILE,
+)
 from nnlab.records.run_path import describe_runs_below
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_predictions import read_columns, read_splits
-from nnlab.records.stored_weights import weights_and_normalizers
+from nnlab.records.stored_weights import read_tensors
 from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.runtime.machine import available_memory
 from nnlab.untrusted import is_count, is_number, read_json, read_text, read_yaml, refuse_link
@@ -53,6 +60,7 @@ class StoredRun:
         run.curves("val_loss")             (rows, epochs), NaN where a row did not train
         run.weights[row][name]             from the best epochs
         run.normalizer[row][name]          how inputs and targets were normalised
+        run.calibration[row][name]         what was fitted on validation examples, such as a temperature
         run.test_predictions["prediction"] what was predicted for the test examples: columns, by name
         run.splits[0]["test"]              the numbers of the examples of the test set of the first fold
 
@@ -146,12 +154,17 @@ class StoredRun:
     @property
     def weights(self) -> Mapping[int, dict[str, np.ndarray]]:
         """Row -> name -> array: parameters and buffers."""
-        return self._tensors[0]
+        return self._tensors[""]
 
     @property
     def normalizer(self) -> Mapping[int, dict[str, np.ndarray]]:
         """Row -> name -> array: mean, scale, perhaps linear; target_mean, target_scale."""
-        return self._tensors[1]
+        return self._tensors[NORMALIZER_PREFIX]
+
+    @property
+    def calibration(self) -> Mapping[int, dict[str, np.ndarray]]:
+        """Row -> name -> array: temperature, threshold, residuals, as far as they were fitted."""
+        return self._tensors[CALIBRATION_PREFIX]
 
     @cached_property
     def _curves(self) -> StoredCurves:
@@ -159,7 +172,7 @@ class StoredRun:
 
     @cached_property
     def _tensors(self):
-        return weights_and_normalizers(self._file(WEIGHTS_FILE))
+        return read_tensors(self._file(WEIGHTS_FILE))
 
     def _has(self, name: str) -> bool:
         """Whether there is a file, link or folder of that name."""

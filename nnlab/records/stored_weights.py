@@ -1,4 +1,4 @@
-"""Reads the weights and normalisers of a run folder, lazily row by row."""
+"""Reads the weights, normalisers and calibrations of a run folder, lazily row by row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
-from nnlab.records.run_folder import NORMALIZER_PREFIX
+from nnlab.records.run_folder import CALIBRATION_PREFIX, NORMALIZER_PREFIX
 from nnlab.runtime.machine import in_bytes, refuse_too_large
 
 BYTES_PER_ELEMENT = {"F32": 4, "F64": 8}  # by safetensors' names of the dtypes that a run may have
@@ -33,8 +33,9 @@ class StoredWeights(Mapping):
         return len(self._names)
 
 
-def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
-    """The weights and the normalisers of every row. Raises `UserError` for any other file."""
+def read_tensors(file: Path) -> dict[str, StoredWeights]:
+    """The weights (""), normalisers and calibrations of every row, by their prefix. Raises `UserError` for
+    any other file."""
     from safetensors import SafetensorError, safe_open  # imported late: curves do not need it
 
     read_errors = (SafetensorError, OSError, ValueError, MemoryError)
@@ -43,14 +44,15 @@ def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
         keys = list(tensors.keys())
     except read_errors as e:
         raise UserError(f"'{file}' does not hold the weights of a run: {e}") from e
-    keys_of_kind: tuple[dict, dict] = {}, {}
+    keys_of_kind: dict[str, dict] = {"": {}, NORMALIZER_PREFIX: {}, CALIBRATION_PREFIX: {}}
     for key in keys:
         if not (match := KEY_PATTERN.fullmatch(key)):
             raise UserError(f"'{file}': expected rows/<row>/<name>; got the name {key!r:.100}")
         row, name = int(match[1]), match[2]
-        for names in keys_of_kind:  # so that both have an entry for every row
+        for names in keys_of_kind.values():  # so that all have an entry for every row
             names.setdefault(row, {})
-        keys_of_kind[name.startswith(NORMALIZER_PREFIX)][row][name.removeprefix(NORMALIZER_PREFIX)] = key
+        kind = next((prefix for prefix in keys_of_kind if prefix and name.startswith(prefix)), "")
+        keys_of_kind[kind][row][name.removeprefix(kind)] = key
 
     def read(row: int, names: dict[str, str]) -> dict[str, np.ndarray]:
         _refuse_too_large(file, row, [tensors.get_slice(key) for key in names.values()])
@@ -59,7 +61,7 @@ def weights_and_normalizers(file: Path) -> tuple[StoredWeights, StoredWeights]:
         except read_errors as e:
             raise UserError(f"'{file}': the weights of row {row} cannot be read: {e}") from e
 
-    return tuple(StoredWeights(dict(sorted(names.items())), read) for names in keys_of_kind)
+    return {kind: StoredWeights(dict(sorted(names.items())), read) for kind, names in keys_of_kind.items()}
 
 
 def _refuse_too_large(file: Path, row: int, tensors: list) -> None:

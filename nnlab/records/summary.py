@@ -18,6 +18,7 @@ def summarize(results: list) -> dict:
     unit            what means are over: "repeat" if the run drew several splits, else "seed"
     intervals       training, validation, test -> how their intervals are made (see `intervals.Interval`)
     metrics         name -> mean, std, low, high, n (see `intervals.estimate`); test metrics are `test_<name>`
+    calibration     if rows were calibrated: temperature, threshold -> min, median, max over the rows
     undefined       metric -> in how many rows it is undefined, so that they are left out of its mean
     undefined_outputs  if some of several outputs have no R2 in some row: which, from 0
     best_epoch      min, median, max over the rows
@@ -54,6 +55,12 @@ def summarize(results: list) -> dict:
         summary["undefined_outputs"] = sorted(outputs)
     if survivors:
         summary["best_epoch"] = _min_median_max([r.best_epoch for r in survivors])
+    calibration = {
+        name: [float(r.calibration[name]) for r in survivors if name in r.calibration]
+        for name in ("temperature", "threshold")
+    }
+    if any(calibration.values()):
+        summary["calibration"] = {name: _min_median_max(each) for name, each in calibration.items() if each}
     reasons = [r.reason for r in survivors if r.reason]
     if reasons:
         summary["stopped_by"] = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
@@ -72,7 +79,7 @@ def summarize(results: list) -> dict:
     return summary
 
 
-def _min_median_max(values: list[int]) -> dict:
+def _min_median_max(values: list[int] | list[float]) -> dict:
     return {"min": min(values), "median": float(np.median(values)), "max": max(values)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlab.records.text import METRIC_LABELS, metric_formatter, metric_label, plus_minus
+from nnlab.records.text import METRIC_LABELS, format_number, metric_formatter, metric_label, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
 from nnlab.training.results import MAIN_METRICS
 
@@ -11,6 +11,7 @@ CLASSES_NAMED = 3
 UNBALANCED_RATIO = 4
 UNBALANCED_METRICS = ("balanced_accuracy", "roc_auc")
 POSITIVE_METRICS = ("f1", "average_precision")  # of two classes, they are about one
+SHOWN_UNCALIBRATED = ("loss", "calibration_error")  # of calibrated rows: with and without
 OUTPUTS_NAMED = 5
 
 
@@ -22,6 +23,8 @@ def summary_lines(summary: dict, task: str) -> list[str]:
         lines.append(f"  {'best epoch':<{width}}{_median_range(summary['best_epoch'])}")
     tests = {name: metric for name, metric in shown.items() if name.startswith("test_")}
     lines += metric_lines({name: m for name, m in shown.items() if name not in tests}, task, width=width)
+    calibration = summary.get("calibration", {})
+    lines += [f"  {name:<{width}}{_number_range(values)}" for name, values in calibration.items()]
     lines += refit_lines(summary, width)
     undefined = {name: text for name, text in _undefined(summary).items() if _is_shown(name, summary)}
     lines += metric_lines(tests, task, undefined, width)
@@ -40,6 +43,8 @@ def _is_shown(name: str, summary: dict) -> bool:
     set_name, _, metric = name.partition("_")
     if set_name != "test":
         return set_name == "val" or "val_loss" not in summary["metrics"]
+    if f"{name.removesuffix('_uncalibrated')}_uncalibrated" in summary["metrics"]:
+        return metric.removesuffix("_uncalibrated") in SHOWN_UNCALIBRATED
     sees_rare = metric in UNBALANCED_METRICS and is_unbalanced(_support(summary))
     return metric in MAIN_METRICS or f"val_{metric}" in summary["metrics"] or sees_rare
 
@@ -83,6 +88,11 @@ def refit_lines(summary: dict, width: int = LABEL_WIDTH) -> list[str]:
 def _median_range(values: dict) -> str:
     median, low, high = values["median"], values["min"], values["max"]
     return f"{median:.0f}  ({low} to {high})" if low < high else f"{median:.0f}"
+
+
+def _number_range(values: dict) -> str:
+    median, low, high = (format_number(values[name]) for name in ("median", "min", "max"))
+    return f"{median}  ({low} to {high})" if low < high else median
 
 
 def _count_range(values: dict) -> str:

@@ -8,7 +8,9 @@ import numpy as np
 
 from nnlab.data.dataset import Dataset
 from nnlab.data.identifiers import key_column
+from nnlab.data.spec import DataSpec
 from nnlab.data.splits import Fold
+from nnlab.experiment import DEFAULT_THRESHOLD
 from nnlab.metrics import Classification
 from nnlab.records.prediction_columns import (
     plain_numbers,
@@ -19,6 +21,7 @@ from nnlab.records.prediction_columns import (
     target_cells,
     target_names,
 )
+from nnlab.training.thresholds import above_threshold
 
 MAX_SPLIT_INDICES = 2**20  # example indices in splits.jsonl, up to which predictions=auto writes it
 
@@ -59,7 +62,8 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
     results = [result for result in results if result.predictions and result.status != "diverged"]
     if not results:
         return
-    spec, (examples, classes, values, counts) = dataset.spec, average_predictions(results)
+    spec = dataset.spec
+    examples, classes, values, counts = average_predictions(results, spec)
     optional_columns = list(_columns_between(results, dataset, examples, counts))
     names = ["example", *target_names(spec), *prediction_names(spec), *(name for name, _ in optional_columns)]
     yield names + probability_names(spec)
@@ -76,22 +80,27 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
         yield [cell for cells in line for cell in cells]
 
 
-def average_predictions(results: list) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
+def average_predictions(
+    results: list, spec: DataSpec
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
     """Of n examples that were tested: their numbers in the data set, the predicted classes (None in a
     regression), the means of the values (n, m), and of how many rows."""
     examples = np.unique(np.concatenate([result.predictions["examples"] for result in results]))
     counts, single_row_classes = np.zeros(len(examples), np.int64), np.zeros(len(examples), np.int64)
     sums = np.zeros((len(examples), results[0].predictions["values"].shape[1]))
+    thresholds, has_threshold = np.zeros(len(examples)), any("threshold" in r.calibration for r in results)
     for result in results:
         positions = np.searchsorted(examples, result.predictions["examples"])
         sums[positions] += result.predictions["values"]
         counts[positions] += 1
         single_row_classes[positions] = result.predictions.get("classes", 0)
+        thresholds[positions] += result.calibration.get("threshold", DEFAULT_THRESHOLD)
     means = sums / counts[:, None]
     if "classes" not in results[0].predictions:
         return examples, None, means, counts
     # A row's own answer is that of its outputs, of which several may have probabilities that round to 1.
-    classes = np.where(counts == 1, single_row_classes, Classification().to_prediction(means.T)[0])
+    scores = above_threshold(means.T, thresholds / counts, spec) if has_threshold else means.T
+    classes = np.where(counts == 1, single_row_classes, Classification().to_prediction(scores)[0])
     return examples, classes, means, counts
 
 

@@ -53,6 +53,7 @@ def metric_formatter(name: str, task: str):
     """The function that formats a metric: as a percentage if it is a share."""
     if name == "parameters":
         return "{:,.0f}".format
+    name = name.removesuffix("_uncalibrated")
     share = task == "classification" and name.endswith(("error", "accuracy"))
     return format_percent if share else format_number
 

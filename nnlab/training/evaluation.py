@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,9 +17,18 @@ from nnlab.experiment import Row
 from nnlab.losses import Loss
 from nnlab.metrics import TASKS, ProbabilityScores
 from nnlab.runtime.cuda_graphs import CudaGraphs
+from nnlab.training.calibration import (
+    Calibration,
+    calibrate,
+    is_calibrated,
+    set_threshold,
+    temperatures,
+    with_uncalibrated,
+)
 from nnlab.training.histograms import histograms
 from nnlab.training.population import Population, Weights
 from nnlab.training.results import Ending, Histograms, Result
+from nnlab.training.thresholds import above_threshold
 
 
 class MetricSums:
@@ -154,28 +163,63 @@ class Evaluator:
                 for k, values in enumerate(y.cpu().numpy()):
                     yield f"activations/{name}", k, values[..., valid[k % len(valid)]]
 
-    def test(self) -> list[TestOutcome]:
-        """Every row on its test set: the loss, and what the task reports; the predictions of rows that keep
-        them. Empty if there is no test set."""
+    def calibrations(self) -> list[Calibration]:
+        """What is fitted on every row's validation examples."""
+        if not any(map(is_calibrated, self.rows)):
+            return [{} for _ in self.rows]
+        if self.monitor != "validation":
+            return [set_threshold(row.experiment) for row in self.rows]
+        batches = []
+        for batch in evaluation_batches(self.examples, self.rows, "validation"):
+            values = self.network.fprop(batch.x), batch.t, batch.weight
+            # Copies, since the next batch takes the network's memory.
+            batches.append([v.double().cpu().expand(len(self.rows), -1, -1).clone() for v in values])
+        z, t, weight = (torch.cat(values, 2) for values in zip(*batches, strict=True))
+        scales = [self.examples.scaling(row.fold)["target_scale"] for row in self.rows]
+        return [
+            calibrate(row, self.metric_sums.loss, self.examples.spec, z[k], t[k], weight[k], scale)
+            for k, (row, scale) in enumerate(zip(self.rows, scales, strict=True))
+        ]
+
+    def test(self, calibrations: list[Calibration]) -> list[TestOutcome]:
+        """Every row on its test set, calibrated: the loss, and what the task reports; the predictions of rows
+        that keep them. Empty if there is no test set."""
         if not len(self.rows[0].fold.test):
             return [TestOutcome() for _ in self.rows]
-        answers = self._answers("test")
+        outcomes = self._test_outcomes(calibrations)
+        if not any("temperature" in calibration for calibration in calibrations):
+            return outcomes
+        before = self._test_outcomes([{} for _ in self.rows])
+        return [
+            replace(after, test=with_uncalibrated(after.test, plain.test))
+            if "temperature" in fitted
+            else after
+            for after, plain, fitted in zip(outcomes, before, calibrations, strict=True)
+        ]
+
+    def _test_outcomes(self, calibrations: list[Calibration]) -> list[TestOutcome]:
+        answers = self._answers("test", calibrations)
         return [self._test_outcome(row, answers.of_row(k, row.fold.test)) for k, row in enumerate(self.rows)]
 
-    def _answers(self, part: str) -> Answers:
+    def _answers(self, part: str, calibrations: list[Calibration]) -> Answers:
         """What all rows answer to the examples of their `part`, validation or test."""
         outputs, targets, scores, sums = [], [], [], 0
-        task, loss = self.metric_sums.task, self.metric_sums.loss
-        keeps = any(row.keeps_predictions for row in self.rows)
+        task, loss, spec = self.metric_sums.task, self.metric_sums.loss, self.examples.spec
+        keeps, temperature = any(row.keeps_predictions for row in self.rows), temperatures(calibrations)
         for batch in evaluation_batches(self.examples, self.rows, part):
             z = self.network.fprop(batch.x)
+            z = z if temperature is None else z / torch.from_numpy(temperature).to(z)
             sums = sums + self.metric_sums(z, batch.t, batch.weight[:, 0])
             # Copies: in float64 on a CPU these would be the network's own memory, which the next batch takes.
-            outputs.append(np.array(task.to_prediction(loss.scores(z).double().cpu().numpy())))
+            answers = np.array(loss.scores(z).double().cpu().numpy())
             targets.append(np.array(task.to_prediction(batch.t.double().cpu().numpy())))
             if self.examples.dataset.classes:
                 p = loss.probabilities(z.double()).cpu().numpy()
                 scores.append(ProbabilityScores.of(p, targets[-1], keeps))
+                for k, calibration in enumerate(calibrations):
+                    if "threshold" in calibration:
+                        answers[k] = above_threshold(p[k], calibration["threshold"], spec)
+            outputs.append(task.to_prediction(answers))
         z, t = (np.concatenate(parts, 2) for parts in (outputs, targets))
         return Answers(sums.cpu().numpy(), z, t, ProbabilityScores.join(scores) if scores else None)
 
@@ -221,7 +265,13 @@ def results(
         for row, status in zip(population.rows, statuses, strict=True)
     ]
     best_weights = population.best_weights
-    tests = Evaluator(graph, population, best_weights, examples, threads).test() if any(to_test) else []
+    calibrations: list[Calibration] = [row.calibration for row in population.rows]  # a refit's are given
+    tests = []
+    if keeps_weights and (any(to_test) or any(map(is_calibrated, population.rows))):
+        evaluator = Evaluator(graph, population, best_weights, examples, threads)
+        if not population.rows[0].refit:
+            calibrations = evaluator.calibrations()
+        tests = evaluator.test(calibrations) if any(to_test) else []
     weights = leaf_arrays(graph, best_weights) if keeps_weights else {}
     return [
         Result(
@@ -239,6 +289,7 @@ def results(
             **vars(tests[k] if to_test[k] and population.best_epoch[k] else TestOutcome()),
             weights={name: array[k].copy() for name, array in weights.items()},
             normalizer=examples.scaling(row.fold) if keeps_weights else {},
+            calibration=calibrations[k] if population.best_epoch[k] else {},
             examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
             fixed_test=examples.dataset.given("test") is not None,
             past=tuple(population.past[k][: population.best_epoch[k]]),
@@ -262,10 +313,11 @@ def leaf_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:
     return {name: view.numpy() for name, view in leaf_views(graph, on_cpu).items()}
 
 
-def test_row(row: Row, weights: dict[str, np.ndarray], examples: Examples, threads: int) -> TestOutcome:
-    """The row on its test set with these weights, which are named as in a `Result`."""
+def test_row(row: Row, result: Result, examples: Examples, threads: int) -> TestOutcome:
+    """The row on its test set with the weights and the calibration of its result."""
     graph = row.experiment.graph(examples.spec)
     population = Population.create([row], graph, examples.template)
     for name, view in leaf_views(graph, population.state).items():
-        view[0] = torch.from_numpy(weights[name]).to(view)
-    return Evaluator(graph, population, population.state, examples, threads).test()[0]
+        view[0] = torch.from_numpy(result.weights[name]).to(view)
+    evaluator = Evaluator(graph, population, population.state, examples, threads)
+    return evaluator.test([result.calibration])[0]

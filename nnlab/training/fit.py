@@ -15,11 +15,13 @@ from nnlab.arguments import typed
 from nnlab.choices import short_repr
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
+from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
+from nnlab.training.calibration import calibration_fault, residuals_kept
 from nnlab.training.checkpointing import StackStates
 from nnlab.training.data_cache import DataCache
 from nnlab.training.evaluation import TestOutcome, test_row
@@ -87,12 +89,14 @@ class Fit:
                 f"for all, or one for each"
             )
         keeps = [False] * len(counts) if candidates else self._keeps_predictions(rows, counts)
+        residuals = [residuals_kept(*each) for each in self._by_experiment(rows, counts)]
         self.rows = [
             replace(
                 row,
                 experiment=on_device[id(row.experiment)],
                 candidate=candidates,
                 keeps_predictions=keeps[index],
+                keeps_residuals=0 if candidates else residuals[index],
             )
             for row, index in zip(rows, self.experiment_of_row, strict=True)
         ]
@@ -113,10 +117,17 @@ class Fit:
 
     def _keeps_predictions(self, rows: list[Row], counts: list[int]) -> list[bool]:
         """For each experiment, which has so many of the rows, whether they keep their predictions."""
+        each = self._by_experiment(rows, counts)
+        return [
+            should_keep_predictions(keep, rows, spec.outputs)
+            for keep, (rows, spec) in zip(self.keep, each, strict=True)
+        ]
+
+    def _by_experiment(self, rows: list[Row], counts: list[int]) -> list[tuple[list[Row], DataSpec]]:
+        """For each experiment its rows, of which it has so many, and its data's spec."""
         ends = np.cumsum(counts).tolist()
-        outputs = [self.datasets[e.data].spec.outputs for e in self.experiments]
-        rows_of_each = [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
-        return [should_keep_predictions(*each) for each in zip(self.keep, rows_of_each, outputs, strict=True)]
+        specs = [self.datasets[e.data].spec for e in self.experiments]
+        return [(rows[end - count : end], spec) for end, count, spec in zip(ends, counts, specs, strict=True)]
 
     def _choose_placements(self, rows: list[Row], repeats: float) -> dict[str, Placement]:
         """The placement of rows for each value of `device` in their experiments."""
@@ -149,7 +160,10 @@ class Fit:
             raise UserError(f"it is of other rows than the {len(own_rows)} of these settings")
         for result in (*state.results, *state.refits):
             row = self.rows[result.row]
-            if not can_be_predictions_of(result.predictions, row, self.datasets[row.experiment.data].spec):
+            spec = self.datasets[row.experiment.data].spec
+            if fault := calibration_fault(result.calibration, spec):
+                raise UserError(f"its calibration of row {result.row} has {fault}")
+            if not can_be_predictions_of(result.predictions, row, spec):
                 raise UserError(
                     f"its predictions of row {result.row} are not for the examples of the test set"
                 )
@@ -236,7 +250,7 @@ class Fit:
             return
         by_row = {result.row: result for result in self.results}
         refit_rows = [
-            row.refit_row(by_row[row.number].past)
+            replace(row.refit_row(by_row[row.number].past), calibration=by_row[row.number].calibration)
             for row in self.rows
             if row.experiment.refit and not row.candidate and by_row[row.number].status != "diverged"
         ]
@@ -252,7 +266,7 @@ class Fit:
         """A row that was not tested as it ended, on its test set."""
         row = self.rows[result.row]
         with computing():
-            return test_row(row, result.weights, self.cache.examples(row), self.threads)
+            return test_row(row, result, self.cache.examples(row), self.threads)
 
     def _with_refit(self, first: Result, second: Result) -> Result:
         """The result with the refit's weights; if it diverged, with the first training's, tested now."""

@@ -4,7 +4,7 @@ bit for bit.
 In a file it is arrays by name, and JSON values:
 
     stacks/0/state.theta ...        the snapshot of the first stack (snapshot.py)
-    results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, predictions, past
+    results/3/weights/output.bias   a field of the result of row 3; weights, normalizer, calibration, ...
     refits/3/weights/output.bias  the same of a row that was trained again
 """
 
@@ -162,7 +162,7 @@ def _stack_from_values(tree, arrays: Arrays) -> StackState:
 
 # ---- results
 
-ARRAY_FIELDS = ("weights", "normalizer", "predictions")
+ARRAY_FIELDS = ("weights", "normalizer", "calibration", "predictions")
 COUNT_FIELDS = ("row", "seed", "repeat", "fold", "epochs", "best_epoch")
 TEXT_FIELDS = ("status", "reason")
 TREE_FIELDS = ("best", "test", "examples")

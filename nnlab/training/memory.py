@@ -9,6 +9,7 @@ from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.runtime.devices import free_memory
 from nnlab.runtime.machine import in_bytes
+from nnlab.training.calibration import residuals_bytes
 from nnlab.training.predictions import predictions_bytes
 from nnlab.training.stacks import stack_bytes, theta_width
 
@@ -21,7 +22,7 @@ def memory_needed(stacks: list[list[Row]], datasets, parallel: int) -> int:
     matrices and activations of the largest stacks, so many in `parallel`, best weights of every row."""
     largest_first = sorted((_stack_and_chunk_bytes(rows, datasets) for rows in stacks), reverse=True)
     best_weights = sum(_float_bytes(rows[0]) * len(rows) * theta_width(rows[0], datasets) for rows in stacks)
-    kept = best_weights + _kept_predictions_bytes(stacks, datasets)
+    kept = best_weights + _kept_answers_bytes(stacks, datasets)
     return sum(largest_first[:parallel]) + kept + _data_bytes(stacks, datasets)
 
 
@@ -47,9 +48,14 @@ def _stack_and_chunk_bytes(rows: list[Row], datasets) -> int:
     return stack_bytes(len(rows), row, datasets) + chunk
 
 
-def _kept_predictions_bytes(stacks: list[list[Row]], datasets) -> int:
-    rows = [row for stack in stacks for row in stack if row.keeps_predictions]
-    return sum(predictions_bytes([row], datasets[row.experiment.data].spec.outputs) for row in rows)
+def _kept_answers_bytes(stacks: list[list[Row]], datasets) -> int:
+    """Of predictions for the test set, and of residuals of the validation set."""
+    total = 0
+    for row in (row for stack in stacks for row in stack):
+        outputs = datasets[row.experiment.data].spec.outputs
+        total += predictions_bytes([row], outputs) if row.keeps_predictions else 0
+        total += residuals_bytes(row, outputs)
+    return total
 
 
 def _data_bytes(stacks: list[list[Row]], datasets) -> int:

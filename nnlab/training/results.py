@@ -122,7 +122,8 @@ class Result:
     """The outcome of one row, with the weights of its best epoch.
 
     After a refit, `weights`, `normalizer`, `test` and `predictions` are the second training's, everything
-    else the first's. `predictions` has, of the n examples of the test set:
+    else the first's. `calibration` is what was fitted on the validation examples, see
+    `nnlab.training.calibration`. `predictions` has, of the n examples of the test set:
 
         examples  (n,) their numbers in the data set, from 0
         classes   (n,) the number of the predicted class, -1 where an output was NaN; not in a regression
@@ -151,6 +152,7 @@ class Result:
     refit: Refit | None = None
     past: tuple[PastEpoch, ...] = ()  # the epochs that a refit repeats; empty after it
     predictions: dict[str, np.ndarray] = field(default_factory=dict)  # of the test set, where they are kept
+    calibration: dict[str, np.ndarray] = field(default_factory=dict)  # temperature, threshold, residuals
 
     def __repr__(self):
         ending = f"{self.status} after {self.epochs} epochs, the best {self.best_epoch}"
