@@ -43,7 +43,7 @@ _HOMES = {
     ),
     "nnlab.data.spec": ("DataSpec",),
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
-    "nnlab.models": ("MLP", "Linear", "Logistic", "Model"),
+    "nnlab.models": ("MLP", "Linear", "Logistic", "Model", "Tabular"),
     "nnlab.initializers": (
         "Auto", "ConstantInit", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Init",
         "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
@@ -51,8 +51,9 @@ _HOMES = {
     "nnlab.regularizers": ("Regularizer",),
     "nnlab.optimizers": _listed("base.py", "descent.py", "adaptive.py", "adam.py"),
     "nnlab.schedules": (
-        "Constant", "Cosine", "ExponentialDecay", "HalveAndGoBack", "HalveOnRise", "InverseTimeDecay",
-        "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay", "simulate",
+        "Constant", "Cosine", "CosineLog", "ExponentialDecay", "HalveAndGoBack", "HalveOnRise",
+        "InverseTimeDecay", "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay",
+        "simulate",
     ),
     "nnlab.stopping": ("Patience", "Stopping"),
     "nnlab.search.pruners": ("Halving", "Hyperband", "Median", "Pruner"),

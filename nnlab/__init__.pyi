@@ -60,6 +60,7 @@ from nnlab.models import (
     Linear as Linear,
     Logistic as Logistic,
     Model as Model,
+    Tabular as Tabular,
 )
 from nnlab.optimizers.adam import *
 from nnlab.optimizers.adaptive import *
@@ -83,6 +84,7 @@ from nnlab.training.results import (
 from nnlab.schedules import (
     Constant as Constant,
     Cosine as Cosine,
+    CosineLog as CosineLog,
     ExponentialDecay as ExponentialDecay,
     HalveAndGoBack as HalveAndGoBack,
     HalveOnRise as HalveOnRise,

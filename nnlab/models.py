@@ -12,6 +12,8 @@ from nnlab.autodiff.combine import Concatenate, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.scale import Scale
 from nnlab.data.encoding import InputLayout
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
@@ -19,6 +21,9 @@ from nnlab.plugins import lookup
 
 # In a layer. Whether its weights fit into memory is computed before they are allocated.
 MOST_UNITS = 10_000_000
+# Learning rates of `Tabular`, in units of lr, at which the weights of a layer of 256 inputs learn.
+REFERENCE_FAN_IN = 256
+BIAS_RATE, EMBEDDING_RATE, SCALE_RATE = 1.6, 16.0, 96.0  # RealMLP's 0.1, 1 and 6, times sqrt(256)
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,7 @@ class MLP(Model):
 
     def __post_init__(self):
         super().__post_init__()
-        layers, given = self.hidden, self.activation
-        if isinstance(given, tuple) and len(given) != len(layers):
-            raise UserError(
-                f"model.activation = [{', '.join(given)}]: expected one for each hidden layer, "
-                f"but model.hidden = {list(layers)} has {len(layers)}, not {len(given)}"
-            )
+        refuse_other_length(self.hidden, self.activation)
 
     def graph(self, shape, outputs, output="identity", layout=None):
         return perceptron(math.prod(shape), self.hidden, outputs, self.activation, output, layout)
@@ -97,47 +97,114 @@ class Logistic(Model):
         return perceptron(math.prod(shape), (), outputs, output=output, layout=layout)
 
 
-MODELS = {model.name: model for model in (MLP, Linear, Logistic)}
+@dataclass(frozen=True)
+class Tabular(Model):
+    """For tables: [waves of numbers | flags | embeddings] -> scale -> the layers of an MLP.
+
+    A number becomes four (`PeriodicEmbedding`), and each of the inputs has a learnt factor (`Scale`). Leaves
+    learn at rates of their own: weights at lr sqrt(256 / fan_in), which is lr in a layer of 256 inputs, these
+    factors at 96 lr, embeddings of categories at 16 lr, and biases and waves at 1.6 lr.
+
+    After RealMLP (Holzmueller, Grinsztajn and Steinwart 2024), whose parametrisation gives Adam these rates.
+    docs/log.md says what each of its parts gained here, and which are left out.
+    """
+
+    name: ClassVar[str] = "tabular"
+    takes_layout: ClassVar[bool] = True
+    hidden: tuple[int, ...] = static((256, 256, 256), low=1, high=MOST_UNITS)
+    activation: str | tuple[str, ...] = static("silu", choices=tuple(ACTIVATIONS), plugins="activation")
+    output: str = static("auto", choices=("auto", *OUTPUTS))
+
+    def __post_init__(self):
+        super().__post_init__()
+        refuse_other_length(self.hidden, self.activation)
+
+    def graph(self, shape, outputs, output="identity", layout=None):
+        graph = Graph((math.prod(shape),))
+        layout = layout or InputLayout(math.prod(shape), 0)
+        values = self._embed_numbers(graph, layout, *divided_inputs(graph, layout, EMBEDDING_RATE))
+        last = graph.add("inputs", Concatenate(), *values) if len(values) > 1 else values[0]
+        last = graph.add("scale", Scale(rate=SCALE_RATE), last)
+        return add_layers(graph, last, self.hidden, outputs, self.activation, output, rated_affine)
+
+    def _embed_numbers(self, graph: Graph, layout: InputLayout, *values: int) -> list[int]:
+        """`divided_inputs`, of whose first the numbers become waves."""
+        if not layout.numbers:
+            return list(values)
+        others, *vectors = values
+        numbers, flags = others, []
+        if layout.plain:
+            numbers = graph.add("numbers", Slice(0, layout.numbers), others)
+            flags = [graph.add("flags", Slice(layout.numbers, layout.numbers + layout.plain), others)]
+        return [graph.add("periodic", PeriodicEmbedding(rate=BIAS_RATE), numbers), *flags, *vectors]
+
+
+MODELS = {model.name: model for model in (MLP, Linear, Logistic, Tabular)}
+
+
+def refuse_other_length(hidden: tuple[int, ...], activation: str | tuple[str, ...]) -> None:
+    """Raise `UserError` for a list of activations that is not as long as that of hidden layers."""
+    if isinstance(activation, tuple) and len(activation) != len(hidden):
+        raise UserError(
+            f"model.activation = [{', '.join(activation)}]: expected one for each hidden layer, but "
+            f"model.hidden = {list(hidden)} has {len(hidden)}, not {len(activation)}"
+        )
+
+
+# ---- parts of graphs
 
 
 def perceptron(
-    inputs: int,
-    hidden,
-    outputs: int,
-    activation="identity",
-    output: str = "identity",
+    inputs: int, hidden, outputs: int, activation="identity", output: str = "identity",
     layout: InputLayout | None = None,
-) -> Graph:
+) -> Graph:  # fmt: skip
     """A chain of affine boxes: after each but the last an activation and dropout, after the last `output`.
 
-    `activation` is a name for all of `hidden`, or a tuple with one for each.
+    `activation` is a name for all of `hidden`, or a tuple with one for each. Categories are embedded first.
+    """
+    graph = Graph((inputs,))
+    values = divided_inputs(graph, layout or InputLayout(inputs, 0))
+    last = graph.add("inputs", Concatenate(), *values) if len(values) > 1 else values[0]
+    return add_layers(graph, last, hidden, outputs, activation, output, plain_affine)
+
+
+def divided_inputs(graph: Graph, layout: InputLayout, embedding_rate: float = 1.0) -> list[int]:
+    """The numbers and flags, after dropout, and the embeddings of categories, as values of `graph`; one of
+    them where there are no others."""
+    count, categories = layout.numbers + layout.plain, len(layout.embedded)
+    if not categories:
+        return [graph.add("input_dropout", Dropout("input_dropout"), graph.input)]
+    embedding = Embedding(layout.embedded, rate=embedding_rate)
+    if not count:
+        return [graph.add("embedding", embedding, graph.input)]
+    others = graph.add("others", Slice(0, count), graph.input)
+    slots = graph.add("slots", Slice(count, count + categories), graph.input)
+    dropped = graph.add("input_dropout", Dropout("input_dropout"), others)
+    return [dropped, graph.add("embedding", embedding, slots)]
+
+
+def add_layers(graph: Graph, below: int, hidden, outputs: int, activation, output: str, affine) -> Graph:
+    """Add [affine -> activation -> dropout] for each of `hidden`, affine, and the map `output`, on `below`.
+
+    affine(units, activation, fan_in) gives the box of a layer.
     """
     activations = (activation,) * len(hidden) if isinstance(activation, str) else activation
-    graph = Graph((inputs,))
-    last = embedded_inputs(graph, layout)
-    for n, (units, activation) in enumerate(zip(hidden, activations, strict=True), start=1):
-        masked = DropConnect(stream=f"hidden{n}")
-        last = graph.add(f"hidden{n}", Affine(units, activation), last, weight=masked)
-        last = graph.add(f"{activation}{n}", lookup(ACTIVATIONS, "activation", activation)(), last)
+    last = below
+    for n, (units, name) in enumerate(zip(hidden, activations, strict=True), start=1):
+        box = affine(units, name, graph.nodes[last].shape[0])
+        last = graph.add(f"hidden{n}", box, last, weight=DropConnect(stream=f"hidden{n}"))
+        last = graph.add(f"{name}{n}", lookup(ACTIVATIONS, "activation", name)(), last)
         last = graph.add(f"dropout{n}", Dropout(), last)
-    last = graph.add("output", Affine(outputs), last)
+    last = graph.add("output", affine(outputs, "identity", graph.nodes[last].shape[0]), last)
     if output != "identity":
         graph.add(output, OUTPUTS[output](), last)
     return graph
 
 
-def embedded_inputs(graph: Graph, layout: InputLayout | None) -> int:
-    """What the first layer reads, as a value of `graph`: the inputs after dropout, then the embeddings.
+def plain_affine(units: int, activation: str, fan_in: int) -> Affine:
+    return Affine(units, activation)
 
-    The slots of categories are embedded, and only the other inputs are dropped.
-    """
-    if layout is None or not layout.embedded:
-        return graph.add("input_dropout", Dropout("input_dropout"), graph.input)
-    count, categories = layout.numbers + layout.plain, len(layout.embedded)
-    slots = graph.add("slots", Slice(count, count + categories), graph.input) if count else graph.input
-    vectors = graph.add("embedding", Embedding(layout.embedded), slots)
-    if not count:
-        return vectors
-    plain = graph.add("numbers", Slice(0, count), graph.input)
-    dropped = graph.add("input_dropout", Dropout("input_dropout"), plain)
-    return graph.add("inputs", Concatenate(), dropped, vectors)
+
+def rated_affine(units: int, activation: str, fan_in: int) -> Affine:
+    """With the learning rates of `Tabular`."""
+    return Affine(units, activation, rate=math.sqrt(REFERENCE_FAN_IN / fan_in), bias_rate=BIAS_RATE)

@@ -22,6 +22,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.hyperparameters import static
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MODELS, Model
+from nnlab.plugins import settings
 from nnlab.streams import stream
 
 HASTY = ("imbalanced", "weak", "discrete", "small", "hard", "weak numbers")
@@ -108,14 +109,13 @@ def combinations() -> list[Combination]:
     for line in TABLE.read_text().splitlines():
         first, *rest = line.split() or [""]
         if first in MODELS:
-            sizes = tuple(map(int, rest.pop(0).split("-"))) if first == "mlp" else ()
+            sizes = tuple(map(int, rest.pop(0).split("-"))) if "hidden" in settings(MODELS[first]) else ()
             model, columns = (first, sizes), rest
         elif first in INITIALIZERS and columns:
             for activation, mark in zip(columns, rest, strict=True):
-                model_of_cell = (
-                    MODELS[model[0]]() if not model[1] else nnlab.MLP(hidden=model[1], activation=activation)
-                )
-                cells.append(Combination(model_of_cell, activation, first, mark))
+                name, sizes = model
+                of_cell = MODELS[name](hidden=sizes, activation=activation) if sizes else MODELS[name]()
+                cells.append(Combination(of_cell, activation, first, mark))
     return cells
 
 

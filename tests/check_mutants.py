@@ -18,6 +18,8 @@ from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.network import Network
+from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.scale import Scale
 from nnlab.losses import LOSSES
 from nnlab.models import Model
 from nnlab.regularizers import Regularizer
@@ -88,6 +90,14 @@ MUTANTS: dict[type, dict] = {
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
     Concatenate: {"first sign": times(-1), "second missing": times(0, 1)},
     Slice: {"sign": times(-1), "everywhere": everywhere},
+    Scale: {"dx sign": times(-1), "ds sign": times(-1, 1), "ds factor": times(2, 1)},
+    PeriodicEmbedding: {
+        "dx missing": times(0),
+        "df without 2 pi": times(0.159, 1),
+        "dp sign": times(-1, 2),
+        "dW factor": times(2, 3),
+        "db missing": times(0, 4),
+    },
     Embedding: {"dW sign": times(-1, 1), "dW factor": times(2, 1), "dW missing": times(0, 1)},
     Multiply: {"first sign": times(-1), "second factor": times(2, 1), "swapped": swapped},
 }

@@ -11,11 +11,13 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
+from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.scale import Scale
 from nnlab.data.sources import SOURCES
 from nnlab.data.splits import SPLITS
 from nnlab.initializers import INITIALIZERS
 from nnlab.losses import LOSSES
-from nnlab.models import MODELS
+from nnlab.models import MODELS, Tabular
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import Regularizer
 from nnlab.schedules import SCHEDULES
@@ -63,6 +65,11 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "concatenate": (Concatenate(), [(7,), (3,), (1,)]),
     "concatenate-of tables": (Concatenate(), [(3, 5), (1, 5)]),
     "embedding": (Embedding((3, 1, 5), units=4), [(3,)]),
+    "scale": (Scale(), [(7,)]),
+    "scale-of a table": (Scale(), [(3, 5)]),
+    "periodic": (PeriodicEmbedding(units=3, waves=5), [(4,)]),
+    "periodic-of one": (PeriodicEmbedding(units=2, waves=1), [(1,)]),
+    "periodic-wide": (PeriodicEmbedding(), [(3,)]),
     "embedding-of one": (Embedding((4,), units=1), [(1,)]),
 }
 OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box or an optimiser
@@ -137,11 +144,13 @@ def contracts():
         attributes = {"init": init, "random": random, "moments": staticmethod(MOMENTS[name])}
         yield f"init-{name}", InitContract, attributes
     for name, schedule in SCHEDULES.items():
-        yield f"schedule-{name}", ScheduleContract, {"schedule": schedule}
+        turns = name == "cosine_log"
+        yield f"schedule-{name}", ScheduleContract, {"schedule": schedule, "turns": turns}
     for name, rule in RULES.items():
         yield f"stopping-{name}", StoppingContract, {"stopping": rule}
     for name, model in MODELS.items():
-        yield f"model-{name}", ModelContract, {"model": model}
+        small = {"tabular": Tabular(hidden=(9, 9))}  # which has the boxes of the large one
+        yield f"model-{name}", ModelContract, {"model": small.get(name, model)}
     for name in GENERATED:
         yield f"data-{name}", DataContract, {"data": SOURCES[name]}
     for name, split in SPLITS.items():

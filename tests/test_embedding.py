@@ -15,7 +15,7 @@ from nnlab.autodiff.embedding import Embedding
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.encoding import InputLayout
 from nnlab.hyperparameters import part, static
-from nnlab.models import MLP, MODELS, Linear, Model
+from nnlab.models import MLP, MODELS, Linear, Model, Tabular
 from nnlab.runtime.scatter import scatter_sum
 from nnlab.testing import RowIndependence, fake_gpu
 from nnlab.testing.numeric import bind
@@ -81,23 +81,31 @@ def test_a_sum_by_an_index_is_in_order_on_a_gpu():
 # ---- models
 
 
-def output_by_hand(model, x, theta):
-    """The network without hidden layers or with one, relu, from encoded examples x (n, d), in numpy."""
+def output_by_hand(x, theta):
+    """The network of encoded examples x (n, d), in numpy: embedding, scale, layers of relu, as there are."""
     parts = [x[:, :3]]
+    if "periodic.weight" in theta:  # of the numbers
+        f, p, W, b = (theta[f"periodic.{name}"] for name in ("frequency", "phase", "weight", "bias"))
+        waves = np.sin(2 * np.pi * f * x[:, :2].T[:, None] + p)  # (d, waves, n)
+        parts = [*(W[j] @ waves[j] + b[j] for j in range(2)), x[:, :2].T, x[:, 2:3].T]
+        parts = [part.T for part in parts]
     starts = np.cumsum((0, *LAYOUT.embedded))
     for u in range(8):
         for e, start in enumerate(starts[:-1]):
             slot = x[:, 3 + e].astype(int)
             parts.append(np.where(slot < 0, 0, theta["embedding.table"][u, start + slot])[:, None])
     h = np.hstack(parts)
-    if "hidden1.weight" in theta:
-        h = np.maximum(0, h @ theta["hidden1.weight"].T + theta["hidden1.bias"].T)
+    h = h * theta["scale.factor"].T if "scale.factor" in theta else h
+    for n in (1, 2, 3):
+        if f"hidden{n}.weight" in theta:
+            h = np.maximum(0, h @ theta[f"hidden{n}.weight"].T + theta[f"hidden{n}.bias"].T)
     return h @ theta["output.weight"].T + theta["output.bias"].T
 
 
 @pytest.mark.parametrize("model", WITH_LAYOUT.values(), ids=WITH_LAYOUT)
 def test_a_layout_is_as_the_formula_says(model):
-    graph = model().graph((5,), 3, layout=LAYOUT)
+    model = Tabular(activation="relu") if model is Tabular else model()
+    graph = model.graph((5,), 3, layout=LAYOUT)
     layout = graph.layout()
     theta = torch.randn(2, layout.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x = Categories().load().x[:20]
@@ -106,10 +114,10 @@ def test_a_layout_is_as_the_formula_says(model):
     z = network.fprop(torch.from_numpy(x.T.copy())[None])
     for k in range(2):
         named = {name: leaf.view(theta)[k].numpy() for name, leaf in layout.parameters.items()}
-        assert_near(z[k].T, torch.from_numpy(output_by_hand(model, x, named)), 12)
+        assert_near(z[k].T, torch.from_numpy(output_by_hand(x, named)), 12)
 
 
-@pytest.mark.parametrize("layout", [None, InputLayout(numbers=2, plain=3, embedded=())], ids=str)
+@pytest.mark.parametrize("layout", [None, InputLayout(numbers=5, plain=0)], ids=str)
 @pytest.mark.parametrize("model", WITH_LAYOUT.values(), ids=WITH_LAYOUT)
 def test_without_embedded_inputs_a_layout_changes_nothing(model, layout):
     with_layout, without = model().graph((5,), 3, layout=layout), model().graph((5,), 3)
@@ -123,8 +131,9 @@ def test_categories_alone_are_embedded_too():
     ]  # fmt: skip
 
 
-def test_input_dropout_is_of_the_other_inputs():
-    graph = MLP().graph((5,), 3, layout=LAYOUT)
+@pytest.mark.parametrize("model", WITH_LAYOUT.values(), ids=WITH_LAYOUT)
+def test_input_dropout_is_of_the_other_inputs(model):
+    graph = model().graph((5,), 3, layout=LAYOUT)
     assert graph.nodes[graph["input_dropout"]].shape == (3,)
     read = {name for node in graph.nodes if node.box for name in [graph.nodes[node.operands[0]].name]}
     assert "slots" in read and graph.nodes[graph["slots"]].inputs == (graph.input,)
@@ -138,6 +147,13 @@ class TestEmbedded(RowIndependence):
         return experiments(model=Embedded(MLP(hidden=(9,))), data=Categories())
 
 
+class TestTabular(RowIndependence):
+    """On numbers, a flag and categories; test_contracts has it on numbers alone."""
+
+    def experiments(self):
+        return experiments(model=Embedded(Tabular(hidden=(9, 5))), data=Categories(), optimizer="adamw")
+
+
 def test_it_learns_what_a_category_means():
     e = nnlab.Experiment(data=Categories(), model=Embedded(Linear()), epochs=200, seeds=2, batch_size=16)
     fit = nnlab.fit(e).run()
@@ -148,8 +164,9 @@ def test_it_learns_what_a_category_means():
     assert prediction[1] - prediction[2] == pytest.approx(4, abs=0.5)  # 3 and -1
 
 
-def test_an_exported_network_looks_categories_up():
-    e = nnlab.Experiment(data=Categories(), model=Embedded(MLP(hidden=(9,))), epochs=2, seeds=2)
+@pytest.mark.parametrize("model", [MLP(hidden=(9,)), Tabular(hidden=(9,))], ids=repr)
+def test_an_exported_network_looks_categories_up(model):
+    e = nnlab.Experiment(data=Categories(), model=Embedded(model), epochs=2, seeds=2)
     model = nnlab.load(nnlab.fit(e).run())
     assert_all_near(model, None, Categories().load().x[:20], 1e-5)
     assert_all_near(model, 1, Categories().load().x[:20], 1e-5)

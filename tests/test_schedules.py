@@ -1,5 +1,6 @@
 """Schedules and stopping rules against torch, and on metrics made by hand."""
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from nnlab.schedules import (
     SCHEDULES,
     Constant,
     Cosine,
+    CosineLog,
     ExponentialDecay,
     HalveAndGoBack,
     HalveOnRise,
@@ -70,6 +72,19 @@ def warmup_of_torch(updates, warm):
     return np.array(of_torch(LinearLR, updates, start_factor=1 / warm, total_iters=warm - 1))
 
 
+def cosine_log(epochs, cycles):
+    """Cycle c lasts from update (2^c - 1) / (2^cycles - 1) T to (2^(c + 1) - 1) / (2^cycles - 1) T."""
+    updates = epochs * STEPS
+    ends = [(2**c - 1) / (2**cycles - 1) * updates for c in range(cycles + 1)]
+    factors = []
+    for t in range(updates):
+        c = max(c for c in range(cycles) if ends[c] <= t + 1e-9)
+        unit = ends[1]  # the length of the first cycle
+        within = math.log2(2 - (ends[c + 1] - t) / (unit * 2**c))  # from 0 to 1, quicker at first
+        factors.append(math.sin(math.pi * within) ** 2)
+    return np.array(factors)
+
+
 FIXED = {  # schedules that follow no metric: for each row, its epochs and every update's factor
     "constant": [(Constant(), 3, np.ones(9)), (Constant(), 5, np.ones(15))],
     "constant-warmup": [
@@ -80,6 +95,9 @@ FIXED = {  # schedules that follow no metric: for each row, its epochs and every
     "cosine-of-torch": [
         (Cosine(floor=floor), epochs, cosine_of_torch(epochs, floor))
         for floor, epochs in [(0.0, 10), (0.1, 50), (1.0, 7)]
+    ],
+    "cosine-log": [(CosineLog(), epochs, cosine_log(epochs, 4)) for epochs in (1, 5, 16)] + [
+        (CosineLog(cycles=1), 2, cosine_log(2, 1)), (CosineLog(cycles=2), 3, cosine_log(3, 2)),
     ],
     "step": [
         (StepDecay(), 25, epochs_of_torch(StepLR, 25, 10, 0.1)),

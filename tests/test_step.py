@@ -114,7 +114,7 @@ def test_nothing_that_a_step_reads_or_writes_moves(steps, monkeypatch, case):
     def look(step, inputs, go):
         go()
         x, t, weight, z, f = inputs
-        columns = [c for c in vars(f).values() if c is not None]
+        columns = [c for by_rate in f.by_rate for c in vars(by_rate).values() if c is not None]
         noise = [noise.ctx.uniforms for noise in step.noise]
         return [
             x,

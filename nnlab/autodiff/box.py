@@ -33,6 +33,7 @@ class Parameter:
     """A leaf that is trained: its shape without K, and what its initialisation depends on.
 
     start  (mean, standard deviation) of normal initial values that the box itself decides, whatever init says
+    rate   its learning rate is the optimiser's times this
     """
 
     shape: tuple[int, ...]
@@ -41,6 +42,7 @@ class Parameter:
     fan_out: int = 0
     activation: str = "identity"  # the one that follows the box
     start: tuple[float, float] | None = None
+    rate: float = 1.0
 
     @property
     def size(self) -> int:

@@ -5,6 +5,9 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
+from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.scale import Scale
 
-_OTHERS = (Affine, Embedding, Add, Multiply, Slice, Concatenate, Dropout, DropConnect)
-BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in _OTHERS}
+_LEARNT = (Affine, Embedding, PeriodicEmbedding, Scale)
+_OTHERS = (Add, Multiply, Slice, Concatenate, Dropout, DropConnect)
+BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_OTHERS)}

@@ -43,7 +43,7 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Exp": torch.exp,
     "Log": torch.log,
     "Erf": torch.erf,
-    "Cos": torch.cos,
+    "Sin": torch.sin,
     "IsNaN": torch.isnan,
     "Equal": torch.eq,
     "Greater": torch.gt,

@@ -4,6 +4,7 @@ from nnlab.schedules.base import Progress, Schedule, simulate
 from nnlab.schedules.fixed import (
     Constant,
     Cosine,
+    CosineLog,
     ExponentialDecay,
     InverseTimeDecay,
     OneCycle,
@@ -19,6 +20,7 @@ _FIXED_SCHEDULES = (
     InverseTimeDecay,
     PolynomialDecay,
     Cosine,
+    CosineLog,
     OneCycle,
 )
 _METRIC_SCHEDULES = (HalveOnRise, HalveAndGoBack, ReduceOnPlateau)

@@ -93,6 +93,28 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
+class CosineLog(Schedule):
+    """lr (1 - cos(2 pi log2(1 + (2^cycles - 1) t / T))) / 2, by the update: up from 0 and down to 0 `cycles`
+    times, each time for twice as long. Holzmueller, Grinsztajn and Steinwart 2024 (coslog4).
+
+    The weights settle at the end of each cycle, which makes a good best epoch likely, whenever the model
+    begins to overfit.
+
+    >>> from nnlab import simulate
+    >>> simulate(CosineLog(cycles=2), epochs=6, steps=1).round(3).tolist()
+    [0.0, 0.93, 0.0, 0.718, 0.93, 0.324]
+    """
+
+    name: ClassVar[str] = "cosine_log"
+    cycles: int = control(4, low=1, high=30)
+
+    def scale(self, progress, state):
+        fraction = progress.updates / (progress.epochs * progress.steps)
+        turns = np.log2(1 + (2 ** self.cycles[:, None] - 1) * fraction)
+        return (1 - np.cos(2 * np.pi * turns)) / 2
+
+
+@dataclass(frozen=True)
 class OneCycle(Schedule):
     """By the update, along half a cosine up to lr and along another down to almost 0. Smith and Topin 2019.
 

@@ -19,10 +19,13 @@ class ScheduleContract(PartContract):
 
     factors   (part, epochs, steps) -> the factor of every update, (epochs * steps,), on a metric that never
               rises: if given, the schedule is compared with it
+    turns     whether it rises and falls within an epoch, so that a refit, whose epochs have more steps, ends
+              them at other rates
     """
 
     schedule: type
     factors = None
+    turns = False
 
     @property
     def part(self):
@@ -71,7 +74,8 @@ class ScheduleContract(PartContract):
                 rates.setdefault((row, record.refit), []).append(lr)
         for r in run.results:
             first, again = rates[r.row, False][: r.best_epoch], rates.get((r.row, True), [])
-            np.testing.assert_allclose(again, first[: len(again)], rtol=0.2, err_msg=f"row {r.row}")
+            if not self.turns:
+                np.testing.assert_allclose(again, first[: len(again)], rtol=0.2, err_msg=f"row {r.row}")
             assert len(again) == len(first) or "diverged" in (r.status, r.refit.status)
 
     def test_an_epoch_may_be_asked_for_in_pieces(self):
