@@ -288,3 +288,37 @@ def test_a_run_by_time_writes_which_examples_are_unused(tmp_path, monkeypatch):
     rows = json.loads((folder / "rows.json").read_text())
     assert [row["examples"]["train"] for row in rows] == [18, 36]
     assert json.loads((folder / "summary.json").read_text())
+
+
+# ---- what `nnlab check` says of them
+
+
+def verdict_of(dataset, **settings):
+    e = nnlab.Experiment(data=Given(dataset), **settings)
+    (verdict,) = nnlab.check(e, only="data")
+    return {finding.cause: finding for finding in verdict.findings}
+
+
+@pytest.mark.filterwarnings("ignore::nnlab.Advice")
+def test_groups_in_two_parts_are_found_where_data_bring_them():
+    dataset = grouped(3, 40)
+    assert not {"groups_in_test", "groups_in_validation"} & verdict_of(dataset).keys()
+    parts = np.arange(len(dataset.x)) % 3
+    found = verdict_of(replace(dataset, parts=parts))
+    for part in ("validation", "test"):
+        groups = dataset.groups[parts == PARTS.index(part)]
+        known = dataset.groups[parts < PARTS.index(part)]
+        shared = len({*groups} & {*known})
+        finding = found[f"groups_in_{part}"]
+        assert finding.status == "warn" and finding.number == shared > 0
+        assert finding.found.startswith(f"{shared} of the {len({*groups})} groups of the {part} set")
+    own_test = replace(dataset, test=np.flatnonzero(parts == 2))
+    assert {"groups_in_test"} == {cause for cause in verdict_of(own_test) if cause.startswith("groups")}
+
+
+@pytest.mark.filterwarnings("ignore::nnlab.Advice")
+def test_rare_classes_have_the_advice_of_class_weights_once():
+    dataset = dataset_of((np.arange(400) % 20 == 0).astype(int))
+    finding = verdict_of(dataset)["imbalance"]
+    assert finding.status == "warn" and "class_weight=balanced" in finding.advice
+    assert "imbalance" not in verdict_of(dataset, class_weight="balanced")

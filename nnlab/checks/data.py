@@ -1,4 +1,4 @@
-"""The data rung: constant and repeated columns, scales, class balance, the test set, labels.
+"""The data rung: constant and repeated columns, scales, class balance, the test set, groups, labels.
 
 Columns are checked on the training examples, which normalisation uses too. A wide table (images, word counts)
 naturally has constant and repeated columns: there they are mentioned without a warning.
@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnlab.checks import labels, leaks, outlying_columns, shared_examples
+from nnlab.checks import labels, leaks, outlying_columns, shared_examples, shared_groups
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, Verdict, grade, list_names
+from nnlab.data.loss_weights import NO_CLASS_WEIGHT
 
 MAX_EXAMPLES = 20_000  # whose columns are checked
 WIDE_COLUMNS = 50  # a table with at least so many is wide
@@ -41,6 +42,7 @@ def check(subject: Subject) -> Verdict:
         *leaks.check(subject),
         *_balance(subject),
         *shared_examples.check(subject),
+        *shared_groups.check(subject),
     ]
     suspected = np.array([], int)
     if subject.has_constant_target:
@@ -181,9 +183,12 @@ def _balance(subject: Subject) -> list[Finding]:
     ratio = counts.max() / max(counts.min(), 1)
     if ratio <= CLASS_RATIO:
         return [Finding("pass", ratio, CLASS_RATIO, f"classes {ratio:.2g} to 1")]
+    if subject.experiment.class_weight != NO_CLASS_WEIGHT:
+        return [Finding("pass", ratio, ratio, f"classes {ratio:.2g} to 1, and weighted")]
     large, small = classes[int(counts.argmax())], classes[int(counts.argmin())]
     sentence = f"class '{large}' is {ratio:.3g} times as frequent as '{small}' (limit {CLASS_RATIO:g})"
     advice = (
-        "accuracy will flatter: read precision and recall of each class in summary.json; collect more of it"
+        "accuracy will flatter: class_weight=balanced lets every class count as much as any other; read "
+        "balanced accuracy, and the precision and recall of each class"
     )
     return [Finding("warn", ratio, CLASS_RATIO, sentence, advice, "imbalance")]
