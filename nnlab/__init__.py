@@ -41,6 +41,7 @@ _HOMES = {
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",
         "Moons", "Noise", "Npz", "Spirals", "Wine",
     ),
+    "nnlab.data.columns": ("Column",),
     "nnlab.data.spec": ("DataSpec",),
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
     "nnlab.models": ("MLP", "Linear", "Logistic", "Model", "Tabular"),

@@ -24,6 +24,7 @@ from nnlab.data.sources import (
     Spirals as Spirals,
     Wine as Wine,
 )
+from nnlab.data.columns import Column as Column
 from nnlab.data.spec import DataSpec as DataSpec
 from nnlab.data.splits import (
     Fold as Fold,

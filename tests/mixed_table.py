@@ -1,9 +1,12 @@
 """A table of every type of column in memory, whose validation and test examples may be changed."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from hydra.core.config_store import ConfigStore
 
 from nnlab.data.columns import Column
 from nnlab.data.dataset import Data, Dataset
@@ -89,3 +92,16 @@ class Mixed(Data):
             income = x[:, POSITION["income"]]
             return Dataset(changed, np.log(income)[:, None] + y[:, None], columns=columns)
         return Dataset(changed, y, ("stay", "go"), columns=columns, target_names=("left us",))
+
+
+@contextmanager
+def installed_mixed(folder: Path, monkeypatch):
+    """`data=mixed` as a plug-in of a package in that folder, which becomes the working directory."""
+    monkeypatch.chdir(folder)
+    info = folder / "site" / "mixed-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mixed\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[nnlab.data]\nmixed = mixed_table:Mixed")
+    monkeypatch.syspath_prepend(str(folder / "site"))
+    yield
+    ConfigStore.instance().repo.get("data", {}).pop("mixed.yaml", None)

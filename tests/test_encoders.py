@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra.core.config_store import ConfigStore
-from mixed_table import COLUMNS, ENCODING, POSITION, Mixed, changed_examples, raw_examples
+from mixed_table import (
+    COLUMNS,
+    ENCODING,
+    POSITION,
+    Mixed,
+    changed_examples,
+    installed_mixed,
+    raw_examples,
+)
 from safetensors.numpy import load_file, save_file
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -249,15 +256,8 @@ def test_a_model_reports_of_the_test_set_the_bits_that_training_did(e):
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """`data=mixed`, announced as a package's plug-in."""
-    monkeypatch.chdir(tmp_path)
-    info = tmp_path / "site" / "mixed-0.1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mixed\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[nnlab.data]\nmixed = mixed_table:Mixed")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    yield
-    ConfigStore.instance().repo.get("data", {}).pop("mixed.yaml", None)
+    with installed_mixed(tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def with_value(name: str, value: float) -> np.ndarray:
 @pytest.mark.parametrize("x, message", [
     (raw_examples(3)[:, :5], "x has the shape (3, 5), expected (examples, 9)"),
     (with_value("age", np.inf), "x[1, 1] is inf; expected a finite number"),
-    (with_value("words #0", np.nan), "x[1]: the input 'words #0' is missing (nan)"),
+    (with_value("words #0", np.nan), "x[1]: 'words #0' is nan; expected a finite number"),
     (with_value("plan", 5), "x[1]: 'plan' is 5; expected a code from 0 to 4"),
     (with_value("plan", -1), "x[1]: 'plan' is -1; expected a code from 0 to 4"),
     (with_value("plan", 2.5), "x[1]: 'plan' is 2.5; expected a code"),
@@ -357,11 +357,32 @@ def test_an_example_that_is_too_far_out_is_described_by_its_farthest_number(mode
 
 def test_values_that_are_too_large_are_refused():
     dataset = Mixed().load()
-    for value, message in ((1e38, "numbers up to 1e\\+38"), (np.inf, "numbers up to inf")):
-        x = dataset.x.copy()
-        x[3, POSITION["age"]] = value
-        with pytest.raises(nnlab.UserError, match=message):
-            nnlab.data.extremes.refuse_extremes(Mixed(), replace(dataset, x=x), "float32")
+    x = dataset.x.copy()
+    x[3, POSITION["age"]] = 1e38
+    with pytest.raises(nnlab.UserError, match="numbers up to 1e\\+38"):
+        nnlab.data.extremes.refuse_extremes(Mixed(), replace(dataset, x=x), "float32")
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("plan", 5, "data 'wrong': x[3]: 'plan' is 5; expected a code from 0 to 4"),
+    ("plan", np.nan, "x[3]: 'plan' is nan; expected a code"),
+    ("words #1", np.nan, "x[3]: 'words #1' is nan; expected a finite number"),
+    ("age", -np.inf, "x[3]: 'age' is -inf; expected a finite number"),
+])  # fmt: skip
+def test_values_that_a_column_cannot_have_are_refused(name, value, message):
+    """Code 5 of one column would be looked up among those of the next."""
+    x = raw_examples(20)
+    x[3, POSITION[name]] = value
+
+    class Wrong(nnlab.Data):
+        name = "wrong"
+
+        def read(self):
+            return Dataset(x, np.arange(20) % 2, ("a", "b"), columns=COLUMNS)
+
+    with pytest.raises(nnlab.UserError) as error:
+        Wrong().load()
+    assert message in str(error.value)
 
 
 def test_an_identifier_among_the_numbers_is_seen():

@@ -1,14 +1,18 @@
 """Exported models of tables: from raw examples, with holes and codes, to what the model predicts."""
 
 import json
+import re
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from mixed_table import COLUMNS, ENCODING, Mixed, raw_examples
+from mixed_table import COLUMNS, ENCODING, Mixed, installed_mixed, raw_examples
 from test_export import assert_near, by_onnx, by_torch
 
 import nnlab
+from nnlab.cli import main
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.prediction.export import make_export
 from nnlab.prediction.portable import PortableModel
@@ -93,3 +97,23 @@ def test_it_is_checked_on_the_data_with_their_holes(format):
         pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
     made = make_export(fitted(BASE), format)
     assert made.agreement.examples == 256 and made.agreement.largest < 1e-5  # drawn at random
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    with installed_mixed(tmp_path, monkeypatch):
+        yield
+
+
+def test_the_card_says_what_the_numbers_of_an_example_mean(installed, capsys):
+    assert main("train data=mixed data.rare=9 epochs=2 hydra.run.dir=run".split()) == 0
+    assert "mixed (240 x 7 columns, 2 classes), mlp 16-64-2" in capsys.readouterr().out
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", nnlab.Advice)
+        assert main("export run format=torch hydra.run.dir=export".split()) == 0
+    card = Path("export/README.md").read_text()
+    assert "each of 9 numbers" in card
+    assert "| 2 | `plan` | 2 `gold`, 3 `iron`, 4 `silver` |  |  |" in card
+    assert "| 0 | `zip` | 2 `z00`, 3 `z01`," in card and "9 `z07`, ... |  |  |" in card
+    assert re.search(r"\| 1 \| `age` \| a number \| \d+\.\d+ \| \d+\.\d+ \|", card)
+    assert "| 5 | `words #1` | a number, as it is |  |  |" in card

@@ -166,6 +166,7 @@ def test_columns_make_other_data():
 
 @pytest.mark.parametrize("fields, message", [
     ({"columns": MIXED[:2]}, "an example has 8 numbers, and the columns make 2"),
+    ({"columns": ("age",)}, "columns = ('age',): expected a list of Column"),
     ({"columns": MIXED, "features": ("a",) * 8}, "columns decide about shape and features"),
     ({"columns": MIXED, "shape": (8,)}, "columns decide about shape and features"),
     ({"columns": (Column("id", "identifier"),), "x": np.zeros((4, 0))}, "none of the columns is an input"),

@@ -12,7 +12,10 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
+from nnlab.choices import short_repr
+from nnlab.data.columns import Column
 from nnlab.data.divisions import ByChance, ByGroup
+from nnlab.data.encoders import wrong_raw_value
 from nnlab.data.encoding import Encoding
 from nnlab.data.example_arrays import EXAMPLE_ARRAYS, PARTS, refuse_wrong_arrays
 from nnlab.data.identifiers import warn_of_identifiers
@@ -91,6 +94,8 @@ class Dataset:
             if math.prod(shape) != width:
                 raise UserError(f"shape = {list(shape)}, but an example has {width:,} numbers")
             return shape, tuple(self.features)
+        if not all(isinstance(column, Column) for column in self.columns):
+            raise UserError(f"columns = {short_repr(self.columns)}: expected a list of Column")
         if self.shape is not None or len(self.features):
             raise UserError("columns decide about shape and features: leave these out")
         encoding = Encoding(tuple(self.columns))
@@ -103,7 +108,10 @@ class Dataset:
     @property
     def number_inputs(self) -> np.ndarray:
         """(N, numbers) the inputs that are numbers, which come first; of a table NaN where one is missing."""
-        return self.x[:, list(self.spec.encoding.number_positions)] if self.columns else self.x
+        positions = self.spec.encoding.number_positions
+        if not self.columns or len(positions) == self.x.shape[1]:
+            return self.x
+        return self.x[:, list(positions)]
 
     def targets(self, noisy: bool = False) -> np.ndarray:
         """(N,) class indices or (N, m) real targets, optionally with label noise."""
@@ -182,6 +190,8 @@ class Data(Component):
         try:
             _ = dataset.spec
             refuse_wrong_arrays(dataset)
+            if dataset.columns and (wrong := wrong_raw_value(dataset.x, dataset.spec.encoding)):
+                raise UserError("x[{}]{}".format(*wrong))
         except UserError as e:
             raise UserError(f"data '{self.name}': {e}") from e
         warn_of_identifiers(dataset)

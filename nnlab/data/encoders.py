@@ -20,6 +20,7 @@ import torch
 from nnlab.data.columns import FIRST_CODE, MISSING_CODE, Column
 from nnlab.data.encoding import Encoding
 from nnlab.data.normalization import center_of, column_blocks, normalize_inputs, statistics
+from nnlab.errors import shortened
 
 
 def fit_inputs(
@@ -93,6 +94,22 @@ def raw_center(encoding: Encoding, center: np.ndarray) -> np.ndarray:
     of_raw = np.zeros(encoding.raw_width)
     of_raw[list(encoding.number_positions)] = center[: encoding.numbers]
     return of_raw
+
+
+def wrong_raw_value(x: np.ndarray, encoding: Encoding) -> tuple[int, str] | None:
+    """(example, fault) of a value of raw x (N, d_raw) that its columns cannot have; None if there is none."""
+    for position, (name, kind) in enumerate(encoding.raw):
+        values = x[:, position]
+        is_wrong = ~np.isfinite(values) if kind == "plain" else np.isinf(values)
+        for example in np.flatnonzero(is_wrong)[:1]:
+            return int(example), f": '{shortened(name)}' is {values[example]:g}; expected a finite number"
+    for column, position in zip(encoding.code_columns, encoding.code_positions, strict=True):
+        codes = x[:, position]
+        is_code = (codes == np.floor(codes)) & (codes >= 0) & (codes < column.codes)
+        for example in np.flatnonzero(~is_code)[:1]:
+            allowed = f"a code from 0 to {column.codes - 1}"
+            return int(example), f": '{shortened(column.name)}' is {codes[example]:g}; expected {allowed}"
+    return None
 
 
 def encode(x: torch.Tensor, encoding: Encoding, fitted: dict[str, np.ndarray]) -> torch.Tensor:

@@ -16,8 +16,7 @@ def refuse_extremes(data, dataset, dtype: str) -> None:
     """Raise `UserError` if inputs or targets are too large for `dtype`, or a column of inputs too small."""
     is_unscaled_target = not dataset.classes and getattr(data, "target_normalization", "none") == "none"
     if dataset.x.dtype.kind == "f":
-        x = dataset.number_inputs
-        maxima = _column_maxima(np.where(np.isnan(x), 0, x) if dataset.columns else x)
+        maxima = _column_maxima(dataset.number_inputs)
         _refuse_large(f"data '{data.name}': the input", maxima.max(initial=0), dtype, squared=False)
         _refuse_small(f"data '{data.name}'", maxima, dtype)
     if dataset.y.dtype.kind == "f":
@@ -26,9 +25,10 @@ def refuse_extremes(data, dataset, dtype: str) -> None:
 
 
 def _column_maxima(values: np.ndarray) -> np.ndarray:
-    """The largest absolute value of each column, without the copy of the table that `abs` makes."""
-    high, low = values.max(0).astype(float), values.min(0).astype(float)
-    return np.atleast_1d(np.maximum(high, -low))
+    """The largest absolute value of each column, without the copy of the table that `abs` makes; 0 of one in
+    which all are missing."""
+    high, low = (pick.reduce(values, 0).astype(float) for pick in (np.fmax, np.fmin))
+    return np.atleast_1d(np.nan_to_num(np.maximum(high, -low), nan=0, posinf=np.inf))
 
 
 def _refuse_large(what: str, largest: float, dtype: str, squared: bool) -> None:

@@ -101,8 +101,11 @@ class DataSpec:
 
     @property
     def dimensions(self) -> str:
-        """`1797 x 64`: the number of examples, if it is known, and the shape of one."""
-        return " x ".join(str(n) for n in (self.examples, *self.shape) if n is not None)
+        """`1797 x 64`: the number of examples, if it is known, and the shape of one. Of a table, `891 x 11
+        columns`: those that are inputs."""
+        columns = sum(column.is_input for column in self.columns)
+        shape = (f"{columns} column{'s' * (columns != 1)}",) if columns else self.shape
+        return " x ".join(str(n) for n in (self.examples, *shape) if n is not None)
 
     def label(self, number: int) -> str | int | float | bool:
         """The label of a class index in the data: the number 1 for the name "1", if labels are integers."""

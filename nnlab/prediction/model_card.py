@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nnlab import __version__
+from nnlab.data.columns import FIRST_CODE, Column
+from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.prediction.export import Export
 from nnlab.prediction.export_names import FILE_NAMES
@@ -16,6 +18,7 @@ from nnlab.records.text import format_number, metric_formatter, metric_label, pl
 
 CARD_FILE = "README.md"
 MOST_LISTED = 100  # inputs, or classes
+MOST_CODES = 8  # of a category
 
 
 def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: Export, line: str) -> str:
@@ -44,6 +47,8 @@ def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: E
 
 def _inputs(model: TrainedModel, row: int | None) -> list[str]:
     spec, normalizer = model.spec, model.rows_for(row)[0].normalizer
+    if spec.columns:
+        return _raw_inputs(spec, normalizer)
     shape = " x ".join(map(str, spec.shape))
     text = f"Any number of examples, each of {shape} numbers as the data have them, without missing values."
     if len(spec.shape) > 1 or not spec.features and spec.inputs > MOST_LISTED:
@@ -61,6 +66,37 @@ def _inputs(model: TrainedModel, row: int | None) -> list[str]:
     ]
     sections.append(table(["", "input", "center", "scale"], rows))
     return sections + _more(spec.inputs, "inputs")
+
+
+def _raw_inputs(spec: DataSpec, normalizer: dict) -> list[str]:
+    """The inputs of a table's examples, before they are encoded."""
+    encoding = spec.encoding
+    text = (
+        f"Any number of examples, each of {encoding.raw_width:,} numbers. A number may be missing (NaN). A "
+        f"category is a code: 0 if it is missing, 1 if it is not among those of the table, which have the "
+        f"codes from 2 on. All of them are in the file, under `columns` of its metadata. What lies far from "
+        f"the training data, whose statistics are below, is a guess."
+    )
+    numbers_of = {
+        position: (normalizer["mean"][i], normalizer["scale"][i])
+        for i, position in enumerate(encoding.number_positions)
+    }
+    columns = dict(zip(encoding.code_positions, encoding.code_columns, strict=True))
+    rows = []
+    for i, (name, kind) in enumerate(encoding.raw[:MOST_LISTED]):
+        numbers = [format_number(float(value)) for value in numbers_of.get(i, ())] or ["", ""]
+        rows.append([str(i), code(name), _values(kind, columns.get(i)), *numbers])
+    sections = ["## Inputs", text, table(["", "input", "values", "center", "scale"], rows)]
+    return sections + _more(encoding.raw_width, "inputs")
+
+
+def _values(kind: str, column: Column | None) -> str:
+    """The values that an input has: of a category its first codes."""
+    if column is None:
+        return "a number" if kind == "number" else "a number, as it is"
+    first = column.categories[:MOST_CODES]
+    codes = [f"{FIRST_CODE + i} {code(category)}" for i, category in enumerate(first)]
+    return ", ".join([*codes, *["..."] * (len(first) < len(column.categories))])
 
 
 def _outputs(model: TrainedModel) -> list[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from nnlab.data.encoders import wrong_raw_value
 from nnlab.data.encoding import Encoding
 from nnlab.data.labels import class_name
 from nnlab.data.numpy_files import is_one_hot
@@ -66,20 +67,8 @@ def _raw_inputs(x, encoding: Encoding) -> np.ndarray:
     if values.ndim != 2 or values.shape[1] != encoding.raw_width:
         raise UserError(f"x has the shape {values.shape}, expected (examples, {encoding.raw_width})")
     values = values.astype(np.float64)
-    for position in encoding.plain_positions:
-        for n in np.flatnonzero(np.isnan(values[:, position]))[:1]:
-            name = shortened(encoding.raw[position][0])
-            raise WrongExample(
-                "x", int(n), f": the input '{name}' is missing (nan); expected a finite number"
-            )
-    for column, position in zip(encoding.code_columns, encoding.code_positions, strict=True):
-        codes = values[:, position]
-        is_code = (codes == np.floor(codes)) & (codes >= 0) & (codes < column.codes)
-        for n in np.flatnonzero(~is_code)[:1]:
-            fault = (
-                f": '{shortened(column.name)}' is {codes[n]:g}; expected a code from 0 to {column.codes - 1}"
-            )
-            raise WrongExample("x", int(n), fault)
+    if wrong := wrong_raw_value(values, encoding):
+        raise WrongExample("x", *wrong)
     return values
 
 

@@ -106,9 +106,10 @@ def average_predictions(
 
 def _columns_between(results: list, dataset: Dataset, examples, counts) -> Iterator[tuple[str, list]]:
     """(name, cells) of the optional columns, between predictions and probabilities."""
-    column = key_column(dataset.spec.features)
+    spec = dataset.spec
+    column = key_column(spec.features[: spec.encoding.numbers])
     if column is not None:
-        yield dataset.spec.features[column], plain_numbers(dataset.x[examples, column])
+        yield spec.features[column], plain_numbers(dataset.number_inputs[examples, column])
     if len(results) > 1:
         yield "rows", counts.tolist()
     for name in ("repeat", "fold"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from nnlab.data.batches import steps_in_chunk
@@ -67,7 +69,8 @@ def _data_bytes(stacks: list[list[Row]], datasets) -> int:
             spec = datasets[e.data].spec
             target_bytes = CLASS_INDEX_BYTES if spec.classes else _float_bytes(row) * spec.outputs
             example_bytes = _float_bytes(row) * spec.inputs + target_bytes
-            tables[e.data, e.dtype] = example_bytes * len(datasets[e.data].x)
+            raw_bytes = _float_bytes(row) * math.prod(spec.raw_shape) + target_bytes
+            tables[e.data, e.dtype] = raw_bytes * len(datasets[e.data].x)
             evaluated = len(row.fold.validation) + len(row.fold.test)
             evaluation_sets[e.data, e.split, e.dtype, row.fold.key] = example_bytes * evaluated
     return sum(tables.values()) + sum(evaluation_sets.values())
