@@ -39,7 +39,7 @@ _HOMES = {
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",
-        "Moons", "Noise", "Npz", "Spirals", "Wine",
+        "Moons", "Noise", "Npz", "Spirals", "Table", "Wine",
     ),
     "nnlab.data.columns": ("Column",),
     "nnlab.data.spec": ("DataSpec",),

@@ -22,6 +22,7 @@ from nnlab.data.sources import (
     Noise as Noise,
     Npz as Npz,
     Spirals as Spirals,
+    Table as Table,
     Wine as Wine,
 )
 from nnlab.data.columns import Column as Column

@@ -21,7 +21,7 @@ from nnlab.plugins import COMBINABLE
 EXCLUDED_KEYS = {"check": ("resume",)}  # keys of nnlab train that a command built on it does not take
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
-COMMANDS_WITHOUT_MULTIRUN = ("sweep", *RUN_COMMANDS)
+COMMANDS_WITHOUT_MULTIRUN = ("sweep", "data", *RUN_COMMANDS)
 HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the run's folder, new or empty",
     "hydra.sweep.dir": "the folder of all runs of -m, new or empty",

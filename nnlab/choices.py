@@ -43,8 +43,8 @@ def _wrong_part_error(value, group: str, base: type, choices: Mapping[str, Calla
         return UserError(
             f"{group} = {short_repr(value)}: that is only a base class; the names are {listed_names}"
         )
-    other = getattr(value, "group", "")
-    if isinstance(other, str) and other and other != group:
+    other = plugins.group_of(type(value))
+    if other and other != group:
         return UserError(f"{group} = {short_repr(value)}: that belongs in {other}=; {expected}")
     return UserError(f"{group} = {short_repr(value)}: {expected}")
 

@@ -17,6 +17,7 @@ from nnlab.masking import mask_passwords
 from nnlab.suggestions import dataset_for_file
 
 COMMANDS = {
+    "data": "show what is in a table, and the words to train on it",
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
     "check": "find what is wrong: gradient, data, initialisation, learning rate",

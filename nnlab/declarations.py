@@ -19,7 +19,7 @@ from nnlab import plugins
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 READABLE_END = 1e5  # upper ends from here on only keep a machine alive: nobody needs to read them
 CLASS_FILES = {  # group -> the files that have its classes
-    "data": "data/*.py", "split": "data/splits.py", "model": "models.py", "init": "initializers.py",
+    "data": "{data,tables}/*.py", "split": "data/splits.py", "model": "models.py", "init": "initializers.py",
     "regularizer": "regularizers.py", "optimizer": "optimizers/*.py", "schedule": "schedules/*.py",
     "stopping": "stopping.py", "sampler": "search/samplers.py", "pruner": "search/pruners.py",
     "check": "checks/subject.py", "checkpoint": "commands/command_settings.py",
@@ -102,7 +102,7 @@ def declaration_of_choice(group: str, name: str | None) -> Declaration | None:
     """The class of nnlab's own that a choice means, or None. Groups of one class have no name."""
     if group not in CLASS_FILES:
         return None
-    for module in map(_module, sorted(PACKAGE_FOLDER.glob(CLASS_FILES[group]))):
+    for module in _modules_of(group):
         for cls in module.classes:
             single = name is None and SINGLE_CLASSES.get(group) == cls
             if single or group not in SINGLE_CLASSES and _names(module, cls) == (group, name):
@@ -126,7 +126,7 @@ def fields_of(key: str) -> tuple[Field, ...]:
     group, dot, leaf = key.partition(".")
     if not dot:
         return tuple(field for field in (field_of_key(key),) if field)
-    modules = map(_module, sorted(PACKAGE_FOLDER.glob(CLASS_FILES.get(group, "none"))))
+    modules = _modules_of(group)
     classes = [
         (m, c)
         for m in modules
@@ -135,6 +135,16 @@ def fields_of(key: str) -> tuple[Field, ...]:
     ]
     each = (_declaration(module, cls).fields for module, cls in classes)
     return tuple(fields[leaf] for fields in each if leaf in fields)
+
+
+@cache
+def _modules_of(group: str) -> tuple[_Module, ...]:
+    """The modules that have the classes of a group; `{data,tables}` in their names is either."""
+    pattern = CLASS_FILES.get(group, "none")
+    head, _, rest = pattern.partition("{")
+    either, _, tail = rest.partition("}")
+    patterns = [head + name + tail for name in either.split(",")]
+    return tuple(_module(file) for one in patterns for file in sorted(PACKAGE_FOLDER.glob(one)))
 
 
 def takes_integer(key: str) -> bool:
@@ -237,7 +247,9 @@ def _attribute(module: _Module, cls: str, attribute: str, inherited: bool = True
     node = module.classes[cls]
     for line in node.body:
         targets = [line.target] if isinstance(line, ast.AnnAssign) else getattr(line, "targets", ())
-        if any(isinstance(t, ast.Name) and t.id == attribute for t in targets) and line.value is not None:
+        is_named = any(isinstance(t, ast.Name) and t.id == attribute for t in targets)
+        # A call declares a setting of that name, as the `group` of data=table.
+        if is_named and line.value is not None and not isinstance(line.value, ast.Call):
             return _value(line.value, module)
     definitions = (module.find_definition(ast.unparse(base)) for base in node.bases) if inherited else ()
     return next(
@@ -259,6 +271,8 @@ def _value(node: ast.expr, module: _Module, bound: dict | None = None):
             each = [_value(n.value if isinstance(n, ast.Starred) else n, module, bound) for n in node.elts]
             pairs = zip(node.elts, each, strict=True)
             return tuple(x for n, v in pairs for x in (v if isinstance(n, ast.Starred) else (v,)))
+        case ast.Dict(keys=[]):
+            return {}
         case ast.Dict():
             return tuple(_value(key, module, bound) for key in node.keys)
         case ast.DictComp(generators=[ast.comprehension(target=ast.Name(id=name), iter=source)]):

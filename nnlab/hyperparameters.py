@@ -27,6 +27,7 @@ from nnlab.arguments import bind_arguments
 from nnlab.as_python import as_python, hint_for_unknown_setting
 from nnlab.choices import resolve_part
 from nnlab.errors import UnknownSetting, UserError, nearest
+from nnlab.frozen_dict import FrozenDict
 from nnlab.settings_help import settings_of
 
 
@@ -34,6 +35,8 @@ def _declare(kind, default, range):
     allowed = Allowed(**range)
     if isinstance(default, list):
         default = tuple(default)
+    if isinstance(default, dict):
+        default = FrozenDict(default)
     return field(default=default, metadata={"kind": kind, "allowed": allowed})
 
 
@@ -112,10 +115,11 @@ class Component(metaclass=Settings):
     name: typing.ClassVar[str] = ""
 
     def __post_init__(self):
+        group = plugins.group_of(type(self))
         for f in fields(self):
             value = getattr(self, f.name)
             if "kind" in f.metadata and not _is_stacked(value, f.metadata["kind"]):
-                where = f"{self.group}.{f.name}" if self.group else f.name
+                where = f"{group}.{f.name}" if group else f.name
                 type_ = _field_types(type(self))[f.name]
                 object.__setattr__(self, f.name, validate(value, type_, f.metadata["allowed"], where))
             elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
@@ -158,8 +162,8 @@ def _unknown_setting_error(cls, key: str, value) -> str:
             default = type(f.default_factory() or _field_types(cls)[f.name]())
             if key in _setting_names(default):
                 return f"{fault}: it is one of {f.name}, write {f.name}={default.__name__}({key}=...)"
-    # `name` and `group` may be fields of the class instead.
-    group = cls.group if isinstance(cls.group, str) else ""
+    group = plugins.group_of(cls)
+    # `name` may be a field of the class instead.
     choice = cls.name if isinstance(cls.name, str) else ""
     names = _setting_names(cls)
     suggestion = hint_for_unknown_setting(key, names, group, choice, value)

@@ -35,6 +35,15 @@ BASES = {  # group -> what its classes are derived from
 COMBINABLE = {"regularizer"}  # groups that take several choices, regularizer=[l2,dropout], of one set of keys
 
 
+def group_of(cls: type) -> str:
+    """The group that a class is a choice of, or "".
+
+    An instance may have a setting of the name `group`, as `data=table` has.
+    """
+    groups = (vars(base).get("group") for base in cls.__mro__)
+    return next((group for group in groups if isinstance(group, str) and group), "")
+
+
 def lookup(table: Mapping[str, Any], group: str, name: str) -> Any:
     """The class of that name: nnlab's own, from `table`, else an installed package's.
 
@@ -85,7 +94,8 @@ def settings(cls: Any) -> dict:
     Of a group whose choices combine, only the fields that its base has not: those have a neutral value, over
     which the other choices go.
     """
-    shared = {f.name for f in fields(resolve_name(BASES[cls.group]))} if cls.group in COMBINABLE else set()
+    group = group_of(cls)
+    shared = {f.name for f in fields(resolve_name(BASES[group]))} if group in COMBINABLE else set()
     own_fields = (f for f in fields(cls) if f.name not in shared)
     values = {f.name: "???" if f.default is MISSING else f.default for f in own_fields}
     return {"name": cls.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

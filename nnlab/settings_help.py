@@ -14,6 +14,7 @@ from typing import get_type_hints
 from nnlab.allowed import expected
 from nnlab.commented_yaml import read
 from nnlab.paths import CONFIG_DIR
+from nnlab.plugins import group_of
 
 PAGE_WIDTH = 80
 # The keys of these have no file of their own in configs/: they stand in the file of a command.
@@ -32,7 +33,7 @@ def settings_of(cls: type) -> str:
 
 def meanings(cls: type) -> dict[str, str]:
     """name of a setting -> what it means, for those with a comment in configs/."""
-    kind = cls.group or cls.name or cls.__name__.lower()
+    kind = group_of(cls) or cls.name or cls.__name__.lower()
     if kind in COMMAND_OF_GROUP:
         comments = read(CONFIG_DIR / f"{COMMAND_OF_GROUP[kind]}.yaml").comments
         return {key.removeprefix(f"{kind}."): meaning for key, meaning in comments.items()}
@@ -43,7 +44,7 @@ def meanings(cls: type) -> dict[str, str]:
 def _shared_meanings(cls: type, group: str) -> dict[str, str]:
     """Meanings of the settings that all choices of the group have."""
     # Only these are known for a class of an installed package, which has no file in configs/.
-    base = next((c for c in reversed(cls.__mro__) if vars(c).get("group")), cls)
+    base = next((c for c in reversed(cls.__mro__) if group_of(c)), cls)
     comments = [read(file).comments for file in sorted((CONFIG_DIR / group).glob("*.yaml"))]
     shared = {}
     for field in dataclasses.fields(base):

@@ -46,4 +46,15 @@ def write_npz(folder):
     return {"path": str(folder / "arrays.npz")}
 
 
-WRITERS = {"idx": write_idx, "csv": write_csv, "npz": write_npz}
+def write_table(folder):
+    """Rows with a number that has holes, a category and a date."""
+    random = np.random.default_rng(0)
+    lines = [
+        f"{'' if a < 0.1 else round(a, 2)},{'gold' if b > 0.5 else 'silver'},2024-01-{1 + i % 28:02},{a > b}"
+        for i, (a, b) in enumerate(random.random((60, 2)))
+    ]
+    (folder / "mixed.csv").write_text("\n".join(["a,plan,when,left", *lines, ""]))
+    return {"path": str(folder / "mixed.csv"), "target": "left"}
+
+
+WRITERS = {"idx": write_idx, "csv": write_csv, "npz": write_npz, "table": write_table}

@@ -17,7 +17,7 @@ LAYERS = [
     ("catalogue",), ("as_python",), ("arguments",),
     ("settings_help",), ("hyperparameters",),
     ("autodiff", "data", "metrics", "optimizers", "regularizers", "schedules", "stopping"),
-    ("tables",), ("initializers", "losses", "models"), ("experiment",), ("training",),
+    ("tables",), ("data.sources",), ("initializers", "losses", "models"), ("experiment",), ("training",),
     ("equation", "checks", "search"), ("testing",),
     ("records",), ("prediction",), ("commands",), ("tab_files",), ("tab",), ("shells",), ("cli",),
     ("__main__",),
@@ -32,7 +32,7 @@ KNOWN_BY = {
     "matplotlib": {"records"},
     "plotly": {"records"},
     "tensorboard": {"records", "commands"},
-    "sklearn": {"data", "prediction"},  # prediction.estimators
+    "sklearn": {"data", "prediction", "tables"},  # prediction.estimators, tables.raw: n-grams
     "pyarrow": {"tables"},
     "fastexcel": {"tables"},
     "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
@@ -57,7 +57,28 @@ LATE = {
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
     "nnlab.prediction": {"estimators"},
-    "nnlab.tables": {"contents", "excel", "files", "json_lines", "same_columns", "text_files", "typed_files"},
+    "nnlab.tables": {
+        "assembly",
+        "cells",
+        "contents",
+        "dates",
+        "doubts",
+        "example_columns",
+        "excel",
+        "files",
+        "json_lines",
+        "judged",
+        "judgement",
+        "numerals",
+        "profile",
+        "raw",
+        "said_types",
+        "same_columns",
+        "targets",
+        "text_files",
+        "typed_files",
+        "types",
+    },
     "nnlab.records": {
         "check_picture",
         "events",
@@ -129,7 +150,10 @@ def written_by(tree: ast.AST):
 
 
 def part(module: str) -> str:
-    """`training` of nnlab.training.step; "" of nnlab itself."""
+    """`training` of nnlab.training.step; "" of nnlab itself. The table of data sets has a place of its own,
+    since it lists those of files of mixed columns, which need all else that is in nnlab.data."""
+    if module == "nnlab.data.sources":
+        return "data.sources"
     return module.split(".")[1] if "." in module else ""
 
 

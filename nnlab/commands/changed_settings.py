@@ -11,6 +11,7 @@ import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from nnlab.commands.column_types import parse_override
 from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.grammar import to_python
 from nnlab.commands.quoting import to_hydra_spelling
@@ -44,7 +45,8 @@ def changes_in(line: CommandLine) -> list[Change]:
         raise UserError("-m goes with new runs: resume=FOLDER goes on with those that the folder has")
     words = [word for word in line.overrides if key_of(word) != RESUME_KEY]
     changes = []
-    for override in OverridesParser.create().parse_overrides([to_hydra_spelling(word) for word in words]):
+    parser = OverridesParser.create()
+    for override in (parse_override(parser, to_hydra_spelling(word)) for word in words):
         if override.is_delete() or override.is_sweep_override():
             raise UserError(f"{override.input_line}: with resume= a key has one value")
         changes.append(_change(override))

@@ -31,6 +31,7 @@ from nnlab.commands import (
     plugin_choices,
     resolvers,
 )
+from nnlab.commands.column_types import is_of_types, set_types
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
@@ -229,6 +230,8 @@ def _task_overrides(overrides: list[Override]) -> list[str]:
 def set_value(config: DictConfig, override: Override) -> None:
     """Set an existing key of the configuration; raises `UserError` for an unknown one."""
     key = override.key_or_group
+    if is_of_types(key) and set_types(config, override):
+        return
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
     except (ConfigAttributeError, ConfigKeyError) as e:

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 
 from nnlab import declarations, plugins
 from nnlab.commands import plugin_choices
+from nnlab.commands.column_types import parse_override
 from nnlab.commands.quoting import quote_text, to_hydra_spelling
 from nnlab.errors import UserError, unknown
 from nnlab.plugins import COMBINABLE
@@ -42,7 +43,7 @@ def read(
     parsed = [override for line in lines for override in _parsed(parser, line)]
     for override in parsed:
         _check(override, options, multirun or for_search, for_search)
-    return parser.parse_overrides([_normalized(override, options, has_default) for override in parsed])
+    return [parse_override(parser, _normalized(override, options, has_default)) for override in parsed]
 
 
 def _parsed(parser: OverridesParser, line: str) -> list[Override]:
@@ -52,7 +53,7 @@ def _parsed(parser: OverridesParser, line: str) -> list[Override]:
             f"so much into a configuration file"
         )
     try:
-        return parser.parse_overrides([to_hydra_spelling(line)])
+        return [parse_override(parser, to_hydra_spelling(line))]
     except RecursionError as e:
         raise UserError(f"{line[:40]}... has more brackets within brackets than can be read") from e
     except ValueError as e:

@@ -9,6 +9,7 @@ from nnlab.catalogue import RUN_COMMANDS
 from nnlab.commands import hydra_errors, hydra_private
 from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine
+from nnlab.commands.data_words import data_overrides
 from nnlab.commands.passwords import without_passwords
 from nnlab.commands.run_words import run_overrides
 from nnlab.commands.text_values import TextQuoter
@@ -41,6 +42,10 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
         _refuse_configurations(command, flags)
         if not flags.help:
             flags.overrides = run_overrides(command, flags.overrides)
+    if command == "data":
+        _refuse_configurations(command, flags)
+        if not flags.help:
+            flags.overrides = data_overrides(flags.overrides)
     hydra_errors.refuse_keys_of_other_commands(command, flags.overrides)
     line = CommandLine(
         command, tuple(flags.overrides), flags.config_dir, flags.config_name, flags.multirun, storage
@@ -76,7 +81,7 @@ def _refuse_configurations(command: str, flags: Namespace) -> None:
         "-cn": flags.config_name is not None,
     }.items():
         if is_given:
-            what = "one run" if command == "export" else "one run and its data"
+            what = {"export": "one run", "data": "one table"}.get(command, "one run and its data")
             raise UserError(f"{flag}: nnlab {command} takes {what}, and no other configuration")
 
 

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 from nnlab import declarations
 from nnlab.catalogue import Catalogue
+from nnlab.commands.column_types import parse_override
 from nnlab.commands.hydra_overrides import HYDRA_KEYS
 from nnlab.commands.quoting import quote_text, to_hydra_spelling
 
@@ -60,6 +61,8 @@ class TextQuoter:
 
     def _quote_value(self, key: str, value: str, is_read: bool) -> str:
         """One of the values: in quotes if the grammar makes something else of it, or nothing at all."""
+        if not is_read and self._takes_list(key) and (items := re.fullmatch(r"\[(.*)\]", value.strip())):
+            return f"[{','.join(self._quote_value(key, item, False) for item in split_values(items[1]))}]"
         if is_read:
             needs_quotes = self._is_misread(key, value)
         else:
@@ -79,9 +82,12 @@ class TextQuoter:
             return key.lstrip("+") == TARGET_KEY
         return isinstance(as_read, dict | float | bool) or isinstance(as_read, list) and len(as_read) < 2
 
+    def _takes_list(self, key: str) -> bool:
+        return any(field.listed for field in declarations.fields_of(key.lstrip("+")))
+
     def _parsed(self, word: str) -> Override | None:
         try:
-            return self._parser.parse_override(to_hydra_spelling(word))
+            return parse_override(self._parser, to_hydra_spelling(word))
         except (HydraException, RecursionError, ValueError):
             return None
 

@@ -30,7 +30,7 @@ DECIMAL_MARKS, THOUSANDS_MARKS = (".", ","), ("", ",", ".", " ", "'")
 
 
 @typed(unchecked=("name", "type", "reason", "categories", "missing", "embedded", "parts", "buckets",
-                  "decimal", "thousands"))  # fmt: skip
+                  "decimal", "thousands", "form", "markers"))  # fmt: skip
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -45,6 +45,9 @@ class Column:
     buckets     of a text that is hashed n-grams: into how many inputs; 0 for a text that is not an input
     decimal     the mark before decimals, in a file of text
     thousands   the mark between groups of digits there; none if it is empty
+    form        of a number, the sign beside it there, such as %; of a date, how it is written there
+                (nnlab.tables.dates)
+    markers     further texts that stand for an empty cell there
 
     Raises `UserError` for fields that contradict each other.
 
@@ -65,6 +68,8 @@ class Column:
     buckets: int = 0
     decimal: str = "."
     thousands: str = ""
+    form: str = ""
+    markers: tuple[str, ...] = ()
 
     def __post_init__(self):
         for sentence in self._faults():
@@ -145,7 +150,7 @@ class Column:
 
     def _faults(self) -> Iterator[str]:
         """A sentence for everything wrong. The order matters: later checks rely on earlier ones."""
-        for key in ("name", "reason"):
+        for key in ("name", "reason", "form"):
             if not are_names((getattr(self, key),)):
                 yield fault(key, getattr(self, key), "a text")
         for key, allowed in (
@@ -163,6 +168,8 @@ class Column:
             yield fault("categories", self.categories, f"a list of at most {MOST_CATEGORIES:,} texts")
         if len(set(self.categories)) < len(self.categories):
             yield "categories has one text twice"
+        if not are_names(self.markers):
+            yield fault("markers", self.markers, "a list of texts")
         if not is_whole(self.buckets) or not 0 <= self.buckets <= MOST_BUCKETS:
             yield fault("buckets", self.buckets, f"a whole number from 0 to {MOST_BUCKETS:,}")
         if not are_names(self.parts) or [p for p in DATE_PARTS if p in self.parts] != list(self.parts):

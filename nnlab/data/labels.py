@@ -61,7 +61,7 @@ def encode_labels(labels: list[str], where: str) -> Targets:
     index_of_name = {name: index for index, name in enumerate(names)}
     class_indices = np.fromiter((index_of_name[label] for label in labels), np.int64, len(labels))
     _refuse_poor_classes(class_indices, names, where)
-    for first, second in _lookalikes(names)[:1]:
+    for first, second in lookalikes(names)[:1]:
         advice = f"{where} has {len(names)} classes, of which '{first}' and '{second}' read alike"
         advise(advice)
     for name in [name for name in names if name.lower() in MISSING_LABELS][:1]:
@@ -93,7 +93,7 @@ def _refuse_poor_classes(class_indices: np.ndarray, names: tuple[str, ...], wher
         )
 
 
-def _lookalikes(names: tuple[str, ...]) -> list[tuple[str, str]]:
+def lookalikes(names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Pairs of names that differ only in case, spaces, Unicode form, or the notation of a number."""
     first_with, pairs = {}, []
     for name in names:

@@ -10,9 +10,24 @@ from nnlab.data.in_memory import Arrays
 from nnlab.data.numpy_files import Npz
 from nnlab.data.synthetic import Line, Moons, Noise, Spirals
 from nnlab.data.text_tables import Csv
+from nnlab.tables.table_data import Table
 
 SOURCES = {
     source.name: source
-    for source in (Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Idx, Csv, Npz)
+    for source in (
+        Digits,
+        Diabetes,
+        Wine,
+        Iris,
+        BreastCancer,
+        Line,
+        Noise,
+        Moons,
+        Spirals,
+        Idx,
+        Csv,
+        Npz,
+        Table,
+    )  # fmt: skip
 }
 __all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]

@@ -11,7 +11,7 @@ import yaml
 
 from nnlab import experiment
 from nnlab.hyperparameters import make_part
-from nnlab.plugins import BASES, settings
+from nnlab.plugins import BASES, group_of, settings
 from nnlab.search import settings as search
 from nnlab.testing.rows import Contract, RowIndependence, experiments, varied
 
@@ -27,16 +27,16 @@ class SettingsContract(Contract):
         return varied(self.part())
 
     def test_it_is_a_part_of_its_group(self):
-        base = resolve_name(BASES[self.part.group])
+        base = resolve_name(BASES[group_of(self.part)])
         assert issubclass(self.part, base), f"{self.part.__name__} is not a subclass of {base.__name__}"
         frozen = "__dataclass_fields__" in vars(self.part) and self.part.__dataclass_params__.frozen
         assert frozen, f"{self.part.__name__} lacks @dataclass(frozen=True)"
 
     def test_its_name_is_a_word_that_no_other_has(self):
-        name, table = self.part.name, GROUPS[self.part.group]
+        name, table = self.part.name, GROUPS[group_of(self.part)]
         assert isinstance(name, str) and name.isidentifier(), f"the name {name!r} is not one word"
         registered = table.get(name, self.part) if isinstance(table, dict) else self.part
-        assert registered is self.part, f"nnlab has another {self.part.group} of the name {name!r}"
+        assert registered is self.part, f"nnlab has another {group_of(self.part)} of the name {name!r}"
 
     def test_every_field_is_a_column_a_control_or_static(self):
         undeclared = [f.name for f in fields(self.part) if "kind" not in f.metadata]
@@ -50,7 +50,7 @@ class SettingsContract(Contract):
                 for name, value in dataclasses.asdict(part).items()
             }
             for loaded in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
-                assert make_part(table, loaded, self.part.group) == part, f"{values} came back otherwise"
+                assert make_part(table, loaded, group_of(self.part)) == part, f"{values} came back otherwise"
 
 
 class PartContract(SettingsContract, RowIndependence):
@@ -58,4 +58,4 @@ class PartContract(SettingsContract, RowIndependence):
     agree."""
 
     def experiments(self):
-        return experiments(**{self.part.group: self.parts()})
+        return experiments(**{group_of(self.part): self.parts()})

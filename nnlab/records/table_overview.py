@@ -1,0 +1,147 @@
+"""The screen of `nnlab data`, 80 columns wide: a table's columns, target and doubts; how to train on it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnlab.errors import visible
+from nnlab.records.text_columns import COLUMN_GAP, LINE_WIDTH, command_lines, labelled_lines
+
+if TYPE_CHECKING:  # it imports pyarrow
+    from nnlab.tables.profile import ColumnFacts, Profile
+
+# A screen has some 24 lines. Of more columns, those of which there is nothing to say are listed by type.
+MOST_COLUMNS_LISTED = 24
+MOST_DOUBTS_SHOWN = 8
+VALUES_WIDTH, LEAST_REASON_WIDTH, LEAST_NAME_WIDTH = 28, 15, 12
+MOST_CLASSES_SHOWN = 6
+LARGEST_WHOLE = 1e7  # beyond it numbers have an exponent
+ORDINARY_TYPES = ("number", "category", "boolean", "date")
+
+
+def overview_lines(profile: Profile, doubts: list[str], train: str) -> list[str]:
+    """All lines; `train` is the shell line that trains on the table."""
+    table = profile.table
+    count = len(table.source) + table.left_out
+    title = f"{table.source.name}: {count:,} rows, {len(profile.facts) + 1:,} columns"
+    sections = [_column_lines(profile.facts), _target_lines(profile) + _doubt_lines(doubts)]
+    lines = [visible(title)]
+    for section in (*sections, command_lines("to train", train)):
+        lines += ["", *section]
+    return lines
+
+
+def _column_lines(facts: tuple[ColumnFacts, ...]) -> list[str]:
+    listed, summarised = list(facts), []
+    if len(facts) > MOST_COLUMNS_LISTED:
+        listed = [one for one in facts if _is_remarkable(one)][:MOST_COLUMNS_LISTED]
+        summarised = [one for one in facts if one not in listed]
+    rows = [["column", "type", "missing", "values", "because"]]
+    rows += [[f.column.name, f.column.type, _percent(f.missing), _values(f), f.column.reason] for f in listed]
+    return [*_lay_out(rows), *_summary_lines(summarised)]
+
+
+def _is_remarkable(facts: ColumnFacts) -> bool:
+    return facts.column.type not in ORDINARY_TYPES or facts.missing > 0 or facts.column.embedded
+
+
+def _lay_out(rows: list[list[str]]) -> list[str]:
+    """The rows in columns, what is too long cut at its end; the last column takes what is left of a line."""
+    if len(rows) == 1:
+        return []
+    rows = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[3] = min(widths[3], VALUES_WIDTH)
+    # What is too wide becomes narrower: the reason first, down to its least width, then the name.
+    for i, least in ((4, LEAST_REASON_WIDTH), (0, LEAST_NAME_WIDTH), (4, 0)):
+        excess = sum(widths) + len(COLUMN_GAP) * len(widths) - LINE_WIDTH
+        widths[i] = max(min(widths[i], least), widths[i] - max(0, excess))
+    return ["".join(map(_padded, row, widths)).rstrip() for row in rows]
+
+
+def _padded(cell: str, width: int) -> str:
+    return f"{COLUMN_GAP}{_cut(cell, width):<{width}}"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 2]}.."
+
+
+def _percent(share: float) -> str:
+    if not share:
+        return ""
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1g}%"
+
+
+def _values(facts: ColumnFacts) -> str:
+    if facts.numbers is not None:
+        present = facts.numbers[np.isfinite(facts.numbers)]
+        low, high, middle = (_number(v) for v in (present.min(), present.max(), np.median(present)))
+        return f"{low} to {high}, median {middle}"
+    if facts.ends is not None:
+        return " to ".join(facts.ends)
+    if facts.counts:
+        return _frequent(facts)
+    return ", ".join(facts.samples) + ", ..." * (len(facts.samples) > 1)
+
+
+def _number(value: float) -> str:
+    if abs(value) < LARGEST_WHOLE and (value == round(value) or abs(value) >= 1000):
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def _frequent(facts: ColumnFacts) -> str:
+    """The most frequent values with their shares, as many as have room, and how many more there are."""
+    total = sum(count for _, count in facts.counts)
+    text = ""
+    for i, (value, count) in enumerate(facts.counts):
+        more = len(facts.counts) - i - 1
+        one = f"{', ' * (i > 0)}{value} {_percent(count / total)}"
+        rest = f" +{more}" if more else ""
+        if len(text + one + rest) > VALUES_WIDTH and i:
+            return f"{text} +{more + 1}"
+        text += one
+    return text
+
+
+def _summary_lines(facts: list[ColumnFacts]) -> list[str]:
+    names = defaultdict(list)
+    for one in facts:
+        names[one.column.type].append(visible(one.column.name))
+    lines = []
+    for type_, of_type in names.items():
+        label = f"{len(of_type):,} more {type_}"
+        lines += labelled_lines(label, textwrap.shorten(", ".join(of_type), 3 * 50, placeholder=" ..."))
+    return ["", *lines] if lines else []
+
+
+def _target_lines(profile: Profile) -> list[str]:
+    table = profile.table
+    y, classes, _ = table.targets
+    name = table.roles.target
+    if classes:
+        counts = np.bincount(y, minlength=len(classes))
+        order = np.argsort(-counts, kind="stable")
+        shown = [f"{classes[i]} {100 * counts[i] / len(y):.3g}%" for i in order[:MOST_CLASSES_SHOWN]]
+        more = f", {len(classes) - len(shown)} more" * (len(classes) > len(shown))
+        what = f"{len(classes)} classes: {', '.join(shown)}{more}"
+    else:
+        ends = [_number(v) for v in (y.min(), y.max(), np.median(y))]
+        what = f"numbers from {ends[0]} to {ends[1]}, median {ends[2]}"
+    guess = "; a guess, target=COLUMN says which" if profile.is_guess else ""
+    without = f"; {table.left_out:,} rows have none and are left out" if table.left_out else ""
+    return labelled_lines("target", visible(f"{name}, {what}{without}{guess}"))
+
+
+def _doubt_lines(doubts: list[str]) -> list[str]:
+    lines = []
+    for i, doubt in enumerate(doubts[:MOST_DOUBTS_SHOWN]):
+        lines += labelled_lines("doubts" if not i else "", visible(doubt))
+    if len(doubts) > MOST_DOUBTS_SHOWN:
+        lines += labelled_lines("", f"and {len(doubts) - MOST_DOUBTS_SHOWN:,} more")
+    return lines

@@ -1,0 +1,236 @@
+"""A table and what its user says of it, to a `Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from nnlab.data.columns import Column
+from nnlab.data.dataset import Dataset
+from nnlab.data.labels import Targets
+from nnlab.errors import UserError, advise, shortened
+from nnlab.tables.cells import as_array
+from nnlab.tables.column_names import ColumnNames
+from nnlab.tables.example_columns import groups_of, parts_of, times_of, weights_of
+from nnlab.tables.judged import Judged, ReadingSettings
+from nnlab.tables.raw import to_raw
+from nnlab.tables.settings import Tabular
+from nnlab.tables.targets import TargetColumn, encode, read_target
+from nnlab.tables.types import TypeSettings, judge_columns
+
+MOST_NAMES_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table, what sentences call it, and where one of its rows stands."""
+
+    table: pa.Table
+    name: str
+    place: Callable[[int], str]
+
+    def __len__(self):
+        return self.table.num_rows
+
+    def column(self, name: str) -> pa.Array:
+        return as_array(self.table[name])
+
+    def followed_by(self, other: Source) -> Source:
+        """The rows of both. Raises `UserError` unless the other has the same columns, in any order."""
+        names = self.table.column_names
+        lacking = [name for name in names if name not in other.table.column_names]
+        for name in lacking[:1]:
+            raise UserError(f"{other.name} has no column '{shortened(name)}', which {self.name} has")
+        try:
+            tables = [self.table, other.table.select(names)]
+            table = pa.concat_tables(tables, promote_options="permissive")
+        except pa.ArrowException as e:
+            raise UserError(f"{other.name} has other types of columns than {self.name}: {e}") from e
+        count = len(self)
+        return Source(
+            table, self.name, lambda row: self.place(row) if row < count else other.place(row - count)
+        )
+
+    def select(self, rows: np.ndarray) -> Source:
+        """Some of the rows, which keep their places."""
+        return Source(self.table.take(pa.array(rows)), self.name, lambda row: self.place(int(rows[row])))
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that settings name, found in a table."""
+
+    target: str
+    drop: tuple[str, ...]
+    types: dict[str, str]
+    group: str | None
+    time: str | None
+    weight: str | None
+    part: str | None
+
+    @classmethod
+    def of(cls, settings: Tabular, source: Source) -> Roles:
+        """Raises `UserError` for a column that the table does not have, or that is to be two things."""
+        names = ColumnNames(tuple(source.table.column_names), source.name)
+        optional = {
+            key: None if (value := getattr(settings, key)) is None else names.find(f"data.{key}", value)
+            for key in ("group", "time", "weight", "part")
+        }
+        types = {names.find(f"data.types.{name}", name): type_ for name, type_ in settings.types.items()}
+        drop = names.find_all("data.drop", settings.drop)
+        roles = cls(names.target(settings.target), drop, types, **optional)
+        taken = {"data.target": roles.target} | {
+            f"data.{key}": name for key, name in optional.items() if name
+        }
+        for key, name in taken.items():
+            if name in drop:
+                raise UserError(f"data.drop and {key} both name '{shortened(name)}': leave one of them out")
+            if name in types and key != "data.time":
+                raise UserError(f"data.types and {key} both name '{shortened(name)}', which is not an input")
+            if key != "data.target" and name == roles.target:
+                raise UserError(f"data.target and {key} both name '{shortened(name)}'")
+        return roles
+
+    def type_settings(self, settings: Tabular) -> TypeSettings:
+        """What the judgement of columns needs to know."""
+        keys = {self.target: "data.target"} | {
+            name: f"data.{key}"
+            for key in ("group", "weight", "part")
+            if (name := getattr(self, key)) is not None
+        }
+        return TypeSettings(self.types, self.drop, keys, self.time, reading_of(settings))
+
+
+def reading_of(settings: Tabular) -> ReadingSettings:
+    """How cells are read."""
+    return ReadingSettings(settings.decimal, settings.one_hot, settings.missing)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The rows of a table that have a target, and what its columns were judged to be."""
+
+    source: Source
+    roles: Roles
+    targets: Targets
+    judged: tuple[Judged, ...]
+    left_out: int  # rows without a target
+    tests: int  # rows at the end that are a test set of their own
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Those beside the target."""
+        return tuple(j.column for j in self.judged if j.column.name != self.roles.target)
+
+    @property
+    def texts(self) -> tuple[Judged, ...]:
+        """The columns of which nothing can be learnt as they are."""
+        return tuple(j for j in self.judged if j.column.type == "text" and not j.column.buckets)
+
+    @property
+    def raw(self) -> np.ndarray:
+        """(N, d_raw) of the inputs."""
+        return to_raw(self.source.table, self.columns, self.source.place)
+
+
+def examine(source: Source, settings: Tabular, tests: int = 0) -> Examined:
+    """Judge a table, of which the last `tests` rows are a test set of their own. Raises `UserError`."""
+    roles = Roles.of(settings, source)
+    target, rows = _rows_with_target(source, settings, roles)
+    kept = source.select(rows)
+    targets = encode(target, settings.task)
+    judged = judge_columns(kept.table, roles.type_settings(settings), targets.y, kept.place)
+    kept_tests = int((rows >= len(source) - tests).sum())
+    return Examined(kept, roles, targets, judged, len(source) - len(rows), kept_tests)
+
+
+def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
+    """The data set of a table; the last `tests` of its rows are its own test set. Raises `UserError`."""
+    table = examine(source, settings, tests)
+    source, roles = table.source, table.roles
+    _refuse_text(table)
+    if not any(column.is_input for column in table.columns):
+        raise UserError(f"{source.name} has no column to learn from: {_what_they_are(table.columns)}")
+    _advise(table.judged, settings)
+    y, classes, labels = table.targets
+    test = np.arange(len(source) - table.tests, len(source)) if table.tests else None
+    return Dataset(
+        table.raw, y, classes, columns=table.columns, labels=labels, target_names=(roles.target,), test=test,
+        weights=roles.weight and weights_of(source, roles.weight),
+        groups=roles.group and groups_of(source, roles.group),
+        times=roles.time and times_of(source, roles.time, settings),
+        parts=roles.part and parts_of(source, roles.part),
+    )  # fmt: skip
+
+
+def _rows_with_target(source: Source, settings: Tabular, roles: Roles) -> tuple[TargetColumn, np.ndarray]:
+    """The target, and the rows that have one: others are left out, with an `Advice`."""
+    cells, reading = source.column(roles.target), reading_of(settings)
+    target = read_target(roles.target, cells, reading, settings.task, source.name, source.place)
+    rows = np.flatnonzero(target.present)
+    left_out = len(source) - len(rows)
+    if left_out and len(rows):
+        first = int(np.flatnonzero(~target.present)[0])
+        verb = "row is" if left_out == 1 else "rows are"
+        advise(
+            f"{left_out:,} of {len(source):,} {verb} left out, having no {shortened(roles.target)}, as "
+            f"{source.place(first)}"
+        )
+    return target, rows
+
+
+def _refuse_text(table: Examined) -> None:
+    """Raise `UserError` for columns of text, with what to do about each."""
+    for j in table.texts[:1]:
+        raise UserError(f"{table.source.name}: {_text_remedy(j, table.source)}{_drop_all(table.texts)}")
+
+
+def _text_remedy(judged: Judged, source: Source) -> str:
+    name = judged.column.name
+    shown = shortened(name)
+    if judged.odd is not None:
+        row, cell = judged.odd
+        return (
+            f"the column '{shown}' has {judged.column.reason} ({source.place(row)}): if such a cell is a "
+            f"missing one, data.missing=['{shortened(cell)}']; else data.types.{shown}=category or "
+            f"data.drop=['{shown}']"
+        )
+    if judged.column.reason != "sentences":
+        return f"the column '{shown}' has {judged.column.reason}: data.drop=['{shown}']"
+    return (
+        f"the column '{shown}' has {judged.column.reason}: data.drop=['{shown}'] leaves it out, "
+        f"data.types.{shown}=ngrams makes inputs of its words, =category one of each text"
+    )
+
+
+def _drop_all(texts: tuple[Judged, ...]) -> str:
+    if len(texts) < 2:
+        return ""
+    others = [shortened(j.column.name) for j in texts[1:]]
+    return f"; the same for {_listed(others)}"
+
+
+def _advise(judged: tuple[Judged, ...], settings: Tabular) -> None:
+    """One sentence on the columns that are left out unasked, and one for each that may be read otherwise."""
+    left_out = [j.column for j in judged if j.column.type in ("identifier", "constant")]
+    unasked = [column for column in left_out if column.name not in settings.types]
+    if unasked:
+        reasons = _listed([f"'{shortened(column.name)}' ({column.reason})" for column in unasked])
+        verb = "is not an input" if len(unasked) == 1 else "are not inputs"
+        advise(f"{reasons} {verb}; data.types.COLUMN=number or category makes one of it")
+    for j in judged:
+        if j.doubt:
+            advise(f"column '{shortened(j.column.name)}': {j.doubt}")
+
+
+def _listed(items: list[str]) -> str:
+    shown = items[:MOST_NAMES_SHOWN]
+    more = f" and {len(items) - len(shown):,} more" * (len(items) > len(shown))
+    return ", ".join(shown) + more
+
+
+def _what_they_are(columns: tuple[Column, ...]) -> str:
+    return _listed([f"'{shortened(c.name)}' is {c.type} ({c.reason})" for c in columns])

@@ -1,0 +1,103 @@
+"""The cells of a column as text without spaces around, null where they are missing, and as numbers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# What stands for a missing cell. `Na` is sodium and a name, so among words the spelling counts.
+MISSING_WORDS = (
+    "", "NA", "na", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "?", "<NA>", "NaT", "#N/A", "#NA",
+    "-", "--", "n.a.", "N.A.", "n/a.", "\\N",
+)  # fmt: skip
+# Further ones in a column of numbers or dates, in lower case: elsewhere `none` is a category.
+MISSING_NUMBERS = (
+    "none", "nil", "missing", ".", "..", "...", "---", "n/d", "nd", "unknown", "not available", "undefined",
+    "inf", "+inf", "-inf", "infinity", "-infinity", "+infinity", "∞", "#div/0!", "#value!", "#ref!", "#num!",
+    "#name?", "#null!", "0000-00-00", "0000-00-00 00:00:00", "no data", "tba", "tbd",
+    *(word.lower() for word in MISSING_WORDS),
+)  # fmt: skip
+
+
+def as_array(column) -> pa.Array:
+    """A column of a table or of a batch as one array."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def is_text(type_: pa.DataType) -> bool:
+    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+
+
+def trimmed(column: pa.Array, markers: tuple[str, ...] = ()) -> pa.Array:
+    """Cells of text without spaces around; null where they say that something is missing.
+
+    `markers` are further texts that say so.
+    """
+    cells = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    return _null_where(cells, cells, (*MISSING_WORDS, *markers) if "+" not in _signs(cells) else markers)
+
+
+def _signs(cells: pa.Array) -> set[str]:
+    """Which of + and - are cells: beside a `+`, a `-` is not missing."""
+    return {sign for sign in "+-" if pc.index(cells, sign).as_py() >= 0}
+
+
+def without_missing_numbers(cells: pa.Array) -> pa.Array:
+    """The same, null also where they are missing only among numbers and dates."""
+    return _null_where(cells, pc.utf8_lower(cells), MISSING_NUMBERS)
+
+
+def is_number_type(type_: pa.DataType) -> bool:
+    """Whether a typed format says that a column has numbers."""
+    return any(
+        is_type(type_)
+        for is_type in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_duration)
+    )
+
+
+def numbers_of(cells: pa.Array, markers: tuple[str, ...] = ()) -> np.ndarray:
+    """(n,) float64 of a typed column of numbers, truth values, or durations in seconds; NaN where missing."""
+    if pa.types.is_duration(cells.type):
+        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[cells.type.unit]
+        return numbers_of(cells.cast(pa.int64())) / per_second
+    if pa.types.is_boolean(cells.type):
+        cells = cells.cast(pa.int8())
+    return without_markers(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), markers)
+
+
+def without_markers(numbers: np.ndarray, markers: tuple[str, ...]) -> np.ndarray:
+    """NaN also where a number is infinite, or one that stands for a missing cell: -999 is -999.0."""
+    marked = []
+    for marker in markers:
+        with suppress(ValueError):
+            marked.append(float(marker))
+    return np.where(np.isfinite(numbers) & ~np.isin(numbers, marked), numbers, np.nan)
+
+
+def _null_where(cells: pa.Array, compared: pa.Array, markers: tuple[str, ...]) -> pa.Array:
+    is_missing = pc.is_in(compared, pa.array(markers, pa.string()))
+    return pc.if_else(is_missing, pa.scalar(None, pa.string()), cells)
+
+
+def as_text(column: pa.Array, markers: tuple[str, ...] = ()) -> pa.Array:
+    """Cells of any type as text: whole numbers without a point, so 7 and 7.0 are one category.
+
+    Raises `pyarrow.ArrowInvalid` or `ArrowNotImplementedError` for lists and other nested values.
+    """
+    type_ = column.type
+    if pa.types.is_dictionary(type_):
+        return as_text(column.dictionary_decode(), markers)
+    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
+        return trimmed(column, markers)
+    if is_text(type_):
+        return trimmed(column, markers)
+    if pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        numbers = column.cast(pa.float64())
+        is_whole = pc.and_(pc.equal(numbers, pc.floor(numbers)), pc.less(pc.abs(numbers), 2.0**53))
+        whole = pc.if_else(is_whole, numbers, None).cast(pa.int64()).cast(pa.string())
+        text = pc.coalesce(whole, numbers.cast(pa.string()))
+        return trimmed(text, markers)
+    return trimmed(column.cast(pa.string()), markers)

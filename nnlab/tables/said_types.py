@@ -1,0 +1,94 @@
+"""Columns as the user says that they are, by `data.types.COLUMN=TYPE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from nnlab.data.columns import Column
+from nnlab.errors import UserError, shortened
+from nnlab.tables.cells import as_text, is_number_type, numbers_of, without_missing_numbers
+from nnlab.tables.dates import fitting_forms, is_date_type, likelier_order, parse_dates
+from nnlab.tables.judged import (
+    Judged,
+    ReadingSettings,
+    boolean_column,
+    category_column,
+    constant,
+    date_column,
+    number_column,
+)
+from nnlab.tables.judgement import boolean_words
+from nnlab.tables.numerals import PLAIN, find_notation, parse_numbers
+from nnlab.tables.user_types import DAY_MONTH_ORDERS
+
+SAID = "as data.types says"
+NGRAM_BUCKETS = 256
+
+
+def column_as(
+    name: str, cells: pa.Array, type_: str, settings: ReadingSettings, where: Callable[[int], str]
+) -> Judged:
+    """The column as one of `USER_TYPES`.
+
+    Raises `UserError` for a cell that cannot be that; `where(row)` says in which line it stands.
+    """
+    if type_ == "identifier":
+        return Judged(Column(name, "identifier", SAID))
+    if type_ == "number":
+        return _number(name, cells, settings, where)
+    if type_ in ("date", *DAY_MONTH_ORDERS):
+        return _date(name, cells, type_, settings, where)
+    if pa.types.is_nested(cells.type):
+        raise UserError(f"data.types.{shortened(name)} = '{type_}': the column has lists; leave it out")
+    text = as_text(cells, settings.missing)
+    if type_ == "category":
+        return category_column(name, text, SAID, settings)
+    if type_ == "boolean":
+        return _boolean(name, text, settings)
+    return Judged(Column(name, "text", SAID, buckets=NGRAM_BUCKETS, markers=settings.missing))
+
+
+def _boolean(name: str, text: pa.Array, settings: ReadingSettings) -> Judged:
+    words = sorted(text.drop_null().unique().to_pylist())
+    judged = boolean_words(name, text, settings, SAID)
+    if judged is None and len(words) != 2:
+        raise UserError(
+            f"data.types.{shortened(name)} = 'boolean': the column has {len(words):,} different values, "
+            f"expected two"
+        )
+    return judged or boolean_column(name, text, tuple(words), SAID, settings)
+
+
+def _number(name: str, cells: pa.Array, settings: ReadingSettings, where) -> Judged:
+    if is_number_type(cells.type) or pa.types.is_boolean(cells.type):
+        return number_column(name, numbers_of(cells), SAID, settings)
+    text = without_missing_numbers(as_text(cells, settings.missing))
+    distinct = text.drop_null().unique()
+    if not len(distinct):
+        return constant(name, [])
+    reading = find_notation(distinct, settings.decimal)
+    notation = reading.notation if reading else PLAIN
+    numbers = parse_numbers(text, notation)
+    _refuse_first(name, text, np.isfinite(numbers), "a number", where)
+    return number_column(name, numbers, SAID, settings, notation)
+
+
+def _date(name: str, cells: pa.Array, type_: str, settings: ReadingSettings, where) -> Judged:
+    if is_date_type(cells.type):
+        return date_column(name, cells, "", SAID, settings)
+    text = without_missing_numbers(as_text(cells, settings.missing))
+    fitting = fitting_forms(text.drop_null().unique())
+    form = type_ if type_ in DAY_MONTH_ORDERS else likelier_order(text, fitting or ["ymd"])
+    what = f"a date with the {DAY_MONTH_ORDERS[type_]}" if type_ in DAY_MONTH_ORDERS else "a date"
+    _refuse_first(name, text, np.isfinite(parse_dates(text, form)["days"]), what, where)
+    return date_column(name, text, form, SAID, settings)
+
+
+def _refuse_first(name: str, cells: pa.Array, fits: np.ndarray, what: str, where) -> None:
+    """Raise `UserError` for the first cell that is there and does not fit."""
+    for row in np.flatnonzero(~fits & np.asarray(cells.is_valid()))[:1].tolist():
+        column, cell = shortened(name), shortened(cells[row].as_py())
+        raise UserError(f"{where(row)}, column '{column}': '{cell}' is not {what}, which data.types says")

@@ -1,0 +1,126 @@
+"""The target column of a table: which examples have one, and whether it has classes or numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from nnlab.data.labels import (
+    MOST_INFERRED_CLASSES,
+    Targets,
+    are_comparable_by_value,
+    encode_labels,
+    encode_targets,
+)
+from nnlab.errors import UserError, advise, shortened
+from nnlab.tables.cells import as_text
+from nnlab.tables.judged import Judged, ReadingSettings
+from nnlab.tables.judgement import judge
+from nnlab.tables.said_types import column_as
+
+# Whole numbers with up to 20 values may be classes or counts. Counts have values that hardly occur: so many
+# values, the rarest of fewer examples than this, are taken for numbers.
+FEWEST_VALUES_OF_COUNTS, FEWEST_EXAMPLES_OF_CLASS = 6, 5
+FEWEST_EXAMPLES_JUDGED = 50  # below which classes may be rare too
+MOST_DOUBTFUL_VALUES = 100  # different whole numbers that may still be meant for classes
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """The cells of a target as text or numbers, and which are there."""
+
+    name: str
+    where: str  # the table and the column, for sentences
+    judged: Judged
+    text: pa.Array  # null where it is missing
+    numbers: np.ndarray | None  # NaN where it is missing
+
+    @property
+    def present(self) -> np.ndarray:
+        """(N,) whether the example has a target."""
+        if self.numbers is not None:
+            return np.isfinite(self.numbers)
+        return np.asarray(self.text.is_valid())
+
+
+def read_target(
+    name: str, cells: pa.Array, settings: ReadingSettings, task: str, table: str, place
+) -> TargetColumn:
+    """The target column. Raises `UserError` where it has neither numbers nor labels."""
+    where = f"{table}: column '{shortened(name)}'"
+    judged = judge(name, cells, settings)
+    if judged.odd is not None and task != "classification":
+        row, cell = judged.odd
+        raise UserError(
+            f"{place(row)}, column '{shortened(name)}': '{shortened(cell)}' is not a number, as most targets "
+            f"are: data.missing=['{shortened(cell)}'] leaves such rows out, data.task=classification makes "
+            f"classes of all"
+        )
+    if judged.column.type == "date" and task != "classification":
+        raise UserError(
+            f"{where} has dates: expected numbers or classes; data.task=classification makes a class of each"
+        )
+    if pa.types.is_nested(cells.type):
+        raise UserError(f"{where} has lists: expected numbers or classes")
+    text = as_text(cells, settings.missing)
+    if task == "regression" and judged.numbers is None and judged.column.reason != "empty":
+        judged = column_as(name, cells, "number", settings, place)
+    return TargetColumn(name, where, judged, text, judged.numbers)
+
+
+def encode(target: TargetColumn, task: str) -> Targets:
+    """The targets of the examples that have one, as a `Dataset` has them. Raises `UserError`."""
+    present = target.present
+    if not present.any():
+        raise UserError(f"{target.where} is empty: there is nothing to learn")
+    if target.numbers is None:
+        return _encode_text(target, present)
+    y = target.numbers[present]
+    if task == "auto":
+        task = _infer_task(y, target.where)
+    if task == "classification":
+        labels = target.text.filter(pa.array(present))
+        if pa.types.is_string(labels.type) and not are_comparable_by_value(set(labels.unique().to_pylist())):
+            return encode_labels(labels.to_pylist(), target.where)
+    return encode_targets(y, task, target.where)
+
+
+def _encode_text(target: TargetColumn, present: np.ndarray) -> Targets:
+    labels = target.text.filter(pa.array(present)).to_pylist()
+    if target.judged.column.reason == "true or false":  # a typed column of truth values
+        return encode_targets(np.array([label == "true" for label in labels]), "classification", target.where)
+    return encode_labels(labels, target.where)
+
+
+def _infer_task(y: np.ndarray, where: str) -> str:
+    """What `auto` means for numbers; an `Advice` says which was taken, where they may be either."""
+    values, counts = np.unique(y, return_counts=True)
+    if len(values) <= 2 or (values != np.floor(values)).any():
+        return "classification" if (values == np.floor(values)).all() else "regression"
+    what = f"{where} has {len(values)} whole numbers from {values[0]:g} to {values[-1]:g}"
+    as_classes, as_numbers = (
+        "data.task=classification takes them for classes",
+        "data.task=regression for numbers",
+    )
+    if len(values) > MOST_INFERRED_CLASSES:
+        if len(values) <= MOST_DOUBTFUL_VALUES and 2 * len(values) <= len(y):
+            advise(f"{what}, taken for numbers; {as_classes}")
+        return "regression"
+    if _are_counts(counts):
+        rarest = values[counts.argmin()]
+        times = "once" if counts.min() == 1 else f"{counts.min()} times"
+        advise(f"{what}, taken for numbers since {rarest:g} occurs only {times}; {as_classes}")
+        return "regression"
+    advise(f"{what}, taken for classes; {as_numbers}")
+    return "classification"
+
+
+def _are_counts(counts: np.ndarray) -> bool:
+    """Whether so many examples of each whole number are rather those of counts or years than of classes."""
+    if 2 * (counts == 1).sum() > len(counts):
+        return True
+    is_sure = counts.sum() >= FEWEST_EXAMPLES_JUDGED
+    has_many = len(counts) >= FEWEST_VALUES_OF_COUNTS and counts.min() < FEWEST_EXAMPLES_OF_CLASS
+    return bool(is_sure and (has_many or counts.min() == 1))
