@@ -56,6 +56,8 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
         return None
     W = result.weights["output.weight"].astype(np.float64)  # (m, d)
     b = result.weights["output.bias"].astype(np.float64).reshape(-1)  # (m,)
+    temperature = result.calibration.get("temperature", 1.0)
+    W, b = W / temperature, b / temperature  # the outputs are divided by it
     examples, x, t = _normalized_examples(fit, row)
     z = W @ x + b[:, None]  # (m, n)
     loss, normalizer = e.loss_for(dataset.spec), result.normalizer

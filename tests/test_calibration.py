@@ -13,13 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, matthews_corrcoef
+from sklearn.model_selection import KFold
 
 import nnlab
 from nnlab.cli import main
+from nnlab.equation import equation
 from nnlab.losses import LOSSES
 from nnlab.prediction.intervals import ConformalIntervals
 from nnlab.training.calibration import LARGEST_TEMPERATURE, fit_temperature, spread
+from nnlab.training.fit_state import FitState
 from nnlab.training.thresholds import THRESHOLD_METRICS, above_threshold, best_threshold
 
 SCORES = {
@@ -162,6 +167,33 @@ def test_intervals_are_those_of_the_paper(coverage, folds):
     np.testing.assert_allclose((lower[0], upper[0]), expected, rtol=1e-12, atol=1e-12)
 
 
+# MAPIE 1.6.0 on scikit-learn's diabetes with LinearRegression: intervals of examples 300 to 302. CV+ is
+# CrossConformalRegressor(method="plus", cv=KFold(5)) of the first 300; split is SplitConformalRegressor,
+# fitted to the first 200 and conformalised on the next 100.
+MAPIE = {
+    (0.5, "cv+"): [[184.321142, 266.394751], [81.316563, 163.844471], [165.237286, 247.550427]],
+    (0.9, "cv+"): [[133.8513, 316.799507], [32.724727, 215.17628], [115.324963, 297.844877]],
+    (0.95, "cv+"): [[119.198859, 332.76345], [15.935791, 227.993301], [102.094239, 313.401928]],
+    (0.5, "split"): [[183.569278, 271.955603], [72.447906, 160.834232], [160.374744, 248.76107]],
+    (0.9, "split"): [[125.469449, 330.055432], [14.348077, 218.93406], [102.274915, 306.860898]],
+    (0.95, "split"): [[116.082624, 339.442257], [4.961253, 228.320885], [92.888091, 316.247723]],
+}
+
+
+@pytest.mark.parametrize("coverage, method", MAPIE)
+def test_intervals_are_those_of_mapie(coverage, method):
+    x, y = load_diabetes(return_X_y=True)
+    numbers = np.arange(300)
+    parts = KFold(5).split(numbers) if method == "cv+" else [(numbers[:200], numbers[200:])]
+    residuals, predictions = [], []
+    for train, validation in parts:
+        fitted = LinearRegression().fit(x[train], y[train])
+        residuals.append((y[validation] - fitted.predict(x[validation]))[:, None])
+        predictions.append(fitted.predict(x[300:303])[None])
+    ends = ConformalIntervals(residuals, coverage).ends(np.array(predictions))
+    np.testing.assert_allclose(np.stack(ends, -1)[0], MAPIE[coverage, method], atol=1e-6)
+
+
 def test_too_few_examples_for_a_coverage():
     residuals = [np.arange(9.0)[:, None]]
     lower, upper = ConformalIntervals(residuals, 0.9).ends(np.zeros((1, 1, 1)))
@@ -281,8 +313,19 @@ def test_calibration_is_saved_and_read(tmp_path, capsys):
     above = predictions[f"probability_{positive}"] > threshold
     assert ((predictions["prediction"] == positive) == above).all()
     assert main(["evaluate", str(run), "moons", f"hydra.run.dir={tmp_path}/e"]) == 0
-    assert "test loss uncalibrated  " in capsys.readouterr().out
-    assert main(["export", str(run), f"output={tmp_path}/model.onnx"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "test loss uncalibrated  " in shown
+        and f"'{positive}' above a probability of {threshold:.4f}" in shown
+    )
+    assert json.loads((tmp_path / "e/evaluation.json").read_text())["threshold"] == threshold
+    assert main(["predict", str(run), "moons", f"output={tmp_path}/p.csv"]) == 0
+    said = f"threshold          '{positive}' above a probability of {threshold:.4f}"
+    assert said in capsys.readouterr().out
+    assert main(["export", str(run), f"hydra.run.dir={tmp_path}/export"]) == 0
+    card = (tmp_path / "export/README.md").read_text()
+    assert f"a class, {model.spec.positive} where its probability is above {threshold:.4f}" in card
+    assert "calibrated on validation examples" in card
 
 
 def test_intervals_are_written(tmp_path, capsys):
@@ -375,6 +418,43 @@ def test_a_refit_keeps_what_was_fitted_on_validation_examples():
     (first,), (refitted,) = (nnlab.fit(replace(e, refit=refit)).run().results for refit in (False, True))
     assert first.calibration == refitted.calibration
     assert first.test["loss"] != refitted.test["loss"] != refitted.test["loss_uncalibrated"]
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_fit_that_goes_on_is_calibrated_alike(refit):
+    e = nnlab.Experiment(
+        data=nnlab.Moons(n=200), calibrate="temperature", threshold="f1", epochs=6, seeds=2, refit=refit
+    )
+    whole, states = nnlab.Fit([e]), []
+    for event in whole.events(lambda: True):
+        if isinstance(event, FitState):
+            states.append(FitState.from_arrays(*event.to_arrays()))
+    assert len(states) > 3
+    for state in (states[0], states[-1]):
+        resumed = nnlab.Fit([e]).resume(state).run()
+        assert resumed.results[1].calibration == whole.results[1].calibration
+        assert resumed.results[1].test == whole.results[1].test
+
+
+def test_a_fit_that_is_stopped_is_calibrated():
+    e = nnlab.Experiment(data=nnlab.Moons(n=200), calibrate="temperature", epochs=50)
+    fit = nnlab.fit(e)
+    for record in fit:
+        if record.epoch == 5:
+            break
+    (result,) = fit.stop().results
+    assert result.calibration["temperature"] != 1 and "loss_uncalibrated" in result.test
+
+
+def test_the_equation_is_the_calibrated_one():
+    e = nnlab.Experiment(
+        data=nnlab.Moons(n=200), model="logistic", calibrate="temperature", metric="last", epochs=5
+    )
+    fit = nnlab.fit(e).run()
+    found = equation(fit, fit.rows[0], fit.results[0])
+    x = fit.datasets[fit.experiments[0].data].x[found.examples]
+    p = nnlab.load(fit).predict_proba(x)
+    np.testing.assert_allclose(found.predictions, p.T[-len(found.predictions) :], atol=1e-6)
 
 
 @pytest.mark.parametrize("data", ["breast_cancer", "diabetes"])

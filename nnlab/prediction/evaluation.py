@@ -8,7 +8,7 @@ from nnlab.errors import UserError
 from nnlab.prediction.blocks import NewExamples
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.new_examples import WrongExample
-from nnlab.prediction.trained_rows import TrainedRow
+from nnlab.prediction.trained_rows import TrainedRow, mean_threshold
 from nnlab.records.summary import summarize
 from nnlab.training.results import Result
 
@@ -20,11 +20,13 @@ class Evaluation:
     examples  how many there were
     test      the report of the average of the rows, or of the only one; see `nnlab.metrics`
     rows      each row with its report; empty where there is one
+    threshold  of two classes, above which the positive one was predicted; None: where it was the likelier
     """
 
     examples: int
     test: dict
     rows: list[tuple[TrainedRow, dict]]
+    threshold: float | None = None
 
     def summary(self) -> dict:
         """Over the rows, as that of a run (records/summary.py); the test set is the same for all."""
@@ -39,6 +41,8 @@ class Evaluation:
     def as_json(self) -> dict:
         """What evaluation.json has of it."""
         tree = {"examples": self.examples, "test": self.test}
+        if self.threshold is not None:
+            tree["threshold"] = self.threshold
         if self.rows:
             keys = ("number", "seed", "repeat", "fold")
             summary = self.summary()
@@ -66,4 +70,4 @@ def evaluate(model: TrainedModel, examples: NewExamples, row: int | None) -> Eva
     reports = [
         (trained_row, scoring.report()) for trained_row, scoring in zip(rows, row_scorings, strict=False)
     ]
-    return Evaluation(count, average_scoring.report(), reports)
+    return Evaluation(count, average_scoring.report(), reports, mean_threshold(rows))

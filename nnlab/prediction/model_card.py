@@ -12,9 +12,11 @@ from nnlab.prediction.export_text import agreement_text, usage
 from nnlab.prediction.markdown import code, code_block, table
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.screen_lines import model_line
+from nnlab.prediction.trained_rows import mean_threshold
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary_text import interval_lines, shown_metrics
 from nnlab.records.text import format_number, metric_formatter, metric_label, plus_minus
+from nnlab.training.thresholds import positive_class
 
 CARD_FILE = "README.md"
 MOST_LISTED = 100  # inputs, or classes
@@ -33,7 +35,7 @@ def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: E
         "## How to use it",
         code_block(usage(exported, FILE_NAMES[exported.format], spec), "python"),
         *_inputs(model, row),
-        *_outputs(model),
+        *_outputs(model, row),
         *_metrics(model, run, row),
         *_training(model, run),
         "## The file",
@@ -99,14 +101,22 @@ def _values(kind: str, column: Column | None) -> str:
     return ", ".join([*codes, *["..."] * (len(first) < len(column.categories))])
 
 
-def _outputs(model: TrainedModel) -> list[str]:
+def _outputs(model: TrainedModel, row: int | None) -> list[str]:
     spec = model.spec
     if not spec.classes:
         names = ", ".join(map(code, spec.targets)) or "the target"
         return ["## Output", f"`prediction`: {names}, in the unit of the data."]
     target = f" of {code(spec.targets[0])}" if spec.targets else ""
     rows = [[str(i), code(name)] for i, name in enumerate(spec.classes[:MOST_LISTED])]
-    text = f"`prediction`: the number of the likeliest class{target}. `probabilities`: one for each class."
+    rows_used = model.rows_for(row)
+    which = "the likeliest class"
+    if (threshold := mean_threshold(rows_used)) is not None:
+        positive = positive_class(spec)
+        which = f"a class, {positive} where its probability is above {threshold:.4f}"
+    text = f"`prediction`: the number of {which}{target}. `probabilities`: one for each class"
+    if any("temperature" in one.calibration for one in rows_used):
+        text += ", calibrated on validation examples (by a temperature)"
+    text += "."
     return ["## Outputs", text, table(["", "class"], rows), *_more(len(spec.classes), "classes")]
 
 

@@ -13,6 +13,7 @@ from nnlab.errors import UserError, advise, shortened
 from nnlab.prediction.blocks import Block, NewExamples
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.new_examples import WrongExample
+from nnlab.prediction.trained_rows import mean_threshold
 from nnlab.records.csv_text import CsvTable, csv_cell, gets_mark
 from nnlab.records.prediction_columns import (
     interval_cells,
@@ -30,8 +31,8 @@ class Tally:
     """A summary of predictions: how often each class; or the mean and range of each number, and the mean
     width of its intervals, if they have a `coverage`."""
 
-    def __init__(self, spec: DataSpec, coverage: float | None = None):
-        self.spec, self.coverage, self.examples = spec, coverage, 0
+    def __init__(self, spec: DataSpec, coverage: float | None = None, threshold: float | None = None):
+        self.spec, self.coverage, self.threshold, self.examples = spec, coverage, threshold, 0
         self.classes: Counter[int] = Counter()
         self.sums, self.widths = np.zeros(spec.outputs), np.zeros(spec.outputs)
         self.lows, self.highs = np.full(spec.outputs, np.inf), np.full(spec.outputs, -np.inf)
@@ -57,7 +58,7 @@ def predict_into(
 ) -> Tally:
     """Predict the examples, block by block, and write a line for each; with intervals of that `coverage`, if
     it is given. Raises `UserError`."""
-    tally = Tally(model.spec, coverage)
+    tally = Tally(model.spec, coverage, mean_threshold(model.rows_for(row)))
     identifier_cells = [examples.identifier] if examples.identifier is not None else []
     interval_columns = interval_names(model.spec) if coverage is not None else []
     prediction_columns = prediction_names(model.spec) + interval_columns + probability_names(model.spec)

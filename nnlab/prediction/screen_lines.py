@@ -12,6 +12,7 @@ from nnlab.records.summary_text import interval_lines, label_width, metric_lines
 from nnlab.records.text import format_number, format_percent
 from nnlab.records.text_columns import elide_middle, labelled_lines, table
 from nnlab.records.titles import experiment_title
+from nnlab.training.thresholds import positive_class
 
 MAX_SHOWN = 10  # classes or targets in a summary
 MAX_CLASS_LINES = 20  # of the table of classes
@@ -33,6 +34,9 @@ def tally_lines(tally: Tally, path: Path) -> list[str]:
     lines = ["", *labelled_lines("examples", f"{tally.examples:,}")]
     if tally.spec.classes:
         lines += labelled_lines("predicted", _counts(tally))
+        if tally.threshold is not None:
+            name = tally.spec.classes[positive_class(tally.spec)]
+            lines += labelled_lines("threshold", threshold_text(name, tally.threshold))
     else:
         lines += [
             line for target in range(tally.spec.outputs)[:MAX_SHOWN] for line in _range_lines(tally, target)
@@ -42,7 +46,10 @@ def tally_lines(tally: Tally, path: Path) -> list[str]:
 
 def evaluation_lines(evaluation: Evaluation, task: str, path: Path) -> list[str]:
     """The report of the average, beside that of a row alone where there are several, and where it is."""
-    lines = ["", *_report_lines(evaluation.test, task, {"examples": f"{evaluation.examples:,}"})]
+    first = {"examples": f"{evaluation.examples:,}"}
+    if evaluation.threshold is not None:
+        first["threshold"] = threshold_text(evaluation.test["positive_class"], evaluation.threshold)
+    lines = ["", *_report_lines(evaluation.test, task, first)]
     if evaluation.rows:
         summary = evaluation.summary()
         lines += ["", f"  each of the {len(evaluation.rows)} rows alone:"]
@@ -78,6 +85,11 @@ def _class_cell(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return "undefined" if math.isnan(value) else format_percent(value)
+
+
+def threshold_text(name: str, threshold: float) -> str:
+    """Where the positive class is predicted, if that is not where it is the likelier one."""
+    return f"'{elide_middle(name)}' above a probability of {format_number(threshold)}"
 
 
 def _counts(tally: Tally) -> str:
