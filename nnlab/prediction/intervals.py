@@ -11,6 +11,7 @@ from math import ceil, floor
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.prediction.trained_rows import TrainedRow
 
 BISECTIONS = 60  # halvings of an interval, after which float64 resolves it no further
 LEAST_COVERAGE = 0.5  # below it the two ends may cross
@@ -76,3 +77,26 @@ class ConformalIntervals:
             for target in range(len(v)):
                 counts[target] += np.searchsorted(sizes[:, target], v[target] - p[target], side="right")
         return counts
+
+
+def folds_with_residuals(rows: list[TrainedRow]) -> list[list[TrainedRow]]:
+    """The rows of each fold, whose mean is a model that did not see the fold's validation examples. Raises
+    `UserError` where residuals of these are missing."""
+    folds: dict[tuple[int, int], list[TrainedRow]] = {}
+    for row in rows:
+        if "residuals" not in row.calibration:
+            raise UserError(
+                f"row {row.number} has no residuals of validation examples, of which intervals are made: it "
+                f"was trained with split=none, among too many rows, or by an earlier version"
+            )
+        folds.setdefault((row.repeat, row.fold), []).append(row)
+    for members in folds.values():
+        if len({row.calibration["residuals"].shape for row in members}) > 1:
+            raise UserError(f"row {members[0].number} and others of its fold have different residuals")
+    return [*folds.values()]
+
+
+def intervals_of_folds(folds: list[list[TrainedRow]], coverage: float) -> ConformalIntervals:
+    """The intervals of the folds' mean predictions."""
+    residuals = [np.mean([row.calibration["residuals"] for row in members], 0) for members in folds]
+    return ConformalIntervals(residuals, coverage, repeats=len({members[0].repeat for members in folds}))

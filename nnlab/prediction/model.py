@@ -14,7 +14,11 @@ from nnlab.arguments import typed
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.experiment import Experiment
-from nnlab.prediction.intervals import ConformalIntervals
+from nnlab.prediction.intervals import (
+    ConformalIntervals,
+    folds_with_residuals,
+    intervals_of_folds,
+)
 from nnlab.prediction.new_examples import WrongExample, validate_inputs
 from nnlab.prediction.row_stack import RowStack, bind_stacks
 from nnlab.prediction.scoring import Scoring
@@ -161,27 +165,10 @@ class TrainedModel:
     def _folds_and_intervals(
         self, coverage: float, row: int | None
     ) -> tuple[list[list[TrainedRow]], ConformalIntervals]:
-        folds = self._folds_with_residuals(self.rows_for(row))
-        residuals = [np.mean([row.calibration["residuals"] for row in members], 0) for members in folds]
-        repeats = len({members[0].repeat for members in folds})
-        return folds, ConformalIntervals(residuals, coverage, repeats)
-
-    def _folds_with_residuals(self, rows: list[TrainedRow]) -> list[list[TrainedRow]]:
-        """The rows of each fold, whose mean is a model that did not see the fold's validation examples."""
         if self.spec.classes:
             raise UserError(f"intervals are of predicted numbers, and {self} predicts classes")
-        folds: dict[tuple[int, int], list[TrainedRow]] = {}
-        for row in rows:
-            if "residuals" not in row.calibration:
-                raise UserError(
-                    f"{self} has no residuals of validation examples, which intervals are made of: it was "
-                    f"trained with split=none or too many rows, or by an earlier version"
-                )
-            folds.setdefault((row.repeat, row.fold), []).append(row)
-        for members in folds.values():
-            if len({row.calibration["residuals"].shape for row in members}) > 1:
-                raise UserError(f"{self}: rows of one fold have residuals of different examples")
-        return [*folds.values()]
+        folds = folds_with_residuals(self.rows_for(row))
+        return folds, intervals_of_folds(folds, coverage)
 
     @typed
     def outputs(self, x, row: int | None = None) -> np.ndarray:
