@@ -403,14 +403,20 @@ def test_every_rung_checks_a_table(e):
     assert verdicts["gradients"].status == verdicts["determinism"].status == "pass"
 
 
-def test_a_category_that_is_the_target_in_disguise_is_found():
-    dataset = Mixed().load()
-    x = dataset.x.copy()
-    x[:, POSITION["left"]] = 2 + dataset.y
+@pytest.mark.parametrize("name, of_go, of_stay, found", [
+    ("left", 3, 2, "left=no"),
+    ("zip", 0, None, "zip is missing"),  # embedded: who went has none any more
+    ("zip", 5, None, "zip=z03"),
+])  # fmt: skip
+def test_a_category_that_is_the_target_in_disguise_is_found(name, of_go, of_stay, found):
     subject = nnlab.checks.subject.Subject(SMALL)
+    dataset, x = subject.dataset, subject.dataset.x.copy()
+    others = np.where(x[:, POSITION[name]] == of_go, of_go + 1, x[:, POSITION[name]])
+    x[:, POSITION[name]] = np.where(dataset.y == 1, of_go, others if of_stay is None else of_stay)
     subject.dataset = replace(dataset, x=x)
     (finding,) = nnlab.checks.leaks.check(subject)
-    assert "'left=no' has one value for each class" in finding.found or "'left=yes'" in finding.found
+    assert f"the input '{found}' has one value for each class" in finding.found
+    assert finding.advice.startswith("leave the column out (data.drop)")
 
 
 def test_an_equation_has_the_encoded_inputs_and_predicts_in_their_units():

@@ -28,12 +28,12 @@ def check(subject: Subject) -> list[Finding]:
     identifiers = dataset_identifiers(dataset)
     examples = subject.subsample(subject.fold.train, MAX_EXAMPLES, "leaks")
     x, y = subject.inputs(examples), dataset.y[examples]
-    findings = _identifier_finding(dataset.spec.features, identifiers)
+    findings = _identifier_finding(subject.input_names, identifiers)
     if x.shape[1] < 2 or len(x) < MIN_EXAMPLES:  # a single input may well determine the target
         return findings
     target_copies = class_indicators(x, y) if dataset.classes else monotone_columns(x, y)
     leaking_columns = {c: r for c, r in target_copies.items() if c not in identifiers}
-    return findings + _leak_finding(dataset, leaking_columns)
+    return findings + _leak_finding(dataset, subject.input_names, leaking_columns)
 
 
 def class_indicators(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
@@ -74,7 +74,7 @@ def _identifier_finding(names: tuple[str, ...], identifiers: dict[int, str]) -> 
     return [Finding("warn", len(identifiers), 0, sentence, IDENTIFIER_REMEDY, "row_number")]
 
 
-def _leak_finding(dataset, leaking_columns: dict[int, float]) -> list[Finding]:
+def _leak_finding(dataset, names: tuple[str, ...], leaking_columns: dict[int, float]) -> list[Finding]:
     if not leaking_columns:
         return []
     first, measure = max(leaking_columns.items(), key=lambda item: abs(item[1]))
@@ -83,11 +83,10 @@ def _leak_finding(dataset, leaking_columns: dict[int, float]) -> list[Finding]:
     else:
         direction = "rises" if measure > 0 else "falls"
         relation = f"{direction} with the target, rank correlation {measure:.4f}"
-    name = input_name(first, dataset.spec.features)
-    sentence = (
-        f"{name} {relation}: it is the target in disguise{_and_more(leaking_columns)} (limit 0 such inputs)"
-    )
-    advice = "take the column out of the file, unless it is known before the target is"
+    more = f"{_and_more(leaking_columns)} (limit 0 such inputs)"
+    sentence = f"{input_name(first, names)} {relation}: it is the target in disguise{more}"
+    remedy = "leave the column out (data.drop)" if dataset.columns else "take the column out of the file"
+    advice = f"{remedy}, unless it is known before the target is"
     return [Finding("warn", len(leaking_columns), 0, sentence, advice, "leak")]
 
 

@@ -20,6 +20,7 @@ from nnlab.allowed import LARGEST_COUNT
 from nnlab.data.batches import Chunk
 from nnlab.data.dataset import Dataset
 from nnlab.data.encoders import fit_inputs, inputs_in_units
+from nnlab.data.encoding import Encoding
 from nnlab.data.examples import Examples
 from nnlab.data.splits import Fold
 from nnlab.data.stratification import stratified_split
@@ -33,6 +34,8 @@ from nnlab.training.results import Record
 from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
 from nnlab.training.workers import train_in_parallel
+
+MOST_ONE_HOT = 256  # categories of a column that checks look at one by one
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,22 @@ class Subject:
 
     def inputs(self, examples: np.ndarray) -> np.ndarray:
         """(n, d) the inputs of these examples in the units of the data, in float64; those of a table
-        encoded as the fold's training examples say."""
-        return inputs_in_units(self.dataset.x[examples], self.dataset.spec.encoding, self._fitted)
+        encoded as the fold's training examples say. Categories are one-hot, also those that the network
+        embeds, but for those with very many values."""
+        return inputs_in_units(self.dataset.x[examples], self._encoding, self._fitted)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of `inputs`; none if they have none."""
+        return self._encoding.names if self.dataset.columns else self.dataset.spec.features
+
+    @cached_property
+    def _encoding(self) -> Encoding:
+        columns = tuple(
+            replace(column, embedded=column.embedded and len(column.categories) > MOST_ONE_HOT)
+            for column in self.dataset.columns
+        )
+        return Encoding(columns, self.dataset.spec.inputs)
 
     @cached_property
     def numbers(self) -> np.ndarray:
