@@ -45,7 +45,7 @@ def value_of(key, name):
     ["data.target=a,b", "data.target=[a,b]", "data.target='Größe'", "data.target=-1", "data.path=null",
      "optimizer.lr=(x)", "model.hidden=[64,", "epochs=1€", "optimizer.lr=uniform(0.1,1)", "data", "", "ü=3",
      "model.activation=relu(", "data.path=${oc.env:HOME}/a.csv", "optimizer=[adam,", "model.hidden=[64,32]",
-     "data.label_noise=0.1", "data.limit=true", "picture=false"],
+     "data.label_noise=0.1", "data.limit=true", "picture=false", "data.drop=[notes]", "data.drop=[a,b]"],
 )  # fmt: skip
 def test_other_words_stay(word):
     assert readable(word) == [word] == readable(word, several=True)

@@ -80,7 +80,9 @@ class TextQuoter:
             return str(as_read) != value.strip()  # 1_000
         if as_read is None:
             return key.lstrip("+") == TARGET_KEY
-        return isinstance(as_read, dict | float | bool) or isinstance(as_read, list) and len(as_read) < 2
+        if isinstance(as_read, list):
+            return len(as_read) < 2 and not self._takes_list(key)
+        return isinstance(as_read, dict | float | bool)
 
     def _takes_list(self, key: str) -> bool:
         return any(field.listed for field in declarations.fields_of(key.lstrip("+")))
