@@ -21,8 +21,10 @@ def hint(word: str, names: Collection[str], of: str = "") -> str:
     `of` is the key or group whose value the word is, or "keys" if it is a key itself.
     """
     same = [name for name in names if plain(name) == plain(word)]
-    if of == "data" and word.lower().endswith(UNSUPPORTED_EXTENSIONS):
-        return "; save it as CSV, for data=csv data.path=FILE, or by numpy.savez, for data=npz data.path=FILE"
+    if of == "data" and word.lower().endswith(UNSUPPORTED_EXTENSIONS) and not dataset_for_file(word):
+        return (
+            "; save it as CSV, for data=table data.path=FILE, or by numpy.savez, for data=npz data.path=FILE"
+        )
     if not same and plain(word) in _foreign_words(of):
         return as_hint(_foreign_words(of)[plain(word)])
     for name in same[:1] or near(word, names):
@@ -102,16 +104,29 @@ UNSUPPORTED_EXTENSIONS = (
     ".npy", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".xls", ".xlsx", ".ods", ".parquet",
     ".feather", ".json", ".arff",
 )  # fmt: skip
-# Of the files that each data set reads; None: it reads a folder.
+TEXT_EXTENSIONS = (".csv", ".tsv", ".txt", ".dat", ".data")
+# Of the files that each data set reads, the first of which is proposed; None: it reads a folder.
 EXTENSIONS_OF_DATA = {
-    "csv": (".csv", ".tsv", ".txt", ".dat", ".data"), "npz": (".npz",), "idx": None,
+    "table": (
+        *TEXT_EXTENSIONS, ".tab", ".parquet", ".feather", ".arrow", ".jsonl", ".ndjson", ".json",
+        ".xlsx", ".xls", ".ods",
+    ),
+    "csv": TEXT_EXTENSIONS, "npz": (".npz",), "idx": None,
 }  # fmt: skip
+COMPRESSED_EXTENSIONS = (".gz", ".zst", ".bz2", ".lz4")
+
+
+def datasets_for_file(path: str) -> list[str]:
+    """The data sets that read a file of this name, the one that is proposed first."""
+    name = path.lower()
+    for ending in COMPRESSED_EXTENSIONS:
+        name = name.removesuffix(ending)
+    return [data for data, endings in EXTENSIONS_OF_DATA.items() if endings and name.endswith(endings)]
 
 
 def dataset_for_file(path: str) -> str | None:
-    """The data set that reads a file of this name: `csv` for table.csv; None if none does."""
-    name = path.lower().removesuffix(".gz")
-    return next((data for data, ends in EXTENSIONS_OF_DATA.items() if ends and name.endswith(ends)), None)
+    """The data set that is proposed for a file: `table` for churn.csv.gz; None if none reads it."""
+    return next(iter(datasets_for_file(path)), None)
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlab.catalogue import Catalogue, Key
 from nnlab.data.headers import header_names
-from nnlab.suggestions import EXTENSIONS_OF_DATA, dataset_for_file
+from nnlab.suggestions import EXTENSIONS_OF_DATA, dataset_for_file, datasets_for_file
 
 SWEEP_FOLDER_KEYS = ("resume", "refine")  # their values are folders of sweeps
 
@@ -35,7 +35,9 @@ def data_files(catalogue: Catalogue, typed: str) -> list[str]:
     reader = next(iter(catalogue.chosen("data")), "")
     readers = [reader] if reader in EXTENSIONS_OF_DATA else list(EXTENSIONS_OF_DATA)
     candidates = [
-        path for path in _matching_paths(typed) if path.endswith("/") or dataset_for_file(path) in readers
+        path
+        for path in _matching_paths(typed)
+        if path.endswith("/") or set(datasets_for_file(path)) & set(readers)
     ]
     return list(filter(_needs_no_quotes, candidates))
 

@@ -3,10 +3,10 @@
 import pytest
 
 from nnlab.cli import main
-from nnlab.data.cells import REMEDY_OF_KIND, cell_kind
+from nnlab.data.cells import REMEDY_FOR_INPUT, REMEDY_OF_KIND, cell_kind
 
 ROWS = "".join(f"{i},{i * i},{i % 2}\n" for i in range(8))
-GET_DUMMIES = "as pandas.get_dummies does with dtype=int, or remove it"
+AS_CATEGORIES = "data=table takes words for categories"
 
 
 @pytest.mark.parametrize(
@@ -26,17 +26,17 @@ def test_kinds(what, cells):
 
 
 TABLES = {
-    "text": ("a,b,t\n" + "red,2,0\nblue,3,1\n" * 4, ["line 2, column 'a'", "7 more of 8", GET_DUMMIES]),
+    "text": ("a,b,t\n" + "red,2,0\nblue,3,1\n" * 4, ["line 2, column 'a'", "7 more of 8", AS_CATEGORIES]),
     "typo": (f"a,b,t\n{ROWS}9,1o,1\n", ["line 10, column 'b'", "'1o' is not a number; ", "correct or drop"]),
     "empty": (f"a,b,t\n{ROWS},2,1\n1,2,0\n,2,1\n", ["line 10, column 'a'", "is empty, as is 1 more of 11",
-                                                   "fill it", "or drop such rows"]),
-    "NA": (f"a,b,t\n{ROWS}nan,3,0\nNA,2,1\n", ["line 11", "'NA'", "as is 1 more of 10", "fill it"]),
-    "nan": (f"a,b,t\n{ROWS}nan,3,0\nnan,2,1\n", ["line 10", "is missing, as is 1 more of 10", "fill it"]),
-    "date": ("a,b,t\n2026-01-31,1,0\n2026-02-01,2,1\n", ["days since the first"]),
-    "comma": ("a;b;t\n1,5;2;0\n2,5;2;1\n", ["'1,5' is not a number", "write a decimal point, 1.5"]),
+                                                   "data=table fills it", "or drop such rows"]),
+    "NA": (f"a,b,t\n{ROWS}nan,3,0\nNA,2,1\n", ["line 11", "'NA'", "as is 1 more of 10", "fills it"]),
+    "nan": (f"a,b,t\n{ROWS}nan,3,0\nnan,2,1\n", ["line 10", "is missing, as is 1 more of 10", "fills it"]),
+    "date": ("a,b,t\n2026-01-31,1,0\n2026-02-01,2,1\n", ["data=table reads dates"]),
+    "comma": ("a;b;t\n1,5;2;0\n2,5;2;1\n", ["'1,5' is not a number", "data=table reads it", "point, 1.5"]),
     "both": ("a;b;t\n1.234,5;2;0\n2,5;2;1\n", ["write a decimal point, 1234.5"]),
     "thousands": ('a,b,t\n"1,234",2,0\n"5,678",2,1\n', ["write 1234, without separators"]),
-    "unit": ("a,b,t\n12%,2,0\n13%,2,1\n", ["without its unit"]),
+    "unit": ("a,b,t\n12%,2,0\n13%,2,1\n", ["data=table reads units"]),
     "trailing": ("a,b,t,\n1,2,0,\n2,3,1,\n", ["the delimiter at the end of each line"]),
     "trailing in examples": ("a,b,t\n1,2,0,\n2,3,1,\n", ["line 2: 4 cells", "remove the ',' at the end"]),
     "UTF-16": ("a,b,t\n1,2,0\n".encode("utf-16"), ["it is UTF-16", "save it as UTF-8"]),
@@ -77,5 +77,5 @@ def test_of_targets(cells, overrides, hint, tmp_path, monkeypatch, capsys):
 
 def test_every_way_is_said():
     phrases_tested = [phrase for _, phrases in TABLES.values() for phrase in phrases]
-    remedies = [remedy for remedy in REMEDY_OF_KIND.values() if "{" not in remedy]
+    remedies = [remedy for remedy in (REMEDY_OF_KIND | REMEDY_FOR_INPUT).values() if "{" not in remedy]
     assert all(any(phrase.split(",")[0] in remedy for phrase in phrases_tested) for remedy in remedies)

@@ -46,12 +46,14 @@ train criterion=mse | 'loss'
 train dataset=iris | 'data'
 train output_dir=x | 'hydra.run.dir'
 train n_jobs=2 | 'threads'
-train data.columns=[a] | every one but data.target is an input | data.limit
-train data.drop=[id] | every one but data.target is an input | data.seed
-train data.encoding=latin1 | UTF-8 | data.seed
+train data.columns=[a] | data=table data.drop=[COLUMN] | data.limit
+train data.drop=[id] | write data=table data.drop | did you mean
+train data=csv data.types.zip=category | write data=table data.types
+train data.encoding=latin1 | write data=table data.encoding | did you mean
+train data.sep=x | data.separator
 train n_trials=5 | nnlab sweep
 # keys of another choice
-train data.path=x.csv | data=csv, idx, npz | data.limit'
+train data.path=x.csv | write data=table data.path=x.csv | data.limit'
 train split.k=5 | write split=kfold split.k
 train schedule=cosine schedule.gamma=0.5 | schedule=exponential | did you mean
 train optimizer.gamma=0.5 | momentum, nesterov, rmsprop | 'optimizer.lr'
@@ -66,7 +68,8 @@ train refit=yes | write true
 train epochs="3" | write 3
 train optimizer.lr=0,1 | decimals have a point, optimizer.lr=0.1
 train learning_rate | 'optimizer.lr'
-train data=good.xlsx | save it as CSV | allowed
+train data=good.xlsx | data=table data.path=good.xlsx | allowed
+train data=good.h5 | save it as CSV | allowed
 train data=good.npy | by numpy.savez | allowed
 good.csv | the first word is a command
 epochs=5 | the first word is a command
@@ -153,12 +156,12 @@ train optimizer.lr=0,1 | add -m | list | text
 train optimizer=sgd,adam | add -m | list | text
 train model.hidden=64,32 | 'model.hidden=[64,32]' | text
 train regularizer=l1,l2 | 'regularizer=[l1,l2]' | text
-train data=csv data.path=a,b | if it is one text | list
+train data=csv data.path=a,b | if it is one text | tuple
 # files where data are named, words without =
-train data=wide.csv | data=csv data.path=wide.csv
-train data=other.csv.gz | data=csv data.path=other.csv.gz
+train data=wide.csv | data=table data.path=wide.csv
+train data=other.csv.gz | data=table data.path=other.csv.gz
 train data=some.npz | data=npz data.path=some.npz
-train wide.csv | data=csv data.path=wide.csv
+train wide.csv | data=table data.path=wide.csv
 train adam | optimizer=adam
 train epochs 5 | epochs=
 train help | --help
@@ -223,6 +226,7 @@ def test_what_the_table_proposes_is_there():
     """A word that it names is a key, a group or a choice; and no word that nnlab has itself stands in it."""
     catalogue = Catalogue("sweep")
     keys = {*catalogue.groups, *catalogue.all_keys(), "hydra.run.dir", "data.target"}
+    keys |= Catalogue("sweep", ["data=table"]).keys("data").keys()
     table = suggestions._table()
     for meant in table["keys"].values():
         assert meant is None or " " in meant or meant in keys, meant

@@ -31,7 +31,7 @@ from nnlab.commands import (
     plugin_choices,
     resolvers,
 )
-from nnlab.commands.column_types import is_of_types, set_types
+from nnlab.commands.column_types import TYPES_KEY, is_of_types, set_types
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest
@@ -235,7 +235,8 @@ def set_value(config: DictConfig, override: Override) -> None:
     try:
         OmegaConf.update(config, key, override.value(), merge=True)
     except (ConfigAttributeError, ConfigKeyError) as e:
-        raise UserError(unknown_key(key, config, override.value())) from e
+        unknown = TYPES_KEY if is_of_types(key) else key
+        raise UserError(unknown_key(unknown, config, override.value())) from e
     except OmegaConfBaseException as e:
         raise UserError(f"{override.input_line}: {hydra_errors.sentence(e)}") from e
 

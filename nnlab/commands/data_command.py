@@ -44,7 +44,9 @@ def train_line(profile: Profile, composed: ComposedRun) -> str:
     }
     words = [word for word in composed.overrides if word.partition("=")[0] not in ("data", *added)]
     overrides = [override_for(key, _plain(value)) for key, value in added.items() if value != []]
-    return shell_line(["nnlab", "train", "data=table", *overrides, *words])
+    # A class of one example cannot be in training and in test.
+    split = ["split.stratify=false"] * (1 in profile.class_counts)
+    return shell_line(["nnlab", "train", "data=table", *overrides, *words, *split])
 
 
 def _plain(value):

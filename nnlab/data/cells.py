@@ -37,6 +37,15 @@ REMEDY_OF_KIND = {
     "text": "replace it by columns of 0 and 1, as pandas.get_dummies does with dtype=int, or remove it",
     "typo": "correct or drop such rows",
 }
+# Of an input, in training: there is another reader of tables.
+REMEDY_FOR_INPUT = {
+    "missing": "data=table fills it, or drop such rows",
+    "date": "data=table reads dates",
+    "comma": "data=table reads it, or write a decimal point, {plain}",
+    "thousands": "data=table reads it, or write {plain}, without separators",
+    "unit": "data=table reads units, or write the number without",
+    "text": "data=table takes words for categories",
+}
 REMEDY_FOR_TARGET = {"missing": "drop such rows", "text": "or data.task=classification"}
 # A trained run has its inputs and targets: they can no longer be removed, or become others.
 REMEDY_FOR_TRAINED_RUN = dict.fromkeys(("date", "text"), "the run was trained on numbers there")

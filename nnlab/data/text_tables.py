@@ -232,7 +232,7 @@ class Table:
         if not cell and column == f"column {len(self.names) - 1}" and same_kind == len(below):
             return UserError(f"{where}: the cell is empty: remove the delimiter at the end of each line")
         expected = "class" if is_classification else "number"
-        remedies = cells.REMEDY_FOR_TARGET if is_target else {}
+        remedies = cells.REMEDY_FOR_TARGET if is_target else cells.REMEDY_FOR_INPUT
         return UserError(
             f"{where}: {cells.cell_error(cell, same_kind, above + len(below), expected, remedies)}"
         )

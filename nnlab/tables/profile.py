@@ -47,6 +47,12 @@ class Profile:
         source = self.table.source
         return tuple(_facts(column, source, self.raw_of) for column in self.table.columns)
 
+    @property
+    def class_counts(self) -> list[int]:
+        """The examples of each class; none in a regression."""
+        y, classes, _ = self.table.targets
+        return np.bincount(y, minlength=len(classes)).tolist() if classes else []
+
     @cached_property
     def raw(self) -> np.ndarray:
         """(N, d_raw) of all inputs."""

@@ -119,8 +119,7 @@ def _infer_task(y: np.ndarray, where: str) -> str:
 
 def _are_counts(counts: np.ndarray) -> bool:
     """Whether so many examples of each whole number are rather those of counts or years than of classes."""
-    if 2 * (counts == 1).sum() > len(counts):
+    if counts.min() == 1:  # which no split could give to training and test
         return True
-    is_sure = counts.sum() >= FEWEST_EXAMPLES_JUDGED
-    has_many = len(counts) >= FEWEST_VALUES_OF_COUNTS and counts.min() < FEWEST_EXAMPLES_OF_CLASS
-    return bool(is_sure and (has_many or counts.min() == 1))
+    has_many_values = len(counts) >= FEWEST_VALUES_OF_COUNTS and counts.sum() >= FEWEST_EXAMPLES_JUDGED
+    return bool(has_many_values and counts.min() < FEWEST_EXAMPLES_OF_CLASS)
