@@ -254,11 +254,22 @@ TABLE_TARGETS = ("left", 2, "target", "y", "2", "left", 2)  # of the tables, in 
 
 @cache
 def run_folders() -> list[dict[str, bytes]]:
-    """Old ones, and one of today with rows, folds, a normalised target and everything that is recorded."""
-    overrides = ["data=diabetes", "data.limit=60", "epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
+    """Old ones, and two of today with rows, folds and everything that is recorded: one of a normalised
+    target, and one of a table with a column of every kind."""
+    overrides = ["epochs=2", "model.hidden=[3]", "split=kfold", "seeds=2"]
     return [files_of(folder) for folder in sorted((TESTS / "old_runs").iterdir())] + [
-        _made("train", *overrides)
+        _made("train", "data=diabetes", "data.limit=60", *overrides),
+        _made("train", "data=table", "data.path=people.csv", "data.target=left", *overrides, "split.k=3"),
     ]
+
+
+def _people() -> str:
+    lines = [
+        f"{'' if i % 9 == 0 else 20 + i % 31},{('gold', 'iron', '')[i % 3]},z{i % 11},"
+        f"2020-{1 + i % 12:02}-03,{('no', 'yes')[i % 2]},{('stay', 'go')[i // 2 % 2]}\n"
+        for i in range(66)
+    ]
+    return "age,plan,zip,since,member,left\n" + "".join(lines)
 
 
 @cache
@@ -272,6 +283,7 @@ def sweep_folders() -> list[dict[str, bytes]]:
 def _made(*overrides: str) -> dict[str, bytes]:
     """The files that a command writes, but for pictures and TensorBoard's."""
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "people.csv").write_text(_people())
         outcome = fuzzing.run([*overrides, "hydra.run.dir=made"], Path(folder))
         assert outcome.code == 0, outcome
         files = files_of(Path(folder) / "made")
@@ -325,7 +337,10 @@ def predict(folder: Path, random: Random) -> Iterator[Callable]:
     models = []
     yield lambda: models.append(nnlab.load(folder))
     for model in models:
-        x = np.random.default_rng(0).normal(size=(5, model.spec.inputs))
+        encoding = model.spec.encoding
+        x = np.random.default_rng(0).normal(size=(5, encoding.raw_width))
+        if encoding.columns:
+            x[:, list(encoding.code_positions)] = 2
         yield lambda model=model, x=x: model.predict(x)
         yield lambda model=model, x=x: model.predict_proba(x, row=model.rows[0].number)
         y = np.resize(model.classes, 5) if model.spec.classes else np.zeros((5, model.spec.outputs))
