@@ -22,6 +22,7 @@ from nnlab.errors import UserError, shortened
 from nnlab.hyperparameters import Component, compose, control, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF_MAP, LOSSES
+from nnlab.metrics import METRICS
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
@@ -67,7 +68,8 @@ class Experiment(Component):
     schedule: Schedule = part(SCHEDULES, Constant)
     stopping: Stopping = part(RULES, Stopping)
     loss: str = static("auto", choices=("auto", *LOSSES), plugins="loss")
-    metric: str = static("val_loss", choices=("val_loss", "val_error", "last"))
+    metric: str = static("val_loss", choices=("val_loss", "val_error", "last", *METRICS))
+    metrics: str | tuple[str, ...] = static((), choices=tuple(METRICS))
     epochs: int = control(50, low=1, high=10_000_000)
     batch_size: int | Literal["full"] = static(64, low=1, high=LARGEST_COUNT)
     class_weight: Literal["none", "balanced"] | dict[str, float] = static("none", low=0)
@@ -98,6 +100,7 @@ class Experiment(Component):
             stopping: Stopping | str = ...,
             loss: str = ...,
             metric: str = ...,
+            metrics: str | Sequence[str] = ...,
             epochs: int = ...,
             batch_size: int | Literal["full"] = ...,
             class_weight: Literal["none", "balanced"] | dict | None = ...,
@@ -138,6 +141,7 @@ class Experiment(Component):
     def _refuse_what_needs_validation(self) -> None:
         settings = {  # setting: (whether it needs validation, what to take instead)
             f"metric={self.metric}": (self.metric != "last", "metric=last"),
+            f"metrics={','.join(self.further_metrics)}": (bool(self.metrics), "metrics=[]"),
             f"stopping={self.stopping.name}": (self.stopping.listens, "stopping=none"),
             f"schedule={self.schedule.name}": (self.schedule.listens, "schedule=constant"),
             "refit=true": (self.refit, "refit=false"),
@@ -151,6 +155,17 @@ class Experiment(Component):
                 f"split={self.split.name} holds back no validation examples, which "
                 f"{' and '.join(names)} need{'s' * (len(names) == 1)}; allowed with it: {' '.join(allowed)}"
             )
+
+    @property
+    def further_metrics(self) -> tuple[str, ...]:
+        """`metrics`, also where it is one name."""
+        return (self.metrics,) if isinstance(self.metrics, str) else self.metrics
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics of the table that are measured on the validation set after every epoch."""
+        names = (self.metric, *self.further_metrics, self.stopping.metric, self.schedule.metric)
+        return tuple(dict.fromkeys(name for name in names if name in METRICS))
 
     @staticmethod
     @typed
@@ -278,6 +293,11 @@ class Row:
         return replace(self, experiment=e, fold=fold, refit=len(past), past=tuple(past))
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics of the table that are measured on its validation set after every epoch."""
+        return () if self.refit else self.experiment.measured
+
+    @property
     def batch(self) -> int:
         """Examples in a batch."""
         size, n = self.experiment.batch_size, len(self.fold.train)
@@ -300,7 +320,7 @@ class Row:
         are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        settings = e.loss, e.metric, e.histograms, e.device, e.dtype, e.precision, e.threads
+        settings = e.loss, e.metric, e.metrics, e.histograms, e.device, e.dtype, e.precision, e.threads
         sizes = self.batch, self.steps, self.evaluation_batch
         return groups + settings + (self.refit > 0, self.candidate) + sizes
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT
 from nnlab.hyperparameters import Component, control, static
+from nnlab.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Stopping(Component):
 
     group: ClassVar[str] = "stopping"
     name: ClassVar[str] = "none"
+    metric: ClassVar[str] = ""  # what it watches, if that is one metric
 
     def start(self, rows: int) -> dict[str, np.ndarray]:
         """The state of `rows` rows before the first epoch."""
@@ -28,7 +30,10 @@ class Stopping(Component):
         return type(self).observe is not Stopping.observe
 
     def observe(self, state, metrics) -> np.ndarray | None:
-        """Look at an epoch's metrics; (K,) bool, the rows to stop, or None."""
+        """Look at an epoch's metrics; (K,) bool, the rows to stop, or None.
+
+        A metric of the table, such as `roc_auc`, is there by its own name, as what is minimised: 1 - roc_auc.
+        """
         return None
 
 
@@ -36,11 +41,12 @@ class Stopping(Component):
 class Patience(Stopping):
     """Stop after `patience` epochs in a row without a value below the best one minus `min_delta`.
 
+    Where larger is better, as of `roc_auc`, it watches 1 - metric, as an error is 1 - accuracy.
     The weights of the best epoch are kept in any case. Prechelt 1998.
     """
 
     name: ClassVar[str] = "patience"
-    metric: str = static("val_loss", choices=("val_loss", "val_error"))
+    metric: str = static("val_loss", choices=("val_loss", "val_error", *METRICS))
     patience: int = control(10, low=1, high=LARGEST_COUNT)
     min_delta: float = control(0.0, low=0)
 

@@ -283,7 +283,7 @@ WRONG = [  # key, value, words of the sentence
     ("threads", 0, ["threads = 0", "at least 1", "auto"]),
     ("dtype", "float16", ["dtype = 'float16'", "float32"]),
     ("loss", "cross_entrpy", ["loss = 'cross_entrpy'", "did you mean 'cross_entropy'"]),
-    ("metric", "accuracy", ["metric = 'accuracy'", "val_loss, val_error"]),
+    ("metric", "acuracy", ["metric = 'acuracy'", "val_loss, val_error", "did you mean 'accuracy'"]),
     ("device", 0, ["device = 0", "a word"]),
     ("epoch", 3, ["unknown key 'epoch'", "did you mean 'epochs'"]),
     ("nonsense", {"a": 1}, ["unknown key 'nonsense'"]),

@@ -11,6 +11,7 @@ from nnlab.checks.subject import Budget
 from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import fields
+from nnlab.metrics import METRICS
 from nnlab.regularizers import Regularizer
 from nnlab.search import settings as search
 
@@ -57,7 +58,9 @@ def test_unknown_names_give_none():
 
 @pytest.mark.parametrize("key, description", [
     ("epochs", "whole, at least 1"), ("batch_size", "whole, at least 1, or full"), ("refit", "true, false"),
-    ("metric", "val_loss, val_error, last"), ("direction", "minimize, maximize; or a list of them"),
+    ("metric", ", ".join(["val_loss, val_error, last", *METRICS])),
+    ("metrics", ", ".join(METRICS) + "; or a list of them"),
+    ("direction", "auto, minimize, maximize; or a list of them"),
 ])  # fmt: skip
 def test_in_words(key, description):
     assert str(declarations.field_of_key(key)) == description

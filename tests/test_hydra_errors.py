@@ -99,7 +99,9 @@ train stopping=null | 'none'
 train split=cv | 'kfold'
 train model=cnn | allowed: linear, logistic, mlp | did you mean
 train model=perceptron | 'mlp'
-train metric=accuracy | 'val_error'
+train metric=auc | 'roc_auc'
+train metrics=[f1_score] | 'f1'
+train metric=val_balanced_accuracy | 'balanced_accuracy'
 train dtype=fp32 | 'float32'
 train dtype=float16 | float32, float64 | did you mean
 train batch_size=all | 'full'
@@ -110,7 +112,8 @@ sweep sampler=bayesian | 'gp'
 sweep sampler=grid_search | 'grid'
 sweep pruner=asha | 'halving'
 sweep direction=min | 'minimize'
-sweep objective=accuracy | 'val_error'
+sweep objective=misclassification_rate | 'val_error'
+sweep objective=r2_score | 'r2'
 sweep optimizer.lr=uniform(0.1,1) | interval(0.1,1)
 sweep optimizer.lr=loguniform(0.1,1) | optimizer.lr=tag(log,interval(0.1,1))
 sweep optimizer=categorical(sgd,adam) | optimizer=choice(sgd,adam)

@@ -24,6 +24,7 @@ from nnlab.commands.train_command import wants_picture
 from nnlab.data.headers import header_names
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import Component, fields, make_part
+from nnlab.metrics import METRICS
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
 from nnlab.search.settings import Search
 
@@ -61,6 +62,7 @@ def example_folder(tmp_path, monkeypatch):
 # ---- what is offered
 
 
+EPOCH_METRICS = sorted([*METRICS, "val_error", "val_loss"])
 OFFERS = [  # line, what all offers begin with, how they go on
     ("nnlab train experiment", "", "experiment="),
     ("nnlab train experiment=lecture/mlp_d", "experiment=lecture/", "mlp_dropout|mlp_dropout_digits"),
@@ -79,8 +81,8 @@ OFFERS = [  # line, what all offers begin with, how they go on
     ("nnlab check only=[data,s", "only=[data,", "saturation|start|subset"),
     ("nnlab check only=s", "only=", "saturation|start|subset"),
     ("nnlab train loss=s", "loss=", "sparsemax_loss|squared_error"),
-    ("nnlab train metric=", "metric=", "last|val_error|val_loss"),
-    ("nnlab train schedule=halve_on_rise schedule.metric=", "schedule.metric=", "val_error|val_loss"),
+    ("nnlab train metric=", "metric=", "|".join(sorted([*EPOCH_METRICS, "last"]))),
+    ("nnlab train schedule=halve_on_rise schedule.metric=", "schedule.metric=", "|".join(EPOCH_METRICS)),
     ("nnlab train refit=", "refit=", "false|true"),
     ("nnlab train dtype=", "dtype=", "float32|float64"),
     ("nnlab train data.normalization=m", "data.normalization=", "maxabs|minmax"),

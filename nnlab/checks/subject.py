@@ -33,6 +33,7 @@ from nnlab.training.placement import choose_placement
 from nnlab.training.results import Record
 from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
+from nnlab.training.wanted_metrics import refuse_metrics
 from nnlab.training.workers import train_in_parallel
 
 MOST_ONE_HOT = 256  # categories of a column that checks look at one by one
@@ -74,6 +75,7 @@ class Subject:
         self.budget = budget or Budget()
         self.dataset = experiment.load()
         experiment.loss_for(self.dataset.spec)
+        refuse_metrics(experiment, self.dataset.spec)
         folds = experiment.split.folds(self.dataset)
         self.fold = folds[0]
         where = choose_placement([self.row], {experiment.data: self.dataset}, len(folds) * experiment.seeds)

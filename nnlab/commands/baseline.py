@@ -16,6 +16,7 @@ from typing import NotRequired, TypedDict
 from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.data.splits import Fold
 from nnlab.experiment import Experiment
+from nnlab.metrics import recorded_name
 from nnlab.records.intervals import choose_interval, estimate
 from nnlab.records.summary import summarize
 from nnlab.records.titles import describe_run
@@ -29,7 +30,6 @@ MIN_VALUES = 3  # for a useful interval
 MAX_ROW_FRACTION = 0.25  # comparison rows / trial rows, unless the rows are quick
 QUICK_WORK = 2e11  # parameters x examples seen: some seconds, up to a minute
 NEGLIGIBLE_GAIN = 1e-3  # relative to the baseline's value
-VALIDATION_METRICS = ("val_loss", "val_error")
 
 
 class Outcome(StrEnum):
@@ -142,6 +142,7 @@ def compare(fit: Fit, objectives: tuple[str, ...], signs: tuple[int, ...]) -> Co
     baseline = _results(fit, 1)
     summaries = {"winner": summarize(winner), "default": summarize(baseline)}
     names = list(dict.fromkeys(name for summary in summaries.values() for name in summary["metrics"]))
+    objectives = tuple(map(recorded_name, objectives))
     metric = _decisive_metric(objectives, names)
     sign = dict(zip(objectives, signs, strict=True)).get(metric, 1)
     differences = {name: _difference(winner, baseline, name) for name in names}
@@ -164,7 +165,7 @@ def _results(fit: Fit, index: int) -> list[Result]:
 
 def _decisive_metric(objectives: tuple[str, ...], names: list[str]) -> str:
     """The metric that decides the verdict, among those that were measured."""
-    held_out = [name for name in objectives if name in VALIDATION_METRICS]
+    held_out = [name for name in objectives if name.startswith("val_")]
     order = [*held_out, "val_loss", *objectives, "train_loss"]
     return next(name for name in order if name in (names or order))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from nnlab import interruption
 from nnlab.commands.command_settings import EvaluateSettings
-from nnlab.commands.messages import advice_on_stderr
+from nnlab.commands.messages import advice_on_stderr, print_advice
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
 from nnlab.prediction.evaluation import evaluate
@@ -16,6 +16,7 @@ from nnlab.prediction.screen_lines import evaluation_lines, model_line
 from nnlab.prediction.tables import open_examples
 from nnlab.records.files import write_json
 from nnlab.records.terminal import Terminal
+from nnlab.training.unbalanced import majority_advice
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -38,4 +39,6 @@ def run(request: RunRequest[EvaluateSettings]) -> int:
     screen.title(model_line(model, settings.row))
     for line in evaluation_lines(evaluation, model.spec.task, folder / EVALUATION_FILE):
         screen.line(line)
+    if sentence := majority_advice([evaluation.test], model.experiment):
+        print_advice("evaluate", [sentence])
     return 0

@@ -40,7 +40,8 @@ def _narrowed_space(
     folder: Path, line: CommandLine, sweep_json: dict, url: str | None, definition: SweepDefinition
 ) -> Space:
     """The space of the earlier sweep, narrowed around its best trials."""
-    space, signs = definition.trials.space, search_from(definition.run.settings).signs
+    space, settings = definition.trials.space, definition.run.settings
+    signs = search_from(settings).for_metric(settings["metric"]).signs
     with SweepFolder(folder):  # locks it: opening a ledger may repair its journal
         database = database_from(url, line)
         ledger = Ledger(folder, database, sweep_json["study"], sweep_json["id"], signs, resumed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnlab.checks.proposal import propose_check_for_runs
+from nnlab.commands.messages import print_advice
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.experiment import Experiment
@@ -14,6 +15,7 @@ from nnlab.records.text_columns import elide_middle
 from nnlab.records.titles import describe_run
 from nnlab.search.comparable import why_not_comparable
 from nnlab.training.fit import Fit
+from nnlab.training.unbalanced import majority_advice
 
 
 def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
@@ -34,6 +36,13 @@ def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Con
 
 def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
     """Print what to check next, judged by the worst of the runs."""
+    fit = recorders.writers[0].fit
+    tests = [[] for _ in fit.experiments]
+    for result in fit.results:
+        tests[fit.experiment_of_row[result.row]].append(result.test)
+    sentences = filter(None, map(majority_advice, tests, fit.experiments))
+    if sentence := next(sentences, ""):
+        print_advice("train", [sentence])
     console.note(propose_check_for_runs(recorders.outcomes(runs)))
 
 

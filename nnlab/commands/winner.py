@@ -14,7 +14,7 @@ from nnlab.commands.train_command import order_for
 from nnlab.experiment import Experiment
 from nnlab.records.hparam_columns import hparam_name
 from nnlab.records.run import RunWriter
-from nnlab.search.batch_training import make_candidate
+from nnlab.search.batch_training import make_candidate, measuring
 from nnlab.search.trial import Trial
 from nnlab.training.fit import Fit
 from nnlab.training.predictions import KeepPredictions
@@ -90,4 +90,5 @@ def _fit_with_baseline(job: PreparedSweep, winner: Experiment, keep: KeepPredict
     seeds = [job.sweep.space.values(trial.params).get("seed", winner.seed) for trial in trials]
     used = max(seeds, default=0) + winner.seeds
     experiments = baseline.comparison_experiments(winner, make_experiment({}), len(trials), cache, used)
+    experiments = [measuring(e, job.sweep.search.objectives) for e in experiments]
     return Fit(experiments, cache, predictions=[keep, *[False] * (len(experiments) - 1)]), ""

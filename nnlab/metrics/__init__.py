@@ -5,9 +5,9 @@ METRICS (table.py) has each metric with its task, direction and formula. The for
 the error of a batch, in torch, and the report of a test set.
 """
 
-from nnlab.metrics.classes import MAX_MATRIX_CLASSES, ClassAnswers, ProbabilityScores
+from nnlab.metrics.classes import MAX_MATRIX_CLASSES, ClassAnswers, ProbabilityScores, is_unbalanced
 from nnlab.metrics.numbers import NumberAnswers
-from nnlab.metrics.table import METRICS, Metric
+from nnlab.metrics.table import METRICS, Metric, cost, recorded_name
 from nnlab.metrics.tasks import TASKS, Classification, Regression, first_largest
 
 __all__ = [
@@ -20,5 +20,8 @@ __all__ = [
     "NumberAnswers",
     "ProbabilityScores",
     "Regression",
+    "cost",
     "first_largest",
+    "is_unbalanced",
+    "recorded_name",
 ]

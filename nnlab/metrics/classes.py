@@ -17,6 +17,7 @@ import numpy as np
 MAX_MATRIX_CLASSES = 100
 BINS = 15  # of the calibration error, as in Guo et al. 2017
 TOP = 5
+UNBALANCED_RATIO = 4  # from which on accuracy alone misleads
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,12 @@ def top5_accuracy(a: ClassAnswers) -> float:
 
 
 # ---- helpers
+
+
+def is_unbalanced(support: Sequence[int]) -> bool:
+    """Whether a class has several times the examples of another; `support` has those of each, perhaps 0."""
+    counts = [count for count in support if count]
+    return bool(counts) and max(counts) >= UNBALANCED_RATIO * min(counts)
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -115,3 +115,14 @@ METRICS = {
         "median |z - t|, in the target's unit", each=numbers.median_absolute_error_each,
     ),
 }  # fmt: skip
+
+
+def recorded_name(name: str) -> str:
+    """Under what name records have a metric of the table: `val_roc_auc`; other names are those of records."""
+    return f"val_{name}" if name in METRICS else name
+
+
+def cost(name: str, values: dict):
+    """What is minimised where `name` is watched, from the metrics of a record: a loss or an error itself."""
+    value = values[recorded_name(name)]
+    return METRICS[name].cost(value) if name in METRICS else value

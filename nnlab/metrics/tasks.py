@@ -30,6 +30,11 @@ class Classification:
         """(..., 1, B): the index of the class with the largest output; -1 where an output is NaN."""
         return np.where(np.isnan(z).any(-2, keepdims=True), -1, z.argmax(-2, keepdims=True))
 
+    def answers(self, z, t, classes, scores=None, positive=None) -> ClassAnswers:
+        """What the formulas of metrics take; see `test`."""
+        (predicted,), (true,) = z, t
+        return ClassAnswers(predicted, true, len(classes), 1 if positive is None else positive, scores)
+
     def test(
         self,
         z: np.ndarray,
@@ -50,8 +55,8 @@ class Classification:
         precision 0. An example whose outputs have a NaN has no prediction: it counts as wrong, is in no cell
         of the matrix, and metrics of probabilities are undefined.
         """
-        m, (predicted,), (true,) = len(classes), z, t
-        a = ClassAnswers(predicted, true, m, 1 if positive is None else positive, scores)
+        a, m = self.answers(z, t, classes, scores, positive), len(classes)
+        predicted, true = a.predicted, a.true
         accuracy = of_classes.accuracy(a)
         report = {
             "accuracy": accuracy,
@@ -90,6 +95,10 @@ class Regression:
     def to_prediction(self, z: np.ndarray) -> np.ndarray:
         return z
 
+    def answers(self, z, t, classes=None, scores=None, positive=None) -> NumberAnswers:
+        """What the formulas of metrics take; see `test`."""
+        return NumberAnswers(z, t)
+
     def test(self, z: np.ndarray, t: np.ndarray, classes=None, scores=None, positive=None) -> dict:
         """Every metric of numbers; z and t (m, N) in the target's unit.
 
@@ -99,7 +108,7 @@ class Regression:
         which is undefined where a target is 0. Several outputs also have a list of each metric, such as
         `rmse_each`, since their units may differ.
         """
-        a = NumberAnswers(z, t)
+        a = self.answers(z, t)
         report = {name: metric.formula(a) for name, metric in METRICS.items() if metric.task == self.name}
         if len(t) > 1:
             report |= {f"{name}_each": METRICS[name].each(a).tolist() for name in report}

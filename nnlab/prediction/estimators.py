@@ -60,6 +60,7 @@ class NetworkEstimator(BaseEstimator):
         stopping="none",
         loss="auto",
         metric=None,
+        metrics=(),
         epochs=200,
         batch_size=64,
         class_weight=None,
@@ -77,6 +78,7 @@ class NetworkEstimator(BaseEstimator):
         self.hidden, self.activation, self.lr, self.l2, self.dropout = hidden, activation, lr, l2, dropout
         self.model, self.init, self.regularizer, self.optimizer = model, init, regularizer, optimizer
         self.schedule, self.stopping, self.loss, self.metric = schedule, stopping, loss, metric
+        self.metrics = metrics
         self.epochs, self.batch_size, self.split, self.refit = epochs, batch_size, split, refit
         self.class_weight = class_weight
         self.seed, self.seeds, self.normalization = seed, seeds, normalization

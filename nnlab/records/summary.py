@@ -8,7 +8,8 @@ import numpy as np
 
 from nnlab.records.intervals import SET_NAMES, choose_interval, estimate
 
-BEST_METRICS = ("val_loss", "val_error", "train_loss", "train_error")  # at a row's best epoch
+BEST_METRICS = ("val_loss", "val_error", "train_loss", "train_error")  # at a row's best epoch, and ...
+VALIDATION_PREFIX = "val_"  # ... all that were measured on validation examples
 
 
 def summarize(results: list) -> dict:
@@ -87,7 +88,8 @@ def _values(results: list) -> dict[str, list[tuple]]:
     """Metric -> pairs (Result, value), at the best epoch and of the test; NaN where undefined."""
     values: dict[str, list[tuple]] = {}
     for result in results:
-        numbers = {name: result.best[name] for name in BEST_METRICS if name in result.best}
+        names = [*BEST_METRICS, *(name for name in result.best if name.startswith(VALIDATION_PREFIX))]
+        numbers = {name: result.best[name] for name in names if name in result.best}
         numbers |= {f"test_{name}": value for name, value in result.test.items()}
         for name, value in numbers.items():
             if isinstance(value, int | float | np.number):

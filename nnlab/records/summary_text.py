@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from nnlab.metrics import is_unbalanced
 from nnlab.records.text import METRIC_LABELS, format_number, metric_formatter, metric_label, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
 from nnlab.training.results import MAIN_METRICS
 
 CLASSES_NAMED = 3
-# Some class has so many times the test examples of another: then accuracy alone misleads.
-UNBALANCED_RATIO = 4
 UNBALANCED_METRICS = ("balanced_accuracy", "roc_auc")
 POSITIVE_METRICS = ("f1", "average_precision")  # of two classes, they are about one
 SHOWN_UNCALIBRATED = ("loss", "calibration_error")  # of calibrated rows: with and without
@@ -51,12 +50,6 @@ def _is_shown(name: str, summary: dict) -> bool:
 
 def _support(summary: dict) -> list[int]:
     return summary.get("classification", {}).get("support", [])  # old summaries have none
-
-
-def is_unbalanced(support: list[int]) -> bool:
-    """Whether a class has several times the examples of another; `support` has those of each."""
-    counts = [count for count in support if count]
-    return bool(counts) and max(counts) >= UNBALANCED_RATIO * min(counts)
 
 
 def label_width(names, task: str) -> int:

@@ -7,7 +7,7 @@ from collections import Counter
 from time import monotonic
 
 from nnlab.records import text_columns
-from nnlab.records.summary_text import interval_lines, metric_lines, refit_lines
+from nnlab.records.summary_text import interval_lines, metric_lines, refit_lines, shown_metrics
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import format_duration, metric_formatter, metric_label, plus_minus
 from nnlab.runtime.machine import in_bytes, resident_memory
@@ -207,7 +207,8 @@ def _count_range(counts: list[int]) -> str:
 
 def test_lines(summary: dict, task: str) -> list[str]:
     """The winner's test metrics from its summary, and notes on refit and intervals."""
-    tests = {name: m for name, m in summary.get("metrics", {}).items() if name.startswith("test_")}
+    shown = shown_metrics(summary) if "metrics" in summary else {}
+    tests = {name: m for name, m in shown.items() if name.startswith("test_")}
     if not tests:
         return []
     lines = [*refit_lines(summary), *metric_lines(tests, task), *interval_lines(summary)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.means import mean_of_finite
+from nnlab.metrics import METRICS, recorded_name
 from nnlab.records.events import EventFile
 from nnlab.records.files import EVENT_FILE_PREFIX
 from nnlab.records.hparams import flatten, move_to_front
@@ -22,7 +23,8 @@ METRIC_TAGS = {
     "best_val_loss": "best/validation_loss",
     "best_val_error": "best/validation_error",
 }
-BEST_METRICS = ("val_loss", "val_error")
+TABLE_TAGS = {f"val_{name}": f"{name}/validation" for name in METRICS}
+TABLE_TAGS |= {f"best_val_{name}": f"best/validation_{name}" for name in METRICS}
 DIVERGED_TAG = "rows/diverged"  # how many rows are left out of the means
 
 
@@ -187,16 +189,16 @@ def _write_row(file: EventFile, record, metrics: dict, i: int) -> None:
 def metric_tags(task: str) -> dict[str, str]:
     """Metric -> TensorBoard tag; the error of a regression is an RMSE."""
     error = "rmse" if task == "regression" else "error"
-    return {name: tag.replace("error", error) for name, tag in METRIC_TAGS.items()}
+    return {name: tag.replace("error", error) for name, tag in METRIC_TAGS.items()} | TABLE_TAGS
 
 
 def objective_tag(name: str, tags: dict[str, str]) -> str:
     """The tag of a sweep's objective: the same as in runs, where runs have it."""
-    return tags.get(f"best_{name}", f"objective/{name}")
+    return tags.get(f"best_{recorded_name(name)}", f"objective/{name}")
 
 
 def _final_metrics(metrics: dict, tags: dict[str, str]) -> dict[str, float]:
     """The best and test metrics that the HParams tab shows, by tag."""
-    best = {tags[f"best_{name}"]: metrics[name] for name in BEST_METRICS if name in metrics}
+    best = {tags[f"best_{name}"]: value for name, value in metrics.items() if f"best_{name}" in tags}
     test = {f"test/{k[5:]}": v for k, v in metrics.items() if k.startswith("test_")}
     return best | test

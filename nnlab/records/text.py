@@ -54,7 +54,8 @@ def metric_formatter(name: str, task: str):
     if name == "parameters":
         return "{:,.0f}".format
     name = name.removesuffix("_uncalibrated")
-    share = task == "classification" and name.endswith(("error", "accuracy"))
+    share = task == "classification" and name.endswith(("error", "accuracy", "f1", "f1_macro"))
+    share |= name.endswith("mape")
     return format_percent if share else format_number
 
 

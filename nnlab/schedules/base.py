@@ -23,6 +23,7 @@ from nnlab.arguments import typed
 from nnlab.choices import short_repr
 from nnlab.errors import UserError, advise
 from nnlab.hyperparameters import Component, control, stack
+from nnlab.metrics import cost, recorded_name
 
 # The last bit of a power or a cosine may depend on its position in a vector, so every row's steps are padded
 # to a multiple of this length, however many rows there are.
@@ -64,6 +65,7 @@ class Schedule(Component):
 
     group: ClassVar[str] = "schedule"
     goes_back: ClassVar[bool] = False
+    metric: ClassVar[str] = ""  # what it observes, if that is one metric
     _: KW_ONLY
     warmup: float = control(0.0, low=0)
 
@@ -97,7 +99,10 @@ class Schedule(Component):
         return type(self).observe is not Schedule.observe
 
     def observe(self, state, metrics) -> np.ndarray | None:
-        """Update the state from an epoch's metrics; (K,) bool, the rows to take back, or None."""
+        """Update the state from an epoch's metrics; (K,) bool, the rows to take back, or None.
+
+        A metric of the table, such as `roc_auc`, is there by its own name, as what is minimised: 1 - roc_auc.
+        """
         return None
 
     def over(self, state) -> np.ndarray | None:
@@ -125,7 +130,9 @@ def simulate(schedule: Schedule, epochs: int, steps: int, metrics=None) -> np.nd
         progress = Progress(epoch, np.arange(steps), steps, total_epochs)
         factors.append(schedule.rate(progress, state)[0])
         if metrics is not None and state:
-            schedule.observe(state, {schedule.metric: np.array([metrics[epoch - 1]], float)})
+            value = np.array([metrics[epoch - 1]], float)
+            observed = cost(schedule.metric, {recorded_name(schedule.metric): value})
+            schedule.observe(state, {schedule.metric: observed})
     return np.concatenate(factors)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT
 from nnlab.hyperparameters import control, static
+from nnlab.metrics import METRICS
 from nnlab.schedules.base import Schedule
 
-METRIC_CHOICES = ("val_loss", "val_error")
+METRIC_CHOICES = ("val_loss", "val_error", *METRICS)
 
 
 @dataclass(frozen=True)

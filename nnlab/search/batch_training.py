@@ -11,12 +11,14 @@ import torch
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.means import means_over_rows
+from nnlab.metrics import METRICS, recorded_name
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.memory import refuse_too_large
 from nnlab.training.results import Record
+from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
 from nnlab.training.workers import Rungs
 
 CURVE_NAMES = ("train_loss", "val_loss", "train_error", "val_error", "lr")
@@ -87,7 +89,7 @@ class TrialBatch:
                     self.parameter_counts[index] for index in self.trial_of_row[improved]
                 ]
             else:
-                self.best[improved, i] = record.metrics[name][record.improved]
+                self.best[improved, i] = record.metrics[recorded_name(name)][record.improved]
         self.best_so_far[rows, epoch] = self.best[rows, 0]
         self.ended_rows |= record.ended.keys()
         self.diverged |= {row: record.epoch for row, ending in record.ended.items() if ending == "diverged"}
@@ -192,16 +194,27 @@ class TrialBatch:
         return {name: means_over_rows(curve[:, :epochs]).tolist() for name, curve in curves.items()}
 
 
-def make_candidate(number: int, params: dict, experiment_of, cache: DataCache) -> Candidate:
-    """The trial ready to train, its data loaded; or with the reason why it cannot be trained."""
+def make_candidate(
+    number: int, params: dict, experiment_of, cache: DataCache, objectives: tuple[str, ...] = ()
+) -> Candidate:
+    """The trial ready to train, its data loaded; or with the reason why it cannot be trained. It measures the
+    `objectives` beside its own metrics."""
     try:
         e = replace(experiment_of(params), refit=False, histograms=0)  # only the winner's own run does these
-        cache.folds(e)
-        e.loss_for(cache.datasets[e.data].spec)
+        e, folds, dataset = measuring(e, objectives), cache.folds(e), cache.datasets[e.data]
+        refuse_metrics(e, dataset.spec, objectives)
+        refuse_undefined(e, dataset, folds)
+        e.loss_for(dataset.spec)
         e.graph(cache.datasets[e.data].spec)
         return Candidate(number, params, e)
     except UserError as error:
         return Candidate(number, params, reason=" ".join(str(error).split()))
+
+
+def measuring(e: Experiment, objectives: tuple[str, ...]) -> Experiment:
+    """The experiment, if it is to measure these objectives too after every epoch."""
+    missing = tuple(name for name in objectives if name in METRICS and name not in e.measured)
+    return replace(e, metrics=e.further_metrics + missing) if missing else e
 
 
 def _parameter_count(e: Experiment, cache: DataCache) -> int:

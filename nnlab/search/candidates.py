@@ -9,6 +9,7 @@ from itertools import combinations, islice, product
 from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
+from nnlab.metrics import recorded_name
 from nnlab.search.batch_training import Candidate, make_candidate
 from nnlab.search.python_space import with_settings
 from nnlab.search.space import Space
@@ -48,10 +49,10 @@ class CandidateMaker:
 
     def make(self, params: dict, number: int = 0) -> Candidate:
         # Checked here, before anything trains: an error in training would end the whole sweep.
-        candidate = make_candidate(number, params, self.experiment, self.cache)
+        candidate = make_candidate(number, params, self.experiment, self.cache, self.objectives)
         if candidate.experiment is None:
             return candidate
-        unmeasured = [name for name in self.objectives if name.startswith("val_")]
+        unmeasured = [name for name in self.objectives if recorded_name(name).startswith("val_")]
         if unmeasured and not candidate.experiment.split.validates:
             reason = (
                 f"objective={unmeasured[0]} is measured on validation examples, of which "

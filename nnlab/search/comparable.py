@@ -15,8 +15,9 @@ import numpy as np
 
 from nnlab.errors import UserError, advise
 from nnlab.experiment import Experiment
+from nnlab.metrics import METRICS, recorded_name
 from nnlab.search.batch_training import Candidate
-from nnlab.search.settings import Search
+from nnlab.search.settings import Search, natural_sign
 from nnlab.training.data_cache import DataCache
 
 HARMLESS_KEYS = {"data.normalization", "data.target_normalization"}  # settings that change no example
@@ -40,6 +41,9 @@ def choose_objective(search: Search, candidates: list[Candidate], cache: DataCac
     Raises `UserError` if none can, or the requested one cannot; warns where the ranking is doubtful.
     """
     why = ""
+    metrics = {c.experiment.metric for c in candidates if c.experiment}
+    if len(metrics) == 1:
+        search = search.for_metric(metrics.pop())
     if "auto" in search.requested_objectives:
         keys = _keys_affecting(candidates, lambda e: _unit_of_objective("val_loss", e, cache))
         chosen = "val_error" if keys else "val_loss"
@@ -49,8 +53,9 @@ def choose_objective(search: Search, candidates: list[Candidate], cache: DataCac
             why = f"by val_error, since {_or(keys)} gives losses in different units"
     for name in search.objectives:
         _refuse_units(name, candidates, cache)
-        if name.startswith(("val_", "train_")):
+        if recorded_name(name).startswith(("val_", "train_")):
             _check_examples(name, candidates, cache)
+    _advise_directions(search)
     _advise_seeds(search, candidates)
     return search, why
 
@@ -88,7 +93,7 @@ def _unit_of_objective(name: str, e: Experiment, cache: DataCache) -> tuple:
 def _check_examples(name: str, candidates: list[Candidate], cache: DataCache) -> None:
     """Raise `UserError` if the trials differ in their data or in the luck of a split; warn if in its size."""
     digests: dict[tuple, bytes] = {}
-    subset = "validation" if name.startswith("val_") else "train"
+    subset = "validation" if recorded_name(name).startswith("val_") else "train"
 
     def digest(e: Experiment) -> bytes:
         if (e.data, e.split) not in digests:
@@ -164,6 +169,16 @@ def _differing_keys(a: Experiment, b: Experiment) -> set[str]:
         names = [f.name for f in fields(part_a) if f.compare]
         keys |= {f"{group}.{name}" for name in names if getattr(part_a, name) != getattr(part_b, name)}
     return keys - HARMLESS_KEYS
+
+
+def _advise_directions(search: Search) -> None:
+    for name, sign in zip(search.objectives, search.signs, strict=True):
+        if name in METRICS and sign != natural_sign(name):
+            better, sought = ("larger", "smallest") if sign > 0 else ("smaller", "largest")
+            _advise(
+                f"objective={name}: the {better} the better, but direction asks for the {sought}; leave "
+                f"direction=auto to search for the best"
+            )
 
 
 def _advise_seeds(search: Search, candidates: list[Candidate]) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nnlab.allowed import LARGEST_COUNT
 from nnlab.arguments import typed
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, compose, part, static
+from nnlab.metrics import METRICS
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 
 OBJECTIVES = (
     "val_loss", "val_error", "train_loss", "train_error", "penalty", "grad_norm", "small_weights",
-    "parameters",
+    "parameters", *METRICS,
 )  # fmt: skip
 GROUPS = {"sampler": SAMPLERS, "pruner": PRUNERS}
 DEFAULT_TRIALS = 64
@@ -27,8 +28,10 @@ class Search(Component):
 
     objective  what trials are compared by: its value at each row's best epoch, mean over the rows; or a list
                of several: then the best are a Pareto front. `parameters` is how many numbers are trained.
-               auto: val_loss, or val_error where the losses of trials are in different units
-    direction  minimize or maximize; or a list, one for each objective
+               auto: the experiment's metric if it is one of the table; else val_loss, or val_error where the
+               losses of trials are in different units
+    direction  minimize or maximize; or a list, one for each objective. auto: maximize for metrics of which
+               more is better, as of accuracy
     batch      so many trials are chosen, trained and reported together; auto: 16 if the sampler learns from
                earlier trials, else up to 128
     rows       the most rows of a stack; auto: as many as the cache has room for
@@ -39,7 +42,7 @@ class Search(Component):
     pruner: Pruner = part(PRUNERS, Pruner)
     trials: int | Literal["auto"] = static("auto", low=1, high=1_000_000)
     objective: str | tuple[str, ...] = static("auto", choices=("auto", *OBJECTIVES))
-    direction: str | tuple[str, ...] = static("minimize", choices=("minimize", "maximize"))
+    direction: str | tuple[str, ...] = static("auto", choices=("auto", "minimize", "maximize"))
     batch: int | Literal["auto"] = static("auto", low=1, high=10_000)
     rows: int | Literal["auto"] = static("auto", low=1, high=LARGEST_COUNT)
     distinct: bool = static(True)
@@ -88,19 +91,35 @@ class Search(Component):
         """The same; `auto` is val_loss, until `comparable.choose_objective` says otherwise."""
         return tuple("val_loss" if name == "auto" else name for name in self.requested_objectives)
 
+    def for_metric(self, metric: str) -> Search:
+        """The search of trials whose best epoch is that of this `metric`: `auto` stands for it if it is one
+        of the table, and else remains."""
+        if metric not in METRICS:
+            return self
+        names = tuple(metric if name == "auto" else name for name in self.requested_objectives)
+        return replace(self, objective=names if len(names) > 1 else names[0])
+
     @property
     def signs(self) -> tuple[int, ...]:
         """1 for an objective to minimise, -1 for one to maximise."""
         directions = self.direction
         if isinstance(directions, str):
             directions = (directions,) * len(self.objectives)
-        return tuple(1 if direction == "minimize" else -1 for direction in directions)
+        signs = {"minimize": 1, "maximize": -1}
+        pairs = zip(self.objectives, directions, strict=False)  # `__post_init__` counts them
+        given = [signs.get(direction) or natural_sign(name) for name, direction in pairs]
+        return (*given, *[1] * (len(directions) - len(given)))
 
     @staticmethod
     @typed
     def from_config(config: dict) -> Search:
         """The search that a plain nested dict describes; raises `UserError` where it is wrong."""
         return compose(Search, GROUPS, config)
+
+
+def natural_sign(objective: str) -> int:
+    """1 if less of it is better, -1 if more is."""
+    return -1 if objective in METRICS and METRICS[objective].larger_is_better else 1
 
 
 def _objective_count(objectives: int) -> str:

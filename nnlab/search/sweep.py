@@ -113,7 +113,7 @@ class Sweep:
         self.objective_reason = ""  # empty for the usual objective
         if self.rules > 1:
             self.search, self.objective_reason = choose_objective(self.search, probes, self.cache)
-            self.candidates.objectives = self.search.objectives
+            self.candidates.objectives, self.chooser = self.search.objectives, self._chooser()
         self.first_candidate: Candidate = probes[0]
         self.max_trials = self._max_trials()
         self.requested = self._requested_trials()

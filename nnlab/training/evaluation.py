@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from nnlab.data.examples import Examples, evaluation_batches, validation_weights
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
 from nnlab.losses import Loss
-from nnlab.metrics import TASKS, ProbabilityScores
+from nnlab.metrics import METRICS, TASKS, ProbabilityScores, recorded_name
 from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.training.calibration import (
     Calibration,
@@ -101,7 +102,7 @@ class Evaluator:
         site = Site(len(theta), batch, False, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
-        self.monitor = self.rows[0].fold.monitor
+        self.monitor, self.measured = self.rows[0].fold.monitor, self.rows[0].measured
         normalizers = [examples.scaling(row.fold) for row in population.rows]
         self.metric_sums = MetricSums(
             e.loss_for(examples.spec), examples.spec, normalizers, examples.template
@@ -124,15 +125,32 @@ class Evaluator:
         self.cuda_graphs.run(key, lambda: self.sums.add_(self.metric_sums(z, chunk.t, *weights)))
 
     def validate(self) -> dict[str, np.ndarray]:
-        """Mean loss and error of every row on its validation set; nothing where nothing is held back."""
+        """Mean loss and error of every row on its validation set, and the metrics that its experiment asks
+        for; nothing where nothing is held back."""
         if self.monitor != "validation":
             return {}
+        if self.measured:
+            return self._validate_measured()
         if self.cuda_graphs.capturing and not self.sets_gathered:  # once, and before anything is captured
             for _ in evaluation_batches(self.examples, self.rows, "validation"):
                 self.sets_gathered = bool(self.validation_weights)
         self.cuda_graphs.run("validation", self._sum_validation)
         loss, error = self.sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.metric_sums.error(error)}
+
+    def _validate_measured(self) -> dict[str, np.ndarray]:
+        """The same, with the metrics that are asked for, from the answers to all examples."""
+        needs_scores = any(METRICS[name].scores for name in self.measured)
+        answers = self._answers("validation", [{} for _ in self.rows], needs_scores)
+        loss, error = answers.sums
+        metrics = {"val_loss": loss, "val_error": self.metric_sums.error(error)}
+        metrics |= {recorded_name(name): np.empty(len(self.rows)) for name in self.measured}
+        for k, row in enumerate(self.rows):
+            arguments = self._task_arguments(row, answers.of_row(k, row.fold.validation))
+            of_row = self.metric_sums.task.answers(*arguments)
+            for name in self.measured:
+                metrics[recorded_name(name)][k] = METRICS[name].formula(of_row)
+        return metrics
 
     def _sum_validation(self) -> None:
         self.begin()
@@ -201,19 +219,22 @@ class Evaluator:
         answers = self._answers("test", calibrations)
         return [self._test_outcome(row, answers.of_row(k, row.fold.test)) for k, row in enumerate(self.rows)]
 
-    def _answers(self, part: str, calibrations: list[Calibration]) -> Answers:
+    def _answers(self, part: str, calibrations: list[Calibration], needs_scores: bool = True) -> Answers:
         """What all rows answer to the examples of their `part`, validation or test."""
         outputs, targets, scores, sums = [], [], [], 0
         task, loss, spec = self.metric_sums.task, self.metric_sums.loss, self.examples.spec
         keeps, temperature = any(row.keeps_predictions for row in self.rows), temperatures(calibrations)
-        for batch in evaluation_batches(self.examples, self.rows, part):
+        # Losses of a test set count every example once.
+        loss_weights = self.validation_weights if part == "validation" else itertools.repeat(None)
+        batches = evaluation_batches(self.examples, self.rows, part)
+        for batch, loss_weight in zip(batches, loss_weights, strict=False):
             z = self.network.fprop(batch.x)
             z = z if temperature is None else z / torch.from_numpy(temperature).to(z)
-            sums = sums + self.metric_sums(z, batch.t, batch.weight[:, 0])
+            sums = sums + self.metric_sums(z, batch.t, batch.weight[:, 0], loss_weight)
             # Copies: in float64 on a CPU these would be the network's own memory, which the next batch takes.
             answers = np.array(loss.scores(z).double().cpu().numpy())
             targets.append(np.array(task.to_prediction(batch.t.double().cpu().numpy())))
-            if self.examples.dataset.classes:
+            if self.examples.dataset.classes and needs_scores:
                 p = loss.probabilities(z.double()).cpu().numpy()
                 scores.append(ProbabilityScores.of(p, targets[-1], keeps))
                 for k, calibration in enumerate(calibrations):
@@ -225,17 +246,18 @@ class Evaluator:
 
     def _test_outcome(self, row: Row, answers: Answers) -> TestOutcome:
         """From the answers of one row alone."""
-        spec, loss = self.examples.spec, float(answers.sums[0])
-        z, t = self._in_units(row, answers.z), self._in_units(row, answers.t)
-        report = {
-            "loss": loss,
-            **self.metric_sums.task.test(z, t, spec.classes, answers.scores, spec.positive),
-        }
+        spec, arguments = self.examples.spec, self._task_arguments(row, answers)
+        report = {"loss": float(answers.sums[0]), **self.metric_sums.task.test(*arguments)}
         if not row.keeps_predictions:
             return TestOutcome(report)
-        values = answers.scores.probabilities if spec.classes else z
+        z, values = arguments[0], answers.scores.probabilities if spec.classes else arguments[0]
         predictions = {"examples": row.fold.test, "values": values.T.copy()}
         return TestOutcome(report, predictions | ({"classes": z[0].copy()} if spec.classes else {}))
+
+    def _task_arguments(self, row: Row, answers: Answers) -> tuple:
+        """What the task takes to report or to measure: answers and targets in the unit of the data."""
+        z, t, spec = self._in_units(row, answers.z), self._in_units(row, answers.t), self.examples.spec
+        return z, t, spec.classes, answers.scores, spec.positive
 
     def _in_units(self, row: Row, values: np.ndarray) -> np.ndarray:
         """Numbers (m, N) in the target's unit; classes as they are."""

@@ -16,7 +16,7 @@ from nnlab.choices import short_repr
 from nnlab.data.dataset import Data
 from nnlab.data.in_memory import Arrays
 from nnlab.data.spec import DataSpec
-from nnlab.errors import UserError
+from nnlab.errors import UserError, advise
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
@@ -32,6 +32,8 @@ from nnlab.training.predictions import KeepPredictions, can_be_predictions_of, s
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import divide_into_stacks, refuse_zero_weights
 from nnlab.training.training import Training
+from nnlab.training.unbalanced import majority_advice
+from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
 from nnlab.training.workers import NO_RUNGS, Rungs, train_in_parallel
 
 
@@ -69,11 +71,15 @@ class Fit:
     ):
         self.cache = cache or DataCache()
         for e in experiments:
-            e.loss_for(self.cache.load_data(e).spec)
+            spec = self.cache.load_data(e).spec
+            e.loss_for(spec)
+            refuse_metrics(e, spec)
             if interactive:
                 e.schedule.advise(e.epochs)
         self.datasets = self.cache.datasets
         rows = self.cache.rows(experiments)
+        for e in experiments:
+            refuse_undefined(e, self.datasets[e.data], self.cache.folds(e))
         refuse_zero_weights(rows, self.datasets)
         self.placements = self._choose_placements(rows, repeats)
         on_device = {id(e): self._with_device(e) for e in experiments}
@@ -113,7 +119,7 @@ class Fit:
         self._checkpoint_due: Callable[[], bool] | None = None
         self._resumed_state: FitState | None = None
         self._events = Exclusive("fit", self._train())
-        self._stopping = False
+        self._stopping = self._advised = False
 
     def _keeps_predictions(self, rows: list[Row], counts: list[int]) -> list[bool]:
         """For each experiment, which has so many of the rows, whether they keep their predictions."""
@@ -214,10 +220,22 @@ class Fit:
             record = self._next_record(self._events)
             if record:
                 self._history.add(record)
+            else:
+                self._advise_of_majority()
             if handles_interrupt and interruption.stop_requested():
                 self._end("interrupted")
                 raise KeyboardInterrupt
         return record
+
+    def _advise_of_majority(self) -> None:
+        if self._advised:
+            return
+        self._advised = True
+        for number, e in enumerate(self.experiments):
+            tests = [r.test for r in self.results if self.experiment_of_row[r.row] == number]
+            if sentence := majority_advice(tests, e):
+                advise(sentence)
+                return
 
     def _next_record(self, events: Iterator) -> Record | None:
         return next((event for event in events if isinstance(event, Record)), None)

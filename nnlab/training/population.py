@@ -19,6 +19,7 @@ import torch
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment, Row
 from nnlab.hyperparameters import parts, select, stack
+from nnlab.metrics import cost, recorded_name
 from nnlab.runtime.cuda_graphs import copy_from_host, is_cuda
 from nnlab.schedules.base import PastEpoch
 from nnlab.streams import stream
@@ -124,10 +125,12 @@ class Population:
             self.schedule = {name: np.stack([state[name] for state in states]) for name in states[0]}
 
     def watched_metrics(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The metrics that schedules and stopping rules see: infinite validation metrics for a row that has
+        """The metrics that schedules and stopping rules see: those of the record, and each of the table by
+        its own name as what is minimised, so that less is better in all. They are infinite for a row that has
         anything that is not finite, so that it counts as the largest rise there is."""
         nonfinite, validation = self.nonfinite(metrics), {"val_loss", "val_error"} & metrics.keys()
-        return metrics | {m: np.where(nonfinite, np.inf, metrics[m]) for m in validation}
+        validation |= {name for name in self.rows[0].measured if recorded_name(name) in metrics}
+        return metrics | {m: np.where(nonfinite, np.inf, cost(m, metrics)) for m in validation}
 
     def update_schedule(self, epoch: int, watched: dict[str, np.ndarray]) -> np.ndarray:
         """Let the schedule observe an epoch's metrics; (K,) bool, the rows that must go back an epoch.
@@ -145,14 +148,14 @@ class Population:
         return go_back
 
     def keep_best(self, epoch: int, metrics: dict[str, np.ndarray], go_back) -> np.ndarray:
-        """Copy the weights of rows whose metric is the lowest so far; which rows improved, (K,) bool.
+        """Copy the weights of rows whose metric is the best so far; which rows improved, (K,) bool.
 
         An epoch whose losses are not finite is never the best, whatever its error. With metric=last an epoch
         from which the row will `go_back` (K,) is not the last; but a refit ends with the epoch that was the
         best in the first training, even if the row went back from it.
         """
         last = self.experiment.metric == "last"
-        value = np.full(len(self), -epoch) if last else metrics[self.experiment.metric]
+        value = np.full(len(self), -epoch) if last else cost(self.experiment.metric, metrics)
         improved = ~self.nonfinite(metrics) & (value < self.best_value)
         if last and not self.rows[0].refit:
             improved &= ~go_back
