@@ -17,7 +17,7 @@ from nnlab.commands.grammar import to_python
 from nnlab.commands.quoting import to_hydra_spelling
 from nnlab.commands.resume_folder import RESUME_KEY
 from nnlab.errors import Advice, UserError, advise, nearest
-from nnlab.experiment import Experiment
+from nnlab.experiment import GROUPS, Experiment
 from nnlab.records.hparams import flatten
 from nnlab.records.stored_run import StoredRun
 from nnlab.schedules import simulate
@@ -86,18 +86,32 @@ def trains_otherwise(stored: StoredRun, changes: list[Change]) -> bool:
 
 def _refuse_another_run(stored: StoredRun, change: Change, recorded_settings: dict) -> None:
     """Raise `UserError` unless the run has this value already."""
-    key = change.key if change.key in recorded_settings else f"{change.key}.name"
-    if key not in recorded_settings:
+    recorded = _value_at(stored.settings, change.key)
+    if recorded is None and change.key not in recorded_settings:
         known_keys = {part for name in recorded_settings for part in _key_and_group(name)}
         raise UserError(
             f"{change.word}: the run in '{stored.path}' has no key {change.key}"
             f"{nearest(change.key, known_keys)}"
         )
-    if recorded_settings[key] != change.value:
+    if recorded != _with_text_keys(change.value):
         raise UserError(
-            f"{change.word}: the run in '{stored.path}' began with {recorded_settings[key]}, and "
-            f"continues with that; only these settings may change: {', '.join(CHANGEABLE_KEYS)}"
+            f"{change.word}: the run in '{stored.path}' began with {recorded}, and continues with that; only "
+            f"these settings may change: {', '.join(CHANGEABLE_KEYS)}"
         )
+
+
+def _value_at(settings: dict, key: str):
+    """The value of a key with dots, perhaps a mapping; of a group the name of its choice."""
+    for segment in key.split("."):
+        settings = settings.get(segment) if isinstance(settings, dict) else None
+    if key in GROUPS and isinstance(settings, dict):
+        settings = settings.get("name", settings)
+    return _with_text_keys(settings)
+
+
+def _with_text_keys(value):
+    """A mapping's keys as text: those of a word may be numbers."""
+    return {str(key): each for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _key_and_group(key: str) -> Iterator[str]:
