@@ -271,6 +271,10 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     run = nnlab.StoredRun(str(folder))
     assert run.experiment.class_weight == {"setosa": 10, "virginica": 0.5}
     capsys.readouterr()
+    resumed = ["train", f"resume={folder}"]
+    assert main([*resumed, "class_weight={setosa:10,virginica:0.5}"]) == 0
+    assert main([*resumed, "class_weight=balanced"]) == 2
+    assert "began with {'setosa': 10, 'virginica': 0.5}, and continues with that" in capsys.readouterr().err
     assert main(["train", "-m", "data=iris", "epochs=2", "class_weight=none,balanced"]) == 0
     assert "2 runs: 2 rows in 1 stack" in capsys.readouterr().out
     assert main(["train", "data=iris", "class_weight={setos:10}"]) == 2

@@ -266,7 +266,7 @@ def test_a_refit_trains_on_the_past_and_the_window_alone():
     assert sizes == [(16, 16, 32), (32, 16, 48), (48, 16, 64)]
 
 
-def test_a_run_by_time_writes_which_examples_are_unused(tmp_path, monkeypatch):
+def test_a_run_by_time_writes_which_examples_are_unused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     times = rng.permutation(90)
@@ -287,7 +287,11 @@ def test_a_run_by_time_writes_which_examples_are_unused(tmp_path, monkeypatch):
     assert np.array_equal(np.sort(splits[0]["unused"]), np.sort(splits[1]["validation"]))
     rows = json.loads((folder / "rows.json").read_text())
     assert [row["examples"]["train"] for row in rows] == [18, 36]
-    assert json.loads((folder / "summary.json").read_text())
+    assert json.loads((folder / "summary.json").read_text())["windows"] == 2
+    said = capsys.readouterr().out  # repeats would be refused
+    assert (
+        "mean over 2 windows of time; for an interval over seeds: seeds=10" in said and "repeat" not in said
+    )
 
 
 # ---- what `nnlab check` says of them

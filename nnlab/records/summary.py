@@ -20,6 +20,7 @@ def summarize(results: list) -> dict:
     intervals       training, validation, test -> how their intervals are made (see `intervals.Interval`)
     metrics         name -> mean, std, low, high, n (see `intervals.estimate`); test metrics are `test_<name>`
     calibration     if rows were calibrated: temperature, threshold -> min, median, max over the rows
+    windows         if the folds are windows of time, each of which validates what came before it: how many
     undefined       metric -> in how many rows it is undefined, so that they are left out of its mean
     undefined_outputs  if some of several outputs have no R2 in some row: which, from 0
     best_epoch      min, median, max over the rows
@@ -51,6 +52,8 @@ def summarize(results: list) -> dict:
         "metrics": {name: estimate(v, choose_interval(name, results)) for name, v in defined.items() if v},
         "undefined": {n: len(values[n]) - len(v) for n, v in defined.items() if len(v) < len(values[n])},
     }
+    if windows := _count_windows(results):
+        summary["windows"] = windows
     outputs = {i for r in survivors for i, r2 in enumerate(r.test.get("r2_each", ())) if math.isnan(r2)}
     if outputs:
         summary["undefined_outputs"] = sorted(outputs)
@@ -78,6 +81,13 @@ def summarize(results: list) -> dict:
     if tested:
         summary["classification"] = _classification(tested)
     return summary
+
+
+def _count_windows(results: list) -> int:
+    """How many folds are windows of time; 0 if none are. Other folds of one split share all examples."""
+    folds = {r.fold: sum(r.examples.get(part, 0) for part in ("train", "validation")) for r in results}
+    is_one_split = len({r.repeat for r in results}) == 1
+    return len(folds) if is_one_split and len({*folds.values()}) > 1 else 0
 
 
 def _min_median_max(values: list[int] | list[float]) -> dict:

@@ -174,6 +174,9 @@ def interval_lines(summary: dict) -> list[str]:
     validated = counts["val_"]
     unit_count = counts["test_"] or validated or counts["train_"]
     if unit_count < 2:
+        if "windows" in summary:
+            windows = summary["windows"]
+            return [f"  mean over {windows} windows of time; for an interval over seeds: seeds=10"]
         if any("fold_std" in metric for metric in metrics.values()):
             return ["  mean over the folds; for an interval, repeat: seeds=10 or split.repeats=10"]
         return []
