@@ -21,9 +21,6 @@ from nnlab.plugins import lookup
 
 # In a layer. Whether its weights fit into memory is computed before they are allocated.
 MOST_UNITS = 10_000_000
-# Learning rates of `Tabular`, in units of lr, at which the weights of a layer of 256 inputs learn.
-REFERENCE_FAN_IN = 256
-BIAS_RATE, EMBEDDING_RATE, SCALE_RATE = 1.6, 16.0, 96.0  # RealMLP's 0.1, 1 and 6, times sqrt(256)
 
 
 @dataclass(frozen=True)
@@ -101,12 +98,11 @@ class Logistic(Model):
 class Tabular(Model):
     """For tables: [waves of numbers | flags | embeddings] -> scale -> the layers of an MLP.
 
-    A number becomes four (`PeriodicEmbedding`), and each of the inputs has a learnt factor (`Scale`). Leaves
-    learn at rates of their own: weights at lr sqrt(256 / fan_in), which is lr in a layer of 256 inputs, these
-    factors at 96 lr, embeddings of categories at 16 lr, and biases and waves at 1.6 lr.
+    A number becomes four (`PeriodicEmbedding`), a category of many becomes eight (`Embedding`), and each of
+    these inputs has a learnt factor (`Scale`).
 
-    After RealMLP (Holzmueller, Grinsztajn and Steinwart 2024), whose parametrisation gives Adam these rates.
-    docs/log.md says what each of its parts gained here, and which are left out.
+    After RealMLP (Holzmueller, Grinsztajn and Steinwart 2024): docs/log.md says what each of its parts gained
+    here, and which are left out.
     """
 
     name: ClassVar[str] = "tabular"
@@ -122,10 +118,10 @@ class Tabular(Model):
     def graph(self, shape, outputs, output="identity", layout=None):
         graph = Graph((math.prod(shape),))
         layout = layout or InputLayout(math.prod(shape), 0)
-        values = self._embed_numbers(graph, layout, *divided_inputs(graph, layout, EMBEDDING_RATE))
+        values = self._embed_numbers(graph, layout, *divided_inputs(graph, layout))
         last = graph.add("inputs", Concatenate(), *values) if len(values) > 1 else values[0]
-        last = graph.add("scale", Scale(rate=SCALE_RATE), last)
-        return add_layers(graph, last, self.hidden, outputs, self.activation, output, rated_affine)
+        last = graph.add("scale", Scale(), last)
+        return add_layers(graph, last, self.hidden, outputs, self.activation, output)
 
     def _embed_numbers(self, graph: Graph, layout: InputLayout, *values: int) -> list[int]:
         """`divided_inputs`, of whose first the numbers become waves."""
@@ -136,7 +132,7 @@ class Tabular(Model):
         if layout.plain:
             numbers = graph.add("numbers", Slice(0, layout.numbers), others)
             flags = [graph.add("flags", Slice(layout.numbers, layout.numbers + layout.plain), others)]
-        return [graph.add("periodic", PeriodicEmbedding(rate=BIAS_RATE), numbers), *flags, *vectors]
+        return [graph.add("periodic", PeriodicEmbedding(), numbers), *flags, *vectors]
 
 
 MODELS = {model.name: model for model in (MLP, Linear, Logistic, Tabular)}
@@ -165,16 +161,16 @@ def perceptron(
     graph = Graph((inputs,))
     values = divided_inputs(graph, layout or InputLayout(inputs, 0))
     last = graph.add("inputs", Concatenate(), *values) if len(values) > 1 else values[0]
-    return add_layers(graph, last, hidden, outputs, activation, output, plain_affine)
+    return add_layers(graph, last, hidden, outputs, activation, output)
 
 
-def divided_inputs(graph: Graph, layout: InputLayout, embedding_rate: float = 1.0) -> list[int]:
+def divided_inputs(graph: Graph, layout: InputLayout) -> list[int]:
     """The numbers and flags, after dropout, and the embeddings of categories, as values of `graph`; one of
     them where there are no others."""
     count, categories = layout.numbers + layout.plain, len(layout.embedded)
     if not categories:
         return [graph.add("input_dropout", Dropout("input_dropout"), graph.input)]
-    embedding = Embedding(layout.embedded, rate=embedding_rate)
+    embedding = Embedding(layout.embedded)
     if not count:
         return [graph.add("embedding", embedding, graph.input)]
     others = graph.add("others", Slice(0, count), graph.input)
@@ -183,28 +179,16 @@ def divided_inputs(graph: Graph, layout: InputLayout, embedding_rate: float = 1.
     return [dropped, graph.add("embedding", embedding, slots)]
 
 
-def add_layers(graph: Graph, below: int, hidden, outputs: int, activation, output: str, affine) -> Graph:
-    """Add [affine -> activation -> dropout] for each of `hidden`, affine, and the map `output`, on `below`.
-
-    affine(units, activation, fan_in) gives the box of a layer.
-    """
+def add_layers(graph: Graph, below: int, hidden, outputs: int, activation, output: str) -> Graph:
+    """Add to `below` for each of `hidden` [affine -> activation -> dropout], then affine, then `output`."""
     activations = (activation,) * len(hidden) if isinstance(activation, str) else activation
     last = below
     for n, (units, name) in enumerate(zip(hidden, activations, strict=True), start=1):
-        box = affine(units, name, graph.nodes[last].shape[0])
-        last = graph.add(f"hidden{n}", box, last, weight=DropConnect(stream=f"hidden{n}"))
+        masked = DropConnect(stream=f"hidden{n}")
+        last = graph.add(f"hidden{n}", Affine(units, name), last, weight=masked)
         last = graph.add(f"{name}{n}", lookup(ACTIVATIONS, "activation", name)(), last)
         last = graph.add(f"dropout{n}", Dropout(), last)
-    last = graph.add("output", affine(outputs, "identity", graph.nodes[last].shape[0]), last)
+    last = graph.add("output", Affine(outputs), last)
     if output != "identity":
         graph.add(output, OUTPUTS[output](), last)
     return graph
-
-
-def plain_affine(units: int, activation: str, fan_in: int) -> Affine:
-    return Affine(units, activation)
-
-
-def rated_affine(units: int, activation: str, fan_in: int) -> Affine:
-    """With the learning rates of `Tabular`."""
-    return Affine(units, activation, rate=math.sqrt(REFERENCE_FAN_IN / fan_in), bias_rate=BIAS_RATE)

@@ -139,6 +139,25 @@ def test_input_dropout_is_of_the_other_inputs(model):
     assert "slots" in read and graph.nodes[graph["slots"]].inputs == (graph.input,)
 
 
+@pytest.mark.parametrize("model", WITH_LAYOUT.values(), ids=WITH_LAYOUT)
+def test_the_memory_of_a_network_is_counted(model):
+    """Four for each unit and example: no less than what is allocated, and no more than three times that."""
+    graph, (rows, batch) = model().graph((5,), 3, layout=LAYOUT), (2, 64)
+    theta = torch.zeros(rows, graph.layout().size)
+    rates = {"dropconnect": torch.zeros(rows, 1)}  # whose masks are of weights, not of examples
+    rates |= dict.fromkeys(("input_dropout", "dropout"), torch.full((rows, 1), 0.1))
+    network = graph.bind(theta, torch.empty_like(theta), Site(rows, batch, True, theta, rates))
+    tensors = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() / theta.element_size()
+        for bound in network.bound_boxes.values()
+        for value in vars(bound.ctx).values()
+        for tensor in (value if isinstance(value, tuple) else (value,))
+        if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().nbytes() > theta.nbytes / 1000
+    }
+    allocated, counted = sum(tensors.values()), 4 * graph.unit_count * rows * batch
+    assert allocated < counted + 2 * theta.numel() and counted < 3 * allocated
+
+
 # ---- in a fit
 
 

@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import pytest
 from networks import Points, one_thread  # noqa: F401
+from test_embedding import Categories, Embedded
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nnlab
-from nnlab import MLP, Experiment, KFold, Regularizer
+from nnlab import MLP, Experiment, KFold, Regularizer, Tabular
 from nnlab.runtime.threads import computing
 from nnlab.testing import fake_gpu
 from nnlab.training.step import Step
 from nnlab.training.training import Training
 
-VIEWS = {"mT", "expand", "slice", "view", "unsqueeze", "unbind"}
+VIEWS = {
+    "mT", "expand", "slice", "view", "unsqueeze", "unbind", "flatten", "unflatten", "view_as", "expand_as",
+    "split_with_sizes",
+}  # fmt: skip
 BASE = Experiment(
     data=Points(), model=MLP(hidden=(6,)), optimizer=nnlab.Adam(lr=0.01), batch_size=10, epochs=2, threads=1
 )
@@ -74,6 +78,22 @@ def test_the_calls_of_a_step_do_not_grow_with_the_rows(steps, rows, count, dropo
     assert [len(names) for names in seen] == 16 * [wanted] + [wanted + 1], seen[0]  # and the gradient's norm
 
 
+# Forward and backward 7 and 4 of embeddings, 7 and 14 of waves, 2 and 3 to join and scale.
+@pytest.mark.parametrize("rows, count", [(1, 63), (5, 64)])
+def test_the_calls_of_a_step_on_a_table(steps, rows, count):
+    def look(step, inputs, go):
+        with Calls() as calls:
+            go()
+        return calls.names
+
+    seen = steps(look)
+    table = replace(BASE, data=Categories(), model=Embedded(Tabular(hidden=(64,))), batch_size=16)
+    job = training(replace(table, regularizer=Regularizer(), seeds=rows))
+    with computing():
+        job.train_epoch(1)
+    assert [len(names) for names in seen] == 3 * [count] + [count + 1], seen[0]
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_weights_are_calls_of_a_chunk_and_not_of_a_step(steps, seeds):
     def calls_of(e):
@@ -114,7 +134,7 @@ def test_nothing_that_a_step_reads_or_writes_moves(steps, monkeypatch, case):
     def look(step, inputs, go):
         go()
         x, t, weight, z, f = inputs
-        columns = [c for by_rate in f.by_rate for c in vars(by_rate).values() if c is not None]
+        columns = [c for c in vars(f).values() if c is not None]
         noise = [noise.ctx.uniforms for noise in step.noise]
         return [
             x,

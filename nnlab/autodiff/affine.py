@@ -19,19 +19,19 @@ class Affine(Box):
     bprop:  dX = W' dY,  dW = dY X',  db = the sum of dY over the examples.
 
     Inputs with more dimensions, such as images, are flattened. The initialisation of W depends on the
-    `activation` that follows. `rate` and `bias_rate` are factors of the learning rate of W and of b.
+    `activation` that follows.
     """
 
     name: ClassVar[str] = "affine"
     units: int = static(low=1)
     activation: str = static("identity")
-    rate: float = static(1.0, above=0)
-    bias_rate: float = static(1.0, above=0)
 
     def leaves(self, shape):
-        fan_in, fan_out = math.prod(shape), self.units
-        weight = Parameter((fan_out, fan_in), "weight", fan_in, fan_out, self.activation, rate=self.rate)
-        return {"weight": weight, "bias": Parameter((fan_out, 1), "bias", rate=self.bias_rate)}
+        fan_in = math.prod(shape)
+        return {
+            "weight": Parameter((self.units, fan_in), "weight", fan_in, self.units, self.activation),
+            "bias": Parameter((self.units, 1), "bias"),
+        }
 
     def output_shape(self, shape):
         return (self.units,)

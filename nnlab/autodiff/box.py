@@ -33,7 +33,6 @@ class Parameter:
     """A leaf that is trained: its shape without K, and what its initialisation depends on.
 
     start  (mean, standard deviation) of normal initial values that the box itself decides, whatever init says
-    rate   its learning rate is the optimiser's times this
     """
 
     shape: tuple[int, ...]
@@ -42,7 +41,6 @@ class Parameter:
     fan_out: int = 0
     activation: str = "identity"  # the one that follows the box
     start: tuple[float, float] | None = None
-    rate: float = 1.0
 
     @property
     def size(self) -> int:
@@ -138,6 +136,11 @@ class Box(Component):
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         return shapes[0]
+
+    def inner_units(self, *shapes: tuple[int, ...]) -> int:
+        """How many units it has within: for each of them, as for each of its output, `settle` allocates up to
+        four numbers an example. The estimate of memory counts them."""
+        return 0
 
     def is_identity(self, site: Site) -> bool:
         """Whether its output is its input, on this site. Then it costs nothing: neither pass is called."""

@@ -27,10 +27,9 @@ class Embedding(Box):
     name: ClassVar[str] = "embedding"
     slots: tuple[int, ...] = static(low=1)
     units: int = static(8, low=1)
-    rate: float = static(1.0, above=0)
 
     def leaves(self, shape):
-        return {"table": Parameter((self.units, sum(self.slots)), "bias", start=(0.0, 1.0), rate=self.rate)}
+        return {"table": Parameter((self.units, sum(self.slots)), "bias", start=(0.0, 1.0))}
 
     def output_shape(self, shape):
         return (self.units * len(self.slots),)

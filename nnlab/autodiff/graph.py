@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -45,14 +46,12 @@ class LeafSlice:
 class Layout:
     """The order of all leaves in a row. Each begins on a multiple of 64 floats; the gaps stay zero.
 
-    Parameters are laid out [weights | biases], so that "weights only" is one slice, `[:weights_end]`. Within
-    either, those of one learning rate stand together.
+    Parameters are laid out [weights | biases], so that "weights only" is one slice, `[:weights_end]`.
     """
 
     parameters: dict[str, LeafSlice]  # by name
     weights_end: int
     size: int  # P: the length of a row of theta, with the gaps
-    rates: tuple[tuple[float, slice], ...]  # the factor of the learning rate, and the columns that have it
     buffers: dict[str, LeafSlice]
     buffers_size: int
 
@@ -137,6 +136,13 @@ class Graph:
         return {node.name: node.leaf for node in self.nodes if isinstance(node.leaf, Parameter)}
 
     @property
+    def unit_count(self) -> int:
+        """How many numbers it computes for an example, those within boxes and the inputs too."""
+        outputs = sum(math.prod(node.shape) for node in self.nodes if node.per_example)
+        shapes = [(node, [self.nodes[i].shape for i in node.inputs]) for node in self.nodes]
+        return outputs + sum(node.box.inner_units(*inputs) for node, inputs in shapes if node.box)
+
+    @property
     def parameter_count(self) -> int:
         """How many scalars are trained. (A row of theta is longer: `layout` aligns the leaves.)"""
         return sum(parameter.size for parameter in self.parameters.values())
@@ -148,12 +154,11 @@ class Graph:
 
     def layout(self) -> Layout:
         """The layout of theta and of the buffers."""
-        parameters = dict(sorted(self.parameters.items(), key=lambda item: item[1].rate))
+        parameters = self.parameters
         weights, weights_end = _slices({n: p for n, p in parameters.items() if p.kind == "weight"}, 0)
         biases, size = _slices({n: p for n, p in parameters.items() if p.kind == "bias"}, weights_end)
         buffers, buffers_size = _slices(self.buffers, 0)
-        rates = _rates(weights | biases, size)
-        return Layout(weights | biases, weights_end, size, rates, buffers, buffers_size)
+        return Layout(weights | biases, weights_end, size, buffers, buffers_size)
 
     def depends_on_parameters(self) -> list[bool]:
         """For each value: whether it depends on a parameter. If not, it needs no gradient."""
@@ -174,14 +179,3 @@ def _slices(leaves: dict, start: int) -> tuple[dict[str, LeafSlice], int]:
         slices[name] = LeafSlice(leaf, start)
         start += -(-leaf.size // ALIGNED_FLOATS) * ALIGNED_FLOATS
     return slices, start
-
-
-def _rates(slices: dict[str, LeafSlice], size: int) -> tuple[tuple[float, slice], ...]:
-    """Each factor of the learning rate, and the columns of theta that have it, in their order."""
-    starts = []  # (factor, its first column)
-    for leaf_slice in slices.values():
-        if not starts or starts[-1][0] != leaf_slice.leaf.rate:
-            starts.append((leaf_slice.leaf.rate, leaf_slice.start))
-    starts = starts or [(1.0, 0)]
-    ends = [start for _, start in starts[1:]] + [size]
-    return tuple((rate, slice(start, end)) for (rate, start), end in zip(starts, ends, strict=True))

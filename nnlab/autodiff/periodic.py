@@ -34,13 +34,12 @@ class PeriodicEmbedding(Box):
     units: int = static(4, low=2)
     waves: int = static(16, low=1)
     sigma: float = static(0.1, above=0)
-    rate: float = static(1.0, above=0)
 
     def leaves(self, shape):
         (d,), H, units = shape, self.waves, self.units - 1
 
         def parameter(*shape: int, std: float) -> Parameter:
-            return Parameter((d, *shape), "bias", start=(0.0, std), rate=self.rate)
+            return Parameter((d, *shape), "bias", start=(0.0, std))
 
         spread = (3 * H) ** -0.5  # the standard deviation of U(-1 / sqrt(H), 1 / sqrt(H))
         return {
@@ -52,6 +51,9 @@ class PeriodicEmbedding(Box):
 
     def output_shape(self, shape):
         return (shape[0] * self.units,)
+
+    def inner_units(self, shape):
+        return shape[0] * self.waves
 
     def settle(self, ctx, shape):
         site, (d,), H, units = ctx.site, shape, self.waves, self.units - 1

@@ -6,22 +6,19 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box, Parameter
-from nnlab.hyperparameters import static
 
 
 @dataclass(frozen=True)
 class Scale(Box):
     """y = s x, with a factor s (K, n, 1) for each unit, at first 1; dx = s dy, ds = sum_B dy x.
 
-    Before the first layer, and at a high rate, it lets inputs that matter grow quickly. Holzmueller,
-    Grinsztajn and Steinwart 2024.
+    Before the first layer it lets inputs that matter grow quickly. Holzmueller, Grinsztajn, Steinwart 2024.
     """
 
     name: ClassVar[str] = "scale"
-    rate: float = static(1.0, above=0)
 
     def leaves(self, shape):
-        return {"factor": Parameter((*shape, 1), "bias", start=(1.0, 0.0), rate=self.rate)}
+        return {"factor": Parameter((*shape, 1), "bias", start=(1.0, 0.0))}
 
     def settle(self, ctx, shape):
         ctx.product = ctx.zeros()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from nnlab.data.loss_weights import is_weighted, loss_weights
@@ -74,10 +73,9 @@ def stack_bytes(rows: int, row: Row, datasets) -> int:
     each unit and example."""
     e = row.experiment
     graph = e.graph(datasets[e.data].spec)
-    units = sum(math.prod(node.shape) for node in graph.nodes if node.per_example)
     matrices = graph.layout().size * (THETA_COPIES + 2 * len(e.optimizer.slots))
     return (
         (8 if e.dtype == "float64" else 4)
         * rows
-        * (matrices + 4 * units * max(row.batch, row.evaluation_batch))
+        * (matrices + 4 * graph.unit_count * max(row.batch, row.evaluation_batch))
     )

@@ -8,7 +8,6 @@ in a CUDA graph and replayed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 
@@ -53,11 +52,11 @@ class Step:
         output_shape = loss.outputs(targets), batch
         self.outputs = aligned(steps * rows, output_shape, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, output_shape, theta)
-        self.columns = Columns(population, steps, [rate for rate, _ in layout.rates])
+        self.columns = Columns(population, steps)
         make_tail = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
         if fused:
-            by_rate = self.columns.by_rate
-            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, by_rate, make_tail)
+            names = self.columns.names
+            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, make_tail)
         else:
             self.tail = make_tail()
 
@@ -121,22 +120,20 @@ class Step:
 class Columns:
     """The columns of each step of a chunk, computed in float64 from the hyperparameters and cast once.
 
-    `steps[s]` are those of step s: a `table` of all, and for each factor of the learning rate (`rates`, of
-    `Layout.rates`) a namespace with the columns (K, 1) by name; None for what no row uses. They are views of
-    one table: filling it for another chunk makes no tensors, and is one copy to a GPU.
+    `steps[s]` has those of step s, (K, 1), by name; None for what no row uses. They are views of one table:
+    filling it for another chunk makes no tensors, and is one copy to a GPU.
     """
 
-    def __init__(self, population: Population, steps: int, rates: list[float]):
-        self.population, self.rates, theta = population, rates, population.state.theta
+    def __init__(self, population: Population, steps: int):
+        self.population, theta = population, population.state.theta
         columns = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS))
-        self.unused = [name for name, column in columns[0].items() if column is None]
-        # What is in the table: the number of a factor, and a name.
-        self.places = [(i, name) for i, c in enumerate(columns) for name in c if name not in self.unused]
+        self.names = [name for name, column in columns.items() if column is not None]
         # The columns of every step begin on an aligned address.
         width = -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
-        self.table = torch.zeros(steps, len(self.places), width, dtype=theta.dtype)
+        self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
         self.device_table = self.table.to(theta.device)  # on a CPU the table itself
-        self.steps = [StepColumns(step, self.by_rate(step)) for step in self.device_table.unbind(0)]
+        unused = dict.fromkeys(columns.keys() - set(self.names))
+        self.steps = [SimpleNamespace(**unused, **views) for views in self._views(len(theta))]
 
     def fill(self, lr: torch.Tensor, count: int) -> None:
         """Compute the columns of the next `count` steps, at rates lr (K, S).
@@ -144,36 +141,21 @@ class Columns:
         A row's steps are padded to whole lines, since a power's last bit depends on its place in a vector.
         """
         columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGNED_FLOATS)))
-        for n, (i, name) in enumerate(self.places):
-            rows = columns[i][name][:, :count].T  # (S, K), or (1, K) for all steps
-            self.table[:count, n, : rows.shape[1]] = rows
+        for i, name in enumerate(self.names):
+            rows = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
+            self.table[:count, i, : rows.shape[1]] = rows
         copy_from_host(self.table, self.device_table)
 
-    def by_rate(self, table: torch.Tensor) -> list[SimpleNamespace]:
-        """The columns (K, 1) in a step's table, by name, for each factor of the learning rate."""
-        spaces = [SimpleNamespace(**dict.fromkeys(self.unused)) for _ in self.rates]
-        columns = table[:, : len(self.population)].unsqueeze(2).unbind(0)
-        for (i, name), column in zip(self.places, columns, strict=True):
-            setattr(spaces[i], name, column)
-        return spaces
-
-    def _columns(self, lr: torch.Tensor) -> list[dict[str, torch.Tensor | None]]:
-        """For each factor of the learning rate every column by name, (K, 1) or (K, steps) float64."""
+    def _columns(self, lr: torch.Tensor) -> dict[str, torch.Tensor | None]:
+        """Every column by name, (K, 1) or (K, steps) float64."""
         e = self.population.experiment
         t = self.population.state.t + torch.arange(1, lr.shape[1] + 1)  # (K, S)
-        limits = e.optimizer.limits()
-        return [
-            e.optimizer.factors(lr * rate, t) | limits | e.regularizer.factors(lr * rate)
-            for rate in self.rates
-        ]
+        return e.optimizer.factors(lr, t) | e.optimizer.limits() | e.regularizer.factors(lr)
 
-
-@dataclass(frozen=True)
-class StepColumns:
-    """The columns of a step: all in one table (n, width), and as views (K, 1) for each learning rate."""
-
-    table: torch.Tensor
-    by_rate: list[SimpleNamespace]
+    def _views(self, rows: int) -> list[dict[str, torch.Tensor]]:
+        """For each step, its columns (K, 1) by name, and all of them as one `table`."""
+        steps = [(step, step[:, :rows].unsqueeze(2).unbind(0)) for step in self.device_table.unbind(0)]
+        return [{"table": step} | dict(zip(self.names, columns, strict=True)) for step, columns in steps]
 
 
 class Noise:

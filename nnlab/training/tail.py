@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import torch
 
-from nnlab.autodiff.graph import Graph, Layout
+from nnlab.autodiff.graph import Graph
 from nnlab.errors import advise
 from nnlab.optimizers.blocks import blocked_update
 from nnlab.runtime import compiling
@@ -21,84 +21,57 @@ from nnlab.training.population import Population
 
 
 class Tail:
-    """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's columns.
+    """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's `columns`.
 
-    Parameters of another learning rate have columns of their own, and their calls. If wanted, the norm of the
-    gradient with its penalty goes into grad_norm (K,).
+    If wanted, the norm of the gradient with its penalty goes into grad_norm (K,).
     """
 
     def __init__(self, graph: Graph, population: Population, grad, grad_norm, threads: int):
-        layout, theta = graph.layout(), population.state.theta
-        self.optimizer, self.grad, self.grad_norm = population.experiment.optimizer, grad, grad_norm
-        scratch = aligned(len(population), (layout.size,), theta)
-        slots = population.state.slots
-        self.groups = [
-            ParameterGroup(population.experiment, layout, group, theta, grad, slots, scratch)
-            for _, group in layout.rates
-        ]
-        self.updates = [
-            blocked_update(self.optimizer, g.theta, g.grad, g.slots, g.scratch, threads) for g in self.groups
-        ]
+        layout, e = graph.layout(), population.experiment
+        self.regularizer, self.optimizer = e.regularizer, e.optimizer
+        self.theta, self.slots = population.state.theta, population.state.slots
+        self.grad, self.grad_norm = grad, grad_norm
+        self.scratch = aligned(len(population), (layout.size,), self.theta)
+        self.weights, self.weights_grad, self.weights_scratch = (
+            m[:, : layout.weights_end] for m in (self.theta, grad, self.scratch)
+        )
+        self.layers = [leaf_slice.view(self.theta) for leaf_slice in layout.weights.values()]
+        self.update = blocked_update(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
 
-    def __call__(self, columns, want_norm: bool) -> None:
-        by_rate = columns.by_rate
-        for group, own in zip(self.groups, by_rate, strict=True):
-            group.add_penalty(own)
+    def __call__(self, columns: SimpleNamespace, want_norm: bool) -> None:
+        self.regularizer.add_gradient(self.weights, self.weights_grad, columns, self.weights_scratch)
         if want_norm:
             torch.linalg.vector_norm(self.grad, dim=1, out=self.grad_norm)
-        self.optimizer.clip(self.grad, by_rate[0])
-        for group, update, own in zip(self.groups, self.updates, by_rate, strict=True):
-            self.optimizer.decay(group.weights, own)
-            update(own)
-            group.project(own)
-
-
-class ParameterGroup:
-    """The parameters of one learning rate: columns of the stack's matrices, the weights before the biases."""
-
-    def __init__(self, experiment, layout: Layout, group: slice, theta, grad, slots, scratch):
-        self.regularizer = experiment.regularizer
-        self.theta, self.grad, self.scratch = theta[:, group], grad[:, group], scratch[:, group]
-        self.slots = SimpleNamespace(**{name: slot[:, group] for name, slot in vars(slots).items()})
-        count = min(group.stop, layout.weights_end) - group.start  # of weights
-        self.weights, self.weights_grad, self.weights_scratch = (
-            m[:, : max(0, count)] for m in (self.theta, self.grad, self.scratch)
-        )
-        self.layers = [w.view(theta) for w in layout.weights.values() if group.start <= w.start < group.stop]
-
-    def add_penalty(self, columns: SimpleNamespace) -> None:
-        if self.layers:
-            self.regularizer.add_gradient(self.weights, self.weights_grad, columns, self.weights_scratch)
-
-    def project(self, columns: SimpleNamespace) -> None:
-        if self.layers:
-            self.regularizer.project(self.weights, self.layers, columns, self.weights_scratch)
+        self.optimizer.clip(self.grad, columns)
+        self.optimizer.decay(self.weights, columns)
+        self.update(columns)
+        self.regularizer.project(self.weights, self.layers, columns, self.weights_scratch)
 
 
 class FusedTail:
     """The same as one compiled pass over the matrices, each of which is read once.
 
-    `by_rate` divides a step's table into columns. Where compiling fails, the `Tail` that `make_tail` makes is
-    the fallback; an `Advice` says so.
+    Where compiling fails, the `Tail` that `make_tail` makes is the fallback; an `Advice` says so.
     """
 
     def __init__(
-        self, graph: Graph, population: Population, grad, grad_norm,
-        by_rate: Callable[[torch.Tensor], list[SimpleNamespace]], make_tail: Callable[[], Tail],
+        self, graph: Graph, population: Population, grad, grad_norm, names: list[str],
+        make_tail: Callable[[], Tail],
     ):  # fmt: skip
         self.layout, self.population, self.make_tail = graph.layout(), population, make_tail
         self.fallback: Tail | None = None
-        self.by_rate = by_rate
+        self.column_index = {name: i for i, name in enumerate(names)}  # in a step's table
         self.grad, self.grad_norm = grad, grad_norm
         self.compiled_passes: dict[bool, Callable] = {}  # with the norm, without it
 
-    def __call__(self, columns, want_norm: bool) -> None:
+    def __call__(self, columns: SimpleNamespace, want_norm: bool) -> None:
         if self.fallback:
             return self.fallback(columns, want_norm)
         slots = vars(self.population.state.slots)
         matrices = (self.population.state.theta, self.grad, columns.table, *slots.values())
         if want_norm not in self.compiled_passes:
-            compiled = self._compile(self._pass(list(slots), want_norm), matrices)
+            unused = {name for name, column in vars(columns).items() if column is None}
+            compiled = self._compile(self._pass(list(slots), unused, want_norm), matrices)
             if compiled is None:
                 return self.fallback(columns, want_norm)
             self.compiled_passes[want_norm] = compiled
@@ -122,27 +95,29 @@ class FusedTail:
             advise(f"the update could not be compiled, and is made call by call: {reason}")
             return None
 
-    def _pass(self, slots: list[str], want_norm: bool):
+    def _pass(self, slots: list[str], unused: set[str], want_norm: bool):
         """The tail as a function of tensors alone. It writes no gradient and keeps no scratch, so that
         neither costs a pass over memory."""
-        e, layout = self.population.experiment, self.layout
+        e, layout, rows = self.population.experiment, self.layout, len(self.population)
+        weights_end = layout.weights_end
+        layers = layout.weights.values()
 
         def tail(theta, grad, table, *slot_tensors):
-            by_rate = self.by_rate(table)
+            columns = SimpleNamespace(
+                **{name: table[i, :rows, None] for name, i in self.column_index.items()}
+            )
+            vars(columns).update(dict.fromkeys(unused))
             grad, scratch = grad.clone(), torch.empty_like(grad)
-            named_slots = SimpleNamespace(**dict(zip(slots, slot_tensors, strict=True)))
-            groups = [
-                ParameterGroup(e, layout, group, theta, grad, named_slots, scratch)
-                for _, group in layout.rates
-            ]
-            for group, columns in zip(groups, by_rate, strict=True):
-                group.add_penalty(columns)
+            weights, weights_scratch = theta[:, :weights_end], scratch[:, :weights_end]
+            e.regularizer.add_gradient(weights, grad[:, :weights_end], columns, weights_scratch)
             norm = torch.linalg.vector_norm(grad, dim=1) if want_norm else None
-            e.optimizer.clip(grad, by_rate[0])
-            for group, columns in zip(groups, by_rate, strict=True):
-                e.optimizer.decay(group.weights, columns)
-                e.optimizer.update(group.theta, group.grad, group.slots, columns, group.scratch)
-                group.project(columns)
+            e.optimizer.clip(grad, columns)
+            e.optimizer.decay(weights, columns)
+            named_slots = SimpleNamespace(**dict(zip(slots, slot_tensors, strict=True)))
+            e.optimizer.update(theta, grad, named_slots, columns, scratch)
+            e.regularizer.project(
+                weights, [leaf_slice.view(theta) for leaf_slice in layers], columns, weights_scratch
+            )
             return norm
 
         return tail
