@@ -56,7 +56,7 @@ LATE = {
 }  # fmt: skip
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
-    "nnlab.prediction": {"estimators"},
+    "nnlab.prediction": {"estimators", "table_examples"},
     "nnlab.tables": {
         "assembly",
         "cells",
@@ -78,6 +78,8 @@ IMPORTED_LATE = {
         "text_files",
         "typed_files",
         "types",
+        "new_rows",
+        "new_targets",
     },
     "nnlab.records": {
         "check_picture",

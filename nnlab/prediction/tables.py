@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,12 +35,17 @@ def open_examples(
         return
     if not path.exists() and path.parent == Path() and not path.suffix and hint(data, BUILT_IN, "data"):
         raise UserError(f"there is no file {shortened(data)}{hint(data, BUILT_IN, 'data')}")
+    if spec.columns and glob.has_magic(data) and not path.exists():
+        yield _table_examples(data, spec, training_data, labelled, target)
+        return
     kind = file_kind(path)
     if kind == "folder" or is_idx(path):
         with read_errors_as_user_errors(path):
             yield idx_examples(path, spec, labelled)
     elif kind != "file":
         raise UserError(f"'{shortened(data)}' is a {kind}; expected a file of examples")
+    elif spec.columns:
+        yield _table_examples(str(path), spec, training_data, labelled, target)
     elif dataset_for_file(path.name) == "npz":
         with open_npz(path) as arrays:
             yield npz_examples(path, arrays, spec, labelled)
@@ -48,3 +54,9 @@ def open_examples(
     else:
         with open_text(path) as file, allow_long_cells():
             yield CsvExamples(path, file, spec, labelled, target)
+
+
+def _table_examples(*arguments) -> NewExamples:
+    from nnlab.prediction.table_examples import TableExamples  # imports pyarrow
+
+    return TableExamples(*arguments)

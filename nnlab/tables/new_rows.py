@@ -1,0 +1,100 @@
+"""Rows of new examples, read as the columns of the table that a network was trained on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from nnlab.data.cells import first_line_hint
+from nnlab.data.columns import MISSING_CODE, UNKNOWN_CODE, Column
+from nnlab.errors import UserError, advise, shortened
+from nnlab.suggestions import hint
+from nnlab.tables.cells import as_array, as_text
+from nnlab.tables.raw import to_raw
+
+MOST_NAMES_SHOWN = 6
+MOST_VALUES_SHOWN = 3
+
+
+class NewRows:
+    """Batches of a table with the columns of a trained network, in any order, as raw numbers.
+
+    columns  of the network's data, the target not among them
+    names    of the table's columns
+    where    what sentences call the table
+    ignored  further columns that nobody need be told of, such as the target
+
+    Raises `UserError` for a column that is missing. `advise` says at the end what was not as in training.
+    """
+
+    def __init__(
+        self, columns: Iterable[Column], names: Sequence[str], where: str, ignored: Iterable[str] = ()
+    ):
+        columns = tuple(columns)
+        self.inputs = tuple(column for column in columns if column.is_input)
+        self.count = 0
+        self._unknown: dict[str, Counter[str]] = {}  # column -> its cells that training did not know
+        self._unknown_counts, self._missing_counts = Counter[str](), Counter[str]()
+        self._refuse_missing([*names], where)
+        further = [name for name in names if name not in {c.name for c in columns} | {*ignored}]
+        if further:
+            verb = "is no input" if len(further) == 1 else "are no inputs"
+            advise(f"{where}: {_listed(further)} {verb} of the run, and ignored")
+
+    def _refuse_missing(self, names: list[str], where: str) -> None:
+        missing = [column.name for column in self.inputs if column.name not in names]
+        if missing:
+            inputs = {column.name for column in self.inputs}
+            others = [name for name in names if name not in inputs]
+            near = hint(shortened(missing[0]), others) or f"; it has {_listed(names)}"
+            more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
+            raise UserError(
+                f"{where} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
+            )
+
+    def raw(self, batch: pa.RecordBatch | pa.Table, place: Callable[[int], str]) -> np.ndarray:
+        """(n, d_raw); `place(row)` says where a row stands, for the `UserError` of a cell that is wrong."""
+        x = to_raw(batch, self.inputs, place)
+        self.count += len(x)
+        position = 0
+        for column in self.inputs:
+            self._count(column, batch, x[:, position])
+            position += len(column.raw)
+        return x
+
+    def _count(self, column: Column, batch, first: np.ndarray) -> None:
+        """Count what training did not have in a column, of which `first` is the first raw number."""
+        kind = column.raw[0][1]
+        if kind == "code":
+            is_unknown = first == UNKNOWN_CODE
+            if is_unknown.any():
+                self._unknown_counts[column.name] += int(is_unknown.sum())
+                texts = as_text(as_array(batch.column(column.name)), column.markers)
+                some = texts.filter(pa.array(is_unknown)).unique().slice(0, MOST_VALUES_SHOWN).to_pylist()
+                self._unknown.setdefault(column.name, Counter()).update(some)
+        if kind != "plain" and not column.missing:
+            is_missing = first == MISSING_CODE if kind == "code" else np.isnan(first)
+            self._missing_counts[column.name] += int(is_missing.sum())
+
+    def advise(self, where: str) -> None:
+        """One sentence for each column with cells that training did not have, and how many."""
+        for name, count in self._unknown_counts.items():
+            values = [f"'{shortened(value)}'" for value in [*self._unknown[name]][:MOST_VALUES_SHOWN]]
+            advise(
+                f"{where}: {count:,} of {self.count:,} examples have a '{shortened(name)}' that training did "
+                f"not know, such as {', '.join(values)}; it counts as a rare one"
+            )
+        for name, count in self._missing_counts.items():
+            if count:
+                advise(
+                    f"{where}: {count:,} of {self.count:,} examples have no '{shortened(name)}', which every "
+                    f"one had in training; they get its median, or no category"
+                )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_NAMES_SHOWN])
+    return shown + (f" and {len(names) - MOST_NAMES_SHOWN:,} more" if names[MOST_NAMES_SHOWN:] else "")

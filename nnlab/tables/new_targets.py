@@ -1,0 +1,30 @@
+"""The true labels or numbers of new examples, in a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from nnlab.data.columns import Column
+from nnlab.tables.cells import as_text, is_number_type, without_missing_numbers
+from nnlab.tables.numerals import PLAIN, find_notation
+
+
+def labels_of(cells: pa.Array, markers: tuple[str, ...]) -> np.ndarray:
+    """(n,) texts; None where there is none."""
+    if pa.types.is_boolean(cells.type):  # labels that are truth values are called 0 and 1
+        cells = cells.cast(pa.int8())
+    return np.array(as_text(cells, markers).to_pylist(), object)
+
+
+def target_column(name: str, cells: pa.Array, decimal: str, markers: tuple[str, ...]) -> Column:
+    """How the numbers of a target are written, by the first of its cells."""
+    notation = PLAIN
+    if not (is_number_type(cells.type) or pa.types.is_boolean(cells.type)):
+        distinct = without_missing_numbers(as_text(cells, markers)).drop_null().unique()
+        reading = find_notation(distinct, decimal)
+        notation = reading.notation if reading else PLAIN
+    return Column(
+        name, "number", decimal=notation.decimal, thousands=notation.thousands, form=notation.sign,
+        markers=markers,
+    )  # fmt: skip

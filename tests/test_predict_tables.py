@@ -1,0 +1,233 @@
+"""`nnlab predict` and `evaluate` of raw tables, whose columns are what they were in training."""
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nnlab
+from nnlab.cli import main
+from nnlab.errors import Advice
+from nnlab.prediction import blocks
+
+pytestmark = pytest.mark.filterwarnings("always::nnlab.errors.Advice")  # which commands print
+
+
+def customers(n, seed):
+    """A table of every type of column: some numbers and categories are missing."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "customer": [f"C{seed}{i:04}" for i in range(n)],
+            "age": rng.integers(18, 80, n).astype(float),
+            "plan": rng.choice(["gold", "silver", "iron"], n),
+            "city": rng.choice([f"city {i}" for i in range(12)], n),
+            "since": pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D"),
+            "active": rng.choice(["yes", "no"], n),
+            "income": np.round(rng.lognormal(8, 1, n), 2),
+        }
+    )
+    score = (table.age - 50) / 15 + (table.plan == "gold") + (table.active == "yes") - 0.7
+    table["left"] = np.where(score + rng.logistic(size=n) / 2 > 0, "stayed", "left")
+    table["spend"] = np.round(table.age * 2 + table.income / 100 + rng.normal(size=n), 2)
+    table.loc[rng.random(n) < 0.1, "age"] = np.nan
+    table.loc[rng.random(n) < 0.1, "plan"] = None
+    return table
+
+
+NEW = customers(60, 1)
+INPUTS = NEW.drop(columns=["left", "spend"])
+
+
+def train(*words):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Advice)
+        assert main(["train", "data=table", *words]) == 0
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with the runs `left`, of classes, and `spend`, of numbers."""
+    folder = tmp_path_factory.mktemp("tables")
+    customers(300, 0).to_csv(folder / "train.csv", index=False)
+    for target, other in (("left", "spend"), ("spend", "left")):
+        words = [f"data.path={folder}/train.csv", f"data.target={target}", f"data.drop={other}", "epochs=10"]
+        train(*words, "split=kfold", f"hydra.run.dir={folder}/{target}")
+    return folder
+
+
+@pytest.fixture
+def here(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return runs
+
+
+def predictions(run, data, *words):
+    """(names, lines) of predictions.csv."""
+    if os.path.exists("p.csv"):
+        os.remove("p.csv")
+    assert main(["predict", str(run), data, "output=p.csv", *words]) == 0
+    return pd.read_csv("p.csv")
+
+
+FORMATS = {
+    "new.csv": lambda table, path: table.to_csv(path, index=False),
+    "new.tsv": lambda table, path: table.to_csv(path, index=False, sep="\t"),
+    "new.csv.gz": lambda table, path: table.to_csv(path, index=False),
+    "semicolons.csv": lambda table, path: table.to_csv(path, index=False, sep=";"),
+    "new.parquet": lambda table, path: table.to_parquet(path),
+    "new.feather": lambda table, path: table.to_feather(path),
+    "new.jsonl": lambda table, path: table.to_json(path, orient="records", lines=True, date_format="iso"),
+}
+
+
+def expected_predictions(here, target="left"):
+    INPUTS.to_csv("expected.csv", index=False)
+    return predictions(here / target, "expected.csv")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("target", ["left", "spend"])
+def test_every_format_has_the_same_predictions(here, name, target):
+    FORMATS[name](INPUTS, name)
+    found, expected = predictions(here / target, name), expected_predictions(here, target)
+    assert found.customer.tolist() == NEW.customer.tolist()
+    pd.testing.assert_frame_equal(found, expected)
+    assert found.prediction.nunique() > 1
+
+
+def test_columns_are_matched_by_name(here, capsys):
+    shuffled = INPUTS[INPUTS.columns[::-1]].assign(extra=1, left="stayed")
+    shuffled.to_csv("new.csv", index=False)
+    pd.testing.assert_frame_equal(predictions(here / "left", "new.csv"), expected_predictions(here))
+    said = capsys.readouterr().err
+    assert said.count("advice") == 1 and "'extra' is no input of the run, and ignored" in said
+
+
+def test_several_files_and_small_blocks_are_one_table(here, monkeypatch):
+    expected = expected_predictions(here)
+    for i in range(3):
+        INPUTS[20 * i : 20 * i + 20].to_csv(f"part{i}.csv", index=False)
+    monkeypatch.setattr(blocks, "MAX_BLOCK_EXAMPLES", 7)
+    pd.testing.assert_frame_equal(predictions(here / "left", "part*.csv"), expected)
+
+
+def test_intervals_of_a_table(here):
+    INPUTS.to_csv("new.csv", index=False)
+    found = predictions(here / "spend", "new.csv", "coverage=0.9")
+    assert (found.lower < found.prediction).all() and (found.prediction < found.upper).all()
+    assert ((found.lower <= NEW.spend) & (NEW.spend <= found.upper)).mean() > 0.75
+
+
+def test_unknown_and_missing_cells_are_counted_and_said_once(here, capsys, monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_BLOCK_EXAMPLES", 7)
+    changed = INPUTS.copy()
+    changed.loc[[3, 30, 50], "plan"] = ["platinum", "platinum", "lead"]
+    changed.loc[:4, "income"] = np.nan
+    changed.loc[1, "active"] = None
+    changed.to_csv("new.csv", index=False)
+    predictions(here / "left", "new.csv")
+    said = capsys.readouterr().err
+    assert said.count("advice") == 3
+    assert "3 of 60 examples have a 'plan' that training did not know, such as 'platinum', 'lead'" in said
+    assert "5 of 60 examples have no 'income', which every one had in training" in said
+    assert "1 of 60 examples have no 'active'" in said
+
+
+def test_evaluation_equals_that_of_arrays(here):
+    NEW.to_csv("labelled.csv", index=False)
+    for target in ("left", "spend"):
+        assert main(["evaluate", str(here / target), "labelled.csv", f"hydra.run.dir={target}"]) == 0
+        found = json.loads(Path(f"{target}/evaluation.json").read_text())["test"]
+        p = expected_predictions(here, target).prediction
+        if target == "left":
+            assert found["accuracy"] == pytest.approx((p == NEW.left).mean())
+        else:
+            assert found["rmse"] == pytest.approx(np.sqrt(((p - NEW.spend) ** 2).mean()), rel=1e-6)
+
+
+def test_the_runs_own_table_has_the_test_report_of_training(here):
+    run = nnlab.StoredRun(here / "left")
+    table = pd.read_csv(here / "train.csv")
+    table.iloc[run.splits[0]["test"]].to_csv("test.csv", index=False)
+    assert main(["evaluate", str(here / "left"), "test.csv", "row=2", "hydra.run.dir=e"]) == 0
+    found = json.loads(Path("e/evaluation.json").read_text())["test"]
+    assert found == run.rows[2]["test"]
+
+
+def test_examples_without_a_label_are_left_out(here, capsys):
+    changed = NEW.copy()
+    changed.loc[:9, ["left", "spend"]] = None
+    changed.to_csv("labelled.csv", index=False)
+    for target in ("left", "spend"):
+        assert main(["evaluate", str(here / target), "labelled.csv", f"hydra.run.dir={target}"]) == 0
+        assert json.loads(Path(f"{target}/evaluation.json").read_text())["examples"] == 50
+        assert "10 of 60 examples have no label, and are left out" in capsys.readouterr().err
+
+
+def test_a_label_of_another_name(here):
+    NEW.rename(columns={"left": "outcome"}).to_csv("labelled.csv", index=False)
+    for word in ("target=outcome", "target=7"):
+        words = [str(here / "left"), "labelled.csv", word, f"hydra.run.dir={word}"]
+        assert main(["evaluate", *words]) == 0
+
+
+def wrong(here, table, command="predict", *words):
+    """The code and the sentence of a table that is wrong."""
+    if isinstance(table, pd.DataFrame):
+        table.to_csv("wrong.csv", index=False)
+    else:
+        Path("wrong.csv").write_text(table)
+    words = words or (["output=p.csv"] if command == "predict" else ["hydra.run.dir=e"])
+    code = main([command, str(here / "left"), "wrong.csv", *words])
+    assert not os.path.exists("p.csv") and not os.path.exists("e")
+    return code
+
+
+TEXT = INPUTS.to_csv(index=False)
+WRONG = {
+    "has no column 'plan'; did you mean 'Plan'?": (INPUTS.rename(columns={"plan": "Plan"}),),
+    "has no column 'age', nor 2 other inputs of the run": (INPUTS.drop(columns=["age", "plan", "city"]),),
+    "has no column 'age', nor 5 other inputs of the run; it has 'C10000'": (TEXT.split("\n", 1)[1],),
+    "line 4, column 'income': 'much' is not a number": (INPUTS.assign(income=["1", "2", "much"] * 20),),
+    "line 2, column 'since': 'soon' is not a date": (INPUTS.assign(since="soon"),),
+    "has no examples, only the names of its columns": (TEXT.split("\n")[0] + "\n",),
+    "wrong.csv is empty": ("",),
+    "wrong.csv, line 3: 3 cells, but the first line has 7": ("\n".join([*TEXT.split("\n")[:2], "1,2,3"]),),
+    "has no column 'left', the run's target": (INPUTS, "evaluate"),
+    "target = 'plan': that is an input of the run": (NEW, "evaluate", "target=plan", "hydra.run.dir=e"),
+    "target = 12: wrong.csv has 9 columns, 0 to 8": (NEW, "evaluate", "target=12", "hydra.run.dir=e"),
+    "line 2, column 'left' is 'gone', a class that the model": (NEW.assign(left="gone"), "evaluate"),
+    "no example has a label in the column 'left'": (NEW.assign(left=""), "evaluate"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_tables_are_one_sentence(here, message, capsys):
+    assert wrong(here, *WRONG[message]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_table_without_names_is_matched_by_position(here, tmp_path):
+    table = customers(120, 0)[["left", "age", "plan", "income"]]
+    table.to_csv("train.csv", index=False, header=False)
+    train("data.path=train.csv", "data.target=0", "epochs=2", "hydra.run.dir=run")
+    table.to_csv("labelled.csv", index=False, header=False)
+    table.drop(columns="left").to_csv("new.csv", index=False, header=False)
+    pd.testing.assert_frame_equal(predictions("run", "new.csv"), predictions("run", "labelled.csv"))
+    assert main(["evaluate", "run", "labelled.csv", "hydra.run.dir=e"]) == 0
+
+
+def test_a_moved_run_needs_nothing_but_its_folder(here):
+    expected = expected_predictions(here)
+    shutil.copytree(here / "left", "copy")
+    os.rename(here / "train.csv", here / "away.csv")
+    try:
+        pd.testing.assert_frame_equal(predictions("copy", "expected.csv"), expected)
+    finally:
+        os.rename(here / "away.csv", here / "train.csv")
