@@ -1,5 +1,6 @@
 """What is fitted on a fold's training examples (R5): beside scikit-learn; no leak; bits; saved and loaded."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +34,10 @@ from nnlab.data.examples import Examples
 from nnlab.data.normalization import NORMALIZATION_NAMES, smooth_clip_
 from nnlab.data.splits import Fold
 from nnlab.equation import equation
+from nnlab.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
+from nnlab.training.fit_state import FitState
 
 SMALL = nnlab.Experiment(data=Mixed(), model=nnlab.MLP(hidden=(8,)), epochs=4, batch_size=16, device="cpu")
 NUMBERS = replace(SMALL, data=Mixed(numbers=True))
@@ -138,6 +141,26 @@ def test_a_column_that_is_missing_in_all_of_training_is_0():
     assert fitted["fill"].tolist() == [0, 0, 0] and fitted["scale"].tolist() == [1] * 5
     inputs = inputs_in_units(x, Encoding(columns), fitted)
     assert inputs.tolist() == [[0, 0, 0, 1, 1], [0, 2000, 3, 1, 0], [7, 2001, 4, 0, 0]]
+    # The other way round, training knows nothing of missing ones.
+    inputs = inputs_in_units(
+        x, Encoding(columns), fit_inputs(x, Encoding(columns), "standard", np.array([2]))
+    )
+    assert inputs.tolist() == [[7, 2001, 4, 0, 0], [7, 2000, 3, 0, 0], [7, 2001, 4, 0, 0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_training_has_never_is_0_in_every_other_example(seed):
+    """Or weights that have learnt nothing would add noise. The numbers, which are filled, are all seen."""
+    columns = tuple(replace(column, embedded=False) for column in COLUMNS)
+    encoding, training, new = Encoding(columns), raw_examples(4, seed), raw_examples(200, seed=99)
+    fitted = fit_inputs(training, encoding, "standard")
+    seen, inputs = (inputs_in_units(x, encoding, fitted)[:, encoding.numbers :] for x in (training, new))
+    is_used = seen.any(0)
+    assert not inputs[:, ~is_used].any() and (~is_used).sum() > 5
+    assert inputs[:, is_used].any(0).all()
+    embedded = fit_inputs(training, ENCODING, "standard")
+    slots = inputs_in_units(new, ENCODING, embedded)[:, -1]
+    assert set(slots) == {-1, *inputs_in_units(training, ENCODING, embedded)[:, -1]}
 
 
 def test_only_numbers_are_normalised_and_clipped_and_slots_are_whole():
@@ -251,6 +274,17 @@ def test_a_model_reports_of_the_test_set_the_bits_that_training_did(e):
     assert model.predict(dataset.x).shape == (240,)
 
 
+@pytest.mark.parametrize("polls", [1, 2, 4])
+def test_training_goes_on_where_it_was_interrupted(tmp_path, polls):
+    fit, count = Fit([KFOLD]), itertools.count(1)
+    events = fit.events(lambda: next(count) == polls)
+    (state,) = (event for event in events if isinstance(event, FitState))
+    write_checkpoint(tmp_path, Checkpoint(state, {}, ["data"]))
+    resumed, whole = Fit([KFOLD]).resume(read_checkpoint(tmp_path).state).run(), nnlab.fit(KFOLD).run()
+    assert_equal(weights_of(resumed), weights_of(whole))
+    assert_equal(*([result.normalizer for result in each.results] for each in (resumed, whole)))
+
+
 # ---- saved and loaded
 
 
@@ -283,6 +317,8 @@ def test_a_run_folder_predicts_what_its_fit_does(run):
     ("fill", np.full(4, np.nan), "'fill' has numbers that are not finite"),
     ("fill", None, "has no array 'fill'"),
     ("slots", None, "has no array 'slots'"),
+    ("seen", None, "has no array 'seen'"),
+    ("seen", np.zeros(3), "'seen' has the shape (3,), and its experiment needs (4,)"),
     ("slots", np.full(23, 14.0), "'slots' has numbers that are no slots of its columns"),
     ("slots", np.full(23, -2.0), "no slots of its columns"),
     ("slots", np.full(23, 0.5), "no slots of its columns"),

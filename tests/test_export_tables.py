@@ -29,6 +29,7 @@ CASES = {
     "numbers": replace(BASE, data=Mixed(numbers=True)),
     "linear": replace(BASE, data=Mixed(numbers=True), model="linear"),
     "one fold": replace(BASE, split=nnlab.Holdout()),
+    "few examples": replace(BASE, data=Mixed(n=8)),  # of which no fold has all that may be missing
 }  # fmt: skip
 
 

@@ -4,6 +4,8 @@ Fitted are, as arrays of a row's normaliser:
 
     fill         (numbers,) what a missing number becomes: the median of the training examples
     slots        (codes of all categories,) the slot of each code of a category, one column after another
+    seen         (flags and n-grams,) 0 for one that is 0 in all training examples, else 1. It is then 0 in
+                 others too, since the weights behind it have learnt nothing
     mean, scale  (d,) of the filled numbers (see `normalization`); of other inputs 0 and 1
 
 Nothing of it knows a validation or a test example. Without columns, examples are numbers of which none is
@@ -26,7 +28,7 @@ from nnlab.errors import shortened
 def fit_inputs(
     x: np.ndarray, encoding: Encoding, method: str, examples: np.ndarray | None = None, rare: int = 1
 ) -> dict[str, np.ndarray]:
-    """Mean and scale, and with columns fill and slots, of raw x (N, d_raw) or of its rows `examples`.
+    """Mean and scale, and with columns fill, slots and seen, of raw x (N, d_raw) or of its rows `examples`.
 
     rare  a category with fewer of these examples shares the slot of the rare ones
     """
@@ -38,11 +40,14 @@ def fit_inputs(
         fill[columns] = medians(block)
         mean[columns], scale[columns] = statistics(_filled(block, fill[columns]), method)
     slots = [
-        _fit_slots(column, _codes(x, position, examples), rare)
+        _fit_slots(column, _column(x, position, examples), rare)
         for column, position in zip(encoding.code_columns, encoding.code_positions, strict=True)
     ]
     slots = np.concatenate([np.zeros(0), *slots])  # of floats, as all arrays of a normaliser
-    return {"fill": fill, "slots": slots, "mean": mean, "scale": scale}
+    is_missing = [np.isnan(_column(x, position, examples)).any() for position in encoding.flag_positions]
+    is_present = [_column(x, position, examples).any() for position in encoding.plain_positions]
+    seen = np.array([*is_missing, *is_present], float)
+    return {"fill": fill, "slots": slots, "seen": seen, "mean": mean, "scale": scale}
 
 
 def medians(x: np.ndarray) -> np.ndarray:
@@ -55,8 +60,8 @@ def _filled(x: np.ndarray, fill: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(x), fill, x)
 
 
-def _codes(x: np.ndarray, position: int, examples: np.ndarray | None) -> np.ndarray:
-    return (x[:, position] if examples is None else x[examples, position]).astype(np.int64)
+def _column(x: np.ndarray, position: int, examples: np.ndarray | None) -> np.ndarray:
+    return x[:, position] if examples is None else x[examples, position]
 
 
 def _fit_slots(column: Column, codes: np.ndarray, rare: int) -> np.ndarray:
@@ -65,7 +70,7 @@ def _fit_slots(column: Column, codes: np.ndarray, rare: int) -> np.ndarray:
     Codes that training has seldom or never share the slot of rare ones. Where training has nothing in it, or
     there is none, they have -1: it would stand for something of which nothing was learnt.
     """
-    counts = np.bincount(codes, minlength=column.codes)
+    counts = np.bincount(codes.astype(np.int64), minlength=column.codes)
     slots, categories = np.full(column.codes, -1), len(column.categories)
     slots[FIRST_CODE:] = np.arange(categories)
     if column.missing:
@@ -121,13 +126,14 @@ def encode(x: torch.Tensor, encoding: Encoding, fitted: dict[str, np.ndarray]) -
         return x
     fill = fitted["fill"] - fitted["center"][: encoding.numbers]
     numbers, slots = _rows(x, encoding.number_positions), _slots(x, encoding, fitted)
+    seen = torch.from_numpy(fitted["seen"][:, None]).to(x)
     column_of_place, slot_of_place = (_index(x, values) for values in encoding.one_hot_places)
     one_hot = slots.index_select(0, column_of_place) == slot_of_place[:, None]
     return torch.cat([
         torch.where(numbers.isnan(), torch.from_numpy(fill[:, None]).to(x), numbers),
-        _rows(x, encoding.flag_positions).isnan().to(x),
+        _rows(x, encoding.flag_positions).isnan() * seen[: len(encoding.flag_positions)],
         one_hot.to(x),
-        _rows(x, encoding.plain_positions),
+        _rows(x, encoding.plain_positions) * seen[len(encoding.flag_positions) :],
         slots.index_select(0, _index(x, encoding.embedded_codes)).to(x),
     ])  # fmt: skip
 

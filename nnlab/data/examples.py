@@ -87,7 +87,7 @@ class Examples:
 
     def scaling(self, fold) -> dict[str, np.ndarray]:
         """What is fitted on the fold's training examples: mean, scale, target_mean and target_scale, and of a
-        table fill and slots (see `encoders`).
+        table fill, slots and seen (see `encoders`).
 
         center and target_center are what was subtracted before the cast to the dtype, so that others can
         compute the same bits. Where inputs are soft-clipped too, "linear" is the limit up to which they pass.

@@ -42,14 +42,15 @@ class PortableInputs:
             filled = self._filled(op, self._centered(op, numbers))
             parts.append(self._normalized(op, filled))
         if encoding.flag_positions:
-            parts.append(self._of_every_row(op, op.IsNaN(_gather(op, x, encoding.flag_positions))))
+            flags = op.IsNaN(_gather(op, x, encoding.flag_positions))
+            parts.append(self._seen(op, flags, slice(None, len(encoding.flag_positions))))
         slots = None if codes is None else self._slots(op, codes)
         column_of_place, slot_of_place = encoding.one_hot_places
         if slot_of_place:
             slot = op.constant(np.array(slot_of_place)[None, :, None])
             parts.append(op.Cast(op.Equal(_gather(op, slots, column_of_place, axis=1), slot), to=self.dtype))
         if plain is not None:
-            parts.append(self._of_every_row(op, plain))
+            parts.append(self._seen(op, plain, slice(len(encoding.flag_positions), None)))
         if encoding.embedded:
             parts.append(op.Cast(_gather(op, slots, encoding.embedded_codes, axis=1), to=self.dtype))
         return op.Concat(*parts, axis=1)
@@ -102,10 +103,10 @@ class PortableInputs:
         )  # (K, codes of all categories)
         return op.Gather(table, op.Cast(op.Add(codes, first), to="int64"), axis=1)
 
-    def _of_every_row(self, op: Operators, values):
-        """Inputs (n, B) that all rows have in common, (K, n, B)."""
-        ones = self._constant(op, np.ones((len(self._of_rows("mean")), 1, 1)))
-        return op.Mul(ones, op.Cast(values, to=self.dtype))
+    def _seen(self, op: Operators, values, which: slice):
+        """Flags or n-grams (n, B), (K, n, B): 0 of those that the training examples of a row do not have."""
+        seen = self._constant(op, self._of_rows("seen")[:, which, None])
+        return op.Mul(seen, op.Cast(values, to=self.dtype))
 
     def _stacked(self, name: str) -> np.ndarray:
         """A statistic of the numbers, (K, d, 1)."""
@@ -118,7 +119,7 @@ class PortableInputs:
     @cached_property
     def _are_alike(self) -> bool:
         first, *others = self.normalizers
-        names = ("center", "mean", "scale", *(("fill", "slots") if self.encoding.columns else ()))
+        names = ("center", "mean", "scale", *(("fill", "slots", "seen") if self.encoding.columns else ()))
         return all((other[name] == first[name]).all() for other in others for name in names)
 
     def _constant(self, op: Operators, array: np.ndarray, name: str = ""):

@@ -146,7 +146,8 @@ def _refuse_wrong_normalizer(where: str, normalizer: dict[str, np.ndarray], spec
     shapes |= {name: shape for name, shape in further.items() if name in normalizer}
     slots = [len(column.slots) for column in spec.encoding.code_columns for _ in range(column.codes)]
     if spec.columns:
-        shapes |= {"fill": (spec.encoding.numbers,), "slots": (len(slots),)}
+        seen = len(spec.encoding.flag_positions) + len(spec.encoding.plain_positions)
+        shapes |= {"fill": (spec.encoding.numbers,), "slots": (len(slots),), "seen": (seen,)}
     _refuse_other_arrays(where, normalizer, shapes)
     if spec.columns:
         _refuse_wrong_slots(where, normalizer["slots"], np.array(slots))
