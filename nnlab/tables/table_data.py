@@ -50,9 +50,8 @@ class Table(Tabular):
         if self.test_path is None:
             return source, 0
         test = read_table(self.test_path, options)
-        return source.followed_by(
-            Source(test, _shown(self.test_path), lambda row: place(self.test_path, row, options))
-        )
+        tests = Source(test, _shown(self.test_path), lambda row: place(self.test_path, row, options))
+        return source.followed_by(tests), len(test)
 
 
 def _shown(path: str | tuple[str, ...] | None) -> str:
