@@ -88,10 +88,11 @@ class Mixed(Data):
         x = raw_examples(self.n)
         y, changed = targets(x), changed_examples(x, self.changed)
         columns = tuple(replace(c, embedded=c.embedded and not self.one_hot) for c in COLUMNS)
+        about = {"columns": columns, "keys": np.array([f"c{i:03}" for i in range(self.n)]), "key_name": "id"}
         if self.numbers:
             income = x[:, POSITION["income"]]
-            return Dataset(changed, np.log(income)[:, None] + y[:, None], columns=columns)
-        return Dataset(changed, y, ("stay", "go"), columns=columns, target_names=("left us",))
+            return Dataset(changed, np.log(income)[:, None] + y[:, None], **about)
+        return Dataset(changed, y, ("stay", "go"), target_names=("left us",), **about)
 
 
 @contextmanager

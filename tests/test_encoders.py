@@ -1,7 +1,9 @@
 """What is fitted on a fold's training examples (R5): beside scikit-learn; no leak; bits; saved and loaded."""
 
+import csv
 import itertools
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -312,6 +314,15 @@ def test_a_run_folder_predicts_what_its_fit_does(run):
     assert [column["name"] for column in stored["columns"]] == [column.name for column in COLUMNS]
 
 
+def test_predictions_of_the_test_set_name_the_examples(run):
+    with open("run/test_predictions.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 48 and [*lines[0]][3] == "id"
+    assert all(line["id"] == f"c{int(line['example']):03}" for line in lines)
+    limited = Mixed(limit=50).load()
+    assert limited.keys.tolist() == [f"c{i:03}" for i in limited.numbers]
+
+
 @pytest.mark.parametrize("name, value, message", [
     ("fill", np.zeros(3), "'fill' has the shape (3,), and its experiment needs (4,)"),
     ("fill", np.full(4, np.nan), "'fill' has numbers that are not finite"),
@@ -481,3 +492,18 @@ def test_tables_of_one_kind_of_column_train_save_predict_and_export(tmp_path, co
     assert model.predict_proba(x).shape == (100, 2)
     for name in ("model.onnx", "model.pt2"):
         assert nnlab.export(model, tmp_path / name).agreement.largest < 1e-5
+
+
+def test_the_rows_of_a_file_are_named_in_what_is_predicted_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"=k{97 * i % 101},{i % 7},{'ab'[i % 2]}\n" for i in range(100)]
+    Path("people.csv").write_text("customer,x,y\n" + "".join(lines))
+    with pytest.warns(nnlab.Advice, match="'customer' .* is not an input"):
+        nnlab.Experiment(data=nnlab.data.sources.SOURCES["table"](path="people.csv", target="y")).load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", nnlab.Advice)
+        words = "train data=table data.path=people.csv data.target=y epochs=1 hydra.run.dir=run"
+        assert main(words.split()) == 0
+    with open("run/test_predictions.csv", newline="") as file:
+        named = {int(line["example"]): line["customer"] for line in csv.DictReader(file)}
+    assert len(named) == 20 and all(key == f"'=k{97 * i % 101}" for i, key in named.items())

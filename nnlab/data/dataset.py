@@ -54,6 +54,8 @@ class Dataset:
     times: np.ndarray | None = None  # (N,) the past trains, what follows validates, the last tests
     parts: np.ndarray | None = None  # (N,) the part of a split as given: 0 train, 1 validation, 2 test
     columns: tuple | list = ()  # of a table: the `Column`s that x was read from
+    keys: np.ndarray | None = None  # (N,) texts by which a table identifies its examples: no input
+    key_name: str = ""  # of that column
 
     def __repr__(self):
         return f"Dataset({self.spec.size})"
@@ -139,7 +141,7 @@ class Dataset:
         test = None if self.test is None else np.flatnonzero(np.isin(examples, self.test))
         noisy = None if self.noisy is None else self.noisy[examples]
         numbers = self.number(examples)
-        arrays = {name: getattr(self, name) for name in EXAMPLE_ARRAYS}
+        arrays = {name: getattr(self, name) for name in (*EXAMPLE_ARRAYS, "keys")}
         selected = {name: array[examples] for name, array in arrays.items() if array is not None}
         return replace(
             self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy, numbers=numbers, **selected

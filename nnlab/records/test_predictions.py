@@ -53,7 +53,7 @@ def test_predictions(results: list, dataset: Dataset) -> Iterator[list]:
         example       its number in the data, from 0
         target        the true label or number; of several targets a column each, target_<name>
         prediction    the predicted one; likewise
-        (an input that is an identifier, by its name)
+        (a column that identifies the examples, by its name)
         rows          how many rows were averaged, if the run has several
         repeats       in which repeats of the split it was tested, if not all lines have the same
         folds         in which folds, likewise
@@ -108,7 +108,9 @@ def _columns_between(results: list, dataset: Dataset, examples, counts) -> Itera
     """(name, cells) of the optional columns, between predictions and probabilities."""
     spec = dataset.spec
     column = key_column(spec.features[: spec.encoding.numbers])
-    if column is not None:
+    if dataset.keys is not None:
+        yield dataset.key_name, dataset.keys[examples].tolist()
+    elif column is not None:
         yield spec.features[column], plain_numbers(dataset.number_inputs[examples, column])
     if len(results) > 1:
         yield "rows", counts.tolist()

@@ -14,7 +14,7 @@ from nnlab.data.labels import Targets
 from nnlab.errors import UserError, advise, shortened
 from nnlab.tables.cells import as_array
 from nnlab.tables.column_names import ColumnNames
-from nnlab.tables.example_columns import groups_of, parts_of, times_of, weights_of
+from nnlab.tables.example_columns import groups_of, keys_of, parts_of, times_of, weights_of
 from nnlab.tables.judged import Judged, ReadingSettings
 from nnlab.tables.raw import to_raw
 from nnlab.tables.settings import Tabular
@@ -163,6 +163,7 @@ def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
         groups=roles.group and groups_of(source, roles.group),
         times=roles.time and times_of(source, roles.time, settings),
         parts=roles.part and parts_of(source, roles.part),
+        **keys_of(source, table.columns),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nnlab.data.columns import Column
 from nnlab.data.example_arrays import PARTS
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.tables.cells import as_text
@@ -74,6 +75,15 @@ def parts_of(source: Source, name: str) -> np.ndarray:
             source, name, row, f"'{shortened(str(word))}' is not a part of a split{nearest(str(word), PARTS)}"
         )
     return np.array(list(PART_WORDS.values()))[index]
+
+
+def keys_of(source: Source, columns: tuple[Column, ...]) -> dict[str, object]:
+    """What identifies the rows: the (N,) texts of the first column that does, and its name; else nothing."""
+    for column in columns:
+        if column.type == "identifier":
+            texts = pc.fill_null(as_text(source.column(column.name)), "")
+            return {"keys": np.asarray(texts.to_pylist(), str), "key_name": column.name}
+    return {}
 
 
 def _numbers(source: Source, name: str, numbers: np.ndarray | None, key: str) -> np.ndarray:
