@@ -188,6 +188,25 @@ def test_images(here):
     assert report == json.loads(Path("run/rows.json").read_text())[0]["test"]  # to the bit
 
 
+def test_evaluate_says_that_the_run_was_trained_on_these(capsys):
+    x, label = table()
+    write_csv("train.csv", x, label)
+    write_csv("other.csv", x, label)
+    line = ["train", "data=csv", "data.path=train.csv", "data.target=left", "epochs=1"]
+    assert main([*line, "hydra.run.dir=run"]) == 0
+    assert main(["train", "data=iris", "epochs=1", "hydra.run.dir=iris_run"]) == 0
+    capsys.readouterr()
+    said = "has the examples that the run was trained on too; see 'run/summary.json' for its test set alone"
+    for run, data, is_own in (
+        ("run", "./train.csv", True),
+        ("run", "other.csv", False),
+        ("iris_run", "iris", True),
+    ):
+        assert main(["evaluate", run, data]) == 0
+        stderr = capsys.readouterr().err
+        assert (f"advice: {data} {said.replace('run/', f'{run}/')}" in stderr) == is_own
+
+
 def test_evaluate_reports_what_training_did(trained, capsys):
     x, label = table(80, 4)
     write_csv("labelled.csv", x, label)

@@ -5,11 +5,15 @@ Everything here may import torch: evaluate.py imports it once the words are know
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
 from nnlab import interruption
 from nnlab.commands.command_settings import EvaluateSettings
 from nnlab.commands.messages import advice_on_stderr, print_advice
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
+from nnlab.data.sources import Data
 from nnlab.prediction.evaluation import evaluate
 from nnlab.prediction.model import load
 from nnlab.prediction.screen_lines import evaluation_lines, model_line
@@ -41,4 +45,18 @@ def run(request: RunRequest[EvaluateSettings]) -> int:
         screen.line(line)
     if sentence := majority_advice([evaluation.test], model.experiment):
         print_advice("evaluate", [sentence])
+    if _are_own_examples(settings.data, model.experiment.data):
+        own_report = request.run / "summary.json"
+        sentence = f"{settings.data} has the examples that the run was trained on too"
+        print_advice("evaluate", [f"{sentence}; see '{own_report}' for its test set alone"])
     return 0
+
+
+def _are_own_examples(data: str, training_data: Data) -> bool:
+    """Whether the examples are those of the training: the same file, or the same data set of nnlab's own."""
+    paths = getattr(training_data, "path", None)
+    if paths is None:
+        return data == training_data.name
+    with suppress(OSError):  # a glob, or a file that was elsewhere when the run began
+        return any(os.path.samefile(data, path) for path in ([paths] if isinstance(paths, str) else paths))
+    return False
