@@ -113,8 +113,8 @@ class Utf8Reader(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(self._encoding)("replace")
         shown = shortened(words[0].decode(self._encoding, "replace"))
         advise(
-            f"{self._path} is not UTF-8 and is read as {self._encoding} (Western European): if '{shown}' is "
-            f"wrong, say data.encoding="
+            f"{self._path} is not UTF-8 and is read as {self._encoding} (Latin-1, Western European): if "
+            f"'{shown}' is wrong, say data.encoding="
         )
 
     def _invalid(self, error: UnicodeError) -> str:
