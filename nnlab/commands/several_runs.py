@@ -7,6 +7,7 @@ from nnlab.commands.messages import print_advice
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.experiment import Experiment
+from nnlab.metrics import METRICS, recorded_name
 from nnlab.records import comparison_table
 from nnlab.records.console import Console, ParallelRuns
 from nnlab.records.run import RunWriter
@@ -29,9 +30,9 @@ def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Con
     if not _ranking_caveats(runs):
         metric = _comparable_metric(recorders.writers)
     epochs, task = max(experiment.epochs for experiment in fit.experiments), recorders.writers[0].task
-    return Console(
-        title, len(fit.rows), epochs, task, parallel=ParallelRuns(names, fit.experiment_of_row, metric)
-    )
+    parallel = ParallelRuns(names, fit.experiment_of_row, metric)
+    measured = metric if metric.removeprefix("val_") in METRICS else ""
+    return Console(title, len(fit.rows), epochs, task, parallel=parallel, metric=measured)
 
 
 def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:
@@ -57,6 +58,9 @@ def _comparable_metric(writers: list[RunWriter]) -> str:
     part = "val" if validates else "train"
     if len({writer.description["data"] for writer in writers}) > 1:
         return ""
+    metrics = {writer.experiment.metric for writer in writers}
+    if len(metrics) == 1 and metrics <= METRICS.keys():
+        return recorded_name(metrics.pop())
     is_one_loss = len({writer.description["loss_is"] for writer in writers}) == 1
     return f"{part}_loss" if is_one_loss else f"{part}_error"
 

@@ -28,6 +28,7 @@ from nnlab.commands.messages import print_advice
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
+from nnlab.metrics import METRICS, recorded_name
 from nnlab.records import hparams
 from nnlab.records.checkpoint import Checkpoint
 from nnlab.records.console import Console
@@ -203,7 +204,11 @@ def _make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Co
     (writer,) = recorders.writers
     validates, trains_together = writer.experiment.split.validates, len(fit.stacks()) <= fit.processes
     rows, epochs = len(fit.rows), writer.experiment.epochs
-    return Console(writer.title, rows, epochs, writer.task, validates=validates, single_stack=trains_together)
+    metric = writer.experiment.metric
+    return Console(
+        writer.title, rows, epochs, writer.task, validates=validates, single_stack=trains_together,
+        metric=recorded_name(metric) if metric in METRICS else "",
+    )  # fmt: skip
 
 
 def _print_conclusion(console: Console, runs: list[PreparedRun], recorders: Recorders) -> None:

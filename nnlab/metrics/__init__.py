@@ -7,7 +7,7 @@ the error of a batch, in torch, and the report of a test set.
 
 from nnlab.metrics.classes import MAX_MATRIX_CLASSES, ClassAnswers, ProbabilityScores, is_unbalanced
 from nnlab.metrics.numbers import NumberAnswers
-from nnlab.metrics.table import METRICS, Metric, cost, recorded_name
+from nnlab.metrics.table import METRICS, Metric, cost, larger_is_better, recorded_name
 from nnlab.metrics.tasks import TASKS, Classification, Regression, first_largest
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "cost",
     "first_largest",
     "is_unbalanced",
+    "larger_is_better",
     "recorded_name",
 ]

@@ -122,6 +122,12 @@ def recorded_name(name: str) -> str:
     return f"val_{name}" if name in METRICS else name
 
 
+def larger_is_better(recorded: str) -> bool:
+    """Whether more of it is better, of the name of a metric in records; less is of losses and errors."""
+    metric = METRICS.get(recorded.removeprefix("val_"))
+    return metric is not None and metric.larger_is_better
+
+
 def cost(name: str, values: dict):
     """What is minimised where `name` is watched, from the metrics of a record: a loss or an error itself."""
     value = values[recorded_name(name)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnlab.metrics import larger_is_better
 from nnlab.records import text_columns
 from nnlab.records.console import board_command
 from nnlab.records.run_summaries import (
@@ -24,7 +25,8 @@ from nnlab.records.summary_text import interval_lines
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_formatter, metric_label, plus_minus
 
-SHOWN_METRICS = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")  # {} is val or train, see `ranking_set`
+# {} is val or train, see `ranking_set`; beside these, the metric that ranks
+SHOWN_METRICS = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")
 
 
 def compare(runs: dict[str, Path], caveats: Sequence[str] = (), stream=None) -> None:
@@ -59,16 +61,18 @@ def rank(summaries: dict[str, dict]) -> list[str]:
     """The names of the runs, the best first; runs on different data are ranked separately.
 
     A diverged row counts as an infinite loss: a run with fewer of them comes first, and only among equals
-    does the mean over the rows that survived decide. It is that of the validation loss; where the losses are
-    of different kinds, that of the error, which all runs on the same data have in the same unit.
+    does the mean over the rows that survived decide. It is that of the metric that chose the best epochs, or
+    of the validation loss; where the losses are of different kinds, that of the error, which all runs on the
+    same data have in the same unit.
     """
     data, metric_name = list(dict.fromkeys(map(data_name, summaries.values()))), ranking_metric(summaries)
+    sign = -1 if larger_is_better(metric_name) else 1
 
     def sort_key(name: str) -> tuple:
         summary = summaries[name]
         rows, metric = summary["rows"], summary["metrics"].get(metric_name)
         # A run without a value comes last.
-        mean = np.inf if metric is None or metric["mean"] is None else metric["mean"]
+        mean = np.inf if metric is None or metric["mean"] is None else sign * metric["mean"]
         return data.index(data_name(summary)), rows["diverged"] / rows["total"], mean
 
     return sorted(summaries, key=sort_key)
@@ -91,10 +95,10 @@ def _describe_order(summaries: dict[str, dict]) -> str:
     metric_name = ranking_metric(summaries)
     tasks = dict.fromkeys(map(task_name, summaries.values()))
     metric = " or ".join(dict.fromkeys(metric_label(metric_name, task) for task in tasks))
-    order = f"least {metric}"
+    order = f"{'largest' if larger_is_better(metric_name) else 'least'} {metric}"
     if any(map(diverged_note, summaries.values())):
         order = f"fewest diverged, then {order}"
-    if metric_name.endswith("error"):
+    if metric_name.endswith(("val_error", "train_error")):
         order += " (their losses differ in kind)"
     several_data = len(set(map(data_name, summaries.values()))) > 1
     return f"of each data set the best first: {order}" if several_data else f"the best first: {order}"
@@ -141,7 +145,10 @@ def table(summaries: dict[str, dict]) -> list[str]:
 
 def _table(summaries: dict[str, dict], task: str) -> list[str]:
     set_name, runs = ranking_set(summaries), summaries.values()
+    ranking = ranking_metric(summaries)
     metrics = [name.format(set_name) for name in SHOWN_METRICS]
+    metrics += [ranking, f"test_{ranking.removeprefix('val_')}"] * (ranking not in metrics)
+    metrics = list(dict.fromkeys(metrics))
     metrics = [metric for metric in metrics if any(metric in s["metrics"] for s in runs)]
     headings = [metric_label(metric, task) for metric in metrics]
     numbers = [[_cell(s, m) for m in metrics] for s in runs]

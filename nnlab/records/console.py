@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlab.means import mean_of_finite
+from nnlab.metrics import larger_is_better
 from nnlab.records.progress import EpochProgress
 from nnlab.records.summary_text import summary_lines
 from nnlab.records.terminal import Terminal
@@ -19,9 +20,11 @@ from nnlab.records.text import (
     metric_formatter,
     metric_label,
     shell_word,
+    short_label,
 )
 from nnlab.records.text_columns import command_lines, labelled_lines
 
+ERRORS = ("val_error", "train_error")
 PROGRESS_LINES = 10  # a line each tenth of the work, and one for the first epoch
 CELL_CHARACTERS = 10  # at most: 999/10000
 LIVE_MIN_ELAPSED, LIVE_MIN_REMAINING = (
@@ -40,7 +43,8 @@ class Console:
     It prints the title, about ten lines of progress, and a summary; on a terminal also a live view below the
     lines, unless the run is short. `task` is "classification" (errors are percentages) or "regression" (they
     are RMSEs). Several rows are shown as means over those that train. Without validation sets (`validates` is
-    false) there are no columns for them.
+    false) there are no columns for them. A `metric` that chooses the best epoch is shown instead of the
+    validation error.
 
     For several runs in `parallel`, a mean would say nothing: the number of runs that have ended is shown, and
     the best run so far. Where stacks train one after another (not `single_stack`), epochs would start again
@@ -49,9 +53,10 @@ class Console:
 
     def __init__(
         self, title: str, rows: int, epochs: int, task="classification", stream=None, validates=True,
-        parallel: ParallelRuns | None = None, single_stack: bool = True,
+        parallel: ParallelRuns | None = None, single_stack: bool = True, metric: str = "",
     ):  # fmt: skip
-        self.progress = EpochProgress(rows, epochs)
+        self.progress = EpochProgress(rows, epochs, metric)
+        self.metric = metric  # its name in records
         self.task, self.validates, self.parallel, self.single_stack = task, validates, parallel, single_stack
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
@@ -140,14 +145,14 @@ class Console:
         if self.parallel:
             line = f"{'done':>7}{'runs ended':>14}{'time':>10}"
             if self.parallel.metric:
-                line += f"  least {metric_label(self.parallel.metric, self.task)} so far"
+                line += f"  {self.parallel.describe(self.task)} so far"
             self._print(line)
             return
         error = error_name(self.task)
         done = "epoch" if self.single_stack else "done"
         line = f"{done:>7}{'train loss':>14}{error:>10}"
         if self.validates:
-            line += f"{'validation loss':>18}{error:>10}"
+            line += f"{'validation loss':>18}{short_label(self.metric) if self.metric else error:>10}"
         if self.progress.rows > 1:
             line += f"{'training':>11}"
         self._print(f"{line}{'time':>10}")
@@ -166,7 +171,9 @@ class Console:
             done = f"{max(1, p.epochs_reached.min())}"
         line = f"{done:>7}{format_number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
         if self.validates:
-            line += f"{format_number(now['val_loss']):>18}{self.error(now['val_error']):>10}"
+            shown = self.metric or "val_error"
+            value = metric_formatter(shown, self.task)(now[shown])
+            line += f"{format_number(now['val_loss']):>18}{value:>10}"
         if p.rows > 1:
             trained = f"{now['rows']}/{p.rows}"
             if len(trained) > CELL_CHARACTERS:  # the title has the total
@@ -198,20 +205,26 @@ class ParallelRuns:
         training = {int(self.owner[row]) for row in range(progress.rows) if row not in progress.ended}
         return f"{len(self.names) - len(training)} of {len(self.names)}"
 
+    def describe(self, task: str) -> str:
+        """`least validation loss`, `largest validation ROC AUC`."""
+        return f"{'largest' if larger_is_better(self.metric) else 'least'} {metric_label(self.metric, task)}"
+
     def best(self, progress: EpochProgress, task: str) -> str:
-        """The run with the lowest mean over its rows' best epochs, without runs that have a diverged row."""
+        """The run with the best mean over its rows' best epochs, without runs that have a diverged row."""
         if not self.metric:
             return ""
-        values = progress.best.copy()  # the live view's thread may read while the training thread writes
-        index = 1 if self.metric.endswith("error") else 0
+        # Copies: the live view's thread may read while the training thread writes.
+        values = {row: best[self.metric in ERRORS] for row, best in progress.best.copy().items()}
+        if self.metric == progress.metric:
+            values = progress.best_metric.copy()
         means = {}
         for run in range(len(self.names)):
             rows = np.flatnonzero(self.owner == run).tolist()
             if all(row in values and progress.ended.get(row) != "diverged" for row in rows):
-                means[run] = mean_of_finite([values[row][index] for row in rows])
+                means[run] = mean_of_finite([values[row] for row in rows])
         if not means:
             return "-"
-        run = min(means, key=means.__getitem__)
+        run = (max if larger_is_better(self.metric) else min)(means, key=means.__getitem__)
         return f"{metric_formatter(self.metric, task)(means[run]):<8} {self.names[run]}"
 
 

@@ -46,6 +46,12 @@ class Curves:
             kind for kind in CURVE_KINDS if any(f"{kind}_loss" in metrics for *_, metrics in self._metrics)
         ]
 
+    @property
+    def further_metrics(self) -> list[str]:
+        """What was measured on the validation set beside loss and error, by its names in records."""
+        names = dict.fromkeys(name for *_, metrics in self._metrics for name in metrics)
+        return [name for name in names if name.startswith("val_") and name not in ("val_loss", "val_error")]
+
     def values(self, name: str) -> np.ndarray:
         """A metric as (rows, epochs)."""
         values = np.full((self.rows, self.epochs), np.nan)

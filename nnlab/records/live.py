@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nnlab.errors import visible
 from nnlab.means import mean_of_finite
-from nnlab.records.text import error_name, format_duration, format_number, metric_label
+from nnlab.records.text import error_name, format_duration, format_number, metric_formatter, short_label
 
 
 def start_live(draw, stream) -> Live:
@@ -43,7 +43,11 @@ def run_view(console, screen: Screen) -> Text:
     text.append(f"\n\n{'loss':>24}{error_name(console.task):>12}\n", "dim")
     text.append(f"  {'training':<12}{_pair(console, now['train_loss'], now['train_error'])}\n")
     if console.validates:
-        text.append(f"  {'validation':<12}{_pair(console, now['val_loss'], now['val_error'])}\n")
+        text.append(f"  {'validation':<12}{_pair(console, now['val_loss'], now['val_error'])}")
+        if console.metric:
+            value = metric_formatter(console.metric, console.task)(now[console.metric])
+            text.append(f"   {short_label(console.metric)} {value}")
+        text.append("\n")
     # a copy, since rich's thread may read while the training thread writes
     best = [b for row, b in p.best.copy().items() if p.ended.get(row) != "diverged"]
     if best:
@@ -66,7 +70,7 @@ def runs_view(console, screen: Screen) -> Text:
     p, parallel, text = console.progress, console.parallel, Text("\n")
     append_bar(text, p.fraction_done(), f"{parallel.ended(p)} runs ended", p.seconds_left(), screen)
     if parallel.metric:
-        text.append(f"\n\n  least {metric_label(parallel.metric, console.task)} so far  ", "dim")
+        text.append(f"\n\n  {parallel.describe(console.task)} so far  ", "dim")
         text.append(parallel.best(p, console.task), "green")
     return text
 

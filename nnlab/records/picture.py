@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, Curves, bands
+from nnlab.records.text import METRIC_LABELS, is_percentage
 
 SIZE_INCHES, DOTS_PER_INCH = (8.0, 10 / 3), 150  # 1200 x 500 pixels
 FEW_ROWS, FEW_EPOCHS = 10, 12  # up to which each row has a line, and each epoch a dot
@@ -26,6 +27,7 @@ LOG_FROM_RATIO = 20  # the ratio max / min above which the y axis is logarithmic
 START_SHARE, CUT_RATIO = 0.1, 4
 CURVE_STYLES = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+MAX_METRIC_PANELS = 1  # more would be too narrow; TensorBoard shows all
 GREY, BLACK = "#707070", "#222222"  # with Okabe and Ito's colour-blind-safe palette
 BEST_DOT = {
     "marker": "o", "markersize": 4.5, "markerfacecolor": CURVE_STYLES["val"][1], "markeredgecolor": "white",
@@ -52,21 +54,27 @@ def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
     """The curves as a PNG of 1200 x 500 pixels; `task` and `target` determine the axis labels."""
     figure = blank_figure()
     learning_rates = curves.learning_rates[np.isfinite(curves.learning_rates)]
-    widths, space = [1, 1], 0.2
+    further = curves.further_metrics[:MAX_METRIC_PANELS]
+    widths, space = [1] * (2 + len(further)), 0.2 + 0.09 * len(further)
     note = ""
-    if len(learning_rates) and learning_rates.max() > learning_rates.min():  # a third, narrower panel
-        widths, space = [1, 1, 0.55], 0.27
+    if len(learning_rates) and learning_rates.max() > learning_rates.min():  # a last, narrower panel
+        widths, space = [*widths, 0.55], space + 0.07
     elif len(learning_rates):
         note = f"learning rate {learning_rates[0]:.3g}"
-    left, right, *rate_panels = figure.subplots(1, len(widths), width_ratios=widths)
+    left, right, *others = figure.subplots(1, len(widths), width_ratios=widths)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, top=0.785, wspace=space)
     _panel(left, curves, "loss", f"loss of the {target}" if target else "loss", 1)
     if task == "classification":
         _panel(right, curves, "error", "error (%)", 100)
     else:
         _panel(right, curves, "error", "RMSE (in the target's unit)", 1)
-    for axes in rate_panels:
+    for axes, name in zip(others, further, strict=False):
+        _metric_panel(axes, curves, name, task)
+    for axes in others[len(further) :]:
         _learning_rate_panel(axes, curves)
+    if further and note:  # a note of its own would be over the last panel's label
+        others[-1].set_xlabel(f"epoch ({note})", fontsize=9, color=BLACK)
+        note = ""
     _annotate(figure, curves, title, note)
     return render_png(figure)
 
@@ -111,12 +119,20 @@ def _annotate(figure, curves: Curves, title: str, note: str) -> None:
         figure.text(0.985, 0.945, counts, fontsize=7.5, color=GREY, va="center", ha="right")
 
 
-def _panel(axes, curves: Curves, quantity: str, label: str, factor: float) -> None:
+def _metric_panel(axes, curves: Curves, name: str, task: str) -> None:
+    """Plot a metric that was measured on the validation set."""
+    label, is_share = METRIC_LABELS.get(name[4:], name[4:].replace("_", " ")), is_percentage(name, task)
+    _panel(axes, curves, name[4:], f"{label} (%)" if is_share else label, 100 if is_share else 1, ["val"])
+
+
+def _panel(
+    axes, curves: Curves, quantity: str, label: str, factor: float, kinds: list[str] | None = None
+) -> None:
     """Plot one quantity: mean, band, thin lines if there are few rows, and the best epochs."""
     epochs = np.arange(1, curves.epochs + 1)
     shown = []
     dots = "o" if curves.epochs <= FEW_EPOCHS else None
-    for zorder, kind in enumerate(curves.kinds, start=3):
+    for zorder, kind in enumerate(kinds or curves.kinds, start=3):
         _, color, line_style = CURVE_STYLES[kind]
         values = factor * curves.values(f"{kind}_{quantity}")
         b = bands(values)

@@ -21,19 +21,22 @@ class EpochProgress:
     epochs_reached  (rows,) epochs trained, where rows that have ended advance with the others
     row_epochs      how many epochs all rows have trained, summed
     best            row -> (loss, error, epoch) of its best epoch, by validation or else training
+    best_metric     row -> the `metric` of the same epoch, if there is one: its name in records
     ended           row -> how it ended
     """
 
-    def __init__(self, rows: int, epochs: int):
-        self.rows, self.epochs = rows, epochs
+    def __init__(self, rows: int, epochs: int, metric: str = ""):
+        self.rows, self.epochs, self.metric = rows, epochs, metric
+        self.shown_metrics = (*SHOWN_METRICS, metric) if metric else SHOWN_METRICS
         self.epoch, self.seconds, self.row_epochs = 0, 0.0, 0
         self.epochs_done = np.zeros(rows, dtype=int)
         self.epochs_reached = np.zeros(rows, dtype=int)
         self.best: dict[int, tuple[float, float, int]] = {}
+        self.best_metric: dict[int, float] = {}
         self.ended: dict[int, str] = {}
         self._started = None
         self._last_epoch = np.zeros(rows, dtype=int)  # that each row trained; 0 if none
-        self._latest_metrics = np.full((rows, len(SHOWN_METRICS)), np.nan)  # the metrics of that epoch
+        self._latest_metrics = np.full((rows, len(self.shown_metrics)), np.nan)  # the metrics of that epoch
 
     def record(self, record) -> None:
         """Take in a `Record`. This runs every epoch, so means are only computed when they are shown."""
@@ -44,13 +47,16 @@ class EpochProgress:
         self._last_epoch[record.rows] = self.epochs_done[record.rows] = self.epochs_reached[record.rows] = (
             record.epoch
         )
-        for i, name in enumerate(SHOWN_METRICS):
+        for i, name in enumerate(self.shown_metrics):
             self._latest_metrics[record.rows, i] = record.metrics.get(name, np.nan)
         kind = "val" if "val_loss" in record.metrics else "train"
+        unknown = np.full(len(record.rows), np.nan)
         for i in np.flatnonzero(record.improved).tolist():
             row = int(record.rows[i])
             loss, error = (float(record.metrics[f"{kind}_{what}"][i]) for what in ("loss", "error"))
             self.best[row] = (loss, error, record.epoch)
+            if self.metric:
+                self.best_metric[row] = float(record.metrics.get(self.metric, unknown)[i])
         self.ended |= record.ended
         if self.ended:
             ended_rows = list(self.ended)
@@ -62,7 +68,7 @@ class EpochProgress:
         current_rows = self.current_rows()
         means = {
             name: mean_of_finite(self._latest_metrics[current_rows, i])
-            for i, name in enumerate(SHOWN_METRICS)
+            for i, name in enumerate(self.shown_metrics)
         }
         return means | {"rows": int(current_rows.sum())}
 

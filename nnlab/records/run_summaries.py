@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from nnlab.metrics import METRICS, recorded_name
 from nnlab.records.text_columns import short_names
 
 BRIEF_CHARACTERS = 36  # of a run's name in a progress line
@@ -37,7 +38,11 @@ def ranking_set(summaries: dict[str, dict]) -> str:
 
 
 def ranking_metric(summaries: dict[str, dict]) -> str:
-    """The metric that ranks the runs: the loss, or the error if runs on the same data differ in loss."""
+    """The metric that ranks the runs: what chose the best epoch, if that is one of the table of metrics in
+    all runs; else the loss, or the error if runs on the same data differ in loss."""
+    chosen = {summary.get("metric") for summary in summaries.values()}
+    if len(chosen) == 1 and chosen <= METRICS.keys():
+        return recorded_name(chosen.pop())
     kinds: dict[str, set] = {}
     for summary in summaries.values():
         kinds.setdefault(data_name(summary), set()).add(summary.get("loss_is"))

@@ -19,6 +19,11 @@ METRIC_LABELS = {  # of others, their names in words
     "brier_score": "Brier score", "top5_accuracy": "top-5 accuracy", "rmse": "RMSE", "mae": "MAE", "r2": "R2",
     "mape": "MAPE",
 }  # fmt: skip
+SHORT_LABELS = {  # of ten characters at most, for a column; of others, the label itself
+    "balanced_accuracy": "bal. acc.", "mcc": "Matthews", "average_precision": "avg. prec.",
+    "brier_score": "Brier", "calibration_error": "calibr.", "top5_accuracy": "top-5",
+    "median_absolute_error": "median AE",
+}  # fmt: skip
 SET_LABELS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -49,14 +54,24 @@ def target_description(normalization: str) -> str:
     return known.get(normalization, f"target normalised by {normalization}")
 
 
+def short_label(recorded: str) -> str:
+    """The heading of a metric's column: `bal. acc.` for val_balanced_accuracy."""
+    metric = recorded.partition("_")[2]
+    return SHORT_LABELS.get(metric) or METRIC_LABELS.get(metric, metric.replace("_", " "))
+
+
 def metric_formatter(name: str, task: str):
     """The function that formats a metric: as a percentage if it is a share."""
     if name == "parameters":
         return "{:,.0f}".format
+    return format_percent if is_percentage(name, task) else format_number
+
+
+def is_percentage(name: str, task: str) -> bool:
+    """Whether a metric is a share, which is written as a percentage."""
     name = name.removesuffix("_uncalibrated")
-    share = task == "classification" and name.endswith(("error", "accuracy", "f1", "f1_macro"))
-    share |= name.endswith("mape")
-    return format_percent if share else format_number
+    is_share = task == "classification" and name.endswith(("error", "accuracy", "f1", "f1_macro"))
+    return is_share or name.endswith("mape")
 
 
 def format_percent(share: float) -> str:

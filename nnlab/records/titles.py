@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
+from nnlab.metrics import METRICS
 from nnlab.records.text import loss_description
 from nnlab.runtime.devices import device, gpu_available
 from nnlab.training.fit import Fit
 
 
 def describe_run(e: Experiment, spec: DataSpec) -> dict[str, str]:
-    """The entries of summary.json that describe the run: data, task, loss, device."""
+    """The entries of summary.json that describe the run: data, task, loss, device; and what chooses the best
+    epoch, `metric`, if that is one of the table of metrics."""
     where = [getattr(e.data, key, None) for key in ("path", "target")]
     loss = e.loss_for(spec).name
     normalization = getattr(e.data, "target_normalization", "none")
@@ -20,6 +22,7 @@ def describe_run(e: Experiment, spec: DataSpec) -> dict[str, str]:
         "loss": loss,
         "loss_is": loss_description(loss, spec.task, normalization),
         "device": str(device(e.device)),
+        **({"metric": e.metric} if e.metric in METRICS else {}),
     }
 
 
