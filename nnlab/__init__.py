@@ -42,6 +42,7 @@ _HOMES = {
         "Moons", "Noise", "Npz", "Spirals", "Table", "Wine",
     ),
     "nnlab.data.columns": ("Column",),
+    "nnlab.tables.frames": ("Frame",),
     "nnlab.data.spec": ("DataSpec",),
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
     "nnlab.models": ("MLP", "Linear", "Logistic", "Model", "Tabular"),

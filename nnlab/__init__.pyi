@@ -27,6 +27,7 @@ from nnlab.data.sources import (
 )
 from nnlab.data.columns import Column as Column
 from nnlab.data.spec import DataSpec as DataSpec
+from nnlab.tables.frames import Frame as Frame
 from nnlab.data.splits import (
     Fold as Fold,
     Holdout as Holdout,

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone, is_classifier, is_regressor
@@ -259,3 +260,56 @@ def test_no_global_state_changes():
         torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), torch.get_default_dtype(),
     )  # fmt: skip
     assert before == after
+
+
+def mixed_frame(n=90):
+    """A pandas frame in which only a category and a hole tell the target."""
+    rng = np.random.default_rng(0)
+    plan = rng.choice(["gold", "silver", "iron"], n)
+    age = rng.normal(40, 10, n)
+    age[rng.random(n) < 0.3] = np.nan
+    when = pd.date_range("2024-01-01", periods=n, freq="D")
+    frame = pd.DataFrame({"plan": plan, "age": age, "when": when, "member": rng.random(n) < 0.5})
+    return frame, np.where((plan == "gold") ^ np.isnan(age), "left", "stayed")
+
+
+def to_polars_like(frame):
+    return pa.Table.from_pandas(frame)
+
+
+@pytest.mark.parametrize("convert", [lambda frame: frame, to_polars_like], ids=["pandas", "pyarrow"])
+def test_frames_of_words_dates_and_holes(convert):
+    frame, y = mixed_frame()
+    estimator = nnlab.Classifier(epochs=60, lr=0.01).fit(convert(frame), y)
+    assert estimator.score(convert(frame), y) > 0.95
+    assert estimator.classes_.tolist() == ["left", "stayed"] and estimator.n_features_in_ == 4
+    assert list(estimator.feature_names_in_) == list(frame.columns)
+    assert [column.type for column in estimator.model_.spec.columns] == [
+        "category",
+        "number",
+        "date",
+        "boolean",
+    ]
+    with pytest.raises(ValueError, match="feature names should match"):
+        estimator.predict(convert(frame[["age", "plan", "when", "member"]]))
+    with pytest.raises(nnlab.UserError, match="X, row 1, column 'age': 'old' is not a number"):
+        estimator.predict(convert(frame.assign(age=["31", "old", *["5"] * (len(frame) - 2)])))
+
+
+def test_frames_with_labels_that_are_numbers_and_weights():
+    frame, y = mixed_frame()
+    labels = np.where(y == "left", 10, 9)
+    weighted = nnlab.Classifier(epochs=40, lr=0.01, class_weight={10: 5.0}).fit(
+        frame, labels, np.ones(len(y))
+    )
+    assert weighted.classes_.tolist() == [9, 10] and weighted.score(frame, labels) > 0.9
+    assert weighted.model_.spec.classes == ("9", "10")
+
+
+def test_a_regressor_on_a_frame():
+    frame, _ = mixed_frame()
+    y = frame.plan.map({"gold": 3.0, "silver": 1.0, "iron": -2.0}).to_numpy()
+    estimator = nnlab.Regressor(epochs=60, lr=0.01).fit(frame, y)
+    assert estimator.score(frame, y) > 0.9
+    with pytest.raises(nnlab.UserError, match="takes one target"):
+        nnlab.Regressor().fit(frame, np.column_stack([y, y]))

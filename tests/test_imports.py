@@ -60,6 +60,7 @@ IMPORTED_LATE = {
     "nnlab.tables": {
         "assembly",
         "cells",
+        "data_frames",
         "contents",
         "dates",
         "doubts",

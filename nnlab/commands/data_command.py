@@ -22,11 +22,12 @@ def run(composed: ComposedRun) -> int:
     table = make_part(SOURCES, composed.settings["data"], "data")
     if not isinstance(table, Table):
         raise UserError(f"data={table.name}: nnlab data shows tables, data=table")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Advice)  # the screen has it all
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Advice)
         source, tests = table.source()
         shown = profile(source, table, tests)
         sentences = doubts(shown)
+    sentences = [*dict.fromkeys(str(warning.message) for warning in caught), *sentences]
     screen = Terminal()
     for line in overview_lines(shown, sentences, train_line(shown, composed)):
         screen.line(line)

@@ -26,6 +26,7 @@ MISSING_CODE, UNKNOWN_CODE, FIRST_CODE = (
 # A column may come from a stranger: these limits bound the cost of its inputs.
 MOST_CATEGORIES = 2**24 - FIRST_CODE  # float32 holds whole numbers up to 2^24 exactly
 MOST_BUCKETS = 2**16  # that n-grams are hashed into
+SAID_BY_USER = "as data.types says"  # the reason of a type that the user gives
 DECIMAL_MARKS, THOUSANDS_MARKS = (".", ","), ("", ",", ".", " ", "'")
 
 

@@ -13,6 +13,7 @@ import re
 
 import numpy as np
 
+from nnlab.data.columns import SAID_BY_USER
 from nnlab.data.labels import MOST_INFERRED_CLASSES
 from nnlab.errors import advise
 
@@ -238,9 +239,16 @@ def dataset_identifiers(dataset) -> dict[int, str]:
 
 
 def warn_of_identifiers(dataset) -> None:
-    """Advice, if an input is an ID column."""
-    for column, description in list(dataset_identifiers(dataset).items())[:1]:
-        name = input_name(column, dataset.spec.features)
+    """Advice, if an input is an ID column; in a table, if it is one that the user did not ask for."""
+    asked_for = {column.name for column in dataset.columns if column.reason == SAID_BY_USER}
+    asked_for |= {name for column in dataset.columns if column.parts for name, _ in column.raw}  # of dates
+    names = dataset.spec.features
+    identifiers = [
+        (input_name(i, names), description)
+        for i, description in dataset_identifiers(dataset).items()
+        if not names or names[i] not in asked_for
+    ]
+    for name, description in identifiers[:1]:
         advise(f"{name} {description}: {IDENTIFIER_REMEDY}")
 
 

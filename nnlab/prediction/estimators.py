@@ -8,7 +8,14 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 from nnlab.arguments import typed
 from nnlab.choices import short_repr
@@ -19,6 +26,7 @@ from nnlab.errors import UserError, advise, nearest
 from nnlab.experiment import Experiment
 from nnlab.plugins import lookup
 from nnlab.prediction.model import TrainedModel, load
+from nnlab.tables.mixed_frames import is_mixed, mixed_data, raw_inputs
 from nnlab.training.fit import fit as make_fit
 
 SHORTCUTS = {
@@ -89,11 +97,8 @@ class NetworkEstimator(BaseEstimator):
         for name, value in self.get_params(deep=False).items():
             if getattr(value, "ndim", 0):  # the parts of a stack have arrays, an estimator's do not
                 raise UserError(f"{name} = {short_repr(value)}: expected a value, not an array of them")
-        names = tuple(getattr(self, "feature_names_in_", ()))
         settings = {f.name: getattr(self, f.name) for f in fields(Experiment) if f.name in vars(self)}
-        settings["data"] = Arrays(
-            X, y, task=self.task, normalization=self.normalization, features=names, weights=sample_weight
-        )
+        settings["data"] = self._data(X, y, sample_weight)
         settings["split"] = split = _resolve_split(self.split)
         if self.metric is None:
             settings["metric"] = "val_loss" if getattr(split, "validates", True) else "last"
@@ -103,6 +108,23 @@ class NetworkEstimator(BaseEstimator):
             if value is not None:
                 e = replace(e, **{group: _replace_field(getattr(e, group), field, value, name)})
         return e
+
+    def _validated(self, X, y, **checks):
+        """X and y as scikit-learn checks them; a frame of mixed columns stays one."""
+        if not is_mixed(X):
+            return validate_data(self, X, y, **checks)
+        validate_data(self, X, y, skip_check_array=True)
+        check_consistent_length(X, y)
+        dtype = "numeric" if checks.get("y_numeric") else None
+        return X, check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
+
+    def _data(self, X, y, sample_weight) -> Data:
+        if is_mixed(X):
+            return mixed_data(X, y, sample_weight, task=self.task, normalization=self.normalization)
+        names = tuple(getattr(self, "feature_names_in_", ()))
+        return Arrays(
+            X, y, task=self.task, normalization=self.normalization, features=names, weights=sample_weight
+        )
 
     def _train(self, X, y, sample_weight) -> NetworkEstimator:
         if sample_weight is not None:
@@ -122,7 +144,11 @@ class NetworkEstimator(BaseEstimator):
     def _inputs(self, X) -> np.ndarray:
         """X as numbers. Raises `NotFittedError` before `fit`, ValueError for another width or other names."""
         check_is_fitted(self)
-        return validate_data(self, X, reset=False)
+        columns = self.model_.spec.columns
+        if not columns:
+            return validate_data(self, X, reset=False)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return raw_inputs(X, columns)
 
 
 @typed
@@ -148,6 +174,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):
                           averaged, over folds too
     normalization         of the inputs: robust, standard, minmax, maxabs, none. Nothing else need scale them
 
+    X may be a data frame of pandas, polars or pyarrow with words, dates, categories and missing cells: see
+    `nnlab.Frame`.
+
     classes_, n_features_in_, feature_names_in_  as scikit-learn has them
     model_    the `TrainedModel`: model_.predict_proba(X, row=3) is one row
     results_  the `Result` of each row; history_: all epochs, as columns for a data frame
@@ -166,7 +195,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
     def fit(self, X, y, sample_weight=None) -> Classifier:
         """Train on X (n, d) and the labels y (n,); sample_weight (n,) are factors on the losses."""
-        X, y = validate_data(self, X, y, ensure_min_samples=2)
+        X, y = self._validated(X, y, ensure_min_samples=2)
         check_classification_targets(y)
         y = column_or_1d(y, warn=True)
         self.classes_ = np.unique(y)
@@ -204,7 +233,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     def fit(self, X, y, sample_weight=None) -> Regressor:
         """Train on X (n, d) and the numbers y, (n,) or (n, m); sample_weight (n,) are factors on losses."""
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        X, y = self._validated(X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return self._train(X, y.astype(np.float64), sample_weight)

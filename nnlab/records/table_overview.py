@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # it imports pyarrow
     from nnlab.tables.profile import ColumnFacts, Profile
 
 # A screen has some 24 lines. Of more columns, those of which there is nothing to say are listed by type.
-MOST_COLUMNS_LISTED = 24
+MOST_COLUMNS_LISTED = 16
 MOST_DOUBTS_SHOWN = 8
 VALUES_WIDTH, LEAST_REASON_WIDTH, LEAST_NAME_WIDTH = 28, 15, 12
 MOST_CLASSES_SHOWN = 6
@@ -26,7 +26,7 @@ ORDINARY_TYPES = ("number", "category", "boolean", "date")
 def overview_lines(profile: Profile, doubts: list[str], train: str) -> list[str]:
     """All lines; `train` is the shell line that trains on the table."""
     table = profile.table
-    count = len(table.source) + table.left_out
+    count = len(table.source) + len(table.left_out)
     title = f"{table.source.name}: {count:,} rows, {len(profile.facts) + 1:,} columns"
     sections = [_column_lines(profile.facts), _target_lines(profile) + _doubt_lines(doubts)]
     lines = [visible(title)]
@@ -134,7 +134,8 @@ def _target_lines(profile: Profile) -> list[str]:
         ends = [_number(v) for v in (y.min(), y.max(), np.median(y))]
         what = f"numbers from {ends[0]} to {ends[1]}, median {ends[2]}"
     guess = "; a guess, target=COLUMN says which" if profile.is_guess else ""
-    without = f"; {table.left_out:,} rows have none and are left out" if table.left_out else ""
+    left_out = len(table.left_out)
+    without = f"; {left_out:,} rows have none and are left out" if left_out else ""
     return labelled_lines("target", visible(f"{name}, {what}{without}{guess}"))
 
 

@@ -18,7 +18,7 @@ from nnlab.tables.example_columns import groups_of, keys_of, parts_of, times_of,
 from nnlab.tables.judged import Judged, ReadingSettings
 from nnlab.tables.raw import to_raw
 from nnlab.tables.settings import Tabular
-from nnlab.tables.targets import TargetColumn, encode, read_target
+from nnlab.tables.targets import encode, read_target
 from nnlab.tables.types import TypeSettings, judge_columns
 
 MOST_NAMES_SHOWN = 6
@@ -116,8 +116,9 @@ class Examined:
     source: Source
     roles: Roles
     targets: Targets
+    target_doubt: str  # what else the targets may be
     judged: tuple[Judged, ...]
-    left_out: int  # rows without a target
+    left_out: np.ndarray  # numbers of the rows without a target, in the table as it was
     tests: int  # rows at the end that are a test set of their own
 
     @property
@@ -139,22 +140,24 @@ class Examined:
 def examine(source: Source, settings: Tabular, tests: int = 0) -> Examined:
     """Judge a table, of which the last `tests` rows are a test set of their own. Raises `UserError`."""
     roles = Roles.of(settings, source)
-    target, rows = _rows_with_target(source, settings, roles)
-    kept = source.select(rows)
-    targets = encode(target, settings.task)
+    cells, reading = source.column(roles.target), reading_of(settings)
+    target = read_target(roles.target, cells, reading, settings.task, source.name, source.place)
+    rows, left_out = np.flatnonzero(target.present), np.flatnonzero(~target.present)
+    kept = source if len(rows) == len(source) else source.select(rows)
+    targets, doubt = encode(target, settings.task)
     judged = judge_columns(kept.table, roles.type_settings(settings), targets.y, kept.place)
     kept_tests = int((rows >= len(source) - tests).sum())
-    return Examined(kept, roles, targets, judged, len(source) - len(rows), kept_tests)
+    return Examined(kept, roles, targets, doubt, judged, left_out, kept_tests)
 
 
 def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
     """The data set of a table; the last `tests` of its rows are its own test set. Raises `UserError`."""
     table = examine(source, settings, tests)
-    source, roles = table.source, table.roles
     _refuse_text(table)
+    _advise(table, source, settings)
+    source, roles = table.source, table.roles
     if not any(column.is_input for column in table.columns):
         raise UserError(f"{source.name} has no column to learn from: {_what_they_are(table.columns)}")
-    _advise(table.judged, settings)
     y, classes, labels = table.targets
     test = np.arange(len(source) - table.tests, len(source)) if table.tests else None
     return Dataset(
@@ -165,22 +168,6 @@ def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
         parts=roles.part and parts_of(source, roles.part),
         **keys_of(source, table.columns),
     )  # fmt: skip
-
-
-def _rows_with_target(source: Source, settings: Tabular, roles: Roles) -> tuple[TargetColumn, np.ndarray]:
-    """The target, and the rows that have one: others are left out, with an `Advice`."""
-    cells, reading = source.column(roles.target), reading_of(settings)
-    target = read_target(roles.target, cells, reading, settings.task, source.name, source.place)
-    rows = np.flatnonzero(target.present)
-    left_out = len(source) - len(rows)
-    if left_out and len(rows):
-        first = int(np.flatnonzero(~target.present)[0])
-        verb = "row is" if left_out == 1 else "rows are"
-        advise(
-            f"{left_out:,} of {len(source):,} {verb} left out, having no {shortened(roles.target)}, as "
-            f"{source.place(first)}"
-        )
-    return target, rows
 
 
 def _refuse_text(table: Examined) -> None:
@@ -214,15 +201,22 @@ def _drop_all(texts: tuple[Judged, ...]) -> str:
     return f"; the same for {_listed(others)}"
 
 
-def _advise(judged: tuple[Judged, ...], settings: Tabular) -> None:
-    """One sentence on the columns that are left out unasked, and one for each that may be read otherwise."""
-    left_out = [j.column for j in judged if j.column.type in ("identifier", "constant")]
+def _advise(table: Examined, source: Source, settings: Tabular) -> None:
+    """Advice of what nobody asked for: rows and columns of `source` that are left out, doubtful readings."""
+    count = len(table.left_out)
+    if count:
+        first, verb = source.place(int(table.left_out[0])), "row is" if count == 1 else "rows are"
+        name = shortened(table.roles.target)
+        advise(f"{count:,} of {len(source):,} {verb} left out, having no {name}, as {first}")
+    if table.target_doubt:
+        advise(table.target_doubt)
+    left_out = [j.column for j in table.judged if j.column.type in ("identifier", "constant")]
     unasked = [column for column in left_out if column.name not in settings.types]
     if unasked:
         reasons = _listed([f"'{shortened(column.name)}' ({column.reason})" for column in unasked])
         verb = "is not an input" if len(unasked) == 1 else "are not inputs"
         advise(f"{reasons} {verb}; data.types.COLUMN=number or category makes one of it")
-    for j in judged:
+    for j in table.judged:
         if j.doubt:
             advise(f"column '{shortened(j.column.name)}': {j.doubt}")
 

@@ -35,6 +35,8 @@ def doubts(profile: Profile) -> list[str]:
 
 
 def _of_columns_as_read(profile: Profile) -> Iterator[str]:
+    if profile.table.target_doubt:
+        yield profile.table.target_doubt
     for judged in profile.table.judged:
         if judged.doubt:
             yield f"{_quoted(judged.column.name)}: {judged.doubt}"

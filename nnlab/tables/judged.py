@@ -82,7 +82,7 @@ def category_column(name: str, cells: pa.Array, reason: str, settings: ReadingSe
     if len(names) < 2 and not cells.null_count or not names:
         return constant(name, names)
     embedded = settings.one_hot is not None and len(names) > settings.one_hot
-    reason = reason or f"{len(names):,} words"
+    reason = reason or ("one word" if len(names) == 1 else f"{len(names):,} words")
     column = Column(
         name, "category", reason, tuple(names), bool(cells.null_count), embedded, markers=settings.missing
     )

@@ -189,7 +189,7 @@ def _words(name: str, cells: pa.Array, encoded, settings: ReadingSettings) -> Ju
     if distinct > max(FEWEST_SENTENCES, count / 2) and _are_sentences(encoded.dictionary):
         return Judged(Column(name, "text", "sentences"))
     if _are_different(distinct, count) or is_key_name(name) and distinct == count > 1:
-        return Judged(Column(name, "identifier", "differs from row to row"))
+        return Judged(Column(name, "identifier", "differs by row"))
     return category_column(name, cells, "", settings)
 
 

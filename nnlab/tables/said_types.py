@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from nnlab.data.columns import Column
+from nnlab.data.columns import SAID_BY_USER, Column
 from nnlab.errors import UserError, shortened
 from nnlab.tables.cells import as_text, is_number_type, numbers_of, without_missing_numbers
 from nnlab.tables.dates import fitting_forms, is_date_type, likelier_order, parse_dates
@@ -24,7 +24,6 @@ from nnlab.tables.judgement import boolean_words
 from nnlab.tables.numerals import PLAIN, find_notation, parse_numbers
 from nnlab.tables.user_types import DAY_MONTH_ORDERS
 
-SAID = "as data.types says"
 NGRAM_BUCKETS = 256
 
 
@@ -36,7 +35,7 @@ def column_as(
     Raises `UserError` for a cell that cannot be that; `where(row)` says in which line it stands.
     """
     if type_ == "identifier":
-        return Judged(Column(name, "identifier", SAID))
+        return Judged(Column(name, "identifier", SAID_BY_USER))
     if type_ == "number":
         return _number(name, cells, settings, where)
     if type_ in ("date", *DAY_MONTH_ORDERS):
@@ -45,26 +44,26 @@ def column_as(
         raise UserError(f"data.types.{shortened(name)} = '{type_}': the column has lists; leave it out")
     text = as_text(cells, settings.missing)
     if type_ == "category":
-        return category_column(name, text, SAID, settings)
+        return category_column(name, text, SAID_BY_USER, settings)
     if type_ == "boolean":
         return _boolean(name, text, settings)
-    return Judged(Column(name, "text", SAID, buckets=NGRAM_BUCKETS, markers=settings.missing))
+    return Judged(Column(name, "text", SAID_BY_USER, buckets=NGRAM_BUCKETS, markers=settings.missing))
 
 
 def _boolean(name: str, text: pa.Array, settings: ReadingSettings) -> Judged:
     words = sorted(text.drop_null().unique().to_pylist())
-    judged = boolean_words(name, text, settings, SAID)
+    judged = boolean_words(name, text, settings, SAID_BY_USER)
     if judged is None and len(words) != 2:
         raise UserError(
             f"data.types.{shortened(name)} = 'boolean': the column has {len(words):,} different values, "
             f"expected two"
         )
-    return judged or boolean_column(name, text, tuple(words), SAID, settings)
+    return judged or boolean_column(name, text, tuple(words), SAID_BY_USER, settings)
 
 
 def _number(name: str, cells: pa.Array, settings: ReadingSettings, where) -> Judged:
     if is_number_type(cells.type) or pa.types.is_boolean(cells.type):
-        return number_column(name, numbers_of(cells), SAID, settings)
+        return number_column(name, numbers_of(cells), SAID_BY_USER, settings)
     text = without_missing_numbers(as_text(cells, settings.missing))
     distinct = text.drop_null().unique()
     if not len(distinct):
@@ -73,18 +72,18 @@ def _number(name: str, cells: pa.Array, settings: ReadingSettings, where) -> Jud
     notation = reading.notation if reading else PLAIN
     numbers = parse_numbers(text, notation)
     _refuse_first(name, text, np.isfinite(numbers), "a number", where)
-    return number_column(name, numbers, SAID, settings, notation)
+    return number_column(name, numbers, SAID_BY_USER, settings, notation)
 
 
 def _date(name: str, cells: pa.Array, type_: str, settings: ReadingSettings, where) -> Judged:
     if is_date_type(cells.type):
-        return date_column(name, cells, "", SAID, settings)
+        return date_column(name, cells, "", SAID_BY_USER, settings)
     text = without_missing_numbers(as_text(cells, settings.missing))
     fitting = fitting_forms(text.drop_null().unique())
     form = type_ if type_ in DAY_MONTH_ORDERS else likelier_order(text, fitting or ["ymd"])
     what = f"a date with the {DAY_MONTH_ORDERS[type_]}" if type_ in DAY_MONTH_ORDERS else "a date"
     _refuse_first(name, text, np.isfinite(parse_dates(text, form)["days"]), what, where)
-    return date_column(name, text, form, SAID, settings)
+    return date_column(name, text, form, SAID_BY_USER, settings)
 
 
 def _refuse_first(name: str, cells: pa.Array, fits: np.ndarray, what: str, where) -> None:

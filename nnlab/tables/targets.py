@@ -14,7 +14,7 @@ from nnlab.data.labels import (
     encode_labels,
     encode_targets,
 )
-from nnlab.errors import UserError, advise, shortened
+from nnlab.errors import UserError, shortened
 from nnlab.tables.cells import as_text
 from nnlab.tables.judged import Judged, ReadingSettings
 from nnlab.tables.judgement import judge
@@ -70,21 +70,22 @@ def read_target(
     return TargetColumn(name, where, judged, text, judged.numbers)
 
 
-def encode(target: TargetColumn, task: str) -> Targets:
-    """The targets of the examples that have one, as a `Dataset` has them. Raises `UserError`."""
-    present = target.present
+def encode(target: TargetColumn, task: str) -> tuple[Targets, str]:
+    """The targets of the examples that have one, as a `Dataset` has them; and a sentence, where they may be
+    classes or numbers, on which was taken. Raises `UserError`."""
+    present, doubt = target.present, ""
     if not present.any():
         raise UserError(f"{target.where} is empty: there is nothing to learn")
     if target.numbers is None:
-        return _encode_text(target, present)
+        return _encode_text(target, present), doubt
     y = target.numbers[present]
     if task == "auto":
-        task = _infer_task(y, target.where)
+        task, doubt = _infer_task(y, target.where)
     if task == "classification":
         labels = target.text.filter(pa.array(present))
-        if pa.types.is_string(labels.type) and not are_comparable_by_value(set(labels.unique().to_pylist())):
-            return encode_labels(labels.to_pylist(), target.where)
-    return encode_targets(y, task, target.where)
+        if not are_comparable_by_value(set(labels.unique().to_pylist())):
+            return encode_labels(labels.to_pylist(), target.where), doubt
+    return encode_targets(y, task, target.where), doubt
 
 
 def _encode_text(target: TargetColumn, present: np.ndarray) -> Targets:
@@ -94,27 +95,23 @@ def _encode_text(target: TargetColumn, present: np.ndarray) -> Targets:
     return encode_labels(labels, target.where)
 
 
-def _infer_task(y: np.ndarray, where: str) -> str:
-    """What `auto` means for numbers; an `Advice` says which was taken, where they may be either."""
+def _infer_task(y: np.ndarray, where: str) -> tuple[str, str]:
+    """What `auto` means for numbers, and a sentence that says so, where they may be classes or amounts."""
     values, counts = np.unique(y, return_counts=True)
-    if len(values) <= 2 or (values != np.floor(values)).any():
-        return "classification" if (values == np.floor(values)).all() else "regression"
+    if (values != np.floor(values)).any():
+        return "regression", ""
+    if len(values) <= 2:
+        return "classification", ""
     what = f"{where} has {len(values)} whole numbers from {values[0]:g} to {values[-1]:g}"
-    as_classes, as_numbers = (
-        "data.task=classification takes them for classes",
-        "data.task=regression for numbers",
-    )
+    as_classes = "data.task=classification takes them for classes"
     if len(values) > MOST_INFERRED_CLASSES:
-        if len(values) <= MOST_DOUBTFUL_VALUES and 2 * len(values) <= len(y):
-            advise(f"{what}, taken for numbers; {as_classes}")
-        return "regression"
+        is_doubtful = len(values) <= MOST_DOUBTFUL_VALUES and 2 * len(values) <= len(y)
+        return "regression", f"{what}, taken for numbers; {as_classes}" * is_doubtful
     if _are_counts(counts):
-        rarest = values[counts.argmin()]
-        times = "once" if counts.min() == 1 else f"{counts.min()} times"
-        advise(f"{what}, taken for numbers since {rarest:g} occurs only {times}; {as_classes}")
-        return "regression"
-    advise(f"{what}, taken for classes; {as_numbers}")
-    return "classification"
+        rarest, least = values[counts.argmin()], counts.min()
+        times = "once" if least == 1 else f"{least} times"
+        return "regression", f"{what}, taken for numbers since {rarest:g} occurs only {times}; {as_classes}"
+    return "classification", f"{what}, taken for classes; data.task=regression takes them for numbers"
 
 
 def _are_counts(counts: np.ndarray) -> bool:
