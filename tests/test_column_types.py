@@ -43,7 +43,7 @@ TEXT = {
     "grades": (cycle("A", "B", "C", "A", "F"), "category", "4 words"),
     "numbers and a word": (cycle("0", "1", "2", "3+"), "category", "4 words"),
     "ages in bands": (cycle("<20", "20-40", "40-60", ">60"), "category", "4 words"),
-    "one word or nothing": (cycle("x", ""), "category", "1 words"),
+    "one word or nothing": (cycle("x", ""), "category", "one word"),
     "many words": ([f"street {i % 25}" for i in range(ROWS)], "category", "25 words"),
     "long names of few": (cycle("some college but no degree", "a master of some art"), "category", "2"),
     "none is a category": (cycle("None", "BrkFace", "Stone"), "category", "3 words"),
