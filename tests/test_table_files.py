@@ -156,7 +156,7 @@ def test_names_of_columns(text, tmp_path):
 
 
 def test_doubled_names_are_said(tmp_path):
-    with pytest.warns(Advice, match="has the column 'a' more than once: the second is called 'a.1'"):
+    with pytest.warns(Advice, match="has the column 'a' more than once: the second is called 'a.2'"):
         table = read_table(write(tmp_path, "a,a,a.1,b,a\nx,y,z,1,2\n"))
     assert table.column_names == ["a", "a.2", "a.1", "b", "a.3"]
 

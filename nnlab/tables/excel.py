@@ -19,7 +19,7 @@ from nnlab.data.files import refuse_too_large
 from nnlab.data.headers import LINES_COMPARED
 from nnlab.errors import UserError, advise, shortened
 from nnlab.runtime.machine import available_memory
-from nnlab.tables.dialect import title_and_names, unique_names
+from nnlab.tables.first_rows import title_and_names, unique_names
 from nnlab.tables.options import ReadOptions
 
 CELL_BYTES = 32  # the reader makes room for all the cells of a sheet, up to its last row and column

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from nnlab.errors import Advice, UserError
 from nnlab.tables.contents import open_content
-from nnlab.tables.dialect import unique_names
 from nnlab.tables.encodings import check_encoding
 from nnlab.tables.excel import excel_table
+from nnlab.tables.first_rows import unique_names
 from nnlab.tables.json_lines import UnreadableJson, json_batches, json_fault, json_lines, json_schema
 from nnlab.tables.options import ReadOptions
 from nnlab.tables.paths import table_files
