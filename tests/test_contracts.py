@@ -66,7 +66,7 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "concatenate-of tables": (Concatenate(), [(3, 5), (1, 5)]),
     "embedding": (Embedding((3, 1, 5), units=4), [(3,)]),
     "scale": (Scale(), [(7,)]),
-    "scale-of a table": (Scale(), [(3, 5)]),
+    "scale-of a table": (Scale(gain=20.0), [(3, 5)]),
     "periodic": (PeriodicEmbedding(units=3, waves=5), [(4,)]),
     "periodic-of one": (PeriodicEmbedding(units=2, waves=1), [(1,)]),
     "periodic-wide": (PeriodicEmbedding(), [(3,)]),

@@ -95,7 +95,7 @@ def output_by_hand(x, theta):
             slot = x[:, 3 + e].astype(int)
             parts.append(np.where(slot < 0, 0, theta["embedding.table"][u, start + slot])[:, None])
     h = np.hstack(parts)
-    h = h * theta["scale.factor"].T if "scale.factor" in theta else h
+    h = h * 96 * theta["scale.factor"].T if "scale.factor" in theta else h
     for n in (1, 2, 3):
         if f"hidden{n}.weight" in theta:
             h = np.maximum(0, h @ theta[f"hidden{n}.weight"].T + theta[f"hidden{n}.bias"].T)

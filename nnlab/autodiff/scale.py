@@ -6,37 +6,44 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box, Parameter
+from nnlab.hyperparameters import static
 
 
 @dataclass(frozen=True)
 class Scale(Box):
-    """y = s x, with a factor s (K, n, 1) for each unit, at first 1; dx = s dy, ds = sum_B dy x.
+    """y = g s x with a learnt s (K, n, 1) of each unit, at first 1 / g; dx = g s dy, ds = g sum_B dy x.
 
-    Before the first layer it lets inputs that matter grow quickly. Holzmueller, Grinsztajn, Steinwart 2024.
+    So an input begins as it is. But its factor g s learns `gain` = g times as quickly as other parameters,
+    since Adam's steps have the same size whatever that of the gradient: before the first layer, inputs that
+    matter grow at once. Holzmueller, Grinsztajn and Steinwart 2024, who give s a learning rate of its own.
     """
 
     name: ClassVar[str] = "scale"
+    gain: float = static(1.0, above=0)
 
     def leaves(self, shape):
-        return {"factor": Parameter((*shape, 1), "bias", start=(1.0, 0.0))}
+        return {"factor": Parameter((*shape, 1), "bias", start=(1 / self.gain, 0.0))}
 
     def settle(self, ctx, shape):
-        ctx.product = ctx.zeros()
+        ctx.product, ctx.g = ctx.zeros(), ctx.scalar(self.gain)
+        ctx.factor = ctx.zeros(*shape, 1)
 
     def fprop(self, ctx, x, s):
-        ctx.x, ctx.s = x, s
-        return torch.mul(x, s, out=ctx.y)
+        ctx.x = x
+        torch.mul(s, ctx.g, out=ctx.factor)
+        return torch.mul(x, ctx.factor, out=ctx.y)
 
     def bprop(self, ctx, dy):
         dx, ds = ctx.dx
         if ds is not None:
-            torch.sum(torch.mul(dy, ctx.x, out=ctx.product), -1, keepdim=True, out=ds)
+            torch.mul(dy, ctx.x, out=ctx.product)
+            torch.sum(ctx.product, -1, keepdim=True, out=ds).mul_(ctx.g)
         if dx is not None:
-            torch.mul(dy, ctx.s, out=dx)
+            torch.mul(dy, ctx.factor, out=dx)
         return ctx.dx
 
     def reference(self, ctx, x, s):
-        return x * s
+        return x * s * self.gain
 
     def onnx(self, op, x, s):
-        return op.Mul(x, s)
+        return op.Mul(x, op.Mul(s, self.gain))
