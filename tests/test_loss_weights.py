@@ -17,6 +17,8 @@ from nnlab.data.examples import Examples
 from nnlab.data.loss_weights import loss_weights
 from nnlab.errors import UserError
 
+pytestmark = pytest.mark.filterwarnings("ignore:the accuracy:nnlab.Advice")  # of a few epochs
+
 RANDOM = np.random.default_rng(0)
 X, LABELS = RANDOM.standard_normal((40, 3)), np.array(["a", "b", "b", "c", "b"] * 8)
 NUMBERS = RANDOM.standard_normal((40, 2))
@@ -270,13 +272,17 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     (folder,) = (tmp_path / "outputs/train").iterdir()
     run = nnlab.StoredRun(str(folder))
     assert run.experiment.class_weight == {"setosa": 10, "virginica": 0.5}
-    capsys.readouterr()
+    said = " ".join(capsys.readouterr().out.split())
+    weights = "class_weight={'setosa': 10.0, 'virginica': 0.5}"
+    assert f"losses are weighted by {weights}; those of the test set are not" in said
     resumed = ["train", f"resume={folder}"]
     assert main([*resumed, "class_weight={setosa:10,virginica:0.5}"]) == 0
     assert main([*resumed, "class_weight=balanced"]) == 2
     assert "began with {'setosa': 10, 'virginica': 0.5}, and continues with that" in capsys.readouterr().err
     assert main(["train", "-m", "data=iris", "epochs=2", "class_weight=none,balanced"]) == 0
-    assert "2 runs: 2 rows in 1 stack" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 runs: 2 rows in 1 stack" in said
+    assert "the best first: least validation error (their losses differ in kind)" in said
     assert main(["train", "data=iris", "class_weight={setos:10}"]) == 2
     assert (
         "class_weight: 'setos' is not a class of the data; did you mean 'setosa'?" in capsys.readouterr().err

@@ -15,6 +15,8 @@ from nnlab.cli import main
 from nnlab.data.example_arrays import PARTS
 from nnlab.errors import Advice, UserError
 
+pytestmark = pytest.mark.filterwarnings("ignore:the accuracy:nnlab.Advice")  # of a few epochs
+
 SPLITS = {
     "holdout": Holdout(), "kfold": KFold(), "no test": Holdout(test=0), "kfold, no test": KFold(test=0),
     "unequal": Holdout(test=0.1, validation=0.3), "3 folds": KFold(k=3, test=0.3),

@@ -11,6 +11,8 @@ import nnlab
 from nnlab import Holdout, KFold, NoSplit
 from nnlab.cli import main
 
+pytestmark = pytest.mark.filterwarnings("ignore:the accuracy:nnlab.Advice")  # of a few epochs
+
 
 def written_visits(folder, name, patients, seed=0):
     """A table of visits: some of each patient, whose two measurements are alike."""

@@ -11,7 +11,7 @@ from nnlab.metrics import METRICS, recorded_name
 from nnlab.records import comparison_table
 from nnlab.records.console import Console, ParallelRuns
 from nnlab.records.run import RunWriter
-from nnlab.records.run_summaries import BRIEF_CHARACTERS, brief_names
+from nnlab.records.run_summaries import BRIEF_CHARACTERS, brief_names, kind_of_loss
 from nnlab.records.text_columns import elide_middle
 from nnlab.records.titles import describe_run
 from nnlab.search.comparable import why_not_comparable
@@ -61,7 +61,7 @@ def _comparable_metric(writers: list[RunWriter]) -> str:
     metrics = {writer.experiment.metric for writer in writers}
     if len(metrics) == 1 and metrics <= METRICS.keys():
         return recorded_name(metrics.pop())
-    is_one_loss = len({writer.description["loss_is"] for writer in writers}) == 1
+    is_one_loss = len({kind_of_loss(writer.description) for writer in writers}) == 1
     return f"{part}_loss" if is_one_loss else f"{part}_error"
 
 

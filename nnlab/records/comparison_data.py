@@ -12,6 +12,7 @@ from nnlab.records.run_summaries import (
     brief_names,
     data_name,
     diverged_note,
+    kind_of_loss,
     parse_overrides,
     ranking_metric,
     ranking_set,
@@ -89,6 +90,6 @@ def loss_curves(folder: Path, set_name: str = "val") -> np.ndarray:
 
 def axis_label(summaries: dict[str, dict]) -> str:
     """The label of the loss axis."""
-    kinds = {(data_name(s), s.get("loss_is")) for s in summaries.values()}
+    kinds = {(data_name(s), kind_of_loss(s)) for s in summaries.values()}
     axis = metric_label(f"{ranking_set(summaries)}_loss", "")
     return f"{axis}, of different data or kinds" if len(kinds) > 1 else axis

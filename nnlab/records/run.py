@@ -70,7 +70,7 @@ class RunWriter:
         self.title = run_title(self.experiment, fit, len(self.rows))
         self.dataset = fit.datasets[self.experiment.data]
         self.spec = self.dataset.spec
-        self.description = describe_run(self.experiment, self.spec)
+        self.description = describe_run(self.experiment, self.spec, self.dataset.weights is not None)
         self.task = self.description["task"]
         names = row_names([(row.seed, row.fold.repeat, row.fold.number) for row in self.rows])
         self.equation: Equation | None = None  # set by close

@@ -39,15 +39,21 @@ def ranking_set(summaries: dict[str, dict]) -> str:
 
 def ranking_metric(summaries: dict[str, dict]) -> str:
     """The metric that ranks the runs: what chose the best epoch, if that is one of the table of metrics in
-    all runs; else the loss, or the error if runs on the same data differ in loss."""
+    all runs; else the loss, or the error if runs on the same data differ in loss or in the weights of its
+    examples."""
     chosen = {summary.get("metric") for summary in summaries.values()}
     if len(chosen) == 1 and chosen <= METRICS.keys():
         return recorded_name(chosen.pop())
     kinds: dict[str, set] = {}
     for summary in summaries.values():
-        kinds.setdefault(data_name(summary), set()).add(summary.get("loss_is"))
+        kinds.setdefault(data_name(summary), set()).add(kind_of_loss(summary))
     quantity = "loss" if all(len(kind) == 1 for kind in kinds.values()) else "error"
     return f"{ranking_set(summaries)}_{quantity}"
+
+
+def kind_of_loss(summary: dict) -> tuple:
+    """What its training and validation losses are: those of one kind are comparable."""
+    return str(summary.get("loss_is")), str(summary.get("weighted_by"))
 
 
 def task_name(summary: dict) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from nnlab.metrics import is_unbalanced
 from nnlab.records.text import METRIC_LABELS, format_number, metric_formatter, metric_label, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
@@ -12,6 +14,7 @@ UNBALANCED_METRICS = ("balanced_accuracy", "roc_auc")
 POSITIVE_METRICS = ("f1", "average_precision")  # of two classes, they are about one
 SHOWN_UNCALIBRATED = ("loss", "calibration_error")  # of calibrated rows: with and without
 OUTPUTS_NAMED = 5
+NOTE_WIDTH = 76
 
 
 def summary_lines(summary: dict, task: str) -> list[str]:
@@ -133,6 +136,9 @@ def _notes(summary: dict, task: str) -> list[str]:
     lines = [*_row_lines(summary), *interval_lines(summary)]
     if task == "regression" and summary["metrics"] and "loss_is" in summary:
         lines.append(f"  loss: {summary['loss_is']}; RMSE, MAE: in its own unit")
+    if "weighted_by" in summary:
+        weighted = f"losses are weighted by {summary['weighted_by']}; those of the test set are not"
+        lines += [f"  {line}" for line in wrap(weighted, NOTE_WIDTH)]
     if "test_r2" in summary["metrics"] and summary.get("undefined_outputs"):
         outputs = summary["undefined_outputs"]
         which = ", ".join(map(str, outputs[:OUTPUTS_NAMED])) + ", ..." * (len(outputs) > OUTPUTS_NAMED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nnlab.allowed import yaml_text
+from nnlab.data.loss_weights import NO_CLASS_WEIGHT
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS
@@ -10,20 +12,32 @@ from nnlab.runtime.devices import device, gpu_available
 from nnlab.training.fit import Fit
 
 
-def describe_run(e: Experiment, spec: DataSpec) -> dict[str, str]:
-    """The entries of summary.json that describe the run: data, task, loss, device; and what chooses the best
-    epoch, `metric`, if that is one of the table of metrics."""
+def describe_run(e: Experiment, spec: DataSpec, weighted: bool = False) -> dict[str, str]:
+    """The entries of summary.json that describe the run: data, task, loss, device; by what its losses are
+    weighted, if they are (`weighted`: by the data too); and what chooses the best epoch, `metric`, if that is
+    one of the table of metrics."""
     where = [getattr(e.data, key, None) for key in ("path", "target")]
     loss = e.loss_for(spec).name
     normalization = getattr(e.data, "target_normalization", "none")
+    weights = _weights_of_losses(e, weighted)
     return {
         "data": ": ".join([e.data.name, *(str(part) for part in where if part)]),
         "task": spec.task,
         "loss": loss,
         "loss_is": loss_description(loss, spec.task, normalization),
         "device": str(device(e.device)),
+        **({"weighted_by": weights} if weights else {}),
         **({"metric": e.metric} if e.metric in METRICS else {}),
     }
+
+
+def _weights_of_losses(e: Experiment, weighted: bool) -> str:
+    """`class_weight=balanced and the weights of the data`; empty if all examples count alike."""
+    texts = []
+    if e.class_weight != NO_CLASS_WEIGHT:
+        value = e.class_weight if isinstance(e.class_weight, str) else yaml_text(e.class_weight)
+        texts.append(f"class_weight={value}")
+    return " and ".join([*texts, "the weights of the data"] if weighted else texts)
 
 
 def describe_computation(fit: Fit) -> dict[str, str | bool]:
