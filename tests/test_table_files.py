@@ -166,6 +166,14 @@ def test_letters_without_names_are_examples(tmp_path):
         assert len(rows(write(tmp_path, "p,x,s\np,x,t\ne,x,s\np,y,s\n"))) == 4
 
 
+def test_a_user_says_whether_there_is_a_header(tmp_path):
+    for text in ("p,x,s\np,x,t\ne,x,s\np,y,s\n", "1,2,3\n4,5,6\n", "a,b,c\nd,e,f\n"):
+        path, lines = write(tmp_path, text), [line.split(",") for line in text.split()]
+        assert [[*row.values()] for row in rows(path, header=False)] == lines
+        assert read_table(path, ReadOptions(header=True)).column_names == lines[0]
+        assert [[*row.values()] for row in rows(path, header=True)] == lines[1:]
+
+
 def test_a_title_is_left_out_and_said(tmp_path):
     for title in ("Report 2024\n\n", "Report 2024,,\n,,\n"):
         path = write(tmp_path, title + "a,b,c\n1,2,3\n3,4,5\n")

@@ -49,10 +49,16 @@ def _is_header(path: Path, first_row: list[str], next_rows: list[list[str]], tar
     columns = [(cell.strip(), {row[i].strip() for row in below}) for i, cell in enumerate(first_row)]
     again = sum(cell in column for cell, column in columns if cell)
     if 2 * again > sum(bool(cell) for cell, _ in columns):
-        advise(f"{path}: the first line, {shown}, is taken for an example, since its words come again below")
+        advise(
+            f"{path}: the first line, {shown}, is taken for an example, since its words come again "
+            f"below; if it names the columns, write data.header=true"
+        )
         return False
     if is_doubtful_header(first_row, target):
-        advise(f"{path}: the first line, {shown}, is taken for the names of the columns")
+        advise(
+            f"{path}: the first line, {shown}, is taken for the names of the columns; if it is an example, "
+            f"write data.header=false"
+        )
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
@@ -28,6 +28,7 @@ class Table(Tabular):
     test_path: str | tuple[str, ...] | None = static(None)
     separator: str = static("auto")
     encoding: str = static("auto")
+    header: bool | Literal["auto"] = static("auto")
 
     def read(self):
         from nnlab.tables.assembly import make_dataset
@@ -44,7 +45,7 @@ class Table(Tabular):
             raise UserError(
                 "data.test_path and data.part both say what the test set is: leave one of them out"
             )
-        options = ReadOptions(self.separator, self.encoding, target=self.target)
+        options = ReadOptions(self.separator, self.encoding, self.header, self.target)
         table = read_table(self.path, options)
         source = Source(table, _shown(self.path), lambda row: place(self.path, row, options))
         if self.test_path is None:
