@@ -1,8 +1,9 @@
 """What averaging rows gains on the test set: the mean of single rows beside their average.
 
-    python scripts/averaging_rows.py [--mnist FOLDER] [--splits 5]
+    python scripts/averaging_rows.py [--mnist FOLDER] [--splits 5] [--rows "5 folds"]
 
-Ten seeds on one split, and five folds of one seed, each on several splits; MNIST keeps its own test set.
+Ten seeds on one split, five folds of one seed, and five folds of three seeds, each on several splits; MNIST
+keeps its own test set.
 Printed are means over the splits, and the 95% interval of the difference (Student's, over the splits).
 """
 
@@ -19,6 +20,7 @@ import nnlab
 ROWS = {
     "10 seeds": lambda n: {"seeds": 10, "split": nnlab.Holdout(seed=n)},
     "5 folds": lambda n: {"split": nnlab.KFold(k=5, seed=n)},
+    "5 x 3": lambda n: {"split": nnlab.KFold(k=5, seed=n), "seeds": 3},
 }
 FIGURES = {"classification": ("error", "loss"), "regression": ("rmse", "loss")}
 
@@ -54,12 +56,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--mnist", help="the folder of MNIST's four files")
     parser.add_argument("--splits", type=int, default=5, help="how many splits")
+    parser.add_argument("--rows", choices=ROWS, help="only these")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", nnlab.Advice)
     print(f"{'data':<15}{'rows':<10}{'figure':<8}{'single':>10}{'average':>10}   difference")
     for name, e in data_sets(arguments.mnist).items():
         figures = FIGURES[e.load().spec.task]
         for rows, settings in ROWS.items():
+            if arguments.rows not in (None, rows):
+                continue
             each = [on_test_set(replace(e, **settings(n)), figures) for n in range(arguments.splits)]
             for figure, pairs in zip(figures, zip(*each, strict=True), strict=True):
                 single, average = np.array(pairs).T

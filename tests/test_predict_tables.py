@@ -231,3 +231,13 @@ def test_a_moved_run_needs_nothing_but_its_folder(here):
         pd.testing.assert_frame_equal(predictions("copy", "expected.csv"), expected)
     finally:
         os.rename(here / "away.csv", here / "train.csv")
+
+
+def test_an_exported_table_says_what_its_columns_were(here):
+    assert main(["export", str(here / "left"), "hydra.run.dir=export"]) == 0
+    card = Path("export/README.md").read_text()
+    assert "| `age` | number | `whole numbers` | some missing |" in card
+    assert "| `customer` | identifier | `differs from row to row` |  |" in card
+    assert "| `spend` | dropped | `data.drop` |  |" in card
+    assert "2 `gold`, 3 `iron`, 4 `silver`" in card
+    assert f"It was checked on 300 examples of `{here}/train.csv`" in card

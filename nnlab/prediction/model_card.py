@@ -89,7 +89,21 @@ def _raw_inputs(spec: DataSpec, normalizer: dict) -> list[str]:
         numbers = [format_number(float(value)) for value in numbers_of.get(i, ())] or ["", ""]
         rows.append([str(i), code(name), _values(kind, columns.get(i)), *numbers])
     sections = ["## Inputs", text, table(["", "input", "values", "center", "scale"], rows)]
-    return sections + _more(encoding.raw_width, "inputs")
+    return [*sections, *_more(encoding.raw_width, "inputs"), *_columns(spec)]
+
+
+def _columns(spec: DataSpec) -> list[str]:
+    """The table's columns as they were read, those that are no inputs too."""
+    rows = [
+        [code(column.name), column.type, code(column.reason), "some missing" * column.missing]
+        for column in spec.columns[:MOST_LISTED]
+    ]
+    text = (
+        "The table that the run was trained on has these columns beside the target. `nnlab predict RUN FILE` "
+        "takes such a table as it is."
+    )
+    more = len(spec.columns) - MOST_LISTED
+    return [text, table(["column", "type", "why", ""], rows), *[f"And {more:,} others."] * (more > 0)]
 
 
 def _values(kind: str, column: Column | None) -> str:
