@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import nnlab
@@ -241,3 +242,70 @@ def test_an_exported_table_says_what_its_columns_were(here):
     assert "| `spend` | dropped | `data.drop` |  |" in card
     assert "2 `gold`, 3 `iron`, 4 `silver`" in card
     assert f"It was checked on 300 examples of `{here}/train.csv`" in card
+
+
+FRAMES = {
+    "pandas": lambda table: table,
+    "categories": lambda table: table.astype({"plan": "category", "city": "category"}),
+    "objects": lambda table: table.astype(object),
+    "arrow types": lambda table: table.convert_dtypes(dtype_backend="pyarrow"),
+    "pyarrow": lambda table: pa.Table.from_pandas(table),
+    "batch": lambda table: pa.RecordBatch.from_pandas(table),
+    "dict": lambda table: {
+        name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in table
+    },
+    "shuffled": lambda table: table[table.columns[::-1]],
+}
+
+
+@pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.parametrize("target", ["left", "spend"])
+def test_data_frames_are_predicted(here, library, target):
+    model, expected = nnlab.load(here / target), expected_predictions(here, target)
+    x = FRAMES[library](INPUTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        if target == "left":
+            assert model.predict(x).tolist() == expected.prediction.tolist()
+            np.testing.assert_allclose(model.predict_proba(x)[:, 0], expected.probability_left, rtol=1e-6)
+        else:
+            np.testing.assert_allclose(model.predict(x), expected.prediction, rtol=1e-6)
+            assert (model.predict_interval(x)[0] < model.predict(x)).all()
+
+
+def test_a_data_frame_is_evaluated(here):
+    model = nnlab.load(here / "left")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        report = model.evaluate(NEW.drop(columns="spend"), NEW.left)
+    assert report["accuracy"] == np.mean(model.predict(INPUTS) == NEW.left)
+
+
+def test_a_data_frame_with_other_columns(here):
+    model = nnlab.load(here / "left")
+    with pytest.warns(Advice, match="'extra' is no input of the run"):
+        model.predict(INPUTS.assign(extra=1))
+    with pytest.warns(Advice, match="x: 60 of 60 examples have a 'plan' that training did not know"):
+        model.predict(INPUTS.assign(plan="lead"))
+    with pytest.raises(nnlab.UserError, match=r"x has no column 'plan'; did you mean 'Plan'\?"):
+        model.predict(INPUTS.rename(columns={"plan": "Plan"}))
+    with pytest.raises(nnlab.UserError, match=r"x\[0\], column 'income': 'much' is not a number"):
+        model.predict(INPUTS.assign(income="much"))
+    with pytest.raises(nnlab.UserError, match="is empty"):
+        model.predict(INPUTS[:0])
+
+
+@pytest.mark.parametrize("column", ["customer", "age", "plan", "since", "active", "left"])
+def test_cells_of_another_kind_are_one_sentence(here, column, capsys):
+    NEW.assign(**{column: [[1, 2]] * len(NEW)}).to_parquet("nested.parquet")
+    code = main(["evaluate", str(here / "left"), "nested.parquet", "hydra.run.dir=e"])
+    said = f"nested.parquet, column '{column}': its cells are of another kind" in capsys.readouterr().err
+    assert (code, said) == (2, True)
+    code = main(["predict", str(here / "left"), "nested.parquet", "output=p.csv"])
+    assert code == (0 if column == "left" else 2)  # the target is not read
+
+
+def test_columns_without_any_cell_are_missing(here, capsys):
+    INPUTS.assign(age=None, plan=None, since=None, active=None).to_parquet("empty.parquet")
+    assert main(["predict", str(here / "left"), "empty.parquet", "output=p.csv"]) == 0
+    assert "60 of 60 examples have no 'since', which every one had in training" in capsys.readouterr().err

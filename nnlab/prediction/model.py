@@ -51,8 +51,9 @@ class TrainedModel:
     classes     (classes,) the labels, as the data have them; None in a regression
 
     x is an array (n, d), or (n, *shape) of images, or a table; what was fitted in training is applied to it.
-    Of a run on a table with columns (`spec.columns`) it may be raw: numbers, NaN where one is missing, and
-    codes of categories, in the order of `spec.encoding.raw`.
+    Of a run on a table with columns (`spec.columns`) it is a data frame with these, of pandas, polars or
+    others, or a dict of them; or an array of raw numbers, NaN where one is missing, and codes of categories,
+    in the order of `spec.encoding.raw`.
     Columns of a table are matched by name if the run knows the names: their order does not matter, and
     further ones are ignored with an `Advice`. All methods raise `UserError` for a wrong x: another shape, a
     missing column, text, a missing or infinite value.

@@ -30,13 +30,13 @@ class WrongExample(UserError):
 
 def validate_inputs(x, spec: DataSpec) -> np.ndarray:
     """x as an array (n, d) of finite numbers; of a spec with columns raw (n, d_raw), with NaN where a number
-    is missing.
+    is missing, from such an array or from a data frame with the columns of training.
 
     A table whose columns have names is matched by them; further columns are ignored with one `Advice`, the
     targets' without. Raises `UserError`.
     """
     if spec.columns:
-        return _raw_inputs(x, spec.encoding)
+        return _raw_of_frame(x, spec) if _is_frame(x) else _raw_inputs(x, spec.encoding)
     x = _select_columns(x, spec.features, "x", ignored=spec.targets)
     values, names = to_numpy(x, "x", EXPECTED_NUMBER)
     shape = " x ".join(map(str, spec.shape))
@@ -58,6 +58,23 @@ def validate_inputs(x, spec: DataSpec) -> np.ndarray:
             f"examples of {shape}"
         )
     return values.reshape(len(values), -1)
+
+
+def _is_frame(x) -> bool:
+    """Whether it is a data frame, or a dict of columns, and not an array."""
+    return isinstance(x, dict) or any(hasattr(x, name) for name in ("columns", "column_names"))
+
+
+def _raw_of_frame(x, spec: DataSpec) -> np.ndarray:
+    """The raw numbers (n, d_raw) of a data frame whose columns are those of training."""
+    from nnlab.tables.data_frames import arrow_table  # imports pyarrow
+    from nnlab.tables.new_rows import NewRows
+
+    table = arrow_table(x, "x")
+    rows = NewRows(spec.columns, table.column_names, "x", ignored=spec.targets)
+    raw = rows.raw(table, lambda row: f"x[{row}]")
+    rows.advise()
+    return raw
 
 
 def _raw_inputs(x, encoding: Encoding) -> np.ndarray:

@@ -56,12 +56,12 @@ class Scoring:
 
     def add(self, x, y) -> None:
         """Take a block of examples. Raises `UserError` for what does not fit the model."""
-        if self.uncalibrated is not None:
-            self.uncalibrated.add(x, y)
         refuse_different_indexes(x, y, "x", "y")
         inputs, targets = validate_inputs(x, self.spec), validate_targets(y, self.spec)
         if len(inputs) != len(targets):
             raise UserError(f"x has {len(inputs):,} examples, and y has {len(targets):,}")
+        if self.uncalibrated is not None:
+            self.uncalibrated.add(inputs, y)
         z = self.outputs(inputs)[None]
         if len(self.normalizers) > 1:
             z = np.stack([

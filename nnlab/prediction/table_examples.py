@@ -15,7 +15,7 @@ from nnlab.prediction.blocks import Block, block_size
 from nnlab.suggestions import hint
 from nnlab.tables.cells import as_array, as_text
 from nnlab.tables.files import iterate_batches, place
-from nnlab.tables.new_rows import NewRows
+from nnlab.tables.new_rows import NewRows, readable
 from nnlab.tables.new_targets import labels_of, target_column
 from nnlab.tables.options import ReadOptions
 from nnlab.tables.raw import to_raw
@@ -73,7 +73,7 @@ class TableExamples:
             raise UserError(f"{self.path}: no example has a label in the column '{shortened(self.target)}'")
         if left_out:
             advise(f"{self.path}: {left_out:,} of {start:,} examples have no label, and are left out")
-        self._rows.advise(self.path)
+        self._rows.advise()
 
     def _block(self, batch, start: int) -> Block:
         numbers, targets = np.arange(batch.num_rows), None
@@ -86,18 +86,20 @@ class TableExamples:
         x = self._rows.raw(batch, lambda row: self.where(start + int(numbers[row])))
         identifiers = None
         if self.identifier is not None:
-            cells = as_text(as_array(batch.column(self.identifier)))
+            with readable(self.path, self.identifier):
+                cells = as_text(as_array(batch.column(self.identifier)))
             identifiers = ["" if cell is None else cell for cell in cells.to_pylist()]
         return Block(x, targets, identifiers, (start + numbers).tolist())
 
     def _targets(self, batch, start: int) -> np.ndarray:
         """(n,) labels or numbers; None or NaN where there is none."""
         cells = as_array(batch.column(self.target))
-        if self.spec.classes:
-            return labels_of(cells, self._markers)
-        if self._number_column is None:
-            self._number_column = target_column(self.target, cells, self._decimal, self._markers)
-        return to_raw(batch, [self._number_column], lambda row: self.where(start + row))[:, 0]
+        with readable(self.path, self.target):
+            if self.spec.classes:
+                return labels_of(cells, self._markers)
+            if self._number_column is None:
+                self._number_column = target_column(self.target, cells, self._decimal, self._markers)
+            return to_raw(batch, [self._number_column], lambda row: self.where(start + row))[:, 0]
 
     def _names_of(self, names: list[str], labelled: bool) -> list[str]:
         """The names of the columns. Where no line has them, they are the numbers of training, in whose table

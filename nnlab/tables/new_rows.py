@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +36,7 @@ class NewRows:
     ):
         columns = tuple(columns)
         self.inputs = tuple(column for column in columns if column.is_input)
-        self.count = 0
+        self.where, self.count = where, 0
         self._unknown: dict[str, Counter[str]] = {}  # column -> its cells that training did not know
         self._unknown_counts, self._missing_counts = Counter[str](), Counter[str]()
         self._refuse_missing([*names], where)
@@ -57,13 +58,14 @@ class NewRows:
 
     def raw(self, batch: pa.RecordBatch | pa.Table, place: Callable[[int], str]) -> np.ndarray:
         """(n, d_raw); `place(row)` says where a row stands, for the `UserError` of a cell that is wrong."""
-        x = to_raw(batch, self.inputs, place)
-        self.count += len(x)
-        position = 0
+        self.count += batch.num_rows
+        blocks = []
         for column in self.inputs:
-            self._count(column, batch, x[:, position])
-            position += len(column.raw)
-        return x
+            with readable(self.where, column.name):
+                block = to_raw(batch, [column], place)
+                self._count(column, batch, block[:, 0])
+            blocks.append(block)
+        return np.concatenate(blocks, axis=1)
 
     def _count(self, column: Column, batch, first: np.ndarray) -> None:
         """Count what training did not have in a column, of which `first` is the first raw number."""
@@ -79,20 +81,33 @@ class NewRows:
             is_missing = first == MISSING_CODE if kind == "code" else np.isnan(first)
             self._missing_counts[column.name] += int(is_missing.sum())
 
-    def advise(self, where: str) -> None:
+    def advise(self) -> None:
         """One sentence for each column with cells that training did not have, and how many."""
+        of_all = f"of {self.count:,} examples"
         for name, count in self._unknown_counts.items():
             values = [f"'{shortened(value)}'" for value in [*self._unknown[name]][:MOST_VALUES_SHOWN]]
             advise(
-                f"{where}: {count:,} of {self.count:,} examples have a '{shortened(name)}' that training did "
-                f"not know, such as {', '.join(values)}; it counts as a rare one"
+                f"{self.where}: {count:,} {of_all} have a '{shortened(name)}' that training did not know, "
+                f"such as {', '.join(values)}; it counts as a rare one"
             )
         for name, count in self._missing_counts.items():
             if count:
                 advise(
-                    f"{where}: {count:,} of {self.count:,} examples have no '{shortened(name)}', which every "
-                    f"one had in training; they get its median, or no category"
+                    f"{self.where}: {count:,} {of_all} have no '{shortened(name)}', which every one had in "
+                    f"training; they get its median, or no category"
                 )
+
+
+@contextmanager
+def readable(where: str, column: str) -> Iterator[None]:
+    """Turn what pyarrow raises into a `UserError`: the column is of a type that it was not in training."""
+    try:
+        yield
+    except pa.ArrowException as e:
+        raise UserError(
+            f"{where}, column '{shortened(column)}': its cells are of another kind than in training: "
+            f"{' '.join(str(e).split())}"
+        ) from e
 
 
 def _listed(names: list[str]) -> str:
