@@ -16,15 +16,9 @@ METRIC_CHOICES = ("val_loss", "val_error", *METRICS)
 
 
 @dataclass(frozen=True)
-class HalveOnRise(Schedule):
-    """Halve the rate when the metric exceeds that of the previous epoch by more than `tolerance` of it.
+class MetricRise(Schedule):
+    """Base class of the schedules that lower the rate when a metric rises; `over` once it is too small."""
 
-    Training ends when the factor is below `stop_below`. The lecture's rule, at any rise of the error, is
-    metric = val_error with tolerance = 0. By default the loss has to double (tolerance = 1): with a few
-    hundred examples metrics rise by chance, and the rate would soon be too small (docs/log.md has numbers).
-    """
-
-    name: ClassVar[str] = "halve_on_rise"
     factor: float = control(0.5, above=0, below=1)
     metric: str = static("val_loss", choices=METRIC_CHOICES)
     tolerance: float = control(1.0, low=0)
@@ -36,17 +30,34 @@ class HalveOnRise(Schedule):
     def scale(self, progress, state):
         return state["scale"][:, None]
 
-    def observe(self, state, metrics):
+    def _lower_where_risen(self, state, metrics) -> np.ndarray:
+        """Multiply the scale of rows whose metric has risen by `factor`; (rows,) bool, which these are."""
         rose = has_risen(metrics[self.metric], state["previous"], self.tolerance)
         state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
-        state["previous"] = metrics[self.metric]
+        return rose
 
     def over(self, state):
         return state["scale"] < self.stop_below
 
 
 @dataclass(frozen=True)
-class HalveAndGoBack(Schedule):
+class HalveOnRise(MetricRise):
+    """Halve the rate when the metric exceeds that of the previous epoch by more than `tolerance` of it.
+
+    Training ends when the factor is below `stop_below`. The lecture's rule, at any rise of the error, is
+    metric = val_error with tolerance = 0. By default the loss has to double (tolerance = 1): with a few
+    hundred examples metrics rise by chance, and the rate would soon be too small (docs/log.md has numbers).
+    """
+
+    name: ClassVar[str] = "halve_on_rise"
+
+    def observe(self, state, metrics):
+        self._lower_where_risen(state, metrics)
+        state["previous"] = metrics[self.metric]
+
+
+@dataclass(frozen=True)
+class HalveAndGoBack(MetricRise):
     """Halve the rate and go back when the metric exceeds the previous one by more than `tolerance` of it.
 
     The row returns to the end of the previous epoch: its weights, the optimiser's slots and its count of
@@ -61,25 +72,11 @@ class HalveAndGoBack(Schedule):
 
     name: ClassVar[str] = "halve_and_go_back"
     goes_back: ClassVar[bool] = True
-    factor: float = control(0.5, above=0, below=1)
-    metric: str = static("val_loss", choices=METRIC_CHOICES)
-    tolerance: float = control(1.0, low=0)
-    stop_below: float = control(1e-3, low=0, below=1)
-
-    def start(self, rows):
-        return {"scale": np.ones(rows), "previous": np.full(rows, np.inf)}
-
-    def scale(self, progress, state):
-        return state["scale"][:, None]
 
     def observe(self, state, metrics):
-        rose = has_risen(metrics[self.metric], state["previous"], self.tolerance)
-        state["scale"] = np.where(rose, state["scale"] * self.factor, state["scale"])
+        rose = self._lower_where_risen(state, metrics)
         state["previous"] = np.where(rose, state["previous"], metrics[self.metric])
         return rose
-
-    def over(self, state):
-        return state["scale"] < self.stop_below
 
 
 def has_risen(metric, previous, tolerance) -> np.ndarray:
