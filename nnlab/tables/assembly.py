@@ -160,8 +160,10 @@ def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
         raise UserError(f"{source.name} has no column to learn from: {_what_they_are(table.columns)}")
     y, classes, labels = table.targets
     test = np.arange(len(source) - table.tests, len(source)) if table.tests else None
+    numbers = np.delete(np.arange(len(source) + len(table.left_out)), table.left_out)  # as in the file
     return Dataset(
         table.raw, y, classes, columns=table.columns, labels=labels, target_names=(roles.target,), test=test,
+        numbers=numbers if len(table.left_out) else None,
         weights=roles.weight and weights_of(source, roles.weight),
         groups=roles.group and groups_of(source, roles.group),
         times=roles.time and times_of(source, roles.time, settings),
