@@ -54,6 +54,7 @@ WAYS = {
     "percent": "% one\n" + COMMAS,
     "spreadsheet": "sep=;\n" + COMMAS.replace(",", ";"),
     "empty lines": "\n\n" + COMMAS.replace("\n", "\n\n") + "\n \n",
+    "an end of DOS": COMMAS + "\x1a",
     "empty rows": COMMAS + ",,\n,,\n",
     "UTF-8 with mark": COMMAS.encode("utf-8-sig"),
     "UTF-16": COMMAS.encode("utf-16"),
@@ -103,7 +104,7 @@ WESTERN = ["latin-1", "cp1252"]
 
 
 @pytest.mark.parametrize("encoding", WESTERN)
-@pytest.mark.parametrize("before", [0, 30_000])
+@pytest.mark.parametrize("before", [0, 300_000])
 def test_western_text_is_said(encoding, before, tmp_path):
     """Wherever its first such letter is."""
     path = write(tmp_path, ("a,b\n" + "x,1\n" * before + "Müller,2\n").encode(encoding))
@@ -140,6 +141,7 @@ HEADERS = {
     "1.5,2\n3,4\n": ["0", "1"],
     "1,5;2;3\n3;4;5,5\n": ["0", "1", "2"],
     "2020-01-02;x;y\n2020-03-04;z;a\n2021-03-04;b;c\n": ["0", "1", "2"],
+    "a,b\nx,1\na,b\ny,2\n": ["a", "b"],  # two files that were joined
     "country,2020,2021\nx,1.5,2.5\ny,3.5,2\n": ["country", "2020", "2021"],
     "#,Name,Type\n1,B,Grass\n2,C,Grass\n": ["#", "Name", "Type"],
     "# a b c\n1 2 3\n4 5 6\n": ["a", "b", "c"],  # as numpy.savetxt writes it

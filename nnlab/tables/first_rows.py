@@ -46,7 +46,9 @@ def _is_header(path: Path, first_row: list[str], next_rows: list[list[str]], tar
     for kind, column in zip(kinds, zip(*below, strict=True), strict=bool(below)):
         if kind in NUMBERS_AND_DATES and 2 * [cell_kind(cell) for cell in column].count(kind) > len(column):
             return False
-    columns = [(cell.strip(), {row[i].strip() for row in below}) for i, cell in enumerate(first_row)]
+    # Files that were joined have the line of names again and again.
+    examples = [row for row in below if row != first_row]
+    columns = [(cell.strip(), {row[i].strip() for row in examples}) for i, cell in enumerate(first_row)]
     again = sum(cell in column for cell, column in columns if cell)
     if 2 * again > sum(bool(cell) for cell, _ in columns):
         advise(
