@@ -144,6 +144,8 @@ def whole_runs():
     yield "refit", [replace(BASE, refit=True, seeds=2, stopping=Patience(patience=1))]
     yield "refit-of-folds", [replace(BASE, refit=True, split=KFold(k=3), metric="val_error", data=NUMBERS)]
     yield "other-epochs", [replace(BASE, epochs=1 + k % 3, seed=k) for k in range(5)]  # one by one they leave
+    measured = replace(BASE, metric="roc_auc", metrics=("log_loss",), seeds=2)
+    yield "metrics", [measured, replace(BASE, data=NUMBERS, metric="r2")]
     yield "last", [replace(BASE, metric="last", batch_size=1)]
     yield "histograms", [replace(BASE, histograms=1, seeds=3)]
     yield "float64", [replace(BASE, dtype="float64", regularizer=Regularizer(l2=0.1, max_norm=0.5))]
@@ -166,6 +168,8 @@ def alternatives(part):
         value, allowed = getattr(part, f.name), f.metadata["allowed"]
         if isinstance(value, bool):
             yield f.name, not value
+        elif f.name == "metric":  # those of classes are measured in one way, those of numbers are refused
+            yield from ((f.name, other) for other in ("val_error", "accuracy", "roc_auc"))
         elif allowed.choices:
             yield from ((f.name, other) for other in allowed.choices if other != value)
         else:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnlab.hyperparameters import stack
+from nnlab.metrics import METRICS
 from nnlab.schedules import Progress
 from nnlab.testing.components import PartContract
 from nnlab.training.fit import fit
@@ -117,7 +118,7 @@ class ScheduleContract(PartContract):
 def _metrics(epoch: int, row_indices, broken=False, falling=False) -> dict[str, np.ndarray]:
     """Metrics that rise and fall, different in each row; with `falling`, that only fall."""
     values = {}
-    for number, name in enumerate(("val_loss", "val_error")):
+    for number, name in enumerate(("val_loss", "val_error", *METRICS)):
         noise = [np.random.default_rng([epoch, k, number]).random() for k in row_indices]
         value = np.full(len(row_indices), 1.0 / epoch) if falling else np.array(noise) + 1.0 / epoch
         if broken and epoch % 3 == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnlab.hyperparameters import stack
+from nnlab.metrics import METRICS
 from nnlab.stopping import Stopping
 from nnlab.testing.components import PartContract
 
@@ -66,7 +67,7 @@ class StoppingContract(PartContract):
 def _metrics(epoch: int, row_indices, broken=False) -> dict[str, np.ndarray]:
     """Metrics of each row that first fall, and then fluctuate."""
     values = {}
-    for number, name in enumerate(("val_loss", "val_error")):
+    for number, name in enumerate(("val_loss", "val_error", *METRICS)):
         value = [1 / epoch + 0.3 * np.random.default_rng([epoch, k, number]).random() for k in row_indices]
         values[name] = np.array(value)
         if broken and epoch % 3 == 0:
