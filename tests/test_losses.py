@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection
 from nnlab.losses import LOSSES
-from nnlab.metrics import TASKS, Classification, first_largest
+from nnlab.metrics.tasks import TASKS, Classification, first_largest
 
 # ---- losses
 

@@ -18,7 +18,8 @@ from nnlab.data.examples import Examples, evaluation_batches
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES
-from nnlab.metrics import MAX_MATRIX_CLASSES, Classification
+from nnlab.metrics import MAX_MATRIX_CLASSES
+from nnlab.metrics.tasks import Classification
 
 
 def many(classes, n, d=3, noisy=False):

@@ -7,16 +7,9 @@ import pytest
 import sklearn.metrics as sk
 from sklearn.calibration import calibration_curve
 
-from nnlab.metrics import (
-    MAX_MATRIX_CLASSES,
-    METRICS,
-    ClassAnswers,
-    Classification,
-    NumberAnswers,
-    ProbabilityScores,
-    Regression,
-)
+from nnlab.metrics import MAX_MATRIX_CLASSES, METRICS, ClassAnswers, NumberAnswers, ProbabilityScores
 from nnlab.metrics.classes import BINS
+from nnlab.metrics.tasks import Classification, Regression
 
 EXACT = {"rel": 1e-9, "abs": 1e-12, "nan_ok": True}
 CLASS_METRICS = [name for name, metric in METRICS.items() if metric.task == "classification"]

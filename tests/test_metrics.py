@@ -12,7 +12,7 @@ import torch
 from nnlab.data.dataset import Data, Dataset
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import static
-from nnlab.metrics import Classification, Regression
+from nnlab.metrics.tasks import Classification, Regression
 from nnlab.training.fit import fit
 
 EXACT = {"rel": 1e-9, "abs": 1e-12, "nan_ok": True}

@@ -20,7 +20,7 @@ from nnlab.data.sources import Idx
 from nnlab.data.splits import Holdout, KFold
 from nnlab.data.synthetic import Moons
 from nnlab.errors import UserError
-from nnlab.metrics import Regression
+from nnlab.metrics.tasks import Regression
 from nnlab.records import run_folder
 from nnlab.records.console import Console
 from nnlab.records.intervals import t_quantile

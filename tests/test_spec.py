@@ -26,7 +26,7 @@ from nnlab.data.normalization import smooth_clip_
 from nnlab.data.sources import SOURCES
 from nnlab.data.spec import LABEL_TYPES, MOST_DIMENSIONS, MOST_ELEMENTS, DataSpec
 from nnlab.experiment import Experiment
-from nnlab.metrics import TASKS
+from nnlab.metrics.tasks import TASKS
 from nnlab.models import MODELS, perceptron
 from nnlab.records.files import write_json
 from nnlab.records.run_folder import RunFolder

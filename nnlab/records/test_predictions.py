@@ -11,7 +11,7 @@ from nnlab.data.identifiers import key_column
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import Fold
 from nnlab.experiment import DEFAULT_THRESHOLD
-from nnlab.metrics import Classification
+from nnlab.metrics.tasks import Classification
 from nnlab.records.prediction_columns import (
     plain_numbers,
     prediction_cells,

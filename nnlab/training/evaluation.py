@@ -16,7 +16,8 @@ from nnlab.data.examples import Examples, evaluation_batches, validation_weights
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
 from nnlab.losses import Loss
-from nnlab.metrics import METRICS, TASKS, ProbabilityScores, recorded_name
+from nnlab.metrics import METRICS, ProbabilityScores, recorded_name
+from nnlab.metrics.tasks import TASKS
 from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.training.calibration import (
     Calibration,

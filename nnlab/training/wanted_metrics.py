@@ -11,7 +11,8 @@ from nnlab.data.spec import DataSpec
 from nnlab.data.splits import Fold
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
-from nnlab.metrics import METRICS, TASKS, ProbabilityScores
+from nnlab.metrics import METRICS, ProbabilityScores
+from nnlab.metrics.tasks import TASKS
 
 
 def refuse_metrics(e: Experiment, spec: DataSpec, objectives: Iterable[str] = ()) -> None:
