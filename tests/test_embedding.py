@@ -173,6 +173,28 @@ class TestTabular(RowIndependence):
         return experiments(model=Embedded(Tabular(hidden=(9, 5))), data=Categories(), optimizer="adamw")
 
 
+class TestTabularOnATable(RowIndependence):
+    """Of mixed columns: every fold has its own slots, and rare categories of its own."""
+
+    @pytest.fixture(autouse=True)
+    def table(self, tmp_path):
+        random = np.random.default_rng(2)
+        towns, number = random.integers(14, size=120), random.standard_normal(120)
+        lines = [f"t{t},{'' if t == 3 else x},{t % 5 + x}" for t, x in zip(towns, number, strict=True)]
+        (tmp_path / "towns.csv").write_text("\n".join(["town,size,price", *lines]) + "\n")
+        self.data = nnlab.Table(path=str(tmp_path / "towns.csv"), target="price")
+
+    def experiments(self):
+        split = nnlab.KFold(k=3)
+        return experiments(model=Tabular(hidden=(9,)), data=self.data, split=split)
+
+    def test_its_categories_are_embedded(self):
+        spec = self.data.load().spec
+        assert spec.layout == InputLayout(1, 1, spec.layout.embedded) and len(spec.layout.embedded) == 1
+        names = {node.name for node in nnlab.Experiment(data=self.data, model="tabular").graph(spec).nodes}
+        assert {"embedding.table", "periodic.frequency", "scale.factor"} <= names
+
+
 def test_it_learns_what_a_category_means():
     e = nnlab.Experiment(data=Categories(), model=Embedded(Linear()), epochs=200, seeds=2, batch_size=16)
     fit = nnlab.fit(e).run()
