@@ -496,3 +496,25 @@ def moons_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("moons") / "run"
     train(folder, "data=moons", "data.n=100", "epochs=2")
     return folder
+
+
+def test_estimators_are_calibrated():
+    x, y = nnlab.Moons(n=200).load().x, nnlab.Moons(n=200).load().y
+    settings = {"epochs": 10, "split": "holdout", "calibrate": "temperature", "threshold": "f1"}
+    classifier = nnlab.Classifier(**settings).fit(x, y)
+    calibration = classifier.model_.rows[0].calibration
+    positive = classifier.model_.spec.positive
+    above = classifier.predict_proba(x)[:, positive] > calibration["threshold"]
+    np.testing.assert_array_equal(classifier.predict(x) == positive, above)
+    assert calibration["temperature"] != 1
+    with pytest.raises(nnlab.UserError, match="holds back no validation examples"):
+        nnlab.Classifier(threshold="f1").fit(x, y)
+
+
+def test_a_regressor_has_intervals():
+    x, y = load_diabetes(return_X_y=True)
+    regressor = nnlab.Regressor(split="kfold", epochs=10).fit(x[:400], y[:400])
+    lower, upper = regressor.predict_interval(x[400:], 0.8)
+    assert 0.6 < np.mean((lower <= y[400:]) & (y[400:] <= upper)) < 0.95
+    with pytest.raises(nnlab.UserError, match="has no residuals of validation examples"):
+        nnlab.Regressor(epochs=2).fit(x, y).predict_interval(x)

@@ -72,6 +72,8 @@ class NetworkEstimator(BaseEstimator):
         epochs=200,
         batch_size=64,
         class_weight=None,
+        calibrate="none",
+        threshold=0.5,
         split="none",
         refit=False,
         seed=0,
@@ -88,7 +90,7 @@ class NetworkEstimator(BaseEstimator):
         self.schedule, self.stopping, self.loss, self.metric = schedule, stopping, loss, metric
         self.metrics = metrics
         self.epochs, self.batch_size, self.split, self.refit = epochs, batch_size, split, refit
-        self.class_weight = class_weight
+        self.class_weight, self.calibrate, self.threshold = class_weight, calibrate, threshold
         self.seed, self.seeds, self.normalization = seed, seeds, normalization
         self.device, self.dtype, self.precision, self.threads = device, dtype, precision, threads
 
@@ -165,6 +167,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):
     threads               of the experiment
     epochs                200
     class_weight          None, "balanced" or {label: number}: factors on the losses of the classes
+    calibrate             "temperature": probabilities are calibrated on the validation examples of `split`
+    threshold             of two classes: the rarer one is predicted above this probability, or above that
+                          with the largest "f1", "balanced_accuracy", ... on the validation examples
     split                 "none": all examples train, and the last epoch counts. "holdout" keeps back a fifth,
                           and the epoch with the lowest loss on it counts (`metric`); stopping="patience" and
                           such schedules need it, and refit=True trains once more on everything. "kfold": five
@@ -242,6 +247,11 @@ class Regressor(RegressorMixin, NetworkEstimator):
         """(n,) or (n, m) numbers."""
         X = self._inputs(X)
         return self.model_.predict(X)
+
+    def predict_interval(self, X, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """(lower, upper), each (n,) or (n, m): see `TrainedModel.predict_interval`. It needs `split`."""
+        X = self._inputs(X)
+        return self.model_.predict_interval(X, coverage)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

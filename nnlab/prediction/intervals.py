@@ -54,7 +54,8 @@ class ConformalIntervals:
     def ends(self, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(lower, upper), each (m, N), from the predictions of every model (G, m, N)."""
         # The k-th smallest of all v is the (n + 1 - k)-th smallest of all -v, negated.
-        return -self._upper(-predictions), self._upper(predictions)
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers near 1e308
+            return -self._upper(-predictions), self._upper(predictions)
 
     def _upper(self, predictions: np.ndarray) -> np.ndarray:
         """(m, N): of the sums predictions[g] + sizes[g] the one of the `_rank`, by bisection.
