@@ -15,7 +15,7 @@ from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import Component, static
-from nnlab.training.fit import experiments_on_arrays, given_arrays
+from nnlab.training.experiments_on_arrays import experiments_on_arrays, given_arrays
 
 RUNGS = {
     "start": start.check,
