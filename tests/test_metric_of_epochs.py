@@ -10,6 +10,7 @@ import pytest
 import nnlab
 from nnlab.errors import Advice, UserError
 from nnlab.metrics import METRICS, recorded_name
+from nnlab.training.training import Training
 
 RANDOM = np.random.default_rng(0)
 
@@ -205,3 +206,23 @@ def test_no_better_than_the_most_frequent_class(share, class_weight, said):
     sentences = [str(w.message) for w in caught if "most frequent class" in str(w.message)]
     assert len(sentences) == said
     assert all("always answering 'usual'" in s and "class_weight=balanced" in s for s in sentences)
+
+
+def test_training_goes_on_from_its_state():
+    """Best values and what listens are part of it, bit for bit."""
+    stopping = nnlab.Patience(metric="f1", patience=2)
+    fit = nnlab.fit(experiment("two", metric="roc_auc", stopping=stopping, epochs=12, seeds=3))
+    examples = fit.cache.examples(fit.rows[0])
+    whole, first = Training(fit.rows, examples, 1), Training(fit.rows, examples, 1)
+    expected, records = [], []
+    while len(whole):
+        expected.append(whole.epoch()[0])
+    for _ in range(3):
+        records.append(first.epoch()[0])
+    second = Training(fit.rows, examples, 1).restore(first.state())
+    while len(second):
+        records.append(second.epoch()[0])
+    assert len(records) == len(expected) > 3
+    for record, other in zip(records, expected, strict=True):
+        assert record.ended == other.ended and record.improved.tolist() == other.improved.tolist()
+        assert all(np.array_equal(values, other.metrics[name]) for name, values in record.metrics.items())
