@@ -506,3 +506,41 @@ def test_the_rows_of_a_file_are_named_in_what_is_predicted_of_them(tmp_path, mon
     with open("run/test_predictions.csv", newline="") as file:
         named = {int(line["example"]): line["customer"] for line in csv.DictReader(file)}
     assert len(named) > 15 and all(key == f"'=k{97 * i % 101}" for i, key in named.items())
+
+
+def test_no_value_of_another_part_of_a_file_reaches_the_weights(tmp_path, monkeypatch):
+    """By maxabs, which subtracts nothing, so that not even rounding can tell."""
+    monkeypatch.chdir(tmp_path)
+    words = "train data=table data.target=y data.part=set data.normalization=maxabs data.rare=3 metric=last"
+    arrays = []
+    for is_changed in (False, True):
+        random = np.random.default_rng(0)
+        lines = ["age,plan,zip,since,set,y\n"]
+        for i in range(120):
+            part = ("train", "validation", "train", "test")[i % 4]
+            age, plan, zip_, day = (
+                random.integers(20, 90),
+                random.integers(5),
+                random.integers(20),
+                i % 28 + 1,
+            )
+            if is_changed and part != "train":
+                age, plan, zip_, day = "" if i % 8 == 1 else 10**6 * i, (plan + 1) % 5, (zip_ + 7) % 20, 1
+            cells = (
+                age if i % 11 else "",
+                "gold silver iron tin".split(" ")[plan] if plan < 4 else "",
+                f"z{zip_}",
+            )
+            lines.append(",".join(map(str, (*cells, f"2021-03-{day:02}", part, "ab"[i % 3 == 0]))) + "\n")
+        Path("people.csv").write_text("".join(lines))
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", nnlab.Advice)
+            folder = f"run-{is_changed}"
+            assert main([*words.split(), "data.path=people.csv", "epochs=3", f"hydra.run.dir={folder}"]) == 0
+        arrays.append(load_file(f"{folder}/model.safetensors"))
+    before, after = arrays
+    assert Path("run-False/spec.json").read_text() == Path("run-True/spec.json").read_text()
+    assert before.keys() == after.keys() and any("embedding" in name for name in before)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    reports = [json.loads(Path(f"run-{c}/rows.json").read_text())[0]["test"]["loss"] for c in (False, True)]
+    assert reports[0] != reports[1]
