@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nnlab.catalogue import COMBINABLE, RUN_COMMANDS, Catalogue, Key, hydra_folder_keys
 from nnlab.tab_files import column_names, data_files, folders, paths, run_or_data_paths, takes_path
+from nnlab.tables.user_types import USER_TYPES
 
 # The words that an option takes: none, some of these, a folder, or a name of `-cn`.
 OPTION_VALUES = {
@@ -33,6 +34,11 @@ SINGLE_VALUE_KEYS = {
 }  # fmt: skip
 
 
+# Keys whose values are columns of the file at data.path; `data.types.COLUMN` says what one is.
+COLUMN_KEYS = ("data.target", "data.drop", "data.group", "data.time", "data.weight", "data.part")
+TYPES_PREFIX = "data.types."
+
+
 def completions(line: str) -> list[str]:
     """The words that may stand where the cursor is, at the end of the line `nnlab COMMAND ...`."""
     *before, word = split(line)
@@ -43,6 +49,8 @@ def completions(line: str) -> list[str]:
     if command == "board":
         return folders(word)
     complete = _complete_run_command if command in RUN_COMMANDS else _complete_command
+    if command == "data":
+        complete = _complete_data
     return sorted(
         set(complete(command, words, word)), key=lambda completion: (completion.endswith("/"), completion)
     )
@@ -128,6 +136,31 @@ def _complete_run_command(command: str, words: list[str], word: str) -> Iterable
     ]
 
 
+def _complete_data(command: str, words: list[str], word: str) -> Iterable[str]:
+    """After `nnlab data`: a file, and the keys of data=table without `data.`"""
+    options = {option: OPTION_VALUES[option] for option in ("--help", "--cfg")}
+    given, overrides, open_option = _options(words, options)
+    if open_option:
+        return _option_values(options[open_option], given, word)
+    if word.startswith("-"):
+        return _starting_with(word, [option for option in options if option not in given])
+    files = [f"path={one}" for one in overrides if "=" not in one][:1]
+    catalogue = Catalogue(command, [with_data_key(one) for one in (*files, *overrides) if "=" in one])
+    name, equals, value = with_data_key(word).partition("=")
+    if equals:
+        candidates = _values(catalogue, name, value)
+    else:
+        key = word if word.startswith("data.") else f"data.{word}"
+        candidates = _keys(catalogue, key, [with_data_key(one) for one in (*files, *overrides)], "")
+    shown = candidates if word.startswith("data.") else [one.removeprefix("data.") for one in candidates]
+    return shown if files or equals else [*data_files(Catalogue(command), word), *shown]
+
+
+def with_data_key(word: str) -> str:
+    """`data.target=left` of `target=left`."""
+    return word if word.startswith("data.") or "=" not in word else f"data.{word}"
+
+
 def _has_several_values(word: str) -> bool:
     """Whether it has values separated by commas, outside of brackets and quotes."""
     return "," in re.sub(r"\[.*\]|'.*'|\(.*\)", "", word.partition("=")[2])
@@ -166,6 +199,9 @@ def _keys(catalogue: Catalogue, typed: str, words: list[str], plus: str) -> list
     # Hydra's own keys are many: they are offered only once their first letters are typed.
     hydra_keys = [f"{key}=" for key in hydra_folder_keys(catalogue.command) if typed and key not in given]
     keys = catalogue.all_keys()
+    if typed.startswith(TYPES_PREFIX) and "data.types" in keys:
+        columns = [f"{TYPES_PREFIX}{column}=" for column in column_names(catalogue)]
+        return _starting_with(typed, [word for word in columns if word.rstrip("=") not in given])
     if "." in typed:
         unassigned = [f"{key}=" for key in keys if key not in given]
         return _starting_with(typed, [*hydra_keys, *unassigned])
@@ -185,8 +221,10 @@ def _values(catalogue: Catalogue, name: str, value: str) -> list[str]:
     """`name=...` with choices of a group, or with words or files that a key takes."""
     if name in catalogue.groups:
         return _listed_values(name, value, catalogue.choices(name), name in COMBINABLE)
+    if name.startswith(TYPES_PREFIX):
+        return _listed_values(name, value, list(USER_TYPES), False)
     key = _key(catalogue, name)
-    if name == "data.path":
+    if name in ("data.path", "data.test_path"):
         return [f"{name}={path}" for path in data_files(catalogue, value)]
     if name == "hydra.run.dir" and key is None:
         return [f"{name}={path}" for path in folders(value)]
@@ -195,9 +233,9 @@ def _values(catalogue: Catalogue, name: str, value: str) -> list[str]:
     if takes_path(key):
         return [f"{name}={path}" for path in paths(key, value)]
     words = _value_suggestions(key)
-    if name == "data.target":
+    if name in COLUMN_KEYS:
         words = column_names(catalogue) or words
-    takes_list = bool(key.field and key.field.listed and key.field.words)
+    takes_list = bool(key.field and key.field.listed and (key.field.words or name in COLUMN_KEYS))
     return _listed_values(name, value, words, takes_list)
 
 

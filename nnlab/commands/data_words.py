@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nnlab.catalogue import Catalogue
 from nnlab.commands.quoting import quote_text
-from nnlab.errors import UserError, shortened
+from nnlab.errors import UserError, nearest, shortened
 
 SYNONYMS = {"file": "path", "label": "target", "columns": "types"}
 
 
 def data_overrides(words: list[str]) -> list[str]:
-    """The words as overrides of `nnlab train`. Raises `UserError` for a second file.
+    """The words as overrides of `nnlab train`. Raises `UserError` for a second file, or an unknown key.
 
     >>> data_overrides(["my data.csv", "target=left", "types.zip=category", "data.drop=[id]"])
     ["data.path='my data.csv'", 'data.target=left', 'data.types.zip=category', 'data.drop=[id]']
@@ -25,8 +25,10 @@ def data_overrides(words: list[str]) -> list[str]:
             files.append(word)
         elif head in keys:
             overrides.append(f"data.{head}{dot}{rest}={value}")
-        else:
+        elif head == "data":
             overrides.append(word)
+        else:
+            raise UserError(f"nnlab data has no key '{shortened(key)}'{nearest(key, keys, 'data')}")
     for word in files[1:]:
         raise UserError(
             f"'{shortened(word)}': nnlab data takes one file; a path with spaces needs quotes, several files "

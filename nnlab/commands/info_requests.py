@@ -13,6 +13,7 @@ from hydra import version
 from omegaconf import OmegaConf
 
 from nnlab.commands import composing, config_files, help, hydra_private, multirun
+from nnlab.commands.column_types import is_of_types
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import one_sentence_errors
 from nnlab.commands.parsing import InfoRequest
@@ -34,7 +35,8 @@ def help_page(line: CommandLine, drop_searched: DropSearched) -> str:
 
 def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
     """Print the answer to --cfg, --info and the like by calling what `@hydra.main` calls; returns 0."""
-    if not line.catalogue().groups and request.cfg:
+    has_types = any(is_of_types(word.partition("=")[0]) for word in line.overrides)
+    if request.cfg and (has_types and not line.multirun or not line.catalogue().groups):
         return _print_settings(line, request)
     version.setbase("1.3")
     config_files.use_bounded_reader()
@@ -60,7 +62,7 @@ def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
 
 
 def _print_settings(line: CommandLine, request: InfoRequest) -> int:
-    """--cfg of a command without groups, some keys of which Hydra itself would take for groups."""
+    """--cfg of a line that Hydra itself could not read: keys that it would take for groups, names of columns."""
     with one_sentence_errors():
         (run,) = multirun.composed_runs(line)
     parts = {"job": run.settings, "hydra": OmegaConf.masked_copy(run.config, "hydra"), "all": run.config}

@@ -20,6 +20,7 @@ MISSING_NUMBERS = (
     "#name?", "#null!", "0000-00-00", "0000-00-00 00:00:00", "no data", "tba", "tbd",
     *(word.lower() for word in MISSING_WORDS),
 )  # fmt: skip
+CELLS_SAMPLED, MOST_DIFFERENT = 2000, 0.25  # cells that show how many are different, and which share is few
 
 
 def as_array(column) -> pa.Array:
@@ -36,8 +37,21 @@ def trimmed(column: pa.Array, markers: tuple[str, ...] = ()) -> pa.Array:
 
     `markers` are further texts that say so.
     """
+    if (encoded := encoded_if_few(column)) is not None:
+        return trimmed(encoded.dictionary, markers).take(encoded.indices)
     cells = pc.utf8_trim_whitespace(column.cast(pa.string()))
     return _null_where(cells, cells, (*MISSING_WORDS, *markers) if "+" not in _signs(cells) else markers)
+
+
+def encoded_if_few(cells: pa.Array) -> pa.DictionaryArray | None:
+    """The different cells, and where each is, if these are few: what depends on a cell is then quicker."""
+    if (
+        len(cells) < CELLS_SAMPLED
+        or len(cells.slice(0, CELLS_SAMPLED).unique()) > MOST_DIFFERENT * CELLS_SAMPLED
+    ):
+        return None
+    encoded = cells.dictionary_encode()
+    return encoded if len(encoded.dictionary) <= MOST_DIFFERENT * len(cells) else None
 
 
 def _signs(cells: pa.Array) -> set[str]:
@@ -47,6 +61,8 @@ def _signs(cells: pa.Array) -> set[str]:
 
 def without_missing_numbers(cells: pa.Array) -> pa.Array:
     """The same, null also where they are missing only among numbers and dates."""
+    if (encoded := encoded_if_few(cells)) is not None:
+        return without_missing_numbers(encoded.dictionary).take(encoded.indices)
     return _null_where(cells, pc.utf8_lower(cells), MISSING_NUMBERS)
 
 

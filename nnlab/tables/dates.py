@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nnlab.tables.cells import encoded_if_few
 from nnlab.tables.user_types import DAY_MONTH_ORDERS
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -44,12 +45,20 @@ FORMS = {
 # A year of two digits: 69 is 1969, 68 is 2068, as in POSIX.
 CENTURY_TURN = 69
 FIRST_YEAR, LAST_YEAR = 1000, 2999
+CELLS_TRIED = 20  # before all: most columns have no dates
 DATE_TYPES = (pa.types.is_date, pa.types.is_timestamp, pa.types.is_time)
 
 
 def fitting_forms(cells: pa.Array) -> list[str]:
     """The forms in which all of these cells are dates; none of them is null."""
-    return [form for form in FORMS if len(cells) and bool(np.isfinite(_days_of(cells, form)[0]).all())]
+    sample = cells.slice(0, CELLS_TRIED)
+    if not len(cells) or not pc.all(pc.match_substring_regex(sample, r"\d")).as_py():
+        return []
+    return [form for form in FORMS if all(_are_all_dates(some, form) for some in (sample, cells))]
+
+
+def _are_all_dates(cells: pa.Array, form: str) -> bool:
+    return bool(np.isfinite(_days_of(cells, form)[0]).all())
 
 
 def parse_dates(column: pa.Array, form: str = "") -> dict[str, np.ndarray]:
@@ -58,7 +67,14 @@ def parse_dates(column: pa.Array, form: str = "") -> dict[str, np.ndarray]:
     Cells of text have a `form`; those of a type of dates need none. Times are those of the clock on the wall
     there: an offset from UTC is not counted.
     """
-    return _parts(*_days_of(column, form)) if form else _typed_parts(column)
+    if not form:
+        return _typed_parts(column)
+    if (encoded := encoded_if_few(column)) is None:
+        return _parts(*_days_of(column, form))
+    # A null cell has the index -1, of the last part, which is NaN.
+    index = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    different = pa.concat_arrays([encoded.dictionary, pa.nulls(1, encoded.dictionary.type)])
+    return {part: values[index] for part, values in parse_dates(different, form).items()}
 
 
 def likelier_order(cells: pa.Array, forms: list[str]) -> str:

@@ -37,7 +37,7 @@ WORDS_OF_SENTENCE, LETTERS_OF_SENTENCE, FEWEST_SENTENCES = 5, 60, 20
 FEWEST_REGULAR_CELLS, REGULAR_SHARE = 20, 0.9
 MOST_ODD_WORDS = 3  # that a command line would name
 DATE_FORMS_TRIED = ("ymd", "dmy", "mdy", "d month y", "month d y")
-CELLS_TRIED = 50  # whether any is a date
+CELLS_TRIED = 50  # whether any is a number or a date, before all are
 LONGEST_NUMBER = 15  # digits that float64 keeps
 EIGHT_DIGITS = (10_000_000, 99_999_999)
 
@@ -84,6 +84,7 @@ def _judge_text(name: str, cells: pa.Array, settings: ReadingSettings) -> Judged
 def _plain_numbers(cells: pa.Array) -> np.ndarray | None:
     """The numbers of a column of plain ones, NaN where they are missing; None if some are not plain."""
     try:
+        cells.slice(0, CELLS_TRIED).cast(pa.float64())
         return cells.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return None

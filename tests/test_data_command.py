@@ -1,0 +1,210 @@
+"""`nnlab data`: the screen, the doubts, and the words to train, which train when they are pasted."""
+
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from table_cases import TABLES, Case, count, normal, one_of, whole
+
+from nnlab import tab
+from nnlab.cli import main
+
+pytestmark = pytest.mark.filterwarnings("default::nnlab.Advice")
+NOTE = ["he came and saw", "she went to the house of the queen", "they had all of it"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def screen(capsys, *words):
+    """What the command prints."""
+    assert main(["data", *words]) == 0, capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert not err and max(map(len, out.splitlines())) <= 80
+    return out
+
+
+def words_to_train(out):
+    """The shell words below "to train"."""
+    return shlex.split(out.partition("to train")[2].replace("\\\n", " "))
+
+
+def doubts(out):
+    return " ".join(out.partition("doubts")[2].partition("to train")[0].split())
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("says_target", [True, False])
+def test_its_words_train(name, says_target, folder, capsys):
+    case = TABLES[name]
+    (folder / f"{name}.csv").write_text(case.text(), encoding="utf-8")
+    target = [f"target={case.target}"] * says_target
+    out = screen(capsys, f"{name}.csv", *target)
+    assert len(out.splitlines()) <= 24
+    words = words_to_train(out)
+    assert words[:4] == ["nnlab", "train", "data=table", f"data.path={name}.csv"]
+    assert ("a guess" in " ".join(out.split())) != says_target
+    assert main([*words[1:], "epochs=1", "picture=false"]) == 0, capsys.readouterr().err
+
+
+def test_the_screen(folder, capsys):
+    lines = "".join(
+        f"{i},{i % 7 + 0.5 if i % 5 else ''},{['gold', 'iron'][i % 2]},{i % 3 > 0}\n" for i in range(60)
+    )
+    (folder / "t.csv").write_text(f"id,age,plan,left\n{lines}")
+    assert screen(capsys, "t.csv", "target=left") == (
+        "t.csv: 60 rows, 4 columns\n"
+        "\n"
+        "  column  type        missing  values                  because\n"
+        "  id      identifier           0, 1, 2, ...            counts the rows\n"
+        "  age     number      20%      0.5 to 6.5, median 3.5  numbers\n"
+        "  plan    category             gold 50%, iron 50%      2 words\n"
+        "\n"
+        "  target             left, 2 classes: True 66.7%, False 33.3%\n"
+        "\n"
+        "  to train           nnlab train data=table data.path=t.csv data.target=left\n"
+    )
+
+
+def test_text_and_odd_cells_are_in_the_words(folder, capsys):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({
+        "Age (years)": ["old", *rng.normal(40, 9, 79).round(2)],
+        "my note, in short": [f"{NOTE[i % 3]} {i} and so on, as it was" for i in range(80)],
+        "plan": rng.choice(["a", "b"], 80), "y": rng.choice(["u", "v"], 80),
+    })  # fmt: skip
+    frame.to_csv("my table (1).csv", index=False)
+    out = screen(capsys, "my table (1).csv", "target=y", "types.plan=boolean")
+    words = words_to_train(out)
+    assert "data.missing=[old]" in words and "data.types.plan=boolean" in words
+    assert any(word.startswith("data.drop=") and "my note, in short" in word for word in words)
+    assert main([*words[1:], "epochs=1", "picture=false"]) == 0, capsys.readouterr().err
+
+
+def test_a_class_of_one_example(folder, capsys):
+    (folder / "t.csv").write_text(
+        "x,y\n" + "".join(f"{i * i % 17},{'abc'[(i > 0) + (i > 9)]}\n" for i in range(60))
+    )
+    out = screen(capsys, "t.csv", "target=y")
+    assert "the class 'a' has only 1 example" in doubts(out)
+    assert main([*words_to_train(out)[1:], "epochs=1", "picture=false"]) == 0
+
+
+DOUBTED = {  # a column -> its doubt, beside a class that nothing else tells
+    "leak": (lambda i, r, y: "gone" if y else "there", "'column' alone tells the class of 100%"),
+    "leak by a hole": (lambda i, r, y: "" if y else r.random(), "'column' alone tells the class of 100%"),
+    "sentinel": (lambda i, r, y: -999 if i % 9 == 0 else r.randint(0, 90), "data.missing=[-999]"),
+    "nearly constant": (lambda i, r, y: "b" if i == 5 else "a", "has one value in 99"),
+    "mostly missing": (lambda i, r, y: "a" if i % 3 == 0 else "", "is missing in 66"),
+    "spelled in two ways": (lambda i, r, y: r.choice(["red", "Red", "blue"]), "has both 'Red' and 'red'"),
+    "order of time": (lambda i, r, y: np.datetime64("2024-01-01") + i, "data.time=column"),
+    "day or month": (lambda i, r, y: f"{1 + i % 9}/{1 + i % 7}/2024", "data.types.column=dmy"),
+    "thousands or decimals": (lambda i, r, y: f'"{1 + i % 9},{100 + i}"', "data.decimal=','"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DOUBTED)
+def test_doubts(case, folder, capsys):
+    import random
+
+    cell, doubt = DOUBTED[case]
+    draw = random.Random(0)
+    lines = []
+    for i in range(150):
+        y = draw.random() < 0.5
+        lines.append(f"{draw.gauss(0, 1):.6f},{cell(i, draw, y)},{'yes' if y else 'no'}")
+    (folder / "t.csv").write_text("\n".join(["other,column,y", *lines, ""]))
+    assert doubt in doubts(screen(capsys, "t.csv", "target=y"))
+    (folder / "t.csv").write_text(
+        "\n".join(
+            [
+                "other,column,y",
+                *(f"{draw.gauss(0, 1):.6f},{draw.random():.6f},{draw.choice('ab')}" for _ in range(150)),
+                "",
+            ]
+        )
+    )
+    assert not doubts(screen(capsys, "t.csv", "target=y"))
+
+
+def test_doubts_of_a_regression(folder, capsys):
+    case = Case(
+        "y",
+        {
+            "a": normal(0, 1, 3),
+            "store_id": whole(1, 9),
+            "copy": lambda i, r: i * i,
+            "y": lambda i, r: 3 * i * i + 0.5,
+        },
+        "",
+    )
+    (folder / "t.csv").write_text(case.text())
+    said = doubts(screen(capsys, "t.csv", "target=y"))
+    assert "'copy' alone tells 'y' almost exactly" in said
+    assert "'store_id' is a number, and a key by its name: data.types.store_id=category" in said
+
+
+def test_copies_are_counted(folder, capsys):
+    case = Case("y", {"a": normal(0, 1, 3), "y": one_of("u", "v")}, "")
+    header, *lines = case.text().splitlines()
+    (folder / "t.csv").write_text("\n".join([header, *lines, *lines[:7], ""]))
+    assert "7 rows are copies of another" in doubts(screen(capsys, "t.csv", "target=y"))
+
+
+def test_many_columns_fit_a_screen(folder, capsys):
+    columns = {"id": count} | {f"measure {i}": normal(0, 1) for i in range(40)} | {"y": one_of("u", "v")}
+    (folder / "t.csv").write_text(Case("y", columns, "").text())
+    out = screen(capsys, "t.csv", "target=y")
+    assert len(out.splitlines()) <= 24 and "40 more number" in out and "counts the rows" in out
+
+
+@pytest.mark.parametrize("words, message", [
+    ([], "data.path = null"), (["none.csv"], "there is no file none.csv"), (["t.csv", "u.csv"], "takes one file"),
+    (["t.csv", "target=z"], "data.target = 'z': t.csv has no such column; it has x, y"),
+    (["t.csv", "traget=y"], "nnlab data has no key 'traget'; did you mean 'target'?"),
+    (["t.csv", "epochs=5"], "nnlab data has no key 'epochs'"), (["t.csv", "data=csv"], "data=table"),
+    (["t.csv", "-m"], "-m: nnlab data takes one table"), (["t.csv", "types.x=nr"], "data.types.x = 'nr'"),
+])  # fmt: skip
+def test_wrong_words(words, message, folder, capsys):
+    (folder / "t.csv").write_text("x,y\n1,a\n2,b\n")
+    assert main(["data", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["t.csv"]
+
+
+def test_help(capsys):
+    assert main(["data", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert "Usage: nnlab data FILE" in page and "data.types={}" in page and "epochs" not in page
+
+
+@pytest.mark.parametrize("line, offered", [
+    ("nnlab data c", ["churn.csv"]), ("nnlab data churn.csv tar", ["target=", "target_normalization="]),
+    ("nnlab data churn.csv target=le", ["target=left"]), ("nnlab data churn.csv drop=[id,", ["drop=[id,left", "drop=[id,plan"]),
+    ("nnlab data churn.csv types.pl", ["types.plan="]),
+    ("nnlab data churn.csv types.plan=c", ["types.plan=category"]),
+    ("nnlab train data=table data.path=churn.csv data.types.l", ["data.types.left="]),
+    ("nnlab train data=table data.path=churn.csv data.group=i", ["data.group=id"]),
+])  # fmt: skip
+def test_tab(line, offered, folder):
+    (folder / "churn.csv").write_text("id,plan,left\n1,a,0\n")
+    assert tab.completions(line) == offered
+
+
+def test_types_in_cfg_and_in_several_runs(folder, capsys):
+    (folder / "t.csv").write_text(Case("y", {"Age (years)": whole(1, 5), "y": one_of("u", "v")}, "").text())
+    words = ["data=table", "data.path=t.csv", "data.target=y", "epochs=1", "picture=false"]
+    assert main(["train", *words, "data.types.Age (years)=category", "--cfg", "job"]) == 0
+    assert "Age (years): category" in capsys.readouterr().out
+    assert main(["train", "-m", *words, "data.types.Age (years)=category,number"]) == 0, (
+        capsys.readouterr().err
+    )
+    sweep = ["optimizer.lr=tag(log,interval(1e-3,1e-1))", "trials=2", "report=false"]
+    assert main(["sweep", *words[:-1], *sweep, "data.types.Age (years)=category"]) == 0, (
+        capsys.readouterr().err
+    )
