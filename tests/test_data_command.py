@@ -1,5 +1,6 @@
 """`nnlab data`: the screen, the doubts, and the words to train, which train when they are pasted."""
 
+import random
 import shlex
 
 import numpy as np
@@ -52,19 +53,18 @@ def test_its_words_train(name, says_target, folder, capsys):
 
 
 def test_the_screen(folder, capsys):
-    lines = "".join(
-        f"{i},{i % 7 + 0.5 if i % 5 else ''},{['gold', 'iron'][i % 2]},{i % 3 > 0}\n" for i in range(60)
-    )
-    (folder / "t.csv").write_text(f"id,age,plan,left\n{lines}")
+    rows = [f"{i},{i / 8 + 0.5 if i % 5 else ''},{['gold', 'iron'][i % 2]},{i % 3 > 0}" for i in range(60)]
+    (folder / "t.csv").write_text("\n".join(["id,age,plan,left", *rows, ""]))
     assert screen(capsys, "t.csv", "target=left") == (
         "t.csv: 60 rows, 4 columns\n"
         "\n"
-        "  column  type        missing  values                  because\n"
-        "  id      identifier           0, 1, 2, ...            counts the rows\n"
-        "  age     number      20%      0.5 to 6.5, median 3.5  numbers\n"
-        "  plan    category             gold 50%, iron 50%      2 words\n"
+        "  column  type        missing  values                      because\n"
+        "  id      identifier           0, 1, 2, ...                counts the rows\n"
+        "  age     number      20%      0.625 to 7.88, median 4.25  numbers\n"
+        "  plan    category             gold 50%, iron 50%          2 words\n"
         "\n"
         "  target             left, 2 classes: True 66.7%, False 33.3%\n"
+        "  doubts             8 rows are copies of another in all inputs and the target\n"
         "\n"
         "  to train           nnlab train data=table data.path=t.csv data.target=left\n"
     )
@@ -86,9 +86,8 @@ def test_text_and_odd_cells_are_in_the_words(folder, capsys):
 
 
 def test_a_class_of_one_example(folder, capsys):
-    (folder / "t.csv").write_text(
-        "x,y\n" + "".join(f"{i * i % 17},{'abc'[(i > 0) + (i > 9)]}\n" for i in range(60))
-    )
+    rows = [f"{i * i % 17},{'abc'[(i > 0) + (i > 9)]}" for i in range(60)]
+    (folder / "t.csv").write_text("\n".join(["x,y", *rows, ""]))
     out = screen(capsys, "t.csv", "target=y")
     assert "the class 'a' has only 1 example" in doubts(out)
     assert main([*words_to_train(out)[1:], "epochs=1", "picture=false"]) == 0
@@ -109,8 +108,6 @@ DOUBTED = {  # a column -> its doubt, beside a class that nothing else tells
 
 @pytest.mark.parametrize("case", DOUBTED)
 def test_doubts(case, folder, capsys):
-    import random
-
     cell, doubt = DOUBTED[case]
     draw = random.Random(0)
     lines = []
@@ -132,16 +129,11 @@ def test_doubts(case, folder, capsys):
 
 
 def test_doubts_of_a_regression(folder, capsys):
-    case = Case(
-        "y",
-        {
-            "a": normal(0, 1, 3),
-            "store_id": whole(1, 9),
-            "copy": lambda i, r: i * i,
-            "y": lambda i, r: 3 * i * i + 0.5,
-        },
-        "",
-    )
+    columns = {
+        "a": normal(0, 1, 3), "store_id": whole(1, 9), "copy": lambda i, r: i * i,
+        "y": lambda i, r: 3 * i * i + 0.5,
+    }  # fmt: skip
+    case = Case("y", columns, "")
     (folder / "t.csv").write_text(case.text())
     said = doubts(screen(capsys, "t.csv", "target=y"))
     assert "'copy' alone tells 'y' almost exactly" in said
@@ -163,7 +155,8 @@ def test_many_columns_fit_a_screen(folder, capsys):
 
 
 @pytest.mark.parametrize("words, message", [
-    ([], "data.path = null"), (["none.csv"], "there is no file none.csv"), (["t.csv", "u.csv"], "takes one file"),
+    ([], "data.path = null"), (["none.csv"], "there is no file none.csv"),
+    (["t.csv", "u.csv"], "takes one file"),
     (["t.csv", "target=z"], "data.target = 'z': t.csv has no such column; it has x, y"),
     (["t.csv", "traget=y"], "nnlab data has no key 'traget'; did you mean 'target'?"),
     (["t.csv", "epochs=5"], "nnlab data has no key 'epochs'"), (["t.csv", "data=csv"], "data=table"),
@@ -185,7 +178,8 @@ def test_help(capsys):
 
 @pytest.mark.parametrize("line, offered", [
     ("nnlab data c", ["churn.csv"]), ("nnlab data churn.csv tar", ["target=", "target_normalization="]),
-    ("nnlab data churn.csv target=le", ["target=left"]), ("nnlab data churn.csv drop=[id,", ["drop=[id,left", "drop=[id,plan"]),
+    ("nnlab data churn.csv target=le", ["target=left"]),
+    ("nnlab data churn.csv drop=[id,", ["drop=[id,left", "drop=[id,plan"]),
     ("nnlab data churn.csv types.pl", ["types.plan="]),
     ("nnlab data churn.csv types.plan=c", ["types.plan=category"]),
     ("nnlab train data=table data.path=churn.csv data.types.l", ["data.types.left="]),

@@ -62,7 +62,7 @@ def print_hydra_info(line: CommandLine, request: InfoRequest) -> int:
 
 
 def _print_settings(line: CommandLine, request: InfoRequest) -> int:
-    """--cfg of a line that Hydra itself could not read: keys that it would take for groups, names of columns."""
+    """--cfg of a line that Hydra itself cannot read: it would take keys for groups, columns for keys."""
     with one_sentence_errors():
         (run,) = multirun.composed_runs(line)
     parts = {"job": run.settings, "hydra": OmegaConf.masked_copy(run.config, "hydra"), "all": run.config}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnlab.errors import visible
-from nnlab.records.text_columns import COLUMN_GAP, LINE_WIDTH, command_lines, labelled_lines
+from nnlab.records.text_columns import COLUMN_GAP, LABEL_WIDTH, LINE_WIDTH, command_lines, labelled_lines
 
 if TYPE_CHECKING:  # it imports pyarrow
     from nnlab.tables.profile import ColumnFacts, Profile
@@ -140,9 +140,16 @@ def _target_lines(profile: Profile) -> list[str]:
 
 
 def _doubt_lines(doubts: list[str]) -> list[str]:
-    lines = []
-    for i, doubt in enumerate(doubts[:MOST_DOUBTS_SHOWN]):
-        lines += labelled_lines("doubts" if not i else "", visible(doubt))
-    if len(doubts) > MOST_DOUBTS_SHOWN:
-        lines += labelled_lines("", f"and {len(doubts) - MOST_DOUBTS_SHOWN:,} more")
-    return lines
+    shown, more = doubts[:MOST_DOUBTS_SHOWN], len(doubts) - MOST_DOUBTS_SHOWN
+    if more > 0:
+        shown.append(f"and {more:,} more")
+    margin, lines = " " * (LABEL_WIDTH + 2), []
+    for doubt in shown:
+        lines += textwrap.wrap(
+            visible(doubt),
+            LINE_WIDTH,
+            initial_indent=margin,
+            subsequent_indent=margin,
+            break_on_hyphens=False,
+        )
+    return [f"  {'doubts':{LABEL_WIDTH}}{lines[0].lstrip()}", *lines[1:]] if lines else []

@@ -14,7 +14,7 @@ from nnlab.tables.profile import ColumnFacts, Profile
 FEWEST_EXAMPLES = 50  # with fewer a leak may be luck, and so may a test result
 LEAK_SHARE = 0.995  # of examples whose class, or whose target's variance, one column tells
 FEWEST_IN_BIN = 5  # examples, below which the class of a bin is luck
-BINS = 32  # that a column of numbers is divided into
+MOST_BINS, EXAMPLES_OF_BIN = 32, 20  # that a column of numbers is divided into
 NEARLY_CONSTANT, MOSTLY_MISSING = 0.99, 0.5
 RARE_CLASS_EXAMPLES, RARE_CLASS_SHARE = 10, 0.02
 MOST_NAMES_COMPARED = 2000
@@ -67,8 +67,9 @@ def _bins(facts: ColumnFacts, profile: Profile) -> np.ndarray | None:
     column = facts.column
     if column.type == "number":
         numbers = facts.numbers
-        edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, BINS + 1)))
-        return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, "left"))
+        bins = max(2, min(MOST_BINS, np.isfinite(numbers).sum() // EXAMPLES_OF_BIN))
+        edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, bins + 1)))
+        return np.where(np.isnan(numbers), -1, np.searchsorted(edges[1:-1], numbers, "right"))
     if column.type in ("category", "boolean"):
         return profile.raw_of(column)[:, 0].astype(np.int64)
     return None
