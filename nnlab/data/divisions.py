@@ -26,6 +26,10 @@ class ByChance:
         """(n,) the unit of each of these examples."""
         return examples
 
+    def units_with_class(self, examples: np.ndarray, y: np.ndarray, m: int) -> np.ndarray:
+        """(m,): how many units have an example of each class, of classes y (N,)."""
+        return np.bincount(y[examples], minlength=m)
+
     def most_folds(self, examples: np.ndarray) -> int:
         """The largest k."""
         return len(np.unique(self.units(examples)))
@@ -52,6 +56,10 @@ class ByGroup(ByChance):
 
     def units(self, examples):
         return self.groups[examples]
+
+    def units_with_class(self, examples, y, m):
+        pairs = np.unique(np.stack([self.groups[examples], y[examples]]), axis=1)
+        return np.bincount(pairs[1], minlength=m)
 
     def hold_out(self, rng, examples, size):
         share = size / len(examples)

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER
 from nnlab.arguments import typed
+from nnlab.data.class_counts import class_counts, count_text, warn_of_small_classes
 from nnlab.data.dataset import Dataset
 from nnlab.data.divisions import Division, division_of
 from nnlab.errors import UserError, advise
@@ -157,24 +158,6 @@ class RandomSplit(Split):
             )
         return rest, held_out
 
-    def _class_counts(self, dataset: Dataset, division: Division, rest: np.ndarray) -> np.ndarray:
-        """The number of examples of each class in training and validation, or of groups that have one.
-
-        Raises `UserError` for a class with one, which cannot be stratified.
-        """
-        counts = _units_with_class(dataset, division, rest)
-        total = counts
-        if dataset.given("test") is None:
-            total = _units_with_class(dataset, division, np.arange(len(dataset.y)))
-        for c in np.flatnonzero(total == 1)[:1]:
-            having = "has" if division.unit == "example" else "is in"
-            raise UserError(
-                f"split.stratify = true: class '{dataset.classes[c]}' {having} 1 {division.unit}, which "
-                f"cannot be in two sets; add examples of it (data.limit may be too low), take it out, or set "
-                f"split.stratify=false"
-            )
-        return counts
-
 
 @dataclass(frozen=True)
 class Holdout(RandomSplit):
@@ -200,7 +183,7 @@ class Holdout(RandomSplit):
         if round(self.validation * n) >= len(rest):
             raise self._nothing_left(dataset, len(rest) / n)
         if self.stratify and division.stratifies and dataset.classes:
-            self._class_counts(dataset, division, rest)
+            class_counts(dataset, division, rest)
         train, validation = self._hold_out(rng, division, rest, "validation", n)
         return [Fold(train, validation, test, repeat)]
 
@@ -249,42 +232,20 @@ class KFold(RandomSplit):
         units, most = len(np.unique(division.units(rest))), division.most_folds(rest)
         if self.k > most:
             raise UserError(
-                f"split.k = {self.k}: only {_count(units, division.unit)} to divide into folds; "
+                f"split.k = {self.k}: only {count_text(units, division.unit)} to divide into folds; "
                 + (f"allowed: at most {most}" if most > 1 else division.remedy)
             )
         if self.fold is not None and self.fold >= self.k:
             last = self.k - 1
             raise UserError(f"split.fold = {self.fold}: expected null or a whole number from 0 to {last}")
         if self.stratify and division.stratifies and dataset.classes:
-            self._warn_of_small_classes(dataset, division, self._class_counts(dataset, division, rest))
+            warn_of_small_classes(dataset, division, class_counts(dataset, division, rest), self.k)
         folds = division.folds(rng, rest, self.k)
         requested = range(self.k) if self.fold is None else [self.fold]
         return [Fold(*folds[f], test, repeat, f) for f in requested]
 
-    def _warn_of_small_classes(self, dataset: Dataset, division: Division, counts: np.ndarray) -> None:
-        """Advice, like scikit-learn's, if a class is too small to be in every validation set."""
-        smallest = np.where(counts > 0, counts, counts.max()).argmin()
-        if counts[smallest] < self.k:
-            having = "has" if division.unit == "example" else "is in"
-            advise(
-                f"split.k = {self.k}: class '{dataset.classes[smallest]}' {having} "
-                f"{_count(counts[smallest], division.unit)} to divide, so some validation sets have none of "
-                f"it; choose a smaller k"
-            )
-
 
 SPLITS = {split.name: split for split in (Holdout, KFold, NoSplit)}
-
-
-def _units_with_class(dataset: Dataset, division: Division, examples: np.ndarray) -> np.ndarray:
-    """(m,): how many of the units of these examples have one of each class."""
-    units, classes = division.units(examples), dataset.y[examples]
-    distinct = np.unique(np.stack([units, classes]), axis=1)
-    return np.bincount(distinct[1], minlength=len(dataset.classes))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _parts_after(part: str) -> str:
