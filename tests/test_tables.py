@@ -234,7 +234,11 @@ def test_frames_of_a_session(folder):
     assert first != nnlab.Frame(frame.assign(a=5.0), target=2020)
     fit = nnlab.fit(nnlab.Experiment(data=first, epochs=2)).run()
     assert fit.results[0].test["accuracy"] >= 0
-    with pytest.raises(UserError, match="frame has no such column"):
+    with pytest.warns(
+        Advice, match=r"'b' \(always 'x'\) is not an input; types={'COLUMN': 'number'} or category"
+    ):
+        nnlab.Frame(frame.assign(b="x"), target=2020)
+    with pytest.raises(UserError, match="^target = 'c': frame has no such column"):
         nnlab.Frame(frame, target="c")
     with pytest.raises(UserError, match="expected a data frame"):
         nnlab.Frame(np.zeros((3, 2)), target="a")

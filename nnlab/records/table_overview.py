@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # it imports pyarrow
 
 # A screen has some 24 lines. Of more columns, those of which there is nothing to say are listed by type.
 MOST_COLUMNS_LISTED = 16
-MOST_DOUBTS_SHOWN = 8
+SCREEN_LINES, LEAST_DOUBT_LINES = 23, 5  # of a terminal, without its prompt; of doubts in any case
 VALUES_WIDTH, LEAST_REASON_WIDTH, LEAST_NAME_WIDTH = 28, 15, 12
 MOST_CLASSES_SHOWN = 6
 LARGEST_WHOLE = 1e7  # beyond it numbers have an exponent
@@ -28,11 +28,10 @@ def overview_lines(profile: Profile, doubts: list[str], train: str) -> list[str]
     table = profile.table
     count = len(table.source) + len(table.left_out)
     title = f"{table.source.name}: {count:,} rows, {len(profile.facts) + 1:,} columns"
-    sections = [_column_lines(profile.facts), _target_lines(profile) + _doubt_lines(doubts)]
-    lines = [visible(title)]
-    for section in (*sections, command_lines("to train", train)):
-        lines += ["", *section]
-    return lines
+    above = [visible(title), "", *_column_lines(profile.facts), "", *_target_lines(profile)]
+    below = ["", *command_lines("to train", train)]
+    room = SCREEN_LINES - len(above) - len(below)
+    return [*above, *_doubt_lines(doubts, max(room, LEAST_DOUBT_LINES)), *below]
 
 
 def _column_lines(facts: tuple[ColumnFacts, ...]) -> list[str]:
@@ -139,12 +138,14 @@ def _target_lines(profile: Profile) -> list[str]:
     return labelled_lines("target", visible(f"{name}, {what}{without}{guess}"))
 
 
-def _doubt_lines(doubts: list[str]) -> list[str]:
-    shown, more = doubts[:MOST_DOUBTS_SHOWN], len(doubts) - MOST_DOUBTS_SHOWN
-    if more > 0:
-        shown.append(f"and {more:,} more")
+def _doubt_lines(doubts: list[str], room: int) -> list[str]:
+    """The doubts, as many as have room in so many lines; and how many there are beyond these."""
     margin, lines = " " * (LABEL_WIDTH + 2), []
-    for doubt in shown:
+    for i, doubt in enumerate(doubts):
+        more = len(doubts) - i
+        if lines and more > 1 and len(lines) > room - 3:
+            lines.append(f"{margin}and {more:,} more")
+            break
         lines += textwrap.wrap(
             visible(doubt),
             LINE_WIDTH,

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import copy
+import re
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from nnlab.allowed import Allowed
 from nnlab.data.dataset import Dataset
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError, advise
 from nnlab.hyperparameters import static
 from nnlab.tables.settings import Tabular
+
+
+@contextmanager
+def _words_of_python():
+    """Errors and advice that name settings as Python does, and not as a command line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Advice)
+        try:
+            yield
+        except UserError as e:
+            raise UserError(_in_python(str(e))) from e
+    for warning in caught:
+        advise(_in_python(str(warning.message)))
+
+
+def _in_python(sentence: str) -> str:
+    """
+    >>> _in_python("data.types.zip=category, or data.drop=['zip']")
+    "types={'zip': 'category'}, or drop=['zip']"
+    """
+    sentence = re.sub(r"data\.types\.([^=;:,]+)=(\w+)", r"types={'\1': '\2'}", sentence)
+    return re.sub(r"\bdata\.(?=[a-z_]+( ?=|\b))", "", sentence)
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +72,8 @@ class Frame(Tabular):
                 raise UserError("test and part both say what the test set is: leave one of them out")
             other = Source(arrow_table(self.test, "test"), "test", lambda row: f"test, row {row}")
             source, tests = source.followed_by(other), len(other)
-        dataset = make_dataset(source, self, tests)
+        with _words_of_python():
+            dataset = make_dataset(source, self, tests)
         for array in (dataset.x, dataset.y):
             array.flags.writeable = False  # data are keys of a cache, so they must not change
         self._keep(dataset)
