@@ -15,6 +15,7 @@ import nnlab
 from nnlab.cli import main
 from nnlab.errors import Advice
 from nnlab.prediction import blocks
+from nnlab.records.text import format_alike
 
 pytestmark = pytest.mark.filterwarnings("always::nnlab.errors.Advice")  # which commands print
 
@@ -123,6 +124,25 @@ def test_intervals_of_a_table(here):
     found = predictions(here / "spend", "new.csv", "coverage=0.9")
     assert (found.lower < found.prediction).all() and (found.prediction < found.upper).all()
     assert ((found.lower <= NEW.spend) & (NEW.spend <= found.upper)).mean() > 0.75
+
+
+def test_the_range_of_predictions_is_of_one_form(here, capsys):
+    """One example has a number; of several, all numbers have the decimals of the largest."""
+    INPUTS[:1].to_csv("one.csv", index=False)
+    [p] = predictions(here / "spend", "one.csv", "coverage=0.9").prediction
+    assert f"predicted          {format_alike(p)[0]} ± " in capsys.readouterr().out
+    predictions(here / "spend", "one.csv")
+    assert f"predicted          {format_alike(p)[0]}\n" in capsys.readouterr().out
+    p = expected_predictions(here, "spend").prediction
+    mean, low, high = format_alike(p.mean(), p.min(), p.max())
+    assert f"predicted          mean {mean}, from {low} to {high}\n" in capsys.readouterr().out
+
+
+def test_intervals_of_classes_are_one_sentence(here, capsys):
+    INPUTS.to_csv("new.csv", index=False)
+    assert main(["predict", str(here / "left"), "new.csv", "coverage=0.9"]) == 2
+    said = capsys.readouterr().err
+    assert "intervals are of predicted numbers, and the model predicts classes" in said and "<" not in said
 
 
 def test_unknown_and_missing_cells_are_counted_and_said_once(here, capsys, monkeypatch):

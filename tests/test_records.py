@@ -29,7 +29,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
 from nnlab.records.summary_text import refit_lines, summary_lines
 from nnlab.records.tensorboard import TensorBoard, row_names
-from nnlab.records.text import format_duration, format_number, format_percent, plus_minus
+from nnlab.records.text import format_alike, format_duration, format_number, format_percent, plus_minus
 from nnlab.training.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")
@@ -799,6 +799,9 @@ def test_numbers_as_text():
     assert [format_number(x) for x in (99.5, 999.96, 9398.3, -16623.4, 999999.4)] == [
         "99.5000", "1,000", "9,398", "-16,623", "999,999"
     ]  # fmt: skip
+    assert format_alike(184_000, 22_700, 1_770_000, 9000.4) == ["184,000", "22,700", "1,770,000", "9,000"]
+    assert format_alike(2.5e9, 22_700, 0) == ["2.50e+09", "2.27e+04", "0"]
+    assert format_alike(0.5, -3, 0.25) == ["0.5000", "-3.0000", "0.2500"]
     pairs = [(9398.3056, 2058.2735), (-7166.2641, 6458.17), (1234.5, 0.3), (0.0874, 2e-4), (1.07e7, 8948.17)]
     assert [plus_minus(*pair) for pair in pairs] == [
         "9,398 ± 2,058", "-7,166 ± 6,458", "1,234 ± 0.3", "0.0874 ± 0.0002", "1.07e+07 ± 8.9e+03",

@@ -168,14 +168,14 @@ WRONG = {
     "data.types.aa=number": "t.csv has no such column",
     "data.types.a=nummer": "data.types.a = 'nummer'; did you mean 'number'?",
     "data.types.part=number": "t.csv, line 2, column 'part': 'train' is not a number, which data.types says",
-    "data.weight=part": "t.csv, line 2, column 'part': 'train' is not a number",
+    "data.weight=part": "t.csv, line 2, column 'part': 'train' is not a number, which data.weight takes",
     "data.part=patient": "t.csv, line 2, column 'patient': 'P0' is not a part of a split",
     "data.time=patient": "expected numbers or dates",
     "data.group=y": "data.target and data.group both name 'y'",
     "data.drop=[y]": "data.drop and data.target both name 'y'",
     "data.test_path=none.csv": "there is no file none.csv",
     "data.one_hot=0": "data.one_hot = 0: expected a whole number at least 1",
-    "data.task=regression": "t.csv, line 2, column 'y': '",
+    "data.task=regression": "is not a number, which data.task=regression needs; data.task=classification",
 }
 
 

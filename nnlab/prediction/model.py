@@ -118,7 +118,7 @@ class TrainedModel:
         """(n, classes) the probability of each class, as the loss has them: by softmax, sparsemax or sigmoid;
         for other losses the distribution that is nearest to what the network answers."""
         if not self.spec.classes:
-            raise UserError(f"{self} is a regression, which has no probabilities of classes; use predict")
+            raise UserError("the model is a regression, which has no probabilities of classes; use predict")
         return self.answers(x, row)[1]
 
     @typed
@@ -167,7 +167,10 @@ class TrainedModel:
         self, coverage: float, row: int | None
     ) -> tuple[list[list[TrainedRow]], ConformalIntervals]:
         if self.spec.classes:
-            raise UserError(f"intervals are of predicted numbers, and {self} predicts classes")
+            raise UserError(
+                "intervals are of predicted numbers, and the model predicts classes: leave coverage "
+                "out; their probabilities say how sure it is"
+            )
         folds = folds_with_residuals(self.rows_for(row))
         return folds, intervals_of_folds(folds, coverage)
 
@@ -216,7 +219,7 @@ class TrainedModel:
         """The row of that number, or all that are averaged. Raises `UserError` where there is none."""
         if number is None:
             if not (usable_rows := [row for row in self.rows if row.is_usable]):
-                raise UserError(f"{self}: all rows diverged, so there is nothing to predict with")
+                raise UserError("all rows of the model diverged, so there is nothing to predict with")
             return usable_rows
         for row in self.rows:
             if row.number == number:

@@ -9,7 +9,7 @@ from nnlab.prediction.evaluation import Evaluation
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.predictions_file import Tally
 from nnlab.records.summary_text import interval_lines, label_width, metric_lines, shown_metrics
-from nnlab.records.text import format_number, format_percent
+from nnlab.records.text import format_alike, format_number, format_percent
 from nnlab.records.text_columns import elide_middle, labelled_lines, table
 from nnlab.records.titles import experiment_title
 from nnlab.training.thresholds import positive_class
@@ -101,10 +101,11 @@ def _counts(tally: Tally) -> str:
 
 def _range_lines(tally: Tally, target: int) -> list[str]:
     name = "predicted" if tally.spec.outputs == 1 else (tally.spec.targets or range(MAX_SHOWN))[target]
-    means = tally.sums / tally.examples
-    mean, low, high = (format_number(float(v[target])) for v in (means, tally.lows, tally.highs))
-    width = ""
-    if tally.coverage is not None:
-        half = float(tally.widths[target] / tally.examples / 2)
-        width = f"; intervals ± {format_number(half)}"
-    return labelled_lines(str(name), f"mean {mean}, from {low} to {high}{width}")
+    mean = float(tally.sums[target] / tally.examples)
+    low, high = float(tally.lows[target]), float(tally.highs[target])
+    halves = [] if tally.coverage is None else [float(tally.widths[target] / tally.examples / 2)]
+    if low == high:  # the one example's, or that of all
+        return labelled_lines(str(name), " ± ".join(format_alike(low, *halves)))
+    mean_text, low_text, high_text, *half_texts = format_alike(mean, low, high, *halves)
+    width = "".join(f"; intervals ± {text}" for text in half_texts)
+    return labelled_lines(str(name), f"mean {mean_text}, from {low_text} to {high_text}{width}")

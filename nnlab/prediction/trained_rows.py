@@ -130,7 +130,10 @@ def _refuse_other_arrays(where: str, arrays: dict[str, np.ndarray], shapes: dict
         )
     for name, shape in shapes.items():
         if name not in arrays:
-            raise UserError(f"{where} has no array '{name}', which its experiment needs")
+            raise UserError(
+                f"{where} has no array '{name}', which its experiment needs: an earlier version wrote the "
+                f"folder, or it is damaged; train it again, by the line in its command.txt"
+            )
         if arrays[name].shape != shape:
             raise UserError(
                 f"{where}: '{name}' has the shape {arrays[name].shape}, and its experiment needs {shape}"

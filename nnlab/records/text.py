@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from nnlab.errors import visible
 
 SMALL_NUMBER, LARGE_NUMBER, HUGE_NUMBER = 1e-3, 100, 1e6  # where the number format changes
+HUGE_FIXED_NUMBER = 1e9  # ... of numbers that stand in one line with smaller ones
 
 SECONDS_DECIMALS = {0.995: 2, 9.95: 1, 59.5: 0}  # upper limit in seconds -> decimals
 
@@ -89,6 +90,17 @@ def format_number(x: float) -> str:
     if abs(x) >= HUGE_NUMBER and math.isfinite(x):
         return f"{x:.3g}"
     return f"{x:.3g}" if 0 < abs(x) < SMALL_NUMBER else f"{x:.4f}"
+
+
+def format_alike(*numbers: float) -> list[str]:
+    """Numbers of one line, all with the decimals, or the exponent, of the largest: `22,700` beside
+    `1,770,000`."""
+    largest = max((abs(x) for x in numbers if math.isfinite(x)), default=0.0)
+    if LARGE_NUMBER <= largest < HUGE_FIXED_NUMBER:
+        return [_with_decimals_of(x, largest) for x in numbers]
+    if largest >= HUGE_FIXED_NUMBER:
+        return [f"{x:.2e}" if x else "0" for x in numbers]
+    return [format_number(x) for x in numbers]
 
 
 def _fixed(x: float, largest: float) -> str:

@@ -30,7 +30,8 @@ PART_WORDS = {
 
 def weights_of(source: Source, name: str) -> np.ndarray:
     """(N,) numbers at least 0."""
-    judged = column_as(name, source.column(name), "number", ReadingSettings(), source.place)
+    why = "which data.weight takes"
+    judged = column_as(name, source.column(name), "number", ReadingSettings(), source.place, why)
     weights = _numbers(source, name, judged.numbers, "data.weight")
     for row in np.flatnonzero(weights < 0)[:1]:
         raise _wrong(source, name, row, f"{weights[row]:g} is below 0, and data.weight takes weights from 0")

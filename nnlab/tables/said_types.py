@@ -28,18 +28,24 @@ NGRAM_BUCKETS = 256
 
 
 def column_as(
-    name: str, cells: pa.Array, type_: str, settings: ReadingSettings, where: Callable[[int], str]
+    name: str,
+    cells: pa.Array,
+    type_: str,
+    settings: ReadingSettings,
+    where: Callable[[int], str],
+    why: str = "which data.types says",
 ) -> Judged:
     """The column as one of `USER_TYPES`.
 
-    Raises `UserError` for a cell that cannot be that; `where(row)` says in which line it stands.
+    Raises `UserError` for a cell that cannot be that; `where(row)` says in which line it stands, and `why`
+    who says that it is of this type.
     """
     if type_ == "identifier":
         return Judged(Column(name, "identifier", SAID_BY_USER))
     if type_ == "number":
-        return _number(name, cells, settings, where)
+        return _number(name, cells, settings, where, why)
     if type_ in ("date", *DAY_MONTH_ORDERS):
-        return _date(name, cells, type_, settings, where)
+        return _date(name, cells, type_, settings, where, why)
     if pa.types.is_nested(cells.type):
         raise UserError(f"data.types.{shortened(name)} = '{type_}': the column has lists; leave it out")
     text = as_text(cells, settings.missing)
@@ -61,7 +67,7 @@ def _boolean(name: str, text: pa.Array, settings: ReadingSettings) -> Judged:
     return judged or boolean_column(name, text, tuple(words), SAID_BY_USER, settings)
 
 
-def _number(name: str, cells: pa.Array, settings: ReadingSettings, where) -> Judged:
+def _number(name: str, cells: pa.Array, settings: ReadingSettings, where, why: str) -> Judged:
     if is_number_type(cells.type) or pa.types.is_boolean(cells.type):
         return number_column(name, numbers_of(cells), SAID_BY_USER, settings)
     text = without_missing_numbers(as_text(cells, settings.missing))
@@ -71,18 +77,18 @@ def _number(name: str, cells: pa.Array, settings: ReadingSettings, where) -> Jud
     reading = find_notation(distinct, settings.decimal)
     notation = reading.notation if reading else PLAIN
     numbers = parse_numbers(text, notation)
-    _refuse_first(name, text, np.isfinite(numbers), "a number", where)
+    _refuse_first(name, text, np.isfinite(numbers), f"a number, {why}", where)
     return number_column(name, numbers, SAID_BY_USER, settings, notation)
 
 
-def _date(name: str, cells: pa.Array, type_: str, settings: ReadingSettings, where) -> Judged:
+def _date(name: str, cells: pa.Array, type_: str, settings: ReadingSettings, where, why: str) -> Judged:
     if is_date_type(cells.type):
         return date_column(name, cells, "", SAID_BY_USER, settings)
     text = without_missing_numbers(as_text(cells, settings.missing))
     fitting = fitting_forms(text.drop_null().unique())
     form = type_ if type_ in DAY_MONTH_ORDERS else likelier_order(text, fitting or ["ymd"])
     what = f"a date with the {DAY_MONTH_ORDERS[type_]}" if type_ in DAY_MONTH_ORDERS else "a date"
-    _refuse_first(name, text, np.isfinite(parse_dates(text, form)["days"]), what, where)
+    _refuse_first(name, text, np.isfinite(parse_dates(text, form)["days"]), f"{what}, {why}", where)
     return date_column(name, text, form, SAID_BY_USER, settings)
 
 
@@ -90,4 +96,4 @@ def _refuse_first(name: str, cells: pa.Array, fits: np.ndarray, what: str, where
     """Raise `UserError` for the first cell that is there and does not fit."""
     for row in np.flatnonzero(~fits & np.asarray(cells.is_valid()))[:1].tolist():
         column, cell = shortened(name), shortened(cells[row].as_py())
-        raise UserError(f"{where(row)}, column '{column}': '{cell}' is not {what}, which data.types says")
+        raise UserError(f"{where(row)}, column '{column}': '{cell}' is not {what}")

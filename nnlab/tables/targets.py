@@ -66,7 +66,8 @@ def read_target(
         raise UserError(f"{where} has lists: expected numbers or classes")
     text = as_text(cells, settings.missing)
     if task == "regression" and judged.numbers is None and judged.column.reason != "empty":
-        judged = column_as(name, cells, "number", settings, place)
+        why = "which data.task=regression needs; data.task=classification makes classes of all"
+        judged = column_as(name, cells, "number", settings, place, why)
     return TargetColumn(name, where, judged, text, judged.numbers)
 
 
