@@ -185,7 +185,11 @@ def composed(words: list[str]):
     return nnlab.Experiment.from_config(experiment_settings(config))
 
 
-NNLAB = {"nnlab-tabular": ["experiment=tabular"], "nnlab-mlp": []}
+NNLAB = {  # refit: once the best epoch is known, trained again on the validation examples too
+    "nnlab-tabular": ["experiment=tabular"],
+    "nnlab-mlp": [],
+    "nnlab-mlp-refit": ["refit=true"],
+}
 
 
 # ---- Rivals, which train one fold and one seed
