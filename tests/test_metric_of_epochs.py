@@ -132,8 +132,14 @@ def test_where_no_answer_defines_it_it_cannot_decide(name):
     dataset = data.load()
     split = next(s for s in splits if not dataset.y[s.folds(dataset)[0].validation].any())
     settings = {"data": data, "epochs": 2, "split": split}
-    with pytest.raises(UserError, match=f"metric = '{name}' is undefined on the .* validation examples"):
-        nnlab.fit(nnlab.Experiment(metric=name, **settings))
+    deciding = {
+        "metric": {"metric": name},
+        "stopping.metric": {"stopping": nnlab.Patience(metric=name)},
+        "schedule.metric": {"schedule": nnlab.ReduceOnPlateau(metric=name)},
+    }
+    for key, setting in deciding.items():
+        with pytest.raises(UserError, match=f"^{key} = '{name}' is undefined on the 12 validation examples"):
+            nnlab.fit(nnlab.Experiment(**setting, **settings))
     fit = trained(nnlab.Experiment(metrics=name, **settings))
     assert np.isnan(fit.curves(f"val_{name}")).all() == (name != "f1") and fit.results[0].best_epoch
 

@@ -252,6 +252,13 @@ def test_a_limit_keeps_whole_groups_about_so_many(classes):
             assert abs(limited.y.mean() - dataset.y.mean()) < 0.1
 
 
+def test_a_limit_does_not_divide_the_only_group():
+    dataset = dataset_of(np.arange(20) % 2, groups=np.zeros(20, int))
+    with pytest.raises(UserError, match="data.limit = 10: all 20 examples are of one group"):
+        Given(dataset, limit=10).load()
+    assert len(Given(dataset, limit=20).load().x) == 20
+
+
 def test_a_limit_keeps_the_parts_in_proportion():
     dataset = dataset_of(np.arange(200) % 2, parts=np.repeat([0, 1, 2], [100, 60, 40]))
     limited = Given(dataset, limit=50).load()

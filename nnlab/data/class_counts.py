@@ -41,5 +41,5 @@ def warn_of_small_classes(dataset: Dataset, division: Division, counts: np.ndarr
 
 
 def count_text(number: int, noun: str) -> str:
-    """`1 group`, `2 groups`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 group`, `2,000 groups`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -216,9 +216,19 @@ class Data(Component):
         if dataset.parts is not None:
             strata = len(PARTS) * strata + dataset.parts
         division = ByChance(strata) if dataset.groups is None else ByGroup(strata, dataset.groups)
+        if len(np.unique(division.units(np.arange(n)))) == 1:
+            raise UserError(
+                f"data.limit = {self.limit}: all {n:,} examples are of one {division.unit}, and "
+                f"{division.whole}; take null for all"
+            )
         _, selected = division.hold_out(stream(self.seed, "limit"), np.arange(n), self.limit)
         limited = dataset.select(selected)
-        classes = len(dataset.classes)
+        self._refuse_low_limit(dataset, limited)
+        return limited
+
+    def _refuse_low_limit(self, dataset: Dataset, limited: Dataset) -> None:
+        """Raise `UserError` where the limited data lack classes, or a set that the data bring."""
+        n, classes = len(dataset.x), len(dataset.classes)
         if self.limit < classes:
             raise UserError(
                 f"data.limit = {self.limit}: too few for {classes} classes; take {2 * classes} or more of "
@@ -232,7 +242,6 @@ class Data(Component):
                 f"data.limit = {self.limit}: too few for a training set and a {(lost or ['test'])[0]} set; "
                 f"take more of the {n}"
             )
-        return limited
 
     def _add_label_noise(self, dataset: Dataset) -> Dataset:
         if not self.label_noise:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nnlab.data.class_counts import count_text
 from nnlab.data.dataset import Dataset
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import Fold
@@ -17,8 +18,8 @@ from nnlab.metrics.tasks import TASKS
 
 def refuse_metrics(e: Experiment, spec: DataSpec, objectives: Iterable[str] = ()) -> None:
     """Raise `UserError` for a metric of another task, or of another number of classes."""
-    wanted = {"objective": objectives, "metric": [e.metric], "metrics": e.further_metrics}
-    wanted |= {f"{part.group}.metric": [part.metric] for part in (e.stopping, e.schedule)}
+    wanted = {"objective": objectives, "metrics": e.further_metrics}
+    wanted |= {key: [name] for key, name in _deciding(e).items()}
     for key, names in wanted.items():
         for name in names:
             if name in METRICS and not METRICS[name].fits(len(spec.classes)):
@@ -49,18 +50,26 @@ def _allowed(key: str, spec: DataSpec) -> list[str]:
 def refuse_undefined(e: Experiment, dataset: Dataset, folds: list[Fold]) -> None:
     """Raise `UserError` if what decides about epochs is undefined on the validation examples of a fold,
     whatever a network answers: no epoch would be the best."""
-    parts = (e, e.stopping, e.schedule)
-    names = dict.fromkeys(p.metric for p in parts if p.metric in METRICS and METRICS[p.metric].undefined)
-    for fold in folds if names else ():
+    watched = {key: name for key, name in _deciding(e).items() if name in METRICS and METRICS[name].undefined}
+    for fold in folds if watched else ():
         answers = perfect_answers(dataset, fold.validation)
-        for name in names:
+        for key, name in watched.items():
             if np.isnan(METRICS[name].formula(answers)):
-                positive = dataset.spec.classes[dataset.spec.positive or 0] if dataset.spec.classes else ""
-                raise UserError(
-                    f"metric = '{name}' is undefined on the {len(fold.validation):,} validation examples of "
-                    f"fold {fold.number}: {METRICS[name].undefined.format(positive=positive)}; allowed with "
-                    f"them: val_loss, val_error, or another split, such as split.validation=0.3"
-                )
+                raise _undefined(key, name, dataset.spec, fold)
+
+
+def _deciding(e: Experiment) -> dict[str, str]:
+    """The metrics by which epochs are judged, by their keys."""
+    return {"metric": e.metric} | {f"{part.group}.metric": part.metric for part in (e.stopping, e.schedule)}
+
+
+def _undefined(key: str, name: str, spec: DataSpec, fold: Fold) -> UserError:
+    positive = spec.classes[spec.positive or 0] if spec.classes else ""
+    return UserError(
+        f"{key} = '{name}' is undefined on the {count_text(len(fold.validation), 'validation example')} of "
+        f"fold {fold.number}: {METRICS[name].undefined.format(positive=positive)}; allowed with them: "
+        f"val_loss, val_error, or another split, such as split.validation=0.3"
+    )
 
 
 def perfect_answers(dataset: Dataset, examples: np.ndarray):
