@@ -6,7 +6,7 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
-from table_cases import TABLES, Case, count, normal, one_of, whole
+from table_cases import TABLES, Case, count, day, normal, one_of, whole, written
 
 from nnlab import tab
 from nnlab.cli import main
@@ -68,6 +68,33 @@ def test_the_screen(folder, capsys):
         "\n"
         "  to train           nnlab train data=table data.path=t.csv data.target=left\n"
     )
+
+
+@pytest.mark.parametrize("cell, shown", [
+    (lambda i: f"{(i % 5 - 2) / 777:.9f}", "-0.00257 to 0.00257  "),
+    (lambda i: f"{-2.97 + i % 5 - 0.0351 * (i % 5 == 2)}", "-2.97 to 1.03, median -1.01"),
+    (lambda i: f"{[-2.971, -0.01234, 3.381][i % 3]}", "-2.97 to 3.38, median -0.012"),
+    (lambda i: f"{[-1.23e-9, -2.34e-10, 5.67e12][i % 3]}", "-1.23e-09 to 5.67e+12"),
+    (lambda i: f"2024-01-{1 + i % 9:02} 00:00:00.000000", "2024-01-01 to 2024-01-09"),
+    (lambda i: f"2024-01-{1 + i % 9:02} {i % 2}:15:00.000", "2024-01-01 0:15:00 to 2024"),
+    (lambda i: "rare" if i < 6 else "usual", "usual 90%, rare 10%"),
+    (lambda i: "rare" if i % 21 in (0, 9) else "usual", "rare 10%"),
+])  # fmt: skip
+def test_values_fit_their_column(cell, shown, folder, capsys):
+    lines = [f"{cell(i)},{i * 7 % 5}.5,{'uv'[i * i % 7 % 2]}" for i in range(63)]
+    (folder / "t.csv").write_text("\n".join(["column,other,y", *lines, ""]))
+    assert shown in screen(capsys, "t.csv", "target=y")
+
+
+def test_long_reasons_are_whole(folder, capsys):
+    columns = {
+        "a long name of a column": written("{} km", normal(5, 1)), "zip": one_of("01234", "", "09876"),
+        "when, as it was": day("{d:02}.{m:02}.{y}"), "y": one_of("u", "v"),
+    }  # fmt: skip
+    (folder / "t.csv").write_text(Case("y", columns, "").text())
+    table = screen(capsys, "t.csv", "target=y").partition("  target")[0]
+    reasons = " ".join(line[60:].strip() for line in table.splitlines())
+    assert "codes, leading zeros" in reasons and "dates, day first" in reasons and ".." not in reasons
 
 
 def test_text_and_odd_cells_are_in_the_words(folder, capsys):
@@ -156,7 +183,9 @@ def test_many_columns_fit_a_screen(folder, capsys):
 
 @pytest.mark.parametrize("words, message", [
     ([], "data.path = null"), (["none.csv"], "there is no file none.csv"),
-    (["t.csv", "u.csv"], "takes one file"),
+    (["t.csv", "u.csv"], "takes one file"), (["t.csv", "path=u.csv"], "'t.csv' and 'path=u.csv'"),
+    (["file=t.csv", "data.path=u.csv"], "'file=t.csv' and 'data.path=u.csv'"),
+    (["data=t.csv"], "a file needs no key here, nnlab data t.csv"),
     (["t.csv", "target=z"], "data.target = 'z': t.csv has no such column; it has x, y"),
     (["t.csv", "traget=y"], "nnlab data has no key 'traget'; did you mean 'target'?"),
     (["t.csv", "epochs=5"], "nnlab data has no key 'epochs'"), (["t.csv", "data=csv"], "data=table"),

@@ -64,6 +64,9 @@ train patience=7 | stopping.patience=7 | 10
 train cv=3 | split.k=3
 train weight_decay=0.2 | regularizer.l2=0.2, or | 1e-3
 train data.path=x.npz | write data=npz data.path=x.npz
+train path=x.parquet | write data=table data.path=x.parquet
+train path=x.npz | write data=npz data.path=x.npz
+train target=left | write data=table data.target
 train refit=yes | write true
 train epochs="3" | write 3
 train optimizer.lr=0,1 | decimals have a point, optimizer.lr=0.1

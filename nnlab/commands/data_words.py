@@ -5,6 +5,8 @@ from __future__ import annotations
 from nnlab.catalogue import Catalogue
 from nnlab.commands.quoting import quote_text
 from nnlab.errors import UserError, nearest, shortened
+from nnlab.records.text import shell_word
+from nnlab.suggestions import dataset_for_file
 
 SYNONYMS = {"file": "path", "label": "target", "columns": "types"}
 
@@ -16,22 +18,27 @@ def data_overrides(words: list[str]) -> list[str]:
     ["data.path='my data.csv'", 'data.target=left', 'data.types.zip=category', 'data.drop=[id]']
     """
     keys = {key.partition(".")[2] for key in Catalogue("data").keys("data")}
-    overrides, files = [], []
+    overrides, files = [], {}  # of files the word -> the value of data.path
     for word in words:
         key, equals, value = word.partition("=")
         head, dot, rest = key.partition(".")
         head = SYNONYMS.get(head, head) if head not in keys else head
         if not equals:
-            files.append(word)
+            files[word] = quote_text(word)
+        elif key == "data" and dataset_for_file(value):
+            raise UserError(f"{shortened(word)}: a file needs no key here, nnlab data {shell_word(value)}")
+        elif head == "path" or key == "data.path":
+            files[word] = value
         elif head in keys:
             overrides.append(f"data.{head}{dot}{rest}={value}")
         elif head == "data":
             overrides.append(word)
         else:
             raise UserError(f"nnlab data has no key '{shortened(key)}'{nearest(key, keys, 'data')}")
-    for word in files[1:]:
+    if len(files) > 1:
+        first, second = map(shortened, [*files][:2])
         raise UserError(
-            f"'{shortened(word)}': nnlab data takes one file; a path with spaces needs quotes, several files "
-            f"are a list, path=[a.csv,b.csv]"
+            f"'{first}' and '{second}': nnlab data takes one file; a path with spaces needs quotes, several "
+            f"files are a list, path=[a.csv,b.csv]"
         )
-    return [f"data.path={quote_text(word)}" for word in files] + overrides
+    return [f"data.path={value}" for value in files.values()] + overrides

@@ -12,6 +12,7 @@ from nnlab.commands.command_keys import keys_of
 from nnlab.commands.nearest_key import choices_with, hint_for_other_choice
 from nnlab.errors import nearest
 from nnlab.suggestions import (
+    EXTENSIONS_OF_DATA,
     as_hint,
     dataset_for_file,
     distance,
@@ -116,8 +117,10 @@ class UnknownKey:
         if not self.parent and (self.namesakes or self._other_tools_hint):
             return ""
         group, choices = choices_with_key
-        write = f"write {group}={choices[0]} {group}.{self.leaf}=..."
-        if self.key == "data.path" and self.value:
+        # Of data sets with the key, the one that reads most files.
+        proposed = next((choice for choice in EXTENSIONS_OF_DATA if choice in choices), choices[0])
+        write = f"write {group}={proposed} {group}.{self.leaf}=..."
+        if self.key in ("path", "data.path") and self.value:
             reader = dataset_for_file(str(self.value))
             if reader:
                 write = f"write data={reader} data.path={shlex.quote(str(self.value))}"

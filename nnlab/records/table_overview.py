@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -17,9 +18,15 @@ if TYPE_CHECKING:  # it imports pyarrow
 # A screen has some 24 lines. Of more columns, those of which there is nothing to say are listed by type.
 MOST_COLUMNS_LISTED = 16
 SCREEN_LINES, LEAST_DOUBT_LINES = 23, 5  # of a terminal, without its prompt; of doubts in any case
+MISSING = 2  # the third column
 VALUES_WIDTH, LEAST_REASON_WIDTH, LEAST_NAME_WIDTH = 28, 15, 12
 MOST_CLASSES_SHOWN = 6
+LEAST_OF_TWO_DIGITS = 0.095  # a share that rounds to 10%
 LARGEST_WHOLE = 1e7  # beyond it numbers have an exponent
+ZERO_FRACTION, MIDNIGHT = (
+    re.compile(r"(?<=:\d\d)\.0+(?!\d)"),
+    re.compile(r"[T ]00:00(:00)?(Z| ?[+-]00:?00)?$"),
+)
 ORDINARY_TYPES = ("number", "category", "boolean", "date")
 
 
@@ -49,21 +56,27 @@ def _is_remarkable(facts: ColumnFacts) -> bool:
 
 
 def _lay_out(rows: list[list[str]]) -> list[str]:
-    """The rows in columns, what is too long cut at its end; the last column takes what is left of a line."""
+    """The rows in columns, what is too long cut at its end; the reason takes what is left of its lines."""
     if len(rows) == 1:
         return []
     rows = [[visible(cell) for cell in row] for row in rows]
+    if not any(row[MISSING] for row in rows[1:]):
+        rows = [[cell for i, cell in enumerate(row) if i != MISSING] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    widths[3] = min(widths[3], VALUES_WIDTH)
+    widths[-2] = min(widths[-2], VALUES_WIDTH)
     # What is too wide becomes narrower: the reason first, down to its least width, then the name.
-    for i, least in ((4, LEAST_REASON_WIDTH), (0, LEAST_NAME_WIDTH), (4, 0)):
+    for i, least in ((-1, LEAST_REASON_WIDTH), (0, LEAST_NAME_WIDTH), (-1, 1)):
         excess = sum(widths) + len(COLUMN_GAP) * len(widths) - LINE_WIDTH
         widths[i] = max(min(widths[i], least), widths[i] - max(0, excess))
-    return ["".join(map(_padded, row, widths)).rstrip() for row in rows]
+    return [line for row in rows for line in _row_lines(row, widths)]
 
 
-def _padded(cell: str, width: int) -> str:
-    return f"{COLUMN_GAP}{_cut(cell, width):<{width}}"
+def _row_lines(row: list[str], widths: list[int]) -> list[str]:
+    """A row, in several lines if its reason needs them."""
+    reason = textwrap.wrap(row[-1], widths[-1], break_on_hyphens=False) or [""]
+    begin = "".join(f"{COLUMN_GAP}{_cut(cell, w):<{w}}" for cell, w in zip(row[:-1], widths, strict=False))
+    begins = [begin, *[" " * len(begin)] * (len(reason) - 1)]
+    return [f"{begin}{COLUMN_GAP}{part}".rstrip() for begin, part in zip(begins, reason, strict=True)]
 
 
 def _cut(text: str, width: int) -> str:
@@ -73,25 +86,39 @@ def _cut(text: str, width: int) -> str:
 def _percent(share: float) -> str:
     if not share:
         return ""
-    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1g}%"
+    return f"{100 * share:.0f}%" if share >= LEAST_OF_TWO_DIGITS else f"{100 * share:.1g}%"
 
 
 def _values(facts: ColumnFacts) -> str:
     if facts.numbers is not None:
         present = facts.numbers[np.isfinite(facts.numbers)]
-        low, high, middle = (_number(v) for v in (present.min(), present.max(), np.median(present)))
-        return f"{low} to {high}, median {middle}"
+        return _range(present.min(), present.max(), np.median(present))
     if facts.ends is not None:
-        return " to ".join(facts.ends)
+        return " to ".join(_without_midnight(facts.ends))
     if facts.counts:
         return _frequent(facts)
     return ", ".join(facts.samples) + ", ..." * (len(facts.samples) > 1)
 
 
-def _number(value: float) -> str:
+def _range(low: float, high: float, middle: float) -> str:
+    """Both ends, and the median in as many digits as have room."""
+    ends = f"{_number(low)} to {_number(high)}"
+    medians = (f"{ends}, median {_number(middle, digits)}" for digits in (3, 2, 1))
+    return next((text for text in medians if len(text) <= VALUES_WIDTH), ends)
+
+
+def _number(value: float, digits: int = 3) -> str:
     if abs(value) < LARGEST_WHOLE and (value == round(value) or abs(value) >= 1000):
         return f"{value:.0f}"
-    return f"{value:.3g}"
+    return f"{value:.{digits}g}"
+
+
+def _without_midnight(times: tuple[str, ...]) -> list[str]:
+    """The times as they are written, without 00:00:00 if all have it, and without a fraction of zero."""
+    shown = [ZERO_FRACTION.sub("", time) for time in times]
+    if all(MIDNIGHT.search(time) for time in shown):
+        return [MIDNIGHT.sub("", time) for time in shown]
+    return shown
 
 
 def _frequent(facts: ColumnFacts) -> str:
