@@ -81,6 +81,7 @@ IMPORTED_LATE = {
         "types",
         "new_rows",
         "new_targets",
+        "unknown_cells",
     },
     "nnlab.records": {
         "check_picture",

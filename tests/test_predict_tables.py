@@ -160,6 +160,63 @@ def test_unknown_and_missing_cells_are_counted_and_said_once(here, capsys, monke
     assert "1 of 60 examples have no 'active'" in said
 
 
+# column -> how other programs write its cells, and what the sentence says of it.
+RESPELLINGS = {
+    "capitals": ("plan", str.upper, "'GOLD' is 'gold' there (capitals)"),
+    "a leading zero": ("zip", lambda zip_: zip_.lstrip("0"), "is '01000' there (leading zeros)"),
+    "a decimal": ("zip", lambda zip_: zip_.lstrip("0") + ".0", "'1000.0' is '01000' there"),
+    "underscores": ("city", lambda city: city.replace(" ", "_"), "is 'city 0' there (spelling)"),
+}
+
+
+@pytest.fixture(scope="module")
+def zip_run(tmp_path_factory):
+    """A run on a table with zip codes of five digits."""
+    folder = tmp_path_factory.mktemp("zips")
+    table = customers(300, 0).assign(zip=[f"0{1000 + i % 30}" for i in range(300)])
+    table.to_csv(folder / "train.csv", index=False)
+    words = [f"data.path={folder}/train.csv", "data.target=left", "epochs=2", "data.types.zip=category"]
+    train(*words, f"hydra.run.dir={folder}/run")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("name", RESPELLINGS)
+def test_a_column_in_another_spelling_is_refused(zip_run, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    column, respell, said = RESPELLINGS[name]
+    new = NEW.assign(zip=[f"0{1000 + i % 30}" for i in range(60)], plan=NEW.plan.fillna("gold"))
+    new = new.sort_values(column, kind="stable")
+    new.assign(**{column: new[column].map(respell)}).to_csv("new.csv", index=False)
+    assert main(["predict", str(zip_run), "new.csv", "output=p.csv"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and f"60 of 60 examples have a '{column}' that training knew in another" in error
+    assert not os.path.exists("p.csv")
+    # A few are an advice, which names the spelling too.
+    new.loc[new.index[:5], column] = new.loc[new.index[:5], column].map(respell)
+    new.to_csv("new.csv", index=False)
+    predictions(zip_run, "new.csv")
+    error = capsys.readouterr().err
+    assert said in error and f"5 of 60 examples have a '{column}' that training did not know" in error
+
+
+# How other programs write the cells of a column, and what is said of the first.
+NOTATIONS = {
+    "since": (lambda day: pd.to_datetime(day).dt.strftime("%d/%m/%Y"), "a date as this column is read, which"
+              " writes 2024-12-31"),
+    "income": (lambda x: x.astype(str).str.replace(".", ","), "a number as this column is read, which writes"
+               " 1234.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", NOTATIONS)
+def test_cells_in_another_notation_name_that_of_training(here, column, capsys):
+    rewrite, said = NOTATIONS[column]
+    INPUTS.assign(**{column: rewrite(INPUTS[column])}).to_csv("new.csv", index=False, sep=";")
+    assert main(["predict", str(here / "left"), "new.csv", "output=p.csv"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"new.csv, line 2, column '{column}': '" in error and said in error
+
+
 def test_evaluation_equals_that_of_arrays(here):
     NEW.to_csv("labelled.csv", index=False)
     for target in ("left", "spend"):
@@ -258,7 +315,7 @@ def test_an_exported_table_says_what_its_columns_were(here):
     assert main(["export", str(here / "left"), "hydra.run.dir=export"]) == 0
     card = Path("export/README.md").read_text()
     assert "| `age` | number | `whole numbers` | some missing |" in card
-    assert "| `customer` | identifier | `differs from row to row` |  |" in card
+    assert "| `customer` | identifier | `differs by row` |  |" in card
     assert "| `spend` | dropped | `data.drop` |  |" in card
     assert "2 `gold`, 3 `iron`, 4 `silver`" in card
     assert f"It was checked on 300 examples of `{here}/train.csv`" in card

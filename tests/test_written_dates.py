@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nnlab.tables.dates import FORMS, fitting_forms, likelier_order, parse_dates
+from nnlab.tables.dates import EXAMPLES, FORMS, fitting_forms, likelier_order, parse_dates
 
 # form -> strftime; each is read alone, and with a time behind it
 WRITTEN = {
@@ -134,3 +134,9 @@ def test_twelve_hours():
     values = parse_dates(pa.array(["12:00 AM", "12:30 pm", "1:05 p.m.", "13:00 PM"]), "time")
     hours = values["hour"]
     assert hours[:3].tolist() == [0, 12, 13] and math.isnan(hours[3])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_example_of_a_form_is_of_it(form):
+    assert form in fitting_forms(pa.array([EXAMPLES[form]]))
+    assert [*EXAMPLES] == [*FORMS]

@@ -52,6 +52,7 @@ def test_numbers_have_their_values(case):
     found = find_notation(pa.array(cells)).notation
     assert found == Notation(*notation)
     np.testing.assert_array_equal(parse_numbers(pa.array(cells), found), values)
+    assert parse_numbers(pa.array([found.example]), found) == [1234.5]
 
 
 @pytest.mark.parametrize("case", WRITTEN)

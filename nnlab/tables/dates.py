@@ -42,6 +42,12 @@ TIME_ONLY = "time"
 FORMS = {
     name: rf"^{_WEEKDAY}{pattern}(?:(?:\s*[T,]\s*|\s+){_TIME})?$" for name, pattern in _PATTERNS.items()
 } | {TIME_ONLY: rf"^{_TIME}$"}
+EXAMPLES = {  # of each form, for sentences
+    "ymd": "2024-12-31", "compact": "20241231", "dmy": "31/12/2024", "mdy": "12/31/2024",
+    "d month y": "31 Dec 2024", "month d y": "Dec 31, 2024", "y month d": "2024 Dec 31",
+    "month y": "Dec 2024",
+    "ym": "2024-12", "my": "12/2024", "quarter": "2024Q4", "quarter y": "Q4 2024", TIME_ONLY: "13:45",
+}  # fmt: skip
 # A year of two digits: 69 is 1969, 68 is 2068, as in POSIX.
 CENTURY_TURN = 69
 FIRST_YEAR, LAST_YEAR = 1000, 2999

@@ -15,9 +15,9 @@ from nnlab.errors import UserError, advise, shortened
 from nnlab.suggestions import hint
 from nnlab.tables.cells import as_array, as_text
 from nnlab.tables.raw import to_raw
+from nnlab.tables.unknown_cells import UnknownCells
 
 MOST_NAMES_SHOWN = 6
-MOST_VALUES_SHOWN = 3
 
 
 class NewRows:
@@ -37,8 +37,8 @@ class NewRows:
         columns = tuple(columns)
         self.inputs = tuple(column for column in columns if column.is_input)
         self.where, self.count = where, 0
-        self._unknown: dict[str, Counter[str]] = {}  # column -> its cells that training did not know
-        self._unknown_counts, self._missing_counts = Counter[str](), Counter[str]()
+        self._unknown = {column.name: UnknownCells(column) for column in self.inputs if column.categories}
+        self._missing_counts = Counter[str]()
         self._refuse_missing([*names], where)
         further = [name for name in names if name not in {c.name for c in columns} | {*ignored}]
         if further:
@@ -71,25 +71,24 @@ class NewRows:
         """Count what training did not have in a column, of which `first` is the first raw number."""
         kind = column.raw[0][1]
         if kind == "code":
-            is_unknown = first == UNKNOWN_CODE
-            if is_unknown.any():
-                self._unknown_counts[column.name] += int(is_unknown.sum())
-                texts = as_text(as_array(batch.column(column.name)), column.markers)
-                some = texts.filter(pa.array(is_unknown)).unique().slice(0, MOST_VALUES_SHOWN).to_pylist()
-                self._unknown.setdefault(column.name, Counter()).update(some)
+            texts = as_text(as_array(batch.column(column.name)), column.markers)
+            self._unknown[column.name].add(texts, first == UNKNOWN_CODE)
         if kind != "plain" and not column.missing:
             is_missing = first == MISSING_CODE if kind == "code" else np.isnan(first)
             self._missing_counts[column.name] += int(is_missing.sum())
 
     def advise(self) -> None:
-        """One sentence for each column with cells that training did not have, and how many."""
+        """One sentence for each column with cells that training did not have, and how many.
+
+        Raises `UserError` where most cells of a column are known, but written in another way.
+        """
         of_all = f"of {self.count:,} examples"
-        for name, count in self._unknown_counts.items():
-            values = [f"'{shortened(value)}'" for value in [*self._unknown[name]][:MOST_VALUES_SHOWN]]
-            advise(
-                f"{self.where}: {count:,} {of_all} have a '{shortened(name)}' that training did not know, "
-                f"such as {', '.join(values)}; it counts as a rare one"
-            )
+        for cells in self._unknown.values():
+            if cells.fault:
+                raise UserError(f"{self.where}: {cells.fault}")
+        for cells in self._unknown.values():
+            if sentence := cells.advice(self.count):
+                advise(f"{self.where}: {sentence}")
         for name, count in self._missing_counts.items():
             if count:
                 advise(

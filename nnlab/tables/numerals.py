@@ -43,6 +43,11 @@ class Notation(NamedTuple):
             marks.append("thousands by spaces" if self.thousands == " " else f"thousands {self.thousands}")
         return ", ".join(["numbers", *marks, *([self.sign] if self.sign else [])])
 
+    @property
+    def example(self) -> str:
+        """A number in it, for sentences: `1.234,5` or `1234,5 %`."""
+        return f"1{self.thousands}234{self.decimal}5" + f" {self.sign}" * bool(self.sign)
+
 
 PLAIN = Notation()
 # The first that all cells have is taken. 1,234 has two readings: see `find_notation`.

@@ -18,7 +18,7 @@ from nnlab.tables.cells import (
     without_markers,
     without_missing_numbers,
 )
-from nnlab.tables.dates import fitting_forms, is_date_type, parse_dates
+from nnlab.tables.dates import EXAMPLES, FORMS, TIME_ONLY, fitting_forms, is_date_type, parse_dates
 from nnlab.tables.numerals import Notation, parse_numbers
 
 LONGEST_NGRAM = 2  # words
@@ -60,8 +60,9 @@ def _numbers(cells: pa.Array, column: Column, where) -> np.ndarray:
     if is_number_type(cells.type) or pa.types.is_boolean(cells.type):
         return numbers_of(cells, column.markers)
     cells = _present(cells, column)
-    numbers = parse_numbers(cells, Notation(column.decimal, column.thousands, column.form))
-    _refuse_first(cells, np.isfinite(numbers), column, "a number", where)
+    notation = Notation(column.decimal, column.thousands, column.form)
+    numbers = parse_numbers(cells, notation)
+    _refuse_first(cells, np.isfinite(numbers), column, "a number", notation.example, where)
     return without_markers(numbers, column.markers)
 
 
@@ -71,8 +72,11 @@ def _dates(cells: pa.Array, column: Column, where) -> np.ndarray:
     else:
         cells = _present(cells, column)
         form = column.form or next(iter(fitting_forms(cells.drop_null())), "ymd")
+        if form not in FORMS:  # a stranger may have written the column
+            raise UserError(f"column '{shortened(column.name)}': a date has no form '{shortened(form)}'")
         values = parse_dates(cells, form)
-        _refuse_first(cells, np.isfinite(values["days"]), column, "a date as the others are", where)
+        what = "a time" if form == TIME_ONLY else "a date"
+        _refuse_first(cells, np.isfinite(values["days"]), column, what, EXAMPLES[form], where)
     return np.stack([values[part] for part in column.parts], 1)
 
 
@@ -81,10 +85,15 @@ def _present(cells: pa.Array, column: Column) -> pa.Array:
     return without_missing_numbers(as_text(cells, column.markers))
 
 
-def _refuse_first(cells: pa.Array, fits: np.ndarray, column: Column, expected: str, where) -> None:
+def _refuse_first(
+    cells: pa.Array, fits: np.ndarray, column: Column, expected: str, example: str, where
+) -> None:
     for row in np.flatnonzero(~fits & np.asarray(cells.is_valid()))[:1].tolist():
         name, cell = shortened(column.name), shortened(cells[row].as_py())
-        raise UserError(f"{where(row)}, column '{name}': '{cell}' is not {expected}")
+        raise UserError(
+            f"{where(row)}, column '{name}': '{cell}' is not {expected} as this column is read, which "
+            f"writes {example}"
+        )
 
 
 def _codes(cells: pa.Array, column: Column) -> np.ndarray:
