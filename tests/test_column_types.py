@@ -174,7 +174,7 @@ def test_a_table_has_one_decimal_mark():
 def test_doubts_name_the_other_reading():
     table = pa.table({"amount": cycle("1,234", "987"), "when": cycle("01/02/2024", "03/04/2024")})
     amount, when = judge_columns(table, TypeSettings())
-    assert amount.doubt == "'1,234' is read as 1234; data.decimal=',' reads 1.234"
+    assert amount.doubt == "'1,234' is read as 1234; data.decimal=comma reads 1.234"
     assert (
         when.doubt
         == "'01/02/2024' is read with the month first; data.types.when=dmy reads it with the day first"

@@ -129,7 +129,7 @@ DOUBTED = {  # a column -> its doubt, beside a class that nothing else tells
     "spelled in two ways": (lambda i, r, y: r.choice(["red", "Red", "blue"]), "has both 'Red' and 'red'"),
     "order of time": (lambda i, r, y: np.datetime64("2024-01-01") + i, "data.time=column"),
     "day or month": (lambda i, r, y: f"{1 + i % 9}/{1 + i % 7}/2024", "data.types.column=dmy"),
-    "thousands or decimals": (lambda i, r, y: f'"{1 + i % 9},{100 + i}"', "data.decimal=','"),
+    "thousands or decimals": (lambda i, r, y: f'"{1 + i % 9},{100 + i}"', "data.decimal=comma"),
 }  # fmt: skip
 
 

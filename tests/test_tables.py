@@ -167,6 +167,7 @@ WRONG = {
     "data.drop=[wieght]": "data.drop = 'wieght': t.csv has no such column; did you mean 'weight'?",
     "data.types.aa=number": "t.csv has no such column",
     "data.types.a=nummer": "data.types.a = 'nummer'; did you mean 'number'?",
+    "data.types=number": "data.types=number: expected data.types.COLUMN=TYPE",
     "data.types.part=number": "t.csv, line 2, column 'part': 'train' is not a number, which data.types says",
     "data.weight=part": "t.csv, line 2, column 'part': 'train' is not a number, which data.weight takes",
     "data.part=patient": "t.csv, line 2, column 'patient': 'P0' is not a part of a split",

@@ -12,6 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from nnlab.errors import UserError
+
 TYPES_KEY = "data.types"
 
 
@@ -31,11 +33,16 @@ def parse_override(parser: OverridesParser, word: str) -> Override:
 
 
 def set_types(config: DictConfig, override: Override) -> bool:
-    """Set the types that an override of theirs says; False where the data have no such setting."""
+    """Set the types that an override of theirs says; False where the data have no such setting.
+
+    Raises `UserError` for a value that is not types by columns.
+    """
     types = OmegaConf.select(config, TYPES_KEY)
     if not isinstance(types, DictConfig):
         return False
     column, value = override.key_or_group[len(TYPES_KEY) + 1 :], override.value()
+    if not column and not isinstance(value, dict):
+        raise UserError(f"{override.input_line}: expected {TYPES_KEY}.COLUMN=TYPE")
     with open_dict(types):
         types.update({column: value} if column else value)
     return True

@@ -34,7 +34,7 @@ class TableExamples:
     ):
         self.path, self.spec = path, spec
         self._markers = tuple(getattr(training_data, "missing", ()))
-        self._decimal = getattr(training_data, "decimal", "auto")
+        self._decimal = getattr(training_data, "decimal_mark", "auto")
         names = [column.name for column in spec.columns]
         self._options = ReadOptions(
             getattr(training_data, "separator", "auto"),

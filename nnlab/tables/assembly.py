@@ -106,7 +106,7 @@ class Roles:
 
 def reading_of(settings: Tabular) -> ReadingSettings:
     """How cells are read."""
-    return ReadingSettings(settings.decimal, settings.one_hot, settings.missing)
+    return ReadingSettings(settings.decimal_mark, settings.one_hot, settings.missing)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,10 @@ def groups_of(source: Source, name: str) -> np.ndarray:
 
 def times_of(source: Source, name: str, settings: Tabular) -> np.ndarray:
     """(N,) numbers, or seconds since 1970, in the order of time."""
-    cells, reading = source.column(name), ReadingSettings(settings.decimal, missing=settings.missing)
+    cells, reading = (
+        source.column(name),
+        ReadingSettings(settings.decimal_mark, missing=settings.missing),
+    )
     type_ = settings.types.get(name)
     judged = column_as(name, cells, type_, reading, source.place) if type_ else judge(name, cells, reading)
     if judged.numbers is not None:

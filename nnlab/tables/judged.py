@@ -35,7 +35,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class ReadingSettings:
-    """How cells are read: `decimal`, `one_hot` and `missing` of `data=table`."""
+    """How cells are read: `decimal_mark`, `one_hot` and `missing` of `data=table`."""
 
     decimal: str = "auto"
     one_hot: int | None = 9

@@ -23,7 +23,7 @@ from nnlab.tables.judged import (
     number_column,
 )
 from nnlab.tables.numerals import MARKS, Notation, find_notation, parse_numbers
-from nnlab.tables.user_types import DAY_MONTH_ORDERS
+from nnlab.tables.user_types import DAY_MONTH_ORDERS, MARK_OF_DECIMAL
 
 BOOLEAN_WORDS = (
     ("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"), ("nein", "ja"), ("non", "oui"),
@@ -140,7 +140,8 @@ def _written_number(
         return judged
     example = next(cell for cell in distinct.to_pylist() if "," in cell or "." in cell)
     value, other_value = (parse_numbers(pa.array([example]), n)[0] for n in (notation, other))
-    doubt = f"'{example}' is read as {value:g}; data.decimal='{other.decimal}' reads {other_value:g}"
+    word = next(word for word, mark in MARK_OF_DECIMAL.items() if mark == other.decimal)
+    doubt = f"'{example}' is read as {value:g}; data.decimal={word} reads {other_value:g}"
     return replace(judged, doubt=doubt)
 
 

@@ -10,7 +10,7 @@ from nnlab.data.labels import TASK_CHOICES
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.hyperparameters import static
-from nnlab.tables.user_types import USER_TYPES
+from nnlab.tables.user_types import MARK_OF_DECIMAL, USER_TYPES
 
 ROLES = (
     "target",
@@ -49,8 +49,13 @@ class Tabular(Data):
     one_hot: int | None = static(9, low=1, high=LARGEST_COUNT)
     rare: int = static(3, low=1, high=LARGEST_COUNT)
     missing: str | tuple[str, ...] = static(())
-    decimal: str = static("auto", choices=("auto", ".", ","))
+    decimal: str = static("auto", choices=("auto", "point", "comma"))
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
+
+    @property
+    def decimal_mark(self) -> str:
+        """The mark that `decimal` says, or "auto"."""
+        return MARK_OF_DECIMAL[self.decimal]
 
     def __post_init__(self):
         for key in ("drop", "missing"):  # a number is a text here: -999 stands in a cell, 2020 above a column
