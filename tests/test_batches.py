@@ -9,7 +9,8 @@ from networks import DOUBLE
 
 from nnlab.data import batches
 from nnlab.data.batches import Batches
-from nnlab.data.examples import Examples, evaluation_batches
+from nnlab.data.evaluation_batches import evaluation_batches
+from nnlab.data.examples import Examples
 from nnlab.data.sources import Data, Dataset
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment

@@ -254,7 +254,7 @@ def test_a_row_has_the_bits_that_it_has_alone():
 def test_bits_do_not_depend_on_what_is_cached(monkeypatch, cached, by_example):
     """Not even where one fold is cached and another not."""
     if by_example:
-        monkeypatch.setattr(examples_module, "EXAMPLE_MAJOR_ELEMENTS", 100)
+        monkeypatch.setattr("nnlab.data.device_tables.EXAMPLE_MAJOR_ELEMENTS", 100)
     everything = nnlab.fit(KFOLD).run()
     monkeypatch.setattr(examples_module, "CACHED_ELEMENTS", cached)
     monkeypatch.setattr(examples_module, "EXAMPLES_PER_BLOCK", 50)

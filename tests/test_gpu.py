@@ -159,7 +159,7 @@ def test_a_stack_holds_as_many_rows_as_asked_for():
 
 
 def test_tables_that_lie_example_by_example(monkeypatch):
-    monkeypatch.setattr("nnlab.data.examples.EXAMPLE_MAJOR_ELEMENTS", 100)
+    monkeypatch.setattr("nnlab.data.device_tables.EXAMPLE_MAJOR_ELEMENTS", 100)
     assert_same_numbers(on_gpu(CASES["numbers"]), curves(CASES["numbers"], "cpu"))
 
 

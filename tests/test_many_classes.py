@@ -14,7 +14,8 @@ from nnlab.checks.labels import correlation
 from nnlab.cli import main
 from nnlab.data.batches import TARGET_TO_INPUT_RATIO, Batches, steps_in_chunk
 from nnlab.data.dataset import Dataset
-from nnlab.data.examples import Examples, evaluation_batches
+from nnlab.data.evaluation_batches import evaluation_batches
+from nnlab.data.examples import Examples
 from nnlab.data.splits import Holdout, KFold
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES

@@ -188,7 +188,7 @@ def test_threads_of_the_caller_are_left_as_they_were():
 
 
 def test_large_tables_that_lie_example_by_example(monkeypatch):
-    monkeypatch.setattr("nnlab.data.examples.EXAMPLE_MAJOR_ELEMENTS", 100)
+    monkeypatch.setattr("nnlab.data.device_tables.EXAMPLE_MAJOR_ELEMENTS", 100)
     base = Experiment(data=blobs(130, 20, 3), model=MLP(hidden=(24,)), batch_size=17)
     rows = [varied(base, Adam, k) for k in range(6)]
     together = curves(rows)

@@ -15,7 +15,7 @@ import torch
 
 from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import Finding, Verdict
-from nnlab.data.examples import evaluation_batches
+from nnlab.data.evaluation_batches import evaluation_batches
 from nnlab.experiment import Row
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing

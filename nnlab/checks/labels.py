@@ -25,7 +25,7 @@ import torch
 from nnlab.checks.overlap import wrong_labels
 from nnlab.checks.subject import Sample, Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.examples import evaluation_batches
+from nnlab.data.evaluation_batches import evaluation_batches
 from nnlab.data.splits import Fold
 from nnlab.data.stratification import stratified_folds
 from nnlab.experiment import Row

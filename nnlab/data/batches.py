@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from nnlab.data.examples import Examples, is_example_major
+from nnlab.data.device_tables import is_example_major
+from nnlab.data.examples import Examples
 from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.layout import ReusableBuffer
 from nnlab.streams import stream

@@ -13,23 +13,23 @@ import numpy as np
 import torch
 
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.device_tables import (
+    EXAMPLES_PER_BLOCK,
+    class_indices,
+    concatenate_tables,
+    copy_row,
+    empty_table,
+    gather_examples,
+    is_large,
+    raw_table_on_device,
+    table_on_device,
+)
 from nnlab.data.encoders import center_inputs, fit_inputs, network_inputs, raw_center
 from nnlab.data.loss_weights import is_weighted, loss_weights
-from nnlab.data.normalization import (
-    LINEAR_LIMIT,
-    center_of,
-    centered,
-    column_blocks,
-    normalize_targets,
-    statistics,
-)
-from nnlab.runtime.cuda_graphs import is_cuda
+from nnlab.data.normalization import LINEAR_LIMIT, normalize_targets, statistics
 from nnlab.runtime.layout import aligned
 
 CACHED_ELEMENTS = 2**26  # of all normalised tables together that are cached
-EXAMPLES_PER_BLOCK = 2**12  # normalised at once
-# A larger table is stored example by example: gathering its columns would miss the processor's cache.
-EXAMPLE_MAJOR_ELEMENTS = 2**22
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,14 @@ class Examples:
         self.target_normalization = "none" if dataset.classes else data.target_normalization
         if dataset.columns:
             self.center = center_inputs(dataset.x, self.encoding, self.input_normalization)
-            self.x = _raw_on_device(dataset.x, raw_center(self.encoding, self.center), template)
+            self.x = raw_table_on_device(dataset.x, raw_center(self.encoding, self.center), template)
         else:
-            self.x, self.center = _on_device(dataset.x, self.input_normalization, template)
+            self.x, self.center = table_on_device(dataset.x, self.input_normalization, template)
         self.outputs = self.spec.outputs
         if dataset.classes:
-            self.true_t, self.t = (
-                _class_indices(dataset.targets(noisy), template) for noisy in (False, True)
-            )
+            self.true_t, self.t = (class_indices(dataset.targets(noisy), template) for noisy in (False, True))
         else:
-            self.true_t, self.target_center = _on_device(
+            self.true_t, self.target_center = table_on_device(
                 dataset.targets(), self.target_normalization, template
             )
             self.t = self.true_t
@@ -142,7 +140,7 @@ class Examples:
         scaling = self.scaling(fold)
         index = torch.as_tensor(indices, device=self.template.device)
         x = self._gather_inputs(fold, scaling, index)
-        t = _gather(self.true_t if true_labels else self.t, index)
+        t = gather_examples(self.true_t if true_labels else self.t, index)
         if self.dataset.classes:
             return x, t
         return x, normalize_targets(t, scaling)
@@ -158,8 +156,8 @@ class Examples:
             if (len(self._input_tables) + 1) * self.spec.inputs * self.x.shape[1] <= CACHED_ELEMENTS:
                 self._input_tables[fold.key] = self._input_table(scaling)
         if fold.key in self._input_tables:
-            return _gather(self._input_tables[fold.key], index)
-        x = network_inputs(_gather(self.x, index), self.encoding, scaling)
+            return gather_examples(self._input_tables[fold.key], index)
+        x = network_inputs(gather_examples(self.x, index), self.encoding, scaling)
         return x.T.contiguous().T if self._is_encoded_by_example else x
 
     def _input_table(self, scaling) -> torch.Tensor:
@@ -169,7 +167,7 @@ class Examples:
             for block in table.split(EXAMPLES_PER_BLOCK, 1):
                 network_inputs(block, self.encoding, scaling)
             return table
-        table = _empty_table(self.spec.inputs, self.x.shape[1], self.template)
+        table = empty_table(self.spec.inputs, self.x.shape[1], self.template)
         raw_blocks, blocks = (x.split(EXAMPLES_PER_BLOCK, 1) for x in (self.x, table))
         for raw, block in zip(raw_blocks, blocks, strict=True):
             block.copy_(network_inputs(raw, self.encoding, scaling))
@@ -178,7 +176,7 @@ class Examples:
     @property
     def _is_encoded_by_example(self) -> bool:
         """Whether inputs are encoded from raw ones, and so large a table that it is stored by example."""
-        return bool(self.encoding.columns) and self.spec.inputs * self.x.shape[1] > EXAMPLE_MAJOR_ELEMENTS
+        return bool(self.encoding.columns) and is_large(self.spec.inputs, self.x.shape[1])
 
     def table_bytes(self, folds: int) -> int:
         """The size of the `tables` of so many folds."""
@@ -193,7 +191,7 @@ class Examples:
             indices = np.arange(self.x.shape[1])
             x, t = zip(*[self._gather_columns(fold, indices, False) for fold in folds.values()], strict=True)
             first = {key: n * len(indices) for n, key in enumerate(folds)}
-            self._tables_of_folds = {key: Tables(_concatenate(x), _concatenate(t), first)}
+            self._tables_of_folds = {key: Tables(concatenate_tables(x), concatenate_tables(t), first)}
         return self._tables_of_folds[key]
 
     def stacked_batch(self, rows: list, fold_batches: dict[object, list[Batch]], part: str, i: int) -> Batch:
@@ -226,105 +224,5 @@ class Examples:
             x, t = self._gather_columns(row.fold, np.resize(indices, size), part == "test")
             weight = (torch.arange(size, device=x.device) < len(indices)).to(x) / len(indices)
             blocks = [v.split(row.evaluation_batch, 1) for v in (x, t, weight[None])]
-            self._batches[key] = [Batch(*map(_copy_row, batch)) for batch in zip(*blocks, strict=True)]
+            self._batches[key] = [Batch(*map(copy_row, batch)) for batch in zip(*blocks, strict=True)]
         return self._batches[key]
-
-
-def evaluation_batches(examples: Examples, rows: list, part: str):
-    """Yield the validation or test batches, each for all rows; rows with smaller sets end with weight 0."""
-    fold_batches = {row.fold.key: examples.evaluation_batches(row, part) for row in rows}
-    for i in range(max(len(batches) for batches in fold_batches.values())):
-        row_batches = [fold_batches[row.fold.key] for row in rows]
-        if len(fold_batches) == 1:
-            b = row_batches[0][i]
-            t = examples.one_hot(b.t)
-            yield Batch(b.x.expand(len(rows), -1, -1), t.expand(len(rows), -1, -1), b.weight)
-        elif is_cuda(examples.template):
-            yield examples.stacked_batch(rows, fold_batches, part, i)
-        else:
-            batches = [b[min(i, len(b) - 1)] for b in row_batches]
-            has_batch = torch.tensor([i < len(b) for b in row_batches], device=examples.template.device)
-            x, t, weight = (_stack([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
-            yield Batch(x, examples.one_hot(t), weight * has_batch[:, None, None])
-
-
-def validation_weights(examples: Examples, rows: list) -> list[torch.Tensor | None]:
-    """Of every validation batch, the weights (K, B) of the examples' losses, with a mean of 1 over a row's
-    validation set; None where they are all 1."""
-    batch = rows[0].evaluation_batch
-    sizes = [-(-len(row.fold.validation) // batch) * batch for row in rows]
-    if not examples.are_weighted(rows):
-        return [None] * (max(sizes) // batch)
-    weights = torch.zeros(len(rows), max(sizes), dtype=torch.float64, device=examples.template.device)
-    for row, row_weights in zip(rows, weights, strict=True):
-        each = examples.loss_weights(row)[torch.from_numpy(row.fold.validation)].double()
-        row_weights[: len(each)] = each / each.mean()
-    return list(weights.to(examples.template).split(batch, 1))
-
-
-def _on_device(table: np.ndarray, method: str, template: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
-    """A table (N, d) as (d, N) on the device, minus its center (d,) by the normalisation; and the center."""
-    out = _empty_table(table.shape[1], len(table), template)
-    center = np.zeros(len(out))
-    if method == "none":
-        for start in range(
-            0, len(table), EXAMPLES_PER_BLOCK
-        ):  # copies: torch warns of arrays that are read-only
-            block = slice(start, start + EXAMPLES_PER_BLOCK)
-            out[:, block] = torch.from_numpy(table[block].copy()).T
-        return out, center
-    for columns, block in column_blocks(table):
-        center[columns] = center_of(block, method)
-        out[columns] = centered(block, center[columns], template)
-    return out, center
-
-
-def _raw_on_device(table: np.ndarray, center: np.ndarray, template: torch.Tensor) -> torch.Tensor:
-    """A raw table (N, d_raw) as (d_raw, N) on the device, minus center (d_raw,)."""
-    out = _empty_table(table.shape[1], len(table), template)
-    for columns, block in column_blocks(table):
-        out[columns] = centered(block, center[columns], template)
-    return out
-
-
-def _empty_table(width: int, count: int, template: torch.Tensor) -> torch.Tensor:
-    """Memory for a table (width, count): a large one is stored example by example."""
-    example_major = width * count > EXAMPLE_MAJOR_ELEMENTS
-    shape = (count, width) if example_major else (width, count)
-    out = torch.empty(shape, dtype=template.dtype, device=template.device)
-    return out.T if example_major else out
-
-
-def _class_indices(y: np.ndarray, template: torch.Tensor) -> torch.Tensor:
-    """Class indices (N,) as (1, N) on the device."""
-    return torch.from_numpy(y.astype(np.int64)[None]).to(template.device)
-
-
-def is_example_major(table: torch.Tensor) -> bool:
-    """Whether a (d, n) table is stored example by example, not feature by feature."""
-    return table.stride(0) == 1 and table.stride(1) > 1
-
-
-def _gather(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """The columns `index` of a (d, N) table, in the same memory layout."""
-    return table.T.index_select(0, index).T if is_example_major(table) else table.index_select(1, index)
-
-
-def _stack(rows: list[torch.Tensor]) -> torch.Tensor:
-    """K rows (1, n, B) as (K, n, B), each aligned as a single row is."""
-    out = aligned(len(rows), tuple(rows[0].shape[1:]), rows[0])
-    for out_row, row in zip(out, rows, strict=True):
-        out_row.copy_(row[0])
-    return out
-
-
-def _concatenate(tables: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """F tables (n, N) as (F N, n)."""
-    return torch.cat([table.T for table in tables]).contiguous()
-
-
-def _copy_row(batch: torch.Tensor) -> torch.Tensor:
-    """A copy of (n, B) as (1, n, B)."""
-    out = aligned(1, tuple(batch.shape), batch)
-    out[0] = batch
-    return out

@@ -12,7 +12,8 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Chunk
-from nnlab.data.examples import Examples, evaluation_batches, validation_weights
+from nnlab.data.evaluation_batches import evaluation_batches, validation_weights
+from nnlab.data.examples import Examples
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
 from nnlab.losses import Loss
