@@ -320,7 +320,8 @@ def test_a_run_folder_says_what_its_data_are_like(tmp_path):
     assert not (tmp_path / "r/spec.json").stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("name", WRITERS)
+# test_predict_tables.py has this of tables, whose inputs are encoded.
+@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"table"}))
 def test_a_network_is_built_again_where_the_data_are_gone(tmp_path, name):
     (tmp_path / "data").mkdir()
     given = WRITERS[name](tmp_path / "data")
