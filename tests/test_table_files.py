@@ -294,6 +294,7 @@ REFUSED = {
     b"a,b\n1,\x00\n": "holds zero bytes",
     b"<!DOCTYPE html>\n": "is a web page",
     b"\n<HTML>": "is a web page",
+    b"a," * 2**17 + b"a\n": "has 131,073 columns, and at most 131,072 can be read",
     b"\x80\x04\x95": "is a pickle, which may execute anything",
     b"FEA1": "is a Feather file of version 1: write it again",
     b"SQLite format 3\x00": "is an SQLite database: export",

@@ -16,6 +16,7 @@ from nnlab.errors import UserError
 from nnlab.tables.first_rows import complete_names, title_and_names, unique_names
 from nnlab.tables.separators import detect_separator, separator_character, single_blanks
 
+MOST_COLUMNS = 2**17  # each takes some kilobytes, whatever is in it
 COMMENT_MARKS = ("#", "%", "//")
 SPREADSHEET_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*")  # sep=; which spreadsheets write and read
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -72,6 +73,8 @@ def detect(
         rows = _first_rows(path, body, dialect)
     if not rows:
         raise UserError(f"{path} is empty")
+    if len(rows[0]) > MOST_COLUMNS:
+        raise UserError(f"{path} has {len(rows[0]):,} columns, and at most {MOST_COLUMNS:,} can be read")
     title, names = title_and_names(path, rows, header, target)
     top += _length_of_rows(body, dialect, title + bool(names))
     first_row, next_rows = rows[title], rows[title + 1 :]

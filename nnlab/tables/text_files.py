@@ -22,7 +22,6 @@ SAMPLE_BYTES = 2**18  # whose lines show the dialect
 LONGEST_LINE = 2**26  # bytes
 BLANK = ' \t\r\n"\x1a'  # the last ends files of DOS
 LEAST_BLOCK = 2**22  # bytes that are parsed at once, at least
-MOST_COLUMNS = 2**17  # each takes some kilobytes, whatever is in it
 
 
 class TextTable:
@@ -36,9 +35,6 @@ class TextTable:
         self._reader = Utf8Reader(content, path, options.encoding)
         sample = self._read_sample()
         self.dialect = detect(path, sample, options.separator, options.header, options.target)
-        if len(self.dialect.names) > MOST_COLUMNS:
-            count = len(self.dialect.names)
-            raise UserError(f"{path} has {count:,} columns, and at most {MOST_COLUMNS:,} can be read")
         self._longest_line = max(map(len, sample.splitlines()), default=0)
         self._reader.push_back(sample[self.dialect.begins :].encode())
 
