@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError, shortened
-from nnlab.hyperparameters import Component, compose, control, part, static, statics
+from nnlab.hyperparameters import Component, compose, control, kind, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF_MAP, LOSSES
 from nnlab.metrics import METRICS
@@ -269,6 +270,13 @@ class Experiment(Component):
         return [Row(self, self.seed + s, fold) for fold in folds for s in range(self.seeds)]
 
 
+# Static fields that belong to a row, and what the experiment of a stack has in their place.
+ROW_SETTINGS = {
+    "seed": 0, "seeds": 1, "batch_size": 1, "refit": False, "class_weight": NO_CLASS_WEIGHT,
+    "calibrate": "none", "threshold": DEFAULT_THRESHOLD,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Row:
     """One model to train: an experiment with a seed of its own, on one fold of its data."""
@@ -316,13 +324,18 @@ class Row:
 
     @property
     def structure(self) -> tuple:
-        """Rows with equal structure can share a stack. The seed, class weights and all columns and controls
-        are free."""
+        """Rows with equal structure can share a stack: columns, controls and `ROW_SETTINGS` are free."""
         e = self.experiment
         groups = tuple(statics(getattr(e, group)) for group in GROUPS)
-        settings = e.loss, e.metric, e.metrics, e.histograms, e.device, e.dtype, e.precision, e.threads
+        settings = tuple(getattr(e, name) for name in _stack_settings())
         sizes = self.batch, self.steps, self.evaluation_batch
         return groups + settings + (self.refit > 0, self.candidate) + sizes
+
+
+@functools.cache
+def _stack_settings() -> tuple[str, ...]:
+    """The static fields of an experiment in which the rows of a stack agree."""
+    return tuple(f.name for f in fields(Experiment) if kind(f) == "static" and f.name not in ROW_SETTINGS)
 
 
 def evaluation_batch_size(examples: int) -> int:

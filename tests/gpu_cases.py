@@ -19,7 +19,7 @@ from nnlab.data.normalization import NORMALIZATION_NAMES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS, NoSplit
 from nnlab.hyperparameters import kind
 from nnlab.initializers import INITIALIZERS
-from nnlab.models import MODELS
+from nnlab.models import MODELS, Tabular
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import REGULARIZERS as NAMED_REGULARIZERS
 from nnlab.schedules import SCHEDULES
@@ -77,6 +77,8 @@ def networks():
     yield "activations-of-their-own", rows_of("model", [MLP(hidden=(5,) * 10, activation=tuple(ACTIVATIONS))])
     yield "models", [replace(SHORT, model=model()) for model in MODELS.values()]
     yield "two-classes", [replace(SHORT, data=Points(classes=2), loss="binary_cross_entropy")]
+    small = Tabular(hidden=(6, 3), activation="tanh", output="softmax")
+    yield "tabular", [replace(SHORT, data=Mixed(), model=small)]
     for name, init in INITIALIZERS.items():
         yield f"init-{name}", rows_of("init", varied(init()))
     yield "inits-otherwise", otherwise("init", [init() for init in INITIALIZERS.values()])
@@ -121,10 +123,6 @@ def data():
     mixed = [replace(BASE, class_weight=weight, seeds=2) for weight in ("none", "balanced", {"b": 3.0})]
     yield "class-weights", [*mixed, *(replace(e, split=KFold(k=4)) for e in mixed[1:])]
     yield "example-weights", [replace(BASE, data=weighted, class_weight="balanced", split=KFold(k=3))]
-    tables = [Mixed(rare=9), Mixed(normalization="standard"), Mixed(numbers=True)]
-    for table, split in itertools.product(tables, (nnlab.Holdout(), KFold(k=3))):
-        name = f"table-{split.name}-{table.normalization}" + "-of-numbers" * table.numbers
-        yield name, [replace(BASE, data=table, split=split, seeds=2)]
     weighted = nnlab.Arrays(x[:90], x[:90], weights=random.uniform(0.5, 2, 90))
     yield "example-weights-of-numbers", [replace(BASE, data=weighted, batch_size=40)]
     yield "label-noise", [replace(BASE, data=nnlab.Digits(limit=100, label_noise=0.2))]
@@ -146,6 +144,8 @@ def whole_runs():
     yield "other-epochs", [replace(BASE, epochs=1 + k % 3, seed=k) for k in range(5)]  # one by one they leave
     measured = replace(BASE, metric="roc_auc", metrics=("log_loss",), seeds=2)
     yield "metrics", [measured, replace(BASE, data=NUMBERS, metric="r2")]
+    calibrated = replace(BASE, data=Points(classes=2), calibrate="temperature", seeds=2)
+    yield "calibrated", [replace(calibrated, threshold=threshold) for threshold in ("f1", 0.3)]
     yield "last", [replace(BASE, metric="last", batch_size=1)]
     yield "histograms", [replace(BASE, histograms=1, seeds=3)]
     yield "float64", [replace(BASE, dtype="float64", regularizer=Regularizer(l2=0.1, max_norm=0.5))]

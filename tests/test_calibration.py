@@ -469,6 +469,17 @@ def test_a_row_is_calibrated_as_it_is_alone(data):
         }
 
 
+def test_rows_of_other_calibrations_share_a_stack():
+    e = nnlab.Experiment(data="breast_cancer", epochs=3)
+    changes = [{}, {"calibrate": "temperature"}, {"threshold": 0.3}, {"threshold": "f1"}]
+    experiments = [replace(e, **settings) for settings in changes]
+    fit = nnlab.fit(*experiments)
+    assert len(fit.stacks()) == 1
+    for each, result in zip(experiments, fit.run().results, strict=True):
+        (alone,) = nnlab.fit(each).run().results
+        assert (result.test, result.calibration) == (alone.test, alone.calibration)
+
+
 CALIBRATIONS = {  # a stranger's arrays for a run of moons, and what is said
     "temperature": [
         (np.float64(0), "the temperature 0, far from 1"), (np.float64(-1), "the temperature -1"),

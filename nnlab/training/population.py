@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.graph import Graph
-from nnlab.experiment import Experiment, Row
+from nnlab.experiment import ROW_SETTINGS, Experiment, Row
 from nnlab.hyperparameters import parts, select, stack
 from nnlab.metrics import cost, recorded_name
 from nnlab.runtime.cuda_graphs import copy_from_host, is_cuda
@@ -191,9 +191,7 @@ def _select(value, rows):
 
 def stack_experiments(experiments: list[Experiment]) -> Experiment:
     """One experiment for all rows: columns (K, 1), controls (K,)."""
-    # Statics that may differ: see `Row`.
-    per_row = {"seed": 0, "seeds": 1, "batch_size": 1, "refit": False, "class_weight": "none"}
-    stacked = stack([replace(e, **per_row) for e in experiments])
+    stacked = stack([replace(e, **ROW_SETTINGS) for e in experiments])
     return replace(stacked, **{g: stack([getattr(e, g) for e in experiments]) for g in parts(stacked)})
 
 
