@@ -200,6 +200,13 @@ def test_what_does_not_listen_cannot_be_told_to(capsys, tmp_path, monkeypatch):
     assert "stopping.metric = 'last'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("listener", ["stopping=patience", "schedule=reduce_on_plateau"])
+def test_a_wrong_metric_is_not_blamed_on_what_follows_it(listener, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *SHORT, listener, "metric=val_erorr"]) == 2
+    assert capsys.readouterr().err.startswith("nnlab train: metric = 'val_erorr': expected one of val_loss")
+
+
 # ---- a sweep that began when the defaults were others
 
 

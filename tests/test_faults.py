@@ -25,6 +25,7 @@ from nnlab.records.run_folder import RESERVED_FILE
 from nnlab.records.stored_run import StoredRun
 from nnlab.runtime import machine
 from nnlab.training.checkpointing import CheckpointTimer
+from nnlab.training.memory import memory_needed
 
 LINE = [sys.executable, "-m", "nnlab"]
 LONG = ("data=iris", "model.hidden=[4]", "epochs=1000000", "split.stratify=false")
@@ -385,6 +386,22 @@ def test_the_count_is_that_of_the_process(tmp_path):
     planned = float(plan_words[1]) * {"MB,": 1e6, "GB,": 1e9}[plan_words[2]]
     peak = float(process.stdout.split()[-1])
     assert 0.75 < planned / peak < 1.25, (planned, peak)
+
+
+def test_what_is_answered_to_a_test_set_is_counted():
+    """Of 200 seeds on 3,000 examples of 50 classes, of which 2,000 are a test set: 2 x 160 MB."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(3000, 3)), np.arange(3000) % 50
+    data = nnlab.Arrays(x[:1000], y[:1000], x[1000:], y[1000:], task="classification")
+    e = nnlab.Experiment(data=data, seeds=200)
+
+    def needed(**options):
+        fit = nnlab.Fit([e], **options)
+        return memory_needed([fit.rows], fit.datasets, 1)
+
+    answered = 200 * 2000 * 50 * 8
+    kept = needed(predictions=True) - needed(predictions=False)
+    assert kept == answered and needed(predictions=False) > 2 * answered
 
 
 def test_limits_of_the_process_and_its_group(tmp_path, monkeypatch):

@@ -147,7 +147,7 @@ def test_weights_are_tested_again():
         fit = Fit([replace(e, device="cuda")])
         list(fit)
         again = nnlab.training.evaluation.test_row(
-            fit.rows[0], fit.results[0].weights, fit.cache.examples(fit.rows[0]), 1
+            fit.rows[0], fit.results[0], fit.cache.examples(fit.rows[0]), 1
         )
     for name in ("loss", "rmse", "mae"):
         assert again.test[name] == pytest.approx(fit.results[0].test[name], rel=1e-5)

@@ -56,10 +56,12 @@ def checking(estimator):
 NEEDED = {  # what a call needs beside its defaults
     nnlab.Arrays: {"x": np.eye(4), "y": [0, 1, 0, 1]},
     nnlab.Choice: {"values": [1]},
+    nnlab.Column: {"name": "age", "type": "number"},
     nnlab.DataSpec: {"shape": (2,), "outputs": 1, "task": "regression"},
     nnlab.Dataset: {"x": DATASET.x, "y": DATASET.y, "classes": DATASET.classes},
     nnlab.Finding: {"status": "pass", "number": 0, "threshold": 1, "found": "nothing"},
     nnlab.Fit: {"experiments": [E]},
+    nnlab.Frame: {"frame": {"x": [1.5, 2.5, 0.5, 4.5], "y": [0, 1, 0, 1]}, "target": "y"},
     nnlab.Fold: {"train": ROWS, "validation": ROWS, "test": ROWS},
     nnlab.Interval: {"low": 1, "high": 2},
     nnlab.Space: {"domains": SPACE.domains},

@@ -1,7 +1,7 @@
 """OmegaConf resolvers for settings that follow from others, so that config.yaml records the values used.
 
 ${unless_decayed:1e-3}   1e-3, or 0 if the optimiser itself decays the weights (its weight_decay is not 0)
-${monitored:${metric}}   the metric, or val_loss if it is `last`, which names no metric to monitor
+${monitored:${metric}}   the metric, or val_loss if it is `last` or unknown, and names none to monitor
 
 `decay_advice` explains to the user what became of the L2 penalty.
 """
@@ -31,7 +31,13 @@ def decay_of(optimizer) -> float:
 
 
 def monitored_metric(metric: str) -> str:
-    return "val_loss" if metric == "last" else metric
+    """What a part watches that follows `metric`: of `last`, and of no metric, the loss.
+
+    So that an unknown metric is reported as `metric`, which the user wrote, and not as the part's.
+    """
+    from nnlab.metrics import METRICS  # and numpy, for which `--help` does not wait
+
+    return metric if metric in ("val_error", *METRICS) else "val_loss"
 
 
 OmegaConf.register_new_resolver("unless_decayed", unless_decayed, replace=True)

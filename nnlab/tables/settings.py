@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from nnlab.allowed import LARGEST_COUNT
+from nnlab.arguments import is_number
 from nnlab.data.dataset import Data
 from nnlab.data.labels import TASK_CHOICES
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.hyperparameters import static
 from nnlab.tables.user_types import MARK_OF_DECIMAL, USER_TYPES
-
-ROLES = (
-    "target",
-    "group",
-    "time",
-    "weight",
-    "part",
-)  # settings that name a column, which is not an input then
 
 
 @dataclass(frozen=True)
@@ -72,6 +65,6 @@ class Tabular(Data):
 
 def _number_as_text(value):
     """-999 and -999.0 as "-999"; anything else as it is."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if not is_number(value):
+        return value
+    return str(int(value) if float(value).is_integer() else value)

@@ -18,6 +18,7 @@ import torch
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import DEFAULT_THRESHOLD, Experiment, Row
 from nnlab.losses import Loss
+from nnlab.training.predictions import VALUE_BYTES
 from nnlab.training.thresholds import best_threshold, positive_class
 
 Calibration = dict[str, np.ndarray]
@@ -27,7 +28,6 @@ CALIBRATED_METRICS = ("loss", "log_loss", "brier_score", "calibration_error")
 LARGEST_TEMPERATURE = 1e4  # and the smallest is 1 over it
 MAX_RESIDUALS = 2**20  # values in the residuals of all rows of a run
 FEWEST_RESIDUALS = 100  # examples of a row: where no more would fit, none are kept
-VALUE_BYTES = 8
 
 
 def is_calibrated(row: Row) -> bool:

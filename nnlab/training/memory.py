@@ -7,16 +7,19 @@ import math
 import torch
 
 from nnlab.data.batches import steps_in_chunk
+from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.experiment import Row
+from nnlab.metrics import MAX_MATRIX_CLASSES
 from nnlab.runtime.devices import free_memory
 from nnlab.runtime.machine import in_bytes
-from nnlab.training.calibration import residuals_bytes
-from nnlab.training.predictions import predictions_bytes
+from nnlab.training.calibration import is_calibrated, residuals_bytes
+from nnlab.training.predictions import VALUE_BYTES, predictions_bytes
 from nnlab.training.stacks import stack_bytes, theta_width
 
 CLASS_INDEX_BYTES = 8  # a class is stored as an int64
 CHUNK_COPIES = 3  # copies of a chunk of examples: gathered, normalised, laid out
+ANSWER_COPIES = 2  # copies of what a stack answers to a set: batch by batch, joined
 
 
 def memory_needed(stacks: list[list[Row]], datasets, parallel: int) -> int:
@@ -47,7 +50,20 @@ def _stack_and_chunk_bytes(rows: list[Row], datasets) -> int:
     spec = datasets[row.experiment.data].spec
     examples = row.batch * steps_in_chunk(row.steps, row.batch, spec.inputs, spec.outputs)
     chunk = CHUNK_COPIES * orders * examples * (spec.inputs + spec.outputs) * _float_bytes(row)
-    return stack_bytes(len(rows), row, datasets) + chunk
+    return stack_bytes(len(rows), row, datasets) + chunk + _answers_bytes(rows, spec)
+
+
+def _answers_bytes(rows: list[Row], spec: DataSpec) -> int:
+    """Of a stack's answers to all examples of a set, from which metrics and calibrations are computed.
+
+    The probabilities of many classes are there only to be kept; else they are summed up batch by batch.
+    """
+    row = rows[0]
+    joined = spec.outputs <= MAX_MATRIX_CLASSES or any(row.keeps_predictions for row in rows)
+    sets = [] if row.candidate or not joined else [row.fold.test]
+    if row.measured and joined or any(map(is_calibrated, rows)):
+        sets.append(row.fold.validation)
+    return ANSWER_COPIES * VALUE_BYTES * len(rows) * spec.outputs * max(map(len, sets), default=0)
 
 
 def _kept_answers_bytes(stacks: list[list[Row]], datasets) -> int:
