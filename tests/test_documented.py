@@ -52,7 +52,7 @@ def test_the_table_of_groups_has_every_choice():
     table = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text.partition("\n## ")[0], re.MULTILINE))
     catalogue = Catalogue("sweep")
     for group in catalogue.groups:
-        named = table[group].removeprefix("lecture/: ").split(", ")
+        named = re.split("[,;] (?:lecture/: )?", table[group])
         assert sorted(named) == sorted(choice.removeprefix("lecture/") for choice in catalogue.choices(group))
 
 
