@@ -146,7 +146,7 @@ def test_weights_are_tested_again():
     with gpu():
         fit = Fit([replace(e, device="cuda")])
         list(fit)
-        again = nnlab.training.evaluation.test_row(
+        again = nnlab.training.ended_rows.test_row(
             fit.rows[0], fit.results[0], fit.cache.examples(fit.rows[0]), 1
         )
     for name in ("loss", "rmse", "mae"):

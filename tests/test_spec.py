@@ -31,7 +31,7 @@ from nnlab.models import MODELS, perceptron
 from nnlab.records.files import write_json
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
-from nnlab.training.evaluation import MetricSums
+from nnlab.training.metric_sums import MetricSums
 from nnlab.untrusted import read_json
 
 SHIPPED = (

@@ -16,8 +16,7 @@ from nnlab.experiment import Experiment
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.runtime.layout import aligned
 from nnlab.training.calibration import temperatures
-from nnlab.training.evaluation import leaf_views
-from nnlab.training.population import Weights, stack_experiments
+from nnlab.training.population import Weights, leaf_views, stack_experiments
 from nnlab.training.stacks import CACHE_ELEMENTS, CPU_STACK_ROWS
 
 

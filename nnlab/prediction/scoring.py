@@ -16,7 +16,7 @@ from nnlab.metrics import ProbabilityScores
 from nnlab.prediction.new_examples import validate_inputs, validate_targets
 from nnlab.runtime.threads import computing
 from nnlab.training.calibration import with_uncalibrated
-from nnlab.training.evaluation import MetricSums
+from nnlab.training.metric_sums import MetricSums
 from nnlab.training.thresholds import above_threshold
 
 

@@ -1,4 +1,4 @@
-"""Evaluation without training: loss and error on a set of examples, and the test report at the end."""
+"""Evaluation without training: the metrics of the validation set, and the report of the test set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import Chunk
 from nnlab.data.evaluation_batches import evaluation_batches, validation_weights
 from nnlab.data.examples import Examples
-from nnlab.data.spec import DataSpec
 from nnlab.experiment import Row
-from nnlab.losses import Loss
 from nnlab.metrics import METRICS, ProbabilityScores, recorded_name
-from nnlab.metrics.tasks import TASKS
 from nnlab.runtime.cuda_graphs import CudaGraphs
 from nnlab.training.calibration import (
     Calibration,
@@ -29,46 +26,10 @@ from nnlab.training.calibration import (
     with_uncalibrated,
 )
 from nnlab.training.histograms import histograms
+from nnlab.training.metric_sums import MetricSums
 from nnlab.training.population import Population, Weights
-from nnlab.training.results import Ending, Histograms, Result
+from nnlab.training.results import Histograms
 from nnlab.training.thresholds import above_threshold
-
-
-class MetricSums:
-    """Sums of a population's loss and error over examples, in float64; the records have their means."""
-
-    def __init__(self, loss: Loss, spec: DataSpec, normalizers: list[dict], template: torch.Tensor):
-        self.loss, self.task = loss, TASKS[spec.task]()
-        scales = np.stack([normalizer["target_scale"] for normalizer in normalizers])  # (K, m)
-        # Summed in units of the largest scale, so that the squares of targets like 1e25 do not overflow.
-        self.scale = scales.max(1)  # (K,)
-        relative_scale = scales / self.scale[:, None]
-        self.relative_scale = torch.from_numpy(relative_scale).to(template)[:, :, None]  # (K, m, 1)
-
-    def __call__(self, z, t, weight, loss_weight=None) -> torch.Tensor:
-        """(2, K): weighted sums of loss and error over all examples, and all steps S if there are any.
-
-        z and t are (S, K, m, B) or (K, m, B); weight (S, 1 or K, B) or (1 or K, B), as is loss_weight, a
-        further factor of the losses.
-        """
-        if loss_weight is not None:
-            weight = torch.stack(torch.broadcast_tensors(weight * loss_weight, weight))
-        return self.sums(self.per_example(z, t), weight)
-
-    def per_example(self, z, t) -> torch.Tensor:
-        """Loss and error of each example: (2, S, K, B) or (2, K, B)."""
-        error = self.task.per_example(self.loss.scores(z), t, self.relative_scale)
-        return torch.stack([self.loss.fprop(z, t), error])
-
-    def sums(self, per_example, weight) -> torch.Tensor:
-        """(2, K): their weighted sums."""
-        # Every row's values are made contiguous before they are summed: the order of a sum is then the same
-        # for any number of rows.
-        return (per_example * weight).double().movedim(-2, 1).flatten(2).contiguous().sum(2)
-
-    def error(self, mean: np.ndarray) -> np.ndarray:
-        """(K,): the rows' errors, from the means of the summed errors; an RMSE in the target's unit."""
-        return self.task.finish(mean) * self.scale
 
 
 @dataclass(frozen=True)
@@ -267,81 +228,3 @@ class Evaluator:
             return values
         scaling = self.examples.scaling(row.fold)
         return values * scaling["target_scale"][:, None] + scaling["target_mean"][:, None]
-
-
-def _is_last_training(row, diverged: bool) -> bool:
-    """Whether the row is not trained again; a refit that diverged does not count."""
-    return not diverged if row.refit else diverged or not row.experiment.refit
-
-
-def results(
-    population: Population, graph: Graph, examples: Examples, threads, epoch: int, endings: dict[int, Ending]
-) -> list[Result]:
-    """The results of rows that ended. The test set is used here, once, with the weights of the best epoch.
-
-    A row that will be trained again is not tested yet, nor one that diverged before its first epoch ended or
-    in its refit or was interrupted, nor a candidate, whose weights are not kept either.
-    """
-    keeps_weights = not population.rows[0].candidate
-    statuses = [endings[row.number].status for row in population.rows]
-    to_test = [
-        keeps_weights and status != "interrupted" and _is_last_training(row, status == "diverged")
-        for row, status in zip(population.rows, statuses, strict=True)
-    ]
-    best_weights = population.best_weights
-    calibrations: list[Calibration] = [row.calibration for row in population.rows]  # a refit's are given
-    tests = []
-    if keeps_weights and (any(to_test) or any(map(is_calibrated, population.rows))):
-        evaluator = Evaluator(graph, population, best_weights, examples, threads)
-        if not population.rows[0].refit:
-            calibrations = evaluator.calibrations()
-        tests = evaluator.test(calibrations) if any(to_test) else []
-    weights = leaf_arrays(graph, best_weights) if keeps_weights else {}
-    return [
-        Result(
-            row=row.number,
-            seed=row.seed,
-            repeat=row.fold.repeat,
-            fold=row.fold.number,
-            status=endings[row.number].status,
-            reason=endings[row.number].reason,
-            epochs=epoch,
-            best_epoch=int(population.best_epoch[k]),
-            best={name: float(x[k]) for name, x in population.best.items()}
-            if population.best_epoch[k]
-            else {},
-            **vars(tests[k] if to_test[k] and population.best_epoch[k] else TestOutcome()),
-            weights={name: array[k].copy() for name, array in weights.items()},
-            normalizer=examples.scaling(row.fold) if keeps_weights else {},
-            calibration=calibrations[k] if population.best_epoch[k] else {},
-            examples={part: len(getattr(row.fold, part)) for part in ("train", "validation", "test")},
-            fixed_test=examples.dataset.given("test") is not None,
-            past=tuple(population.past[k][: population.best_epoch[k]]),
-        )
-        for k, row in enumerate(population.rows)
-    ]
-
-
-def leaf_views(graph: Graph, weights: Weights) -> dict[str, torch.Tensor]:
-    """Every leaf by its full name, as a view (K, *shape)."""
-    layout = graph.layout()
-    parameters = {name: leaf_slice.view(weights.theta) for name, leaf_slice in layout.parameters.items()}
-    return parameters | {
-        name: leaf_slice.view(weights.buffers) for name, leaf_slice in layout.buffers.items()
-    }
-
-
-def leaf_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:
-    """The same as arrays on the host."""
-    on_cpu = Weights(weights.theta.cpu(), weights.buffers.cpu())
-    return {name: view.numpy() for name, view in leaf_views(graph, on_cpu).items()}
-
-
-def test_row(row: Row, result: Result, examples: Examples, threads: int) -> TestOutcome:
-    """The row on its test set with the weights and the calibration of its result."""
-    graph = row.experiment.graph(examples.spec)
-    population = Population.create([row], graph, examples.template)
-    for name, view in leaf_views(graph, population.state).items():
-        view[0] = torch.from_numpy(result.weights[name]).to(view)
-    evaluator = Evaluator(graph, population, population.state, examples, threads)
-    return evaluator.test([result.calibration])[0]

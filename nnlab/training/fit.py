@@ -21,7 +21,8 @@ from nnlab.runtime.threads import computing
 from nnlab.training.calibration import calibration_fault, residuals_kept
 from nnlab.training.checkpointing import StackStates
 from nnlab.training.data_cache import DataCache
-from nnlab.training.evaluation import TestOutcome, test_row
+from nnlab.training.ended_rows import test_row
+from nnlab.training.evaluation import TestOutcome
 from nnlab.training.experiments_on_arrays import experiments_on_arrays, given_arrays
 from nnlab.training.fit_state import FitState, StackState
 from nnlab.training.history import History

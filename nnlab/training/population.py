@@ -237,3 +237,18 @@ def _draw_parameter(init, seed: int, name: str, p) -> torch.Tensor:
         mean, std = p.start
         return torch.from_numpy(mean + std * random.standard_normal(p.shape))
     return torch.from_numpy(init.weights(random, p.shape, p.fan_in, p.fan_out, p.activation))
+
+
+def leaf_views(graph: Graph, weights: Weights) -> dict[str, torch.Tensor]:
+    """Every leaf by its full name, as a view (K, *shape)."""
+    layout = graph.layout()
+    parameters = {name: leaf_slice.view(weights.theta) for name, leaf_slice in layout.parameters.items()}
+    return parameters | {
+        name: leaf_slice.view(weights.buffers) for name, leaf_slice in layout.buffers.items()
+    }
+
+
+def leaf_arrays(graph: Graph, weights: Weights) -> dict[str, np.ndarray]:
+    """The same as arrays on the host."""
+    on_cpu = Weights(weights.theta.cpu(), weights.buffers.cpu())
+    return {name: view.numpy() for name, view in leaf_views(graph, on_cpu).items()}

@@ -17,7 +17,8 @@ from nnlab.runtime.devices import free_memory
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
 from nnlab.training import snapshot
-from nnlab.training.evaluation import Evaluator, results
+from nnlab.training.ended_rows import results
+from nnlab.training.evaluation import Evaluator
 from nnlab.training.population import Population, State
 from nnlab.training.results import Ending, Record, Result
 from nnlab.training.snapshot import Snapshot
