@@ -15,7 +15,13 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, matthews_corrcoef
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+)
 from sklearn.model_selection import KFold
 
 import nnlab
@@ -90,6 +96,27 @@ def test_weights_count_as_copies_and_padding_counts_nothing():
     counts[:, 20:] = 0
     alone = fit_temperature(loss, z[:, :20].clone(), t[:, :20].clone(), counts[:, :20].clone())
     assert fit_temperature(loss, z, t, counts) == pytest.approx(alone, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")  # weights work against a temperature
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
+def test_a_temperature_minimises_the_loss_without_weights(class_weight):
+    """By scikit-learn's log loss of the validation examples, whatever weighted the training."""
+    data = nnlab.Moons(n=400)
+    x, y = data.load().x, data.load().y
+    rare = np.flatnonzero((y == 0) | (np.arange(400) % 5 == 0))
+    arrays = nnlab.Arrays(x[rare], y[rare])
+    e = nnlab.Experiment(data=arrays, calibrate="temperature", class_weight=class_weight, epochs=10)
+    fit = nnlab.fit(e).run()
+    validation = fit.rows[0].fold.validation
+    z, labels = nnlab.load(fit).outputs(x[rare][validation]), y[rare][validation]
+    temperature = float(fit.results[0].calibration["temperature"])
+
+    def mean_loss(factor):
+        return log_loss(labels, torch.softmax(torch.from_numpy(z / factor), 1).numpy(), labels=[0, 1])
+
+    assert 0.1 < temperature < 10 and abs(math.log(temperature)) > 1e-3
+    assert mean_loss(1) < min(mean_loss(0.98), mean_loss(1.02))
 
 
 def test_temperature_where_the_loss_has_no_minimum():
@@ -302,6 +329,8 @@ def test_calibration_is_saved_and_read(tmp_path, capsys):
     train(run, "data=moons", "data.n=200", "split=kfold", "seeds=2", "calibrate=temperature", "threshold=f1")
     shown = capsys.readouterr().out
     assert "temperature  " in shown and "threshold  " in shown and "test loss uncalibrated  " in shown
+    assert "test F1  " in shown and "by the threshold with the largest F1 on the validation set" in shown
+    assert "the validation error is by the likelier class" in " ".join(shown.split())
     rows, model = json.loads((run / "rows.json").read_text()), nnlab.load(run)
     for row, stored in zip(model.rows, rows, strict=True):
         assert row.calibration["temperature"] == stored["temperature"] != 1
@@ -314,6 +343,7 @@ def test_calibration_is_saved_and_read(tmp_path, capsys):
     assert ((predictions["prediction"] == positive) == above).all()
     assert main(["evaluate", str(run), "moons", f"hydra.run.dir={tmp_path}/e"]) == 0
     shown = capsys.readouterr().out
+    assert "test F1  " in shown
     assert (
         "test loss uncalibrated  " in shown
         and f"'{positive}' above a probability of {threshold:.4f}" in shown

@@ -183,7 +183,7 @@ def test_an_outcome_is_read_from_the_records():
         course.record(Record(epoch, np.array(rows), metrics, np.array(improved), ended))
     assert course.outcome(Chance(0.9, 0.1, 2.3)) == Outcome(
         3, 1, 3, first_loss=2.5, last_loss=0.75, error=pytest.approx(0.3), chance=0.9, margin=0.1,
-        val_loss=pytest.approx(0.6), chance_loss=2.3,
+        val_loss=pytest.approx(0.2), chance_loss=2.3,
     )  # fmt: skip
 
 

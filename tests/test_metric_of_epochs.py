@@ -196,15 +196,23 @@ def test_the_worst_may_be_asked_for():
 # ---- advice
 
 
-@pytest.mark.parametrize(
-    "share, class_weight, said", [(0.03, "none", True), (0.03, "balanced", False), (0.45, "none", False)]
-)
-def test_no_better_than_the_most_frequent_class(share, class_weight, said):
+# share of the rarer class, settings -> whether it is said
+SAID = [
+    (0.03, {}, True),
+    (0.45, {}, False),
+    (0.03, {"class_weight": "balanced"}, False),
+    (0.03, {"threshold": 0.6}, False),
+    (0.03, {"calibrate": "temperature"}, True),
+]
+
+
+@pytest.mark.parametrize("share, settings, said", SAID, ids=str)
+def test_no_better_than_the_most_frequent_class(share, settings, said):
     y = np.where(np.arange(600) < 600 * share, "rare", "usual")
     e = nnlab.Experiment(
         data=nnlab.Arrays(np.random.default_rng(0).normal(size=(600, 3)), y),
         epochs=2,
-        class_weight=class_weight,
+        **settings,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -212,6 +220,23 @@ def test_no_better_than_the_most_frequent_class(share, class_weight, said):
     sentences = [str(w.message) for w in caught if "most frequent class" in str(w.message)]
     assert len(sentences) == said
     assert all("always answering 'usual'" in s and "class_weight=balanced" in s for s in sentences)
+
+
+@pytest.mark.parametrize("share, is_said", [(0.1, True), (0.5, False)])
+def test_weights_of_classes_work_against_a_temperature(share, is_said):
+    """They raise the rare class's probability, so the calibration error stays above that without weights."""
+    x = np.random.default_rng(0).normal(size=(1500, 2))
+    y = np.where(x[:, 0] + np.random.default_rng(1).normal(size=1500) > np.quantile(x, 1 - share), "b", "a")
+    e = nnlab.Experiment(data=nnlab.Arrays(x, y), calibrate="temperature", epochs=15, class_weight="balanced")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = nnlab.fit([e, replace(e, class_weight="none")]).run()
+    said = [str(w.message) for w in caught if "cannot undo that" in str(w.message)]
+    assert len(said) == is_said
+    if is_said:
+        errors = [result.test["calibration_error"] for result in fit.results]
+        assert f"the calibration error on test examples is {errors[0]:.2%}" in said[0]
+        assert errors[0] > 2 * errors[1]
 
 
 def test_training_goes_on_from_its_state():

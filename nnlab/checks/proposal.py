@@ -28,16 +28,17 @@ class Outcome:
     error: float  # validation error of the best epoch; the training error if nothing is held back
     chance: float  # the error of the best constant prediction
     margin: float = 0.0  # by how much luck may beat that
-    val_loss: float = math.nan  # of the best epoch
+    val_loss: float = math.nan  # the smallest of all epochs
     chance_loss: float = math.nan  # the loss of the best constant prediction; NaN in regression
     measure: str = "error"  # or RMSE
     lower_rate: float | None = None  # a learning rate to try if it diverged
 
     @property
     def at_chance(self) -> bool:
-        """Whether neither the error nor the loss of the best epoch is better than chance.
+        """Whether neither the error of the best epoch nor the loss of any is better than chance.
 
-        If one class is rare, the error may stay at chance while the probabilities improve.
+        If one class is rare, or has a large weight, the error may stay at chance, or above it, while the
+        probabilities improve; and the epoch that another metric chose may have too sure ones.
         """
         error = self.error >= min(AT_CHANCE * self.chance, self.chance - self.margin)
         return error and not self.val_loss < AT_CHANCE * self.chance_loss
@@ -57,7 +58,8 @@ class OutcomeRecorder:
 
     def __init__(self, rows: int):
         self.first_loss, self.last_loss = np.full((2, rows), np.nan)  # training losses
-        self.error, self.loss = np.full((2, rows), np.nan)  # of the best epoch of each row
+        self.error = np.full(rows, np.nan)  # of the best epoch of each row
+        self.loss = np.full(rows, np.nan)  # the smallest of all epochs
         self.diverged = np.zeros(rows, bool)
         self.epochs = 0
 
@@ -69,7 +71,7 @@ class OutcomeRecorder:
         self.last_loss[rows] = loss
         kind = "val" if "val_loss" in record.metrics else "train"
         self.error[rows[best]] = record.metrics[f"{kind}_error"][best]
-        self.loss[rows[best]] = record.metrics[f"{kind}_loss"][best]
+        self.loss[rows] = np.fmin(self.loss[rows], record.metrics[f"{kind}_loss"])
         self.diverged[[row for row, how in record.ended.items() if how == "diverged"]] = True
 
     def outcome(self, chance: Chance, lower_rate: float | None = None) -> Outcome:

@@ -20,7 +20,7 @@ from nnlab.prediction.screen_lines import evaluation_lines, model_line
 from nnlab.prediction.tables import open_examples
 from nnlab.records.files import write_json
 from nnlab.records.terminal import Terminal
-from nnlab.training.unbalanced import majority_advice
+from nnlab.training.unbalanced import unbalanced_advice
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -41,9 +41,9 @@ def run(request: RunRequest[EvaluateSettings]) -> int:
             write_json(folder / EVALUATION_FILE, about | evaluation.as_json())
     screen = Terminal()
     screen.title(model_line(model, settings.row))
-    for line in evaluation_lines(evaluation, model.spec.task, folder / EVALUATION_FILE):
+    for line in evaluation_lines(evaluation, model, folder / EVALUATION_FILE):
         screen.line(line)
-    if sentence := majority_advice([evaluation.test], model.experiment):
+    if sentence := unbalanced_advice([evaluation.test], model.experiment):
         print_advice("evaluate", [sentence])
     if _are_own_examples(settings.data, model.experiment.data):
         own_report = request.run / "summary.json"

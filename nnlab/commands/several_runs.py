@@ -16,7 +16,7 @@ from nnlab.records.text_columns import elide_middle
 from nnlab.records.titles import describe_run
 from nnlab.search.comparable import why_not_comparable
 from nnlab.training.fit import Fit
-from nnlab.training.unbalanced import majority_advice
+from nnlab.training.unbalanced import unbalanced_advice
 
 
 def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
@@ -41,7 +41,7 @@ def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) ->
     tests = [[] for _ in fit.experiments]
     for result in fit.results:
         tests[fit.experiment_of_row[result.row]].append(result.test)
-    sentences = filter(None, map(majority_advice, tests, fit.experiments))
+    sentences = filter(None, map(unbalanced_advice, tests, fit.experiments))
     if sentence := next(sentences, ""):
         print_advice("train", [sentence])
     console.note(propose_check_for_runs(recorders.outcomes(runs)))

@@ -42,7 +42,7 @@ from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.memory import memory_needed, refuse_too_large
 from nnlab.training.results import Record
-from nnlab.training.unbalanced import majority_advice
+from nnlab.training.unbalanced import unbalanced_advice
 
 MAX_OPEN_FILES = 8192  # of all runs that train together
 RESERVED_FILES = 100  # file descriptors for libraries, data, the terminal
@@ -216,7 +216,7 @@ def _print_conclusion(console: Console, runs: list[PreparedRun], recorders: Reco
     (writer,), folder = recorders.writers, runs[0].folder
     learnt = equation_lines(writer.equation, folder, len(writer.rows) > 1) if writer.equation else []
     console.close(recorders.summaries[0], folder, learnt)
-    if sentence := majority_advice([result.test for result in writer.fit.results], writer.experiment):
+    if sentence := unbalanced_advice([result.test for result in writer.fit.results], writer.experiment):
         print_advice("train", [sentence])
     for command, outcome in recorders.outcomes(runs).items():
         console.note(propose_check(outcome, command))

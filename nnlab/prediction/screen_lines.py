@@ -44,24 +44,25 @@ def tally_lines(tally: Tally, path: Path) -> list[str]:
     return [*lines, "", *labelled_lines("predictions", path)]
 
 
-def evaluation_lines(evaluation: Evaluation, task: str, path: Path) -> list[str]:
+def evaluation_lines(evaluation: Evaluation, model: TrainedModel, path: Path) -> list[str]:
     """The report of the average, beside that of a row alone where there are several, and where it is."""
+    task, threshold_by = model.spec.task, model.experiment.threshold
     first = {"examples": f"{evaluation.examples:,}"}
     if evaluation.threshold is not None:
         first["threshold"] = threshold_text(evaluation.test["positive_class"], evaluation.threshold)
-    lines = ["", *_report_lines(evaluation.test, task, first)]
+    lines = ["", *_report_lines(evaluation.test, task, first, threshold_by)]
     if evaluation.rows:
-        summary = evaluation.summary()
+        summary = evaluation.summary() | {"threshold_by": threshold_by}
         lines += ["", f"  each of the {len(evaluation.rows)} rows alone:"]
         lines += [*metric_lines(shown_metrics(summary), task), *interval_lines(summary)]
     lines += _class_lines(evaluation.test)
     return [*lines, "", *labelled_lines("report", path)]
 
 
-def _report_lines(test: dict, task: str, first: dict[str, str]) -> list[str]:
+def _report_lines(test: dict, task: str, first: dict[str, str], threshold_by: str | float) -> list[str]:
     """The numbers of a report, as training has them, below the lines `first`."""
     numbers = {f"test_{name}": value for name, value in test.items() if isinstance(value, float)}
-    numbers = shown_metrics({"metrics": numbers, "classification": test})
+    numbers = shown_metrics({"metrics": numbers, "classification": test, "threshold_by": threshold_by})
     undefined = {
         name: f"undefined{UNDEFINED_REASONS.get(name, '')}" for name, v in numbers.items() if math.isnan(v)
     }

@@ -40,15 +40,16 @@ def shown_metrics(summary: dict) -> dict[str, dict]:
 
 
 def _is_shown(name: str, summary: dict) -> bool:
-    """The main metrics, those that were measured on validation examples too, and for unbalanced classes those
-    that see rare classes."""
+    """The main metrics, those that were measured on validation examples too or chose the threshold, and for
+    unbalanced classes those that see rare classes."""
     set_name, _, metric = name.partition("_")
     if set_name != "test":
         return set_name == "val" or "val_loss" not in summary["metrics"]
     if f"{name.removesuffix('_uncalibrated')}_uncalibrated" in summary["metrics"]:
         return metric.removesuffix("_uncalibrated") in SHOWN_UNCALIBRATED
     sees_rare = metric in UNBALANCED_METRICS and is_unbalanced(_support(summary))
-    return metric in MAIN_METRICS or f"val_{metric}" in summary["metrics"] or sees_rare
+    is_chosen = f"val_{metric}" in summary["metrics"] or metric == summary.get("threshold_by")
+    return metric in MAIN_METRICS or is_chosen or sees_rare
 
 
 def _support(summary: dict) -> list[int]:
@@ -139,11 +140,26 @@ def _notes(summary: dict, task: str) -> list[str]:
     if "weighted_by" in summary:
         weighted = f"losses are weighted by {summary['weighted_by']}; those of the test set are not"
         lines += [f"  {line}" for line in wrap(weighted, NOTE_WIDTH)]
+    lines += _threshold_lines(summary)
     if "test_r2" in summary["metrics"] and summary.get("undefined_outputs"):
         outputs = summary["undefined_outputs"]
         which = ", ".join(map(str, outputs[:OUTPUTS_NAMED])) + ", ..." * (len(outputs) > OUTPUTS_NAMED)
         lines.append(f"  test R2 without output{'s' * (len(outputs) > 1)} {which}: equal test targets")
     return lines + _positive_class(summary) + _absent_classes(summary)
+
+
+def _threshold_lines(summary: dict) -> list[str]:
+    """Which numbers are of the threshold, and which of the likelier class."""
+    by, metrics = summary.get("threshold_by"), summary["metrics"]
+    if by is None or not any(name.startswith("test_") for name in metrics):
+        return []
+    text = f"test numbers are by the threshold {by}"
+    if isinstance(by, str):
+        label = METRIC_LABELS.get(by, by.replace("_", " "))
+        text = f"test numbers are by the threshold with the largest {label} on the validation set"
+    if "val_error" in metrics:
+        text += "; the validation error is by the likelier class"
+    return [f"  {line}" for line in wrap(text, NOTE_WIDTH)]
 
 
 def _positive_class(summary: dict) -> list[str]:

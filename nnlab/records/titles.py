@@ -5,17 +5,17 @@ from __future__ import annotations
 from nnlab.allowed import yaml_text
 from nnlab.data.loss_weights import NO_CLASS_WEIGHT
 from nnlab.data.spec import DataSpec
-from nnlab.experiment import Experiment
+from nnlab.experiment import DEFAULT_THRESHOLD, Experiment
 from nnlab.metrics import METRICS
 from nnlab.records.text import loss_description
 from nnlab.runtime.devices import device, gpu_available
 from nnlab.training.fit import Fit
 
 
-def describe_run(e: Experiment, spec: DataSpec, weighted: bool = False) -> dict[str, str]:
+def describe_run(e: Experiment, spec: DataSpec, weighted: bool = False) -> dict[str, str | float]:
     """The entries of summary.json that describe the run: data, task, loss, device; by what its losses are
-    weighted, if they are (`weighted`: by the data too); and what chooses the best epoch, `metric`, if that is
-    one of the table of metrics."""
+    weighted, if they are (`weighted`: by the data too); what chooses the best epoch, `metric`, if that is one
+    of the table of metrics; and what the threshold of two classes is by, a metric or said itself."""
     where = [getattr(e.data, key, None) for key in ("path", "target")]
     loss = e.loss_for(spec).name
     normalization = getattr(e.data, "target_normalization", "none")
@@ -28,6 +28,7 @@ def describe_run(e: Experiment, spec: DataSpec, weighted: bool = False) -> dict[
         "device": str(device(e.device)),
         **({"weighted_by": weights} if weights else {}),
         **({"metric": e.metric} if e.metric in METRICS else {}),
+        **({"threshold_by": e.threshold} if e.threshold != DEFAULT_THRESHOLD else {}),
     }
 
 

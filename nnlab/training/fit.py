@@ -31,7 +31,7 @@ from nnlab.training.predictions import KeepPredictions, can_be_predictions_of, s
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import divide_into_stacks, refuse_zero_weights
 from nnlab.training.training import Training
-from nnlab.training.unbalanced import majority_advice
+from nnlab.training.unbalanced import unbalanced_advice
 from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
 from nnlab.training.workers import NO_RUNGS, Rungs, train_in_parallel
 
@@ -232,7 +232,7 @@ class Fit:
         self._advised = True
         for number, e in enumerate(self.experiments):
             tests = [r.test for r in self.results if self.experiment_of_row[r.row] == number]
-            if sentence := majority_advice(tests, e):
+            if sentence := unbalanced_advice(tests, e):
                 advise(sentence)
                 return
 
