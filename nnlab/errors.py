@@ -5,6 +5,7 @@ import errno
 import sys
 import unicodedata
 import warnings
+from collections.abc import Iterable, Sequence
 
 from nnlab.masking import mask_passwords
 from nnlab.suggestions import distance, hint
@@ -141,6 +142,25 @@ def nearest(name, names, of: str = "") -> str:
         listed = sorted(compared, key=lambda n: distance(typed, shortened(n).lower()))
     first_names = ", ".join(map(shortened, listed[:NEAREST_NAMES_LISTED]))
     return f"; allowed: {first_names} and {len(names) - NEAREST_NAMES_LISTED:,} more"
+
+
+def list_names(names: Sequence[str], max_shown: int = 3) -> str:
+    """The first names, and how many more there are.
+
+    >>> list_names(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    first = ", ".join(names[:max_shown])
+    return f"{first} and {len(names) - max_shown:,} more" if len(names) > max_shown else first
+
+
+def quote_names(names: Iterable[object], max_shown: int = 6) -> str:
+    """The same of names that a user or a file gave.
+
+    >>> quote_names(["age", "net income"])
+    "'age', 'net income'"
+    """
+    return list_names([f"'{shortened(str(name))}'" for name in names], max_shown)
 
 
 def unknown(kind: str, name, names) -> UserError:

@@ -12,8 +12,9 @@ import numpy as np
 
 from nnlab.checks import labels, leaks, outlying_columns, shared_examples, shared_groups
 from nnlab.checks.subject import Subject
-from nnlab.checks.verdict import Finding, Verdict, grade, list_names
+from nnlab.checks.verdict import Finding, Verdict, grade
 from nnlab.data.loss_weights import NO_CLASS_WEIGHT
+from nnlab.errors import list_names
 
 MAX_EXAMPLES = 20_000  # whose columns are checked
 WIDE_COLUMNS = 50  # a table with at least so many is wide

@@ -23,7 +23,8 @@ from nnlab.checks.gradient_comparison import (
 )
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget, Subject
-from nnlab.checks.verdict import Finding, Verdict, list_names
+from nnlab.checks.verdict import Finding, Verdict
+from nnlab.errors import list_names
 from nnlab.runtime.threads import computing
 
 CONFIDENCE_LEVEL = 0.95

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from nnlab.checks.subject import Subject
-from nnlab.checks.verdict import Finding, list_names
+from nnlab.checks.verdict import Finding
 from nnlab.data.normalization import LINEAR_LIMIT, statistics
+from nnlab.errors import list_names
 
 MAX_EXAMPLES = 20_000  # of each set
 MAX_SCALES = (

@@ -94,13 +94,3 @@ def grade(number: float, warn: float, fail: float) -> str:
     if number <= warn:
         return "pass"
     return "warn" if number <= fail else "fail"
-
-
-def list_names(names: list[str], max_shown: int = 3) -> str:
-    """The first names, and how many more there are.
-
-    >>> list_names(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    first = ", ".join(names[:max_shown])
-    return f"{first} and {len(names) - max_shown} more" if len(names) > max_shown else first

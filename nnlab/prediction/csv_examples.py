@@ -17,11 +17,9 @@ from nnlab.data.headers import LINES_COMPARED, is_header
 from nnlab.data.identifiers import key_column
 from nnlab.data.spec import DataSpec
 from nnlab.data.text_tables import column_names
-from nnlab.errors import UserError, advise, shortened
+from nnlab.errors import UserError, advise, quote_names, shortened
 from nnlab.prediction.blocks import Block, block_size
 from nnlab.suggestions import hint
-
-MAX_COLUMNS_LISTED = 6  # columns named in a message
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class _Matching:
             if not has_header:
                 raise UserError(
                     f"{self.path} has no line with the names of its columns, and the run knows its inputs by "
-                    f"name: put a line above, with {_listed(features)}"
+                    f"name: put a line above, with {quote_names(features)}"
                 )
             raise UserError(self._missing([name for name in features if name not in names], names))
         return has_header, self._by_position(names, has_header)
@@ -160,12 +158,12 @@ class _Matching:
         if not wanted:
             raise UserError(
                 f"{self.path}: the run does not know the name of its target; say which column it is, "
-                f"target=NAME, of {_listed([n for i, n in enumerate(names) if i not in inputs] or names)}"
+                f"target=NAME, of {quote_names([n for i, n in enumerate(names) if i not in inputs] or names)}"
             )
         for name in wanted:
             if name not in names:
                 others = [names[index] for index in range(len(names)) if index not in inputs]
-                near = hint(shortened(name), others) or f"; it has {_listed(others)} beside the inputs"
+                near = hint(shortened(name), others) or f"; it has {quote_names(others)} beside the inputs"
                 more = "" if self.target is not None else ", the run's target"
                 raise UserError(
                     f"{self.path} has no column '{shortened(name)}'{more}{near}"
@@ -180,7 +178,7 @@ class _Matching:
 
     def _missing(self, missing: list[str], names: list[str]) -> str:
         others = [name for name in names if name not in self.spec.features]
-        near = hint(shortened(missing[0]), others) or f"; it has {_listed(names)}"
+        near = hint(shortened(missing[0]), others) or f"; it has {quote_names(names)}"
         more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
         return f"{self.path} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
 
@@ -231,13 +229,6 @@ def _advise_ignored(path: Path, columns: Columns, spec: DataSpec) -> None:
     names = [n for index, n in enumerate(columns.names) if index not in used and n not in spec.targets]
     if names:
         advise(
-            f"{path}: {'columns' if len(names) > 1 else 'column'} {_listed(names)} "
+            f"{path}: {'columns' if len(names) > 1 else 'column'} {quote_names(names)} "
             f"{'are' if len(names) > 1 else 'is'} not among the run's inputs, and ignored"
         )
-
-
-def _listed(names) -> str:
-    names = list(names)
-    more = len(names) - MAX_COLUMNS_LISTED
-    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MAX_COLUMNS_LISTED])
-    return shown + (f" and {more:,} more" if more > 0 else "")

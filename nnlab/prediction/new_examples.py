@@ -13,10 +13,9 @@ from nnlab.data.labels import class_name
 from nnlab.data.numpy_files import is_one_hot
 from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_text, to_numpy
 from nnlab.data.spec import DataSpec
-from nnlab.errors import UserError, advise, nearest, shortened
+from nnlab.errors import UserError, advise, nearest, quote_names, shortened
 from nnlab.suggestions import hint
 
-MAX_COLUMNS_LISTED = 8
 EXPECTED_NUMBER = "a number: the model was trained on numbers there"
 
 
@@ -159,18 +158,13 @@ def _select_columns(table, wanted: tuple[str, ...], what: str, ignored: tuple[st
     further = [name for name in by_name if name not in {*wanted, *ignored}]
     if further:
         advise(
-            f"{what}: the model does not know the column{'s' * (len(further) > 1)} {_list_columns(further)}, "
+            f"{what}: the model does not know the column{'s' * (len(further) > 1)} {quote_names(further)}, "
             f"and ignores {'them' if len(further) > 1 else 'it'}"
         )
     return table[[by_name[name] for name in wanted]]
 
 
 def _describe_missing(missing: list[str], names: list[str], what: str) -> str:
-    near = hint(shortened(missing[0]), names) or f"; it has {_list_columns(names)}"
+    near = hint(shortened(missing[0]), names) or f"; it has {quote_names(names)}"
     more = f", nor {len(missing) - 1:,} others that the model needs" if len(missing) > 1 else ""
     return f"{what} has no column '{shortened(missing[0])}'{more}{near}"
-
-
-def _list_columns(names: list[str]) -> str:
-    listed = ", ".join(f"'{shortened(name)}'" for name in names[:MAX_COLUMNS_LISTED])
-    return listed + (f" and {len(names) - MAX_COLUMNS_LISTED:,} more" if names[MAX_COLUMNS_LISTED:] else "")

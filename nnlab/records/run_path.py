@@ -7,7 +7,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from nnlab.errors import UserError, nearest
+from nnlab.errors import UserError, nearest, quote_names
 from nnlab.records.multirun_file import RUNS_FILE
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.sweep_folder import SWEEP_FILE
@@ -51,7 +51,7 @@ def describe_runs_below(folder: Path) -> str:
     runs = _runs_below(folder)
     if len(runs) == 1:
         return f"not the folder of a run; did you mean '{runs[0]}', the only one in it?"
-    return f"a folder of {len(runs):,} runs: say which one, {_listed(runs)}" if runs else ""
+    return f"a folder of {len(runs):,} runs: say which one, {quote_names(runs, RUNS_LISTED)}" if runs else ""
 
 
 def _resume(folder: Path) -> str:
@@ -78,11 +78,6 @@ def _runs_below(folder: Path) -> list[Path]:
         if runs:
             return sorted(runs, key=lambda entry: entry.stat().st_mtime, reverse=True)
     return []
-
-
-def _listed(runs: list[Path]) -> str:
-    listed = ", ".join(f"'{run}'" for run in runs[:RUNS_LISTED])
-    return f"{listed} and {len(runs) - RUNS_LISTED} more" if len(runs) > RUNS_LISTED else listed
 
 
 def newest_run() -> Path | None:

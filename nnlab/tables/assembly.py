@@ -11,7 +11,7 @@ import pyarrow as pa
 from nnlab.data.columns import Column
 from nnlab.data.dataset import Dataset
 from nnlab.data.labels import Targets
-from nnlab.errors import UserError, advise, shortened
+from nnlab.errors import UserError, advise, list_names, shortened
 from nnlab.tables.cells import as_array
 from nnlab.tables.column_names import ColumnNames
 from nnlab.tables.example_columns import groups_of, keys_of, parts_of, times_of, weights_of
@@ -200,7 +200,7 @@ def _drop_all(texts: tuple[Judged, ...]) -> str:
     if len(texts) < 2:
         return ""
     others = [shortened(j.column.name) for j in texts[1:]]
-    return f"; the same for {_listed(others)}"
+    return f"; the same for {list_names(others, MOST_NAMES_SHOWN)}"
 
 
 def _advise(table: Examined, source: Source, settings: Tabular) -> None:
@@ -215,7 +215,8 @@ def _advise(table: Examined, source: Source, settings: Tabular) -> None:
     left_out = [j.column for j in table.judged if j.column.type in ("identifier", "constant")]
     unasked = [column for column in left_out if column.name not in settings.types]
     if unasked:
-        reasons = _listed([f"'{shortened(column.name)}' ({column.reason})" for column in unasked])
+        described = [f"'{shortened(column.name)}' ({column.reason})" for column in unasked]
+        reasons = list_names(described, MOST_NAMES_SHOWN)
         verb = "is not an input" if len(unasked) == 1 else "are not inputs"
         advise(f"{reasons} {verb}; data.types.COLUMN=number or category makes one of it")
     for j in table.judged:
@@ -223,11 +224,6 @@ def _advise(table: Examined, source: Source, settings: Tabular) -> None:
             advise(f"column '{shortened(j.column.name)}': {j.doubt}")
 
 
-def _listed(items: list[str]) -> str:
-    shown = items[:MOST_NAMES_SHOWN]
-    more = f" and {len(items) - len(shown):,} more" * (len(items) > len(shown))
-    return ", ".join(shown) + more
-
-
 def _what_they_are(columns: tuple[Column, ...]) -> str:
-    return _listed([f"'{shortened(c.name)}' is {c.type} ({c.reason})" for c in columns])
+    described = [f"'{shortened(c.name)}' is {c.type} ({c.reason})" for c in columns]
+    return list_names(described, MOST_NAMES_SHOWN)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from nnlab.errors import UserError, shortened
 
 # What stands for a missing cell. `Na` is sodium and a name, so among words the spelling counts.
 MISSING_WORDS = (
@@ -20,6 +23,7 @@ MISSING_NUMBERS = (
     "#name?", "#null!", "0000-00-00", "0000-00-00 00:00:00", "no data", "tba", "tbd",
     *(word.lower() for word in MISSING_WORDS),
 )  # fmt: skip
+NUMBER_TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_duration)
 CELLS_SAMPLED, MOST_DIFFERENT = 2000, 0.25  # cells that show how many are different, and which share is few
 
 
@@ -66,12 +70,33 @@ def without_missing_numbers(cells: pa.Array) -> pa.Array:
     return _null_where(cells, pc.utf8_lower(cells), MISSING_NUMBERS)
 
 
+def refuse_first(
+    name: str, cells: pa.Array, fits: np.ndarray, what: str, where: Callable[[int], str]
+) -> None:
+    """Raise `UserError` for the first cell that is there and does not fit; `what` it is not."""
+    for row in np.flatnonzero(~fits & np.asarray(cells.is_valid()))[:1].tolist():
+        cell = shortened(cells[row].as_py())
+        raise UserError(f"{where(row)}, column '{shortened(name)}': '{cell}' is not {what}")
+
+
+def without_empty_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with some cell in them: spreadsheets end in rows of separators alone."""
+    empty = pa.scalar(True)
+    for column in batch.columns:
+        empty = pc.and_(empty, pc.equal(pc.fill_null(column.cast(pa.string()), ""), ""))
+        if not pc.any(empty).as_py():
+            return batch
+    return batch.filter(pc.invert(empty))
+
+
 def is_number_type(type_: pa.DataType) -> bool:
     """Whether a typed format says that a column has numbers."""
-    return any(
-        is_type(type_)
-        for is_type in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_duration)
-    )
+    return any(is_type(type_) for is_type in NUMBER_TYPES)
+
+
+def can_be_numbers(type_: pa.DataType) -> bool:
+    """Whether cells of the type are numbers as they are, which those of text must be read as."""
+    return is_number_type(type_) or pa.types.is_boolean(type_)
 
 
 def numbers_of(cells: pa.Array, markers: tuple[str, ...] = ()) -> np.ndarray:
@@ -106,10 +131,6 @@ def as_text(column: pa.Array, markers: tuple[str, ...] = ()) -> pa.Array:
     type_ = column.type
     if pa.types.is_dictionary(type_):
         return as_text(column.dictionary_decode(), markers)
-    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
-        return trimmed(column, markers)
-    if is_text(type_):
-        return trimmed(column, markers)
     if pa.types.is_floating(type_) or pa.types.is_decimal(type_):
         numbers = column.cast(pa.float64())
         is_whole = pc.and_(pc.equal(numbers, pc.floor(numbers)), pc.less(pc.abs(numbers), 2.0**53))

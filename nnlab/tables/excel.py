@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nnlab.data.files import refuse_too_large
 from nnlab.data.headers import LINES_COMPARED
 from nnlab.errors import UserError, advise, shortened
 from nnlab.runtime.machine import available_memory
+from nnlab.tables.cells import without_empty_rows
 from nnlab.tables.first_rows import title_and_names, unique_names
 from nnlab.tables.options import ReadOptions
 
@@ -74,15 +74,7 @@ def _first_sheet(path: Path, book, options: ReadOptions) -> pa.RecordBatch:
     begins = filled[title] + bool(names)
     names = unique_names(path, names) if names else tuple(map(str, range(top.num_columns)))
     sheet = book.load_sheet(0, header_row=None, skip_rows=begins, schema_sample_rows=None).to_arrow()
-    return _without_empty_rows(sheet.rename_columns(list(names)))
-
-
-def _without_empty_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    empty = None
-    for column in batch.columns:
-        is_empty = pc.is_null(column)
-        empty = is_empty if empty is None else pc.and_(empty, is_empty)
-    return batch if empty is None else batch.filter(pc.invert(empty))
+    return without_empty_rows(sheet.rename_columns(list(names)))
 
 
 def refuse_bomb(path: Path, content: bytes) -> None:

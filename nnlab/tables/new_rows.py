@@ -11,13 +11,11 @@ import pyarrow as pa
 
 from nnlab.data.cells import first_line_hint
 from nnlab.data.columns import MISSING_CODE, UNKNOWN_CODE, Column
-from nnlab.errors import UserError, advise, shortened
+from nnlab.errors import UserError, advise, quote_names, shortened
 from nnlab.suggestions import hint
 from nnlab.tables.cells import as_array, as_text
 from nnlab.tables.raw import to_raw
 from nnlab.tables.unknown_cells import UnknownCells
-
-MOST_NAMES_SHOWN = 6
 
 
 class NewRows:
@@ -43,14 +41,14 @@ class NewRows:
         further = [name for name in names if name not in {c.name for c in columns} | {*ignored}]
         if further:
             verb = "is no input" if len(further) == 1 else "are no inputs"
-            advise(f"{where}: {_listed(further)} {verb} of the run, and ignored")
+            advise(f"{where}: {quote_names(further)} {verb} of the run, and ignored")
 
     def _refuse_missing(self, names: list[str], where: str) -> None:
         missing = [column.name for column in self.inputs if column.name not in names]
         if missing:
             inputs = {column.name for column in self.inputs}
             others = [name for name in names if name not in inputs]
-            near = hint(shortened(missing[0]), others) or f"; it has {_listed(names)}"
+            near = hint(shortened(missing[0]), others) or f"; it has {quote_names(names)}"
             more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
             raise UserError(
                 f"{where} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
@@ -107,8 +105,3 @@ def readable(where: str, column: str) -> Iterator[None]:
             f"{where}, column '{shortened(column)}': its cells are of another kind than in training: "
             f"{' '.join(str(e).split())}"
         ) from e
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_NAMES_SHOWN])
-    return shown + (f" and {len(names) - MOST_NAMES_SHOWN:,} more" if names[MOST_NAMES_SHOWN:] else "")

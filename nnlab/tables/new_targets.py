@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from nnlab.data.columns import Column
-from nnlab.tables.cells import as_text, is_number_type, without_missing_numbers
+from nnlab.tables.cells import as_text, can_be_numbers, without_missing_numbers
 from nnlab.tables.numerals import PLAIN, find_notation
 
 
@@ -20,7 +20,7 @@ def labels_of(cells: pa.Array, markers: tuple[str, ...]) -> np.ndarray:
 def target_column(name: str, cells: pa.Array, decimal: str, markers: tuple[str, ...]) -> Column:
     """How the numbers of a target are written, by the first of its cells."""
     notation = PLAIN
-    if not (is_number_type(cells.type) or pa.types.is_boolean(cells.type)):
+    if not can_be_numbers(cells.type):
         distinct = without_missing_numbers(as_text(cells, markers)).drop_null().unique()
         reading = find_notation(distinct, decimal)
         notation = reading.notation if reading else PLAIN

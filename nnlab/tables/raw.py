@@ -13,8 +13,9 @@ from nnlab.errors import UserError, shortened
 from nnlab.tables.cells import (
     as_array,
     as_text,
-    is_number_type,
+    can_be_numbers,
     numbers_of,
+    refuse_first,
     without_markers,
     without_missing_numbers,
 )
@@ -57,12 +58,13 @@ def _raw_column(cells: pa.Array, column: Column, where) -> np.ndarray:
 
 
 def _numbers(cells: pa.Array, column: Column, where) -> np.ndarray:
-    if is_number_type(cells.type) or pa.types.is_boolean(cells.type):
+    if can_be_numbers(cells.type):
         return numbers_of(cells, column.markers)
     cells = _present(cells, column)
     notation = Notation(column.decimal, column.thousands, column.form)
     numbers = parse_numbers(cells, notation)
-    _refuse_first(cells, np.isfinite(numbers), column, "a number", notation.example, where)
+    what = f"a number as this column is read, which writes {notation.example}"
+    refuse_first(column.name, cells, np.isfinite(numbers), what, where)
     return without_markers(numbers, column.markers)
 
 
@@ -75,25 +77,15 @@ def _dates(cells: pa.Array, column: Column, where) -> np.ndarray:
         if form not in FORMS:  # a stranger may have written the column
             raise UserError(f"column '{shortened(column.name)}': a date has no form '{shortened(form)}'")
         values = parse_dates(cells, form)
-        what = "a time" if form == TIME_ONLY else "a date"
-        _refuse_first(cells, np.isfinite(values["days"]), column, what, EXAMPLES[form], where)
+        kind = "a time" if form == TIME_ONLY else "a date"
+        what = f"{kind} as this column is read, which writes {EXAMPLES[form]}"
+        refuse_first(column.name, cells, np.isfinite(values["days"]), what, where)
     return np.stack([values[part] for part in column.parts], 1)
 
 
 def _present(cells: pa.Array, column: Column) -> pa.Array:
     """The cells as text, null where a number or a date is missing."""
     return without_missing_numbers(as_text(cells, column.markers))
-
-
-def _refuse_first(
-    cells: pa.Array, fits: np.ndarray, column: Column, expected: str, example: str, where
-) -> None:
-    for row in np.flatnonzero(~fits & np.asarray(cells.is_valid()))[:1].tolist():
-        name, cell = shortened(column.name), shortened(cells[row].as_py())
-        raise UserError(
-            f"{where(row)}, column '{name}': '{cell}' is not {expected} as this column is read, which "
-            f"writes {example}"
-        )
 
 
 def _codes(cells: pa.Array, column: Column) -> np.ndarray:

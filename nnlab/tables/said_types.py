@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nnlab.data.columns import SAID_BY_USER, Column
 from nnlab.errors import UserError, shortened
-from nnlab.tables.cells import as_text, is_number_type, numbers_of, without_missing_numbers
+from nnlab.tables.cells import as_text, can_be_numbers, numbers_of, refuse_first, without_missing_numbers
 from nnlab.tables.dates import fitting_forms, is_date_type, likelier_order, parse_dates
 from nnlab.tables.judged import (
     Judged,
@@ -68,7 +68,7 @@ def _boolean(name: str, text: pa.Array, settings: ReadingSettings) -> Judged:
 
 
 def _number(name: str, cells: pa.Array, settings: ReadingSettings, where, why: str) -> Judged:
-    if is_number_type(cells.type) or pa.types.is_boolean(cells.type):
+    if can_be_numbers(cells.type):
         return number_column(name, numbers_of(cells), SAID_BY_USER, settings)
     text = without_missing_numbers(as_text(cells, settings.missing))
     distinct = text.drop_null().unique()
@@ -77,7 +77,7 @@ def _number(name: str, cells: pa.Array, settings: ReadingSettings, where, why: s
     reading = find_notation(distinct, settings.decimal)
     notation = reading.notation if reading else PLAIN
     numbers = parse_numbers(text, notation)
-    _refuse_first(name, text, np.isfinite(numbers), f"a number, {why}", where)
+    refuse_first(name, text, np.isfinite(numbers), f"a number, {why}", where)
     return number_column(name, numbers, SAID_BY_USER, settings, notation)
 
 
@@ -88,12 +88,5 @@ def _date(name: str, cells: pa.Array, type_: str, settings: ReadingSettings, whe
     fitting = fitting_forms(text.drop_null().unique())
     form = type_ if type_ in DAY_MONTH_ORDERS else likelier_order(text, fitting or ["ymd"])
     what = f"a date with the {DAY_MONTH_ORDERS[type_]}" if type_ in DAY_MONTH_ORDERS else "a date"
-    _refuse_first(name, text, np.isfinite(parse_dates(text, form)["days"]), f"{what}, {why}", where)
+    refuse_first(name, text, np.isfinite(parse_dates(text, form)["days"]), f"{what}, {why}", where)
     return date_column(name, text, form, SAID_BY_USER, settings)
-
-
-def _refuse_first(name: str, cells: pa.Array, fits: np.ndarray, what: str, where) -> None:
-    """Raise `UserError` for the first cell that is there and does not fit."""
-    for row in np.flatnonzero(~fits & np.asarray(cells.is_valid()))[:1].tolist():
-        column, cell = shortened(name), shortened(cells[row].as_py())
-        raise UserError(f"{where(row)}, column '{column}': '{cell}' is not {what}")

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nnlab.errors import UserError, shortened
-
-MOST_NAMES_SHOWN = 5
+from nnlab.errors import UserError, quote_names, shortened
 
 
 def refuse_different_columns(schema: pa.Schema, file: Path, first_schema: pa.Schema, first: Path) -> None:
@@ -17,10 +15,9 @@ def refuse_different_columns(schema: pa.Schema, file: Path, first_schema: pa.Sch
     lacking = [name for name in first_schema.names if name not in names]
     further = [name for name in schema.names if name not in first_names]
     if lacking or further:
-        parts = [f"lacks {_listed(lacking)}"] * bool(lacking) + [f"has also {_listed(further)}"] * bool(
-            further
-        )
-        raise UserError(f"{file} {' and '.join(parts)}: expected the columns of {first}")
+        parts = {"lacks": lacking, "has also": further}
+        faults = [f"{verb} {_columns(names)}" for verb, names in parts.items() if names]
+        raise UserError(f"{file} {' and '.join(faults)}: expected the columns of {first}")
 
 
 def common_schema(schemas: list[pa.Schema], files: list[Path]) -> pa.Schema:
@@ -52,7 +49,5 @@ def as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return batch if batch.schema.equals(schema, check_metadata=False) else batch.cast(schema)
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"'{shortened(name)}'" for name in names[:MOST_NAMES_SHOWN])
-    more = f" and {len(names) - MOST_NAMES_SHOWN} more" * (len(names) > MOST_NAMES_SHOWN)
-    return f"the column{'s' * (len(names) > 1)} {shown}{more}"
+def _columns(names: list[str]) -> str:
+    return f"the column{'s' * (len(names) > 1)} {quote_names(names)}"

@@ -14,6 +14,7 @@ import pyarrow.csv
 from nnlab.data.cells import first_line_hint
 from nnlab.data.csv_rows import allow_long_cells, explain_csv_error
 from nnlab.errors import UserError
+from nnlab.tables.cells import without_empty_rows
 from nnlab.tables.dialect import Dialect, detect
 from nnlab.tables.encodings import Utf8Reader
 from nnlab.tables.options import ReadOptions
@@ -61,7 +62,7 @@ class TextTable:
                 ),
             )
             for batch in reader:
-                batch = _without_empty_rows(_trimmed(batch) if self.dialect.spaced else batch)
+                batch = without_empty_rows(_trimmed(batch) if self.dialect.spaced else batch)
                 last = batch if batch.num_rows else last
                 if batch.num_rows:
                     yield batch
@@ -145,17 +146,6 @@ def _is_blank(row: list[str], width: int) -> bool:
 def _trimmed(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns = [pc.utf8_trim_whitespace(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
-
-
-def _without_empty_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Spreadsheets end in lines of separators alone."""
-    empty = None
-    for column in batch.columns:
-        is_empty = pc.equal(column, "")
-        empty = is_empty if empty is None else pc.and_(empty, is_empty)
-        if not pc.any(empty).as_py():
-            return batch
-    return batch.filter(pc.invert(empty))
 
 
 def _ends_within_quotes(batch: pa.RecordBatch, end: bytes) -> bool:
