@@ -181,6 +181,97 @@ def test_many_columns_fit_a_screen(folder, capsys):
     assert len(out.splitlines()) <= 24 and "40 more number" in out and "counts the rows" in out
 
 
+def rows_of(n=120):
+    """A table of `n` rows that no doubt is about."""
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {"a": rng.normal(size=n).round(5), "b": rng.normal(size=n).round(5), "y": rng.choice(["u", "v"], n)}
+    )
+
+
+DAYS = pd.date_range("2024-01-01", periods=120).strftime("%Y-%m-%d")
+GRAVE = {  # a column, its values, its word to train ("" for none), a part of the doubt
+    "leak by words": ("why",
+        lambda y: np.where(y == "u", "moved", ""), "data.drop=[why]", "alone tells the class"),
+    "leak by one number": ("back",
+        lambda y: np.where(y == "u", np.arange(120) + 0.5, 0), "data.drop=[back]", "class of"),
+    "label as a code": ("code of y",
+        lambda y: np.where(y == "u", 7, 3), "data.drop=[code of y]", "alone tells"),
+    "a threshold": ("dose", lambda y: np.where(y == "u", 5, 0) + np.arange(120) % 5, "", "alone tells"),
+    "patients": ("patient", lambda y: np.arange(120) * 7 % 40, "data.group=patient", "40 values in 120 rows"),
+    "keys of customers": ("customer_id",
+        lambda y: [f"C{i // 3}" for i in range(120)], "data.group=customer_id", "40 va"),
+    "nearly a key": ("userId",
+        lambda y: [f"U{i - (i % 10 == 9)}" for i in range(120)], "data.group=userId", "108 val"),
+    "people in German": ("Kunden-Nr", lambda y: np.arange(120) * 7 % 40, "data.group=Kunden-Nr", "40 values"),
+    "shops": ("shop_id", lambda y: np.arange(120) * 7 % 40, "", "data.group=shop_id"),
+    "days": ("day", lambda y: DAYS, "data.time=day", "in the order of 'day'"),
+    "days, newest first": ("day", lambda y: DAYS[::-1], "data.time=day", "in the order of 'day'"),
+    "days of two shops": ("day",
+        lambda y: [*DAYS[:60], *DAYS[:60]], "data.time=day", "in the order of 'day'"),
+    "days, some out of order": ("day",
+        lambda y: [*DAYS[:50], *DAYS[52:49:-1], *DAYS[53:]], "data.time=day", "order of"),
+    "seconds": ("timestamp",
+        lambda y: 1_700_000_000 + 86400 * np.arange(120), "data.time=timestamp", "in the order"),
+    "years": ("year", lambda y: 1990 + np.arange(120) // 5, "", "data.time=year"),
+    "parts": ("fold",
+        lambda y: np.repeat(["train", "valid", "test"], 40), "data.part=fold", "makes the split"),
+    "parts in capitals": ("set",
+        lambda y: np.tile(["TRAIN", "Test"], 60), "data.part=set", "makes the split"),
+    "folds": ("fold", lambda y: np.arange(120) % 5, "", "divides the rows, by its name: data.drop=['fold']"),
+    "is it test": ("is_test", lambda y: np.arange(120) % 5 == 0, "", "divides the rows"),
+    "counts the rows": ("Reihe",
+        lambda y: np.arange(120) + 1, "data.drop=[Reihe]", "counts the rows, 1 to 120"),
+}  # fmt: skip
+HARMLESS = {
+    "one patient each": ("patient", lambda y: np.arange(120) * 7 % 120),
+    "days in no order": ("day", lambda y: DAYS[np.arange(120) * 7 % 120]),
+    "two days": ("day", lambda y: np.repeat(["2024-01-01", "2024-01-02"], 60)),
+    "random numbers": ("total", lambda y: np.arange(120) ** 2 % 97),
+    "a test of a patient": ("test", lambda y: np.arange(120) % 11 % 2),
+    "train or car": ("means", lambda y: np.tile(["train", "car"], 60)),
+}
+
+
+@pytest.mark.parametrize("case", [*GRAVE, *HARMLESS])
+def test_what_makes_a_result_too_good_is_a_doubt_an_advice_and_a_word(case, folder, capsys):
+    name, cells, *expected = {**GRAVE, **HARMLESS}[case]
+    frame = rows_of()
+    frame.insert(1, name, cells(frame.y))
+    frame.to_csv("t.csv", index=False)
+    plain = ["nnlab", "train", "data=table", "data.path=t.csv", "data.target=y"]
+    out = screen(capsys, "t.csv", "target=y")
+    words = words_to_train(out)
+    assert main([*plain[1:], "epochs=1", "picture=false"]) == 0
+    advice = capsys.readouterr().err
+    if not expected:
+        assert words == plain and not doubts(out) and "data." not in advice.replace("data.types", ""), out
+        return
+    word, doubt = expected
+    assert words == plain + [word] * bool(word), out
+    assert doubt in doubts(out) and doubt in advice
+    assert main([*words[1:], "epochs=1", "picture=false"]) == 0
+    if word:  # and with it nothing is left to say
+        assert doubt not in capsys.readouterr().err
+
+
+def test_of_several_splits_the_words_have_one(folder, capsys):
+    frame = rows_of().assign(patient=np.arange(120) % 40, day=DAYS)
+    frame.to_csv("t.csv", index=False)
+    out = screen(capsys, "t.csv", "target=y")
+    assert words_to_train(out)[5:] == ["data.time=day"] and "data.group=patient" in doubts(out)
+    frame.assign(part=np.repeat(["train", "val", "test"], 40)).to_csv("t.csv", index=False)
+    out = screen(capsys, "t.csv")
+    words = words_to_train(out)
+    assert words[4:] == ["data.target=y", "data.part=part"]  # nor is the part the target
+    assert main([*words[1:], "epochs=1", "picture=false"]) == 0, capsys.readouterr().err
+
+
+def test_a_single_input_is_no_leak(folder, capsys):
+    rows_of()[["y"]].assign(x=lambda f: np.where(f.y == "u", 1.5, 2.5)).to_csv("t.csv", index=False)
+    assert "alone tells" not in screen(capsys, "t.csv", "target=y")
+
+
 @pytest.mark.parametrize("words, message", [
     ([], "data.path = null"), (["none.csv"], "there is no file none.csv"),
     (["t.csv", "u.csv"], "takes one file"), (["t.csv", "path=u.csv"], "'t.csv' and 'path=u.csv'"),

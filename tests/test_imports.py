@@ -65,6 +65,7 @@ IMPORTED_LATE = {
         "dates",
         "doubts",
         "example_columns",
+        "grave_doubts",
         "excel",
         "files",
         "json_lines",

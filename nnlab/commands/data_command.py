@@ -13,6 +13,7 @@ from nnlab.records.table_overview import overview_lines
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.tables.doubts import doubts
+from nnlab.tables.grave_doubts import Doubt
 from nnlab.tables.profile import Profile, profile
 from nnlab.tables.table_data import Table
 
@@ -26,23 +27,31 @@ def run(composed: ComposedRun) -> int:
         warnings.simplefilter("always", Advice)
         source, tests = table.source()
         shown = profile(source, table, tests)
-        sentences = doubts(shown)
-    sentences = [*dict.fromkeys(str(warning.message) for warning in caught), *sentences]
+        doubted = doubts(shown)
+    sentences = [
+        *dict.fromkeys(str(warning.message) for warning in caught),
+        *(doubt.sentence for doubt in doubted),
+    ]
     screen = Terminal()
-    for line in overview_lines(shown, sentences, train_line(shown, composed)):
+    for line in overview_lines(shown, sentences, train_line(shown, composed, doubted)):
         screen.line(line)
     return 0
 
 
-def train_line(profile: Profile, composed: ComposedRun) -> str:
-    """The shell line that trains: the user's words, and those without which the table would be refused."""
+def train_line(profile: Profile, composed: ComposedRun, doubted: list[Doubt]) -> str:
+    """The shell line that trains: the user's words, those without which the table would be refused, and what
+    surely mends the doubts."""
     texts = profile.table.texts
+    dropped = [name for doubt in doubted for name in doubt.remedy.get("drop", [])]
+    texts_dropped = [j.column.name for j in texts if not j.odd_words]
     added = {
         "data.path": profile.settings.path,
         "data.target": profile.table.roles.target,
-        "data.drop": [*profile.settings.drop, *(j.column.name for j in texts if not j.odd_words)],
+        "data.drop": [*dict.fromkeys([*profile.settings.drop, *texts_dropped, *dropped])],
         "data.missing": [*profile.settings.missing, *(word for j in texts for word in j.odd_words)],
     }
+    for doubt in doubted:
+        added |= {f"data.{key}": name for key, name in doubt.remedy.items() if key != "drop"}
     words = [word for word in composed.overrides if word.partition("=")[0] not in ("data", *added)]
     overrides = [override_for(key, _plain(value)) for key, value in added.items() if value != []]
     # A class of one example cannot be in training and in test.

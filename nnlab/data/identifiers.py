@@ -31,7 +31,8 @@ _ID_NOUNS = "id|ids|index|idx|key|no|nr|nbr|num|number|code|uuid|guid|#"
 KEY_NAME = re.compile(
     rf"unnamed(: ?\d+)?|column 0|rownames?|{_EXAMPLE_NOUNS}|{_ID_NOUNS}"
     rf"|({_ENTITY_NOUNS})[ _.-]?({_ID_NOUNS})"
-    r"|.*[ _.-](id|ids|idx|key|uuid|guid)",
+    r"|.*[ _.-](id|ids|idx|key|uuid|guid)"
+    r"|(.*[ _.-])?(lfd|kennung|n°|nº|№|núm|num[eé]ro|número|numer)\.?|.*(nr|nummer)\.?",  # in other languages
     re.IGNORECASE,
 )
 CAMEL_CASE_KEY = re.compile(r".*[a-z](Id|ID|Idx|Key)")
@@ -42,6 +43,7 @@ TIME_NAME = re.compile(
     r"(.*[ _.-])?(time|timestamp|ts|date|datetime|when|epoch|created|updated)([ _.-]?(at|on))?",
     re.IGNORECASE,
 )
+YEAR_NAME = re.compile(r"(.*[ _.-])?(year|month|week|quarter|jahr|monat|woche)", re.IGNORECASE)
 # With fewer examples, or fewer distinct values, whole numbers are often distinct by chance.
 FEWEST_VALUES = 10
 # The least share of the integers between minimum and maximum that occur: removed rows leave gaps.

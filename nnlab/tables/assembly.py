@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from nnlab.errors import UserError, advise, list_names, shortened
 from nnlab.tables.cells import as_array
 from nnlab.tables.column_names import ColumnNames
 from nnlab.tables.example_columns import groups_of, keys_of, parts_of, times_of, weights_of
+from nnlab.tables.grave_doubts import grave_doubts
 from nnlab.tables.judged import Judged, ReadingSettings
 from nnlab.tables.raw import to_raw
 from nnlab.tables.settings import Tabular
@@ -22,6 +24,7 @@ from nnlab.tables.targets import encode, read_target
 from nnlab.tables.types import TypeSettings, judge_columns
 
 MOST_NAMES_SHOWN = 6
+MOST_GRAVE_DOUBTS = 3  # as advice: `nnlab data` shows all
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Examined:
     left_out: np.ndarray  # numbers of the rows without a target, in the table as it was
     tests: int  # rows at the end that are a test set of their own
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Those beside the target."""
         return tuple(j.column for j in self.judged if j.column.name != self.roles.target)
@@ -131,10 +134,15 @@ class Examined:
         """The columns of which nothing can be learnt as they are."""
         return tuple(j for j in self.judged if j.column.type == "text" and not j.column.buckets)
 
-    @property
+    @cached_property
     def raw(self) -> np.ndarray:
         """(N, d_raw) of the inputs."""
         return to_raw(self.source.table, self.columns, self.source.place)
+
+    def raw_of(self, column: Column) -> np.ndarray:
+        """(N, n) of one input."""
+        start = sum(len(other.raw) for other in self.columns[: self.columns.index(column)])
+        return self.raw[:, start : start + len(column.raw)]
 
 
 def examine(source: Source, settings: Tabular, tests: int = 0) -> Examined:
@@ -154,7 +162,12 @@ def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
     """The data set of a table; the last `tests` of its rows are its own test set. Raises `UserError`."""
     table = examine(source, settings, tests)
     _refuse_text(table)
-    _advise(table, source, settings)
+    dataset = _assemble(table, settings)
+    _advise(table, source, settings)  # only of a table that can be learnt from
+    return dataset
+
+
+def _assemble(table: Examined, settings: Tabular) -> Dataset:
     source, roles = table.source, table.roles
     if not any(column.is_input for column in table.columns):
         raise UserError(f"{source.name} has no column to learn from: {_what_they_are(table.columns)}")
@@ -175,10 +188,11 @@ def make_dataset(source: Source, settings: Tabular, tests: int = 0) -> Dataset:
 def _refuse_text(table: Examined) -> None:
     """Raise `UserError` for columns of text, with what to do about each."""
     for j in table.texts[:1]:
-        raise UserError(f"{table.source.name}: {_text_remedy(j, table.source)}{_drop_all(table.texts)}")
+        raise UserError(f"{table.source.name}: {text_remedy(j, table.source)}{_drop_all(table.texts)}")
 
 
-def _text_remedy(judged: Judged, source: Source) -> str:
+def text_remedy(judged: Judged, source: Source) -> str:
+    """What is in a column of text, and what can be made of it."""
     name = judged.column.name
     shown = shortened(name)
     if judged.odd is not None:
@@ -222,6 +236,8 @@ def _advise(table: Examined, source: Source, settings: Tabular) -> None:
     for j in table.judged:
         if j.doubt:
             advise(f"column '{shortened(j.column.name)}': {j.doubt}")
+    for doubt in grave_doubts(table, settings)[:MOST_GRAVE_DOUBTS]:
+        advise(doubt.sentence)
 
 
 def _what_they_are(columns: tuple[Column, ...]) -> str:

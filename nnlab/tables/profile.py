@@ -13,6 +13,7 @@ from nnlab.data.columns import Column
 from nnlab.tables.assembly import Examined, Source, examine, reading_of
 from nnlab.tables.cells import as_text
 from nnlab.tables.dates import is_date_type, parse_dates
+from nnlab.tables.grave_doubts import is_part_column
 from nnlab.tables.judgement import judge
 from nnlab.tables.settings import Tabular
 
@@ -45,24 +46,13 @@ class Profile:
     def facts(self) -> tuple[ColumnFacts, ...]:
         """Of every column but the target, in the order of the table."""
         source = self.table.source
-        return tuple(_facts(column, source, self.raw_of) for column in self.table.columns)
+        return tuple(_facts(column, source, self.table.raw_of) for column in self.table.columns)
 
     @property
     def class_counts(self) -> list[int]:
         """The examples of each class; none in a regression."""
         y, classes, _ = self.table.targets
         return np.bincount(y, minlength=len(classes)).tolist() if classes else []
-
-    @cached_property
-    def raw(self) -> np.ndarray:
-        """(N, d_raw) of all inputs."""
-        return self.table.raw
-
-    def raw_of(self, column: Column) -> np.ndarray:
-        """(N, n) of one input."""
-        columns = self.table.columns
-        start = sum(len(other.raw) for other in columns[: columns.index(column)])
-        return self.raw[:, start : start + len(column.raw)]
 
 
 def profile(source: Source, settings: Tabular, tests: int = 0) -> Profile:
@@ -83,6 +73,8 @@ def guess_target(source: Source, settings: Tabular) -> str:
             return by_lower[name]
     for name in reversed(names):
         column = judge(name, source.column(name), reading_of(settings)).column
+        if is_part_column(column):
+            continue
         if column.type in ("number", "boolean") or 2 <= len(column.categories) <= MOST_CLASSES_OF_GUESS:
             return name
     return names[-1]
