@@ -321,6 +321,42 @@ def test_an_exported_table_says_what_its_columns_were(here):
     assert f"It was checked on 300 examples of `{here}/train.csv`" in card
 
 
+@pytest.mark.parametrize("target", ["left", "spend"])
+def test_the_snippet_of_an_exported_table_runs(here, target, capsys):
+    """From a file of words, dates and holes to the predictions of nnlab itself."""
+    pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    INPUTS.to_csv("new.csv", index=False)
+    expected = predictions(here / target, "new.csv")
+    capsys.readouterr()
+    assert main(["export", str(here / target), "hydra.run.dir=export"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    found: dict = {}
+    exec("\n".join(lines[lines.index("to use it") + 1 :]), found)
+    if target == "left":
+        np.testing.assert_allclose(found["probabilities"][:, 0], expected.probability_left, atol=2e-6)
+    else:
+        np.testing.assert_allclose(found["prediction"], expected.prediction, rtol=1e-5)
+    card = Path("export/README.md").read_text()
+    assert ".raw('new.csv')" in card and "| `since weekday` | 0 (Monday) to 6 (Sunday) |" in card
+    assert "| `since days` | days since 1970-01-01 |" in card and "| `age` | a number |" in card
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_raw_numbers_are_those_of_the_card(here, name):
+    """Written anew from the table by what the card says."""
+    FORMATS[name](INPUTS, name)
+    model = nnlab.load(here / "left")
+    raw = pd.DataFrame(model.raw(name), columns=[name for name, _ in model.spec.encoding.raw])
+    np.testing.assert_array_equal(raw, model.raw(INPUTS))
+    np.testing.assert_array_equal(raw.age, INPUTS.age)
+    codes = {"gold": 2, "iron": 3, "silver": 4}
+    assert raw.plan.tolist() == [codes.get(plan, 0) for plan in INPUTS["plan"]]
+    assert raw.active.tolist() == [2 + (active == "yes") for active in INPUTS.active]
+    assert raw["since weekday"].tolist() == INPUTS.since.dt.day_of_week.tolist()
+    assert raw["since days"].tolist() == (INPUTS.since - pd.Timestamp(0)).dt.days.tolist()
+    assert (model.predict(raw.to_numpy()) == model.predict(INPUTS)).all()
+
+
 FRAMES = {
     "pandas": lambda table: table,
     "categories": lambda table: table.astype({"plan": "category", "city": "category"}),

@@ -42,7 +42,7 @@ def run(request: RunRequest[ExportSettings]) -> int:
                 file, card = folder / FILE_NAMES[settings.format], folder / CARD_FILE
                 _write(file, exported.content)
                 _write(card, text.encode())
-    for line in export_lines(exported, file, card, model.spec):
+    for line in export_lines(exported, file, card, model.spec, request.run):
         screen.line(line)
     return 0
 

@@ -9,10 +9,19 @@ from nnlab.prediction.export import Export
 from nnlab.prediction.markdown import code
 from nnlab.records.text_columns import COPY_INDENT, labelled_lines
 
+NEW_FILE = "new.csv"  # in an example
 
-def usage(exported: Export, file: str, spec: DataSpec) -> str:
-    """Three lines of Python that predict by the file."""
+
+def usage(exported: Export, file: str, spec: DataSpec, run: Path) -> str:
+    """Lines of Python that predict by the file; examples of a table get their numbers from nnlab first."""
     x = f'x.astype("{exported.dtype}")'
+    if spec.columns:
+        source = f"import nnlab\nx = nnlab.load({str(run)!r}).raw({NEW_FILE!r})"
+        return f"{source}  # or a data frame\n{_usage(exported, file, spec, x)}"
+    return _usage(exported, file, spec, x)
+
+
+def _usage(exported: Export, file: str, spec: DataSpec, x: str) -> str:
     if exported.format == "onnx":
         outputs = "prediction, probabilities" if spec.classes else "(prediction,)"
         return (
@@ -41,11 +50,11 @@ def agreement_text(exported: Export, is_markdown: bool = False) -> str:
     return f"{agreed.examples:,} examples {source}, by {exported.runtime}: {what} {near}{others}"
 
 
-def export_lines(exported: Export, file: Path, card: Path | None, spec: DataSpec) -> list[str]:
+def export_lines(exported: Export, file: Path, card: Path | None, spec: DataSpec, run: Path) -> list[str]:
     """How the file was checked, where it is, and how it is used."""
     lines = ["", *labelled_lines("checked", agreement_text(exported))]
     lines += labelled_lines(exported.format, file)
     if card is not None:
         lines += labelled_lines("model card", card)
-    snippet = usage(exported, str(file), spec).splitlines()
+    snippet = usage(exported, str(file), spec, run).splitlines()
     return [*lines, "", "  to use it", *(COPY_INDENT + line for line in snippet)]

@@ -22,6 +22,7 @@ from nnlab.prediction.intervals import (
 from nnlab.prediction.new_examples import WrongExample, validate_inputs
 from nnlab.prediction.row_stack import RowStack, bind_stacks
 from nnlab.prediction.scoring import Scoring
+from nnlab.prediction.tables import read_inputs
 from nnlab.prediction.trained_rows import (
     TrainedRow,
     load_rows_from_fit,
@@ -187,6 +188,17 @@ class TrainedModel:
     def _refuse_non_finite(self, outputs: np.ndarray, x: np.ndarray, rows: list[TrainedRow]) -> None:
         for n in np.flatnonzero(~np.isfinite(outputs).all(0))[:1]:
             raise WrongExample("x", int(n), _non_finite_message(x[n], rows[0].normalizer, self.spec))
+
+    @typed
+    def raw(self, x) -> np.ndarray:
+        """(n, *shape) the numbers of examples as an exported file takes them: of a table those of its inputs,
+        in the order of `spec.encoding.raw`, before holes are filled and categories encoded.
+
+        x is as elsewhere, or the name of a file, which is read as `nnlab predict` does.
+        """
+        if isinstance(x, str | os.PathLike):
+            x = read_inputs(os.fspath(x), self.spec, self.experiment.data)
+        return validate_inputs(x, self.spec).reshape(-1, *self.spec.raw_shape)
 
     @typed
     def evaluate(self, x, y, row: int | None = None) -> dict:

@@ -21,6 +21,11 @@ from nnlab.training.thresholds import positive_class
 CARD_FILE = "README.md"
 MOST_LISTED = 100  # inputs, or classes
 MOST_CODES = 8  # of a category
+PART_VALUES = {  # of a date
+    "year": "the year, such as 2024", "month": "1 to 12", "day": "1 to 31, in the month",
+    "weekday": "0 (Monday) to 6 (Sunday)", "hour": "0 to 23", "minute": "0 to 59",
+    "days": "days since 1970-01-01",
+}  # fmt: skip
 
 
 def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: Export, line: str) -> str:
@@ -33,7 +38,7 @@ def model_card(model: TrainedModel, run: StoredRun, row: int | None, exported: E
         f"# A {kind}, trained on {code(model.experiment.data.name)}",
         f"{code(model_line(model, row))}, trained and exported by nnlab {__version__}.",
         "## How to use it",
-        code_block(usage(exported, FILE_NAMES[exported.format], spec), "python"),
+        code_block(usage(exported, FILE_NAMES[exported.format], spec, run.path), "python"),
         *_inputs(model, row),
         *_outputs(model, row),
         *_metrics(model, run, row),
@@ -76,18 +81,19 @@ def _raw_inputs(spec: DataSpec, normalizer: dict) -> list[str]:
     text = (
         f"Any number of examples, each of {encoding.raw_width:,} numbers. A number may be missing (NaN). A "
         f"category is a code: 0 if it is missing, 1 if it is not among those of the table, which have the "
-        f"codes from 2 on. All of them are in the file, under `columns` of its metadata. What lies far from "
-        f"the training data, whose statistics are below, is a guess."
+        f"codes from 2 on. All of them are in the file, under `columns` of its metadata. A date is several "
+        f"numbers. `nnlab.load(RUN).raw(x)` makes them of a file or a data frame, as above; without nnlab, "
+        f"the table says how. What lies far from the training data, whose statistics are below, is a guess."
     )
     numbers_of = {
         position: (normalizer["mean"][i], normalizer["scale"][i])
         for i, position in enumerate(encoding.number_positions)
     }
-    columns = dict(zip(encoding.code_positions, encoding.code_columns, strict=True))
+    values = [value for column in spec.columns if column.is_input for value in _values(column)]
     rows = []
-    for i, (name, kind) in enumerate(encoding.raw[:MOST_LISTED]):
+    for i, (name, _) in enumerate(encoding.raw[:MOST_LISTED]):
         numbers = [format_number(float(value)) for value in numbers_of.get(i, ())] or ["", ""]
-        rows.append([str(i), code(name), _values(kind, columns.get(i)), *numbers])
+        rows.append([str(i), code(name), values[i], *numbers])
     sections = ["## Inputs", text, table(["", "input", "values", "center", "scale"], rows)]
     return [*sections, *_more(encoding.raw_width, "inputs"), *_columns(spec)]
 
@@ -106,13 +112,18 @@ def _columns(spec: DataSpec) -> list[str]:
     return [text, table(["column", "type", "why", ""], rows), *[f"And {more:,} others."] * (more > 0)]
 
 
-def _values(kind: str, column: Column | None) -> str:
-    """The values that an input has: of a category its first codes."""
-    if column is None:
-        return "a number" if kind == "number" else "a number, as it is"
+def _values(column: Column) -> list[str]:
+    """What each number of a cell is: of a category its first codes."""
+    match column.type:
+        case "number":
+            return ["a number"]
+        case "date":
+            return [PART_VALUES[part] for part in column.parts]
+        case "text":
+            return ["its words and pairs of words, hashed: by `raw`"] * column.buckets
     first = column.categories[:MOST_CODES]
     codes = [f"{FIRST_CODE + i} {code(category)}" for i, category in enumerate(first)]
-    return ", ".join([*codes, *["..."] * (len(first) < len(column.categories))])
+    return [", ".join([*codes, *["..."] * (len(first) < len(column.categories))])]
 
 
 def _outputs(model: TrainedModel, row: int | None) -> list[str]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from nnlab.data.csv_rows import allow_long_cells
 from nnlab.data.files import file_kind, open_text, read_errors_as_user_errors
 from nnlab.data.npz_members import open_npz
@@ -54,6 +56,12 @@ def open_examples(
     else:
         with open_text(path) as file, allow_long_cells():
             yield CsvExamples(path, file, spec, labelled, target)
+
+
+def read_inputs(data: str, spec: DataSpec, training_data: Data) -> np.ndarray:
+    """The inputs of all examples in a file, (n, ...), as arrays of examples have them."""
+    with open_examples(data, spec, training_data) as examples:
+        return np.concatenate([block.x for block in examples.blocks()])
 
 
 def _table_examples(*arguments) -> NewExamples:
