@@ -132,8 +132,9 @@ def dataset_for_file(path: str) -> str | None:
 def near(word: str, names: Iterable[str]) -> list[str]:
     """The name that is a few typing errors away from the word, as a list; [] if there is none.
 
-    Else the name that ends with the word after a slash, or the only one that begins with it. Of names with
-    the same head, `optimizer.lr`, only what follows it is compared: a long head would make all names near.
+    Else the name that ends with the word after a slash, or the one that begins with it: `cosine` for cos,
+    though `cosine_log` does too. Of names with the same head, `optimizer.lr`, only what follows it is
+    compared: a long head would make all names near.
     """
     head, dot, last = word.lower().rpartition(".")
     tails = {name: name.lower().removeprefix(head + dot) for name in names}
@@ -149,8 +150,8 @@ def near(word: str, names: Iterable[str]) -> list[str]:
     for name, tail in tails.items():
         if tail.endswith(f"/{typed}"):
             return [name]
-    begun = [name for name, tail in tails.items() if tail.startswith(typed)]
-    return begun if len(begun) == 1 else []
+    begun = sorted((name for name, tail in tails.items() if tail.startswith(typed)), key=len)
+    return begun[:1] if all(name.startswith(begun[0]) for name in begun) else []
 
 
 def distance(a: str, b: str) -> int:

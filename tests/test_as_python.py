@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab import as_python, suggestions
+from nnlab import as_python, plugins, suggestions
 
 X, Y = np.random.default_rng(0).random((60, 4)), np.arange(60) % 3
 E = nnlab.Experiment(data=nnlab.Arrays(X, Y), epochs=1)
@@ -77,7 +77,7 @@ def test_every_entry_of_the_table_can_be_said_in_python():
         for group, name, inside in re.findall(r"(\w+)=nnlab\.(\w+)\(([^)]*)\)", spelling):
             names = [word.partition("=")[0] for word in inside.split(", ") if word]
             cls = getattr(nnlab, name)
-            assert cls.group == group and {*names} <= cls.__dataclass_fields__.keys(), spelling
+            assert plugins.group_of(cls) == group and {*names} <= cls.__dataclass_fields__.keys(), spelling
         if meant and suggestions.is_name(meant) and "." in meant and not meant.startswith("hydra."):
             assert as_python.python_spelling(meant), meant
 
