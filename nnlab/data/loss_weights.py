@@ -43,6 +43,14 @@ def loss_weights(dataset, class_weight, fold) -> np.ndarray:
     return weights / weights[fold.train].mean()
 
 
+def refuse_zero_weights(rows: list, datasets) -> None:
+    """Raise `UserError` if the training or validation examples of some row all have the weight 0."""
+    for row in {(id(row.experiment), row.fold.key): row for row in rows}.values():
+        dataset, class_weight = datasets[row.experiment.data], row.experiment.class_weight
+        if is_weighted(dataset, class_weight):
+            loss_weights(dataset, class_weight, row.fold)
+
+
 def class_factors(class_weight, dataset, y, weights, train) -> np.ndarray:
     """(m,): the factor of each class.
 

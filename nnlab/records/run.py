@@ -20,9 +20,8 @@ from nnlab.records.test_predictions import (
     test_predictions,
 )
 from nnlab.records.titles import describe_computation, describe_run, run_title
-from nnlab.training.calibration import residuals_bytes
 from nnlab.training.fit import Fit
-from nnlab.training.predictions import KeepPredictions
+from nnlab.training.predictions import KeepPredictions, residuals_bytes
 from nnlab.training.stacks import theta_width
 
 CELL_BYTES = 16  # per cell of test_predictions.csv

@@ -18,7 +18,6 @@ import torch
 from nnlab.data.spec import DataSpec
 from nnlab.experiment import DEFAULT_THRESHOLD, Experiment, Row
 from nnlab.losses import Loss
-from nnlab.training.predictions import VALUE_BYTES
 from nnlab.training.thresholds import best_threshold, positive_class
 
 Calibration = dict[str, np.ndarray]
@@ -26,8 +25,6 @@ Calibration = dict[str, np.ndarray]
 CALIBRATED_METRICS = ("loss", "log_loss", "brier_score", "calibration_error")
 
 LARGEST_TEMPERATURE = 1e4  # and the smallest is 1 over it
-MAX_RESIDUALS = 2**20  # values in the residuals of all rows of a run
-FEWEST_RESIDUALS = 100  # examples of a row: where no more would fit, none are kept
 
 
 def is_calibrated(row: Row) -> bool:
@@ -98,17 +95,6 @@ def with_uncalibrated(calibrated: dict, before: dict) -> dict:
         if name in CALIBRATED_METRICS:
             report[f"{name}_uncalibrated"] = before[name]
     return report
-
-
-def residuals_kept(rows: list[Row], spec: DataSpec) -> int:
-    """Of how many validation examples each of a run's rows keeps its residuals, at most; 0 for none."""
-    count = 0 if spec.classes else MAX_RESIDUALS // (len(rows) * spec.outputs)
-    return count if count >= FEWEST_RESIDUALS else 0
-
-
-def residuals_bytes(row: Row, outputs: int) -> int:
-    """The memory that a row's residuals take."""
-    return VALUE_BYTES * outputs * min(row.keeps_residuals, len(row.fold.validation))
 
 
 def spread(count: int, most: int) -> np.ndarray:

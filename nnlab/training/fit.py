@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from inspect import GEN_SUSPENDED, getgeneratorstate
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
 from nnlab import interruption
 from nnlab.arguments import typed
-from nnlab.data.spec import DataSpec
+from nnlab.data.loss_weights import refuse_zero_weights
 from nnlab.errors import UserError, advise
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
 from nnlab.runtime.threads import computing
-from nnlab.training.calibration import calibration_fault, residuals_kept
 from nnlab.training.checkpointing import StackStates
 from nnlab.training.data_cache import DataCache
 from nnlab.training.ended_rows import test_row
@@ -26,10 +26,10 @@ from nnlab.training.evaluation import TestOutcome
 from nnlab.training.experiments_on_arrays import experiments_on_arrays, given_arrays
 from nnlab.training.fit_state import FitState, StackState
 from nnlab.training.history import History
-from nnlab.training.placement import Placement, choose_placement, worth_compiling
-from nnlab.training.predictions import KeepPredictions, can_be_predictions_of, should_keep_predictions
+from nnlab.training.placement import choose_placements, worth_compiling
+from nnlab.training.predictions import KeepPredictions, keeping_answers
 from nnlab.training.results import Record, Refit, Result, Results
-from nnlab.training.stacks import divide_into_stacks, refuse_zero_weights
+from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
 from nnlab.training.unbalanced import unbalanced_advice
 from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
@@ -69,47 +69,34 @@ class Fit:
         predictions: KeepPredictions | list[KeepPredictions] = "auto",
     ):
         self.cache = cache or DataCache()
-        for e in experiments:
-            spec = self.cache.load_data(e).spec
-            e.loss_for(spec)
-            refuse_metrics(e, spec)
-            if interactive:
-                e.schedule.advise(e.epochs)
         self.datasets = self.cache.datasets
-        rows = self.cache.rows(experiments)
-        for e in experiments:
-            refuse_undefined(e, self.datasets[e.data], self.cache.folds(e))
-        refuse_zero_weights(rows, self.datasets)
-        self.placements = self._choose_placements(rows, repeats)
+        rows = self._draw_rows(experiments)
+        if interactive:
+            for e in experiments:
+                e.schedule.advise(e.epochs)
+        self.placements = choose_placements(rows, self.datasets, repeats)
         on_device = {id(e): self._with_device(e) for e in experiments}
-        self.experiments = experiments = [on_device[id(e)] for e in experiments]
+        self.experiments = [on_device[id(e)] for e in experiments]
         self.on_cpu = all(placement.device.type == "cpu" for placement in self.placements.values())
         self.rungs, self.max_stack_rows = rungs, max_stack_rows
         counts = [e.seeds * len(self.cache.folds(e)) for e in experiments]
         self.experiment_of_row = np.repeat(np.arange(len(counts)), counts)  # (rows,) indices of experiments
+        self.rows = [
+            replace(row, experiment=on_device[id(row.experiment)], candidate=candidates) for row in rows
+        ]
         self.keep = predictions if isinstance(predictions, list) else [predictions] * len(experiments)
         if len(self.keep) != len(experiments):
             raise UserError(
                 f"predictions has {len(self.keep)} values for {len(experiments)} experiments: expected one "
                 f"for all, or one for each"
             )
-        keeps = [False] * len(counts) if candidates else self._keeps_predictions(rows, counts)
-        residuals = [residuals_kept(*each) for each in self._by_experiment(rows, counts)]
-        self.rows = [
-            replace(
-                row,
-                experiment=on_device[id(row.experiment)],
-                candidate=candidates,
-                keeps_predictions=keeps[index],
-                keeps_residuals=0 if candidates else residuals[index],
-            )
-            for row, index in zip(rows, self.experiment_of_row, strict=True)
-        ]
+        if not candidates:
+            self.rows = self._keeping_answers(counts)
         self.compiles = {  # device name -> whether the tail of a step is compiled there
             name: worth_compiling(
                 [row for row in self.rows if row.experiment.device == name], self.datasets, repeats
             )
-            for name in dict.fromkeys(e.device for e in experiments)
+            for name in dict.fromkeys(e.device for e in self.experiments)
         }
         self.trainings: list[Training] = []
         self.results = Results()  # of the rows that have ended
@@ -120,26 +107,25 @@ class Fit:
         self._events = Exclusive("fit", self._train())
         self._stopping = self._advised = False
 
-    def _keeps_predictions(self, rows: list[Row], counts: list[int]) -> list[bool]:
-        """For each experiment, which has so many of the rows, whether they keep their predictions."""
-        each = self._by_experiment(rows, counts)
-        return [
-            should_keep_predictions(keep, rows, spec.outputs)
-            for keep, (rows, spec) in zip(self.keep, each, strict=True)
-        ]
+    def _draw_rows(self, experiments: list[Experiment]) -> list[Row]:
+        """The rows of all experiments, on the folds of their data. Raises `UserError` for an experiment that
+        these data cannot have."""
+        for e in experiments:
+            spec = self.cache.load_data(e).spec
+            e.loss_for(spec)
+            refuse_metrics(e, spec)
+        rows = self.cache.rows(experiments)
+        for e in experiments:
+            refuse_undefined(e, self.datasets[e.data], self.cache.folds(e))
+        refuse_zero_weights(rows, self.datasets)
+        return rows
 
-    def _by_experiment(self, rows: list[Row], counts: list[int]) -> list[tuple[list[Row], DataSpec]]:
-        """For each experiment its rows, of which it has so many, and its data's spec."""
-        ends = np.cumsum(counts).tolist()
-        specs = [self.datasets[e.data].spec for e in self.experiments]
-        return [(rows[end - count : end], spec) for end, count, spec in zip(ends, counts, specs, strict=True)]
-
-    def _choose_placements(self, rows: list[Row], repeats: float) -> dict[str, Placement]:
-        """The placement of rows for each value of `device` in their experiments."""
-        groups: dict[str, list[Row]] = {}
-        for row in rows:
-            groups.setdefault(row.experiment.device, []).append(row)
-        return {name: choose_placement(group, self.datasets, repeats) for name, group in groups.items()}
+    def _keeping_answers(self, counts: list[int]) -> list[Row]:
+        """The rows, of which each experiment has so many, with what their results keep of their answers."""
+        rest = iter(self.rows)
+        rows = (list(islice(rest, count)) for count in counts)
+        specs = (self.datasets[e.data].spec for e in self.experiments)
+        return [row for each in zip(rows, self.keep, specs, strict=True) for row in keeping_answers(*each)]
 
     def _with_device(self, e: Experiment) -> Experiment:
         """The experiment with the device that was chosen for it."""
@@ -158,20 +144,7 @@ class Fit:
     def resume(self, state: FitState) -> Fit:
         """Continue, when it is run, from the state of a fit of the same experiments. Raises `UserError` for
         one of others."""
-        own_rows = {row.number for row in self.rows}
-        stacked = {row for stack in state.stacks for row in stack.rows}
-        ended = {result.row for result in (*state.results, *state.refits)}
-        if not stacked | ended <= own_rows or (not state.refit and stacked != own_rows):
-            raise UserError(f"it is of other rows than the {len(own_rows)} of these settings")
-        for result in (*state.results, *state.refits):
-            row = self.rows[result.row]
-            spec = self.datasets[row.experiment.data].spec
-            if fault := calibration_fault(result.calibration, spec):
-                raise UserError(f"its calibration of row {result.row} has {fault}")
-            if not can_be_predictions_of(result.predictions, row, spec):
-                raise UserError(
-                    f"its predictions of row {result.row} are not for the examples of the test set"
-                )
+        state.refuse_other_rows(self.rows, self.datasets)
         self._resumed_state = state
         return self
 

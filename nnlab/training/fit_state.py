@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.experiment import Row
 from nnlab.schedules.base import PastEpoch
+from nnlab.training.calibration import calibration_fault
+from nnlab.training.predictions import can_be_predictions_of
 from nnlab.training.results import Refit, Result
 from nnlab.training.snapshot import Snapshot
 from nnlab.untrusted import is_count
@@ -76,6 +79,25 @@ class FitState:
                 of_stack = stack.snapshot.arrays["best_epoch"].tolist()
                 best = dict(zip(stack.snapshot.values["rows"], of_stack, strict=True)) | best
         return best
+
+    def refuse_other_rows(self, rows: list[Row], datasets) -> None:
+        """Raise `UserError` unless it is the state of a fit of these rows: a stranger may have written it."""
+        numbers = {row.number for row in rows}
+        stacked = {row for stack in self.stacks for row in stack.rows}
+        ended = {result.row for result in (*self.results, *self.refits)}
+        _refuse(
+            not stacked | ended <= numbers or (not self.refit and stacked != numbers),
+            f"it is of other rows than the {len(numbers)} of these settings",
+        )
+        for result in (*self.results, *self.refits):
+            row = rows[result.row]
+            spec = datasets[row.experiment.data].spec
+            fault = calibration_fault(result.calibration, spec)
+            _refuse(bool(fault), f"its calibration of row {result.row} has {fault}")
+            _refuse(
+                not can_be_predictions_of(result.predictions, row, spec),
+                f"its predictions of row {result.row} are not for the examples of the test set",
+            )
 
     def to_arrays(self) -> tuple[Arrays, dict]:
         """The arrays by name, and the values; the inverse of `from_arrays`."""

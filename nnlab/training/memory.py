@@ -13,8 +13,8 @@ from nnlab.experiment import Row
 from nnlab.metrics import MAX_MATRIX_CLASSES
 from nnlab.runtime.devices import free_memory
 from nnlab.runtime.machine import in_bytes
-from nnlab.training.calibration import is_calibrated, residuals_bytes
-from nnlab.training.predictions import VALUE_BYTES, predictions_bytes
+from nnlab.training.calibration import is_calibrated
+from nnlab.training.predictions import VALUE_BYTES, predictions_bytes, residuals_bytes
 from nnlab.training.stacks import stack_bytes, theta_width
 
 CLASS_INDEX_BYTES = 8  # a class is stored as an int64

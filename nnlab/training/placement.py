@@ -111,6 +111,14 @@ def choose_placement(
     return placement
 
 
+def choose_placements(rows: list[Row], datasets, repeats: float) -> dict[str, Placement]:
+    """The placement of rows for each value of `device` in their experiments; see `choose_placement`."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.experiment.device, []).append(row)
+    return {name: choose_placement(group, datasets, repeats) for name, group in groups.items()}
+
+
 def _choose(rows: list[Row], datasets, repeats: float, parallel_rows: float) -> Placement:
     e, best = rows[0].experiment, device(rows[0].experiment.device)
     if e.device != "auto" or best.type == "cpu":

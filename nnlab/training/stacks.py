@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nnlab.data.loss_weights import is_weighted, loss_weights
 from nnlab.experiment import Row
 
 CACHE_ELEMENTS = 2**22  # elements of theta in a stack on a CPU, at most
@@ -48,14 +47,6 @@ def _auto_rows(group: list[Row], datasets, processes: int, free_bytes: int | Non
     if width * len(group) * len(row.fold.train) * row.experiment.epochs > MIN_PROCESS_WORK:
         most = min(most, -(-len(group) // processes))
     return most
-
-
-def refuse_zero_weights(rows: list[Row], datasets) -> None:
-    """Raise `UserError` if the training or validation examples of some row all have the weight 0."""
-    for row in {(id(row.experiment), row.fold.key): row for row in rows}.values():
-        dataset, class_weight = datasets[row.experiment.data], row.experiment.class_weight
-        if is_weighted(dataset, class_weight):
-            loss_weights(dataset, class_weight, row.fold)
 
 
 def parameter_count(row: Row, datasets) -> int:
