@@ -50,6 +50,10 @@ NUMBERED = {
             "userid",
             "order no",
             "LineNumber",
+            "Objekt-Nr",
+            "lfd.Nr.",
+            "Kundennummer",
+            "numéro",
         )
     },
     "dates": ("day", np.array([20260100 + 100 * (i // 28) + 1 + i % 28 for i in range(N)])),
@@ -240,6 +244,32 @@ def test_a_csv_file(tmp_path, monkeypatch, capsys, header, first, cause, phrase)
     assert ("advice: " + phrase in advised) == (cause == "row_number")
     (verdict,) = json.loads(next(tmp_path.glob("outputs/check/*/check.json")).read_text())
     assert [finding["cause"] for finding in verdict["findings"]] == [cause]
+
+
+def test_the_columns_of_a_table(tmp_path, monkeypatch, capsys):
+    """As `nnlab data` and `nnlab train` judge them, one holed, one a number, one a date."""
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    gone = draw.random(200) < 0.4
+    days = np.datetime64("2024-01-01") + draw.integers(0, 90, 200)
+    columns = {
+        "x": draw.normal(size=200).round(3), "refund": np.where(gone, draw.random(200).round(3) + 0.1, 0),
+        "reason": np.where(gone, draw.choice(["price", "service"], 200), ""),
+        "gone on": np.where(gone, days.astype(str), ""), "y": np.where(gone, "left", "stayed"),
+    }  # fmt: skip
+    lines = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join([",".join(columns), *lines]))
+    words = ["data=table", "data.path=t.csv", "data.target=y"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["check", "only=data", *words]) == 0
+    shown, advised = (" ".join(text.split()) for text in capsys.readouterr())
+    assert "each of the columns 'refund', 'reason', 'gone on' alone tells the class of 100%" in shown
+    assert (
+        "data.drop=['refund','reason','gone on']" in shown and "data.drop=['refund','reason','gone" in advised
+    )
+    assert main(["check", "only=data", *words, "data.drop=['refund','reason','gone on']"]) == 0
+    assert "alone tells" not in capsys.readouterr().out
 
 
 def test_train_advises_on_an_npz_file(tmp_path, monkeypatch, capsys):

@@ -195,6 +195,10 @@ GRAVE = {  # a column, its values, its word to train ("" for none), a part of th
         lambda y: np.where(y == "u", "moved", ""), "data.drop=[why]", "alone tells the class"),
     "leak by one number": ("back",
         lambda y: np.where(y == "u", np.arange(120) + 0.5, 0), "data.drop=[back]", "class of"),
+    "leak by a date": (
+        "gone on", lambda y: np.where(y == "u", DAYS[np.arange(120) * 7 % 120], ""), "data.drop=[gone on]",
+        "alone tells the class",
+    ),
     "label as a code": ("code of y",
         lambda y: np.where(y == "u", 7, 3), "data.drop=[code of y]", "alone tells"),
     "a threshold": ("dose", lambda y: np.where(y == "u", 5, 0) + np.arange(120) % 5, "", "alone tells"),

@@ -122,7 +122,43 @@ def test_targets(case, folder):
     other = {"classification": "regression", "regression": "classification"}[task]
     if sentence:  # which is what it says, and nothing more is said
         dataset, advice = load("t.csv", "y", task=other)
-        assert dataset.spec.task == other and advice == []
+        assert dataset.spec.task == other
+        assert advice == [] or len(dataset.classes) > 20 and "each a class of its own" in advice[0]
+
+
+SHAPES = {  # examples of the values 0, 1, 2 ... or 1, 2, 3 ... -> what they are taken for
+    "a Poisson distribution": (
+        (0, 70, 190, 200, 190, 160, 120, 85, 80, 50, 25, 20, 12, 8, 5, 14),
+        "regression",
+    ),
+    "from 0": ((50, 120, 160, 130, 80, 40, 15, 6), "regression"),
+    "falling": ((500, 240, 130, 60, 25, 11), "regression"),
+    "classes of one size": ((60, 61, 59, 63, 58, 60, 62, 61, 57, 60), "classification"),
+    "classes of no order": ((20, 900, 30, 400, 35, 70, 10), "classification"),
+    "ratings": ((0, 98, 270, 408, 300, 120), "classification"),
+    "few kinds": ((500, 100, 20), "classification"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_whole_numbers_in_the_shape_of_amounts_are_numbers(name, folder):
+    counts, task = SHAPES[name]
+    y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    pd.DataFrame({"x": np.sin(np.arange(len(y))), "z": np.cos(np.arange(len(y))), "y": y}).to_csv("t.csv")
+    dataset, advice = load("t.csv", "y")
+    assert dataset.spec.task == task
+    other = {"classification": "regression", "regression": "classification"}[task]
+    assert f"data.task={other} takes" in advice[0]
+
+
+def test_a_class_of_each_number_is_doubted(folder):
+    pd.DataFrame({"x": np.sin(np.arange(90)), "y": np.arange(90) % 30}).to_csv("t.csv")
+    dataset, advice = load("t.csv", "y", task="classification")
+    assert len(dataset.classes) == 30
+    assert (
+        "30 numbers from 0 to 29, each a class of its own" in advice[0]
+        and "data.task=regression" in advice[0]
+    )
 
 
 def test_classes_are_as_written_and_numbers_by_value(folder):

@@ -2,7 +2,7 @@
 
 A column is the target in disguise if it is (nearly) a function of it. For classes: one value for each class,
 the same for several of them in a one-hot column. For numbers: a column that rises or falls with the target,
-whatever its scale.
+whatever its scale. The columns of a table are judged as they were read, as `nnlab data` judges them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
 from nnlab.data.identifiers import IDENTIFIER_REMEDY, dataset_identifiers, input_name, ranks
+from nnlab.data.leaks import find_leaks
+from nnlab.errors import shortened
 
 MIN_EXAMPLES = 20  # with fewer, a column may agree with the target by luck
 MIN_OTHER_EXAMPLES = 5  # that must differ from the most frequent value, for the same reason
@@ -27,13 +29,31 @@ def check(subject: Subject) -> list[Finding]:
     dataset = subject.dataset
     identifiers = dataset_identifiers(dataset)
     examples = subject.subsample(subject.fold.train, MAX_EXAMPLES, "leaks")
-    x, y = subject.inputs(examples), dataset.y[examples]
     findings = _identifier_finding(subject.input_names, identifiers)
+    if dataset.columns:
+        return findings + _column_finding(dataset, examples)
+    x, y = subject.inputs(examples), dataset.y[examples]
     if x.shape[1] < 2 or len(x) < MIN_EXAMPLES:  # a single input may well determine the target
         return findings
     target_copies = class_indicators(x, y) if dataset.classes else monotone_columns(x, y)
     leaking_columns = {c: r for c, r in target_copies.items() if c not in identifiers}
     return findings + _leak_finding(dataset, subject.input_names, leaking_columns)
+
+
+def _column_finding(dataset, examples: np.ndarray) -> list[Finding]:
+    """The finding of a table's columns."""
+    leaks = find_leaks(
+        dataset.columns, dataset.x[examples], dataset.y[examples], classes=bool(dataset.classes)
+    )
+    if not leaks:
+        return []
+    names = ", ".join(f"'{shortened(leak.name, 30)}'" for leak in leaks)
+    share = f"{100 * min(leak.share for leak in leaks):.4g}%"
+    what = f"the class of {share}" if dataset.classes else f"{share} of the target's variance"
+    columns, they_are = ("the column", "it is") if len(leaks) == 1 else ("each of the columns", "they are")
+    sentence = f"{columns} {names} alone tells {what} (limit 0 such columns)"
+    advice = f"data.drop=[{names.replace(', ', ',')}], unless {they_are} known before the target is"
+    return [Finding("warn", len(leaks), 0, sentence, advice, "leak")]
 
 
 def class_indicators(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
@@ -85,8 +105,7 @@ def _leak_finding(dataset, names: tuple[str, ...], leaking_columns: dict[int, fl
         relation = f"{direction} with the target, rank correlation {measure:.4f}"
     more = f"{_and_more(leaking_columns)} (limit 0 such inputs)"
     sentence = f"{input_name(first, names)} {relation}: it is the target in disguise{more}"
-    remedy = "leave the column out (data.drop)" if dataset.columns else "take the column out of the file"
-    advice = f"{remedy}, unless it is known before the target is"
+    advice = "take the column out of the file, unless it is known before the target is"
     return [Finding("warn", len(leaking_columns), 0, sentence, advice, "leak")]
 
 

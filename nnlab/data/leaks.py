@@ -46,11 +46,12 @@ def find_leaks(columns: tuple[Column, ...], raw: np.ndarray, y: np.ndarray, clas
 
 
 def _single_values(columns: tuple[Column, ...], raw: np.ndarray) -> Iterator[tuple[Column, np.ndarray]]:
-    """The columns that are one raw input each, numbers or codes of categories, and the values (N,)."""
+    """The columns of numbers, of categories or of dates, and the values (N,) of each: its number, its code,
+    or the last part of its date, mostly its days since 1970."""
     start = 0
     for column in columns:
-        if column.type in ("number", "category", "boolean"):
-            yield column, raw[:, start]
+        if column.type in ("number", "category", "boolean", "date") and column.is_input:
+            yield column, raw[:, start + len(column.raw) - 1]
         start += len(column.raw)
 
 
@@ -62,7 +63,7 @@ def _class_leak(column: Column, values: np.ndarray, y: np.ndarray) -> Leak | Non
         known = _majority_share(bins, y)
         return known if known >= LEAK_SHARE and known - base > (1 - base) / 2 else 0.0
 
-    if column.type != "number":
+    if column.type in ("category", "boolean"):
         share = told(values)
         return Leak(column.name, share, True) if share else None
     copied, share = told(_one_value_or_not(values, len(np.unique(y)))), told(_parts_of_range(values))
@@ -93,12 +94,12 @@ def _majority_share(bins: np.ndarray, y: np.ndarray) -> float:
 def _number_leak(column: Column, values: np.ndarray, y: np.ndarray) -> Leak | None:
     """The share of a target's variance that a column tells: by its ranks, or the means of its categories."""
     share = max((_explained(column, values, target) for target in y.T if np.ptp(target) > 0), default=0.0)
-    copies = column.type != "number" or share >= COPY_CORRELATION**2
+    copies = column.type in ("category", "boolean") or share >= COPY_CORRELATION**2
     return Leak(column.name, share, copies) if share >= LEAK_SHARE else None
 
 
 def _explained(column: Column, values: np.ndarray, target: np.ndarray) -> float:
-    if column.type == "number":
+    if column.type in ("number", "date"):
         present = np.isfinite(values)
         if present.mean() < LEAST_PRESENT or not np.ptp(values[present]) or not np.ptp(target[present]):
             return 0.0

@@ -24,6 +24,9 @@ from nnlab.tables.said_types import column_as
 # values, the rarest of fewer examples than this, are taken for numbers.
 FEWEST_VALUES_OF_COUNTS, FEWEST_EXAMPLES_OF_CLASS = 6, 5
 FEWEST_EXAMPLES_JUDGED = 50  # below which classes may be rare too
+# Amounts: the most frequent value occurs so much more often than the rarest; and so many standard deviations
+# of a difference of two counts are luck.
+RARITY_OF_AMOUNTS, LUCK = 10, 2
 MOST_DOUBTFUL_VALUES = 100  # different whole numbers that may still be meant for classes
 
 
@@ -82,6 +85,8 @@ def encode(target: TargetColumn, task: str) -> tuple[Targets, str]:
     y = target.numbers[present]
     if task == "auto":
         task, doubt = _infer_task(y, target.where)
+    elif task == "classification":
+        doubt = _doubt_of_classes(y, target.where)
     if task == "classification":
         labels = target.text.filter(pa.array(present))
         if not are_comparable_by_value(set(labels.unique().to_pylist())):
@@ -108,11 +113,41 @@ def _infer_task(y: np.ndarray, where: str) -> tuple[str, str]:
     if len(values) > MOST_INFERRED_CLASSES:
         is_doubtful = len(values) <= MOST_DOUBTFUL_VALUES and 2 * len(values) <= len(y)
         return "regression", f"{what}, taken for numbers; {as_classes}" * is_doubtful
+    if _are_amounts(values, counts):
+        commonest = values[counts.argmax()]
+        why = f"since they have no gap and are the rarer, the farther from {commonest:g}"
+        return "regression", f"{what}, taken for numbers {why}; {as_classes}"
     if _are_counts(counts):
         rarest, least = values[counts.argmin()], counts.min()
         times = "once" if least == 1 else f"{least} times"
         return "regression", f"{what}, taken for numbers since {rarest:g} occurs only {times}; {as_classes}"
     return "classification", f"{what}, taken for classes; data.task=regression takes them for numbers"
+
+
+def _doubt_of_classes(y: np.ndarray, where: str) -> str:
+    """A sentence, where somebody asked for a class of each of many numbers."""
+    values = np.unique(y)
+    if len(values) <= MOST_INFERRED_CLASSES:
+        return ""
+    return (
+        f"{where} has {len(values):,} numbers from {values[0]:g} to {values[-1]:g}, each a class of its own "
+        f"that knows nothing of their order; data.task=regression takes them for numbers"
+    )
+
+
+def _are_amounts(values: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether whole numbers without a gap, from 0 or 1, occur as often as amounts do: one of them most, the
+    others the less the farther they are from it, the rarest hardly. The last may stand for all above it."""
+    if len(values) < FEWEST_VALUES_OF_COUNTS or counts.sum() < FEWEST_EXAMPLES_JUDGED:
+        return False
+    has_gap = values[0] > 1 or values[-1] - values[0] != len(values) - 1
+    if has_gap or counts.max() < RARITY_OF_AMOUNTS * counts.min():
+        return False
+    body = counts[:-1]
+    top = body.argmax()
+    falls = np.concatenate([body[:top][::-1], body[top + 1 :]])
+    before = np.concatenate([body[1 : top + 1][::-1], body[top:-1]])
+    return bool((falls <= before + LUCK * np.sqrt(before + falls)).all())
 
 
 def _are_counts(counts: np.ndarray) -> bool:
