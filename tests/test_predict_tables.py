@@ -201,10 +201,10 @@ def test_a_column_in_another_spelling_is_refused(zip_run, name, tmp_path, monkey
 
 # How other programs write the cells of a column, and what is said of the first.
 NOTATIONS = {
-    "since": (lambda day: pd.to_datetime(day).dt.strftime("%d/%m/%Y"), "a date as this column is read, which"
-              " writes 2024-12-31"),
-    "income": (lambda x: x.astype(str).str.replace(".", ","), "a number as this column is read, which writes"
-               " 1234.5"),
+    "since": (lambda day: day.dt.strftime("%d/%m/%Y"),
+              "a date as this column writes them, such as 2024-12-31"),
+    "income": (lambda x: x.map("{}".format).str.replace(".", ","),
+               "a number as this column writes them, such as 1234.5"),
 }  # fmt: skip
 
 

@@ -15,25 +15,23 @@ NEW_FILE = "new.csv"  # in an example
 def usage(exported: Export, file: str, spec: DataSpec, run: Path) -> str:
     """Lines of Python that predict by the file; examples of a table get their numbers from nnlab first."""
     x = f'x.astype("{exported.dtype}")'
-    if spec.columns:
-        source = f"import nnlab\nx = nnlab.load({str(run)!r}).raw({NEW_FILE!r})"
-        return f"{source}  # or a data frame\n{_usage(exported, file, spec, x)}"
-    return _usage(exported, file, spec, x)
-
-
-def _usage(exported: Export, file: str, spec: DataSpec, x: str) -> str:
     if exported.format == "onnx":
         outputs = "prediction, probabilities" if spec.classes else "(prediction,)"
-        return (
-            f"import onnxruntime\n"
-            f"session = onnxruntime.InferenceSession({file!r})\n"
-            f'{outputs} = session.run(None, {{"input": {x}}})'
-        )
-    return (
-        f"import torch\n"
-        f"model = torch.export.load({file!r}).module()\n"
-        f'prediction = model(torch.from_numpy({x}))["prediction"]'
-    )
+        lines = [
+            "import onnxruntime",
+            f"session = onnxruntime.InferenceSession({file!r})",
+            f'{outputs} = session.run(None, {{"input": {x}}})',
+        ]
+    else:
+        lines = [
+            "import torch",
+            f"model = torch.export.load({file!r}).module()",
+            f'prediction = model(torch.from_numpy({x}))["prediction"]',
+        ]
+    if spec.columns:
+        numbers = f"x = nnlab.load({str(run)!r}).raw({NEW_FILE!r})  # or of a data frame"
+        lines = ["import nnlab", lines[0], numbers, *lines[1:]]
+    return "\n".join(lines)
 
 
 def agreement_text(exported: Export, is_markdown: bool = False) -> str:

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from nnlab.data.cells import first_line_hint
-from nnlab.data.columns import MISSING_CODE, UNKNOWN_CODE, Column
+from nnlab.data.columns import MISSING_CODE, Column
 from nnlab.errors import UserError, advise, quote_names, shortened
 from nnlab.suggestions import hint
-from nnlab.tables.cells import as_array, as_text
 from nnlab.tables.raw import to_raw
 from nnlab.tables.unknown_cells import UnknownCells
 
@@ -69,8 +68,7 @@ class NewRows:
         """Count what training did not have in a column, of which `first` is the first raw number."""
         kind = column.raw[0][1]
         if kind == "code":
-            texts = as_text(as_array(batch.column(column.name)), column.markers)
-            self._unknown[column.name].add(texts, first == UNKNOWN_CODE)
+            self._unknown[column.name].add(batch.column(column.name), first)
         if kind != "plain" and not column.missing:
             is_missing = first == MISSING_CODE if kind == "code" else np.isnan(first)
             self._missing_counts[column.name] += int(is_missing.sum())

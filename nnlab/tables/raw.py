@@ -63,7 +63,7 @@ def _numbers(cells: pa.Array, column: Column, where) -> np.ndarray:
     cells = _present(cells, column)
     notation = Notation(column.decimal, column.thousands, column.form)
     numbers = parse_numbers(cells, notation)
-    what = f"a number as this column is read, which writes {notation.example}"
+    what = f"a number as this column writes them, such as {notation.example}"
     refuse_first(column.name, cells, np.isfinite(numbers), what, where)
     return without_markers(numbers, column.markers)
 
@@ -78,7 +78,7 @@ def _dates(cells: pa.Array, column: Column, where) -> np.ndarray:
             raise UserError(f"column '{shortened(column.name)}': a date has no form '{shortened(form)}'")
         values = parse_dates(cells, form)
         kind = "a time" if form == TIME_ONLY else "a date"
-        what = f"{kind} as this column is read, which writes {EXAMPLES[form]}"
+        what = f"{kind} as this column writes them, such as {EXAMPLES[form]}"
         refuse_first(column.name, cells, np.isfinite(values["days"]), what, where)
     return np.stack([values[part] for part in column.parts], 1)
 

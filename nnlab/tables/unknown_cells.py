@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nnlab.data.columns import Column
+from nnlab.data.columns import MISSING_CODE, UNKNOWN_CODE, Column
 from nnlab.errors import shortened
+from nnlab.tables.cells import as_array, as_text
 
 MOST_VALUES_SHOWN = 3
 RESPELLED_SHARE = 0.5  # of the cells: from there on the column is written in another way than in training
@@ -20,18 +21,19 @@ class UnknownCells:
     how many of these it knew in another spelling, `basic` as `BASIC` and 1082 as 01082."""
 
     def __init__(self, column: Column):
-        self.name, self.categories = shortened(column.name), column.categories
+        self.name, self.categories, self.markers = shortened(column.name), column.categories, column.markers
         self.present = self.unknown = self.respelled = 0
         self.examples = Counter[str]()
         self.pair: tuple[str, str] | None = None  # a cell, and how training writes it
         self._spellings: pa.Array | None = None  # of the categories
 
-    def add(self, texts: pa.Array, is_unknown: np.ndarray) -> None:
-        """Count cells, of which some (n,) are unknown; null where they are missing."""
-        self.present += len(texts) - texts.null_count
+    def add(self, cells: pa.Array | pa.ChunkedArray, codes: np.ndarray) -> None:
+        """Count the cells (n,) of a batch, which have these codes."""
+        self.present += int((codes != MISSING_CODE).sum())
+        is_unknown = codes == UNKNOWN_CODE
         if not is_unknown.any():
             return
-        texts = texts.filter(pa.array(is_unknown))
+        texts = as_text(as_array(cells), self.markers).filter(pa.array(is_unknown))
         self.unknown += len(texts)
         self.examples.update(texts.unique().slice(0, MOST_VALUES_SHOWN).to_pylist())
         if self._spellings is None:
