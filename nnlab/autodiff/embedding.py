@@ -38,11 +38,7 @@ class Embedding(Box):
         sizes = ctx.y.new_tensor(self.slots)[:, None]  # (E, 1)
         ctx.last, ctx.first = sizes - 1, sizes.cumsum(0) - sizes
         ctx.zero = ctx.scalar(0)
-        ctx.slot, ctx.known, ctx.dy = (
-            ctx.zeros(*shape, ctx.site.batch),
-            ctx.zeros(*shape, ctx.site.batch),
-            None,
-        )
+        ctx.slot, ctx.known = (ctx.zeros(*shape, ctx.site.batch) for _ in range(2))
         ctx.index = torch.zeros_like(ctx.slot, dtype=torch.long)
         ctx.masked = ctx.zeros(self.units, len(self.slots) * ctx.site.batch)
 

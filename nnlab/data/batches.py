@@ -64,10 +64,7 @@ class Batches:
             [len(row.fold.train) for row in rows], device=examples.template.device
         )
         self.first_steps = range(0, self.steps, self.chunk_steps)
-        self.buffers = (
-            ReusableBuffer(examples.template),
-            ReusableBuffer(examples.template),
-        )  # for inputs and targets
+        self.buffers = [ReusableBuffer(examples.template) for _ in ("inputs", "targets")]
         self.chunk_weights = self._weigh_chunks()  # the same in every epoch, where no loss is weighted
         self.loss_weights = None
         if examples.are_weighted(rows):

@@ -7,22 +7,19 @@ categories, means) is fitted for each fold on its training examples: see `nnlab.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 
 from nnlab.arguments import typed
-from nnlab.data.plain_values import are_names, fault, is_whole, shown
-from nnlab.errors import UserError, nearest, shortened
+from nnlab.data.plain_values import are_names, fault, is_whole, refuse_wrong_keys, shown
+from nnlab.errors import UserError, nearest
 
 # The types of columns; those of the second line are not inputs (text is one as hashed n-grams).
 INPUT_TYPES = ("number", "category", "boolean", "date", "text")
 OTHER_TYPES = ("identifier", "constant", "dropped")
 COLUMN_TYPES = INPUT_TYPES + OTHER_TYPES
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "days")
-MISSING_CODE, UNKNOWN_CODE, FIRST_CODE = (
-    0,
-    1,
-    2,
-)  # of a missing category, of an unknown one, of the first known
+MISSING_CODE, UNKNOWN_CODE = 0, 1  # of a category that is missing, and of one that is unknown
+FIRST_CODE = 2  # of the known ones
 # A column may come from a stranger: these limits bound the cost of its inputs.
 MOST_CATEGORIES = 2**24 - FIRST_CODE  # float32 holds whole numbers up to 2^24 exactly
 MOST_BUCKETS = 2**16  # that n-grams are hashed into
@@ -135,15 +132,7 @@ class Column:
 
         A stranger may have written it, so anything wrong with it raises `UserError`.
         """
-        if not isinstance(json, dict):
-            raise UserError(f"{where}: expected a description of a column, keys and values in braces")
-        known = {f.name: f for f in fields(cls)}
-        for key in json:
-            if key not in known:
-                raise UserError(f"{where}: unknown key '{shortened(str(key))}'{nearest(key, known)}")
-        for key, f in known.items():
-            if key not in json and f.default is MISSING:
-                raise UserError(f"{where}: the key '{key}' is missing")
+        refuse_wrong_keys(json, cls, where, "a description of a column")
         try:
             return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in json.items()})
         except UserError as e:

@@ -1,8 +1,24 @@
-"""Checks of single values that a stranger's JSON may have, and the words for those that are wrong."""
+"""Checks of keys and values that a stranger's JSON may have, and the words for those that are wrong."""
 
 from __future__ import annotations
 
 import reprlib
+from dataclasses import MISSING, fields
+
+from nnlab.errors import UserError, nearest, shortened
+
+
+def refuse_wrong_keys(json, cls: type, where: str, expected: str) -> None:
+    """Raise `UserError` where parsed JSON has a key that is no field of this dataclass, or lacks one."""
+    if not isinstance(json, dict):
+        raise UserError(f"{where}: expected {expected}, keys and values in braces")
+    known = {f.name: f for f in fields(cls)}
+    for key in json:
+        if key not in known:
+            raise UserError(f"{where}: unknown key '{shortened(str(key))}'{nearest(key, known)}")
+    for key, f in known.items():
+        if key not in json and f.default is MISSING:
+            raise UserError(f"{where}: the key '{key}' is missing")
 
 
 def fault(key: str, value, expected: str) -> str:

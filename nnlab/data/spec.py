@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from nnlab.arguments import typed
 from nnlab.data.columns import Column
 from nnlab.data.encoding import Encoding, InputLayout
-from nnlab.data.plain_values import are_names, fault, is_whole, shown
-from nnlab.errors import UserError, nearest, shortened
+from nnlab.data.plain_values import are_names, fault, is_whole, refuse_wrong_keys, shown
+from nnlab.errors import UserError, nearest
 
 SPEC_FILE = "spec.json"  # in a run folder
 TASK_NAMES = ("classification", "regression")
@@ -124,16 +124,8 @@ class DataSpec:
 
         A stranger may have written it, so anything wrong with it raises `UserError`.
         """
-        if not isinstance(json, dict):
-            raise UserError(f"{where}: expected a description of data, keys and values in braces")
-        known = {f.name: f for f in fields(cls)}
-        for key in json:
-            # A later nnlab may have written the key, and without it inputs might mean something else.
-            if key not in known:
-                raise UserError(f"{where}: unknown key '{shortened(str(key))}'{nearest(key, known)}")
-        for key, f in known.items():
-            if key not in json and f.default is MISSING:
-                raise UserError(f"{where}: the key '{key}' is missing")
+        # A later nnlab may have written an unknown key, and without it inputs might mean something else.
+        refuse_wrong_keys(json, cls, where, "a description of data")
         values = {key: tuple(v) if isinstance(v, list) else v for key, v in json.items()}
         if isinstance(values.get("columns"), tuple):
             values["columns"] = tuple(
