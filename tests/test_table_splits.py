@@ -51,6 +51,21 @@ def test_a_table_says_what_a_split_respects(tmp_path):
     assert {result.status for result in nnlab.fit(e).run().results} == {"finished"}
 
 
+def test_weights_and_groups_are_read_as_the_other_columns(tmp_path):
+    lines = [
+        "x;w;patient;y",
+        *[f"{i},5;1,{i:03d};{-999 if i % 5 == 0 else i // 3};{'ab'[i % 2]}" for i in range(40)],
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = nnlab.Table(
+        str(tmp_path / "t.csv"), "y", weight="w", group="patient", decimal="comma", missing=("-999",)
+    )
+    dataset = table.load()
+    np.testing.assert_allclose(dataset.weights, 1 + np.arange(40) / 1000)
+    alone = dataset.groups[::5]  # without a group: each of its own
+    assert len(np.unique(alone)) == 8 and not np.isin(np.delete(dataset.groups, np.s_[::5]), alone).any()
+
+
 @pytest.mark.parametrize("structure", [{}, {"group": "patient"}, {"time": "date"}, {"weight": "w"}])
 def test_a_table_brings_its_own_test_file(tmp_path, structure):
     path = written_visits(tmp_path, "visits.csv", range(30))

@@ -268,7 +268,7 @@ def test_frames_of_a_session(folder):
     frame = pd.DataFrame({"a": [1.0, None, 3.0, 4.0] * 5, "b": ["x", "y"] * 10, 2020: ["u", "v"] * 10})
     first, second = nnlab.Frame(frame, target=2020), nnlab.Frame(frame.copy(), target="2020")
     assert first == second and hash(first) == hash(second) and first.target == "2020"
-    assert first != nnlab.Frame(frame.assign(a=5.0), target=2020)
+    assert first != nnlab.Frame(frame.assign(a=[1.0, 2.0] * 10), target=2020)
     fit = nnlab.fit(nnlab.Experiment(data=first, epochs=2)).run()
     assert fit.results[0].test["accuracy"] >= 0
     with pytest.warns(

@@ -2,114 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from nnlab.data.columns import Column
 from nnlab.data.dataset import Dataset
 from nnlab.data.labels import Targets
 from nnlab.errors import UserError, advise, list_names, shortened
-from nnlab.tables.cells import as_array
-from nnlab.tables.column_names import ColumnNames
 from nnlab.tables.example_columns import groups_of, keys_of, parts_of, times_of, weights_of
 from nnlab.tables.grave_doubts import grave_doubts
-from nnlab.tables.judged import Judged, ReadingSettings
+from nnlab.tables.judged import Judged
 from nnlab.tables.raw import to_raw
+from nnlab.tables.roles import Roles, reading_of
 from nnlab.tables.settings import Tabular
+from nnlab.tables.source import Source
 from nnlab.tables.targets import encode, read_target
-from nnlab.tables.types import TypeSettings, judge_columns
+from nnlab.tables.types import judge_columns
 
 MOST_NAMES_SHOWN = 6
 MOST_GRAVE_DOUBTS = 3  # as advice: `nnlab data` shows all
-
-
-@dataclass(frozen=True)
-class Source:
-    """A table, what sentences call it, and where one of its rows stands."""
-
-    table: pa.Table
-    name: str
-    place: Callable[[int], str]
-
-    def __len__(self):
-        return self.table.num_rows
-
-    def column(self, name: str) -> pa.Array:
-        return as_array(self.table[name])
-
-    def followed_by(self, other: Source) -> Source:
-        """The rows of both. Raises `UserError` unless the other has the same columns, in any order."""
-        names = self.table.column_names
-        lacking = [name for name in names if name not in other.table.column_names]
-        for name in lacking[:1]:
-            raise UserError(f"{other.name} has no column '{shortened(name)}', which {self.name} has")
-        try:
-            tables = [self.table, other.table.select(names)]
-            table = pa.concat_tables(tables, promote_options="permissive")
-        except pa.ArrowException as e:
-            raise UserError(f"{other.name} has other types of columns than {self.name}: {e}") from e
-        count = len(self)
-        return Source(
-            table, self.name, lambda row: self.place(row) if row < count else other.place(row - count)
-        )
-
-    def select(self, rows: np.ndarray) -> Source:
-        """Some of the rows, which keep their places."""
-        return Source(self.table.take(pa.array(rows)), self.name, lambda row: self.place(int(rows[row])))
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The columns that settings name, found in a table."""
-
-    target: str
-    drop: tuple[str, ...]
-    types: dict[str, str]
-    group: str | None
-    time: str | None
-    weight: str | None
-    part: str | None
-
-    @classmethod
-    def of(cls, settings: Tabular, source: Source) -> Roles:
-        """Raises `UserError` for a column that the table does not have, or that is to be two things."""
-        names = ColumnNames(tuple(source.table.column_names), source.name)
-        optional = {
-            key: None if (value := getattr(settings, key)) is None else names.find(f"data.{key}", value)
-            for key in ("group", "time", "weight", "part")
-        }
-        types = {names.find(f"data.types.{name}", name): type_ for name, type_ in settings.types.items()}
-        drop = names.find_all("data.drop", settings.drop)
-        roles = cls(names.target(settings.target), drop, types, **optional)
-        taken = {"data.target": roles.target} | {
-            f"data.{key}": name for key, name in optional.items() if name
-        }
-        for key, name in taken.items():
-            if name in drop:
-                raise UserError(f"data.drop and {key} both name '{shortened(name)}': leave one of them out")
-            if name in types and key != "data.time":
-                raise UserError(f"data.types and {key} both name '{shortened(name)}', which is not an input")
-            if key != "data.target" and name == roles.target:
-                raise UserError(f"data.target and {key} both name '{shortened(name)}'")
-        return roles
-
-    def type_settings(self, settings: Tabular) -> TypeSettings:
-        """What the judgement of columns needs to know."""
-        keys = {self.target: "data.target"} | {
-            name: f"data.{key}"
-            for key in ("group", "weight", "part")
-            if (name := getattr(self, key)) is not None
-        }
-        return TypeSettings(self.types, self.drop, keys, self.time, reading_of(settings))
-
-
-def reading_of(settings: Tabular) -> ReadingSettings:
-    """How cells are read."""
-    return ReadingSettings(settings.decimal_mark, settings.one_hot, settings.missing)
 
 
 @dataclass(frozen=True)
@@ -177,8 +90,8 @@ def _assemble(table: Examined, settings: Tabular) -> Dataset:
     return Dataset(
         table.raw, y, classes, columns=table.columns, labels=labels, target_names=(roles.target,), test=test,
         numbers=numbers if len(table.left_out) else None,
-        weights=roles.weight and weights_of(source, roles.weight),
-        groups=roles.group and groups_of(source, roles.group),
+        weights=roles.weight and weights_of(source, roles.weight, settings),
+        groups=roles.group and groups_of(source, roles.group, settings),
         times=roles.time and times_of(source, roles.time, settings),
         parts=roles.part and parts_of(source, roles.part),
         **keys_of(source, table.columns),

@@ -32,10 +32,6 @@ def as_array(column) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def is_text(type_: pa.DataType) -> bool:
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
-
-
 def trimmed(column: pa.Array, markers: tuple[str, ...] = ()) -> pa.Array:
     """Cells of text without spaces around; null where they say that something is missing.
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nnlab.tables.cells import encoded_if_few
 from nnlab.tables.user_types import DAY_MONTH_ORDERS
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = (
     r"(?:(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
     r"\s*(?:Z|UTC|GMT|[+-]\d{2}:?(?:\d{2})?)?)"
@@ -51,6 +51,7 @@ EXAMPLES = {  # of each form, for sentences
 # A year of two digits: 69 is 1969, 68 is 2068, as in POSIX.
 CENTURY_TURN = 69
 FIRST_YEAR, LAST_YEAR = 1000, 2999
+SECONDS_OF_A_DAY = 86400
 CELLS_TRIED = 20  # before all: most columns have no dates
 DATE_TYPES = (pa.types.is_date, pa.types.is_timestamp, pa.types.is_time)
 
@@ -81,6 +82,11 @@ def parse_dates(column: pa.Array, form: str = "") -> dict[str, np.ndarray]:
     index = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     different = pa.concat_arrays([encoded.dictionary, pa.nulls(1, encoded.dictionary.type)])
     return {part: values[index] for part, values in parse_dates(different, form).items()}
+
+
+def seconds_since_1970(parts: dict[str, np.ndarray]) -> np.ndarray:
+    """(n,) of the parts of dates; of times alone those of the day."""
+    return SECONDS_OF_A_DAY * parts["days"] + parts["seconds"]
 
 
 def likelier_order(cells: pa.Array, forms: list[str]) -> str:
@@ -115,26 +121,33 @@ def _days_of(cells: pa.Array, form: str) -> tuple[np.ndarray, np.ndarray]:
     seconds, is_time = _seconds(group, number)
     if form == TIME_ONLY:
         return np.where(matches & is_time, 0.0, np.nan), seconds
-    year = number("year")
-    if "year" in group:
-        short = (
-            pc.utf8_length(pc.replace_substring(group["year"], "'", "")).to_numpy(zero_copy_only=False) == 2
-        )
-        year = np.where(short, year + np.where(year >= CENTURY_TURN, 1900, 2000), year)
+    days = _days(_year(group, number), _month(group, number), number("day", default=1))
+    return np.where(matches & is_time, days, np.nan), seconds
+
+
+def _year(group: dict, number) -> np.ndarray:
+    year, digits = number("year"), pc.utf8_length(pc.replace_substring(group["year"], "'", ""))
+    century = np.where(year >= CENTURY_TURN, 1900, 2000)
+    return np.where(digits.to_numpy(zero_copy_only=False) == 2, year + century, year)
+
+
+def _month(group: dict, number) -> np.ndarray:
     if "name" in group:
-        names = pc.index_in(pc.utf8_lower(group["name"]), pa.array(MONTHS))
-        month = names.fill_null(-1).to_numpy(zero_copy_only=False) + 1.0
-    elif "quarter" in group:
-        month = 3 * number("quarter") - 2
-    else:
-        month = number("month", "month2", "month3")
-    day = number("day", default=1)
-    is_valid = matches & is_time & (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12)
+        index = pc.index_in(pc.utf8_lower(group["name"]), pa.array(MONTH_NAMES))
+        return index.fill_null(-1).to_numpy(zero_copy_only=False) + 1.0
+    if "quarter" in group:
+        return 3 * number("quarter") - 2
+    return number("month", "month2", "month3")
+
+
+def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
+    """Days since 1970-01-01, NaN where the calendar has no such day."""
+    is_valid = (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12)
     months = np.where(is_valid, (year - 1970) * 12 + month - 1, 0).astype(np.int64)
     first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     next_first = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     is_valid &= (day >= 1) & (day <= next_first - first)
-    return np.where(is_valid, first + day - 1, np.nan), seconds
+    return np.where(is_valid, first + day - 1, np.nan)
 
 
 def _seconds(group: dict, number) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +173,8 @@ def _typed_parts(column: pa.Array) -> dict[str, np.ndarray]:
         column = pc.local_timestamp(column)
     micros = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     seconds = _numpy(micros.cast(pa.float64())) / 1e6
-    days = np.floor(seconds / 86400)
-    return _parts(days, seconds - 86400 * days)
+    days = np.floor(seconds / SECONDS_OF_A_DAY)
+    return _parts(days, seconds - SECONDS_OF_A_DAY * days)
 
 
 def _numpy(values: pa.Array) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,14 +10,12 @@ from nnlab.data.columns import Column
 from nnlab.data.example_arrays import PARTS
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.tables.cells import as_text
-from nnlab.tables.dates import is_date_type, parse_dates
-from nnlab.tables.judged import ReadingSettings
+from nnlab.tables.dates import is_date_type, parse_dates, seconds_since_1970
 from nnlab.tables.judgement import judge
+from nnlab.tables.roles import reading_of
 from nnlab.tables.said_types import column_as
 from nnlab.tables.settings import Tabular
-
-if TYPE_CHECKING:
-    from nnlab.tables.assembly import Source
+from nnlab.tables.source import Source
 
 PART_WORDS = {
     "train": 0, "training": 0, "learn": 0, "tr": 0, "0": 0,
@@ -28,19 +24,19 @@ PART_WORDS = {
 }  # fmt: skip
 
 
-def weights_of(source: Source, name: str) -> np.ndarray:
+def weights_of(source: Source, name: str, settings: Tabular) -> np.ndarray:
     """(N,) numbers at least 0."""
     why = "which data.weight takes"
-    judged = column_as(name, source.column(name), "number", ReadingSettings(), source.place, why)
+    judged = column_as(name, source.column(name), "number", reading_of(settings), source.place, why)
     weights = _numbers(source, name, judged.numbers, "data.weight")
     for row in np.flatnonzero(weights < 0)[:1]:
         raise _wrong(source, name, row, f"{weights[row]:g} is below 0, and data.weight takes weights from 0")
     return weights
 
 
-def groups_of(source: Source, name: str) -> np.ndarray:
+def groups_of(source: Source, name: str, settings: Tabular) -> np.ndarray:
     """(N,) whole numbers, equal in each group. An example without a group is one of its own."""
-    encoded = as_text(source.column(name)).dictionary_encode()
+    encoded = as_text(source.column(name), settings.missing).dictionary_encode()
     groups = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False).copy()
     alone = np.flatnonzero(groups < 0)
     groups[alone] = len(encoded.dictionary) + np.arange(len(alone))
@@ -49,10 +45,7 @@ def groups_of(source: Source, name: str) -> np.ndarray:
 
 def times_of(source: Source, name: str, settings: Tabular) -> np.ndarray:
     """(N,) numbers, or seconds since 1970, in the order of time."""
-    cells, reading = (
-        source.column(name),
-        ReadingSettings(settings.decimal_mark, missing=settings.missing),
-    )
+    cells, reading = source.column(name), reading_of(settings)
     type_ = settings.types.get(name)
     judged = column_as(name, cells, type_, reading, source.place) if type_ else judge(name, cells, reading)
     if judged.numbers is not None:
@@ -63,7 +56,7 @@ def times_of(source: Source, name: str, settings: Tabular) -> np.ndarray:
             f"numbers or dates"
         )
     values = parse_dates(cells if is_date_type(cells.type) else as_text(cells), judged.column.form)
-    return _numbers(source, name, 86400 * values["days"] + values["seconds"], "data.time")
+    return _numbers(source, name, seconds_since_1970(values), "data.time")
 
 
 def parts_of(source: Source, name: str) -> np.ndarray:

@@ -61,8 +61,9 @@ class Frame(Tabular):
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
     def __post_init__(self):
-        from nnlab.tables.assembly import Source, make_dataset
+        from nnlab.tables.assembly import make_dataset
         from nnlab.tables.data_frames import arrow_table
+        from nnlab.tables.source import Source
 
         super().__post_init__()
         source = Source(arrow_table(self.frame, "frame"), "frame", lambda row: f"frame, row {row}")

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nnlab.data.columns import Column
-from nnlab.tables.assembly import Examined, Source, examine, reading_of
+from nnlab.tables.assembly import Examined, examine
 from nnlab.tables.cells import as_text
-from nnlab.tables.dates import is_date_type, parse_dates
+from nnlab.tables.dates import is_date_type, parse_dates, seconds_since_1970
 from nnlab.tables.grave_doubts import is_part_column
 from nnlab.tables.judgement import judge
+from nnlab.tables.roles import reading_of
 from nnlab.tables.settings import Tabular
+from nnlab.tables.source import Source
 
 TARGET_NAMES = ("target", "label", "class", "y", "outcome")
 MOST_CLASSES_OF_GUESS = 20
@@ -102,6 +104,6 @@ def _facts(column: Column, source: Source, raw_of) -> ColumnFacts:
 
 def _date_facts(column: Column, cells: pa.Array, text: pa.Array) -> ColumnFacts:
     values = parse_dates(cells) if is_date_type(cells.type) else parse_dates(text, column.form)
-    seconds = 86400 * values["days"] + values["seconds"]
+    seconds = seconds_since_1970(values)
     ends = tuple(text[int(choose(seconds))].as_py() for choose in (np.nanargmin, np.nanargmax))
     return ColumnFacts(column, float(np.isnan(seconds).mean()), ends=ends)

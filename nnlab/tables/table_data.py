@@ -38,8 +38,8 @@ class Table(Tabular):
 
     def source(self):
         """The table with the rows of `test_path` at its end, and how many these are. Raises `UserError`."""
-        from nnlab.tables.assembly import Source
         from nnlab.tables.files import ReadOptions, place, read_table
+        from nnlab.tables.source import Source
 
         if self.test_path is not None and self.part is not None:
             raise UserError(
@@ -57,4 +57,6 @@ class Table(Tabular):
 
 def _shown(path: str | tuple[str, ...] | None) -> str:
     """What sentences call the table."""
-    return path if isinstance(path, str) else str(path[0]) if path else "the table"
+    if not path:
+        return "the table"
+    return path if isinstance(path, str) else path[0]
