@@ -11,7 +11,10 @@ import nnlab
 from nnlab import Holdout, KFold, NoSplit
 from nnlab.cli import main
 
-pytestmark = pytest.mark.filterwarnings("ignore:the accuracy:nnlab.Advice")  # of a few epochs
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the accuracy:nnlab.Advice"),  # of a few epochs
+    pytest.mark.filterwarnings("ignore:.*data.group=patient keeps the rows:nnlab.Advice"),
+]
 
 
 def written_visits(folder, name, patients, seed=0):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nnlab.tables.dates import EXAMPLES, FORMS, fitting_forms, likelier_order, parse_dates
+from nnlab.tables.dates import DATE_PATTERNS, FORM_EXAMPLES, fitting_forms, likelier_order, parse_dates
 
 # form -> strftime; each is read alone, and with a time behind it
 WRITTEN = {
@@ -98,7 +98,7 @@ def test_a_time_zone_keeps_the_clock_on_the_wall():
     assert parse_dates(pa.array(["2024-07-01T14:00:00+02:00"]), "ymd")["hour"][0] == 14
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", DATE_PATTERNS)
 def test_what_is_not_a_date(form):
     cells = ["2024-13-01", "2023-02-29", "31.4.2024x", "10.2.3.4", "12.5", "May", "", "25:00", "1:2", "abc"]
     assert np.isnan(parse_dates(pa.array([*cells, None]), form)["days"]).all()
@@ -136,7 +136,7 @@ def test_twelve_hours():
     assert hours[:3].tolist() == [0, 12, 13] and math.isnan(hours[3])
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", DATE_PATTERNS)
 def test_the_example_of_a_form_is_of_it(form):
-    assert form in fitting_forms(pa.array([EXAMPLES[form]]))
-    assert [*EXAMPLES] == [*FORMS]
+    assert form in fitting_forms(pa.array([FORM_EXAMPLES[form]]))
+    assert [*FORM_EXAMPLES] == [*DATE_PATTERNS]

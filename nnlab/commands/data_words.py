@@ -8,7 +8,7 @@ from nnlab.errors import UserError, nearest, shortened
 from nnlab.records.text import shell_word
 from nnlab.suggestions import dataset_for_file
 
-SYNONYMS = {"file": "path", "label": "target", "columns": "types"}
+KEY_SYNONYMS = {"file": "path", "label": "target", "columns": "types"}
 
 
 def data_overrides(words: list[str]) -> list[str]:
@@ -22,7 +22,7 @@ def data_overrides(words: list[str]) -> list[str]:
     for word in words:
         key, equals, value = word.partition("=")
         head, dot, rest = key.partition(".")
-        head = SYNONYMS.get(head, head) if head not in keys else head
+        head = KEY_SYNONYMS.get(head, head) if head not in keys else head
         if not equals:
             files[word] = quote_text(word)
         elif key == "data" and dataset_for_file(value):

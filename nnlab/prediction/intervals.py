@@ -13,7 +13,7 @@ import numpy as np
 from nnlab.errors import UserError
 from nnlab.prediction.trained_rows import TrainedRow
 
-BISECTIONS = 60  # halvings of an interval, after which float64 resolves it no further
+BISECTION_STEPS = 60  # halvings of an interval, after which float64 resolves it no further
 LEAST_COVERAGE = 0.5  # below it the two ends may cross
 
 
@@ -65,7 +65,7 @@ class ConformalIntervals:
         """
         low = np.min([p + s[:1].T for p, s in zip(predictions, self._sizes, strict=True)], 0)
         high = np.max([p + s[-1:].T for p, s in zip(predictions, self._sizes, strict=True)], 0)
-        for _ in range(BISECTIONS):
+        for _ in range(BISECTION_STEPS):
             middle = low + (high - low) / 2
             is_enough = self._count_at_most(middle, predictions) >= self._rank
             low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)

@@ -13,7 +13,7 @@ from nnlab.data.columns import MISSING_CODE, UNKNOWN_CODE
 from nnlab.data.encoding import Encoding
 from nnlab.errors import UserError
 
-FAR = 1e9  # deviations beyond which r / sqrt(1 + r^2) is 1 in float64
+FAR_DEVIATIONS = 1e9  # deviations beyond which r / sqrt(1 + r^2) is 1 in float64
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class PortableInputs:
         inner = op.Max(op.Min(z, self._constant(op, limits)), self._constant(op, -limits))
         excess = op.Sub(z, inner)
         if bounded == {True}:
-            excess = op.Max(op.Min(excess, FAR), -FAR)
+            excess = op.Max(op.Min(excess, FAR_DEVIATIONS), -FAR_DEVIATIONS)
             beyond = op.Div(excess, op.Sqrt(op.Add(op.Mul(excess, excess), 1)))
         else:
             beyond = op.Mul(op.Sign(excess), op.Log(op.Add(op.Abs(excess), 1)))

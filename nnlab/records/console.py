@@ -24,7 +24,7 @@ from nnlab.records.text import (
 )
 from nnlab.records.text_columns import command_lines, labelled_lines
 
-ERRORS = ("val_error", "train_error")
+ERROR_METRICS = ("val_error", "train_error")
 PROGRESS_LINES = 10  # a line each tenth of the work, and one for the first epoch
 CELL_CHARACTERS = 10  # at most: 999/10000
 LIVE_MIN_ELAPSED, LIVE_MIN_REMAINING = (
@@ -214,7 +214,7 @@ class ParallelRuns:
         if not self.metric:
             return ""
         # Copies: the live view's thread may read while the training thread writes.
-        values = {row: best[self.metric in ERRORS] for row, best in progress.best.copy().items()}
+        values = {row: best[self.metric in ERROR_METRICS] for row, best in progress.best.copy().items()}
         if self.metric == progress.metric:
             values = progress.best_metric.copy()
         means = {}

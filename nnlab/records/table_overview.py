@@ -18,15 +18,13 @@ if TYPE_CHECKING:  # it imports pyarrow
 # A screen has some 24 lines. Of more columns, those of which there is nothing to say are listed by type.
 MOST_COLUMNS_LISTED = 16
 SCREEN_LINES, LEAST_DOUBT_LINES = 23, 5  # of a terminal, without its prompt; of doubts in any case
-MISSING = 2  # the third column
+MISSING_COLUMN = 2  # the third column
 VALUES_WIDTH, LEAST_REASON_WIDTH, LEAST_NAME_WIDTH = 28, 15, 12
 MOST_CLASSES_SHOWN = 6
 LEAST_OF_TWO_DIGITS = 0.095  # a share that rounds to 10%
 LARGEST_WHOLE = 1e7  # beyond it numbers have an exponent
-ZERO_FRACTION, MIDNIGHT = (
-    re.compile(r"(?<=:\d\d)\.0+(?!\d)"),
-    re.compile(r"[T ]00:00(:00)?(Z| ?[+-]00:?00)?$"),
-)
+ZERO_FRACTION = re.compile(r"(?<=:\d\d)\.0+(?!\d)")  # of a second
+MIDNIGHT_TIME = re.compile(r"[T ]00:00(:00)?(Z| ?[+-]00:?00)?$")
 ORDINARY_TYPES = ("number", "category", "boolean", "date")
 
 
@@ -60,8 +58,8 @@ def _lay_out(rows: list[list[str]]) -> list[str]:
     if len(rows) == 1:
         return []
     rows = [[visible(cell) for cell in row] for row in rows]
-    if not any(row[MISSING] for row in rows[1:]):
-        rows = [[cell for i, cell in enumerate(row) if i != MISSING] for row in rows]
+    if not any(row[MISSING_COLUMN] for row in rows[1:]):
+        rows = [[cell for i, cell in enumerate(row) if i != MISSING_COLUMN] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     widths[-2] = min(widths[-2], VALUES_WIDTH)
     # What is too wide becomes narrower: the reason first, down to its least width, then the name.
@@ -116,8 +114,8 @@ def _number(value: float, digits: int = 3) -> str:
 def _without_midnight(times: tuple[str, ...]) -> list[str]:
     """The times as they are written, without 00:00:00 if all have it, and without a fraction of zero."""
     shown = [ZERO_FRACTION.sub("", time) for time in times]
-    if all(MIDNIGHT.search(time) for time in shown):
-        return [MIDNIGHT.sub("", time) for time in shown]
+    if all(MIDNIGHT_TIME.search(time) for time in shown):
+        return [MIDNIGHT_TIME.sub("", time) for time in shown]
     return shown
 
 

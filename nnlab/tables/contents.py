@@ -25,7 +25,7 @@ FORMAT_SIGNATURES = {
     b"PK\x03\x04": "excel",
     b"\xd0\xcf\x11\xe0": "excel",
 }
-SEEKABLE = {"parquet", "arrow", "excel"}  # formats that are not read from beginning to end
+SEEKABLE_FORMATS = {"parquet", "arrow", "excel"}  # formats that are not read from beginning to end
 # What a file may be instead, and what to do then.
 REFUSED_SIGNATURES = {
     b"FEA1": "a Feather file of version 1: write it again by pyarrow.feather.write_feather",
@@ -68,10 +68,10 @@ def open_content(path: Path, whole: bool):
         first_bytes = content.peek(BYTES_EXAMINED)[:BYTES_EXAMINED]
         _refuse_other_formats(path, first_bytes)
         kind = _format(path, first_bytes)
-        if kind in SEEKABLE and not codec:
+        if kind in SEEKABLE_FORMATS and not codec:
             file.seek(0)
             yield kind, file
-        elif kind in SEEKABLE:
+        elif kind in SEEKABLE_FORMATS:
             yield kind, io.BytesIO(io.BufferedReader(MemoryCheckedReader(content, path), 2**16).read())
         else:
             yield kind, content

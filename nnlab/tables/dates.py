@@ -39,10 +39,10 @@ _PATTERNS = {
     "quarter y": r"[Qq](?P<quarter>[1-4])[-/ ]*(?P<year>\d{4})",
 }
 TIME_ONLY = "time"
-FORMS = {
+DATE_PATTERNS = {
     name: rf"^{_WEEKDAY}{pattern}(?:(?:\s*[T,]\s*|\s+){_TIME})?$" for name, pattern in _PATTERNS.items()
 } | {TIME_ONLY: rf"^{_TIME}$"}
-EXAMPLES = {  # of each form, for sentences
+FORM_EXAMPLES = {  # of each form, for sentences
     "ymd": "2024-12-31", "compact": "20241231", "dmy": "31/12/2024", "mdy": "12/31/2024",
     "d month y": "31 Dec 2024", "month d y": "Dec 31, 2024", "y month d": "2024 Dec 31",
     "month y": "Dec 2024",
@@ -61,7 +61,7 @@ def fitting_forms(cells: pa.Array) -> list[str]:
     sample = cells.slice(0, CELLS_TRIED)
     if not len(cells) or not pc.all(pc.match_substring_regex(sample, r"\d")).as_py():
         return []
-    return [form for form in FORMS if all(_are_all_dates(some, form) for some in (sample, cells))]
+    return [form for form in DATE_PATTERNS if all(_are_all_dates(some, form) for some in (sample, cells))]
 
 
 def _are_all_dates(cells: pa.Array, form: str) -> bool:
@@ -107,7 +107,7 @@ def _rises(days: np.ndarray) -> bool:
 
 def _days_of(cells: pa.Array, form: str) -> tuple[np.ndarray, np.ndarray]:
     """Days since 1970-01-01 and seconds of the day, NaN where a cell is not a date."""
-    fields = pc.extract_regex(cells, FORMS[form])
+    fields = pc.extract_regex(cells, DATE_PATTERNS[form])
     group = {f.name: fields.field(i) for i, f in enumerate(fields.type)}
     matches = ~np.asarray(fields.is_null())
 

@@ -19,7 +19,7 @@ from nnlab.tables.separators import detect_separator, separator_character, singl
 MOST_COLUMNS = 2**17  # each takes some kilobytes, whatever is in it
 COMMENT_MARKS = ("#", "%", "//")
 SPREADSHEET_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*")  # sep=; which spreadsheets write and read
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+LINE_PATTERN = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ def _first_rows(path: Path, body: str, dialect: Dialect) -> list[list[str]]:
 
 
 def _lines(text: str) -> list[str]:
-    return [match[0] for match in LINE.finditer(text) if match[0]]
+    return [match[0] for match in LINE_PATTERN.finditer(text) if match[0]]
 
 
 def _skip_top(sample: str) -> tuple[int, list[str], str | None]:
     """How many characters the comments and empty lines on top have; the comments; the separator they name."""
     top, comments, separator = 0, [], None
-    for match in LINE.finditer(sample):
+    for match in LINE_PATTERN.finditer(sample):
         line = match[0]
         if (named := SPREADSHEET_LINE.fullmatch(line.rstrip("\r\n"))) and not comments:
             separator = named[1]
@@ -122,7 +122,7 @@ def _is_name(line: str, body: str) -> bool:
     """Whether a mark stands alone in the first cell of the line, above cells of as many columns."""
     separator = detect_separator(body)
     cells = line.split(separator)
-    width = len(LINE.match(body)[0].split(separator))
+    width = len(LINE_PATTERN.match(body)[0].split(separator))
     return len(cells) == width > 1 and cells[0].strip(' "') in COMMENT_MARKS
 
 

@@ -17,7 +17,7 @@ NEARLY_CONSTANT, MOSTLY_MISSING = 0.99, 0.5
 RARE_CLASS_EXAMPLES, RARE_CLASS_SHARE = 10, 0.02
 MOST_NAMES_COMPARED = 2000
 # Numbers that often stand for a missing cell, where they are far from all others.
-SENTINELS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999, 999999)
+SENTINEL_NUMBERS = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999, 999999)
 SENTINEL_DISTANCE = 3  # times the range of the other values, in which a sentinel is outside of it
 
 
@@ -73,7 +73,7 @@ def _sentinels(profile: Profile) -> Iterator[str]:
     for facts in profile.facts:
         if facts.numbers is None:
             continue
-        for value in SENTINELS:
+        for value in SENTINEL_NUMBERS:
             at, present = facts.numbers == value, np.isfinite(facts.numbers)
             others = facts.numbers[present & ~at]
             if at.sum() < 2 or not len(others):

@@ -17,7 +17,7 @@ BYTE_ORDER_MARKS = {  # that of UTF-32 begins like that of UTF-16
     b"\xfe\xff": "utf-16-be",
 }
 BYTES_EXAMINED = 2**12
-WORD = re.compile(rb"[\w\x80-\xff]+")
+WORD_PATTERN = re.compile(rb"[\w\x80-\xff]+")
 HIGH_BYTES = bytes(range(128, 256))
 # In Western European words few bytes are above ASCII; those of other scripts are made of them.
 FEWEST_HIGH_BYTES, OTHER_SCRIPT_SHARE = 3, 0.2
@@ -25,7 +25,7 @@ WESTERN_UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # in Windows-1252
 # Text encodings of Python that are for host names and source code, and slow.
 NOT_OF_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"}
 OTHER_SCRIPTS = ("cp1251", "gb18030", "big5", "shift_jis", "euc-kr")
-EXAMPLES = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1250", *OTHER_SCRIPTS)
+COMMON_ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1250", *OTHER_SCRIPTS)
 
 
 def check_encoding(encoding: str) -> None:
@@ -38,7 +38,7 @@ def check_encoding(encoding: str) -> None:
             return
     except (LookupError, ValueError, TypeError):
         pass
-    hint = nearest(str(encoding), ("auto", *EXAMPLES))
+    hint = nearest(str(encoding), ("auto", *COMMON_ENCODINGS))
     raise UserError(f"data.encoding = '{shortened(str(encoding))}' is not a text encoding{hint}")
 
 
@@ -103,7 +103,7 @@ class Utf8Reader(io.RawIOBase):
 
     def _choose_western(self, chunk: bytes) -> None:
         """Read on as Windows-1252, or as Latin-1 if the bytes are not defined there."""
-        words = [word for word in WORD.findall(chunk) if not word.isascii()]
+        words = [word for word in WORD_PATTERN.findall(chunk) if not word.isascii()]
         if sum(map(_is_other_script, words)) > OTHER_SCRIPT_SHARE * len(words):
             raise UserError(
                 f"{self._path} is not text in UTF-8, nor Western European: say data.encoding=, such as "

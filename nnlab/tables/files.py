@@ -22,10 +22,10 @@ from nnlab.tables.same_columns import as_schema, common_schema
 from nnlab.tables.text_files import TextTable, Unreadable
 from nnlab.tables.typed_files import arrow_batches, parquet_batches
 
-AUTO = ReadOptions()
+AUTO_OPTIONS = ReadOptions()
 
 
-def read_table(path: str | Sequence[str], options: ReadOptions = AUTO) -> pa.Table:
+def read_table(path: str | Sequence[str], options: ReadOptions = AUTO_OPTIONS) -> pa.Table:
     """The table of a file, of a list of files, or of all that a glob names; they must have the same columns.
 
     Text files give columns of strings, as they are written, missing ones too; other formats their own types.
@@ -46,7 +46,9 @@ def read_table(path: str | Sequence[str], options: ReadOptions = AUTO) -> pa.Tab
     return pa.Table.from_batches(batches, schema)
 
 
-def iterate_batches(path: str | Sequence[str], options: ReadOptions = AUTO) -> Iterator[pa.RecordBatch]:
+def iterate_batches(
+    path: str | Sequence[str], options: ReadOptions = AUTO_OPTIONS
+) -> Iterator[pa.RecordBatch]:
     """The same in batches, of which one at a time is in memory."""
     files = table_files(path)
     schemas = []
@@ -64,7 +66,7 @@ def iterate_batches(path: str | Sequence[str], options: ReadOptions = AUTO) -> I
         raise UserError(f"{files[0]} has no examples, only the names of its columns")
 
 
-def place(path: str | Sequence[str], row: int, options: ReadOptions = AUTO) -> str:
+def place(path: str | Sequence[str], row: int, options: ReadOptions = AUTO_OPTIONS) -> str:
     """Where an example is, counted from 0: `churn.csv, line 12`. Reads the files again, up to there."""
     for file in table_files(path):
         with _without_advice(), open_batches(file, options, whole=False) as (_, batches):

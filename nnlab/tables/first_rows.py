@@ -13,7 +13,7 @@ from nnlab.errors import advise, shortened
 
 MOST_TITLE_ROWS = 10
 NUMBERS_AND_DATES = ("comma", "thousands", "date")  # kinds of cells that are seldom names above their like
-YEAR = re.compile(r"(1[5-9]|20)\d\d")
+YEAR_PATTERN = re.compile(r"(1[5-9]|20)\d\d")
 
 
 def title_and_names(path: Path, rows: list[list[str]], header: bool | str, target) -> tuple[int, list[str]]:
@@ -66,7 +66,7 @@ def _is_header(path: Path, first_row: list[str], next_rows: list[list[str]], tar
 
 def _are_years(row: list[str]) -> bool:
     """Whether the numbers of a row are years that follow each other: names of columns, seldom an example."""
-    years = [int(cell) for cell in row if YEAR.fullmatch(cell.strip())]
+    years = [int(cell) for cell in row if YEAR_PATTERN.fullmatch(cell.strip())]
     numbers = sum(map(is_number, row))
     return len(years) == numbers >= 2 and {abs(a - b) for a, b in pairwise(years)} == {1}
 

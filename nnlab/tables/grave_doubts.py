@@ -40,7 +40,8 @@ SPLIT_NAME = re.compile(
     r"|(train|test)(ing)?[ _-](set|test|flag)",
     re.IGNORECASE,
 )
-UNRELATED = 3  # standard deviations of a correlation by chance, below which a row number tells nothing
+# Of a correlation by chance: below so many a row number tells nothing.
+UNRELATED_DEVIATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _row_numbers(table: Examined) -> Iterator[Doubt]:
     if n < FEWEST_EXAMPLES or len(table.columns) < 2:
         return
     targets = [y == c for c in range(len(classes))] if classes else list(y.T)
-    limit = UNRELATED / np.sqrt(n)
+    limit = UNRELATED_DEVIATIONS / np.sqrt(n)
     for column in table.columns:
         if column.type != "number" or column.missing or column.reason == SAID_BY_USER:
             continue

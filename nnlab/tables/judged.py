@@ -12,7 +12,7 @@ from nnlab.data.columns import DATE_PARTS, Column
 from nnlab.errors import shortened
 from nnlab.tables.cells import without_markers
 from nnlab.tables.dates import TIME_ONLY, parse_dates
-from nnlab.tables.numerals import PLAIN, Notation
+from nnlab.tables.numerals import PLAIN_NOTATION, Notation
 from nnlab.tables.user_types import DAY_MONTH_ORDERS
 
 
@@ -49,7 +49,11 @@ def constant(name: str, values: list[str], numbers: np.ndarray | None = None) ->
 
 
 def number_column(
-    name: str, numbers: np.ndarray, reason: str, settings: ReadingSettings, notation: Notation = PLAIN
+    name: str,
+    numbers: np.ndarray,
+    reason: str,
+    settings: ReadingSettings,
+    notation: Notation = PLAIN_NOTATION,
 ) -> Judged:
     """A column of numbers, NaN where they are missing."""
     numbers = without_markers(numbers, settings.missing)

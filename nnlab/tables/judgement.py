@@ -22,7 +22,7 @@ from nnlab.tables.judged import (
     date_column,
     number_column,
 )
-from nnlab.tables.numerals import MARKS, Notation, find_notation, parse_numbers
+from nnlab.tables.numerals import NUMBER_MARKS, Notation, find_notation, parse_numbers
 from nnlab.tables.user_types import DAY_MONTH_ORDERS, MARK_OF_DECIMAL
 
 BOOLEAN_WORDS = (
@@ -169,7 +169,7 @@ def _mixed(name: str, cells: pa.Array, encoded) -> Judged | None:
     if len(distinct) < FEWEST_REGULAR_CELLS:
         return None
     counts = np.bincount(encoded.indices.to_numpy(), minlength=len(distinct))
-    kinds = [("numbers", np.isfinite(parse_numbers(distinct, Notation(d, t)))) for d, t in MARKS]
+    kinds = [("numbers", np.isfinite(parse_numbers(distinct, Notation(d, t)))) for d, t in NUMBER_MARKS]
     for form in DATE_FORMS_TRIED:
         if np.isfinite(parse_dates(distinct.slice(0, CELLS_TRIED), form)["days"]).mean() > 0.5:
             kinds.append(("dates", np.isfinite(parse_dates(distinct, form)["days"])))

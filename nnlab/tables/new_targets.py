@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from nnlab.data.columns import Column
 from nnlab.tables.cells import as_text, can_be_numbers, without_missing_numbers
-from nnlab.tables.numerals import PLAIN, find_notation
+from nnlab.tables.numerals import PLAIN_NOTATION, find_notation
 
 
 def labels_of(cells: pa.Array, markers: tuple[str, ...]) -> np.ndarray:
@@ -19,11 +19,11 @@ def labels_of(cells: pa.Array, markers: tuple[str, ...]) -> np.ndarray:
 
 def target_column(name: str, cells: pa.Array, decimal: str, markers: tuple[str, ...]) -> Column:
     """How the numbers of a target are written, by the first of its cells."""
-    notation = PLAIN
+    notation = PLAIN_NOTATION
     if not can_be_numbers(cells.type):
         distinct = without_missing_numbers(as_text(cells, markers)).drop_null().unique()
         reading = find_notation(distinct, decimal)
-        notation = reading.notation if reading else PLAIN
+        notation = reading.notation if reading else PLAIN_NOTATION
     return Column(
         name, "number", decimal=notation.decimal, thousands=notation.thousands, form=notation.sign,
         markers=markers,

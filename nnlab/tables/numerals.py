@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 NO_BREAK_SPACES = "\u00a0\u202f\u2009"
 MINUS_SIGNS = "−–"
 LONGEST_SIGN = 6  # characters of a unit
-CURRENCIES = ("usd", "eur", "gbp", "chf", "jpy", "inr", "aud", "cad", "rs", "rs.", "r$", "kr", "us$", "brl")
+CURRENCY_SIGNS = (
+    "usd", "eur", "gbp", "chf", "jpy", "inr", "aud", "cad", "rs", "rs.", "r$", "kr", "us$", "brl",
+)  # fmt: skip
 # With fewer different values, such as 2WD and 4WD, a number with a unit is rather a name.
 FEWEST_VALUES_WITH_UNIT = 3
 _SEPARATORS = r"[\d.,'’()+\-\s" + MINUS_SIGNS + NO_BREAK_SPACES + "]"
@@ -49,9 +51,9 @@ class Notation(NamedTuple):
         return f"1{self.thousands}234{self.decimal}5" + f" {self.sign}" * bool(self.sign)
 
 
-PLAIN = Notation()
+PLAIN_NOTATION = Notation()
 # The first that all cells have is taken. 1,234 has two readings: see `find_notation`.
-MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+NUMBER_MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
 
 class Reading(NamedTuple):
@@ -73,7 +75,7 @@ def find_notation(cells: pa.Array, decimal: str = "auto") -> Reading | None:
         return None
     digits = _digits(cells, sign)
     fitting = [
-        Notation(d, t, sign) for d, t in MARKS
+        Notation(d, t, sign) for d, t in NUMBER_MARKS
         if decimal in ("auto", d) and pc.all(pc.match_substring_regex(digits, Notation(d, t).pattern)).as_py()
     ]  # fmt: skip
     if not fitting:
@@ -100,7 +102,7 @@ def _common_sign(cells: pa.Array) -> str | None:
         return None
     before, after = (pc.all(pc.match_substring_regex(cells, p)).as_py() for p in _places(sign, has_bare))
     is_word = any(c.isalpha() for c in sign)
-    if is_word and sign.lower() not in CURRENCIES and (not after or len(cells) < FEWEST_VALUES_WITH_UNIT):
+    if is_word and sign.lower() not in CURRENCY_SIGNS and (not after or len(cells) < FEWEST_VALUES_WITH_UNIT):
         return None  # A1, B2 are names
     # 12% beside 0.5 may be anything, but 0 beside $5 is no money.
     if has_bare and (is_word or sign == "%"):
@@ -127,9 +129,9 @@ def _digits(cells: pa.Array, sign: str) -> pa.Array:
     return cells
 
 
-def parse_numbers(cells: pa.Array, notation: Notation = PLAIN) -> np.ndarray:
+def parse_numbers(cells: pa.Array, notation: Notation = PLAIN_NOTATION) -> np.ndarray:
     """(n,) float64 of cells of text: NaN where they are null, or not a number in this notation."""
-    if notation == PLAIN:
+    if notation == PLAIN_NOTATION:
         try:
             return cells.cast(pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:

@@ -11,9 +11,9 @@ from pathlib import Path
 from nnlab.data.files import data_file, data_path
 from nnlab.errors import UserError, shortened
 
-EXPECTED = "FILE, a table: CSV, TSV, Parquet, Feather, JSON lines or Excel"
+EXPECTED_FILE = "FILE, a table: CSV, TSV, Parquet, Feather, JSON lines or Excel"
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
-URL = re.compile(r"[a-z][a-z0-9+.-]+://.*", re.IGNORECASE | re.DOTALL)
+URL_PATTERN = re.compile(r"[a-z][a-z0-9+.-]+://.*", re.IGNORECASE | re.DOTALL)
 MOST_FILES = 10_000
 
 
@@ -23,7 +23,7 @@ def table_files(path: str | Sequence[str] | None) -> list[Path]:
         return _files_of(path)
     files = [file for item in path for file in _files_of(item)]
     if not files:
-        raise UserError(f"data.path = []: write data.path={EXPECTED}")
+        raise UserError(f"data.path = []: write data.path={EXPECTED_FILE}")
     return _bounded(files, "data.path")
 
 
@@ -31,18 +31,18 @@ def _files_of(path) -> list[Path]:
     if path is not None and not isinstance(path, str | Path):
         raise UserError(f"data.path = {shortened(repr(path))}: expected the name of a file")
     text = None if path is None else str(path)
-    if text and URL.fullmatch(text):
+    if text and URL_PATTERN.fullmatch(text):
         raise UserError(
             f"data.path = '{shortened(text)}' is an address: download the file, and write its name"
         )
-    file = data_path(text, EXPECTED)
+    file = data_path(text, EXPECTED_FILE)
     if not GLOB_CHARACTERS.search(str(file)) or file.exists():
         if file.is_dir():
             raise UserError(
-                f"data.path = '{shortened(text)}' is a folder: write data.path={EXPECTED}; for all its "
+                f"data.path = '{shortened(text)}' is a folder: write data.path={EXPECTED_FILE}; for all its "
                 f"files, data.path='{shortened(text.rstrip('/'))}/*.csv' or the like"
             )
-        return [data_file(text, EXPECTED)]
+        return [data_file(text, EXPECTED_FILE)]
     matches = islice(glob.iglob(str(file), recursive=True), MOST_FILES + 1)
     files = sorted(match for match in map(Path, matches) if match.is_file())
     if not files:

@@ -19,7 +19,14 @@ from nnlab.tables.cells import (
     without_markers,
     without_missing_numbers,
 )
-from nnlab.tables.dates import EXAMPLES, FORMS, TIME_ONLY, fitting_forms, is_date_type, parse_dates
+from nnlab.tables.dates import (
+    DATE_PATTERNS,
+    FORM_EXAMPLES,
+    TIME_ONLY,
+    fitting_forms,
+    is_date_type,
+    parse_dates,
+)
 from nnlab.tables.numerals import Notation, parse_numbers
 
 LONGEST_NGRAM = 2  # words
@@ -74,11 +81,11 @@ def _dates(cells: pa.Array, column: Column, where) -> np.ndarray:
     else:
         cells = _present(cells, column)
         form = column.form or next(iter(fitting_forms(cells.drop_null())), "ymd")
-        if form not in FORMS:  # a stranger may have written the column
+        if form not in DATE_PATTERNS:  # a stranger may have written the column
             raise UserError(f"column '{shortened(column.name)}': a date has no form '{shortened(form)}'")
         values = parse_dates(cells, form)
         kind = "a time" if form == TIME_ONLY else "a date"
-        what = f"{kind} as this column writes them, such as {EXAMPLES[form]}"
+        what = f"{kind} as this column writes them, such as {FORM_EXAMPLES[form]}"
         refuse_first(column.name, cells, np.isfinite(values["days"]), what, where)
     return np.stack([values[part] for part in column.parts], 1)
 

@@ -21,7 +21,7 @@ from nnlab.tables.judged import (
     number_column,
 )
 from nnlab.tables.judgement import boolean_words
-from nnlab.tables.numerals import PLAIN, find_notation, parse_numbers
+from nnlab.tables.numerals import PLAIN_NOTATION, find_notation, parse_numbers
 from nnlab.tables.user_types import DAY_MONTH_ORDERS
 
 NGRAM_BUCKETS = 256
@@ -75,7 +75,7 @@ def _number(name: str, cells: pa.Array, settings: ReadingSettings, where, why: s
     if not len(distinct):
         return constant(name, [])
     reading = find_notation(distinct, settings.decimal)
-    notation = reading.notation if reading else PLAIN
+    notation = reading.notation if reading else PLAIN_NOTATION
     numbers = parse_numbers(text, notation)
     refuse_first(name, text, np.isfinite(numbers), f"a number, {why}", where)
     return number_column(name, numbers, SAID_BY_USER, settings, notation)

@@ -13,9 +13,9 @@ from nnlab.data.headers import LINES_COMPARED
 from nnlab.errors import UserError, shortened
 
 # In the order in which they are preferred: a decimal comma stands between semicolons, not the reverse.
-SEPARATORS = {"tab": "\t", "semicolon": ";", "pipe": "|", "comma": ",", "blank": " "}
+SEPARATOR_CHARACTERS = {"tab": "\t", "semicolon": ";", "pipe": "|", "comma": ",", "blank": " "}
 LEAST_REGULAR_SHARE = 0.5  # of lines with as many cells as most have; below it, blanks may separate
-BLANKS, QUOTED_OR_BLANKS = re.compile(r"[ \t]+"), re.compile(r'("(?:[^"]|"")*")|[ \t]+')
+BLANK_RUN, QUOTED_OR_BLANKS = re.compile(r"[ \t]+"), re.compile(r'("(?:[^"]|"")*")|[ \t]+')
 BLANKS_AT_ENDS = re.compile(r"^[ \t]+|[ \t]+$", re.MULTILINE)
 
 
@@ -23,12 +23,12 @@ def separator_character(separator: str) -> str | None:
     """`comma` or `,` as `,`; None for `auto`."""
     if separator == "auto":
         return None
-    character = SEPARATORS.get(separator, separator)
+    character = SEPARATOR_CHARACTERS.get(separator, separator)
     character = "\t" if character == "\\t" else character
     if len(character) != 1 or not character.isascii() or character in '"\r\n' or character.isalnum():
         raise UserError(
-            f"data.separator = '{shortened(separator)}': expected auto, {', '.join(SEPARATORS)}, or a "
-            f"character"
+            f"data.separator = '{shortened(separator)}': expected auto, {', '.join(SEPARATOR_CHARACTERS)}, "
+            f"or a character"
         )
     return character
 
@@ -37,7 +37,7 @@ def detect_separator(body: str) -> str:
     """The character that splits most lines into equally many cells."""
     regular = {}
     with allow_long_cells():
-        for character in SEPARATORS.values():
+        for character in SEPARATOR_CHARACTERS.values():
             if character == " " and any(share >= LEAST_REGULAR_SHARE for share in regular.values()):
                 break
             lines = single_blanks(body) if character == " " else body
@@ -68,5 +68,5 @@ def single_blanks(lines: str) -> str:
     """The lines with one blank between cells, outside of quotes, and none at their ends."""
     lines = BLANKS_AT_ENDS.sub("", lines.replace("\r\n", "\n"))
     if '"' not in lines:
-        return BLANKS.sub(" ", lines)
+        return BLANK_RUN.sub(" ", lines)
     return QUOTED_OR_BLANKS.sub(lambda match: match[1] or " ", lines)

@@ -21,7 +21,7 @@ from nnlab.tables.options import ReadOptions
 
 SAMPLE_BYTES = 2**18  # whose lines show the dialect
 LONGEST_LINE = 2**26  # bytes
-BLANK = ' \t\r\n"\x1a'  # the last ends files of DOS
+BLANK_CHARACTERS = ' \t\r\n"\x1a'  # the last ends files of DOS
 LEAST_BLOCK = 2**22  # bytes that are parsed at once, at least
 
 
@@ -79,7 +79,7 @@ class TextTable:
 
     def _judge(self, row: pa.csv.InvalidRow) -> str:
         """What to do with a line that has more or fewer cells than the names."""
-        is_blank = not row.text.strip(BLANK + self.dialect.separator)
+        is_blank = not row.text.strip(BLANK_CHARACTERS + self.dialect.separator)
         return "skip" if is_blank else "error"
 
     def _read_sample(self) -> str:
@@ -140,7 +140,7 @@ def _hint(dialect: Dialect, names: list[str], row: list[str]) -> str:
 
 
 def _is_blank(row: list[str], width: int) -> bool:
-    return not any(row) if len(row) == width else not "".join(row).strip(BLANK)
+    return not any(row) if len(row) == width else not "".join(row).strip(BLANK_CHARACTERS)
 
 
 def _trimmed(batch: pa.RecordBatch) -> pa.RecordBatch:
