@@ -166,6 +166,15 @@ def test_a_class_above_its_threshold_is_predicted(p, threshold, positive):
         assert (above_threshold(both, threshold, spec).argmax() == number) == (p > threshold)
 
 
+@pytest.mark.parametrize("threshold", [0.25, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("positive", [0, 1])
+def test_a_class_at_its_threshold_is_not_predicted(threshold, positive):
+    """1 is the threshold of a network that is sure of wrong answers."""
+    spec = replace(nnlab.Moons(n=10).load().spec, positive=positive)
+    p = np.array([[1 - threshold], [threshold]])[:: 1 if positive else -1]
+    assert above_threshold(p, threshold, spec).argmax() == 1 - positive
+
+
 # ---- intervals
 
 

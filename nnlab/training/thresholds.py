@@ -77,8 +77,10 @@ def thresholds_of_classes(threshold: float | np.ndarray, spec: DataSpec) -> np.n
     """(2, 1), or (2, N) of N thresholds: the positive class is predicted where its probability is above the
     threshold, so the other one where its own is above 1 - threshold."""
     of_positive = np.reshape(threshold, (1, -1)).astype(np.float64)
-    values = np.concatenate([1 - of_positive, of_positive])
-    return values if positive_class(spec) else values[::-1]
+    if positive_class(spec):
+        return np.concatenate([1 - of_positive, of_positive])
+    # A little higher, since of two equal numbers the first class is predicted: at its threshold it is not.
+    return np.concatenate([np.nextafter(of_positive, np.inf), 1 - of_positive])
 
 
 def above_threshold(p: np.ndarray, threshold: float | np.ndarray, spec: DataSpec) -> np.ndarray:
