@@ -29,7 +29,12 @@ from nnlab.cli import main
 from nnlab.equation import equation
 from nnlab.losses import LOSSES
 from nnlab.prediction.intervals import ConformalIntervals
-from nnlab.training.calibration import LARGEST_TEMPERATURE, fit_temperature, spread
+from nnlab.training.calibration import (
+    CALIBRATED_METRICS,
+    LARGEST_TEMPERATURE,
+    fit_temperature,
+    spread,
+)
 from nnlab.training.fit_state import FitState
 from nnlab.training.thresholds import THRESHOLD_METRICS, above_threshold, best_threshold
 
@@ -96,6 +101,22 @@ def test_weights_count_as_copies_and_padding_counts_nothing():
     counts[:, 20:] = 0
     alone = fit_temperature(loss, z[:, :20].clone(), t[:, :20].clone(), counts[:, :20].clone())
     assert fit_temperature(loss, z, t, counts) == pytest.approx(alone, rel=1e-9)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, "balanced_accuracy", "f1"])
+@pytest.mark.parametrize("calibrate", ["none", "temperature"])
+def test_metrics_of_probabilities_do_not_depend_on_the_threshold(threshold, calibrate):
+    e = nnlab.Experiment(data=nnlab.Moons(n=200, noise=0.4), epochs=5, calibrate=calibrate)
+    at_half, decided = nnlab.fit(e, replace(e, threshold=threshold)).run().results
+    assert decided.calibration["threshold"] != 0.5
+    uncalibrated = [name for name in at_half.test if name.endswith("_uncalibrated")]
+    for name in (*CALIBRATED_METRICS, "roc_auc", "average_precision", *uncalibrated):
+        assert decided.test[name] == at_half.test[name], name
+    x, y = e.data.load().x, np.array(e.data.load().classes)[e.data.load().y]
+    for seeds in (1, 3):  # one row, and an average
+        fits = nnlab.fit(replace(e, seeds=seeds)), nnlab.fit(replace(e, seeds=seeds, threshold=threshold))
+        reports = [nnlab.load(fit.run()).evaluate(x, y) for fit in fits]
+        assert reports[0]["calibration_error"] == reports[1]["calibration_error"]
 
 
 @pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")  # weights work against a temperature

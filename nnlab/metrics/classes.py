@@ -180,8 +180,12 @@ def brier_score(a: ClassAnswers) -> float:
 
 
 def calibration_error(a: ClassAnswers) -> float:
-    """Over bins of equal width, open below: sum_b n_b / N |accuracy_b - mean confidence_b|."""
-    confidence, is_correct = a.scores.per_example[1], a.predicted == a.true
+    """Over bins of equal width, open below: sum_b n_b / N |accuracy_b - mean confidence_b|.
+
+    Confidence is the largest probability, and accuracy that of the class which has it, even where a threshold
+    predicts the other one.
+    """
+    confidence, is_correct = a.scores.per_example[1], a.scores.per_example[3] == 0
     if np.isnan(confidence).any():
         return float("nan")
     bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
