@@ -45,7 +45,7 @@ LOSSES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.01, 1e6])
+@pytest.mark.parametrize("scale", [1.0, 0.01, 1e6, 1e307])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_weight_of_n_is_the_example_n_times(loss, scale):
     """With gradients of all examples, whatever the weights are multiplied by."""
@@ -65,6 +65,20 @@ def test_class_weights_are_weights_of_their_examples():
     for first, second in ((named, by_example), (balanced, as_sklearn)):
         for name, array in first.weights.items():
             np.testing.assert_allclose(second.weights[name], array, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("class_weight", ["none", "balanced", {"a": 1e308, "b": 1e308, "c": 1e300}])
+def test_only_ratios_of_weights_matter(class_weight):
+    """To the bit, where they are powers of two; however large their sum would be."""
+    weights = RANDOM.uniform(0.5, 1, 40)
+    dataset = nnlab.Arrays(X, LABELS).load()
+    (fold,) = nnlab.Holdout().folds(dataset)
+    each = [
+        loss_weights(replace(dataset, weights=np.ldexp(weights, power)), class_weight, fold)
+        for power in (0, -900, 1024)
+    ]
+    assert all(np.array_equal(each[0], other) for other in each)
+    assert each[0][fold.train].mean() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {"b": 5.0}])

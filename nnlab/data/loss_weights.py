@@ -29,10 +29,10 @@ def loss_weights(dataset, class_weight, fold) -> np.ndarray:
 
     Raises `UserError` if nothing in its training or validation set has a weight above 0.
     """
-    weights = np.ones(len(dataset.x)) if dataset.weights is None else dataset.weights.astype(np.float64)
+    weights = np.ones(len(dataset.x)) if dataset.weights is None else _at_most_one(dataset.weights)
     if class_weight != NO_CLASS_WEIGHT:
         y = dataset.targets(noisy=True)
-        weights = weights * class_factors(class_weight, dataset, y, weights, fold.train)[y]
+        weights = _at_most_one(weights * class_factors(class_weight, dataset, y, weights, fold.train)[y])
     for part in PART_WORDS:
         indices = getattr(fold, part)
         if len(indices) and not weights[indices].any():
@@ -41,6 +41,11 @@ def loss_weights(dataset, class_weight, fold) -> np.ndarray:
                 f"weights (class_weight, or those of the data), or another split"
             )
     return weights / weights[fold.train].mean()
+
+
+def _at_most_one(weights: np.ndarray) -> np.ndarray:
+    """Only ratios of weights matter, and sums of 1e308 would overflow. A power of two rounds nothing."""
+    return np.ldexp(weights.astype(np.float64), -np.frexp(weights.max(initial=0))[1])
 
 
 def refuse_zero_weights(rows: list, datasets) -> None:
