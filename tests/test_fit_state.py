@@ -115,17 +115,16 @@ def test_from_any_moment_on_a_gpu(name, monkeypatch):
             assert bits(again.results) == bits(whole.results)
 
 
-@pytest.mark.parametrize("every", [1, 5])
-def test_stacks_in_several_processes(every, monkeypatch, chunks_of_a_step):
-    experiments = [replace(e, threads=2, epochs=30) for e in EXPERIMENTS["stacks"]]
+def test_stacks_in_several_processes(monkeypatch, chunks_of_a_step):
+    experiments = [replace(e, threads=2, epochs=20) for e in EXPERIMENTS["stacks"]]
     monkeypatch.setattr("nnlab.training.checkpointing.POLL_SECONDS", 0.0)
     whole = Fit(experiments)
     assert whole.processes == 2 and len(whole.stacks()) > 2
-    lines, states = read(whole, every)
+    lines, states = read(whole, every=2)
     assert len(states) > 3 and bits(whole.results) == bits(Fit(experiments).run().results)
     assert any(None in [stack.snapshot for stack in state.stacks] for _, state in states)
     assert any(stack.snapshot and not stack.snapshot.values["left"] for _, s in states for stack in s.stacks)
-    for before, state in states[:: max(1, len(states) // 4)]:
+    for before, state in states[:: max(1, len(states) // 2)]:
         for threads in (2, 1):  # another machine may have fewer
             again = Fit([replace(e, threads=threads) for e in experiments]).resume(on_disk(state))
             rest = list(again)
@@ -185,7 +184,7 @@ def test_a_state_that_somebody_else_wrote(chunks_of_a_step):
     _, states = read(Fit(experiments), every=9)
     values_of = [None, True, -1, 10**30, 1.5, "text", [], {}, [[]], [0], float("nan")]
     seen = set()
-    for _, state in states[1:8:3]:
+    for _, state in states[1:8:5]:
         arrays, values = state.to_arrays()
         values = json.loads(json.dumps(values))
         for path in trees(values):
