@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, Curves, bands
-from nnlab.records.text import METRIC_LABELS, is_percentage
+from nnlab.records.text import is_percentage, metric_words
 
 SIZE_INCHES, DOTS_PER_INCH = (8.0, 10 / 3), 150  # 1200 x 500 pixels
 FEW_ROWS, FEW_EPOCHS = 10, 12  # up to which each row has a line, and each epoch a dot
@@ -121,7 +121,7 @@ def _annotate(figure, curves: Curves, title: str, note: str) -> None:
 
 def _metric_panel(axes, curves: Curves, name: str, task: str) -> None:
     """Plot a metric that was measured on the validation set."""
-    label, is_share = METRIC_LABELS.get(name[4:], name[4:].replace("_", " ")), is_percentage(name, task)
+    label, is_share = metric_words(name[4:]), is_percentage(name, task)
     _panel(axes, curves, name[4:], f"{label} (%)" if is_share else label, 100 if is_share else 1, ["val"])
 
 

@@ -59,28 +59,38 @@ def summarize(results: list) -> dict:
         summary["undefined_outputs"] = sorted(outputs)
     if survivors:
         summary["best_epoch"] = _min_median_max([r.best_epoch for r in survivors])
-    calibration = {
-        name: [float(r.calibration[name]) for r in survivors if name in r.calibration]
-        for name in ("temperature", "threshold")
-    }
-    if any(calibration.values()):
-        summary["calibration"] = {name: _min_median_max(each) for name, each in calibration.items() if each}
+    if calibration := _calibration(survivors):
+        summary["calibration"] = calibration
     reasons = [r.reason for r in survivors if r.reason]
     if reasons:
         summary["stopped_by"] = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
-    refits = [r.refit for r in survivors if r.refit]
-    if refits:
-        summary["refit"] = {
-            "rows": len(refits),
-            "diverged": sum(refit.status == "diverged" for refit in refits),
-            "first_examples": _min_median_max([r.examples["train"] for r in survivors if r.refit]),
-            "examples": _min_median_max([refit.examples for refit in refits]),
-            "epochs": _min_median_max([refit.epochs for refit in refits]),
-        }
+    if refitted := [r for r in survivors if r.refit]:
+        summary["refit"] = _refits(refitted)
     tested = [r.test for r in survivors if "recall" in r.test]
     if tested:
         summary["classification"] = _classification(tested)
     return summary
+
+
+def _calibration(results: list) -> dict[str, dict]:
+    """Of temperatures and thresholds, in the rows that have one."""
+    values = {
+        name: [float(r.calibration[name]) for r in results if name in r.calibration]
+        for name in ("temperature", "threshold")
+    }
+    return {name: _min_median_max(each) for name, each in values.items() if each}
+
+
+def _refits(results: list) -> dict:
+    """Of rows that were trained again."""
+    refits = [r.refit for r in results]
+    return {
+        "rows": len(refits),
+        "diverged": sum(refit.status == "diverged" for refit in refits),
+        "first_examples": _min_median_max([r.examples["train"] for r in results]),
+        "examples": _min_median_max([refit.examples for refit in refits]),
+        "epochs": _min_median_max([refit.epochs for refit in refits]),
+    }
 
 
 def _count_windows(results: list) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from nnlab.metrics import is_unbalanced
-from nnlab.records.text import METRIC_LABELS, format_number, metric_formatter, metric_label, plus_minus
+from nnlab.records.text import format_number, metric_formatter, metric_label, metric_words, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
 from nnlab.training.results import MAIN_METRICS
 
@@ -155,7 +155,7 @@ def _threshold_lines(summary: dict) -> list[str]:
         return []
     text = f"test numbers are by the threshold {by}"
     if isinstance(by, str):
-        label = METRIC_LABELS.get(by, by.replace("_", " "))
+        label = metric_words(by)
         text = f"test numbers are by the threshold with the largest {label} on the validation set"
     if "val_error" in metrics:
         text += "; the validation error is by the likelier class"
@@ -165,8 +165,8 @@ def _threshold_lines(summary: dict) -> list[str]:
 def _positive_class(summary: dict) -> list[str]:
     """Which class metrics of two classes are about, if one of them is shown."""
     positive = summary.get("classification", {}).get("positive_class")
-    labels = [METRIC_LABELS.get(m, m.replace("_", " ")) for m in POSITIVE_METRICS
-              if f"test_{m}" in shown_metrics(summary)]  # fmt: skip
+    shown = shown_metrics(summary)
+    labels = [metric_words(metric) for metric in POSITIVE_METRICS if f"test_{metric}" in shown]
     return [f"  {', '.join(labels)}: of the class '{positive}'"] if labels and positive else []
 
 

@@ -33,14 +33,19 @@ def error_name(task: str) -> str:
     return "RMSE" if task == "regression" else "error"
 
 
+def metric_words(metric: str) -> str:
+    """`ROC AUC` for roc_auc, whatever it is measured on."""
+    return METRIC_LABELS.get(metric, metric.replace("_", " "))
+
+
 def metric_label(name: str, task: str) -> str:
     """The displayed name of a metric: `validation RMSE` for val_error of a regression."""
     set_name, _, metric = name.partition("_")
     if set_name not in SET_LABELS:
-        return METRIC_LABELS.get(name, name.replace("_", " "))
+        return metric_words(name)
     if metric == "error" and set_name != "test":
         return f"{SET_LABELS[set_name]} {error_name(task)}"
-    return f"{SET_LABELS[set_name]} {METRIC_LABELS.get(metric, metric.replace('_', ' '))}"
+    return f"{SET_LABELS[set_name]} {metric_words(metric)}"
 
 
 def loss_description(loss: str, task: str, normalization: str) -> str:
@@ -58,7 +63,7 @@ def target_description(normalization: str) -> str:
 def short_label(recorded: str) -> str:
     """The heading of a metric's column: `bal. acc.` for val_balanced_accuracy."""
     metric = recorded.partition("_")[2]
-    return SHORT_LABELS.get(metric) or METRIC_LABELS.get(metric, metric.replace("_", " "))
+    return SHORT_LABELS.get(metric) or metric_words(metric)
 
 
 def metric_formatter(name: str, task: str):

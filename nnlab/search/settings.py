@@ -10,7 +10,7 @@ from nnlab.allowed import LARGEST_COUNT
 from nnlab.arguments import typed
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, compose, part, static
-from nnlab.metrics import METRICS
+from nnlab.metrics import METRICS, larger_is_better
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
 
@@ -119,7 +119,7 @@ class Search(Component):
 
 def natural_sign(objective: str) -> int:
     """1 if less of it is better, -1 if more is."""
-    return -1 if objective in METRICS and METRICS[objective].larger_is_better else 1
+    return -1 if larger_is_better(objective) else 1
 
 
 def _objective_count(objectives: int) -> str:
