@@ -186,6 +186,11 @@ class Experiment(Component):
         refuse_extremes(self.data, dataset, self.dtype)
         return dataset
 
+    def for_data(self, spec: DataSpec) -> Experiment:
+        """The same experiment with numbers for what its data decide: label_smoothing=auto."""
+        regularizer = self.regularizer.for_targets(bool(spec.classes))
+        return self if regularizer is self.regularizer else replace(self, regularizer=regularizer)
+
     @typed
     def loss_for(self, spec: DataSpec):
         """The loss for such data: by name, else the model's, else the default for data and output map.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
@@ -13,6 +13,8 @@ from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, column, static
 from nnlab.plugins import lookup
+
+AUTO_SMOOTHING = 0.1  # label_smoothing=auto of classes, as RealMLP has it
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Regularizer(Component):
     dropconnect      the same for a weight of a hidden layer, one mask for each batch
     max_norm         after each update, a unit's incoming weights are scaled down to this norm if theirs is
                      larger; .inf: never (Srebro and Shraibman 2005)
-    label_smoothing  e: train on t <- (1 - e) t + e / m for m classes (Szegedy et al. 2016). The reported
-                     losses are those of the data's own targets.
+    label_smoothing  e: train on t <- (1 - e) t + e / m for m classes (Szegedy et al. 2016). auto: 0.1 where
+                     targets are classes, 0 where they are numbers, for which other values above 0 are
+                     refused. The reported losses are those of the data's own targets.
     """
 
     group: ClassVar[str] = "regularizer"
@@ -43,12 +46,18 @@ class Regularizer(Component):
     input_dropout: float = column(0.0, low=0, below=1)
     dropconnect: float = column(0.0, low=0, below=1)
     max_norm: float = column(math.inf, above=0, infinite=True)
-    label_smoothing: float = column(0.0, low=0, below=1)
+    label_smoothing: float | Literal["auto"] = column(0.0, low=0, below=1)
 
     @property
     def penalizes(self) -> bool:
         """Whether Omega is more than 0 somewhere: then `nnlab check` compares its gradient."""
         return type(self).penalty is not Regularizer.penalty or bool(self.l2 or self.l1)
+
+    def for_targets(self, classes: bool) -> Regularizer:
+        """Itself, with a number instead of label_smoothing=auto: `classes` or numbers are the targets."""
+        if self.label_smoothing != "auto":
+            return self
+        return replace(self, label_smoothing=AUTO_SMOOTHING if classes else 0.0)
 
     def rates(self) -> dict[str, torch.Tensor]:
         """The columns that boxes look up by name."""
@@ -104,7 +113,8 @@ class Regularizer(Component):
 
     @property
     def smooths(self) -> bool:
-        return bool((torch.as_tensor(self.label_smoothing) > 0).any())
+        """Whether targets are changed; with auto that is not known before the data are."""
+        return self.label_smoothing != "auto" and bool((torch.as_tensor(self.label_smoothing) > 0).any())
 
 
 def scale_down(W: torch.Tensor, norm: torch.Tensor) -> None:

@@ -52,8 +52,8 @@ def variants(whole: nnlab.Experiment) -> dict[str, nnlab.Experiment]:
         "without waves": {"model": WithoutWaves()},
         "without learnt factors": {"model": WithoutScale()},
         "relu": {"model": Tabular(activation="relu")},
-        "without dropout": {"regularizer": nnlab.Regularizer()},
-        "label smoothing 0.1": {"regularizer": replace(whole.regularizer, label_smoothing=0.1)},
+        "without dropout": {"regularizer": replace(whole.regularizer, dropout=0.0)},
+        "without label smoothing": {"regularizer": replace(whole.regularizer, label_smoothing=0.0)},
         "schedule=cosine": {"schedule": "cosine"},
         "schedule=constant": {"schedule": "constant"},
         "beta2=0.999": {"optimizer": replace(whole.optimizer, beta2=0.999)},
@@ -86,7 +86,8 @@ def main() -> None:
         whole = nnlab.Experiment(
             data=nnlab.Table(path=path, target=target, limit=arguments.limit),
             split=nnlab.Holdout(repeats=arguments.splits),
-            model="tabular", schedule="cosine_log", regularizer=nnlab.Regularizer(dropout=0.15),
+            regularizer=nnlab.Regularizer(dropout=0.15, label_smoothing="auto"),
+            model="tabular", schedule="cosine_log",
             optimizer=nnlab.Adam(lr=3e-3, beta2=0.95), epochs=arguments.epochs, batch_size=256,
         )  # fmt: skip
         base = None

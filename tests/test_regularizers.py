@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import nnlab
 from nnlab import MLP, SGD, Adam, Experiment, Regularizer, UserError
+from nnlab.checks.subject import Subject
 from nnlab.hyperparameters import stack
 from nnlab.regularizers import scale_down
 from nnlab.runtime.threads import computing
@@ -235,3 +236,22 @@ def test_label_smoothing_of_numbers_is_refused():
     wrong = replace(BASE, data=Points(classes=0), regularizer=Regularizer(label_smoothing=0.1))
     with pytest.raises(UserError, match="label_smoothing above 0 needs classes"):
         nnlab.fit(wrong)
+
+
+@pytest.mark.parametrize(("classes", "value"), [(3, 0.1), (0, 0.0)], ids=["classes", "numbers"])
+def test_auto_label_smoothing_is_for_classes(classes, value):
+    base = replace(BASE, data=Points(classes=classes), epochs=2)
+    auto, explicit = (replace(base, regularizer=Regularizer(label_smoothing=v)) for v in ("auto", value))
+    assert_same(curves([auto]), curves([explicit]), "auto")
+    fit, other = nnlab.fit(auto).run(), nnlab.fit(explicit).run()
+    x = auto.load().x
+    assert nnlab.load(fit).outputs(x).tobytes() == nnlab.load(other).outputs(x).tobytes()
+    assert Subject(auto).experiment.regularizer == explicit.regularizer
+
+
+def test_auto_label_smoothing_shares_a_stack_with_numbers():
+    regularizers = [dict(label_smoothing=v) for v in ("auto", 0.0, 0.3)]
+    together = nnlab.fit(*rows_of(regularizers)).run().results
+    for one, row in zip(together, rows_of(regularizers), strict=True):
+        (alone,) = nnlab.fit(row).run().results
+        assert one.test == alone.test and one.best_epoch == alone.best_epoch

@@ -71,9 +71,9 @@ class Subject:
     """An experiment, its data and their first fold. Raises `UserError` for what does not go together."""
 
     def __init__(self, experiment: Experiment, budget: Budget | None = None):
-        self.experiment = experiment
         self.budget = budget or Budget()
         self.dataset = experiment.load()
+        self.experiment = experiment = experiment.for_data(self.dataset.spec)
         experiment.loss_for(self.dataset.spec)
         refuse_metrics(experiment, self.dataset.spec)
         folds = experiment.split.folds(self.dataset)

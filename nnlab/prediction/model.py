@@ -71,7 +71,8 @@ class TrainedModel:
     """
 
     def __init__(self, experiment: Experiment, spec: DataSpec, rows: list[TrainedRow], device: str = "cpu"):
-        self.experiment, self.spec, self.rows = experiment, spec, rows
+        self.experiment = experiment = experiment.for_data(spec)
+        self.spec, self.rows = spec, rows
         self._loss, self._graph = experiment.loss_for(spec), experiment.graph(spec)
         self._template = torch.empty(0, dtype=getattr(torch, experiment.dtype), device=device_named(device))
         self._prepare()

@@ -69,6 +69,7 @@ class Fit:
         predictions: KeepPredictions | list[KeepPredictions] = "auto",
     ):
         self.cache = cache or DataCache()
+        experiments = [e.for_data(self.cache.load_data(e).spec) for e in experiments]
         self.datasets = self.cache.datasets
         rows = self._draw_rows(experiments)
         if interactive:
