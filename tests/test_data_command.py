@@ -271,6 +271,13 @@ def test_of_several_splits_the_words_have_one(folder, capsys):
     assert main([*words[1:], "epochs=1", "picture=false"]) == 0, capsys.readouterr().err
 
 
+def test_a_test_file_of_its_own_is_as_the_user_wants_it(folder, capsys):
+    frame = rows_of().assign(patient=np.arange(120) % 40, day=DAYS)
+    frame[:80].to_csv("t.csv", index=False)
+    frame[80:].to_csv("later.csv", index=False)
+    assert not doubts(screen(capsys, "t.csv", "target=y", "test_path=later.csv"))
+
+
 def test_a_single_input_is_no_leak(folder, capsys):
     rows_of()[["y"]].assign(x=lambda f: np.where(f.y == "u", 1.5, 2.5)).to_csv("t.csv", index=False)
     assert "alone tells" not in screen(capsys, "t.csv", "target=y")

@@ -51,7 +51,9 @@ def test_a_table_says_what_a_split_respects(tmp_path):
     (fold,) = Holdout().folds(given)
     assert [len(part) for part in parts_of(fold)] == np.bincount(given.parts).tolist()
     e = nnlab.Experiment(data=replace(table, weight="w"), class_weight="balanced", epochs=2, seeds=2)
-    assert {result.status for result in nnlab.fit(e).run().results} == {"finished"}
+    with pytest.warns(nnlab.Advice, match="data.group=patient keeps the rows of each together"):
+        results = nnlab.fit(e).run().results
+    assert {result.status for result in results} == {"finished"}
 
 
 def test_weights_and_groups_are_read_as_the_other_columns(tmp_path):

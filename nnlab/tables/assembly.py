@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,8 +55,14 @@ class Examined:
 
     def raw_of(self, column: Column) -> np.ndarray:
         """(N, n) of one input."""
-        start = sum(len(other.raw) for other in self.columns[: self.columns.index(column)])
+        start = self._starts[column.name]
         return self.raw[:, start : start + len(column.raw)]
+
+    @cached_property
+    def _starts(self) -> dict[str, int]:
+        """Where the raw inputs of each column begin."""
+        ends = itertools.accumulate(len(column.raw) for column in self.columns)
+        return dict(zip((column.name for column in self.columns), [0, *ends], strict=False))
 
 
 def examine(source: Source, settings: Tabular, tests: int = 0) -> Examined:

@@ -56,10 +56,10 @@ class Doubt:
 def grave_doubts(table: Examined, settings: Tabular) -> list[Doubt]:
     """Leaks, row numbers, and what a split should respect; of several splits the first has the remedy."""
     found = [*_leaks(table), *_row_numbers(table)]
-    if settings.part is None and not table.tests:
+    if settings.part is None and not table.tests:  # else the test set is as the user wants it
         found += _parts(table)
-    if settings.part is None and settings.time is None and settings.group is None:
-        found += [*_times(table, settings), *_groups(table)]
+        if settings.time is None and settings.group is None:
+            found += [*_times(table, settings), *_groups(table)]
     is_split, doubts = False, []
     for doubt in found:
         splits = {"part", "time", "group"} & {*doubt.remedy}
