@@ -56,6 +56,22 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("split", [nnlab.NoSplit(), nnlab.Holdout(), nnlab.KFold(k=2)])
+@pytest.mark.parametrize("dataset, sentence", [
+    (PLAIN.select(np.arange(0)), "there are no examples"),
+    (replace(PLAIN, test=np.arange(N)), "no example trains: all validate or test"),
+])  # fmt: skip
+def test_without_an_example_to_train_on_data_are_refused(dataset, sentence, split):
+    with pytest.raises(UserError, match=f"data 'given': {sentence}"):
+        nnlab.fit(nnlab.Experiment(data=Given(dataset), split=split, metric="last"))
+
+
+def test_a_single_example_is_not_divided_into_folds():
+    dataset = Given(replace(PLAIN, test=np.arange(1, N))).load()
+    with pytest.raises(UserError, match="only 1 example to divide into folds; add examples, or take"):
+        nnlab.KFold(k=2, stratify=False).folds(dataset)
+
+
 @pytest.mark.parametrize("name, values, sentence", WRONG.values(), ids=WRONG)
 def test_wrong_ones_are_refused(name, values, sentence):
     with pytest.raises(UserError, match=f"data 'given': {sentence}"):

@@ -225,7 +225,7 @@ def test_what_cannot_be_divided_is_one_sentence(split, arrays, sentence):
 
 
 WRONG_PARTS = {
-    "nothing trains": ({"parts": 1 + Y}, "no example trains: all have a part that validates or tests"),
+    "nothing trains": ({"parts": 1 + Y}, "no example trains: all validate or test"),
     "two test sets": ({"parts": 2 * Y, "test": np.array([2])}, "a test set of their own, and other examples"),
     "a test example validates": ({"parts": Y, "test": np.array([1])}, "in it examples whose part is valid"),
 }

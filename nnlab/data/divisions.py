@@ -16,7 +16,8 @@ from nnlab.errors import UserError
 class ByChance:
     """Single examples at random, each class in proportion: its `strata` (N,)."""
 
-    unit, whole, remedy = "example", "", ""
+    unit, whole = "example", ""
+    remedy = "add examples, or take split=none metric=last, which holds nothing back"
     is_random = stratifies = True
 
     def __init__(self, strata: np.ndarray):

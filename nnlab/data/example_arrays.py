@@ -12,7 +12,10 @@ REAL_DTYPE_KINDS = "iuf"
 
 
 def refuse_wrong_arrays(dataset) -> None:
-    """Raise `UserError` where such an array does not fit the examples, or has a value that is not allowed."""
+    """Raise `UserError` where such an array does not fit the examples or has a value that is not allowed, or
+    where no example is left to train on."""
+    if not len(dataset.x):
+        raise UserError("there are no examples")
     for name in EXAMPLE_ARRAYS:
         values = getattr(dataset, name)
         if values is None:
@@ -29,6 +32,9 @@ def refuse_wrong_arrays(dataset) -> None:
         raise UserError(f"groups has the dtype {dataset.groups.dtype}, expected whole numbers")
     if dataset.parts is not None:
         _refuse_wrong_parts(dataset)
+    given = [dataset.given(part) for part in PARTS[1:]]
+    if sum(len(indices) for indices in given if indices is not None) == len(dataset.x):
+        raise UserError("no example trains: all validate or test")
     if dataset.weights is not None:
         _refuse_wrong_weights(dataset.weights)
 
@@ -45,8 +51,6 @@ def _refuse_wrong_parts(dataset) -> None:
     validates = dataset.parts == PARTS.index("validation")
     if (tests & validates).any():
         raise UserError("the data have a test set of their own, and in it examples whose part is validation")
-    if (tests | validates).all():
-        raise UserError("no example trains: all have a part that validates or tests")
 
 
 def _refuse_wrong_weights(weights: np.ndarray) -> None:

@@ -13,21 +13,8 @@ from nnlab.data.text_tables import Csv
 from nnlab.tables.table_data import Table
 
 SOURCES = {
-    source.name: source
-    for source in (
-        Digits,
-        Diabetes,
-        Wine,
-        Iris,
-        BreastCancer,
-        Line,
-        Noise,
-        Moons,
-        Spirals,
-        Idx,
-        Csv,
-        Npz,
-        Table,
-    )  # fmt: skip
-}
+    source.name: source for source in (
+        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Idx, Csv, Npz, Table,
+    )
+}  # fmt: skip
 __all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]
