@@ -117,4 +117,4 @@ def test_the_card_says_what_the_numbers_of_an_example_mean(installed, capsys):
     assert "| 2 | `plan` | 2 `gold`, 3 `iron`, 4 `silver` |  |  |" in card
     assert "| 0 | `zip` | 2 `z00`, 3 `z01`," in card and "9 `z07`, ... |  |  |" in card
     assert re.search(r"\| 1 \| `age` \| a number \| \d+\.\d+ \| \d+\.\d+ \|", card)
-    assert "| 5 | `words #1` | a number, as it is |  |  |" in card
+    assert "| 5 | `words #1` | its words and pairs of words, hashed: by `raw` |  |  |" in card

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from nnlab.errors import shortened
+from nnlab.errors import quote_names, shortened
+from nnlab.suggestions import hint
 
 # A label may well be called "-" or "nil", so fewer words count as a missing label than as a missing number.
 MISSING_LABELS = ("nan", "na", "n/a", "null", "none", "?")
@@ -115,6 +116,15 @@ def _plain_number(cell: str) -> str:
         whole, point, decimals = cell.rpartition(".")
     digits = re.sub(r"[^\d+-]", "", whole)
     return f"{digits}.{decimals}" if point else digits + decimals
+
+
+def missing_columns(names: list[str], wanted: list[str]) -> str:
+    """What a sentence says of a table with columns of these names, without some that are `wanted`."""
+    missing = [name for name in wanted if name not in names]
+    others = [name for name in names if name not in {*wanted}]
+    near = hint(shortened(missing[0]), others) or f"; it has {quote_names(names)}"
+    more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
+    return f"has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
 
 
 def first_line_hint(first: list[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.data.cells import REMEDY_FOR_TARGET, REMEDY_FOR_TRAINED_RUN, cell_error, first_line_hint, is_number
+from nnlab.data.cells import REMEDY_FOR_TARGET, REMEDY_FOR_TRAINED_RUN, cell_error, is_number, missing_columns
 from nnlab.data.csv_rows import read_rows
 from nnlab.data.headers import LINES_COMPARED, is_header
 from nnlab.data.identifiers import key_column
@@ -131,7 +131,7 @@ class _Matching:
                     f"{self.path} has no line with the names of its columns, and the run knows its inputs by "
                     f"name: put a line above, with {quote_names(features)}"
                 )
-            raise UserError(self._missing([name for name in features if name not in names], names))
+            raise UserError(f"{self.path} {missing_columns(names, list(features))}")
         return has_header, self._by_position(names, has_header)
 
     def _by_name(self, names: list[str]) -> Columns:
@@ -175,12 +175,6 @@ class _Matching:
         for index in {*targets} & {*inputs}:
             raise UserError(f"target = '{shortened(names[index])}': that is an input of the run")
         return targets
-
-    def _missing(self, missing: list[str], names: list[str]) -> str:
-        others = [name for name in names if name not in self.spec.features]
-        near = hint(shortened(missing[0]), others) or f"; it has {quote_names(names)}"
-        more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
-        return f"{self.path} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
 
     def _by_position(self, names: list[str], has_header: bool) -> Columns:
         """The inputs of a run whose own have no names: all columns in their order, but the target's."""

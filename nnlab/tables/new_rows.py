@@ -9,10 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 
-from nnlab.data.cells import first_line_hint
+from nnlab.data.cells import missing_columns
 from nnlab.data.columns import MISSING_CODE, Column
 from nnlab.errors import UserError, advise, quote_names, shortened
-from nnlab.suggestions import hint
 from nnlab.tables.raw import to_raw
 from nnlab.tables.unknown_cells import UnknownCells
 
@@ -43,15 +42,9 @@ class NewRows:
             advise(f"{where}: {quote_names(further)} {verb} of the run, and ignored")
 
     def _refuse_missing(self, names: list[str], where: str) -> None:
-        missing = [column.name for column in self.inputs if column.name not in names]
-        if missing:
-            inputs = {column.name for column in self.inputs}
-            others = [name for name in names if name not in inputs]
-            near = hint(shortened(missing[0]), others) or f"; it has {quote_names(names)}"
-            more = f", nor {len(missing) - 1:,} other inputs of the run" if len(missing) > 1 else ""
-            raise UserError(
-                f"{where} has no column '{shortened(missing[0])}'{more}{near}{first_line_hint(names)}"
-            )
+        wanted = [column.name for column in self.inputs]
+        if not {*wanted} <= {*names}:
+            raise UserError(f"{where} {missing_columns(names, wanted)}")
 
     def raw(self, batch: pa.RecordBatch | pa.Table, place: Callable[[int], str]) -> np.ndarray:
         """(n, d_raw); `place(row)` says where a row stands, for the `UserError` of a cell that is wrong."""
