@@ -296,6 +296,16 @@ def test_frames_of_words_dates_and_holes(convert):
         estimator.predict(convert(frame.assign(age=["31", "old", *["5"] * (len(frame) - 2)])))
 
 
+@pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")
+def test_an_estimator_says_what_training_did_not_know():
+    frame, y = mixed_frame()
+    estimator = nnlab.Classifier(epochs=2).fit(frame, y)
+    with pytest.warns(nnlab.Advice, match="X: 3 of .* have a 'plan' that training did not know"):
+        estimator.predict(frame.assign(plan=["lead"] * 3 + frame.plan.tolist()[3:]))
+    with pytest.raises(nnlab.UserError, match="in another spelling: 'GOLD' is 'gold'"):
+        estimator.predict(frame.assign(plan=frame.plan.str.upper()).sort_values("plan"))
+
+
 def test_frames_with_labels_that_are_numbers_and_weights():
     frame, y = mixed_frame()
     labels = np.where(y == "left", 10, 9)

@@ -232,7 +232,7 @@ class TrainedModel:
         """The row of that number, or all that are averaged. Raises `UserError` where there is none."""
         if number is None:
             if not (usable_rows := [row for row in self.rows if row.is_usable]):
-                raise UserError("all rows of the model diverged, so there is nothing to predict with")
+                raise UserError("all rows diverged, so there is nothing to predict with")
             return usable_rows
         for row in self.rows:
             if row.number == number:

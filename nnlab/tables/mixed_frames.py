@@ -59,9 +59,13 @@ def mixed_data(X, y: np.ndarray, sample_weight, task: str, normalization: str) -
 def raw_inputs(X, columns: tuple[Column, ...]) -> np.ndarray:
     """(n, d_raw) of a frame with the columns of a model."""
     from nnlab.tables.data_frames import arrow_table
-    from nnlab.tables.raw import to_raw
+    from nnlab.tables.new_rows import NewRows
 
-    return to_raw(arrow_table(X, "X"), columns, lambda row: f"X, row {row}")
+    table = arrow_table(X, "X")
+    rows = NewRows(columns, table.column_names, "X")
+    raw = rows.raw(table, lambda row: f"X, row {row}")
+    rows.advise()
+    return raw
 
 
 def _free_name(name: str, names: list[str]) -> str:
