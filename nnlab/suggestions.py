@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
+VOWELS = frozenset("aeiou")
 MIN_WORD_LENGTH = 3  # shorter words are near to too many
 LETTERS_PER_ERROR = 5  # one typing error, and one more for so many letters
 
@@ -133,8 +134,8 @@ def near(word: str, names: Iterable[str]) -> list[str]:
     """The name that is a few typing errors away from the word, as a list; [] if there is none.
 
     Else the name that ends with the word after a slash, or the one that begins with it: `cosine` for cos,
-    though `cosine_log` does too. Of names with the same head, `optimizer.lr`, only what follows it is
-    compared: a long head would make all names near.
+    though `cosine_log` does too; or that it abbreviates without vowels, as tgt does target. Of names with
+    the same head, `optimizer.lr`, only what follows it is compared: a long head would make all names near.
     """
     head, dot, last = word.lower().rpartition(".")
     tails = {name: name.lower().removeprefix(head + dot) for name in names}
@@ -151,7 +152,15 @@ def near(word: str, names: Iterable[str]) -> list[str]:
         if tail.endswith(f"/{typed}"):
             return [name]
     begun = sorted((name for name, tail in tails.items() if tail.startswith(typed)), key=len)
+    if not begun and not VOWELS & {*typed}:
+        begun = sorted((name for name, tail in tails.items() if _abbreviates(typed, tail)), key=len)
     return begun[:1] if all(name.startswith(begun[0]) for name in begun) else []
+
+
+def _abbreviates(word: str, name: str) -> bool:
+    """Whether the word has the first letter of the name and others in their order: tgt for target."""
+    letters = iter(name)
+    return name[:1] == word[:1] and all(letter in letters for letter in word)
 
 
 def distance(a: str, b: str) -> int:

@@ -290,6 +290,7 @@ def test_a_single_input_is_no_leak(folder, capsys):
     (["data=t.csv"], "a file needs no key here, nnlab data t.csv"),
     (["t.csv", "target=z"], "data.target = 'z': t.csv has no such column; it has x, y"),
     (["t.csv", "traget=y"], "nnlab data has no key 'traget'; did you mean 'target'?"),
+    (["t.csv", "tgt=y"], "did you mean 'target'?"), (["t.csv", "grp=x"], "did you mean 'group'?"),
     (["t.csv", "epochs=5"], "nnlab data has no key 'epochs'"), (["t.csv", "data=csv"], "data=table"),
     (["t.csv", "-m"], "-m: nnlab data takes one table"), (["t.csv", "types.x=nr"], "data.types.x = 'nr'"),
 ])  # fmt: skip
