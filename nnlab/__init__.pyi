@@ -74,10 +74,8 @@ from nnlab.prediction.estimators import (
     Regressor as Regressor,
 )
 from nnlab.prediction.export import export as export
-from nnlab.prediction.model import (
-    TrainedModel as TrainedModel,
-    load as load,
-)
+from nnlab.prediction.loading import load as load
+from nnlab.prediction.model import TrainedModel as TrainedModel
 from nnlab.records.stored_run import StoredRun as StoredRun
 from nnlab.regularizers import Regularizer as Regularizer
 from nnlab.training.results import (

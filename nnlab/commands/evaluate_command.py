@@ -15,7 +15,7 @@ from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
 from nnlab.data.sources import Data
 from nnlab.prediction.evaluation import evaluate
-from nnlab.prediction.model import load
+from nnlab.prediction.loading import load
 from nnlab.prediction.screen_lines import evaluation_lines, model_line
 from nnlab.prediction.tables import open_examples
 from nnlab.records.files import write_json

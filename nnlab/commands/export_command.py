@@ -16,7 +16,7 @@ from nnlab.commands.run_request import RunRequest
 from nnlab.prediction.export import make_export
 from nnlab.prediction.export_names import FILE_NAMES, FORMAT_OF_ENDING
 from nnlab.prediction.export_text import export_lines
-from nnlab.prediction.model import load
+from nnlab.prediction.loading import load
 from nnlab.prediction.model_card import CARD_FILE, model_card
 from nnlab.prediction.screen_lines import model_line
 from nnlab.records.files import atomic_write

@@ -16,7 +16,8 @@ from nnlab.commands.new_file import naming_output, new_file
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
 from nnlab.prediction.blocks import NewExamples
-from nnlab.prediction.model import TrainedModel, load
+from nnlab.prediction.loading import load
+from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.predictions_file import PREDICTIONS_FILE, Tally, predict_into
 from nnlab.prediction.screen_lines import model_line, tally_lines
 from nnlab.prediction.tables import open_examples

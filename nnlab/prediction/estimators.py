@@ -25,7 +25,8 @@ from nnlab.data.splits import SPLITS, RandomSplit
 from nnlab.errors import UserError, advise, nearest
 from nnlab.experiment import Experiment
 from nnlab.plugins import lookup
-from nnlab.prediction.model import TrainedModel, load
+from nnlab.prediction.loading import load
+from nnlab.prediction.model import TrainedModel
 from nnlab.tables.mixed_frames import is_mixed, mixed_data, raw_inputs
 from nnlab.training.fit import fit as make_fit
 

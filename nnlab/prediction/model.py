@@ -1,4 +1,4 @@
-"""`nnlab.load` and the `TrainedModel` that it returns: predictions of a run's trained rows."""
+"""`TrainedModel`: predictions of a run's trained rows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,11 @@ from nnlab.prediction.scoring import Scoring
 from nnlab.prediction.tables import read_inputs
 from nnlab.prediction.trained_rows import (
     TrainedRow,
-    load_rows_from_fit,
-    load_rows_from_run,
     mean_threshold,
 )
-from nnlab.records.run_path import find_run
-from nnlab.records.stored_run import StoredRun
 from nnlab.runtime.devices import device as device_named
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
-from nnlab.training.fit import Fit
 from nnlab.training.thresholds import above_threshold
 
 
@@ -290,44 +285,6 @@ class TrainedModel:
                 self.experiment, self._graph, self.spec, rows, self._template, threads
             )
         return self._stacks[key]
-
-
-@typed
-def load(
-    run: str | os.PathLike | StoredRun | Fit, experiment: int | None = None, device: str = "cpu"
-) -> TrainedModel:
-    """What a run has learnt, to predict with: a `TrainedModel`.
-
-    run         a run folder, your own or somebody else's (nothing in it is executed), a sweep's folder, which
-                means its winner, or a `Fit`
-    experiment  of a fit of several experiments, which one, from 0
-    device      where it computes: cpu, cuda, auto (see `nnlab train --help`)
-
-    Raises `UserError` where there is nothing to predict with, and for a folder that contradicts itself.
-    """
-    if isinstance(run, Fit):
-        e = _experiment_of(run, experiment)
-        spec, rows = run.datasets[e.data].spec, load_rows_from_fit(run, experiment or 0)
-        return TrainedModel(e, spec, rows, device)
-    if experiment is not None:
-        raise UserError(f"experiment = {experiment}: a run folder has one experiment; leave it out")
-    run = run if isinstance(run, StoredRun) else StoredRun(find_run(run))
-    e, spec = run.experiment, run.spec
-    if spec is None:
-        raise UserError(
-            f"'{run.path}' has no spec.json, which says what its data are like: an earlier version wrote the "
-            f"folder; train it again, by the line in its command.txt"
-        )
-    return TrainedModel(e, spec, load_rows_from_run(run, e.graph(spec), spec), device)
-
-
-def _experiment_of(fit: Fit, number: int | None) -> Experiment:
-    count = len(fit.experiments)
-    if number is None and count > 1:
-        raise UserError(f"{fit} has {count} experiments: say which one, experiment=0 to {count - 1}")
-    if number is not None and not 0 <= number < count:
-        raise UserError(f"experiment = {number}: {fit} has {count}, from 0 to {count - 1}")
-    return fit.experiments[number or 0]
 
 
 def _list_numbers(numbers: list[int]) -> str:
