@@ -64,6 +64,7 @@ IMPORTED_LATE = {
         "data_frames",
         "dates",
         "doubts",
+        "examined",
         "example_columns",
         "grave_doubts",
         "excel",

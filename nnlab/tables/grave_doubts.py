@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +17,9 @@ from nnlab.data.identifiers import CAMEL_CASE_KEY, TIME_NAME, YEAR_NAME, ranks
 from nnlab.data.leaks import FEWEST_EXAMPLES, find_leaks
 from nnlab.errors import UserError, shortened
 from nnlab.tables.cells import as_text
+from nnlab.tables.examined import Examined
 from nnlab.tables.example_columns import PART_WORDS, times_of
-
-if TYPE_CHECKING:
-    from nnlab.tables.assembly import Examined
-    from nnlab.tables.settings import Tabular
+from nnlab.tables.settings import Tabular
 
 # Least share of the steps from row to row that go in one direction, if rows are in the order of time: those
 # of one store may follow those of another, each in their order.

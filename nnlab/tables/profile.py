@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nnlab.data.columns import Column
-from nnlab.tables.assembly import Examined, examine
 from nnlab.tables.cells import as_text
 from nnlab.tables.dates import is_date_type, parse_dates, seconds_since_1970
+from nnlab.tables.examined import Examined, examine
 from nnlab.tables.grave_doubts import is_part_column
 from nnlab.tables.judgement import judge
 from nnlab.tables.roles import reading_of
