@@ -277,6 +277,7 @@ def to_polars_like(frame):
     return pa.Table.from_pandas(frame)
 
 
+@pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")  # doubts of made-up tables
 @pytest.mark.parametrize("convert", [lambda frame: frame, to_polars_like], ids=["pandas", "pyarrow"])
 def test_frames_of_words_dates_and_holes(convert):
     frame, y = mixed_frame()
@@ -306,6 +307,7 @@ def test_an_estimator_says_what_training_did_not_know():
         estimator.predict(frame.assign(plan=frame.plan.str.upper()).sort_values("plan"))
 
 
+@pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")  # doubts of made-up tables
 def test_frames_with_labels_that_are_numbers_and_weights():
     frame, y = mixed_frame()
     labels = np.where(y == "left", 10, 9)
@@ -316,6 +318,7 @@ def test_frames_with_labels_that_are_numbers_and_weights():
     assert weighted.model_.spec.classes == ("9", "10")
 
 
+@pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")  # doubts of made-up tables
 def test_a_regressor_on_a_frame():
     frame, _ = mixed_frame()
     y = frame.plan.map({"gold": 3.0, "silver": 1.0, "iron": -2.0}).to_numpy()
