@@ -187,6 +187,7 @@ def composed(words: list[str]):
 
 NNLAB = {  # refit: once the best epoch is known, trained again on the validation examples too
     "nnlab-tabular": ["experiment=tabular"],
+    "nnlab-tabular-64": ["experiment=tabular", "epochs=64", "refit=true"],
     "nnlab-mlp": [],
     "nnlab-mlp-refit": ["refit=true"],
 }
