@@ -49,9 +49,10 @@ def write_npz(folder):
 def write_table(folder):
     """Rows with a number that has holes, a category and a date."""
     random = np.random.default_rng(0)
+    days = 1 + 11 * np.arange(60) % 28  # not in their order
     lines = [
-        f"{'' if a < 0.1 else round(a, 2)},{'gold' if b > 0.5 else 'silver'},2024-01-{1 + i % 28:02},{a > b}"
-        for i, (a, b) in enumerate(random.random((60, 2)))
+        f"{'' if a < 0.1 else round(a, 2)},{'gold' if b > 0.5 else 'silver'},2024-01-{day:02},{a > b}"
+        for day, (a, b) in zip(days, random.random((60, 2)), strict=True)
     ]
     (folder / "mixed.csv").write_text("\n".join(["a,plan,when,left", *lines, ""]))
     return {"path": str(folder / "mixed.csv"), "target": "left"}
