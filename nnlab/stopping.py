@@ -18,7 +18,7 @@ class Stopping(Component):
 
     group: ClassVar[str] = "stopping"
     name: ClassVar[str] = "none"
-    metric: ClassVar[str] = ""  # what it watches, if that is one metric
+    metric = ""  # what it watches, if that is one metric; no annotation: Patience has a field of that name
 
     def start(self, rows: int) -> dict[str, np.ndarray]:
         """The state of `rows` rows before the first epoch."""

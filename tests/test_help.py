@@ -11,6 +11,7 @@ from nnlab.cli import main
 from nnlab.commented_yaml import parse_comments
 from nnlab.data.labels import MOST_INFERRED_CLASSES
 from nnlab.data.normalization import LINEAR_LIMIT
+from nnlab.paths import CONFIG_DIR
 from nnlab.search.settings import DEFAULT_TRIALS
 from nnlab.search.sweep import LARGEST_BATCH
 
@@ -150,6 +151,19 @@ def test_comments_of_a_file():
     text = "# @package _global_\n# Head,\n# in two.\na: 'x # y'   # one\n  #  no more\n"
     text += "b:\n  c: 1 # two\n       # lines\n# other\n"
     assert parse_comments(text) == ("Head,\nin two.", {"a": "one", "b.c": "two lines"})
+
+
+FILES = {f"{file.parent.name}/{file.name}": file for file in CONFIG_DIR.rglob("*.yaml")}
+
+
+@pytest.mark.parametrize("file", FILES.values(), ids=FILES)
+def test_no_line_of_a_comment_is_lost(file):
+    """One that is not under the comment that it continues would be."""
+    text = file.read_text()
+    head, comments = parse_comments(text)
+    meanings = " ".join([head.replace("\n", " "), *comments.values()])
+    continued = re.findall(r"^ {8,}# *(.*?) *$", text, re.MULTILINE)
+    assert [line for line in continued if line not in meanings] == []
 
 
 def test_nothing_heavy_is_imported():
