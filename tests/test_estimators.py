@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 import torch
@@ -273,12 +274,11 @@ def mixed_frame(n=90):
     return frame, np.where((plan == "gold") ^ np.isnan(age), "left", "stayed")
 
 
-def to_polars_like(frame):
-    return pa.Table.from_pandas(frame)
+LIBRARIES = {"pandas": lambda frame: frame, "pyarrow": pa.Table.from_pandas, "polars": pl.from_pandas}
 
 
 @pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")  # doubts of made-up tables
-@pytest.mark.parametrize("convert", [lambda frame: frame, to_polars_like], ids=["pandas", "pyarrow"])
+@pytest.mark.parametrize("convert", LIBRARIES.values(), ids=LIBRARIES)
 def test_frames_of_words_dates_and_holes(convert):
     frame, y = mixed_frame()
     estimator = nnlab.Classifier(epochs=60, lr=0.01).fit(convert(frame), y)
