@@ -63,10 +63,11 @@ def _class_leak(column: Column, values: np.ndarray, y: np.ndarray) -> Leak | Non
         known = _majority_share(bins, y)
         return known if known >= LEAK_SHARE and known - base > (1 - base) / 2 else 0.0
 
+    copied = told(_one_value_or_not(values, len(np.unique(y))))
     if column.type in ("category", "boolean"):
-        share = told(values)
+        share = max(copied, told(values))
         return Leak(column.name, share, True) if share else None
-    copied, share = told(_one_value_or_not(values, len(np.unique(y)))), told(_parts_of_range(values))
+    share = told(_parts_of_range(values))
     return Leak(column.name, max(copied, share), copied > 0) if copied or share else None
 
 

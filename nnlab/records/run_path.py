@@ -7,7 +7,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from nnlab.errors import UserError, nearest, quote_names
+from nnlab.errors import UserError, list_names, nearest
 from nnlab.records.multirun_file import RUNS_FILE
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.sweep_folder import SWEEP_FILE
@@ -51,7 +51,8 @@ def describe_runs_below(folder: Path) -> str:
     runs = _runs_below(folder)
     if len(runs) == 1:
         return f"not the folder of a run; did you mean '{runs[0]}', the only one in it?"
-    return f"a folder of {len(runs):,} runs: say which one, {quote_names(runs, RUNS_LISTED)}" if runs else ""
+    which = list_names([f"'{run}'" for run in runs], RUNS_LISTED)  # whole, to be copied
+    return f"a folder of {len(runs):,} runs: say which one, {which}" if runs else ""
 
 
 def _resume(folder: Path) -> str:
