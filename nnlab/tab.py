@@ -112,14 +112,23 @@ def _complete_command(command: str, words: list[str], word: str) -> Iterable[str
     return keys
 
 
-def _complete_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
-    """After `nnlab predict`: a run, then data, and keys with their values."""
+def _complete_few_options(words: list[str], word: str) -> tuple[Iterable[str] | None, list[str]]:
+    """For commands that have --help and --cfg alone: what completes an option, or None where the word is not
+    one; and the overrides before it."""
     options = {option: OPTION_VALUES[option] for option in ("--help", "--cfg")}
     given, overrides, open_option = _options(words, options)
     if open_option:
-        return _option_values(options[open_option], given, word)
+        return _option_values(options[open_option], given, word), overrides
     if word.startswith("-"):
-        return _starting_with(word, [option for option in options if option not in given])
+        return _starting_with(word, [option for option in options if option not in given]), overrides
+    return None, overrides
+
+
+def _complete_run_command(command: str, words: list[str], word: str) -> Iterable[str]:
+    """After `nnlab predict`: a run, then data, and keys with their values."""
+    completed, overrides = _complete_few_options(words, word)
+    if completed is not None:
+        return completed
     catalogue = Catalogue(command, overrides)
     name, equals, value = word.partition("=")
     if equals and name in ("run", "data"):
@@ -138,12 +147,9 @@ def _complete_run_command(command: str, words: list[str], word: str) -> Iterable
 
 def _complete_data(command: str, words: list[str], word: str) -> Iterable[str]:
     """After `nnlab data`: a file, and the keys of data=table without `data.`"""
-    options = {option: OPTION_VALUES[option] for option in ("--help", "--cfg")}
-    given, overrides, open_option = _options(words, options)
-    if open_option:
-        return _option_values(options[open_option], given, word)
-    if word.startswith("-"):
-        return _starting_with(word, [option for option in options if option not in given])
+    completed, overrides = _complete_few_options(words, word)
+    if completed is not None:
+        return completed
     files = [f"path={one}" for one in overrides if "=" not in one][:1]
     catalogue = Catalogue(command, [with_data_key(one) for one in (*files, *overrides) if "=" in one])
     name, equals, value = with_data_key(word).partition("=")

@@ -24,10 +24,10 @@ def is_mixed(X) -> bool:
         frame = narwhals.from_native(X, eager_only=True)
     except TypeError:
         return False
-    return any(not _is_whole_number_column(frame[:, i]) for i in range(frame.shape[1]))
+    return any(not _is_complete_number_column(frame[:, i]) for i in range(frame.shape[1]))
 
 
-def _is_whole_number_column(column) -> bool:
+def _is_complete_number_column(column) -> bool:
     import narwhals
 
     if not (column.dtype.is_numeric() or column.dtype == narwhals.Boolean):
