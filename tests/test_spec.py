@@ -292,6 +292,7 @@ def test_images_train_as_their_pixels_do():
 def test_only_true_parameters_are_counted():
     graph = Experiment().graph(DIGITS)
     assert graph.parameter_count == 64 * 64 + 64 + 64 * 10 + 10 == 4810
+    assert graph.multiply_adds == 64 * 64 + 64 * 10
     assert perceptron(3, (5,), 2).parameter_count == 3 * 5 + 5 + 5 * 2 + 2
 
 

@@ -36,6 +36,9 @@ class Affine(Box):
     def output_shape(self, shape):
         return (self.units,)
 
+    def multiply_adds(self, shape):
+        return self.units * math.prod(shape)
+
     def settle(self, ctx, shape):
         fan_in, fan_out, batch = math.prod(shape), self.units, ctx.site.batch
         dx, dW, _ = ctx.dx

@@ -142,6 +142,11 @@ class Box(Component):
         four numbers an example. The estimate of memory counts them."""
         return 0
 
+    def multiply_adds(self, *shapes: tuple[int, ...]) -> int:
+        """How many multiplications with an addition its products take for an example, in fprop: what costs in
+        a network. The products of bprop take twice as many; elementwise operations are not counted."""
+        return 0
+
     def is_identity(self, site: Site) -> bool:
         """Whether its output is its input, on this site. Then it costs nothing: neither pass is called."""
         return False

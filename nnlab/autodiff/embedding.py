@@ -64,8 +64,7 @@ class Embedding(Box):
         vectors = []
         for e, table in enumerate(W.split(self.slots, 2)):
             slot = x[:, e].round().clamp(-1, self.slots[e] - 1).long().expand(len(W), -1)  # (K, B)
-            one_hot = F.one_hot(slot + 1, self.slots[e] + 1)[..., 1:].to(W)
-            vectors.append(table @ one_hot.mT)
+            vectors.append(torch.take_along_dim(F.pad(table, (1, 0)), slot[:, None] + 1, 2))
         return torch.stack(vectors, 2).flatten(1, 2)
 
     def onnx(self, op, x, W):

@@ -139,8 +139,17 @@ class Graph:
     def unit_count(self) -> int:
         """How many numbers it computes for an example, those within boxes and the inputs too."""
         outputs = sum(math.prod(node.shape) for node in self.nodes if node.per_example)
-        shapes = [(node, [self.nodes[i].shape for i in node.inputs]) for node in self.nodes]
-        return outputs + sum(node.box.inner_units(*inputs) for node, inputs in shapes if node.box)
+        return outputs + sum(node.box.inner_units(*self.input_shapes(node)) for node in self.nodes if node.box)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the forward pass for an example, of all boxes: see `Box.multiply_adds`."""
+        boxes = [node for node in self.nodes if node.box and node.per_example]
+        return sum(node.box.multiply_adds(*self.input_shapes(node)) for node in boxes)
+
+    def input_shapes(self, node: Node) -> list[tuple[int, ...]]:
+        """The shapes of what the box of a node reads, without its leaves."""
+        return [self.nodes[i].shape for i in node.inputs]
 
     @property
     def parameter_count(self) -> int:

@@ -55,6 +55,9 @@ class PeriodicEmbedding(Box):
     def inner_units(self, shape):
         return shape[0] * self.waves
 
+    def multiply_adds(self, shape):
+        return shape[0] * (self.units - 1) * self.waves
+
     def settle(self, ctx, shape):
         site, (d,), H, units = ctx.site, shape, self.waves, self.units - 1
         K, B = site.rows, site.batch
@@ -109,7 +112,7 @@ class PeriodicEmbedding(Box):
 
     def reference(self, ctx, x, f, p, W, b):
         S = torch.sin(TURN * f * x[:, :, None] + p)
-        Z = torch.einsum("kduh,kdhb->kdub", W, S) + b
+        Z = W @ S + b
         return torch.hstack([Z.flatten(1, 2), x.expand(len(W), -1, -1)])
 
     def onnx(self, op, x, f, p, W, b):

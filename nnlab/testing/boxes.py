@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Buffer
@@ -81,6 +82,19 @@ class BoxContract(RowIndependence):
                 op.shapes = tuple(tuple(v.shape[1 : v.ndim - self.per_example]) for v in x)
                 y = b.box.onnx(op, *x, *evaluating.theta.values())
                 assert_near(y, evaluating.fprop(*x), self.exact, f"onnx, K, B = {(rows, batch)}")
+
+    def test_multiply_adds_are_those_of_the_reference(self):
+        """As torch counts them in the reference's matrix products and convolutions: two operations each."""
+        box, counts = self.box_under_test(), {}
+        for (rows, batch), b, x, _ in self._cases():
+            if self._is_compared:
+                with FlopCounterMode(display=False) as counter:
+                    self._expected(b, x)
+                examples = batch if self.per_example else 1
+                counts[rows, batch] = counter.get_total_flops() / (2 * rows * examples)
+        said = box.multiply_adds(*self.shapes)
+        wrong = {size: count for size, count in counts.items() if count != said}
+        assert not wrong, f"multiply_adds says {said} for an example; the reference takes {wrong} (by K, B)"
 
     # ---- the backward pass
 
