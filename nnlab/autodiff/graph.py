@@ -139,7 +139,8 @@ class Graph:
     def unit_count(self) -> int:
         """How many numbers it computes for an example, those within boxes and the inputs too."""
         outputs = sum(math.prod(node.shape) for node in self.nodes if node.per_example)
-        return outputs + sum(node.box.inner_units(*self.input_shapes(node)) for node in self.nodes if node.box)
+        boxes = [node for node in self.nodes if node.box]
+        return outputs + sum(node.box.inner_units(*self.input_shapes(node)) for node in boxes)
 
     @property
     def multiply_adds(self) -> int:
