@@ -19,10 +19,10 @@ from nnlab import plugins
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 READABLE_END = 1e5  # upper ends from here on only keep a machine alive: nobody needs to read them
 CLASS_FILES = {  # group -> the files that have its classes
-    "data": "{data,tables}/*.py", "split": "data/splits.py", "model": "models.py", "init": "initializers.py",
-    "regularizer": "regularizers.py", "optimizer": "optimizers/*.py", "schedule": "schedules/*.py",
-    "stopping": "stopping.py", "sampler": "search/samplers.py", "pruner": "search/pruners.py",
-    "check": "checks/subject.py", "checkpoint": "commands/command_settings.py",
+    "data": "{data,tables}/*.py", "split": "data/splits.py", "model": "models/*.py",
+    "init": "initializers.py", "regularizer": "regularizers.py", "optimizer": "optimizers/*.py",
+    "schedule": "schedules/*.py", "stopping": "stopping.py", "sampler": "search/samplers.py",
+    "pruner": "search/pruners.py", "check": "checks/subject.py", "checkpoint": "commands/command_settings.py",
 }  # fmt: skip
 SINGLE_CLASSES = {
     "regularizer": "Regularizer",
