@@ -25,7 +25,7 @@ class Digits(Data):
         table = np.loadtxt(sklearn_file("digits.csv.gz"), delimiter=",")
         pixels = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
         return Dataset(
-            table[:, :-1], table[:, -1].astype(np.int64), tuple("0123456789"), pixels,
+            table[:, :-1], table[:, -1].astype(np.int64), tuple("0123456789"), pixels, shape=(1, 8, 8),
             labels="integer", target_names=("digit",),
         )  # fmt: skip
 

@@ -57,7 +57,7 @@ class Idx(Data):
         test = np.arange(len(x), len(y))
         x = np.concatenate([x, test_x]).reshape(len(y), -1)
         classes = tuple(map(str, labels.tolist()))
-        return Dataset(x, y, classes, pixels, test, labels="integer")
+        return Dataset(x, y, classes, pixels, test, labels="integer", shape=(1, rows, columns))
 
 
 def read_examples(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:

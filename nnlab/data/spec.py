@@ -92,7 +92,7 @@ class DataSpec:
 
     @property
     def size(self) -> str:
-        """`1797 x 64, 10 classes`."""
+        """`1797 x 1 x 8 x 8, 10 classes`."""
         if self.classes:
             return f"{self.dimensions}, {len(self.classes)} classes"
         if self.outputs == 1:
@@ -101,8 +101,8 @@ class DataSpec:
 
     @property
     def dimensions(self) -> str:
-        """`1797 x 64`: the number of examples, if it is known, and the shape of one. Of a table, `891 x 11
-        columns`: those that are inputs."""
+        """`1797 x 1 x 8 x 8`: the number of examples, if it is known, and the shape of one. Of a table, `891
+        x 11 columns`: those that are inputs."""
         columns = sum(column.is_input for column in self.columns)
         shape = (f"{columns} column{'s' * (columns != 1)}",) if columns else self.shape
         return " x ".join(str(n) for n in (self.examples, *shape) if n is not None)

@@ -54,12 +54,12 @@ def describe_computation(fit: Fit) -> dict[str, str | bool]:
 
 
 def run_title(e: Experiment, fit: Fit, rows: int) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam: 1 row"""
+    """digits (1797 x 1 x 8 x 8, 10 classes), mlp 64-64-10, adam: 1 row"""
     return f"{experiment_title(e, fit.datasets[e.data].spec)}: {rows} row{'s' * (rows > 1)}"
 
 
 def experiment_title(e: Experiment, spec: DataSpec, searched=()) -> str:
-    """digits (1797 x 64, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
+    """digits (1797 x 1 x 8 x 8, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
     kind = f"{len(spec.classes)} classes" if spec.classes else "regression"
     outputs = e.loss_for(spec).outputs(spec.outputs)
     sizes = "-".join(map(str, (spec.inputs, *getattr(e.model, "hidden", ()), outputs)))
