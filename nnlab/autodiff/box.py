@@ -82,11 +82,13 @@ class Context:
     noise_shape  set by `settle` if each step has to bring `uniforms`, (1 or K, *noise_shape), in [0, 1)
     valid        (1 or K, 1, B), if the box says `needs_valid`: 1 for an example, 0 for padding in the last
                  batch of an epoch
+    padded       whether any row has padding in this batch, known without reading `valid`
     """
 
     noise_shape: tuple[int, ...] | None = None
     uniforms: torch.Tensor
     valid: torch.Tensor
+    padded: bool = False
 
     def __init__(self, site: Site, shape: tuple[int, ...], dx: tuple[torch.Tensor | None, ...]):
         self.site, self.shape, self.dx = site, shape, dx

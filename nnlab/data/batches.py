@@ -70,6 +70,12 @@ class Batches:
         if examples.are_weighted(rows):
             self.loss_weights = LossWeights(examples, rows, self.unique_indices, self.chunk_steps, self.batch)
 
+    @property
+    def padded_step(self) -> int | None:
+        """The step of an epoch in which some row's batch is filled up, which is the last; None if there is none."""
+        is_filled = any(len(row.fold.train) < self.steps * self.batch for row in self.rows)
+        return self.steps - 1 if is_filled else None
+
     def _distinct_orders(self) -> tuple[list, list[int]]:
         """The rows that stand for each order of examples, and of every row (K,) the index of its order."""
         keys = [(row.seed, row.fold.key) for row in self.rows]  # rows with equal keys get the same batches

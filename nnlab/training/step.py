@@ -36,6 +36,7 @@ class Step:
         self.population, self.loss = population, loss
         rows, e, theta = len(population), population.experiment, population.state.theta
         steps, batch = batches.chunk_steps, batches.batch
+        self.padded_step = batches.padded_step
         layout = graph.layout()
         self.grad = aligned(rows, (layout.size,), theta)
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
@@ -73,7 +74,8 @@ class Step:
         t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
         z, columns = self.outputs[:count], self.columns.steps[:count]
         inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, columns, strict=True))
-        addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count
+        is_padded = self.padded_step in range(chunk.first, chunk.first + count)
+        addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count, is_padded
         for s in range(0, count, self.steps_per_call):
             position = epoch, chunk.first
             if self.draws_ahead:
@@ -106,7 +108,7 @@ class Step:
                     noise.draw(*position, s, count)
                 noise.provide(s)
             for ctx in self.network.masked:
-                ctx.valid = valid[:, None]
+                ctx.valid, ctx.padded = valid[:, None], position[1] + s == self.padded_step
             self(x, t, weight, z, columns, last=s == count - 1)
 
     def __call__(self, x, t, weight, z, columns, last: bool) -> None:

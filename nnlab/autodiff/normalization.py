@@ -1,0 +1,161 @@
+"""Batch normalisation: each unit of a vector, or channel of an image, standardised over the batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch.nn import functional as F
+
+from nnlab.autodiff.box import Box, Buffer, Parameter
+from nnlab.errors import UserError
+from nnlab.hyperparameters import static
+
+
+@dataclass(frozen=True)
+class BatchNorm(Box):
+    """y = gamma u + beta, u = (x - mean) / sqrt(variance + epsilon), for each unit, or channel of an image.
+
+    In training, mean and variance are those of the batch, over its examples and, of an image, its positions;
+    what fills a short last batch is not counted. With n such values,
+
+        dx = gamma / sqrt(variance + epsilon) (dy - sum(dy) / n - u sum(dy u) / n)
+        dgamma = sum(dy u),  dbeta = sum(dy)
+
+    and the running statistics move to those of the batch by the share `momentum`, the variance to its unbiased
+    estimate, n / (n - 1) times as large: as torch.nn.BatchNorm1d and 2d do. Evaluation uses the running ones.
+    Gamma begins at 1, beta at 0, and no penalty is on them. Ioffe and Szegedy 2015.
+
+    One value has no variance. A short last batch of n = 1 is therefore normalised by the running statistics, and
+    leaves them as they are; where every batch would be such, `UserError`. (torch raises at any such batch.)
+    """
+
+    name: ClassVar[str] = "batch_norm"
+    needs_valid: ClassVar[bool] = True
+    momentum: float = static(0.1, above=0, high=1)
+    epsilon: float = static(1e-5, above=0)
+
+    def leaves(self, shape):
+        channels = channel_shape(shape)
+        return {
+            "gamma": Parameter(channels, "bias", start=(1.0, 0.0)),
+            "beta": Parameter(channels, "bias", start=(0.0, 0.0)),
+            "mean": Buffer(channels, start=0.0),
+            "variance": Buffer(channels, start=1.0),
+        }
+
+    def settle(self, ctx, shape):
+        channels = channel_shape(shape)
+        ctx.epsilon, ctx.momentum = ctx.scalar(self.epsilon), ctx.scalar(self.momentum)
+        ctx.inverse_std, ctx.factor = ctx.zeros(*channels), ctx.zeros(*channels)
+        if not ctx.training:
+            return
+        ctx.positions, ctx.axes = math.prod(shape[1:]), tuple(range(2, len(shape) + 2))
+        if ctx.site.batch * ctx.positions == 1:
+            raise UserError(
+                "batch_size=1: batch normalisation needs two examples in a batch, since one has no variance; "
+                "normalise by layer, or take a larger batch_size"
+            )
+        ctx.full = batch_counts(ctx.y.new_ones(1, 1, ctx.site.batch), shape, padded=False)
+        ctx.u, ctx.mean, ctx.variance = ctx.zeros(), ctx.zeros(*channels), ctx.zeros(*channels)
+        _, dgamma, dbeta, *_ = ctx.dx
+        ctx.dgamma = ctx.zeros(*channels) if dgamma is None else dgamma
+        ctx.dbeta = ctx.zeros(*channels) if dbeta is None else dbeta
+        ctx.product = ctx.zeros() if ctx.dx[0] is None else ctx.dx[0]
+
+    def fprop(self, ctx, x, gamma, beta, running_mean, running_variance):
+        if not ctx.training:
+            self._invert_std(ctx, running_variance)
+            torch.mul(gamma, ctx.inverse_std, out=ctx.factor)
+            torch.sub(x, running_mean, out=ctx.y)
+            return torch.addcmul(beta, ctx.y, ctx.factor, out=ctx.y)
+        n = batch_counts(ctx.valid, ctx.shape[:-1], padded=True) if ctx.padded else ctx.full
+        ctx.counts, ctx.gamma = n, gamma
+        # Two passes: the sum of squares less the square of the sum would lose the digits of a small variance.
+        torch.sum(n.real(x, out=ctx.u), ctx.axes, keepdim=True, out=ctx.mean).mul_(n.inverse)
+        n.keep_single(ctx.mean, running_mean)
+        n.real(torch.sub(x, ctx.mean, out=ctx.u), out=ctx.u)
+        squares = torch.mul(ctx.u, ctx.u, out=ctx.product)
+        torch.sum(squares, ctx.axes, keepdim=True, out=ctx.variance).mul_(n.inverse)
+        n.keep_single(ctx.variance, running_variance)
+        self._invert_std(ctx, ctx.variance)
+        running_mean.lerp_(ctx.mean, ctx.momentum)
+        running_variance.lerp_(ctx.variance.mul_(n.bessel), ctx.momentum)
+        ctx.u.mul_(ctx.inverse_std)
+        return torch.addcmul(beta, ctx.u, gamma, out=ctx.y)
+
+    def bprop(self, ctx, dy):
+        n, dx, dgamma, dbeta, mean = ctx.counts, ctx.dx[0], ctx.dgamma, ctx.dbeta, ctx.factor
+        torch.sum(dy, ctx.axes, keepdim=True, out=dbeta)
+        torch.sum(torch.mul(dy, ctx.u, out=ctx.product), ctx.axes, keepdim=True, out=dgamma)
+        if dx is not None:
+            torch.mul(ctx.u, torch.mul(dgamma, n.inverse, out=mean), out=dx)
+            torch.sub(dy, dx, out=dx)
+            n.subtract(dx, torch.mul(dbeta, n.inverse, out=mean))
+            dx.mul_(torch.mul(ctx.gamma, ctx.inverse_std, out=ctx.factor))
+        return ctx.dx
+
+    def _invert_std(self, ctx, variance):
+        torch.add(variance, ctx.epsilon, out=ctx.inverse_std).rsqrt_()
+
+    def reference(self, ctx, x, gamma, beta, mean, variance):
+        """Of full batches."""
+        rows = []
+        for row, *leaves in zip(x.expand(len(gamma), *x.shape[1:]), gamma, beta, mean, variance, strict=True):
+            g, b, m, v = (leaf.flatten() for leaf in leaves)
+            statistics = m.clone(), v.clone()  # torch writes them
+            y = F.batch_norm(row.movedim(-1, 0), *statistics, g, b, ctx.training, self.momentum, self.epsilon)
+            rows.append(y.movedim(0, -1))
+        return torch.stack(rows)
+
+    def onnx(self, op, x, gamma, beta, mean, variance):
+        factor = op.Div(gamma, op.Sqrt(op.Add(variance, self.epsilon)))
+        return op.Add(op.Mul(op.Sub(x, mean), factor), beta)
+
+
+def channel_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a leaf with a number for each unit or channel: (n, 1), or (C, 1, 1, 1) of an image."""
+    return (shape[0], *(1,) * len(shape))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many values n of each row are in the sums over a batch, (1 or K, 1, ..., 1).
+
+    inverse  1 / n; 0 where n = 1, so that the batch's own statistics have no gradient
+    bessel   n / (n - 1); 1 where n = 1
+    valid    1 for an example and 0 for what fills the batch; None for a full batch
+    single   whether n = 1, where a batch is short
+    """
+
+    inverse: torch.Tensor
+    bessel: torch.Tensor
+    valid: torch.Tensor | None
+    single: torch.Tensor
+
+    def real(self, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """x with 0 for what fills the batch."""
+        return x if self.valid is None else torch.mul(x, self.valid, out=out)
+
+    def subtract(self, x: torch.Tensor, mean: torch.Tensor) -> None:
+        """x <- x - mean, for the examples."""
+        if self.valid is None:
+            x.sub_(mean)
+        else:
+            x.addcmul_(self.valid, mean, value=-1)
+
+    def keep_single(self, statistic: torch.Tensor, running: torch.Tensor) -> None:
+        """Where n = 1 the running statistic, in place of the batch's."""
+        if self.valid is not None:
+            torch.where(self.single, running, statistic, out=statistic)
+
+
+def batch_counts(valid: torch.Tensor, shape: tuple[int, ...], padded: bool) -> Counts:
+    """Of a batch of values of this shape, whose examples are `valid` (1 or K, 1, B)."""
+    valid = valid.unflatten(1, (1,) * len(shape))
+    n = valid.sum(-1, keepdim=True).mul_(math.prod(shape[1:]))
+    single = n == 1
+    inverse = n.reciprocal().masked_fill_(single, 0)
+    return Counts(inverse, n / (n - 1).clamp_min_(1), valid if padded else None, single)
