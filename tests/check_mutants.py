@@ -17,7 +17,9 @@ from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.network import Network
+from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
 from nnlab.autodiff.scale import Scale
 from nnlab.losses import LOSSES
@@ -75,7 +77,22 @@ def transposed(original):
     return bprop
 
 
+def constant_statistics(original):
+    """A normalisation's dx without the gradients of mean and variance."""
+
+    def bprop(self, ctx, dy):
+        original(self, ctx, dy)
+        ctx.dx[0].copy_(dy * ctx.gamma * ctx.inverse_std)
+        return ctx.dx
+
+    return bprop
+
+
 ANY = {"sign": times(-1), "factor 2": times(2), "factor 0.99": times(0.99)}
+OF_NORMALIZATION = ANY | {
+    "constant statistics": constant_statistics, "dgamma sign": times(-1, 1), "dgamma factor": times(2, 1),
+    "dbeta missing": times(0, 2),
+}  # fmt: skip
 OF_AFFINE = {
     "dW sign": times(-1, 1), "dW factor": times(0.5, 1), "dW mixed": transposed, "db sign": times(-1, 2),
     "db missing": times(0, 2), "dx sign": times(-1), "dx factor": times(2),
@@ -85,6 +102,8 @@ MUTANTS: dict[type, dict] = {
     Softmax: ANY | {"no sum": no_sum},
     Sparsemax: ANY | {"no sum": no_sum},
     Affine: OF_AFFINE,
+    BatchNorm: OF_NORMALIZATION,
+    LayerNorm: OF_NORMALIZATION,
     Dropout: ANY | {"no scale": no_scale},
     DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},

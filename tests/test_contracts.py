@@ -11,6 +11,8 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
+from nnlab.autodiff.layer_norm import LayerNorm
+from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
 from nnlab.autodiff.scale import Scale
 from nnlab.data.sources import SOURCES
@@ -70,6 +72,13 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "periodic": (PeriodicEmbedding(units=3, waves=5), [(4,)]),
     "periodic-of one": (PeriodicEmbedding(units=2, waves=1), [(1,)]),
     "periodic-wide": (PeriodicEmbedding(), [(3,)]),
+    "batch_norm": (BatchNorm(), [(7,)]),
+    "batch_norm-wide": (BatchNorm(momentum=0.3, epsilon=0.01), [(67,)]),
+    "batch_norm-of images": (BatchNorm(), [(3, 4, 5)]),
+    "batch_norm-of lines": (BatchNorm(), [(1, 6)]),
+    "layer_norm": (LayerNorm(), [(7,)]),
+    "layer_norm-of images": (LayerNorm(epsilon=0.01), [(3, 4, 5)]),
+    "layer_norm-of lines": (LayerNorm(), [(1, 6)]),
     "embedding-of one": (Embedding((4,), units=1), [(1,)]),
 }
 OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box or an optimiser
@@ -131,6 +140,7 @@ def contracts():
         attributes = {"box": box, "shapes": shapes, "per_example": not isinstance(box, DropConnect)}
         attributes |= {"reference": staticmethod(dropped)} if isinstance(box, Dropout) else {}
         attributes |= {"inputs": slots} if isinstance(box, Embedding) else {}
+        attributes |= {"sizes": ((1, 11), (3, 11), (1, 2), (3, 2))} if isinstance(box, BatchNorm) else {}
         yield f"box-{name}", BoxContract, attributes | {"exact": 13, "near": 7}
     for name, loss in LOSSES.items():
         yield f"loss-{name}", LossContract, {"loss": loss, "shapes": SHAPES, "exact": 13, "near": 7}

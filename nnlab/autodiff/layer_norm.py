@@ -18,9 +18,9 @@ from nnlab.hyperparameters import static
 class LayerNorm(Box):
     """y = gamma u + beta, u = (x - mean) / sqrt(variance + epsilon), over the N numbers of each example.
 
-    N counts all units, or all channels and positions of an image; gamma and beta are those of a unit or channel, so
-    that images of any size have as many. That is torch.nn.LayerNorm for vectors, and torch.nn.GroupNorm(1, C) for
-    images. With g = gamma dy,
+    N counts all units, or all channels and positions of an image; gamma and beta are those of a unit or
+    channel, so that images of any size have as many. That is torch.nn.LayerNorm for vectors, and
+    torch.nn.GroupNorm(1, C) for images. With g = gamma dy,
 
         dx = (g - sum(g) / N - u sum(g u) / N) / sqrt(variance + epsilon)
         dgamma = sum_B(dy u),  dbeta = sum_B(dy)

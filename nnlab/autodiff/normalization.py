@@ -24,12 +24,12 @@ class BatchNorm(Box):
         dx = gamma / sqrt(variance + epsilon) (dy - sum(dy) / n - u sum(dy u) / n)
         dgamma = sum(dy u),  dbeta = sum(dy)
 
-    and the running statistics move to those of the batch by the share `momentum`, the variance to its unbiased
-    estimate, n / (n - 1) times as large: as torch.nn.BatchNorm1d and 2d do. Evaluation uses the running ones.
-    Gamma begins at 1, beta at 0, and no penalty is on them. Ioffe and Szegedy 2015.
+    and the running statistics move to those of the batch by the share `momentum`, the variance to its
+    unbiased estimate, n / (n - 1) times as large: as torch.nn.BatchNorm1d and 2d do. Evaluation uses the
+    running ones. Gamma begins at 1, beta at 0, and no penalty is on them. Ioffe and Szegedy 2015.
 
-    One value has no variance. A short last batch of n = 1 is therefore normalised by the running statistics, and
-    leaves them as they are; where every batch would be such, `UserError`. (torch raises at any such batch.)
+    One value has no variance. A short last batch of n = 1 is therefore normalised by the running statistics,
+    and leaves them as they are; where every batch would be such, `UserError`. (torch raises at any of them.)
     """
 
     name: ClassVar[str] = "batch_norm"
@@ -105,7 +105,7 @@ class BatchNorm(Box):
         rows = []
         for row, *leaves in zip(x.expand(len(gamma), *x.shape[1:]), gamma, beta, mean, variance, strict=True):
             g, b, m, v = (leaf.flatten() for leaf in leaves)
-            statistics = m.clone(), v.clone()  # torch writes them
+            statistics = m.detach().clone(), v.detach().clone()  # torch writes them
             y = F.batch_norm(row.movedim(-1, 0), *statistics, g, b, ctx.training, self.momentum, self.epsilon)
             rows.append(y.movedim(0, -1))
         return torch.stack(rows)
@@ -136,8 +136,10 @@ class Counts:
     single: torch.Tensor
 
     def real(self, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        """x with 0 for what fills the batch."""
-        return x if self.valid is None else torch.mul(x, self.valid, out=out)
+        """x with 0 for what fills the batch; laid out as `out`, since the order of a sum is that of memory."""
+        if self.valid is not None:
+            return torch.mul(x, self.valid, out=out)
+        return x if x.stride()[1:] == out.stride()[1:] else out.copy_(x)
 
     def subtract(self, x: torch.Tensor, mean: torch.Tensor) -> None:
         """x <- x - mean, for the examples."""

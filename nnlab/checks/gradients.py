@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from nnlab.checks.boxes import compare_boxes
-from nnlab.checks.central_differences import compare
+from nnlab.checks.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, compare
 from nnlab.checks.gradient_comparison import (
     AUTOGRAD_TOLERANCE,
     DIFFERENCE_TOLERANCE,
@@ -105,6 +105,7 @@ def compare_objective(objective: Objective, budget: Budget) -> Iterator[Gradient
     gradient, autograd_gradient = objective.gradient(), objective.autograd_gradient()
     f = objective.make_shifted_objective()
     center_value = float(objective.value(objective.network, objective.theta))
+    rounding = ROUNDING_ERRORS * MACHINE_EPSILON * max(abs(g).max(initial=0) for g in gradient.values())
     compare_all = sum(map(len, gradient.values())) <= budget.parameters
     for name, g in gradient.items():
         indices = sample_indices(len(g), None if compare_all else budget.sample, name)
@@ -112,7 +113,9 @@ def compare_objective(objective: Objective, budget: Budget) -> Iterator[Gradient
             g[indices], lambda i, step, name=name, indices=indices: f(name, indices[i], step),
             center_value, abs(center_value) + 1, abs(g).max(), DIFFERENCE_TOLERANCE,
         )  # fmt: skip
-        autograd_error = None if autograd_gradient is None else relative_error(g, autograd_gradient[name])
+        autograd_error = None
+        if autograd_gradient is not None:
+            autograd_error = relative_error(g, autograd_gradient[name], rounding)
         kinks = int(differences.kinks.sum())
         yield GradientComparison(
             name, differences.error, autograd_error, kinks, len(indices), len(g), differences.resolved

@@ -72,9 +72,9 @@ class Batches:
 
     @property
     def padded_step(self) -> int | None:
-        """The step of an epoch in which some row's batch is filled up, which is the last; None if there is none."""
-        is_filled = any(len(row.fold.train) < self.steps * self.batch for row in self.rows)
-        return self.steps - 1 if is_filled else None
+        """The last step of an epoch, if padding fills the batch of some row there; else None."""
+        has_padding = any(len(row.fold.train) < self.steps * self.batch for row in self.rows)
+        return self.steps - 1 if has_padding else None
 
     def _distinct_orders(self) -> tuple[list, list[int]]:
         """The rows that stand for each order of examples, and of every row (K,) the index of its order."""

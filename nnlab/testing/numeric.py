@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nnlab.autodiff.box import Box, Parameter, Site
+from nnlab.autodiff.box import Box, Buffer, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import difference_quotient, shifted
@@ -106,6 +106,8 @@ def bind(
     gaps = torch.ones(end, dtype=torch.bool)
     for name, leaf_slice in leaf_slices.items():
         values = torch.randn(rows, *leaf_slice.leaf.shape, generator=random, dtype=torch.float64)
+        if isinstance(leaf_slice.leaf, Buffer):  # near what it begins at: a variance is not negative
+            values = leaf_slice.leaf.start + 0.1 * values
         theta[name].copy_(values[selected_rows])
         gaps[leaf_slice.start : leaf_slice.start + leaf_slice.leaf.size] = False
     columns = {name: column[selected_rows] for name, column in rates(rows).items()}
