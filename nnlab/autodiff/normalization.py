@@ -136,7 +136,7 @@ class Counts:
     single: torch.Tensor
 
     def real(self, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        """x with 0 for what fills the batch; laid out as `out`, since the order of a sum is that of memory."""
+        """x with 0 for what fills the batch; laid out as `out`: a sum is in the order of memory."""
         if self.valid is not None:
             return torch.mul(x, self.valid, out=out)
         return x if x.stride()[1:] == out.stride()[1:] else out.copy_(x)
