@@ -14,6 +14,7 @@ import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
+from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
@@ -88,6 +89,20 @@ def constant_statistics(original):
     return bprop
 
 
+def flipped(input: int) -> Callable:
+    """A convolution in place of a correlation, or the other way round: a gradient that is turned about."""
+
+    def mutant(original):
+        def bprop(self, ctx, dy):
+            dx = list(original(self, ctx, dy))
+            dx[input] = None if dx[input] is None else dx[input].flip(2 if input == 0 else 3)
+            return tuple(dx)
+
+        return bprop
+
+    return mutant
+
+
 ANY = {"sign": times(-1), "factor 2": times(2), "factor 0.99": times(0.99)}
 OF_NORMALIZATION = ANY | {
     "constant statistics": constant_statistics, "dgamma sign": times(-1, 1), "dgamma factor": times(2, 1),
@@ -104,6 +119,15 @@ MUTANTS: dict[type, dict] = {
     Affine: OF_AFFINE,
     BatchNorm: OF_NORMALIZATION,
     LayerNorm: OF_NORMALIZATION,
+    Convolution: {
+        "dW sign": times(-1, 1),
+        "dW factor": times(0.99, 1),
+        "dW flipped": flipped(1),
+        "db missing": times(0, 2),
+        "dx sign": times(-1),
+        "dx factor": times(0.99),
+        "dx flipped": flipped(0),
+    },
     Dropout: ANY | {"no scale": no_scale},
     DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
@@ -169,10 +193,27 @@ def mutation(cls, method: str, name: str, mutant, seed: int) -> Fault:
     )
 
 
+@dataclass(frozen=True)
+class Convolved(Model):
+    """Two convolutions over an example as a sequence."""
+
+    name: ClassVar[str] = "convolved"
+
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph((1, *shape))
+        first = graph.add("first", Convolution(3, kernel=3, stride=2), graph.input)
+        second = graph.add(
+            "second", Convolution(2, padding=1), graph.add("tanh", ACTIVATIONS["tanh"](), first)
+        )
+        graph.add("output", Affine(outputs), second)
+        return graph
+
+
 NEEDS = {  # class: data, the word that names it, and the changes that bring it in
     Slice: ("wine", "box", dict(model=Between(box=Slice(2, 7)))),
     Embedding: ("wine", "box", dict(model=Between(box=Embedding((3,) * 13)))),
     Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
+    Convolution: ("wine", "second", dict(model=Convolved())),
     Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
     DropConnect: (
         "wine", "dropconnect", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),

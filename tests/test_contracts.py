@@ -9,6 +9,7 @@ from nnlab.autodiff import boxes
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
+from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.layer_norm import LayerNorm
@@ -66,6 +67,17 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "slice-of a table": (Slice(0, 2), [(3, 5)]),
     "concatenate": (Concatenate(), [(7,), (3,), (1,)]),
     "concatenate-of tables": (Concatenate(), [(3, 5), (1, 5)]),
+    "convolution": (Convolution(4), [(2, 5, 4)]),
+    "convolution-of sequences": (Convolution(3, kernel=2, stride=2, padding=1), [(2, 7)]),
+    "convolution-same, groups": (Convolution(4, kernel=[2, 3], padding="same", groups=2), [(2, 3, 4)]),
+    "convolution-by strides": (Convolution(2, stride=[2, 3], padding=[0, 2], dilation=[1, 2]), [(1, 4, 6)]),
+    "convolution-depthwise": (
+        Convolution(3, kernel=2, padding=1, dilation=2, groups=3, bias=False),
+        [(3, 4, 3)],
+    ),
+    "convolution-of points": (Convolution(5, kernel=1), [(3, 2, 2)]),
+    "convolution-of one point": (Convolution(1, kernel=3, padding=2, stride=3), [(1, 1, 1)]),
+    "dropconnect-of kernels": (DropConnect(), [(3, 2, 2, 3)]),
     "embedding": (Embedding((3, 1, 5), units=4), [(3,)]),
     "scale": (Scale(), [(7,)]),
     "scale-of a table": (Scale(gain=20.0), [(3, 5)]),
@@ -86,7 +98,7 @@ OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box 
 
 def dropped(box, ctx, x):
     """Dropout by the rates that `bind` gives, not by what the box made of them."""
-    rate = rates(len(x))[box.rate][:, :, None]
+    rate = rates(len(x))[box.rate].unflatten(1, (1,) * (x.ndim - 1))
     return torch.where(ctx.uniforms < rate, torch.zeros_like(x), x / (1 - rate))
 
 

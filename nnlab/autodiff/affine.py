@@ -43,15 +43,16 @@ class Affine(Box):
         fan_in, fan_out, batch = math.prod(shape), self.units, ctx.site.batch
         dx, dW, _ = ctx.dx
         ctx.x = ctx.W = None
-        ctx.is_flat = len(shape) == 1
+        ctx.is_flat, ctx.image_shape = len(shape) == 1, shape
         ctx.to_y = product(ctx.site, fan_out, fan_in, batch, ctx.y)
         if dx is not None:
-            ctx.to_dx = product(ctx.site, fan_in, fan_out, batch, dx if ctx.is_flat else dx.flatten(1, -2))
+            ctx.dX = dx if ctx.is_flat else ctx.zeros(fan_in, batch)
+            ctx.to_dx = product(ctx.site, fan_in, fan_out, batch, ctx.dX)
         if dW is not None:
             ctx.to_dW = product(ctx.site, fan_out, batch, fan_in, dW)
 
     def fprop(self, ctx, x, W, b):
-        if x is not ctx.x:
+        if x is not ctx.x or not ctx.is_flat:  # flattening may copy
             ctx.x, X = x, x if ctx.is_flat else x.flatten(1, -2)
             ctx.X, ctx.XT = X, X.mT
         if W is not ctx.W:
@@ -66,6 +67,8 @@ class Affine(Box):
             torch.sum(dy, 2, keepdim=True, out=db)
         if dx is not None:
             ctx.to_dx(ctx.WT, dy)
+            if not ctx.is_flat:
+                dx.copy_(ctx.dX.unflatten(1, ctx.image_shape))
         return ctx.dx
 
     def reference(self, ctx, x, W, b):

@@ -5,6 +5,9 @@ for one example, and B examples. For vectors of n units this is (K, n, B): in ea
 columns of a matrix, as in the lecture's y = W x + b. Keeping the examples last makes every matrix product
 wide, also the one into ten output units (docs/log.md has the measurement). Leaves have no B.
 
+Images are (K, C, H, W, B), sequences (K, C, L, B). They have two layouts in memory (runtime/layout.py): a
+box is right for any strides of them.
+
 A box is a frozen description with a name, `Affine(64)`, as an optimiser is. It has no state: whatever a pass
 needs is in the context `ctx` of the box in a bound network.
 
@@ -25,7 +28,7 @@ from typing import ClassVar
 import torch
 
 from nnlab.hyperparameters import Component
-from nnlab.runtime.layout import aligned
+from nnlab.runtime.layout import aligned_values
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Site:
     columns: dict[str, torch.Tensor] = field(default_factory=dict)
     threads: int = 1  # how many share the blocks of a large product
     precision: str = "float32"  # the precision of products on a GPU
+    # The layout of images in memory (runtime/layout.py). None: the network decides, by its graph and batch.
+    channels_last: bool | None = None
 
 
 class Context:
@@ -99,8 +104,10 @@ class Context:
         return self.site.training
 
     def zeros(self, *shape: int) -> torch.Tensor:
-        """A further buffer (K, *shape), by default of the output's shape."""
-        return aligned(self.site.rows, shape or self.shape, self.site.template)
+        """A further buffer (K, *shape), by default of the output's shape; an image (K, C, ..., B) in the
+        network's layout."""
+        site = self.site
+        return aligned_values(site.rows, shape or self.shape, site.template, bool(site.channels_last))
 
     def scalar(self, value: float) -> torch.Tensor:
         """A constant as a tensor without dimensions: as an operand it costs less than a Python number."""
@@ -147,6 +154,11 @@ class Box(Component):
     def multiply_adds(self, *shapes: tuple[int, ...]) -> int:
         """How many multiplications with an addition its products take for an example, in fprop: what costs in
         a network. The products of bprop take twice as many; elementwise operations are not counted."""
+        return 0
+
+    def channels_last_gain(self, batch: int, *shapes: tuple[int, ...]) -> int:
+        """What a row on a CPU gains if images have channels last in memory, in numbers that are not copied;
+        negative if it loses. A network has the layout from which all of its boxes together gain."""
         return 0
 
     def is_identity(self, site: Site) -> bool:

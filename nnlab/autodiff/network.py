@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from nnlab.autodiff.box import Box, Context, Site
-from nnlab.runtime.layout import aligned
+from nnlab.runtime.cuda_graphs import is_cuda
+from nnlab.runtime.layout import aligned_values
 
 if TYPE_CHECKING:
     from nnlab.autodiff.graph import Graph
@@ -40,7 +42,11 @@ class Network:
     """
 
     def __init__(self, graph: Graph, theta, grad, site: Site, buffers=None):
+        if site.channels_last is None:
+            channels_last = not is_cuda(site.template) and graph.prefers_channels_last(site.batch)
+            site = replace(site, channels_last=channels_last)
         self.graph, self.site, self.needs_grad = graph, site, graph.depends_on_parameters()
+        self._input_ndim = 2 + len(graph.nodes[graph.input].shape)
         self.alias_of = self._resolve_aliases()
         self.operands = [tuple(self.alias_of[i] for i in node.operands) for node in graph.nodes]
         self.consumer_counts = self._count_consumers()
@@ -54,8 +60,10 @@ class Network:
     # ---- the two passes
 
     def fprop(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-        """The output (K, m, B) for inputs x (K or 1, *shape, B); in `out` if that is given."""
+        """The output (K, m, B) for inputs x (K or 1, *shape, B), or images that are flat, (K or 1, d, B); in
+        `out` if that is given."""
         values, rows = self._values, self.site.rows
+        x = self.as_input(x)
         if self._output_ctx:  # its box writes there, unless it has settled on other memory
             self._output_ctx.y = self._output_buffer if out is None else out
         values[0] = x if len(x) == rows else x.expand(rows, *x.shape[1:])
@@ -80,6 +88,10 @@ class Network:
                 else:
                     gradients[i] = dx[j]
         return gradients
+
+    def as_input(self, x: torch.Tensor) -> torch.Tensor:
+        """Flat examples (K or 1, d, B) in the shape of the graph's input; or x itself if it has that."""
+        return x if x.ndim == self._input_ndim else x.unflatten(1, self.graph.nodes[self.graph.input].shape)
 
     def values(self) -> list[torch.Tensor]:
         """The value of every node in the last `fprop`, by number; None for those that do not lead to the
@@ -131,7 +143,8 @@ class Network:
         node = self.graph.nodes[n]
         dx = tuple(self._operand_grad_buffer(i) for i in self.operands[n])
         shapes = [self.graph.nodes[i].shape for i in node.inputs]
-        return BoundBox(node.box, self.site, shapes, self._shape(n), dx)
+        site = self.site if node.per_example else replace(self.site, channels_last=False)
+        return BoundBox(node.box, site, shapes, self._shape(n), dx)
 
     def _direct_to_grad(self, i: int) -> bool:
         """Whether value i is a parameter that only one box uses."""
@@ -150,7 +163,8 @@ class Network:
         return self._zeros(i) if self.consumer_counts[i] > 1 else None
 
     def _zeros(self, i: int) -> torch.Tensor:
-        return aligned(self.site.rows, self._shape(i), self.site.template)
+        channels_last = self.site.channels_last and self.graph.nodes[i].per_example
+        return aligned_values(self.site.rows, self._shape(i), self.site.template, channels_last)
 
     def _shape(self, n: int) -> tuple[int, ...]:
         node = self.graph.nodes[n]

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from nnlab.errors import UserError, nearest
 
@@ -26,6 +27,14 @@ def _slice(x, starts, ends, axes):
     return x
 
 
+def _conv(x, W, b=None, *, group, pads, strides, dilations):
+    """Of images or sequences; `pads` are those before, then those after, of every axis."""
+    axes = len(strides)
+    ends = [pads[i + side] for i in reversed(range(axes)) for side in (0, axes)]
+    convolve = functional.conv1d if axes == 1 else functional.conv2d
+    return convolve(functional.pad(x, ends), W, b, strides, 0, dilations, group)
+
+
 # Of opset 17, https://onnx.ai/onnx/operators; attributes are arguments by their names.
 OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Add": torch.add,
@@ -35,6 +44,7 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Max": torch.maximum,
     "Min": torch.minimum,
     "MatMul": torch.matmul,
+    "Conv": _conv,
     "Neg": torch.neg,
     "Abs": torch.abs,
     "Sign": torch.sign,
@@ -73,10 +83,12 @@ class Operators:
     """Base: `op.Relu(x)` is `op.apply("Relu", x)`.
 
     shapes  of the inputs of the box that is computed, without rows and examples
+    rows    K, how many networks are computed as one stack
     """
 
     OPERATORS = OPERATORS
     shapes: tuple[tuple[int, ...], ...] = ()
+    rows: int = 1
 
     def __getattr__(self, operator: str):
         if operator.startswith("_"):

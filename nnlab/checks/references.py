@@ -17,7 +17,7 @@ def reference_output(
 
     None if a box has no reference.
     """
-    values: list = [x]
+    values: list = [network.as_input(x)]
     for n, node in enumerate(network.graph.nodes[1:], start=1):
         if node.leaf:
             values.append(leaves[node.name])

@@ -67,7 +67,7 @@ class PortableModel:
 
     def _network(self, op: Operators, x):
         """The last value of the graph, (K, m, B)."""
-        nodes, values = self.graph.nodes, []
+        nodes, values, op.rows = self.graph.nodes, [], len(self.rows)
         for node in nodes:
             if node.box is None:
                 values.append(self._leaf(op, node, x))

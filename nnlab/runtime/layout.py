@@ -1,4 +1,8 @@
-"""Memory layout: every row of a buffer is aligned like a row that is alone in it."""
+"""Memory layout: every row of a buffer is aligned like a row that is alone in it; images in two layouts.
+
+The shape of an image value is always (K, C, H, W, B). In memory, examples are last, as of vectors; or, where
+a CPU's library convolves row by row, channels: K, B, H, W, C.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import math
 import torch
 
 ALIGNED_FLOATS = 64  # every row begins on a multiple of so many floats: see `aligned`
+MIN_IMAGE_DIMENSIONS = 3  # of an image with its batch, (C, L, B)
 
 
 def aligned(rows: int, shape: tuple[int, ...], template: torch.Tensor) -> torch.Tensor:
@@ -19,6 +24,24 @@ def aligned(rows: int, shape: tuple[int, ...], template: torch.Tensor) -> torch.
     size = math.prod(shape)
     flat = torch.zeros(rows, _stride(size), dtype=template.dtype, device=template.device)
     return flat[:, :size].unflatten(1, shape)
+
+
+def aligned_values(rows: int, shape: tuple[int, ...], template: torch.Tensor, channels_last: bool):
+    """`aligned` for values of examples, `shape` (C, ..., B): images with channels last in memory if asked."""
+    if not channels_last or len(shape) < MIN_IMAGE_DIMENSIONS:
+        return aligned(rows, shape, template)
+    channels, *positions, batch = shape
+    return aligned(rows, (batch, *positions, channels), template).transpose(1, -1)
+
+
+def has_channels_last(image: torch.Tensor) -> bool:
+    """Whether each row of an image value (K, C, ..., B) is dense in memory, with channels last."""
+    size = 1
+    for axis in (1, *range(image.ndim - 2, 1, -1), image.ndim - 1):
+        if image.stride(axis) != size and image.shape[axis] > 1:
+            return False
+        size *= image.shape[axis]
+    return True
 
 
 class ReusableBuffer:

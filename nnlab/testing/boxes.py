@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from itertools import product
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -9,10 +13,14 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Buffer
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.operators import TorchOperators
+from nnlab.hyperparameters import static
 from nnlab.models import Model
 from nnlab.testing.fake_cuda import fake_gpu
 from nnlab.testing.numeric import Bound, assert_near, assert_same, bind, central, in_rows
 from nnlab.testing.rows import RowIndependence, experiments
+
+# Whether channels are last in memory: of images that the network allocates, of those that the box gets.
+LAYOUTS = ((False, False), (True, True), (True, False), (False, True))
 
 
 class BoxContract(RowIndependence):
@@ -41,12 +49,15 @@ class BoxContract(RowIndependence):
         """Random (K, *shape, B), none within 0.01 of 0."""
         return [_normal(rows, (*shape, *self._batch(batch)), seed) for seed, shape in enumerate(self.shapes)]
 
-    def experiments(self):
-        """The box in a network: on a leaf, or behind an affine box for each input, if all are vectors."""
+    def experiments(self, channels_last=False):
+        """The box in a network: on a leaf, or behind an affine box for each input."""
         if not self.per_example:
             return experiments(model=_on_a_leaf(self.box_under_test()))
-        flat = all(len(s) == 1 for s in (*self.shapes, self.box_under_test().output_shape(*self.shapes)))
-        return experiments(model=_between(self.box_under_test(), self.shapes)) if flat else []
+        return experiments(model=_between(self.box_under_test(), self.shapes, channels_last))
+
+    def test_a_row_of_a_stack_of_images_with_channels_last_equals_itself_alone(self):
+        if self._has_images:
+            self.assert_rows_equal_themselves_alone(self.experiments(channels_last=True))
 
     # ---- the forward pass
 
@@ -67,7 +78,7 @@ class BoxContract(RowIndependence):
     def test_fprop_is_the_same_when_not_training(self):
         """But for a box that draws random numbers or has buffers, which may do something else."""
         for (rows, batch), b, x, _ in self._cases():
-            evaluating = self._bind(rows, batch, training=False)
+            evaluating = self._bind(rows, batch, training=False, **_layout(b))
             assert not _draws(evaluating), "a box draws no random numbers when not training"
             y = evaluating.fprop(*x)
             if not _draws(b) and not self._buffers():
@@ -76,9 +87,10 @@ class BoxContract(RowIndependence):
     def test_onnx_gives_what_fprop_gives(self):
         """By the operators that `nnlab export` writes, if the box says them; when not training."""
         for (rows, batch), b, x, _ in self._cases():
-            evaluating = self._bind(rows, batch, training=False)
+            evaluating = self._bind(rows, batch, training=False, **_layout(b))
             if b.box.onnx is not None and evaluating.bound is not None:
                 op = TorchOperators()
+                op.rows = rows
                 op.shapes = tuple(tuple(v.shape[1 : v.ndim - self.per_example]) for v in x)
                 y = b.box.onnx(op, *x, *evaluating.theta.values())
                 assert_near(y, evaluating.fprop(*x), self.exact, f"onnx, K, B = {(rows, batch)}")
@@ -99,7 +111,7 @@ class BoxContract(RowIndependence):
     # ---- the backward pass
 
     def test_bprop_equals_central_differences(self):
-        for size, b, x, dy in self._cases():
+        for size, b, x, dy in self._cases(layouts=LAYOUTS[:1]):
 
             def objective(b=b, x=x, dy=dy):
                 return (b.fprop(*x) * dy).flatten(1).sum(1)
@@ -159,7 +171,7 @@ class BoxContract(RowIndependence):
             for j in range(len(x)):
                 needs = tuple(i != j for i in range(len(x)))
                 if any(needs) or b.grad:  # else the graph never asks
-                    partial_box = self._bind(rows, batch, needs=needs)
+                    partial_box = self._bind(rows, batch, needs=needs, **_layout(b))
                     partial_box.fprop(*x)
                     dx = partial_box.bprop(dy)
                     for i in range(len(x)):
@@ -173,8 +185,8 @@ class BoxContract(RowIndependence):
             for (rows, batch), b, x, dy in self._cases(dtype=dtype):
                 together = [b.fprop(*x).clone(), *_step(b, x, dy)]
                 for k in range(rows):
-                    alone = self._bind(rows, batch, dtype=dtype, row=k)
-                    row_inputs = [in_rows(v[k : k + 1]) for v in (*x, dy)]
+                    alone = self._bind(rows, batch, dtype=dtype, row=k, **_layout(b))
+                    row_inputs = [_row(v, k) for v in (*x, dy)]
                     row_results = [
                         alone.fprop(*row_inputs[:-1]).clone(),
                         *_step(alone, row_inputs[:-1], row_inputs[-1]),
@@ -200,13 +212,20 @@ class BoxContract(RowIndependence):
             for gpu_result, expected in zip(on_gpu, cpu_results, strict=True):
                 assert_near(gpu_result, expected, 5, f"K, B = {size}: on a GPU, what a pass gives")
 
-    def _cases(self, dtype=torch.float64):
-        for rows, batch in self.sizes:
-            b = self._bind(rows, batch, dtype=dtype)
-            x = [in_rows(v.to(dtype)) for v in self.inputs(rows, batch)]
-            shape = self.box_under_test().output_shape(*self.shapes)
-            dy = _normal(rows, (*shape, *self._batch(batch)), 99)
-            yield (rows, batch), b, x, in_rows(dy.to(dtype))
+    def _cases(self, dtype=torch.float64, layouts=LAYOUTS):
+        """Images in both layouts, and values in another one than the network's, as views of others may be."""
+        shape = self.box_under_test().output_shape(*self.shapes)
+        for (rows, batch), (network, values) in product(self.sizes, layouts):
+            if self._has_images or not (network or values):
+                b = self._bind(rows, batch, dtype=dtype, channels_last=network)
+                x = [in_rows(v.to(dtype), values) for v in self.inputs(rows, batch)]
+                dy = _normal(rows, (*shape, *self._batch(batch)), 99)
+                yield (rows, batch), b, x, in_rows(dy.to(dtype), values)
+
+    @property
+    def _has_images(self) -> bool:
+        shapes = *self.shapes, self.box_under_test().output_shape(*self.shapes)
+        return self.per_example and any(len(shape) > 1 for shape in shapes)
 
     def _bind(self, rows, batch, **how) -> Bound:
         return bind(self.box_under_test(), self.shapes, rows, batch, per_example=self.per_example, **how)
@@ -228,6 +247,16 @@ class BoxContract(RowIndependence):
         return self.reference is not None or self.box_under_test().reference is not None
 
 
+def _layout(b: Bound) -> dict:
+    """The argument of `bind` for the memory layout that b has."""
+    return {"channels_last": bool(b.ctx and b.ctx.site.channels_last)}
+
+
+def _row(v: torch.Tensor, k: int) -> torch.Tensor:
+    """A copy of row k of v, laid out in memory alike."""
+    return in_rows(v[k : k + 1], v.ndim > 3 and v.stride(1) == 1)
+
+
 def _draws(b: Bound) -> bool:
     return bool(b.ctx and b.ctx.noise_shape)
 
@@ -243,15 +272,40 @@ def _step(b, x, dy) -> list:
     return [*(v.clone() for v in b.bprop(dy)), *(v.clone() for v in b.grad.values())]
 
 
-def _between(box: Box, shapes) -> Model:
-    """A network with `box` between affine boxes."""
+@dataclass(frozen=True)
+class _Image(Box):
+    """A vector as an image; its network has channels last if it says so."""
+
+    shape: tuple[int, ...] = static()
+    channels_last: bool = static(False)
+
+    def output_shape(self, shape):
+        return self.shape
+
+    def channels_last_gain(self, batch, shape):
+        return 2**50 if self.channels_last else -(2**50)
+
+    def fprop(self, ctx, x):
+        return ctx.y.copy_(x.unflatten(1, self.shape))
+
+    def bprop(self, ctx, dy):
+        ctx.dx[0].unflatten(1, self.shape).copy_(dy)
+        return ctx.dx
+
+
+def _between(box: Box, shapes, channels_last: bool) -> Model:
+    """A network with `box` behind affine boxes, one for each input, and before an affine box."""
 
     class Between(Model):
         name = "between"
 
         def graph(self, shape, outputs, output="identity"):
             graph = Graph(shape)
-            below = [graph.add(f"below{n}", Affine(s[0]), graph.input) for n, s in enumerate(shapes)]
+            below = []
+            for n, s in enumerate(shapes):
+                below.append(graph.add(f"below{n}", Affine(math.prod(s)), graph.input))
+                if len(s) > 1:
+                    below[n] = graph.add(f"image{n}", _Image(s, channels_last), below[n])
             graph.add("output", Affine(outputs), graph.add("box", box, *below))
             return graph
 

@@ -11,7 +11,7 @@ from nnlab.autodiff.box import Box, Buffer, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import difference_quotient, shifted
-from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
+from nnlab.runtime.layout import ALIGNED_FLOATS, aligned_values
 
 RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # the rates that a box may look up by name
 
@@ -44,9 +44,9 @@ def assert_same(a, b, what):
     assert torch.equal(a.nan_to_num(1e30), b.nan_to_num(1e30)), what
 
 
-def in_rows(x: torch.Tensor) -> torch.Tensor:
+def in_rows(x: torch.Tensor, channels_last: bool = False) -> torch.Tensor:
     """A copy of x (K, ...) in the memory layout of the engine, each row aligned."""
-    return aligned(len(x), tuple(x.shape[1:]), x).copy_(x)
+    return aligned_values(len(x), tuple(x.shape[1:]), x, channels_last).copy_(x)
 
 
 @dataclass
@@ -86,11 +86,12 @@ def rates(rows: int) -> dict[str, torch.Tensor]:
 
 def bind(
     box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None,
-    device="cpu", per_example=True,
+    device="cpu", per_example=True, channels_last=False,
 ) -> Bound:  # fmt: skip
     """Bind `box` outside of a network, with random leaves, dropout rates and uniforms from `seed`.
 
     With `row`, only that row of the population of `rows`. `per_example=False`: its inputs are leaves.
+    `channels_last`: the layout of images in memory.
     """
     selected_rows = slice(None) if row is None else slice(row, row + 1)
     random = torch.Generator().manual_seed(seed)
@@ -111,13 +112,13 @@ def bind(
         theta[name].copy_(values[selected_rows])
         gaps[leaf_slice.start : leaf_slice.start + leaf_slice.leaf.size] = False
     columns = {name: column[selected_rows] for name, column in rates(rows).items()}
-    site = Site(len(matrices[0]), batch, training, template, columns, threads)
+    site = Site(len(matrices[0]), batch, training, template, columns, threads, channels_last=channels_last)
     if box.is_identity(site):
         return Bound(box, None, theta, grad, gaps, matrices[1])
     examples = (batch,) if per_example else ()
     needs_dx = [training and need for need in needs or (True,) * len(shapes)]
     dx = [
-        aligned(site.rows, (*shape, *examples), template) if need_dx else None
+        aligned_values(site.rows, (*shape, *examples), template, channels_last) if need_dx else None
         for shape, need_dx in zip(shapes, needs_dx, strict=True)
     ]
     grad = {name: view for name, view in grad.items() if isinstance(leaf_slices[name].leaf, Parameter)}

@@ -62,7 +62,10 @@ class RowIndependence(Contract):
         raise NotImplementedError
 
     def test_a_row_of_a_stack_equals_itself_alone(self):
-        experiments = self.experiments()
+        self.assert_rows_equal_themselves_alone(self.experiments())
+
+    @staticmethod
+    def assert_rows_equal_themselves_alone(experiments: list[Experiment]) -> None:
         together, first = trained(experiments), 0
         for k, experiment in enumerate(experiments):
             # Of several seeds or folds an experiment is as many rows, which stand together in the stack.
