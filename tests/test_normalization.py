@@ -232,8 +232,8 @@ def test_rows_with_batch_statistics_are_independent(split):
 
 
 def test_one_example_has_no_variance():
-    with pytest.raises(UserError, match="batch_size=1: batch normalisation needs two examples"):
-        nnlab.fit(replace(JOB, batch_size=1)).run()
+    with pytest.raises(UserError, match="batch_size=1: batch_norm1 needs at least 2 examples"):
+        nnlab.fit(replace(JOB, batch_size=1))
     (result,) = (
         nnlab.fit(replace(JOB, model=replace(JOB.model, normalization="layer"), batch_size=1)).run().results
     )

@@ -161,6 +161,10 @@ class Box(Component):
         negative if it loses. A network has the layout from which all of its boxes together gain."""
         return 0
 
+    def least_batch(self, *shapes: tuple[int, ...]) -> int:
+        """How many examples a batch must have in training. `Graph.refuse_batch` says so of smaller ones."""
+        return 1
+
     def is_identity(self, site: Site) -> bool:
         """Whether its output is its input, on this site. Then it costs nothing: neither pass is called."""
         return False

@@ -9,6 +9,7 @@ import torch
 
 from nnlab.autodiff.box import Box, Buffer, Parameter, Site
 from nnlab.autodiff.network import Network
+from nnlab.errors import UserError
 from nnlab.runtime.layout import ALIGNED_FLOATS
 
 
@@ -182,8 +183,21 @@ class Graph:
             depends.append(isinstance(node.leaf, Parameter) or any(depends[i] for i in node.operands))
         return depends
 
+    def refuse_batch(self, batch: int) -> None:
+        """Raise `UserError` if a box cannot train on batches of so few examples."""
+        for node in self.nodes:
+            if node.box is not None:
+                least = node.box.least_batch(*self.input_shapes(node))
+                if batch < least:
+                    raise UserError(
+                        f"batch_size={batch}: {node.name} needs at least {least} examples in a batch, whose "
+                        f"statistics it computes"
+                    )
+
     def bind(self, theta, grad, site: Site, buffers=None) -> Network:
         """The network of K rows, on their `theta` and `grad` (K, P), and `buffers` (K, Q) if it has any."""
+        if site.training:
+            self.refuse_batch(site.batch)
         return Network(self, theta, grad, site, buffers)
 
 

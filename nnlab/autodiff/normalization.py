@@ -10,7 +10,6 @@ import torch
 from torch.nn import functional as F
 
 from nnlab.autodiff.box import Box, Buffer, Parameter
-from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 
 
@@ -29,7 +28,7 @@ class BatchNorm(Box):
     running ones. Gamma begins at 1, beta at 0, and no penalty is on them. Ioffe and Szegedy 2015.
 
     One value has no variance. A short last batch of n = 1 is therefore normalised by the running statistics,
-    and leaves them as they are; where every batch would be such, `UserError`. (torch raises at any of them.)
+    and leaves them as they are (torch raises there); where every batch would be such, `UserError`.
     """
 
     name: ClassVar[str] = "batch_norm"
@@ -46,18 +45,16 @@ class BatchNorm(Box):
             "variance": Buffer(channels, start=1.0),
         }
 
+    def least_batch(self, shape):
+        return 2 if math.prod(shape[1:]) == 1 else 1
+
     def settle(self, ctx, shape):
         channels = channel_shape(shape)
         ctx.epsilon, ctx.momentum = ctx.scalar(self.epsilon), ctx.scalar(self.momentum)
         ctx.inverse_std, ctx.factor = ctx.zeros(*channels), ctx.zeros(*channels)
         if not ctx.training:
             return
-        ctx.positions, ctx.axes = math.prod(shape[1:]), tuple(range(2, len(shape) + 2))
-        if ctx.site.batch * ctx.positions == 1:
-            raise UserError(
-                "batch_size=1: batch normalisation needs two examples in a batch, since one has no variance; "
-                "normalise by layer, or take a larger batch_size"
-            )
+        ctx.axes = tuple(range(2, len(shape) + 2))
         ctx.full = batch_counts(ctx.y.new_ones(1, 1, ctx.site.batch), shape, padded=False)
         ctx.u, ctx.mean, ctx.variance = ctx.zeros(), ctx.zeros(*channels), ctx.zeros(*channels)
         _, dgamma, dbeta, *_ = ctx.dx

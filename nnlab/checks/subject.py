@@ -82,6 +82,7 @@ class Subject:
         self.device = where.device  # where the whole job would be trained
         self.experiment = replace(experiment, device=str(where.device))
         self.graph = experiment.graph(self.dataset.spec)
+        self.graph.refuse_batch(self.row.batch)
         # Refused before a rung starts, rather than after some of them took minutes.
         memory = memory_needed([[self.row]], {experiment.data: self.dataset}, 1)
         remedy = "take a smaller model, batch_size or data"

@@ -119,6 +119,8 @@ class Fit:
         for e in experiments:
             refuse_undefined(e, self.datasets[e.data], self.cache.folds(e))
         refuse_zero_weights(rows, self.datasets)
+        for row in {(row.experiment.model, row.experiment.data, row.batch): row for row in rows}.values():
+            row.experiment.graph(self.datasets[row.experiment.data].spec).refuse_batch(row.batch)
         return rows
 
     def _keeping_answers(self, counts: list[int]) -> list[Row]:
