@@ -15,6 +15,9 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
+from nnlab.autodiff.activations import Sigmoid, Softmax, Sparsemax
+from nnlab.autodiff.combine import Slice
+from nnlab.autodiff.elementary import Sign, Subtract, Times
 from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection, sparsemax_onnx
 
 
@@ -28,6 +31,10 @@ class Loss:
     # reference(self, z, t): the loss of each example (K, B), of z and t (K, m, B), in torch's own functions,
     # which autograd differentiates. With it `nnlab check` and nnlab.testing compare value and gradient.
     reference: Callable | None = None
+
+    # vjp(self, graph, z, t): adds to `graph` boxes that compute dl / dz of each example's loss l, from the
+    # numbers of z and t, and gives the number of it; see `Box.vjp`. If None, there is no gradient graph.
+    vjp: Callable | None = None
 
     def outputs(self, targets: int) -> int:
         """How many outputs the network needs for so many `targets`."""
@@ -98,6 +105,9 @@ class CrossEntropy(Loss):
         torch.softmax(z, -2, out=out)
         return out.sub_(t).mul_(weight)
 
+    def vjp(self, graph, z, t):
+        return graph.apply(Subtract(), graph.apply(Softmax(), z), t)
+
     def reference(self, z, t):
         return F.cross_entropy(z, t, reduction="none")
 
@@ -130,6 +140,9 @@ class SparsemaxLoss(Loss):
     def bprop(self, z, t, weight, out):
         sparsemax(z, out=out)
         return out.sub_(t).mul_(weight)
+
+    def vjp(self, graph, z, t):
+        return graph.apply(Subtract(), graph.apply(Sparsemax(), z), t)
 
     def reference(self, z, t):
         return ((z - t).square() - (z - sparsemax_by_bisection(z)).square()).sum(-2) / 2
@@ -178,6 +191,12 @@ class BinaryCrossEntropy(Loss):
         torch.sigmoid(z, out=out)
         return out.sub_(_targets_of_outputs(t, z)).mul_(weight)
 
+    def vjp(self, graph, z, t):
+        (outputs,), (targets,) = graph.nodes[z].shape, graph.nodes[t].shape
+        if outputs < targets:
+            t = graph.apply(Slice(targets - outputs, targets), t)
+        return graph.apply(Subtract(), graph.apply(Sigmoid(), z), t)
+
     def reference(self, z, t):
         targets = t[..., -z.shape[-2] :, :]
         return F.binary_cross_entropy_with_logits(z, targets, reduction="none").sum(-2)
@@ -199,6 +218,10 @@ class SquaredError(Loss):
     def bprop(self, z, t, weight, out):
         return torch.sub(z, t, out=out).mul_(weight).mul_(2 / z.shape[-2])
 
+    def vjp(self, graph, z, t):
+        (m,) = graph.nodes[z].shape
+        return graph.apply(Times(2 / m), graph.apply(Subtract(), z, t))
+
     def reference(self, z, t):
         return F.mse_loss(z, t, reduction="none").mean(-2)
 
@@ -213,6 +236,10 @@ class AbsoluteError(Loss):
 
     def bprop(self, z, t, weight, out):
         return torch.sub(z, t, out=out).sign_().mul_(weight).mul_(1 / z.shape[-2])
+
+    def vjp(self, graph, z, t):
+        (m,) = graph.nodes[z].shape
+        return graph.apply(Times(1 / m), graph.apply(Sign(), graph.apply(Subtract(), z, t)))
 
     def reference(self, z, t):
         return F.l1_loss(z, t, reduction="none").mean(-2)

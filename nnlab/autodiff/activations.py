@@ -14,6 +14,20 @@ from torch.nn import functional as F
 
 from nnlab import plugins
 from nnlab.autodiff.box import Box
+from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.elementary import (
+    Abs,
+    Exp,
+    NegativePart,
+    NormalDensity,
+    NormalDistribution,
+    OneMinus,
+    Plus,
+    Power,
+    Step,
+    Subtract,
+)
+from nnlab.autodiff.reductions import Repeat, Sum
 from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection, sparsemax_onnx
 from nnlab.hyperparameters import static
 
@@ -26,6 +40,9 @@ class Identity(Box):
 
     def is_identity(self, site):
         return True
+
+    def vjp(self, graph, node, dy):
+        return (dy,)
 
     def reference(self, ctx, x):
         return x
@@ -51,6 +68,9 @@ class ReLU(Box):
         (dx,) = ctx.dx
         torch.sign(ctx.y, out=dx).mul_(dy)  # y >= 0, so its sign is [y > 0]
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        return (graph.apply(Multiply(), dy, graph.apply(Step(), graph[node.name])),)
 
     def reference(self, ctx, x):
         return F.relu(x)
@@ -78,6 +98,10 @@ class LeakyReLU(Box):
         (dx,) = ctx.dx
         torch.sign(ctx.y, out=dx).clamp_min_(ctx.a).mul_(dy)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        slope = graph.apply(Step(low=self.slope), *node.inputs)
+        return (graph.apply(Multiply(), dy, slope),)
 
     def reference(self, ctx, x):
         return F.leaky_relu(x, self.slope)
@@ -108,6 +132,10 @@ class ELU(Box):
         torch.clamp_max(ctx.y, ctx.zero, out=dx)
         torch.addcmul(dy, dx, dy, out=dx)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        slope = graph.apply(Exp(), graph.apply(NegativePart(), *node.inputs))
+        return (graph.apply(Multiply(), dy, slope),)
 
     def reference(self, ctx, x):
         return F.elu(x)
@@ -143,6 +171,12 @@ class GELU(Box):
         torch.addcmul(ctx.P, x, dx, out=dx).mul_(dy)
         return ctx.dx
 
+    def vjp(self, graph, node, dy):
+        (x,) = node.inputs
+        P, p = graph.apply(NormalDistribution(), x), graph.apply(NormalDensity(), x)
+        slope = graph.apply(Add(), P, graph.apply(Multiply(), x, p))
+        return (graph.apply(Multiply(), dy, slope),)
+
     def reference(self, ctx, x):
         return F.gelu(x)
 
@@ -168,6 +202,11 @@ class SiLU(Box):
         (dx,) = ctx.dx
         torch.addcmul(ctx.s, ctx.s, ctx.y, value=-1, out=dx).add_(ctx.y).mul_(dy)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        y, s = graph[node.name], graph.apply(Sigmoid(), *node.inputs)
+        slope = graph.apply(Add(), s, graph.apply(Multiply(), y, graph.apply(OneMinus(), s)))
+        return (graph.apply(Multiply(), dy, slope),)
 
     def reference(self, ctx, x):
         return F.silu(x)
@@ -195,6 +234,9 @@ class Softplus(Box):
         torch.sigmoid(ctx.x, out=dx).mul_(dy)
         return ctx.dx
 
+    def vjp(self, graph, node, dy):
+        return (graph.apply(Multiply(), dy, graph.apply(Sigmoid(), *node.inputs)),)
+
     def reference(self, ctx, x):
         return F.softplus(x)
 
@@ -221,6 +263,10 @@ class Softsign(Box):
         torch.div(dy, ctx.d, out=dx).div_(ctx.d)
         return ctx.dx
 
+    def vjp(self, graph, node, dy):
+        d = graph.apply(Plus(1.0), graph.apply(Abs(), *node.inputs))
+        return (graph.apply(Multiply(), dy, graph.apply(Power(-2.0), d)),)
+
     def reference(self, ctx, x):
         return F.softsign(x)
 
@@ -243,6 +289,11 @@ class Sigmoid(Box):
         torch.mul(dy, ctx.y, out=dx)
         dx.addcmul_(dx, ctx.y, value=-1)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        y = graph[node.name]
+        slope = graph.apply(Multiply(), y, graph.apply(OneMinus(), y))
+        return (graph.apply(Multiply(), dy, slope),)
 
     def reference(self, ctx, x):
         return F.sigmoid(x)
@@ -267,6 +318,10 @@ class Tanh(Box):
         torch.addcmul(dy, dx, ctx.y, value=-1, out=dx)
         return ctx.dx
 
+    def vjp(self, graph, node, dy):
+        slope = graph.apply(OneMinus(), graph.apply(Power(2.0), graph[node.name]))
+        return (graph.apply(Multiply(), dy, slope),)
+
     def reference(self, ctx, x):
         return F.tanh(x)
 
@@ -289,6 +344,12 @@ class Softmax(Box):
         torch.mul(dy, ctx.y, out=dx)
         torch.sub(dy, dx.sum(1, keepdim=True), out=dx).mul_(ctx.y)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        y, units = graph[node.name], node.shape[0]
+        mean = graph.apply(Sum(), graph.apply(Multiply(), dy, y))
+        centered = graph.apply(Subtract(), dy, graph.apply(Repeat(units), mean))
+        return (graph.apply(Multiply(), y, centered),)
 
     def reference(self, ctx, x):
         return F.softmax(x, 1)
@@ -319,6 +380,13 @@ class Sparsemax(Box):
         mean = torch.mul(dy, ctx.s, out=dx).sum(1, keepdim=True) / ctx.s.sum(1, keepdim=True)
         torch.sub(dy, mean, out=dx).mul_(ctx.s)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        s, units = graph.apply(Step(), graph[node.name]), node.shape[0]
+        total, size = graph.apply(Sum(), graph.apply(Multiply(), dy, s)), graph.apply(Sum(), s)
+        mean = graph.apply(Multiply(), total, graph.apply(Power(-1.0), size))
+        centered = graph.apply(Subtract(), dy, graph.apply(Repeat(units), mean))
+        return (graph.apply(Multiply(), s, centered),)
 
     def reference(self, ctx, x):
         return sparsemax_by_bisection(x)

@@ -8,7 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from nnlab.autodiff.box import Box, Parameter
+from nnlab.autodiff.linear_maps import LinearTransposed, OuterProduct
 from nnlab.autodiff.products import product
+from nnlab.autodiff.reductions import SumExamples
 from nnlab.hyperparameters import static
 
 
@@ -70,6 +72,14 @@ class Affine(Box):
             if not ctx.is_flat:
                 dx.copy_(ctx.dX.unflatten(1, ctx.image_shape))
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        x, W, _ = node.operands
+        return (
+            graph.apply(LinearTransposed(), dy, W),
+            graph.apply(OuterProduct(), dy, x),
+            graph.apply(SumExamples(), dy),
+        )
 
     def reference(self, ctx, x, W, b):
         rows = zip(x.flatten(1, -2).expand(len(W), -1, -1), W, b, strict=True)

@@ -139,6 +139,16 @@ class Box(Component):
     # inputs, `op.OPERATORS` the operators that there are. If None, a network with the box is not exported.
     onnx: ClassVar[Callable | None] = None
 
+    # vjp(self, graph, node, dy): the gradient as boxes. It adds boxes to `graph`, by `Graph.apply`, which
+    # compute the gradients of all that `node` reads from `dy`, the number of its output's gradient; and gives
+    # their numbers in the order of `node.operands`, None where a gradient is 0. `graph[node.name]` is the
+    # number of the output. If None, a network with the box has no gradient graph (autodiff/symbolic.py).
+    vjp: ClassVar[Callable | None] = None
+
+    # Whether B follows the shape of its output; None: if it follows that of an input. A sum over the examples
+    # says False, and what repeats a leaf for each of them True.
+    output_per_example: ClassVar[bool | None] = None
+
     def leaves(self, *shapes: tuple[int, ...]) -> dict[str, Parameter | Buffer]:
         """Its parameters and buffers by name, which it gets after its inputs."""
         return {}

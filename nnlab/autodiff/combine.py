@@ -5,6 +5,7 @@ from functools import reduce
 from typing import ClassVar
 
 import torch
+from torch.nn import functional as F
 
 from nnlab.autodiff.box import Box
 from nnlab.hyperparameters import static
@@ -24,6 +25,9 @@ class Add(Box):
 
     def bprop(self, ctx, dy):
         return (dy,) * len(ctx.dx)
+
+    def vjp(self, graph, node, dy):
+        return (dy,) * len(node.inputs)
 
     def reference(self, ctx, *x):
         return torch.stack(x).sum(0)
@@ -47,6 +51,10 @@ class Multiply(Box):
             if dx is not None:
                 torch.mul(dy, other, out=dx)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        a, b = node.inputs
+        return graph.apply(Multiply(), dy, b), graph.apply(Multiply(), dy, a)
 
     def reference(self, ctx, a, b):
         return a * b
@@ -74,11 +82,45 @@ class Slice(Box):
         dx.zero_()[:, self.start : self.stop].copy_(dy)
         return ctx.dx
 
+    def vjp(self, graph, node, dy):
+        (x,) = node.inputs
+        return (graph.apply(Pad(self.start, graph.nodes[x].shape[0]), dy),)
+
     def reference(self, ctx, x):
         return x.narrow(1, self.start, self.stop - self.start)
 
     def onnx(self, op, x):
         return op.Slice(x, starts=[self.start], ends=[self.stop], axes=[1])
+
+
+@dataclass(frozen=True)
+class Pad(Box):
+    """y = x from unit `start` on, and 0 elsewhere, `units` in all: the derivative of `Slice`."""
+
+    name: ClassVar[str] = "pad"
+    start: int = static(low=0)
+    units: int = static(low=1)
+
+    def output_shape(self, shape):
+        return (self.units, *shape[1:])
+
+    def settle(self, ctx, shape):
+        ctx.stop = self.start + shape[0]
+
+    def fprop(self, ctx, x):
+        ctx.y.zero_()[:, self.start : ctx.stop].copy_(x)
+        return ctx.y
+
+    def bprop(self, ctx, dy):
+        return (dy[:, self.start : ctx.stop],)
+
+    def vjp(self, graph, node, dy):
+        (x,) = node.inputs
+        return (graph.apply(Slice(self.start, self.start + graph.nodes[x].shape[0]), dy),)
+
+    def reference(self, ctx, x):
+        after = self.units - self.start - x.shape[1]
+        return F.pad(x, (0, 0) * (x.ndim - 2) + (self.start, after))
 
 
 @dataclass(frozen=True)
@@ -98,6 +140,14 @@ class Concatenate(Box):
 
     def bprop(self, ctx, dy):
         return dy.split(ctx.sizes, 1)
+
+    def vjp(self, graph, node, dy):
+        gradients, start = [], 0
+        for i in node.inputs:
+            stop = start + graph.nodes[i].shape[0]
+            gradients.append(graph.apply(Slice(start, stop), dy))
+            start = stop
+        return tuple(gradients)
 
     def reference(self, ctx, *x):
         return torch.hstack(x)

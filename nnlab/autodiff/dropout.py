@@ -1,6 +1,6 @@
 """Inverted dropout of units, and DropConnect: dropout of weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -39,6 +39,10 @@ class Dropout(Box):
     def bprop(self, ctx, dy):
         torch.mul(dy, ctx.mask, out=ctx.dx[0])
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        """The same mask, since it is drawn from the same stream."""
+        return (graph.apply(replace(self, stream=self.stream or node.name), dy),)
 
     def reference(self, ctx, x):
         p = ctx.column(self.rate).to(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain, count
 
 import torch
 
@@ -15,7 +16,7 @@ from nnlab.runtime.layout import ALIGNED_FLOATS
 
 @dataclass(frozen=True)
 class Node:
-    """One value of the graph: the output of a box, a leaf, or (with neither) the input."""
+    """One value of the graph: the output of a box, a leaf, or (with neither) an input."""
 
     name: str
     shape: tuple[int, ...]  # without K and B
@@ -83,6 +84,44 @@ class Graph:
 
     def __init__(self, shape: tuple[int, ...]):
         self.nodes = [Node("input", tuple(shape))]
+        self._outputs: tuple[int, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The values that a network is for: the last one, unless others have been set."""
+        return self._outputs or (len(self.nodes) - 1,)
+
+    @outputs.setter
+    def outputs(self, numbers: tuple[int, ...]) -> None:
+        self._outputs = tuple(numbers)
+
+    def copy(self) -> Graph:
+        """A graph with the same values, to which others may be added."""
+        graph = Graph(self.nodes[0].shape)
+        graph.nodes, graph._outputs = list(self.nodes), self._outputs
+        return graph
+
+    def add_input(self, name: str, shape: tuple[int, ...], per_example: bool = True) -> int:
+        """Append a further input, such as targets, which `Network.feed` sets; returns its number."""
+        self._refuse_taken([name])
+        return self._append(Node(name, tuple(shape), per_example=per_example))
+
+    def apply(self, box: Box, *inputs: int, **replaced: int | Box) -> int:
+        """`add` under the name of the box, numbered where that is taken: for boxes that add boxes.
+
+        A value that is computed from the same inputs by the same box already is given instead.
+        """
+        computed = (box, inputs, tuple(replaced.values()))
+        if not box.random:  # two that draw are alike only if their streams are
+            for n, node in enumerate(self.nodes):
+                if (node.box, node.inputs, node.leaves) == computed:
+                    return n
+        return self.add(self.unused_name(box.name), box, *inputs, **replaced)
+
+    def unused_name(self, name: str) -> str:
+        """`name`, or if a value has it `name 2`, `name 3`, ..."""
+        taken = {node.name for node in self.nodes}
+        return next(n for n in chain([name], (f"{name} {k}" for k in count(2))) if n not in taken)
 
     def add(self, name: str, box: Box, *inputs: int, **replaced: int | Box) -> int:
         """Append a box on the values numbered `inputs`, and its leaves; returns the number of its output.
@@ -98,16 +137,21 @@ class Graph:
             unknown = ", ".join(sorted(replaced.keys() - leaves.keys()))
             raise ValueError(f"box {name!r} has no leaf {unknown}: it has {', '.join(leaves) or 'none'}")
         new = [name, *(f"{name}.{leaf}" for leaf in leaves)]
-        taken = {node.name for node in self.nodes} & set(new)
-        if taken:
-            raise ValueError(f"there are two values with the name {min(taken)!r}")
+        self._refuse_taken(new)
         leaf_numbers = tuple(
             self._add_leaf(f"{name}.{leaf_name}", leaf, replaced.get(leaf_name))
             for leaf_name, leaf in leaves.items()
         )
-        per_example = any(self.nodes[i].per_example for i in inputs)
+        per_example = box.output_per_example
+        if per_example is None:
+            per_example = any(self.nodes[i].per_example for i in inputs)
         output_shape = box.output_shape(*shapes)
         return self._append(Node(name, output_shape, box, inputs, leaf_numbers, None, per_example))
+
+    def _refuse_taken(self, names: list[str]) -> None:
+        taken = {node.name for node in self.nodes} & set(names)
+        if taken:
+            raise ValueError(f"there are two values with the name {min(taken)!r}")
 
     def _add_leaf(self, name: str, leaf: Parameter | Buffer, replacement: int | Box | None) -> int:
         if isinstance(replacement, int):
@@ -146,7 +190,7 @@ class Graph:
     @property
     def multiply_adds(self) -> int:
         """Those of the forward pass for an example, of all boxes: see `Box.multiply_adds`."""
-        boxes = [node for node in self.nodes if node.box and node.per_example]
+        boxes = [node for node in self.nodes if any(self.nodes[i].per_example for i in node.inputs)]
         return sum(node.box.multiply_adds(*self.input_shapes(node)) for node in boxes)
 
     def input_shapes(self, node: Node) -> list[tuple[int, ...]]:
@@ -178,9 +222,13 @@ class Graph:
 
     def depends_on_parameters(self) -> list[bool]:
         """For each value: whether it depends on a parameter. If not, it needs no gradient."""
+        return self.depends_on({n for n, node in enumerate(self.nodes) if isinstance(node.leaf, Parameter)})
+
+    def depends_on(self, values: set[int]) -> list[bool]:
+        """For each value: whether it is one of `values`, or computed from one."""
         depends = []
-        for node in self.nodes:
-            depends.append(isinstance(node.leaf, Parameter) or any(depends[i] for i in node.operands))
+        for n, node in enumerate(self.nodes):
+            depends.append(n in values or any(depends[i] for i in node.operands))
         return depends
 
     def refuse_batch(self, batch: int) -> None:

@@ -49,10 +49,13 @@ class Network:
         self._input_ndim = 2 + len(graph.nodes[graph.input].shape)
         self.alias_of = self._resolve_aliases()
         self.operands = [tuple(self.alias_of[i] for i in node.operands) for node in graph.nodes]
+        self._output = self.alias_of[graph.outputs[-1]]
+        # Several outputs have no one gradient dy: the gradients of such a graph are boxes, or not wanted.
+        self._has_bprop = site.training and len(graph.outputs) == 1
         self.consumer_counts = self._count_consumers()
         self._bind_leaves(theta, grad, buffers)
         self.bound_boxes = {n: self._bind_box(n) for n in self._computing_nodes() if self.consumer_counts[n]}
-        output = self.bound_boxes.get(self.alias_of[-1])
+        output = self.bound_boxes.get(self._output)
         self._output_ctx = output and output.ctx  # None where the output is a leaf or the input
         self._output_buffer = output and output.ctx.y
         self._order_calls()
@@ -60,8 +63,8 @@ class Network:
     # ---- the two passes
 
     def fprop(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-        """The output (K, m, B) for inputs x (K or 1, *shape, B), or images that are flat, (K or 1, d, B); in
-        `out` if that is given."""
+        """The output (K, m, B), the last of several, for inputs x (K or 1, *shape, B), or flat images,
+        (K or 1, d, B); in `out` if that is given."""
         values, rows = self._values, self.site.rows
         x = self.as_input(x)
         if self._output_ctx:  # its box writes there, unless it has settled on other memory
@@ -69,13 +72,13 @@ class Network:
         values[0] = x if len(x) == rows else x.expand(rows, *x.shape[1:])
         for n, fprop, operands in self._forward:
             values[n] = fprop(*[values[i] for i in operands])
-        z = values[self.alias_of[-1]]
+        z = values[self._output]
         return z if out is None or z is out else out.copy_(z)
 
     def bprop(self, dy: torch.Tensor) -> dict[int, torch.Tensor]:
         """Compute the gradients of all parameters, into `grad`, from the gradient dy (K, m, B) of the output.
         Returns the gradient of every value on the way, by its number."""
-        gradients = {self.alias_of[-1]: dy}
+        gradients = {self._output: dy}
         for grad in self._unused_grads:  # overwritten, as all others are
             grad.zero_()
         for n, bprop, targets in self._backward:
@@ -92,6 +95,16 @@ class Network:
     def as_input(self, x: torch.Tensor) -> torch.Tensor:
         """Flat examples (K or 1, d, B) in the shape of the graph's input; or x itself if it has that."""
         return x if x.ndim == self._input_ndim else x.unflatten(1, self.graph.nodes[self.graph.input].shape)
+
+    def feed(self, inputs: dict[str, torch.Tensor]) -> None:
+        """Set further inputs of the graph, by name: each (K or 1, *shape, B), without B if it has none."""
+        for name, value in inputs.items():
+            n, rows = self.graph[name], self.site.rows
+            self._values[n] = value if len(value) == rows else value.expand(rows, *value.shape[1:])
+
+    def results(self) -> dict[str, torch.Tensor]:
+        """Each output of the graph in the last `fprop`, by name."""
+        return {self.graph.nodes[n].name: self._values[self.alias_of[n]] for n in self.graph.outputs}
 
     def values(self) -> list[torch.Tensor]:
         """The value of every node in the last `fprop`, by number; None for those that do not lead to the
@@ -120,7 +133,8 @@ class Network:
 
     def _count_consumers(self) -> list[int]:
         counts = [0] * len(self.graph.nodes)
-        counts[self.alias_of[-1]] = 1
+        for n in self.graph.outputs:
+            counts[self.alias_of[n]] += 1
         for n in reversed(self._computing_nodes()):
             if counts[n]:
                 for i in self.operands[n]:
@@ -152,7 +166,7 @@ class Network:
 
     def _operand_grad_buffer(self, i: int) -> torch.Tensor | None:
         """The buffer for the gradient of value i that one of its consumers computes."""
-        if not (self.needs_grad[i] and self.site.training):
+        if not (self.needs_grad[i] and self._has_bprop):
             return None
         return self._grad_slices[i] if self._direct_to_grad(i) else self._zeros(i)
 
@@ -174,7 +188,7 @@ class Network:
         """Set the calls of both passes, in order."""
         self._forward = [(n, bound.fprop, self.operands[n]) for n, bound in self.bound_boxes.items()]
         self._backward, buffers = [], {}
-        if self.site.training:
+        if self._has_bprop:
             buffers = {i: self._total_grad_buffer(i) for i, needed in enumerate(self.needs_grad) if needed}
             for n in reversed([n for n in self.bound_boxes if self.needs_grad[n]]):
                 targets = [

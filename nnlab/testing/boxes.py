@@ -16,7 +16,18 @@ from nnlab.autodiff.operators import TorchOperators
 from nnlab.hyperparameters import static
 from nnlab.models import Model
 from nnlab.testing.fake_cuda import fake_gpu
-from nnlab.testing.numeric import Bound, assert_near, assert_same, bind, central, in_rows
+from nnlab.testing.gradient_graphs import second_derivatives, twice_by_graph
+from nnlab.testing.numeric import (
+    Bound,
+    assert_near,
+    assert_same,
+    bind,
+    central,
+    each_input,
+    in_rows,
+    output_per_example,
+    with_batch,
+)
 from nnlab.testing.rows import RowIndependence, experiments
 
 # Whether channels are last in memory: of images that the network allocates, of those that the box gets.
@@ -27,7 +38,8 @@ class BoxContract(RowIndependence):
     """`box` is a box, or a class of one that is made without arguments, as an activation is.
 
     shapes       of its inputs, without K and B
-    per_example  whether its inputs have a batch axis; False for a box on a leaf, such as DropConnect
+    per_example  whether its inputs have a batch axis; False for a box on a leaf, such as DropConnect; or a
+                 bool for each input
     sizes        (K, B) of all tests
     inputs       test inputs; override it if the box has a kink elsewhere than at 0
     reference    (box, ctx, *inputs) -> the output, in functions that autograd knows, from the inputs followed
@@ -37,7 +49,7 @@ class BoxContract(RowIndependence):
 
     box: Box | type[Box]
     shapes = ((7,),)
-    per_example = True
+    per_example: bool | tuple[bool, ...] = True
     sizes = ((1, 11), (3, 11), (1, 1), (3, 1))
     reference = None
     exact, near = 12, 6
@@ -47,12 +59,15 @@ class BoxContract(RowIndependence):
 
     def inputs(self, rows: int, batch: int) -> list[torch.Tensor]:
         """Random (K, *shape, B), none within 0.01 of 0."""
-        return [_normal(rows, (*shape, *self._batch(batch)), seed) for seed, shape in enumerate(self.shapes)]
+        shapes = zip(self.shapes, self._per_example, strict=True)
+        return [_normal(rows, with_batch(shape, batch, has), n) for n, (shape, has) in enumerate(shapes)]
 
     def experiments(self, channels_last=False):
         """The box in a network: on a leaf, or behind an affine box for each input."""
-        if not self.per_example:
+        if not any((*self._per_example, self._output_per_example)):
             return experiments(model=_on_a_leaf(self.box_under_test()))
+        if not all((*self._per_example, self._output_per_example)):
+            return []
         return experiments(model=_between(self.box_under_test(), self.shapes, channels_last))
 
     def test_a_row_of_a_stack_of_images_with_channels_last_equals_itself_alone(self):
@@ -91,7 +106,7 @@ class BoxContract(RowIndependence):
             if b.box.onnx is not None and evaluating.bound is not None:
                 op = TorchOperators()
                 op.rows = rows
-                op.shapes = tuple(tuple(v.shape[1 : v.ndim - self.per_example]) for v in x)
+                op.shapes = tuple(self.shapes)
                 y = b.box.onnx(op, *x, *evaluating.theta.values())
                 assert_near(y, evaluating.fprop(*x), self.exact, f"onnx, K, B = {(rows, batch)}")
 
@@ -102,7 +117,7 @@ class BoxContract(RowIndependence):
             if self._is_compared:
                 with FlopCounterMode(display=False) as counter:
                     self._expected(b, x)
-                examples = batch if self.per_example else 1
+                examples = batch if any(self._per_example) else 1
                 counts[rows, batch] = counter.get_total_flops() / (2 * rows * examples)
         said = box.multiply_adds(*self.shapes)
         wrong = {size: count for size, count in counts.items() if count != said}
@@ -142,6 +157,28 @@ class BoxContract(RowIndependence):
                 assert_near(gradient, expected, self.exact, f"the gradient of input {n}, K, B = {size},")
             for name, gradient in b.grad.items():
                 assert_near(gradient, theta[name].grad, self.exact, f"the gradient of {name}, K, B = {size},")
+
+    def test_its_gradient_graph_gives_what_bprop_gives(self):
+        """If it has a `vjp`."""
+        for size, b, x, dy in self._cases(layouts=LAYOUTS[:1]):
+            if b.box.vjp is not None:
+                b.fprop(*x)
+                numbers = [*b.bprop(dy), *b.grad.values()]
+                for n, (g, expected) in enumerate(zip(self._twice(b, x, dy)[0], numbers, strict=True)):
+                    assert_near(g, expected, self.exact, f"vjp: the gradient of operand {n}, K, B = {size},")
+
+    def test_the_gradient_of_its_gradient_equals_autograd(self):
+        """If it has a `vjp`: the gradient of <v, gradient>, with respect to all operands and to dy."""
+        for size, b, x, dy in self._cases(layouts=LAYOUTS[:1]):
+            if b.box.vjp is not None and self._is_compared:
+                _, v, second = self._twice(b, x, dy)
+                expected = second_derivatives(lambda *o, b=b: self._expected_of(b, o), b.operands(x), dy, v)
+                for n, (g, torchs) in enumerate(zip(second, expected, strict=True)):
+                    what = "dy" if n == len(second) - 1 else f"operand {n}"
+                    assert_near(g, torchs, self.exact - 1, f"vjp of vjp: {what}, K, B = {size},")
+
+    def _twice(self, b: Bound, x, dy):
+        return twice_by_graph(b, self.shapes, self._per_example, x, dy)
 
     def test_bprop_overwrites(self):
         """A second step gives what it would give alone, whatever the first one left."""
@@ -219,13 +256,13 @@ class BoxContract(RowIndependence):
             if self._has_images or not (network or values):
                 b = self._bind(rows, batch, dtype=dtype, channels_last=network)
                 x = [in_rows(v.to(dtype), values) for v in self.inputs(rows, batch)]
-                dy = _normal(rows, (*shape, *self._batch(batch)), 99)
+                dy = _normal(rows, with_batch(shape, batch, self._output_per_example), 99)
                 yield (rows, batch), b, x, in_rows(dy.to(dtype), values)
 
     @property
     def _has_images(self) -> bool:
         shapes = *self.shapes, self.box_under_test().output_shape(*self.shapes)
-        return self.per_example and any(len(shape) > 1 for shape in shapes)
+        return any(self._per_example) and any(len(shape) > 1 for shape in shapes)
 
     def _bind(self, rows, batch, **how) -> Bound:
         return bind(self.box_under_test(), self.shapes, rows, batch, per_example=self.per_example, **how)
@@ -235,11 +272,18 @@ class BoxContract(RowIndependence):
         leaves = self.box_under_test().leaves(*self.shapes).items()
         return [name for name, leaf in leaves if isinstance(leaf, Buffer)]
 
-    def _batch(self, batch: int) -> tuple[int, ...]:
-        return (batch,) if self.per_example else ()
+    @property
+    def _per_example(self) -> tuple[bool, ...]:
+        return each_input(self.per_example, self.shapes)
+
+    @property
+    def _output_per_example(self) -> bool:
+        return output_per_example(self.box_under_test(), self._per_example)
 
     def _expected(self, b: Bound, x, theta=None) -> torch.Tensor:
-        inputs = *x, *(theta or b.theta).values()
+        return self._expected_of(b, (*x, *(theta or b.theta).values()))
+
+    def _expected_of(self, b: Bound, inputs) -> torch.Tensor:
         return self.reference(b.box, b.ctx, *inputs) if self.reference else b.box.reference(b.ctx, *inputs)
 
     @property

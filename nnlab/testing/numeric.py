@@ -67,6 +67,10 @@ class Bound:
     def fprop(self, *x):
         return self.bound.fprop(*x, *self.theta.values()) if self.bound else x[0]
 
+    def operands(self, x) -> list[torch.Tensor]:
+        """The inputs x, and the parameters."""
+        return [*x, *(self.theta[name] for name in self.grad)]
+
     def bprop(self, dy) -> tuple:
         """The gradients of the inputs; those of the parameters are in `grad`."""
         if not self.bound:
@@ -84,14 +88,28 @@ def rates(rows: int) -> dict[str, torch.Tensor]:
     return dict.fromkeys(RATE_COLUMNS, torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None])
 
 
+def each_input(per_example: bool | tuple[bool, ...], shapes) -> tuple[bool, ...]:
+    """Whether B follows the shape of each input, from a bool for all or for each."""
+    return per_example if isinstance(per_example, tuple) else (per_example,) * len(shapes)
+
+
+def output_per_example(box: Box, per_example: tuple[bool, ...]) -> bool:
+    """Whether B follows the shape of the output, as in `Graph.add`."""
+    return any(per_example) if box.output_per_example is None else box.output_per_example
+
+
+def with_batch(shape: tuple[int, ...], batch: int, per_example: bool) -> tuple[int, ...]:
+    return (*shape, batch) if per_example else tuple(shape)
+
+
 def bind(
     box, shapes, rows, batch, training=True, needs=None, seed=0, threads=1, dtype=torch.float64, row=None,
-    device="cpu", per_example=True, channels_last=False,
+    device="cpu", per_example: bool | tuple[bool, ...] = True, channels_last=False,
 ) -> Bound:  # fmt: skip
     """Bind `box` outside of a network, with random leaves, dropout rates and uniforms from `seed`.
 
-    With `row`, only that row of the population of `rows`. `per_example=False`: its inputs are leaves.
-    `channels_last`: the layout of images in memory.
+    With `row`, only that row of the population of `rows`. `per_example=False`: its inputs are leaves; or a
+    bool for each input. `channels_last`: the layout of images in memory.
     """
     selected_rows = slice(None) if row is None else slice(row, row + 1)
     random = torch.Generator().manual_seed(seed)
@@ -115,15 +133,18 @@ def bind(
     site = Site(len(matrices[0]), batch, training, template, columns, threads, channels_last=channels_last)
     if box.is_identity(site):
         return Bound(box, None, theta, grad, gaps, matrices[1])
-    examples = (batch,) if per_example else ()
+    per_example = each_input(per_example, shapes)
     needs_dx = [training and need for need in needs or (True,) * len(shapes)]
     dx = [
-        aligned_values(site.rows, (*shape, *examples), template, channels_last) if need_dx else None
-        for shape, need_dx in zip(shapes, needs_dx, strict=True)
+        aligned_values(site.rows, with_batch(shape, batch, has_batch), template, channels_last)
+        if need_dx
+        else None
+        for shape, need_dx, has_batch in zip(shapes, needs_dx, per_example, strict=True)
     ]
     grad = {name: view for name, view in grad.items() if isinstance(leaf_slices[name].leaf, Parameter)}
     dx += [grad.get(name) if training else None for name in leaf_slices]
-    bound = BoundBox(box, site, shapes, (*box.output_shape(*shapes), *examples), tuple(dx))
+    shape = with_batch(box.output_shape(*shapes), batch, output_per_example(box, per_example))
+    bound = BoundBox(box, site, shapes, shape, tuple(dx))
     if bound.ctx.noise_shape:
         values = torch.rand(rows, *bound.ctx.noise_shape, generator=random, dtype=torch.float64)
         bound.ctx.uniforms = in_rows(values[selected_rows].to(template))

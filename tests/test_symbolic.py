@@ -1,0 +1,282 @@
+"""Gradient graphs of networks: equal to bprop and torch.autograd, and differentiated again to torch.func."""
+
+import re
+
+import pytest
+import torch
+from hypothesis import assume, given
+from networks import DOUBLE, assert_near, one_thread  # noqa: F401
+from test_graph import graphs, random_graphs
+
+from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Tanh
+from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.box import Box, Site
+from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.symbolic import add_gradients, gradient_graph, objective_graph
+from nnlab.checks.references import reference_output
+from nnlab.errors import UserError
+from nnlab.losses import LOSSES, Loss, SquaredError
+from nnlab.models import MLP
+from nnlab.streams import uniforms
+
+ROWS, BATCH = 2, 6
+
+
+class Job:
+    """A graph and a loss on random weights, inputs and targets, with rates of dropout."""
+
+    def __init__(self, graph: Graph, loss: Loss, rate: float = 0.0):
+        self.graph, self.loss, self.layout = graph, loss, graph.layout()
+        random = torch.Generator().manual_seed(len(graph.nodes))
+
+        def normal(*shape):
+            return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+        self.theta, self.v = 0.5 * normal(ROWS, self.layout.size), normal(ROWS, self.layout.size)
+        self.x = normal(ROWS, *graph.nodes[0].shape, BATCH)
+        self.w = torch.rand(1, 1, BATCH, generator=random, dtype=torch.float64)
+        m = graph.nodes[-1].shape[0]
+        targets = 2 if m == 1 == loss.outputs(2) else m
+        self.t = normal(ROWS, targets, BATCH)
+        if loss.needs_classes:
+            self.t = torch.softmax(self.t, 1)
+        rates = torch.full((ROWS, 1), rate, dtype=torch.float64)
+        columns = dict.fromkeys(("dropout", "input_dropout", "dropconnect"), rates)
+        self.site = Site(ROWS, BATCH, True, DOUBLE, columns)
+
+    def by_name(self, matrix):
+        return {name: leaf_slice.view(matrix) for name, leaf_slice in self.layout.parameters.items()}
+
+    def bind(self, graph, grad=None):
+        network = graph.bind(self.theta, torch.zeros_like(self.theta) if grad is None else grad, self.site)
+        for name, ctx in network.stochastic:
+            ctx.uniforms = uniforms((1, *ctx.noise_shape), DOUBLE, 0, "test", name)
+        return network
+
+    def by_bprop(self):
+        grad = torch.zeros_like(self.theta)
+        network = self.bind(self.graph, grad)
+        z = network.fprop(self.x)
+        network.bprop(self.loss.bprop(z, self.t, self.w, out=torch.empty_like(z)))
+        return self.by_name(grad)
+
+    def by_graph(self, order=1):
+        network = self.bind(gradient_graph(self.graph, self.loss, order))
+        network.feed({"target": self.t, "example weight": self.w})
+        if order > 1:
+            network.feed({f"v {name}": v for name, v in self.by_name(self.v).items()})
+        network.fprop(self.x)
+        return network.results()
+
+    def objective(self, leaves):
+        """L of all rows together by torch's own functions, for `leaves` by name."""
+        network = self.bind(self.graph)
+        network.fprop(self.x)  # the masks of dropout
+        losses = self.loss.reference(reference_output(network, leaves, self.x), self.t)
+        return (losses[:, None] * self.w).sum()
+
+    def by_autograd(self):
+        leaves = {name: value.clone().requires_grad_() for name, value in self.by_name(self.theta).items()}
+        gradients = torch.autograd.grad(
+            self.objective(leaves), list(leaves.values()), create_graph=True, materialize_grads=True
+        )
+        return {name: g.detach() for name, g in zip(leaves, gradients, strict=True)}
+
+    def hessian_product(self):
+        """H v, which is v' H: the vjp of the gradient."""
+        leaves, v = self.by_name(self.theta), self.by_name(self.v)
+        return torch.func.vjp(torch.func.grad(self.objective), leaves)[1](v)[0]
+
+
+def mlp(activation="tanh", outputs=3, output="identity"):
+    return MLP(hidden=(4, 3), activation=activation).graph((5,), outputs, output)
+
+
+JOBS = {
+    **{activation: (mlp(activation), "cross_entropy", 0.0) for activation in ACTIVATIONS},
+    **{f"{loss}": (mlp(outputs=4), loss, 0.0) for loss in LOSSES},
+    **{f"squared_error of {output}": (mlp(output=output), "squared_error", 0.0) for output in OUTPUTS},
+    "two classes, one output": (mlp(outputs=1), "binary_cross_entropy", 0.0),
+    "one number": (mlp(outputs=1), "squared_error", 0.0),
+    "dropout": (mlp(), "cross_entropy", 0.4),
+    "no hidden layer": (MLP(hidden=()).graph((5,), 3), "cross_entropy", 0.0),
+}
+
+
+@pytest.fixture(params=JOBS.values(), ids=JOBS)
+def job(request):
+    graph, loss, rate = request.param
+    return Job(graph, LOSSES[loss](), rate)
+
+
+def test_the_gradient_graph_gives_what_bprop_and_autograd_give(job):
+    results = job.by_graph()
+    for expected in (job.by_bprop(), job.by_autograd()):
+        for name, gradient in expected.items():
+            assert_near(results[f"d {name}"], gradient, 12, name)
+    leaves = job.by_name(job.theta)
+    assert float(results["objective"].sum()) == pytest.approx(float(job.objective(leaves)), rel=1e-13)
+
+
+def test_its_gradient_is_the_hessian_vector_product(job):
+    results = job.by_graph(order=2)
+    for name, expected in job.hessian_product().items():
+        assert_near(results[f"d2 {name}"], expected, 11, name)
+    v = job.by_name(job.v)
+    inner = sum((results[f"d {name}"] * v[name]).flatten(1).sum(1) for name in v)
+    assert_near(results["derivative along v"][:, 0, 0], inner, 12)
+
+
+def test_third_derivatives():
+    """The gradient of v' H v."""
+    job = Job(mlp("sigmoid"), LOSSES["cross_entropy"]())
+    leaves, v = job.by_name(job.theta), job.by_name(job.v)
+
+    def curvature(leaves):
+        (product,) = torch.func.vjp(torch.func.grad(job.objective), leaves)[1](v)
+        return sum((product[name] * v[name]).sum() for name in v)
+
+    expected = torch.func.grad(curvature)(leaves)
+    results = job.by_graph(order=3)
+    for name in leaves:
+        assert_near(results[f"d3 {name}"], expected[name], 10, name)
+
+
+@random_graphs
+@given(graph=graphs())
+def test_random_graphs(graph):
+    """Shared values, fan-out, dead branches: parameters that nothing reads have the gradient 0."""
+    assume(graph.parameters)
+    job = Job(graph, SquaredError())
+    results = job.by_graph(order=2)
+    for name, expected in job.by_bprop().items():
+        assert_near(results[f"d {name}"], expected, 12, name)
+    for name, expected in job.hessian_product().items():
+        assert_near(results[f"d2 {name}"], expected, 10, name)
+
+
+# ---- what the graph looks like
+
+
+def shared_weight():
+    """x W W' ..., a weight that two boxes read, and a value that three read."""
+    graph = Graph((4,))
+    h = graph.add("hidden", Affine(4), graph.input)
+    again = graph.add("again", Affine(4), h, weight=graph["hidden.weight"])
+    total = graph.add("total", Add(), again, h, graph.add("square", Multiply(), h, h))
+    graph.add("output", Affine(2), total)
+    return graph
+
+
+def test_gradients_are_named_after_their_values():
+    graph = gradient_graph(mlp(), LOSSES["cross_entropy"]())
+    names = [node.name for node in graph.nodes]
+    assert [names[n] for n in graph.outputs] == ["objective", *(f"d {name}" for name in mlp().parameters)]
+    assert {"d output", "d tanh1", "d hidden1"} <= set(names)
+    assert names[: len(mlp().nodes)] == [node.name for node in mlp().nodes]  # the network comes first
+    for name, parameter in mlp().parameters.items():
+        node = graph.nodes[graph[f"d {name}"]]
+        assert (node.shape, node.per_example) == (parameter.shape, False)
+
+
+def test_every_value_leads_to_an_output():
+    for order in (1, 2, 3):
+        graph = gradient_graph(mlp(), LOSSES["squared_error"](), order)
+        read = {i for node in graph.nodes for i in node.operands} | set(graph.outputs)
+        network = {n for n, node in enumerate(graph.nodes) if node.name in [n.name for n in mlp().nodes]}
+        assert set(range(len(graph.nodes))) - read - network == set()
+
+
+def test_the_gradient_of_cross_entropy_begins_with_p_minus_t():
+    graph = gradient_graph(mlp(), LOSSES["cross_entropy"]())
+    boxes = [node.box and node.box.name for node in graph.nodes[graph["objective"] :]]
+    assert boxes[:5] == ["loss", "softmax", "subtract", "repeat", "multiply"]
+
+
+def test_fan_out_is_an_add():
+    job = Job(shared_weight(), SquaredError())
+    graph = gradient_graph(job.graph, job.loss)
+    assert isinstance(graph.nodes[graph["d hidden"]].box, Add)
+    assert isinstance(graph.nodes[graph["d hidden.weight"]].box, Add)
+    for name, expected in job.by_bprop().items():
+        assert_near(job.by_graph()[f"d {name}"], expected, 12, name)
+    for name, expected in job.hessian_product().items():
+        assert_near(job.by_graph(2)[f"d2 {name}"], expected, 10, name)
+
+
+def test_a_value_computed_already_is_not_computed_again():
+    """The derivative of tanh is of its output; softmax at the end of the network is p."""
+    graph = gradient_graph(mlp("sigmoid"), SquaredError(), order=2)
+    seen = [(node.box, node.operands) for node in graph.nodes if node.box and not node.box.random]
+    assert len(seen) == len(set(seen))
+
+
+def test_the_objective_alone():
+    job = Job(mlp(), SquaredError())
+    graph = objective_graph(job.graph, job.loss)
+    grad = torch.zeros_like(job.theta)
+    network = job.bind(graph, grad)
+    network.feed({"target": job.t, "example weight": job.w})
+    L = network.fprop(job.x)
+    assert L.shape == (ROWS, 1, 1)
+    network.bprop(torch.ones_like(L))
+    for name, expected in job.by_bprop().items():
+        assert torch.equal(job.by_name(grad)[name], expected), name
+
+
+def test_the_gradient_with_respect_to_inputs():
+    graph = objective_graph(mlp(), SquaredError())
+    (d_input,) = add_gradients(graph, graph["objective"], [graph.input])
+    assert graph.nodes[d_input].shape == (5,) and graph.nodes[d_input].per_example
+    job = Job(mlp(), SquaredError())
+    graph.outputs = (d_input,)
+    network = job.bind(graph)
+    network.feed({"target": job.t, "example weight": job.w})
+    x = job.x.clone().requires_grad_()
+    z = reference_output(job.bind(job.graph), job.by_name(job.theta), x)
+    (job.loss.reference(z, job.t)[:, None] * job.w).sum().backward()
+    assert_near(network.fprop(job.x), x.grad, 12)
+
+
+# ---- what has none
+
+
+class Cube(Box):
+    name = "cube"
+
+    def fprop(self, ctx, x):
+        return x**3
+
+
+class Mine(SquaredError):
+    name = "mine"
+    vjp = None
+
+
+def test_a_box_without_vjp_is_one_sentence():
+    graph = Graph((3,))
+    graph.add("output", Affine(2), graph.add("mine", Cube(), graph.add("h", Affine(3), graph.input)))
+    sentence = "box 'cube' has no vjp, so a network with it, here as 'mine', has no gradient graph"
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        gradient_graph(graph, SquaredError())
+
+
+def test_a_box_without_vjp_on_inputs_needs_none():
+    graph = Graph((3,))
+    graph.add("output", Affine(2), graph.add("mine", Cube(), graph.input))
+    assert "d output.weight" in [node.name for node in gradient_graph(graph, SquaredError()).nodes]
+
+
+def test_a_network_without_parameters():
+    graph = Graph((3,))
+    graph.add("tanh", Tanh(), graph.input)
+    with pytest.raises(UserError, match="^the network has no parameter to differentiate by$"):
+        gradient_graph(graph, SquaredError())
+
+
+def test_a_loss_without_vjp_is_one_sentence():
+    with pytest.raises(
+        UserError, match="^loss 'mine' has no vjp, so a network with it has no gradient graph$"
+    ):
+        gradient_graph(mlp(), Mine())
