@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,15 @@ import pytest
 
 import nnlab
 from nnlab.cli import main
+from nnlab.data.image_shapes import example_axes
 
 OLD = Path(__file__).parent / "old_images"  # runs that an earlier version began, of 6 epochs
 # The validation losses by which that version ended them.
-OLD_LOSSES = {"digits": [2.6418, 2.6118, 2.5868, 2.5664, 2.5477, 2.5305]}
+OLD_LOSSES = {
+    "digits": [2.6418, 2.6118, 2.5868, 2.5664, 2.5477, 2.5305],
+    "grey": [1.5371, 1.4977, 1.4603, 1.4249, 1.3916, 1.3604],
+    "colour": [1.2320, 1.2015, 1.1728, 1.1439, 1.1157, 1.0888],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +35,21 @@ def command(capsys, *words, code=0) -> str:
     return captured.err if code else captured.out
 
 
+def coloured() -> tuple[np.ndarray, np.ndarray]:
+    """60 images (4, 5, 3) of three classes."""
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (60, 4, 5, 3), dtype=np.uint8), random.integers(0, 3, 60)
+    x[..., 0] = np.minimum(255, x[..., 0] // 4 + 60 * y[:, None, None])
+    return x, y
+
+
 @pytest.mark.parametrize("name", OLD_LOSSES)
 def test_runs_of_an_earlier_version_go_on(capsys, name):
     """They knew images as lines of pixels: what was begun so ends so."""
     shutil.copytree(OLD / name, "run")
+    x, y = coloured()
+    np.savez("colour.npz", X=x, y=y)
+    np.savez("grey.npz", X=x[..., 0], y=y)
     command(capsys, "train", "resume=run")
     records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [record["val_loss"] for record in records] == pytest.approx(OLD_LOSSES[name], abs=1e-4)
@@ -49,3 +66,116 @@ def test_a_run_of_an_earlier_version_predicts_images(capsys):
         assert np.array_equal(model.predict_proba(x), model.predict_proba(few))
     command(capsys, "predict", "run", "data=digits")
     command(capsys, "evaluate", "run", "data=digits")
+
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (12, 5, 6, 3))  # rows, columns, channels
+
+
+@pytest.mark.parametrize("axes, channels, shape, is_last", [
+    ((28, 28), "auto", (1, 28, 28), False),
+    ((28, 28, 1), "auto", (1, 28, 28), True),
+    ((1, 28, 28), "auto", (1, 28, 28), False),
+    ((3, 32, 32), "auto", (3, 32, 32), False),
+    ((32, 32, 3), "auto", (3, 32, 32), True),
+    ((32, 32, 4), "auto", (4, 32, 32), True),
+    ((32, 32, 5), "last", (5, 32, 32), True),
+    ((4, 4, 4), "last", (4, 4, 4), True),
+    ((2, 40), "first", (2, 40), False),
+    ((40, 9), "last", (9, 40), True),
+    ((28, 28), "none", (784,), False),
+    ((7,), "auto", (7,), False),
+    ((7,), "none", (7,), False),
+])  # fmt: skip
+def test_channels_are_at_one_end(axes, channels, shape, is_last):
+    found = example_axes(axes, channels, "X")
+    assert (found.shape, found.channels_last) == (shape, is_last)
+    x = np.arange(2 * int(np.prod(axes))).reshape(2, *axes)
+    expected = np.moveaxis(x, -1, 1) if is_last else x
+    assert np.array_equal(found.flat(x).reshape(2, *shape), expected.reshape(2, *shape))
+    if len(axes) > 1:  # the names say where in the array a number is
+        places = [tuple(map(int, name.split("_")[1:])) for name in found.features]
+        assert [x[(1, *place)] for place in places] == found.flat(x)[1].tolist()
+
+
+@pytest.mark.parametrize("axes, words", [
+    ((3, 8, 3), "both ends may be the channels"),
+    ((4, 4, 1), "both ends may be the channels"),
+    ((5, 6, 7), "neither end is 1 to 4"),
+    ((3, 5, 6, 7), "the 3x5x6x7 numbers of an example are 630 inputs"),
+])  # fmt: skip
+def test_what_is_no_image_is_a_vector_and_says_so(axes, words):
+    with pytest.warns(nnlab.Advice, match=words):
+        assert example_axes(axes, "auto", "X").shape == (int(np.prod(axes)),)
+
+
+@pytest.mark.parametrize("axes", [(5,), (2, 3, 4, 5)])
+def test_channels_that_an_array_cannot_have(axes):
+    with pytest.raises(nnlab.UserError, match="channels = 'first' is for images, three axes an example"):
+        example_axes(axes, "first", "X")
+
+
+def test_one_image_in_every_order():
+    """(N, H, W, C), (N, C, H, W) and vectors are the same examples, in files, arrays and predictions."""
+    y, front = np.arange(12) % 2, np.moveaxis(IMAGES, -1, 1)
+    np.savez("last.npz", X=IMAGES, y=y)
+    np.savez("first.npz", X=front, y=y)
+    last, first = (nnlab.Npz(path=f"{name}.npz").load() for name in ("last", "first"))
+    arrays = [nnlab.Arrays(x, y) for x in (IMAGES, front)]
+    assert last.spec.shape == first.spec.shape == (3, 5, 6)
+    for dataset in (first, *(data.load() for data in arrays)):
+        assert np.array_equal(dataset.x, last.x) and dataset.spec.shape == last.spec.shape
+    assert arrays[0] == arrays[1] != nnlab.Arrays(front.reshape(12, -1), y)
+    assert replace(arrays[0], normalization="standard").load().spec.shape == (3, 5, 6)
+    model = nnlab.load(nnlab.fit(nnlab.Experiment(data=arrays[0], epochs=1, batch_size=4)).run())
+    answers = model.predict_proba(front)
+    for x in (IMAGES, front.reshape(12, -1), front.astype(float)):
+        assert np.array_equal(model.predict_proba(x), answers)
+    for wrong in (IMAGES.transpose(0, 2, 1, 3), IMAGES.reshape(12, 10, 9), IMAGES[..., :2]):
+        with pytest.raises(nnlab.UserError, match="the model was trained on examples of 3 x 5 x 6"):
+            model.predict(wrong)
+
+
+def test_commands_take_images_in_every_order(capsys):
+    y = np.arange(12) % 2
+    np.savez("last.npz", X=IMAGES, y=y)
+    np.savez("first.npz", X=np.moveaxis(IMAGES, -1, 1), y=y)
+    command(capsys, "train", "data=npz", "data.path=last.npz", "epochs=1", "hydra.run.dir=run")
+    files = []
+    for name in ("last", "first"):
+        command(capsys, "predict", "run", f"data={name}.npz", f"output={name}.csv")
+        files.append(Path(f"{name}.csv").read_text())
+        assert json.loads(Path("run/spec.json").read_text())["shape"] == [3, 5, 6]
+    assert files[0] == files[1]
+    scores = [
+        command(capsys, "evaluate", "run", f"data={name}.npz").split("report")[0]
+        for name in ("last", "first")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_ambiguous_images_are_read_as_they_were_trained():
+    x, y = IMAGES[:, :3, :3], np.arange(12) % 2  # (3, 3, 3)
+    np.savez("cubes.npz", X=x, y=y)
+    e = nnlab.Experiment(
+        data=nnlab.Npz(path="cubes.npz", channels="last"), epochs=1, split=nnlab.NoSplit(), metric="last"
+    )
+    fit = nnlab.fit(e).run()
+    model = nnlab.load(fit)
+    assert np.array_equal(model.predict_proba(x), model.predict_proba(fit.datasets[e.data].x))
+    assert not np.array_equal(model.predict_proba(np.moveaxis(x, -1, 1)), model.predict_proba(x))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_estimators_take_images(channels_last):
+    digits = nnlab.Digits().load()
+    x = digits.x[:300].reshape(300, 1, 8, 8)
+    x = np.moveaxis(x, 1, -1) if channels_last else x
+    flat = nnlab.Classifier(epochs=3).fit(digits.x[:300], digits.y[:300])
+    images = nnlab.Classifier(epochs=3).fit(x, digits.y[:300])
+    assert images.model_.spec.shape == (1, 8, 8) and flat.model_.spec.shape == (64,)
+    assert np.array_equal(images.predict_proba(x), flat.predict_proba(digits.x[:300]))
+    assert np.array_equal(
+        images.predict_proba(digits.x[:300]), images.predict_proba(x[..., 0] if channels_last else x[:, 0])
+    )
+    with pytest.raises(ValueError, match="examples of 1 x 8 x 8"):
+        images.predict(x[:, :, :4])

@@ -16,6 +16,7 @@ from nnlab.search.space import Space
 
 OLD_DEFAULTS = {  # for sweeps whose config.yaml lacks the key, since the default has changed
     "data.normalization": "standard",
+    "data.channels": "none",
     "schedule.tolerance": 0.0,
     "schedule.stop_below": 0.0,
 }

@@ -13,6 +13,7 @@ from nnlab.choices import short_repr
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.example_arrays import refuse_wrong_arrays
 from nnlab.data.given_arrays import read_example_arrays
+from nnlab.data.image_shapes import CHANNEL_AXES, ExampleAxes, example_axes
 from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, encode_targets
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.numpy_files import is_one_hot, one_hot_advice
@@ -27,7 +28,7 @@ FILE_DATA_SETS = "nnlab.Csv(path, target), nnlab.Npz(path) or nnlab.Idx(folder)"
 class Arrays(Data):
     """Inputs x (N, d) and targets y (N,) or (N, m): numpy arrays, tensors, data frames, series, lists.
 
-    An example with several dimensions, such as an image, is flattened. With `task: auto`
+    An example with several dimensions may be an image: see `channels`. With `task: auto`
 
         text, truth values, whole numbers with at most 20 values  are classes
         several columns, of which one is 1 and the others are 0   are classes, one-hot
@@ -42,6 +43,9 @@ class Arrays(Data):
     task            auto, classification, regression
     target_normalization  of numbers: standard, robust, minmax, maxabs, none
     targets         names of the targets; by default those of y's columns, or that of a series
+    channels        which axis of an example has the channels: auto takes (N, rows, columns) for grey
+                    images, and of (N, a, b, c) the axis a or c that has 1 to 4; first, last; none: examples
+                    are vectors
 
     The arrays are copied, and two `Arrays` with equal content are equal. Raises `UserError` for values that
     are missing, infinite or not numbers, and for ragged lists.
@@ -62,6 +66,7 @@ class Arrays(Data):
     weights: np.ndarray | None = field(default=None, compare=False)
     groups: np.ndarray | None = field(default=None, compare=False)
     times: np.ndarray | None = field(default=None, compare=False)
+    channels: str = static("auto", choices=CHANNEL_AXES)
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
     def __post_init__(self):
@@ -72,7 +77,8 @@ class Arrays(Data):
             "features": dataset.features,
             "targets": dataset.target_names,
             "task": dataset.spec.task,
-            "content": f"{dataset.fingerprint()} {dataset.labels}",
+            "channels": "first" if len(dataset.shape) > 1 else "none",
+            "content": f"{dataset.fingerprint()} {dataset.labels} {dataset.shape}",
             "_dataset": dataset,
         }
         for key, value in (arrays | canonical).items():
@@ -81,7 +87,9 @@ class Arrays(Data):
     def _validate(self) -> tuple[Dataset, dict[str, np.ndarray | None]]:
         """The data set, and the arrays by name as copies that nobody changes; raises `UserError`."""
         refuse_different_indexes(self.x, self.y, "x", "y")
-        x, names = _read_inputs(self.x, "x")
+        images, names = _read_inputs(self.x, "x")
+        axes = self._axes(images, "x")
+        x = axes.flat(images)
         if isinstance(self.y, str) and self.y in names:
             raise UserError(f"y = '{self.y}': that is a column of x; write x.drop(columns=y) and x[y]")
         y, target_names = _read_targets(self.y, "y", self.task)
@@ -91,15 +99,20 @@ class Arrays(Data):
             raise UserError(f"features has {len(features)} names, and x has {x.shape[1]} columns")
         test = x_test = y_test = None
         if self.x_test is not None or self.y_test is not None:
-            test = x_test, y_test = self._read_test_set(x, y, names)
+            test = x_test, y_test = self._read_test_set(x, y, names, axes)
         tests = 0 if test is None else len(x_test)
         given = read_example_arrays(self.weights, self.groups, self.times, len(x), tests)
-        arrays = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+        arrays = {"y": y, "y_test": y_test}
+        # In the shape of an example, so that a copy with other settings knows it.
+        arrays |= {
+            name: None if array is None else array.reshape(-1, *axes.shape)
+            for name, array in (("x", x), ("x_test", x_test))
+        }
         arrays |= {name: array[: len(x)] for name, array in given.items()}
         for array in arrays.values():
             if array is not None:
                 array.flags.writeable = False  # data are keys of a cache, so they must not change
-        dataset = replace(_dataset(x, y, test, features, self.task), **given)
+        dataset = replace(_dataset(x, y, test, features, self.task), shape=axes.shape, **given)
         refuse_wrong_arrays(dataset)
         return replace(dataset, target_names=self.targets or target_names), arrays
 
@@ -111,12 +124,20 @@ class Arrays(Data):
     def read(self):
         return self._dataset
 
-    def _read_test_set(self, x, y, names) -> tuple[np.ndarray, np.ndarray]:
+    def _axes(self, x: np.ndarray, name: str) -> ExampleAxes:
+        return example_axes(x.shape[1:], self.channels, f"{name} has the shape {x.shape}", "channels=")
+
+    def _read_test_set(self, x, y, names, axes: ExampleAxes) -> tuple[np.ndarray, np.ndarray]:
         for name, value in (("x_test", self.x_test), ("y_test", self.y_test)):
             if value is None:
                 raise UserError(f"{name} is missing: a test set is x_test and y_test, both or neither")
         refuse_different_indexes(self.x_test, self.y_test, "x_test", "y_test")
         test_x, test_names = _read_inputs(self.x_test, "x_test")
+        if len(axes.axes) > 1:
+            if test_x.shape[1:] != axes.axes:
+                raise UserError(f"x_test has the shape {test_x.shape}, and an example of x {axes.axes}")
+            test_x = axes.flat(test_x)
+        test_x = test_x.reshape(len(test_x), -1)
         test_y, _ = _read_targets(self.y_test, "y_test", self.task)
         _refuse_different_lengths(test_x, test_y, "x_test", "y_test")
         if test_x.shape[1] != x.shape[1]:
@@ -154,7 +175,7 @@ def _text_or_numbers(values: np.ndarray) -> str:
 
 
 def _read_inputs(value, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """x (N, d) and its columns' names."""
+    """x (N, d) or (N, ...) and its columns' names."""
     x, names = to_numpy(value, name)
     if x.ndim == 1:
         raise UserError(
@@ -163,7 +184,7 @@ def _read_inputs(value, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     refuse_text(x, name, names)
     if x.dtype.kind == "b":
         x = x.astype(np.uint8)
-    return x.reshape(len(x), -1), names
+    return x, names
 
 
 def _read_targets(value, name: str, task: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_file
 from nnlab.data.given_arrays import GIVEN_ARRAYS, read_example_arrays
+from nnlab.data.image_shapes import CHANNEL_AXES, ExampleAxes, example_axes
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import NpzArrays, open_npz
 from nnlab.errors import UserError, advise
@@ -28,7 +29,7 @@ class Npz(Data):
     """A file of `numpy.savez` with these arrays, in capitals or small letters:
 
         X (or X_train)  (N, d) real numbers
-                        or images (N, rows, columns[, channels])
+                        or images (N, rows, columns[, channels]); see `channels`
         y (or y_train)  (N,) text or numbers, or (N, m) numbers
         X_test, y_test  the test set, if there is one: no split draws it then
         weights         (N,) factors on the losses of the examples
@@ -37,8 +38,9 @@ class Npz(Data):
 
     With `task: auto`, text and whole numbers with at most 20 values are classes. So are several columns with
     a single 1 in every row and 0 elsewhere, or any other two numbers in their place: one-hot classes, named
-    by the column index, from 0. The pixels of an image become inputs. Arrays of Python objects are
-    refused: reading them may run code.
+    by the column index, from 0. Arrays of Python objects are refused: reading them may run code.
+
+    channels  which axis of an example has the channels of an image: see `example_axes`
     """
 
     name: ClassVar[str] = "npz"
@@ -46,6 +48,7 @@ class Npz(Data):
     path: str | None = static(None)
     task: str = static("auto", choices=labels.TASK_CHOICES)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
+    channels: str = static("auto", choices=CHANNEL_AXES)
 
     def read(self):
         path = data_file(self.path, "FILE, one of numpy.savez with arrays X and y")
@@ -56,7 +59,7 @@ class Npz(Data):
             if len(tests) == 1:
                 absent = y_test_name if tests == [x_test_name] else x_test_name
                 raise UserError(f"{path} has {tests[0]} but no {absent}: a test set is both")
-            features = _features(path, x_name, x)
+            axes = self._axes(f"{path}: {x_name} has the shape {x.shape}", x.shape[1:])
             test = None
             known, count = (x_name, y_name, *tests, *GIVEN_ARRAYS), len(x)
             _advise_unused(path, [name for name in arrays.names if name not in known])
@@ -71,7 +74,16 @@ class Npz(Data):
         if classes and test is not None:
             _advise_test_only_class(path, y, classes, test)
         given = read_example_arrays(*given, count, len(x) - count, f"{path}: ")
-        return Dataset(x.reshape(len(x), -1), y, classes, features, test, labels=kind, **given)
+        return Dataset(axes.flat(x), y, classes, axes.features, test, labels=kind, shape=axes.shape, **given)
+
+    def _axes(self, what: str, axes: tuple[int, ...]) -> ExampleAxes:
+        if self.channels == "auto" and len(axes) == 2:
+            rows, columns = axes
+            advise(
+                f"{what}: the {rows}x{columns} numbers of an example are {rows * columns:,} inputs, a grey "
+                f"image; of signals, data.channels=first or last says which axis has their channels"
+            )
+        return example_axes(axes, self.channels, what)
 
     def _read_pair(self, path: Path, arrays: NpzArrays, x_name: str, y_name: str):
         """Inputs and targets, both (N, ...), finite."""
@@ -122,18 +134,6 @@ def _array_names(path: Path, existing: list[str]) -> list[str]:
         if len(same_name) > 1:
             raise UserError(f"{path} has both {' and '.join(same_name)}: leave out or rename one of them")
     return [next(iter(same_name), name) for name, same_name in matches.items()]
-
-
-def _features(path: Path, name: str, x: np.ndarray) -> tuple[str, ...]:
-    """The names of the inputs of images, with advice that pixels become inputs; none for a table."""
-    if x.ndim == 2:
-        return ()
-    size = "x".join(map(str, x.shape[1:]))
-    advice = (
-        f"{path}: {name} has the shape {x.shape}: the {size} numbers of an example are {x[0].size:,} inputs"
-    )
-    advise(advice)
-    return tuple("pixel_" + "_".join(map(str, index)) for index in np.ndindex(x.shape[1:]))
 
 
 def _advise_unused(path: Path, names: list[str]) -> None:

@@ -115,7 +115,7 @@ class NetworkEstimator(BaseEstimator):
     def _validated(self, X, y, **checks):
         """X and y as scikit-learn checks them; a frame of mixed columns stays one."""
         if not is_mixed(X):
-            return validate_data(self, X, y, **checks)
+            return validate_data(self, X, y, allow_nd=True, **checks)
         validate_data(self, X, y, skip_check_array=True)
         check_consistent_length(X, y)
         dtype = "numeric" if checks.get("y_numeric") else None
@@ -148,6 +148,8 @@ class NetworkEstimator(BaseEstimator):
         """X as numbers. Raises `NotFittedError` before `fit`, ValueError for another width or other names."""
         check_is_fitted(self)
         columns = self.model_.spec.columns
+        if len(self.model_.spec.shape) > 1:  # images, which the model takes in several shapes
+            return check_array(X, allow_nd=True)
         if not columns:
             return validate_data(self, X, reset=False)
         validate_data(self, X, reset=False, skip_check_array=True)
@@ -180,8 +182,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):
                           averaged, over folds too
     normalization         of the inputs: robust, standard, minmax, maxabs, none. Nothing else need scale them
 
-    X may be a data frame of pandas, polars or pyarrow with words, dates, categories and missing cells: see
-    `nnlab.Frame`.
+    X may be images (n, rows, columns), (n, channels, rows, columns) or (n, rows, columns, channels), as
+    `nnlab.Arrays` reads them; or a data frame of pandas, polars or pyarrow with words, dates, categories and
+    missing cells: see `nnlab.Frame`.
 
     classes_, n_features_in_, feature_names_in_  as scikit-learn has them
     model_    the `TrainedModel`: model_.predict_proba(X, row=3) is one row

@@ -64,8 +64,8 @@ def _examples(model: TrainedModel, row: int | None) -> Iterator[tuple[str, Calla
 def _own(model: TrainedModel, data: str) -> np.ndarray:
     with open_examples(data, model.spec, model.experiment.data) as examples:
         for block in examples.blocks():
-            x = np.asarray(block.x[:MOST_EXAMPLES], np.float64)
-            return x.reshape(len(x), -1)
+            x = model.raw(block.x[:MOST_EXAMPLES])
+            return x.reshape(len(x), -1).astype(np.float64)
     raise UserError(f"'{data}' has no examples")
 
 

@@ -148,7 +148,7 @@ class TrainedModel:
         for classes, and where there are no residuals, or too few.
         """
         folds, intervals = self._folds_and_intervals(coverage, row)
-        x = validate_inputs(x, self.spec)
+        x = self._validated(x)
         predictions = np.stack([self._mean(self._in_units, x, members) for members in folds])
         self._refuse_non_finite(predictions.sum(0), x, folds[0])
         ends = intervals.ends(predictions)
@@ -176,7 +176,7 @@ class TrainedModel:
         """(n, outputs) in float64: what the network puts out, before softmax, divided by the temperature of a
         calibrated run. Of averaged rows these are the outputs that have the mean of their probabilities; of a
         regression the predictions, in the target's unit."""
-        rows, x = self.rows_for(row), validate_inputs(x, self.spec)
+        rows, x = self.rows_for(row), self._validated(x)
         outputs = self._outputs(x, rows) if self.spec.classes else self._mean(self._in_units, x, rows)
         self._refuse_non_finite(outputs, x, rows)
         return outputs.T
@@ -194,7 +194,15 @@ class TrainedModel:
         """
         if isinstance(x, str | os.PathLike):
             x = read_inputs(os.fspath(x), self.spec, self.experiment.data)
-        return validate_inputs(x, self.spec).reshape(-1, *self.spec.raw_shape)
+        return self._validated(x).reshape(-1, *self.spec.raw_shape)
+
+    def _validated(self, x) -> np.ndarray:
+        """(n, d): see `validate_inputs`."""
+        return validate_inputs(x, self.spec, self._channels)
+
+    @property
+    def _channels(self) -> str:
+        return getattr(self.experiment.data, "channels", "auto")
 
     @typed
     def evaluate(self, x, y, row: int | None = None) -> dict:
@@ -218,10 +226,11 @@ class TrainedModel:
             template = torch.empty(0, dtype=torch.float64)
         normalizers = [rows[0].normalizer] if self.spec.classes else [row.normalizer for row in rows]
         settings = self._loss, self.spec, normalizers, template, rows[0].batch
-        uncalibrated = None
+        uncalibrated, channels = None, self._channels
         if any("temperature" in row.calibration for row in rows):
             uncalibrated = Scoring(partial(self._outputs, rows=rows, calibrated=False), *settings)
-        return Scoring(partial(self._outputs, rows=rows), *settings, mean_threshold(rows), uncalibrated)
+        outputs = partial(self._outputs, rows=rows)
+        return Scoring(outputs, *settings, mean_threshold(rows), uncalibrated, channels)
 
     def rows_for(self, number: int | None) -> list[TrainedRow]:
         """The row of that number, or all that are averaged. Raises `UserError` where there is none."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlab.data.encoders import wrong_raw_value
 from nnlab.data.encoding import Encoding
+from nnlab.data.image_shapes import in_shape
 from nnlab.data.labels import class_name
 from nnlab.data.numpy_files import is_one_hot
 from nnlab.data.other_libraries import TEXT_DTYPE_KINDS, refuse_text, to_numpy
@@ -27,12 +28,13 @@ class WrongExample(UserError):
         self.name, self.example, self.fault = name, example, fault
 
 
-def validate_inputs(x, spec: DataSpec) -> np.ndarray:
+def validate_inputs(x, spec: DataSpec, channels: str = "auto") -> np.ndarray:
     """x as an array (n, d) of finite numbers; of a spec with columns raw (n, d_raw), with NaN where a number
     is missing, from such an array or from a data frame with the columns of training.
 
-    A table whose columns have names is matched by them; further columns are ignored with one `Advice`, the
-    targets' without. Raises `UserError`.
+    Images (n, *shape) may have their channels at the end; where both may be, `channels` of the training data
+    decides. A table whose columns have names is matched by them; further columns are ignored with one
+    `Advice`, the targets' without. Raises `UserError`.
     """
     if spec.columns:
         return _raw_of_frame(x, spec) if _is_frame(x) else _raw_inputs(x, spec.encoding)
@@ -47,16 +49,13 @@ def validate_inputs(x, spec: DataSpec) -> np.ndarray:
             else f"x has the shape {values.shape}, expected (examples, 1): {instead}"
         )
     refuse_text(values, "x", names, EXPECTED_NUMBER)
-    count = math.prod(values.shape[1:])
-    is_flat = len(spec.shape) == 1 or values.ndim == 2
-    # Axes of length 1 may be left out: (n, 28, 28) for images of one channel.
-    same_axes = [n for n in values.shape[1:] if n > 1] == [n for n in spec.shape if n > 1]
-    if count != spec.inputs or not (is_flat or same_axes):
+    examples = in_shape(values, spec.shape, channels)
+    if examples is None:
         raise UserError(
-            f"x has the shape {values.shape}, and an example {count:,} numbers; the model was trained on "
-            f"examples of {shape}"
+            f"x has the shape {values.shape}, and an example {math.prod(values.shape[1:]):,} numbers; the "
+            f"model was trained on examples of {shape}"
         )
-    return values.reshape(len(values), -1)
+    return examples
 
 
 def _is_frame(x) -> bool:

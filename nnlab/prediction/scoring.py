@@ -31,6 +31,7 @@ class Scoring:
                  it is then the mean over them
     threshold    of two classes; None: the likeliest class is predicted
     uncalibrated  the same of the outputs before they were calibrated, of which some metrics are reported too
+    channels     of the training data: see `validate_inputs`
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class Scoring:
         batch: int,
         threshold: float | None = None,
         uncalibrated: Scoring | None = None,
+        channels: str = "auto",
     ):
         self.threshold, self.uncalibrated = threshold, uncalibrated
-        self.outputs = outputs
+        self.outputs, self.channels = outputs, channels
         self.metric_sums = MetricSums(loss, spec, normalizers, template)
         self.spec, self.normalizers, self.template, self.batch = spec, normalizers, template, batch
         self.per_example: list[torch.Tensor] = []  # loss and error, (2, K, B)
@@ -57,7 +59,7 @@ class Scoring:
     def add(self, x, y) -> None:
         """Take a block of examples. Raises `UserError` for what does not fit the model."""
         refuse_different_indexes(x, y, "x", "y")
-        inputs, targets = validate_inputs(x, self.spec), validate_targets(y, self.spec)
+        inputs, targets = validate_inputs(x, self.spec, self.channels), validate_targets(y, self.spec)
         if len(inputs) != len(targets):
             raise UserError(f"x has {len(inputs):,} examples, and y has {len(targets):,}")
         if self.uncalibrated is not None:

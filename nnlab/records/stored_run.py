@@ -45,6 +45,8 @@ WHY_MISSING = {
     TEST_PREDICTIONS_FILE: "predictions=true writes it where it is large, and no run without a test set",
     SPLITS_FILE: "predictions=true writes it where it is large",
 }
+# What holds where an earlier version wrote a folder, without the key: (group, choice, key, value).
+OLD_SETTINGS = [("data", "npz", "channels", "none")]
 JSON_MEMORY = 32  # bytes in memory per byte of JSON: 4 for numbers, 25 for empty braces
 COMMAND_BYTES = 2**20  # most bytes of command.txt
 
@@ -90,7 +92,12 @@ class StoredRun:
     @cached_property
     def settings(self) -> dict:
         """The resolved configuration of the command."""
-        return self._checked("config.yaml", read_yaml(self._file("config.yaml")), _settings_fault)
+        settings = self._checked("config.yaml", read_yaml(self._file("config.yaml")), _settings_fault)
+        for group, name, key, value in OLD_SETTINGS:
+            part = settings.get(group)
+            if isinstance(part, dict) and part.get("name") == name:
+                part.setdefault(key, value)
+        return settings
 
     @cached_property
     def experiment(self) -> Experiment:
