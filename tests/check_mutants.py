@@ -19,6 +19,7 @@ from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.layer_norm import LayerNorm
+from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.network import Network
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
@@ -142,6 +143,12 @@ MUTANTS: dict[type, dict] = {
         "db missing": times(0, 4),
     },
     Embedding: {"dW sign": times(-1, 1), "dW factor": times(2, 1), "dW missing": times(0, 1)},
+    MatrixProduct: {
+        "dP sign": times(-1),
+        "dP factor": times(2),
+        "dQ sign": times(-1, 1),
+        "dQ missing": times(0, 1),
+    },  # fmt: skip
     Multiply: {"first sign": times(-1), "second factor": times(2, 1), "swapped": swapped},
 }
 
@@ -209,10 +216,26 @@ class Convolved(Model):
         return graph
 
 
+@dataclass(frozen=True)
+class Attended(Model):
+    """The products of the channels of two sequences."""
+
+    name: ClassVar[str] = "attended"
+
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph((1, *shape))
+        queries, keys = (graph.add(f"below{n}", Convolution(3 + n, kernel=1), graph.input) for n in range(2))
+        graph.add(
+            "output", Affine(outputs), graph.add("box", MatrixProduct(transpose_second=True), queries, keys)
+        )
+        return graph
+
+
 NEEDS = {  # class: data, the word that names it, and the changes that bring it in
     Slice: ("wine", "box", dict(model=Between(box=Slice(2, 7)))),
     Embedding: ("wine", "box", dict(model=Between(box=Embedding((3,) * 13)))),
     Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
+    MatrixProduct: ("wine", "box", dict(model=Attended())),
     Convolution: ("wine", "second", dict(model=Convolved())),
     Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
     DropConnect: (

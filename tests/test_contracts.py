@@ -30,6 +30,7 @@ from nnlab.autodiff.elementary import (
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
+from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
@@ -82,6 +83,13 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "add-of tables": (Add(), [(3, 5)] * 2),
     "add-of three": (Add(), [(5,)] * 3),
     "multiply": (Multiply(), [(7,)] * 2),
+    "matrix_product": (MatrixProduct(), [(3, 5), (5, 2)]),
+    "matrix_product-transposed": (
+        MatrixProduct(transpose_first=True, transpose_second=True),
+        [(5, 3), (2, 5)],
+    ),
+    "matrix_product-of keys": (MatrixProduct(transpose_second=True), [(9, 17), (11, 17)]),
+    "matrix_product-of vectors": (MatrixProduct(), [(1, 5), (5, 1)]),
     "slice": (Slice(2, 5), [(7,)]),
     "slice-of a table": (Slice(0, 2), [(3, 5)]),
     "concatenate": (Concatenate(), [(7,), (3,), (1,)]),

@@ -24,6 +24,7 @@ from nnlab.autodiff.elementary import (
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
+from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
@@ -31,7 +32,7 @@ from nnlab.autodiff.reductions import Repeat, RepeatExamples, Sum, SumExamples
 from nnlab.autodiff.scale import Scale
 
 _LEARNT = (Affine, BatchNorm, Convolution, Embedding, LayerNorm, PeriodicEmbedding, Scale)
-_OTHERS = (Add, Multiply, Slice, Concatenate, Dropout, DropConnect)
+_OTHERS = (Add, MatrixProduct, Multiply, Slice, Concatenate, Dropout, DropConnect)
 BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_OTHERS)}
 
 # Of gradient graphs alone (symbolic.py): some of these read weights as inputs, or sum over examples.
