@@ -39,6 +39,10 @@ EXPERIMENTS = {
         replace(BASE, seeds=2), replace(BASE, model=MLP(hidden=(5, 4))), replace(BASE, dtype="float64")
     ],
     "buffers": [replace(BASE, model=WithCentred())],
+    "batch normalisation": [
+        replace(BASE, model=MLP(hidden=(7, 7), normalization="batch", residual=True), seeds=2, batch_size=11,
+                schedule=HalveAndGoBack(), optimizer=SGD(lr=3.0), refit=True)
+    ],
     "regression": [replace(BASE, data=Points(n=150, classes=0), seeds=2)],
 }  # fmt: skip
 
