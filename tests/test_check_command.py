@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_train_command import nnlab
+from processes import forked
 
 from nnlab import SGD, Experiment, Momentum, Nesterov, fit
 from nnlab.checks import chance_level
@@ -37,7 +37,7 @@ def verdicts(cwd):
 
 
 def test_a_healthy_job_in_another_folder(tmp_path):
-    process = nnlab(tmp_path, "check", "data=wine", "batch_size=16", *FAST)
+    process = forked(tmp_path, "check", "data=wine", "batch_size=16", *FAST)
     assert process.returncode == 0, process.stdout + process.stderr
     lines = [line.split()[:2] for line in process.stdout.splitlines() if line.startswith("  pass")]
     assert lines == [["pass", rung] for rung in RUNGS]
@@ -57,7 +57,7 @@ def test_a_healthy_job_in_another_folder(tmp_path):
 
 
 def test_a_faulty_job_fails_with_advice(tmp_path):
-    process = nnlab(tmp_path, "check", "data=iris", "init=zeros", "only=[start,saturation]", "picture=false")
+    process = forked(tmp_path, "check", "data=iris", "init=zeros", "only=[start,saturation]", "picture=false")
     assert process.returncode == 1, process.stderr
     assert "fail  start" in process.stdout and "-> break the symmetry" in process.stdout
     assert "init=auto" in process.stdout and "failed" in process.stdout

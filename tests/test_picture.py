@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import forked
 from test_records import a_record
-from test_train_command import ROOT, nnlab, run_folder
+from test_train_command import ROOT, run_folder
 
 from nnlab.cli import main
 from nnlab.commands import board, train_command
@@ -141,7 +142,7 @@ def test_the_setting():
 
 
 def test_the_command(tmp_path):
-    process = nnlab(tmp_path, "train", "seeds=3", "epochs=3", "histograms=1")
+    process = forked(tmp_path, "train", "seeds=3", "epochs=3", "histograms=1")
     assert process.returncode == 0, process.stderr
     folder = run_folder(tmp_path)
     png = (folder / "curves.png").read_bytes()
@@ -150,7 +151,7 @@ def test_the_command(tmp_path):
 
 
 def test_a_default_run_has_no_picture(tmp_path):
-    assert nnlab(tmp_path, "train", "epochs=1").returncode == 0
+    assert forked(tmp_path, "train", "epochs=1").returncode == 0
     assert not (run_folder(tmp_path) / "curves.png").exists()
 
 

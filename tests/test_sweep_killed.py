@@ -6,17 +6,16 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 
+import processes
 import pytest
-from processes import Server, is_alive, is_locked
+from processes import is_alive, is_locked
 from searches import (
     SAMPLED,
     SPACE,
     journal_trials,
-    process_arguments,
     reproducible_content,
     resume,
     resume_error,
@@ -31,10 +30,9 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server")) as server_process:
-        yield server_process
+@pytest.fixture
+def server():
+    return processes.server()
 
 
 def killed_until_it_ends(server, folder, overrides, moments: random.Random, kills: int, life: float):
@@ -101,19 +99,16 @@ def test_interrupted_by_hand_it_says_how_to_go_on(tmp_path, server):
     assert {f.name for f in (folder / "trials").iterdir()} == {"summary"} | {f"{n:02d}" for n in range(16)}
 
 
-def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path):
+def test_a_folder_that_a_sweep_writes_to_is_refused(tmp_path, server):
     folder = tmp_path / "s"
-    line, environment = process_arguments("sweep", *SLOWLY, "trials=400", f"hydra.run.dir={folder}")
-    running = subprocess.Popen(line, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    try:
-        while not (folder / "study.journal").exists():
-            assert running.poll() is None
-            time.sleep(0.02)
-        assert "is being written to by another nnlab sweep" in resume_error(folder)
-        sweep(tmp_path / "around", f"refine={folder}", code=2)
-        assert not (tmp_path / "around").exists()
-        assert running.poll() is None
-    finally:
-        running.kill()
-        running.wait()
+    pid = server.start("sweep", *SLOWLY, "trials=400", f"hydra.run.dir={folder}")
+    while not (folder / "study.journal").exists():
+        assert is_alive(pid)
+        time.sleep(0.02)
+    assert "is being written to by another nnlab sweep" in resume_error(folder)
+    sweep(tmp_path / "around", f"refine={folder}", code=2)
+    assert not (tmp_path / "around").exists()
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)
+    server.wait()
     resume(folder, "trials=4")  # the lock went with the process

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import forked
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,12 +16,6 @@ GOLDEN = {  # overrides: validation loss of each epoch; rounding differs between
     ("epochs=3", "optimizer=momentum", "model.hidden=[16,8]", "regularizer=dropout", "seed=3"):
         [1.68687, 0.962561, 0.669135],
 }  # fmt: skip
-
-
-def nnlab(cwd, *argv):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-    line = [sys.executable, "-m", "nnlab", *argv]
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def run_folder(cwd) -> Path:
@@ -34,7 +29,7 @@ def lines(folder):
 
 @pytest.mark.parametrize("overrides", GOLDEN, ids=" ".join)
 def test_golden_curves(tmp_path, overrides):
-    process = nnlab(tmp_path, "train", *overrides)
+    process = forked(tmp_path, "train", *overrides)
     assert process.returncode == 0, process.stderr
     losses = [line["val_loss"] for line in lines(run_folder(tmp_path))]
     assert losses == pytest.approx(GOLDEN[overrides], rel=3e-4)
@@ -43,7 +38,7 @@ def test_golden_curves(tmp_path, overrides):
 def test_the_written_command_repeats_the_run(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     first.mkdir(), second.mkdir()
-    assert nnlab(first, "train", "epochs=2", "model.hidden=[9]", "regularizer.dropout=0.3").returncode == 0
+    assert forked(first, "train", "epochs=2", "model.hidden=[9]", "regularizer.dropout=0.3").returncode == 0
     command = (run_folder(first) / "command.txt").read_text()
     process = subprocess.run(
         command.replace("nnlab", f"{sys.executable} -m nnlab", 1), shell=True, cwd=second,
@@ -56,7 +51,7 @@ def test_the_written_command_repeats_the_run(tmp_path):
 
 
 def test_seeds_and_folds(tmp_path):
-    process = nnlab(tmp_path, "train", "seeds=2", "split=kfold", "split.k=3", "epochs=2", "model=logistic")
+    process = forked(tmp_path, "train", "seeds=2", "split=kfold", "split.k=3", "epochs=2", "model=logistic")
     assert process.returncode == 0, process.stderr
     summary = json.loads((run_folder(tmp_path) / "summary.json").read_text())
     assert summary["rows"]["finished"] == 6
@@ -65,7 +60,7 @@ def test_seeds_and_folds(tmp_path):
 
 
 def test_regression(tmp_path):
-    process = nnlab(tmp_path, "train", "data=diabetes", "model=linear", "epochs=3")
+    process = forked(tmp_path, "train", "data=diabetes", "model=linear", "epochs=3")
     assert process.returncode == 0, process.stderr
     summary = json.loads((run_folder(tmp_path) / "summary.json").read_text())
     assert {"test_rmse", "test_mae", "test_r2"} <= set(summary["metrics"])
@@ -131,7 +126,7 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, c
 
 
 def test_a_run_that_diverges_says_so_and_exits_with_1(tmp_path):
-    process = nnlab(tmp_path, "train", "data=diabetes", "optimizer=sgd", "optimizer.lr=1e9", "epochs=9")
+    process = forked(tmp_path, "train", "data=diabetes", "optimizer=sgd", "optimizer.lr=1e9", "epochs=9")
     assert process.returncode == 1, process.stdout + process.stderr
     assert "diverged" in process.stdout
 

@@ -7,9 +7,9 @@ import signal
 import time
 import warnings
 
+import processes
 import pytest
 from killed_runs import LINES, OFTEN, differing_files, first_command, kill_and_resume
-from processes import Server
 
 from nnlab import cli, interruption
 from nnlab.commands import recorders
@@ -25,10 +25,9 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server")) as started:
-        yield started
+@pytest.fixture
+def server():
+    return processes.server()
 
 
 @pytest.mark.slow
