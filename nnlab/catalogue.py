@@ -18,7 +18,8 @@ from nnlab.defaults_lists import bare_group, group_choices, merge_order
 from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
 
-EXCLUDED_KEYS = {"check": ("resume",)}  # keys of nnlab train that a command built on it does not take
+# Keys of nnlab train that a command built on it does not take.
+EXCLUDED_KEYS = {"check": ("resume",), "graph": ("resume",)}
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
 COMMANDS_WITHOUT_MULTIRUN = ("sweep", "data", *RUN_COMMANDS)

@@ -37,12 +37,13 @@ KNOWN_BY = {
     "fastexcel": {"tables"},
     "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
     "onnxruntime": {"prediction"},
+    "grandalf": {"records"},
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.
 WAITED_FOR = {
     ("nnlab", "nnlab.cli", "nnlab.tab", "nnlab.shells"):
         {"torch", "numpy", "optuna", "sklearn", "scipy", "hydra", "omegaconf", "safetensors", "rich"},
-    ("nnlab.commands.help", "nnlab.commands.train", "nnlab.commands.check"):
+    ("nnlab.commands.help", "nnlab.commands.train", "nnlab.commands.check", "nnlab.commands.graph"):
         {"torch", "numpy", "optuna", "sklearn", "scipy", "safetensors", "rich"},
     ("nnlab.commands.predict", "nnlab.commands.evaluate", "nnlab.commands.run_request"):
         {"torch", "optuna", "sklearn", "scipy", "rich"},
@@ -52,7 +53,7 @@ WAITED_FOR = {
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.
 LATE = {
     "optuna", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "plotly", "tensorboard", "onnx",
-    "onnxruntime",
+    "onnxruntime", "grandalf",
 }  # fmt: skip
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
@@ -90,6 +91,9 @@ IMPORTED_LATE = {
     "nnlab.records": {
         "check_picture",
         "events",
+        "graph_columns",
+        "graph_layout",
+        "graph_svg",
         "picture",
         "report_figures",
         "report_page",

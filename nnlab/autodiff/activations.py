@@ -37,6 +37,7 @@ class Identity(Box):
     """y = x."""
 
     name: ClassVar[str] = "identity"
+    formula: ClassVar[str] = "x"
 
     def is_identity(self, site):
         return True
@@ -56,6 +57,7 @@ class ReLU(Box):
     """y = max(x, 0); dx = dy [y > 0]. At 0 the derivative is taken to be 0."""
 
     name: ClassVar[str] = "relu"
+    formula: ClassVar[str] = "max(x, 0)"
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
@@ -84,6 +86,7 @@ class LeakyReLU(Box):
     """y = max(x, a x) with the slope a < 1; dx = dy max([y > 0], a). Maas, Hannun and Ng 2013."""
 
     name: ClassVar[str] = "leaky_relu"
+    formula: ClassVar[str] = "max(x, a x)"
     initialization: ClassVar[str] = "he_normal"
     slope: float = static(0.01, low=0, below=1)
 
@@ -118,6 +121,7 @@ class ELU(Box):
     """
 
     name: ClassVar[str] = "elu"
+    formula: ClassVar[str] = "max(x, exp(min(x, 0)) - 1)"
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
@@ -152,6 +156,7 @@ class GELU(Box):
     """
 
     name: ClassVar[str] = "gelu"
+    formula: ClassVar[str] = "x P(x)"
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
@@ -189,6 +194,7 @@ class SiLU(Box):
     """y = x s with s = 1 / (1 + exp(-x)); dx = dy (s + y (1 - s)). Elfwing, Uchibe and Doya 2017."""
 
     name: ClassVar[str] = "silu"
+    formula: ClassVar[str] = "x / (1 + exp(-x))"
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
@@ -220,6 +226,7 @@ class Softplus(Box):
     """y = log(1 + exp(x)); dx = dy / (1 + exp(-x)). Dugas et al. 2001."""
 
     name: ClassVar[str] = "softplus"
+    formula: ClassVar[str] = "log(1 + exp(x))"
     initialization: ClassVar[str] = "he_normal"
 
     def settle(self, ctx, shape):
@@ -249,6 +256,7 @@ class Softsign(Box):
     """y = x / d with d = 1 + |x|; dx = dy / d^2. Glorot and Bengio 2010."""
 
     name: ClassVar[str] = "softsign"
+    formula: ClassVar[str] = "x / (1 + |x|)"
     bounded: ClassVar[bool] = True
 
     def settle(self, ctx, shape):
@@ -279,6 +287,7 @@ class Sigmoid(Box):
     """y = 1 / (1 + exp(-x)); dx = dy y (1 - y)."""
 
     name: ClassVar[str] = "sigmoid"
+    formula: ClassVar[str] = "1 / (1 + exp(-x))"
     bounded: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
@@ -307,6 +316,7 @@ class Tanh(Box):
     """y = tanh(x); dx = dy (1 - y^2)."""
 
     name: ClassVar[str] = "tanh"
+    formula: ClassVar[str] = "tanh(x)"
     bounded: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
@@ -334,6 +344,7 @@ class Softmax(Box):
     """y_i = exp(x_i) / sum_j exp(x_j) over the units; dx = y (dy - sum_j dy_j y_j)."""
 
     name: ClassVar[str] = "softmax"
+    formula: ClassVar[str] = "exp(x_i) / Σ exp(x_j)"
     gives_probabilities: ClassVar[bool] = True
 
     def fprop(self, ctx, x):
@@ -366,6 +377,7 @@ class Sparsemax(Box):
     """
 
     name: ClassVar[str] = "sparsemax"
+    formula: ClassVar[str] = "the nearest point of the simplex"
     gives_probabilities: ClassVar[bool] = True
 
     def settle(self, ctx, shape):

@@ -25,6 +25,7 @@ class Affine(Box):
     """
 
     name: ClassVar[str] = "affine"
+    formula: ClassVar[str] = "W x + b"
     units: int = static(low=1)
     activation: str = static("identity")
 

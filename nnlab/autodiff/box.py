@@ -124,6 +124,7 @@ class Box(Component):
     and B; `fprop` and `bprop` compute."""
 
     group: ClassVar[str] = "box"
+    formula: ClassVar[str] = ""  # of its output, in a few characters: what `nnlab graph` writes into the box
     needs_valid: ClassVar[bool] = False  # it uses `ctx.valid`, the mask of the real examples in a batch
     random: ClassVar[bool] = False  # its output is random in training: its `settle` sets `ctx.noise_shape`
     gives_probabilities: ClassVar[bool] = False  # as output activation, its outputs are class probabilities

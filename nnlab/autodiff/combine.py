@@ -16,6 +16,7 @@ class Add(Box):
     """y = x_1 + x_2 + ..., all of one shape; every dx_i = dy."""
 
     name: ClassVar[str] = "add"
+    formula: ClassVar[str] = "x₁ + x₂ + ..."
 
     def fprop(self, ctx, *x):
         torch.add(x[0], x[1], out=ctx.y)
@@ -41,6 +42,7 @@ class Multiply(Box):
     """y = x_1 x_2, elementwise; dx_1 = dy x_2, dx_2 = dy x_1."""
 
     name: ClassVar[str] = "multiply"
+    formula: ClassVar[str] = "x₁ x₂"
 
     def fprop(self, ctx, a, b):
         ctx.x = (a, b)
@@ -68,6 +70,7 @@ class Slice(Box):
     """y = x_start, ..., x_(stop - 1): some of the units; dx = dy there, 0 elsewhere."""
 
     name: ClassVar[str] = "slice"
+    formula: ClassVar[str] = "x[start:stop]"
     start: int = static(low=0)
     stop: int = static(low=1)
 
@@ -128,6 +131,7 @@ class Concatenate(Box):
     """y = (x_1, x_2, ...), the units of all inputs, one after another; every dx_i is its part of dy."""
 
     name: ClassVar[str] = "concatenate"
+    formula: ClassVar[str] = "(x₁, x₂, ...)"
 
     def output_shape(self, *shapes):
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])

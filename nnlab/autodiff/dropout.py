@@ -20,6 +20,7 @@ class Dropout(Box):
     """
 
     name: ClassVar[str] = "dropout"
+    formula: ClassVar[str] = "x m / (1 - p)"
     random: ClassVar[bool] = True
     rate: str = static("dropout")
     stream: str = static("")
@@ -61,4 +62,5 @@ class DropConnect(Dropout):
     """
 
     name: ClassVar[str] = "dropconnect"
+    formula: ClassVar[str] = "W m / (1 - p)"
     rate: str = static("dropconnect")

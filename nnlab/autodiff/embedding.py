@@ -25,6 +25,7 @@ class Embedding(Box):
     """
 
     name: ClassVar[str] = "embedding"
+    formula: ClassVar[str] = "column x of W"
     slots: tuple[int, ...] = static(low=1)
     units: int = static(8, low=1)
 

@@ -31,6 +31,7 @@ class PeriodicEmbedding(Box):
     """
 
     name: ClassVar[str] = "periodic"
+    formula: ClassVar[str] = "W sin(2π f x + p) + b, x"
     units: int = static(4, low=2)
     waves: int = static(16, low=1)
     sigma: float = static(0.1, above=0)

@@ -19,6 +19,7 @@ class Scale(Box):
     """
 
     name: ClassVar[str] = "scale"
+    formula: ClassVar[str] = "g s x"
     gain: float = static(1.0, above=0)
 
     def leaves(self, shape):

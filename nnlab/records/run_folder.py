@@ -197,6 +197,12 @@ class RunFolder:
         self._refuse_if_lost()
         write_json(self.path / name, value)
 
+    def write_text(self, name: str, text: str) -> None:
+        """Write another file of text."""
+        self._refuse_if_lost()
+        with atomic_write(self.path / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+
     def picture(self, png: bytes, name: str = "curves") -> None:
         """Write a picture, by default curves.png."""
         self._refuse_if_lost()

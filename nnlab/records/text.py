@@ -180,5 +180,5 @@ def make_encodable(line: str, stream) -> str:
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
-        line = line.replace("±", "+-").encode(encoding, "replace").decode(encoding)
+        line = line.replace("±", "+-").replace("×", "x").encode(encoding, "replace").decode(encoding)
     return line

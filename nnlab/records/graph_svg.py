@@ -1,0 +1,350 @@
+"""Draws a graph as SVG: boxes with their formulas, leaves below them, shapes on the edges.
+
+The picture depends on the graph alone. It follows a dark screen, and needs no font of its own.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from nnlab.errors import visible
+from nnlab.records.graph_columns import Place
+from nnlab.records.graph_layout import Corner, Line, place
+from nnlab.records.graph_nodes import ShownGraph, ShownNode
+from nnlab.records.text_columns import elide_middle
+
+WIDEST = 1080.0  # points of a row of boxes, if that can be helped
+CHARACTER, SMALL_CHARACTER = 7.25, 6.3  # widths of a monospaced character of 12 and of 10.5 points
+LINE, SMALL_LINE = 16.0, 14.0
+PADDING, CORNER = 9.0, 5.0
+CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
+MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
+MOST_CHARACTERS = 30  # of a line in a box
+ARROW = 6.0
+STAGES = ("the network", "its gradient, from the loss back to the parameters", "the gradient of the gradient")
+
+LEGEND = {  # kind -> what the colour means
+    "input": "input", "learnt": "box with parameters", "activation": "activation", "plain": "other box",
+    "random": "random in training", "parameter": "parameter", "buffer": "buffer",
+    "value": "a value from above", "gradient1": "box of the gradient",
+    "gradient2": "box of the gradient of the gradient",
+}  # fmt: skip
+LIGHT = {  # kind -> (fill, line)
+    "input": ("#e8eaed", "#5f6368"), "learnt": ("#dbe9ff", "#1f5fbf"), "activation": ("#dcf3e0", "#1d7a3a"),
+    "plain": ("#f3f4f6", "#6b7280"), "random": ("#f5e9ff", "#7c3aed"), "parameter": ("#fff1cc", "#a86400"),
+    "buffer": ("#eceae4", "#78716c"), "value": ("#ffffff", "#8a9099"), "gradient1": ("#ffe3e3", "#c02a2a"),
+    "gradient2": ("#ffe6f4", "#ad1f7a"),
+}  # fmt: skip
+DARK = {
+    "input": ("#33373d", "#a8adb5"), "learnt": ("#17305a", "#79aaf5"), "activation": ("#153d23", "#6fce8b"),
+    "plain": ("#2b2e34", "#9aa1ab"), "random": ("#37215c", "#b899f7"), "parameter": ("#4a3508", "#e5b04b"),
+    "buffer": ("#38352f", "#a8a29e"), "value": ("#1c1f24", "#8a9099"), "gradient1": ("#541c1c", "#f08a8a"),
+    "gradient2": ("#4f1238", "#f07cc4"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A leaf, or a value of an earlier part, that hangs below the one box that reads it."""
+
+    text: str
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A node as it is drawn: what is written in it, its colour, and what hangs below it."""
+
+    node: ShownNode
+    lines: tuple[str, ...]
+    kind: str
+    chips: tuple[Chip, ...] = ()
+
+    @property
+    def height(self) -> float:
+        return 2 * PADDING - 4 + LINE + SMALL_LINE * (len(self.lines) - 1)
+
+    @property
+    def width(self) -> float:
+        widths = [len(self.lines[0]) * CHARACTER, *(len(line) * SMALL_CHARACTER for line in self.lines[1:])]
+        chips = [len(chip.text) * SMALL_CHARACTER + 2 * PADDING + 8 for chip in self.chips]
+        return max(max(widths) + 2 * PADDING, *chips, 44.0)
+
+    @property
+    def below(self) -> float:
+        return (CHIP_HEIGHT + CHIP_SPACE) * len(self.chips) + 2 * bool(self.chips)
+
+
+def graph_svg(graph: ShownGraph, dark: bool = True, name: str = "graph") -> str:
+    """The picture; with `dark` it has other colours where the reader's screen is dark. `name` begins the ids
+    in it: a page may have several."""
+    bodies, top, width = [], MARGIN + TITLE_HEIGHT, 0.0
+    orders = sorted({node.order for node in graph.nodes})
+    for order in orders:
+        stage = _Stage(graph, order)
+        if len(orders) > 1:
+            bodies.append(_text(MARGIN, top + 4, STAGES[order], "heading"))
+            top += TITLE_HEIGHT
+        bodies.append(f'<g transform="translate({MARGIN:g} {_number(top)})">\n{stage.svg()}</g>')
+        top += stage.height + STAGE_SPACE
+        width = max(width, stage.width)
+    kinds = dict.fromkeys(kind for order in orders for kind in _Stage(graph, order).kinds())
+    legend, rows = _legend([kind for kind in LEGEND if kind in kinds], max(width, 560.0))
+    bodies.append(f'<g transform="translate({MARGIN:g} {_number(top - 8)})">\n{legend}</g>')
+    width, height = max(width, 560.0) + 2 * MARGIN, top + rows * 20 + 6
+    title = _text(MARGIN, MARGIN + 8, elide_middle(visible(graph.title), int(width / CHARACTER) - 4), "title")
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="nnlab-graph" viewBox="0 0 {_number(width)} '
+        f'{_number(height)}" width="{_number(width)}" height="{_number(height)}" role="img" '
+        f'aria-labelledby="{name}-title {name}-desc">',
+        f'<title id="{name}-title">{_escape(graph.title)}</title>',
+        f'<desc id="{name}-desc">{_escape(_description(graph))}</desc>',
+        f"<style>{_style(dark)}</style>",
+        f'<rect class="page" width="{_number(width)}" height="{_number(height)}"/>',
+        title, *bodies, "</svg>", "",
+    ])  # fmt: skip
+
+
+class _Stage:
+    """The network, its gradient, or the gradient of that: nodes of one order, placed."""
+
+    def __init__(self, graph: ShownGraph, order: int):
+        self.graph, self.order = graph, order
+        self.by_name = {node.name: node for node in graph.nodes}
+        self.from_leaves = _from_leaves_alone(graph)
+        readers = graph.readers()
+        self.hanging = {
+            node.name for node in graph.nodes
+            if node.order != order or node.name in self.from_leaves and len(readers[node.name]) == 1
+        }  # fmt: skip
+        nodes = [node for node in graph.nodes if node.name not in self.hanging]
+        self.drawn = [self._drawn(node) for node in nodes]
+        if order == 0:
+            self.drawn.append(self._loss())
+        numbers = {drawn.node.name: n for n, drawn in enumerate(self.drawn)}
+        self.edges = [
+            (numbers[name], n)
+            for n, drawn in enumerate(self.drawn)
+            for name in drawn.node.reads
+            if name in numbers
+        ]
+        self.sources = {a for a, _ in self.edges}
+        self.places = [
+            Place(
+                drawn.width, drawn.height, drawn.below,
+                label=len(drawn.node.shape_text) * SMALL_CHARACTER + 10 if n in self.sources else 0.0,
+                early=drawn.node.name not in self.from_leaves,
+            )
+            for n, drawn in enumerate(self.drawn)
+        ]  # fmt: skip
+        layout = place(self.places, self.edges, WIDEST)
+        self.lines, self.width, self.height = layout.lines, layout.width, layout.height
+        self.backwards = order == 1
+
+    def kinds(self) -> list[str]:
+        """Of all that is drawn, for the legend."""
+        drawn = [drawn for drawn in self.drawn if drawn.node.name != ""]
+        return [kind for one in drawn for kind in (one.kind, *(chip.kind for chip in one.chips))]
+
+    def svg(self) -> str:
+        edges = map(self._line, self.lines)
+        labels = [self._label(n) for n in sorted(self.sources)]
+        return "".join([*edges, *(self._box(n) for n in range(len(self.drawn))), *labels])
+
+    # ---- what is drawn
+
+    def _drawn(self, node: ShownNode) -> Drawn:
+        name = elide_middle(visible(node.name), MOST_CHARACTERS)
+        lines = [name]
+        if node.kind == "input" or node.is_leaf:
+            lines.append(node.shape_text)
+        elif node.text != node.name:
+            lines.append(elide_middle(visible(node.text), MOST_CHARACTERS))
+        if node.formula:
+            lines.append(elide_middle(node.formula, MOST_CHARACTERS))
+        kind = f"gradient{node.order}" if node.order and not node.is_leaf else node.kind
+        return Drawn(node, tuple(lines), kind, tuple(self._chips(node, node.name)))
+
+    def _chips(self, node: ShownNode, above: str) -> Iterator[Chip]:
+        """What hangs below a box: its leaves, boxes on them, and values of earlier parts."""
+        for name in dict.fromkeys(node.reads):
+            if name not in self.hanging:
+                continue
+            hung = self.by_name[name]
+            is_value = hung.order != self.order or name not in self.from_leaves
+            text = hung.text or name.removeprefix(f"{above}.")
+            text = elide_middle(visible(name if is_value else text), MOST_CHARACTERS)
+            kind = "value" if is_value and not hung.is_leaf else hung.kind
+            yield Chip(f"{text} {hung.shape_text}", kind, f"{name}: {_meaning(hung)}")
+            if not is_value:
+                yield from self._chips(hung, above)
+
+    def _loss(self) -> Drawn:
+        what, _, rest = self.graph.loss.partition(", ")
+        end = ShownNode("", "input", "", "", "", (self.graph.output,), (), 0, 0, 0)
+        return Drawn(end, tuple(line for line in (what, rest) if line), "end")
+
+    # ---- pieces of SVG
+
+    def _x(self, x: float) -> float:
+        return self.width - x if self.backwards else x
+
+    def _box(self, n: int) -> str:
+        drawn, p = self.drawn[n], self.places[n]
+        left, top = min(self._x(p.x), self._x(p.x + p.width)), p.y - p.height / 2
+        dashed = " dashed" if drawn.node.kind == "random" else ""
+        radius = p.height / 2 if drawn.node.is_leaf or drawn.kind == "end" else CORNER
+        parts = [f"<title>{_escape(f'{drawn.node.name}: {_meaning(drawn.node)}')}</title>"] * bool(
+            drawn.node.name
+        )
+        parts.append(_rect(left, top, p.width, p.height, radius, f"{drawn.kind}{dashed}"))
+        middle, y = left + p.width / 2, top + PADDING + 9
+        for i, line in enumerate(drawn.lines):
+            style = "name" if i == 0 else "formula" if line == drawn.node.formula else "text"
+            parts.append(_text(middle, y, line, f"{style} middle"))
+            y += SMALL_LINE + (1 if i == 0 else 0)
+        y = top + p.height
+        for chip in drawn.chips:
+            parts.append(
+                f'<path class="edge leaf" d="M{_number(left + 8)} {_number(y)}v{_number(CHIP_SPACE + 2)}"/>'
+            )
+            y += CHIP_SPACE
+            width = len(chip.text) * SMALL_CHARACTER + 2 * PADDING
+            style = f"{chip.kind} dashed" if chip.kind == "random" else chip.kind
+            rect = _rect(left + 4, y, width, CHIP_HEIGHT, CHIP_HEIGHT / 2, style)
+            text = _text(left + 4 + PADDING, y + 12.5, chip.text, "text")
+            parts.append(f"<g><title>{_escape(chip.title)}</title>{rect}{text}</g>")
+            y += CHIP_HEIGHT
+        return f"<g>{''.join(parts)}</g>\n"
+
+    def _line(self, line: Line) -> str:
+        corners = [replace(corner, x=self._x(corner.x)) for corner in line.corners]
+        style = "edge leaf" if self.drawn[line.source].node.is_leaf else "edge"
+        path = f'<path class="{style}" d="{_path(corners)}"/>\n'
+        if not line.ends:
+            return path
+        end, back = corners[-1], ARROW if self.backwards else -ARROW
+        head = f"M{_number(end.x)} {_number(end.y)}l{_number(back)} -3.5v7z"
+        return f'{path}<path class="head" d="{head}"/>\n'
+
+    def _label(self, n: int) -> str:
+        p, text = self.places[n], self.drawn[n].node.shape_text
+        x = self._x(p.x + p.width + 5)
+        return _text(x, p.y - 4, text, "shape end" if self.backwards else "shape")
+
+
+def _from_leaves_alone(graph: ShownGraph) -> set[str]:
+    """The names of leaves, and of boxes that read nothing else."""
+    names = set()
+    for node in graph.nodes:
+        if node.is_leaf or node.reads and names.issuperset(node.reads):
+            names.add(node.name)
+    return names
+
+
+def _path(corners: list[Corner]) -> str:
+    """Straight lines with round corners, and bends."""
+    at = corners[0]
+    words = [f"M{_number(at.x)} {_number(at.y)}"]
+    for corner, following in zip(corners[1:], [*corners[2:], None], strict=True):
+        point = f"{_number(corner.x)} {_number(corner.y)}"
+        if corner.bend and corner.y != at.y:
+            middle = _number((at.x + corner.x) / 2)
+            words.append(f"C{middle} {_number(at.y)} {middle} {_number(corner.y)} {point}")
+        elif following and _turns(at, corner, following):
+            words.append(f"L{_towards(corner, at)}Q{point} {_towards(corner, following)}")
+        else:
+            words.append(f"L{point}")
+        at = corner
+    return "".join(words)
+
+
+def _turns(a: Corner, b: Corner, c: Corner) -> bool:
+    """Whether straight lines from a to b and on to c make a corner."""
+    return not b.bend and not c.bend and (a.x == b.x) != (b.x == c.x)
+
+
+def _towards(corner: Corner, other: Corner) -> str:
+    """The point a little away from the corner."""
+    dx, dy = other.x - corner.x, other.y - corner.y
+    length = abs(dx) + abs(dy)
+    step = min(CORNER, length / 2) / length if length else 0.0
+    return f"{_number(corner.x + dx * step)} {_number(corner.y + dy * step)}"
+
+
+def _legend(kinds: list[str], width: float) -> tuple[str, int]:
+    """The colours and what they mean, and how many lines they take."""
+    parts, x, row = [], 0.0, 0
+    for kind in kinds:
+        needed = 26 + len(LEGEND[kind]) * SMALL_CHARACTER + 14
+        if x + needed > width and x:
+            x, row = 0.0, row + 1
+        radius = 5.5 if kind in ("parameter", "buffer", "value") else 2.5
+        style = f"{kind} dashed" if kind == "random" else kind
+        parts.append(_rect(x, row * 20.0, 18, 11, radius, style))
+        parts.append(_text(x + 24, row * 20.0 + 9.5, LEGEND[kind], "text"))
+        x += needed
+    return "".join(parts), row + 1
+
+
+def _meaning(node: ShownNode) -> str:
+    """`affine 64, 64, 4,160 parameters`, for who points at it or cannot see it."""
+    words = [node.text or node.kind, f"shape {node.shape_text}"]
+    words += [f"{node.parameters:,} parameters"] * bool(node.parameters)
+    words += [f"{node.multiply_adds:,} multiply-adds"] * bool(node.multiply_adds)
+    return ", ".join(words)
+
+
+def _description(graph: ShownGraph) -> str:
+    """The boxes in order, for who cannot see the picture."""
+    boxes = [node for node in graph.nodes if not node.is_leaf]
+    reads = {node.name: f" of {', '.join(node.reads)}" if node.reads else "" for node in boxes}
+    return "; ".join(f"{node.name}: {_meaning(node)}{reads[node.name]}" for node in boxes)
+
+
+def _style(dark: bool) -> str:
+    rules = [
+        ".nnlab-graph text{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;"
+        "font-size:10.5px}",
+        ".nnlab-graph .name,.nnlab-graph .title,.nnlab-graph .heading{font-size:12px;font-weight:600}",
+        ".nnlab-graph .formula{font-style:italic}",
+        ".nnlab-graph .middle{text-anchor:middle}.nnlab-graph .end{text-anchor:end}",
+        ".nnlab-graph .edge{fill:none;stroke-width:1.4}.nnlab-graph .dashed{stroke-dasharray:4 3}",
+        ".nnlab-graph rect{stroke-width:1.3}",
+        *_colours(LIGHT, page="#ffffff", ink="#1f2328", grey="#57606a", edge="#6e7781"),
+    ]
+    if dark:
+        night = "".join(_colours(DARK, page="#0d1117", ink="#e6edf3", grey="#9198a1", edge="#8b949e"))
+        rules.append(f"@media (prefers-color-scheme:dark){{{night}}}")
+    return "".join(rules)
+
+
+def _colours(colours: dict, page: str, ink: str, grey: str, edge: str) -> list[str]:
+    boxes = [f".nnlab-graph .{kind}{{fill:{fill};stroke:{line}}}" for kind, (fill, line) in colours.items()]
+    return [
+        *boxes, f".nnlab-graph .page{{fill:{page};stroke:none}}", f".nnlab-graph text{{fill:{ink}}}",
+        f".nnlab-graph .formula,.nnlab-graph .shape{{fill:{grey}}}", f".nnlab-graph .edge{{stroke:{edge}}}",
+        f".nnlab-graph .head{{fill:{edge}}}.nnlab-graph .rect.end{{fill:{page};stroke:{edge}}}",
+        f".nnlab-graph .leaf{{stroke:{colours['parameter'][1]}}}",
+    ]  # fmt: skip
+
+
+def _rect(x: float, y: float, width: float, height: float, radius: float, style: str) -> str:
+    place_ = f'x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" height="{_number(height)}"'
+    return f'<rect class="rect {style}" {place_} rx="{_number(radius)}"/>'
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text class="{style}" x="{_number(x)}" y="{_number(y)}">{_escape(text)}</text>'
+
+
+def _escape(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _number(x: float) -> str:
+    """A length, to a tenth of a point."""
+    return f"{round(x, 1) + 0:g}"

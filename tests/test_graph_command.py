@@ -1,0 +1,89 @@
+"""`nnlab graph` from the command line."""
+
+import json
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from nnlab.cli import main
+from nnlab.experiment import Experiment
+from nnlab.models import MODELS
+
+
+def run(*words):
+    return main(["graph", *words])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    return tmp_path
+
+
+def data_for(model):
+    """Small data that the model takes."""
+    return {"linear": "diabetes"}.get(model, "iris")
+
+
+def graph_of(model):
+    experiment = Experiment.from_config({"model": {"name": model}, "data": {"name": data_for(model)}})
+    return experiment.graph(experiment.load().spec)
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_the_table_adds_up(here, capsys, model):
+    assert run(f"model={model}", f"data={data_for(model)}", "hydra.run.dir=g") == 0
+    screen, graph = capsys.readouterr().out, graph_of(model)
+    assert max(map(len, screen.splitlines())) <= 80
+    assert re.search(rf"^  parameters +{graph.parameter_count:,}$", screen, re.M)
+    assert re.search(rf"^  multiply-adds +{graph.multiply_adds:,} per example, forward$", screen, re.M)
+    nodes = json.loads((here / "g" / "graph.json").read_text())["nodes"]
+    boxes = [node for node in nodes if node["kind"] not in ("parameter", "buffer")]
+    assert sum(node["parameters"] for node in boxes) == graph.parameter_count
+    assert sum(node["multiply_adds"] for node in boxes) == graph.multiply_adds
+    for node in boxes:
+        assert f"  {node['name']} " in screen
+    svg = ElementTree.parse(here / "g" / "graph.svg").getroot()
+    assert {node["name"] for node in boxes} <= {text.text for text in svg.iter() if text.text}
+    assert {f.name for f in (here / "g").iterdir()} == {
+        "graph.json", "graph.svg", "config.yaml", "command.txt", ".hydra",
+    }  # fmt: skip
+
+
+def test_a_wide_table_is_wrapped(here, capsys):
+    assert run("model.hidden=[64,32]", "regularizer.dropout=0.5", "regularizer.dropconnect=0.1") == 0
+    screen = capsys.readouterr().out
+    assert max(map(len, screen.splitlines()[:-1])) <= 80
+    assert re.search(r"^  hidden1 +affine 64 +input +64 +4,160 +4,096$", screen, re.M)
+    assert re.search(r"^  relu1 +relu +64$", screen, re.M)  # it reads the line above
+
+
+def test_wrong_words_are_refused_as_by_train(here, capsys):
+    for words in (["model=mlq"], ["epochs=-1"], ["only=start"], ["trials=3"], ["resume=x"], ["data=csv"],
+                  ["model=logistic", "data=diabetes"], ["model.hiden=3"]):  # fmt: skip
+        assert run(*words) == 2, words
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("nnlab graph: ")
+        assert main(["train", *words]) == 2 or words == ["resume=x"]
+        assert capsys.readouterr().err.split(": ", 1)[1] == f"{line.split(': ', 1)[1]}\n" or words == [
+            "resume=x"
+        ]
+    assert not list(here.iterdir())
+
+
+def test_several_graphs(here, capsys):
+    assert run("-m", "data=iris", "model=mlp,linear", "loss=squared_error") == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("iris")]
+    assert titles == ["iris (150 x 4, 3 classes), mlp 4-64-3", "iris (150 x 4, 3 classes), linear 4-3"]
+    assert len(list(here.glob("outputs/graph/*_multirun/*/graph.svg"))) == 2
+
+
+def test_a_screen_of_ascii(here):
+    command = [sys.executable, "-m", "nnlab", "graph", "data=iris", "regularizer.dropconnect=0.1"]
+    environment = {"PYTHONIOENCODING": "ascii", "PATH": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "64x4" in done.stdout, done.stderr
