@@ -13,6 +13,7 @@ from check_jobs import Between, Fault, job
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
 from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
@@ -23,7 +24,10 @@ from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.network import Network
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
+from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
+from nnlab.autodiff.stochastic_pooling import StochasticPool
 from nnlab.losses import LOSSES
 from nnlab.models import Model
 from nnlab.regularizers import Regularizer
@@ -104,6 +108,26 @@ def flipped(input: int) -> Callable:
     return mutant
 
 
+def spread(original):
+    """A pooling's dx spread over the whole window, as if it were an average."""
+
+    def bprop(self, ctx, dy):
+        original(self, ctx, dy)
+        return (ctx.dx[0].copy_(dy.repeat_interleave(2, 2) / 2),)
+
+    return bprop
+
+
+def moved(original):
+    """A pooling's dx one place away from where it belongs."""
+    return lambda self, ctx, dy: (original(self, ctx, dy)[0].roll(1, 2),)
+
+
+def mixed(original):
+    """dx in the order of another batch."""
+    return lambda self, ctx, dy: (original(self, ctx, dy)[0].flip(-1),)
+
+
 ANY = {"sign": times(-1), "factor 2": times(2), "factor 0.99": times(0.99)}
 OF_NORMALIZATION = ANY | {
     "constant statistics": constant_statistics, "dgamma sign": times(-1, 1), "dgamma factor": times(2, 1),
@@ -129,6 +153,11 @@ MUTANTS: dict[type, dict] = {
         "dx factor": times(0.99),
         "dx flipped": flipped(0),
     },
+    **{cls: ANY | {"spread": spread, "moved": moved} for cls in (MaxPool, L2Pool, StochasticPool)},
+    AveragePool: ANY | {"moved": moved},
+    GlobalAveragePool: ANY | {"mixed": mixed},
+    Flatten: ANY | {"mixed": mixed},
+    Reshape: ANY | {"mixed": mixed},
     Dropout: ANY | {"no scale": no_scale},
     DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
@@ -231,12 +260,29 @@ class Attended(Model):
         return graph
 
 
+@dataclass(frozen=True)
+class Pooled(Model):
+    """A box that reads the feature maps of a convolution over an example as a sequence."""
+
+    name: ClassVar[str] = "pooled"
+    box: Box = MaxPool()
+
+    def graph(self, shape, outputs, output="identity"):
+        graph = Graph((1, *shape))
+        maps = graph.add("convolution", Convolution(3, kernel=4), graph.input)
+        graph.add("output", Affine(outputs), graph.add("box", self.box, graph.add("relu", RELU(), maps)))
+        return graph
+
+
+RELU = ACTIVATIONS["relu"]
+OF_IMAGES = (MaxPool(), AveragePool(), L2Pool(), StochasticPool(), GlobalAveragePool(), Flatten(), Reshape())
 NEEDS = {  # class: data, the word that names it, and the changes that bring it in
     Slice: ("wine", "box", dict(model=Between(box=Slice(2, 7)))),
     Embedding: ("wine", "box", dict(model=Between(box=Embedding((3,) * 13)))),
     Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
     MatrixProduct: ("wine", "box", dict(model=Attended())),
     Convolution: ("wine", "second", dict(model=Convolved())),
+    **{type(box): ("wine", "box", dict(model=Pooled(box=box))) for box in OF_IMAGES},
     Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
     DropConnect: (
         "wine", "dropconnect", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),

@@ -34,8 +34,11 @@ from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
 from nnlab.autodiff.reductions import Repeat, RepeatExamples, Sum, SumExamples
+from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
+from nnlab.autodiff.stochastic_pooling import StochasticPool
 from nnlab.data.sources import SOURCES
 from nnlab.data.splits import SPLITS
 from nnlab.initializers import INITIALIZERS
@@ -65,6 +68,7 @@ from nnlab.testing import (
 )  # fmt: skip
 from nnlab.testing.pruners import TRIAL_EPOCHS
 
+POOLINGS = {box.name: box for box in (MaxPool, AveragePool, L2Pool, StochasticPool)}
 BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of a box that is there
     **{name: (box(), [(7,)]) for name, box in (ACTIVATIONS | OUTPUTS).items()},
     "affine": (Affine(5), [(7,)]),
@@ -118,6 +122,19 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "layer_norm": (LayerNorm(), [(7,)]),
     "layer_norm-of images": (LayerNorm(epsilon=0.01), [(3, 4, 5)]),
     "layer_norm-of lines": (LayerNorm(), [(1, 6)]),
+    **{name: (box(), [(3, 4, 6)]) for name, box in POOLINGS.items()},
+    **{
+        f"{name}-overlapping": (box(size=(3, 2), stride=(2, 1), padding=1), [(2, 5, 4)])
+        for name, box in POOLINGS.items()
+    },
+    "max_pool-of sequences": (MaxPool(size=3, padding=1), [(2, 8)]),
+    "stochastic_pool-of sequences": (StochasticPool(size=3, padding=1), [(2, 8)]),
+    "global_average_pool": (GlobalAveragePool(), [(3, 4, 5)]),
+    "global_average_pool-of sequences": (GlobalAveragePool(), [(3, 5)]),
+    "flatten": (Flatten(), [(2, 3, 4)]),
+    "flatten-of sequences": (Flatten(), [(3, 5)]),
+    "reshape": (Reshape((3, -1, 2)), [(4, 2, 3)]),
+    "reshape-to an image": (Reshape((2, 2, 3)), [(12,)]),
     "embedding-of one": (Embedding((4,), units=1), [(1,)]),
 }
 GRADIENT_BOXES = {  # name: a box, the shapes of its inputs, which of them have examples

@@ -28,12 +28,16 @@ from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
 from nnlab.autodiff.reductions import Repeat, RepeatExamples, Sum, SumExamples
+from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
+from nnlab.autodiff.stochastic_pooling import StochasticPool
 
 _LEARNT = (Affine, BatchNorm, Convolution, Embedding, LayerNorm, PeriodicEmbedding, Scale)
-_OTHERS = (Add, MatrixProduct, Multiply, Slice, Concatenate, Dropout, DropConnect)
-BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_OTHERS)}
+_POOLINGS = (MaxPool, AveragePool, L2Pool, StochasticPool, GlobalAveragePool)
+_OTHERS = (Add, MatrixProduct, Multiply, Slice, Concatenate, Flatten, Reshape, Dropout, DropConnect)
+BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_POOLINGS, *_OTHERS)}
 
 # Of gradient graphs alone (symbolic.py): some of these read weights as inputs, or sum over examples.
 _NORMAL = (NormalDensity, NormalDistribution)

@@ -35,6 +35,10 @@ def _conv(x, W, b=None, *, group, pads, strides, dilations):
     return convolve(functional.pad(x, ends), W, b, strides, 0, dilations, group)
 
 
+def _max_pool(x, kernel_shape, strides, pads):
+    return functional.max_pool2d(x, kernel_shape, strides, pads[:2])
+
+
 # Of opset 17, https://onnx.ai/onnx/operators; attributes are arguments by their names.
 OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Add": torch.add,
@@ -65,6 +69,7 @@ OPERATORS: MappingProxyType[str, Callable] = MappingProxyType({
     "Softmax": lambda x, axis: torch.softmax(x, axis),
     "CumSum": lambda x, axis: torch.cumsum(x, axis),
     "TopK": lambda x, k, axis: x.topk(k, axis).values,  # the k largest, in order; without their indices
+    "MaxPool": _max_pool,  # of images (N, C, H, W)
     "ReduceMax": lambda x, axes, keepdims=1: x.amax(axes, bool(keepdims)),
     "ReduceMean": lambda x, axes, keepdims=1: x.mean(axes, bool(keepdims)),
     "ArgMax": lambda x, axis, keepdims=1: x.argmax(axis, bool(keepdims)),

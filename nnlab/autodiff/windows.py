@@ -79,16 +79,18 @@ class Windows:
 
 
 def windows_of(
-    what: str, shape, kernel: Extent, stride: Extent, padding: Extent | str, dilation: Extent = 1
-) -> Windows:
-    """The windows of the box `what` over values of `shape`. Raises `UserError` if they do not fit."""
+    what: str, shape, kernel: Extent, stride: Extent, padding: Extent | str, dilation: Extent = 1,
+    kernel_name: str = "kernel",
+) -> Windows:  # fmt: skip
+    """The windows of the box `what`, which calls the kernel `kernel_name`, over values of `shape`. Raises
+    `UserError` if they do not fit."""
     if len(shape) not in (2, 3):
         raise UserError(
             f"{what} reads images (channels, height, width) or sequences (channels, length), and gets values "
             f"of shape {tuple(shape)}"
         )
     lengths = shape[1:]
-    extents = {"kernel": kernel, "stride": stride, "dilation": dilation}
+    extents = {kernel_name: kernel, "stride": stride, "dilation": dilation}
     if padding != "same":
         extents["padding"] = padding
     each = {name: _for_each_axis(what, name, value, lengths) for name, value in extents.items()}
@@ -96,7 +98,7 @@ def windows_of(
     axes = [
         Axis(*numbers)
         for numbers in zip(
-            lengths, each["kernel"], each["stride"], each["dilation"], before, before, strict=True
+            lengths, each[kernel_name], each["stride"], each["dilation"], before, before, strict=True
         )
     ]
     if padding == "same":
@@ -104,7 +106,7 @@ def windows_of(
     if any(axis.reach > axis.padded for axis in axes):
         reach, padded = (" x ".join(str(getattr(a, name)) for a in axes) for name in ("reach", "padded"))
         raise UserError(
-            f"{what}: its kernel takes {reach} points, and the image with its padding has {padded}"
+            f"{what}: its {kernel_name} takes {reach} points, and the image with its padding has {padded}"
         )
     return Windows(tuple(axes))
 
