@@ -60,6 +60,7 @@ from nnlab.initializers import (
 )
 from nnlab.models import (
     MLP as MLP,
+    GraphModel as GraphModel,
     Linear as Linear,
     Logistic as Logistic,
     Model as Model,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from nnlab import plugins
 from nnlab.errors import UserError
-from nnlab.frozen_dict import FrozenDict
+from nnlab.frozen_dict import FrozenDict, frozen
 from nnlab.suggestions import hint
 
 LARGEST_FLOAT = sys.float_info.max
@@ -22,7 +22,7 @@ LARGEST_EXACT_INTEGER = 2**53  # up to here a float64 represents every integer
 LARGEST_COUNT = 10**9
 MAX_LIST_ITEMS = 1000  # items of a list
 MAX_SHOWN_CHARACTERS = 80  # characters of a wrong value in a message
-TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
+TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", object: "..."}
 BOOLEAN_WORDS = {
     **dict.fromkeys(("yes", "on", "1", "true"), True),
     **dict.fromkeys(("no", "off", "0", "false"), False),
@@ -49,7 +49,7 @@ class Allowed:
         return (*self.choices, *plugins.names(self.plugins))
 
     def allows(self, x) -> bool:
-        if self.choices:
+        if self.choices and isinstance(x, str):
             return x in self.choices or plugins.find(self.plugins, x) is not None
         if x == math.inf:
             return self.infinite
@@ -84,7 +84,8 @@ def validate(value, type_, allowed: Allowed, where: str):
         if is_of_type:
             items = _items(converted)
             if len(items) > MAX_LIST_ITEMS:
-                raise UserError(f"{where} is a list of {len(items):,}: expected {MAX_LIST_ITEMS:,} at most")
+                what = "has" if isinstance(converted, dict) else "is a list of"
+                raise UserError(f"{where} {what} {len(items):,}: expected {MAX_LIST_ITEMS:,} at most")
             if all(x is None or _within(x, allowed) for x in items):
                 return converted
             break
@@ -172,7 +173,7 @@ def _items(value) -> tuple:
 def _within(x, allowed: Allowed) -> bool:
     if isinstance(x, str) and not allowed.choices:
         return True
-    return isinstance(x, bool) or allowed.allows(x)
+    return isinstance(x, (bool, dict, tuple)) or allowed.allows(x)  # what is in a mapping, its reader checks
 
 
 def _is_union(type_) -> bool:
@@ -183,12 +184,14 @@ def _convert(value, type_):
     """(whether `value` is of the type, the value as that type)."""
     if type_ is type(None):
         return value is None, None
+    if type_ is object:
+        return True, frozen(value)
     if typing.get_origin(type_) is typing.Literal:
         return value in typing.get_args(type_), value
     if typing.get_origin(type_) is tuple:
         if not isinstance(value, (list, tuple)):
             return False, None
-        items = [_convert(v, typing.get_args(type_)[0]) for v in value]
+        items = [_convert_item(v, typing.get_args(type_)[0]) for v in value]
         return all(ok for ok, _ in items), tuple(v for _, v in items)
     if typing.get_origin(type_) is dict:
         return _convert_to_dict(value, typing.get_args(type_)[1])
@@ -199,11 +202,17 @@ def _convert(value, type_):
     return isinstance(value, type_), value
 
 
+def _convert_item(value, type_):
+    """The same for an item of a list, whose type may be one of several: `tuple[int | str, ...]`."""
+    converted = (_convert(value, option) for option in _options(type_))
+    return next((item for item in converted if item[0]), (False, None))
+
+
 def _convert_to_dict(value, type_):
     """A mapping of names, as which keys such as the class 1 count too."""
     if not isinstance(value, Mapping):
         return False, None
-    items = {str(key): _convert(each, type_) for key, each in value.items()}
+    items = {str(key): _convert_item(each, type_) for key, each in value.items()}
     is_of_type = len(items) == len(value) and all(ok for ok, _ in items.values())
     return is_of_type, FrozenDict({key: each for key, (_, each) in items.items()})
 
@@ -225,10 +234,9 @@ def _describe(type_, allowed: Allowed) -> str:
     if typing.get_origin(type_) is typing.Literal:
         return " or ".join(str(a) for a in typing.get_args(type_))
     if typing.get_origin(type_) is tuple:
-        one = _describe(typing.get_args(type_)[0], allowed)
-        return f"a list, each item {one}"
+        return f"a list, each item {expected(typing.get_args(type_)[0], allowed)}"
     if typing.get_origin(type_) is dict:
-        return f"{{NAME: {_describe(typing.get_args(type_)[1], allowed)}}}"
+        return f"{{NAME: {expected(typing.get_args(type_)[1], allowed)}}}"
     if allowed.choices and type_ is str:
         return "one of " + ", ".join(allowed.names)
     if type_ in (int, float):

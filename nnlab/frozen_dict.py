@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class FrozenDict(dict):
     """A dict that is hashable, since nothing can change it; equal to every dict with the same items.
@@ -21,3 +23,12 @@ class FrozenDict(dict):
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
+
+
+def frozen(value):
+    """A value of nested mappings and lists, as nested `FrozenDict`s and tuples."""
+    if isinstance(value, Mapping):
+        return FrozenDict({str(key): frozen(each) for key, each in value.items()})
+    if isinstance(value, (list, tuple)):
+        return tuple(map(frozen, value))
+    return value

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from math import prod
@@ -24,6 +25,7 @@ MAX_LINE_BYTES = 2**20  # bytes of a line in a file that is read line by line
 MAX_NODES, MAX_DEPTH = 100_000, 50
 MAX_YAML_DEPTH = 500  # nesting of brackets in a file, checked while it is parsed
 MAX_EXPANSIONS = 100_000  # of ${...} references that lead to further references
+EXPONENT_PATTERN = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 LEAF_TYPES = (str, bool, int, float, type(None))
 
 
@@ -122,8 +124,11 @@ def read_json_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tup
         yield where, tree
 
 
-def read_yaml(path: Path, loader=None):
-    """The content of a YAML file, plain values only; by the quickest loader, if no other is given."""
+def read_yaml(path: Path, loader=None, by_hand: bool = False):
+    """The content of a YAML file, plain values only; by the quickest loader, if no other is given.
+
+    In one that is written `by_hand`, 1e-3 is a number, and no mapping has a key twice.
+    """
     import yaml  # JSON is read without it
 
     text = read_text(path, MAX_FILE_BYTES["YAML"])
@@ -132,10 +137,12 @@ def read_yaml(path: Path, loader=None):
     try:
         if c_loader and loader is None:
             _refuse_deep(yaml.parse(text, c_loader), path)
-        reader = (loader or c_loader or yaml.SafeLoader)(text)
+        reader = (loader or _loader(c_loader or yaml.SafeLoader, by_hand))(text)
         node = reader.get_single_node()
         if node is None:
             return None
+        if by_hand:
+            _refuse_repeated_keys(node, path)
         _refuse_expanding_aliases(node, path)  # before construction, since `<<` writes aliases out then
         tree = reader.construct_document(node)
     except UserError:
@@ -176,6 +183,15 @@ def refuse_unbounded(tree, where: str) -> None:
             raise UserError(f"'{where}': {name} is a {type(value).__name__}, which is not a setting")
 
 
+def _loader(base: type, by_hand: bool) -> type:
+    """The loader that reads 1e-3 as a number, as YAML 1.2 does; PyYAML wants 1.0e-3."""
+    if not by_hand:
+        return base
+    loader = type("Loader", (base,), {})
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT_PATTERN, list("+-0123456789"))
+    return loader
+
+
 def _refuse_deep(events: Iterator, path: Path) -> None:
     """Raise `UserError` if a file of these events of YAML has brackets too deep: the loader in C, which calls
     itself for each, would end the process where one in Python raises an error."""
@@ -186,6 +202,24 @@ def _refuse_deep(events: Iterator, path: Path) -> None:
         depth -= name.endswith(("SequenceEndEvent", "MappingEndEvent"))
         if depth > MAX_YAML_DEPTH:
             raise UserError(f"'{path}' is nested too deep to read")
+
+
+def _refuse_repeated_keys(node, path: Path) -> None:
+    """Raise `UserError` if a mapping of YAML has a key twice."""
+    unvisited, seen = [node], set()
+    while unvisited:
+        node = unvisited.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        unvisited += _children(node)
+        lines: dict[str, int] = {}
+        for key, _ in node.value if type(node).__name__ == "MappingNode" else ():
+            line = key.start_mark.line + 1
+            if isinstance(key.value, str) and key.value in lines:
+                first = lines[key.value]
+                raise UserError(f"'{path}', line {line}: '{key.value}' stands in line {first} already")
+            lines[str(key.value)] = line
 
 
 def _refuse_expanding_aliases(node, path: Path) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(nnlab.__file__).parent
 # Whoever stands in a line imports from lines above it, and from its own package.
 LAYERS = [
     ("masking", "means", "frozen_dict"), ("suggestions", "paths", "interruption"), ("errors",),
-    ("untrusted", "plugins", "streams", "exclusive"),
+    ("untrusted", "plugins", "streams", "exclusive"), ("graph_file",),
     ("runtime", "declarations", "choices", "allowed"), ("commented_yaml",), ("defaults_lists",),
     ("catalogue",), ("as_python",), ("arguments",),
     ("settings_help",), ("hyperparameters", "metrics"),

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from nnlab.autodiff.box import Box
+from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 
 
@@ -17,6 +18,9 @@ class Add(Box):
 
     name: ClassVar[str] = "add"
     formula: ClassVar[str] = "x₁ + x₂ + ..."
+
+    def output_shape(self, *shapes):
+        return _common(shapes)
 
     def fprop(self, ctx, *x):
         torch.add(x[0], x[1], out=ctx.y)
@@ -43,6 +47,9 @@ class Multiply(Box):
 
     name: ClassVar[str] = "multiply"
     formula: ClassVar[str] = "x₁ x₂"
+
+    def output_shape(self, first, second):
+        return _common((first, second))
 
     def fprop(self, ctx, a, b):
         ctx.x = (a, b)
@@ -75,6 +82,10 @@ class Slice(Box):
     stop: int = static(low=1)
 
     def output_shape(self, shape):
+        if not self.start < self.stop <= shape[0]:
+            raise UserError(
+                f"{self.start} to {self.stop} is not a part of {shape[0]:,} units, of which the first is 0"
+            )
         return (self.stop - self.start, *shape[1:])
 
     def fprop(self, ctx, x):
@@ -134,6 +145,7 @@ class Concatenate(Box):
     formula: ClassVar[str] = "(x₁, x₂, ...)"
 
     def output_shape(self, *shapes):
+        _common([shape[1:] for shape in shapes], "behind the first number of each shape")
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def settle(self, ctx, *shapes):
@@ -160,3 +172,12 @@ class Concatenate(Box):
         # Inputs that all rows share have K = 1, and are repeated by adding zeros of the others.
         zeros = reduce(op.Add, [op.Mul(op.Slice(v, starts=[0], ends=[1], axes=[1]), 0) for v in x])
         return op.Concat(*[op.Add(v, zeros) for v in x], axis=1)
+
+
+def _common(shapes, where: str = "") -> tuple[int, ...]:
+    """The shape that all inputs have. Raises `UserError` if they differ, or if there is one input alone."""
+    if len(shapes) < 2:
+        raise UserError("it takes two inputs or more")
+    if len({*shapes}) > 1:
+        raise UserError(f"the shapes {' and '.join(map(str, dict.fromkeys(shapes)))} differ {where}".rstrip())
+    return shapes[0]

@@ -8,13 +8,15 @@ import torch
 from nnlab.autodiff.box import Box
 from nnlab.hyperparameters import static
 
+RATES = ("dropout", "input_dropout", "dropconnect")  # the columns of `Regularizer.rates`
+
 
 @dataclass(frozen=True)
 class Dropout(Box):
     """y = x m / (1 - p), each m_i = [u_i >= p] for a uniform u_i; the identity when not training.
 
-    Kept units are divided by 1 - p, so nothing needs scaling at test time. p is the column of the
-    experiment named by `rate`. The uniforms come from the stream named `stream`, or by default from that
+    Kept units are divided by 1 - p, so nothing needs scaling at test time. p is `rate`, or the column of the
+    experiment that has this name. The uniforms come from the stream named `stream`, or by default from that
     with the name of the node.
     Srivastava et al. 2014.
     """
@@ -22,14 +24,20 @@ class Dropout(Box):
     name: ClassVar[str] = "dropout"
     formula: ClassVar[str] = "x m / (1 - p)"
     random: ClassVar[bool] = True
-    rate: str = static("dropout")
+    rate: str | float = static("dropout", choices=RATES, low=0, below=1)
     stream: str = static("")
 
     def is_identity(self, site):
-        return not (site.training and bool((site.columns[self.rate] > 0).any()))
+        return not (site.training and bool((self._rates(site) > 0).any()))
+
+    def _rates(self, site):
+        """p of each row (K, 1), float64."""
+        if isinstance(self.rate, str):
+            return site.columns[self.rate]
+        return torch.full((site.rows, 1), self.rate, dtype=torch.float64)
 
     def settle(self, ctx, shape):
-        p = ctx.column(self.rate)
+        p = self._rates(ctx.site).unflatten(1, (1,) * len(ctx.shape))
         ctx.p, ctx.scale = p.to(ctx.y), (1 / (1 - p)).to(ctx.y)
         ctx.noise_shape, ctx.mask = ctx.shape, ctx.zeros()
 
@@ -46,7 +54,7 @@ class Dropout(Box):
         return (graph.apply(replace(self, stream=self.stream or node.name), dy),)
 
     def reference(self, ctx, x):
-        p = ctx.column(self.rate).to(x)
+        p = self._rates(ctx.site).unflatten(1, (1,) * len(ctx.shape)).to(x)
         return torch.where(ctx.uniforms < p, torch.zeros_like(x), x / (1 - p))
 
     def onnx(self, op, x):
@@ -63,4 +71,4 @@ class DropConnect(Dropout):
 
     name: ClassVar[str] = "dropconnect"
     formula: ClassVar[str] = "W m / (1 - p)"
-    rate: str = static("dropconnect")
+    rate: str | float = static("dropconnect", choices=RATES, low=0, below=1)

@@ -18,9 +18,10 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.checks import references
 from nnlab.checks.central_differences import shifted
+from nnlab.checks.noise import draw_once
 from nnlab.checks.subject import Subject
 from nnlab.runtime.layout import aligned
-from nnlab.streams import stream, uniforms
+from nnlab.streams import stream
 from nnlab.training.population import initial_buffers, stack_experiments
 
 BATCH_SIZE = 16
@@ -66,9 +67,7 @@ class Objective:
         rates = {name: rate.expand(len(theta), 1) for name, rate in self.regularizer.rates().items()}
         site = Site(len(theta), self.batch, training=True, template=self.template, columns=rates)
         network = self.graph.bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
-        # Differences need a fixed function of theta, so masks are drawn once, and are the same in every copy.
-        for name, ctx in network.stochastic:
-            ctx.uniforms = uniforms((1, *ctx.noise_shape), self.template, 0, "check", name)
+        draw_once(network)  # differences need a fixed function of theta
         return network
 
     def value(self, network, theta: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.checks.layers import activations, layers, slopes
+from nnlab.checks.noise import draw_once
 from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, grade
 from nnlab.runtime.threads import computing
@@ -70,6 +71,7 @@ class Probe:
             len(theta), x.shape[1], training=True, template=sample.examples.template, columns=zero_rates
         )
         self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())
+        draw_once(self.network)  # for boxes that are random whatever the rates
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
 
     def measure(self) -> dict[str, dict]:

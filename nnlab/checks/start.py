@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nnlab.checks.noise import draw_once
 from nnlab.checks.subject import Subject, mean_chance_loss
 from nnlab.checks.verdict import Finding, Verdict, grade
 from nnlab.regularizers import Regularizer
@@ -79,6 +80,7 @@ def _symmetric_layers(sample, training) -> list[str]:
     network, grad = training.step.network, training.step.grad
     leaf_slices = sample.experiment.graph(sample.dataset.spec).layout().parameters
     batch = next(iter(training.batches.epoch(1)))
+    draw_once(network)
     z = network.fprop(batch.x[0])
     network.bprop(training.step.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))
     theta = training.population.state.theta

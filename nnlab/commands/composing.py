@@ -25,6 +25,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from nnlab.commands import (
     config_files,
+    graph_file,
     hydra_errors,
     hydra_overrides,
     hydra_private,
@@ -94,9 +95,7 @@ class Composer:
     def compose(self, overrides: list[Override]) -> DictConfig:
         """Compose the groups and Hydra's settings, then set the values, as Hydra does."""
         config = copy.deepcopy(self.compose_groups_of(overrides))
-        for override in overrides:
-            if not self.needs_composing(override):
-                set_value(config, override)
+        set_values(config, [override for override in overrides if not self.needs_composing(override)])
         config.hydra.overrides.task = _task_overrides(overrides)
         return config
 
@@ -225,6 +224,15 @@ def make_run(config: DictConfig, overrides: list[Override], prefix: list[str]) -
 def _task_overrides(overrides: list[Override]) -> list[str]:
     """The overrides without those of Hydra's own settings."""
     return [o.input_line for o in overrides if not hydra_overrides.is_hydra_setting(o)]
+
+
+def set_values(config: DictConfig, overrides: Iterable[Override]) -> None:
+    """Set existing keys; first the file of a graph, whose boxes the others may change."""
+    graph_file.put_boxes(config)
+    for override in sorted(overrides, key=lambda override: override.key_or_group != graph_file.FILE_KEY):
+        set_value(config, override)
+        if override.key_or_group == graph_file.FILE_KEY:
+            graph_file.put_boxes(config)
 
 
 def set_value(config: DictConfig, override: Override) -> None:

@@ -19,6 +19,7 @@ from nnlab import interruption
 from nnlab.commands import composing, config_checks, info_requests, multirun
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.early_end import EndedEarly
+from nnlab.commands.graph_file import reading_once
 from nnlab.commands.messages import one_sentence_errors, print_advice
 from nnlab.commands.parsing import InfoRequest, parse_command_line
 from nnlab.errors import UserError, describe_machine_fault, say
@@ -52,7 +53,7 @@ def run_guarded(
     previous_config = HydraConfig.instance().cfg
     try:
         line, request = parse_command_line(command, argv)
-        with config_checks.environment_named_in(line.overrides):
+        with config_checks.environment_named_in(line.overrides), reading_once():
             return _answer_or_act(line, request, act, drop_searched)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from nnlab.commands import config_checks, continued_sweep, grammar, hydra_overrides, resolvers
+from nnlab.commands import (
+    config_checks,
+    continued_sweep,
+    grammar,
+    graph_file,
+    hydra_overrides,
+    resolvers,
+)
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
@@ -62,12 +69,16 @@ def read(line: CommandLine) -> SweepDefinition:
             decayed_once=is_replaced or searches_both,
         )
     _check_keys(trials, run)
+    if graph_file.FILE_KEY in trials.domains:  # read now, before anything is trained or written
+        for file in trials.domains[graph_file.FILE_KEY].values:
+            graph_file.boxes_in(file)
     texts = {key: override.input_line.partition("=")[2] for key, override in searched.items()}
     return SweepDefinition(run, trials, texts, left_out)
 
 
 def read_stored(sweep_json: dict) -> SweepDefinition:
     """The definition of a stored sweep, read again from the command line in its sweep.json."""
+    graph_file.use_stored(sweep_json.get("graph_files", {}))
     return read(continued_sweep.resumed_line(CommandLine("sweep"), sweep_json))
 
 

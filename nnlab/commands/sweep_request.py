@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from nnlab.commands import continued_sweep, sweep_definition
+from nnlab.commands import continued_sweep, graph_file, sweep_definition
 from nnlab.commands.command_keys import CHANGEABLE_ON_RESUME
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.command_settings import SweepSettings, recording
@@ -70,6 +70,7 @@ def _read_resumed(line: CommandLine, folder: Path) -> tuple[CommandLine, SweepDe
     sweep_json, stored_settings = read_sweep(folder)
     given_keys = line.keys()
     line = continued_sweep.resumed_line(line, sweep_json)
+    graph_file.use_stored(sweep_json.get("graph_files", {}))
     stored_settings |= {"storage": sweep_definition.masked_storage(stored_settings)}
     definition = sweep_definition.read(line)
     settings = definition.settings()

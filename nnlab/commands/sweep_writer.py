@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.commands import folders
+from nnlab.commands import folders, graph_file
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.process import process_age
 from nnlab.commands.winner import Winner
@@ -86,6 +86,7 @@ def _resume_info(folder: str, job: PreparedSweep) -> dict:
         "rules": sweep.rules,
         "data": sweep.cache.fingerprints(),
         "decayed_once": request.definition.trials.decayed_once,
+        "graph_files": graph_file.files_read(),
         "config_dir": config_dir and str(Path(config_dir).absolute()),
         "study": folder if study == "auto" else study,
     }

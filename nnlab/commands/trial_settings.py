@@ -12,7 +12,7 @@ from itertools import chain
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from nnlab.commands import composing, grammar, hydra_overrides, resolvers
+from nnlab.commands import composing, grammar, graph_file, hydra_overrides, resolvers
 from nnlab.commands.command_keys import keys_of, train_settings
 from nnlab.search.domains import Domain
 from nnlab.search.space import Space
@@ -53,11 +53,14 @@ class TrialSettings:
     def settings_for_values(self, values: dict) -> dict:
         """The settings of `nnlab train` for a trial's values, key -> value."""
         shared = self.shared_settings({k: v for k, v in values.items() if k in self.groups})
-        keys_within_groups = {key: value for key, value in values.items() if key not in self.groups}
+        keys = sorted(values.keys() - self.groups, key=lambda key: key != graph_file.FILE_KEY)
+        keys_within_groups = {key: values[key] for key in keys}  # a graph's file first, then its boxes
         if shared.has_references:  # then interpolations must be resolved for each trial
             config = copy.deepcopy(shared.config)
             for key, value in keys_within_groups.items():
                 OmegaConf.update(config, key, value, merge=False)
+                if key == graph_file.FILE_KEY:
+                    graph_file.put_boxes(config)
             return self._with_device(train_settings(composing.settings_of(config)))
         # Composing takes 0.2 s: without interpolations the values are set directly.
         settings = copy.deepcopy(shared.settings)
@@ -67,6 +70,8 @@ class TrialSettings:
             for name in path:
                 node = node[name]
             node[leaf] = value
+            if key == graph_file.FILE_KEY:
+                node["boxes"] = copy.deepcopy(graph_file.boxes_in(value))
         return self._with_device(settings)
 
     def _with_device(self, settings: dict) -> dict:
@@ -130,10 +135,10 @@ class TrialSettings:
         groups = [o for o in self.fixed if self.composer.is_group(o) and o.key_or_group not in chosen]
         config = self.composer.compose_groups_again(tuple(o.input_line for o in [*groups, *picked]))
         config = copy.deepcopy(config)
-        for override in self.fixed:
-            # A key that this choice does not have belongs to another choice.
-            if not self.composer.is_group(override) and _has_key(_unresolved(config), override.key_or_group):
-                composing.set_value(config, override)
+        graph_file.put_boxes(config)
+        fixed = [override for override in self.fixed if not self.composer.is_group(override)]
+        # A key that this choice does not have belongs to another choice.
+        composing.set_values(config, (o for o in fixed if _has_key(_unresolved(config), o.key_or_group)))
         return config
 
     def _applies_to(self, override: Override, chosen: dict) -> bool:
