@@ -32,3 +32,12 @@ def frozen(value):
     if isinstance(value, (list, tuple)):
         return tuple(map(frozen, value))
     return value
+
+
+def plain(value):
+    """The inverse: the dicts and lists that YAML and JSON write."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value

@@ -9,17 +9,18 @@ from dataclasses import fields, replace
 import numpy as np
 from gpu_runs import BASE, CLASSES, NUMBERS, SHORT, rows_of
 from mixed_table import Mixed
+from model_cases import DAG, EXAMPLES
 from networks import Points
 from test_combinations import GOOD, REGULARIZERS
 
 import nnlab
-from nnlab import MLP, SGD, Experiment, KFold, Linear, Logistic, Patience, Regularizer
+from nnlab import MLP, SGD, Experiment, GraphModel, KFold, Linear, Logistic, Patience, Regularizer
 from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.data.normalization import NORMALIZATION_NAMES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS, NoSplit
 from nnlab.hyperparameters import kind
 from nnlab.initializers import INITIALIZERS
-from nnlab.models import MODELS, Tabular
+from nnlab.models import Tabular
 from nnlab.optimizers import OPTIMIZERS
 from nnlab.regularizers import REGULARIZERS as NAMED_REGULARIZERS
 from nnlab.schedules import SCHEDULES
@@ -75,7 +76,8 @@ def networks():
     losses = [replace(SHORT, loss=loss, dtype="float64") for loss in dict(GOOD).values()]
     yield "losses-float64", losses
     yield "activations-of-their-own", rows_of("model", [MLP(hidden=(5,) * 10, activation=tuple(ACTIVATIONS))])
-    yield "models", [replace(SHORT, model=model()) for model in MODELS.values()]
+    yield "models", [replace(SHORT, model=model) for model in EXAMPLES.values()]
+    yield "graph", [replace(SHORT, model=GraphModel(boxes={**DAG, "drop": {"box": "sigmoid"}}))]
     yield "two-classes", [replace(SHORT, data=Points(classes=2), loss="binary_cross_entropy")]
     small = Tabular(hidden=(6, 3), activation="tanh", output="softmax")
     yield "tabular", [replace(SHORT, data=Mixed(), model=small)]

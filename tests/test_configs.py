@@ -44,7 +44,10 @@ EXPERIMENTS = sorted(
 )
 # A YAML's values differ on purpose: a regulariser's default is to do nothing.
 OTHER_DEFAULTS = {pair for pair in CHOICES if pair[0] == "regularizer"} - {("regularizer", "none")}
-WITH = {("split", "none"): ["metric=last"]}  # what a choice does not go without
+WITH = {
+    ("split", "none"): ["metric=last"],
+    ("model", "graph"): ["+model.boxes.out={box:affine,units:outputs}"],
+}  # what a choice does not go without
 DATA_OF = {"linear": "diabetes"}  # a model that wants other data than the default
 
 every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".join, CHOICES))

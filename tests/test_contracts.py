@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model_cases import EXAMPLES
 from networks import rates
 from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 
@@ -260,9 +261,9 @@ def contracts():
         yield f"schedule-{name}", ScheduleContract, {"schedule": schedule, "turns": turns}
     for name, rule in RULES.items():
         yield f"stopping-{name}", StoppingContract, {"stopping": rule}
-    for name, model in MODELS.items():
+    for name in MODELS:
         small = {"tabular": Tabular(hidden=(9, 9))}  # which has the boxes of the large one
-        yield f"model-{name}", ModelContract, {"model": small.get(name, model)}
+        yield f"model-{name}", ModelContract, {"model": small.get(name, EXAMPLES[name])}
     for name in GENERATED:
         yield f"data-{name}", DataContract, {"data": SOURCES[name]}
     for name, split in SPLITS.items():

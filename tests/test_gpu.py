@@ -92,6 +92,7 @@ TABLES = {
 NOT_TRIED = {  # fields of which one value is enough, and where more are
     "device",  # is the other one
     "threads",  # test_auto_is_the_gpu_where_there_is_one_and_no_fork_is_made
+    "file",  # is read by the command
     "precision",  # test_gpu_capture.py
 }
 

@@ -16,6 +16,7 @@ import torch
 from datafiles import WRITERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_cases import EXAMPLES, OF_VECTORS
 from searches import sweep
 
 import nnlab
@@ -27,7 +28,7 @@ from nnlab.data.sources import SOURCES
 from nnlab.data.spec import LABEL_TYPES, MOST_DIMENSIONS, MOST_ELEMENTS, DataSpec
 from nnlab.experiment import Experiment
 from nnlab.metrics.tasks import TASKS
-from nnlab.models import MODELS, perceptron
+from nnlab.models import perceptron
 from nnlab.records.files import write_json
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
@@ -246,10 +247,10 @@ def test_names_that_do_not_go_with_a_data_set_are_refused():
 # ---- networks of a spec alone
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("model", EXAMPLES.values(), ids=EXAMPLES)
 @pytest.mark.parametrize("data", SHIPPED, ids=lambda data: data.name)
 def test_a_spec_alone_builds_the_network_and_the_loss(data, model):
-    e = Experiment(data=data, model=model(), epochs=1, seeds=2)
+    e = Experiment(data=data, model=model, epochs=1, seeds=2)
     dataset = data.load()
     spec = DataSpec.from_json(json.loads(json.dumps(dataset.spec.to_json())))
     if model.name == "logistic" and not dataset.classes:
@@ -267,9 +268,9 @@ def test_a_spec_alone_builds_the_network_and_the_loss(data, model):
     assert graph.nodes[-1].shape == (loss.outputs(spec.outputs),)
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("model", OF_VECTORS.values(), ids=OF_VECTORS)
 def test_vector_models_read_an_image_as_one_line(model):
-    image, line = (model().graph(shape, 10) for shape in ((1, 28, 28), (784,)))
+    image, line = (model.graph(shape, 10) for shape in ((1, 28, 28), (784,)))
     assert image.parameters == line.parameters
     assert [node.shape for node in image.nodes] == [node.shape for node in line.nodes]
 

@@ -61,9 +61,9 @@ class GraphModel(Model):
 
     def graph(self, shape, outputs, output="identity"):
         if not self.boxes:
-            where = f"{self.file!r} was not read" if self.file else "there are none"
             raise UserError(
-                f"{KEY}: {where}; write model.file=net.yaml, or nnlab.read_graph('net.yaml') in Python"
+                f"{KEY}: there are none; write model.file=net.yaml, a file of boxes, or in Python "
+                f"nnlab.GraphModel.from_file('net.yaml')"
             )
         lines = self._lines
         if output == "identity" and self.output != "auto":  # the loss has it built in

@@ -10,6 +10,7 @@ from pkgutil import resolve_name
 import yaml
 
 from nnlab import experiment
+from nnlab.frozen_dict import plain
 from nnlab.hyperparameters import make_part
 from nnlab.plugins import BASES, group_of, settings
 from nnlab.search import settings as search
@@ -45,10 +46,7 @@ class SettingsContract(Contract):
     def test_settings_come_back_from_yaml_and_json(self):
         table = {self.part.name: self.part}
         for part in self.parts():
-            values = settings(self.part) | {
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in dataclasses.asdict(part).items()
-            }
+            values = plain(settings(self.part) | dataclasses.asdict(part))
             for loaded in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
                 assert make_part(table, loaded, group_of(self.part)) == part, f"{values} came back otherwise"
 
