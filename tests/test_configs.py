@@ -44,10 +44,8 @@ EXPERIMENTS = sorted(
 )
 # A YAML's values differ on purpose: a regulariser's default is to do nothing.
 OTHER_DEFAULTS = {pair for pair in CHOICES if pair[0] == "regularizer"} - {("regularizer", "none")}
-WITH = {
-    ("split", "none"): ["metric=last"],
-    ("model", "graph"): ["+model.boxes.out={box:affine,units:outputs}"],
-}  # what a choice does not go without
+WITH = {("split", "none"): ["metric=last"]}  # what a choice does not go without
+TRAINS_WITH = {("model", "graph"): ["+model.boxes.out={box:affine,units:outputs}"]}  # what it trains with
 DATA_OF = {"linear": "diabetes"}  # a model that wants other data than the default
 
 every_choice = pytest.mark.parametrize("group, choice", CHOICES, ids=map("/".join, CHOICES))
@@ -180,11 +178,8 @@ def test_the_experiment_trains_for_two_epochs(group, choice, tmp_path):
     wanted = {"data": own_keys("data", DATA_OF[choice])} if choice in DATA_OF else {}
     if group == "data" and choice in WRITERS:  # it needs a file
         wanted = {"data": own_keys("data", choice) | WRITERS[choice](tmp_path)}
-    trains(
-        Experiment.from_config(
-            composed(f"{group}={choice}", *WITH.get((group, choice), ())) | wanted | {"epochs": 2}
-        )
-    )
+    words = *WITH.get((group, choice), ()), *TRAINS_WITH.get((group, choice), ())
+    trains(Experiment.from_config(composed(f"{group}={choice}", *words) | wanted | {"epochs": 2}))
 
 
 def runs_of(overrides):
