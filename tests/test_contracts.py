@@ -6,9 +6,10 @@ from model_cases import EXAMPLES
 from networks import rates
 from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 
-from nnlab.autodiff import boxes
+from nnlab.autodiff import boxes, gradient_boxes
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
 from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Pad, Slice
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
@@ -28,7 +29,7 @@ from nnlab.autodiff.elementary import (
     Subtract,
     Times,
 )
-from nnlab.autodiff.embedding import Embedding
+from nnlab.autodiff.embedding import Embedding, EmbeddingGradient
 from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
 from nnlab.autodiff.matrix_product import MatrixProduct
@@ -36,7 +37,14 @@ from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
-from nnlab.autodiff.reductions import Repeat, RepeatExamples, Sum, SumExamples
+from nnlab.autodiff.reductions import (
+    Repeat,
+    RepeatChannels,
+    RepeatExamples,
+    Sum,
+    SumChannels,
+    SumExamples,
+)
 from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
 from nnlab.autodiff.stochastic_pooling import StochasticPool
@@ -159,13 +167,29 @@ GRADIENT_BOXES = {  # name: a box, the shapes of its inputs, which of them have 
     "subtract": (Subtract(), [(3, 5)] * 2, True),
     "times": (Times(-2.5), [(7,)], True),
     "sum": (Sum(), [(7,)], True),
-    "sum-of columns": (Sum(1), [(3, 5)], True),
-    "sum-of leaves": (Sum(1), [(3, 5)], False),
-    "repeat": (Repeat(4), [(1,)], True),
-    "repeat-of columns": (Repeat(4, 1), [(3, 1)], True),
+    "sum-of columns": (Sum((1,)), [(3, 5)], True),
+    "sum-of images": (Sum((0, 1, 2)), [(2, 3, 5)], True),
+    "sum-of leaves": (Sum((1,)), [(3, 5)], False),
+    "repeat": (Repeat((4,)), [(1,)], True),
+    "repeat-of columns": (Repeat((3, 4)), [(3, 1)], True),
+    "repeat-as an image": (Repeat((3, 4, 2)), [(1, 4, 1)], True),
+    "repeat-once": (Repeat((3,)), [(3,)], True),
+    "repeat-of a leaf": (Repeat((3, 4)), [(3, 1)], False),
+    "sum_channels": (SumChannels(3), [(2, 3, 4)], True),
+    "sum_channels-of vectors": (SumChannels(1), [(7,)], True),
+    "sum_channels-of lines": (SumChannels(1), [(3, 5)], True),
+    "repeat_channels": (RepeatChannels((2, 3, 4)), [(2, 1, 1, 1)], False),
+    "repeat_channels-as vectors": (RepeatChannels((7,)), [(7, 1)], False),
+    "repeat_channels-as lines": (RepeatChannels((3, 5)), [(3, 1)], False),
     "sum_examples": (SumExamples(), [(7,)], True),
     "sum_examples-of images": (SumExamples(), [(2, 3, 4)], True),
     "repeat_examples": (RepeatExamples(), [(7, 1)], False),
+    "batch_mean": (BatchMean(), [(7,)], True),
+    "batch_mean-of images": (BatchMean(), [(2, 3, 4)], True),
+    "batch_share": (BatchShare((7,)), [(7, 1)], False),
+    "batch_share-as images": (BatchShare((2, 3, 4)), [(2, 1, 1, 1)], False),
+    "running_statistic": (RunningStatistic((7,)), [(7, 1)], False),
+    "embedding_gradient": (EmbeddingGradient((3, 1, 5), 4), [(3,), (12,)], True),
     "inner_product": (InnerProduct(), [(3, 5)] * 4, (True, True, False, False)),
     "scalar_times": (ScalarTimes(), [(1, 1), (7,)], (False, True)),
     "scalar_times-of leaves": (ScalarTimes(), [(1, 1), (3, 5)], False),
@@ -200,6 +224,10 @@ def slots(self, rows, batch):
     return [
         (torch.rand(rows, len(sizes), batch, generator=random, dtype=torch.float64) * (sizes + 1)).floor() - 1
     ]
+
+
+def slots_and_gradients(self, rows, batch):
+    return [*slots(self, rows, batch), BoxContract.inputs(self, rows, batch)[1]]
 
 
 def glorot(fan_in, fan_out, activation):
@@ -244,6 +272,7 @@ def contracts():
         yield f"box-{name}", BoxContract, attributes | {"exact": 13, "near": 7}
     for name, (box, shapes, per_example) in GRADIENT_BOXES.items():
         attributes = {"box": box, "shapes": shapes, "per_example": per_example, "exact": 13, "near": 6}
+        attributes |= {"inputs": slots_and_gradients} if isinstance(box, EmbeddingGradient) else {}
         yield f"gradient-{name}", BoxContract, attributes
     for name, loss in LOSSES.items():
         yield f"loss-{name}", LossContract, {"loss": loss, "shapes": SHAPES, "exact": 13, "near": 7}
@@ -278,9 +307,9 @@ def contracts():
 
 def test_every_box_of_the_table_has_a_contract():
     assert {type(box) for box, _ in BOXES.values()} == set(boxes.BOXES.values())
-    gradient_boxes = {type(box) for box, _, _ in GRADIENT_BOXES.values()}
-    gradient_boxes.add(LossBox)  # which test_symbolic.py has
-    assert gradient_boxes == set(boxes.GRADIENT_BOXES.values())
+    of_gradients = {type(box) for box, _, _ in GRADIENT_BOXES.values()}
+    of_gradients.add(LossBox)  # which test_symbolic.py has
+    assert of_gradients == set(gradient_boxes.GRADIENT_BOXES.values())
 
 
 def case(name, base, attributes, test):

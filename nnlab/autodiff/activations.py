@@ -357,9 +357,9 @@ class Softmax(Box):
         return ctx.dx
 
     def vjp(self, graph, node, dy):
-        y, units = graph[node.name], node.shape[0]
+        y = graph[node.name]
         mean = graph.apply(Sum(), graph.apply(Multiply(), dy, y))
-        centered = graph.apply(Subtract(), dy, graph.apply(Repeat(units), mean))
+        centered = graph.apply(Subtract(), dy, graph.apply(Repeat(node.shape), mean))
         return (graph.apply(Multiply(), y, centered),)
 
     def reference(self, ctx, x):
@@ -394,10 +394,10 @@ class Sparsemax(Box):
         return ctx.dx
 
     def vjp(self, graph, node, dy):
-        s, units = graph.apply(Step(), graph[node.name]), node.shape[0]
+        s = graph.apply(Step(), graph[node.name])
         total, size = graph.apply(Sum(), graph.apply(Multiply(), dy, s)), graph.apply(Sum(), s)
         mean = graph.apply(Multiply(), total, graph.apply(Power(-1.0), size))
-        centered = graph.apply(Subtract(), dy, graph.apply(Repeat(units), mean))
+        centered = graph.apply(Subtract(), dy, graph.apply(Repeat(node.shape), mean))
         return (graph.apply(Multiply(), s, centered),)
 
     def reference(self, ctx, x):

@@ -2,34 +2,15 @@
 
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.affine import Affine
-from nnlab.autodiff.combine import Add, Concatenate, Multiply, Pad, Slice
+from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
-from nnlab.autodiff.elementary import (
-    Abs,
-    Cos,
-    Exp,
-    NegativePart,
-    NormalDensity,
-    NormalDistribution,
-    OneMinus,
-    Plus,
-    Power,
-    Sign,
-    Sin,
-    Step,
-    Subtract,
-    Times,
-)
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.layer_norm import LayerNorm
-from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
 from nnlab.autodiff.matrix_product import MatrixProduct
 from nnlab.autodiff.normalization import BatchNorm
-from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
-from nnlab.autodiff.reductions import Repeat, RepeatExamples, Sum, SumExamples
 from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
 from nnlab.autodiff.stochastic_pooling import StochasticPool
@@ -38,10 +19,3 @@ _LEARNT = (Affine, BatchNorm, Convolution, Embedding, LayerNorm, PeriodicEmbeddi
 _POOLINGS = (MaxPool, AveragePool, L2Pool, StochasticPool, GlobalAveragePool)
 _OTHERS = (Add, MatrixProduct, Multiply, Slice, Concatenate, Flatten, Reshape, Dropout, DropConnect)
 BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_POOLINGS, *_OTHERS)}
-
-# Of gradient graphs alone (symbolic.py): some of these read weights as inputs, or sum over examples.
-_NORMAL = (NormalDensity, NormalDistribution)
-_ELEMENTARY = (Abs, Constant, Cos, Exp, NegativePart, OneMinus, Plus, Power, Sign, Sin, Step, Subtract, Times)
-_SUMS = (Sum, Repeat, SumExamples, RepeatExamples, InnerProduct, ScalarTimes, LossBox, Pad)
-_PRODUCTS = (Linear, LinearTransposed, OuterProduct)
-GRADIENT_BOXES = {box.name: box for box in (*_NORMAL, *_ELEMENTARY, *_SUMS, *_PRODUCTS)}

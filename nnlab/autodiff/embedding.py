@@ -11,6 +11,39 @@ from nnlab.autodiff.box import Box, Parameter
 from nnlab.hyperparameters import static
 from nnlab.runtime.scatter import scatter_sum
 
+# ---- columns of the tables, as index (K, 1, E B), and whether a category is known, (K, 1, E B)
+
+
+def _settle_columns(ctx, slots: tuple[int, ...]) -> None:
+    sizes = ctx.y.new_tensor(slots)[:, None]  # (E, 1)
+    ctx.last, ctx.first = sizes - 1, sizes.cumsum(0) - sizes
+    ctx.zero = ctx.scalar(0)
+    ctx.slot, ctx.known = (ctx.zeros(len(slots), ctx.site.batch) for _ in range(2))
+    ctx.index = torch.zeros_like(ctx.slot, dtype=torch.long)
+
+
+def _columns(ctx, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.round(x, out=ctx.slot)
+    torch.ge(ctx.slot, ctx.zero, out=ctx.known)
+    torch.clamp(ctx.slot, ctx.zero, ctx.last, out=ctx.slot).add_(ctx.first)
+    return ctx.index.copy_(ctx.slot).flatten(1)[:, None], ctx.known.flatten(1)[:, None]
+
+
+def _vectors(W, index, known, out: torch.Tensor) -> torch.Tensor:
+    """The columns of W, zeros for what is not known; in `out`."""
+    vectors = torch.gather(W, 2, index.expand(-1, W.shape[1], -1))
+    torch.mul(vectors, known, out=out.view_as(vectors))
+    return out
+
+
+def _sums(dy, index, known, masked: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Of dy, the sum over what reads a column; in `out`, with `masked` as scratch."""
+    torch.mul(dy.reshape(masked.shape), known, out=masked)
+    return scatter_sum(out, index, masked)
+
+
+# ---- boxes
+
 
 @dataclass(frozen=True)
 class Embedding(Box):
@@ -36,30 +69,24 @@ class Embedding(Box):
         return (self.units * len(self.slots),)
 
     def settle(self, ctx, shape):
-        sizes = ctx.y.new_tensor(self.slots)[:, None]  # (E, 1)
-        ctx.last, ctx.first = sizes - 1, sizes.cumsum(0) - sizes
-        ctx.zero = ctx.scalar(0)
-        ctx.slot, ctx.known = (ctx.zeros(*shape, ctx.site.batch) for _ in range(2))
-        ctx.index = torch.zeros_like(ctx.slot, dtype=torch.long)
+        _settle_columns(ctx, self.slots)
         ctx.masked = ctx.zeros(self.units, len(self.slots) * ctx.site.batch)
 
     def fprop(self, ctx, x, W):
-        torch.round(x, out=ctx.slot)
-        torch.ge(ctx.slot, ctx.zero, out=ctx.known)
-        torch.clamp(ctx.slot, ctx.zero, ctx.last, out=ctx.slot).add_(ctx.first)
-        index = ctx.index.copy_(ctx.slot).flatten(1)[:, None]  # (K, 1, E B)
-        vectors = torch.gather(W, 2, index.expand(-1, self.units, -1))
-        torch.mul(vectors, ctx.known.flatten(1)[:, None], out=ctx.y.view_as(vectors))
-        return ctx.y
+        ctx.index_of_x, ctx.known_of_x = _columns(ctx, x)
+        return _vectors(W, ctx.index_of_x, ctx.known_of_x, ctx.y)
 
     def bprop(self, ctx, dy):
         dx, dW = ctx.dx
         if dx is not None:
             dx.zero_()
         if dW is not None:
-            torch.mul(dy.reshape(ctx.masked.shape), ctx.known.flatten(1)[:, None], out=ctx.masked)
-            scatter_sum(dW, ctx.index.flatten(1)[:, None], ctx.masked)
+            _sums(dy, ctx.index_of_x, ctx.known_of_x, ctx.masked, dW)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        x, _ = node.operands
+        return None, graph.apply(EmbeddingGradient(self.slots, self.units), x, dy)
 
     def reference(self, ctx, x, W):
         vectors = []
@@ -78,3 +105,44 @@ class Embedding(Box):
         index = op.Cast(op.Add(zeros, slot), to="int64")
         return op.Reshape(op.Mul(op.GatherElements(W, index, axis=2), known),
                           shape=[0, self.units * len(self.slots), -1])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EmbeddingGradient(Box):
+    """W = the gradient of an embedding's tables, of inputs x and dy: the derivative of `Embedding`."""
+
+    name: ClassVar[str] = "embedding_gradient"
+    output_per_example: ClassVar[bool | None] = False
+    slots: tuple[int, ...] = static(low=1)
+    units: int = static(8, low=1)
+
+    def output_shape(self, x, dy):
+        return (self.units, sum(self.slots))
+
+    def settle(self, ctx, x, dy):
+        _settle_columns(ctx, self.slots)
+        ctx.masked = ctx.zeros(self.units, len(self.slots) * ctx.site.batch)
+
+    def fprop(self, ctx, x, dy):
+        ctx.index_of_x, ctx.known_of_x = _columns(ctx, x)
+        return _sums(dy, ctx.index_of_x, ctx.known_of_x, ctx.masked, ctx.y)
+
+    def bprop(self, ctx, dW):
+        dx, d_dy = ctx.dx
+        if dx is not None:
+            dx.zero_()
+        if d_dy is not None:
+            _vectors(dW, ctx.index_of_x, ctx.known_of_x, d_dy)
+        return ctx.dx
+
+    def vjp(self, graph, node, dW):
+        x, _ = node.inputs
+        return None, graph.apply(Embedding(self.slots, self.units), x, table=dW)
+
+    def reference(self, ctx, x, dy):
+        tables = []
+        for e, slots in enumerate(self.slots):
+            slot = x[:, e].round().clamp(-1, slots - 1).long().expand(len(dy), -1)
+            one_hot = F.one_hot(slot + 1, slots + 1)[..., 1:].to(dy)  # (K, B, slots)
+            tables.append((dy[:, e :: len(self.slots), :, None] * one_hot[:, None]).sum(2))
+        return torch.cat(tables, 2)

@@ -9,8 +9,11 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from nnlab.autodiff.batch_counts import channel_shape
 from nnlab.autodiff.box import Box, Parameter
-from nnlab.autodiff.normalization import channel_shape
+from nnlab.autodiff.combine import Multiply
+from nnlab.autodiff.elementary import Plus, Power, Subtract
+from nnlab.autodiff.reductions import RepeatChannels, SumChannels, mean
 from nnlab.hyperparameters import static
 
 
@@ -71,6 +74,17 @@ class LayerNorm(Box):
         """The mean of each example, (K, 1, ..., B)."""
         return torch.sum(x, ctx.example_axes, keepdim=True, out=out).mul_(ctx.inverse_N)
 
+    def vjp(self, graph, node, dy):
+        x, gamma, _ = node.operands
+        u, inverse_std = _standardised(graph, x, self.epsilon)
+        dy_u = graph.apply(Multiply(), dy, u)
+        g = graph.apply(Multiply(), dy, graph.apply(RepeatChannels(node.shape), gamma))
+        along_u = graph.apply(Multiply(), u, mean(graph, graph.apply(Multiply(), g, u)))
+        rest = graph.apply(Subtract(), graph.apply(Subtract(), g, mean(graph, g)), along_u)
+        to_leaf = SumChannels(len(node.shape))
+        dx = graph.apply(Multiply(), rest, inverse_std)
+        return dx, graph.apply(to_leaf, dy_u), graph.apply(to_leaf, dy)
+
     def reference(self, ctx, x, gamma, beta):
         rows = zip(x.expand(len(gamma), *x.shape[1:]), gamma, beta, strict=True)
         return torch.stack([
@@ -84,3 +98,11 @@ class LayerNorm(Box):
         variance = op.ReduceMean(op.Mul(u, u), axes=axes, keepdims=1)
         u = op.Div(u, op.Sqrt(op.Add(variance, self.epsilon)))
         return op.Add(op.Mul(u, gamma), beta)
+
+
+def _standardised(graph, x: int, epsilon: float) -> tuple[int, int]:
+    """u and 1 / sqrt(variance + epsilon) of a value of `graph`, in its shape."""
+    centered = graph.apply(Subtract(), x, mean(graph, x))
+    variance = mean(graph, graph.apply(Power(2.0), centered))
+    inverse_std = graph.apply(Power(-0.5), graph.apply(Plus(epsilon), variance))
+    return graph.apply(Multiply(), centered, inverse_std), inverse_std

@@ -92,6 +92,18 @@ class MatrixProduct(Box):
         _by_examples(value, transposed).copy_(matrices.unflatten(0, (ctx.site.rows, -1)))
         return value
 
+    def vjp(self, graph, node, dy):
+        first, second = node.inputs
+        if self.transpose_first:  # (dY Q')' = Q dY'
+            d_first = graph.apply(MatrixProduct(self.transpose_second, True), second, dy)
+        else:
+            d_first = graph.apply(MatrixProduct(False, not self.transpose_second), dy, second)
+        if self.transpose_second:  # (P' dY)' = dY' P
+            d_second = graph.apply(MatrixProduct(True, self.transpose_first), dy, first)
+        else:
+            d_second = graph.apply(MatrixProduct(not self.transpose_first, False), first, dy)
+        return d_first, d_second
+
     def reference(self, ctx, first, second):
         return torch.matmul(
             _by_examples(first, self.transpose_first), _by_examples(second, self.transpose_second)

@@ -9,7 +9,12 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from nnlab.autodiff.batch_counts import batch_counts, channel_shape
+from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
 from nnlab.autodiff.box import Box, Buffer, Parameter
+from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.elementary import Plus, Power, Subtract
+from nnlab.autodiff.reductions import RepeatChannels, SumChannels
 from nnlab.hyperparameters import static
 
 
@@ -97,6 +102,22 @@ class BatchNorm(Box):
     def _invert_std(self, ctx, variance):
         torch.add(variance, ctx.epsilon, out=ctx.inverse_std).rsqrt_()
 
+    def vjp(self, graph, node, dy):
+        """As above, with the statistics computed anew; in training."""
+        x, gamma, _, running_mean, running_variance = node.operands
+        spread = RepeatChannels(node.shape)
+        mean = _statistic(graph, x, running_mean)
+        centered = graph.apply(Subtract(), x, graph.apply(spread, mean))
+        variance = _statistic(graph, graph.apply(Power(2.0), centered), running_variance)
+        inverse_std = graph.apply(Power(-0.5), graph.apply(Plus(self.epsilon), variance))
+        u = graph.apply(Multiply(), centered, graph.apply(spread, inverse_std))
+        to_leaf, share = SumChannels(len(node.shape)), BatchShare(node.shape)
+        dgamma, dbeta = graph.apply(to_leaf, graph.apply(Multiply(), dy, u)), graph.apply(to_leaf, dy)
+        along_u = graph.apply(Multiply(), u, graph.apply(share, dgamma))
+        rest = graph.apply(Subtract(), graph.apply(Subtract(), dy, graph.apply(share, dbeta)), along_u)
+        factor = graph.apply(spread, graph.apply(Multiply(), gamma, inverse_std))
+        return graph.apply(Multiply(), factor, rest), dgamma, dbeta, None, None
+
     def reference(self, ctx, x, gamma, beta, mean, variance):
         """Of full batches."""
         rows = []
@@ -112,49 +133,7 @@ class BatchNorm(Box):
         return op.Add(op.Mul(op.Sub(x, mean), factor), beta)
 
 
-def channel_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of a leaf with a number for each unit or channel: (n, 1), or (C, 1, 1, 1) of an image."""
-    return (shape[0], *(1,) * len(shape))
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many values n of each row are in the sums over a batch, (1 or K, 1, ..., 1).
-
-    inverse  1 / n; 0 where n = 1, so that the batch's own statistics have no gradient
-    bessel   n / (n - 1); 1 where n = 1
-    valid    1 for an example and 0 for what fills the batch; None for a full batch
-    single   whether n = 1, where a batch is short
-    """
-
-    inverse: torch.Tensor
-    bessel: torch.Tensor
-    valid: torch.Tensor | None
-    single: torch.Tensor
-
-    def real(self, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        """x with 0 for what fills the batch; laid out as `out`: a sum is in the order of memory."""
-        if self.valid is not None:
-            return torch.mul(x, self.valid, out=out)
-        return x if x.stride()[1:] == out.stride()[1:] else out.copy_(x)
-
-    def subtract(self, x: torch.Tensor, mean: torch.Tensor) -> None:
-        """x <- x - mean, for the examples."""
-        if self.valid is None:
-            x.sub_(mean)
-        else:
-            x.addcmul_(self.valid, mean, value=-1)
-
-    def keep_single(self, statistic: torch.Tensor, running: torch.Tensor) -> None:
-        """Where n = 1 the running statistic, in place of the batch's."""
-        if self.valid is not None:
-            torch.where(self.single, running, statistic, out=statistic)
-
-
-def batch_counts(valid: torch.Tensor, shape: tuple[int, ...], padded: bool) -> Counts:
-    """Of a batch of values of this shape, whose examples are `valid` (1 or K, 1, B)."""
-    valid = valid.unflatten(1, (1,) * len(shape))
-    n = valid.sum(-1, keepdim=True).mul_(math.prod(shape[1:]))
-    single = n == 1
-    inverse = n.reciprocal().masked_fill_(single, 0)
-    return Counts(inverse, n / (n - 1).clamp_min_(1), valid if padded else None, single)
+def _statistic(graph, x: int, running: int) -> int:
+    """The mean of a value of `graph` over the batch, or where that has one value the running statistic."""
+    shape = graph.nodes[x].shape
+    return graph.apply(Add(), graph.apply(BatchMean(), x), graph.apply(RunningStatistic(shape), running))

@@ -143,9 +143,8 @@ class LossBox(Box):
         if self.loss.vjp is None:
             raise UserError(f"loss '{self.loss.name}' has no vjp, so a network with it has no gradient graph")
         slope, w = self.loss.vjp(graph, z, t), scaled(graph, dy, w)
-        units = graph.nodes[z].shape[0]
-        if units > 1:
-            w = graph.apply(Repeat(units), w)
+        if graph.nodes[z].shape != graph.nodes[w].shape:
+            w = graph.apply(Repeat(graph.nodes[z].shape), w)
         return graph.apply(Multiply(), slope, w), None, None
 
     @property

@@ -6,6 +6,9 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box, Parameter
+from nnlab.autodiff.combine import Multiply
+from nnlab.autodiff.elementary import Times
+from nnlab.autodiff.reductions import SumExamples
 from nnlab.hyperparameters import static
 
 
@@ -42,6 +45,11 @@ class Scale(Box):
         if dx is not None:
             torch.mul(dy, ctx.factor, out=dx)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        x, s = node.operands
+        ds = graph.apply(SumExamples(), graph.apply(Multiply(), dy, x))
+        return graph.apply(self, dy, factor=s), graph.apply(Times(self.gain), ds)
 
     def reference(self, ctx, x, s):
         return x * s * self.gain

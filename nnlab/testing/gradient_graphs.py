@@ -35,7 +35,7 @@ def twice_by_graph(b: Bound, shapes, per_example, x: Tensors, dy: torch.Tensor):
     graph.outputs = (*first, *second)
 
     v = [_normal_like(value, n) for n, value in enumerate(b.operands(x))]
-    network = _bind(graph, b, len(dy), dy.shape[-1] if node.per_example else x[0].shape[-1], dy)
+    network = _bind(graph, b, len(dy), b.batch, dy)
     network.feed({f"x{n}": value for n, value in enumerate(x)} | {"dy": dy})
     network.feed({f"v{n}": value for n, value in enumerate(v)})
     network.fprop(dy.new_zeros(1, 1, network.site.batch))

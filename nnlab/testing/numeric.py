@@ -59,6 +59,7 @@ class Bound:
     grad: dict
     gaps: torch.Tensor  # (P,) bool: the columns of the matrix that belong to no parameter
     matrix: torch.Tensor  # (K, P): the gradients, of which grad has views
+    batch: int
 
     @property
     def ctx(self):
@@ -70,6 +71,12 @@ class Bound:
     def operands(self, x) -> list[torch.Tensor]:
         """The inputs x, and the parameters."""
         return [*x, *(self.theta[name] for name in self.grad)]
+
+    def with_buffers(self, operands) -> list[torch.Tensor]:
+        """Inputs and parameters as `operands` gives them, and the buffers between."""
+        count = len(operands) - len(self.grad)
+        inputs, parameters = operands[:count], iter(operands[count:])
+        return [*inputs, *(next(parameters) if name in self.grad else v for name, v in self.theta.items())]
 
     def bprop(self, dy) -> tuple:
         """The gradients of the inputs; those of the parameters are in `grad`."""
@@ -132,7 +139,7 @@ def bind(
     columns = {name: column[selected_rows] for name, column in rates(rows).items()}
     site = Site(len(matrices[0]), batch, training, template, columns, threads, channels_last=channels_last)
     if box.is_identity(site):
-        return Bound(box, None, theta, grad, gaps, matrices[1])
+        return Bound(box, None, theta, grad, gaps, matrices[1], batch)
     per_example = each_input(per_example, shapes)
     needs_dx = [training and need for need in needs or (True,) * len(shapes)]
     dx = [
@@ -150,4 +157,4 @@ def bind(
         bound.ctx.uniforms = in_rows(values[selected_rows].to(template))
     if box.needs_valid:
         bound.ctx.valid = template.new_ones(1, 1, batch)
-    return Bound(box, bound, theta, grad, gaps, matrices[1])
+    return Bound(box, bound, theta, grad, gaps, matrices[1], batch)

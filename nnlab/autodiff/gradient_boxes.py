@@ -1,0 +1,44 @@
+"""All boxes of gradient graphs alone, by name: what `Box.vjp` adds beside the boxes of boxes.py.
+
+Some read weights as inputs, or sum over examples, as no box of a network does.
+"""
+
+from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
+from nnlab.autodiff.combine import Pad
+from nnlab.autodiff.elementary import (
+    Abs,
+    Cos,
+    Exp,
+    NegativePart,
+    NormalDensity,
+    NormalDistribution,
+    OneMinus,
+    Plus,
+    Power,
+    Sign,
+    Sin,
+    Step,
+    Subtract,
+    Times,
+)
+from nnlab.autodiff.embedding import EmbeddingGradient
+from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
+from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
+from nnlab.autodiff.reductions import (
+    Repeat,
+    RepeatChannels,
+    RepeatExamples,
+    Sum,
+    SumChannels,
+    SumExamples,
+)
+
+_NORMAL = (NormalDensity, NormalDistribution)
+_ELEMENTARY = (Abs, Constant, Cos, Exp, NegativePart, OneMinus, Plus, Power, Sign, Sin, Step, Subtract, Times)
+_BATCH_MEANS = (BatchMean, BatchShare, RunningStatistic)
+_SUMS = (Sum, Repeat, SumExamples, RepeatExamples, SumChannels, RepeatChannels)
+_OF_OBJECTIVES = (InnerProduct, ScalarTimes, LossBox)
+_PRODUCTS = (Linear, LinearTransposed, OuterProduct, EmbeddingGradient, Pad)
+GRADIENT_BOXES = {
+    box.name: box for box in (*_NORMAL, *_ELEMENTARY, *_SUMS, *_BATCH_MEANS, *_OF_OBJECTIVES, *_PRODUCTS)
+}
