@@ -18,6 +18,7 @@ from nnlab.data.sources import (
     Idx as Idx,
     Iris as Iris,
     Line as Line,
+    Mnist1d as Mnist1d,
     Moons as Moons,
     Noise as Noise,
     Npz as Npz,

@@ -12,6 +12,7 @@ import numpy as np
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
 from nnlab.data.normalization import LINEAR_LIMIT, statistics
+from nnlab.data.streamed_statistics import input_statistics
 from nnlab.errors import list_names
 
 MAX_EXAMPLES = 20_000  # of each set
@@ -83,7 +84,8 @@ def _varying_finding(subject: Subject) -> list[Finding]:
     normalization, fold = subject.experiment.data.normalization, subject.fold
     if normalization == "robust":
         return _clipped_finding(subject)
-    mean, scale = statistics(subject.numbers, normalization, fold.train)
+    groups = subject.experiment.data.statistics_groups(subject.dataset.spec)
+    mean, scale = input_statistics(subject.numbers, normalization, groups, fold.train)
     training_distance = _max_distance(subject, fold.train, mean, scale)
     sets = {"validation": fold.validation, "test": fold.test}
     farthest = {

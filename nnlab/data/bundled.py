@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.image_shapes import NORMALIZED_PER
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
@@ -20,6 +21,7 @@ class Digits(Data):
     """1,797 handwritten digits of 8 x 8 pixels (0 to 16), 10 classes. Alpaydin and Kaynak 1998."""
 
     name: ClassVar[str] = "digits"
+    normalization_per: str = static("input", choices=NORMALIZED_PER)
 
     def read(self):
         table = np.loadtxt(sklearn_file("digits.csv.gz"), delimiter=",")

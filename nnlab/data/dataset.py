@@ -186,6 +186,18 @@ class Data(Component):
     label_noise: float = static(0.0, low=0, high=1)
     seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
 
+    def statistics_groups(self, spec: DataSpec) -> int | None:
+        """How many runs of inputs, such as the pixels of a channel, share a mean and a scale; None: no two
+        inputs do. See `normalization_per`, which sources of images have."""
+        if getattr(self, "normalization_per", "input") == "input":
+            return None
+        if len(spec.shape) == 1:
+            raise UserError(
+                f"data.normalization_per = 'channel' is for images and signals, and an example of data "
+                f"'{self.name}' is a vector of {spec.inputs:,} numbers; allowed: data.normalization_per=input"
+            )
+        return spec.shape[0]
+
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""
         dataset = self.read()
@@ -196,6 +208,7 @@ class Data(Component):
                 raise UserError("x[{}]{}".format(*wrong))
         except UserError as e:
             raise UserError(f"data '{self.name}': {e}") from e
+        self.statistics_groups(dataset.spec)
         warn_of_identifiers(dataset)
         dataset = self._add_label_noise(self._limit_examples(dataset))
         warn_if_sparse(dataset.number_inputs, self.normalization)

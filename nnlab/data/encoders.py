@@ -22,18 +22,25 @@ import torch
 from nnlab.data.columns import FIRST_CODE, MISSING_CODE, Column
 from nnlab.data.encoding import Encoding
 from nnlab.data.normalization import center_of, column_blocks, normalize_inputs, statistics
+from nnlab.data.streamed_statistics import input_statistics
 from nnlab.errors import shortened
 
 
 def fit_inputs(
-    x: np.ndarray, encoding: Encoding, method: str, examples: np.ndarray | None = None, rare: int = 1
+    x: np.ndarray,
+    encoding: Encoding,
+    method: str,
+    examples: np.ndarray | None = None,
+    rare: int = 1,
+    groups: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Mean and scale, and with columns fill, slots and seen, of raw x (N, d_raw) or of its rows `examples`.
 
-    rare  a category with fewer of these examples shares the slot of the rare ones
+    rare    a category with fewer of these examples shares the slot of the rare ones
+    groups  how many runs of inputs share a mean and a scale: see `Data.statistics_groups`
     """
     if not encoding.columns:
-        mean, scale = statistics(x, method, examples)
+        mean, scale = input_statistics(x, method, groups, examples)
         return {"mean": mean, "scale": scale}
     mean, scale, fill = np.zeros(encoding.width), np.ones(encoding.width), np.zeros(encoding.numbers)
     for columns, block in column_blocks(x, examples, encoding.number_positions):

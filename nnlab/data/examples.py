@@ -57,6 +57,7 @@ class Examples:
         self.dataset, self.spec, self.template = dataset, dataset.spec, template
         self.encoding, self.rare = self.spec.encoding, data.rare
         self.input_normalization = data.normalization
+        self.statistics_groups = data.statistics_groups(dataset.spec)
         self.target_normalization = "none" if dataset.classes else data.target_normalization
         if dataset.columns:
             self.center = center_inputs(dataset.x, self.encoding, self.input_normalization)
@@ -92,7 +93,7 @@ class Examples:
         """
         if fold.key not in self._scalings:
             x, method = self.dataset.x, self.input_normalization
-            fitted = fit_inputs(x, self.encoding, method, fold.train, self.rare)
+            fitted = fit_inputs(x, self.encoding, method, fold.train, self.rare, self.statistics_groups)
             if self.dataset.classes:
                 target_mean, target_scale = np.zeros(self.outputs), np.ones(self.outputs)
             else:

@@ -20,6 +20,7 @@ from nnlab.data.files import (
     read_up_to,
     refuse_too_large,
 )
+from nnlab.data.image_shapes import NORMALIZED_PER
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 from nnlab.runtime.machine import available_memory
@@ -42,6 +43,7 @@ class Idx(Data):
     name: ClassVar[str] = "idx"
     needs: ClassVar[tuple[str, ...]] = ("path",)
     path: str | None = static(None)
+    normalization_per: str = static("input", choices=NORMALIZED_PER)
 
     def read(self):
         folder = data_path(self.path, f"FOLDER, {EXPECTED_FOLDER}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlab.errors import UserError, advise
 
+NORMALIZED_PER = ("input", "channel")  # what has a mean and a scale of its own
 CHANNEL_AXES = ("auto", "first", "last", "none")
 MOST_CHANNELS = 4  # of an image: grey, grey and alpha, colour, colour and alpha
 MOST_NAMED_INPUTS = 10_000  # names of more pixels would only fill spec.json

@@ -13,7 +13,7 @@ from nnlab.choices import short_repr
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.example_arrays import refuse_wrong_arrays
 from nnlab.data.given_arrays import read_example_arrays
-from nnlab.data.image_shapes import CHANNEL_AXES, ExampleAxes, example_axes
+from nnlab.data.image_shapes import CHANNEL_AXES, NORMALIZED_PER, ExampleAxes, example_axes
 from nnlab.data.labels import MOST_INFERRED_CLASSES, TASK_CHOICES, Targets, encode_targets
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.numpy_files import is_one_hot, one_hot_advice
@@ -67,6 +67,7 @@ class Arrays(Data):
     groups: np.ndarray | None = field(default=None, compare=False)
     times: np.ndarray | None = field(default=None, compare=False)
     channels: str = static("auto", choices=CHANNEL_AXES)
+    normalization_per: str = static("input", choices=NORMALIZED_PER)
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
     def __post_init__(self):

@@ -154,8 +154,12 @@ def statistics(x: np.ndarray, method: str, examples=None) -> tuple[np.ndarray, n
     if method != "none":
         for block_columns, block in column_blocks(x, examples):
             mean[block_columns], scale[block_columns] = NORMALIZATIONS[method](block)
-    # A constant column gets scale 1, so that it becomes 0 and not 0/0. Rounding may give equal numbers a
-    # standard deviation of this size.
+    return constants_scaled_by_one(mean, scale, n)
+
+
+def constants_scaled_by_one(mean: np.ndarray, scale: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A constant column of n numbers gets scale 1, so that it becomes 0 and not 0/0."""
+    # Rounding may give equal numbers a standard deviation of this size.
     rounding = n * np.finfo(np.float64).eps * np.abs(mean)
     return mean, np.where(scale > rounding, scale, 1.0)
 

@@ -12,7 +12,7 @@ from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_file
 from nnlab.data.given_arrays import GIVEN_ARRAYS, read_example_arrays
-from nnlab.data.image_shapes import CHANNEL_AXES, ExampleAxes, example_axes
+from nnlab.data.image_shapes import CHANNEL_AXES, NORMALIZED_PER, ExampleAxes, example_axes
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import NpzArrays, open_npz
 from nnlab.errors import UserError, advise
@@ -49,6 +49,7 @@ class Npz(Data):
     task: str = static("auto", choices=labels.TASK_CHOICES)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
     channels: str = static("auto", choices=CHANNEL_AXES)
+    normalization_per: str = static("input", choices=NORMALIZED_PER)
 
     def read(self):
         path = data_file(self.path, "FILE, one of numpy.savez with arrays X and y")

@@ -20,7 +20,8 @@ from nnlab.search.batch_training import Candidate
 from nnlab.search.settings import Search, natural_sign
 from nnlab.training.data_cache import DataCache
 
-HARMLESS_KEYS = {"data.normalization", "data.target_normalization"}  # settings that change no example
+# Settings that change no example.
+HARMLESS_KEYS = {"data.normalization", "data.normalization_per", "data.target_normalization"}
 LUCK_KEYS = {"data.seed", "split.seed", "split.fold"}  # settings that change which examples validate
 SIZE_KEYS = {  # settings that change how many examples validate
     "split", "split.test", "split.validation", "split.k", "split.stratify", "split.repeats", "data.limit",
