@@ -1,5 +1,6 @@
 """The gradient rung of `nnlab check`: a fault in any box's bprop is detected and named, a kink is not."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -30,6 +31,11 @@ def checked(experiment, **budget):
     return gradients.check(Subject(experiment, Budget(**budget)))
 
 
+@functools.cache  # many mutants are of one job
+def status_without_fault(experiment):
+    return checked(experiment).status
+
+
 # ---- mutants
 
 
@@ -46,7 +52,7 @@ def test_a_fault_is_found_and_named(fault):
         verdict = checked(fault.experiment)
     assert verdict.status == "fail"
     assert fault.is_detected([verdict]), verdict.worst.found
-    assert checked(fault.experiment).status == "pass"
+    assert status_without_fault(fault.experiment) == "pass"
 
 
 # ---- what is right

@@ -26,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, StandardScaler
 
 import nnlab
+from nnlab.checks.subject import Budget
 from nnlab.cli import main
 from nnlab.data import examples as examples_module
 from nnlab.data.columns import Column
@@ -445,7 +446,8 @@ def test_an_identifier_among_the_numbers_is_seen():
     SMALL, replace(NUMBERS, model="linear"), replace(SMALL, data=Mixed(normalization="none")),
 ])  # fmt: skip
 def test_every_rung_checks_a_table(e):
-    verdicts = {verdict.rung: verdict for verdict in nnlab.check(replace(e, epochs=2))}
+    budget = Budget(rates=16, rate_seeds=1, seeds=3, steps=300, sample=30)
+    verdicts = {verdict.rung: verdict for verdict in nnlab.check(replace(e, epochs=2), budget=budget)}
     assert len(verdicts) == 7
     assert verdicts["gradients"].status == verdicts["determinism"].status == "pass"
 

@@ -139,7 +139,7 @@ def test_stacks_in_several_processes(monkeypatch, chunks_of_a_step):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_interrupted_within_an_epoch(threads, chunks_of_a_step):
     """The state comes before the rows leave, and their best weights so far are results."""
-    experiments = [replace(e, threads=threads, epochs=40) for e in EXPERIMENTS["stacks"]]
+    experiments = [replace(e, threads=threads, epochs=15) for e in EXPERIMENTS["stacks"]]
     whole = Fit(experiments).run()
     fit, lines, states = Fit(experiments), [], []
     with interruption.stop_at_epoch_end():
@@ -188,13 +188,14 @@ def test_a_state_that_somebody_else_wrote(chunks_of_a_step):
     _, states = read(Fit(experiments), every=9)
     values_of = [None, True, -1, 10**30, 1.5, "text", [], {}, [[]], [0], float("nan")]
     seen = set()
-    for _, state in states[1:8:5]:
+    *_, last = chosen = [state for _, state in states[1:8:5]]
+    for state in chosen:
         arrays, values = state.to_arrays()
         values = json.loads(json.dumps(values))
         for path in trees(values):
             wrong = put(values, path, values_of[random.integers(len(values_of))])
             seen.add(outcome(experiments, arrays, wrong))
-        for name, array in arrays.items():
+        for name, array in arrays.items() if state is last else ():
             for other in (array[..., None], array.astype(np.float16), np.atleast_1d(array)[:0], None):
                 changed = {n: a for n, a in {**arrays, name: other}.items() if a is not None}
                 seen.add(outcome(experiments, changed, values))

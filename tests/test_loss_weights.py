@@ -94,7 +94,7 @@ def test_logistic_regression_of_scikit_learn(class_weight, weighted):
     peer.fit(X, LABELS, weights)
     e = replace(
         FULL, model=nnlab.Logistic(), regularizer=nnlab.Regularizer(l2=0.02),
-        class_weight=class_weight, epochs=3000, optimizer=nnlab.Nesterov(lr=0.2),
+        class_weight=class_weight, epochs=1000, optimizer=nnlab.Nesterov(lr=0.6),
     )  # fmt: skip
     data = nnlab.Arrays(X, LABELS, **PLAIN, weights=weights if weighted else None)
     model = nnlab.load(nnlab.fit(replace(e, data=data)).run())
