@@ -22,7 +22,14 @@ LARGEST_EXACT_INTEGER = 2**53  # up to here a float64 represents every integer
 LARGEST_COUNT = 10**9
 MAX_LIST_ITEMS = 1000  # items of a list
 MAX_SHOWN_CHARACTERS = 80  # characters of a wrong value in a message
-TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", object: "..."}
+TYPE_NAMES = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a word",
+    type: "a class",
+    object: "...",
+}
 BOOLEAN_WORDS = {
     **dict.fromkeys(("yes", "on", "1", "true"), True),
     **dict.fromkeys(("no", "off", "0", "false"), False),
@@ -171,7 +178,7 @@ def _items(value) -> tuple:
 
 
 def _within(x, allowed: Allowed) -> bool:
-    if isinstance(x, str) and not allowed.choices:
+    if isinstance(x, (str, type)) and not allowed.choices:
         return True
     return isinstance(x, (bool, dict, tuple)) or allowed.allows(x)  # what is in a mapping, its reader checks
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from check_jobs import Between, Fault, job
+from modules import Gate
 
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
@@ -21,6 +22,7 @@ from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.matrix_product import MatrixProduct
+from nnlab.autodiff.module import Module
 from nnlab.autodiff.network import Network
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
@@ -172,6 +174,7 @@ MUTANTS: dict[type, dict] = {
         "db missing": times(0, 4),
     },
     Embedding: {"dW sign": times(-1, 1), "dW factor": times(2, 1), "dW missing": times(0, 1)},
+    Module: {"dx sign": times(-1), "dW factor": times(2, 2)},
     MatrixProduct: {
         "dP sign": times(-1),
         "dP factor": times(2),
@@ -280,6 +283,7 @@ NEEDS = {  # class: data, the word that names it, and the changes that bring it 
     Slice: ("wine", "box", dict(model=Between(box=Slice(2, 7)))),
     Embedding: ("wine", "box", dict(model=Between(box=Embedding((3,) * 13)))),
     Affine: ("wine", "output", dict(model=nnlab.MLP(hidden=(9, 7), activation="tanh"))),
+    Module: ("wine", "box", dict(model=Between(box=Module(Gate, {"inputs": 12})))),
     MatrixProduct: ("wine", "box", dict(model=Attended())),
     Convolution: ("wine", "second", dict(model=Convolved())),
     **{type(box): ("wine", "box", dict(model=Pooled(box=box))) for box in OF_IMAGES},

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from model_cases import EXAMPLES
+from modules import Attention, Bilinear, Gate
 from networks import rates
 from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 
@@ -33,6 +34,7 @@ from nnlab.autodiff.embedding import Embedding, EmbeddingGradient
 from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
 from nnlab.autodiff.matrix_product import MatrixProduct
+from nnlab.autodiff.module import Module
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
@@ -103,6 +105,9 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     ),
     "matrix_product-of keys": (MatrixProduct(transpose_second=True), [(9, 17), (11, 17)]),
     "matrix_product-of vectors": (MatrixProduct(), [(1, 5), (5, 1)]),
+    "module": (Module(Gate), [(7,)]),
+    "module-of sequences": (Module(Attention), [(3, 4)]),
+    "module-of two": (Module(Bilinear), [(3,), (5,)]),
     "slice": (Slice(2, 5), [(7,)]),
     "slice-of a table": (Slice(0, 2), [(3, 5)]),
     "concatenate": (Concatenate(), [(7,), (3,), (1,)]),

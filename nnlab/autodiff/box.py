@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from nnlab.hyperparameters import Component
@@ -35,7 +36,8 @@ from nnlab.runtime.layout import aligned_values
 class Parameter:
     """A leaf that is trained: its shape without K, and what its initialisation depends on.
 
-    start  (mean, standard deviation) of normal initial values that the box itself decides, whatever init says
+    start  initial values that the box itself decides, whatever init says: (mean, standard deviation) of
+           normal ones, or a function of the row's seed and the leaf's full name
     """
 
     shape: tuple[int, ...]
@@ -43,7 +45,7 @@ class Parameter:
     fan_in: int = 0
     fan_out: int = 0
     activation: str = "identity"  # the one that follows the box
-    start: tuple[float, float] | None = None
+    start: tuple[float, float] | Callable[[int, str], np.ndarray] | None = None
 
     @property
     def size(self) -> int:
@@ -127,6 +129,7 @@ class Box(Component):
     formula: ClassVar[str] = ""  # of its output, in a few characters: what `nnlab graph` writes into the box
     needs_valid: ClassVar[bool] = False  # it uses `ctx.valid`, the mask of the real examples in a batch
     random: ClassVar[bool] = False  # its output is random in training: its `settle` sets `ctx.noise_shape`
+    captured: ClassVar[bool] = True  # its calls may be captured in a CUDA graph, and replayed
     gives_probabilities: ClassVar[bool] = False  # as output activation, its outputs are class probabilities
     bounded: ClassVar[bool] = False  # an activation between two finite limits, at which its units saturate
     initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it

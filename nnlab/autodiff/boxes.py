@@ -8,6 +8,7 @@ from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.layer_norm import LayerNorm
 from nnlab.autodiff.matrix_product import MatrixProduct
+from nnlab.autodiff.module import Module
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
@@ -15,7 +16,7 @@ from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
 from nnlab.autodiff.stochastic_pooling import StochasticPool
 
-_LEARNT = (Affine, BatchNorm, Convolution, Embedding, LayerNorm, PeriodicEmbedding, Scale)
+_LEARNT = (Affine, BatchNorm, Convolution, Embedding, LayerNorm, Module, PeriodicEmbedding, Scale)
 _POOLINGS = (MaxPool, AveragePool, L2Pool, StochasticPool, GlobalAveragePool)
 _OTHERS = (Add, MatrixProduct, Multiply, Slice, Concatenate, Flatten, Reshape, Dropout, DropConnect)
 BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_POOLINGS, *_OTHERS)}

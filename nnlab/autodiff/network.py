@@ -39,6 +39,7 @@ class Network:
     bound_boxes      node -> its `BoundBox`; without identities, and boxes that do not lead to the output
     stochastic       (name of the stream, context) of each box that needs `uniforms` in every step
     masked           the context of each box that needs `valid`, the mask of real examples
+    captured         whether its calls may be captured in a CUDA graph
     """
 
     def __init__(self, graph: Graph, theta, grad, site: Site, buffers=None):
@@ -205,5 +206,6 @@ class Network:
             (getattr(node.box, "stream", "") or node.name, ctx) for node, ctx in contexts if ctx.noise_shape
         ]
         self.masked = [ctx for node, ctx in contexts if node.box.needs_valid]
+        self.captured = all(bound.box.captured for bound in self.bound_boxes.values())
         for ctx in self.masked:  # all are real, until the step sets the mask of its batch
             ctx.valid = self.site.template.new_ones(1, 1, self.site.batch)

@@ -65,11 +65,11 @@ class CudaGraphs:
     they use. The return value of `calls` is ignored.
 
     Calls that make the host wait, as by reading a value, cannot be captured. From then on nothing is: all
-    functions are called, and an `Advice` says so.
+    functions are called, and an `Advice` says so. So it is from the beginning, if they cannot be `captured`.
     """
 
-    def __init__(self, template: torch.Tensor):
-        self.capturing = is_cuda(template)
+    def __init__(self, template: torch.Tensor, captured: bool = True):
+        self.capturing = captured and is_cuda(template)
         self.graphs: dict[Hashable, torch.cuda.CUDAGraph | None] = {}
         self.pool = None  # the memory pool, which all graphs share, since they are replayed one after another
 

@@ -20,8 +20,8 @@ rounding are not imitated. Within `recording` nothing may be read and nothing co
 graph is captured; and there are graphs (`fake_cuda_graphs`).
 
 Calls are seen in the thread that pretends and in those that are started meanwhile, by way of
-`torch.overrides`; not what an extension in C++, a transform of torch.func or an `autograd.Function` going
-backward does. Streams, DLPack and a default device are not there.
+`torch.overrides`; not what an extension in C++, a derivative or an `autograd.Function` going backward does.
+Streams, DLPack and a default device are not there.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from functools import partial
 from unittest import mock
 
 import torch
+from torch._functorch import eager_transforms, vmap
 from torch.overrides import TorchFunctionMode
 
 from nnlab.testing.fake_cuda_graphs import Graph
@@ -62,6 +63,13 @@ DEVICE_PROPERTIES = {  # property of a tensor -> its value, by where the tensor 
     torch.Tensor.__dlpack_device__: lambda on_gpu: (2 if on_gpu else 1, 0),
     torch.Tensor.is_pinned: lambda on_gpu: False,
 }
+# Calls below those that a mode sees: into the tensors of torch.func, and out of them.
+OF_TORCH_FUNC = (
+    (eager_transforms, "_wrap_for_grad"),
+    (eager_transforms, "_unwrap_for_grad"),
+    (vmap, "_add_batch_dim"),
+    (vmap, "_remove_batch_dim"),
+)
 SET_DATA = torch.Tensor.data.__set__  # as a module does that goes to a device
 
 
@@ -98,6 +106,8 @@ def fake_gpu(memory: int = MEMORY) -> Iterator[FakeGpu]:
             made = new(cls, data, requires_grad)
             return _mark(made, ()) if is_on_gpu(data) else made
 
+        for module, name in OF_TORCH_FUNC:
+            stack.enter_context(mock.patch.object(module, name, _marking(getattr(module, name))))
         stack.enter_context(mock.patch.object(torch, "Generator", Generator))
         stack.enter_context(mock.patch.object(torch.nn.Parameter, "__new__", parameter))
         stack.enter_context(mock.patch.object(threading.Thread, "run", run_with_fake))
@@ -248,6 +258,16 @@ def _mark(result, given):
         if not any(t is other for other in given):
             t._on_gpu = True
     return result
+
+
+def _marking(function):
+    """A function of a tensor, whose result is where the tensor is."""
+
+    def marking(tensor, *arguments):
+        result = function(tensor, *arguments)
+        return _mark(result, (tensor,)) if is_on_gpu(tensor) else result
+
+    return marking
 
 
 def _copy(result: torch.Tensor, source, on_gpu: bool) -> torch.Tensor:

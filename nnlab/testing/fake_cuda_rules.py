@@ -24,6 +24,8 @@ COPIES = frozenset("to type_as new_tensor tensor as_tensor asarray".split())  # 
 SHAPED_LIKE = frozenset("expand_as view_as reshape_as is_same_size".split())  # the second lends its shape
 OF_TYPES = frozenset("result_type can_cast _has_compatible_shallow_copy_type".split())  # no number is read
 FILLED = frozenset("full full_like new_full fill_".split())  # with a number of either memory
+# Of torch.autograd, called by torch.func on tensors of its own: what it computes is not seen here.
+AUTOGRAD = frozenset(["grad"])
 TO_NUMPY = frozenset(["numpy", "__array__"])
 ON_CPUS_ONLY = frozenset("apply_ map_ map2_ histogram histogramdd to_mkldnn pin_memory __dlpack__".split())
 PRODUCTS = frozenset(  # which a GPU has for floating-point and complex numbers only
@@ -89,7 +91,7 @@ def _refuse_unsupported(name: str, tensors) -> None:
 
 def _may_meet(name: str, args, kwargs, tensors) -> bool:
     """Whether a GPU allows tensors of both memories in this call."""
-    if name in COPIES | SHAPED_LIKE | OF_TYPES or name in ("copy_", "tensor_split"):
+    if name in COPIES | SHAPED_LIKE | OF_TYPES | AUTOGRAD or name in ("copy_", "tensor_split"):
         return True
     first, *rest = (args[0] if args else None), *tensors_in((args[1:], kwargs))
     if name in FILLED:

@@ -72,7 +72,7 @@ class Evaluator:
         )
         self.theta, self.parameters = theta, graph.layout().parameters
         self.sums = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)  # loss and error
-        self.cuda_graphs, self.sets_gathered = CudaGraphs(theta), False
+        self.cuda_graphs, self.sets_gathered = CudaGraphs(theta, self.network.captured), False
 
     def begin(self, sums: np.ndarray | None = None) -> None:
         """Set the sums to zero, or to those of the first steps of an epoch."""

@@ -232,6 +232,8 @@ def initial_buffers(rows: list[Row], graph: Graph) -> torch.Tensor:
 def _draw_parameter(init, seed: int, name: str, p) -> torch.Tensor:
     if p.start is None and p.kind == "bias":
         return torch.full(p.shape, init.bias, dtype=torch.float64)
+    if callable(p.start):
+        return torch.from_numpy(p.start(seed, name))
     random = stream(seed, "init", name)
     if p.start is not None:
         mean, std = p.start

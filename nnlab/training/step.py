@@ -45,7 +45,7 @@ class Step:
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
-        self.cuda_graphs = CudaGraphs(theta)
+        self.cuda_graphs = CudaGraphs(theta, self.network.captured)
         self.draws_ahead = self.cuda_graphs.capturing  # a CUDA graph draws nothing
         self.steps_per_call = self._steps_per_call(steps)
         targets = batches.examples.outputs
