@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import func, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nnlab import plugins
 from nnlab.autodiff.box import Box, Parameter
@@ -41,7 +40,7 @@ class Module(Box):
     name: ClassVar[str] = "module"
     captured: ClassVar[bool] = False  # a forward of a stranger's may do anything
     module: str | type = static()
-    settings: dict[str, float | int | bool | str] = static({})
+    settings: dict[str, object] = static({})
 
     def leaves(self, *shapes):
         parameters = self._tried(shapes).parameters
@@ -180,6 +179,8 @@ class Tried:
 @lru_cache(maxsize=64)
 def tried(cls, settings, shapes: tuple[tuple[int, ...], ...]) -> Tried:
     """Try a module on three examples. Raises `UserError` for one that cannot be a box, with the reason."""
+    from torch.utils.flop_counter import FlopCounterMode  # a few milliseconds, for those who have no module
+
     random = torch.Generator().manual_seed(0)
     x = [torch.randn(3, *shape, generator=random, dtype=torch.float64) for shape in shapes]
     arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
