@@ -328,7 +328,6 @@ CASES = {
     for name, base, class_attributes in contracts()
     for test in base.properties()
     if not (name.count("-") > 1 and test in OF_A_FIT)
-    and not (name == "box-affine-of images" and "its_gradient" in test)  # its vjp is of vectors as yet
     and not (name == "regularizer" and "its_name" in test)  # nnlab's own has none
 }
 

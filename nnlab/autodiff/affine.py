@@ -11,6 +11,7 @@ from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.linear_maps import LinearTransposed, OuterProduct
 from nnlab.autodiff.products import product
 from nnlab.autodiff.reductions import SumExamples
+from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.hyperparameters import static
 
 
@@ -76,11 +77,10 @@ class Affine(Box):
 
     def vjp(self, graph, node, dy):
         x, W, _ = node.operands
-        return (
-            graph.apply(LinearTransposed(), dy, W),
-            graph.apply(OuterProduct(), dy, x),
-            graph.apply(SumExamples(), dy),
-        )
+        shape, dx = graph.nodes[x].shape, graph.apply(LinearTransposed(), dy, W)
+        if len(shape) > 1:
+            x, dx = graph.apply(Flatten(), x), graph.apply(Reshape(shape), dx)
+        return dx, graph.apply(OuterProduct(), dy, x), graph.apply(SumExamples(), dy)
 
     def reference(self, ctx, x, W, b):
         rows = zip(x.flatten(1, -2).expand(len(W), -1, -1), W, b, strict=True)

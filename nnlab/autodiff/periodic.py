@@ -7,7 +7,13 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box, Parameter
+from nnlab.autodiff.combine import Add, Multiply, Slice
+from nnlab.autodiff.elementary import Cos, Sin, Times
+from nnlab.autodiff.linear_maps import LinearTransposed, OuterProduct
 from nnlab.autodiff.products import product
+from nnlab.autodiff.reductions import Repeat, RepeatExamples, Sum, SumExamples
+from nnlab.autodiff.reshaping import Reshape
+from nnlab.autodiff.scale import Scale
 from nnlab.hyperparameters import static
 from nnlab.runtime.layout import aligned
 
@@ -110,6 +116,26 @@ class PeriodicEmbedding(Box):
             torch.sum(torch.mul(dU, ctx.f, out=ctx.product), 2, out=dx)
             torch.add(dy[:, ctx.end :], dx, alpha=TURN, out=dx)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        """As above, with S computed anew."""
+        x, f, p, W, _ = node.operands
+        (d,), end = graph.nodes[x].shape, graph.nodes[x].shape[0] * (self.units - 1)
+        waves = Scale(TURN)
+        X = graph.apply(Repeat((d, self.waves)), graph.apply(Reshape((d, 1)), x))
+        U = graph.apply(Add(), graph.apply(waves, X, factor=f), graph.apply(RepeatExamples(), p))
+        dZ = graph.apply(Reshape((d, self.units - 1)), graph.apply(Slice(0, end), dy))
+        dU = graph.apply(Multiply(), graph.apply(Cos(), U), graph.apply(LinearTransposed(), dZ, W))
+        df = graph.apply(SumExamples(), graph.apply(Multiply(), dU, X))
+        dx = graph.apply(Sum((1,)), graph.apply(waves, dU, factor=f))
+        dx = graph.apply(Add(), graph.apply(Slice(end, end + d), dy), graph.apply(Reshape((d,)), dx))
+        return (
+            dx,
+            graph.apply(Times(TURN), df),
+            graph.apply(SumExamples(), dU),
+            graph.apply(OuterProduct(), dZ, graph.apply(Sin(), U)),
+            graph.apply(SumExamples(), dZ),
+        )
 
     def reference(self, ctx, x, f, p, W, b):
         S = torch.sin(TURN * f * x[:, :, None] + p)

@@ -35,6 +35,10 @@ class Flatten(Box):
     def bprop(self, ctx, dy):
         return (ctx.to_dx(dy),)
 
+    def vjp(self, graph, node, dy):
+        (x,) = node.inputs
+        return (graph.apply(Reshape(graph.nodes[x].shape), dy),)
+
     def reference(self, ctx, x):
         return x.flatten(1, -2)
 
@@ -77,6 +81,10 @@ class Reshape(Box):
 
     def bprop(self, ctx, dy):
         return (ctx.to_dx(dy),)
+
+    def vjp(self, graph, node, dy):
+        (x,) = node.inputs
+        return (graph.apply(Reshape(graph.nodes[x].shape), dy),)
 
     def reference(self, ctx, x):
         return x.reshape(len(x), *self.output_shape(x.shape[1:-1]), x.shape[-1])
