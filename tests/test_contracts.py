@@ -13,6 +13,7 @@ from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Pad, Slice
 from nnlab.autodiff.convolution import Convolution
+from nnlab.autodiff.convolution_gradient import ConvolutionKernels, ConvolutionTransposed
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.elementary import (
     Abs,
@@ -39,6 +40,7 @@ from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
+from nnlab.autodiff.pooling_gradient import Repool, Unpool
 from nnlab.autodiff.reductions import (
     Repeat,
     RepeatChannels,
@@ -80,6 +82,7 @@ from nnlab.testing import (
 from nnlab.testing.pruners import TRIAL_EPOCHS
 
 POOLINGS = {box.name: box for box in (MaxPool, AveragePool, L2Pool, StochasticPool)}
+LINEAR_POOLINGS = {name: box for name, box in POOLINGS.items() if box is not L2Pool}
 BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of a box that is there
     **{name: (box(), [(7,)]) for name, box in (ACTIVATIONS | OUTPUTS).items()},
     "affine": (Affine(5), [(7,)]),
@@ -200,6 +203,42 @@ GRADIENT_BOXES = {  # name: a box, the shapes of its inputs, which of them have 
     "scalar_times-of leaves": (ScalarTimes(), [(1, 1), (3, 5)], False),
     "pad": (Pad(2, 9), [(4,)], True),
     "pad-of a table": (Pad(0, 4), [(3, 5)], True),
+    "convolution_transposed": (
+        ConvolutionTransposed(Convolution(4, bias=False), (2, 5, 4)),
+        [(4, 3, 2), (4, 2, 3, 3)],
+        (True, False),
+    ),
+    "convolution_transposed-same, groups": (
+        ConvolutionTransposed(Convolution(4, [2, 3], 1, "same", groups=2, bias=False), (2, 3, 4)),
+        [(4, 3, 4), (4, 1, 2, 3)],
+        (True, False),
+    ),
+    "convolution_transposed-of sequences": (
+        ConvolutionTransposed(Convolution(3, 2, 2, 1, bias=False), (2, 6)),
+        [(3, 4), (3, 2, 2)],
+        (True, False),
+    ),
+    "convolution_kernels": (ConvolutionKernels(Convolution(4, bias=False)), [(4, 3, 2), (2, 5, 4)], True),
+    "convolution_kernels-same, groups": (
+        ConvolutionKernels(Convolution(4, [2, 3], 1, "same", groups=2, bias=False)),
+        [(4, 3, 4), (2, 3, 4)],
+        True,
+    ),
+    "convolution_kernels-of sequences": (
+        ConvolutionKernels(Convolution(3, 2, 2, 1, bias=False)),
+        [(3, 4), (2, 6)],
+        True,
+    ),
+    **{
+        f"unpool-{name}": (Unpool(box(size=(3, 2), stride=(2, 1), padding=1)), [(1, 2, 4), (1, 4, 3)], True)
+        for name, box in LINEAR_POOLINGS.items()
+    },
+    **{
+        f"repool-{name}": (Repool(box(size=(3, 2), stride=(2, 1), padding=1)), [(1, 4, 3)] * 2, True)
+        for name, box in LINEAR_POOLINGS.items()
+    },
+    "unpool-of sequences": (Unpool(MaxPool(3, 2)), [(2, 3), (2, 7)], True),
+    "repool-of sequences": (Repool(StochasticPool(3, 2)), [(2, 7)] * 2, True),
     "linear": (Linear(), [(7,), (5, 7)], (True, False)),
     "linear-from one": (Linear(), [(1,), (5, 1)], (True, False)),
     "linear-to one": (Linear(), [(7,), (1, 7)], (True, False)),
@@ -210,6 +249,7 @@ GRADIENT_BOXES = {  # name: a box, the shapes of its inputs, which of them have 
     "outer_product-of one": (OuterProduct(), [(1,), (7,)], True),
     "outer_product-of several": (OuterProduct(), [(4, 5), (4, 7)], True),
 }
+OF_TRAINING = (BatchMean, BatchShare, RunningStatistic)  # gradients of what differs in evaluation
 OF_A_FIT = set(RowIndependence.properties())  # they take a fit: once for a box or an optimiser
 
 
@@ -277,6 +317,8 @@ def contracts():
         yield f"box-{name}", BoxContract, attributes | {"exact": 13, "near": 7}
     for name, (box, shapes, per_example) in GRADIENT_BOXES.items():
         attributes = {"box": box, "shapes": shapes, "per_example": per_example, "exact": 13, "near": 6}
+        attributes |= {"sizes": ((3, 5), (1, 1))}
+        attributes |= {"of_training": isinstance(box, OF_TRAINING) or getattr(box, "pool", box).random}
         attributes |= {"inputs": slots_and_gradients} if isinstance(box, EmbeddingGradient) else {}
         yield f"gradient-{name}", BoxContract, attributes
     for name, loss in LOSSES.items():

@@ -1,6 +1,7 @@
 """Gradient graphs of networks: equal to bprop and torch.autograd, and differentiated again to torch.func."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,11 +9,20 @@ from hypothesis import assume, given
 from networks import DOUBLE, assert_near, one_thread  # noqa: F401
 from test_graph import graphs, random_graphs
 
-from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Tanh
+from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, SiLU, Tanh
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Site
-from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.boxes import BOXES
+from nnlab.autodiff.combine import Add, Concatenate, Multiply
+from nnlab.autodiff.convolution import Convolution
+from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.gradient_boxes import GRADIENT_BOXES
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.layer_norm import LayerNorm
+from nnlab.autodiff.normalization import BatchNorm
+from nnlab.autodiff.pooling import GlobalAveragePool, L2Pool, MaxPool
+from nnlab.autodiff.reshaping import Flatten
+from nnlab.autodiff.stochastic_pooling import StochasticPool
 from nnlab.autodiff.symbolic import add_gradients, gradient_graph, objective_graph
 from nnlab.checks.references import reference_output
 from nnlab.errors import UserError
@@ -48,21 +58,32 @@ class Job:
     def by_name(self, matrix):
         return {name: leaf_slice.view(matrix) for name, leaf_slice in self.layout.parameters.items()}
 
-    def bind(self, graph, grad=None):
-        network = graph.bind(self.theta, torch.zeros_like(self.theta) if grad is None else grad, self.site)
+    def bind(self, graph, grad=None, real=None):
+        """With `real`, only so many examples of the batch are real, and the others padding."""
+        grad = torch.zeros_like(self.theta) if grad is None else grad
+        network = graph.bind(self.theta, grad, self.site, self.buffers())
         for name, ctx in network.stochastic:
             ctx.uniforms = uniforms((1, *ctx.noise_shape), DOUBLE, 0, "test", name)
+        for ctx in network.masked:
+            ctx.valid = torch.ones(1, 1, self.site.batch, dtype=torch.float64)
+            ctx.valid[..., self.site.batch if real is None else real :], ctx.padded = 0, real is not None
         return network
 
-    def by_bprop(self):
+    def by_bprop(self, real=None):
         grad = torch.zeros_like(self.theta)
-        network = self.bind(self.graph, grad)
+        network = self.bind(self.graph, grad, real)
         z = network.fprop(self.x)
         network.bprop(self.loss.bprop(z, self.t, self.w, out=torch.empty_like(z)))
         return self.by_name(grad)
 
-    def by_graph(self, order=1):
-        network = self.bind(gradient_graph(self.graph, self.loss, order))
+    def buffers(self):
+        buffers = torch.zeros(ROWS, self.layout.buffers_size, dtype=torch.float64)
+        for leaf_slice in self.layout.buffers.values():
+            leaf_slice.view(buffers).fill_(leaf_slice.leaf.start)
+        return buffers
+
+    def by_graph(self, order=1, real=None):
+        network = self.bind(gradient_graph(self.graph, self.loss, order), real=real)
         network.feed({"target": self.t, "example weight": self.w})
         if order > 1:
             network.feed({f"v {name}": v for name, v in self.by_name(self.v).items()})
@@ -73,7 +94,8 @@ class Job:
         """L of all rows together by torch's own functions, for `leaves` by name."""
         network = self.bind(self.graph)
         network.fprop(self.x)  # the masks of dropout
-        losses = self.loss.reference(reference_output(network, leaves, self.x), self.t)
+        buffers = {name: leaf_slice.view(self.buffers()) for name, leaf_slice in self.layout.buffers.items()}
+        losses = self.loss.reference(reference_output(network, leaves | buffers, self.x), self.t)
         return (losses[:, None] * self.w).sum()
 
     def by_autograd(self):
@@ -89,8 +111,23 @@ class Job:
         return torch.func.vjp(torch.func.grad(self.objective), leaves)[1](v)[0]
 
 
-def mlp(activation="tanh", outputs=3, output="identity"):
-    return MLP(hidden=(4, 3), activation=activation).graph((5,), outputs, output)
+def mlp(activation="tanh", outputs=3, output="identity", hidden=(4, 3), **settings):
+    return MLP(hidden=hidden, activation=activation, **settings).graph((5,), outputs, output)
+
+
+def images():
+    """Convolutions, normalisations and poolings, one of which draws."""
+    graph = Graph((2, 6, 5))
+    h = graph.add("conv1", Convolution(4, padding="same"), graph.input)
+    h = graph.add("pool1", StochasticPool(), graph.add("silu1", SiLU(), graph.add("norm1", BatchNorm(), h)))
+    h = graph.add("conv2", Convolution(3, kernel=2, groups=1, bias=False), h, weight=DropConnect())
+    h = graph.add("norm2", LayerNorm(), graph.add("drop", Dropout(), h))
+    both = [graph.add("l2", L2Pool((2, 1)), h), graph.add("max", MaxPool((2, 1)), h)]
+    flat = graph.add("flat", Flatten(), graph.add("both", Concatenate(), *both))
+    graph.add(
+        "output", Affine(3), graph.add("all", Concatenate(), flat, graph.add("mean", GlobalAveragePool(), h))
+    )
+    return graph
 
 
 JOBS = {
@@ -99,6 +136,8 @@ JOBS = {
     **{f"squared_error of {output}": (mlp(output=output), "squared_error", 0.0) for output in OUTPUTS},
     "two classes, one output": (mlp(outputs=1), "binary_cross_entropy", 0.0),
     "one number": (mlp(outputs=1), "squared_error", 0.0),
+    "images": (images(), "cross_entropy", 0.4),
+    "normalised": (mlp("tanh", hidden=(4, 4), normalization="batch", residual=True), "cross_entropy", 0.0),
     "dropout": (mlp(), "cross_entropy", 0.4),
     "no hidden layer": (MLP(hidden=()).graph((5,), 3), "cross_entropy", 0.0),
 }
@@ -126,6 +165,32 @@ def test_its_gradient_is_the_hessian_vector_product(job):
     v = job.by_name(job.v)
     inner = sum((results[f"d {name}"] * v[name]).flatten(1).sum(1) for name in v)
     assert_near(results["derivative along v"][:, 0, 0], inner, 12)
+
+
+def test_every_box_and_loss_of_nnlab_has_a_vjp():
+    """Which the contracts compare with bprop and torch.autograd (test_contracts.py)."""
+    for part in (*BOXES.values(), *GRADIENT_BOXES.values(), *LOSSES.values()):
+        assert part.vjp is not None, part.name
+
+
+def test_what_fills_a_short_batch_has_no_gradient():
+    """Two of six examples are padding: batch normalisation counts the others, as if there were no more."""
+    job = Job(mlp(normalization="batch"), SquaredError())
+    real = 4
+    job.w[..., real:] = 0
+    padded = job.by_graph(order=2, real=real)
+    job.x, job.t, job.w = job.x[..., :real], job.t[..., :real], job.w[..., :real]
+    job.site = replace(job.site, batch=real)
+    for name, expected in job.by_graph(order=2).items():
+        assert_near(padded[name], expected, 12, name)
+
+
+def test_a_single_example_is_normalised_by_running_statistics():
+    job = Job(mlp(normalization="batch"), SquaredError())
+    job.w[..., 1:] = 0
+    results = job.by_graph(order=2, real=1)
+    for name, expected in job.by_bprop(real=1).items():
+        assert_near(results[f"d {name}"], expected, 12, name)
 
 
 def test_third_derivatives():

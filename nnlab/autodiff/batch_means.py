@@ -8,10 +8,13 @@ import torch
 
 from nnlab.autodiff.batch_counts import Counts, batch_counts, channel_shape
 from nnlab.autodiff.box import Box
+from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 
 
 def _counts(ctx, shape) -> Counts:
+    if not ctx.training:
+        raise UserError("the gradient of batch_norm is that of training: bind its graph with training=True")
     if ctx.padded:
         return batch_counts(ctx.valid, shape, padded=True)
     return batch_counts(ctx.y.new_ones(1, 1, ctx.site.batch), shape, padded=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 from torch.nn import functional as F
 
 from nnlab.autodiff.box import Box, Parameter
+from nnlab.autodiff.convolution_gradient import ConvolutionKernels, ConvolutionTransposed, Geometry
 from nnlab.autodiff.convolution_kernels import COLUMNS_OF_A_CALL, Columns, RowByRow
+from nnlab.autodiff.reductions import SumChannels
 from nnlab.autodiff.windows import Windows, windows_of
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
@@ -93,6 +95,16 @@ class Convolution(Box):
     def bprop(self, ctx, dy):
         ctx.kernels.bprop(dy)
         return ctx.dx
+
+    def geometry(self, shape) -> Geometry:
+        return Geometry(self.windows(shape), self.groups)
+
+    def vjp(self, graph, node, dy):
+        x, W, *b = node.operands
+        shape, alone = graph.nodes[x].shape, replace(self, bias=False)
+        dx = graph.apply(ConvolutionTransposed(alone, shape), dy, W)
+        dW = graph.apply(ConvolutionKernels(alone), dy, x)
+        return (dx, dW, graph.apply(SumChannels(len(shape) - 1), dy)) if b else (dx, dW)
 
     def reference(self, ctx, x, W, b=None):
         windows = self.windows(tuple(x.shape[1:-1]))

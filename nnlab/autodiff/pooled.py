@@ -98,6 +98,12 @@ class ToPlaces:
             dx[numbers].add_(dy[windows] * is_there)
 
 
+def at_places(index: torch.Tensor, d: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """out = the d at the place `index` of its image, for each window."""
+    numbers = torch.gather(as_image(d).flatten(2, 3), 2, as_image(index).flatten(2, 3))
+    return out.copy_(numbers.view(out.shape))
+
+
 def _geometry(windows: Windows) -> tuple[list[int], list[int], list[int]]:
     """Size, stride and padding as torch's kernels take them."""
     axes = windows.as_image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,12 @@ import torch
 
 from nnlab.autodiff import pooled
 from nnlab.autodiff.box import Box
+from nnlab.autodiff.combine import Add, Multiply
+from nnlab.autodiff.elementary import OneMinus, Power, Step, Times
 from nnlab.autodiff.image_calls import ImageCalls
+from nnlab.autodiff.pooling_gradient import Unpool
+from nnlab.autodiff.reductions import Repeat
+from nnlab.autodiff.reshaping import Reshape
 from nnlab.autodiff.windows import Windows, windows_of
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
@@ -63,6 +69,13 @@ class MaxPool(Pooling):
         ctx.to_dx(dy)
         return ctx.dx
 
+    def jvp(self, ctx, d, out):
+        """Of d the numbers at the places of the last `fprop`, in `out`: its derivative along d."""
+        return pooled.at_places(ctx.index, d, out)
+
+    def vjp(self, graph, node, dy):
+        return (graph.apply(Unpool(self), dy, *node.inputs),)
+
     def reference(self, ctx, x):
         return (
             pooled.window_view(self.windows(x.shape[1:-1]), x, -torch.inf)
@@ -97,6 +110,13 @@ class AveragePool(Pooling):
     def bprop(self, ctx, dy):
         ctx.to_dx(ctx.dx[0], dy, ctx.x)
         return ctx.dx
+
+    def jvp(self, ctx, d, out):
+        ctx.to_y(d, out)
+        return out
+
+    def vjp(self, graph, node, dy):
+        return (graph.apply(Unpool(self), dy, *node.inputs),)
 
     def reference(self, ctx, x):
         windows = self.windows(x.shape[1:-1])
@@ -135,6 +155,16 @@ class L2Pool(Pooling):
         ctx.to_dx(ctx.dx[0], ctx.x, ctx.y, dy, ctx.ratio)
         return ctx.dx
 
+    def vjp(self, graph, node, dy):
+        (x,), y = node.inputs, graph[node.name]
+        or_one = graph.apply(Add(), y, graph.apply(OneMinus(), graph.apply(Step(), y)))
+        ratio = graph.apply(Multiply(), dy, graph.apply(Power(-1.0), or_one))
+        mean = AveragePool(self.size, self.stride, self.padding, count_padding=True)
+        sums = graph.apply(
+            Times(self.windows(graph.nodes[x].shape).size), graph.apply(Unpool(mean), ratio, x)
+        )
+        return (graph.apply(Multiply(), x, sums),)
+
     def reference(self, ctx, x):
         norms = torch.linalg.vector_norm(pooled.window_view(self.windows(x.shape[1:-1]), x, 0), dim=-1)
         return norms.reshape(-1, *ctx.shape)
@@ -166,6 +196,12 @@ class GlobalAveragePool(Box):
     def bprop(self, ctx, dy):
         ctx.to_dx(ctx.dx[0], dy[:, :, None, None], ctx.x)
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        (x,) = node.inputs
+        shape = channels, *lengths = graph.nodes[x].shape
+        channel = graph.apply(Reshape((channels, *(1,) * len(lengths))), dy)
+        return (graph.apply(Times(1 / math.prod(lengths)), graph.apply(Repeat(shape), channel)),)
 
     def reference(self, ctx, x):
         return x.flatten(2, -2).mean(2)

@@ -9,6 +9,7 @@ import torch
 from nnlab.autodiff import pooled
 from nnlab.autodiff.image_calls import ImageCalls
 from nnlab.autodiff.pooling import Pooling
+from nnlab.autodiff.pooling_gradient import Unpool
 from nnlab.autodiff.windows import Windows, as_image
 
 TINY = 1e-30  # in place of a sum that is 0
@@ -56,6 +57,13 @@ class StochasticPool(Pooling):
         drawn, *_ = ctx.scratch
         ctx.to_dx(torch.gt(ctx.y, ctx.zero, out=drawn).mul_(dy))
         return ctx.dx
+
+    def jvp(self, ctx, d, out):
+        """Of d the numbers at the places that the last `fprop` drew, in `out`."""
+        return pooled.at_places(ctx.index, d, out).mul_(ctx.y > ctx.zero)
+
+    def vjp(self, graph, node, dy):
+        return (graph.apply(Unpool(self, stream=node.name), dy, *node.inputs),)
 
     def reference(self, ctx, x):
         a = pooled.window_view(self.windows(x.shape[1:-1]), x.clamp_min(0), 0)

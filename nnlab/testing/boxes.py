@@ -44,6 +44,7 @@ class BoxContract(RowIndependence):
     inputs       test inputs; override it if the box has a kink elsewhere than at 0
     reference    (box, ctx, *inputs) -> the output, in functions that autograd knows, from the inputs followed
                  by the leaves; instead of the box's own `reference`. Both passes are compared with it
+    of_training  whether it has a meaning in training alone, as the gradient of a box that draws
     exact, near  digits of agreement with the reference, and of a gradient with central differences
     """
 
@@ -52,6 +53,7 @@ class BoxContract(RowIndependence):
     per_example: bool | tuple[bool, ...] = True
     sizes = ((1, 11), (3, 11), (1, 1), (3, 1))
     reference = None
+    of_training = False
     exact, near = 12, 6
 
     def box_under_test(self) -> Box:
@@ -66,7 +68,7 @@ class BoxContract(RowIndependence):
         """The box in a network: on a leaf, or behind an affine box for each input."""
         if not any((*self._per_example, self._output_per_example)):
             return experiments(model=_on_a_leaf(self.box_under_test()))
-        if not all((*self._per_example, self._output_per_example)):
+        if self.of_training or not all((*self._per_example, self._output_per_example)):
             return []
         return experiments(model=_between(self.box_under_test(), self.shapes, channels_last))
 
@@ -92,6 +94,8 @@ class BoxContract(RowIndependence):
 
     def test_fprop_is_the_same_when_not_training(self):
         """But for a box that draws random numbers or has buffers, which may do something else."""
+        if self.of_training:
+            return
         for (rows, batch), b, x, _ in self._cases():
             evaluating = self._bind(rows, batch, training=False, **_layout(b))
             assert not _draws(evaluating), "a box draws no random numbers when not training"
@@ -101,6 +105,8 @@ class BoxContract(RowIndependence):
 
     def test_onnx_gives_what_fprop_gives(self):
         """By the operators that `nnlab export` writes, if the box says them; when not training."""
+        if self.of_training:
+            return
         for (rows, batch), b, x, _ in self._cases():
             evaluating = self._bind(rows, batch, training=False, **_layout(b))
             if b.box.onnx is not None and evaluating.bound is not None:
