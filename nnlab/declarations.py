@@ -34,7 +34,7 @@ KEY_SOURCES = (  # where keys that belong to no group are declared
     ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),
     ("search/settings.py", "Search"), ("checks/ladder.py", "ChosenRungs"),
     ("commands/command_settings.py", "PredictSettings"), ("commands/command_settings.py", "EvaluateSettings"),
-    ("commands/command_settings.py", "ExportSettings"),
+    ("commands/command_settings.py", "ExportSettings"), ("commands/command_settings.py", "GraphSettings"),
 )  # fmt: skip
 _OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}
 

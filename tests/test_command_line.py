@@ -19,7 +19,7 @@ from nnlab.commands.command_keys import (
     train_settings,
 )
 from nnlab.commands.command_line import CommandLine, by_key, key_of
-from nnlab.commands.command_settings import SweepSettings, TrainSettings
+from nnlab.commands.command_settings import GraphSettings, SweepSettings, TrainSettings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.search.domains import Interval
 from nnlab.search.settings import Search
@@ -120,6 +120,7 @@ def test_the_keys_of_commands_are_those_that_their_classes_declare():
         "space"
     }
     assert keys_of("check") == {"only", "check"}
+    assert keys_of("graph") == {f.name for f in fields(GraphSettings)}
     assert {*SWEEP_FOLDER_KEYS, *CHANGEABLE_ON_RESUME} | {*LOCATION_KEYS} - {"hydra"} <= keys_of("sweep")
 
 

@@ -40,7 +40,7 @@ def test_the_table_adds_up(here, capsys, model):
     screen, graph = capsys.readouterr().out, graph_of(model)
     assert max(map(len, screen.splitlines())) <= 80
     assert re.search(rf"^  parameters +{graph.parameter_count:,}$", screen, re.M)
-    assert re.search(rf"^  multiply-adds +{graph.multiply_adds:,} per example, forward$", screen, re.M)
+    assert re.search(rf"^  multiply-adds +{graph.multiply_adds:,} per example$", screen, re.M)
     nodes = json.loads((here / "g" / "graph.json").read_text())["nodes"]
     boxes = [node for node in nodes if node["kind"] not in ("parameter", "buffer")]
     assert sum(node["parameters"] for node in boxes) == graph.parameter_count
@@ -72,6 +72,26 @@ def test_wrong_words_are_refused_as_by_train(here, capsys):
         assert capsys.readouterr().err.split(": ", 1)[1] == f"{line.split(': ', 1)[1]}\n" or words == [
             "resume=x"
         ]
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("gradient, parts", [("false", 1), ("true", 2), ("1", 2), ("2", 3)])
+def test_gradients(here, capsys, gradient, parts):
+    assert run("data=iris", f"gradient={gradient}", "hydra.run.dir=g") == 0
+    screen = capsys.readouterr().out
+    assert max(map(len, screen.splitlines())) <= 80
+    nodes = json.loads((here / "g" / "graph.json").read_text())["nodes"]
+    assert {node["order"] for node in nodes} == {*range(parts)}
+    assert ("d hidden1.weight" in screen) == (parts > 1) and ("d2 hidden1." in screen) == (parts > 2)
+    assert len(re.findall(r"more\s+for\s+the", screen)) == parts - 1
+
+
+@pytest.mark.parametrize("gradient", ["0", "3", "maybe", "null", "1.5"])
+def test_other_gradients_are_refused(here, capsys, gradient):
+    assert run("data=iris", f"gradient={gradient}") == 2
+    assert "gradient = " in capsys.readouterr().err
+    assert main(["train", f"gradient={gradient}"]) == 2
+    assert "gradient is a word of nnlab graph" in capsys.readouterr().err
     assert not list(here.iterdir())
 
 

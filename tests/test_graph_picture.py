@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +19,7 @@ from nnlab.autodiff.combine import Add, Concatenate, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment
-from nnlab.losses import LOSSES
+from nnlab.models import Model
 from nnlab.records.graph_columns import Place
 from nnlab.records.graph_layout import place, ranks_of
 from nnlab.records.graph_nodes import shape_text, shown_graph
@@ -108,9 +110,20 @@ def residual():
     return graph
 
 
-def shown(graph, title="a graph", **rates):
-    regularizer = nnlab.Regularizer(**rates)
-    return shown_graph(graph, Experiment(regularizer=regularizer), LOSSES["cross_entropy"](), title)
+@dataclass(frozen=True)
+class Fixed(Model):
+    """A model that is one graph."""
+
+    name: ClassVar[str] = "fixed"
+    make: object = residual
+
+    def graph(self, shape, outputs, output="identity"):
+        return self.make()
+
+
+def shown(make=residual, order=0, title="a graph", **rates):
+    experiment = Experiment(model=Fixed(make), regularizer=nnlab.Regularizer(**rates))
+    return shown_graph(experiment, experiment.load().spec, order, title)
 
 
 def texts(svg, style=None):
@@ -120,7 +133,7 @@ def texts(svg, style=None):
 
 def test_a_picture_shows_every_box_and_leaf():
     graph = residual()
-    svg = graph_svg(shown(graph, dropout=0.5, dropconnect=0.1))
+    svg = graph_svg(shown(dropout=0.5, dropconnect=0.1))
     names = texts(svg, "name")
     boxes = {node.name for node in graph.nodes if node.box and node.name != "inner.weight.dropconnect"}
     assert {*names} == {*boxes, "input", "embed.weight", "cross entropy"}
@@ -135,7 +148,7 @@ def test_a_picture_shows_every_box_and_leaf():
 
 
 def test_what_does_nothing_is_left_out():
-    graph = shown(residual())
+    graph = shown()
     assert graph.left_out == ("inner.weight.dropconnect", "dropout")
     assert graph["sum"].reads == ("inner", "tanh") and "inner.weight" in graph["inner"].reads
     assert "dropout" not in graph_svg(graph)
@@ -145,16 +158,46 @@ def test_what_does_nothing_is_left_out():
 
 @pytest.mark.parametrize("dark", [True, False])
 def test_the_colours_of_a_dark_screen_are_optional(dark):
-    assert ("prefers-color-scheme:dark" in graph_svg(shown(residual()), dark=dark)) == dark
+    assert ("prefers-color-scheme:dark" in graph_svg(shown(), dark=dark)) == dark
 
 
-def test_names_are_text():
+def odd_names():
     graph = Graph((3,))
     graph.add("<script>&\x1b]0;", Affine(2), graph.input)
     graph.add("long" * 30, ReLU(), 3)
-    svg = graph_svg(shown(graph, title='"><b>\u202e'))
+    return graph
+
+
+def test_names_are_text():
+    svg = graph_svg(shown(odd_names, title='"><b>\u202e'))
     assert "<script>&\\x1b]0;" in texts(svg, "name") and "<b>" not in svg and "\x1b" not in svg
     assert max(map(len, texts(svg, "name"))) <= 30
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_gradient_is_drawn_as_what_computes_it(order):
+    graph = shown(order=order)
+    boxes = {node.name: node for node in graph.nodes if not node.is_leaf}
+    drawn = [name for name in texts(graph_svg(graph), "name")]
+    assert len(texts(graph_svg(graph), "heading")) == order + 1
+    assert {name for name, node in boxes.items() if node.box and len(name) <= 30} <= {*drawn}
+    assert "cross entropy" not in drawn and "objective" in drawn  # the loss is a box itself
+    gradients = {f"d {name}" for name in residual().parameters}
+    seconds = {f"d2 {name}" for name in residual().parameters} if order == 2 else set()
+    assert {node.name for node in graph.parts[0]} >= {"output", "objective", "target"}
+    assert gradients <= {node.name for node in graph.parts[1]} and len(graph.parts) == order + 1
+    assert {*graph.outputs} >= {"objective", *gradients, *seconds}
+    rects = ElementTree.fromstring(graph_svg(graph)).iter(f"{SVG}rect")
+    results = [rect for rect in rects if "result" in rect.get("class").split()]
+    assert len(results) == len(graph.outputs) + 1  # and in the legend
+
+
+def test_what_gradients_cost():
+    """Of affine boxes twice as much as forward, but for the gradient of the input, which nobody needs."""
+    network, gradient = shown(order=1).parts
+    forward = sum(node.multiply_adds for node in network)
+    first = sum(node.multiply_adds for node in network if "input" in node.reads)
+    assert sum(node.multiply_adds for node in gradient) == 2 * forward - first
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ class Pad(Box):
     """y = x from unit `start` on, and 0 elsewhere, `units` in all: the derivative of `Slice`."""
 
     name: ClassVar[str] = "pad"
+    formula: ClassVar[str] = "(0, x, 0)"
     start: int = static(low=0)
     units: int = static(low=1)
 

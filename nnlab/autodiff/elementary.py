@@ -19,6 +19,7 @@ class Subtract(Box):
     """y = a - b; da = dy, db = -dy."""
 
     name: ClassVar[str] = "subtract"
+    formula: ClassVar[str] = "a - b"
 
     def fprop(self, ctx, a, b):
         return torch.sub(a, b, out=ctx.y)
@@ -39,6 +40,7 @@ class Times(Box):
     """y = c x with a constant c; dx = c dy."""
 
     name: ClassVar[str] = "times"
+    formula: ClassVar[str] = "c x"
     factor: float = static(1.0)
 
     def settle(self, ctx, shape):
@@ -62,6 +64,7 @@ class Plus(Box):
     """y = x + c with a constant c; dx = dy."""
 
     name: ClassVar[str] = "plus"
+    formula: ClassVar[str] = "x + c"
     term: float = static(1.0)
 
     def settle(self, ctx, shape):
@@ -85,6 +88,7 @@ class OneMinus(Box):
     """y = 1 - x; dx = -dy."""
 
     name: ClassVar[str] = "one_minus"
+    formula: ClassVar[str] = "1 - x"
 
     def settle(self, ctx, shape):
         ctx.one = ctx.scalar(1)
@@ -107,6 +111,7 @@ class Power(Box):
     """y = x^p with a constant p; dx = dy p x^(p - 1)."""
 
     name: ClassVar[str] = "power"
+    formula: ClassVar[str] = "x^p"
     exponent: float = static(2.0)
 
     def settle(self, ctx, shape):
@@ -135,6 +140,7 @@ class Exp(Box):
     """y = exp(x); dx = dy y."""
 
     name: ClassVar[str] = "exp"
+    formula: ClassVar[str] = "exp(x)"
 
     def fprop(self, ctx, x):
         return torch.exp(x, out=ctx.y)
@@ -154,6 +160,7 @@ class Sin(Box):
     """y = sin(x); dx = dy cos(x)."""
 
     name: ClassVar[str] = "sin"
+    formula: ClassVar[str] = "sin(x)"
 
     def fprop(self, ctx, x):
         ctx.x = x
@@ -174,6 +181,7 @@ class Cos(Box):
     """y = cos(x); dx = -dy sin(x)."""
 
     name: ClassVar[str] = "cos"
+    formula: ClassVar[str] = "cos(x)"
 
     def fprop(self, ctx, x):
         ctx.x = x
@@ -195,6 +203,7 @@ class Abs(Box):
     """y = |x|; dx = dy sign(x)."""
 
     name: ClassVar[str] = "abs"
+    formula: ClassVar[str] = "|x|"
 
     def fprop(self, ctx, x):
         ctx.x = x
@@ -215,6 +224,7 @@ class Sign(Box):
     """y = 1 where x > 0, -1 where x < 0, and 0 where x = 0; dx = 0."""
 
     name: ClassVar[str] = "sign"
+    formula: ClassVar[str] = "sign(x)"
 
     def fprop(self, ctx, x):
         return torch.sign(x, out=ctx.y)
@@ -234,6 +244,7 @@ class Step(Box):
     """y = high where x > 0, else low; dx = 0. With the defaults it is [x > 0], the derivative of relu."""
 
     name: ClassVar[str] = "step"
+    formula: ClassVar[str] = "[x > 0]"
     low: float = static(0.0)
     high: float = static(1.0)
 
@@ -258,6 +269,7 @@ class NegativePart(Box):
     """y = min(x, 0); dx = dy [x <= 0]."""
 
     name: ClassVar[str] = "negative_part"
+    formula: ClassVar[str] = "min(x, 0)"
 
     def settle(self, ctx, shape):
         ctx.zero = ctx.scalar(0)
@@ -281,6 +293,7 @@ class NormalDistribution(Box):
     """y = P(x), the distribution function of N(0, 1), (1 + erf(x / sqrt 2)) / 2; dx = dy p(x)."""
 
     name: ClassVar[str] = "normal_distribution"
+    formula: ClassVar[str] = "P(x)"
 
     def settle(self, ctx, shape):
         ctx.root_half, ctx.half = ctx.scalar(math.sqrt(0.5)), ctx.scalar(0.5)
@@ -305,6 +318,7 @@ class NormalDensity(Box):
     """y = p(x) = exp(-x^2 / 2) / sqrt(2 pi), the density of N(0, 1); dx = -dy x y."""
 
     name: ClassVar[str] = "normal_density"
+    formula: ClassVar[str] = "p(x)"
 
     def fprop(self, ctx, x):
         ctx.x = x

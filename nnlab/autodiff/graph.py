@@ -190,8 +190,12 @@ class Graph:
     @property
     def multiply_adds(self) -> int:
         """Those of the forward pass for an example, of all boxes: see `Box.multiply_adds`."""
-        boxes = [node for node in self.nodes if any(self.nodes[i].per_example for i in node.inputs)]
-        return sum(node.box.multiply_adds(*self.input_shapes(node)) for node in boxes)
+        return sum(map(self.multiply_adds_of, self.nodes))
+
+    def multiply_adds_of(self, node: Node) -> int:
+        """Those of one box for an example; none if it reads leaves alone."""
+        per_example = any(self.nodes[i].per_example for i in node.inputs)
+        return node.box.multiply_adds(*self.input_shapes(node)) if per_example else 0
 
     def input_shapes(self, node: Node) -> list[tuple[int, ...]]:
         """The shapes of what the box of a node reads, without its leaves."""

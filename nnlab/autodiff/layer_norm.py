@@ -33,6 +33,7 @@ class LayerNorm(Box):
     """
 
     name: ClassVar[str] = "layer_norm"
+    formula: ClassVar[str] = "γ (x - μ) / σ + β"
     epsilon: float = static(1e-5, above=0)
 
     def leaves(self, shape):

@@ -47,6 +47,7 @@ class Linear(Box):
     """y = W x, of inputs x and W."""
 
     name: ClassVar[str] = "linear"
+    formula: ClassVar[str] = "W x"
 
     def output_shape(self, x, W):
         return W[:-1]
@@ -82,6 +83,7 @@ class LinearTransposed(Box):
     """y = W' x, of inputs x and W."""
 
     name: ClassVar[str] = "linear_transposed"
+    formula: ClassVar[str] = "W' x"
 
     def output_shape(self, x, W):
         return (*W[:-2], W[-1])
@@ -117,6 +119,7 @@ class OuterProduct(Box):
     """W = y x', of inputs y and x: the sum over the examples of each one's outer product."""
 
     name: ClassVar[str] = "outer_product"
+    formula: ClassVar[str] = "y x'"
     output_per_example: ClassVar[bool | None] = False
 
     def output_shape(self, y, x):

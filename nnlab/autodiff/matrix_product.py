@@ -27,6 +27,7 @@ class MatrixProduct(Box):
     """
 
     name: ClassVar[str] = "matrix_product"
+    formula: ClassVar[str] = "P Q"
     transpose_first: bool = static(False)
     transpose_second: bool = static(False)
 

@@ -19,6 +19,7 @@ class Constant(Box):
     """y = c, in the shape of its input, on which it does not depend: dx = 0."""
 
     name: ClassVar[str] = "constant"
+    formula: ClassVar[str] = "c"
     value: float = static(1.0)
 
     def fprop(self, ctx, x):
@@ -39,6 +40,7 @@ class ScalarTimes(Box):
     """y = c x, of inputs c, a number of each row, and x of any shape; dx = c dy, dc = <dy, x>."""
 
     name: ClassVar[str] = "scalar_times"
+    formula: ClassVar[str] = "c x"
 
     def output_shape(self, c, x):
         return x
@@ -74,6 +76,7 @@ class InnerProduct(Box):
     those of all examples; da_i = dy b_i, db_i = dy a_i."""
 
     name: ClassVar[str] = "inner_product"
+    formula: ClassVar[str] = "<a, b>"
     output_per_example: ClassVar[bool | None] = False
 
     def output_shape(self, *shapes):
@@ -118,6 +121,7 @@ class LossBox(Box):
     """
 
     name: ClassVar[str] = "loss"
+    formula: ClassVar[str] = "Σ w l(z, t)"
     output_per_example: ClassVar[bool | None] = False
     loss: object = None
 

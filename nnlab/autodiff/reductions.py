@@ -18,6 +18,7 @@ class Sum(Box):
     """y = the sum of x over axes of an example, 0 for units or channels, which then have the size 1."""
 
     name: ClassVar[str] = "sum"
+    formula: ClassVar[str] = "Σ x"
     axes: tuple[int, ...] = static((0,), low=0)
 
     def output_shape(self, shape):
@@ -45,6 +46,7 @@ class Repeat(Box):
     """y = x in `shape`, repeated along the axes where x has the size 1; dx = the sum of dy over these."""
 
     name: ClassVar[str] = "repeat"
+    formula: ClassVar[str] = "(x, x, ...)"
     shape: tuple[int, ...] = static(low=1)
 
     def axes(self, shape) -> tuple[int, ...]:
@@ -87,6 +89,7 @@ class SumExamples(Box):
     """y = the sum of x over the B examples: (*shape, B) -> (*shape, 1), as the gradient of a bias has it."""
 
     name: ClassVar[str] = "sum_examples"
+    formula: ClassVar[str] = "Σ x, over examples"
     output_per_example: ClassVar[bool | None] = False
 
     def output_shape(self, shape):
@@ -110,6 +113,7 @@ class RepeatExamples(Box):
     """y = x, a leaf's value, for each of the B examples: (*shape, 1) -> (*shape, B)."""
 
     name: ClassVar[str] = "repeat_examples"
+    formula: ClassVar[str] = "x, of each example"
     output_per_example: ClassVar[bool | None] = True
 
     def output_shape(self, shape):

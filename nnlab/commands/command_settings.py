@@ -41,6 +41,13 @@ class SweepSettings(Component):
     report: bool = static(True)
 
 
+@dataclass(frozen=True)
+class GraphSettings(Component):
+    """Those of `nnlab graph`; false is 0 gradients, true is 1."""
+
+    gradient: bool | int = static(False, low=1, high=2)
+
+
 PREDICTIONS_ENDINGS = (".csv",)  # of the file that nnlab predict writes
 
 

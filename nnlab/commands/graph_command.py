@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from nnlab.commands.command_keys import experiment_settings
-from nnlab.commands.command_settings import checkpoint_settings, recording, refuse_resume
+from nnlab.commands.command_settings import GraphSettings, checkpoint_settings, recording, refuse_resume
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.run_folders import PreparedRun, run_each
 from nnlab.experiment import Experiment
@@ -33,10 +33,10 @@ def prepare(settings: dict) -> ShownGraph:
     refuse_resume(settings)
     recording(settings)
     checkpoint_settings(settings)
+    order = int(GraphSettings(gradient=settings["gradient"]).gradient)
     experiment = Experiment.from_config(experiment_settings(settings, "graph"))
     spec = experiment.load().spec
-    title = experiment_title(experiment, spec, searched=("optimizer",))
-    return shown_graph(experiment.graph(spec), experiment, experiment.loss_for(spec), title)
+    return shown_graph(experiment, spec, order, experiment_title(experiment, spec, searched=("optimizer",)))
 
 
 def execute(run: PreparedRun) -> None:

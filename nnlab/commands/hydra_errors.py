@@ -114,7 +114,7 @@ def refuse_keys_of_other_commands(command: str, words: list[str]) -> None:
         if command in RUN_COMMANDS and near(word.partition("=")[0], Catalogue(command).keys()):
             continue  # a later check reports it as unknown, with the nearest key
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
-        for other in ("sweep", "check"):
+        for other in ("sweep", "check", "graph"):
             if other != command and head in keys_of(other) - train_keys:
                 also = "train and nnlab " * (head == "resume")
                 raise UserError(f"{word}: {head} is a word of nnlab {also}{other}")

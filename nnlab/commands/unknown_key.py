@@ -150,7 +150,7 @@ class UnknownKey:
     def _of_another_command(self, key: str) -> str:
         if not is_name(key) or key in self.config or "." in key:
             return ""
-        for command in ("sweep", "check"):
+        for command in ("sweep", "check", "graph"):
             if key in keys_of(command):
                 return f"; {key} is a word of nnlab {command}"
         return ""

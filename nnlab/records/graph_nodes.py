@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 
 from nnlab.autodiff.activations import OUTPUTS, activation_class
 from nnlab.autodiff.box import Box, Buffer, Site
 from nnlab.autodiff.graph import Graph, Node
+from nnlab.autodiff.symbolic import EXAMPLE_WEIGHT, OBJECTIVE, TARGET, gradient_graph
+from nnlab.data.spec import DataSpec
 from nnlab.experiment import Experiment
 from nnlab.regularizers import Regularizer
 
@@ -60,7 +62,8 @@ class ShownNode:
 
 @dataclass(frozen=True)
 class ShownGraph:
-    """The nodes of a graph in order, what is left out of it, and what follows its output.
+    """The nodes of a graph in order, and what it is for: its output and the loss of it, or with a gradient
+    the objective and the gradients of the parameters.
 
     `left_out` names the boxes that are the identity in this job, such as dropout with the rate 0.
     """
@@ -68,21 +71,18 @@ class ShownGraph:
     title: str
     nodes: tuple[ShownNode, ...]
     left_out: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     loss: str
     parameter_count: int
-    multiply_adds: int
 
     def __getitem__(self, name: str) -> ShownNode:
         return next(node for node in self.nodes if node.name == name)
 
-    def readers(self) -> dict[str, list[ShownNode]]:
-        """name -> the nodes that read it."""
-        readers = {node.name: [] for node in self.nodes}
-        for node in self.nodes:
-            for name in dict.fromkeys(node.reads):
-                readers[name].append(node)
-        return readers
+    @property
+    def parts(self) -> list[list[ShownNode]]:
+        """The nodes of the network, of its gradient, and of the gradient of that, as far as there are any."""
+        last = max(node.order for node in self.nodes)
+        return [[node for node in self.nodes if node.order == order] for order in range(last + 1)]
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -91,27 +91,47 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, sizes)) or "1"
 
 
-def shown_graph(
-    graph: Graph, experiment: Experiment, loss, title: str, orders: dict[str, int] | None = None
-) -> ShownGraph:
-    """What is shown of the graph of an experiment in training. `orders` has the names of the nodes that
-    belong to a gradient."""
-    site = training_site(experiment.regularizer)
-    alias_of = list(range(len(graph.nodes)))
-    for number, node in enumerate(graph.nodes):
-        if node.box is not None and node.box.is_identity(site):
-            alias_of[number] = alias_of[node.inputs[0]]
-    shown = [
-        _shown_node(graph, node, site, alias_of, (orders or {}).get(node.name, 0))
-        for number, node in enumerate(graph.nodes) if alias_of[number] == number
-    ]  # fmt: skip
-    names = {node.name for node in shown}
-    left_out = tuple(node.name for node in graph.nodes if node.name not in names)
-    in_words = loss.name.replace("_", " ") + (f", with {loss.map} built in" if loss.map else "")
+def shown_graph(experiment: Experiment, spec: DataSpec, order: int = 0, title: str = "") -> ShownGraph:
+    """What is shown of an experiment's network in training, for such data; with the graph of its gradient
+    (order 1), or with that and the gradient of the gradient (order 2) too."""
+    site, loss = training_site(experiment.regularizer), experiment.loss_for(spec)
+    whole = experiment.graph(spec)
+    graph = without_identities(whole, site)
+    kept = {node.name for node in graph.nodes}
+    left_out = [node.name for node in whole.nodes if node.name not in kept]
+    parts = [graph, *(gradient_graph(graph, loss, k) for k in range(1, order + 1))]
     return ShownGraph(
-        title, tuple(shown), left_out, graph.nodes[alias_of[-1]].name, in_words, graph.parameter_count,
-        graph.multiply_adds,
-    )  # fmt: skip
+        title=title,
+        nodes=shown_nodes(parts, site),
+        left_out=tuple(left_out),
+        outputs=tuple(parts[-1].nodes[n].name for n in parts[-1].outputs),
+        loss=loss.name.replace("_", " ") + (f", with {loss.map} built in" if loss.map else ""),
+        parameter_count=graph.parameter_count,
+    )
+
+
+def shown_nodes(parts: list[Graph], site: Site) -> tuple[ShownNode, ...]:
+    """The nodes of the last graph. The order of each is that of the first graph among `parts` that has it;
+    the objective, from which a gradient begins, belongs to the network."""
+    order_of: dict[str, int] = dict.fromkeys((OBJECTIVE, TARGET, EXAMPLE_WEIGHT), 0)
+    for order, graph in enumerate(parts):
+        for node in graph.nodes:
+            order_of.setdefault(node.name, order)
+    return tuple(_shown_node(parts[-1], node, site, order_of[node.name]) for node in parts[-1].nodes)
+
+
+def without_identities(graph: Graph, site: Site) -> Graph:
+    """The graph without boxes whose output is their input on this site, such as dropout with the rate 0."""
+    result, numbers = Graph(graph.nodes[0].shape), {0: 0}
+    for number, node in enumerate(graph.nodes[1:], 1):
+        if node.box is not None and node.box.is_identity(site):
+            numbers[number] = numbers[node.inputs[0]]
+            continue
+        inputs, leaves = (tuple(numbers[i] for i in each) for each in (node.inputs, node.leaves))
+        numbers[number] = len(result.nodes)
+        result.nodes.append(replace(node, inputs=inputs, leaves=leaves))
+    result.outputs = tuple(numbers[n] for n in graph.outputs)
+    return result
 
 
 def training_site(regularizer: Regularizer) -> Site:
@@ -120,7 +140,7 @@ def training_site(regularizer: Regularizer) -> Site:
     return Site(rows=1, batch=1, training=True, template=torch.empty(0), columns=rates)
 
 
-def _shown_node(graph: Graph, node: Node, site: Site, alias_of: list[int], order: int) -> ShownNode:
+def _shown_node(graph: Graph, node: Node, site: Site, order: int) -> ShownNode:
     box, shapes, parameters = node.box, graph.input_shapes(node), graph.parameters
     own = [node.name] if box is None else [f"{node.name}.{leaf}" for leaf in box.leaves(*shapes)]
     return ShownNode(
@@ -129,10 +149,10 @@ def _shown_node(graph: Graph, node: Node, site: Site, alias_of: list[int], order
         box=box.name if box else "",
         settings=_settings_text(box, site) if box else "",
         formula=box.formula if box else "",
-        reads=tuple(graph.nodes[alias_of[i]].name for i in node.operands),
+        reads=tuple(graph.nodes[i].name for i in node.operands),
         shape=node.shape,
         parameters=sum(parameters[name].size for name in own if name in parameters),
-        multiply_adds=box.multiply_adds(*shapes) if box and node.per_example else 0,
+        multiply_adds=graph.multiply_adds_of(node),
         order=order,
     )
 
@@ -159,10 +179,10 @@ def _settings_text(box: Box, site: Site) -> str:
             words.append(f"{field.name} {float(site.columns[value].mean()):g}")
         elif field.name in HIDDEN_FIELDS or value == field.default and field.name not in SHOWN_FIRST:
             continue
+        elif field.name in ("units", "loss"):  # what they are needs no word
+            words.append(getattr(value, "name", str(value)))
         else:
-            words.append(
-                _value_text(value) if field.name == "units" else f"{field.name} {_value_text(value)}"
-            )
+            words.append(f"{field.name} {_value_text(value)}")
     return ", ".join(words)
 
 

@@ -6,6 +6,7 @@ The picture depends on the graph alone. It follows a dark screen, and needs no f
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,13 +24,17 @@ CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
 MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
 MOST_CHARACTERS = 30  # of a line in a box
 ARROW = 6.0
-STAGES = ("the network", "its gradient, from the loss back to the parameters", "the gradient of the gradient")
+STAGES = (
+    "the network",
+    "its gradient, from the objective back to the parameters",
+    "the Hessian times a vector v: the gradient of <gradient, v>",
+)
 
 LEGEND = {  # kind -> what the colour means
     "input": "input", "learnt": "box with parameters", "activation": "activation", "plain": "other box",
     "random": "random in training", "parameter": "parameter", "buffer": "buffer",
     "value": "a value from above", "gradient1": "box of the gradient",
-    "gradient2": "box of the gradient of the gradient",
+    "gradient2": "box of the second gradient", "result": "output",
 }  # fmt: skip
 LIGHT = {  # kind -> (fill, line)
     "input": ("#e8eaed", "#5f6368"), "learnt": ("#dbe9ff", "#1f5fbf"), "activation": ("#dcf3e0", "#1d7a3a"),
@@ -82,16 +87,15 @@ def graph_svg(graph: ShownGraph, dark: bool = True, name: str = "graph") -> str:
     """The picture; with `dark` it has other colours where the reader's screen is dark. `name` begins the ids
     in it: a page may have several."""
     bodies, top, width = [], MARGIN + TITLE_HEIGHT, 0.0
-    orders = sorted({node.order for node in graph.nodes})
-    for order in orders:
-        stage = _Stage(graph, order)
-        if len(orders) > 1:
+    stages = [_Stage(graph, order) for order in range(len(graph.parts))]
+    for order, stage in enumerate(stages):
+        if len(stages) > 1:
             bodies.append(_text(MARGIN, top + 4, STAGES[order], "heading"))
             top += TITLE_HEIGHT
         bodies.append(f'<g transform="translate({MARGIN:g} {_number(top)})">\n{stage.svg()}</g>')
         top += stage.height + STAGE_SPACE
         width = max(width, stage.width)
-    kinds = dict.fromkeys(kind for order in orders for kind in _Stage(graph, order).kinds())
+    kinds = {kind for stage in stages for kind in stage.kinds()}
     legend, rows = _legend([kind for kind in LEGEND if kind in kinds], max(width, 560.0))
     bodies.append(f'<g transform="translate({MARGIN:g} {_number(top - 8)})">\n{legend}</g>')
     width, height = max(width, 560.0) + 2 * MARGIN, top + rows * 20 + 6
@@ -112,17 +116,17 @@ class _Stage:
     """The network, its gradient, or the gradient of that: nodes of one order, placed."""
 
     def __init__(self, graph: ShownGraph, order: int):
-        self.graph, self.order = graph, order
+        self.graph, self.order, self.backwards = graph, order, order == 1
         self.by_name = {node.name: node for node in graph.nodes}
         self.from_leaves = _from_leaves_alone(graph)
-        readers = graph.readers()
+        readers = Counter(name for node in graph.nodes if node.order == order for name in {*node.reads})
         self.hanging = {
             node.name for node in graph.nodes
-            if node.order != order or node.name in self.from_leaves and len(readers[node.name]) == 1
+            if node.order != order or self._hangs(node) and readers[node.name] == 1
         }  # fmt: skip
         nodes = [node for node in graph.nodes if node.name not in self.hanging]
         self.drawn = [self._drawn(node) for node in nodes]
-        if order == 0:
+        if len(graph.outputs) == 1:
             self.drawn.append(self._loss())
         numbers = {drawn.node.name: n for n, drawn in enumerate(self.drawn)}
         self.edges = [
@@ -136,18 +140,18 @@ class _Stage:
             Place(
                 drawn.width, drawn.height, drawn.below,
                 label=len(drawn.node.shape_text) * SMALL_CHARACTER + 10 if n in self.sources else 0.0,
-                early=drawn.node.name not in self.from_leaves,
+                early=order == 0 and not self._hangs(drawn.node),
             )
             for n, drawn in enumerate(self.drawn)
         ]  # fmt: skip
         layout = place(self.places, self.edges, WIDEST)
         self.lines, self.width, self.height = layout.lines, layout.width, layout.height
-        self.backwards = order == 1
 
     def kinds(self) -> list[str]:
         """Of all that is drawn, for the legend."""
         drawn = [drawn for drawn in self.drawn if drawn.node.name != ""]
-        return [kind for one in drawn for kind in (one.kind, *(chip.kind for chip in one.chips))]
+        kinds = [kind for one in drawn for kind in (one.kind, *(chip.kind for chip in one.chips))]
+        return kinds + ["result"] * any(self._is_result(one.node) for one in drawn)
 
     def svg(self) -> str:
         edges = map(self._line, self.lines)
@@ -165,7 +169,7 @@ class _Stage:
             lines.append(elide_middle(visible(node.text), MOST_CHARACTERS))
         if node.formula:
             lines.append(elide_middle(node.formula, MOST_CHARACTERS))
-        kind = f"gradient{node.order}" if node.order and not node.is_leaf else node.kind
+        kind = f"gradient{node.order}" if node.order and node.box else node.kind
         return Drawn(node, tuple(lines), kind, tuple(self._chips(node, node.name)))
 
     def _chips(self, node: ShownNode, above: str) -> Iterator[Chip]:
@@ -174,18 +178,25 @@ class _Stage:
             if name not in self.hanging:
                 continue
             hung = self.by_name[name]
-            is_value = hung.order != self.order or name not in self.from_leaves
+            is_value = hung.order != self.order or not self._hangs(hung)
             text = hung.text or name.removeprefix(f"{above}.")
             text = elide_middle(visible(name if is_value else text), MOST_CHARACTERS)
-            kind = "value" if is_value and not hung.is_leaf else hung.kind
+            kind = "value" if is_value and not (hung.is_leaf or hung.kind == "input") else hung.kind
             yield Chip(f"{text} {hung.shape_text}", kind, f"{name}: {_meaning(hung)}")
             if not is_value:
                 yield from self._chips(hung, above)
 
     def _loss(self) -> Drawn:
         what, _, rest = self.graph.loss.partition(", ")
-        end = ShownNode("", "input", "", "", "", (self.graph.output,), (), 0, 0, 0)
+        end = ShownNode("", "input", "", "", "", self.graph.outputs, (), 0, 0, 0)
         return Drawn(end, tuple(line for line in (what, rest) if line), "end")
+
+    def _hangs(self, node: ShownNode) -> bool:
+        """Whether it is drawn below its only reader: what comes from leaves alone, and further inputs."""
+        return node.name in self.from_leaves or node.kind == "input" and node is not self.graph.nodes[0]
+
+    def _is_result(self, node: ShownNode) -> bool:
+        return node.name in self.graph.outputs and len(self.graph.outputs) > 1
 
     # ---- pieces of SVG
 
@@ -195,16 +206,17 @@ class _Stage:
     def _box(self, n: int) -> str:
         drawn, p = self.drawn[n], self.places[n]
         left, top = min(self._x(p.x), self._x(p.x + p.width)), p.y - p.height / 2
-        dashed = " dashed" if drawn.node.kind == "random" else ""
+        style = drawn.kind + " dashed" * (drawn.node.kind == "random")
+        style += " result" * self._is_result(drawn.node)
         radius = p.height / 2 if drawn.node.is_leaf or drawn.kind == "end" else CORNER
         parts = [f"<title>{_escape(f'{drawn.node.name}: {_meaning(drawn.node)}')}</title>"] * bool(
             drawn.node.name
         )
-        parts.append(_rect(left, top, p.width, p.height, radius, f"{drawn.kind}{dashed}"))
+        parts.append(_rect(left, top, p.width, p.height, radius, style))
         middle, y = left + p.width / 2, top + PADDING + 9
         for i, line in enumerate(drawn.lines):
-            style = "name" if i == 0 else "formula" if line == drawn.node.formula else "text"
-            parts.append(_text(middle, y, line, f"{style} middle"))
+            font = "name" if i == 0 else "formula" if line == drawn.node.formula else "text"
+            parts.append(_text(middle, y, line, f"{font} middle"))
             y += SMALL_LINE + (1 if i == 0 else 0)
         y = top + p.height
         for chip in drawn.chips:
@@ -283,7 +295,7 @@ def _legend(kinds: list[str], width: float) -> tuple[str, int]:
         if x + needed > width and x:
             x, row = 0.0, row + 1
         radius = 5.5 if kind in ("parameter", "buffer", "value") else 2.5
-        style = f"{kind} dashed" if kind == "random" else kind
+        style = {"random": "random dashed", "result": "plain result"}.get(kind, kind)
         parts.append(_rect(x, row * 20.0, 18, 11, radius, style))
         parts.append(_text(x + 24, row * 20.0 + 9.5, LEGEND[kind], "text"))
         x += needed
@@ -313,7 +325,7 @@ def _style(dark: bool) -> str:
         ".nnlab-graph .formula{font-style:italic}",
         ".nnlab-graph .middle{text-anchor:middle}.nnlab-graph .end{text-anchor:end}",
         ".nnlab-graph .edge{fill:none;stroke-width:1.4}.nnlab-graph .dashed{stroke-dasharray:4 3}",
-        ".nnlab-graph rect{stroke-width:1.3}",
+        ".nnlab-graph rect{stroke-width:1.3}.nnlab-graph .result{stroke-width:3}",
         *_colours(LIGHT, page="#ffffff", ink="#1f2328", grey="#57606a", edge="#6e7781"),
     ]
     if dark:
