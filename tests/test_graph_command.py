@@ -7,6 +7,8 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+from model_cases import DAG, EXAMPLES
 
 from nnlab.cli import main
 from nnlab.experiment import Experiment
@@ -24,20 +26,25 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def data_for(model):
-    """Small data that the model takes."""
-    return {"linear": "diabetes"}.get(model, "iris")
+@pytest.fixture
+def net(here):
+    """A graph file with a branch, a sum and a shared leaf."""
+    (here / "net.yaml").write_text(yaml.safe_dump({"boxes": DAG}, sort_keys=False))
+    return here / "net.yaml"
 
 
-def graph_of(model):
-    experiment = Experiment.from_config({"model": {"name": model}, "data": {"name": data_for(model)}})
-    return experiment.graph(experiment.load().spec)
+def words_for(model):
+    """Of small data that the model takes."""
+    words = {"linear": ["data=diabetes"], "graph": ["data=iris", "model.file=net.yaml"]}
+    return [f"model={model}", *words.get(model, ["data=iris"])]
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
-def test_the_table_adds_up(here, capsys, model):
-    assert run(f"model={model}", f"data={data_for(model)}", "hydra.run.dir=g") == 0
-    screen, graph = capsys.readouterr().out, graph_of(model)
+def test_the_table_adds_up(net, capsys, model):
+    here, words = net.parent, words_for(model)
+    assert run(*words, "hydra.run.dir=g") == 0
+    experiment = Experiment(model=EXAMPLES[model], data=words[1].removeprefix("data="))
+    screen, graph = capsys.readouterr().out, experiment.graph(experiment.load().spec)
     assert max(map(len, screen.splitlines())) <= 80
     assert re.search(rf"^  parameters +{graph.parameter_count:,}$", screen, re.M)
     assert re.search(rf"^  multiply-adds +{graph.multiply_adds:,} per example$", screen, re.M)
@@ -52,6 +59,20 @@ def test_the_table_adds_up(here, capsys, model):
     assert {f.name for f in (here / "g").iterdir()} == {
         "graph.json", "graph.svg", "config.yaml", "command.txt", ".hydra",
     }  # fmt: skip
+
+
+def test_a_network_of_ones_own(net, capsys):
+    assert run(*words_for("graph"), "hydra.run.dir=g") == 0
+    screen = capsys.readouterr().out
+    assert re.search(r"^  tied +affine 12 +drop, again\.weight +12 +12 +144$", screen, re.M)
+    assert run(*words_for("graph"), "gradient=true", "hydra.run.dir=h") == 0
+    screen = capsys.readouterr().out
+    assert "d again.weight" in screen and "d tied.weight" not in screen
+    net.write_text("boxes: {a: {box: affine, units: 3}, b: {box: add, input: [a, input]}}")
+    assert run(*words_for("graph")) == 2
+    drawn = capsys.readouterr().err
+    assert main(["train", *words_for("graph")]) == 2
+    assert capsys.readouterr().err == drawn.replace("nnlab graph:", "nnlab train:") and "b" in drawn
 
 
 def test_a_wide_table_is_wrapped(here, capsys):

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 import nnlab
 from nnlab.autodiff.activations import ReLU, Sigmoid, Tanh
 from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.combine import Add, Concatenate, Multiply
 from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.gradient_boxes import GRADIENT_BOXES
 from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Experiment
 from nnlab.models import Model
@@ -154,6 +156,11 @@ def test_what_does_nothing_is_left_out():
     assert "dropout" not in graph_svg(graph)
     assert graph["inner"].parameters == 32 * 32 + 32 and graph["again"].parameters == 32
     assert sum(node.parameters for node in graph.nodes if not node.is_leaf) == residual().parameter_count
+
+
+def test_every_box_says_a_formula():
+    boxes = BOXES | GRADIENT_BOXES
+    assert {name for name, box in boxes.items() if not 0 < len(box.formula) <= 32} == set()
 
 
 @pytest.mark.parametrize("dark", [True, False])

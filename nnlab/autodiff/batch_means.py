@@ -28,6 +28,7 @@ class BatchMean(Box):
     """
 
     name: ClassVar[str] = "batch_mean"
+    formula: ClassVar[str] = "Σ x / n"
     needs_valid: ClassVar[bool] = True
     output_per_example: ClassVar[bool | None] = False
 
@@ -61,6 +62,7 @@ class BatchShare(Box):
     """y = x_c / n for each of the n values of channel c in a batch of values of `shape`: see `BatchMean`."""
 
     name: ClassVar[str] = "batch_share"
+    formula: ClassVar[str] = "x / n"
     needs_valid: ClassVar[bool] = True
     output_per_example: ClassVar[bool | None] = True
     shape: tuple[int, ...] = static(low=1)
@@ -98,6 +100,7 @@ class RunningStatistic(Box):
     """
 
     name: ClassVar[str] = "running_statistic"
+    formula: ClassVar[str] = "x where n = 1, else 0"
     needs_valid: ClassVar[bool] = True
     shape: tuple[int, ...] = static(low=1)
 

@@ -112,6 +112,7 @@ class EmbeddingGradient(Box):
     """W = the gradient of an embedding's tables, of inputs x and dy: the derivative of `Embedding`."""
 
     name: ClassVar[str] = "embedding_gradient"
+    formula: ClassVar[str] = "Σ y at column x"
     output_per_example: ClassVar[bool | None] = False
     slots: tuple[int, ...] = static(low=1)
     units: int = static(8, low=1)

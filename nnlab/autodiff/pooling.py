@@ -55,6 +55,7 @@ class MaxPool(Pooling):
     """
 
     name: ClassVar[str] = "max_pool"
+    formula: ClassVar[str] = "max of a window"
 
     def settle(self, ctx, shape):
         ctx.index = torch.zeros_like(ctx.y, dtype=torch.long)  # the place of the largest in its image
@@ -97,6 +98,7 @@ class AveragePool(Pooling):
     """
 
     name: ClassVar[str] = "average_pool"
+    formula: ClassVar[str] = "mean of a window"
     count_padding: bool = static(False)
 
     def settle(self, ctx, shape):
@@ -136,6 +138,7 @@ class L2Pool(Pooling):
     """
 
     name: ClassVar[str] = "l2_pool"
+    formula: ClassVar[str] = "√(Σ x²) of a window"
 
     def inner_units(self, shape):
         return torch.Size(shape).numel()
@@ -179,6 +182,7 @@ class GlobalAveragePool(Box):
     """y_c = the mean of channel c over its whole image; dx = dy_c / (H W). Lin, Chen and Yan 2014."""
 
     name: ClassVar[str] = "global_average_pool"
+    formula: ClassVar[str] = "mean of a channel"
 
     def output_shape(self, shape):
         windows_of(self.name, shape, shape[1:], 1, 0)

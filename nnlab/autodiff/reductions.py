@@ -140,6 +140,7 @@ class SumChannels(Box):
     """
 
     name: ClassVar[str] = "sum_channels"
+    formula: ClassVar[str] = "Σ x of each channel"
     output_per_example: ClassVar[bool | None] = False
     ones: int = static(low=1)
 
@@ -170,6 +171,7 @@ class RepeatChannels(Box):
     """y_c = x_c, a number of each channel, at all positions and examples of values of `shape`."""
 
     name: ClassVar[str] = "repeat_channels"
+    formula: ClassVar[str] = "x, at each position"
     output_per_example: ClassVar[bool | None] = True
     shape: tuple[int, ...] = static(low=1)
 

@@ -19,6 +19,7 @@ class Flatten(Box):
     """y = the numbers of x as a vector, in the same order: channel by channel, row by row."""
 
     name: ClassVar[str] = "flatten"
+    formula: ClassVar[str] = "all numbers in a row"
 
     def output_shape(self, shape):
         return (math.prod(shape),)
@@ -51,6 +52,7 @@ class Reshape(Box):
     """y = the numbers of x in `shape`, in the same order; -1 stands for as many as are left."""
 
     name: ClassVar[str] = "reshape"
+    formula: ClassVar[str] = "x in another shape"
     shape: tuple[int, ...] = static((-1,), low=-1)
 
     def __post_init__(self):

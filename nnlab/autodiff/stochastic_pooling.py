@@ -28,6 +28,7 @@ class StochasticPool(Pooling):
     """
 
     name: ClassVar[str] = "stochastic_pool"
+    formula: ClassVar[str] = "x_i with probability x_i / Σ x"
     random: ClassVar[bool] = True
 
     def inner_units(self, shape):
