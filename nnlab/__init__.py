@@ -46,7 +46,7 @@ _HOMES = {
     "nnlab.tables.frames": ("Frame",),
     "nnlab.data.spec": ("DataSpec",),
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
-    "nnlab.models": ("MLP", "GraphModel", "Linear", "Logistic", "Model", "Tabular"),
+    "nnlab.models": ("CNN", "MLP", "GraphModel", "Linear", "Logistic", "Model", "Tabular"),
     "nnlab.initializers": (
         "Auto", "ConstantInit", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Init",
         "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",

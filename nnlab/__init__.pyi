@@ -60,6 +60,7 @@ from nnlab.initializers import (
     Zeros as Zeros,
 )
 from nnlab.models import (
+    CNN as CNN,
     MLP as MLP,
     GraphModel as GraphModel,
     Linear as Linear,

@@ -104,6 +104,8 @@ def validate(value, type_, allowed: Allowed, where: str):
 
 def _suggestion(value, type_, allowed: Allowed, where: str) -> str:
     """What was probably meant: a similar name, a text in quotes, or the value in another notation."""
+    if isinstance(value, (list, tuple)) and allowed.choices:
+        value = next((item for item in value if isinstance(item, str) and not allowed.allows(item)), value)
     near = _similar_value(value, type_, allowed)
     if isinstance(near, bool):
         return f"; write {str(near).lower()}"

@@ -9,12 +9,12 @@ from dataclasses import fields, replace
 import numpy as np
 from gpu_runs import BASE, CLASSES, NUMBERS, SHORT, rows_of
 from mixed_table import Mixed
-from model_cases import DAG, EXAMPLES
+from model_cases import DAG, EXAMPLES, OF_IMAGES
 from networks import Points
 from test_combinations import GOOD, REGULARIZERS
 
 import nnlab
-from nnlab import MLP, SGD, Experiment, GraphModel, KFold, Linear, Logistic, Patience, Regularizer
+from nnlab import CNN, MLP, SGD, Experiment, GraphModel, KFold, Linear, Logistic, Patience, Regularizer
 from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.data.normalization import NORMALIZATION_NAMES as NORMALIZATIONS
 from nnlab.data.splits import SPLITS, NoSplit
@@ -27,6 +27,10 @@ from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
 from nnlab.testing.rows import varied
 
+CNNS = (  # two values of each field
+    EXAMPLES["cnn"],
+    CNN((4, "pool", "global_pool"), 2, 1, "batch", "tanh", "average", 3, (), "softmax"),
+)
 LAST = replace(SHORT, metric="last")  # so that nothing needs to be held back
 LIMITS = dict(clip_norm=0.5, clip_value=0.1)
 MANY = 150  # classes, above which a report has no confusion matrix
@@ -76,7 +80,8 @@ def networks():
     losses = [replace(SHORT, loss=loss, dtype="float64") for loss in dict(GOOD).values()]
     yield "losses-float64", losses
     yield "activations-of-their-own", rows_of("model", [MLP(hidden=(5,) * 10, activation=tuple(ACTIVATIONS))])
-    yield "models", [replace(SHORT, model=model) for model in EXAMPLES.values()]
+    yield "models", [replace(SHORT, model=model) for name, model in EXAMPLES.items() if name not in OF_IMAGES]
+    yield "cnn", [replace(SHORT, data=Points(d=36, shape=(1, 6, 6)), model=model) for model in CNNS]
     yield "graph", [replace(SHORT, model=GraphModel(boxes={**DAG, "drop": {"box": "sigmoid"}}))]
     yield "two-classes", [replace(SHORT, data=Points(classes=2), loss="binary_cross_entropy")]
     small = Tabular(hidden=(6, 3), activation="tanh", output="softmax")

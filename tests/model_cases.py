@@ -13,7 +13,15 @@ DAG = {  # a branch, a sum, a shared leaf, a leaf behind a box, a fixed rate of 
     "both": {"box": "concatenate", "input": ["tied", ".."]},
     "out": {"box": "affine", "units": "outputs"},
 }
-SETTINGS = {"graph": {"boxes": DAG}}
+BLOCKS = (
+    3,
+    "pool",
+    {"channels": 4, "kernel": 2, "normalization": "batch"},
+    {"pool": "stochastic"},
+    "dropout",
+)
+SETTINGS = {"graph": {"boxes": DAG}, "cnn": {"blocks": BLOCKS, "hidden": (5,)}}
+OF_IMAGES = {"cnn"}  # models that need images, or sequences
 
 
 def example_of(model: type):
@@ -21,4 +29,4 @@ def example_of(model: type):
 
 
 EXAMPLES = {name: example_of(model) for name, model in MODELS.items()}
-OF_VECTORS = {name: model for name, model in EXAMPLES.items() if name != "graph"}
+OF_VECTORS = {name: model for name, model in EXAMPLES.items() if name not in ("graph", "cnn")}

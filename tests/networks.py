@@ -45,6 +45,7 @@ class Points(Data):
     d: int = static(7)
     classes: int = static(3)
     outputs: int = static(2)
+    shape: tuple[int, ...] = static(())  # of an image with d numbers
     target_normalization: str = static("standard", choices=("standard", "none"))
 
     def load(self):
@@ -53,5 +54,6 @@ class Points(Data):
         x = 3 + random.standard_normal((self.n, self.d)) + random.standard_normal((y.max() + 1, self.d))[y]
         y[::4] = random.integers(max(self.classes, 2), size=len(y[::4]))  # so that one can learn too much
         if self.classes:
-            return Dataset(x, y, tuple("abcdefghij"[: self.classes]))
-        return Dataset(x, 100 * np.sin(x[:, : self.outputs]) + 50 * y[:, None] + 7, ())
+            return Dataset(x, y, tuple("abcdefghij"[: self.classes]), shape=self.shape or None)
+        numbers = 100 * np.sin(x[:, : self.outputs]) + 50 * y[:, None] + 7
+        return Dataset(x, numbers, (), shape=self.shape or None)

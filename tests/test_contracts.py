@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from model_cases import EXAMPLES
+from model_cases import EXAMPLES, OF_IMAGES
 from modules import Attention, Bilinear, Gate
 from networks import rates
 from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
@@ -338,8 +338,9 @@ def contracts():
     for name, rule in RULES.items():
         yield f"stopping-{name}", StoppingContract, {"stopping": rule}
     for name in MODELS:
+        shapes = {"shapes": ((1, 6, 6), (2, 5, 7), (3, 8))} if name in OF_IMAGES else {}
         small = {"tabular": Tabular(hidden=(9, 9))}  # which has the boxes of the large one
-        yield f"model-{name}", ModelContract, {"model": small.get(name, EXAMPLES[name])}
+        yield f"model-{name}", ModelContract, {"model": small.get(name, EXAMPLES[name])} | shapes
     for name in GENERATED:
         yield f"data-{name}", DataContract, {"data": SOURCES[name]}
     for name, split in SPLITS.items():

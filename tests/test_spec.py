@@ -16,7 +16,7 @@ import torch
 from datafiles import WRITERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_cases import EXAMPLES, OF_VECTORS
+from model_cases import EXAMPLES, OF_IMAGES, OF_VECTORS
 from searches import sweep
 
 import nnlab
@@ -255,6 +255,10 @@ def test_a_spec_alone_builds_the_network_and_the_loss(data, model):
     spec = DataSpec.from_json(json.loads(json.dumps(dataset.spec.to_json())))
     if model.name == "logistic" and not dataset.classes:
         with pytest.raises(nnlab.UserError, match="needs classes"):
+            e.graph(spec)
+        return
+    if model.name in OF_IMAGES and len(spec.shape) == 1:
+        with pytest.raises(nnlab.UserError, match="model=cnn needs images"):
             e.graph(spec)
         return
     fit, graph, loss = nnlab.fit(e).run(), e.graph(spec), e.loss_for(spec)

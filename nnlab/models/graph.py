@@ -18,7 +18,8 @@ from nnlab.frozen_dict import FrozenDict
 from nnlab.graph_file import read_boxes
 from nnlab.hyperparameters import static
 from nnlab.models.base import Model
-from nnlab.models.graph_lines import INPUT, KEY, Line, class_of, field_types, lines_of, make_box
+from nnlab.models.graph_lines import INPUT, KEY, Line, class_of, lines_of
+from nnlab.models.settings import field_types, make
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class _Building:
             raise UserError(f"{leaf}: there is no such key{nearest(leaf, names, 'keys')}")
         if isinstance(written, Mapping):
             settings = {k: v for k, v in written.items() if k != "box"}
-            return make_box(class_of(written, key), settings, key, self.outputs)
+            return make(class_of(written, key), settings, key, self.outputs)
         owner, _, name = written.rpartition(".")
         node = self.graph.nodes[self.nodes[owner]]
         named = dict(zip(node.box.leaves(*self._shapes(node.inputs)), node.leaves, strict=True))

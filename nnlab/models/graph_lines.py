@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 from nnlab import plugins
@@ -24,9 +24,10 @@ from nnlab.allowed import yaml_text
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.boxes import BOXES
 from nnlab.errors import UserError, nearest, quote_names
+from nnlab.models.settings import field_types, make
 
 KEY = "model.boxes"
-INPUT, LINE_ABOVE, OUTPUTS = "input", "..", "outputs"
+INPUT, LINE_ABOVE = "input", ".."
 NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 PLAIN_TYPES = (str, bool, int, float, type(None), tuple, Mapping)
 
@@ -57,7 +58,7 @@ class Line:
 
     def box(self, outputs: int, **more) -> Box:
         """The box, in a network of so many outputs; `more` are fields that nobody wrote."""
-        return make_box(self.cls, more | self.settings, self.key, outputs)
+        return make(self.cls, more | self.settings, self.key, outputs)
 
 
 def lines_of(boxes: Mapping) -> dict[str, Line]:
@@ -72,31 +73,6 @@ def lines_of(boxes: Mapping) -> dict[str, Line]:
             if isinstance(shared, str):
                 _refuse_unknown(shared.rpartition(".")[0], lines, f"{line.key}.{leaf} = '{shared}'")
     return {name: lines[name] for name in _in_order(lines)}
-
-
-def make_box(cls: type[Box], settings: Mapping, key: str, outputs: int = 1) -> Box:
-    """The box of class `cls` with these settings, where the word `outputs` stands for that number."""
-    types = field_types(cls)
-    for name in settings:
-        if name not in types:
-            keys = nearest(name, types, "keys") if types else "; it has no keys"
-            raise UserError(f"{key}.{name}: box '{cls.name}' has no such key{keys}")
-    for f in fields(cls):
-        if f.default is MISSING and f.name not in settings:
-            raise UserError(
-                f"{key}: box '{cls.name}' needs {f.name}: write {{box: {cls.name}, {f.name}: ...}}"
-            )
-    is_count = {name: value == OUTPUTS and int in types[name] for name, value in settings.items()}
-    try:
-        return cls(**{name: outputs if is_count[name] else value for name, value in settings.items()})
-    except UserError as e:
-        raise UserError(re.sub(r"^\w+\.", f"{key}.", str(e))) from e
-
-
-def field_types(cls: type[Box]) -> dict[str, tuple]:
-    """The types that each field of a box takes, by its name."""
-    types = typing.get_type_hints(cls)
-    return {f.name: typing.get_args(types[f.name]) or (types[f.name],) for f in fields(cls)}
 
 
 def class_of(settings: Mapping, key: str) -> type[Box]:

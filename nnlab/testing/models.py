@@ -17,7 +17,8 @@ class ModelContract(PartContract):
     """`model` is a model, or the class of one that needs no settings.
 
     shapes   shapes of examples of the tests; (1, 6, 6) for a model of images
-    data     the data set of the tests; the model's own loss decides whether it has classes
+    data     the data set of the tests, examples of the first shape; the model's own loss decides whether it
+             has classes
     """
 
     model: Model | type[Model]
@@ -29,7 +30,8 @@ class ModelContract(PartContract):
 
     @property
     def data(self):
-        return Bumps(classes=0 if self._make().loss in ("squared_error", "absolute_error") else 3)
+        classes = 0 if self._make().loss in ("squared_error", "absolute_error") else 3
+        return Bumps(classes=classes, shape=self.shapes[0])
 
     def parts(self):
         return [self._make()]

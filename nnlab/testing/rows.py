@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -142,20 +143,22 @@ def _bits(array) -> bytes:
 
 @dataclass(frozen=True)
 class Bumps(Data):
-    """A data set of `n` examples with 5 features in noisy clusters: 3 classes, or 2 numbers as targets."""
+    """A data set of `n` examples of `shape` in noisy clusters: 3 classes, or 2 numbers as targets."""
 
     name: ClassVar[str] = "bumps"
     n: int = static(60)
     classes: int = static(3)
+    shape: tuple[int, ...] = static((5,), low=1)
     target_normalization: str = static("standard", choices=("standard", "none"))
 
     def read(self):
         random = np.random.default_rng(3)
         y = random.integers(3, size=self.n)
-        x = 3 + random.standard_normal((self.n, 5)) + random.standard_normal((3, 5))[y]
+        d = math.prod(self.shape)
+        x = 3 + random.standard_normal((self.n, d)) + random.standard_normal((3, d))[y]
         if self.classes:
-            return Dataset(x, y, ("a", "b", "c"))
-        return Dataset(x, 100 * np.sin(x[:, :2]) + 50 * y[:, None], ())
+            return Dataset(x, y, ("a", "b", "c"), shape=self.shape)
+        return Dataset(x, 100 * np.sin(x[:, :2]) + 50 * y[:, None], (), shape=self.shape)
 
 
 def experiments(**parts) -> list[Experiment]:

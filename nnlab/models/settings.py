@@ -1,0 +1,40 @@
+"""Makes parts of a model, boxes and blocks, of what a user wrote, with errors that say where it stands."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+
+from nnlab.errors import UserError, nearest
+from nnlab.hyperparameters import Component
+
+OUTPUTS = "outputs"  # stands for the number of outputs that data and loss need
+
+
+def make(cls: type[Component], settings: Mapping, key: str, outputs: int = 1, separator: str = "."):
+    """The part of class `cls` with these settings, where the word `outputs` stands for that number.
+
+    `key` says where the settings stand, `model.boxes.conv1`, and is followed by `separator` and a setting.
+    Raises `UserError`.
+    """
+    what, types = f"{cls.group} '{cls.name}'", field_types(cls)
+    for name in settings:
+        if name not in types:
+            keys = nearest(name, types, "keys") if types else "; it has no keys"
+            raise UserError(f"{key}{separator}{name}: {what} has no such key{keys}")
+    for f in fields(cls):
+        if f.default is MISSING and f.name not in settings:
+            raise UserError(f"{key}: {what} needs {f.name}, as in {{box: {cls.name}, {f.name}: ...}}")
+    is_count = {name: value == OUTPUTS and int in types[name] for name, value in settings.items()}
+    try:
+        return cls(**{name: outputs if is_count[name] else value for name, value in settings.items()})
+    except UserError as e:
+        raise UserError(re.sub(rf"^{cls.group}\.", f"{key}{separator}", str(e))) from e
+
+
+def field_types(cls: type[Component]) -> dict[str, tuple]:
+    """The types that each field takes, by its name."""
+    types = typing.get_type_hints(cls)
+    return {f.name: typing.get_args(types[f.name]) or (types[f.name],) for f in fields(cls)}
