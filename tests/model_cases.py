@@ -13,13 +13,8 @@ DAG = {  # a branch, a sum, a shared leaf, a leaf behind a box, a fixed rate of 
     "both": {"box": "concatenate", "input": ["tied", ".."]},
     "out": {"box": "affine", "units": "outputs"},
 }
-BLOCKS = (
-    3,
-    "pool",
-    {"channels": 4, "kernel": 2, "normalization": "batch"},
-    {"pool": "stochastic"},
-    "dropout",
-)
+NORMALIZED = {"channels": 4, "kernel": 2, "normalization": "batch"}
+BLOCKS = (3, "pool", NORMALIZED, {"pool": "stochastic"}, "dropout")
 SETTINGS = {"graph": {"boxes": DAG}, "cnn": {"blocks": BLOCKS, "hidden": (5,)}}
 OF_IMAGES = {"cnn"}  # models that need images, or sequences
 

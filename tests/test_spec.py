@@ -263,10 +263,11 @@ def test_a_spec_alone_builds_the_network_and_the_loss(data, model):
         return
     fit, graph, loss = nnlab.fit(e).run(), e.graph(spec), e.loss_for(spec)
     for result in fit.results:
-        assert {n: p.shape for n, p in graph.parameters.items()} == {
+        leaves = graph.parameters | graph.buffers
+        assert {n: leaf.shape for n, leaf in leaves.items()} == {
             n: w.shape for n, w in result.weights.items()
         }
-        assert graph.parameter_count == sum(w.size for w in result.weights.values())
+        assert graph.parameter_count == sum(result.weights[name].size for name in graph.parameters)
     metric_sums = MetricSums(loss, spec, [result.normalizer for result in fit.results], torch.empty(0))
     assert type(metric_sums.task) is TASKS[spec.task]
     assert graph.nodes[-1].shape == (loss.outputs(spec.outputs),)
