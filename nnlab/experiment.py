@@ -12,6 +12,7 @@ import numpy as np
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS, yaml_text
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
+from nnlab.autodiff.augmentation import Augmentation, augmentation_boxes
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_from
@@ -27,7 +28,7 @@ from nnlab.metrics import METRICS
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
-from nnlab.regularizers import REGULARIZERS, Regularizer, combined
+from nnlab.regularizers import AUGMENTATIONS, REGULARIZERS, Regularizer, combined
 from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
@@ -254,8 +255,28 @@ class Experiment(Component):
             )
 
     @typed
-    def graph(self, spec: DataSpec) -> Graph:
-        """The network for such data; without an output map that is part of the loss."""
+    def graph(self, spec: DataSpec, augmentations: Sequence[str] | None = None) -> Graph:
+        """The network for such data; without an output map that is part of the loss.
+
+        Its input goes through `augmentations`, by default those of the experiment.
+        """
+        graph = self._model_graph(spec)
+        names = self.regularizer.augmentations if augmentations is None else augmentations
+        boxes = augmentation_boxes(names, graph, spec.shape, spec.layout.numbers)
+        self._refuse_augmentations(boxes, spec)
+        return graph.behind(boxes) if boxes else graph
+
+    def _refuse_augmentations(self, boxes: dict[str, Augmentation], spec: DataSpec) -> None:
+        """Raise `UserError` for what changes images, if the data have none."""
+        for box in [box for box in boxes.values() if box.of_images and len(spec.shape) == 1]:
+            setting, value = f"regularizer.{box.strength}", getattr(self.regularizer, box.strength)
+            raise UserError(
+                f"{setting} = {yaml_text(value)} changes images, and an example of data '{self.data.name}' "
+                f"is a vector of {spec.inputs:,} numbers; allowed with it: {setting}=0, and "
+                f"regularizer.input_noise"
+            )
+
+    def _model_graph(self, spec: DataSpec) -> Graph:
         loss, output = self.loss_for(spec), self.model.output
         output_box = "identity" if output == "auto" or loss.map else output
         sizes = spec.shape, loss.outputs(spec.outputs), output_box
@@ -273,6 +294,12 @@ class Experiment(Component):
         """Every seed on every fold of every repeat; `folds`, if they have been drawn already."""
         folds = self.split.folds(dataset) if folds is None else folds
         return [Row(self, self.seed + s, fold) for fold in folds for s in range(self.seeds)]
+
+
+def stack_graph(rows: Sequence[Row], spec: DataSpec) -> Graph:
+    """The network of rows that share a stack: with the augmentations that any of them has."""
+    wanted = {name for row in rows for name in row.experiment.regularizer.augmentations}
+    return rows[0].experiment.graph(spec, [name for name in AUGMENTATIONS if name in wanted])
 
 
 # Static fields that belong to a row, and what the experiment of a stack has in their place.

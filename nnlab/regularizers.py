@@ -1,4 +1,4 @@
-"""Regularizers: weight penalties and dropout. They combine: `regularizer=[l2,dropout]`."""
+"""Regularizers: weight penalties, dropout and augmentation. They combine: `regularizer=[l2,dropout]`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, column, static
 from nnlab.plugins import lookup
 
+DROPOUTS = ("dropout", "input_dropout", "dropconnect")
+AUGMENTATIONS = ("shift", "flip", "cutout", "input_noise")  # random changes of inputs, in this order
+LARGEST_SHIFT = 10_000  # points along an axis of an image
 AUTO_SMOOTHING = 0.1  # label_smoothing=auto of classes, as RealMLP has it
 
 
@@ -30,6 +33,12 @@ class Regularizer(Component):
     dropout          the probability with which a hidden unit is dropped (`autodiff.dropout`)
     input_dropout    the same for inputs
     dropconnect      the same for a weight of a hidden layer, one mask for each batch
+    shift            augmentation in training: each image is moved by up to so many points along each axis,
+                     whole numbers, each as likely; the edge is repeated (`autodiff.augmentation`)
+    flip             the probability with which an image is mirrored, left for right
+    cutout           the side of a square of each image, at a random place, that is set to 0
+    input_noise      the standard deviation of normal noise on every input that is a number, in units of the
+                     normalised inputs
     max_norm         after each update, a unit's incoming weights are scaled down to this norm if theirs is
                      larger; .inf: never (Srebro and Shraibman 2005)
     label_smoothing  e: train on t <- (1 - e) t + e / m for m classes (Szegedy et al. 2016). auto: 0.1 where
@@ -45,6 +54,10 @@ class Regularizer(Component):
     dropout: float = column(0.0, low=0, below=1)
     input_dropout: float = column(0.0, low=0, below=1)
     dropconnect: float = column(0.0, low=0, below=1)
+    shift: int = column(0, low=0, high=LARGEST_SHIFT)
+    flip: float = column(0.0, low=0, high=1)
+    cutout: int = column(0, low=0, high=LARGEST_SHIFT)
+    input_noise: float = column(0.0, low=0)
     max_norm: float = column(math.inf, above=0, infinite=True)
     label_smoothing: float | Literal["auto"] = column(0.0, low=0, below=1)
 
@@ -61,7 +74,12 @@ class Regularizer(Component):
 
     def rates(self) -> dict[str, torch.Tensor]:
         """The columns that boxes look up by name."""
-        return {name: getattr(self, name) for name in ("dropout", "input_dropout", "dropconnect")}
+        return {name: getattr(self, name) for name in (*DROPOUTS, *AUGMENTATIONS)}
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """Those that do something."""
+        return tuple(name for name in AUGMENTATIONS if getattr(self, name) > 0)
 
     def penalty(self, weights: torch.Tensor) -> torch.Tensor:
         """Omega of every row: weights (K, W) -> (K,) float64, where the weights are."""
@@ -131,6 +149,10 @@ SETTINGS = {
     "dropout": {"dropout": 0.2},
     "input_dropout": {"input_dropout": 0.1},
     "dropconnect": {"dropconnect": 0.2},
+    "shift": {"shift": 2},
+    "flip": {"flip": 0.5},
+    "cutout": {"cutout": 8},
+    "input_noise": {"input_noise": 0.1},
     "max_norm": {"max_norm": 3.0},
     "label_smoothing": {"label_smoothing": 0.1},
 }

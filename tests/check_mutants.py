@@ -14,6 +14,7 @@ from modules import Gate
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
 from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.convolution import Convolution
@@ -158,6 +159,10 @@ MUTANTS: dict[type, dict] = {
     **{cls: ANY | {"spread": spread, "moved": moved} for cls in (MaxPool, L2Pool, StochasticPool)},
     AveragePool: ANY | {"moved": moved},
     GlobalAveragePool: ANY | {"mixed": mixed},
+    RandomShift: {"sign": times(-1), "not moved": no_derivative},
+    RandomFlip: {"sign": times(-1), "not flipped": no_derivative},
+    Cutout: {"factor 0.99": times(0.99), "not cut out": no_derivative},
+    Noise: {"factor 2": times(2)},
     Flatten: ANY | {"mixed": mixed},
     Reshape: ANY | {"mixed": mixed},
     Dropout: ANY | {"no scale": no_scale},
@@ -279,6 +284,10 @@ class Pooled(Model):
 
 RELU = ACTIVATIONS["relu"]
 OF_IMAGES = (MaxPool(), AveragePool(), L2Pool(), StochasticPool(), GlobalAveragePool(), Flatten(), Reshape())
+AUGMENTED = {
+    RandomShift: Regularizer(shift=2), RandomFlip: Regularizer(flip=0.5), Cutout: Regularizer(cutout=3),
+    Noise: Regularizer(input_noise=0.3),
+}  # fmt: skip
 NEEDS = {  # class: data, the word that names it, and the changes that bring it in
     Slice: ("wine", "box", dict(model=Between(box=Slice(2, 7)))),
     Embedding: ("wine", "box", dict(model=Between(box=Embedding((3,) * 13)))),
@@ -287,6 +296,10 @@ NEEDS = {  # class: data, the word that names it, and the changes that bring it 
     MatrixProduct: ("wine", "box", dict(model=Attended())),
     Convolution: ("wine", "second", dict(model=Convolved())),
     **{type(box): ("wine", "box", dict(model=Pooled(box=box))) for box in OF_IMAGES},
+    **{
+        cls: ("wine", "box", dict(model=Pooled(box=cls()), regularizer=regularizer))
+        for cls, regularizer in AUGMENTED.items()
+    },
     Dropout: ("wine", "dropout1", dict(regularizer=Regularizer(dropout=0.3))),
     DropConnect: (
         "wine", "dropconnect", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),

@@ -242,7 +242,7 @@ WRONG = [  # key, value, words of the sentence
     ("optimizer", [0.1], ["optimizer"]),
     ("regularizer.l2", -0.1, ["regularizer.l2 = -0.1", "at least 0"]),
     ("regularizer.dropout", 1.0, ["regularizer.dropout = 1.0", "below 1"]),
-    ("regularizer.l3", 1.0, ["regularizer.l3", "no such key", "dropout, input_dropout, l1, l2,"]),
+    ("regularizer.l3", 1.0, ["regularizer.l3", "no such key", "dropout, flip, input_dropout,"]),
     ("init.bias", NAN, ["init.bias = nan", "a number"]),
     ("model.hidden", 64, ["model.hidden = 64", "a list", "a whole number at least 1"]),
     ("model.hidden", [64, 0], ["model.hidden = [64, 0]", "at least 1"]),

@@ -10,6 +10,7 @@ from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 from nnlab.autodiff import boxes, gradient_boxes
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
 from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Pad, Slice
 from nnlab.autodiff.convolution import Convolution
@@ -148,6 +149,14 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "stochastic_pool-of sequences": (StochasticPool(size=3, padding=1), [(2, 8)]),
     "global_average_pool": (GlobalAveragePool(), [(3, 4, 5)]),
     "global_average_pool-of sequences": (GlobalAveragePool(), [(3, 5)]),
+    "random_shift": (RandomShift(), [(2, 4, 5)]),
+    "random_shift-of vectors": (RandomShift(image=(1, 3, 4)), [(12,)]),
+    "random_flip": (RandomFlip(), [(2, 4, 5)]),
+    "random_flip-of sequences": (RandomFlip(), [(2, 7)]),
+    "cutout": (Cutout(), [(2, 4, 5)]),
+    "cutout-of vectors": (Cutout(image=(2, 3, 2)), [(12,)]),
+    "noise": (Noise(), [(2, 4, 5)]),
+    "noise-of some": (Noise(numbers=3), [(7,)]),
     "flatten": (Flatten(), [(2, 3, 4)]),
     "flatten-of sequences": (Flatten(), [(3, 5)]),
     "reshape": (Reshape((3, -1, 2)), [(4, 2, 3)]),

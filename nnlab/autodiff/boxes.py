@@ -2,6 +2,7 @@
 
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
@@ -18,5 +19,6 @@ from nnlab.autodiff.stochastic_pooling import StochasticPool
 
 _LEARNT = (Affine, BatchNorm, Convolution, Embedding, LayerNorm, Module, PeriodicEmbedding, Scale)
 _POOLINGS = (MaxPool, AveragePool, L2Pool, StochasticPool, GlobalAveragePool)
+_AUGMENTATIONS = (RandomShift, RandomFlip, Cutout, Noise)
 _OTHERS = (Add, MatrixProduct, Multiply, Slice, Concatenate, Flatten, Reshape, Dropout, DropConnect)
-BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_POOLINGS, *_OTHERS)}
+BOXES = ACTIVATIONS | OUTPUTS | {box.name: box for box in (*_LEARNT, *_POOLINGS, *_AUGMENTATIONS, *_OTHERS)}

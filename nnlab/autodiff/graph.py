@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 
 import torch
@@ -152,6 +152,20 @@ class Graph:
         taken = {node.name for node in self.nodes} & set(names)
         if taken:
             raise ValueError(f"there are two values with the name {min(taken)!r}")
+
+    def behind(self, boxes: dict[str, Box]) -> Graph:
+        """The same graph, but it reads what these boxes by name, one after another, make of the input."""
+        graph = Graph(self.nodes[0].shape)
+        for n, (name, box) in enumerate(boxes.items()):
+            graph.add(name, box, n)
+        graph._refuse_taken([node.name for node in self.nodes[1:]])
+        for node in self.nodes[1:]:
+            inputs, leaves = (
+                tuple(i + len(boxes) for i in numbers) for numbers in (node.inputs, node.leaves)
+            )
+            graph._append(replace(node, inputs=inputs, leaves=leaves))
+        graph._outputs = tuple(i + len(boxes) for i in self._outputs)
+        return graph
 
     def _add_leaf(self, name: str, leaf: Parameter | Buffer, replacement: int | Box | None) -> int:
         if isinstance(replacement, int):

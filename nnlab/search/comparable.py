@@ -16,6 +16,7 @@ import numpy as np
 from nnlab.errors import UserError, advise
 from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS, recorded_name
+from nnlab.regularizers import AUGMENTATIONS, DROPOUTS
 from nnlab.search.batch_training import Candidate
 from nnlab.search.settings import Search, natural_sign
 from nnlab.training.data_cache import DataCache
@@ -28,11 +29,7 @@ SIZE_KEYS = {  # settings that change how many examples validate
     "data.label_noise",
 }  # fmt: skip
 ALTERNATIVE_OBJECTIVES = {"train_loss": "train_error"}  # what to suggest instead; by default val_error
-NOISE_KINDS = (
-    "dropout",
-    "input_dropout",
-    "dropconnect",
-)  # noise that is on while training losses are measured
+NOISE_KINDS = (*DROPOUTS, *AUGMENTATIONS)  # noise that is on while training losses are measured
 SUBSET_NAMES = {"validation": "validation", "train": "training"}
 
 

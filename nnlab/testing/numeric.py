@@ -11,9 +11,11 @@ from nnlab.autodiff.box import Box, Buffer, Parameter, Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import difference_quotient, shifted
+from nnlab.regularizers import DROPOUTS
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned_values
 
-RATE_COLUMNS = ("dropout", "input_dropout", "dropconnect")  # the rates that a box may look up by name
+# What a box may look up by name, and its value in the first row; in the last row it is 0.
+LARGEST_RATES = dict.fromkeys((*DROPOUTS, "flip", "input_noise"), 0.4) | {"shift": 2, "cutout": 3}
 
 
 def central(f, x, step=1e-6):
@@ -91,8 +93,12 @@ class Bound:
 
 
 def rates(rows: int) -> dict[str, torch.Tensor]:
-    """The rates of each row, (K, 1): from 0.4 for the first row to 0 for the last."""
-    return dict.fromkeys(RATE_COLUMNS, torch.linspace(0.4, 0, rows, dtype=torch.float64)[:, None])
+    """The rates of each row, (K, 1): from the largest for the first row to 0 for the last."""
+    columns = {}
+    for name, largest in LARGEST_RATES.items():
+        column = torch.linspace(largest, 0, rows, dtype=torch.float64)[:, None]
+        columns[name] = column.round() if isinstance(largest, int) else column
+    return columns
 
 
 def each_input(per_example: bool | tuple[bool, ...], shapes) -> tuple[bool, ...]:

@@ -34,7 +34,7 @@ class RegularizerContract(PartContract):
         return [_combined(row, k) for k, row in enumerate(rows)]
 
     def experiments(self) -> list[Experiment]:
-        return experiments(data=Bumps(), regularizer=self.parts())
+        return experiments(data=Bumps(shape=(1, 5)), regularizer=self.parts())  # augmentation wants images
 
     def test_the_penalty_is_a_number_of_each_row(self):
         regularizer, (weights, _) = stack(self.parts()), self._weights()

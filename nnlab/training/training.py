@@ -11,7 +11,7 @@ import torch
 from nnlab.data.batches import Batches, Chunk
 from nnlab.data.examples import Examples
 from nnlab.data.gpu_batches import GpuBatches
-from nnlab.experiment import Row
+from nnlab.experiment import Row, stack_graph
 from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.devices import free_memory
 from nnlab.runtime.threads import computing
@@ -54,7 +54,7 @@ class Training:
     def __init__(self, rows: list[Row], examples: Examples, threads: int, fused: bool = False):
         self.rows = list(rows)  # still in training
         self.examples, self.threads, self.fused = examples, threads, fused
-        self.graph = rows[0].experiment.graph(examples.spec)
+        self.graph = stack_graph(rows, examples.spec)
         self.epochs = 0  # completed
         self.steps = 0  # completed, of the epoch under way
         self.population: Population | None = None
