@@ -86,7 +86,7 @@ def _to_python(value):
 def validate(value, type_, allowed: Allowed, where: str):
     """The value, converted to `type_`. Raises a `UserError` that says what is allowed, if this is not."""
     value = _to_python(value)
-    for option in _options(type_):
+    for option in type_options(type_):
         is_of_type, converted = _convert(value, option)
         if is_of_type:
             items = _items(converted)
@@ -111,7 +111,7 @@ def _suggestion(value, type_, allowed: Allowed, where: str) -> str:
         return f"; write {str(near).lower()}"
     if near is not None:
         return f"; write {yaml_text(near)}"
-    options = _options(type_)
+    options = type_options(type_)
     if str in options and not allowed.choices and isinstance(value, (float, bool)):
         text = yaml_text(value).lower()
         return f"; as a text in two quotes, \"{where}='{text}'\""
@@ -151,7 +151,7 @@ def _similar_value(value, type_, allowed: Allowed):
         word = str(value).lower()
         candidates += [BOOLEAN_WORDS[word]] if word in BOOLEAN_WORDS else []
     for near in candidates:
-        for option in _options(type_):
+        for option in type_options(type_):
             is_of_type, converted = _convert(near, option)
             items = _items(converted)
             if is_of_type and all(x is not None and _within(x, allowed) for x in items):
@@ -161,14 +161,15 @@ def _similar_value(value, type_, allowed: Allowed):
 
 def expected(type_, allowed: Allowed) -> str:
     """`a whole number at least 1 or full`: what a field of this type may be."""
-    options = _options(type_)
+    options = type_options(type_)
     # `str | tuple[str, ...]` is "a word or a list of them", without saying twice what a word may be.
     listed = [option for option in options if typing.get_args(option)[:1] == options[:1]]
     each = [_describe(option, allowed) for option in options if option not in listed]
     return " or ".join(each + ["a list of them"] * len(listed))
 
 
-def _options(type_) -> tuple:
+def type_options(type_) -> tuple:
+    """The types of which a value may be: those of a union, or the type itself."""
     return typing.get_args(type_) if _is_union(type_) else (type_,)
 
 
@@ -213,7 +214,7 @@ def _convert(value, type_):
 
 def _convert_item(value, type_):
     """The same for an item of a list, whose type may be one of several: `tuple[int | str, ...]`."""
-    converted = (_convert(value, option) for option in _options(type_))
+    converted = (_convert(value, option) for option in type_options(type_))
     return next((item for item in converted if item[0]), (False, None))
 
 

@@ -47,7 +47,7 @@ def site(tmp_path_factory):
 
 
 def test_the_page_has_what_is_tried_here():
-    assert {"mylab/parts.py", "pyproject.toml", "tests/test_mylab.py"} < set(FILES) and len(COMMANDS) == 6
+    assert {"mylab/parts.py", "pyproject.toml", "tests/test_mylab.py"} < set(FILES) and len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("command", COMMANDS)

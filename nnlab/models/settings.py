@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 
+from nnlab.allowed import type_options
 from nnlab.errors import UserError, nearest
 from nnlab.hyperparameters import Component
 
@@ -37,4 +38,4 @@ def make(cls: type[Component], settings: Mapping, key: str, outputs: int = 1, se
 def field_types(cls: type[Component]) -> dict[str, tuple]:
     """The types that each field takes, by its name."""
     types = typing.get_type_hints(cls)
-    return {f.name: typing.get_args(types[f.name]) or (types[f.name],) for f in fields(cls)}
+    return {f.name: type_options(types[f.name]) for f in fields(cls)}
