@@ -480,7 +480,8 @@ def parse():
     parser.add_argument("--device", choices=("cpu", "cuda"), help="the table of bench_gpu.py, on a GPU")
     parser.add_argument("--dropout", type=float, default=0.0, help="with --device: of every row")
     parser.add_argument("--rivals", help="with --device: of bench_gpu.py, loop,graph,jax,...")
-    parser.add_argument("--work", choices=("digits", "mnist", "all"), default="digits")
+    parser.add_argument("--work", choices=("digits", "mnist", "all", "cnn"), default="digits")
+    parser.add_argument("--only", nargs="*", help="with --work cnn: these rivals")
     parser.add_argument("--mnist", metavar="FOLDER", help="the gzipped IDX files of MNIST")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--epochs", type=int, help="default: digits 20 or 50 (process), MNIST 3")
@@ -491,7 +492,7 @@ def parse():
     args = parser.parse_args()
     if not args.mode and not args.device:
         parser.error("one of steady, rows and process, or --device cuda")
-    if args.work != "digits" and not args.mnist:
+    if args.work in ("mnist", "all") and not args.mnist:
         parser.error("--work mnist and --work all need --mnist FOLDER")
     return args
 
@@ -509,6 +510,10 @@ def main():
         import bench_gpu
 
         return bench_gpu.main(args)
+    if args.work == "cnn":
+        import bench_cnn
+
+        return bench_cnn.main(args)
     if args.mode == "process":
         work = digits_work(args, 50)
         title = f"digits, {work.epochs} epochs as a whole process; ms per process"

@@ -8,7 +8,7 @@ from networks import rates
 from optimizer_cases import CASES as CASES_OF_OPTIMIZERS
 
 from nnlab.autodiff import boxes, gradient_boxes
-from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
+from nnlab.autodiff.activations import ACTIVATIONS, GELU, OUTPUTS, ReLU, Softmax, Sparsemax, Tanh
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
@@ -93,6 +93,11 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "affine-of images": (Affine(5), [(2, 3, 4)]),
     "relu-of a table": (ReLU(), [(3, 5)]),
     "tanh-13": (Tanh(), [(13,)]),
+    "gelu-of images": (GELU(), [(2, 3, 2)]),
+    "softmax-of images": (Softmax(), [(3, 2, 2)]),
+    "sparsemax-of images": (Sparsemax(), [(3, 2, 2)]),
+    "dropout-of images": (Dropout(), [(2, 3, 2)]),
+    "add-of images": (Add(), [(2, 3, 2)] * 2),
     "softmax-of one": (Softmax(), [(1,)]),
     "sparsemax-of one": (Sparsemax(), [(1,)]),
     "dropout": (Dropout(), [(7,)]),

@@ -154,7 +154,7 @@ def test_the_memory_of_a_network_is_counted(model):
         for tensor in (value if isinstance(value, tuple) else (value,))
         if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().nbytes() > theta.nbytes / 1000
     }
-    allocated, counted = sum(tensors.values()), 4 * graph.unit_count * rows * batch
+    allocated, counted = sum(tensors.values()), 4 * graph.unit_count(batch, is_on_gpu=False) * rows * batch
     assert allocated < counted + 2 * theta.numel() and counted < 3 * allocated
 
 

@@ -57,6 +57,7 @@ class ReLU(Box):
     """y = max(x, 0); dx = dy [y > 0]. At 0 the derivative is taken to be 0."""
 
     name: ClassVar[str] = "relu"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "max(x, 0)"
     initialization: ClassVar[str] = "he_normal"
 
@@ -86,6 +87,7 @@ class LeakyReLU(Box):
     """y = max(x, a x) with the slope a < 1; dx = dy max([y > 0], a). Maas, Hannun and Ng 2013."""
 
     name: ClassVar[str] = "leaky_relu"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "max(x, a x)"
     initialization: ClassVar[str] = "he_normal"
     slope: float = static(0.01, low=0, below=1)
@@ -121,6 +123,7 @@ class ELU(Box):
     """
 
     name: ClassVar[str] = "elu"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "max(x, exp(min(x, 0)) - 1)"
     initialization: ClassVar[str] = "he_normal"
 
@@ -156,6 +159,7 @@ class GELU(Box):
     """
 
     name: ClassVar[str] = "gelu"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "x P(x)"
     initialization: ClassVar[str] = "he_normal"
 
@@ -194,6 +198,7 @@ class SiLU(Box):
     """y = x s with s = 1 / (1 + exp(-x)); dx = dy (s + y (1 - s)). Elfwing, Uchibe and Doya 2017."""
 
     name: ClassVar[str] = "silu"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "x / (1 + exp(-x))"
     initialization: ClassVar[str] = "he_normal"
 
@@ -226,6 +231,7 @@ class Softplus(Box):
     """y = log(1 + exp(x)); dx = dy / (1 + exp(-x)). Dugas et al. 2001."""
 
     name: ClassVar[str] = "softplus"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "log(1 + exp(x))"
     initialization: ClassVar[str] = "he_normal"
 
@@ -256,6 +262,7 @@ class Softsign(Box):
     """y = x / d with d = 1 + |x|; dx = dy / d^2. Glorot and Bengio 2010."""
 
     name: ClassVar[str] = "softsign"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "x / (1 + |x|)"
     bounded: ClassVar[bool] = True
 
@@ -287,6 +294,7 @@ class Sigmoid(Box):
     """y = 1 / (1 + exp(-x)); dx = dy y (1 - y)."""
 
     name: ClassVar[str] = "sigmoid"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "1 / (1 + exp(-x))"
     bounded: ClassVar[bool] = True
 
@@ -316,6 +324,7 @@ class Tanh(Box):
     """y = tanh(x); dx = dy (1 - y^2)."""
 
     name: ClassVar[str] = "tanh"
+    elementwise: ClassVar[bool] = True
     formula: ClassVar[str] = "tanh(x)"
     bounded: ClassVar[bool] = True
 
@@ -384,7 +393,7 @@ class Sparsemax(Box):
         ctx.s = ctx.zeros()
 
     def fprop(self, ctx, x):
-        return sparsemax(x, out=ctx.y)
+        return sparsemax(x, ctx.y, axis=1)
 
     def bprop(self, ctx, dy):
         (dx,) = ctx.dx
@@ -401,7 +410,7 @@ class Sparsemax(Box):
         return (graph.apply(Multiply(), s, centered),)
 
     def reference(self, ctx, x):
-        return sparsemax_by_bisection(x)
+        return sparsemax_by_bisection(x, axis=1)
 
     def onnx(self, op, x):
         return sparsemax_onnx(op, x)

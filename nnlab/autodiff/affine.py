@@ -11,7 +11,7 @@ from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.linear_maps import LinearTransposed, OuterProduct
 from nnlab.autodiff.products import product
 from nnlab.autodiff.reductions import SumExamples
-from nnlab.autodiff.reshaping import Flatten, Reshape
+from nnlab.autodiff.reshaping import Flatten, Reshape, Reshaped
 from nnlab.hyperparameters import static
 
 
@@ -47,17 +47,19 @@ class Affine(Box):
         fan_in, fan_out, batch = math.prod(shape), self.units, ctx.site.batch
         dx, dW, _ = ctx.dx
         ctx.x = ctx.W = None
-        ctx.is_flat, ctx.image_shape = len(shape) == 1, shape
+        ctx.is_flat = len(shape) == 1
         ctx.to_y = product(ctx.site, fan_out, fan_in, batch, ctx.y)
         if dx is not None:
-            ctx.dX = dx if ctx.is_flat else ctx.zeros(fan_in, batch)
-            ctx.to_dx = product(ctx.site, fan_in, fan_out, batch, ctx.dX)
+            dX = dx if ctx.is_flat else ctx.zeros(fan_in, batch)
+            ctx.to_dX = product(ctx.site, fan_in, fan_out, batch, dX)
         if dW is not None:
             ctx.to_dW = product(ctx.site, fan_out, batch, fan_in, dW)
+        if not ctx.is_flat:
+            ctx.to_X, ctx.to_dx = (Reshaped(ctx, v) for v in (ctx.zeros(fan_in, batch), dx))
 
     def fprop(self, ctx, x, W, b):
         if x is not ctx.x or not ctx.is_flat:  # flattening may copy
-            ctx.x, X = x, x if ctx.is_flat else x.flatten(1, -2)
+            ctx.x, X = x, x if ctx.is_flat else ctx.to_X(x)
             ctx.X, ctx.XT = X, X.mT
         if W is not ctx.W:
             ctx.W, ctx.WT = W, W.mT
@@ -70,9 +72,9 @@ class Affine(Box):
         if db is not None:
             torch.sum(dy, 2, keepdim=True, out=db)
         if dx is not None:
-            ctx.to_dx(ctx.WT, dy)
+            dX = ctx.to_dX(ctx.WT, dy)
             if not ctx.is_flat:
-                dx.copy_(ctx.dX.unflatten(1, ctx.image_shape))
+                return ctx.to_dx(dX), dW, db
         return ctx.dx
 
     def vjp(self, graph, node, dy):

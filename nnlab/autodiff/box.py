@@ -97,9 +97,9 @@ class Context:
     valid: torch.Tensor
     padded: bool = False
 
-    def __init__(self, site: Site, shape: tuple[int, ...], dx: tuple[torch.Tensor | None, ...]):
+    def __init__(self, site: Site, shape: tuple[int, ...], dx: tuple[torch.Tensor | None, ...], y=None):
         self.site, self.shape, self.dx = site, shape, dx
-        self.y = self.zeros()
+        self.y = self.zeros() if y is None else y
 
     @property
     def training(self) -> bool:
@@ -131,6 +131,7 @@ class Box(Component):
     random: ClassVar[bool] = False  # its output is random in training: its `settle` sets `ctx.noise_shape`
     captured: ClassVar[bool] = True  # its calls may be captured in a CUDA graph, and replayed
     gives_probabilities: ClassVar[bool] = False  # as output activation, its outputs are class probabilities
+    elementwise: ClassVar[bool] = False  # y_i depends on x_i alone, of one input; it has no leaves
     bounded: ClassVar[bool] = False  # an activation between two finite limits, at which its units saturate
     initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it
 
@@ -172,7 +173,8 @@ class Box(Component):
 
     def channels_last_gain(self, batch: int, *shapes: tuple[int, ...]) -> int:
         """What a row on a CPU gains if images have channels last in memory, in numbers that are not copied;
-        negative if it loses. A network has the layout from which all of its boxes together gain."""
+        negative if it loses. A network has the layout from which all of its boxes together gain. A box
+        that says so has inner units with examples last alone."""
         return 0
 
     def least_batch(self, *shapes: tuple[int, ...]) -> int:

@@ -194,12 +194,13 @@ class Graph:
         """Every parameter by its full name, `hidden.weight`, in the order of the boxes."""
         return {node.name: node.leaf for node in self.nodes if isinstance(node.leaf, Parameter)}
 
-    @property
-    def unit_count(self) -> int:
-        """How many numbers it computes for an example, those within boxes and the inputs too."""
+    def unit_count(self, batch: int, is_on_gpu: bool) -> int:
+        """How many numbers it computes for an example of a batch, those within boxes and the inputs too."""
         outputs = sum(math.prod(node.shape) for node in self.nodes if node.per_example)
-        boxes = [node for node in self.nodes if node.box]
-        return outputs + sum(node.box.inner_units(*self.input_shapes(node)) for node in boxes)
+        boxes = [(node.box, self.input_shapes(node)) for node in self.nodes if node.box]
+        if not is_on_gpu and self.prefers_channels_last(batch):
+            boxes = [(box, inputs) for box, inputs in boxes if not box.channels_last_gain(batch, *inputs)]
+        return outputs + sum(box.inner_units(*inputs) for box, inputs in boxes)
 
     @property
     def multiply_adds(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nnlab.autodiff.box import Box, Context, Site
+from nnlab.autodiff.elementwise import ElementwiseBlocks, worth_blocks
 from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.layout import aligned_values
 
@@ -159,6 +160,8 @@ class Network:
         dx = tuple(self._operand_grad_buffer(i) for i in self.operands[n])
         shapes = [self.graph.nodes[i].shape for i in node.inputs]
         site = self.site if node.per_example else replace(self.site, channels_last=False)
+        if worth_blocks(node.box, site, self._shape(n)):
+            return ElementwiseBlocks(node.box, site, self._shape(n), dx)
         return BoundBox(node.box, site, shapes, self._shape(n), dx)
 
     def _direct_to_grad(self, i: int) -> bool:

@@ -28,10 +28,17 @@ def aligned(rows: int, shape: tuple[int, ...], template: torch.Tensor) -> torch.
 
 def aligned_values(rows: int, shape: tuple[int, ...], template: torch.Tensor, channels_last: bool):
     """`aligned` for values of examples, `shape` (C, ..., B): images with channels last in memory if asked."""
+    in_memory = shape_in_memory(shape, channels_last)
+    value = aligned(rows, in_memory, template)
+    return value.transpose(1, -1) if channels_last and len(shape) >= MIN_IMAGE_DIMENSIONS else value
+
+
+def shape_in_memory(shape: tuple[int, ...], channels_last: bool | None) -> tuple[int, ...]:
+    """The order of a value of `shape` (C, ..., B) in memory: (B, ..., C) of an image with channels last."""
     if not channels_last or len(shape) < MIN_IMAGE_DIMENSIONS:
-        return aligned(rows, shape, template)
+        return tuple(shape)
     channels, *positions, batch = shape
-    return aligned(rows, (batch, *positions, channels), template).transpose(1, -1)
+    return (batch, *positions, channels)
 
 
 def has_channels_last(image: torch.Tensor) -> bool:
@@ -42,6 +49,11 @@ def has_channels_last(image: torch.Tensor) -> bool:
             return False
         size *= image.shape[axis]
     return True
+
+
+def in_memory(image: torch.Tensor) -> torch.Tensor:
+    """A dense image value (K, C, ..., B) as lines (K, n), in the order of its memory: a view."""
+    return (image.transpose(1, -1) if has_channels_last(image) else image).flatten(1)
 
 
 class ReusableBuffer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nnlab.experiment import Row
+from nnlab.runtime.devices import device
 
 CACHE_ELEMENTS = 2**22  # elements of theta in a stack on a CPU, at most
 CPU_STACK_ROWS = 64  # rows in a stack on a CPU, at most
@@ -65,8 +66,6 @@ def stack_bytes(rows: int, row: Row, datasets) -> int:
     e = row.experiment
     graph = e.graph(datasets[e.data].spec)
     matrices = graph.layout().size * (THETA_COPIES + 2 * len(e.optimizer.slots))
-    return (
-        (8 if e.dtype == "float64" else 4)
-        * rows
-        * (matrices + 4 * graph.unit_count * max(row.batch, row.evaluation_batch))
-    )
+    batch = max(row.batch, row.evaluation_batch)
+    values = 4 * graph.unit_count(batch, device(e.device).type == "cuda") * batch
+    return (8 if e.dtype == "float64" else 4) * rows * (matrices + values)

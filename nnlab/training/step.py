@@ -18,7 +18,7 @@ from nnlab.autodiff.graph import Graph
 from nnlab.data.batches import CHUNK_ELEMENTS, Batches, Chunk
 from nnlab.losses import Loss
 from nnlab.runtime.cuda_graphs import CudaGraphs, copy_from_host
-from nnlab.runtime.layout import ALIGNED_FLOATS, aligned
+from nnlab.runtime.layout import ALIGNED_FLOATS, aligned, shape_in_memory
 from nnlab.streams import uniforms
 from nnlab.training.population import Population
 from nnlab.training.tail import FusedTail, Tail
@@ -170,9 +170,12 @@ class Noise:
         self.seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
         self.steps_per_draw = min(steps, max(1, CHUNK_ELEMENTS // math.prod(ctx.noise_shape)))
         theta = population.state.theta
-        shape = self.steps_per_draw, len(self.seeds), *ctx.noise_shape
+        self.shape = shape_in_memory(ctx.noise_shape, ctx.site.channels_last)
+        shape = self.steps_per_draw, len(self.seeds), *self.shape
         self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)
-        self.steps = self.buffer.unbind(0)
+        self.steps = [
+            step if self.shape == ctx.noise_shape else step.transpose(1, -1) for step in self.buffer.unbind(0)
+        ]
 
     def draw(self, epoch: int, first: int, s: int, count: int) -> None:
         """Draw from step s of a chunk on, if that is due. The chunk has `count` steps, the first of which is
@@ -185,7 +188,7 @@ class Noise:
         self.ctx.uniforms = self.steps[s % self.steps_per_draw]
 
     def _draw(self, steps: int, *key) -> None:
-        shape = steps, *self.ctx.noise_shape
+        shape = steps, *self.shape
         drawn = {seed: uniforms(shape, self.buffer, seed, *key) for seed in dict.fromkeys(self.seeds)}
         for k, seed in enumerate(self.seeds):
             self.buffer[:steps, k] = drawn[seed]
