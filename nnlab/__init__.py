@@ -39,8 +39,8 @@ _HOMES = {
     "nnlab.prediction.estimators": ("Classifier", "Regressor"),
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
-        "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Iris", "Line",
-        "Mnist1d", "Moons", "Noise", "Npz", "Spirals", "Table", "Wine",
+        "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Images", "Iris",
+        "Line", "Mnist1d", "Moons", "Noise", "Npz", "Spirals", "Table", "Wine",
     ),
     "nnlab.data.columns": ("Column",),
     "nnlab.tables.frames": ("Frame",),

@@ -16,6 +16,7 @@ from nnlab.data.sources import (
     Diabetes as Diabetes,
     Digits as Digits,
     Idx as Idx,
+    Images as Images,
     Iris as Iris,
     Line as Line,
     Mnist1d as Mnist1d,

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from nnlab import interruption
 from nnlab.commands.command_settings import EvaluateSettings
 from nnlab.commands.messages import advice_on_stderr, print_advice
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_request import RunRequest
+from nnlab.data.image_folders import Images, part_folders
 from nnlab.data.sources import Data
 from nnlab.prediction.evaluation import evaluate
 from nnlab.prediction.loading import load
@@ -57,6 +59,8 @@ def _are_own_examples(data: str, training_data: Data) -> bool:
     paths = getattr(training_data, "path", None)
     if paths is None:
         return data == training_data.name
+    if isinstance(training_data, Images) and "test" in part_folders(Path(data)):
+        return False  # of which those of the test set alone are evaluated
     with suppress(OSError):  # a glob, or a file that was elsewhere when the run began
         return any(os.path.samefile(data, path) for path in ([paths] if isinstance(paths, str) else paths))
     return False

@@ -6,6 +6,7 @@
 from nnlab.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.idx import Idx
+from nnlab.data.image_folders import Images
 from nnlab.data.in_memory import Arrays
 from nnlab.data.mnist1d import Mnist1d
 from nnlab.data.numpy_files import Npz
@@ -15,8 +16,8 @@ from nnlab.tables.table_data import Table
 
 SOURCES = {
     source.name: source for source in (
-        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Mnist1d, Idx, Csv, Npz,
-        Table,
+        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Mnist1d, Idx, Images,
+        Csv, Npz, Table,
     )
 }  # fmt: skip
 __all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]

@@ -1,4 +1,4 @@
-"""Opens new examples of any kind that nnlab reads: text tables, .npz, IDX files, nnlab's own data sets."""
+"""Opens new examples of any kind that nnlab reads: text tables, .npz, IDX files, images, nnlab's own data."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from nnlab.errors import UserError, shortened
 from nnlab.prediction.array_examples import dataset_examples, idx_examples, is_idx, npz_examples
 from nnlab.prediction.blocks import NewExamples
 from nnlab.prediction.csv_examples import CsvExamples
+from nnlab.prediction.image_examples import image_examples, is_of_images
 from nnlab.suggestions import UNSUPPORTED_EXTENSIONS, dataset_for_file, hint
 
 BUILT_IN = {name: source for name, source in SOURCES.items() if not getattr(source, "needs", ())}
@@ -41,7 +42,10 @@ def open_examples(
         yield _table_examples(data, spec, training_data, labelled, target)
         return
     kind = file_kind(path)
-    if kind == "folder" or is_idx(path):
+    if is_of_images(path, kind, spec):
+        with read_errors_as_user_errors(path):
+            yield image_examples(path, spec, training_data, labelled)
+    elif kind == "folder" or is_idx(path):
         with read_errors_as_user_errors(path):
             yield idx_examples(path, spec, labelled)
     elif kind != "file":
