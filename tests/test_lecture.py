@@ -139,6 +139,14 @@ def test_initialization_beside_each_other(lecture):
     assert max(error["glorot_uniform"], error["glorot_normal"], error["orthogonal"]) < 0.06
 
 
+def test_batch_normalisation_lets_sigmoids_learn(lecture):
+    metrics_of_run = comparison(lecture("batch_norm", "seeds=2", "epochs=12"))
+    none, batch = (
+        metrics_of_run[f"model.normalization={name}"]["val_error"]["mean"] for name in ("none", "batch")
+    )
+    assert none > 0.1 and batch < 0.05
+
+
 def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
     folder = lecture("dropout_adaptive")
     metrics_of_run = comparison(folder)
