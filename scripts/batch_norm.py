@@ -1,11 +1,11 @@
-"""Figure 1 of Ioffe and Szegedy 2015: test accuracy, and percentiles of what goes into the last hidden sigmoids,
-over training, with batch normalisation and without.
+"""Figure 1 of Ioffe and Szegedy 2015: percentiles of what goes into the last hidden sigmoids over training.
 
     python scripts/batch_norm.py                     # digits, 50 epochs
     python scripts/batch_norm.py FOLDER 20           # MNIST's four files in a folder, 20 epochs
 
-The experiment is experiment=lecture/batch_norm. Percentiles are of all units of the layer on the validation set,
-read from the histograms that nnlab records; a histogram has 30 bins, between whose edges they are interpolated.
+The experiment is lecture/batch_norm, with batch normalisation and without. Percentiles are of all
+units of the layer on the validation set, from the histograms that nnlab records: they are interpolated between
+the edges of its 30 bins.
 """
 
 import sys
