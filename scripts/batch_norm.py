@@ -3,8 +3,8 @@
     python scripts/batch_norm.py                     # digits, 50 epochs
     python scripts/batch_norm.py FOLDER 20           # MNIST's four files in a folder, 20 epochs
 
-The experiment is lecture/batch_norm, with batch normalisation and without. Percentiles are of all units of the
-layer on the validation set, from the histograms that nnlab records, interpolated between the edges of bins.
+The experiment is lecture/batch_norm, with batch normalisation and without. Percentiles are of all units of
+the layer on the validation set, from the histograms that nnlab records, interpolated between their edges.
 """
 
 import sys

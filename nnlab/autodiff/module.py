@@ -38,6 +38,7 @@ class Module(Box):
     """
 
     name: ClassVar[str] = "module"
+    formula: ClassVar[str] = "f(x; θ)"
     captured: ClassVar[bool] = False  # a forward of a stranger's may do anything
     module: str | type = static()
     settings: dict[str, object] = static({})
