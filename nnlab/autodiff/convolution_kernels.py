@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from itertools import product as pairs
 
 import torch
 
 from nnlab.autodiff.box import Context
+from nnlab.autodiff.patches import Patches
 from nnlab.autodiff.products import product
 from nnlab.autodiff.windows import Windows, as_image
 from nnlab.runtime.layout import aligned, aligned_values, has_channels_last
@@ -36,34 +36,22 @@ class Columns:
     """
 
     def __init__(self, ctx: Context, windows: Windows, channels: int, units: int, groups: int):
-        self.ctx, self.groups, (self.H, self.W) = ctx, groups, windows.as_image
-        site, (dx, dW, *_) = ctx.site, ctx.dx
-        self.patch_shape = channels // groups, self.H.kernel, self.W.kernel
-        self.place_shape = self.H.count, self.W.count, site.batch
-        m, k, n = units // groups, math.prod(self.patch_shape), math.prod(self.place_shape)
-        each = replace(site, rows=site.rows * groups)
-        self.padded = self._padded_buffer(channels)
-        self.P, self.x = self._matrices(k, n), None
-        self.Y, self.weights = self._output(ctx.y, m, n), self._input(m, k)
+        self.ctx, self.groups, (dx, dW, *_) = ctx, groups, ctx.dx
+        self.patches = Patches(ctx.site, windows, channels, groups)
+        m, k, n = units // groups, self.patches.size, self.patches.count
+        each = replace(ctx.site, rows=ctx.site.rows * groups)
+        self.Y, self.W, self.dY = self._output(ctx.y, m, n), self._input(m, k), self._input(m, n)
         self.to_Y = product(each, m, k, n, self.Y)
-        self.dY = self._input(m, n)
         if dW is not None:
             self.dW = self._output(dW, m, k)
             self.to_dW = product(each, m, n, k, self.dW)
         if dx is not None:
-            self.dP = self._matrices(k, n)
-            self.to_dP = product(each, k, m, n, self.dP)
-            self.terms = self._terms(as_image(dx))
+            self.to_dx = self.patches.sums(dx)
+            self.to_dP = product(each, k, m, n, self.to_dx.dP)
 
     def fprop(self, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor | None) -> torch.Tensor:
-        y = self.ctx.y
-        if x is not self.x:
-            self.x, self.patches = x, self._patches(x)
-        if self.padded is not None:
-            self.padded[:, :, _inner(self.H), _inner(self.W)] = as_image(x)
-        self._patches_of(self.P).copy_(self.patches)
-        self.last_W = self._read(W, self.weights)
-        self.to_Y(self.last_W, self.P)
+        y, self.last_P, self.last_W = self.ctx.y, self.patches.of(x), self._read(W, self.W)
+        self.to_Y(self.last_W, self.last_P)
         self._write(self.Y, y)
         return y if b is None else torch.add(y, b.unsqueeze(-1), out=y)
 
@@ -76,58 +64,23 @@ class Columns:
             torch.sum(dY, 2, keepdim=True, out=db[0].flatten(2))
         dY = self._read(dY, self.dY)
         if dW is not None:
-            self.to_dW(dY, self.P.mT)
+            self.to_dW(dY, self.last_P.mT)
             self._write(self.dW, dW)
         if dx is not None:
             self.to_dP(self.last_W.mT, dY)
-            dx.zero_()
-            for points, patches in self.terms:
-                points.add_(patches)
-
-    # ---- patches
-
-    def _padded_buffer(self, channels: int) -> torch.Tensor | None:
-        if (self.H.padded, self.W.padded) == (self.H.length, self.W.length):
-            return None
-        site = self.ctx.site
-        return aligned(site.rows, (channels, self.H.padded, self.W.padded, site.batch), site.template)
-
-    def _patches(self, x: torch.Tensor) -> torch.Tensor:
-        """A view of x (K, C, H, W, B) as (K, groups, C / groups, kh, kw, H', W', B)."""
-        image, H, W = as_image(x) if self.padded is None else self.padded, self.H, self.W
-        row, channel, height, width, example = image.stride()
-        shape = len(image), self.groups, *self.patch_shape, *self.place_shape
-        strides = (
-            row, self.patch_shape[0] * channel, channel, H.dilation * height, W.dilation * width,
-            H.stride * height, W.stride * width, example,
-        )  # fmt: skip
-        return image.as_strided(shape, strides, image.storage_offset())
-
-    def _patches_of(self, matrices: torch.Tensor) -> torch.Tensor:
-        """Matrices (K groups, C / groups kh kw, H' W' B) in the shape of `_patches`."""
-        each = matrices.unflatten(0, (-1, self.groups))
-        return each.unflatten(3, self.place_shape).unflatten(2, self.patch_shape)
-
-    def _terms(self, dx: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """For each place in a window, the points of dx that it reads, and their gradients."""
-        dP, dx = self._patches_of(self.dP), dx.unflatten(1, (self.groups, -1))
-        terms = []
-        for i, j in pairs(range(self.H.kernel), range(self.W.kernel)):
-            (h, points_h), (w, points_w) = self.H.inside(i), self.W.inside(j)
-            terms.append((dx[..., points_h, points_w, :], dP[:, :, :, i, j, h, w]))
-        return terms
+            self.to_dx()
 
     # ---- values (K, m, ...) as matrices (K, m, n), or (K groups, m / groups, n): then they are copied
-
-    def _matrices(self, m: int, n: int) -> torch.Tensor:
-        site = self.ctx.site
-        return aligned(site.rows * self.groups, (m, n), site.template)
 
     def _output(self, value: torch.Tensor, m: int, n: int) -> torch.Tensor:
         return value.flatten(2) if self.groups == 1 else self._matrices(m, n)
 
     def _input(self, m: int, n: int) -> torch.Tensor | None:
         return None if self.groups == 1 else self._matrices(m, n)
+
+    def _matrices(self, m: int, n: int) -> torch.Tensor:
+        site = self.ctx.site
+        return aligned(site.rows * self.groups, (m, n), site.template)
 
     def _read(self, value: torch.Tensor, matrices: torch.Tensor | None) -> torch.Tensor:
         if matrices is None:
@@ -151,7 +104,7 @@ class RowByRow:
     def __init__(self, ctx: Context, windows: Windows, channels: int, units: int, groups: int):
         self.ctx, self.groups, axes = ctx, groups, windows.as_image
         site, (dx, dW, *db) = ctx.site, ctx.dx
-        self.inner = [_inner(axis) for axis in axes]
+        self.inner = [axis.inner for axis in axes]
         # The library pads both ends alike; other zeros are in a copy of the images.
         pads_itself = all(axis.before == axis.after for axis in axes)
         self.padding = [axis.before if pads_itself else 0 for axis in axes]
@@ -239,11 +192,6 @@ class RowByRow:
         """Where each row's blocks leave their parts of dW and db."""
         parts = list(zip(self.dW, self.db, strict=True))
         return [(dW[k], db[k]) for k in range(self.ctx.site.rows) for dW, db in parts]
-
-
-def _inner(axis) -> slice:
-    """The image within its padding."""
-    return slice(axis.before, axis.before + axis.length)
 
 
 def _examples_in_block(batch: int, operations: int) -> int:

@@ -35,6 +35,11 @@ class Axis:
         return self.before + self.length + self.after
 
     @property
+    def inner(self) -> slice:
+        """The image within its padding."""
+        return slice(self.before, self.before + self.length)
+
+    @property
     def count(self) -> int:
         return (self.padded - self.reach) // self.stride + 1
 
