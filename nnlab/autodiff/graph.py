@@ -27,6 +27,11 @@ class Node:
     per_example: bool = True  # whether B follows the shape: not for leaves, nor boxes on leaves alone
 
     @property
+    def stream(self) -> str:
+        """The name of the stream from which its box gets uniforms, if it draws."""
+        return getattr(self.box, "stream", "") or self.name
+
+    @property
     def operands(self) -> tuple[int, ...]:
         """The numbers of all values that the box uses."""
         return self.inputs + self.leaves

@@ -205,9 +205,7 @@ class Network:
             grad for i, grad in self._grad_slices.items() if i in buffers and not self.consumer_counts[i]
         ]
         contexts = [(self.graph.nodes[n], bound.ctx) for n, bound in self.bound_boxes.items()]
-        self.stochastic = [
-            (getattr(node.box, "stream", "") or node.name, ctx) for node, ctx in contexts if ctx.noise_shape
-        ]
+        self.stochastic = [(node.stream, ctx) for node, ctx in contexts if ctx.noise_shape]
         self.masked = [ctx for node, ctx in contexts if node.box.needs_valid]
         self.captured = all(bound.box.captured for bound in self.bound_boxes.values())
         for ctx in self.masked:  # all are real, until the step sets the mask of its batch

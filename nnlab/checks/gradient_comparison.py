@@ -42,6 +42,14 @@ class GradientComparison:
         error, limit = self.worst
         return error / limit
 
+    @property
+    def errors(self) -> str:
+        """Both errors in words."""
+        errors = f"off by {self.error:.2g} from differences (limit {DIFFERENCE_TOLERANCE:g})"
+        if self.autograd_error is None:
+            return errors
+        return f"{errors}, {self.autograd_error:.2g} from autograd's (limit {AUTOGRAD_TOLERANCE:g})"
+
     def to_json(self) -> dict:
         """What check.json has of it."""
         return {

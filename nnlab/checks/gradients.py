@@ -2,7 +2,8 @@
 
 They are compared twice: the gradient of the whole objective, parameter by parameter; and each box, the loss
 and the penalty by itself, with its inputs in the network and a random gradient at its output. The first shows
-that something is wrong, the second says where.
+that something is wrong, the second says where. Where all are right, second derivatives are compared as well:
+second_order.py.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import torch
 from nnlab.checks.boxes import compare_boxes
 from nnlab.checks.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, compare
 from nnlab.checks.gradient_comparison import (
-    AUTOGRAD_TOLERANCE,
     DIFFERENCE_TOLERANCE,
     GradientComparison,
     relative_error,
     sample_indices,
 )
 from nnlab.checks.objective import Objective
+from nnlab.checks.second_order import SecondOrder
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.errors import list_names
@@ -36,20 +37,26 @@ def check(subject: Subject) -> Verdict:
         objective = Objective(subject)
         whole = list(compare_objective(objective, subject.budget))
         boxes = list(compare_boxes(objective, subject.budget))
+        right = not any(c.wrong for c in (*whole, *boxes))
+        second = SecondOrder.of(objective) if right else SecondOrder()  # it can only be wrong too
     details = {
         "parameters": {c.gradient_name: c.to_json() for c in whole},
         "boxes": {c.gradient_name: c.to_json() for c in boxes},
+        "hessian": {c.gradient_name: c.to_json() for c in second.products},
+        "vjp": {c.gradient_name: c.autograd_error for c in second.vjps},
     }
-    return Verdict.from_findings("gradients", [_finding(whole, boxes)], details)
+    return Verdict.from_findings("gradients", [second.finding or _finding(whole, boxes, second)], details)
 
 
-def _finding(whole: list[GradientComparison], boxes: list[GradientComparison]) -> Finding:
+def _finding(
+    whole: list[GradientComparison], boxes: list[GradientComparison], second: SecondOrder | None = None
+) -> Finding:
     wrong = sorted([c for c in boxes if c.wrong], key=lambda c: -c.severity)
     wrong_whole = sorted([c for c in whole if c.wrong], key=lambda c: -c.severity)
     everything = [*whole, *boxes]
     if wrong:
         first, *others = wrong
-        sentence = f"{first.gradient_name} is wrong: {_errors(first)}"
+        sentence = f"{first.gradient_name} is wrong: {first.errors}"
         if others:
             sentence += f"; also {', '.join(c.gradient_name for c in others[:3])}"
         if wrong_whole:
@@ -60,11 +67,14 @@ def _finding(whole: list[GradientComparison], boxes: list[GradientComparison]) -
         return Finding("fail", *first.worst, sentence, advice, "gradient")
     if wrong_whole:
         first = wrong_whole[0]
-        sentence = f"every box is right by itself, but {first.gradient_name} is wrong: {_errors(first)}"
+        sentence = f"every box is right by itself, but {first.gradient_name} is wrong: {first.errors}"
         advice = "look at how the graph adds up gradients where several boxes read one"
         return Finding("fail", *first.worst, sentence, advice, "gradient")
     worst = max(c.error for c in everything)
-    return Finding("pass", worst, DIFFERENCE_TOLERANCE, _passing_sentence(worst, whole, everything))
+    second = second or SecondOrder()
+    sentence = _passing_sentence(worst, whole, everything) + second.passing_clause
+    worst = max(c.error for c in (*everything, *second.products))
+    return Finding("pass", worst, DIFFERENCE_TOLERANCE, sentence)
 
 
 def _passing_sentence(
@@ -88,13 +98,6 @@ def _passing_sentence(
     if only_kinks:
         sentence += f", all of {list_names(only_kinks)}: nothing is known of those"
     return sentence
-
-
-def _errors(c: GradientComparison) -> str:
-    errors = f"off by {c.error:.2g} from differences (limit {DIFFERENCE_TOLERANCE:g})"
-    if c.autograd_error is None:
-        return errors
-    return f"{errors}, {c.autograd_error:.2g} from autograd's (limit {AUTOGRAD_TOLERANCE:g})"
 
 
 # ---- the whole objective

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nnlab.autodiff.box import Context
+from nnlab.autodiff.graph import Node
 from nnlab.autodiff.network import Network
 from nnlab.streams import uniforms
 
@@ -11,8 +13,23 @@ def draw_once(network: Network) -> None:
 
     They stay, so that the network is a fixed function of its parameters, and are those of every copy.
     """
-    template, batch = network.site.template, network.site.batch
     for name, ctx in network.stochastic:
-        ctx.uniforms = uniforms((1, *ctx.noise_shape), template, 0, "check", name)
+        _draw(name, ctx)
     for ctx in network.masked:
-        ctx.valid = template.new_ones((1, 1, batch))
+        _count_all(ctx)
+
+
+def draw_box_once(node: Node, ctx: Context) -> None:
+    """The same for the box of one node, bound by itself."""
+    if ctx.noise_shape:
+        _draw(node.stream, ctx)
+    if node.box.needs_valid:
+        _count_all(ctx)
+
+
+def _draw(name: str, ctx: Context) -> None:
+    ctx.uniforms = uniforms((1, *ctx.noise_shape), ctx.site.template, 0, "check", name)
+
+
+def _count_all(ctx: Context) -> None:
+    ctx.valid = ctx.site.template.new_ones((1, 1, ctx.site.batch))

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.box import Site
+from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.network import Network
 from nnlab.checks import references
 from nnlab.checks.central_differences import shifted
 from nnlab.checks.noise import draw_once
@@ -48,6 +50,7 @@ class Objective:
         self.regularizer = stack_experiments([self.experiment]).regularizer
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         self.x, self.batch = x[None].clone(), x.shape[1]
+        self.example_weight = self.template.new_full((1, 1, self.batch), 1 / self.batch)  # L is a mean
         self.t = self.regularizer.smooth(t[None, None])[0].clone()
 
         self.graph = self.experiment.graph(sample.dataset.spec)
@@ -62,11 +65,11 @@ class Objective:
             leaf_slice.view(self.theta)[0] = torch.from_numpy(draw)
         self.network = self.bind_network(self.theta, self.grad)
 
-    def bind_network(self, theta: torch.Tensor, grad: torch.Tensor):
-        """The network on these parameters, with the masks that all of them share."""
+    def bind_network(self, theta: torch.Tensor, grad: torch.Tensor, graph: Graph | None = None):
+        """The network, or another graph's, on these parameters, with the masks that all of them share."""
         rates = {name: rate.expand(len(theta), 1) for name, rate in self.regularizer.rates().items()}
         site = Site(len(theta), self.batch, training=True, template=self.template, columns=rates)
-        network = self.graph.bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
+        network = (graph or self.graph).bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
         draw_once(network)  # differences need a fixed function of theta
         return network
 
@@ -77,12 +80,19 @@ class Objective:
 
     def gradient(self) -> dict[str, np.ndarray]:
         """Each parameter's gradient, flat, by `bprop` and the formulas of the loss and the penalty."""
-        z = self.network.fprop(self.x)
-        example_weight = self.template.new_full((1, 1, self.batch), 1 / self.batch)  # L is a mean
-        self.network.bprop(self.loss.bprop(z, self.t, example_weight, out=torch.empty_like(z)))
+        self.loss_gradient(self.network)
         self.add_penalty_gradient(self.grad)
+        return self.by_name(self.grad)
+
+    def loss_gradient(self, network: Network) -> None:
+        """The gradient of the mean loss alone, into the network's `grad`."""
+        z = network.fprop(self.x)
+        network.bprop(self.loss.bprop(z, self.t, self.example_weight, out=torch.empty_like(z)))
+
+    def by_name(self, matrix: torch.Tensor) -> dict[str, np.ndarray]:
+        """Each parameter's part of a matrix (1, P), flat."""
         return {
-            name: leaf_slice.view(self.grad).flatten().numpy().copy()
+            name: leaf_slice.view(matrix).flatten().numpy().copy()
             for name, leaf_slice in self.parameters.items()
         }
 
@@ -96,27 +106,38 @@ class Objective:
     def autograd_gradient(self) -> dict[str, np.ndarray] | None:
         """The same by torch.autograd through the references; None if a box or the loss has no reference."""
         with torch.enable_grad():
-            leaves = {
-                name: leaf_slice.view(self.theta).clone().requires_grad_()
-                for name, leaf_slice in self.parameters.items()
-            }
-            buffers = {
-                n: leaf_slice.view(self.buffers) for n, leaf_slice in self.graph.layout().buffers.items()
-            }
-            z = references.reference_output(self.network, leaves | buffers, self.x)
-            if z is None or self.loss.reference is None:
+            leaves = self._leaves()
+            loss = self._reference_loss(leaves)
+            if loss is None:
                 return None
             weights = [leaves[name] for name in self.graph.layout().weights]
             penalty = self.regularizer.penalty(torch.cat([W.flatten(1) for W in weights], 1)).sum()
-            gradients = torch.autograd.grad(
-                self.loss.reference(z, self.t).mean() + penalty, list(leaves.values()), allow_unused=True
-            )
-        gradients_by_name = {}
-        for (name, leaf), g in zip(leaves.items(), gradients, strict=True):
-            if g is None:  # the loss does not depend on it
-                g = torch.zeros_like(leaf)
-            gradients_by_name[name] = g.flatten().numpy()
-        return gradients_by_name
+            gradients = _autograd(loss + penalty, leaves)
+        return {name: g.flatten().numpy() for name, g in zip(leaves, gradients, strict=True)}
+
+    def autograd_hessian_product(self, v: torch.Tensor) -> dict[str, np.ndarray] | None:
+        """H v of the mean loss alone, each parameter's part, flat: the gradient of <v, gradient>."""
+        with torch.enable_grad():
+            leaves = self._leaves()
+            loss = self._reference_loss(leaves)
+            if loss is None:
+                return None
+            gradients = _autograd(loss, leaves, create_graph=True)
+            parts = [leaf_slice.view(v) for leaf_slice in self.parameters.values()]
+            along_v = sum((g * part).sum() for g, part in zip(gradients, parts, strict=True))
+            products = _autograd(along_v, leaves)
+        return {name: g.flatten().numpy() for name, g in zip(leaves, products, strict=True)}
+
+    def _leaves(self) -> dict[str, torch.Tensor]:
+        """The parameters by name, as autograd's leaves."""
+        slices = self.parameters.items()
+        return {name: leaf_slice.view(self.theta).clone().requires_grad_() for name, leaf_slice in slices}
+
+    def _reference_loss(self, leaves: dict[str, torch.Tensor]) -> torch.Tensor | None:
+        """The mean loss by the references; None if a box or the loss has none."""
+        buffers = {n: leaf_slice.view(self.buffers) for n, leaf_slice in self.graph.layout().buffers.items()}
+        z = references.reference_output(self.network, leaves | buffers, self.x)
+        return None if z is None or self.loss.reference is None else self.loss.reference(z, self.t).mean()
 
     def make_shifted_objective(self) -> Callable[[str, np.ndarray, float], np.ndarray]:
         """A function f(name, indices, step): L for each of the elements `indices` of the parameter `name`,
@@ -138,3 +159,12 @@ class Objective:
             return values
 
         return f
+
+
+def _autograd(y: torch.Tensor, leaves: dict[str, torch.Tensor], create_graph=False) -> list[torch.Tensor]:
+    """The gradient of y with respect to each leaf, 0 where it does not depend on one."""
+    if not y.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves.values()]
+    return torch.autograd.grad(
+        y, list(leaves.values()), create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
