@@ -75,7 +75,7 @@ class SecondOrder:
             return f"; second derivatives are not compared: {self.missing}"
         if not self.products:
             return ""
-        clause = f"; H v, with the Hessian H, {max(c.error for c in self.products):.0e} of differences"
+        clause = f"; Hessian-vector product within {max(c.error for c in self.products):.0e} of differences"
         autograd_errors = [c.autograd_error for c in self.products if c.autograd_error is not None]
         return clause + (f", {max(autograd_errors):.0e} of autograd" if autograd_errors else "")
 
