@@ -11,7 +11,7 @@ are vectors that are images of that shape, row after row.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.pooling_gradient import Unpool
 from nnlab.autodiff.windows import as_image
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
@@ -29,12 +30,13 @@ STRENGTHS = ("shift", "flip", "cutout", "input_noise")
 
 @dataclass(frozen=True)
 class Augmentation(Box):
-    """Base: `strength` is the name of the column."""
+    """Base: `strength` is the name of the column; `stream` that of the random numbers, if not the node's."""
 
     random: ClassVar[bool] = True
     of_images: ClassVar[bool] = True
     strength: str = static("", choices=STRENGTHS)
     image: tuple[int, ...] = static((), low=1)
+    stream: str = static("")
 
     def is_identity(self, site):
         return not (site.training and bool((site.columns[self.strength] > 0).any()))
@@ -95,6 +97,13 @@ class RandomShift(Augmentation):
         dx.copy_(scatter_sum(sums, ctx.index.flatten(2), self.as_image(dy).flatten(2)).view(dx.shape))
         return ctx.dx
 
+    def jvp(self, ctx, d, out):
+        """d, moved as x was."""
+        return out.copy_(self.fprop(ctx, d))
+
+    def vjp(self, graph, node, dy):
+        return (graph.apply(Unpool(self, node.stream), dy, *node.inputs),)
+
     def _offsets(self, ctx) -> tuple[torch.Tensor, torch.Tensor]:
         """i and j, (K, 1, 1, 1, B) each."""
         offsets = (ctx.uniforms[:, None, :, None] * ctx.count).floor_().sub_(ctx.n)
@@ -136,6 +145,9 @@ class RandomFlip(Augmentation):
     def bprop(self, ctx, dy):
         return (self._flipped(ctx, dy, ctx.dx[0]),)
 
+    def vjp(self, graph, node, dy):
+        return (graph.apply(replace(self, stream=node.stream), dy),)
+
     def _flipped(self, ctx, x, out):
         image = self.as_image(x)
         torch.where(ctx.uniforms < ctx.p, image.flip(3), image, out=self.as_image(out))
@@ -176,6 +188,9 @@ class Cutout(Augmentation):
     def bprop(self, ctx, dy):
         torch.mul(self.as_image(dy), ctx.kept, out=self.as_image(ctx.dx[0]))
         return ctx.dx
+
+    def vjp(self, graph, node, dy):
+        return (graph.apply(replace(self, stream=node.stream), dy),)
 
     def _inside(self, ctx) -> tuple[torch.Tensor, torch.Tensor]:
         """Which rows (K, 1, H, 1, B) and which columns (K, 1, 1, W, B) the square has."""
@@ -225,6 +240,9 @@ class Noise(Augmentation):
         return ctx.y
 
     def bprop(self, ctx, dy):
+        return (dy,)
+
+    def vjp(self, graph, node, dy):
         return (dy,)
 
     def reference(self, ctx, x):

@@ -94,6 +94,7 @@ class ConvolutionTransposed(Box):
     """X = the gradient of `convolution` by its input, of inputs Y and W, in `shape`, that of its input."""
 
     name: ClassVar[str] = "convolution_transposed"
+    formula: ClassVar[str] = "W' * y"
     convolution: Box
     shape: tuple[int, ...] = static(low=1)
 
@@ -139,6 +140,7 @@ class ConvolutionKernels(Box):
     """W = the gradient of `convolution` by its kernels, of inputs Y and X: a sum over the examples."""
 
     name: ClassVar[str] = "convolution_kernels"
+    formula: ClassVar[str] = "y * x"
     output_per_example: ClassVar[bool | None] = False
     convolution: Box
 

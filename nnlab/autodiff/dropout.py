@@ -51,7 +51,7 @@ class Dropout(Box):
 
     def vjp(self, graph, node, dy):
         """The same mask, since it is drawn from the same stream."""
-        return (graph.apply(replace(self, stream=self.stream or node.name), dy),)
+        return (graph.apply(replace(self, stream=node.stream), dy),)
 
     def reference(self, ctx, x):
         p = self._rates(ctx.site).unflatten(1, (1,) * len(ctx.shape)).to(x)

@@ -1,7 +1,8 @@
 """The derivative of a pooling that is linear between its kinks: of which numbers it takes, and its transpose.
 
 Such are the largest of each window, its mean, and what is drawn from it: y = L x with a matrix L that is
-constant as long as x takes the same places. Its gradient is L' dy, of which L and L' are the derivatives.
+constant as long as x takes the same places. Its gradient is L' dy, of which L and L' are the derivatives. A
+random shift is of this kind too. Such a box has `jvp(ctx, d, out)`, L d for the x of the last `fprop`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Unpool(Box):
     """
 
     name: ClassVar[str] = "unpool"
+    formula: ClassVar[str] = "y, where x was taken"
     pool: Box
     stream: str = static("")
 
@@ -76,6 +78,7 @@ class Repool(Box):
     """L d for the pooling `pool` of x, of inputs d and x: of d what `pool` takes of x."""
 
     name: ClassVar[str] = "repool"
+    formula: ClassVar[str] = "d, where x is taken"
     pool: Box
     stream: str = static("")
 

@@ -64,7 +64,7 @@ class StochasticPool(Pooling):
         return pooled.at_places(ctx.index, d, out).mul_(ctx.y > ctx.zero)
 
     def vjp(self, graph, node, dy):
-        return (graph.apply(Unpool(self, stream=node.name), dy, *node.inputs),)
+        return (graph.apply(Unpool(self, stream=node.stream), dy, *node.inputs),)
 
     def reference(self, ctx, x):
         a = pooled.window_view(self.windows(x.shape[1:-1]), x.clamp_min(0), 0)
