@@ -74,105 +74,134 @@ class Multiply(Box):
 
 @dataclass(frozen=True)
 class Slice(Box):
-    """y = x_start, ..., x_(stop - 1): some of the units; dx = dy there, 0 elsewhere."""
+    """y = x_start, ..., x_(stop - 1): some of the units, or positions along another `axis`; dx = dy there, 0
+    elsewhere.
+
+    Axis 0 is that of units or channels; 1 and 2 are an image's rows and columns.
+    """
 
     name: ClassVar[str] = "slice"
     formula: ClassVar[str] = "x[start:stop]"
     start: int = static(low=0)
     stop: int = static(low=1)
+    axis: int = static(0, low=0, high=2)
 
     def output_shape(self, shape):
-        if not self.start < self.stop <= shape[0]:
+        _refuse_axis(self.axis, shape)
+        if not self.start < self.stop <= shape[self.axis]:
             raise UserError(
-                f"{self.start} to {self.stop} is not a part of {shape[0]:,} units, of which the first is 0"
+                f"{self.start} to {self.stop} is not a part of {shape[self.axis]:,} "
+                f"{_along(self.axis, shape)}, of which the first is 0"
             )
-        return (self.stop - self.start, *shape[1:])
+        return (*shape[: self.axis], self.stop - self.start, *shape[self.axis + 1 :])
 
     def fprop(self, ctx, x):
-        return x[:, self.start : self.stop]
+        return x.narrow(1 + self.axis, self.start, self.stop - self.start)
 
     def bprop(self, ctx, dy):
         (dx,) = ctx.dx
-        dx.zero_()[:, self.start : self.stop].copy_(dy)
+        dx.zero_().narrow(1 + self.axis, self.start, self.stop - self.start).copy_(dy)
         return ctx.dx
 
     def vjp(self, graph, node, dy):
         (x,) = node.inputs
-        return (graph.apply(Pad(self.start, graph.nodes[x].shape[0]), dy),)
+        return (graph.apply(Pad(self.start, graph.nodes[x].shape[self.axis], self.axis), dy),)
 
     def reference(self, ctx, x):
-        return x.narrow(1, self.start, self.stop - self.start)
+        return x.index_select(1 + self.axis, torch.arange(self.start, self.stop, device=x.device))
 
     def onnx(self, op, x):
-        return op.Slice(x, starts=[self.start], ends=[self.stop], axes=[1])
+        return op.Slice(x, starts=[self.start], ends=[self.stop], axes=[1 + self.axis])
 
 
 @dataclass(frozen=True)
 class Pad(Box):
-    """y = x from unit `start` on, and 0 elsewhere, `units` in all: the derivative of `Slice`."""
+    """y = x from `start` on along an axis, and 0 elsewhere, `units` in all: the derivative of `Slice`."""
 
     name: ClassVar[str] = "pad"
     formula: ClassVar[str] = "(0, x, 0)"
     start: int = static(low=0)
     units: int = static(low=1)
+    axis: int = static(0, low=0, high=2)
 
     def output_shape(self, shape):
-        return (self.units, *shape[1:])
+        return (*shape[: self.axis], self.units, *shape[self.axis + 1 :])
 
     def settle(self, ctx, shape):
-        ctx.stop = self.start + shape[0]
+        ctx.width = shape[self.axis]
 
     def fprop(self, ctx, x):
-        ctx.y.zero_()[:, self.start : ctx.stop].copy_(x)
+        ctx.y.zero_().narrow(1 + self.axis, self.start, ctx.width).copy_(x)
         return ctx.y
 
     def bprop(self, ctx, dy):
-        return (dy[:, self.start : ctx.stop],)
+        return (dy.narrow(1 + self.axis, self.start, ctx.width),)
 
     def vjp(self, graph, node, dy):
         (x,) = node.inputs
-        return (graph.apply(Slice(self.start, self.start + graph.nodes[x].shape[0]), dy),)
+        width = graph.nodes[x].shape[self.axis]
+        return (graph.apply(Slice(self.start, self.start + width, self.axis), dy),)
 
     def reference(self, ctx, x):
-        after = self.units - self.start - x.shape[1]
-        return F.pad(x, (0, 0) * (x.ndim - 2) + (self.start, after))
+        after = self.units - self.start - x.shape[1 + self.axis]
+        return F.pad(x, (0, 0) * (x.ndim - 2 - self.axis) + (self.start, after))
 
 
 @dataclass(frozen=True)
 class Concatenate(Box):
-    """y = (x_1, x_2, ...), the units of all inputs, one after another; every dx_i is its part of dy."""
+    """y = (x_1, x_2, ...), the units of all inputs, one after another; every dx_i is its part of dy.
+
+    Units or channels with axis 0, an image's rows or columns with 1 or 2.
+    """
 
     name: ClassVar[str] = "concatenate"
     formula: ClassVar[str] = "(x₁, x₂, ...)"
+    axis: int = static(0, low=0, high=2)
 
     def output_shape(self, *shapes):
-        _common([shape[1:] for shape in shapes], "behind the first number of each shape")
-        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        for shape in shapes:
+            _refuse_axis(self.axis, shape)
+        first, axis = shapes[0], self.axis
+        others = "behind the first number of each shape" if axis == 0 else f"elsewhere than along axis {axis}"
+        if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) != 1 or len(shapes) < 2:
+            _common(shapes, others)
+        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
 
     def settle(self, ctx, *shapes):
-        ctx.sizes = [shape[0] for shape in shapes]
+        ctx.sizes = [shape[self.axis] for shape in shapes]
 
     def fprop(self, ctx, *x):
-        return torch.cat(x, 1, out=ctx.y)
+        return torch.cat(x, 1 + self.axis, out=ctx.y)
 
     def bprop(self, ctx, dy):
-        return dy.split(ctx.sizes, 1)
+        return dy.split(ctx.sizes, 1 + self.axis)
 
     def vjp(self, graph, node, dy):
         gradients, start = [], 0
         for i in node.inputs:
-            stop = start + graph.nodes[i].shape[0]
-            gradients.append(graph.apply(Slice(start, stop), dy))
+            stop = start + graph.nodes[i].shape[self.axis]
+            gradients.append(graph.apply(Slice(start, stop, self.axis), dy))
             start = stop
         return tuple(gradients)
 
     def reference(self, ctx, *x):
-        return torch.hstack(x)
+        return torch.concatenate(x, 1 + self.axis)
 
     def onnx(self, op, *x):
         # Inputs that all rows share have K = 1, and are repeated by adding zeros of the others.
-        zeros = reduce(op.Add, [op.Mul(op.Slice(v, starts=[0], ends=[1], axes=[1]), 0) for v in x])
-        return op.Concat(*[op.Add(v, zeros) for v in x], axis=1)
+        axis = 1 + self.axis
+        zeros = reduce(op.Add, [op.Mul(op.Slice(v, starts=[0], ends=[1], axes=[axis]), 0) for v in x])
+        return op.Concat(*[op.Add(v, zeros) for v in x], axis=axis)
+
+
+def _along(axis: int, shape: tuple[int, ...]) -> str:
+    """What stands along the axis."""
+    return "units" if axis == 0 else ("rows" if axis == 1 and len(shape) > 2 else "columns")
+
+
+def _refuse_axis(axis: int, shape: tuple[int, ...]) -> None:
+    if axis >= len(shape):
+        raise UserError(f"shape {shape} has no axis {axis}: axis 0 to {len(shape) - 1} are there")
 
 
 def _common(shapes, where: str = "") -> tuple[int, ...]:
