@@ -35,7 +35,9 @@ def net(here):
 
 def words_for(model):
     """Of small data that the model takes."""
-    words = {"linear": ["data=diabetes"], "graph": ["data=iris", "model.file=net.yaml"]}
+    words = {
+        "cnn": ["data=digits"], "linear": ["data=diabetes"], "graph": ["data=iris", "model.file=net.yaml"]
+    }  # fmt: skip
     return [f"model={model}", *words.get(model, ["data=iris"])]
 
 
@@ -43,7 +45,8 @@ def words_for(model):
 def test_the_table_adds_up(net, capsys, model):
     here, words = net.parent, words_for(model)
     assert run(*words, "hydra.run.dir=g") == 0
-    experiment = Experiment(model=EXAMPLES[model], data=words[1].removeprefix("data="))
+    made = EXAMPLES[model] if model == "graph" else MODELS[model]()
+    experiment = Experiment(model=made, data=words[1].removeprefix("data="))
     screen, graph = capsys.readouterr().out, experiment.graph(experiment.load().spec)
     assert max(map(len, screen.splitlines())) <= 80
     assert re.search(rf"^  parameters +{graph.parameter_count:,}$", screen, re.M)

@@ -68,6 +68,7 @@ class RandomShift(Augmentation):
     """
 
     name: ClassVar[str] = "random_shift"
+    formula: ClassVar[str] = "x(h - i, w - j)"
     strength: str = static("shift", choices=STRENGTHS)
 
     def settle(self, ctx, shape):
@@ -133,6 +134,7 @@ class RandomFlip(Augmentation):
     """y = x mirrored, left for right, with probability p for each example; p is the column `strength`."""
 
     name: ClassVar[str] = "random_flip"
+    formula: ClassVar[str] = "x or its mirror image"
     strength: str = static("flip", choices=STRENGTHS)
 
     def settle(self, ctx, shape):
@@ -171,6 +173,7 @@ class Cutout(Augmentation):
     """
 
     name: ClassVar[str] = "cutout"
+    formula: ClassVar[str] = "x, 0 in a square"
     strength: str = static("cutout", choices=STRENGTHS)
 
     def settle(self, ctx, shape):
@@ -220,6 +223,7 @@ class Noise(Augmentation):
     """
 
     name: ClassVar[str] = "noise"
+    formula: ClassVar[str] = "x + s z"
     of_images: ClassVar[bool] = False
     strength: str = static("input_noise", choices=STRENGTHS)
     numbers: int | None = static(None, low=0)

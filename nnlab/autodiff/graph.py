@@ -212,6 +212,12 @@ class Graph:
         """Those of the forward pass for an example, of all boxes: see `Box.multiply_adds`."""
         return sum(map(self.multiply_adds_of, self.nodes))
 
+    @property
+    def work(self) -> int:
+        """What a pass costs for an example: its multiply-adds, or its parameters where these are more, as in
+        a network of biases and embeddings."""
+        return max(self.multiply_adds, self.parameter_count)
+
     def multiply_adds_of(self, node: Node) -> int:
         """Those of one box for an example; none if it reads leaves alone."""
         per_example = any(self.nodes[i].per_example for i in node.inputs)

@@ -120,12 +120,12 @@ def compare(sample: Sample, rows: list[Row], row: int, steps: int, threads: int)
 def fit_to_budget(subject: Subject, device: str) -> tuple[Sample, int, int]:
     """The job on that device, the number of rows and of steps: as many as the budget allows. If it is too
     small, first steps are cut, then rows, then the batch."""
-    parameter_count, batch = subject.graph.parameter_count, subject.row.batch
+    work, batch = subject.graph.work, subject.row.batch
     allowed_work = WORK_SHARE * subject.budget.work
     rows = rows_per_stack(subject)
-    steps = int(max(MIN_COUNT, min(MAX_STEPS, allowed_work / (parameter_count * rows * batch))))
-    rows = int(max(MIN_COUNT, min(rows, allowed_work / (parameter_count * steps * batch))))
-    examples = int(max(1, allowed_work / (parameter_count * rows * steps)))
+    steps = int(max(MIN_COUNT, min(MAX_STEPS, allowed_work / (work * rows * batch))))
+    rows = int(max(MIN_COUNT, min(rows, allowed_work / (work * steps * batch))))
+    examples = int(max(1, allowed_work / (work * rows * steps)))
     if examples < batch:
         return subject.sample(examples, device=device), rows, steps
     return subject.with_data(subject.dataset, subject.fold, device=device), rows, steps

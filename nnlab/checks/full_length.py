@@ -72,7 +72,7 @@ class FullLengthTest:
 
 def run(subject: Subject) -> FullLengthTest | None:
     """Train the job at its rate and at lower ones; None if the budget is too small for a result."""
-    size, batch = subject.graph.parameter_count, subject.row.batch
+    size, batch = subject.graph.work, subject.row.batch
     wanted_steps = min(MAX_STEPS, subject.row.steps * subject.experiment.epochs)
 
     def affordable(seeds: int) -> int:

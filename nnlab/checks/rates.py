@@ -72,7 +72,7 @@ def budgeted_counts(subject: Subject) -> tuple[int, int, int]:
     rates."""
     budget: Budget = subject.budget
     rates, seeds, steps = budget.rates, budget.rate_seeds, budget.rate_steps
-    size = subject.graph.parameter_count * job_batch_size(subject)
+    size = subject.graph.work * job_batch_size(subject)
 
     def exceeds_budget() -> bool:
         return size * rates * seeds * steps > budget.work
@@ -98,7 +98,7 @@ def job_batch_size(subject: Subject) -> int:
 
 def affordable_batch_size(subject: Subject, updates: int) -> int:
     """The batch size that the budget allows for so many updates. It is cut last: the edge depends on it."""
-    affordable = int(subject.budget.work / (subject.graph.parameter_count * updates))
+    affordable = int(subject.budget.work / (subject.graph.work * updates))
     return min(job_batch_size(subject), max(BATCH_SIZE, affordable))
 
 

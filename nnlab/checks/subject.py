@@ -140,7 +140,7 @@ class Subject:
 
     def affordable_seeds(self, examples_per_row: int) -> int:
         """How many seeds the budget allows, a row each that passes so many examples through the network."""
-        work_per_row = self.graph.parameter_count * examples_per_row
+        work_per_row = self.graph.work * examples_per_row
         return int(max(1, min(self.budget.seeds, self.budget.work / work_per_row)))
 
     def sample(self, count: int, **changes) -> Sample:

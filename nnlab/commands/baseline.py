@@ -103,7 +103,7 @@ def comparison_experiments(
     if winner == baseline:
         return [winner]
     folds = cache.folds(winner)
-    size = max(e.graph(cache.load_data(e).spec).parameter_count for e in (winner, baseline))
+    size = max(e.graph(cache.load_data(e).spec).work for e in (winner, baseline))
     work = size * len(folds[0].train) * max(winner.epochs, baseline.epochs)
     count = comparison_seeds(winner, trials, folds, work)
     if not count:

@@ -26,7 +26,8 @@ class ShownNode:
 
     kind            "input", "parameter", "buffer"; or of a box "learnt" (it has parameters), "activation",
                     "random", "plain"
-    reads           the names of the values that the box reads, its leaves too; identities are left out
+    reads           the names of the values that the box reads, its leaves too
+    per_example     whether each example has a value of this shape
     order           0: of the network; 1: of its gradient; 2: of the gradient of that
     """
 
@@ -37,6 +38,7 @@ class ShownNode:
     formula: str
     reads: tuple[str, ...]
     shape: tuple[int, ...]
+    per_example: bool
     parameters: int
     multiply_adds: int
     order: int
@@ -52,7 +54,7 @@ class ShownNode:
 
     @property
     def shape_text(self) -> str:
-        return shape_text(self.shape)
+        return shape_text(self.shape, self.per_example)
 
     @property
     def values_read(self) -> list[str]:
@@ -85,10 +87,12 @@ class ShownGraph:
         return [[node for node in self.nodes if node.order == order] for order in range(last + 1)]
 
 
-def shape_text(shape: tuple[int, ...]) -> str:
-    """`32×28×28`; a column (64, 1), as of a bias, is `64`."""
-    sizes = shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
-    return "×".join(map(str, sizes)) or "1"
+def shape_text(shape: tuple[int, ...], per_example: bool = True) -> str:
+    """`32×28×28`; of a leaf without the axes of size 1 at its end, as a bias (32, 1, 1) has them."""
+    last = len(shape)
+    while not per_example and last > 1 and shape[last - 1] == 1:
+        last -= 1
+    return "×".join(map(str, shape[:last])) or "1"
 
 
 def shown_graph(experiment: Experiment, spec: DataSpec, order: int = 0, title: str = "") -> ShownGraph:
@@ -151,6 +155,7 @@ def _shown_node(graph: Graph, node: Node, site: Site, order: int) -> ShownNode:
         formula=box.formula if box else "",
         reads=tuple(graph.nodes[i].name for i in node.operands),
         shape=node.shape,
+        per_example=node.per_example,
         parameters=sum(parameters[name].size for name in own if name in parameters),
         multiply_adds=graph.multiply_adds_of(node),
         order=order,

@@ -22,7 +22,7 @@ LINE, SMALL_LINE = 16.0, 14.0
 PADDING, CORNER = 9.0, 5.0
 CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
 MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
-MOST_CHARACTERS = 30  # of a line in a box
+MOST_CHARACTERS, MOST_SMALL_CHARACTERS = 30, 44  # of the name in a box, and of a line below it
 ARROW = 6.0
 STAGES = (
     "the network",
@@ -166,9 +166,9 @@ class _Stage:
         if node.kind == "input" or node.is_leaf:
             lines.append(node.shape_text)
         elif node.text != node.name:
-            lines.append(elide_middle(visible(node.text), MOST_CHARACTERS))
+            lines.append(elide_middle(visible(node.text), MOST_SMALL_CHARACTERS))
         if node.formula:
-            lines.append(elide_middle(node.formula, MOST_CHARACTERS))
+            lines.append(elide_middle(visible(node.formula), MOST_SMALL_CHARACTERS))
         kind = f"gradient{node.order}" if node.order and node.box else node.kind
         return Drawn(node, tuple(lines), kind, tuple(self._chips(node, node.name)))
 
@@ -188,7 +188,7 @@ class _Stage:
 
     def _loss(self) -> Drawn:
         what, _, rest = self.graph.loss.partition(", ")
-        end = ShownNode("", "input", "", "", "", self.graph.outputs, (), 0, 0, 0)
+        end = ShownNode("", "input", "", "", "", self.graph.outputs, (), True, 0, 0, 0)
         return Drawn(end, tuple(line for line in (what, rest) if line), "end")
 
     def _hangs(self, node: ShownNode) -> bool:

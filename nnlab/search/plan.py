@@ -17,7 +17,7 @@ from nnlab.runtime.threads import computing
 from nnlab.search.batch_training import TrialBatch
 from nnlab.training.memory import memory_needed
 from nnlab.training.placement import GPU_START_SECONDS, estimate_work
-from nnlab.training.stacks import parameter_count
+from nnlab.training.stacks import graph_of
 
 CALLS_PER_STEP = 30  # torch calls
 GATHER_SECONDS = 4e-9  # per input of an example
@@ -43,7 +43,7 @@ class Plan:
 def estimate_plan(batch: TrialBatch, count: int, batch_size: int) -> Plan:
     """The plan of `count` trials in batches of `batch_size`, of which the first is this one."""
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
-    stack_sizes = Counter((len(rows), parameter_count(rows[0], datasets)) for rows in stacks)
+    stack_sizes = Counter((len(rows), graph_of(rows[0], datasets).parameter_count) for rows in stacks)
     processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
     if batch.fit.on_cpu:
         training = sum(_stack_seconds(rows, datasets) for rows in stacks) / processes
@@ -70,10 +70,11 @@ def _gpu_seconds(batch: TrialBatch) -> float:
 
 
 def _stack_seconds(rows: list[Row], datasets) -> float:
-    """The time of one stack: call overhead, and arithmetic of 6 operations for each parameter and example,
-    and 30 for each update of a parameter."""
+    """The time of one stack: call overhead, and arithmetic of 6 operations for each multiply-add and example,
+    forward and for two gradients, and 30 for each update of a parameter."""
     row, speed = rows[0], _machine_speed()
-    operations = len(rows) * parameter_count(row, datasets) * (6 * row.batch + 30)
+    graph = graph_of(row, datasets)
+    operations = len(rows) * (6 * graph.work * row.batch + 30 * graph.parameter_count)
     step = CALLS_PER_STEP * speed["call"] + operations / speed["operations"]
     orders = len({(r.seed, r.fold.key) for r in rows})  # rows of the same order share its gathering
     gathering = GATHER_SECONDS * orders * len(row.fold.train) * datasets[row.experiment.data].spec.inputs

@@ -16,7 +16,7 @@ import torch
 from nnlab.experiment import Row
 from nnlab.runtime.devices import device, thread_count
 from nnlab.runtime.precision import refuse_precision
-from nnlab.training.stacks import CACHE_ELEMENTS, CPU_STACK_ROWS, theta_width
+from nnlab.training.stacks import CACHE_ELEMENTS, CPU_STACK_ROWS, graph_of, theta_width
 
 CALLS_PER_STEP = 26  # calls of torch
 TAIL_PASSES, COMPILED_PASSES = 15, 7  # passes over the matrices of a stack in a step's tail
@@ -78,11 +78,12 @@ def estimate_work(rows: list[Row], datasets, repeats: float = 1, parallel_rows: 
 def _group_work(rows: list[Row], count: float, parallel_rows: float, datasets) -> Work:
     """The work of `count` rows like these, which share their structure."""
     row, width = rows[0], theta_width(rows[0], datasets)
+    work = max(graph_of(row, datasets).multiply_adds, width)  # of an example; a bias is work too
     epochs = max(r.experiment.epochs for r in rows)
     cpu_stacks = math.ceil(count / max(1, min(CPU_STACK_ROWS, parallel_rows, CACHE_ELEMENTS // width)))
     gpu_stacks, steps = math.ceil(count / min(STACK_ROWS, parallel_rows)), row.steps * epochs
     return Work(
-        operations=6.0 * width * row.batch * steps * count,
+        operations=6.0 * work * row.batch * steps * count,  # two for each, forward and for two gradients
         parameter_updates=float(width * steps * count),
         cpu_steps=cpu_stacks * steps,
         cpu_stacks=cpu_stacks,

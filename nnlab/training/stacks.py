@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from nnlab.autodiff.graph import Graph
 from nnlab.experiment import Row
 from nnlab.runtime.devices import device
 
@@ -11,6 +12,10 @@ CACHE_ELEMENTS = 2**22  # elements of theta in a stack on a CPU, at most
 CPU_STACK_ROWS = 64  # rows in a stack on a CPU, at most
 MIN_PROCESS_WORK = 2e9  # elements of theta x examples seen: a few tenths of a second; a fork takes 0.03 s
 MEMORY_SHARE = 0.5  # share of a GPU's free memory for one stack
+CPU_STACK_BYTES = 2**30  # of a stack of several rows on a CPU: more of large images would not be quicker
+# Numbers for each unit and example: in training output, gradient, mask and what a box keeps, in evaluation
+# the output, and patches of images (scripts/network_memory.py counts them).
+TRAINING_VALUES, EVALUATION_VALUES = 4.2, 1.5
 THETA_COPIES = 7  # theta, gradient, scratch, best weights, those of the previous epoch, and some reserve
 
 
@@ -44,28 +49,32 @@ def _auto_rows(group: list[Row], datasets, processes: int, free_bytes: int | Non
     if free_bytes is not None:
         fitting = max(1, int(MEMORY_SHARE * free_bytes / stack_bytes(1, row, datasets)))
         return 2 ** (fitting.bit_length() - 1)
-    most = max(1, min(CPU_STACK_ROWS, CACHE_ELEMENTS // width))
+    fitting = CPU_STACK_BYTES // stack_bytes(1, row, datasets)
+    most = max(1, min(CPU_STACK_ROWS, CACHE_ELEMENTS // width, fitting))
     if width * len(group) * len(row.fold.train) * row.experiment.epochs > MIN_PROCESS_WORK:
         most = min(most, -(-len(group) // processes))
     return most
 
 
-def parameter_count(row: Row, datasets) -> int:
-    """How many parameters this row trains."""
-    return row.experiment.graph(datasets[row.experiment.data].spec).parameter_count
+def graph_of(row: Row, datasets) -> Graph:
+    """The network of this row."""
+    return row.experiment.graph(datasets[row.experiment.data].spec)
 
 
 def theta_width(row: Row, datasets) -> int:
     """The length of a row of theta, with the padding that aligns its parameters."""
-    return row.experiment.graph(datasets[row.experiment.data].spec).layout().size
+    return graph_of(row, datasets).layout().size
 
 
 def stack_bytes(rows: int, row: Row, datasets) -> int:
-    """An estimate of the bytes of a stack of so many rows like this one: its matrices, and four values for
-    each unit and example."""
-    e = row.experiment
-    graph = e.graph(datasets[e.data].spec)
+    """An estimate of the bytes of a stack of so many rows like this one: its matrices, and the values of its
+    networks, that of training and that of evaluation."""
+    e, graph = row.experiment, graph_of(row, datasets)
     matrices = graph.layout().size * (THETA_COPIES + 2 * len(e.optimizer.slots))
-    batch = max(row.batch, row.evaluation_batch)
-    values = 4 * graph.unit_count(batch, device(e.device).type == "cuda") * batch
-    return (8 if e.dtype == "float64" else 4) * rows * (matrices + values)
+    on_gpu = device(e.device).type == "cuda"
+    values = sum(
+        each * batch * graph.unit_count(batch, on_gpu)
+        for each, batch in ((TRAINING_VALUES, row.batch), (EVALUATION_VALUES, row.evaluation_batch))
+    )
+    number_bytes = 8 if e.dtype == "float64" else 4
+    return int(number_bytes * rows * (matrices + values))
