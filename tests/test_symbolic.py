@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from networks import DOUBLE, assert_near, one_thread  # noqa: F401
 from test_graph import graphs, random_graphs
 
@@ -26,9 +27,10 @@ from nnlab.autodiff.stochastic_pooling import StochasticPool
 from nnlab.autodiff.symbolic import add_gradients, gradient_graph, objective_graph
 from nnlab.checks.references import reference_output
 from nnlab.errors import UserError
-from nnlab.losses import LOSSES, Loss, SquaredError
+from nnlab.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from nnlab.models import MLP
 from nnlab.streams import uniforms
+from nnlab.testing.numeric import in_rows
 
 ROWS, BATCH = 2, 6
 
@@ -63,9 +65,9 @@ class Job:
         grad = torch.zeros_like(self.theta) if grad is None else grad
         network = graph.bind(self.theta, grad, self.site, self.buffers())
         for name, ctx in network.stochastic:
-            ctx.uniforms = uniforms((1, *ctx.noise_shape), DOUBLE, 0, "test", name)
+            ctx.uniforms = uniforms((1, *ctx.noise_shape), self.site.template, 0, "test", name)
         for ctx in network.masked:
-            ctx.valid = torch.ones(1, 1, self.site.batch, dtype=torch.float64)
+            ctx.valid = self.site.template.new_ones(1, 1, self.site.batch)
             ctx.valid[..., self.site.batch if real is None else real :], ctx.padded = 0, real is not None
         return network
 
@@ -77,7 +79,7 @@ class Job:
         return self.by_name(grad)
 
     def buffers(self):
-        buffers = torch.zeros(ROWS, self.layout.buffers_size, dtype=torch.float64)
+        buffers = self.site.template.new_zeros(self.site.rows, self.layout.buffers_size)
         for leaf_slice in self.layout.buffers.values():
             leaf_slice.view(buffers).fill_(leaf_slice.leaf.start)
         return buffers
@@ -208,7 +210,7 @@ def test_third_derivatives():
         assert_near(results[f"d3 {name}"], expected[name], 10, name)
 
 
-@random_graphs
+@settings(random_graphs, max_examples=20)
 @given(graph=graphs())
 def test_random_graphs(graph):
     """Shared values, fan-out, dead branches: parameters that nothing reads have the gradient 0."""
@@ -345,3 +347,42 @@ def test_a_loss_without_vjp_is_one_sentence():
         UserError, match="^loss 'mine' has no vjp, so a network with it has no gradient graph$"
     ):
         gradient_graph(mlp(), Mine())
+
+
+# ---- the page of the lecture
+
+
+def test_the_example_of_the_lecture(capsys):
+    text = (Path(__file__).parent.parent / "docs" / "lecture.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    names = {}
+    exec(code, names)
+    printed = capsys.readouterr().out
+    assert "objective softmax" in printed and "d hidden1.weight" in printed
+    assert names["bound"].results()["d hidden1.weight"].shape == (1, 8, 4)
+    assert "d2 hidden1.weight" in [node.name for node in names["again"].nodes]
+
+
+def test_images_with_channels_last():
+    job = Job(images(), CrossEntropy(), 0.3)
+    expected, second = job.by_bprop(), job.hessian_product()
+    job.site = replace(job.site, channels_last=True)
+    results = job.by_graph(order=2)
+    for name in expected:
+        assert_near(results[f"d {name}"], expected[name], 12, name)
+        assert_near(results[f"d2 {name}"], second[name], 11, name)
+
+
+def test_a_row_of_the_gradient_graph_equals_itself_alone():
+    """Bit for bit, in float32."""
+    job = Job(images(), CrossEntropy(), 0.3)
+    for name in ("theta", "v", "x", "t", "w"):
+        setattr(job, name, getattr(job, name).float())
+    job.site = replace(job.site, template=torch.empty(0))
+    together = job.by_graph(order=2)
+    for name in ("theta", "v", "x", "t"):
+        setattr(job, name, in_rows(getattr(job, name)[1:]))
+    columns = {name: column[1:] for name, column in job.site.columns.items()}
+    job.site = replace(job.site, rows=1, columns=columns)
+    for name, alone in job.by_graph(order=2).items():
+        assert torch.equal(alone, together[name][1:]), name

@@ -8,7 +8,7 @@ import torch
 
 from nnlab.autodiff.box import Buffer, Site
 from nnlab.autodiff.graph import Graph
-from nnlab.autodiff.objective import InnerProduct
+from nnlab.autodiff.objective import InnerProduct, LossBox
 from nnlab.autodiff.symbolic import add_gradients
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream
@@ -41,6 +41,25 @@ def twice_by_graph(b: Bound, shapes, per_example, x: Tensors, dy: torch.Tensor):
     network.fprop(dy.new_zeros(1, 1, network.site.batch))
     values = network.values()
     return [values[n].clone() for n in first], v, [values[n].clone() for n in second]
+
+
+def loss_twice_by_graph(loss, z: torch.Tensor, t: torch.Tensor, weight: torch.Tensor):
+    """The gradient of the weighted loss with respect to z (K, m, B), by its `vjp`; a random v like it; and
+    the gradient of <v, gradient>."""
+    graph = Graph((1,))
+    inputs = {"z": z, "t": t, "weight": weight, "v": _normal_like(z, 0)}
+    numbers = [graph.add_input(name, value.shape[1:-1]) for name, value in inputs.items()]
+    objective = graph.add("objective", LossBox(loss), *numbers[:3])
+    first = add_gradients(graph, objective, numbers[:1])
+    product = graph.add("product", InnerProduct(), *first, numbers[3])
+    graph.outputs = (*first, *add_gradients(graph, product, numbers[:1], "d2"))
+    rows, batch = len(z), z.shape[-1]
+    none = z.new_zeros(rows, 0)
+    network = graph.bind(none, none, Site(rows, batch, True, z.new_empty(0)))
+    network.feed(inputs)
+    network.fprop(z.new_zeros(1, 1, batch))
+    gradient, second = network.results().values()
+    return gradient, inputs["v"], second
 
 
 def _bind(graph: Graph, b: Bound, rows: int, batch: int, template: torch.Tensor):

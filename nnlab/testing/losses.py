@@ -8,6 +8,7 @@ from nnlab.autodiff.activations import OUTPUTS
 from nnlab.autodiff.operators import TorchOperators
 from nnlab.experiment import Experiment
 from nnlab.losses import LOSSES, Loss
+from nnlab.testing.gradient_graphs import loss_twice_by_graph
 from nnlab.testing.numeric import assert_near, assert_same, central
 from nnlab.testing.rows import Bumps, RowIndependence, experiments
 
@@ -115,6 +116,19 @@ class LossContract(RowIndependence):
             (value * weight.squeeze(-2)).sum().backward()
             assert_near(self.loss().fprop(z, t), value.detach(), self.exact, "the loss")
             assert_near(self._gradient(z, t, weight), leaf.grad, self.exact, "the gradient")
+
+    def test_its_gradient_graph_gives_what_bprop_gives(self):
+        """If it has a `vjp`; and the gradient of the gradient equals torch.autograd's."""
+        for z, t, weight in self._cases() if self.loss.vjp is not None else ():
+            if z.ndim == 3:
+                gradient, v, second = loss_twice_by_graph(self.loss(), z, t, weight)
+                assert_near(gradient, self._gradient(z, t, weight), self.exact, "vjp: the gradient")
+                if self._is_compared:
+                    leaf = z.clone().requires_grad_()
+                    value = (self._expected(leaf, t) * weight.squeeze(-2)).sum()
+                    (first,) = torch.autograd.grad(value, leaf, create_graph=True)
+                    (expected,) = torch.autograd.grad((first * v).sum(), leaf, materialize_grads=True)
+                    assert_near(second, expected, self.exact - 1, "the gradient of the gradient")
 
     def test_bprop_overwrites_out_and_nothing_else(self):
         for z, t, weight in self._cases():
