@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from nnlab.autodiff.affine import Affine
+from nnlab.autodiff.dropout import Dropout
+from nnlab.autodiff.reshaping import Flatten
 from nnlab.data.encoders import inputs_in_units
 from nnlab.experiment import Row
 from nnlab.training.fit import Fit
@@ -17,6 +20,7 @@ MAX_EXAMPLES = 1000  # training examples for which predictions are kept
 # Relative to the largest output. The equation in the data's units is shown if it predicts the same up to
 # this; else, where inputs are far out and normalisation is not linear, the equation of normalised inputs.
 ROUNDING_TOLERANCE = 1e-4
+LINEAR_BOXES = (Affine, Dropout, Flatten)  # all that a network with an equation may have
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def equation(fit: Fit, row: Row, result: Result) -> Equation | None:
     dataset, e = fit.datasets[row.experiment.data], row.experiment
     if set(result.weights) != {"output.weight", "output.bias"} or not result.best_epoch:
         return None
-    if e.graph(dataset.spec).nodes[-1].name != "output":
+    nodes = e.graph(dataset.spec).nodes
+    if nodes[-1].name != "output" or not all(isinstance(n.box, LINEAR_BOXES) for n in nodes if n.box):
         return None
     if len(result.weights["output.weight"]) > MAX_OUTPUTS:
         return None

@@ -48,6 +48,10 @@ class LeafSlice:
         """The leaf in `matrix` (K, P), as (K, *shape)."""
         return matrix[:, self.start : self.start + self.leaf.size].unflatten(1, self.leaf.shape)
 
+    def view_of_units(self, matrix: torch.Tensor) -> torch.Tensor:
+        """The same as (K, fan_out, fan_in); of a kernel, a line for each channel that it gives."""
+        return matrix[:, self.start : self.start + self.leaf.size].unflatten(1, (self.leaf.shape[0], -1))
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.pooling import Pooling
 from nnlab.checks.central_differences import difference_quotient
 
 
@@ -16,8 +17,10 @@ def activations(graph: Graph) -> list[int]:
     nodes = []
     for n, node in enumerate(graph.nodes):
         elementwise = len(node.operands) == 1 and graph.nodes[node.operands[0]].shape == node.shape
-        # Dropout is elementwise too, but its zeros are random: they say nothing about saturation.
-        if elementwise and node.per_example and not node.box.random and n in before_layers:
+        # Dropout is elementwise too, but its zeros are random: they say nothing about saturation. Nor do the
+        # windows of a pooling that keeps the shape.
+        windows = isinstance(node.box, Pooling)
+        if elementwise and node.per_example and not node.box.random and not windows and n in before_layers:
             nodes.append(n)
     return nodes
 

@@ -56,7 +56,7 @@ class CNN(Model):
         if len(shape) not in (2, 3):
             raise UserError(
                 f"model=cnn needs images (C, H, W) or sequences (C, L), and an example is {list(shape)}: "
-                f"data=digits, idx and npz have images, data=table and others have none; for these model=mlp"
+                f"data=digits, idx, npz and mnist1d have them, and arrays (N, C, H, W); for others model=mlp"
             )
         graph, counts = Graph(shape), Counter()
         last = graph.add("input_dropout", Dropout("input_dropout"), graph.input)

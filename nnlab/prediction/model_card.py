@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from nnlab import __version__
+from nnlab.autodiff.box import Site
 from nnlab.data.columns import FIRST_CODE, Column
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
@@ -207,11 +210,12 @@ def _training(model: TrainedModel, run: StoredRun) -> list[str]:
 
 
 def _boxes(model: TrainedModel) -> list[str]:
-    nodes = model.experiment.graph(model.spec).nodes
+    """The boxes that compute something when it predicts: dropout, say, does not."""
+    site = Site(1, 1, training=False, template=torch.empty(0))
     names = [
         f"{node.box.name} {node.shape[0]}" if node.leaves else node.box.name
-        for node in nodes
-        if node.box and node.per_example and not node.box.random
+        for node in model.experiment.graph(model.spec).nodes
+        if node.box and node.per_example and not node.box.is_identity(site)
     ]
     return names[:MOST_LISTED] + ["..."] * (len(names) > MOST_LISTED)
 

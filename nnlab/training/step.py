@@ -41,7 +41,7 @@ class Step:
         self.grad = aligned(rows, (layout.size,), theta)
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
         self.weights = theta[:, : layout.weights_end]
-        self.layers = [leaf_slice.view(theta) for leaf_slice in layout.weights.values()]
+        self.layers = [leaf_slice.view_of_units(theta) for leaf_slice in layout.weights.values()]
         site = Site(rows, batch, True, theta, e.regularizer.rates(), threads, e.precision)
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]

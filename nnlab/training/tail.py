@@ -35,7 +35,7 @@ class Tail:
         self.weights, self.weights_grad, self.weights_scratch = (
             m[:, : layout.weights_end] for m in (self.theta, grad, self.scratch)
         )
-        self.layers = [leaf_slice.view(self.theta) for leaf_slice in layout.weights.values()]
+        self.layers = [leaf_slice.view_of_units(self.theta) for leaf_slice in layout.weights.values()]
         self.update = blocked_update(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
 
     def __call__(self, columns: SimpleNamespace, want_norm: bool) -> None:
@@ -115,9 +115,8 @@ class FusedTail:
             e.optimizer.decay(weights, columns)
             named_slots = SimpleNamespace(**dict(zip(slots, slot_tensors, strict=True)))
             e.optimizer.update(theta, grad, named_slots, columns, scratch)
-            e.regularizer.project(
-                weights, [leaf_slice.view(theta) for leaf_slice in layers], columns, weights_scratch
-            )
+            units = [leaf_slice.view_of_units(theta) for leaf_slice in layers]
+            e.regularizer.project(weights, units, columns, weights_scratch)
             return norm
 
         return tail
