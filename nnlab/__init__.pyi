@@ -22,6 +22,7 @@ from nnlab.data.sources import (
     Mnist1d as Mnist1d,
     Moons as Moons,
     Noise as Noise,
+    Npy as Npy,
     Npz as Npz,
     Spirals as Spirals,
     Table as Table,

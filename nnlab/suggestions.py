@@ -102,7 +102,7 @@ def equivalent_function(name: str, arguments: str = "", whole: bool = False) -> 
 
 # Data files that nnlab does not read.
 UNSUPPORTED_EXTENSIONS = (
-    ".npy", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".xls", ".xlsx", ".ods", ".parquet",
+    ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".xls", ".xlsx", ".ods", ".parquet",
     ".feather", ".json", ".arff",
 )  # fmt: skip
 TEXT_EXTENSIONS = (".csv", ".tsv", ".txt", ".dat", ".data")
@@ -112,7 +112,7 @@ EXTENSIONS_OF_DATA = {
         *TEXT_EXTENSIONS, ".tab", ".parquet", ".feather", ".arrow", ".jsonl", ".ndjson", ".json",
         ".xlsx", ".xls", ".ods",
     ),
-    "csv": TEXT_EXTENSIONS, "npz": (".npz",), "idx": None,
+    "csv": TEXT_EXTENSIONS, "npz": (".npz",), "npy": (".npy",), "idx": None, "images": None,
 }  # fmt: skip
 COMPRESSED_EXTENSIONS = (".gz", ".zst", ".bz2", ".lz4")
 

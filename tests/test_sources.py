@@ -39,8 +39,8 @@ DRAWN = (Line, Noise, Moons, Spirals)
 
 
 def test_every_source_is_tested():
-    # In test_files.py, test_tables.py, test_mnist1d.py, test_image_folders.py.
-    elsewhere = {"idx", "csv", "npz", "table", "mnist1d", "images"}
+    # In test_files.py, test_tables.py, test_mnist1d.py, test_image_folders.py, test_npy.py.
+    elsewhere = {"idx", "csv", "npz", "table", "mnist1d", "images", "npy"}
     assert set(SOURCES) == {*SHIPPED, *(kind.name for kind in DRAWN)} | elsewhere
     assert all(kind.__doc__ and not hasattr(kind, kind.name) for kind in SOURCES.values())
     assert all(getattr(nnlab, kind.__name__) is kind for kind in SOURCES.values())

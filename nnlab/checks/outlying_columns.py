@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding
-from nnlab.data.normalization import LINEAR_LIMIT, statistics
+from nnlab.data.normalization import LINEAR_LIMIT
 from nnlab.data.streamed_statistics import input_statistics
 from nnlab.errors import list_names
 
@@ -117,7 +117,8 @@ def _varying_finding(subject: Subject) -> list[Finding]:
 def _clipped_finding(subject: Subject) -> list[Finding]:
     """A column in which `robust` clips more than a few values: missing ones, perhaps."""
     indices = subject.subsample(subject.fold.train, MAX_EXAMPLES, "far")
-    mean, scale = statistics(subject.numbers, "robust", subject.fold.train)
+    groups = subject.experiment.data.statistics_groups(subject.dataset.spec)
+    mean, scale = input_statistics(subject.numbers, "robust", groups, subject.fold.train)
     share = (np.abs(subject.numbers[indices].astype(np.float64) - mean) > LINEAR_LIMIT * scale).mean(0)
     column = int(share.argmax())
     if share[column] <= CLIPPED_SHARE:

@@ -19,8 +19,10 @@ from nnlab.data.encoders import wrong_raw_value
 from nnlab.data.encoding import Encoding
 from nnlab.data.example_arrays import EXAMPLE_ARRAYS, PARTS, refuse_wrong_arrays
 from nnlab.data.identifiers import warn_of_identifiers
+from nnlab.data.mapped import MappedTable
 from nnlab.data.normalization import NORMALIZATION_NAMES, warn_if_sparse
 from nnlab.data.spec import DataSpec
+from nnlab.data.streamed_statistics import row_blocks
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, static
 from nnlab.streams import stream
@@ -39,7 +41,7 @@ class Dataset:
     Dataset(5 x 2, 2 classes)
     """
 
-    x: np.ndarray
+    x: np.ndarray | MappedTable
     y: np.ndarray
     classes: tuple | list = ()  # names of the classes; none for regression
     features: tuple | list = ()
@@ -126,7 +128,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """A hash of the arrays and class names, which distinguishes this data set from others."""
         digest = hashlib.blake2b(repr((self.x.shape, self.classes)).encode(), digest_size=8)
-        for array in (self.x, self.y, self.test, self.noisy):
+        for block in row_blocks(self.x):
+            digest.update(np.ascontiguousarray(block).data)
+        for array in (self.y, self.test, self.noisy):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
         if self.columns:
@@ -143,9 +147,8 @@ class Dataset:
         numbers = self.number(examples)
         arrays = {name: getattr(self, name) for name in (*EXAMPLE_ARRAYS, "keys")}
         selected = {name: array[examples] for name, array in arrays.items() if array is not None}
-        return replace(
-            self, x=self.x[examples], y=self.y[examples], test=test, noisy=noisy, numbers=numbers, **selected
-        )
+        x = self.x.select(examples) if isinstance(self.x, MappedTable) else self.x[examples]
+        return replace(self, x=x, y=self.y[examples], test=test, noisy=noisy, numbers=numbers, **selected)
 
     def given(self, part: str) -> np.ndarray | None:
         """The sorted indices of the validation or test set that the data bring; None if they bring none."""
@@ -189,9 +192,12 @@ class Data(Component):
     def statistics_groups(self, spec: DataSpec) -> int | None:
         """How many runs of inputs, such as the pixels of a channel, share a mean and a scale; None: no two
         inputs do. See `normalization_per`, which sources of images have."""
-        if getattr(self, "normalization_per", "input") == "input":
+        per = getattr(self, "normalization_per", "input")
+        if per == "input":
             return None
         if len(spec.shape) == 1:
+            if per == "auto":
+                return None
             raise UserError(
                 f"data.normalization_per = 'channel' is for images and signals, and an example of data "
                 f"'{self.name}' is a vector of {spec.inputs:,} numbers; allowed: data.normalization_per=input"

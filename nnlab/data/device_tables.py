@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nnlab.data.mapped import MappedTable
 from nnlab.data.normalization import center_of, centered, column_blocks
+from nnlab.data.streamed_statistics import BLOCK_ELEMENTS, streamed_center
+from nnlab.runtime.devices import free_memory
 from nnlab.runtime.layout import aligned
 
+FILE_MEMORY_SHARE = 1 / 4  # of the free memory: a larger table in a file stays there
 EXAMPLES_PER_BLOCK = 2**12  # copied or normalised at once
 # A larger table is stored example by example: gathering its columns would miss the processor's cache.
 EXAMPLE_MAJOR_ELEMENTS = 2**22
@@ -28,6 +32,43 @@ def table_on_device(
         center[columns] = center_of(block, method)
         out[columns] = centered(block, center[columns], template)
     return out, center
+
+
+class FileTable:
+    """A table (d, N) whose examples stay in the file of a `MappedTable`, minus its center (d,)."""
+
+    def __init__(self, x: MappedTable, method: str, groups: int, template: torch.Tensor):
+        self.x, self.method, self.template = x, method, template
+        self.center = streamed_center(x, method, groups)
+        self.shape = x.shape[1], x.shape[0]
+
+    def gather(self, examples: np.ndarray) -> torch.Tensor:
+        """(d, n): the columns of these examples, laid out as those of a table in memory are."""
+        block = self.x[examples]
+        if self.method == "none":
+            table = torch.from_numpy(block).to(self.template).T
+        else:
+            table = centered(block.astype(np.float64), self.center, self.template)
+        return table if is_large(*self.shape) else table.contiguous()
+
+    def in_memory(self) -> torch.Tensor:
+        """All of it, on the device."""
+        out = empty_table(*self.shape, self.template)
+        size = max(1, BLOCK_ELEMENTS // self.shape[0])
+        for start in range(0, self.shape[1], size):
+            stop = min(start + size, self.shape[1])
+            out[:, start:stop] = self.gather(np.arange(start, stop))
+        return out
+
+    def element_size(self) -> int:
+        return self.template.element_size()
+
+
+def stays_in_file(x, element_size: int, where: torch.device) -> bool:
+    """Whether the table of examples x on that device would take too large a share of its free memory."""
+    free = free_memory(where)
+    size = x.shape[0] * x.shape[1] * element_size
+    return isinstance(x, MappedTable) and free is not None and size > FILE_MEMORY_SHARE * free
 
 
 def raw_table_on_device(table: np.ndarray, center: np.ndarray, template: torch.Tensor) -> torch.Tensor:
@@ -61,8 +102,10 @@ def is_example_major(table: torch.Tensor) -> bool:
     return table.stride(0) == 1 and table.stride(1) > 1
 
 
-def gather_examples(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+def gather_examples(table: torch.Tensor | FileTable, index: torch.Tensor) -> torch.Tensor:
     """The columns `index` of a (d, N) table, in the same memory layout."""
+    if isinstance(table, FileTable):
+        return table.gather(index.cpu().numpy())
     return table.T.index_select(0, index).T if is_example_major(table) else table.index_select(1, index)
 
 

@@ -7,6 +7,8 @@ class indices t (1, N). Validation and test batches are cached, normalised.
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.device_tables import (
     EXAMPLES_PER_BLOCK,
+    FileTable,
     class_indices,
     concatenate_tables,
     copy_row,
@@ -22,10 +25,12 @@ from nnlab.data.device_tables import (
     gather_examples,
     is_large,
     raw_table_on_device,
+    stays_in_file,
     table_on_device,
 )
 from nnlab.data.encoders import center_inputs, fit_inputs, network_inputs, raw_center
 from nnlab.data.loss_weights import is_weighted, loss_weights
+from nnlab.data.mapped import MappedTable
 from nnlab.data.normalization import LINEAR_LIMIT, normalize_targets, statistics
 from nnlab.runtime.layout import aligned
 
@@ -62,6 +67,10 @@ class Examples:
         if dataset.columns:
             self.center = center_inputs(dataset.x, self.encoding, self.input_normalization)
             self.x = raw_table_on_device(dataset.x, raw_center(self.encoding, self.center), template)
+        elif isinstance(dataset.x, MappedTable):
+            table = FileTable(dataset.x, self.input_normalization, self.spec.inputs, template)
+            is_kept = stays_in_file(dataset.x, template.element_size(), template.device)
+            self.x, self.center = table if is_kept else table.in_memory(), table.center
         else:
             self.x, self.center = table_on_device(dataset.x, self.input_normalization, template)
         self.outputs = self.spec.outputs
@@ -153,7 +162,7 @@ class Examples:
         inputs is cached while it fits into `CACHED_ELEMENTS`.
         """
         is_costly = self.input_normalization == "robust" or self.encoding.columns
-        if is_costly and fold.key not in self._input_tables:
+        if is_costly and not self.is_in_file and fold.key not in self._input_tables:
             if (len(self._input_tables) + 1) * self.spec.inputs * self.x.shape[1] <= CACHED_ELEMENTS:
                 self._input_tables[fold.key] = self._input_table(scaling)
         if fold.key in self._input_tables:
@@ -179,8 +188,15 @@ class Examples:
         """Whether inputs are encoded from raw ones, and so large a table that it is stored by example."""
         return bool(self.encoding.columns) and is_large(self.spec.inputs, self.x.shape[1])
 
-    def table_bytes(self, folds: int) -> int:
-        """The size of the `tables` of so many folds."""
+    @property
+    def is_in_file(self) -> bool:
+        """Whether examples are gathered from a file, since they are too many for memory."""
+        return isinstance(self.x, FileTable)
+
+    def table_bytes(self, folds: int) -> float:
+        """The size of the `tables` of so many folds; infinite where examples stay in a file."""
+        if self.is_in_file:
+            return math.inf
         width = self.x.element_size() * self.spec.inputs + self.t.element_size() * len(self.t)
         return folds * width * self.x.shape[1]
 
@@ -201,7 +217,7 @@ class Examples:
         A fold with fewer batches repeats its last one with weight 0.
         """
         key = "folds", tuple(fold_batches), part, rows[0].evaluation_batch, i
-        if key not in self._batches:
+        if key not in self._batches or self.is_in_file:
             batches = [b[min(i, len(b) - 1)] for b in fold_batches.values()]
             has_batch = torch.tensor([i < len(b) for b in fold_batches.values()], device=self.template.device)
             x, t, weight = (torch.cat([getattr(b, name) for b in batches]) for name in ("x", "t", "weight"))
@@ -213,12 +229,14 @@ class Examples:
         batch, fold_of_row = self._batches[key], self._batches[rows_key]
         return Batch(*(v.index_select(0, fold_of_row) for v in (batch.x, batch.t, batch.weight)))
 
-    def evaluation_batches(self, row, part: str) -> list[Batch]:
+    def evaluation_batches(self, row, part: str) -> Sequence[Batch]:
         """The row's validation or test set in cached batches (1, ., B) of `row.evaluation_batch` examples.
 
         Classes are indices; `part` is "validation" or "test".
         """
         key = (row.fold.key, part, row.evaluation_batch)
+        if self.is_in_file:
+            return FileBatches(self, row, part)
         if key not in self._batches:
             indices = getattr(row.fold, part)
             size = -(-len(indices) // row.evaluation_batch) * row.evaluation_batch
@@ -227,3 +245,23 @@ class Examples:
             blocks = [v.split(row.evaluation_batch, 1) for v in (x, t, weight[None])]
             self._batches[key] = [Batch(*map(copy_row, batch)) for batch in zip(*blocks, strict=True)]
         return self._batches[key]
+
+
+class FileBatches(Sequence):
+    """The batches of `Examples.evaluation_batches`, each gathered from the file when it is asked for."""
+
+    def __init__(self, examples: Examples, row, part: str):
+        self._examples, self._fold, self._part, self._size = examples, row.fold, part, row.evaluation_batch
+        self._indices = getattr(row.fold, part)
+
+    def __len__(self) -> int:
+        return -(-len(self._indices) // self._size)
+
+    def __getitem__(self, i: int) -> Batch:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        places = np.arange(i * self._size, (i + 1) * self._size)
+        indices = self._indices[places % len(self._indices)]
+        x, t = self._examples._gather_columns(self._fold, indices, self._part == "test")
+        weight = (torch.from_numpy(places).to(x.device) < len(self._indices)).to(x) / len(self._indices)
+        return Batch(*map(copy_row, (x, t, weight[None])))

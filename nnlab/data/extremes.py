@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nnlab.data.streamed_statistics import row_blocks
 from nnlab.errors import UserError
 
 # Sums over a column stay finite below these; in float64 even squares do.
@@ -16,7 +17,9 @@ def refuse_extremes(data, dataset, dtype: str) -> None:
     """Raise `UserError` if inputs or targets are too large for `dtype`, or a column of inputs too small."""
     is_unscaled_target = not dataset.classes and getattr(data, "target_normalization", "none") == "none"
     if dataset.x.dtype.kind == "f":
-        maxima = _column_maxima(dataset.number_inputs)
+        x = dataset.number_inputs
+        blocks = [x] if isinstance(x, np.ndarray) else row_blocks(x)
+        maxima = np.maximum.reduce([_column_maxima(block) for block in blocks])
         _refuse_large(f"data '{data.name}': the input", maxima.max(initial=0), dtype, squared=False)
         _refuse_small(f"data '{data.name}'", maxima, dtype)
     if dataset.y.dtype.kind == "f":

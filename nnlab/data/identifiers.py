@@ -231,6 +231,8 @@ def dataset_identifiers(dataset) -> dict[int, str]:
         # The data's own test set may be numbered from 1 again, so leave it out.
         rows = np.setdiff1d(np.arange(len(dataset.x)), dataset.test)
     x, names = dataset.number_inputs, dataset.spec.features
+    if not isinstance(x, np.ndarray):  # in a file, of images or of very many examples
+        return {}
     if not dataset.columns:
         return find_identifiers(x[rows], names, dataset.y[rows])
     if dataset.spec.inputs < 2:

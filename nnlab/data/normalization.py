@@ -193,6 +193,8 @@ def warn_if_sparse(x: np.ndarray, method: str) -> None:
     """
     if method not in ("robust", "standard", "minmax") or x.shape[1] < SPARSE_COLUMNS:
         return
+    if not isinstance(x, np.ndarray):  # in a file
+        x = x[np.linspace(0, len(x) - 1, min(len(x), SAMPLE_EXAMPLES)).astype(int)]
     zeros = 1 - np.count_nonzero(x) / max(1, x.size)
     if zeros > SPARSE_ZERO_SHARE:
         advise(

@@ -71,9 +71,9 @@ class Npz(Data):
                 _refuse_mismatch(path, y_name, y, test_y)
                 test = np.arange(len(x), len(x) + len(test_x))
                 x, y = np.concatenate([x, test_x]), np.concatenate([y, test_y])
-        y, classes, kind = self._targets(path, y_name, y)
+        y, classes, kind = numpy_targets(y, self.task, f"{path}: {y_name}")
         if classes and test is not None:
-            _advise_test_only_class(path, y, classes, test)
+            advise_test_only_class(path, y, classes, test)
         given = read_example_arrays(*given, count, len(x) - count, f"{path}: ")
         return Dataset(axes.flat(x), y, classes, axes.features, test, labels=kind, shape=axes.shape, **given)
 
@@ -104,23 +104,25 @@ class Npz(Data):
             refuse_non_finite(path, y_name, y)
         return x, y
 
-    def _targets(self, path: Path, name: str, y: np.ndarray) -> labels.Targets:
-        if y.ndim == 1:
-            return labels.encode_targets(y, self.task, f"{path}: {name}")
-        one_hot = is_one_hot(y)
-        if self.task == "classification" and not one_hot:
-            raise UserError(
-                f"{path}: {name} has the shape {y.shape}, but data.task=classification takes ({len(y)},), or "
-                f"one-hot rows: a single 1 among 0s, or any two numbers in their places"
-            )
-        if self.task == "auto" and one_hot:
-            advice = one_hot_advice(y, f"{path}: {name}", "data.task=regression")
-            advise(advice)
-        elif self.task == "auto" and ((y == 0) | (y == 1)).all():
-            advise(_not_one_hot_advice(f"{path}: {name}", y))
-        if self.task == "regression" or not one_hot:
-            return labels.Targets(y.astype(np.float64))
-        return labels.encode_targets(y.argmax(1), "classification", f"{path}: {name}, one-hot,")
+
+def numpy_targets(y: np.ndarray, task: str, what: str) -> labels.Targets:
+    """y (N,) of classes or numbers, or (N, m) of numbers or one-hot classes; `what` names it in sentences."""
+    if y.ndim == 1:
+        return labels.encode_targets(y, task, what)
+    one_hot = is_one_hot(y)
+    if task == "classification" and not one_hot:
+        raise UserError(
+            f"{what} has the shape {y.shape}, but data.task=classification takes ({len(y)},), or "
+            f"one-hot rows: a single 1 among 0s, or any two numbers in their places"
+        )
+    if task == "auto" and one_hot:
+        advice = one_hot_advice(y, what, "data.task=regression")
+        advise(advice)
+    elif task == "auto" and ((y == 0) | (y == 1)).all():
+        advise(_not_one_hot_advice(what, y))
+    if task == "regression" or not one_hot:
+        return labels.Targets(y.astype(np.float64))
+    return labels.encode_targets(y.argmax(1), "classification", f"{what}, one-hot,")
 
 
 def _array_names(path: Path, existing: list[str]) -> list[str]:
@@ -156,7 +158,7 @@ def _refuse_mismatch(path: Path, name: str, train: np.ndarray, test: np.ndarray)
         raise UserError(f"{path}: of {name} and its test set one is text and the other numbers")
 
 
-def _advise_test_only_class(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
+def advise_test_only_class(path: Path, y: np.ndarray, classes: tuple[str, ...], test: np.ndarray) -> None:
     """Advice, if a class occurs in the test set alone."""
     counts = np.bincount(np.delete(y, test), minlength=len(classes))
     for c in np.flatnonzero(counts == 0)[:1]:

@@ -9,6 +9,7 @@ from nnlab.data.idx import Idx
 from nnlab.data.image_folders import Images
 from nnlab.data.in_memory import Arrays
 from nnlab.data.mnist1d import Mnist1d
+from nnlab.data.npy_files import Npy
 from nnlab.data.numpy_files import Npz
 from nnlab.data.synthetic import Line, Moons, Noise, Spirals
 from nnlab.data.text_tables import Csv
@@ -17,7 +18,7 @@ from nnlab.tables.table_data import Table
 SOURCES = {
     source.name: source for source in (
         Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Mnist1d, Idx, Images,
-        Csv, Npz, Table,
+        Csv, Npz, Npy, Table,
     )
 }  # fmt: skip
 __all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]

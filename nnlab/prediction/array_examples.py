@@ -15,7 +15,8 @@ from nnlab.data.dataset import Dataset
 from nnlab.data.files import missing_file_error
 from nnlab.data.idx import IMAGE_FILE, LABEL_FILE, idx_blocks
 from nnlab.data.labels import NUMERIC_DTYPE_KINDS
-from nnlab.data.npz_members import NpzArrays
+from nnlab.data.mapped import mapped_array
+from nnlab.data.npz_members import NpzArrays, to_native
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.prediction.blocks import Block, block_size
@@ -79,6 +80,21 @@ def npz_examples(path: Path, arrays: NpzArrays, spec: DataSpec, labelled: bool) 
     if labelled:
         targets = arrays.blocks(_array_name(path, arrays.names, _target_names_for(inputs), False), size)
     return ArrayExamples(f"{path}: {inputs}", spec, arrays.blocks(inputs, size), targets)
+
+
+def npy_examples(path: Path, spec: DataSpec, labelled: bool, target: str | int | None) -> ArrayExamples:
+    """The examples of a file of numpy.save, of any size; labels are in the file `target`."""
+    if labelled and not isinstance(target, str):
+        raise UserError(f"{path} has no labels: write target=FILE.npy, the file of its labels")
+    size = block_size(spec.inputs)
+    inputs = _npy_blocks(mapped_array(str(path), "data"), size)
+    targets = _npy_blocks(mapped_array(target, "target"), size) if labelled else None
+    return ArrayExamples(str(path), spec, inputs, targets)
+
+
+def _npy_blocks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    array = np.atleast_1d(array)
+    return (to_native(array[start : start + size]) for start in range(0, len(array), size))
 
 
 def _target_names_for(inputs: str) -> tuple[str, ...]:

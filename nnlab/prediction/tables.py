@@ -16,7 +16,7 @@ from nnlab.data.npz_members import open_npz
 from nnlab.data.sources import SOURCES, Data
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
-from nnlab.prediction.array_examples import dataset_examples, idx_examples, is_idx, npz_examples
+from nnlab.prediction.array_examples import dataset_examples, idx_examples, is_idx, npy_examples, npz_examples
 from nnlab.prediction.blocks import NewExamples
 from nnlab.prediction.csv_examples import CsvExamples
 from nnlab.prediction.image_examples import image_examples, is_of_images
@@ -52,6 +52,8 @@ def open_examples(
         raise UserError(f"'{shortened(data)}' is a {kind}; expected a file of examples")
     elif spec.columns:
         yield _table_examples(str(path), spec, training_data, labelled, target)
+    elif dataset_for_file(path.name) == "npy":
+        yield npy_examples(path, spec, labelled, target)
     elif dataset_for_file(path.name) == "npz":
         with open_npz(path) as arrays:
             yield npz_examples(path, arrays, spec, labelled)

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from nnlab.data.streamed_statistics import row_blocks
 from nnlab.errors import UserError, advise
 from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS, recorded_name
@@ -134,7 +135,7 @@ def examples_digest(e: Experiment, subset: str, cache: DataCache) -> bytes:
         indices = getattr(fold, subset)
         arrays = [indices, y[indices]]
         if drawn:
-            arrays.append(dataset.x[indices])
+            arrays += row_blocks(dataset.x, indices)
         for array in arrays:
             digest.update(np.ascontiguousarray(array).data)
     return digest.digest()

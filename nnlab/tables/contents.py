@@ -34,7 +34,7 @@ REFUSED_SIGNATURES = {
     b"%PDF": "a PDF file, not a table",
     b"SQLite format 3": "an SQLite database: export its table as CSV or Parquet",
     b"\x89HDF": "an HDF5 file: save its table as CSV or Parquet",
-    b"\x93NUMPY": "an array of numpy: save it by numpy.savez and write data=npz",
+    b"\x93NUMPY": "an array of numpy: write data=npy, and data.target=FILE.npy for its targets",
     b"ORC": "an ORC file: save it as Parquet",
     b"Obj\x01": "an Avro file: save it as Parquet",
     b"\x80\x04": "a pickle, which may execute anything: save the table as CSV or Parquet",

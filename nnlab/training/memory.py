@@ -7,11 +7,12 @@ import math
 import torch
 
 from nnlab.data.batches import steps_in_chunk
+from nnlab.data.device_tables import stays_in_file
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.experiment import Row
 from nnlab.metrics import MAX_MATRIX_CLASSES
-from nnlab.runtime.devices import free_memory
+from nnlab.runtime.devices import device, free_memory
 from nnlab.runtime.machine import in_bytes
 from nnlab.training.calibration import is_calibrated
 from nnlab.training.predictions import VALUE_BYTES, predictions_bytes, residuals_bytes
@@ -86,7 +87,10 @@ def _data_bytes(stacks: list[list[Row]], datasets) -> int:
             target_bytes = CLASS_INDEX_BYTES if spec.classes else _float_bytes(row) * spec.outputs
             example_bytes = _float_bytes(row) * spec.inputs + target_bytes
             raw_bytes = _float_bytes(row) * math.prod(spec.raw_shape) + target_bytes
-            tables[e.data, e.dtype] = raw_bytes * len(datasets[e.data].x)
+            x = datasets[e.data].x
+            if stays_in_file(x, _float_bytes(row), device(e.device)):
+                continue
+            tables[e.data, e.dtype] = raw_bytes * len(x)
             evaluated = len(row.fold.validation) + len(row.fold.test)
             evaluation_sets[e.data, e.split, e.dtype, row.fold.key] = example_bytes * evaluated
     return sum(tables.values()) + sum(evaluation_sets.values())
