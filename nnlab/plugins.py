@@ -28,6 +28,7 @@ BASES = {  # group -> what its classes are derived from
     "schedule": "nnlab.schedules:Schedule",
     "stopping": "nnlab.stopping:Stopping",
     "activation": "nnlab.autodiff.box:Box",
+    "box": "nnlab.autodiff.box:Box",
     "module": "torch.nn:Module",
     "loss": "nnlab.losses:Loss",
     "sampler": "nnlab.search.samplers:Sampler",
