@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from model_cases import DAG, EXAMPLES
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nnlab.cli import main
 from nnlab.experiment import Experiment
@@ -124,6 +125,32 @@ def test_several_graphs(here, capsys):
     titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("iris")]
     assert titles == ["iris (150 x 4, 3 classes), mlp 4-64-3", "iris (150 x 4, 3 classes), linear 4-3"]
     assert len(list(here.glob("outputs/graph/*_multirun/*/graph.svg"))) == 2
+
+
+def test_a_run_shows_its_network_in_tensorboard(here):
+    """Read by TensorBoard's own reader."""
+    words = ["data=iris", "epochs=1", "regularizer.dropout=0.5"]
+    assert main(["train", *words, "hydra.run.dir=run"]) == 0
+    events = EventAccumulator(str(here / "run")).Reload()
+    nodes = {node.name: node for node in events.Graph().node}
+    assert run(*words, "hydra.run.dir=g") == 0
+    shown = json.loads((here / "g" / "graph.json").read_text())["nodes"]
+    assert list(nodes) == [node["name"].replace(".", "/") for node in shown]
+    hidden = nodes["hidden1"]
+    assert hidden.op == "affine" and hidden.input == ["input", "hidden1/weight", "hidden1/bias"]
+    (shape,) = hidden.attr["_output_shapes"].list.shape
+    assert [dim.size for dim in shape.dim] == [64, -1] and hidden.attr["parameters"].i == 4 * 64 + 64
+    assert nodes["dropout1"].attr["settings"].s == b"rate 0.5"
+
+
+def test_a_report_shows_the_network_of_the_best_trial(here):
+    line = ["sweep", "data=iris", "trials=2", "epochs=1", "model.hidden=choice([7],[8])", "hydra.run.dir=s"]
+    assert main(line) == 0
+    page = (here / "s" / "report.html").read_text()
+    (svg,) = re.findall('<svg [^>]*class="nnlab-graph".*?</svg>', page, re.S)
+    best = json.loads((here / "s" / "sweep.json").read_text())["best"]["params"]["model.hidden"]
+    assert f"mlp 4-{best.strip('[]')}-3" in svg and "prefers-color-scheme" not in svg
+    ElementTree.fromstring(svg)
 
 
 def test_a_screen_of_ascii(here):

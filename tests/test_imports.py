@@ -94,6 +94,7 @@ IMPORTED_LATE = {
         "graph_columns",
         "graph_layout",
         "graph_svg",
+        "graph_tensorboard",
         "picture",
         "report_figures",
         "report_page",

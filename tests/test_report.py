@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from searches import IRIS, journal_trials, sweep, sweep_json, trials_csv
 
+from nnlab.experiment import Experiment
+from nnlab.records.graph_nodes import shown_graph
 from nnlab.records.report import ReportData, ReportRenderer
 from nnlab.records.report_figures import _decades, figures
 from nnlab.records.report_page import write_report
@@ -27,7 +29,7 @@ LR, L2 = "optimizer.lr=tag(log,interval(1e-4,1e-1))", "regularizer.l2=interval(0
 EVIL = "</script><script>alert(1)</script>"
 HEADINGS = [
     "Optimisation history", "Learning curves of the best trials", "Parallel coordinates", "Slices",
-    "Importance of the parameters", "Trials",
+    "Importance of the parameters", "The network of the best trial", "Trials",
 ]  # fmt: skip
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -47,9 +49,12 @@ def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> ReportData:
             stories.append(Trial(n, params, state, values, spread, 1, 3, intermediate_values={3: values[0]}))
     distributions = {key: to_distribution(domain) for key, domain in space.domains.items()}
     curves = {n: {"val_loss": [3.0, 2.0, 1.0 + n]} for n in range(trials)}
+    experiment = Experiment(data="iris")
+    network = shown_graph(experiment, experiment.load().spec, title=f"network {EVIL}")
     return ReportData(
-        f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], stories, distributions, signs, objectives, curves
-    )
+        f"title {EVIL}", [f"nnlab sweep 'a={EVIL}'"], stories, distributions, signs, objectives, curves,
+        network=network,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from nnlab.commands import baseline_text
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.winner import Winner
 from nnlab.records.console import board_command
+from nnlab.records.graph_nodes import ShownGraph, shown_graph
 from nnlab.records.report import REPORT_FILE, ReportData
 from nnlab.records.summary_text import summary_lines
 from nnlab.records.sweep_console import SweepConsole, plan_lines, test_lines
@@ -103,7 +104,15 @@ def report_data(job: PreparedSweep, curves: dict, winners: list[Trial]) -> Repor
         objectives=search.objectives,
         curves=curves,
         task=job.task,
+        network=_network(job, winners[0]) if winners else None,
     )
+
+
+def _network(job: PreparedSweep, winner: Trial) -> ShownGraph:
+    """The network of a trial."""
+    experiment = job.sweep.experiment(winner)
+    spec = job.sweep.cache.load_data(experiment).spec
+    return shown_graph(experiment, spec, title=experiment_title(experiment, spec, searched=("optimizer",)))
 
 
 def report_lines(job: PreparedSweep, winner: Winner | None) -> list[str]:

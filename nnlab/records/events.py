@@ -1,4 +1,4 @@
-"""Writes TensorBoard event files: scalars, text, histograms, images and hyperparameters.
+"""Writes TensorBoard event files: scalars, text, histograms, images, graphs and hyperparameters.
 
 The messages are TensorBoard's own protocol buffers; the frame around each is written here (a length and two
 checksums, as in TensorFlow's record_writer.cc). TensorBoard's own writer costs more than a small run:
@@ -58,6 +58,10 @@ class EventFile:
     def text(self, tag: str, text: str) -> None:
         """Write a line for the Text tab."""
         self._write_plugin_data("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]})
+
+    def graph(self, graph_def) -> None:
+        """Write the graph for the Graphs tab, a `GraphDef`."""
+        self._write(graph_def=graph_def.SerializeToString())
 
     def histograms(self, step: int, histograms: dict[str, tuple]) -> None:
         """Write for each tag the `counts` (bins,) between `edges` (bins + 1,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnlab.records.graph_nodes import ShownGraph
 from nnlab.search.trial import Trial
 
 WINNER_PLACEHOLDER = "<!-- the winner beside what the search started from -->"
@@ -21,3 +22,4 @@ class ReportData:
     objectives: tuple[str, ...]
     curves: dict[int, dict[str, list[float]]]  # trial number -> metric -> value in each epoch
     task: str = "classification"
+    network: ShownGraph | None = None  # of the best trial

@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from nnlab.errors import visible
 from nnlab.records.files import atomic_write
+from nnlab.records.graph_svg import graph_svg
 from nnlab.records.report_data import WINNER_PLACEHOLDER, ReportData
 from nnlab.records.report_figures import figures, importances
 from nnlab.records.text import metric_formatter, metric_label, plus_minus
@@ -41,9 +42,18 @@ def render_page(data: ReportData, figure_of_heading: dict[str, object]) -> str:
         scripts.append(f"draw('figure{n}', {_script_json(figure.to_json())});")
     lines = "".join(f"<p><code>{_escape(line)}</code></p>" for line in data.lines)
     return PAGE_TEMPLATE.format(
-        title=_escape(data.title), lines=lines, winner=WINNER_PLACEHOLDER, figures="\n".join(divs),
+        title=_escape(data.title), lines=lines, winner=WINNER_PLACEHOLDER, network=_network(data),
+        figures="\n".join(divs),
         table=_table(data), plotly=get_plotlyjs(), scripts="\n".join(scripts),
     )  # fmt: skip
+
+
+def _network(data: ReportData) -> str:
+    """The picture of the best trial's network, in the colours of the page."""
+    if data.network is None:
+        return ""
+    picture = graph_svg(data.network, dark=False, name="network")
+    return f'<h2>The network of the best trial</h2><div class="network">{picture}</div>'
 
 
 def _table(data: ReportData) -> str:
@@ -112,6 +122,7 @@ body {{ padding: 0 1rem }}
 h1 {{ font-size: 1.4rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
 code {{ background: #f4f4f4; padding: .2rem .4rem; overflow-wrap: anywhere }}
 .figure {{ height: 27rem }}
+.network svg {{ max-width: 100%; height: auto }}
 table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }}
 th, td {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
 </style></head><body>
@@ -119,6 +130,7 @@ th, td {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dd
 {lines}
 {winner}
 {figures}
+{network}
 <h2>Trials</h2>
 {table}
 <script>{plotly}</script>

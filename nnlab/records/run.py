@@ -10,6 +10,8 @@ from nnlab.equation import Equation, equation
 from nnlab.experiment import Experiment, Row
 from nnlab.records import equation_text
 from nnlab.records.curves import Curves
+from nnlab.records.graph_nodes import shown_graph
+from nnlab.records.graph_tensorboard import graph_def
 from nnlab.records.run_folder import SPLITS_FILE, TEST_PREDICTIONS_FILE, RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
@@ -87,8 +89,9 @@ class RunWriter:
                 self.folder.resume(sizes)
             self._write_splits()
             self.tensorboard = TensorBoard(
-                request.folder, request.hparams, len(self.rows), names, self.task, request.differ, sizes
-            )
+                request.folder, request.hparams, len(self.rows), names, self.task, request.differ, sizes,
+                make_graph=lambda: graph_def(shown_graph(self.experiment, self.spec)),
+            )  # fmt: skip
         except BaseException:  # also a Ctrl-C: free the reserved disk space
             self.folder.__exit__()
             raise

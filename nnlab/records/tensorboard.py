@@ -1,4 +1,4 @@
-"""Writes a run's TensorBoard events: curves, histograms, hyperparameters and the picture."""
+"""Writes a run's TensorBoard events: curves, histograms, hyperparameters, the graph and the picture."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ class TensorBoard:
     first run that TensorBoard reads, so give a key that only other runs have as None: it makes a column.
     The keys in which runs `differ` come first.
 
+    `make_graph()` gives the network for the Graphs tab (graph_tensorboard.py).
+
     Of a run that is resumed, `sizes` says what belongs to it of each event file; `replay` then takes in the
     records that it has already. Call `close` at the end; without it, the run is marked as failed.
     """
 
     def __init__(
         self, folder, hparams: dict, rows: int, names: list[str] | None = None, task: str = "classification",
-        differ: tuple[str, ...] = (), sizes: dict[str, int] | None = None,
+        differ: tuple[str, ...] = (), sizes: dict[str, int] | None = None, make_graph=None,
     ):  # fmt: skip
         self._rows, self._tags = rows, metric_tags(task)
         self._hparams = move_to_front(dict(flatten(hparams)), differ)
@@ -54,6 +56,8 @@ class TensorBoard:
         self._run_file, is_new = self._event_file("", sizes)
         if is_new:
             self._run_file.start_session(self._hparams)
+            if make_graph:
+                self._run_file.graph(make_graph())
         if rows > 1:
             names = names or row_names([(row, 0, 0) for row in range(rows)])
             self._row_files = [self._event_file(f"rows/{name}/", sizes)[0] for name in names[:ROW_FOLDERS]]
