@@ -91,7 +91,8 @@ def constant_statistics(original):
 
     def bprop(self, ctx, dy):
         original(self, ctx, dy)
-        ctx.dx[0].copy_(dy * ctx.gamma * ctx.inverse_std)
+        factor = ctx.factor if isinstance(self, BatchNorm) else ctx.gamma * ctx.inverse_std
+        ctx.dx[0].copy_(dy * factor)
         return ctx.dx
 
     return bprop

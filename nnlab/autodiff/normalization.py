@@ -62,7 +62,7 @@ class BatchNorm(Box):
             return
         ctx.axes = tuple(range(2, len(shape) + 2))
         ctx.full = batch_counts(ctx.y.new_ones(1, 1, ctx.site.batch), shape, padded=False)
-        ctx.u, ctx.mean, ctx.variance = ctx.zeros(), ctx.zeros(*channels), ctx.zeros(*channels)
+        ctx.centered, ctx.mean, ctx.variance = ctx.zeros(), ctx.zeros(*channels), ctx.zeros(*channels)
         _, dgamma, dbeta, *_ = ctx.dx
         ctx.dgamma = ctx.zeros(*channels) if dgamma is None else dgamma
         ctx.dbeta = ctx.zeros(*channels) if dbeta is None else dbeta
@@ -75,29 +75,30 @@ class BatchNorm(Box):
             torch.sub(x, running_mean, out=ctx.y)
             return torch.addcmul(beta, ctx.y, ctx.factor, out=ctx.y)
         n = batch_counts(ctx.valid, ctx.shape[:-1], padded=True) if ctx.padded else ctx.full
-        ctx.counts, ctx.gamma = n, gamma
+        ctx.counts = n
         # Two passes: the sum of squares less the square of the sum would lose the digits of a small variance.
-        torch.sum(n.real(x, out=ctx.u), ctx.axes, keepdim=True, out=ctx.mean).mul_(n.inverse)
+        torch.sum(n.real(x, out=ctx.centered), ctx.axes, keepdim=True, out=ctx.mean).mul_(n.inverse)
         n.keep_single(ctx.mean, running_mean)
-        n.real(torch.sub(x, ctx.mean, out=ctx.u), out=ctx.u)
-        squares = torch.mul(ctx.u, ctx.u, out=ctx.product)
+        n.real(torch.sub(x, ctx.mean, out=ctx.centered), out=ctx.centered)
+        squares = torch.mul(ctx.centered, ctx.centered, out=ctx.product)
         torch.sum(squares, ctx.axes, keepdim=True, out=ctx.variance).mul_(n.inverse)
         n.keep_single(ctx.variance, running_variance)
         self._invert_std(ctx, ctx.variance)
         running_mean.lerp_(ctx.mean, ctx.momentum)
         running_variance.lerp_(ctx.variance.mul_(n.bessel), ctx.momentum)
-        ctx.u.mul_(ctx.inverse_std)
-        return torch.addcmul(beta, ctx.u, gamma, out=ctx.y)
+        torch.mul(gamma, ctx.inverse_std, out=ctx.factor)
+        return torch.addcmul(beta, ctx.centered, ctx.factor, out=ctx.y)
 
     def bprop(self, ctx, dy):
-        n, dx, dgamma, dbeta, mean = ctx.counts, ctx.dx[0], ctx.dgamma, ctx.dbeta, ctx.factor
+        n, dx, dgamma, dbeta, scratch = ctx.counts, ctx.dx[0], ctx.dgamma, ctx.dbeta, ctx.mean
         torch.sum(dy, ctx.axes, keepdim=True, out=dbeta)
-        torch.sum(torch.mul(dy, ctx.u, out=ctx.product), ctx.axes, keepdim=True, out=dgamma)
+        torch.sum(torch.mul(dy, ctx.centered, out=ctx.product), ctx.axes, keepdim=True, out=dgamma)
+        dgamma.mul_(ctx.inverse_std)
         if dx is not None:
-            torch.mul(ctx.u, torch.mul(dgamma, n.inverse, out=mean), out=dx)
-            torch.sub(dy, dx, out=dx)
-            n.subtract(dx, torch.mul(dbeta, n.inverse, out=mean))
-            dx.mul_(torch.mul(ctx.gamma, ctx.inverse_std, out=ctx.factor))
+            torch.mul(dgamma, ctx.inverse_std, out=scratch).mul_(n.inverse)
+            torch.sub(dy, torch.mul(ctx.centered, scratch, out=dx), out=dx)
+            n.subtract(dx, torch.mul(dbeta, n.inverse, out=scratch))
+            dx.mul_(ctx.factor)
         return ctx.dx
 
     def _invert_std(self, ctx, variance):
