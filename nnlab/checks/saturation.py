@@ -1,8 +1,9 @@
 """The saturation rung: activations and gradients in each layer, at the start and after some steps.
 
 A sigmoid or tanh unit is saturated on an example where its derivative is below 5% of the largest one that the
-function has between -5 and 5; a relu unit is dead if that holds for all examples. Through either no gradient
-passes: both count as stuck. Where the gradient at the first layer is a small part of that at the last, the
+function has between -5 and 5; a relu unit is dead if that holds for all examples, and a channel of a feature
+map for all examples and places: its weights are the same everywhere. Through either no gradient passes: both
+count as stuck. Where the gradient at the first layer is a small part of that at the last, the
 first learns that much slower (vanishing; Hochreiter 1991, Glorot and Bengio 2010); where it is many times as
 large, a rate that suits one is too much for the other (exploding).
 """
@@ -106,7 +107,7 @@ class Probe:
             largest = slopes(f, grid).amax().clamp_min(FLAT_SLOPE)  # else no unit of a constant f were stuck
             flat = (slopes(f, x) < FLAT_SLOPE * largest).to(x)
             bounded = node.box.bounded
-            stuck_share = (flat if bounded else flat.amin(-1)).flatten(1).mean(1)
+            stuck_share = (flat if bounded else flat.flatten(2).amin(2)).flatten(1).mean(1)
             measured["activations"][node.name] = {"stuck": _median(stuck_share), "bounded": bounded}
         return measured
 

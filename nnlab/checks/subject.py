@@ -51,7 +51,7 @@ class Budget(Component):
     rates        rates: number of learning rates, a row each for every seed
     rate_seeds   rates: number of seeds
     rate_steps   rates: number of updates
-    work         rates, saturation: at most so many parameters x examples; determinism: a tenth of it. Large
+    work         rates, saturation: at most so many multiply-adds forward; determinism: a tenth of it. Large
                  networks get fewer seeds, steps and rates, and smaller batches
     """
 
@@ -137,6 +137,12 @@ class Subject:
         return fit_inputs(
             self.dataset.x, self.dataset.spec.encoding, data.normalization, self.fold.train, data.rare
         )
+
+    @property
+    def work_per_example(self) -> int:
+        """What an example costs of the budget's `work`: the multiply-adds of the network, forward, or a touch
+        of every parameter if these are more."""
+        return max(self.graph.multiply_adds, self.graph.parameter_count)
 
     def affordable_seeds(self, examples_per_row: int) -> int:
         """How many seeds the budget allows, a row each that passes so many examples through the network."""
