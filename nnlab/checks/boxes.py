@@ -5,7 +5,8 @@ Each gets the same inputs as in the network, and a random gradient at its output
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,15 +14,19 @@ import torch
 from nnlab.autodiff.graph import Graph, Node
 from nnlab.autodiff.network import BoundBox
 from nnlab.checks.central_differences import compare, shifted
+from nnlab.checks.directions import DIRECTIONS, compare_directions
 from nnlab.checks.gradient_comparison import (
     DIFFERENCE_TOLERANCE,
     GradientComparison,
+    affordable_sample,
     relative_error,
     sample_indices,
 )
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget
 from nnlab.streams import stream
+
+WORK_SHARE = 0.02  # of the budget's work, for the differences of one gradient of a box
 
 
 def compare_boxes(objective: Objective, budget: Budget) -> Iterator[GradientComparison]:
@@ -42,18 +47,24 @@ def compare_boxes(objective: Objective, budget: Budget) -> Iterator[GradientComp
 
 def _compare_box(graph: Graph, n: int, bound: BoundBox, x: list, needs_grad: list[bool], budget: Budget):
     node = graph.nodes[n]
-    dy = _normal(bound.fprop(*x), node.name)
+    center = bound.fprop(*x).clone()
+    dy = _normal(center, node.name)
     dx = [None if d is None else d.clone() for d in bound.bprop(dy)]
     autograd_gradients = _autograd_gradients(bound, x, dy)
 
-    def value() -> tuple[float, float]:
-        terms = bound.fprop(*x) * dy
-        return float(terms.sum()), float(terms.abs().sum())
+    def value() -> float:
+        """The sum of (y - center) dy: what does not change adds no rounding errors."""
+        return float((bound.fprop(*x) - center).mul_(dy).sum())
+
+    at_center = Point(0.0, float(torch.linalg.vector_norm(center * dy)))  # rounding errors are independent
+    work_per_value = max(graph.multiply_adds_of(node), center[0, ..., 0].numel()) * center.shape[-1]
+    sample = affordable_sample(WORK_SHARE * budget.work, work_per_value, budget.sample)
 
     for j, name in enumerate(_gradient_names(graph, node)):
         if needs_grad[j]:
             reference = autograd_gradients[j] if autograd_gradients else None
-            yield _compare(f"{node.name}: {name}", dx[j], x[j], value, budget, reference)
+            title, is_leaf = f"{node.name}: {name}", j >= len(node.inputs)
+            yield _compare(title, dx[j], x[j], value, at_center, sample, reference, is_leaf)
 
 
 def _autograd_gradients(bound: BoundBox, x, dy) -> list[torch.Tensor] | None:
@@ -85,11 +96,11 @@ def _compare_loss(objective: Objective, budget: Budget, z: torch.Tensor) -> Iter
             leaf = z.clone().requires_grad_()
             (autograd_gradient,) = torch.autograd.grad(loss.reference(leaf, t).mean(), leaf)
 
-    def value() -> tuple[float, float]:
-        losses = loss.fprop(z, t)
-        return float(losses.mean()), float(losses.abs().mean()) + 1
+    def value() -> float:
+        return float(loss.fprop(z, t).mean())
 
-    yield _compare(f"{loss.name}: dz", g, z, value, budget, autograd_gradient)
+    at_center = Point(value(), float(loss.fprop(z, t).abs().mean()) + 1)
+    yield _compare(f"{loss.name}: dz", g, z, value, at_center, budget.sample, autograd_gradient)
 
 
 def _compare_penalty(objective: Objective, budget: Budget) -> GradientComparison:
@@ -97,38 +108,50 @@ def _compare_penalty(objective: Objective, budget: Budget) -> GradientComparison
     objective.add_penalty_gradient(g)
     weights = objective.theta[:, : objective.weights_end]
 
-    def value() -> tuple[float, float]:
-        omega = float(objective.regularizer.penalty(weights))
-        return omega, omega
+    def value() -> float:
+        return float(objective.regularizer.penalty(weights))
 
-    return _compare("penalty: dW", g[:, : objective.weights_end], weights, value, budget, None)
+    gradient, at_center = g[:, : objective.weights_end], Point(value(), value())
+    return _compare("penalty: dW", gradient, weights, value, at_center, budget.sample, None)
+
+
+class Point(NamedTuple):
+    """The value of a function, and the magnitude of the terms that it sums, of which rounding is a part."""
+
+    value: float
+    magnitude: float
 
 
 def _compare(
-    name: str, g: torch.Tensor, x: torch.Tensor, value, budget: Budget, autograd_gradient: torch.Tensor | None
-) -> GradientComparison:
-    """Compare g, the gradient of value() with respect to x. x is shifted in place, and restored."""
+    name: str, g: torch.Tensor, x: torch.Tensor, value: Callable[[], float], center: Point, sample: int,
+    autograd_gradient: torch.Tensor | None, is_parameter: bool = False,
+) -> GradientComparison:  # fmt: skip
+    """Compare g, the gradient of value() with respect to x, at `center`. x is shifted in place, and restored.
+
+    In `sample` elements; of a parameter of more also along random directions.
+    """
     gradient = g.flatten().numpy()
-    indices = sample_indices(len(gradient), budget.sample, name)
+    indices = sample_indices(len(gradient), sample, name)
     positions = np.transpose(np.unravel_index(indices, tuple(g.shape))).tolist()
-    center_value, magnitude = value()
 
     def f(sampled: np.ndarray, step: float) -> np.ndarray:
         values = np.empty(len(sampled))
         for n, k in enumerate(sampled):
             with shifted(x, tuple(positions[k]), step):
-                values[n] = value()[0]
+                values[n] = value()
         return values
 
-    differences = compare(
-        gradient[indices], f, center_value, magnitude, abs(gradient).max(initial=0), DIFFERENCE_TOLERANCE
-    )
+    differences = compare(gradient[indices], f, *center, abs(gradient).max(initial=0), DIFFERENCE_TOLERANCE)
+    error, directions = differences.error, 0
+    if is_parameter and len(indices) < len(gradient):
+        error = max(error, compare_directions(name, gradient, x, value, *center).error)
+        directions = DIRECTIONS
     autograd_error = None
     if autograd_gradient is not None:
         autograd_error = relative_error(gradient, autograd_gradient.flatten().numpy())
     kinks = int(differences.kinks.sum())
     return GradientComparison(
-        name, differences.error, autograd_error, kinks, len(indices), len(gradient), differences.resolved
+        name, error, autograd_error, kinks, len(indices), len(gradient), directions, differences.resolved
     )
 
 

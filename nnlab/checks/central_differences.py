@@ -60,8 +60,9 @@ class Comparison:
 
 
 def compare(
-    gradient: np.ndarray, f: Callable, center_value: float, magnitude: float, scale: float, tolerance: float
-) -> Comparison:
+    gradient: np.ndarray, f: Callable, center_value: float, magnitude: float, scale: float, tolerance: float,
+    smaller_steps: tuple[float, ...] = SMALLER_STEPS,
+) -> Comparison:  # fmt: skip
     """Compare `gradient` (n,) with the differences of f.
 
     f(indices, step) -> (m,) gives the values of f with each of the m elements `indices` shifted by `step`,
@@ -75,7 +76,7 @@ def compare(
     errors = np.nan_to_num(abs(slope - gradient) / scale, nan=np.inf)
     kinks = np.zeros(len(gradient), bool)
     suspects = np.flatnonzero(errors > tolerance)
-    for step in BEST_STEP * np.array(SMALLER_STEPS):
+    for step in BEST_STEP * np.array(smaller_steps):
         if not len(suspects):
             break
         g = gradient[suspects]

@@ -12,6 +12,7 @@ from nnlab.streams import stream
 # autograd, which has no cancellation; one with a wrong sign or factor by 1e-2 or more.
 DIFFERENCE_TOLERANCE = 1e-5
 AUTOGRAD_TOLERANCE = 1e-8
+MIN_SAMPLE = 10  # elements of a gradient that are compared, however much that costs
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class GradientComparison:
     kinks: int = 0
     compared_count: int = 0  # how many elements were compared with differences
     total_count: int = 0  # how many there are
+    directions: int = 0  # how many random directions were compared too, each of all elements
     resolved: bool = True  # whether differences can distinguish an error of the tolerance from rounding
 
     @property
@@ -54,8 +56,14 @@ class GradientComparison:
         """What check.json has of it."""
         return {
             "error": self.error, "autograd": self.autograd_error, "kinks": self.kinks,
-            "compared": self.compared_count, "of": self.total_count, "resolved": self.resolved,
+            "compared": self.compared_count, "of": self.total_count, "directions": self.directions,
+            "resolved": self.resolved,
         }  # fmt: skip
+
+
+def affordable_sample(work: float, work_per_value: float, sample: int) -> int:
+    """How many elements of a gradient are compared, for at most so much `work`: each takes two values."""
+    return int(max(min(MIN_SAMPLE, sample), min(sample, work / (2 * max(work_per_value, 1)))))
 
 
 def relative_error(gradient: np.ndarray, reference: np.ndarray, rounding: float = 0.0) -> float:

@@ -1,5 +1,6 @@
 """The gradients rung: `bprop` of the job's network against central differences and autograd, in float64.
 
+Those of few elements completely, of large ones a sample, and random directions of all (directions.py).
 They are compared twice: the gradient of the whole objective, parameter by parameter; and each box, the loss
 and the penalty by itself, with its inputs in the network and a random gradient at its output. The first shows
 that something is wrong, the second says where. Where all are right, second derivatives are compared as well:
@@ -15,9 +16,11 @@ import torch
 
 from nnlab.checks.boxes import compare_boxes
 from nnlab.checks.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, compare
+from nnlab.checks.directions import DIRECTIONS, compare_directions
 from nnlab.checks.gradient_comparison import (
     DIFFERENCE_TOLERANCE,
     GradientComparison,
+    affordable_sample,
     relative_error,
     sample_indices,
 )
@@ -29,6 +32,7 @@ from nnlab.errors import list_names
 from nnlab.runtime.threads import computing
 
 CONFIDENCE_LEVEL = 0.95
+WORK_SHARE = 0.25  # of the budget's work, for the differences of the whole objective
 
 
 def check(subject: Subject) -> Verdict:
@@ -87,6 +91,7 @@ def _passing_sentence(
         smallest_sample = min(c.compared_count for c in whole if c.compared_count < c.total_count)
         bound = -np.log(1 - CONFIDENCE_LEVEL) / smallest_sample
         scope = f"{compared:,} of {total:,} parameters (error bound {bound:.1%})"
+        scope += f" and {max(c.directions for c in whole)} random directions of each"
     sentence = f"{scope} within {worst:.0e} of differences (limit {DIFFERENCE_TOLERANCE:g})"
     autograd_errors = [c.autograd_error for c in everything if c.autograd_error is not None]
     if autograd_errors:
@@ -110,16 +115,25 @@ def compare_objective(objective: Objective, budget: Budget) -> Iterator[Gradient
     center_value = float(objective.value(objective.network, objective.theta))
     rounding = ROUNDING_ERRORS * MACHINE_EPSILON * max(abs(g).max(initial=0) for g in gradient.values())
     compare_all = sum(map(len, gradient.values())) <= budget.parameters
+    work_per_value = objective.graph.work * objective.batch
+    share = WORK_SHARE * budget.work / len(gradient)
+    sample = None if compare_all else affordable_sample(share, work_per_value, budget.sample)
     for name, g in gradient.items():
-        indices = sample_indices(len(g), None if compare_all else budget.sample, name)
+        indices = sample_indices(len(g), sample, name)
+        magnitude = abs(center_value) + 1
         differences = compare(
             g[indices], lambda i, step, name=name, indices=indices: f(name, indices[i], step),
-            center_value, abs(center_value) + 1, abs(g).max(), DIFFERENCE_TOLERANCE,
+            center_value, magnitude, abs(g).max(), DIFFERENCE_TOLERANCE,
         )  # fmt: skip
+        error, directions = differences.error, 0
+        if len(indices) < len(g):
+            parameter = objective.parameters[name].view(objective.theta)
+            along = compare_directions(name, g, parameter, objective.value_now, center_value, magnitude)
+            error, directions = max(error, along.error), DIRECTIONS
         autograd_error = None
         if autograd_gradient is not None:
             autograd_error = relative_error(g, autograd_gradient[name], rounding)
         kinks = int(differences.kinks.sum())
         yield GradientComparison(
-            name, differences.error, autograd_error, kinks, len(indices), len(g), differences.resolved
+            name, error, autograd_error, kinks, len(indices), len(g), directions, differences.resolved
         )

@@ -78,6 +78,10 @@ class Objective:
         losses = self.loss.fprop(network.fprop(self.x), self.t.expand(len(theta), -1, -1))
         return losses.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
 
+    def value_now(self) -> float:
+        """L at the present `theta`."""
+        return float(self.value(self.network, self.theta))
+
     def gradient(self) -> dict[str, np.ndarray]:
         """Each parameter's gradient, flat, by `bprop` and the formulas of the loss and the penalty."""
         self.loss_gradient(self.network)

@@ -22,7 +22,8 @@ from nnlab.stopping import Stopping
 
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e2
 EPOCHS = 10  # that the steps are divided into: a row that diverges leaves at the end of one
-BATCH_SIZE = 64  # for a job with full batches, and the minimum for a small budget
+BATCH_SIZE = 64  # for a job with full batches
+MIN_BATCH_SIZE = 16  # for a small budget
 MIN_STEPS, MIN_RATES = 50, 16  # below which a small budget does not cut, as long as the other can be halved
 SUSPICIOUS_DROP = 0.25  # of RangeTest.reference_loss: if it drops by less, a regulariser is suspected,
 FREED_DROP_RATIO = 2.0  # and is the cause if without it the drop is this many times as large
@@ -99,7 +100,7 @@ def job_batch_size(subject: Subject) -> int:
 def affordable_batch_size(subject: Subject, updates: int) -> int:
     """The batch size that the budget allows for so many updates. It is cut last: the edge depends on it."""
     affordable = int(subject.budget.work / (subject.graph.work * updates))
-    return min(job_batch_size(subject), max(BATCH_SIZE, affordable))
+    return min(job_batch_size(subject), max(MIN_BATCH_SIZE, affordable))
 
 
 def candidate_rates(rate: float, count: int) -> np.ndarray:

@@ -21,10 +21,12 @@ from nnlab.checks.layers import activations, layers, slopes
 from nnlab.checks.noise import draw_once
 from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, grade
+from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
 from nnlab.training.training import Training
 
 PROBE_EXAMPLES, PROBE_STEPS = 256, 100
+MIN_BATCH_SIZE = 32  # of a network for which the budget is too small
 FLAT_SLOPE = 0.05  # of the largest derivative: below it a unit is saturated
 SLOPE_RANGE = 5.0  # the largest derivative is searched for between -5 and 5
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
@@ -38,10 +40,14 @@ UPDATE_WARN, UPDATE_FAIL = 0.1, 1.0  # of |update| to |weights|: about 1e-3 is u
 def check(subject: Subject) -> Verdict:
     """Saturated or dead units, vanishing or exploding gradients, and too large updates."""
     with computing():
-        sample = subject.sample(PROBE_EXAMPLES)
-        examples_per_row = PROBE_STEPS * min(subject.row.batch, PROBE_EXAMPLES)
+        batch = min(subject.row.batch, PROBE_EXAMPLES)
+        affordable = int(subject.budget.work / (subject.graph.work * PROBE_STEPS))
+        batch = min(batch, max(MIN_BATCH_SIZE, affordable))
+        sample = subject.sample(PROBE_EXAMPLES, batch_size=batch)
+        examples_per_row = PROBE_STEPS * batch
         seeds = subject.affordable_seeds(examples_per_row)
-        probe = Probe(sample, sample.start_training(sample.rows(seeds)))
+        threads = thread_count(subject.experiment.threads)
+        probe = Probe(sample, sample.start_training(sample.rows(seeds), threads), threads)
         before = probe.measure()
         ratios = probe.train(PROBE_STEPS)
         after = probe.measure()
@@ -60,7 +66,7 @@ def check(subject: Subject) -> Verdict:
 class Probe:
     """Rows in training, and a second binding of the same theta for measurements, without dropout."""
 
-    def __init__(self, sample: Sample, training: Training):
+    def __init__(self, sample: Sample, training: Training, threads: int = 1):
         self.graph, self.training = sample.experiment.graph(sample.dataset.spec), training
         self.weights = self.graph.layout().weights
         self.loss = training.step.loss
@@ -69,8 +75,9 @@ class Probe:
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
         zero_rates = {name: p * 0 for name, p in training.population.experiment.regularizer.rates().items()}
         site = Site(
-            len(theta), x.shape[1], training=True, template=sample.examples.template, columns=zero_rates
-        )
+            len(theta), x.shape[1], training=True, template=sample.examples.template, columns=zero_rates,
+            threads=threads,
+        )  # fmt: skip
         self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())
         draw_once(self.network)  # for boxes that are random whatever the rates
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)

@@ -21,7 +21,8 @@ from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import computing
 from nnlab.streams import stream
 
-MAX_EXAMPLES = 1000
+MIN_EXAMPLES, MAX_EXAMPLES = 100, 1000
+WORK_SHARE = 0.2  # of the budget's work
 OUTPUT_VARIANCE = 2.0  # of the outputs with variance-preserving weights
 LOSS_RATIO_WARN, LOSS_RATIO_FAIL = 2.5, 10.0  # times the loss of such random outputs
 EQUAL_TOLERANCE = 1e-6  # relative: the rounding of equal sums
@@ -30,8 +31,11 @@ EQUAL_TOLERANCE = 1e-6  # relative: the rounding of equal sums
 def check(subject: Subject) -> Verdict:
     """The loss before the first step, and whether units are symmetric."""
     with computing():
-        sample = subject.sample(MAX_EXAMPLES, regularizer=Regularizer(), batch_size="full")
-        training = sample.start_training(sample.rows(subject.affordable_seeds(MAX_EXAMPLES)))
+        seeds = subject.affordable_seeds(MAX_EXAMPLES)
+        affordable = int(WORK_SHARE * subject.budget.work / (subject.graph.work * seeds))
+        count = max(MIN_EXAMPLES, min(MAX_EXAMPLES, affordable))
+        sample = subject.sample(count, regularizer=Regularizer(), batch_size="full")
+        training = sample.start_training(sample.rows(seeds))
         chance_loss = mean_chance_loss(training.step.loss, sample)
         _, t = sample.examples.gather(sample.fold, sample.fold.train)
         random_loss = random_output_loss(training.step.loss, t)

@@ -138,12 +138,6 @@ class Subject:
             self.dataset.x, self.dataset.spec.encoding, data.normalization, self.fold.train, data.rare
         )
 
-    @property
-    def work_per_example(self) -> int:
-        """What an example costs of the budget's `work`: the multiply-adds of the network, forward, or a touch
-        of every parameter if these are more."""
-        return max(self.graph.multiply_adds, self.graph.parameter_count)
-
     def affordable_seeds(self, examples_per_row: int) -> int:
         """How many seeds the budget allows, a row each that passes so many examples through the network."""
         work_per_row = self.graph.work * examples_per_row
