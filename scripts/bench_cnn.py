@@ -203,7 +203,7 @@ def run_nnlab(work, rows):
         nnlab.Experiment(
             data=data, split=split, model=model(), init=nnlab.GlorotUniform(),
             optimizer=nnlab.Adam(lr=row.lr), epochs=work.epochs, batch_size=work.batch,
-            seed=row.seed, device="cpu",
+            seed=row.seed, device="cpu", threads=work.threads or "auto",
         )
         for row in rows
     ]  # fmt: skip
