@@ -198,7 +198,7 @@ def run_nnlab(work, rows):
     """All rows as one population."""
     import nnlab
 
-    data, split = nnlab_parts(work)
+    data, split = nnlab_parts(work, tested=1)
     experiments = [
         nnlab.Experiment(
             data=data, split=split, model=model(), init=nnlab.GlorotUniform(),

@@ -315,8 +315,9 @@ def run_sklearn(work, rows):
 
 
 @functools.cache
-def nnlab_parts(work):
-    """The work as a data set and a split of nnlab's; the validation set is also what it tests on."""
+def nnlab_parts(work, tested=None):
+    """The work as a data set and a split of nnlab's; it tests on the validation set, or so many of it, which
+    the rivals do not."""
     from nnlab.data.sources import Data, Dataset
     from nnlab.data.splits import Fold, Holdout
 
@@ -330,7 +331,7 @@ def nnlab_parts(work):
 
     class GivenSplit(Holdout):
         def folds(self, dataset):
-            return [Fold(train, validation, validation)]
+            return [Fold(train, validation, validation[:tested])]
 
     return Given(normalization="none"), GivenSplit()
 
