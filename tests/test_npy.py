@@ -163,6 +163,12 @@ def test_what_is_wrong_is_one_sentence(name):
         data.load()
 
 
+def test_an_npz_that_is_none_names_npy():
+    saved()
+    with pytest.raises(nnlab.UserError, match="x.npy is a single array, of numpy.save: write data=npy"):
+        nnlab.Npz(path="x.npy").load()
+
+
 @pytest.mark.parametrize("settings, words", [
     ({}, "data.path = null: write data.path=FILE.npy"),
     ({"path": "x.npy"}, "data.target = null: write data.target=FILE.npy"),

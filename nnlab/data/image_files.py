@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections import Counter
@@ -137,6 +138,8 @@ def read_header(file: Path) -> ImageHeader:
 
 def read_all(read: Callable, files: list[Path]) -> list:
     """read(file) of each file, in their order, several at a time."""
+    # What is wrong is said in a sentence: Pillow's log is for those who set up logging.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     # Filters of warnings belong to the process, so threads must not set them.
     with warnings.catch_warnings(), ThreadPoolExecutor(thread_count("auto")) as pool:
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata, and of sizes, which are judged here

@@ -115,6 +115,12 @@ class NpzArrays:
 def open_npz(path: Path):
     """Open an .npz file as `NpzArrays`; nothing in it is executed."""
     with read_errors_as_user_errors(path), open_regular(path) as content:
+        if content.read(len(NPY_MAGIC)) == NPY_MAGIC:
+            raise UserError(
+                f"{path} is a single array, of numpy.save: write data=npy, with its targets in data.target, "
+                f"or save X and y by numpy.savez"
+            )
+        content.seek(0)
         with reporting_damage(path):
             archive = zipfile.ZipFile(content)
         with archive:
