@@ -38,18 +38,19 @@ def drawings(draw):
     sizes = st.tuples(
         *(st.sampled_from(s) for s in ([44.0, 130.0, 260.0], [44.0, 58.0], [0.0, 66.0], [0.0, 60.0]))
     )
-    places = [Place(*draw(sizes), early=draw(st.booleans())) for _ in range(count)]
+    places = [Place(*draw(sizes)) for _ in range(count)]
+    early = [draw(st.booleans()) for _ in range(count)]
     edges = [
         (draw(st.integers(0, b - 1)), b) for b in range(1, count) for _ in range(draw(st.integers(0, 3)))
     ]
-    return places, edges
+    return places, edges, ranks_of(early, edges)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(drawings())
 def test_boxes_do_not_touch_and_lines_lead_from_box_to_box(drawing):
-    places, edges = drawing
-    layout = place(places, edges, WIDEST)
+    places, edges, ranks = drawing
+    layout = place(places, edges, ranks, WIDEST)
     boxes = [(p.x, p.y - p.height / 2, p.x + p.width, p.y + p.height / 2 + p.below) for p in places]
     for a, b in combinations(boxes, 2):
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (a, b)
@@ -72,8 +73,8 @@ def test_boxes_do_not_touch_and_lines_lead_from_box_to_box(drawing):
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(drawings())
 def test_straight_lines_pass_no_box(drawing):
-    places, edges = drawing
-    layout = place(places, edges, WIDEST)
+    places, edges, ranks = drawing
+    layout = place(places, edges, ranks, WIDEST)
     for line in layout.lines:
         for before, corner in zip(line.corners, line.corners[1:], strict=False):
             left, right = sorted((before.x, corner.x))
@@ -87,13 +88,13 @@ def test_straight_lines_pass_no_box(drawing):
 @given(drawings())
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 def test_what_a_box_reads_stands_in_columns_before(drawing):
-    ranks = ranks_of(*drawing)
-    assert all(ranks[a] < ranks[b] for a, b in drawing[1]) and min(ranks) == 0
+    _, edges, ranks = drawing
+    assert all(ranks[a] < ranks[b] for a, b in edges) and {*ranks} == {*range(max(ranks) + 1)}
 
 
 def test_a_long_chain_is_wrapped():
     places = [Place(100.0, 44.0, label=20.0) for _ in range(30)]
-    layout = place(places, [(n, n + 1) for n in range(29)], WIDEST)
+    layout = place(places, [(n, n + 1) for n in range(29)], list(range(30)), WIDEST)
     assert layout.width < WIDEST + 100 and len({p.y for p in places}) == 8
 
 
@@ -219,10 +220,11 @@ def test_the_same_picture_in_every_process():
     code = """
 import hashlib, random, sys
 from nnlab.records.graph_columns import Place
-from nnlab.records.graph_layout import place
+from nnlab.records.graph_layout import place, ranks_of
 r = random.Random(3)
 places = [Place(100.0, 44.0, r.choice([0.0, 40.0]), 30.0) for _ in range(60)]
-layout = place(places, [(r.randrange(max(0, b - 9), b), b) for b in range(1, 60) for _ in range(2)], 700.0)
+edges = [(r.randrange(max(0, b - 9), b), b) for b in range(1, 60) for _ in range(2)]
+layout = place(places, edges, ranks_of([True] * 60, edges), 700.0)
 print(hashlib.sha256(repr((places, layout)).encode()).hexdigest())
 """
     runs = [

@@ -21,15 +21,13 @@ Lanes = dict[tuple[Key, Key], dict[int, float]]  # edge -> rank -> the height at
 class Place:
     """A box to be placed: its size, how much hangs below it, and how wide the label behind it is.
 
-    `early`: as far left as its inputs allow, else just before its first reader. x and y, its left and its
-    middle, are set by placing it.
+    x and y, its left and its middle, are set by placing it.
     """
 
     width: float
     height: float
     below: float = 0.0
     label: float = 0.0
-    early: bool = True
     x: float = 0.0
     y: float = 0.0
 

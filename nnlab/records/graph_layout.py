@@ -48,11 +48,10 @@ class Layout:
     height: float
 
 
-def place(places: list[Place], edges: Iterable[Pair], widest: float) -> Layout:
-    """Place the boxes; edges lead from a smaller number to a larger one. A row is no wider than `widest`, if
-    that can be helped."""
+def place(places: list[Place], edges: Iterable[Pair], ranks: list[int], widest: float) -> Layout:
+    """Place the boxes, each in the column of its rank; edges lead to higher ranks. A row is no wider than
+    `widest`, if that can be helped."""
     edges = sorted(set(edges))
-    ranks = ranks_of(places, edges)
     rows = [_Row(places, edges, ranks, first, last) for first, last in _cuts(places, edges, ranks, widest)]
     most_turning = max((len(row.leaving) for row in rows), default=0)
     left, top, lines = TURN_SPACE * (most_turning + bool(most_turning)), 0.0, []
@@ -68,17 +67,18 @@ def place(places: list[Place], edges: Iterable[Pair], widest: float) -> Layout:
     return Layout(lines, right, rows[-1].bottom)
 
 
-def ranks_of(places: list[Place], edges: list[Pair]) -> list[int]:
-    """The column of each box: behind its last input, or (if not `early`) before its first reader."""
+def ranks_of(early: list[bool], edges: list[Pair]) -> list[int]:
+    """The column of each box, for edges that lead from a smaller number to a larger one: behind its last
+    input, if it is `early`, else before its first reader."""
     before, after = defaultdict(list), defaultdict(list)
     for a, b in edges:
         before[b].append(a)
         after[a].append(b)
-    ranks = [0] * len(places)
-    for n in range(len(places)):
+    ranks = [0] * len(early)
+    for n in range(len(early)):
         ranks[n] = max((ranks[a] + 1 for a in before[n]), default=0)
-    for n in reversed(range(len(places))):
-        if not places[n].early and after[n]:
+    for n in reversed(range(len(early))):
+        if not early[n] and after[n]:
             ranks[n] = min(ranks[b] for b in after[n]) - 1
     lowest = min(ranks, default=0)
     return [rank - lowest for rank in ranks]

@@ -184,7 +184,7 @@ def _settings_text(box: Box, site: Site) -> str:
             words.append(f"{field.name} {float(site.columns[value].mean()):g}")
         elif field.name in HIDDEN_FIELDS or value == field.default and field.name not in SHOWN_FIRST:
             continue
-        elif field.name in ("units", "loss"):  # what they are needs no word
+        elif field.name in ("units", "loss") or isinstance(value, Box):  # what they are needs no word
             words.append(getattr(value, "name", str(value)))
         else:
             words.append(f"{field.name} {_value_text(value)}")

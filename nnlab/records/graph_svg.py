@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from nnlab.errors import visible
 from nnlab.records.graph_columns import Place
-from nnlab.records.graph_layout import Corner, Line, place
+from nnlab.records.graph_layout import Corner, Line, place, ranks_of
 from nnlab.records.graph_nodes import ShownGraph, ShownNode
 from nnlab.records.text_columns import elide_middle
 
@@ -24,6 +24,7 @@ CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
 MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
 MOST_CHARACTERS, MOST_SMALL_CHARACTERS = 30, 44  # of the name in a box, and of a line below it
 ARROW = 6.0
+LONGEST_LINE = 4  # columns that a line of a gradient passes; what comes from farther is named instead
 STAGES = (
     "the network",
     "its gradient, from the objective back to the parameters",
@@ -125,26 +126,24 @@ class _Stage:
             if node.order != order or self._hangs(node) and readers[node.name] == 1
         }  # fmt: skip
         nodes = [node for node in graph.nodes if node.name not in self.hanging]
+        nodes += [self._loss()] * (len(graph.outputs) == 1)
+        numbers = {node.name: n for n, node in enumerate(nodes)}
+        edges = [(numbers[a], n) for n, node in enumerate(nodes) for a in node.reads if a in numbers]
+        early = [order == 0 and not self._hangs(node) for node in nodes]
+        ranks = ranks_of(early, edges)
+        far = {(a, b) for a, b in edges if order and ranks[b] - ranks[a] > LONGEST_LINE}
+        self.far = {(nodes[a].name, nodes[b].name) for a, b in far}
+        edges = [edge for edge in edges if edge not in far]
+        self.sources = {a for a, _ in edges}
         self.drawn = [self._drawn(node) for node in nodes]
-        if len(graph.outputs) == 1:
-            self.drawn.append(self._loss())
-        numbers = {drawn.node.name: n for n, drawn in enumerate(self.drawn)}
-        self.edges = [
-            (numbers[name], n)
-            for n, drawn in enumerate(self.drawn)
-            for name in drawn.node.reads
-            if name in numbers
-        ]
-        self.sources = {a for a, _ in self.edges}
         self.places = [
             Place(
                 drawn.width, drawn.height, drawn.below,
                 label=len(drawn.node.shape_text) * SMALL_CHARACTER + 10 if n in self.sources else 0.0,
-                early=order == 0 and not self._hangs(drawn.node),
             )
             for n, drawn in enumerate(self.drawn)
         ]  # fmt: skip
-        layout = place(self.places, self.edges, WIDEST)
+        layout = place(self.places, edges, ranks, WIDEST)
         self.lines, self.width, self.height = layout.lines, layout.width, layout.height
 
     def kinds(self) -> list[str]:
@@ -161,6 +160,8 @@ class _Stage:
     # ---- what is drawn
 
     def _drawn(self, node: ShownNode) -> Drawn:
+        if not node.name:  # the loss
+            return Drawn(node, tuple(self.graph.loss.split(", ")), "end")
         name = elide_middle(visible(node.name), MOST_CHARACTERS)
         lines = [name]
         if node.kind == "input" or node.is_leaf:
@@ -175,7 +176,7 @@ class _Stage:
     def _chips(self, node: ShownNode, above: str) -> Iterator[Chip]:
         """What hangs below a box: its leaves, boxes on them, and values of earlier parts."""
         for name in dict.fromkeys(node.reads):
-            if name not in self.hanging:
+            if name not in self.hanging and (name, node.name) not in self.far:
                 continue
             hung = self.by_name[name]
             is_value = hung.order != self.order or not self._hangs(hung)
@@ -186,14 +187,14 @@ class _Stage:
             if not is_value:
                 yield from self._chips(hung, above)
 
-    def _loss(self) -> Drawn:
-        what, _, rest = self.graph.loss.partition(", ")
-        end = ShownNode("", "input", "", "", "", self.graph.outputs, (), True, 0, 0, 0)
-        return Drawn(end, tuple(line for line in (what, rest) if line), "end")
+    def _loss(self) -> ShownNode:
+        """What follows the output of a network; with its gradient, the loss is a box."""
+        return ShownNode("", "input", "", "", "", self.graph.outputs, (), True, 0, 0, 0)
 
     def _hangs(self, node: ShownNode) -> bool:
         """Whether it is drawn below its only reader: what comes from leaves alone, and further inputs."""
-        return node.name in self.from_leaves or node.kind == "input" and node is not self.graph.nodes[0]
+        is_further_input = node.kind == "input" and node is not self.graph.nodes[0] and node.name != ""
+        return node.name in self.from_leaves or is_further_input
 
     def _is_result(self, node: ShownNode) -> bool:
         return node.name in self.graph.outputs and len(self.graph.outputs) > 1
