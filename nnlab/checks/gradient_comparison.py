@@ -13,6 +13,9 @@ from nnlab.streams import stream
 DIFFERENCE_TOLERANCE = 1e-5
 AUTOGRAD_TOLERANCE = 1e-8
 MIN_SAMPLE = 10  # elements of a gradient that are compared, however much that costs
+# The rounding error of a gradient, relative to the largest of the network: of a convolution it is a sum over
+# positions and examples, 10,000 terms or more, which may cancel.
+ROUNDING_OF_SUMS = 1e-12
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from nnlab.checks.boxes import compare_boxes
-from nnlab.checks.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, compare
+from nnlab.checks.central_differences import compare
 from nnlab.checks.directions import DIRECTIONS, compare_directions
 from nnlab.checks.gradient_comparison import (
     DIFFERENCE_TOLERANCE,
+    ROUNDING_OF_SUMS,
     GradientComparison,
     affordable_sample,
     relative_error,
@@ -113,7 +114,7 @@ def compare_objective(objective: Objective, budget: Budget) -> Iterator[Gradient
     gradient, autograd_gradient = objective.gradient(), objective.autograd_gradient()
     f = objective.make_shifted_objective()
     center_value = float(objective.value(objective.network, objective.theta))
-    rounding = ROUNDING_ERRORS * MACHINE_EPSILON * max(abs(g).max(initial=0) for g in gradient.values())
+    rounding = ROUNDING_OF_SUMS * max(abs(g).max(initial=0) for g in gradient.values())
     compare_all = sum(map(len, gradient.values())) <= budget.parameters
     work_per_value = objective.graph.work * objective.batch
     share = WORK_SHARE * budget.work / len(gradient)

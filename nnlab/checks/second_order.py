@@ -18,7 +18,12 @@ from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.network import BoundBox, Network
 from nnlab.autodiff.symbolic import EXAMPLE_WEIGHT, TARGET, add_gradients, gradient_graph
 from nnlab.checks.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, difference_quotient
-from nnlab.checks.gradient_comparison import DIFFERENCE_TOLERANCE, GradientComparison, relative_error
+from nnlab.checks.gradient_comparison import (
+    DIFFERENCE_TOLERANCE,
+    ROUNDING_OF_SUMS,
+    GradientComparison,
+    relative_error,
+)
 from nnlab.checks.noise import draw_box_once, draw_once
 from nnlab.checks.objective import Objective
 from nnlab.checks.verdict import Finding
@@ -86,7 +91,7 @@ def compare_hessian(objective: Objective) -> Iterator[GradientComparison]:
     product = objective.by_name(hessian_product(objective, v))
     autograd_product = objective.autograd_hessian_product(v)
     errors = _difference_errors(objective, v, product)
-    rounding = ROUNDING_ERRORS * MACHINE_EPSILON * max(abs(g).max(initial=0) for g in product.values())
+    rounding = ROUNDING_OF_SUMS * max(abs(g).max(initial=0) for g in product.values())
     for name, g in product.items():
         autograd_error = None
         if autograd_product is not None:
