@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gpu_runs import assert_same_numbers, curves, on_gpu, same_draws  # noqa: F401
 
 import nnlab
 from nnlab.cli import main
@@ -180,3 +181,9 @@ def test_files_that_are_not_there(settings, words):
     saved()
     with pytest.raises(nnlab.UserError, match=words):
         nnlab.Npy(**settings).load()
+
+
+def test_a_gpu_gathers_from_the_file_too(monkeypatch, same_draws):  # noqa: F811
+    in_file(monkeypatch)
+    e = nnlab.Experiment(data=saved(), epochs=2, batch_size=16, seeds=2, split=nnlab.KFold(k=2))
+    assert_same_numbers(on_gpu([e]), curves([e], "cpu"))

@@ -94,10 +94,13 @@ class Evaluator:
             return {}
         if self.measured:
             return self._validate_measured()
-        if self.cuda_graphs.capturing and not self.sets_gathered:  # once, and before anything is captured
-            for _ in evaluation_batches(self.examples, self.rows, "validation"):
-                self.sets_gathered = bool(self.validation_weights)
-        self.cuda_graphs.run("validation", self._sum_validation)
+        if self.examples.is_in_file:  # the host reads every batch
+            self._sum_validation()
+        else:
+            if self.cuda_graphs.capturing and not self.sets_gathered:  # once, before anything is captured
+                for _ in evaluation_batches(self.examples, self.rows, "validation"):
+                    self.sets_gathered = bool(self.validation_weights)
+            self.cuda_graphs.run("validation", self._sum_validation)
         loss, error = self.sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.metric_sums.error(error)}
 
