@@ -48,8 +48,8 @@ _HOMES = {
     "nnlab.data.splits": ("Fold", "Holdout", "KFold", "NoSplit", "Split"),
     "nnlab.models": ("CNN", "MLP", "GraphModel", "Linear", "Logistic", "Model", "Tabular"),
     "nnlab.initializers": (
-        "Auto", "ConstantInit", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Init",
-        "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
+        "Auto", "ConstantInit", "FanInUniform", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform",
+        "Init", "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
     ),
     "nnlab.regularizers": ("Regularizer",),
     "nnlab.optimizers": _listed("base.py", "descent.py", "adaptive.py", "adam.py"),

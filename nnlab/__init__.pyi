@@ -50,6 +50,7 @@ from nnlab.training.fit import (
 from nnlab.initializers import (
     Auto as Auto,
     ConstantInit as ConstantInit,
+    FanInUniform as FanInUniform,
     GlorotNormal as GlorotNormal,
     GlorotUniform as GlorotUniform,
     HeNormal as HeNormal,

@@ -137,6 +137,20 @@ class LeCunNormal(Init):
 
 
 @dataclass(frozen=True)
+class FanInUniform(Init):
+    """W ~ U(-a, a) with a = 1 / sqrt(fan_in), so of variance 1 / (3 fan_in).
+
+    What torch.nn.Linear and Conv2d draw by default; they draw biases alike, which here are `bias`.
+    """
+
+    name: ClassVar[str] = "fan_in_uniform"
+
+    def draw(self, random, shape, fan_in, fan_out, activation):
+        a = 1 / np.sqrt(fan_in)
+        return random.uniform(-a, a, shape)
+
+
+@dataclass(frozen=True)
 class Orthogonal(Init):
     """W W' = gain^2 I, or W' W where W has more rows than columns. Saxe, McClelland and Ganguli 2014.
 
@@ -169,5 +183,5 @@ class Auto(Init):
         return method.draw(random, shape, fan_in, fan_out, activation)
 
 
-_FAN_SCALED = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, Orthogonal)
+_FAN_SCALED = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, FanInUniform, Orthogonal)
 INITIALIZERS = {init.name: init for init in (Auto, Zeros, ConstantInit, Normal, Uniform, *_FAN_SCALED)}

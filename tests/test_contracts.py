@@ -315,6 +315,7 @@ MOMENTS = {
     "he_uniform": he,
     "he_normal": he,
     "lecun_normal": lambda *layer: (0, layer[0] ** -0.5),
+    "fan_in_uniform": lambda *layer: (0, (3 * layer[0]) ** -0.5),
     "orthogonal": lambda *layer: (0, max(layer[:2]) ** -0.5),
 }
 

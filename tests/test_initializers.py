@@ -17,6 +17,7 @@ from nnlab.initializers import (
     INITIALIZERS,
     Auto,
     ConstantInit,
+    FanInUniform,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -80,6 +81,9 @@ INITS = {
     "lecun_normal": Drawn(
         LeCunNormal(), "tanh", normal(lambda i, o: 1 / i),
         partial(nn_init.kaiming_normal_, nonlinearity="linear"),
+    ),
+    "fan_in_uniform": Drawn(
+        FanInUniform(), "relu", uniform(lambda i, o: 1 / (3 * i)), partial(nn_init.kaiming_uniform_, a=5**0.5)
     ),
     **{
         f"auto-{name}": Drawn(Auto(), name, normal(he), partial(nn_init.kaiming_normal_, **RELU))

@@ -147,6 +147,18 @@ def test_batch_normalisation_lets_sigmoids_learn(lecture):
     assert none > 0.1 and batch < 0.05
 
 
+def test_poolings_beside_each_other(lecture):
+    """A third of its epochs and two seeds, for time."""
+    metrics_of_run = comparison(lecture("pooling", "epochs=20", "seeds=2"))
+    accuracy = {
+        name.removeprefix("model.pooling="): metrics["test_accuracy"]["mean"]
+        for name, metrics in metrics_of_run.items()
+    }
+    assert set(accuracy) == {"none", "stride", "max", "average", "l2", "stochastic"}
+    without = max(accuracy.pop("none"), accuracy.pop("stride"))
+    assert min(accuracy.values()) > without + 0.03
+
+
 def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):
     folder = lecture("dropout_adaptive")
     metrics_of_run = comparison(folder)
