@@ -13,6 +13,7 @@ from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS, yaml_t
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.augmentation import Augmentation, augmentation_boxes
+from nnlab.autodiff.dropout import Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_from
@@ -20,7 +21,7 @@ from nnlab.data.loss_weights import NO_CLASS_WEIGHT, named_factors
 from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
-from nnlab.errors import UserError, shortened
+from nnlab.errors import UserError, advise, shortened
 from nnlab.hyperparameters import Component, compose, control, kind, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF_MAP, LOSSES
@@ -28,7 +29,7 @@ from nnlab.metrics import METRICS
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
-from nnlab.regularizers import AUGMENTATIONS, REGULARIZERS, Regularizer, combined
+from nnlab.regularizers import AUGMENTATIONS, DROPOUTS, REGULARIZERS, Regularizer, combined
 from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
@@ -36,6 +37,11 @@ from nnlab.stopping import RULES, Stopping
 DEFAULT_L2 = 1e-3
 MAX_EVALUATION_BATCH = 512
 DEFAULT_THRESHOLD = 0.5  # of two classes: the likelier one is predicted
+READER_OF_RATE = {  # what to write in model.boxes
+    "dropout": "{box: dropout}",
+    "input_dropout": "{box: dropout, rate: input_dropout}",
+    "dropconnect": "a box with weight: {box: dropconnect}",
+}
 LOGISTIC_MAPS = ("softmax", "sigmoid")  # whose loss is the negative logarithm of a probability
 
 GROUPS = {
@@ -265,6 +271,21 @@ class Experiment(Component):
         boxes = augmentation_boxes(names, graph, spec.shape, spec.layout.numbers)
         self._refuse_augmentations(boxes, spec)
         return graph.behind(boxes) if boxes else graph
+
+    def advise(self, spec: DataSpec) -> None:
+        """Warn of settings that are allowed, and change nothing or end before their time."""
+        self.schedule.advise(self.epochs)
+        if type(self.model) not in MODELS.values():  # a plug-in's boxes may read a rate in their own way
+            return
+        boxes = [node.box for node in self._model_graph(spec).nodes if node.box]
+        used = {box.rate for box in boxes if isinstance(box, Dropout)}
+        for name in [name for name in DROPOUTS if getattr(self.regularizer, name) > 0 and name not in used]:
+            if self.model.name == "graph":
+                why = f"none of whose boxes reads it: {READER_OF_RATE[name]} would"
+            else:
+                why = f"which has no {'numbers as inputs' if name == 'input_dropout' else 'hidden layer'}"
+            rate = getattr(self.regularizer, name)
+            advise(f"regularizer.{name} = {rate:g} has no effect on model={self.model.name}, {why}")
 
     def _refuse_augmentations(self, boxes: dict[str, Augmentation], spec: DataSpec) -> None:
         """Raise `UserError` for what changes images, if the data have none."""

@@ -187,3 +187,11 @@ def test_a_gpu_gathers_from_the_file_too(monkeypatch, same_draws):  # noqa: F811
     in_file(monkeypatch)
     e = nnlab.Experiment(data=saved(), epochs=2, batch_size=16, seeds=2, split=nnlab.KFold(k=2))
     assert_same_numbers(on_gpu([e]), curves([e], "cpu"))
+
+
+@pytest.mark.parametrize("shape, outputs, wrong", [((10,), 200, "y.npy"), ((10_000,), 1, "x.npy")])
+def test_what_is_kept_of_a_file_must_fit_into_memory(monkeypatch, shape, outputs, wrong):
+    monkeypatch.setattr("nnlab.data.npy_files.available_memory", lambda: 60_000)
+    data = saved(shape, y=np.zeros((N, outputs)))
+    with pytest.raises(nnlab.UserError, match=f"^{wrong} does not fit into memory"):
+        data.load()

@@ -107,6 +107,7 @@ def test_training_equals_a_loop_of_torch(regularizers):
 STACKS = [(90, 7, 3, (13, 6), 16), (83, 9, 4, (17,), 7), (60, 1, 2, (1,), 11), (120, 33, 5, (), 64)]
 
 
+@pytest.mark.filterwarnings("ignore:regularizer.drop")  # in a network without hidden layers
 @pytest.mark.parametrize("shape", STACKS, ids=str)
 @every_case
 def test_a_row_equals_itself_alone(regularizers, shape):

@@ -114,7 +114,7 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
     checkpoint_settings(settings)
     experiment = Experiment.from_config(experiment_settings(settings))
     fit = Fit([experiment], DataCache() if cache is None else cache, predictions=keep)
-    experiment.schedule.advise(experiment.epochs)
+    fit.experiments[0].advise(fit.datasets[experiment.data].spec)
     count, where = memory_needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
     refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
     return fit

@@ -10,14 +10,16 @@ import numpy as np
 
 from nnlab.data import labels
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.files import refuse_too_large
 from nnlab.data.image_shapes import CHANNEL_AXES, NORMALIZED_PER, example_axes
 from nnlab.data.mapped import MappedTable, mapped_array
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import to_native
 from nnlab.data.numpy_files import advise_test_only_class, numpy_targets, refuse_non_finite
-from nnlab.data.streamed_statistics import row_blocks
+from nnlab.data.streamed_statistics import FEWEST_SAMPLED, row_blocks
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
+from nnlab.runtime.machine import available_memory
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,13 @@ class Npy(Data):
             raise UserError(f"{getattr(self, path)} has the shape {x.shape}, expected (examples, inputs)")
         if x.dtype.kind not in labels.NUMERIC_DTYPE_KINDS:
             raise UserError(f"{getattr(self, path)} has the dtype {x.dtype}, expected real numbers")
+        # The inputs stay in their file, but for the sample that a first look takes.
+        sampled = min(len(x), FEWEST_SAMPLED) * x[:1].nbytes
+        refuse_too_large(Path(getattr(self, path)), sampled, available_memory())
         if y.ndim not in (1, 2) or len(y) != len(x) or not y.size:
             expected = f"({len(x)},) or ({len(x)}, outputs), as {getattr(self, path)} has {len(x)} examples"
             raise UserError(f"{getattr(self, target)} has the shape {y.shape}, expected {expected}")
+        refuse_too_large(Path(getattr(self, target)), y.nbytes, available_memory())
         y = to_native(np.array(y))
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         if y.dtype.kind != "U" or y.ndim == 2 or self.task == "regression":

@@ -30,3 +30,7 @@ class Model(Component):
         See `Experiment.graph`. The models below flatten an image, row after row.
         """
         raise NotImplementedError
+
+    def title(self, inputs: int, outputs: int) -> str:
+        """Its name and size in a line about a run: `mlp 784-64-10`, the widths of its layers."""
+        return f"{self.name} {'-'.join(map(str, (inputs, *getattr(self, 'hidden', ()), outputs)))}"

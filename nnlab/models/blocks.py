@@ -39,6 +39,11 @@ class Block(Component):
     group: ClassVar[str] = "block"
     key: ClassVar[str] = ""
 
+    @property
+    def word(self) -> int | str:
+        """What stands for it in the title of a run."""
+        return self.name
+
     def add(self, graph: Graph, below: int, counts: Counter) -> int:
         """Add its boxes to the graph; `counts` has how many of each kind came before. Returns the output."""
         raise NotImplementedError
@@ -58,6 +63,10 @@ class ConvolutionBlock(Block):
     groups: int = static(1, low=1)
     normalization: str = static(NONE, choices=(NONE, *NORMALIZATIONS))
     activation: str = static("relu", choices=tuple(ACTIVATIONS), plugins="activation")
+
+    @property
+    def word(self):
+        return self.channels
 
     def add(self, graph, below, counts):
         counts["conv"] += 1

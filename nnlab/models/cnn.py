@@ -18,6 +18,7 @@ from nnlab.models.perceptron import MOST_UNITS, NORMALIZATIONS, add_layers
 
 Extent = int | tuple[int, ...]
 WrittenBlock = int | str | dict[str, object]
+MOST_WORDS = 10  # of blocks in a title
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class CNN(Model):
 
     def _blocks(self) -> list[Block]:
         return blocks_of(self.blocks, {f.name: getattr(self, f.name) for f in fields(self)})
+
+    def title(self, inputs, outputs):
+        """`cnn 32-pool-64-pool-128-10`: its blocks, then the widths of its layers."""
+        words = [block.word for block in self._blocks()]
+        if len(words) > MOST_WORDS:
+            words = [*words[: MOST_WORDS - 2], "...", words[-1]]
+        return f"{self.name} {'-'.join(map(str, (*words, *self.hidden, outputs)))}"
 
     def graph(self, shape, outputs, output="identity"):
         if len(shape) not in (2, 3):

@@ -60,6 +60,10 @@ class GraphModel(Model):
         last = self._lines[-1].cls if self._lines else Identity
         return last.name if last in OUTPUTS.values() and last is not Identity else "auto"
 
+    def title(self, inputs, outputs):
+        count = len(self.boxes)
+        return f"{self.name} of {count:,} box{'es' * (count != 1)}"
+
     def graph(self, shape, outputs, output="identity"):
         if not self.boxes:
             raise UserError(

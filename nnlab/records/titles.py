@@ -62,10 +62,9 @@ def experiment_title(e: Experiment, spec: DataSpec, searched=()) -> str:
     """digits (1797 x 1 x 8 x 8, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
     kind = f"{len(spec.classes)} classes" if spec.classes else "regression"
     outputs = e.loss_for(spec).outputs(spec.outputs)
-    sizes = "-".join(map(str, (spec.inputs, *getattr(e.model, "hidden", ()), outputs)))
     parts = {
         "data": f"{e.data.name} ({spec.dimensions}, {kind})",
-        "model": f"{e.model.name} {sizes}",
+        "model": e.model.title(spec.inputs, outputs),
         "optimizer": e.optimizer.name,
     }
     if e.precision != "float32":

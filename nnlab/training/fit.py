@@ -74,7 +74,7 @@ class Fit:
         rows = self._draw_rows(experiments)
         if interactive:
             for e in experiments:
-                e.schedule.advise(e.epochs)
+                e.advise(self.datasets[e.data].spec)
         self.placements = choose_placements(rows, self.datasets, repeats)
         on_device = {id(e): self._with_device(e) for e in experiments}
         self.experiments = [on_device[id(e)] for e in experiments]
