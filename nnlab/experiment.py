@@ -130,6 +130,8 @@ class Experiment(Component):
         if self.class_weight is None:  # as scikit-learn has it
             object.__setattr__(self, "class_weight", NO_CLASS_WEIGHT)
         super().__post_init__()
+        if self.model.takes_images:
+            object.__setattr__(self, "data", self.data.for_images())
         if self.regularizer is None:
             default = Regularizer(l2=0.0 if self.optimizer.decays else DEFAULT_L2)
             object.__setattr__(self, "regularizer", default)

@@ -37,7 +37,7 @@ SHARED = {  # group -> key of its base -> what it means, whatever the choice
         "normalization": "how inputs are scaled, by the row's own training examples: robust is standard, but "
         "what is far out is pulled in beyond 5 deviations",
         "normalization_per": "what has a mean and a scale of its own: each input, or each channel of images "
-        "and signals, all its pixels together",
+        "and signals, all its pixels together; auto: channel for models of images, such as cnn, else input",
         "target_normalization": "the same of targets, of which none is pulled in; errors are reported in the "
         "target's own unit",
         "limit": "only so many examples, classes in equal shares",

@@ -68,7 +68,24 @@ def test_a_run_normalises_by_its_own_training_examples(method):
         assert report["accuracy"] == result.test["accuracy"]
 
 
-def test_vectors_have_no_channels():
-    x = RANDOM.normal(size=(20, 5))
-    with pytest.raises(nnlab.UserError, match="is for images and signals, and an example of data 'arrays'"):
-        nnlab.Arrays(x, x[:, 0] > 0, normalization_per="channel").load()
+def test_of_vectors_each_number_is_a_channel():
+    data = nnlab.Arrays(RANDOM.normal(size=(20, 5)), np.arange(20) % 2, normalization_per="channel")
+    assert data.statistics_groups(data.load().spec) is None
+
+
+CONVOLUTION = {"conv": {"box": "convolution", "units": 2}, "out": {"box": "affine", "units": "outputs"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "per"),
+    [
+        (nnlab.MLP(), "auto"),
+        (nnlab.CNN(), "channel"),
+        (nnlab.GraphModel(boxes=CONVOLUTION), "channel"),
+        (nnlab.GraphModel(boxes={"out": CONVOLUTION["out"]}), "auto"),
+    ],
+)
+def test_a_model_of_images_has_one_mean_a_channel_unless_the_user_says_otherwise(model, per):
+    assert nnlab.Experiment(data=nnlab.Digits(), model=model).data.normalization_per == per
+    said = nnlab.Digits(normalization_per="input")
+    assert nnlab.Experiment(data=said, model=model).data is said

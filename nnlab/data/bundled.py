@@ -21,7 +21,7 @@ class Digits(Data):
     """1,797 handwritten digits of 8 x 8 pixels (0 to 16), 10 classes. Alpaydin and Kaynak 1998."""
 
     name: ClassVar[str] = "digits"
-    normalization_per: str = static("input", choices=NORMALIZED_PER)
+    normalization_per: str = static("auto", choices=NORMALIZED_PER)
 
     def read(self):
         table = np.loadtxt(sklearn_file("digits.csv.gz"), delimiter=",")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from dataclasses import KW_ONLY, dataclass, replace
@@ -192,17 +193,17 @@ class Data(Component):
     def statistics_groups(self, spec: DataSpec) -> int | None:
         """How many runs of inputs, such as the pixels of a channel, share a mean and a scale; None: no two
         inputs do. See `normalization_per`, which sources of images have."""
-        per = getattr(self, "normalization_per", "input")
-        if per == "input":
-            return None
-        if len(spec.shape) == 1:
-            if per == "auto":
-                return None
-            raise UserError(
-                f"data.normalization_per = 'channel' is for images and signals, and an example of data "
-                f"'{self.name}' is a vector of {spec.inputs:,} numbers; allowed: data.normalization_per=input"
-            )
-        return spec.shape[0]
+        per_channel = getattr(self, "normalization_per", "input") == "channel"
+        return spec.shape[0] if per_channel and len(spec.shape) > 1 else None
+
+    def for_images(self) -> Data:
+        """The same data for a model of images, in which a channel means the same at every place: all its
+        pixels share a mean and a scale, unless the user says otherwise."""
+        if getattr(self, "normalization_per", None) != "auto":
+            return self
+        data = copy.copy(self)  # without reading arrays again, as `replace` would
+        object.__setattr__(data, "normalization_per", "channel")
+        return data
 
     def load(self) -> Dataset:
         """The data set; raises `UserError` where it cannot be read."""
@@ -214,7 +215,6 @@ class Data(Component):
                 raise UserError("x[{}]{}".format(*wrong))
         except UserError as e:
             raise UserError(f"data '{self.name}': {e}") from e
-        self.statistics_groups(dataset.spec)
         warn_of_identifiers(dataset)
         dataset = self._add_label_noise(self._limit_examples(dataset))
         warn_if_sparse(dataset.number_inputs, self.normalization)

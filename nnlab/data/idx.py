@@ -43,7 +43,7 @@ class Idx(Data):
     name: ClassVar[str] = "idx"
     needs: ClassVar[tuple[str, ...]] = ("path",)
     path: str | None = static(None)
-    normalization_per: str = static("input", choices=NORMALIZED_PER)
+    normalization_per: str = static("auto", choices=NORMALIZED_PER)
 
     def read(self):
         folder = data_path(self.path, f"FOLDER, {EXPECTED_FOLDER}")

@@ -8,7 +8,8 @@ import numpy as np
 
 from nnlab.errors import UserError, advise
 
-NORMALIZED_PER = ("input", "channel")  # what has a mean and a scale of its own
+# What has a mean and a scale of its own; auto: channel for a model of images, else input.
+NORMALIZED_PER = ("auto", "input", "channel")
 CHANNEL_AXES = ("auto", "first", "last", "none")
 MOST_CHANNELS = 4  # of an image: grey, grey and alpha, colour, colour and alpha
 MOST_NAMED_INPUTS = 10_000  # names of more pixels would only fill spec.json

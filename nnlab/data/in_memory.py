@@ -67,7 +67,7 @@ class Arrays(Data):
     groups: np.ndarray | None = field(default=None, compare=False)
     times: np.ndarray | None = field(default=None, compare=False)
     channels: str = static("auto", choices=CHANNEL_AXES)
-    normalization_per: str = static("input", choices=NORMALIZED_PER)
+    normalization_per: str = static("auto", choices=NORMALIZED_PER)
     content: str = field(init=False, default="", metadata={"kind": "static", "allowed": Allowed()})
 
     def __post_init__(self):

@@ -34,7 +34,6 @@ class Npy(Data):
 
     task       as of data=npz
     channels   which axis of an example has the channels of an image: see `example_axes`
-    normalization_per  auto: channel of images and signals, input of vectors
     """
 
     name: ClassVar[str] = "npy"
@@ -46,7 +45,7 @@ class Npy(Data):
     channels: str = static("auto", choices=CHANNEL_AXES)
     task: str = static("auto", choices=labels.TASK_CHOICES)
     normalization: str = static("standard", choices=NORMALIZATION_NAMES)
-    normalization_per: str = static("auto", choices=("auto", *NORMALIZED_PER))
+    normalization_per: str = static("channel", choices=NORMALIZED_PER)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
     def statistics_groups(self, spec):

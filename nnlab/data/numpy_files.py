@@ -49,7 +49,7 @@ class Npz(Data):
     task: str = static("auto", choices=labels.TASK_CHOICES)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
     channels: str = static("auto", choices=CHANNEL_AXES)
-    normalization_per: str = static("input", choices=NORMALIZED_PER)
+    normalization_per: str = static("auto", choices=NORMALIZED_PER)
 
     def read(self):
         path = data_file(self.path, "FILE, one of numpy.savez with arrays X and y")

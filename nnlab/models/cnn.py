@@ -36,6 +36,7 @@ class CNN(Model):
     """
 
     name: ClassVar[str] = "cnn"
+    takes_images: ClassVar[bool] = True
     blocks: tuple[WrittenBlock, ...] = static((32, "pool", 64, "pool"), choices=WORDS, low=1, high=MOST_UNITS)
     kernel: Extent = static(3, low=1, high=MOST_UNITS)
     padding: Extent | Literal["same"] = static("same", low=0, high=MOST_UNITS)

@@ -12,6 +12,7 @@ from typing import ClassVar
 from nnlab import plugins
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Identity
 from nnlab.autodiff.box import Box
+from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.graph import Graph
 from nnlab.errors import UserError, nearest
 from nnlab.frozen_dict import FrozenDict
@@ -53,6 +54,10 @@ class GraphModel(Model):
     @cached_property
     def _lines(self) -> list[Line]:
         return list(lines_of(self.boxes).values())
+
+    @property
+    def takes_images(self) -> bool:
+        return any(line.cls is Convolution for line in self._lines)
 
     @property
     def output(self) -> str:
