@@ -12,13 +12,16 @@ from torch.nn import functional as F
 
 import nnlab
 from nnlab.autodiff import elementwise
-from nnlab.autodiff.activations import ACTIVATIONS
+from nnlab.autodiff.activations import ACTIVATIONS, ReLU
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Site
+from nnlab.autodiff.combine import Add
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.network import BoundBox
+from nnlab.autodiff.normalization import BatchNorm
+from nnlab.autodiff.pooling import MaxPool
 from nnlab.errors import UserError
 from nnlab.runtime.layout import aligned_values, has_channels_last
 from nnlab.runtime.threads import computing
@@ -293,3 +296,57 @@ def test_rows_of_a_large_network_equal_themselves_alone():
             for a, t in zip(alone, together, strict=True):
                 assert torch.equal(a[0], t[-1]), (rows, threads)
     assert math.isfinite(alone[0].sum())
+
+
+@pytest.mark.parametrize("channels_last", [False, True], ids=["examples last", "channels last"])
+def test_activations_that_overwrite_what_they_read_change_no_bit(channels_last, monkeypatch):
+    """Of a convolution or batch normalisation that one box reads; not what two boxes read."""
+    monkeypatch.setattr(elementwise, "BLOCK_ELEMENTS", 256)
+    graph = Graph((2, 9, 8))
+    first = graph.add("overwritten", ReLU(), graph.add("first", Convolution(4, padding=1), 0))
+    shared = graph.add("normalized", BatchNorm(), graph.add("second", Convolution(4, padding=1), first))
+    branch = graph.add("branch", MaxPool(3, 1, 1), graph.add("kept", ReLU(), shared))
+    last = graph.add("both", Add(), shared, branch)
+    last = graph.add("last", BatchNorm(), last)
+    graph.add("output", Affine(3), graph.add("pool", MaxPool(2), graph.add("relu", ReLU(), last)))
+    theta, x, dz = data_of(graph, 2, 5, torch.float32, False, 3)
+    found = []
+    for overwrites in (False, True):
+        grad, buffers = torch.zeros_like(theta), torch.ones(2, graph.layout().buffers_size)
+        site = Site(2, 5, True, theta, channels_last=channels_last, overwrites=overwrites)
+        net = graph.bind(theta, grad, site, buffers)
+        for factor in (2, 1):
+            z = net.fprop(x * factor)
+            gradients = net.bprop(dz)
+        values, pairs = net.values(), [("first", "overwritten"), ("normalized", "kept"), ("last", "relu")]
+        same = [values[graph[x]].data_ptr() == values[graph[y]].data_ptr() for x, y in pairs]
+        assert same == [overwrites, False, overwrites]
+        dx, dy = (gradients[graph[name]] for name in pairs[0])
+        assert (dx.data_ptr() == dy.data_ptr()) == overwrites
+        found.append([z.clone(), grad, buffers])
+    for kept, overwritten in zip(*found, strict=True):
+        assert kept.abs().sum() > 0
+        assert torch.equal(kept, overwritten)
+
+
+@pytest.mark.parametrize("units", [1, 7, 40])
+@pytest.mark.parametrize("shape", [(3, 5, 4), (2, 9), (16, 24, 24)])
+def test_an_affine_box_reads_images_of_either_layout(units, shape):
+    """Its outputs and gradients are torch's, whatever the memory of its input."""
+    box, batch, random = Affine(units), 70, torch.Generator().manual_seed(2)
+    shapes = (*shape, batch), (units, math.prod(shape)), (units, 1), (units, batch)
+    x, W, b, dz = (torch.randn(2, *s, generator=random, dtype=torch.float64) for s in shapes)
+    for given in (False, True):
+        dx = (
+            aligned_values(2, (*shape, batch), x, True), torch.zeros_like(W), torch.zeros_like(b),
+        )  # fmt: skip
+        bound = BoundBox(box, Site(2, batch, True, x, channels_last=True), [shape], (units, batch), dx)
+        value = aligned_values(2, (*shape, batch), x, given)
+        for factor in (3, 1):  # the same memory with other numbers
+            y = bound.fprop(value.copy_(factor * x), W, b)
+        leaves = [v.clone().requires_grad_() for v in (x, W, b)]
+        expected = box.reference(bound.ctx, *leaves)
+        expected.backward(dz)
+        torch.testing.assert_close(y, expected.detach())
+        for mine, leaf in zip(bound.bprop(dz), leaves, strict=True):
+            torch.testing.assert_close(mine, leaf.grad)

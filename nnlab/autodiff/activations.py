@@ -31,6 +31,8 @@ from nnlab.autodiff.reductions import Repeat, Sum
 from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection, sparsemax_onnx
 from nnlab.hyperparameters import static
 
+threshold_backward = torch.ops.aten.threshold_backward.grad_input  # dx = dy [y > 0], in one pass
+
 
 @dataclass(frozen=True)
 class Identity(Box):
@@ -58,6 +60,7 @@ class ReLU(Box):
 
     name: ClassVar[str] = "relu"
     elementwise: ClassVar[bool] = True
+    in_place: ClassVar[bool] = True
     formula: ClassVar[str] = "max(x, 0)"
     initialization: ClassVar[str] = "he_normal"
 
@@ -68,8 +71,7 @@ class ReLU(Box):
         return torch.clamp_min(x, ctx.zero, out=ctx.y)
 
     def bprop(self, ctx, dy):
-        (dx,) = ctx.dx
-        torch.sign(ctx.y, out=dx).mul_(dy)  # y >= 0, so its sign is [y > 0]
+        threshold_backward(dy, ctx.y, 0, grad_input=ctx.dx[0])
         return ctx.dx
 
     def vjp(self, graph, node, dy):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from nnlab.autodiff.affine_of_images import ProductsInMemoryOrder
 from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.linear_maps import LinearTransposed, OuterProduct
 from nnlab.autodiff.products import product
@@ -46,8 +47,11 @@ class Affine(Box):
     def settle(self, ctx, shape):
         fan_in, fan_out, batch = math.prod(shape), self.units, ctx.site.batch
         dx, dW, _ = ctx.dx
-        ctx.x = ctx.W = None
+        ctx.x = ctx.W = ctx.images = None
         ctx.is_flat = len(shape) == 1
+        if ctx.site.channels_last and not ctx.is_flat:
+            ctx.images = ProductsInMemoryOrder(ctx, shape, fan_out)
+            return
         ctx.to_y = product(ctx.site, fan_out, fan_in, batch, ctx.y)
         if dx is not None:
             dX = dx if ctx.is_flat else ctx.zeros(fan_in, batch)
@@ -58,6 +62,8 @@ class Affine(Box):
             ctx.to_X, ctx.to_dx = (Reshaped(ctx, v) for v in (ctx.zeros(fan_in, batch), dx))
 
     def fprop(self, ctx, x, W, b):
+        if ctx.images:
+            return torch.add(ctx.images.fprop(x, W), b, out=ctx.y)
         if x is not ctx.x or not ctx.is_flat:  # flattening may copy
             ctx.x, X = x, x if ctx.is_flat else ctx.to_X(x)
             ctx.X, ctx.XT = X, X.mT
@@ -67,10 +73,13 @@ class Affine(Box):
 
     def bprop(self, ctx, dy):
         dx, dW, db = ctx.dx
-        if dW is not None:
-            ctx.to_dW(dy, ctx.XT)
         if db is not None:
             torch.sum(dy, 2, keepdim=True, out=db)
+        if ctx.images:
+            ctx.images.bprop(dy)
+            return ctx.dx
+        if dW is not None:
+            ctx.to_dW(dy, ctx.XT)
         if dx is not None:
             dX = ctx.to_dX(ctx.WT, dy)
             if not ctx.is_flat:

@@ -78,6 +78,9 @@ class Site:
     precision: str = "float32"  # the precision of products on a GPU
     # The layout of images in memory (runtime/layout.py). None: the network decides, by its graph and batch.
     channels_last: bool | None = None
+    # Whether a large image may be overwritten by the activation that alone reads it, and a gradient likewise:
+    # then `Network.values` and what `bprop` returns are not those of every box.
+    overwrites: bool = False
 
 
 class Context:
@@ -132,6 +135,9 @@ class Box(Component):
     captured: ClassVar[bool] = True  # its calls may be captured in a CUDA graph, and replayed
     gives_probabilities: ClassVar[bool] = False  # as output activation, its outputs are class probabilities
     elementwise: ClassVar[bool] = False  # y_i depends on x_i alone, of one input; it has no leaves
+    # Elementwise, and right where y has the memory of x, and dx that of dy: bprop needs y at most, never x.
+    in_place: ClassVar[bool] = False
+    needs_y: ClassVar[bool] = True  # its bprop reads y, or its y may be a view: nobody may write there
     bounded: ClassVar[bool] = False  # an activation between two finite limits, at which its units saturate
     initialization: ClassVar[str] = "glorot_uniform"  # what init=auto draws for the weights before it
 

@@ -38,6 +38,7 @@ class Convolution(Box):
     """
 
     name: ClassVar[str] = "convolution"
+    needs_y: ClassVar[bool] = False
     formula: ClassVar[str] = "W * x + b"
     units: int = static(low=1)
     kernel: int | tuple[int, ...] = static(3, low=1, high=LARGEST_EXTENT)

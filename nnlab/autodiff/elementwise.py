@@ -25,9 +25,9 @@ class ElementwiseBlocks:
     A block is a multiple of 64 numbers of each row, so that it has the bits of the whole.
     """
 
-    def __init__(self, box: Box, site: Site, shape: tuple[int, ...], dx: tuple):
+    def __init__(self, box: Box, site: Site, shape: tuple[int, ...], dx: tuple, y=None):
         self.box, self.threads = box, site.threads
-        self.ctx = Context(site, shape, dx)
+        self.ctx = Context(site, shape, dx, y)
         self.width = max(1, BLOCK_ELEMENTS // (site.rows * ALIGNED_FLOATS)) * ALIGNED_FLOATS
         self.contexts = []
         for y, dx_block in zip(self._blocks(self.ctx.y), self._blocks(dx[0]), strict=True):

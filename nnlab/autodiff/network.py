@@ -56,7 +56,10 @@ class Network:
         self._has_bprop = site.training and len(graph.outputs) == 1
         self.consumer_counts = self._count_consumers()
         self._bind_leaves(theta, grad, buffers)
-        self.bound_boxes = {n: self._bind_box(n) for n in self._computing_nodes() if self.consumer_counts[n]}
+        self.bound_boxes, self._in_place = {}, set()
+        for n in self._computing_nodes():
+            if self.consumer_counts[n]:
+                self.bound_boxes[n] = self._bind_box(n)
         output = self.bound_boxes.get(self._output)
         self._output_ctx = output and output.ctx  # None where the output is a leaf or the input
         self._output_buffer = output and output.ctx.y
@@ -161,8 +164,19 @@ class Network:
         shapes = [self.graph.nodes[i].shape for i in node.inputs]
         site = self.site if node.per_example else replace(self.site, channels_last=False)
         if worth_blocks(node.box, site, self._shape(n)):
-            return ElementwiseBlocks(node.box, site, self._shape(n), dx)
+            y = None
+            if self._may_overwrite(n):
+                self._in_place.add(n)
+                y = self.bound_boxes[self.operands[n][0]].ctx.y
+            return ElementwiseBlocks(node.box, site, self._shape(n), dx, y)
         return BoundBox(node.box, site, shapes, self._shape(n), dx)
+
+    def _may_overwrite(self, n: int) -> bool:
+        """Whether the box of node n may write y to the memory of x."""
+        box, (i,) = self.graph.nodes[n].box, self.operands[n]
+        if not (self.site.overwrites and box.in_place and i in self.bound_boxes):
+            return False
+        return self.consumer_counts[i] == 1 and not self.graph.nodes[i].box.needs_y
 
     def _direct_to_grad(self, i: int) -> bool:
         """Whether value i is a parameter that only one box uses."""
@@ -172,6 +186,8 @@ class Network:
         """The buffer for the gradient of value i that one of its consumers computes."""
         if not (self.needs_grad[i] and self._has_bprop):
             return None
+        if i in self._in_place and self.consumer_counts[i] == 1:
+            return self.bound_boxes[i].ctx.dx[0]  # read once, by a box that may overwrite it
         return self._grad_slices[i] if self._direct_to_grad(i) else self._zeros(i)
 
     def _total_grad_buffer(self, i: int) -> torch.Tensor | None:

@@ -39,6 +39,7 @@ class BatchNorm(Box):
     name: ClassVar[str] = "batch_norm"
     formula: ClassVar[str] = "γ (x - μ) / σ + β"
     needs_valid: ClassVar[bool] = True
+    needs_y: ClassVar[bool] = False
     momentum: float = static(0.1, above=0, high=1)
     epsilon: float = static(1e-5, above=0)
 

@@ -40,7 +40,9 @@ class RowStack:
             for k, row in enumerate(rows):
                 view[k] = torch.from_numpy(row.weights[name]).to(template)
         rates = stack_experiments([e] * len(rows)).regularizer.rates()
-        site = Site(len(rows), self.batch, False, weights.theta, rates, threads, e.precision)
+        site = Site(
+            len(rows), self.batch, False, weights.theta, rates, threads, e.precision, overwrites=True
+        )  # fmt: skip
         self.network = graph.bind(weights.theta, weights.theta, site, weights.buffers)
         self.temperature = temperatures([row.calibration for row in rows])
         self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])

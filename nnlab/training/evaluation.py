@@ -62,7 +62,10 @@ class Evaluator:
 
     def __init__(self, graph: Graph, population: Population, weights: Weights, examples: Examples, threads):
         e, theta, batch = population.experiment, weights.theta, population.rows[0].evaluation_batch
-        site = Site(len(theta), batch, False, theta, e.regularizer.rates(), threads, e.precision)
+        site = Site(
+            len(theta), batch, False, theta, e.regularizer.rates(), threads, e.precision,
+            overwrites=not e.histograms,
+        )  # fmt: skip
         self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
         self.rows, self.examples = population.rows, examples
         self.monitor, self.measured = self.rows[0].fold.monitor, self.rows[0].measured

@@ -42,7 +42,9 @@ class Step:
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
         self.weights = theta[:, : layout.weights_end]
         self.layers = [leaf_slice.view_of_units(theta) for leaf_slice in layout.weights.values()]
-        site = Site(rows, batch, True, theta, e.regularizer.rates(), threads, e.precision)
+        site = Site(
+            rows, batch, True, theta, e.regularizer.rates(), threads, e.precision, overwrites=True
+        )  # fmt: skip
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
         self.cuda_graphs = CudaGraphs(theta, self.network.captured)
