@@ -321,6 +321,7 @@ MOMENTS = {
 
 
 GENERATED = [name for name, data in SOURCES.items() if data().drawn or name in ("iris", "diabetes")]
+SMALL_DATA = {"mnist1d": SOURCES["mnist1d"](n=1500)}
 QUICK = {"points": 3, "startup": 5, "population": 4}  # few trials before a sampler learns
 # Hyperband's trials are judged beside those of their own bracket.
 BY_BRACKETS = {"hyperband": {"groups": lambda self, numbers: [
@@ -363,12 +364,13 @@ def contracts():
         small = {"tabular": Tabular(hidden=(9, 9))}  # which has the boxes of the large one
         yield f"model-{name}", ModelContract, {"model": small.get(name, EXAMPLES[name])} | shapes
     for name in GENERATED:
-        yield f"data-{name}", DataContract, {"data": SOURCES[name]}
+        yield f"data-{name}", DataContract, {"data": SMALL_DATA.get(name, SOURCES[name])}
     for name, split in SPLITS.items():
         yield f"split-{name}", SplitContract, {"split": split}
     yield "regularizer", RegularizerContract, {"regularizer": Regularizer}
     for name, sampler in SAMPLERS.items():
-        attributes = {"sampler": sampler, "settings": QUICK, "trials": 12 if name == "gp" else 24}
+        slow = {"settings": QUICK | {"startup": 8}, "trials": 12} if name == "gp" else {}
+        attributes = {"sampler": sampler, "settings": QUICK} | slow
         yield f"sampler-{name}", SamplerContract, attributes
     for name, pruner in PRUNERS.items():
         yield f"pruner-{name}", PrunerContract, {"pruner": pruner} | BY_BRACKETS.get(name, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from itertools import product
 
@@ -22,7 +23,7 @@ from nnlab.testing.numeric import (
     assert_near,
     assert_same,
     bind,
-    central,
+    central_at,
     each_input,
     in_rows,
     output_per_example,
@@ -32,6 +33,7 @@ from nnlab.testing.rows import RowIndependence, experiments
 
 # Whether channels are last in memory: of images that the network allocates, of those that the box gets.
 LAYOUTS = ((False, False), (True, True), (True, False), (False, True))
+COMPARED_SLOPES = 40  # of an input or leaf by central differences, where autograd has compared all of them
 
 
 class BoxContract(RowIndependence):
@@ -119,7 +121,7 @@ class BoxContract(RowIndependence):
     def test_multiply_adds_are_those_of_the_reference(self):
         """As torch counts them in the reference's matrix products and convolutions: two operations each."""
         box, counts = self.box_under_test(), {}
-        for (rows, batch), b, x, _ in self._cases():
+        for (rows, batch), b, x, _ in self._cases(layouts=LAYOUTS[:1]):
             if self._is_compared:
                 with FlopCounterMode(display=False) as counter:
                     self._expected(b, x)
@@ -132,7 +134,10 @@ class BoxContract(RowIndependence):
     # ---- the backward pass
 
     def test_bprop_equals_central_differences(self):
+        """In a stack of the most rows; one alone is compared with it elsewhere."""
         for size, b, x, dy in self._cases(layouts=LAYOUTS[:1]):
+            if size[0] < self._most_rows:
+                continue
 
             def objective(b=b, x=x, dy=dy):
                 return (b.fprop(*x) * dy).flatten(1).sum(1)
@@ -140,13 +145,14 @@ class BoxContract(RowIndependence):
             objective()
             dx = [v.clone() for v in b.bprop(dy)]
             assert len(dx) == len(x), f"bprop gives {len(dx)} gradients for {len(x)} inputs"
-            for n, (gradient, v) in enumerate(zip(dx, x, strict=True)):
-                assert_near(
-                    gradient, central(objective, v), self.near, f"the gradient of input {n}, K, B = {size},"
-                )
-            for name, gradient in b.grad.items():
-                slope = central(objective, b.theta[name])
-                assert_near(gradient, slope, self.near, f"the gradient of {name}, K, B = {size},")
+            values = {f"input {n}": pair for n, pair in enumerate(zip(dx, x, strict=True))}
+            values |= {name: (gradient, b.theta[name]) for name, gradient in b.grad.items()}
+            for name, (gradient, v) in values.items():
+                positions = range(v[0].numel())
+                if self._is_compared and len(positions) > COMPARED_SLOPES:
+                    positions = random.Random(0).sample(positions, COMPARED_SLOPES)
+                slope, there = central_at(positions, objective, v), gradient.flatten(1)[:, list(positions)]
+                assert_near(there, slope, self.near, f"the gradient of {name}, K, B = {size},")
 
     def test_bprop_equals_autograd(self):
         for size, b, x, dy in self._cases():
@@ -226,8 +232,8 @@ class BoxContract(RowIndependence):
                         assert_same(v, b.grad[name], f"{name} without input {j}")
 
     def test_a_row_of_the_box_equals_itself_alone(self):
-        for dtype in (torch.float32, torch.float64):
-            for (rows, batch), b, x, dy in self._cases(dtype=dtype):
+        for dtype, layouts in ((torch.float32, LAYOUTS), (torch.float64, LAYOUTS[:1])):
+            for (rows, batch), b, x, dy in self._cases(dtype, layouts):
                 together = [b.fprop(*x).clone(), *_step(b, x, dy)]
                 for k in range(rows):
                     alone = self._bind(rows, batch, dtype=dtype, row=k, **_layout(b))
@@ -246,7 +252,7 @@ class BoxContract(RowIndependence):
 
     def test_both_passes_on_a_gpu(self):
         """On a fake one (`fake_gpu`): no tensor of the CPU is met, and the numbers are the CPU's."""
-        for size, b, x, dy in self._cases(dtype=torch.float32):
+        for size, b, x, dy in self._cases(torch.float32, LAYOUTS[:1]):
             cpu_results = [b.fprop(*x).clone(), *_step(b, x, dy), *b.theta.values()]
             with fake_gpu():
                 gpu_box = self._bind(*size, dtype=torch.float32, device="cuda")
@@ -258,14 +264,21 @@ class BoxContract(RowIndependence):
                 assert_near(gpu_result, expected, 5, f"K, B = {size}: on a GPU, what a pass gives")
 
     def _cases(self, dtype=torch.float64, layouts=LAYOUTS):
-        """Images in both layouts, and values in another one than the network's, as views of others may be."""
+        """Images in both layouts, and values in another one than the network's, as views of others may be.
+
+        In all sizes with examples last, in other layouts in those of the most rows.
+        """
         shape = self.box_under_test().output_shape(*self.shapes)
         for (rows, batch), (network, values) in product(self.sizes, layouts):
-            if self._has_images or not (network or values):
+            if not (network or values) or (self._has_images and rows == self._most_rows):
                 b = self._bind(rows, batch, dtype=dtype, channels_last=network)
                 x = [in_rows(v.to(dtype), values) for v in self.inputs(rows, batch)]
                 dy = _normal(rows, with_batch(shape, batch, self._output_per_example), 99)
                 yield (rows, batch), b, x, in_rows(dy.to(dtype), values)
+
+    @property
+    def _most_rows(self) -> int:
+        return max(rows for rows, _ in self.sizes)
 
     @property
     def _has_images(self) -> bool:

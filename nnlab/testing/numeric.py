@@ -20,15 +20,20 @@ LARGEST_RATES = dict.fromkeys((*DROPOUTS, "flip", "input_noise"), 0.4) | {"shift
 
 def central(f, x, step=1e-6):
     """d f_k / d x_k by central differences: f() gives (K,), and x (K, ...) is changed in place."""
-    slope = torch.empty_like(x)
-    for position in np.ndindex(*x.shape[1:]):
-        index = (slice(None), *position)
+    return central_at(range(x[0].numel()), f, x, step).reshape(x.shape)
+
+
+def central_at(positions, f, x, step=1e-6):
+    """The columns at `positions` of `central(f, x).flatten(1)`."""
+    slope = x.new_empty(len(x), len(positions))
+    for column, position in enumerate(positions):
+        index = (slice(None), *np.unravel_index(position, x.shape[1:]))
 
         def value(h, index=index):
             with shifted(x, index, h):
                 return f()
 
-        slope[index] = difference_quotient(value, step)
+        slope[:, column] = difference_quotient(value, step)
     return slope
 
 

@@ -89,11 +89,9 @@ class RowIndependence(Contract):
         """It meets no tensor of the CPU there, and given the random numbers of the CPU it learns alike."""
         experiments = self.experiments()
         cpu_results = _fit_results(experiments, "cpu")
-        with fake_gpu():
-            gpu_results = _fit_results(experiments, "cuda")
-            with draws_of_the_cpu():
-                on_gpu = _fit_results(experiments, "cuda")
-        assert [r.status for r, _ in gpu_results] == [r.status for r, _ in cpu_results]
+        with fake_gpu(), draws_of_the_cpu():
+            on_gpu = _fit_results(experiments, "cuda")
+        assert [r.status for r, _ in on_gpu] == [r.status for r, _ in cpu_results]
         for (result, curve), (expected, cpu_curve) in zip(on_gpu, cpu_results, strict=True):
             _assert_close(curve, cpu_curve, "the curves")
             for name, weights in expected.weights.items():

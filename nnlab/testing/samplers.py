@@ -89,13 +89,13 @@ class SamplerContract(SettingsContract):
                 assert again == found, f"{name}: after {n} trials it goes on otherwise (remembers?)"
 
     def test_all_of_twelve_cells_once_and_then_no_more(self):
-        found = search(TWELVE, self.made(points=4), _sum, count=20)
+        found = search(TWELVE, self.made(points=4), _sum, count=14)
         cells = sorted(trial_key(cell) for cell in TWELVE.cells())
         assert sorted(t.key for t in found) == cells, "a space of 12 cells has 12 trials, all of them"
 
     def test_a_trial_may_come_again_if_asked_for(self):
-        found = search(TWELVE, self.made(points=4), _sum, count=20, distinct=False)
-        assert len(found) == (12 if self.sampler.enumerates else 20), f"{len(found)} trials of 20"
+        found = search(TWELVE, self.made(points=4), _sum, count=16, distinct=False)
+        assert len(found) == (12 if self.sampler.enumerates else 16), f"{len(found)} trials of 16"
 
     def test_both_ends_are_chosen(self):
         space = Space({"n": Interval(1, 3, True, True), "s": Steps(0.1, 0.1, 3)})
