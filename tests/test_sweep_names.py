@@ -9,20 +9,7 @@ from searches import IRIS, LR, sweep, sweep_json
 
 from nnlab.cli import main
 
-NAMES = (
-    "it's 'b'",
-    'a "b"',
-    "a=b,c",
-    "[a](b){c}",
-    "a b ",
-    "$a ${seed}",
-    "a\\b ä€",
-    "a\nb",
-    "~",
-    "-a",
-    "1e3",
-    "a#b%s*",
-)
+NAMES = ("it's 'b'=c,d ", '[a](b){c} "d"', "$a ${seed}#b%s*", "a\\b\nä€", "~", "-a", "1e3")
 FEW = (*IRIS, LR, "trials=3", "batch=3", "sampler=random")
 
 
