@@ -321,8 +321,11 @@ class Experiment(Component):
 
 def stack_graph(rows: Sequence[Row], spec: DataSpec) -> Graph:
     """The network of rows that share a stack: with the augmentations that any of them has."""
-    wanted = {name for row in rows for name in row.experiment.regularizer.augmentations}
-    return rows[0].experiment.graph(spec, [name for name in AUGMENTATIONS if name in wanted])
+    has = {name: row.experiment for row in rows for name in row.experiment.regularizer.augmentations}
+    names = [name for name in AUGMENTATIONS if name in has]
+    # Of all these experiments, whose networks are the same, one that has what may be refused.
+    experiment = has[names[0]] if names else rows[0].experiment
+    return experiment.graph(spec, names)
 
 
 # Static fields that belong to a row, and what the experiment of a stack has in their place.

@@ -31,6 +31,7 @@ CNNS = (  # two values of each field
     EXAMPLES["cnn"],
     CNN((4, "pool", "global_pool"), 2, 1, "batch", "tanh", "average", 3, (), "softmax"),
 )
+IMAGES = Points(d=36, shape=(1, 6, 6))
 LAST = replace(SHORT, metric="last")  # so that nothing needs to be held back
 LIMITS = dict(clip_norm=0.5, clip_value=0.1)
 MANY = 150  # classes, above which a report has no confusion matrix
@@ -59,16 +60,16 @@ def optimizers():
 def regularizers():
     for name, keys in REGULARIZERS.items():
         yield f"regularizer-{name}", rows_of("regularizer", [Regularizer(**keys), Regularizer()])
-    yield "regularizers-named", rows_of("regularizer", [make() for make in NAMED_REGULARIZERS.values()])
+    named = [make() for make in NAMED_REGULARIZERS.values()]
+    yield "regularizers-named", [replace(e, data=IMAGES) for e in rows_of("regularizer", named)]
     numbers = [f for f in fields(Regularizer) if kind(f) == "column"]
-    single = [Regularizer(**{f.name: 0.2}) for f in numbers]  # the rows differ in which one they have
-    yield "regularizers-alone", rows_of("regularizer", [*single, Regularizer()])
-    yield (
-        "regularizers-float64",
-        [replace(e, dtype="float64") for e in rows_of("regularizer", [*single, Regularizer()])],
-    )
+    single = [Regularizer(**{f.name: usual(f)}) for f in numbers]  # the rows differ in which one they have
+    alone = [replace(e, data=IMAGES) for e in rows_of("regularizer", [*single, Regularizer()])]
+    yield "regularizers-alone", alone
+    yield "regularizers-float64", [replace(e, dtype="float64") for e in alone]
     full = Regularizer(l1=0.01, l2=0.1, max_norm=0.7, small=0.1)
-    yield "regularizers-otherwise", otherwise("regularizer", [full, replace(full, proximal=True)])
+    changed = otherwise("regularizer", [full, replace(full, proximal=True)])
+    yield "regularizers-otherwise", [replace(e, data=IMAGES) for e in changed]
     yield "regularizers-of-numbers", [replace(SHORT, data=NUMBERS, regularizer=full, model=Linear())]
 
 
@@ -80,8 +81,11 @@ def networks():
     losses = [replace(SHORT, loss=loss, dtype="float64") for loss in dict(GOOD).values()]
     yield "losses-float64", losses
     yield "activations-of-their-own", rows_of("model", [MLP(hidden=(5,) * 10, activation=tuple(ACTIVATIONS))])
+    normalized = [MLP(hidden=(9, 9), normalization=name) for name in ("batch", "layer")]
+    yield "mlp-normalized", rows_of("model", normalized)
+    yield "mlp-residual", rows_of("model", [replace(model, residual=True) for model in normalized])
     yield "models", [replace(SHORT, model=model) for name, model in EXAMPLES.items() if name not in OF_IMAGES]
-    yield "cnn", [replace(SHORT, data=Points(d=36, shape=(1, 6, 6)), model=model) for model in CNNS]
+    yield "cnn", [replace(SHORT, data=IMAGES, model=model) for model in CNNS]
     yield "graph", [replace(SHORT, model=GraphModel(boxes={**DAG, "drop": {"box": "sigmoid"}}))]
     yield "two-classes", [replace(SHORT, data=Points(classes=2), loss="binary_cross_entropy")]
     small = Tabular(hidden=(6, 3), activation="tanh", output="softmax")
@@ -181,6 +185,11 @@ def alternatives(part):
             yield from ((f.name, other) for other in allowed.choices if other != value)
         else:
             yield f.name, next(v for v in (2, 1, 0.5, 0.3) if v != value and allowed.allows(v))
+
+
+def usual(field) -> int | float:
+    """A value of a regularizer's number that does something."""
+    return 2 if field.type == "int" else 0.2
 
 
 CASES = dict(cases())

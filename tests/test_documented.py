@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -77,9 +78,19 @@ def test_words_reach_nnlab_as_they_are_written(shell, tmp_path):
         )
 
 
+def write_named_files(folder: Path) -> None:
+    """README's network, by the names of files that its commands read."""
+    text = (ROOT / "README.md").read_text("utf-8").partition("\n    # net.yaml\n")[2]
+    lines = list(takewhile(lambda line: line.startswith("    "), text.splitlines()))
+    assert len(lines) > 5, "README shows no net.yaml"
+    for name in ("net.yaml", "a.yaml", "b.yaml"):
+        (folder / name).write_text("\n".join(lines), "utf-8")
+
+
 @pytest.mark.parametrize("line", WHOLE)
 def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    write_named_files(tmp_path)
     command, *arguments = shlex.split(line)[1:]
     if command == "board":
         return

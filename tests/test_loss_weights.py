@@ -133,7 +133,7 @@ def test_a_loss_counts_by_its_weight_in_the_mean_of_its_batch(name):
     run = nnlab.fit(CASES[name])
     (rows,) = run.stacks()
     dataset = run.datasets[rows[0].experiment.data]
-    numbered = replace(dataset, x=np.arange(float(len(dataset.x)))[:, None])
+    numbered = replace(dataset, x=np.arange(float(len(dataset.x)))[:, None], shape=None)
     examples = Examples(nnlab.Data(**PLAIN), numbered, torch.empty(0, dtype=torch.float64))
     (chunk,) = Batches(examples, rows).epoch(2)
     for k, row in enumerate(rows):

@@ -249,7 +249,7 @@ def test_every_choice_that_is_offered_is_accepted(offered_to_train):
     "train data=csv schedule=halve_on_rise stopping=patience optimizer=adamw split=kfold",
 ])  # fmt: skip
 def test_every_value_that_is_offered_is_accepted(example_folder, state):
-    """The i-th values of all keys beside each other."""
+    """The i-th values of all keys beside each other; a skip needs layers of one width."""
     command, *before = state.split()
     columns = {}
     for word in endings(f"nnlab {state}"):
@@ -258,7 +258,8 @@ def test_every_value_that_is_offered_is_accepted(example_folder, state):
         del columns[group]
     assert len(columns) > 30
     for overrides in zip_longest(*columns.values()):
-        is_accepted(command, [*before, *(word for word in overrides if word)])
+        needed = ["model.hidden=[64,64]"] * ("model.residual=true" in overrides)
+        is_accepted(command, [*before, *(word for word in overrides if word), *needed])
 
 
 def is_accepted(command, overrides):

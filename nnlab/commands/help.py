@@ -70,7 +70,8 @@ def _choice(catalogue: Catalogue, group: str, name: str) -> str:
     meaning = _class_doc(catalogue, group, name) or _file_header(catalogue, group, name)
     title = f"{group}={name}\n\n{_paragraphs(meaning)}\n\n"
     if group in WHOLE_FILE_GROUPS and file is not None:
-        return title + "".join(f"  {line}\n" for line in _settings_as_overrides(file.settings))
+        lines = _settings_as_overrides(file.settings)
+        return title + "".join(_wrapped(line) + "\n" for line in lines)
     return title + (_key_rows(catalogue, keys.values()) or "  It has no keys.\n")
 
 
@@ -166,9 +167,19 @@ def _value_text(value) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(_value_text, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_value_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, float) and math.isinf(value):
         return ".inf"
     return str(value)
+
+
+def _wrapped(line: str) -> str:
+    """In 80 columns, broken where it has a space."""
+    return textwrap.fill(
+        line, PAGE_WIDTH, initial_indent="  ", subsequent_indent="      ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _settings_as_overrides(settings: dict) -> list[str]:

@@ -26,14 +26,13 @@ from nnlab.runtime.machine import available_memory
 class Npy(Data):
     """Two files of `numpy.save`, and perhaps two more, the test set: no split draws it then.
 
-        path    (N, d), or (N, rows, columns[, channels]) of images; see `channels`
-        target  (N,) text or numbers, or (N, m) numbers
+        path      (N, d), or (N, rows, columns[, channels]) of images
+        channels  which axis of an example has the channels of an image
+        target    (N,) text or numbers, or (N, m) numbers
+        task      as of data=npz
 
     The inputs are read where they are needed: where a copy of them for training would take more than a
     quarter of the free memory, each chunk of steps is gathered from the file. Results have the same bits.
-
-    task       as of data=npz
-    channels   which axis of an example has the channels of an image: see `example_axes`
     """
 
     name: ClassVar[str] = "npy"

@@ -12,7 +12,9 @@ from unittest import mock
 import numpy as np
 import torch
 
+from nnlab.data.batches import Batches
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.gpu_batches import GpuBatches
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import kind, static
 from nnlab.models import MLP
@@ -100,12 +102,18 @@ class RowIndependence(Contract):
 
 @contextmanager
 def draws_of_the_cpu() -> Iterator[None]:
-    """Boxes get the random numbers of the CPU, whichever device they are on: a GPU's would be others."""
+    """Boxes get the random numbers of the CPU, whichever device they are on: a GPU's would be others.
+
+    They are drawn anew for each chunk, so chunks have as many steps as on the CPU too.
+    """
 
     def drawn(shape, template, *name):
         return uniforms(shape, torch.empty(0, dtype=template.dtype), *name).to(template)
 
-    with mock.patch.object(step, "uniforms", drawn):
+    with (
+        mock.patch.object(step, "uniforms", drawn),
+        mock.patch.object(GpuBatches, "_chunk_size", Batches._chunk_size),
+    ):
         yield
 
 
