@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from nnlab.autodiff.activations import Sigmoid, Softmax, Sparsemax
 from nnlab.autodiff.combine import Slice
-from nnlab.autodiff.elementary import Sign, Subtract, Times
+from nnlab.autodiff.elementary import Subtract, Times
+from nnlab.autodiff.piecewise import Sign
 from nnlab.autodiff.simplex import sparsemax, sparsemax_by_bisection, sparsemax_onnx
 
 

@@ -17,18 +17,14 @@ from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.convolution_gradient import ConvolutionKernels, ConvolutionTransposed
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.elementary import (
-    Abs,
     Cos,
     Exp,
-    NegativePart,
     NormalDensity,
     NormalDistribution,
     OneMinus,
     Plus,
     Power,
-    Sign,
     Sin,
-    Step,
     Subtract,
     Times,
 )
@@ -40,6 +36,7 @@ from nnlab.autodiff.module import Module
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
 from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.piecewise import Abs, NegativePart, Sign, Step
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
 from nnlab.autodiff.pooling_gradient import Repool, Unpool
 from nnlab.autodiff.reductions import (

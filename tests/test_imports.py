@@ -101,6 +101,7 @@ IMPORTED_LATE = {
         "run",
         "comparison_data",
         "comparison_picture",
+        "svg_shapes",
         "sweep_tensorboard",
         "tensorboard",
     },

@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from nnlab.data.sources import Digits
-from nnlab.errors import Advice
+from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
 from nnlab.models import CNN, MLP, GraphModel, Linear
 from nnlab.records.titles import experiment_title
@@ -58,3 +58,18 @@ def test_without_rates_there_is_no_advice():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Experiment(data=Digits(), model=PLAIN).advise(SPEC)
+
+
+@pytest.mark.parametrize(("box", "words"), [
+    ({"box": "stochastic_pool", "size": 2001, "padding": 1000}, "padding = 1000 is more than the 8 x 8"),
+    ({"box": "noise", "numbers": 10**12, "input": "flat"}, "numbers = 1000000000000 are the first of a vec"),
+    ({"box": "noise", "numbers": 1}, "numbers = 1 are the first of a vector, .* shape .1, 8, 8."),
+], ids=["pool", "vector", "image"])  # fmt: skip
+def test_boxes_that_would_take_any_amount_of_memory_are_refused(box, words):
+    model = GraphModel(boxes={
+        "flat": {"box": "flatten", "input": "input"}, "one": {"input": "input"} | box,
+        "end": {"box": "flatten"}, "both": {"box": "concatenate", "input": ("flat", "end")},
+        "out": {"box": "affine", "units": "outputs"},
+    })  # fmt: skip
+    with pytest.raises(UserError, match=f"model.boxes.one, .*{words}"):
+        model.graph((1, 8, 8), 10)

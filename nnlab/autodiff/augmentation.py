@@ -229,6 +229,11 @@ class Noise(Augmentation):
     numbers: int | None = static(None, low=0)
 
     def output_shape(self, shape):
+        if self.numbers is not None and (len(shape) > 1 or self.numbers > shape[0]):
+            raise UserError(
+                f"{self.name}: numbers = {self.numbers} are the first of a vector, and its input has the "
+                f"shape {tuple(shape)}; allowed: null, all of them, or up to the length of a vector"
+            )
         return shape
 
     def settle(self, ctx, shape):

@@ -12,7 +12,7 @@ from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.convolution_gradient import ConvolutionKernels, ConvolutionTransposed, Geometry
 from nnlab.autodiff.convolution_kernels import COLUMNS_OF_A_CALL, Columns, RowByRow
 from nnlab.autodiff.reductions import SumChannels
-from nnlab.autodiff.windows import Windows, windows_of
+from nnlab.autodiff.windows import Extent, Windows, windows_of
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 
@@ -41,10 +41,10 @@ class Convolution(Box):
     needs_y: ClassVar[bool] = False
     formula: ClassVar[str] = "W * x + b"
     units: int = static(low=1)
-    kernel: int | tuple[int, ...] = static(3, low=1, high=LARGEST_EXTENT)
-    stride: int | tuple[int, ...] = static(1, low=1, high=LARGEST_EXTENT)
-    padding: int | tuple[int, ...] | Literal["same"] = static(0, low=0, high=LARGEST_EXTENT)
-    dilation: int | tuple[int, ...] = static(1, low=1, high=LARGEST_EXTENT)
+    kernel: Extent = static(3, low=1, high=LARGEST_EXTENT)
+    stride: Extent = static(1, low=1, high=LARGEST_EXTENT)
+    padding: Extent | Literal["same"] = static(0, low=0, high=LARGEST_EXTENT)
+    dilation: Extent = static(1, low=1, high=LARGEST_EXTENT)
     groups: int = static(1, low=1)
     bias: bool = static(True)
     activation: str = static("identity")
@@ -111,9 +111,8 @@ class Convolution(Box):
     def reference(self, ctx, x, W, b=None):
         windows = self.windows(tuple(x.shape[1:-1]))
         convolve = F.conv1d if len(windows.axes) == 1 else F.conv2d
-        stride, dilation = self._of(windows, "stride"), self._of(windows, "dilation")
-        ends = [end for axis in reversed(windows.axes) for end in (axis.before, axis.after)]
-        images = F.pad(x.movedim(-1, 1), ends).expand(len(W), *(-1,) * (x.ndim - 1))
+        stride, dilation = windows.each("stride"), windows.each("dilation")
+        images = F.pad(x.movedim(-1, 1), windows.ends).expand(len(W), *(-1,) * (x.ndim - 1))
         biases = [None] * len(W) if b is None else b.flatten(1)
         rows = [
             convolve(image, weight, bias, stride, 0, dilation, self.groups)
@@ -131,15 +130,10 @@ class Convolution(Box):
         x = op.Reshape(x, shape=[0, op.rows * channels, *lengths])
         W = op.Reshape(W, shape=[op.rows * self.units, channels // self.groups, *windows.kernel])
         leaves = (W,) if b is None else (W, op.Reshape(b, shape=[op.rows * self.units]))
-        pads = [getattr(axis, end) for end in ("before", "after") for axis in windows.axes]
+        pads = windows.each("before") + windows.each("after")
         y = op.Conv(
-            x, *leaves, group=op.rows * self.groups, pads=pads, strides=self._of(windows, "stride"),
-            dilations=self._of(windows, "dilation"),
+            x, *leaves, group=op.rows * self.groups, pads=pads, strides=windows.each("stride"),
+            dilations=windows.each("dilation"),
         )  # fmt: skip
         y = op.Reshape(y, shape=[0, op.rows, self.units, *windows.counts])
         return op.Transpose(y, perm=[*range(1, n + 2), 0])
-
-    @staticmethod
-    def _of(windows: Windows, name: str) -> list[int]:
-        """A property of each axis."""
-        return [getattr(axis, name) for axis in windows.axes]

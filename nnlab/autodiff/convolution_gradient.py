@@ -54,17 +54,16 @@ class Geometry:
         return self.windows.as_image
 
     def each(self, name: str) -> list[int]:
-        """A property of each axis."""
+        """A property of the axes H and W."""
         return [getattr(axis, name) for axis in self.axes]
 
     def padded(self, x: torch.Tensor) -> torch.Tensor:
-        ends = [end for axis in reversed(self.axes) for end in (axis.before, axis.after)]
-        return F.pad(x, ends) if any(ends) else x
+        return F.pad(x, self.windows.ends) if any(self.windows.ends) else x
 
     def inner(self, x: torch.Tensor) -> torch.Tensor:
         """Images without their padding."""
-        rows, columns = (slice(axis.before, axis.before + axis.length) for axis in self.axes)
-        return x[:, :, rows, columns]
+        rows, columns = self.axes
+        return x[:, :, rows.inner, columns.inner]
 
 
 def _images(value: torch.Tensor) -> list[torch.Tensor]:
@@ -72,7 +71,7 @@ def _images(value: torch.Tensor) -> list[torch.Tensor]:
     return [row.movedim(-1, 0).contiguous() for row in as_image(value)]
 
 
-def _matrices(W: torch.Tensor) -> list[torch.Tensor]:
+def _kernels(W: torch.Tensor) -> list[torch.Tensor]:
     """Kernels (K, units, C, kh, kw) or (K, units, C, k) as (units, C, kh, kw) of each row, contiguous."""
     return [row.contiguous() for row in (W if W.ndim > 4 else W.unsqueeze(3))]
 
@@ -108,7 +107,7 @@ class ConvolutionTransposed(Box):
         ctx.geometry = self.convolution.geometry(self.shape)
 
     def fprop(self, ctx, y, W):
-        ctx.factors = _images(y), _matrices(W)
+        ctx.factors = _images(y), _kernels(W)
         return _write_images(ctx.y, ctx.geometry.transpose, *ctx.factors)
 
     def bprop(self, ctx, dx):
@@ -126,7 +125,7 @@ class ConvolutionTransposed(Box):
 
     def reference(self, ctx, y, W):
         g, rows = ctx.geometry, []
-        for images, kernels in zip(_images(y), _matrices(W), strict=True):
+        for images, kernels in zip(_images(y), _kernels(W), strict=True):
             x = F.conv_transpose2d(
                 images, kernels, None, g.each("stride"), 0, 0, g.groups, g.each("dilation")
             )
@@ -158,7 +157,7 @@ class ConvolutionKernels(Box):
         return _write_kernels(ctx.y, ctx.geometry.kernels, *ctx.factors)
 
     def bprop(self, ctx, dW):
-        (y, x), (dy, dx), dW = ctx.factors, ctx.dx, _matrices(dW)
+        (y, x), (dy, dx), dW = ctx.factors, ctx.dx, _kernels(dW)
         if dy is not None:
             _write_images(dy, ctx.geometry.convolve, x, dW)
         if dx is not None:

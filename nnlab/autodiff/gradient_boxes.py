@@ -7,24 +7,21 @@ from nnlab.autodiff.batch_means import BatchMean, BatchShare, RunningStatistic
 from nnlab.autodiff.combine import Pad
 from nnlab.autodiff.convolution_gradient import ConvolutionKernels, ConvolutionTransposed
 from nnlab.autodiff.elementary import (
-    Abs,
     Cos,
     Exp,
-    NegativePart,
     NormalDensity,
     NormalDistribution,
     OneMinus,
     Plus,
     Power,
-    Sign,
     Sin,
-    Step,
     Subtract,
     Times,
 )
 from nnlab.autodiff.embedding import EmbeddingGradient
 from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
+from nnlab.autodiff.piecewise import Abs, NegativePart, Sign, Step
 from nnlab.autodiff.pooling_gradient import Repool, Unpool
 from nnlab.autodiff.reductions import (
     Repeat,

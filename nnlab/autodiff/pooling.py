@@ -11,12 +11,13 @@ import torch
 from nnlab.autodiff import pooled
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Multiply
-from nnlab.autodiff.elementary import OneMinus, Power, Step, Times
+from nnlab.autodiff.elementary import OneMinus, Power, Times
 from nnlab.autodiff.image_calls import ImageCalls
+from nnlab.autodiff.piecewise import Step
 from nnlab.autodiff.pooling_gradient import Unpool
 from nnlab.autodiff.reductions import Repeat
 from nnlab.autodiff.reshaping import Reshape
-from nnlab.autodiff.windows import Windows, windows_of
+from nnlab.autodiff.windows import Extent, Windows, windows_of
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 
@@ -30,9 +31,9 @@ class Pooling(Box):
     fill a window at the end of an axis is left out.
     """
 
-    size: int | tuple[int, ...] = static(2, low=1)
-    stride: int | tuple[int, ...] | None = static(None, low=1)
-    padding: int | tuple[int, ...] = static(0, low=0)
+    size: Extent = static(2, low=1)
+    stride: Extent | None = static(None, low=1)
+    padding: Extent = static(0, low=0)
 
     def windows(self, shape: tuple[int, ...]) -> Windows:
         """Those over values of this shape. Raises `UserError` if they do not fit."""
@@ -41,6 +42,12 @@ class Pooling(Box):
         if any(2 * axis.before > axis.kernel for axis in windows.axes):
             padding, size = (list(v) if isinstance(v, tuple) else v for v in (self.padding, self.size))
             raise UserError(f"{self.name}: padding = {padding} is more than half of size = {size}")
+        # A larger one gives nothing but windows of padding around the image, up to any number of places.
+        if any(axis.before > axis.length for axis in windows.axes):
+            image = " x ".join(map(str, shape[1:]))
+            raise UserError(
+                f"{self.name}: padding = {self.padding} is more than the {image} points of the image"
+            )
         return windows
 
     def output_shape(self, shape):

@@ -15,62 +15,8 @@ from nnlab.runtime.threads import run_all
 
 
 @dataclass(frozen=True)
-class Flatten(Box):
-    """y = the numbers of x as a vector, in the same order: channel by channel, row by row."""
-
-    name: ClassVar[str] = "flatten"
-    formula: ClassVar[str] = "all numbers in a row"
-
-    def output_shape(self, shape):
-        return (math.prod(shape),)
-
-    def inner_units(self, shape):
-        return math.prod(shape)
-
-    def settle(self, ctx, shape):
-        ctx.to_y, ctx.to_dx = (Reshaped(ctx, v) for v in (ctx.y, ctx.dx[0]))
-
-    def fprop(self, ctx, x):
-        return ctx.to_y(x)
-
-    def bprop(self, ctx, dy):
-        return (ctx.to_dx(dy),)
-
-    def vjp(self, graph, node, dy):
-        (x,) = node.inputs
-        return (graph.apply(Reshape(graph.nodes[x].shape), dy),)
-
-    def reference(self, ctx, x):
-        return x.flatten(1, -2)
-
-    def onnx(self, op, x):
-        return op.Reshape(x, shape=[0, math.prod(op.shapes[0]), -1])
-
-
-@dataclass(frozen=True)
-class Reshape(Box):
-    """y = the numbers of x in `shape`, in the same order; -1 stands for as many as are left."""
-
-    name: ClassVar[str] = "reshape"
-    formula: ClassVar[str] = "x in another shape"
-    shape: tuple[int, ...] = static((-1,), low=-1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.shape or 0 in self.shape or self.shape.count(-1) > 1:
-            raise UserError(
-                f"{self.name}: shape = {list(self.shape)}: expected whole numbers above 0, of which one may "
-                "be -1, for as many as are left"
-            )
-
-    def output_shape(self, shape):
-        count, known = math.prod(shape), math.prod(n for n in self.shape if n > 0)
-        if count % known or (-1 not in self.shape and count != known):
-            raise UserError(
-                f"{self.name}: shape = {list(self.shape)} does not fit the {count:,} numbers of a value of "
-                f"shape {list(shape)}"
-            )
-        return tuple(count // known if n == -1 else n for n in self.shape)
+class Reshaping(Box):
+    """Base: y = the numbers of x, in the same order, in another shape; dx = those of dy in the shape of x."""
 
     def inner_units(self, shape):
         return math.prod(shape)
@@ -93,6 +39,43 @@ class Reshape(Box):
 
     def onnx(self, op, x):
         return op.Reshape(x, shape=[0, *self.output_shape(op.shapes[0]), -1])
+
+
+@dataclass(frozen=True)
+class Flatten(Reshaping):
+    """y = the numbers of x as a vector, in the same order: channel by channel, row by row."""
+
+    name: ClassVar[str] = "flatten"
+    formula: ClassVar[str] = "all numbers in a row"
+
+    def output_shape(self, shape):
+        return (math.prod(shape),)
+
+
+@dataclass(frozen=True)
+class Reshape(Reshaping):
+    """y = the numbers of x in `shape`, in the same order; -1 stands for as many as are left."""
+
+    name: ClassVar[str] = "reshape"
+    formula: ClassVar[str] = "x in another shape"
+    shape: tuple[int, ...] = static((-1,), low=-1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.shape or 0 in self.shape or self.shape.count(-1) > 1:
+            raise UserError(
+                f"{self.name}: shape = {list(self.shape)}: expected whole numbers above 0, of which one may "
+                "be -1, for as many as are left"
+            )
+
+    def output_shape(self, shape):
+        count, known = math.prod(shape), math.prod(n for n in self.shape if n > 0)
+        if count % known or (-1 not in self.shape and count != known):
+            raise UserError(
+                f"{self.name}: shape = {list(self.shape)} does not fit the {count:,} numbers of a value of "
+                f"shape {list(shape)}"
+            )
+        return tuple(count // known if n == -1 else n for n in self.shape)
 
 
 class Reshaped:
@@ -120,10 +103,7 @@ class Reshaped:
             between.copy_(row.flatten(1).T)
             out.unflatten(0, (channels, -1)).copy_(between.unflatten(0, (-1, channels)).transpose(0, 1))
 
-        rows = x.transpose(1, -1)  # (K, B, H, W, C)
-        run_all(
-            [partial(copy, *row) for row in zip(rows, self.between, self.vectors, strict=True)], self.threads
-        )
+        self._run(copy, x.transpose(1, -1), self.between, self.vectors)
         return self.vectors
 
     def _to_channels_last(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -137,6 +117,7 @@ class Reshaped:
         return self.out
 
     def _run(self, copy, *values: torch.Tensor) -> None:
+        """Copy each row: `copy` gets that of every value."""
         run_all([partial(copy, *row) for row in zip(*values, strict=True)], self.threads)
 
 

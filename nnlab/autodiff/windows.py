@@ -82,6 +82,15 @@ class Windows:
         """The points in a window."""
         return math.prod(self.kernel)
 
+    def each(self, name: str) -> list[int]:
+        """A property of each axis, such as the stride."""
+        return [getattr(axis, name) for axis in self.axes]
+
+    @property
+    def ends(self) -> list[int]:
+        """The zeros at both ends of each axis, the last axis first, as torch.nn.functional.pad takes them."""
+        return [end for axis in reversed(self.axes) for end in (axis.before, axis.after)]
+
 
 def windows_of(
     what: str, shape, kernel: Extent, stride: Extent, padding: Extent | str, dilation: Extent = 1,

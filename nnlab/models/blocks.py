@@ -16,6 +16,7 @@ from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
 from nnlab.autodiff.stochastic_pooling import StochasticPool
+from nnlab.autodiff.windows import Extent
 from nnlab.errors import UserError, nearest
 from nnlab.hyperparameters import Component, static
 from nnlab.models.perceptron import MOST_UNITS, NORMALIZATIONS
@@ -29,7 +30,6 @@ NONE = "none"
 POOLINGS = {"max": MaxPool, "average": AveragePool, "l2": L2Pool, "stochastic": StochasticPool}
 POOLING_NAMES = (*POOLINGS, "stride", NONE)
 MODEL_KEYS = ("kernel", "padding", "normalization", "activation")  # where a block does not say its own
-Extent = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.dropout import Dropout
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.reshaping import Flatten
+from nnlab.autodiff.windows import Extent
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 from nnlab.models.base import Model
 from nnlab.models.blocks import KEY, NONE, POOLING_NAMES, WORDS, Block, blocks_of, described
 from nnlab.models.perceptron import MOST_UNITS, NORMALIZATIONS, add_layers
 
-Extent = int | tuple[int, ...]
 WrittenBlock = int | str | dict[str, object]
 MOST_WORDS = 10  # of blocks in a title
 

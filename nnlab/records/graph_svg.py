@@ -5,21 +5,22 @@ The picture depends on the graph alone. It follows a dark screen, and needs no f
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nnlab.errors import visible
+from nnlab.records.graph_colours import LEGEND, style_sheet
 from nnlab.records.graph_columns import Place
-from nnlab.records.graph_layout import Corner, Line, place, ranks_of
+from nnlab.records.graph_layout import Line, place, ranks_of
 from nnlab.records.graph_nodes import ShownGraph, ShownNode
+from nnlab.records.svg_shapes import CORNER_RADIUS, escape, number, svg_path, svg_rect, svg_text
 from nnlab.records.text_columns import elide_middle
 
 WIDEST = 1080.0  # points of a row of boxes, if that can be helped
 CHARACTER, SMALL_CHARACTER = 7.25, 6.3  # widths of a monospaced character of 12 and of 10.5 points
-LINE, SMALL_LINE = 16.0, 14.0
-PADDING, CORNER = 9.0, 5.0
+LINE, SMALL_LINE = 16.0, 14.0  # points from a line of text to the next
+PADDING = 9.0
 CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
 MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
 MOST_CHARACTERS, MOST_SMALL_CHARACTERS = 30, 44  # of the name in a box, and of a line below it
@@ -30,25 +31,6 @@ STAGES = (
     "its gradient, from the objective back to the parameters",
     "the Hessian times a vector v: the gradient of <gradient, v>",
 )
-
-LEGEND = {  # kind -> what the colour means
-    "input": "input", "learnt": "box with parameters", "activation": "activation", "plain": "other box",
-    "random": "random in training", "parameter": "parameter", "buffer": "buffer",
-    "value": "a value from above", "gradient1": "box of the gradient",
-    "gradient2": "box of the second gradient", "result": "output",
-}  # fmt: skip
-LIGHT = {  # kind -> (fill, line)
-    "input": ("#e8eaed", "#5f6368"), "learnt": ("#dbe9ff", "#1f5fbf"), "activation": ("#dcf3e0", "#1d7a3a"),
-    "plain": ("#f3f4f6", "#6b7280"), "random": ("#f5e9ff", "#7c3aed"), "parameter": ("#fff1cc", "#a86400"),
-    "buffer": ("#eceae4", "#78716c"), "value": ("#ffffff", "#8a9099"), "gradient1": ("#ffe3e3", "#c02a2a"),
-    "gradient2": ("#ffe6f4", "#ad1f7a"),
-}  # fmt: skip
-DARK = {
-    "input": ("#33373d", "#a8adb5"), "learnt": ("#17305a", "#79aaf5"), "activation": ("#153d23", "#6fce8b"),
-    "plain": ("#2b2e34", "#9aa1ab"), "random": ("#37215c", "#b899f7"), "parameter": ("#4a3508", "#e5b04b"),
-    "buffer": ("#38352f", "#a8a29e"), "value": ("#1c1f24", "#8a9099"), "gradient1": ("#541c1c", "#f08a8a"),
-    "gradient2": ("#4f1238", "#f07cc4"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,25 +73,25 @@ def graph_svg(graph: ShownGraph, dark: bool = True, name: str = "graph") -> str:
     stages = [_Stage(graph, order) for order in range(len(graph.parts))]
     for order, stage in enumerate(stages):
         if len(stages) > 1:
-            bodies.append(_text(MARGIN, top + 4, STAGES[order], "heading"))
+            bodies.append(svg_text(MARGIN, top + 4, STAGES[order], "heading"))
             top += TITLE_HEIGHT
-        bodies.append(f'<g transform="translate({MARGIN:g} {_number(top)})">\n{stage.svg()}</g>')
+        bodies.append(f'<g transform="translate({MARGIN:g} {number(top)})">\n{stage.svg()}</g>')
         top += stage.height + STAGE_SPACE
         width = max(width, stage.width)
     kinds = {kind for stage in stages for kind in stage.kinds()}
     legend, rows = _legend([kind for kind in LEGEND if kind in kinds], max(width, 560.0))
-    bodies.append(f'<g transform="translate({MARGIN:g} {_number(top - 8)})">\n{legend}</g>')
+    bodies.append(f'<g transform="translate({MARGIN:g} {number(top - 8)})">\n{legend}</g>')
     width, height = max(width, 560.0) + 2 * MARGIN, top + rows * 20 + 6
-    title = _text(MARGIN, MARGIN + 8, elide_middle(visible(graph.title), int(width / CHARACTER) - 4), "title")
+    title = elide_middle(visible(graph.title), int(width / CHARACTER) - 4)
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="nnlab-graph" viewBox="0 0 {_number(width)} '
-        f'{_number(height)}" width="{_number(width)}" height="{_number(height)}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="nnlab-graph" viewBox="0 0 {number(width)} '
+        f'{number(height)}" width="{number(width)}" height="{number(height)}" role="img" '
         f'aria-labelledby="{name}-title {name}-desc">',
-        f'<title id="{name}-title">{_escape(graph.title)}</title>',
-        f'<desc id="{name}-desc">{_escape(_description(graph))}</desc>',
-        f"<style>{_style(dark)}</style>",
-        f'<rect class="page" width="{_number(width)}" height="{_number(height)}"/>',
-        title, *bodies, "</svg>", "",
+        f'<title id="{name}-title">{escape(graph.title)}</title>',
+        f'<desc id="{name}-desc">{escape(_description(graph))}</desc>',
+        f"<style>{style_sheet(dark)}</style>",
+        f'<rect class="page" width="{number(width)}" height="{number(height)}"/>',
+        svg_text(MARGIN, MARGIN + 8, title, "title"), *bodies, "</svg>", "",
     ])  # fmt: skip
 
 
@@ -209,44 +191,44 @@ class _Stage:
         left, top = min(self._x(p.x), self._x(p.x + p.width)), p.y - p.height / 2
         style = drawn.kind + " dashed" * (drawn.node.kind == "random")
         style += " result" * self._is_result(drawn.node)
-        radius = p.height / 2 if drawn.node.is_leaf or drawn.kind == "end" else CORNER
-        parts = [f"<title>{_escape(f'{drawn.node.name}: {_meaning(drawn.node)}')}</title>"] * bool(
+        radius = p.height / 2 if drawn.node.is_leaf or drawn.kind == "end" else CORNER_RADIUS
+        parts = [f"<title>{escape(f'{drawn.node.name}: {_meaning(drawn.node)}')}</title>"] * bool(
             drawn.node.name
         )
-        parts.append(_rect(left, top, p.width, p.height, radius, style))
+        parts.append(svg_rect(left, top, p.width, p.height, radius, style))
         middle, y = left + p.width / 2, top + PADDING + 9
         for i, line in enumerate(drawn.lines):
             font = "name" if i == 0 else "formula" if line == drawn.node.formula else "text"
-            parts.append(_text(middle, y, line, f"{font} middle"))
+            parts.append(svg_text(middle, y, line, f"{font} middle"))
             y += SMALL_LINE + (1 if i == 0 else 0)
         y = top + p.height
         for chip in drawn.chips:
             parts.append(
-                f'<path class="edge leaf" d="M{_number(left + 8)} {_number(y)}v{_number(CHIP_SPACE + 2)}"/>'
+                f'<path class="edge leaf" d="M{number(left + 8)} {number(y)}v{number(CHIP_SPACE + 2)}"/>'
             )
             y += CHIP_SPACE
             width = len(chip.text) * SMALL_CHARACTER + 2 * PADDING
             style = f"{chip.kind} dashed" if chip.kind == "random" else chip.kind
-            rect = _rect(left + 4, y, width, CHIP_HEIGHT, CHIP_HEIGHT / 2, style)
-            text = _text(left + 4 + PADDING, y + 12.5, chip.text, "text")
-            parts.append(f"<g><title>{_escape(chip.title)}</title>{rect}{text}</g>")
+            rect = svg_rect(left + 4, y, width, CHIP_HEIGHT, CHIP_HEIGHT / 2, style)
+            text = svg_text(left + 4 + PADDING, y + 12.5, chip.text, "text")
+            parts.append(f"<g><title>{escape(chip.title)}</title>{rect}{text}</g>")
             y += CHIP_HEIGHT
         return f"<g>{''.join(parts)}</g>\n"
 
     def _line(self, line: Line) -> str:
         corners = [replace(corner, x=self._x(corner.x)) for corner in line.corners]
         style = "edge leaf" if self.drawn[line.source].node.is_leaf else "edge"
-        path = f'<path class="{style}" d="{_path(corners)}"/>\n'
+        path = f'<path class="{style}" d="{svg_path(corners)}"/>\n'
         if not line.ends:
             return path
         end, back = corners[-1], ARROW if self.backwards else -ARROW
-        head = f"M{_number(end.x)} {_number(end.y)}l{_number(back)} -3.5v7z"
+        head = f"M{number(end.x)} {number(end.y)}l{number(back)} -3.5v7z"
         return f'{path}<path class="head" d="{head}"/>\n'
 
     def _label(self, n: int) -> str:
         p, text = self.places[n], self.drawn[n].node.shape_text
         x = self._x(p.x + p.width + 5)
-        return _text(x, p.y - 4, text, "shape end" if self.backwards else "shape")
+        return svg_text(x, p.y - 4, text, "shape end" if self.backwards else "shape")
 
 
 def _from_leaves_alone(graph: ShownGraph) -> set[str]:
@@ -258,36 +240,6 @@ def _from_leaves_alone(graph: ShownGraph) -> set[str]:
     return names
 
 
-def _path(corners: list[Corner]) -> str:
-    """Straight lines with round corners, and bends."""
-    at = corners[0]
-    words = [f"M{_number(at.x)} {_number(at.y)}"]
-    for corner, following in zip(corners[1:], [*corners[2:], None], strict=True):
-        point = f"{_number(corner.x)} {_number(corner.y)}"
-        if corner.bend and corner.y != at.y:
-            middle = _number((at.x + corner.x) / 2)
-            words.append(f"C{middle} {_number(at.y)} {middle} {_number(corner.y)} {point}")
-        elif following and _turns(at, corner, following):
-            words.append(f"L{_towards(corner, at)}Q{point} {_towards(corner, following)}")
-        else:
-            words.append(f"L{point}")
-        at = corner
-    return "".join(words)
-
-
-def _turns(a: Corner, b: Corner, c: Corner) -> bool:
-    """Whether straight lines from a to b and on to c make a corner."""
-    return not b.bend and not c.bend and (a.x == b.x) != (b.x == c.x)
-
-
-def _towards(corner: Corner, other: Corner) -> str:
-    """The point a little away from the corner."""
-    dx, dy = other.x - corner.x, other.y - corner.y
-    length = abs(dx) + abs(dy)
-    step = min(CORNER, length / 2) / length if length else 0.0
-    return f"{_number(corner.x + dx * step)} {_number(corner.y + dy * step)}"
-
-
 def _legend(kinds: list[str], width: float) -> tuple[str, int]:
     """The colours and what they mean, and how many lines they take."""
     parts, x, row = [], 0.0, 0
@@ -297,8 +249,8 @@ def _legend(kinds: list[str], width: float) -> tuple[str, int]:
             x, row = 0.0, row + 1
         radius = 5.5 if kind in ("parameter", "buffer", "value") else 2.5
         style = {"random": "random dashed", "result": "plain result"}.get(kind, kind)
-        parts.append(_rect(x, row * 20.0, 18, 11, radius, style))
-        parts.append(_text(x + 24, row * 20.0 + 9.5, LEGEND[kind], "text"))
+        parts.append(svg_rect(x, row * 20.0, 18, 11, radius, style))
+        parts.append(svg_text(x + 24, row * 20.0 + 9.5, LEGEND[kind], "text"))
         x += needed
     return "".join(parts), row + 1
 
@@ -316,48 +268,3 @@ def _description(graph: ShownGraph) -> str:
     boxes = [node for node in graph.nodes if not node.is_leaf]
     reads = {node.name: f" of {', '.join(node.reads)}" if node.reads else "" for node in boxes}
     return "; ".join(f"{node.name}: {_meaning(node)}{reads[node.name]}" for node in boxes)
-
-
-def _style(dark: bool) -> str:
-    rules = [
-        ".nnlab-graph text{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;"
-        "font-size:10.5px}",
-        ".nnlab-graph .name,.nnlab-graph .title,.nnlab-graph .heading{font-size:12px;font-weight:600}",
-        ".nnlab-graph .formula{font-style:italic}",
-        ".nnlab-graph .middle{text-anchor:middle}.nnlab-graph .end{text-anchor:end}",
-        ".nnlab-graph .edge{fill:none;stroke-width:1.4}.nnlab-graph .dashed{stroke-dasharray:4 3}",
-        ".nnlab-graph rect{stroke-width:1.3}.nnlab-graph .result{stroke-width:3}",
-        *_colours(LIGHT, page="#ffffff", ink="#1f2328", grey="#57606a", edge="#6e7781"),
-    ]
-    if dark:
-        night = "".join(_colours(DARK, page="#0d1117", ink="#e6edf3", grey="#9198a1", edge="#8b949e"))
-        rules.append(f"@media (prefers-color-scheme:dark){{{night}}}")
-    return "".join(rules)
-
-
-def _colours(colours: dict, page: str, ink: str, grey: str, edge: str) -> list[str]:
-    boxes = [f".nnlab-graph .{kind}{{fill:{fill};stroke:{line}}}" for kind, (fill, line) in colours.items()]
-    return [
-        *boxes, f".nnlab-graph .page{{fill:{page};stroke:none}}", f".nnlab-graph text{{fill:{ink}}}",
-        f".nnlab-graph .formula,.nnlab-graph .shape{{fill:{grey}}}", f".nnlab-graph .edge{{stroke:{edge}}}",
-        f".nnlab-graph .head{{fill:{edge}}}.nnlab-graph .rect.end{{fill:{page};stroke:{edge}}}",
-        f".nnlab-graph .leaf{{stroke:{colours['parameter'][1]}}}",
-    ]  # fmt: skip
-
-
-def _rect(x: float, y: float, width: float, height: float, radius: float, style: str) -> str:
-    place_ = f'x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" height="{_number(height)}"'
-    return f'<rect class="rect {style}" {place_} rx="{_number(radius)}"/>'
-
-
-def _text(x: float, y: float, text: str, style: str) -> str:
-    return f'<text class="{style}" x="{_number(x)}" y="{_number(y)}">{_escape(text)}</text>'
-
-
-def _escape(text: str) -> str:
-    return html.escape(visible(text))
-
-
-def _number(x: float) -> str:
-    """A length, to a tenth of a point."""
-    return f"{round(x, 1) + 0:g}"
