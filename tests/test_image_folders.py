@@ -243,3 +243,10 @@ def test_a_run_that_resized_resizes_new_images(photos):
     x = read(size=8).x
     predicted = [row["prediction"] for row in table("all.csv")]
     assert predicted == nnlab.load("run").predict(x).tolist()
+
+
+@pytest.mark.parametrize("settings", [{"filter": "box"}, {"fit": "crop"}], ids=str)
+def test_how_to_resize_without_a_size_is_advised_of(settings):
+    ((key, value),) = settings.items()
+    with pytest.warns(nnlab.Advice, match=f"data.{key} = '{value}' has no effect: without data.size"):
+        read(**settings)

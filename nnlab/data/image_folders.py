@@ -93,6 +93,10 @@ class Images(Data):
             verb = "is" if count == 1 else "are"
             advise(f"{where}: {count:,} of {len(headers):,} images {verb} transparent, and laid on white")
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if size is None and (self.filter, self.fit) != (Images.filter, Images.fit):
+            changed = "filter" if self.filter != Images.filter else "fit"
+            value = getattr(self, changed)
+            advise(f"data.{changed} = '{value}' has no effect: without data.size no image is resized")
         size = size or common_size(where, headers)
         return PixelReader(mode, size, self.size is not None, self.filter, self.fit)
 
