@@ -3,6 +3,7 @@
 import pytest
 from searches import LR
 
+import nnlab
 from nnlab.cli import main
 
 
@@ -71,4 +72,37 @@ WRONG = [  # words, what the sentence must say
 def test_wrong_input_is_one_sentence_and_leaves_nothing(capsys, tmp_path, overrides, phrases):
     sentence = said(capsys, "data=iris", *overrides)
     assert all(phrase in sentence for phrase in phrases), sentence
+    assert not list(tmp_path.iterdir())
+
+
+MISFITS = {  # of digits, without padding: what is searched
+    "a kernel": {"model.kernel": [17, 3]},
+    "a range of kernels": {"model.kernel": range(5, 18, 6)},
+    "blocks": {"model.blocks": [[8, "pool"], [8, *["pool"] * 5]]},
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_networks_that_do_not_fit_the_data_fail_as_trials_only(name, sampler):
+    """Other samplers than the grid draw them last, after all that fit."""
+    base = nnlab.Experiment(model=nnlab.CNN(blocks=(8, "pool"), padding=0))
+    sweep = nnlab.Sweep(MISFITS[name], nnlab.Search(sampler=sampler), base)
+    count = sweep.count_untrainable() if sampler == "grid" else 1
+    reasons = [c.reason for c in sweep.make_batch(sweep.choose(range(sweep.count))).candidates]
+    assert 0 < count < sweep.count and sum(map(bool, reasons)) >= count
+    assert all("model.blocks" in reason and "(" in reason for reason in reasons if reason)
+    assert sampler == "grid" or not reasons[0]
+
+
+def test_no_network_that_fits_is_one_sentence(capsys, tmp_path):
+    words = ["data=digits", "model=cnn", "model.blocks=[8]", "model.padding=0", "model.kernel=12,17"]
+    assert "12 x 12 points" in said(capsys, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_runs_say_which_is_wrong(capsys, tmp_path):
+    words = ["data=digits", "model=cnn", "model.blocks=[8]", "model.padding=0", "model.kernel=3,17"]
+    assert main(["train", "-m", *words]) == 2
+    assert "nnlab train: run model.kernel=17: model.blocks: block 1" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from nnlab.commands import folders
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors, print_advice
 from nnlab.commands.process import freeze_imports
-from nnlab.errors import UserError
+from nnlab.errors import UserError, shortened
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> I
     Wrong settings of the last run are refused before the first run has left anything behind.
     """
     with advice_on_stderr(command):
-        results = [prepare(run.settings) for run in runs]
+        results = _prepare_all(runs, prepare)
     freeze_imports()
     parent = make_multirun_folder(runs) if runs[0].is_multirun else None
     run_folders = make_folders_in_multirun(parent, runs) if parent else map(make_run_folder, runs)
@@ -44,6 +44,19 @@ def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> I
     ):
         folders.write_hydra_files(folder, run.config)
         yield PreparedRun(name, prepared, folder, run.settings, run.command, parent)
+
+
+def _prepare_all(runs: list[ComposedRun], prepare: Callable) -> list:
+    """What `prepare(settings)` returns for each run. Raises `UserError`, which names the wrong one of several."""
+    results = []
+    for run, name in zip(runs, run_names([run.overrides for run in runs]), strict=True):
+        try:
+            results.append(prepare(run.settings))
+        except UserError as e:
+            if len(runs) == 1:
+                raise
+            raise UserError(f"run {shortened(name)}: {e}") from e
+    return results
 
 
 def run_each(command: str, runs: list[ComposedRun], prepare: Callable, execute: Callable) -> int:

@@ -33,6 +33,7 @@ class Candidate:
     experiment: Experiment | None = None
     reason: str = ""
     unrankable: bool = False  # it could be trained, but the objective would not be measured
+    misfit: bool = False  # its network does not fit the data
 
 
 class TrialBatch:
@@ -199,16 +200,18 @@ def make_candidate(
 ) -> Candidate:
     """The trial ready to train, its data loaded; or with the reason why it cannot be trained. It measures the
     `objectives` beside its own metrics."""
+    misfit = False
     try:
         e = replace(experiment_of(params), refit=False, histograms=0)  # only the winner's own run does these
         e, folds, dataset = measuring(e, objectives), cache.folds(e), cache.datasets[e.data]
         refuse_metrics(e, dataset.spec, objectives)
         refuse_undefined(e, dataset, folds)
         e.loss_for(dataset.spec)
-        e.graph(cache.datasets[e.data].spec)
+        misfit = True
+        e.graph(dataset.spec)
         return Candidate(number, params, e)
     except UserError as error:
-        return Candidate(number, params, reason=" ".join(str(error).split()))
+        return Candidate(number, params, reason=" ".join(str(error).split()), misfit=misfit)
 
 
 def measuring(e: Experiment, objectives: tuple[str, ...]) -> Experiment:

@@ -85,23 +85,25 @@ class CandidateMaker:
     def probe_every_value(self) -> list[Candidate]:
         """A trainable candidate for every choice, and for both ends of every range, of every parameter.
 
-        Raises `UserError` for a value with which no trial can be trained, and if no trial can be ranked.
-        Combinations of values that do not work together are left to the trials: they fail with a reason.
+        Raises `UserError` for a value with which no trial can be trained, and if no trial can be ranked or has
+        a network that fits the data. Combinations of values that do not work together are left to the trials:
+        they fail with a reason. So is a value whose networks do not fit, as a kernel larger than the images:
+        how far a range may go is hard to know beforehand.
         """
         trainable: dict[tuple, Candidate] = {}
-        unrankable: list[str] = []
+        left_to_trials: list[str] = []
         for key, domain in self.space.domains.items():
             for label in domain.probe_labels():
                 attempts = self._try_value(key, label)
                 if attempts and attempts[-1].experiment:
                     trainable[trial_key(attempts[-1].params)] = attempts[-1]
                     continue
-                reasons = [attempt.reason for attempt in attempts if attempt.unrankable]
-                unrankable += reasons
+                reasons = [attempt.reason for attempt in attempts if attempt.unrankable or attempt.misfit]
+                left_to_trials += reasons
                 if attempts and not reasons:
                     raise UserError(_shortest(attempt.reason for attempt in attempts))
         if not trainable:
-            raise UserError(_shortest(unrankable))
+            raise UserError(_shortest(left_to_trials))
         return list(trainable.values())
 
     def _try_value(self, key: str, label) -> list[Candidate]:
