@@ -47,7 +47,7 @@ def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> I
 
 
 def _prepare_all(runs: list[ComposedRun], prepare: Callable) -> list:
-    """What `prepare(settings)` returns for each run. Raises `UserError`, which names the wrong one of several."""
+    """What `prepare(settings)` returns for each run. Raises `UserError`, which names one of several runs."""
     results = []
     for run, name in zip(runs, run_names([run.overrides for run in runs]), strict=True):
         try:

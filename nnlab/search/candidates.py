@@ -85,10 +85,10 @@ class CandidateMaker:
     def probe_every_value(self) -> list[Candidate]:
         """A trainable candidate for every choice, and for both ends of every range, of every parameter.
 
-        Raises `UserError` for a value with which no trial can be trained, and if no trial can be ranked or has
-        a network that fits the data. Combinations of values that do not work together are left to the trials:
-        they fail with a reason. So is a value whose networks do not fit, as a kernel larger than the images:
-        how far a range may go is hard to know beforehand.
+        Raises `UserError` for a value with which no trial can be trained, and if no trial can be ranked or
+        has a network that fits the data. Combinations that do not work together are left to the trials: they
+        fail with a reason. So are values whose networks do not fit, as a kernel larger than the images: how
+        far a range may go is hard to know beforehand.
         """
         trainable: dict[tuple, Candidate] = {}
         left_to_trials: list[str] = []
