@@ -12,9 +12,10 @@ import numpy as np
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS, yaml_text
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
-from nnlab.autodiff.augmentation import Augmentation, augmentation_boxes
+from nnlab.autodiff.augmentation import Augmentation
 from nnlab.autodiff.dropout import Dropout
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.input_augmentation import augmentation_boxes
 from nnlab.data.extremes import refuse_extremes
 from nnlab.data.in_memory import arrays_from
 from nnlab.data.loss_weights import NO_CLASS_WEIGHT, named_factors

@@ -9,8 +9,9 @@ from networks import one_thread  # noqa: F401
 from scipy import stats
 
 import nnlab
-from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift, augmentation_boxes
+from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.input_augmentation import augmentation_boxes
 from nnlab.autodiff.operators import TorchOperators
 from nnlab.experiment import stack_graph
 from nnlab.prediction.portable import PortableModel
