@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from searches import IRIS, LR, sweep, sweep_json
+from searches import IRIS, LR, cached_sweeps, sweep, sweep_json
 
 from nnlab.cli import main
 
@@ -277,13 +277,19 @@ def test_files_without_keys_are_named(group, text, phrase, capsys, tmp_path):
 # A study's journal
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    return cached_sweeps(tmp_path_factory)
+
+
 @pytest.mark.parametrize(
     "tail",
     [b'{"op_code": 4, "worker', b'{"op_code": 4, "wor\n', b"\0\0\0\0\0\n", b"\xff\xfe\n\n", b"12\n", b"\n"],
 )
-def test_a_journals_damaged_end_is_mended_before_anything_is_written(tail, tmp_path):
-    whole = sweep(tmp_path / "whole", *IRIS, LR, "trials=8", "batch=2")
-    folder = sweep(tmp_path / "s", *IRIS, LR, "trials=4", "batch=2")
+def test_a_journals_damaged_end_is_mended_before_anything_is_written(tail, swept, tmp_path):
+    whole = swept(*IRIS, LR, "trials=8", "batch=2")
+    folder = tmp_path / "s"
+    shutil.copytree(swept(*IRIS, LR, "trials=4", "batch=2"), folder)
     journal = folder / "study.journal"
     journal.write_bytes(journal.read_bytes() + tail)
     for trials in (6, 8):  # the second reads what the first wrote behind the damage

@@ -207,15 +207,39 @@ def test_the_compiled_tail_is_the_tail(name):
     np.testing.assert_allclose(there[0], expected[0], rtol=1e-7)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler")
-def test_a_tail_that_is_really_compiled(tmp_path, monkeypatch):
-    """For a CPU, where nnlab itself never does it; g++ reads few headers, once."""
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """Of kernels for a CPU, where nnlab itself never compiles; g++ reads few headers, once."""
     from torch._inductor import config
 
     monkeypatch.setenv(compiling.CACHE_VARIABLE, str(tmp_path))
-    job = replace(EXACT, optimizer="momentum", regularizer=Regularizer(l2=0.01))
     with config.patch({"cpp_cache_precompile_headers": False, "compile_threads": 1, "cpp.simdlen": 1}):
-        fit, there = fitted([job], "cpu", compiled=True)
+        yield
+
+
+@pytest.mark.filterwarnings("ignore")  # what a compiler says of itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler")
+def test_a_function_that_is_really_compiled(compiler):
+    """An update in place, as of a step with momentum."""
+
+    def update(theta, grad, velocity):
+        velocity.mul_(0.9).add_(grad + 0.01 * theta)
+        theta.sub_(0.1 * velocity)
+
+    given = [torch.randn(2, 24, dtype=torch.float64) for _ in range(3)]
+    fused, expected = ([v.clone() for v in given] for _ in range(2))
+    compiling.compiled(update, tuple(given))(*fused)
+    update(*expected)
+    for a, b in zip(fused, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler")
+def test_a_tail_that_is_really_compiled(compiler, request):
+    if not request.config.getoption("gpu"):
+        pytest.skip("takes half a minute; --gpu tries it")
+    job = replace(EXACT, optimizer="momentum", regularizer=Regularizer(l2=0.01))
+    fit, there = fitted([job], "cpu", compiled=True)
     _, expected = fitted([job], "cpu")
     assert fit.compiled
     np.testing.assert_allclose(there[0], expected[0], rtol=1e-9)

@@ -201,7 +201,7 @@ def test_two_sweeps_may_make_one_new_database_at_once(tmp_path):
         subprocess.Popen(
             [*line, f"hydra.run.dir={name}"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
         )
-        for name in ("a", "b", "c")
+        for name in ("a", "b")
     ]
     stderrs = [process.communicate(timeout=120)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0, 0], stderrs
+    assert [process.returncode for process in both] == [0, 0], stderrs
