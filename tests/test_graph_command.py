@@ -14,6 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from nnlab.cli import main
 from nnlab.experiment import Experiment
 from nnlab.models import MODELS
+from nnlab.records.graph_nodes import ShownGraph, ShownNode
+from nnlab.records.graph_table import HEADINGS, table_lines
 
 
 def run(*words):
@@ -87,6 +89,27 @@ def test_a_wide_table_is_wrapped(here, capsys):
     assert re.search(r"^  relu1 +relu +64$", screen, re.M)  # it reads the line above
 
 
+@pytest.mark.parametrize("length", range(1, 61, 4))
+def test_words_stay_whole_and_long_ones_lose_their_middle(length):
+    """Nothing is broken inside a word, whatever the names: what is printed are words of the cells."""
+    names = ["input", *(f"{letter * length}_{n}" for n, letter in enumerate("abc"))]
+    nodes = [
+        ShownNode(name, "learnt", "convolution_transposed", "convolution, kernel 3", "",
+                  (*names[max(0, n - 2) : n], f"{name}.weight"), (64, 32, 28, 28), True, 123_456,
+                  9_876_543_210, 0)
+        for n, name in enumerate(names)
+    ]  # fmt: skip
+    lines = table_lines(ShownGraph("", tuple(nodes), (), (), "", 0))
+    cells = [word for node in nodes for word in (*node.text.split(), node.shape_text, *node.reads)]
+    allowed = {*names, *cells, *(f"{word}," for word in cells), *HEADINGS, "123,456", "9,876,543,210"}
+    printed = {word for line in lines for word in line.split()}
+    assert max(map(len, lines)) <= 80
+    assert {word for word in printed - allowed if not re.fullmatch(r"\w+\.\.\.\w*,?", word)} == set()
+    assert printed >= {"123,456", "9,876,543,210", "mult-adds", "input"} | (
+        {*names} if length < 10 else set()
+    )
+
+
 def test_wrong_words_are_refused_as_by_train(here, capsys):
     for words in (["model=mlq"], ["epochs=-1"], ["only=start"], ["trials=3"], ["resume=x"], ["data=csv"],
                   ["model=logistic", "data=diabetes"], ["model.hiden=3"]):  # fmt: skip
@@ -109,6 +132,8 @@ def test_gradients(here, capsys, gradient, parts):
     assert {node["order"] for node in nodes} == {*range(parts)}
     assert ("d hidden1.weight" in screen) == (parts > 1) and ("d2 hidden1." in screen) == (parts > 2)
     assert len(re.findall(r"more\s+for\s+the", screen)) == parts - 1
+    work = sum(node["multiply_adds"] for node in nodes)
+    assert (f"{work:,} in all" in " ".join(screen.split())) == (parts > 1)
 
 
 @pytest.mark.parametrize("gradient", ["0", "3", "maybe", "null", "1.5"])

@@ -6,14 +6,16 @@ import re
 
 from nnlab.errors import visible
 from nnlab.records.graph_nodes import ShownGraph, ShownNode
-from nnlab.records.text_columns import COLUMN_GAP, LINE_WIDTH, labelled_lines
+from nnlab.records.text_columns import COLUMN_GAP, LINE_WIDTH, elide_middle, labelled_lines
 
-HEADINGS = ("name", "box", "reads", "shape", "parameters", "multiply-adds")
-NUMBERS = ("parameters", "multiply-adds")  # aligned right
+HEADINGS = ("name", "box", "reads", "shape", "parameters", "mult-adds")
+NUMBERS = ("parameters", "mult-adds")  # aligned right
 GRADIENT_TITLES = ("the gradient", "the gradient of <gradient, v>: the Hessian times v")
-# If the table is too wide, columns narrow down to this, one after the other, and their cells are wrapped.
-LEAST_WIDTHS = {"multiply-adds": 9, "reads": 13, "box": 14, "name": 12, "shape": 9}
-PIECES = re.compile(r"[^\s._-]*[\s._-]?")  # of a cell, between which it may be broken
+MORE = ("for the gradient", "for the gradient of <gradient, v>")
+WRAPPED = ("box", "reads", "name")  # columns that narrow, one after the other, if the table is too wide
+LEAST_WIDTH = 9  # of these, where long names have to lose their middle
+PHRASES = re.compile(r"(?<=,) ")  # between which a cell is broken: `kernel 3, stride 2`; if need be, between
+WORDS = re.compile(r"(?:\S{1,2} )?\S+(?: \d\S*)?")  # these: `d2 hidden1.weight` and `kernel 3` are one
 
 
 def table_lines(graph: ShownGraph) -> list[str]:
@@ -38,8 +40,9 @@ def total_lines(graph: ShownGraph) -> list[str]:
     lines = labelled_lines("parameters", f"{graph.parameter_count:,}")
     counts = [sum(node.multiply_adds for node in part) for part in graph.parts]
     text = f"{counts[0]:,} per example"
-    for count, more in zip(counts[1:], ("for the gradient", "for the second gradient"), strict=False):
+    for count, more in zip(counts[1:], MORE, strict=False):
         text += f", {count:,} more {more}"
+    text += f": {sum(counts):,} in all" * (len(counts) > 1)
     lines += labelled_lines("multiply-adds", text)
     lines += labelled_lines("loss", graph.loss)
     if graph.left_out:
@@ -60,14 +63,27 @@ def _cells(node: ShownNode, above: ShownNode | None) -> list[str]:
 
 
 def _lay_out(rows: list[list[str]]) -> list[str]:
-    widths = dict(zip(rows[0], (max(map(len, column)) for column in zip(*rows, strict=True)), strict=True))
-    longest = {heading: max(map(len, column[1:])) for heading, *column in zip(rows[0], *rows, strict=True)}
-    for heading, least in LEAST_WIDTHS.items():
-        excess = sum(widths.values()) + len(COLUMN_GAP) * len(widths) - LINE_WIDTH
-        if excess > 0 and heading in widths:
-            least = max(least, longest[heading]) if heading in NUMBERS else least
-            widths[heading] = max(min(widths[heading], least), widths[heading] - excess)
+    columns = dict(zip(rows[0], zip(*rows, strict=True), strict=True))
+    widths = _widths(columns)
     return [line for row in rows for line in _row_lines(row, widths)]
+
+
+def _widths(columns: dict[str, tuple[str, ...]]) -> dict[str, int]:
+    """As wide as the cells; where a line is too short for these, as their longest phrases; for these, as
+    their longest words; and for these, what fits."""
+    widths = {heading: max(map(len, cells)) for heading, cells in columns.items()}
+    wrapped = [heading for heading in WRAPPED if heading in widths]
+
+    def excess() -> int:
+        return sum(widths.values()) + len(COLUMN_GAP) * len(widths) - LINE_WIDTH
+
+    for pieces in (PHRASES.split, WORDS.findall):
+        for heading in wrapped:
+            least = max(len(piece) for cell in columns[heading] for piece in pieces(cell) or [""])
+            widths[heading] = max(least, widths[heading] - max(excess(), 0))
+    while excess() > 0 and max(widths[heading] for heading in wrapped) > LEAST_WIDTH:
+        widths[max(wrapped, key=widths.get)] -= 1
+    return widths
 
 
 def _row_lines(row: list[str], widths: dict[str, int]) -> list[str]:
@@ -85,13 +101,19 @@ def _row_lines(row: list[str], widths: dict[str, int]) -> list[str]:
 
 
 def _wrap(cell: str, width: int) -> list[str]:
-    """The cell in lines, broken behind a space, a dot, an underscore or a hyphen; further lines are
-    indented."""
+    """The cell in lines, broken behind commas, else between words; a longer word loses its middle."""
     lines = [""]
-    for piece in PIECES.findall(cell):
-        if len(lines[-1] + piece.rstrip()) > width and lines[-1].strip():
-            lines.append(" ")
-        lines[-1] += piece
-        while len(lines[-1].rstrip()) > width:
-            lines[-1:] = [lines[-1][:width], f" {lines[-1][width:]}"]
-    return [line.rstrip() for line in lines]
+    for piece in _pieces(cell, width):
+        joined = f"{lines[-1]} {piece}".lstrip()
+        if len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(piece)
+    return lines
+
+
+def _pieces(cell: str, width: int) -> list[str]:
+    pieces = [cell]
+    for split in (PHRASES.split, WORDS.findall, str.split):
+        pieces = [part for piece in pieces for part in ([piece] if len(piece) <= width else split(piece))]
+    return [elide_middle(piece, width) for piece in pieces]
