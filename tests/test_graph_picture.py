@@ -95,7 +95,29 @@ def test_what_a_box_reads_stands_in_columns_before(drawing):
 def test_a_long_chain_is_wrapped():
     places = [Place(100.0, 44.0, label=20.0) for _ in range(30)]
     layout = place(places, [(n, n + 1) for n in range(29)], list(range(30)), WIDEST)
-    assert layout.width < WIDEST + 100 and len({p.y for p in places}) == 8
+    assert layout.width < WIDEST + 100 and len({p.y for p in places}) == 6
+
+
+@pytest.mark.parametrize("before", [1, 3, 5])
+def test_a_block_with_its_skip_is_one_row_and_the_skip_an_arc(before):
+    """The five boxes of the block in a line, over it two skips of other lengths: two arcs."""
+    count = before + 8
+    places = [Place(60.0, 44.0 + 14 * (n % 2), 40.0, 20.0) for n in range(count)]
+    chain = [(n, n + 1) for n in range(count - 1)]
+    skips = [(before - 1, before + 4), (before, before + 3)]
+    layout = place(places, chain + skips, list(range(count)), WIDEST)
+    block = places[before : before + 5]
+    assert len({p.y for p in block}) == 1
+    arcs = []
+    for a, b in skips:
+        (line,) = (
+            line for line in layout.lines
+            if line.source == a and line.ends and line.corners[-1].x == places[b].x
+        )  # fmt: skip
+        over = {corner.y for corner in line.corners if places[a + 1].x <= corner.x < places[b - 1].x}
+        arcs += over
+        assert len(over) == 1 and max(over) < min(p.y - p.height / 2 for p in places[a + 1 : b])
+    assert arcs[0] < arcs[1]
 
 
 def residual():

@@ -40,6 +40,7 @@ def set_heights(places: dict[Key, Place], edges: list[tuple[Key, Key]], ranks: d
         inside = set(keys)
         own_edges = [edge for edge in edges if edge[0] in inside]
         columns = _columns({key: places[key] for key in keys}, own_edges, ranks)
+        _straighten(columns, own_edges, ranks)
         highest = min(_spread(columns))
         for rank, column in columns.items():
             for cell in column:
@@ -62,6 +63,44 @@ class _Cell:
     below: float
     key: Key = None
     edge: tuple[Key, Key] | None = None
+
+
+def _straighten(columns: dict[int, list[_Cell]], edges: list[tuple[Key, Key]], ranks: dict[Key, int]) -> None:
+    """Where all columns have one box, these stand in a line, and the lines that pass them are arcs above it:
+    a longer one farther up. A part of several branches stays as it is."""
+    for first, last in _chains(columns):
+        inside = range(first, last + 1)
+        boxes = [cell for rank in inside for cell in columns[rank] if cell.edge is None]
+        shift = {rank: boxes[0].y - box.y for rank, box in zip(inside, boxes, strict=True)}
+        for rank, cells in columns.items():  # what follows moves as the last box does
+            for cell in cells:
+                cell.y += shift[min(max(rank, first), last)]
+        arcs = sorted(
+            (edge for edge in edges if first <= ranks[edge[0]] and ranks[edge[1]] <= last),
+            key=lambda edge: (ranks[edge[1]] - ranks[edge[0]], str(edge)),
+        )
+        heights: dict[int, float] = {rank: box.y - box.above for rank, box in zip(inside, boxes, strict=True)}
+        arc_of = {}
+        for edge in arcs:
+            passed = range(ranks[edge[0]] + 1, ranks[edge[1]])
+            if passed:
+                top = min(heights[rank] for rank in passed) - (LANE_HEIGHT + BOX_SPACE) / 2
+                heights |= dict.fromkeys(passed, top)
+                arc_of[edge] = top
+        for rank in inside:
+            for cell in columns[rank]:
+                cell.y = arc_of.get(cell.edge, cell.y)
+            columns[rank].sort(key=lambda cell: cell.y)
+
+
+def _chains(columns: dict[int, list[_Cell]]) -> list[tuple[int, int]]:
+    """The first and the last rank of each run of columns that have one box."""
+    chains: list[tuple[int, int]] = []
+    for rank in sorted(columns):
+        if sum(cell.edge is None for cell in columns[rank]) == 1:
+            first = chains.pop()[0] if chains and chains[-1][1] == rank - 1 else rank
+            chains.append((first, rank))
+    return chains
 
 
 def _spread(columns: dict[int, list[_Cell]]) -> Iterator[float]:

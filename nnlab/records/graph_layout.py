@@ -7,16 +7,18 @@ downwards.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nnlab.records.graph_columns import LANE_HEIGHT, Lanes, Place, set_heights
 
-BEND_SPACE = 30.0  # between columns, where lines bend
+BEND_SPACE, ARROW_SPACE = 30.0, 14.0  # between columns: where lines part or meet; elsewhere
 ROW_SPACE, TURN_SPACE = 30.0, 10.0  # between rows; between lines that turn into the next row
 PORT_SPACE = 9.0  # between lines that end at one box
-EARLIEST_CUT = 0.6  # of the width of a row
+# What a value more that crosses the end of a row costs, a line more of one, and a row that is too wide by
+# less than a tenth, all in rows.
+CROSSING_COST, BRANCH_COST, STRETCH_COST, STRETCH = 2.0, 0.25, 1.5, 1.1
 
 Pair = tuple[int, int]  # the numbers of two places
 
@@ -85,28 +87,41 @@ def ranks_of(early: list[bool], edges: list[Pair]) -> list[int]:
 
 
 def _cuts(places: list[Place], edges: list[Pair], ranks: list[int], widest: float) -> list[Pair]:
-    """The first and the last rank of each row, cut where the fewest lines go on."""
+    """The first and the last rank of each row: few rows, cut where one value goes on to one box if possible,
+    about equally wide. The best rows up to each rank follow from those up to the ranks before."""
+    columns = [[p for p, r in zip(places, ranks, strict=True) if r == k] for k in range(max(ranks) + 1)]
+    gaps = _gaps(edges, ranks)
     widths = [
-        max(place.width for place, r in zip(places, ranks, strict=True) if r == rank)
-        + max(place.label for place, r in zip(places, ranks, strict=True) if r == rank)
-        + BEND_SPACE
-        for rank in range(max(ranks) + 1)
+        max(p.width for p in column) + max(p.label for p in column) + gaps.get(k, ARROW_SPACE)
+        for k, column in enumerate(columns)
     ]
-    cuts, first = [], 0
-    while first < len(widths):
-        ends, width = [], 0.0
-        for rank in range(first, len(widths)):
-            width += widths[rank]
-            if width > widest and ends:
+    best: list[tuple[float, float, list[Pair]]] = [(0.0, 0.0, [])]  # cost, how uneven the rows are, the rows
+    for last in range(len(widths)):
+        rows, width, end = [], 0.0, _cost(edges, ranks, last)
+        for first in range(last, -1, -1):
+            width += widths[first]
+            if width > STRETCH * widest and first < last:
                 break
-            ends.append((rank, width))
-        last = ends[-1][0]
-        if last + 1 < len(widths):
-            late = [rank for rank, width in ends if width >= EARLIEST_CUT * widest] or [last]
-            last = min(late, key=lambda rank: (len(_across(edges, ranks, rank)), -rank))
-        cuts.append((first, last))
-        first = last + 1
-    return cuts
+            cost, uneven, before = best[first]
+            cost += end + STRETCH_COST * (width > widest)
+            rows.append((cost, uneven + width**2, [*before, (first, last)]))
+        best.append(min(rows))
+    return best[-1][2]
+
+
+def _cost(edges: list[Pair], ranks: list[int], rank: int) -> float:
+    """Of a row's end behind this column."""
+    branches = sum(ranks[a] <= rank < ranks[b] for a, b in edges)
+    values = len(_across(edges, ranks, rank))
+    return 1.0 + CROSSING_COST * max(values - 1, 0) + BRANCH_COST * max(branches - values, 0)
+
+
+def _gaps(edges: list[tuple], ranks) -> dict[int, float]:
+    """Behind each column where lines part, or meet in the next one, by its rank."""
+    leaving, entering = Counter(a for a, _ in edges), Counter(b for _, b in edges)
+    parting = {ranks[a] for a, count in leaving.items() if count > 1}
+    meeting = {ranks[b] - 1 for b, count in entering.items() if count > 1}
+    return dict.fromkeys(parting | meeting, BEND_SPACE)
 
 
 def _across(edges: list[Pair], ranks: list[int], rank: int) -> list[int]:
@@ -148,6 +163,7 @@ class _Row:
 
     def _set_columns(self) -> None:
         self.column_left, self.column_right, x = {}, {}, 0.0
+        gaps = _gaps(self.edges, self.ranks)
         for rank in sorted(set(self.ranks.values())):
             column = [p for key, p in self.places.items() if self.ranks[key] == rank]
             width = max(p.width for p in column)
@@ -155,7 +171,7 @@ class _Row:
                 p.x = x + (width - p.width) / 2
             self.column_left[rank] = x
             self.column_right[rank] = x = x + width + max(p.label for p in column)
-            self.right, x = x, x + BEND_SPACE
+            self.right, x = x, x + gaps.get(rank, ARROW_SPACE)
 
     def move(self, x: float, y: float) -> None:
         for p in self.places.values():

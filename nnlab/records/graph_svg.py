@@ -17,13 +17,14 @@ from nnlab.records.graph_nodes import ShownGraph, ShownNode
 from nnlab.records.svg_shapes import CORNER_RADIUS, escape, number, svg_path, svg_rect, svg_text
 from nnlab.records.text_columns import elide_middle
 
-WIDEST = 1080.0  # points of a row of boxes, if that can be helped
+WIDEST = 1110.0  # points of a row of boxes, if that can be helped
 CHARACTER, SMALL_CHARACTER = 7.25, 6.3  # widths of a monospaced character of 12 and of 10.5 points
 LINE, SMALL_LINE = 16.0, 14.0  # points from a line of text to the next
 PADDING = 9.0
 CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
 MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
 MOST_CHARACTERS, MOST_SMALL_CHARACTERS = 30, 44  # of the name in a box, and of a line below it
+BROKEN_CHARACTERS = 24  # longer settings take several lines, broken behind commas
 ARROW = 6.0
 LONGEST_LINE = 4  # columns that a line of a gradient passes; what comes from farther is named instead
 STAGES = (
@@ -121,7 +122,7 @@ class _Stage:
         self.places = [
             Place(
                 drawn.width, drawn.height, drawn.below,
-                label=len(drawn.node.shape_text) * SMALL_CHARACTER + 10 if n in self.sources else 0.0,
+                label=len(drawn.node.shape_text) * SMALL_CHARACTER + 8 if n in self.sources else 0.0,
             )
             for n, drawn in enumerate(self.drawn)
         ]  # fmt: skip
@@ -149,7 +150,7 @@ class _Stage:
         if node.kind == "input" or node.is_leaf:
             lines.append(node.shape_text)
         elif node.text != node.name:
-            lines.append(elide_middle(visible(node.text), MOST_SMALL_CHARACTERS))
+            lines += _setting_lines(visible(node.text))
         if node.formula:
             lines.append(elide_middle(visible(node.formula), MOST_SMALL_CHARACTERS))
         kind = f"gradient{node.order}" if node.order and node.box else node.kind
@@ -229,6 +230,18 @@ class _Stage:
         p, text = self.places[n], self.drawn[n].node.shape_text
         x = self._x(p.x + p.width + 5)
         return svg_text(x, p.y - 4, text, "shape end" if self.backwards else "shape")
+
+
+def _setting_lines(text: str) -> list[str]:
+    """`convolution 32, kernel 3` in lines of a few words."""
+    lines = [""]
+    for phrase in text.split(", "):
+        if lines[-1] and len(f"{lines[-1]}, {phrase}") > BROKEN_CHARACTERS:
+            lines[-1] += ","
+            lines.append(phrase)
+        else:
+            lines[-1] += ", " * bool(lines[-1]) + phrase
+    return [elide_middle(line, MOST_SMALL_CHARACTERS) for line in lines]
 
 
 def _from_leaves_alone(graph: ShownGraph) -> set[str]:
