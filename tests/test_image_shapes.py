@@ -85,6 +85,10 @@ IMAGES = np.random.default_rng(1).integers(0, 256, (12, 5, 6, 3))  # rows, colum
     ((28, 28), "none", (784,), False),
     ((7,), "auto", (7,), False),
     ((7,), "none", (7,), False),
+    ((7,), "first", (1, 7), False),
+    ((7,), "last", (1, 7), False),
+    ((1, 7), "first", (1, 7), False),
+    ((7, 1), "last", (1, 7), True),
 ])  # fmt: skip
 def test_channels_are_at_one_end(axes, channels, shape, is_last):
     found = example_axes(axes, channels, "X")
@@ -108,10 +112,15 @@ def test_what_is_no_image_is_a_vector_and_says_so(axes, words):
         assert example_axes(axes, "auto", "X").shape == (int(np.prod(axes)),)
 
 
-@pytest.mark.parametrize("axes", [(5,), (2, 3, 4, 5)])
-def test_channels_that_an_array_cannot_have(axes):
+def test_channels_that_an_array_cannot_have():
     with pytest.raises(nnlab.UserError, match="channels = 'first' is for images, three axes an example"):
-        example_axes(axes, "first", "X")
+        example_axes((2, 3, 4, 5), "first", "X")
+
+
+@pytest.mark.parametrize("axes, word", [((1, 48), "channels=first"), ((48, 1), "channels=last")])
+def test_examples_of_one_row_are_signals_and_say_so(axes, word):
+    with pytest.warns(nnlab.Advice, match=f"signals of one channel, as data.{word} says"):
+        assert example_axes(axes, "auto", "X").shape == (1, 48)
 
 
 def test_one_image_in_every_order():
@@ -179,3 +188,62 @@ def test_estimators_take_images(channels_last):
     )
     with pytest.raises(ValueError, match="examples of 1 x 8 x 8"):
         images.predict(x[:, :, :4])
+
+
+def signals() -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(3).normal(size=(60, 48)).astype(np.float32)
+    y = np.arange(60) % 2
+    x[y == 1, :9] += np.sin(np.arange(9))
+    return x, y
+
+
+CONV = ("model=cnn", "model.blocks=[4,pool]", "model.hidden=[]", "epochs=2")
+
+
+@pytest.mark.filterwarnings("ignore:.*signals of one channel:nnlab.Advice")
+def test_signals_of_one_channel_in_every_way(capsys):
+    """(N, L) with channels=first, (N, 1, L) and (N, L, 1) are the same examples, and so are new ones."""
+    x, y = signals()
+    np.save("y.npy", y)
+    for name, each in {"flat": x, "one": x[:, None], "last": x[..., None]}.items():
+        np.savez(f"{name}.npz", X=each, y=y)
+        np.save(f"{name}.npy", each)
+    runs = {
+        "flat": ("data=npz", "data.path=flat.npz", "data.channels=first"),
+        "one": ("data=npz", "data.path=one.npz"),
+        "last": ("data=npz", "data.path=last.npz"),
+        "npy": ("data=npy", "data.path=flat.npy", "data.target=y.npy", "data.channels=first"),
+    }
+    for name, words in runs.items():
+        command(capsys, "train", *words, *CONV, "data.normalization=standard", f"hydra.run.dir={name}")
+        assert json.loads(Path(name, "spec.json").read_text())["shape"] == [1, 48]
+    model = nnlab.load("flat")
+    answers = model.predict_proba(x)
+    for name in runs:
+        for each in (x, x[:, None], x[..., None]):
+            assert np.allclose(nnlab.load(name).predict_proba(each), answers, atol=1e-6)
+    command(capsys, "predict", "flat", "data=one.npz", "output=a.csv")
+    command(capsys, "predict", "one", "data=flat.npz", "output=b.csv")
+    assert Path("a.csv").read_text() == Path("b.csv").read_text()
+
+
+def test_estimators_and_arrays_take_signals():
+    x, y = signals()
+    cnn = nnlab.CNN(blocks=(4, "pool"), hidden=())
+    a = nnlab.Classifier(model=cnn, epochs=2).fit(x[:, None], y)
+    assert a.model_.spec.shape == (1, 48)
+    assert np.array_equal(a.predict_proba(x), a.predict_proba(x[:, None]))
+    data = nnlab.Arrays(x, y, channels="first")
+    assert data == nnlab.Arrays(x[:, None], y, channels="first") == replace(data, seed=0)
+    assert data.load().spec.shape == (1, 48)
+
+
+def test_vectors_and_images_of_one_row_say_what_to_do(capsys):
+    """The word that their errors name is one that works."""
+    x, y = signals()
+    np.savez("flat.npz", X=x, y=y)
+    np.savez("image.npz", X=x[:, None, None], y=y)
+    error = command(capsys, "train", "data=npz", "data.path=flat.npz", *CONV, code=2)
+    assert "data.channels=first makes a signal" in error and "[48]" in error
+    error = command(capsys, "train", "data=npz", "data.path=image.npz", *CONV, code=2)
+    assert "1 x 48" in error and "(N, 1, 48) with data.channels=first" in error

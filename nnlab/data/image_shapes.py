@@ -47,8 +47,9 @@ class ExampleAxes:
 def example_axes(axes: tuple[int, ...], channels: str, what: str, key: str = "data.channels=") -> ExampleAxes:
     """How examples with these `axes` are read, by `channels`:
 
-        auto   (rows, columns) is a grey image, and of three axes the first or the last has 1 to 4 channels
-        first  (channels, rows, columns), or (channels, length) of a signal
+        auto   (rows, columns) is a grey image, (1, length) and (length, 1) are a signal of one channel, with
+               advice; of three axes the first or the last has 1 to 4 channels
+        first  (channels, rows, columns), or (channels, length) of a signal; (length,) is one channel
         last   (rows, columns, channels), or (length, channels)
         none   the numbers of an example are a vector
 
@@ -57,14 +58,20 @@ def example_axes(axes: tuple[int, ...], channels: str, what: str, key: str = "da
     """
     vector = ExampleAxes(axes, (int(np.prod(axes)),))
     if channels in ("first", "last"):
+        if len(axes) == 1:
+            return ExampleAxes(axes, (1, *axes))
         if len(axes) not in (2, 3):
             raise UserError(
-                f"{what}: channels = '{channels}' is for images, three axes an example, or signals, two; "
-                f"allowed here: {key}none"
+                f"{what}: channels = '{channels}' is for images, three axes an example, or signals, two "
+                f"or one; allowed here: {key}none"
             )
         return _with_channels(axes, channels == "last")
     if channels == "none" or len(axes) == 1:
         return vector
+    if len(axes) == 2 and 1 in axes:
+        end = "first" if axes[0] == 1 else "last"
+        advise(f"{what}: the examples are signals of one channel, as {key}{end} says without this advice")
+        return _with_channels(axes, end == "last")
     if len(axes) == 2:
         return ExampleAxes(axes, (1, *axes))
     may_be = [len(axes) == 3 and axes[end] <= MOST_CHANNELS for end in (0, -1)]

@@ -44,8 +44,8 @@ class Arrays(Data):
     target_normalization  of numbers: standard, robust, minmax, maxabs, none
     targets         names of the targets; by default those of y's columns, or that of a series
     channels        which axis of an example has the channels: auto takes (N, rows, columns) for grey
-                    images, and of (N, a, b, c) the axis a or c that has 1 to 4; first, last; none: examples
-                    are vectors
+                    images, (N, 1, length) for signals, and of (N, a, b, c) the axis a or c that has 1 to 4;
+                    first, and then (N, length) are signals of one channel; last; none: examples are vectors
 
     The arrays are copied, and two `Arrays` with equal content are equal. Raises `UserError` for values that
     are missing, infinite or not numbers, and for ragged lists.

@@ -78,7 +78,7 @@ class Npz(Data):
         return Dataset(axes.flat(x), y, classes, axes.features, test, labels=kind, shape=axes.shape, **given)
 
     def _axes(self, what: str, axes: tuple[int, ...]) -> ExampleAxes:
-        if self.channels == "auto" and len(axes) == 2:
+        if self.channels == "auto" and len(axes) == 2 and 1 not in axes:
             rows, columns = axes
             advise(
                 f"{what}: the {rows}x{columns} numbers of an example are {rows * columns:,} inputs, a grey "

@@ -65,7 +65,8 @@ class CNN(Model):
         if len(shape) not in (2, 3):
             raise UserError(
                 f"model=cnn needs images (C, H, W) or sequences (C, L), and an example is {list(shape)}: "
-                f"data=digits, idx, npz and mnist1d have them, and arrays (N, C, H, W); for others model=mlp"
+                f"data=digits, idx, images and mnist1d have them, and npz, npy and arrays (N, C, H, W), for "
+                f"which data.channels=first makes a signal of one channel of (N, L); for others model=mlp"
             )
         graph, counts = Graph(shape), Counter()
         last = graph.add("input_dropout", Dropout("input_dropout"), graph.input)
@@ -74,9 +75,18 @@ class CNN(Model):
                 last = block.add(graph, last, counts)
             except UserError as e:
                 text = described(self.blocks[place - 1])
-                raise UserError(f"{KEY}: block {place}, {text}, of {graph.nodes[last].shape}: {e}") from e
+                of = graph.nodes[last].shape
+                raise UserError(f"{KEY}: block {place}, {text}, of {of}: {e}{_signal_hint(shape)}") from e
         if len(graph.nodes[last].shape) > 1:
             last = graph.add("flatten", Flatten(), last)
         if not self.hidden and not counts["drop"]:  # so that regularizer.dropout has a place
             last = graph.add("dropout", Dropout(), last)
         return add_layers(graph, last, self.hidden, outputs, self.activation, output, self.normalization)
+
+
+def _signal_hint(shape: tuple[int, ...]) -> str:
+    """What to say beside an error about images of one row or column: they may be signals."""
+    if len(shape) != 3 or shape[1:].count(1) != 1:
+        return ""
+    channels, length = shape[0], max(shape[1:])
+    return f"; signals are arrays (N, {channels}, {length}) with data.channels=first"

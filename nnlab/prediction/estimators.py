@@ -125,9 +125,11 @@ class NetworkEstimator(BaseEstimator):
         if is_mixed(X):
             return mixed_data(X, y, sample_weight, task=self.task, normalization=self.normalization)
         names = tuple(getattr(self, "feature_names_in_", ()))
+        is_signal = getattr(X, "ndim", 0) == 3 and X.shape[1] == 1
         return Arrays(
-            X, y, task=self.task, normalization=self.normalization, features=names, weights=sample_weight
-        )
+            X, y, task=self.task, normalization=self.normalization, features=names, weights=sample_weight,
+            channels="first" if is_signal else "auto",
+        )  # fmt: skip
 
     def _train(self, X, y, sample_weight) -> NetworkEstimator:
         if sample_weight is not None:
@@ -182,9 +184,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):
                           averaged, over folds too
     normalization         of the inputs: robust, standard, minmax, maxabs, none. Nothing else need scale them
 
-    X may be images (n, rows, columns), (n, channels, rows, columns) or (n, rows, columns, channels), as
-    `nnlab.Arrays` reads them; or a data frame of pandas, polars or pyarrow with words, dates, categories and
-    missing cells: see `nnlab.Frame`.
+    X may be images (n, rows, columns), (n, channels, rows, columns) or (n, rows, columns, channels), or
+    signals (n, 1, length), as `nnlab.Arrays` reads them; or a data frame of pandas, polars or pyarrow with
+    words, dates, categories and missing cells: see `nnlab.Frame`.
 
     classes_, n_features_in_, feature_names_in_  as scikit-learn has them
     model_    the `TrainedModel`: model_.predict_proba(X, row=3) is one row
