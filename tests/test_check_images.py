@@ -1,5 +1,7 @@
 """`nnlab check` of networks of images: a budget in multiply-adds, directions, channels, planted faults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from networks import one_thread  # noqa: F401
 import nnlab
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.pooling import MaxPool
-from nnlab.checks import gradients, saturation
+from nnlab.checks import gradients, saturation, subset
 from nnlab.checks.central_differences import BEST_STEP
 from nnlab.checks.directions import compare_directions
 from nnlab.checks.rates import affordable_batch_size, budgeted_counts
@@ -99,3 +101,15 @@ def test_work_counts_the_multiply_adds_of_a_convolution():
     rates, seeds, steps = budgeted_counts(small)
     assert (rates, seeds, steps) < budgeted_counts(subject)
     assert affordable_batch_size(small, rates * seeds * steps) < 64
+
+
+def test_a_large_network_has_other_rates_on_the_subset_only_if_its_own_fails():
+    """With the verdict that all rates together have."""
+    slow = replace(JOB, optimizer=nnlab.Adam(lr=1e-5))
+    for job, status in ((JOB, "pass"), (slow, "fail")):
+        small, large = (checked(subset, job, steps=400, work=work) for work in (1e6, 1e18))
+        assert small.status == large.status == status
+        assert small.worst.found == large.worst.found
+        assert len(large.details["factors"]) > 5
+        assert len(small.details["factors"]) == (1 if status == "pass" else len(large.details["factors"]))
+        assert np.array_equal(small.details["loss"][0], large.details["loss"][0], equal_nan=True)

@@ -52,7 +52,8 @@ class Budget(Component):
     rate_seeds   rates: number of seeds
     rate_steps   rates: number of updates
     work         rates, saturation: at most so many multiply-adds forward; determinism: a tenth of it. Large
-                 networks get fewer seeds, steps and rates, and smaller batches
+                 networks get fewer seeds, steps and rates, and smaller batches; in subset those get other
+                 rates than the job's only if that fails
     """
 
     group: ClassVar[str] = "check"
